@@ -1,0 +1,54 @@
+//! Answers that several endpoints share.
+
+use serde::{Deserialize, Serialize};
+
+/// `{"errcode":0,"errmsg":"ok"}`: what a write that has nothing to tell answers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Done {
+    /// Always 0 here; any other value is an error.
+    pub errcode: i64,
+    /// `ok`.
+    pub errmsg: String,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self { errcode: 0, errmsg: "ok".to_owned() }
+    }
+}
+
+/// A page of openids.
+///
+/// The page after the last has a count of 0 and no `data`; the last page itself still names its
+/// last openid. `user/tag/get` has no `total`, and its empty page no `next_openid` either.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct OpenidPage {
+    /// How many there are on all pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
+    /// How many this page has.
+    #[serde(default)]
+    pub count: i64,
+    /// The page itself, absent when it is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Openids>,
+    /// The last openid of this page: where the next one goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_openid: Option<String>,
+}
+
+impl OpenidPage {
+    /// The openids of this page.
+    #[must_use]
+    pub fn into_openids(self) -> Vec<String> {
+        self.data.unwrap_or_default().openid
+    }
+}
+
+/// The openids of a page.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Openids {
+    /// In the platform's order.
+    #[serde(default)]
+    pub openid: Vec<String>,
+}

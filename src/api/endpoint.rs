@@ -1,0 +1,337 @@
+//! What an endpoint is, and the small macro that spells one.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The HTTP method of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Fields travel in the query.
+    Get,
+    /// Fields travel as a JSON body.
+    Post,
+}
+
+impl Method {
+    /// `GET` or `POST`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// What proves who calls. The caller adds it to the request; it is no field of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// `access_token` in the query, whatever the method.
+    AccessToken,
+    /// `grant_type`, `appid` and `secret` beside the fields: in a GET's query, in a POST's body.
+    AppSecret {
+        /// The `grant_type` that this endpoint takes.
+        grant_type: &'static str,
+    },
+}
+
+/// Whether a call changes the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing is changed.
+    Read,
+    /// Something is changed.
+    Write,
+}
+
+/// Whether a request whose answer was lost may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// Twice is the same as once.
+    Idempotent,
+    /// Look first whether it took effect.
+    VerifyFirst,
+    /// A person must decide.
+    Never,
+}
+
+/// Which accounts have an endpoint; others get 48001.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Every account.
+    Any,
+    /// 公众号 or 服务号, certified only (仅认证).
+    Certified,
+    /// Certified 服务号 only.
+    CertifiedService,
+}
+
+/// How many calls a day an account has before 45009.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Daily {
+    /// A new account's limit; more followers have more. `None` where the platform publishes none.
+    pub real: Option<u64>,
+    /// The test account's (测试号) limit.
+    pub test: Option<u64>,
+}
+
+/// A list in a request that the platform bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLimit {
+    /// The request's field.
+    pub field: &'static str,
+    /// The most entries of one call.
+    pub most: usize,
+    /// The errcode for more (and for none).
+    pub errcode: i64,
+}
+
+/// How the pages of a listing follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The request's field: the last openid of the page before (exclusive).
+    pub request: &'static str,
+    /// The answer's field.
+    pub answer: &'static str,
+    /// The most entries of one page.
+    pub page: usize,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// UTF-8 text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Flag,
+    /// A list of texts.
+    TextList,
+    /// A list of whole numbers.
+    IntegerList,
+    /// A list of `{openid, lang}`; scripts may give plain openids.
+    UserList,
+}
+
+impl FieldKind {
+    /// The kind in words, with its article.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Integer => "an integer",
+            Self::Flag => "true or false",
+            Self::TextList => "an array of strings",
+            Self::IntegerList => "an array of integers",
+            Self::UserList => "an array of openids",
+        }
+    }
+}
+
+/// One field of a request or of a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: FieldKind,
+    /// Whether a call without it is refused.
+    pub required: bool,
+    /// What it is for.
+    pub doc: &'static str,
+}
+
+/// The Rust type of a field says its kind.
+pub trait FieldType {
+    /// What it holds.
+    const KIND: FieldKind;
+    /// Whether it must be given.
+    const REQUIRED: bool = true;
+}
+
+impl FieldType for String {
+    const KIND: FieldKind = FieldKind::Text;
+}
+impl FieldType for i64 {
+    const KIND: FieldKind = FieldKind::Integer;
+}
+impl FieldType for bool {
+    const KIND: FieldKind = FieldKind::Flag;
+}
+impl FieldType for Vec<String> {
+    const KIND: FieldKind = FieldKind::TextList;
+}
+impl FieldType for Vec<i64> {
+    const KIND: FieldKind = FieldKind::IntegerList;
+}
+impl<T: FieldType> FieldType for Option<T> {
+    const KIND: FieldKind = T::KIND;
+    const REQUIRED: bool = false;
+}
+
+/// Everything that is known of an endpoint before it is called.
+#[derive(Debug)]
+pub struct Spec {
+    /// The script function: `tag::attach`.
+    pub name: &'static str,
+    /// GET or POST.
+    pub method: Method,
+    /// The path on the platform.
+    pub path: &'static str,
+    /// What it does, its limits, units and the source of its rules.
+    pub doc: &'static str,
+    /// The request's fields, in the order of the script function's parameters.
+    pub fields: &'static [Field],
+    /// What proves who calls.
+    pub credential: Credential,
+    /// Whether it changes the account.
+    pub effect: Effect,
+    /// Whether it may be sent twice.
+    pub resend: Resend,
+    /// Who has it.
+    pub permission: Permission,
+    /// The object that the request's fields are wrapped in: `{"tag":{…}}`.
+    pub envelope: Option<&'static str>,
+    /// The object that the answer is wrapped in.
+    pub answer_envelope: Option<&'static str>,
+    /// The list that is bounded.
+    pub list: Option<ListLimit>,
+    /// How pages follow each other.
+    pub cursor: Option<Cursor>,
+    /// Calls a day.
+    pub daily: Daily,
+    /// The errcodes that its page documents, beside those of every endpoint.
+    pub errors: &'static [i64],
+}
+
+impl Spec {
+    /// What most endpoints have in common; a declaration states the rest.
+    pub const COMMON: Self = Self {
+        name: "",
+        method: Method::Post,
+        path: "",
+        doc: "",
+        fields: &[],
+        credential: Credential::AccessToken,
+        effect: Effect::Read,
+        resend: Resend::Idempotent,
+        permission: Permission::Certified,
+        envelope: None,
+        answer_envelope: None,
+        list: None,
+        cursor: None,
+        daily: Daily { real: None, test: None },
+        errors: &[],
+    };
+
+    /// The key of call counts: `POST /cgi-bin/tags/create`.
+    #[must_use]
+    pub fn call(&self) -> String {
+        format!("{} {}", self.method.as_str(), self.path)
+    }
+}
+
+/// A request with its answer and its declaration.
+///
+/// Both ends of the wire use it: the client serialises the request and reads the answer, the
+/// sandbox does the reverse.
+pub trait Endpoint: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
+    /// What a call that succeeds gives.
+    type Answer: Serialize + DeserializeOwned + Send + 'static;
+    /// The declaration.
+    const SPEC: &'static Spec;
+}
+
+/// An endpoint that takes a bounded list.
+pub trait Batched: Endpoint {
+    /// An entry of the list.
+    type Item: Clone + Send + Sync + 'static;
+    /// The most entries of one call.
+    const MOST: usize;
+    /// The list.
+    fn items(&mut self) -> &mut Vec<Self::Item>;
+}
+
+/// An endpoint that lists openids page by page.
+pub trait Paged: Endpoint<Answer = super::answer::OpenidPage> {
+    /// The most openids of one page.
+    const PAGE: usize;
+    /// Asks for the page after `openid`.
+    fn after(&mut self, openid: String);
+}
+
+/// Declares an endpoint: its request struct, and the [`Spec`] that everything else reads.
+///
+/// ```text
+/// endpoint! {
+///     /// What it does.
+///     "area::verb" = POST "/cgi-bin/…";
+///     request Verb { /// What the field is.  field: Type, }
+///     answer Type;
+///     list field: Item, 50 else 40032;          // if a list is bounded
+///     cursor begin -> next, page 10_000;        // if it lists page by page
+///     facts { envelope: Some("tag"), … }        // what differs from Spec::COMMON
+/// }
+/// ```
+macro_rules! endpoint {
+    (
+        $(#[doc = $doc:literal])*
+        $name:literal = $method:ident $path:literal;
+        request $request:ident {
+            $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty, )*
+        }
+        answer $answer:ty;
+        $( list $list:ident : $item:ty, $most:literal else $over:literal; )?
+        $( cursor $begin:ident -> $next:ident, page $page:literal; )?
+        facts { $( $fact:ident : $value:expr ),* $(,)? }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
+        pub struct $request {
+            $( $(#[doc = $field_doc])* pub $field: $kind, )*
+        }
+
+        impl $crate::api::Endpoint for $request {
+            type Answer = $answer;
+            const SPEC: &'static $crate::api::Spec = &$crate::api::Spec {
+                name: $name,
+                method: $crate::api::endpoint::endpoint!(@method $method),
+                path: $path,
+                doc: concat!($($doc, "\n",)* ""),
+                fields: &[$( $crate::api::Field {
+                    name: stringify!($field),
+                    kind: <$kind as $crate::api::FieldType>::KIND,
+                    required: <$kind as $crate::api::FieldType>::REQUIRED,
+                    doc: concat!($($field_doc, "\n",)* ""),
+                }, )*],
+                $( list: Some($crate::api::ListLimit {
+                    field: stringify!($list), most: $most, errcode: $over,
+                }), )?
+                $( cursor: Some($crate::api::Cursor {
+                    request: stringify!($begin), answer: stringify!($next), page: $page,
+                }), )?
+                $( $fact: $value, )*
+                ..$crate::api::Spec::COMMON
+            };
+        }
+
+        $( impl $crate::api::Batched for $request {
+            type Item = $item;
+            const MOST: usize = $most;
+            fn items(&mut self) -> &mut Vec<Self::Item> {
+                &mut self.$list
+            }
+        } )?
+
+        $( impl $crate::api::Paged for $request {
+            const PAGE: usize = $page;
+            fn after(&mut self, openid: String) {
+                self.$begin = Some(openid);
+            }
+        } )?
+    };
+    (@method GET) => { $crate::api::Method::Get };
+    (@method POST) => { $crate::api::Method::Post };
+}
+pub(crate) use endpoint;

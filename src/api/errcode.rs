@@ -1,0 +1,237 @@
+//! The platform's error codes: what each means, what class it is of, and what to do about it.
+//!
+//! The English texts are the server's own (全局返回码, and recorded answers where they differ).
+
+use Class::{Busy, Caller, Configuration, Quota, Rate, Token};
+
+/// What a caller can do about a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The platform is busy: the same call may succeed in a moment.
+    Busy,
+    /// The token is no longer good: fetch one and call again.
+    Token,
+    /// The day's calls are used up.
+    Quota,
+    /// The minute's calls are used up: go on in the next minute.
+    Rate,
+    /// The request itself is wrong.
+    Caller,
+    /// The account or this program is set up wrong; no call will succeed before that is mended.
+    Configuration,
+}
+
+impl Class {
+    /// The class in one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Busy => "retry",
+            Token => "token",
+            Quota => "quota",
+            Rate => "rate",
+            Caller => "caller",
+            Configuration => "configuration",
+        }
+    }
+}
+
+/// One code.
+#[derive(Clone, Copy, Debug)]
+pub struct Meaning {
+    /// The number.
+    pub code: i64,
+    /// The server's own text.
+    pub text: &'static str,
+    /// What it means, in Chinese.
+    pub zh: &'static str,
+    /// What can be done about it.
+    pub class: Class,
+    /// What to do next; empty when the text says all.
+    pub hint: &'static str,
+}
+
+/// A token that is missing, wrong, replaced, malformed or too old.
+pub const INVALID_CREDENTIAL: i64 = 40001;
+/// The openid is malformed, or not of this account.
+pub const INVALID_OPENID: i64 = 40003;
+/// The day's quota is used up.
+pub const DAILY_QUOTA: i64 = 45009;
+/// The minute's quota is used up.
+pub const MINUTE_QUOTA: i64 = 45011;
+/// A tag by that name exists, or the name is not allowed.
+pub const INVALID_TAG_NAME: i64 = 45157;
+/// Some openids failed and are named; the others succeeded.
+pub const SOME_OPENIDS_FAILED: i64 = 45171;
+
+/// Codes with which the platform refuses a whole batch for the sake of one openid.
+pub const ONE_OPENID: &[i64] = &[INVALID_OPENID, 45059, 49003, 50002, 50005, 43004, 46004];
+
+/// Looks a code up.
+#[must_use]
+pub fn meaning(code: i64) -> Option<&'static Meaning> {
+    TABLE.iter().find(|meaning| meaning.code == code)
+}
+
+/// The class of a code; one that is not in the table is the caller's to look at.
+#[must_use]
+pub fn class(code: i64) -> Class {
+    meaning(code).map_or(Caller, |meaning| meaning.class)
+}
+
+/// The server's text for a code.
+#[must_use]
+pub fn text(code: i64) -> &'static str {
+    meaning(code).map_or("unknown error", |meaning| meaning.text)
+}
+
+const fn row(code: i64, class: Class, text: &'static str, zh: &'static str, hint: &'static str) -> Meaning {
+    Meaning { code, text, zh, class, hint }
+}
+
+const SECRET_HINT: &str = "compare it with 设置与开发 > 基本配置 > 开发者密码(AppSecret) in the console, and reset it there if it is lost";
+const APPID_HINT: &str = "copy the AppID (开发者ID) from 设置与开发 > 基本配置 in the console; it begins with wx";
+const WHITELIST_HINT: &str =
+    "add the address that the message names to 设置与开发 > 基本配置 > IP白名单 in the console; it takes effect within minutes";
+const RISK_HINT: &str = "the administrator gets a WeChat message about this call: let them confirm it, or add the address to IP白名单";
+const SLOWER_HINT: &str = "wait for the next minute, or make fewer calls at once with --in-flight";
+const RETRY_HINT: &str = "try again in a moment";
+const OPENID_HINT: &str = "check that it belongs to this account, follows it, and has no blank or line end around it";
+const TAG_HINT: &str = "list the tags with tag::list(); a tag made a moment ago may need a few seconds";
+const PERMISSION_HINT: &str =
+    "look at 设置与开发 > 接口权限 in the console: the account lacks this right (most need 微信认证)";
+
+/// Every code that the documents name, in order.
+pub const TABLE: &[Meaning] = &[
+    row(-1, Busy, "system error", "系统繁忙", RETRY_HINT),
+    row(40001, Token, "invalid credential, access_token is invalid or not latest", "access_token 无效或不是最新的", "another program may be fetching tokens of this account: let all of them use the stable token"),
+    row(40002, Caller, "invalid grant_type", "不合法的凭证类型", ""),
+    row(40003, Caller, "invalid openid", "不合法的 OpenID", OPENID_HINT),
+    row(40005, Caller, "invalid file type", "不合法的文件类型", "send a JPG or PNG"),
+    row(40009, Caller, "invalid image size", "不合法的图片大小", "send a picture under 1 MB"),
+    row(40013, Configuration, "invalid appid", "不合法的 AppID", APPID_HINT),
+    row(40014, Token, "invalid access_token", "不合法的 access_token", ""),
+    row(40029, Caller, "invalid code", "无效的 oauth_code", "a code is good once and for five minutes: let the person open the authorize page again"),
+    row(40030, Caller, "invalid refresh_token", "不合法的 refresh_token", "let the person authorize again"),
+    row(40031, Caller, "invalid openid list", "不合法的 openid 列表", ""),
+    row(40032, Caller, "invalid openid list size", "openid 列表长度不合法", "the list is empty, or longer than one call takes"),
+    row(40033, Caller, "invalid charset. please check your request, if include \\uxxxx will create fail!", "不合法的请求字符", "send plain UTF-8, not \\uXXXX escapes"),
+    row(40035, Caller, "invalid args size", "不合法的参数", ""),
+    row(40050, Caller, "invalid timeline type", "不合法的分组 id", ""),
+    row(40051, Caller, "invalid group name", "分组名字不合法", ""),
+    row(40052, Caller, "invalid action name", "action_name 不合法", ""),
+    row(40053, Caller, "invalid action info, please check document", "action_info 不合法", ""),
+    row(40056, Caller, "invalid serial code", "不合法的 Code 码", ""),
+    row(40070, Caller, "invalid sku info", "库存信息不合法", ""),
+    row(40071, Caller, "invalid card type", "卡券类型不合法", ""),
+    row(40072, Caller, "invalid location id", "不合法的门店或 code_type", ""),
+    row(40073, Caller, "invalid card id", "不合法的卡券 ID", ""),
+    row(40076, Caller, "invalid color id", "不合法的颜色", ""),
+    row(40078, Caller, "invalid card status", "不合法的卡券状态", ""),
+    row(40079, Caller, "invalid time", "不合法的时间", ""),
+    row(40080, Caller, "invalid card ext", "不合法的 CardExt", ""),
+    row(40092, Caller, "invalid remark name", "备注名不合法", "a remark is shorter than 30 bytes of UTF-8: at most nine Chinese characters"),
+    row(40097, Caller, "invalid args", "参数不正确", ""),
+    row(40099, Caller, "code consumed", "Code 已被核销", ""),
+    row(40100, Caller, "bad date range", "有效期不合法", ""),
+    row(40116, Caller, "invalid code", "不合法的 Code 码", ""),
+    row(40122, Caller, "invalid card quantity", "库存数量不合法", ""),
+    row(40124, Caller, "too many custom field!", "自定义字段过多", ""),
+    row(40125, Configuration, "invalid appsecret", "无效的 AppSecret", SECRET_HINT),
+    row(40127, Caller, "invalid user-card status", "用户卡券状态不合法", ""),
+    row(40130, Caller, "invalid openid list size, at least two openid", "至少需要两个 openid", ""),
+    row(40137, Caller, "invalid image format", "不合法的图片格式", "send a JPG or PNG"),
+    row(40141, Caller, "invalid image url", "图片地址不合法", "take the address from media::upload_image"),
+    row(40150, Caller, "invalid card parameters", "卡券参数不合法", ""),
+    row(40151, Caller, "invalid card info, text/pic hit antispam", "卡券内容被拦截", ""),
+    row(40152, Caller, "invalid group id", "标签 id 不合法", TAG_HINT),
+    row(40163, Caller, "code been used", "oauth_code 已使用", "a code is good once: let the person open the authorize page again"),
+    row(40164, Configuration, "invalid ip, not in whitelist", "调用接口的 IP 地址不在白名单中", WHITELIST_HINT),
+    row(40201, Caller, "invalid check url", "回调 URL 不合法", ""),
+    row(40202, Caller, "invalid check action", "检测动作不合法", ""),
+    row(40203, Caller, "invalid check operator", "检测运营商不合法", ""),
+    row(40226, Caller, "high risk user, not allowed to login", "高风险用户,拦截登录", ""),
+    row(40243, Configuration, "AppSecret frozen", "AppSecret 已被冻结", "thaw it under 设置与开发 > 基本配置 in the console"),
+    row(41001, Caller, "access_token missing", "缺少 access_token 参数", ""),
+    row(41002, Configuration, "appid missing", "缺少 appid 参数", APPID_HINT),
+    row(41003, Caller, "refresh_token missing", "缺少 refresh_token 参数", ""),
+    row(41004, Configuration, "appsecret missing", "缺少 secret 参数", SECRET_HINT),
+    row(41005, Caller, "media data missing", "缺少多媒体文件数据", ""),
+    row(41008, Caller, "missing code", "缺少 oauth code", ""),
+    row(41009, Caller, "missing openid", "缺少 openid", ""),
+    row(41011, Caller, "missing required fields! please check document and request json!", "缺少必填字段", ""),
+    row(41012, Caller, "missing card id", "缺少 cardid 参数", ""),
+    row(42001, Token, "access_token expired", "access_token 超时", ""),
+    row(42002, Caller, "refresh_token expired", "refresh_token 超时", "let the person authorize again"),
+    row(42003, Caller, "code expired", "oauth_code 超时", "a code is good for five minutes: let the person open the authorize page again"),
+    row(42007, Caller, "access_token and refresh_token exception", "用户修改微信密码,token 失效", "let the person authorize again"),
+    row(43001, Caller, "require GET method", "需要 GET 请求", ""),
+    row(43002, Caller, "require POST method", "需要 POST 请求", ""),
+    row(43003, Caller, "require https", "需要 HTTPS 请求", ""),
+    row(43004, Caller, "require subscribe", "需要接收者关注", "the person does not follow the account (any more)"),
+    row(43009, Caller, "custom code not authorised", "无自定义 Code 权限", ""),
+    row(43010, Caller, "balance not authorised", "无储值权限", ""),
+    row(43019, Caller, "require remove blacklist", "需要将接收者从黑名单中移除", ""),
+    row(44002, Caller, "empty post data", "POST 的数据包为空", ""),
+    row(44005, Caller, "empty list size", "列表为空", ""),
+    row(45009, Quota, "reach max api daily quota limit", "接口调用超过每日限额", "the quota comes back at midnight Beijing time; the console shows it under 设置与开发 > 接口权限"),
+    row(45011, Rate, "api minute-quota reach limit, must slower, retry next minute", "接口调用太频繁", SLOWER_HINT),
+    row(45015, Caller, "response out of time limit or subscription is canceled", "回复时间超过限制", ""),
+    row(45016, Caller, "can't modify sys group", "系统分组,不允许修改", ""),
+    row(45019, Caller, "too many openid, please input less", "openid 过多", ""),
+    row(45021, Caller, "some argument may be out of length limit!", "参数长度超限", ""),
+    row(45029, Caller, "qrcode count out of limit", "二维码数量超限", ""),
+    row(45030, Caller, "cardid lacks the API", "该 cardid 无此接口权限", ""),
+    row(45031, Caller, "stock is out of limit", "库存为 0", ""),
+    row(45033, Caller, "get_limit reached", "用户领取次数超过限制", ""),
+    row(45047, Caller, "out of response count limit", "客服下行条数超过上限", ""),
+    row(45056, Caller, "too many tag now, no need to add new", "标签数过多,不能超过 100 个", "delete a tag that nobody needs with tag::delete(id)"),
+    row(45057, Caller, "can't delete the tag that has too many fans", "标签下粉丝数超过 10 万", "take the tag off followers until 100,000 or fewer have it, then delete it"),
+    row(45058, Caller, "can't modify sys tag", "不能修改系统默认保留的标签", "tags 0, 1 and 2 are the platform's own"),
+    row(45059, Caller, "can not tagging one user too much", "粉丝身上的标签数超过 20 个", "this follower has 20 tags already: take one off first"),
+    row(45065, Caller, "clientmsgid exist", "相同 clientmsgid 已存在", ""),
+    row(45102, Caller, "this api have been blocked temporarily.", "接口暂时被封禁", ""),
+    row(45103, Caller, "This API has been unsupported", "接口已停用", ""),
+    row(45157, Caller, "invalid tag name", "标签名非法,或与其他标签重名", "a tag by this name may exist already: look with tag::list()"),
+    row(45158, Caller, "tag name too long", "标签名长度超过 30 个字节", "a name is at most 30 bytes of UTF-8: ten Chinese characters"),
+    row(45159, Caller, "invalid tag id", "非法的标签", TAG_HINT),
+    row(45160, Caller, "invalid category to create card", "类目不支持创建卡券", ""),
+    row(45169, Busy, "openid much req", "同一 openid 请求过于频繁", RETRY_HINT),
+    row(45171, Caller, "some openid fail", "部分 openid 操作失败", "the others were done; fail_openid_list names those that were not"),
+    row(46004, Caller, "user no exist", "不存在的用户", OPENID_HINT),
+    row(47001, Caller, "data format error", "解析 JSON/XML 内容错误", ""),
+    row(47002, Caller, "data format error, do NOT use json unicode encode (\\uxxxx\\uxxxx), please use utf8 encoded text!", "请使用 UTF-8 文本", ""),
+    row(48001, Configuration, "api unauthorized", "api 功能未授权", PERMISSION_HINT),
+    row(48004, Configuration, "api forbidden for irregularities, view detail on mp.weixin.qq.com", "api 接口被封禁", "the console says why"),
+    row(48006, Caller, "forbid to clear quota because of reaching the limit", "清零次数达到上限", ""),
+    row(49003, Caller, "not match openid with appid", "传入的 openid 不属于此 AppID", OPENID_HINT),
+    row(50001, Caller, "api unauthorized or user unauthorized", "用户未授权该 api", ""),
+    row(50002, Caller, "user limited", "用户受限", "the person's WeChat account may be frozen or deleted"),
+    row(50004, Configuration, "user not allow to use accesstoken, maybe for punishment", "禁止使用 token 接口", "the console says why"),
+    row(50005, Caller, "user is unsubscribed", "用户未关注公众号", "the person does not follow the account (any more)"),
+    row(61004, Configuration, "access clientip is not registered", "调用 IP 未登记", WHITELIST_HINT),
+    row(61007, Configuration, "api is unauthorized to component", "未授权给第三方平台", ""),
+    row(61016, Configuration, "function category of API need be confirmed by component", "需要第三方平台确认权限集", ""),
+    row(76001, Caller, "rid not found", "rid 不存在", ""),
+    row(76002, Caller, "rid is invalid", "rid 为空或者格式错误", ""),
+    row(76003, Caller, "could not query the rid, no permission", "当前账号无权查询该 rid", ""),
+    row(76004, Caller, "rid expired", "rid 已过期", "a rid can be looked up for seven days"),
+    row(76021, Caller, "cgi_path not found, please check", "cgi_path 填错了", ""),
+    row(76022, Caller, "could not use this cgi_path,no permission", "无权查询该 cgi_path", ""),
+    row(89501, Configuration, "this ip is waiting for the administrator's confirmation", "此 IP 正在等待管理员确认", RISK_HINT),
+    row(89503, Configuration, "this call must be confirmed by the administrator", "此 IP 调用需要管理员确认", RISK_HINT),
+    row(89506, Configuration, "this ip was refused by the administrator twice within 24 hours", "24 小时内该 IP 被管理员拒绝调用两次", RISK_HINT),
+    row(89507, Configuration, "this ip was refused by the administrator within an hour", "1 小时内该 IP 被管理员拒绝调用一次", RISK_HINT),
+    row(268_487_001, Busy, "system busy, please try again", "系统繁忙", RETRY_HINT),
+    row(268_487_002, Busy, "system busy, please try again", "系统繁忙", RETRY_HINT),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_in_order_and_named_once() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].code < pair[1].code));
+    }
+}

@@ -1,0 +1,52 @@
+//! The platform on paper: every endpoint declared once, error codes, wire formats.
+//!
+//! Pure data: no I/O, not async. Must never know who reads it; the client, the script functions,
+//! their help, the sandbox's routes and the bulk layer are all made from these declarations.
+
+pub mod answer;
+mod endpoint;
+pub mod errcode;
+pub mod tag;
+pub mod token;
+pub mod user;
+pub mod wire;
+
+pub use endpoint::{
+    Batched, Credential, Cursor, Daily, Effect, Endpoint, Field, FieldKind, FieldType, ListLimit, Method,
+    Paged, Permission, Resend, Spec,
+};
+
+/// Hands every endpoint, in documentation order, to a macro.
+///
+/// What must exist for each endpoint (a route, a script function, fixtures) is made by a macro
+/// that is called through this one, so a missing half does not compile.
+#[macro_export]
+macro_rules! for_each_endpoint {
+    ($each:ident) => {
+        $each! {
+            $crate::api::token::Get,
+            $crate::api::token::Stable,
+            $crate::api::user::List,
+            $crate::api::user::Info,
+            $crate::api::user::Batch,
+            $crate::api::user::Remark,
+            $crate::api::tag::Create,
+            $crate::api::tag::List,
+            $crate::api::tag::Update,
+            $crate::api::tag::Delete,
+            $crate::api::tag::Members,
+            $crate::api::tag::Attach,
+            $crate::api::tag::Detach,
+            $crate::api::tag::Of,
+        }
+    };
+}
+
+/// Every declaration, in documentation order.
+#[must_use]
+pub fn all() -> Vec<&'static Spec> {
+    macro_rules! specs {
+        ($($endpoint:path),* $(,)?) => { vec![$(<$endpoint as Endpoint>::SPEC),*] };
+    }
+    for_each_endpoint!(specs)
+}

@@ -1,0 +1,210 @@
+//! Followers: listed, looked at, given a remark.
+
+use super::{
+    Daily, Effect, Field, FieldKind, FieldType, Permission,
+    answer::{Done, OpenidPage},
+    endpoint::endpoint,
+};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// A remark must be shorter than this many bytes of UTF-8 (40092). Whether exactly this many pass
+/// is not known.
+pub const REMARK_BYTES: usize = 30;
+
+/// Hands the fields of a follower, in the platform's order, to a macro: name, type, document.
+#[macro_export]
+macro_rules! for_each_user_field {
+    ($each:ident) => {
+        $each! {
+            subscribe: i64, "1 for a follower, 0 for someone who is none (any more).";
+            openid: String, "The follower's id for this account.";
+            nickname: String, "Empty since 2021-12-27.";
+            sex: i64, "0 since 2021.";
+            language: String, "No longer given.";
+            city: String, "Empty since 2021.";
+            province: String, "Empty since 2021.";
+            country: String, "Empty since 2021.";
+            headimgurl: String, "Empty since 2021-12-27.";
+            subscribe_time: i64, "When they last began to follow, in Unix seconds.";
+            unionid: String, "The same person's id across the accounts of one Open Platform account.";
+            remark: String, "The operator's own name for the follower (备注名).";
+            groupid: i64, "Kept for the old groups; 0 without tags.";
+            tagid_list: Vec<i64>, "The ids of the follower's tags.";
+            subscribe_scene: String, "The channel that they came by, as in ADD_SCENE_QR_CODE.";
+            qr_scene: i64, "The QR code's scene that they came by; 0 when it was none.";
+            qr_scene_str: String, "The same for codes with a text scene.";
+        }
+    };
+}
+
+macro_rules! user_struct {
+    ($( $field:ident : $kind:ty, $doc:literal; )*) => {
+        /// A follower as `user/info` answers it. Which fields the platform leaves out has changed
+        /// with the years, so each may be absent, and one that it adds is kept in `extra`.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+        pub struct User {
+            $( #[doc = $doc] #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$kind>, )*
+            /// Fields that this version does not know.
+            #[serde(flatten)]
+            pub extra: Map<String, Value>,
+        }
+
+        /// The follower's fields: what scripts can ask for.
+        pub const FIELDS: &[Field] = &[$( Field {
+            name: stringify!($field),
+            kind: <$kind as FieldType>::KIND,
+            required: false,
+            doc: $doc,
+        }, )*];
+
+        // Written by hand: `flatten` would buffer every field of a million followers.
+        impl<'de> Deserialize<'de> for User {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(field_identifier)]
+                #[allow(non_camel_case_types, reason = "the variants are the wire's own names")]
+                enum Name { $( $field, )* Other(String) }
+
+                struct UserVisitor;
+                impl<'de> Visitor<'de> for UserVisitor {
+                    type Value = User;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a follower")
+                    }
+                    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<User, M::Error> {
+                        let mut user = User::default();
+                        while let Some(name) = map.next_key()? {
+                            match name {
+                                $( Name::$field => user.$field = map.next_value()?, )*
+                                Name::Other(name) if name == "errcode" || name == "errmsg" => {
+                                    map.next_value::<IgnoredAny>()?;
+                                }
+                                Name::Other(name) => { user.extra.insert(name, map.next_value()?); }
+                            }
+                        }
+                        Ok(user)
+                    }
+                }
+                deserializer.deserialize_map(UserVisitor)
+            }
+        }
+    };
+}
+for_each_user_field!(user_struct);
+
+impl User {
+    /// Whether they follow the account now.
+    #[must_use]
+    pub fn is_follower(&self) -> bool {
+        self.subscribe == Some(1)
+    }
+}
+
+/// One follower of a `user/info/batchget`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct UserRef {
+    /// The follower's openid.
+    pub openid: String,
+    /// `zh_CN`, `zh_TW` or `en`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+}
+
+impl FieldType for Vec<UserRef> {
+    const KIND: FieldKind = FieldKind::UserList;
+}
+
+/// The answer of `user/info/batchget`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Users {
+    /// In the order asked for; read each by its own openid all the same.
+    pub user_info_list: Vec<User>,
+}
+
+endpoint! {
+    /// Gives one page of the account's followers, up to 10,000 openids.
+    ///
+    /// The last page still names its last openid as `next_openid`; the page after it has a count
+    /// of 0 and no `data`. `followers()` goes through all pages.
+    /// Source: 获取关注用户列表 (getFans).
+    "user::list" = GET "/cgi-bin/user/get";
+    request List {
+        /// The last openid of the page before; from the start when absent.
+        next_openid: Option<String>,
+    }
+    answer OpenidPage;
+    cursor next_openid -> next_openid, page 10_000;
+    facts {
+        daily: Daily { real: Some(500), test: Some(100) },
+        errors: &[-1, 40001, 40003, 40013, 41001, 42001, 45009, 48001, 50002, 268_487_002],
+    }
+}
+
+endpoint! {
+    /// Gives what the platform knows of one follower.
+    ///
+    /// Nickname, picture, sex and region are empty since 2021. Of somebody who does not follow the
+    /// account it gives `subscribe` 0, the openid and an empty `tagid_list`.
+    /// Source: 获取用户基本信息 (getUserInfo).
+    "user::info" = GET "/cgi-bin/user/info";
+    request Info {
+        /// The follower's openid.
+        openid: String,
+        /// `zh_CN`, `zh_TW` or `en`; only for fields that are no longer given.
+        lang: Option<String>,
+    }
+    answer User;
+    facts {
+        daily: Daily { real: Some(5_000_000), test: Some(500_000) },
+        errors: &[-1, 40001, 40003, 40013],
+    }
+}
+
+endpoint! {
+    /// Gives what the platform knows of several followers.
+    ///
+    /// One call takes 100 (40032); a longer list is cut into calls. Somebody who does not follow
+    /// the account has an entry with `subscribe` 0.
+    /// Source: 批量获取用户基本信息 (batchGetUserInfo).
+    "user::batch" = POST "/cgi-bin/user/info/batchget";
+    request Batch {
+        /// The followers: openids, or maps with `openid` and `lang`.
+        user_list: Vec<UserRef>,
+    }
+    answer Users;
+    list user_list: UserRef, 100 else 40032;
+    facts {
+        daily: Daily { real: Some(5_000_000), test: Some(500_000) },
+        errors: &[-1, 40001, 40003, 40013, 40032, 47001],
+    }
+}
+
+endpoint! {
+    /// Gives a follower a remark (备注名): the operator's own name for them.
+    ///
+    /// A remark is shorter than 30 bytes of UTF-8, so at most nine Chinese characters (40092).
+    /// An empty one clears it. The follower's details may show the old one for a while.
+    /// Source: 设置用户备注名 (updateRemark).
+    "user::remark" = POST "/cgi-bin/user/info/updateremark";
+    request Remark {
+        /// The follower's openid.
+        openid: String,
+        /// The remark, shorter than 30 bytes of UTF-8.
+        remark: String,
+    }
+    answer Done;
+    facts {
+        effect: Effect::Write,
+        permission: Permission::CertifiedService,
+        daily: Daily { real: Some(10_000), test: None },
+        errors: &[
+            -1, 40001, 40003, 40013, 40092, 41001, 42001, 43002, 43004, 44002, 45009, 47001, 48001,
+        ],
+    }
+}

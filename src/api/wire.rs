@@ -1,0 +1,139 @@
+//! How a request looks on the wire, in both directions.
+
+use super::{Credential, Endpoint, FieldKind, Method, Spec};
+use serde_json::{Map, Value};
+
+/// A request as HTTP carries it, without its credential.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outgoing {
+    /// Query parameters, not yet encoded.
+    pub query: Vec<(String, String)>,
+    /// The JSON body of a POST.
+    pub body: Option<Value>,
+}
+
+/// A request that an endpoint can't read: what was wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(String);
+
+/// Spells a request. Absent optional fields are left out: the platform refuses `null` (47001).
+///
+/// # Panics
+/// Never: a request is a struct of texts, numbers and lists, which JSON always holds.
+pub fn encode<E: Endpoint>(request: &E) -> Outgoing {
+    let mut fields = match serde_json::to_value(request) {
+        Ok(Value::Object(fields)) => fields,
+        other => unreachable!("a request is an object: {other:?}"),
+    };
+    fields.retain(|_, value| !value.is_null());
+    match E::SPEC.method {
+        Method::Get => Outgoing {
+            query: fields.into_iter().map(|(name, value)| (name, query_text(value))).collect(),
+            body: None,
+        },
+        // A POST without a field still carries an object: an empty body is 44002.
+        Method::Post => {
+            let body = Value::Object(fields);
+            let body = match E::SPEC.envelope {
+                Some(envelope) => Value::Object(Map::from_iter([(envelope.to_owned(), body)])),
+                None => body,
+            };
+            Outgoing { query: Vec::new(), body: Some(body) }
+        }
+    }
+}
+
+/// Adds `grant_type`, `appid` and `secret` where the declaration wants them.
+pub fn add_app_secret(spec: &Spec, appid: &str, secret: &str, request: &mut Outgoing) {
+    let Credential::AppSecret { grant_type } = spec.credential else { return };
+    let fields = [("grant_type", grant_type), ("appid", appid), ("secret", secret)];
+    match &mut request.body {
+        Some(Value::Object(body)) => {
+            body.extend(fields.map(|(name, value)| (name.to_owned(), Value::from(value))));
+        }
+        _ => request.query.splice(0..0, fields.map(|(name, value)| (name.to_owned(), value.to_owned()))).for_each(drop),
+    }
+}
+
+/// Reads a request: the reverse of [`encode`]. Fields that the endpoint does not know are passed
+/// over, absent ones have their default, as on the platform.
+///
+/// # Errors
+/// When a field holds something of another kind, or the envelope is missing.
+pub fn decode<E: Endpoint>(query: &[(String, String)], body: Option<Value>) -> Result<E, Unreadable> {
+    let fields = match E::SPEC.method {
+        Method::Get => Value::Object(
+            E::SPEC
+                .fields
+                .iter()
+                .filter_map(|field| {
+                    let (_, text) = query.iter().find(|(name, _)| name == field.name)?;
+                    let value = match (field.kind, text.parse::<i64>()) {
+                        (FieldKind::Integer, Ok(number)) => Value::from(number),
+                        _ => Value::from(text.as_str()),
+                    };
+                    Some((field.name.to_owned(), value))
+                })
+                .collect(),
+        ),
+        Method::Post => {
+            let mut body = body.unwrap_or_default();
+            match E::SPEC.envelope {
+                Some(envelope) => body
+                    .get_mut(envelope)
+                    .map(Value::take)
+                    .ok_or_else(|| Unreadable(format!("`{envelope}` is missing")))?,
+                None => body,
+            }
+        }
+    };
+    serde_json::from_value(fields).map_err(|error| Unreadable(error.to_string()))
+}
+
+/// Spells an answer, in its envelope if it has one.
+///
+/// # Panics
+/// Never: an answer is a struct of texts, numbers and lists, which JSON always holds.
+pub fn encode_answer<E: Endpoint>(answer: &E::Answer) -> Vec<u8> {
+    let result = match E::SPEC.answer_envelope {
+        Some(envelope) => serde_json::to_vec(&std::collections::BTreeMap::from([(envelope, answer)])),
+        None => serde_json::to_vec(answer),
+    };
+    result.unwrap_or_else(|error| unreachable!("an answer is JSON: {error}"))
+}
+
+/// Reads an answer out of its envelope.
+///
+/// # Errors
+/// When it is not JSON, or not of the declared shape.
+pub fn decode_answer<E: Endpoint>(bytes: &[u8]) -> Result<E::Answer, serde_json::Error> {
+    match E::SPEC.answer_envelope {
+        Some(envelope) => {
+            let mut whole: Map<String, Value> = serde_json::from_slice(bytes)?;
+            serde_json::from_value(whole.remove(envelope).unwrap_or_default())
+        }
+        None => serde_json::from_slice(bytes),
+    }
+}
+
+/// The `errcode` and `errmsg` of an answer, if it is an error's or a [`Done`](super::answer::Done).
+#[derive(Debug, Default, serde::Deserialize)]
+pub struct Head {
+    /// 0 or absent when the call succeeded.
+    #[serde(default)]
+    pub errcode: i64,
+    /// The message, which no program should compare.
+    #[serde(default)]
+    pub errmsg: String,
+    /// With 45171: the openids that failed; the others succeeded.
+    #[serde(default)]
+    pub fail_openid_list: Vec<String>,
+}
+
+fn query_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,317 @@
+//! One call of an endpoint: token, tries, renewals, and the reading of its answer.
+
+use super::{
+    BaseUrl, CallError, Refusal, Tally,
+    repair::repair,
+    token::{RENEWALS_A_CALL, TokenKeeper},
+    transport::{Fault, Reply, Transport},
+};
+use crate::{
+    api::{
+        Credential, Effect, Endpoint, Resend, Spec,
+        errcode::{self, Class},
+        wire::{self, Head, Outgoing},
+    },
+    base::{Cancel, Clock, Redactor, Retry, RetrySchedule, Secret, Stopwatch},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// Calls under way together, when nobody says otherwise.
+pub const DEFAULT_IN_FLIGHT: usize = 32;
+
+/// Tries of one call: busy answers, 5xx and connection faults.
+const RETRIES: RetrySchedule = RetrySchedule {
+    tries: 5,
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(10),
+    in_all: Duration::from_mins(1),
+};
+
+/// How often a call waits for the next minute (45011) before it gives up.
+const MINUTES_WAITED: u32 = 3;
+
+/// After a stop is asked for, how long an answer on its way is waited for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Whose account it is.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// 开发者ID(AppID).
+    pub appid: String,
+    /// 开发者密码(AppSecret).
+    pub secret: Secret,
+}
+
+/// What a client is made of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the platform is.
+    pub base: BaseUrl,
+    /// Who calls.
+    pub account: Account,
+    /// The most calls under way together.
+    pub in_flight: usize,
+    /// The clock that tokens expire by.
+    pub clock: Clock,
+    /// The wish to stop: nothing new is sent once it is there.
+    pub cancel: Cancel,
+}
+
+/// Calls the platform. Clones share token, limits and counts.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    account: Account,
+    tokens: TokenKeeper,
+    in_flight: Semaphore,
+    clock: Clock,
+    cancel: Cancel,
+    tally: Tally,
+    redactor: Redactor,
+}
+
+/// What to do after a try.
+enum Next {
+    Done(Vec<u8>),
+    /// Another try after a pause, unless there were too many.
+    Again(CallError),
+    /// The minute's quota is used up.
+    NextMinute(CallError),
+    /// The token is no longer good.
+    Renew(CallError),
+    GiveUp(CallError),
+}
+
+impl Client {
+    /// A client; nothing is sent before the first call.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let redactor = Redactor::default();
+        redactor.learn(&settings.account.secret);
+        Self(Arc::new(Inner {
+            transport: Transport::new(settings.base),
+            account: settings.account,
+            tokens: TokenKeeper::default(),
+            in_flight: Semaphore::new(settings.in_flight.max(1)),
+            clock: settings.clock,
+            cancel: settings.cancel,
+            tally: Tally::default(),
+            redactor,
+        }))
+    }
+
+    /// Calls an endpoint.
+    ///
+    /// # Errors
+    /// When the platform refuses the call, there is no usable answer, or the run was stopped.
+    pub async fn call<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
+        let bytes = self.send(E::SPEC, wire::encode(request)).await?;
+        let first = match wire::decode_answer::<E>(&bytes) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        wire::decode_answer::<E>(&repair(&bytes)).map_err(|_| CallError::Unreadable {
+            endpoint: E::SPEC.name,
+            reason: format!("{} (line {}, column {})", category(&first), first.line(), first.column()),
+        })
+    }
+
+    /// Counts of the calls so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// The secrets known so far.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+
+    /// The wish to stop.
+    #[must_use]
+    pub fn cancel(&self) -> &Cancel {
+        &self.0.cancel
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Sends until there is an answer without an errcode, or no use in going on.
+    async fn send(&self, spec: &'static Spec, mut request: Outgoing) -> Result<Vec<u8>, CallError> {
+        let account = &self.0.account;
+        wire::add_app_secret(spec, &account.appid, account.secret.reveal(), &mut request);
+        let mut retry = RETRIES.start();
+        let mut renewals = 0;
+        let mut minutes = 0;
+        let mut token = None;
+        loop {
+            if token.is_none() && spec.credential == Credential::AccessToken {
+                token = Some(self.0.tokens.current(self).await?);
+            }
+            match self.attempt(spec, &request, token.as_ref(), &retry).await {
+                Next::Done(bytes) => return Ok(bytes),
+                Next::GiveUp(error) => return Err(error),
+                Next::Again(error) => {
+                    let Some(pause) = retry.next_pause() else { return Err(error) };
+                    self.pause(pause, spec).await?;
+                }
+                Next::NextMinute(error) => {
+                    minutes += 1;
+                    if minutes > MINUTES_WAITED {
+                        return Err(error);
+                    }
+                    self.pause(self.to_next_minute(), spec).await?;
+                }
+                Next::Renew(error) => {
+                    renewals += 1;
+                    let Some(refused) = token.take().filter(|_| renewals <= RENEWALS_A_CALL) else {
+                        return Err(error);
+                    };
+                    token = self.0.tokens.renew(self, &refused).await?;
+                    if token.is_none() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One try.
+    async fn attempt(
+        &self,
+        spec: &'static Spec,
+        request: &Outgoing,
+        token: Option<&Secret>,
+        retry: &Retry,
+    ) -> Next {
+        let cancelled = || Next::GiveUp(CallError::Cancelled { endpoint: spec.name });
+        let permit = tokio::select! {
+            biased;
+            () = self.0.cancel.cancelled() => return cancelled(),
+            permit = self.0.in_flight.acquire() => permit,
+        };
+        let watch = Stopwatch::start();
+        self.0.tally.count(spec);
+        let exchange = self.0.transport.exchange(spec, request, token);
+        let reply = tokio::select! {
+            reply = exchange => reply,
+            () = async { self.0.cancel.cancelled().await; tokio::time::sleep(GRACE).await } => {
+                return Next::GiveUp(self.no_answer(spec, retry, "stopped while the answer was on its way", true));
+            }
+        };
+        drop(permit);
+        let next = match reply {
+            Err(error) => Next::GiveUp(error),
+            Ok(Err(fault)) => self.after_fault(spec, retry, &fault),
+            Ok(Ok(reply)) => self.after_reply(spec, retry, reply),
+        };
+        tracing::debug!(
+            "{} try {} {} in {} ms",
+            spec.call(),
+            retry.tried(),
+            match &next {
+                Next::Done(_) => "done".to_owned(),
+                Next::Again(error) | Next::NextMinute(error) | Next::Renew(error) | Next::GiveUp(error) => {
+                    format!("failed: {error}")
+                }
+            },
+            watch.elapsed().as_millis()
+        );
+        next
+    }
+
+    fn after_fault(&self, spec: &'static Spec, retry: &Retry, fault: &Fault) -> Next {
+        let may_repeat = !fault.sent || spec.resend == Resend::Idempotent;
+        let unsure = fault.sent && spec.effect == Effect::Write;
+        let error = self.no_answer(spec, retry, &fault.reason, unsure);
+        if may_repeat { Next::Again(error) } else { Next::GiveUp(error) }
+    }
+
+    fn after_reply(&self, spec: &'static Spec, retry: &Retry, reply: Reply) -> Next {
+        if reply.status != 200 {
+            let reason = format!("HTTP status {}", reply.status);
+            let fault = Fault { reason, sent: true };
+            return match self.after_fault(spec, retry, &fault) {
+                Next::Again(error) if reply.status < 500 => Next::GiveUp(error),
+                next => next,
+            };
+        }
+        let head = match head(&reply.bytes) {
+            Ok(Some(head)) if head.errcode != 0 => head,
+            Ok(_) => return Next::Done(reply.bytes),
+            Err(reason) => return Next::GiveUp(CallError::Unreadable { endpoint: spec.name, reason }),
+        };
+        let (errmsg, rid) = Refusal::read_message(&self.0.redactor.mask(&head.errmsg));
+        let refusal = Refusal {
+            endpoint: spec.name,
+            errcode: head.errcode,
+            errmsg: if errmsg.is_empty() { errcode::text(head.errcode).to_owned() } else { errmsg },
+            rid,
+            failed: head.fail_openid_list,
+            of_secret: spec.credential != Credential::AccessToken,
+        };
+        let class = refusal.class();
+        let error = CallError::Refused(Box::new(refusal));
+        match class {
+            Class::Busy => Next::Again(error),
+            Class::Rate => Next::NextMinute(error),
+            Class::Token => Next::Renew(error),
+            Class::Quota | Class::Caller | Class::Configuration => Next::GiveUp(error),
+        }
+    }
+
+    fn no_answer(&self, spec: &'static Spec, retry: &Retry, reason: &str, unsure: bool) -> CallError {
+        CallError::NoAnswer {
+            endpoint: spec.name,
+            host: self.0.transport.base().host(),
+            reason: self.0.redactor.mask(reason),
+            tries: retry.tried(),
+            unsure,
+        }
+    }
+
+    async fn pause(&self, pause: Duration, spec: &'static Spec) -> Result<(), CallError> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.0.cancel.cancelled() => Err(CallError::Cancelled { endpoint: spec.name }),
+        }
+    }
+
+    /// The time to the next minute, and up to a second more so that not all come back at once.
+    fn to_next_minute(&self) -> Duration {
+        let into_minute = self.0.clock.now_ms().rem_euclid(60_000);
+        let left = u64::try_from(60_000 - into_minute).unwrap_or(60_000);
+        Duration::from_millis(left + fastrand::u64(0..1000))
+    }
+}
+
+/// The errcode of an answer, if it speaks of one. An answer is searched before it is parsed: a
+/// page of ten thousand openids has none.
+fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
+    const NEEDLE: &[u8] = b"\"errcode\"";
+    if !bytes.windows(NEEDLE.len()).any(|window| window == NEEDLE) {
+        return match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Ok(None),
+            Some(_) => Err(format!("{} bytes that are not a JSON object", bytes.len())),
+            None => Err("it is empty".to_owned()),
+        };
+    }
+    serde_json::from_slice(bytes)
+        .or_else(|_| serde_json::from_slice(&repair(bytes)))
+        .map(Some)
+        .map_err(|error| category(&error).to_owned())
+}
+
+/// What is wrong with JSON, without its content: that may be anything, a token too.
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "a field is of another kind",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
+    }
+}

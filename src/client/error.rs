@@ -1,0 +1,154 @@
+//! What can go wrong with a call, as data.
+
+use crate::api::errcode::{self, Class};
+
+/// A call that did not succeed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// The platform answered with an errcode.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// There was no answer that could be used.
+    #[error("{endpoint} got no answer from {host} in {tries} {}: {reason}", if *.tries == 1 { "try" } else { "tries" })]
+    NoAnswer {
+        /// The script function.
+        endpoint: &'static str,
+        /// The host that was asked.
+        host: String,
+        /// What happened at the last try.
+        reason: String,
+        /// Tries made.
+        tries: u32,
+        /// The call may have taken effect all the same.
+        unsure: bool,
+    },
+    /// The answer was not what the declaration says.
+    #[error("{endpoint} got an answer that is not what the platform documents: {reason}")]
+    Unreadable {
+        /// The script function.
+        endpoint: &'static str,
+        /// What was found instead.
+        reason: String,
+    },
+    /// HTTPS can't be set up on this machine.
+    #[error("HTTPS can't be set up: {0}")]
+    NoTls(String),
+    /// The run was stopped before the call was made.
+    #[error("stopped before {endpoint} was called")]
+    Cancelled {
+        /// The script function.
+        endpoint: &'static str,
+    },
+}
+
+/// An errcode with what is known around it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The script function.
+    pub endpoint: &'static str,
+    /// The code.
+    pub errcode: i64,
+    /// The server's text, without its tail.
+    pub errmsg: String,
+    /// The request's id, for the platform's support (`rid`).
+    pub rid: Option<String>,
+    /// With 45171: who failed.
+    pub failed: Vec<String>,
+    /// The call proves the AppSecret rather than a token.
+    pub of_secret: bool,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} was refused: {} {}", self.endpoint, self.errcode, self.errmsg)?;
+        match errcode::meaning(self.errcode) {
+            Some(meaning) if !self.errmsg.contains(meaning.zh) => write!(f, " ({})", meaning.zh),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Refusal {
+    /// Splits what the server says into its text and its `rid`; the text's tail (`hint: [..]`) is
+    /// a mark for the platform's own staff.
+    #[must_use]
+    pub fn read_message(errmsg: &str) -> (String, Option<String>) {
+        let (text, rid) = match errmsg.rsplit_once("rid: ") {
+            Some((text, rid)) => (text, Some(rid.trim().to_owned())),
+            None => (errmsg, None),
+        };
+        let text = text.split(" hint: [").next().unwrap_or_default();
+        (text.trim().trim_end_matches(',').to_owned(), rid)
+    }
+
+    /// What can be done about it. A bad AppSecret may be called 40001, like a bad token.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match errcode::class(self.errcode) {
+            Class::Token if self.of_secret => Class::Configuration,
+            class => class,
+        }
+    }
+}
+
+impl CallError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) if refusal.of_secret && refusal.errcode == errcode::INVALID_CREDENTIAL => {
+                errcode::meaning(40125).map(|meaning| meaning.hint)
+            }
+            Self::Refused(refusal) => {
+                errcode::meaning(refusal.errcode).map(|meaning| meaning.hint).filter(|hint| !hint.is_empty())
+            }
+            Self::NoAnswer { unsure: true, .. } => {
+                Some("the call may have taken effect: look before you make it again")
+            }
+            Self::NoAnswer { .. } => Some("check the network, the proxy (HTTPS_PROXY) and --base-url"),
+            Self::Unreadable { .. } => Some("something between here and the platform may answer in its place"),
+            Self::NoTls(_) => Some("install the machine's CA certificates (Debian: apt install ca-certificates)"),
+            Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The errcode, if the platform gave one.
+    #[must_use]
+    pub fn errcode(&self) -> Option<i64> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.errcode),
+            _ => None,
+        }
+    }
+
+    /// Whether no call will succeed before a person mends something.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.class() == Class::Configuration,
+            Self::NoTls(_) => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_a_message_is_cut_whatever_its_age() {
+        let rid = Some("658ce562-2e1869db-200c6db8".to_owned());
+        let read = |text| Refusal::read_message(text);
+        assert_eq!(
+            read("invalid tag name hint: [AfNFr0mre-4H1qbA] rid: 658ce562-2e1869db-200c6db8"),
+            ("invalid tag name".to_owned(), rid.clone()),
+        );
+        assert_eq!(
+            read("invalid appid, rid: 658ce562-2e1869db-200c6db8"),
+            ("invalid appid".to_owned(), rid)
+        );
+        assert_eq!(read("invalid openid hint: [n0HMJA0558vr19]"), ("invalid openid".to_owned(), None));
+        assert_eq!(read("invalid appid"), ("invalid appid".to_owned(), None));
+    }
+}

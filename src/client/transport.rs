@@ -1,0 +1,132 @@
+//! One HTTP exchange. The only place that puts a token or the AppSecret into a URL or a body.
+
+use super::{BaseUrl, CallError};
+use crate::{
+    api::{Method, Spec, wire::Outgoing},
+    base::Secret,
+};
+use std::{error::Error, sync::OnceLock, time::Duration};
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(15);
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read; a full page of openids is 0.3 MB.
+const LONGEST_ANSWER: usize = 32 << 20;
+
+/// Connections kept open while nothing uses them.
+const IDLE: usize = 64;
+
+/// What came back.
+pub(super) struct Reply {
+    pub status: u16,
+    pub bytes: Vec<u8>,
+}
+
+/// Why nothing came back.
+pub(super) struct Fault {
+    /// In words, without the URL: it holds the token.
+    pub reason: String,
+    /// Whether the request can have reached the platform.
+    pub sent: bool,
+}
+
+/// HTTP to one base URL.
+pub(super) struct Transport {
+    base: BaseUrl,
+    http: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Transport {
+    pub(super) fn new(base: BaseUrl) -> Self {
+        Self { base, http: OnceLock::new() }
+    }
+
+    pub(super) fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Built at the first call: reading the machine's CA certificates takes milliseconds, and a
+    /// machine without them can still talk to loopback.
+    fn http(&self) -> Result<&reqwest::Client, CallError> {
+        self.http
+            .get_or_init(|| {
+                // Fails only when a provider is installed already, which is as good.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let builder = reqwest::Client::builder()
+                    .timeout(TRY)
+                    .connect_timeout(CONNECT)
+                    .pool_max_idle_per_host(IDLE)
+                    .tcp_nodelay(true)
+                    .redirect(reqwest::redirect::Policy::none())
+                    .user_agent(concat!("mpscript/", env!("CARGO_PKG_VERSION")));
+                let builder = if self.base.is_loopback() {
+                    builder.no_proxy().tls_certs_only([])
+                } else {
+                    builder.https_only(true)
+                };
+                builder.build().map_err(|error| innermost(&error))
+            })
+            .as_ref()
+            .map_err(|reason| CallError::NoTls(reason.clone()))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn exchange(
+        &self,
+        spec: &Spec,
+        request: &Outgoing,
+        token: Option<&Secret>,
+    ) -> Result<Result<Reply, Fault>, CallError> {
+        let mut url = self.base.join(spec.path);
+        if token.is_some() || !request.query.is_empty() {
+            let mut query = url.query_pairs_mut();
+            if let Some(token) = token {
+                query.append_pair("access_token", token.reveal());
+            }
+            query.extend_pairs(&request.query);
+        }
+        let http = self.http()?;
+        let outgoing = match (spec.method, &request.body) {
+            (Method::Get, _) | (_, None) => http.get(url),
+            (Method::Post, Some(body)) => http
+                .post(url)
+                .header("content-type", "application/json; charset=utf-8")
+                .body(body.to_string()),
+        };
+        Ok(read(outgoing).await)
+    }
+}
+
+async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
+    let fault = |error: reqwest::Error| Fault {
+        sent: !(error.is_connect() || error.is_builder()),
+        reason: if error.is_timeout() && !error.is_connect() {
+            format!("no answer within {} s", TRY.as_secs())
+        } else {
+            innermost(&error.without_url())
+        },
+    };
+    let mut response = outgoing.send().await.map_err(fault)?;
+    let status = response.status().as_u16();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(fault)? {
+        if bytes.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(Fault { reason: format!("the answer is over {LONGEST_ANSWER} bytes"), sent: true });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Reply { status, bytes })
+}
+
+/// The last cause of an error: `Connection refused`, where the outer ones only say `error sending
+/// request`.
+fn innermost(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

@@ -1,0 +1,93 @@
+//! The outside world as one struct: arguments, environment, streams, clock.
+//!
+//! Nothing above reads the process's own arguments, environment or standard streams, so that a
+//! test can run the whole program in process with a host of its own.
+
+use crate::base::Clock;
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io::{self, IsTerminal, Read, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// A stream that several threads write to, a whole text at a time.
+#[derive(Clone)]
+pub struct Stream(Arc<Mutex<dyn Write + Send>>);
+
+impl Stream {
+    /// A stream over any writer.
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(writer)))
+    }
+
+    /// Writes `text` as it is and flushes. A reader that went away (a closed pipe) is no error:
+    /// the work that is under way matters more than its output.
+    pub fn write(&self, text: &str) {
+        let mut writer = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+    }
+
+    /// Writes `text` and a newline.
+    pub fn line(&self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+}
+
+/// What the program sees of the process that it runs in.
+#[derive(Clone)]
+pub struct Host {
+    /// The arguments, the program's name first.
+    pub arguments: Vec<OsString>,
+    /// The environment. Variables that are not UTF-8 are left out.
+    pub environment: BTreeMap<String, String>,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    /// Standard output: what scripts print and what a command answers.
+    pub out: Stream,
+    /// Standard error: progress, logs and errors.
+    pub err: Stream,
+    /// Whether standard error is a terminal, so that progress may be drawn on it.
+    pub err_is_terminal: bool,
+    /// Reads the whole of standard input.
+    pub read_input: fn() -> io::Result<String>,
+    /// The one clock.
+    pub clock: Clock,
+}
+
+impl Host {
+    /// The process's own host.
+    #[must_use]
+    pub fn real() -> Self {
+        Self {
+            arguments: std::env::args_os().collect(),
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            out: Stream::new(io::stdout()),
+            err: Stream::new(io::stderr()),
+            err_is_terminal: io::stderr().is_terminal(),
+            read_input: || {
+                let mut text = String::new();
+                io::stdin().read_to_string(&mut text).map(|_| text)
+            },
+            clock: Clock::system(),
+        }
+    }
+
+    /// An environment variable that is set and not empty.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether text on standard error may be coloured (<https://no-color.org>).
+    #[must_use]
+    pub fn colour(&self) -> bool {
+        self.err_is_terminal
+            && self.variable("NO_COLOR").is_none()
+            && self.variable("TERM") != Some("dumb")
+    }
+}

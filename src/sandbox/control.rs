@@ -1,0 +1,136 @@
+//! The control routes under `/__sandbox/`: what a test or a curious person asks of the simulator
+//! itself. JSON whatever the Content-Type; an empty body is an empty object.
+
+use super::{
+    route::Call,
+    server::Shared,
+    switches::{SWITCHES, TAGS_AFTER_REFOLLOW, Values},
+    world::World,
+};
+use serde_json::{Map, Value, json};
+use std::sync::atomic::Ordering;
+
+/// Answers a control call with a status and a body.
+pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
+    let body = if call.body.trim_ascii().is_empty() {
+        Ok(json!({}))
+    } else {
+        serde_json::from_slice(&call.body)
+    };
+    let result = match (call.method.as_str(), path, body) {
+        (_, _, Err(error)) => Err(format!("the body is not JSON: {error}")),
+        ("GET", "stats", _) => Ok(stats(shared)),
+        ("GET", "tags", _) => Ok(tags(&shared.world())),
+        ("GET", "switches", _) => Ok(switches(&shared.world())),
+        ("POST", "switches", Ok(body)) => set_switches(&mut shared.world(), &body),
+        ("POST", "clock", Ok(body)) => turn_clock(&shared.world(), &body),
+        ("POST", "faults", Ok(body)) => shared.world().faults.add(body).map(|()| json!({"ok": true})),
+        ("POST", "followers", Ok(body)) => subscribe(&mut shared.world(), &body),
+        ("POST", "tokens/revoke", Ok(_)) => {
+            let mut world = shared.world();
+            let now = world.now();
+            world.tokens.revoke_all(now);
+            Ok(json!({"ok": true}))
+        }
+        ("POST", "reset", Ok(_)) => {
+            reset(shared);
+            Ok(json!({"ok": true}))
+        }
+        _ => return (404, json!({"error": format!("there is no {} /__sandbox/{path}", call.method), "routes": ROUTES})),
+    };
+    match result {
+        Ok(body) => (200, body),
+        Err(error) => (400, json!({"error": error})),
+    }
+}
+
+const ROUTES: [&str; 9] = [
+    "GET stats",
+    "GET tags",
+    "GET switches",
+    "POST switches",
+    "POST clock",
+    "POST faults",
+    "POST followers",
+    "POST tokens/revoke",
+    "POST reset",
+];
+
+fn stats(shared: &Shared) -> Value {
+    let world = shared.world();
+    json!({
+        "calls": world.calls,
+        "max_in_flight": shared.max_in_flight.load(Ordering::SeqCst),
+        "tokens_issued": world.tokens.answers,
+    })
+}
+
+fn tags(world: &World) -> Value {
+    world
+        .tags
+        .iter()
+        .map(|(id, tag)| json!({"id": id, "name": tag.name, "count": tag.members.len()}))
+        .collect()
+}
+
+/// Every switch with its setting, its default and what it can be.
+fn switches(world: &World) -> Value {
+    let describe = |values: &Values| match values {
+        Values::OneOf(values) => json!(values),
+        Values::UpTo(most) => json!({"from": 0, "to": most}),
+    };
+    let all: Map<String, Value> = SWITCHES
+        .iter()
+        .map(|switch| {
+            let entry = json!({
+                "value": world.switches.get(switch.name),
+                "default": switch.default,
+                "values": describe(&switch.values),
+                "question": switch.question,
+                "doc": switch.doc,
+            });
+            (switch.name.to_owned(), entry)
+        })
+        .collect();
+    Value::Object(all)
+}
+
+/// `{"NAME": VALUE, …}`; all are set, or none.
+fn set_switches(world: &mut World, body: &Value) -> Result<Value, String> {
+    let settings = body.as_object().ok_or("give an object of names and values")?;
+    let mut changed = world.switches.clone();
+    for (name, value) in settings {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        changed.set(name, &value).map_err(|error| error.to_string())?;
+    }
+    world.switches = changed;
+    Ok(switches(world))
+}
+
+/// `{"advance": "2h"}`.
+fn turn_clock(world: &World, body: &Value) -> Result<Value, String> {
+    let by = body.get("advance").and_then(Value::as_str).ok_or("give {\"advance\": \"2h\"}")?;
+    let by = humantime::parse_duration(by).map_err(|error| format!("`{by}`: {error}"))?;
+    world.clock.advance(by);
+    Ok(json!({"now": world.now()}))
+}
+
+/// `{"openid": …, "subscribe": 0 or 1}`: somebody leaves or comes back.
+fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
+    const USAGE: &str = "give {\"openid\": \"…\", \"subscribe\": 0 or 1}";
+    let openid = body.get("openid").and_then(Value::as_str).ok_or(USAGE)?;
+    let subscribe = body.get("subscribe").and_then(Value::as_u64).filter(|value| *value < 2).ok_or(USAGE)?;
+    let number = world.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))?;
+    let keep_tags = world.switches.is(TAGS_AFTER_REFOLLOW, "kept");
+    world.subscribe(number, subscribe == 1, keep_tags);
+    Ok(json!({"ok": true}))
+}
+
+/// The world as it was at the start, its clock and counters too.
+fn reset(shared: &Shared) {
+    let mut world = shared.world();
+    world.clock.reset();
+    let fresh = World::new(world.options.clone(), world.clock.clone());
+    *world = fresh;
+    shared.max_in_flight.store(0, Ordering::SeqCst);
+}

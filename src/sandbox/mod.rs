@@ -1,0 +1,23 @@
+//! The platform as a simulator: a world of followers, tags and tokens, with the platform's rules,
+//! limits and surprises, served over real HTTP on loopback.
+//!
+//! Must never know the client, the store or scripts: it meets them on the wire only, so that
+//! whoever points another SDK at it finds the same platform.
+
+mod control;
+mod faults;
+mod openid;
+mod options;
+mod quota;
+mod refusal;
+mod route;
+mod server;
+mod switches;
+mod tag;
+mod token;
+mod user;
+mod world;
+
+pub use options::{AccountKind, DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_SCENE, DEFAULT_SECRET, Options};
+pub use server::{Sandbox, StartError};
+pub use switches::{SWITCHES, Switch, SwitchError, Switches};

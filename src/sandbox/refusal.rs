@@ -1,0 +1,62 @@
+//! How the platform says no: HTTP 200, an errcode, and a message whose tail depends on who speaks.
+
+use crate::api::errcode;
+use serde_json::{Value, json};
+
+/// A refused call.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub errcode: i64,
+    text: Option<String>,
+    /// Refused by the gateway (token, quota, permission), not by the business behind it.
+    gateway: bool,
+    /// With 45171: who failed; the others were done.
+    failed: Vec<String>,
+}
+
+impl Refusal {
+    /// A refusal by the endpoint's own rules.
+    pub(super) fn new(errcode: i64) -> Self {
+        Self { errcode, text: None, gateway: false, failed: Vec::new() }
+    }
+
+    /// A refusal before the endpoint was reached.
+    pub(super) fn gateway(errcode: i64) -> Self {
+        Self { gateway: true, ..Self::new(errcode) }
+    }
+
+    pub(super) fn text(mut self, text: String) -> Self {
+        self.text = Some(text);
+        self
+    }
+
+    /// Some openids failed, the others were done.
+    pub(super) fn partial(failed: Vec<String>) -> Self {
+        Self { failed, ..Self::new(errcode::SOME_OPENIDS_FAILED) }
+    }
+
+    /// The answer's body. `sns` writes `, rid:` where the others write ` rid:`.
+    pub(super) fn body(&self, is_sns: bool, mark: &str, rid: &str) -> Value {
+        let text = self.text.as_deref().unwrap_or_else(|| self.default_text(is_sns));
+        let errmsg = match (is_sns, self.gateway) {
+            (true, _) => format!("{text}, rid: {rid}"),
+            (false, true) => format!("{text} rid: {rid}"),
+            (false, false) => format!("{text} hint: [{mark}] rid: {rid}"),
+        };
+        let mut body = json!({"errcode": self.errcode, "errmsg": errmsg});
+        if !self.failed.is_empty() {
+            body["fail_openid_list"] = json!(self.failed);
+        }
+        body
+    }
+
+    fn default_text(&self, is_sns: bool) -> &'static str {
+        match self.errcode {
+            errcode::INVALID_CREDENTIAL if !is_sns => {
+                "invalid credential, access_token is invalid or not latest, could get access_token by \
+                 getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
+            }
+            code => errcode::text(code),
+        }
+    }
+}

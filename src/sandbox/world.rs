@@ -1,0 +1,296 @@
+//! Everything that the platform remembers of one account.
+
+use super::{
+    faults::Faults,
+    openid::{NoFollower, Openids, push_characters},
+    options::Options,
+    quota::Usage,
+    refusal::Refusal,
+    switches::{DEPARTED_CURSOR, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
+    token::TokenBook,
+};
+use crate::{api::tag::STARRED, base::Clock};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// One of so many listed followers is gone: `user/get` still lists them, their details say
+/// `subscribe` 0.
+const ONE_GONE_OF: u32 = 1_000;
+
+/// One of so many followers is starred from the start.
+const ONE_STARRED_OF: u32 = 500;
+
+/// The first follower came on 2020-01-01, the last before 2026.
+const FIRST_DAY: i64 = 1_577_836_800;
+const SIX_YEARS: i64 = 6 * 365 * 24 * 3600;
+
+/// Channels of followers who scanned no code with a scene.
+const CHANNELS: [&str; 8] = [
+    "ADD_SCENE_SEARCH",
+    "ADD_SCENE_PROFILE_CARD",
+    "ADD_SCENE_PROFILE_LINK",
+    "ADD_SCENE_PROFILE_ITEM",
+    "ADD_SCENE_PAID",
+    "ADD_SCENE_WECHAT_ADVERTISEMENT",
+    "ADD_SCENE_CHANNELS",
+    "ADD_SCENE_OTHERS",
+];
+const BY_QR_CODE: &str = "ADD_SCENE_QR_CODE";
+
+/// Scenes of the codes that are not asked for: numbers, and texts.
+const OTHER_SCENES: std::ops::Range<u32> = 1_001..1_041;
+const TEXT_SCENES: [&str; 4] = ["展台-01", "展台-02", "门店-上海", "spring-fair"];
+
+/// One person whom the account knows.
+#[derive(Debug)]
+pub(super) struct Follower {
+    /// Follows the account now.
+    pub subscribed: bool,
+    /// `user/get` lists them.
+    pub listed: bool,
+    pub subscribe_time: i64,
+    pub channel: &'static str,
+    pub qr_scene: u32,
+    pub qr_scene_str: &'static str,
+    pub tags: Vec<i64>,
+    pub remark: Option<Box<str>>,
+}
+
+/// A tag with its followers by number.
+#[derive(Debug)]
+pub(super) struct TagState {
+    pub name: String,
+    pub members: BTreeSet<u32>,
+}
+
+/// The platform's memory.
+pub(super) struct World {
+    pub options: Options,
+    pub switches: Switches,
+    pub clock: Clock,
+    pub openids: Openids,
+    pub followers: Vec<Follower>,
+    /// How many `user/get` lists.
+    pub listed: u32,
+    pub tags: BTreeMap<i64, TagState>,
+    pub next_tag: i64,
+    pub tokens: TokenBook,
+    pub usage: Usage,
+    pub faults: Faults,
+    pub calls: HashMap<String, u64>,
+    random: fastrand::Rng,
+}
+
+impl World {
+    /// The world that these options and this seed make, always the same.
+    pub(super) fn new(options: Options, clock: Clock) -> Self {
+        let mut random = fastrand::Rng::with_seed(options.seed);
+        let mut followers = strangers(&options, &mut random);
+        let scenes = options.scenes();
+        let in_scenes = place_in_scenes(&mut followers, &scenes, &mut random);
+        depart(&mut followers, &in_scenes, &mut random);
+        let starred = star(&mut followers);
+        Self {
+            switches: options.switches.clone(),
+            openids: Openids::new(options.seed),
+            listed: options.followers,
+            followers,
+            tags: BTreeMap::from([(STARRED, TagState { name: "星标组".to_owned(), members: starred })]),
+            // The platform's own ids end below 100.
+            next_tag: 100,
+            tokens: TokenBook::default(),
+            usage: Usage::default(),
+            faults: Faults::default(),
+            calls: HashMap::new(),
+            options,
+            clock,
+            random,
+        }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// The id of a request: its second, and two numbers of its own.
+    pub(super) fn rid(&mut self) -> String {
+        format!("{:08x}-{:08x}-{:08x}", self.now(), self.random.u32(..), self.random.u32(..))
+    }
+
+    /// The mark in `hint: [XXXX-XXXX]`.
+    pub(super) fn mark(&mut self) -> String {
+        format!("{}-{}", self.characters(6), self.characters(6))
+    }
+
+    /// So many random characters of base64url.
+    pub(super) fn characters(&mut self, count: usize) -> String {
+        let mut text = String::with_capacity(count);
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(20);
+            push_characters(&mut text, self.random.u128(..), now);
+            left -= now;
+        }
+        text
+    }
+
+    /// The follower's number, whether they follow or not.
+    pub(super) fn number(&self, openid: &str) -> Result<u32, NoFollower> {
+        let number = self.openids.number(openid)?;
+        if (number as usize) < self.followers.len() { Ok(number) } else { Err(NoFollower::Foreign) }
+    }
+
+    pub(super) fn follower(&mut self, number: u32) -> &mut Follower {
+        &mut self.followers[number as usize]
+    }
+
+    /// Where a listing goes on after `openid` (exclusive), or refuses it.
+    pub(super) fn cursor(&self, openid: Option<&str>) -> Result<Cursor, Refusal> {
+        let Some(openid) = openid.filter(|openid| !openid.is_empty()) else { return Ok(Cursor::Start) };
+        let number = self.number(openid).map_err(|_| Refusal::new(40003))?;
+        let departed = !self.followers[number as usize].listed;
+        match self.switches.get(DEPARTED_CURSOR) {
+            "40003" if departed => Err(Refusal::new(40003)),
+            "empty_page" if departed => Ok(Cursor::End),
+            _ => Ok(Cursor::After(number)),
+        }
+    }
+
+    /// Sorts a write's openids into followers and failures, by the rules of the switches: one bad
+    /// openid refuses the whole call, unless it is only named afterwards (45171).
+    pub(super) fn sort(&self, openids: &[String]) -> Result<(Vec<u32>, Vec<String>), Refusal> {
+        let mut good = Vec::with_capacity(openids.len());
+        let mut failed = Vec::new();
+        for openid in openids {
+            let fault = match self.number(openid) {
+                Ok(number) if self.followers[number as usize].subscribed => None,
+                Ok(_) => Some(GONE_OPENID),
+                Err(NoFollower::Malformed) => Some(MALFORMED_OPENID),
+                Err(NoFollower::Foreign) => Some(FOREIGN_OPENID),
+            };
+            match fault.map(|switch| self.switches.get(switch)) {
+                None => good.extend(self.number(openid)),
+                Some("ok") => {}
+                Some("45171") => failed.push(openid.clone()),
+                Some(errcode) => return Err(Refusal::new(errcode.parse().unwrap_or(40003))),
+            }
+        }
+        Ok((good, failed))
+    }
+
+    /// Somebody begins or ceases to follow.
+    pub(super) fn subscribe(&mut self, number: u32, follows: bool, keep_tags: bool) {
+        let now = self.now();
+        let follower = self.follower(number);
+        if follower.listed == follows && follower.subscribed == follows {
+            return;
+        }
+        let was_listed = std::mem::replace(&mut follower.listed, follows);
+        follower.subscribed = follows;
+        if follows {
+            follower.subscribe_time = now;
+        } else if !keep_tags {
+            for tag in std::mem::take(&mut follower.tags) {
+                if let Some(tag) = self.tags.get_mut(&tag) {
+                    tag.members.remove(&number);
+                }
+            }
+        }
+        match (was_listed, follows) {
+            (true, false) => self.listed -= 1,
+            (false, true) => self.listed += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cursor {
+    Start,
+    After(u32),
+    End,
+}
+
+/// Followers who came by every other way.
+fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
+    let scenes = options.scenes();
+    let asked_for = |scene: u32| scenes.iter().any(|(id, _)| *id == scene);
+    let step = SIX_YEARS / i64::from(options.followers.max(1));
+    (0..options.followers)
+        .map(|number| {
+            let mut follower = Follower {
+                subscribed: true,
+                listed: true,
+                subscribe_time: FIRST_DAY + i64::from(number) * step + random.i64(0..step.max(1)),
+                channel: CHANNELS[random.usize(..CHANNELS.len())],
+                qr_scene: 0,
+                qr_scene_str: "",
+                tags: Vec::new(),
+                remark: None,
+            };
+            match random.u8(0..10) {
+                0..4 => {
+                    let scene = random.u32(OTHER_SCENES);
+                    follower.channel = BY_QR_CODE;
+                    follower.qr_scene = if asked_for(scene) { 0 } else { scene };
+                }
+                4 => {
+                    follower.channel = BY_QR_CODE;
+                    follower.qr_scene_str = TEXT_SCENES[random.usize(..TEXT_SCENES.len())];
+                }
+                _ => {}
+            }
+            follower
+        })
+        .collect()
+}
+
+/// Gives each scene its followers, spread over the whole list; says who was chosen.
+fn place_in_scenes(
+    followers: &mut [Follower],
+    scenes: &[(u32, u32)],
+    random: &mut fastrand::Rng,
+) -> BTreeSet<usize> {
+    let mut numbers: Vec<usize> = (0..followers.len()).collect();
+    let wanted = scenes.iter().map(|(_, count)| *count as usize).sum::<usize>().min(numbers.len());
+    // The first steps of a Fisher-Yates shuffle choose without repetition.
+    for at in 0..wanted {
+        let other = random.usize(at..numbers.len());
+        numbers.swap(at, other);
+    }
+    let mut chosen = numbers[..wanted].iter();
+    for (scene, count) in scenes {
+        for number in chosen.by_ref().take(*count as usize) {
+            let follower = &mut followers[*number];
+            follower.channel = BY_QR_CODE;
+            follower.qr_scene = *scene;
+            follower.qr_scene_str = "";
+        }
+    }
+    numbers[..wanted].iter().copied().collect()
+}
+
+/// A few have left and are still listed; nobody of the scenes that were asked for.
+fn depart(followers: &mut [Follower], in_scenes: &BTreeSet<usize>, random: &mut fastrand::Rng) {
+    let few = followers.len() / ONE_GONE_OF as usize;
+    let most = followers.len().saturating_sub(in_scenes.len());
+    let mut left = few.min(most);
+    while left > 0 {
+        let number = random.usize(..followers.len());
+        if followers[number].subscribed && !in_scenes.contains(&number) {
+            followers[number].subscribed = false;
+            left -= 1;
+        }
+    }
+}
+
+fn star(followers: &mut [Follower]) -> BTreeSet<u32> {
+    let mut starred = BTreeSet::new();
+    for (number, follower) in (0_u32..).zip(followers).skip(7).step_by(ONE_STARRED_OF as usize) {
+        if follower.subscribed {
+            follower.tags.push(STARRED);
+            starred.insert(number);
+        }
+    }
+    starred
+}
