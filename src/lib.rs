@@ -11,10 +11,10 @@ pub mod api;
 pub mod client;
 pub mod sandbox;
 
-// pub mod bulk;
+pub mod bulk;
 
-// pub mod script;
+pub mod script;
 
-// pub mod run;
+pub mod run;
 
-// pub mod cli;
+pub mod cli;

@@ -1,1 +1,24 @@
+//! Many calls as one job: a source is listed page by page, details are fetched in batches, a
+//! caller decides over each follower, changes are written in batches, and a report adds it up.
+//!
+//! Listing, details and writes overlap; each queue is bounded, so memory does not grow with the
+//! account. Must never know scripts: whoever drives a job pulls people out of a [`Reader`], makes
+//! up its mind, and pushes changes into a [`Writer`].
 
+mod board;
+mod people;
+mod report;
+mod split;
+mod tag;
+mod writer;
+
+pub use board::{Board, Counts, Job};
+pub use people::{Batch, Person, Reader, Source};
+pub use report::{EndReport, Failure, RunReport};
+pub use split::{Merge, SplitError, call_in_parts};
+pub use tag::{ensure_tag, find_tag};
+pub use writer::{Change, Writer};
+
+/// Batches under way or waiting to be looked at, for each call that may be in flight: enough to
+/// keep the calls busy while one slow answer holds up the order.
+const WINDOW: usize = 2;

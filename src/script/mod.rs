@@ -1,1 +1,23 @@
+//! Scripts: the only floor that names `rhai`.
+//!
+//! Here the declarations become functions, followers become values, and errors become messages
+//! with a place in the source. Must never know HTTP: scripts are synchronous, everything under
+//! them is not, and they meet in `bridge.rs` alone.
 
+mod audience;
+mod bridge;
+pub mod check;
+mod endpoint;
+mod engine;
+mod env;
+mod error;
+mod jobs;
+mod param;
+mod program;
+mod sleep;
+mod value;
+
+pub use engine::{Script, STACK};
+pub use env::{Env, NoClient, Output};
+pub use error::Trouble;
+pub use program::{Origin, Program};

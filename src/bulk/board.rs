@@ -1,0 +1,107 @@
+//! Where a running job shows how far it is, for whoever draws progress.
+
+use super::report::EndReport;
+use crate::base::Stopwatch;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// What is known of a job so far. Every follower that was listed ends up in one of `matched`,
+/// `unmatched`, `gone` and `unread`; every matched one in one of `changed`, `already`, `skipped`
+/// and `failed`.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Openids that were listed.
+    pub listed: AtomicU64,
+    /// How many the platform says there are; 0 when it does not say.
+    pub total: AtomicU64,
+    /// Followers whose details came.
+    pub fetched: AtomicU64,
+    /// Followers that passed every step.
+    pub matched: AtomicU64,
+    /// Followers that did not.
+    pub unmatched: AtomicU64,
+    /// Listed people who no longer follow.
+    pub gone: AtomicU64,
+    /// Matched followers whose change was made.
+    pub changed: AtomicU64,
+    /// Matched followers that were so already.
+    pub already: AtomicU64,
+    /// Matched followers whose change was refused.
+    pub failed: AtomicU64,
+}
+
+impl Counts {
+    /// Adds to one of the counts.
+    pub fn add(count: &AtomicU64, by: usize) {
+        count.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
+    /// Reads one of the counts.
+    #[must_use]
+    pub fn read(count: &AtomicU64) -> u64 {
+        count.load(Ordering::Relaxed)
+    }
+}
+
+/// A job that is running.
+#[derive(Debug)]
+pub struct Job {
+    /// What it does: `tag`, `count`.
+    pub end: &'static str,
+    /// What it does it to: a tag's name.
+    pub target: Option<String>,
+    /// How far it is.
+    pub counts: Arc<Counts>,
+    since: Stopwatch,
+}
+
+impl Job {
+    /// A job that begins now.
+    #[must_use]
+    pub fn begin(end: &'static str, target: Option<String>) -> Arc<Self> {
+        Arc::new(Self { end, target, counts: Arc::default(), since: Stopwatch::start() })
+    }
+
+    /// How long it has run.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// The job that is running, and the reports of those that ended.
+#[derive(Debug, Default)]
+pub struct Board {
+    current: Mutex<Option<Arc<Job>>>,
+    ended: Mutex<Vec<EndReport>>,
+}
+
+impl Board {
+    /// A job begins.
+    pub fn begin(&self, job: &Arc<Job>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(job));
+    }
+
+    /// The running job has ended.
+    pub fn end(&self, report: EndReport) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    }
+
+    /// The running job.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Job>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The reports of the jobs that ended, in order.
+    #[must_use]
+    pub fn ended(&self) -> Vec<EndReport> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

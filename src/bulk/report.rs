@@ -1,0 +1,180 @@
+//! What a job did, in numbers that add up.
+
+use super::board::{Counts, Job};
+use crate::base::grouped;
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt};
+
+/// An openid that could not be done, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// Who.
+    pub openid: String,
+    /// The platform's code; absent when no answer came.
+    pub errcode: Option<i64>,
+    /// The platform's text, or what happened.
+    pub errmsg: String,
+    /// The request's id, for the platform's support.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rid: Option<String>,
+}
+
+/// The report of one end of an audience.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EndReport {
+    /// What it did: `tag`, `count`.
+    pub end: String,
+    /// What it did it to: a tag's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// `done`, `done_with_failures`, `cancelled` or `error`.
+    pub state: &'static str,
+    /// Openids that were listed.
+    pub listed: u64,
+    /// Openids whose details came.
+    pub fetched: u64,
+    /// Followers that passed every step.
+    pub matched: u64,
+    /// Followers that did not.
+    pub unmatched: u64,
+    /// Listed people who no longer follow.
+    pub gone: u64,
+    /// Listed openids that were not looked at: there were enough, or the job ended early.
+    pub unread: u64,
+    /// Matched followers whose change was made.
+    pub changed: u64,
+    /// Matched followers that were so already.
+    pub already: u64,
+    /// Matched followers with nothing to do, or not reached.
+    pub skipped: u64,
+    /// Openids that could not be done.
+    pub failed: Vec<Failure>,
+    /// Calls made, by `"METHOD path"`.
+    pub calls: BTreeMap<String, u64>,
+    /// Milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl EndReport {
+    /// The report of a job as it is now.
+    #[must_use]
+    pub fn of(job: &Job, state: &'static str, failed: Vec<Failure>, calls: BTreeMap<String, u64>) -> Self {
+        let counts = &job.counts;
+        let [listed, matched, unmatched, gone] =
+            [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counts::read);
+        let [changed, already] = [&counts.changed, &counts.already].map(Counts::read);
+        let state = if state == "done" && !failed.is_empty() { "done_with_failures" } else { state };
+        Self {
+            end: job.end.to_owned(),
+            target: job.target.clone(),
+            state,
+            listed,
+            fetched: Counts::read(&counts.fetched),
+            matched,
+            unmatched,
+            gone,
+            unread: listed.saturating_sub(matched + unmatched + gone),
+            changed,
+            already,
+            skipped: matched.saturating_sub(changed + already + failed.len() as u64),
+            failed,
+            calls,
+            elapsed_ms: u64::try_from(job.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl fmt::Display for EndReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.as_ref().map(|target| format!(" `{target}`")).unwrap_or_default();
+        let state = self.state.replace('_', " ");
+        let seconds = self.elapsed_ms / 1000;
+        let tenths = self.elapsed_ms % 1000 / 100;
+        write!(f, "{}{target}: {state} in {seconds}.{tenths} s", self.end)?;
+        let rows = [
+            ("listed", self.listed),
+            ("  matched", self.matched),
+            ("    changed", self.changed),
+            ("    already so", self.already),
+            ("    skipped", self.skipped),
+            ("    failed", self.failed.len() as u64),
+            ("  not matched", self.unmatched),
+            ("  gone", self.gone),
+            ("  not read", self.unread),
+        ];
+        for (name, count) in rows {
+            write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
+        }
+        const SHOWN: usize = 5;
+        for failure in self.failed.iter().take(SHOWN) {
+            let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
+            write!(f, "\n  failed {}: {code}{}", failure.openid, failure.errmsg)?;
+        }
+        if self.failed.len() > SHOWN {
+            write!(f, "\n  and {} more failed; --report FILE lists them all", grouped((self.failed.len() - SHOWN) as u64))?;
+        }
+        Ok(())
+    }
+}
+
+/// The report of a whole run: the sums of its ends.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RunReport {
+    /// `done`, `done_with_failures`, `cancelled` or `error`.
+    pub state: &'static str,
+    /// The uncaught error, if that is how the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Sum of the ends.
+    pub listed: u64,
+    /// Sum of the ends.
+    pub fetched: u64,
+    /// Sum of the ends.
+    pub matched: u64,
+    /// Sum of the ends.
+    pub unmatched: u64,
+    /// Sum of the ends.
+    pub gone: u64,
+    /// Sum of the ends.
+    pub unread: u64,
+    /// Sum of the ends.
+    pub changed: u64,
+    /// Sum of the ends.
+    pub already: u64,
+    /// Sum of the ends.
+    pub skipped: u64,
+    /// Failures of all ends.
+    pub failed: Vec<Failure>,
+    /// Every call of the run, by `"METHOD path"`, those outside an end too.
+    pub calls: BTreeMap<String, u64>,
+    /// Milliseconds.
+    pub elapsed_ms: u64,
+    /// One entry for each end, in order.
+    pub ends: Vec<EndReport>,
+}
+
+impl RunReport {
+    /// Sums up the ends of a run.
+    #[must_use]
+    pub fn of(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {
+        let sum = |count: fn(&EndReport) -> u64| ends.iter().map(count).sum();
+        let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
+        Self {
+            state: if failed.is_empty() { "done" } else { "done_with_failures" },
+            error: None,
+            listed: sum(|end| end.listed),
+            fetched: sum(|end| end.fetched),
+            matched: sum(|end| end.matched),
+            unmatched: sum(|end| end.unmatched),
+            gone: sum(|end| end.gone),
+            unread: sum(|end| end.unread),
+            changed: sum(|end| end.changed),
+            already: sum(|end| end.already),
+            skipped: sum(|end| end.skipped),
+            failed,
+            calls,
+            elapsed_ms,
+            ends,
+        }
+    }
+}

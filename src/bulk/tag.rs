@@ -1,0 +1,38 @@
+//! Tags by name.
+
+use crate::{
+    api::tag::{Create, List, Tag},
+    client::{CallError, Client},
+};
+
+/// The tag of this name, if there is one.
+///
+/// # Errors
+/// When the tags can't be listed.
+pub async fn find_tag(client: &Client, name: &str) -> Result<Option<Tag>, CallError> {
+    let tags = client.call(&List {}).await?.tags;
+    Ok(tags.into_iter().find(|tag| tag.name == name))
+}
+
+/// Makes the tag of this name, which did not exist when it was last looked for.
+///
+/// When the answer is lost, or somebody else made it meanwhile, the list tells.
+///
+/// # Errors
+/// When it can neither be made nor found.
+pub async fn ensure_tag(client: &Client, name: &str) -> Result<Tag, CallError> {
+    let error = match client.call(&Create { name: name.to_owned() }).await {
+        Ok(tag) => return Ok(tag),
+        Err(error) => error,
+    };
+    let may_exist = matches!(&error, CallError::NoAnswer { unsure: true, .. })
+        || error.errcode() == Some(crate::api::errcode::INVALID_TAG_NAME);
+    if !may_exist {
+        return Err(error);
+    }
+    match find_tag(client, name).await? {
+        Some(tag) => Ok(tag),
+        None if error.errcode().is_none() => client.call(&Create { name: name.to_owned() }).await,
+        None => Err(error),
+    }
+}

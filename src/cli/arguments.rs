@@ -1,0 +1,167 @@
+//! What was typed.
+
+use crate::{
+    client::DEFAULT_IN_FLIGHT,
+    sandbox::{DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_SECRET},
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Scripts for WeChat Official Accounts (微信公众号).
+#[derive(Debug, Parser)]
+#[command(name = "mpscript", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a script
+    Run(RunArguments),
+    /// Check a script without running it
+    Check(CheckArguments),
+    /// Serve the platform's simulator on this machine
+    Sandbox(SandboxArguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which platform and which account: the same on every command that reaches them.
+#[derive(Args, Debug)]
+pub(super) struct Reach {
+    /// Try it on a built-in sandbox, with an account of its own
+    #[arg(long, conflicts_with_all = ["base_url", "account", "config"])]
+    pub sandbox: bool,
+    /// Followers of the sandbox's account
+    #[arg(long, value_name = "N", requires = "sandbox", default_value_t = DEFAULT_FOLLOWERS)]
+    pub sandbox_followers: u32,
+    /// Where the platform is, if not at https://api.weixin.qq.com; plain HTTP only on loopback
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// The account of mpscript.toml to use
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// The configuration file, if not ./mpscript.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunArguments {
+    /// The script; `-` reads it from standard input
+    #[arg(value_name = "FILE", required_unless_present = "expression")]
+    pub file: Option<PathBuf>,
+    /// Run this text and print its value
+    #[arg(short = 'e', value_name = "TEXT", conflicts_with = "file")]
+    pub expression: Option<String>,
+    /// A parameter of the script; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub params: Vec<(String, String)>,
+    /// The most calls under way together
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
+    pub in_flight: usize,
+    /// Write the run's report to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Log every call on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CheckArguments {
+    /// The scripts; `-` reads one from standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum AccountKindArgument {
+    /// Certified 服务号
+    Service,
+    /// Certified 公众号
+    Subscription,
+    /// Not certified
+    Uncertified,
+    /// Test account (测试号)
+    Test,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SandboxArguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// How many followers the account has
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_FOLLOWERS)]
+    pub followers: u32,
+    /// How many of them came from a QR scene; may be repeated [default: 98765=1234]
+    #[arg(long = "scene", value_name = "ID=COUNT", value_parser = scene)]
+    pub scenes: Vec<(u32, u32)>,
+    /// How long every answer takes, as in 20ms
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
+    pub latency: Duration,
+    /// The account's AppID
+    #[arg(long, default_value = DEFAULT_APPID)]
+    pub appid: String,
+    /// The account's AppSecret; a sandbox's own, never a real one
+    #[arg(long, default_value = DEFAULT_SECRET)]
+    pub secret: String,
+    /// The same seed makes the same world
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Answer a question that the platform's documents leave open; may be repeated
+    #[arg(long = "switch", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub switches: Vec<(String, String)>,
+    /// A path's daily quota, as in /cgi-bin/user/get=500; may be repeated
+    #[arg(long = "quota", value_name = "PATH=N", value_parser = quota)]
+    pub quotas: Vec<(String, u64)>,
+    /// Calls of one path a minute before 45011
+    #[arg(long, value_name = "N")]
+    pub minute_limit: Option<u64>,
+    /// The only addresses that may fetch tokens; may be repeated
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub ip_whitelist: Vec<IpAddr>,
+    /// What kind of account it is: rights and quotas
+    #[arg(long, value_enum, default_value = "service")]
+    pub account_kind: AccountKindArgument,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+fn scene(text: &str) -> Result<(u32, u32), String> {
+    let (id, count) = text.split_once('=').ok_or("write it as ID=COUNT")?;
+    let id = id.parse().ok().filter(|id| *id > 0).ok_or("a scene's id is a number from 1 to 4294967295")?;
+    let count = count.parse().map_err(|_| "the count is a whole number")?;
+    Ok((id, count))
+}
+
+fn quota(text: &str) -> Result<(String, u64), String> {
+    let (path, calls) = text.split_once('=').ok_or("write it as PATH=N")?;
+    if !crate::api::all().iter().any(|spec| spec.path == path) {
+        return Err(format!("`{path}` is no path of the sandbox; one is /cgi-bin/user/get"));
+    }
+    Ok((path.to_owned(), calls.parse().map_err(|_| "the quota is a whole number")?))
+}
+
+fn in_flight(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|calls| (1..=1000).contains(calls)).ok_or_else(|| "it is from 1 to 1000".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 20ms or 1s"))
+}

@@ -1,0 +1,224 @@
+//! Which account, on which platform: arguments, environment, mpscript.toml.
+
+use super::{Failure, arguments::Reach};
+use crate::{
+    base::{Cancel, Diagnostic, Secret, nearest},
+    client::{Account, BaseUrl, Client, Settings},
+    host::Host,
+    sandbox::{self, Sandbox},
+    script::NoClient,
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The file's name.
+const FILE: &str = "mpscript.toml";
+
+/// mpscript.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// The account to use when several are there and none is named.
+    default: Option<String>,
+    #[serde(default)]
+    accounts: BTreeMap<String, Entry>,
+}
+
+/// One `[accounts.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    appid: String,
+    /// The AppSecret itself; only in a file that nobody else can read.
+    secret: Option<Secret>,
+    /// The environment variable that holds it.
+    secret_env: Option<String>,
+    /// The file that holds it.
+    secret_file: Option<PathBuf>,
+    base_url: Option<String>,
+}
+
+/// Whom to call. The sandbox, if there is one, lives as long as this.
+pub(super) struct Reached {
+    pub client: Result<Client, NoClient>,
+    _sandbox: Option<Sandbox>,
+}
+
+/// Makes the client that arguments, environment and configuration ask for. That there is no
+/// account is told only when a script calls the platform.
+pub(super) fn reach(host: &Host, reach: &Reach, in_flight: usize, cancel: &Cancel) -> Result<Reached, Failure> {
+    let client = |base, account| {
+        Client::new(Settings { base, account, in_flight, clock: host.clock.clone(), cancel: cancel.clone() })
+    };
+    if reach.sandbox {
+        let options = sandbox::Options { followers: reach.sandbox_followers, ..sandbox::Options::default() };
+        let account = Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) };
+        let sandbox = Sandbox::start(options)
+            .map_err(|error| Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}"))))?;
+        let base = base_url(&format!("http://{}", sandbox.address()))?;
+        return Ok(Reached { client: Ok(client(base, account)), _sandbox: Some(sandbox) });
+    }
+    let (account, configured_url) = match account(host, reach)? {
+        Ok(found) => found,
+        Err(no_client) => {
+            reach.base_url.as_deref().map(base_url).transpose()?;
+            return Ok(Reached { client: Err(no_client), _sandbox: None });
+        }
+    };
+    let base = match reach.base_url.as_deref().or(configured_url.as_deref()) {
+        Some(given) => base_url(given)?,
+        None => BaseUrl::platform(),
+    };
+    Ok(Reached { client: Ok(client(base, account)), _sandbox: None })
+}
+
+fn base_url(given: &str) -> Result<BaseUrl, Failure> {
+    BaseUrl::parse(given).map_err(|error| {
+        let hint = "use https://, or http://127.0.0.1:PORT for a sandbox on this machine";
+        Failure::usage(Diagnostic::new(error.to_string()).hint(hint))
+    })
+}
+
+type Found = (Account, Option<String>);
+
+/// The account: the one that is named, else the environment's, else the configured one.
+fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failure> {
+    if reach.account.is_none() {
+        match (host.variable("MPSCRIPT_APPID"), host.variable("MPSCRIPT_SECRET")) {
+            (Some(appid), Some(secret)) => {
+                let account = Account { appid: appid.to_owned(), secret: Secret::new(secret) };
+                return Ok(Ok((account, None)));
+            }
+            (None, None) => {}
+            (appid, _) => {
+                let (set, unset) = if appid.is_some() {
+                    ("MPSCRIPT_APPID", "MPSCRIPT_SECRET")
+                } else {
+                    ("MPSCRIPT_SECRET", "MPSCRIPT_APPID")
+                };
+                let diagnostic = Diagnostic::new(format!("{set} is set, but {unset} is not"));
+                return Err(Failure::usage(diagnostic.hint("set both, or neither and use mpscript.toml")));
+            }
+        }
+    }
+    let Some((path, file)) = read(host, reach.config.as_deref())? else {
+        if let Some(name) = &reach.account {
+            let message = format!("account `{name}` is not configured: there is no {FILE}");
+            let hint = format!("write {FILE} with [accounts.{name}], or name the file with --config");
+            return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        }
+        let diagnostic = Diagnostic::new("no account is configured").hint(format!(
+            "set MPSCRIPT_APPID and MPSCRIPT_SECRET (设置与开发 > 基本配置 in the console shows them), \
+             write {FILE}, or try it with --sandbox"
+        ));
+        return Ok(Err(NoClient(diagnostic)));
+    };
+    let names: Vec<&str> = file.accounts.keys().map(String::as_str).collect();
+    let name = reach.account.as_deref().or(file.default.as_deref());
+    let name = match (name, names.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => only,
+        (None, []) => {
+            let message = format!("{} has no account", path.display());
+            return Err(Failure::usage(Diagnostic::new(message).hint("add [accounts.NAME] with appid and secret_env")));
+        }
+        (None, several) => {
+            let message = format!("{} has several accounts: {}", path.display(), several.join(", "));
+            let hint = "choose one with --account NAME, or write `default = \"NAME\"` at the file's top";
+            return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        }
+    };
+    let Some(entry) = file.accounts.get(name) else {
+        let message = format!("{} has no account `{name}`", path.display());
+        let hint = nearest(name, names.iter().copied()).map_or_else(
+            || format!("it has {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") }),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    };
+    let secret = secret(host, &path, name, entry)?;
+    Ok(Ok((Account { appid: entry.appid.clone(), secret }, entry.base_url.clone())))
+}
+
+/// The configuration file, if there is one: the one that is named, else in the working folder,
+/// else in the person's configuration folder.
+fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf, File)>, Failure> {
+    let home = || {
+        let xdg = host.variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        xdg.or_else(|| host.variable("HOME").map(|home| Path::new(home).join(".config")))
+    };
+    let path = match named {
+        Some(named) => host.folder.join(named),
+        None => {
+            let candidates = [Some(host.folder.join(FILE)), home().map(|home| home.join("mpscript").join(FILE))];
+            match candidates.into_iter().flatten().find(|path| path.is_file()) {
+                Some(path) => path,
+                None => return Ok(None),
+            }
+        }
+    };
+    let text = fs::read_to_string(&path)
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("can't read {}: {error}", path.display()))))?;
+    match toml::from_str(&text) {
+        Ok(file) => Ok(Some((path, file))),
+        Err(error) => {
+            // Not the error's own text: it quotes the line, which may hold a secret.
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let message = format!("{}, line {line}: {}", path.display(), error.message());
+            let hint = "an account is [accounts.NAME] with appid, and secret_env, secret_file or secret";
+            Err(Failure::usage(Diagnostic::new(message).hint(hint)))
+        }
+    }
+}
+
+fn secret(host: &Host, config: &Path, name: &str, entry: &Entry) -> Result<Secret, Failure> {
+    let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    match (&entry.secret, &entry.secret_env, &entry.secret_file) {
+        (Some(secret), None, None) => {
+            refuse_if_readable(config)?;
+            Ok(secret.clone())
+        }
+        (None, Some(variable), None) => match host.variable(variable) {
+            Some(secret) => Ok(Secret::new(secret)),
+            None => fail(
+                format!("the environment variable {variable} of account `{name}` is not set"),
+                "set it to the AppSecret",
+            ),
+        },
+        (None, None, Some(file)) => {
+            let file = config.parent().unwrap_or(Path::new(".")).join(file);
+            let text = fs::read_to_string(&file).map_err(|error| {
+                let message = format!("can't read {} of account `{name}`: {error}", file.display());
+                Failure::usage(Diagnostic::new(message).hint("it holds the AppSecret and nothing else"))
+            })?;
+            refuse_if_readable(&file)?;
+            Ok(Secret::new(text.trim()))
+        }
+        (None, None, None) => fail(
+            format!("account `{name}` has no secret"),
+            "give it secret_env (an environment variable), secret_file, or secret",
+        ),
+        _ => fail(format!("account `{name}` has several secrets"), "give one of secret_env, secret_file and secret"),
+    }
+}
+
+/// A file with a secret in it must be its owner's alone.
+#[cfg(unix)]
+fn refuse_if_readable(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let others = fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o077).unwrap_or_default();
+    if others == 0 {
+        return Ok(());
+    }
+    let message = format!("{} holds an AppSecret and others can read it", path.display());
+    Err(Failure::usage(Diagnostic::new(message).hint(format!("chmod 600 {}", path.display()))))
+}
+
+#[cfg(not(unix))]
+fn refuse_if_readable(_path: &Path) -> Result<(), Failure> {
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! The one place that turns a diagnostic into text.
+
+use crate::{base::Diagnostic, host::Host};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// An error as a person reads it: what, where with the line and a caret, facts, what to do.
+pub(super) fn error(host: &Host, diagnostic: &Diagnostic) -> String {
+    let renderer = if host.colour() { Renderer::styled() } else { Renderer::plain() };
+    let title = clean(&diagnostic.message);
+    let mut group = Group::with_title(Level::ERROR.primary_title(title));
+    if let Some(place) = &diagnostic.place {
+        let line = clean(place.source.lines().nth(place.line - 1).unwrap_or_default());
+        let start = byte_of(&line, place.column - 1);
+        let end = byte_of(&line, place.column - 1 + place.width).max(start);
+        group = group.element(
+            Snippet::source(line)
+                .line_start(place.line)
+                .path(place.file.clone())
+                .annotation(AnnotationKind::Primary.span(start..end)),
+        );
+    }
+    for note in &diagnostic.notes {
+        group = group.element(Level::NOTE.message(clean(note)));
+    }
+    if let Some(hint) = &diagnostic.hint {
+        group = group.element(Level::HELP.with_name("hint").message(clean(hint)));
+    }
+    renderer.render(&[group])
+}
+
+/// The byte at which the `count`-th character begins.
+fn byte_of(line: &str, count: usize) -> usize {
+    line.char_indices().nth(count).map_or(line.len(), |(at, _)| at)
+}
+
+/// Without control characters: text from elsewhere must not steer the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char }).collect()
+}

@@ -1,0 +1,157 @@
+//! `mpscript run`.
+
+use super::{
+    Failure,
+    arguments::RunArguments,
+    check::{compile, origin},
+    config, exit,
+    progress::Progress,
+    render, watch_signals,
+};
+use crate::{
+    base::{Cancel, Diagnostic, nearest},
+    bulk::{Board, RunReport},
+    host::Host,
+    run::{Outcome, Run, runtime},
+    script::{Program, check},
+};
+use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
+
+pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failure> {
+    if arguments.verbose {
+        log_calls(host);
+    }
+    let origin = match &arguments.expression {
+        Some(text) => crate::script::Origin::Text {
+            name: "-e".to_owned(),
+            text: text.clone(),
+            folder: host.folder.clone(),
+        },
+        None => origin(host, arguments.file.as_deref().unwrap_or(Path::new("-")))?,
+    };
+    let program = Arc::new(compile(&origin)?);
+    let params = params(&program, &arguments.params)?;
+    if let Some(trouble) = check::problems(&program, &params).into_iter().next() {
+        let code = if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT };
+        return Err(Failure { diagnostic: trouble.diagnostic, code });
+    }
+    if let Some(path) = &arguments.report {
+        // Found out before the first call, not after the last.
+        write_report(&host.folder.join(path), &RunReport { state: "running", ..RunReport::default() })?;
+    }
+    let runtime = runtime()
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let cancel = Cancel::default();
+    watch_signals::watch(&runtime, &cancel, &host.err);
+    let reached = config::reach(host, &arguments.reach, arguments.in_flight, &cancel)?;
+    let board = Arc::new(Board::default());
+    let (progress, output) = Progress::start(host, &board, arguments.quiet);
+    let run = Run {
+        program,
+        client: reached.client.clone(),
+        in_flight: arguments.in_flight,
+        cancel: cancel.clone(),
+        params,
+        board,
+        output,
+    };
+    let outcome = run.execute(&runtime);
+    drop(progress);
+    let code = finish(host, arguments, &outcome, cancel.is_cancelled())?;
+    // Calls whose answers nobody waits for any more end with the process.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// Prints and writes what a run came to, and gives its exit code.
+fn finish(host: &Host, arguments: &RunArguments, outcome: &Outcome, cancelled: bool) -> Result<u8, Failure> {
+    if let (Some(value), Some(_)) = (&outcome.value, &arguments.expression) {
+        host.out.line(value);
+    }
+    if let Some(path) = &arguments.report {
+        write_report(&host.folder.join(path), &outcome.report)?;
+    }
+    if cancelled {
+        for end in &outcome.report.ends {
+            host.err.line(&end.to_string());
+        }
+        host.err.line("stopped");
+        return Ok(exit::INTERRUPTED);
+    }
+    if let Some(trouble) = &outcome.trouble {
+        // What was done before the error must not be lost with it.
+        if let Some(end) = outcome.report.ends.last().filter(|end| end.state == "error") {
+            host.err.line(&end.to_string());
+        }
+        host.err.line(&render::error(host, &trouble.diagnostic));
+        return Ok(if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT });
+    }
+    Ok(if outcome.report.failed.is_empty() { exit::DONE } else { exit::FAILURES })
+}
+
+/// The parameters by name; one that the script does not ask for is a slip.
+fn params(program: &Program, given: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+    let known = check::params(program);
+    let mut params = BTreeMap::new();
+    for (name, value) in given {
+        if !known.iter().any(|known| known == name) {
+            let message = format!("{} has no parameter `{name}`", program.name);
+            let hint = match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => "it has none: param(\"NAME\", DEFAULT) in the script makes one".to_owned(),
+                None => format!("it has {}", known.join(", ")),
+            };
+            return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        }
+        if params.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(Diagnostic::new(format!("parameter `{name}` is given twice"))));
+        }
+    }
+    Ok(params)
+}
+
+/// Writes the report beside its place and moves it there, so that no half of one is ever seen.
+fn write_report(path: &Path, report: &RunReport) -> Result<(), Failure> {
+    let fail = |error: std::io::Error| {
+        let message = format!("can't write the report {}: {error}", path.display());
+        Failure::usage(Diagnostic::new(message).hint("give a file in a folder that exists and can be written"))
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let mut text = serde_json::to_string_pretty(report).unwrap_or_default();
+    text.push('\n');
+    let written = std::fs::File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&beside, path)).map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        fail(error)
+    })
+}
+
+/// Logs our own lines only: other crates write addresses, and those hold tokens.
+fn log_calls(host: &Host) {
+    use tracing_subscriber::{Layer, filter, layer::SubscriberExt, util::SubscriberInitExt};
+    let err = host.err.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(host.colour())
+        .with_target(false)
+        .with_writer(move || LogWriter(err.clone()))
+        .with_filter(filter::filter_fn(|metadata| metadata.target().starts_with("mpscript")));
+    // Set already when several runs share a process; their lines go to the first one's place.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
+}
+
+struct LogWriter(crate::host::Stream);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

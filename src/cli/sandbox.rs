@@ -1,0 +1,67 @@
+//! `mpscript sandbox`.
+
+use super::{
+    Failure,
+    arguments::{AccountKindArgument, SandboxArguments},
+    exit,
+};
+use crate::{
+    base::{Diagnostic, nearest},
+    host::Host,
+    sandbox::{AccountKind, DEFAULT_SECRET, Options, SWITCHES, Sandbox, StartError, SwitchError, Switches},
+};
+
+pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Failure> {
+    let mut switches = Switches::default();
+    for (name, value) in &arguments.switches {
+        switches.set(name, value).map_err(|error| Failure::usage(unknown_switch(&error)))?;
+    }
+    let secret_is_default = arguments.secret == DEFAULT_SECRET;
+    let options = Options {
+        listen: arguments.listen,
+        followers: arguments.followers,
+        scenes: arguments.scenes,
+        appid: arguments.appid,
+        secret: arguments.secret,
+        seed: arguments.seed,
+        latency: arguments.latency,
+        quotas: arguments.quotas.into_iter().collect(),
+        minute_limit: arguments.minute_limit,
+        ip_whitelist: arguments.ip_whitelist,
+        account_kind: match arguments.account_kind {
+            AccountKindArgument::Service => AccountKind::Service,
+            AccountKindArgument::Subscription => AccountKind::Subscription,
+            AccountKindArgument::Uncertified => AccountKind::Uncertified,
+            AccountKindArgument::Test => AccountKind::Test,
+        },
+        switches,
+    };
+    let appid = options.appid.clone();
+    let sandbox = Sandbox::start(options).map_err(|error| {
+        let diagnostic = Diagnostic::new(error.to_string());
+        Failure::usage(match error {
+            StartError::Listen { .. } => {
+                diagnostic.hint("another program may hold the port: choose another, or 127.0.0.1:0 for a free one")
+            }
+            StartError::Options(_) => diagnostic.hint("give fewer with --scene, or more with --followers"),
+        })
+    })?;
+    host.out.line(&format!("sandbox listening on http://{}", sandbox.address()));
+    let secret = if secret_is_default { DEFAULT_SECRET } else { "(as given)" };
+    host.err.line(&format!("account: appid {appid}, secret {secret}; Ctrl-C ends it"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map(|runtime| runtime.block_on(super::watch_signals::signal())) {
+        Ok(()) => Ok(exit::DONE),
+        Err(error) => Err(Failure::usage(Diagnostic::new(format!("can't wait for Ctrl-C: {error}")))),
+    }
+}
+
+fn unknown_switch(error: &SwitchError) -> Diagnostic {
+    let diagnostic = Diagnostic::new(error.to_string());
+    let SwitchError::Unknown(name) = error else { return diagnostic };
+    let names = || SWITCHES.iter().map(|switch| switch.name);
+    match nearest(name, names()) {
+        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+        None => diagnostic.hint(format!("the switches are {}", names().collect::<Vec<_>>().join(", "))),
+    }
+}

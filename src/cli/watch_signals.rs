@@ -1,0 +1,38 @@
+//! Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once.
+
+use super::exit;
+use crate::{base::Cancel, host::Stream};
+use tokio::runtime::Runtime;
+
+/// From now on, signals stop `cancel`.
+pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, err: &Stream) {
+    let (cancel, err) = (cancel.clone(), err.clone());
+    runtime.spawn(async move {
+        signal().await;
+        cancel.cancel();
+        err.line("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+        signal().await;
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    });
+}
+
+#[cfg(unix)]
+pub(super) async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) async fn signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}

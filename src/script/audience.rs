@@ -1,0 +1,266 @@
+//! Audiences: a source of people and the steps that narrow it down. Lazy: nothing is called
+//! before an end (`jobs.rs`) runs it.
+
+use super::{
+    endpoint::describe_type,
+    env::Env,
+    error::PlatformError,
+    value::Follower,
+};
+use crate::{
+    api::tag::{NAME_BYTES, Tag},
+    base::nearest,
+    bulk::{Person, Source, find_tag},
+};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
+use std::sync::Arc;
+
+/// People, not yet listed.
+#[derive(Clone)]
+pub(super) struct Audience {
+    pub env: Arc<Env>,
+    pub origin: Origin,
+    pub steps: Vec<Step>,
+}
+
+/// Where the people come from.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    Followers,
+    Members(TagRef),
+    Openids(Source),
+}
+
+/// A tag as a script names it.
+#[derive(Clone, Debug)]
+pub(super) enum TagRef {
+    Id(i64),
+    Name(String),
+}
+
+/// What narrows an audience down.
+#[derive(Clone)]
+pub(super) enum Step {
+    Filter(Closure),
+    Take(usize),
+}
+
+/// A script's closure with the surroundings that it was written in: its imports and constants are
+/// there when it is called after the function that it was given to has returned.
+#[derive(Clone)]
+pub(super) struct Closure {
+    function: FnPtr,
+    around: Arc<NativeCallContextStore>,
+}
+
+impl Closure {
+    pub(super) fn new(context: &NativeCallContext, function: FnPtr) -> Self {
+        #[allow(deprecated, reason = "marked so for being low-level; the exact version is pinned")]
+        Self { function, around: Arc::new(context.store_data()) }
+    }
+
+    /// Calls the closure, on the script's own thread.
+    pub(super) fn call(&self, env: &Env, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+        let engine = env.engine.get().and_then(std::sync::Weak::upgrade);
+        let Some(engine) = engine else {
+            return Err(PlatformError::usage("a closure outlived its script", "").raise());
+        };
+        #[allow(deprecated, reason = "marked so for being low-level; the exact version is pinned")]
+        let context = self.around.create_context(&engine);
+        self.function.call_within_context(&context, (argument,))
+    }
+}
+
+impl TagRef {
+    /// Reads what a script names a tag by.
+    pub(super) fn read(value: &Dynamic) -> Result<Self, Box<EvalAltResult>> {
+        if let Some(tag) = value.read_lock::<Tag>() {
+            return Ok(Self::Id(tag.id));
+        }
+        if let Ok(id) = value.as_int() {
+            return Ok(Self::Id(id));
+        }
+        let Ok(name) = value.as_immutable_string_ref() else {
+            let message = format!("a tag is given by its name, its id or itself, not by {}", describe_type(value));
+            return Err(PlatformError::usage(message, "").raise());
+        };
+        if name.trim().is_empty() || name.len() > NAME_BYTES {
+            let message = format!("`{}` can't be a tag's name: it has {} bytes", name.as_str(), name.len());
+            let hint = format!("a name has 1 to {NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
+            return Err(PlatformError::usage(message, hint).raise());
+        }
+        Ok(Self::Name(name.as_str().to_owned()))
+    }
+
+    /// The tag's id; a name that no tag has is an error.
+    pub(super) fn existing(&self, env: &Env) -> Result<i64, Box<EvalAltResult>> {
+        match self {
+            Self::Id(id) => Ok(*id),
+            Self::Name(name) => {
+                let client = env.client()?;
+                if let Some(tag) = env.wait_for_call(find_tag(client, name))? {
+                    return Ok(tag.id);
+                }
+                let tags = env.wait_for_call(client.call(&crate::api::tag::List {}))?.tags;
+                let near = nearest(name, tags.iter().map(|tag| tag.name.as_str()));
+                let hint = near.map_or_else(
+                    || "tag::list() gives the account's tags".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                Err(PlatformError::usage(format!("there is no tag `{name}`"), hint).raise())
+            }
+        }
+    }
+}
+
+impl Audience {
+    fn new(env: &Arc<Env>, origin: Origin) -> Self {
+        Self { env: Arc::clone(env), origin, steps: Vec::new() }
+    }
+
+    fn step(&self, step: Step) -> Self {
+        let mut audience = self.clone();
+        audience.steps.push(step);
+        audience
+    }
+
+    /// How many people need be listed at the most: what is taken before anybody is looked at.
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.steps
+            .iter()
+            .map_while(|step| match step {
+                Step::Take(count) => Some(*count),
+                Step::Filter(_) => None,
+            })
+            .min()
+    }
+
+    /// Whether a step looks at details.
+    pub(super) fn looks_at_details(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Filter(_)))
+    }
+
+    /// The source to list; a tag's name becomes its id.
+    pub(super) fn source(&self) -> Result<Source, Box<EvalAltResult>> {
+        Ok(match &self.origin {
+            Origin::Followers => Source::Followers,
+            Origin::Members(tag) => Source::Members(tag.existing(&self.env)?),
+            Origin::Openids(source) => source.clone(),
+        })
+    }
+}
+
+impl std::fmt::Display for Audience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.origin {
+            Origin::Followers => f.write_str("followers()")?,
+            Origin::Members(TagRef::Id(id)) => write!(f, "members({id})")?,
+            Origin::Members(TagRef::Name(name)) => write!(f, "members({name:?})")?,
+            Origin::Openids(Source::Openids(openids)) => write!(f, "openids([{} openids])", openids.len())?,
+            Origin::Openids(source) => write!(f, "{source:?}")?,
+        }
+        for step in &self.steps {
+            match step {
+                Step::Filter(_) => f.write_str(".filter(…)")?,
+                Step::Take(count) => write!(f, ".take({count})")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Steps under way: how many more people each `take` lets through.
+pub(super) struct Steps {
+    steps: Vec<(Step, usize)>,
+}
+
+/// What the steps make of somebody.
+pub(super) enum Verdict {
+    Matched,
+    Unmatched,
+    /// Nobody more can pass.
+    Enough,
+}
+
+impl Steps {
+    pub(super) fn new(audience: &Audience) -> Self {
+        let left = |step: &Step| match step {
+            Step::Take(count) => *count,
+            Step::Filter(_) => 0,
+        };
+        Self { steps: audience.steps.iter().map(|step| (step.clone(), left(step))).collect() }
+    }
+
+    pub(super) fn judge(&mut self, env: &Env, person: &Person) -> Result<Verdict, Box<EvalAltResult>> {
+        for (step, left) in &mut self.steps {
+            match step {
+                Step::Take(_) if *left == 0 => return Ok(Verdict::Enough),
+                Step::Take(_) => *left -= 1,
+                Step::Filter(closure) => {
+                    let verdict = closure.call(env, to_value(person))?;
+                    match verdict.as_bool() {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(Verdict::Unmatched),
+                        Err(_) => {
+                            let given = describe_type(&verdict);
+                            let message = format!("the closure of filter must give true or false; it gave {given}");
+                            let hint = "write a comparison as its last line, without a semicolon";
+                            return Err(PlatformError::usage(message, hint).raise());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Verdict::Matched)
+    }
+
+    /// Whether nobody more can pass.
+    pub(super) fn are_full(&self) -> bool {
+        self.steps.iter().any(|(step, left)| matches!(step, Step::Take(_)) && *left == 0)
+    }
+}
+
+/// Somebody as a script sees them.
+pub(super) fn to_value(person: &Person) -> Dynamic {
+    match &person.user {
+        Some(user) => Dynamic::from(Follower(Arc::clone(user))),
+        None => Dynamic::from(person.openid.clone()),
+    }
+}
+
+pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    engine.register_type_with_name::<Audience>("Audience");
+    let everybody = Arc::clone(env);
+    engine.register_fn("followers", move || Audience::new(&everybody, Origin::Followers));
+    let tagged = Arc::clone(env);
+    engine.register_fn("members", move |tag: Dynamic| -> Result<Audience, Box<EvalAltResult>> {
+        Ok(Audience::new(&tagged, Origin::Members(TagRef::read(&tag)?)))
+    });
+    let named = Arc::clone(env);
+    engine.register_fn("openids", move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
+        let openids = list.iter().map(read_openid).collect::<Result<Vec<_>, _>>()?;
+        Ok(Audience::new(&named, Origin::Openids(Source::openids(openids))))
+    });
+    engine
+        .register_fn("filter", |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
+            audience.step(Step::Filter(Closure::new(&context, closure)))
+        })
+        .register_fn("take", |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
+            let count = usize::try_from(count).map_err(|_| {
+                PlatformError::usage(format!("take needs a count from 0, not {count}"), "").raise()
+            })?;
+            Ok(audience.step(Step::Take(count)))
+        })
+        .register_fn("to_string", |audience: &mut Audience| audience.to_string())
+        .register_fn("to_debug", |audience: &mut Audience| audience.to_string());
+}
+
+fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
+    if let Some(user) = entry.read_lock::<Follower>() {
+        return Ok(user.0.openid.clone().unwrap_or_default());
+    }
+    entry.as_immutable_string_ref().map(|openid| openid.as_str().to_owned()).map_err(|_| {
+        let message = format!("openids takes an array of strings, but one entry is {}", describe_type(entry));
+        PlatformError::usage(message, "for example openids([\"oABC…\", \"oDEF…\"])").raise()
+    })
+}

@@ -1,0 +1,252 @@
+//! From a declaration to a script function.
+
+use super::{
+    env::Env,
+    error::PlatformError,
+    value::{Follower, OpaqueToken, to_dynamic},
+};
+use crate::{
+    api::{
+        Batched, Endpoint, Field, FieldKind, Spec,
+        answer::{Done, OpenidPage},
+        tag::{self, Tag, TagIds, Tags},
+        token::{self, Token},
+        user::{self, User, Users},
+    },
+    bulk::call_in_parts,
+    for_each_endpoint,
+};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, RhaiFunc, Shared};
+use serde_json::{Map, Value, json};
+use std::{any::TypeId, collections::BTreeMap, sync::Arc};
+
+/// An answer as a script sees it: the platform's field names, typed where it pays.
+trait ToScript {
+    fn to_script(self) -> Dynamic;
+}
+
+impl ToScript for Done {
+    fn to_script(self) -> Dynamic {
+        Dynamic::UNIT
+    }
+}
+
+impl ToScript for Token {
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(OpaqueToken::from(self))
+    }
+}
+
+impl ToScript for OpenidPage {
+    fn to_script(self) -> Dynamic {
+        to_dynamic(&self)
+    }
+}
+
+impl ToScript for User {
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(Follower(Arc::new(self)))
+    }
+}
+
+impl ToScript for Users {
+    fn to_script(self) -> Dynamic {
+        self.user_info_list.into_iter().map(User::to_script).collect::<Array>().into()
+    }
+}
+
+impl ToScript for Tag {
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(self)
+    }
+}
+
+impl ToScript for Tags {
+    fn to_script(self) -> Dynamic {
+        self.tags.into_iter().map(Tag::to_script).collect::<Array>().into()
+    }
+}
+
+impl ToScript for TagIds {
+    fn to_script(self) -> Dynamic {
+        self.tagid_list.into_iter().map(Dynamic::from).collect::<Array>().into()
+    }
+}
+
+/// How an endpoint is called from a script: as it is, or cut into calls of the platform's size.
+trait Callable: Endpoint {
+    fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>>;
+}
+
+macro_rules! called_as_it_is {
+    ($($endpoint:ty),* $(,)?) => {
+        $( impl Callable for $endpoint {
+            fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>> {
+                let client = env.client()?;
+                env.wait_for_call(client.call(&self))
+            }
+        } )*
+    };
+}
+
+macro_rules! called_in_parts {
+    ($($endpoint:ty),* $(,)?) => {
+        $( impl Callable for $endpoint {
+            fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>> {
+                let client = env.client()?;
+                env.wait(call_in_parts(client, env.in_flight, self)).map_err(|split| {
+                    let error = PlatformError::of(&split.error);
+                    if split.parts == 1 {
+                        return error.raise();
+                    }
+                    let (failed, parts, most) = (split.failed, split.parts, Self::MOST);
+                    error.note(format!("{failed} of {parts} calls of up to {most} were not done; the others were")).raise()
+                })
+            }
+        } )*
+    };
+}
+
+called_as_it_is! {
+    token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
+    tag::Delete, tag::Members, tag::Of,
+}
+called_in_parts!(user::Batch, tag::Attach, tag::Detach);
+
+/// Makes a module of each area: `user::info`, `tag::attach`.
+pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    let mut areas: BTreeMap<&'static str, Module> = BTreeMap::new();
+    macro_rules! bind_all {
+        ($($endpoint:path),* $(,)?) => { $( bind::<$endpoint>(&mut areas, env); )* };
+    }
+    for_each_endpoint!(bind_all);
+    for (area, module) in areas {
+        engine.register_static_module(area, module.into());
+    }
+}
+
+fn bind<E: Callable>(areas: &mut BTreeMap<&'static str, Module>, env: &Arc<Env>)
+where
+    E::Answer: ToScript,
+{
+    let spec = E::SPEC;
+    let (area, name) = spec.name.split_once("::").unwrap_or(("", spec.name));
+    let module = areas.entry(area).or_default();
+    let required = spec.fields.iter().take_while(|field| field.required).count();
+    // One function for each number of arguments, since those at the end may be left out.
+    for given in required..=spec.fields.len() {
+        let env = Arc::clone(env);
+        let call = move |_: Option<rhai::NativeCallContext>, args: &mut [&mut Dynamic]| {
+            let fields = spec.fields.iter().zip(args.iter()).map(|(field, arg)| {
+                read_argument(spec, field, arg).map(|value| (field.name.to_owned(), value))
+            });
+            let fields: Map<String, Value> = fields.collect::<Result<_, _>>().map_err(PlatformError::raise)?;
+            let request: E = serde_json::from_value(Value::Object(fields)).map_err(|error| {
+                PlatformError::usage(format!("{}: {error}", spec.name), signature(spec)).raise()
+            })?;
+            request.call_from_script(&env).map(ToScript::to_script)
+        };
+        FuncRegistration::new(name)
+            .with_namespace(FnNamespace::Internal)
+            .with_params_info(spec.fields.iter().take(given).map(describe))
+            .with_comments(spec.doc.lines().map(|line| format!("///{line}")))
+            .set_into_module_raw(
+                module,
+                vec![TypeId::of::<Dynamic>(); given],
+                RhaiFunc::Pure { func: Shared::new(call), has_context: false, is_pure: true, is_volatile: true },
+            );
+    }
+}
+
+fn describe(field: &Field) -> String {
+    format!("{}: {}", field.name, field.kind.describe())
+}
+
+/// How a function is called, for a hint.
+fn signature(spec: &Spec) -> String {
+    let fields: Vec<String> = spec
+        .fields
+        .iter()
+        .map(|field| if field.required { describe(field) } else { format!("{} (may be left out)", describe(field)) })
+        .collect();
+    format!("it is {}({})", spec.name, fields.join(", "))
+}
+
+/// A script's argument as the wire carries it.
+fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, PlatformError> {
+    let wrong = |arg: &Dynamic| {
+        PlatformError::usage(
+            format!("{}: `{}` must be {}, not {}", spec.name, field.name, field.kind.describe(), describe_type(arg)),
+            signature(spec),
+        )
+    };
+    let text = |arg: &Dynamic| arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg));
+    match field.kind {
+        FieldKind::Text => match arg.read_lock::<Follower>() {
+            // A follower stands for their openid.
+            Some(user) if field.name == "openid" => Ok(json!(user.0.openid)),
+            _ => text(arg),
+        },
+        FieldKind::Integer => match arg.read_lock::<Tag>() {
+            // A tag stands for its id.
+            Some(tag) => Ok(json!(tag.id)),
+            None => arg.as_int().map(Value::from).map_err(|_| wrong(arg)),
+        },
+        FieldKind::Flag => arg.as_bool().map(Value::from).map_err(|_| wrong(arg)),
+        FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {
+            Some(user) => Ok(json!(user.0.openid)),
+            None => text(entry),
+        }),
+        FieldKind::IntegerList => {
+            list(arg, &wrong, |entry| entry.as_int().map(Value::from).map_err(|_| wrong(entry)))
+        }
+        FieldKind::UserList => list(arg, &wrong, |entry| {
+            if let Some(user) = entry.read_lock::<Follower>() {
+                return Ok(json!({"openid": user.0.openid}));
+            }
+            if entry.is_map() {
+                return serde_json::to_value(entry).map_err(|_| wrong(entry));
+            }
+            text(entry).map(|openid| json!({"openid": openid}))
+        }),
+    }
+}
+
+fn list(
+    arg: &Dynamic,
+    wrong: &dyn Fn(&Dynamic) -> PlatformError,
+    entry: impl Fn(&Dynamic) -> Result<Value, PlatformError>,
+) -> Result<Value, PlatformError> {
+    let entries = arg.as_array_ref().map_err(|_| wrong(arg))?;
+    entries.iter().map(entry).collect::<Result<Vec<_>, _>>().map(Value::Array)
+}
+
+/// What a value is, in a person's words.
+pub(super) fn describe_type(value: &Dynamic) -> String {
+    let kind = if value.is_unit() {
+        "()"
+    } else if value.is_int() {
+        "an integer"
+    } else if value.is_float() {
+        "a float"
+    } else if value.is_bool() {
+        "a bool"
+    } else if value.is_string() {
+        "a string"
+    } else if value.is_array() {
+        "an array"
+    } else if value.is_map() {
+        "a map"
+    } else if value.is_fnptr() {
+        "a closure"
+    } else if value.is::<Follower>() {
+        "a User"
+    } else if value.is::<Tag>() {
+        "a Tag"
+    } else if value.is::<OpaqueToken>() {
+        "a Token"
+    } else {
+        return value.type_name().rsplit("::").next().unwrap_or_default().to_owned();
+    };
+    kind.to_owned()
+}

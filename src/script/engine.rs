@@ -1,0 +1,126 @@
+//! The engine: its limits, its functions, and one run of a script on it.
+
+use super::{
+    audience, endpoint,
+    env::Env,
+    error::{self, Trouble, explain},
+    jobs, param,
+    program::Program,
+    sleep, value,
+};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
+use std::sync::Arc;
+
+/// The stack of a script's thread. A level of calls takes up to 53 KB of it in a debug build, and
+/// running out of it would end the process.
+pub const STACK: usize = 32 << 20;
+
+/// Levels of calls: a third of what the stack holds in a debug build.
+const CALL_LEVELS: usize = 128;
+
+/// Every limit is set here, since the engine's defaults differ between debug and release builds.
+pub(super) fn set_limits(engine: &mut Engine) {
+    engine
+        .set_max_call_levels(CALL_LEVELS)
+        .set_max_expr_depths(128, 64)
+        .set_max_functions(2_000)
+        .set_max_variables(2_000)
+        .set_max_modules(1_000)
+        .set_max_strings_interned(1_024)
+        // Work is bounded by the wish to stop, which `on_progress` sees in callbacks too.
+        .set_max_operations(0)
+        // A limit here would measure an array anew at every push.
+        .set_max_string_size(0)
+        .set_max_array_size(0)
+        .set_max_map_size(0);
+}
+
+/// An engine with every function of ours.
+pub(super) fn build(env: &Arc<Env>) -> Engine {
+    let mut engine = Engine::new();
+    set_limits(&mut engine);
+    let (print, debug) = (Arc::clone(&env.output), Arc::clone(&env.output));
+    engine.on_print(move |text| print.print(text));
+    engine.on_debug(move |text, source, position| {
+        let at = position.line().map(|line| format!("{}:{line}: ", source.unwrap_or("script")));
+        debug.debug(&format!("{}{text}", at.unwrap_or_default()));
+    });
+    let cancel = env.cancel.clone();
+    engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
+    error::register(&mut engine);
+    value::register(&mut engine);
+    endpoint::register(&mut engine, env);
+    audience::register(&mut engine, env);
+    jobs::register(&mut engine);
+    param::register(&mut engine, env);
+    sleep::register(&mut engine, env);
+    engine
+}
+
+/// A function that a script can call.
+#[derive(Clone, Debug)]
+pub(super) struct Function {
+    /// The module, empty for the global ones.
+    pub namespace: String,
+    pub name: String,
+    pub arguments: usize,
+    pub signature: String,
+}
+
+/// Every function of an engine, operators and getters left out.
+pub(super) fn functions(engine: &Engine) -> Vec<Function> {
+    engine.collect_fn_metadata(
+        None,
+        |info| {
+            let name = info.metadata.name.to_string();
+            let is_name = name.chars().next().is_some_and(|first| first.is_alphabetic() || first == '_');
+            (is_name && !name.contains('$')).then(|| Function {
+                namespace: info.namespace.to_string(),
+                arguments: info.metadata.num_params,
+                signature: info.metadata.gen_signature(|name| name.rsplit("::").next().unwrap_or(name).to_owned().into()),
+                name,
+            })
+        },
+        true,
+    )
+}
+
+/// A script on its engine, ready to run.
+pub struct Script {
+    engine: Arc<Engine>,
+    ast: AST,
+    program: Arc<Program>,
+}
+
+impl Script {
+    /// Joins a program, an engine and an environment.
+    #[must_use]
+    pub fn new(program: &Arc<Program>, env: &Arc<Env>) -> Self {
+        let mut engine = build(env);
+        engine.set_module_resolver(program.resolver());
+        let engine = Arc::new(engine);
+        let _ = env.engine.set(Arc::downgrade(&engine));
+        Self { engine, ast: program.ast.clone(), program: Arc::clone(program) }
+    }
+
+    /// Runs the script on this thread, which must be its own and have a stack of [`STACK`] bytes.
+    /// Gives the value of its last line as text, if it has one.
+    ///
+    /// # Errors
+    /// When the script fails or is stopped.
+    pub fn run(&self) -> Result<Option<String>, Trouble> {
+        let result: Result<Dynamic, Box<EvalAltResult>> =
+            self.engine.eval_ast_with_scope(&mut Scope::new(), &self.ast);
+        match result {
+            Ok(value) if value.is_unit() => Ok(None),
+            Ok(value) => Ok(Some(self.show(value))),
+            Err(error) => Err(explain(&error, &self.engine, &self.program)),
+        }
+    }
+
+    /// A value as `print` would show it.
+    fn show(&self, value: Dynamic) -> String {
+        let text = self.engine.eval_with_scope::<String>(&mut Scope::new().push("value", value.clone()).to_owned(), "`${value}`");
+        text.unwrap_or_else(|_| value.to_string())
+    }
+}

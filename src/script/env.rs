@@ -1,0 +1,62 @@
+//! What a running script reaches beyond itself.
+
+use crate::{
+    base::{Cancel, Diagnostic},
+    bulk::Board,
+    client::Client,
+};
+use rhai::Engine;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock, Weak},
+};
+use tokio::runtime::Handle;
+
+/// Where a script's words go.
+pub trait Output: Send + Sync {
+    /// What `print` was given.
+    fn print(&self, text: &str);
+    /// What `debug` was given, with where.
+    fn debug(&self, text: &str);
+}
+
+/// Why the platform can't be called at all: no account, say. A script that makes no call runs.
+#[derive(Clone, Debug)]
+pub struct NoClient(pub Diagnostic);
+
+/// What a running script reaches beyond itself.
+pub struct Env {
+    /// Calls the platform, or says why it can't.
+    pub client: Result<Client, NoClient>,
+    /// The most calls under way together.
+    pub in_flight: usize,
+    /// Where asynchronous work runs.
+    pub runtime: Handle,
+    /// The wish to stop.
+    pub cancel: Cancel,
+    /// `--param` by name.
+    pub params: BTreeMap<String, String>,
+    /// Where jobs show how far they are.
+    pub board: Arc<Board>,
+    /// Where words go.
+    pub output: Arc<dyn Output>,
+    /// The engine that runs the script, for closures that are called after the function that they
+    /// were given to has returned. Set once, when the script starts.
+    pub(super) engine: OnceLock<Weak<Engine>>,
+}
+
+impl Env {
+    /// An environment; the engine joins it when the script starts.
+    #[must_use]
+    pub fn new(
+        client: Result<Client, NoClient>,
+        in_flight: usize,
+        runtime: Handle,
+        cancel: Cancel,
+        params: BTreeMap<String, String>,
+        board: Arc<Board>,
+        output: Arc<dyn Output>,
+    ) -> Self {
+        Self { client, in_flight, runtime, cancel, params, board, output, engine: OnceLock::new() }
+    }
+}

@@ -1,0 +1,251 @@
+//! Errors on their way from the platform through a script to a person.
+
+use super::{
+    env::NoClient,
+    program::Program,
+};
+use crate::{
+    base::{Diagnostic, Place, nearest},
+    client::CallError,
+};
+use rhai::{Dynamic, Engine, EvalAltResult, ParseErrorType, Position};
+
+/// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
+#[derive(Clone, Debug)]
+pub(super) struct PlatformError {
+    pub message: String,
+    pub errcode: Option<i64>,
+    pub errmsg: String,
+    pub endpoint: String,
+    pub rid: Option<String>,
+    pub hint: Option<String>,
+    pub notes: Vec<String>,
+    /// No call will succeed before a person mends the configuration.
+    pub is_configuration: bool,
+    /// The run was stopped.
+    pub is_cancelled: bool,
+}
+
+impl PlatformError {
+    /// A mistake in how a function of ours was called.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            errmsg: message.clone(),
+            message,
+            errcode: None,
+            endpoint: String::new(),
+            rid: None,
+            hint: Some(hint.into()).filter(|hint| !hint.is_empty()),
+            notes: Vec::new(),
+            is_configuration: false,
+            is_cancelled: false,
+        }
+    }
+
+    /// What became of a call.
+    pub(super) fn of(error: &CallError) -> Self {
+        let (errmsg, rid, endpoint) = match error {
+            CallError::Refused(refusal) => (refusal.errmsg.clone(), refusal.rid.clone(), refusal.endpoint),
+            CallError::NoAnswer { endpoint, .. }
+            | CallError::Unreadable { endpoint, .. }
+            | CallError::Cancelled { endpoint } => (error.to_string(), None, *endpoint),
+            CallError::NoTls(_) => (error.to_string(), None, ""),
+        };
+        Self {
+            message: error.to_string(),
+            errcode: error.errcode(),
+            errmsg,
+            endpoint: endpoint.to_owned(),
+            notes: rid.iter().map(|rid| format!("rid {rid} (the platform's support can look it up)")).collect(),
+            rid,
+            hint: error.hint().map(str::to_owned),
+            is_configuration: error.is_configuration(),
+            is_cancelled: matches!(error, CallError::Cancelled { .. }),
+        }
+    }
+
+    /// There is nobody to call.
+    pub(super) fn no_client(NoClient(diagnostic): &NoClient) -> Self {
+        let hint = diagnostic.hint.clone().unwrap_or_default();
+        Self { is_configuration: true, ..Self::usage(diagnostic.message.clone(), hint) }
+    }
+
+    /// The same error with one more fact.
+    pub(super) fn note(mut self, note: String) -> Self {
+        self.notes.insert(0, note);
+        self
+    }
+
+    /// The error as the engine carries it; it gets its place there.
+    pub(super) fn raise(self) -> Box<EvalAltResult> {
+        EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
+    }
+}
+
+/// Makes the error a value that scripts can look into.
+pub(super) fn register(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<PlatformError>("Error")
+        .register_get("errcode", |error: &mut PlatformError| error.errcode.map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("errmsg", |error: &mut PlatformError| error.errmsg.clone())
+        .register_get("endpoint", |error: &mut PlatformError| error.endpoint.clone())
+        .register_get("rid", |error: &mut PlatformError| error.rid.clone().map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("hint", |error: &mut PlatformError| error.hint.clone().map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("message", |error: &mut PlatformError| error.message.clone())
+        .register_fn("to_string", |error: &mut PlatformError| error.message.clone())
+        .register_fn("to_debug", |error: &mut PlatformError| error.message.clone());
+}
+
+/// How a script failed.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// For the person.
+    pub diagnostic: Diagnostic,
+    /// The configuration is to be mended, not the script.
+    pub is_configuration: bool,
+    /// The run was stopped; there is nothing to mend.
+    pub is_cancelled: bool,
+}
+
+impl Trouble {
+    /// Something that is wrong with the script itself.
+    pub(super) fn of_script(diagnostic: Diagnostic) -> Self {
+        Self { diagnostic, is_configuration: false, is_cancelled: false }
+    }
+}
+
+/// A runtime error, with the place where it came up.
+pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> Trouble {
+    let mut inner = error;
+    let mut source = None;
+    let mut position = error.position();
+    loop {
+        match inner {
+            EvalAltResult::ErrorInFunctionCall(_, of, next, _) => {
+                source = Some(of.as_str()).filter(|of| !of.is_empty()).or(source);
+                inner = next;
+            }
+            EvalAltResult::ErrorInModule(of, next, _) => {
+                source = Some(of.as_str()).filter(|of| !of.is_empty()).or(source);
+                inner = next;
+            }
+            _ => break,
+        }
+        if !inner.position().is_none() {
+            position = inner.position();
+        }
+    }
+    let place = program.place(source, position);
+    if let EvalAltResult::ErrorRuntime(value, _) = inner
+        && let Some(error) = value.clone().try_cast::<PlatformError>()
+    {
+        let mut diagnostic = Diagnostic::new(error.message).at(place);
+        diagnostic.notes = error.notes;
+        diagnostic.hint = error.hint;
+        return Trouble {
+            diagnostic,
+            is_configuration: error.is_configuration,
+            is_cancelled: error.is_cancelled,
+        };
+    }
+    let diagnostic = describe(inner, engine).at(place);
+    Trouble { diagnostic, is_configuration: false, is_cancelled: matches!(inner, EvalAltResult::ErrorTerminated(..)) }
+}
+
+/// A syntax error, with its place.
+pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Diagnostic {
+    let hint = match kind {
+        ParseErrorType::Reserved(word) => Some(format!("`{word}` is a reserved word; choose another name")),
+        ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
+        _ => None,
+    };
+    let mut diagnostic = Diagnostic::new(lower_first(&kind.to_string())).at(place);
+    diagnostic.hint = hint;
+    diagnostic
+}
+
+/// The engine's errors in our words.
+fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
+    match error {
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(signature, engine),
+        EvalAltResult::ErrorVariableNotFound(name, _) => {
+            Diagnostic::new(format!("there is no variable `{name}`")).hint("declare it first: let NAME = …;")
+        }
+        EvalAltResult::ErrorRuntime(value, _) => {
+            let text = value.clone().into_immutable_string().map_or_else(|_| value.to_string(), |text| text.to_string());
+            Diagnostic::new(if text.is_empty() { "the script threw ()".to_owned() } else { text })
+        }
+        EvalAltResult::ErrorTerminated(..) => Diagnostic::new("stopped"),
+        EvalAltResult::ErrorStackOverflow(_) => {
+            Diagnostic::new("functions call each other too deeply").hint("does one call itself for ever?")
+        }
+        other => {
+            let mut other = other.clone_without_place();
+            other.clear_position();
+            Diagnostic::new(lower_first(&other.to_string()))
+        }
+    }
+}
+
+trait WithoutPlace {
+    fn clone_without_place(&self) -> EvalAltResult;
+}
+
+impl WithoutPlace for EvalAltResult {
+    /// The engine writes places into its texts; ours stand in the frame.
+    fn clone_without_place(&self) -> EvalAltResult {
+        match self {
+            Self::ErrorMismatchDataType(wanted, given, _) => {
+                Self::ErrorMismatchDataType(wanted.clone(), given.clone(), Position::NONE)
+            }
+            Self::ErrorMismatchOutputType(wanted, given, _) => {
+                Self::ErrorMismatchOutputType(wanted.clone(), given.clone(), Position::NONE)
+            }
+            Self::ErrorPropertyNotFound(name, _) => Self::ErrorPropertyNotFound(name.clone(), Position::NONE),
+            Self::ErrorModuleNotFound(name, _) => Self::ErrorModuleNotFound(name.clone(), Position::NONE),
+            Self::ErrorArithmetic(text, _) => Self::ErrorArithmetic(text.clone(), Position::NONE),
+            Self::ErrorArrayBounds(length, index, _) => Self::ErrorArrayBounds(*length, *index, Position::NONE),
+            Self::ErrorStringBounds(length, index, _) => Self::ErrorStringBounds(*length, *index, Position::NONE),
+            Self::ErrorIndexingType(name, _) => Self::ErrorIndexingType(name.clone(), Position::NONE),
+            Self::ErrorAssignmentToConstant(name, _) => {
+                Self::ErrorAssignmentToConstant(name.clone(), Position::NONE)
+            }
+            Self::ErrorDotExpr(name, _) => Self::ErrorDotExpr(name.clone(), Position::NONE),
+            Self::ErrorFor(_) => Self::ErrorFor(Position::NONE),
+            Self::ErrorUnboundThis(_) => Self::ErrorUnboundThis(Position::NONE),
+            other => {
+                let text = other.to_string();
+                let text = text.split(" (line ").next().unwrap_or_default().to_owned();
+                Self::ErrorRuntime(text.into(), Position::NONE)
+            }
+        }
+    }
+}
+
+/// A call that nothing answers to: the name is wrong, or what it was given is.
+fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
+    let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
+    let known = super::engine::functions(engine);
+    let shapes: Vec<&str> =
+        known.iter().filter(|function| function.name == name).map(|function| function.signature.as_str()).collect();
+    if shapes.is_empty() {
+        let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
+        return match nearest(name, known.iter().map(|function| function.name.as_str())) {
+            Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+            None => diagnostic,
+        };
+    }
+    let given = given.trim_end_matches(')');
+    let given = if given.is_empty() { "nothing" } else { given };
+    Diagnostic::new(format!("`{name}` can't be called with {given}")).hint(format!("it is {}", shapes.join(" or ")))
+}
+
+pub(super) fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    let second_is_lower = text.chars().nth(1).is_some_and(char::is_lowercase);
+    match chars.next() {
+        Some(first) if second_is_lower => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,325 @@
+//! The ends of audiences: what runs them as a job of the bulk floor, on the script's thread.
+
+use super::{
+    audience::{Audience, Closure, Origin, Steps, TagRef, Verdict, to_value},
+    endpoint::describe_type,
+    env::Env,
+    error::PlatformError,
+};
+use crate::{
+    bulk::{Change, Counts, EndReport, Failure, Job, Person, Reader, Writer, ensure_tag, find_tag},
+    client::Client,
+};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
+use std::{collections::BTreeMap, sync::Arc};
+
+type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
+
+/// An audience that is being gone through.
+struct Walk {
+    env: Arc<Env>,
+    client: Client,
+    job: Arc<Job>,
+    reader: Option<Reader>,
+    steps: Steps,
+    failed: Vec<Failure>,
+    calls_before: BTreeMap<String, u64>,
+}
+
+impl Walk {
+    fn begin(audience: &Audience, end: &'static str, target: Option<String>, details: bool) -> ScriptResult<Self> {
+        let env = Arc::clone(&audience.env);
+        let client = env.client()?.clone();
+        let calls_before = client.tally().snapshot();
+        let source = audience.source()?;
+        let job = Job::begin(end, target);
+        env.board.begin(&job);
+        let details = details || audience.looks_at_details();
+        let reader = env.wait(async {
+            Reader::open(&client, env.in_flight, source, details, audience.limit(), Arc::clone(&job.counts))
+        });
+        Ok(Self {
+            client,
+            job,
+            reader: Some(reader),
+            steps: Steps::new(audience),
+            failed: Vec::new(),
+            calls_before,
+            env,
+        })
+    }
+
+    /// The next people who pass every step, or `None` after the last.
+    fn next(&mut self) -> ScriptResult<Option<Vec<Person>>> {
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let Some(batch) = self.env.wait_for_call(reader.next())? else {
+            self.reader = None;
+            return Ok(None);
+        };
+        // Nothing says that somebody whose details are refused would not match.
+        Counts::add(&self.job.counts.matched, batch.failed.len());
+        Counts::add(&self.job.counts.failed, batch.failed.len());
+        self.failed.extend(batch.failed);
+        let mut matched = Vec::with_capacity(batch.people.len());
+        for person in batch.people {
+            match self.steps.judge(&self.env, &person)? {
+                Verdict::Matched => {
+                    Counts::add(&self.job.counts.matched, 1);
+                    matched.push(person);
+                }
+                Verdict::Unmatched => Counts::add(&self.job.counts.unmatched, 1),
+                Verdict::Enough => break,
+            }
+        }
+        if self.steps.are_full() {
+            self.reader = None;
+        }
+        Ok(Some(matched))
+    }
+
+    /// Calls `visit` for everybody who passes, and reports.
+    fn visit(mut self, mut visit: impl FnMut(&Env, &Person) -> ScriptResult<()>) -> ScriptResult<EndReport> {
+        let result = (|| {
+            while let Some(people) = self.next()? {
+                for person in people {
+                    visit(&self.env, &person)?;
+                }
+            }
+            Ok(())
+        })();
+        self.end(result)
+    }
+
+    /// Writes a change to everybody who passes and needs it, and reports.
+    fn write(mut self, change: &mut dyn Decide) -> ScriptResult<EndReport> {
+        let env = Arc::clone(&self.env);
+        let mut writer: Option<Writer> = None;
+        let result = (|| {
+            while let Some(people) = self.next()? {
+                for person in people {
+                    match change.decide(&env, &person)? {
+                        Decision::Change(remark) => {
+                            if writer.is_none() {
+                                let change = change.ready(&env, &self.client)?;
+                                let counts = Arc::clone(&self.job.counts);
+                                writer = Some(Writer::new(&self.client, env.in_flight, change, counts));
+                            }
+                            if let Some(writer) = &mut writer {
+                                writer.push(person.openid, remark);
+                            }
+                        }
+                        Decision::Already => Counts::add(&self.job.counts.already, 1),
+                        Decision::Skip => {}
+                    }
+                }
+                if let Some(writer) = &mut writer {
+                    env.wait_for_call(writer.send_full())?;
+                }
+            }
+            Ok(())
+        })();
+        let result = match writer {
+            None => result,
+            Some(writer) if result.is_ok() => {
+                let (failed, written) = env.wait(writer.finish());
+                self.failed.extend(failed);
+                written.map_err(|error| PlatformError::of(&error).raise())
+            }
+            // What is on its way is waited for and counted, whatever went wrong here.
+            Some(writer) => {
+                self.failed.extend(env.wait(writer.stop()));
+                result
+            }
+        };
+        self.end(result)
+    }
+
+    /// Ends the job and posts its report; an error goes on to the script.
+    fn end(&mut self, result: ScriptResult<()>) -> ScriptResult<EndReport> {
+        // Stops what is still being fetched.
+        self.reader = None;
+        let state = match &result {
+            _ if self.env.cancel.is_cancelled() => "cancelled",
+            Ok(()) => "done",
+            Err(_) => "error",
+        };
+        let mut calls = self.client.tally().snapshot();
+        calls.retain(|call, count| {
+            *count -= self.calls_before.get(call).copied().unwrap_or_default();
+            *count > 0
+        });
+        let report = EndReport::of(&self.job, state, std::mem::take(&mut self.failed), calls);
+        self.env.board.end(report.clone());
+        result.map(|()| report)
+    }
+}
+
+/// What a change means for one person.
+enum Decision {
+    /// It is to be made; with a remark's text.
+    Change(String),
+    /// They are so already.
+    Already,
+    /// Nothing is to be done.
+    Skip,
+}
+
+/// Decides over people, and says what is written once somebody needs it.
+trait Decide {
+    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision>;
+    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change>;
+}
+
+/// Puts a tag on or takes it off.
+struct Tagging {
+    tag: TagRef,
+    /// Absent while no tag has the name.
+    id: Option<i64>,
+    attach: bool,
+}
+
+impl Decide for Tagging {
+    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
+        let tags = person.user.as_ref().and_then(|user| user.tagid_list.as_ref());
+        let is_so = tags.map(|tags| self.id.is_some_and(|id| tags.contains(&id)) == self.attach);
+        Ok(if is_so == Some(true) { Decision::Already } else { Decision::Change(String::new()) })
+    }
+
+    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change> {
+        // Made only now: a job that matches nobody leaves no empty tag behind.
+        if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
+            self.id = Some(env.wait_for_call(ensure_tag(client, name))?.id);
+        }
+        let id = self.id.unwrap_or_default();
+        Ok(if self.attach { Change::Attach(id) } else { Change::Detach(id) })
+    }
+}
+
+/// Sets the remark that a closure gives.
+struct Remarking(Closure);
+
+impl Decide for Remarking {
+    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision> {
+        let given = self.0.call(env, to_value(person))?;
+        if given.is_unit() {
+            return Ok(Decision::Skip);
+        }
+        let Ok(remark) = given.as_immutable_string_ref().map(|remark| remark.as_str().to_owned()) else {
+            let message = format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
+            return Err(PlatformError::usage(message, "write `()` for a follower to be left as they are").raise());
+        };
+        let present = person.user.as_ref().and_then(|user| user.remark.as_deref());
+        Ok(if present == Some(remark.as_str()) { Decision::Already } else { Decision::Change(remark) })
+    }
+
+    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
+        Ok(Change::Remark)
+    }
+}
+
+fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<EndReport> {
+    let env = &audience.env;
+    let tag = TagRef::read(tag)?;
+    let id = match &tag {
+        TagRef::Name(name) if attach => {
+            let client = env.client()?;
+            env.wait_for_call(find_tag(client, name))?.map(|tag| tag.id)
+        }
+        tag => Some(tag.existing(env)?),
+    };
+    let target = match &tag {
+        TagRef::Name(name) => name.clone(),
+        TagRef::Id(id) => id.to_string(),
+    };
+    // Details tell who has the tag already; openids that were given by hand are taken at their word.
+    let details = !matches!(audience.origin, Origin::Openids(_));
+    let end = if attach { "tag" } else { "untag" };
+    Walk::begin(audience, end, Some(target), details)?.write(&mut Tagging { tag, id, attach })
+}
+
+/// Counts without details where nobody looks at them.
+fn count(audience: &Audience) -> ScriptResult<i64> {
+    let mut count = 0;
+    Walk::begin(audience, "count", None, false)?.visit(|_, _| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// What `for` goes through: one follower after another, while the next ones are fetched.
+pub(super) struct Followers {
+    walk: Option<Walk>,
+    ready: std::vec::IntoIter<Person>,
+    broken: Option<Box<EvalAltResult>>,
+}
+
+impl IntoIterator for Audience {
+    type Item = ScriptResult<Dynamic>;
+    type IntoIter = Followers;
+
+    fn into_iter(self) -> Followers {
+        let (walk, broken) = match Walk::begin(&self, "for", None, true) {
+            Ok(walk) => (Some(walk), None),
+            Err(error) => (None, Some(error)),
+        };
+        Followers { walk, ready: Vec::new().into_iter(), broken }
+    }
+}
+
+impl Iterator for Followers {
+    type Item = ScriptResult<Dynamic>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.broken.take() {
+            return Some(Err(error));
+        }
+        loop {
+            if let Some(person) = self.ready.next() {
+                return Some(Ok(to_value(&person)));
+            }
+            match self.walk.as_mut()?.next() {
+                Ok(Some(people)) => self.ready = people.into_iter(),
+                Ok(None) => {
+                    self.walk.take()?.end(Ok(())).ok()?;
+                    return None;
+                }
+                Err(error) => return self.walk.take()?.end(Err(error)).err().map(Err),
+            }
+        }
+    }
+}
+
+impl Drop for Followers {
+    /// A loop that was left early has a report too.
+    fn drop(&mut self) {
+        if let Some(mut walk) = self.walk.take() {
+            let _ = walk.end(Ok(()));
+        }
+    }
+}
+
+pub(super) fn register(engine: &mut Engine) {
+    engine
+        .register_iterator_result::<Audience, Dynamic>()
+        .register_fn("tag", |audience: &mut Audience, tag: Dynamic| tagging(audience, &tag, true))
+        .register_fn("untag", |audience: &mut Audience, tag: Dynamic| tagging(audience, &tag, false))
+        .register_fn("remark", |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
+            let closure = Closure::new(&context, closure);
+            Walk::begin(audience, "remark", None, true)?.write(&mut Remarking(closure))
+        })
+        .register_fn("each", |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
+            let closure = Closure::new(&context, closure);
+            Walk::begin(audience, "each", None, true)?
+                .visit(|env, person| closure.call(env, to_value(person)).map(drop))
+        })
+        .register_fn("count", |audience: &mut Audience| count(audience))
+        .register_fn("to_array", |audience: &mut Audience| -> ScriptResult<Array> {
+            let mut people = Array::new();
+            Walk::begin(audience, "to_array", None, true)?.visit(|_, person| {
+                people.push(to_value(person));
+                Ok(())
+            })?;
+            Ok(people)
+        });
+}

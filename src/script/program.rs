@@ -1,0 +1,273 @@
+//! A script with everything that it imports, read and compiled before anything runs.
+//!
+//! Imports are confined to the folder of the script: no `..`, no absolute path, no link that
+//! leads out of it. A circle of imports would overflow the engine's stack, so it is refused here.
+
+use super::error::{Trouble, explain_syntax};
+use crate::base::{Diagnostic, Place};
+use rhai::{
+    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
+    Stmt,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Component, Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+/// The longest script that is read.
+const LONGEST: u64 = 4 << 20;
+
+/// The most files that one script imports.
+const MOST_IMPORTS: usize = 200;
+
+/// Where a script comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// Text that was typed or piped, with its name in messages and the folder of its imports.
+    Text {
+        /// `-` or `-e`.
+        name: String,
+        /// The script.
+        text: String,
+        /// Where imports are looked for.
+        folder: PathBuf,
+    },
+}
+
+/// A compiled script.
+pub struct Program {
+    /// The script's own name in messages.
+    pub name: String,
+    /// The script itself.
+    pub(super) ast: AST,
+    /// Its imports by path, each before those that import it.
+    pub(super) imports: Vec<Import>,
+    text: String,
+}
+
+/// An imported file.
+pub(super) struct Import {
+    /// As the `import` names it.
+    pub path: String,
+    pub ast: AST,
+    text: String,
+}
+
+impl Program {
+    /// Reads and compiles a script and its imports.
+    ///
+    /// # Errors
+    /// When a file can't be read or compiled, or imports go out of bounds or in a circle.
+    pub fn load(origin: &Origin) -> Result<Self, Trouble> {
+        let (name, text, folder) = match origin {
+            Origin::File(path) => {
+                let text = read(path).map_err(|reason| {
+                    let hint = "give the path of a .rhai script; `-` reads one from standard input";
+                    Trouble {
+                        is_configuration: true,
+                        ..Trouble::of_script(
+                            Diagnostic::new(format!("can't read {}: {reason}", path.display())).hint(hint),
+                        )
+                    }
+                })?;
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                (path.display().to_string(), text, folder.unwrap_or(Path::new(".")).to_owned())
+            }
+            Origin::Text { name, text, folder } => (name.clone(), text.clone(), folder.clone()),
+        };
+        let engine = parser();
+        let ast = compile(&engine, &name, &text)?;
+        let mut loader = Loader { engine: &engine, folder, imports: Vec::new(), open: Vec::new() };
+        loader.follow(&name, &text, &ast)?;
+        Ok(Self { name, ast, imports: loader.imports, text })
+    }
+
+    /// A place in this script or one of its imports.
+    pub(super) fn place(&self, source: Option<&str>, position: Position) -> Option<Place> {
+        let import = source.and_then(|source| self.imports.iter().find(|import| import.path == source));
+        let (file, text) = import.map_or((&self.name, &self.text), |import| (&import.path, &import.text));
+        place(file, text, position)
+    }
+
+    /// The script's own text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The paths that it imports, those of its imports too.
+    pub fn imports(&self) -> impl Iterator<Item = &str> {
+        self.imports.iter().map(|import| import.path.as_str())
+    }
+
+    /// What gives the engine the compiled imports.
+    pub(super) fn resolver(&self) -> Imports {
+        Imports {
+            asts: self.imports.iter().map(|import| (import.path.clone(), import.ast.clone())).collect(),
+            modules: Mutex::default(),
+        }
+    }
+}
+
+/// An engine that only parses. It keeps every branch, so that checks see dead ones too.
+fn parser() -> Engine {
+    let mut engine = Engine::new_raw();
+    engine.set_optimization_level(OptimizationLevel::None);
+    super::engine::set_limits(&mut engine);
+    engine
+}
+
+fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Trouble> {
+    let mut ast = engine.compile(text).map_err(|error| {
+        let place = place(name, text, error.position());
+        Trouble::of_script(explain_syntax(error.err_type(), place))
+    })?;
+    ast.set_source(name);
+    Ok(ast)
+}
+
+/// The word at a position: what a caret should span.
+fn place(file: &str, text: &str, position: Position) -> Option<Place> {
+    let line = position.line()?;
+    let column = position.position().unwrap_or(1).max(1);
+    let rest = text.lines().nth(line - 1).unwrap_or_default().chars().skip(column - 1);
+    let width = rest.take_while(|char| char.is_alphanumeric() || *char == '_').count().max(1);
+    Some(Place { file: file.to_owned(), source: text.to_owned(), line, column, width })
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    if metadata.len() > LONGEST {
+        return Err(format!("it has {} bytes, and a script has at most {LONGEST}", metadata.len()));
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+/// Follows imports, depth first.
+struct Loader<'a> {
+    engine: &'a Engine,
+    folder: PathBuf,
+    imports: Vec<Import>,
+    /// The files that lead here.
+    open: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn follow(&mut self, name: &str, text: &str, ast: &AST) -> Result<(), Trouble> {
+        for (path, position) in imports_of(ast) {
+            let fail = |message: String, hint: &str| {
+                Err(Trouble::of_script(Diagnostic::new(message).hint(hint).at(place(name, text, position))))
+            };
+            let Some(path) = path else {
+                return fail(
+                    "an import's path must be a literal string".to_owned(),
+                    "write import \"lib/NAME\" as NAME;",
+                );
+            };
+            if self.imports.iter().any(|import| import.path == path) {
+                continue;
+            }
+            if let Some(start) = self.open.iter().position(|open| *open == path) {
+                let circle = [&self.open[start..], &[path]].concat().join(" → ");
+                return fail(
+                    format!("imports go in a circle: {circle}"),
+                    "move what both need into a third file",
+                );
+            }
+            if self.imports.len() + self.open.len() >= MOST_IMPORTS {
+                return fail(format!("there are more than {MOST_IMPORTS} imports"), "");
+            }
+            let file = match self.confine(&path) {
+                Ok(file) => file,
+                Err(message) => {
+                    return fail(message, "imports are looked for beside the script: import \"lib/NAME\" as NAME;");
+                }
+            };
+            let text = match read(&file) {
+                Ok(text) => text,
+                Err(reason) => {
+                    let message = format!("can't read the import `{path}` ({}): {reason}", file.display());
+                    return fail(message, "imports are looked for beside the script");
+                }
+            };
+            let ast = compile(self.engine, &path, &text)?;
+            self.open.push(path.clone());
+            self.follow(&path, &text, &ast)?;
+            self.open.pop();
+            self.imports.push(Import { path, ast, text });
+        }
+        Ok(())
+    }
+
+    /// The file of an import, which must lie under the script's folder.
+    fn confine(&self, path: &str) -> Result<PathBuf, String> {
+        let relative = Path::new(path);
+        let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        if path.is_empty() || !is_plain {
+            return Err(format!("the import `{path}` leads out of the script's folder"));
+        }
+        let mut file = self.folder.join(relative);
+        if file.extension().is_none() {
+            file.set_extension("rhai");
+        }
+        let inside = |file: &Path| Some(file.canonicalize().ok()?.starts_with(self.folder.canonicalize().ok()?));
+        if inside(&file) == Some(false) {
+            return Err(format!("the import `{path}` leads out of the script's folder through a link"));
+        }
+        Ok(file)
+    }
+}
+
+/// The imports of a script in order; a path that is no literal is `None`.
+pub(super) fn imports_of(ast: &AST) -> Vec<(Option<String>, Position)> {
+    let mut imports = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last() {
+            let literal = match &import.0 {
+                Expr::StringConstant(path, _) => Some(path.to_string()),
+                _ => None,
+            };
+            imports.push((literal, *position));
+        }
+        true
+    });
+    imports
+}
+
+/// Gives the engine what was loaded before, and nothing else.
+pub(super) struct Imports {
+    asts: BTreeMap<String, AST>,
+    modules: Mutex<BTreeMap<String, Shared<Module>>>,
+}
+
+impl ModuleResolver for Imports {
+    fn resolve(
+        &self,
+        engine: &Engine,
+        _source: Option<&str>,
+        path: &str,
+        position: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let modules = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules().get(path) {
+            return Ok(Shared::clone(module));
+        }
+        let Some(ast) = self.asts.get(path) else {
+            return Err(EvalAltResult::ErrorModuleNotFound(path.to_owned(), position).into());
+        };
+        // The lock is free here: a module's own imports come back to this function.
+        let module = Module::eval_ast_as_new(Scope::new(), ast, engine)
+            .map_err(|error| EvalAltResult::ErrorInModule(path.to_owned(), error, position))?;
+        let module = Shared::new(module);
+        modules().insert(path.to_owned(), Shared::clone(&module));
+        Ok(module)
+    }
+}

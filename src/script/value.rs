@@ -1,0 +1,154 @@
+//! The values that scripts hold: followers, tags, tokens, reports.
+
+use super::error::PlatformError;
+use crate::{
+    api::{
+        tag::Tag,
+        token::Token,
+        user::{FIELDS, User},
+    },
+    base::nearest,
+    bulk::EndReport,
+    for_each_user_field,
+};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A follower in a script. Cheap to copy: an array of maps costs ten times as much to go through.
+#[derive(Clone, Debug)]
+pub(super) struct Follower(pub Arc<User>);
+
+/// A token in a script: opaque, prints as `***`.
+#[derive(Clone, Debug)]
+pub(super) struct OpaqueToken {
+    /// Seconds.
+    pub expires_in: i64,
+}
+
+impl From<Token> for OpaqueToken {
+    fn from(token: Token) -> Self {
+        Self { expires_in: token.expires_in }
+    }
+}
+
+/// A Rust value as a script sees it.
+trait ToScript {
+    fn to_script(&self) -> Dynamic;
+}
+
+impl ToScript for i64 {
+    fn to_script(&self) -> Dynamic {
+        (*self).into()
+    }
+}
+
+impl ToScript for String {
+    fn to_script(&self) -> Dynamic {
+        self.clone().into()
+    }
+}
+
+impl ToScript for Vec<i64> {
+    fn to_script(&self) -> Dynamic {
+        self.iter().copied().map(Dynamic::from).collect::<Array>().into()
+    }
+}
+
+impl<T: ToScript> ToScript for Option<T> {
+    fn to_script(&self) -> Dynamic {
+        self.as_ref().map_or(Dynamic::UNIT, ToScript::to_script)
+    }
+}
+
+/// Any data as maps, arrays, texts and numbers.
+pub(super) fn to_dynamic(value: &impl Serialize) -> Dynamic {
+    // Data from the platform is JSON, which a script can always hold.
+    rhai::serde::to_dynamic(value).unwrap_or_default()
+}
+
+/// Data as compact JSON, for `print`.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) fn register(engine: &mut Engine) {
+    register_follower(engine);
+    engine
+        .register_type_with_name::<Tag>("Tag")
+        .register_get("id", |tag: &mut Tag| tag.id)
+        .register_get("name", |tag: &mut Tag| tag.name.clone())
+        .register_get("count", |tag: &mut Tag| tag.count.to_script())
+        .register_fn("to_string", |tag: &mut Tag| format!("{} (id {})", tag.name, tag.id))
+        .register_fn("to_debug", |tag: &mut Tag| json(tag))
+        .register_fn("==", |a: &mut Tag, b: Tag| a.id == b.id);
+    engine
+        .register_type_with_name::<OpaqueToken>("Token")
+        .register_get("expires_in", |token: &mut OpaqueToken| token.expires_in)
+        .register_fn("to_string", |_: &mut OpaqueToken| "***")
+        .register_fn("to_debug", |_: &mut OpaqueToken| "***");
+    register_report(engine);
+}
+
+fn register_follower(engine: &mut Engine) {
+    engine.register_type_with_name::<Follower>("User");
+    macro_rules! getters {
+        ($( $field:ident : $kind:ty, $doc:literal; )*) => {
+            $( engine.register_get(stringify!($field), |user: &mut Follower| user.0.$field.to_script()); )*
+        };
+    }
+    for_each_user_field!(getters);
+    engine
+        .register_indexer_get(field_by_name)
+        .register_fn("to_string", |user: &mut Follower| json(&*user.0))
+        .register_fn("to_debug", |user: &mut Follower| json(&*user.0))
+        .register_fn("==", |a: &mut Follower, b: Follower| a.0.openid == b.0.openid);
+}
+
+/// `u["name"]`, and `u.name` for a field that is not declared: one that the platform has added is
+/// there, any other is a slip.
+fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    macro_rules! known {
+        ($( $field:ident : $kind:ty, $doc:literal; )*) => {
+            match name {
+                $( stringify!($field) => Some(user.0.$field.to_script()), )*
+                _ => user.0.extra.get(name).map(to_dynamic),
+            }
+        };
+    }
+    for_each_user_field!(known).ok_or_else(|| {
+        let near = nearest(name, FIELDS.iter().map(|field| field.name));
+        let hint = near.map_or_else(
+            || format!("its fields are {}", FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        PlatformError::usage(format!("a follower has no field `{name}`"), hint).raise()
+    })
+}
+
+fn register_report(engine: &mut Engine) {
+    fn count(count: u64) -> i64 {
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+    engine
+        .register_type_with_name::<EndReport>("Report")
+        .register_get("end", |report: &mut EndReport| report.end.clone())
+        .register_get("target", |report: &mut EndReport| report.target.to_script())
+        .register_get("state", |report: &mut EndReport| report.state)
+        .register_get("listed", |report: &mut EndReport| count(report.listed))
+        .register_get("fetched", |report: &mut EndReport| count(report.fetched))
+        .register_get("matched", |report: &mut EndReport| count(report.matched))
+        .register_get("unmatched", |report: &mut EndReport| count(report.unmatched))
+        .register_get("gone", |report: &mut EndReport| count(report.gone))
+        .register_get("unread", |report: &mut EndReport| count(report.unread))
+        .register_get("changed", |report: &mut EndReport| count(report.changed))
+        .register_get("already", |report: &mut EndReport| count(report.already))
+        .register_get("skipped", |report: &mut EndReport| count(report.skipped))
+        .register_get("failed", |report: &mut EndReport| to_dynamic(&report.failed))
+        .register_get("calls", |report: &mut EndReport| {
+            report.calls.iter().map(|(call, times)| (call.as_str().into(), count(*times).into())).collect::<Map>()
+        })
+        .register_get("elapsed_ms", |report: &mut EndReport| count(report.elapsed_ms))
+        .register_fn("to_string", |report: &mut EndReport| report.to_string())
+        .register_fn("to_debug", |report: &mut EndReport| json(report));
+}
