@@ -88,6 +88,10 @@ pub fn decode<E: Endpoint>(query: &[(String, String)], body: Option<Value>) -> R
             }
         }
     };
+    // A struct is read from a list as well, field by field, which no platform does.
+    if !fields.is_object() {
+        return Err(Unreadable("the fields are in no object".to_owned()));
+    }
     serde_json::from_value(fields).map_err(|error| Unreadable(error.to_string()))
 }
 

@@ -25,8 +25,9 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
-            + self.ahead_ms.load(Ordering::SeqCst)
+        i64::try_from(since_epoch.as_millis())
+            .unwrap_or(i64::MAX)
+            .saturating_add(self.ahead_ms.load(Ordering::SeqCst))
     }
 
     /// Whole seconds since 1970-01-01 UTC.
@@ -35,10 +36,12 @@ impl Clock {
         self.now_ms().div_euclid(1000)
     }
 
-    /// Turns this clock, and every clone of it, forward.
+    /// Turns this clock, and every clone of it, forward, at the most to the end of what it can tell.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.ahead_ms.fetch_add(by, Ordering::SeqCst);
+        let turn = |ahead: i64| Some(ahead.saturating_add(by));
+        // It always turns, so there is no failure to look at.
+        let _ = self.ahead_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, turn);
     }
 
     /// Turns this clock back to the machine's time.

@@ -4,7 +4,7 @@
 use super::{WINDOW, board::Counts, report::Failure};
 use crate::{
     api::{
-        Batched, Endpoint, Paged,
+        Batched, Paged,
         errcode::ONE_OPENID,
         tag,
         user::{self, User, UserRef},

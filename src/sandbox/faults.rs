@@ -73,8 +73,11 @@ impl Faults {
         if fault.every.is_some() && fault.times.is_some() {
             return Err("give `every` or `times`, not both".to_owned());
         }
-        if fault.every == Some(0) {
-            return Err("`every` counts from 1".to_owned());
+        if fault.every == Some(0) || fault.times == Some(0) {
+            return Err("`every` and `times` count from 1".to_owned());
+        }
+        if !crate::api::all().iter().any(|spec| spec.path == fault.path) {
+            return Err(format!("`{}` is no path of the platform", fault.path));
         }
         if fault.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Err("`status` is from 200 to 599".to_owned());

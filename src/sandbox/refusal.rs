@@ -1,6 +1,6 @@
 //! How the platform says no: HTTP 200, an errcode, and a message whose tail depends on who speaks.
 
-use crate::api::errcode;
+use crate::api::errcode::{self, Class};
 use serde_json::{Value, json};
 
 /// A refused call.
@@ -23,6 +23,15 @@ impl Refusal {
     /// A refusal before the endpoint was reached.
     pub(super) fn gateway(errcode: i64) -> Self {
         Self { gateway: true, ..Self::new(errcode) }
+    }
+
+    /// A refusal that a fault asks for, in the form of whoever would make it: token, quota and
+    /// rights are the gateway's to check.
+    pub(super) fn on_demand(errcode: i64) -> Self {
+        match errcode::class(errcode) {
+            Class::Token | Class::Quota | Class::Rate | Class::Configuration => Self::gateway(errcode),
+            Class::Busy | Class::Caller => Self::new(errcode),
+        }
     }
 
     pub(super) fn text(mut self, text: String) -> Self {

@@ -238,7 +238,7 @@ fn carry_out(
             }
             Err(Refusal::partial(vec![openid.clone()]))
         }
-        (Some(errcode), _) => Err(Refusal::new(errcode)),
+        (Some(errcode), _) => Err(Refusal::on_demand(errcode)),
         (None, _) => (route.handler)(world, call),
     }
 }

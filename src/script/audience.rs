@@ -1,6 +1,8 @@
 //! Audiences: a source of people and the steps that narrow it down. Lazy: nothing is called
 //! before an end (`jobs.rs`) runs it.
 
+#![allow(deprecated, reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned")]
+
 use super::{
     endpoint::describe_type,
     env::Env,
@@ -55,7 +57,6 @@ pub(super) struct Closure {
 
 impl Closure {
     pub(super) fn new(context: &NativeCallContext, function: FnPtr) -> Self {
-        #[allow(deprecated, reason = "marked so for being low-level; the exact version is pinned")]
         Self { function, around: Arc::new(context.store_data()) }
     }
 
@@ -65,7 +66,6 @@ impl Closure {
         let Some(engine) = engine else {
             return Err(PlatformError::usage("a closure outlived its script", "").raise());
         };
-        #[allow(deprecated, reason = "marked so for being low-level; the exact version is pinned")]
         let context = self.around.create_context(&engine);
         self.function.call_within_context(&context, (argument,))
     }

@@ -16,7 +16,7 @@ use crate::{
     bulk::call_in_parts,
     for_each_endpoint,
 };
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, RhaiFunc, Shared};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, Shared};
 use serde_json::{Map, Value, json};
 use std::{any::TypeId, collections::BTreeMap, sync::Arc};
 
@@ -136,24 +136,33 @@ where
     // One function for each number of arguments, since those at the end may be left out.
     for given in required..=spec.fields.len() {
         let env = Arc::clone(env);
-        let call = move |_: Option<rhai::NativeCallContext>, args: &mut [&mut Dynamic]| {
+        let call = move |context: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
+            let at = context.map_or(Position::NONE, |context| context.call_position());
             let fields = spec.fields.iter().zip(args.iter()).map(|(field, arg)| {
                 read_argument(spec, field, arg).map(|value| (field.name.to_owned(), value))
             });
-            let fields: Map<String, Value> = fields.collect::<Result<_, _>>().map_err(PlatformError::raise)?;
-            let request: E = serde_json::from_value(Value::Object(fields)).map_err(|error| {
-                PlatformError::usage(format!("{}: {error}", spec.name), signature(spec)).raise()
-            })?;
-            request.call_from_script(&env).map(ToScript::to_script)
+            let request = fields.collect::<Result<Map<_, _>, _>>().and_then(|fields| {
+                serde_json::from_value::<E>(Value::Object(fields))
+                    .map_err(|error| PlatformError::usage(format!("{}: {error}", spec.name), signature(spec)))
+            });
+            // The engine gives functions of modules no place for their errors.
+            request
+                .map_err(PlatformError::raise)
+                .and_then(|request| request.call_from_script(&env))
+                .map(ToScript::to_script)
+                .map_err(|mut error| {
+                    error.set_position(at);
+                    error
+                })
         };
         FuncRegistration::new(name)
             .with_namespace(FnNamespace::Internal)
-            .with_params_info(spec.fields.iter().take(given).map(describe))
+            .with_params_info(spec.fields.iter().take(given).map(|field| field.name))
             .with_comments(spec.doc.lines().map(|line| format!("///{line}")))
             .set_into_module_raw(
                 module,
                 vec![TypeId::of::<Dynamic>(); given],
-                RhaiFunc::Pure { func: Shared::new(call), has_context: false, is_pure: true, is_volatile: true },
+                RhaiFunc::Pure { func: Shared::new(call), has_context: true, is_pure: true, is_volatile: true },
             );
     }
 }

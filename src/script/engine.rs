@@ -8,7 +8,7 @@ use super::{
     program::Program,
     sleep, value,
 };
-use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, FuncMetadata, Scope};
 use std::sync::Arc;
 
 /// The stack of a script's thread. A level of calls takes up to 53 KB of it in a debug build, and
@@ -77,12 +77,40 @@ pub(super) fn functions(engine: &Engine) -> Vec<Function> {
             (is_name && !name.contains('$')).then(|| Function {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params,
-                signature: info.metadata.gen_signature(|name| name.rsplit("::").next().unwrap_or(name).to_owned().into()),
+                signature: signature(&name, info.metadata),
                 name,
             })
         },
         true,
     )
+}
+
+/// `filter(audience, closure)`: a function as a hint shows it. Parameters have their names, or
+/// what they hold where they have none.
+fn signature(name: &str, metadata: &FuncMetadata) -> String {
+    let parameters: Vec<String> = metadata
+        .params_info
+        .iter()
+        .map(|parameter| match parameter.split_once(':') {
+            Some(("_" | "", kind)) => kind_in_words(kind),
+            Some((name, _)) => name.trim().to_owned(),
+            None => kind_in_words(parameter),
+        })
+        .collect();
+    format!("{name}({})", parameters.join(", "))
+}
+
+fn kind_in_words(kind: &str) -> String {
+    let kind = kind.trim().trim_start_matches("&mut ").trim_start_matches('&');
+    match kind.rsplit("::").next().unwrap_or(kind) {
+        "Fn" | "FnPtr" => "closure".to_owned(),
+        "i64" | "INT" => "integer".to_owned(),
+        "f64" | "FLOAT" => "float".to_owned(),
+        "str" | "String" | "ImmutableString" => "string".to_owned(),
+        "Dynamic" | "?" | "" => "value".to_owned(),
+        // A name may stand in the place of a type.
+        other => other.to_lowercase(),
+    }
 }
 
 /// A script on its engine, ready to run.
@@ -120,7 +148,8 @@ impl Script {
 
     /// A value as `print` would show it.
     fn show(&self, value: Dynamic) -> String {
-        let text = self.engine.eval_with_scope::<String>(&mut Scope::new().push("value", value.clone()).to_owned(), "`${value}`");
-        text.unwrap_or_else(|_| value.to_string())
+        let mut scope = Scope::new();
+        scope.push("value", value);
+        self.engine.eval_with_scope::<String>(&mut scope, "`${value}`").unwrap_or_default()
     }
 }

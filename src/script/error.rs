@@ -9,6 +9,7 @@ use crate::{
     client::CallError,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, ParseErrorType, Position};
+use std::collections::BTreeSet;
 
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
 #[derive(Clone, Debug)]
@@ -158,9 +159,19 @@ pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
     let hint = match kind {
         ParseErrorType::Reserved(word) => Some(format!("`{word}` is a reserved word; choose another name")),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
+        ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
+        ParseErrorType::ModuleUndefined(name) => {
+            let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
+            nearest(name, areas).map(|near| format!("did you mean `{near}`?"))
+        }
         _ => None,
     };
-    let mut diagnostic = Diagnostic::new(lower_first(&kind.to_string())).at(place);
+    let message = match kind {
+        ParseErrorType::VariableUndefined(name) => format!("there is no variable `{name}`"),
+        ParseErrorType::ModuleUndefined(name) => format!("there is no module `{name}`"),
+        other => lower_first(&other.to_string()),
+    };
+    let mut diagnostic = Diagnostic::new(message).at(place);
     diagnostic.hint = hint;
     diagnostic
 }
@@ -181,44 +192,10 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
             Diagnostic::new("functions call each other too deeply").hint("does one call itself for ever?")
         }
         other => {
-            let mut other = other.clone_without_place();
-            other.clear_position();
-            Diagnostic::new(lower_first(&other.to_string()))
-        }
-    }
-}
-
-trait WithoutPlace {
-    fn clone_without_place(&self) -> EvalAltResult;
-}
-
-impl WithoutPlace for EvalAltResult {
-    /// The engine writes places into its texts; ours stand in the frame.
-    fn clone_without_place(&self) -> EvalAltResult {
-        match self {
-            Self::ErrorMismatchDataType(wanted, given, _) => {
-                Self::ErrorMismatchDataType(wanted.clone(), given.clone(), Position::NONE)
-            }
-            Self::ErrorMismatchOutputType(wanted, given, _) => {
-                Self::ErrorMismatchOutputType(wanted.clone(), given.clone(), Position::NONE)
-            }
-            Self::ErrorPropertyNotFound(name, _) => Self::ErrorPropertyNotFound(name.clone(), Position::NONE),
-            Self::ErrorModuleNotFound(name, _) => Self::ErrorModuleNotFound(name.clone(), Position::NONE),
-            Self::ErrorArithmetic(text, _) => Self::ErrorArithmetic(text.clone(), Position::NONE),
-            Self::ErrorArrayBounds(length, index, _) => Self::ErrorArrayBounds(*length, *index, Position::NONE),
-            Self::ErrorStringBounds(length, index, _) => Self::ErrorStringBounds(*length, *index, Position::NONE),
-            Self::ErrorIndexingType(name, _) => Self::ErrorIndexingType(name.clone(), Position::NONE),
-            Self::ErrorAssignmentToConstant(name, _) => {
-                Self::ErrorAssignmentToConstant(name.clone(), Position::NONE)
-            }
-            Self::ErrorDotExpr(name, _) => Self::ErrorDotExpr(name.clone(), Position::NONE),
-            Self::ErrorFor(_) => Self::ErrorFor(Position::NONE),
-            Self::ErrorUnboundThis(_) => Self::ErrorUnboundThis(Position::NONE),
-            other => {
-                let text = other.to_string();
-                let text = text.split(" (line ").next().unwrap_or_default().to_owned();
-                Self::ErrorRuntime(text.into(), Position::NONE)
-            }
+            // The engine writes the place behind its text; ours stands in the frame.
+            let text = other.to_string();
+            let text = text.rsplit_once(" (line ").map_or(text.as_str(), |(text, _)| text);
+            Diagnostic::new(lower_first(text))
         }
     }
 }
@@ -226,8 +203,12 @@ impl WithoutPlace for EvalAltResult {
 /// A call that nothing answers to: the name is wrong, or what it was given is.
 fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
+    let given = given.trim_end_matches(')');
+    if !name.contains(char::is_alphabetic) {
+        return Diagnostic::new(format!("`{name}` can't be applied to {given}"));
+    }
     let known = super::engine::functions(engine);
-    let shapes: Vec<&str> =
+    let shapes: BTreeSet<&str> =
         known.iter().filter(|function| function.name == name).map(|function| function.signature.as_str()).collect();
     if shapes.is_empty() {
         let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
@@ -236,9 +217,8 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
             None => diagnostic,
         };
     }
-    let given = given.trim_end_matches(')');
     let given = if given.is_empty() { "nothing" } else { given };
-    Diagnostic::new(format!("`{name}` can't be called with {given}")).hint(format!("it is {}", shapes.join(" or ")))
+    Diagnostic::new(format!("`{name}` can't be called with {given}")).hint(format!("it is {}", Vec::from_iter(shapes).join(" or ")))
 }
 
 pub(super) fn lower_first(text: &str) -> String {

@@ -53,6 +53,8 @@ pub struct Program {
 pub(super) struct Import {
     /// As the `import` names it.
     pub path: String,
+    /// Its file, for messages.
+    file: String,
     pub ast: AST,
     text: String,
 }
@@ -89,7 +91,7 @@ impl Program {
     /// A place in this script or one of its imports.
     pub(super) fn place(&self, source: Option<&str>, position: Position) -> Option<Place> {
         let import = source.and_then(|source| self.imports.iter().find(|import| import.path == source));
-        let (file, text) = import.map_or((&self.name, &self.text), |import| (&import.path, &import.text));
+        let (file, text) = import.map_or((&self.name, &self.text), |import| (&import.file, &import.text));
         place(file, text, position)
     }
 
@@ -118,6 +120,13 @@ fn parser() -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_optimization_level(OptimizationLevel::None);
     super::engine::set_limits(&mut engine);
+    // A variable or a module that nobody declared is told before anything runs.
+    engine.set_strict_variables(true);
+    for spec in crate::api::all() {
+        if let Some((area, _)) = spec.name.split_once("::") {
+            engine.register_static_module(area, Module::new().into());
+        }
+    }
     engine
 }
 
@@ -198,11 +207,14 @@ impl Loader<'_> {
                     return fail(message, "imports are looked for beside the script");
                 }
             };
-            let ast = compile(self.engine, &path, &text)?;
+            let file = file.display().to_string();
+            let mut ast = compile(self.engine, &file, &text)?;
+            // Errors name the import; its place is looked up by that.
+            ast.set_source(&path);
             self.open.push(path.clone());
-            self.follow(&path, &text, &ast)?;
+            self.follow(&file, &text, &ast)?;
             self.open.pop();
-            self.imports.push(Import { path, ast, text });
+            self.imports.push(Import { path, file, ast, text });
         }
         Ok(())
     }

@@ -1,0 +1,178 @@
+//! Calls: functions that do not exist, or not with so many arguments.
+
+use super::{File, Node, Problem, bodies, literal};
+use crate::{
+    base::nearest,
+    script::engine::{Function, functions},
+};
+use rhai::{AST, Engine, Expr, FnCallExpr, Position, Stmt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Functions that the engine knows by itself.
+const KEYWORDS: [&str; 10] =
+    ["print", "debug", "type_of", "eval", "Fn", "call", "curry", "is_shared", "is_def_fn", "is_def_var"];
+
+/// How a function is called.
+#[derive(Clone, Copy)]
+enum Style {
+    /// `f(a)`.
+    Plain,
+    /// `x.f(a)`.
+    Method,
+}
+
+pub(super) fn check(file: &File, engine: &Engine) -> Vec<Problem> {
+    let known = Known::new(file, engine);
+    let mut problems = Vec::new();
+    let mut calls_eval = false;
+    for body in bodies(file.ast) {
+        body.walk(&mut |node| {
+            let (call, style, position) = match node {
+                Node::Expr(Expr::FnCall(call, position)) | Node::Stmt(Stmt::FnCall(call, position)) => {
+                    (call, Style::Plain, *position)
+                }
+                Node::Expr(Expr::MethodCall(call, position)) => (call, Style::Method, *position),
+                _ => return,
+            };
+            calls_eval |= call.name == "eval";
+            if call.op_token.is_none() && !KEYWORDS.contains(&call.name.as_str()) {
+                problems.extend(known.problem(file, call, style, position));
+            }
+        });
+    }
+    // Text that is run may define functions that can't be seen from here.
+    if calls_eval { Vec::new() } else { problems }
+}
+
+/// What can be called from a file.
+struct Known {
+    /// Functions of the engine, those of its modules too.
+    functions: Vec<Function>,
+    /// Functions of the file: name and number of parameters.
+    own: BTreeSet<(String, usize)>,
+    /// The same of the imports, by the names that the file gives them.
+    imports: BTreeMap<String, BTreeSet<(String, usize)>>,
+    /// Names that may hold a closure: variables, parameters and keys of maps.
+    holders: BTreeSet<String>,
+}
+
+impl Known {
+    fn new(file: &File, engine: &Engine) -> Self {
+        let mut imports = BTreeMap::new();
+        let mut holders = BTreeSet::new();
+        for body in bodies(file.ast) {
+            holders.extend(body.parameters.iter().cloned());
+            body.walk(&mut |node| match node {
+                Node::Stmt(Stmt::Import(import, _)) => {
+                    let target = literal(&import.0)
+                        .and_then(|path| file.program.imports.iter().find(|import| import.path == path));
+                    imports.insert(import.1.name.to_string(), target.map(|import| own(&import.ast)).unwrap_or_default());
+                }
+                Node::Stmt(Stmt::Var(variable, ..)) => {
+                    holders.insert(variable.0.name.to_string());
+                }
+                Node::Expr(Expr::Map(map, _)) => {
+                    holders.extend(map.0.iter().map(|(key, _)| key.name.to_string()));
+                }
+                _ => {}
+            });
+        }
+        Self { functions: functions(engine), own: own(file.ast), imports, holders }
+    }
+
+    fn problem(&self, file: &File, call: &FnCallExpr, style: Style, position: Position) -> Option<Problem> {
+        let name = call.name.as_str();
+        let namespace: Vec<&str> = call.namespace.path.iter().map(|part| part.name.as_str()).collect();
+        let given = call.args.len();
+        if let [module] = namespace.as_slice() {
+            return self.problem_in_module(file, module, name, given, position);
+        }
+        if !namespace.is_empty() || self.holders.contains(name) {
+            return None;
+        }
+        // A native method counts what it is called on; a script's function has it as `this`.
+        let native = match style {
+            Style::Plain => given,
+            Style::Method => given + 1,
+        };
+        let global = || self.functions.iter().filter(|function| function.namespace.is_empty());
+        let is_known = global().any(|function| function.name == name && function.arguments == native)
+            || self.own.contains(&(name.to_owned(), given));
+        if is_known {
+            return None;
+        }
+        let shapes: BTreeSet<String> = global()
+            .filter(|function| function.name == name)
+            .map(|function| function.signature.clone())
+            .chain(self.own.iter().filter(|(own, _)| own == name).map(|(own, count)| format!("{own} with {count}")))
+            .collect();
+        let candidates = global().map(|function| function.name.as_str()).chain(self.own.iter().map(|(own, _)| own.as_str()));
+        Some(describe(file, position, name, given, &shapes, candidates))
+    }
+
+    fn problem_in_module(
+        &self,
+        file: &File,
+        module: &str,
+        name: &str,
+        given: usize,
+        position: Position,
+    ) -> Option<Problem> {
+        let whole = format!("{module}::{name}");
+        if let Some(functions) = self.imports.get(module) {
+            if functions.contains(&(name.to_owned(), given)) {
+                return None;
+            }
+            let shapes: BTreeSet<String> = functions
+                .iter()
+                .filter(|(own, _)| own == name)
+                .map(|(own, count)| format!("{module}::{own} with {count}"))
+                .collect();
+            let candidates = functions.iter().map(|(own, _)| own.as_str());
+            return Some(describe(file, position, &whole, given, &shapes, candidates));
+        }
+        let inside: Vec<&Function> = self.functions.iter().filter(|function| function.namespace == module).collect();
+        if inside.is_empty() {
+            let modules = self.functions.iter().map(|function| function.namespace.as_str());
+            let modules = modules.chain(self.imports.keys().map(String::as_str)).filter(|module| !module.is_empty());
+            let hint = nearest(module, modules).map(|near| format!("did you mean `{near}::{name}`?"));
+            return Some(Problem::new(file, position, format!("there is no module `{module}`"), hint));
+        }
+        if inside.iter().any(|function| function.name == name && function.arguments == given) {
+            return None;
+        }
+        let shapes: BTreeSet<String> = inside
+            .iter()
+            .filter(|function| function.name == name)
+            .map(|function| format!("{module}::{}", function.signature))
+            .collect();
+        let candidates = inside.iter().map(|function| function.name.as_str());
+        Some(describe(file, position, &whole, given, &shapes, candidates))
+    }
+}
+
+/// The functions that a file defines itself.
+fn own(ast: &AST) -> BTreeSet<(String, usize)> {
+    ast.iter_functions().map(|function| (function.name.to_owned(), function.params.len())).collect()
+}
+
+fn describe<'a>(
+    file: &File,
+    position: Position,
+    name: &str,
+    given: usize,
+    shapes: &BTreeSet<String>,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Problem {
+    if shapes.is_empty() {
+        let (module, last) = name.rsplit_once("::").map_or(("", name), |(module, last)| (module, last));
+        let hint = nearest(last, candidates).map(|near| {
+            let near = if module.is_empty() { near.to_owned() } else { format!("{module}::{near}") };
+            format!("did you mean `{near}`?")
+        });
+        return Problem::new(file, position, format!("there is no function `{name}`"), hint);
+    }
+    let arguments = if given == 1 { "argument" } else { "arguments" };
+    let message = format!("`{name}` can't be called with {given} {arguments}");
+    Problem::new(file, position, message, Some(format!("it is {}", Vec::from_iter(shapes.iter().map(String::as_str)).join(" or "))))
+}

@@ -1,0 +1,233 @@
+//! Followers: fields that they do not have, and comparisons that can never be true, in the
+//! closures and loops that are given them.
+
+use super::{Body, File, Node, Problem, bodies, walk};
+use crate::{
+    api::{FieldKind, user::FIELDS},
+    base::nearest,
+};
+use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Functions that give an audience.
+const SOURCES: [&str; 3] = ["followers", "members", "openids"];
+/// Methods of an audience that give one again.
+const STEPS: [&str; 2] = ["filter", "take"];
+/// Methods of an audience whose closure is given a follower.
+const LOOKERS: [&str; 3] = ["filter", "each", "remark"];
+
+pub(super) fn check(file: &File) -> Vec<Problem> {
+    let bodies = bodies(file.ast);
+    let audiences = audiences(&bodies);
+    let mut closures = BTreeSet::new();
+    let mut problems = Vec::new();
+    for body in &bodies {
+        body.walk(&mut |node| match node {
+            Node::Expr(expr @ Expr::Dot(..)) => closures.extend(lookers(expr, &audiences)),
+            Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &audiences) => {
+                let body = of.2.body.statements();
+                check_follower(file, |visit| walk(body, visit), &of.0.name, &mut problems);
+            }
+            _ => {}
+        });
+    }
+    for body in &bodies {
+        // What a closure captures stands before what it is given.
+        if let (Some(name), Some(follower)) = (&body.name, body.parameters.last())
+            && closures.contains(name)
+        {
+            check_follower(file, |visit| body.walk(visit), follower, &mut problems);
+        }
+    }
+    problems
+}
+
+/// The variables that hold an audience wherever they are set.
+fn audiences(bodies: &[Body]) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    // Twice, so that one audience made from another is seen as well.
+    for _ in 0..2 {
+        let mut holds: BTreeMap<String, bool> = BTreeMap::new();
+        let mut set = |name: &str, value: &Expr| {
+            *holds.entry(name.to_owned()).or_insert(true) &= is_audience(value, &known);
+        };
+        for body in bodies {
+            body.walk(&mut |node| match node {
+                Node::Stmt(Stmt::Var(variable, ..)) => set(&variable.0.name, &variable.1),
+                Node::Stmt(Stmt::Assignment(assignment)) => {
+                    if let Expr::Variable(name, ..) = &assignment.1.lhs {
+                        set(&name.1, &assignment.1.rhs);
+                    }
+                }
+                _ => {}
+            });
+        }
+        known = holds.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
+    }
+    known
+}
+
+/// `root.a(…).b(…)` as its root and its links.
+fn chain(expr: &Expr) -> (&Expr, Vec<&Expr>) {
+    let Expr::Dot(dot, ..) = expr else { return (expr, Vec::new()) };
+    let mut links = Vec::new();
+    let mut rest = &dot.rhs;
+    while let Expr::Dot(dot, ..) = rest {
+        links.push(&dot.lhs);
+        rest = &dot.rhs;
+    }
+    links.push(rest);
+    (&dot.lhs, links)
+}
+
+fn is_source(expr: &Expr, audiences: &BTreeSet<String>) -> bool {
+    match expr {
+        Expr::FnCall(call, _) => call.namespace.is_empty() && SOURCES.contains(&call.name.as_str()),
+        Expr::Variable(name, ..) => audiences.contains(name.1.as_str()),
+        _ => false,
+    }
+}
+
+/// Whether an expression gives an audience.
+fn is_audience(expr: &Expr, audiences: &BTreeSet<String>) -> bool {
+    let (root, links) = chain(expr);
+    is_source(root, audiences) && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)))
+}
+
+/// The closures in a chain that are given followers, by the names that the parser made up.
+fn lookers(expr: &Expr, audiences: &BTreeSet<String>) -> Vec<String> {
+    let (root, links) = chain(expr);
+    if !is_source(root, audiences) {
+        return Vec::new();
+    }
+    let mut closures = Vec::new();
+    for call in links.into_iter().map_while(method) {
+        if is_one_of(call, &LOOKERS) {
+            closures.extend(call.args.first().and_then(closure_name));
+        }
+        if !is_one_of(call, &STEPS) {
+            break;
+        }
+    }
+    closures
+}
+
+fn method(expr: &Expr) -> Option<&FnCallExpr> {
+    match expr {
+        Expr::MethodCall(call, _) => Some(call),
+        _ => None,
+    }
+}
+
+fn is_one_of(call: &FnCallExpr, names: &[&str]) -> bool {
+    names.contains(&call.name.as_str())
+}
+
+/// A closure is a constant, wrapped in a `curry` when it captures variables.
+fn closure_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::DynamicConstant(value, _) => Some(value.read_lock::<FnPtr>()?.fn_name().to_owned()),
+        Expr::FnCall(call, _) if call.name == "curry" => closure_name(call.args.first()?),
+        Expr::Stmt(block) => block.statements().iter().find_map(|statement| match statement {
+            Stmt::Expr(expr) => closure_name(expr),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// Checks what is done with the follower that `name` holds.
+fn check_follower(
+    file: &File,
+    walk: impl FnOnce(&mut dyn FnMut(Node)),
+    name: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let mut is_shadowed = false;
+    let mut found = Vec::new();
+    walk(&mut |node| match node {
+        Node::Stmt(Stmt::Var(variable, ..)) => is_shadowed |= variable.0.name == name,
+        Node::Stmt(Stmt::For(of, _)) => is_shadowed |= of.0.name == name,
+        Node::Expr(expr @ Expr::Dot(..)) => {
+            let (root, links) = chain(expr);
+            if is_variable(root, name)
+                && let Some(Expr::Property(property, position)) = links.first().map(|link| first_of(link))
+            {
+                found.extend(unknown_field(file, &property.2, *position));
+            }
+        }
+        Node::Expr(Expr::FnCall(call, position)) => found.extend(mismatch(file, call, name, *position)),
+        _ => {}
+    });
+    if !is_shadowed {
+        problems.extend(found);
+    }
+}
+
+/// `u.tags[0]` looks at `tags` first.
+fn first_of(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Index(index, ..) => first_of(&index.lhs),
+        expr => expr,
+    }
+}
+
+fn is_variable(expr: &Expr, name: &str) -> bool {
+    matches!(expr, Expr::Variable(variable, ..) if variable.1 == name && variable.2.is_empty())
+}
+
+fn unknown_field(file: &File, name: &str, position: Position) -> Option<Problem> {
+    if FIELDS.iter().any(|field| field.name == name) {
+        return None;
+    }
+    let hint = nearest(name, FIELDS.iter().map(|field| field.name)).map_or_else(
+        || format!("a field that the platform has added since is read as u[\"{name}\"]"),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Some(Problem::new(file, position, format!("a follower has no field `{name}`"), Some(hint)))
+}
+
+/// `u.qr_scene == "98765"`: a number is never equal to a text.
+fn mismatch(file: &File, call: &FnCallExpr, name: &str, position: Position) -> Option<Problem> {
+    use Token::{EqualsTo, GreaterThan, GreaterThanEqualsTo, LessThan, LessThanEqualsTo, NotEqualsTo};
+    let [left, right] = call.args.as_slice() else { return None };
+    let is_comparison = matches!(
+        call.op_token,
+        Some(EqualsTo | NotEqualsTo | LessThan | LessThanEqualsTo | GreaterThan | GreaterThanEqualsTo)
+    );
+    if !is_comparison {
+        return None;
+    }
+    let (kind, field, constant) = match (field_of(left, name), field_of(right, name)) {
+        (Some((kind, field)), None) => (kind, field, right),
+        (None, Some((kind, field))) => (kind, field, left),
+        _ => return None,
+    };
+    let given = match (kind, constant) {
+        (FieldKind::Integer, Expr::StringConstant(..) | Expr::InterpolatedString(..)) => "a string",
+        (FieldKind::Integer | FieldKind::Text, Expr::BoolConstant(..)) => "true or false",
+        (FieldKind::Text, Expr::IntegerConstant(..)) => "an integer",
+        (FieldKind::Text, Expr::FloatConstant(..)) => "a float",
+        (FieldKind::IntegerList, Expr::IntegerConstant(..)) => "an integer",
+        (FieldKind::IntegerList, Expr::StringConstant(..)) => "a string",
+        _ => return None,
+    };
+    let hint = match (kind, constant) {
+        (FieldKind::Integer, Expr::StringConstant(text, _)) if text.parse::<i64>().is_ok() => {
+            format!("write {text} without quotes")
+        }
+        (FieldKind::Text, Expr::IntegerConstant(number, _)) => format!("write \"{number}\" in quotes"),
+        (FieldKind::IntegerList, _) => format!("write {name}.{field}.contains(ID)"),
+        _ => format!("compare it with {}", kind.describe()),
+    };
+    let message = format!("`{field}` is {}, and this compares it with {given}", kind.describe());
+    Some(Problem::new(file, position, message, Some(hint)))
+}
+
+/// The field of the follower that an expression is, and nothing more of it.
+fn field_of<'a>(expr: &'a Expr, name: &str) -> Option<(FieldKind, &'a str)> {
+    let (root, links) = chain(expr);
+    let [Expr::Property(property, _)] = links.as_slice() else { return None };
+    let field = FIELDS.iter().find(|field| is_variable(root, name) && property.2 == field.name)?;
+    Some((field.kind, field.name))
+}

@@ -1,0 +1,80 @@
+//! Parameters: which a script has, and whether those that were given fit.
+
+use super::{File, Node, Problem, bodies, literal};
+use crate::script::{param, program::Program};
+use rhai::{Dynamic, Expr, Position, Stmt};
+use std::collections::BTreeMap;
+
+/// A `param(…)` of a script.
+struct Param {
+    name: String,
+    /// Its default, where it is a constant.
+    default: Option<Dynamic>,
+    is_required: bool,
+    position: Position,
+}
+
+/// The names of a program's parameters, in order: each literal `param("…")`.
+#[must_use]
+pub fn names(program: &Program) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let asts = std::iter::once(&program.ast).chain(program.imports.iter().map(|import| &import.ast));
+    for ast in asts {
+        for param in params(&File { program, path: None, ast }) {
+            if !names.contains(&param.name) {
+                names.push(param.name);
+            }
+        }
+    }
+    names
+}
+
+/// Parameters that were not given and have no default, or do not fit their default's kind.
+pub(super) fn check(file: &File, given: &BTreeMap<String, String>) -> Vec<Problem> {
+    params(file)
+        .into_iter()
+        .filter_map(|found| {
+            let error = match (given.get(&found.name), &found.default) {
+                (None, _) if found.is_required => param::missing(&found.name),
+                (Some(value), Some(default)) => param::read(&found.name, value, default).err()?,
+                _ => return None,
+            };
+            let problem = Problem::new(file, found.position, error.message, error.hint);
+            Some(Problem { is_usage: true, ..problem })
+        })
+        .collect()
+}
+
+fn params(file: &File) -> Vec<Param> {
+    let mut params = Vec::new();
+    for body in bodies(file.ast) {
+        body.walk(&mut |node| {
+            let (Node::Expr(Expr::FnCall(call, position)) | Node::Stmt(Stmt::FnCall(call, position))) = node else {
+                return;
+            };
+            if call.name != "param" || !call.namespace.is_empty() {
+                return;
+            }
+            if let Some(name) = call.args.first().and_then(literal) {
+                params.push(Param {
+                    name: name.to_owned(),
+                    default: call.args.get(1).and_then(constant),
+                    is_required: call.args.len() == 1,
+                    position: *position,
+                });
+            }
+        });
+    }
+    params
+}
+
+/// The value of a constant.
+fn constant(expr: &Expr) -> Option<Dynamic> {
+    match expr {
+        Expr::IntegerConstant(number, _) => Some((*number).into()),
+        Expr::FloatConstant(number, _) => Some((**number).into()),
+        Expr::BoolConstant(flag, _) => Some((*flag).into()),
+        Expr::StringConstant(text, _) => Some(text.clone().into()),
+        _ => None,
+    }
+}

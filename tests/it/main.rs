@@ -1,0 +1,13 @@
+//! The integration tests: one binary, one module for each thing that is held to its documents.
+
+mod sandbox_control;
+mod sandbox_faults;
+mod sandbox_quota;
+mod sandbox_switches;
+mod sandbox_tag;
+mod sandbox_tagging;
+mod sandbox_token;
+mod sandbox_user;
+mod sandbox_wire;
+mod support;
+mod wire;
