@@ -86,8 +86,6 @@ impl Host {
     /// Whether text on standard error may be coloured (<https://no-color.org>).
     #[must_use]
     pub fn colour(&self) -> bool {
-        self.err_is_terminal
-            && self.variable("NO_COLOR").is_none()
-            && self.variable("TERM") != Some("dumb")
+        self.err_is_terminal && self.variable("NO_COLOR").is_none() && self.variable("TERM") != Some("dumb")
     }
 }

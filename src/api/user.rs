@@ -35,7 +35,7 @@ macro_rules! for_each_user_field {
             remark: String, "The operator's own name for the follower (备注名).";
             groupid: i64, "Kept for the old groups; 0 without tags.";
             tagid_list: Vec<i64>, "The ids of the follower's tags.";
-            subscribe_scene: String, "The channel that they came by, as in ADD_SCENE_QR_CODE.";
+            subscribe_scene: String, "The channel that they came by, as in `ADD_SCENE_QR_CODE`.";
             qr_scene: i64, "The QR code's scene that they came by; 0 when it was none.";
             qr_scene_str: String, "The same for codes with a text scene.";
         }

@@ -52,7 +52,10 @@ pub fn add_app_secret(spec: &Spec, appid: &str, secret: &str, request: &mut Outg
         Some(Value::Object(body)) => {
             body.extend(fields.map(|(name, value)| (name.to_owned(), Value::from(value))));
         }
-        _ => request.query.splice(0..0, fields.map(|(name, value)| (name.to_owned(), value.to_owned()))).for_each(drop),
+        _ => request
+            .query
+            .splice(0..0, fields.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .for_each(drop),
     }
 }
 

@@ -88,7 +88,13 @@ impl Reader {
         counts: Arc<Counts>,
     ) -> Self {
         let (sender, coming) = mpsc::channel(in_flight * WINDOW);
-        let lister = Lister { client: client.clone(), details, left: limit.unwrap_or(usize::MAX), sender, counts: Arc::clone(&counts) };
+        let lister = Lister {
+            client: client.clone(),
+            details,
+            left: limit.unwrap_or(usize::MAX),
+            sender,
+            counts: Arc::clone(&counts),
+        };
         let lister = AbortOnDropHandle::new(tokio::spawn(lister.run(source)));
         Self { coming, counts, _lister: lister }
     }
@@ -107,9 +113,11 @@ impl Reader {
             }
             Coming::Fetching(fetching) => {
                 // The task ends by itself or with this reader; a panic in it is a bug to be seen.
-                let fetched = fetching.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+                let fetched =
+                    fetching.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
                 Counts::add(&self.counts.fetched, fetched.users.len());
-                let mut batch = Batch { people: Vec::with_capacity(fetched.users.len()), failed: fetched.failed };
+                let mut batch =
+                    Batch { people: Vec::with_capacity(fetched.users.len()), failed: fetched.failed };
                 for mut user in fetched.users {
                     if user.is_follower() {
                         let openid = user.openid.clone().unwrap_or_default();
@@ -209,8 +217,10 @@ async fn fetch(client: Client, openids: Vec<String>) -> Result<Fetched, CallErro
     // Halves still to be fetched, the first last, so that the order is kept.
     let mut parts = vec![openids];
     while let Some(mut part) = parts.pop() {
-        let user_list =
-            part.iter().map(|openid| UserRef { openid: openid.clone(), lang: Some("zh_CN".to_owned()) }).collect();
+        let user_list = part
+            .iter()
+            .map(|openid| UserRef { openid: openid.clone(), lang: Some("zh_CN".to_owned()) })
+            .collect();
         match client.call(&user::Batch { user_list }).await {
             Ok(answer) => fetched.users.extend(in_order(&part, answer.user_info_list)),
             Err(CallError::Refused(refusal)) if ONE_OPENID.contains(&refusal.errcode) => {

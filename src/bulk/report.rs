@@ -19,6 +19,9 @@ pub struct Failure {
     pub rid: Option<String>,
 }
 
+/// Failures that a printed report names.
+const SHOWN: usize = 5;
+
 /// The report of one end of an audience.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct EndReport {
@@ -88,9 +91,11 @@ impl fmt::Display for EndReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = self.target.as_ref().map(|target| format!(" `{target}`")).unwrap_or_default();
         let state = self.state.replace('_', " ");
-        let seconds = self.elapsed_ms / 1000;
-        let tenths = self.elapsed_ms % 1000 / 100;
-        write!(f, "{}{target}: {state} in {seconds}.{tenths} s", self.end)?;
+        let elapsed = match self.elapsed_ms {
+            ms @ 0..1000 => format!("{ms} ms"),
+            ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        };
+        write!(f, "{}{target}: {state} in {elapsed}", self.end)?;
         let rows = [
             ("listed", self.listed),
             ("  matched", self.matched),
@@ -105,13 +110,16 @@ impl fmt::Display for EndReport {
         for (name, count) in rows {
             write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
         }
-        const SHOWN: usize = 5;
         for failure in self.failed.iter().take(SHOWN) {
             let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
             write!(f, "\n  failed {}: {code}{}", failure.openid, failure.errmsg)?;
         }
         if self.failed.len() > SHOWN {
-            write!(f, "\n  and {} more failed; --report FILE lists them all", grouped((self.failed.len() - SHOWN) as u64))?;
+            write!(
+                f,
+                "\n  and {} more failed; --report FILE lists them all",
+                grouped((self.failed.len() - SHOWN) as u64)
+            )?;
         }
         Ok(())
     }

@@ -40,7 +40,11 @@ pub struct SplitError {
 ///
 /// # Errors
 /// When a part was not done.
-pub async fn call_in_parts<E>(client: &Client, in_flight: usize, mut request: E) -> Result<E::Answer, SplitError>
+pub async fn call_in_parts<E>(
+    client: &Client,
+    in_flight: usize,
+    mut request: E,
+) -> Result<E::Answer, SplitError>
 where
     E: Batched,
     E::Answer: Merge,

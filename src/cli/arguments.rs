@@ -39,7 +39,7 @@ pub(super) struct Reach {
     /// Followers of the sandbox's account
     #[arg(long, value_name = "N", requires = "sandbox", default_value_t = DEFAULT_FOLLOWERS)]
     pub sandbox_followers: u32,
-    /// Where the platform is, if not at https://api.weixin.qq.com; plain HTTP only on loopback
+    /// Where the platform is, if not at api.weixin.qq.com; plain HTTP only on loopback
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// The account of mpscript.toml to use
@@ -159,7 +159,10 @@ fn quota(text: &str) -> Result<(String, u64), String> {
 }
 
 fn in_flight(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|calls| (1..=1000).contains(calls)).ok_or_else(|| "it is from 1 to 1000".to_owned())
+    text.parse()
+        .ok()
+        .filter(|calls| (1..=1000).contains(calls))
+        .ok_or_else(|| "it is from 1 to 1000".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

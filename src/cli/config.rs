@@ -50,15 +50,21 @@ pub(super) struct Reached {
 
 /// Makes the client that arguments, environment and configuration ask for. That there is no
 /// account is told only when a script calls the platform.
-pub(super) fn reach(host: &Host, reach: &Reach, in_flight: usize, cancel: &Cancel) -> Result<Reached, Failure> {
+pub(super) fn reach(
+    host: &Host,
+    reach: &Reach,
+    in_flight: usize,
+    cancel: &Cancel,
+) -> Result<Reached, Failure> {
     let client = |base, account| {
         Client::new(Settings { base, account, in_flight, clock: host.clock.clone(), cancel: cancel.clone() })
     };
     if reach.sandbox {
         let options = sandbox::Options { followers: reach.sandbox_followers, ..sandbox::Options::default() };
         let account = Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) };
-        let sandbox = Sandbox::start(options)
-            .map_err(|error| Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}"))))?;
+        let sandbox = Sandbox::start(options).map_err(|error| {
+            Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}")))
+        })?;
         let base = base_url(&format!("http://{}", sandbox.address()))?;
         return Ok(Reached { client: Ok(client(base, account)), _sandbox: Some(sandbox) });
     }
@@ -124,7 +130,9 @@ fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failur
         (None, [only]) => only,
         (None, []) => {
             let message = format!("{} has no account", path.display());
-            return Err(Failure::usage(Diagnostic::new(message).hint("add [accounts.NAME] with appid and secret_env")));
+            return Err(Failure::usage(
+                Diagnostic::new(message).hint("add [accounts.NAME] with appid and secret_env"),
+            ));
         }
         (None, several) => {
             let message = format!("{} has several accounts: {}", path.display(), several.join(", "));
@@ -151,23 +159,20 @@ fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf, File)>, Fa
         let xdg = host.variable("XDG_CONFIG_HOME").map(PathBuf::from);
         xdg.or_else(|| host.variable("HOME").map(|home| Path::new(home).join(".config")))
     };
-    let path = match named {
-        Some(named) => host.folder.join(named),
-        None => {
-            let candidates = [Some(host.folder.join(FILE)), home().map(|home| home.join("mpscript").join(FILE))];
-            match candidates.into_iter().flatten().find(|path| path.is_file()) {
-                Some(path) => path,
-                None => return Ok(None),
-            }
-        }
+    let found = || {
+        let candidates = [Some(host.folder.join(FILE)), home().map(|home| home.join("mpscript").join(FILE))];
+        candidates.into_iter().flatten().find(|path| path.is_file())
     };
-    let text = fs::read_to_string(&path)
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("can't read {}: {error}", path.display()))))?;
+    let Some(path) = named.map(|named| host.folder.join(named)).or_else(found) else { return Ok(None) };
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Failure::usage(Diagnostic::new(format!("can't read {}: {error}", path.display())))
+    })?;
     match toml::from_str(&text) {
         Ok(file) => Ok(Some((path, file))),
         Err(error) => {
             // Not the error's own text: it quotes the line, which may hold a secret.
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line =
+                error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
             let message = format!("{}, line {line}: {}", path.display(), error.message());
             let hint = "an account is [accounts.NAME] with appid, and secret_env, secret_file or secret";
             Err(Failure::usage(Diagnostic::new(message).hint(hint)))
@@ -202,7 +207,10 @@ fn secret(host: &Host, config: &Path, name: &str, entry: &Entry) -> Result<Secre
             format!("account `{name}` has no secret"),
             "give it secret_env (an environment variable), secret_file, or secret",
         ),
-        _ => fail(format!("account `{name}` has several secrets"), "give one of secret_env, secret_file and secret"),
+        _ => fail(
+            format!("account `{name}` has several secrets"),
+            "give one of secret_env, secret_file and secret",
+        ),
     }
 }
 

@@ -33,11 +33,14 @@ impl Failure {
 #[must_use]
 pub fn execute(host: &Host) -> u8 {
     let command = Arguments::command().after_help(exit::help());
-    let arguments = command.try_get_matches_from(&host.arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = command
+        .try_get_matches_from(&host.arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match arguments {
         Ok(arguments) => arguments,
         Err(error) => {
-            let text = if host.colour() { error.render().ansi().to_string() } else { error.render().to_string() };
+            let text =
+                if host.colour() { error.render().ansi().to_string() } else { error.render().to_string() };
             // Help and version were asked for; anything else is an error.
             return if error.use_stderr() {
                 host.err.write(&text);

@@ -47,5 +47,7 @@ fn byte_of(line: &str, count: usize) -> usize {
 
 /// Without control characters: text from elsewhere must not steer the terminal.
 fn clean(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char }).collect()
+    text.chars()
+        .map(|char| if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char })
+        .collect()
 }

@@ -100,7 +100,9 @@ fn params(program: &Program, given: &[(String, String)]) -> Result<BTreeMap<Stri
             let message = format!("{} has no parameter `{name}`", program.name);
             let hint = match nearest(name, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if known.is_empty() => "it has none: param(\"NAME\", DEFAULT) in the script makes one".to_owned(),
+                None if known.is_empty() => {
+                    "it has none: param(\"NAME\", DEFAULT) in the script makes one".to_owned()
+                }
                 None => format!("it has {}", known.join(", ")),
             };
             return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
@@ -116,7 +118,9 @@ fn params(program: &Program, given: &[(String, String)]) -> Result<BTreeMap<Stri
 fn write_report(path: &Path, report: &RunReport) -> Result<(), Failure> {
     let fail = |error: std::io::Error| {
         let message = format!("can't write the report {}: {error}", path.display());
-        Failure::usage(Diagnostic::new(message).hint("give a file in a folder that exists and can be written"))
+        Failure::usage(
+            Diagnostic::new(message).hint("give a file in a folder that exists and can be written"),
+        )
     };
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");

@@ -40,9 +40,8 @@ pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
     let sandbox = Sandbox::start(options).map_err(|error| {
         let diagnostic = Diagnostic::new(error.to_string());
         Failure::usage(match error {
-            StartError::Listen { .. } => {
-                diagnostic.hint("another program may hold the port: choose another, or 127.0.0.1:0 for a free one")
-            }
+            StartError::Listen { .. } => diagnostic
+                .hint("another program may hold the port: choose another, or 127.0.0.1:0 for a free one"),
             StartError::Options(_) => diagnostic.hint("give fewer with --scene, or more with --followers"),
         })
     })?;

@@ -22,7 +22,9 @@ pub enum BaseUrlError {
         reason: String,
     },
     /// It is neither HTTP nor HTTPS, or carries more than a host, a port and a path.
-    #[error("base URL `{given}` must be https://HOST or http://127.0.0.1:PORT, without user, query or fragment")]
+    #[error(
+        "base URL `{given}` must be https://HOST or http://127.0.0.1:PORT, without user, query or fragment"
+    )]
     Shape {
         /// As given, without what may be a password.
         given: String,
@@ -62,11 +64,11 @@ impl BaseUrl {
         if has_extras || url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
             return Err(BaseUrlError::Shape { given: bare });
         }
-        let base = Self(url);
-        if base.0.scheme() == "http" && !base.is_loopback() {
+        let parsed = Self(url);
+        if parsed.0.scheme() == "http" && !parsed.is_loopback() {
             return Err(BaseUrlError::PlainHttp { given: given.to_owned() });
         }
-        Ok(base)
+        Ok(parsed)
     }
 
     /// Whether it is this machine.
@@ -108,10 +110,14 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        for good in ["http://127.0.0.1:80", "http://localhost:1", "http://[::1]:9/x", "https://sh.api.weixin.qq.com"] {
+        for good in
+            ["http://127.0.0.1:80", "http://localhost:1", "http://[::1]:9/x", "https://sh.api.weixin.qq.com"]
+        {
             BaseUrl::parse(good).unwrap();
         }
-        for bad in ["http://api.weixin.qq.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "ftp://127.0.0.1"] {
+        for bad in
+            ["http://api.weixin.qq.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "ftp://127.0.0.1"]
+        {
             BaseUrl::parse(bad).unwrap_err();
         }
     }

@@ -79,7 +79,7 @@ enum Next {
     /// Another try after a pause, unless there were too many.
     Again(CallError),
     /// The minute's quota is used up.
-    NextMinute(CallError),
+    Minute(CallError),
     /// The token is no longer good.
     Renew(CallError),
     GiveUp(CallError),
@@ -160,7 +160,7 @@ impl Client {
                     let Some(pause) = retry.next_pause() else { return Err(error) };
                     self.pause(pause, spec).await?;
                 }
-                Next::NextMinute(error) => {
+                Next::Minute(error) => {
                     minutes += 1;
                     if minutes > MINUTES_WAITED {
                         return Err(error);
@@ -216,7 +216,7 @@ impl Client {
             retry.tried(),
             match &next {
                 Next::Done(_) => "done".to_owned(),
-                Next::Again(error) | Next::NextMinute(error) | Next::Renew(error) | Next::GiveUp(error) => {
+                Next::Again(error) | Next::Minute(error) | Next::Renew(error) | Next::GiveUp(error) => {
                     format!("failed: {error}")
                 }
             },
@@ -259,7 +259,7 @@ impl Client {
         let error = CallError::Refused(Box::new(refusal));
         match class {
             Class::Busy => Next::Again(error),
-            Class::Rate => Next::NextMinute(error),
+            Class::Rate => Next::Minute(error),
             Class::Token => Next::Renew(error),
             Class::Quota | Class::Caller | Class::Configuration => Next::GiveUp(error),
         }

@@ -106,8 +106,12 @@ impl CallError {
                 Some("the call may have taken effect: look before you make it again")
             }
             Self::NoAnswer { .. } => Some("check the network, the proxy (HTTPS_PROXY) and --base-url"),
-            Self::Unreadable { .. } => Some("something between here and the platform may answer in its place"),
-            Self::NoTls(_) => Some("install the machine's CA certificates (Debian: apt install ca-certificates)"),
+            Self::Unreadable { .. } => {
+                Some("something between here and the platform may answer in its place")
+            }
+            Self::NoTls(_) => {
+                Some("install the machine's CA certificates (Debian: apt install ca-certificates)")
+            }
             Self::Cancelled { .. } => None,
         }
     }
@@ -144,10 +148,7 @@ mod tests {
             read("invalid tag name hint: [AfNFr0mre-4H1qbA] rid: 658ce562-2e1869db-200c6db8"),
             ("invalid tag name".to_owned(), rid.clone()),
         );
-        assert_eq!(
-            read("invalid appid, rid: 658ce562-2e1869db-200c6db8"),
-            ("invalid appid".to_owned(), rid)
-        );
+        assert_eq!(read("invalid appid, rid: 658ce562-2e1869db-200c6db8"), ("invalid appid".to_owned(), rid));
         assert_eq!(read("invalid openid hint: [n0HMJA0558vr19]"), ("invalid openid".to_owned(), None));
         assert_eq!(read("invalid appid"), ("invalid appid".to_owned(), None));
     }

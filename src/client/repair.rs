@@ -49,7 +49,8 @@ fn escape<'a>(mut rest: std::str::Chars<'a>, repaired: &mut String) -> std::str:
         repaired.push_str("\\\\");
         return whole;
     };
-    let low = || after.strip_prefix("\\u").and_then(self::unit).filter(|(low, _)| (0xDC00..0xE000).contains(low));
+    let low =
+        || after.strip_prefix("\\u").and_then(self::unit).filter(|(low, _)| (0xDC00..0xE000).contains(low));
     match unit {
         0xD800..0xDC00 => {
             if let Some((low, after)) = low() {

@@ -69,7 +69,7 @@ impl TokenKeeper {
             Some(held) if client.clock().now() < held.renew_at => return Ok(held.token.clone()),
             _ => {}
         }
-        self.share_failure(&state, ended)?;
+        Self::share_failure(&state, ended)?;
         self.fetch(client, &mut state, false).await
     }
 
@@ -83,7 +83,7 @@ impl TokenKeeper {
         {
             return Ok(Some(held.token.clone()));
         }
-        self.share_failure(&state, ended)?;
+        Self::share_failure(&state, ended)?;
         let stuck = state.stuck.is_some_and(|since| since.elapsed() < FORCE_SPACING);
         if stuck || !self.may_renew() {
             return Ok(None);
@@ -98,7 +98,7 @@ impl TokenKeeper {
     }
 
     /// The error of a fetch that ended after `ended` was read: the caller waited for it.
-    fn share_failure(&self, state: &State, ended: u64) -> Result<(), CallError> {
+    fn share_failure(state: &State, ended: u64) -> Result<(), CallError> {
         match &state.failure {
             Some((at, error)) if *at > ended => Err(error.clone()),
             _ => Ok(()),
@@ -115,7 +115,8 @@ impl TokenKeeper {
                 client.redactor().learn(&answer.access_token);
                 let lasts = answer.expires_in - MARGIN.min(answer.expires_in / 2);
                 let token = answer.access_token.clone();
-                state.held = Some(Held { token: answer.access_token, renew_at: client.clock().now() + lasts });
+                state.held =
+                    Some(Held { token: answer.access_token, renew_at: client.clock().now() + lasts });
                 state.failure = None;
                 Ok(token)
             }

@@ -12,11 +12,8 @@ use std::sync::atomic::Ordering;
 
 /// Answers a control call with a status and a body.
 pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
-    let body = if call.body.trim_ascii().is_empty() {
-        Ok(json!({}))
-    } else {
-        serde_json::from_slice(&call.body)
-    };
+    let body =
+        if call.body.trim_ascii().is_empty() { Ok(json!({})) } else { serde_json::from_slice(&call.body) };
     let result = match (call.method.as_str(), path, body) {
         (_, _, Err(error)) => Err(format!("the body is not JSON: {error}")),
         ("GET", "stats", _) => Ok(stats(shared)),
@@ -36,7 +33,12 @@ pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
             reset(shared);
             Ok(json!({"ok": true}))
         }
-        _ => return (404, json!({"error": format!("there is no {} /__sandbox/{path}", call.method), "routes": ROUTES})),
+        _ => {
+            return (
+                404,
+                json!({"error": format!("there is no {} /__sandbox/{path}", call.method), "routes": ROUTES}),
+            );
+        }
     };
     match result {
         Ok(body) => (200, body),

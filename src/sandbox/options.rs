@@ -94,7 +94,10 @@ impl Options {
     pub fn fault(&self) -> Option<String> {
         let in_scenes: u64 = self.scenes.iter().map(|(_, count)| u64::from(*count)).sum();
         (in_scenes > u64::from(self.followers)).then(|| {
-            format!("the scenes have {in_scenes} followers together, but the account has only {}", self.followers)
+            format!(
+                "the scenes have {in_scenes} followers together, but the account has only {}",
+                self.followers
+            )
         })
     }
 }

@@ -47,7 +47,11 @@ impl Usage {
 }
 
 /// The count of the present period; an older one is forgotten.
-fn current<'a>(counts: &'a mut HashMap<&'static str, (i64, u64)>, path: &'static str, period: i64) -> &'a mut u64 {
+fn current<'a>(
+    counts: &'a mut HashMap<&'static str, (i64, u64)>,
+    path: &'static str,
+    period: i64,
+) -> &'a mut u64 {
     let entry = counts.entry(path).or_insert((period, 0));
     if entry.0 != period {
         *entry = (period, 0);

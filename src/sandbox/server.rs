@@ -210,7 +210,8 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
     if misfortune.drop == Some(When::After) {
         return Err(Dropped);
     }
-    let as_text = is_sns || (route.spec.path.contains("/tags/") && world.switches.is(TAGS_CONTENT_TYPE, "text"));
+    let as_text =
+        is_sns || (route.spec.path.contains("/tags/") && world.switches.is(TAGS_CONTENT_TYPE, "text"));
     let content_type = if as_text { "text/plain" } else { "application/json; encoding=utf-8" };
     let date = DateTime::from_timestamp(world.now(), 0).unwrap_or_default();
     drop(world);

@@ -47,14 +47,17 @@ pub enum SwitchError {
 }
 
 macro_rules! switches {
-    ($( $constant:ident = $name:literal, $question:literal, $values:expr, $default:literal, $doc:literal; )*) => {
-        $( pub(super) const $constant: &str = $name; )*
+    ($( $constant:tt = $name:literal, $question:literal, $values:expr, $default:literal, $doc:literal; )*) => {
+        $( switches!(@constant $constant $name); )*
 
         /// Every switch.
         pub const SWITCHES: &[Switch] = &[$( Switch {
             name: $name, question: $question, values: $values, default: $default, doc: $doc,
         }, )*];
     };
+    // A switch for what is not simulated yet has no reader.
+    (@constant _ $name:literal) => {};
+    (@constant $constant:ident $name:literal) => { pub(super) const $constant: &str = $name; };
 }
 
 use Values::{OneOf, UpTo};
@@ -76,7 +79,7 @@ switches! {
         OneOf(&["45157", "ok"]), "45157", "a rename to the tag's present name";
     TAGS_AFTER_REFOLLOW = "tags_after_refollow", "tag state after unfollow/refollow",
         OneOf(&["dropped", "kept"]), "dropped", "the tags of somebody who left and came back";
-    BLACKLISTED_IN_USER_GET = "blacklisted_in_user_get", "blacklisted users in user/get",
+    _ = "blacklisted_in_user_get", "blacklisted users in user/get",
         OneOf(&["no", "yes"]), "no", "takes effect with the blacklist, which is not simulated yet";
     USER_GET_ORDER = "user_get_order", "order of user/get",
         OneOf(&["oldest_first", "newest_first"]), "oldest_first", "the order of the list of followers";
@@ -84,9 +87,9 @@ switches! {
         OneOf(&["continues", "empty_page", "40003"]), "continues", "a cursor that names somebody who has left";
     DUPLICATE_OPENIDS = "duplicate_openids", "duplicates in openid_list/user_list",
         OneOf(&["accept", "40003"]), "accept", "an openid that a list names twice";
-    COUPON_ERRCODE = "coupon_errcode", "errcode for a coupon refused since 2021",
+    _ = "coupon_errcode", "errcode for a coupon refused since 2021",
         OneOf(&["40071", "45160", "48001"]), "40071", "takes effect with cards, which are not simulated yet";
-    PUSH_TRIES = "push_tries", "3 pushes or 1+3",
+    _ = "push_tries", "3 pushes or 1+3",
         OneOf(&["3", "4"]), "3", "takes effect with pushes, which are not simulated yet";
     QUOTA_RESET_HOUR = "quota_reset_hour", "hour of the quota reset",
         UpTo(23), "0", "the hour, Beijing time, at which daily quotas begin anew";
@@ -94,7 +97,7 @@ switches! {
         OneOf(&["47001", "accept"]), "47001", "a number that is sent as a string";
     ESCAPED_NAMES = "escaped_names", "raw `\\u` handling in tags/* today",
         OneOf(&["decode", "literal", "40033"]), "decode", "a body with \\uXXXX escapes";
-    EMPTY_BLACKLIST_PAGE = "empty_blacklist_page", "empty `data` of getblacklist",
+    _ = "empty_blacklist_page", "empty `data` of getblacklist",
         OneOf(&["absent", "present"]), "absent", "takes effect with the blacklist, which is not simulated yet";
     TAGS_CONTENT_TYPE = "tags_content_type", "Content-Type of tags/* in 2026 (only 2022/2023 evidence for cgi-bin)",
         OneOf(&["json", "text"]), "json", "application/json or text/plain from tags/*";
@@ -133,7 +136,8 @@ impl Switches {
     /// What a switch is set to.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        let default = || SWITCHES.iter().find(|switch| switch.name == name).map_or("", |switch| switch.default);
+        let default =
+            || SWITCHES.iter().find(|switch| switch.name == name).map_or("", |switch| switch.default);
         self.0.get(name).map_or_else(default, String::as_str)
     }
 

@@ -12,7 +12,8 @@ use crate::api::{
     answer::{Done, OpenidPage},
     errcode,
     tag::{
-        self, MOST_FOLLOWERS_TO_DELETE, MOST_TAGS, MOST_TAGS_OF_A_FOLLOWER, NAME_BYTES, STARRED, Tag, TagIds, Tags,
+        self, MOST_FOLLOWERS_TO_DELETE, MOST_TAGS, MOST_TAGS_OF_A_FOLLOWER, NAME_BYTES, STARRED, Tag, TagIds,
+        Tags,
     },
 };
 use std::{collections::BTreeSet, ops::Bound};

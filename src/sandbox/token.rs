@@ -1,11 +1,7 @@
 //! Tokens: classic ones that replace each other with five minutes of overlap, and the stable one,
 //! which is apart from them.
 
-use super::{
-    refusal::Refusal,
-    route::Simulate,
-    world::World,
-};
+use super::{refusal::Refusal, route::Simulate, world::World};
 use crate::{
     api::{errcode, token},
     base::Secret,

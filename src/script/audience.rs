@@ -1,14 +1,12 @@
 //! Audiences: a source of people and the steps that narrow it down. Lazy: nothing is called
 //! before an end (`jobs.rs`) runs it.
 
-#![allow(deprecated, reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned")]
+#![allow(
+    deprecated,
+    reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned"
+)]
 
-use super::{
-    endpoint::describe_type,
-    env::Env,
-    error::PlatformError,
-    value::Follower,
-};
+use super::{endpoint::describe_type, env::Env, error::PlatformError, value::Follower};
 use crate::{
     api::tag::{NAME_BYTES, Tag},
     base::nearest,
@@ -81,12 +79,14 @@ impl TagRef {
             return Ok(Self::Id(id));
         }
         let Ok(name) = value.as_immutable_string_ref() else {
-            let message = format!("a tag is given by its name, its id or itself, not by {}", describe_type(value));
+            let message =
+                format!("a tag is given by its name, its id or itself, not by {}", describe_type(value));
             return Err(PlatformError::usage(message, "").raise());
         };
         if name.trim().is_empty() || name.len() > NAME_BYTES {
             let message = format!("`{}` can't be a tag's name: it has {} bytes", name.as_str(), name.len());
-            let hint = format!("a name has 1 to {NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
+            let hint =
+                format!("a name has 1 to {NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
             return Err(PlatformError::usage(message, hint).raise());
         }
         Ok(Self::Name(name.as_str().to_owned()))
@@ -203,7 +203,8 @@ impl Steps {
                         Ok(false) => return Ok(Verdict::Unmatched),
                         Err(_) => {
                             let given = describe_type(&verdict);
-                            let message = format!("the closure of filter must give true or false; it gave {given}");
+                            let message =
+                                format!("the closure of filter must give true or false; it gave {given}");
                             let hint = "write a comparison as its last line, without a semicolon";
                             return Err(PlatformError::usage(message, hint).raise());
                         }

@@ -16,7 +16,10 @@ use crate::{
     bulk::call_in_parts,
     for_each_endpoint,
 };
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, Shared};
+use rhai::{
+    Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext,
+    Position, RhaiFunc, Shared,
+};
 use serde_json::{Map, Value, json};
 use std::{any::TypeId, collections::BTreeMap, sync::Arc};
 
@@ -162,7 +165,12 @@ where
             .set_into_module_raw(
                 module,
                 vec![TypeId::of::<Dynamic>(); given],
-                RhaiFunc::Pure { func: Shared::new(call), has_context: true, is_pure: true, is_volatile: true },
+                RhaiFunc::Pure {
+                    func: Shared::new(call),
+                    has_context: true,
+                    is_pure: true,
+                    is_volatile: true,
+                },
             );
     }
 }
@@ -173,11 +181,17 @@ fn describe(field: &Field) -> String {
 
 /// How a function is called, for a hint.
 fn signature(spec: &Spec) -> String {
-    let fields: Vec<String> = spec
-        .fields
-        .iter()
-        .map(|field| if field.required { describe(field) } else { format!("{} (may be left out)", describe(field)) })
-        .collect();
+    let fields: Vec<String> =
+        spec.fields
+            .iter()
+            .map(|field| {
+                if field.required {
+                    describe(field)
+                } else {
+                    format!("{} (may be left out)", describe(field))
+                }
+            })
+            .collect();
     format!("it is {}({})", spec.name, fields.join(", "))
 }
 
@@ -185,11 +199,19 @@ fn signature(spec: &Spec) -> String {
 fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, PlatformError> {
     let wrong = |arg: &Dynamic| {
         PlatformError::usage(
-            format!("{}: `{}` must be {}, not {}", spec.name, field.name, field.kind.describe(), describe_type(arg)),
+            format!(
+                "{}: `{}` must be {}, not {}",
+                spec.name,
+                field.name,
+                field.kind.describe(),
+                describe_type(arg)
+            ),
             signature(spec),
         )
     };
-    let text = |arg: &Dynamic| arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg));
+    let text = |arg: &Dynamic| {
+        arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg))
+    };
     match field.kind {
         FieldKind::Text => match arg.read_lock::<Follower>() {
             // A follower stands for their openid.

@@ -1,9 +1,6 @@
 //! Errors on their way from the platform through a script to a person.
 
-use super::{
-    env::NoClient,
-    program::Program,
-};
+use super::{env::NoClient, program::Program};
 use crate::{
     base::{Diagnostic, Place, nearest},
     client::CallError,
@@ -58,7 +55,10 @@ impl PlatformError {
             errcode: error.errcode(),
             errmsg,
             endpoint: endpoint.to_owned(),
-            notes: rid.iter().map(|rid| format!("rid {rid} (the platform's support can look it up)")).collect(),
+            notes: rid
+                .iter()
+                .map(|rid| format!("rid {rid} (the platform's support can look it up)"))
+                .collect(),
             rid,
             hint: error.hint().map(str::to_owned),
             is_configuration: error.is_configuration(),
@@ -79,6 +79,7 @@ impl PlatformError {
     }
 
     /// The error as the engine carries it; it gets its place there.
+    #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(super) fn raise(self) -> Box<EvalAltResult> {
         EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
     }
@@ -88,11 +89,17 @@ impl PlatformError {
 pub(super) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<PlatformError>("Error")
-        .register_get("errcode", |error: &mut PlatformError| error.errcode.map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("errcode", |error: &mut PlatformError| {
+            error.errcode.map_or(Dynamic::UNIT, Dynamic::from)
+        })
         .register_get("errmsg", |error: &mut PlatformError| error.errmsg.clone())
         .register_get("endpoint", |error: &mut PlatformError| error.endpoint.clone())
-        .register_get("rid", |error: &mut PlatformError| error.rid.clone().map_or(Dynamic::UNIT, Dynamic::from))
-        .register_get("hint", |error: &mut PlatformError| error.hint.clone().map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("rid", |error: &mut PlatformError| {
+            error.rid.clone().map_or(Dynamic::UNIT, Dynamic::from)
+        })
+        .register_get("hint", |error: &mut PlatformError| {
+            error.hint.clone().map_or(Dynamic::UNIT, Dynamic::from)
+        })
         .register_get("message", |error: &mut PlatformError| error.message.clone())
         .register_fn("to_string", |error: &mut PlatformError| error.message.clone())
         .register_fn("to_debug", |error: &mut PlatformError| error.message.clone());
@@ -151,13 +158,17 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         };
     }
     let diagnostic = describe(inner, engine).at(place);
-    Trouble { diagnostic, is_configuration: false, is_cancelled: matches!(inner, EvalAltResult::ErrorTerminated(..)) }
+    Trouble {
+        diagnostic,
+        is_configuration: false,
+        is_cancelled: matches!(inner, EvalAltResult::ErrorTerminated(..)),
+    }
 }
 
 /// A syntax error, with its place.
 pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Diagnostic {
     let hint = match kind {
-        ParseErrorType::Reserved(word) => Some(format!("`{word}` is a reserved word; choose another name")),
+        ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
         ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
         ParseErrorType::ModuleUndefined(name) => {
@@ -169,6 +180,7 @@ pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
     let message = match kind {
         ParseErrorType::VariableUndefined(name) => format!("there is no variable `{name}`"),
         ParseErrorType::ModuleUndefined(name) => format!("there is no module `{name}`"),
+        ParseErrorType::Reserved(name) => format!("`{name}` is a reserved word"),
         other => lower_first(&other.to_string()),
     };
     let mut diagnostic = Diagnostic::new(message).at(place);
@@ -184,7 +196,10 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
             Diagnostic::new(format!("there is no variable `{name}`")).hint("declare it first: let NAME = …;")
         }
         EvalAltResult::ErrorRuntime(value, _) => {
-            let text = value.clone().into_immutable_string().map_or_else(|_| value.to_string(), |text| text.to_string());
+            let text = value
+                .clone()
+                .into_immutable_string()
+                .map_or_else(|_| value.to_string(), |text| text.to_string());
             Diagnostic::new(if text.is_empty() { "the script threw ()".to_owned() } else { text })
         }
         EvalAltResult::ErrorTerminated(..) => Diagnostic::new("stopped"),
@@ -208,8 +223,11 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
         return Diagnostic::new(format!("`{name}` can't be applied to {given}"));
     }
     let known = super::engine::functions(engine);
-    let shapes: BTreeSet<&str> =
-        known.iter().filter(|function| function.name == name).map(|function| function.signature.as_str()).collect();
+    let shapes: BTreeSet<&str> = known
+        .iter()
+        .filter(|function| function.name == name)
+        .map(|function| function.signature.as_str())
+        .collect();
     if shapes.is_empty() {
         let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
         return match nearest(name, known.iter().map(|function| function.name.as_str())) {
@@ -218,7 +236,8 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
         };
     }
     let given = if given.is_empty() { "nothing" } else { given };
-    Diagnostic::new(format!("`{name}` can't be called with {given}")).hint(format!("it is {}", Vec::from_iter(shapes).join(" or ")))
+    Diagnostic::new(format!("`{name}` can't be called with {given}"))
+        .hint(format!("it is {}", shapes.into_iter().collect::<Vec<_>>().join(" or ")))
 }
 
 pub(super) fn lower_first(text: &str) -> String {

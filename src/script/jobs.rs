@@ -27,7 +27,12 @@ struct Walk {
 }
 
 impl Walk {
-    fn begin(audience: &Audience, end: &'static str, target: Option<String>, details: bool) -> ScriptResult<Self> {
+    fn begin(
+        audience: &Audience,
+        end: &'static str,
+        target: Option<String>,
+        details: bool,
+    ) -> ScriptResult<Self> {
         let env = Arc::clone(&audience.env);
         let client = env.client()?.clone();
         let calls_before = client.tally().snapshot();
@@ -205,8 +210,11 @@ impl Decide for Remarking {
             return Ok(Decision::Skip);
         }
         let Ok(remark) = given.as_immutable_string_ref().map(|remark| remark.as_str().to_owned()) else {
-            let message = format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
-            return Err(PlatformError::usage(message, "write `()` for a follower to be left as they are").raise());
+            let message =
+                format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
+            return Err(
+                PlatformError::usage(message, "write `()` for a follower to be left as they are").raise()
+            );
         };
         let present = person.user.as_ref().and_then(|user| user.remark.as_deref());
         Ok(if present == Some(remark.as_str()) { Decision::Already } else { Decision::Change(remark) })

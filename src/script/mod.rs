@@ -17,7 +17,7 @@ mod program;
 mod sleep;
 mod value;
 
-pub use engine::{Script, STACK};
+pub use engine::{STACK, Script};
 pub use env::{Env, NoClient, Output};
 pub use error::Trouble;
 pub use program::{Origin, Program};

@@ -16,7 +16,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
         })
         .register_fn("param", move |name: &str, default: Dynamic| -> Result<Dynamic, Box<EvalAltResult>> {
             match optional.params.get(name) {
-                Some(given) => read(name, given, &default).map_err(|error| error.raise()),
+                Some(given) => read(name, given, &default).map_err(PlatformError::raise),
                 None => Ok(default),
             }
         });

@@ -6,8 +6,8 @@
 use super::error::{Trouble, explain_syntax};
 use crate::base::{Diagnostic, Place};
 use rhai::{
-    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
-    Stmt,
+    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, Position, Scope,
+    Shared, Stmt,
 };
 use std::{
     collections::BTreeMap,
@@ -197,7 +197,10 @@ impl Loader<'_> {
             let file = match self.confine(&path) {
                 Ok(file) => file,
                 Err(message) => {
-                    return fail(message, "imports are looked for beside the script: import \"lib/NAME\" as NAME;");
+                    return fail(
+                        message,
+                        "imports are looked for beside the script: import \"lib/NAME\" as NAME;",
+                    );
                 }
             };
             let text = match read(&file) {
@@ -230,7 +233,8 @@ impl Loader<'_> {
         if file.extension().is_none() {
             file.set_extension("rhai");
         }
-        let inside = |file: &Path| Some(file.canonicalize().ok()?.starts_with(self.folder.canonicalize().ok()?));
+        let inside =
+            |file: &Path| Some(file.canonicalize().ok()?.starts_with(self.folder.canonicalize().ok()?));
         if inside(&file) == Some(false) {
             return Err(format!("the import `{path}` leads out of the script's folder through a link"));
         }

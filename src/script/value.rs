@@ -119,7 +119,12 @@ fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAlt
     for_each_user_field!(known).ok_or_else(|| {
         let near = nearest(name, FIELDS.iter().map(|field| field.name));
         let hint = near.map_or_else(
-            || format!("its fields are {}", FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
+            || {
+                format!(
+                    "its fields are {}",
+                    FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
+                )
+            },
             |near| format!("did you mean `{near}`?"),
         );
         PlatformError::usage(format!("a follower has no field `{name}`"), hint).raise()
@@ -146,7 +151,11 @@ fn register_report(engine: &mut Engine) {
         .register_get("skipped", |report: &mut EndReport| count(report.skipped))
         .register_get("failed", |report: &mut EndReport| to_dynamic(&report.failed))
         .register_get("calls", |report: &mut EndReport| {
-            report.calls.iter().map(|(call, times)| (call.as_str().into(), count(*times).into())).collect::<Map>()
+            report
+                .calls
+                .iter()
+                .map(|(call, times)| (call.as_str().into(), count(*times).into()))
+                .collect::<Map>()
         })
         .register_get("elapsed_ms", |report: &mut EndReport| count(report.elapsed_ms))
         .register_fn("to_string", |report: &mut EndReport| report.to_string())

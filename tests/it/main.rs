@@ -1,5 +1,7 @@
 //! The integration tests: one binary, one module for each thing that is held to its documents.
 
+mod house;
+mod readme;
 mod sandbox_control;
 mod sandbox_faults;
 mod sandbox_quota;

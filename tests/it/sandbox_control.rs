@@ -209,9 +209,12 @@ fn an_unknown_control_route_is_404_and_names_those_that_exist() {
     ];
     for answer in answers {
         assert_eq!(answer.status, 404);
-        assert!(answer.json()["routes"].as_array().is_some_and(|routes| routes.contains(&json!("GET stats"))));
+        assert!(
+            answer.json()["routes"].as_array().is_some_and(|routes| routes.contains(&json!("GET stats")))
+        );
     }
-    let broken = account.attempt(&request("POST", "/__sandbox/clock", JSON, b"{")).expect("there is an answer");
+    let broken =
+        account.attempt(&request("POST", "/__sandbox/clock", JSON, b"{")).expect("there is an answer");
     assert_eq!(broken.status, 400);
     assert_eq!(account.get("/cgi-bin/nothing").status, 404);
 }
@@ -219,7 +222,8 @@ fn an_unknown_control_route_is_404_and_names_those_that_exist() {
 #[test]
 fn a_control_call_may_have_an_empty_body() {
     let account = Account::of(3);
-    let answer = account.attempt(&request("POST", "/__sandbox/tokens/revoke", &[], b"")).expect("there is an answer");
+    let answer =
+        account.attempt(&request("POST", "/__sandbox/tokens/revoke", &[], b"")).expect("there is an answer");
     assert_eq!((answer.status, answer.json()), (200, json!({"ok": true})));
     assert_eq!(errcode(&account.ask("/cgi-bin/tags/get", "")), 40001);
 }

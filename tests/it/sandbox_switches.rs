@@ -56,7 +56,8 @@ fn every_switch_takes_its_values_and_no_other() {
             range => {
                 let most = range["to"].as_u64().expect("a range has an end");
                 let above = u128::from(most) + 1;
-                let bad = vec![json!("maybe"), json!(-1), json!(above.to_string()), json!("1.5"), json!(null)];
+                let bad =
+                    vec![json!("maybe"), json!(-1), json!(above.to_string()), json!("1.5"), json!(null)];
                 (vec![json!("0"), json!(0), json!(most), json!(most.to_string())], bad)
             }
         };
@@ -77,7 +78,8 @@ fn every_switch_takes_its_values_and_no_other() {
 #[test]
 fn switches_are_set_all_together_or_not_at_all() {
     let account = Account::of(3);
-    let reason = account.refused_control("switches", json!({"connection": "close", "user_get_order": "random"}));
+    let reason =
+        account.refused_control("switches", json!({"connection": "close", "user_get_order": "random"}));
     let expected = "switch `user_get_order` can't be `random`; it is oldest_first or newest_first";
     assert_eq!(reason, expected);
     assert_eq!(account.refused_control("switches", json!({"colour": "red"})), "there is no switch `colour`");
@@ -91,7 +93,8 @@ fn openid_faults_have_the_errcode_of_their_switch() {
     let openids = account.openids();
     let tagid = account.tag("开关");
     account.control("followers", json!({"openid": openids[0], "subscribe": 0}));
-    let attach = |openid: &str| account.tell(ATTACH, json!({"openid_list": [openids[1], openid], "tagid": tagid}));
+    let attach =
+        |openid: &str| account.tell(ATTACH, json!({"openid_list": [openids[1], openid], "tagid": tagid}));
     for (name, openid) in [("foreign_openid", FOREIGN), ("gone_openid", &openids[0])] {
         set(&account, name, "40003");
         assert_eq!(errcode(&attach(openid)), 40003, "{name}");

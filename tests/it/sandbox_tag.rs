@@ -66,7 +66,9 @@ fn a_name_has_at_most_30_bytes() {
     for long in [format!("{ten}组"), format!("{ten}a"), "a".repeat(31)] {
         let answer = create(&account, &long);
         assert_eq!(errcode(&answer), 45158, "{long}");
-        assert!(answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("tag name too long hint: [")));
+        assert!(
+            answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("tag name too long hint: ["))
+        );
         assert_eq!(errcode(&rename(&account, 100, &long)), 45158, "{long}");
     }
 }
@@ -79,7 +81,9 @@ fn no_two_tags_share_a_name_and_none_has_an_empty_or_reserved_one() {
     for name in ["华东", "", "未分组", "黑名单", "星标组"] {
         let answer = create(&account, name);
         assert_eq!(errcode(&answer), 45157, "{name}");
-        assert!(answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("invalid tag name hint: [")));
+        assert!(
+            answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("invalid tag name hint: ["))
+        );
         assert_eq!(errcode(&rename(&account, other, name)), 45157, "{name}");
     }
 }
@@ -178,7 +182,8 @@ fn a_tags_cursor_names_the_last_openid_of_the_page_before() {
 #[test]
 fn a_tag_with_more_than_100_000_followers_is_45057_until_it_has_fewer() {
     let account = Account::of(100_200);
-    let followers: Vec<String> = account.openids().chunks(100).flat_map(|chunk| who_follow(&account, chunk)).collect();
+    let followers: Vec<String> =
+        account.openids().chunks(100).flat_map(|chunk| who_follow(&account, chunk)).collect();
     let tagid = account.tag("全体粉丝");
     for chunk in followers[..100_001].chunks(50) {
         assert_eq!(account.tell(ATTACH, json!({"openid_list": chunk, "tagid": tagid})), ok());

@@ -142,7 +142,10 @@ fn a_partial_failure_names_those_who_failed_and_does_the_others() {
 
     let answer = attach(&account, tagid, &[one, "bad", FOREIGN, gone, two]);
     assert_eq!(errcode(&answer), 45171);
-    assert!(answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("some openid fail hint: [")), "{answer}");
+    assert!(
+        answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("some openid fail hint: [")),
+        "{answer}"
+    );
     assert_eq!(answer["fail_openid_list"], json!(["bad", FOREIGN, gone]));
     assert_eq!((account.tags_of(one), account.tags_of(two)), (json!([tagid]), json!([tagid])));
 
@@ -155,6 +158,10 @@ fn a_partial_failure_names_those_who_failed_and_does_the_others() {
 fn the_tags_of_an_openid_of_nobody_are_40003() {
     let account = Account::of(3);
     for openid in ["bad", FOREIGN] {
-        assert_eq!(errcode(&account.tell("/cgi-bin/tags/getidlist", json!({"openid": openid}))), 40003, "{openid}");
+        assert_eq!(
+            errcode(&account.tell("/cgi-bin/tags/getidlist", json!({"openid": openid}))),
+            40003,
+            "{openid}"
+        );
     }
 }

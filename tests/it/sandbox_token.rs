@@ -102,7 +102,10 @@ fn a_token_is_42001_after_two_hours() {
     account.advance("1m");
     let answer = account.ask("/cgi-bin/tags/get", "");
     assert_eq!(errcode(&answer), 42001);
-    assert!(answer["errmsg"].as_str().is_some_and(|text| text.starts_with("access_token expired rid: ")), "{answer}");
+    assert!(
+        answer["errmsg"].as_str().is_some_and(|text| text.starts_with("access_token expired rid: ")),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -12,7 +12,8 @@ const REMARK: &str = "/cgi-bin/user/info/updateremark";
 
 /// Asks for the details of these followers, whatever their number.
 fn batch<'a>(account: &Account, openids: impl IntoIterator<Item = &'a String>) -> Value {
-    let list: Vec<Value> = openids.into_iter().map(|openid| json!({"openid": openid, "lang": "zh_CN"})).collect();
+    let list: Vec<Value> =
+        openids.into_iter().map(|openid| json!({"openid": openid, "lang": "zh_CN"})).collect();
     account.tell(BATCH, json!({"user_list": list}))
 }
 
@@ -76,7 +77,9 @@ fn of_10_000_followers_1_234_came_from_scene_98765_and_a_few_have_left() {
     assert_eq!(everybody.len(), 10_000);
     let of_scene: Vec<&Value> = everybody.iter().filter(|user| user["qr_scene"] == 98765).collect();
     assert_eq!(of_scene.len(), 1_234);
-    assert!(of_scene.iter().all(|user| user["subscribe"] == 1 && user["subscribe_scene"] == "ADD_SCENE_QR_CODE"));
+    assert!(
+        of_scene.iter().all(|user| user["subscribe"] == 1 && user["subscribe_scene"] == "ADD_SCENE_QR_CODE")
+    );
     let gone: Vec<&Value> = everybody.iter().filter(|user| user["subscribe"] == 0).collect();
     assert!((1..=100).contains(&gone.len()), "{} have left", gone.len());
     for user in gone {
@@ -130,7 +133,10 @@ fn a_followers_profile_has_every_old_key_and_nothing_in_it() {
         "qr_scene_str": user["qr_scene_str"],
     });
     assert_eq!(user, expected);
-    assert!(user["subscribe_time"].is_i64() && user["qr_scene"].is_i64() && user["qr_scene_str"].is_string(), "{user}");
+    assert!(
+        user["subscribe_time"].is_i64() && user["qr_scene"].is_i64() && user["qr_scene_str"].is_string(),
+        "{user}"
+    );
     assert!(user["subscribe_scene"].as_str().is_some_and(|scene| scene.starts_with("ADD_SCENE_")), "{user}");
 }
 

@@ -27,7 +27,10 @@ fn parts(answer: &Value) -> (String, Option<String>, Vec<String>) {
 fn check_rid(groups: &[String], now: i64) {
     assert_eq!(groups.len(), 3, "{groups:?}");
     for group in groups {
-        assert!(group.len() == 8 && group.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{groups:?}");
+        assert!(
+            group.len() == 8 && group.bytes().all(|byte| b"0123456789abcdef".contains(&byte)),
+            "{groups:?}"
+        );
     }
     let time = i64::from_str_radix(&groups[0], 16).expect("it is hex");
     assert!((now - 5..=now).contains(&time), "{time} is not just before {now}");

@@ -94,7 +94,9 @@ fn every_fixture_belongs_to_an_endpoint() {
         .collect();
     let present: BTreeSet<String> = fs::read_dir(FOLDER)
         .expect("the fixtures have a folder")
-        .map(|entry| entry.expect("the folder can be read").file_name().into_string().expect("a name is UTF-8"))
+        .map(|entry| {
+            entry.expect("the folder can be read").file_name().into_string().expect("a name is UTF-8")
+        })
         .collect();
     assert_eq!(present, declared);
 }

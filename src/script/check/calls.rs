@@ -66,7 +66,10 @@ impl Known {
                 Node::Stmt(Stmt::Import(import, _)) => {
                     let target = literal(&import.0)
                         .and_then(|path| file.program.imports.iter().find(|import| import.path == path));
-                    imports.insert(import.1.name.to_string(), target.map(|import| own(&import.ast)).unwrap_or_default());
+                    imports.insert(
+                        import.1.name.to_string(),
+                        target.map(|import| own(&import.ast)).unwrap_or_default(),
+                    );
                 }
                 Node::Stmt(Stmt::Var(variable, ..)) => {
                     holders.insert(variable.0.name.to_string());
@@ -104,9 +107,16 @@ impl Known {
         let shapes: BTreeSet<String> = global()
             .filter(|function| function.name == name)
             .map(|function| function.signature.clone())
-            .chain(self.own.iter().filter(|(own, _)| own == name).map(|(own, count)| format!("{own} with {count}")))
+            .chain(
+                self.own
+                    .iter()
+                    .filter(|(own, _)| own == name)
+                    .map(|(own, count)| format!("{own} with {count}")),
+            )
             .collect();
-        let candidates = global().map(|function| function.name.as_str()).chain(self.own.iter().map(|(own, _)| own.as_str()));
+        let candidates = global()
+            .map(|function| function.name.as_str())
+            .chain(self.own.iter().map(|(own, _)| own.as_str()));
         Some(describe(file, position, name, given, &shapes, candidates))
     }
 
@@ -131,10 +141,12 @@ impl Known {
             let candidates = functions.iter().map(|(own, _)| own.as_str());
             return Some(describe(file, position, &whole, given, &shapes, candidates));
         }
-        let inside: Vec<&Function> = self.functions.iter().filter(|function| function.namespace == module).collect();
+        let inside: Vec<&Function> =
+            self.functions.iter().filter(|function| function.namespace == module).collect();
         if inside.is_empty() {
             let modules = self.functions.iter().map(|function| function.namespace.as_str());
-            let modules = modules.chain(self.imports.keys().map(String::as_str)).filter(|module| !module.is_empty());
+            let modules =
+                modules.chain(self.imports.keys().map(String::as_str)).filter(|module| !module.is_empty());
             let hint = nearest(module, modules).map(|near| format!("did you mean `{near}::{name}`?"));
             return Some(Problem::new(file, position, format!("there is no module `{module}`"), hint));
         }
@@ -149,6 +161,10 @@ impl Known {
         let candidates = inside.iter().map(|function| function.name.as_str());
         Some(describe(file, position, &whole, given, &shapes, candidates))
     }
+}
+
+fn either(shapes: &BTreeSet<String>) -> String {
+    shapes.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
 }
 
 /// The functions that a file defines itself.
@@ -174,5 +190,5 @@ fn describe<'a>(
     }
     let arguments = if given == 1 { "argument" } else { "arguments" };
     let message = format!("`{name}` can't be called with {given} {arguments}");
-    Problem::new(file, position, message, Some(format!("it is {}", Vec::from_iter(shapes.iter().map(String::as_str)).join(" or "))))
+    Problem::new(file, position, message, Some(format!("it is {}", either(shapes))))
 }

@@ -91,7 +91,8 @@ fn is_source(expr: &Expr, audiences: &BTreeSet<String>) -> bool {
 /// Whether an expression gives an audience.
 fn is_audience(expr: &Expr, audiences: &BTreeSet<String>) -> bool {
     let (root, links) = chain(expr);
-    is_source(root, audiences) && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)))
+    is_source(root, audiences)
+        && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)))
 }
 
 /// The closures in a chain that are given followers, by the names that the parser made up.
@@ -204,12 +205,11 @@ fn mismatch(file: &File, call: &FnCallExpr, name: &str, position: Position) -> O
         _ => return None,
     };
     let given = match (kind, constant) {
-        (FieldKind::Integer, Expr::StringConstant(..) | Expr::InterpolatedString(..)) => "a string",
         (FieldKind::Integer | FieldKind::Text, Expr::BoolConstant(..)) => "true or false",
-        (FieldKind::Text, Expr::IntegerConstant(..)) => "an integer",
         (FieldKind::Text, Expr::FloatConstant(..)) => "a float",
-        (FieldKind::IntegerList, Expr::IntegerConstant(..)) => "an integer",
-        (FieldKind::IntegerList, Expr::StringConstant(..)) => "a string",
+        (FieldKind::Text | FieldKind::IntegerList, Expr::IntegerConstant(..)) => "an integer",
+        (FieldKind::Integer, Expr::StringConstant(..) | Expr::InterpolatedString(..))
+        | (FieldKind::IntegerList, Expr::StringConstant(..)) => "a string",
         _ => return None,
     };
     let hint = match (kind, constant) {

@@ -8,7 +8,8 @@ mod followers;
 mod params;
 
 use super::{
-    engine, env::{Env, NoClient, Output},
+    engine,
+    env::{Env, NoClient, Output},
     error::Trouble,
     program::Program,
 };
@@ -65,7 +66,8 @@ pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<Trou
 fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<Trouble> {
     let engine = reference_engine();
     let main = File { program, path: None, ast: &program.ast };
-    let imports = program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
+    let imports =
+        program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
     let mut troubles = Vec::new();
     for file in std::iter::once(main).chain(imports) {
         let mut problems = calls::check(&file, &engine);
@@ -96,7 +98,15 @@ fn reference_engine() -> Engine {
         Err(error) => unreachable!("a runtime without drivers asks nothing of the system: {error}"),
     };
     let no_client = Err(NoClient(Diagnostic::new("nothing is called while a script is checked")));
-    let env = Env::new(no_client, 1, handle, Cancel::default(), BTreeMap::new(), Arc::new(Board::default()), Arc::new(Nowhere));
+    let env = Env::new(
+        no_client,
+        1,
+        handle,
+        Cancel::default(),
+        BTreeMap::new(),
+        Arc::new(Board::default()),
+        Arc::new(Nowhere),
+    );
     engine::build(&Arc::new(env))
 }
 

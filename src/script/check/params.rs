@@ -49,7 +49,8 @@ fn params(file: &File) -> Vec<Param> {
     let mut params = Vec::new();
     for body in bodies(file.ast) {
         body.walk(&mut |node| {
-            let (Node::Expr(Expr::FnCall(call, position)) | Node::Stmt(Stmt::FnCall(call, position))) = node else {
+            let (Node::Expr(Expr::FnCall(call, position)) | Node::Stmt(Stmt::FnCall(call, position))) = node
+            else {
                 return;
             };
             if call.name != "param" || !call.namespace.is_empty() {

@@ -1,0 +1,175 @@
+//! The main job against a sandbox process of its own: how much faster it is with calls in flight
+//! together, how many calls it makes, and what memory it takes.
+//!
+//!     cargo bench --bench main_job
+//!
+//! Times are ratios of runs of this one command; call counts and memory are held to their bounds.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use serde_json::Value;
+use std::{
+    error::Error,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mpscript");
+const APPID: &str = "wx0123456789abcdef";
+const SECRET: &str = "a-secret-of-the-bench-only";
+
+/// More memory than this at a million followers than at a hundred thousand is too much.
+const MOST_GROWTH_KIB: u64 = 30 * 1024;
+
+/// A sandbox of a million followers fits in this.
+const MOST_OF_SANDBOX_KIB: u64 = 400 * 1024;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// A stand-alone sandbox.
+struct Sandbox {
+    process: Child,
+    url: String,
+    started_in: Duration,
+}
+
+impl Sandbox {
+    fn start(followers: u64, latency: &str) -> Outcome<Self> {
+        let begin = Instant::now();
+        let mut process = Command::new(PROGRAM)
+            .args(["sandbox", "--followers", &followers.to_string(), "--latency", latency])
+            .args(["--appid", APPID, "--secret", SECRET])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut line = String::new();
+        let out = process.stdout.take().ok_or("the sandbox has no standard output")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        Ok(Self { process, url, started_in: begin.elapsed() })
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // It serves until it is ended; one that is gone already needs no ending.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What one run of the job took.
+struct Job {
+    seconds: f64,
+    peak_kib: u64,
+    report: Value,
+}
+
+/// Runs the main script against a fresh sandbox.
+fn run(followers: u64, latency: &str, in_flight: &str) -> Outcome<(Job, u64, Duration)> {
+    let sandbox = Sandbox::start(followers, latency)?;
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report.json");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tag_qr_scene.rhai");
+    let begin = Instant::now();
+    let mut process = Command::new(PROGRAM)
+        .arg("run")
+        .arg(script)
+        .args(["--quiet", "--in-flight", in_flight, "--base-url", &sandbox.url, "--report"])
+        .arg(&report)
+        .env("MPSCRIPT_APPID", APPID)
+        .env("MPSCRIPT_SECRET", SECRET)
+        .stdout(Stdio::null())
+        .spawn()?;
+    // The kernel keeps the highest mark, so a look now and then misses only the last moment.
+    let mut peak_kib = 0;
+    let status = loop {
+        peak_kib = peak_kib.max(peak(process.id()));
+        match process.try_wait()? {
+            Some(status) => break status,
+            None => thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let seconds = begin.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(format!("the job ended with {status}").into());
+    }
+    let report = serde_json::from_str(&fs::read_to_string(report)?)?;
+    Ok((Job { seconds, peak_kib, report }, peak(sandbox.process.id()), sandbox.started_in))
+}
+
+/// The most memory that a process had at once (`VmHWM`), in KiB; 0 where the system does not tell.
+fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
+}
+
+/// Prints the calls of a job beside their bounds; says whether all are within.
+fn calls(job: &Job, followers: u64) -> bool {
+    let matched = job.report["matched"].as_u64().unwrap_or_default();
+    let bounds = [
+        ("POST /cgi-bin/stable_token", 1),
+        ("GET /cgi-bin/user/get", followers.div_ceil(10_000) + 1),
+        ("POST /cgi-bin/user/info/batchget", followers.div_ceil(100)),
+        ("GET /cgi-bin/tags/get", 1),
+        ("POST /cgi-bin/tags/create", 1),
+        ("POST /cgi-bin/tags/members/batchtagging", matched.div_ceil(50)),
+    ];
+    println!("\n{followers} followers, {matched} matched: calls and their bounds");
+    let mut within = true;
+    let made = job.report["calls"].as_object().cloned().unwrap_or_default();
+    for (call, count) in &made {
+        let count = count.as_u64().unwrap_or(u64::MAX);
+        let bound = bounds.iter().find(|(known, _)| known == call).map_or(0, |(_, bound)| *bound);
+        within &= count <= bound;
+        println!("  {call:<44}{count:>7}  at most {bound}");
+    }
+    within && !made.is_empty()
+}
+
+fn bench() -> Outcome<bool> {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load of the machine: {}", load.trim());
+
+    let (one, ..) = run(100_000, "20ms", "1")?;
+    let (many, ..) = run(100_000, "20ms", "32")?;
+    println!("\n100000 followers, 20 ms an answer");
+    println!("  --in-flight 1   {:>7.2} s", one.seconds);
+    println!("  --in-flight 32  {:>7.2} s", many.seconds);
+    println!("  ratio           {:>7.1}   at least 10", one.seconds / many.seconds);
+    let mut good = calls(&many, 100_000);
+
+    let (small, ..) = run(100_000, "0ms", "32")?;
+    let (large, sandbox_kib, started_in) = run(1_000_000, "0ms", "32")?;
+    good &= calls(&large, 1_000_000);
+    let growth = large.peak_kib.saturating_sub(small.peak_kib);
+    println!("\npeak memory of the client");
+    println!("  at   100000 followers  {:>7} KiB", small.peak_kib);
+    println!("  at  1000000 followers  {:>7} KiB in {:.2} s", large.peak_kib, large.seconds);
+    println!("  growth                 {growth:>7} KiB, at most {MOST_GROWTH_KIB}");
+    println!("\nsandbox of 1000000 followers");
+    println!("  ready in               {:>7.2} s", started_in.as_secs_f64());
+    println!("  peak memory            {sandbox_kib:>7} KiB, at most {MOST_OF_SANDBOX_KIB}");
+    good &= growth <= MOST_GROWTH_KIB && sandbox_kib <= MOST_OF_SANDBOX_KIB;
+    good &= one.seconds >= 10.0 * many.seconds;
+    Ok(good)
+}
+
+fn main() -> ExitCode {
+    match bench() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            println!("\nsomething is out of its bounds");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("\nthe bench did not run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The floors: a module imports only lower ones, and each folder says what it must never know.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The floors from the highest to the lowest; `client` and `sandbox` share one and may not meet.
+const FLOORS: [&[&str]; 8] = [
+    &["cli"],
+    &["run"],
+    &["script"],
+    &["bulk"],
+    &["client", "sandbox"],
+    &["store"],
+    &["api"],
+    &["base", "host"],
+];
+
+/// A crate's name that only some folders may write.
+const KEPT_TO: [(&str, &[&str]); 3] =
+    [("rhai::", &["src/script/"]), ("clap", &["src/cli/"]), ("reqwest::", &["src/client/transport.rs"])];
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Every source file with its path from the top and its text.
+fn sources() -> Vec<(String, String)> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources: Vec<_> = files(&top.join("src"))
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(top).unwrap().display().to_string();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    sources.sort();
+    sources
+}
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+/// The module directly under `src/` that a path names.
+fn module_of(path: &str) -> &str {
+    let inside = path.strip_prefix("src/").unwrap_or(path);
+    inside.split(['/', '.']).next().unwrap_or_default()
+}
+
+/// The modules that a file names after `crate::`, alone or in braces.
+fn imported(text: &str) -> Vec<String> {
+    let mut modules = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut word = String::new();
+            let mut is_first = true;
+            for char in group.chars() {
+                match char {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        modules.push(std::mem::take(&mut word));
+                        is_first = true;
+                        continue;
+                    }
+                    ':' => is_first = false,
+                    char if depth == 0 && is_first && (char.is_alphanumeric() || char == '_') => {
+                        word.push(char)
+                    }
+                    _ => {}
+                }
+            }
+            modules.push(word);
+        } else {
+            modules.push(rest.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect());
+        }
+    }
+    modules
+}
+
+#[test]
+fn the_reader_of_imports_sees_groups_and_paths() {
+    assert_eq!(imported("use crate::base::Clock;"), ["base"]);
+    assert_eq!(
+        imported("use crate::{\n    api::{Spec, wire::{Head, Outgoing}},\n    base::Secret,\n};"),
+        ["api", "base", ""]
+    );
+}
+
+#[test]
+fn a_module_imports_only_lower_floors() {
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let own = module_of(&path);
+        let Some(own_floor) = floor(own) else { continue };
+        for module in imported(&text) {
+            let Some(other_floor) = floor(&module) else { continue };
+            seen += 1;
+            assert!(
+                module == own || other_floor > own_floor || (own == "host" && module == "base"),
+                "{path} is on floor {own} and imports {module}"
+            );
+        }
+    }
+    assert!(seen > 100, "the imports were read: {seen}");
+}
+
+#[test]
+fn every_folder_is_a_floor_and_says_what_it_must_never_know() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{path} opens with what it is for");
+        let is_door = path.ends_with("/mod.rs") && path.matches('/').count() == 2;
+        if is_door {
+            assert!(floor(module_of(&path)).is_some(), "{path} stands on no floor");
+            assert!(text.contains("ust never know"), "{path} says what it must never know");
+        }
+    }
+}
+
+#[test]
+fn a_crate_is_named_only_where_it_belongs() {
+    for (path, text) in sources() {
+        for (name, places) in KEPT_TO {
+            let names_it =
+                text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(name));
+            let belongs = places.iter().any(|place| path.starts_with(place));
+            assert!(!names_it || belongs, "{path} names {name}");
+        }
+    }
+}
+
+#[test]
+fn only_the_host_reads_the_process_s_own_world() {
+    for (path, text) in sources() {
+        let reads = ["std::env::var", "std::env::args", "io::stdout()", "io::stderr()", "io::stdin()"];
+        if path != "src/host.rs" {
+            for word in reads {
+                assert!(!text.contains(word), "{path} reads {word}");
+            }
+        }
+        let clocks = ["SystemTime::now", "Instant::now"];
+        if path != "src/base/clock.rs" {
+            for word in clocks {
+                assert!(!text.contains(word), "{path} reads {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_file_says_why() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 500, "{path} has {lines} lines");
+    }
+}

@@ -1,0 +1,115 @@
+//! The README is true: its commands are run and print what it says, its scripts run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn top() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    fs::read_to_string(top().join("README.md")).unwrap()
+}
+
+/// The texts of the README's blocks of this kind, in order.
+fn blocks(kind: &str) -> Vec<String> {
+    let readme = readme();
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        if line == format!("```{kind}") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push(block.join("\n") + "\n");
+        }
+    }
+    blocks
+}
+
+fn run(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mpscript")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// Times differ from run to run.
+fn without_time(text: &str) -> String {
+    let line = |line: &str| match line.split_once(": done in ") {
+        Some((before, _)) => format!("{before}: done in TIME"),
+        None => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_main_command_prints_what_the_readme_says() {
+    let first = &blocks("console")[0];
+    let (command, printed) = first
+        .split_once("$ cargo run --release -- ")
+        .and_then(|(_, rest)| rest.split_once('\n'))
+        .expect("the first block has the main command");
+    let output = run(&command.split(' ').collect::<Vec<_>>(), &top());
+    assert_eq!(without_time(&String::from_utf8(output.stdout).unwrap()), without_time(printed));
+    assert!(output.status.success());
+}
+
+#[test]
+fn the_script_of_the_first_screen_runs() {
+    let output = run(&["run", "-e", &blocks("rhai")[0], "--sandbox"], &top());
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("tag `QR 98765`: done in "));
+}
+
+#[test]
+fn the_first_script_prints_what_the_readme_says() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("first.rhai"), &blocks("rhai")[1]).unwrap();
+    let output = run(&["run", "first.rhai", "--sandbox", "--param", "city=上海"], folder.path());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), blocks("text")[0]);
+}
+
+#[test]
+fn the_misspelt_field_is_answered_as_the_readme_says() {
+    let block = &blocks("console")[1];
+    let (_, message) = block.split_once('\n').unwrap();
+    let script = "followers().filter(|u| u.qr_scen == 1).count()";
+    assert!(block.contains(script));
+    let output = run(&["run", "-e", script, "--sandbox"], &top());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), message);
+}
+
+#[test]
+fn every_script_has_a_head_and_passes_the_check() {
+    let scripts: Vec<PathBuf> =
+        fs::read_dir(top().join("scripts")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!scripts.is_empty());
+    for script in scripts {
+        assert!(
+            fs::read_to_string(&script).unwrap().starts_with("//! "),
+            "{} says what it does",
+            script.display()
+        );
+        let output = run(&["check", &script.display().to_string()], &top());
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mpscript.toml"), &blocks("toml")[0]).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mpscript"))
+        .args(["run", "-e", "tag::list()", "--base-url", "http://127.0.0.1:9"])
+        .current_dir(folder.path())
+        .env_remove("MPSCRIPT_APPID")
+        .env_remove("MPSCRIPT_SECRET")
+        .env_remove("SHOP_SECRET")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        error,
+        "error: the environment variable SHOP_SECRET of account `shop` is not set\n  hint: set it to the AppSecret\n"
+    );
+}
