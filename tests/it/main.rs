@@ -1,5 +1,7 @@
 //! The integration tests: one binary, one module for each thing that is held to its documents.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod house;
 mod readme;
 mod sandbox_control;
