@@ -8,7 +8,7 @@ use super::{
     program::Program,
     sleep, value,
 };
-use rhai::{AST, Dynamic, Engine, EvalAltResult, FuncMetadata, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 use std::sync::Arc;
 
 /// The stack of a script's thread. A level of calls takes up to 53 KB of it in a debug build, and
@@ -55,62 +55,6 @@ pub(super) fn build(env: &Arc<Env>) -> Engine {
     param::register(&mut engine, env);
     sleep::register(&mut engine, env);
     engine
-}
-
-/// A function that a script can call.
-#[derive(Clone, Debug)]
-pub(super) struct Function {
-    /// The module, empty for the global ones.
-    pub namespace: String,
-    pub name: String,
-    pub arguments: usize,
-    pub signature: String,
-}
-
-/// Every function of an engine, operators and getters left out.
-pub(super) fn functions(engine: &Engine) -> Vec<Function> {
-    engine.collect_fn_metadata(
-        None,
-        |info| {
-            let name = info.metadata.name.to_string();
-            let is_name = name.chars().next().is_some_and(|first| first.is_alphabetic() || first == '_');
-            (is_name && !name.contains('$')).then(|| Function {
-                namespace: info.namespace.to_string(),
-                arguments: info.metadata.num_params,
-                signature: signature(&name, info.metadata),
-                name,
-            })
-        },
-        true,
-    )
-}
-
-/// `filter(audience, closure)`: a function as a hint shows it. Parameters have their names, or
-/// what they hold where they have none.
-fn signature(name: &str, metadata: &FuncMetadata) -> String {
-    let parameters: Vec<String> = metadata
-        .params_info
-        .iter()
-        .map(|parameter| match parameter.split_once(':') {
-            Some(("_" | "", kind)) => kind_in_words(kind),
-            Some((name, _)) => name.trim().to_owned(),
-            None => kind_in_words(parameter),
-        })
-        .collect();
-    format!("{name}({})", parameters.join(", "))
-}
-
-fn kind_in_words(kind: &str) -> String {
-    let kind = kind.trim().trim_start_matches("&mut ").trim_start_matches('&');
-    match kind.rsplit("::").next().unwrap_or(kind) {
-        "Fn" | "FnPtr" => "closure".to_owned(),
-        "i64" | "INT" => "integer".to_owned(),
-        "f64" | "FLOAT" => "float".to_owned(),
-        "str" | "String" | "ImmutableString" => "string".to_owned(),
-        "Dynamic" | "?" | "" => "value".to_owned(),
-        // A name may stand in the place of a type.
-        other => other.to_lowercase(),
-    }
 }
 
 /// A script on its engine, ready to run.

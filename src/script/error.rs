@@ -1,6 +1,6 @@
 //! Errors on their way from the platform through a script to a person.
 
-use super::{env::NoClient, program::Program};
+use super::{env::NoClient, functions::functions, program::Program};
 use crate::{
     base::{Diagnostic, Place, nearest},
     client::CallError,
@@ -222,7 +222,7 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
     if !name.contains(char::is_alphabetic) {
         return Diagnostic::new(format!("`{name}` can't be applied to {given}"));
     }
-    let known = super::engine::functions(engine);
+    let known = functions(engine);
     let shapes: BTreeSet<&str> = known
         .iter()
         .filter(|function| function.name == name)

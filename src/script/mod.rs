@@ -11,6 +11,7 @@ mod endpoint;
 mod engine;
 mod env;
 mod error;
+mod functions;
 mod jobs;
 mod param;
 mod program;

@@ -75,11 +75,10 @@ fn imported(text: &str) -> Vec<String> {
                     ',' if depth == 0 => {
                         modules.push(std::mem::take(&mut word));
                         is_first = true;
-                        continue;
                     }
                     ':' => is_first = false,
                     char if depth == 0 && is_first && (char.is_alphanumeric() || char == '_') => {
-                        word.push(char)
+                        word.push(char);
                     }
                     _ => {}
                 }

@@ -3,7 +3,7 @@
 use super::{File, Node, Problem, bodies, literal};
 use crate::{
     base::nearest,
-    script::engine::{Function, functions},
+    script::functions::{Function, functions},
 };
 use rhai::{AST, Engine, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
