@@ -9,7 +9,7 @@ use super::{
     render, watch_signals,
 };
 use crate::{
-    base::{Cancel, Diagnostic, nearest},
+    base::{Cancel, Diagnostic, grouped, nearest},
     bulk::{Board, RunReport},
     host::Host,
     run::{Outcome, Run, runtime},
@@ -88,7 +88,18 @@ fn finish(host: &Host, arguments: &RunArguments, outcome: &Outcome, cancelled: b
         host.err.line(&render::error(host, &trouble.diagnostic));
         return Ok(if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT });
     }
-    Ok(if outcome.report.failed.is_empty() { exit::DONE } else { exit::FAILURES })
+    let failed = outcome.report.failed.len();
+    if failed == 0 {
+        return Ok(exit::DONE);
+    }
+    let (openids, list) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
+    let list = if arguments.report.is_some() {
+        format!("the report {list}")
+    } else {
+        format!("--report FILE {list}")
+    };
+    host.err.line(&format!("done, but {} {openids} failed; {list}", grouped(failed as u64)));
+    Ok(exit::FAILURES)
 }
 
 /// The parameters by name; one that the script does not ask for is a slip.

@@ -166,6 +166,8 @@ impl Client {
                         return Err(error);
                     }
                     self.pause(self.to_next_minute(), spec).await?;
+                    // What comes then is tried afresh: the wait was no failure.
+                    retry = RETRIES.start();
                 }
                 Next::Renew(error) => {
                     renewals += 1;
