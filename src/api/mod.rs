@@ -4,6 +4,7 @@
 //! their help, the sandbox's routes and the bulk layer are all made from these declarations.
 
 pub mod answer;
+pub mod blacklist;
 mod endpoint;
 pub mod errcode;
 pub mod tag;
@@ -38,6 +39,9 @@ macro_rules! for_each_endpoint {
             $crate::api::tag::Attach,
             $crate::api::tag::Detach,
             $crate::api::tag::Of,
+            $crate::api::blacklist::List,
+            $crate::api::blacklist::Add,
+            $crate::api::blacklist::Remove,
         }
     };
 }

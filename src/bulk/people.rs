@@ -4,7 +4,7 @@
 use super::{WINDOW, board::Counts, report::Failure};
 use crate::{
     api::{
-        Batched, Paged,
+        Batched, Paged, blacklist,
         errcode::ONE_OPENID,
         tag,
         user::{self, User, UserRef},
@@ -25,6 +25,8 @@ pub enum Source {
     Followers,
     /// The followers with a tag.
     Members(i64),
+    /// Everybody on the blacklist.
+    Blacklisted,
     /// These, each once.
     Openids(Arc<[String]>),
 }
@@ -149,6 +151,7 @@ impl Lister {
     async fn run(mut self, source: Source) {
         let result = match source {
             Source::Followers => self.pages(user::List::default()).await,
+            Source::Blacklisted => self.pages(blacklist::List::default()).await,
             Source::Members(tagid) => self.pages(tag::Members { tagid, next_openid: None }).await,
             Source::Openids(openids) => {
                 self.counts.total.store(openids.len() as u64, std::sync::atomic::Ordering::Relaxed);

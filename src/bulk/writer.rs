@@ -4,7 +4,7 @@
 use super::{WINDOW, board::Counts, report::Failure};
 use crate::{
     api::{
-        Batched,
+        Batched, blacklist,
         errcode::{self, Class, ONE_OPENID},
         tag, user,
     },
@@ -23,6 +23,10 @@ pub enum Change {
     Attach(i64),
     /// Take this tag off.
     Detach(i64),
+    /// Put on the blacklist.
+    Block,
+    /// Take off the blacklist.
+    Unblock,
     /// Set the remark that comes with each openid.
     Remark,
 }
@@ -111,6 +115,8 @@ impl Writer {
         match self.change {
             Change::Attach(_) => tag::Attach::MOST,
             Change::Detach(_) => tag::Detach::MOST,
+            Change::Block => blacklist::Add::MOST,
+            Change::Unblock => blacklist::Remove::MOST,
             Change::Remark => 1,
         }
     }
@@ -231,6 +237,8 @@ async fn call(client: &Client, change: Change, items: &[Item]) -> Result<(), Cal
         Change::Detach(tagid) => {
             client.call(&tag::Detach { tagid, openid_list: openid_list() }).await.map(drop)
         }
+        Change::Block => client.call(&blacklist::Add { openid_list: openid_list() }).await.map(drop),
+        Change::Unblock => client.call(&blacklist::Remove { openid_list: openid_list() }).await.map(drop),
         Change::Remark => {
             // A batch of remarks has one item (see `batch_size`).
             for Item { openid, remark } in items.iter().cloned() {

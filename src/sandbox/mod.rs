@@ -4,6 +4,7 @@
 //! Must never know the client, the store or scripts: it meets them on the wire only, so that
 //! whoever points another SDK at it finds the same platform.
 
+mod blacklist;
 mod control;
 mod faults;
 mod openid;

@@ -79,8 +79,8 @@ switches! {
         OneOf(&["45157", "ok"]), "45157", "a rename to the tag's present name";
     TAGS_AFTER_REFOLLOW = "tags_after_refollow", "tag state after unfollow/refollow",
         OneOf(&["dropped", "kept"]), "dropped", "the tags of somebody who left and came back";
-    _ = "blacklisted_in_user_get", "blacklisted users in user/get",
-        OneOf(&["no", "yes"]), "no", "takes effect with the blacklist, which is not simulated yet";
+    BLACKLISTED_IN_USER_GET = "blacklisted_in_user_get", "blacklisted users in user/get",
+        OneOf(&["no", "yes"]), "no", "whether the list of followers has those on the blacklist";
     USER_GET_ORDER = "user_get_order", "order of user/get",
         OneOf(&["oldest_first", "newest_first"]), "oldest_first", "the order of the list of followers";
     DEPARTED_CURSOR = "departed_cursor", "next_openid of a departed user",
@@ -97,8 +97,12 @@ switches! {
         OneOf(&["47001", "accept"]), "47001", "a number that is sent as a string";
     ESCAPED_NAMES = "escaped_names", "raw `\\u` handling in tags/* today",
         OneOf(&["decode", "literal", "40033"]), "decode", "a body with \\uXXXX escapes";
-    _ = "empty_blacklist_page", "empty `data` of getblacklist",
-        OneOf(&["absent", "present"]), "absent", "takes effect with the blacklist, which is not simulated yet";
+    EMPTY_BLACKLIST_PAGE = "empty_blacklist_page", "empty `data` of getblacklist",
+        OneOf(&["absent", "present"]), "absent", "`data` of a page of the blacklist without anybody";
+    BLACKLIST_PAGE = "blacklist_page", "page of getblacklist: 1,000 today, 10,000 in 2020",
+        OneOf(&["1000", "10000"]), "1000", "the most openids of one page of the blacklist";
+    BLACKLIST_GONE_OPENID = "blacklist_gone_openid", "batchblacklist with a non-follower",
+        OneOf(&["40003", "ok"]), "40003", "somebody who no longer follows, put on the blacklist";
     TAGS_CONTENT_TYPE = "tags_content_type", "Content-Type of tags/* in 2026 (only 2022/2023 evidence for cgi-bin)",
         OneOf(&["json", "text"]), "json", "application/json or text/plain from tags/*";
     CONNECTION = "connection", "`Connection: close` on every answer",

@@ -4,7 +4,7 @@ use super::{
     openid::NoFollower,
     refusal::Refusal,
     route::Simulate,
-    switches::{DUPLICATE_OPENIDS, REMARK_OF_30_BYTES, USER_GET_ORDER},
+    switches::{BLACKLISTED_IN_USER_GET, DUPLICATE_OPENIDS, REMARK_OF_30_BYTES, USER_GET_ORDER},
     world::{Cursor, World},
 };
 use crate::api::{
@@ -26,14 +26,21 @@ impl Simulate for user::List {
             (Cursor::After(number), true) => 0..number,
             (Cursor::End, _) => 0..0,
         };
-        let listed = |number: &u32| world.followers[*number as usize].listed;
+        let shows_blacklisted = world.switches.is(BLACKLISTED_IN_USER_GET, "yes");
+        let listed = |number: &u32| {
+            world.followers[*number as usize].listed
+                && (shows_blacklisted || !world.blacklist.contains(number))
+        };
         let numbers: Vec<u32> = if is_newest_first {
             range.rev().filter(listed).take(Self::PAGE).collect()
         } else {
             range.filter(listed).take(Self::PAGE).collect()
         };
         let mut page = page(world, &numbers);
-        page.total = Some(i64::from(world.listed));
+        let hidden =
+            world.blacklist.iter().filter(|number| world.followers[**number as usize].listed).count();
+        let hidden = if shows_blacklisted { 0 } else { i64::try_from(hidden).unwrap_or_default() };
+        page.total = Some(i64::from(world.listed) - hidden);
         // The page after the last one names nobody, with an empty text.
         page.next_openid.get_or_insert_default();
         Ok(page)

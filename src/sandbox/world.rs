@@ -73,6 +73,7 @@ pub(super) struct World {
     pub listed: u32,
     pub tags: BTreeMap<i64, TagState>,
     pub next_tag: i64,
+    pub blacklist: BTreeSet<u32>,
     pub tokens: TokenBook,
     pub usage: Usage,
     pub faults: Faults,
@@ -97,6 +98,7 @@ impl World {
             tags: BTreeMap::from([(STARRED, TagState { name: "星标组".to_owned(), members: starred })]),
             // The platform's own ids end below 100.
             next_tag: 100,
+            blacklist: BTreeSet::new(),
             tokens: TokenBook::default(),
             usage: Usage::default(),
             faults: Faults::default(),

@@ -28,6 +28,7 @@ pub(super) struct Audience {
 pub(super) enum Origin {
     Followers,
     Members(TagRef),
+    Blacklisted,
     Openids(Source),
 }
 
@@ -144,6 +145,7 @@ impl Audience {
     pub(super) fn source(&self) -> Result<Source, Box<EvalAltResult>> {
         Ok(match &self.origin {
             Origin::Followers => Source::Followers,
+            Origin::Blacklisted => Source::Blacklisted,
             Origin::Members(tag) => Source::Members(tag.existing(&self.env)?),
             Origin::Openids(source) => source.clone(),
         })
@@ -154,6 +156,7 @@ impl std::fmt::Display for Audience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.origin {
             Origin::Followers => f.write_str("followers()")?,
+            Origin::Blacklisted => f.write_str("blacklisted()")?,
             Origin::Members(TagRef::Id(id)) => write!(f, "members({id})")?,
             Origin::Members(TagRef::Name(name)) => write!(f, "members({name:?})")?,
             Origin::Openids(Source::Openids(openids)) => write!(f, "openids([{} openids])", openids.len())?,
@@ -233,6 +236,8 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     engine.register_type_with_name::<Audience>("Audience");
     let everybody = Arc::clone(env);
     engine.register_fn("followers", move || Audience::new(&everybody, Origin::Followers));
+    let blacklisted = Arc::clone(env);
+    engine.register_fn("blacklisted", move || Audience::new(&blacklisted, Origin::Blacklisted));
     let tagged = Arc::clone(env);
     engine.register_fn("members", move |tag: Dynamic| -> Result<Audience, Box<EvalAltResult>> {
         Ok(Audience::new(&tagged, Origin::Members(TagRef::read(&tag)?)))

@@ -9,6 +9,7 @@ use crate::{
     api::{
         Batched, Endpoint, Field, FieldKind, Spec,
         answer::{Done, OpenidPage},
+        blacklist,
         tag::{self, Tag, TagIds, Tags},
         token::{self, Token},
         user::{self, User, Users},
@@ -112,9 +113,9 @@ macro_rules! called_in_parts {
 
 called_as_it_is! {
     token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
-    tag::Delete, tag::Members, tag::Of,
+    tag::Delete, tag::Members, tag::Of, blacklist::List,
 }
-called_in_parts!(user::Batch, tag::Attach, tag::Detach);
+called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
 
 /// Makes a module of each area: `user::info`, `tag::attach`.
 pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {

@@ -245,6 +245,19 @@ fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<End
     Walk::begin(audience, end, Some(target), details)?.write(&mut Tagging { tag, id, attach })
 }
 
+/// Puts people on the blacklist or takes them off.
+struct Blocking(Change);
+
+impl Decide for Blocking {
+    fn decide(&mut self, _env: &Env, _person: &Person) -> ScriptResult<Decision> {
+        Ok(Decision::Change(String::new()))
+    }
+
+    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
+        Ok(self.0)
+    }
+}
+
 /// Counts without details where nobody looks at them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
     let mut count = 0;
@@ -312,6 +325,12 @@ pub(super) fn register(engine: &mut Engine) {
         .register_iterator_result::<Audience, Dynamic>()
         .register_fn("tag", |audience: &mut Audience, tag: Dynamic| tagging(audience, &tag, true))
         .register_fn("untag", |audience: &mut Audience, tag: Dynamic| tagging(audience, &tag, false))
+        .register_fn("block", |audience: &mut Audience| {
+            Walk::begin(audience, "block", None, false)?.write(&mut Blocking(Change::Block))
+        })
+        .register_fn("unblock", |audience: &mut Audience| {
+            Walk::begin(audience, "unblock", None, false)?.write(&mut Blocking(Change::Unblock))
+        })
         .register_fn("remark", |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
             let closure = Closure::new(&context, closure);
             Walk::begin(audience, "remark", None, true)?.write(&mut Remarking(closure))

@@ -4,6 +4,7 @@
 
 mod house;
 mod readme;
+mod sandbox_blacklist;
 mod sandbox_control;
 mod sandbox_faults;
 mod sandbox_quota;

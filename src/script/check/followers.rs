@@ -10,7 +10,7 @@ use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Functions that give an audience.
-const SOURCES: [&str; 3] = ["followers", "members", "openids"];
+const SOURCES: [&str; 4] = ["followers", "members", "blacklisted", "openids"];
 /// Methods of an audience that give one again.
 const STEPS: [&str; 2] = ["filter", "take"];
 /// Methods of an audience whose closure is given a follower.
