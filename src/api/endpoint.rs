@@ -1,6 +1,7 @@
 //! What an endpoint is, and the small macro that spells one.
 
-use serde::{Serialize, de::DeserializeOwned};
+use crate::base::Secret;
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
 /// The HTTP method of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,24 @@ pub enum Credential {
         /// The `grant_type` that this endpoint takes.
         grant_type: &'static str,
     },
+    /// `grant_type` and `appid` beside the fields, without the secret.
+    AppId {
+        /// The `grant_type` that this endpoint takes.
+        grant_type: &'static str,
+    },
+    /// A person's token of the web authorization, which is a field of the request.
+    UserToken,
+}
+
+/// A secret that a request or an answer carries: its form on the wire is the text itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Carried(pub Secret);
+
+impl Serialize for Carried {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.reveal())
+    }
 }
 
 /// Whether a call changes the account.
@@ -105,6 +124,8 @@ pub enum FieldKind {
     Integer,
     /// `true` or `false`.
     Flag,
+    /// A token that a script holds without seeing it.
+    Token,
     /// A list of texts.
     TextList,
     /// A list of whole numbers.
@@ -121,6 +142,7 @@ impl FieldKind {
             Self::Text => "a string",
             Self::Integer => "an integer",
             Self::Flag => "true or false",
+            Self::Token => "a token",
             Self::TextList => "an array of strings",
             Self::IntegerList => "an array of integers",
             Self::UserList => "an array of openids",
@@ -154,6 +176,9 @@ impl FieldType for String {
 }
 impl FieldType for i64 {
     const KIND: FieldKind = FieldKind::Integer;
+}
+impl FieldType for Carried {
+    const KIND: FieldKind = FieldKind::Token;
 }
 impl FieldType for bool {
     const KIND: FieldKind = FieldKind::Flag;

@@ -7,14 +7,15 @@ pub mod answer;
 pub mod blacklist;
 mod endpoint;
 pub mod errcode;
+pub mod oauth;
 pub mod tag;
 pub mod token;
 pub mod user;
 pub mod wire;
 
 pub use endpoint::{
-    Batched, Credential, Cursor, Daily, Effect, Endpoint, Field, FieldKind, FieldType, ListLimit, Method,
-    Paged, Permission, Resend, Spec,
+    Batched, Carried, Credential, Cursor, Daily, Effect, Endpoint, Field, FieldKind, FieldType, ListLimit,
+    Method, Paged, Permission, Resend, Spec,
 };
 
 /// Hands every endpoint, in documentation order, to a macro.
@@ -42,6 +43,10 @@ macro_rules! for_each_endpoint {
             $crate::api::blacklist::List,
             $crate::api::blacklist::Add,
             $crate::api::blacklist::Remove,
+            $crate::api::oauth::Exchange,
+            $crate::api::oauth::Refresh,
+            $crate::api::oauth::Userinfo,
+            $crate::api::oauth::Check,
         }
     };
 }

@@ -1,15 +1,13 @@
 //! Access tokens: what every other call is made with.
 
-use super::{Credential, Daily, Permission, endpoint::endpoint};
-use crate::base::Secret;
+use super::{Carried, Credential, Daily, Permission, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// A token and how long it lasts.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Token {
     /// Up to 512 characters.
-    #[serde(serialize_with = "Secret::serialize_revealed")]
-    pub access_token: Secret,
+    pub access_token: Carried,
     /// Seconds, 7200 at the most.
     pub expires_in: i64,
 }

@@ -44,18 +44,19 @@ pub fn encode<E: Endpoint>(request: &E) -> Outgoing {
     }
 }
 
-/// Adds `grant_type`, `appid` and `secret` where the declaration wants them.
+/// Adds `grant_type`, `appid` and `secret`, as far as the declaration wants them.
 pub fn add_app_secret(spec: &Spec, appid: &str, secret: &str, request: &mut Outgoing) {
-    let Credential::AppSecret { grant_type } = spec.credential else { return };
-    let fields = [("grant_type", grant_type), ("appid", appid), ("secret", secret)];
-    match &mut request.body {
-        Some(Value::Object(body)) => {
-            body.extend(fields.map(|(name, value)| (name.to_owned(), Value::from(value))));
+    let fields: &[(&str, &str)] = match spec.credential {
+        Credential::AppSecret { grant_type } => {
+            &[("grant_type", grant_type), ("appid", appid), ("secret", secret)]
         }
-        _ => request
-            .query
-            .splice(0..0, fields.map(|(name, value)| (name.to_owned(), value.to_owned())))
-            .for_each(drop),
+        Credential::AppId { grant_type } => &[("grant_type", grant_type), ("appid", appid)],
+        Credential::AccessToken | Credential::UserToken => return,
+    };
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    match &mut request.body {
+        Some(Value::Object(body)) => body.extend(fields.map(|(name, value)| (name, Value::from(value)))),
+        _ => request.query.splice(0..0, fields).for_each(drop),
     }
 }
 

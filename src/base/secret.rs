@@ -1,6 +1,6 @@
 //! Text that must not be seen, and the sieve that takes it out of other text.
 
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer};
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
@@ -26,14 +26,6 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
-    }
-
-    /// For an answer's field: what the platform's side of the wire sends is the text itself.
-    ///
-    /// # Errors
-    /// The serializer's own.
-    pub fn serialize_revealed<S: Serializer>(secret: &Self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.reveal())
     }
 }
 

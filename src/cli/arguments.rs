@@ -2,7 +2,7 @@
 
 use crate::{
     client::DEFAULT_IN_FLIGHT,
-    sandbox::{DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_SECRET},
+    sandbox::{DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN, DEFAULT_SECRET},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
@@ -134,6 +134,18 @@ pub(super) struct SandboxArguments {
     /// What kind of account it is: rights and quotas
     #[arg(long, value_enum, default_value = "service")]
     pub account_kind: AccountKindArgument,
+    /// The domain that people may be sent back to after the authorize page (网页授权域名)
+    #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_REDIRECT_DOMAIN)]
+    pub redirect_domain: String,
+    /// Whether people have a unionid
+    #[arg(long, value_enum, default_value = "off")]
+    pub unionid: OnOff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnOff {
+    On,
+    Off,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    arguments::{AccountKindArgument, SandboxArguments},
+    arguments::{AccountKindArgument, OnOff, SandboxArguments},
     exit,
 };
 use crate::{
@@ -34,6 +34,8 @@ pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
             AccountKindArgument::Uncertified => AccountKind::Uncertified,
             AccountKindArgument::Test => AccountKind::Test,
         },
+        redirect_domain: arguments.redirect_domain,
+        unionid: arguments.unionid == OnOff::On,
         switches,
     };
     let appid = options.appid.clone();

@@ -2,13 +2,14 @@
 
 use super::{
     BaseUrl, CallError, Refusal, Tally,
+    oauth::Codes,
     repair::repair,
     token::{RENEWALS_A_CALL, TokenKeeper},
     transport::{Fault, Reply, Transport},
 };
 use crate::{
     api::{
-        Credential, Effect, Endpoint, Resend, Spec,
+        Credential, Effect, Endpoint, FieldKind, Resend, Spec,
         errcode::{self, Class},
         wire::{self, Head, Outgoing},
     },
@@ -66,6 +67,7 @@ struct Inner {
     transport: Transport,
     account: Account,
     tokens: TokenKeeper,
+    codes: Codes,
     in_flight: Semaphore,
     clock: Clock,
     cancel: Cancel,
@@ -95,6 +97,7 @@ impl Client {
             transport: Transport::new(settings.base),
             account: settings.account,
             tokens: TokenKeeper::default(),
+            codes: Codes::default(),
             in_flight: Semaphore::new(settings.in_flight.max(1)),
             clock: settings.clock,
             cancel: settings.cancel,
@@ -137,6 +140,20 @@ impl Client {
         &self.0.cancel
     }
 
+    /// Whose calls these are.
+    #[must_use]
+    pub fn appid(&self) -> &str {
+        &self.0.account.appid
+    }
+
+    pub(super) fn base(&self) -> &BaseUrl {
+        self.0.transport.base()
+    }
+
+    pub(super) fn codes(&self) -> &Codes {
+        &self.0.codes
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -145,6 +162,11 @@ impl Client {
     async fn send(&self, spec: &'static Spec, mut request: Outgoing) -> Result<Vec<u8>, CallError> {
         let account = &self.0.account;
         wire::add_app_secret(spec, &account.appid, account.secret.reveal(), &mut request);
+        for field in spec.fields.iter().filter(|field| field.kind == FieldKind::Token) {
+            if let Some((_, token)) = request.query.iter().find(|(name, _)| name == field.name) {
+                self.0.redactor.learn(&Secret::new(token));
+            }
+        }
         let mut retry = RETRIES.start();
         let mut renewals = 0;
         let mut minutes = 0;
@@ -255,7 +277,7 @@ impl Client {
             errmsg: if errmsg.is_empty() { errcode::text(head.errcode).to_owned() } else { errmsg },
             rid,
             failed: head.fail_openid_list,
-            of_secret: spec.credential != Credential::AccessToken,
+            credential: spec.credential,
         };
         let class = refusal.class();
         let error = CallError::Refused(Box::new(refusal));

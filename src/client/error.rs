@@ -1,6 +1,9 @@
 //! What can go wrong with a call, as data.
 
-use crate::api::errcode::{self, Class};
+use crate::api::{
+    Credential,
+    errcode::{self, Class},
+};
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,15 +57,23 @@ pub struct Refusal {
     pub rid: Option<String>,
     /// With 45171: who failed.
     pub failed: Vec<String>,
-    /// The call proves the AppSecret rather than a token.
-    pub of_secret: bool,
+    /// What the call proved itself by.
+    pub credential: Credential,
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} was refused: {} {}", self.endpoint, self.errcode, self.errmsg)?;
         match errcode::meaning(self.errcode) {
-            Some(meaning) if !self.errmsg.contains(meaning.zh) => write!(f, " ({})", meaning.zh),
+            Some(meaning) if !self.errmsg.contains(meaning.zh) => write!(f, " ({})", meaning.zh)?,
+            _ => {}
+        }
+        // There are two kinds of tokens, and the codes are the same.
+        match (errcode::class(self.errcode), self.credential) {
+            (Class::Token, Credential::UserToken) => {
+                f.write_str(": the person's token (网页授权 access_token)")
+            }
+            (Class::Token, Credential::AccessToken) => f.write_str(": the account's token (access_token)"),
             _ => Ok(()),
         }
     }
@@ -81,11 +92,27 @@ impl Refusal {
         (text.trim().trim_end_matches(',').to_owned(), rid)
     }
 
+    fn hint(&self) -> Option<&'static str> {
+        let own = |code| errcode::meaning(code).map(|meaning| meaning.hint).filter(|hint| !hint.is_empty());
+        match (self.credential, errcode::class(self.errcode)) {
+            (Credential::AppSecret { .. }, Class::Token) => own(40125),
+            (Credential::UserToken, Class::Token) => {
+                Some("it lasts two hours: oauth::refresh gives another, or the person authorizes again")
+            }
+            (Credential::UserToken, Class::Configuration) => {
+                Some("it may be of snsapi_base: let the person authorize snsapi_userinfo")
+            }
+            _ => own(self.errcode),
+        }
+    }
+
     /// What can be done about it. A bad AppSecret may be called 40001, like a bad token.
     #[must_use]
     pub fn class(&self) -> Class {
         match errcode::class(self.errcode) {
-            Class::Token if self.of_secret => Class::Configuration,
+            Class::Token if matches!(self.credential, Credential::AppSecret { .. }) => Class::Configuration,
+            // A person's token is renewed by nobody here, and a right that it lacks is its own.
+            Class::Token | Class::Configuration if self.credential == Credential::UserToken => Class::Caller,
             class => class,
         }
     }
@@ -96,12 +123,7 @@ impl CallError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Refused(refusal) if refusal.of_secret && refusal.errcode == errcode::INVALID_CREDENTIAL => {
-                errcode::meaning(40125).map(|meaning| meaning.hint)
-            }
-            Self::Refused(refusal) => {
-                errcode::meaning(refusal.errcode).map(|meaning| meaning.hint).filter(|hint| !hint.is_empty())
-            }
+            Self::Refused(refusal) => refusal.hint(),
             Self::NoAnswer { unsure: true, .. } => {
                 Some("the call may have taken effect: look before you make it again")
             }

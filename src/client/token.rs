@@ -112,11 +112,10 @@ impl TokenKeeper {
         let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
         match result {
             Ok(answer) => {
-                client.redactor().learn(&answer.access_token);
+                client.redactor().learn(&answer.access_token.0);
                 let lasts = answer.expires_in - MARGIN.min(answer.expires_in / 2);
-                let token = answer.access_token.clone();
-                state.held =
-                    Some(Held { token: answer.access_token, renew_at: client.clock().now() + lasts });
+                let token = answer.access_token.0;
+                state.held = Some(Held { token: token.clone(), renew_at: client.clock().now() + lasts });
                 state.failure = None;
                 Ok(token)
             }

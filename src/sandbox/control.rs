@@ -7,6 +7,7 @@ use super::{
     switches::{SWITCHES, TAGS_AFTER_REFOLLOW, Values},
     world::World,
 };
+use crate::api::oauth::{BASE, USERINFO};
 use serde_json::{Map, Value, json};
 use std::sync::atomic::Ordering;
 
@@ -23,6 +24,7 @@ pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
         ("POST", "clock", Ok(body)) => turn_clock(&shared.world(), &body),
         ("POST", "faults", Ok(body)) => shared.world().faults.add(body).map(|()| json!({"ok": true})),
         ("POST", "followers", Ok(body)) => subscribe(&mut shared.world(), &body),
+        ("POST", "oauth/code", Ok(body)) => oauth_code(&mut shared.world(), &body),
         ("POST", "tokens/revoke", Ok(_)) => {
             let mut world = shared.world();
             let now = world.now();
@@ -46,7 +48,9 @@ pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
     }
 }
 
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 11] = [
+    "GET enter?openid=…&from=menu",
+    "POST oauth/code",
     "GET stats",
     "GET tags",
     "GET switches",
@@ -126,6 +130,23 @@ fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     let keep_tags = world.switches.is(TAGS_AFTER_REFOLLOW, "kept");
     world.subscribe(number, subscribe == 1, keep_tags);
     Ok(json!({"ok": true}))
+}
+
+/// `{"openid": …, "scope": …}`: a code as if that person had authorized; the first follower when
+/// nobody is named.
+fn oauth_code(world: &mut World, body: &Value) -> Result<Value, String> {
+    let scope = body.get("scope").and_then(Value::as_str).unwrap_or(USERINFO);
+    if !World::is_scope(scope) {
+        return Err(format!("scope is {BASE} or {USERINFO}, not `{scope}`"));
+    }
+    let number = match body.get("openid").and_then(Value::as_str) {
+        Some(openid) => {
+            world.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))?
+        }
+        None if world.followers.is_empty() => world.newcomer(),
+        None => 0,
+    };
+    Ok(json!({"code": world.issue_code(number, scope)}))
 }
 
 /// The world as it was at the start, its clock and counters too.

@@ -4,9 +4,11 @@
 //! Must never know the client, the store or scripts: it meets them on the wire only, so that
 //! whoever points another SDK at it finds the same platform.
 
+mod authorize;
 mod blacklist;
 mod control;
 mod faults;
+mod oauth;
 mod openid;
 mod options;
 mod quota;
@@ -19,6 +21,9 @@ mod token;
 mod user;
 mod world;
 
-pub use options::{AccountKind, DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_SCENE, DEFAULT_SECRET, Options};
+pub use options::{
+    AccountKind, DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN, DEFAULT_SCENE, DEFAULT_SECRET,
+    Options,
+};
 pub use server::{Sandbox, StartError};
 pub use switches::{SWITCHES, Switch, SwitchError, Switches};

@@ -9,6 +9,9 @@ pub const DEFAULT_APPID: &str = "wx5a2db0c5a9d0b0c5";
 /// The account's AppSecret unless another is given; it opens nothing but a sandbox.
 pub const DEFAULT_SECRET: &str = "5a2db0c55a2db0c55a2db0c55a2db0c5";
 
+/// The domain that people may be sent back to, unless another is given.
+pub const DEFAULT_REDIRECT_DOMAIN: &str = "127.0.0.1";
+
 /// Followers unless another number is given.
 pub const DEFAULT_FOLLOWERS: u32 = 10_000;
 
@@ -54,6 +57,10 @@ pub struct Options {
     pub ip_whitelist: Vec<IpAddr>,
     /// Rights and quotas.
     pub account_kind: AccountKind,
+    /// The domain that people may be sent back to (网页授权域名).
+    pub redirect_domain: String,
+    /// Whether the account is bound to an Open Platform account, so that people have a unionid.
+    pub unionid: bool,
     /// What the platform's documents leave open.
     pub switches: Switches,
 }
@@ -72,6 +79,8 @@ impl Default for Options {
             minute_limit: None,
             ip_whitelist: Vec::new(),
             account_kind: AccountKind::default(),
+            redirect_domain: DEFAULT_REDIRECT_DOMAIN.to_owned(),
+            unionid: false,
             switches: Switches::default(),
         }
     }

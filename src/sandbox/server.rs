@@ -1,6 +1,7 @@
 //! The HTTP server: connections, latency, faults, headers. Below it stand routes and control.
 
 use super::{
+    authorize::{self, Page, Visitor},
     control,
     faults::{Misfortune, When},
     options::Options,
@@ -9,7 +10,7 @@ use super::{
     switches::{CONNECTION, TAGS_CONTENT_TYPE},
     world::World,
 };
-use crate::base::Clock;
+use crate::{api::oauth::AUTHORIZE, base::Clock};
 use chrono::DateTime;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -157,6 +158,9 @@ async fn answer(
     peer: IpAddr,
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let path = request.uri().path().to_owned();
+    if let Some(page) = page(&shared, &request) {
+        return Ok(page);
+    }
     let method = request.method().to_string();
     let query = request.uri().query().unwrap_or_default();
     let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -174,6 +178,46 @@ async fn answer(
     };
     let _in_flight = InFlight::begin(Arc::clone(&shared));
     platform(&shared, route, call).await
+}
+
+/// Answers what a browser opens: the authorize page, and who the browser's person is.
+fn page(shared: &Shared, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    let query = request.uri().query().unwrap_or_default();
+    let cookies = request.headers().get(header::COOKIE).and_then(|cookies| cookies.to_str().ok());
+    let page = match request.uri().path() {
+        AUTHORIZE => {
+            authorize::open(&mut shared.world(), query, &Visitor::of_cookies(cookies.unwrap_or_default()))
+        }
+        "/connect/oauth2/authorize/decide" => authorize::decide(&mut shared.world(), query),
+        "/__sandbox/enter" => return Some(enter(query)),
+        _ => return None,
+    };
+    Some(match page {
+        Page::Html(html) => respond(StatusCode::OK, "text/html; charset=utf-8", html),
+        Page::Redirect(address) => {
+            let mut response = respond(StatusCode::FOUND, "text/html; charset=utf-8", "");
+            if let Ok(address) = address.parse() {
+                response.headers_mut().insert(header::LOCATION, address);
+            }
+            response
+        }
+    })
+}
+
+/// From now on the browser is this person's, who comes from the menu or from elsewhere.
+fn enter(query: &str) -> Response<Full<Bytes>> {
+    let mut response = respond(StatusCode::OK, "text/plain; charset=utf-8", "entered\n");
+    for (name, cookie) in [("openid", "sandbox_openid"), ("from", "sandbox_from")] {
+        let value = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+        let value = value.map(|(_, value)| value.into_owned()).unwrap_or_default();
+        let is_plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if let Ok(cookie) = format!("{cookie}={value}; Path=/").parse()
+            && is_plain
+        {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+    }
+    response
 }
 
 /// Answers a call of the platform.

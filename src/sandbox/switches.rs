@@ -105,6 +105,10 @@ switches! {
         OneOf(&["40003", "ok"]), "40003", "somebody who no longer follows, put on the blacklist";
     TAGS_CONTENT_TYPE = "tags_content_type", "Content-Type of tags/* in 2026 (only 2022/2023 evidence for cgi-bin)",
         OneOf(&["json", "text"]), "json", "application/json or text/plain from tags/*";
+    EMPTY_STATE = "empty_state", "state of the authorize page: optional, or 10013",
+        OneOf(&["accept", "10013"]), "accept", "an authorize link without a state";
+    AUTHORIZE_PAGE = "authorize_page", "errors of the authorize page that depend on the account's standing",
+        OneOf(&["works", "10004", "10009", "10015"]), "works", "banned, called too often, or not authorized to a third party";
     CONNECTION = "connection", "`Connection: close` on every answer",
         OneOf(&["keep-alive", "close"]), "keep-alive", "whether a connection ends with its answer";
 }

@@ -3,7 +3,7 @@
 
 use super::{refusal::Refusal, route::Simulate, world::World};
 use crate::{
-    api::{errcode, token},
+    api::{Carried, errcode, token},
     base::Secret,
 };
 use std::collections::{HashMap, VecDeque};
@@ -124,7 +124,7 @@ impl World {
             book.issued.remove(&oldest);
         }
         book.answers += 1;
-        token::Token { access_token: Secret::new(token), expires_in: LIFE }
+        token::Token { access_token: Carried(Secret::new(token)), expires_in: LIFE }
     }
 }
 
@@ -146,7 +146,7 @@ impl Simulate for token::Stable {
         match book.present_stable(now) {
             Some((token, left)) => {
                 world.tokens.answers += 1;
-                Ok(token::Token { access_token: Secret::new(token), expires_in: left })
+                Ok(token::Token { access_token: Carried(Secret::new(token)), expires_in: left })
             }
             None => Ok(world.issue(Kind::Stable, OVERLAP)),
         }

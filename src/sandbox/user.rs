@@ -119,7 +119,7 @@ fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> Us
         country: empty(),
         headimgurl: empty(),
         subscribe_time: Some(follower.subscribe_time),
-        unionid: None,
+        unionid: world.unionid(number),
         remark: Some(follower.remark.as_deref().unwrap_or_default().to_owned()),
         groupid: Some(groupid),
         tagid_list: Some(follower.tags.clone()),

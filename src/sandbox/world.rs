@@ -2,6 +2,7 @@
 
 use super::{
     faults::Faults,
+    oauth::OauthBook,
     openid::{NoFollower, Openids, push_characters},
     options::Options,
     quota::Usage,
@@ -74,6 +75,7 @@ pub(super) struct World {
     pub tags: BTreeMap<i64, TagState>,
     pub next_tag: i64,
     pub blacklist: BTreeSet<u32>,
+    pub oauth: OauthBook,
     pub tokens: TokenBook,
     pub usage: Usage,
     pub faults: Faults,
@@ -99,6 +101,7 @@ impl World {
             // The platform's own ids end below 100.
             next_tag: 100,
             blacklist: BTreeSet::new(),
+            oauth: OauthBook::default(),
             tokens: TokenBook::default(),
             usage: Usage::default(),
             faults: Faults::default(),
@@ -143,6 +146,27 @@ impl World {
 
     pub(super) fn follower(&mut self, number: u32) -> &mut Follower {
         &mut self.followers[number as usize]
+    }
+
+    /// Somebody's id across the accounts of one Open Platform account, if there is one.
+    pub(super) fn unionid(&self, number: u32) -> Option<String> {
+        self.options.unionid.then(|| Openids::new(!self.options.seed).of(number))
+    }
+
+    /// Somebody who has never followed the account.
+    pub(super) fn newcomer(&mut self) -> u32 {
+        let number = u32::try_from(self.followers.len()).unwrap_or(u32::MAX);
+        self.followers.push(Follower {
+            subscribed: false,
+            listed: false,
+            subscribe_time: 0,
+            channel: CHANNELS[0],
+            qr_scene: 0,
+            qr_scene_str: "",
+            tags: Vec::new(),
+            remark: None,
+        });
+        number
     }
 
     /// Where a listing goes on after `openid` (exclusive), or refuses it.

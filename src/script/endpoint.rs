@@ -10,6 +10,7 @@ use crate::{
         Batched, Endpoint, Field, FieldKind, Spec,
         answer::{Done, OpenidPage},
         blacklist,
+        oauth::{self, Grant, Profile},
         tag::{self, Tag, TagIds, Tags},
         token::{self, Token},
         user::{self, User, Users},
@@ -38,6 +39,18 @@ impl ToScript for Done {
 impl ToScript for Token {
     fn to_script(self) -> Dynamic {
         Dynamic::from(OpaqueToken::from(self))
+    }
+}
+
+impl ToScript for Grant {
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(self)
+    }
+}
+
+impl ToScript for Profile {
+    fn to_script(self) -> Dynamic {
+        to_dynamic(&self)
     }
 }
 
@@ -113,9 +126,23 @@ macro_rules! called_in_parts {
 
 called_as_it_is! {
     token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
-    tag::Delete, tag::Members, tag::Of, blacklist::List,
+    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Userinfo, oauth::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
+
+impl Callable for oauth::Exchange {
+    fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
+        let client = env.client()?;
+        env.wait_for_call(client.exchange(&self))
+    }
+}
+
+impl Callable for oauth::Refresh {
+    fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
+        let client = env.client()?;
+        env.wait_for_call(client.refresh(&self))
+    }
+}
 
 /// Makes a module of each area: `user::info`, `tag::attach`.
 pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
@@ -124,6 +151,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
         ($($endpoint:path),* $(,)?) => { $( bind::<$endpoint>(&mut areas, env); )* };
     }
     for_each_endpoint!(bind_all);
+    super::oauth::register(engine, areas.entry("oauth").or_default(), env);
     for (area, module) in areas {
         engine.register_static_module(area, module.into());
     }
@@ -225,6 +253,10 @@ fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, Pla
             None => arg.as_int().map(Value::from).map_err(|_| wrong(arg)),
         },
         FieldKind::Flag => arg.as_bool().map(Value::from).map_err(|_| wrong(arg)),
+        FieldKind::Token => match arg.read_lock::<OpaqueToken>() {
+            Some(token) => Ok(json!(token.secret.reveal())),
+            None => text(arg),
+        },
         FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {
             Some(user) => Ok(json!(user.0.openid)),
             None => text(entry),

@@ -13,6 +13,7 @@ mod env;
 mod error;
 mod functions;
 mod jobs;
+mod oauth;
 mod param;
 mod program;
 mod sleep;

@@ -7,7 +7,7 @@ use crate::{
         token::Token,
         user::{FIELDS, User},
     },
-    base::nearest,
+    base::{Secret, nearest},
     bulk::EndReport,
     for_each_user_field,
 };
@@ -22,13 +22,15 @@ pub(super) struct Follower(pub Arc<User>);
 /// A token in a script: opaque, prints as `***`.
 #[derive(Clone, Debug)]
 pub(super) struct OpaqueToken {
+    /// For our own calls only.
+    pub secret: Secret,
     /// Seconds.
     pub expires_in: i64,
 }
 
 impl From<Token> for OpaqueToken {
     fn from(token: Token) -> Self {
-        Self { expires_in: token.expires_in }
+        Self { secret: token.access_token.0, expires_in: token.expires_in }
     }
 }
 

@@ -4,9 +4,11 @@
 
 mod house;
 mod readme;
+mod sandbox_authorize;
 mod sandbox_blacklist;
 mod sandbox_control;
 mod sandbox_faults;
+mod sandbox_oauth;
 mod sandbox_quota;
 mod sandbox_switches;
 mod sandbox_tag;

@@ -30,7 +30,9 @@ const OPEN_QUESTIONS: [&str; 16] = [
 
 /// Switches beside that list: what has changed with the years, what its sections leave open in
 /// passing, and what a simulator need not do.
-const OF_ITS_OWN: [&str; 3] = [
+const OF_ITS_OWN: [&str; 5] = [
+    "state of the authorize page: optional, or 10013",
+    "errors of the authorize page that depend on the account's standing",
     "page of getblacklist: 1,000 today, 10,000 in 2020",
     "batchblacklist with a non-follower",
     "`Connection: close` on every answer",

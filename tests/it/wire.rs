@@ -5,7 +5,7 @@
 
 use mpscript::{
     api::{
-        Credential, Endpoint, Method, tag,
+        Endpoint, Method, tag,
         user::{self, User},
         wire,
     },
@@ -45,9 +45,7 @@ fn check_request<E: Endpoint>() {
     };
     let request: E = wire::decode(&query, body.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
     let mut spelled = wire::encode(&request);
-    if let Credential::AppSecret { .. } = E::SPEC.credential {
-        wire::add_app_secret(E::SPEC, "APPID", "APPSECRET", &mut spelled);
-    }
+    wire::add_app_secret(E::SPEC, "APPID", "APPSECRET", &mut spelled);
     // The order of a query's parameters means nothing, but none may be there twice.
     let sorted = |mut query: Vec<(String, String)>| {
         query.sort();
