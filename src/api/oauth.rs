@@ -85,7 +85,7 @@ endpoint! {
     ///
     /// A code is good once and for five minutes; a second exchange is refused (40163). The same
     /// code given here twice within five minutes is answered from memory.
-    /// Source: 通过 code 换取网页授权 access_token (`sns/oauth2/access_token`).
+    /// Source: 通过 code 换取网页授权 `access_token` (`sns/oauth2/access_token`).
     "oauth::exchange" = GET "/sns/oauth2/access_token";
     request Exchange {
         /// The code.
@@ -105,7 +105,7 @@ endpoint! {
     ///
     /// A token that is still alive is given again with a renewed end. The refresh token itself
     /// lasts thirty days from the exchange, whatever is refreshed with it.
-    /// Source: 刷新 access_token (`sns/oauth2/refresh_token`).
+    /// Source: 刷新 `access_token` (`sns/oauth2/refresh_token`).
     "oauth::refresh" = GET "/sns/oauth2/refresh_token";
     request Refresh {
         /// The refresh token of the exchange.

@@ -73,6 +73,9 @@ impl Redactor {
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), MASK))
+        let mut known: Vec<&str> = known.iter().map(Secret::reveal).collect();
+        // The longest first: one that begins like another must not leave its tail.
+        known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        known.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
 }

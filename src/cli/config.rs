@@ -171,13 +171,35 @@ fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf, File)>, Fa
         Ok(file) => Ok(Some((path, file))),
         Err(error) => {
             // Not the error's own text: it quotes the line, which may hold a secret.
-            let line =
-                error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-            let message = format!("{}, line {line}: {}", path.display(), error.message());
+            let before = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = 1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count();
+            let message = format!("{}, line {line}: {}", path.display(), without_content(error.message()));
             let hint = "an account is [accounts.NAME] with appid, and secret_env, secret_file or secret";
             Err(Failure::usage(Diagnostic::new(message).hint(hint)))
         }
     }
+}
+
+/// What is wrong with a configuration, without what it quotes: a secret may stand where something
+/// else belongs. A field's name is shown when it is near to one that there is.
+fn without_content(message: &str) -> String {
+    const FIELDS: [&str; 7] =
+        ["default", "accounts", "appid", "secret", "secret_env", "secret_file", "base_url"];
+    // These two quote the value; what else begins with `invalid` is about TOML itself.
+    if message.starts_with("invalid type: ") || message.starts_with("invalid value: ") {
+        return "a value of another kind belongs here".to_owned();
+    }
+    match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+        Some((name, expected)) if nearest(name, FIELDS).is_none() => format!("unknown field{expected}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// Whether a text is an environment variable's name as they are usually written, which no
+/// AppSecret looks like: those are lower-case.
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|char: char| char.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 fn secret(host: &Host, config: &Path, name: &str, entry: &Entry) -> Result<Secret, Failure> {
@@ -189,16 +211,25 @@ fn secret(host: &Host, config: &Path, name: &str, entry: &Entry) -> Result<Secre
         }
         (None, Some(variable), None) => match host.variable(variable) {
             Some(secret) => Ok(Secret::new(secret)),
-            None => fail(
+            None if is_variable(variable) => fail(
                 format!("the environment variable {variable} of account `{name}` is not set"),
                 "set it to the AppSecret",
+            ),
+            // The AppSecret itself may stand there by mistake.
+            None => fail(
+                format!("secret_env of account `{name}` names no environment variable that is set"),
+                "give the variable's name, and set the variable to the AppSecret",
             ),
         },
         (None, None, Some(file)) => {
             let file = config.parent().unwrap_or(Path::new(".")).join(file);
             let text = fs::read_to_string(&file).map_err(|error| {
-                let message = format!("can't read {} of account `{name}`: {error}", file.display());
-                Failure::usage(Diagnostic::new(message).hint("it holds the AppSecret and nothing else"))
+                // Without its name: the AppSecret itself may stand there by mistake.
+                let message = format!("can't read secret_file of account `{name}`: {error}");
+                Failure::usage(
+                    Diagnostic::new(message)
+                        .hint("give the path of a file that holds the AppSecret and nothing else"),
+                )
             })?;
             refuse_if_readable(&file)?;
             Ok(Secret::new(text.trim()))

@@ -128,12 +128,6 @@ impl Client {
         &self.0.tally
     }
 
-    /// The secrets known so far.
-    #[must_use]
-    pub fn redactor(&self) -> &Redactor {
-        &self.0.redactor
-    }
-
     /// The wish to stop.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
@@ -229,6 +223,10 @@ impl Client {
             }
         };
         drop(permit);
+        // A call that never left is none, to the platform too.
+        if matches!(&reply, Err(_) | Ok(Err(Fault { sent: false, .. }))) {
+            self.0.tally.take_back(spec);
+        }
         let next = match reply {
             Err(error) => Next::GiveUp(error),
             Ok(Err(fault)) => self.after_fault(spec, retry, &fault),
@@ -264,6 +262,11 @@ impl Client {
                 Next::Again(error) if reply.status < 500 => Next::GiveUp(error),
                 next => next,
             };
+        }
+        if spec.credential != Credential::AccessToken {
+            for token in tokens_in(&reply.bytes) {
+                self.0.redactor.learn(&token);
+            }
         }
         let head = match head(&reply.bytes) {
             Ok(Some(head)) if head.errcode != 0 => head,
@@ -329,6 +332,20 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
         .or_else(|_| serde_json::from_slice(&repair(bytes)))
         .map(Some)
         .map_err(|error| category(&error).to_owned())
+}
+
+/// The tokens in an answer, whatever else that says. They are learned before anything of the answer
+/// is shown: a refusal may quote them, and so may the answers to later calls, whoever asked for them.
+fn tokens_in(bytes: &[u8]) -> Vec<Secret> {
+    #[derive(serde::Deserialize)]
+    struct Given {
+        access_token: Option<Secret>,
+        refresh_token: Option<Secret>,
+    }
+    let given = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&repair(bytes)));
+    given
+        .map(|given: Given| given.access_token.into_iter().chain(given.refresh_token).collect())
+        .unwrap_or_default()
 }
 
 /// What is wrong with JSON, without its content: that may be anything, a token too.

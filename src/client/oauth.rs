@@ -3,7 +3,7 @@
 
 use super::{CallError, Client};
 use crate::{
-    api::oauth::{CODE_LIFE, Exchange, Grant, Refresh},
+    api::oauth::{CODE_LIFE, Exchange, Grant},
     base::Stopwatch,
 };
 use std::{
@@ -47,23 +47,7 @@ impl Client {
     /// When the platform refuses the code or there is no usable answer.
     pub async fn exchange(&self, request: &Exchange) -> Result<Grant, CallError> {
         let exchanged = self.codes().of(&request.code);
-        let grant = exchanged.get_or_try_init(|| self.call(request)).await?;
-        Ok(self.learn(grant.clone()))
-    }
-
-    /// Refreshes a person's token.
-    ///
-    /// # Errors
-    /// When the platform refuses it or there is no usable answer.
-    pub async fn refresh(&self, request: &Refresh) -> Result<Grant, CallError> {
-        self.call(request).await.map(|grant| self.learn(grant))
-    }
-
-    /// From now on the grant's tokens are masked wherever they turn up.
-    fn learn(&self, grant: Grant) -> Grant {
-        self.redactor().learn(&grant.access_token.0);
-        self.redactor().learn(&grant.refresh_token.0);
-        grant
+        exchanged.get_or_try_init(|| self.call(request)).await.cloned()
     }
 
     /// The base of the page that people authorize on: the sandbox has its own.

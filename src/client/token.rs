@@ -112,7 +112,6 @@ impl TokenKeeper {
         let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
         match result {
             Ok(answer) => {
-                client.redactor().learn(&answer.access_token.0);
                 let lasts = answer.expires_in - MARGIN.min(answer.expires_in / 2);
                 let token = answer.access_token.0;
                 state.held = Some(Held { token: token.clone(), renew_at: client.clock().now() + lasts });

@@ -173,13 +173,12 @@ fn ask(world: &World, link: &Link, visiting: Option<u32>) -> Page {
             .take(OFFERED)
             .collect(),
     };
-    let mut people: String = offered
-        .iter()
-        .map(|number| {
-            let openid = world.openids.of(*number);
-            format!("<option value=\"{openid}\">{} ({openid})</option>", World::nickname(*number))
-        })
-        .collect();
+    let mut people = String::new();
+    for number in offered {
+        let openid = world.openids.of(number);
+        people
+            .push_str(&format!("<option value=\"{openid}\">{} ({openid})</option>", World::nickname(number)));
+    }
     if visiting.is_none() {
         people.push_str("<option value=\"\">没有关注过的访客</option>");
     }

@@ -126,7 +126,7 @@ macro_rules! called_in_parts {
 
 called_as_it_is! {
     token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
-    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Userinfo, oauth::Check,
+    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
 
@@ -134,13 +134,6 @@ impl Callable for oauth::Exchange {
     fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
         let client = env.client()?;
         env.wait_for_call(client.exchange(&self))
-    }
-}
-
-impl Callable for oauth::Refresh {
-    fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
-        let client = env.client()?;
-        env.wait_for_call(client.refresh(&self))
     }
 }
 

@@ -85,15 +85,15 @@ impl Script {
             self.engine.eval_ast_with_scope(&mut Scope::new(), &self.ast);
         match result {
             Ok(value) if value.is_unit() => Ok(None),
-            Ok(value) => Ok(Some(self.show(value))),
+            Ok(value) => Ok(Some(show(&self.engine, value))),
             Err(error) => Err(explain(&error, &self.engine, &self.program)),
         }
     }
+}
 
-    /// A value as `print` would show it.
-    fn show(&self, value: Dynamic) -> String {
-        let mut scope = Scope::new();
-        scope.push("value", value);
-        self.engine.eval_with_scope::<String>(&mut scope, "`${value}`").unwrap_or_default()
-    }
+/// A value as `print` would show it.
+pub(super) fn show(engine: &Engine, value: Dynamic) -> String {
+    let mut scope = Scope::new();
+    scope.push("value", value);
+    engine.eval_with_scope::<String>(&mut scope, "`${value}`").unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Errors on their way from the platform through a script to a person.
 
-use super::{env::NoClient, functions::functions, program::Program};
+use super::{engine::show, env::NoClient, functions::functions, program::Program};
 use crate::{
     base::{Diagnostic, Place, nearest},
     client::CallError,
@@ -196,10 +196,7 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
             Diagnostic::new(format!("there is no variable `{name}`")).hint("declare it first: let NAME = …;")
         }
         EvalAltResult::ErrorRuntime(value, _) => {
-            let text = value
-                .clone()
-                .into_immutable_string()
-                .map_or_else(|_| value.to_string(), |text| text.to_string());
+            let text = show(engine, value.clone());
             Diagnostic::new(if text.is_empty() { "the script threw ()".to_owned() } else { text })
         }
         EvalAltResult::ErrorTerminated(..) => Diagnostic::new("stopped"),

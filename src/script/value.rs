@@ -3,6 +3,7 @@
 use super::error::PlatformError;
 use crate::{
     api::{
+        oauth::Grant,
         tag::Tag,
         token::Token,
         user::{FIELDS, User},
@@ -13,6 +14,7 @@ use crate::{
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// A follower in a script. Cheap to copy: an array of maps costs ten times as much to go through.
@@ -63,6 +65,32 @@ impl<T: ToScript> ToScript for Option<T> {
     }
 }
 
+/// A script's value as JSON. Tokens stay hidden; the engine's own would write the names of types.
+fn to_json(value: &Dynamic) -> Value {
+    if let Some(user) = value.read_lock::<Follower>() {
+        return json!(*user.0);
+    }
+    if let Some(tag) = value.read_lock::<Tag>() {
+        return json!(*tag);
+    }
+    if let Some(report) = value.read_lock::<EndReport>() {
+        return json!(*report);
+    }
+    if let Some(token) = value.read_lock::<OpaqueToken>() {
+        return json!(token.secret.to_string());
+    }
+    if let Some(grant) = value.read_lock::<Grant>() {
+        return json!({"openid": grant.openid, "scope": grant.scope, "unionid": grant.unionid});
+    }
+    if let Ok(entries) = value.as_array_ref() {
+        return entries.iter().map(to_json).collect();
+    }
+    if let Ok(map) = value.as_map_ref() {
+        return map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect();
+    }
+    serde_json::to_value(value).unwrap_or_default()
+}
+
 /// Any data as maps, arrays, texts and numbers.
 pub(super) fn to_dynamic(value: &impl Serialize) -> Dynamic {
     // Data from the platform is JSON, which a script can always hold.
@@ -70,7 +98,7 @@ pub(super) fn to_dynamic(value: &impl Serialize) -> Dynamic {
 }
 
 /// Data as compact JSON, for `print`.
-fn json(value: &impl Serialize) -> String {
+fn compact(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -82,7 +110,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_get("name", |tag: &mut Tag| tag.name.clone())
         .register_get("count", |tag: &mut Tag| tag.count.to_script())
         .register_fn("to_string", |tag: &mut Tag| format!("{} (id {})", tag.name, tag.id))
-        .register_fn("to_debug", |tag: &mut Tag| json(tag))
+        .register_fn("to_debug", |tag: &mut Tag| compact(tag))
         .register_fn("==", |a: &mut Tag, b: Tag| a.id == b.id);
     engine
         .register_type_with_name::<OpaqueToken>("Token")
@@ -90,6 +118,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("to_string", |_: &mut OpaqueToken| "***")
         .register_fn("to_debug", |_: &mut OpaqueToken| "***");
     register_report(engine);
+    engine.register_fn("to_json", |map: &mut Map| to_json(&Dynamic::from(map.clone())).to_string());
 }
 
 fn register_follower(engine: &mut Engine) {
@@ -102,8 +131,8 @@ fn register_follower(engine: &mut Engine) {
     for_each_user_field!(getters);
     engine
         .register_indexer_get(field_by_name)
-        .register_fn("to_string", |user: &mut Follower| json(&*user.0))
-        .register_fn("to_debug", |user: &mut Follower| json(&*user.0))
+        .register_fn("to_string", |user: &mut Follower| compact(&*user.0))
+        .register_fn("to_debug", |user: &mut Follower| compact(&*user.0))
         .register_fn("==", |a: &mut Follower, b: Follower| a.0.openid == b.0.openid);
 }
 
@@ -161,5 +190,5 @@ fn register_report(engine: &mut Engine) {
         })
         .register_get("elapsed_ms", |report: &mut EndReport| count(report.elapsed_ms))
         .register_fn("to_string", |report: &mut EndReport| report.to_string())
-        .register_fn("to_debug", |report: &mut EndReport| json(report));
+        .register_fn("to_debug", |report: &mut EndReport| compact(report));
 }

@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod caller;
+mod client;
+mod client_answer;
+mod client_stop;
+mod client_token;
 mod house;
+mod raw_server;
 mod readme;
 mod sandbox_authorize;
 mod sandbox_blacklist;
@@ -16,5 +22,7 @@ mod sandbox_tagging;
 mod sandbox_token;
 mod sandbox_user;
 mod sandbox_wire;
+mod secrets;
+mod secrets_config;
 mod support;
 mod wire;
