@@ -126,6 +126,8 @@ pub enum FieldKind {
     Flag,
     /// A token that a script holds without seeing it.
     Token,
+    /// An object with fields of its own.
+    Map,
     /// A list of texts.
     TextList,
     /// A list of whole numbers.
@@ -143,6 +145,7 @@ impl FieldKind {
             Self::Integer => "an integer",
             Self::Flag => "true or false",
             Self::Token => "a token",
+            Self::Map => "a map",
             Self::TextList => "an array of strings",
             Self::IntegerList => "an array of integers",
             Self::UserList => "an array of openids",

@@ -7,7 +7,11 @@ pub mod answer;
 pub mod blacklist;
 mod endpoint;
 pub mod errcode;
+pub mod network;
 pub mod oauth;
+pub mod qrcode;
+pub mod quota;
+pub mod rid;
 pub mod tag;
 pub mod token;
 pub mod user;
@@ -47,6 +51,13 @@ macro_rules! for_each_endpoint {
             $crate::api::oauth::Refresh,
             $crate::api::oauth::Userinfo,
             $crate::api::oauth::Check,
+            $crate::api::qrcode::Create,
+            $crate::api::quota::Get,
+            $crate::api::quota::Clear,
+            $crate::api::rid::Get,
+            $crate::api::network::CallbackIp,
+            $crate::api::network::ApiIp,
+            $crate::api::network::Check,
         }
     };
 }

@@ -2,6 +2,7 @@
 //! itself. JSON whatever the Content-Type; an empty body is an empty object.
 
 use super::{
+    qrcode::Scene,
     route::Call,
     server::Shared,
     switches::{SWITCHES, TAGS_AFTER_REFOLLOW, Values},
@@ -25,6 +26,7 @@ pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
         ("POST", "faults", Ok(body)) => shared.world().faults.add(body).map(|()| json!({"ok": true})),
         ("POST", "followers", Ok(body)) => subscribe(&mut shared.world(), &body),
         ("POST", "oauth/code", Ok(body)) => oauth_code(&mut shared.world(), &body),
+        ("POST", "scan", Ok(body)) => scan(&mut shared.world(), &body),
         ("POST", "tokens/revoke", Ok(_)) => {
             let mut world = shared.world();
             let now = world.now();
@@ -48,7 +50,8 @@ pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
     }
 }
 
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 12] = [
+    "POST scan",
     "GET enter?openid=…&from=menu",
     "POST oauth/code",
     "GET stats",
@@ -130,6 +133,35 @@ fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     let keep_tags = world.switches.is(TAGS_AFTER_REFOLLOW, "kept");
     world.subscribe(number, subscribe == 1, keep_tags);
     Ok(json!({"ok": true}))
+}
+
+/// `{"ticket": …}` or `{"scene": …}`, and `"openid"` if it is somebody in particular: they scan the
+/// code, and follow if they did not.
+fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
+    let scene = match (body.get("ticket"), body.get("scene")) {
+        (Some(Value::String(ticket)), None) => world.scene_of(ticket)?,
+        (None, Some(Value::String(text))) if !text.is_empty() => Scene::Text(text.clone()),
+        (None, Some(Value::Number(number))) => number
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| *number > 0)
+            .map(Scene::Number)
+            .ok_or("a scene's number is from 1 to 4294967295")?,
+        _ => {
+            return Err(
+                "give {\"ticket\": \"…\"} or {\"scene\": 123}, and \"openid\" for somebody in particular"
+                    .to_owned(),
+            );
+        }
+    };
+    let number = match body.get("openid").and_then(Value::as_str) {
+        Some(openid) => {
+            world.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))?
+        }
+        None => world.newcomer(),
+    };
+    world.scan(number, scene);
+    Ok(json!({"openid": world.openids.of(number)}))
 }
 
 /// `{"openid": …, "scope": …}`: a code as if that person had authorized; the first follower when

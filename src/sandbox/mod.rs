@@ -7,10 +7,12 @@
 mod authorize;
 mod blacklist;
 mod control;
+mod diagnostics;
 mod faults;
 mod oauth;
 mod openid;
 mod options;
+mod qrcode;
 mod quota;
 mod refusal;
 mod route;

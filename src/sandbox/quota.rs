@@ -30,8 +30,7 @@ impl Usage {
         options: &Options,
         switches: &Switches,
     ) -> Result<(), Refusal> {
-        let reset: i64 = switches.number(QUOTA_RESET_HOUR).unwrap_or_default();
-        let day = (now + BEIJING - reset * 3600).div_euclid(24 * 3600);
+        let day = day_of(now, switches);
         let used = current(&mut self.day, spec.path, day);
         if *used >= daily_limit(spec, options, switches) {
             return Err(Refusal::gateway(errcode::DAILY_QUOTA));
@@ -44,6 +43,24 @@ impl Usage {
         *in_minute += 1;
         Ok(())
     }
+
+    /// The day's limit of a path, and how much of it is used.
+    pub(super) fn of(&self, spec: &Spec, now: i64, options: &Options, switches: &Switches) -> (u64, u64) {
+        let used =
+            self.day.get(spec.path).filter(|(day, _)| *day == day_of(now, switches)).map(|(_, used)| *used);
+        (daily_limit(spec, options, switches), used.unwrap_or_default())
+    }
+
+    /// The day begins anew for every path.
+    pub(super) fn clear_day(&mut self) {
+        self.day.clear();
+    }
+}
+
+/// The number of the day, Beijing time, from the hour at which quotas begin anew.
+fn day_of(now: i64, switches: &Switches) -> i64 {
+    let reset: i64 = switches.number(QUOTA_RESET_HOUR).unwrap_or_default();
+    (now + BEIJING - reset * 3600).div_euclid(24 * 3600)
 }
 
 /// The count of the present period; an older one is forgotten.

@@ -247,7 +247,9 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
             Ok(body) => body,
             Err(refusal) => {
                 let (mark, rid) = (world.mark(), world.rid());
-                refusal.body(is_sns, &mark, &rid).to_string().into_bytes()
+                let body = refusal.body(is_sns, &mark, &rid).to_string();
+                world.remember(rid, &call, &body);
+                body.into_bytes()
             }
         },
     };

@@ -105,6 +105,8 @@ switches! {
         OneOf(&["40003", "ok"]), "40003", "somebody who no longer follows, put on the blacklist";
     TAGS_CONTENT_TYPE = "tags_content_type", "Content-Type of tags/* in 2026 (only 2022/2023 evidence for cgi-bin)",
         OneOf(&["json", "text"]), "json", "application/json or text/plain from tags/*";
+    QRCODE_DEFAULT_SECONDS = "qrcode_default_seconds", "expire_seconds of a temporary code when absent: 30 or 60",
+        OneOf(&["60", "30"]), "60", "how long a temporary code lasts when its call does not say";
     EMPTY_STATE = "empty_state", "state of the authorize page: optional, or 10013",
         OneOf(&["accept", "10013"]), "accept", "an authorize link without a state";
     AUTHORIZE_PAGE = "authorize_page", "errors of the authorize page that depend on the account's standing",

@@ -125,7 +125,7 @@ fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> Us
         tagid_list: Some(follower.tags.clone()),
         subscribe_scene: Some(follower.channel.to_owned()),
         qr_scene: Some(i64::from(follower.qr_scene)),
-        qr_scene_str: Some(follower.qr_scene_str.to_owned()),
+        qr_scene_str: Some(follower.qr_scene_str.clone().into_owned()),
         extra: serde_json::Map::new(),
     }
 }

@@ -1,17 +1,22 @@
 //! Everything that the platform remembers of one account.
 
 use super::{
+    diagnostics::Refused,
     faults::Faults,
     oauth::OauthBook,
     openid::{NoFollower, Openids, push_characters},
     options::Options,
+    qrcode::Codes,
     quota::Usage,
     refusal::Refusal,
     switches::{DEPARTED_CURSOR, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
     token::TokenBook,
 };
 use crate::{api::tag::STARRED, base::Clock};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 /// One of so many listed followers is gone: `user/get` still lists them, their details say
 /// `subscribe` 0.
@@ -35,7 +40,7 @@ const CHANNELS: [&str; 8] = [
     "ADD_SCENE_CHANNELS",
     "ADD_SCENE_OTHERS",
 ];
-const BY_QR_CODE: &str = "ADD_SCENE_QR_CODE";
+pub(super) const BY_QR_CODE: &str = "ADD_SCENE_QR_CODE";
 
 /// Scenes of the codes that are not asked for: numbers, and texts.
 const OTHER_SCENES: std::ops::Range<u32> = 1_001..1_041;
@@ -51,7 +56,7 @@ pub(super) struct Follower {
     pub subscribe_time: i64,
     pub channel: &'static str,
     pub qr_scene: u32,
-    pub qr_scene_str: &'static str,
+    pub qr_scene_str: Cow<'static, str>,
     pub tags: Vec<i64>,
     pub remark: Option<Box<str>>,
 }
@@ -76,6 +81,10 @@ pub(super) struct World {
     pub next_tag: i64,
     pub blacklist: BTreeSet<u32>,
     pub oauth: OauthBook,
+    pub codes: Codes,
+    pub refused: Refused,
+    /// When daily quotas were set back.
+    pub clears: Vec<i64>,
     pub tokens: TokenBook,
     pub usage: Usage,
     pub faults: Faults,
@@ -102,6 +111,9 @@ impl World {
             next_tag: 100,
             blacklist: BTreeSet::new(),
             oauth: OauthBook::default(),
+            codes: Codes::default(),
+            refused: Refused::default(),
+            clears: Vec::new(),
             tokens: TokenBook::default(),
             usage: Usage::default(),
             faults: Faults::default(),
@@ -162,7 +174,7 @@ impl World {
             subscribe_time: 0,
             channel: CHANNELS[0],
             qr_scene: 0,
-            qr_scene_str: "",
+            qr_scene_str: Cow::Borrowed(""),
             tags: Vec::new(),
             remark: None,
         });
@@ -250,7 +262,7 @@ fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
                 subscribe_time: FIRST_DAY + i64::from(number) * step + random.i64(0..step.max(1)),
                 channel: CHANNELS[random.usize(..CHANNELS.len())],
                 qr_scene: 0,
-                qr_scene_str: "",
+                qr_scene_str: Cow::Borrowed(""),
                 tags: Vec::new(),
                 remark: None,
             };
@@ -262,7 +274,7 @@ fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
                 }
                 4 => {
                     follower.channel = BY_QR_CODE;
-                    follower.qr_scene_str = TEXT_SCENES[random.usize(..TEXT_SCENES.len())];
+                    follower.qr_scene_str = TEXT_SCENES[random.usize(..TEXT_SCENES.len())].into();
                 }
                 _ => {}
             }
@@ -290,7 +302,7 @@ fn place_in_scenes(
             let follower = &mut followers[*number];
             follower.channel = BY_QR_CODE;
             follower.qr_scene = *scene;
-            follower.qr_scene_str = "";
+            follower.qr_scene_str = Cow::Borrowed("");
         }
     }
     numbers[..wanted].iter().copied().collect()

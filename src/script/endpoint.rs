@@ -10,7 +10,11 @@ use crate::{
         Batched, Endpoint, Field, FieldKind, Spec,
         answer::{Done, OpenidPage},
         blacklist,
+        network::{self, Checked, IpList},
         oauth::{self, Grant, Profile},
+        qrcode::{self, Ticket},
+        quota::{self, Quotas},
+        rid::{self, Found},
         tag::{self, Tag, TagIds, Tags},
         token::{self, Token},
         user::{self, User, Users},
@@ -48,17 +52,18 @@ impl ToScript for Grant {
     }
 }
 
-impl ToScript for Profile {
-    fn to_script(self) -> Dynamic {
-        to_dynamic(&self)
-    }
+/// Answers that are maps to a script, field by field.
+macro_rules! maps {
+    ($($answer:ty),* $(,)?) => {
+        $( impl ToScript for $answer {
+            fn to_script(self) -> Dynamic {
+                to_dynamic(&self)
+            }
+        } )*
+    };
 }
 
-impl ToScript for OpenidPage {
-    fn to_script(self) -> Dynamic {
-        to_dynamic(&self)
-    }
-}
+maps!(OpenidPage, Profile, Ticket, Checked);
 
 impl ToScript for User {
     fn to_script(self) -> Dynamic {
@@ -81,6 +86,27 @@ impl ToScript for Tag {
 impl ToScript for Tags {
     fn to_script(self) -> Dynamic {
         self.tags.into_iter().map(Tag::to_script).collect::<Array>().into()
+    }
+}
+
+impl ToScript for Quotas {
+    fn to_script(self) -> Dynamic {
+        let mut map = Map::new();
+        map.insert("quota".to_owned(), json!(self.quota));
+        map.extend(self.rate_limit.map(|limit| ("rate_limit".to_owned(), json!(limit))));
+        to_dynamic(&map)
+    }
+}
+
+impl ToScript for Found {
+    fn to_script(self) -> Dynamic {
+        to_dynamic(&self.request)
+    }
+}
+
+impl ToScript for IpList {
+    fn to_script(self) -> Dynamic {
+        self.ip_list.into_iter().map(Dynamic::from).collect::<Array>().into()
     }
 }
 
@@ -126,7 +152,8 @@ macro_rules! called_in_parts {
 
 called_as_it_is! {
     token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
-    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
+    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check, qrcode::Create, quota::Get, rid::Get, network::CallbackIp,
+    network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
 
@@ -134,6 +161,14 @@ impl Callable for oauth::Exchange {
     fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
         let client = env.client()?;
         env.wait_for_call(client.exchange(&self))
+    }
+}
+
+impl Callable for quota::Clear {
+    fn call_from_script(self, env: &Env) -> Result<Done, Box<EvalAltResult>> {
+        let client = env.client()?;
+        let appid = self.appid.unwrap_or_else(|| client.appid().to_owned());
+        env.wait_for_call(client.call(&Self { appid: Some(appid) }))
     }
 }
 
@@ -250,6 +285,8 @@ fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, Pla
             Some(token) => Ok(json!(token.secret.reveal())),
             None => text(arg),
         },
+        FieldKind::Map if arg.is_map() => serde_json::to_value(arg).map_err(|_| wrong(arg)),
+        FieldKind::Map => Err(wrong(arg)),
         FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {
             Some(user) => Ok(json!(user.0.openid)),
             None => text(entry),

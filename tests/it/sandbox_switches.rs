@@ -30,7 +30,8 @@ const OPEN_QUESTIONS: [&str; 16] = [
 
 /// Switches beside that list: what has changed with the years, what its sections leave open in
 /// passing, and what a simulator need not do.
-const OF_ITS_OWN: [&str; 5] = [
+const OF_ITS_OWN: [&str; 6] = [
+    "expire_seconds of a temporary code when absent: 30 or 60",
     "state of the authorize page: optional, or 10013",
     "errors of the authorize page that depend on the account's standing",
     "page of getblacklist: 1,000 today, 10,000 in 2020",

@@ -1,0 +1,88 @@
+//! Addresses of the platform, and whether it reaches the account's server.
+
+use super::{Permission, endpoint::endpoint};
+use serde::{Deserialize, Serialize};
+
+/// Addresses, alone or as ranges (`101.226.103.0/25`).
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct IpList {
+    /// The addresses.
+    pub ip_list: Vec<String>,
+}
+
+/// What the platform found when it looked for the account's server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Checked {
+    /// Addresses that the server's name has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Vec<Dns>>,
+    /// How they answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping: Option<Vec<Ping>>,
+}
+
+/// An address of the server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Dns {
+    /// The address.
+    pub ip: String,
+    /// Whose network it is in.
+    pub real_operator: String,
+}
+
+/// How an address answers.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Ping {
+    /// The address.
+    pub ip: String,
+    /// From whose network it was asked.
+    pub from_operator: String,
+    /// As in `0%`.
+    pub package_loss: String,
+    /// As in `23.079ms`.
+    pub time: String,
+}
+
+endpoint! {
+    /// Gives the addresses that the platform's pushes come from.
+    ///
+    /// Source: 获取微信推送服务器 IP (`getCallbackIp`).
+    "network::callback_ip" = GET "/cgi-bin/getcallbackip";
+    request CallbackIp {}
+    answer IpList;
+    facts {
+        permission: Permission::Any,
+        errors: &[-1, 40013],
+    }
+}
+
+endpoint! {
+    /// Gives the addresses of `api.weixin.qq.com`.
+    ///
+    /// Source: 获取微信 API 服务器 IP (`getApiDomainIp`).
+    "network::api_ip" = GET "/cgi-bin/get_api_domain_ip";
+    request ApiIp {}
+    answer IpList;
+    facts {
+        permission: Permission::Any,
+        errors: &[-1, 40013],
+    }
+}
+
+endpoint! {
+    /// Lets the platform look for the account's server (回调 URL).
+    ///
+    /// Source: 网络通信检测 (`callbackCheck`).
+    "network::check" = POST "/cgi-bin/callback/check";
+    request Check {
+        /// `dns`, `ping` or `all`.
+        action: String,
+        /// `CHINANET`, `UNICOM`, `CAP` or `DEFAULT`.
+        check_operator: String,
+    }
+    answer Checked;
+    facts {
+        permission: Permission::Any,
+        errors: &[40201, 40202, 40203],
+    }
+}

@@ -1,0 +1,78 @@
+//! Quotas: looked at, and set back.
+
+use super::{Effect, Permission, Resend, answer::Done, endpoint::endpoint};
+use serde::{Deserialize, Serialize};
+
+/// An endpoint's quota as the platform counts it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Quotas {
+    /// 0.
+    #[serde(default)]
+    pub errcode: i64,
+    /// `ok`.
+    #[serde(default)]
+    pub errmsg: String,
+    /// The day's.
+    pub quota: Quota,
+    /// The minute's, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// For third-party platforms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component_rate_limit: Option<RateLimit>,
+}
+
+/// The day's calls.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Quota {
+    /// Calls a day.
+    pub daily_limit: i64,
+    /// Calls made today.
+    pub used: i64,
+    /// Calls left today.
+    pub remain: i64,
+}
+
+/// Calls within a short time.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct RateLimit {
+    /// So many calls
+    pub call_count: i64,
+    /// within so many seconds.
+    pub refresh_second: i64,
+}
+
+endpoint! {
+    /// Gives an endpoint's quota: the day's limit, what is used and what is left.
+    ///
+    /// Source: 查询 API 调用额度 (getApiQuota).
+    "quota::get" = POST "/cgi-bin/openapi/quota/get";
+    request Get {
+        /// The endpoint's path with its leading slash, as in `/cgi-bin/user/get`.
+        cgi_path: String,
+    }
+    answer Quotas;
+    facts {
+        permission: Permission::Any,
+        errors: &[40013, 76003, 76021, 76022],
+    }
+}
+
+endpoint! {
+    /// Sets all daily quotas back. An account can do so ten times a month (48006), the console's
+    /// button included.
+    ///
+    /// Source: 重置 API 调用次数 (`clearQuota`).
+    "quota::clear" = POST "/cgi-bin/clear_quota";
+    request Clear {
+        /// The account's own AppID, which is taken when it is left out.
+        appid: Option<String>,
+    }
+    answer Done;
+    facts {
+        permission: Permission::Any,
+        effect: Effect::Write,
+        resend: Resend::VerifyFirst,
+        errors: &[40013, 48006],
+    }
+}
