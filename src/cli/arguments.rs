@@ -39,9 +39,10 @@ pub(super) struct Reach {
     /// Followers of the sandbox's account
     #[arg(long, value_name = "N", requires = "sandbox", default_value_t = DEFAULT_FOLLOWERS)]
     pub sandbox_followers: u32,
-    /// Where the platform is, if not at api.weixin.qq.com; plain HTTP only on loopback
+    /// Where the platform is, if not at api.weixin.qq.com; plain HTTP only on loopback. May be
+    /// repeated: the next is turned to when the one before does not answer
     #[arg(long, value_name = "URL")]
-    pub base_url: Option<String>,
+    pub base_url: Vec<String>,
     /// The account of mpscript.toml to use
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,

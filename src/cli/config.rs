@@ -39,7 +39,15 @@ struct Entry {
     secret_env: Option<String>,
     /// The file that holds it.
     secret_file: Option<PathBuf>,
-    base_url: Option<String>,
+    /// One address, or several in the order in which they are turned to.
+    base_url: Option<OneOrMany>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// Whom to call. The sandbox, if there is one, lives as long as this.
@@ -56,8 +64,8 @@ pub(super) fn reach(
     in_flight: usize,
     cancel: &Cancel,
 ) -> Result<Reached, Failure> {
-    let client = |base, account| {
-        Client::new(Settings { base, account, in_flight, clock: host.clock.clone(), cancel: cancel.clone() })
+    let client = |bases, account| {
+        Client::new(Settings { bases, account, in_flight, clock: host.clock.clone(), cancel: cancel.clone() })
     };
     if reach.sandbox {
         let options = sandbox::Options { followers: reach.sandbox_followers, ..sandbox::Options::default() };
@@ -65,21 +73,22 @@ pub(super) fn reach(
         let sandbox = Sandbox::start(options).map_err(|error| {
             Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}")))
         })?;
-        let base = base_url(&format!("http://{}", sandbox.address()))?;
-        return Ok(Reached { client: Ok(client(base, account)), _sandbox: Some(sandbox) });
+        let bases = vec![base_url(&format!("http://{}", sandbox.address()))?];
+        return Ok(Reached { client: Ok(client(bases, account)), _sandbox: Some(sandbox) });
     }
-    let (account, configured_url) = match account(host, reach)? {
+    let (account, configured_urls) = match account(host, reach)? {
         Ok(found) => found,
         Err(no_client) => {
-            reach.base_url.as_deref().map(base_url).transpose()?;
+            base_urls(&reach.base_url)?;
             return Ok(Reached { client: Err(no_client), _sandbox: None });
         }
     };
-    let base = match reach.base_url.as_deref().or(configured_url.as_deref()) {
-        Some(given) => base_url(given)?,
-        None => BaseUrl::platform(),
-    };
-    Ok(Reached { client: Ok(client(base, account)), _sandbox: None })
+    let given = if reach.base_url.is_empty() { configured_urls } else { reach.base_url.clone() };
+    Ok(Reached { client: Ok(client(base_urls(&given)?, account)), _sandbox: None })
+}
+
+fn base_urls(given: &[String]) -> Result<Vec<BaseUrl>, Failure> {
+    given.iter().map(|given| base_url(given)).collect()
 }
 
 fn base_url(given: &str) -> Result<BaseUrl, Failure> {
@@ -89,7 +98,7 @@ fn base_url(given: &str) -> Result<BaseUrl, Failure> {
     })
 }
 
-type Found = (Account, Option<String>);
+type Found = (Account, Vec<String>);
 
 /// The account: the one that is named, else the environment's, else the configured one.
 fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failure> {
@@ -97,7 +106,7 @@ fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failur
         match (host.variable("MPSCRIPT_APPID"), host.variable("MPSCRIPT_SECRET")) {
             (Some(appid), Some(secret)) => {
                 let account = Account { appid: appid.to_owned(), secret: Secret::new(secret) };
-                return Ok(Ok((account, None)));
+                return Ok(Ok((account, Vec::new())));
             }
             (None, None) => {}
             (appid, _) => {
@@ -149,7 +158,12 @@ fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failur
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     };
     let secret = secret(host, &path, name, entry)?;
-    Ok(Ok((Account { appid: entry.appid.clone(), secret }, entry.base_url.clone())))
+    let base_urls = match &entry.base_url {
+        None => Vec::new(),
+        Some(OneOrMany::One(url)) => vec![url.clone()],
+        Some(OneOrMany::Many(urls)) => urls.clone(),
+    };
+    Ok(Ok((Account { appid: entry.appid.clone(), secret }, base_urls)))
 }
 
 /// The configuration file, if there is one: the one that is named, else in the working folder,

@@ -3,8 +3,14 @@
 use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
-/// The platform's own address.
-const PLATFORM: &str = "https://api.weixin.qq.com";
+/// The platform's own hosts (公众平台接口域名说明).
+const PLATFORM: [&str; 5] = [
+    "api.weixin.qq.com",
+    "api2.weixin.qq.com",
+    "sh.api.weixin.qq.com",
+    "sz.api.weixin.qq.com",
+    "hk.api.weixin.qq.com",
+];
 
 /// A base URL that secrets may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +44,15 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrl {
-    /// The platform itself.
+    /// The platform's own hosts, the nearest first: 通用域名, 异地容灾, 上海, 深圳, 香港.
     ///
     /// # Panics
-    /// Never: the address is a constant.
+    /// Never: the addresses are constants.
     #[must_use]
-    pub fn platform() -> Self {
-        Self(Url::parse(PLATFORM).unwrap_or_else(|error| unreachable!("{PLATFORM} is a URL: {error}")))
+    pub fn platform() -> Vec<Self> {
+        let parse = |host: &&str| Url::parse(&format!("https://{host}"));
+        let unparsed = |error| unreachable!("the platform's addresses are URLs: {error}");
+        PLATFORM.iter().map(|host| Self(parse(host).unwrap_or_else(unparsed))).collect()
     }
 
     /// Reads a base URL.

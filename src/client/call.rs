@@ -2,10 +2,11 @@
 
 use super::{
     BaseUrl, CallError, Refusal, Tally,
+    hosts::{Host, Hosts},
     oauth::Codes,
     repair::repair,
     token::{RENEWALS_A_CALL, TokenKeeper},
-    transport::{Fault, Reply, Transport},
+    transport::{Fault, Reply},
 };
 use crate::{
     api::{
@@ -47,8 +48,9 @@ pub struct Account {
 /// What a client is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the platform is.
-    pub base: BaseUrl,
+    /// Where the platform is: the preferred host first, then those to turn to when it does not answer.
+    /// The platform's own when there are none.
+    pub bases: Vec<BaseUrl>,
     /// Who calls.
     pub account: Account,
     /// The most calls under way together.
@@ -64,7 +66,7 @@ pub struct Settings {
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    transport: Transport,
+    hosts: Hosts,
     account: Account,
     tokens: TokenKeeper,
     codes: Codes,
@@ -94,7 +96,7 @@ impl Client {
         let redactor = Redactor::default();
         redactor.learn(&settings.account.secret);
         Self(Arc::new(Inner {
-            transport: Transport::new(settings.base),
+            hosts: Hosts::new(settings.bases),
             account: settings.account,
             tokens: TokenKeeper::default(),
             codes: Codes::default(),
@@ -141,7 +143,7 @@ impl Client {
     }
 
     pub(super) fn base(&self) -> &BaseUrl {
-        self.0.transport.base()
+        self.0.hosts.first()
     }
 
     pub(super) fn codes(&self) -> &Codes {
@@ -215,22 +217,27 @@ impl Client {
         };
         let watch = Stopwatch::start();
         self.0.tally.count(spec);
-        let exchange = self.0.transport.exchange(spec, request, token);
+        let host = self.0.hosts.best(self.0.clock.now_ms());
+        let exchange = host.transport.exchange(spec, request, token);
         let reply = tokio::select! {
             reply = exchange => reply,
             () = async { self.0.cancel.cancelled().await; tokio::time::sleep(GRACE).await } => {
-                return Next::GiveUp(self.no_answer(spec, retry, "stopped while the answer was on its way", true));
+                return Next::GiveUp(self.no_answer(spec, host, retry, "stopped while the answer was on its way", true));
             }
         };
         drop(permit);
+        if let Ok(exchanged) = &reply {
+            let answered = exchanged.as_ref().is_ok_and(|reply| reply.status < 500);
+            host.remember(answered, self.0.clock.now_ms());
+        }
         // A call that never left is none, to the platform too.
         if matches!(&reply, Err(_) | Ok(Err(Fault { sent: false, .. }))) {
             self.0.tally.take_back(spec);
         }
         let next = match reply {
             Err(error) => Next::GiveUp(error),
-            Ok(Err(fault)) => self.after_fault(spec, retry, &fault),
-            Ok(Ok(reply)) => self.after_reply(spec, retry, reply),
+            Ok(Err(fault)) => self.after_fault(spec, host, retry, &fault),
+            Ok(Ok(reply)) => self.after_reply(spec, host, retry, reply),
         };
         tracing::debug!(
             "{} try {} {} in {} ms",
@@ -247,18 +254,18 @@ impl Client {
         next
     }
 
-    fn after_fault(&self, spec: &'static Spec, retry: &Retry, fault: &Fault) -> Next {
+    fn after_fault(&self, spec: &'static Spec, host: &Host, retry: &Retry, fault: &Fault) -> Next {
         let may_repeat = !fault.sent || spec.resend == Resend::Idempotent;
         let unsure = fault.sent && spec.effect == Effect::Write;
-        let error = self.no_answer(spec, retry, &fault.reason, unsure);
+        let error = self.no_answer(spec, host, retry, &fault.reason, unsure);
         if may_repeat { Next::Again(error) } else { Next::GiveUp(error) }
     }
 
-    fn after_reply(&self, spec: &'static Spec, retry: &Retry, reply: Reply) -> Next {
+    fn after_reply(&self, spec: &'static Spec, host: &Host, retry: &Retry, reply: Reply) -> Next {
         if reply.status != 200 {
             let reason = format!("HTTP status {}", reply.status);
             let fault = Fault { reason, sent: true };
-            return match self.after_fault(spec, retry, &fault) {
+            return match self.after_fault(spec, host, retry, &fault) {
                 Next::Again(error) if reply.status < 500 => Next::GiveUp(error),
                 next => next,
             };
@@ -292,10 +299,17 @@ impl Client {
         }
     }
 
-    fn no_answer(&self, spec: &'static Spec, retry: &Retry, reason: &str, unsure: bool) -> CallError {
+    fn no_answer(
+        &self,
+        spec: &'static Spec,
+        host: &Host,
+        retry: &Retry,
+        reason: &str,
+        unsure: bool,
+    ) -> CallError {
         CallError::NoAnswer {
             endpoint: spec.name,
-            host: self.0.transport.base().host(),
+            host: host.transport.base().host(),
             reason: self.0.redactor.mask(reason),
             tries: retry.tried(),
             unsure,

@@ -6,6 +6,7 @@
 mod base_url;
 mod call;
 mod error;
+mod hosts;
 mod oauth;
 mod repair;
 mod tally;

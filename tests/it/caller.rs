@@ -31,9 +31,17 @@ impl Caller {
     }
 
     pub(crate) fn with(address: SocketAddr, secret: &str, in_flight: usize) -> Self {
+        Self::at(&[address], secret, in_flight)
+    }
+
+    /// A client that knows several hosts.
+    pub(crate) fn at(addresses: &[SocketAddr], secret: &str, in_flight: usize) -> Self {
         let (clock, cancel) = (Clock::system(), Cancel::default());
         let client = Client::new(Settings {
-            base: BaseUrl::parse(&format!("http://{address}")).expect("it is on loopback"),
+            bases: addresses
+                .iter()
+                .map(|address| BaseUrl::parse(&format!("http://{address}")).expect("it is on loopback"))
+                .collect(),
             account: client::Account { appid: DEFAULT_APPID.to_owned(), secret: Secret::new(secret) },
             in_flight,
             clock: clock.clone(),

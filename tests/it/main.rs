@@ -5,6 +5,7 @@
 mod caller;
 mod client;
 mod client_answer;
+mod client_hosts;
 mod client_stop;
 mod client_token;
 mod house;
