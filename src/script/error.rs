@@ -1,6 +1,11 @@
 //! Errors on their way from the platform through a script to a person.
 
-use super::{engine::show, env::NoClient, functions::functions, program::Program};
+use super::{
+    engine::show,
+    env::NoClient,
+    functions::{functions, kind_in_words},
+    program::Program,
+};
 use crate::{
     base::{Diagnostic, Place, nearest},
     client::CallError,
@@ -170,10 +175,16 @@ pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
     let hint = match kind {
         ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
+        ParseErrorType::MissingToken(token, _) if token == "," => {
+            Some("a comma or a closing bracket is missing before this place".to_owned())
+        }
         ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
         ParseErrorType::ModuleUndefined(name) => {
             let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
-            nearest(name, areas).map(|near| format!("did you mean `{near}`?"))
+            Some(nearest(name, areas).map_or_else(
+                || format!("import one of your own first: import \"lib/{name}\" as {name};"),
+                |near| format!("did you mean `{near}`?"),
+            ))
         }
         _ => None,
     };
@@ -192,6 +203,10 @@ pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
 fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
     match error {
         EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(signature, engine),
+        EvalAltResult::ErrorVariableNotFound(name, _) if name.contains("::") => {
+            Diagnostic::new(format!("there is no variable `{name}`"))
+                .hint("only what its file exports can be seen: export const NAME = …;")
+        }
         EvalAltResult::ErrorVariableNotFound(name, _) => {
             Diagnostic::new(format!("there is no variable `{name}`")).hint("declare it first: let NAME = …;")
         }
@@ -232,9 +247,14 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
             None => diagnostic,
         };
     }
-    let given = if given.is_empty() { "nothing" } else { given };
+    let given: Vec<String> = given.split(", ").filter(|kind| !kind.is_empty()).map(kind_in_words).collect();
+    // Those for what it was called on, where there are some.
+    let of_first = format!("{name}({}", given.first().map_or("", String::as_str));
+    let (near, far): (Vec<&str>, Vec<&str>) = shapes.iter().partition(|shape| shape.starts_with(&of_first));
+    let shapes = if near.is_empty() { far } else { near };
+    let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
     Diagnostic::new(format!("`{name}` can't be called with {given}"))
-        .hint(format!("it is {}", shapes.into_iter().collect::<Vec<_>>().join(" or ")))
+        .hint(format!("it is {}", shapes.join(" or ")))
 }
 
 pub(super) fn lower_first(text: &str) -> String {

@@ -19,7 +19,10 @@ pub(super) fn functions(engine: &Engine) -> Vec<Function> {
         |info| {
             let name = info.metadata.name.to_string();
             let is_name = name.chars().next().is_some_and(|first| first.is_alphabetic() || first == '_');
-            (is_name && !name.contains('$')).then(|| Function {
+            // The engine has a mark of its own on every value, which `x.tag()` reads; in a script
+            // here that is an audience's `tag` without a tag, and it would do nothing.
+            let is_mark = name == "tag" && info.metadata.num_params == 1;
+            (is_name && !name.contains('$') && !is_mark).then(|| Function {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params,
                 signature: signature(&name, info.metadata),
@@ -38,6 +41,8 @@ fn signature(name: &str, metadata: &FuncMetadata) -> String {
         .iter()
         .map(|parameter| match parameter.split_once(':') {
             Some(("_" | "", kind)) => kind_in_words(kind),
+            // The engine's own functions call a closure by what it is for: `map`, `filter`.
+            Some((_, kind)) if kind_in_words(kind) == "closure" => "closure".to_owned(),
             Some((name, _)) => name.trim().to_owned(),
             None => kind_in_words(parameter),
         })
@@ -45,13 +50,14 @@ fn signature(name: &str, metadata: &FuncMetadata) -> String {
     format!("{name}({})", parameters.join(", "))
 }
 
-fn kind_in_words(kind: &str) -> String {
+/// A type as a person calls it.
+pub(super) fn kind_in_words(kind: &str) -> String {
     let kind = kind.trim().trim_start_matches("&mut ").trim_start_matches('&');
     match kind.rsplit("::").next().unwrap_or(kind) {
         "Fn" | "FnPtr" => "closure".to_owned(),
         "i64" | "INT" => "integer".to_owned(),
         "f64" | "FLOAT" => "float".to_owned(),
-        "str" | "String" | "ImmutableString" => "string".to_owned(),
+        "str" | "String" | "ImmutableString" | "str | ImmutableString | String" => "string".to_owned(),
         "Dynamic" | "?" | "" => "value".to_owned(),
         // A name may stand in the place of a type.
         other => other.to_lowercase(),

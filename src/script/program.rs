@@ -6,8 +6,8 @@
 use super::error::{Trouble, explain_syntax};
 use crate::base::{Diagnostic, Place};
 use rhai::{
-    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, Position, Scope,
-    Shared, Stmt,
+    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, ParseErrorType,
+    Position, Scope, Shared, Stmt,
 };
 use std::{
     collections::BTreeMap,
@@ -131,12 +131,34 @@ fn parser() -> Engine {
 }
 
 fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Trouble> {
-    let mut ast = engine.compile(text).map_err(|error| {
+    let mut compiled = engine.compile(text);
+    if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
+    {
+        // Text that is run may declare variables that can't be seen from here.
+        let mut lenient = parser();
+        lenient.set_strict_variables(false);
+        compiled = lenient.compile(text).ok().filter(calls_eval).map_or(compiled, Ok);
+    }
+    let mut ast = compiled.map_err(|error| {
         let place = place(name, text, error.position());
         Trouble::of_script(explain_syntax(error.err_type(), place))
     })?;
     ast.set_source(name);
     Ok(ast)
+}
+
+fn calls_eval(ast: &AST) -> bool {
+    let mut calls_eval = false;
+    ast.walk(&mut |path: &[ASTNode]| {
+        calls_eval |= match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                call.name == "eval"
+            }
+            _ => false,
+        };
+        !calls_eval
+    });
+    calls_eval
 }
 
 /// The word at a position: what a caret should span.
@@ -225,7 +247,8 @@ impl Loader<'_> {
     /// The file of an import, which must lie under the script's folder.
     fn confine(&self, path: &str) -> Result<PathBuf, String> {
         let relative = Path::new(path);
-        let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        let is_plain =
+            relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if path.is_empty() || !is_plain {
             return Err(format!("the import `{path}` leads out of the script's folder"));
         }

@@ -3,12 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod caller;
+mod check;
+mod check_calls;
+mod cli_messages;
+mod cli_messages_import;
+mod cli_messages_script;
+mod cli_run;
 mod client;
 mod client_answer;
 mod client_hosts;
 mod client_stop;
 mod client_token;
 mod house;
+mod jobs;
+mod jobs_calls;
+mod jobs_failures;
+mod program;
 mod raw_server;
 mod readme;
 mod sandbox_authorize;
@@ -27,5 +37,7 @@ mod sandbox_user;
 mod sandbox_wire;
 mod secrets;
 mod secrets_config;
+mod served;
+mod stop;
 mod support;
 mod wire;

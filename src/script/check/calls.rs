@@ -1,6 +1,6 @@
 //! Calls: functions that do not exist, or not with so many arguments.
 
-use super::{File, Node, Problem, bodies, literal};
+use super::{Body, File, Node, Problem, bodies, literal};
 use crate::{
     base::nearest,
     script::functions::{Function, functions},
@@ -52,35 +52,37 @@ struct Known {
     own: BTreeSet<(String, usize)>,
     /// The same of the imports, by the names that the file gives them.
     imports: BTreeMap<String, BTreeSet<(String, usize)>>,
-    /// Names that may hold a closure: variables, parameters and keys of maps.
-    holders: BTreeSet<String>,
+    /// Names that may be a map's key with a closure in it, so that `map.name(…)` calls that: keys
+    /// that are written out, and every text, in all files, for a map may come from another one.
+    keys: BTreeSet<String>,
+    /// Variables and parameters, which may hold a closure.
+    variables: BTreeSet<String>,
 }
 
 impl Known {
     fn new(file: &File, engine: &Engine) -> Self {
-        let mut imports = BTreeMap::new();
-        let mut holders = BTreeSet::new();
+        let mut imports: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+        let mut variables = BTreeSet::new();
         for body in bodies(file.ast) {
-            holders.extend(body.parameters.iter().cloned());
+            variables.extend(body.parameters.iter().cloned());
             body.walk(&mut |node| match node {
                 Node::Stmt(Stmt::Import(import, _)) => {
                     let target = literal(&import.0)
                         .and_then(|path| file.program.imports.iter().find(|import| import.path == path));
-                    imports.insert(
-                        import.1.name.to_string(),
-                        target.map(|import| own(&import.ast)).unwrap_or_default(),
-                    );
+                    // Two functions may give two imports one name.
+                    let functions = target.map(|import| public(&import.ast)).unwrap_or_default();
+                    imports.entry(import.1.name.to_string()).or_default().extend(functions);
                 }
                 Node::Stmt(Stmt::Var(variable, ..)) => {
-                    holders.insert(variable.0.name.to_string());
-                }
-                Node::Expr(Expr::Map(map, _)) => {
-                    holders.extend(map.0.iter().map(|(key, _)| key.name.to_string()));
+                    variables.insert(variable.0.name.to_string());
                 }
                 _ => {}
             });
         }
-        Self { functions: functions(engine), own: own(file.ast), imports, holders }
+        let asts =
+            std::iter::once(&file.program.ast).chain(file.program.imports.iter().map(|import| &import.ast));
+        let keys = asts.flat_map(bodies).flat_map(|body| keys(&body)).collect();
+        Self { functions: functions(engine), own: own(file.ast), imports, keys, variables }
     }
 
     fn problem(&self, file: &File, call: &FnCallExpr, style: Style, position: Position) -> Option<Problem> {
@@ -90,7 +92,9 @@ impl Known {
         if let [module] = namespace.as_slice() {
             return self.problem_in_module(file, module, name, given, position);
         }
-        if !namespace.is_empty() || self.holders.contains(name) {
+        let may_be_held =
+            matches!(style, Style::Method) && (self.keys.contains(name) || self.variables.contains(name));
+        if !namespace.is_empty() || may_be_held {
             return None;
         }
         // A native method counts what it is called on; a script's function has it as `this`.
@@ -114,6 +118,10 @@ impl Known {
                     .map(|(own, count)| format!("{own} with {count}")),
             )
             .collect();
+        if shapes.is_empty() && self.variables.contains(name) {
+            let hint = format!("if the variable holds a closure, write {name}.call(…)");
+            return Some(Problem::new(file, position, format!("there is no function `{name}`"), Some(hint)));
+        }
         let candidates = global()
             .map(|function| function.name.as_str())
             .chain(self.own.iter().map(|(own, _)| own.as_str()));
@@ -167,9 +175,33 @@ fn either(shapes: &BTreeSet<String>) -> String {
     shapes.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
 }
 
+/// Names in a body that may be keys of maps.
+fn keys(body: &Body) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    body.walk(&mut |node| match node {
+        Node::Expr(Expr::Map(map, _)) => keys.extend(map.0.iter().map(|(key, _)| key.name.to_string())),
+        // `map.name = |x| …`
+        Node::Expr(Expr::Property(property, _)) => {
+            keys.insert(property.2.to_string());
+        }
+        // `map["name"] = |x| …`, `map.set("name", |x| …)`
+        Node::Expr(Expr::StringConstant(text, _)) => {
+            keys.insert(text.to_string());
+        }
+        _ => {}
+    });
+    keys
+}
+
 /// The functions that a file defines itself.
-fn own(ast: &AST) -> BTreeSet<(String, usize)> {
+pub(super) fn own(ast: &AST) -> BTreeSet<(String, usize)> {
     ast.iter_functions().map(|function| (function.name.to_owned(), function.params.len())).collect()
+}
+
+/// Those of them that an import gives.
+fn public(ast: &AST) -> BTreeSet<(String, usize)> {
+    let public = ast.iter_functions().filter(|function| function.access.is_public());
+    public.map(|function| (function.name.to_owned(), function.params.len())).collect()
 }
 
 fn describe<'a>(

@@ -1,7 +1,7 @@
-//! Followers: fields that they do not have, and comparisons that can never be true, in the
-//! closures and loops that are given them.
+//! Followers: fields that they do not have or that are set, and comparisons that can never be
+//! true, in the closures and loops that are given them.
 
-use super::{Body, File, Node, Problem, bodies, walk};
+use super::{Body, File, Node, Problem, bodies, calls::own, walk};
 use crate::{
     api::{FieldKind, user::FIELDS},
     base::nearest,
@@ -18,13 +18,13 @@ const LOOKERS: [&str; 3] = ["filter", "each", "remark"];
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);
-    let audiences = audiences(&bodies);
+    let known = Audiences::of(file, &bodies);
     let mut closures = BTreeSet::new();
     let mut problems = Vec::new();
     for body in &bodies {
         body.walk(&mut |node| match node {
-            Node::Expr(expr @ Expr::Dot(..)) => closures.extend(lookers(expr, &audiences)),
-            Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &audiences) => {
+            Node::Expr(expr @ Expr::Dot(..)) => closures.extend(lookers(expr, &known)),
+            Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &known) => {
                 let body = of.2.body.statements();
                 check_follower(file, |visit| walk(body, visit), &of.0.name, &mut problems);
             }
@@ -42,29 +42,78 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     problems
 }
 
-/// The variables that hold an audience wherever they are set.
-fn audiences(bodies: &[Body]) -> BTreeSet<String> {
-    let mut known = BTreeSet::new();
-    // Twice, so that one audience made from another is seen as well.
-    for _ in 0..2 {
-        let mut holds: BTreeMap<String, bool> = BTreeMap::new();
-        let mut set = |name: &str, value: &Expr| {
-            *holds.entry(name.to_owned()).or_insert(true) &= is_audience(value, &known);
-        };
-        for body in bodies {
-            body.walk(&mut |node| match node {
-                Node::Stmt(Stmt::Var(variable, ..)) => set(&variable.0.name, &variable.1),
-                Node::Stmt(Stmt::Assignment(assignment)) => {
-                    if let Expr::Variable(name, ..) = &assignment.1.lhs {
-                        set(&name.1, &assignment.1.rhs);
-                    }
-                }
-                _ => {}
+/// What gives an audience in a file.
+struct Audiences {
+    /// Those of [`SOURCES`] that the file has not given another meaning.
+    sources: Vec<&'static str>,
+    /// The variables that hold an audience wherever they are set.
+    variables: BTreeSet<String>,
+}
+
+impl Audiences {
+    fn of(file: &File, bodies: &[Body]) -> Self {
+        let own = own(file.ast);
+        let sources =
+            SOURCES.into_iter().filter(|source| !own.iter().any(|(own, _)| own == source)).collect();
+        let given = given(bodies);
+        let mut variables = BTreeSet::new();
+        each_set(bodies, &mut |name, _| {
+            variables.extend((!given.contains(name)).then(|| name.to_owned()));
+        });
+        let mut known = Self { sources, variables };
+        loop {
+            let mut others = BTreeSet::new();
+            each_set(bodies, &mut |name, value| {
+                others.extend((!is_audience(value, &known)).then(|| name.to_owned()));
             });
+            let before = known.variables.len();
+            known.variables.retain(|name| !others.contains(name));
+            // One that is taken out may have been what another is made from.
+            if known.variables.len() == before {
+                return known;
+            }
         }
-        known = holds.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
     }
-    known
+}
+
+/// Visits every name that is set, with what it is set to.
+fn each_set(bodies: &[Body], visit: &mut dyn FnMut(&str, &Expr)) {
+    for body in bodies {
+        body.walk(&mut |node| match node {
+            Node::Stmt(Stmt::Var(variable, ..)) => visit(&variable.0.name, &variable.1),
+            Node::Stmt(Stmt::Assignment(assignment)) => {
+                if let Expr::Variable(name, ..) = &assignment.1.lhs {
+                    visit(&name.1, &assignment.1.rhs);
+                }
+            }
+            _ => {}
+        });
+    }
+}
+
+/// Names whose values come from a caller or a loop: what they hold can't be known.
+fn given(bodies: &[Body]) -> BTreeSet<String> {
+    let mut given = BTreeSet::new();
+    let mut captured: BTreeMap<String, usize> = BTreeMap::new();
+    for body in bodies {
+        body.walk(&mut |node| match node {
+            Node::Stmt(Stmt::For(of, _)) => {
+                given.insert(of.0.name.to_string());
+            }
+            // What a closure captures stands before its own parameters.
+            Node::Expr(Expr::FnCall(call, _)) if call.name == "curry" => {
+                if let Some(closure) = call.args.first().and_then(closure_name) {
+                    captured.insert(closure, call.args.len() - 1);
+                }
+            }
+            _ => {}
+        });
+    }
+    for body in bodies {
+        let captured = body.name.as_ref().and_then(|name| captured.get(name)).copied().unwrap_or_default();
+        given.extend(body.parameters.iter().skip(captured).cloned());
+    }
+    given
 }
 
 /// `root.a(…).b(…)` as its root and its links.
@@ -80,23 +129,23 @@ fn chain(expr: &Expr) -> (&Expr, Vec<&Expr>) {
     (&dot.lhs, links)
 }
 
-fn is_source(expr: &Expr, audiences: &BTreeSet<String>) -> bool {
+fn is_source(expr: &Expr, audiences: &Audiences) -> bool {
     match expr {
-        Expr::FnCall(call, _) => call.namespace.is_empty() && SOURCES.contains(&call.name.as_str()),
-        Expr::Variable(name, ..) => audiences.contains(name.1.as_str()),
+        Expr::FnCall(call, _) => call.namespace.is_empty() && audiences.sources.contains(&call.name.as_str()),
+        Expr::Variable(name, ..) => name.2.is_empty() && audiences.variables.contains(name.1.as_str()),
         _ => false,
     }
 }
 
 /// Whether an expression gives an audience.
-fn is_audience(expr: &Expr, audiences: &BTreeSet<String>) -> bool {
+fn is_audience(expr: &Expr, audiences: &Audiences) -> bool {
     let (root, links) = chain(expr);
     is_source(root, audiences)
         && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)))
 }
 
 /// The closures in a chain that are given followers, by the names that the parser made up.
-fn lookers(expr: &Expr, audiences: &BTreeSet<String>) -> Vec<String> {
+fn lookers(expr: &Expr, audiences: &Audiences) -> Vec<String> {
     let (root, links) = chain(expr);
     if !is_source(root, audiences) {
         return Vec::new();
@@ -149,6 +198,17 @@ fn check_follower(
     walk(&mut |node| match node {
         Node::Stmt(Stmt::Var(variable, ..)) => is_shadowed |= variable.0.name == name,
         Node::Stmt(Stmt::For(of, _)) => is_shadowed |= of.0.name == name,
+        Node::Stmt(Stmt::Assignment(assignment)) => {
+            let (root, links) = chain(&assignment.1.lhs);
+            is_shadowed |= is_variable(&assignment.1.lhs, name);
+            if is_variable(root, name)
+                && let [Expr::Property(property, position)] = links.as_slice()
+            {
+                let message = format!("a follower's `{}` can't be set", property.2);
+                let hint = "write == to compare; remark(|u| …) and tag(…) change followers".to_owned();
+                found.push(Problem::new(file, *position, message, Some(hint)));
+            }
+        }
         Node::Expr(expr @ Expr::Dot(..)) => {
             let (root, links) = chain(expr);
             if is_variable(root, name)
