@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod blacklist;
+pub mod callback;
 mod endpoint;
 pub mod errcode;
 pub mod network;

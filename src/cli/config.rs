@@ -1,12 +1,12 @@
 //! Which account, on which platform: arguments, environment, mpscript.toml.
 
-use super::{Failure, arguments::Reach};
+use super::{Failure, arguments::Reach, callback};
 use crate::{
     base::{Cancel, Diagnostic, Secret, nearest},
     client::{Account, BaseUrl, Client, Settings},
     host::Host,
     sandbox::{self, Sandbox},
-    script::NoClient,
+    script::{CallbackKeys, NoClient},
 };
 use serde::Deserialize;
 use std::{
@@ -39,6 +39,10 @@ struct Entry {
     secret_env: Option<String>,
     /// The file that holds it.
     secret_file: Option<PathBuf>,
+    /// The environment variable that holds the server callback's Token.
+    callback_token_env: Option<String>,
+    /// The environment variable that holds the server callback's EncodingAESKey.
+    aes_key_env: Option<String>,
     /// One address, or several in the order in which they are turned to.
     base_url: Option<OneOrMany>,
 }
@@ -53,6 +57,8 @@ enum OneOrMany {
 /// Whom to call. The sandbox, if there is one, lives as long as this.
 pub(super) struct Reached {
     pub client: Result<Client, NoClient>,
+    /// What the account's server callback is configured with, if it is.
+    pub callback: Option<CallbackKeys>,
     _sandbox: Option<Sandbox>,
 }
 
@@ -70,21 +76,28 @@ pub(super) fn reach(
     if reach.sandbox {
         let options = sandbox::Options { followers: reach.sandbox_followers, ..sandbox::Options::default() };
         let account = Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) };
+        let callback = Some(callback::of_sandbox(&options.appid));
         let sandbox = Sandbox::start(options).map_err(|error| {
             Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}")))
         })?;
         let bases = vec![base_url(&format!("http://{}", sandbox.address()))?];
-        return Ok(Reached { client: Ok(client(bases, account)), _sandbox: Some(sandbox) });
+        return Ok(Reached { client: Ok(client(bases, account)), callback, _sandbox: Some(sandbox) });
     }
-    let (account, configured_urls) = match account(host, reach)? {
+    let found = account(host, reach)?;
+    let appid = found.as_ref().ok().map(|found| found.account.appid.as_str());
+    // An account that is named has its own keys or none.
+    let from_environment =
+        if reach.account.is_none() { callback::of_environment(host, appid)? } else { None };
+    let found = match found {
         Ok(found) => found,
         Err(no_client) => {
             base_urls(&reach.base_url)?;
-            return Ok(Reached { client: Err(no_client), _sandbox: None });
+            return Ok(Reached { client: Err(no_client), callback: from_environment, _sandbox: None });
         }
     };
-    let given = if reach.base_url.is_empty() { configured_urls } else { reach.base_url.clone() };
-    Ok(Reached { client: Ok(client(base_urls(&given)?, account)), _sandbox: None })
+    let given = if reach.base_url.is_empty() { &found.base_urls } else { &reach.base_url };
+    let client = client(base_urls(given)?, found.account);
+    Ok(Reached { client: Ok(client), callback: from_environment.or(found.callback), _sandbox: None })
 }
 
 fn base_urls(given: &[String]) -> Result<Vec<BaseUrl>, Failure> {
@@ -98,7 +111,12 @@ fn base_url(given: &str) -> Result<BaseUrl, Failure> {
     })
 }
 
-type Found = (Account, Vec<String>);
+/// An account, and what its entry in mpscript.toml says beside.
+struct Found {
+    account: Account,
+    base_urls: Vec<String>,
+    callback: Option<CallbackKeys>,
+}
 
 /// The account: the one that is named, else the environment's, else the configured one.
 fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failure> {
@@ -106,9 +124,14 @@ fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failur
         match (host.variable("MPSCRIPT_APPID"), host.variable("MPSCRIPT_SECRET")) {
             (Some(appid), Some(secret)) => {
                 let account = Account { appid: appid.to_owned(), secret: Secret::new(secret) };
-                return Ok(Ok((account, Vec::new())));
+                return Ok(Ok(Found { account, base_urls: Vec::new(), callback: None }));
             }
             (None, None) => {}
+            // Enough for the callback, which needs no AppSecret.
+            (Some(_), None) if host.variable("MPSCRIPT_CALLBACK_TOKEN").is_some() => {
+                let diagnostic = Diagnostic::new("MPSCRIPT_APPID is set, but MPSCRIPT_SECRET is not");
+                return Ok(Err(NoClient(diagnostic.hint("set it to the AppSecret to call the platform"))));
+            }
             (appid, _) => {
                 let (set, unset) = if appid.is_some() {
                     ("MPSCRIPT_APPID", "MPSCRIPT_SECRET")
@@ -163,7 +186,14 @@ fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClient>, Failur
         Some(OneOrMany::One(url)) => vec![url.clone()],
         Some(OneOrMany::Many(urls)) => urls.clone(),
     };
-    Ok(Ok((Account { appid: entry.appid.clone(), secret }, base_urls)))
+    let callback = callback::of_account(
+        host,
+        &entry.appid,
+        entry.callback_token_env.as_deref(),
+        entry.aes_key_env.as_deref(),
+    );
+    let account = Account { appid: entry.appid.clone(), secret };
+    Ok(Ok(Found { account, base_urls, callback }))
 }
 
 /// The configuration file, if there is one: the one that is named, else in the working folder,

@@ -49,7 +49,9 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
     let run = Run {
         program,
         client: reached.client.clone(),
+        callback: reached.callback.clone(),
         in_flight: arguments.in_flight,
+        clock: host.clock.clone(),
         cancel: cancel.clone(),
         params,
         board,

@@ -3,10 +3,10 @@
 //! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
 
 use crate::{
-    base::{Cancel, Diagnostic, Stopwatch},
+    base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Board, RunReport},
     client::Client,
-    script::{Env, NoClient, Output, Program, STACK, Script, Trouble},
+    script::{CallbackKeys, Env, NoClient, Output, Program, STACK, Script, Trouble},
 };
 use std::{collections::BTreeMap, io, sync::Arc, thread};
 use tokio::runtime::Runtime;
@@ -17,8 +17,12 @@ pub struct Run {
     pub program: Arc<Program>,
     /// Calls the platform, or says why it can't.
     pub client: Result<Client, NoClient>,
+    /// What the account's server callback is configured with, if it is.
+    pub callback: Option<CallbackKeys>,
     /// The most calls under way together.
     pub in_flight: usize,
+    /// What time it is.
+    pub clock: Clock,
     /// The wish to stop.
     pub cancel: Cancel,
     /// `--param` by name.
@@ -54,7 +58,7 @@ impl Run {
     pub fn execute(self, runtime: &Runtime) -> Outcome {
         let watch = Stopwatch::start();
         let (board, cancel, client) = (Arc::clone(&self.board), self.cancel.clone(), self.client.clone());
-        let env = Arc::new(Env::new(
+        let mut env = Env::new(
             self.client,
             self.in_flight,
             runtime.handle().clone(),
@@ -62,7 +66,10 @@ impl Run {
             self.params,
             self.board,
             self.output,
-        ));
+        );
+        env.callback = self.callback;
+        env.clock = self.clock;
+        let env = Arc::new(env);
         let program = self.program;
         let spawned = thread::Builder::new()
             .name("script".to_owned())

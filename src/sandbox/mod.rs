@@ -24,8 +24,8 @@ mod user;
 mod world;
 
 pub use options::{
-    AccountKind, DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN, DEFAULT_SCENE, DEFAULT_SECRET,
-    Options,
+    AccountKind, DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS,
+    DEFAULT_REDIRECT_DOMAIN, DEFAULT_SCENE, DEFAULT_SECRET, Options,
 };
 pub use server::{Sandbox, StartError};
 pub use switches::{SWITCHES, Switch, SwitchError, Switches};

@@ -11,6 +11,11 @@ pub const DEFAULT_SECRET: &str = "5a2db0c55a2db0c55a2db0c55a2db0c5";
 
 /// The domain that people may be sent back to, unless another is given.
 pub const DEFAULT_REDIRECT_DOMAIN: &str = "127.0.0.1";
+/// The Token of the account's server callback (服务器配置); like the AppSecret, a sandbox's own.
+pub const DEFAULT_CALLBACK_TOKEN: &str = "sandbox5a2db0c5";
+
+/// The EncodingAESKey of the account's server callback; like the AppSecret, a sandbox's own.
+pub const DEFAULT_AES_KEY: &str = "5a2db0c55a2db0c55a2db0c55a2db0c55a2db0c55a2";
 
 /// Followers unless another number is given.
 pub const DEFAULT_FOLLOWERS: u32 = 10_000;

@@ -1,6 +1,7 @@
 //! From a declaration to a script function.
 
 use super::{
+    callback::Push,
     env::Env,
     error::PlatformError,
     value::{Follower, OpaqueToken, to_dynamic},
@@ -339,6 +340,8 @@ pub(super) fn describe_type(value: &Dynamic) -> String {
         "a Tag"
     } else if value.is::<OpaqueToken>() {
         "a Token"
+    } else if value.is::<Push>() {
+        "a Message"
     } else {
         return value.type_name().rsplit("::").next().unwrap_or_default().to_owned();
     };

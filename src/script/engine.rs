@@ -1,7 +1,7 @@
 //! The engine: its limits, its functions, and one run of a script on it.
 
 use super::{
-    audience, endpoint,
+    audience, callback, endpoint,
     env::Env,
     error::{self, Trouble, explain},
     jobs, param,
@@ -52,6 +52,7 @@ pub(super) fn build(env: &Arc<Env>) -> Engine {
     endpoint::register(&mut engine, env);
     audience::register(&mut engine, env);
     jobs::register(&mut engine);
+    callback::register(&mut engine, env);
     param::register(&mut engine, env);
     sleep::register(&mut engine, env);
     engine

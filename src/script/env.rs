@@ -1,7 +1,9 @@
 //! What a running script reaches beyond itself.
 
+pub use crate::api::callback::Keys as CallbackKeys;
+
 use crate::{
-    base::{Cancel, Diagnostic},
+    base::{Cancel, Clock, Diagnostic},
     bulk::Board,
     client::Client,
 };
@@ -40,13 +42,18 @@ pub struct Env {
     pub board: Arc<Board>,
     /// Where words go.
     pub output: Arc<dyn Output>,
+    /// What the account's server callback is configured with, if it is.
+    pub callback: Option<CallbackKeys>,
+    /// What time it is.
+    pub clock: Clock,
     /// The engine that runs the script, for closures that are called after the function that they
     /// were given to has returned. Set once, when the script starts.
     pub(super) engine: OnceLock<Weak<Engine>>,
 }
 
 impl Env {
-    /// An environment; the engine joins it when the script starts.
+    /// An environment without a server callback, on the machine's clock; the engine joins it when
+    /// the script starts.
     #[must_use]
     pub fn new(
         client: Result<Client, NoClient>,
@@ -57,6 +64,17 @@ impl Env {
         board: Arc<Board>,
         output: Arc<dyn Output>,
     ) -> Self {
-        Self { client, in_flight, runtime, cancel, params, board, output, engine: OnceLock::new() }
+        Self {
+            client,
+            in_flight,
+            runtime,
+            cancel,
+            params,
+            board,
+            output,
+            callback: None,
+            clock: Clock::system(),
+            engine: OnceLock::new(),
+        }
     }
 }

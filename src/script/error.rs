@@ -3,7 +3,7 @@
 use super::{
     engine::show,
     env::NoClient,
-    functions::{functions, kind_in_words},
+    functions::{functions, kind_in_words, modules},
     program::Program,
 };
 use crate::{
@@ -179,13 +179,10 @@ pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
             Some("a comma or a closing bracket is missing before this place".to_owned())
         }
         ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
-        ParseErrorType::ModuleUndefined(name) => {
-            let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
-            Some(nearest(name, areas).map_or_else(
-                || format!("import one of your own first: import \"lib/{name}\" as {name};"),
-                |near| format!("did you mean `{near}`?"),
-            ))
-        }
+        ParseErrorType::ModuleUndefined(name) => Some(nearest(name, modules()).map_or_else(
+            || format!("import one of your own first: import \"lib/{name}\" as {name};"),
+            |near| format!("did you mean `{near}`?"),
+        )),
         _ => None,
     };
     let message = match kind {

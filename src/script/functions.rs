@@ -1,6 +1,14 @@
 //! What can be called: every function of an engine with its signature, for checks and hints.
 
 use rhai::{Engine, FuncMetadata};
+use std::collections::BTreeSet;
+
+/// The modules that scripts have without an import: one for each area of endpoints, and what is
+/// no endpoint.
+pub(super) fn modules() -> BTreeSet<&'static str> {
+    let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
+    areas.chain([super::callback::MODULE]).collect()
+}
 
 /// A function that a script can call.
 #[derive(Clone, Debug)]

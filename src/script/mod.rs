@@ -6,6 +6,7 @@
 
 mod audience;
 mod bridge;
+mod callback;
 pub mod check;
 mod endpoint;
 mod engine;
@@ -20,6 +21,6 @@ mod sleep;
 mod value;
 
 pub use engine::{STACK, Script};
-pub use env::{Env, NoClient, Output};
+pub use env::{CallbackKeys, Env, NoClient, Output};
 pub use error::Trouble;
 pub use program::{Origin, Program};

@@ -3,7 +3,10 @@
 //! Imports are confined to the folder of the script: no `..`, no absolute path, no link that
 //! leads out of it. A circle of imports would overflow the engine's stack, so it is refused here.
 
-use super::error::{Trouble, explain_syntax};
+use super::{
+    error::{Trouble, explain_syntax},
+    functions::modules,
+};
 use crate::base::{Diagnostic, Place};
 use rhai::{
     AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, ParseErrorType,
@@ -122,10 +125,8 @@ fn parser() -> Engine {
     super::engine::set_limits(&mut engine);
     // A variable or a module that nobody declared is told before anything runs.
     engine.set_strict_variables(true);
-    for spec in crate::api::all() {
-        if let Some((area, _)) = spec.name.split_once("::") {
-            engine.register_static_module(area, Module::new().into());
-        }
+    for module in modules() {
+        engine.register_static_module(module, Module::new().into());
     }
     engine
 }

@@ -98,7 +98,7 @@ pub(super) fn to_dynamic(value: &impl Serialize) -> Dynamic {
 }
 
 /// Data as compact JSON, for `print`.
-fn compact(value: &impl Serialize) -> String {
+pub(super) fn compact(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod callback;
+mod callback_script;
 mod caller;
 mod check;
 mod check_calls;
@@ -19,6 +21,7 @@ mod jobs;
 mod jobs_calls;
 mod jobs_failures;
 mod program;
+mod property;
 mod raw_server;
 mod readme;
 mod sandbox_authorize;
