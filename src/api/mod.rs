@@ -4,6 +4,7 @@
 //! their help, the sandbox's routes and the bulk layer are all made from these declarations.
 
 pub mod answer;
+pub mod any;
 pub mod blacklist;
 pub mod callback;
 mod endpoint;

@@ -16,6 +16,7 @@ use crate::{
     },
     base::{Cancel, Clock, Redactor, Retry, RetrySchedule, Secret, Stopwatch},
 };
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -121,6 +122,17 @@ impl Client {
         wire::decode_answer::<E>(&repair(&bytes)).map_err(|_| CallError::Unreadable {
             endpoint: E::SPEC.name,
             reason: format!("{} (line {}, column {})", category(&first), first.line(), first.column()),
+        })
+    }
+
+    /// Calls any path (see [`api::any`](crate::api::any)) and gives the answer as it is.
+    ///
+    /// # Errors
+    /// As for [`Client::call`].
+    pub async fn call_any(&self, spec: &'static Spec, request: Outgoing) -> Result<Value, CallError> {
+        let bytes = self.send(spec, request).await?;
+        serde_json::from_slice(&bytes).or_else(|_| serde_json::from_slice(&repair(&bytes))).map_err(|error| {
+            CallError::Unreadable { endpoint: spec.name, reason: category(&error).to_owned() }
         })
     }
 

@@ -3,7 +3,7 @@
 use super::{
     endpoint::describe_type,
     env::{CallbackKeys, Env},
-    error::PlatformError,
+    error::{PlatformError, placed},
     value::{compact, to_dynamic},
 };
 use crate::{
@@ -161,11 +161,7 @@ fn function(shape: &Shape) -> FuncRegistration {
 
 /// The engine gives functions of modules no place for their errors.
 fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Result<T, Box<EvalAltResult>> {
-    result.map_err(|error| {
-        let mut error = error.raise();
-        error.set_position(context.call_position());
-        error
-    })
+    placed(context.call_position(), result.map_err(PlatformError::raise))
 }
 
 fn keys_of(env: &Env) -> Result<&CallbackKeys> {

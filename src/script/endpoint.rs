@@ -3,7 +3,7 @@
 use super::{
     callback::Push,
     env::Env,
-    error::PlatformError,
+    error::{PlatformError, placed},
     value::{Follower, OpaqueToken, to_dynamic},
 };
 use crate::{
@@ -206,15 +206,9 @@ where
                 serde_json::from_value::<E>(Value::Object(fields))
                     .map_err(|error| PlatformError::usage(format!("{}: {error}", spec.name), signature(spec)))
             });
-            // The engine gives functions of modules no place for their errors.
-            request
-                .map_err(PlatformError::raise)
-                .and_then(|request| request.call_from_script(&env))
-                .map(ToScript::to_script)
-                .map_err(|mut error| {
-                    error.set_position(at);
-                    error
-                })
+            let called =
+                request.map_err(PlatformError::raise).and_then(|request| request.call_from_script(&env));
+            placed(at, called.map(ToScript::to_script))
         };
         FuncRegistration::new(name)
             .with_namespace(FnNamespace::Internal)

@@ -1,7 +1,7 @@
 //! The engine: its limits, its functions, and one run of a script on it.
 
 use super::{
-    audience, callback, endpoint,
+    any, audience, callback, endpoint,
     env::Env,
     error::{self, Trouble, explain},
     jobs, param,
@@ -50,6 +50,7 @@ pub(super) fn build(env: &Arc<Env>) -> Engine {
     error::register(&mut engine);
     value::register(&mut engine);
     endpoint::register(&mut engine, env);
+    any::register(&mut engine, env);
     audience::register(&mut engine, env);
     jobs::register(&mut engine);
     callback::register(&mut engine, env);

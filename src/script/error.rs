@@ -90,6 +90,17 @@ impl PlatformError {
     }
 }
 
+/// Gives an error the place of the call: the engine gives functions of modules none.
+pub(super) fn placed<T>(
+    position: Position,
+    result: Result<T, Box<EvalAltResult>>,
+) -> Result<T, Box<EvalAltResult>> {
+    result.map_err(|mut error| {
+        error.set_position(position);
+        error
+    })
+}
+
 /// Makes the error a value that scripts can look into.
 pub(super) fn register(engine: &mut Engine) {
     engine

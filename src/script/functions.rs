@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// no endpoint.
 pub(super) fn modules() -> BTreeSet<&'static str> {
     let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
-    areas.chain([super::callback::MODULE]).collect()
+    areas.chain([super::any::MODULE, super::callback::MODULE]).collect()
 }
 
 /// A function that a script can call.

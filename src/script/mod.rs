@@ -4,6 +4,7 @@
 //! with a place in the source. Must never know HTTP: scripts are synchronous, everything under
 //! them is not, and they meet in `bridge.rs` alone.
 
+mod any;
 mod audience;
 mod bridge;
 mod callback;

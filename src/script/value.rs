@@ -66,7 +66,7 @@ impl<T: ToScript> ToScript for Option<T> {
 }
 
 /// A script's value as JSON. Tokens stay hidden; the engine's own would write the names of types.
-fn to_json(value: &Dynamic) -> Value {
+pub(super) fn to_json(value: &Dynamic) -> Value {
     if let Some(user) = value.read_lock::<Follower>() {
         return json!(*user.0);
     }

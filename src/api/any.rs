@@ -1,0 +1,138 @@
+//! Every other path of the platform, for `api::get` and `api::post`.
+//!
+//! A path that is declared keeps what its declaration says of sending it twice; one that is not is
+//! taken for what is safe: a GET reads, and a POST is a write that must never be sent twice, unless
+//! it is known to read.
+
+use super::{Credential, Effect, Method, Permission, Resend, Spec, all};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// POSTs that change nothing, by the platform's own documents.
+const READS: [&str; 22] = [
+    "/card/batchget",
+    "/card/code/decrypt",
+    "/card/code/get",
+    "/card/get",
+    "/card/user/getcardlist",
+    "/cgi-bin/comment/list",
+    "/cgi-bin/draft/batchget",
+    "/cgi-bin/draft/get",
+    "/cgi-bin/freepublish/batchget",
+    "/cgi-bin/freepublish/get",
+    "/cgi-bin/freepublish/getarticle",
+    "/cgi-bin/groups/getid",
+    "/cgi-bin/material/batchget_material",
+    "/cgi-bin/material/get_material",
+    "/cgi-bin/menu/trymatch",
+    "/cgi-bin/message/mass/get",
+    "/cgi-bin/message/mass/speed/get",
+    "/datacube/getarticlesummary",
+    "/datacube/getupstreammsg",
+    "/datacube/getusercumulate",
+    "/datacube/getuserread",
+    "/datacube/getusersummary",
+];
+
+/// Paths that are remembered; a script that asks for more makes them up.
+const MOST: usize = 1_000;
+
+/// Why a path can't be called so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnyError {
+    /// It is no path.
+    #[error("`{0}` is no path: it begins with / and has neither host nor query")]
+    Path(String),
+    /// Its own function knows how to call it.
+    #[error("{0} is called by {1}, which keeps its secret")]
+    Declared(String, &'static str),
+    /// The other method belongs to it.
+    #[error("{0} is a {1}")]
+    Method(String, &'static str),
+    /// Too many different paths.
+    #[error("a script calls at most {MOST} different paths")]
+    TooMany,
+}
+
+/// What is known of a path before it is called.
+///
+/// # Errors
+/// When it is no path, or must be called otherwise.
+pub fn spec(method: Method, path: &str) -> Result<&'static Spec, AnyError> {
+    static KNOWN: Mutex<BTreeMap<(&'static str, String), &'static Spec>> = Mutex::new(BTreeMap::new());
+    let is_path = path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte));
+    if !is_path {
+        return Err(AnyError::Path(path.to_owned()));
+    }
+    let declared = all().into_iter().find(|spec| spec.path == path);
+    if let Some(spec) = declared {
+        if spec.credential != Credential::AccessToken {
+            return Err(AnyError::Declared(path.to_owned(), spec.name));
+        }
+        if spec.method != method {
+            return Err(AnyError::Method(path.to_owned(), spec.method.as_str()));
+        }
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (method.as_str(), path.to_owned());
+    if let Some(spec) = known.get(&key) {
+        return Ok(spec);
+    }
+    if known.len() == MOST {
+        return Err(AnyError::TooMany);
+    }
+    let reads = method == Method::Get || READS.contains(&path);
+    let (effect, resend) = match declared {
+        Some(spec) => (spec.effect, spec.resend),
+        None if reads => (Effect::Read, Resend::Idempotent),
+        None => (Effect::Write, Resend::Never),
+    };
+    // Kept for the process's life: calls are counted under it, and there are few.
+    let spec: &'static Spec = Box::leak(Box::new(Spec {
+        name: if method == Method::Get { "api::get" } else { "api::post" },
+        method,
+        path: Box::leak(path.to_owned().into_boxed_str()),
+        effect,
+        resend,
+        permission: Permission::Any,
+        ..Spec::COMMON
+    }));
+    known.insert(key, spec);
+    Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_not_declared_is_taken_for_what_is_safe() {
+        let known = |method, path| spec(method, path).map(|spec| (spec.effect, spec.resend));
+        assert_eq!(known(Method::Get, "/cgi-bin/menu/get"), Ok((Effect::Read, Resend::Idempotent)));
+        assert_eq!(known(Method::Post, "/cgi-bin/menu/create"), Ok((Effect::Write, Resend::Never)));
+        assert_eq!(known(Method::Post, "/datacube/getusersummary"), Ok((Effect::Read, Resend::Idempotent)));
+        let attach = known(Method::Post, "/cgi-bin/tags/members/batchtagging");
+        assert_eq!(attach, Ok((Effect::Write, Resend::Idempotent)));
+        assert_eq!(known(Method::Post, "/cgi-bin/tags/create"), Ok((Effect::Write, Resend::VerifyFirst)));
+    }
+
+    #[test]
+    fn what_is_no_path_or_has_a_secret_is_refused() {
+        for path in ["cgi-bin/x", "//host/x", "https://host/x", "/x?y=1", "/x#y", "/a b", "/%2e", ""] {
+            assert_eq!(spec(Method::Get, path).unwrap_err(), AnyError::Path(path.to_owned()));
+        }
+        let error = spec(Method::Post, "/cgi-bin/stable_token").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/cgi-bin/stable_token is called by token::stable, which keeps its secret"
+        );
+        assert_eq!(
+            spec(Method::Get, "/cgi-bin/tags/create").unwrap_err().to_string(),
+            "/cgi-bin/tags/create is a POST"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! `api::get` and `api::post`: every path of the platform, with the same token, retries and
+//! redaction as the functions that are declared.
+
+use super::{
+    env::Env,
+    error::{PlatformError, placed},
+    value::{to_dynamic, to_json},
+};
+use crate::api::{Method, any, wire::Outgoing};
+use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Map, Module, NativeCallContext};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The module's name.
+pub(super) const MODULE: &str = "api";
+
+pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    let mut module = Module::new();
+    let here = Arc::clone(env);
+    get(["path"]).set_into_module(&mut module, move |at: NativeCallContext, path: &str| {
+        placed(at.call_position(), call(&here, Method::Get, path, Outgoing::default()))
+    });
+    let here = Arc::clone(env);
+    get(["path", "query"]).set_into_module(
+        &mut module,
+        move |at: NativeCallContext, path: &str, query: Map| {
+            placed(
+                at.call_position(),
+                read_query(&query).and_then(|request| call(&here, Method::Get, path, request)),
+            )
+        },
+    );
+    let here = Arc::clone(env);
+    FuncRegistration::new("post")
+        .with_params_info(["path", "body"])
+        .with_comments([
+            "/// Calls any path of the platform with a JSON body (a map) and gives the answer as a map.",
+            "///",
+            "/// It counts as a write that is never sent twice, unless the path is declared or known to read.",
+        ])
+        .set_into_module(&mut module, move |at: NativeCallContext, path: &str, body: Map| {
+            let body = Some(to_json(&Dynamic::from(body)));
+            placed(at.call_position(), call(&here, Method::Post, path, Outgoing { query: Vec::new(), body }))
+        });
+    engine.register_static_module(MODULE, module.into());
+}
+
+fn get<const N: usize>(parameters: [&str; N]) -> FuncRegistration {
+    FuncRegistration::new("get").with_params_info(parameters).with_comments([
+        "/// Calls any path of the platform that is a GET and gives the answer as a map.",
+        "///",
+        "/// `query` is a map of texts, numbers and flags; the access token is added.",
+    ])
+}
+
+fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
+    let query = query.iter().map(|(name, value)| {
+        let text = match to_json(value) {
+            Value::String(text) => text,
+            value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+            _ => {
+                let message = format!("api::get: `{name}` must be a string, a number or true or false");
+                return Err(PlatformError::usage(
+                    message,
+                    "for example api::get(\"/cgi-bin/menu/get\", #{})",
+                )
+                .raise());
+            }
+        };
+        Ok((name.to_string(), text))
+    });
+    Ok(Outgoing { query: query.collect::<Result<_, _>>()?, body: None })
+}
+
+fn call(env: &Env, method: Method, path: &str, request: Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
+    let name = if method == Method::Get { "get" } else { "post" };
+    let spec = any::spec(method, path).map_err(|error| {
+        let hint = "a path is written as in the platform's documents: /cgi-bin/menu/get";
+        PlatformError::usage(format!("{MODULE}::{name}: {error}"), hint).raise()
+    })?;
+    let client = env.client()?;
+    let answer = env.wait_for_call(client.call_any(spec, request))?;
+    Ok(to_dynamic(&answer))
+}
