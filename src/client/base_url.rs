@@ -73,10 +73,15 @@ impl BaseUrl {
             return Err(BaseUrlError::Shape { given: bare });
         }
         let parsed = Self(url);
-        if parsed.0.scheme() == "http" && !parsed.is_loopback() {
+        if parsed.is_plain() && !parsed.is_loopback() {
             return Err(BaseUrlError::PlainHttp { given: given.to_owned() });
         }
         Ok(parsed)
+    }
+
+    /// Whether it is HTTP without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.0.scheme() == "http"
     }
 
     /// Whether it is this machine.

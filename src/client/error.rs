@@ -127,7 +127,9 @@ impl CallError {
             Self::NoAnswer { unsure: true, .. } => {
                 Some("the call may have taken effect: look before you make it again")
             }
-            Self::NoAnswer { .. } => Some("check the network, the proxy (HTTPS_PROXY) and --base-url"),
+            Self::NoAnswer { .. } => Some(
+                "check the network, the proxy (HTTPS_PROXY), --base-url, and that the certificate is one this machine trusts",
+            ),
             Self::Unreadable { .. } => {
                 Some("something between here and the platform may answer in its place")
             }

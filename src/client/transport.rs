@@ -62,11 +62,9 @@ impl Transport {
                     .tcp_nodelay(true)
                     .redirect(reqwest::redirect::Policy::none())
                     .user_agent(concat!("mpscript/", env!("CARGO_PKG_VERSION")));
-                let builder = if self.base.is_loopback() {
-                    builder.no_proxy().tls_certs_only([])
-                } else {
-                    builder.https_only(true)
-                };
+                let builder = if self.base.is_loopback() { builder.no_proxy() } else { builder };
+                let builder =
+                    if self.base.is_plain() { builder.tls_certs_only([]) } else { builder.https_only(true) };
                 builder.build().map_err(|error| innermost(&error))
             })
             .as_ref()

@@ -111,6 +111,19 @@ fn a_field_that_no_follower_has_is_found_wherever_followers_are_looked_at() {
 }
 
 #[test]
+fn a_method_of_an_audience_on_a_report_is_found_before_the_first_job_has_run() {
+    assert_problem(
+        "followers().take(3).tag(\"甲\").untag(\"乙\");",
+        "`tag` runs the audience and gives a report, which has no `untag`",
+    );
+    assert_problem(
+        "let people = followers(); people.each(|u| u.openid).filter(|u| true);",
+        "`each` runs the audience and gives a report, which has no `filter`",
+    );
+    assert_sound("print(followers().take(3).tag(\"甲\").changed); [1].filter(|n| n > 0).filter(|n| n < 2);");
+}
+
+#[test]
 fn a_comparison_that_can_never_be_true_is_found() {
     for (condition, problem) in [
         ("u.qr_scene == \"1\"", "`qr_scene` is an integer, and this compares it with a string"),

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const SOURCES: [&str; 4] = ["followers", "members", "blacklisted", "openids"];
 /// Methods of an audience that give one again.
 const STEPS: [&str; 2] = ["filter", "take"];
+/// Methods of an audience that run it and give a report.
+const ENDS: [&str; 6] = ["tag", "untag", "block", "unblock", "remark", "each"];
 /// Methods of an audience whose closure is given a follower.
 const LOOKERS: [&str; 3] = ["filter", "each", "remark"];
 
@@ -23,7 +25,10 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     let mut problems = Vec::new();
     for body in &bodies {
         body.walk(&mut |node| match node {
-            Node::Expr(expr @ Expr::Dot(..)) => closures.extend(lookers(expr, &known)),
+            Node::Expr(expr @ Expr::Dot(..)) => {
+                closures.extend(lookers(expr, &known));
+                problems.extend(after_an_end(file, expr, &known));
+            }
             Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &known) => {
                 let body = of.2.body.statements();
                 check_follower(file, |visit| walk(body, visit), &of.0.name, &mut problems);
@@ -160,6 +165,22 @@ fn lookers(expr: &Expr, audiences: &Audiences) -> Vec<String> {
         }
     }
     closures
+}
+
+/// `followers().tag("a").untag("b")`: the first end has run, and gives a report.
+fn after_an_end(file: &File, expr: &Expr, known: &Audiences) -> Option<Problem> {
+    let (root, links) = chain(expr);
+    let at = links.iter().position(|link| method(link).is_some_and(|call| is_one_of(call, &ENDS)))?;
+    let is_of_audience = is_source(root, known)
+        && links[..at].iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)));
+    let Expr::MethodCall(next, position) = links.get(at + 1)? else { return None };
+    if !is_of_audience || !(is_one_of(next, &ENDS) || is_one_of(next, &STEPS)) {
+        return None;
+    }
+    let (end, next) = (&method(links[at])?.name, &next.name);
+    let message = format!("`{end}` runs the audience and gives a report, which has no `{next}`");
+    let hint = "write two statements: let people = followers()…; people.NAME(…); people.NAME(…);";
+    Some(Problem::new(file, *position, message, Some(hint.to_owned())))
 }
 
 fn method(expr: &Expr) -> Option<&FnCallExpr> {
