@@ -16,6 +16,7 @@ mod client;
 mod client_answer;
 mod client_hosts;
 mod client_stop;
+mod client_tls;
 mod client_token;
 mod house;
 mod jobs;
