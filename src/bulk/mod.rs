@@ -14,7 +14,7 @@ mod writer;
 
 pub use board::{Board, Counts, Job};
 pub use people::{Batch, Person, Reader, Source};
-pub use report::{EndReport, Failure, RunReport};
+pub use report::{EndReport, Failure, RunReport, Totals};
 pub use split::{Merge, SplitError, call_in_parts};
 pub use tag::{ensure_tag, find_tag};
 pub use writer::{Change, Writer};

@@ -22,16 +22,10 @@ pub struct Failure {
 /// Failures that a printed report names.
 const SHOWN: usize = 5;
 
-/// The report of one end of an audience.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct EndReport {
-    /// What it did: `tag`, `count`.
-    pub end: String,
-    /// What it did it to: a tag's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// `done`, `done_with_failures`, `cancelled` or `error`.
-    pub state: &'static str,
+/// Counts that add up: listed = matched + unmatched + gone + unread, and
+/// matched = changed + already + skipped + failed.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Totals {
     /// Openids that were listed.
     pub listed: u64,
     /// Openids whose details came.
@@ -50,6 +44,36 @@ pub struct EndReport {
     pub already: u64,
     /// Matched followers with nothing to do, or not reached.
     pub skipped: u64,
+}
+
+impl Totals {
+    /// Adds another job's.
+    fn add(&mut self, other: &Self) {
+        self.listed += other.listed;
+        self.fetched += other.fetched;
+        self.matched += other.matched;
+        self.unmatched += other.unmatched;
+        self.gone += other.gone;
+        self.unread += other.unread;
+        self.changed += other.changed;
+        self.already += other.already;
+        self.skipped += other.skipped;
+    }
+}
+
+/// The report of one end of an audience.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EndReport {
+    /// What it did: `tag`, `count`.
+    pub end: String,
+    /// What it did it to: a tag's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// `done`, `done_with_failures`, `cancelled` or `error`.
+    pub state: &'static str,
+    /// What it came to.
+    #[serde(flatten)]
+    pub totals: Totals,
     /// Openids that could not be done.
     pub failed: Vec<Failure>,
     /// Calls made, by `"METHOD path"`.
@@ -67,10 +91,7 @@ impl EndReport {
             [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counts::read);
         let [changed, already] = [&counts.changed, &counts.already].map(Counts::read);
         let state = if state == "done" && !failed.is_empty() { "done_with_failures" } else { state };
-        Self {
-            end: job.end.to_owned(),
-            target: job.target.clone(),
-            state,
+        let totals = Totals {
             listed,
             fetched: Counts::read(&counts.fetched),
             matched,
@@ -80,6 +101,12 @@ impl EndReport {
             changed,
             already,
             skipped: matched.saturating_sub(changed + already + failed.len() as u64),
+        };
+        Self {
+            end: job.end.to_owned(),
+            target: job.target.clone(),
+            state,
+            totals,
             failed,
             calls,
             elapsed_ms: u64::try_from(job.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -97,15 +124,15 @@ impl fmt::Display for EndReport {
         };
         write!(f, "{}{target}: {state} in {elapsed}", self.end)?;
         let rows = [
-            ("listed", self.listed),
-            ("  matched", self.matched),
-            ("    changed", self.changed),
-            ("    already so", self.already),
-            ("    skipped", self.skipped),
+            ("listed", self.totals.listed),
+            ("  matched", self.totals.matched),
+            ("    changed", self.totals.changed),
+            ("    already so", self.totals.already),
+            ("    skipped", self.totals.skipped),
             ("    failed", self.failed.len() as u64),
-            ("  not matched", self.unmatched),
-            ("  gone", self.gone),
-            ("  not read", self.unread),
+            ("  not matched", self.totals.unmatched),
+            ("  gone", self.totals.gone),
+            ("  not read", self.totals.unread),
         ];
         for (name, count) in rows {
             write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
@@ -133,24 +160,9 @@ pub struct RunReport {
     /// The uncaught error, if that is how the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Sum of the ends.
-    pub listed: u64,
-    /// Sum of the ends.
-    pub fetched: u64,
-    /// Sum of the ends.
-    pub matched: u64,
-    /// Sum of the ends.
-    pub unmatched: u64,
-    /// Sum of the ends.
-    pub gone: u64,
-    /// Sum of the ends.
-    pub unread: u64,
-    /// Sum of the ends.
-    pub changed: u64,
-    /// Sum of the ends.
-    pub already: u64,
-    /// Sum of the ends.
-    pub skipped: u64,
+    /// Sums of the ends.
+    #[serde(flatten)]
+    pub totals: Totals,
     /// Failures of all ends.
     pub failed: Vec<Failure>,
     /// Every call of the run, by `"METHOD path"`, those outside an end too.
@@ -165,24 +177,12 @@ impl RunReport {
     /// Sums up the ends of a run.
     #[must_use]
     pub fn of(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {
-        let sum = |count: fn(&EndReport) -> u64| ends.iter().map(count).sum();
-        let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
-        Self {
-            state: if failed.is_empty() { "done" } else { "done_with_failures" },
-            error: None,
-            listed: sum(|end| end.listed),
-            fetched: sum(|end| end.fetched),
-            matched: sum(|end| end.matched),
-            unmatched: sum(|end| end.unmatched),
-            gone: sum(|end| end.gone),
-            unread: sum(|end| end.unread),
-            changed: sum(|end| end.changed),
-            already: sum(|end| end.already),
-            skipped: sum(|end| end.skipped),
-            failed,
-            calls,
-            elapsed_ms,
-            ends,
+        let mut totals = Totals::default();
+        for end in &ends {
+            totals.add(&end.totals);
         }
+        let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
+        let state = if failed.is_empty() { "done" } else { "done_with_failures" };
+        Self { state, error: None, totals, failed, calls, elapsed_ms, ends }
     }
 }

@@ -83,7 +83,7 @@ fn finish(host: &Host, arguments: &RunArguments, outcome: &Outcome, cancelled: b
     if let Some(trouble) = &outcome.trouble {
         // What was done before the error must not be lost with it.
         if let Some(end) = outcome.report.ends.last()
-            && (end.state == "error" && (end.changed > 0 || !end.failed.is_empty()))
+            && (end.state == "error" && (end.totals.changed > 0 || !end.failed.is_empty()))
         {
             host.err.line(&end.to_string());
         }

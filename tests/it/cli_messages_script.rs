@@ -101,15 +101,31 @@ error: `filter` can't be called with audience, string
 ",
     );
     assert_fails(
-        "followers().tag(\"新\").untag(\"旧\");",
+        "let report = followers().tag(\"新\");\nreport.untag(\"旧\");",
         "\
 error: `untag` can't be called with report, string
+ --> script.rhai:2:8
+  |
+2 | report.untag(\"旧\");
+  |        ^^^^^
+  |
+  = hint: it is untag(audience, value)
+",
+    );
+}
+
+#[test]
+fn a_report_is_taken_for_an_audience() {
+    assert_refused(
+        "followers().tag(\"新\").untag(\"旧\");",
+        "\
+error: `tag` runs the audience and gives a report, which has no `untag`
  --> script.rhai:1:22
   |
 1 | followers().tag(\"新\").untag(\"旧\");
   |                       ^^^^^
   |
-  = hint: it is untag(audience, value)
+  = hint: write two statements: let people = followers()…; people.NAME(…); people.NAME(…);
 ",
     );
 }

@@ -4,6 +4,7 @@
 
 mod any;
 mod callback;
+mod callback_message;
 mod callback_script;
 mod caller;
 mod check;
