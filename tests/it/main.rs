@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod any;
+mod blacklist;
 mod callback;
 mod callback_message;
 mod callback_script;
@@ -23,6 +24,7 @@ mod house;
 mod jobs;
 mod jobs_calls;
 mod jobs_failures;
+mod oauth;
 mod program;
 mod property;
 mod raw_server;

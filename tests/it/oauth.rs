@@ -1,0 +1,83 @@
+//! Web authorization from a script: the page's address, the exchange, and whose token failed.
+
+use crate::{program::run_on, support::Account};
+use mpscript::api::oauth::{Authorize, AuthorizeError};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn printed(account: &Account, script: &str) -> String {
+    run_on(account, script, &[]).0.success()
+}
+
+fn code(account: &Account) -> String {
+    account.control("oauth/code", json!({"scope": "snsapi_userinfo"}))["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_code_that_is_given_twice_is_exchanged_once() {
+    let account = Account::of(3);
+    let code = code(&account);
+    let script = format!(
+        "let a = oauth::exchange(\"{code}\"); let b = oauth::exchange(\"{code}\"); print(a.openid == b.openid); \
+         print(oauth::userinfo(a.access_token, a.openid).openid == a.openid); \
+         oauth::check(a.access_token, a.openid); print(oauth::refresh(a.refresh_token).scope); \
+         print(`${{a.access_token}} ${{a.refresh_token}}`);"
+    );
+    assert_eq!(printed(&account, &script), "true\ntrue\nsnsapi_userinfo\n*** ***\n");
+    let calls = account.get("/__sandbox/stats").json()["calls"].clone();
+    assert_eq!(calls["GET /sns/oauth2/access_token"], 1);
+}
+
+#[test]
+fn an_error_says_which_of_the_two_tokens_failed() {
+    let account = Account::of(3);
+    let openid = &account.openids()[0];
+    let script =
+        format!("try {{ oauth::check(\"96_nonsense\", \"{openid}\") }} catch (e) {{ print(e.message) }}");
+    let message = printed(&account, &script);
+    assert!(message.contains("40001") && message.contains("the person's token"), "{message}");
+    // The account's own token is not renewed for it.
+    assert_eq!(account.get("/__sandbox/stats").json()["calls"]["GET /sns/auth"], 1);
+}
+
+#[test]
+fn a_state_is_made_when_none_is_given() {
+    let account = Account::of(3);
+    let script = "print(oauth::authorize_url(#{redirect_uri: \"https://www.example.com/回来\"}))";
+    let url = printed(&account, script);
+    let (front, state) = url.trim().split_once("&state=").unwrap();
+    assert!(front.ends_with("redirect_uri=https%3A%2F%2Fwww.example.com%2F%E5%9B%9E%E6%9D%A5&response_type=code&scope=snsapi_userinfo"), "{url}");
+    let state = state.strip_suffix("#wechat_redirect").unwrap();
+    assert_eq!((state.len(), state.bytes().all(|byte| byte.is_ascii_alphanumeric())), (32, true));
+    assert_ne!(printed(&account, script).trim(), url.trim());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// Whatever is asked for: an address with the five parameters in the page's order, whose
+    /// `redirect_uri` reads back as it was given, or an error.
+    #[test]
+    fn an_authorize_address_is_in_order_or_refused(
+        front in prop_oneof![Just("https://"), Just("http://"), Just("")],
+        rest in any::<String>(),
+        scope in prop_oneof![Just("snsapi_base".to_owned()), Just("snsapi_userinfo".to_owned()), any::<String>()],
+        state in prop_oneof!["[a-zA-Z0-9]{1,128}", any::<String>()],
+    ) {
+        let redirect_uri = format!("{front}{rest}");
+        let authorize = Authorize { redirect_uri: redirect_uri.clone(), scope, state };
+        match authorize.url("https://open.weixin.qq.com", "wx0") {
+            Ok(url) => {
+                let query = url.strip_suffix("#wechat_redirect").unwrap().split_once('?').unwrap().1;
+                let pairs: Vec<(String, String)> =
+                    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+                let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+                prop_assert_eq!(names, ["appid", "redirect_uri", "response_type", "scope", "state"]);
+                prop_assert_eq!(&pairs[1].1, &redirect_uri);
+                prop_assert!(url.is_ascii() && !url.contains(' '));
+            }
+            Err(AuthorizeError::RedirectUri(given)) => prop_assert_eq!(given, redirect_uri),
+            Err(_) => {}
+        }
+    }
+}
