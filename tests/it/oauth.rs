@@ -1,6 +1,10 @@
 //! Web authorization from a script: the page's address, the exchange, and whose token failed.
 
-use crate::{program::run_on, support::Account};
+use crate::{
+    program::{Folder, run_on},
+    raw_server::{RawServer, ok},
+    support::Account,
+};
 use mpscript::api::oauth::{Authorize, AuthorizeError};
 use proptest::prelude::*;
 use serde_json::json;
@@ -50,6 +54,39 @@ fn a_state_is_made_when_none_is_given() {
     let state = state.strip_suffix("#wechat_redirect").unwrap();
     assert_eq!((state.len(), state.bytes().all(|byte| byte.is_ascii_alphanumeric())), (32, true));
     assert_ne!(printed(&account, script).trim(), url.trim());
+}
+
+#[test]
+fn a_person_s_tokens_travel_and_are_seen_nowhere_else() {
+    const ACCESS: &str = "96_ACCESS-of-a-person";
+    const REFRESH: &str = "96_REFRESH-of-a-person";
+    let server = RawServer::start(|request| {
+        if request.contains("/sns/oauth2/access_token") {
+            return ok(json!({
+                "access_token": ACCESS, "expires_in": 7200, "refresh_token": REFRESH, "openid": "oX", "scope": "snsapi_base",
+            })
+            .to_string());
+        }
+        // A server that repeats what it was sent.
+        ok(json!({"errcode": 40003, "errmsg": format!("no: {ACCESS} {REFRESH}")}).to_string())
+    });
+    let folder = Folder::with(
+        "let g = oauth::exchange(\"c\"); print(g); debug(g); print(g.access_token); print([g.refresh_token, g]); \
+         print(#{g: g, t: g.access_token}.to_json()); \
+         try { oauth::userinfo(g.access_token, g.openid) } catch (e) { print(`${e.errmsg} ${e.message}`); } \
+         oauth::refresh(g.refresh_token);",
+    )
+    .account();
+    let url = format!("http://{}", server.address());
+    let finished = folder.run(&["run", "script.rhai", "-v", "--base-url", &url, "--report", "report.json"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.err);
+    let seen = format!("{}{}{}", finished.out, finished.err, folder.json("report.json"));
+    assert!(seen.contains("no: *** ***"), "{seen}");
+    let sent: String = server.exchanges().into_iter().map(|exchange| exchange.request).collect();
+    for token in [ACCESS, REFRESH] {
+        assert!(sent.contains(token), "it travels: {token}");
+        assert!(!seen.contains(token), "{token}: {seen}");
+    }
 }
 
 proptest! {
