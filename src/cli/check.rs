@@ -49,9 +49,7 @@ fn summary(program: &Program) -> String {
 /// Where a script comes from; `-` is standard input.
 pub(super) fn origin(host: &Host, file: &Path) -> Result<Origin, Failure> {
     if file != Path::new("-") {
-        // Relative to the host's folder; kept as it was typed where that is the same, for messages.
-        let is_here = std::env::current_dir().is_ok_and(|here| here == host.folder);
-        return Ok(Origin::File(if is_here { file.to_owned() } else { host.folder.join(file) }));
+        return Ok(Origin::File { named: file.to_owned(), path: host.folder.join(file) });
     }
     let text = (host.read_input)()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("can't read standard input: {error}"))))?;

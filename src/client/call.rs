@@ -234,7 +234,8 @@ impl Client {
         let reply = tokio::select! {
             reply = exchange => reply,
             () = async { self.0.cancel.cancelled().await; tokio::time::sleep(GRACE).await } => {
-                return Next::GiveUp(self.no_answer(spec, host, retry, "stopped while the answer was on its way", true));
+                let unsure = spec.effect == Effect::Write;
+                return Next::GiveUp(self.no_answer(spec, host, retry, "stopped while the answer was on its way", unsure));
             }
         };
         drop(permit);

@@ -8,9 +8,9 @@
 
 use super::{endpoint::describe_type, env::Env, error::PlatformError, value::Follower};
 use crate::{
-    api::tag::{NAME_BYTES, Tag},
+    api::tag::{List, NAME_BYTES, Tag},
     base::nearest,
-    bulk::{Person, Source, find_tag},
+    bulk::{Person, Source},
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
 use std::sync::Arc;
@@ -99,10 +99,10 @@ impl TagRef {
             Self::Id(id) => Ok(*id),
             Self::Name(name) => {
                 let client = env.client()?;
-                if let Some(tag) = env.wait_for_call(find_tag(client, name))? {
+                let tags = env.wait_for_call(client.call(&List {}))?.tags;
+                if let Some(tag) = tags.iter().find(|tag| tag.name == *name) {
                     return Ok(tag.id);
                 }
-                let tags = env.wait_for_call(client.call(&crate::api::tag::List {}))?.tags;
                 let near = nearest(name, tags.iter().map(|tag| tag.name.as_str()));
                 let hint = near.map_or_else(
                     || "tag::list() gives the account's tags".to_owned(),

@@ -29,7 +29,12 @@ const MOST_IMPORTS: usize = 200;
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// A file.
-    File(PathBuf),
+    File {
+        /// As the person named it, for messages.
+        named: PathBuf,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// Text that was typed or piped, with its name in messages and the folder of its imports.
     Text {
         /// `-` or `-e`.
@@ -68,25 +73,30 @@ impl Program {
     /// # Errors
     /// When a file can't be read or compiled, or imports go out of bounds or in a circle.
     pub fn load(origin: &Origin) -> Result<Self, Trouble> {
-        let (name, text, folder) = match origin {
-            Origin::File(path) => {
+        let parent = |path: &Path| match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let (name, text, folder, shown) = match origin {
+            Origin::File { named, path } => {
                 let text = read(path).map_err(|reason| {
                     let hint = "give the path of a .rhai script; `-` reads one from standard input";
                     Trouble {
                         is_configuration: true,
                         ..Trouble::of_script(
-                            Diagnostic::new(format!("can't read {}: {reason}", path.display())).hint(hint),
+                            Diagnostic::new(format!("can't read {}: {reason}", named.display())).hint(hint),
                         )
                     }
                 })?;
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                (path.display().to_string(), text, folder.unwrap_or(Path::new(".")).to_owned())
+                (named.display().to_string(), text, parent(path), parent(named))
             }
-            Origin::Text { name, text, folder } => (name.clone(), text.clone(), folder.clone()),
+            Origin::Text { name, text, folder } => {
+                (name.clone(), text.clone(), folder.clone(), PathBuf::from("."))
+            }
         };
         let engine = parser();
         let ast = compile(&engine, &name, &text)?;
-        let mut loader = Loader { engine: &engine, folder, imports: Vec::new(), open: Vec::new() };
+        let mut loader = Loader { engine: &engine, folder, shown, imports: Vec::new(), open: Vec::new() };
         loader.follow(&name, &text, &ast)?;
         Ok(Self { name, ast, imports: loader.imports, text })
     }
@@ -187,6 +197,8 @@ fn read(path: &Path) -> Result<String, String> {
 struct Loader<'a> {
     engine: &'a Engine,
     folder: PathBuf,
+    /// The same folder in messages.
+    shown: PathBuf,
     imports: Vec<Import>,
     /// The files that lead here.
     open: Vec<String>,
@@ -226,21 +238,22 @@ impl Loader<'_> {
                     );
                 }
             };
+            let shown =
+                self.shown.join(file.strip_prefix(&self.folder).unwrap_or(&file)).display().to_string();
             let text = match read(&file) {
                 Ok(text) => text,
                 Err(reason) => {
-                    let message = format!("can't read the import `{path}` ({}): {reason}", file.display());
+                    let message = format!("can't read the import `{path}` ({shown}): {reason}");
                     return fail(message, "imports are looked for beside the script");
                 }
             };
-            let file = file.display().to_string();
-            let mut ast = compile(self.engine, &file, &text)?;
+            let mut ast = compile(self.engine, &shown, &text)?;
             // Errors name the import; its place is looked up by that.
             ast.set_source(&path);
             self.open.push(path.clone());
-            self.follow(&file, &text, &ast)?;
+            self.follow(&shown, &text, &ast)?;
             self.open.pop();
-            self.imports.push(Import { path, file, ast, text });
+            self.imports.push(Import { path, file: shown, ast, text });
         }
         Ok(())
     }

@@ -1,19 +1,6 @@
 //! The whole message for each import that can't be followed.
 
-use crate::program::Folder;
-
-/// The message for a script that is refused before anything runs, without an account.
-#[track_caller]
-fn assert_refused(script: &str, expected: &str) {
-    assert_message(&Folder::with(script), expected);
-}
-
-/// `run` and `check` say the same.
-#[track_caller]
-fn assert_message(folder: &Folder, expected: &str) {
-    assert_eq!(folder.run(&["run", "script.rhai"]).failure(1), expected);
-    assert_eq!(folder.run(&["check", "script.rhai"]).failure(1), expected);
-}
+use crate::program::{Folder, assert_message, assert_refused};
 
 #[test]
 fn an_import_is_missing() {

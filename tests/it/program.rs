@@ -262,3 +262,16 @@ pub(crate) fn counts<const N: usize>(report: &Value, names: [&str; N]) -> [u64; 
 pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
+
+/// The message for a script that is refused before anything runs, without an account.
+#[track_caller]
+pub(crate) fn assert_refused(script: &str, expected: &str) {
+    assert_message(&Folder::with(script), expected);
+}
+
+/// `run` and `check` say the same.
+#[track_caller]
+pub(crate) fn assert_message(folder: &Folder, expected: &str) {
+    assert_eq!(folder.run(&["run", "script.rhai"]).failure(1), expected);
+    assert_eq!(folder.run(&["check", "script.rhai"]).failure(1), expected);
+}
