@@ -51,6 +51,9 @@ pub enum AnyError {
     /// The other method belongs to it.
     #[error("{0} is a {1}")]
     Method(String, &'static str),
+    /// It takes a file.
+    #[error("{0} takes a file: call {1}")]
+    Upload(String, &'static str),
     /// Too many different paths.
     #[error("a script calls at most {MOST} different paths")]
     TooMany,
@@ -72,6 +75,9 @@ pub fn spec(method: Method, path: &str) -> Result<&'static Spec, AnyError> {
     if let Some(spec) = declared {
         if spec.credential != Credential::AccessToken {
             return Err(AnyError::Declared(path.to_owned(), spec.name));
+        }
+        if spec.method == Method::Upload {
+            return Err(AnyError::Upload(path.to_owned(), spec.name));
         }
         if spec.method != method {
             return Err(AnyError::Method(path.to_owned(), spec.method.as_str()));

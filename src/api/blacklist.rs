@@ -12,6 +12,11 @@ endpoint! {
     /// The answer's `next_openid` goes on as the next call's `begin_openid`. `blacklisted()` goes
     /// through all pages.
     /// Source: 获取公众号的黑名单列表 (getBlacklist); a page had 10,000 before.
+    ///
+    /// ```rhai
+    /// let page = blacklist::list();
+    /// print(page.total);
+    /// ```
     "blacklist::list" = POST "/cgi-bin/tags/members/getblacklist";
     request List {
         /// The last openid of the page before; from the start when absent.
@@ -30,6 +35,11 @@ endpoint! {
     /// One call takes 20 openids (40032); a longer list is cut into calls. It is defined for
     /// followers only (40003).
     /// Source: 拉黑用户 (batchBlacklist).
+    ///
+    /// ```rhai
+    /// let openids = user::list().data.openid;
+    /// blacklist::add([openids[0], openids[1]]);
+    /// ```
     "blacklist::add" = POST "/cgi-bin/tags/members/batchblacklist";
     request Add {
         /// The followers' openids.
@@ -50,6 +60,11 @@ endpoint! {
     ///
     /// One call takes 20 openids (40032); a longer list is cut into calls.
     /// Source: 取消拉黑用户 (batchUnblacklist).
+    ///
+    /// ```rhai
+    /// let openids = user::list().data.openid;
+    /// blacklist::remove([openids[0]]);
+    /// ```
     "blacklist::remove" = POST "/cgi-bin/tags/members/batchunblacklist";
     request Remove {
         /// The openids to be released.

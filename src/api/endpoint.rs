@@ -10,6 +10,8 @@ pub enum Method {
     Get,
     /// Fields travel as a JSON body.
     Post,
+    /// A POST whose one field is a file: `multipart/form-data`.
+    Upload,
 }
 
 impl Method {
@@ -18,7 +20,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
-            Self::Post => "POST",
+            Self::Post | Self::Upload => "POST",
         }
     }
 }
@@ -128,6 +130,8 @@ pub enum FieldKind {
     Token,
     /// An object with fields of its own.
     Map,
+    /// A file; scripts give its path.
+    File,
     /// A list of texts.
     TextList,
     /// A list of whole numbers.
@@ -146,6 +150,7 @@ impl FieldKind {
             Self::Flag => "true or false",
             Self::Token => "a token",
             Self::Map => "a map",
+            Self::File => "a file's path",
             Self::TextList => "an array of strings",
             Self::IntegerList => "an array of integers",
             Self::UserList => "an array of openids",
@@ -202,7 +207,7 @@ impl<T: FieldType> FieldType for Option<T> {
 pub struct Spec {
     /// The script function: `tag::attach`.
     pub name: &'static str,
-    /// GET or POST.
+    /// GET, POST, or a POST with a file.
     pub method: Method,
     /// The path on the platform.
     pub path: &'static str,
@@ -361,5 +366,6 @@ macro_rules! endpoint {
     };
     (@method GET) => { $crate::api::Method::Get };
     (@method POST) => { $crate::api::Method::Post };
+    (@method UPLOAD) => { $crate::api::Method::Upload };
 }
 pub(crate) use endpoint;

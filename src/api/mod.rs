@@ -7,8 +7,10 @@ pub mod answer;
 pub mod any;
 pub mod blacklist;
 pub mod callback;
+pub mod card;
 mod endpoint;
 pub mod errcode;
+pub mod media;
 pub mod network;
 pub mod oauth;
 pub mod qrcode;
@@ -53,6 +55,8 @@ macro_rules! for_each_endpoint {
             $crate::api::oauth::Refresh,
             $crate::api::oauth::Userinfo,
             $crate::api::oauth::Check,
+            $crate::api::media::UploadImage,
+            $crate::api::card::Create,
             $crate::api::qrcode::Create,
             $crate::api::quota::Get,
             $crate::api::quota::Clear,

@@ -47,6 +47,10 @@ endpoint! {
     /// Gives the addresses that the platform's pushes come from.
     ///
     /// Source: 获取微信推送服务器 IP (`getCallbackIp`).
+    ///
+    /// ```rhai
+    /// print(network::callback_ip().len());
+    /// ```
     "network::callback_ip" = GET "/cgi-bin/getcallbackip";
     request CallbackIp {}
     answer IpList;
@@ -60,6 +64,10 @@ endpoint! {
     /// Gives the addresses of `api.weixin.qq.com`.
     ///
     /// Source: 获取微信 API 服务器 IP (`getApiDomainIp`).
+    ///
+    /// ```rhai
+    /// print(network::api_ip().len());
+    /// ```
     "network::api_ip" = GET "/cgi-bin/get_api_domain_ip";
     request ApiIp {}
     answer IpList;
@@ -73,6 +81,10 @@ endpoint! {
     /// Lets the platform look for the account's server (回调 URL).
     ///
     /// Source: 网络通信检测 (`callbackCheck`).
+    ///
+    /// ```rhai
+    /// print(network::check("all", "DEFAULT").ping.len());
+    /// ```
     "network::check" = POST "/cgi-bin/callback/check";
     request Check {
         /// `dns`, `ping` or `all`.

@@ -86,6 +86,13 @@ endpoint! {
     /// A code is good once and for five minutes; a second exchange is refused (40163). The same
     /// code given here twice within five minutes is answered from memory.
     /// Source: 通过 code 换取网页授权 `access_token` (`sns/oauth2/access_token`).
+    ///
+    /// ```rhai
+    /// // A sandbox hands codes out; people bring theirs back from oauth::authorize_url.
+    /// let code = api::post("/__sandbox/oauth/code", #{scope: "snsapi_userinfo"}).code;
+    /// let grant = oauth::exchange(code);
+    /// print(grant.openid);
+    /// ```
     "oauth::exchange" = GET "/sns/oauth2/access_token";
     request Exchange {
         /// The code.
@@ -106,6 +113,12 @@ endpoint! {
     /// A token that is still alive is given again with a renewed end. The refresh token itself
     /// lasts thirty days from the exchange, whatever is refreshed with it.
     /// Source: 刷新 `access_token` (`sns/oauth2/refresh_token`).
+    ///
+    /// ```rhai
+    /// let code = api::post("/__sandbox/oauth/code", #{scope: "snsapi_base"}).code;
+    /// let grant = oauth::refresh(oauth::exchange(code).refresh_token);
+    /// print(grant.expires_in);
+    /// ```
     "oauth::refresh" = GET "/sns/oauth2/refresh_token";
     request Refresh {
         /// The refresh token of the exchange.
@@ -125,6 +138,12 @@ endpoint! {
     /// Nickname and picture are given; sex and region are empty since 2021. A token of
     /// `snsapi_base` is refused (48001).
     /// Source: 拉取用户信息 (`sns/userinfo`).
+    ///
+    /// ```rhai
+    /// let code = api::post("/__sandbox/oauth/code", #{scope: "snsapi_userinfo"}).code;
+    /// let grant = oauth::exchange(code);
+    /// print(oauth::userinfo(grant.access_token, grant.openid).nickname);
+    /// ```
     "oauth::userinfo" = GET "/sns/userinfo";
     request Userinfo {
         /// The person's token, from the exchange.
@@ -146,6 +165,12 @@ endpoint! {
     /// Says whether a person's token is still good; one that is not is refused (40001, 40014, 42001).
     ///
     /// Source: 检验授权凭证是否有效 (`sns/auth`).
+    ///
+    /// ```rhai
+    /// let code = api::post("/__sandbox/oauth/code", #{scope: "snsapi_base"}).code;
+    /// let grant = oauth::exchange(code);
+    /// oauth::check(grant.access_token, grant.openid);
+    /// ```
     "oauth::check" = GET "/sns/auth";
     request Check {
         /// The person's token, from the exchange.

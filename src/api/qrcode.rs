@@ -62,6 +62,11 @@ endpoint! {
     /// `QR_LIMIT_SCENE` or `QR_LIMIT_STR_SCENE` for a permanent one (100,000 of an account, 45029).
     /// `action_info` is `#{scene: #{scene_id: 123}}` or `#{scene: #{scene_str: "展台"}}`.
     /// Source: 生成带参数的二维码 (createQRCode).
+    ///
+    /// ```rhai
+    /// let code = qrcode::create("QR_STR_SCENE", #{scene: #{scene_str: "展台-01"}}, 604800);
+    /// print(code.url);
+    /// ```
     "qrcode::create" = POST "/cgi-bin/qrcode/create";
     request Create {
         /// Which of the four kinds.

@@ -46,6 +46,11 @@ endpoint! {
     /// Gives an endpoint's quota: the day's limit, what is used and what is left.
     ///
     /// Source: 查询 API 调用额度 (getApiQuota).
+    ///
+    /// ```rhai
+    /// let left = quota::get("/cgi-bin/user/get").quota;
+    /// print(`${left.remain} of ${left.daily_limit}`);
+    /// ```
     "quota::get" = POST "/cgi-bin/openapi/quota/get";
     request Get {
         /// The endpoint's path with its leading slash, as in `/cgi-bin/user/get`.
@@ -63,6 +68,10 @@ endpoint! {
     /// button included.
     ///
     /// Source: 重置 API 调用次数 (`clearQuota`).
+    ///
+    /// ```rhai
+    /// quota::clear();                     // this account's own
+    /// ```
     "quota::clear" = POST "/cgi-bin/clear_quota";
     request Clear {
         /// The account's own AppID, which is taken when it is left out.

@@ -38,6 +38,14 @@ endpoint! {
     /// Looks up the request that a `rid` in an error message stands for, for seven days (76004).
     ///
     /// Source: 查询 rid 信息 (getRidInfo).
+    ///
+    /// ```rhai
+    /// try {
+    ///     user::info("nobody");
+    /// } catch (e) {
+    ///     print(rid::get(e.rid).request_url);
+    /// }
+    /// ```
     "rid::get" = POST "/cgi-bin/openapi/rid/get";
     request Get {
         /// As in the error's message: three numbers of eight hexadecimal digits.

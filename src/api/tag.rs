@@ -54,6 +54,11 @@ endpoint! {
     /// An account has at most 100 tags (45056); a name is at most 30 bytes of UTF-8, which is ten
     /// Chinese characters (45158), and no two tags share one (45157).
     /// Source: 创建标签 (createTag).
+    ///
+    /// ```rhai
+    /// let made = tag::create("广东");
+    /// print(made.id);
+    /// ```
     "tag::create" = POST "/cgi-bin/tags/create";
     request Create {
         /// The tag's name, at most 30 bytes of UTF-8.
@@ -74,6 +79,12 @@ endpoint! {
     ///
     /// The starred group (星标组, id 2) is always among them; counts may lag behind.
     /// Source: 获取标签 (getTags).
+    ///
+    /// ```rhai
+    /// for t in tag::list() {
+    ///     print(`${t.id} ${t.name}: ${t.count}`);
+    /// }
+    /// ```
     "tag::list" = GET "/cgi-bin/tags/get";
     request List {}
     answer Tags;
@@ -87,6 +98,11 @@ endpoint! {
     ///
     /// The platform's own tags 0, 1 and 2 can't be renamed (45058).
     /// Source: 编辑标签 (updateTag).
+    ///
+    /// ```rhai
+    /// let made = tag::create("广东");
+    /// tag::update(made, "广东人");        // a tag stands for its id
+    /// ```
     "tag::update" = POST "/cgi-bin/tags/update";
     request Update {
         /// The tag's id.
@@ -109,6 +125,10 @@ endpoint! {
     /// A tag with more than 100,000 followers is refused (45057): take it off some first. The
     /// platform's own tags 0, 1 and 2 can't be deleted (45058). An id is never used again.
     /// Source: 删除标签 (deleteTag).
+    ///
+    /// ```rhai
+    /// tag::delete(tag::create("临时"));
+    /// ```
     "tag::delete" = POST "/cgi-bin/tags/delete";
     request Delete {
         /// The tag's id.
@@ -129,6 +149,11 @@ endpoint! {
     /// The last page still names its last openid as `next_openid`; the page after it has a count
     /// of 0 and nothing else. `members(tag)` goes through all pages.
     /// Source: 获取标签下粉丝列表 (getTagFans).
+    ///
+    /// ```rhai
+    /// let page = tag::members(2);         // 星标组
+    /// print(page.count);
+    /// ```
     "tag::members" = POST "/cgi-bin/user/tag/get";
     request Members {
         /// The tag's id.
@@ -150,6 +175,11 @@ endpoint! {
     /// 20 tags (45059). One bad openid refuses its whole call, or the platform does the others
     /// and names it (45171): `openids([…]).tag(…)` sets it aside and goes on.
     /// Source: 批量为用户打标签 (batchTagging).
+    ///
+    /// ```rhai
+    /// let vip = tag::create("VIP");
+    /// tag::attach(vip, user::list().data.openid);   // any number: cut into calls of 50
+    /// ```
     "tag::attach" = POST "/cgi-bin/tags/members/batchtagging";
     request Attach {
         /// The tag's id.
@@ -174,6 +204,11 @@ endpoint! {
     /// One call takes 50 openids (40032); a longer list is cut into calls. A follower without the
     /// tag is no error.
     /// Source: 批量为用户取消标签 (batchUntagging).
+    ///
+    /// ```rhai
+    /// let vip = tag::create("VIP");
+    /// tag::detach(vip, user::list().data.openid);
+    /// ```
     "tag::detach" = POST "/cgi-bin/tags/members/batchuntagging";
     request Detach {
         /// The tag's id.
@@ -195,6 +230,11 @@ endpoint! {
     /// Gives the ids of one follower's tags.
     ///
     /// Source: 获取用户身上的标签列表 (getUserTags).
+    ///
+    /// ```rhai
+    /// let openid = user::list().data.openid[0];
+    /// print(tag::of(openid));
+    /// ```
     "tag::of" = POST "/cgi-bin/tags/getidlist";
     request Of {
         /// The follower's openid.

@@ -21,6 +21,11 @@ endpoint! {
     /// Each call makes a new token; the one before stays valid for five minutes more. Programs
     /// that share an account must share the token too, or use `token::stable`.
     /// Source: 获取接口调用凭据 (getAccessToken).
+    ///
+    /// ```rhai
+    /// let token = token::get();          // prints as ***
+    /// print(token.expires_in);
+    /// ```
     "token::get" = GET "/cgi-bin/token";
     request Get {}
     answer Token;
@@ -40,6 +45,10 @@ endpoint! {
     /// token is voided at once; the platform does so at most 20 times a day and not twice within
     /// 30 seconds, and otherwise answers with the present token.
     /// Source: 获取稳定版接口调用凭据 (getStableAccessToken).
+    ///
+    /// ```rhai
+    /// print(token::stable().expires_in);
+    /// ```
     "token::stable" = POST "/cgi-bin/stable_token";
     request Stable {
         /// Void the present token and make a new one.

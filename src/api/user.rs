@@ -133,6 +133,11 @@ endpoint! {
     /// The last page still names its last openid as `next_openid`; the page after it has a count
     /// of 0 and no `data`. `followers()` goes through all pages.
     /// Source: 获取关注用户列表 (getFans).
+    ///
+    /// ```rhai
+    /// let page = user::list();
+    /// print(`${page.count} of ${page.total}, goes on after ${page.next_openid}`);
+    /// ```
     "user::list" = GET "/cgi-bin/user/get";
     request List {
         /// The last openid of the page before; from the start when absent.
@@ -152,6 +157,12 @@ endpoint! {
     /// Nickname, picture, sex and region are empty since 2021. Of somebody who does not follow the
     /// account it gives `subscribe` 0, the openid and an empty `tagid_list`.
     /// Source: 获取用户基本信息 (getUserInfo).
+    ///
+    /// ```rhai
+    /// let openid = user::list().data.openid[0];
+    /// let u = user::info(openid);
+    /// print(u.subscribe_scene);
+    /// ```
     "user::info" = GET "/cgi-bin/user/info";
     request Info {
         /// The follower's openid.
@@ -172,6 +183,13 @@ endpoint! {
     /// One call takes 100 (40032); a longer list is cut into calls. Somebody who does not follow
     /// the account has an entry with `subscribe` 0.
     /// Source: 批量获取用户基本信息 (batchGetUserInfo).
+    ///
+    /// ```rhai
+    /// let openids = user::list().data.openid;
+    /// for u in user::batch(openids) {
+    ///     if u.qr_scene == 98765 { print(u.openid); }
+    /// }
+    /// ```
     "user::batch" = POST "/cgi-bin/user/info/batchget";
     request Batch {
         /// The followers: openids, or maps with `openid` and `lang`.
@@ -191,6 +209,11 @@ endpoint! {
     /// A remark is shorter than 30 bytes of UTF-8, so at most nine Chinese characters (40092).
     /// An empty one clears it. The follower's details may show the old one for a while.
     /// Source: 设置用户备注名 (updateRemark).
+    ///
+    /// ```rhai
+    /// let openid = user::list().data.openid[0];
+    /// user::remark(openid, "老客户");
+    /// ```
     "user::remark" = POST "/cgi-bin/user/info/updateremark";
     request Remark {
         /// The follower's openid.

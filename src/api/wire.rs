@@ -1,6 +1,6 @@
 //! How a request looks on the wire, in both directions.
 
-use super::{Credential, Endpoint, FieldKind, Method, Spec};
+use super::{Credential, Endpoint, FieldKind, Method, Spec, media::File};
 use serde_json::{Map, Value};
 
 /// A request as HTTP carries it, without its credential.
@@ -10,6 +10,8 @@ pub struct Outgoing {
     pub query: Vec<(String, String)>,
     /// The JSON body of a POST.
     pub body: Option<Value>,
+    /// The one part of an upload, by its name.
+    pub file: Option<(&'static str, File)>,
 }
 
 /// A request that an endpoint can't read: what was wrong.
@@ -30,7 +32,7 @@ pub fn encode<E: Endpoint>(request: &E) -> Outgoing {
     match E::SPEC.method {
         Method::Get => Outgoing {
             query: fields.into_iter().map(|(name, value)| (name, query_text(value))).collect(),
-            body: None,
+            ..Outgoing::default()
         },
         // A POST without a field still carries an object: an empty body is 44002.
         Method::Post => {
@@ -39,7 +41,14 @@ pub fn encode<E: Endpoint>(request: &E) -> Outgoing {
                 Some(envelope) => Value::Object(Map::from_iter([(envelope.to_owned(), body)])),
                 None => body,
             };
-            Outgoing { query: Vec::new(), body: Some(body) }
+            Outgoing { body: Some(body), ..Outgoing::default() }
+        }
+        Method::Upload => {
+            let file = E::SPEC.fields.iter().find_map(|field| {
+                let file = serde_json::from_value(fields.remove(field.name)?).ok()?;
+                Some((field.name, file))
+            });
+            Outgoing { file, ..Outgoing::default() }
         }
     }
 }
@@ -61,7 +70,7 @@ pub fn add_app_secret(spec: &Spec, appid: &str, secret: &str, request: &mut Outg
 }
 
 /// Reads a request: the reverse of [`encode`]. Fields that the endpoint does not know are passed
-/// over, absent ones have their default, as on the platform.
+/// over, absent ones have their default, as on the platform. An upload's `body` is an object with its file.
 ///
 /// # Errors
 /// When a field holds something of another kind, or the envelope is missing.
@@ -81,7 +90,7 @@ pub fn decode<E: Endpoint>(query: &[(String, String)], body: Option<Value>) -> R
                 })
                 .collect(),
         ),
-        Method::Post => {
+        Method::Post | Method::Upload => {
             let mut body = body.unwrap_or_default();
             match E::SPEC.envelope {
                 Some(envelope) => body

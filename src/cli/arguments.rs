@@ -2,7 +2,10 @@
 
 use crate::{
     client::DEFAULT_IN_FLIGHT,
-    sandbox::{DEFAULT_APPID, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN, DEFAULT_SECRET},
+    sandbox::{
+        DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN,
+        DEFAULT_SECRET,
+    },
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
@@ -21,6 +24,8 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Check a script without running it
     Check(CheckArguments),
+    /// Print the reference: every function, errcode and kind of value
+    Docs(DocsArguments),
     /// Serve the platform's simulator on this machine
     Sandbox(SandboxArguments),
     /// Print a completion script for a shell
@@ -85,6 +90,17 @@ pub(super) struct CheckArguments {
     pub files: Vec<PathBuf>,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct DocsArguments {
+    /// One entry, as in `tag::attach`; a module (tag), a kind of value (User), an errcode (45009), or
+    /// `errors` for all of them
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write definition files for editors (*.d.rhai) into this folder instead
+    #[arg(long, value_name = "FOLDER", conflicts_with = "name")]
+    pub definitions: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum AccountKindArgument {
     /// Certified 服务号
@@ -120,6 +136,9 @@ pub(super) struct SandboxArguments {
     /// The same seed makes the same world
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Whose rules: today's, or those of 2020 (coupons can be made, followers have names)
+    #[arg(long, value_enum, default_value = "today")]
+    pub rules: RulesArgument,
     /// Answer a question that the platform's documents leave open; may be repeated
     #[arg(long = "switch", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub switches: Vec<(String, String)>,
@@ -138,9 +157,24 @@ pub(super) struct SandboxArguments {
     /// The domain that people may be sent back to after the authorize page (网页授权域名)
     #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_REDIRECT_DOMAIN)]
     pub redirect_domain: String,
+    /// The Token of the server callback (服务器配置); a sandbox's own
+    #[arg(long, value_name = "TOKEN", default_value = DEFAULT_CALLBACK_TOKEN)]
+    pub callback_token: String,
+    /// Its EncodingAESKey, 43 letters and digits
+    #[arg(long, value_name = "KEY", default_value = DEFAULT_AES_KEY)]
+    pub aes_key: String,
     /// Whether people have a unionid
     #[arg(long, value_enum, default_value = "off")]
     pub unionid: OnOff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RulesArgument {
+    /// As the platform is now
+    Today,
+    /// As it was in early 2020
+    #[value(name = "2020")]
+    Of2020,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

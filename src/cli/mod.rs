@@ -6,6 +6,7 @@ mod arguments;
 mod callback;
 mod check;
 mod config;
+mod docs;
 mod exit;
 mod progress;
 mod render;
@@ -55,6 +56,7 @@ pub fn execute(host: &Host) -> u8 {
     let result = match arguments.command {
         Command::Run(run) => run::execute(host, &run),
         Command::Check(check) => check::execute(host, &check),
+        Command::Docs(docs) => docs::execute(host, &docs),
         Command::Sandbox(sandbox) => sandbox::execute(host, sandbox),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -51,6 +51,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         client: reached.client.clone(),
         callback: reached.callback.clone(),
         in_flight: arguments.in_flight,
+        folder: host.folder.clone(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
         params,

@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    arguments::{AccountKindArgument, OnOff, SandboxArguments},
+    arguments::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments},
     exit,
 };
 use crate::{
@@ -12,7 +12,10 @@ use crate::{
 };
 
 pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Failure> {
-    let mut switches = Switches::default();
+    let mut switches = match arguments.rules {
+        RulesArgument::Today => Switches::default(),
+        RulesArgument::Of2020 => Switches::of_2020(),
+    };
     for (name, value) in &arguments.switches {
         switches.set(name, value).map_err(|error| Failure::usage(unknown_switch(&error)))?;
     }
@@ -36,6 +39,8 @@ pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
         },
         redirect_domain: arguments.redirect_domain,
         unionid: arguments.unionid == OnOff::On,
+        callback_token: arguments.callback_token,
+        aes_key: arguments.aes_key,
         switches,
     };
     let appid = options.appid.clone();

@@ -2,9 +2,10 @@
 
 use super::{BaseUrl, CallError};
 use crate::{
-    api::{Method, Spec, wire::Outgoing},
+    api::{Spec, media::File, wire::Outgoing},
     base::Secret,
 };
+use reqwest::multipart::{Form, Part};
 use std::{error::Error, sync::OnceLock, time::Duration};
 
 /// How long one try may take.
@@ -87,15 +88,24 @@ impl Transport {
             query.extend_pairs(&request.query);
         }
         let http = self.http()?;
-        let outgoing = match (spec.method, &request.body) {
-            (Method::Get, _) | (_, None) => http.get(url),
-            (Method::Post, Some(body)) => http
+        let outgoing = match (&request.body, &request.file) {
+            (None, None) => http.get(url),
+            (Some(body), _) => http
                 .post(url)
                 .header("content-type", "application/json; charset=utf-8")
                 .body(body.to_string()),
+            (None, Some((name, file))) => http.post(url).multipart(form(name, file)),
         };
         Ok(read(outgoing).await)
     }
+}
+
+/// The body of an upload, made anew for every try.
+fn form(name: &'static str, file: &File) -> Form {
+    let part =
+        |media_type| Part::bytes(file.content.clone()).file_name(file.name.clone()).mime_str(media_type);
+    let part = part(file.media_type()).unwrap_or_else(|error| unreachable!("a constant media type: {error}"));
+    Form::new().part(name, part)
 }
 
 async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {

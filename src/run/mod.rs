@@ -8,7 +8,7 @@ use crate::{
     client::Client,
     script::{CallbackKeys, Env, NoClient, Output, Program, STACK, Script, Trouble},
 };
-use std::{collections::BTreeMap, io, sync::Arc, thread};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 use tokio::runtime::Runtime;
 
 /// What a run is made of.
@@ -21,6 +21,8 @@ pub struct Run {
     pub callback: Option<CallbackKeys>,
     /// The most calls under way together.
     pub in_flight: usize,
+    /// Where the person stands: relative paths of a script begin there.
+    pub folder: PathBuf,
     /// What time it is.
     pub clock: Clock,
     /// The wish to stop.
@@ -68,6 +70,7 @@ impl Run {
             self.output,
         );
         env.callback = self.callback;
+        env.folder = self.folder;
         env.clock = self.clock;
         let env = Arc::new(env);
         let program = self.program;

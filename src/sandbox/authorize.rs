@@ -3,6 +3,7 @@
 
 use super::{
     options::AccountKind,
+    profile::nickname,
     switches::{AUTHORIZE_PAGE, EMPTY_STATE},
     world::World,
 };
@@ -176,8 +177,7 @@ fn ask(world: &World, link: &Link, visiting: Option<u32>) -> Page {
     let mut people = String::new();
     for number in offered {
         let openid = world.openids.of(number);
-        people
-            .push_str(&format!("<option value=\"{openid}\">{} ({openid})</option>", World::nickname(number)));
+        people.push_str(&format!("<option value=\"{openid}\">{} ({openid})</option>", nickname(number)));
     }
     if visiting.is_none() {
         people.push_str("<option value=\"\">没有关注过的访客</option>");

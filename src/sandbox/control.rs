@@ -2,6 +2,7 @@
 //! itself. JSON whatever the Content-Type; an empty body is an empty object.
 
 use super::{
+    card, push,
     qrcode::Scene,
     route::Call,
     server::Shared,
@@ -13,19 +14,21 @@ use serde_json::{Map, Value, json};
 use std::sync::atomic::Ordering;
 
 /// Answers a control call with a status and a body.
-pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
+pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
     let body =
         if call.body.trim_ascii().is_empty() { Ok(json!({})) } else { serde_json::from_slice(&call.body) };
     let result = match (call.method.as_str(), path, body) {
         (_, _, Err(error)) => Err(format!("the body is not JSON: {error}")),
         ("GET", "stats", _) => Ok(stats(shared)),
         ("GET", "tags", _) => Ok(tags(&shared.world())),
+        ("GET", "cards", _) => Ok(card::list(&shared.world().cards)),
         ("GET", "switches", _) => Ok(switches(&shared.world())),
         ("POST", "switches", Ok(body)) => set_switches(&mut shared.world(), &body),
         ("POST", "clock", Ok(body)) => turn_clock(&shared.world(), &body),
         ("POST", "faults", Ok(body)) => shared.world().faults.add(body).map(|()| json!({"ok": true})),
         ("POST", "followers", Ok(body)) => subscribe(&mut shared.world(), &body),
         ("POST", "oauth/code", Ok(body)) => oauth_code(&mut shared.world(), &body),
+        ("POST", "push", Ok(_)) => push::answer(shared, &call.body).await,
         ("POST", "scan", Ok(body)) => scan(&mut shared.world(), &body),
         ("POST", "tokens/revoke", Ok(_)) => {
             let mut world = shared.world();
@@ -50,12 +53,14 @@ pub(super) fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
     }
 }
 
-const ROUTES: [&str; 12] = [
+const ROUTES: [&str; 14] = [
     "POST scan",
+    "POST push",
     "GET enter?openid=…&from=menu",
     "POST oauth/code",
     "GET stats",
     "GET tags",
+    "GET cards",
     "GET switches",
     "POST switches",
     "POST clock",

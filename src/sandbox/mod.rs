@@ -6,12 +6,16 @@
 
 mod authorize;
 mod blacklist;
+mod card;
 mod control;
 mod diagnostics;
 mod faults;
+mod media;
 mod oauth;
 mod openid;
 mod options;
+mod profile;
+mod push;
 mod qrcode;
 mod quota;
 mod refusal;

@@ -1,6 +1,6 @@
 //! Web authorization: codes, people's tokens, profiles. Its page is in `authorize.rs`.
 
-use super::{refusal::Refusal, route::Simulate, world::World};
+use super::{profile, refusal::Refusal, route::Simulate, world::World};
 use crate::{
     api::{
         Carried,
@@ -17,9 +17,6 @@ const LIFE: i64 = 7_200;
 
 /// Entries of each kind that are remembered before all are forgotten.
 const MOST: usize = 100_000;
-
-/// Names that people give themselves; some are hard to show.
-const NICKNAMES: [&str; 8] = ["小明", "王芳", "李 雷", "Zoë", "张三🌸", "阿Q", "👨‍👩‍👧", "一二三四五六七八九十"];
 
 #[derive(Clone, Debug)]
 struct Code {
@@ -68,11 +65,6 @@ impl World {
     /// Whether a scope exists.
     pub(super) fn is_scope(scope: &str) -> bool {
         [BASE, USERINFO].contains(&scope)
-    }
-
-    /// Somebody's name.
-    pub(super) fn nickname(number: u32) -> &'static str {
-        NICKNAMES[number as usize % NICKNAMES.len()]
     }
 
     fn open_session(&mut self, session: &Session) -> String {
@@ -189,12 +181,17 @@ impl Simulate for oauth::Userinfo {
             return Err(Refusal::gateway(48001));
         }
         let number = session.number;
+        let person = profile::Profile::authorized(world, number);
         Ok(Profile {
             openid: self.openid,
-            nickname: World::nickname(number).to_owned(),
-            headimgurl: format!("https://thirdwx.qlogo.cn/mmopen/vi_32/sandbox{number}/132"),
+            nickname: person.nickname,
+            sex: person.sex,
+            province: person.province.to_owned(),
+            city: person.city.to_owned(),
+            country: person.country.to_owned(),
+            headimgurl: person.headimgurl,
+            privilege: Vec::new(),
             unionid: world.unionid(number),
-            ..Profile::default()
         })
     }
 }

@@ -11,6 +11,7 @@ pub const DEFAULT_SECRET: &str = "5a2db0c55a2db0c55a2db0c55a2db0c5";
 
 /// The domain that people may be sent back to, unless another is given.
 pub const DEFAULT_REDIRECT_DOMAIN: &str = "127.0.0.1";
+
 /// The Token of the account's server callback (服务器配置); like the AppSecret, a sandbox's own.
 pub const DEFAULT_CALLBACK_TOKEN: &str = "sandbox5a2db0c5";
 
@@ -66,6 +67,10 @@ pub struct Options {
     pub redirect_domain: String,
     /// Whether the account is bound to an Open Platform account, so that people have a unionid.
     pub unionid: bool,
+    /// The Token of the server callback (服务器配置).
+    pub callback_token: String,
+    /// Its EncodingAESKey.
+    pub aes_key: String,
     /// What the platform's documents leave open.
     pub switches: Switches,
 }
@@ -86,6 +91,8 @@ impl Default for Options {
             account_kind: AccountKind::default(),
             redirect_domain: DEFAULT_REDIRECT_DOMAIN.to_owned(),
             unionid: false,
+            callback_token: DEFAULT_CALLBACK_TOKEN.to_owned(),
+            aes_key: DEFAULT_AES_KEY.to_owned(),
             switches: Switches::default(),
         }
     }

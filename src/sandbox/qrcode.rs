@@ -43,6 +43,11 @@ impl World {
         }
     }
 
+    /// A ticket of a code.
+    pub(super) fn ticket(&mut self) -> String {
+        format!("gQH4{}", self.characters(92))
+    }
+
     /// Somebody scans a code: who did not follow does so from now on, by this scene.
     pub(super) fn scan(&mut self, number: u32, scene: Scene) {
         if self.follower(number).subscribed {
@@ -89,7 +94,7 @@ impl Simulate for qrcode::Create {
             }
             world.codes.permanent += 1;
         }
-        let ticket = format!("gQH4{}", world.characters(92));
+        let ticket = world.ticket();
         let expires = seconds.map(|seconds: i64| world.now() + seconds);
         world.codes.by_ticket.insert(ticket.clone(), Code { scene, expires });
         let url = format!("http://weixin.qq.com/q/{}", world.characters(22));

@@ -1,5 +1,6 @@
 //! How the platform says no: HTTP 200, an errcode, and a message whose tail depends on who speaks.
 
+use super::{switches::ERRMSG_TAIL, world::World};
 use crate::api::errcode::{self, Class};
 use serde_json::{Value, json};
 
@@ -44,13 +45,17 @@ impl Refusal {
         Self { failed, ..Self::new(errcode::SOME_OPENIDS_FAILED) }
     }
 
-    /// The answer's body. `sns` writes `, rid:` where the others write ` rid:`.
-    pub(super) fn body(&self, is_sns: bool, mark: &str, rid: &str) -> Value {
+    /// The answer's body. `sns` writes `, rid:` where the others write ` rid:`; in 2020 nobody did.
+    pub(super) fn body(&self, is_sns: bool, world: &mut World, rid: &str) -> Value {
         let text = self.text.as_deref().unwrap_or_else(|| self.default_text(is_sns));
-        let errmsg = match (is_sns, self.gateway) {
-            (true, _) => format!("{text}, rid: {rid}"),
-            (false, true) => format!("{text} rid: {rid}"),
-            (false, false) => format!("{text} hint: [{mark}] rid: {rid}"),
+        let errmsg = match (world.switches.is(ERRMSG_TAIL, "rid"), is_sns, self.gateway) {
+            (true, true, _) => format!("{text}, rid: {rid}"),
+            (true, false, true) => format!("{text} rid: {rid}"),
+            (true, false, false) => {
+                format!("{text} hint: [{}-{}] rid: {rid}", world.characters(6), world.characters(6))
+            }
+            (false, true, _) => format!("{text}, hints: [ req_id: {} ]", world.characters(14)),
+            (false, false, _) => format!("{text} hint: [{}]", world.characters(14)),
         };
         let mut body = json!({"errcode": self.errcode, "errmsg": errmsg});
         if !self.failed.is_empty() {

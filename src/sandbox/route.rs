@@ -7,10 +7,10 @@ use super::{
     world::World,
 };
 use crate::{
-    api::{Credential, Endpoint, FieldKind, Method, Permission, Spec, wire},
+    api::{Credential, Endpoint, FieldKind, Method, Permission, Spec, media::File, wire},
     for_each_endpoint,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::HashMap, net::IpAddr};
 
 /// The sandbox's half of an endpoint: its own rules. What the declaration says (credential,
@@ -26,6 +26,8 @@ pub(super) struct Call {
     pub method: String,
     pub query: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The file of an upload.
+    pub file: Option<File>,
     pub peer: IpAddr,
 }
 
@@ -88,9 +90,9 @@ pub(super) fn routes() -> HashMap<&'static str, Route> {
 fn serve<E: Simulate>(world: &mut World, call: &Call) -> Result<Vec<u8>, Refusal> {
     let spec = E::SPEC;
     match (spec.method, call.method.as_str()) {
-        (Method::Get, "GET" | "HEAD") | (Method::Post, "POST") => {}
+        (Method::Get, "GET" | "HEAD") | (Method::Post | Method::Upload, "POST") => {}
         (Method::Get, _) => return Err(Refusal::gateway(43001)),
-        (Method::Post, _) => return Err(Refusal::gateway(43002)),
+        (Method::Post | Method::Upload, _) => return Err(Refusal::gateway(43002)),
     }
     if spec.credential == Credential::AccessToken {
         let token = call.query("access_token").filter(|token| !token.is_empty());
@@ -110,6 +112,10 @@ fn serve<E: Simulate>(world: &mut World, call: &Call) -> Result<Vec<u8>, Refusal
     let mut body = match spec.method {
         Method::Get => None,
         Method::Post => Some(read_body(spec, world, &call.body)?),
+        Method::Upload => {
+            let file = call.file.as_ref().ok_or_else(|| Refusal::new(41005))?;
+            Some(spec.fields.iter().map(|field| (field.name.to_owned(), json!(file))).collect())
+        }
     };
     if let Credential::AppSecret { grant_type } | Credential::AppId { grant_type } = spec.credential {
         check_app(spec, grant_type, world, call, body.as_ref())?;
@@ -146,7 +152,7 @@ fn check_app(
 ) -> Result<(), Refusal> {
     let given = |name: &str| match spec.method {
         Method::Get => call.query(name),
-        Method::Post => body.and_then(|body| body.get(name)).and_then(Value::as_str),
+        Method::Post | Method::Upload => body.and_then(|body| body.get(name)).and_then(Value::as_str),
     };
     let given = |name: &str| given(name).filter(|value| !value.is_empty());
     let appid = given("appid").ok_or_else(|| Refusal::gateway(41002))?;

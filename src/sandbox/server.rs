@@ -4,6 +4,7 @@ use super::{
     authorize::{self, Page, Visitor},
     control,
     faults::{Misfortune, When},
+    media,
     options::Options,
     refusal::Refusal,
     route::{Call, Route, routes},
@@ -32,6 +33,7 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
+use url::Url;
 
 /// The longest request body.
 const LONGEST_BODY: usize = 4 << 20;
@@ -162,14 +164,18 @@ async fn answer(
         return Ok(page);
     }
     let method = request.method().to_string();
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_owned();
     let query = request.uri().query().unwrap_or_default();
     let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let Ok(body) = Limited::new(request.into_body(), LONGEST_BODY).collect().await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large"));
     };
-    let call = Call { method, query, body: body.to_bytes().to_vec(), peer };
+    let body = body.to_bytes();
+    let file = media::file_in(&content_type, body.clone()).await;
+    let call = Call { method, query, body: body.to_vec(), file, peer };
     if let Some(control) = path.strip_prefix("/__sandbox/") {
-        let (status, body) = control::answer(&shared, control, &call);
+        let (status, body) = control::answer(&shared, control, &call).await;
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Ok(respond(status, "application/json; charset=utf-8", body.to_string()));
     }
@@ -196,6 +202,8 @@ fn page(shared: &Shared, request: &Request<Incoming>) -> Option<Response<Full<By
         Page::Html(html) => respond(StatusCode::OK, "text/html; charset=utf-8", html),
         Page::Redirect(address) => {
             let mut response = respond(StatusCode::FOUND, "text/html; charset=utf-8", "");
+            // A header is ASCII: what a redirect_uri has beyond it is escaped.
+            let address = Url::parse(&address).map_or(address, String::from);
             if let Ok(address) = address.parse() {
                 response.headers_mut().insert(header::LOCATION, address);
             }
@@ -246,8 +254,8 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
         None => match carry_out(route, &mut world, &mut call, &misfortune) {
             Ok(body) => body,
             Err(refusal) => {
-                let (mark, rid) = (world.mark(), world.rid());
-                let body = refusal.body(is_sns, &mark, &rid).to_string();
+                let rid = world.rid();
+                let body = refusal.body(is_sns, &mut world, &rid).to_string();
                 world.remember(rid, &call, &body);
                 body.into_bytes()
             }

@@ -47,17 +47,14 @@ pub enum SwitchError {
 }
 
 macro_rules! switches {
-    ($( $constant:tt = $name:literal, $question:literal, $values:expr, $default:literal, $doc:literal; )*) => {
-        $( switches!(@constant $constant $name); )*
+    ($( $constant:ident = $name:literal, $question:literal, $values:expr, $default:literal, $doc:literal; )*) => {
+        $( pub(super) const $constant: &str = $name; )*
 
         /// Every switch.
         pub const SWITCHES: &[Switch] = &[$( Switch {
             name: $name, question: $question, values: $values, default: $default, doc: $doc,
         }, )*];
     };
-    // A switch for what is not simulated yet has no reader.
-    (@constant _ $name:literal) => {};
-    (@constant $constant:ident $name:literal) => { pub(super) const $constant: &str = $name; };
 }
 
 use Values::{OneOf, UpTo};
@@ -87,10 +84,16 @@ switches! {
         OneOf(&["continues", "empty_page", "40003"]), "continues", "a cursor that names somebody who has left";
     DUPLICATE_OPENIDS = "duplicate_openids", "duplicates in openid_list/user_list",
         OneOf(&["accept", "40003"]), "accept", "an openid that a list names twice";
-    _ = "coupon_errcode", "errcode for a coupon refused since 2021",
-        OneOf(&["40071", "45160", "48001"]), "40071", "takes effect with cards, which are not simulated yet";
-    _ = "push_tries", "3 pushes or 1+3",
-        OneOf(&["3", "4"]), "3", "takes effect with pushes, which are not simulated yet";
+    COUPON_ERRCODE = "coupon_errcode", "errcode for a coupon refused since 2021",
+        OneOf(&["40071", "45160", "48001", "accept"]), "40071", "a coupon (GROUPON, CASH, DISCOUNT, GIFT, GENERAL_COUPON)";
+    PICTURE_ERRCODE = "picture_errcode", "which of 40005, 40113 and 40137 a GIF yields",
+        OneOf(&["40137", "40005", "40113"]), "40137", "an uploaded file that is neither PNG nor JPG";
+    PROFILES = "profiles", "nickname, sex and region in user/info and sns/userinfo: empty today, given in 2020",
+        OneOf(&["empty", "given"]), "empty", "whether a follower's details have a name, a sex and a place";
+    ERRMSG_TAIL = "errmsg_tail", "what follows an error's text: a rid today, a hint alone in 2020",
+        OneOf(&["rid", "hint"]), "rid", "`hint: […] rid: …` as it is today, or `hint: […]`";
+    PUSH_TRIES = "push_tries", "3 pushes or 1+3",
+        OneOf(&["3", "4"]), "3", "how often a push is tried that nobody answers";
     QUOTA_RESET_HOUR = "quota_reset_hour", "hour of the quota reset",
         UpTo(23), "0", "the hour, Beijing time, at which daily quotas begin anew";
     STRING_TAGID = "string_tagid", "string vs number tagid",
@@ -119,7 +122,18 @@ switches! {
 #[derive(Clone, Debug, Default)]
 pub struct Switches(BTreeMap<&'static str, String>);
 
+/// The rules of 2020, where they differ from today's and a switch can tell.
+const OF_2020: [(&str, &str); 4] =
+    [(BLACKLIST_PAGE, "10000"), (COUPON_ERRCODE, "accept"), (PROFILES, "given"), (ERRMSG_TAIL, "hint")];
+
 impl Switches {
+    /// The settings of `--rules 2020`: coupons can be made, followers have names, the blacklist has long
+    /// pages, and an error has no rid.
+    #[must_use]
+    pub fn of_2020() -> Self {
+        Self(OF_2020.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
+    }
+
     /// Sets a switch.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::{
     openid::NoFollower,
+    profile::Profile,
     refusal::Refusal,
     route::Simulate,
     switches::{BLACKLISTED_IN_USER_GET, DUPLICATE_OPENIDS, REMARK_OF_30_BYTES, USER_GET_ORDER},
@@ -99,25 +100,25 @@ fn nobody(openid: String) -> User {
     User { subscribe: Some(0), openid: Some(openid), tagid_list: Some(Vec::new()), ..User::default() }
 }
 
-/// A follower as user/info shows them since 2021-12-27: every old key is there, but empty.
+/// A follower as user/info shows them: since 2021-12-27 every old key is there, but empty.
 fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> User {
     let follower = &world.followers[number as usize];
     if !follower.subscribed {
         return nobody(openid);
     }
-    let empty = || Some(String::new());
+    let profile = Profile::of(world, number);
     // Groups are gone; groupid mirrors a tag, and which one of several is not known: the first.
     let groupid = follower.tags.first().copied().unwrap_or_default();
     User {
         subscribe: Some(1),
         openid: Some(openid),
-        nickname: empty(),
-        sex: Some(0),
+        nickname: Some(profile.nickname),
+        sex: Some(profile.sex),
         language: Some(lang.unwrap_or("zh_CN").to_owned()),
-        city: empty(),
-        province: empty(),
-        country: empty(),
-        headimgurl: empty(),
+        city: Some(profile.city.to_owned()),
+        province: Some(profile.province.to_owned()),
+        country: Some(profile.country.to_owned()),
+        headimgurl: Some(profile.headimgurl),
         subscribe_time: Some(follower.subscribe_time),
         unionid: world.unionid(number),
         remark: Some(follower.remark.as_deref().unwrap_or_default().to_owned()),

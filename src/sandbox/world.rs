@@ -12,7 +12,10 @@ use super::{
     switches::{DEPARTED_CURSOR, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
     token::TokenBook,
 };
-use crate::{api::tag::STARRED, base::Clock};
+use crate::{
+    api::{card::Card, tag::STARRED},
+    base::Clock,
+};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,6 +31,9 @@ const ONE_STARRED_OF: u32 = 500;
 /// The first follower came on 2020-01-01, the last before 2026.
 const FIRST_DAY: i64 = 1_577_836_800;
 const SIX_YEARS: i64 = 6 * 365 * 24 * 3600;
+
+/// Messages have ids of 64 bits.
+const FIRST_MESSAGE: i64 = 23_892_468_385_179_204;
 
 /// Channels of followers who scanned no code with a scene.
 const CHANNELS: [&str; 8] = [
@@ -82,6 +88,10 @@ pub(super) struct World {
     pub blacklist: BTreeSet<u32>,
     pub oauth: OauthBook,
     pub codes: Codes,
+    /// Cards with their ids, the oldest first.
+    pub cards: Vec<(String, Card)>,
+    /// The id of the last message that was pushed.
+    message_id: i64,
     pub refused: Refused,
     /// When daily quotas were set back.
     pub clears: Vec<i64>,
@@ -112,6 +122,8 @@ impl World {
             blacklist: BTreeSet::new(),
             oauth: OauthBook::default(),
             codes: Codes::default(),
+            cards: Vec::new(),
+            message_id: FIRST_MESSAGE,
             refused: Refused::default(),
             clears: Vec::new(),
             tokens: TokenBook::default(),
@@ -133,11 +145,6 @@ impl World {
         format!("{:08x}-{:08x}-{:08x}", self.now(), self.random.u32(..), self.random.u32(..))
     }
 
-    /// The mark in `hint: [XXXX-XXXX]`.
-    pub(super) fn mark(&mut self) -> String {
-        format!("{}-{}", self.characters(6), self.characters(6))
-    }
-
     /// So many random characters of base64url.
     pub(super) fn characters(&mut self, count: usize) -> String {
         let mut text = String::with_capacity(count);
@@ -148,6 +155,27 @@ impl World {
             left -= now;
         }
         text
+    }
+
+    /// So many random digits, the first of which is not 0.
+    pub(super) fn digits(&mut self, count: usize) -> String {
+        (0..count).map(|at| char::from(b'0' + self.random.u8(u8::from(at == 0)..10))).collect()
+    }
+
+    /// Bytes for an envelope; a sandbox's need not be unforeseeable.
+    pub(super) fn random_bytes(&mut self) -> [u8; 16] {
+        self.random.u128(..).to_be_bytes()
+    }
+
+    /// The account's original id (原始ID), `gh_` and twelve hexadecimal digits: the same for the same AppID.
+    pub(super) fn original_id(&self) -> String {
+        format!("gh_{:0>12.12}", self.options.appid.trim_start_matches("wx"))
+    }
+
+    /// A message's id, larger than every one before.
+    pub(super) fn next_message_id(&mut self) -> i64 {
+        self.message_id += 1;
+        self.message_id
     }
 
     /// The follower's number, whether they follow or not.

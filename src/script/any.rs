@@ -4,10 +4,11 @@
 use super::{
     env::Env,
     error::{PlatformError, placed},
+    functions::described,
     value::{to_dynamic, to_json},
 };
 use crate::api::{Method, any, wire::Outgoing};
-use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -17,11 +18,14 @@ pub(super) const MODULE: &str = "api";
 pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     let mut module = Module::new();
     let here = Arc::clone(env);
-    get(["path"]).set_into_module(&mut module, move |at: NativeCallContext, path: &str| {
-        placed(at.call_position(), call(&here, Method::Get, path, Outgoing::default()))
-    });
+    described("get", &["path: String", "Map"], GET).set_into_module(
+        &mut module,
+        move |at: NativeCallContext, path: &str| {
+            placed(at.call_position(), call(&here, Method::Get, path, Outgoing::default()))
+        },
+    );
     let here = Arc::clone(env);
-    get(["path", "query"]).set_into_module(
+    described("get", &["path: String", "query: Map", "Map"], GET).set_into_module(
         &mut module,
         move |at: NativeCallContext, path: &str, query: Map| {
             placed(
@@ -31,27 +35,35 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
         },
     );
     let here = Arc::clone(env);
-    FuncRegistration::new("post")
-        .with_params_info(["path", "body"])
-        .with_comments([
-            "/// Calls any path of the platform with a JSON body (a map) and gives the answer as a map.",
-            "///",
-            "/// It counts as a write that is never sent twice, unless the path is declared or known to read.",
-        ])
-        .set_into_module(&mut module, move |at: NativeCallContext, path: &str, body: Map| {
+    described("post", &["path: String", "body: Map", "Map"], POST).set_into_module(
+        &mut module,
+        move |at: NativeCallContext, path: &str, body: Map| {
             let body = Some(to_json(&Dynamic::from(body)));
-            placed(at.call_position(), call(&here, Method::Post, path, Outgoing { query: Vec::new(), body }))
-        });
+            placed(
+                at.call_position(),
+                call(&here, Method::Post, path, Outgoing { body, ..Outgoing::default() }),
+            )
+        },
+    );
     engine.register_static_module(MODULE, module.into());
 }
 
-fn get<const N: usize>(parameters: [&str; N]) -> FuncRegistration {
-    FuncRegistration::new("get").with_params_info(parameters).with_comments([
-        "/// Calls any path of the platform that is a GET and gives the answer as a map.",
-        "///",
-        "/// `query` is a map of texts, numbers and flags; the access token is added.",
-    ])
-}
+const GET: &str = "Calls any path of the platform that is a GET and gives the answer as a map.
+
+    `query` is a map of texts, numbers and flags; the access token is added.
+
+    ```rhai
+    print(api::get(\"/cgi-bin/tags/get\").tags.len());
+    ```";
+
+const POST: &str = "Calls any path of the platform with a JSON body and gives the answer as a map.
+
+    It counts as a write that is never sent twice, unless the path is declared or known to read.
+
+    ```rhai
+    let openid = user::list().data.openid[0];
+    print(api::post(\"/cgi-bin/tags/getidlist\", #{openid: openid}).tagid_list);
+    ```";
 
 fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
     let query = query.iter().map(|(name, value)| {
@@ -69,7 +81,7 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
         };
         Ok((name.to_string(), text))
     });
-    Ok(Outgoing { query: query.collect::<Result<_, _>>()?, body: None })
+    Ok(Outgoing { query: query.collect::<Result<_, _>>()?, ..Outgoing::default() })
 }
 
 fn call(env: &Env, method: Method, path: &str, request: Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {

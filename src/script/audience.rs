@@ -6,7 +6,7 @@
     reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned"
 )]
 
-use super::{endpoint::describe_type, env::Env, error::PlatformError, value::Follower};
+use super::{endpoint::describe_type, env::Env, error::PlatformError, functions::described, value::Follower};
 use crate::{
     api::tag::{List, NAME_BYTES, Tag},
     base::nearest,
@@ -233,33 +233,90 @@ pub(super) fn to_value(person: &Person) -> Dynamic {
 }
 
 pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
-    engine.register_type_with_name::<Audience>("Audience");
-    let everybody = Arc::clone(env);
-    engine.register_fn("followers", move || Audience::new(&everybody, Origin::Followers));
-    let blacklisted = Arc::clone(env);
-    engine.register_fn("blacklisted", move || Audience::new(&blacklisted, Origin::Blacklisted));
-    let tagged = Arc::clone(env);
-    engine.register_fn("members", move |tag: Dynamic| -> Result<Audience, Box<EvalAltResult>> {
-        Ok(Audience::new(&tagged, Origin::Members(TagRef::read(&tag)?)))
-    });
-    let named = Arc::clone(env);
-    engine.register_fn("openids", move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
-        let openids = list.iter().map(read_openid).collect::<Result<Vec<_>, _>>()?;
-        Ok(Audience::new(&named, Origin::Openids(Source::openids(openids))))
-    });
     engine
-        .register_fn("filter", |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
+        .register_type_with_name::<Audience>("Audience")
+        .register_fn("to_string", |audience: &mut Audience| audience.to_string())
+        .register_fn("to_debug", |audience: &mut Audience| audience.to_string());
+    let here = Arc::clone(env);
+    described("followers", &["Audience"], FOLLOWERS)
+        .register_into_engine(engine, move || Audience::new(&here, Origin::Followers));
+    let here = Arc::clone(env);
+    described("blacklisted", &["Audience"], BLACKLISTED)
+        .register_into_engine(engine, move || Audience::new(&here, Origin::Blacklisted));
+    let here = Arc::clone(env);
+    described("members", &["tag: ?", "Audience"], MEMBERS).register_into_engine(
+        engine,
+        move |tag: Dynamic| -> Result<Audience, Box<EvalAltResult>> {
+            Ok(Audience::new(&here, Origin::Members(TagRef::read(&tag)?)))
+        },
+    );
+    let here = Arc::clone(env);
+    described("openids", &["list: Array", "Audience"], OPENIDS).register_into_engine(
+        engine,
+        move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
+            let openids = list.iter().map(read_openid).collect::<Result<Vec<_>, _>>()?;
+            Ok(Audience::new(&here, Origin::Openids(Source::openids(openids))))
+        },
+    );
+    described("filter", &["audience: Audience", "closure: FnPtr", "Audience"], FILTER).register_into_engine(
+        engine,
+        |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
             audience.step(Step::Filter(Closure::new(&context, closure)))
-        })
-        .register_fn("take", |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
+        },
+    );
+    described("take", &["audience: Audience", "count: int", "Audience"], TAKE).register_into_engine(
+        engine,
+        |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
             let count = usize::try_from(count).map_err(|_| {
                 PlatformError::usage(format!("take needs a count from 0, not {count}"), "").raise()
             })?;
             Ok(audience.step(Step::Take(count)))
-        })
-        .register_fn("to_string", |audience: &mut Audience| audience.to_string())
-        .register_fn("to_debug", |audience: &mut Audience| audience.to_string());
+        },
+    );
 }
+
+const FOLLOWERS: &str = "Everybody who follows the account (关注者).
+
+    Nothing is called before an end.
+
+    ```rhai
+    print(followers().count());
+    ```";
+
+const BLACKLISTED: &str = "Everybody on the blacklist (黑名单).
+
+    ```rhai
+    print(blacklisted().count());
+    ```";
+
+const MEMBERS: &str = "Everybody who has a tag: given by its name, its id, or itself.
+
+    A name that no tag has is an error.
+
+    ```rhai
+    print(members(\"星标组\").count());
+    ```";
+
+const OPENIDS: &str = "The people with these openids, each once.
+
+    ```rhai
+    let page = user::list();
+    print(openids(page.data.openid).take(3).count());
+    ```";
+
+const FILTER: &str = "Those for whom the closure gives `true`.
+
+    The closure sees a `User`; everybody's details are fetched, a hundred at a time, a page ahead.
+
+    ```rhai
+    print(followers().filter(|u| u.subscribe_scene == \"ADD_SCENE_QR_CODE\").count());
+    ```";
+
+const TAKE: &str = "The first so many; what comes after them is not listed.
+
+    ```rhai
+    print(followers().take(5).count());
+    ```";
 
 fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
     if let Some(user) = entry.read_lock::<Follower>() {

@@ -4,13 +4,14 @@ use super::{
     endpoint::describe_type,
     env::{CallbackKeys, Env},
     error::{PlatformError, placed},
+    functions::described,
     value::{compact, to_dynamic},
 };
 use crate::{
     api::callback::{Error, FIELDS, Message, Reply, Scene},
     base::nearest,
 };
-use rhai::{Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext};
 use std::sync::Arc;
 
 /// The module's name.
@@ -27,7 +28,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     let mut module = Module::new();
 
     let keys = Arc::clone(env);
-    function(&VERIFY).set_into_module(
+    function(&VERIFY, &["signature: String", "timestamp: String", "nonce: String", "bool"]).set_into_module(
         &mut module,
         move |at: NativeCallContext, signature: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let verify = || {
@@ -39,7 +40,11 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     );
 
     let keys = Arc::clone(env);
-    function(&DECRYPT).set_into_module(
+    function(
+        &DECRYPT,
+        &["xml: String", "msg_signature: String", "timestamp: String", "nonce: String", "String"],
+    )
+    .set_into_module(
         &mut module,
         move |at: NativeCallContext, xml: Dynamic, signature: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let decrypt = || {
@@ -54,7 +59,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     );
 
     let here = Arc::clone(env);
-    function(&ENCRYPT).with_params_info(&ENCRYPT.parameters[..1]).set_into_module(
+    function(&ENCRYPT, &["xml: String", "String"]).set_into_module(
         &mut module,
         move |at: NativeCallContext, xml: Dynamic| {
             let encrypt = || {
@@ -65,7 +70,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
         },
     );
     let here = Arc::clone(env);
-    function(&ENCRYPT).set_into_module(
+    function(&ENCRYPT, &["xml: String", "timestamp: int", "nonce: String", "String"]).set_into_module(
         &mut module,
         move |at: NativeCallContext, xml: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let encrypt = || {
@@ -81,16 +86,19 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
         },
     );
 
-    function(&PARSE).set_into_module(&mut module, |at: NativeCallContext, xml: Dynamic| {
-        let parse = || {
-            let message = Message::parse(text(&PARSE, 0, &xml)?.as_bytes());
-            message.map(|message| Push(Arc::new(message))).map_err(|error| fault(&error))
-        };
-        at_call(&at, parse())
-    });
+    function(&PARSE, &["xml: String", "Message"]).set_into_module(
+        &mut module,
+        |at: NativeCallContext, xml: Dynamic| {
+            let parse = || {
+                let message = Message::parse(text(&PARSE, 0, &xml)?.as_bytes());
+                message.map(|message| Push(Arc::new(message))).map_err(|error| fault(&error))
+            };
+            at_call(&at, parse())
+        },
+    );
 
     let here = Arc::clone(env);
-    function(&REPLY).set_into_module(
+    function(&REPLY, &["message: Message", "fields: Map", "String"]).set_into_module(
         &mut module,
         move |at: NativeCallContext, message: Dynamic, fields: Dynamic| {
             let reply = || {
@@ -121,42 +129,68 @@ impl Shape {
 const VERIFY: Shape = Shape {
     name: "verify",
     parameters: &["signature", "timestamp", "nonce"],
-    doc: "Whether a request to the developer's URL is the platform's: `true` or `false`.\n\n\
-          The three are the query's texts. Source: 接入概述.",
+    doc: "Whether a request to the developer's URL is the platform's: `true` or `false`.
+
+        The three are the query's texts. Source: 接入概述.
+
+        ```rhai
+        print(callback::verify(\"f21891de399b4e33a1a93c9a7b8a8fffb5a443ff\", \"1410685589\", \"test\"));
+        ```",
 };
 const DECRYPT: Shape = Shape {
     name: "decrypt",
     parameters: &["xml", "msg_signature", "timestamp", "nonce"],
-    doc: "Opens an encrypted push: the body, and three texts of the query. Gives the message's XML.\n\n\
-          An error when the signature is another, or the message is for another AppID.\n\
-          Source: 消息加解密说明.",
+    doc: "Opens an encrypted push: the body, and three texts of the query. Gives the message's XML.
+
+        An error when the signature is another, or the message is for another AppID.
+        Source: 消息加解密说明.
+
+        ```rhai
+        let sealed = callback::encrypt(\"<xml><MsgType>text</MsgType></xml>\", 1409304348, \"xxxxxx\");
+        let signature = sealed.split(\"<MsgSignature><![CDATA[\")[1].split(\"]]>\")[0];
+        print(callback::decrypt(sealed, signature, \"1409304348\", \"xxxxxx\"));
+        ```",
 };
 const ENCRYPT: Shape = Shape {
     name: "encrypt",
     parameters: &["xml", "timestamp", "nonce"],
-    doc: "Encrypts a reply's XML and gives the body of the answer.\n\n\
-          `timestamp` (Unix seconds) and `nonce` may be left out together: now, and random digits.\n\
-          Source: 消息加解密说明.",
+    doc: "Encrypts a reply's XML and gives the body of the answer.
+
+        `timestamp` (Unix seconds) and `nonce` may be left out together: now, and random digits.
+        Source: 消息加解密说明.
+
+        ```rhai
+        print(callback::encrypt(\"<xml><MsgType>text</MsgType></xml>\").len());
+        ```",
 };
 const PARSE: Shape = Shape {
     name: "parse",
     parameters: &["xml"],
-    doc: "Reads a pushed XML: a `Message` with the platform's field names.\n\n\
-          A field that did not come is `()`; `scene` is the QR code's scene. At most 64 KiB.\n\
-          Source: 接收普通消息, 接收事件推送.",
+    doc: "Reads a pushed XML: a `Message` with the platform's field names.
+
+        A field that did not come is `()`; `scene` is the QR code's scene. At most 64 KiB.
+        Source: 接收普通消息, 接收事件推送.
+
+        ```rhai
+        let m = callback::parse(\"<xml><MsgType>event</MsgType><Event>SCAN</Event><EventKey>98765</EventKey></xml>\");
+        print(m.scene);
+        ```",
 };
 const REPLY: Shape = Shape {
     name: "reply",
     parameters: &["message", "fields"],
-    doc: "A passive reply to a message, as XML: `callback::reply(m, #{MsgType: \"text\", Content: \"你好\"})`.\n\n\
-          Text up to 2048 bytes of UTF-8, 1 to 8 articles. Source: 被动回复用户消息.",
+    doc: "A passive reply to a message, as XML.
+
+        Text up to 2048 bytes of UTF-8, 1 to 8 articles. Source: 被动回复用户消息.
+
+        ```rhai
+        let m = callback::parse(\"<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName><MsgType>text</MsgType></xml>\");
+        print(callback::reply(m, #{MsgType: \"text\", Content: \"你好\"}));
+        ```",
 };
 
-fn function(shape: &Shape) -> FuncRegistration {
-    FuncRegistration::new(shape.name)
-        .with_namespace(FnNamespace::Internal)
-        .with_params_info(shape.parameters)
-        .with_comments(shape.doc.lines().map(|line| format!("/// {line}")))
+fn function(shape: &Shape, parameters: &[&str]) -> FuncRegistration {
+    described(shape.name, parameters, shape.doc)
 }
 
 /// The engine gives functions of modules no place for their errors.

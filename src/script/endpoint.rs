@@ -4,13 +4,16 @@ use super::{
     callback::Push,
     env::Env,
     error::{PlatformError, placed},
-    value::{Follower, OpaqueToken, to_dynamic},
+    file, stdlib,
+    value::{Follower, OpaqueToken, to_dynamic, to_json},
 };
 use crate::{
     api::{
         Batched, Endpoint, Field, FieldKind, Spec,
         answer::{Done, OpenidPage},
         blacklist,
+        card::{self, Created},
+        media::{self, Uploaded},
         network::{self, Checked, IpList},
         oauth::{self, Grant, Profile},
         qrcode::{self, Ticket},
@@ -32,22 +35,32 @@ use std::{any::TypeId, collections::BTreeMap, sync::Arc};
 
 /// An answer as a script sees it: the platform's field names, typed where it pays.
 trait ToScript {
+    /// Its type in a script.
+    const KIND: &'static str;
+    /// What it holds, for the reference.
+    const GIVES: &'static str;
     fn to_script(self) -> Dynamic;
 }
 
 impl ToScript for Done {
+    const KIND: &'static str = "()";
+    const GIVES: &'static str = "nothing";
     fn to_script(self) -> Dynamic {
         Dynamic::UNIT
     }
 }
 
 impl ToScript for Token {
+    const KIND: &'static str = "Token";
+    const GIVES: &'static str = "a `Token`";
     fn to_script(self) -> Dynamic {
         Dynamic::from(OpaqueToken::from(self))
     }
 }
 
 impl ToScript for Grant {
+    const KIND: &'static str = "Grant";
+    const GIVES: &'static str = "a `Grant`";
     fn to_script(self) -> Dynamic {
         Dynamic::from(self)
     }
@@ -55,8 +68,10 @@ impl ToScript for Grant {
 
 /// Answers that are maps to a script, field by field.
 macro_rules! maps {
-    ($($answer:ty),* $(,)?) => {
+    ($($answer:ty: $gives:literal),* $(,)?) => {
         $( impl ToScript for $answer {
+            const KIND: &'static str = "Map";
+            const GIVES: &'static str = $gives;
             fn to_script(self) -> Dynamic {
                 to_dynamic(&self)
             }
@@ -64,33 +79,57 @@ macro_rules! maps {
     };
 }
 
-maps!(OpenidPage, Profile, Ticket, Checked);
+maps! {
+    OpenidPage: "a map: `total`, `count`, `data.openid` (no `data` when the page is empty), `next_openid`",
+    Profile: "a map: `openid`, `nickname`, `headimgurl`, `sex`, `province`, `city`, `country`, `privilege`, `unionid`",
+    Ticket: "a map: `ticket`, `expire_seconds`, `url`",
+    Checked: "a map: `dns` and `ping`, each an array of maps",
+    Uploaded: "a map: `url`",
+}
+
+impl ToScript for Created {
+    const KIND: &'static str = "Map";
+    const GIVES: &'static str = "a map: `card_id`";
+    fn to_script(self) -> Dynamic {
+        to_dynamic(&json!({"card_id": self.card_id}))
+    }
+}
 
 impl ToScript for User {
+    const KIND: &'static str = "User";
+    const GIVES: &'static str = "a `User`";
     fn to_script(self) -> Dynamic {
         Dynamic::from(Follower(Arc::new(self)))
     }
 }
 
 impl ToScript for Users {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of `User`";
     fn to_script(self) -> Dynamic {
         self.user_info_list.into_iter().map(User::to_script).collect::<Array>().into()
     }
 }
 
 impl ToScript for Tag {
+    const KIND: &'static str = "Tag";
+    const GIVES: &'static str = "a `Tag`";
     fn to_script(self) -> Dynamic {
         Dynamic::from(self)
     }
 }
 
 impl ToScript for Tags {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of `Tag`";
     fn to_script(self) -> Dynamic {
         self.tags.into_iter().map(Tag::to_script).collect::<Array>().into()
     }
 }
 
 impl ToScript for Quotas {
+    const KIND: &'static str = "Map";
+    const GIVES: &'static str = "a map: `quota` with `daily_limit`, `used` and `remain`; `rate_limit` with `call_count` and `refresh_second`";
     fn to_script(self) -> Dynamic {
         let mut map = Map::new();
         map.insert("quota".to_owned(), json!(self.quota));
@@ -100,18 +139,25 @@ impl ToScript for Quotas {
 }
 
 impl ToScript for Found {
+    const KIND: &'static str = "Map";
+    const GIVES: &'static str =
+        "a map: `invoke_time`, `cost_in_ms`, `request_url`, `request_body`, `response_body`, `client_ip`";
     fn to_script(self) -> Dynamic {
         to_dynamic(&self.request)
     }
 }
 
 impl ToScript for IpList {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of addresses";
     fn to_script(self) -> Dynamic {
         self.ip_list.into_iter().map(Dynamic::from).collect::<Array>().into()
     }
 }
 
 impl ToScript for TagIds {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of ids";
     fn to_script(self) -> Dynamic {
         self.tagid_list.into_iter().map(Dynamic::from).collect::<Array>().into()
     }
@@ -153,8 +199,8 @@ macro_rules! called_in_parts {
 
 called_as_it_is! {
     token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
-    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check, qrcode::Create, quota::Get, rid::Get, network::CallbackIp,
-    network::ApiIp, network::Check,
+    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
+    media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
 
@@ -162,6 +208,25 @@ impl Callable for oauth::Exchange {
     fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
         let client = env.client()?;
         env.wait_for_call(client.exchange(&self))
+    }
+}
+
+impl Callable for card::Create {
+    fn call_from_script(self, env: &Env) -> Result<Created, Box<EvalAltResult>> {
+        let faults = card::check(&self.card);
+        if let Some(first) = faults.first() {
+            let error = PlatformError::usage(
+                format!("{}: {first}", Self::SPEC.name),
+                "nothing was sent; the number is what the platform would have answered",
+            );
+            return Err(faults[1..]
+                .iter()
+                .rev()
+                .fold(error, |error, fault| error.note(fault.to_string()))
+                .raise());
+        }
+        let client = env.client()?;
+        env.wait_for_call(client.call(&self))
     }
 }
 
@@ -181,7 +246,8 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     }
     for_each_endpoint!(bind_all);
     super::oauth::register(engine, areas.entry("oauth").or_default(), env);
-    for (area, module) in areas {
+    for (area, mut module) in areas {
+        stdlib::join(engine, area, &mut module);
         engine.register_static_module(area, module.into());
     }
 }
@@ -200,7 +266,7 @@ where
         let call = move |context: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
             let at = context.map_or(Position::NONE, |context| context.call_position());
             let fields = spec.fields.iter().zip(args.iter()).map(|(field, arg)| {
-                read_argument(spec, field, arg).map(|value| (field.name.to_owned(), value))
+                read_argument(&env, spec, field, arg).map(|value| (field.name.to_owned(), value))
             });
             let request = fields.collect::<Result<Map<_, _>, _>>().and_then(|fields| {
                 serde_json::from_value::<E>(Value::Object(fields))
@@ -212,7 +278,13 @@ where
         };
         FuncRegistration::new(name)
             .with_namespace(FnNamespace::Internal)
-            .with_params_info(spec.fields.iter().take(given).map(|field| field.name))
+            .with_params_info(
+                spec.fields
+                    .iter()
+                    .take(given)
+                    .map(|field| format!("{}: {}", field.name, kind_in_rhai(field.kind)))
+                    .chain([E::Answer::KIND.to_owned()]),
+            )
             .with_comments(spec.doc.lines().map(|line| format!("///{line}")))
             .set_into_module_raw(
                 module,
@@ -224,6 +296,29 @@ where
                     is_volatile: true,
                 },
             );
+    }
+}
+
+/// What an endpoint's function gives, in words.
+pub(super) fn gives(spec: &Spec) -> &'static str {
+    macro_rules! table {
+        ($($endpoint:path),* $(,)?) => {
+            [$( (<$endpoint as Endpoint>::SPEC.name, <<$endpoint as Endpoint>::Answer as ToScript>::GIVES) ),*]
+        };
+    }
+    let table = for_each_endpoint!(table);
+    table.into_iter().find(|(name, _)| *name == spec.name).map_or("", |(_, gives)| gives)
+}
+
+/// The type of a parameter, in the engine's words.
+const fn kind_in_rhai(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Text | FieldKind::File => "String",
+        FieldKind::Integer => "int",
+        FieldKind::Flag => "bool",
+        FieldKind::Token => "Token",
+        FieldKind::Map => "Map",
+        FieldKind::TextList | FieldKind::IntegerList | FieldKind::UserList => "Array",
     }
 }
 
@@ -248,7 +343,7 @@ fn signature(spec: &Spec) -> String {
 }
 
 /// A script's argument as the wire carries it.
-fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, PlatformError> {
+fn read_argument(env: &Env, spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, PlatformError> {
     let wrong = |arg: &Dynamic| {
         PlatformError::usage(
             format!(
@@ -280,8 +375,12 @@ fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, Pla
             Some(token) => Ok(json!(token.secret.reveal())),
             None => text(arg),
         },
-        FieldKind::Map if arg.is_map() => serde_json::to_value(arg).map_err(|_| wrong(arg)),
+        FieldKind::Map if arg.is_map() => Ok(without_nulls(to_json(arg))),
         FieldKind::Map => Err(wrong(arg)),
+        FieldKind::File => match arg.as_immutable_string_ref() {
+            Ok(path) => file::picture(spec, &env.folder, path.as_str()).map(|file| json!(file)),
+            Err(_) => Err(wrong(arg)),
+        },
         FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {
             Some(user) => Ok(json!(user.0.openid)),
             None => text(entry),
@@ -299,6 +398,25 @@ fn read_argument(spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, Pla
             text(entry).map(|openid| json!({"openid": openid}))
         }),
     }
+}
+
+/// The platform takes an absent field, and no `null` in its place (47001).
+fn without_nulls(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            for value in fields.values_mut() {
+                *value = without_nulls(value.take());
+            }
+        }
+        Value::Array(entries) => {
+            for entry in entries {
+                *entry = without_nulls(entry.take());
+            }
+        }
+        _ => {}
+    }
+    value
 }
 
 fn list(

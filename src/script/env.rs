@@ -10,6 +10,7 @@ use crate::{
 use rhai::Engine;
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, OnceLock, Weak},
 };
 use tokio::runtime::Handle;
@@ -44,6 +45,8 @@ pub struct Env {
     pub output: Arc<dyn Output>,
     /// What the account's server callback is configured with, if it is.
     pub callback: Option<CallbackKeys>,
+    /// Where the person stands: relative paths of a script begin there.
+    pub folder: PathBuf,
     /// What time it is.
     pub clock: Clock,
     /// The engine that runs the script, for closures that are called after the function that they
@@ -73,6 +76,7 @@ impl Env {
             board,
             output,
             callback: None,
+            folder: PathBuf::from("."),
             clock: Clock::system(),
             engine: OnceLock::new(),
         }

@@ -5,6 +5,7 @@ use super::{
     env::NoClient,
     functions::{functions, kind_in_words, modules},
     program::Program,
+    stdlib::is_source,
 };
 use crate::{
     base::{Diagnostic, Place, nearest},
@@ -101,6 +102,16 @@ pub(super) fn placed<T>(
     })
 }
 
+/// The fields of a caught error, for the reference.
+pub(super) const ERROR_FIELDS: &[(&str, &str)] = &[
+    ("errcode", "The platform's number, or `()` where it said nothing."),
+    ("errmsg", "The platform's words, without hint and rid."),
+    ("endpoint", "The function that failed."),
+    ("rid", "What the platform's support looks a request up by, or `()`."),
+    ("hint", "What to do next, or `()`."),
+    ("message", "All of it as one line."),
+];
+
 /// Makes the error a value that scripts can look into.
 pub(super) fn register(engine: &mut Engine) {
     engine
@@ -143,20 +154,18 @@ impl Trouble {
 pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> Trouble {
     let mut inner = error;
     let mut source = None;
+    let mut is_in_library = false;
     let mut position = error.position();
-    loop {
-        match inner {
-            EvalAltResult::ErrorInFunctionCall(_, of, next, _) => {
-                source = Some(of.as_str()).filter(|of| !of.is_empty()).or(source);
-                inner = next;
-            }
-            EvalAltResult::ErrorInModule(of, next, _) => {
-                source = Some(of.as_str()).filter(|of| !of.is_empty()).or(source);
-                inner = next;
-            }
-            _ => break,
+    while let EvalAltResult::ErrorInFunctionCall(_, of, next, _) | EvalAltResult::ErrorInModule(of, next, _) =
+        inner
+    {
+        is_in_library |= is_source(of);
+        if !of.is_empty() && !is_in_library {
+            source = Some(of.as_str());
         }
-        if !inner.position().is_none() {
+        inner = next;
+        // What goes wrong in the standard library is shown where the person called it.
+        if !inner.position().is_none() && !is_in_library {
             position = inner.position();
         }
     }

@@ -1,6 +1,7 @@
 //! What can be called: every function of an engine with its signature, for checks and hints.
 
-use rhai::{Engine, FuncMetadata};
+use super::stdlib::is_step;
+use rhai::{Engine, FnNamespace, FuncMetadata, FuncRegistration};
 use std::collections::BTreeSet;
 
 /// The modules that scripts have without an import: one for each area of endpoints, and what is
@@ -8,6 +9,15 @@ use std::collections::BTreeSet;
 pub(super) fn modules() -> BTreeSet<&'static str> {
     let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
     areas.chain([super::any::MODULE, super::callback::MODULE]).collect()
+}
+
+/// A function of ours, with its parameters as `name: Type`, the type of what it gives last, and its
+/// document, as the reference and an editor show them.
+pub(super) fn described(name: &str, parameters: &[&str], doc: &str) -> FuncRegistration {
+    FuncRegistration::new(name)
+        .with_namespace(FnNamespace::Internal)
+        .with_params_info(parameters)
+        .with_comments(doc.lines().map(|line| format!("/// {}", line.trim_start())))
 }
 
 /// A function that a script can call.
@@ -30,10 +40,13 @@ pub(super) fn functions(engine: &Engine) -> Vec<Function> {
             // The engine has a mark of its own on every value, which `x.tag()` reads; in a script
             // here that is an audience's `tag` without a tag, and it would do nothing.
             let is_mark = name == "tag" && info.metadata.num_params == 1;
+            // A step of the library is called on an audience, which is none of its parameters.
+            let on_audience =
+                usize::from(info.namespace.is_empty() && is_step(&name, info.metadata.num_params));
             (is_name && !name.contains('$') && !is_mark).then(|| Function {
                 namespace: info.namespace.to_string(),
-                arguments: info.metadata.num_params,
-                signature: signature(&name, info.metadata),
+                arguments: info.metadata.num_params + on_audience,
+                signature: signature(&name, info.metadata, on_audience > 0),
                 name,
             })
         },
@@ -43,18 +56,16 @@ pub(super) fn functions(engine: &Engine) -> Vec<Function> {
 
 /// `filter(audience, closure)`: a function as a hint shows it. Parameters have their names, or
 /// what they hold where they have none.
-fn signature(name: &str, metadata: &FuncMetadata) -> String {
-    let parameters: Vec<String> = metadata
-        .params_info
-        .iter()
-        .map(|parameter| match parameter.split_once(':') {
-            Some(("_" | "", kind)) => kind_in_words(kind),
-            // The engine's own functions call a closure by what it is for: `map`, `filter`.
-            Some((_, kind)) if kind_in_words(kind) == "closure" => "closure".to_owned(),
-            Some((name, _)) => name.trim().to_owned(),
-            None => kind_in_words(parameter),
-        })
-        .collect();
+fn signature(name: &str, metadata: &FuncMetadata, on_audience: bool) -> String {
+    let parameters = metadata.params_info.iter().map(|parameter| match parameter.split_once(':') {
+        Some(("_" | "", kind)) => kind_in_words(kind),
+        // The engine's own functions call a closure by what it is for: `map`, `filter`.
+        Some((_, kind)) if kind_in_words(kind) == "closure" => "closure".to_owned(),
+        Some((name, _)) => name.trim().to_owned(),
+        None => kind_in_words(parameter),
+    });
+    let parameters: Vec<String> =
+        on_audience.then(|| "audience".to_owned()).into_iter().chain(parameters).collect();
     format!("{name}({})", parameters.join(", "))
 }
 

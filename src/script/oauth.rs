@@ -1,8 +1,8 @@
 //! Web authorization in scripts: the page's address, and what a code is exchanged for.
 
-use super::{env::Env, error::PlatformError, value::OpaqueToken};
+use super::{env::Env, error::PlatformError, functions::described, value::OpaqueToken};
 use crate::api::oauth::{Authorize, Grant, REFRESH_LIFE, USERINFO};
-use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Map, Module};
+use rhai::{Dynamic, Engine, EvalAltResult, Map, Module};
 use std::{iter, sync::Arc};
 
 /// A state that is made when none is given has so many letters and digits.
@@ -31,16 +31,30 @@ pub(super) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<Env>)
         .register_fn("to_string", |grant: &mut Grant| format!("{} ({})", grant.openid, grant.scope))
         .register_fn("to_debug", |grant: &mut Grant| format!("{} ({})", grant.openid, grant.scope));
     let env = Arc::clone(env);
-    FuncRegistration::new("authorize_url")
-        .with_params_info(["options"])
-        .with_comments([
-            "/// The address of the page that a person authorizes on.",
-            "///",
-            "/// Takes `redirect_uri`, `scope` (`snsapi_userinfo` when left out) and `state` (letters and digits,",
-            "/// 128 bytes at the most; made when left out). Nothing is called.",
-        ])
+    described("authorize_url", &["options: Map", "String"], AUTHORIZE_URL)
         .set_into_module(module, move |options: Map| authorize_url(&env, &options));
 }
+
+/// The fields of what a person has authorized, for the reference.
+pub(super) const GRANT_FIELDS: &[(&str, &str)] = &[
+    ("access_token", "The person's token."),
+    ("refresh_token", "What renews it, for thirty days."),
+    ("expires_in", "Seconds until the token ends."),
+    ("openid", "Who it is."),
+    ("scope", "What was authorized: `snsapi_base` or `snsapi_userinfo`."),
+    ("unionid", "Their id across the accounts of one Open Platform account, for `snsapi_userinfo`."),
+    ("is_snapshotuser", "1 for a made-up person of the snapshot page."),
+];
+
+const AUTHORIZE_URL: &str = "The address of the page that a person authorizes on. Nothing is called.
+
+    Takes `redirect_uri` (on the 网页授权域名 of the console), `scope` (`snsapi_userinfo` when left out) and
+    `state` (letters and digits, 128 bytes at the most; made when left out). The person comes back to
+    `redirect_uri` with `code` and `state`.
+
+    ```rhai
+    print(oauth::authorize_url(#{redirect_uri: \"https://www.example.com/back\", scope: \"snsapi_base\"}));
+    ```";
 
 fn authorize_url(env: &Env, options: &Map) -> Result<String, Box<EvalAltResult>> {
     let usage = |message: String| {

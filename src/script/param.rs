@@ -1,26 +1,40 @@
 //! `param(name, default)`: what the person gave on the command line, typed like the default.
 
-use super::{env::Env, error::PlatformError};
+use super::{env::Env, error::PlatformError, functions::described};
 use rhai::{Dynamic, Engine, EvalAltResult};
 use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     let required = Arc::clone(env);
     let optional = Arc::clone(env);
-    engine
-        .register_fn("param", move |name: &str| -> Result<Dynamic, Box<EvalAltResult>> {
+    described("param", &["name: String", "String"], PARAM).register_into_engine(
+        engine,
+        move |name: &str| -> Result<Dynamic, Box<EvalAltResult>> {
             match required.params.get(name) {
                 Some(given) => Ok(given.clone().into()),
                 None => Err(missing(name).raise()),
             }
-        })
-        .register_fn("param", move |name: &str, default: Dynamic| -> Result<Dynamic, Box<EvalAltResult>> {
+        },
+    );
+    described("param", &["name: String", "default: ?", "?"], PARAM).register_into_engine(
+        engine,
+        move |name: &str, default: Dynamic| -> Result<Dynamic, Box<EvalAltResult>> {
             match optional.params.get(name) {
                 Some(given) => read(name, given, &default).map_err(PlatformError::raise),
                 None => Ok(default),
             }
-        });
+        },
+    );
 }
+
+const PARAM: &str = "What the person gave with `--param NAME=VALUE`, typed like the default.
+
+    Without a default the parameter must be given, and is a text.
+
+    ```rhai
+    let scene = param(\"scene\", 98765);
+    print(scene + 1);
+    ```";
 
 /// The error for a parameter that has no default and was not given.
 pub(super) fn missing(name: &str) -> PlatformError {

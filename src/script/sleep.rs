@@ -1,6 +1,6 @@
 //! `sleep` that ends when the run is stopped; the engine's own can't be interrupted.
 
-use super::{env::Env, error::PlatformError};
+use super::{env::Env, error::PlatformError, functions::described};
 use rhai::{Dynamic, Engine, EvalAltResult};
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,17 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     let whole = Arc::clone(env);
     let parts = Arc::clone(env);
     #[allow(clippy::cast_precision_loss, reason = "seconds that fit a year fit a float")]
-    engine
-        .register_fn("sleep", move |seconds: i64| sleep(&whole, seconds as f64))
-        .register_fn("sleep", move |seconds: f64| sleep(&parts, seconds));
+    described("sleep", &["seconds: int", "()"], SLEEP)
+        .register_into_engine(engine, move |seconds: i64| sleep(&whole, seconds as f64));
+    described("sleep", &["seconds: float", "()"], SLEEP)
+        .register_into_engine(engine, move |seconds: f64| sleep(&parts, seconds));
 }
+
+const SLEEP: &str = "Waits for so many seconds, or until the run is stopped.
+
+    ```rhai
+    sleep(0.01);
+    ```";
 
 fn sleep(env: &Env, seconds: f64) -> Result<(), Box<EvalAltResult>> {
     if !(0.0..=LONGEST).contains(&seconds) {

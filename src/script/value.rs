@@ -162,6 +162,35 @@ fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAlt
     })
 }
 
+/// The fields of a report, for the reference.
+pub(super) const REPORT_FIELDS: &[(&str, &str)] = &[
+    ("end", "Which end it was: `tag`, `count`, …"),
+    ("target", "The tag, for `tag` and `untag`."),
+    ("state", "`done`, `cancelled` or `error`."),
+    ("listed", "How many were listed."),
+    ("fetched", "Whose details were fetched."),
+    ("matched", "Who passed every step."),
+    ("unmatched", "Who did not."),
+    ("gone", "Who is listed and no longer follows."),
+    ("unread", "Who was not looked at any more."),
+    ("changed", "Who was changed."),
+    ("already", "Who was so already."),
+    ("skipped", "Who was left as they are."),
+    ("failed", "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`."),
+    ("calls", "Calls by path, a map."),
+    ("elapsed_ms", "Milliseconds from the start to the end."),
+];
+
+/// The fields of a tag.
+pub(super) const TAG_FIELDS: &[(&str, &str)] = &[
+    ("id", "Given by the platform, from 100."),
+    ("name", "At most 30 bytes of UTF-8."),
+    ("count", "How many followers have it; `()` of a tag that was just made."),
+];
+
+/// The fields of a token.
+pub(super) const TOKEN_FIELDS: &[(&str, &str)] = &[("expires_in", "Seconds until it ends.")];
+
 fn register_report(engine: &mut Engine) {
     fn count(count: u64) -> i64 {
         i64::try_from(count).unwrap_or(i64::MAX)

@@ -76,8 +76,8 @@ fn a_call_with_too_few_or_too_many_arguments_is_found() {
             "it is tag::attach(tagid, openid_list)",
         ),
         // The engine's own `tag()` reads a mark that scripts here have no use for.
-        ("followers().tag();", "`tag` can't be called with 0 arguments", "it is tag(audience, value)"),
-        ("followers().untag();", "`untag` can't be called with 0 arguments", "it is untag(audience, value)"),
+        ("followers().tag();", "`tag` can't be called with 0 arguments", "it is tag(audience, tag)"),
+        ("followers().untag();", "`untag` can't be called with 0 arguments", "it is untag(audience, tag)"),
         ("tag::list(1);", "`tag::list` can't be called with 1 argument", "it is tag::list()"),
     ] {
         assert_problem(script, problem, hint);

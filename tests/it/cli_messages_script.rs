@@ -96,7 +96,7 @@ error: `untag` can't be called with report, string
 2 | report.untag(\"旧\");
   |        ^^^^^
   |
-  = hint: it is untag(audience, value)
+  = hint: it is untag(audience, tag)
 ",
     );
 }

@@ -30,7 +30,10 @@ const OPEN_QUESTIONS: [&str; 16] = [
 
 /// Switches beside that list: what has changed with the years, what its sections leave open in
 /// passing, and what a simulator need not do.
-const OF_ITS_OWN: [&str; 6] = [
+const OF_ITS_OWN: [&str; 9] = [
+    "which of 40005, 40113 and 40137 a GIF yields",
+    "nickname, sex and region in user/info and sns/userinfo: empty today, given in 2020",
+    "what follows an error's text: a rid today, a hint alone in 2020",
     "expire_seconds of a temporary code when absent: 30 or 60",
     "state of the authorize page: optional, or 10013",
     "errors of the authorize page that depend on the account's standing",

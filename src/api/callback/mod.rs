@@ -21,4 +21,4 @@ pub use error::Error;
 pub use message::{FIELDS, Field, Kind, Message, Scene};
 pub use reply::{Article, MOST_ARTICLES, REPLY_TEXT_BYTES, Reply};
 pub use signature::{msg_signature, signature, verify};
-pub use xml::{MOST_BYTES, MOST_DEPTH};
+pub use xml::{MOST_BYTES, MOST_DEPTH, cdata};

@@ -80,7 +80,9 @@ pub(super) fn is_forbidden(char: char) -> bool {
 }
 
 /// Text as a CDATA section; `]]>` in it is cut in two, each half in a section of its own.
-pub(super) fn cdata(text: &str) -> String {
+/// Text that XML takes letter by letter.
+#[must_use]
+pub fn cdata(text: &str) -> String {
     format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))
 }
 

@@ -85,7 +85,7 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
 }
 
 /// An engine with every function, to look names up in. Nothing runs on it.
-fn reference_engine() -> Engine {
+pub(super) fn reference_engine() -> Engine {
     struct Nowhere;
     impl Output for Nowhere {
         fn print(&self, _text: &str) {}

@@ -1,0 +1,299 @@
+//! Holds a card to its rules: what the platform would refuse is found before it is sent.
+
+use super::{
+    Card,
+    rules::{ADVANCED_INFO, BASE_INFO, COLOURS, Holds, Rule, TYPES},
+};
+use crate::{api::media::PICTURE_HOSTS, base::nearest};
+use serde_json::{Map, Value};
+use std::fmt;
+use url::Url;
+
+/// The longest address of a picture, in bytes.
+const PICTURE_URL_BYTES: usize = 128;
+
+/// Fields that a member card's owner may name (40124).
+const MOST_CUSTOM_FIELDS: usize = 3;
+
+/// A field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: `member_card.base_info.title`.
+    pub at: String,
+    /// What is wrong there.
+    pub problem: Problem,
+    /// What the platform answers to it.
+    pub errcode: i64,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is not there.
+    Missing,
+    /// It holds something of another kind than this.
+    Kind(&'static str),
+    /// So many bytes, where so many are the most.
+    TooLong(usize, usize),
+    /// A word that it does not know, and what may have been meant.
+    Word(String, Option<&'static str>),
+    /// A number that is out of these bounds.
+    Range(i64, i64),
+    /// No address of an uploaded picture.
+    Picture,
+    /// Something else, in words.
+    Other(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = &self.at;
+        match &self.problem {
+            Problem::Missing => write!(f, "`{at}` is missing")?,
+            Problem::Kind(wanted) => write!(f, "`{at}` must be {wanted}")?,
+            Problem::TooLong(bytes, most) => {
+                write!(
+                    f,
+                    "`{at}` has {bytes} bytes, and {most} are the most ({} Chinese characters)",
+                    most / 3
+                )?;
+            }
+            Problem::Word(word, near) => {
+                write!(f, "`{at}` can't be `{word}`")?;
+                if let Some(near) = near {
+                    write!(f, "; did you mean `{near}`?")?;
+                }
+            }
+            Problem::Range(least, i64::MAX) => write!(f, "`{at}` is {least} at the least")?,
+            Problem::Range(least, most) => write!(f, "`{at}` is from {least} to {most}")?,
+            Problem::Picture => write!(f, "`{at}` is no picture that media::upload_image gave")?,
+            Problem::Other(words) => write!(f, "`{at}` {words}")?,
+        }
+        write!(f, " ({})", self.errcode)
+    }
+}
+
+/// Everything that is wrong with a card, in the order of its declaration.
+#[must_use]
+pub fn check(card: &Card) -> Vec<Fault> {
+    let mut faults = Faults::default();
+    let Some(of) = card.card_type() else {
+        let problem = match card.0.get("card_type") {
+            None => {
+                return vec![Fault { at: "card_type".to_owned(), problem: Problem::Missing, errcode: 41011 }];
+            }
+            Some(Value::String(word)) => {
+                Problem::Word(word.clone(), nearest(word, TYPES.iter().map(|of| of.name)))
+            }
+            Some(_) => Problem::Kind("a string"),
+        };
+        return vec![Fault { at: "card_type".to_owned(), problem, errcode: 40071 }];
+    };
+    let object = of.name.to_lowercase();
+    let Some(fields) = card.0.get(&object) else {
+        return vec![Fault { at: object, problem: Problem::Missing, errcode: 41011 }];
+    };
+    let Some(fields) = fields.as_object() else {
+        return vec![Fault { at: object, problem: Problem::Kind("a map"), errcode: 47001 }];
+    };
+    let base_info = Rule { name: "base_info", holds: Holds::Object(BASE_INFO), required: true };
+    let advanced_info = Rule { name: "advanced_info", holds: Holds::Object(ADVANCED_INFO), required: false };
+    faults.object(&object, &[base_info, advanced_info], fields);
+    faults.object(&object, of.fields, fields);
+    if let Some(base_info) = fields.get("base_info").and_then(Value::as_object) {
+        faults.between_fields(&format!("{object}.base_info"), base_info, of.name);
+    }
+    let custom_fields = fields.keys().filter(|name| name.starts_with("custom_field")).count();
+    if custom_fields > MOST_CUSTOM_FIELDS {
+        faults.add(&object, Problem::Other("has more than three custom fields"), 40124);
+    }
+    faults.0
+}
+
+#[derive(Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, at: &str, problem: Problem, errcode: i64) {
+        self.0.push(Fault { at: at.to_owned(), problem, errcode });
+    }
+
+    fn object(&mut self, at: &str, rules: &[Rule], fields: &Map<String, Value>) {
+        for rule in rules {
+            let at = format!("{at}.{}", rule.name);
+            match fields.get(rule.name) {
+                Some(value) => self.value(&at, rule.holds, value),
+                None if rule.required => self.add(&at, Problem::Missing, 41011),
+                None => {}
+            }
+        }
+    }
+
+    fn value(&mut self, at: &str, holds: Holds, value: &Value) {
+        match holds {
+            Holds::AnyText => {
+                self.text(at, value);
+            }
+            Holds::Text(most) => {
+                let Some(text) = self.text(at, value) else { return };
+                if text.len() > most {
+                    self.add(at, Problem::TooLong(text.len(), most), 45021);
+                }
+            }
+            Holds::Picture => self.picture(at, value),
+            Holds::Word(words, errcode) => self.word(at, words, errcode, value),
+            Holds::Number(least, most, errcode) => match value.as_i64() {
+                None => self.add(at, Problem::Kind("an integer"), 47001),
+                Some(number) if !(least..=most).contains(&number) => {
+                    self.add(at, Problem::Range(least, most), errcode);
+                }
+                Some(_) => {}
+            },
+            Holds::Flag if value.is_boolean() => {}
+            Holds::Flag => self.add(at, Problem::Kind("true or false"), 47001),
+            Holds::Object(rules) => match value.as_object() {
+                Some(fields) => self.object(at, rules, fields),
+                None => self.add(at, Problem::Kind("a map"), 47001),
+            },
+            // Samples show a list and a text.
+            Holds::Pictures if value.is_string() => self.picture(at, value),
+            Holds::Pictures => self.entries(at, value, Self::picture),
+            Holds::Numbers => self.entries(at, value, |faults, at, entry| {
+                if entry.as_i64().is_none() {
+                    faults.add(at, Problem::Kind("an integer"), 40072);
+                }
+            }),
+            Holds::Words(words, errcode) => {
+                self.entries(at, value, |faults, at, entry| faults.word(at, words, errcode, entry));
+            }
+            Holds::Objects(rules) => self.entries(at, value, |faults, at, entry| match entry.as_object() {
+                Some(fields) => faults.object(at, rules, fields),
+                None => faults.add(at, Problem::Kind("a map"), 47001),
+            }),
+            Holds::Dates => match value.as_object() {
+                Some(fields) => self.dates(at, fields),
+                None => self.add(at, Problem::Kind("a map"), 47001),
+            },
+        }
+    }
+
+    fn entries(&mut self, at: &str, value: &Value, check: impl Fn(&mut Self, &str, &Value)) {
+        match value.as_array() {
+            None => self.add(at, Problem::Kind("an array"), 47001),
+            Some(entries) => {
+                for (number, entry) in entries.iter().enumerate() {
+                    check(self, &format!("{at}[{number}]"), entry);
+                }
+            }
+        }
+    }
+
+    fn text<'a>(&mut self, at: &str, value: &'a Value) -> Option<&'a str> {
+        let text = value.as_str();
+        if text.is_none() {
+            self.add(at, Problem::Kind("a string"), 47001);
+        }
+        text
+    }
+
+    fn word(&mut self, at: &str, words: &'static [&'static str], errcode: i64, value: &Value) {
+        let Some(word) = self.text(at, value) else { return };
+        if !words.contains(&word) {
+            // Other colours are written as #63b359 in old samples, and are refused.
+            let near = nearest(word, words.iter().copied());
+            self.add(at, Problem::Word(word.to_owned(), near.or_else(|| example(words))), errcode);
+        }
+    }
+
+    fn picture(&mut self, at: &str, value: &Value) {
+        let Some(text) = self.text(at, value) else { return };
+        if text.len() > PICTURE_URL_BYTES {
+            return self.add(at, Problem::TooLong(text.len(), PICTURE_URL_BYTES), 40009);
+        }
+        let host = Url::parse(text).ok().and_then(|url| url.host_str().map(str::to_owned));
+        if !host.is_some_and(|host| PICTURE_HOSTS.contains(&host.as_str())) {
+            self.add(at, Problem::Picture, 40141);
+        }
+    }
+
+    /// A card is good from one instant to another, for some days from when somebody takes it, or for ever.
+    fn dates(&mut self, at: &str, fields: &Map<String, Value>) {
+        let mut number = |name: &str, least: i64| match fields.get(name).map(Value::as_i64) {
+            Some(Some(number)) if number >= least => Some(number),
+            Some(Some(_)) => {
+                self.add(&format!("{at}.{name}"), Problem::Range(least, i64::MAX), 40100);
+                None
+            }
+            Some(None) => {
+                self.add(&format!("{at}.{name}"), Problem::Kind("an integer"), 40079);
+                None
+            }
+            None => None,
+        };
+        let begin = number("begin_timestamp", 0);
+        let end = number("end_timestamp", 0);
+        number("fixed_term", 1);
+        number("fixed_begin_term", 0);
+        let kind = match fields.get("type") {
+            Some(Value::String(kind)) => kind.as_str(),
+            // Old samples have numbers.
+            Some(Value::Number(kind)) if kind.as_i64() == Some(1) => "1",
+            Some(Value::Number(kind)) if kind.as_i64() == Some(2) => "2",
+            Some(_) => return self.add(&format!("{at}.type"), Problem::Kind("a string"), 40079),
+            None => return self.add(&format!("{at}.type"), Problem::Missing, 41011),
+        };
+        let needed: &[&str] = match kind {
+            "DATE_TYPE_FIX_TIME_RANGE" | "1" => &["begin_timestamp", "end_timestamp"],
+            "DATE_TYPE_FIX_TERM" | "2" => &["fixed_term", "fixed_begin_term"],
+            "DATE_TYPE_PERMANENT" => &[],
+            other => {
+                const KINDS: [&str; 3] =
+                    ["DATE_TYPE_FIX_TIME_RANGE", "DATE_TYPE_FIX_TERM", "DATE_TYPE_PERMANENT"];
+                let near = nearest(other, KINDS).or(Some(KINDS[0]));
+                return self.add(&format!("{at}.type"), Problem::Word(other.to_owned(), near), 40079);
+            }
+        };
+        for name in needed.iter().filter(|name| !fields.contains_key(**name)) {
+            self.add(&format!("{at}.{name}"), Problem::Missing, 41011);
+        }
+        if let (Some(begin), Some(end)) = (begin, end)
+            && begin >= end
+        {
+            self.add(&format!("{at}.end_timestamp"), Problem::Other("must be after begin_timestamp"), 40100);
+        }
+    }
+
+    /// What one field says of another.
+    fn between_fields(&mut self, at: &str, base_info: &Map<String, Value>, card_type: &str) {
+        let text = |name: &str, field: &str| base_info.get(name)?.get(field)?.as_str();
+        if text("date_info", "type") == Some("DATE_TYPE_PERMANENT") && card_type != "MEMBER_CARD" {
+            let problem = Problem::Other("can be DATE_TYPE_PERMANENT for a member card only");
+            self.add(&format!("{at}.date_info.type"), problem, 40100);
+        }
+        let quantity = base_info.get("sku").and_then(|sku| sku.get("quantity")).and_then(Value::as_i64);
+        let is_deposited = base_info.get("get_custom_code_mode").is_some();
+        match quantity {
+            Some(0) if !is_deposited => {
+                let problem =
+                    Problem::Other("is 1 at the least, unless codes are deposited (get_custom_code_mode)");
+                self.add(&format!("{at}.sku.quantity"), problem, 40122);
+            }
+            Some(1..) if is_deposited => {
+                let problem = Problem::Other("must be 0 with get_custom_code_mode");
+                self.add(&format!("{at}.sku.quantity"), problem, 40122);
+            }
+            _ => {}
+        }
+        let has_locations =
+            base_info.get("location_id_list").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+        if has_locations && base_info.get("use_all_locations") == Some(&Value::Bool(true)) {
+            let problem = Problem::Other("can't be given together with use_all_locations");
+            self.add(&format!("{at}.location_id_list"), problem, 40072);
+        }
+    }
+}
+
+/// A colour by its value is a common slip: the first name shows how one is written.
+fn example(words: &'static [&'static str]) -> Option<&'static str> {
+    std::ptr::eq(words, COLOURS).then(|| words[0])
+}

@@ -1,0 +1,53 @@
+//! The reference: every function of a script with what is known of it, read from the declarations, the
+//! native functions and the standard library. Text only; whoever shows it decides where.
+
+mod definitions;
+mod entry;
+mod errors;
+mod markdown;
+mod plain;
+mod values;
+
+pub use definitions::definitions;
+pub use entry::{Entry, entries};
+pub use errors::errors;
+pub use markdown::reference;
+
+use crate::base::nearest;
+
+/// What `mpscript docs NAME` shows: a function, all of a module, a kind of value, or the errcodes.
+///
+/// # Errors
+/// The nearest name that exists, if one is near.
+pub fn look_up(name: &str) -> Result<String, Option<String>> {
+    let entries = entries();
+    if name == "errors" {
+        return Ok(errors());
+    }
+    if let Some(code) = name.parse().ok().and_then(crate::api::errcode::meaning) {
+        return Ok(errors::one(code));
+    }
+    if let Some(value) = values::values().iter().find(|value| value.name == name) {
+        return Ok(plain::value(value));
+    }
+    let found: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| entry.full_name() == name || entry.name == name || entry.module == name)
+        .collect();
+    match found.as_slice() {
+        [] => {
+            let names: Vec<String> =
+                entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
+            let values = values::values();
+            let names = names.iter().map(String::as_str).chain(values.iter().map(|value| value.name));
+            Err(nearest(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
+        }
+        // A module's functions one after another, or one function.
+        found => Ok(found.iter().map(|entry| plain::entry(entry)).collect::<Vec<_>>().join("\n\n")),
+    }
+}
+
+/// A script's comment is Markdown: `words` is shown as words where there is no Markdown.
+fn without_marks(text: &str) -> String {
+    text.replace('`', "")
+}

@@ -1,0 +1,67 @@
+//! An entry for a terminal.
+
+use super::{
+    entry::{Entry, facts},
+    errors,
+    values::Value,
+    without_marks,
+};
+
+/// The column that texts begin in, after their labels.
+const LABEL: usize = 14;
+
+pub(super) fn entry(entry: &Entry) -> String {
+    let name = entry.full_name();
+    let mut text = String::new();
+    for signature in &entry.signatures {
+        text.push_str(&format!("{}\n", signature.show(&name)));
+    }
+    text.push_str(&format!("\n{}\n", indent(&without_marks(&entry.doc))));
+    if let Some(spec) = entry.spec {
+        if !spec.fields.is_empty() {
+            text.push('\n');
+        }
+        for field in spec.fields {
+            let needed = if field.required { "" } else { " May be left out." };
+            let doc = field.doc.split_whitespace().collect::<Vec<_>>().join(" ");
+            text.push_str(&row(
+                field.name,
+                &format!("{} ({}){needed}", without_marks(&doc), field.kind.describe()),
+            ));
+        }
+        text.push('\n');
+        for (label, fact) in facts(spec) {
+            text.push_str(&row(label, &without_marks(&fact)));
+        }
+        text.push_str("\n  errcodes, beside those of every call (mpscript docs errors)\n");
+        for meaning in errors::of(spec) {
+            text.push_str(&row(
+                &format!("  {}", meaning.code),
+                &format!("{} — {}", meaning.text, meaning.zh),
+            ));
+        }
+    }
+    for example in &entry.examples {
+        text.push_str(&format!("\n  example\n{}\n", indent(&indent(example))));
+    }
+    text.trim_end().to_owned()
+}
+
+pub(super) fn value(value: &Value) -> String {
+    let mut text = format!("{}\n\n{}\n\n", value.name, indent(&without_marks(value.doc)));
+    for (name, doc) in &value.fields {
+        text.push_str(&row(name, &without_marks(doc)));
+    }
+    text.trim_end().to_owned()
+}
+
+fn row(label: &str, text: &str) -> String {
+    // A label that is longer than its column is followed by two blanks all the same.
+    let gap = LABEL.saturating_sub(label.chars().count()).max(2);
+    format!("  {label}{}{text}\n", " ".repeat(gap))
+}
+
+fn indent(text: &str) -> String {
+    let lines = text.lines().map(|line| if line.is_empty() { String::new() } else { format!("  {line}") });
+    lines.collect::<Vec<_>>().join("\n")
+}

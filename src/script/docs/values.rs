@@ -1,0 +1,62 @@
+//! The kinds of values that functions give, with their fields.
+
+use super::super::value;
+use crate::api::{callback, user};
+
+/// A kind of value.
+#[derive(Debug)]
+pub(super) struct Value {
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// Names with what they hold.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// Every kind that has fields.
+pub(super) fn values() -> Vec<Value> {
+    let owned = |fields: &[(&'static str, &str)]| {
+        fields.iter().map(|(name, doc)| (*name, (*doc).to_owned())).collect()
+    };
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    vec![
+        Value {
+            name: "User",
+            doc: "A follower. A field that the platform left out is `()`; one that it has added since is there too.",
+            fields: user::FIELDS.iter().map(|field| (field.name, one_line(field.doc))).collect(),
+        },
+        Value {
+            name: "Report",
+            doc: "What an end did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
+            fields: owned(value::REPORT_FIELDS),
+        },
+        Value {
+            name: "Tag",
+            doc: "A tag (标签). It stands for its id where an id is wanted.",
+            fields: owned(value::TAG_FIELDS),
+        },
+        Value {
+            name: "Token",
+            doc: "A token. It prints as `***`; only calls of ours take it.",
+            fields: owned(value::TOKEN_FIELDS),
+        },
+        Value {
+            name: "Grant",
+            doc: "What a person has authorized (网页授权).",
+            fields: owned(super::super::oauth::GRANT_FIELDS),
+        },
+        Value {
+            name: "Error",
+            doc: "What `catch (e)` gives when a call fails.",
+            fields: owned(super::super::error::ERROR_FIELDS),
+        },
+        Value {
+            name: "Message",
+            doc: "A pushed message or event. A field that did not come is `()`.",
+            fields: callback::FIELDS
+                .iter()
+                .map(|field| (field.name, one_line(field.doc)))
+                .chain([("scene", "The QR code's scene: a number, or a text.".to_owned())])
+                .collect(),
+        },
+    ]
+}

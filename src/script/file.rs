@@ -1,0 +1,31 @@
+//! Files that a script names.
+
+use super::error::PlatformError;
+use crate::api::{
+    Spec,
+    media::{File, PICTURE_BYTES},
+};
+use std::{fs, io::Read, path::Path};
+
+/// Reads a picture that is about to be uploaded; the path is relative to where the person stands.
+pub(super) fn picture(spec: &Spec, folder: &Path, path: &str) -> Result<File, PlatformError> {
+    let whole = folder.join(path);
+    let fail = |reason: String, hint: String| {
+        PlatformError::usage(format!("{}: can't send `{path}`: {reason}", spec.name), hint)
+    };
+    let unreadable = |reason: String| {
+        let hint =
+            format!("paths are relative to the folder that mpscript was started in: {}", whole.display());
+        fail(reason, hint)
+    };
+    if whole.is_dir() {
+        return Err(unreadable("it is a folder".to_owned()));
+    }
+    let mut content = Vec::new();
+    // One byte more than is allowed tells that it is too large, however large it is.
+    let read = fs::File::open(&whole).and_then(|file| {
+        file.take(u64::try_from(PICTURE_BYTES).unwrap_or(u64::MAX)).read_to_end(&mut content)
+    });
+    read.map_err(|error| unreadable(error.to_string()))?;
+    File::picture(content).map_err(|error| fail(error.to_string(), "send a JPG or PNG under 1 MB".to_owned()))
+}
