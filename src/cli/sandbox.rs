@@ -49,7 +49,8 @@ pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
         Failure::usage(match error {
             StartError::Listen { .. } => diagnostic
                 .hint("another program may hold the port: choose another, or 127.0.0.1:0 for a free one"),
-            StartError::Options(_) => diagnostic.hint("give fewer with --scene, or more with --followers"),
+            StartError::Scenes { .. } => diagnostic.hint("give fewer with --scene, or more with --followers"),
+            StartError::AesKey(_) => diagnostic.hint("leave --aes-key out to have the sandbox's own"),
         })
     })?;
     host.out.line(&format!("sandbox listening on http://{}", sandbox.address()));

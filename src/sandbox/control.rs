@@ -19,6 +19,7 @@ pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Va
         if call.body.trim_ascii().is_empty() { Ok(json!({})) } else { serde_json::from_slice(&call.body) };
     let result = match (call.method.as_str(), path, body) {
         (_, _, Err(error)) => Err(format!("the body is not JSON: {error}")),
+        ("GET", "", _) => Ok(json!({"routes": ROUTES})),
         ("GET", "stats", _) => Ok(stats(shared)),
         ("GET", "tags", _) => Ok(tags(&shared.world())),
         ("GET", "cards", _) => Ok(card::list(&shared.world().cards)),
@@ -53,19 +54,21 @@ pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Va
     }
 }
 
-const ROUTES: [&str; 14] = [
-    "POST scan",
-    "POST push",
-    "GET enter?openid=…&from=menu",
-    "POST oauth/code",
+/// Every control call with its body; a name that may be left out has a question mark.
+const ROUTES: [&str; 15] = [
+    "GET",
     "GET stats",
     "GET tags",
     "GET cards",
     "GET switches",
-    "POST switches",
-    "POST clock",
-    "POST faults",
-    "POST followers",
+    "GET enter?openid=…&from=menu",
+    "POST switches {NAME: VALUE, …}",
+    "POST clock {advance}",
+    "POST faults {path, errcode | status | drop | body | delay, openid?, every?, times?}",
+    "POST followers {openid, subscribe}",
+    "POST scan {ticket | scene, openid?}",
+    "POST oauth/code {openid?, scope?}",
+    "POST push {url, check | message?, openid?, mode?, patience?}",
     "POST tokens/revoke",
     "POST reset",
 ];

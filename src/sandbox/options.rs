@@ -1,6 +1,7 @@
 //! What a sandbox is started with.
 
-use super::switches::Switches;
+use super::{StartError, switches::Switches};
+use crate::{api::callback::AesKey, base::Secret};
 use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, time::Duration};
 
 /// The account's AppID unless another is given.
@@ -111,14 +112,11 @@ impl Options {
     }
 
     /// What is wrong with these options, if anything is.
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
+    pub(super) fn check(&self) -> Result<(), StartError> {
         let in_scenes: u64 = self.scenes.iter().map(|(_, count)| u64::from(*count)).sum();
-        (in_scenes > u64::from(self.followers)).then(|| {
-            format!(
-                "the scenes have {in_scenes} followers together, but the account has only {}",
-                self.followers
-            )
-        })
+        if in_scenes > u64::from(self.followers) {
+            return Err(StartError::Scenes { in_scenes, followers: self.followers });
+        }
+        AesKey::read(&Secret::new(self.aes_key.as_str())).map(drop).map_err(StartError::AesKey)
     }
 }

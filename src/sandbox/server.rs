@@ -11,7 +11,10 @@ use super::{
     switches::{CONNECTION, TAGS_CONTENT_TYPE},
     world::World,
 };
-use crate::{api::oauth::AUTHORIZE, base::Clock};
+use crate::{
+    api::{callback, oauth::AUTHORIZE},
+    base::Clock,
+};
 use chrono::DateTime;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -47,9 +50,17 @@ pub struct Sandbox {
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The options contradict each other.
+    /// More followers come from scenes than there are.
+    #[error("the scenes have {in_scenes} followers together, but the account has only {followers}")]
+    Scenes {
+        /// Followers of all scenes.
+        in_scenes: u64,
+        /// Followers of the account.
+        followers: u32,
+    },
+    /// The EncodingAESKey is none.
     #[error("{0}")]
-    Options(String),
+    AesKey(callback::Error),
     /// The address can't be listened on.
     #[error("can't listen on {address}: {reason}")]
     Listen {
@@ -85,9 +96,7 @@ impl Sandbox {
     /// # Errors
     /// When the options contradict each other or the address can't be listened on.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        if let Some(fault) = options.fault() {
-            return Err(StartError::Options(fault));
-        }
+        options.check()?;
         let listen = |reason| StartError::Listen { address: options.listen, reason };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

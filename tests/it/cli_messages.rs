@@ -210,6 +210,11 @@ error: the scenes have 11 followers together, but the account has only 10
   hint: give fewer with --scene, or more with --followers
 ";
     assert_message(&folder, &["sandbox", "--followers", "10", "--scene", "1=11"], 2, expected);
+    let expected = "\
+error: the EncodingAESKey is not 43 letters and digits: it has 5 characters
+  hint: leave --aes-key out to have the sandbox's own
+";
+    assert_message(&folder, &["sandbox", "--aes-key", "short"], 2, expected);
     for (switch, value, part) in [
         ("--scene", "0=5", "a scene's id is a number from 1 to 4294967295"),
         (

@@ -4,6 +4,7 @@
 
 mod any;
 mod blacklist;
+mod browser;
 mod callback;
 mod callback_message;
 mod callback_script;
@@ -50,6 +51,7 @@ mod sandbox_tagging;
 mod sandbox_token;
 mod sandbox_user;
 mod sandbox_wire;
+mod scripts;
 mod secrets;
 mod secrets_config;
 mod served;

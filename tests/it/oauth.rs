@@ -5,8 +5,6 @@ use crate::{
     raw_server::{RawServer, ok},
     support::Account,
 };
-use mpscript::api::oauth::{Authorize, AuthorizeError};
-use proptest::prelude::*;
 use serde_json::json;
 
 fn printed(account: &Account, script: &str) -> String {
@@ -86,35 +84,5 @@ fn a_person_s_tokens_travel_and_are_seen_nowhere_else() {
     for token in [ACCESS, REFRESH] {
         assert!(sent.contains(token), "it travels: {token}");
         assert!(!seen.contains(token), "{token}: {seen}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
-
-    /// Whatever is asked for: an address with the five parameters in the page's order, whose
-    /// `redirect_uri` reads back as it was given, or an error.
-    #[test]
-    fn an_authorize_address_is_in_order_or_refused(
-        front in prop_oneof![Just("https://"), Just("http://"), Just("")],
-        rest in any::<String>(),
-        scope in prop_oneof![Just("snsapi_base".to_owned()), Just("snsapi_userinfo".to_owned()), any::<String>()],
-        state in prop_oneof!["[a-zA-Z0-9]{1,128}", any::<String>()],
-    ) {
-        let redirect_uri = format!("{front}{rest}");
-        let authorize = Authorize { redirect_uri: redirect_uri.clone(), scope, state };
-        match authorize.url("https://open.weixin.qq.com", "wx0") {
-            Ok(url) => {
-                let query = url.strip_suffix("#wechat_redirect").unwrap().split_once('?').unwrap().1;
-                let pairs: Vec<(String, String)> =
-                    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-                let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
-                prop_assert_eq!(names, ["appid", "redirect_uri", "response_type", "scope", "state"]);
-                prop_assert_eq!(&pairs[1].1, &redirect_uri);
-                prop_assert!(url.is_ascii() && !url.contains(' '));
-            }
-            Err(AuthorizeError::RedirectUri(given)) => prop_assert_eq!(given, redirect_uri),
-            Err(_) => {}
-        }
     }
 }

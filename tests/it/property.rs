@@ -1,16 +1,32 @@
 //! What comes from outside never makes the program panic, whatever it is.
+//!
+//! `MPSCRIPT_CASES=1000000 cargo test --release --test it property` holds each property to a million
+//! inputs and says so.
 
 use mpscript::{
-    api::callback::{AesKey, Encrypted, Message, Reply, decrypt, encrypt},
+    api::{
+        callback::{AesKey, Encrypted, Message, Reply, decrypt, encrypt},
+        oauth::{Authorize, AuthorizeError},
+    },
     base::Secret,
     client::repair,
 };
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
+use std::{env, io::Write};
 
-/// Each property is held to so many inputs.
+/// Each property is held to so many inputs, unless `MPSCRIPT_CASES` says otherwise.
+const CASES: u32 = 20_000;
+
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() }
+    let asked = env::var("MPSCRIPT_CASES").ok();
+    let cases = asked.as_ref().map_or(CASES, |cases| cases.parse().expect("MPSCRIPT_CASES is a number"));
+    if asked.is_some() {
+        // Past the test harness, which would swallow it.
+        let property = std::thread::current().name().unwrap_or_default().to_owned();
+        let _ = writeln!(std::io::stderr(), "{property}: {cases} inputs");
+    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn key() -> AesKey {
@@ -119,5 +135,31 @@ proptest! {
     fn json_with_anything_in_its_strings_is_repaired(bytes in almost_json()) {
         let value = serde_json::from_slice::<Value>(&repair(&bytes));
         prop_assert!(value.is_ok(), "{:?}: {}", value, String::from_utf8_lossy(&bytes));
+    }
+
+    /// Whatever is asked for: an address with the five parameters in the page's order, whose
+    /// `redirect_uri` reads back as it was given, or an error.
+    #[test]
+    fn an_authorize_address_is_in_order_or_refused(
+        front in prop_oneof![Just("https://"), Just("http://"), Just("")],
+        rest in any::<String>(),
+        scope in prop_oneof![Just("snsapi_base".to_owned()), Just("snsapi_userinfo".to_owned()), any::<String>()],
+        state in prop_oneof!["[a-zA-Z0-9]{1,128}", any::<String>()],
+    ) {
+        let redirect_uri = format!("{front}{rest}");
+        let authorize = Authorize { redirect_uri: redirect_uri.clone(), scope, state };
+        match authorize.url("https://open.weixin.qq.com", "wx0") {
+            Ok(url) => {
+                let query = url.strip_suffix("#wechat_redirect").unwrap().split_once('?').unwrap().1;
+                let pairs: Vec<(String, String)> =
+                    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+                let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+                prop_assert_eq!(names, ["appid", "redirect_uri", "response_type", "scope", "state"]);
+                prop_assert_eq!(&pairs[1].1, &redirect_uri);
+                prop_assert!(url.is_ascii() && !url.contains(' '));
+            }
+            Err(AuthorizeError::RedirectUri(given)) => prop_assert_eq!(given, redirect_uri),
+            Err(_) => {}
+        }
     }
 }

@@ -139,6 +139,7 @@ fn instead_of_token(body: impl Into<String>) -> RawServer {
 
 pub(crate) const LIST: &str = "tag::list()";
 const JOB: &str = r#"followers().tag("广东")"#;
+const UPLOAD: &str = concat!("media::upload_image(\"", env!("CARGO_MANIFEST_DIR"), "/scripts/logo.png\")");
 const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 
 type Case = (&'static str, RawServer, &'static str, &'static str);
@@ -252,7 +253,7 @@ fn cases_of_an_echo() -> Vec<Case> {
         ),
         (
             "refusal that echoes, thrown on",
-            after_token(refused),
+            after_token(refused.clone()),
             "try { tag::list() } catch(e) { throw e }",
             "***",
         ),
@@ -263,6 +264,8 @@ fn cases_of_an_echo() -> Vec<Case> {
             r#"openids(["o6_bmjrPTlm6_2sgVt7hMZOPfL2M"]).tag(134)"#,
             "45171 *** ***",
         ),
+        ("upload that echoes", after_token(refused.clone()), UPLOAD, "45157 no *** ***"),
+        ("upload to nobody", RawServer::in_turn([raw_server::token(TOKEN)]), UPLOAD, "refused"),
         (
             "classic token echoed",
             after_token(classic),

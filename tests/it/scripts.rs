@@ -1,0 +1,62 @@
+//! Every script of `scripts/` runs and does what its head says.
+
+use crate::program::project;
+use std::{collections::BTreeSet, fs, process::Command};
+
+/// Runs a script of the folder on a sandbox, from the top of the project.
+fn printed(script: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_mpscript"))
+        .args(["run", &format!("scripts/{script}"), "--sandbox"])
+        .current_dir(project("."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a line says before what is new in every run.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(|line| line.split_once("&state=").map_or(line, |(before, _)| before)).collect()
+}
+
+#[test]
+fn every_script_is_run_by_a_test() {
+    let run = BTreeSet::from(["tag_qr_scene.rhai", "walkthrough.rhai"].map(str::to_owned));
+    let present: BTreeSet<String> = fs::read_dir(project("scripts"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "rhai"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(present, run);
+}
+
+#[test]
+fn a_scene_s_followers_are_tagged() {
+    assert!(printed("tag_qr_scene.rhai").contains("\n      changed            1,234\n"));
+}
+
+#[test]
+fn the_walk_goes_through_the_whole_platform() {
+    let text = printed("walkthrough.rhai");
+    let lines = lines(&text);
+    assert_eq!(
+        lines[..7],
+        [
+            "token: ***, good for 7200 seconds",
+            "followers: 10000",
+            "somebody came by ADD_SCENE_PAID; ten at once: 10",
+            "tagged: 1234 of 10000",
+            "their page: 1234, one of them has [100]",
+            "remark: 老客户",
+            "blacklisted: 3",
+        ]
+    );
+    let link = "the page to open: http://127.0.0.1:";
+    let query = "/connect/oauth2/authorize?appid=wx5a2db0c5a9d0b0c5&redirect_uri=http%3A%2F%2F127.0.0.1%2Fback\
+                 &response_type=code&scope=snsapi_userinfo";
+    assert!(lines[7].starts_with(link) && lines[7].ends_with(query), "{}", lines[7]);
+    assert_eq!(lines[8], "authorized: 小明, for 7200 seconds");
+    assert!(lines[9].starts_with("card: p") && lines[9].len() == 34, "{}", lines[9]);
+    assert_eq!(lines.len(), 10, "{text}");
+}
