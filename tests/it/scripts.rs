@@ -1,6 +1,7 @@
 //! Every script of `scripts/` runs and does what its head says.
 
 use crate::program::project;
+use mpscript::api::card::TYPES;
 use std::{collections::BTreeSet, fs, process::Command};
 
 /// Runs a script of the folder on a sandbox, from the top of the project.
@@ -21,7 +22,7 @@ fn lines(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_script_is_run_by_a_test() {
-    let run = BTreeSet::from(["tag_qr_scene.rhai", "walkthrough.rhai"].map(str::to_owned));
+    let run = BTreeSet::from(["cards.rhai", "tag_qr_scene.rhai", "walkthrough.rhai"].map(str::to_owned));
     let present: BTreeSet<String> = fs::read_dir(project("scripts"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -34,6 +35,19 @@ fn every_script_is_run_by_a_test() {
 #[test]
 fn a_scene_s_followers_are_tagged() {
     assert!(printed("tag_qr_scene.rhai").contains("\n      changed            1,234\n"));
+}
+
+#[test]
+fn a_card_of_each_type_is_made_or_refused_as_it_is_today() {
+    let text = printed("cards.rhai");
+    let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once(": ").unwrap()).collect();
+    let names: BTreeSet<&str> = lines.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, TYPES.iter().map(|of| of.name).collect());
+    for (name, said) in lines {
+        let is_coupon = TYPES.iter().any(|of| of.name == name && of.is_coupon);
+        assert_eq!(said == "40071 invalid card type", is_coupon, "{text}");
+        assert_eq!(said.len() == 28 && said.starts_with('p'), !is_coupon, "{text}");
+    }
 }
 
 #[test]
