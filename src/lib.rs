@@ -8,6 +8,8 @@ pub mod host;
 
 pub mod api;
 
+pub mod store;
+
 pub mod client;
 pub mod sandbox;
 

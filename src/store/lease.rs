@@ -1,0 +1,34 @@
+//! Leases: a name that one owner at a time holds, until an instant.
+
+use super::{Statement, Store, StoreError};
+
+impl Store {
+    /// Takes or prolongs a lease until `until` (milliseconds); `false` while somebody else holds it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_lease(
+        &self,
+        name: &str,
+        owner: &str,
+        now: i64,
+        until: i64,
+    ) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
+             WHERE mpscript_lease.expires_at <= $4 OR mpscript_lease.owner = excluded.owner",
+        );
+        let taken = self.execute(statement.with(name).with(owner).with(until).with(now)).await?;
+        Ok(taken == 1)
+    }
+
+    /// Gives a lease back, if it is still this owner's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn give_lease_back(&self, name: &str, owner: &str) -> Result<(), StoreError> {
+        let statement = Statement::new("DELETE FROM mpscript_lease WHERE name = $1 AND owner = $2");
+        self.execute(statement.with(name).with(owner)).await.map(drop)
+    }
+}

@@ -1,0 +1,82 @@
+//! The tables, version by version. A version that was released is never changed: the next one
+//! comes after it.
+
+use super::{Statement, Store, StoreError};
+
+/// What each version adds to the one before; the first is version 1.
+const VERSIONS: &[&[&str]] = &[&[
+    "CREATE TABLE IF NOT EXISTS mpscript_token (
+        account TEXT NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL, expires_at BIGINT NOT NULL,
+        generation BIGINT NOT NULL, renewed_by TEXT NOT NULL, renewed_at BIGINT NOT NULL,
+        PRIMARY KEY (account, kind))",
+    "CREATE TABLE IF NOT EXISTS mpscript_lease (
+        name TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, expires_at BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS mpscript_budget (
+        name TEXT NOT NULL, period BIGINT NOT NULL, used BIGINT NOT NULL, PRIMARY KEY (name, period))",
+    "CREATE TABLE IF NOT EXISTS mpscript_ledger (
+        account TEXT NOT NULL, endpoint TEXT NOT NULL, day BIGINT NOT NULL, used BIGINT NOT NULL,
+        spent BIGINT NOT NULL, PRIMARY KEY (account, endpoint, day))",
+]];
+
+/// Several processes may begin together: each tries so often.
+const TRIES: u32 = 20;
+
+impl Store {
+    /// Brings the tables to this program's version.
+    ///
+    /// # Errors
+    /// When they are of a newer version, or the store can't be written.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        let known = i64::try_from(VERSIONS.len()).unwrap_or(i64::MAX);
+        let mut result = Ok(());
+        for _ in 0..TRIES {
+            let found = self.version().await?.unwrap_or_default();
+            if found == known {
+                return Ok(());
+            }
+            if found > known {
+                return Err(StoreError::Newer { place: self.place().to_owned(), found, known });
+            }
+            result = self.step(found).await;
+            if let Err(error) = &result
+                && !matches!(error, StoreError::Conflict { .. })
+            {
+                return result;
+            }
+        }
+        result
+    }
+
+    /// The version of the tables; `None` before there are any.
+    async fn version(&self) -> Result<Option<i64>, StoreError> {
+        let rows = self.query(Statement::new("SELECT version FROM mpscript_schema WHERE id = 1")).await;
+        match rows {
+            Ok(rows) => Ok(rows.first().map(|row| row.integer(0))),
+            // There is no such table yet: what else is wrong comes up when it is made.
+            Err(StoreError::Other { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn step(&self, from: i64) -> Result<(), StoreError> {
+        if from == 0 {
+            let table = "CREATE TABLE IF NOT EXISTS mpscript_schema (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)";
+            self.execute(Statement::new(table)).await?;
+            let row = "INSERT INTO mpscript_schema (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING";
+            self.execute(Statement::new(row)).await?;
+        }
+        let at = usize::try_from(from).unwrap_or_default();
+        let mut statements: Vec<Statement> = VERSIONS[at..]
+            .iter()
+            .take(1)
+            .flat_map(|version| version.iter().map(|sql| Statement::new(sql)))
+            .collect();
+        // Only one process moves on from a version; the others see that it was done.
+        statements.push(
+            Statement::new("UPDATE mpscript_schema SET version = version + 1 WHERE id = 1 AND version = $1")
+                .with(from)
+                .expecting(1),
+        );
+        self.transaction(statements).await
+    }
+}

@@ -1,0 +1,93 @@
+//! State that outlives a process: tokens, leases, budgets, the ledger of calls.
+//!
+//! One trait with two drivers, SQLite for one machine and PostgreSQL for several; each concern is a
+//! file of statements above it, the same SQL for both. Must never know the platform: its keys are
+//! texts that others choose.
+
+mod budget;
+mod driver;
+mod error;
+mod lease;
+mod ledger;
+mod migrate;
+mod postgres;
+mod sqlite;
+mod token;
+
+pub use driver::{Row, Statement, Value};
+pub use error::StoreError;
+pub use ledger::{Spent, Usage};
+pub use token::Record;
+
+use crate::base::Secret;
+use driver::Driver;
+use std::{path::Path, sync::Arc};
+
+/// Where state is kept. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<dyn Driver>);
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.place())
+    }
+}
+
+impl Store {
+    /// A SQLite file, made with its folder if absent, readable by its owner alone.
+    ///
+    /// # Errors
+    /// When the file can't be opened or written, is no store, or is of a newer version.
+    pub async fn sqlite(path: &Path) -> Result<Self, StoreError> {
+        Self::ready(Arc::new(sqlite::Sqlite::open(path).await?)).await
+    }
+
+    /// A PostgreSQL database. The URL may hold a password, which is shown nowhere.
+    ///
+    /// # Errors
+    /// When the URL is none, the server can't be reached, or the store is of a newer version.
+    pub async fn postgres(url: &Secret) -> Result<Self, StoreError> {
+        Self::ready(Arc::new(postgres::Postgres::connect(url).await?)).await
+    }
+
+    async fn ready(driver: Arc<dyn Driver>) -> Result<Self, StoreError> {
+        let store = Self(driver);
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Where it is, for messages: a path, or a host and a database.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.0.place()
+    }
+
+    /// Rows of a statement that reads.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn query(&self, statement: Statement) -> Result<Vec<Row>, StoreError> {
+        self.0.query(statement).await
+    }
+
+    /// How many rows a statement changed.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
+        self.0.execute(statement).await
+    }
+
+    /// Does all of these statements, or none.
+    ///
+    /// # Errors
+    /// When one of them fails, or changes another number of rows than it expects.
+    pub async fn transaction(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
+        self.0.transaction(statements).await
+    }
+
+    /// Lets go of files and connections.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}

@@ -1,0 +1,123 @@
+//! SQLite: one file for all processes of a machine.
+
+use super::{
+    Row, Statement, StoreError,
+    driver::{Driver, Work, bind, read_rows},
+};
+use sqlx::{
+    ConnectOptions, Row as _,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{fs, io, path::Path, pin::Pin, time::Duration};
+
+/// How long a statement waits for other processes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections of one process.
+const MOST: u32 = 4;
+
+/// A SQLite file.
+pub(super) struct Sqlite {
+    pool: SqlitePool,
+    place: String,
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let place = path.display().to_string();
+        prepare(path).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull => StoreError::Full { place: place.clone() },
+            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { place: place.clone() },
+            _ => StoreError::Unreachable { place: place.clone(), reason: error.to_string() },
+        })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            // Readers do not wait for a writer, and a writer not for readers.
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(MOST).connect_with(options).await;
+        match pool {
+            Ok(pool) => Ok(Self { pool, place }),
+            Err(error) => Err(fault(&place, &error)),
+        }
+    }
+}
+
+/// Makes the file with its folder, both for their owner alone: SQLite gives its other files the
+/// rights of the first.
+fn prepare(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    if path.exists() {
+        return Ok(());
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+impl Driver for Sqlite {
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn query(&self, statement: Statement) -> Work<'_, Vec<Row>> {
+        Box::pin(async move {
+            let rows = bind!(statement).fetch_all(&self.pool).await;
+            rows.and_then(|rows| read_rows!(rows)).map_err(|error| fault(&self.place, &error))
+        })
+    }
+
+    fn execute(&self, statement: Statement) -> Work<'_, u64> {
+        Box::pin(async move {
+            let done = bind!(statement).execute(&self.pool).await;
+            done.map(|done| done.rows_affected()).map_err(|error| fault(&self.place, &error))
+        })
+    }
+
+    fn transaction(&self, statements: Vec<Statement>) -> Work<'_, ()> {
+        Box::pin(async move {
+            let fault = |error: sqlx::Error| fault(&self.place, &error);
+            // Taken at once: a lock that is taken later may be refused without waiting.
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+            for statement in statements {
+                let expects = statement.expects;
+                let done = bind!(statement).execute(&mut *transaction).await.map_err(fault)?;
+                if expects.is_some_and(|rows| rows != done.rows_affected()) {
+                    return Err(StoreError::Conflict { place: self.place.clone() });
+                }
+            }
+            transaction.commit().await.map_err(fault)
+        })
+    }
+
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.pool.close())
+    }
+}
+
+/// SQLite's result codes in our words (<https://www.sqlite.org/rescode.html>).
+fn fault(place: &str, error: &sqlx::Error) -> StoreError {
+    let place = place.to_owned();
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok());
+    // An extended code has the primary one in its lowest byte.
+    match code.map(|code| code & 0xff) {
+        Some(5 | 6) => StoreError::Locked { place },
+        Some(8) => StoreError::ReadOnly { place },
+        Some(13) => StoreError::Full { place },
+        Some(11 | 26) => StoreError::Corrupt { place },
+        Some(14) => {
+            StoreError::Unreachable { place, reason: "it can't be opened for reading and writing".to_owned() }
+        }
+        _ => StoreError::Other { place, reason: error.to_string() },
+    }
+}
