@@ -42,6 +42,8 @@ pub struct Host {
     pub arguments: Vec<OsString>,
     /// The environment. Variables that are not UTF-8 are left out.
     pub environment: BTreeMap<String, String>,
+    /// The machine and the process, for other processes to see: `HOSTNAME/PID`.
+    pub process: String,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
     /// Standard output: what scripts print and what a command answers.
@@ -56,6 +58,13 @@ pub struct Host {
     pub clock: Clock,
 }
 
+/// The machine's name, where the system tells it.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
 impl Host {
     /// The process's own host.
     #[must_use]
@@ -65,6 +74,7 @@ impl Host {
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
+            process: format!("{}/{}", machine(), std::process::id()),
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             out: Stream::new(io::stdout()),
             err: Stream::new(io::stderr()),

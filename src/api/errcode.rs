@@ -313,7 +313,7 @@ pub const TABLE: &[Meaning] = &[
         Caller,
         "invalid tag name",
         "标签名非法,或与其他标签重名",
-        "a tag by this name may exist already: look with tag::list()",
+        "the name may be empty, the platform's own, or another tag's: look with tag::list()",
     ),
     row(
         45158,

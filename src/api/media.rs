@@ -11,8 +11,8 @@ pub const PICTURE_BYTES: usize = 1 << 20;
 /// `buffer`.
 pub const PARTS: [&str; 2] = ["media", "buffer"];
 
-/// Where uploaded pictures live.
-pub const PICTURE_HOSTS: [&str; 2] = ["mmbiz.qpic.cn", "mmbiz.qlogo.cn"];
+/// Where uploaded pictures live, by the ends of the hosts' names: `mmbiz.qpic.cn` and its like.
+pub const PICTURE_HOSTS: [&str; 2] = [".qpic.cn", ".qlogo.cn"];
 
 /// A file on its way to the platform.
 ///

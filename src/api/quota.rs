@@ -42,6 +42,13 @@ pub struct RateLimit {
     pub refresh_second: i64,
 }
 
+/// The day that quotas are counted by, a number that grows by one at midnight Beijing time. `now` is in
+/// Unix seconds. (The hour is not documented; the platform's own time is the likeliest.)
+#[must_use]
+pub const fn day(now: i64) -> i64 {
+    (now + 8 * 3600).div_euclid(24 * 3600)
+}
+
 endpoint! {
     /// Gives an endpoint's quota: the day's limit, what is used and what is left.
     ///

@@ -176,7 +176,7 @@ async fn write(client: Client, change: Change, items: Vec<Item>, counts: Arc<Cou
                 fail_or_halve(part, refusal, &mut parts, &mut written, &counts);
             }
             // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
-            CallError::Refused(_) | CallError::Cancelled { .. } => {
+            CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. } => {
                 written.broken = Some(error);
                 return written;
             }

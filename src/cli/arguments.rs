@@ -24,6 +24,16 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Check a script without running it
     Check(CheckArguments),
+    /// The account's access token: show, refresh, status, serve
+    Token(TokenArguments),
+    /// Today's calls by endpoint, and what is left of them
+    Quota(QuotaArguments),
+    /// Show each setting and where it came from
+    Config(ConfigArguments),
+    /// Write a commented mpscript.toml and a first script
+    Init(InitArguments),
+    /// Look whether everything works: configuration, store, clock, hosts, token, rights
+    Doctor(DoctorArguments),
     /// Print the reference: every function, errcode and kind of value
     Docs(DocsArguments),
     /// Serve the platform's simulator on this machine
@@ -36,23 +46,26 @@ pub(super) enum Command {
 }
 
 /// Which platform and which account: the same on every command that reaches them.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Reach {
     /// Try it on a built-in sandbox, with an account of its own
-    #[arg(long, conflicts_with_all = ["base_url", "account", "config"])]
+    #[arg(long, global = true, conflicts_with_all = ["base_url", "account", "config", "store"])]
     pub sandbox: bool,
     /// Followers of the sandbox's account
-    #[arg(long, value_name = "N", requires = "sandbox", default_value_t = DEFAULT_FOLLOWERS)]
+    #[arg(long, global = true, value_name = "N", requires = "sandbox", default_value_t = DEFAULT_FOLLOWERS)]
     pub sandbox_followers: u32,
     /// Where the platform is, if not at api.weixin.qq.com; plain HTTP only on loopback. May be
     /// repeated: the next is turned to when the one before does not answer
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub base_url: Vec<String>,
     /// The account of mpscript.toml to use
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub account: Option<String>,
+    /// Where tokens and counts are kept, if not in the state folder: a file, or `postgres://HOST/DATABASE`
+    #[arg(long, global = true, value_name = "PLACE")]
+    pub store: Option<String>,
     /// The configuration file, if not ./mpscript.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -91,10 +104,78 @@ pub(super) struct CheckArguments {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct TokenArguments {
+    #[command(subcommand)]
+    pub command: TokenCommand,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Show the token, masked; it is fetched if there is none
+    Show {
+        /// Print the token itself, and nothing else
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Replace the token by another one
+    Refresh,
+    /// What is known of the token, without a call
+    Status,
+    /// Serve the token to other programs (中控服务器)
+    Serve(ServeArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ServeArguments {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7100")]
+    pub listen: SocketAddr,
+    /// Listen on this Unix socket instead
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    pub socket: Option<PathBuf>,
+    /// A file that holds the bearer key, if `MPSCRIPT_TOKEN_KEY` does not; readable by you alone
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Listen on a public address: a proxy in front speaks TLS
+    #[arg(long)]
+    pub behind_proxy: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct QuotaArguments {
+    /// Ask the platform, a call for each endpoint
+    #[arg(long)]
+    pub live: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ConfigArguments {
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArguments {
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InitArguments {
+    /// Where to write them, if not here
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct DocsArguments {
     /// One entry, as in `tag::attach`; a module (tag), a kind of value (User), an errcode (45009), or
     /// `errors` for all of them
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", allow_negative_numbers = true)]
     pub name: Option<String>,
     /// Write definition files for editors (*.d.rhai) into this folder instead
     #[arg(long, value_name = "FOLDER", conflicts_with = "name")]

@@ -13,6 +13,11 @@ pub(super) fn execute(host: &Host, arguments: &DocsArguments) -> Result<u8, Fail
         return Ok(exit::DONE);
     };
     let text = docs::look_up(name).map_err(|near| {
+        if name.parse::<i64>().is_ok() {
+            let message = format!("{name} is no errcode that mpscript knows");
+            let hint = "the platform's own list is 全局返回码; `mpscript docs errors` prints ours";
+            return Failure::usage(Diagnostic::new(message).hint(hint));
+        }
         let hint = near.map_or_else(
             || "`mpscript docs` prints everything, `mpscript docs errors` every errcode".to_owned(),
             |near| format!("did you mean `{near}`?"),

@@ -7,16 +7,27 @@ mod callback;
 mod check;
 mod config;
 mod docs;
+mod doctor;
 mod exit;
+mod init;
+mod log;
 mod progress;
+mod quota;
+mod reach;
 mod render;
 mod run;
 mod sandbox;
+mod secret;
+mod show_config;
+mod state;
+mod token;
+mod token_serve;
 mod watch_signals;
 
 use crate::{base::Diagnostic, host::Host};
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
+use std::path::Path;
 
 /// What a command could not do, and the exit code that says so.
 struct Failure {
@@ -46,6 +57,12 @@ pub fn execute(host: &Host) -> u8 {
             // Help and version were asked for; anything else is an error.
             return if error.use_stderr() {
                 host.err.write(&text);
+                let script = host.arguments.get(1).and_then(|first| first.to_str());
+                if let Some(script) =
+                    script.filter(|script| Path::new(script).extension().is_some_and(|kind| kind == "rhai"))
+                {
+                    host.err.line(&format!("  hint: did you mean `mpscript run {script}`?"));
+                }
                 exit::USAGE
             } else {
                 host.out.write(&text);
@@ -56,6 +73,11 @@ pub fn execute(host: &Host) -> u8 {
     let result = match arguments.command {
         Command::Run(run) => run::execute(host, &run),
         Command::Check(check) => check::execute(host, &check),
+        Command::Token(token) => token::execute(host, &token),
+        Command::Quota(quota) => quota::execute(host, &quota),
+        Command::Config(config) => show_config::execute(host, &config),
+        Command::Init(init) => init::execute(host, &init),
+        Command::Doctor(doctor) => doctor::execute(host, &doctor),
         Command::Docs(docs) => docs::execute(host, &docs),
         Command::Sandbox(sandbox) => sandbox::execute(host, sandbox),
         Command::Completions { shell } => {

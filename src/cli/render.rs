@@ -51,3 +51,9 @@ fn clean(text: &str) -> String {
         .map(|char| if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char })
         .collect()
 }
+
+/// Labels with their texts, a line each.
+pub(super) fn rows(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default() + 2;
+    rows.iter().map(|(label, text)| format!("{label:<width$}{text}\n")).collect::<Vec<_>>().concat()
+}

@@ -4,9 +4,9 @@ use super::{
     Failure,
     arguments::RunArguments,
     check::{compile, origin},
-    config, exit,
+    exit, log,
     progress::Progress,
-    render, watch_signals,
+    reach, render, watch_signals,
 };
 use crate::{
     base::{Cancel, Diagnostic, grouped, nearest},
@@ -18,9 +18,7 @@ use crate::{
 use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
 
 pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failure> {
-    if arguments.verbose {
-        log_calls(host);
-    }
+    log::start(host, arguments.verbose);
     let origin = match &arguments.expression {
         Some(text) => crate::script::Origin::Text {
             name: "-e".to_owned(),
@@ -43,7 +41,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let cancel = Cancel::default();
     watch_signals::watch(&runtime, &cancel, &host.err);
-    let reached = config::reach(host, &arguments.reach, arguments.in_flight, &cancel)?;
+    let reached = reach::reach(host, &runtime, &arguments.reach, arguments.in_flight, &cancel)?;
     let board = Arc::new(Board::default());
     let (progress, output) = Progress::start(host, &board, arguments.quiet);
     let run = Run {
@@ -60,6 +58,9 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
     };
     let outcome = run.execute(&runtime);
     drop(progress);
+    if let Ok(client) = &reached.client {
+        runtime.block_on(client.finish());
+    }
     let code = finish(host, arguments, &outcome, cancel.is_cancelled())?;
     // Calls whose answers nobody waits for any more end with the process.
     runtime.shutdown_background();
@@ -148,30 +149,4 @@ fn write_report(path: &Path, report: &RunReport) -> Result<(), Failure> {
         let _ = std::fs::remove_file(&beside);
         fail(error)
     })
-}
-
-/// Logs our own lines only: other crates write addresses, and those hold tokens.
-fn log_calls(host: &Host) {
-    use tracing_subscriber::{Layer, filter, layer::SubscriberExt, util::SubscriberInitExt};
-    let err = host.err.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(host.colour())
-        .with_target(false)
-        .with_writer(move || LogWriter(err.clone()))
-        .with_filter(filter::filter_fn(|metadata| metadata.target().starts_with("mpscript")));
-    // Set already when several runs share a process; their lines go to the first one's place.
-    let _ = tracing_subscriber::registry().with(layer).try_init();
-}
-
-struct LogWriter(crate::host::Stream);
-
-impl Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(&String::from_utf8_lossy(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -8,7 +8,10 @@ use super::{
 use crate::{
     base::{Diagnostic, nearest},
     host::Host,
-    sandbox::{AccountKind, DEFAULT_SECRET, Options, SWITCHES, Sandbox, StartError, SwitchError, Switches},
+    sandbox::{
+        AccountKind, DEFAULT_AES_KEY, DEFAULT_CALLBACK_TOKEN, DEFAULT_SECRET, Options, SWITCHES, Sandbox,
+        StartError, SwitchError, Switches,
+    },
 };
 
 pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Failure> {
@@ -20,6 +23,8 @@ pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
         switches.set(name, value).map_err(|error| Failure::usage(unknown_switch(&error)))?;
     }
     let secret_is_default = arguments.secret == DEFAULT_SECRET;
+    let callback_is_default =
+        arguments.callback_token == DEFAULT_CALLBACK_TOKEN && arguments.aes_key == DEFAULT_AES_KEY;
     let options = Options {
         listen: arguments.listen,
         followers: arguments.followers,
@@ -54,8 +59,17 @@ pub(super) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
         })
     })?;
     host.out.line(&format!("sandbox listening on http://{}", sandbox.address()));
-    let secret = if secret_is_default { DEFAULT_SECRET } else { "(as given)" };
-    host.err.line(&format!("account: appid {appid}, secret {secret}; Ctrl-C ends it"));
+    let address = sandbox.address();
+    let secret = if secret_is_default { DEFAULT_SECRET } else { "…" };
+    host.err.line(&format!("export MPSCRIPT_APPID={appid} MPSCRIPT_SECRET={secret}"));
+    if callback_is_default {
+        host.err.line(&format!(
+            "export MPSCRIPT_CALLBACK_TOKEN={DEFAULT_CALLBACK_TOKEN} MPSCRIPT_AES_KEY={DEFAULT_AES_KEY}"
+        ));
+    }
+    host.err.line(&format!(
+        "mpscript run FILE --base-url http://{address}\ncurl http://{address}/__sandbox/\nCtrl-C ends it"
+    ));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.map(|runtime| runtime.block_on(super::watch_signals::signal())) {
         Ok(()) => Ok(exit::DONE),

@@ -102,6 +102,13 @@ impl BaseUrl {
         self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The host alone, as it is looked up, and its port.
+    pub(super) fn name_and_port(&self) -> (String, u16) {
+        let host = self.0.host_str().unwrap_or_default();
+        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        (name, self.0.port_or_known_default().unwrap_or(443))
+    }
+
     /// The address of an endpoint.
     #[must_use]
     pub fn join(&self, path: &str) -> Url {

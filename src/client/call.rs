@@ -1,20 +1,24 @@
 //! One call of an endpoint: token, tries, renewals, and the reading of its answer.
 
 use super::{
-    BaseUrl, CallError, Refusal, Tally,
+    BaseUrl, CallError, Refusal, Tally, TokenMode,
+    answer::{category, head, tokens_in},
     hosts::{Host, Hosts},
+    ledger::Ledger,
     oauth::Codes,
     repair::repair,
     token::{RENEWALS_A_CALL, TokenKeeper},
-    transport::{Fault, Reply},
+    transport::{Fault, Reply, Transport},
 };
 use crate::{
     api::{
         Credential, Effect, Endpoint, FieldKind, Resend, Spec,
         errcode::{self, Class},
-        wire::{self, Head, Outgoing},
+        quota,
+        wire::{self, Outgoing},
     },
     base::{Cancel, Clock, Redactor, Retry, RetrySchedule, Secret, Stopwatch},
+    store::{Record, Store, StoreError},
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -56,6 +60,12 @@ pub struct Settings {
     pub account: Account,
     /// The most calls under way together.
     pub in_flight: usize,
+    /// Where tokens come from.
+    pub token_mode: TokenMode,
+    /// Where token and ledger are kept for other processes; in memory when there is none.
+    pub store: Option<Store>,
+    /// Who we are to other processes: a machine and a process.
+    pub owner: String,
     /// The clock that tokens expire by.
     pub clock: Clock,
     /// The wish to stop: nothing new is sent once it is there.
@@ -70,6 +80,8 @@ struct Inner {
     hosts: Hosts,
     account: Account,
     tokens: TokenKeeper,
+    /// Absent where nothing outlives the process.
+    ledger: Option<Ledger>,
     codes: Codes,
     in_flight: Semaphore,
     clock: Clock,
@@ -96,10 +108,16 @@ impl Client {
     pub fn new(settings: Settings) -> Self {
         let redactor = Redactor::default();
         redactor.learn(&settings.account.secret);
+        let hosts = Hosts::new(settings.bases);
+        // With its address: a sandbox must not spend what is the real account's.
+        let account = format!("{} {}", settings.account.appid, hosts.first());
+        let ledger = settings.store.clone();
+        let ledger = ledger.map(|store| Ledger::new(store, account.clone(), settings.clock.clone()));
         Self(Arc::new(Inner {
-            hosts: Hosts::new(settings.bases),
+            hosts,
             account: settings.account,
-            tokens: TokenKeeper::default(),
+            tokens: TokenKeeper::new(settings.token_mode, settings.store, account, settings.owner),
+            ledger,
             codes: Codes::default(),
             in_flight: Semaphore::new(settings.in_flight.max(1)),
             clock: settings.clock,
@@ -158,8 +176,74 @@ impl Client {
         self.0.hosts.first()
     }
 
+    pub(super) fn transports(&self) -> impl Iterator<Item = &Transport> {
+        self.0.hosts.transports()
+    }
+
     pub(super) fn codes(&self) -> &Codes {
         &self.0.codes
+    }
+
+    /// From now on, a token is masked in whatever is shown.
+    pub(super) fn learn(&self, token: &Secret) {
+        self.0.redactor.learn(token);
+    }
+
+    /// The account's token, fetched if there is none.
+    ///
+    /// # Errors
+    /// When none can be had.
+    pub async fn token(&self) -> Result<Secret, CallError> {
+        self.0.tokens.current(self).await
+    }
+
+    /// How many seconds the token that was given last is good for.
+    #[must_use]
+    pub fn token_life(&self) -> i64 {
+        self.0.tokens.life(self)
+    }
+
+    /// Where tokens come from.
+    #[must_use]
+    pub fn token_mode(&self) -> &TokenMode {
+        self.0.tokens.mode()
+    }
+
+    /// Another token than this one, which was refused; `None` when there is no other.
+    ///
+    /// # Errors
+    /// When the platform can't be asked.
+    pub async fn renew_token(&self, refused: &Secret) -> Result<Option<Secret>, CallError> {
+        self.0.tokens.renew(self, refused).await
+    }
+
+    /// What the store knows of the token.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn token_record(&self) -> Result<Option<Record>, StoreError> {
+        self.0.tokens.record().await
+    }
+
+    /// Forced renewals of today by all processes, and how many there may be.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forced_today(&self) -> Result<(i64, i64), StoreError> {
+        Ok((self.0.tokens.forced_today(self).await?, self.0.tokens.mode().forced_a_day()))
+    }
+
+    /// Writes what is still to be written, before the process ends.
+    pub async fn finish(&self) {
+        if let Some(ledger) = &self.0.ledger {
+            ledger.write().await;
+        }
+    }
+
+    /// The key of this account in the store: its AppID and its address.
+    #[must_use]
+    pub fn account_key(&self) -> String {
+        format!("{} {}", self.0.account.appid, self.0.hosts.first())
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -229,6 +313,10 @@ impl Client {
         };
         let watch = Stopwatch::start();
         self.0.tally.count(spec);
+        if let Some(ledger) = &self.0.ledger {
+            ledger.write_by_itself();
+            ledger.count(spec.path, 1);
+        }
         let host = self.0.hosts.best(self.0.clock.now_ms());
         let exchange = host.transport.exchange(spec, request, token);
         let reply = tokio::select! {
@@ -246,12 +334,16 @@ impl Client {
         // A call that never left is none, to the platform too.
         if matches!(&reply, Err(_) | Ok(Err(Fault { sent: false, .. }))) {
             self.0.tally.take_back(spec);
+            if let Some(ledger) = &self.0.ledger {
+                ledger.count(spec.path, -1);
+            }
         }
         let next = match reply {
             Err(error) => Next::GiveUp(error),
             Ok(Err(fault)) => self.after_fault(spec, host, retry, &fault),
             Ok(Ok(reply)) => self.after_reply(spec, host, retry, reply),
         };
+        self.note_quota(spec, &next).await;
         tracing::debug!(
             "{} try {} {} in {} ms",
             spec.call(),
@@ -265,6 +357,18 @@ impl Client {
             watch.elapsed().as_millis()
         );
         next
+    }
+
+    /// Remembers what an answer says of the day's quotas.
+    async fn note_quota(&self, spec: &'static Spec, next: &Next) {
+        let Some(ledger) = &self.0.ledger else { return };
+        match next {
+            Next::GiveUp(error) if error.errcode() == Some(errcode::DAILY_QUOTA) => {
+                ledger.mark_spent(spec.path).await;
+            }
+            Next::Done(_) if spec.path == quota::Clear::SPEC.path => ledger.unmark_all().await,
+            _ => {}
+        }
     }
 
     fn after_fault(&self, spec: &'static Spec, host: &Host, retry: &Retry, fault: &Fault) -> Next {
@@ -341,45 +445,5 @@ impl Client {
         let into_minute = self.0.clock.now_ms().rem_euclid(60_000);
         let left = u64::try_from(60_000 - into_minute).unwrap_or(60_000);
         Duration::from_millis(left + fastrand::u64(0..1000))
-    }
-}
-
-/// The errcode of an answer, if it speaks of one. An answer is searched before it is parsed: a
-/// page of ten thousand openids has none.
-fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
-    const NEEDLE: &[u8] = b"\"errcode\"";
-    if !bytes.windows(NEEDLE.len()).any(|window| window == NEEDLE) {
-        return match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => Ok(None),
-            Some(_) => Err(format!("{} bytes that are not a JSON object", bytes.len())),
-            None => Err("it is empty".to_owned()),
-        };
-    }
-    serde_json::from_slice(bytes)
-        .or_else(|_| serde_json::from_slice(&repair(bytes)))
-        .map(Some)
-        .map_err(|error| category(&error).to_owned())
-}
-
-/// The tokens in an answer, whatever else that says. They are learned before anything of the answer
-/// is shown: a refusal may quote them, and so may the answers to later calls, whoever asked for them.
-fn tokens_in(bytes: &[u8]) -> Vec<Secret> {
-    #[derive(serde::Deserialize)]
-    struct Given {
-        access_token: Option<Secret>,
-        refresh_token: Option<Secret>,
-    }
-    let given = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&repair(bytes)));
-    given
-        .map(|given: Given| given.access_token.into_iter().chain(given.refresh_token).collect())
-        .unwrap_or_default()
-}
-
-/// What is wrong with JSON, without its content: that may be anything, a token too.
-fn category(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Data => "a field is of another kind",
-        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
     }
 }

@@ -36,6 +36,12 @@ pub enum CallError {
     /// HTTPS can't be set up on this machine.
     #[error("HTTPS can't be set up: {0}")]
     NoTls(String),
+    /// There is no token to call with.
+    #[error("there is no access token: {reason}")]
+    NoToken {
+        /// Why.
+        reason: String,
+    },
     /// The run was stopped before the call was made.
     #[error("stopped before {endpoint} was called")]
     Cancelled {
@@ -89,6 +95,7 @@ impl Refusal {
             None => (errmsg, None),
         };
         let text = text.split(" hint: [").next().unwrap_or_default();
+        let text = text.split(", hints: [").next().unwrap_or_default();
         (text.trim().trim_end_matches(',').to_owned(), rid)
     }
 
@@ -136,6 +143,7 @@ impl CallError {
             Self::NoTls(_) => {
                 Some("install the machine's CA certificates (Debian: apt install ca-certificates)")
             }
+            Self::NoToken { .. } => Some("`mpscript doctor` looks at where tokens come from"),
             Self::Cancelled { .. } => None,
         }
     }
@@ -154,7 +162,7 @@ impl CallError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.class() == Class::Configuration,
-            Self::NoTls(_) => true,
+            Self::NoTls(_) | Self::NoToken { .. } => true,
             _ => false,
         }
     }
@@ -174,6 +182,8 @@ mod tests {
         );
         assert_eq!(read("invalid appid, rid: 658ce562-2e1869db-200c6db8"), ("invalid appid".to_owned(), rid));
         assert_eq!(read("invalid openid hint: [n0HMJA0558vr19]"), ("invalid openid".to_owned(), None));
+        let of_sns = "code been used, hints: [ req_id: mZ19ca0020th54 ]";
+        assert_eq!(read(of_sns), ("code been used".to_owned(), None));
         assert_eq!(read("invalid appid"), ("invalid appid".to_owned(), None));
     }
 }

@@ -42,6 +42,11 @@ impl Hosts {
         self.0[0].transport.base()
     }
 
+    /// How each host is spoken to, in their order.
+    pub(super) fn transports(&self) -> impl Iterator<Item = &Transport> {
+        self.0.iter().map(|host| &host.transport)
+    }
+
     /// The host to call now: the first that is not avoided, else the one that failed longest ago.
     pub(super) fn best(&self, now: i64) -> &Host {
         let healthy = self.0.iter().find(|host| now.saturating_sub(host.failed()) >= AVOIDED);

@@ -3,18 +3,28 @@
 //! It knows what the declarations in `api` say and nothing else of any endpoint. Must never know
 //! the sandbox: to this floor it is one more base URL.
 
+mod answer;
 mod base_url;
 mod call;
 mod error;
+mod external;
 mod hosts;
+mod ledger;
 mod oauth;
+mod probe;
 mod repair;
 mod tally;
 mod token;
+mod token_mode;
 mod transport;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use call::{Account, Client, DEFAULT_IN_FLIGHT, Settings};
 pub use error::{CallError, Refusal};
+pub use external::External;
+pub use ledger::Ledger;
+pub use probe::Probe;
 pub use repair::repair;
 pub use tally::Tally;
+pub use token::{LEASE, RENEWALS_A_MINUTE};
+pub use token_mode::TokenMode;

@@ -1,22 +1,29 @@
-//! The account's access token: fetched once however many calls wait for it, renewed before its
-//! end, replaced when the platform says that it is no longer good.
+//! The account's access token: fetched once however many calls, processes and machines wait for it,
+//! renewed before its end, replaced when the platform says that it is no longer good.
 //!
-//! The bound on token calls when the platform refuses every token: a call renews at most twice,
-//! and a renewal asks at most twice (for the present token, and then, if that is the refused one,
-//! for a new one by force), so a single call costs five token calls at the most with the first
-//! fetch. Calls that fail together share a renewal, and a process renews at most
-//! [`RENEWALS_A_MINUTE`] times a minute.
+//! With a store, token, end and number are one record, and whoever holds a short lease renews it; the
+//! others watch the token, not the lease. Without one, or when it fails, the same is done in memory.
+//!
+//! The bound on token calls when the platform refuses every token: a call renews at most twice, and a
+//! renewal asks at most twice (for the present token, and then, if that is the refused one, for a new
+//! one by force), so a single call costs five token calls at the most with the first fetch. Calls that
+//! fail together share a renewal; all processes together renew at most [`RENEWALS_A_MINUTE`] times a
+//! minute, and by force so often a day as the mode allows.
 
-use super::{CallError, Client};
+use super::{CallError, Client, TokenMode};
 use crate::{
-    api::token::{Stable, Token},
+    api::{
+        quota,
+        token::{Get, Stable, Token},
+    },
     base::{Secret, Stopwatch},
+    store::{Record, Store, StoreError},
 };
 use std::{
     collections::VecDeque,
     sync::{
         Mutex as StdMutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,116 +32,437 @@ use tokio::sync::Mutex;
 /// Renewals that a call may ask for before it gives up.
 pub(super) const RENEWALS_A_CALL: u32 = 2;
 
-/// Renewals that a process makes within a minute.
-const RENEWALS_A_MINUTE: usize = 12;
+/// Renewals that all processes of an account make within a minute.
+pub const RENEWALS_A_MINUTE: i64 = 12;
 
-/// Seconds before its end from which a token is fetched anew. The platform hands out a new stable
-/// token from five minutes before, and lets both work until then.
-const MARGIN: i64 = 290;
+/// Milliseconds before its end from which a token is fetched anew. The platform hands out a new one
+/// from five minutes before, and lets both work until then.
+const MARGIN: i64 = 290_000;
+
+/// In its last milliseconds a token is not used any more: it may end on its way.
+const SAFETY: i64 = 5_000;
 
 /// Within this time of a forced renewal the platform answers with the present token.
 const FORCE_SPACING: Duration = Duration::from_secs(30);
+
+/// How long somebody may renew without a sign of life before another does it, in milliseconds.
+pub const LEASE: i64 = 8_000;
+
+/// How often those who wait look for a new token.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long they wait at the most.
+const LONGEST_WAIT: Duration = Duration::from_secs(90);
+
+/// After a renewal ahead of time that failed, the next one.
+const NEXT_TRY: Duration = Duration::from_secs(30);
 
 /// A token in memory.
 #[derive(Clone)]
 struct Held {
     token: Secret,
-    /// When a new one is fetched, in seconds.
+    /// When a new one is fetched, in milliseconds.
     renew_at: i64,
+    expires_at: i64,
+    generation: i64,
+}
+
+impl Held {
+    fn of(record: &Record) -> Self {
+        let life = record.expires_at - record.renewed_at;
+        Self {
+            token: record.token.clone(),
+            renew_at: record.expires_at - MARGIN.min(life / 2),
+            expires_at: record.expires_at,
+            generation: record.generation,
+        }
+    }
+
+    fn is_usable(&self, now: i64) -> bool {
+        now < self.expires_at - SAFETY.min((self.expires_at - self.renew_at) / 2)
+    }
+}
+
+/// What a token is wanted for.
+#[derive(Clone, Copy)]
+enum Wish<'a> {
+    /// The present one is good for some minutes more; nobody waits.
+    Soon,
+    /// There is none that is good.
+    Now,
+    /// The platform did not take this one.
+    Instead(&'a Secret),
+}
+
+impl Wish<'_> {
+    fn is_met_by(self, held: &Held, now: i64) -> bool {
+        held.is_usable(now)
+            && match self {
+                Self::Soon => now < held.renew_at,
+                Self::Now => true,
+                Self::Instead(refused) => held.token != *refused,
+            }
+    }
 }
 
 /// Keeps the token.
-#[derive(Default)]
 pub(super) struct TokenKeeper {
-    state: Mutex<State>,
+    mode: TokenMode,
+    store: Option<Store>,
+    /// Whose token it is, in the store.
+    account: String,
+    /// Who we are, in the store.
+    owner: String,
+    /// The same for leases: two clients of one process are two.
+    holder: String,
+    held: StdMutex<Option<Held>>,
+    gate: Mutex<Gate>,
     /// Fetches that ended, so that those who waited for a failed one share its error.
     ended: AtomicU64,
     renewed: StdMutex<VecDeque<Stopwatch>>,
+    has_warned: AtomicBool,
 }
 
+/// What only one task at a time does, and what it remembers.
 #[derive(Default)]
-struct State {
-    held: Option<Held>,
+struct Gate {
     failure: Option<(u64, CallError)>,
     /// When the platform would not give another token than the held one, which it refused.
     stuck: Option<Stopwatch>,
+    /// When a renewal ahead of time failed.
+    failed_soon: Option<Stopwatch>,
 }
 
 impl TokenKeeper {
+    pub(super) fn new(mode: TokenMode, store: Option<Store>, account: String, owner: String) -> Self {
+        Self {
+            mode,
+            store,
+            account,
+            holder: format!("{owner} {}", fastrand::u64(..)),
+            owner,
+            held: StdMutex::default(),
+            gate: Mutex::default(),
+            ended: AtomicU64::default(),
+            renewed: StdMutex::default(),
+            has_warned: AtomicBool::default(),
+        }
+    }
+
     /// A token that is good as far as is known.
     pub(super) async fn current(&self, client: &Client) -> Result<Secret, CallError> {
-        let ended = self.ended.load(Ordering::SeqCst);
-        let mut state = self.state.lock().await;
-        match &state.held {
-            Some(held) if client.clock().now() < held.renew_at => return Ok(held.token.clone()),
+        let now = client.clock().now_ms();
+        match self.held() {
+            Some(held) if now < held.renew_at => return Ok(held.token),
+            // The old one is served while one task fetches the new one.
+            Some(held) if held.is_usable(now) => {
+                if let Ok(mut gate) = self.gate.try_lock()
+                    && gate.failed_soon.is_none_or(|since| since.elapsed() >= NEXT_TRY)
+                {
+                    match self.obtain(client, &mut gate, Wish::Soon).await {
+                        Ok(Some(token)) => return Ok(token),
+                        Ok(None) => {}
+                        Err(_) => gate.failed_soon = Some(Stopwatch::start()),
+                    }
+                }
+                return Ok(held.token);
+            }
             _ => {}
         }
-        Self::share_failure(&state, ended)?;
-        self.fetch(client, &mut state, false).await
+        let ended = self.ended.load(Ordering::SeqCst);
+        let mut gate = self.gate.lock().await;
+        if let Some(held) = self.held()
+            && Wish::Now.is_met_by(&held, client.clock().now_ms())
+        {
+            return Ok(held.token);
+        }
+        Self::share_failure(&gate, ended)?;
+        let token = self.obtain(client, &mut gate, Wish::Now).await?;
+        token.ok_or_else(|| CallError::NoToken { reason: "there is none to be had".to_owned() })
     }
 
     /// A token other than `refused`, which the platform did not take. When somebody has renewed
     /// it meanwhile, theirs is given.
     pub(super) async fn renew(&self, client: &Client, refused: &Secret) -> Result<Option<Secret>, CallError> {
         let ended = self.ended.load(Ordering::SeqCst);
-        let mut state = self.state.lock().await;
-        if let Some(held) = &state.held
+        let mut gate = self.gate.lock().await;
+        if let Some(held) = self.held()
             && held.token != *refused
         {
-            return Ok(Some(held.token.clone()));
+            return Ok(Some(held.token));
         }
-        Self::share_failure(&state, ended)?;
-        let stuck = state.stuck.is_some_and(|since| since.elapsed() < FORCE_SPACING);
-        if stuck || !self.may_renew() {
-            return Ok(None);
+        Self::share_failure(&gate, ended)?;
+        self.obtain(client, &mut gate, Wish::Instead(refused)).await
+    }
+
+    /// The record of the present token, if it is known here or in the store.
+    pub(super) async fn record(&self) -> Result<Option<Record>, StoreError> {
+        match &self.store {
+            Some(store) => store.token(&self.account, self.mode.as_str()).await,
+            None => Ok(None),
         }
-        // Another program may have made a new one already; asking does not void anything.
-        let mut token = self.fetch(client, &mut state, false).await?;
-        if token == *refused {
-            token = self.fetch(client, &mut state, true).await?;
+    }
+
+    /// Forced renewals of today, all processes together.
+    pub(super) async fn forced_today(&self, client: &Client) -> Result<i64, StoreError> {
+        match &self.store {
+            Some(store) => store.used_of_budget(&self.forced_name(), quota::day(client.clock().now())).await,
+            None => Ok(0),
         }
-        state.stuck = (token == *refused).then(Stopwatch::start);
-        Ok((token != *refused).then_some(token))
+    }
+
+    /// How many seconds the token in memory is good for.
+    pub(super) fn life(&self, client: &Client) -> i64 {
+        let left = self.held().map_or(0, |held| held.expires_at - client.clock().now_ms());
+        left.max(0).div_euclid(1_000)
+    }
+
+    pub(super) fn mode(&self) -> &TokenMode {
+        &self.mode
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hold(&self, held: Held) -> Secret {
+        let token = held.token.clone();
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        token
     }
 
     /// The error of a fetch that ended after `ended` was read: the caller waited for it.
-    fn share_failure(state: &State, ended: u64) -> Result<(), CallError> {
-        match &state.failure {
+    fn share_failure(gate: &Gate, ended: u64) -> Result<(), CallError> {
+        match &gate.failure {
             Some((at, error)) if *at > ended => Err(error.clone()),
             _ => Ok(()),
         }
     }
 
-    async fn fetch(&self, client: &Client, state: &mut State, force: bool) -> Result<Secret, CallError> {
-        let request = Stable { force_refresh: force.then_some(true) };
+    /// Looks into the store, and renews there if nobody else does.
+    async fn obtain(
+        &self,
+        client: &Client,
+        gate: &mut Gate,
+        wish: Wish<'_>,
+    ) -> Result<Option<Secret>, CallError> {
+        let Some(store) = &self.store else { return self.renew_alone(client, gate, wish, None).await };
+        match self.obtain_from(store, client, gate, wish).await {
+            Ok(result) => result,
+            Err(error) => {
+                if !self.has_warned.swap(true, Ordering::SeqCst) {
+                    tracing::warn!("{error}; the token is kept in memory");
+                }
+                self.renew_alone(client, gate, wish, None).await
+            }
+        }
+    }
+
+    /// The outer error is the store's, and then nothing was fetched.
+    async fn obtain_from(
+        &self,
+        store: &Store,
+        client: &Client,
+        gate: &mut Gate,
+        wish: Wish<'_>,
+    ) -> Result<Result<Option<Secret>, CallError>, StoreError> {
+        let lease = format!("token {} {}", self.mode.as_str(), self.account);
+        let waiting = Stopwatch::start();
+        loop {
+            if let Ok(token) = self.look(store, client, wish).await? {
+                return Ok(Ok(Some(token)));
+            }
+            let now = client.clock().now_ms();
+            if store.take_lease(&lease, &self.holder, now, now + LEASE).await? {
+                // It may have been renewed between the look and the lease.
+                let known = match self.look(store, client, wish).await {
+                    Ok(Err(known)) => known,
+                    looked => {
+                        store.give_lease_back(&lease, &self.holder).await?;
+                        return looked.map(|token| Ok(token.ok()));
+                    }
+                };
+                let result = {
+                    let renewal = self.renew_alone(client, gate, wish, known.as_ref());
+                    tokio::pin!(renewal);
+                    loop {
+                        let beat = Duration::from_millis(LEASE.unsigned_abs() / 3);
+                        tokio::select! {
+                            result = &mut renewal => break result,
+                            () = tokio::time::sleep(beat) => {
+                                let now = client.clock().now_ms();
+                                // A store that fails now is found out when the token is saved.
+                                let _ = store.take_lease(&lease, &self.holder, now, now + LEASE).await;
+                            }
+                        }
+                    }
+                };
+                let _ = store.give_lease_back(&lease, &self.holder).await;
+                return Ok(result);
+            }
+            if matches!(wish, Wish::Soon) {
+                return Ok(Ok(None));
+            }
+            if waiting.elapsed() > LONGEST_WAIT {
+                let reason = "another process renews it and does not come to an end".to_owned();
+                return Ok(Err(CallError::NoToken { reason }));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = client.cancel().cancelled() => {
+                    return Ok(Err(CallError::Cancelled { endpoint: "token" }));
+                }
+            }
+        }
+    }
+
+    /// The store's token if it meets the wish, or else what is known of it.
+    async fn look(
+        &self,
+        store: &Store,
+        client: &Client,
+        wish: Wish<'_>,
+    ) -> Result<Result<Secret, Option<Record>>, StoreError> {
+        let record = store.token(&self.account, self.mode.as_str()).await?;
+        if let Some(record) = &record {
+            client.learn(&record.token);
+            let held = Held::of(record);
+            if wish.is_met_by(&held, client.clock().now_ms()) {
+                return Ok(Ok(self.hold(held)));
+            }
+        }
+        Ok(Err(record))
+    }
+
+    /// Fetches a token, in the mode's own way. `known` is what the store holds.
+    async fn renew_alone(
+        &self,
+        client: &Client,
+        gate: &mut Gate,
+        wish: Wish<'_>,
+        known: Option<&Record>,
+    ) -> Result<Option<Secret>, CallError> {
+        let Wish::Instead(refused) = wish else {
+            return self.fetch(client, gate, known, false, None).await.map(Some);
+        };
+        let is_stuck = gate.stuck.is_some_and(|since| since.elapsed() < FORCE_SPACING);
+        if is_stuck || !self.may_renew(client).await {
+            return Ok(None);
+        }
+        let token = match &self.mode {
+            TokenMode::Stable => {
+                // Another program may have made a new one already; asking does not void anything.
+                let token = self.fetch(client, gate, known, false, None).await?;
+                if token == *refused && self.may_force(client).await {
+                    self.fetch(client, gate, known, true, None).await?
+                } else {
+                    token
+                }
+            }
+            TokenMode::Classic | TokenMode::External(_) if !self.may_force(client).await => return Ok(None),
+            TokenMode::Classic | TokenMode::External(_) => {
+                self.fetch(client, gate, known, true, Some(refused)).await?
+            }
+        };
+        gate.stuck = (token == *refused).then(Stopwatch::start);
+        Ok((token != *refused).then_some(token))
+    }
+
+    async fn fetch(
+        &self,
+        client: &Client,
+        gate: &mut Gate,
+        known: Option<&Record>,
+        force: bool,
+        stale: Option<&Secret>,
+    ) -> Result<Secret, CallError> {
         // Boxed: a call needs a token, and fetching one is a call.
-        let result: Result<Token, CallError> = Box::pin(client.call(&request)).await;
+        let result: Result<Token, CallError> = match &self.mode {
+            TokenMode::Stable => {
+                Box::pin(client.call(&Stable { force_refresh: force.then_some(true) })).await
+            }
+            TokenMode::Classic => Box::pin(client.call(&Get {})).await,
+            TokenMode::External(external) => external.fetch(client.appid(), stale).await,
+        };
         let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
         match result {
             Ok(answer) => {
-                let lasts = answer.expires_in - MARGIN.min(answer.expires_in / 2);
-                let token = answer.access_token.0;
-                state.held = Some(Held { token: token.clone(), renew_at: client.clock().now() + lasts });
-                state.failure = None;
-                Ok(token)
+                gate.failure = None;
+                gate.failed_soon = None;
+                Ok(self.keep(client, known, answer).await)
             }
             Err(error) => {
-                state.failure = Some((ended, error.clone()));
+                gate.failure = Some((ended, error.clone()));
                 Err(error)
             }
         }
     }
 
-    /// Takes one renewal out of the minute's budget.
-    fn may_renew(&self) -> bool {
+    /// Keeps a token that was fetched, in memory and in the store.
+    async fn keep(&self, client: &Client, known: Option<&Record>, answer: Token) -> Secret {
+        let now = client.clock().now_ms();
+        let before = known.map_or(0, |known| known.generation);
+        let generation = before.max(self.held().map_or(0, |held| held.generation)) + 1;
+        let record = Record {
+            token: answer.access_token.0,
+            expires_at: now + answer.expires_in.saturating_mul(1_000),
+            generation,
+            renewed_by: self.owner.clone(),
+            renewed_at: now,
+        };
+        client.learn(&record.token);
+        if let Some(store) = &self.store
+            && let Err(error) = store.save_token(&self.account, self.mode.as_str(), &record).await
+            && !self.has_warned.swap(true, Ordering::SeqCst)
+        {
+            tracing::warn!("{error}; the token is kept in memory");
+        }
+        self.hold(Held::of(&record))
+    }
+
+    /// Takes one renewal out of the minute's budget, which all processes share.
+    async fn may_renew(&self, client: &Client) -> bool {
+        let name = format!("renew {} {}", self.mode.as_str(), self.account);
+        let minute = client.clock().now().div_euclid(60);
+        if let Some(store) = &self.store
+            && let Ok(may) = store.take_from_budget(&name, minute, RENEWALS_A_MINUTE).await
+        {
+            return may;
+        }
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         while renewed.front().is_some_and(|at| at.elapsed() > Duration::from_mins(1)) {
             renewed.pop_front();
         }
-        if renewed.len() >= RENEWALS_A_MINUTE {
+        if i64::try_from(renewed.len()).is_ok_and(|count| count >= RENEWALS_A_MINUTE) {
             return false;
         }
         renewed.push_back(Stopwatch::start());
         true
+    }
+
+    fn forced_name(&self) -> String {
+        format!("force {} {}", self.mode.as_str(), self.account)
+    }
+
+    /// Takes one forced renewal out of the day's budget; for the stable token also thirty seconds after
+    /// the one before at the earliest.
+    async fn may_force(&self, client: &Client) -> bool {
+        let Some(store) = &self.store else { return true };
+        if matches!(self.mode, TokenMode::Stable) {
+            let now = client.clock().now_ms();
+            let until = now + i64::try_from(FORCE_SPACING.as_millis()).unwrap_or(i64::MAX);
+            // Nobody's second one is its owner's: the name is new each time.
+            let nobody: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
+            if store.take_lease(&self.forced_name(), &nobody, now, until).await == Ok(false) {
+                return false;
+            }
+        }
+        let today = quota::day(client.clock().now());
+        let may = store.take_from_budget(&self.forced_name(), today, self.mode.forced_a_day()).await;
+        if may == Ok(false) {
+            let most = self.mode.forced_a_day();
+            tracing::warn!("the platform refuses the token, and today's {most} forced renewals are used up");
+        }
+        may.unwrap_or(true)
     }
 }

@@ -72,6 +72,16 @@ impl Transport {
             .map_err(|reason| CallError::NoTls(reason.clone()))
     }
 
+    /// Asks for something that needs no token, for the sake of an answer: the time that it tells, in Unix
+    /// seconds.
+    pub(super) async fn look(&self) -> Result<Option<i64>, String> {
+        let http = self.http().map_err(|error| error.to_string())?;
+        let answer = http.get(self.base.join("/cgi-bin/getcallbackip")).send().await;
+        let answer = answer.map_err(|error| innermost(&error.without_url()))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        Ok(date.and_then(read_date))
+    }
+
     /// Sends a request and reads the whole answer.
     pub(super) async fn exchange(
         &self,
@@ -127,6 +137,48 @@ async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(Reply { status, bytes })
+}
+
+/// Asks a token service for the account's token, other than the stale one if there is any: the body of
+/// its answer.
+pub(super) async fn ask_for_token(
+    base: &BaseUrl,
+    key: Option<&Secret>,
+    account: &str,
+    stale: Option<&Secret>,
+) -> Result<String, String> {
+    let transport = Transport::new(base.clone());
+    let http = transport.http().map_err(|error| error.to_string())?;
+    let outgoing = match stale {
+        None => {
+            let mut url = base.join("/token");
+            url.query_pairs_mut().append_pair("account", account);
+            http.get(url)
+        }
+        Some(stale) => http
+            .post(base.join("/refresh"))
+            .header("content-type", "application/json")
+            .body(serde_json::json!({"account": account, "stale": stale.reveal()}).to_string()),
+    };
+    let outgoing = match key {
+        Some(key) => outgoing.bearer_auth(key.reveal()),
+        None => outgoing,
+    };
+    let from = base.host();
+    let reply =
+        read(outgoing).await.map_err(|fault| format!("the token service {from}: {}", fault.reason))?;
+    match reply.status {
+        200 => Ok(String::from_utf8_lossy(&reply.bytes).into_owned()),
+        401 | 403 => Err(format!("the token service {from} does not know this key")),
+        status => Err(format!("the token service {from} answered with status {status}")),
+    }
+}
+
+/// The `Date` of an answer. The platform writes it with hyphens: `Sat, 03-Jun-2023 06:27:04 GMT`.
+fn read_date(text: &str) -> Option<i64> {
+    let plain = text.trim_end_matches(" GMT").replace('-', " ");
+    let date = chrono::NaiveDateTime::parse_from_str(&plain, "%a, %d %b %Y %H:%M:%S").ok()?;
+    Some(date.and_utc().timestamp())
 }
 
 /// The last cause of an error: `Connection refused`, where the outer ones only say `error sending

@@ -2,6 +2,10 @@
 //!
 //! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
 
+mod token_service;
+
+pub use token_service::{Listen, Listening, TokenService};
+
 use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Board, RunReport},

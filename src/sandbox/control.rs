@@ -29,7 +29,7 @@ pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Va
         ("POST", "faults", Ok(body)) => shared.world().faults.add(body).map(|()| json!({"ok": true})),
         ("POST", "followers", Ok(body)) => subscribe(&mut shared.world(), &body),
         ("POST", "oauth/code", Ok(body)) => oauth_code(&mut shared.world(), &body),
-        ("POST", "push", Ok(_)) => push::answer(shared, &call.body).await,
+        ("POST", "push", Ok(body)) => push::answer(shared, body).await,
         ("POST", "scan", Ok(body)) => scan(&mut shared.world(), &body),
         ("POST", "tokens/revoke", Ok(_)) => {
             let mut world = shared.world();
@@ -55,7 +55,7 @@ pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Va
 }
 
 /// Every control call with its body; a name that may be left out has a question mark.
-const ROUTES: [&str; 15] = [
+const ROUTES: [&str; 16] = [
     "GET",
     "GET stats",
     "GET tags",
@@ -68,7 +68,8 @@ const ROUTES: [&str; 15] = [
     "POST followers {openid, subscribe}",
     "POST scan {ticket | scene, openid?}",
     "POST oauth/code {openid?, scope?}",
-    "POST push {url, check | message?, openid?, mode?, patience?}",
+    "POST push {url, check: true}",
+    "POST push {url, message?: {MsgType, Event?, …}, openid?, mode?: plain | compatible | safe, patience?: 5s}",
     "POST tokens/revoke",
     "POST reset",
 ];
@@ -137,7 +138,7 @@ fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     const USAGE: &str = "give {\"openid\": \"…\", \"subscribe\": 0 or 1}";
     let openid = body.get("openid").and_then(Value::as_str).ok_or(USAGE)?;
     let subscribe = body.get("subscribe").and_then(Value::as_u64).filter(|value| *value < 2).ok_or(USAGE)?;
-    let number = world.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))?;
+    let number = world.somebody(openid)?;
     let keep_tags = world.switches.is(TAGS_AFTER_REFOLLOW, "kept");
     world.subscribe(number, subscribe == 1, keep_tags);
     Ok(json!({"ok": true}))
@@ -163,9 +164,7 @@ fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
         }
     };
     let number = match body.get("openid").and_then(Value::as_str) {
-        Some(openid) => {
-            world.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))?
-        }
+        Some(openid) => world.somebody(openid)?,
         None => world.newcomer(),
     };
     world.scan(number, scene);
@@ -180,9 +179,7 @@ fn oauth_code(world: &mut World, body: &Value) -> Result<Value, String> {
         return Err(format!("scope is {BASE} or {USERINFO}, not `{scope}`"));
     }
     let number = match body.get("openid").and_then(Value::as_str) {
-        Some(openid) => {
-            world.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))?
-        }
+        Some(openid) => world.somebody(openid)?,
         None if world.followers.is_empty() => world.newcomer(),
         None => 0,
     };

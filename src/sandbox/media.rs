@@ -1,7 +1,7 @@
 //! Pictures: looked at, and given an address.
 
 use super::{refusal::Refusal, route::Simulate, switches::PICTURE_ERRCODE, world::World};
-use crate::api::media::{File, Format, PARTS, PICTURE_HOSTS, PictureError, UploadImage, Uploaded};
+use crate::api::media::{File, Format, PARTS, PictureError, UploadImage, Uploaded};
 use http_body_util::{BodyDataStream, Full};
 use hyper::body::Bytes;
 use multer::Multipart;
@@ -31,7 +31,7 @@ impl Simulate for UploadImage {
             Some(Format::Png) => "mmbiz_png",
             _ => "mmbiz_jpg",
         };
-        let url = format!("http://{}/{kind}/{}/0", PICTURE_HOSTS[0], world.characters(86));
+        let url = format!("http://mmbiz.qpic.cn/{kind}/{}/0", world.characters(86));
         Ok(Uploaded { url })
     }
 }

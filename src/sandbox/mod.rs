@@ -16,6 +16,7 @@ mod openid;
 mod options;
 mod profile;
 mod push;
+mod pushed;
 mod qrcode;
 mod quota;
 mod refusal;

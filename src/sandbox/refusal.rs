@@ -47,7 +47,9 @@ impl Refusal {
 
     /// The answer's body. `sns` writes `, rid:` where the others write ` rid:`; in 2020 nobody did.
     pub(super) fn body(&self, is_sns: bool, world: &mut World, rid: &str) -> Value {
-        let text = self.text.as_deref().unwrap_or_else(|| self.default_text(is_sns));
+        // The stable token is younger than the hints without a rid.
+        let is_short = is_sns || world.switches.is(ERRMSG_TAIL, "hint");
+        let text = self.text.as_deref().unwrap_or_else(|| self.default_text(is_short));
         let errmsg = match (world.switches.is(ERRMSG_TAIL, "rid"), is_sns, self.gateway) {
             (true, true, _) => format!("{text}, rid: {rid}"),
             (true, false, true) => format!("{text} rid: {rid}"),
@@ -64,9 +66,9 @@ impl Refusal {
         body
     }
 
-    fn default_text(&self, is_sns: bool) -> &'static str {
+    fn default_text(&self, is_short: bool) -> &'static str {
         match self.errcode {
-            errcode::INVALID_CREDENTIAL if !is_sns => {
+            errcode::INVALID_CREDENTIAL if !is_short => {
                 "invalid credential, access_token is invalid or not latest, could get access_token by \
                  getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
             }

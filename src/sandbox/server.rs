@@ -186,7 +186,8 @@ async fn answer(
     if let Some(control) = path.strip_prefix("/__sandbox/") {
         let (status, body) = control::answer(&shared, control, &call).await;
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        return Ok(respond(status, "application/json; charset=utf-8", body.to_string()));
+        // For people: a line each, and an end.
+        return Ok(respond(status, "application/json; charset=utf-8", format!("{body:#}\n")));
     }
     let Some(route) = shared.routes.get(path.as_str()).copied() else {
         return Ok(plain(StatusCode::NOT_FOUND, "404 page not found"));

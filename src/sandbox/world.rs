@@ -184,6 +184,11 @@ impl World {
         if (number as usize) < self.followers.len() { Ok(number) } else { Err(NoFollower::Foreign) }
     }
 
+    /// The same for a person who controls the sandbox.
+    pub(super) fn somebody(&self, openid: &str) -> Result<u32, String> {
+        self.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))
+    }
+
     pub(super) fn follower(&mut self, number: u32) -> &mut Follower {
         &mut self.followers[number as usize]
     }

@@ -5,7 +5,7 @@ use super::{
     env::Env,
     error::{PlatformError, placed},
     functions::described,
-    value::{to_dynamic, to_json},
+    value::{to_dynamic, to_json, unsendable},
 };
 use crate::api::{Method, any, wire::Outgoing};
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
@@ -38,11 +38,15 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     described("post", &["path: String", "body: Map", "Map"], POST).set_into_module(
         &mut module,
         move |at: NativeCallContext, path: &str, body: Map| {
-            let body = Some(to_json(&Dynamic::from(body)));
-            placed(
-                at.call_position(),
-                call(&here, Method::Post, path, Outgoing { body, ..Outgoing::default() }),
-            )
+            let body = Dynamic::from(body);
+            let called = if let Some(reason) = unsendable(&body) {
+                let hint = "give texts, numbers, true or false, arrays and maps";
+                Err(PlatformError::usage(format!("api::post: `body` can't be sent: {reason}"), hint).raise())
+            } else {
+                let body = Some(to_json(&body));
+                call(&here, Method::Post, path, Outgoing { body, ..Outgoing::default() })
+            };
+            placed(at.call_position(), called)
         },
     );
     engine.register_static_module(MODULE, module.into());
@@ -87,7 +91,10 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
 fn call(env: &Env, method: Method, path: &str, request: Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
     let name = if method == Method::Get { "get" } else { "post" };
     let spec = any::spec(method, path).map_err(|error| {
-        let hint = "a path is written as in the platform's documents: /cgi-bin/menu/get";
+        let hint = match error {
+            any::AnyError::Path(_) => "a path is written as in the platform's documents: /cgi-bin/menu/get",
+            _ => "",
+        };
         PlatformError::usage(format!("{MODULE}::{name}: {error}"), hint).raise()
     })?;
     let client = env.client()?;

@@ -5,7 +5,7 @@ use super::{
     env::Env,
     error::{PlatformError, placed},
     file, stdlib,
-    value::{Follower, OpaqueToken, to_dynamic, to_json},
+    value::{Follower, OpaqueToken, to_dynamic, to_json, unsendable},
 };
 use crate::{
     api::{
@@ -219,11 +219,20 @@ impl Callable for card::Create {
                 format!("{}: {first}", Self::SPEC.name),
                 "nothing was sent; the number is what the platform would have answered",
             );
+            let error = PlatformError {
+                errcode: Some(first.errcode),
+                errmsg: first.to_string(),
+                endpoint: Self::SPEC.name.to_owned(),
+                ..error
+            };
             return Err(faults[1..]
                 .iter()
                 .rev()
                 .fold(error, |error, fault| error.note(fault.to_string()))
                 .raise());
+        }
+        for (field, near) in card::suspects(&self.card) {
+            tracing::warn!("{}: `{field}` is sent as it is; did you mean `{near}`?", Self::SPEC.name);
         }
         let client = env.client()?;
         env.wait_for_call(client.call(&self))
@@ -375,7 +384,13 @@ fn read_argument(env: &Env, spec: &Spec, field: &Field, arg: &Dynamic) -> Result
             Some(token) => Ok(json!(token.secret.reveal())),
             None => text(arg),
         },
-        FieldKind::Map if arg.is_map() => Ok(without_nulls(to_json(arg))),
+        FieldKind::Map if arg.is_map() => match unsendable(arg) {
+            Some(reason) => {
+                let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
+                Err(PlatformError::usage(message, "give texts, numbers, true or false, arrays and maps"))
+            }
+            None => Ok(without_nulls(to_json(arg))),
+        },
         FieldKind::Map => Err(wrong(arg)),
         FieldKind::File => match arg.as_immutable_string_ref() {
             Ok(path) => file::picture(spec, &env.folder, path.as_str()).map(|file| json!(file)),

@@ -1,6 +1,7 @@
 //! Errors on their way from the platform through a script to a person.
 
 use super::{
+    docs::value_fields,
     engine::show,
     env::NoClient,
     functions::{functions, kind_in_words, modules},
@@ -54,7 +55,7 @@ impl PlatformError {
             CallError::NoAnswer { endpoint, .. }
             | CallError::Unreadable { endpoint, .. }
             | CallError::Cancelled { endpoint } => (error.to_string(), None, *endpoint),
-            CallError::NoTls(_) => (error.to_string(), None, ""),
+            CallError::NoTls(_) | CallError::NoToken { .. } => (error.to_string(), None, ""),
         };
         Self {
             message: error.to_string(),
@@ -198,6 +199,9 @@ pub(super) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
         ParseErrorType::MissingToken(token, _) if token == "," => {
             Some("a comma or a closing bracket is missing before this place".to_owned())
         }
+        ParseErrorType::VariableUndefined(name) if ["followers", "blacklisted"].contains(&name.as_str()) => {
+            Some(format!("did you mean `{name}()`?"))
+        }
         ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
         ParseErrorType::ModuleUndefined(name) => Some(nearest(name, modules()).map_or_else(
             || format!("import one of your own first: import \"lib/{name}\" as {name};"),
@@ -236,12 +240,29 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
             Diagnostic::new("functions call each other too deeply").hint("does one call itself for ever?")
         }
         other => {
-            // The engine writes the place behind its text; ours stands in the frame.
             let text = other.to_string();
+            if let Some(diagnostic) = no_such_field(&text) {
+                return diagnostic;
+            }
+            // The engine writes the place behind its text; ours stands in the frame.
             let text = text.rsplit_once(" (line ").map_or(text.as_str(), |(text, _)| text);
             Diagnostic::new(lower_first(text))
         }
     }
+}
+
+/// A field that a value of ours does not have. The engine says so in words alone.
+fn no_such_field(text: &str) -> Option<Diagnostic> {
+    let (_, rest) = text.split_once("nknown property '")?;
+    let (field, rest) = rest.split_once('\'')?;
+    let (_, rest) = rest.split_once("for type '")?;
+    let (kind, _) = rest.split_once('\'')?;
+    let fields = value_fields(kind)?;
+    let hint = match nearest(field, fields.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its fields are {}", fields.join(", ")),
+    };
+    Some(Diagnostic::new(format!("a {kind} has no field `{field}`")).hint(hint))
 }
 
 /// A call that nothing answers to: the name is wrong, or what it was given is.

@@ -11,15 +11,23 @@ use std::{fs, io::Read, path::Path};
 pub(super) fn picture(spec: &Spec, folder: &Path, path: &str) -> Result<File, PlatformError> {
     let whole = folder.join(path);
     let fail = |reason: String, hint: String| {
-        PlatformError::usage(format!("{}: can't send `{path}`: {reason}", spec.name), hint)
+        let error = PlatformError::usage(format!("{}: can't send `{path}`: {reason}", spec.name), hint);
+        PlatformError { endpoint: spec.name.to_owned(), ..error }
     };
     let unreadable = |reason: String| {
-        let hint =
-            format!("paths are relative to the folder that mpscript was started in: {}", whole.display());
+        let hint = if Path::new(path).is_absolute() {
+            "give the path of a picture".to_owned()
+        } else {
+            format!("paths are relative to the folder that mpscript was started in: {}", folder.display())
+        };
         fail(reason, hint)
     };
-    if whole.is_dir() {
-        return Err(unreadable("it is a folder".to_owned()));
+    // A pipe would be waited for.
+    match fs::metadata(&whole) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(metadata) if metadata.is_dir() => return Err(unreadable("it is a folder".to_owned())),
+        Ok(_) => return Err(unreadable("it is no file".to_owned())),
+        Err(error) => return Err(unreadable(error.to_string())),
     }
     let mut content = Vec::new();
     // One byte more than is allowed tells that it is too large, however large it is.

@@ -1,8 +1,16 @@
 //! Web authorization in scripts: the page's address, and what a code is exchanged for.
 
-use super::{env::Env, error::PlatformError, functions::described, value::OpaqueToken};
-use crate::api::oauth::{Authorize, Grant, REFRESH_LIFE, USERINFO};
-use rhai::{Dynamic, Engine, EvalAltResult, Map, Module};
+use super::{
+    env::Env,
+    error::{PlatformError, placed},
+    functions::described,
+    value::OpaqueToken,
+};
+use crate::{
+    api::oauth::{Authorize, Grant, REFRESH_LIFE, USERINFO},
+    base::nearest,
+};
+use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
 use std::{iter, sync::Arc};
 
 /// A state that is made when none is given has so many letters and digits.
@@ -32,7 +40,9 @@ pub(super) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<Env>)
         .register_fn("to_debug", |grant: &mut Grant| format!("{} ({})", grant.openid, grant.scope));
     let env = Arc::clone(env);
     described("authorize_url", &["options: Map", "String"], AUTHORIZE_URL)
-        .set_into_module(module, move |options: Map| authorize_url(&env, &options));
+        .set_into_module(module, move |at: NativeCallContext, options: Map| {
+            placed(at.call_position(), authorize_url(&env, &options))
+        });
 }
 
 /// The fields of what a person has authorized, for the reference.
@@ -73,8 +83,10 @@ fn authorize_url(env: &Env, options: &Map) -> Result<String, Box<EvalAltResult>>
             "scope" => &mut authorize.scope,
             "state" => &mut authorize.state,
             other => {
+                let near = nearest(other, ["redirect_uri", "scope", "state"]);
+                let near = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
                 return Err(usage(format!(
-                    "there is no option `{other}`; it takes redirect_uri, scope and state"
+                    "there is no option `{other}`{near}; it takes redirect_uri, scope and state"
                 )));
             }
         };

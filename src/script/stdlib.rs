@@ -7,8 +7,9 @@
 use rhai::{AST, Engine, Module, Scope, Shared};
 use std::{collections::BTreeSet, sync::OnceLock};
 
-/// What messages call these files; an error in one of them is shown at the call that led there.
-const FOLDER: &str = "stdlib/";
+/// What begins the names of these files, and of no person's own; an error in one is shown at the call that
+/// led there.
+const FOLDER: &str = "<stdlib>/";
 
 /// A file of the library.
 struct File {
@@ -19,8 +20,8 @@ struct File {
 }
 
 const FILES: &[File] = &[
-    File { name: "stdlib/card.rhai", module: "card", text: include_str!("../../stdlib/card.rhai") },
-    File { name: "stdlib/audience.rhai", module: "", text: include_str!("../../stdlib/audience.rhai") },
+    File { name: "<stdlib>/card.rhai", module: "card", text: include_str!("../../stdlib/card.rhai") },
+    File { name: "<stdlib>/audience.rhai", module: "", text: include_str!("../../stdlib/audience.rhai") },
 ];
 
 /// The library's files, compiled once.

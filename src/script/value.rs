@@ -1,6 +1,6 @@
 //! The values that scripts hold: followers, tags, tokens, reports.
 
-use super::error::PlatformError;
+use super::{endpoint::describe_type, error::PlatformError};
 use crate::{
     api::{
         oauth::Grant,
@@ -65,8 +65,45 @@ impl<T: ToScript> ToScript for Option<T> {
     }
 }
 
+/// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.
+const MOST_LEVELS: usize = 64;
+
+/// Why a value can't be sent, and where in it: it is no JSON, or too deep.
+pub(super) fn unsendable(value: &Dynamic) -> Option<String> {
+    fn look(value: &Dynamic, at: &str, levels: usize) -> Option<String> {
+        if levels > MOST_LEVELS {
+            return Some(format!("it is nested more than {MOST_LEVELS} levels deep"));
+        }
+        if let Ok(entries) = value.as_array_ref() {
+            let mut entries = entries.iter().enumerate();
+            return entries.find_map(|(number, entry)| look(entry, &format!("{at}[{number}]"), levels + 1));
+        }
+        if let Ok(map) = value.as_map_ref() {
+            let dot = if at.is_empty() { "" } else { "." };
+            return map.iter().find_map(|(key, value)| look(value, &format!("{at}{dot}{key}"), levels + 1));
+        }
+        let is_sendable = value.is_unit()
+            || value.is_int()
+            || value.is_bool()
+            || value.is_string()
+            || value.is_char()
+            || value.as_float().is_ok_and(f64::is_finite)
+            || value.is::<Follower>()
+            || value.is::<Tag>();
+        (!is_sendable).then(|| format!("`{at}` is {}", describe_type(value)))
+    }
+    look(value, "", 0)
+}
+
 /// A script's value as JSON. Tokens stay hidden; the engine's own would write the names of types.
 pub(super) fn to_json(value: &Dynamic) -> Value {
+    to_json_at(value, 0)
+}
+
+fn to_json_at(value: &Dynamic, levels: usize) -> Value {
+    if levels > MOST_LEVELS {
+        return json!("…");
+    }
     if let Some(user) = value.read_lock::<Follower>() {
         return json!(*user.0);
     }
@@ -83,10 +120,10 @@ pub(super) fn to_json(value: &Dynamic) -> Value {
         return json!({"openid": grant.openid, "scope": grant.scope, "unionid": grant.unionid});
     }
     if let Ok(entries) = value.as_array_ref() {
-        return entries.iter().map(to_json).collect();
+        return entries.iter().map(|entry| to_json_at(entry, levels + 1)).collect();
     }
     if let Ok(map) = value.as_map_ref() {
-        return map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect();
+        return map.iter().map(|(key, value)| (key.to_string(), to_json_at(value, levels + 1))).collect();
     }
     serde_json::to_value(value).unwrap_or_default()
 }

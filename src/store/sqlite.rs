@@ -4,6 +4,7 @@ use super::{
     Row, Statement, StoreError,
     driver::{Driver, Work, bind, read_rows},
 };
+use crate::base::Stopwatch;
 use sqlx::{
     ConnectOptions, Row as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
@@ -37,10 +38,17 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(PATIENCE)
             .disable_statement_logging();
-        let pool = SqlitePoolOptions::new().max_connections(MOST).connect_with(options).await;
-        match pool {
-            Ok(pool) => Ok(Self { pool, place }),
-            Err(error) => Err(fault(&place, &error)),
+        let since = Stopwatch::start();
+        loop {
+            let pool = SqlitePoolOptions::new().max_connections(MOST).connect_with(options.clone()).await;
+            match pool.map_err(|error| fault(&place, &error)) {
+                Ok(pool) => return Ok(Self { pool, place }),
+                // The first ones to open a new file turn its log on, and for that nobody is waited for.
+                Err(StoreError::Locked { .. }) if since.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 }

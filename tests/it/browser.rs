@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{
     env, fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 use url::Url;
@@ -34,18 +34,17 @@ const CHROMIUM: [&str; 9] = [
 struct Driver {
     child: Child,
     port: u16,
+    chromium: PathBuf,
 }
 
 impl Driver {
     fn start() -> Option<Self> {
-        let is_there = |name: &str| {
+        let find = |name: &str| {
             let path = env::var_os("PATH").unwrap_or_default();
-            env::split_paths(&path).any(|folder| folder.join(name).exists())
+            env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.exists())
         };
-        if !is_there("chromium") || !is_there("chromedriver") {
-            return None;
-        }
-        let mut command = Command::new("chromedriver");
+        let (chromium, chromedriver) = (find("chromium")?, find("chromedriver")?);
+        let mut command = Command::new(chromedriver);
         let child = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.expect("chromedriver starts");
         let out = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
@@ -53,13 +52,13 @@ impl Driver {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
-        Some(Self { child, port: port.expect("chromedriver names its port") })
+        Some(Self { child, port: port.expect("chromedriver names its port"), chromium })
     }
 
     async fn browser(&self, profile: &Path) -> Client {
         let profile = format!("--user-data-dir={}", profile.display());
         let arguments: Vec<&str> = CHROMIUM.into_iter().chain([profile.as_str()]).collect();
-        let options = json!({"args": arguments, "binary": "/usr/bin/chromium"});
+        let options = json!({"args": arguments, "binary": self.chromium});
         let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         let client =

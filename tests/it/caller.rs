@@ -44,6 +44,9 @@ impl Caller {
                 .collect(),
             account: client::Account { appid: DEFAULT_APPID.to_owned(), secret: Secret::new(secret) },
             in_flight,
+            token_mode: client::TokenMode::Stable,
+            store: None,
+            owner: "test/1".to_owned(),
             clock: clock.clone(),
             cancel: cancel.clone(),
         });

@@ -82,7 +82,8 @@ fn faults_of_base_info() -> Vec<Case> {
         ),
         (
             ("base_info.color", json!("#63b359")),
-            "`member_card.base_info.color` can't be `#63b359`; did you mean `Color010`?",
+            "`member_card.base_info.color` can't be `#63b359`; it is one of Color010, Color020, Color030, Color040, \
+             Color050, Color060, Color070, Color080, Color081, Color082, Color090, Color100, Color101, Color102",
             40076,
         ),
         (
@@ -92,12 +93,12 @@ fn faults_of_base_info() -> Vec<Case> {
         ),
         (
             ("base_info.logo_url", json!("https://example.com/logo.png")),
-            "`member_card.base_info.logo_url` is no picture that media::upload_image gave",
+            "`member_card.base_info.logo_url` is no picture's address: media::upload_image(\"logo.png\").url gives one",
             40141,
         ),
         (
             ("base_info.logo_url", json!(long)),
-            "`member_card.base_info.logo_url` has 162 bytes, and 128 are the most (42 Chinese characters)",
+            "`member_card.base_info.logo_url` is longer than 128 bytes",
             40009,
         ),
         (
@@ -152,7 +153,7 @@ fn faults_of_dates_and_of_the_type() -> Vec<Case> {
         ),
         (
             dates(json!({"type": "DATE_TYPE_FIX_TIME_RANGE", "begin_timestamp": "2026", "end_timestamp": 2})),
-            "`member_card.base_info.date_info.begin_timestamp` must be an integer",
+            "`member_card.base_info.date_info.begin_timestamp` must be a whole number (times are Unix seconds)",
             40079,
         ),
         (("prerogative", Value::Null), "`member_card.prerogative` is missing", 41011),
@@ -196,6 +197,32 @@ fn each_fault_is_found_before_sending_and_refused_by_the_sandbox_with_the_same_e
 }
 
 #[test]
+fn a_misspelt_field_is_told_and_one_that_is_like_no_other_is_kept() {
+    let account = Account::of(3);
+    let create = |fields: &str| {
+        let script = format!(
+            "print(card::create(card::meeting_ticket(#{{{COMMON}, fixed_term: 1, {fields}}})).card_id.len())"
+        );
+        run_on(&account, &script, &[]).0
+    };
+    let first = |fields: &str| create(fields).failure(1).lines().next().unwrap().to_owned();
+    let error = "error: card::create: `meeting_ticket";
+    // What may be left out may be one that the platform has added: it is sent, with a word to the person.
+    let sent = create("meeting_detail: \"x\", service_phon: \"1\"");
+    let warning = "warning: card::create: `service_phon` is sent as it is; did you mean `service_phone`?\n";
+    assert_eq!((sent.out.as_str(), sent.err.as_str()), ("28\n", warning));
+    assert_eq!(
+        first("meeting_detial: \"x\""),
+        format!("{error}.meeting_detail` is missing; did you mean it by `meeting_detial`? (41011)")
+    );
+    let wrong = create("meeting_detail: \"x\", base_info: 5").failure(1);
+    assert!(wrong.starts_with("error: card::meeting_ticket: base_info must be a map\n"), "{wrong}");
+    let both = create("meeting_detail: \"x\", begin_timestamp: 1").failure(1);
+    assert!(both.starts_with("error: card::meeting_ticket takes fixed_term (days"), "{both}");
+    assert_eq!(create("meeting_detail: \"x\", of_2027: 1, center_app: 2").success(), "28\n");
+}
+
+#[test]
 fn a_fault_stops_a_script_before_it_calls() {
     let account = Account::of(3);
     let script = "card::create(card::movie_ticket(#{title: \"一二三四五六七八九十\", quantity: 1}))";
@@ -213,7 +240,7 @@ fn a_fault_stops_a_script_before_it_calls() {
   = note: `movie_ticket.base_info.color` is missing (41011)
   = note: `movie_ticket.base_info.notice` is missing (41011)
   = note: `movie_ticket.base_info.description` is missing (41011)
-  = note: `movie_ticket.base_info.date_info.type` can be DATE_TYPE_PERMANENT for a member card only (40100)
+  = note: `movie_ticket.base_info.date_info` is missing: fixed_term: 30 (days), or begin_timestamp and end_timestamp (Unix seconds), with a builder (41011)
   = hint: nothing was sent; the number is what the platform would have answered
 "
     );
@@ -288,6 +315,34 @@ fn coupons_are_refused_today_and_made_by_the_rules_of_2020() {
     assert_eq!((errcode(&made), made["card_id"].as_str().unwrap().len()), (0, 28), "{made}");
     let kept = of_2020.get("/__sandbox/cards").json();
     assert_eq!(kept[0]["card"], sample()["card"]);
+}
+
+#[test]
+fn a_fault_is_a_value_with_the_errcode_that_the_platform_would_have_answered() {
+    let account = Account::of(3);
+    let script = "try { card::create(#{card_type: \"CASH\"}) } catch (e) { print(`${e.errcode} ${e.endpoint} ${e.errmsg}`) }";
+    assert_eq!(run_on(&account, script, &[]).0.success(), "41011 card::create `cash` is missing (41011)\n");
+}
+
+#[test]
+fn what_is_no_json_is_not_sent() {
+    let account = Account::of(3);
+    let refused = |field: &str| {
+        let script = format!("card::create(#{{card_type: \"CASH\", cash: #{{x: [{field}]}}}})");
+        run_on(&account, &script, &[]).0.failure(1).lines().next().unwrap().to_owned()
+    };
+    let error = "error: card::create: `card` can't be sent: `cash.x[0]` is";
+    assert_eq!(refused("token::stable()"), format!("{error} a Token"));
+    assert_eq!(refused("|x| x"), format!("{error} a closure"));
+    assert_eq!(refused("0.0 / 0.0"), format!("{error} a float"));
+    let deep = "let m = []; for i in 0..15000 { m = [m]; } qrcode::create(\"QR_SCENE\", #{scene: m})";
+    let message = run_on(&account, deep, &[]).0.failure(1);
+    assert!(
+        message.contains("`action_info` can't be sent: it is nested more than 64 levels deep"),
+        "{message}"
+    );
+    let deep = "let m = []; for i in 0..15000 { m = [m]; } print(#{m: m}.to_json().len())";
+    assert!(run_on(&account, deep, &[]).0.success().trim().parse::<usize>().is_ok_and(|length| length < 500));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn a_secret_can_be_read_by_others() {
     let allow = |mode| fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).expect("it is ours");
     allow(0o644);
     let expected = format!(
-        "error: {secret} holds an AppSecret and others can read it\n  hint: chmod 600 {secret}\n",
+        "error: {secret} holds a secret and others can read it\n  hint: chmod 600 {secret}\n",
         secret = secret.display()
     );
     assert_eq!(sandbox.run(&folder, &[]).failure(2), expected);

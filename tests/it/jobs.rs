@@ -206,3 +206,21 @@ fn constants_and_imports_are_there_in_closures_that_run_later() {
         print(booth(followers()).filter(|u| limit > 3).take(limit).tag(`QR ${SCENE}`).changed);";
     assert_eq!(printed(&account, script), "10\n10\n4\n");
 }
+
+#[test]
+fn a_scene_that_is_none_does_not_select_everybody() {
+    let account = Account::of(400);
+    for scene in ["\"\"", "0", "()", "[1]", "-5"] {
+        let script = format!("followers().from_scene({scene}).tag(\"x\")");
+        let message = run_on(&account, &script, &[]).0.failure(1);
+        let expected = "error: from_scene takes a number from 1, or a text that is not empty, not ";
+        assert!(message.starts_with(expected) && message.contains("script.rhai:1:"), "{message}");
+    }
+    let count = |scene: &str| {
+        let script = format!("print(followers().from_scene({scene}).count())");
+        run_on(&account, &script, &[]).0.success()
+    };
+    assert_eq!(count("98765"), "50\n");
+    assert_eq!(count("\"98765\""), "50\n", "a parameter without a default is a text");
+    assert_ne!(count("\"展台-01\""), "0\n");
+}

@@ -122,10 +122,24 @@ fn a_reply_is_read_and_in_safe_mode_it_must_be_encrypted() {
     assert!(said["ok"] == true && said["reply"].as_str().unwrap().contains("收到"), "{said}");
     let open_reply = RawServer::start(move |request| says(&reply(request)));
     assert_eq!(push(&account, &open_reply, json!({"mode": "plain"}))["ok"], true);
+    assert_eq!(push(&account, &open_reply, json!({"mode": "compatible"}))["ok"], true, "either will do");
     let said = push(&account, &open_reply, json!({"mode": "safe"}));
     let shown = "该服务号暂时无法提供服务，请稍后再试";
-    let error = "the reply must be encrypted and signed as the push was";
+    let error = "the reply must be encrypted; it has no MsgSignature";
     assert_eq!(said, json!({"ok": false, "tries": 1, "status": 200, "error": error, "shown": shown}));
+    let to_nobody =
+        RawServer::start(move |request| says(&reply(request).replace("<ToUserName>", "<ToUserName>x")));
+    let error = &push(&account, &to_nobody, json!({}))["error"];
+    assert_eq!(error, "the reply's ToUserName and FromUserName must be the message's, swapped");
+    let of_no_kind = RawServer::start(move |request| says(&reply(request).replace("[text]", "[txt]")));
+    assert!(
+        push(&account, &of_no_kind, json!({}))["error"]
+            .as_str()
+            .unwrap()
+            .contains("a MsgType of text, image")
+    );
+    let failing = RawServer::start(|_| Act::Answer(answer("500 Oops", "", "success")));
+    assert_eq!(push(&account, &failing, json!({}))["error"], "the status must be 200, not 500");
     let nonsense = RawServer::start(|_| says("hello"));
     assert_eq!(push(&account, &nonsense, json!({}))["shown"], shown);
 }
@@ -180,6 +194,15 @@ fn a_wrong_order_is_refused_in_words() {
     assert_eq!(refused(json!({"url": url, "openid": "x"})), "`x` is no openid of this account");
     let event = json!({"url": url, "message": {"MsgType": "event"}});
     assert_eq!(refused(event), "an event needs \"Event\", as in \"subscribe\"");
+    let message = |message: Value| refused(json!({"url": url, "message": message}));
+    assert!(
+        message(json!({"MsgType": "txt"}))
+            .starts_with("there is no MsgType `txt`; it is one of event, image")
+    );
+    assert_eq!(message(json!({"MsgType": 5})), "`MsgType` must be a string");
+    assert_eq!(message(json!({"a b": "x"})), "`a b` is no field that a push can have");
+    assert_eq!(message(json!({"Content": null})), "`Content` is no field that a push can have");
+    assert!(message(json!({"FromUserName": "x"})).contains("give \"openid\" beside \"message\""));
     assert!(refused(json!({"url": url, "mode": "secret"})).contains("unknown variant `secret`"));
     assert!(refused(json!({})).contains("missing field `url`"));
 }

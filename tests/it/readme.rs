@@ -64,7 +64,7 @@ fn the_script_of_the_first_screen_runs() {
 fn the_first_script_prints_what_the_readme_says() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("first.rhai"), &blocks("rhai")[1]).unwrap();
-    let output = run(&["run", "first.rhai", "--sandbox", "--param", "city=上海"], folder.path());
+    let output = run(&["run", "first.rhai", "--sandbox"], folder.path());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), blocks("text")[0]);
 }

@@ -199,29 +199,46 @@ fn one_entry_is_printed_alone() {
 
   Source: 获取用户身上的标签列表 (getUserTags).
 
-  openid        The follower's openid. (a string)
+  openid           The follower's openid. (a string)
 
-  platform      POST /cgi-bin/tags/getidlist
-  gives         an array of ids
-  credential    the account's access token
-  rights        certified 公众号 and 服务号 (仅认证); others get 48001
-  quota         not published; quota::get tells
-  effect        reads; sent again when its answer is lost
+  platform         POST /cgi-bin/tags/getidlist
+  gives            an array of ids
+  credential       the account's access token
+  rights           certified 公众号 and 服务号 (仅认证); others get 48001
+  quota            not published; quota::get tells
+  effect           reads; sent again when its answer is lost
 
   errcodes, beside those of every call (mpscript docs errors)
-    -1          system error — 系统繁忙
-    40001       invalid credential, access_token is invalid or not latest — access_token 无效或不是最新的
-    40003       invalid openid — 不合法的 OpenID
-    41001       access_token missing — 缺少 access_token 参数
-    42001       access_token expired — access_token 超时
-    45009       reach max api daily quota limit — 接口调用超过每日限额
+    -1             system error — 系统繁忙
+    40001          invalid credential, access_token is invalid or not latest — access_token 无效或不是最新的
+    40003          invalid openid — 不合法的 OpenID
+    41001          access_token missing — 缺少 access_token 参数
+    42001          access_token expired — access_token 超时
+    45009          reach max api daily quota limit — 接口调用超过每日限额
 
   example
     let openid = user::list().data.openid[0];
     print(tag::of(openid));
 "
     );
-    assert!(folder.run(&["docs", "User"]).success().contains("\n  qr_scene      "));
+    assert!(folder.run(&["docs", "User"]).success().contains("\n  qr_scene         "));
+    assert!(
+        folder.run(&["docs", "MEETING_TICKET"]).success().contains("\n  meeting_detail   text, required\n")
+    );
+    assert!(
+        folder
+            .run(&["docs", "base_info"])
+            .success()
+            .contains("\n  title            text, 27 bytes, required\n")
+    );
+    assert!(
+        folder.run(&["docs", "Audience"]).success().contains("audience.from_scene(scene: ?) -> Audience\n")
+    );
+    assert_eq!(
+        folder.run(&["docs", "40004"]).failure(2),
+        "error: 40004 is no errcode that mpscript knows\n  hint: the platform's own list is 全局返回码; \
+         `mpscript docs errors` prints ours\n"
+    );
     assert_eq!(
         folder.run(&["docs", "45059"]).success(),
         "45059  can not tagging one user too much — 粉丝身上的标签数超过 20 个

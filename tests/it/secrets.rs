@@ -14,7 +14,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -55,13 +55,34 @@ pub(crate) fn said(mut command: Command, folder: &Path) -> String {
     let mut text = format!("{}\n", output.status);
     text.push_str(&String::from_utf8_lossy(&output.stdout));
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    for entry in fs::read_dir(folder).expect("the folder can be read") {
-        let path = entry.expect("the folder can be read").path();
-        if path.file_name().is_some_and(|name| name != "mpscript.toml") {
-            text.push_str(&fs::read_to_string(path).expect("the file is text"));
+    for path in files(folder) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::read(&path).expect("the file can be read");
+        if name.starts_with("store.sqlite3") {
+            assert_kept_well(&path, &bytes);
+        } else if name != "mpscript.toml" {
+            text.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
     text
+}
+
+/// Every file under a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The store is the one place where tokens are, for its owner alone, and the AppSecret is not there.
+fn assert_kept_well(path: &Path, bytes: &[u8]) {
+    assert!(!bytes.windows(PART).any(|part| SECRET.as_bytes().windows(PART).any(|secret| secret == part)));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+    }
 }
 
 /// Every token that the server gave or was given.

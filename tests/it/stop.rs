@@ -119,7 +119,7 @@ fn sleep_and_endless_loops_end_at_once() {
 fn a_sandbox_ends_well() {
     let running = Folder::new().start(&["sandbox", "--followers", "3"]);
     running.wait_for("sandbox listening on http://127.0.0.1:");
-    running.wait_for("account: appid ");
+    running.wait_for("export MPSCRIPT_APPID=");
     running.signal("INT");
     assert_eq!(running.finish().code, Some(0));
 }

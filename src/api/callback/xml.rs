@@ -79,8 +79,8 @@ pub(super) fn is_forbidden(char: char) -> bool {
     matches!(char, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{FFFE}' | '\u{FFFF}')
 }
 
-/// Text as a CDATA section; `]]>` in it is cut in two, each half in a section of its own.
-/// Text that XML takes letter by letter.
+/// Text as a CDATA section, which XML takes letter by letter; `]]>` in it is cut in two, each half in a
+/// section of its own.
 #[must_use]
 pub fn cdata(text: &str) -> String {
     format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))

@@ -2,7 +2,7 @@
 
 use super::{
     Card,
-    rules::{ADVANCED_INFO, BASE_INFO, COLOURS, Holds, Rule, TYPES},
+    rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES},
 };
 use crate::{api::media::PICTURE_HOSTS, base::nearest};
 use serde_json::{Map, Value};
@@ -31,12 +31,14 @@ pub struct Fault {
 pub enum Problem {
     /// It is not there.
     Missing,
+    /// It is not there, and what stands in its place has this name.
+    Misspelt(String),
     /// It holds something of another kind than this.
     Kind(&'static str),
     /// So many bytes, where so many are the most.
     TooLong(usize, usize),
-    /// A word that it does not know, and what may have been meant.
-    Word(String, Option<&'static str>),
+    /// A word that it does not know, what may have been meant, and all that it knows.
+    Word(String, Option<&'static str>, &'static [&'static str]),
     /// A number that is out of these bounds.
     Range(i64, i64),
     /// No address of an uploaded picture.
@@ -49,7 +51,19 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = &self.at;
         match &self.problem {
-            Problem::Missing => write!(f, "`{at}` is missing")?,
+            Problem::Missing => {
+                write!(f, "`{at}` is missing")?;
+                // What a builder of the standard library makes of these has other names.
+                if at.rsplit('.').next() == Some("sku") {
+                    f.write_str(": sku: #{quantity: 100}, or quantity: 100 with a builder")?;
+                }
+                if at.rsplit('.').next() == Some("date_info") {
+                    f.write_str(
+                        ": fixed_term: 30 (days), or begin_timestamp and end_timestamp (Unix seconds), with a builder",
+                    )?;
+                }
+            }
+            Problem::Misspelt(given) => write!(f, "`{at}` is missing; did you mean it by `{given}`?")?,
             Problem::Kind(wanted) => write!(f, "`{at}` must be {wanted}")?,
             Problem::TooLong(bytes, most) => {
                 write!(
@@ -58,15 +72,17 @@ impl fmt::Display for Fault {
                     most / 3
                 )?;
             }
-            Problem::Word(word, near) => {
-                write!(f, "`{at}` can't be `{word}`")?;
-                if let Some(near) = near {
-                    write!(f, "; did you mean `{near}`?")?;
-                }
+            Problem::Word(word, Some(near), _) => {
+                write!(f, "`{at}` can't be `{word}`; did you mean `{near}`?")?;
+            }
+            Problem::Word(word, None, words) => {
+                write!(f, "`{at}` can't be `{word}`; it is one of {}", words.join(", "))?;
             }
             Problem::Range(least, i64::MAX) => write!(f, "`{at}` is {least} at the least")?,
             Problem::Range(least, most) => write!(f, "`{at}` is from {least} to {most}")?,
-            Problem::Picture => write!(f, "`{at}` is no picture that media::upload_image gave")?,
+            Problem::Picture => {
+                write!(f, "`{at}` is no picture's address: media::upload_image(\"logo.png\").url gives one")?;
+            }
             Problem::Other(words) => write!(f, "`{at}` {words}")?,
         }
         write!(f, " ({})", self.errcode)
@@ -76,30 +92,41 @@ impl fmt::Display for Fault {
 /// Everything that is wrong with a card, in the order of its declaration.
 #[must_use]
 pub fn check(card: &Card) -> Vec<Fault> {
+    look(card).found
+}
+
+/// Names in a card that are no declared fields and much like one that is not there. They are sent as they
+/// are: the platform may have added them.
+#[must_use]
+pub fn suspects(card: &Card) -> Vec<(String, &'static str)> {
+    look(card).suspects
+}
+
+fn look(card: &Card) -> Faults {
     let mut faults = Faults::default();
     let Some(of) = card.card_type() else {
         let problem = match card.0.get("card_type") {
             None => {
-                return vec![Fault { at: "card_type".to_owned(), problem: Problem::Missing, errcode: 41011 }];
+                return faults.with("card_type", Problem::Missing, 41011);
             }
-            Some(Value::String(word)) => {
-                Problem::Word(word.clone(), nearest(word, TYPES.iter().map(|of| of.name)))
-            }
+            Some(Value::String(word)) => Problem::Word(word.clone(), nearest(word, NAMES), &NAMES),
             Some(_) => Problem::Kind("a string"),
         };
-        return vec![Fault { at: "card_type".to_owned(), problem, errcode: 40071 }];
+        return faults.with("card_type", problem, 40071);
     };
     let object = of.name.to_lowercase();
     let Some(fields) = card.0.get(&object) else {
-        return vec![Fault { at: object, problem: Problem::Missing, errcode: 41011 }];
+        return faults.with(&object, Problem::Missing, 41011);
     };
     let Some(fields) = fields.as_object() else {
-        return vec![Fault { at: object, problem: Problem::Kind("a map"), errcode: 47001 }];
+        return faults.with(&object, Problem::Kind("a map"), 47001);
     };
     let base_info = Rule { name: "base_info", holds: Holds::Object(BASE_INFO), required: true };
     let advanced_info = Rule { name: "advanced_info", holds: Holds::Object(ADVANCED_INFO), required: false };
-    faults.object(&object, &[base_info, advanced_info], fields);
-    faults.object(&object, of.fields, fields);
+    faults.object(&object, &[base_info, advanced_info], fields, &Map::new());
+    // A builder puts what it does not know into base_info.
+    let strays = fields.get("base_info").and_then(Value::as_object).cloned().unwrap_or_default();
+    faults.object(&object, of.fields, fields, &strays);
     if let Some(base_info) = fields.get("base_info").and_then(Value::as_object) {
         faults.between_fields(&format!("{object}.base_info"), base_info, of.name);
     }
@@ -107,22 +134,61 @@ pub fn check(card: &Card) -> Vec<Fault> {
     if custom_fields > MOST_CUSTOM_FIELDS {
         faults.add(&object, Problem::Other("has more than three custom fields"), 40124);
     }
-    faults.0
+    faults
 }
 
+/// How long a card may be good.
+const DATE_TYPES: [&str; 3] = ["DATE_TYPE_FIX_TIME_RANGE", "DATE_TYPE_FIX_TERM", "DATE_TYPE_PERMANENT"];
+
+/// The names of all types.
+const NAMES: [&str; TYPES.len()] = {
+    let mut names = [""; TYPES.len()];
+    let mut at = 0;
+    while at < TYPES.len() {
+        names[at] = TYPES[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// A name that is as like a missing field's as this was meant to be it; others are kept as they are.
+const MISSPELT: f64 = 0.8;
+
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+struct Faults {
+    found: Vec<Fault>,
+    /// Names that are sent as they are, with what they are like.
+    suspects: Vec<(String, &'static str)>,
+}
 
 impl Faults {
-    fn add(&mut self, at: &str, problem: Problem, errcode: i64) {
-        self.0.push(Fault { at: at.to_owned(), problem, errcode });
+    fn with(mut self, at: &str, problem: Problem, errcode: i64) -> Self {
+        self.add(at, problem, errcode);
+        self
     }
 
-    fn object(&mut self, at: &str, rules: &[Rule], fields: &Map<String, Value>) {
+    fn add(&mut self, at: &str, problem: Problem, errcode: i64) {
+        self.found.push(Fault { at: at.to_owned(), problem, errcode });
+    }
+
+    /// `strays` holds names that may have been meant for a field of this object.
+    fn object(&mut self, at: &str, rules: &[Rule], fields: &Map<String, Value>, strays: &Map<String, Value>) {
         for rule in rules {
             let at = format!("{at}.{}", rule.name);
-            match fields.get(rule.name) {
-                Some(value) => self.value(&at, rule.holds, value),
+            if let Some(value) = fields.get(rule.name) {
+                self.value(&at, rule.holds, value);
+                continue;
+            }
+            let is_known = |name: &str| {
+                rules.iter().chain(BASE_INFO).any(|rule| rule.name == name) || name == "base_info"
+            };
+            let slip = fields.keys().chain(strays.keys()).find(|name| {
+                !is_known(name) && strsim::normalized_damerau_levenshtein(name, rule.name) >= MISSPELT
+            });
+            match slip {
+                Some(slip) if rule.required => self.add(&at, Problem::Misspelt(slip.clone()), 41011),
+                // It may be a field that the platform has added.
+                Some(slip) => self.suspects.push((slip.clone(), rule.name)),
                 None if rule.required => self.add(&at, Problem::Missing, 41011),
                 None => {}
             }
@@ -152,7 +218,7 @@ impl Faults {
             Holds::Flag if value.is_boolean() => {}
             Holds::Flag => self.add(at, Problem::Kind("true or false"), 47001),
             Holds::Object(rules) => match value.as_object() {
-                Some(fields) => self.object(at, rules, fields),
+                Some(fields) => self.object(at, rules, fields, &Map::new()),
                 None => self.add(at, Problem::Kind("a map"), 47001),
             },
             // Samples show a list and a text.
@@ -167,7 +233,7 @@ impl Faults {
                 self.entries(at, value, |faults, at, entry| faults.word(at, words, errcode, entry));
             }
             Holds::Objects(rules) => self.entries(at, value, |faults, at, entry| match entry.as_object() {
-                Some(fields) => faults.object(at, rules, fields),
+                Some(fields) => faults.object(at, rules, fields, &Map::new()),
                 None => faults.add(at, Problem::Kind("a map"), 47001),
             }),
             Holds::Dates => match value.as_object() {
@@ -199,20 +265,19 @@ impl Faults {
     fn word(&mut self, at: &str, words: &'static [&'static str], errcode: i64, value: &Value) {
         let Some(word) = self.text(at, value) else { return };
         if !words.contains(&word) {
-            // Other colours are written as #63b359 in old samples, and are refused.
             let near = nearest(word, words.iter().copied());
-            self.add(at, Problem::Word(word.to_owned(), near.or_else(|| example(words))), errcode);
+            self.add(at, Problem::Word(word.to_owned(), near, words), errcode);
         }
     }
 
     fn picture(&mut self, at: &str, value: &Value) {
-        let Some(text) = self.text(at, value) else { return };
-        if text.len() > PICTURE_URL_BYTES {
-            return self.add(at, Problem::TooLong(text.len(), PICTURE_URL_BYTES), 40009);
-        }
+        let Some(text) = value.as_str() else { return self.add(at, Problem::Picture, 47001) };
         let host = Url::parse(text).ok().and_then(|url| url.host_str().map(str::to_owned));
-        if !host.is_some_and(|host| PICTURE_HOSTS.contains(&host.as_str())) {
-            self.add(at, Problem::Picture, 40141);
+        if !host.is_some_and(|host| PICTURE_HOSTS.iter().any(|known| host.ends_with(known))) {
+            return self.add(at, Problem::Picture, 40141);
+        }
+        if text.len() > PICTURE_URL_BYTES {
+            self.add(at, Problem::Other("is longer than 128 bytes"), 40009);
         }
     }
 
@@ -225,7 +290,11 @@ impl Faults {
                 None
             }
             Some(None) => {
-                self.add(&format!("{at}.{name}"), Problem::Kind("an integer"), 40079);
+                self.add(
+                    &format!("{at}.{name}"),
+                    Problem::Kind("a whole number (times are Unix seconds)"),
+                    40079,
+                );
                 None
             }
             None => None,
@@ -247,10 +316,8 @@ impl Faults {
             "DATE_TYPE_FIX_TERM" | "2" => &["fixed_term", "fixed_begin_term"],
             "DATE_TYPE_PERMANENT" => &[],
             other => {
-                const KINDS: [&str; 3] =
-                    ["DATE_TYPE_FIX_TIME_RANGE", "DATE_TYPE_FIX_TERM", "DATE_TYPE_PERMANENT"];
-                let near = nearest(other, KINDS).or(Some(KINDS[0]));
-                return self.add(&format!("{at}.type"), Problem::Word(other.to_owned(), near), 40079);
+                let problem = Problem::Word(other.to_owned(), nearest(other, DATE_TYPES), &DATE_TYPES);
+                return self.add(&format!("{at}.type"), problem, 40079);
             }
         };
         for name in needed.iter().filter(|name| !fields.contains_key(**name)) {
@@ -291,9 +358,4 @@ impl Faults {
             self.add(&format!("{at}.location_id_list"), problem, 40072);
         }
     }
-}
-
-/// A colour by its value is a common slip: the first name shows how one is written.
-fn example(words: &'static [&'static str]) -> Option<&'static str> {
-    std::ptr::eq(words, COLOURS).then(|| words[0])
 }

@@ -4,7 +4,7 @@
 mod check;
 mod rules;
 
-pub use check::{Fault, Problem, check};
+pub use check::{Fault, Problem, check, suspects};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
 use super::{Effect, FieldKind, FieldType, Resend, endpoint::endpoint};
@@ -34,9 +34,11 @@ impl Card {
 /// The answer of `card/create`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Created {
-    /// Always 0 here.
+    /// 0, or left out.
+    #[serde(default)]
     pub errcode: i64,
     /// `ok`.
+    #[serde(default)]
     pub errmsg: String,
     /// Names the card from now on; it is shown to people once it has been approved (审核).
     pub card_id: String,

@@ -249,6 +249,7 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
         facts.push(("pages", text));
     }
     let quota = match (spec.daily.real, spec.daily.test) {
+        _ if spec.path.starts_with("/sns/") => "none a day; 50,000 calls a minute".to_owned(),
         (None, _) => "not published; quota::get tells".to_owned(),
         (Some(real), None) => format!("{} calls a day", crate::base::grouped(real)),
         (Some(real), Some(test)) => format!(

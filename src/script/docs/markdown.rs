@@ -1,14 +1,12 @@
 //! The whole reference as Markdown.
 
 use super::{
+    cards,
     entry::{Entry, entries, facts},
     errors::{CLASSES, of},
     values::values,
 };
-use crate::api::{
-    card::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES},
-    errcode::TABLE,
-};
+use crate::api::errcode::TABLE;
 
 /// The reference as Markdown; `table` stands before the functions.
 #[must_use]
@@ -37,7 +35,7 @@ pub fn reference(table: &str) -> String {
             text.push_str(&format!("| `{name}` | {} |\n", cell(&doc)));
         }
     }
-    text.push_str(&cards());
+    text.push_str(&cards::markdown());
     text.push_str(&errors());
     text
 }
@@ -76,57 +74,6 @@ fn function(entry: &Entry) -> String {
         text.push_str(&format!("\n```rhai\n{example}\n```\n"));
     }
     text
-}
-
-/// What a card's fields hold.
-fn cards() -> String {
-    let mut text = String::from(
-        "\n## Fields of cards\n\n\
-         Checked before a card is sent. Lengths are in bytes of UTF-8: a Chinese character has three. Fields that \
-         are not here are kept as they are.\n",
-    );
-    let mut table = |title: &str, rules: &[Rule]| {
-        text.push_str(&format!("\n### {title}\n\n| field | holds |\n|---|---|\n"));
-        for rule in rules {
-            rows(&mut text, "", rule);
-        }
-    };
-    table("base_info", BASE_INFO);
-    table("advanced_info", ADVANCED_INFO);
-    for of in TYPES {
-        let coupon = if of.is_coupon { ", no longer to be made since 2021-04-01" } else { "" };
-        table(&format!("{} ({}{coupon})", of.name, of.zh), of.fields);
-    }
-    text
-}
-
-fn rows(text: &mut String, before: &str, rule: &Rule) {
-    let name = format!("{before}{}", rule.name);
-    let needed = if rule.required { ", required" } else { "" };
-    let (holds, inner): (String, &[Rule]) = match rule.holds {
-        Holds::Text(most) => (format!("text, {most} bytes"), &[]),
-        Holds::AnyText => ("text".to_owned(), &[]),
-        Holds::Picture => ("the address that `media::upload_image` gave".to_owned(), &[]),
-        Holds::Word(words, _) => (words.join(", "), &[]),
-        Holds::Number(least, i64::MAX, _) => (format!("a number from {least}"), &[]),
-        Holds::Number(least, most, _) => (format!("a number from {least} to {most}"), &[]),
-        Holds::Flag => ("true or false".to_owned(), &[]),
-        Holds::Object(rules) => ("a map".to_owned(), rules),
-        Holds::Pictures => ("a list of such addresses".to_owned(), &[]),
-        Holds::Numbers => ("a list of numbers".to_owned(), &[]),
-        Holds::Words(words, _) => (format!("a list of {}", words.join(", ")), &[]),
-        Holds::Objects(rules) => ("a list of maps".to_owned(), rules),
-        Holds::Dates => (
-            "DATE_TYPE_FIX_TIME_RANGE with `begin_timestamp` and `end_timestamp` (Unix seconds), DATE_TYPE_FIX_TERM \
-             with `fixed_term` and `fixed_begin_term` (days), or DATE_TYPE_PERMANENT (member cards)"
-                .to_owned(),
-            &[],
-        ),
-    };
-    text.push_str(&format!("| `{name}` | {holds}{needed} |\n"));
-    for rule in inner {
-        rows(text, &format!("{name}."), rule);
-    }
 }
 
 fn errors() -> String {

@@ -1,6 +1,7 @@
 //! The reference: every function of a script with what is known of it, read from the declarations, the
 //! native functions and the standard library. Text only; whoever shows it decides where.
 
+mod cards;
 mod definitions;
 mod entry;
 mod errors;
@@ -27,12 +28,21 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
     if let Some(code) = name.parse().ok().and_then(crate::api::errcode::meaning) {
         return Ok(errors::one(code));
     }
+    if let Some(table) = cards::table(name) {
+        return Ok(table);
+    }
+    if name == "Audience" {
+        return Ok(plain::list(&entries, "Audiences"));
+    }
+    let name = name.strip_prefix("audience.").unwrap_or(name);
     if let Some(value) = values::values().iter().find(|value| value.name == name) {
         return Ok(plain::value(value));
     }
     let found: Vec<&Entry> = entries
         .iter()
-        .filter(|entry| entry.full_name() == name || entry.name == name || entry.module == name)
+        .filter(|entry| {
+            !name.is_empty() && [&entry.full_name(), &entry.name, &entry.module].contains(&&name.to_owned())
+        })
         .collect();
     match found.as_slice() {
         [] => {
@@ -47,7 +57,13 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
     }
 }
 
-/// A script's comment is Markdown: `words` is shown as words where there is no Markdown.
+/// The fields of a kind of value.
+pub(super) fn value_fields(kind: &str) -> Option<Vec<&'static str>> {
+    let value = values::values().into_iter().find(|value| value.name == kind)?;
+    Some(value.fields.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Markdown's marks are noise where there is no Markdown.
 fn without_marks(text: &str) -> String {
     text.replace('`', "")
 }

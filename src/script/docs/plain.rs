@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The column that texts begin in, after their labels.
-const LABEL: usize = 14;
+const LABEL: usize = 17;
 
 pub(super) fn entry(entry: &Entry) -> String {
     let name = entry.full_name();
@@ -47,6 +47,18 @@ pub(super) fn entry(entry: &Entry) -> String {
     text.trim_end().to_owned()
 }
 
+/// The functions of these chapters, a line each.
+pub(super) fn list(entries: &[Entry], chapters: &str) -> String {
+    let mut text = String::new();
+    for entry in entries.iter().filter(|entry| entry.chapter.starts_with(chapters)) {
+        let first = entry.doc.lines().next().unwrap_or_default();
+        for signature in &entry.signatures {
+            text.push_str(&format!("{}\n    {}\n", signature.show(&entry.full_name()), without_marks(first)));
+        }
+    }
+    text.trim_end().to_owned()
+}
+
 pub(super) fn value(value: &Value) -> String {
     let mut text = format!("{}\n\n{}\n\n", value.name, indent(&without_marks(value.doc)));
     for (name, doc) in &value.fields {
@@ -55,7 +67,7 @@ pub(super) fn value(value: &Value) -> String {
     text.trim_end().to_owned()
 }
 
-fn row(label: &str, text: &str) -> String {
+pub(super) fn row(label: &str, text: &str) -> String {
     // A label that is longer than its column is followed by two blanks all the same.
     let gap = LABEL.saturating_sub(label.chars().count()).max(2);
     format!("  {label}{}{text}\n", " ".repeat(gap))

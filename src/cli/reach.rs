@@ -1,0 +1,119 @@
+//! Whom a command calls, and where it keeps what outlives it.
+
+use super::{
+    Failure,
+    arguments::Reach,
+    callback,
+    config::{self, Found},
+    state,
+};
+use crate::{
+    base::{Cancel, Diagnostic, Secret},
+    client::{Account, BaseUrl, Client, Settings, TokenMode},
+    host::Host,
+    sandbox::{self, Sandbox},
+    script::{CallbackKeys, NoClient},
+    store::Store,
+};
+use tokio::runtime::Runtime;
+
+/// Whom to call. The sandbox, if there is one, lives as long as this.
+pub(super) struct Reached {
+    pub client: Result<Client, NoClient>,
+    /// Where state is kept; in memory when there is none.
+    pub store: Option<Store>,
+    /// What the account's server callback is configured with, if it is.
+    pub callback: Option<CallbackKeys>,
+    _sandbox: Option<Sandbox>,
+}
+
+impl Reached {
+    /// Where state is kept, for messages.
+    pub(super) fn place(&self) -> &str {
+        self.store.as_ref().map_or("in memory", Store::place)
+    }
+
+    /// The client, where a command is of no use without one.
+    pub(super) fn client(&self) -> Result<&Client, Failure> {
+        self.client.as_ref().map_err(|no_client| Failure::usage(no_client.0.clone()))
+    }
+}
+
+/// Makes the client that arguments, environment and configuration ask for. That there is no
+/// account is told only when a script calls the platform.
+pub(super) fn reach(
+    host: &Host,
+    runtime: &Runtime,
+    reach: &Reach,
+    in_flight: usize,
+    cancel: &Cancel,
+) -> Result<Reached, Failure> {
+    if reach.sandbox {
+        let options = sandbox::Options { followers: reach.sandbox_followers, ..sandbox::Options::default() };
+        let account = Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) };
+        let callback = Some(callback::of_sandbox(&options.appid));
+        let sandbox = Sandbox::start(options).map_err(|error| {
+            Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}")))
+        })?;
+        let bases = vec![base_url(&format!("http://{}", sandbox.address()))?];
+        // Its world ends with this process, and so does what is known of it.
+        let client = client(host, bases, account, TokenMode::Stable, None, in_flight, cancel);
+        return Ok(Reached { client: Ok(client), store: None, callback, _sandbox: Some(sandbox) });
+    }
+    let found = config::account(host, reach)?;
+    let appid = found.as_ref().ok().map(|found| found.account.appid.as_str());
+    // An account that is named has its own keys or none.
+    let from_environment =
+        if reach.account.is_none() { callback::of_environment(host, appid)? } else { None };
+    let found = match found {
+        Ok(found) => found,
+        Err(no_client) => {
+            base_urls(&reach.base_url)?;
+            let callback = from_environment;
+            return Ok(Reached { client: Err(no_client), store: None, callback, _sandbox: None });
+        }
+    };
+    let bases = bases(reach, &found)?;
+    let store = state::open(host, runtime, reach)?;
+    let callback = from_environment.or(found.callback);
+    let client = client(host, bases, found.account, found.token_mode, store.clone(), in_flight, cancel);
+    Ok(Reached { client: Ok(client), store, callback, _sandbox: None })
+}
+
+/// A client of an account.
+pub(super) fn client(
+    host: &Host,
+    bases: Vec<BaseUrl>,
+    account: Account,
+    token_mode: TokenMode,
+    store: Option<Store>,
+    in_flight: usize,
+    cancel: &Cancel,
+) -> Client {
+    Client::new(Settings {
+        bases,
+        account,
+        in_flight,
+        token_mode,
+        store,
+        owner: host.process.clone(),
+        clock: host.clock.clone(),
+        cancel: cancel.clone(),
+    })
+}
+
+/// Where an account's platform is: as given, else as configured, else the platform's own hosts.
+pub(super) fn bases(reach: &Reach, found: &Found) -> Result<Vec<BaseUrl>, Failure> {
+    base_urls(if reach.base_url.is_empty() { &found.base_urls } else { &reach.base_url })
+}
+
+fn base_urls(given: &[String]) -> Result<Vec<BaseUrl>, Failure> {
+    given.iter().map(|given| base_url(given)).collect()
+}
+
+fn base_url(given: &str) -> Result<BaseUrl, Failure> {
+    BaseUrl::parse(given).map_err(|error| {
+        let hint = "use https://, or http://127.0.0.1:PORT for a sandbox on this machine";
+        Failure::usage(Diagnostic::new(error.to_string()).hint(hint))
+    })
+}

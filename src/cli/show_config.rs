@@ -1,0 +1,79 @@
+//! `mpscript config`: each value, and where it came from. Secrets are masked.
+
+use super::{
+    Failure,
+    arguments::ConfigArguments,
+    config, exit,
+    reach::bases,
+    render,
+    state::{self, Place},
+};
+use crate::{client::BaseUrl, host::Host, sandbox};
+use url::Url;
+
+pub(super) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Failure> {
+    let reach = &arguments.reach;
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let with = |value: String, source: &str| format!("{value}  ({source})");
+    if let Some((path, file)) = config::read(host, reach.config.as_deref())? {
+        let names: Vec<&str> = file.accounts.keys().map(String::as_str).collect();
+        rows.push(("file", path.display().to_string()));
+        rows.push(("accounts", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
+    } else {
+        rows.push(("file", format!("none: no {} here or in the configuration folder", config::FILE)));
+    }
+    if reach.sandbox {
+        rows.push(("account", with(sandbox::DEFAULT_APPID.to_owned(), "--sandbox")));
+        rows.push(("store", with("in memory".to_owned(), "--sandbox")));
+        host.out.write(&render::rows(&rows));
+        return Ok(exit::DONE);
+    }
+    match config::account(host, reach)? {
+        Err(no_client) => rows.push(("account", no_client.0.message)),
+        Ok(found) => {
+            if let Some(name) = &found.name {
+                let source = if reach.account.is_some() { "--account" } else { "default" };
+                rows.push(("account", with(name.clone(), source)));
+            }
+            rows.push(("appid", with(found.account.appid.clone(), &found.source)));
+            rows.push(match found.secret_source.as_str() {
+                "" => ("secret", "not needed: tokens come from elsewhere".to_owned()),
+                source => ("secret", with(found.account.secret.to_string(), source)),
+            });
+            let token = if found.name.is_some() { found.source.as_str() } else { "default" };
+            rows.push(("token", with(found.token_mode.as_str().to_owned(), token)));
+            let given = bases(reach, &found)?;
+            let source = match (reach.base_url.is_empty(), given.is_empty()) {
+                (false, _) => "--base-url",
+                (true, false) => found.source.as_str(),
+                (true, true) => "default",
+            };
+            let hosts = if given.is_empty() { BaseUrl::platform() } else { given };
+            let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+            rows.push(("base_url", with(hosts.join(", "), source)));
+            let callback = if found.callback.is_some() { "***" } else { "none" };
+            rows.push(("callback", callback.to_owned()));
+        }
+    }
+    rows.push(match state::place(host, reach)? {
+        None => ("store", with("in memory".to_owned(), "neither XDG_STATE_HOME nor HOME is set")),
+        Some((Place::File(path), source)) => ("store", with(path.display().to_string(), &source)),
+        Some((Place::Server(url), source)) => ("store", with(without_password(url.reveal()), &source)),
+    });
+    host.out.write(&render::rows(&rows));
+    Ok(exit::DONE)
+}
+
+/// A database's URL as it may be shown.
+fn without_password(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut url) => {
+            if url.password().is_some() {
+                // Only a URL without a host refuses it, and that has no password either.
+                let _ = url.set_password(Some("***"));
+            }
+            url.to_string()
+        }
+        Err(_) => "***".to_owned(),
+    }
+}

@@ -1,0 +1,75 @@
+//! Where state is kept: `--store`, `MPSCRIPT_STORE`, mpscript.toml, else the person's state folder.
+
+use super::{Failure, arguments::Reach, config, secret::refuse_if_readable};
+use crate::{
+    base::{Diagnostic, Secret},
+    host::Host,
+    store::{Store, StoreError},
+};
+use std::path::{Path, PathBuf};
+use tokio::runtime::Runtime;
+use url::Url;
+
+/// The store's file in the state folder.
+const FILE: &str = "mpscript/store.sqlite3";
+
+/// Where state is kept.
+pub(super) enum Place {
+    File(PathBuf),
+    Server(Secret),
+}
+
+/// Where state is kept, and what says so. `None` where no folder is known: then it is kept in memory.
+pub(super) fn place(host: &Host, reach: &Reach) -> Result<Option<(Place, String)>, Failure> {
+    if let Some(given) = &reach.store {
+        if Url::parse(given).is_ok_and(|url| url.password().is_some()) {
+            let message = "--store with a password would show it to every user of this machine (ps)";
+            let hint = "set MPSCRIPT_STORE to it, or write `store = \"…\"` in mpscript.toml";
+            return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        }
+        return Ok(Some((read(&host.folder, given), "--store".to_owned())));
+    }
+    if let Some(given) = host.variable("MPSCRIPT_STORE") {
+        return Ok(Some((read(&host.folder, given), "environment MPSCRIPT_STORE".to_owned())));
+    }
+    if let Some((path, file)) = config::read(host, reach.config.as_deref())?
+        && let Some(given) = &file.store
+    {
+        if Url::parse(given.reveal()).is_ok_and(|url| url.password().is_some()) {
+            refuse_if_readable(&path)?;
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        return Ok(Some((read(folder, given.reveal()), path.display().to_string())));
+    }
+    let state = host.variable("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.or_else(|| host.variable("HOME").map(|home| Path::new(home).join(".local/state")));
+    Ok(state.map(|state| (Place::File(state.join(FILE)), "default".to_owned())))
+}
+
+fn read(folder: &Path, given: &str) -> Place {
+    if given.starts_with("postgres://") || given.starts_with("postgresql://") {
+        return Place::Server(Secret::new(given));
+    }
+    Place::File(folder.join(given))
+}
+
+/// Opens the store.
+pub(super) fn open(host: &Host, runtime: &Runtime, reach: &Reach) -> Result<Option<Store>, Failure> {
+    let Some((place, _)) = place(host, reach)? else {
+        host.err
+            .line("warning: neither XDG_STATE_HOME nor HOME is set; tokens and counts are kept in memory");
+        return Ok(None);
+    };
+    runtime.block_on(open_at(&place)).map(Some).map_err(|error| failure(&error))
+}
+
+pub(super) async fn open_at(place: &Place) -> Result<Store, StoreError> {
+    match place {
+        Place::File(path) => Store::sqlite(path).await,
+        Place::Server(url) => Store::postgres(url).await,
+    }
+}
+
+pub(super) fn failure(error: &StoreError) -> Failure {
+    Failure::usage(Diagnostic::new(error.to_string()).hint(error.hint()))
+}

@@ -1,0 +1,112 @@
+//! Tokens that somebody else fetches: a command, a file or a URL gives them, and we never fetch one.
+
+use super::{BaseUrl, CallError, transport};
+use crate::{
+    api::{Carried, token::Token},
+    base::Secret,
+};
+use serde::Deserialize;
+use std::{path::PathBuf, process::Stdio, time::Duration};
+use tokio::{io::AsyncWriteExt, process::Command};
+
+/// A token that comes without its end is asked for again after so many seconds.
+const LIFE: i64 = 300;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest text that is a token or its JSON.
+const LONGEST: usize = 16 << 10;
+
+/// Who gives tokens.
+#[derive(Clone, Debug)]
+pub enum External {
+    /// A shell command that prints one; it reads the refused one, if there is any, on its standard input.
+    Command(String),
+    /// A file that holds one.
+    File(PathBuf),
+    /// `mpscript token serve`, or whoever answers as it does.
+    Url {
+        /// Its address.
+        base: BaseUrl,
+        /// Its bearer key.
+        key: Option<Secret>,
+    },
+}
+
+impl External {
+    /// Asks for a token, other than the stale one if there is another.
+    pub(super) async fn fetch(&self, appid: &str, stale: Option<&Secret>) -> Result<Token, CallError> {
+        let no_token = |reason: String| CallError::NoToken { reason };
+        let text = match self {
+            Self::Command(command) => run(command, stale).await.map_err(no_token)?,
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| no_token(format!("the token's file {}: {error}", path.display())))?,
+            Self::Url { base, key } => {
+                transport::ask_for_token(base, key.as_ref(), appid, stale).await.map_err(no_token)?
+            }
+        };
+        read(&text).ok_or_else(|| no_token("what was given is no token".to_owned()))
+    }
+}
+
+async fn run(command: &str, stale: Option<&Secret>) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("the token's command: {error}");
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Not among its arguments, which every user of the machine sees. It need not read it.
+        let line = stale.map(|stale| format!("{}\n", stale.reveal())).unwrap_or_default();
+        let _ = stdin.write_all(line.as_bytes()).await;
+    }
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let output = output.map_err(|_| format!("the token's command took over {} s", PATIENCE.as_secs()))?;
+    let output = output.map_err(failed)?;
+    if !output.status.success() {
+        // Not its own words: they may quote a token.
+        return Err(format!("the token's command ended with {}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A token alone, or JSON as the platform answers it.
+fn read(text: &str) -> Option<Token> {
+    #[derive(Deserialize)]
+    struct Given {
+        access_token: Secret,
+        expires_in: Option<i64>,
+    }
+    let text = text.trim();
+    if text.len() > LONGEST {
+        return None;
+    }
+    let (token, expires_in) = match serde_json::from_str::<Given>(text) {
+        Ok(given) => (given.access_token, given.expires_in),
+        Err(_) => (Secret::new(text), None),
+    };
+    let is_token = !token.reveal().is_empty()
+        && token.reveal().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    is_token.then(|| Token { access_token: Carried(token), expires_in: expires_in.unwrap_or(LIFE) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_alone_or_as_json() {
+        let read =
+            |text| read(text).map(|token| (token.access_token.0.reveal().to_owned(), token.expires_in));
+        assert_eq!(read("96_abc-D\n"), Some(("96_abc-D".to_owned(), LIFE)));
+        assert_eq!(read(r#"{"access_token":"96_x","expires_in":7200}"#), Some(("96_x".to_owned(), 7200)));
+        for text in ["", "<html>", "two words", r#"{"errcode":1}"#] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

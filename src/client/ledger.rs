@@ -1,0 +1,132 @@
+//! The ledger of calls: counted in memory as they are made, written to the store once a second and at
+//! the end, so that no call waits for a disk.
+
+use crate::{
+    base::Clock,
+    store::{Spent, Store, StoreError},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How often counts are written.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Counts calls of one account, by endpoint and day. Clones share the counts.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    account: String,
+    clock: Clock,
+    pending: Mutex<HashMap<(i64, &'static str), i64>>,
+    /// One writer at a time: what it could not write goes back among the others.
+    writing: tokio::sync::Mutex<()>,
+    writes: AtomicU64,
+    has_writer: AtomicBool,
+    has_warned: AtomicBool,
+}
+
+impl Ledger {
+    /// A ledger of an account in a store.
+    #[must_use]
+    pub fn new(store: Store, account: String, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            account,
+            clock,
+            pending: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            writes: AtomicU64::default(),
+            has_writer: AtomicBool::default(),
+            has_warned: AtomicBool::default(),
+        }))
+    }
+
+    /// Adds calls of an endpoint to today; fewer than none when one was counted and not sent.
+    pub fn count(&self, endpoint: &'static str, calls: i64) {
+        let day = crate::api::quota::day(self.0.clock.now());
+        let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        *pending.entry((day, endpoint)).or_default() += calls;
+    }
+
+    /// Writes once a second from now on, on the runtime that this is called on.
+    pub fn write_by_itself(&self) {
+        if self.0.has_writer.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let ledger = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                let Some(inner) = Weak::upgrade(&ledger) else { return };
+                Self(inner).write().await;
+            }
+        });
+    }
+
+    /// Writes what has not been written; what the store does not take is kept for the next time.
+    pub async fn write(&self) {
+        let inner = &self.0;
+        let _one = inner.writing.lock().await;
+        let mut counts: Vec<((i64, &'static str), i64)> = {
+            let mut pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.drain().filter(|(_, calls)| *calls != 0).collect()
+        };
+        if counts.is_empty() {
+            return;
+        }
+        // In one order, so that two processes never wait for each other's lines.
+        counts.sort_unstable();
+        let lines: Vec<Spent> = counts
+            .iter()
+            .map(|((day, endpoint), calls)| Spent {
+                endpoint: (*endpoint).to_owned(),
+                day: *day,
+                calls: *calls,
+            })
+            .collect();
+        inner.writes.fetch_add(1, Ordering::SeqCst);
+        if let Err(error) = inner.store.add_to_ledger(&inner.account, &lines).await {
+            self.warn(&error);
+            let mut pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, calls) in counts {
+                *pending.entry(key).or_default() += calls;
+            }
+        }
+    }
+
+    /// The platform says that an endpoint's calls of today are used up.
+    pub async fn mark_spent(&self, endpoint: &str) {
+        let day = crate::api::quota::day(self.0.clock.now());
+        if let Err(error) = self.0.store.mark_spent(&self.0.account, endpoint, day, true).await {
+            self.warn(&error);
+        }
+    }
+
+    /// The account's quotas were set back.
+    pub async fn unmark_all(&self) {
+        let day = crate::api::quota::day(self.0.clock.now());
+        if let Err(error) = self.0.store.unmark_all(&self.0.account, day).await {
+            self.warn(&error);
+        }
+    }
+
+    /// How often the store was written to.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.0.writes.load(Ordering::SeqCst)
+    }
+
+    fn warn(&self, error: &StoreError) {
+        if !self.0.has_warned.swap(true, Ordering::SeqCst) {
+            tracing::warn!("{error}; calls are counted in memory until it takes them");
+        }
+    }
+}
