@@ -8,9 +8,9 @@ use super::{
     state,
 };
 use crate::{
-    api::{blacklist, errcode::Class, network, tag, user},
+    api::{blacklist, errcode::Class, network, tag, token::Stable, user},
     base::{Cancel, Diagnostic},
-    client::{CallError, Client, DEFAULT_IN_FLIGHT, Probe},
+    client::{CallError, Client, DEFAULT_IN_FLIGHT, Probe, TokenMode},
     host::Host,
     run::runtime,
     sandbox::{self, Sandbox},
@@ -140,7 +140,7 @@ fn configuration<'a>(
             appid: options.appid,
             secret: crate::base::Secret::new(&options.secret),
         };
-        let mode = crate::client::TokenMode::Stable;
+        let mode = TokenMode::Stable;
         return Some(Box::new(move |store| {
             client(host, vec![base], account, mode, store, DEFAULT_IN_FLIGHT, &Cancel::default())
         }));
@@ -250,17 +250,11 @@ async fn account_works(report: &mut Report<'_>, client: &Client) {
         Ok(_) => {
             let mode = client.token_mode().as_str();
             report.show("token", &Finding::Good(format!("{mode}, good for {} s", client.token_life())));
-            report.show("whitelist", &Finding::Good("this machine's address may fetch tokens".to_owned()));
+            report.show("whitelist", &whitelist(client).await);
         }
         Err(error) if error.errcode() == Some(40164) => {
             report.show("token", &Finding::Bad(error.to_string(), "see the whitelist".to_owned()));
-            let address = address_in(&error.to_string());
-            let text = format!("{} is not in the IP白名单", address.as_deref().unwrap_or("this machine"));
-            let todo = format!(
-                "add {} under 设置与开发 > 基本配置 > IP白名单 in the console",
-                address.as_deref().unwrap_or("the address that the message names")
-            );
-            report.show("whitelist", &Finding::Bad(text, todo));
+            report.show("whitelist", &not_listed(error));
         }
         Err(error) => {
             report.show("token", &Finding::Bad(error.to_string(), hint(error)));
@@ -288,6 +282,32 @@ async fn account_works(report: &mut Report<'_>, client: &Client) {
         };
         report.show("rights", &finding);
     }
+}
+
+/// Whether this machine may fetch tokens: the one at hand may have been fetched by another.
+async fn whitelist(client: &Client) -> Finding {
+    if !matches!(client.token_mode(), TokenMode::Stable) {
+        return Finding::Skipped("a fetch would end the present token, or somebody else makes it");
+    }
+    match client.call(&Stable::default()).await {
+        Ok(_) => Finding::Good("this machine's address may fetch tokens".to_owned()),
+        Err(error) => not_listed(&error),
+    }
+}
+
+fn not_listed(error: &CallError) -> Finding {
+    let message = error.to_string();
+    let address = address_in(&message);
+    if error.errcode() != Some(40164) {
+        return Finding::Bad(message, error.hint().unwrap_or("try again in a moment").to_owned());
+    }
+    Finding::Bad(
+        format!("{} is not in the IP白名单", address.as_deref().unwrap_or("this machine")),
+        format!(
+            "add {} under 设置与开发 > 基本配置 > IP白名单 in the console",
+            address.as_deref().unwrap_or("the address that the message names")
+        ),
+    )
 }
 
 /// The address in the platform's `invalid ip 1.2.3.4 ipv6 …, not in whitelist`.

@@ -117,6 +117,10 @@ impl Driver for Sqlite {
 fn fault(place: &str, error: &sqlx::Error) -> StoreError {
     let place = place.to_owned();
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok());
+    // SQLITE_IOERR_SHMSIZE: no room to enlarge the file beside the log.
+    if code == Some(4_874) {
+        return StoreError::Full { place };
+    }
     // An extended code has the primary one in its lowest byte.
     match code.map(|code| code & 0xff) {
         Some(5 | 6) => StoreError::Locked { place },

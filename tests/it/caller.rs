@@ -7,9 +7,10 @@ use mpscript::{
     base::{Cancel, Clock, Secret},
     client::{self, BaseUrl, CallError, Client, DEFAULT_IN_FLIGHT, Settings},
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options},
+    store::Store,
 };
 use serde_json::{Value, json};
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, path::Path};
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinSet,
@@ -36,7 +37,24 @@ impl Caller {
 
     /// A client that knows several hosts.
     pub(crate) fn at(addresses: &[SocketAddr], secret: &str, in_flight: usize) -> Self {
+        Self::made_of(addresses, secret, in_flight, None, client::TokenMode::Stable)
+    }
+
+    /// A client that shares what is in this store's file.
+    pub(crate) fn sharing(address: SocketAddr, store: &Path, token_mode: client::TokenMode) -> Self {
+        Self::made_of(&[address], DEFAULT_SECRET, DEFAULT_IN_FLIGHT, Some(store), token_mode)
+    }
+
+    fn made_of(
+        addresses: &[SocketAddr],
+        secret: &str,
+        in_flight: usize,
+        store: Option<&Path>,
+        token_mode: client::TokenMode,
+    ) -> Self {
         let (clock, cancel) = (Clock::system(), Cancel::default());
+        let runtime = Builder::new_current_thread().enable_all().build().expect("the system gives a runtime");
+        let store = store.map(|path| runtime.block_on(Store::sqlite(path)).expect("the store opens"));
         let client = Client::new(Settings {
             bases: addresses
                 .iter()
@@ -44,13 +62,12 @@ impl Caller {
                 .collect(),
             account: client::Account { appid: DEFAULT_APPID.to_owned(), secret: Secret::new(secret) },
             in_flight,
-            token_mode: client::TokenMode::Stable,
-            store: None,
+            token_mode,
+            store,
             owner: "test/1".to_owned(),
             clock: clock.clone(),
             cancel: cancel.clone(),
         });
-        let runtime = Builder::new_current_thread().enable_all().build().expect("the system gives a runtime");
         Self { runtime, client, clock, cancel }
     }
 
