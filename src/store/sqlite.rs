@@ -47,10 +47,22 @@ impl Sqlite {
                 Err(StoreError::Locked { .. }) if since.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
+                // Without its log a file that can't be written can't be read either.
+                Err(StoreError::Unreachable { .. }) if is_read_only(path) => {
+                    return Err(StoreError::ReadOnly { place });
+                }
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+/// Whether a file is there and this user may not write it.
+fn is_read_only(path: &Path) -> bool {
+    let opened = fs::OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| {
+        matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    })
 }
 
 /// Makes the file with its folder, both for their owner alone: SQLite gives its other files the
