@@ -89,6 +89,61 @@ impl Row {
     }
 }
 
+/// Makes a driver of a struct with a `pool` and a `place`, in a module with a `fault` that turns its database's
+/// errors into ours. `begin` opens a transaction.
+macro_rules! drive {
+    ($database:ty, |$pool:ident| $begin:expr) => {
+        impl $crate::store::driver::Driver for $database {
+            fn place(&self) -> &str {
+                &self.place
+            }
+
+            fn query(
+                &self,
+                statement: $crate::store::Statement,
+            ) -> $crate::store::driver::Work<'_, Vec<$crate::store::Row>> {
+                Box::pin(async move {
+                    let rows = $crate::store::driver::bind!(statement).fetch_all(&self.pool).await;
+                    rows.and_then(|rows| $crate::store::driver::read_rows!(rows))
+                        .map_err(|error| fault(&self.place, &error))
+                })
+            }
+
+            fn execute(&self, statement: $crate::store::Statement) -> $crate::store::driver::Work<'_, u64> {
+                Box::pin(async move {
+                    let done = $crate::store::driver::bind!(statement).execute(&self.pool).await;
+                    done.map(|done| done.rows_affected()).map_err(|error| fault(&self.place, &error))
+                })
+            }
+
+            fn transaction(
+                &self,
+                statements: Vec<$crate::store::Statement>,
+            ) -> $crate::store::driver::Work<'_, ()> {
+                Box::pin(async move {
+                    let fault = |error: sqlx::Error| fault(&self.place, &error);
+                    let $pool = &self.pool;
+                    let mut transaction = $begin.await.map_err(fault)?;
+                    for statement in statements {
+                        let expects = statement.expects;
+                        let done = $crate::store::driver::bind!(statement).execute(&mut *transaction).await;
+                        let done = done.map_err(fault)?;
+                        if expects.is_some_and(|rows| rows != done.rows_affected()) {
+                            return Err(StoreError::Conflict { place: self.place.clone() });
+                        }
+                    }
+                    transaction.commit().await.map_err(fault)
+                })
+            }
+
+            fn close(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+                Box::pin(self.pool.close())
+            }
+        }
+    };
+}
+pub(super) use drive;
+
 /// Binds a statement's values, the same way for every database.
 macro_rules! bind {
     ($statement:expr) => {{
@@ -106,7 +161,8 @@ pub(super) use bind;
 
 /// Reads rows into values; a column that is no number is a text.
 macro_rules! read_rows {
-    ($rows:expr) => {
+    ($rows:expr) => {{
+        use sqlx::Row as _;
         $rows
             .iter()
             .map(|row| {
@@ -117,6 +173,6 @@ macro_rules! read_rows {
                 (0..row.len()).map(value).collect::<Result<Vec<_>, _>>().map($crate::store::Row)
             })
             .collect::<Result<Vec<_>, sqlx::Error>>()
-    };
+    }};
 }
 pub(super) use read_rows;

@@ -1,15 +1,12 @@
 //! PostgreSQL: one database for all machines.
 
-use super::{
-    Row, Statement, StoreError,
-    driver::{Driver, Work, bind, read_rows},
-};
+use super::{StoreError, driver::drive};
 use crate::base::Secret;
 use sqlx::{
-    ConnectOptions, Row as _,
+    ConnectOptions,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
-use std::{pin::Pin, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,44 +40,7 @@ impl Postgres {
     }
 }
 
-impl Driver for Postgres {
-    fn place(&self) -> &str {
-        &self.place
-    }
-
-    fn query(&self, statement: Statement) -> Work<'_, Vec<Row>> {
-        Box::pin(async move {
-            let rows = bind!(statement).fetch_all(&self.pool).await;
-            rows.and_then(|rows| read_rows!(rows)).map_err(|error| fault(&self.place, &error))
-        })
-    }
-
-    fn execute(&self, statement: Statement) -> Work<'_, u64> {
-        Box::pin(async move {
-            let done = bind!(statement).execute(&self.pool).await;
-            done.map(|done| done.rows_affected()).map_err(|error| fault(&self.place, &error))
-        })
-    }
-
-    fn transaction(&self, statements: Vec<Statement>) -> Work<'_, ()> {
-        Box::pin(async move {
-            let fault = |error: sqlx::Error| fault(&self.place, &error);
-            let mut transaction = self.pool.begin().await.map_err(fault)?;
-            for statement in statements {
-                let expects = statement.expects;
-                let done = bind!(statement).execute(&mut *transaction).await.map_err(fault)?;
-                if expects.is_some_and(|rows| rows != done.rows_affected()) {
-                    return Err(StoreError::Conflict { place: self.place.clone() });
-                }
-            }
-            transaction.commit().await.map_err(fault)
-        })
-    }
-
-    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.pool.close())
-    }
-}
+drive!(Postgres, |pool| pool.begin());
 
 /// SQLSTATE in our words.
 fn fault(place: &str, error: &sqlx::Error) -> StoreError {

@@ -1,15 +1,12 @@
 //! SQLite: one file for all processes of a machine.
 
-use super::{
-    Row, Statement, StoreError,
-    driver::{Driver, Work, bind, read_rows},
-};
+use super::{StoreError, driver::drive};
 use crate::base::Stopwatch;
 use sqlx::{
-    ConnectOptions, Row as _,
+    ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{fs, io, path::Path, pin::Pin, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 /// How long a statement waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,45 +82,8 @@ fn prepare(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-impl Driver for Sqlite {
-    fn place(&self) -> &str {
-        &self.place
-    }
-
-    fn query(&self, statement: Statement) -> Work<'_, Vec<Row>> {
-        Box::pin(async move {
-            let rows = bind!(statement).fetch_all(&self.pool).await;
-            rows.and_then(|rows| read_rows!(rows)).map_err(|error| fault(&self.place, &error))
-        })
-    }
-
-    fn execute(&self, statement: Statement) -> Work<'_, u64> {
-        Box::pin(async move {
-            let done = bind!(statement).execute(&self.pool).await;
-            done.map(|done| done.rows_affected()).map_err(|error| fault(&self.place, &error))
-        })
-    }
-
-    fn transaction(&self, statements: Vec<Statement>) -> Work<'_, ()> {
-        Box::pin(async move {
-            let fault = |error: sqlx::Error| fault(&self.place, &error);
-            // Taken at once: a lock that is taken later may be refused without waiting.
-            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-            for statement in statements {
-                let expects = statement.expects;
-                let done = bind!(statement).execute(&mut *transaction).await.map_err(fault)?;
-                if expects.is_some_and(|rows| rows != done.rows_affected()) {
-                    return Err(StoreError::Conflict { place: self.place.clone() });
-                }
-            }
-            transaction.commit().await.map_err(fault)
-        })
-    }
-
-    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.pool.close())
-    }
-}
+// The lock is taken at once: one that is taken later may be refused without waiting.
+drive!(Sqlite, |pool| pool.begin_with("BEGIN IMMEDIATE"));
 
 /// SQLite's result codes in our words (<https://www.sqlite.org/rescode.html>).
 fn fault(place: &str, error: &sqlx::Error) -> StoreError {

@@ -37,13 +37,18 @@ struct Driver {
     chromium: PathBuf,
 }
 
+/// Chromium and its driver, where they are on the path.
+pub(crate) fn programs() -> Option<(PathBuf, PathBuf)> {
+    let find = |name: &str| {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.exists())
+    };
+    Some((find("chromium")?, find("chromedriver")?))
+}
+
 impl Driver {
     fn start() -> Option<Self> {
-        let find = |name: &str| {
-            let path = env::var_os("PATH").unwrap_or_default();
-            env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.exists())
-        };
-        let (chromium, chromedriver) = (find("chromium")?, find("chromedriver")?);
+        let (chromium, chromedriver) = programs()?;
         let mut command = Command::new(chromedriver);
         let child = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.expect("chromedriver starts");
@@ -155,7 +160,7 @@ async fn visit(browser: &Client, sandbox: &Served, back: &str) -> Result<(), Cmd
 #[test]
 fn a_person_authorizes_in_a_browser_and_comes_back_with_a_code() {
     let Some(driver) = Driver::start() else {
-        return required::missing("chromium", "apt-get install chromium chromium-driver");
+        return required::missing("chromium");
     };
     let sandbox = Served::start(&["--followers", "100"]);
     let page = "<!doctype html><p id=\"came-back\">回来了</p>";

@@ -36,13 +36,13 @@ pub(crate) fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| programs().map(|programs| Cluster::start(&programs)));
     if cluster.is_none() {
-        required::missing("postgres", "apt-get install postgresql");
+        required::missing("postgres");
     }
     cluster.as_ref()
 }
 
 /// The folder of `initdb` and `postgres`: Debian keeps them out of the path.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path().join("bin")))

@@ -7,6 +7,10 @@ use std::process::Command;
 /// Runs a shell script on a disk of 160 KiB at `/mnt`, which nobody else sees. `$MPSCRIPT` is the program
 /// with an account that nobody answers for.
 fn on_a_small_disk(script: &str) -> Option<String> {
+    if !may_mount() {
+        required::missing("namespaces");
+        return None;
+    }
     let mounted = format!("mount -t tmpfs -o size=160k none /mnt && cd /mnt && {script}");
     let output = Command::new("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", &mounted])
@@ -18,17 +22,15 @@ fn on_a_small_disk(script: &str) -> Option<String> {
         .env("MPSCRIPT_SECRET", "S3CRET-walrus-0f4d9b7a1c6e")
         .env("MPSCRIPT", env!("CARGO_BIN_EXE_mpscript"))
         .output();
-    let output = output.ok().filter(|output| {
-        let error = String::from_utf8_lossy(&output.stderr);
-        !error.contains("unshare failed") && !error.contains("mount: ")
-    });
-    if output.is_none() {
-        required::missing("namespaces", "unshare --map-root-user --mount must be allowed");
-    }
-    output.map(|output| {
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        format!("{out}{err}")
-    })
+    let output = output.expect("unshare is there");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Some(format!("{out}{err}"))
+}
+
+/// Whether a disk can be mounted that nobody else sees.
+pub(crate) fn may_mount() -> bool {
+    let mount = ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"];
+    Command::new("unshare").args(mount).output().is_ok_and(|output| output.status.success())
 }
 
 const ADDRESS: &str = "--base-url http://127.0.0.1:9";
