@@ -61,7 +61,8 @@ pub(super) struct Reach {
     /// The account of mpscript.toml to use
     #[arg(long, global = true, value_name = "NAME")]
     pub account: Option<String>,
-    /// Where tokens and counts are kept, if not in the state folder: a file, or `postgres://HOST/DATABASE`
+    /// Where tokens and counts are kept, if not in the state folder: a file, or a
+    /// PostgreSQL URL without a password
     #[arg(long, global = true, value_name = "PLACE")]
     pub store: Option<String>,
     /// The configuration file, if not ./mpscript.toml

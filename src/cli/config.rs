@@ -78,14 +78,24 @@ enum OneOrMany {
 pub(super) struct Found {
     /// Its name in mpscript.toml.
     pub name: Option<String>,
-    pub account: Account,
+    pub appid: String,
     /// Where the AppID came from.
     pub source: String,
-    /// Where the AppSecret came from; empty where none is needed.
-    pub secret_source: String,
+    /// The AppSecret and where it came from; `None` where none is needed. One that can't be had is an error for
+    /// whoever calls the platform.
+    pub secret: Result<Option<(Secret, String)>, Diagnostic>,
     pub token_mode: TokenMode,
     pub base_urls: Vec<String>,
     pub callback: Option<CallbackKeys>,
+}
+
+impl Found {
+    /// The account with its AppSecret.
+    pub(super) fn account(&self) -> Result<Account, Failure> {
+        let secret = self.secret.as_ref().map_err(|diagnostic| Failure::usage(diagnostic.clone()))?;
+        let secret = secret.as_ref().map(|(secret, _)| secret.clone()).unwrap_or_default();
+        Ok(Account { appid: self.appid.clone(), secret })
+    }
 }
 
 /// The account: the one that is named, else the environment's, else the configured one.
@@ -93,12 +103,11 @@ pub(super) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
     if reach.account.is_none() {
         match (host.variable("MPSCRIPT_APPID"), host.variable("MPSCRIPT_SECRET")) {
             (Some(appid), Some(secret)) => {
-                let account = Account { appid: appid.to_owned(), secret: Secret::new(secret) };
                 return Ok(Ok(Found {
                     name: None,
-                    account,
+                    appid: appid.to_owned(),
                     source: "environment MPSCRIPT_APPID".to_owned(),
-                    secret_source: "environment MPSCRIPT_SECRET".to_owned(),
+                    secret: Ok(Some((Secret::new(secret), "environment MPSCRIPT_SECRET".to_owned()))),
                     token_mode: TokenMode::Stable,
                     base_urls: Vec::new(),
                     callback: None,
@@ -169,9 +178,9 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
         || entry.secret_file.is_some()
         || entry.secret_command.is_some();
     // Whose tokens somebody else fetches needs no AppSecret.
-    let (secret, secret_source) = match token_mode {
-        TokenMode::External(_) if !has_secret => (Secret::default(), String::new()),
-        _ => secret::read(host, path, name, entry)?,
+    let secret = match token_mode {
+        TokenMode::External(_) if !has_secret => Ok(None),
+        _ => secret::read(host, path, name, entry).map(Some).map_err(|failure| failure.diagnostic),
     };
     let base_urls = match &entry.base_url {
         None => Vec::new(),
@@ -186,9 +195,9 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
     );
     Ok(Found {
         name: Some(name.to_owned()),
-        account: Account { appid: entry.appid.clone(), secret },
+        appid: entry.appid.clone(),
         source: format!("{} [accounts.{name}]", path.display()),
-        secret_source,
+        secret,
         token_mode,
         base_urls,
         callback,

@@ -154,12 +154,16 @@ fn configuration<'a>(
         Ok(bases) => bases,
         Err(failure) => return fail(report, &failure.diagnostic),
     };
+    let account = match found.account() {
+        Ok(account) => account,
+        Err(failure) => return fail(report, &failure.diagnostic),
+    };
     let mode = found.token_mode.as_str();
-    let text = format!("{} from {}, {mode} tokens", found.account.appid, found.source);
+    let text = format!("{} from {}, {mode} tokens", found.appid, found.source);
     report.show("configuration", &Finding::Good(text));
     Some(Box::new(move |store| {
         let cancel = Cancel::default();
-        client(host, bases, found.account, found.token_mode, store, DEFAULT_IN_FLIGHT, &cancel)
+        client(host, bases, account, found.token_mode, store, DEFAULT_IN_FLIGHT, &cancel)
     }))
 }
 

@@ -11,7 +11,10 @@ const CONFIG: &str = include_str!("init.toml");
 const FIRST: &str = include_str!("init.rhai");
 
 pub(super) fn execute(host: &Host, arguments: &InitArguments) -> Result<u8, Failure> {
-    let folder = host.folder.join(arguments.folder.as_deref().unwrap_or(Path::new(".")));
+    let folder = match &arguments.folder {
+        Some(folder) => host.folder.join(folder),
+        None => host.folder.clone(),
+    };
     let fail = |path: &Path, error: &std::io::Error| {
         let message = format!("can't write {}: {error}", path.display());
         Failure::usage(Diagnostic::new(message).hint("give a folder that can be written"))

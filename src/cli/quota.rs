@@ -4,7 +4,7 @@ use super::{
     Failure,
     arguments::QuotaArguments,
     exit, log,
-    reach::{self, Reached},
+    reach::{self, Need, Reached},
     token::failure,
 };
 use crate::{
@@ -31,7 +31,9 @@ pub(super) fn execute(host: &Host, arguments: &QuotaArguments) -> Result<u8, Fai
     log::start(host, false);
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
-    let reached = reach::reach(host, &runtime, &arguments.reach, DEFAULT_IN_FLIGHT, &Cancel::default())?;
+    let need = if arguments.live { Need::Calls } else { Need::State };
+    let reached =
+        reach::reach(host, &runtime, &arguments.reach, need, DEFAULT_IN_FLIGHT, &Cancel::default())?;
     let client = reached.client()?;
     let lines = if arguments.live {
         let lines = runtime.block_on(live(client));

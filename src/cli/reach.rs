@@ -39,12 +39,22 @@ impl Reached {
     }
 }
 
+/// What a command needs the client for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It calls the platform.
+    Calls,
+    /// It looks at what is known, for which no AppSecret is needed.
+    State,
+}
+
 /// Makes the client that arguments, environment and configuration ask for. That there is no
 /// account is told only when a script calls the platform.
 pub(super) fn reach(
     host: &Host,
     runtime: &Runtime,
     reach: &Reach,
+    need: Need,
     in_flight: usize,
     cancel: &Cancel,
 ) -> Result<Reached, Failure> {
@@ -61,7 +71,7 @@ pub(super) fn reach(
         return Ok(Reached { client: Ok(client), store: None, callback, _sandbox: Some(sandbox) });
     }
     let found = config::account(host, reach)?;
-    let appid = found.as_ref().ok().map(|found| found.account.appid.as_str());
+    let appid = found.as_ref().ok().map(|found| found.appid.as_str());
     // An account that is named has its own keys or none.
     let from_environment =
         if reach.account.is_none() { callback::of_environment(host, appid)? } else { None };
@@ -75,8 +85,14 @@ pub(super) fn reach(
     };
     let bases = bases(reach, &found)?;
     let store = state::open(host, runtime, reach)?;
+    let account = match need {
+        Need::Calls => found.account()?,
+        Need::State => {
+            found.account().unwrap_or(Account { appid: found.appid.clone(), secret: Secret::default() })
+        }
+    };
     let callback = from_environment.or(found.callback);
-    let client = client(host, bases, found.account, found.token_mode, store.clone(), in_flight, cancel);
+    let client = client(host, bases, account, found.token_mode, store.clone(), in_flight, cancel);
     Ok(Reached { client: Ok(client), store, callback, _sandbox: None })
 }
 

@@ -41,7 +41,8 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let cancel = Cancel::default();
     watch_signals::watch(&runtime, &cancel, &host.err);
-    let reached = reach::reach(host, &runtime, &arguments.reach, arguments.in_flight, &cancel)?;
+    let reached =
+        reach::reach(host, &runtime, &arguments.reach, reach::Need::Calls, arguments.in_flight, &cancel)?;
     let board = Arc::new(Board::default());
     let (progress, output) = Progress::start(host, &board, arguments.quiet);
     let run = Run {

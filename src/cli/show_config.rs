@@ -35,10 +35,11 @@ pub(super) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Fa
                 let source = if reach.account.is_some() { "--account" } else { "default" };
                 rows.push(("account", with(name.clone(), source)));
             }
-            rows.push(("appid", with(found.account.appid.clone(), &found.source)));
-            rows.push(match found.secret_source.as_str() {
-                "" => ("secret", "not needed: tokens come from elsewhere".to_owned()),
-                source => ("secret", with(found.account.secret.to_string(), source)),
+            rows.push(("appid", with(found.appid.clone(), &found.source)));
+            rows.push(match &found.secret {
+                Ok(None) => ("secret", "not needed: tokens come from elsewhere".to_owned()),
+                Ok(Some((secret, source))) => ("secret", with(secret.to_string(), source)),
+                Err(diagnostic) => ("secret", format!("not there: {}", diagnostic.message)),
             });
             let token = if found.name.is_some() { found.source.as_str() } else { "default" };
             rows.push(("token", with(found.token_mode.as_str().to_owned(), token)));

@@ -4,7 +4,7 @@ use super::{
     Failure,
     arguments::{TokenArguments, TokenCommand},
     exit, log,
-    reach::{self, Reached},
+    reach::{self, Need, Reached},
     render, token_serve,
 };
 use crate::{
@@ -23,7 +23,12 @@ pub(super) fn execute(host: &Host, arguments: &TokenArguments) -> Result<u8, Fai
     if let TokenCommand::Serve(serve) = &arguments.command {
         return token_serve::execute(host, &runtime, &arguments.reach, serve);
     }
-    let reached = reach::reach(host, &runtime, &arguments.reach, DEFAULT_IN_FLIGHT, &Cancel::default())?;
+    let need = match &arguments.command {
+        TokenCommand::Status => Need::State,
+        _ => Need::Calls,
+    };
+    let reached =
+        reach::reach(host, &runtime, &arguments.reach, need, DEFAULT_IN_FLIGHT, &Cancel::default())?;
     let client = reached.client()?;
     let said = match &arguments.command {
         TokenCommand::Show { reveal } => show(client, &runtime, *reveal),

@@ -113,9 +113,9 @@ fn accounts(host: &Host, runtime: &Runtime, reach: &Reach) -> Result<BTreeMap<St
     let mut accounts = BTreeMap::new();
     for found in all {
         let bases = bases(reach, &found)?;
-        let appid = found.account.appid.clone();
+        let (appid, account) = (found.appid.clone(), found.account()?);
         let (mode, store) = (found.token_mode, store.clone());
-        let client = client(host, bases, found.account, mode, store, DEFAULT_IN_FLIGHT, &Cancel::default());
+        let client = client(host, bases, account, mode, store, DEFAULT_IN_FLIGHT, &Cancel::default());
         accounts.extend(found.name.map(|name| (name, client.clone())));
         accounts.insert(appid, client);
     }

@@ -92,7 +92,10 @@ fn a_password_of_the_store_is_shown_nowhere_and_not_taken_from_the_command_line(
 fn a_secret_command_that_fails_is_told_without_its_words() {
     let run = |command: &str| {
         let config = format!("[accounts.shop]\nappid = \"wx1\"\nsecret_command = \"{command}\"\n");
-        Folder::new().file("mpscript.toml", config).run(&["config"]).failure(2)
+        let folder = Folder::with("tag::list()").file("mpscript.toml", config);
+        let shown = folder.run(&["config"]).success();
+        assert!(shown.contains("secret    not there: secret_command of account `shop` "), "{shown}");
+        folder.run(&["run", "script.rhai"]).failure(2)
     };
     let hint = "  hint: it is a shell command that prints the AppSecret and nothing else\n";
     assert_eq!(
