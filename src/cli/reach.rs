@@ -15,6 +15,7 @@ use crate::{
     script::{CallbackKeys, NoClient},
     store::Store,
 };
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// Whom to call. The sandbox, if there is one, lives as long as this.
@@ -110,12 +111,19 @@ pub(super) fn client(
         bases,
         account,
         in_flight,
+        minute: minute(host),
         token_mode,
         store,
         owner: host.process.clone(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
     })
+}
+
+/// How long a minute of quotas is: a sandbox's may be shorter, and then this says so.
+fn minute(host: &Host) -> Duration {
+    let given = host.variable("MPSCRIPT_QUOTA_MINUTE").and_then(|text| humantime::parse_duration(text).ok());
+    given.unwrap_or(Duration::from_mins(1))
 }
 
 /// Where an account's platform is: as given, else as configured, else the platform's own hosts.

@@ -6,6 +6,7 @@ use super::{
     hosts::{Host, Hosts},
     ledger::Ledger,
     oauth::Codes,
+    pace::{Load, Minutes, Pace},
     repair::repair,
     token::{RENEWALS_A_CALL, TokenKeeper},
     transport::{Fault, Reply, Transport},
@@ -22,7 +23,6 @@ use crate::{
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 
 /// Calls under way together, when nobody says otherwise.
 pub const DEFAULT_IN_FLIGHT: usize = 32;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub account: Account,
     /// The most calls under way together.
     pub in_flight: usize,
+    /// How long a minute of the platform's quotas is; a sandbox's may be shorter.
+    pub minute: Duration,
     /// Where tokens come from.
     pub token_mode: TokenMode,
     /// Where token and ledger are kept for other processes; in memory when there is none.
@@ -83,11 +85,22 @@ struct Inner {
     /// Absent where nothing outlives the process.
     ledger: Option<Ledger>,
     codes: Codes,
-    in_flight: Semaphore,
+    pace: Pace,
+    minutes: Minutes,
+    minute: Duration,
     clock: Clock,
     cancel: Cancel,
     tally: Tally,
     redactor: Redactor,
+}
+
+/// What a call's end says of how busy the platform is.
+fn load_of(next: &Next) -> Load {
+    match next {
+        Next::Done(_) => Load::Light,
+        Next::Again(_) | Next::Minute(_) | Next::GiveUp(CallError::NoAnswer { .. }) => Load::Heavy,
+        Next::GiveUp(_) | Next::Renew(_) | Next::Later => Load::Unknown,
+    }
 }
 
 /// What to do after a try.
@@ -97,6 +110,8 @@ enum Next {
     Again(CallError),
     /// The minute's quota is used up.
     Minute(CallError),
+    /// It is known to be: nothing was sent.
+    Later,
     /// The token is no longer good.
     Renew(CallError),
     GiveUp(CallError),
@@ -119,7 +134,9 @@ impl Client {
             tokens: TokenKeeper::new(settings.token_mode, settings.store, account, settings.owner),
             ledger,
             codes: Codes::default(),
-            in_flight: Semaphore::new(settings.in_flight.max(1)),
+            pace: Pace::new(settings.in_flight),
+            minutes: Minutes::default(),
+            minute: settings.minute.max(Duration::from_millis(1)),
             clock: settings.clock,
             cancel: settings.cancel,
             tally: Tally::default(),
@@ -246,6 +263,12 @@ impl Client {
         format!("{} {}", self.0.account.appid, self.0.hosts.first())
     }
 
+    /// How many calls may be under way now: fewer than the cap while the platform is busy.
+    #[must_use]
+    pub fn allowed(&self) -> usize {
+        self.0.pace.allowed()
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -283,6 +306,7 @@ impl Client {
                     // What comes then is tried afresh: the wait was no failure.
                     retry = RETRIES.start();
                 }
+                Next::Later => self.pause(self.to_next_minute(), spec).await?,
                 Next::Renew(error) => {
                     renewals += 1;
                     let Some(refused) = token.take().filter(|_| renewals <= RENEWALS_A_CALL) else {
@@ -306,11 +330,18 @@ impl Client {
         retry: &Retry,
     ) -> Next {
         let cancelled = || Next::GiveUp(CallError::Cancelled { endpoint: spec.name });
-        let permit = tokio::select! {
+        let place = tokio::select! {
             biased;
             () = self.0.cancel.cancelled() => return cancelled(),
-            permit = self.0.in_flight.acquire() => permit,
+            place = self.0.pace.place() => place,
         };
+        let minute = self.minute_now();
+        if !self.0.minutes.take(spec.path, minute) {
+            if let Some(place) = place {
+                self.0.pace.leave(place, Load::Unknown);
+            }
+            return Next::Later;
+        }
         let watch = Stopwatch::start();
         self.0.tally.count(spec);
         if let Some(ledger) = &self.0.ledger {
@@ -326,7 +357,6 @@ impl Client {
                 return Next::GiveUp(self.no_answer(spec, host, retry, "stopped while the answer was on its way", unsure));
             }
         };
-        drop(permit);
         if let Ok(exchanged) = &reply {
             let answered = exchanged.as_ref().is_ok_and(|reply| reply.status < 500);
             host.remember(answered, self.0.clock.now_ms());
@@ -343,6 +373,11 @@ impl Client {
             Ok(Err(fault)) => self.after_fault(spec, host, retry, &fault),
             Ok(Ok(reply)) => self.after_reply(spec, host, retry, reply),
         };
+        let (is_done, is_full) = (matches!(next, Next::Done(_)), matches!(next, Next::Minute(_)));
+        self.0.minutes.end(spec.path, minute, is_done, is_full);
+        if let Some(place) = place {
+            self.0.pace.leave(place, load_of(&next));
+        }
         self.note_quota(spec, &next).await;
         tracing::debug!(
             "{} try {} {} in {} ms",
@@ -350,6 +385,7 @@ impl Client {
             retry.tried(),
             match &next {
                 Next::Done(_) => "done".to_owned(),
+                Next::Later => "not sent".to_owned(),
                 Next::Again(error) | Next::Minute(error) | Next::Renew(error) | Next::GiveUp(error) => {
                     format!("failed: {error}")
                 }
@@ -440,10 +476,15 @@ impl Client {
         }
     }
 
-    /// The time to the next minute, and up to a second more so that not all come back at once.
+    /// The time to the next minute, and a sixtieth of one more at the most so that not all come back at once.
     fn to_next_minute(&self) -> Duration {
-        let into_minute = self.0.clock.now_ms().rem_euclid(60_000);
-        let left = u64::try_from(60_000 - into_minute).unwrap_or(60_000);
-        Duration::from_millis(left + fastrand::u64(0..1000))
+        let minute = i64::try_from(self.0.minute.as_millis()).unwrap_or(i64::MAX);
+        let left = (minute - self.0.clock.now_ms().rem_euclid(minute)).unsigned_abs();
+        Duration::from_millis(left + fastrand::u64(0..=minute.unsigned_abs() / 60))
+    }
+
+    /// The number of the platform's present minute.
+    fn minute_now(&self) -> i64 {
+        self.0.clock.now_ms().div_euclid(i64::try_from(self.0.minute.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -80,6 +80,7 @@ fn stats(shared: &Shared) -> Value {
         "calls": world.calls,
         "max_in_flight": shared.max_in_flight.load(Ordering::SeqCst),
         "tokens_issued": world.tokens.answers,
+        "full_minutes": world.usage.full_minutes(),
     })
 }
 

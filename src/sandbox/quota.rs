@@ -3,10 +3,10 @@
 use super::{
     options::{AccountKind, Options},
     refusal::Refusal,
-    switches::{QUOTA_RESET_HOUR, Switches, TAGS_QUOTA},
+    switches::{MINUTE_SECONDS, QUOTA_RESET_HOUR, Switches, TAGS_QUOTA},
 };
 use crate::api::{Spec, errcode};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The daily limit where the platform publishes none.
 const UNPUBLISHED: u64 = 100_000;
@@ -19,6 +19,8 @@ const BEIJING: i64 = 8 * 3600;
 pub(super) struct Usage {
     day: HashMap<&'static str, (i64, u64)>,
     minute: HashMap<&'static str, (i64, u64)>,
+    /// Minutes in which calls were refused (45011).
+    full: BTreeSet<i64>,
 }
 
 impl Usage {
@@ -35,8 +37,9 @@ impl Usage {
         if *used >= daily_limit(spec, options, switches) {
             return Err(Refusal::gateway(errcode::DAILY_QUOTA));
         }
-        let in_minute = current(&mut self.minute, spec.path, now.div_euclid(60));
+        let in_minute = current(&mut self.minute, spec.path, minute_of(now, switches));
         if options.minute_limit.is_some_and(|limit| *in_minute >= limit) {
+            self.full.insert(minute_of(now, switches));
             return Err(Refusal::gateway(errcode::MINUTE_QUOTA));
         }
         *used += 1;
@@ -51,10 +54,20 @@ impl Usage {
         (daily_limit(spec, options, switches), used.unwrap_or_default())
     }
 
+    /// How many minutes were too full.
+    pub(super) fn full_minutes(&self) -> usize {
+        self.full.len()
+    }
+
     /// The day begins anew for every path.
     pub(super) fn clear_day(&mut self) {
         self.day.clear();
     }
+}
+
+/// The number of the minute of quotas.
+fn minute_of(now: i64, switches: &Switches) -> i64 {
+    now.div_euclid(switches.number(MINUTE_SECONDS).unwrap_or(60).max(1))
 }
 
 /// The number of the day, Beijing time, from the hour at which quotas begin anew.

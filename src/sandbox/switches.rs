@@ -94,6 +94,8 @@ switches! {
         OneOf(&["rid", "hint"]), "rid", "`hint: […] rid: …` as it is today, or `hint: […]`";
     PUSH_TRIES = "push_tries", "3 pushes or 1+3",
         OneOf(&["3", "4"]), "3", "how often a push is tried that nobody answers";
+    MINUTE_SECONDS = "minute_seconds", "seconds of a minute of quotas: fewer, for tests",
+        UpTo(60), "60", "how long --minute-limit counts; mpscript is told by MPSCRIPT_QUOTA_MINUTE";
     QUOTA_RESET_HOUR = "quota_reset_hour", "hour of the quota reset",
         UpTo(23), "0", "the hour, Beijing time, at which daily quotas begin anew";
     STRING_TAGID = "string_tagid", "string vs number tagid",

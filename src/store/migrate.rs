@@ -2,6 +2,7 @@
 //! comes after it.
 
 use super::{Statement, Store, StoreError};
+use std::time::Duration;
 
 /// What each version adds to the one before; the first is version 1.
 const VERSIONS: &[&[&str]] = &[&[
@@ -21,6 +22,9 @@ const VERSIONS: &[&[&str]] = &[&[
 /// Several processes may begin together: each tries so often.
 const TRIES: u32 = 20;
 
+/// Between tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
 impl Store {
     /// Brings the tables to this program's version.
     ///
@@ -38,10 +42,13 @@ impl Store {
                 return Err(StoreError::Newer { place: self.place().to_owned(), found, known });
             }
             result = self.step(found).await;
-            if let Err(error) = &result
-                && !matches!(error, StoreError::Conflict { .. })
-            {
-                return result;
+            match &result {
+                Ok(()) => {}
+                // Somebody else makes the same tables at this moment; each database says so in its own way.
+                Err(StoreError::Conflict { .. } | StoreError::Other { .. }) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(_) => return result,
             }
         }
         result

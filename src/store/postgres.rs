@@ -62,7 +62,7 @@ fn fault(place: &str, error: &sqlx::Error) -> StoreError {
         "53100" => StoreError::Full { place },
         "55P03" | "40P01" => StoreError::Locked { place },
         // A unique violation, or a statement that met its like.
-        "23505" | "40001" | "42P07" => StoreError::Conflict { place },
+        "23505" | "40001" | "42P07" | "42710" => StoreError::Conflict { place },
         "XX001" | "XX002" => StoreError::Corrupt { place },
         // Connections, names, passwords, rights.
         code if code.starts_with("08")

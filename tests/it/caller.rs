@@ -10,7 +10,7 @@ use mpscript::{
     store::Store,
 };
 use serde_json::{Value, json};
-use std::{future::Future, net::SocketAddr, path::Path};
+use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinSet,
@@ -62,6 +62,7 @@ impl Caller {
                 .collect(),
             account: client::Account { appid: DEFAULT_APPID.to_owned(), secret: Secret::new(secret) },
             in_flight,
+            minute: Duration::from_mins(1),
             token_mode,
             store,
             owner: "test/1".to_owned(),

@@ -1,9 +1,10 @@
 //! Jobs that go well: what each end of an audience does, and what its report says.
 
 use crate::{
-    program::{counts, run_on},
+    program::{Folder, counts, run_on},
     support::Account,
 };
+use mpscript::sandbox::{Options, Switches};
 use serde_json::{Value, json};
 
 const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
@@ -223,4 +224,20 @@ fn a_scene_that_is_none_does_not_select_everybody() {
     assert_eq!(count("98765"), "50\n");
     assert_eq!(count("\"98765\""), "50\n", "a parameter without a default is a text");
     assert_ne!(count("\"展台-01\""), "0\n");
+}
+
+#[test]
+fn a_minute_limit_slows_a_job_down_and_is_run_into_three_times_at_the_most() {
+    let mut switches = Switches::default();
+    switches.set("minute_seconds", "1").unwrap();
+    let options = Options { followers: 6_000, minute_limit: Some(10), switches, ..Options::default() };
+    let account = Account::with(options);
+    let folder = Folder::with("print(followers().filter(|u| u.qr_scene == 98765).count())").account();
+    let folder = folder.env("MPSCRIPT_QUOTA_MINUTE", "1s");
+    let url = format!("http://{}", account.address());
+    let finished = folder.run(&["run", "script.rhai", "--base-url", &url]);
+    assert_eq!(finished.success(), "750\n");
+    let stats = account.get("/__sandbox/stats").json();
+    let full = stats["full_minutes"].as_u64().unwrap();
+    assert!((1..=u64::from(mpscript::client::MOST_WAVES)).contains(&full), "{stats}");
 }

@@ -33,6 +33,7 @@ fn stats_count_calls_by_method_and_path_and_tokens() {
     account.get("/cgi-bin/nothing");
     let expected = json!({
         "calls": {"GET /cgi-bin/token": 2, "POST /cgi-bin/tags/create": 2, "GET /cgi-bin/tags/get": 2},
+        "full_minutes": 0,
         "max_in_flight": 1,
         "tokens_issued": 2,
     });
@@ -168,7 +169,10 @@ fn a_reset_restores_everything() {
     let token = account.renew();
 
     account.control("reset", json!({}));
-    assert_eq!(stats(&account), json!({"calls": {}, "max_in_flight": 0, "tokens_issued": 0}));
+    assert_eq!(
+        stats(&account),
+        json!({"calls": {}, "full_minutes": 0, "max_in_flight": 0, "tokens_issued": 0})
+    );
     assert_eq!(account.errcode_with(&token), 40001);
     assert!(account.advance("0s") < turned - 29 * 24 * 3600);
     assert_eq!(account.get("/__sandbox/switches").json(), switches);
