@@ -38,7 +38,7 @@ fn main() {
             task.await.unwrap();
         }
         let elapsed = watch.elapsed();
-        ledger.write().await;
+        ledger.write().await.unwrap();
         let each = elapsed.as_nanos() / u128::from(TASKS * EACH);
         println!(
             "{} increments from {TASKS} tasks: {each} ns each, {} writes",

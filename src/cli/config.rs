@@ -52,6 +52,8 @@ pub(super) struct Entry {
     token_url: Option<String>,
     /// The environment variable that holds its bearer key.
     token_key_env: Option<String>,
+    /// The account's name there, if not its AppID.
+    token_account: Option<String>,
     /// The environment variable that holds the server callback's Token.
     callback_token_env: Option<String>,
     /// The environment variable that holds the server callback's EncodingAESKey.
@@ -231,7 +233,7 @@ fn token_mode(host: &Host, path: &Path, name: &str, entry: &Entry) -> Result<Tok
                     Some(Secret::new(key))
                 }
             };
-            Ok(TokenMode::External(External::Url { base, key }))
+            Ok(TokenMode::External(External::Url { base, key, account: entry.token_account.clone() }))
         }
         _ => fail(
             format!("account `{name}` has several sources of tokens"),
@@ -271,7 +273,8 @@ pub(super) fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf,
 /// What is wrong with a configuration, without what it quotes: a secret may stand where something
 /// else belongs. A field's name is shown when it is near to one that there is.
 fn without_content(message: &str) -> String {
-    const FIELDS: [&str; 16] = [
+    const FIELDS: [&str; 17] = [
+        "token_account",
         "default",
         "store",
         "accounts",

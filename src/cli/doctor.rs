@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{blacklist, errcode::Class, network, tag, token::Stable, user},
     base::{Cancel, Diagnostic},
-    client::{CallError, Client, DEFAULT_IN_FLIGHT, Probe, TokenMode},
+    client::{CallError, Client, DEFAULT_IN_FLIGHT, External, Probe, TokenMode},
     host::Host,
     run::runtime,
     sandbox::{self, Sandbox},
@@ -18,8 +18,8 @@ use crate::{
 };
 use std::time::Duration;
 
-/// A clock that is further off than this confuses tokens and leases, in seconds.
-const MOST_SKEW: i64 = 60;
+/// A clock that is further off than this confuses leases, which last eight seconds. In seconds.
+const MOST_SKEW: i64 = 3;
 
 /// What was found.
 enum Finding {
@@ -59,7 +59,7 @@ pub(super) fn execute(host: &Host, arguments: &DoctorArguments) -> Result<u8, Fa
         for probe in &probes {
             report.show("hosts", &reached(probe));
         }
-        let is_reached = probes.iter().any(|probe| matches!(probe.answer, Some(Ok(_))));
+        let is_reached = probes.iter().any(|probe| probe.answer.is_ok());
         if is_reached {
             account_works(&mut report, &client).await;
         } else {
@@ -209,7 +209,7 @@ fn look_at_store(
 /// This machine's clock against the platform's.
 fn clock(host: &Host, probes: &[Probe]) -> Finding {
     let told = probes.iter().find_map(|probe| match &probe.answer {
-        Some(Ok((_, Some(date)))) => Some(*date),
+        Ok((_, Some(date))) => Some(*date),
         _ => None,
     });
     let Some(date) = told else { return Finding::Skipped("no host tells the time") };
@@ -229,27 +229,29 @@ fn clock(host: &Host, probes: &[Probe]) -> Finding {
 fn reached(probe: &Probe) -> Finding {
     let host = &probe.host;
     match (&probe.addresses, &probe.answer) {
+        (Err(_), Ok((took, _))) => {
+            Finding::Good(format!("{host} answered in {} ms, through a proxy", took.as_millis()))
+        }
         (Err(error), _) => Finding::Bad(
             format!("{host} has no address: {error}"),
             "check the name, and this machine's DNS (/etc/resolv.conf)".to_owned(),
         ),
-        (Ok(addresses), Some(Ok((took, _)))) => {
+        (Ok(addresses), Ok((took, _))) => {
             let addresses: Vec<String> = addresses.iter().take(2).map(ToString::to_string).collect();
             Finding::Good(format!("{host} at {} answered in {} ms", addresses.join(", "), took.as_millis()))
         }
-        (Ok(_), Some(Err(error))) => Finding::Bad(
+        (Ok(_), Err(error)) => Finding::Bad(
             format!("{host} does not answer: {error}"),
             "check the network, the proxy (HTTPS_PROXY), and that the certificate is one this machine trusts"
                 .to_owned(),
         ),
-        (Ok(_), None) => Finding::Skipped("it was not asked"),
     }
 }
 
 /// Token, whitelist and rights.
 async fn account_works(report: &mut Report<'_>, client: &Client) {
     let token = client.token().await;
-    let hint = |error: &CallError| error.hint().unwrap_or("try again in a moment").to_owned();
+    let hint = |error: &CallError| remedy(client, error);
     match &token {
         Ok(_) => {
             let mode = client.token_mode().as_str();
@@ -286,6 +288,24 @@ async fn account_works(report: &mut Report<'_>, client: &Client) {
         };
         report.show("rights", &finding);
     }
+    report.show("rights", &Finding::Skipped("oauth, media, card and qrcode can only be tried by using them"));
+}
+
+/// What to do about a call that failed.
+fn remedy(client: &Client, error: &CallError) -> String {
+    let of_source = match (error, client.token_mode()) {
+        (CallError::NoToken { .. }, TokenMode::External(External::Command(_))) => {
+            Some("run token_command by hand: it prints a token, alone or as the platform's JSON")
+        }
+        (CallError::NoToken { .. }, TokenMode::External(External::File(_))) => {
+            Some("look at token_file: it holds a token, alone or as the platform's JSON")
+        }
+        (CallError::NoToken { .. }, TokenMode::External(External::Url { .. })) => {
+            Some("look at token_url and token_key_env, and at the log of the token service")
+        }
+        _ => None,
+    };
+    of_source.or_else(|| error.hint()).unwrap_or("try again in a moment").to_owned()
 }
 
 /// Whether this machine may fetch tokens: the one at hand may have been fetched by another.

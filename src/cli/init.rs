@@ -37,6 +37,7 @@ pub(super) fn execute(host: &Host, arguments: &InitArguments) -> Result<u8, Fail
         written.map_err(|error| fail(path, &error))?;
         host.out.line(&format!("wrote {}", path.display()));
     }
-    host.out.line(&format!("try it: mpscript run {SCRIPT} --sandbox"));
+    let script = arguments.folder.as_deref().unwrap_or(Path::new("")).join(SCRIPT);
+    host.out.line(&format!("try it: mpscript run {} --sandbox", script.display()));
     Ok(exit::DONE)
 }

@@ -51,7 +51,7 @@ fn counted(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<Vec<Line
     let client = reached.client()?;
     let day = quota::day(host.clock.now());
     let usage = match &reached.store {
-        Some(store) => runtime.block_on(store.usage(&client.account_key(), day)),
+        Some(store) => runtime.block_on(store.usage(client.account_key(), day)),
         None => Ok(Vec::new()),
     };
     let usage = usage.map_err(|error| super::state::failure(&error))?;

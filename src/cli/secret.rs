@@ -7,8 +7,12 @@ use crate::{
 };
 use std::{
     fs,
+    io::Read,
     path::Path,
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 /// Whether a text is an environment variable's name as they are usually written, which no
@@ -75,18 +79,39 @@ pub(super) fn read(
     }
 }
 
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest text that is an AppSecret.
+const LONGEST: u64 = 1 << 10;
+
 /// What a command prints. Neither its words nor itself are shown: either may hold a secret.
 fn run(host: &Host, command: &str) -> Result<Secret, String> {
-    let output = Command::new("sh")
+    let failed = |error: std::io::Error| format!("can't be run: {error}");
+    let mut child = Command::new("sh")
         .args(["-c", command])
         .current_dir(&host.folder)
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .output()
-        .map_err(|error| format!("can't be run: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match (output.status.success(), text.trim()) {
-        (false, _) => Err(format!("ended with {}", output.status)),
+        .spawn()
+        .map_err(failed)?;
+    let stdout = child.stdout.take();
+    let (sender, printed) = mpsc::channel();
+    // Left behind if the command does not end: it ends with what it reads from.
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.map(|stdout| stdout.take(LONGEST).read_to_string(&mut text));
+        let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(text));
+    });
+    let Ok(text) = printed.recv_timeout(PATIENCE) else {
+        let _ = child.kill();
+        return Err(format!("took over {} s", PATIENCE.as_secs()));
+    };
+    // What it would still print is no secret.
+    let status = child.wait().map_err(failed)?;
+    match (status.success(), text.unwrap_or_default().trim()) {
+        (false, _) => Err(format!("ended with {status}")),
         (true, "") => Err("printed nothing".to_owned()),
         (true, secret) => Ok(Secret::new(secret)),
     }

@@ -42,7 +42,7 @@ pub(super) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Fa
                 Err(diagnostic) => ("secret", format!("not there: {}", diagnostic.message)),
             });
             let token = if found.name.is_some() { found.source.as_str() } else { "default" };
-            rows.push(("token", with(found.token_mode.as_str().to_owned(), token)));
+            rows.push(("token", with(found.token_mode.to_string(), token)));
             let given = bases(reach, &found)?;
             let source = match (reach.base_url.is_empty(), given.is_empty()) {
                 (false, _) => "--base-url",
@@ -52,8 +52,10 @@ pub(super) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Fa
             let hosts = if given.is_empty() { BaseUrl::platform() } else { given };
             let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
             rows.push(("base_url", with(hosts.join(", "), source)));
-            let callback = if found.callback.is_some() { "***" } else { "none" };
-            rows.push(("callback", callback.to_owned()));
+            rows.push(match &found.callback {
+                Some(_) => ("callback", with("***".to_owned(), &found.source)),
+                None => ("callback", "none".to_owned()),
+            });
         }
     }
     rows.push(match state::place(host, reach)? {
@@ -67,14 +69,21 @@ pub(super) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Fa
 
 /// A database's URL as it may be shown.
 fn without_password(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(mut url) => {
-            if url.password().is_some() {
-                // Only a URL without a host refuses it, and that has no password either.
-                let _ = url.set_password(Some("***"));
-            }
-            url.to_string()
-        }
-        Err(_) => "***".to_owned(),
+    let Ok(mut url) = Url::parse(url) else { return "***".to_owned() };
+    if url.password().is_some() {
+        // Only a URL without a host refuses it, and that has no password either.
+        let _ = url.set_password(Some("***"));
     }
+    let is_secret = |name: &str| name.eq_ignore_ascii_case("password");
+    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| {
+                let value = if is_secret(&name) { "***".to_owned() } else { value.into_owned() };
+                (name.into_owned(), value)
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.to_string()
 }

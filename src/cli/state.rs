@@ -22,35 +22,50 @@ pub(super) enum Place {
 /// Where state is kept, and what says so. `None` where no folder is known: then it is kept in memory.
 pub(super) fn place(host: &Host, reach: &Reach) -> Result<Option<(Place, String)>, Failure> {
     if let Some(given) = &reach.store {
-        if Url::parse(given).is_ok_and(|url| url.password().is_some()) {
+        if has_password(given) {
             let message = "--store with a password would show it to every user of this machine (ps)";
             let hint = "set MPSCRIPT_STORE to it, or write `store = \"…\"` in mpscript.toml";
             return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
         }
-        return Ok(Some((read(&host.folder, given), "--store".to_owned())));
+        return Ok(Some((read(&host.folder, given, "--store")?, "--store".to_owned())));
     }
     if let Some(given) = host.variable("MPSCRIPT_STORE") {
-        return Ok(Some((read(&host.folder, given), "environment MPSCRIPT_STORE".to_owned())));
+        return Ok(Some((
+            read(&host.folder, given, "MPSCRIPT_STORE")?,
+            "environment MPSCRIPT_STORE".to_owned(),
+        )));
     }
     if let Some((path, file)) = config::read(host, reach.config.as_deref())?
         && let Some(given) = &file.store
     {
-        if Url::parse(given.reveal()).is_ok_and(|url| url.password().is_some()) {
+        if has_password(given.reveal()) {
             refuse_if_readable(&path)?;
         }
         let folder = path.parent().unwrap_or(Path::new("."));
-        return Ok(Some((read(folder, given.reveal()), path.display().to_string())));
+        return Ok(Some((read(folder, given.reveal(), "store")?, path.display().to_string())));
     }
     let state = host.variable("XDG_STATE_HOME").map(PathBuf::from);
     let state = state.or_else(|| host.variable("HOME").map(|home| Path::new(home).join(".local/state")));
     Ok(state.map(|state| (Place::File(state.join(FILE)), "default".to_owned())))
 }
 
-fn read(folder: &Path, given: &str) -> Place {
-    if given.starts_with("postgres://") || given.starts_with("postgresql://") {
-        return Place::Server(Secret::new(given));
+/// A password may stand before the host or among a URL's parameters, in libpq's own words too.
+fn has_password(given: &str) -> bool {
+    let is_in_url = Url::parse(given).is_ok_and(|url| url.password().is_some());
+    is_in_url || given.to_lowercase().contains("password=")
+}
+
+fn read(folder: &Path, given: &str, name: &str) -> Result<Place, Failure> {
+    let scheme = given.split_once("://").map(|(scheme, _)| scheme.to_lowercase());
+    match scheme.as_deref() {
+        Some("postgres" | "postgresql") => Ok(Place::Server(Secret::new(given))),
+        None if !has_password(given) => Ok(Place::File(folder.join(given))),
+        _ => {
+            // Not as it was given: it may hold a password.
+            let message = format!("{name} is neither a file nor a postgres:// URL");
+            Err(Failure::usage(Diagnostic::new(message).hint("write postgres://USER:PASSWORD@HOST/DATABASE")))
+        }
     }
-    Place::File(folder.join(given))
 }
 
 /// Opens the store.

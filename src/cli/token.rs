@@ -68,16 +68,12 @@ fn show(client: &Client, runtime: &Runtime, reveal: bool) -> Result<String, Call
 fn refresh(client: &Client, runtime: &Runtime) -> Result<String, CallError> {
     runtime.block_on(async {
         let present = client.token().await?;
-        Ok(match client.renew_token(&present).await? {
+        match client.renew_token(&present).await? {
             Some(_) => {
-                format!("a new token, good for {} seconds", grouped(client.token_life().unsigned_abs()))
+                Ok(format!("a new token, good for {} seconds", grouped(client.token_life().unsigned_abs())))
             }
-            None => {
-                "the platform gives no other token now: a renewal by force is had 30 seconds after the one \
-                     before, and so often a day as `mpscript token status` shows"
-                    .to_owned()
-            }
-        })
+            None => Err(CallError::NoToken { reason: "there is no other one now".to_owned() }),
+        }
     })
 }
 

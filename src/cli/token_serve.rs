@@ -15,7 +15,11 @@ use crate::{
     host::Host,
     run::{Listen, Listening, TokenService},
 };
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+};
 use tokio::runtime::Runtime;
 
 /// A key that is shorter can be guessed.
@@ -40,7 +44,7 @@ pub(super) fn execute(
         let hint = "listen on 127.0.0.1, or put a proxy in front that speaks TLS and say --behind-proxy";
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     }
-    let accounts = accounts(host, runtime, reach)?;
+    let (accounts, shared) = accounts(host, runtime, reach)?;
     let names: Vec<String> = accounts.keys().cloned().collect();
     let listening = runtime.block_on(Listening::on(&listen)).map_err(|error| {
         let message = format!("can't listen: {error}");
@@ -51,7 +55,7 @@ pub(super) fn execute(
     host.out.line(&format!("tokens of {} at {}", names.join(", "), listening.place));
     let log = host.err.clone();
     let clients: Vec<Client> = accounts.values().cloned().collect();
-    let service = TokenService { accounts, key, log: Arc::new(move |line| log.line(line)) };
+    let service = TokenService { accounts, shared, key, log: Arc::new(move |line| log.line(line)) };
     runtime.block_on(async {
         tokio::select! {
             () = listening.serve(service) => {}
@@ -95,8 +99,13 @@ fn key(host: &Host, arguments: &ServeArguments) -> Result<Secret, Failure> {
     Ok(Secret::new(text))
 }
 
-/// Every account that is configured, by its name and by its AppID; or the one that is named.
-fn accounts(host: &Host, runtime: &Runtime, reach: &Reach) -> Result<BTreeMap<String, Client>, Failure> {
+/// Every account that is configured, by its name and by its AppID, or the one that is named; and the AppIDs
+/// that several have.
+fn accounts(
+    host: &Host,
+    runtime: &Runtime,
+    reach: &Reach,
+) -> Result<(BTreeMap<String, Client>, BTreeSet<String>), Failure> {
     let all = match config::read(host, reach.config.as_deref())? {
         Some((path, file)) if reach.account.is_none() && host.variable("MPSCRIPT_APPID").is_none() => {
             let found = file.accounts.iter().map(|(name, entry)| config::found(host, &path, name, entry));
@@ -110,14 +119,17 @@ fn accounts(host: &Host, runtime: &Runtime, reach: &Reach) -> Result<BTreeMap<St
         all
     };
     let store = state::open(host, runtime, reach)?;
-    let mut accounts = BTreeMap::new();
+    let (mut accounts, mut shared) = (BTreeMap::new(), BTreeSet::new());
     for found in all {
         let bases = bases(reach, &found)?;
         let (appid, account) = (found.appid.clone(), found.account()?);
         let (mode, store) = (found.token_mode, store.clone());
         let client = client(host, bases, account, mode, store, DEFAULT_IN_FLIGHT, &Cancel::default());
         accounts.extend(found.name.map(|name| (name, client.clone())));
-        accounts.insert(appid, client);
+        if accounts.insert(appid.clone(), client).is_some() {
+            shared.insert(appid);
+        }
     }
-    Ok(accounts)
+    accounts.retain(|name, _| !shared.contains(name));
+    Ok((accounts, shared))
 }

@@ -84,6 +84,15 @@ impl BaseUrl {
         self.0.scheme() == "http"
     }
 
+    /// What names the platform behind it: its hosts are one, whichever is called first.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        if self.0.host_str().is_some_and(|host| PLATFORM.contains(&host)) {
+            return format!("https://{}", PLATFORM[0]);
+        }
+        self.to_string()
+    }
+
     /// Whether it is this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -125,7 +125,7 @@ impl Client {
         redactor.learn(&settings.account.secret);
         let hosts = Hosts::new(settings.bases);
         // With its address: a sandbox must not spend what is the real account's.
-        let account = format!("{} {}", settings.account.appid, hosts.first());
+        let account = format!("{} {}", settings.account.appid, hosts.first().identity());
         let ledger = settings.store.clone();
         let ledger = ledger.map(|store| Ledger::new(store, account.clone(), settings.clock.clone()));
         Self(Arc::new(Inner {
@@ -252,15 +252,17 @@ impl Client {
 
     /// Writes what is still to be written, before the process ends.
     pub async fn finish(&self) {
-        if let Some(ledger) = &self.0.ledger {
-            ledger.write().await;
+        let Some(ledger) = &self.0.ledger else { return };
+        if ledger.write().await.is_err() {
+            let calls = ledger.unwritten();
+            tracing::warn!("{calls} calls of today could not be written to the ledger, and are not counted");
         }
     }
 
     /// The key of this account in the store: its AppID and its address.
     #[must_use]
-    pub fn account_key(&self) -> String {
-        format!("{} {}", self.0.account.appid, self.0.hosts.first())
+    pub fn account_key(&self) -> &str {
+        self.0.tokens.account()
     }
 
     /// How many calls may be under way now: fewer than the cap while the platform is busy.

@@ -6,8 +6,17 @@ use crate::{
     base::Secret,
 };
 use serde::Deserialize;
-use std::{path::PathBuf, process::Stdio, time::Duration};
-use tokio::{io::AsyncWriteExt, process::Command};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Command,
+};
 
 /// A token that comes without its end is asked for again after so many seconds.
 const LIFE: i64 = 300;
@@ -31,27 +40,52 @@ pub enum External {
         base: BaseUrl,
         /// Its bearer key.
         key: Option<Secret>,
+        /// The account's name there; its AppID when there is none.
+        account: Option<String>,
     },
 }
 
 impl External {
-    /// Asks for a token, other than the stale one if there is another.
-    pub(super) async fn fetch(&self, appid: &str, stale: Option<&Secret>) -> Result<Token, CallError> {
+    /// Asks for a token, other than the stale one if there is another; `None` where it is known that there is
+    /// none.
+    pub(super) async fn fetch(
+        &self,
+        appid: &str,
+        stale: Option<&Secret>,
+    ) -> Result<Option<Token>, CallError> {
         let no_token = |reason: String| CallError::NoToken { reason };
         let text = match self {
             Self::Command(command) => run(command, stale).await.map_err(no_token)?,
-            Self::File(path) => std::fs::read_to_string(path)
+            Self::File(path) => read_file(path)
                 .map_err(|error| no_token(format!("the token's file {}: {error}", path.display())))?,
-            Self::Url { base, key } => {
-                transport::ask_for_token(base, key.as_ref(), appid, stale).await.map_err(no_token)?
+            Self::Url { base, key, account } => {
+                let account = account.as_deref().unwrap_or(appid);
+                let given = transport::ask_for_token(base, key.as_ref(), account, stale).await;
+                let Some(text) = given.map_err(no_token)? else { return Ok(None) };
+                text
             }
         };
-        read(&text).ok_or_else(|| no_token("what was given is no token".to_owned()))
+        read(&text).map(Some).ok_or_else(|| no_token("what was given is no token".to_owned()))
     }
 }
 
+/// A pipe would be waited for, and a file that others can read gives the token away.
+fn read_file(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+        return Err(io::Error::other("others can read it: chmod 600 it"));
+    }
+    let mut text = String::new();
+    fs::File::open(path)?.take(LONGEST as u64).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 async fn run(command: &str, stale: Option<&Secret>) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("the token's command: {error}");
+    let failed = |error: io::Error| format!("the token's command: {error}");
     let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::piped())
@@ -65,14 +99,24 @@ async fn run(command: &str, stale: Option<&Secret>) -> Result<String, String> {
         let line = stale.map(|stale| format!("{}\n", stale.reveal())).unwrap_or_default();
         let _ = stdin.write_all(line.as_bytes()).await;
     }
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output.map_err(|_| format!("the token's command took over {} s", PATIENCE.as_secs()))?;
-    let output = output.map_err(failed)?;
-    if !output.status.success() {
+    let mut bytes = Vec::new();
+    let ended = async {
+        if let Some(stdout) = child.stdout.take() {
+            // One byte too many tells that it is no token; what it still writes is not waited for.
+            stdout.take(LONGEST as u64 + 1).read_to_end(&mut bytes).await.map_err(failed)?;
+        }
+        if bytes.len() > LONGEST {
+            return Err("the token's command prints no token".to_owned());
+        }
+        child.wait().await.map_err(failed)
+    };
+    let status = tokio::time::timeout(PATIENCE, ended).await;
+    let status = status.map_err(|_| format!("the token's command took over {} s", PATIENCE.as_secs()))??;
+    if !status.success() {
         // Not its own words: they may quote a token.
-        return Err(format!("the token's command ended with {}", output.status));
+        return Err(format!("the token's command ended with {status}"));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A token alone, or JSON as the platform answers it.

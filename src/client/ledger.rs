@@ -66,13 +66,17 @@ impl Ledger {
             loop {
                 tokio::time::sleep(EVERY).await;
                 let Some(inner) = Weak::upgrade(&ledger) else { return };
-                Self(inner).write().await;
+                // What it could not write it has warned of, and has kept.
+                let _ = Self(inner).write().await;
             }
         });
     }
 
     /// Writes what has not been written; what the store does not take is kept for the next time.
-    pub async fn write(&self) {
+    ///
+    /// # Errors
+    /// When the store did not take it.
+    pub async fn write(&self) -> Result<(), StoreError> {
         let inner = &self.0;
         let _one = inner.writing.lock().await;
         let mut counts: Vec<((i64, &'static str), i64)> = {
@@ -80,7 +84,7 @@ impl Ledger {
             pending.drain().filter(|(_, calls)| *calls != 0).collect()
         };
         if counts.is_empty() {
-            return;
+            return Ok(());
         }
         // In one order, so that two processes never wait for each other's lines.
         counts.sort_unstable();
@@ -93,13 +97,21 @@ impl Ledger {
             })
             .collect();
         inner.writes.fetch_add(1, Ordering::SeqCst);
-        if let Err(error) = inner.store.add_to_ledger(&inner.account, &lines).await {
-            self.warn(&error);
+        let written = inner.store.add_to_ledger(&inner.account, &lines).await;
+        if let Err(error) = &written {
+            self.warn(error);
             let mut pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, calls) in counts {
                 *pending.entry(key).or_default() += calls;
             }
         }
+        written
+    }
+
+    /// Calls that are counted and not written.
+    #[must_use]
+    pub fn unwritten(&self) -> i64 {
+        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
     /// The platform says that an endpoint's calls of today are used up.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod base_url;
+mod budget;
 mod call;
 mod error;
 mod external;
@@ -20,6 +21,7 @@ mod token_mode;
 mod transport;
 
 pub use base_url::{BaseUrl, BaseUrlError};
+pub use budget::RENEWALS_A_MINUTE;
 pub use call::{Account, Client, DEFAULT_IN_FLIGHT, Settings};
 pub use error::{CallError, Refusal};
 pub use external::External;
@@ -28,5 +30,5 @@ pub use pace::MOST_WAVES;
 pub use probe::Probe;
 pub use repair::repair;
 pub use tally::Tally;
-pub use token::{LEASE, RENEWALS_A_MINUTE};
+pub use token::LEASE;
 pub use token_mode::TokenMode;

@@ -10,17 +10,16 @@
 //! fail together share a renewal; all processes together renew at most [`RENEWALS_A_MINUTE`] times a
 //! minute, and by force so often a day as the mode allows.
 
-use super::{CallError, Client, TokenMode};
+use super::{
+    CallError, Client, TokenMode,
+    budget::{Budget, FORCE_SPACING, RENEWALS_A_MINUTE},
+};
 use crate::{
-    api::{
-        quota,
-        token::{Get, Stable, Token},
-    },
+    api::token::{Get, Stable, Token},
     base::{Secret, Stopwatch},
     store::{Record, Store, StoreError},
 };
 use std::{
-    collections::VecDeque,
     sync::{
         Mutex as StdMutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,9 +31,6 @@ use tokio::sync::Mutex;
 /// Renewals that a call may ask for before it gives up.
 pub(super) const RENEWALS_A_CALL: u32 = 2;
 
-/// Renewals that all processes of an account make within a minute.
-pub const RENEWALS_A_MINUTE: i64 = 12;
-
 /// Milliseconds before its end from which a token is fetched anew. The platform hands out a new one
 /// from five minutes before, and lets both work until then.
 const MARGIN: i64 = 290_000;
@@ -42,17 +38,23 @@ const MARGIN: i64 = 290_000;
 /// In its last milliseconds a token is not used any more: it may end on its way.
 const SAFETY: i64 = 5_000;
 
-/// Within this time of a forced renewal the platform answers with the present token.
-const FORCE_SPACING: Duration = Duration::from_secs(30);
-
 /// How long somebody may renew without a sign of life before another does it, in milliseconds.
 pub const LEASE: i64 = 8_000;
 
 /// How often those who wait look for a new token.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long they wait at the most.
-const LONGEST_WAIT: Duration = Duration::from_secs(90);
+/// How long they wait at the most: a holder that lives may itself wait for three minutes' quotas.
+const LONGEST_WAIT: Duration = Duration::from_mins(6);
+
+/// A fetch that failed for the configuration's sake is not tried again for so long.
+const SAME_FAILURE: Duration = Duration::from_secs(3);
+
+/// After a store failed, the next look at it.
+const STORE_AGAIN: Duration = Duration::from_secs(30);
+
+/// The longest life of a token that is believed, in seconds; the platform's is 7,200.
+const LONGEST_LIFE: i64 = 86_400;
 
 /// After a renewal ahead of time that failed, the next one.
 const NEXT_TRY: Duration = Duration::from_secs(30);
@@ -119,14 +121,16 @@ pub(super) struct TokenKeeper {
     gate: Mutex<Gate>,
     /// Fetches that ended, so that those who waited for a failed one share its error.
     ended: AtomicU64,
-    renewed: StdMutex<VecDeque<Stopwatch>>,
+    budget: Budget,
     has_warned: AtomicBool,
 }
 
 /// What only one task at a time does, and what it remembers.
 #[derive(Default)]
 struct Gate {
-    failure: Option<(u64, CallError)>,
+    failure: Option<(u64, Stopwatch, CallError)>,
+    /// When the store failed.
+    store_failed: Option<Stopwatch>,
     /// When the platform would not give another token than the held one, which it refused.
     stuck: Option<Stopwatch>,
     /// When a renewal ahead of time failed.
@@ -135,7 +139,9 @@ struct Gate {
 
 impl TokenKeeper {
     pub(super) fn new(mode: TokenMode, store: Option<Store>, account: String, owner: String) -> Self {
+        let budget = Budget::new(&mode, store.clone(), &account);
         Self {
+            budget,
             mode,
             store,
             account,
@@ -144,7 +150,6 @@ impl TokenKeeper {
             held: StdMutex::default(),
             gate: Mutex::default(),
             ended: AtomicU64::default(),
-            renewed: StdMutex::default(),
             has_warned: AtomicBool::default(),
         }
     }
@@ -187,7 +192,7 @@ impl TokenKeeper {
         let ended = self.ended.load(Ordering::SeqCst);
         let mut gate = self.gate.lock().await;
         if let Some(held) = self.held()
-            && held.token != *refused
+            && Wish::Instead(refused).is_met_by(&held, client.clock().now_ms())
         {
             return Ok(Some(held.token));
         }
@@ -205,10 +210,12 @@ impl TokenKeeper {
 
     /// Forced renewals of today, all processes together.
     pub(super) async fn forced_today(&self, client: &Client) -> Result<i64, StoreError> {
-        match &self.store {
-            Some(store) => store.used_of_budget(&self.forced_name(), quota::day(client.clock().now())).await,
-            None => Ok(0),
-        }
+        self.budget.forced_today(client.clock().now()).await
+    }
+
+    /// Whose token it is, in the store.
+    pub(super) fn account(&self) -> &str {
+        &self.account
     }
 
     /// How many seconds the token in memory is good for.
@@ -231,10 +238,15 @@ impl TokenKeeper {
         token
     }
 
-    /// The error of a fetch that ended after `ended` was read: the caller waited for it.
+    /// The error of a fetch that ended after `ended` was read, since the caller waited for it, or of one a
+    /// moment ago that no second one would mend.
     fn share_failure(gate: &Gate, ended: u64) -> Result<(), CallError> {
         match &gate.failure {
-            Some((at, error)) if *at > ended => Err(error.clone()),
+            Some((at, since, error))
+                if *at > ended || (error.is_configuration() && since.elapsed() < SAME_FAILURE) =>
+            {
+                Err(error.clone())
+            }
             _ => Ok(()),
         }
     }
@@ -246,10 +258,15 @@ impl TokenKeeper {
         gate: &mut Gate,
         wish: Wish<'_>,
     ) -> Result<Option<Secret>, CallError> {
-        let Some(store) = &self.store else { return self.renew_alone(client, gate, wish, None).await };
+        let store = self.store.as_ref().filter(|_| {
+            // One that has just failed would only be waited for again.
+            gate.store_failed.is_none_or(|since| since.elapsed() >= STORE_AGAIN)
+        });
+        let Some(store) = store else { return self.renew_alone(client, gate, wish, None).await };
         match self.obtain_from(store, client, gate, wish).await {
             Ok(result) => result,
             Err(error) => {
+                gate.store_failed = Some(Stopwatch::start());
                 if !self.has_warned.swap(true, Ordering::SeqCst) {
                     tracing::warn!("{error}; the token is kept in memory");
                 }
@@ -343,23 +360,29 @@ impl TokenKeeper {
         known: Option<&Record>,
     ) -> Result<Option<Secret>, CallError> {
         let Wish::Instead(refused) = wish else {
+            if !self.budget.may_renew(client.clock().now()).await {
+                let reason = format!("{RENEWALS_A_MINUTE} were fetched within a minute, and none was good");
+                return Err(CallError::NoToken { reason });
+            }
             return self.fetch(client, gate, known, false, None).await.map(Some);
         };
         let is_stuck = gate.stuck.is_some_and(|since| since.elapsed() < FORCE_SPACING);
-        if is_stuck || !self.may_renew(client).await {
+        if is_stuck || !self.budget.may_renew(client.clock().now()).await {
             return Ok(None);
         }
         let token = match &self.mode {
             TokenMode::Stable => {
                 // Another program may have made a new one already; asking does not void anything.
                 let token = self.fetch(client, gate, known, false, None).await?;
-                if token == *refused && self.may_force(client).await {
+                if token == *refused && self.budget.may_force(client.clock()).await {
                     self.fetch(client, gate, known, true, None).await?
                 } else {
                     token
                 }
             }
-            TokenMode::Classic | TokenMode::External(_) if !self.may_force(client).await => return Ok(None),
+            TokenMode::Classic | TokenMode::External(_) if !self.budget.may_force(client.clock()).await => {
+                return Ok(None);
+            }
             TokenMode::Classic | TokenMode::External(_) => {
                 self.fetch(client, gate, known, true, Some(refused)).await?
             }
@@ -382,8 +405,21 @@ impl TokenKeeper {
                 Box::pin(client.call(&Stable { force_refresh: force.then_some(true) })).await
             }
             TokenMode::Classic => Box::pin(client.call(&Get {})).await,
-            TokenMode::External(external) => external.fetch(client.appid(), stale).await,
+            TokenMode::External(external) => tokio::select! {
+                given = external.fetch(client.appid(), stale) => match (given, stale) {
+                    // There is no other one now.
+                    (Ok(None), Some(stale)) => return Ok(stale.clone()),
+                    (Ok(None), None) => Err(CallError::NoToken { reason: "there is none now".to_owned() }),
+                    (Ok(Some(token)), _) => Ok(token),
+                    (Err(error), _) => Err(error),
+                },
+                () = client.cancel().cancelled() => Err(CallError::Cancelled { endpoint: "token" }),
+            },
         };
+        let result = result.and_then(|answer| match answer.expires_in {
+            ..=0 => Err(CallError::NoToken { reason: "the one that was given has ended already".to_owned() }),
+            seconds => Ok(Token { expires_in: seconds.min(LONGEST_LIFE), ..answer }),
+        });
         let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
         match result {
             Ok(answer) => {
@@ -392,7 +428,7 @@ impl TokenKeeper {
                 Ok(self.keep(client, known, answer).await)
             }
             Err(error) => {
-                gate.failure = Some((ended, error.clone()));
+                gate.failure = Some((ended, Stopwatch::start(), error.clone()));
                 Err(error)
             }
         }
@@ -411,58 +447,20 @@ impl TokenKeeper {
             renewed_at: now,
         };
         client.learn(&record.token);
-        if let Some(store) = &self.store
-            && let Err(error) = store.save_token(&self.account, self.mode.as_str(), &record).await
-            && !self.has_warned.swap(true, Ordering::SeqCst)
-        {
-            tracing::warn!("{error}; the token is kept in memory");
-        }
-        self.hold(Held::of(&record))
-    }
-
-    /// Takes one renewal out of the minute's budget, which all processes share.
-    async fn may_renew(&self, client: &Client) -> bool {
-        let name = format!("renew {} {}", self.mode.as_str(), self.account);
-        let minute = client.clock().now().div_euclid(60);
-        if let Some(store) = &self.store
-            && let Ok(may) = store.take_from_budget(&name, minute, RENEWALS_A_MINUTE).await
-        {
-            return may;
-        }
-        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        while renewed.front().is_some_and(|at| at.elapsed() > Duration::from_mins(1)) {
-            renewed.pop_front();
-        }
-        if i64::try_from(renewed.len()).is_ok_and(|count| count >= RENEWALS_A_MINUTE) {
-            return false;
-        }
-        renewed.push_back(Stopwatch::start());
-        true
-    }
-
-    fn forced_name(&self) -> String {
-        format!("force {} {}", self.mode.as_str(), self.account)
-    }
-
-    /// Takes one forced renewal out of the day's budget; for the stable token also thirty seconds after
-    /// the one before at the earliest.
-    async fn may_force(&self, client: &Client) -> bool {
-        let Some(store) = &self.store else { return true };
-        if matches!(self.mode, TokenMode::Stable) {
-            let now = client.clock().now_ms();
-            let until = now + i64::try_from(FORCE_SPACING.as_millis()).unwrap_or(i64::MAX);
-            // Nobody's second one is its owner's: the name is new each time.
-            let nobody: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
-            if store.take_lease(&self.forced_name(), &nobody, now, until).await == Ok(false) {
-                return false;
+        if let Some(store) = &self.store {
+            match store.save_token(&self.account, self.mode.as_str(), &record).await {
+                // Somebody was faster: theirs is everybody's.
+                Ok(false) => {
+                    if let Ok(Ok(token)) = self.look(store, client, Wish::Now).await {
+                        return token;
+                    }
+                }
+                Err(error) if !self.has_warned.swap(true, Ordering::SeqCst) => {
+                    tracing::warn!("{error}; the token is kept in memory");
+                }
+                Ok(true) | Err(_) => {}
             }
         }
-        let today = quota::day(client.clock().now());
-        let may = store.take_from_budget(&self.forced_name(), today, self.mode.forced_a_day()).await;
-        if may == Ok(false) {
-            let most = self.mode.forced_a_day();
-            tracing::warn!("the platform refuses the token, and today's {most} forced renewals are used up");
-        }
-        may.unwrap_or(true)
+        self.hold(Held::of(&record))
     }
 }

@@ -35,3 +35,15 @@ impl TokenMode {
         }
     }
 }
+
+impl std::fmt::Display for TokenMode {
+    /// The mode, and who gives the tokens; a command may hold a secret, so it is only called one.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stable | Self::Classic => f.write_str(self.as_str()),
+            Self::External(External::Command(_)) => f.write_str("external, by token_command"),
+            Self::External(External::File(path)) => write!(f, "external, from {}", path.display()),
+            Self::External(External::Url { base, .. }) => write!(f, "external, from {base}"),
+        }
+    }
+}

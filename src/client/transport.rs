@@ -78,6 +78,9 @@ impl Transport {
         let http = self.http().map_err(|error| error.to_string())?;
         let answer = http.get(self.base.join("/cgi-bin/getcallbackip")).send().await;
         let answer = answer.map_err(|error| innermost(&error.without_url()))?;
+        if answer.status().as_u16() >= 500 {
+            return Err(format!("HTTP status {}", answer.status().as_u16()));
+        }
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         Ok(date.and_then(read_date))
     }
@@ -140,13 +143,13 @@ async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
 }
 
 /// Asks a token service for the account's token, other than the stale one if there is any: the body of
-/// its answer.
+/// its answer, `None` where it knows of no other one.
 pub(super) async fn ask_for_token(
     base: &BaseUrl,
     key: Option<&Secret>,
     account: &str,
     stale: Option<&Secret>,
-) -> Result<String, String> {
+) -> Result<Option<String>, String> {
     let transport = Transport::new(base.clone());
     let http = transport.http().map_err(|error| error.to_string())?;
     let outgoing = match stale {
@@ -168,9 +171,22 @@ pub(super) async fn ask_for_token(
     let reply =
         read(outgoing).await.map_err(|fault| format!("the token service {from}: {}", fault.reason))?;
     match reply.status {
-        200 => Ok(String::from_utf8_lossy(&reply.bytes).into_owned()),
+        200 => Ok(Some(String::from_utf8_lossy(&reply.bytes).into_owned())),
         401 | 403 => Err(format!("the token service {from} does not know this key")),
-        status => Err(format!("the token service {from} answered with status {status}")),
+        409 => Ok(None),
+        status => {
+            // Its own words, where it has some: they name what the platform refused.
+            let said: Option<serde_json::Value> = serde_json::from_slice(&reply.bytes).ok();
+            let said = said.as_ref().and_then(|said| said.get("error")?.as_str());
+            let said: String = said.unwrap_or_default().chars().take(300).collect();
+            let said = match stale {
+                Some(stale) => said.replace(stale.reveal(), "***"),
+                None => said,
+            };
+            Err(format!("the token service {from} answered with status {status} {said}")
+                .trim_end()
+                .to_owned())
+        }
     }
 }
 

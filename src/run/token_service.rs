@@ -19,7 +19,14 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use subtle::ConstantTimeEq;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,6 +36,9 @@ use tokio::{
 
 /// The longest request body.
 const LONGEST_BODY: usize = 16 << 10;
+
+/// What can be asked for.
+const PATHS: [&str; 3] = ["/token", "/refresh", "/healthz"];
 
 /// Connections at once.
 const MOST: usize = 256;
@@ -49,6 +59,8 @@ pub enum Listen {
 pub struct TokenService {
     /// The accounts by every name that they are asked for by: their name, their AppID.
     pub accounts: BTreeMap<String, Client>,
+    /// AppIDs that several accounts have.
+    pub shared: BTreeSet<String>,
     /// The bearer key.
     pub key: Secret,
     /// Where a line goes for every request.
@@ -132,6 +144,8 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, peer: String, s
         async move {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let (account, status, body) = service.answer(request).await;
+            // Whatever else was asked for may hold a token.
+            let path = PATHS.into_iter().find(|known| *known == path).unwrap_or("/…");
             let account = if account.is_empty() { String::new() } else { format!(" {account}") };
             (service.log)(&format!("{method} {path}{account} {} from {peer}", status.as_u16()));
             let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
@@ -187,6 +201,12 @@ impl TokenService {
             }
             _ => return refuse(StatusCode::NOT_FOUND, "there are GET /token?account=… and POST /refresh"),
         };
+        if account.as_ref().is_some_and(|account| self.shared.contains(account)) {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "several accounts have this AppID: ask by the account's name",
+            );
+        }
         let Some((name, client)) = self.find(account.as_deref()) else {
             return refuse(StatusCode::NOT_FOUND, "there is no such account here");
         };
@@ -223,6 +243,7 @@ impl TokenService {
         }
         let mut all = self.accounts.values();
         let first = all.next()?;
-        all.all(|client| client.appid() == first.appid()).then(|| (first.appid().to_owned(), first))
+        all.all(|client| client.account_key() == first.account_key())
+            .then(|| (first.appid().to_owned(), first))
     }
 }

@@ -23,6 +23,12 @@ pub enum StoreError {
         /// Where it is.
         place: String,
     },
+    /// Others can read it, and tokens are in it.
+    #[error("the store {place} can be read by others")]
+    Exposed {
+        /// Where it is.
+        place: String,
+    },
     /// There is no room.
     #[error("there is no room for the store {place}: the disk is full")]
     Full {
@@ -73,6 +79,7 @@ impl StoreError {
             Self::ReadOnly { .. } => {
                 "give yourself the right to write the file and its folder, or set XDG_STATE_HOME to another folder"
             }
+            Self::Exposed { .. } => "tokens are kept there: chmod 600 it",
             Self::Full { .. } => "make room on the disk; what was written before is safe",
             Self::Corrupt { .. } => {
                 "move the file away to begin anew (tokens are fetched again, counts of today are lost), or restore it"

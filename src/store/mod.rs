@@ -20,8 +20,11 @@ pub use ledger::{Spent, Usage};
 pub use token::Record;
 
 use crate::base::Secret;
-use driver::Driver;
-use std::{path::Path, sync::Arc};
+use driver::{Driver, Work};
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// How long any statement may take, whatever the database says of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where state is kept. Clones share it.
 #[derive(Clone)]
@@ -67,7 +70,7 @@ impl Store {
     /// # Errors
     /// When the store can't be read.
     pub async fn query(&self, statement: Statement) -> Result<Vec<Row>, StoreError> {
-        self.0.query(statement).await
+        self.within(self.0.query(statement)).await
     }
 
     /// How many rows a statement changed.
@@ -75,7 +78,7 @@ impl Store {
     /// # Errors
     /// When the store can't be written.
     pub async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
-        self.0.execute(statement).await
+        self.within(self.0.execute(statement)).await
     }
 
     /// Does all of these statements, or none.
@@ -83,7 +86,15 @@ impl Store {
     /// # Errors
     /// When one of them fails, or changes another number of rows than it expects.
     pub async fn transaction(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
-        self.0.transaction(statements).await
+        self.within(self.0.transaction(statements)).await
+    }
+
+    /// A server that does not answer at all is no better than one that is locked.
+    async fn within<T>(&self, work: Work<'_, T>) -> Result<T, StoreError> {
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Locked { place: self.place().to_owned() }),
+        }
     }
 
     /// Lets go of files and connections.

@@ -4,15 +4,18 @@ use super::{StoreError, driver::drive};
 use crate::base::Secret;
 use sqlx::{
     ConnectOptions,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
 };
-use std::{str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections of one process.
 const MOST: u32 = 4;
+
+/// A statement that takes longer, or waits longer for a lock, is given up: nobody waits for a server for ever.
+const LIMITS: [(&str, &str); 2] = [("lock_timeout", "5s"), ("statement_timeout", "8s")];
 
 /// A database on a server.
 pub(super) struct Postgres {
@@ -27,7 +30,8 @@ impl Postgres {
             place: "MPSCRIPT_STORE".to_owned(),
             reason: "it is no URL like postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
         })?;
-        let options = options.disable_statement_logging();
+        let options = options.disable_statement_logging().options(LIMITS);
+        let options = in_the_open_on_loopback_only(options, url)?;
         let database = options.get_database().unwrap_or_else(|| options.get_username());
         let place = format!("postgres://{}:{}/{database}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new()
@@ -41,6 +45,29 @@ impl Postgres {
 }
 
 drive!(Postgres, |pool| pool.begin());
+
+/// To another machine only with TLS and a certificate that is right: tokens travel there.
+fn in_the_open_on_loopback_only(
+    options: PgConnectOptions,
+    url: &Secret,
+) -> Result<PgConnectOptions, StoreError> {
+    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
+    let is_here = host.starts_with('/')
+        || host == "localhost"
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_here {
+        return Ok(options);
+    }
+    let is_asked_for = url.reveal().to_lowercase().contains("sslmode=");
+    match options.get_ssl_mode() {
+        PgSslMode::VerifyFull | PgSslMode::VerifyCa | PgSslMode::Require => Ok(options),
+        _ if is_asked_for => Err(StoreError::Unreachable {
+            place: format!("postgres://{}", options.get_host()),
+            reason: "its sslmode would let tokens travel in the open; use verify-full".to_owned(),
+        }),
+        _ => Ok(options.ssl_mode(PgSslMode::VerifyFull)),
+    }
+}
 
 /// SQLSTATE in our words.
 fn fault(place: &str, error: &sqlx::Error) -> StoreError {
@@ -60,7 +87,8 @@ fn fault(place: &str, error: &sqlx::Error) -> StoreError {
     match code.as_ref() {
         "25006" => StoreError::ReadOnly { place },
         "53100" => StoreError::Full { place },
-        "55P03" | "40P01" => StoreError::Locked { place },
+        // A lock, a deadlock, a statement that took too long.
+        "55P03" | "40P01" | "57014" => StoreError::Locked { place },
         // A unique violation, or a statement that met its like.
         "23505" | "40001" | "42P07" | "42710" => StoreError::Conflict { place },
         "XX001" | "XX002" => StoreError::Corrupt { place },

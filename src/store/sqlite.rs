@@ -39,6 +39,7 @@ impl Sqlite {
         loop {
             let pool = SqlitePoolOptions::new().max_connections(MOST).connect_with(options.clone()).await;
             match pool.map_err(|error| fault(&place, &error)) {
+                Ok(_) if can_be_read_by_others(path) => return Err(StoreError::Exposed { place }),
                 Ok(pool) => return Ok(Self { pool, place }),
                 // The first ones to open a new file turn its log on, and for that nobody is waited for.
                 Err(StoreError::Locked { .. }) if since.elapsed() < PATIENCE => {
@@ -60,6 +61,17 @@ fn is_read_only(path: &Path) -> bool {
     opened.is_err_and(|error| {
         matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
     })
+}
+
+#[cfg(unix)]
+fn can_be_read_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn can_be_read_by_others(_path: &Path) -> bool {
+    false
 }
 
 /// Makes the file with its folder, both for their owner alone: SQLite gives its other files the

@@ -80,6 +80,22 @@ fn a_password_of_the_store_is_shown_nowhere_and_not_taken_from_the_command_line(
   hint: set MPSCRIPT_STORE to it, or write `store = \"…\"` in mpscript.toml
 "
     );
+    // In libpq's other ways of writing it too.
+    for other in [
+        format!("postgres://mpscript@127.0.0.1:9/state?password={SECRET}"),
+        format!("POSTGRES://mpscript:{SECRET}@127.0.0.1:9/state"),
+        format!("host=127.0.0.1 password={SECRET}"),
+    ] {
+        let message = Folder::new().account().run(&["token", "status", "--store", &other]).failure(2);
+        assert!(message.starts_with("error: --store with a password"), "{message}");
+        let shown = Folder::new().account().env("MPSCRIPT_STORE", &other).run(&["config"]);
+        assert!(!format!("{}{}", shown.out, shown.err).contains(SECRET), "{shown:?}");
+    }
+    let message = Folder::new().account().env("MPSCRIPT_STORE", "mysql://x/y").run(&["config"]).failure(2);
+    assert!(
+        message.starts_with("error: MPSCRIPT_STORE is neither a file nor a postgres:// URL\n"),
+        "{message}"
+    );
     let folder = Folder::new().account().file("mpscript.toml", format!("store = \"{url}\"\n"));
     fs::set_permissions(folder.path().join("mpscript.toml"), PermissionsExt::from_mode(0o644)).unwrap();
     let message = folder.run(&["config"]).failure(2);
@@ -135,7 +151,7 @@ fn a_start_is_made_with_a_configuration_and_a_script_that_work() {
         format!(
             "wrote {here}/shop/mpscript.toml
 wrote {here}/shop/first.rhai
-try it: mpscript run first.rhai --sandbox
+try it: mpscript run shop/first.rhai --sandbox
 "
         )
     );

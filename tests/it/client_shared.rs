@@ -134,6 +134,32 @@ fn a_classic_token_is_fetched_once_and_again_when_it_is_refused() {
 }
 
 #[test]
+fn an_end_that_can_not_be_is_believed_by_nobody() {
+    let (account, folder, _) = shared();
+    for (store, life, is_refused) in
+        [("a", "0", true), ("b", "-5", true), ("c", "9223372036854775807", false)]
+    {
+        let command = format!("echo '{{\"access_token\":\"96_abc\",\"expires_in\":{life}}}'");
+        let mode = TokenMode::External(mpscript::client::External::Command(command));
+        let caller = Caller::sharing(account.address(), &folder.path().join(store), mode);
+        let error = caller.fail(&List {}).to_string();
+        assert_eq!(error.contains("has ended already"), is_refused, "{error}");
+    }
+    let endless = TokenMode::External(mpscript::client::External::Command("yes".to_owned()));
+    let caller = Caller::sharing(account.address(), &folder.path().join("d"), endless);
+    assert!(caller.fail(&List {}).to_string().contains("the token's command prints no token"));
+}
+
+#[test]
+fn the_platform_s_hosts_are_one_whichever_is_called_first() {
+    use mpscript::client::BaseUrl;
+    let identity = |url: &str| BaseUrl::parse(url).expect("it is a URL").identity();
+    assert_eq!(identity("https://sh.api.weixin.qq.com"), "https://api.weixin.qq.com");
+    assert_eq!(identity("https://api.weixin.qq.com/"), "https://api.weixin.qq.com");
+    assert_eq!(identity("http://127.0.0.1:8765"), "http://127.0.0.1:8765");
+}
+
+#[test]
 fn a_token_that_somebody_else_fetches_is_asked_for_and_never_fetched() {
     let (account, folder, _) = shared();
     let token = || {
@@ -142,6 +168,7 @@ fn a_token_that_somebody_else_fetches_is_asked_for_and_never_fetched() {
     };
     let file = folder.path().join("token");
     std::fs::write(&file, format!("{}\n", token())).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let of_file = TokenMode::External(mpscript::client::External::File(file.clone()));
     let asked = folder.path().join("asked");
     let command = format!("cat >> {0}; echo asked >> {0}; cat {1}", asked.display(), file.display());

@@ -58,6 +58,7 @@ const RIGHTS: &str = "ok   rights         tag::…
 ok   rights         user::…
 ok   rights         blacklist::…
 ok   rights         network::…
+-    rights         not looked at: oauth, media, card and qrcode can only be tried by using them
 ";
 const WRONG: &str = "something is wrong: mend the first FAIL, then look again\n";
 
@@ -143,6 +144,36 @@ FAIL hosts          URL does not answer: Connection refused (os error 111)
 }
 
 #[test]
+fn a_proxy_fails_in_the_platform_s_place() {
+    let server = crate::raw_server::RawServer::start(|_| {
+        crate::raw_server::Act::Answer(crate::raw_server::answer("502 Bad Gateway", "", "<html>"))
+    });
+    let url = format!("http://{}", server.address());
+    let hosts = "-    clock          not looked at: no host tells the time
+FAIL hosts          URL does not answer: HTTP status 502
+                    → check the network, the proxy (HTTPS_PROXY), and that the certificate is one this machine trusts
+";
+    assert_eq!(look(&folder(&url), &url, 2), [CONFIGURATION, STORE, hosts, UNREACHED].concat());
+}
+
+#[test]
+fn somebody_else_s_token_can_not_be_had() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_command = \"exit 4\"\nbase_url = \"{}\"\n",
+        sandbox.url()
+    );
+    let seen = look(&Folder::new().file("mpscript.toml", config), &sandbox.url(), 2);
+    let token = "FAIL token          there is no access token: the token's command ended with exit status: 4
+                    → run token_command by hand: it prints a token, alone or as the platform's JSON
+-    whitelist      not looked at: there is no token
+-    rights         not looked at: there is no token
+";
+    let configuration = CONFIGURATION.replace("stable tokens", "external tokens");
+    assert_eq!(seen, [&configuration, STORE, CLOCK, HOSTS, token, WRONG].concat());
+}
+
+#[test]
 fn the_app_secret_is_another() {
     let sandbox = Served::start(&["--followers", "10", "--secret", "another"]);
     let seen = look_at(&sandbox, 2);
@@ -182,6 +213,8 @@ fn the_account_lacks_rights() {
         refused("user", "user::list"),
         refused("blacklist", "blacklist::list"),
         "ok   rights         network::…\n".to_owned(),
+        "-    rights         not looked at: oauth, media, card and qrcode can only be tried by using them\n"
+            .to_owned(),
     ];
     assert_eq!(seen, [CONFIGURATION, STORE, CLOCK, HOSTS, TOKEN, &rights.concat(), WRONG].concat());
 }

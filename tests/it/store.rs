@@ -206,6 +206,47 @@ fn a_file_and_its_folder_are_their_owner_s_alone() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_can_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let error = run(Store::sqlite(&path)).unwrap_err();
+    assert_eq!(error.to_string(), format!("the store {} can be read by others", path.display()));
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    run(Store::sqlite(&path)).unwrap();
+}
+
+#[test]
+fn tokens_travel_to_another_machine_with_tls_or_not_at_all() {
+    for mode in ["disable", "allow", "prefer"] {
+        let url = Secret::new(format!("postgres://mpscript:{PASSWORD}@db.invalid/state?sslmode={mode}"));
+        let error = run(Store::postgres(&url)).unwrap_err().to_string();
+        let expected = "can't be opened: its sslmode would let tokens travel in the open; use verify-full";
+        assert!(error.contains(expected) && !error.contains(PASSWORD), "{error}");
+    }
+}
+
+#[test]
+fn a_server_whose_table_is_locked_is_not_waited_for_for_ever() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let url = cluster.database();
+        let store = Store::postgres(&url).await.unwrap();
+        let options: sqlx::postgres::PgConnectOptions = url.reveal().parse().unwrap();
+        let mut other: sqlx::PgConnection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query("BEGIN").execute(&mut other).await.unwrap();
+        sqlx::query("LOCK TABLE mpscript_token").execute(&mut other).await.unwrap();
+        let error = store.token("a", "stable").await.unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+        sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+        assert!(store.token("a", "stable").await.unwrap().is_none());
+    });
+}
+
 #[test]
 fn a_file_that_is_something_else_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();

@@ -240,5 +240,69 @@ store    {}
         "{status}"
     );
     // A second one within thirty seconds is not to be had.
-    assert!(run(&["refresh", "--account", "shop"]).starts_with("the platform gives no other token now: "));
+    let message = folder.run(&["token", "refresh", "--account", "shop"]);
+    assert_eq!(message.code, Some(2), "{message:?}");
+    assert!(
+        message.err.contains("error: there is no access token: there is no other one now\n"),
+        "{}",
+        message.err
+    );
+}
+
+#[test]
+fn an_appid_that_two_accounts_have_is_no_name() {
+    let (sandbox, test) = (Served::start(&["--followers", "10"]), Served::start(&["--followers", "10"]));
+    let account = |name: &str, url: &str| {
+        format!(
+            "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
+        )
+    };
+    let config = [account("real", &sandbox.url()), account("test", &test.url())].concat();
+    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let service = Service::start(&folder.env("MPSCRIPT_TOKEN_KEY", KEY), &["--listen", "127.0.0.1:0"]);
+    let (status, answer) = service.token(DEFAULT_APPID);
+    assert_eq!(
+        (status, &answer["error"]),
+        (400, &json!("several accounts have this AppID: ask by the account's name"))
+    );
+    assert_eq!(service.ask("GET", "/token", KEY, &json!({})).0, 404, "nor is there an only one");
+    assert_eq!((service.token("real").0, service.token("test").0), (200, 200));
+    assert_eq!((sandbox.calls(STABLE), test.calls(STABLE)), (1, 1));
+    // A branch names the one that it means.
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\n\
+         token_account = \"test\"\nbase_url = \"{}\"\n",
+        service.place,
+        test.url()
+    );
+    let branch = Folder::with("print(tag::list().len())").file("mpscript.toml", config).env("K", KEY);
+    assert_eq!(branch.run(&["run", "script.rhai"]).success(), "1\n");
+    let other = service.ask("GET", "/token/96_supersecret", KEY, &json!({}));
+    assert_eq!(other.0, 404);
+    let log = service.log();
+    assert!(log.contains("GET /… 404 from") && !log.contains("supersecret"), "{log}");
+}
+
+#[test]
+fn what_the_platform_says_comes_through_the_service() {
+    let sandbox = Served::start(&["--followers", "10", "--secret", "another"]);
+    let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
+    let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);
+    for _ in 0..20 {
+        let (status, answer) = service.token("shop");
+        assert_eq!(status, 502);
+        assert!(answer["error"].as_str().unwrap().contains("40125 invalid appsecret"), "{answer}");
+    }
+    assert!(sandbox.calls(STABLE) <= 2, "what no second call would mend is not asked again at once");
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\nbase_url = \"{}\"\n",
+        service.place,
+        sandbox.url()
+    );
+    let branch = Folder::with("tag::list()").file("mpscript.toml", config).env("K", KEY);
+    let message = branch.run(&["run", "script.rhai"]).failure(2);
+    assert!(
+        message.contains("answered with status 502") && message.contains("40125 invalid appsecret"),
+        "{message}"
+    );
 }
