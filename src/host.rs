@@ -93,6 +93,12 @@ impl Host {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Where files may be kept for as long as the process lives.
+    #[must_use]
+    pub fn scratch_folder(&self) -> PathBuf {
+        PathBuf::from(self.variable("TMPDIR").unwrap_or("/tmp"))
+    }
+
     /// Whether text on standard error may be coloured (<https://no-color.org>).
     #[must_use]
     pub fn colour(&self) -> bool {

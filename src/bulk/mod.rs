@@ -6,6 +6,7 @@
 //! up its mind, and pushes changes into a [`Writer`].
 
 mod board;
+mod known;
 mod people;
 mod report;
 mod split;
@@ -13,6 +14,7 @@ mod tag;
 mod writer;
 
 pub use board::{Board, Counts, Job};
+pub use known::{Known, KnownError};
 pub use people::{Batch, Person, Reader, Source};
 pub use report::{EndReport, Failure, RunReport, Totals};
 pub use split::{Merge, SplitError, call_in_parts};

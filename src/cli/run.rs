@@ -51,6 +51,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         callback: reached.callback.clone(),
         in_flight: arguments.in_flight,
         folder: host.folder.clone(),
+        scratch_folder: host.scratch_folder(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
         params,

@@ -27,6 +27,8 @@ pub struct Run {
     pub in_flight: usize,
     /// Where the person stands: relative paths of a script begin there.
     pub folder: PathBuf,
+    /// Where a job keeps for a while what memory is too small for.
+    pub scratch_folder: PathBuf,
     /// What time it is.
     pub clock: Clock,
     /// The wish to stop.
@@ -75,6 +77,7 @@ impl Run {
         );
         env.callback = self.callback;
         env.folder = self.folder;
+        env.scratch_folder = self.scratch_folder;
         env.clock = self.clock;
         let env = Arc::new(env);
         let program = self.program;

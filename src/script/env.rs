@@ -47,6 +47,8 @@ pub struct Env {
     pub callback: Option<CallbackKeys>,
     /// Where the person stands: relative paths of a script begin there.
     pub folder: PathBuf,
+    /// Where a job keeps for a while what memory is too small for.
+    pub scratch_folder: PathBuf,
     /// What time it is.
     pub clock: Clock,
     /// The engine that runs the script, for closures that are called after the function that they
@@ -77,6 +79,7 @@ impl Env {
             output,
             callback: None,
             folder: PathBuf::from("."),
+            scratch_folder: PathBuf::from("."),
             clock: Clock::system(),
             engine: OnceLock::new(),
         }

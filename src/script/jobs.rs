@@ -2,13 +2,13 @@
 
 use super::{
     audience::{Audience, Closure, Origin, Steps, TagRef, Verdict, to_value},
-    endpoint::describe_type,
+    changes::{Before, Blocking, Decide, Decision, Remarking, Tagging},
     env::Env,
     error::PlatformError,
     functions::described,
 };
 use crate::{
-    bulk::{Change, Counts, EndReport, Failure, Job, Person, Reader, Writer, ensure_tag, find_tag},
+    bulk::{Counts, EndReport, Failure, Job, Person, Reader, Writer, find_tag},
     client::Client,
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
@@ -17,9 +17,9 @@ use std::{collections::BTreeMap, sync::Arc};
 type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 
 /// An audience that is being gone through.
-struct Walk {
-    env: Arc<Env>,
-    client: Client,
+pub(super) struct Walk {
+    pub env: Arc<Env>,
+    pub client: Client,
     job: Arc<Job>,
     reader: Option<Reader>,
     steps: Steps,
@@ -102,6 +102,7 @@ impl Walk {
         let mut writer: Option<Writer> = None;
         let result = (|| {
             while let Some(people) = self.next()? {
+                change.look(&self, &people)?;
                 for person in people {
                     match change.decide(&env, &person)? {
                         Decision::Change(remark) => {
@@ -160,72 +161,6 @@ impl Walk {
     }
 }
 
-/// What a change means for one person.
-enum Decision {
-    /// It is to be made; with a remark's text.
-    Change(String),
-    /// They are so already.
-    Already,
-    /// Nothing is to be done.
-    Skip,
-}
-
-/// Decides over people, and says what is written once somebody needs it.
-trait Decide {
-    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision>;
-    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change>;
-}
-
-/// Puts a tag on or takes it off.
-struct Tagging {
-    tag: TagRef,
-    /// Absent while no tag has the name.
-    id: Option<i64>,
-    attach: bool,
-}
-
-impl Decide for Tagging {
-    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
-        let tags = person.user.as_ref().and_then(|user| user.tagid_list.as_ref());
-        let is_so = tags.map(|tags| self.id.is_some_and(|id| tags.contains(&id)) == self.attach);
-        Ok(if is_so == Some(true) { Decision::Already } else { Decision::Change(String::new()) })
-    }
-
-    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change> {
-        // Made only now: a job that matches nobody leaves no empty tag behind.
-        if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
-            self.id = Some(env.wait_for_call(ensure_tag(client, name))?.id);
-        }
-        let id = self.id.unwrap_or_default();
-        Ok(if self.attach { Change::Attach(id) } else { Change::Detach(id) })
-    }
-}
-
-/// Sets the remark that a closure gives.
-struct Remarking(Closure);
-
-impl Decide for Remarking {
-    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision> {
-        let given = self.0.call(env, to_value(person))?;
-        if given.is_unit() {
-            return Ok(Decision::Skip);
-        }
-        let Ok(remark) = given.as_immutable_string_ref().map(|remark| remark.as_str().to_owned()) else {
-            let message =
-                format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
-            return Err(
-                PlatformError::usage(message, "write `()` for a follower to be left as they are").raise()
-            );
-        };
-        let present = person.user.as_ref().and_then(|user| user.remark.as_deref());
-        Ok(if present == Some(remark.as_str()) { Decision::Already } else { Decision::Change(remark) })
-    }
-
-    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
-        Ok(Change::Remark)
-    }
-}
-
 fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<EndReport> {
     let env = &audience.env;
     let tag = TagRef::read(tag)?;
@@ -240,23 +175,16 @@ fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<End
         TagRef::Name(name) => name.clone(),
         TagRef::Id(id) => id.to_string(),
     };
-    // Details tell who has the tag already; openids that were given by hand are taken at their word.
+    // Details tell who has the tag already; of openids that were given by hand the tag's own list does.
     let details = !matches!(audience.origin, Origin::Openids(_));
     let end = if attach { "tag" } else { "untag" };
-    Walk::begin(audience, end, Some(target), details)?.write(&mut Tagging { tag, id, attach })
-}
-
-/// Puts people on the blacklist or takes them off.
-struct Blocking(Change);
-
-impl Decide for Blocking {
-    fn decide(&mut self, _env: &Env, _person: &Person) -> ScriptResult<Decision> {
-        Ok(Decision::Change(String::new()))
-    }
-
-    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
-        Ok(self.0)
-    }
+    Walk::begin(audience, end, Some(target), details)?.write(&mut Tagging {
+        tag,
+        id,
+        attach,
+        is_new: false,
+        before: Before::default(),
+    })
 }
 
 /// Counts without details where nobody looks at them.
@@ -331,13 +259,13 @@ pub(super) fn register(engine: &mut Engine) {
     described("block", &[AUDIENCE, "Report"], BLOCK).register_into_engine(
         engine,
         |audience: &mut Audience| {
-            Walk::begin(audience, "block", None, false)?.write(&mut Blocking(Change::Block))
+            Walk::begin(audience, "block", None, false)?.write(&mut Blocking::of(audience, true))
         },
     );
     described("unblock", &[AUDIENCE, "Report"], UNBLOCK).register_into_engine(
         engine,
         |audience: &mut Audience| {
-            Walk::begin(audience, "unblock", None, false)?.write(&mut Blocking(Change::Unblock))
+            Walk::begin(audience, "unblock", None, false)?.write(&mut Blocking::of(audience, false))
         },
     );
     described("remark", &[AUDIENCE, "closure: FnPtr", "Report"], REMARK).register_into_engine(

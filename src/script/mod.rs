@@ -8,6 +8,7 @@ mod any;
 mod audience;
 mod bridge;
 mod callback;
+mod changes;
 pub mod check;
 pub mod docs;
 mod endpoint;

@@ -11,12 +11,14 @@ mod lease;
 mod ledger;
 mod migrate;
 mod postgres;
+mod scratch;
 mod sqlite;
 mod token;
 
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use ledger::{Spent, Usage};
+pub use scratch::Scratch;
 pub use token::Record;
 
 use crate::base::Secret;

@@ -241,3 +241,25 @@ fn a_minute_limit_slows_a_job_down_and_is_run_into_three_times_at_the_most() {
     let full = stats["full_minutes"].as_u64().unwrap();
     assert!((1..=u64::from(mpscript::client::MOST_WAVES)).contains(&full), "{stats}");
 }
+
+#[test]
+fn bare_openids_that_have_the_tag_already_are_not_written_again() {
+    let account = Account::of(300);
+    let openids = account.openids();
+    let script = format!(
+        "openids({}).tag(\"展台\"); let r = openids({}).tag(\"展台\"); print(`${{r.changed}} ${{r.already}}`);
+         let r = openids({}).untag(\"展台\"); print(`${{r.changed}} ${{r.already}}`);",
+        list(&openids[..120]),
+        list(&openids[60..200]),
+        list(&openids[190..])
+    );
+    assert_eq!(printed(&account, &script), "80 60\n10 100\n");
+    assert_eq!(tags(&account), [("展台".to_owned(), 190)]);
+    assert_eq!(calls(&account, "POST /cgi-bin/user/info/batchget"), 0);
+    // Nobody had the tag before it was made, so it was listed twice, each time to its empty page.
+    assert_eq!(calls(&account, "POST /cgi-bin/user/tag/get"), 4);
+    assert_eq!(
+        (calls(&account, ATTACH), calls(&account, "POST /cgi-bin/tags/members/batchuntagging")),
+        (3 + 2, 1)
+    );
+}

@@ -1,0 +1,169 @@
+//! What the ends that write do to people: who needs it, who is so already, and what is written.
+
+use super::{
+    audience::{Audience, Closure, Origin, TagRef, to_value},
+    endpoint::describe_type,
+    env::Env,
+    error::PlatformError,
+    jobs::Walk,
+};
+use crate::{
+    bulk::{Change, Known, KnownError, Person, Source, ensure_tag},
+    client::Client,
+};
+use rhai::EvalAltResult;
+use std::collections::HashSet;
+
+type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
+
+/// What a change means for one person.
+pub(super) enum Decision {
+    /// It is to be made; with a remark's text.
+    Change(String),
+    /// They are so already.
+    Already,
+    /// Nothing is to be done.
+    Skip,
+}
+
+/// Decides over people, and says what is written once somebody needs it.
+pub(super) trait Decide {
+    /// Sees people before they are decided over, a batch at a time.
+    fn look(&mut self, _walk: &Walk, _people: &[Person]) -> ScriptResult<()> {
+        Ok(())
+    }
+    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision>;
+    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change>;
+}
+
+/// Who is so already, where people's details don't tell.
+#[derive(Default)]
+pub(super) struct Before {
+    known: Option<Known>,
+    /// Those of the batch at hand.
+    here: HashSet<String>,
+}
+
+impl Before {
+    /// Looks these people up; the first time everybody of the source is listed.
+    fn look(&mut self, walk: &Walk, source: &Source, people: &[Person]) -> ScriptResult<()> {
+        let env = &walk.env;
+        let raise = |error: KnownError| match error {
+            KnownError::Call(error) => PlatformError::of(&error).raise(),
+            KnownError::Store(error) => {
+                let message = format!("what the job keeps for a while has no place: {error}");
+                PlatformError::usage(message, "set TMPDIR to a folder with room").raise()
+            }
+        };
+        let known = match &mut self.known {
+            Some(known) => known,
+            none => {
+                let listed = Known::list(&walk.client, env.in_flight, source.clone(), &env.scratch_folder);
+                none.insert(env.wait(listed).map_err(raise)?)
+            }
+        };
+        let openids: Vec<String> = people.iter().map(|person| person.openid.clone()).collect();
+        self.here = env.wait(known.among(&openids)).map_err(raise)?;
+        Ok(())
+    }
+
+    fn has(&self, person: &Person) -> bool {
+        self.here.contains(&person.openid)
+    }
+}
+
+/// Puts a tag on or takes it off.
+pub(super) struct Tagging {
+    pub tag: TagRef,
+    /// Absent while no tag has the name.
+    pub id: Option<i64>,
+    pub attach: bool,
+    /// This job has made it: nobody had it before.
+    pub is_new: bool,
+    pub before: Before,
+}
+
+impl Decide for Tagging {
+    fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
+        match self.id {
+            // Openids alone tell nothing; a tag that is yet to be made nobody has.
+            Some(id) if !self.is_new && people.iter().any(|person| person.user.is_none()) => {
+                self.before.look(walk, &Source::Members(id), people)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
+        let has_it = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
+            Some(tags) => self.id.is_some_and(|id| tags.contains(&id)),
+            None => self.before.has(person),
+        };
+        Ok(if has_it == self.attach { Decision::Already } else { Decision::Change(String::new()) })
+    }
+
+    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change> {
+        // Made only now: a job that matches nobody leaves no empty tag behind.
+        if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
+            self.id = Some(env.wait_for_call(ensure_tag(client, name))?.id);
+            self.is_new = true;
+        }
+        let id = self.id.unwrap_or_default();
+        Ok(if self.attach { Change::Attach(id) } else { Change::Detach(id) })
+    }
+}
+
+/// Sets the remark that a closure gives.
+pub(super) struct Remarking(pub Closure);
+
+impl Decide for Remarking {
+    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision> {
+        let given = self.0.call(env, to_value(person))?;
+        if given.is_unit() {
+            return Ok(Decision::Skip);
+        }
+        let Ok(remark) = given.as_immutable_string_ref().map(|remark| remark.as_str().to_owned()) else {
+            let message =
+                format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
+            return Err(
+                PlatformError::usage(message, "write `()` for a follower to be left as they are").raise()
+            );
+        };
+        let present = person.user.as_ref().and_then(|user| user.remark.as_deref());
+        Ok(if present == Some(remark.as_str()) { Decision::Already } else { Decision::Change(remark) })
+    }
+
+    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
+        Ok(Change::Remark)
+    }
+}
+
+/// Puts people on the blacklist or takes them off.
+pub(super) struct Blocking {
+    block: bool,
+    /// They come from the blacklist: all of them are on it.
+    are_blacklisted: bool,
+    before: Before,
+}
+
+impl Blocking {
+    pub(super) fn of(audience: &Audience, block: bool) -> Self {
+        let are_blacklisted = matches!(audience.origin, Origin::Blacklisted);
+        Self { block, are_blacklisted, before: Before::default() }
+    }
+}
+
+impl Decide for Blocking {
+    fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
+        if self.are_blacklisted { Ok(()) } else { self.before.look(walk, &Source::Blacklisted, people) }
+    }
+
+    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
+        let is_blocked = self.are_blacklisted || self.before.has(person);
+        Ok(if is_blocked == self.block { Decision::Already } else { Decision::Change(String::new()) })
+    }
+
+    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
+        Ok(if self.block { Change::Block } else { Change::Unblock })
+    }
+}
