@@ -7,6 +7,7 @@
 
 mod board;
 mod known;
+mod limits;
 mod people;
 mod report;
 mod split;
@@ -15,11 +16,12 @@ mod writer;
 
 pub use board::{Board, Counts, Job};
 pub use known::{Known, KnownError};
+pub use limits::{Limit, Limits, Share};
 pub use people::{Batch, Person, Reader, Source};
 pub use report::{EndReport, Failure, RunReport, Totals};
 pub use split::{Merge, SplitError, call_in_parts};
 pub use tag::{ensure_tag, find_tag};
-pub use writer::{Change, Writer};
+pub use writer::{Change, Stop, Writer};
 
 /// Batches under way or waiting to be looked at, for each call that may be in flight: enough to
 /// keep the calls busy while one slow answer holds up the order.

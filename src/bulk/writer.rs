@@ -1,20 +1,43 @@
 //! Changes to followers, written in overlapping batches. A batch that is refused for the sake of
 //! one openid is halved until that one is found and set aside.
 
-use super::{WINDOW, board::Counts, report::Failure};
+use super::{
+    WINDOW,
+    board::Counts,
+    limits::{Limit, Limits},
+    report::Failure,
+};
 use crate::{
     api::{
         Batched, blacklist,
         errcode::{self, Class, ONE_OPENID},
         tag, user,
     },
+    base::{RetrySchedule, Stopwatch},
     client::{CallError, Client, Refusal},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// The platform is still busy with one of the openids.
 const OPENID_BUSY: i64 = 45169;
+
+/// There is no such tag, or none that this part of the platform knows of yet.
+const UNKNOWN_TAG: i64 = 45159;
+
+/// The follower has as many tags as there may be.
+const TOO_MANY_TAGS: i64 = 45059;
+
+/// A tag is new for so long.
+const NEW: Duration = Duration::from_mins(1);
+
+/// How often a new tag is tried that is not known yet.
+const NEW_TAG: RetrySchedule = RetrySchedule {
+    tries: 5,
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(8),
+    in_all: Duration::from_mins(1),
+};
 
 /// What is done to followers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +61,17 @@ struct Item {
     remark: String,
 }
 
+/// Why a job can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// A call failed.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// A limit of the run was reached.
+    #[error("{0}")]
+    Limit(#[from] Limit),
+}
+
 #[derive(Default)]
 struct Written {
     failed: Vec<Failure>,
@@ -54,12 +88,22 @@ pub struct Writer {
     batches: JoinSet<Written>,
     counts: Arc<Counts>,
     failed: Vec<Failure>,
+    limits: Arc<Limits>,
+    /// When the tag was made, if this job has made it.
+    made: Option<Stopwatch>,
 }
 
 impl Writer {
     /// A writer of one kind of change.
     #[must_use]
-    pub fn new(client: &Client, in_flight: usize, change: Change, counts: Arc<Counts>) -> Self {
+    pub fn new(
+        client: &Client,
+        in_flight: usize,
+        change: Change,
+        counts: Arc<Counts>,
+        limits: Arc<Limits>,
+        made: Option<Stopwatch>,
+    ) -> Self {
         Self {
             client: client.clone(),
             change,
@@ -68,6 +112,8 @@ impl Writer {
             batches: JoinSet::new(),
             counts,
             failed: Vec::new(),
+            limits,
+            made,
         }
     }
 
@@ -85,7 +131,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the job can't go on.
-    pub async fn send_full(&mut self) -> Result<(), CallError> {
+    pub async fn send_full(&mut self) -> Result<(), Stop> {
         while self.waiting.len() >= self.batch_size() {
             self.send_one().await?;
         }
@@ -93,7 +139,7 @@ impl Writer {
     }
 
     /// Sends what is left and waits for every answer; gives those who failed, whatever happened.
-    pub async fn finish(mut self) -> (Vec<Failure>, Result<(), CallError>) {
+    pub async fn finish(mut self) -> (Vec<Failure>, Result<(), Stop>) {
         let mut result = Ok(());
         while result.is_ok() && !self.waiting.is_empty() {
             result = self.send_one().await;
@@ -121,7 +167,7 @@ impl Writer {
         }
     }
 
-    async fn send_one(&mut self) -> Result<(), CallError> {
+    async fn send_one(&mut self) -> Result<(), Stop> {
         while self.batches.len() >= self.most_batches {
             match self.batches.join_next().await {
                 Some(written) => self.take_in(written)?,
@@ -132,23 +178,32 @@ impl Writer {
         while let Some(written) = self.batches.try_join_next() {
             self.take_in(written)?;
         }
-        let size = self.batch_size().min(self.waiting.len());
+        let size = self.limits.take(self.batch_size().min(self.waiting.len()))?;
         let batch: Vec<Item> = self.waiting.drain(..size).collect();
-        self.batches.spawn(write(self.client.clone(), self.change, batch, Arc::clone(&self.counts)));
+        let counts = Arc::clone(&self.counts);
+        self.batches.spawn(write(self.client.clone(), self.change, batch, counts, self.made));
         Ok(())
     }
 
-    fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), CallError> {
+    fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Stop> {
         // Batches are never aborted; a panic in one is a bug to be seen.
         let written = written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        self.limits.give_back(written.failed.len());
         self.failed.extend(written.failed);
-        written.broken.map_or(Ok(()), Err)
+        written.broken.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
 /// Writes one batch, in as many calls as it takes to find the openids that are refused.
-async fn write(client: Client, change: Change, items: Vec<Item>, counts: Arc<Counts>) -> Written {
+async fn write(
+    client: Client,
+    change: Change,
+    items: Vec<Item>,
+    counts: Arc<Counts>,
+    made: Option<Stopwatch>,
+) -> Written {
     let mut written = Written::default();
+    let mut retry = NEW_TAG.start();
     let mut parts = vec![items];
     while let Some(mut part) = parts.pop() {
         let error = match call(&client, change, &part).await {
@@ -171,6 +226,17 @@ async fn write(client: Client, change: Change, items: Vec<Item>, counts: Arc<Cou
                 } else if !again.is_empty() {
                     parts.push(again);
                 }
+            }
+            // A tag that was made a moment ago is not known everywhere yet.
+            CallError::Refused(refusal)
+                if refusal.errcode == UNKNOWN_TAG && made.is_some_and(|made| made.elapsed() < NEW) =>
+            {
+                let Some(pause) = retry.next_pause() else {
+                    written.broken = Some(error);
+                    return written;
+                };
+                tokio::time::sleep(pause).await;
+                parts.push(part);
             }
             CallError::Refused(refusal) if may_be_one_openid(change, refusal) => {
                 fail_or_halve(part, refusal, &mut parts, &mut written, &counts);
@@ -223,7 +289,10 @@ fn fail_or_halve(
     written.failed.extend(part.into_iter().map(|item| Failure {
         openid: item.openid,
         errcode: Some(refusal.errcode),
-        errmsg: refusal.errmsg.clone(),
+        errmsg: match refusal.errcode {
+            TOO_MANY_TAGS => "already has 20 tags".to_owned(),
+            _ => refusal.errmsg.clone(),
+        },
         rid: refusal.rid.clone(),
     }));
 }

@@ -84,6 +84,12 @@ pub(super) struct RunArguments {
     /// The most calls under way together
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,
+    /// Stop after so many changes to followers
+    #[arg(long, value_name = "N")]
+    pub max_changes: Option<u64>,
+    /// Stop when more than this share of the followers fail, as in 1%; judged from 1,000 followers on
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub max_errors: Option<u32>,
     /// Write the run's report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -292,6 +298,19 @@ fn in_flight(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|calls| (1..=1000).contains(calls))
         .ok_or_else(|| "it is from 1 to 1000".to_owned())
+}
+
+/// A share in a thousandth of a per cent.
+fn share(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(number) if (0.0..=100.0).contains(&number) =>
+        {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100,000")]
+            Ok((number * 1_000.0).round() as u32)
+        }
+        _ => Err("write it as 1% or 0.5%".to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Cancel, Diagnostic, grouped, nearest},
-    bulk::{Board, RunReport},
+    bulk::{Board, Limits, RunReport},
     host::Host,
     run::{Outcome, Run, runtime},
     script::{Program, check},
@@ -50,6 +50,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         client: reached.client.clone(),
         callback: reached.callback.clone(),
         in_flight: arguments.in_flight,
+        limits: Limits::new(arguments.max_changes, arguments.max_errors),
         folder: host.folder.clone(),
         scratch_folder: host.scratch_folder(),
         clock: host.clock.clone(),

@@ -8,7 +8,7 @@ pub use token_service::{Listen, Listening, TokenService};
 
 use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
-    bulk::{Board, RunReport},
+    bulk::{Board, Limits, RunReport},
     client::Client,
     script::{CallbackKeys, Env, NoClient, Output, Program, STACK, Script, Trouble},
 };
@@ -35,6 +35,8 @@ pub struct Run {
     pub cancel: Cancel,
     /// `--param` by name.
     pub params: BTreeMap<String, String>,
+    /// What the run may do at the most.
+    pub limits: Limits,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
     /// Where words go.
@@ -76,6 +78,7 @@ impl Run {
             self.output,
         );
         env.callback = self.callback;
+        env.limits = Arc::new(self.limits);
         env.folder = self.folder;
         env.scratch_folder = self.scratch_folder;
         env.clock = self.clock;

@@ -8,6 +8,7 @@ use super::{
     jobs::Walk,
 };
 use crate::{
+    base::Stopwatch,
     bulk::{Change, Known, KnownError, Person, Source, ensure_tag},
     client::Client,
 };
@@ -34,6 +35,10 @@ pub(super) trait Decide {
     }
     fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision>;
     fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change>;
+    /// When the job made what it writes, if it did.
+    fn made(&self) -> Option<Stopwatch> {
+        None
+    }
 }
 
 /// Who is so already, where people's details don't tell.
@@ -78,8 +83,8 @@ pub(super) struct Tagging {
     /// Absent while no tag has the name.
     pub id: Option<i64>,
     pub attach: bool,
-    /// This job has made it: nobody had it before.
-    pub is_new: bool,
+    /// When this job made it: nobody had it before.
+    pub made: Option<Stopwatch>,
     pub before: Before,
 }
 
@@ -87,7 +92,7 @@ impl Decide for Tagging {
     fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
         match self.id {
             // Openids alone tell nothing; a tag that is yet to be made nobody has.
-            Some(id) if !self.is_new && people.iter().any(|person| person.user.is_none()) => {
+            Some(id) if self.made.is_none() && people.iter().any(|person| person.user.is_none()) => {
                 self.before.look(walk, &Source::Members(id), people)
             }
             _ => Ok(()),
@@ -106,10 +111,14 @@ impl Decide for Tagging {
         // Made only now: a job that matches nobody leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
             self.id = Some(env.wait_for_call(ensure_tag(client, name))?.id);
-            self.is_new = true;
+            self.made = Some(Stopwatch::start());
         }
         let id = self.id.unwrap_or_default();
         Ok(if self.attach { Change::Attach(id) } else { Change::Detach(id) })
+    }
+
+    fn made(&self) -> Option<Stopwatch> {
+        self.made
     }
 }
 

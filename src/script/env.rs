@@ -4,7 +4,7 @@ pub use crate::api::callback::Keys as CallbackKeys;
 
 use crate::{
     base::{Cancel, Clock, Diagnostic},
-    bulk::Board,
+    bulk::{Board, Limits},
     client::Client,
 };
 use rhai::Engine;
@@ -39,6 +39,8 @@ pub struct Env {
     pub cancel: Cancel,
     /// `--param` by name.
     pub params: BTreeMap<String, String>,
+    /// What the run may do at the most.
+    pub limits: Arc<Limits>,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
     /// Where words go.
@@ -75,6 +77,7 @@ impl Env {
             runtime,
             cancel,
             params,
+            limits: Arc::default(),
             board,
             output,
             callback: None,

@@ -8,7 +8,8 @@ use super::{
     functions::described,
 };
 use crate::{
-    bulk::{Counts, EndReport, Failure, Job, Person, Reader, Writer, find_tag},
+    base::Stopwatch,
+    bulk::{Change, Counts, EndReport, Failure, Job, Person, Reader, Stop, Writer, find_tag},
     client::Client,
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
@@ -107,9 +108,8 @@ impl Walk {
                     match change.decide(&env, &person)? {
                         Decision::Change(remark) => {
                             if writer.is_none() {
-                                let change = change.ready(&env, &self.client)?;
-                                let counts = Arc::clone(&self.job.counts);
-                                writer = Some(Writer::new(&self.client, env.in_flight, change, counts));
+                                let ready = change.ready(&env, &self.client)?;
+                                writer = Some(self.writer(ready, change.made()));
                             }
                             if let Some(writer) = &mut writer {
                                 writer.push(person.openid, remark);
@@ -120,8 +120,9 @@ impl Walk {
                     }
                 }
                 if let Some(writer) = &mut writer {
-                    env.wait_for_call(writer.send_full())?;
+                    env.wait(writer.send_full()).map_err(|stop| stopped(&stop).raise())?;
                 }
+                self.judge()?;
             }
             Ok(())
         })();
@@ -130,7 +131,7 @@ impl Walk {
             Some(writer) if result.is_ok() => {
                 let (failed, written) = env.wait(writer.finish());
                 self.failed.extend(failed);
-                written.map_err(|error| PlatformError::of(&error).raise())
+                written.map_err(|stop| stopped(&stop).raise())
             }
             // What is on its way is waited for and counted, whatever went wrong here.
             Some(writer) => {
@@ -139,6 +140,20 @@ impl Walk {
             }
         };
         self.end(result)
+    }
+
+    fn writer(&self, change: Change, made: Option<Stopwatch>) -> Writer {
+        let (counts, limits) = (Arc::clone(&self.job.counts), Arc::clone(&self.env.limits));
+        Writer::new(&self.client, self.env.in_flight, change, counts, limits, made)
+    }
+
+    /// Holds the failures so far to the share that may fail.
+    fn judge(&self) -> ScriptResult<()> {
+        let counts = &self.job.counts;
+        let followers =
+            Counts::read(&counts.matched) + Counts::read(&counts.unmatched) + Counts::read(&counts.gone);
+        let judged = self.env.limits.judge(Counts::read(&counts.failed), followers);
+        judged.map_err(|limit| stopped(&Stop::Limit(limit)).raise())
     }
 
     /// Ends the job and posts its report; an error goes on to the script.
@@ -158,6 +173,17 @@ impl Walk {
         let report = EndReport::of(&self.job, state, std::mem::take(&mut self.failed), calls);
         self.env.board.end(report.clone());
         result.map(|()| report)
+    }
+}
+
+/// What a person is told of a job that can't go on.
+fn stopped(stop: &Stop) -> PlatformError {
+    match stop {
+        Stop::Call(error) => PlatformError::of(error),
+        Stop::Limit(limit) => {
+            let hint = "what was done is in the report; raise the limit if it was meant to be more";
+            PlatformError::usage(limit.to_string(), hint)
+        }
     }
 }
 
@@ -182,7 +208,7 @@ fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<End
         tag,
         id,
         attach,
-        is_new: false,
+        made: None,
         before: Before::default(),
     })
 }

@@ -1,7 +1,7 @@
 //! Jobs in which something goes wrong: nobody is lost, and what failed is named with its reason.
 
 use crate::{
-    program::{Folder, counts, run_on},
+    program::{Folder, assert_adds_up, counts, run_on},
     support::{Account, FOREIGN},
 };
 use mpscript::sandbox::Options;
@@ -89,7 +89,7 @@ fn a_follower_with_twenty_tags_fails_alone() {
     let (finished, report) = run_on(&account, "print(followers().tag(\"老客户\"));", &[]);
     assert_eq!((finished.code, finished.err.as_str()), (Some(3), ONE_FAILED));
     assert_eq!(counts(&report, ["matched", "changed", "failed"]), [50, 49, 1]);
-    let line = format!("  failed {}: 45059 can not tagging one user too much\n", openids[33]);
+    let line = format!("  failed {}: 45059 already has 20 tags\n", openids[33]);
     assert!(finished.out.ends_with(&line), "{}", finished.out);
     assert_eq!(tagged(&account, "老客户"), 49);
 }
@@ -275,4 +275,56 @@ fn a_token_that_is_revoked_in_the_middle_costs_one_renewal() {
     running.finish().success();
     assert_eq!(counts(&folder.json("report.json"), ["changed", "gone", "failed"]), [2_997, 3, 0]);
     assert_eq!((tagged(&account, "老客户"), &stats()["tokens_issued"]), (2_997, &json!(2)));
+}
+
+#[test]
+fn no_more_changes_are_made_than_there_may_be() {
+    let account = Account::of(300);
+    let script = "followers().take(100).tag(\"甲\"); followers().tag(\"乙\");";
+    let (finished, report) = run_on(&account, script, &["--max-changes", "130"]);
+    assert_eq!(finished.code, Some(1));
+    let error =
+        "error: the run has made 130 changes, and may make no more (--max-changes)\n --> script.rhai:1:";
+    assert!(finished.err.contains(error), "{}", finished.err);
+    assert_eq!((&report["changed"], &report["state"]), (&json!(130), &json!("error")));
+    assert_adds_up(&report);
+    let refused =
+        Folder::with(script).run(&["run", "script.rhai", "--sandbox", "--max-errors", "5"]).failure(2);
+    assert!(refused.contains("write it as 1% or 0.5%"), "{refused}");
+}
+
+#[test]
+fn a_job_that_fails_too_often_is_stopped() {
+    let account = Account::of(4_000);
+    let mut openids = account.openids();
+    // One of twenty is nobody's.
+    for openid in openids.iter_mut().step_by(20) {
+        *openid = format!("{}x", &openid[..27]);
+    }
+    let script = format!("openids({}).tag(\"展台\");", json!(openids));
+    let (finished, report) = run_on(&account, &script, &["--max-errors", "2%", "--in-flight", "2"]);
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.err.contains(" followers failed, which is more than 2% (--max-errors)\n"),
+        "{}",
+        finished.err
+    );
+    assert!(report["changed"].as_u64().unwrap() < 3_000, "{report}");
+    assert_adds_up(&report);
+    let (finished, _) = run_on(&account, &script, &["--max-errors", "10%"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.err);
+}
+
+#[test]
+fn a_tag_that_was_made_a_moment_ago_is_tried_again_until_it_is_known() {
+    let account = Account::of(60);
+    account.control("faults", json!({"path": ATTACH, "errcode": 45159, "times": 3}));
+    let (finished, report) = run_on(&account, "followers().tag(\"新\");", &["--in-flight", "1"]);
+    finished.success();
+    assert_eq!(report["changed"], 60);
+    // A tag that is not new is unknown for good.
+    account.control("faults", json!({"path": ATTACH, "errcode": 45159, "times": 1}));
+    let (finished, report) =
+        run_on(&account, "followers().take(1).untag(\"新\"); followers().tag(\"新\");", &[]);
+    assert_eq!((finished.code, report["calls"][format!("POST {ATTACH}")].as_u64()), (Some(1), Some(1)));
 }
