@@ -1,4 +1,4 @@
-//! What every floor stands on: time, secrets, retry schedule, cancellation, diagnostics.
+//! What every floor stands on: time, secrets, retry schedule, cancellation, diagnostics, whole files.
 //!
 //! Must never know WeChat: nothing here names an endpoint, an errcode or a follower.
 
@@ -8,6 +8,7 @@ mod diagnostic;
 mod retry;
 mod secret;
 mod text;
+mod whole_file;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, Stopwatch};
@@ -15,3 +16,4 @@ pub use diagnostic::{Diagnostic, Place};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
 pub use text::{grouped, nearest};
+pub use whole_file::WholeFile;

@@ -9,7 +9,7 @@ use super::{
     reach, render, watch_signals,
 };
 use crate::{
-    base::{Cancel, Diagnostic, grouped, nearest},
+    base::{Cancel, Diagnostic, WholeFile, grouped, nearest},
     bulk::{Board, Limits, RunReport},
     host::Host,
     run::{Outcome, Run, runtime},
@@ -132,7 +132,7 @@ fn params(program: &Program, given: &[(String, String)]) -> Result<BTreeMap<Stri
     Ok(params)
 }
 
-/// Writes the report beside its place and moves it there, so that no half of one is ever seen.
+/// Writes the report, so that no half of one is ever seen.
 fn write_report(path: &Path, report: &RunReport) -> Result<(), Failure> {
     let fail = |error: std::io::Error| {
         let message = format!("can't write the report {}: {error}", path.display());
@@ -140,16 +140,11 @@ fn write_report(path: &Path, report: &RunReport) -> Result<(), Failure> {
             Diagnostic::new(message).hint("give a file in a folder that exists and can be written"),
         )
     };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
     let mut text = serde_json::to_string_pretty(report).unwrap_or_default();
     text.push('\n');
-    let written = std::fs::File::create(&beside).and_then(|mut file| {
+    let written = WholeFile::create(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.finish()
     });
-    written.and_then(|()| std::fs::rename(&beside, path)).map_err(|error| {
-        let _ = std::fs::remove_file(&beside);
-        fail(error)
-    })
+    written.map_err(fail)
 }

@@ -6,7 +6,10 @@
     reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned"
 )]
 
-use super::{endpoint::describe_type, env::Env, error::PlatformError, functions::described, value::Follower};
+use super::{
+    endpoint::describe_type, env::Env, error::PlatformError, functions::described, table::read_openids,
+    value::Follower,
+};
 use crate::{
     api::tag::{List, NAME_BYTES, Tag},
     base::nearest,
@@ -44,6 +47,7 @@ pub(super) enum TagRef {
 pub(super) enum Step {
     Filter(Closure),
     Take(usize),
+    Sample(usize),
 }
 
 /// A script's closure with the surroundings that it was written in: its imports and constants are
@@ -131,7 +135,7 @@ impl Audience {
             .iter()
             .map_while(|step| match step {
                 Step::Take(count) => Some(*count),
-                Step::Filter(_) => None,
+                Step::Filter(_) | Step::Sample(_) => None,
             })
             .min()
     }
@@ -166,61 +170,10 @@ impl std::fmt::Display for Audience {
             match step {
                 Step::Filter(_) => f.write_str(".filter(…)")?,
                 Step::Take(count) => write!(f, ".take({count})")?,
+                Step::Sample(count) => write!(f, ".sample({count})")?,
             }
         }
         Ok(())
-    }
-}
-
-/// Steps under way: how many more people each `take` lets through.
-pub(super) struct Steps {
-    steps: Vec<(Step, usize)>,
-}
-
-/// What the steps make of somebody.
-pub(super) enum Verdict {
-    Matched,
-    Unmatched,
-    /// Nobody more can pass.
-    Enough,
-}
-
-impl Steps {
-    pub(super) fn new(audience: &Audience) -> Self {
-        let left = |step: &Step| match step {
-            Step::Take(count) => *count,
-            Step::Filter(_) => 0,
-        };
-        Self { steps: audience.steps.iter().map(|step| (step.clone(), left(step))).collect() }
-    }
-
-    pub(super) fn judge(&mut self, env: &Env, person: &Person) -> Result<Verdict, Box<EvalAltResult>> {
-        for (step, left) in &mut self.steps {
-            match step {
-                Step::Take(_) if *left == 0 => return Ok(Verdict::Enough),
-                Step::Take(_) => *left -= 1,
-                Step::Filter(closure) => {
-                    let verdict = closure.call(env, to_value(person))?;
-                    match verdict.as_bool() {
-                        Ok(true) => {}
-                        Ok(false) => return Ok(Verdict::Unmatched),
-                        Err(_) => {
-                            let given = describe_type(&verdict);
-                            let message =
-                                format!("the closure of filter must give true or false; it gave {given}");
-                            let hint = "write a comparison as its last line, without a semicolon";
-                            return Err(PlatformError::usage(message, hint).raise());
-                        }
-                    }
-                }
-            }
-        }
-        Ok(Verdict::Matched)
-    }
-
-    /// Whether nobody more can pass.
-    pub(super) fn are_full(&self) -> bool {
-        self.steps.iter().any(|(step, left)| matches!(step, Step::Take(_)) && *left == 0)
     }
 }
 
@@ -258,6 +211,14 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
             Ok(Audience::new(&here, Origin::Openids(Source::openids(openids))))
         },
     );
+    let here = Arc::clone(env);
+    described("openids_from", &["path: String", "Audience"], OPENIDS_FROM).register_into_engine(
+        engine,
+        move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
+            let openids = read_openids(&here.folder, path).map_err(PlatformError::raise)?;
+            Ok(Audience::new(&here, Origin::Openids(openids)))
+        },
+    );
     described("filter", &["audience: Audience", "closure: FnPtr", "Audience"], FILTER).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
@@ -267,10 +228,13 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     described("take", &["audience: Audience", "count: int", "Audience"], TAKE).register_into_engine(
         engine,
         |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
-            let count = usize::try_from(count).map_err(|_| {
-                PlatformError::usage(format!("take needs a count from 0, not {count}"), "").raise()
-            })?;
-            Ok(audience.step(Step::Take(count)))
+            Ok(audience.step(Step::Take(read_count("take", count)?)))
+        },
+    );
+    described("sample", &["audience: Audience", "count: int", "Audience"], SAMPLE).register_into_engine(
+        engine,
+        |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
+            Ok(audience.step(Step::Sample(read_count("sample", count)?)))
         },
     );
 }
@@ -304,6 +268,16 @@ const OPENIDS: &str = "The people with these openids, each once.
     print(openids(page.data.openid).take(3).count());
     ```";
 
+const OPENIDS_FROM: &str =
+    "The people whose openids are in a CSV file, each once: in its column `openid`, or one a line.
+
+    The path is relative to the folder that mpscript was started in.
+
+    ```rhai
+    followers().take(5).write_csv(\"关注者.csv\");
+    print(openids_from(\"关注者.csv\").count());
+    ```";
+
 const FILTER: &str = "Those for whom the closure gives `true`.
 
     The closure sees a `User`; everybody's details are fetched, a hundred at a time, a page ahead.
@@ -317,6 +291,19 @@ const TAKE: &str = "The first so many; what comes after them is not listed.
     ```rhai
     print(followers().take(5).count());
     ```";
+
+const SAMPLE: &str = "So many of them, drawn at random, each as likely as any other; they keep their order.
+
+    All are listed, and looked at by the steps before, first; the drawn ones are held in memory.
+
+    ```rhai
+    print(followers().sample(10).tag(\"抽样\").changed);
+    ```";
+
+fn read_count(step: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
+    usize::try_from(count)
+        .map_err(|_| PlatformError::usage(format!("{step} needs a count from 0, not {count}"), "").raise())
+}
 
 fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
     if let Some(user) = entry.read_lock::<Follower>() {

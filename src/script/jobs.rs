@@ -1,18 +1,20 @@
 //! The ends of audiences: what runs them as a job of the bulk floor, on the script's thread.
 
 use super::{
-    audience::{Audience, Closure, Origin, Steps, TagRef, Verdict, to_value},
+    audience::{Audience, Closure, Origin, TagRef, to_value},
     changes::{Before, Blocking, Decide, Decision, Remarking, Tagging},
     env::Env,
     error::PlatformError,
     functions::described,
+    steps::{Steps, Verdict},
+    table::{Table, columns, need_details, only_openids},
 };
 use crate::{
     base::Stopwatch,
     bulk::{Change, Counts, EndReport, Failure, Job, Person, Reader, Stop, Writer, find_tag},
     client::Client,
 };
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
 use std::{collections::BTreeMap, sync::Arc};
 
 type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
@@ -58,30 +60,40 @@ impl Walk {
 
     /// The next people who pass every step, or `None` after the last.
     fn next(&mut self) -> ScriptResult<Option<Vec<Person>>> {
-        let Some(reader) = &mut self.reader else { return Ok(None) };
-        let Some(batch) = self.env.wait_for_call(reader.next())? else {
+        if let Some(reader) = &mut self.reader {
+            if let Some(batch) = self.env.wait_for_call(reader.next())? {
+                // Nothing says that somebody whose details are refused would not match.
+                Counts::add(&self.job.counts.matched, batch.failed.len());
+                Counts::add(&self.job.counts.failed, batch.failed.len());
+                self.failed.extend(batch.failed);
+                return self.sift(batch.people, 0).map(Some);
+            }
             self.reader = None;
-            return Ok(None);
-        };
-        // Nothing says that somebody whose details are refused would not match.
-        Counts::add(&self.job.counts.matched, batch.failed.len());
-        Counts::add(&self.job.counts.failed, batch.failed.len());
-        self.failed.extend(batch.failed);
-        let mut matched = Vec::with_capacity(batch.people.len());
-        for person in batch.people {
-            match self.steps.judge(&self.env, &person)? {
-                Verdict::Matched => {
+        }
+        match self.steps.release() {
+            Some((people, from)) => self.sift(people, from).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Those who pass the steps from this one on.
+    fn sift(&mut self, people: Vec<Person>, from: usize) -> ScriptResult<Vec<Person>> {
+        let mut matched = Vec::with_capacity(people.len());
+        for person in people {
+            match self.steps.judge(&self.env, person, from)? {
+                Verdict::Matched(person) => {
                     Counts::add(&self.job.counts.matched, 1);
                     matched.push(person);
                 }
                 Verdict::Unmatched => Counts::add(&self.job.counts.unmatched, 1),
+                Verdict::Held => {}
                 Verdict::Enough => break,
             }
         }
         if self.steps.are_full() {
             self.reader = None;
         }
-        Ok(Some(matched))
+        Ok(matched)
     }
 
     /// Calls `visit` for everybody who passes, and reports.
@@ -223,6 +235,34 @@ fn count(audience: &Audience) -> ScriptResult<i64> {
     Ok(count)
 }
 
+/// Counts by what the closure gives, as a map.
+fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    Walk::begin(audience, "count_by", None, true)?.visit(|env, person| {
+        let key = closure.call(env, to_value(person))?;
+        let key = if key.is_unit() { String::new() } else { key.to_string() };
+        *counts.entry(key).or_default() += 1;
+        Ok(())
+    })?;
+    Ok(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect())
+}
+
+/// Writes a table, which takes its place only when everybody is in it.
+fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<EndReport> {
+    let details = need_details(&columns);
+    let mut table = Table::create(&audience.env.folder, path, columns).map_err(PlatformError::raise)?;
+    let mut walk = Walk::begin(audience, "write_csv", Some(path.to_owned()), details)?;
+    let result = (|| {
+        while let Some(people) = walk.next()? {
+            for person in &people {
+                table.add(person).map_err(PlatformError::raise)?;
+            }
+        }
+        table.finish().map_err(PlatformError::raise)
+    })();
+    walk.end(result)
+}
+
 /// What `for` goes through: one follower after another, while the next ones are fetched.
 pub(super) struct Followers {
     walk: Option<Walk>,
@@ -311,6 +351,20 @@ pub(super) fn register(engine: &mut Engine) {
     );
     described("count", &[AUDIENCE, "int"], COUNT)
         .register_into_engine(engine, |audience: &mut Audience| count(audience));
+    described("count_by", &[AUDIENCE, "closure: FnPtr", "Map"], COUNT_BY).register_into_engine(
+        engine,
+        |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
+            count_by(audience, &Closure::new(&context, closure))
+        },
+    );
+    described("write_csv", &[AUDIENCE, "path: String", "Report"], WRITE_CSV)
+        .register_into_engine(engine, |audience: &mut Audience, path: &str| {
+            write_csv(audience, path, only_openids())
+        });
+    described("write_csv", &[AUDIENCE, "path: String", "columns: Array", "Report"], WRITE_CSV_COLUMNS)
+        .register_into_engine(engine, |audience: &mut Audience, path: &str, names: Array| {
+            write_csv(audience, path, columns(&names).map_err(PlatformError::raise)?)
+        });
     described("to_array", &[AUDIENCE, "Array"], TO_ARRAY).register_into_engine(
         engine,
         |audience: &mut Audience| -> ScriptResult<Array> {
@@ -370,6 +424,30 @@ const COUNT: &str = "How many there are. Details are fetched only where a step l
 
     ```rhai
     print(followers().count());
+    ```";
+
+const COUNT_BY: &str = "How many there are of each: a map of counts by what the closure gives, as text.
+
+    ```rhai
+    print(followers().count_by(|u| u.subscribe_scene));
+    ```";
+
+const WRITE_CSV: &str = "Writes everybody's openid to a CSV file, which `openids_from` reads again.
+
+    The file replaces one of that name when everybody is in it, and not before. The path is relative to the
+    folder that mpscript was started in.
+
+    ```rhai
+    print(members(\"星标组\").write_csv(\"星标组.csv\").matched);
+    ```";
+
+const WRITE_CSV_COLUMNS: &str = "Writes these fields of everybody to a CSV file.
+
+    It is UTF-8 with the mark by which Excel knows it, and a text that Excel would take for a formula begins
+    with `'`.
+
+    ```rhai
+    followers().take(20).write_csv(\"关注者.csv\", [\"openid\", \"remark\", \"subscribe_time\", \"tagid_list\"]);
     ```";
 
 const TO_ARRAY: &str =

@@ -23,6 +23,8 @@ mod param;
 mod program;
 mod sleep;
 mod stdlib;
+mod steps;
+mod table;
 mod value;
 
 pub use engine::{STACK, Script};

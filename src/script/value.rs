@@ -175,7 +175,7 @@ fn register_follower(engine: &mut Engine) {
 
 /// `u["name"]`, and `u.name` for a field that is not declared: one that the platform has added is
 /// there, any other is a slip.
-fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+pub(super) fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     macro_rules! known {
         ($( $field:ident : $kind:ty, $doc:literal; )*) => {
             match name {
@@ -184,19 +184,17 @@ fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAlt
             }
         };
     }
-    for_each_user_field!(known).ok_or_else(|| {
-        let near = nearest(name, FIELDS.iter().map(|field| field.name));
-        let hint = near.map_or_else(
-            || {
-                format!(
-                    "its fields are {}",
-                    FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
-                )
-            },
-            |near| format!("did you mean `{near}`?"),
-        );
-        PlatformError::usage(format!("a follower has no field `{name}`"), hint).raise()
-    })
+    for_each_user_field!(known).ok_or_else(|| field_unknown(name).raise())
+}
+
+/// What a person is told who asks for a field that there is not.
+pub(super) fn field_unknown(name: &str) -> PlatformError {
+    let near = nearest(name, FIELDS.iter().map(|field| field.name));
+    let hint = near.map_or_else(
+        || format!("its fields are {}", FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    PlatformError::usage(format!("a follower has no field `{name}`"), hint)
 }
 
 /// The fields of a report, for the reference.

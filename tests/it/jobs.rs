@@ -263,3 +263,28 @@ fn bare_openids_that_have_the_tag_already_are_not_written_again() {
         (3 + 2, 1)
     );
 }
+
+#[test]
+fn a_sample_is_so_many_of_all_in_their_order_and_another_each_time() {
+    let account = Account::of(400);
+    let script = "let first = followers().sample(50);
+        let a = first.to_array().map(|openid| openid.openid);
+        let b = followers().sample(50).to_array().map(|openid| openid.openid);
+        print(a == b);
+        print([a.len(), followers().take(5).sample(9).count(), followers().sample(9).take(4).count(),
+            followers().sample(0).count(), followers().sample(30).sample(20).filter(|u| true).count()]);
+        let all = followers().to_array().map(|u| u.openid);
+        let places = a.map(|openid| all.index_of(openid));
+        let sorted = places;
+        sorted.sort();
+        print(places == sorted && places[0] >= 0);
+        print(places[49] >= 50);";
+    let (finished, report) = run_on(&account, script, &[]);
+    assert_eq!(finished.success(), "false\n[50, 5, 4, 0, 20]\ntrue\ntrue\n");
+    let end = &report["ends"][0];
+    assert_eq!(end["listed"], 400);
+    assert_eq!(counts(end, ["matched", "unread"]), [50, 0]);
+    assert_eq!(end["unmatched"].as_u64().unwrap() + end["gone"].as_u64().unwrap(), 350);
+    // Of those whom a later step wants no more nothing is known.
+    assert_eq!(counts(&report["ends"][3], ["matched", "unread", "unmatched"]), [4, 5, 391]);
+}

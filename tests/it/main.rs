@@ -65,5 +65,6 @@ mod stop;
 mod store;
 mod store_full;
 mod support;
+mod tables;
 mod token_service;
 mod wire;

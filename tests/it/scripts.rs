@@ -5,9 +5,10 @@ use mpscript::api::card::TYPES;
 use std::{collections::BTreeSet, fs, process::Command};
 
 /// Runs a script of the folder on a sandbox, from the top of the project.
-fn printed(script: &str) -> String {
+fn printed(script: &str, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_mpscript"))
         .args(["run", &format!("scripts/{script}"), "--sandbox"])
+        .args(arguments)
         .current_dir(project("."))
         .output()
         .unwrap();
@@ -22,7 +23,9 @@ fn lines(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_script_is_run_by_a_test() {
-    let run = BTreeSet::from(["cards.rhai", "tag_qr_scene.rhai", "walkthrough.rhai"].map(str::to_owned));
+    let run = BTreeSet::from(
+        ["cards.rhai", "segments.rhai", "tag_qr_scene.rhai", "walkthrough.rhai"].map(str::to_owned),
+    );
     let present: BTreeSet<String> = fs::read_dir(project("scripts"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -34,12 +37,12 @@ fn every_script_is_run_by_a_test() {
 
 #[test]
 fn a_scene_s_followers_are_tagged() {
-    assert!(printed("tag_qr_scene.rhai").contains("\n      changed            1,234\n"));
+    assert!(printed("tag_qr_scene.rhai", &[]).contains("\n      changed            1,234\n"));
 }
 
 #[test]
 fn a_card_of_each_type_is_made_or_refused_as_it_is_today() {
-    let text = printed("cards.rhai");
+    let text = printed("cards.rhai", &[]);
     let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once(": ").unwrap()).collect();
     let names: BTreeSet<&str> = lines.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, TYPES.iter().map(|of| of.name).collect());
@@ -52,7 +55,7 @@ fn a_card_of_each_type_is_made_or_refused_as_it_is_today() {
 
 #[test]
 fn the_walk_goes_through_the_whole_platform() {
-    let text = printed("walkthrough.rhai");
+    let text = printed("walkthrough.rhai", &[]);
     let lines = lines(&text);
     assert_eq!(
         lines[..7],
@@ -73,4 +76,19 @@ fn the_walk_goes_through_the_whole_platform() {
     assert_eq!(lines[8], "authorized: 小明, for 7200 seconds");
     assert!(lines[9].starts_with("card: p") && lines[9].len() == 34, "{}", lines[9]);
     assert_eq!(lines.len(), 10, "{text}");
+}
+
+#[test]
+fn segments_are_counted_written_and_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = printed("segments.rhai", &["--param", &format!("folder={}", folder.path().display())]);
+    let (channels, rest) = text.split_once("written: ").unwrap();
+    assert!(channels.contains("ADD_SCENE_QR_CODE: "), "{text}");
+    let followers: u64 =
+        channels.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!(followers, 9_990);
+    assert_eq!(rest, "1234\nsample: 100\nfrom the file: 1234\n");
+    let table = fs::read_to_string(folder.path().join("扫码关注者.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1_235);
+    assert!(table.starts_with("\u{feff}openid,subscribe_time,remark\r\n"));
 }

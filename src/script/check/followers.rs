@@ -10,13 +10,13 @@ use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Functions that give an audience.
-const SOURCES: [&str; 4] = ["followers", "members", "blacklisted", "openids"];
+const SOURCES: [&str; 5] = ["followers", "members", "blacklisted", "openids", "openids_from"];
 /// Methods of an audience that give one again.
-const STEPS: [&str; 2] = ["filter", "take"];
+const STEPS: [&str; 3] = ["filter", "take", "sample"];
 /// Methods of an audience that run it and give a report.
-const ENDS: [&str; 6] = ["tag", "untag", "block", "unblock", "remark", "each"];
+const ENDS: [&str; 7] = ["tag", "untag", "block", "unblock", "remark", "each", "write_csv"];
 /// Methods of an audience whose closure is given a follower.
-const LOOKERS: [&str; 3] = ["filter", "each", "remark"];
+const LOOKERS: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);

@@ -14,9 +14,12 @@ const EXAMPLE_END: &str = "```";
 
 /// Global functions by what they are for, in the order that a reader needs.
 const GLOBAL: &[(&str, &[&str])] = &[
-    ("Audiences: sources", &["followers", "members", "blacklisted", "openids"]),
-    ("Audiences: steps", &["filter", "take"]),
-    ("Audiences: ends", &["tag", "untag", "block", "unblock", "remark", "each", "count", "to_array"]),
+    ("Audiences: sources", &["followers", "members", "blacklisted", "openids", "openids_from"]),
+    ("Audiences: steps", &["filter", "take", "sample"]),
+    (
+        "Audiences: ends",
+        &["tag", "untag", "block", "unblock", "remark", "each", "count", "count_by", "to_array", "write_csv"],
+    ),
     ("Everywhere", &["param", "sleep"]),
 ];
 

@@ -1,0 +1,122 @@
+//! An audience's steps under way: who passes them, one after another.
+
+use super::{
+    audience::{Audience, Closure, Step, to_value},
+    endpoint::describe_type,
+    env::Env,
+    error::PlatformError,
+};
+use crate::bulk::Person;
+use rhai::EvalAltResult;
+
+/// Steps under way.
+pub(super) struct Steps(Vec<Sieve>);
+
+/// One step with what it has come to.
+enum Sieve {
+    Filter(Closure),
+    /// So many more may pass.
+    Take(usize),
+    Sample(Sample),
+}
+
+/// People drawn at random from a stream of unknown length (reservoir sampling): at any moment each of
+/// those seen is held with the same chance.
+struct Sample {
+    size: usize,
+    seen: usize,
+    /// With the place in the stream.
+    held: Vec<(usize, Person)>,
+}
+
+/// What the steps make of somebody.
+pub(super) enum Verdict {
+    Matched(Person),
+    Unmatched,
+    /// It is not known yet: they may be drawn.
+    Held,
+    /// Nobody more can pass.
+    Enough,
+}
+
+impl Sample {
+    /// Takes somebody in; whoever is out for good is given back.
+    fn draw(&mut self, person: Person) -> Option<Person> {
+        let place = self.seen;
+        self.seen += 1;
+        if self.held.len() < self.size {
+            self.held.push((place, person));
+            return None;
+        }
+        match self.held.get_mut(fastrand::usize(..=place)) {
+            Some(held) => Some(std::mem::replace(held, (place, person)).1),
+            None => Some(person),
+        }
+    }
+}
+
+impl Steps {
+    pub(super) fn new(audience: &Audience) -> Self {
+        let sieves = audience.steps.iter().map(|step| match step {
+            Step::Filter(closure) => Sieve::Filter(closure.clone()),
+            Step::Take(count) => Sieve::Take(*count),
+            Step::Sample(size) => Sieve::Sample(Sample { size: *size, seen: 0, held: Vec::new() }),
+        });
+        Self(sieves.collect())
+    }
+
+    /// Shows somebody to the steps from this one on.
+    pub(super) fn judge(
+        &mut self,
+        env: &Env,
+        person: Person,
+        from: usize,
+    ) -> Result<Verdict, Box<EvalAltResult>> {
+        for sieve in self.0.iter_mut().skip(from) {
+            match sieve {
+                Sieve::Take(0) => return Ok(Verdict::Enough),
+                Sieve::Take(left) => *left -= 1,
+                Sieve::Sample(sample) => {
+                    return Ok(match sample.draw(person) {
+                        // Somebody is out, this one or one who was held until now.
+                        Some(_) => Verdict::Unmatched,
+                        None => Verdict::Held,
+                    });
+                }
+                Sieve::Filter(closure) => {
+                    let verdict = closure.call(env, to_value(&person))?;
+                    match verdict.as_bool() {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(Verdict::Unmatched),
+                        Err(_) => {
+                            let given = describe_type(&verdict);
+                            let message =
+                                format!("the closure of filter must give true or false; it gave {given}");
+                            let hint = "write a comparison as its last line, without a semicolon";
+                            return Err(PlatformError::usage(message, hint).raise());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Verdict::Matched(person))
+    }
+
+    /// Whether nobody more can pass, whoever comes.
+    pub(super) fn are_full(&self) -> bool {
+        self.0.iter().any(|sieve| matches!(sieve, Sieve::Take(0)))
+    }
+
+    /// After the last of a stream: those whom the first sample still holds, in order, and the step that
+    /// they come to next.
+    pub(super) fn release(&mut self) -> Option<(Vec<Person>, usize)> {
+        self.0.iter_mut().enumerate().find_map(|(at, sieve)| match sieve {
+            Sieve::Sample(sample) if !sample.held.is_empty() => {
+                let mut held = std::mem::take(&mut sample.held);
+                held.sort_unstable_by_key(|(place, _)| *place);
+                Some((held.into_iter().map(|(_, person)| person).collect(), at + 1))
+            }
+            _ => None,
+        })
+    }
+}

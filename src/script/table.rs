@@ -1,0 +1,199 @@
+//! Tables as CSV: openids that a script reads from one, and an audience that is written to one.
+//!
+//! Must never know the platform: who is read or written is an audience's matter.
+
+use super::{
+    error::PlatformError,
+    value::{Follower, field_by_name, field_unknown},
+};
+use crate::{
+    api::user::FIELDS,
+    base::WholeFile,
+    bulk::{Person, Source},
+};
+use csv::{ByteRecord, ReaderBuilder, Terminator, Writer, WriterBuilder};
+use rhai::{Array, Dynamic};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The column that tells who somebody is.
+const OPENID: &str = "openid";
+
+/// Columns that a message names.
+const SHOWN: usize = 10;
+
+/// The openids of a file: of its column `openid`, or of its only column. The path is relative to where the
+/// person stands.
+pub(super) fn read_openids(folder: &Path, path: &str) -> Result<Source, PlatformError> {
+    let whole = folder.join(path);
+    let fail = |reason: String, hint: String| {
+        PlatformError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
+    };
+    let unreadable = |error: &dyn std::fmt::Display| fail(error.to_string(), paths(folder));
+    // A pipe would be waited for.
+    match fs::metadata(&whole) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(unreadable(&"it is no file")),
+        Err(error) => return Err(unreadable(&error)),
+    }
+    // Bytes, not text: a table that was saved as GBK has openids in the same letters.
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_path(&whole)
+        .map_err(|error| unreadable(&error))?;
+    let mut openids = Vec::new();
+    let mut column = None;
+    let mut record = ByteRecord::new();
+    while reader.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
+        let at = match column {
+            Some(at) => at,
+            None if record.iter().any(is_head) => {
+                column = record.iter().position(is_head);
+                continue;
+            }
+            None if record.len() == 1 => *column.insert(0),
+            None => {
+                let names: Vec<_> = record.iter().take(SHOWN).map(String::from_utf8_lossy).collect();
+                return Err(fail(
+                    format!("its first line has no column `{OPENID}`, but {}", names.join(", ")),
+                    format!("name the column `{OPENID}`, or give a file of one openid a line"),
+                ));
+            }
+        };
+        let cell = record.get(at).unwrap_or_default().trim_ascii();
+        if !cell.is_empty() {
+            openids.push(String::from_utf8_lossy(cell).into_owned());
+        }
+    }
+    Ok(Source::openids(openids))
+}
+
+fn is_head(cell: &[u8]) -> bool {
+    cell.trim_ascii().eq_ignore_ascii_case(OPENID.as_bytes())
+}
+
+fn paths(folder: &Path) -> String {
+    format!("paths are relative to the folder that mpscript was started in: {}", folder.display())
+}
+
+/// Which of a follower's fields are columns.
+pub(super) fn columns(names: &Array) -> Result<Vec<String>, PlatformError> {
+    if names.is_empty() {
+        let hint = "name them, as in [\"openid\", \"remark\"]";
+        return Err(PlatformError::usage("write_csv needs a column", hint));
+    }
+    let column = |name: &Dynamic| {
+        let Ok(name) = name.as_immutable_string_ref() else {
+            return Err(PlatformError::usage("write_csv takes the names of columns as strings", ""));
+        };
+        if FIELDS.iter().any(|field| field.name == name.as_str()) {
+            Ok(name.as_str().to_owned())
+        } else {
+            Err(field_unknown(name.as_str()))
+        }
+    };
+    names.iter().map(column).collect()
+}
+
+/// Only who they are: this needs nobody's details.
+pub(super) fn only_openids() -> Vec<String> {
+    vec![OPENID.to_owned()]
+}
+
+/// Whether somebody's details are needed for these columns.
+pub(super) fn need_details(columns: &[String]) -> bool {
+    columns.iter().any(|column| column != OPENID)
+}
+
+/// A table under way. It takes its place when it is finished; until then what was there before stays.
+pub(super) struct Table {
+    path: PathBuf,
+    columns: Vec<String>,
+    writer: Writer<WholeFile>,
+}
+
+impl Table {
+    /// Begins a table; the path is relative to where the person stands.
+    pub(super) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, PlatformError> {
+        let path = folder.join(path);
+        let create = || {
+            let mut file = WholeFile::create(&path)?;
+            // The mark by which Excel knows that this is UTF-8.
+            file.write_all("\u{feff}".as_bytes())?;
+            let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(file);
+            writer.write_record(&columns)?;
+            Ok(writer)
+        };
+        match create() {
+            Ok(writer) => Ok(Self { path, columns, writer }),
+            Err(error) => Err(unwritable(&path, &error)),
+        }
+    }
+
+    /// Adds somebody.
+    pub(super) fn add(&mut self, person: &Person) -> Result<(), PlatformError> {
+        for column in &self.columns {
+            let cell = match &person.user {
+                Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)
+                    .map_or_else(|_| String::new(), |value| cell(&value)),
+                None => escaped(person.openid.clone()),
+            };
+            self.writer.write_field(cell).map_err(|error| unwritable(&self.path, &error.into()))?;
+        }
+        let ended = self.writer.write_record(None::<&[u8]>);
+        ended.map_err(|error| unwritable(&self.path, &error.into()))
+    }
+
+    /// Puts the table in its place.
+    pub(super) fn finish(self) -> Result<(), PlatformError> {
+        let written = self.writer.into_inner().map_err(csv::IntoInnerError::into_error);
+        written.and_then(WholeFile::finish).map_err(|error| unwritable(&self.path, &error))
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> PlatformError {
+    let hint = "give a file in a folder that exists and can be written; what was there before is unchanged";
+    PlatformError::usage(format!("can't write the table {}: {error}", path.display()), hint)
+}
+
+/// A value as a cell: nothing for what the platform left out, a list with spaces between.
+fn cell(value: &Dynamic) -> String {
+    if let Ok(entries) = value.as_array_ref() {
+        return entries.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(" ");
+    }
+    match value.as_immutable_string_ref() {
+        Ok(text) => escaped(text.as_str().to_owned()),
+        Err(_) if value.is_unit() => String::new(),
+        Err(_) => value.to_string(),
+    }
+}
+
+/// A text that a table program does not take for a formula: followers choose their nicknames
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+fn escaped(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        format!("'{text}")
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_no_formula_and_shows_nothing_for_what_was_left_out() {
+        assert_eq!(cell(&"=1+2".into()), "'=1+2");
+        assert_eq!(cell(&"@张三".into()), "'@张三");
+        assert_eq!(cell(&"张三=李四".into()), "张三=李四");
+        assert_eq!(cell(&Dynamic::UNIT), "");
+        assert_eq!(cell(&(-5_i64).into()), "-5");
+        assert_eq!(cell(&vec![Dynamic::from(2_i64), Dynamic::from(100_i64)].into()), "2 100");
+    }
+}
