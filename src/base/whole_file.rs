@@ -21,9 +21,11 @@ impl WholeFile {
     /// # Errors
     /// When nothing can be written there.
     pub fn create(path: &Path) -> io::Result<Self> {
+        // Behind these names are streams, and files that others hold open.
+        let is_device = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
         // A link stays a link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        if is_device || fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
             return Err(io::Error::other("it is no file"));
         }
         let mut part = path.as_os_str().to_owned();

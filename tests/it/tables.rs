@@ -133,7 +133,7 @@ fn what_is_no_table_or_no_column_is_refused_with_what_to_do() {
     );
     let refused = folder.run(&["run", "-e", "openids_from(\"absent.csv\").count()", "--sandbox"]).failure(1);
     assert!(refused.contains("paths are relative to the folder that mpscript was started in: "), "{refused}");
-    for place in [".", "absent/a.csv"] {
+    for place in [".", "absent/a.csv", "/dev/stdout"] {
         let script = format!("followers().write_csv(\"{place}\")");
         let refused = folder.run(&["run", "-e", &script, "--sandbox"]).failure(1);
         assert!(refused.contains("give a file in a folder that exists and can be written"), "{refused}");
