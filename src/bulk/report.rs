@@ -83,6 +83,21 @@ pub struct EndReport {
 }
 
 impl EndReport {
+    /// Whether it was to change followers, not only to look at them.
+    #[must_use]
+    pub fn is_of_changes(&self) -> bool {
+        ["tag", "untag", "block", "unblock", "remark"].contains(&self.end.as_str())
+    }
+
+    /// What it did, and to what: "tag `老客户`".
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.target {
+            Some(target) => format!("{} `{target}`", self.end),
+            None => self.end.clone(),
+        }
+    }
+
     /// The report of a job as it is now.
     #[must_use]
     pub fn of(job: &Job, state: &'static str, failed: Vec<Failure>, calls: BTreeMap<String, u64>) -> Self {
@@ -116,13 +131,12 @@ impl EndReport {
 
 impl fmt::Display for EndReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = self.target.as_ref().map(|target| format!(" `{target}`")).unwrap_or_default();
         let state = self.state.replace('_', " ");
         let elapsed = match self.elapsed_ms {
             ms @ 0..1000 => format!("{ms} ms"),
             ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         };
-        write!(f, "{}{target}: {state} in {elapsed}", self.end)?;
+        write!(f, "{}: {state} in {elapsed}", self.title())?;
         let rows = [
             ("listed", self.totals.listed),
             ("  matched", self.totals.matched),
@@ -134,7 +148,11 @@ impl fmt::Display for EndReport {
             ("  gone", self.totals.gone),
             ("  not read", self.totals.unread),
         ];
+        let only_of_changes = ["    changed", "    already so", "    skipped"];
         for (name, count) in rows {
+            if !self.is_of_changes() && only_of_changes.contains(&name) {
+                continue;
+            }
             write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
         }
         for failure in self.failed.iter().take(SHOWN) {

@@ -95,6 +95,14 @@ fn finish(host: &Host, arguments: &RunArguments, outcome: &Outcome, cancelled: b
         host.err.line(&render::error(host, &trouble.diagnostic));
         return Ok(if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT });
     }
+    // Most often a slip: a scene that nobody came by, a file of somebody else's openids.
+    for end in outcome.report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
+        let said = match end.totals.listed {
+            0 => "nobody was listed".to_owned(),
+            listed => format!("nobody matched, of {} listed", grouped(listed)),
+        };
+        host.err.line(&format!("warning: {}: {said}", end.title()));
+    }
     let failed = outcome.report.failed.len();
     if failed == 0 {
         return Ok(exit::DONE);

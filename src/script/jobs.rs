@@ -402,6 +402,7 @@ const BLOCK: &str = "Puts everybody on the blacklist (拉黑), twenty openids a 
 const UNBLOCK: &str = "Takes everybody off the blacklist (取消拉黑), twenty openids a call.
 
     ```rhai
+    followers().take(2).block();
     print(blacklisted().unblock().changed);
     ```";
 

@@ -162,7 +162,15 @@ fn a_tag_is_made_only_for_somebody() {
     let account = Account::of(50);
     let script = "followers().filter(|u| u.qr_scene == 424242).tag(\"没人\"); openids([]).tag(\"没人\");
                   followers().take(0).tag(\"没人\");";
-    printed(&account, script);
+    let (finished, _) = run_on(&account, script, &[]);
+    assert_eq!(
+        (finished.code, finished.err.as_str()),
+        (
+            Some(0),
+            "warning: tag `没人`: nobody matched, of 50 listed\n\
+             warning: tag `没人`: nobody was listed\nwarning: tag `没人`: nobody was listed\n"
+        )
+    );
     assert_eq!((calls(&account, "POST /cgi-bin/tags/create"), tags(&account)), (0, vec![]));
     printed(&account, "followers().take(1).tag(\"有人\"); followers().take(2).tag(\"有人\");");
     assert_eq!(
@@ -287,4 +295,15 @@ fn a_sample_is_so_many_of_all_in_their_order_and_another_each_time() {
     assert_eq!(end["unmatched"].as_u64().unwrap() + end["gone"].as_u64().unwrap(), 350);
     // Of those whom a later step wants no more nothing is known.
     assert_eq!(counts(&report["ends"][3], ["matched", "unread", "unmatched"]), [4, 5, 391]);
+}
+
+#[test]
+fn a_printed_report_speaks_of_changes_only_where_there_could_be_some() {
+    let account = Account::of(20);
+    let said = printed(&account, "print(followers().each(|u| ()));");
+    let (head, rows) = said.split_once('\n').unwrap();
+    assert!(head.starts_with("each: done in "), "{said}");
+    let rows: Vec<Vec<&str>> = rows.lines().map(|row| row.split_whitespace().collect()).collect();
+    let names: Vec<String> = rows.iter().map(|row| row[..row.len() - 1].join(" ")).collect();
+    assert_eq!(names, ["listed", "matched", "failed", "not matched", "gone", "not read"]);
 }
