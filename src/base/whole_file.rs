@@ -13,6 +13,7 @@ pub struct WholeFile {
     part: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
+    is_moved: bool,
 }
 
 impl WholeFile {
@@ -28,11 +29,12 @@ impl WholeFile {
         if is_device || fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
             return Err(io::Error::other("it is no file"));
         }
+        // Another process may be writing the same file.
         let mut part = path.as_os_str().to_owned();
-        part.push(".part");
+        part.push(format!(".{:08x}.part", fastrand::u32(..)));
         let part = PathBuf::from(part);
-        let file = BufWriter::new(File::create(&part)?);
-        Ok(Self { part, path, file })
+        let file = BufWriter::new(File::create_new(&part)?);
+        Ok(Self { part, path, file, is_moved: false })
     }
 
     /// Puts the file in its place.
@@ -42,7 +44,9 @@ impl WholeFile {
     pub fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
-        fs::rename(&self.part, &self.path)
+        fs::rename(&self.part, &self.path)?;
+        self.is_moved = true;
+        Ok(())
     }
 }
 
@@ -58,7 +62,8 @@ impl Write for WholeFile {
 
 impl Drop for WholeFile {
     fn drop(&mut self) {
-        // After the end it is gone already.
-        let _ = fs::remove_file(&self.part);
+        if !self.is_moved {
+            let _ = fs::remove_file(&self.part);
+        }
     }
 }

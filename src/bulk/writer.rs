@@ -74,6 +74,10 @@ pub enum Stop {
 
 #[derive(Default)]
 struct Written {
+    /// How many the batch had.
+    size: usize,
+    /// Who was changed, or may have been.
+    used: usize,
     failed: Vec<Failure>,
     /// The job can't go on.
     broken: Option<CallError>,
@@ -178,7 +182,17 @@ impl Writer {
         while let Some(written) = self.batches.try_join_next() {
             self.take_in(written)?;
         }
-        let size = self.limits.take(self.batch_size().min(self.waiting.len()))?;
+        let wanted = self.batch_size().min(self.waiting.len());
+        let size = loop {
+            match self.limits.take(wanted) {
+                Ok(size) => break size,
+                // What is under way may still give some back.
+                Err(limit) => match self.batches.join_next().await {
+                    Some(written) => self.take_in(written)?,
+                    None => return Err(limit.into()),
+                },
+            }
+        };
         let batch: Vec<Item> = self.waiting.drain(..size).collect();
         let counts = Arc::clone(&self.counts);
         self.batches.spawn(write(self.client.clone(), self.change, batch, counts, self.made));
@@ -188,7 +202,7 @@ impl Writer {
     fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Stop> {
         // Batches are never aborted; a panic in one is a bug to be seen.
         let written = written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        self.limits.give_back(written.failed.len());
+        self.limits.give_back(written.size - written.used);
         self.failed.extend(written.failed);
         written.broken.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -202,13 +216,14 @@ async fn write(
     counts: Arc<Counts>,
     made: Option<Stopwatch>,
 ) -> Written {
-    let mut written = Written::default();
+    let mut written = Written { size: items.len(), ..Written::default() };
     let mut retry = NEW_TAG.start();
     let mut parts = vec![items];
     while let Some(mut part) = parts.pop() {
         let error = match call(&client, change, &part).await {
             Ok(()) => {
                 Counts::add(&counts.changed, part.len());
+                written.used += part.len();
                 continue;
             }
             Err(error) => error,
@@ -221,6 +236,7 @@ async fn write(
                 let (again, done): (Vec<Item>, _) =
                     part.into_iter().partition(|item| refusal.failed.contains(&item.openid));
                 Counts::add(&counts.changed, done.len());
+                written.used += done.len();
                 if done.is_empty() {
                     fail_or_halve(again, refusal, &mut parts, &mut written, &counts);
                 } else if !again.is_empty() {
@@ -250,6 +266,7 @@ async fn write(
             CallError::NoAnswer { .. } | CallError::Unreadable { .. } | CallError::NoTls(_) => {
                 let errmsg = error.to_string();
                 Counts::add(&counts.failed, part.len());
+                written.used += part.len();
                 written.failed.extend(part.drain(..).map(|item| Failure {
                     openid: item.openid,
                     errcode: None,

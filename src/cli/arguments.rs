@@ -84,7 +84,7 @@ pub(super) struct RunArguments {
     /// The most calls under way together
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,
-    /// Stop after so many changes to followers
+    /// Stop after so many changes that audiences make to followers (`tag`, `block`, `remark`, …)
     #[arg(long, value_name = "N")]
     pub max_changes: Option<u64>,
     /// Stop when more than this share of the followers fail, as in 1%; judged from 1,000 followers on

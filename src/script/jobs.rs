@@ -143,7 +143,7 @@ impl Walk {
             Some(writer) if result.is_ok() => {
                 let (failed, written) = env.wait(writer.finish());
                 self.failed.extend(failed);
-                written.map_err(|stop| stopped(&stop).raise())
+                written.map_err(|stop| stopped(&stop).raise()).and_then(|()| self.judge())
             }
             // What is on its way is waited for and counted, whatever went wrong here.
             Some(writer) => {

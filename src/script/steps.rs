@@ -6,7 +6,10 @@ use super::{
     env::Env,
     error::PlatformError,
 };
-use crate::bulk::Person;
+use crate::{
+    api::{Batched, user},
+    bulk::Person,
+};
 use rhai::EvalAltResult;
 
 /// Steps under way.
@@ -27,6 +30,8 @@ struct Sample {
     seen: usize,
     /// With the place in the stream.
     held: Vec<(usize, Person)>,
+    /// Held in the reverse of their order, when the stream has ended.
+    is_sorted: bool,
 }
 
 /// What the steps make of somebody.
@@ -53,6 +58,16 @@ impl Sample {
             None => Some(person),
         }
     }
+
+    /// Takes out the next few: as many as come at once from a list, so that what follows can stop in time.
+    fn release(&mut self) -> Vec<Person> {
+        if !self.is_sorted {
+            self.held.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+            self.is_sorted = true;
+        }
+        let rest = self.held.len().saturating_sub(user::Batch::MOST);
+        self.held.drain(rest..).rev().map(|(_, person)| person).collect()
+    }
 }
 
 impl Steps {
@@ -60,7 +75,9 @@ impl Steps {
         let sieves = audience.steps.iter().map(|step| match step {
             Step::Filter(closure) => Sieve::Filter(closure.clone()),
             Step::Take(count) => Sieve::Take(*count),
-            Step::Sample(size) => Sieve::Sample(Sample { size: *size, seen: 0, held: Vec::new() }),
+            Step::Sample(size) => {
+                Sieve::Sample(Sample { size: *size, seen: 0, held: Vec::new(), is_sorted: false })
+            }
         });
         Self(sieves.collect())
     }
@@ -107,15 +124,11 @@ impl Steps {
         self.0.iter().any(|sieve| matches!(sieve, Sieve::Take(0)))
     }
 
-    /// After the last of a stream: those whom the first sample still holds, in order, and the step that
-    /// they come to next.
+    /// After the last of a stream: the next of those whom the first sample still holds, in order, and the
+    /// step that they come to.
     pub(super) fn release(&mut self) -> Option<(Vec<Person>, usize)> {
         self.0.iter_mut().enumerate().find_map(|(at, sieve)| match sieve {
-            Sieve::Sample(sample) if !sample.held.is_empty() => {
-                let mut held = std::mem::take(&mut sample.held);
-                held.sort_unstable_by_key(|(place, _)| *place);
-                Some((held.into_iter().map(|(_, person)| person).collect(), at + 1))
-            }
+            Sieve::Sample(sample) if !sample.held.is_empty() => Some((sample.release(), at + 1)),
             _ => None,
         })
     }

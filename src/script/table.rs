@@ -23,6 +23,9 @@ use std::{
 /// The column that tells who somebody is.
 const OPENID: &str = "openid";
 
+/// What a file has to look like.
+const HOW: &str = "give a CSV file with commas and a column `openid`, or one openid a line";
+
 /// Columns that a message names.
 const SHOWN: usize = 10;
 
@@ -50,27 +53,49 @@ pub(super) fn read_openids(folder: &Path, path: &str) -> Result<Source, Platform
     let mut column = None;
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
+        let line = record.position().map(csv::Position::line).unwrap_or_default();
         let at = match column {
-            Some(at) => at,
-            None if record.iter().any(is_head) => {
-                column = record.iter().position(is_head);
-                continue;
+            Some(Column::Named(at)) => at,
+            Some(Column::Only) if record.len() > 1 => {
+                let reason = format!("its first line has one column, but line {line} has {}", record.len());
+                return Err(fail(reason, HOW.to_owned()));
             }
-            None if record.len() == 1 => *column.insert(0),
-            None => {
-                let names: Vec<_> = record.iter().take(SHOWN).map(String::from_utf8_lossy).collect();
-                return Err(fail(
-                    format!("its first line has no column `{OPENID}`, but {}", names.join(", ")),
-                    format!("name the column `{OPENID}`, or give a file of one openid a line"),
-                ));
-            }
+            Some(Column::Only) => 0,
+            None => match record.iter().position(is_head) {
+                Some(at) => {
+                    column = Some(Column::Named(at));
+                    continue;
+                }
+                None if record.len() == 1 => {
+                    column = Some(Column::Only);
+                    0
+                }
+                None => {
+                    let names: Vec<_> = record.iter().take(SHOWN).map(String::from_utf8_lossy).collect();
+                    let reason = format!("its first line has no column `{OPENID}`, but {}", names.join(", "));
+                    return Err(fail(reason, HOW.to_owned()));
+                }
+            },
         };
         let cell = record.get(at).unwrap_or_default().trim_ascii();
+        // Another delimiter, or a quotation mark that is not closed: what follows it would be lost.
+        if cell.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'".contains(byte)) {
+            let cell = String::from_utf8_lossy(cell);
+            let shown: String = cell.chars().take_while(|letter| !letter.is_control()).take(40).collect();
+            return Err(fail(format!("line {line} has no openid, but `{shown}`"), HOW.to_owned()));
+        }
         if !cell.is_empty() {
             openids.push(String::from_utf8_lossy(cell).into_owned());
         }
     }
     Ok(Source::openids(openids))
+}
+
+/// Where a table has its openids.
+enum Column {
+    Named(usize),
+    /// It has no other.
+    Only,
 }
 
 fn is_head(cell: &[u8]) -> bool {

@@ -328,3 +328,49 @@ fn a_tag_that_was_made_a_moment_ago_is_tried_again_until_it_is_known() {
         run_on(&account, "followers().take(1).untag(\"新\"); followers().tag(\"新\");", &[]);
     assert_eq!((finished.code, report["calls"][format!("POST {ATTACH}")].as_u64()), (Some(1), Some(1)));
 }
+
+#[test]
+fn what_was_not_changed_does_not_count_towards_the_limit() {
+    let account = Account::of(200);
+    // A tag that is not there: fifty are refused. Then three of a hundred are nobody's.
+    let mut openids = account.openids();
+    for openid in &mut openids[10..13] {
+        *openid = format!("{}x", &openid[..27]);
+    }
+    let script = format!(
+        "try {{ followers().take(50).tag(7777); }} catch (e) {{ print(e.errcode); }}
+         openids({}).tag(\"甲\");",
+        json!(openids)
+    );
+    let (finished, report) = run_on(&account, &script, &["--max-changes", "100"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.err);
+    assert_eq!((finished.out.as_str(), &report["changed"]), ("45159\n", &json!(100)));
+    assert_eq!(tagged(&account, "甲"), 100);
+}
+
+#[test]
+fn what_may_have_been_changed_counts_towards_the_limit() {
+    let account = Account::of(200);
+    account.control("faults", json!({"path": ATTACH, "drop": "after", "times": 5}));
+    let script = "try { followers().take(50).tag(\"甲\"); } catch (e) { }
+         followers().take(60).tag(\"甲\");";
+    let (finished, report) = run_on(&account, script, &["--max-changes", "50"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.err);
+    assert!(finished.err.contains("has made 50 changes"), "{}", finished.err);
+    // The answer was lost after the fifty were tagged.
+    assert_eq!((&report["changed"], tagged(&account, "甲")), (&json!(0), 50));
+}
+
+#[test]
+fn failures_in_the_last_batches_are_judged_too() {
+    let account = Account::of(1_200);
+    let mut openids = account.openids();
+    for openid in &mut openids[1_150..] {
+        *openid = format!("{}x", &openid[..27]);
+    }
+    for sample in ["", ".sample(2000)"] {
+        let script = format!("openids({}){sample}.tag(\"甲\"); print(\"went on\");", json!(openids));
+        let (finished, _) = run_on(&account, &script, &["--max-errors", "1%"]);
+        assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""), "{}", finished.err);
+    }
+}

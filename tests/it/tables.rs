@@ -128,7 +128,7 @@ fn what_is_no_table_or_no_column_is_refused_with_what_to_do() {
         "{refused}"
     );
     assert!(
-        refused.contains("hint: name the column `openid`, or give a file of one openid a line\n"),
+        refused.contains("hint: give a CSV file with commas and a column `openid`, or one openid a line\n"),
         "{refused}"
     );
     let refused = folder.run(&["run", "-e", "openids_from(\"absent.csv\").count()", "--sandbox"]).failure(1);
@@ -138,4 +138,41 @@ fn what_is_no_table_or_no_column_is_refused_with_what_to_do() {
         let refused = folder.run(&["run", "-e", &script, "--sandbox"]).failure(1);
         assert!(refused.contains("give a file in a folder that exists and can be written"), "{refused}");
     }
+}
+
+#[test]
+fn a_file_that_may_lose_somebody_is_refused() {
+    for (content, said) in [
+        ("oabc\n\"odef\noghi\nojkl\n", "line 2 has no openid, but `odef`"),
+        ("openid;remark\noabc;x\n", "line 1 has no openid, but `openid;remark`"),
+        ("openid\tremark\noabc\tx\n", "line 1 has no openid, but `openid`"),
+        ("标题\nnickname,openid\n张三,oabc\n", "its first line has one column, but line 2 has 2"),
+    ] {
+        let folder = Folder::new().file("list.csv", content);
+        let refused =
+            folder.run(&["run", "-e", "openids_from(\"list.csv\").count()", "--sandbox"]).failure(1);
+        assert!(refused.contains(&format!("can't read openids from `list.csv`: {said}\n")), "{refused}");
+    }
+}
+
+#[test]
+fn two_that_write_the_same_table_do_not_mix_their_lines() {
+    let account = Account::of(20);
+    let folder = Folder::new().account();
+    let script = "followers().take(8).each(|u| if u.openid != \"\" {
+            openids_from(\"a.csv\").write_csv(\"b.csv\");
+        });";
+    let folder = folder.file("a.csv", account.openids().join("\n"));
+    let url = format!("http://{}", account.address());
+    let arguments = ["run", "-e", script, "--base-url", &url];
+    let runs = [0; 3].map(|_| folder.start(&arguments));
+    for run in runs {
+        run.finish().success();
+    }
+    let table = fs::read_to_string(folder.path().join("b.csv")).unwrap();
+    assert_eq!(table.lines().count(), 21, "{table}");
+    let parts = fs::read_dir(folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part"));
+    assert_eq!(parts.count(), 0);
 }
