@@ -12,9 +12,9 @@ const JUDGED_FROM: u64 = 1_000;
 #[derive(Debug, Default)]
 pub struct Limits {
     /// Changes at the most.
-    pub changes: Option<u64>,
+    changes: Option<u64>,
     /// Failures at the most, in a thousandth of a per cent of the followers.
-    pub errors: Option<u32>,
+    errors: Option<u32>,
     changed: AtomicU64,
 }
 

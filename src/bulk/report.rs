@@ -149,11 +149,9 @@ impl fmt::Display for EndReport {
             ("  not read", self.totals.unread),
         ];
         let only_of_changes = ["    changed", "    already so", "    skipped"];
+        let rows = rows.iter().filter(|(name, _)| self.is_of_changes() || !only_of_changes.contains(name));
         for (name, count) in rows {
-            if !self.is_of_changes() && only_of_changes.contains(&name) {
-                continue;
-            }
-            write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
+            write!(f, "\n  {name:<16}{:>12}", grouped(*count))?;
         }
         for failure in self.failed.iter().take(SHOWN) {
             let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();

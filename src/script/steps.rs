@@ -45,18 +45,18 @@ pub(super) enum Verdict {
 }
 
 impl Sample {
-    /// Takes somebody in; whoever is out for good is given back.
-    fn draw(&mut self, person: Person) -> Option<Person> {
+    /// Takes somebody in; whether that put somebody out for good.
+    fn draw(&mut self, person: Person) -> bool {
         let place = self.seen;
         self.seen += 1;
         if self.held.len() < self.size {
             self.held.push((place, person));
-            return None;
+            return false;
         }
-        match self.held.get_mut(fastrand::usize(..=place)) {
-            Some(held) => Some(std::mem::replace(held, (place, person)).1),
-            None => Some(person),
+        if let Some(held) = self.held.get_mut(fastrand::usize(..=place)) {
+            *held = (place, person);
         }
+        true
     }
 
     /// Takes out the next few: as many as come at once from a list, so that what follows can stop in time.
@@ -94,11 +94,9 @@ impl Steps {
                 Sieve::Take(0) => return Ok(Verdict::Enough),
                 Sieve::Take(left) => *left -= 1,
                 Sieve::Sample(sample) => {
-                    return Ok(match sample.draw(person) {
-                        // Somebody is out, this one or one who was held until now.
-                        Some(_) => Verdict::Unmatched,
-                        None => Verdict::Held,
-                    });
+                    // This one, or one who was held until now.
+                    let is_somebody_out = sample.draw(person);
+                    return Ok(if is_somebody_out { Verdict::Unmatched } else { Verdict::Held });
                 }
                 Sieve::Filter(closure) => {
                     let verdict = closure.call(env, to_value(&person))?;

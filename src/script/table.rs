@@ -4,6 +4,7 @@
 
 use super::{
     error::PlatformError,
+    file::{existing, give_another},
     value::{Follower, field_by_name, field_unknown},
 };
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
 use csv::{ByteRecord, ReaderBuilder, Terminator, Writer, WriterBuilder};
 use rhai::{Array, Dynamic};
 use std::{
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,27 +32,21 @@ const SHOWN: usize = 10;
 /// The openids of a file: of its column `openid`, or of its only column. The path is relative to where the
 /// person stands.
 pub(super) fn read_openids(folder: &Path, path: &str) -> Result<Source, PlatformError> {
-    let whole = folder.join(path);
     let fail = |reason: String, hint: String| {
         PlatformError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
     };
-    let unreadable = |error: &dyn std::fmt::Display| fail(error.to_string(), paths(folder));
-    // A pipe would be waited for.
-    match fs::metadata(&whole) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Err(unreadable(&"it is no file")),
-        Err(error) => return Err(unreadable(&error)),
-    }
+    let unreadable = |reason: String| fail(reason, give_another(folder, path));
+    let whole = existing(folder, path).map_err(unreadable)?;
     // Bytes, not text: a table that was saved as GBK has openids in the same letters.
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .from_path(&whole)
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| unreadable(error.to_string()))?;
     let mut openids = Vec::new();
     let mut column = None;
     let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
+    while reader.read_byte_record(&mut record).map_err(|error| unreadable(error.to_string()))? {
         let line = record.position().map(csv::Position::line).unwrap_or_default();
         let at = match column {
             Some(Column::Named(at)) => at,
@@ -100,10 +94,6 @@ enum Column {
 
 fn is_head(cell: &[u8]) -> bool {
     cell.trim_ascii().eq_ignore_ascii_case(OPENID.as_bytes())
-}
-
-fn paths(folder: &Path) -> String {
-    format!("paths are relative to the folder that mpscript was started in: {}", folder.display())
 }
 
 /// Which of a follower's fields are columns.
