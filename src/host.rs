@@ -44,6 +44,8 @@ pub struct Host {
     pub environment: BTreeMap<String, String>,
     /// The machine and the process, for other processes to see: `HOSTNAME/PID`.
     pub process: String,
+    /// What tells the process from every other one that had or will have its number.
+    pub birth: String,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
     /// Standard output: what scripts print and what a command answers.
@@ -54,6 +56,10 @@ pub struct Host {
     pub err_is_terminal: bool,
     /// Reads the whole of standard input.
     pub read_input: fn() -> io::Result<String>,
+    /// Whether somebody at a terminal can be asked.
+    pub in_is_terminal: bool,
+    /// Reads one line of standard input.
+    pub read_line: fn() -> io::Result<String>,
     /// The one clock.
     pub clock: Clock,
 }
@@ -65,7 +71,30 @@ fn machine() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
+/// When a process of this machine was started, and where it is counted: `BOOT.NAMESPACE.TICKS`. `None` when there is
+/// no such process, and where the system does not tell.
+fn birth(process: u32) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name stands in brackets and may have spaces: what follows it is counted.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let is_dead = matches!(fields.next()?, "Z" | "X");
+    let ticks = fields.nth(18).filter(|_| !is_dead)?;
+    let namespace: String = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    Some(format!("{}.{namespace}.{ticks}", boot.trim()))
+}
+
 impl Host {
+    /// Whether another process is known to be no more. One of another machine never is.
+    #[must_use]
+    pub fn is_gone(&self, process: &str, birth_of: &str) -> bool {
+        let place = |birth: &str| birth.rsplit_once('.').map(|(place, _)| place.to_owned());
+        let number = process.rsplit_once('/').and_then(|(_, number)| number.parse().ok());
+        let (Some(number), Some(here)) = (number, place(&self.birth)) else { return false };
+        place(birth_of) == Some(here) && birth(number).as_deref() != Some(birth_of)
+    }
+
     /// The process's own host.
     #[must_use]
     pub fn real() -> Self {
@@ -75,6 +104,7 @@ impl Host {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             process: format!("{}/{}", machine(), std::process::id()),
+            birth: birth(std::process::id()).unwrap_or_default(),
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             out: Stream::new(io::stdout()),
             err: Stream::new(io::stderr()),
@@ -82,6 +112,11 @@ impl Host {
             read_input: || {
                 let mut text = String::new();
                 io::stdin().read_to_string(&mut text).map(|_| text)
+            },
+            in_is_terminal: io::stdin().is_terminal(),
+            read_line: || {
+                let mut line = String::new();
+                io::stdin().read_line(&mut line).map(|_| line)
             },
             clock: Clock::system(),
         }

@@ -15,5 +15,5 @@ pub use clock::{Clock, Stopwatch};
 pub use diagnostic::{Diagnostic, Place};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
-pub use text::{grouped, nearest};
+pub use text::{digest, grouped, nearest};
 pub use whole_file::WholeFile;

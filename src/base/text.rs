@@ -1,5 +1,7 @@
 //! Small things about words and numbers that several floors show.
 
+use sha1::{Digest, Sha1};
+
 /// Names further apart than this share of their length are not suggested for each other.
 const LEAST_LIKENESS: f64 = 0.6;
 
@@ -11,6 +13,21 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
+}
+
+/// Short letters by which texts are known again.
+#[must_use]
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut sha1 = Sha1::new();
+    for text in texts {
+        sha1.update(text.as_bytes());
+        sha1.update([0]);
+    }
+    let mut hex = String::new();
+    for byte in sha1.finalize().iter().take(8) {
+        hex.push_str(&format!("{byte:02x}"));
+    }
+    hex
 }
 
 /// A count with commas: `1,234,567`.

@@ -1,6 +1,6 @@
 //! Where a running job shows how far it is, for whoever draws progress.
 
-use super::report::EndReport;
+use super::{checkpoint::Decided, report::EndReport};
 use crate::base::Stopwatch;
 use std::{
     sync::{
@@ -33,12 +33,36 @@ pub struct Counts {
     pub already: AtomicU64,
     /// Matched followers whose change was refused.
     pub failed: AtomicU64,
+    /// A few of those whom a dry run would have changed.
+    pub samples: Mutex<Vec<String>>,
 }
 
 impl Counts {
     /// Adds to one of the counts.
     pub fn add(count: &AtomicU64, by: usize) {
         count.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
+    /// Goes on from what an earlier attempt has counted.
+    pub fn restore(&self, decided: Decided, failed: usize) {
+        for (count, by) in [
+            (&self.fetched, decided.fetched),
+            (&self.matched, decided.matched),
+            (&self.unmatched, decided.unmatched),
+            (&self.gone, decided.gone),
+            (&self.already, decided.already),
+            (&self.failed, failed as u64),
+        ] {
+            count.store(by, Ordering::Relaxed);
+        }
+    }
+
+    /// The people who were decided over, for the journal.
+    #[must_use]
+    pub fn decided(&self) -> Decided {
+        let [fetched, matched, unmatched, gone, already] =
+            [&self.fetched, &self.matched, &self.unmatched, &self.gone, &self.already].map(Self::read);
+        Decided { fetched, matched, unmatched, gone, already }
     }
 
     /// Reads one of the counts.

@@ -1,9 +1,12 @@
 //! Who is so already: everybody with a tag, or on the blacklist, listed before a job whose openids tell nothing of
 //! themselves. Kept out of memory: it may be millions.
 
-use super::{board::Counts, people::Reader, people::Source};
+use super::{
+    board::Counts,
+    people::{Mark, ReadError, Reader, Source},
+};
 use crate::{
-    client::{CallError, Client},
+    client::Client,
     store::{Scratch, StoreError},
 };
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -16,7 +19,7 @@ const AT_ONCE: usize = 10_000;
 pub enum KnownError {
     /// They can't be listed.
     #[error("{0}")]
-    Call(#[from] CallError),
+    Read(#[from] ReadError),
     /// They can't be kept.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -37,7 +40,8 @@ impl Known {
         folder: &Path,
     ) -> Result<Self, KnownError> {
         let scratch = Scratch::new(folder).await?;
-        let mut reader = Reader::open(client, in_flight, source, false, None, Arc::<Counts>::default());
+        let mut reader =
+            Reader::open(client, in_flight, source, false, None, Arc::<Counts>::default(), Mark::default());
         let mut waiting = Vec::new();
         while let Some(batch) = reader.next().await? {
             waiting.extend(batch.people.into_iter().map(|person| person.openid));

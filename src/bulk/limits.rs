@@ -66,6 +66,20 @@ impl Limits {
         }
     }
 
+    /// Takes changes that an earlier attempt of the run was given already.
+    pub(super) fn take_again(&self, changes: usize) {
+        if self.changes.is_some() {
+            self.changed.fetch_add(changes as u64, Ordering::SeqCst);
+        }
+    }
+
+    /// The same limits, of which a run has used so much in earlier attempts.
+    #[must_use]
+    pub fn with_used(self, changes: u64) -> Self {
+        self.changed.store(changes, Ordering::SeqCst);
+        self
+    }
+
     /// Some that were taken were not made after all.
     pub(super) fn give_back(&self, unmade: usize) {
         if self.changes.is_some() {

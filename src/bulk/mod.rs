@@ -6,22 +6,35 @@
 //! up its mind, and pushes changes into a [`Writer`].
 
 mod board;
+mod checkpoint;
+mod dry;
+mod fail_point;
+mod journal;
+mod keeper;
 mod known;
 mod limits;
 mod people;
 mod report;
 mod split;
 mod tag;
+mod undo;
 mod writer;
 
+pub use crate::store::StepRow;
 pub use board::{Board, Counts, Job};
+pub use checkpoint::{Checkpoint, Decided, Item};
+pub use dry::DryRun;
+#[cfg(debug_assertions)]
+pub use fail_point::arm;
+pub use journal::{Attempt, Begun, Durable, Journal, JournalError, LIFE, Step, Verdict};
 pub use known::{Known, KnownError};
 pub use limits::{Limit, Limits, Share};
-pub use people::{Batch, Person, Reader, Source};
-pub use report::{EndReport, Failure, RunReport, Totals};
+pub use people::{Batch, Changed, Mark, Past, Person, ReadError, Reader, Source};
+pub use report::{EndReport, Failure, RunReport, RunState, Totals};
 pub use split::{Merge, SplitError, call_in_parts};
 pub use tag::{ensure_tag, find_tag};
-pub use writer::{Change, Stop, Writer};
+pub use undo::{Deed, WayBack, way_back};
+pub use writer::{Change, Stop, Writer, WriterSettings};
 
 /// Batches under way or waiting to be looked at, for each call that may be in flight: enough to
 /// keep the calls busy while one slow answer holds up the order.

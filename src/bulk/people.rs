@@ -1,7 +1,7 @@
 //! Where people come from: listed page by page, their details fetched in overlapping batches,
 //! handed out in the order of the list.
 
-use super::{WINDOW, board::Counts, report::Failure};
+use super::{WINDOW, board::Counts, checkpoint::Item, report::Failure};
 use crate::{
     api::{
         Batched, Paged, blacklist,
@@ -10,10 +10,12 @@ use crate::{
         user::{self, User, UserRef},
     },
     client::{CallError, Client},
+    store::{Store, StoreError},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -29,7 +31,61 @@ pub enum Source {
     Blacklisted,
     /// These, each once.
     Openids(Arc<[String]>),
+    /// Those whom a run changed.
+    Changed(Changed),
 }
+
+/// Those whom a step of a run changed in one way.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Where the run's journal is.
+    pub store: Store,
+    /// The run.
+    pub run: String,
+    /// The step, with its parts.
+    pub step: String,
+    /// The change, as the journal has it.
+    pub change: String,
+}
+
+/// Why people can't be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A call failed.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// The journal can't be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// The end of a page: where a listing goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Pages so far.
+    pub page: u64,
+    /// People so far.
+    pub listed: usize,
+    /// What the next page comes after, where pages have a cursor.
+    pub cursor: Option<String>,
+    /// There is no next page.
+    pub is_last: bool,
+}
+
+/// What a run has changed somebody's remark from and to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The text before.
+    pub old: String,
+    /// The text that the run wrote.
+    pub new: String,
+}
+
+/// Batches of the journal that make a page.
+const BATCHES_A_PAGE: i64 = 200;
+
+/// Openids that were given by hand are a page.
+const OPENIDS_A_PAGE: usize = 10_000;
 
 impl Source {
     /// These people, each once, in this order.
@@ -47,6 +103,16 @@ pub struct Person {
     pub openid: String,
     /// Their details, if those are fetched.
     pub user: Option<Arc<User>>,
+    /// What a run did to them, if they come from its journal.
+    pub past: Option<Arc<Past>>,
+}
+
+impl Person {
+    /// Somebody of whom only the openid is known.
+    #[must_use]
+    pub fn of(openid: String) -> Self {
+        Self { openid, user: None, past: None }
+    }
 }
 
 /// People in the order of the list, and those of the same stretch who can't be handed out.
@@ -56,18 +122,21 @@ pub struct Batch {
     pub people: Vec<Person>,
     /// Openids whose details the platform refuses.
     pub failed: Vec<Failure>,
+    /// The page ends with them.
+    pub page_end: Option<Mark>,
 }
 
-/// A batch that may still be on its way.
+/// A batch that may still be on its way, and the end of the page that it is the last of.
 enum Coming {
-    Here(Vec<String>),
-    Fetching(AbortOnDropHandle<Result<Fetched, CallError>>),
-    Broken(CallError),
+    Here(Vec<Person>, Option<Mark>),
+    Fetching(AbortOnDropHandle<Result<Fetched, CallError>>, Option<Mark>),
+    Broken(ReadError),
 }
 
+/// A batch with its details.
 #[derive(Default)]
 struct Fetched {
-    users: Vec<User>,
+    people: Vec<Person>,
     failed: Vec<Failure>,
 }
 
@@ -79,7 +148,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Begins to list, and to fetch details if `details`; at most `limit` people.
+    /// Begins to list after `from`, and to fetch details if `details`; at most `limit` people in all.
     #[must_use]
     pub fn open(
         client: &Client,
@@ -88,14 +157,17 @@ impl Reader {
         details: bool,
         limit: Option<usize>,
         counts: Arc<Counts>,
+        from: Mark,
     ) -> Self {
         let (sender, coming) = mpsc::channel(in_flight * WINDOW);
+        Counts::add(&counts.listed, from.listed);
         let lister = Lister {
             client: client.clone(),
             details,
-            left: limit.unwrap_or(usize::MAX),
+            left: limit.unwrap_or(usize::MAX).saturating_sub(from.listed),
             sender,
             counts: Arc::clone(&counts),
+            mark: from,
         };
         let lister = AbortOnDropHandle::new(tokio::spawn(lister.run(source)));
         Self { coming, counts, _lister: lister }
@@ -105,31 +177,20 @@ impl Reader {
     ///
     /// # Errors
     /// When a page or a batch of details can't be had; what came before it has been handed out.
-    pub async fn next(&mut self) -> Result<Option<Batch>, CallError> {
+    pub async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
         let Some(coming) = self.coming.recv().await else { return Ok(None) };
         match coming {
             Coming::Broken(error) => Err(error),
-            Coming::Here(openids) => {
-                let people = openids.into_iter().map(|openid| Person { openid, user: None }).collect();
-                Ok(Some(Batch { people, failed: Vec::new() }))
-            }
-            Coming::Fetching(fetching) => {
+            Coming::Here(people, page_end) => Ok(Some(Batch { people, failed: Vec::new(), page_end })),
+            Coming::Fetching(fetching, page_end) => {
                 // The task ends by itself or with this reader; a panic in it is a bug to be seen.
-                let fetched =
+                let Fetched { mut people, failed } =
                     fetching.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-                Counts::add(&self.counts.fetched, fetched.users.len());
-                let mut batch =
-                    Batch { people: Vec::with_capacity(fetched.users.len()), failed: fetched.failed };
-                for mut user in fetched.users {
-                    if user.is_follower() {
-                        let openid = user.openid.clone().unwrap_or_default();
-                        user.openid = Some(openid.clone());
-                        batch.people.push(Person { openid, user: Some(Arc::new(user)) });
-                    } else {
-                        Counts::add(&self.counts.gone, 1);
-                    }
-                }
-                Ok(Some(batch))
+                Counts::add(&self.counts.fetched, people.len());
+                let fetched = people.len();
+                people.retain(|person| person.user.as_ref().is_some_and(|user| user.is_follower()));
+                Counts::add(&self.counts.gone, fetched - people.len());
+                Ok(Some(Batch { people, failed, page_end }))
             }
         }
     }
@@ -142,6 +203,8 @@ struct Lister {
     left: usize,
     sender: mpsc::Sender<Coming>,
     counts: Arc<Counts>,
+    /// How far it is.
+    mark: Mark,
 }
 
 /// Nobody reads any more.
@@ -149,14 +212,15 @@ struct Unread;
 
 impl Lister {
     async fn run(mut self, source: Source) {
+        if self.mark.is_last || (self.left == 0 && self.mark.page > 0) {
+            return;
+        }
         let result = match source {
             Source::Followers => self.pages(user::List::default()).await,
             Source::Blacklisted => self.pages(blacklist::List::default()).await,
             Source::Members(tagid) => self.pages(tag::Members { tagid, next_openid: None }).await,
-            Source::Openids(openids) => {
-                self.counts.total.store(openids.len() as u64, std::sync::atomic::Ordering::Relaxed);
-                self.hand_out(openids.to_vec()).await.map_err(|Unread| None)
-            }
+            Source::Openids(openids) => self.openids(&openids).await.map_err(|Unread| None),
+            Source::Changed(changed) => self.changed(changed).await,
         };
         if let Err(Some(error)) = result {
             // A reader that is gone needs no error.
@@ -167,46 +231,112 @@ impl Lister {
     /// Follows the cursor to the end: the counts have reached the total, a page is short of a
     /// full one, or an empty page comes. `total` is missing from some listings, and their page
     /// size is not documented, so those are read until the empty page.
-    async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<CallError>> {
-        let mut seen = 0;
-        let mut cursor = None;
+    async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<ReadError>> {
+        if let Some(cursor) = &self.mark.cursor {
+            request.after(cursor.clone());
+        }
         loop {
-            let page = self.client.call(&request).await.map_err(Some)?;
+            let page = self.client.call(&request).await.map_err(|error| Some(error.into()))?;
             let (total, next) = (page.total, page.next_openid.clone().unwrap_or_default());
             let openids = page.into_openids();
             let count = openids.len();
-            seen += count;
+            let seen = self.mark.listed + count;
             if let Some(total) = total.and_then(|total| u64::try_from(total).ok()) {
-                self.counts.total.store(total, std::sync::atomic::Ordering::Relaxed);
+                self.counts.total.store(total, Ordering::Relaxed);
             }
-            self.hand_out(openids).await.map_err(|Unread| None)?;
             let is_last = total.is_some_and(|total| count < E::PAGE || seen as u64 >= total.unsigned_abs());
-            if count == 0 || next.is_empty() || is_last || self.left == 0 {
+            let is_last = count == 0 || next.is_empty() || is_last || count >= self.left;
+            let does_not_move = !is_last && self.mark.cursor.as_ref() == Some(&next);
+            self.hand_out(openids.into_iter().map(Person::of).collect(), Some(next.clone()), is_last)
+                .await
+                .map_err(|Unread| None)?;
+            if is_last {
                 return Ok(());
             }
-            if cursor.as_ref() == Some(&next) {
-                return Err(Some(CallError::Unreadable {
-                    endpoint: E::SPEC.name,
-                    reason: "its cursor does not move on".to_owned(),
-                }));
+            if does_not_move {
+                let reason = "its cursor does not move on".to_owned();
+                return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
             }
-            request.after(next.clone());
-            cursor = Some(next);
+            request.after(next);
         }
     }
 
-    /// Passes people on in batches of one detail call.
-    async fn hand_out(&mut self, mut openids: Vec<String>) -> Result<(), Unread> {
-        openids.truncate(self.left);
-        self.left -= openids.len();
-        Counts::add(&self.counts.listed, openids.len());
-        for batch in openids.chunks(user::Batch::MOST) {
+    async fn openids(&mut self, openids: &[String]) -> Result<(), Unread> {
+        self.counts.total.store(openids.len() as u64, Ordering::Relaxed);
+        let from = self.mark.listed.min(openids.len());
+        let most = openids.len().min(from.saturating_add(self.left));
+        for page in openids[from..].chunks(OPENIDS_A_PAGE) {
+            let is_last = self.mark.listed + page.len() >= most;
+            self.hand_out(page.iter().cloned().map(Person::of).collect(), None, is_last).await?;
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of a journal's batches; those who failed were not changed.
+    async fn changed(&mut self, changed: Changed) -> Result<(), Option<ReadError>> {
+        let place = |cursor: &str| {
+            let (seq, number) = cursor.split_once('/')?;
+            Some((seq.parse::<i64>().ok()?, number.parse::<i64>().ok()?))
+        };
+        let mut after = self.mark.cursor.as_deref().and_then(place).unwrap_or((-1, -1));
+        loop {
+            let Changed { store, run, step, change } = &changed;
+            let rows = store.batches_of(run, step, change, after, BATCHES_A_PAGE).await;
+            let rows = rows.map_err(|error| Some(error.into()))?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = (last.seq, last.number);
+            let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
+            let people = rows.iter().flat_map(|row| {
+                let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
+                let mut items: Vec<Item> = serde_json::from_str(&row.items).unwrap_or_default();
+                items.retain(|item| !failed.iter().any(|failure| failure.openid == item.openid()));
+                items
+            });
+            let people: Vec<Person> = people
+                .map(|item| Person {
+                    openid: item.openid().to_owned(),
+                    user: None,
+                    past: Some(Arc::new(item.past())),
+                })
+                .collect();
+            let cursor = Some(format!("{}/{}", after.0, after.1));
+            self.hand_out(people, cursor, is_last).await.map_err(|Unread| None)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes the people of a page on in batches of one detail call.
+    async fn hand_out(
+        &mut self,
+        mut people: Vec<Person>,
+        cursor: Option<String>,
+        is_last: bool,
+    ) -> Result<(), Unread> {
+        people.truncate(self.left);
+        self.left -= people.len();
+        Counts::add(&self.counts.listed, people.len());
+        self.mark = Mark {
+            page: self.mark.page + 1,
+            listed: self.mark.listed + people.len(),
+            cursor,
+            is_last: is_last || self.left == 0,
+        };
+        let batches = people.len().div_ceil(user::Batch::MOST);
+        let mut people = people.into_iter();
+        for number in 1..=batches {
+            let batch: Vec<Person> = people.by_ref().take(user::Batch::MOST).collect();
+            let page_end = (number == batches).then(|| self.mark.clone());
             let place = self.sender.reserve().await.map_err(|_| Unread)?;
             let coming = if self.details {
-                let fetch = fetch(self.client.clone(), batch.to_vec());
-                Coming::Fetching(AbortOnDropHandle::new(tokio::spawn(fetch)))
+                let fetch = fetch(self.client.clone(), batch);
+                Coming::Fetching(AbortOnDropHandle::new(tokio::spawn(fetch)), page_end)
             } else {
-                Coming::Here(batch.to_vec())
+                Coming::Here(batch, page_end)
             };
             place.send(coming);
         }
@@ -215,25 +345,25 @@ impl Lister {
 }
 
 /// Fetches details; a batch that is refused for one openid is halved until that one is found.
-async fn fetch(client: Client, openids: Vec<String>) -> Result<Fetched, CallError> {
+async fn fetch(client: Client, people: Vec<Person>) -> Result<Fetched, CallError> {
     let mut fetched = Fetched::default();
     // Halves still to be fetched, the first last, so that the order is kept.
-    let mut parts = vec![openids];
+    let mut parts = vec![people];
     while let Some(mut part) = parts.pop() {
         let user_list = part
             .iter()
-            .map(|openid| UserRef { openid: openid.clone(), lang: Some("zh_CN".to_owned()) })
+            .map(|person| UserRef { openid: person.openid.clone(), lang: Some("zh_CN".to_owned()) })
             .collect();
         match client.call(&user::Batch { user_list }).await {
-            Ok(answer) => fetched.users.extend(in_order(&part, answer.user_info_list)),
+            Ok(answer) => fetched.people.extend(in_order(part, answer.user_info_list)),
             Err(CallError::Refused(refusal)) if ONE_OPENID.contains(&refusal.errcode) => {
                 if part.len() > 1 {
                     let second = part.split_off(part.len() / 2);
                     parts.push(second);
                     parts.push(part);
                 } else {
-                    fetched.failed.extend(part.into_iter().map(|openid| Failure {
-                        openid,
+                    fetched.failed.extend(part.into_iter().map(|person| Failure {
+                        openid: person.openid,
                         errcode: Some(refusal.errcode),
                         errmsg: refusal.errmsg.clone(),
                         rid: refusal.rid.clone(),
@@ -246,14 +376,21 @@ async fn fetch(client: Client, openids: Vec<String>) -> Result<Fetched, CallErro
     Ok(fetched)
 }
 
-/// Each asked-for person's own entry: entries have been seen to shift, so the openid tells.
-fn in_order(asked: &[String], users: Vec<User>) -> Vec<User> {
+/// Each asked-for person with their own entry: entries have been seen to shift, so the openid tells.
+fn in_order(mut asked: Vec<Person>, users: Vec<User>) -> Vec<Person> {
     let is_in_order = users.len() == asked.len()
-        && users.iter().zip(asked).all(|(user, openid)| user.openid.as_ref() == Some(openid));
+        && users.iter().zip(&asked).all(|(user, person)| user.openid.as_ref() == Some(&person.openid));
     if is_in_order {
-        return users;
+        for (person, user) in asked.iter_mut().zip(users) {
+            person.user = Some(Arc::new(user));
+        }
+        return asked;
     }
     let mut by_openid: HashMap<String, User> =
         users.into_iter().filter_map(|user| Some((user.openid.clone()?, user))).collect();
-    asked.iter().filter_map(|openid| by_openid.remove(openid)).collect()
+    asked.retain_mut(|person| {
+        person.user = by_openid.remove(&person.openid).map(Arc::new);
+        person.user.is_some()
+    });
+    asked
 }

@@ -2,11 +2,48 @@
 
 use super::board::{Counts, Job};
 use crate::base::grouped;
-use serde::Serialize;
-use std::{collections::BTreeMap, fmt};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, sync::PoisonError};
+
+/// How a run or one of its jobs stands; a word that it is stored and shown by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It has not ended.
+    #[default]
+    Running,
+    /// Everything was done.
+    Done,
+    /// Some openids could not be done.
+    DoneWithFailures,
+    /// A person stopped it.
+    Cancelled,
+    /// It failed.
+    Error,
+    /// The day's quota is used up.
+    Paused,
+    /// It waits for a person's word.
+    Parked,
+}
+
+impl RunState {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::DoneWithFailures => "done_with_failures",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+            Self::Paused => "paused",
+            Self::Parked => "parked",
+        }
+    }
+}
 
 /// An openid that could not be done, and why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Who.
     pub openid: String,
@@ -15,7 +52,7 @@ pub struct Failure {
     /// The platform's text, or what happened.
     pub errmsg: String,
     /// The request's id, for the platform's support.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rid: Option<String>,
 }
 
@@ -24,7 +61,7 @@ const SHOWN: usize = 5;
 
 /// Counts that add up: listed = matched + unmatched + gone + unread, and
 /// matched = changed + already + skipped + failed.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Openids that were listed.
     pub listed: u64,
@@ -62,15 +99,21 @@ impl Totals {
 }
 
 /// The report of one end of an audience.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EndReport {
     /// What it did: `tag`, `count`.
     pub end: String,
     /// What it did it to: a tag's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// `done`, `done_with_failures`, `cancelled` or `error`.
-    pub state: &'static str,
+    pub state: RunState,
+    /// Nothing was changed: this is what would have been.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// A few of those whom a dry run would have changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<String>,
     /// What it came to.
     #[serde(flatten)]
     pub totals: Totals,
@@ -100,12 +143,22 @@ impl EndReport {
 
     /// The report of a job as it is now.
     #[must_use]
-    pub fn of(job: &Job, state: &'static str, failed: Vec<Failure>, calls: BTreeMap<String, u64>) -> Self {
+    pub fn of(
+        job: &Job,
+        state: RunState,
+        dry_run: bool,
+        failed: Vec<Failure>,
+        calls: BTreeMap<String, u64>,
+    ) -> Self {
         let counts = &job.counts;
         let [listed, matched, unmatched, gone] =
             [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counts::read);
         let [changed, already] = [&counts.changed, &counts.already].map(Counts::read);
-        let state = if state == "done" && !failed.is_empty() { "done_with_failures" } else { state };
+        let state = match state {
+            RunState::Done if !failed.is_empty() => RunState::DoneWithFailures,
+            state => state,
+        };
+        let samples = counts.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let totals = Totals {
             listed,
             fetched: Counts::read(&counts.fetched),
@@ -121,6 +174,8 @@ impl EndReport {
             end: job.end.to_owned(),
             target: job.target.clone(),
             state,
+            dry_run,
+            samples,
             totals,
             failed,
             calls,
@@ -131,16 +186,20 @@ impl EndReport {
 
 impl fmt::Display for EndReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.replace('_', " ");
+        let state = self.state.as_str().replace('_', " ");
         let elapsed = match self.elapsed_ms {
             ms @ 0..1000 => format!("{ms} ms"),
             ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         };
         write!(f, "{}: {state} in {elapsed}", self.title())?;
+        if self.dry_run && self.is_of_changes() {
+            write!(f, " (dry run: nothing was changed)")?;
+        }
+        let changed = if self.dry_run { "    would change" } else { "    changed" };
         let rows = [
             ("listed", self.totals.listed),
             ("  matched", self.totals.matched),
-            ("    changed", self.totals.changed),
+            (changed, self.totals.changed),
             ("    already so", self.totals.already),
             ("    skipped", self.totals.skipped),
             ("    failed", self.failed.len() as u64),
@@ -148,10 +207,13 @@ impl fmt::Display for EndReport {
             ("  gone", self.totals.gone),
             ("  not read", self.totals.unread),
         ];
-        let only_of_changes = ["    changed", "    already so", "    skipped"];
+        let only_of_changes = [changed, "    already so", "    skipped"];
         let rows = rows.iter().filter(|(name, _)| self.is_of_changes() || !only_of_changes.contains(name));
         for (name, count) in rows {
             write!(f, "\n  {name:<16}{:>12}", grouped(*count))?;
+        }
+        for openid in &self.samples {
+            write!(f, "\n  would change {openid}")?;
         }
         for failure in self.failed.iter().take(SHOWN) {
             let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
@@ -169,12 +231,18 @@ impl fmt::Display for EndReport {
 }
 
 /// The report of a whole run: the sums of its ends.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunReport {
-    /// `done`, `done_with_failures`, `cancelled` or `error`.
-    pub state: &'static str,
+    /// The run's id, if it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// `done`, `done_with_failures`, `cancelled`, `error`, `paused` or `parked`.
+    pub state: RunState,
+    /// Nothing was changed: this is what would have been.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// The uncaught error, if that is how the run ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Sums of the ends.
     #[serde(flatten)]
@@ -183,6 +251,9 @@ pub struct RunReport {
     pub failed: Vec<Failure>,
     /// Every call of the run, by `"METHOD path"`, those outside an end too.
     pub calls: BTreeMap<String, u64>,
+    /// Calls that a dry run did not make, by `"METHOD path"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub would_call: BTreeMap<String, u64>,
     /// Milliseconds.
     pub elapsed_ms: u64,
     /// One entry for each end, in order.
@@ -198,7 +269,7 @@ impl RunReport {
             totals.add(&end.totals);
         }
         let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
-        let state = if failed.is_empty() { "done" } else { "done_with_failures" };
-        Self { state, error: None, totals, failed, calls, elapsed_ms, ends }
+        let state = if failed.is_empty() { RunState::Done } else { RunState::DoneWithFailures };
+        Self { state, totals, failed, calls, elapsed_ms, ends, ..Self::default() }
     }
 }

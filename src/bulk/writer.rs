@@ -4,19 +4,24 @@
 use super::{
     WINDOW,
     board::Counts,
+    checkpoint::Item,
+    dry::DryRun,
+    fail_point,
+    journal::{Durable, JournalError, Step},
     limits::{Limit, Limits},
     report::Failure,
 };
 use crate::{
     api::{
-        Batched, blacklist,
+        Batched, Endpoint, Spec, blacklist,
         errcode::{self, Class, ONE_OPENID},
         tag, user,
     },
     base::{RetrySchedule, Stopwatch},
     client::{CallError, Client, Refusal},
 };
-use std::{sync::Arc, time::Duration};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// The platform is still busy with one of the openids.
@@ -39,8 +44,9 @@ const NEW_TAG: RetrySchedule = RetrySchedule {
     in_all: Duration::from_mins(1),
 };
 
-/// What is done to followers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is done to followers; as JSON it stands in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Put this tag on.
     Attach(i64),
@@ -54,11 +60,30 @@ pub enum Change {
     Remark,
 }
 
-/// One openid, with what the change needs beside it.
-#[derive(Clone, Debug)]
-struct Item {
-    openid: String,
-    remark: String,
+impl Change {
+    /// The call that makes it.
+    #[must_use]
+    pub fn spec(self) -> &'static Spec {
+        match self {
+            Self::Attach(_) => tag::Attach::SPEC,
+            Self::Detach(_) => tag::Detach::SPEC,
+            Self::Block => blacklist::Add::SPEC,
+            Self::Unblock => blacklist::Remove::SPEC,
+            Self::Remark => user::Remark::SPEC,
+        }
+    }
+
+    /// Openids of one call.
+    #[must_use]
+    pub fn batch_size(self) -> usize {
+        match self {
+            Self::Attach(_) => tag::Attach::MOST,
+            Self::Detach(_) => tag::Detach::MOST,
+            Self::Block => blacklist::Add::MOST,
+            Self::Unblock => blacklist::Remove::MOST,
+            Self::Remark => 1,
+        }
+    }
 }
 
 /// Why a job can't go on.
@@ -70,8 +95,12 @@ pub enum Stop {
     /// A limit of the run was reached.
     #[error("{0}")]
     Limit(#[from] Limit),
+    /// What it does can't be written down.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
 }
 
+/// What a batch came to.
 #[derive(Default)]
 struct Written {
     /// How many the batch had.
@@ -79,56 +108,108 @@ struct Written {
     /// Who was changed, or may have been.
     used: usize,
     failed: Vec<Failure>,
+    /// Whose change may have been made or not: they count as failed until somebody goes on with the run.
+    unsure: Vec<Failure>,
+    /// Those who are not done.
+    pending: Vec<Item>,
     /// The job can't go on.
-    broken: Option<CallError>,
+    broken: Option<Stop>,
+}
+
+/// What a writer is made of.
+#[derive(Clone)]
+pub struct WriterSettings {
+    /// Who calls.
+    pub client: Client,
+    /// The most calls under way together.
+    pub in_flight: usize,
+    /// What is done.
+    pub change: Change,
+    /// Where it is counted.
+    pub counts: Arc<Counts>,
+    /// What the run may do at the most.
+    pub limits: Arc<Limits>,
+    /// When the tag was made, if this job has made it.
+    pub made: Option<Stopwatch>,
+    /// Where it is written down.
+    pub step: Step,
+    /// Nothing is sent: only what would be is counted.
+    pub dry: Option<Arc<DryRun>>,
 }
 
 /// Writes changes; dropping it lets calls that are under way end and makes no more.
 pub struct Writer {
-    client: Client,
-    change: Change,
-    most_batches: usize,
+    settings: WriterSettings,
     waiting: Vec<Item>,
     batches: JoinSet<Written>,
-    counts: Arc<Counts>,
     failed: Vec<Failure>,
-    limits: Arc<Limits>,
-    /// When the tag was made, if this job has made it.
-    made: Option<Stopwatch>,
+    next_batch: i64,
 }
 
 impl Writer {
     /// A writer of one kind of change.
     #[must_use]
-    pub fn new(
-        client: &Client,
-        in_flight: usize,
-        change: Change,
-        counts: Arc<Counts>,
-        limits: Arc<Limits>,
-        made: Option<Stopwatch>,
-    ) -> Self {
-        Self {
-            client: client.clone(),
-            change,
-            most_batches: in_flight * WINDOW,
-            waiting: Vec::new(),
-            batches: JoinSet::new(),
-            counts,
-            failed: Vec::new(),
-            limits,
-            made,
+    pub fn new(settings: WriterSettings) -> Self {
+        Self { settings, waiting: Vec::new(), batches: JoinSet::new(), failed: Vec::new(), next_batch: 0 }
+    }
+
+    /// A writer that goes on with what the journal says of a step: what is done is counted, what is not is sent
+    /// again. Gives those who come again from the listing and are in a batch already: batches from `next_batch` on have
+    /// people who were decided over after the checkpoint.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn resume(
+        settings: WriterSettings,
+        waiting: Vec<Item>,
+        next_batch: i64,
+    ) -> Result<(Self, HashSet<String>), JournalError> {
+        let mut writer = Self::new(settings);
+        let step = writer.settings.step.clone();
+        let (Some(store), Some(run)) = (step.journal().store(), step.journal().run()) else {
+            return Ok((writer, HashSet::new()));
+        };
+        let sums = store.batch_sums(run, step.at()).await?;
+        writer.next_batch = sums.next;
+        Counts::add(&writer.settings.counts.changed, usize::try_from(sums.ended - sums.failed).unwrap_or(0));
+        for row in store.failed_batches(run, step.at()).await? {
+            let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
+            Counts::add(&writer.settings.counts.failed, failed.len());
+            writer.failed.extend(failed);
         }
+        let mut asked = HashSet::new();
+        for row in store.batches_from(run, step.at(), next_batch).await? {
+            let items: Vec<Item> = serde_json::from_str(&row.items).unwrap_or_default();
+            asked.extend(items.iter().map(|item| item.openid().to_owned()));
+        }
+        for row in store.open_batches(run, step.at()).await? {
+            let pending = if row.pending_items.is_empty() { &row.items } else { &row.pending_items };
+            let pending: Vec<Item> = serde_json::from_str(pending).unwrap_or_default();
+            let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
+            writer.settings.limits.take_again(pending.len());
+            writer.batches.spawn(write(
+                writer.settings.clone(),
+                pending,
+                row.number,
+                Durable::default(),
+                earlier,
+            ));
+        }
+        // Those who waited were decided over before; they do not come again.
+        writer.waiting = waiting;
+        writer.waiting.retain(|item| !asked.remove(item.openid()));
+        Ok((writer, asked))
     }
 
     /// Takes one change; it is written when its batch is full, or at the end.
-    pub fn push(&mut self, openid: String, remark: String) {
-        self.waiting.push(Item { openid, remark });
+    pub fn push(&mut self, item: Item) {
+        self.waiting.push(item);
     }
 
-    /// Sets an openid aside that could not even be looked at.
-    pub fn set_aside(&mut self, failures: Vec<Failure>) {
-        self.failed.extend(failures);
+    /// Those who wait for their batch to be full, and its number.
+    #[must_use]
+    pub fn waiting(&self) -> (&[Item], i64) {
+        (&self.waiting, self.next_batch)
     }
 
     /// Sends the batches that are full, waiting while too many are under way.
@@ -136,7 +217,7 @@ impl Writer {
     /// # Errors
     /// When the job can't go on.
     pub async fn send_full(&mut self) -> Result<(), Stop> {
-        while self.waiting.len() >= self.batch_size() {
+        while self.waiting.len() >= self.settings.change.batch_size() {
             self.send_one().await?;
         }
         Ok(())
@@ -161,18 +242,8 @@ impl Writer {
         self.finish().await.0
     }
 
-    fn batch_size(&self) -> usize {
-        match self.change {
-            Change::Attach(_) => tag::Attach::MOST,
-            Change::Detach(_) => tag::Detach::MOST,
-            Change::Block => blacklist::Add::MOST,
-            Change::Unblock => blacklist::Remove::MOST,
-            Change::Remark => 1,
-        }
-    }
-
     async fn send_one(&mut self) -> Result<(), Stop> {
-        while self.batches.len() >= self.most_batches {
+        while self.batches.len() >= self.settings.in_flight * WINDOW {
             match self.batches.join_next().await {
                 Some(written) => self.take_in(written)?,
                 None => break,
@@ -182,9 +253,9 @@ impl Writer {
         while let Some(written) = self.batches.try_join_next() {
             self.take_in(written)?;
         }
-        let wanted = self.batch_size().min(self.waiting.len());
+        let wanted = self.settings.change.batch_size().min(self.waiting.len());
         let size = loop {
-            match self.limits.take(wanted) {
+            match self.settings.limits.take(wanted) {
                 Ok(size) => break size,
                 // What is under way may still give some back.
                 Err(limit) => match self.batches.join_next().await {
@@ -194,33 +265,66 @@ impl Writer {
             }
         };
         let batch: Vec<Item> = self.waiting.drain(..size).collect();
-        let counts = Arc::clone(&self.counts);
-        self.batches.spawn(write(self.client.clone(), self.change, batch, counts, self.made));
+        if let Some(dry) = &self.settings.dry {
+            dry.would_change(self.settings.change, &batch, &self.settings.counts);
+            return Ok(());
+        }
+        let number = self.next_batch;
+        self.next_batch += 1;
+        let durable = self.settings.step.intent(number, &batch).await?;
+        self.batches.spawn(write(self.settings.clone(), batch, number, durable, Vec::new()));
         Ok(())
     }
 
     fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Stop> {
         // Batches are never aborted; a panic in one is a bug to be seen.
         let written = written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        self.limits.give_back(written.size - written.used);
+        self.settings.limits.give_back(written.size - written.used);
         self.failed.extend(written.failed);
-        written.broken.map_or(Ok(()), |error| Err(error.into()))
+        self.failed.extend(written.unsure);
+        written.broken.map_or(Ok(()), Err)
     }
 }
 
-/// Writes one batch, in as many calls as it takes to find the openids that are refused.
+/// Writes one batch once its intent is on disk, and then what it came to.
 async fn write(
-    client: Client,
-    change: Change,
+    settings: WriterSettings,
     items: Vec<Item>,
-    counts: Arc<Counts>,
-    made: Option<Stopwatch>,
+    number: i64,
+    intent: Durable,
+    earlier: Vec<Failure>,
 ) -> Written {
+    if let Err(error) = intent.wait().await {
+        return Written {
+            size: items.len(),
+            pending: items,
+            broken: Some(error.into()),
+            ..Written::default()
+        };
+    }
+    fail_point::pass("batch-intent");
+    let mut written = send(&settings, items).await;
+    fail_point::pass("batch-call");
+    let outcome = if earlier.is_empty() {
+        settings.step.outcome(number, &written.pending, &written.failed).await
+    } else {
+        let failed: Vec<Failure> = earlier.into_iter().chain(written.failed.iter().cloned()).collect();
+        settings.step.outcome(number, &written.pending, &failed).await
+    };
+    if let Err(error) = outcome {
+        written.broken.get_or_insert(error.into());
+    }
+    written
+}
+
+/// Sends one batch, in as many calls as it takes to find the openids that are refused.
+async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
+    let WriterSettings { client, change, counts, made, .. } = settings;
     let mut written = Written { size: items.len(), ..Written::default() };
     let mut retry = NEW_TAG.start();
     let mut parts = vec![items];
-    while let Some(mut part) = parts.pop() {
-        let error = match call(&client, change, &part).await {
+    while let Some(part) = parts.pop() {
+        let error = match call(client, *change, &part).await {
             Ok(()) => {
                 Counts::add(&counts.changed, part.len());
                 written.used += part.len();
@@ -234,11 +338,11 @@ async fn write(
                 if refusal.errcode == errcode::SOME_OPENIDS_FAILED && !refusal.failed.is_empty() =>
             {
                 let (again, done): (Vec<Item>, _) =
-                    part.into_iter().partition(|item| refusal.failed.contains(&item.openid));
+                    part.into_iter().partition(|item| refusal.failed.iter().any(|one| one == item.openid()));
                 Counts::add(&counts.changed, done.len());
                 written.used += done.len();
                 if done.is_empty() {
-                    fail_or_halve(again, refusal, &mut parts, &mut written, &counts);
+                    fail_or_halve(again, refusal, &mut parts, &mut written, counts);
                 } else if !again.is_empty() {
                     parts.push(again);
                 }
@@ -247,38 +351,45 @@ async fn write(
             CallError::Refused(refusal)
                 if refusal.errcode == UNKNOWN_TAG && made.is_some_and(|made| made.elapsed() < NEW) =>
             {
+                parts.push(part);
                 let Some(pause) = retry.next_pause() else {
-                    written.broken = Some(error);
-                    return written;
+                    return written.broken_off(parts, error);
                 };
                 tokio::time::sleep(pause).await;
-                parts.push(part);
             }
-            CallError::Refused(refusal) if may_be_one_openid(change, refusal) => {
-                fail_or_halve(part, refusal, &mut parts, &mut written, &counts);
+            CallError::Refused(refusal) if may_be_one_openid(*change, refusal) => {
+                fail_or_halve(part, refusal, &mut parts, &mut written, counts);
             }
             // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
             CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. } => {
-                written.broken = Some(error);
-                return written;
+                parts.push(part);
+                return written.broken_off(parts, error);
             }
             // Whether it took effect is not known; that must not be forgotten.
             CallError::NoAnswer { .. } | CallError::Unreadable { .. } | CallError::NoTls(_) => {
                 let errmsg = error.to_string();
                 Counts::add(&counts.failed, part.len());
                 written.used += part.len();
-                written.failed.extend(part.drain(..).map(|item| Failure {
-                    openid: item.openid,
+                written.unsure.extend(part.iter().map(|item| Failure {
+                    openid: item.openid().to_owned(),
                     errcode: None,
                     errmsg: errmsg.clone(),
                     rid: None,
                 }));
-                written.broken = Some(error);
-                return written;
+                parts.push(part);
+                return written.broken_off(parts, error);
             }
         }
     }
     written
+}
+
+impl Written {
+    fn broken_off(mut self, parts: Vec<Vec<Item>>, error: CallError) -> Self {
+        self.pending = parts.into_iter().flatten().collect();
+        self.broken = Some(error.into());
+        self
+    }
 }
 
 /// Whether a refusal can be for the sake of one openid of the batch.
@@ -304,7 +415,7 @@ fn fail_or_halve(
     }
     Counts::add(&counts.failed, part.len());
     written.failed.extend(part.into_iter().map(|item| Failure {
-        openid: item.openid,
+        openid: item.openid().to_owned(),
         errcode: Some(refusal.errcode),
         errmsg: match refusal.errcode {
             TOO_MANY_TAGS => "already has 20 tags".to_owned(),
@@ -315,7 +426,7 @@ fn fail_or_halve(
 }
 
 async fn call(client: &Client, change: Change, items: &[Item]) -> Result<(), CallError> {
-    let openid_list = || items.iter().map(|item| item.openid.clone()).collect();
+    let openid_list = || items.iter().map(|item| item.openid().to_owned()).collect();
     match change {
         Change::Attach(tagid) => {
             client.call(&tag::Attach { tagid, openid_list: openid_list() }).await.map(drop)
@@ -327,7 +438,8 @@ async fn call(client: &Client, change: Change, items: &[Item]) -> Result<(), Cal
         Change::Unblock => client.call(&blacklist::Remove { openid_list: openid_list() }).await.map(drop),
         Change::Remark => {
             // A batch of remarks has one item (see `batch_size`).
-            for Item { openid, remark } in items.iter().cloned() {
+            for item in items {
+                let (openid, remark) = (item.openid().to_owned(), item.past().new);
                 client.call(&user::Remark { openid, remark }).await?;
             }
             Ok(())

@@ -24,6 +24,18 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Check a script without running it
     Check(CheckArguments),
+    /// List the runs that were started, newest first
+    Runs(RunsArguments),
+    /// Show a run: how it stands and what it did
+    Show(ShowArguments),
+    /// Go on with a run that was cut off, stopped, paused or parked
+    Resume(ResumeArguments),
+    /// Ask a run that is under way to stop
+    Stop(StopArguments),
+    /// The openids that a run could not do
+    Failed(FailedArguments),
+    /// Take back what a run changed
+    Undo(UndoArguments),
     /// The account's access token: show, refresh, status, serve
     Token(TokenArguments),
     /// Today's calls by endpoint, and what is left of them
@@ -90,15 +102,120 @@ pub(super) struct RunArguments {
     /// Stop when more than this share of the followers fail, as in 1%; judged from 1,000 followers on
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub max_errors: Option<u32>,
-    /// Write the run's report to this file, as JSON
+    /// Change nothing: make every call that reads, and say what the others would do
+    #[arg(long)]
+    pub dry_run: bool,
+    /// When the day's quota is used up, wait for the next day and go on
+    #[arg(long)]
+    pub allow_pause: bool,
+    #[command(flatten)]
+    pub manner: Manner,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// How a run is shown and reported: the same on every command that runs a script.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Manner {
+    /// Write the run's report to this file: JSON, or a table (.csv) or a page (.html) by its name
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Change an account that is marked `production = true` without asking
+    #[arg(short, long)]
+    pub yes: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
     /// Log every call on standard error
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ResumeArguments {
+    /// The run, or the first letters of its id
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// What became of the call that the run is parked at: make it `again`, or take it as `done`
+    #[arg(long, value_name = "WORD", value_enum)]
+    pub unsure: Option<UnsureArgument>,
+    /// With --unsure done: what the call answered, as JSON
+    #[arg(long, value_name = "JSON", requires = "unsure")]
+    pub answer: Option<String>,
+    #[command(flatten)]
+    pub manner: Manner,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum UnsureArgument {
+    /// It did not take effect: make it
+    Again,
+    /// It did
+    Done,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UndoArguments {
+    /// The run, or the first letters of its id
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Change nothing: say what would be taken back
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub manner: Manner,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunsArguments {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShowArguments {
+    /// The run, or the first letters of its id
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Its report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The script that it runs
+    #[arg(long, conflicts_with = "json")]
+    pub source: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct StopArguments {
+    /// The run, or the first letters of its id
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct FailedArguments {
+    /// The run, or the first letters of its id
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// As CSV
+    #[arg(long)]
+    pub csv: bool,
+    /// Try them once more, as a run of its own
+    #[arg(long, conflicts_with = "csv")]
+    pub retry: bool,
+    #[command(flatten)]
+    pub manner: Manner,
     #[command(flatten)]
     pub reach: Reach,
 }

@@ -60,6 +60,9 @@ pub(super) struct Entry {
     aes_key_env: Option<String>,
     /// One address, or several in the order in which they are turned to.
     base_url: Option<OneOrMany>,
+    /// Whether a person is asked before the account is changed.
+    #[serde(default)]
+    production: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -89,6 +92,8 @@ pub(super) struct Found {
     pub token_mode: TokenMode,
     pub base_urls: Vec<String>,
     pub callback: Option<CallbackKeys>,
+    /// Whether a person is asked before it is changed.
+    pub production: bool,
 }
 
 impl Found {
@@ -113,6 +118,7 @@ pub(super) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
                     token_mode: TokenMode::Stable,
                     base_urls: Vec::new(),
                     callback: None,
+                    production: false,
                 }));
             }
             (None, None) => {}
@@ -203,6 +209,7 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
         token_mode,
         base_urls,
         callback,
+        production: entry.production,
     })
 }
 
@@ -273,7 +280,8 @@ pub(super) fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf,
 /// What is wrong with a configuration, without what it quotes: a secret may stand where something
 /// else belongs. A field's name is shown when it is near to one that there is.
 fn without_content(message: &str) -> String {
-    const FIELDS: [&str; 17] = [
+    const FIELDS: [&str; 18] = [
+        "production",
         "token_account",
         "default",
         "store",

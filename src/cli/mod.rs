@@ -15,13 +15,16 @@ mod progress;
 mod quota;
 mod reach;
 mod render;
+mod resume;
 mod run;
+mod runs;
 mod sandbox;
 mod secret;
 mod show_config;
 mod state;
 mod token;
 mod token_serve;
+mod undo;
 mod watch_signals;
 
 use crate::{base::Diagnostic, host::Host};
@@ -73,6 +76,12 @@ pub fn execute(host: &Host) -> u8 {
     let result = match arguments.command {
         Command::Run(run) => run::execute(host, &run),
         Command::Check(check) => check::execute(host, &check),
+        Command::Runs(runs) => runs::list(host, &runs),
+        Command::Show(show) => runs::show(host, &show),
+        Command::Resume(resume) => resume::execute(host, &resume),
+        Command::Stop(stop) => runs::stop(host, &stop),
+        Command::Failed(failed) => runs::failed(host, &failed),
+        Command::Undo(undo) => undo::execute(host, &undo),
         Command::Token(token) => token::execute(host, &token),
         Command::Quota(quota) => quota::execute(host, &quota),
         Command::Config(config) => show_config::execute(host, &config),

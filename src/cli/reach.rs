@@ -25,6 +25,8 @@ pub(super) struct Reached {
     pub store: Option<Store>,
     /// What the account's server callback is configured with, if it is.
     pub callback: Option<CallbackKeys>,
+    /// Its name, where a person is asked before the account is changed.
+    pub production: Option<String>,
     _sandbox: Option<Sandbox>,
 }
 
@@ -69,7 +71,13 @@ pub(super) fn reach(
         let bases = vec![base_url(&format!("http://{}", sandbox.address()))?];
         // Its world ends with this process, and so does what is known of it.
         let client = client(host, bases, account, TokenMode::Stable, None, in_flight, cancel);
-        return Ok(Reached { client: Ok(client), store: None, callback, _sandbox: Some(sandbox) });
+        return Ok(Reached {
+            client: Ok(client),
+            store: None,
+            callback,
+            production: None,
+            _sandbox: Some(sandbox),
+        });
     }
     let found = config::account(host, reach)?;
     let appid = found.as_ref().ok().map(|found| found.appid.as_str());
@@ -81,7 +89,8 @@ pub(super) fn reach(
         Err(no_client) => {
             base_urls(&reach.base_url)?;
             let callback = from_environment;
-            return Ok(Reached { client: Err(no_client), store: None, callback, _sandbox: None });
+            let client = Err(no_client);
+            return Ok(Reached { client, store: None, callback, production: None, _sandbox: None });
         }
     };
     let bases = bases(reach, &found)?;
@@ -93,8 +102,9 @@ pub(super) fn reach(
         }
     };
     let callback = from_environment.or(found.callback);
+    let production = found.name.clone().filter(|_| found.production);
     let client = client(host, bases, account, found.token_mode, store.clone(), in_flight, cancel);
-    Ok(Reached { client: Ok(client), store, callback, _sandbox: None })
+    Ok(Reached { client: Ok(client), store, callback, production, _sandbox: None })
 }
 
 /// A client of an account.

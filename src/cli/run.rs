@@ -2,23 +2,43 @@
 
 use super::{
     Failure,
-    arguments::RunArguments,
+    arguments::{Manner, Reach, RunArguments},
     check::{compile, origin},
     exit, log,
     progress::Progress,
-    reach, render, watch_signals,
+    reach, render, state, watch_signals,
 };
 use crate::{
+    api::{self, Effect},
     base::{Cancel, Diagnostic, WholeFile, grouped, nearest},
-    bulk::{Board, Limits, RunReport},
+    bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     host::Host,
-    run::{Outcome, Run, runtime},
-    script::{Program, check},
+    run::{
+        Outcome, Run,
+        record::{self, NewRun, Options},
+        runtime,
+    },
+    script::{Gate, Program, check},
+    store::{RunRecord, Store},
 };
 use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
+use tokio::runtime::Runtime;
+
+/// A run that is to be made.
+pub(super) struct Plan<'a> {
+    pub program: Program,
+    pub options: Options,
+    pub manner: &'a Manner,
+    pub reach: &'a Reach,
+    pub is_dry: bool,
+    /// The run that it undoes.
+    pub undoes: Option<&'a str>,
+    /// The recorded run that it goes on with, and what a person says of its unsure call.
+    pub resumes: Option<(&'a RunRecord, Option<Verdict>)>,
+}
 
 pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failure> {
-    log::start(host, arguments.verbose);
+    log::start(host, arguments.manner.verbose);
     let origin = match &arguments.expression {
         Some(text) => crate::script::Origin::Text {
             name: "-e".to_owned(),
@@ -27,35 +47,75 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         },
         None => origin(host, arguments.file.as_deref().unwrap_or(Path::new("-")))?,
     };
-    let program = Arc::new(compile(&origin)?);
+    let program = compile(&origin)?;
     let params = params(&program, &arguments.params)?;
     if let Some(trouble) = check::problems(&program, &params).into_iter().next() {
         let code = if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT };
         return Err(Failure { diagnostic: trouble.diagnostic, code });
     }
-    if let Some(path) = &arguments.report {
+    let options = Options {
+        account: arguments.reach.account.clone(),
+        base_urls: arguments.reach.base_url.clone(),
+        sandbox: arguments.reach.sandbox,
+        params,
+        in_flight: arguments.in_flight,
+        max_changes: arguments.max_changes,
+        max_errors: arguments.max_errors,
+        allow_pause: arguments.allow_pause,
+        folder: host.folder.clone(),
+        prints_value: arguments.expression.is_some(),
+    };
+    perform(
+        host,
+        Plan {
+            program,
+            options,
+            manner: &arguments.manner,
+            reach: &arguments.reach,
+            is_dry: arguments.dry_run,
+            undoes: None,
+            resumes: None,
+        },
+    )
+}
+
+/// Makes a run, records it, and shows what it comes to.
+pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
+    let Plan { program, options, manner, reach, is_dry, undoes, resumes } = plan;
+    if let Some(path) = &manner.report {
         // Found out before the first call, not after the last.
-        write_report(&host.folder.join(path), &RunReport { state: "running", ..RunReport::default() })?;
+        write_report(&host.folder.join(path), &RunReport::default())?;
     }
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    #[cfg(debug_assertions)]
+    if let Some(point) = host.variable("MPSCRIPT_FAIL_POINT") {
+        crate::bulk::arm(point);
+    }
     let cancel = Cancel::default();
     watch_signals::watch(&runtime, &cancel, &host.err);
-    let reached =
-        reach::reach(host, &runtime, &arguments.reach, reach::Need::Calls, arguments.in_flight, &cancel)?;
+    let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, options.in_flight, &cancel)?;
+    let store =
+        if reach.sandbox { state::open_if_possible(host, &runtime, reach) } else { reached.store.clone() };
+    let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
+    let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes };
+    let record = record(host, &runtime, store, &new, resumes)?;
     let board = Arc::new(Board::default());
-    let (progress, output) = Progress::start(host, &board, arguments.quiet);
+    let (progress, output) = Progress::start(host, &board, manner.quiet);
     let run = Run {
-        program,
+        program: Arc::new(program),
         client: reached.client.clone(),
         callback: reached.callback.clone(),
-        in_flight: arguments.in_flight,
-        limits: Limits::new(arguments.max_changes, arguments.max_errors),
-        folder: host.folder.clone(),
+        in_flight: options.in_flight,
+        limits: Limits::new(options.max_changes, options.max_errors),
+        record,
+        is_dry,
+        gate: gate(host, reached.production.clone(), manner.yes),
+        folder: options.folder.clone(),
         scratch_folder: host.scratch_folder(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
-        params,
+        params: options.params.clone(),
         board,
         output,
     };
@@ -64,57 +124,163 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
     if let Ok(client) = &reached.client {
         runtime.block_on(client.finish());
     }
-    let code = finish(host, arguments, &outcome, cancel.is_cancelled())?;
+    let outcome = outcome.map_err(|error| state::failure(&error))?;
+    let code = finish(host, manner, &options, &outcome)?;
     // Calls whose answers nobody waits for any more end with the process.
     runtime.shutdown_background();
     Ok(code)
 }
 
+/// Records the run, or that it is gone on with.
+fn record(
+    host: &Host,
+    runtime: &Runtime,
+    store: Option<Store>,
+    new: &NewRun,
+    resumes: Option<(&RunRecord, Option<Verdict>)>,
+) -> Result<Option<(Store, Attempt)>, Failure> {
+    let Some(store) = store else { return Ok(None) };
+    let attempt = match resumes {
+        None => runtime.block_on(record::begin(host, &store, new)).map(Some),
+        Some((run, verdict)) => {
+            if run.account != new.account {
+                let message =
+                    format!("run {} is of the account {}, and this is {}", run.id, run.account, new.account);
+                let hint = "name its account with --account and its address with --base-url";
+                return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+            }
+            runtime.block_on(record::take(host, &store, run, verdict))
+        }
+    };
+    let Some(attempt) = attempt.map_err(|error| state::failure(&error))? else {
+        let message = "somebody else has begun to go on with the run at this moment";
+        return Err(Failure::usage(Diagnostic::new(message).hint("mpscript runs shows how it stands")));
+    };
+    Ok(Some((store, attempt)))
+}
+
+/// What asks a person before an account that is marked as production is changed.
+fn gate(host: &Host, production: Option<String>, yes: bool) -> Option<Gate> {
+    let account = production.filter(|_| !yes)?;
+    let host = host.clone();
+    Some(Arc::new(move || {
+        let refusal = |message: String| {
+            let hint =
+                "give --yes to change it without being asked, or --dry-run to see what would be changed";
+            Err(Diagnostic::new(message).hint(hint))
+        };
+        if !host.in_is_terminal {
+            return refusal(format!(
+                "account `{account}` is marked `production = true`, and nobody can be asked"
+            ));
+        }
+        host.err.write(&format!(
+            "The script is about to change the account `{account}` (production). Go on? [y/N] "
+        ));
+        match (host.read_line)() {
+            Ok(answer) if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) => Ok(()),
+            _ => refusal(format!("account `{account}` was not to be changed")),
+        }
+    }))
+}
+
 /// Prints and writes what a run came to, and gives its exit code.
-fn finish(host: &Host, arguments: &RunArguments, outcome: &Outcome, cancelled: bool) -> Result<u8, Failure> {
-    if let (Some(value), Some(_)) = (&outcome.value, &arguments.expression) {
+fn finish(host: &Host, manner: &Manner, options: &Options, outcome: &Outcome) -> Result<u8, Failure> {
+    let report = &outcome.report;
+    if let (Some(value), true) = (&outcome.value, options.prints_value) {
         host.out.line(value);
     }
-    if let Some(path) = &arguments.report {
-        write_report(&host.folder.join(path), &outcome.report)?;
+    if let Some(path) = &manner.report {
+        write_report(&host.folder.join(path), report)?;
     }
-    if cancelled {
-        for end in &outcome.report.ends {
+    // On a sandbox of its own there is nothing to go on with.
+    let run = report.run.as_deref().filter(|_| !options.sandbox && !report.dry_run && has_written(report));
+    let goes_on = |why: &str| {
+        if let Some(run) = run {
+            host.err.line(&format!(
+                "  mpscript resume {run} goes on with it{why}; mpscript undo {run} takes it back"
+            ));
+        }
+    };
+    if report.state == RunState::Cancelled {
+        for end in &report.ends {
             host.err.line(&end.to_string());
         }
         host.err.line("stopped");
+        goes_on("");
         return Ok(exit::INTERRUPTED);
     }
     if let Some(trouble) = &outcome.trouble {
         // What was done before the error must not be lost with it.
-        if let Some(end) = outcome.report.ends.last()
-            && (end.state == "error" && (end.totals.changed > 0 || !end.failed.is_empty()))
+        if let Some(end) = report.ends.last()
+            && (end.state == RunState::Error && (end.totals.changed > 0 || !end.failed.is_empty()))
         {
             host.err.line(&end.to_string());
         }
         host.err.line(&render::error(host, &trouble.diagnostic));
-        return Ok(if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT });
+        return Ok(match report.state {
+            RunState::Parked => exit::PARKED,
+            RunState::Paused => {
+                goes_on(" when there is quota again, after midnight Beijing time");
+                exit::PAUSED
+            }
+            _ if trouble.is_configuration => exit::USAGE,
+            _ => {
+                goes_on("");
+                exit::SCRIPT
+            }
+        });
+    }
+    if let Some(error) = &outcome.parked {
+        host.err.line(&render::error(host, &Diagnostic::new(error.to_string())));
+        return Ok(exit::PARKED);
+    }
+    if report.dry_run {
+        host.err.write(&would(report));
     }
     // Most often a slip: a scene that nobody came by, a file of somebody else's openids.
-    for end in outcome.report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
+    for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
         let said = match end.totals.listed {
             0 => "nobody was listed".to_owned(),
             listed => format!("nobody matched, of {} listed", grouped(listed)),
         };
         host.err.line(&format!("warning: {}: {said}", end.title()));
     }
-    let failed = outcome.report.failed.len();
+    let failed = report.failed.len();
     if failed == 0 {
         return Ok(exit::DONE);
     }
-    let (openids, list) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
-    let list = if arguments.report.is_some() {
-        format!("the report {list}")
-    } else {
-        format!("--report FILE {list}")
+    let (openids, them) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
+    let list = match (&manner.report, &report.run) {
+        (Some(_), _) => format!("the report {them}"),
+        (None, Some(run)) => format!("mpscript failed {run} {them}"),
+        (None, None) => format!("--report FILE {them}"),
     };
     host.err.line(&format!("done, but {} {openids} failed; {list}", grouped(failed as u64)));
     Ok(exit::FAILURES)
+}
+
+/// Whether a run has sent something that may have changed the account.
+fn has_written(report: &RunReport) -> bool {
+    let reads: Vec<String> = api::all()
+        .into_iter()
+        .filter(|spec| spec.effect == Effect::Read)
+        .map(|spec| format!("{} {}", spec.method.as_str(), spec.path))
+        .collect();
+    report.totals.changed > 0 || report.calls.keys().any(|call| !reads.contains(call))
+}
+
+/// What a dry run did not do.
+fn would(report: &RunReport) -> String {
+    let mut text = "dry run: nothing was changed\n".to_owned();
+    if report.would_call.is_empty() {
+        text.push_str("  the script would change nothing\n");
+    }
+    for (call, count) in &report.would_call {
+        let calls = if *count == 1 { "call" } else { "calls" };
+        text.push_str(&format!("  {:>10} {calls:<5} of {call} would be made\n", grouped(*count)));
+    }
+    text
 }
 
 /// The parameters by name; one that the script does not ask for is a slip.

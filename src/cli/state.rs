@@ -78,6 +78,20 @@ pub(super) fn open(host: &Host, runtime: &Runtime, reach: &Reach) -> Result<Opti
     runtime.block_on(open_at(&place)).map(Some).map_err(|error| failure(&error))
 }
 
+/// The store in the person's state folder, where it can be opened: a run on a sandbox of its own does without.
+pub(super) fn open_if_possible(host: &Host, runtime: &Runtime, reach: &Reach) -> Option<Store> {
+    let (place, _) = place(host, reach).ok()??;
+    runtime.block_on(open_at(&place)).ok()
+}
+
+/// The store, where a command is of no use without one.
+pub(super) fn require(host: &Host, runtime: &Runtime, reach: &Reach) -> Result<Store, Failure> {
+    open(host, runtime, reach)?.ok_or_else(|| {
+        let hint = "set HOME or XDG_STATE_HOME, or name the store with --store";
+        Failure::usage(Diagnostic::new("no store is known in which runs are recorded").hint(hint))
+    })
+}
+
 pub(super) async fn open_at(place: &Place) -> Result<Store, StoreError> {
     match place {
         Place::File(path) => Store::sqlite(path).await,

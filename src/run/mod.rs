@@ -2,15 +2,17 @@
 //!
 //! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
 
+pub mod record;
 mod token_service;
 
 pub use token_service::{Listen, Listening, TokenService};
 
 use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
-    bulk::{Board, Limits, RunReport},
+    bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport, RunState},
     client::Client,
-    script::{CallbackKeys, Env, NoClient, Output, Program, STACK, Script, Trouble},
+    script::{CallbackKeys, Env, Gate, NoClient, Output, Program, STACK, Script, Trouble},
+    store::{Store, StoreError},
 };
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 use tokio::runtime::Runtime;
@@ -37,6 +39,12 @@ pub struct Run {
     pub params: BTreeMap<String, String>,
     /// What the run may do at the most.
     pub limits: Limits,
+    /// Where it is recorded, if it is, and which attempt this is.
+    pub record: Option<(Store, Attempt)>,
+    /// Nothing is changed.
+    pub is_dry: bool,
+    /// Is asked before the first change.
+    pub gate: Option<Gate>,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
     /// Where words go.
@@ -52,6 +60,8 @@ pub struct Outcome {
     pub value: Option<String>,
     /// How it failed, if it did.
     pub trouble: Option<Trouble>,
+    /// Why it waits for a person, if it does.
+    pub parked: Option<JournalError>,
 }
 
 /// A runtime for everything that runs under scripts.
@@ -64,10 +74,24 @@ pub fn runtime() -> io::Result<Runtime> {
 
 impl Run {
     /// Runs the script to its end, on a thread with the stack that scripts need.
-    #[must_use]
-    pub fn execute(self, runtime: &Runtime) -> Outcome {
+    ///
+    /// # Errors
+    /// When the run's journal can't be read.
+    pub fn execute(self, runtime: &Runtime) -> Result<Outcome, StoreError> {
         let watch = Stopwatch::start();
         let (board, cancel, client) = (Arc::clone(&self.board), self.cancel.clone(), self.client.clone());
+        let clock = self.clock.clone();
+        let dry = self.is_dry.then(Arc::<DryRun>::default);
+        let (journal, limits) = match &self.record {
+            // A dry run does nothing that could be gone on with.
+            Some((store, attempt)) if !self.is_dry => runtime.block_on(async {
+                let used = if attempt.attempt > 1 { store.changes_of(&attempt.run).await? } else { 0 };
+                let journal =
+                    Journal::open(store.clone(), attempt.clone(), clock.clone(), cancel.clone()).await?;
+                Ok((journal, self.limits.with_used(used.unsigned_abs())))
+            })?,
+            _ => (Journal::default(), self.limits),
+        };
         let mut env = Env::new(
             self.client,
             self.in_flight,
@@ -78,10 +102,14 @@ impl Run {
             self.output,
         );
         env.callback = self.callback;
-        env.limits = Arc::new(self.limits);
+        env.limits = Arc::new(limits);
         env.folder = self.folder;
         env.scratch_folder = self.scratch_folder;
         env.clock = self.clock;
+        env.journal = journal.clone();
+        env.dry.clone_from(&dry);
+        env.gate = self.gate;
+        env.store = self.record.as_ref().map(|(store, _)| store.clone());
         let env = Arc::new(env);
         let program = self.program;
         let spawned = thread::Builder::new()
@@ -93,6 +121,9 @@ impl Run {
             Ok(Err(_)) => Err(broken("the script met a fault in mpscript itself")),
             Err(error) => Err(broken(&format!("no thread for the script: {error}"))),
         };
+        // What the last calls came to is on disk before anybody is told.
+        let flushed = runtime.block_on(journal.flush());
+        let parked = journal.parked().or(flushed.err());
         let calls = client.map(|client| client.tally().snapshot()).unwrap_or_default();
         let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = RunReport::of(board.ended(), calls, elapsed_ms);
@@ -100,17 +131,37 @@ impl Run {
             Ok(value) => (value, None),
             Err(trouble) => (None, Some(trouble)),
         };
-        if cancel.is_cancelled() {
-            report.state = "cancelled";
+        if let Some(error) = &parked {
+            report.state = RunState::Parked;
+            report.error = Some(error.to_string());
+        } else if cancel.is_cancelled() {
+            report.state = RunState::Cancelled;
         } else if let Some(trouble) = &trouble {
-            report.state = "error";
+            report.state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
             report.error = Some(trouble.diagnostic.message.clone());
         }
-        Outcome { report, value, trouble }
+        report.dry_run = self.is_dry;
+        report.would_call = dry.map(|dry| dry.calls()).unwrap_or_default();
+        if let Some((store, attempt)) = &self.record {
+            report.run = Some(attempt.run.clone());
+            let text = serde_json::to_string(&report).unwrap_or_default();
+            let note = report.error.clone().unwrap_or_default();
+            let (run, state) = (&attempt.run, report.state.as_str());
+            let ended = store.end_run(run, attempt.attempt, state, &note, &text, clock.now_ms());
+            if let Err(error) = runtime.block_on(ended) {
+                tracing::warn!("how the run ended can't be recorded: {error}");
+            }
+        }
+        Ok(Outcome { report, value, trouble, parked })
     }
 }
 
 fn broken(message: &str) -> Trouble {
     let hint = "please report it with the script and what is printed above";
-    Trouble { diagnostic: Diagnostic::new(message).hint(hint), is_configuration: false, is_cancelled: false }
+    Trouble {
+        diagnostic: Diagnostic::new(message).hint(hint),
+        is_configuration: false,
+        is_cancelled: false,
+        is_of_quota: false,
+    }
 }

@@ -6,10 +6,11 @@ use super::{
     error::{PlatformError, placed},
     functions::described,
     value::{to_dynamic, to_json, unsendable},
+    writes,
 };
-use crate::api::{Method, any, wire::Outgoing};
+use crate::api::{Effect, Method, any, wire::Outgoing};
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The module's name.
@@ -21,7 +22,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
     described("get", &["path: String", "Map"], GET).set_into_module(
         &mut module,
         move |at: NativeCallContext, path: &str| {
-            placed(at.call_position(), call(&here, Method::Get, path, Outgoing::default()))
+            placed(at.call_position(), call(&here, Method::Get, path, &Outgoing::default()))
         },
     );
     let here = Arc::clone(env);
@@ -30,7 +31,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
         move |at: NativeCallContext, path: &str, query: Map| {
             placed(
                 at.call_position(),
-                read_query(&query).and_then(|request| call(&here, Method::Get, path, request)),
+                read_query(&query).and_then(|request| call(&here, Method::Get, path, &request)),
             )
         },
     );
@@ -44,7 +45,7 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
                 Err(PlatformError::usage(format!("api::post: `body` can't be sent: {reason}"), hint).raise())
             } else {
                 let body = Some(to_json(&body));
-                call(&here, Method::Post, path, Outgoing { body, ..Outgoing::default() })
+                call(&here, Method::Post, path, &Outgoing { body, ..Outgoing::default() })
             };
             placed(at.call_position(), called)
         },
@@ -88,7 +89,7 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
     Ok(Outgoing { query: query.collect::<Result<_, _>>()?, ..Outgoing::default() })
 }
 
-fn call(env: &Env, method: Method, path: &str, request: Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
+fn call(env: &Env, method: Method, path: &str, request: &Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
     let name = if method == Method::Get { "get" } else { "post" };
     let spec = any::spec(method, path).map_err(|error| {
         let hint = match error {
@@ -97,7 +98,16 @@ fn call(env: &Env, method: Method, path: &str, request: Outgoing) -> Result<Dyna
         };
         PlatformError::usage(format!("{MODULE}::{name}: {error}"), hint).raise()
     })?;
-    let client = env.client()?;
-    let answer = env.wait_for_call(client.call_any(spec, request))?;
+    let send = || {
+        let client = env.client()?;
+        env.wait_for_call(client.call_any(spec, request.clone()))
+    };
+    let answer = match spec.effect {
+        Effect::Read => send()?,
+        Effect::Write => {
+            let body = json!({"path": path, "body": request.body});
+            writes::make(env, spec, &body, &send)?
+        }
+    };
     Ok(to_dynamic(&answer))
 }

@@ -11,9 +11,9 @@ use super::{
     value::Follower,
 };
 use crate::{
-    api::tag::{List, NAME_BYTES, Tag},
-    base::nearest,
-    bulk::{Person, Source},
+    api::tag::{NAME_BYTES, Tag},
+    base::{digest, nearest},
+    bulk::{Changed, Person, Source},
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(super) enum Origin {
     Members(TagRef),
     Blacklisted,
     Openids(Source),
+    Changed { run: String, step: String, change: String },
 }
 
 /// A tag as a script names it.
@@ -102,8 +103,7 @@ impl TagRef {
         match self {
             Self::Id(id) => Ok(*id),
             Self::Name(name) => {
-                let client = env.client()?;
-                let tags = env.wait_for_call(client.call(&List {}))?.tags;
+                let tags = env.tags()?;
                 if let Some(tag) = tags.iter().find(|tag| tag.name == *name) {
                     return Ok(tag.id);
                 }
@@ -145,13 +145,33 @@ impl Audience {
         self.steps.iter().any(|step| matches!(step, Step::Filter(_)))
     }
 
+    /// What it is, in words that no other audience of the script shares by chance.
+    pub(super) fn told_apart(&self) -> String {
+        let Origin::Openids(Source::Openids(openids)) = &self.origin else { return self.to_string() };
+        let digest = digest(openids.iter().map(String::as_str));
+        format!("{self} #{digest}")
+    }
+
     /// The source to list; a tag's name becomes its id.
     pub(super) fn source(&self) -> Result<Source, Box<EvalAltResult>> {
         Ok(match &self.origin {
             Origin::Followers => Source::Followers,
             Origin::Blacklisted => Source::Blacklisted,
-            Origin::Members(tag) => Source::Members(tag.existing(&self.env)?),
+            Origin::Members(tag) => {
+                let id = tag.existing(&self.env)?;
+                // A tag that a dry run only thinks of has nobody.
+                let is_placeholder = self.env.dry.as_ref().is_some_and(|dry| dry.is_placeholder(id));
+                if is_placeholder { Source::openids([]) } else { Source::Members(id) }
+            }
             Origin::Openids(source) => source.clone(),
+            Origin::Changed { run, step, change } => {
+                let Some(store) = self.env.store.clone() else {
+                    let hint = "runs are recorded where there is a store";
+                    return Err(PlatformError::usage("no run is recorded here", hint).raise());
+                };
+                let (run, step, change) = (run.clone(), step.clone(), change.clone());
+                Source::Changed(Changed { store, run, step, change })
+            }
         })
     }
 }
@@ -165,6 +185,7 @@ impl std::fmt::Display for Audience {
             Origin::Members(TagRef::Name(name)) => write!(f, "members({name:?})")?,
             Origin::Openids(Source::Openids(openids)) => write!(f, "openids([{} openids])", openids.len())?,
             Origin::Openids(source) => write!(f, "{source:?}")?,
+            Origin::Changed { run, step, change } => write!(f, "changed_by({run:?}, {step:?}, {change:?})")?,
         }
         for step in &self.steps {
             match step {
@@ -219,6 +240,12 @@ pub(super) fn register(engine: &mut Engine, env: &Arc<Env>) {
             Ok(Audience::new(&here, Origin::Openids(openids)))
         },
     );
+    let here = Arc::clone(env);
+    described("changed_by", &["run: String", "step: String", "change: String", "Audience"], CHANGED_BY)
+        .register_into_engine(engine, move |run: &str, step: &str, change: &str| {
+            let (run, step, change) = (run.to_owned(), step.to_owned(), change.to_owned());
+            Audience::new(&here, Origin::Changed { run, step, change })
+        });
     described("filter", &["audience: Audience", "closure: FnPtr", "Audience"], FILTER).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
@@ -277,6 +304,10 @@ const OPENIDS_FROM: &str =
     followers().take(5).write_csv(\"关注者.csv\");
     print(openids_from(\"关注者.csv\").count());
     ```";
+
+const CHANGED_BY: &str = "The people whom a step of a recorded run changed in one way.
+
+    `mpscript undo` is written with it; `mpscript undo ID --dry-run` shows the script.";
 
 const FILTER: &str = "Those for whom the closure gives `true`.
 

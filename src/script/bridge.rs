@@ -4,7 +4,11 @@
 //! script must not be called inside the work that is waited for: it may wait itself.
 
 use super::{env::Env, error::PlatformError};
-use crate::client::{CallError, Client};
+use crate::{
+    api::tag::{List, Tag},
+    bulk::JournalError,
+    client::{CallError, Client},
+};
 use rhai::EvalAltResult;
 use std::future::Future;
 
@@ -25,5 +29,35 @@ impl Env {
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Box<EvalAltResult>> {
         self.wait(work).map_err(|error| PlatformError::of(&error).raise())
+    }
+
+    /// The account's tags; in a dry run as they would be.
+    pub(super) fn tags(&self) -> Result<Vec<Tag>, Box<EvalAltResult>> {
+        let client = self.client()?;
+        let tags = self.wait_for_call(client.call(&List {}))?.tags;
+        Ok(self.dry.as_ref().map_or_else(|| tags.clone(), |dry| dry.see(tags.clone())))
+    }
+
+    /// Says whether the account may be changed; whoever must be asked is asked once.
+    pub(super) fn may_write(&self) -> Result<(), Box<EvalAltResult>> {
+        let Some(gate) = self.gate.as_ref().filter(|_| self.dry.is_none()) else { return Ok(()) };
+        self.is_open.get_or_init(|| gate()).clone().map_err(|diagnostic| {
+            let hint = diagnostic.hint.unwrap_or_default();
+            PlatformError::usage(diagnostic.message, hint).raise()
+        })
+    }
+
+    /// No other run may write this meanwhile.
+    pub(super) fn claim(&self, what: &str) -> Result<(), Box<EvalAltResult>> {
+        if self.dry.is_some() {
+            return Ok(());
+        }
+        self.wait(self.journal.claim(what)).map_err(|error| self.journal_error(&error))
+    }
+
+    /// What is wrong with the run's journal, as a script error.
+    #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
+    pub(super) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
+        PlatformError::of_journal(error, self.journal.run().unwrap_or("ID")).raise()
     }
 }

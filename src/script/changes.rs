@@ -5,22 +5,19 @@ use super::{
     endpoint::describe_type,
     env::Env,
     error::PlatformError,
-    jobs::Walk,
+    walk::{ScriptResult, Walk},
+    writes,
 };
 use crate::{
     base::Stopwatch,
-    bulk::{Change, Known, KnownError, Person, Source, ensure_tag},
-    client::Client,
+    bulk::{Change, Item, Known, KnownError, Person, ReadError, Source},
 };
-use rhai::EvalAltResult;
 use std::collections::HashSet;
-
-type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 
 /// What a change means for one person.
 pub(super) enum Decision {
-    /// It is to be made; with a remark's text.
-    Change(String),
+    /// It is to be made.
+    Change(Item),
     /// They are so already.
     Already,
     /// Nothing is to be done.
@@ -34,7 +31,10 @@ pub(super) trait Decide {
         Ok(())
     }
     fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision>;
-    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change>;
+    /// Before anybody is listed; what an earlier attempt of the run has written is known.
+    fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()>;
+    /// Somebody needs it: now what is written must be there.
+    fn ready(&mut self, walk: &Walk) -> ScriptResult<Change>;
     /// When the job made what it writes, if it did.
     fn made(&self) -> Option<Stopwatch> {
         None
@@ -54,8 +54,8 @@ impl Before {
     fn look(&mut self, walk: &Walk, source: &Source, people: &[Person]) -> ScriptResult<()> {
         let env = &walk.env;
         let raise = |error: KnownError| match error {
-            KnownError::Call(error) => PlatformError::of(&error).raise(),
-            KnownError::Store(error) => {
+            KnownError::Read(ReadError::Call(error)) => PlatformError::of(&error).raise(),
+            KnownError::Read(ReadError::Store(error)) | KnownError::Store(error) => {
                 let message = format!("what the job keeps for a while has no place: {error}");
                 PlatformError::usage(message, "set TMPDIR to a folder with room").raise()
             }
@@ -104,13 +104,37 @@ impl Decide for Tagging {
             Some(tags) => self.id.is_some_and(|id| tags.contains(&id)),
             None => self.before.has(person),
         };
-        Ok(if has_it == self.attach { Decision::Already } else { Decision::Change(String::new()) })
+        Ok(if has_it == self.attach {
+            Decision::Already
+        } else {
+            Decision::Change(Item::Openid(person.openid.clone()))
+        })
     }
 
-    fn ready(&mut self, env: &Env, client: &Client) -> ScriptResult<Change> {
+    fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()> {
+        let env = &walk.env;
+        self.id = match (known, &self.tag) {
+            (Some(Change::Attach(id) | Change::Detach(id)), _) => Some(id),
+            (_, TagRef::Name(name)) if self.attach => {
+                env.tags()?.into_iter().find(|tag| tag.name == *name).map(|tag| tag.id)
+            }
+            (_, tag) => Some(tag.existing(env)?),
+        };
+        match (self.id, &self.tag) {
+            (None, TagRef::Name(name)) => env.claim(&format!("the tag `{name}`")),
+            (id, _) => env.claim(&format!("tag {}", id.unwrap_or_default())),
+        }
+    }
+
+    fn ready(&mut self, walk: &Walk) -> ScriptResult<Change> {
         // Made only now: a job that matches nobody leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
-            self.id = Some(env.wait_for_call(ensure_tag(client, name))?.id);
+            walk.step.enter(0);
+            let made = writes::make_tag(&walk.env, name);
+            walk.step.leave();
+            let id = made?.id;
+            walk.env.claim(&format!("tag {id}"))?;
+            self.id = Some(id);
             self.made = Some(Stopwatch::start());
         }
         let id = self.id.unwrap_or_default();
@@ -138,11 +162,48 @@ impl Decide for Remarking {
                 PlatformError::usage(message, "write `()` for a follower to be left as they are").raise()
             );
         };
-        let present = person.user.as_ref().and_then(|user| user.remark.as_deref());
-        Ok(if present == Some(remark.as_str()) { Decision::Already } else { Decision::Change(remark) })
+        let present = present_remark(person);
+        if present == remark {
+            return Ok(Decision::Already);
+        }
+        Ok(Decision::Change(Item::Remark(person.openid.clone(), remark, present.to_owned())))
     }
 
-    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
+    fn begin(&mut self, _walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
+        Ok(())
+    }
+
+    fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {
+        Ok(Change::Remark)
+    }
+}
+
+fn present_remark(person: &Person) -> &str {
+    person.user.as_ref().and_then(|user| user.remark.as_deref()).unwrap_or_default()
+}
+
+/// Gives people the remark back that they had before a run, unless somebody has changed it since.
+pub(super) struct Restoring;
+
+impl Decide for Restoring {
+    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
+        let Some(past) = &person.past else { return Ok(Decision::Skip) };
+        let present = present_remark(person);
+        Ok(if present == past.old {
+            Decision::Already
+        } else if present == past.new {
+            let (openid, old) = (person.openid.clone(), past.old.clone());
+            Decision::Change(Item::Remark(openid, old, past.new.clone()))
+        } else {
+            Decision::Skip
+        })
+    }
+
+    fn begin(&mut self, _walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
+        Ok(())
+    }
+
+    fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {
         Ok(Change::Remark)
     }
 }
@@ -169,10 +230,18 @@ impl Decide for Blocking {
 
     fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
         let is_blocked = self.are_blacklisted || self.before.has(person);
-        Ok(if is_blocked == self.block { Decision::Already } else { Decision::Change(String::new()) })
+        Ok(if is_blocked == self.block {
+            Decision::Already
+        } else {
+            Decision::Change(Item::Openid(person.openid.clone()))
+        })
     }
 
-    fn ready(&mut self, _env: &Env, _client: &Client) -> ScriptResult<Change> {
+    fn begin(&mut self, walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
+        walk.env.claim("the blacklist")
+    }
+
+    fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {
         Ok(if self.block { Change::Block } else { Change::Unblock })
     }
 }

@@ -1,15 +1,18 @@
 //! From a declaration to a script function.
 
 use super::{
+    argument::read_argument,
     callback::Push,
+    dry,
     env::Env,
     error::{PlatformError, placed},
-    file, stdlib,
-    value::{Follower, OpaqueToken, to_dynamic, to_json, unsendable},
+    stdlib,
+    value::{Follower, OpaqueToken, to_dynamic},
+    writes,
 };
 use crate::{
     api::{
-        Batched, Endpoint, Field, FieldKind, Spec,
+        Batched, Effect, Endpoint, Field, FieldKind, Spec,
         answer::{Done, OpenidPage},
         blacklist,
         card::{self, Created},
@@ -165,6 +168,11 @@ impl ToScript for TagIds {
 
 /// How an endpoint is called from a script: as it is, or cut into calls of the platform's size.
 trait Callable: Endpoint {
+    /// What is wrong with the request is told before anything is sent or written down.
+    fn check(&self) -> Result<(), Box<EvalAltResult>> {
+        Ok(())
+    }
+
     fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>>;
 }
 
@@ -212,7 +220,7 @@ impl Callable for oauth::Exchange {
 }
 
 impl Callable for card::Create {
-    fn call_from_script(self, env: &Env) -> Result<Created, Box<EvalAltResult>> {
+    fn check(&self) -> Result<(), Box<EvalAltResult>> {
         let faults = card::check(&self.card);
         if let Some(first) = faults.first() {
             let error = PlatformError::usage(
@@ -234,6 +242,10 @@ impl Callable for card::Create {
         for (field, near) in card::suspects(&self.card) {
             tracing::warn!("{}: `{field}` is sent as it is; did you mean `{near}`?", Self::SPEC.name);
         }
+        Ok(())
+    }
+
+    fn call_from_script(self, env: &Env) -> Result<Created, Box<EvalAltResult>> {
         let client = env.client()?;
         env.wait_for_call(client.call(&self))
     }
@@ -278,11 +290,15 @@ where
                 read_argument(&env, spec, field, arg).map(|value| (field.name.to_owned(), value))
             });
             let request = fields.collect::<Result<Map<_, _>, _>>().and_then(|fields| {
-                serde_json::from_value::<E>(Value::Object(fields))
-                    .map_err(|error| PlatformError::usage(format!("{}: {error}", spec.name), signature(spec)))
+                let fields = Value::Object(fields);
+                let request = serde_json::from_value::<E>(fields.clone()).map_err(|error| {
+                    PlatformError::usage(format!("{}: {error}", spec.name), signature(spec))
+                })?;
+                Ok((request, fields))
             });
-            let called =
-                request.map_err(PlatformError::raise).and_then(|request| request.call_from_script(&env));
+            let called = request
+                .map_err(PlatformError::raise)
+                .and_then(|(request, fields)| call::<E>(&env, request, &fields));
             placed(at, called.map(ToScript::to_script))
         };
         FuncRegistration::new(name)
@@ -305,6 +321,29 @@ where
                     is_volatile: true,
                 },
             );
+    }
+}
+
+/// Calls an endpoint: one that changes the account through the run's journal.
+fn call<E: Callable>(env: &Env, request: E, fields: &Value) -> Result<E::Answer, Box<EvalAltResult>> {
+    let read = |answer: Value| {
+        serde_json::from_value(answer).map_err(|error| {
+            let message = format!("{}: the answer that was given is none: {error}", E::SPEC.name);
+            PlatformError::usage(message, "give it as JSON, with the platform's field names").raise()
+        })
+    };
+    match E::SPEC.effect {
+        Effect::Read => match dry::read(env, E::SPEC, fields)? {
+            Some(answer) => read(answer),
+            None => request.call_from_script(env),
+        },
+        Effect::Write => {
+            request.check()?;
+            let made = writes::make(env, E::SPEC, fields, &|| {
+                request.clone().call_from_script(env).map(|answer| json!(answer))
+            });
+            read(made?)
+        }
     }
 }
 
@@ -336,7 +375,7 @@ fn describe(field: &Field) -> String {
 }
 
 /// How a function is called, for a hint.
-fn signature(spec: &Spec) -> String {
+pub(super) fn signature(spec: &Spec) -> String {
     let fields: Vec<String> =
         spec.fields
             .iter()
@@ -349,98 +388,6 @@ fn signature(spec: &Spec) -> String {
             })
             .collect();
     format!("it is {}({})", spec.name, fields.join(", "))
-}
-
-/// A script's argument as the wire carries it.
-fn read_argument(env: &Env, spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, PlatformError> {
-    let wrong = |arg: &Dynamic| {
-        PlatformError::usage(
-            format!(
-                "{}: `{}` must be {}, not {}",
-                spec.name,
-                field.name,
-                field.kind.describe(),
-                describe_type(arg)
-            ),
-            signature(spec),
-        )
-    };
-    let text = |arg: &Dynamic| {
-        arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg))
-    };
-    match field.kind {
-        FieldKind::Text => match arg.read_lock::<Follower>() {
-            // A follower stands for their openid.
-            Some(user) if field.name == "openid" => Ok(json!(user.0.openid)),
-            _ => text(arg),
-        },
-        FieldKind::Integer => match arg.read_lock::<Tag>() {
-            // A tag stands for its id.
-            Some(tag) => Ok(json!(tag.id)),
-            None => arg.as_int().map(Value::from).map_err(|_| wrong(arg)),
-        },
-        FieldKind::Flag => arg.as_bool().map(Value::from).map_err(|_| wrong(arg)),
-        FieldKind::Token => match arg.read_lock::<OpaqueToken>() {
-            Some(token) => Ok(json!(token.secret.reveal())),
-            None => text(arg),
-        },
-        FieldKind::Map if arg.is_map() => match unsendable(arg) {
-            Some(reason) => {
-                let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
-                Err(PlatformError::usage(message, "give texts, numbers, true or false, arrays and maps"))
-            }
-            None => Ok(without_nulls(to_json(arg))),
-        },
-        FieldKind::Map => Err(wrong(arg)),
-        FieldKind::File => match arg.as_immutable_string_ref() {
-            Ok(path) => file::picture(spec, &env.folder, path.as_str()).map(|file| json!(file)),
-            Err(_) => Err(wrong(arg)),
-        },
-        FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {
-            Some(user) => Ok(json!(user.0.openid)),
-            None => text(entry),
-        }),
-        FieldKind::IntegerList => {
-            list(arg, &wrong, |entry| entry.as_int().map(Value::from).map_err(|_| wrong(entry)))
-        }
-        FieldKind::UserList => list(arg, &wrong, |entry| {
-            if let Some(user) = entry.read_lock::<Follower>() {
-                return Ok(json!({"openid": user.0.openid}));
-            }
-            if entry.is_map() {
-                return serde_json::to_value(entry).map_err(|_| wrong(entry));
-            }
-            text(entry).map(|openid| json!({"openid": openid}))
-        }),
-    }
-}
-
-/// The platform takes an absent field, and no `null` in its place (47001).
-fn without_nulls(mut value: Value) -> Value {
-    match &mut value {
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            for value in fields.values_mut() {
-                *value = without_nulls(value.take());
-            }
-        }
-        Value::Array(entries) => {
-            for entry in entries {
-                *entry = without_nulls(entry.take());
-            }
-        }
-        _ => {}
-    }
-    value
-}
-
-fn list(
-    arg: &Dynamic,
-    wrong: &dyn Fn(&Dynamic) -> PlatformError,
-    entry: impl Fn(&Dynamic) -> Result<Value, PlatformError>,
-) -> Result<Value, PlatformError> {
-    let entries = arg.as_array_ref().map_err(|_| wrong(arg))?;
-    entries.iter().map(entry).collect::<Result<Vec<_>, _>>().map(Value::Array)
 }
 
 /// What a value is, in a person's words.

@@ -4,8 +4,9 @@ pub use crate::api::callback::Keys as CallbackKeys;
 
 use crate::{
     base::{Cancel, Clock, Diagnostic},
-    bulk::{Board, Limits},
+    bulk::{Board, DryRun, Journal, Limits},
     client::Client,
+    store::Store,
 };
 use rhai::Engine;
 use std::{
@@ -27,6 +28,9 @@ pub trait Output: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct NoClient(pub Diagnostic);
 
+/// Asks whether the account may be changed; an error says why not.
+pub type Gate = Arc<dyn Fn() -> Result<(), Diagnostic> + Send + Sync>;
+
 /// What a running script reaches beyond itself.
 pub struct Env {
     /// Calls the platform, or says why it can't.
@@ -41,6 +45,16 @@ pub struct Env {
     pub params: BTreeMap<String, String>,
     /// What the run may do at the most.
     pub limits: Arc<Limits>,
+    /// Where it is written down what the run does.
+    pub journal: Journal,
+    /// Nothing is changed: it is only said what would be.
+    pub dry: Option<Arc<DryRun>>,
+    /// Is asked before the first change.
+    pub gate: Option<Gate>,
+    /// What the gate has said.
+    pub(super) is_open: OnceLock<Result<(), Diagnostic>>,
+    /// Where the runs of before are recorded.
+    pub store: Option<Store>,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
     /// Where words go.
@@ -78,6 +92,11 @@ impl Env {
             cancel,
             params,
             limits: Arc::default(),
+            journal: Journal::default(),
+            dry: None,
+            gate: None,
+            is_open: OnceLock::new(),
+            store: None,
             board,
             output,
             callback: None,

@@ -9,14 +9,19 @@ use super::{
     stdlib::is_source,
 };
 use crate::{
+    api::errcode::DAILY_QUOTA,
     base::{Diagnostic, Place, nearest},
+    bulk::JournalError,
     client::CallError,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, ParseErrorType, Position};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct PlatformError {
     pub message: String,
     pub errcode: Option<i64>,
@@ -29,6 +34,8 @@ pub(super) struct PlatformError {
     pub is_configuration: bool,
     /// The run was stopped.
     pub is_cancelled: bool,
+    /// Whether the call took effect is not known.
+    pub is_unsure: bool,
 }
 
 impl PlatformError {
@@ -38,14 +45,59 @@ impl PlatformError {
         Self {
             errmsg: message.clone(),
             message,
-            errcode: None,
-            endpoint: String::new(),
-            rid: None,
             hint: Some(hint.into()).filter(|hint| !hint.is_empty()),
-            notes: Vec::new(),
-            is_configuration: false,
-            is_cancelled: false,
+            ..Self::default()
         }
+    }
+
+    /// What is wrong with the journal of a run.
+    pub(super) fn of_journal(error: &JournalError, run: &str) -> Self {
+        match error {
+            JournalError::Store(error) => {
+                Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
+            }
+            JournalError::Differs { .. } => Self::usage(
+                format!("the run does not go on as it began: {error}"),
+                format!(
+                    "the account, a file or a parameter has changed since: run the script anew, \
+                     or take back what it did with mpscript undo {run}"
+                ),
+            ),
+            JournalError::Unsure { .. } => Self::usage(
+                error.to_string(),
+                format!(
+                    "look in the console whether it did, then: mpscript resume {run} --unsure again, \
+                     or --unsure done"
+                ),
+            ),
+            JournalError::Claimed { by, .. } => {
+                Self::usage(error.to_string(), format!("wait for it, or stop it with mpscript stop {by}"))
+            }
+        }
+    }
+
+    /// The error that another carries, if it is one of ours.
+    pub(super) fn within(error: &EvalAltResult) -> Option<Self> {
+        let mut inner = error;
+        while let EvalAltResult::ErrorInFunctionCall(_, _, next, _)
+        | EvalAltResult::ErrorInModule(_, next, _) = inner
+        {
+            inner = next;
+        }
+        match inner {
+            EvalAltResult::ErrorRuntime(value, _) => value.clone().try_cast(),
+            _ => None,
+        }
+    }
+
+    /// As it stands in a journal.
+    pub(super) fn write(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// As it stood in a journal.
+    pub(super) fn read(value: Value) -> Self {
+        serde_json::from_value(value).unwrap_or_default()
     }
 
     /// What became of a call.
@@ -70,6 +122,11 @@ impl PlatformError {
             hint: error.hint().map(str::to_owned),
             is_configuration: error.is_configuration(),
             is_cancelled: matches!(error, CallError::Cancelled { .. }),
+            is_unsure: match error {
+                CallError::NoAnswer { unsure, .. } => *unsure,
+                CallError::Unreadable { .. } => true,
+                _ => false,
+            },
         }
     }
 
@@ -142,12 +199,14 @@ pub struct Trouble {
     pub is_configuration: bool,
     /// The run was stopped; there is nothing to mend.
     pub is_cancelled: bool,
+    /// The day's quota is used up (45009).
+    pub is_of_quota: bool,
 }
 
 impl Trouble {
     /// Something that is wrong with the script itself.
     pub(super) fn of_script(diagnostic: Diagnostic) -> Self {
-        Self { diagnostic, is_configuration: false, is_cancelled: false }
+        Self { diagnostic, is_configuration: false, is_cancelled: false, is_of_quota: false }
     }
 }
 
@@ -181,6 +240,7 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
             diagnostic,
             is_configuration: error.is_configuration,
             is_cancelled: error.is_cancelled,
+            is_of_quota: error.errcode == Some(DAILY_QUOTA),
         };
     }
     let diagnostic = describe(inner, engine).at(place);
@@ -188,6 +248,7 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         diagnostic,
         is_configuration: false,
         is_cancelled: matches!(inner, EvalAltResult::ErrorTerminated(..)),
+        is_of_quota: false,
     }
 }
 

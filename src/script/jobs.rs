@@ -2,256 +2,202 @@
 
 use super::{
     audience::{Audience, Closure, Origin, TagRef, to_value},
-    changes::{Before, Blocking, Decide, Decision, Remarking, Tagging},
+    changes::{Before, Blocking, Decide, Decision, Remarking, Restoring, Tagging},
     env::Env,
     error::PlatformError,
     functions::described,
-    steps::{Steps, Verdict},
     table::{Table, columns, need_details, only_openids},
+    walk::{End, Opened, ScriptResult, Walk},
 };
-use crate::{
-    base::Stopwatch,
-    bulk::{Change, Counts, EndReport, Failure, Job, Person, Reader, Stop, Writer, find_tag},
-    client::Client,
-};
+use crate::bulk::{Change, Counts, EndReport, Person, Stop, Writer, WriterSettings};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
-use std::{collections::BTreeMap, sync::Arc};
+use serde_json::{Value, json};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
-type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
-
-/// An audience that is being gone through.
-pub(super) struct Walk {
-    pub env: Arc<Env>,
-    pub client: Client,
-    job: Arc<Job>,
-    reader: Option<Reader>,
-    steps: Steps,
-    failed: Vec<Failure>,
-    calls_before: BTreeMap<String, u64>,
+/// Writes a change to everybody who passes and needs it, and reports.
+fn write(end: &End, change: &mut dyn Decide) -> ScriptResult<EndReport> {
+    let mut walk = match end.open()? {
+        Opened::Walk(walk) => *walk,
+        Opened::Done(report, _) => return Ok(*report),
+    };
+    let env = Arc::clone(&walk.env);
+    let mut writer = None;
+    let result = write_all(&mut walk, change, &mut writer);
+    let result = match writer {
+        None => result,
+        Some(writer) if result.is_ok() => {
+            let (failed, written) = env.wait(writer.finish());
+            walk.failed.extend(failed);
+            written.map_err(|stop| stopped(&env, stop)).and_then(|()| judge(&walk))
+        }
+        // What is on its way is waited for and counted, whatever went wrong here.
+        Some(writer) => {
+            walk.failed.extend(env.wait(writer.stop()));
+            result
+        }
+    };
+    walk.end(result, &Value::Null)
 }
 
-impl Walk {
-    fn begin(
-        audience: &Audience,
-        end: &'static str,
-        target: Option<String>,
-        details: bool,
-    ) -> ScriptResult<Self> {
-        let env = Arc::clone(&audience.env);
-        let client = env.client()?.clone();
-        let calls_before = client.tally().snapshot();
-        let source = audience.source()?;
-        let job = Job::begin(end, target);
-        env.board.begin(&job);
-        let details = details || audience.looks_at_details();
-        let reader = env.wait(async {
-            Reader::open(&client, env.in_flight, source, details, audience.limit(), Arc::clone(&job.counts))
-        });
-        Ok(Self {
-            client,
-            job,
-            reader: Some(reader),
-            steps: Steps::new(audience),
-            failed: Vec::new(),
-            calls_before,
-            env,
-        })
+fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Writer>) -> ScriptResult<()> {
+    let env = Arc::clone(&walk.env);
+    let known: Option<Change> = serde_json::from_str(&walk.change).ok();
+    change.begin(walk, known)?;
+    if let Some(known) = known {
+        // An earlier attempt has written: what it was about to is done first.
+        env.may_write()?;
+        let before = std::mem::take(&mut walk.before.waiting);
+        let resumed = Writer::resume(settings(walk, known, None), before, walk.before.next_batch);
+        let (resumed, asked) = env.wait(resumed).map_err(|error| env.journal_error(&error))?;
+        walk.asked = asked;
+        *writer = Some(resumed);
     }
-
-    /// The next people who pass every step, or `None` after the last.
-    fn next(&mut self) -> ScriptResult<Option<Vec<Person>>> {
-        if let Some(reader) = &mut self.reader {
-            if let Some(batch) = self.env.wait_for_call(reader.next())? {
-                // Nothing says that somebody whose details are refused would not match.
-                Counts::add(&self.job.counts.matched, batch.failed.len());
-                Counts::add(&self.job.counts.failed, batch.failed.len());
-                self.failed.extend(batch.failed);
-                return self.sift(batch.people, 0).map(Some);
-            }
-            self.reader = None;
-        }
-        match self.steps.release() {
-            Some((people, from)) => self.sift(people, from).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Those who pass the steps from this one on.
-    fn sift(&mut self, people: Vec<Person>, from: usize) -> ScriptResult<Vec<Person>> {
-        let mut matched = Vec::with_capacity(people.len());
+    while let Some(people) = walk.next()? {
+        change.look(walk, &people)?;
         for person in people {
-            match self.steps.judge(&self.env, person, from)? {
-                Verdict::Matched(person) => {
-                    Counts::add(&self.job.counts.matched, 1);
-                    matched.push(person);
-                }
-                Verdict::Unmatched => Counts::add(&self.job.counts.unmatched, 1),
-                Verdict::Held => {}
-                Verdict::Enough => break,
-            }
-        }
-        if self.steps.are_full() {
-            self.reader = None;
-        }
-        Ok(matched)
-    }
-
-    /// Calls `visit` for everybody who passes, and reports.
-    fn visit(mut self, mut visit: impl FnMut(&Env, &Person) -> ScriptResult<()>) -> ScriptResult<EndReport> {
-        let result = (|| {
-            while let Some(people) = self.next()? {
-                for person in people {
-                    visit(&self.env, &person)?;
-                }
-            }
-            Ok(())
-        })();
-        self.end(result)
-    }
-
-    /// Writes a change to everybody who passes and needs it, and reports.
-    fn write(mut self, change: &mut dyn Decide) -> ScriptResult<EndReport> {
-        let env = Arc::clone(&self.env);
-        let mut writer: Option<Writer> = None;
-        let result = (|| {
-            while let Some(people) = self.next()? {
-                change.look(&self, &people)?;
-                for person in people {
-                    match change.decide(&env, &person)? {
-                        Decision::Change(remark) => {
-                            if writer.is_none() {
-                                let ready = change.ready(&env, &self.client)?;
-                                writer = Some(self.writer(ready, change.made()));
-                            }
-                            if let Some(writer) = &mut writer {
-                                writer.push(person.openid, remark);
-                            }
-                        }
-                        Decision::Already => Counts::add(&self.job.counts.already, 1),
-                        Decision::Skip => {}
+            match change.decide(&env, &person)? {
+                Decision::Change(item) => {
+                    if writer.is_none() {
+                        env.may_write()?;
+                        let ready = change.ready(walk)?;
+                        let written = env.wait(walk.step.change(&ready));
+                        written.map_err(|error| env.journal_error(&error))?;
+                        *writer = Some(Writer::new(settings(walk, ready, change.made())));
+                    }
+                    if let Some(writer) = writer {
+                        writer.push(item);
                     }
                 }
-                if let Some(writer) = &mut writer {
-                    env.wait(writer.send_full()).map_err(|stop| stopped(&stop).raise())?;
-                }
-                self.judge()?;
+                Decision::Already => Counts::add(&walk.job.counts.already, 1),
+                Decision::Skip => {}
             }
-            Ok(())
-        })();
-        let result = match writer {
-            None => result,
-            Some(writer) if result.is_ok() => {
-                let (failed, written) = env.wait(writer.finish());
-                self.failed.extend(failed);
-                written.map_err(|stop| stopped(&stop).raise()).and_then(|()| self.judge())
-            }
-            // What is on its way is waited for and counted, whatever went wrong here.
+        }
+        let (waiting, next_batch) = match writer {
             Some(writer) => {
-                self.failed.extend(env.wait(writer.stop()));
-                result
+                env.wait(writer.send_full()).map_err(|stop| stopped(&env, stop))?;
+                writer.waiting()
             }
+            None => (&[][..], 0),
         };
-        self.end(result)
+        walk.end_page(waiting, next_batch, Value::Null)?;
+        judge(walk)?;
     }
+    // Those who are not listed any more, but were when an earlier attempt wrote them.
+    let unseen = std::mem::take(&mut walk.asked).len();
+    Counts::add(&walk.job.counts.listed, unseen);
+    Counts::add(&walk.job.counts.matched, unseen);
+    Ok(())
+}
 
-    fn writer(&self, change: Change, made: Option<Stopwatch>) -> Writer {
-        let (counts, limits) = (Arc::clone(&self.job.counts), Arc::clone(&self.env.limits));
-        Writer::new(&self.client, self.env.in_flight, change, counts, limits, made)
+fn settings(walk: &Walk, change: Change, made: Option<crate::base::Stopwatch>) -> WriterSettings {
+    WriterSettings {
+        client: walk.client.clone(),
+        in_flight: walk.env.in_flight,
+        change,
+        counts: Arc::clone(&walk.job.counts),
+        limits: Arc::clone(&walk.env.limits),
+        made,
+        step: walk.step.clone(),
+        dry: walk.env.dry.clone(),
     }
+}
 
-    /// Holds the failures so far to the share that may fail.
-    fn judge(&self) -> ScriptResult<()> {
-        let counts = &self.job.counts;
-        let followers =
-            Counts::read(&counts.matched) + Counts::read(&counts.unmatched) + Counts::read(&counts.gone);
-        let judged = self.env.limits.judge(Counts::read(&counts.failed), followers);
-        judged.map_err(|limit| stopped(&Stop::Limit(limit)).raise())
-    }
-
-    /// Ends the job and posts its report; an error goes on to the script.
-    fn end(&mut self, result: ScriptResult<()>) -> ScriptResult<EndReport> {
-        // Stops what is still being fetched.
-        self.reader = None;
-        let state = match &result {
-            _ if self.env.cancel.is_cancelled() => "cancelled",
-            Ok(()) => "done",
-            Err(_) => "error",
-        };
-        let mut calls = self.client.tally().snapshot();
-        calls.retain(|call, count| {
-            *count -= self.calls_before.get(call).copied().unwrap_or_default();
-            *count > 0
-        });
-        let report = EndReport::of(&self.job, state, std::mem::take(&mut self.failed), calls);
-        self.env.board.end(report.clone());
-        result.map(|()| report)
-    }
+/// Holds the failures so far to the share that may fail.
+fn judge(walk: &Walk) -> ScriptResult<()> {
+    let counts = &walk.job.counts;
+    let followers =
+        Counts::read(&counts.matched) + Counts::read(&counts.unmatched) + Counts::read(&counts.gone);
+    let judged = walk.env.limits.judge(Counts::read(&counts.failed), followers);
+    judged.map_err(|limit| stopped(&walk.env, Stop::Limit(limit)))
 }
 
 /// What a person is told of a job that can't go on.
-fn stopped(stop: &Stop) -> PlatformError {
+#[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
+fn stopped(env: &Env, stop: Stop) -> Box<EvalAltResult> {
     match stop {
-        Stop::Call(error) => PlatformError::of(error),
+        Stop::Call(error) => PlatformError::of(&error).raise(),
         Stop::Limit(limit) => {
             let hint = "what was done is in the report; raise the limit if it was meant to be more";
-            PlatformError::usage(limit.to_string(), hint)
+            PlatformError::usage(limit.to_string(), hint).raise()
         }
+        Stop::Journal(error) => env.journal_error(&error),
     }
 }
 
 fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<EndReport> {
-    let env = &audience.env;
     let tag = TagRef::read(tag)?;
-    let id = match &tag {
-        TagRef::Name(name) if attach => {
-            let client = env.client()?;
-            env.wait_for_call(find_tag(client, name))?.map(|tag| tag.id)
-        }
-        tag => Some(tag.existing(env)?),
-    };
     let target = match &tag {
         TagRef::Name(name) => name.clone(),
         TagRef::Id(id) => id.to_string(),
     };
     // Details tell who has the tag already; of openids that were given by hand the tag's own list does.
     let details = !matches!(audience.origin, Origin::Openids(_));
-    let end = if attach { "tag" } else { "untag" };
-    Walk::begin(audience, end, Some(target), details)?.write(&mut Tagging {
-        tag,
-        id,
-        attach,
-        made: None,
-        before: Before::default(),
-    })
+    let name = if attach { "tag" } else { "untag" };
+    let mut change = Tagging { tag, id: None, attach, made: None, before: Before::default() };
+    write(&End { audience, name, target: Some(target), details }, &mut change)
+}
+
+fn blocking(audience: &Audience, block: bool) -> ScriptResult<EndReport> {
+    let name = if block { "block" } else { "unblock" };
+    write(&End { audience, name, target: None, details: false }, &mut Blocking::of(audience, block))
 }
 
 /// Counts without details where nobody looks at them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
-    let mut count = 0;
-    Walk::begin(audience, "count", None, false)?.visit(|_, _| {
-        count += 1;
-        Ok(())
-    })?;
-    Ok(count)
+    let walk = match (End { audience, name: "count", target: None, details: false }).open()? {
+        Opened::Walk(walk) => walk,
+        Opened::Done(_, value) => return Ok(value.as_i64().unwrap_or_default()),
+    };
+    let count = RefCell::new(walk.before.fold.as_i64().unwrap_or_default());
+    walk.fold(
+        |_, _| {
+            *count.borrow_mut() += 1;
+            Ok(())
+        },
+        || json!(*count.borrow()),
+    )?;
+    Ok(count.into_inner())
 }
 
 /// Counts by what the closure gives, as a map.
 fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-    Walk::begin(audience, "count_by", None, true)?.visit(|env, person| {
-        let key = closure.call(env, to_value(person))?;
-        let key = if key.is_unit() { String::new() } else { key.to_string() };
-        *counts.entry(key).or_default() += 1;
-        Ok(())
-    })?;
+    let read = |value: Value| -> BTreeMap<String, i64> { serde_json::from_value(value).unwrap_or_default() };
+    let counts = match (End { audience, name: "count_by", target: None, details: true }).open()? {
+        Opened::Walk(walk) => {
+            let counts = RefCell::new(read(walk.before.fold.clone()));
+            walk.fold(
+                |env, person| {
+                    let key = closure.call(env, to_value(person))?;
+                    let key = if key.is_unit() { String::new() } else { key.to_string() };
+                    *counts.borrow_mut().entry(key).or_default() += 1;
+                    Ok(())
+                },
+                || json!(*counts.borrow()),
+            )?;
+            counts.into_inner()
+        }
+        Opened::Done(_, value) => read(value),
+    };
     Ok(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect())
 }
 
-/// Writes a table, which takes its place only when everybody is in it.
+/// Calls the closure for everybody.
+fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
+    match (End { audience, name: "each", target: None, details: true }).open()? {
+        Opened::Walk(walk) => walk.visit(|env, person| closure.call(env, to_value(person)).map(drop)),
+        Opened::Done(report, _) => Ok(*report),
+    }
+}
+
+/// Writes a table, which takes its place only when everybody is in it. One that was not finished begins anew.
 fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<EndReport> {
     let details = need_details(&columns);
+    let end = End { audience, name: "write_csv", target: Some(path.to_owned()), details };
     let mut table = Table::create(&audience.env.folder, path, columns).map_err(PlatformError::raise)?;
-    let mut walk = Walk::begin(audience, "write_csv", Some(path.to_owned()), details)?;
+    let mut walk = match end.open()? {
+        Opened::Walk(walk) => walk,
+        Opened::Done(report, _) => return Ok(*report),
+    };
     let result = (|| {
         while let Some(people) = walk.next()? {
             for person in &people {
@@ -260,7 +206,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
         }
         table.finish().map_err(PlatformError::raise)
     })();
-    walk.end(result)
+    walk.end(result, &Value::Null)
 }
 
 /// What `for` goes through: one follower after another, while the next ones are fetched.
@@ -275,8 +221,10 @@ impl IntoIterator for Audience {
     type IntoIter = Followers;
 
     fn into_iter(self) -> Followers {
-        let (walk, broken) = match Walk::begin(&self, "for", None, true) {
-            Ok(walk) => (Some(walk), None),
+        let end = End { audience: &self, name: "for", target: None, details: true };
+        let (walk, broken) = match end.open() {
+            Ok(Opened::Walk(walk)) => (Some(*walk), None),
+            Ok(Opened::Done(..)) => (None, None),
             Err(error) => (None, Some(error)),
         };
         Followers { walk, ready: Vec::new().into_iter(), broken }
@@ -294,13 +242,16 @@ impl Iterator for Followers {
             if let Some(person) = self.ready.next() {
                 return Some(Ok(to_value(&person)));
             }
-            match self.walk.as_mut()?.next() {
-                Ok(Some(people)) => self.ready = people.into_iter(),
-                Ok(None) => {
-                    self.walk.take()?.end(Ok(())).ok()?;
-                    return None;
+            let walk = self.walk.as_mut()?;
+            // What the loop has done with the people before is done.
+            let next = walk.end_page(&[], 0, Value::Null).and_then(|()| walk.next());
+            match next {
+                Ok(Some(people)) => {
+                    walk.enter_page();
+                    self.ready = people.into_iter();
                 }
-                Err(error) => return self.walk.take()?.end(Err(error)).err().map(Err),
+                Ok(None) => return self.walk.take()?.end(Ok(()), &Value::Null).err().map(Err),
+                Err(error) => return self.walk.take()?.end(Err(error), &Value::Null).err().map(Err),
             }
         }
     }
@@ -310,7 +261,7 @@ impl Drop for Followers {
     /// A loop that was left early has a report too.
     fn drop(&mut self) {
         if let Some(mut walk) = self.walk.take() {
-            let _ = walk.end(Ok(()));
+            walk.leave();
         }
     }
 }
@@ -322,31 +273,28 @@ pub(super) fn register(engine: &mut Engine) {
         .register_into_engine(engine, |audience: &mut Audience, tag: Dynamic| tagging(audience, &tag, true));
     described("untag", &[AUDIENCE, "tag: ?", "Report"], UNTAG)
         .register_into_engine(engine, |audience: &mut Audience, tag: Dynamic| tagging(audience, &tag, false));
-    described("block", &[AUDIENCE, "Report"], BLOCK).register_into_engine(
-        engine,
-        |audience: &mut Audience| {
-            Walk::begin(audience, "block", None, false)?.write(&mut Blocking::of(audience, true))
-        },
-    );
-    described("unblock", &[AUDIENCE, "Report"], UNBLOCK).register_into_engine(
-        engine,
-        |audience: &mut Audience| {
-            Walk::begin(audience, "unblock", None, false)?.write(&mut Blocking::of(audience, false))
-        },
-    );
+    described("block", &[AUDIENCE, "Report"], BLOCK)
+        .register_into_engine(engine, |audience: &mut Audience| blocking(audience, true));
+    described("unblock", &[AUDIENCE, "Report"], UNBLOCK)
+        .register_into_engine(engine, |audience: &mut Audience| blocking(audience, false));
     described("remark", &[AUDIENCE, "closure: FnPtr", "Report"], REMARK).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            let closure = Closure::new(&context, closure);
-            Walk::begin(audience, "remark", None, true)?.write(&mut Remarking(closure))
+            let end = End { audience, name: "remark", target: None, details: true };
+            write(&end, &mut Remarking(Closure::new(&context, closure)))
+        },
+    );
+    described("restore_remark", &[AUDIENCE, "Report"], RESTORE_REMARK).register_into_engine(
+        engine,
+        |audience: &mut Audience| {
+            let end = End { audience, name: "restore_remark", target: None, details: true };
+            write(&end, &mut Restoring)
         },
     );
     described("each", &[AUDIENCE, "closure: FnPtr", "Report"], EACH).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            let closure = Closure::new(&context, closure);
-            Walk::begin(audience, "each", None, true)?
-                .visit(|env, person| closure.call(env, to_value(person)).map(drop))
+            each(audience, &Closure::new(&context, closure))
         },
     );
     described("count", &[AUDIENCE, "int"], COUNT)
@@ -369,7 +317,8 @@ pub(super) fn register(engine: &mut Engine) {
         engine,
         |audience: &mut Audience| -> ScriptResult<Array> {
             let mut people = Array::new();
-            Walk::begin(audience, "to_array", None, true)?.visit(|_, person| {
+            let end = End { audience, name: "to_array", target: None, details: true };
+            end.unwritten()?.visit(|_, person| {
                 people.push(to_value(person));
                 Ok(())
             })?;
@@ -414,6 +363,10 @@ const REMARK: &str =
     ```rhai
     print(followers().take(2).remark(|u| `客户${u.openid.sub_string(24)}`).changed);
     ```";
+
+const RESTORE_REMARK: &str = "Gives the people of `changed_by` the remark back that they had before that run.
+
+    Somebody whose remark was changed again since is left as they are. `mpscript undo` is written with it.";
 
 const EACH: &str = "Calls the closure for everybody, one after another, while the next ones are fetched.
 

@@ -5,12 +5,14 @@
 //! them is not, and they meet in `bridge.rs` alone.
 
 mod any;
+mod argument;
 mod audience;
 mod bridge;
 mod callback;
 mod changes;
 pub mod check;
 pub mod docs;
+mod dry;
 mod endpoint;
 mod engine;
 mod env;
@@ -26,8 +28,10 @@ mod stdlib;
 mod steps;
 mod table;
 mod value;
+mod walk;
+mod writes;
 
 pub use engine::{STACK, Script};
-pub use env::{CallbackKeys, Env, NoClient, Output};
+pub use env::{CallbackKeys, Env, Gate, NoClient, Output};
 pub use error::Trouble;
-pub use program::{Origin, Program};
+pub use program::{ImportSource, Origin, Program, Source};

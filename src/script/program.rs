@@ -12,6 +12,7 @@ use rhai::{
     AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, ParseErrorType,
     Position, Scope, Shared, Stmt,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
@@ -44,6 +45,30 @@ pub enum Origin {
         /// Where imports are looked for.
         folder: PathBuf,
     },
+    /// A script that was run before, with its imports as they were then.
+    Stored(Source),
+}
+
+/// A script and its imports, as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The script's name in messages.
+    pub name: String,
+    /// The script.
+    pub text: String,
+    /// What it imports, and what those import.
+    pub imports: Vec<ImportSource>,
+}
+
+/// An imported file, as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportSource {
+    /// As the `import` names it.
+    pub path: String,
+    /// Its file, for messages.
+    pub file: String,
+    /// What is in it.
+    pub text: String,
 }
 
 /// A compiled script.
@@ -93,10 +118,18 @@ impl Program {
             Origin::Text { name, text, folder } => {
                 (name.clone(), text.clone(), folder.clone(), PathBuf::from("."))
             }
+            Origin::Stored(source) => {
+                (source.name.clone(), source.text.clone(), PathBuf::new(), PathBuf::new())
+            }
+        };
+        let stored = match origin {
+            Origin::Stored(source) => Some(source.imports.as_slice()),
+            Origin::File { .. } | Origin::Text { .. } => None,
         };
         let engine = parser();
         let ast = compile(&engine, &name, &text)?;
-        let mut loader = Loader { engine: &engine, folder, shown, imports: Vec::new(), open: Vec::new() };
+        let mut loader =
+            Loader { engine: &engine, folder, shown, stored, imports: Vec::new(), open: Vec::new() };
         loader.follow(&name, &text, &ast)?;
         Ok(Self { name, ast, imports: loader.imports, text })
     }
@@ -112,6 +145,17 @@ impl Program {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The script and its imports as text, from which the same program can be loaded.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        let imports = self.imports.iter().map(|import| ImportSource {
+            path: import.path.clone(),
+            file: import.file.clone(),
+            text: import.text.clone(),
+        });
+        Source { name: self.name.clone(), text: self.text.clone(), imports: imports.collect() }
     }
 
     /// The paths that it imports, those of its imports too.
@@ -199,6 +243,8 @@ struct Loader<'a> {
     folder: PathBuf,
     /// The same folder in messages.
     shown: PathBuf,
+    /// The imports of a script that was run before: no file is looked at.
+    stored: Option<&'a [ImportSource]>,
     imports: Vec<Import>,
     /// The files that lead here.
     open: Vec<String>,
@@ -229,23 +275,9 @@ impl Loader<'_> {
             if self.imports.len() + self.open.len() >= MOST_IMPORTS {
                 return fail(format!("there are more than {MOST_IMPORTS} imports"), "");
             }
-            let file = match self.confine(&path) {
-                Ok(file) => file,
-                Err(message) => {
-                    return fail(
-                        message,
-                        "imports are looked for beside the script: import \"lib/NAME\" as NAME;",
-                    );
-                }
-            };
-            let shown =
-                self.shown.join(file.strip_prefix(&self.folder).unwrap_or(&file)).display().to_string();
-            let text = match read(&file) {
-                Ok(text) => text,
-                Err(reason) => {
-                    let message = format!("can't read the import `{path}` ({shown}): {reason}");
-                    return fail(message, "imports are looked for beside the script");
-                }
+            let (shown, text) = match self.read(&path) {
+                Ok(read) => read,
+                Err((message, hint)) => return fail(message, hint),
             };
             let mut ast = compile(self.engine, &shown, &text)?;
             // Errors name the import; its place is looked up by that.
@@ -256,6 +288,24 @@ impl Loader<'_> {
             self.imports.push(Import { path, file: shown, ast, text });
         }
         Ok(())
+    }
+
+    /// An import's file for messages, and its text.
+    fn read(&self, path: &str) -> Result<(String, String), (String, &'static str)> {
+        const BESIDE: &str = "imports are looked for beside the script";
+        if let Some(stored) = self.stored {
+            let import = stored.iter().find(|import| import.path == path);
+            let import =
+                import.ok_or_else(|| (format!("the import `{path}` was not stored with the run"), BESIDE))?;
+            return Ok((import.file.clone(), import.text.clone()));
+        }
+        let file = self.confine(path).map_err(|message| {
+            (message, "imports are looked for beside the script: import \"lib/NAME\" as NAME;")
+        })?;
+        let shown = self.shown.join(file.strip_prefix(&self.folder).unwrap_or(&file)).display().to_string();
+        let text = read(&file)
+            .map_err(|reason| (format!("can't read the import `{path}` ({shown}): {reason}"), BESIDE))?;
+        Ok((shown, text))
     }
 
     /// The file of an import, which must lie under the script's folder.

@@ -32,6 +32,8 @@ struct Sample {
     held: Vec<(usize, Person)>,
     /// Held in the reverse of their order, when the stream has ended.
     is_sorted: bool,
+    /// Somebody was told whom it holds at the end.
+    is_told: bool,
 }
 
 /// What the steps make of somebody.
@@ -59,12 +61,16 @@ impl Sample {
         true
     }
 
-    /// Takes out the next few: as many as come at once from a list, so that what follows can stop in time.
-    fn release(&mut self) -> Vec<Person> {
+    fn sort(&mut self) {
         if !self.is_sorted {
             self.held.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
             self.is_sorted = true;
         }
+    }
+
+    /// Takes out the next few: as many as come at once from a list, so that what follows can stop in time.
+    fn release(&mut self) -> Vec<Person> {
+        self.sort();
         let rest = self.held.len().saturating_sub(user::Batch::MOST);
         self.held.drain(rest..).rev().map(|(_, person)| person).collect()
     }
@@ -75,19 +81,61 @@ impl Steps {
         let sieves = audience.steps.iter().map(|step| match step {
             Step::Filter(closure) => Sieve::Filter(closure.clone()),
             Step::Take(count) => Sieve::Take(*count),
-            Step::Sample(size) => {
-                Sieve::Sample(Sample { size: *size, seen: 0, held: Vec::new(), is_sorted: false })
-            }
+            Step::Sample(size) => Sieve::Sample(Sample {
+                size: *size,
+                seen: 0,
+                held: Vec::new(),
+                is_sorted: false,
+                is_told: false,
+            }),
         });
         Self(sieves.collect())
     }
 
-    /// Shows somebody to the steps from this one on.
+    /// How many more each `take` lets pass, in order.
+    pub(super) fn takes(&self) -> Vec<usize> {
+        let left = self.0.iter().filter_map(|sieve| match sieve {
+            Sieve::Take(left) => Some(*left),
+            _ => None,
+        });
+        left.collect()
+    }
+
+    /// Goes on from what `takes` gave.
+    pub(super) fn restore(&mut self, takes: &[usize]) {
+        let of_takes = self.0.iter_mut().filter_map(|sieve| match sieve {
+            Sieve::Take(left) => Some(left),
+            _ => None,
+        });
+        for (left, before) in of_takes.zip(takes) {
+            *left = *before;
+        }
+    }
+
+    /// Whether a sample has seen somebody of whom it is not known yet whether they pass.
+    pub(super) fn are_holding(&self) -> bool {
+        self.0.iter().any(|sieve| matches!(sieve, Sieve::Sample(sample) if sample.seen > 0))
+    }
+
+    /// After the last of a stream, once for each sample: whom it holds, and the step that they come to.
+    pub(super) fn newly_drawn(&mut self) -> Option<(usize, Vec<String>)> {
+        let mut samples = self.0.iter_mut().enumerate().filter_map(|(at, sieve)| match sieve {
+            Sieve::Sample(sample) if !sample.held.is_empty() => Some((at, sample)),
+            _ => None,
+        });
+        let (at, sample) = samples.next().filter(|(_, sample)| !sample.is_told)?;
+        sample.sort();
+        sample.is_told = true;
+        Some((at + 1, sample.held.iter().rev().map(|(_, person)| person.openid.clone()).collect()))
+    }
+
+    /// Shows somebody to the steps from this one on; filters let pass whom they have let pass `before`.
     pub(super) fn judge(
         &mut self,
         env: &Env,
         person: Person,
         from: usize,
+        before: bool,
     ) -> Result<Verdict, Box<EvalAltResult>> {
         for sieve in self.0.iter_mut().skip(from) {
             match sieve {
@@ -98,6 +146,7 @@ impl Steps {
                     let is_somebody_out = sample.draw(person);
                     return Ok(if is_somebody_out { Verdict::Unmatched } else { Verdict::Held });
                 }
+                Sieve::Filter(_) if before => {}
                 Sieve::Filter(closure) => {
                     let verdict = closure.call(env, to_value(&person))?;
                     match verdict.as_bool() {

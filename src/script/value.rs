@@ -234,7 +234,7 @@ fn register_report(engine: &mut Engine) {
         .register_type_with_name::<EndReport>("Report")
         .register_get("end", |report: &mut EndReport| report.end.clone())
         .register_get("target", |report: &mut EndReport| report.target.to_script())
-        .register_get("state", |report: &mut EndReport| report.state)
+        .register_get("state", |report: &mut EndReport| report.state.as_str())
         .register_get("listed", |report: &mut EndReport| count(report.totals.listed))
         .register_get("fetched", |report: &mut EndReport| count(report.totals.fetched))
         .register_get("matched", |report: &mut EndReport| count(report.totals.matched))

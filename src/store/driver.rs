@@ -37,6 +37,7 @@ impl From<&str> for Value {
 }
 
 /// A statement with its values: `$1`, `$2` and so on stand for them.
+#[derive(Clone)]
 pub struct Statement {
     pub(super) sql: &'static str,
     pub(super) values: Vec<Value>,

@@ -5,7 +5,8 @@ use super::{Statement, Store, StoreError};
 use std::time::Duration;
 
 /// What each version adds to the one before; the first is version 1.
-const VERSIONS: &[&[&str]] = &[&[
+const VERSIONS: &[&[&str]] = &[
+    &[
     "CREATE TABLE IF NOT EXISTS mpscript_token (
         account TEXT NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL, expires_at BIGINT NOT NULL,
         generation BIGINT NOT NULL, renewed_by TEXT NOT NULL, renewed_at BIGINT NOT NULL,
@@ -17,7 +18,25 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE IF NOT EXISTS mpscript_ledger (
         account TEXT NOT NULL, endpoint TEXT NOT NULL, day BIGINT NOT NULL, used BIGINT NOT NULL,
         spent BIGINT NOT NULL, PRIMARY KEY (account, endpoint, day))",
-]];
+    ],
+    &[
+        "CREATE TABLE IF NOT EXISTS mpscript_run (
+        id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, script TEXT NOT NULL, state TEXT NOT NULL,
+        dry_run BIGINT NOT NULL, started_at BIGINT NOT NULL, ended_at BIGINT NOT NULL, beat_at BIGINT NOT NULL,
+        owner TEXT NOT NULL, attempt BIGINT NOT NULL, undoes TEXT NOT NULL, note TEXT NOT NULL, stop BIGINT NOT NULL,
+        source TEXT NOT NULL, options TEXT NOT NULL, report TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS mpscript_step (
+        run TEXT NOT NULL, step TEXT NOT NULL, seq BIGINT NOT NULL, what TEXT NOT NULL, state TEXT NOT NULL,
+        change TEXT NOT NULL, checkpoint TEXT NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (run, step))",
+        "CREATE INDEX IF NOT EXISTS mpscript_step_seq ON mpscript_step (run, seq)",
+        "CREATE TABLE IF NOT EXISTS mpscript_batch (
+        run TEXT NOT NULL, step TEXT NOT NULL, number BIGINT NOT NULL, items TEXT NOT NULL, size BIGINT NOT NULL,
+        pending BIGINT NOT NULL, pending_items TEXT NOT NULL, failed TEXT NOT NULL, failures BIGINT NOT NULL,
+        PRIMARY KEY (run, step, number))",
+        "CREATE TABLE IF NOT EXISTS mpscript_total (
+        account TEXT NOT NULL, listing TEXT NOT NULL, total BIGINT NOT NULL, PRIMARY KEY (account, listing))",
+    ],
+];
 
 /// Several processes may begin together: each tries so often.
 const TRIES: u32 = 20;

@@ -1,4 +1,4 @@
-//! State that outlives a process: tokens, leases, budgets, the ledger of calls.
+//! State that outlives a process: tokens, leases, budgets, the ledger of calls, runs and their journals.
 //!
 //! One trait with two drivers, SQLite for one machine and PostgreSQL for several; each concern is a
 //! file of statements above it, the same SQL for both. Must never know the platform: its keys are
@@ -7,17 +7,21 @@
 mod budget;
 mod driver;
 mod error;
+mod journal;
 mod lease;
 mod ledger;
 mod migrate;
 mod postgres;
+mod run;
 mod scratch;
 mod sqlite;
 mod token;
 
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
+pub use journal::{BatchRow, BatchSums, Entry, StepRow};
 pub use ledger::{Spent, Usage};
+pub use run::{Beat, RunRecord, RunTexts};
 pub use scratch::Scratch;
 pub use token::Record;
 

@@ -32,7 +32,8 @@ impl Sqlite {
             .filename(path)
             // Readers do not wait for a writer, and a writer not for readers.
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            // What was written is there after the machine has lost its power, too.
+            .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE)
             .disable_statement_logging();
         let since = Stopwatch::start();

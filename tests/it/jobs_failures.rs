@@ -145,7 +145,7 @@ fn ends_at_the_quota(in_flight: &str) {
     let account = Account::with(Options { followers: 500, quotas, ..Options::default() });
     let (finished, report) =
         run_on(&account, "print(followers().tag(\"老客户\"));", &["--in-flight", in_flight]);
-    assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""));
+    assert_eq!((finished.code, finished.out.as_str()), (Some(4), ""));
     let rid =
         finished.err.split("rid ").nth(1).and_then(|rest| rest.split(' ').next()).expect("there is a rid");
     let (end, error) = finished.err.split_once("error: tag::attach").expect("there is an error");
@@ -162,10 +162,12 @@ fn ends_at_the_quota(in_flight: &str) {
   |
   = note: rid {rid} (the platform's support can look it up)
   = hint: the quota comes back at midnight Beijing time; the console shows it under 设置与开发 > 接口权限
-"
+  mpscript resume {run} goes on with it when there is quota again, after midnight Beijing time; mpscript undo {run} takes it back
+",
+        run = report["run"].as_str().expect("it is recorded")
     );
     assert_eq!(error, expected);
-    assert_eq!((&report["state"], counts(&report, ["changed", "failed"])), (&json!("error"), [150, 0]));
+    assert_eq!((&report["state"], counts(&report, ["changed", "failed"])), (&json!("paused"), [150, 0]));
     assert_eq!(tagged(&account, "老客户"), 150);
 }
 
@@ -195,9 +197,9 @@ fn the_days_quota_of_listing_ends_a_job_before_it_changes_anything() {
         let quotas = [(path.to_owned(), quota)].into();
         let account = Account::without_token(Options { followers: 10_001, quotas, ..Options::default() });
         let (finished, report) = run_on(&account, "followers().filter(|u| u.sex == 5).tag(\"老客户\");", &[]);
-        assert_eq!(finished.code, Some(1), "{}", finished.err);
+        assert_eq!(finished.code, Some(4), "{}", finished.err);
         assert!(finished.err.contains("45009"), "{}", finished.err);
-        assert_eq!((&report["state"], counts(&report, ["changed", "failed"])), (&json!("error"), [0, 0]));
+        assert_eq!((&report["state"], counts(&report, ["changed", "failed"])), (&json!("paused"), [0, 0]));
     }
 }
 

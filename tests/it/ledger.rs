@@ -118,7 +118,7 @@ fn the_day_s_calls_are_told_with_what_is_left() {
 fn an_endpoint_whose_day_is_used_up_is_marked_until_it_is_set_back() {
     let sandbox = Served::start(&["--followers", "10", "--quota", "/cgi-bin/tags/get=2"]);
     let folder = folder(&sandbox, "for i in 0..3 { tag::list(); }");
-    let message = folder.run(&["run", "script.rhai"]).failure(1);
+    let message = folder.run(&["run", "script.rhai"]).failure(4);
     assert!(message.starts_with("error: tag::list was refused: 45009 "), "{message}");
     let spent = "/cgi-bin/tags/get 3 ? ? spent until midnight, Beijing time";
     assert_eq!(line(&folder.run(&["quota"]).success(), "/cgi-bin/tags/get"), spent);

@@ -43,6 +43,7 @@ mod raw_server;
 mod readme;
 mod reference;
 mod required;
+mod resume;
 mod sandbox_authorize;
 mod sandbox_blacklist;
 mod sandbox_control;

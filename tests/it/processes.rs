@@ -6,7 +6,10 @@ use crate::{
     served::Served,
     support::{Account, token_of, token_target},
 };
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use mpscript::{
+    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
+    store::{Statement, Store},
+};
 use serde_json::json;
 use std::{fs, time::Instant};
 
@@ -101,10 +104,16 @@ fn a_process_that_dies_while_it_renews_holds_the_others_up_for_its_lease_and_no_
 }
 
 #[test]
-fn a_sandbox_of_a_run_leaves_nothing_behind() {
+fn a_sandbox_of_a_run_leaves_its_record_behind_and_no_token() {
     let folder = Folder::with(CALLS);
     assert_eq!(folder.run(&["run", "script.rhai", "--sandbox"]).success(), "25\n");
-    assert!(!folder.path().join(".local").exists());
+    assert!(folder.run(&["runs"]).success().contains("  done                script.rhai\n"));
+    let place = folder.path().join(".local/state/mpscript/store.sqlite3");
+    let tokens = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = Store::sqlite(&place).await.unwrap();
+        store.query(Statement::new("SELECT COUNT(*) FROM mpscript_token")).await.unwrap()[0].integer(0)
+    });
+    assert_eq!(tokens, 0);
     let account = Account::of(1);
     let url = format!("http://{}", account.address());
     let folder = folder.env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", DEFAULT_SECRET);

@@ -26,7 +26,12 @@ fn a_stopped_job_reports_exactly_what_the_platform_did() {
         assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
         let head = "stopping: answers on their way are waited for (Ctrl-C again to leave at once)\n\
                     tag `老客户`: cancelled in ";
-        assert!(finished.err.starts_with(head) && finished.err.ends_with("\nstopped\n"), "{}", finished.err);
+        let report = folder.json("report.json");
+        let run = report["run"].as_str().expect("it is recorded");
+        let tail = format!(
+            "\nstopped\n  mpscript resume {run} goes on with it; mpscript undo {run} takes it back\n"
+        );
+        assert!(finished.err.starts_with(head) && finished.err.ends_with(&tail), "{}", finished.err);
         assert!(!finished.err.contains("error"), "{}", finished.err);
 
         let calls = sandbox.stats()["calls"].clone();
@@ -34,7 +39,6 @@ fn a_stopped_job_reports_exactly_what_the_platform_did() {
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(sandbox.stats()["calls"], calls);
 
-        let report = folder.json("report.json");
         assert_adds_up(&report);
         let [changed, failed] = counts(&report, ["changed", "failed"]);
         assert_eq!((report["state"].as_str(), failed), (Some("cancelled"), 0));

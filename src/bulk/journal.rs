@@ -1,0 +1,412 @@
+//! The journal of a run: what it was about to do, and what that came to, so that a run that was cut off at any
+//! instant goes on where it was.
+//!
+//! A script runs again from the top. Every job and every call that writes is a step with a place (`3`, or `3/7/2`
+//! for the second one on the seventh page of the third), and what it does in words. A step that is done answers from
+//! the journal; one that is not goes on from its checkpoint. Must never know scripts: what a step answers is JSON
+//! that others understand.
+//!
+//! Entries are written by one task, many in one transaction: a call waits for its own intent to be on disk, and the
+//! others that are under way share the wait.
+
+use super::{
+    checkpoint::{Checkpoint, Item},
+    fail_point,
+    keeper::{Keeper, TOGETHER, Waiting, lock},
+    report::Failure,
+};
+use crate::{
+    base::{Cancel, Clock},
+    store::{Entry, StepRow, Store, StoreError},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, Ordering},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+/// A run that gave no sign of life for so long has no process any more; what it holds is free. Milliseconds.
+pub const LIFE: i64 = 8_000;
+
+/// Why a run can't go on by itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The journal can't be written or read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The script does something else than it did before.
+    #[error("step {step} was `{was}`, and is now `{is}`")]
+    Differs {
+        /// Where.
+        step: String,
+        /// What it did.
+        was: String,
+        /// What it does now.
+        is: String,
+    },
+    /// It is not known whether a call took effect that must not be made twice.
+    #[error("step {step}, `{what}`, may have taken effect or not, and must not be done twice")]
+    Unsure {
+        /// Where.
+        step: String,
+        /// The call.
+        what: String,
+    },
+    /// Another run writes the same.
+    #[error("run {by} is writing {what} now")]
+    Claimed {
+        /// The other run.
+        by: String,
+        /// What both want to write.
+        what: String,
+    },
+}
+
+/// What a person says of a call of which nobody knows whether it took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It did not: make it.
+    Again,
+    /// It did, and this was the answer.
+    Done(Value),
+}
+
+/// Which attempt of which run it is.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The run.
+    pub run: String,
+    /// The account, as the client names it.
+    pub account: String,
+    /// 1 when it is started, more when it is gone on with.
+    pub attempt: i64,
+    /// What a person says of the call that the run is parked at.
+    pub verdict: Option<Verdict>,
+}
+
+/// What a step meets in the journal.
+pub enum Begun {
+    /// Nothing: it begins, once its entry is on disk.
+    New(Step, Durable),
+    /// It was begun before.
+    Open(Step, Box<StepRow>),
+    /// It is done, with this answer.
+    Done(Value),
+    /// It failed, and the script went on.
+    Failed(Value),
+}
+
+/// Comes when an entry is on disk.
+#[derive(Default)]
+pub struct Durable(Option<oneshot::Receiver<Result<(), StoreError>>>);
+
+impl Durable {
+    /// Waits.
+    ///
+    /// # Errors
+    /// When the store did not take it.
+    pub async fn wait(self) -> Result<(), JournalError> {
+        match self.0 {
+            None => Ok(()),
+            // The writer answers every entry; one that is gone has a fault of its own to tell.
+            Some(written) => Ok(written.await.unwrap_or(Ok(()))?),
+        }
+    }
+}
+
+/// The journal of one run. Clones share it.
+#[derive(Clone, Default)]
+pub struct Journal(Option<Arc<Inner>>);
+
+struct Inner {
+    attempt: Attempt,
+    store: Store,
+    clock: Clock,
+    cancel: Cancel,
+    entries: mpsc::Sender<Waiting>,
+    next_seq: AtomicI64,
+    frames: Mutex<Vec<Frame>>,
+    verdict: Mutex<Option<Verdict>>,
+    parked: Arc<Mutex<Option<JournalError>>>,
+    tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// The steps of one page, or of the script itself.
+#[derive(Debug, Default)]
+struct Frame {
+    prefix: String,
+    next: u32,
+}
+
+impl Journal {
+    /// The journal of an attempt, which is given signs of life as long as it lives.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(
+        store: Store,
+        attempt: Attempt,
+        clock: Clock,
+        cancel: Cancel,
+    ) -> Result<Self, StoreError> {
+        let last = if attempt.attempt > 1 { store.last_step(&attempt.run).await? } else { 0 };
+        let (entries, received) = mpsc::channel(TOGETHER * 4);
+        let parked = Arc::default();
+        let keeper = Keeper {
+            store: store.clone(),
+            run: attempt.run.clone(),
+            attempt: attempt.attempt,
+            clock: clock.clone(),
+            cancel: cancel.clone(),
+            parked: Arc::clone(&parked),
+        };
+        let beating = AbortOnDropHandle::new(tokio::spawn(keeper.clone().beat()));
+        let writing = AbortOnDropHandle::new(tokio::spawn(keeper.write(received)));
+        Ok(Self(Some(Arc::new(Inner {
+            verdict: Mutex::new(attempt.verdict.clone()),
+            attempt,
+            store,
+            clock,
+            cancel,
+            entries,
+            next_seq: AtomicI64::new(last + 1),
+            frames: Mutex::new(vec![Frame::default()]),
+            parked,
+            tasks: vec![beating, writing],
+        }))))
+    }
+
+    /// Whether anything is written down at all.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The run's id, if it has one.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        self.0.as_ref().map(|inner| inner.attempt.run.as_str())
+    }
+
+    /// The store that it is kept in.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.0.as_ref().map(|inner| &inner.store)
+    }
+
+    /// A step begins, or is met again.
+    ///
+    /// # Errors
+    /// When the journal can't be read, or the step was another one before: then the run is parked.
+    pub async fn begin(&self, what: &str) -> Result<Begun, JournalError> {
+        let Some(inner) = &self.0 else { return Ok(Begun::New(Step::default(), Durable::default())) };
+        let at = {
+            let mut frames = lock(&inner.frames);
+            let frame = frames.last_mut();
+            frame.map_or_else(String::new, |frame| {
+                frame.next += 1;
+                format!("{}{}", frame.prefix, frame.next)
+            })
+        };
+        let met = match inner.attempt.attempt {
+            1 => None,
+            _ => inner.store.step_at(&inner.attempt.run, &at).await?,
+        };
+        let step = Step { journal: self.clone(), at };
+        let Some(row) = met else {
+            let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
+            let durable = step.write(|run, at| Entry::begun(run, at, seq, what)).await?;
+            return Ok(Begun::New(step, durable));
+        };
+        if row.what != what {
+            let differs = JournalError::Differs { step: step.at, was: row.what.clone(), is: what.to_owned() };
+            return Err(self.park(differs));
+        }
+        match row.state.as_str() {
+            "done" => Ok(Begun::Done(serde_json::from_str(&row.answer).unwrap_or_default())),
+            "failed" if inner.store.went_on_after(&inner.attempt.run, &row.step, row.seq).await? => {
+                Ok(Begun::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
+            }
+            _ => Ok(Begun::Open(step, Box::new(row))),
+        }
+    }
+
+    /// Nobody else may write this as long as the run lives.
+    ///
+    /// # Errors
+    /// When another run writes it, or the store fails.
+    pub async fn claim(&self, what: &str) -> Result<(), JournalError> {
+        let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
+        let (name, now) = (format!("write {} {what}", attempt.account), clock.now_ms());
+        if store.take_lease(&name, &attempt.run, now, now + LIFE).await? {
+            return Ok(());
+        }
+        let by = store.lease_owner(&name, now).await?.unwrap_or_else(|| "another one".to_owned());
+        Err(JournalError::Claimed { by, what: what.to_owned() })
+    }
+
+    /// What the person says of the call that the run was parked at; once.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.0.as_ref().and_then(|inner| lock(&inner.verdict).take())
+    }
+
+    /// The run stops here and waits for a person.
+    pub fn park(&self, error: JournalError) -> JournalError {
+        if let Some(inner) = &self.0 {
+            lock(&inner.parked).get_or_insert_with(|| error.clone());
+            inner.cancel.cancel();
+        }
+        error
+    }
+
+    /// Why the run waits for a person, if it does.
+    #[must_use]
+    pub fn parked(&self) -> Option<JournalError> {
+        self.0.as_ref().and_then(|inner| lock(&inner.parked).clone())
+    }
+
+    /// Waits until everything is on disk.
+    ///
+    /// # Errors
+    /// When the store did not take it.
+    pub async fn flush(&self) -> Result<(), JournalError> {
+        self.send(None).await?.wait().await
+    }
+
+    async fn send(&self, entry: Option<Entry>) -> Result<Durable, JournalError> {
+        let Some(inner) = &self.0 else { return Ok(Durable::default()) };
+        let (sender, written) = oneshot::channel();
+        if inner.entries.send((entry, sender)).await.is_err()
+            && let Some(error) = self.parked()
+        {
+            return Err(error);
+        }
+        Ok(Durable(Some(written)))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.clear();
+    }
+}
+
+/// A step under way.
+#[derive(Clone, Default)]
+pub struct Step {
+    journal: Journal,
+    at: String,
+}
+
+impl Step {
+    /// Its place in the run.
+    #[must_use]
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// The journal that it stands in.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    async fn write(&self, entry: impl FnOnce(&str, &str) -> Entry) -> Result<Durable, JournalError> {
+        match self.journal.run() {
+            None => Ok(Durable::default()),
+            Some(run) => self.journal.send(Some(entry(run, &self.at))).await,
+        }
+    }
+
+    /// It begins anew: it failed before.
+    pub async fn again(&self, what: &str) -> Result<Durable, JournalError> {
+        self.write(|run, at| Entry::begun(run, at, 0, what)).await
+    }
+
+    /// What it changes is known.
+    pub async fn change(&self, change: &impl Serialize) -> Result<Durable, JournalError> {
+        let change = json(change);
+        self.write(|run, at| Entry::change(run, at, &change)).await
+    }
+
+    /// How far it is.
+    pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
+        let checkpoint = json(checkpoint);
+        let durable = self.write(|run, at| Entry::checkpoint(run, at, &checkpoint)).await?;
+        fail_point::pass_when(durable, "checkpoint");
+        Ok(())
+    }
+
+    /// A batch is about to be sent: not before this is on disk.
+    pub async fn intent(&self, number: i64, items: &[Item]) -> Result<Durable, JournalError> {
+        if !self.journal.is_kept() {
+            return Ok(Durable::default());
+        }
+        let (size, items) = (count(items), json(&items));
+        self.write(|run, at| Entry::intent(run, at, number, &items, size)).await
+    }
+
+    /// What a batch has come to: those that are not done, those that failed.
+    pub async fn outcome(
+        &self,
+        number: i64,
+        pending: &[Item],
+        failed: &[Failure],
+    ) -> Result<(), JournalError> {
+        if !self.journal.is_kept() {
+            return Ok(());
+        }
+        let some = |count: i64, text: String| (count, if count == 0 { String::new() } else { text });
+        let pending = some(count(pending), json(&pending));
+        let failed = some(count(failed), json(&failed));
+        let entry = |run: &str, at: &str| {
+            Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
+        };
+        let durable = self.write(entry).await?;
+        fail_point::pass_when(durable, "batch-outcome");
+        Ok(())
+    }
+
+    /// It has ended well, with this answer.
+    pub async fn done(&self, answer: &Value) -> Result<Durable, JournalError> {
+        let answer = answer.to_string();
+        self.write(|run, at| Entry::ended(run, at, "done", &answer)).await
+    }
+
+    /// It has failed, and the script is told.
+    pub async fn failed(&self, error: &Value) -> Result<Durable, JournalError> {
+        let error = error.to_string();
+        self.write(|run, at| Entry::ended(run, at, "failed", &error)).await
+    }
+
+    /// The steps that follow are those of a page of this one.
+    pub fn enter(&self, page: u64) {
+        if let Some(inner) = &self.journal.0 {
+            let prefix = format!("{}/", self.at);
+            let mut frames = lock(&inner.frames);
+            frames.retain(|frame| !frame.prefix.starts_with(&prefix));
+            frames.push(Frame { prefix: format!("{prefix}{page}/"), next: 0 });
+        }
+    }
+
+    /// The steps that follow are no longer parts of this one.
+    pub fn leave(&self) {
+        if let Some(inner) = &self.journal.0 {
+            let prefix = format!("{}/", self.at);
+            lock(&inner.frames).retain(|frame| !frame.prefix.starts_with(&prefix));
+        }
+    }
+}
+
+/// Everything that is written down is plain data.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn count<T>(items: &[T]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
+}

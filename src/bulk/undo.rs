@@ -1,0 +1,121 @@
+//! The way back: what a run did, and the script that takes it back.
+
+use super::writer::Change;
+use crate::store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Steps that are looked at together.
+const TOGETHER: i64 = 1_000;
+
+/// What a step did to the account, as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Deed {
+    /// Followers were changed; who they are is in the step's batches.
+    Change(Change),
+    /// A tag was made.
+    CreateTag {
+        /// The platform's number.
+        #[serde(rename = "created")]
+        id: i64,
+        /// What it was called.
+        name: String,
+    },
+    /// A tag was renamed.
+    RenameTag {
+        /// The platform's number.
+        #[serde(rename = "renamed")]
+        id: i64,
+        /// The name before.
+        from: String,
+        /// The name since.
+        to: String,
+    },
+    /// A tag was deleted.
+    DeleteTag {
+        /// The platform's number, which nothing has again.
+        #[serde(rename = "deleted")]
+        id: i64,
+        /// What it was called.
+        name: String,
+    },
+    /// A call that nobody can take back.
+    Other(String),
+}
+
+/// How a run is taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WayBack {
+    /// The script that does it; empty when there is nothing to do.
+    pub script: String,
+    /// What can't be taken back, for a person.
+    pub lasting: Vec<String>,
+}
+
+/// The way back from what a run did: its steps in reverse.
+///
+/// Within one step of the script, which may be a loop of many calls, each kind of change is a job of its own: they
+/// touch different things, so their order does not matter.
+///
+/// # Errors
+/// When the journal can't be read.
+pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
+    let mut outermost: Vec<String> = Vec::new();
+    let mut after = 0;
+    loop {
+        let steps = store.steps(run, after, TOGETHER).await?;
+        let Some(last) = steps.last() else { break };
+        after = last.seq;
+        for step in steps {
+            let first = step.step.split('/').next().unwrap_or_default();
+            if outermost.last().is_none_or(|known| known != first) {
+                outermost.push(first.to_owned());
+            }
+        }
+    }
+    let mut way = WayBack::default();
+    for step in outermost.iter().rev() {
+        let changes = store.changes_within(run, step).await?;
+        let mut deeds: Vec<(String, Deed)> = changes
+            .into_iter()
+            .filter_map(|change| serde_json::from_str(&change).ok().map(|deed| (change, deed)))
+            .collect();
+        // A tag comes off its followers before it is deleted, and has its name back before it is looked for.
+        deeds.sort_by_key(|(_, deed)| matches!(deed, Deed::CreateTag { .. }));
+        for (change, deed) in deeds {
+            way.add(run, step, &change, &deed);
+        }
+    }
+    Ok(way)
+}
+
+impl WayBack {
+    fn add(&mut self, run: &str, step: &str, change: &str, deed: &Deed) {
+        let people = || format!("changed_by({}, {}, {})", json!(run), json!(step), json!(change));
+        let line = match deed {
+            Deed::Change(Change::Attach(id)) => format!("{}.untag({id});\n", people()),
+            Deed::Change(Change::Detach(id)) => format!("{}.tag({id});\n", people()),
+            Deed::Change(Change::Block) => format!("{}.unblock();\n", people()),
+            Deed::Change(Change::Unblock) => format!("{}.block();\n", people()),
+            Deed::Change(Change::Remark) => format!("{}.restore_remark();\n", people()),
+            Deed::RenameTag { id, from, .. } => format!("tag::update({id}, {});\n", json!(from)),
+            Deed::CreateTag { id, name } => format!(
+                "// the tag {} goes if nobody else has it\n\
+                 if members({id}).take(1).count() == 0 {{ tag::delete({id}); }} else {{ print({}); }}\n",
+                json!(name),
+                json!(format!("the tag `{name}` stays: there are followers who have it"))
+            ),
+            Deed::DeleteTag { id, name } => {
+                self.lasting
+                    .push(format!("the tag `{name}` ({id}) was deleted, and its id is never used again"));
+                return;
+            }
+            Deed::Other(call) => {
+                self.lasting.push(format!("{call} (step {step})"));
+                return;
+            }
+        };
+        self.script.push_str(&line);
+    }
+}

@@ -1,0 +1,124 @@
+//! `mpscript resume`: goes on with a recorded run.
+
+use super::{
+    Failure,
+    arguments::{Reach, ResumeArguments, UnsureArgument},
+    check::compile,
+    exit, log,
+    run::{Plan, perform},
+    runs::find,
+    state,
+};
+use crate::{
+    base::Diagnostic,
+    bulk::Verdict,
+    host::Host,
+    run::{
+        record::{self, Options},
+        runtime,
+    },
+    script::{Origin, Source},
+    store::{RunRecord, RunTexts},
+};
+
+pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Failure> {
+    log::start(host, arguments.manner.verbose);
+    let verdict = verdict(arguments)?;
+    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
+    let state = record::state(host, &run);
+    match state.as_str() {
+        "done" | "done_with_failures" => {
+            host.out.line(&format!("run {} has ended: {}", run.id, state.replace('_', " ")));
+            return Ok(exit::DONE);
+        }
+        "running" => {
+            let process = run.owner.split(' ').next().unwrap_or_default();
+            let message = format!("run {} is under way in the process {process}", run.id);
+            let hint = format!("mpscript stop {} ends it where it can be gone on with", run.id);
+            return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        }
+        _ => {}
+    }
+    let options = options_of(&run, &texts)?;
+    if run.is_dry {
+        let message = format!(
+            "run {} was a dry run: it has changed nothing, so there is nothing to go on with",
+            run.id
+        );
+        return Err(Failure::usage(Diagnostic::new(message).hint("start it anew with mpscript run")));
+    }
+    let source: Source = read(&run, &texts.source)?;
+    let reach = reach_of(&arguments.reach, &options);
+    perform(
+        host,
+        Plan {
+            program: compile(&Origin::Stored(source))?,
+            options,
+            manner: &arguments.manner,
+            reach: &reach,
+            is_dry: false,
+            undoes: None,
+            resumes: Some((&run, verdict)),
+        },
+    )
+}
+
+/// A recorded run with its texts.
+pub(super) fn recorded(host: &Host, reach: &Reach, named: &str) -> Result<(RunRecord, RunTexts), Failure> {
+    let runtime = runtime()
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let store = state::require(host, &runtime, reach)?;
+    let run = find(host, &runtime, &store, named)?;
+    let texts = runtime.block_on(store.run_texts(&run.id)).map_err(|error| state::failure(&error))?;
+    runtime.block_on(store.close());
+    Ok((run, texts))
+}
+
+/// What a run was started with; one whose world is gone can't be worked on.
+pub(super) fn options_of(run: &RunRecord, texts: &RunTexts) -> Result<Options, Failure> {
+    let options: Options = read(run, &texts.options)?;
+    if options.sandbox {
+        let message =
+            format!("run {} was on a sandbox of its own, whose world is gone with its process", run.id);
+        let hint = "a sandbox that stays: mpscript sandbox, and then mpscript run … --base-url http://127.0.0.1:PORT";
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    }
+    Ok(options)
+}
+
+/// Whom a recorded run reached, unless something else is asked for now.
+pub(super) fn reach_of(asked: &Reach, options: &Options) -> Reach {
+    let mut reach = asked.clone();
+    if reach.account.is_none() {
+        reach.account.clone_from(&options.account);
+    }
+    if reach.base_url.is_empty() {
+        reach.base_url.clone_from(&options.base_urls);
+    }
+    reach
+}
+
+fn read<T: serde::de::DeserializeOwned>(run: &RunRecord, text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("the record of run {} can't be read: {error}", run.id);
+        Failure::usage(Diagnostic::new(message).hint("was it made by a newer mpscript?"))
+    })
+}
+
+fn verdict(arguments: &ResumeArguments) -> Result<Option<Verdict>, Failure> {
+    let fail = |message: &str, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    match (arguments.unsure, &arguments.answer) {
+        (None, _) => Ok(None),
+        (Some(UnsureArgument::Again), None) => Ok(Some(Verdict::Again)),
+        (Some(UnsureArgument::Again), Some(_)) => {
+            fail("--answer goes with --unsure done", "a call that is made again has an answer of its own")
+        }
+        (Some(UnsureArgument::Done), None) => {
+            Ok(Some(Verdict::Done(serde_json::json!({"errcode": 0, "errmsg": "ok"}))))
+        }
+        (Some(UnsureArgument::Done), Some(text)) => match serde_json::from_str(text) {
+            Ok(answer) => Ok(Some(Verdict::Done(answer))),
+            Err(error) => fail(&format!("--answer is no JSON: {error}"), "for example {\"card_id\": \"p…\"}"),
+        },
+    }
+}

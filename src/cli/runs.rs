@@ -1,0 +1,260 @@
+//! `mpscript runs`, `show`, `stop` and `failed`: what was run, and how it stands.
+
+use super::{
+    Failure,
+    arguments::{FailedArguments, Reach, RunsArguments, ShowArguments, StopArguments},
+    exit, log,
+    resume::{options_of, reach_of, recorded},
+    run::{Plan, perform},
+    state,
+};
+use crate::{
+    base::{Diagnostic, grouped},
+    bulk::{Failure as FailedOpenid, RunReport},
+    host::Host,
+    run::{
+        record::{self, Options},
+        runtime,
+    },
+    script::{Origin, Source},
+    store::{RunRecord, Store},
+};
+use chrono::{DateTime, Local};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, thread, time::Duration};
+use tokio::runtime::Runtime;
+
+/// Runs that are listed.
+const MOST: i64 = 1_000;
+
+/// How long `stop` waits for a run to have stopped.
+const PATIENCE: u32 = 150;
+
+fn with_store<T>(
+    host: &Host,
+    reach: &Reach,
+    work: impl FnOnce(&Runtime, &Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let runtime = runtime()
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let store = state::require(host, &runtime, reach)?;
+    let done = work(&runtime, &store);
+    runtime.block_on(store.close());
+    done
+}
+
+/// The run of this id, or the only one whose id begins so.
+pub(super) fn find(host: &Host, runtime: &Runtime, store: &Store, named: &str) -> Result<RunRecord, Failure> {
+    let found = runtime.block_on(store.runs(named, MOST)).map_err(|error| state::failure(&error))?;
+    if let Some(run) = found.iter().find(|run| run.id == named) {
+        return Ok(run.clone());
+    }
+    let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    match found.as_slice() {
+        [only] if !named.is_empty() => Ok(only.clone()),
+        [] => fail(format!("there is no run `{named}` in {}", store.place()), "mpscript runs lists them"),
+        several => {
+            let some: Vec<String> = several.iter().take(5).map(|run| line(host, run)).collect();
+            fail(
+                format!("several runs begin with `{named}`:\n{}", some.join("\n")),
+                "give more of its letters",
+            )
+        }
+    }
+}
+
+/// A time as the person's clock shows it.
+fn local(ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn line(host: &Host, run: &RunRecord) -> String {
+    let dry = if run.is_dry { " (dry run)" } else { "" };
+    format!("{}  {}  {:<18}  {}{dry}", run.id, local(run.started_at), record::state(host, run), run.script)
+}
+
+pub(super) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure> {
+    let runs = with_store(host, &arguments.reach, |runtime, store| {
+        runtime.block_on(store.runs("", MOST)).map_err(|error| state::failure(&error))
+    })?;
+    if arguments.json {
+        let runs: Vec<Value> = runs
+            .iter()
+            .map(|run| {
+                let started = DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
+                json!({
+                    "id": run.id,
+                    "script": run.script,
+                    "state": record::state(host, run),
+                    "dry_run": run.is_dry,
+                    "started": started.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                })
+            })
+            .collect();
+        host.out.line(&serde_json::to_string_pretty(&runs).unwrap_or_default());
+        return Ok(exit::DONE);
+    }
+    if runs.is_empty() {
+        host.out.line("nothing was run yet");
+    }
+    for run in &runs {
+        host.out.line(&line(host, run));
+    }
+    Ok(exit::DONE)
+}
+
+pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure> {
+    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
+    let read = |text: &str| serde_json::from_str::<RunReport>(text).ok();
+    if arguments.json {
+        let report = read(&texts.report).map_or(Value::Null, |report| json!(report));
+        let shown = json!({
+            "id": run.id,
+            "script": run.script,
+            "account": run.account,
+            "state": record::state(host, &run),
+            "dry_run": run.is_dry,
+            "attempts": run.attempt,
+            "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
+            "report": report,
+        });
+        host.out.line(&serde_json::to_string_pretty(&shown).unwrap_or_default());
+        return Ok(exit::DONE);
+    }
+    if arguments.source {
+        let source: Source = serde_json::from_str(&texts.source).unwrap_or_default();
+        host.out.write(&source.text);
+        return Ok(exit::DONE);
+    }
+    host.out.line(&line(host, &run));
+    let mut rows = vec![("account", run.account.clone())];
+    if run.ended_at > 0 {
+        rows.push(("ended", local(run.ended_at)));
+    }
+    if run.attempt > 1 {
+        rows.push(("attempts", run.attempt.to_string()));
+    }
+    if !run.undoes.is_empty() {
+        rows.push(("undoes", run.undoes.clone()));
+    }
+    if !run.note.is_empty() {
+        rows.push(("because", run.note.clone()));
+    }
+    for (name, value) in rows {
+        host.out.line(&format!("  {name:<9} {value}"));
+    }
+    for end in read(&texts.report).into_iter().flat_map(|report| report.ends) {
+        host.out.line(&end.to_string());
+    }
+    Ok(exit::DONE)
+}
+
+pub(super) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure> {
+    with_store(host, &arguments.reach, |runtime, store| {
+        let run = find(host, runtime, store, &arguments.run)?;
+        let stands = record::state(host, &run);
+        if stands != "running" {
+            host.out.line(&format!("run {} is not under way: {}", run.id, stands.replace('_', " ")));
+            return Ok(exit::DONE);
+        }
+        runtime.block_on(store.ask_to_stop(&run.id)).map_err(|error| state::failure(&error))?;
+        for _ in 0..PATIENCE {
+            thread::sleep(Duration::from_millis(100));
+            let now = find(host, runtime, store, &run.id)?;
+            let stands = record::state(host, &now);
+            if stands != "running" {
+                host.out.line(&format!("run {}: {}", run.id, stands.replace('_', " ")));
+                return Ok(exit::DONE);
+            }
+        }
+        let message = format!("run {} was asked to stop, and has not yet", run.id);
+        Err(Failure::usage(Diagnostic::new(message).hint("mpscript runs shows when it has")))
+    })
+}
+
+/// Those whom a run could not do, with the job that could not.
+fn failures(report: &RunReport) -> impl Iterator<Item = (String, &FailedOpenid)> {
+    report.ends.iter().flat_map(|end| end.failed.iter().map(|failed| (end.title(), failed)))
+}
+
+pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Failure> {
+    log::start(host, arguments.manner.verbose);
+    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
+    let Ok(report) = serde_json::from_str::<RunReport>(&texts.report) else {
+        let message = format!("run {} has no report: it was cut off", run.id);
+        let hint = format!("mpscript resume {} goes on with it", run.id);
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    };
+    if arguments.retry {
+        let options = options_of(&run, &texts)?;
+        let text = retry(&report)
+            .map_err(|message| Failure::usage(Diagnostic::new(message).hint("write a script for them")))?;
+        if text.is_empty() {
+            host.out.line("nobody failed");
+            return Ok(exit::DONE);
+        }
+        let source = Source { name: format!("failed {}", run.id), text, imports: Vec::new() };
+        let reach = reach_of(&arguments.reach, &options);
+        return perform(
+            host,
+            Plan {
+                program: super::check::compile(&Origin::Stored(source))?,
+                options: Options { params: BTreeMap::default(), ..options },
+                manner: &arguments.manner,
+                reach: &reach,
+                is_dry: false,
+                undoes: None,
+                resumes: None,
+            },
+        );
+    }
+    if arguments.csv {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let code = |failed: &FailedOpenid| failed.errcode.map(|code| code.to_string()).unwrap_or_default();
+        // Writing into memory does not fail.
+        let _ = writer.write_record(["openid", "end", "errcode", "errmsg", "rid"]);
+        for (end, failed) in failures(&report) {
+            let rid = failed.rid.as_deref().unwrap_or_default();
+            let _ = writer.write_record([&failed.openid, &end, &code(failed), &failed.errmsg, rid]);
+        }
+        host.out.write(&String::from_utf8_lossy(&writer.into_inner().unwrap_or_default()));
+        return Ok(exit::DONE);
+    }
+    let mut count = 0;
+    for (end, failed) in failures(&report) {
+        let code = failed.errcode.map(|code| format!("{code} ")).unwrap_or_default();
+        let rid = failed.rid.as_ref().map(|rid| format!(" (rid {rid})")).unwrap_or_default();
+        host.out.line(&format!("{}  {end}: {code}{}{rid}", failed.openid, failed.errmsg));
+        count += 1;
+    }
+    if count == 0 {
+        host.out.line("nobody failed");
+    } else {
+        host.err.line(&format!(
+            "{} failed; mpscript failed {} --retry tries them again",
+            grouped(count),
+            run.id
+        ));
+    }
+    Ok(exit::DONE)
+}
+
+/// A script that does the same once more to those who failed.
+fn retry(report: &RunReport) -> Result<String, String> {
+    let mut text = String::new();
+    for end in report.ends.iter().filter(|end| !end.failed.is_empty()) {
+        let openids: Vec<&str> = end.failed.iter().map(|failed| failed.openid.as_str()).collect();
+        let openids = json!(openids);
+        let target = end.target.as_deref().unwrap_or_default();
+        let target = target.parse::<i64>().map_or_else(|_| json!(target), |id| json!(id));
+        text.push_str(&match end.end.as_str() {
+            "tag" | "untag" => format!("openids({openids}).{}({target});\n", end.end),
+            "block" | "unblock" => format!("openids({openids}).{}();\n", end.end),
+            other => {
+                return Err(format!("`{other}` can't be done again for some: what it did is in the script"));
+            }
+        });
+    }
+    Ok(text)
+}

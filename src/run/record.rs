@@ -1,0 +1,124 @@
+//! The record of a run: its id, what it was started with, and who runs it.
+
+use crate::{
+    bulk::{Attempt, LIFE, Verdict},
+    host::Host,
+    script::Source,
+    store::{RunRecord, RunTexts, Store, StoreError},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Letters of ids: none that is taken for another.
+const LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
+
+/// Letters of an id.
+const LENGTH: usize = 6;
+
+/// What a run was started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// The account's name in the configuration; the environment's where there is none.
+    pub account: Option<String>,
+    /// Where the platform was said to be on the command line.
+    pub base_urls: Vec<String>,
+    /// On the sandbox of its own process.
+    pub sandbox: bool,
+    /// `--param` by name.
+    pub params: BTreeMap<String, String>,
+    /// The most calls under way together.
+    pub in_flight: usize,
+    /// Changes at the most.
+    pub max_changes: Option<u64>,
+    /// Failures at the most, in a thousandth of a per cent.
+    pub max_errors: Option<u32>,
+    /// Whether it waits for the next day's quota.
+    pub allow_pause: bool,
+    /// Where the person stood.
+    pub folder: PathBuf,
+    /// It was a text on the command line, whose value is printed.
+    pub prints_value: bool,
+}
+
+/// A run that begins.
+pub struct NewRun<'a> {
+    /// The script and its imports.
+    pub source: &'a Source,
+    /// What it is started with.
+    pub options: &'a Options,
+    /// The account, as the client names it.
+    pub account: &'a str,
+    /// Whether it changes nothing.
+    pub is_dry: bool,
+    /// The run that it undoes.
+    pub undoes: Option<&'a str>,
+}
+
+/// Records a run that begins.
+///
+/// # Errors
+/// When the store fails.
+pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Attempt, StoreError> {
+    let now = host.clock.now_ms();
+    let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
+    let texts = RunTexts {
+        source: text(serde_json::to_string(new.source)),
+        options: text(serde_json::to_string(new.options)),
+        report: String::new(),
+    };
+    loop {
+        let letters =
+            std::iter::repeat_with(|| fastrand::choice(LETTERS).map_or('2', |letter| char::from(*letter)));
+        let id: String = letters.take(LENGTH).collect();
+        let record = RunRecord {
+            id: id.clone(),
+            account: new.account.to_owned(),
+            script: new.source.name.clone(),
+            state: "running".to_owned(),
+            is_dry: new.is_dry,
+            started_at: now,
+            beat_at: now,
+            owner: owner(host),
+            undoes: new.undoes.unwrap_or_default().to_owned(),
+            ..RunRecord::default()
+        };
+        if store.add_run(&record, &texts).await? {
+            return Ok(Attempt { run: id, account: record.account, attempt: 1, verdict: None });
+        }
+    }
+}
+
+/// Goes on with a recorded run; `None` when somebody else has begun to meanwhile.
+///
+/// # Errors
+/// When the store fails.
+pub async fn take(
+    host: &Host,
+    store: &Store,
+    run: &RunRecord,
+    verdict: Option<Verdict>,
+) -> Result<Option<Attempt>, StoreError> {
+    let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
+    Ok(taken.then(|| Attempt {
+        run: run.id.clone(),
+        account: run.account.clone(),
+        attempt: run.attempt + 1,
+        verdict,
+    }))
+}
+
+/// How a run stands: one whose process is gone is `interrupted`.
+#[must_use]
+pub fn state(host: &Host, run: &RunRecord) -> String {
+    if run.state != "running" {
+        return run.state.clone();
+    }
+    let (process, birth) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
+    let is_silent = host.clock.now_ms() - run.beat_at > LIFE;
+    if is_silent || host.is_gone(process, birth) { "interrupted".to_owned() } else { run.state.clone() }
+}
+
+/// The process in a record: its name, and its birth.
+fn owner(host: &Host) -> String {
+    format!("{} {}", host.process, host.birth)
+}

@@ -1,0 +1,102 @@
+//! What a dry run answers in the platform's place.
+
+use super::{env::Env, error::PlatformError, walk::ScriptResult};
+use crate::{
+    api::{
+        Spec, errcode,
+        tag::{MOST_TAGS, NAME_BYTES, STARRED, Tag},
+    },
+    bulk::{Change, DryRun},
+};
+use serde_json::{Value, json};
+
+/// The answer to a call that changes the account and is not made.
+pub(super) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Value) -> ScriptResult<Value> {
+    let id = || request["id"].as_i64().unwrap_or_default();
+    let name = || request["name"].as_str().unwrap_or_default().to_owned();
+    let refuse = |code: i64| Err(refused(spec, code).raise());
+    let done = json!({"errcode": 0, "errmsg": "ok"});
+    let listed = |field: &str, most: usize| {
+        let count = request[field].as_array().map_or(0, Vec::len);
+        u64::try_from(count.div_ceil(most)).unwrap_or(u64::MAX)
+    };
+    let mut calls = 1;
+    let answer = match spec.name {
+        "tag::create" | "tag::update" => {
+            let (name, tags) = (name(), env.tags()?);
+            let is_new = spec.name == "tag::create";
+            if name.len() > NAME_BYTES {
+                return refuse(45158);
+            }
+            if tags.iter().any(|tag| tag.name == name && (is_new || tag.id != id())) {
+                return refuse(45157);
+            }
+            if is_new && tags.len() > MOST_TAGS {
+                return refuse(45056);
+            }
+            if is_new {
+                json!(dry.make_tag(&name))
+            } else {
+                if (0..=STARRED).contains(&id()) {
+                    return refuse(45058);
+                }
+                known(&tags, spec, id())?;
+                dry.rename_tag(id(), &name);
+                done
+            }
+        }
+        "tag::delete" => {
+            if (0..=STARRED).contains(&id()) {
+                return refuse(45058);
+            }
+            known(&env.tags()?, spec, id())?;
+            dry.delete_tag(id());
+            done
+        }
+        "tag::attach" | "tag::detach" => {
+            let id = request["tagid"].as_i64().unwrap_or_default();
+            known(&env.tags()?, spec, id)?;
+            calls = listed("openid_list", Change::Attach(id).batch_size());
+            done
+        }
+        "blacklist::add" | "blacklist::remove" => {
+            calls = listed("openid_list", Change::Block.batch_size());
+            done
+        }
+        "card::create" => json!({"errcode": 0, "errmsg": "ok", "card_id": "dry-run"}),
+        "media::upload_image" => json!({"url": "http://mmbiz.qpic.cn/dry-run/0"}),
+        "qrcode::create" => {
+            json!({"ticket": "dry-run", "expire_seconds": 60, "url": "http://weixin.qq.com/q/dry-run"})
+        }
+        _ => done,
+    };
+    dry.would_call(spec, calls);
+    Ok(answer)
+}
+
+/// What a call that only reads answers where the platform knows nothing of what the dry run has "done".
+pub(super) fn read(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<Option<Value>> {
+    let Some(dry) = &env.dry else { return Ok(None) };
+    match spec.name {
+        "tag::list" => Ok(Some(json!({"tags": env.tags()?}))),
+        "tag::members" if request["tagid"].as_i64().is_some_and(|id| dry.is_placeholder(id)) => {
+            Ok(Some(json!({"count": 0})))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn known(tags: &[Tag], spec: &Spec, id: i64) -> ScriptResult<()> {
+    if tags.iter().any(|tag| tag.id == id) { Ok(()) } else { Err(refused(spec, 45159).raise()) }
+}
+
+fn refused(spec: &Spec, code: i64) -> PlatformError {
+    let errmsg = errcode::text(code).to_owned();
+    let hint = "this is a dry run: the platform was not asked, but would answer so";
+    PlatformError {
+        errcode: Some(code),
+        errmsg: errmsg.clone(),
+        endpoint: spec.name.to_owned(),
+        ..PlatformError::usage(format!("{}: {code} {errmsg}", spec.name), hint)
+    }
+}

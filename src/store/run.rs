@@ -1,0 +1,197 @@
+//! Runs: what was started, with all that is needed to go on with it, and how it ended.
+
+use super::{Row, Statement, Store, StoreError};
+
+/// What is known of a run, without its long texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Its name among all runs.
+    pub id: String,
+    /// The account that it works on, as the client names it.
+    pub account: String,
+    /// The script's name.
+    pub script: String,
+    /// `running`, or how it ended.
+    pub state: String,
+    /// Whether it changes nothing.
+    pub is_dry: bool,
+    /// When it was first started, in milliseconds.
+    pub started_at: i64,
+    /// When it ended, in milliseconds; 0 while it runs.
+    pub ended_at: i64,
+    /// When its process last gave a sign of life, in milliseconds.
+    pub beat_at: i64,
+    /// The process that runs it.
+    pub owner: String,
+    /// How often it was started or gone on with.
+    pub attempt: i64,
+    /// The run that it undoes, if it does.
+    pub undoes: String,
+    /// Why it waits for a person, if it does.
+    pub note: String,
+}
+
+/// The long texts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunTexts {
+    /// The script and its imports.
+    pub source: String,
+    /// What it was started with.
+    pub options: String,
+    /// What it came to; empty before its end.
+    pub report: String,
+}
+
+/// What a sign of life meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Nobody else has gone on with the run.
+    pub is_ours: bool,
+    /// Somebody wants it to stop.
+    pub is_to_stop: bool,
+}
+
+fn read(row: &Row) -> RunRecord {
+    RunRecord {
+        id: row.text(0).to_owned(),
+        account: row.text(1).to_owned(),
+        script: row.text(2).to_owned(),
+        state: row.text(3).to_owned(),
+        is_dry: row.integer(4) != 0,
+        started_at: row.integer(5),
+        ended_at: row.integer(6),
+        beat_at: row.integer(7),
+        owner: row.text(8).to_owned(),
+        attempt: row.integer(9),
+        undoes: row.text(10).to_owned(),
+        note: row.text(11).to_owned(),
+    }
+}
+
+impl Store {
+    /// Records a run that begins; `false` when there is one of its name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn add_run(&self, run: &RunRecord, texts: &RunTexts) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "INSERT INTO mpscript_run (id, account, script, state, dry_run, started_at, ended_at, beat_at, owner,
+                 attempt, undoes, note, stop, source, options, report)
+             VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 1, $9, '', 0, $10, $11, '')
+             ON CONFLICT (id) DO NOTHING",
+        );
+        let statement = statement
+            .with(run.id.as_str())
+            .with(run.account.as_str())
+            .with(run.script.as_str())
+            .with(run.state.as_str())
+            .with(i64::from(run.is_dry))
+            .with(run.started_at)
+            .with(run.beat_at)
+            .with(run.owner.as_str())
+            .with(run.undoes.as_str())
+            .with(texts.source.as_str())
+            .with(texts.options.as_str());
+        Ok(self.execute(statement).await? == 1)
+    }
+
+    /// The runs whose name begins so, newest first; all of them where it is empty.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn runs(&self, prefix: &str, most: i64) -> Result<Vec<RunRecord>, StoreError> {
+        let statement = Statement::new(
+            "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
+             FROM mpscript_run WHERE SUBSTR(id, 1, CAST($1 AS INTEGER)) = $2
+             ORDER BY started_at DESC, id LIMIT $3",
+        );
+        let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+        let rows = self.query(statement.with(length).with(prefix).with(most)).await?;
+        Ok(rows.iter().map(read).collect())
+    }
+
+    /// A run's long texts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_texts(&self, id: &str) -> Result<RunTexts, StoreError> {
+        let statement = Statement::new("SELECT source, options, report FROM mpscript_run WHERE id = $1");
+        let rows = self.query(statement.with(id)).await?;
+        Ok(rows.first().map_or_else(RunTexts::default, |row| RunTexts {
+            source: row.text(0).to_owned(),
+            options: row.text(1).to_owned(),
+            report: row.text(2).to_owned(),
+        }))
+    }
+
+    /// Goes on with a run as its next attempt; `false` when somebody else has meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_run(&self, id: &str, attempt: i64, owner: &str, now: i64) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', stop = 0,
+                 owner = $3, beat_at = $4
+             WHERE id = $1 AND attempt = $2",
+        );
+        Ok(self.execute(statement.with(id).with(attempt).with(owner).with(now)).await? == 1)
+    }
+
+    /// A sign of life; the leases that the run holds live as long.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn beat(&self, id: &str, attempt: i64, now: i64, until: i64) -> Result<Beat, StoreError> {
+        let is_ours = self.execute(beat(id, attempt, now)).await? == 1;
+        if !is_ours {
+            return Ok(Beat::default());
+        }
+        let leases = Statement::new("UPDATE mpscript_lease SET expires_at = $2 WHERE owner = $1");
+        self.execute(leases.with(id).with(until)).await?;
+        let rows = self.query(Statement::new("SELECT stop FROM mpscript_run WHERE id = $1").with(id)).await?;
+        Ok(Beat { is_ours, is_to_stop: rows.first().is_some_and(|row| row.integer(0) != 0) })
+    }
+
+    /// Records how an attempt of a run ended and lets go of its leases; `false` when it is somebody else's by now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn end_run(
+        &self,
+        id: &str,
+        attempt: i64,
+        state: &str,
+        note: &str,
+        report: &str,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_run SET state = $3, note = $4, report = $5, ended_at = $6
+             WHERE id = $1 AND attempt = $2",
+        );
+        let statement = statement.with(id).with(attempt).with(state).with(note).with(report).with(now);
+        let is_ours = self.execute(statement).await? == 1;
+        if is_ours {
+            self.execute(Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(id)).await?;
+        }
+        Ok(is_ours)
+    }
+
+    /// Asks the process of a run to stop.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ask_to_stop(&self, id: &str) -> Result<(), StoreError> {
+        let statement =
+            Statement::new("UPDATE mpscript_run SET stop = 1 WHERE id = $1 AND state = 'running'");
+        self.execute(statement.with(id)).await.map(drop)
+    }
+}
+
+/// The sign of life by itself; it changes no row when the run is somebody else's by now.
+pub(super) fn beat(id: &str, attempt: i64, now: i64) -> Statement {
+    Statement::new("UPDATE mpscript_run SET beat_at = $3 WHERE id = $1 AND attempt = $2")
+        .with(id)
+        .with(attempt)
+        .with(now)
+}
