@@ -59,6 +59,7 @@ pub struct NewRun<'a> {
 /// # Errors
 /// When the store fails.
 pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Attempt, StoreError> {
+    free_the_dead(host, store).await?;
     let now = host.clock.now_ms();
     let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
     let texts = RunTexts {
@@ -105,6 +106,16 @@ pub async fn take(
         attempt: run.attempt + 1,
         verdict,
     }))
+}
+
+/// What runs hold whose process is gone is free at once.
+async fn free_the_dead(host: &Host, store: &Store) -> Result<(), StoreError> {
+    for run in store.runs_under_way().await? {
+        if state(host, &run) != run.state {
+            store.free_leases(&run.id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// How a run stands: one whose process is gone is `interrupted`.

@@ -110,6 +110,26 @@ impl Store {
         Ok(rows.iter().map(read).collect())
     }
 
+    /// The runs that are said to be under way.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn runs_under_way(&self) -> Result<Vec<RunRecord>, StoreError> {
+        let statement = Statement::new(
+            "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
+             FROM mpscript_run WHERE state = 'running' ORDER BY started_at",
+        );
+        Ok(self.query(statement).await?.iter().map(read).collect())
+    }
+
+    /// Lets go of everything that an owner holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn free_leases(&self, owner: &str) -> Result<(), StoreError> {
+        self.execute(Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(owner)).await.map(drop)
+    }
+
     /// A run's long texts.
     ///
     /// # Errors
@@ -172,7 +192,7 @@ impl Store {
         let statement = statement.with(id).with(attempt).with(state).with(note).with(report).with(now);
         let is_ours = self.execute(statement).await? == 1;
         if is_ours {
-            self.execute(Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(id)).await?;
+            self.free_leases(id).await?;
         }
         Ok(is_ours)
     }

@@ -68,4 +68,5 @@ mod store_full;
 mod support;
 mod tables;
 mod token_service;
+mod undo;
 mod wire;
