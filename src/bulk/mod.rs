@@ -26,6 +26,7 @@ pub use checkpoint::{Checkpoint, Decided, Item};
 pub use dry::DryRun;
 #[cfg(debug_assertions)]
 pub use fail_point::arm;
+pub use fail_point::pass;
 pub use journal::{Attempt, Begun, Durable, Journal, JournalError, LIFE, Step, Verdict};
 pub use known::{Known, KnownError};
 pub use limits::{Limit, Limits, Share};

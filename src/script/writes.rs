@@ -11,7 +11,7 @@ use crate::{
     base::digest,
     bulk::{
         Begun, Change, Deed, Item, JournalError, Known, Source, Step, StepRow, Verdict, call_in_parts,
-        ensure_tag, find_tag,
+        ensure_tag, find_tag, pass,
     },
     client::Client,
 };
@@ -77,7 +77,9 @@ fn send(
     items: &[Item],
     call: &dyn Fn() -> ScriptResult<Value>,
 ) -> ScriptResult<Value> {
+    pass("call-intent");
     let answer = call();
+    pass("call-made");
     if answer.is_ok() && !items.is_empty() {
         env.wait(step.outcome(0, &[], &[])).map_err(|error| env.journal_error(&error))?;
     }

@@ -127,7 +127,9 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn free_leases(&self, owner: &str) -> Result<(), StoreError> {
-        self.execute(Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(owner)).await.map(drop)
+        self.execute(Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(owner))
+            .await
+            .map(drop)
     }
 
     /// A run's long texts.

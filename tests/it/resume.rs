@@ -61,3 +61,206 @@ fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
         }
     });
 }
+
+/// A folder whose runs reach a stand-alone sandbox, and are killed at a point.
+fn killed_at(sandbox: &Served, script: &str, point: &str) -> Folder {
+    let folder = Folder::with(script).account().env("MPSCRIPT_FAIL_POINT", point);
+    let killed = sandbox.run(&folder, &["--in-flight", "2"]);
+    assert_eq!(killed.code, None, "{point}: {} {}", killed.out, killed.err);
+    folder.env("MPSCRIPT_FAIL_POINT", "")
+}
+
+#[test]
+fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
+    for script in [
+        "let t = tag::create(\"逐个\"); let n = 0;
+         followers().filter(|u| u.qr_scene == 98765).each(|u| tag::attach(t, [u])); print(\"done\");",
+        "let t = tag::create(\"逐个\");
+         for u in followers().filter(|u| u.qr_scene == 98765) { tag::attach(t, [u]); } print(\"done\");",
+    ] {
+        // Two pages, eight on each; the run dies on the second.
+        let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=16"]);
+        for point in ["call-intent:13", "call-made:13", "call-intent:1", "call-made:1"] {
+            sandbox.control("reset", &json!({}));
+            let folder = killed_at(&sandbox, script, point);
+            let made = sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
+            let pages = sandbox.calls("GET /cgi-bin/user/get");
+            assert_eq!(resume(&folder).success(), "done\n", "{point}");
+            assert_eq!(sandbox.tagged("逐个"), Some(16), "{point}");
+            assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 1, "{point}");
+            // The one call of which nobody knew is made again, being harmless; no other is.
+            let calls = sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
+            assert!(calls <= 17 && calls >= 16.max(made), "{point}: {calls} after {made}");
+            assert!(sandbox.calls("GET /cgi-bin/user/get") - pages <= 2, "{point}");
+        }
+    }
+}
+
+#[test]
+fn finished_steps_answer_from_the_journal() {
+    let sandbox = Served::start(&["--followers", "3000", "--scene", "98765=300"]);
+    let script = "let n = followers().count(); let by = followers().count_by(|u| u.qr_scene);
+        let caught = try { tag::delete(4711); 0 } catch (e) { e.errcode };
+        followers().from_scene(98765).tag(\"展台\");
+        let t = tag::create(\"别的\"); tag::update(t, \"另一个\");
+        print([n, by[\"98765\"], caught, t.id]);
+        followers().take(200).tag(\"最后\");
+        tag::delete(t); print(\"done\");";
+    let script = script.replace(
+        "let caught = try { tag::delete(4711); 0 } catch (e) { e.errcode };",
+        "let caught = 0; try { tag::delete(4711); } catch (e) { caught = e.errcode; }",
+    );
+    let folder = killed_at(&sandbox, &script, "batch-outcome:8");
+    let before = sandbox.stats()["calls"].clone();
+    let resumed = resume(&folder);
+    let said = resumed.success();
+    let id = said.split(", ").nth(3).and_then(|id| id.split(']').next()).unwrap_or_default().to_owned();
+    assert_eq!(said, format!("[3000, 300, 45159, {id}]\ndone\n"));
+    let after = sandbox.stats()["calls"].clone();
+    let more = |call: &str| {
+        let count = |calls: &Value| calls[call].as_u64().unwrap_or_default();
+        count(&after) - count(&before)
+    };
+    let [create, update, delete] =
+        ["create", "update", "delete"].map(|name| more(&format!("POST /cgi-bin/tags/{name}")));
+    assert_eq!([create, update, delete], [0, 0, 1]);
+    assert!(more("GET /cgi-bin/user/get") <= 1);
+    assert_eq!(
+        (sandbox.tagged("展台"), sandbox.tagged("最后"), sandbox.tagged("另一个")),
+        (Some(300), Some(200), None)
+    );
+}
+
+#[test]
+fn a_sample_is_drawn_once() {
+    let sandbox = Served::start(&["--followers", "5000"]);
+    let script = "print(followers().sample(600).tag(\"抽样\").changed);";
+    for point in ["batch-call:4", "checkpoint:1"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        assert_eq!(resume(&folder).success(), "600\n", "{point}");
+        assert_eq!(sandbox.tagged("抽样"), Some(600), "{point}");
+    }
+}
+
+#[test]
+fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
+    let sandbox = Served::start(&["--followers", "500"]);
+    let script = "let l = openids_from(\"名单.csv\"); l.tag(\"名单\"); followers().tag(\"全部\");";
+    let openids = sandbox.openids();
+    let list = |openids: &[String]| format!("openid\n{}\n", openids.join("\n"));
+    let folder = Folder::with(script).account().file("名单.csv", list(&openids[..60]));
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-call:3");
+    assert_eq!(sandbox.run(&folder, &[]).code, None);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "").file("名单.csv", list(&openids[..61]));
+    let resumed = resume(&folder);
+    assert_eq!((resumed.code, resumed.out.as_str()), (Some(5), ""), "{}", resumed.err);
+    let head = "error: the run does not go on as it began: step 1 was `openids([60 openids]) #";
+    assert!(resumed.err.starts_with(head), "{}", resumed.err);
+    assert!(resumed.err.contains("script.rhai:1:35"), "{}", resumed.err);
+    assert_eq!(newest(&folder)["state"], json!("parked"));
+    let folder = folder.file("名单.csv", list(&openids[..60]));
+    resume(&folder).success();
+    assert_eq!((sandbox.tagged("名单"), sandbox.tagged("全部")), (Some(60), Some(500)));
+}
+
+#[test]
+fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
+    let sandbox = Served::start(&["--followers", "5"]);
+    let script = "let card = card::general_card(#{logo_url: \"http://mmbiz.qpic.cn/x/0\", brand_name: \"微信餐厅\",
+        color: \"Color010\", notice: \"出示此券\", description: \"仅限堂食\", quantity: 500, title: \"礼品卡\",
+        fixed_term: 365}); print(card::create(card).card_id); print(\"done\");";
+    for (point, made) in [("call-intent:1", 0), ("call-made:1", 1)] {
+        let folder = killed_at(&sandbox, script, point);
+        let parked = resume(&folder);
+        assert_eq!((parked.code, parked.out.as_str()), (Some(5), ""), "{}", parked.err);
+        assert!(
+            parked.err.contains("may have taken effect or not, and must not be done twice"),
+            "{}",
+            parked.err
+        );
+        let run = id(&folder);
+        assert!(parked.err.contains(&format!("mpscript resume {run} --unsure again")), "{}", parked.err);
+        assert_eq!(sandbox.calls("POST /card/create"), made, "nothing is sent before the word");
+        let done = folder.run(&["resume", &run, "--unsure", "done", "--answer", "{\"card_id\": \"pABC\"}"]);
+        assert_eq!(done.success(), "pABC\ndone\n");
+        assert_eq!(sandbox.calls("POST /card/create"), made);
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        let again = folder.run(&["resume", &id(&folder), "--unsure", "again"]).success();
+        assert!(again.ends_with("\ndone\n"), "{again}");
+        assert_eq!(sandbox.calls("POST /card/create"), made + 1);
+        sandbox.control("reset", &json!({}));
+    }
+}
+
+#[test]
+fn two_runs_do_not_write_the_same_tag_together() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "3000", "--latency", "20ms"]);
+        let folder = with_store(Folder::with("followers().tag(\"展台\");").account());
+        let first = sandbox.start_run(&folder, &["--in-flight", "2"]);
+        sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
+        let run = id(&folder);
+        let other = folder.file("other.rhai", "followers().take(3).untag(\"展台\");");
+        let refused = other.run(&["run", "other.rhai", "--base-url", &sandbox.url()]).failure(1);
+        assert!(refused.starts_with(&format!("error: run {run} is writing tag ")), "{refused}");
+        assert!(refused.contains(&format!("mpscript stop {run}")), "{refused}");
+        other.run(&[
+            "run",
+            "-e",
+            "followers().take(3).tag(\"别的\")",
+            "--base-url",
+            &sandbox.url(),
+            "--quiet",
+        ]);
+        let stopped = other.run(&["stop", &run]).success();
+        assert_eq!(stopped, format!("run {run}: cancelled\n"));
+        assert_eq!(first.finish().code, Some(130));
+        assert_eq!(other.run(&["stop", &run]).success(), format!("run {run} is not under way: cancelled\n"));
+        other.run(&["run", "other.rhai", "--base-url", &sandbox.url()]).success();
+        assert_eq!(other.run(&["resume", &run, "--quiet"]).code, Some(0));
+        assert_eq!(sandbox.tagged("展台").map(|tagged| tagged >= 2990), Some(true));
+    });
+}
+
+#[test]
+fn a_run_that_is_under_way_is_not_gone_on_with_and_an_unknown_one_is_told() {
+    let sandbox = Served::start(&["--followers", "3000", "--latency", "20ms"]);
+    let folder = Folder::with("import \"lib/x\" as x; x::all();").account();
+    let folder = folder.file("lib/x.rhai", "fn all() { followers().tag(\"展台\"); print(\"done\") }");
+    let running = sandbox.start_run(&folder, &["--in-flight", "2"]);
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
+    let run = id(&folder);
+    let message = resume(&folder).failure(2);
+    assert!(message.starts_with(&format!("error: run {run} is under way in the process ")), "{message}");
+    running.signal("KILL");
+    drop(running.finish());
+    // What it imports is stored with it, as it was.
+    let folder = folder.file("lib/x.rhai", "fn all() { broken");
+    assert_eq!(folder.run(&["resume", &run[..3], "--quiet"]).success(), "done\n");
+    assert_eq!(sandbox.tagged("展台"), Some(2997));
+    let message = folder.run(&["resume", "zzzzzz"]).failure(2);
+    assert!(message.starts_with("error: there is no run `zzzzzz` in "), "{message}");
+    assert!(message.contains("mpscript runs lists them"), "{message}");
+    let shown = folder.run(&["show", &run]).success();
+    assert!(shown.contains("attempts  2") && shown.contains("tag `展台`: done"), "{shown}");
+    assert_eq!(folder.run(&["show", &run, "--source"]).success(), "import \"lib/x\" as x; x::all();");
+}
+
+#[test]
+fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
+    let sandbox = Served::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=3"]);
+    let folder = Folder::with("print(followers().tag(\"展台\").changed);").account();
+    let paused = sandbox.run(&folder, &["--in-flight", "1"]);
+    assert_eq!((paused.code, newest(&folder)["state"].clone()), (Some(4), json!("paused")), "{}", paused.err);
+    assert_eq!(resume(&folder).code, Some(4), "still");
+    sandbox.control("clock", &json!({"advance": "24h"}));
+    // 150 a day.
+    for _ in 0..2 {
+        assert_eq!(resume(&folder).code, Some(4));
+        sandbox.control("clock", &json!({"advance": "24h"}));
+    }
+    assert_eq!(resume(&folder).success(), "500\n");
+    assert_eq!(sandbox.tagged("展台"), Some(500));
+}

@@ -2,8 +2,9 @@
 
 use crate::{
     program::{Finished, Folder, Running, TIMEOUT},
-    support::{JSON, request},
+    support::{JSON, openids_of, request, token_target},
 };
+use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -83,6 +84,13 @@ impl Served {
         let tags = self.get("/__sandbox/tags");
         let tags = tags.as_array().expect("tags are a list");
         tags.iter().find(|tag| tag["name"] == name).and_then(|tag| tag["count"].as_u64())
+    }
+
+    /// Everybody whom the account's followers are.
+    pub(crate) fn openids(&self) -> Vec<String> {
+        let token = self.get(&token_target(DEFAULT_APPID, DEFAULT_SECRET));
+        let token = token["access_token"].as_str().expect("there is a token").to_owned();
+        openids_of(&self.get(&format!("/cgi-bin/user/get?access_token={token}")))
     }
 
     /// Waits until there were so many calls.

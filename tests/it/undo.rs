@@ -16,7 +16,9 @@ fn world(account: &Account) -> Value {
         .as_array()
         .expect("tags are a list")
         .iter()
-        .map(|tag| (tag["id"].as_i64().unwrap_or_default(), tag["name"].as_str().unwrap_or_default().to_owned()))
+        .map(|tag| {
+            (tag["id"].as_i64().unwrap_or_default(), tag["name"].as_str().unwrap_or_default().to_owned())
+        })
         .collect();
     let mut people = Vec::new();
     for openids in account.openids().chunks(100) {
@@ -83,7 +85,10 @@ fn account() -> Account {
     account.tell("/cgi-bin/tags/members/batchtagging", json!({"tagid": old, "openid_list": openids[..40]}));
     account.tag("空");
     for (number, openid) in openids[..5].iter().enumerate() {
-        account.tell("/cgi-bin/user/info/updateremark", json!({"openid": openid, "remark": format!("客户{number}")}));
+        account.tell(
+            "/cgi-bin/user/info/updateremark",
+            json!({"openid": openid, "remark": format!("客户{number}")}),
+        );
     }
     account.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": openids[290..295]}));
     account
@@ -98,10 +103,22 @@ fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
         ("remark", "followers().take(12).remark(|u| `熟客${u.openid.sub_string(24)}`);"),
         ("block", "followers().take(45).block();"),
         ("unblock", "blacklisted().unblock();"),
-        ("create and rename", "let t = tag::create(\"临时\"); tag::update(t, \"长期\"); tag::update(tag::list().filter(|t| t.name == \"空\")[0], \"不空\");"),
-        ("two ends", "followers().take(70).tag(\"老客户\"); followers().take(20).untag(\"老客户\"); followers().take(10).tag(\"又一个\");"),
-        ("each with calls", "let t = tag::create(\"逐个\"); followers().take(30).each(|u| { tag::attach(t, [u]); user::remark(u, \"逐\"); });"),
-        ("calls", "let l = user::list().data.openid; tag::attach(tag::list().filter(|t| t.name == \"老客户\")[0], l); blacklist::add([l[0], l[1], l[290]]);"),
+        (
+            "create and rename",
+            "let t = tag::create(\"临时\"); tag::update(t, \"长期\"); tag::update(tag::list().filter(|t| t.name == \"空\")[0], \"不空\");",
+        ),
+        (
+            "two ends",
+            "followers().take(70).tag(\"老客户\"); followers().take(20).untag(\"老客户\"); followers().take(10).tag(\"又一个\");",
+        ),
+        (
+            "each with calls",
+            "let t = tag::create(\"逐个\"); followers().take(30).each(|u| { tag::attach(t, [u]); user::remark(u, \"逐\"); });",
+        ),
+        (
+            "calls",
+            "let l = user::list().data.openid; tag::attach(tag::list().filter(|t| t.name == \"老客户\")[0], l); blacklist::add([l[0], l[1], l[290]]);",
+        ),
     ];
     for (name, script) in scripts {
         let account = account();
@@ -128,7 +145,10 @@ fn a_run_with_failures_is_taken_back_as_far_as_it_went() {
     let place = Place::new(&account);
     let before = world(&account);
     let openids = account.openids();
-    account.control("faults", json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45059, "openid": openids[7]}));
+    account.control(
+        "faults",
+        json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45059, "openid": openids[7]}),
+    );
     let run = place.run("followers().take(100).tag(\"老客户\");", 3);
     assert_ne!(world(&account), before);
     place.undo(&run);
@@ -218,7 +238,8 @@ fn a_run_on_a_sandbox_of_its_own_has_no_world_any_more() {
     let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
     let run = runs[0]["id"].as_str().expect("a run has an id");
     let message = folder.run(&["undo", run, "--yes"]).failure(2);
-    let expected = format!("error: run {run} was on a sandbox of its own, whose world is gone with its process\n");
+    let expected =
+        format!("error: run {run} was on a sandbox of its own, whose world is gone with its process\n");
     assert!(message.starts_with(&expected), "{message}");
     let folder = folder.file("script.rhai", "followers().take(3).tag(\"会员\"); throw \"坏了\"");
     assert_eq!(folder.run(&["run", "script.rhai", "--sandbox"]).code, Some(1));
