@@ -9,6 +9,7 @@
 )]
 
 use mpscript::{
+    api::quota::Reset,
     base::{Clock, Stopwatch},
     client::Ledger,
     store::Store,
@@ -23,7 +24,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
-        let ledger = Ledger::new(store, "bench".to_owned(), Clock::system());
+        let ledger = Ledger::new(store, "bench".to_owned(), Clock::system(), Reset::MIDNIGHT);
         ledger.write_by_itself();
         let watch = Stopwatch::start();
         let tasks = (0..TASKS).map(|task| {

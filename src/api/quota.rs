@@ -46,7 +46,41 @@ pub struct RateLimit {
 /// Unix seconds. (The hour is not documented; the platform's own time is the likeliest.)
 #[must_use]
 pub const fn day(now: i64) -> i64 {
-    (now + 8 * 3600).div_euclid(24 * 3600)
+    Reset::MIDNIGHT.day(now)
+}
+
+/// When the day's quotas come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Seconds after midnight Beijing time.
+    after_midnight: i64,
+}
+
+impl Reset {
+    /// At midnight Beijing time.
+    pub const MIDNIGHT: Self = Self { after_midnight: 0 };
+
+    /// At a time of the day in Beijing, `HH:MM` or `HH:MM:SS`.
+    #[must_use]
+    pub fn at(time: &str) -> Option<Self> {
+        let mut parts = time.split(':').map(|part| part.parse::<u8>().ok().map(i64::from));
+        let (hours, minutes) = (parts.next()??, parts.next()??);
+        let seconds = parts.next().unwrap_or(Some(0))?;
+        let is_time = hours < 24 && minutes < 60 && seconds < 60 && parts.next().is_none();
+        is_time.then_some(Self { after_midnight: hours * 3600 + minutes * 60 + seconds })
+    }
+
+    /// The day that quotas are counted by. `now` is in Unix seconds.
+    #[must_use]
+    pub const fn day(self, now: i64) -> i64 {
+        (now + 8 * 3600 - self.after_midnight).div_euclid(24 * 3600)
+    }
+
+    /// When they come back next, in Unix seconds.
+    #[must_use]
+    pub const fn next(self, now: i64) -> i64 {
+        (self.day(now) + 1) * 24 * 3600 - 8 * 3600 + self.after_midnight
+    }
 }
 
 endpoint! {
@@ -90,5 +124,23 @@ endpoint! {
         effect: Effect::Write,
         resend: Resend::VerifyFirst,
         errors: &[40013, 48006],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_come_back_at_the_time_of_day_in_beijing() {
+        // 2026-11-25 23:59:59 in Beijing is 15:59:59 UTC.
+        let before = 1_795_622_399;
+        assert_eq!((day(before) + 1, Reset::MIDNIGHT.next(before)), (day(before + 1), before + 1));
+        let reset = Reset::at("01:30").unwrap();
+        assert_eq!((reset.day(before), reset.next(before)), (reset.day(before + 1), before + 1 + 5_400));
+        assert_eq!(Reset::at("00:00:00"), Some(Reset::MIDNIGHT));
+        for wrong in ["24:00", "1", "01:60", "01:00:00:00", "", "x:y", "-1:00"] {
+            assert_eq!(Reset::at(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Where a running job shows how far it is, for whoever draws progress.
 
-use super::{checkpoint::Decided, report::EndReport};
+use super::{checkpoint::Decided, cost::Estimate, report::EndReport};
 use crate::base::Stopwatch;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -81,6 +81,8 @@ pub struct Job {
     pub target: Option<String>,
     /// How far it is.
     pub counts: Arc<Counts>,
+    /// What it was reckoned to cost, once that is known.
+    pub cost: OnceLock<Vec<Estimate>>,
     since: Stopwatch,
 }
 
@@ -88,7 +90,13 @@ impl Job {
     /// A job that begins now.
     #[must_use]
     pub fn begin(end: &'static str, target: Option<String>) -> Arc<Self> {
-        Arc::new(Self { end, target, counts: Arc::default(), since: Stopwatch::start() })
+        Arc::new(Self {
+            end,
+            target,
+            counts: Arc::default(),
+            cost: OnceLock::new(),
+            since: Stopwatch::start(),
+        })
     }
 
     /// How long it has run.

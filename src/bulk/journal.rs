@@ -185,6 +185,12 @@ impl Journal {
         self.0.is_some()
     }
 
+    /// Whether the run was cut off before.
+    #[must_use]
+    pub fn is_gone_on_with(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.attempt.attempt > 1)
+    }
+
     /// The run's id, if it has one.
     #[must_use]
     pub fn run(&self) -> Option<&str> {

@@ -7,6 +7,7 @@
 
 mod board;
 mod checkpoint;
+mod cost;
 mod dry;
 mod fail_point;
 mod journal;
@@ -23,6 +24,7 @@ mod writer;
 pub use crate::store::StepRow;
 pub use board::{Board, Counts, Job};
 pub use checkpoint::{Checkpoint, Decided, Item};
+pub use cost::{CostError, Estimate, Need, Shape, Shortage, estimate};
 pub use dry::DryRun;
 #[cfg(debug_assertions)]
 pub use fail_point::arm;

@@ -1,6 +1,9 @@
 //! What a job did, in numbers that add up.
 
-use super::board::{Counts, Job};
+use super::{
+    board::{Counts, Job},
+    cost::Estimate,
+};
 use crate::base::grouped;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::PoisonError};
@@ -121,6 +124,9 @@ pub struct EndReport {
     pub failed: Vec<Failure>,
     /// Calls made, by `"METHOD path"`.
     pub calls: BTreeMap<String, u64>,
+    /// What it was reckoned to cost before it started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub estimate: Vec<Estimate>,
     /// Milliseconds.
     pub elapsed_ms: u64,
 }
@@ -179,6 +185,7 @@ impl EndReport {
             totals,
             failed,
             calls,
+            estimate: job.cost.get().cloned().unwrap_or_default(),
             elapsed_ms: u64::try_from(job.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -105,9 +105,6 @@ pub(super) struct RunArguments {
     /// Change nothing: make every call that reads, and say what the others would do
     #[arg(long)]
     pub dry_run: bool,
-    /// When the day's quota is used up, wait for the next day and go on
-    #[arg(long)]
-    pub allow_pause: bool,
     #[command(flatten)]
     pub manner: Manner,
     #[command(flatten)]
@@ -116,10 +113,14 @@ pub(super) struct RunArguments {
 
 /// How a run is shown and reported: the same on every command that runs a script.
 #[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Manner {
     /// Write the run's report to this file: JSON, or a table (.csv) or a page (.html) by its name
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// When the day's quota is used up, wait for the next day and go on
+    #[arg(long)]
+    pub allow_pause: bool,
     /// Change an account that is marked `production = true` without asking
     #[arg(short, long)]
     pub yes: bool,

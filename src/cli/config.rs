@@ -2,6 +2,7 @@
 
 use super::{Failure, arguments::Reach, callback, secret};
 use crate::{
+    api::quota::Reset,
     base::{Diagnostic, Secret, nearest},
     client::{Account, BaseUrl, External, TokenMode},
     host::Host,
@@ -63,6 +64,8 @@ pub(super) struct Entry {
     /// Whether a person is asked before the account is changed.
     #[serde(default)]
     production: bool,
+    /// When the day's quotas come back, in Beijing's time of day; midnight when left out.
+    quota_reset: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -94,6 +97,8 @@ pub(super) struct Found {
     pub callback: Option<CallbackKeys>,
     /// Whether a person is asked before it is changed.
     pub production: bool,
+    /// When the day's quotas come back.
+    pub reset: Reset,
 }
 
 impl Found {
@@ -119,6 +124,7 @@ pub(super) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
                     base_urls: Vec::new(),
                     callback: None,
                     production: false,
+                    reset: Reset::MIDNIGHT,
                 }));
             }
             (None, None) => {}
@@ -201,6 +207,13 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
         entry.callback_token_env.as_deref(),
         entry.aes_key_env.as_deref(),
     );
+    let reset = match &entry.quota_reset {
+        None => Reset::MIDNIGHT,
+        Some(time) => Reset::at(time).ok_or_else(|| {
+            let message = format!("quota_reset of account `{name}` is no time of day");
+            Failure::usage(Diagnostic::new(message).hint("write it as \"00:00\", in Beijing's time"))
+        })?,
+    };
     Ok(Found {
         name: Some(name.to_owned()),
         appid: entry.appid.clone(),
@@ -210,6 +223,7 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
         base_urls,
         callback,
         production: entry.production,
+        reset,
     })
 }
 
@@ -280,7 +294,8 @@ pub(super) fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf,
 /// What is wrong with a configuration, without what it quotes: a secret may stand where something
 /// else belongs. A field's name is shown when it is near to one that there is.
 fn without_content(message: &str) -> String {
-    const FIELDS: [&str; 18] = [
+    const FIELDS: [&str; 19] = [
+        "quota_reset",
         "production",
         "token_account",
         "default",

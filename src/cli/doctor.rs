@@ -4,13 +4,13 @@ use super::{
     Failure,
     arguments::{DoctorArguments, Reach},
     config, exit, log,
-    reach::{bases, client},
+    reach::{Calling, bases, client},
     state,
 };
 use crate::{
-    api::{blacklist, errcode::Class, network, tag, token::Stable, user},
+    api::{blacklist, errcode::Class, network, quota::Reset, tag, token::Stable, user},
     base::{Cancel, Diagnostic},
-    client::{CallError, Client, DEFAULT_IN_FLIGHT, External, Probe, TokenMode},
+    client::{CallError, Client, External, Probe, TokenMode},
     host::Host,
     run::runtime,
     sandbox::{self, Sandbox},
@@ -142,7 +142,15 @@ fn configuration<'a>(
         };
         let mode = TokenMode::Stable;
         return Some(Box::new(move |store| {
-            client(host, vec![base], account, mode, store, DEFAULT_IN_FLIGHT, &Cancel::default())
+            client(
+                host,
+                vec![base],
+                account,
+                mode,
+                store,
+                (Reset::MIDNIGHT, Calling::default()),
+                &Cancel::default(),
+            )
         }));
     }
     let found = match config::account(host, reach) {
@@ -163,7 +171,7 @@ fn configuration<'a>(
     report.show("configuration", &Finding::Good(text));
     Some(Box::new(move |store| {
         let cancel = Cancel::default();
-        client(host, bases, account, found.token_mode, store, DEFAULT_IN_FLIGHT, &cancel)
+        client(host, bases, account, found.token_mode, store, (found.reset, Calling::default()), &cancel)
     }))
 }
 

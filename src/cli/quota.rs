@@ -4,13 +4,13 @@ use super::{
     Failure,
     arguments::QuotaArguments,
     exit, log,
-    reach::{self, Need, Reached},
+    reach::{self, Calling, Need, Reached},
     token::failure,
 };
 use crate::{
     api::{self, Credential, quota},
     base::{Cancel, Diagnostic, grouped},
-    client::{Client, DEFAULT_IN_FLIGHT},
+    client::Client,
     host::Host,
     run::runtime,
     store::Usage,
@@ -33,7 +33,7 @@ pub(super) fn execute(host: &Host, arguments: &QuotaArguments) -> Result<u8, Fai
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let need = if arguments.live { Need::Calls } else { Need::State };
     let reached =
-        reach::reach(host, &runtime, &arguments.reach, need, DEFAULT_IN_FLIGHT, &Cancel::default())?;
+        reach::reach(host, &runtime, &arguments.reach, need, Calling::default(), &Cancel::default())?;
     let client = reached.client()?;
     let lines = if arguments.live {
         let lines = runtime.block_on(live(client));
@@ -49,7 +49,7 @@ pub(super) fn execute(host: &Host, arguments: &QuotaArguments) -> Result<u8, Fai
 /// What this program's processes have counted today.
 fn counted(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<Vec<Line>, Failure> {
     let client = reached.client()?;
-    let day = quota::day(host.clock.now());
+    let day = client.reset().day(host.clock.now());
     let usage = match &reached.store {
         Some(store) => runtime.block_on(store.usage(client.account_key(), day)),
         None => Ok(Vec::new()),

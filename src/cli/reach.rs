@@ -8,8 +8,9 @@ use super::{
     state,
 };
 use crate::{
+    api::quota,
     base::{Cancel, Diagnostic, Secret},
-    client::{Account, BaseUrl, Client, Settings, TokenMode},
+    client::{Account, BaseUrl, Client, DEFAULT_IN_FLIGHT, Settings, TokenMode},
     host::Host,
     sandbox::{self, Sandbox},
     script::{CallbackKeys, NoClient},
@@ -42,6 +43,21 @@ impl Reached {
     }
 }
 
+/// How a command calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calling {
+    /// The most calls under way together.
+    pub in_flight: usize,
+    /// Whether it waits for the next day when the day's quota is used up.
+    pub waits_for_reset: bool,
+}
+
+impl Default for Calling {
+    fn default() -> Self {
+        Self { in_flight: DEFAULT_IN_FLIGHT, waits_for_reset: false }
+    }
+}
+
 /// What a command needs the client for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
@@ -58,7 +74,7 @@ pub(super) fn reach(
     runtime: &Runtime,
     reach: &Reach,
     need: Need,
-    in_flight: usize,
+    calling: Calling,
     cancel: &Cancel,
 ) -> Result<Reached, Failure> {
     if reach.sandbox {
@@ -70,7 +86,8 @@ pub(super) fn reach(
         })?;
         let bases = vec![base_url(&format!("http://{}", sandbox.address()))?];
         // Its world ends with this process, and so does what is known of it.
-        let client = client(host, bases, account, TokenMode::Stable, None, in_flight, cancel);
+        let client =
+            client(host, bases, account, TokenMode::Stable, None, (quota::Reset::MIDNIGHT, calling), cancel);
         return Ok(Reached {
             client: Ok(client),
             store: None,
@@ -103,7 +120,8 @@ pub(super) fn reach(
     };
     let callback = from_environment.or(found.callback);
     let production = found.name.clone().filter(|_| found.production);
-    let client = client(host, bases, account, found.token_mode, store.clone(), in_flight, cancel);
+    let client =
+        client(host, bases, account, found.token_mode, store.clone(), (found.reset, calling), cancel);
     Ok(Reached { client: Ok(client), store, callback, production, _sandbox: None })
 }
 
@@ -114,14 +132,16 @@ pub(super) fn client(
     account: Account,
     token_mode: TokenMode,
     store: Option<Store>,
-    in_flight: usize,
+    (reset, calling): (quota::Reset, Calling),
     cancel: &Cancel,
 ) -> Client {
     Client::new(Settings {
         bases,
         account,
-        in_flight,
+        in_flight: calling.in_flight,
         minute: minute(host),
+        reset,
+        waits_for_reset: calling.waits_for_reset,
         token_mode,
         store,
         owner: host.process.clone(),

@@ -61,7 +61,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         in_flight: arguments.in_flight,
         max_changes: arguments.max_changes,
         max_errors: arguments.max_errors,
-        allow_pause: arguments.allow_pause,
+        allow_pause: arguments.manner.allow_pause,
         folder: host.folder.clone(),
         prints_value: arguments.expression.is_some(),
     };
@@ -94,14 +94,16 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     }
     let cancel = Cancel::default();
     watch_signals::watch(&runtime, &cancel, &host.err);
-    let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, options.in_flight, &cancel)?;
+    let may_pause = options.allow_pause || manner.allow_pause;
+    let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };
+    let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, calling, &cancel)?;
     let store =
         if reach.sandbox { state::open_if_possible(host, &runtime, reach) } else { reached.store.clone() };
     let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
     let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes };
     let record = record(host, &runtime, store, &new, resumes)?;
     let board = Arc::new(Board::default());
-    let (progress, output) = Progress::start(host, &board, manner.quiet);
+    let (progress, output) = Progress::start(host, &board, reached.client.as_ref().ok(), manner.quiet);
     let run = Run {
         program: Arc::new(program),
         client: reached.client.clone(),
@@ -110,6 +112,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         limits: Limits::new(options.max_changes, options.max_errors),
         record,
         is_dry,
+        may_pause,
         gate: gate(host, reached.production.clone(), manner.yes),
         folder: options.folder.clone(),
         scratch_folder: host.scratch_folder(),

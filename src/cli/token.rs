@@ -4,12 +4,12 @@ use super::{
     Failure,
     arguments::{TokenArguments, TokenCommand},
     exit, log,
-    reach::{self, Need, Reached},
+    reach::{self, Calling, Need, Reached},
     render, token_serve,
 };
 use crate::{
     base::{Cancel, Diagnostic, grouped},
-    client::{CallError, Client, DEFAULT_IN_FLIGHT},
+    client::{CallError, Client},
     host::Host,
     run::runtime,
 };
@@ -28,7 +28,7 @@ pub(super) fn execute(host: &Host, arguments: &TokenArguments) -> Result<u8, Fai
         _ => Need::Calls,
     };
     let reached =
-        reach::reach(host, &runtime, &arguments.reach, need, DEFAULT_IN_FLIGHT, &Cancel::default())?;
+        reach::reach(host, &runtime, &arguments.reach, need, Calling::default(), &Cancel::default())?;
     let client = reached.client()?;
     let said = match &arguments.command {
         TokenCommand::Show { reveal } => show(client, &runtime, *reveal),

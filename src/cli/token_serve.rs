@@ -5,13 +5,13 @@ use super::{
     arguments::{Reach, ServeArguments},
     config::{self, Found},
     exit,
-    reach::{bases, client},
+    reach::{Calling, bases, client},
     secret::refuse_if_readable,
     state, watch_signals,
 };
 use crate::{
     base::{Cancel, Diagnostic, Secret},
-    client::{Client, DEFAULT_IN_FLIGHT},
+    client::Client,
     host::Host,
     run::{Listen, Listening, TokenService},
 };
@@ -124,7 +124,8 @@ fn accounts(
         let bases = bases(reach, &found)?;
         let (appid, account) = (found.appid.clone(), found.account()?);
         let (mode, store) = (found.token_mode, store.clone());
-        let client = client(host, bases, account, mode, store, DEFAULT_IN_FLIGHT, &Cancel::default());
+        let client =
+            client(host, bases, account, mode, store, (found.reset, Calling::default()), &Cancel::default());
         accounts.extend(found.name.map(|name| (name, client.clone())));
         if accounts.insert(appid.clone(), client).is_some() {
             shared.insert(appid);

@@ -9,7 +9,7 @@ use super::{
     pace::{Load, Minutes, Pace},
     repair::repair,
     token::{RENEWALS_A_CALL, TokenKeeper},
-    transport::{Fault, Reply, Transport},
+    transport::{Fault, Reply},
 };
 use crate::{
     api::{
@@ -19,10 +19,13 @@ use crate::{
         wire::{self, Outgoing},
     },
     base::{Cancel, Clock, Redactor, Retry, RetrySchedule, Secret, Stopwatch},
-    store::{Record, Store, StoreError},
+    store::Store,
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 /// Calls under way together, when nobody says otherwise.
 pub const DEFAULT_IN_FLIGHT: usize = 32;
@@ -62,6 +65,10 @@ pub struct Settings {
     pub in_flight: usize,
     /// How long a minute of the platform's quotas is; a sandbox's may be shorter.
     pub minute: Duration,
+    /// When the day's quotas come back.
+    pub reset: quota::Reset,
+    /// Whether a call waits for that when the day's quota is used up.
+    pub waits_for_reset: bool,
     /// Where tokens come from.
     pub token_mode: TokenMode,
     /// Where token and ledger are kept for other processes; in memory when there is none.
@@ -76,22 +83,25 @@ pub struct Settings {
 
 /// Calls the platform. Clones share token, limits and counts.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
 
-struct Inner {
-    hosts: Hosts,
-    account: Account,
-    tokens: TokenKeeper,
+pub(super) struct Inner {
+    pub(super) hosts: Hosts,
+    pub(super) account: Account,
+    pub(super) tokens: TokenKeeper,
     /// Absent where nothing outlives the process.
-    ledger: Option<Ledger>,
-    codes: Codes,
-    pace: Pace,
-    minutes: Minutes,
-    minute: Duration,
-    clock: Clock,
-    cancel: Cancel,
-    tally: Tally,
-    redactor: Redactor,
+    pub(super) ledger: Option<Ledger>,
+    pub(super) codes: Codes,
+    pub(super) pace: Pace,
+    pub(super) minutes: Minutes,
+    pub(super) minute: Duration,
+    pub(super) reset: quota::Reset,
+    pub(super) waits_for_reset: bool,
+    pub(super) is_waiting: AtomicBool,
+    pub(super) clock: Clock,
+    pub(super) cancel: Cancel,
+    pub(super) tally: Tally,
+    pub(super) redactor: Redactor,
 }
 
 /// What a call's end says of how busy the platform is.
@@ -127,7 +137,8 @@ impl Client {
         // With its address: a sandbox must not spend what is the real account's.
         let account = format!("{} {}", settings.account.appid, hosts.first().identity());
         let ledger = settings.store.clone();
-        let ledger = ledger.map(|store| Ledger::new(store, account.clone(), settings.clock.clone()));
+        let ledger =
+            ledger.map(|store| Ledger::new(store, account.clone(), settings.clock.clone(), settings.reset));
         Self(Arc::new(Inner {
             hosts,
             account: settings.account,
@@ -137,6 +148,9 @@ impl Client {
             pace: Pace::new(settings.in_flight),
             minutes: Minutes::default(),
             minute: settings.minute.max(Duration::from_millis(1)),
+            reset: settings.reset,
+            waits_for_reset: settings.waits_for_reset,
+            is_waiting: AtomicBool::default(),
             clock: settings.clock,
             cancel: settings.cancel,
             tally: Tally::default(),
@@ -171,110 +185,6 @@ impl Client {
         })
     }
 
-    /// Counts of the calls so far.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.0.tally
-    }
-
-    /// The wish to stop.
-    #[must_use]
-    pub fn cancel(&self) -> &Cancel {
-        &self.0.cancel
-    }
-
-    /// Whose calls these are.
-    #[must_use]
-    pub fn appid(&self) -> &str {
-        &self.0.account.appid
-    }
-
-    pub(super) fn base(&self) -> &BaseUrl {
-        self.0.hosts.first()
-    }
-
-    pub(super) fn transports(&self) -> impl Iterator<Item = &Transport> {
-        self.0.hosts.transports()
-    }
-
-    pub(super) fn codes(&self) -> &Codes {
-        &self.0.codes
-    }
-
-    /// From now on, a token is masked in whatever is shown.
-    pub(super) fn learn(&self, token: &Secret) {
-        self.0.redactor.learn(token);
-    }
-
-    /// The account's token, fetched if there is none.
-    ///
-    /// # Errors
-    /// When none can be had.
-    pub async fn token(&self) -> Result<Secret, CallError> {
-        self.0.tokens.current(self).await
-    }
-
-    /// How many seconds the token that was given last is good for.
-    #[must_use]
-    pub fn token_life(&self) -> i64 {
-        self.0.tokens.life(self)
-    }
-
-    /// Where tokens come from.
-    #[must_use]
-    pub fn token_mode(&self) -> &TokenMode {
-        self.0.tokens.mode()
-    }
-
-    /// Another token than this one, which was refused; `None` when there is no other.
-    ///
-    /// # Errors
-    /// When the platform can't be asked.
-    pub async fn renew_token(&self, refused: &Secret) -> Result<Option<Secret>, CallError> {
-        self.0.tokens.renew(self, refused).await
-    }
-
-    /// What the store knows of the token.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn token_record(&self) -> Result<Option<Record>, StoreError> {
-        self.0.tokens.record().await
-    }
-
-    /// Forced renewals of today by all processes, and how many there may be.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn forced_today(&self) -> Result<(i64, i64), StoreError> {
-        Ok((self.0.tokens.forced_today(self).await?, self.0.tokens.mode().forced_a_day()))
-    }
-
-    /// Writes what is still to be written, before the process ends.
-    pub async fn finish(&self) {
-        let Some(ledger) = &self.0.ledger else { return };
-        if ledger.write().await.is_err() {
-            let calls = ledger.unwritten();
-            tracing::warn!("{calls} calls of today could not be written to the ledger, and are not counted");
-        }
-    }
-
-    /// The key of this account in the store: its AppID and its address.
-    #[must_use]
-    pub fn account_key(&self) -> &str {
-        self.0.tokens.account()
-    }
-
-    /// How many calls may be under way now: fewer than the cap while the platform is busy.
-    #[must_use]
-    pub fn allowed(&self) -> usize {
-        self.0.pace.allowed()
-    }
-
-    pub(super) fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
     /// Sends until there is an answer without an errcode, or no use in going on.
     async fn send(&self, spec: &'static Spec, mut request: Outgoing) -> Result<Vec<u8>, CallError> {
         let account = &self.0.account;
@@ -294,6 +204,12 @@ impl Client {
             }
             match self.attempt(spec, &request, token.as_ref(), &retry).await {
                 Next::Done(bytes) => return Ok(bytes),
+                Next::GiveUp(error)
+                    if self.0.waits_for_reset && error.errcode() == Some(errcode::DAILY_QUOTA) =>
+                {
+                    self.wait_for_reset(spec).await?;
+                    retry = RETRIES.start();
+                }
                 Next::GiveUp(error) => return Err(error),
                 Next::Again(error) => {
                     let Some(pause) = retry.next_pause() else { return Err(error) };
@@ -345,7 +261,7 @@ impl Client {
             return Next::Later;
         }
         let watch = Stopwatch::start();
-        self.0.tally.count(spec);
+        let _under_way = self.0.tally.count(spec);
         if let Some(ledger) = &self.0.ledger {
             ledger.write_by_itself();
             ledger.count(spec.path, 1);
@@ -469,24 +385,5 @@ impl Client {
             tries: retry.tried(),
             unsure,
         }
-    }
-
-    async fn pause(&self, pause: Duration, spec: &'static Spec) -> Result<(), CallError> {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = self.0.cancel.cancelled() => Err(CallError::Cancelled { endpoint: spec.name }),
-        }
-    }
-
-    /// The time to the next minute, and a sixtieth of one more at the most so that not all come back at once.
-    fn to_next_minute(&self) -> Duration {
-        let minute = i64::try_from(self.0.minute.as_millis()).unwrap_or(i64::MAX);
-        let left = (minute - self.0.clock.now_ms().rem_euclid(minute)).unsigned_abs();
-        Duration::from_millis(left + fastrand::u64(0..=minute.unsigned_abs() / 60))
-    }
-
-    /// The number of the platform's present minute.
-    fn minute_now(&self) -> i64 {
-        self.0.clock.now_ms().div_euclid(i64::try_from(self.0.minute.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -2,6 +2,7 @@
 //! the end, so that no call waits for a disk.
 
 use crate::{
+    api::quota::Reset,
     base::Clock,
     store::{Spent, Store, StoreError},
 };
@@ -25,6 +26,7 @@ struct Inner {
     store: Store,
     account: String,
     clock: Clock,
+    reset: Reset,
     pending: Mutex<HashMap<(i64, &'static str), i64>>,
     /// One writer at a time: what it could not write goes back among the others.
     writing: tokio::sync::Mutex<()>,
@@ -36,11 +38,12 @@ struct Inner {
 impl Ledger {
     /// A ledger of an account in a store.
     #[must_use]
-    pub fn new(store: Store, account: String, clock: Clock) -> Self {
+    pub fn new(store: Store, account: String, clock: Clock, reset: Reset) -> Self {
         Self(Arc::new(Inner {
             store,
             account,
             clock,
+            reset,
             pending: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             writes: AtomicU64::default(),
@@ -51,7 +54,7 @@ impl Ledger {
 
     /// Adds calls of an endpoint to today; fewer than none when one was counted and not sent.
     pub fn count(&self, endpoint: &'static str, calls: i64) {
-        let day = crate::api::quota::day(self.0.clock.now());
+        let day = self.0.reset.day(self.0.clock.now());
         let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
         *pending.entry((day, endpoint)).or_default() += calls;
     }
@@ -116,7 +119,7 @@ impl Ledger {
 
     /// The platform says that an endpoint's calls of today are used up.
     pub async fn mark_spent(&self, endpoint: &str) {
-        let day = crate::api::quota::day(self.0.clock.now());
+        let day = self.0.reset.day(self.0.clock.now());
         if let Err(error) = self.0.store.mark_spent(&self.0.account, endpoint, day, true).await {
             self.warn(&error);
         }
@@ -124,10 +127,24 @@ impl Ledger {
 
     /// The account's quotas were set back.
     pub async fn unmark_all(&self) {
-        let day = crate::api::quota::day(self.0.clock.now());
+        let day = self.0.reset.day(self.0.clock.now());
         if let Err(error) = self.0.store.unmark_all(&self.0.account, day).await {
             self.warn(&error);
         }
+    }
+
+    /// Calls of an endpoint today, by all processes; whether the platform has said that they are used up.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn used(&self, endpoint: &'static str) -> Result<(i64, bool), StoreError> {
+        let inner = &self.0;
+        let day = inner.reset.day(inner.clock.now());
+        let usage = inner.store.usage(&inner.account, day).await?;
+        let known = usage.iter().find(|usage| usage.endpoint == endpoint);
+        let pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let unwritten = pending.get(&(day, endpoint)).copied().unwrap_or_default();
+        Ok((known.map_or(0, |usage| usage.used) + unwritten, known.is_some_and(|usage| usage.is_spent)))
     }
 
     /// How often the store was written to.

@@ -3,6 +3,7 @@
 //! It knows what the declarations in `api` say and nothing else of any endpoint. Must never know
 //! the sandbox: to this floor it is one more base URL.
 
+mod access;
 mod answer;
 mod base_url;
 mod budget;
@@ -14,11 +15,13 @@ mod ledger;
 mod oauth;
 mod pace;
 mod probe;
+mod remaining;
 mod repair;
 mod tally;
 mod token;
 mod token_mode;
 mod transport;
+mod waits;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use budget::RENEWALS_A_MINUTE;
@@ -28,6 +31,7 @@ pub use external::External;
 pub use ledger::Ledger;
 pub use pace::MOST_WAVES;
 pub use probe::Probe;
+pub use remaining::Remaining;
 pub use repair::repair;
 pub use tally::Tally;
 pub use token::LEASE;

@@ -43,6 +43,8 @@ pub struct Run {
     pub record: Option<(Store, Attempt)>,
     /// Nothing is changed.
     pub is_dry: bool,
+    /// When the day's quota is used up, calls wait for the next day.
+    pub may_pause: bool,
     /// Is asked before the first change.
     pub gate: Option<Gate>,
     /// Where jobs show how far they are.
@@ -108,6 +110,7 @@ impl Run {
         env.clock = self.clock;
         env.journal = journal.clone();
         env.dry.clone_from(&dry);
+        env.may_pause = self.may_pause;
         env.gate = self.gate;
         env.store = self.record.as_ref().map(|(store, _)| store.clone());
         let env = Arc::new(env);

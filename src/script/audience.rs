@@ -140,6 +140,11 @@ impl Audience {
             .min()
     }
 
+    /// Whether a step lets only some pass.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Filter(_) | Step::Sample(_)))
+    }
+
     /// Whether a step looks at details.
     pub(super) fn looks_at_details(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Filter(_)))

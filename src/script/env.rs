@@ -53,6 +53,8 @@ pub struct Env {
     pub gate: Option<Gate>,
     /// What the gate has said.
     pub(super) is_open: OnceLock<Result<(), Diagnostic>>,
+    /// When the day's quota is used up, calls wait for the next day.
+    pub may_pause: bool,
     /// Where the runs of before are recorded.
     pub store: Option<Store>,
     /// Where jobs show how far they are.
@@ -96,6 +98,7 @@ impl Env {
             dry: None,
             gate: None,
             is_open: OnceLock::new(),
+            may_pause: false,
             store: None,
             board,
             output,

@@ -132,19 +132,23 @@ fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<End
     };
     // Details tell who has the tag already; of openids that were given by hand the tag's own list does.
     let details = !matches!(audience.origin, Origin::Openids(_));
-    let name = if attach { "tag" } else { "untag" };
+    let (name, kind) = if attach { ("tag", Change::Attach(0)) } else { ("untag", Change::Detach(0)) };
+    let kind = Some(kind);
     let mut change = Tagging { tag, id: None, attach, made: None, before: Before::default() };
-    write(&End { audience, name, target: Some(target), details }, &mut change)
+    write(&End { audience, name, target: Some(target), details, change: kind }, &mut change)
 }
 
 fn blocking(audience: &Audience, block: bool) -> ScriptResult<EndReport> {
-    let name = if block { "block" } else { "unblock" };
-    write(&End { audience, name, target: None, details: false }, &mut Blocking::of(audience, block))
+    let (name, change) = if block { ("block", Change::Block) } else { ("unblock", Change::Unblock) };
+    write(
+        &End { audience, name, target: None, details: false, change: Some(change) },
+        &mut Blocking::of(audience, block),
+    )
 }
 
 /// Counts without details where nobody looks at them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
-    let walk = match (End { audience, name: "count", target: None, details: false }).open()? {
+    let walk = match (End { audience, name: "count", target: None, details: false, change: None }).open()? {
         Opened::Walk(walk) => walk,
         Opened::Done(_, value) => return Ok(value.as_i64().unwrap_or_default()),
     };
@@ -162,28 +166,29 @@ fn count(audience: &Audience) -> ScriptResult<i64> {
 /// Counts by what the closure gives, as a map.
 fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
     let read = |value: Value| -> BTreeMap<String, i64> { serde_json::from_value(value).unwrap_or_default() };
-    let counts = match (End { audience, name: "count_by", target: None, details: true }).open()? {
-        Opened::Walk(walk) => {
-            let counts = RefCell::new(read(walk.before.fold.clone()));
-            walk.fold(
-                |env, person| {
-                    let key = closure.call(env, to_value(person))?;
-                    let key = if key.is_unit() { String::new() } else { key.to_string() };
-                    *counts.borrow_mut().entry(key).or_default() += 1;
-                    Ok(())
-                },
-                || json!(*counts.borrow()),
-            )?;
-            counts.into_inner()
-        }
-        Opened::Done(_, value) => read(value),
-    };
+    let counts =
+        match (End { audience, name: "count_by", target: None, details: true, change: None }).open()? {
+            Opened::Walk(walk) => {
+                let counts = RefCell::new(read(walk.before.fold.clone()));
+                walk.fold(
+                    |env, person| {
+                        let key = closure.call(env, to_value(person))?;
+                        let key = if key.is_unit() { String::new() } else { key.to_string() };
+                        *counts.borrow_mut().entry(key).or_default() += 1;
+                        Ok(())
+                    },
+                    || json!(*counts.borrow()),
+                )?;
+                counts.into_inner()
+            }
+            Opened::Done(_, value) => read(value),
+        };
     Ok(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect())
 }
 
 /// Calls the closure for everybody.
 fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
-    match (End { audience, name: "each", target: None, details: true }).open()? {
+    match (End { audience, name: "each", target: None, details: true, change: None }).open()? {
         Opened::Walk(walk) => walk.visit(|env, person| closure.call(env, to_value(person)).map(drop)),
         Opened::Done(report, _) => Ok(*report),
     }
@@ -192,7 +197,7 @@ fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
 /// Writes a table, which takes its place only when everybody is in it. One that was not finished begins anew.
 fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<EndReport> {
     let details = need_details(&columns);
-    let end = End { audience, name: "write_csv", target: Some(path.to_owned()), details };
+    let end = End { audience, name: "write_csv", target: Some(path.to_owned()), details, change: None };
     let mut table = Table::create(&audience.env.folder, path, columns).map_err(PlatformError::raise)?;
     let mut walk = match end.open()? {
         Opened::Walk(walk) => walk,
@@ -221,7 +226,7 @@ impl IntoIterator for Audience {
     type IntoIter = Followers;
 
     fn into_iter(self) -> Followers {
-        let end = End { audience: &self, name: "for", target: None, details: true };
+        let end = End { audience: &self, name: "for", target: None, details: true, change: None };
         let (walk, broken) = match end.open() {
             Ok(Opened::Walk(walk)) => (Some(*walk), None),
             Ok(Opened::Done(..)) => (None, None),
@@ -280,14 +285,21 @@ pub(super) fn register(engine: &mut Engine) {
     described("remark", &[AUDIENCE, "closure: FnPtr", "Report"], REMARK).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            let end = End { audience, name: "remark", target: None, details: true };
+            let end =
+                End { audience, name: "remark", target: None, details: true, change: Some(Change::Remark) };
             write(&end, &mut Remarking(Closure::new(&context, closure)))
         },
     );
     described("restore_remark", &[AUDIENCE, "Report"], RESTORE_REMARK).register_into_engine(
         engine,
         |audience: &mut Audience| {
-            let end = End { audience, name: "restore_remark", target: None, details: true };
+            let end = End {
+                audience,
+                name: "restore_remark",
+                target: None,
+                details: true,
+                change: Some(Change::Remark),
+            };
             write(&end, &mut Restoring)
         },
     );
@@ -317,7 +329,7 @@ pub(super) fn register(engine: &mut Engine) {
         engine,
         |audience: &mut Audience| -> ScriptResult<Array> {
             let mut people = Array::new();
-            let end = End { audience, name: "to_array", target: None, details: true };
+            let end = End { audience, name: "to_array", target: None, details: true, change: None };
             end.unwritten()?.visit(|_, person| {
                 people.push(to_value(person));
                 Ok(())

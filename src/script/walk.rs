@@ -7,9 +7,10 @@ use super::{
     steps::{Steps, Verdict},
 };
 use crate::{
+    api::errcode::DAILY_QUOTA,
     bulk::{
-        Begun, Checkpoint, Counts, EndReport, Failure, Item, Job, Mark, Person, ReadError, Reader, RunState,
-        Source, Step,
+        Begun, Change, Checkpoint, CostError, Counts, EndReport, Failure, Item, Job, Mark, Person, ReadError,
+        Reader, RunState, Shape, Source, Step, estimate,
     },
     client::Client,
 };
@@ -19,6 +20,9 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
+
+/// The listing of all followers, by the name that its size is remembered under.
+const FOLLOWERS: &str = "followers";
 
 pub(super) type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 
@@ -30,6 +34,8 @@ pub(super) struct End<'a> {
     pub target: Option<String>,
     /// Whether it needs details.
     pub details: bool,
+    /// What it changes; a tag's number does not matter here.
+    pub change: Option<Change>,
 }
 
 /// An end that runs, or one that the run has done before it was cut off.
@@ -63,6 +69,19 @@ pub(super) struct Walk {
     is_in_page: bool,
     /// The page that ends with the people who were handed out last.
     page_end: Option<Mark>,
+    /// What its cost is reckoned by, until that was done with the listing's own count.
+    cost: Option<Cost>,
+}
+
+/// What a job's cost is reckoned by.
+struct Cost {
+    source: Source,
+    limit: Option<usize>,
+    details: bool,
+    change: Option<Change>,
+    is_filtered: bool,
+    /// How many people there were when it was reckoned last; 0 when it was not.
+    people: u64,
 }
 
 impl End<'_> {
@@ -113,6 +132,15 @@ impl End<'_> {
             None => (audience.source()?, audience.limit(), Arc::clone(&job.counts), 0),
         };
         let mark = if before.drawn.is_some() { Mark::default() } else { before.mark.clone() };
+        let cost = Cost {
+            source: source.clone(),
+            limit,
+            details,
+            change: self.change,
+            is_filtered: audience.is_filtered(),
+            people: 0,
+        };
+        let cost = reckon_before(env, &client, &job, cost)?;
         env.board.begin(&job);
         let page = mark.page + 1;
         let reader =
@@ -133,7 +161,52 @@ impl End<'_> {
             from,
             calls_before,
             page,
+            cost: Some(cost),
         })
+    }
+}
+
+/// Reckons a job's cost before its first call, where it is known how many people there are: openids that were given
+/// by hand, or a listing that was gone through before.
+fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cost) -> ScriptResult<Cost> {
+    let people = match &cost.source {
+        Source::Openids(openids) => Some(openids.len() as u64),
+        Source::Followers => match &env.store {
+            Some(store) => env.wait(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
+            None => None,
+        },
+        Source::Members(_) | Source::Blacklisted | Source::Changed(_) => None,
+    };
+    if let Some(people) = people {
+        reckon(env, client, job, &mut cost, people)?;
+    }
+    Ok(cost)
+}
+
+fn reckon(env: &Env, client: &Client, job: &Job, cost: &mut Cost, people: u64) -> ScriptResult<()> {
+    cost.people = people;
+    let shape = Shape {
+        source: &cost.source,
+        people: cost.limit.map_or(people, |limit| people.min(limit as u64)),
+        details: cost.details,
+        change: cost.change,
+        is_filtered: cost.is_filtered,
+    };
+    // A run that is gone on with does what today allows.
+    let may_pause = env.may_pause || env.journal.is_gone_on_with();
+    match env.wait(estimate(client, shape, may_pause)) {
+        Ok(estimates) => {
+            // The first one is shown; what corrects it is the same but for a few calls.
+            let _ = job.cost.set(estimates);
+            Ok(())
+        }
+        Err(CostError::Call(error)) => Err(PlatformError::of(&error).raise()),
+        Err(CostError::Shortage(shortage)) => {
+            let hint = "--allow-pause starts it all the same, waits for the next day when the quota is used up, and \
+                        goes on; take(N) makes it smaller";
+            let error = PlatformError::usage(shortage.to_string(), hint);
+            Err(PlatformError { errcode: Some(DAILY_QUOTA), ..error }.raise())
+        }
     }
 }
 
@@ -146,6 +219,7 @@ impl Walk {
                 ReadError::Store(error) => self.env.journal_error(&error.into()),
             })?;
             if let Some(batch) = batch {
+                self.correct_cost()?;
                 // Nothing says that somebody whose details are refused would not match.
                 Counts::add(&self.job.counts.matched, batch.failed.len());
                 Counts::add(&self.job.counts.failed, batch.failed.len());
@@ -164,6 +238,26 @@ impl Walk {
             Some((people, from)) => self.sift(people, from).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Once the listing has told how many there are, the cost is reckoned by that.
+    fn correct_cost(&mut self) -> ScriptResult<()> {
+        let total = Counts::read(&self.job.counts.total);
+        let Some(mut cost) = self.cost.take() else { return Ok(()) };
+        if total == 0 {
+            return Ok(());
+        }
+        if matches!(cost.source, Source::Followers)
+            && let Some(store) = &self.env.store
+        {
+            // It only makes the next reckoning better.
+            let _ = self.env.wait(store.save_total(self.client.account_key(), FOLLOWERS, total));
+        }
+        // A twentieth more or less changes nothing that matters.
+        if total.abs_diff(cost.people) > cost.people / 20 {
+            reckon(&self.env, &self.client, &self.job, &mut cost, total)?;
+        }
+        Ok(())
     }
 
     /// Those who pass the steps from this one on. Those whom an earlier attempt has asked to be changed have passed.

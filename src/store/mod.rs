@@ -16,6 +16,7 @@ mod run;
 mod scratch;
 mod sqlite;
 mod token;
+mod total;
 
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;

@@ -63,6 +63,8 @@ impl Caller {
             account: client::Account { appid: DEFAULT_APPID.to_owned(), secret: Secret::new(secret) },
             in_flight,
             minute: Duration::from_mins(1),
+            reset: mpscript::api::quota::Reset::MIDNIGHT,
+            waits_for_reset: false,
             token_mode,
             store,
             owner: "test/1".to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::{program::Folder, served::Served};
 use mpscript::{
+    api::quota::Reset,
     base::{Clock, Stopwatch},
     client::Ledger,
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
@@ -33,7 +34,7 @@ fn two_million_calls_from_eight_tasks_are_all_there_after_few_writes() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
-        let ledger = Ledger::new(store.clone(), "a".to_owned(), Clock::system());
+        let ledger = Ledger::new(store.clone(), "a".to_owned(), Clock::system(), Reset::MIDNIGHT);
         let watch = Stopwatch::start();
         ledger.write_by_itself();
         let mut tasks = tokio::task::JoinSet::new();
@@ -61,7 +62,7 @@ fn what_the_store_does_not_take_is_kept_for_the_next_time() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
-        let ledger = Ledger::new(store.clone(), "a".to_owned(), Clock::system());
+        let ledger = Ledger::new(store.clone(), "a".to_owned(), Clock::system(), Reset::MIDNIGHT);
         ledger.count(PATHS[0], 5);
         store.execute(Statement::new("ALTER TABLE mpscript_ledger RENAME TO elsewhere")).await.unwrap();
         assert!(ledger.write().await.is_err());

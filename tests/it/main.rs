@@ -25,6 +25,7 @@ mod client_stop;
 mod client_tls;
 mod client_token;
 mod conformance;
+mod cost;
 mod doctor;
 mod dry_run;
 mod errcodes;
