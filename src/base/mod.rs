@@ -1,9 +1,10 @@
-//! What every floor stands on: time, secrets, retry schedule, cancellation, diagnostics, whole files.
+//! What every floor stands on: time, secrets, retry schedule, cancellation, diagnostics, whole files, tables.
 //!
 //! Must never know WeChat: nothing here names an endpoint, an errcode or a follower.
 
 mod cancel;
 mod clock;
+mod csv_file;
 mod diagnostic;
 mod retry;
 mod secret;
@@ -12,6 +13,7 @@ mod whole_file;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, Stopwatch};
+pub use csv_file::{CsvFile, no_formula};
 pub use diagnostic::{Diagnostic, Place};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};

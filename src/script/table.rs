@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     api::user::FIELDS,
-    base::WholeFile,
+    base::{CsvFile, no_formula},
     bulk::{Person, Source},
 };
-use csv::{ByteRecord, ReaderBuilder, Terminator, Writer, WriterBuilder};
+use csv::{ByteRecord, ReaderBuilder};
 use rhai::{Array, Dynamic};
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -129,45 +129,32 @@ pub(super) fn need_details(columns: &[String]) -> bool {
 pub(super) struct Table {
     path: PathBuf,
     columns: Vec<String>,
-    writer: Writer<WholeFile>,
+    file: CsvFile,
 }
 
 impl Table {
     /// Begins a table; the path is relative to where the person stands.
     pub(super) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, PlatformError> {
         let path = folder.join(path);
-        let create = || {
-            let mut file = WholeFile::create(&path)?;
-            // The mark by which Excel knows that this is UTF-8.
-            file.write_all("\u{feff}".as_bytes())?;
-            let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(file);
-            writer.write_record(&columns)?;
-            Ok(writer)
-        };
-        match create() {
-            Ok(writer) => Ok(Self { path, columns, writer }),
+        match CsvFile::create(&path, &columns) {
+            Ok(file) => Ok(Self { path, columns, file }),
             Err(error) => Err(unwritable(&path, &error)),
         }
     }
 
     /// Adds somebody.
     pub(super) fn add(&mut self, person: &Person) -> Result<(), PlatformError> {
-        for column in &self.columns {
-            let cell = match &person.user {
-                Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)
-                    .map_or_else(|_| String::new(), |value| cell(&value)),
-                None => escaped(person.openid.clone()),
-            };
-            self.writer.write_field(cell).map_err(|error| unwritable(&self.path, &error.into()))?;
-        }
-        let ended = self.writer.write_record(None::<&[u8]>);
-        ended.map_err(|error| unwritable(&self.path, &error.into()))
+        let cells = self.columns.iter().map(|column| match &person.user {
+            Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)
+                .map_or_else(|_| String::new(), |value| cell(&value)),
+            None => no_formula(&person.openid),
+        });
+        self.file.add(cells).map_err(|error| unwritable(&self.path, &error))
     }
 
     /// Puts the table in its place.
     pub(super) fn finish(self) -> Result<(), PlatformError> {
-        let written = self.writer.into_inner().map_err(csv::IntoInnerError::into_error);
-        written.and_then(WholeFile::finish).map_err(|error| unwritable(&self.path, &error))
+        self.file.finish().map_err(|error| unwritable(&self.path, &error))
     }
 }
 
@@ -182,19 +169,9 @@ fn cell(value: &Dynamic) -> String {
         return entries.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(" ");
     }
     match value.as_immutable_string_ref() {
-        Ok(text) => escaped(text.as_str().to_owned()),
+        Ok(text) => no_formula(&text),
         Err(_) if value.is_unit() => String::new(),
         Err(_) => value.to_string(),
-    }
-}
-
-/// A text that a table program does not take for a formula: followers choose their nicknames
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
-fn escaped(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        format!("'{text}")
-    } else {
-        text
     }
 }
 
