@@ -18,7 +18,7 @@ use crate::{
         quota,
         wire::{self, Outgoing},
     },
-    base::{Cancel, Clock, Redactor, Retry, RetrySchedule, Secret, Stopwatch},
+    base::{Cancel, Clock, Redactor, Retry, RetrySchedule, Secret},
     store::Store,
 };
 use serde_json::Value;
@@ -260,8 +260,7 @@ impl Client {
             }
             return Next::Later;
         }
-        let watch = Stopwatch::start();
-        let _under_way = self.0.tally.count(spec);
+        let mut call = self.0.tally.begin(spec);
         if let Some(ledger) = &self.0.ledger {
             ledger.write_by_itself();
             ledger.count(spec.path, 1);
@@ -271,6 +270,7 @@ impl Client {
         let reply = tokio::select! {
             reply = exchange => reply,
             () = async { self.0.cancel.cancelled().await; tokio::time::sleep(GRACE).await } => {
+                call.end(false);
                 let unsure = spec.effect == Effect::Write;
                 return Next::GiveUp(self.no_answer(spec, host, retry, "stopped while the answer was on its way", unsure));
             }
@@ -281,7 +281,7 @@ impl Client {
         }
         // A call that never left is none, to the platform too.
         if matches!(&reply, Err(_) | Ok(Err(Fault { sent: false, .. }))) {
-            self.0.tally.take_back(spec);
+            call.take_back();
             if let Some(ledger) = &self.0.ledger {
                 ledger.count(spec.path, -1);
             }
@@ -292,6 +292,7 @@ impl Client {
             Ok(Ok(reply)) => self.after_reply(spec, host, retry, reply),
         };
         let (is_done, is_full) = (matches!(next, Next::Done(_)), matches!(next, Next::Minute(_)));
+        call.end(is_done);
         self.0.minutes.end(spec.path, minute, is_done, is_full);
         if let Some(place) = place {
             self.0.pace.leave(place, load_of(&next));
@@ -308,7 +309,7 @@ impl Client {
                     format!("failed: {error}")
                 }
             },
-            watch.elapsed().as_millis()
+            call.elapsed().as_millis()
         );
         next
     }
