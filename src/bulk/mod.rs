@@ -8,6 +8,7 @@
 mod board;
 mod checkpoint;
 mod cost;
+mod done;
 mod dry;
 mod fail_point;
 mod journal;
@@ -25,6 +26,7 @@ pub use crate::store::StepRow;
 pub use board::{Board, Counts, Job};
 pub use checkpoint::{Checkpoint, Decided, Item};
 pub use cost::{CostError, Estimate, Need, Shape, Shortage, estimate};
+pub use done::{Done, DoneReader};
 pub use dry::DryRun;
 #[cfg(debug_assertions)]
 pub use fail_point::arm;
@@ -33,7 +35,7 @@ pub use journal::{Attempt, Begun, Durable, Journal, JournalError, LIFE, Step, Ve
 pub use known::{Known, KnownError};
 pub use limits::{Limit, Limits, Share};
 pub use people::{Batch, Changed, Mark, Past, Person, ReadError, Reader, Source};
-pub use report::{EndReport, Failure, RunReport, RunState, Totals};
+pub use report::{CallSlot, CallTimes, EndReport, Failure, RunReport, RunState, Totals};
 pub use split::{Merge, SplitError, call_in_parts};
 pub use tag::{ensure_tag, find_tag};
 pub use undo::{Deed, WayBack, way_back};

@@ -4,7 +4,10 @@ use super::{
     board::{Counts, Job},
     cost::Estimate,
 };
-use crate::base::grouped;
+use crate::{
+    base::grouped,
+    client::{Slot, Timeline},
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::PoisonError};
 
@@ -87,6 +90,27 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Each count with its name and how deep it stands: what is deeper adds up to what it stands under.
+    #[must_use]
+    pub fn rows(&self, failed: u64, dry_run: bool, is_of_changes: bool) -> Vec<(usize, &'static str, u64)> {
+        let mut rows = vec![(0, "listed", self.listed), (1, "matched", self.matched)];
+        if is_of_changes {
+            let changed = if dry_run { "would change" } else { "changed" };
+            rows.extend([
+                (2, changed, self.changed),
+                (2, "already so", self.already),
+                (2, "skipped", self.skipped),
+            ]);
+        }
+        rows.extend([
+            (2, "failed", failed),
+            (1, "not matched", self.unmatched),
+            (1, "gone", self.gone),
+            (1, "not read", self.unread),
+        ]);
+        rows
+    }
+
     /// Adds another job's.
     fn add(&mut self, other: &Self) {
         self.listed += other.listed;
@@ -202,22 +226,10 @@ impl fmt::Display for EndReport {
         if self.dry_run && self.is_of_changes() {
             write!(f, " (dry run: nothing was changed)")?;
         }
-        let changed = if self.dry_run { "    would change" } else { "    changed" };
-        let rows = [
-            ("listed", self.totals.listed),
-            ("  matched", self.totals.matched),
-            (changed, self.totals.changed),
-            ("    already so", self.totals.already),
-            ("    skipped", self.totals.skipped),
-            ("    failed", self.failed.len() as u64),
-            ("  not matched", self.totals.unmatched),
-            ("  gone", self.totals.gone),
-            ("  not read", self.totals.unread),
-        ];
-        let only_of_changes = [changed, "    already so", "    skipped"];
-        let rows = rows.iter().filter(|(name, _)| self.is_of_changes() || !only_of_changes.contains(name));
-        for (name, count) in rows {
-            write!(f, "\n  {name:<16}{:>12}", grouped(*count))?;
+        let failed = self.failed.len() as u64;
+        for (depth, name, count) in self.totals.rows(failed, self.dry_run, self.is_of_changes()) {
+            let name = format!("{:depth$}{name}", "", depth = 2 * depth);
+            write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
         }
         for openid in &self.samples {
             write!(f, "\n  would change {openid}")?;
@@ -234,6 +246,48 @@ impl fmt::Display for EndReport {
             )?;
         }
         Ok(())
+    }
+}
+
+/// The calls of a run over time, from the start of the first one on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallTimes {
+    /// How long each slot is, in milliseconds.
+    pub slot_ms: u64,
+    /// The slots, in order.
+    pub slots: Vec<CallSlot>,
+}
+
+/// The calls that ended in one slot of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallSlot {
+    /// How many.
+    pub calls: u64,
+    /// Of them, those that came to an errcode or to no answer.
+    pub failed: u64,
+    /// What they took on the average, in milliseconds.
+    pub mean_ms: u64,
+    /// What the slowest took, in milliseconds.
+    pub max_ms: u64,
+}
+
+impl CallTimes {
+    /// Whether there was no call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+impl From<Timeline> for CallTimes {
+    fn from(timeline: Timeline) -> Self {
+        let slot = |slot: &Slot| CallSlot {
+            calls: slot.calls,
+            failed: slot.failed,
+            mean_ms: (slot.total_ms + slot.calls / 2).checked_div(slot.calls).unwrap_or_default(),
+            max_ms: slot.max_ms,
+        };
+        Self { slot_ms: timeline.slot_ms, slots: timeline.slots.iter().map(slot).collect() }
     }
 }
 
@@ -258,6 +312,9 @@ pub struct RunReport {
     pub failed: Vec<Failure>,
     /// Every call of the run, by `"METHOD path"`, those outside an end too.
     pub calls: BTreeMap<String, u64>,
+    /// When they were made.
+    #[serde(default, skip_serializing_if = "CallTimes::is_empty")]
+    pub timeline: CallTimes,
     /// Calls that a dry run did not make, by `"METHOD path"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub would_call: BTreeMap<String, u64>,

@@ -6,11 +6,13 @@ use super::{
     check::{compile, origin},
     exit, log,
     progress::Progress,
-    reach, render, state, watch_signals,
+    reach, render,
+    report::{self, About},
+    state, watch_signals,
 };
 use crate::{
     api::{self, Effect},
-    base::{Cancel, Diagnostic, WholeFile, grouped, nearest},
+    base::{Cancel, Diagnostic, grouped, nearest},
     bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     host::Host,
     run::{
@@ -21,7 +23,7 @@ use crate::{
     script::{Gate, Program, check},
     store::{RunRecord, Store},
 };
-use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 use tokio::runtime::Runtime;
 
 /// A run that is to be made.
@@ -84,7 +86,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let Plan { program, options, manner, reach, is_dry, undoes, resumes } = plan;
     if let Some(path) = &manner.report {
         // Found out before the first call, not after the last.
-        write_report(&host.folder.join(path), &RunReport::default())?;
+        report::write(&host.folder.join(path), &RunReport::default(), &About::default())?;
     }
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
@@ -101,6 +103,12 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         if reach.sandbox { state::open_if_possible(host, &runtime, reach) } else { reached.store.clone() };
     let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
     let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes };
+    let about = About {
+        script: program.name.clone(),
+        started_at: host.clock.now_ms(),
+        first_started_at: resumes.as_ref().map(|(run, _)| run.started_at),
+        journal: store.clone().map(|store| (&runtime, store)),
+    };
     let record = record(host, &runtime, store, &new, resumes)?;
     let board = Arc::new(Board::default());
     let (progress, output) = Progress::start(host, &board, reached.client.as_ref().ok(), manner.quiet);
@@ -128,7 +136,8 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         runtime.block_on(client.finish());
     }
     let outcome = outcome.map_err(|error| state::failure(&error))?;
-    let code = finish(host, manner, &options, &outcome)?;
+    let code = finish(host, manner, &options, &outcome, &about)?;
+    drop(about);
     // Calls whose answers nobody waits for any more end with the process.
     runtime.shutdown_background();
     Ok(code)
@@ -188,13 +197,19 @@ fn gate(host: &Host, production: Option<String>, yes: bool) -> Option<Gate> {
 }
 
 /// Prints and writes what a run came to, and gives its exit code.
-fn finish(host: &Host, manner: &Manner, options: &Options, outcome: &Outcome) -> Result<u8, Failure> {
+fn finish(
+    host: &Host,
+    manner: &Manner,
+    options: &Options,
+    outcome: &Outcome,
+    about: &About,
+) -> Result<u8, Failure> {
     let report = &outcome.report;
     if let (Some(value), true) = (&outcome.value, options.prints_value) {
         host.out.line(value);
     }
     if let Some(path) = &manner.report {
-        write_report(&host.folder.join(path), report)?;
+        report::write(&host.folder.join(path), report, about)?;
     }
     // On a sandbox of its own there is nothing to go on with.
     let run = report.run.as_deref().filter(|_| !options.sandbox && !report.dry_run && has_written(report));
@@ -307,21 +322,4 @@ fn params(program: &Program, given: &[(String, String)]) -> Result<BTreeMap<Stri
         }
     }
     Ok(params)
-}
-
-/// Writes the report, so that no half of one is ever seen.
-fn write_report(path: &Path, report: &RunReport) -> Result<(), Failure> {
-    let fail = |error: std::io::Error| {
-        let message = format!("can't write the report {}: {error}", path.display());
-        Failure::usage(
-            Diagnostic::new(message).hint("give a file in a folder that exists and can be written"),
-        )
-    };
-    let mut text = serde_json::to_string_pretty(report).unwrap_or_default();
-    text.push('\n');
-    let written = WholeFile::create(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.finish()
-    });
-    written.map_err(fail)
 }

@@ -127,9 +127,10 @@ impl Run {
         // What the last calls came to is on disk before anybody is told.
         let flushed = runtime.block_on(journal.flush());
         let parked = journal.parked().or(flushed.err());
-        let calls = client.map(|client| client.tally().snapshot()).unwrap_or_default();
+        let (calls, timeline) =
+            client.map(|client| (client.tally().snapshot(), client.timeline().into())).unwrap_or_default();
         let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut report = RunReport::of(board.ended(), calls, elapsed_ms);
+        let mut report = RunReport { timeline, ..RunReport::of(board.ended(), calls, elapsed_ms) };
         let (value, trouble) = match result {
             Ok(value) => (value, None),
             Err(trouble) => (None, Some(trouble)),

@@ -38,6 +38,17 @@ pub struct BatchRow {
     pub failed: String,
 }
 
+/// A batch in which somebody was changed, with what its step says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DoneRow {
+    /// What the step does, with its arguments.
+    pub what: String,
+    /// What it changes.
+    pub change: String,
+    /// The batch.
+    pub batch: BatchRow,
+}
+
 /// What the batches of a step have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchSums {
@@ -270,6 +281,32 @@ impl Store {
              WHERE run = $1 AND step = $2 AND failures > 0 ORDER BY number",
         );
         Ok(self.query(statement.with(run).with(step)).await?.iter().map(batch).collect())
+    }
+
+    /// The batches of a whole run in which somebody was changed, after a place among them, in their order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn done_batches(
+        &self,
+        run: &str,
+        (seq, number): (i64, i64),
+        most: i64,
+    ) -> Result<Vec<DoneRow>, StoreError> {
+        let statement = Statement::new(
+            "SELECT s.seq, b.number, b.items, b.pending_items, b.pending, b.failed, s.what, s.change
+             FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
+             WHERE s.run = $1 AND b.size > b.pending + b.failures
+                 AND s.seq >= $2 AND (s.seq > $2 OR b.number > $3)
+             ORDER BY s.seq, b.number LIMIT $4",
+        );
+        let rows = self.query(statement.with(run).with(seq).with(number).with(most)).await?;
+        let done = |row: &Row| DoneRow {
+            what: row.text(6).to_owned(),
+            change: row.text(7).to_owned(),
+            batch: batch(row),
+        };
+        Ok(rows.iter().map(done).collect())
     }
 
     /// The different changes that a step and its parts made.

@@ -20,7 +20,7 @@ mod total;
 
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
-pub use journal::{BatchRow, BatchSums, Entry, StepRow};
+pub use journal::{BatchRow, BatchSums, DoneRow, Entry, StepRow};
 pub use ledger::{Spent, Usage};
 pub use run::{Beat, RunRecord, RunTexts};
 pub use scratch::Scratch;

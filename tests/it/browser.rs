@@ -6,7 +6,7 @@ use crate::{
     required,
     served::Served,
 };
-use fantoccini::{Client, ClientBuilder, Locator, error::CmdError};
+use fantoccini::{Client, ClientBuilder, Locator, error::CmdError, wd::WebDriverCompatibleCommand};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::json;
 use std::{
@@ -31,7 +31,7 @@ const CHROMIUM: [&str; 9] = [
 ];
 
 /// A chromedriver on a port of its own; ended when it is dropped.
-struct Driver {
+pub(crate) struct Driver {
     child: Child,
     port: u16,
     chromium: PathBuf,
@@ -47,7 +47,7 @@ pub(crate) fn programs() -> Option<(PathBuf, PathBuf)> {
 }
 
 impl Driver {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let (chromium, chromedriver) = programs()?;
         let mut command = Command::new(chromedriver);
         let child = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -60,16 +60,40 @@ impl Driver {
         Some(Self { child, port: port.expect("chromedriver names its port"), chromium })
     }
 
-    async fn browser(&self, profile: &Path) -> Client {
+    pub(crate) async fn browser(&self, profile: &Path) -> Client {
         let profile = format!("--user-data-dir={}", profile.display());
         let arguments: Vec<&str> = CHROMIUM.into_iter().chain([profile.as_str()]).collect();
         let options = json!({"args": arguments, "binary": self.chromium});
-        let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let logs = json!({"browser": "ALL"});
+        let capabilities =
+            [("goog:chromeOptions".to_owned(), options), ("goog:loggingPrefs".to_owned(), logs)];
+        let capabilities = capabilities.into_iter().collect();
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         let client =
             builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{}", self.port)).await;
         client.expect("a browser starts")
     }
+}
+
+/// Asks for what the browser has complained of since it was asked last.
+#[derive(Debug)]
+struct Complaints;
+
+impl WebDriverCompatibleCommand for Complaints {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (hyper::Method, Option<String>) {
+        (hyper::Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+/// What a page has made the browser complain of: scripts that failed, files that were refused.
+pub(crate) async fn complaints(browser: &Client) -> Result<Vec<String>, CmdError> {
+    let said = browser.issue_cmd(Complaints).await?;
+    let said = said.as_array().cloned().unwrap_or_default();
+    Ok(said.iter().map(ToString::to_string).collect())
 }
 
 impl Drop for Driver {

@@ -44,6 +44,7 @@ mod push;
 mod raw_server;
 mod readme;
 mod reference;
+mod reports;
 mod required;
 mod resume;
 mod runs;
