@@ -9,7 +9,7 @@ use super::{
     state,
 };
 use crate::{
-    base::{Diagnostic, grouped},
+    base::{Diagnostic, grouped, no_formula},
     bulk::{Failure as FailedOpenid, RunReport},
     host::Host,
     run::{
@@ -216,7 +216,8 @@ pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
         let _ = writer.write_record(["openid", "end", "errcode", "errmsg", "rid"]);
         for (end, failed) in failures(&report) {
             let rid = failed.rid.as_deref().unwrap_or_default();
-            let _ = writer.write_record([&failed.openid, &end, &code(failed), &failed.errmsg, rid]);
+            let cells = [&failed.openid, &end, &code(failed), &failed.errmsg, rid];
+            let _ = writer.write_record(cells.map(no_formula));
         }
         host.out.write(&String::from_utf8_lossy(&writer.into_inner().unwrap_or_default()));
         return Ok(exit::DONE);

@@ -2,16 +2,21 @@
 //! itself. JSON whatever the Content-Type; an empty body is an empty object.
 
 use super::{
-    card, push,
+    card,
+    faults::Faults,
+    push,
     qrcode::Scene,
     route::Call,
     server::Shared,
     switches::{SWITCHES, TAGS_AFTER_REFOLLOW, Values},
     world::World,
 };
-use crate::api::oauth::{BASE, USERINFO};
+use crate::{
+    api::oauth::{BASE, USERINFO},
+    base::digest,
+};
 use serde_json::{Map, Value, json};
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 /// Answers a control call with a status and a body.
 pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Value) {
@@ -22,11 +27,16 @@ pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Va
         ("GET", "", _) => Ok(json!({"routes": ROUTES})),
         ("GET", "stats", _) => Ok(stats(shared)),
         ("GET", "tags", _) => Ok(tags(&shared.world())),
+        ("GET", "world", _) => Ok(state(&shared.world())),
         ("GET", "cards", _) => Ok(card::list(&shared.world().cards)),
         ("GET", "switches", _) => Ok(switches(&shared.world())),
         ("POST", "switches", Ok(body)) => set_switches(&mut shared.world(), &body),
         ("POST", "clock", Ok(body)) => turn_clock(&shared.world(), &body),
         ("POST", "faults", Ok(body)) => shared.world().faults.add(body).map(|()| json!({"ok": true})),
+        ("POST", "faults/clear", Ok(_)) => {
+            shared.world().faults = Faults::default();
+            Ok(json!({"ok": true}))
+        }
         ("POST", "followers", Ok(body)) => subscribe(&mut shared.world(), &body),
         ("POST", "oauth/code", Ok(body)) => oauth_code(&mut shared.world(), &body),
         ("POST", "push", Ok(body)) => push::answer(shared, body).await,
@@ -55,16 +65,18 @@ pub(super) async fn answer(shared: &Shared, path: &str, call: &Call) -> (u16, Va
 }
 
 /// Every control call with its body; a name that may be left out has a question mark.
-const ROUTES: [&str; 16] = [
+const ROUTES: [&str; 18] = [
     "GET",
     "GET stats",
     "GET tags",
     "GET cards",
+    "GET world",
     "GET switches",
     "GET enter?openid=…&from=menu",
     "POST switches {NAME: VALUE, …}",
     "POST clock {advance}",
     "POST faults {path, errcode | status | drop | body | delay, openid?, every?, times?}",
+    "POST faults/clear",
     "POST followers {openid, subscribe}",
     "POST scan {ticket | scene, openid?}",
     "POST oauth/code {openid?, scope?}",
@@ -90,6 +102,35 @@ fn tags(world: &World) -> Value {
         .iter()
         .map(|(id, tag)| json!({"id": id, "name": tag.name, "count": tag.members.len()}))
         .collect()
+}
+
+/// What calls can change of the people, as digests: two worlds with the same ones are the same to whoever calls.
+fn state(world: &World) -> Value {
+    let tags: BTreeMap<&str, Value> = world
+        .tags
+        .values()
+        .map(|tag| {
+            let members = tag.members.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+            (tag.name.as_str(), json!({"count": tag.members.len(), "digest": digest([members.as_str()])}))
+        })
+        .collect();
+    let mut remarks = String::new();
+    let mut following = String::new();
+    for (number, follower) in world.followers.iter().enumerate() {
+        if let Some(remark) = follower.remark.as_deref().filter(|remark| !remark.is_empty()) {
+            remarks.push_str(&format!("{number} {remark}\n"));
+        }
+        if follower.subscribed {
+            following.push_str(&format!("{number} "));
+        }
+    }
+    let blacklist = world.blacklist.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    json!({
+        "tags": tags,
+        "remarks": digest([remarks.as_str()]),
+        "blacklist": digest([blacklist.as_str()]),
+        "followers": digest([following.as_str()]),
+    })
 }
 
 /// Every switch with its setting, its default and what it can be.

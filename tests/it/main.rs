@@ -33,6 +33,7 @@ mod house;
 mod jobs;
 mod jobs_calls;
 mod jobs_failures;
+mod kills;
 mod ledger;
 mod media;
 mod oauth;

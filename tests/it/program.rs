@@ -107,8 +107,19 @@ impl Folder {
         self.start_with_input(arguments, "")
     }
 
+    /// Starts it with more in its environment.
+    pub(crate) fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
+        Self::start_command(command, "")
+    }
+
     fn start_with_input(&self, arguments: &[&str], input: &str) -> Running {
-        let mut child = self.command(arguments).spawn().expect("the program starts");
+        Self::start_command(self.command(arguments), input)
+    }
+
+    fn start_command(mut command: Command, input: &str) -> Running {
+        let mut child = command.spawn().expect("the program starts");
         let mut stdin = child.stdin.take().expect("standard input is a pipe");
         // A program that needs no input may have gone before it is written.
         let _ = stdin.write_all(input.as_bytes());
@@ -170,6 +181,14 @@ impl Running {
         let id = self.child.as_ref().expect("it has not been waited for").id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("there is a kill");
         assert!(sent.success(), "the program has ended before the signal");
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        let id = self.child.as_ref().expect("it has not been waited for").id();
+        // One that has ended and has not been waited for is a zombie.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     }
 
     /// Waits until standard output or standard error holds this.
