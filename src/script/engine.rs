@@ -6,7 +6,7 @@ use super::{
     error::{self, Trouble, explain},
     jobs, param,
     program::Program,
-    sleep, stdlib, value,
+    sleep, stdlib, text, value,
 };
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 use std::sync::Arc;
@@ -56,6 +56,7 @@ pub(super) fn build(env: &Arc<Env>) -> Engine {
     callback::register(&mut engine, env);
     param::register(&mut engine, env);
     sleep::register(&mut engine, env);
+    text::register(&mut engine, env);
     stdlib::register(&mut engine);
     engine
 }

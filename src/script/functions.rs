@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// no endpoint.
 pub(super) fn modules() -> BTreeSet<&'static str> {
     let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
-    areas.chain([super::any::MODULE, super::callback::MODULE]).collect()
+    areas.chain([super::any::MODULE, super::callback::MODULE, super::stdlib::REPORT]).collect()
 }
 
 /// A function of ours, with its parameters as `name: Type`, the type of what it gives last, and its

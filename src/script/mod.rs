@@ -27,6 +27,7 @@ mod sleep;
 mod stdlib;
 mod steps;
 mod table;
+mod text;
 mod value;
 mod walk;
 mod writes;

@@ -11,6 +11,9 @@ use std::{collections::BTreeSet, sync::OnceLock};
 /// led there.
 const FOLDER: &str = "<stdlib>/";
 
+/// The module of helpers for reports, which has no endpoints.
+pub(super) const REPORT: &str = "report";
+
 /// A file of the library.
 struct File {
     name: &'static str,
@@ -21,6 +24,7 @@ struct File {
 
 const FILES: &[File] = &[
     File { name: "<stdlib>/card.rhai", module: "card", text: include_str!("../../stdlib/card.rhai") },
+    File { name: "<stdlib>/report.rhai", module: REPORT, text: include_str!("../../stdlib/report.rhai") },
     File { name: "<stdlib>/audience.rhai", module: "", text: include_str!("../../stdlib/audience.rhai") },
 ];
 
@@ -50,8 +54,11 @@ pub(super) fn join(engine: &Engine, area: &str, module: &mut Module) {
     }
 }
 
-/// Makes the global functions callable.
+/// Makes the global functions callable, and those of modules that have nothing else.
 pub(super) fn register(engine: &mut Engine) {
+    let mut report = Module::new();
+    join(engine, REPORT, &mut report);
+    engine.register_static_module(REPORT, report.into());
     for library in libraries(engine, "") {
         engine.register_global_module(Shared::new(library));
     }

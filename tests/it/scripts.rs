@@ -83,11 +83,17 @@ fn segments_are_counted_written_and_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let text = printed("segments.rhai", &["--param", &format!("folder={}", folder.path().display())]);
     let (channels, rest) = text.split_once("written: ").unwrap();
-    assert!(channels.contains("ADD_SCENE_QR_CODE: "), "{text}");
-    let followers: u64 =
-        channels.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
-    assert_eq!(followers, 9_990);
-    assert_eq!(rest, "1234\nsample: 100\nfrom the file: 1234\n");
+    let rows: Vec<Vec<&str>> = channels.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["name", "count", "share"]);
+    assert!(rows.iter().any(|row| row[0] == "ADD_SCENE_QR_CODE"), "{text}");
+    let counts: Vec<u64> = rows[1..].iter().map(|row| row[1].parse().unwrap()).collect();
+    assert_eq!(counts.iter().sum::<u64>(), 9_990);
+    assert!(counts.is_sorted_by(|a, b| a >= b), "{text}");
+    let lines: Vec<&str> = rest.lines().collect();
+    assert_eq!(lines[0], "1234");
+    let searched: u64 = lines[1].strip_prefix("by search: ").unwrap().parse().unwrap();
+    assert!(searched > 0, "{text}");
+    assert_eq!(lines[2..], ["tag 试用: 100 changed of 100 matched (10000 listed)", "from the file: 1234"]);
     let table = fs::read_to_string(folder.path().join("扫码关注者.csv")).unwrap();
     assert_eq!(table.lines().count(), 1_235);
     assert!(table.starts_with("\u{feff}openid,subscribe_time,remark\r\n"));
