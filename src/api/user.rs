@@ -10,7 +10,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A remark must be shorter than this many bytes of UTF-8 (40092). Whether exactly this many pass
 /// is not known.
@@ -113,7 +113,7 @@ pub struct UserRef {
     pub openid: String,
     /// `zh_CN`, `zh_TW` or `en`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lang: Option<String>,
+    pub lang: Option<Cow<'static, str>>,
 }
 
 impl FieldType for Vec<UserRef> {

@@ -14,6 +14,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
 };
@@ -350,11 +351,17 @@ async fn fetch(client: Client, people: Vec<Person>) -> Result<Fetched, CallError
     // Halves still to be fetched, the first last, so that the order is kept.
     let mut parts = vec![people];
     while let Some(mut part) = parts.pop() {
-        let user_list = part
-            .iter()
-            .map(|person| UserRef { openid: person.openid.clone(), lang: Some("zh_CN".to_owned()) })
-            .collect();
-        match client.call(&user::Batch { user_list }).await {
+        // The openids are lent to the request: a million of them are not copied.
+        let user_list = part.iter_mut().map(|person| UserRef {
+            openid: std::mem::take(&mut person.openid),
+            lang: Some(Cow::Borrowed("zh_CN")),
+        });
+        let request = user::Batch { user_list: user_list.collect() };
+        let answered = client.call(&request).await;
+        for (person, asked) in part.iter_mut().zip(request.user_list) {
+            person.openid = asked.openid;
+        }
+        match answered {
             Ok(answer) => fetched.people.extend(in_order(part, answer.user_info_list)),
             Err(CallError::Refused(refusal)) if ONE_OPENID.contains(&refusal.errcode) => {
                 if part.len() > 1 {

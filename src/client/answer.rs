@@ -7,7 +7,7 @@ use crate::{api::wire::Head, base::Secret};
 /// page of ten thousand openids has none.
 pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
     const NEEDLE: &[u8] = b"\"errcode\"";
-    if !bytes.windows(NEEDLE.len()).any(|window| window == NEEDLE) {
+    if memchr::memmem::find(bytes, NEEDLE).is_none() {
         return match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => Ok(None),
             Some(_) => Err(format!("{} bytes that are not a JSON object", bytes.len())),
