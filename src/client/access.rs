@@ -37,6 +37,12 @@ impl Client {
         self.0.hosts.transports()
     }
 
+    /// A text without the secrets that are known: `***` stands for each.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        self.0.redactor.mask(text)
+    }
+
     pub(super) fn codes(&self) -> &Codes {
         &self.0.codes
     }

@@ -32,7 +32,7 @@ pub(super) fn make(
     }
     env.may_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
-    let what = in_words(spec, request);
+    let what = in_words(spec, &fit_to_keep(env, request));
     match env.wait(env.journal.begin(&what)).map_err(journal)? {
         Begun::Done(answer) => Ok(answer),
         Begun::Failed(error) => Err(PlatformError::read(error).raise()),
@@ -102,7 +102,7 @@ fn end(
                     let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
                     step.change(&Deed::CreateTag { id, name }).await?;
                 }
-                step.done(answer).await?.wait().await
+                step.done(&fit_to_keep(env, answer)).await?.wait().await
             }
             Err(error) => match PlatformError::within(error) {
                 Some(error) => step.failed(&error.write()).await.map(drop),
@@ -154,6 +154,30 @@ fn settle(
             let unsure = JournalError::Unsure { step: step.at().to_owned(), what: row.what.clone() };
             Err(env.journal_error(&env.journal.park(unsure)))
         }
+    }
+}
+
+/// What may be written down of a request or an answer: `***` stands for whatever is called a token or a secret, and
+/// for those that are known. A run that is gone through again finds that in their place.
+fn fit_to_keep(env: &Env, value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let is_secret = ["token", "secret"].iter().any(|word| name.to_lowercase().contains(word));
+                let kept = match value {
+                    Value::String(_) if is_secret => json!("***"),
+                    value => fit_to_keep(env, value),
+                };
+                (name.clone(), kept)
+            });
+            Value::Object(fields.collect())
+        }
+        Value::Array(entries) => entries.iter().map(|entry| fit_to_keep(env, entry)).collect(),
+        Value::String(text) => match &env.client {
+            Ok(client) => json!(client.mask(text)),
+            Err(_) => value.clone(),
+        },
+        _ => value.clone(),
     }
 }
 

@@ -29,7 +29,11 @@ fn blocks(kind: &str) -> Vec<String> {
 }
 
 fn run(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mpscript")).args(arguments).current_dir(folder).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mpscript"));
+    command.args(arguments).current_dir(folder);
+    // Not into the records of whoever runs the tests.
+    command.env_remove("HOME").env_remove("XDG_STATE_HOME").env_remove("MPSCRIPT_STORE");
+    command.output().unwrap()
 }
 
 /// Times differ from run to run.

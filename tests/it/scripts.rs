@@ -10,6 +10,10 @@ fn printed(script: &str, arguments: &[&str]) -> String {
         .args(["run", &format!("scripts/{script}"), "--sandbox"])
         .args(arguments)
         .current_dir(project("."))
+        // Not into the records of whoever runs the tests.
+        .env_remove("HOME")
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("MPSCRIPT_STORE")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -7,7 +7,10 @@ use crate::{
     raw_server::{self, Act, RawServer, answer, ok},
     support::Account,
 };
-use mpscript::sandbox::{DEFAULT_APPID, Options, Switches};
+use mpscript::{
+    sandbox::{DEFAULT_APPID, Options, Switches},
+    store::{Statement, Store},
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -60,11 +63,34 @@ pub(crate) fn said(mut command: Command, folder: &Path) -> String {
         let bytes = fs::read(&path).expect("the file can be read");
         if name.starts_with("store.sqlite3") {
             assert_kept_well(&path, &bytes);
+            if name == "store.sqlite3" {
+                text.push_str(&recorded(&path));
+            }
         } else if name != "mpscript.toml" {
             text.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
     text
+}
+
+/// What runs and their journals have left in the store, beside its tokens.
+fn recorded(store: &Path) -> String {
+    let statements = [
+        "SELECT id || account || script || source || options || report || note FROM mpscript_run",
+        "SELECT what || change || checkpoint || answer FROM mpscript_step",
+        "SELECT items || pending_items || failed FROM mpscript_batch",
+    ];
+    let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
+    runtime.block_on(async {
+        let store = Store::sqlite(store).await.expect("the store opens");
+        let mut text = String::new();
+        for statement in statements {
+            let rows = store.query(Statement::new(statement)).await.expect("the store can be read");
+            text.extend(rows.iter().map(|row| format!("{}\n", row.text(0))));
+        }
+        store.close().await;
+        text
+    })
 }
 
 /// Every file under a folder.
@@ -284,6 +310,14 @@ fn cases_of_an_echo() -> Vec<Case> {
             after_token(of_openids),
             r#"openids(["o6_bmjrPTlm6_2sgVt7hMZOPfL2M"]).tag(134)"#,
             "45171 *** ***",
+        ),
+        (
+            "answer that echoes, written down",
+            after_token(format!(
+                r#"{{"errcode":0,"component_access_token":"{NEXT_TOKEN}","said":["{TOKEN}"]}}"#
+            )),
+            "api::post(\"/cgi-bin/x/y\", #{a: 1}); print(\"well\")",
+            "well",
         ),
         ("upload that echoes", after_token(refused.clone()), UPLOAD, "45157 no *** ***"),
         ("upload to nobody", RawServer::in_turn([raw_server::token(TOKEN)]), UPLOAD, "refused"),
