@@ -1,5 +1,6 @@
 //! The README is true: its commands are run and print what it says, its scripts run.
 
+use crate::{program::Folder, served::Served};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -118,4 +119,36 @@ fn the_configuration_of_the_readme_is_read() {
         error,
         "error: the environment variable SHOP_SECRET of account `shop` is not set\n  hint: set it to the AppSecret\n"
     );
+}
+
+#[test]
+fn the_commands_for_runs_do_what_the_readme_says() {
+    let block = blocks("console").into_iter().find(|block| block.contains("--dry-run")).expect("it is there");
+    let sandbox = Served::start(&["--followers", "300"]);
+    let folder = Folder::with("followers().take(100).tag(\"老客户\");").account();
+    let folder = folder.file("tag.rhai", "followers().take(100).tag(\"老客户\");");
+    let mut run = String::new();
+    for line in block.lines() {
+        let command = line.strip_prefix("$ mpscript ").expect("each line is a command");
+        let command = command.split(" #").next().unwrap_or_default().replace("k3f9xz", &run);
+        let mut arguments: Vec<&str> = command.split_whitespace().collect();
+        let url = sandbox.url();
+        match arguments[0] {
+            "run" => arguments.extend(["--base-url", &url]),
+            // Nobody is at a terminal here.
+            "undo" => arguments.push("--yes"),
+            _ => {}
+        }
+        let finished = folder.run(&arguments);
+        assert_eq!(finished.code, Some(0), "{line}: {} {}", finished.out, finished.err);
+        match arguments[0] {
+            "runs" => finished.out.split(' ').next().unwrap_or_default().clone_into(&mut run),
+            "resume" => assert_eq!(finished.out, format!("run {run} has ended: done\n")),
+            "failed" => assert_eq!(finished.out, "nobody failed\n"),
+            _ => {}
+        }
+        let tagged =
+            if arguments.contains(&"--dry-run") || arguments[0] == "undo" { None } else { Some(100) };
+        assert_eq!(sandbox.tagged("老客户"), tagged, "{line}");
+    }
 }
