@@ -130,7 +130,7 @@ pub async fn estimate(
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at most {} calls of {}", grouped(self.calls), self.call)?;
+        write!(f, "{:>9} calls of {}", grouped(self.calls), self.call)?;
         match self.left {
             Some(left) => write!(f, " ({} left today)", grouped(left)),
             None => Ok(()),

@@ -3,7 +3,7 @@
 use crate::{
     api::{Endpoint, Spec, user},
     base::{Stopwatch, grouped},
-    bulk::{Board, Counts, Estimate, Job},
+    bulk::{Board, Counts, Job},
     client::Client,
     host::{Host, Stream},
     script::Output,
@@ -44,6 +44,15 @@ pub(super) struct Words {
     bars: MultiProgress,
 }
 
+impl Words {
+    /// Words to a person, with bars where they are drawn.
+    pub(super) fn new(host: &Host, is_drawn: bool) -> Arc<Self> {
+        let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        Arc::new(Self { out: host.out.clone(), err: host.err.clone(), bars })
+    }
+}
+
 impl Output for Words {
     fn print(&self, text: &str) {
         self.bars.suspend(|| self.out.line(text));
@@ -55,22 +64,20 @@ impl Output for Words {
 }
 
 impl Progress {
-    /// Begins to watch the board.
+    /// Begins to watch the board; the bars step aside for these words.
     pub(super) fn start(
-        host: &Host,
+        words: &Words,
         board: &Arc<Board>,
         client: Option<&Client>,
+        is_drawn: bool,
         quiet: bool,
-    ) -> (Self, Arc<Words>) {
-        let is_drawn = host.err_is_terminal && !quiet;
-        let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bars = MultiProgress::with_draw_target(target);
-        let words = Arc::new(Words { out: host.out.clone(), err: host.err.clone(), bars: bars.clone() });
+    ) -> Self {
         if quiet {
-            return (Self { stop: None, thread: None }, words);
+            return Self { stop: None, thread: None };
         }
         let (stop, stopped) = mpsc::channel();
-        let (board, err, client) = (Arc::clone(board), host.err.clone(), client.cloned());
+        let (board, err, client) = (Arc::clone(board), words.err.clone(), client.cloned());
+        let bars = words.bars.clone();
         let thread = thread::spawn(move || {
             let mut watched: Option<Watched> = None;
             let mut since_line = Stopwatch::start();
@@ -95,7 +102,7 @@ impl Progress {
                 }
             }
         });
-        (Self { stop: Some(stop), thread: Some(thread) }, words)
+        Self { stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -120,7 +127,7 @@ enum Kind {
 /// One stage of a job.
 struct Stage {
     kind: Kind,
-    /// The endpoint that it calls, with the calls of it before the job and those that were left then.
+    /// The endpoint that it calls, once that is known, with the calls of it before and those that were left then.
     call: Option<(&'static Spec, u64, Option<u64>)>,
     looks: VecDeque<(Duration, u64)>,
     bar: ProgressBar,
@@ -141,6 +148,8 @@ impl Drop for Watched {
             stage.bar.finish_and_clear();
             self.bars.remove(&stage.bar);
         }
+        // What can't be cleared is gone with the terminal.
+        let _ = self.bars.clear();
     }
 }
 
@@ -154,13 +163,13 @@ impl Watched {
         let estimates = self.job.cost.get().filter(|_| !self.is_cost_said)?;
         self.is_cost_said = true;
         let worth = estimates.iter().any(|estimate| estimate.calls > WORTH_SAYING);
-        let lines: Vec<String> = estimates.iter().map(Estimate::to_string).collect();
-        worth.then(|| format!("{}: {}", title(&self.job), lines.join(", ")))
+        let lines: Vec<String> = estimates.iter().map(|estimate| format!("\n  {estimate}")).collect();
+        worth.then(|| format!("{} takes at most{}", title(&self.job), lines.concat()))
     }
 
     /// Looks at the counts; a stage is shown from when it begins.
     fn look(&mut self) {
-        let style = ProgressStyle::with_template("{prefix:9} {bar:24} {msg}");
+        let style = ProgressStyle::with_template("{prefix:8} {bar:16} {wide_msg}");
         for kind in [Kind::Listing, Kind::Details, Kind::Changes] {
             let done = self.done(kind);
             let at = self.stages.iter().position(|stage| stage.kind == kind);
@@ -176,12 +185,14 @@ impl Watched {
                         Kind::Details => "details",
                         Kind::Changes => "changed",
                     });
-                    let call = self.call_of(kind);
-                    self.stages.push(Stage { kind, call, looks: VecDeque::new(), bar });
+                    self.stages.push(Stage { kind, call: None, looks: VecDeque::new(), bar });
                     self.stages.len() - 1
                 }
                 None => continue,
             };
+            if self.stages[at].call.is_none() {
+                self.stages[at].call = self.call_of(kind);
+            }
             let looks = &mut self.stages[at].looks;
             looks.push_back((self.job.elapsed(), done));
             if looks.len() > LOOKS {
@@ -256,7 +267,7 @@ impl Watched {
             text.push_str(&format!("  {under_way} in flight"));
             if let Some(left) = left {
                 let left = left.saturating_sub(sent.saturating_sub(*before));
-                text.push_str(&format!("  {} calls left today", grouped(left)));
+                text.push_str(&format!("  {} calls left", grouped(left)));
             }
         }
         text

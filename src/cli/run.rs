@@ -5,7 +5,7 @@ use super::{
     arguments::{Manner, Reach, RunArguments},
     check::{compile, origin},
     exit, log,
-    progress::Progress,
+    progress::{Progress, Words},
     reach, render,
     report::{self, About},
     state, watch_signals,
@@ -20,7 +20,7 @@ use crate::{
         record::{self, NewRun, Options},
         runtime,
     },
-    script::{Gate, Program, check},
+    script::{Gate, Output, Program, check},
     store::{RunRecord, Store},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -95,7 +95,10 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         crate::bulk::arm(point);
     }
     let cancel = Cancel::default();
-    watch_signals::watch(&runtime, &cancel, &host.err);
+    let is_drawn = host.err_is_terminal && !manner.quiet;
+    let words = Words::new(host, is_drawn);
+    let said = Arc::clone(&words);
+    watch_signals::watch(&runtime, &cancel, move |text| said.debug(text));
     let may_pause = options.allow_pause || manner.allow_pause;
     let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };
     let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, calling, &cancel)?;
@@ -111,7 +114,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     };
     let record = record(host, &runtime, store, &new, resumes)?;
     let board = Arc::new(Board::default());
-    let (progress, output) = Progress::start(host, &board, reached.client.as_ref().ok(), manner.quiet);
+    let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
     let run = Run {
         program: Arc::new(program),
         client: reached.client.clone(),
@@ -128,7 +131,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         cancel: cancel.clone(),
         params: options.params.clone(),
         board,
-        output,
+        output: words,
     };
     let outcome = run.execute(&runtime);
     drop(progress);

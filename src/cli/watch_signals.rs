@@ -1,16 +1,16 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once.
 
 use super::exit;
-use crate::{base::Cancel, host::Stream};
+use crate::base::Cancel;
 use tokio::runtime::Runtime;
 
-/// From now on, signals stop `cancel`.
-pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, err: &Stream) {
-    let (cancel, err) = (cancel.clone(), err.clone());
+/// From now on, signals stop `cancel`, and the person is told.
+pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, say: impl Fn(&str) + Send + 'static) {
+    let cancel = cancel.clone();
     runtime.spawn(async move {
         signal().await;
         cancel.cancel();
-        err.line("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+        say("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
         signal().await;
         std::process::exit(i32::from(exit::INTERRUPTED));
     });
