@@ -391,19 +391,25 @@ impl Step {
 
     /// The steps that follow are those of a page of this one.
     pub fn enter(&self, page: u64) {
+        self.leave_page(page);
         if let Some(inner) = &self.journal.0 {
-            let prefix = format!("{}/", self.at);
-            let mut frames = lock(&inner.frames);
-            frames.retain(|frame| !frame.prefix.starts_with(&prefix));
-            frames.push(Frame { prefix: format!("{prefix}{page}/"), next: 0 });
+            lock(&inner.frames).push(Frame { prefix: format!("{}/{page}/", self.at), next: 0 });
         }
+    }
+
+    /// The steps that follow are no longer those of this page.
+    pub fn leave_page(&self, page: u64) {
+        self.leave_all(&format!("{}/{page}/", self.at));
     }
 
     /// The steps that follow are no longer parts of this one.
     pub fn leave(&self) {
+        self.leave_all(&format!("{}/", self.at));
+    }
+
+    fn leave_all(&self, prefix: &str) {
         if let Some(inner) = &self.journal.0 {
-            let prefix = format!("{}/", self.at);
-            lock(&inner.frames).retain(|frame| !frame.prefix.starts_with(&prefix));
+            lock(&inner.frames).retain(|frame| !frame.prefix.starts_with(prefix));
         }
     }
 }

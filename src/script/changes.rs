@@ -131,7 +131,7 @@ impl Decide for Tagging {
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
             walk.step.enter(0);
             let made = writes::make_tag(&walk.env, name);
-            walk.step.leave();
+            walk.step.leave_page(0);
             let id = made?.id;
             walk.env.claim(&format!("tag {id}"))?;
             self.id = Some(id);

@@ -251,10 +251,7 @@ impl Iterator for Followers {
             // What the loop has done with the people before is done.
             let next = walk.end_page(&[], 0, Value::Null).and_then(|()| walk.next());
             match next {
-                Ok(Some(people)) => {
-                    walk.enter_page();
-                    self.ready = people.into_iter();
-                }
+                Ok(Some(people)) => self.ready = people.into_iter(),
                 Ok(None) => return self.walk.take()?.end(Ok(()), &Value::Null).err().map(Err),
                 Err(error) => return self.walk.take()?.end(Err(error), &Value::Null).err().map(Err),
             }

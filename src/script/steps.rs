@@ -146,10 +146,11 @@ impl Steps {
                     let is_somebody_out = sample.draw(person);
                     return Ok(if is_somebody_out { Verdict::Unmatched } else { Verdict::Held });
                 }
-                Sieve::Filter(_) if before => {}
                 Sieve::Filter(closure) => {
                     let verdict = closure.call(env, to_value(&person))?;
                     match verdict.as_bool() {
+                        // The change itself may have turned the verdict.
+                        Ok(_) if before => {}
                         Ok(true) => {}
                         Ok(false) => return Ok(Verdict::Unmatched),
                         Err(_) => {

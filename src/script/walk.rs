@@ -213,6 +213,7 @@ fn reckon(env: &Env, client: &Client, job: &Job, cost: &mut Cost, people: u64) -
 impl Walk {
     /// The next people who pass every step, or `None` after the last.
     pub(super) fn next(&mut self) -> ScriptResult<Option<Vec<Person>>> {
+        self.enter_page();
         if let Some(reader) = &mut self.reader {
             let batch = self.env.wait(reader.next()).map_err(|error| match error {
                 ReadError::Call(error) => PlatformError::of(&error).raise(),
@@ -283,8 +284,8 @@ impl Walk {
         Ok(matched)
     }
 
-    /// The steps that a closure takes now are parts of this page.
-    pub(super) fn enter_page(&mut self) {
+    /// The steps that closures take now are parts of this page.
+    fn enter_page(&mut self) {
         if !self.is_in_page {
             self.step.enter(self.page);
             self.is_in_page = true;
@@ -359,7 +360,6 @@ impl Walk {
     ) -> ScriptResult<()> {
         let env = Arc::clone(&self.env);
         while let Some(people) = self.next()? {
-            self.enter_page();
             for person in people {
                 visit(&env, &person)?;
             }

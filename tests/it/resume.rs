@@ -264,3 +264,18 @@ fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
     assert_eq!(resume(&folder).success(), "500\n");
     assert_eq!(sandbox.tagged("展台"), Some(500));
 }
+
+#[test]
+fn calls_within_steps_belong_to_their_page_too() {
+    let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=160"]);
+    let script = "let t = tag::create(\"看过\");
+        let r = followers().filter(|u| { if u.qr_scene != 98765 { return false; } tag::attach(t, [u]); true })
+            .tag(\"展台\");
+        print(`${r.matched} ${r.changed}`);";
+    for point in ["batch-call:2", "call-made:120", "checkpoint:1"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        assert_eq!(resume(&folder).success(), "160 160\n", "{point}");
+        assert_eq!((sandbox.tagged("看过"), sandbox.tagged("展台")), (Some(160), Some(160)), "{point}");
+    }
+}
