@@ -17,5 +17,5 @@ pub use csv_file::{CsvFile, no_formula};
 pub use diagnostic::{Diagnostic, Place};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
-pub use text::{digest, grouped, nearest};
+pub use text::{digest, grouped, nearest, read_share};
 pub use whole_file::WholeFile;

@@ -30,6 +30,14 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     hex
 }
 
+/// A share like `1%` in a thousandth of a per cent.
+#[must_use]
+pub fn read_share(text: &str) -> Option<u32> {
+    let number = text.strip_suffix('%')?.trim().parse::<f64>().ok().filter(|n| (0.0..=100.0).contains(n))?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100,000")]
+    Some((number * 1_000.0).round() as u32)
+}
+
 /// A count with commas: `1,234,567`.
 #[must_use]
 pub fn grouped(count: u64) -> String {

@@ -1,6 +1,7 @@
 //! What was typed.
 
 use crate::{
+    base::read_share,
     client::DEFAULT_IN_FLIGHT,
     sandbox::{
         DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN,
@@ -420,15 +421,7 @@ fn in_flight(text: &str) -> Result<usize, String> {
 
 /// A share in a thousandth of a per cent.
 fn share(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-    match number {
-        Some(number) if (0.0..=100.0).contains(&number) =>
-        {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100,000")]
-            Ok((number * 1_000.0).round() as u32)
-        }
-        _ => Err("write it as 1% or 0.5%".to_owned()),
-    }
+    read_share(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -55,14 +55,16 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         let code = if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT };
         return Err(Failure { diagnostic: trouble.diagnostic, code });
     }
+    let own = program.own_limits().map_err(|diagnostic| Failure { diagnostic, code: exit::SCRIPT })?;
     let options = Options {
         account: arguments.reach.account.clone(),
         base_urls: arguments.reach.base_url.clone(),
         sandbox: arguments.reach.sandbox,
         params,
         in_flight: arguments.in_flight,
-        max_changes: arguments.max_changes,
-        max_errors: arguments.max_errors,
+        // What a person asks for counts more than what the script says of itself.
+        max_changes: arguments.max_changes.or(own.changes),
+        max_errors: arguments.max_errors.or(own.errors),
         allow_pause: arguments.manner.allow_pause,
         folder: host.folder.clone(),
         prints_value: arguments.expression.is_some(),
