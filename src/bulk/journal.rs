@@ -36,7 +36,10 @@ pub const LIFE: i64 = 8_000;
 pub enum JournalError {
     /// The journal can't be written or read.
     #[error("{0}")]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// Another process goes on with the run.
+    #[error("another process has gone on with the run")]
+    TakenOver,
     /// The script does something else than it did before.
     #[error("step {step} was `{was}`, and is now `{is}`")]
     Differs {
@@ -63,6 +66,16 @@ pub enum JournalError {
         /// What both want to write.
         what: String,
     },
+}
+
+impl From<StoreError> for JournalError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // The one thing that entries expect is that the attempt is still the run's last.
+            StoreError::Conflict { .. } => Self::TakenOver,
+            error => Self::Store(error),
+        }
+    }
 }
 
 /// What a person says of a call of which nobody knows whether it took effect.

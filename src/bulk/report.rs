@@ -159,7 +159,7 @@ impl EndReport {
     /// Whether it was to change followers, not only to look at them.
     #[must_use]
     pub fn is_of_changes(&self) -> bool {
-        ["tag", "untag", "block", "unblock", "remark"].contains(&self.end.as_str())
+        ["tag", "untag", "block", "unblock", "remark", "restore_remark"].contains(&self.end.as_str())
     }
 
     /// What it did, and to what: "tag `老客户`".

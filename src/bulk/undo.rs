@@ -4,6 +4,7 @@ use super::writer::Change;
 use crate::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// Steps that are looked at together.
 const TOGETHER: i64 = 1_000;
@@ -75,12 +76,32 @@ pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
         }
     }
     let mut way = WayBack::default();
+    // Of a tag that the run has deleted nothing can be taken back; one that it had made itself is no loss.
+    let (mut made, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+    let mut of_steps = Vec::new();
     for step in outermost.iter().rev() {
         let changes = store.changes_within(run, step).await?;
-        let mut deeds: Vec<(String, Deed)> = changes
+        let deeds: Vec<(String, Deed)> = changes
             .into_iter()
             .filter_map(|change| serde_json::from_str(&change).ok().map(|deed| (change, deed)))
             .collect();
+        for (_, deed) in &deeds {
+            match deed {
+                Deed::CreateTag { id, .. } => made.insert(*id),
+                Deed::DeleteTag { id, .. } => deleted.insert(*id),
+                _ => false,
+            };
+        }
+        of_steps.push((step, deeds));
+    }
+    for (step, mut deeds) in of_steps {
+        deeds.retain(|(_, deed)| match deed {
+            Deed::Change(Change::Attach(id) | Change::Detach(id))
+            | Deed::CreateTag { id, .. }
+            | Deed::RenameTag { id, .. } => !deleted.contains(id),
+            Deed::DeleteTag { id, .. } => !made.contains(id),
+            _ => true,
+        });
         // A tag comes off its followers before it is deleted, and has its name back before it is looked for.
         deeds.sort_by_key(|(_, deed)| matches!(deed, Deed::CreateTag { .. }));
         for (change, deed) in deeds {
@@ -99,7 +120,11 @@ impl WayBack {
             Deed::Change(Change::Block) => format!("{}.unblock();\n", people()),
             Deed::Change(Change::Unblock) => format!("{}.block();\n", people()),
             Deed::Change(Change::Remark) => format!("{}.restore_remark();\n", people()),
-            Deed::RenameTag { id, from, .. } => format!("tag::update({id}, {});\n", json!(from)),
+            Deed::RenameTag { id, from, to } => format!(
+                "if tag::list().some(|t| t.id == {id} && t.name == {}) {{ tag::update({id}, {}); }}\n",
+                json!(to),
+                json!(from)
+            ),
             Deed::CreateTag { id, name } => format!(
                 "// the tag {} goes if nobody else has it\n\
                  if members({id}).take(1).count() == 0 {{ tag::delete({id}); }} else {{ print({}); }}\n",

@@ -56,6 +56,9 @@ impl PlatformError {
             JournalError::Store(error) => {
                 Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
             }
+            JournalError::TakenOver => {
+                Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
+            }
             JournalError::Differs { .. } => Self::usage(
                 format!("the run does not go on as it began: {error}"),
                 format!(

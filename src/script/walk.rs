@@ -105,8 +105,16 @@ impl End<'_> {
             Begun::Failed(error) => return Err(PlatformError::read(error).raise()),
         };
         let before = row.as_ref().and_then(|row| serde_json::from_str(&row.checkpoint).ok());
-        self.walk(step, before.unwrap_or_default(), row.map(|row| row.change).unwrap_or_default())
-            .map(|walk| Opened::Walk(Box::new(walk)))
+        let change = row.map(|row| row.change).unwrap_or_default();
+        match self.walk(step.clone(), before.unwrap_or_default(), change) {
+            Ok(walk) => Ok(Opened::Walk(Box::new(walk))),
+            Err(error) => {
+                if let Some(failed) = PlatformError::within(&error) {
+                    env.wait(step.failed(&failed.write())).map_err(|error| env.journal_error(&error))?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Begins to list something that is not written down: its answer may be too large for that.

@@ -37,13 +37,13 @@ pub(super) fn make(
         Begun::Done(answer) => Ok(answer),
         Begun::Failed(error) => Err(PlatformError::read(error).raise()),
         Begun::New(step, durable) => {
-            claim(env, spec, request)?;
+            claim(env, &step, spec, request)?;
             env.wait(durable.wait()).map_err(journal)?;
             let items = before(env, &step, spec, request)?;
             send(env, &step, spec, request, &items, call)
         }
         Begun::Open(step, row) => {
-            claim(env, spec, request)?;
+            claim(env, &step, spec, request)?;
             if let Some(answer) = settle(env, &step, spec, request, &row)? {
                 end(env, &step, spec, request, &Ok(answer.clone()))?;
                 return Ok(answer);
@@ -193,14 +193,20 @@ fn in_words(spec: &Spec, request: &Value) -> String {
 }
 
 /// No other run writes the same tag meanwhile.
-fn claim(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<()> {
-    match spec.name {
+fn claim(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<()> {
+    let claimed = match spec.name {
         "tag::attach" | "tag::detach" => env.claim(&format!("tag {}", request["tagid"])),
         "tag::update" | "tag::delete" => env.claim(&format!("tag {}", request["id"])),
         "tag::create" => env.claim(&format!("the tag `{}`", text(request, "name"))),
         "blacklist::add" | "blacklist::remove" => env.claim("the blacklist"),
         _ => Ok(()),
+    };
+    if let Err(error) = claimed {
+        let refused = Err(error);
+        end(env, step, spec, request, &refused)?;
+        return refused.map(drop);
     }
+    Ok(())
 }
 
 fn text(request: &Value, field: &str) -> String {

@@ -279,3 +279,13 @@ fn calls_within_steps_belong_to_their_page_too() {
         assert_eq!((sandbox.tagged("看过"), sandbox.tagged("展台")), (Some(160), Some(160)), "{point}");
     }
 }
+
+#[test]
+fn an_end_that_was_refused_before_it_began_is_refused_again() {
+    let sandbox = Served::start(&["--followers", "300"]);
+    let script = "try { members(\"贵宾\").count(); } catch (e) { print(\"none\"); }
+        followers().take(60).tag(\"贵宾\"); followers().take(200).tag(\"全部\"); print(\"done\");";
+    let folder = killed_at(&sandbox, script, "batch-call:4");
+    // The tag is there by now, but the script went on as if it were not.
+    assert_eq!(resume(&folder).success(), "none\ndone\n");
+}

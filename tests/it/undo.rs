@@ -116,6 +116,11 @@ fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
             "let t = tag::create(\"逐个\"); followers().take(30).each(|u| { tag::attach(t, [u]); user::remark(u, \"逐\"); });",
         ),
         (
+            "made and deleted",
+            "let t = tag::create(\"一时\"); tag::attach(t, user::list().data.openid); tag::update(t, \"短\"); \
+             tag::delete(t); followers().take(3).tag(\"空\");",
+        ),
+        (
             "calls",
             "let l = user::list().data.openid; tag::attach(tag::list().filter(|t| t.name == \"老客户\")[0], l); blacklist::add([l[0], l[1], l[290]]);",
         ),
