@@ -57,12 +57,12 @@ pub struct WayBack {
 /// The way back from what a run did: its steps in reverse.
 ///
 /// Within one step of the script, which may be a loop of many calls, each kind of change is a job of its own: they
-/// touch different things, so their order does not matter.
+/// touch different things, so their order does not matter. One for a dry run says of tags what only the real one sees.
 ///
 /// # Errors
 /// When the journal can't be read.
-pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
-    let mut outermost: Vec<String> = Vec::new();
+pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack, StoreError> {
+    let mut outermost: Vec<(String, String)> = Vec::new();
     let mut after = 0;
     loop {
         let steps = store.steps(run, after, TOGETHER).await?;
@@ -70,8 +70,8 @@ pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
         after = last.seq;
         for step in steps {
             let first = step.step.split('/').next().unwrap_or_default();
-            if outermost.last().is_none_or(|known| known != first) {
-                outermost.push(first.to_owned());
+            if outermost.last().is_none_or(|(known, _)| known != first) {
+                outermost.push((first.to_owned(), step.what.clone()));
             }
         }
     }
@@ -79,7 +79,7 @@ pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
     // Of a tag that the run has deleted nothing can be taken back; one that it had made itself is no loss.
     let (mut made, mut deleted) = (BTreeSet::new(), BTreeSet::new());
     let mut of_steps = Vec::new();
-    for step in outermost.iter().rev() {
+    for (step, what) in outermost.iter().rev() {
         let changes = store.changes_within(run, step).await?;
         let deeds: Vec<(String, Deed)> = changes
             .into_iter()
@@ -92,9 +92,9 @@ pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
                 _ => false,
             };
         }
-        of_steps.push((step, deeds));
+        of_steps.push((step, what, deeds));
     }
-    for (step, mut deeds) in of_steps {
+    for (step, what, mut deeds) in of_steps {
         deeds.retain(|(_, deed)| match deed {
             Deed::Change(Change::Attach(id) | Change::Detach(id))
             | Deed::CreateTag { id, .. }
@@ -104,16 +104,20 @@ pub async fn way_back(store: &Store, run: &str) -> Result<WayBack, StoreError> {
         });
         // A tag comes off its followers before it is deleted, and has its name back before it is looked for.
         deeds.sort_by_key(|(_, deed)| matches!(deed, Deed::CreateTag { .. }));
-        for (change, deed) in deeds {
-            way.add(run, step, &change, &deed);
+        let before = way.script.len();
+        for (_, deed) in deeds {
+            way.add(run, step, &deed, is_dry);
+        }
+        if way.script.len() > before {
+            way.script.insert_str(before, &format!("// step {step}: {}\n", what.replace('\n', " ")));
         }
     }
     Ok(way)
 }
 
 impl WayBack {
-    fn add(&mut self, run: &str, step: &str, change: &str, deed: &Deed) {
-        let people = || format!("changed_by({}, {}, {})", json!(run), json!(step), json!(change));
+    fn add(&mut self, run: &str, step: &str, deed: &Deed, is_dry: bool) {
+        let people = || format!("changed_by({}, {}, {})", json!(run), json!(step), json!(deed));
         let line = match deed {
             Deed::Change(Change::Attach(id)) => format!("{}.untag({id});\n", people()),
             Deed::Change(Change::Detach(id)) => format!("{}.tag({id});\n", people()),
@@ -125,10 +129,13 @@ impl WayBack {
                 json!(to),
                 json!(from)
             ),
+            Deed::CreateTag { name, .. } if is_dry => {
+                format!("print({});\n", json!(format!("the tag `{name}` goes if nobody else has it then")))
+            }
             Deed::CreateTag { id, name } => format!(
-                "// the tag {} goes if nobody else has it\n\
-                 if members({id}).take(1).count() == 0 {{ tag::delete({id}); }} else {{ print({}); }}\n",
-                json!(name),
+                "if tag::list().some(|t| t.id == {id}) {{\n    \
+                     if members({id}).take(1).count() == 0 {{ tag::delete({id}); }}\n    \
+                     else {{ print({}); }}\n}}\n",
                 json!(format!("the tag `{name}` stays: there are followers who have it"))
             ),
             Deed::DeleteTag { id, name } => {

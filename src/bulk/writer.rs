@@ -44,9 +44,9 @@ const NEW_TAG: RetrySchedule = RetrySchedule {
     in_all: Duration::from_mins(1),
 };
 
-/// What is done to followers; as JSON it stands in the journal.
+/// What is done to followers; in words, `attach 100`, it stands in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "String", try_from = "String")]
 pub enum Change {
     /// Put this tag on.
     Attach(i64),
@@ -58,6 +58,34 @@ pub enum Change {
     Unblock,
     /// Set the remark that comes with each openid.
     Remark,
+}
+
+impl From<Change> for String {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Attach(id) => format!("attach {id}"),
+            Change::Detach(id) => format!("detach {id}"),
+            Change::Block => "block".to_owned(),
+            Change::Unblock => "unblock".to_owned(),
+            Change::Remark => "remark".to_owned(),
+        }
+    }
+}
+
+impl TryFrom<String> for Change {
+    type Error = String;
+
+    fn try_from(words: String) -> Result<Self, String> {
+        let (word, id) = words.split_once(' ').unwrap_or((&words, ""));
+        match (word, id.parse()) {
+            ("attach", Ok(id)) => Ok(Self::Attach(id)),
+            ("detach", Ok(id)) => Ok(Self::Detach(id)),
+            ("block", Err(_)) => Ok(Self::Block),
+            ("unblock", Err(_)) => Ok(Self::Unblock),
+            ("remark", Err(_)) => Ok(Self::Remark),
+            _ => Err(format!("`{words}` is no change")),
+        }
+    }
 }
 
 impl Change {

@@ -33,7 +33,9 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
             Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}")))
         })?;
         let store = state::require(host, &runtime, &arguments.reach)?;
-        let way = runtime.block_on(way_back(&store, &run.id)).map_err(|error| state::failure(&error))?;
+        let way = runtime
+            .block_on(way_back(&store, &run.id, arguments.dry_run))
+            .map_err(|error| state::failure(&error))?;
         runtime.block_on(store.close());
         way
     };

@@ -16,6 +16,7 @@ use crate::{
     bulk::{Changed, Person, Source},
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
+use serde_json::json;
 use std::sync::Arc;
 
 /// People, not yet listed.
@@ -174,7 +175,8 @@ impl Audience {
                     let hint = "runs are recorded where there is a store";
                     return Err(PlatformError::usage("no run is recorded here", hint).raise());
                 };
-                let (run, step, change) = (run.clone(), step.clone(), change.clone());
+                // As JSON it stands in the journal.
+                let (run, step, change) = (run.clone(), step.clone(), json!(change).to_string());
                 Source::Changed(Changed { store, run, step, change })
             }
         })

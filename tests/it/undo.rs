@@ -194,10 +194,15 @@ fn it_says_first_what_can_t_be_taken_back_and_asks() {
     assert!(asked.contains("give --yes, or --dry-run to see what would be taken back"), "{asked}");
     let shown = place.call(&["undo", &run, "--dry-run"]);
     assert_eq!(shown.code, Some(0), "{}", shown.err);
-    assert!(shown.err.contains("untag("), "{}", shown.err);
+    let expected = format!("changed_by(\"{run}\", \"3\", \"attach ");
+    assert!(shown.err.contains(&expected), "{}", shown.err);
+    assert!(shown.err.contains("// step 3: followers().take(10).tag(\"会员\")\n"), "{}", shown.err);
+    assert_eq!(shown.out, "the tag `会员` goes if nobody else has it then\n");
     assert!(shown.err.contains("dry run: nothing was changed"), "{}", shown.err);
     let after = world(&account);
     assert_eq!(after["tags"], json!(["会员", "星标组", "直接", "老客户"]));
+    place.undo(&run);
+    // Once more there is nothing that would have to be changed.
     place.undo(&run);
     let after = world(&account);
     assert_eq!((&after["people"], &after["tags"]), (&before["people"], &json!(["星标组", "直接", "老客户"])));
