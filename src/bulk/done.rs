@@ -115,12 +115,12 @@ mod tests {
             let (end, target) = by(what, change);
             format!("{end} {target}")
         };
-        assert_eq!(by("followers().tag(\"老客户\")", "{\"attach\":100}"), "tag 老客户");
-        assert_eq!(by("followers().tag(\"a.tag(\\\"b\")", "{\"attach\":100}"), "tag a.tag(\"b");
-        assert_eq!(by("members(\"x\").untag(\"\\u{202e}\")", "{\"detach\":100}"), "untag 100");
+        assert_eq!(by("followers().tag(\"老客户\")", "\"attach 100\""), "tag 老客户");
+        assert_eq!(by("followers().tag(\"a.tag(\\\"b\")", "\"attach 100\""), "tag a.tag(\"b");
+        assert_eq!(by("members(\"x\").untag(\"\\u{202e}\")", "\"detach 100\""), "untag 100");
         assert_eq!(by("followers().block()", "\"block\""), "block ");
         assert_eq!(by("changed_by(…).restore_remark()", "\"remark\""), "restore_remark ");
-        assert_eq!(by("tag::attach({\"tagid\":7})", "{\"attach\":7}"), "tag::attach 7");
+        assert_eq!(by("tag::attach({\"tagid\":7})", "\"attach 7\""), "tag::attach 7");
     }
 
     #[test]
