@@ -318,6 +318,9 @@ pub struct RunReport {
     /// Calls that a dry run did not make, by `"METHOD path"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub would_call: BTreeMap<String, u64>,
+    /// Calls of those that are left today, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_today: BTreeMap<String, u64>,
     /// Milliseconds.
     pub elapsed_ms: u64,
     /// One entry for each end, in order.

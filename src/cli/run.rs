@@ -299,9 +299,19 @@ fn would(report: &RunReport) -> String {
     if report.would_call.is_empty() {
         text.push_str("  the script would change nothing\n");
     }
+    for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
+        let (changed, title) = (grouped(end.totals.changed), end.title());
+        text.push_str(&format!("  {changed:>10} followers would be changed by {title}"));
+        match end.samples.as_slice() {
+            [] => text.push('\n'),
+            samples => text.push_str(&format!(", as\n             {}\n", samples.join("\n             "))),
+        }
+    }
     for (call, count) in &report.would_call {
         let calls = if *count == 1 { "call" } else { "calls" };
-        text.push_str(&format!("  {:>10} {calls:<5} of {call} would be made\n", grouped(*count)));
+        let left = report.left_today.get(call).map(|left| format!(" ({} left today)", grouped(*left)));
+        let left = left.unwrap_or_default();
+        text.push_str(&format!("  {:>10} {calls:<5} of {call} would be made{left}\n", grouped(*count)));
     }
     text
 }

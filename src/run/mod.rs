@@ -8,6 +8,7 @@ mod token_service;
 pub use token_service::{Listen, Listening, TokenService};
 
 use crate::{
+    api,
     base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport, RunState},
     client::Client,
@@ -127,8 +128,10 @@ impl Run {
         // What the last calls came to is on disk before anybody is told.
         let flushed = runtime.block_on(journal.flush());
         let parked = journal.parked().or(flushed.err());
-        let (calls, timeline) =
-            client.map(|client| (client.tally().snapshot(), client.timeline().into())).unwrap_or_default();
+        let (calls, timeline) = client
+            .as_ref()
+            .map(|client| (client.tally().snapshot(), client.timeline().into()))
+            .unwrap_or_default();
         let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = RunReport { timeline, ..RunReport::of(board.ended(), calls, elapsed_ms) };
         let (value, trouble) = match result {
@@ -145,7 +148,10 @@ impl Run {
             report.error = Some(trouble.diagnostic.message.clone());
         }
         report.dry_run = self.is_dry;
-        report.would_call = dry.map(|dry| dry.calls()).unwrap_or_default();
+        if let (Some(dry), Ok(client)) = (dry, &client) {
+            report.would_call = dry.calls();
+            report.left_today = runtime.block_on(left_of(client, &report.would_call));
+        }
         if let Some((store, attempt)) = &self.record {
             report.run = Some(attempt.run.clone());
             let text = serde_json::to_string(&report).unwrap_or_default();
@@ -158,6 +164,20 @@ impl Run {
         }
         Ok(Outcome { report, value, trouble, parked })
     }
+}
+
+/// What is left today of these calls, where that is known.
+async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut left = BTreeMap::new();
+    for spec in api::all() {
+        let call = format!("{} {}", spec.method.as_str(), spec.path);
+        if calls.contains_key(&call)
+            && let Some(remaining) = client.remaining(spec).await
+        {
+            left.insert(call, remaining.left);
+        }
+    }
+    left
 }
 
 fn broken(message: &str) -> Trouble {

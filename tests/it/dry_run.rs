@@ -58,7 +58,7 @@ fn no_endpoint_that_writes_is_called() {
         let spec = api::all().into_iter().find(|spec| spec.name == name).expect("it is declared");
         let call = format!("{} {}", spec.method.as_str(), spec.path);
         assert!(folder.json("r.json")["would_call"][&call].as_u64() >= Some(1), "{name}");
-        assert!(finished.err.contains(&format!("of {call} would be made\n")), "{name}: {}", finished.err);
+        assert!(finished.err.contains(&format!("of {call} would be made")), "{name}: {}", finished.err);
     }
     let script = format!(
         "followers().tag(\"新\"); followers().untag(\"星标组\"); followers().block(); blacklisted().unblock();
@@ -87,16 +87,28 @@ fn it_says_what_would_be_changed() {
          tag::delete(t); print(tag::list().len());";
     let (finished, report) = run_on(&account, script, &["--dry-run"]);
     assert_eq!((finished.code, finished.out.as_str()), (Some(0), "true\n0\n120\n1\n"), "{}", finished.err);
+    let end = &report["ends"][1];
+    let samples: Vec<&str> =
+        end["samples"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
     // 2,000 openids in the call, and the 120 of the job.
-    let expected = "dry run: nothing was changed
+    let expected = format!(
+        "dry run: nothing was changed
+         120 followers would be changed by tag `新名单`, as
+             {}
            1 call  of POST /cgi-bin/tags/create would be made
            1 call  of POST /cgi-bin/tags/delete would be made
           43 calls of POST /cgi-bin/tags/members/batchtagging would be made
            1 call  of POST /cgi-bin/tags/update would be made
-";
+",
+        samples.join("\n             ")
+    );
     assert_eq!(finished.err, expected);
+    let (short, _) =
+        run_on(&account, "qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 7}});", &["--dry-run"]);
+    assert!(
+        short.err.ends_with("1 call  of POST /cgi-bin/qrcode/create would be made (100,000 left today)\n")
+    );
     assert_eq!((&report["dry_run"], &report["state"]), (&json!(true), &json!("done")));
-    let end = &report["ends"][1];
     assert_eq!(counts(end, ["matched", "changed", "already", "failed"]), [120, 120, 0, 0]);
     let openids = account.openids();
     assert_eq!(end["samples"].as_array().map(Vec::len), Some(5));
