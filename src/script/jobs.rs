@@ -379,6 +379,10 @@ const RESTORE_REMARK: &str = "Gives the people of `changed_by` the remark back t
 
 const EACH: &str = "Calls the closure for everybody, one after another, while the next ones are fetched.
 
+    A run that is gone on with begins again with the page that it was cut off on: what the closure did on pages before
+    is not done again, and calls of its that changed the account are made once all the same. What it has added up in
+    variables on those pages is lost. `for` does likewise.
+
     ```rhai
     followers().take(2).each(|u| print(u.subscribe_scene));
     ```";
