@@ -72,7 +72,7 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
     let reach = reach_of(&arguments.reach, &options);
     // The person was asked already.
     let manner = super::arguments::Manner { yes: true, ..arguments.manner.clone() };
-    perform(
+    let code = perform(
         host,
         Plan {
             program: compile(&Origin::Stored(source))?,
@@ -83,5 +83,12 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
             undoes: Some(&run.id),
             resumes: None,
         },
-    )
+    )?;
+    if code == exit::DONE && !arguments.dry_run {
+        host.out.line(&format!(
+            "run {} is taken back; the run that did so is the newest in mpscript runs",
+            run.id
+        ));
+    }
+    Ok(code)
 }
