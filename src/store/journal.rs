@@ -83,6 +83,18 @@ fn batch(row: &Row) -> BatchRow {
     }
 }
 
+/// The batches of a step for which something holds, in their order.
+macro_rules! batches {
+    ($holds:literal) => {
+        concat!(
+            "SELECT CAST(0 AS BIGINT), number, items, pending_items, pending, failed FROM mpscript_batch
+             WHERE run = $1 AND step = $2 AND ",
+            $holds,
+            " ORDER BY number"
+        )
+    };
+}
+
 /// What is written down; several are written at once.
 #[derive(Clone)]
 pub struct Entry(Statement);
@@ -247,10 +259,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn open_batches(&self, run: &str, step: &str) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(
-            "SELECT CAST(0 AS BIGINT), number, items, pending_items, pending, failed FROM mpscript_batch
-             WHERE run = $1 AND step = $2 AND pending > 0 ORDER BY number",
-        );
+        let statement = Statement::new(batches!("pending > 0"));
         Ok(self.query(statement.with(run).with(step)).await?.iter().map(batch).collect())
     }
 
@@ -264,10 +273,7 @@ impl Store {
         step: &str,
         number: i64,
     ) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(
-            "SELECT CAST(0 AS BIGINT), number, items, pending_items, pending, failed FROM mpscript_batch
-             WHERE run = $1 AND step = $2 AND number >= $3 ORDER BY number",
-        );
+        let statement = Statement::new(batches!("number >= $3"));
         Ok(self.query(statement.with(run).with(step).with(number)).await?.iter().map(batch).collect())
     }
 
@@ -276,10 +282,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn failed_batches(&self, run: &str, step: &str) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(
-            "SELECT CAST(0 AS BIGINT), number, items, pending_items, pending, failed FROM mpscript_batch
-             WHERE run = $1 AND step = $2 AND failures > 0 ORDER BY number",
-        );
+        let statement = Statement::new(batches!("failures > 0"));
         Ok(self.query(statement.with(run).with(step)).await?.iter().map(batch).collect())
     }
 
