@@ -59,6 +59,8 @@ pub const INVALID_OPENID: i64 = 40003;
 pub const DAILY_QUOTA: i64 = 45009;
 /// The minute's quota is used up.
 pub const MINUTE_QUOTA: i64 = 45011;
+/// A remark is too long.
+pub const INVALID_REMARK: i64 = 40092;
 /// A tag by that name exists, or the name is not allowed.
 pub const INVALID_TAG_NAME: i64 = 45157;
 /// Some openids failed and are named; the others succeeded.

@@ -79,6 +79,10 @@ pub struct Job {
     pub end: &'static str,
     /// What it does it to: a tag's name.
     pub target: Option<String>,
+    /// The tag's number, where it was given by that.
+    pub target_id: Option<i64>,
+    /// How many are listed at the most.
+    pub most: Option<usize>,
     /// How far it is.
     pub counts: Arc<Counts>,
     /// What it was reckoned to cost, once that is known.
@@ -89,10 +93,17 @@ pub struct Job {
 impl Job {
     /// A job that begins now.
     #[must_use]
-    pub fn begin(end: &'static str, target: Option<String>) -> Arc<Self> {
+    pub fn begin(
+        end: &'static str,
+        target: Option<String>,
+        target_id: Option<i64>,
+        most: Option<usize>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             end,
             target,
+            target_id,
+            most,
             counts: Arc::default(),
             cost: OnceLock::new(),
             since: Stopwatch::start(),

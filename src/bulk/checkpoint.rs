@@ -4,8 +4,10 @@ use super::{
     people::{Mark, Past},
     report::Failure,
 };
+use crate::store::BatchRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// One openid of a batch, with what the change and the way back need beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,55 @@ impl Item {
             Self::Openid(_) => Past::default(),
             Self::Remark(_, new, old) => Past { old: old.clone(), new: new.clone() },
         }
+    }
+}
+
+/// Those of a batch who are not done: all are sent again when somebody goes on with the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pending {
+    /// Whose change may have been made.
+    pub unsure: Vec<Item>,
+    /// Whose change was certainly not made: the way back leaves them alone.
+    pub unmade: Vec<Item>,
+}
+
+impl Pending {
+    /// How a batch stands in the journal: while nothing is written of what it came to, everybody is unsure.
+    #[must_use]
+    pub fn of(row: &BatchRow) -> Self {
+        if row.pending > 0 && row.pending_items.is_empty() {
+            let unsure = serde_json::from_str(&row.items).unwrap_or_default();
+            return Self { unsure, unmade: Vec::new() };
+        }
+        serde_json::from_str(&row.pending_items).unwrap_or_default()
+    }
+
+    /// Those of a batch who were changed, and those who may have been, if they are wanted.
+    #[must_use]
+    pub fn changed(row: &BatchRow, with_unsure: bool) -> Vec<Item> {
+        let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
+        let pending = Self::of(row);
+        let unsure = pending.unsure.iter().filter(|_| !with_unsure).map(Item::openid);
+        let left_out: HashSet<&str> = unsure
+            .chain(pending.unmade.iter().map(Item::openid))
+            .chain(failed.iter().map(|failure| failure.openid.as_str()))
+            .collect();
+        let mut items: Vec<Item> = serde_json::from_str(&row.items).unwrap_or_default();
+        items.retain(|item| !left_out.contains(item.openid()));
+        items
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.unsure.len() + self.unmade.len()
+    }
+
+    /// Whether everybody is done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

@@ -13,7 +13,7 @@ use std::fmt;
 const WORTH_ASKING: u64 = 1_000;
 
 /// A job that takes more than this part of a published quota asks too: what is published is a new account's.
-const PART_WORTH_ASKING: u64 = 100;
+const PART_WORTH_ASKING: u64 = 200;
 
 /// Calls of one endpoint that a job will make.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,8 @@ pub struct Shape<'a> {
     pub details: bool,
     /// What it changes.
     pub change: Option<Change>,
-    /// Whether a step lets only some of them pass.
-    pub is_filtered: bool,
+    /// Whether everybody is sure to need the change.
+    pub is_for_all: bool,
 }
 
 /// One line of what is shown and reported.
@@ -94,7 +94,7 @@ impl Shape<'_> {
             need(user::Batch::SPEC, pages(user::Batch::MOST), true);
         }
         if let Some(change) = self.change {
-            need(change.spec(), pages(change.batch_size()), !self.is_filtered);
+            need(change.spec(), pages(change.batch_size()), self.is_for_all);
         }
         needs
     }
@@ -103,11 +103,11 @@ impl Shape<'_> {
 /// Holds what a job needs against what is left today.
 ///
 /// # Errors
-/// When there is not enough of what it is sure to need, unless the run `may_pause` until there is.
+/// When there is not enough of what it is sure to need, and `may_refuse`.
 pub async fn estimate(
     client: &Client,
     shape: Shape<'_>,
-    may_pause: bool,
+    may_refuse: bool,
 ) -> Result<Vec<Estimate>, CostError> {
     let mut estimates = Vec::new();
     for Need { spec, calls, is_sure } in shape.needs() {
@@ -119,7 +119,7 @@ pub async fn estimate(
         if is_worth_asking {
             left = client.ask_remaining(spec).await?.or(left);
         }
-        if let Some(remaining) = left.filter(|remaining| is_sure && !may_pause && remaining.left < calls) {
+        if let Some(remaining) = left.filter(|remaining| is_sure && may_refuse && remaining.left < calls) {
             return Err(Shortage { path: spec.path, calls, left: remaining }.into());
         }
         let call = format!("{} {}", spec.method.as_str(), spec.path);

@@ -1,8 +1,7 @@
 //! Everybody whom a run has changed, as its journal has it, and by what.
 
-use super::{checkpoint::Item, report::Failure, undo::Deed, writer::Change};
+use super::{checkpoint::Pending, undo::Deed, writer::Change};
 use crate::store::{DoneRow, Store, StoreError};
-use std::collections::HashSet;
 
 /// Batches that are read together.
 const TOGETHER: i64 = 200;
@@ -53,18 +52,12 @@ impl DoneReader {
 
 /// Those of a batch who have neither failed nor are yet to be changed.
 fn people(row: &DoneRow) -> impl Iterator<Item = Done> {
-    let read = |text: &str| -> Vec<Item> { serde_json::from_str(text).unwrap_or_default() };
-    let failed: Vec<Failure> = serde_json::from_str(&row.batch.failed).unwrap_or_default();
-    let left_out: HashSet<String> = read(&row.batch.pending_items)
-        .iter()
-        .map(|item| item.openid().to_owned())
-        .chain(failed.into_iter().map(|failure| failure.openid))
-        .collect();
     let (end, target) = by(&row.what, &row.change);
-    read(&row.batch.items)
-        .into_iter()
-        .filter(move |item| !left_out.contains(item.openid()))
-        .map(move |item| Done { openid: item.openid().to_owned(), end: end.clone(), target: target.clone() })
+    Pending::changed(&row.batch, false).into_iter().map(move |item| Done {
+        openid: item.openid().to_owned(),
+        end: end.clone(),
+        target: target.clone(),
+    })
 }
 
 /// What a step is called, and what it does something to: `followers().tag("甲")` is `tag` and `甲`, and a call of
@@ -127,7 +120,7 @@ mod tests {
     fn those_who_failed_or_are_not_done_were_not_changed() {
         let batch = crate::store::BatchRow {
             items: "[\"a\",\"b\",\"c\",[\"d\",\"new\",\"old\"]]".to_owned(),
-            pending_items: "[\"b\"]".to_owned(),
+            pending_items: "{\"unsure\":[\"b\"]}".to_owned(),
             pending: 1,
             failed: "[{\"openid\":\"c\",\"errcode\":40003,\"errmsg\":\"invalid openid\"}]".to_owned(),
             ..Default::default()

@@ -1,7 +1,12 @@
 //! A dry run: reads are made, writes are only counted.
 
-use super::{board::Counts, checkpoint::Item, writer::Change};
-use crate::api::{Spec, tag::Tag};
+use super::{board::Counts, checkpoint::Item, report::Failure, writer::Change};
+use crate::api::{
+    Spec,
+    errcode::{self, INVALID_REMARK},
+    tag::Tag,
+    user,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -34,13 +39,26 @@ impl DryRun {
         *lock(&self.calls).entry(format!("{} {}", spec.method.as_str(), spec.path)).or_default() += times;
     }
 
-    /// A batch that is not sent: everybody in it would be changed.
-    pub(super) fn would_change(&self, change: Change, batch: &[Item], counts: &Counts) {
+    /// A batch that is not sent: everybody in it would be changed but for those who are given, whom the platform would
+    /// refuse.
+    pub(super) fn would_change(&self, change: Change, batch: Vec<Item>, counts: &Counts) -> Vec<Failure> {
         self.would_call(change.spec(), 1);
-        Counts::add(&counts.changed, batch.len());
+        let is_refused =
+            |item: &Item| change == Change::Remark && item.past().new.len() >= user::REMARK_BYTES;
+        let (refused, changed): (Vec<Item>, Vec<Item>) = batch.into_iter().partition(is_refused);
+        Counts::add(&counts.changed, changed.len());
+        Counts::add(&counts.failed, refused.len());
         let mut samples = lock(&counts.samples);
         let room = SAMPLES - samples.len().min(SAMPLES);
-        samples.extend(batch.iter().take(room).map(|item| item.openid().to_owned()));
+        samples.extend(changed.iter().take(room).map(|item| item.openid().to_owned()));
+        let failures = refused.into_iter().map(|item| Failure {
+            openid: item.openid().to_owned(),
+            errcode: Some(INVALID_REMARK),
+            errmsg: errcode::text(INVALID_REMARK).to_owned(),
+            rid: None,
+            is_of_details: false,
+        });
+        failures.collect()
     }
 
     /// The calls that were not made, by `"METHOD path"`.

@@ -10,7 +10,7 @@
 //! others that are under way share the wait.
 
 use super::{
-    checkpoint::{Checkpoint, Item},
+    checkpoint::{Checkpoint, Item, Pending},
     fail_point,
     keeper::{Keeper, TOGETHER, Waiting, lock},
     report::Failure,
@@ -37,8 +37,11 @@ pub enum JournalError {
     /// The journal can't be written or read.
     #[error("{0}")]
     Store(StoreError),
+    /// Nothing writes it any more.
+    #[error("the run's journal is not written any more")]
+    Ended,
     /// Another process goes on with the run.
-    #[error("another process has gone on with the run")]
+    #[error("this process was silent for so long that another process has gone on in its place")]
     TakenOver,
     /// The script does something else than it did before.
     #[error("step {step} was `{was}`, and is now `{is}`")]
@@ -124,8 +127,8 @@ impl Durable {
     pub async fn wait(self) -> Result<(), JournalError> {
         match self.0 {
             None => Ok(()),
-            // The writer answers every entry; one that is gone has a fault of its own to tell.
-            Some(written) => Ok(written.await.unwrap_or(Ok(()))?),
+            // The writer answers every entry as long as it lives.
+            Some(written) => Ok(written.await.map_err(|_| JournalError::Ended)??),
         }
     }
 }
@@ -259,11 +262,13 @@ impl Journal {
     /// When another run writes it, or the store fails.
     pub async fn claim(&self, what: &str) -> Result<(), JournalError> {
         let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
-        let (name, now) = (format!("write {} {what}", attempt.account), clock.now_ms());
-        if store.take_lease(&name, &attempt.run, now, now + LIFE).await? {
+        let name = format!("write {} {what}", attempt.account);
+        // Whoever is taken for dead may only be asleep.
+        store.cut_off_silent(clock.now_ms() - LIFE).await?;
+        if store.claim(&name, &attempt.run).await? {
             return Ok(());
         }
-        let by = store.lease_owner(&name, now).await?.unwrap_or_else(|| "another one".to_owned());
+        let by = store.claimed_by(&name).await?.unwrap_or_else(|| "another one".to_owned());
         Err(JournalError::Claimed { by, what: what.to_owned() })
     }
 
@@ -299,12 +304,10 @@ impl Journal {
     async fn send(&self, entry: Option<Entry>) -> Result<Durable, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Durable::default()) };
         let (sender, written) = oneshot::channel();
-        if inner.entries.send((entry, sender)).await.is_err()
-            && let Some(error) = self.parked()
-        {
-            return Err(error);
+        match inner.entries.send((entry, sender)).await {
+            Ok(()) => Ok(Durable(Some(written))),
+            Err(_) => Err(self.parked().unwrap_or(JournalError::Ended)),
         }
-        Ok(Durable(Some(written)))
     }
 }
 
@@ -352,6 +355,11 @@ impl Step {
         self.write(|run, at| Entry::change(run, at, &change)).await
     }
 
+    /// It has changed nothing after all.
+    pub async fn changed_nothing(&self) -> Result<Durable, JournalError> {
+        self.write(|run, at| Entry::change(run, at, "")).await
+    }
+
     /// How far it is.
     pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
         let checkpoint = json(checkpoint);
@@ -373,14 +381,14 @@ impl Step {
     pub async fn outcome(
         &self,
         number: i64,
-        pending: &[Item],
+        pending: &Pending,
         failed: &[Failure],
     ) -> Result<(), JournalError> {
         if !self.journal.is_kept() {
             return Ok(());
         }
         let some = |count: i64, text: String| (count, if count == 0 { String::new() } else { text });
-        let pending = some(count(pending), json(&pending));
+        let pending = some(i64::try_from(pending.len()).unwrap_or(i64::MAX), json(&pending));
         let failed = some(count(failed), json(&failed));
         let entry = |run: &str, at: &str| {
             Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
@@ -408,6 +416,16 @@ impl Step {
         if let Some(inner) = &self.journal.0 {
             lock(&inner.frames).push(Frame { prefix: format!("{}/{page}/", self.at), next: 0 });
         }
+    }
+
+    /// Whether steps were begun on this page of it.
+    #[must_use]
+    pub fn has_parts(&self, page: u64) -> bool {
+        let prefix = format!("{}/{page}/", self.at);
+        let inner = self.journal.0.as_ref();
+        inner.is_some_and(|inner| {
+            lock(&inner.frames).iter().any(|frame| frame.prefix == prefix && frame.next > 0)
+        })
     }
 
     /// The steps that follow are no longer those of this page.

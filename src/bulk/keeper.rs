@@ -1,6 +1,6 @@
 //! What keeps a run's journal: the task that writes it, and the one that gives signs of life.
 
-use super::journal::{JournalError, LIFE};
+use super::journal::JournalError;
 use crate::{
     base::{Cancel, Clock},
     store::{Entry, Store, StoreError},
@@ -83,7 +83,7 @@ impl Keeper {
         loop {
             tokio::time::sleep(BEAT).await;
             let now = self.clock.now_ms();
-            match self.store.beat(&self.run, self.attempt, now, now + LIFE).await {
+            match self.store.beat(&self.run, self.attempt, now).await {
                 Ok(beat) if !beat.is_ours => {
                     let place = self.store.place().to_owned();
                     lock(&self.parked).get_or_insert(StoreError::Conflict { place }.into());

@@ -54,6 +54,15 @@ impl Known {
         Ok(Self(scratch))
     }
 
+    /// These have come, or have gone.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub async fn change(&self, openids: &[String], have_come: bool) -> Result<(), KnownError> {
+        let changed = if have_come { self.0.add(openids).await } else { self.0.remove(openids).await };
+        Ok(changed?)
+    }
+
     /// Those of these openids that are among them.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
     /// No more changes may be made.
-    #[error("the run has made {0} changes, and may make no more (--max-changes)")]
+    #[error("the run may make {0} changes, and no more (--max-changes)")]
     Changes(u64),
     /// Too many openids failed.
     #[error("{failed} of {followers} followers failed, which is more than {most} (--max-errors)")]
@@ -66,6 +66,19 @@ impl Limits {
         }
     }
 
+    /// Takes so many changes for one call, or none.
+    ///
+    /// # Errors
+    /// When there are not so many left.
+    pub fn take_all(&self, wanted: usize) -> Result<(), Limit> {
+        let taken = self.take(wanted)?;
+        if taken == wanted {
+            return Ok(());
+        }
+        self.give_back(taken);
+        Err(Limit::Changes(self.changes.unwrap_or_default()))
+    }
+
     /// Takes changes that an earlier attempt of the run was given already.
     pub(super) fn take_again(&self, changes: usize) {
         if self.changes.is_some() {
@@ -81,7 +94,7 @@ impl Limits {
     }
 
     /// Some that were taken were not made after all.
-    pub(super) fn give_back(&self, unmade: usize) {
+    pub fn give_back(&self, unmade: usize) {
         if self.changes.is_some() {
             self.changed.fetch_sub(unmade as u64, Ordering::SeqCst);
         }

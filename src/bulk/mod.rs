@@ -24,7 +24,7 @@ mod writer;
 
 pub use crate::store::StepRow;
 pub use board::{Board, Counts, Job};
-pub use checkpoint::{Checkpoint, Decided, Item};
+pub use checkpoint::{Checkpoint, Decided, Item, Pending};
 pub use cost::{CostError, Estimate, Need, Shape, Shortage, estimate};
 pub use done::{Done, DoneReader};
 pub use dry::DryRun;

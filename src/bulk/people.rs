@@ -1,7 +1,13 @@
 //! Where people come from: listed page by page, their details fetched in overlapping batches,
 //! handed out in the order of the list.
 
-use super::{WINDOW, board::Counts, checkpoint::Item, report::Failure};
+use super::{
+    WINDOW,
+    board::Counts,
+    checkpoint::{Item, Pending},
+    report::Failure,
+    writer::Change,
+};
 use crate::{
     api::{
         Batched, Paged, blacklist,
@@ -10,7 +16,7 @@ use crate::{
         user::{self, User, UserRef},
     },
     client::{CallError, Client},
-    store::{Store, StoreError},
+    store::{BatchRow, Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -49,6 +55,63 @@ pub struct Changed {
     pub change: String,
 }
 
+impl Changed {
+    /// How many there are, at the most.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        let count = self.store.people_of(&self.run, &self.step, &self.change).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Where a step may have changed somebody more than once, to and fro: those whose first change was this one, with
+    /// what was before it. `None` where nobody comes twice. They are held in memory: each was a call of its own.
+    async fn first_changes(&self) -> Result<Option<Vec<Person>>, StoreError> {
+        let Self { store, run, step, change } = self;
+        let Ok(wanted) = serde_json::from_str::<Change>(change) else { return Ok(None) };
+        let opposite = wanted.opposite().map(|change| serde_json::to_string(&change).unwrap_or_default());
+        let is_of_calls = store.step_at(run, step).await?.is_none_or(|row| row.change != *change);
+        let others = match &opposite {
+            Some(opposite) => store.batches_of(run, step, opposite, (-1, -1), 1).await?.len(),
+            None => 0,
+        };
+        if others == 0 && !(wanted == Change::Remark && is_of_calls) {
+            return Ok(None);
+        }
+        let mut rows: Vec<(bool, BatchRow)> = Vec::new();
+        for (is_wanted, change) in
+            std::iter::once((true, change)).chain(opposite.iter().map(|one| (false, one)))
+        {
+            let found = store.batches_of(run, step, change, (-1, -1), i64::MAX).await?;
+            rows.extend(found.into_iter().map(|row| (is_wanted, row)));
+        }
+        rows.sort_by_key(|(_, row)| (row.seq, row.number));
+        let mut first: Vec<Person> = Vec::new();
+        let mut known: HashMap<String, Option<usize>> = HashMap::new();
+        for (is_wanted, row) in rows {
+            for item in Pending::changed(&row, true) {
+                match known.get(item.openid()) {
+                    None => {
+                        known.insert(item.openid().to_owned(), is_wanted.then_some(first.len()));
+                        if is_wanted {
+                            first.push(Person::after(&item));
+                        }
+                    }
+                    // What is there now is what the last one wrote.
+                    Some(Some(at)) => {
+                        let before =
+                            first[*at].past.as_ref().map(|past| past.old.clone()).unwrap_or_default();
+                        first[*at].past = Some(Arc::new(Past { old: before, new: item.past().new }));
+                    }
+                    Some(None) => {}
+                }
+            }
+        }
+        Ok(Some(first))
+    }
+}
+
 /// Why people can't be had.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {
@@ -71,6 +134,9 @@ pub struct Mark {
     pub cursor: Option<String>,
     /// There is no next page.
     pub is_last: bool,
+    /// The most people that a page has said there are: what is listed may become fewer by the job itself.
+    #[serde(default)]
+    pub total: u64,
 }
 
 /// What a run has changed somebody's remark from and to.
@@ -113,6 +179,11 @@ impl Person {
     #[must_use]
     pub fn of(openid: String) -> Self {
         Self { openid, user: None, past: None }
+    }
+
+    /// Somebody whom a run has changed.
+    fn after(item: &Item) -> Self {
+        Self { past: Some(Arc::new(item.past())), ..Self::of(item.openid().to_owned()) }
     }
 }
 
@@ -242,10 +313,10 @@ impl Lister {
             let openids = page.into_openids();
             let count = openids.len();
             let seen = self.mark.listed + count;
-            if let Some(total) = total.and_then(|total| u64::try_from(total).ok()) {
-                self.counts.total.store(total, Ordering::Relaxed);
-            }
-            let is_last = total.is_some_and(|total| count < E::PAGE || seen as u64 >= total.unsigned_abs());
+            let says_total = total.and_then(|total| u64::try_from(total).ok());
+            self.mark.total = self.mark.total.max(says_total.unwrap_or_default());
+            self.counts.total.store(self.mark.total, Ordering::Relaxed);
+            let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.mark.total);
             let is_last = count == 0 || next.is_empty() || is_last || count >= self.left;
             let does_not_move = !is_last && self.mark.cursor.as_ref() == Some(&next);
             self.hand_out(openids.into_iter().map(Person::of).collect(), Some(next.clone()), is_last)
@@ -276,32 +347,33 @@ impl Lister {
         Ok(())
     }
 
-    /// Those of a journal's batches; those who failed were not changed.
+    /// Those of a journal's batches whom the change has reached, or may have.
     async fn changed(&mut self, changed: Changed) -> Result<(), Option<ReadError>> {
+        let Changed { store, run, step, change } = &changed;
+        let fault = |error: StoreError| Some(error.into());
+        if let Some(first) = changed.first_changes().await.map_err(fault)? {
+            self.counts.total.store(first.len() as u64, Ordering::Relaxed);
+            for page in first.get(self.mark.listed..).unwrap_or_default().chunks(OPENIDS_A_PAGE) {
+                let is_last = self.mark.listed + page.len() >= first.len();
+                self.hand_out(page.to_vec(), None, is_last).await.map_err(|Unread| None)?;
+            }
+            return Ok(());
+        }
+        self.counts.total.store(changed.count().await.map_err(fault)?, Ordering::Relaxed);
         let place = |cursor: &str| {
             let (seq, number) = cursor.split_once('/')?;
             Some((seq.parse::<i64>().ok()?, number.parse::<i64>().ok()?))
         };
         let mut after = self.mark.cursor.as_deref().and_then(place).unwrap_or((-1, -1));
         loop {
-            let Changed { store, run, step, change } = &changed;
-            let rows = store.batches_of(run, step, change, after, BATCHES_A_PAGE).await;
-            let rows = rows.map_err(|error| Some(error.into()))?;
+            let rows = store.batches_of(run, step, change, after, BATCHES_A_PAGE).await.map_err(fault)?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = (last.seq, last.number);
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
-            let people = rows.iter().flat_map(|row| {
-                let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
-                let mut items: Vec<Item> = serde_json::from_str(&row.items).unwrap_or_default();
-                items.retain(|item| !failed.iter().any(|failure| failure.openid == item.openid()));
-                items
-            });
-            let people: Vec<Person> = people
-                .map(|item| Person {
-                    openid: item.openid().to_owned(),
-                    user: None,
-                    past: Some(Arc::new(item.past())),
-                })
+            let people: Vec<Person> = rows
+                .iter()
+                .flat_map(|row| Pending::changed(row, true))
+                .map(|item| Person::after(&item))
                 .collect();
             let cursor = Some(format!("{}/{}", after.0, after.1));
             self.hand_out(people, cursor, is_last).await.map_err(|Unread| None)?;
@@ -326,6 +398,7 @@ impl Lister {
             listed: self.mark.listed + people.len(),
             cursor,
             is_last: is_last || self.left == 0,
+            total: self.mark.total,
         };
         let batches = people.len().div_ceil(user::Batch::MOST);
         let mut people = people.into_iter();
@@ -374,6 +447,7 @@ async fn fetch(client: Client, people: Vec<Person>) -> Result<Fetched, CallError
                         errcode: Some(refusal.errcode),
                         errmsg: refusal.errmsg.clone(),
                         rid: refusal.rid.clone(),
+                        is_of_details: true,
                     }));
                 }
             }

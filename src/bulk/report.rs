@@ -60,6 +60,9 @@ pub struct Failure {
     /// The request's id, for the platform's support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rid: Option<String>,
+    /// Already the details were refused: whether the change was due nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_details: bool,
 }
 
 /// Failures that a printed report names.
@@ -133,6 +136,9 @@ pub struct EndReport {
     /// What it did it to: a tag's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The tag's number, where it was given by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_id: Option<i64>,
     /// `done`, `done_with_failures`, `cancelled` or `error`.
     pub state: RunState,
     /// Nothing was changed: this is what would have been.
@@ -203,6 +209,7 @@ impl EndReport {
         Self {
             end: job.end.to_owned(),
             target: job.target.clone(),
+            target_id: job.target_id,
             state,
             dry_run,
             samples,

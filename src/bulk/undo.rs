@@ -4,7 +4,10 @@ use super::writer::Change;
 use crate::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 /// Steps that are looked at together.
 const TOGETHER: i64 = 1_000;
@@ -17,7 +20,7 @@ pub enum Deed {
     Change(Change),
     /// A tag was made.
     CreateTag {
-        /// The platform's number.
+        /// The platform's number; 0 as long as it is not known.
         #[serde(rename = "created")]
         id: i64,
         /// What it was called.
@@ -54,47 +57,51 @@ pub struct WayBack {
     pub lasting: Vec<String>,
 }
 
-/// The way back from what a run did: its steps in reverse.
-///
-/// Within one step of the script, which may be a loop of many calls, each kind of change is a job of its own: they
-/// touch different things, so their order does not matter. One for a dry run says of tags what only the real one sees.
+/// One step of the script, which may be a loop of many calls, with the different things that were done in it: each
+/// with the number of the last step that did it.
+struct Outermost {
+    step: String,
+    what: String,
+    deeds: Vec<(i64, Deed)>,
+}
+
+/// The way back from what a run did: its steps in reverse, and within one what was done last first. One for a dry run
+/// says of tags what only the real one sees.
 ///
 /// # Errors
 /// When the journal can't be read.
 pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack, StoreError> {
-    let mut outermost: Vec<(String, String)> = Vec::new();
+    let mut outermost: Vec<Outermost> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
     let mut after = 0;
     loop {
-        let steps = store.steps(run, after, TOGETHER).await?;
-        let Some(last) = steps.last() else { break };
+        let rows = store.steps(run, after, TOGETHER).await?;
+        let Some(last) = rows.last() else { break };
         after = last.seq;
-        for step in steps {
-            let first = step.step.split('/').next().unwrap_or_default();
-            if outermost.last().is_none_or(|(known, _)| known != first) {
-                outermost.push((first.to_owned(), step.what.clone()));
+        for row in rows {
+            let step = row.step.split('/').next().unwrap_or_default().to_owned();
+            let at = *at.entry(step.clone()).or_insert_with(|| {
+                outermost.push(Outermost { step, what: row.what.clone(), deeds: Vec::new() });
+                outermost.len() - 1
+            });
+            if let Ok(deed) = serde_json::from_str::<Deed>(&row.change) {
+                let deeds = &mut outermost[at].deeds;
+                deeds.retain(|(_, known)| *known != deed);
+                deeds.push((row.seq, deed));
             }
         }
     }
-    let mut way = WayBack::default();
     // Of a tag that the run has deleted nothing can be taken back; one that it had made itself is no loss.
     let (mut made, mut deleted) = (BTreeSet::new(), BTreeSet::new());
-    let mut of_steps = Vec::new();
-    for (step, what) in outermost.iter().rev() {
-        let changes = store.changes_within(run, step).await?;
-        let deeds: Vec<(String, Deed)> = changes
-            .into_iter()
-            .filter_map(|change| serde_json::from_str(&change).ok().map(|deed| (change, deed)))
-            .collect();
-        for (_, deed) in &deeds {
-            match deed {
-                Deed::CreateTag { id, .. } => made.insert(*id),
-                Deed::DeleteTag { id, .. } => deleted.insert(*id),
-                _ => false,
-            };
-        }
-        of_steps.push((step, what, deeds));
+    for (_, deed) in outermost.iter().flat_map(|of| &of.deeds) {
+        match deed {
+            Deed::CreateTag { id, .. } => made.insert(*id),
+            Deed::DeleteTag { id, .. } => deleted.insert(*id),
+            _ => false,
+        };
     }
-    for (step, what, mut deeds) in of_steps {
+    let mut way = WayBack::default();
+    for Outermost { step, what, mut deeds } in outermost.into_iter().rev() {
         deeds.retain(|(_, deed)| match deed {
             Deed::Change(Change::Attach(id) | Change::Detach(id))
             | Deed::CreateTag { id, .. }
@@ -102,11 +109,11 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
             Deed::DeleteTag { id, .. } => !made.contains(id),
             _ => true,
         });
-        // A tag comes off its followers before it is deleted, and has its name back before it is looked for.
-        deeds.sort_by_key(|(_, deed)| matches!(deed, Deed::CreateTag { .. }));
+        // A tag comes off its followers before it is deleted.
+        deeds.sort_by_key(|(seq, deed)| (matches!(deed, Deed::CreateTag { .. }), Reverse(*seq)));
         let before = way.script.len();
         for (_, deed) in deeds {
-            way.add(run, step, &deed, is_dry);
+            way.add(run, &step, &deed, is_dry);
         }
         if way.script.len() > before {
             way.script.insert_str(before, &format!("// step {step}: {}\n", what.replace('\n', " ")));
@@ -132,6 +139,12 @@ impl WayBack {
             Deed::CreateTag { name, .. } if is_dry => {
                 format!("print({});\n", json!(format!("the tag `{name}` goes if nobody else has it then")))
             }
+            // Whether it was made nobody knows, nor by which number.
+            Deed::CreateTag { id: 0, name } => format!(
+                "for t in tag::list() {{\n    \
+                     if t.name == {} && members(t).take(1).count() == 0 {{ tag::delete(t); }}\n}}\n",
+                json!(name)
+            ),
             Deed::CreateTag { id, name } => format!(
                 "if tag::list().some(|t| t.id == {id}) {{\n    \
                      if members({id}).take(1).count() == 0 {{ tag::delete({id}); }}\n    \

@@ -4,7 +4,7 @@
 use super::{
     WINDOW,
     board::Counts,
-    checkpoint::Item,
+    checkpoint::{Item, Pending},
     dry::DryRun,
     fail_point,
     journal::{Durable, JournalError, Step},
@@ -89,6 +89,18 @@ impl TryFrom<String> for Change {
 }
 
 impl Change {
+    /// What takes it back; a remark is taken back by another one.
+    #[must_use]
+    pub fn opposite(self) -> Option<Self> {
+        match self {
+            Self::Attach(id) => Some(Self::Detach(id)),
+            Self::Detach(id) => Some(Self::Attach(id)),
+            Self::Block => Some(Self::Unblock),
+            Self::Unblock => Some(Self::Block),
+            Self::Remark => None,
+        }
+    }
+
     /// The call that makes it.
     #[must_use]
     pub fn spec(self) -> &'static Spec {
@@ -139,7 +151,7 @@ struct Written {
     /// Whose change may have been made or not: they count as failed until somebody goes on with the run.
     unsure: Vec<Failure>,
     /// Those who are not done.
-    pending: Vec<Item>,
+    pending: Pending,
     /// The job can't go on.
     broken: Option<Stop>,
 }
@@ -211,8 +223,8 @@ impl Writer {
             asked.extend(items.iter().map(|item| item.openid().to_owned()));
         }
         for row in store.open_batches(run, step.at()).await? {
-            let pending = if row.pending_items.is_empty() { &row.items } else { &row.pending_items };
-            let pending: Vec<Item> = serde_json::from_str(pending).unwrap_or_default();
+            let pending = Pending::of(&row);
+            let pending: Vec<Item> = pending.unsure.into_iter().chain(pending.unmade).collect();
             let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
             writer.settings.limits.take_again(pending.len());
             writer.batches.spawn(write(
@@ -294,7 +306,7 @@ impl Writer {
         };
         let batch: Vec<Item> = self.waiting.drain(..size).collect();
         if let Some(dry) = &self.settings.dry {
-            dry.would_change(self.settings.change, &batch, &self.settings.counts);
+            self.failed.extend(dry.would_change(self.settings.change, batch, &self.settings.counts));
             return Ok(());
         }
         let number = self.next_batch;
@@ -325,7 +337,7 @@ async fn write(
     if let Err(error) = intent.wait().await {
         return Written {
             size: items.len(),
-            pending: items,
+            pending: Pending { unmade: items, ..Pending::default() },
             broken: Some(error.into()),
             ..Written::default()
         };
@@ -381,7 +393,7 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
             {
                 parts.push(part);
                 let Some(pause) = retry.next_pause() else {
-                    return written.broken_off(parts, error);
+                    return written.broken_off(Vec::new(), parts, error);
                 };
                 tokio::time::sleep(pause).await;
             }
@@ -391,7 +403,7 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
             // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
             CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. } => {
                 parts.push(part);
-                return written.broken_off(parts, error);
+                return written.broken_off(Vec::new(), parts, error);
             }
             // Whether it took effect is not known; that must not be forgotten.
             CallError::NoAnswer { .. } | CallError::Unreadable { .. } | CallError::NoTls(_) => {
@@ -403,9 +415,9 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
                     errcode: None,
                     errmsg: errmsg.clone(),
                     rid: None,
+                    is_of_details: false,
                 }));
-                parts.push(part);
-                return written.broken_off(parts, error);
+                return written.broken_off(part, parts, error);
             }
         }
     }
@@ -413,8 +425,8 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
 }
 
 impl Written {
-    fn broken_off(mut self, parts: Vec<Vec<Item>>, error: CallError) -> Self {
-        self.pending = parts.into_iter().flatten().collect();
+    fn broken_off(mut self, unsure: Vec<Item>, unmade: Vec<Vec<Item>>, error: CallError) -> Self {
+        self.pending = Pending { unsure, unmade: unmade.into_iter().flatten().collect() };
         self.broken = Some(error.into());
         self
     }
@@ -450,6 +462,7 @@ fn fail_or_halve(
             _ => refusal.errmsg.clone(),
         },
         rid: refusal.rid.clone(),
+        is_of_details: false,
     }));
 }
 

@@ -97,12 +97,8 @@ pub(super) struct RunArguments {
     /// The most calls under way together
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,
-    /// Stop after so many changes that audiences make to followers (`tag`, `block`, `remark`, …)
-    #[arg(long, value_name = "N")]
-    pub max_changes: Option<u64>,
-    /// Stop when more than this share of the followers fail, as in 1%; judged from 1,000 followers on
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    pub max_errors: Option<u32>,
+    #[command(flatten)]
+    pub limits: LimitArguments,
     /// Change nothing: make every call that reads, and say what the others would do
     #[arg(long)]
     pub dry_run: bool,
@@ -110,6 +106,17 @@ pub(super) struct RunArguments {
     pub manner: Manner,
     #[command(flatten)]
     pub reach: Reach,
+}
+
+/// What a run may do at the most, from its first start on.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct LimitArguments {
+    /// Stop after so many changes to followers (tags, remarks, the blacklist)
+    #[arg(long, value_name = "N")]
+    pub max_changes: Option<u64>,
+    /// Stop when more than this share of the followers fail, as in 1%; judged from 1,000 followers on
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub max_errors: Option<u32>,
 }
 
 /// How a run is shown and reported: the same on every command that runs a script.
@@ -144,6 +151,8 @@ pub(super) struct ResumeArguments {
     /// With --unsure done: what the call answered, as JSON
     #[arg(long, value_name = "JSON", requires = "unsure")]
     pub answer: Option<String>,
+    #[command(flatten)]
+    pub limits: LimitArguments,
     #[command(flatten)]
     pub manner: Manner,
     #[command(flatten)]

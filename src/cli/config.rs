@@ -95,8 +95,8 @@ pub(super) struct Found {
     pub token_mode: TokenMode,
     pub base_urls: Vec<String>,
     pub callback: Option<CallbackKeys>,
-    /// Whether a person is asked before it is changed.
-    pub production: bool,
+    /// Its name in mpscript.toml, where a person is asked before it is changed.
+    pub production: Option<String>,
     /// When the day's quotas come back.
     pub reset: Reset,
 }
@@ -115,6 +115,12 @@ pub(super) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
     if reach.account.is_none() {
         match (host.variable("MPSCRIPT_APPID"), host.variable("MPSCRIPT_SECRET")) {
             (Some(appid), Some(secret)) => {
+                // Whoever brings the secret: what the file says of the account itself holds.
+                let configured = read(host, reach.config.as_deref())?
+                    .and_then(|(_, file)| file.accounts.into_iter().find(|(_, entry)| entry.appid == appid));
+                let production = configured.as_ref().filter(|(_, entry)| entry.production);
+                let reset =
+                    configured.as_ref().map_or(Ok(Reset::MIDNIGHT), |(name, entry)| reset(name, entry))?;
                 return Ok(Ok(Found {
                     name: None,
                     appid: appid.to_owned(),
@@ -123,8 +129,8 @@ pub(super) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
                     token_mode: TokenMode::Stable,
                     base_urls: Vec::new(),
                     callback: None,
-                    production: false,
-                    reset: Reset::MIDNIGHT,
+                    production: production.map(|(name, _)| name.clone()),
+                    reset,
                 }));
             }
             (None, None) => {}
@@ -207,13 +213,6 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
         entry.callback_token_env.as_deref(),
         entry.aes_key_env.as_deref(),
     );
-    let reset = match &entry.quota_reset {
-        None => Reset::MIDNIGHT,
-        Some(time) => Reset::at(time).ok_or_else(|| {
-            let message = format!("quota_reset of account `{name}` is no time of day");
-            Failure::usage(Diagnostic::new(message).hint("write it as \"00:00\", in Beijing's time"))
-        })?,
-    };
     Ok(Found {
         name: Some(name.to_owned()),
         appid: entry.appid.clone(),
@@ -222,8 +221,16 @@ pub(super) fn found(host: &Host, path: &Path, name: &str, entry: &Entry) -> Resu
         token_mode,
         base_urls,
         callback,
-        production: entry.production,
-        reset,
+        production: Some(name.to_owned()).filter(|_| entry.production),
+        reset: reset(name, entry)?,
+    })
+}
+
+fn reset(name: &str, entry: &Entry) -> Result<Reset, Failure> {
+    let Some(time) = &entry.quota_reset else { return Ok(Reset::MIDNIGHT) };
+    Reset::at(time).ok_or_else(|| {
+        let message = format!("quota_reset of account `{name}` is no time of day");
+        Failure::usage(Diagnostic::new(message).hint("write it as \"00:00\", in Beijing's time"))
     })
 }
 

@@ -51,6 +51,14 @@ impl Words {
         let bars = MultiProgress::with_draw_target(target);
         Arc::new(Self { out: host.out.clone(), err: host.err.clone(), bars })
     }
+
+    /// Asks something; nothing is drawn over the question before it is answered.
+    pub(super) fn ask<T>(&self, question: &str, answer: impl FnOnce() -> T) -> T {
+        self.bars.suspend(|| {
+            self.err.write(question);
+            answer()
+        })
+    }
 }
 
 impl Output for Words {
@@ -234,7 +242,13 @@ impl Watched {
     fn total(&self, kind: Kind) -> u64 {
         let counts = &self.job.counts;
         match kind {
-            Kind::Listing | Kind::Details => Counts::read(&counts.total).max(Counts::read(&counts.listed)),
+            Kind::Listing | Kind::Details => {
+                let total = self
+                    .job
+                    .most
+                    .map_or(Counts::read(&counts.total), |most| Counts::read(&counts.total).min(most as u64));
+                total.max(Counts::read(&counts.listed))
+            }
             Kind::Changes => Counts::read(&counts.matched).saturating_sub(Counts::read(&counts.already)),
         }
     }

@@ -119,10 +119,9 @@ pub(super) fn reach(
         }
     };
     let callback = from_environment.or(found.callback);
-    let production = found.name.clone().filter(|_| found.production);
     let client =
         client(host, bases, account, found.token_mode, store.clone(), (found.reset, calling), cancel);
-    Ok(Reached { client: Ok(client), store, callback, production, _sandbox: None })
+    Ok(Reached { client: Ok(client), store, callback, production: found.production, _sandbox: None })
 }
 
 /// A client of an account.

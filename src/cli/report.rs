@@ -51,7 +51,11 @@ pub(super) fn write(path: &Path, report: &RunReport, about: &About) -> Result<()
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default().to_lowercase();
     let written = match kind.as_str() {
         "csv" => write_table(path, report, about),
-        "html" => write_text(path, &report_html::page(report, about)).map_err(Trouble::from),
+        "html" | "htm" => write_text(path, &report_html::page(report, about)).map_err(Trouble::from),
+        other if !["", "json"].contains(&other) => {
+            let message = format!("a report can't be written as .{other}");
+            return Err(Failure::usage(Diagnostic::new(message).hint("name the file .json, .csv or .html")));
+        }
         _ => {
             let text = serde_json::to_string_pretty(report).unwrap_or_default();
             write_text(path, &format!("{text}\n")).map_err(Trouble::from)

@@ -250,6 +250,7 @@ mod tests {
             errcode: Some(40003),
             errmsg: "invalid openid".to_owned(),
             rid: None,
+            is_of_details: false,
         };
         let failed: Vec<Failure> = (0..1_234).map(failure).collect();
         let end = EndReport { end: "tag".to_owned(), failed: failed.clone(), ..EndReport::default() };

@@ -24,8 +24,14 @@ use crate::{
 pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Failure> {
     log::start(host, arguments.manner.verbose);
     let verdict = verdict(arguments)?;
-    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
-    let state = record::state(host, &run);
+    let recorded = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, .. } = &recorded;
+    if let Some(by) = &recorded.undone_by {
+        let message = format!("run {} was taken back by run {by}", run.id);
+        let hint = format!("start its script anew, or take run {by} back first: mpscript undo {by}");
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    }
+    let state = record::state(host, run);
     match state.as_str() {
         "done" | "done_with_failures" => {
             host.out.line(&format!("run {} has ended: {}", run.id, state.replace('_', " ")));
@@ -39,7 +45,7 @@ pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         }
         _ => {}
     }
-    let options = options_of(&run, &texts)?;
+    let options = options_of(run, texts)?;
     if run.is_dry {
         let message = format!(
             "run {} was a dry run: it has changed nothing, so there is nothing to go on with",
@@ -47,31 +53,49 @@ pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         );
         return Err(Failure::usage(Diagnostic::new(message).hint("start it anew with mpscript run")));
     }
-    let source: Source = read(&run, &texts.source)?;
+    let source: Source = read(run, &texts.source)?;
     let reach = reach_of(&arguments.reach, &options);
     perform(
         host,
         Plan {
             program: compile(&Origin::Stored(source))?,
-            options,
+            options: Options {
+                max_changes: arguments.limits.max_changes.or(options.max_changes),
+                max_errors: arguments.limits.max_errors.or(options.max_errors),
+                ..options
+            },
             manner: &arguments.manner,
             reach: &reach,
             is_dry: false,
             undoes: None,
-            resumes: Some((&run, verdict)),
+            resumes: Some((run, verdict)),
         },
     )
 }
 
-/// A recorded run with its texts.
-pub(super) fn recorded(host: &Host, reach: &Reach, named: &str) -> Result<(RunRecord, RunTexts), Failure> {
+/// A recorded run.
+pub(super) struct Recorded {
+    pub run: RunRecord,
+    pub texts: RunTexts,
+    /// The run that has taken it back.
+    pub undone_by: Option<String>,
+    /// How many followers it has changed, as its journal has it.
+    pub changed: u64,
+}
+
+/// A recorded run with all that is known of it.
+pub(super) fn recorded(host: &Host, reach: &Reach, named: &str) -> Result<Recorded, Failure> {
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let store = state::require(host, &runtime, reach)?;
     let run = find(host, &runtime, &store, named)?;
-    let texts = runtime.block_on(store.run_texts(&run.id)).map_err(|error| state::failure(&error))?;
+    let known = runtime.block_on(async {
+        let texts = store.run_texts(&run.id).await?;
+        Ok((texts, store.undone_by(&run.id).await?, store.changes_of(&run.id).await?))
+    });
+    let (texts, undone_by, changed) = known.map_err(|error| state::failure(&error))?;
     runtime.block_on(store.close());
-    Ok((run, texts))
+    Ok(Recorded { run, texts, undone_by, changed: changed.unsigned_abs() })
 }
 
 /// What a run was started with; one whose world is gone can't be worked on.

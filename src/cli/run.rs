@@ -63,8 +63,8 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         params,
         in_flight: arguments.in_flight,
         // What a person asks for counts more than what the script says of itself.
-        max_changes: arguments.max_changes.or(own.changes),
-        max_errors: arguments.max_errors.or(own.errors),
+        max_changes: arguments.limits.max_changes.or(own.changes),
+        max_errors: arguments.limits.max_errors.or(own.errors),
         allow_pause: arguments.manner.allow_pause,
         folder: host.folder.clone(),
         prints_value: arguments.expression.is_some(),
@@ -101,7 +101,8 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let words = Words::new(host, is_drawn);
     let said = Arc::clone(&words);
     watch_signals::watch(&runtime, &cancel, move |text| said.debug(text));
-    let may_pause = options.allow_pause || manner.allow_pause;
+    // A dry run can't be gone on with, and has nothing to wait for.
+    let may_pause = !is_dry && (options.allow_pause || manner.allow_pause);
     let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };
     let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, calling, &cancel)?;
     let store =
@@ -115,6 +116,9 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         journal: store.clone().map(|store| (&runtime, store)),
     };
     let record = record(host, &runtime, store, &new, resumes)?;
+    if let Some((_, attempt)) = record.as_ref().filter(|_| is_drawn && !reach.sandbox) {
+        words.debug(&format!("run {} (mpscript show {0} tells of it at any time)", attempt.run));
+    }
     let board = Arc::new(Board::default());
     let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
     let run = Run {
@@ -126,7 +130,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         record,
         is_dry,
         may_pause,
-        gate: gate(host, reached.production.clone(), manner.yes),
+        gate: gate(host, &words, reached.production.clone(), manner.yes),
         folder: options.folder.clone(),
         scratch_folder: host.scratch_folder(),
         clock: host.clock.clone(),
@@ -177,9 +181,9 @@ fn record(
 }
 
 /// What asks a person before an account that is marked as production is changed.
-fn gate(host: &Host, production: Option<String>, yes: bool) -> Option<Gate> {
+fn gate(host: &Host, words: &Arc<Words>, production: Option<String>, yes: bool) -> Option<Gate> {
     let account = production.filter(|_| !yes)?;
-    let host = host.clone();
+    let (host, words) = (host.clone(), Arc::clone(words));
     Some(Arc::new(move || {
         let refusal = |message: String| {
             let hint =
@@ -191,10 +195,9 @@ fn gate(host: &Host, production: Option<String>, yes: bool) -> Option<Gate> {
                 "account `{account}` is marked `production = true`, and nobody can be asked"
             ));
         }
-        host.err.write(&format!(
-            "The script is about to change the account `{account}` (production). Go on? [y/N] "
-        ));
-        match (host.read_line)() {
+        let question =
+            format!("The script is about to change the account `{account}` (production). Go on? [y/N] ");
+        match words.ask(&question, || (host.read_line)()) {
             Ok(answer) if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) => Ok(()),
             _ => refusal(format!("account `{account}` was not to be changed")),
         }
@@ -240,7 +243,14 @@ fn finish(
         {
             host.err.line(&end.to_string());
         }
-        host.err.line(&render::error(host, &trouble.diagnostic));
+        let diagnostic = match (&outcome.parked, &report.run) {
+            // Why it was stopped counts, not what it was about to do.
+            (Some(error), Some(run)) if trouble.is_cancelled => {
+                &Diagnostic::new(error.to_string()).hint(format!("mpscript show {run} tells how it stands"))
+            }
+            _ => &trouble.diagnostic,
+        };
+        host.err.line(&render::error(host, diagnostic));
         return Ok(match report.state {
             RunState::Parked => exit::PARKED,
             RunState::Paused => {

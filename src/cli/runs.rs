@@ -4,7 +4,7 @@ use super::{
     Failure,
     arguments::{FailedArguments, Reach, RunsArguments, ShowArguments, StopArguments},
     exit, log,
-    resume::{options_of, reach_of, recorded},
+    resume::{Recorded, options_of, reach_of, recorded},
     run::{Plan, perform},
     state,
 };
@@ -17,7 +17,7 @@ use crate::{
         runtime,
     },
     script::{Origin, Source},
-    store::{RunRecord, Store},
+    store::{RunRecord, RunTexts, Store},
 };
 use chrono::{DateTime, Local};
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ pub(super) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure
 }
 
 pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure> {
-    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, undone_by, changed } = recorded(host, &arguments.reach, &arguments.run)?;
     let read = |text: &str| serde_json::from_str::<RunReport>(text).ok();
     if arguments.json {
         let report = read(&texts.report).map_or(Value::Null, |report| json!(report));
@@ -117,6 +117,7 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
             "dry_run": run.is_dry,
             "attempts": run.attempt,
             "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
+            "undone_by": undone_by,
             "report": report,
         });
         host.out.line(&serde_json::to_string_pretty(&shown).unwrap_or_default());
@@ -138,8 +139,17 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
     if !run.undoes.is_empty() {
         rows.push(("undoes", run.undoes.clone()));
     }
+    let is_undone = undone_by.is_some();
+    if let Some(by) = undone_by {
+        rows.push(("undone by", by));
+    }
     if !run.note.is_empty() {
         rows.push(("because", run.note.clone()));
+    }
+    let stands = record::state(host, &run);
+    let has_gone_on = read(&texts.report).is_none();
+    if has_gone_on && !run.is_dry {
+        rows.push(("changed", format!("{} followers so far", grouped(changed))));
     }
     for (name, value) in rows {
         host.out.line(&format!("  {name:<9} {value}"));
@@ -147,7 +157,22 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
     for end in read(&texts.report).into_iter().flat_map(|report| report.ends) {
         host.out.line(&end.to_string());
     }
+    if let Some(next) = next_step(&run, &texts, &stands).filter(|_| !is_undone) {
+        host.out.line(&format!("  {next}"));
+    }
     Ok(exit::DONE)
+}
+
+/// What a person may do with a run that has not ended well.
+fn next_step(run: &RunRecord, texts: &RunTexts, stands: &str) -> Option<String> {
+    if stands == "running" {
+        return Some(format!("mpscript stop {} stops it where it can be gone on with", run.id));
+    }
+    let can_go_on = !run.is_dry && options_of(run, texts).is_ok();
+    let has_ended_well = ["done", "done_with_failures"].contains(&stands);
+    (can_go_on && !has_ended_well).then(|| {
+        format!("mpscript resume {id} goes on with it; mpscript undo {id} takes it back", id = run.id)
+    })
 }
 
 pub(super) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure> {
@@ -180,7 +205,7 @@ fn failures(report: &RunReport) -> impl Iterator<Item = (String, &FailedOpenid)>
 
 pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Failure> {
     log::start(host, arguments.manner.verbose);
-    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, .. } = recorded(host, &arguments.reach, &arguments.run)?;
     let Ok(report) = serde_json::from_str::<RunReport>(&texts.report) else {
         let message = format!("run {} has no report: it was cut off", run.id);
         let hint = format!("mpscript resume {} goes on with it", run.id);
@@ -188,12 +213,14 @@ pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
     };
     if arguments.retry {
         let options = options_of(&run, &texts)?;
-        let text = retry(&report)
-            .map_err(|message| Failure::usage(Diagnostic::new(message).hint("write a script for them")))?;
-        if text.is_empty() {
-            host.out.line("nobody failed");
-            return Ok(exit::DONE);
-        }
+        let text = match retry(&report) {
+            Ok(text) if text.is_empty() => {
+                host.out.line("nobody failed");
+                return Ok(exit::DONE);
+            }
+            Ok(text) => text,
+            Err(diagnostic) => return Err(Failure::usage(diagnostic)),
+        };
         let source = Source { name: format!("failed {}", run.id), text, imports: Vec::new() };
         let reach = reach_of(&arguments.reach, &options);
         return perform(
@@ -232,28 +259,42 @@ pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
     if count == 0 {
         host.out.line("nobody failed");
     } else {
-        host.err.line(&format!(
-            "{} failed; mpscript failed {} --retry tries them again",
-            grouped(count),
-            run.id
-        ));
+        let next = match retry(&report) {
+            Ok(_) => format!("; mpscript failed {} --retry tries them again", run.id),
+            Err(_) => String::new(),
+        };
+        host.err.line(&format!("{} failed{next}", grouped(count)));
     }
     Ok(exit::DONE)
 }
 
-/// A script that does the same once more to those who failed.
-fn retry(report: &RunReport) -> Result<String, String> {
+/// A script that does the same once more to those who failed, or why there is none.
+fn retry(report: &RunReport) -> Result<String, Diagnostic> {
+    if report.dry_run {
+        let message = "it was a dry run: nobody was to be changed";
+        return Err(Diagnostic::new(message).hint("mpscript run, without --dry-run, does it"));
+    }
     let mut text = String::new();
     for end in report.ends.iter().filter(|end| !end.failed.is_empty()) {
+        // Whether they pass the script's filters only the script knows.
+        if end.failed.iter().any(|failed| failed.is_of_details) {
+            let message = format!(
+                "{}: the details of some were refused, so it is not known whether they match",
+                end.title()
+            );
+            return Err(Diagnostic::new(message)
+                .hint("run the script again: whom it has changed already costs no call"));
+        }
         let openids: Vec<&str> = end.failed.iter().map(|failed| failed.openid.as_str()).collect();
         let openids = json!(openids);
-        let target = end.target.as_deref().unwrap_or_default();
-        let target = target.parse::<i64>().map_or_else(|_| json!(target), |id| json!(id));
+        let target = end.target_id.map_or_else(|| json!(end.target), |id| json!(id));
         text.push_str(&match end.end.as_str() {
             "tag" | "untag" => format!("openids({openids}).{}({target});\n", end.end),
             "block" | "unblock" => format!("openids({openids}).{}();\n", end.end),
             other => {
-                return Err(format!("`{other}` can't be done again for some: what it did is in the script"));
+                let message =
+                    format!("`{other}` can't be done again for some: what it does is in the script");
+                return Err(Diagnostic::new(message).hint("run the script again, with a filter for them"));
             }
         });
     }

@@ -5,7 +5,7 @@ use super::{
     arguments::UndoArguments,
     check::compile,
     exit, log,
-    resume::{options_of, reach_of, recorded},
+    resume::{Recorded, options_of, reach_of, recorded},
     run::{Plan, perform},
     state,
 };
@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Failure> {
     log::start(host, arguments.manner.verbose);
-    let (run, texts) = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, .. } = recorded(host, &arguments.reach, &arguments.run)?;
     let options = options_of(&run, &texts)?;
     let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     if record::state(host, &run) == "running" {
@@ -33,9 +33,12 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
             Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}")))
         })?;
         let store = state::require(host, &runtime, &arguments.reach)?;
-        let way = runtime
-            .block_on(way_back(&store, &run.id, arguments.dry_run))
-            .map_err(|error| state::failure(&error))?;
+        let way = runtime.block_on(async {
+            // One that only sleeps must not go on meanwhile.
+            record::cut_off_the_dead(host, &store).await?;
+            way_back(&store, &run.id, arguments.dry_run).await
+        });
+        let way = way.map_err(|error| state::failure(&error))?;
         runtime.block_on(store.close());
         way
     };

@@ -10,7 +10,12 @@ impl Client {
         let wait = self.to_reset();
         if !self.0.is_waiting.swap(true, Ordering::Relaxed) {
             let text = humantime::format_duration(wait);
-            tracing::warn!("{}: the day's quota is used up; waiting {text} for the next day", spec.name);
+            let until = chrono::DateTime::from_timestamp(self.reset().next(self.clock().now()), 0);
+            let until = until.unwrap_or_default().with_timezone(&chrono::Local).format("%m-%d %H:%M");
+            let name = spec.name;
+            tracing::warn!(
+                "{name}: the day's quota is used up; waiting {text} for the next day, until {until} here"
+            );
         }
         let waited = self.pause(wait, spec).await;
         self.0.is_waiting.store(false, Ordering::Relaxed);

@@ -59,7 +59,7 @@ pub struct NewRun<'a> {
 /// # Errors
 /// When the store fails.
 pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Attempt, StoreError> {
-    free_the_dead(host, store).await?;
+    cut_off_the_dead(host, store).await?;
     let now = host.clock.now_ms();
     let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
     let texts = RunTexts {
@@ -99,6 +99,7 @@ pub async fn take(
     run: &RunRecord,
     verdict: Option<Verdict>,
 ) -> Result<Option<Attempt>, StoreError> {
+    cut_off_the_dead(host, store).await?;
     let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
     Ok(taken.then(|| Attempt {
         run: run.id.clone(),
@@ -108,11 +109,14 @@ pub async fn take(
     }))
 }
 
-/// What runs hold whose process is gone is free at once.
-async fn free_the_dead(host: &Host, store: &Store) -> Result<(), StoreError> {
+/// What runs have claimed whose process is gone is free at once; and should one only have slept, it does nothing more.
+///
+/// # Errors
+/// When the store fails.
+pub async fn cut_off_the_dead(host: &Host, store: &Store) -> Result<(), StoreError> {
     for run in store.runs_under_way().await? {
         if state(host, &run) != run.state {
-            store.free_leases(&run.id).await?;
+            store.cut_off(&run).await?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::{
     audience::{Audience, Closure, Origin, TagRef, to_value},
+    blacklist::unknown,
     endpoint::describe_type,
     env::Env,
     error::PlatformError,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     base::Stopwatch,
-    bulk::{Change, Item, Known, KnownError, Person, ReadError, Source},
+    bulk::{Change, Item, Known, Person, Source},
 };
 use std::collections::HashSet;
 
@@ -53,22 +54,15 @@ impl Before {
     /// Looks these people up; the first time everybody of the source is listed.
     fn look(&mut self, walk: &Walk, source: &Source, people: &[Person]) -> ScriptResult<()> {
         let env = &walk.env;
-        let raise = |error: KnownError| match error {
-            KnownError::Read(ReadError::Call(error)) => PlatformError::of(&error).raise(),
-            KnownError::Read(ReadError::Store(error)) | KnownError::Store(error) => {
-                let message = format!("what the job keeps for a while has no place: {error}");
-                PlatformError::usage(message, "set TMPDIR to a folder with room").raise()
-            }
-        };
         let known = match &mut self.known {
             Some(known) => known,
             none => {
                 let listed = Known::list(&walk.client, env.in_flight, source.clone(), &env.scratch_folder);
-                none.insert(env.wait(listed).map_err(raise)?)
+                none.insert(env.wait(listed).map_err(unknown)?)
             }
         };
         let openids: Vec<String> = people.iter().map(|person| person.openid.clone()).collect();
-        self.here = env.wait(known.among(&openids)).map_err(raise)?;
+        self.here = env.wait(known.among(&openids)).map_err(unknown)?;
         Ok(())
     }
 
@@ -91,8 +85,10 @@ pub(super) struct Tagging {
 impl Decide for Tagging {
     fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
         match self.id {
-            // Openids alone tell nothing; a tag that is yet to be made nobody has.
-            Some(id) if self.made.is_none() && people.iter().any(|person| person.user.is_none()) => {
+            // Openids alone tell nothing; a tag that is yet to be made, or that only a dry run has made, nobody has.
+            Some(id)
+                if id > 0 && self.made.is_none() && people.iter().any(|person| person.user.is_none()) =>
+            {
                 self.before.look(walk, &Source::Members(id), people)
             }
             _ => Ok(()),
@@ -129,6 +125,7 @@ impl Decide for Tagging {
     fn ready(&mut self, walk: &Walk) -> ScriptResult<Change> {
         // Made only now: a job that matches nobody leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
+            walk.is_for_all()?;
             walk.step.enter(0);
             let made = writes::make_tag(&walk.env, name);
             walk.step.leave_page(0);
@@ -238,6 +235,7 @@ impl Decide for Blocking {
     }
 
     fn begin(&mut self, walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
+        walk.env.blacklist.forget();
         walk.env.claim("the blacklist")
     }
 

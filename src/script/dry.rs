@@ -5,6 +5,7 @@ use crate::{
     api::{
         Spec, errcode,
         tag::{MOST_TAGS, NAME_BYTES, STARRED, Tag},
+        user::REMARK_BYTES,
     },
     bulk::{Change, DryRun},
 };
@@ -58,6 +59,9 @@ pub(super) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Val
             known(&env.tags()?, spec, id)?;
             calls = listed("openid_list", Change::Attach(id).batch_size());
             done
+        }
+        "user::remark" if request["remark"].as_str().is_some_and(|remark| remark.len() >= REMARK_BYTES) => {
+            return refuse(errcode::INVALID_REMARK);
         }
         "blacklist::add" | "blacklist::remove" => {
             calls = listed("openid_list", Change::Block.batch_size());

@@ -2,6 +2,7 @@
 
 pub use crate::api::callback::Keys as CallbackKeys;
 
+use super::blacklist::Blacklist;
 use crate::{
     base::{Cancel, Clock, Diagnostic},
     bulk::{Board, DryRun, Journal, Limits},
@@ -53,6 +54,8 @@ pub struct Env {
     pub gate: Option<Gate>,
     /// What the gate has said.
     pub(super) is_open: OnceLock<Result<(), Diagnostic>>,
+    /// Who is blocked, as far as the run knows.
+    pub(super) blacklist: Blacklist,
     /// When the day's quota is used up, calls wait for the next day.
     pub may_pause: bool,
     /// Where the runs of before are recorded.
@@ -98,6 +101,7 @@ impl Env {
             dry: None,
             gate: None,
             is_open: OnceLock::new(),
+            blacklist: Blacklist::default(),
             may_pause: false,
             store: None,
             board,

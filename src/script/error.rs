@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::errcode::DAILY_QUOTA,
     base::{Diagnostic, Place, nearest},
-    bulk::JournalError,
+    bulk::{JournalError, Limit},
     client::CallError,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, ParseErrorType, Position};
@@ -56,7 +56,7 @@ impl PlatformError {
             JournalError::Store(error) => {
                 Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
             }
-            JournalError::TakenOver => {
+            JournalError::Ended | JournalError::TakenOver => {
                 Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
             }
             JournalError::Differs { .. } => Self::usage(
@@ -150,6 +150,14 @@ impl PlatformError {
     pub(super) fn raise(self) -> Box<EvalAltResult> {
         EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
     }
+}
+
+/// A limit of the run was reached, as a script error.
+#[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
+pub(super) fn limit_reached(limit: &Limit) -> Box<EvalAltResult> {
+    let hint =
+        "what was done is in the report; raise the limit if it was meant to be more (resume takes one too)";
+    PlatformError::usage(limit.to_string(), hint).raise()
 }
 
 /// Gives an error the place of the call: the engine gives functions of modules none.

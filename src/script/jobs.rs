@@ -4,7 +4,7 @@ use super::{
     audience::{Audience, Closure, Origin, TagRef, to_value},
     changes::{Before, Blocking, Decide, Decision, Remarking, Restoring, Tagging},
     env::Env,
-    error::PlatformError,
+    error::{PlatformError, limit_reached},
     functions::described,
     table::{Table, columns, need_details, only_openids},
     walk::{End, Opened, ScriptResult, Walk},
@@ -116,42 +116,42 @@ fn judge(walk: &Walk) -> ScriptResult<()> {
 fn stopped(env: &Env, stop: Stop) -> Box<EvalAltResult> {
     match stop {
         Stop::Call(error) => PlatformError::of(&error).raise(),
-        Stop::Limit(limit) => {
-            let hint = "what was done is in the report; raise the limit if it was meant to be more";
-            PlatformError::usage(limit.to_string(), hint).raise()
-        }
+        Stop::Limit(limit) => limit_reached(&limit),
         Stop::Journal(error) => env.journal_error(&error),
     }
 }
 
 fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<EndReport> {
     let tag = TagRef::read(tag)?;
-    let target = match &tag {
-        TagRef::Name(name) => name.clone(),
-        TagRef::Id(id) => id.to_string(),
+    let (target, target_id) = match &tag {
+        TagRef::Name(name) => (name.clone(), None),
+        TagRef::Id(id) => (id.to_string(), Some(*id)),
     };
     // Details tell who has the tag already; of openids that were given by hand the tag's own list does.
     let details = !matches!(audience.origin, Origin::Openids(_));
     let (name, kind) = if attach { ("tag", Change::Attach(0)) } else { ("untag", Change::Detach(0)) };
     let kind = Some(kind);
     let mut change = Tagging { tag, id: None, attach, made: None, before: Before::default() };
-    write(&End { audience, name, target: Some(target), details, change: kind }, &mut change)
+    write(&End { audience, name, target: Some(target), target_id, details, change: kind }, &mut change)
 }
 
 fn blocking(audience: &Audience, block: bool) -> ScriptResult<EndReport> {
     let (name, change) = if block { ("block", Change::Block) } else { ("unblock", Change::Unblock) };
     write(
-        &End { audience, name, target: None, details: false, change: Some(change) },
+        &End { audience, name, target: None, target_id: None, details: false, change: Some(change) },
         &mut Blocking::of(audience, block),
     )
 }
 
 /// Counts without details where nobody looks at them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
-    let walk = match (End { audience, name: "count", target: None, details: false, change: None }).open()? {
-        Opened::Walk(walk) => walk,
-        Opened::Done(_, value) => return Ok(value.as_i64().unwrap_or_default()),
-    };
+    let walk =
+        match (End { audience, name: "count", target: None, target_id: None, details: false, change: None })
+            .open()?
+        {
+            Opened::Walk(walk) => walk,
+            Opened::Done(_, value) => return Ok(value.as_i64().unwrap_or_default()),
+        };
     let count = RefCell::new(walk.before.fold.as_i64().unwrap_or_default());
     walk.fold(
         |_, _| {
@@ -166,29 +166,39 @@ fn count(audience: &Audience) -> ScriptResult<i64> {
 /// Counts by what the closure gives, as a map.
 fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
     let read = |value: Value| -> BTreeMap<String, i64> { serde_json::from_value(value).unwrap_or_default() };
-    let counts =
-        match (End { audience, name: "count_by", target: None, details: true, change: None }).open()? {
-            Opened::Walk(walk) => {
-                let counts = RefCell::new(read(walk.before.fold.clone()));
-                walk.fold(
-                    |env, person| {
-                        let key = closure.call(env, to_value(person))?;
-                        let key = if key.is_unit() { String::new() } else { key.to_string() };
-                        *counts.borrow_mut().entry(key).or_default() += 1;
-                        Ok(())
-                    },
-                    || json!(*counts.borrow()),
-                )?;
-                counts.into_inner()
-            }
-            Opened::Done(_, value) => read(value),
-        };
+    let counts = match (End {
+        audience,
+        name: "count_by",
+        target: None,
+        target_id: None,
+        details: true,
+        change: None,
+    })
+    .open()?
+    {
+        Opened::Walk(walk) => {
+            let counts = RefCell::new(read(walk.before.fold.clone()));
+            walk.fold(
+                |env, person| {
+                    let key = closure.call(env, to_value(person))?;
+                    let key = if key.is_unit() { String::new() } else { key.to_string() };
+                    *counts.borrow_mut().entry(key).or_default() += 1;
+                    Ok(())
+                },
+                || json!(*counts.borrow()),
+            )?;
+            counts.into_inner()
+        }
+        Opened::Done(_, value) => read(value),
+    };
     Ok(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect())
 }
 
 /// Calls the closure for everybody.
 fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
-    match (End { audience, name: "each", target: None, details: true, change: None }).open()? {
+    match (End { audience, name: "each", target: None, target_id: None, details: true, change: None })
+        .open()?
+    {
         Opened::Walk(walk) => walk.visit(|env, person| closure.call(env, to_value(person)).map(drop)),
         Opened::Done(report, _) => Ok(*report),
     }
@@ -197,7 +207,14 @@ fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
 /// Writes a table, which takes its place only when everybody is in it. One that was not finished begins anew.
 fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<EndReport> {
     let details = need_details(&columns);
-    let end = End { audience, name: "write_csv", target: Some(path.to_owned()), details, change: None };
+    let end = End {
+        audience,
+        name: "write_csv",
+        target: Some(path.to_owned()),
+        target_id: None,
+        details,
+        change: None,
+    };
     let mut table = Table::create(&audience.env.folder, path, columns).map_err(PlatformError::raise)?;
     let mut walk = match end.open()? {
         Opened::Walk(walk) => walk,
@@ -226,7 +243,8 @@ impl IntoIterator for Audience {
     type IntoIter = Followers;
 
     fn into_iter(self) -> Followers {
-        let end = End { audience: &self, name: "for", target: None, details: true, change: None };
+        let end =
+            End { audience: &self, name: "for", target: None, target_id: None, details: true, change: None };
         let (walk, broken) = match end.open() {
             Ok(Opened::Walk(walk)) => (Some(*walk), None),
             Ok(Opened::Done(..)) => (None, None),
@@ -282,8 +300,14 @@ pub(super) fn register(engine: &mut Engine) {
     described("remark", &[AUDIENCE, "closure: FnPtr", "Report"], REMARK).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            let end =
-                End { audience, name: "remark", target: None, details: true, change: Some(Change::Remark) };
+            let end = End {
+                audience,
+                name: "remark",
+                target: None,
+                target_id: None,
+                details: true,
+                change: Some(Change::Remark),
+            };
             write(&end, &mut Remarking(Closure::new(&context, closure)))
         },
     );
@@ -294,6 +318,7 @@ pub(super) fn register(engine: &mut Engine) {
                 audience,
                 name: "restore_remark",
                 target: None,
+                target_id: None,
                 details: true,
                 change: Some(Change::Remark),
             };
@@ -326,7 +351,14 @@ pub(super) fn register(engine: &mut Engine) {
         engine,
         |audience: &mut Audience| -> ScriptResult<Array> {
             let mut people = Array::new();
-            let end = End { audience, name: "to_array", target: None, details: true, change: None };
+            let end = End {
+                audience,
+                name: "to_array",
+                target: None,
+                target_id: None,
+                details: true,
+                change: None,
+            };
             end.unwritten()?.visit(|_, person| {
                 people.push(to_value(person));
                 Ok(())
@@ -379,9 +411,9 @@ const RESTORE_REMARK: &str = "Gives the people of `changed_by` the remark back t
 
 const EACH: &str = "Calls the closure for everybody, one after another, while the next ones are fetched.
 
-    A run that is gone on with begins again with the page that it was cut off on: what the closure did on pages before
-    is not done again, and calls of its that changed the account are made once all the same. What it has added up in
-    variables on those pages is lost. `for` does likewise.
+    A run that is gone on with makes no call twice that changed the account. A closure that makes such calls begins again
+    with the page that it was cut off on, and what it has added up in variables before is lost: the run warns of it. One
+    that makes none begins anew. `for` does likewise.
 
     ```rhai
     followers().take(2).each(|u| print(u.subscribe_scene));

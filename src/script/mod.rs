@@ -7,6 +7,7 @@
 mod any;
 mod argument;
 mod audience;
+mod blacklist;
 mod bridge;
 mod callback;
 mod changes;

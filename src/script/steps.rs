@@ -167,9 +167,9 @@ impl Steps {
         Ok(Verdict::Matched(person))
     }
 
-    /// Whether nobody more can pass, whoever comes.
-    pub(super) fn are_full(&self) -> bool {
-        self.0.iter().any(|sieve| matches!(sieve, Sieve::Take(0)))
+    /// Whether nobody more can pass who comes to the steps from this one on.
+    pub(super) fn are_full(&self, from: usize) -> bool {
+        self.0.iter().skip(from).any(|sieve| matches!(sieve, Sieve::Take(0)))
     }
 
     /// After the last of a stream: the next of those whom the first sample still holds, in order, and the

@@ -32,9 +32,11 @@ pub(super) struct End<'a> {
     pub name: &'static str,
     /// What it is done to: a tag's name.
     pub target: Option<String>,
+    /// The tag's number, where it was given by that.
+    pub target_id: Option<i64>,
     /// Whether it needs details.
     pub details: bool,
-    /// What it changes; a tag's number does not matter here.
+    /// What it changes; which tag does not matter here.
     pub change: Option<Change>,
 }
 
@@ -51,6 +53,9 @@ pub(super) struct Walk {
     pub client: Client,
     /// Its place in the run's journal.
     pub step: Step,
+    is_loop: bool,
+    /// Its closure has made calls that change the account.
+    has_written: bool,
     /// How far an earlier attempt came.
     pub before: Checkpoint,
     /// What an earlier attempt changed, as the journal has it; empty where none did.
@@ -69,8 +74,7 @@ pub(super) struct Walk {
     is_in_page: bool,
     /// The page that ends with the people who were handed out last.
     page_end: Option<Mark>,
-    /// What its cost is reckoned by, until that was done with the listing's own count.
-    cost: Option<Cost>,
+    cost: Cost,
 }
 
 /// What a job's cost is reckoned by.
@@ -80,8 +84,9 @@ struct Cost {
     details: bool,
     change: Option<Change>,
     is_filtered: bool,
-    /// How many people there were when it was reckoned last; 0 when it was not.
+    /// How many people there are: as remembered until the listing has said it.
     people: u64,
+    is_exact: bool,
 }
 
 impl End<'_> {
@@ -100,6 +105,13 @@ impl End<'_> {
             Begun::Done(answer) => {
                 let report: EndReport = serde_json::from_value(answer["report"].clone()).unwrap_or_default();
                 env.board.end(report.clone());
+                if self.is_loop() {
+                    env.output.debug(&format!(
+                        "warning: the loop over {} was done before: what it added up in variables is not known \
+                         any more",
+                        self.audience
+                    ));
+                }
                 return Ok(Opened::Done(Box::new(report), answer["value"].clone()));
             }
             Begun::Failed(error) => return Err(PlatformError::read(error).raise()),
@@ -117,6 +129,11 @@ impl End<'_> {
         }
     }
 
+    /// Whether it is a loop of the script's, which may fill variables that no journal knows.
+    fn is_loop(&self) -> bool {
+        ["each", "for"].contains(&self.name)
+    }
+
     /// Begins to list something that is not written down: its answer may be too large for that.
     pub(super) fn unwritten(&self) -> ScriptResult<Walk> {
         self.walk(Step::default(), Checkpoint::default(), String::new())
@@ -126,7 +143,7 @@ impl End<'_> {
         let (audience, env) = (self.audience, &self.audience.env);
         let client = env.client()?.clone();
         let calls_before = client.tally().snapshot();
-        let job = Job::begin(self.name, self.target.clone());
+        let job = Job::begin(self.name, self.target.clone(), self.target_id, audience.limit());
         job.counts.restore(before.counts, before.failed.len());
         let mut steps = Steps::new(audience);
         steps.restore(&before.takes);
@@ -147,10 +164,18 @@ impl End<'_> {
             change: self.change,
             is_filtered: audience.is_filtered(),
             people: 0,
+            is_exact: false,
         };
         let cost = reckon_before(env, &client, &job, cost)?;
         env.board.begin(&job);
-        let page = mark.page + 1;
+        let page = before.mark.page + 1;
+        let is_loop = self.is_loop();
+        if is_loop && page > 1 && before.drawn.is_none() {
+            env.output.debug(&format!(
+                "warning: the loop over {audience} goes on where it was cut off: what it added up in variables \
+                 before is not known any more"
+            ));
+        }
         let reader =
             env.wait(async { Reader::open(&client, env.in_flight, source, details, limit, counts, mark) });
         Ok(Walk {
@@ -159,6 +184,8 @@ impl End<'_> {
             reader: Some(reader),
             page_end: None,
             is_in_page: false,
+            is_loop,
+            has_written: page > 1,
             env: Arc::clone(env),
             client,
             step,
@@ -169,7 +196,7 @@ impl End<'_> {
             from,
             calls_before,
             page,
-            cost: Some(cost),
+            cost,
         })
     }
 }
@@ -183,26 +210,31 @@ fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cost) -> Scrip
             Some(store) => env.wait(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
             None => None,
         },
-        Source::Members(_) | Source::Blacklisted | Source::Changed(_) => None,
+        Source::Changed(changed) => env.wait(changed.count()).ok(),
+        Source::Members(_) | Source::Blacklisted => None,
     };
     if let Some(people) = people {
-        reckon(env, client, job, &mut cost, people)?;
+        cost.people = people;
+        // What is remembered may be long ago: nothing is refused for it.
+        cost.is_exact = !matches!(cost.source, Source::Followers);
+        // Whom a run has changed, they all are to be changed back.
+        let is_for_all = matches!(cost.source, Source::Changed(_));
+        reckon(env, client, job, &cost, is_for_all)?;
     }
     Ok(cost)
 }
 
-fn reckon(env: &Env, client: &Client, job: &Job, cost: &mut Cost, people: u64) -> ScriptResult<()> {
-    cost.people = people;
+fn reckon(env: &Env, client: &Client, job: &Job, cost: &Cost, is_for_all: bool) -> ScriptResult<()> {
     let shape = Shape {
         source: &cost.source,
-        people: cost.limit.map_or(people, |limit| people.min(limit as u64)),
+        people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
         details: cost.details,
         change: cost.change,
-        is_filtered: cost.is_filtered,
+        is_for_all,
     };
     // A run that is gone on with does what today allows.
-    let may_pause = env.may_pause || env.journal.is_gone_on_with();
-    match env.wait(estimate(client, shape, may_pause)) {
+    let may_refuse = cost.is_exact && !env.may_pause && !env.journal.is_gone_on_with();
+    match env.wait(estimate(client, shape, may_refuse)) {
         Ok(estimates) => {
             // The first one is shown; what corrects it is the same but for a few calls.
             let _ = job.cost.set(estimates);
@@ -240,8 +272,12 @@ impl Walk {
         }
         if let Some((from, drawn)) = self.steps.newly_drawn() {
             let listed = usize::try_from(Counts::read(&self.job.counts.listed)).unwrap_or(usize::MAX);
-            let mark = Mark { listed, ..Mark::default() };
+            let mark = Mark { page: self.page, listed, ..Mark::default() };
             self.checkpoint(mark, &[], 0, Value::Null, Some((from, drawn)))?;
+            // What was drawn is a page of its own, and the same one whenever it is gone through.
+            self.leave_page();
+            self.page += 1;
+            self.enter_page();
         }
         match self.steps.release() {
             Some((people, from)) => self.sift(people, from).map(Some),
@@ -252,21 +288,25 @@ impl Walk {
     /// Once the listing has told how many there are, the cost is reckoned by that.
     fn correct_cost(&mut self) -> ScriptResult<()> {
         let total = Counts::read(&self.job.counts.total);
-        let Some(mut cost) = self.cost.take() else { return Ok(()) };
-        if total == 0 {
+        if total == 0 || self.cost.is_exact {
             return Ok(());
         }
-        if matches!(cost.source, Source::Followers)
+        if matches!(self.cost.source, Source::Followers)
             && let Some(store) = &self.env.store
         {
             // It only makes the next reckoning better.
             let _ = self.env.wait(store.save_total(self.client.account_key(), FOLLOWERS, total));
         }
-        // A twentieth more or less changes nothing that matters.
-        if total.abs_diff(cost.people) > cost.people / 20 {
-            reckon(&self.env, &self.client, &self.job, &mut cost, total)?;
+        (self.cost.people, self.cost.is_exact) = (total, true);
+        reckon(&self.env, &self.client, &self.job, &self.cost, false)
+    }
+
+    /// It turns out that everybody needs the change: nobody has what is to be made now.
+    pub(super) fn is_for_all(&self) -> ScriptResult<()> {
+        if self.cost.is_filtered || !self.cost.is_exact {
+            return Ok(());
         }
-        Ok(())
+        reckon(&self.env, &self.client, &self.job, &self.cost, true)
     }
 
     /// Those who pass the steps from this one on. Those whom an earlier attempt has asked to be changed have passed.
@@ -286,7 +326,7 @@ impl Walk {
                 Verdict::Enough => break,
             }
         }
-        if self.steps.are_full() {
+        if self.steps.are_full(from) {
             self.reader = None;
         }
         Ok(matched)
@@ -300,16 +340,30 @@ impl Walk {
         }
     }
 
-    /// Writes down how far it is, if a page ended with the people who came last.
-    pub(super) fn end_page(&mut self, waiting: &[Item], next_batch: i64, fold: Value) -> ScriptResult<()> {
-        let Some(mark) = self.page_end.take() else { return Ok(()) };
+    fn leave_page(&mut self) {
         if self.is_in_page {
+            self.has_written |= self.step.has_parts(self.page);
             self.step.leave();
             self.is_in_page = false;
         }
+    }
+
+    /// A loop that changes nothing is gone through anew: it may fill variables.
+    fn begins_anew(&self) -> bool {
+        self.is_loop && !self.has_written
+    }
+
+    /// Writes down how far it is, if a page ended with the people who came last.
+    pub(super) fn end_page(&mut self, waiting: &[Item], next_batch: i64, fold: Value) -> ScriptResult<()> {
+        let Some(mark) = self.page_end.take() else { return Ok(()) };
+        // What was drawn is one page, and gone through anew.
+        if self.before.drawn.is_some() {
+            return Ok(());
+        }
+        self.leave_page();
         self.page = mark.page + 1;
-        // Those whom a sample holds are not decided over; and what was drawn is gone through anew.
-        if self.steps.are_holding() || self.before.drawn.is_some() {
+        // Those whom a sample holds are not decided over.
+        if self.steps.are_holding() || self.begins_anew() {
             return Ok(());
         }
         self.checkpoint(mark, waiting, next_batch, fold, None)
@@ -380,6 +434,7 @@ impl Walk {
     pub(super) fn end(&mut self, result: ScriptResult<()>, value: &Value) -> ScriptResult<EndReport> {
         let report = self.report(&result);
         let written = match &result {
+            Ok(()) if self.begins_anew() => Ok(()),
             Ok(()) => self.env.wait(async {
                 self.step.done(&json!({"report": report, "value": value})).await?.wait().await
             }),
@@ -401,9 +456,7 @@ impl Walk {
     fn report(&mut self, result: &ScriptResult<()>) -> EndReport {
         // Stops what is still being fetched.
         self.reader = None;
-        if self.is_in_page {
-            self.step.leave();
-        }
+        self.leave_page();
         let state = match result {
             _ if self.env.cancel.is_cancelled() => RunState::Cancelled,
             Ok(()) => RunState::Done,

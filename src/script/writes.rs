@@ -1,21 +1,28 @@
 //! Calls that change the account, one at a time: each is written down before it is sent with what the way back
 //! needs, and answers from the journal when the run is gone through again.
 
-use super::{dry, env::Env, error::PlatformError, walk::ScriptResult};
+use super::{
+    dry,
+    env::Env,
+    error::{PlatformError, limit_reached},
+    walk::ScriptResult,
+};
 use crate::{
     api::{
-        Endpoint, Resend, Spec,
+        Batched, Endpoint, Resend, Spec, blacklist,
         tag::{self, Tag},
         user,
     },
     base::digest,
     bulk::{
-        Begun, Change, Deed, Item, JournalError, Known, Source, Step, StepRow, Verdict, call_in_parts,
-        ensure_tag, find_tag, pass,
+        Begun, Change, Deed, Item, JournalError, Pending, Step, StepRow, Verdict, call_in_parts, ensure_tag,
+        find_tag, pass,
     },
-    client::Client,
 };
 use serde_json::{Value, json};
+
+/// The openids that every call takes at the least; a longer list may be cut into several.
+const IN_ONE_CALL: usize = blacklist::Add::MOST;
 
 /// The longest request that is written down as it is; a longer one is told by its digest.
 const LONGEST: usize = 400;
@@ -39,8 +46,8 @@ pub(super) fn make(
         Begun::New(step, durable) => {
             claim(env, &step, spec, request)?;
             env.wait(durable.wait()).map_err(journal)?;
-            let items = before(env, &step, spec, request)?;
-            send(env, &step, spec, request, &items, call)
+            let looked = before(env, &step, spec, request)?;
+            send(env, &step, spec, request, &looked, call)
         }
         Begun::Open(step, row) => {
             claim(env, &step, spec, request)?;
@@ -49,13 +56,13 @@ pub(super) fn make(
                 return Ok(answer);
             }
             env.wait(step.again(&what)).map_err(journal)?;
-            let items = if row.change.is_empty() {
+            let looked = if row.change.is_empty() {
                 before(env, &step, spec, request)?
             } else {
                 // What was before the first try counts.
                 items_of(env, &step)?
             };
-            send(env, &step, spec, request, &items, call)
+            send(env, &step, spec, request, &looked, call)
         }
     }
 }
@@ -77,14 +84,47 @@ fn send(
     items: &[Item],
     call: &dyn Fn() -> ScriptResult<Value>,
 ) -> ScriptResult<Value> {
+    let changes = if items.is_empty() { named(request).len() } else { items.len() };
+    let taken = env.limits.take_all(changes).map_err(|limit| limit_reached(&limit));
     pass("call-intent");
-    let answer = call();
+    let answer = taken.and_then(|()| call());
     pass("call-made");
-    if answer.is_ok() && !items.is_empty() {
-        env.wait(step.outcome(0, &[], &[])).map_err(|error| env.journal_error(&error))?;
+    match spec.name {
+        "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
+            env.blacklist.has_changed(env, &named(request), spec.name == "blacklist::add");
+        }
+        "blacklist::add" | "blacklist::remove" => env.blacklist.forget(),
+        _ => {}
+    }
+    let is_certain = match &answer {
+        Ok(_) => true,
+        Err(error) => PlatformError::within(error).is_some_and(|error| !error.is_unsure),
+    };
+    // A longer list was sent in parts, some of which may have been done.
+    let is_whole = answer.is_ok() || items.len() <= IN_ONE_CALL;
+    if is_certain && is_whole {
+        if answer.is_err() {
+            env.limits.give_back(changes);
+        }
+        let written = env.wait(async {
+            if !items.is_empty() {
+                let unmade = if answer.is_ok() { Vec::new() } else { items.to_vec() };
+                step.outcome(0, &Pending { unsure: Vec::new(), unmade }, &[]).await?;
+            }
+            // What was refused did nothing that could be taken back, or could not be.
+            if answer.is_err() { step.changed_nothing().await.map(drop) } else { Ok(()) }
+        });
+        written.map_err(|error| env.journal_error(&error))?;
     }
     end(env, step, spec, request, &answer)?;
     answer
+}
+
+/// The openids that a request names.
+fn named(request: &Value) -> Vec<String> {
+    let list = request["openid_list"].as_array().into_iter().flatten();
+    let one = request["remark"].as_str().and(request["openid"].as_str());
+    list.filter_map(Value::as_str).chain(one).map(str::to_owned).collect()
 }
 
 /// Writes down what a call came to.
@@ -105,7 +145,7 @@ fn end(
                 step.done(&fit_to_keep(env, answer)).await?.wait().await
             }
             Err(error) => match PlatformError::within(error) {
-                Some(error) => step.failed(&error.write()).await.map(drop),
+                Some(error) => step.failed(&fit_to_keep(env, &error.write())).await.map(drop),
                 None => Ok(()),
             },
         }
@@ -213,65 +253,20 @@ fn text(request: &Value, field: &str) -> String {
     request[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// Looks at what is so before the call, and writes down what it will change.
+/// Looks at what is so before the call, and writes down what it will change. Where that can't be known, the call can't
+/// be taken back.
 fn before(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<Vec<Item>> {
     if !env.journal.is_kept() {
         return Ok(Vec::new());
     }
-    let client = env.client()?;
-    let openids = || -> Vec<String> {
-        let list = request["openid_list"].as_array();
-        list.into_iter().flatten().filter_map(|openid| openid.as_str().map(str::to_owned)).collect()
-    };
-    let id = request["id"].as_i64().unwrap_or_default();
-    let name_of = |id: i64| -> String {
-        let tags = env.tags().unwrap_or_default();
-        tags.into_iter().find(|tag| tag.id == id).map(|tag| tag.name).unwrap_or_default()
-    };
-    let (deed, items) = match spec.name {
-        "tag::attach" | "tag::detach" => {
-            let tagid = request["tagid"].as_i64().unwrap_or_default();
-            let attach = spec.name == "tag::attach";
-            let users = details(env, client, &openids());
-            let changed = users.iter().filter(|user| {
-                let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&tagid));
-                has_it != attach
-            });
-            let items = changed.filter_map(|user| user.openid.clone()).map(Item::Openid).collect();
-            let change = if attach { Change::Attach(tagid) } else { Change::Detach(tagid) };
-            (Deed::Change(change), items)
-        }
-        "user::remark" => {
-            let (openid, new) = (text(request, "openid"), text(request, "remark"));
-            let old = details(env, client, std::slice::from_ref(&openid));
-            let old = old.into_iter().next().and_then(|user| user.remark);
-            let items = old.map(|old| Item::Remark(openid, new, old)).into_iter().collect();
-            (Deed::Change(Change::Remark), items)
-        }
-        "blacklist::add" | "blacklist::remove" => {
-            let add = spec.name == "blacklist::add";
-            let openids = openids();
-            let listed = env.wait(async {
-                let known =
-                    Known::list(client, env.in_flight, Source::Blacklisted, &env.scratch_folder).await?;
-                known.among(&openids).await
-            });
-            let items = match listed {
-                Ok(listed) => openids
-                    .into_iter()
-                    .filter(|openid| listed.contains(openid) != add)
-                    .map(Item::Openid)
-                    .collect(),
-                Err(_) => Vec::new(),
-            };
-            (Deed::Change(if add { Change::Block } else { Change::Unblock }), items)
-        }
-        // What it is called is known when it is there.
-        "tag::create" => return Ok(Vec::new()),
-        "tag::update" => (Deed::RenameTag { id, from: name_of(id), to: text(request, "name") }, Vec::new()),
-        "tag::delete" => (Deed::DeleteTag { id, name: name_of(id) }, Vec::new()),
-        name => (Deed::Other(name.to_owned()), Vec::new()),
-    };
+    let seen = look(env, spec, request);
+    if env.cancel.is_cancelled() {
+        return seen.map(|(_, items)| items);
+    }
+    let (deed, items) = seen.unwrap_or_else(|_| {
+        let deed = Deed::Other(format!("{}, of which it could not be seen what was so before", spec.name));
+        (deed, Vec::new())
+    });
     let written = env.wait(async {
         let known = step.change(&deed).await?;
         let durable = if items.is_empty() { known } else { step.intent(0, &items).await? };
@@ -281,19 +276,57 @@ fn before(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<
     Ok(items)
 }
 
-/// The details of people; those whose details can't be had are left out, and are not taken back either.
-fn details(env: &Env, client: &Client, openids: &[String]) -> Vec<user::User> {
-    if openids.is_empty() {
-        return Vec::new();
-    }
-    let refs = |openids: &[String]| {
-        openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None }).collect()
+/// What a call is about to do, and to whom of those who are not so already.
+fn look(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<(Deed, Vec<Item>)> {
+    let id = request["id"].as_i64().unwrap_or_default();
+    let name_of = |id: i64| -> ScriptResult<String> {
+        let tags = env.tags()?;
+        Ok(tags.into_iter().find(|tag| tag.id == id).map(|tag| tag.name).unwrap_or_default())
     };
-    let request = user::Batch { user_list: refs(openids) };
-    match env.wait(call_in_parts(client, env.in_flight, request)) {
-        Ok(users) => users.user_info_list,
-        Err(_) => Vec::new(),
+    Ok(match spec.name {
+        "tag::attach" | "tag::detach" => {
+            let tagid = request["tagid"].as_i64().unwrap_or_default();
+            let attach = spec.name == "tag::attach";
+            let users = details(env, &named(request))?;
+            let changed = users.into_iter().filter(|user| {
+                let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&tagid));
+                has_it != attach
+            });
+            let change = if attach { Change::Attach(tagid) } else { Change::Detach(tagid) };
+            (Deed::Change(change), changed.filter_map(|user| user.openid).map(Item::Openid).collect())
+        }
+        "user::remark" => {
+            let (openid, new) = (text(request, "openid"), text(request, "remark"));
+            let user = details(env, std::slice::from_ref(&openid))?.into_iter().next();
+            let old = user.and_then(|user| user.remark);
+            (
+                Deed::Change(Change::Remark),
+                old.map(|old| Item::Remark(openid, new, old)).into_iter().collect(),
+            )
+        }
+        "blacklist::add" | "blacklist::remove" => {
+            let add = spec.name == "blacklist::add";
+            let openids = named(request);
+            let listed = env.blacklist.among(env, &openids)?;
+            let items = openids.into_iter().filter(|openid| listed.contains(openid) != add).map(Item::Openid);
+            (Deed::Change(if add { Change::Block } else { Change::Unblock }), items.collect())
+        }
+        "tag::create" => (Deed::CreateTag { id: 0, name: text(request, "name") }, Vec::new()),
+        "tag::update" => (Deed::RenameTag { id, from: name_of(id)?, to: text(request, "name") }, Vec::new()),
+        "tag::delete" => (Deed::DeleteTag { id, name: name_of(id)? }, Vec::new()),
+        name => (Deed::Other(name.to_owned()), Vec::new()),
+    })
+}
+
+/// The details of people.
+fn details(env: &Env, openids: &[String]) -> ScriptResult<Vec<user::User>> {
+    if openids.is_empty() {
+        return Ok(Vec::new());
     }
+    let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
+    let request = user::Batch { user_list: refs.collect() };
+    let users = env.wait(call_in_parts(env.client()?, env.in_flight, request));
+    Ok(users.map_err(|split| PlatformError::of(&split.error).raise())?.user_info_list)
 }
 
 /// What an earlier attempt has written down of a call.

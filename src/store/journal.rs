@@ -312,17 +312,19 @@ impl Store {
         Ok(rows.iter().map(done).collect())
     }
 
-    /// The different changes that a step and its parts made.
+    /// How many openids are in the batches of one change that a step and its parts made.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn changes_within(&self, run: &str, step: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn people_of(&self, run: &str, step: &str, change: &str) -> Result<i64, StoreError> {
         let statement = Statement::new(
-            "SELECT DISTINCT change FROM mpscript_step
-             WHERE run = $1 AND (step = $2 OR step LIKE $3) AND change <> '' ORDER BY change",
+            "SELECT CAST(COALESCE(SUM(b.size - b.failures), 0) AS BIGINT)
+             FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
+             WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3) AND s.change = $4",
         );
-        let rows = self.query(statement.with(run).with(step).with(format!("{step}/%").as_str())).await?;
-        Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+        let within = format!("{step}/%");
+        let rows = self.query(statement.with(run).with(step).with(within.as_str()).with(change)).await?;
+        Ok(rows.first().map_or(0, |row| row.integer(0)))
     }
 
     /// The batches of one change that a step and its parts made, after a place among them, in their order.
@@ -341,7 +343,7 @@ impl Store {
             "SELECT s.seq, b.number, b.items, b.pending_items, b.pending, b.failed
              FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
              WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3) AND s.change = $4
-                 AND (s.seq > $5 OR (s.seq = $5 AND b.number > $6))
+                 AND (s.seq, b.number) > ($5, $6)
              ORDER BY s.seq, b.number LIMIT $7",
         );
         let within = format!("{step}/%");

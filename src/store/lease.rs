@@ -23,17 +23,6 @@ impl Store {
         Ok(taken == 1)
     }
 
-    /// Who holds a lease now.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn lease_owner(&self, name: &str, now: i64) -> Result<Option<String>, StoreError> {
-        let statement =
-            Statement::new("SELECT owner FROM mpscript_lease WHERE name = $1 AND expires_at > $2");
-        let rows = self.query(statement.with(name).with(now)).await?;
-        Ok(rows.first().map(|row| row.text(0).to_owned()))
-    }
-
     /// Gives a lease back, if it is still this owner's.
     ///
     /// # Errors

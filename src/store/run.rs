@@ -45,7 +45,7 @@ pub struct RunTexts {
 /// What a sign of life meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beat {
-    /// Nobody else has gone on with the run.
+    /// Nobody else has gone on with the run, nor cut it off.
     pub is_ours: bool,
     /// Somebody wants it to stop.
     pub is_to_stop: bool,
@@ -122,14 +122,64 @@ impl Store {
         Ok(self.query(statement).await?.iter().map(read).collect())
     }
 
-    /// Lets go of everything that an owner holds.
+    /// Cuts a run off whose process seems to be gone: should it wake up after all, it writes nothing more. A run that
+    /// has given a sign of life since it was read stays as it is.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn free_leases(&self, owner: &str) -> Result<(), StoreError> {
-        self.execute(Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(owner))
-            .await
-            .map(drop)
+    pub async fn cut_off(&self, run: &RunRecord) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_run SET state = 'interrupted'
+             WHERE id = $1 AND attempt = $2 AND beat_at = $3 AND state = 'running'",
+        );
+        self.execute(statement.with(run.id.as_str()).with(run.attempt).with(run.beat_at)).await.map(drop)
+    }
+
+    /// Cuts all runs off that have given no sign of life since this instant.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cut_off_silent(&self, since: i64) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_run SET state = 'interrupted' WHERE state = 'running' AND beat_at <= $1",
+        );
+        self.execute(statement.with(since)).await.map(drop)
+    }
+
+    /// Nobody else may write this until the run ends or is cut off; `false` while another run holds it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim(&self, name: &str, run: &str) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, 0)
+             ON CONFLICT (name) DO UPDATE SET owner = excluded.owner
+             WHERE mpscript_lease.owner = excluded.owner OR NOT EXISTS (
+                 SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_lease.owner AND r.state = 'running')",
+        );
+        Ok(self.execute(statement.with(name).with(run)).await? == 1)
+    }
+
+    /// The run that has claimed something last.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claimed_by(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let statement = Statement::new("SELECT owner FROM mpscript_lease WHERE name = $1");
+        Ok(self.query(statement.with(name)).await?.first().map(|row| row.text(0).to_owned()))
+    }
+
+    /// The run that has taken this one back, or begun to, and was not taken back itself.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn undone_by(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let statement = Statement::new(
+            "SELECT u.id FROM mpscript_run u WHERE u.undoes = $1 AND u.dry_run = 0 AND NOT EXISTS (
+                 SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0 AND v.state = 'done')
+             ORDER BY u.started_at DESC LIMIT 1",
+        );
+        Ok(self.query(statement.with(id)).await?.first().map(|row| row.text(0).to_owned()))
     }
 
     /// A run's long texts.
@@ -159,22 +209,21 @@ impl Store {
         Ok(self.execute(statement.with(id).with(attempt).with(owner).with(now)).await? == 1)
     }
 
-    /// A sign of life; the leases that the run holds live as long.
+    /// A sign of life.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn beat(&self, id: &str, attempt: i64, now: i64, until: i64) -> Result<Beat, StoreError> {
+    pub async fn beat(&self, id: &str, attempt: i64, now: i64) -> Result<Beat, StoreError> {
         let is_ours = self.execute(beat(id, attempt, now)).await? == 1;
         if !is_ours {
             return Ok(Beat::default());
         }
-        let leases = Statement::new("UPDATE mpscript_lease SET expires_at = $2 WHERE owner = $1");
-        self.execute(leases.with(id).with(until)).await?;
         let rows = self.query(Statement::new("SELECT stop FROM mpscript_run WHERE id = $1").with(id)).await?;
         Ok(Beat { is_ours, is_to_stop: rows.first().is_some_and(|row| row.integer(0) != 0) })
     }
 
-    /// Records how an attempt of a run ended and lets go of its leases; `false` when it is somebody else's by now.
+    /// Records how an attempt of a run ended and lets go of what it claimed; `false` when it was cut off or is
+    /// somebody else's by now.
     ///
     /// # Errors
     /// When the store fails.
@@ -189,12 +238,13 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET state = $3, note = $4, report = $5, ended_at = $6
-             WHERE id = $1 AND attempt = $2",
+             WHERE id = $1 AND attempt = $2 AND state = 'running'",
         );
         let statement = statement.with(id).with(attempt).with(state).with(note).with(report).with(now);
         let is_ours = self.execute(statement).await? == 1;
         if is_ours {
-            self.free_leases(id).await?;
+            let claims = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1");
+            self.execute(claims.with(id)).await?;
         }
         Ok(is_ours)
     }
@@ -210,10 +260,10 @@ impl Store {
     }
 }
 
-/// The sign of life by itself; it changes no row when the run is somebody else's by now.
+/// The sign of life by itself; it changes no row when the run was cut off or is somebody else's by now.
 pub(super) fn beat(id: &str, attempt: i64, now: i64) -> Statement {
-    Statement::new("UPDATE mpscript_run SET beat_at = $3 WHERE id = $1 AND attempt = $2")
-        .with(id)
-        .with(attempt)
-        .with(now)
+    let statement = Statement::new(
+        "UPDATE mpscript_run SET beat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
+    );
+    statement.with(id).with(attempt).with(now)
 }

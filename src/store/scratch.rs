@@ -37,6 +37,15 @@ impl Scratch {
         self.store.execute(Statement::new(add).with(json(texts).as_str())).await.map(drop)
     }
 
+    /// Takes texts out of it.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn remove(&self, texts: &[String]) -> Result<(), StoreError> {
+        let remove = "DELETE FROM member WHERE text IN (SELECT value FROM json_each($1))";
+        self.store.execute(Statement::new(remove).with(json(texts).as_str())).await.map(drop)
+    }
+
     /// Those of these texts that are in the set.
     ///
     /// # Errors

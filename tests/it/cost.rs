@@ -50,11 +50,40 @@ fn a_job_that_takes_more_than_is_left_today_does_not_start() {
     assert!(short.err.starts_with(says) || short.err.contains(says), "{}", short.err);
     assert!(short.err.contains("--allow-pause"), "{}", short.err);
     assert_eq!((sandbox.tagged("会员"), sandbox.calls(ATTACH)), (None, 0));
-    // From now on it is known before the first call.
+    // What is remembered of the listing may be long ago: nothing is refused for it before the first page has come.
     let before = sandbox.calls(USER_GET);
     let short = run(&sandbox, &folder, "followers().count()", &["--quiet"]);
-    assert_eq!((short.code, sandbox.calls(USER_GET)), (Some(4), before), "{}", short.err);
+    assert_eq!((short.code, sandbox.calls(USER_GET)), (Some(4), before + 1), "{}", short.err);
     run(&sandbox, &folder, "followers().take(20000).count()", &["--quiet"]).success();
+}
+
+#[test]
+fn writes_are_held_against_the_quota_only_where_they_are_sure_to_be_needed() {
+    let sandbox =
+        Served::start(&["--followers", "60000", "--quota", "/cgi-bin/tags/members/batchtagging=1300"]);
+    let folder = Folder::new().account();
+    run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
+    let tagged = sandbox.tagged("会员").expect("there is a tag");
+    // Nobody has a new tag yet: all 1,200 calls are needed, and a hundred are left.
+    let short = run(&sandbox, &folder, "followers().tag(\"新客\")", &["--quiet"]);
+    assert_eq!((short.code, sandbox.tagged("新客")), (Some(4), None), "{}", short.err);
+    assert!(short.err.contains("calls of /cgi-bin/tags/members/batchtagging today"), "{}", short.err);
+    // Everybody has the old one: it takes as many at the most, and needs none.
+    let again = run(&sandbox, &folder, "followers().tag(\"会员\").already", &["--quiet"]);
+    assert_eq!(again.success(), format!("{tagged}\n"));
+}
+
+#[test]
+fn what_is_taken_back_is_reckoned_before_it_begins() {
+    let untag = "/cgi-bin/tags/members/batchuntagging";
+    let sandbox = Served::start(&["--followers", "60000", "--quota", &format!("{untag}=10")]);
+    let folder = Folder::new().account();
+    run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
+    let tagged = sandbox.tagged("会员");
+    let runs: Value = serde_json::from_str(&folder.run(&["runs", "--json"]).success()).expect("it is JSON");
+    let undone = folder.run(&["undo", runs[0]["id"].as_str().expect("a run has an id"), "--yes", "--quiet"]);
+    assert_eq!((undone.code, sandbox.tagged("会员")), (Some(4), tagged), "{}", undone.err);
+    assert_eq!(sandbox.calls(&format!("POST {untag}")), 0);
 }
 
 #[test]

@@ -308,3 +308,19 @@ fn a_printed_report_speaks_of_changes_only_where_there_could_be_some() {
     let names: Vec<String> = rows.iter().map(|row| row[..row.len() - 1].join(" ")).collect();
     assert_eq!(names, ["listed", "matched", "failed", "not matched", "gone", "not read"]);
 }
+
+#[test]
+fn a_job_that_shortens_its_own_list_goes_through_all_of_it() {
+    let account = Account::with(Options { followers: 25_000, ..Options::default() });
+    let (finished, report) = run_on(&account, "followers().block();", &["--quiet"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.err);
+    // Those who left in the meantime can't be blocked, and are named.
+    assert_eq!(counts(&report, ["listed", "unread", "skipped"]), [25_000, 0, 0]);
+    let page = account.tell("/cgi-bin/tags/members/getblacklist", json!({}));
+    let blocked = page["total"].as_u64().unwrap();
+    assert_eq!(blocked, counts(&report, ["changed"])[0]);
+    let (finished, report) = run_on(&account, "blacklisted().unblock();", &["--quiet"]);
+    finished.success();
+    assert_eq!(counts(&report, ["listed", "changed"]), [blocked, blocked]);
+    assert_eq!(account.tell("/cgi-bin/tags/members/getblacklist", json!({}))["count"], 0);
+}

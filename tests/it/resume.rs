@@ -85,7 +85,11 @@ fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
             let folder = killed_at(&sandbox, script, point);
             let made = sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
             let pages = sandbox.calls("GET /cgi-bin/user/get");
-            assert_eq!(resume(&folder).success(), "done\n", "{point}");
+            let resumed = resume(&folder);
+            assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), "done\n"), "{point}: {}", resumed.err);
+            let is_warned =
+                resumed.err.contains("goes on where it was cut off: what it added up in variables");
+            assert_eq!(is_warned, point.ends_with(":13"), "{point}: {}", resumed.err);
             assert_eq!(sandbox.tagged("逐个"), Some(16), "{point}");
             assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 1, "{point}");
             // The one call of which nobody knew is made again, being harmless; no other is.
@@ -288,4 +292,56 @@ fn an_end_that_was_refused_before_it_began_is_refused_again() {
     let folder = killed_at(&sandbox, script, "batch-call:4");
     // The tag is there by now, but the script went on as if it were not.
     assert_eq!(resume(&folder).success(), "none\ndone\n");
+}
+
+#[test]
+fn calls_on_a_sample_are_not_made_twice() {
+    let sandbox = Served::start(&["--followers", "3000"]);
+    let script = "let t = tag::create(\"抽样\");
+        followers().sample(30).each(|u| { user::remark(u, \"抽\"); tag::attach(t, [u]); }); print(\"done\");";
+    for point in ["call-made:7", "call-intent:20", "call-made:50"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        assert_eq!(resume(&folder).success(), "done\n", "{point}");
+        assert_eq!(sandbox.tagged("抽样"), Some(30), "{point}");
+        let calls = ["updateremark", "batchtagging"].map(|name| {
+            sandbox.calls(&format!("POST /cgi-bin/user/info/{name}"))
+                + sandbox.calls(&format!("POST /cgi-bin/tags/members/{name}"))
+        });
+        // The one call of which nobody knew is made again.
+        assert!(calls.iter().sum::<u64>() <= 61, "{point}: {calls:?}");
+    }
+}
+
+#[test]
+fn a_loop_that_only_collects_begins_anew() {
+    let sandbox = Served::start(&["--followers", "25000", "--scene", "98765=1234"]);
+    let script = "let ids = []; for u in followers() { if u.qr_scene == 98765 { ids.push(u.openid); } }
+        let n = #{n: 0}; followers().each(|u| n.n += 1);
+        openids(ids).tag(\"贵宾\"); print(`${ids.len()} ${n.n}`);";
+    for point in ["call-intent:1", "batch-call:3"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        let said = resume(&folder).success();
+        assert!(said.starts_with("1234 24"), "{point}: {said}");
+        assert_eq!(sandbox.tagged("贵宾"), Some(1234), "{point}");
+    }
+}
+
+#[test]
+fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
+    let sandbox = Served::start(&["--followers", "3000", "--latency", "60ms"]);
+    let folder = Folder::with("followers().tag(\"共用\");").account();
+    let asleep = sandbox.start_run(&folder, &["--in-flight", "1"]);
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+    asleep.signal("STOP");
+    std::thread::sleep(std::time::Duration::from_millis(9_500));
+    let other = folder.file("other.rhai", "followers().untag(\"共用\");");
+    other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]).success();
+    asleep.signal("CONT");
+    let finished = asleep.finish();
+    assert_eq!(finished.code, Some(5), "{}", finished.err);
+    assert!(finished.err.contains("another process has gone on"), "{}", finished.err);
+    // What was on its way when it fell asleep may still have come.
+    assert!(sandbox.tagged("共用") <= Some(100), "{:?}", sandbox.tagged("共用"));
 }

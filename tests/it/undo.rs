@@ -116,6 +116,22 @@ fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
             "let t = tag::create(\"逐个\"); followers().take(30).each(|u| { tag::attach(t, [u]); user::remark(u, \"逐\"); });",
         ),
         (
+            "blocked and unblocked in a loop",
+            "followers().take(5).each(|u| { blacklist::add([u.openid]); blacklist::remove([u.openid]); }); \
+             followers().take(2).tag(\"空\");",
+        ),
+        (
+            "there and back in a loop",
+            "let t = tag::list().filter(|t| t.name == \"空\")[0]; let old = tag::list().filter(|t| t.name == \"老客户\")[0]; \
+             followers().take(5).each(|u| { tag::attach(t, [u]); tag::detach(t, [u]); tag::detach(old, [u]); \
+             tag::attach(old, [u]); tag::detach(old, [u]); user::remark(u, \"乙\"); user::remark(u, \"丙\"); });",
+        ),
+        (
+            "renamed twice in a loop",
+            "let t = tag::list().filter(|t| t.name == \"空\")[0]; \
+             followers().take(1).each(|u| { tag::update(t, \"乙\"); tag::update(t, \"丙\"); });",
+        ),
+        (
             "made and deleted",
             "let t = tag::create(\"一时\"); tag::attach(t, user::list().data.openid); tag::update(t, \"短\"); \
              tag::delete(t); followers().take(3).tag(\"空\");",
@@ -261,4 +277,55 @@ fn a_run_on_a_sandbox_of_its_own_has_no_world_any_more() {
     let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
     let message = folder.run(&["resume", runs[0]["id"].as_str().expect("a run has an id")]).failure(2);
     assert!(message.contains("whose world is gone with its process"), "{message}");
+}
+
+#[test]
+fn a_run_that_was_refused_has_nothing_to_take_back_from_others() {
+    let account = account();
+    let place = Place::new(&account);
+    let fault = json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45009, "times": 40});
+    account.control("faults", fault);
+    let refused = place.run("followers().take(100).tag(\"会员\");", 4);
+    account.control("faults/clear", json!({}));
+    place.run("followers().take(100).tag(\"会员\");", 0);
+    let after = world(&account);
+    place.undo(&refused);
+    assert_eq!(world(&account), after);
+    // A single call that was refused is none either.
+    let before = world(&account);
+    let script = "try { tag::create(\"空\"); } catch { } try { api::post(\"/cgi-bin/tags/delete\", #{tag: #{id: 9}}); } catch { } \
+                  try { tag::attach(4711, user::list().data.openid); } catch { }";
+    let run = place.run(script, 0);
+    let undone = place.call(&["undo", &run, "--yes"]);
+    assert_eq!((undone.code, undone.err.as_str()), (Some(0), ""), "{}", undone.out);
+    assert_eq!(world(&account), before);
+}
+
+#[test]
+fn a_tag_that_was_made_just_before_a_kill_is_taken_back() {
+    let account = account();
+    let before = world(&account);
+    let place = Place::new(&account);
+    let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", "call-made:1"), ..place };
+    assert_eq!(place.call(&["run", "-e", "followers().take(5).tag(\"剩\");"]).code, None);
+    let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", ""), ..place };
+    assert_ne!(world(&account), before);
+    place.undo(&place.newest());
+    assert_eq!(world(&account), before);
+}
+
+#[test]
+fn a_run_that_was_undone_is_not_gone_on_with() {
+    let account = account();
+    let place = Place::new(&account);
+    let stopped = place.call(&["run", "-e", "followers().tag(\"会员\").changed", "--max-changes", "120"]);
+    assert_eq!(stopped.code, Some(1), "{}", stopped.err);
+    let run = place.newest();
+    let more = place.call(&["resume", &run, "--max-changes", "170"]);
+    assert!(more.err.contains("the run may make 170 changes"), "{}", more.err);
+    let undone = place.undo(&run);
+    let refused = place.call(&["resume", &run]).failure(2);
+    assert!(refused.starts_with(&format!("error: run {run} was taken back by run {undone}\n")), "{refused}");
+    let shown = place.call(&["show", &run]).success();
+    assert!(shown.contains(&format!("  undone by {undone}\n")), "{shown}");
 }
