@@ -126,6 +126,7 @@ fn what_the_platform_would_refuse_is_refused() {
         ("tag::update(2, \"名\")", "45058"),
         ("tag::delete(4711)", "45159"),
         ("tag::attach(4711, [\"o\"])", "45159"),
+        ("followers().take(1).each(|u| user::remark(u, \"一二三四五六七八九十\"))", "40092"),
     ] {
         let (finished, _) = run_on(&account, script, &["--dry-run"]);
         assert_eq!(finished.code, Some(1), "{script}");
@@ -135,6 +136,22 @@ fn what_the_platform_would_refuse_is_refused() {
             finished.err
         );
     }
+}
+
+#[test]
+fn those_whom_the_platform_would_refuse_are_named() {
+    let account = Account::of(5);
+    let script = "followers().remark(|u| if u.sex == 9 { () } else { \"一二三四五六七八九十\" });";
+    let (finished, report) = run_on(&account, script, &["--dry-run", "--quiet"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.err);
+    let end = &report["ends"][0];
+    assert_eq!((counts(end, ["matched", "changed"]), &end["failed"][0]["errcode"]), ([5, 0], &json!(40092)));
+    // A tag that only the dry run has made has no members that could be asked for.
+    let openids = json!(account.openids());
+    let script = format!("let t = tag::create(\"新\"); openids({openids}).tag(t);");
+    let (finished, report) = run_on(&account, &script, &["--dry-run", "--quiet"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    assert_eq!(counts(&report, ["changed"]), [5]);
 }
 
 #[test]

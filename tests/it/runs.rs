@@ -33,6 +33,96 @@ fn an_account_of_production_is_changed_only_when_that_is_asked_for() {
 }
 
 #[test]
+fn an_account_of_production_is_one_wherever_its_secret_comes_from() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = production(&sandbox).account();
+    let refused = folder.run(&["run", "script.rhai", "--base-url", &sandbox.url()]);
+    assert_eq!((refused.code, sandbox.tagged("会员")), (Some(1), None), "{}", refused.err);
+    assert!(
+        refused.err.starts_with("error: account `shop` is marked `production = true`"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
+fn a_run_that_was_cut_off_says_how_far_it_is_and_what_can_be_done() {
+    let sandbox = Served::start(&["--followers", "500"]);
+    let folder = Folder::with("followers().tag(\"会员\");").account();
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:4");
+    assert_eq!(sandbox.run(&folder, &["--in-flight", "1"]).code, None);
+    let shown = folder.run(&["show", &newest(&folder)]).success();
+    let run = newest(&folder);
+    assert!(shown.contains("interrupted"), "{shown}");
+    // The batch after the fourth may have been written down too.
+    let so_far = [200, 250].map(|changed| format!("  changed   {changed} followers so far\n"));
+    assert!(so_far.iter().any(|line| shown.contains(line)), "{shown}");
+    let next = format!("  mpscript resume {run} goes on with it; mpscript undo {run} takes it back\n");
+    assert!(shown.ends_with(&next), "{shown}");
+}
+
+#[test]
+fn a_report_is_written_as_what_its_name_says_or_not_at_all() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::with("followers().tag(\"会员\");").account();
+    let refused = sandbox.run(&folder, &["--report", "report.xlsx"]);
+    let says = "error: a report can't be written as .xlsx\n  hint: name the file .json, .csv or .html\n";
+    assert_eq!((refused.code, refused.err.as_str()), (Some(2), says));
+    assert_eq!(sandbox.tagged("会员"), None);
+}
+
+/// The id of the run that was begun last.
+fn newest(folder: &Folder) -> String {
+    let runs: Value = serde_json::from_str(&folder.run(&["runs", "--json"]).success()).expect("it is JSON");
+    runs[0]["id"].as_str().expect("a run has an id").to_owned()
+}
+
+#[test]
+fn only_what_can_be_done_again_for_some_is_tried_again() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let openids = sandbox.openids();
+    let folder = Folder::with("followers().tag(\"100\");").account();
+    sandbox.control("faults", &json!({"path": ATTACH, "errcode": 45059, "openid": openids[7]}));
+    assert_eq!(sandbox.run(&folder, &["--quiet"]).code, Some(3));
+    sandbox.control("faults/clear", &json!({}));
+    // A name that looks like a number is a name.
+    let retried = folder.run(&["failed", &newest(&folder), "--retry", "--quiet"]);
+    assert_eq!(retried.code, Some(0), "{}", retried.err);
+    assert_eq!(sandbox.tagged("100"), Some(100));
+    let cases = [
+        // A job that looks at details, which are refused for one: whether they match nobody knows.
+        (
+            "followers().filter(|u| u.sex == 77).tag(\"甲\");",
+            json!({"path": "/cgi-bin/user/info/batchget", "errcode": 40003, "openid": openids[7]}),
+            &[] as &[&str],
+            "the details of some were refused",
+        ),
+        (
+            "followers().remark(|u| \"老\");",
+            json!({"path": "/cgi-bin/user/info/updateremark", "errcode": 40003, "openid": openids[7]}),
+            &[],
+            "`remark` can't be done again for some",
+        ),
+        (
+            "followers().remark(|u| \"一二三四五六七八九十\");",
+            json!({"path": "/cgi-bin/user/get", "errcode": -1, "times": 1}),
+            &["--dry-run"],
+            "it was a dry run",
+        ),
+    ];
+    for (script, fault, arguments, says) in cases {
+        sandbox.control("faults", &fault);
+        let folder = Folder::with(script).account();
+        assert_eq!(sandbox.run(&folder, &[&["--quiet"], arguments].concat()).code, Some(3), "{script}");
+        sandbox.control("faults/clear", &json!({}));
+        let listed = folder.run(&["failed", &newest(&folder)]);
+        assert!(listed.err.ends_with(" failed\n"), "{}", listed.err);
+        let refused = folder.run(&["failed", &newest(&folder), "--retry"]).failure(2);
+        assert!(refused.contains(says), "{refused}");
+    }
+}
+
+#[test]
 fn runs_are_listed_newest_first() {
     let sandbox = Served::start(&["--followers", "10"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
