@@ -114,7 +114,12 @@ impl End<'_> {
                 }
                 return Ok(Opened::Done(Box::new(report), answer["value"].clone()));
             }
-            Begun::Failed(error) => return Err(PlatformError::read(error).raise()),
+            Begun::Failed(mut ended) => {
+                if let Ok(report) = serde_json::from_value(ended["report"].take()) {
+                    env.board.end(report);
+                }
+                return Err(PlatformError::read(ended["error"].take()).raise());
+            }
         };
         let before = row.as_ref().and_then(|row| serde_json::from_str(&row.checkpoint).ok());
         let change = row.map(|row| row.change).unwrap_or_default();
@@ -122,7 +127,8 @@ impl End<'_> {
             Ok(walk) => Ok(Opened::Walk(Box::new(walk))),
             Err(error) => {
                 if let Some(failed) = PlatformError::within(&error) {
-                    env.wait(step.failed(&failed.write())).map_err(|error| env.journal_error(&error))?;
+                    let ended = json!({"error": failed.write()});
+                    env.wait(step.failed(&ended)).map_err(|error| env.journal_error(&error))?;
                 }
                 Err(error)
             }
@@ -439,7 +445,10 @@ impl Walk {
                 self.step.done(&json!({"report": report, "value": value})).await?.wait().await
             }),
             Err(error) => match PlatformError::within(error) {
-                Some(error) => self.env.wait(async { self.step.failed(&error.write()).await.map(drop) }),
+                Some(error) => {
+                    let ended = json!({"error": error.write(), "report": report});
+                    self.env.wait(async { self.step.failed(&ended).await.map(drop) })
+                }
                 None => Ok(()),
             },
         };

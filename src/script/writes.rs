@@ -47,7 +47,7 @@ pub(super) fn make(
             claim(env, &step, spec, request)?;
             env.wait(durable.wait()).map_err(journal)?;
             let looked = before(env, &step, spec, request)?;
-            send(env, &step, spec, request, &looked, call)
+            send(env, &step, spec, request, looked.as_deref(), call)
         }
         Begun::Open(step, row) => {
             claim(env, &step, spec, request)?;
@@ -60,9 +60,9 @@ pub(super) fn make(
                 before(env, &step, spec, request)?
             } else {
                 // What was before the first try counts.
-                items_of(env, &step)?
+                Some(items_of(env, &step)?)
             };
-            send(env, &step, spec, request, &looked, call)
+            send(env, &step, spec, request, looked.as_deref(), call)
         }
     }
 }
@@ -81,10 +81,12 @@ fn send(
     step: &Step,
     spec: &'static Spec,
     request: &Value,
-    items: &[Item],
+    looked: Option<&[Item]>,
     call: &dyn Fn() -> ScriptResult<Value>,
 ) -> ScriptResult<Value> {
-    let changes = if items.is_empty() { named(request).len() } else { items.len() };
+    // Where it is not known who is so already, everybody may be changed.
+    let changes = looked.map_or_else(|| named(request).len(), <[Item]>::len);
+    let items = looked.unwrap_or_default();
     let taken = env.limits.take_all(changes).map_err(|limit| limit_reached(&limit));
     pass("call-intent");
     let answer = taken.and_then(|()| call());
@@ -255,14 +257,15 @@ fn text(request: &Value, field: &str) -> String {
 
 /// Looks at what is so before the call, and writes down what it will change. Where that can't be known, the call can't
 /// be taken back.
-fn before(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<Vec<Item>> {
+fn before(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<Option<Vec<Item>>> {
     if !env.journal.is_kept() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let seen = look(env, spec, request);
     if env.cancel.is_cancelled() {
-        return seen.map(|(_, items)| items);
+        return seen.map(|(_, items)| Some(items));
     }
+    let is_seen = seen.is_ok();
     let (deed, items) = seen.unwrap_or_else(|_| {
         let deed = Deed::Other(format!("{}, of which it could not be seen what was so before", spec.name));
         (deed, Vec::new())
@@ -273,7 +276,7 @@ fn before(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<
         durable.wait().await
     });
     written.map_err(|error| env.journal_error(&error))?;
-    Ok(items)
+    Ok(is_seen.then_some(items))
 }
 
 /// What a call is about to do, and to whom of those who are not so already.

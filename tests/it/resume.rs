@@ -345,3 +345,14 @@ fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
     // What was on its way when it fell asleep may still have come.
     assert!(sandbox.tagged("共用") <= Some(100), "{:?}", sandbox.tagged("共用"));
 }
+
+#[test]
+fn a_job_that_failed_and_was_caught_is_in_the_report_of_whoever_goes_on() {
+    let sandbox = Served::start(&["--followers", "300"]);
+    let script = "try { followers().tag(7777); } catch (e) { print(e.errcode); } followers().tag(\"会员\");";
+    let folder = killed_at(&sandbox, script, "batch-call:4");
+    assert_eq!(resume(&folder).success(), "45159\n");
+    let ends = &folder.json("report.json")["ends"];
+    let rows: Vec<Value> = (0..2).map(|at| json!([ends[at]["target"], ends[at]["state"]])).collect();
+    assert_eq!(json!(rows), json!([["7777", "error"], ["会员", "done"]]));
+}
