@@ -1,7 +1,7 @@
 //! A wish to stop, seen at once by everything that waits or loops.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 use tokio_util::sync::CancellationToken;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     flag: Arc<AtomicBool>,
-    token: CancellationToken,
+    token: Arc<Mutex<CancellationToken>>,
 }
 
 impl Cancel {
     /// Asks everything that holds a clone to stop.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);
-        self.token.cancel();
+        self.token().cancel();
     }
 
     /// Whether stopping was asked for.
@@ -31,6 +31,17 @@ impl Cancel {
 
     /// Returns when stopping is asked for.
     pub async fn cancelled(&self) {
-        self.token.cancelled().await;
+        let token = self.token();
+        token.cancelled().await;
+    }
+
+    /// The wish was met: what begins now goes on. What has stopped stays so.
+    pub fn reset(&self) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
+        self.flag.store(false, Ordering::Relaxed);
+    }
+
+    fn token(&self) -> CancellationToken {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

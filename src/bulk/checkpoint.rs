@@ -74,6 +74,14 @@ impl Pending {
         items
     }
 
+    /// Those who were unsure before a try that was refused are so after it.
+    pub fn stay_unsure(&mut self, before: &HashSet<String>) {
+        let (unsure, unmade) =
+            std::mem::take(&mut self.unmade).into_iter().partition(|item| before.contains(item.openid()));
+        self.unmade = unmade;
+        self.unsure.extend::<Vec<Item>>(unsure);
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -90,6 +98,9 @@ impl Pending {
 /// How far a job is: everybody up to here is decided over.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Checkpoint {
+    /// Whether a loop's closure had made calls that change the account.
+    #[serde(default)]
+    pub has_written: bool,
     /// Where the listing goes on.
     pub mark: Mark,
     /// The counts so far, without those of batches.

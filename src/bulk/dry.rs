@@ -61,10 +61,10 @@ impl DryRun {
         failures.collect()
     }
 
-    /// The calls that were not made, by `"METHOD path"`.
+    /// The calls that were not made since this was asked last, by `"METHOD path"`.
     #[must_use]
-    pub fn calls(&self) -> BTreeMap<String, u64> {
-        lock(&self.calls).clone()
+    pub fn take_calls(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut lock(&self.calls))
     }
 
     /// The account's tags as they would be.

@@ -195,6 +195,18 @@ impl Journal {
         }))))
     }
 
+    /// Gives signs of life for a run that writes nothing down, as long as what is given lives.
+    pub fn keep_alive(
+        store: Store,
+        attempt: &Attempt,
+        clock: Clock,
+        cancel: Cancel,
+    ) -> AbortOnDropHandle<()> {
+        let run = attempt.run.clone();
+        let keeper = Keeper { store, run, attempt: attempt.attempt, clock, cancel, parked: Arc::default() };
+        AbortOnDropHandle::new(tokio::spawn(keeper.beat()))
+    }
+
     /// Whether anything is written down at all.
     #[must_use]
     pub fn is_kept(&self) -> bool {
@@ -347,6 +359,14 @@ impl Step {
     /// It begins anew: it failed before.
     pub async fn again(&self, what: &str) -> Result<Durable, JournalError> {
         self.write(|run, at| Entry::begun(run, at, 0, what)).await
+    }
+
+    /// Whether the script went on after it though it had not ended, as after a loop's `break`; what it had done by then
+    /// are its parts.
+    pub async fn was_left(&self, row: &StepRow) -> Result<bool, JournalError> {
+        let Some(Inner { store, attempt, .. }) = self.journal.0.as_deref() else { return Ok(false) };
+        let has_parts = store.has_parts(&attempt.run, &self.at).await?;
+        Ok(has_parts && row.state == "begun" && store.went_on_after(&attempt.run, &self.at, row.seq).await?)
     }
 
     /// What it changes is known.

@@ -86,7 +86,10 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
             });
             if let Ok(deed) = serde_json::from_str::<Deed>(&row.change) {
                 let deeds = &mut outermost[at].deeds;
-                deeds.retain(|(_, known)| *known != deed);
+                // People who were changed are taken back together, whatever is named by its own step by step.
+                if matches!(deed, Deed::Change(_)) {
+                    deeds.retain(|(_, known)| *known != deed);
+                }
                 deeds.push((row.seq, deed));
             }
         }

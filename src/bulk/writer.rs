@@ -224,6 +224,7 @@ impl Writer {
         }
         for row in store.open_batches(run, step.at()).await? {
             let pending = Pending::of(&row);
+            let unsure = pending.unsure.iter().map(|item| item.openid().to_owned()).collect();
             let pending: Vec<Item> = pending.unsure.into_iter().chain(pending.unmade).collect();
             let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
             writer.settings.limits.take_again(pending.len());
@@ -232,7 +233,7 @@ impl Writer {
                 pending,
                 row.number,
                 Durable::default(),
-                earlier,
+                Earlier { failed: earlier, unsure },
             ));
         }
         // Those who waited were decided over before; they do not come again.
@@ -312,7 +313,7 @@ impl Writer {
         let number = self.next_batch;
         self.next_batch += 1;
         let durable = self.settings.step.intent(number, &batch).await?;
-        self.batches.spawn(write(self.settings.clone(), batch, number, durable, Vec::new()));
+        self.batches.spawn(write(self.settings.clone(), batch, number, durable, Earlier::default()));
         Ok(())
     }
 
@@ -326,13 +327,20 @@ impl Writer {
     }
 }
 
+/// What earlier tries have left of a batch: who was refused, and whose change may have been made.
+#[derive(Default)]
+struct Earlier {
+    failed: Vec<Failure>,
+    unsure: HashSet<String>,
+}
+
 /// Writes one batch once its intent is on disk, and then what it came to.
 async fn write(
     settings: WriterSettings,
     items: Vec<Item>,
     number: i64,
     intent: Durable,
-    earlier: Vec<Failure>,
+    earlier: Earlier,
 ) -> Written {
     if let Err(error) = intent.wait().await {
         return Written {
@@ -344,11 +352,12 @@ async fn write(
     }
     fail_point::pass("batch-intent");
     let mut written = send(&settings, items).await;
+    written.pending.stay_unsure(&earlier.unsure);
     fail_point::pass("batch-call");
-    let outcome = if earlier.is_empty() {
+    let outcome = if earlier.failed.is_empty() {
         settings.step.outcome(number, &written.pending, &written.failed).await
     } else {
-        let failed: Vec<Failure> = earlier.into_iter().chain(written.failed.iter().cloned()).collect();
+        let failed: Vec<Failure> = earlier.failed.into_iter().chain(written.failed.iter().cloned()).collect();
         settings.step.outcome(number, &written.pending, &failed).await
     };
     if let Err(error) = outcome {
@@ -401,12 +410,14 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
                 fail_or_halve(part, refusal, &mut parts, &mut written, counts);
             }
             // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
-            CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. } => {
+            CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. }
+                if !error.is_unsure() =>
+            {
                 parts.push(part);
                 return written.broken_off(Vec::new(), parts, error);
             }
             // Whether it took effect is not known; that must not be forgotten.
-            CallError::NoAnswer { .. } | CallError::Unreadable { .. } | CallError::NoTls(_) => {
+            _ => {
                 let errmsg = error.to_string();
                 Counts::add(&counts.failed, part.len());
                 written.used += part.len();

@@ -181,7 +181,7 @@ pub(super) struct UndoArguments {
     pub reach: Reach,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct RunsArguments {
     /// As JSON
     #[arg(long)]

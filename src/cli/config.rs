@@ -116,11 +116,12 @@ pub(super) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
         match (host.variable("MPSCRIPT_APPID"), host.variable("MPSCRIPT_SECRET")) {
             (Some(appid), Some(secret)) => {
                 // Whoever brings the secret: what the file says of the account itself holds.
-                let configured = read(host, reach.config.as_deref())?
-                    .and_then(|(_, file)| file.accounts.into_iter().find(|(_, entry)| entry.appid == appid));
-                let production = configured.as_ref().filter(|(_, entry)| entry.production);
-                let reset =
-                    configured.as_ref().map_or(Ok(Reset::MIDNIGHT), |(name, entry)| reset(name, entry))?;
+                let file = read(host, reach.config.as_deref())?.map(|(_, file)| file).unwrap_or_default();
+                let of_account: Vec<_> =
+                    file.accounts.into_iter().filter(|(_, entry)| entry.appid == appid).collect();
+                let configured = of_account.first();
+                let production = of_account.iter().find(|(_, entry)| entry.production);
+                let reset = configured.map_or(Ok(Reset::MIDNIGHT), |(name, entry)| reset(name, entry))?;
                 return Ok(Ok(Found {
                     name: None,
                     appid: appid.to_owned(),

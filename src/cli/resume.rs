@@ -53,6 +53,11 @@ pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         );
         return Err(Failure::usage(Diagnostic::new(message).hint("start it anew with mpscript run")));
     }
+    if options.of_session {
+        let message = format!("run {} was a line of a session, whose variables are gone with it", run.id);
+        let hint = format!("mpscript undo {} takes back what it did", run.id);
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    }
     let source: Source = read(run, &texts.source)?;
     let reach = reach_of(&arguments.reach, &options);
     perform(
@@ -68,6 +73,7 @@ pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
             reach: &reach,
             is_dry: false,
             undoes: None,
+            repeats: None,
             resumes: Some((run, verdict)),
         },
     )

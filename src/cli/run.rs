@@ -33,8 +33,10 @@ pub(super) struct Plan<'a> {
     pub manner: &'a Manner,
     pub reach: &'a Reach,
     pub is_dry: bool,
-    /// The run that it undoes.
-    pub undoes: Option<&'a str>,
+    /// The recorded run that it takes back.
+    pub undoes: Option<&'a RunRecord>,
+    /// The recorded run of which it does a part again.
+    pub repeats: Option<&'a RunRecord>,
     /// The recorded run that it goes on with, and what a person says of its unsure call.
     pub resumes: Option<(&'a RunRecord, Option<Verdict>)>,
 }
@@ -68,6 +70,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         allow_pause: arguments.manner.allow_pause,
         folder: host.folder.clone(),
         prints_value: arguments.expression.is_some(),
+        of_session: false,
     };
     perform(
         host,
@@ -78,6 +81,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
             reach: &arguments.reach,
             is_dry: arguments.dry_run,
             undoes: None,
+            repeats: None,
             resumes: None,
         },
     )
@@ -85,7 +89,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
 
 /// Makes a run, records it, and shows what it comes to.
 pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
-    let Plan { program, options, manner, reach, is_dry, undoes, resumes } = plan;
+    let Plan { program, options, manner, reach, is_dry, undoes, repeats, resumes } = plan;
     if let Some(path) = &manner.report {
         // Found out before the first call, not after the last.
         report::write(&host.folder.join(path), &RunReport::default(), &About::default())?;
@@ -108,7 +112,11 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let store =
         if reach.sandbox { state::open_if_possible(host, &runtime, reach) } else { reached.store.clone() };
     let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
-    let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes };
+    let undoes_run = undoes.map(|run| run.id.as_str());
+    let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes: undoes_run };
+    if let Some(run) = undoes.or(repeats).or(resumes.as_ref().map(|(run, _)| *run)) {
+        of_its_account(run, account)?;
+    }
     let about = About {
         script: program.name.clone(),
         started_at: host.clock.now_ms(),
@@ -119,16 +127,17 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     if let Some((_, attempt)) = record.as_ref().filter(|_| is_drawn && !reach.sandbox) {
         words.debug(&format!("run {} (mpscript show {0} tells of it at any time)", attempt.run));
     }
+    let (store, attempt) = record.unzip();
     let board = Arc::new(Board::default());
     let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
     let run = Run {
-        program: Arc::new(program),
         client: reached.client.clone(),
         callback: reached.callback.clone(),
         in_flight: options.in_flight,
         limits: Limits::new(options.max_changes, options.max_errors),
-        record,
-        is_dry,
+        store,
+        attempt,
+        dry: is_dry.then(Arc::default),
         may_pause,
         gate: gate(host, &words, reached.production.clone(), manner.yes),
         folder: options.folder.clone(),
@@ -139,7 +148,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         board,
         output: words,
     };
-    let outcome = run.execute(&runtime);
+    let outcome = run.of_program(&runtime, &Arc::new(program));
     drop(progress);
     if let Ok(client) = &reached.client {
         runtime.block_on(client.finish());
@@ -162,22 +171,24 @@ fn record(
 ) -> Result<Option<(Store, Attempt)>, Failure> {
     let Some(store) = store else { return Ok(None) };
     let attempt = match resumes {
-        None => runtime.block_on(record::begin(host, &store, new)).map(Some),
-        Some((run, verdict)) => {
-            if run.account != new.account {
-                let message =
-                    format!("run {} is of the account {}, and this is {}", run.id, run.account, new.account);
-                let hint = "name its account with --account and its address with --base-url";
-                return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
-            }
-            runtime.block_on(record::take(host, &store, run, verdict))
-        }
+        None => runtime.block_on(record::begin(host, &store, new)),
+        Some((run, verdict)) => runtime.block_on(record::take(host, &store, run, verdict)),
     };
     let Some(attempt) = attempt.map_err(|error| state::failure(&error))? else {
-        let message = "somebody else has begun to go on with the run at this moment";
+        let message = "somebody else has begun to go on with the run at this moment, or to take it back";
         return Err(Failure::usage(Diagnostic::new(message).hint("mpscript runs shows how it stands")));
     };
     Ok(Some((store, attempt)))
+}
+
+/// What is gone on with, taken back or done again is so on the account that it was done on.
+fn of_its_account(run: &RunRecord, account: &str) -> Result<(), Failure> {
+    if run.account == account {
+        return Ok(());
+    }
+    let message = format!("run {} is of the account {}, and this is {account}", run.id, run.account);
+    let hint = "name its account with --account and its address with --base-url";
+    Err(Failure::usage(Diagnostic::new(message).hint(hint)))
 }
 
 /// What asks a person before an account that is marked as production is changed.
@@ -209,7 +220,7 @@ fn finish(
     host: &Host,
     manner: &Manner,
     options: &Options,
-    outcome: &Outcome,
+    outcome: &Outcome<String>,
     about: &About,
 ) -> Result<u8, Failure> {
     let report = &outcome.report;

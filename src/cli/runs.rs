@@ -168,11 +168,14 @@ fn next_step(run: &RunRecord, texts: &RunTexts, stands: &str) -> Option<String> 
     if stands == "running" {
         return Some(format!("mpscript stop {} stops it where it can be gone on with", run.id));
     }
-    let can_go_on = !run.is_dry && options_of(run, texts).is_ok();
+    let options = options_of(run, texts).ok().filter(|_| !run.is_dry)?;
     let has_ended_well = ["done", "done_with_failures"].contains(&stands);
-    (can_go_on && !has_ended_well).then(|| {
-        format!("mpscript resume {id} goes on with it; mpscript undo {id} takes it back", id = run.id)
-    })
+    let id = &run.id;
+    match options.of_session {
+        _ if has_ended_well => None,
+        true => Some(format!("mpscript undo {id} takes it back")),
+        false => Some(format!("mpscript resume {id} goes on with it; mpscript undo {id} takes it back")),
+    }
 }
 
 pub(super) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure> {
@@ -227,11 +230,12 @@ pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
             host,
             Plan {
                 program: super::check::compile(&Origin::Stored(source))?,
-                options: Options { params: BTreeMap::default(), ..options },
+                options: Options { params: BTreeMap::default(), of_session: false, ..options },
                 manner: &arguments.manner,
                 reach: &reach,
                 is_dry: false,
                 undoes: None,
+                repeats: Some(&run),
                 resumes: None,
             },
         );

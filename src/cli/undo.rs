@@ -22,11 +22,19 @@ use crate::{
 
 pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Failure> {
     log::start(host, arguments.manner.verbose);
-    let Recorded { run, texts, .. } = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, undone_by, .. } = recorded(host, &arguments.reach, &arguments.run)?;
     let options = options_of(&run, &texts)?;
     let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     if record::state(host, &run) == "running" {
         return fail(format!("run {} is under way", run.id), "stop it first: mpscript stop RUN");
+    }
+    if let Some(by) = undone_by {
+        let message = format!("run {} was taken back by run {by} already", run.id);
+        let hint = format!(
+            "mpscript show {by} tells how that went; resume {by} goes on with it if it was cut off, undo {by} takes \
+             it back in turn"
+        );
+        return fail(message, &hint);
     }
     let way = {
         let runtime = runtime().map_err(|error| {
@@ -70,6 +78,7 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
         max_changes: None,
         max_errors: None,
         prints_value: false,
+        of_session: false,
         ..options
     };
     let reach = reach_of(&arguments.reach, &options);
@@ -83,7 +92,8 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
             manner: &manner,
             reach: &reach,
             is_dry: arguments.dry_run,
-            undoes: Some(&run.id),
+            undoes: Some(&run),
+            repeats: None,
             resumes: None,
         },
     )?;

@@ -186,7 +186,22 @@ impl Client {
     }
 
     /// Sends until there is an answer without an errcode, or no use in going on.
-    async fn send(&self, spec: &'static Spec, mut request: Outgoing) -> Result<Vec<u8>, CallError> {
+    async fn send(&self, spec: &'static Spec, request: Outgoing) -> Result<Vec<u8>, CallError> {
+        let mut unsure = None;
+        let sent = self.send_again(spec, request, &mut unsure).await;
+        sent.map_err(|error| match unsure {
+            Some(unsure) => error.after(unsure),
+            None => error,
+        })
+    }
+
+    /// The same; a try of which nobody knows whether it took effect is told apart.
+    async fn send_again(
+        &self,
+        spec: &'static Spec,
+        mut request: Outgoing,
+        unsure: &mut Option<CallError>,
+    ) -> Result<Vec<u8>, CallError> {
         let account = &self.0.account;
         wire::add_app_secret(spec, &account.appid, account.secret.reveal(), &mut request);
         for field in spec.fields.iter().filter(|field| field.kind == FieldKind::Token) {
@@ -212,6 +227,9 @@ impl Client {
                 }
                 Next::GiveUp(error) => return Err(error),
                 Next::Again(error) => {
+                    if error.is_unsure() {
+                        *unsure = Some(error.clone());
+                    }
                     let Some(pause) = retry.next_pause() else { return Err(error) };
                     self.pause(pause, spec).await?;
                 }
@@ -360,6 +378,7 @@ impl Client {
             rid,
             failed: head.fail_openid_list,
             credential: spec.credential,
+            is_unsure: false,
         };
         let class = refusal.class();
         let error = CallError::Refused(Box::new(refusal));

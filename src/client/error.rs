@@ -65,6 +65,8 @@ pub struct Refusal {
     pub failed: Vec<String>,
     /// What the call proved itself by.
     pub credential: Credential,
+    /// An earlier try of the call was sent and got no answer: it may have taken effect all the same.
+    pub is_unsure: bool,
 }
 
 impl std::fmt::Display for Refusal {
@@ -145,6 +147,27 @@ impl CallError {
             }
             Self::NoToken { .. } => Some("`mpscript doctor` looks at where tokens come from"),
             Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// Whether the call may have taken effect all the same.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_unsure,
+            Self::NoAnswer { unsure, .. } => *unsure,
+            Self::Unreadable { .. } => true,
+            Self::NoTls(_) | Self::NoToken { .. } | Self::Cancelled { .. } => false,
+        }
+    }
+
+    /// The same error after a try that may have taken effect.
+    pub(super) fn after(self, unsure: Self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(Box::new(Refusal { is_unsure: true, ..*refusal })),
+            // What is known of the call counts, not why it was not tried again.
+            Self::NoToken { .. } | Self::Cancelled { .. } => unsure,
+            error => error,
         }
     }
 

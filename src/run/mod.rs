@@ -3,8 +3,10 @@
 //! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
 
 pub mod record;
+mod session;
 mod token_service;
 
+pub use session::{NotBegun, Session, Setting};
 pub use token_service::{Listen, Listening, TokenService};
 
 use crate::{
@@ -18,10 +20,8 @@ use crate::{
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 use tokio::runtime::Runtime;
 
-/// What a run is made of.
+/// What a run is made of, but for what it does.
 pub struct Run {
-    /// The script, compiled and checked.
-    pub program: Arc<Program>,
     /// Calls the platform, or says why it can't.
     pub client: Result<Client, NoClient>,
     /// What the account's server callback is configured with, if it is.
@@ -40,10 +40,12 @@ pub struct Run {
     pub params: BTreeMap<String, String>,
     /// What the run may do at the most.
     pub limits: Limits,
-    /// Where it is recorded, if it is, and which attempt this is.
-    pub record: Option<(Store, Attempt)>,
-    /// Nothing is changed.
-    pub is_dry: bool,
+    /// Where runs are recorded.
+    pub store: Option<Store>,
+    /// Which attempt of which recorded run it is, if it is recorded.
+    pub attempt: Option<Attempt>,
+    /// Nothing is changed: it is only said what would be.
+    pub dry: Option<Arc<DryRun>>,
     /// When the day's quota is used up, calls wait for the next day.
     pub may_pause: bool,
     /// Is asked before the first change.
@@ -56,11 +58,11 @@ pub struct Run {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Outcome<T> {
     /// What it did.
     pub report: RunReport,
-    /// The value of the script's last line, as text.
-    pub value: Option<String>,
+    /// What it gave.
+    pub value: Option<T>,
     /// How it failed, if it did.
     pub trouble: Option<Trouble>,
     /// Why it waits for a person, if it does.
@@ -76,18 +78,37 @@ pub fn runtime() -> io::Result<Runtime> {
 }
 
 impl Run {
-    /// Runs the script to its end, on a thread with the stack that scripts need.
+    /// Runs a script to its end; what it gives is the value of its last line, as text.
     ///
     /// # Errors
     /// When the run's journal can't be read.
-    pub fn execute(self, runtime: &Runtime) -> Result<Outcome, StoreError> {
+    pub fn of_program(
+        self,
+        runtime: &Runtime,
+        program: &Arc<Program>,
+    ) -> Result<Outcome<String>, StoreError> {
+        let outcome = self.execute(runtime, |env| Script::new(program, &env).run())?;
+        let Outcome { report, value, trouble, parked } = outcome;
+        Ok(Outcome { report, value: value.flatten(), trouble, parked })
+    }
+
+    /// Does some work to its end, on a thread with the stack that scripts need.
+    ///
+    /// # Errors
+    /// When the run's journal can't be read.
+    pub fn execute<T: Send>(
+        self,
+        runtime: &Runtime,
+        work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
+    ) -> Result<Outcome<T>, StoreError> {
         let watch = Stopwatch::start();
         let (board, cancel, client) = (Arc::clone(&self.board), self.cancel.clone(), self.client.clone());
         let clock = self.clock.clone();
-        let dry = self.is_dry.then(Arc::<DryRun>::default);
-        let (journal, limits) = match &self.record {
+        let dry = self.dry;
+        let record = self.store.clone().zip(self.attempt);
+        let (journal, limits) = match &record {
             // A dry run does nothing that could be gone on with.
-            Some((store, attempt)) if !self.is_dry => runtime.block_on(async {
+            Some((store, attempt)) if dry.is_none() => runtime.block_on(async {
                 let used = if attempt.attempt > 1 { store.changes_of(&attempt.run).await? } else { 0 };
                 let journal =
                     Journal::open(store.clone(), attempt.clone(), clock.clone(), cancel.clone()).await?;
@@ -95,6 +116,10 @@ impl Run {
             })?,
             _ => (Journal::default(), self.limits),
         };
+        let _alive = record.as_ref().filter(|_| dry.is_some()).map(|(store, attempt)| {
+            let _entered = runtime.enter();
+            Journal::keep_alive(store.clone(), attempt, clock.clone(), cancel.clone())
+        });
         let mut env = Env::new(
             self.client,
             self.in_flight,
@@ -113,29 +138,33 @@ impl Run {
         env.dry.clone_from(&dry);
         env.may_pause = self.may_pause;
         env.gate = self.gate;
-        env.store = self.record.as_ref().map(|(store, _)| store.clone());
+        env.store = self.store;
         let env = Arc::new(env);
-        let program = self.program;
-        let spawned = thread::Builder::new()
-            .name("script".to_owned())
-            .stack_size(STACK)
-            .spawn(move || Script::new(&program, &env).run());
-        let result = match spawned.map(thread::JoinHandle::join) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(broken("the script met a fault in mpscript itself")),
-            Err(error) => Err(broken(&format!("no thread for the script: {error}"))),
-        };
+        let before = client.as_ref().map(|client| client.tally().snapshot()).unwrap_or_default();
+        let result = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
+            match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(broken("the script met a fault in mpscript itself")),
+                Err(error) => Err(broken(&format!("no thread for the script: {error}"))),
+            }
+        });
         // What the last calls came to is on disk before anybody is told.
         let flushed = runtime.block_on(journal.flush());
         let parked = journal.parked().or(flushed.err());
-        let (calls, timeline) = client
+        let (mut calls, timeline) = client
             .as_ref()
             .map(|client| (client.tally().snapshot(), client.timeline().into()))
             .unwrap_or_default();
+        // A session's client has made calls for lines before this one.
+        calls.retain(|call, count| {
+            *count -= before.get(call).copied().unwrap_or_default();
+            *count > 0
+        });
         let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = RunReport { timeline, ..RunReport::of(board.ended(), calls, elapsed_ms) };
         let (value, trouble) = match result {
-            Ok(value) => (value, None),
+            Ok(value) => (Some(value), None),
             Err(trouble) => (None, Some(trouble)),
         };
         if let Some(error) = &parked {
@@ -147,12 +176,12 @@ impl Run {
             report.state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
             report.error = Some(trouble.diagnostic.message.clone());
         }
-        report.dry_run = self.is_dry;
+        report.dry_run = dry.is_some();
         if let (Some(dry), Ok(client)) = (dry, &client) {
-            report.would_call = dry.calls();
+            report.would_call = dry.take_calls();
             report.left_today = runtime.block_on(left_of(client, &report.would_call));
         }
-        if let Some((store, attempt)) = &self.record {
+        if let Some((store, attempt)) = &record {
             report.run = Some(attempt.run.clone());
             let text = serde_json::to_string(&report).unwrap_or_default();
             let note = report.error.clone().unwrap_or_default();

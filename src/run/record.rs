@@ -17,6 +17,7 @@ const LENGTH: usize = 6;
 
 /// What a run was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// The account's name in the configuration; the environment's where there is none.
     pub account: Option<String>,
@@ -38,6 +39,9 @@ pub struct Options {
     pub folder: PathBuf,
     /// It was a text on the command line, whose value is printed.
     pub prints_value: bool,
+    /// It was a line of a session, whose variables are gone with it.
+    #[serde(default)]
+    pub of_session: bool,
 }
 
 /// A run that begins.
@@ -54,11 +58,11 @@ pub struct NewRun<'a> {
     pub undoes: Option<&'a str>,
 }
 
-/// Records a run that begins.
+/// Records a run that begins; `None` when it would take back a run that somebody goes on with at this moment.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Attempt, StoreError> {
+pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Option<Attempt>, StoreError> {
     cut_off_the_dead(host, store).await?;
     let now = host.clock.now_ms();
     let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
@@ -83,13 +87,21 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Attem
             undoes: new.undoes.unwrap_or_default().to_owned(),
             ..RunRecord::default()
         };
-        if store.add_run(&record, &texts).await? {
-            return Ok(Attempt { run: id, account: record.account, attempt: 1, verdict: None });
+        if !store.add_run(&record, &texts).await? {
+            continue;
         }
+        // Whoever goes on with a run looks for this record after theirs is written: one of the two gives way.
+        if let Some(undoes) = new.undoes.filter(|_| !new.is_dry)
+            && store.run_state(undoes).await? == "running"
+        {
+            store.end_run(&id, 1, "error", "the run was gone on with", "", now).await?;
+            return Ok(None);
+        }
+        return Ok(Some(Attempt { run: id, account: record.account, attempt: 1, verdict: None }));
     }
 }
 
-/// Goes on with a recorded run; `None` when somebody else has begun to meanwhile.
+/// Goes on with a recorded run; `None` when somebody else has begun to meanwhile, or to take it back.
 ///
 /// # Errors
 /// When the store fails.
@@ -101,6 +113,10 @@ pub async fn take(
 ) -> Result<Option<Attempt>, StoreError> {
     cut_off_the_dead(host, store).await?;
     let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
+    if taken && store.undone_by(&run.id).await?.is_some() {
+        store.end_run(&run.id, run.attempt + 1, "interrupted", &run.note, "", host.clock.now_ms()).await?;
+        return Ok(None);
+    }
     Ok(taken.then(|| Attempt {
         run: run.id.clone(),
         account: run.account.clone(),

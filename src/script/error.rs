@@ -125,11 +125,7 @@ impl PlatformError {
             hint: error.hint().map(str::to_owned),
             is_configuration: error.is_configuration(),
             is_cancelled: matches!(error, CallError::Cancelled { .. }),
-            is_unsure: match error {
-                CallError::NoAnswer { unsure, .. } => *unsure,
-                CallError::Unreadable { .. } => true,
-                _ => false,
-            },
+            is_unsure: error.is_unsure(),
         }
     }
 
@@ -231,6 +227,9 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         inner
     {
         is_in_library |= is_source(of);
+        if let EvalAltResult::ErrorInFunctionCall(name, ..) = inner {
+            is_in_library |= program.elsewhere.contains(name);
+        }
         if !of.is_empty() && !is_in_library {
             source = Some(of.as_str());
         }

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::base::{Diagnostic, Place};
 use rhai::{
-    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, OptimizationLevel, ParseErrorType,
-    Position, Scope, Shared, Stmt,
+    AST, ASTNode, Engine, EvalAltResult, Expr, LexError, Module, ModuleResolver, OptimizationLevel,
+    ParseErrorType, Position, Scope, Shared, Stmt,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Component, Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -79,6 +79,8 @@ pub struct Program {
     pub(super) ast: AST,
     /// Its imports by path, each before those that import it.
     pub(super) imports: Vec<Import>,
+    /// Functions that it calls and that other texts declare: what goes wrong in them is shown at their calls.
+    pub(super) elsewhere: BTreeSet<String>,
     text: String,
 }
 
@@ -131,7 +133,22 @@ impl Program {
         let mut loader =
             Loader { engine: &engine, folder, shown, stored, imports: Vec::new(), open: Vec::new() };
         loader.follow(&name, &text, &ast)?;
-        Ok(Self { name, ast, imports: loader.imports, text })
+        Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeSet::new(), text })
+    }
+
+    /// Reads and compiles a line of a session, which finds variables that other lines have made.
+    pub(super) fn of_line(name: &str, text: &str, folder: &Path) -> Result<Self, Trouble> {
+        let mut lenient = parser();
+        lenient.set_strict_variables(false);
+        let ast = compile(&lenient, name, text)?;
+        let engine = parser();
+        let shown = PathBuf::from(".");
+        let folder = folder.to_owned();
+        let mut loader =
+            Loader { engine: &engine, folder, shown, stored: None, imports: Vec::new(), open: Vec::new() };
+        loader.follow(name, text, &ast)?;
+        let (name, text) = (name.to_owned(), text.to_owned());
+        Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeSet::new(), text })
     }
 
     /// A place in this script or one of its imports.
@@ -165,11 +182,71 @@ impl Program {
 
     /// What gives the engine the compiled imports.
     pub(super) fn resolver(&self) -> Imports {
-        Imports {
-            asts: self.imports.iter().map(|import| (import.path.clone(), import.ast.clone())).collect(),
-            modules: Mutex::default(),
+        Imports { asts: Mutex::new(self.asts().collect()), modules: Mutex::default() }
+    }
+
+    fn asts(&self) -> impl Iterator<Item = (String, AST)> {
+        self.imports.iter().map(|import| (import.path.clone(), import.ast.clone()))
+    }
+}
+
+/// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string or a
+/// comment is open.
+#[must_use]
+pub fn is_incomplete(text: &str) -> bool {
+    thread_local! {
+        static PARSER: Engine = {
+            let mut engine = parser();
+            engine.set_strict_variables(false);
+            engine
+        };
+    }
+    if has_open_comment(text) {
+        return true;
+    }
+    PARSER.with(|engine| {
+        let Err(error) = engine.compile(text) else { return false };
+        let is_past_the_end = error.position().is_none() || {
+            let last = text.lines().count();
+            let (line, column) = (error.position().line(), error.position().position());
+            let end = text.lines().last().map_or(0, |line| line.trim_end().chars().count());
+            line.is_some_and(|line| {
+                line > last || (line == last && column.is_some_and(|column| column > end))
+            })
+        };
+        match error.err_type() {
+            ParseErrorType::UnexpectedEOF => true,
+            ParseErrorType::BadInput(LexError::UnterminatedString) => text.matches('`').count() % 2 == 1,
+            ParseErrorType::BadInput(_) => false,
+            _ => is_past_the_end,
+        }
+    })
+}
+
+/// Whether `/*` comes without its `*/`, outside of strings and other comments.
+fn has_open_comment(text: &str) -> bool {
+    let (mut rest, mut depth) = (text, 0_usize);
+    while let Some(first) = rest.chars().next() {
+        if rest.starts_with("/*") {
+            (rest, depth) = (&rest[2..], depth + 1);
+        } else if depth > 0 && rest.starts_with("*/") {
+            (rest, depth) = (&rest[2..], depth - 1);
+        } else if depth == 0 && rest.starts_with("//") {
+            rest = rest.find('\n').map_or("", |end| &rest[end..]);
+        } else if depth == 0 && ['"', '`', '\''].contains(&first) {
+            let mut is_escaped = false;
+            let end = rest.char_indices().skip(1).find(|(_, char)| {
+                let is_end = *char == first && !is_escaped;
+                is_escaped = *char == '\\' && !is_escaped && first != '`';
+                is_end
+            });
+            let Some((end, _)) = end else { return false };
+            rest = &rest[end + 1..];
+        } else {
+            rest = &rest[first.len_utf8()..];
         }
     }
+    depth > 0
 }
 
 /// An engine that only parses. It keeps every branch, so that checks see dead ones too.
@@ -346,9 +423,22 @@ pub(super) fn imports_of(ast: &AST) -> Vec<(Option<String>, Position)> {
 }
 
 /// Gives the engine what was loaded before, and nothing else.
+#[derive(Default)]
 pub(super) struct Imports {
-    asts: BTreeMap<String, AST>,
+    asts: Mutex<BTreeMap<String, AST>>,
     modules: Mutex<BTreeMap<String, Shared<Module>>>,
+}
+
+impl Imports {
+    /// What another text imports too; an import that was changed since is read anew.
+    pub(super) fn add(&self, program: &Program) {
+        let mut asts = self.asts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, ast) in program.asts() {
+            modules.remove(&path);
+            asts.insert(path, ast);
+        }
+    }
 }
 
 impl ModuleResolver for Imports {
@@ -363,11 +453,12 @@ impl ModuleResolver for Imports {
         if let Some(module) = modules().get(path) {
             return Ok(Shared::clone(module));
         }
-        let Some(ast) = self.asts.get(path) else {
+        let ast = self.asts.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        let Some(ast) = ast else {
             return Err(EvalAltResult::ErrorModuleNotFound(path.to_owned(), position).into());
         };
-        // The lock is free here: a module's own imports come back to this function.
-        let module = Module::eval_ast_as_new(Scope::new(), ast, engine)
+        // The locks are free here: a module's own imports come back to this function.
+        let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
             .map_err(|error| EvalAltResult::ErrorInModule(path.to_owned(), error, position))?;
         let module = Shared::new(module);
         modules().insert(path.to_owned(), Shared::clone(&module));

@@ -99,6 +99,11 @@ impl End<'_> {
         let (step, row) = match begun {
             Begun::New(step, _) => (step, None),
             Begun::Open(step, row) => {
+                let was_left = env.wait(step.was_left(&row)).map_err(|error| env.journal_error(&error))?;
+                if self.is_loop() && was_left {
+                    self.warn_of_variables("was left before");
+                    return Ok(Opened::Done(Box::default(), Value::Null));
+                }
                 env.wait(step.again(&what)).map_err(|error| env.journal_error(&error))?;
                 (step, Some(row))
             }
@@ -106,11 +111,7 @@ impl End<'_> {
                 let report: EndReport = serde_json::from_value(answer["report"].clone()).unwrap_or_default();
                 env.board.end(report.clone());
                 if self.is_loop() {
-                    env.output.debug(&format!(
-                        "warning: the loop over {} was done before: what it added up in variables is not known \
-                         any more",
-                        self.audience
-                    ));
+                    self.warn_of_variables("was done before");
                 }
                 return Ok(Opened::Done(Box::new(report), answer["value"].clone()));
             }
@@ -138,6 +139,15 @@ impl End<'_> {
     /// Whether it is a loop of the script's, which may fill variables that no journal knows.
     fn is_loop(&self) -> bool {
         ["each", "for"].contains(&self.name)
+    }
+
+    /// Says that a loop is not gone through from its beginning.
+    fn warn_of_variables(&self, why: &str) {
+        let of = self.audience;
+        let text = format!(
+            "warning: the loop over {of} {why}: what it added up in variables before is not known any more"
+        );
+        of.env.output.debug(&text);
     }
 
     /// Begins to list something that is not written down: its answer may be too large for that.
@@ -176,11 +186,8 @@ impl End<'_> {
         env.board.begin(&job);
         let page = before.mark.page + 1;
         let is_loop = self.is_loop();
-        if is_loop && page > 1 && before.drawn.is_none() {
-            env.output.debug(&format!(
-                "warning: the loop over {audience} goes on where it was cut off: what it added up in variables \
-                 before is not known any more"
-            ));
+        if is_loop && before.has_written && page > 1 && before.drawn.is_none() {
+            self.warn_of_variables("goes on where it was cut off");
         }
         let reader =
             env.wait(async { Reader::open(&client, env.in_flight, source, details, limit, counts, mark) });
@@ -191,7 +198,7 @@ impl End<'_> {
             page_end: None,
             is_in_page: false,
             is_loop,
-            has_written: page > 1,
+            has_written: before.has_written,
             env: Arc::clone(env),
             client,
             step,
@@ -390,6 +397,7 @@ impl Walk {
         // Those whose details were refused are counted by name.
         counts.already = Counts::read(&self.job.counts.already);
         let checkpoint = Checkpoint {
+            has_written: self.has_written,
             mark,
             counts,
             failed: self.failed.clone(),

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     api::{
         Batched, Endpoint, Resend, Spec, blacklist,
+        errcode::SOME_OPENIDS_FAILED,
         tag::{self, Tag},
         user,
     },
@@ -34,6 +35,16 @@ pub(super) fn make(
     request: &Value,
     call: &dyn Fn() -> ScriptResult<Value>,
 ) -> ScriptResult<Value> {
+    make_unless_made(env, spec, request, false, call)
+}
+
+fn make_unless_made(
+    env: &Env,
+    spec: &'static Spec,
+    request: &Value,
+    is_new: bool,
+    call: &dyn Fn() -> ScriptResult<Value>,
+) -> ScriptResult<Value> {
     if let Some(dry) = &env.dry {
         return dry::answer(env, dry, spec, request);
     }
@@ -44,82 +55,243 @@ pub(super) fn make(
         Begun::Done(answer) => Ok(answer),
         Begun::Failed(error) => Err(PlatformError::read(error).raise()),
         Begun::New(step, durable) => {
-            claim(env, &step, spec, request)?;
+            let made = Making { env, step, spec, request, is_new, may_be_made: false };
+            made.claim()?;
             env.wait(durable.wait()).map_err(journal)?;
-            let looked = before(env, &step, spec, request)?;
-            send(env, &step, spec, request, looked.as_deref(), call)
+            let looked = made.before()?;
+            made.send(&looked, call)
         }
         Begun::Open(step, row) => {
-            claim(env, &step, spec, request)?;
-            if let Some(answer) = settle(env, &step, spec, request, &row)? {
-                end(env, &step, spec, request, &Ok(answer.clone()))?;
+            // What was sent and not refused may have taken effect.
+            let may_be_made = !row.change.is_empty() && !was_refused(&row);
+            let made = Making { env, step, spec, request, is_new, may_be_made };
+            made.claim()?;
+            if let Some(answer) = made.settle(&row)? {
+                made.end(&Ok(answer.clone()), true)?;
                 return Ok(answer);
             }
-            env.wait(step.again(&what)).map_err(journal)?;
-            let looked = if row.change.is_empty() {
-                before(env, &step, spec, request)?
-            } else {
-                // What was before the first try counts.
-                Some(items_of(env, &step)?)
-            };
-            send(env, &step, spec, request, looked.as_deref(), call)
+            env.wait(made.step.again(&what)).map_err(journal)?;
+            let looked = made.looked_before(&row)?;
+            made.send(&looked, call)
         }
     }
 }
 
 /// Makes a tag, which nobody has yet.
 pub(super) fn make_tag(env: &Env, name: &str) -> ScriptResult<Tag> {
-    let made = make(env, tag::Create::SPEC, &json!({"name": name}), &|| {
+    let made = make_unless_made(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
         let client = env.client()?;
         env.wait_for_call(ensure_tag(client, name)).map(|tag| json!(tag))
     })?;
     Ok(serde_json::from_value(made).unwrap_or_default())
 }
 
-fn send(
-    env: &Env,
-    step: &Step,
+/// A call that changes the account, at its place in the journal.
+struct Making<'a> {
+    env: &'a Env,
+    step: Step,
     spec: &'static Spec,
-    request: &Value,
-    looked: Option<&[Item]>,
-    call: &dyn Fn() -> ScriptResult<Value>,
-) -> ScriptResult<Value> {
-    // Where it is not known who is so already, everybody may be changed.
-    let changes = looked.map_or_else(|| named(request).len(), <[Item]>::len);
-    let items = looked.unwrap_or_default();
-    let taken = env.limits.take_all(changes).map_err(|limit| limit_reached(&limit));
-    pass("call-intent");
-    let answer = taken.and_then(|()| call());
-    pass("call-made");
-    match spec.name {
-        "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
-            env.blacklist.has_changed(env, &named(request), spec.name == "blacklist::add");
+    request: &'a Value,
+    /// The tag that it makes was looked for, and is not there.
+    is_new: bool,
+    /// An earlier attempt has sent it, and may have had it done.
+    may_be_made: bool,
+}
+
+/// What was so before a call.
+#[derive(Default)]
+struct Looked {
+    /// Those whom it changes; `None` where that is not known.
+    items: Option<Vec<Item>>,
+    /// It makes a tag that was not there.
+    makes_tag: bool,
+}
+
+/// Whether an earlier attempt was told that nothing was done.
+fn was_refused(row: &StepRow) -> bool {
+    let earlier = serde_json::from_str(&row.answer).map(PlatformError::read).ok();
+    row.state == "failed" && earlier.is_some_and(|error| !error.is_unsure)
+}
+
+impl Making<'_> {
+    fn send(&self, looked: &Looked, call: &dyn Fn() -> ScriptResult<Value>) -> ScriptResult<Value> {
+        let Self { env, step, spec, request, may_be_made, .. } = self;
+        // Where it is not known who is so already, everybody may be changed.
+        let changes = looked.items.as_ref().map_or_else(|| named(request).len(), Vec::len);
+        let items = looked.items.as_deref().unwrap_or_default();
+        let taken = env.limits.take_all(changes);
+        pass("call-intent");
+        let answer = match &taken {
+            Ok(()) => call(),
+            Err(limit) => Err(limit_reached(limit)),
+        };
+        pass("call-made");
+        match spec.name {
+            "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
+                env.blacklist.has_changed(env, &named(request), spec.name == "blacklist::add");
+            }
+            "blacklist::add" | "blacklist::remove" => env.blacklist.forget(),
+            _ => {}
         }
-        "blacklist::add" | "blacklist::remove" => env.blacklist.forget(),
-        _ => {}
-    }
-    let is_certain = match &answer {
-        Ok(_) => true,
-        Err(error) => PlatformError::within(error).is_some_and(|error| !error.is_unsure),
-    };
-    // A longer list was sent in parts, some of which may have been done.
-    let is_whole = answer.is_ok() || items.len() <= IN_ONE_CALL;
-    if is_certain && is_whole {
-        if answer.is_err() {
+        let has_done_nothing = match &answer {
+            Ok(_) => false,
+            // A longer list was sent in parts, some of which may have been done; so may some of one.
+            Err(error) => PlatformError::within(error).is_some_and(|error| {
+                let is_whole = named(request).len() <= IN_ONE_CALL;
+                !error.is_unsure && is_whole && error.errcode != Some(SOME_OPENIDS_FAILED)
+            }),
+        };
+        if has_done_nothing && taken.is_ok() {
             env.limits.give_back(changes);
         }
         let written = env.wait(async {
-            if !items.is_empty() {
-                let unmade = if answer.is_ok() { Vec::new() } else { items.to_vec() };
-                step.outcome(0, &Pending { unsure: Vec::new(), unmade }, &[]).await?;
+            if answer.is_ok() && !items.is_empty() {
+                step.outcome(0, &Pending::default(), &[]).await?;
             }
-            // What was refused did nothing that could be taken back, or could not be.
-            if answer.is_err() { step.changed_nothing().await.map(drop) } else { Ok(()) }
+            // What was refused did nothing that could be taken back, unless an earlier try did.
+            if has_done_nothing && !may_be_made {
+                if !items.is_empty() {
+                    let pending = Pending { unsure: Vec::new(), unmade: items.to_vec() };
+                    step.outcome(0, &pending, &[]).await?;
+                }
+                step.changed_nothing().await?;
+            }
+            Ok(())
         });
         written.map_err(|error| env.journal_error(&error))?;
+        self.end(&answer, looked.makes_tag)?;
+        answer
     }
-    end(env, step, spec, request, &answer)?;
-    answer
+
+    /// Writes down what a call came to.
+    fn end(&self, answer: &ScriptResult<Value>, has_made_tag: bool) -> ScriptResult<()> {
+        let Self { env, step, spec, request, may_be_made, .. } = self;
+        let written = env.wait(async {
+            match answer {
+                Ok(answer) => {
+                    if spec.name == tag::Create::SPEC.name && has_made_tag {
+                        let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
+                        step.change(&Deed::CreateTag { id, name }).await?;
+                    }
+                    step.done(&fit_to_keep(env, answer)).await?.wait().await
+                }
+                Err(error) => match PlatformError::within(error) {
+                    Some(error) => {
+                        let error = PlatformError { is_unsure: error.is_unsure || *may_be_made, ..error };
+                        step.failed(&fit_to_keep(env, &error.write())).await.map(drop)
+                    }
+                    None => Ok(()),
+                },
+            }
+        });
+        written.map_err(|error| env.journal_error(&error))
+    }
+
+    /// What is to be done with a call that an earlier attempt has begun: nothing more, if it is known to have taken
+    /// effect; else it is made again where that does no harm, and where it does a person is asked.
+    fn settle(&self, row: &StepRow) -> ScriptResult<Option<Value>> {
+        let Self { env, step, spec, request, may_be_made, .. } = self;
+        if !may_be_made || spec.resend == Resend::Idempotent {
+            return Ok(None);
+        }
+        if spec.resend == Resend::VerifyFirst {
+            let client = env.client()?;
+            let id = request["id"].as_i64().unwrap_or_default();
+            let done = json!({"errcode": 0, "errmsg": "ok"});
+            match spec.name {
+                "tag::create" => {
+                    let found = env.wait_for_call(find_tag(client, &text(request, "name")))?;
+                    return Ok(found.map(|tag| json!({"id": tag.id, "name": tag.name})));
+                }
+                "tag::update" => {
+                    let name = text(request, "name");
+                    return Ok(env
+                        .tags()?
+                        .iter()
+                        .any(|tag| tag.id == id && tag.name == name)
+                        .then_some(done));
+                }
+                "tag::delete" => {
+                    let is_there = env.tags()?.iter().any(|tag| tag.id == id);
+                    return Ok((!is_there).then_some(done));
+                }
+                _ => {}
+            }
+        }
+        match env.journal.verdict() {
+            Some(Verdict::Again) => Ok(None),
+            Some(Verdict::Done(answer)) => Ok(Some(answer)),
+            None => {
+                let unsure = JournalError::Unsure { step: step.at().to_owned(), what: row.what.clone() };
+                Err(env.journal_error(&env.journal.park(unsure)))
+            }
+        }
+    }
+
+    /// No other run writes the same tag meanwhile.
+    fn claim(&self) -> ScriptResult<()> {
+        let Self { env, request, .. } = self;
+        let claimed = match self.spec.name {
+            "tag::attach" | "tag::detach" => env.claim(&format!("tag {}", request["tagid"])),
+            "tag::update" | "tag::delete" => env.claim(&format!("tag {}", request["id"])),
+            "tag::create" => env.claim(&format!("the tag `{}`", text(request, "name"))),
+            "blacklist::add" | "blacklist::remove" => env.claim("the blacklist"),
+            _ => Ok(()),
+        };
+        if let Err(error) = claimed {
+            let refused = Err(error);
+            self.end(&refused, false)?;
+            return refused.map(drop);
+        }
+        Ok(())
+    }
+
+    /// What was so before the first try of a call that is tried again.
+    fn looked_before(&self, row: &StepRow) -> ScriptResult<Looked> {
+        let deed = serde_json::from_str(&row.change).ok();
+        match deed {
+            Some(Deed::Change(_)) => {
+                let items = items_of(self.env, &self.step)?;
+                // Where nobody was written down it was not sent, or nobody needed it.
+                if items.is_empty() {
+                    self.before()
+                } else {
+                    Ok(Looked { items: Some(items), makes_tag: false })
+                }
+            }
+            Some(deed) => Ok(Looked { items: None, makes_tag: matches!(deed, Deed::CreateTag { .. }) }),
+            None => self.before(),
+        }
+    }
+
+    /// Looks at what is so before the call, and writes down what it will change. Where that can't be known, the call
+    /// can't be taken back.
+    fn before(&self) -> ScriptResult<Looked> {
+        let Self { env, step, spec, request, .. } = self;
+        if !env.journal.is_kept() {
+            return Ok(Looked::default());
+        }
+        let seen = look(env, spec, request, self.is_new);
+        if env.cancel.is_cancelled() {
+            seen?;
+            return Ok(Looked::default());
+        }
+        let is_seen = seen.is_ok();
+        let (deed, items) = seen.unwrap_or_else(|_| {
+            let deed =
+                Deed::Other(format!("{}, of which it could not be seen what was so before", spec.name));
+            (Some(deed), Vec::new())
+        });
+        let Some(deed) = deed else { return Ok(Looked::default()) };
+        let written = env.wait(async {
+            let known = step.change(&deed).await?;
+            let durable = if items.is_empty() { known } else { step.intent(0, &items).await? };
+            durable.wait().await
+        });
+        written.map_err(|error| env.journal_error(&error))?;
+        let makes_tag = matches!(deed, Deed::CreateTag { .. });
+        Ok(Looked { items: is_seen.then_some(items), makes_tag })
+    }
 }
 
 /// The openids that a request names.
@@ -127,76 +299,6 @@ fn named(request: &Value) -> Vec<String> {
     let list = request["openid_list"].as_array().into_iter().flatten();
     let one = request["remark"].as_str().and(request["openid"].as_str());
     list.filter_map(Value::as_str).chain(one).map(str::to_owned).collect()
-}
-
-/// Writes down what a call came to.
-fn end(
-    env: &Env,
-    step: &Step,
-    spec: &Spec,
-    request: &Value,
-    answer: &ScriptResult<Value>,
-) -> ScriptResult<()> {
-    let written = env.wait(async {
-        match answer {
-            Ok(answer) => {
-                if spec.name == tag::Create::SPEC.name {
-                    let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
-                    step.change(&Deed::CreateTag { id, name }).await?;
-                }
-                step.done(&fit_to_keep(env, answer)).await?.wait().await
-            }
-            Err(error) => match PlatformError::within(error) {
-                Some(error) => step.failed(&fit_to_keep(env, &error.write())).await.map(drop),
-                None => Ok(()),
-            },
-        }
-    });
-    written.map_err(|error| env.journal_error(&error))
-}
-
-/// What is to be done with a call that an earlier attempt has begun: nothing more, if it is known to have taken
-/// effect; else it is made again where that does no harm, and where it does a person is asked.
-fn settle(
-    env: &Env,
-    step: &Step,
-    spec: &'static Spec,
-    request: &Value,
-    row: &StepRow,
-) -> ScriptResult<Option<Value>> {
-    let earlier = serde_json::from_str(&row.answer).map(PlatformError::read).ok();
-    let was_refused = row.state == "failed" && earlier.is_some_and(|error| !error.is_unsure);
-    if was_refused || spec.resend == Resend::Idempotent {
-        return Ok(None);
-    }
-    if spec.resend == Resend::VerifyFirst {
-        let client = env.client()?;
-        let id = request["id"].as_i64().unwrap_or_default();
-        let done = json!({"errcode": 0, "errmsg": "ok"});
-        match spec.name {
-            "tag::create" => {
-                let found = env.wait_for_call(find_tag(client, &text(request, "name")))?;
-                return Ok(found.map(|tag| json!({"id": tag.id, "name": tag.name})));
-            }
-            "tag::update" => {
-                let is_so = env.tags()?.iter().any(|tag| tag.id == id && tag.name == text(request, "name"));
-                return Ok(is_so.then_some(done));
-            }
-            "tag::delete" => {
-                let is_there = env.tags()?.iter().any(|tag| tag.id == id);
-                return Ok((!is_there).then_some(done));
-            }
-            _ => {}
-        }
-    }
-    match env.journal.verdict() {
-        Some(Verdict::Again) => Ok(None),
-        Some(Verdict::Done(answer)) => Ok(Some(answer)),
-        None => {
-            let unsure = JournalError::Unsure { step: step.at().to_owned(), what: row.what.clone() };
-            Err(env.journal_error(&env.journal.park(unsure)))
-        }
-    }
 }
 
 /// What may be written down of a request or an answer: `***` stands for whatever is called a token or a secret, and
@@ -234,53 +336,12 @@ fn in_words(spec: &Spec, request: &Value) -> String {
     format!("{}({start}… {} bytes, {digest})", spec.name, text.len())
 }
 
-/// No other run writes the same tag meanwhile.
-fn claim(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<()> {
-    let claimed = match spec.name {
-        "tag::attach" | "tag::detach" => env.claim(&format!("tag {}", request["tagid"])),
-        "tag::update" | "tag::delete" => env.claim(&format!("tag {}", request["id"])),
-        "tag::create" => env.claim(&format!("the tag `{}`", text(request, "name"))),
-        "blacklist::add" | "blacklist::remove" => env.claim("the blacklist"),
-        _ => Ok(()),
-    };
-    if let Err(error) = claimed {
-        let refused = Err(error);
-        end(env, step, spec, request, &refused)?;
-        return refused.map(drop);
-    }
-    Ok(())
-}
-
 fn text(request: &Value, field: &str) -> String {
     request[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// Looks at what is so before the call, and writes down what it will change. Where that can't be known, the call can't
-/// be taken back.
-fn before(env: &Env, step: &Step, spec: &Spec, request: &Value) -> ScriptResult<Option<Vec<Item>>> {
-    if !env.journal.is_kept() {
-        return Ok(None);
-    }
-    let seen = look(env, spec, request);
-    if env.cancel.is_cancelled() {
-        return seen.map(|(_, items)| Some(items));
-    }
-    let is_seen = seen.is_ok();
-    let (deed, items) = seen.unwrap_or_else(|_| {
-        let deed = Deed::Other(format!("{}, of which it could not be seen what was so before", spec.name));
-        (deed, Vec::new())
-    });
-    let written = env.wait(async {
-        let known = step.change(&deed).await?;
-        let durable = if items.is_empty() { known } else { step.intent(0, &items).await? };
-        durable.wait().await
-    });
-    written.map_err(|error| env.journal_error(&error))?;
-    Ok(is_seen.then_some(items))
-}
-
-/// What a call is about to do, and to whom of those who are not so already.
-fn look(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<(Deed, Vec<Item>)> {
+/// What a call is about to do, if it is anything, and to whom of those who are not so already.
+fn look(env: &Env, spec: &Spec, request: &Value, is_new: bool) -> ScriptResult<(Option<Deed>, Vec<Item>)> {
     let id = request["id"].as_i64().unwrap_or_default();
     let name_of = |id: i64| -> ScriptResult<String> {
         let tags = env.tags()?;
@@ -296,14 +357,14 @@ fn look(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<(Deed, Vec<Item
                 has_it != attach
             });
             let change = if attach { Change::Attach(tagid) } else { Change::Detach(tagid) };
-            (Deed::Change(change), changed.filter_map(|user| user.openid).map(Item::Openid).collect())
+            (Some(Deed::Change(change)), changed.filter_map(|user| user.openid).map(Item::Openid).collect())
         }
         "user::remark" => {
             let (openid, new) = (text(request, "openid"), text(request, "remark"));
             let user = details(env, std::slice::from_ref(&openid))?.into_iter().next();
             let old = user.and_then(|user| user.remark);
             (
-                Deed::Change(Change::Remark),
+                Some(Deed::Change(Change::Remark)),
                 old.map(|old| Item::Remark(openid, new, old)).into_iter().collect(),
             )
         }
@@ -312,12 +373,19 @@ fn look(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<(Deed, Vec<Item
             let openids = named(request);
             let listed = env.blacklist.among(env, &openids)?;
             let items = openids.into_iter().filter(|openid| listed.contains(openid) != add).map(Item::Openid);
-            (Deed::Change(if add { Change::Block } else { Change::Unblock }), items.collect())
+            (Some(Deed::Change(if add { Change::Block } else { Change::Unblock })), items.collect())
         }
-        "tag::create" => (Deed::CreateTag { id: 0, name: text(request, "name") }, Vec::new()),
-        "tag::update" => (Deed::RenameTag { id, from: name_of(id)?, to: text(request, "name") }, Vec::new()),
-        "tag::delete" => (Deed::DeleteTag { id, name: name_of(id)? }, Vec::new()),
-        name => (Deed::Other(name.to_owned()), Vec::new()),
+        "tag::create" => {
+            let name = text(request, "name");
+            // One that is there is not made, whatever becomes of the call.
+            let is_there = !is_new && env.tags()?.iter().any(|tag| tag.name == name);
+            ((!is_there).then_some(Deed::CreateTag { id: 0, name }), Vec::new())
+        }
+        "tag::update" => {
+            (Some(Deed::RenameTag { id, from: name_of(id)?, to: text(request, "name") }), Vec::new())
+        }
+        "tag::delete" => (Some(Deed::DeleteTag { id, name: name_of(id)? }), Vec::new()),
+        name => (Some(Deed::Other(name.to_owned())), Vec::new()),
     })
 }
 

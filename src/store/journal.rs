@@ -139,7 +139,9 @@ impl Entry {
     pub fn intent(run: &str, step: &str, number: i64, items: &str, size: i64) -> Self {
         let statement = Statement::new(
             "INSERT INTO mpscript_batch (run, step, number, items, size, pending, pending_items, failed, failures)
-             VALUES ($1, $2, $3, $4, $5, $5, '', '', 0) ON CONFLICT (run, step, number) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $5, '', '', 0)
+             ON CONFLICT (run, step, number) DO UPDATE SET items = excluded.items, size = excluded.size,
+                 pending = excluded.pending, pending_items = '', failed = '', failures = 0",
         );
         Self(statement.with(run).with(step).with(number).with(items).with(size))
     }
@@ -223,6 +225,16 @@ impl Store {
         );
         let rows = self.query(statement.with(run).with(seq).with(format!("{at}/%").as_str())).await?;
         Ok(!rows.is_empty())
+    }
+
+    /// Whether a step has parts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_parts(&self, run: &str, at: &str) -> Result<bool, StoreError> {
+        let statement =
+            Statement::new("SELECT seq FROM mpscript_step WHERE run = $1 AND step LIKE $2 LIMIT 1");
+        Ok(!self.query(statement.with(run).with(format!("{at}/%").as_str())).await?.is_empty())
     }
 
     /// What the batches of a step have come to so far.

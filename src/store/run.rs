@@ -110,6 +110,16 @@ impl Store {
         Ok(rows.iter().map(read).collect())
     }
 
+    /// How a run of this name stands by its record.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_state(&self, id: &str) -> Result<String, StoreError> {
+        let rows =
+            self.query(Statement::new("SELECT state FROM mpscript_run WHERE id = $1").with(id)).await?;
+        Ok(rows.first().map(|row| row.text(0).to_owned()).unwrap_or_default())
+    }
+
     /// The runs that are said to be under way.
     ///
     /// # Errors
@@ -169,14 +179,20 @@ impl Store {
         Ok(self.query(statement.with(name)).await?.first().map(|row| row.text(0).to_owned()))
     }
 
-    /// The run that has taken this one back, or begun to, and was not taken back itself.
+    /// The run that takes this one back, or has, if only in part, and was not taken back itself.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn undone_by(&self, id: &str) -> Result<Option<String>, StoreError> {
         let statement = Statement::new(
-            "SELECT u.id FROM mpscript_run u WHERE u.undoes = $1 AND u.dry_run = 0 AND NOT EXISTS (
-                 SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0 AND v.state = 'done')
+            "SELECT u.id FROM mpscript_run u WHERE u.undoes = $1 AND u.dry_run = 0
+                 AND (u.state IN ('running', 'done', 'done_with_failures')
+                     OR EXISTS (SELECT 1 FROM mpscript_step s
+                         WHERE s.run = u.id AND s.state = 'done' AND s.change LIKE '{%')
+                     OR EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = u.id
+                         AND (b.pending < b.size OR b.pending_items NOT LIKE '%\"unsure\":[]%')))
+                 AND NOT EXISTS (
+                     SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0 AND v.state = 'done')
              ORDER BY u.started_at DESC LIMIT 1",
         );
         Ok(self.query(statement.with(id)).await?.first().map(|row| row.text(0).to_owned()))
@@ -202,7 +218,7 @@ impl Store {
     /// When the store fails.
     pub async fn take_run(&self, id: &str, attempt: i64, owner: &str, now: i64) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', stop = 0,
+            "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', report = '', stop = 0,
                  owner = $3, beat_at = $4
              WHERE id = $1 AND attempt = $2",
         );

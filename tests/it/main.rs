@@ -74,4 +74,5 @@ mod support;
 mod tables;
 mod token_service;
 mod undo;
+mod undo_doubt;
 mod wire;

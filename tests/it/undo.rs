@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Followers with the names of their tags and their remark, the tags' names, the blacklist.
-fn world(account: &Account) -> Value {
+pub(crate) fn world(account: &Account) -> Value {
     account.renew();
     let tags = account.ask("/cgi-bin/tags/get", "");
     let tags: BTreeMap<i64, String> = tags["tags"]
@@ -40,37 +40,37 @@ fn world(account: &Account) -> Value {
 }
 
 /// A script's folder, whose runs reach the account.
-struct Place<'a> {
-    account: &'a Account,
-    folder: Folder,
+pub(crate) struct Place<'a> {
+    pub account: &'a Account,
+    pub folder: Folder,
 }
 
 impl<'a> Place<'a> {
-    fn new(account: &'a Account) -> Self {
+    pub(crate) fn new(account: &'a Account) -> Self {
         Self { account, folder: Folder::new().account() }
     }
 
-    fn call(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn call(&self, arguments: &[&str]) -> Finished {
         let url = format!("http://{}", self.account.address());
         self.folder.run(&[arguments, &["--base-url", &url]].concat())
     }
 
     /// Runs a script and gives the run's id.
     #[track_caller]
-    fn run(&self, script: &str, code: i32) -> String {
+    pub(crate) fn run(&self, script: &str, code: i32) -> String {
         let finished = self.call(&["run", "-e", script]);
         assert_eq!(finished.code, Some(code), "{}", finished.err);
         self.newest()
     }
 
-    fn newest(&self) -> String {
+    pub(crate) fn newest(&self) -> String {
         let runs = self.folder.run(&["runs", "--json"]).success();
         let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
         runs[0]["id"].as_str().expect("a run has an id").to_owned()
     }
 
     #[track_caller]
-    fn undo(&self, run: &str) -> String {
+    pub(crate) fn undo(&self, run: &str) -> String {
         let finished = self.call(&["undo", run, "--yes"]);
         assert_eq!(finished.code, Some(0), "{}", finished.err);
         self.newest()
@@ -78,7 +78,7 @@ impl<'a> Place<'a> {
 }
 
 /// A world with a past: tags on some, remarks, a blacklist.
-fn account() -> Account {
+pub(crate) fn account() -> Account {
     let account = Account::of(300);
     let openids = account.openids();
     let old = account.tag("老客户");
@@ -222,8 +222,9 @@ fn it_says_first_what_can_t_be_taken_back_and_asks() {
     let after = world(&account);
     assert_eq!(after["tags"], json!(["会员", "星标组", "直接", "老客户"]));
     place.undo(&run);
-    // Once more there is nothing that would have to be changed.
-    place.undo(&run);
+    // Once is enough: what was done since is somebody else's.
+    let again = place.call(&["undo", &run, "--yes"]).failure(2);
+    assert!(again.contains(" was taken back by run "), "{again}");
     let after = world(&account);
     assert_eq!((&after["people"], &after["tags"]), (&before["people"], &json!(["星标组", "直接", "老客户"])));
     // There is nothing left to take back of a run that has changed nothing.

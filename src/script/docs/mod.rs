@@ -8,11 +8,13 @@ mod errors;
 mod markdown;
 mod plain;
 mod values;
+mod words;
 
 pub use definitions::definitions;
 pub use entry::{Entry, entries};
 pub use errors::errors;
 pub use markdown::reference;
+pub use words::{KEYWORDS, Word, Words, words};
 
 use crate::base::nearest;
 

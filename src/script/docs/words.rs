@@ -1,0 +1,80 @@
+//! The words of a script for whoever completes, colours and explains them while they are typed.
+
+use super::entry::entries;
+use crate::script::{check::reference_engine, functions::functions};
+use std::collections::BTreeSet;
+
+/// A function of the reference as a hint shows it.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// `tag::attach`, or `followers`.
+    pub name: String,
+    /// Every way to call it.
+    pub signatures: Vec<String>,
+    /// It is called on an audience.
+    pub is_of_audience: bool,
+    /// What it does, in a line.
+    pub does: String,
+}
+
+/// What can be written.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// The functions of the reference.
+    pub functions: Vec<Word>,
+    /// The name of every function that can be called, the language's own too, modules left out.
+    pub known: BTreeSet<String>,
+    /// The modules.
+    pub modules: BTreeSet<String>,
+}
+
+/// The language's words.
+pub const KEYWORDS: &[&str] = &[
+    "let", "const", "fn", "if", "else", "for", "in", "while", "loop", "do", "until", "break", "continue",
+    "return", "throw", "try", "catch", "switch", "import", "export", "as", "true", "false", "this",
+    "private", "global",
+];
+
+/// Functions that the language has beside its packages.
+const LANGUAGE: &[&str] = &[
+    "print",
+    "debug",
+    "type_of",
+    "Fn",
+    "call",
+    "curry",
+    "eval",
+    "is_def_var",
+    "is_def_fn",
+    "is_shared",
+    "out",
+];
+
+/// All of them.
+#[must_use]
+pub fn words() -> Words {
+    let functions_of_reference: Vec<Word> = entries()
+        .into_iter()
+        .map(|entry| {
+            let name = entry.full_name();
+            Word {
+                signatures: entry.signatures.iter().map(|signature| signature.show(&name)).collect(),
+                is_of_audience: entry.signatures.iter().any(|signature| signature.on == Some("audience")),
+                does: super::without_marks(entry.doc.lines().next().unwrap_or_default()),
+                name,
+            }
+        })
+        .collect();
+    let modules =
+        functions_of_reference.iter().filter_map(|word| Some(word.name.split_once("::")?.0.to_owned()));
+    let known = functions(&reference_engine()).into_iter().map(|function| function.name);
+    let of_reference = functions_of_reference.iter().filter_map(|word| word.name.rsplit("::").next());
+    Words {
+        known: known
+            .chain(of_reference.map(str::to_owned))
+            .chain(LANGUAGE.iter().map(|name| (*name).to_owned()))
+            .collect(),
+        modules: modules.collect(),
+        functions: functions_of_reference,
+    }
+}

@@ -1,0 +1,400 @@
+//! A session: lines that are evaluated one after another and share variables, functions, imports and constants.
+//!
+//! Each line has an environment and an engine of its own, as a run has; what stays is in the scope, in one growing
+//! program of functions, and in the imports and constants that are made known again before each line. Must never know
+//! terminals, nor whether a line is recorded.
+
+use super::{
+    audience::Audience,
+    engine::build,
+    env::Env,
+    error::{PlatformError, Trouble, explain},
+    program::{Imports, Program},
+    shown::{Shown, Variable, show_value, variable},
+};
+use rhai::{
+    AST, ASTFlags, ASTNode, Dynamic, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope,
+    Shared, Stmt,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What gives a line its constants again.
+const CONSTANT: &str = "constant_of_session";
+
+/// The variable that holds the last result.
+pub const LAST: &str = "it";
+
+/// Levels of arrays and maps in which audiences are looked for.
+const LEVELS: usize = 16;
+
+/// What a line finds of those before it.
+#[derive(Clone, Default)]
+struct State {
+    scope: Scope<'static>,
+    functions: AST,
+    /// Paths and names, in order.
+    imports: Vec<(String, String)>,
+    constants: BTreeMap<String, Dynamic>,
+    results: BTreeMap<usize, Dynamic>,
+    /// The lines that did what they should, in order.
+    lines: Vec<String>,
+}
+
+/// Lines that share what they make.
+#[derive(Default)]
+pub struct Session {
+    state: State,
+    /// As it was before the last line, with what variables held that closures share.
+    before: Option<(State, Vec<(Dynamic, Dynamic)>)>,
+    modules: Arc<Imports>,
+    /// How many lines there were.
+    count: usize,
+}
+
+/// Finds what lines have imported, in this session's folder.
+struct Modules(Arc<Imports>);
+
+impl ModuleResolver for Modules {
+    fn resolve(
+        &self,
+        engine: &Engine,
+        source: Option<&str>,
+        path: &str,
+        position: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        self.0.resolve(engine, source, path, position)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line that is ready to be evaluated.
+pub struct Line {
+    program: Program,
+    number: usize,
+}
+
+impl Line {
+    /// Whether it may change the account, as far as can be seen from the names that it calls.
+    #[must_use]
+    pub fn may_write(&self, session: &Session) -> bool {
+        let mut names = called(&self.program.ast);
+        if names.is_empty() {
+            return false;
+        }
+        // What its functions call counts, those of earlier lines too.
+        names.extend(called(&session.state.functions));
+        let writes = crate::api::all().into_iter().filter(|spec| spec.effect == crate::api::Effect::Write);
+        let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
+        writes.extend([
+            "tag",
+            "untag",
+            "block",
+            "unblock",
+            "remark",
+            "restore_remark",
+            "post",
+            "eval",
+            "call",
+        ]);
+        // What imports and closures call can't be seen from here.
+        let is_open = self.program.imports().next().is_some() || !session.state.imports.is_empty();
+        is_open || names.iter().any(|name| writes.contains(name.as_str()))
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.program.text()
+    }
+
+    /// The line with its imports as text.
+    #[must_use]
+    pub fn source(&self) -> super::Source {
+        self.program.source()
+    }
+}
+
+/// The names of what a program calls.
+fn called(ast: &AST) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(
+            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
+            | ASTNode::Stmt(Stmt::FnCall(call, _)),
+        ) = path.last()
+        {
+            // An operator is called likewise.
+            if call.name.starts_with(char::is_alphabetic) {
+                names.insert(call.name.to_string());
+            }
+        }
+        true
+    });
+    names
+}
+
+impl Session {
+    /// Reads the next line.
+    ///
+    /// # Errors
+    /// When it is no script, or imports what can't be read.
+    pub fn read(&mut self, text: &str, folder: &Path) -> Result<Line, Trouble> {
+        let number = self.count + 1;
+        let mut program = Program::of_line(&format!("line {number}"), text, folder)?;
+        let here: BTreeSet<String> = names_of_functions(&program.ast);
+        program.elsewhere = names_of_functions(&self.state.functions)
+            .into_iter()
+            .filter(|name| !here.contains(name))
+            .collect();
+        self.count = number;
+        Ok(Line { program, number })
+    }
+
+    /// Evaluates a line on this thread, which must be its own and have a stack of [`super::STACK`] bytes. What it has
+    /// made stays, whatever became of the rest of it.
+    ///
+    /// # Errors
+    /// When it fails or is stopped.
+    pub fn evaluate(&mut self, line: &Line, env: &Arc<Env>) -> Result<Shown, Trouble> {
+        self.remember();
+        self.modules.add(&line.program);
+        self.rebind(env);
+        let engine = Arc::new(self.engine(env));
+        let _ = env.engine.set(Arc::downgrade(&engine));
+        let fail = |error: &EvalAltResult| explain(error, &engine, &line.program);
+        let prelude = engine.compile(self.prelude()).map_err(|error| {
+            let error: Box<EvalAltResult> = error.into();
+            fail(&error)
+        })?;
+        let all = prelude.merge(&self.state.functions).merge(&line.program.ast);
+        let mark = self.state.scope.len();
+        let pushed = self.state.constants.len();
+        let result: Result<Dynamic, Box<EvalAltResult>> =
+            engine.eval_ast_with_scope(&mut self.state.scope, &all);
+        self.state.functions = self.state.functions.merge(&line.program.ast.clone_functions_only());
+        self.settle(&line.program.ast, mark, pushed);
+        let value = result.map_err(|error| fail(&error))?;
+        self.state.imports.extend(imports_of(&line.program.ast));
+        self.state.lines.push(line.text().to_owned());
+        if value.is_unit() {
+            return Ok(Shown::Nothing);
+        }
+        self.state.results.insert(line.number, value.clone());
+        // A name that is taken again takes the place of the last one.
+        self.state.scope.push_dynamic(LAST, value.clone());
+        self.settle(&AST::empty(), self.state.scope.len(), 0);
+        Ok(show_value(&engine, &value))
+    }
+
+    fn engine(&self, env: &Arc<Env>) -> Engine {
+        let mut engine = build(env);
+        engine.set_module_resolver(Modules(Arc::clone(&self.modules)));
+        let constants = Mutex::new(self.state.constants.clone());
+        engine
+            .register_fn(CONSTANT, move |name: &str| lock(&constants).get(name).cloned().unwrap_or_default());
+        let results = self.state.results.clone();
+        engine.register_fn("out", move |number: i64| -> Result<Dynamic, Box<EvalAltResult>> {
+            let found = usize::try_from(number).ok().and_then(|number| results.get(&number));
+            found.cloned().ok_or_else(|| {
+                let have: Vec<String> = results.keys().map(ToString::to_string).collect();
+                let hint = match have.as_slice() {
+                    [] => "no line has given anything yet".to_owned(),
+                    have => format!("lines {} have", have.join(", ")),
+                };
+                PlatformError::usage(format!("line {number} has given no result"), hint).raise()
+            })
+        });
+        engine
+    }
+
+    /// What makes the imports and constants of earlier lines known again.
+    fn prelude(&self) -> String {
+        let imports = self.state.imports.iter().map(|(path, name)| format!("import {path:?} as {name};"));
+        let constants = self.state.constants.keys();
+        let constants = constants.map(|name| format!("const {name} = {CONSTANT}({name:?});"));
+        imports.chain(constants).collect::<Vec<_>>().concat()
+    }
+
+    /// Keeps what a line has left in the scope: its constants apart, each name once, and nothing of the prelude.
+    fn settle(&mut self, ast: &AST, mark: usize, pushed: usize) {
+        let state = &mut self.state;
+        let own = declared_constants(ast);
+        let mut kept: Vec<(String, bool, Dynamic)> = Vec::new();
+        for (at, (name, is_constant, value)) in state.scope.iter_raw().enumerate() {
+            if (mark..mark + pushed).contains(&at) {
+                continue;
+            }
+            kept.retain(|(known, ..)| known != name);
+            kept.push((name.to_owned(), is_constant, value.clone()));
+        }
+        state.scope.clear();
+        for (name, is_constant, value) in kept {
+            if is_constant && own.contains(&name) {
+                state.constants.insert(name, value);
+                continue;
+            }
+            // A variable takes the name over from a constant.
+            state.constants.remove(&name);
+            state.scope.push_dynamic(name, value);
+        }
+    }
+
+    /// Audiences of earlier lines are gone through by this one.
+    fn rebind(&mut self, env: &Arc<Env>) {
+        let mut values: Vec<Dynamic> =
+            self.state.scope.iter_raw().map(|(_, _, value)| value.clone()).collect();
+        for value in values.iter_mut().chain(self.state.constants.values_mut()) {
+            rebind(value, env, LEVELS);
+        }
+        for value in self.state.results.values_mut() {
+            rebind(value, env, LEVELS);
+        }
+        let names: Vec<String> = self.state.scope.iter_raw().map(|(name, ..)| name.to_owned()).collect();
+        self.state.scope.clear();
+        for (name, value) in names.into_iter().zip(values) {
+            self.state.scope.push_dynamic(name, value);
+        }
+    }
+
+    fn remember(&mut self) {
+        let shared = self.state.scope.iter_raw().filter(|(_, _, value)| value.is_shared());
+        let shared = shared.map(|(_, _, value)| (value.clone(), value.flatten_clone())).collect();
+        self.before = Some((self.state.clone(), shared));
+    }
+
+    /// Everything is again as it was before the last line; `false` when that was done already.
+    pub fn restore(&mut self) -> bool {
+        let Some((state, shared)) = self.before.take() else { return false };
+        for (mut cell, value) in shared {
+            if let Some(mut cell) = cell.write_lock::<Dynamic>() {
+                *cell = value;
+            }
+        }
+        self.state = state;
+        true
+    }
+
+    /// Forgets everything but the numbers of lines.
+    pub fn reset(&mut self) {
+        *self = Self { count: self.count, ..Self::default() };
+    }
+
+    /// How many lines there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The lines that did what they should.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.state.lines
+    }
+
+    /// The variables and constants, in order.
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        let variables = self.state.scope.iter_raw().map(|(name, _, value)| variable(name, value, false));
+        let constants = self.state.constants.iter().map(|(name, value)| variable(name, value, true));
+        constants.chain(variables).collect()
+    }
+
+    /// The functions that lines have declared, with their parameters.
+    #[must_use]
+    pub fn functions(&self) -> Vec<(String, String)> {
+        let functions = self.state.functions.iter_functions();
+        let mut functions: Vec<(String, String)> = functions
+            .filter(|function| !function.name.contains('$'))
+            .map(|function| {
+                let name = function.name.to_string();
+                (name.clone(), format!("{name}({})", function.params.join(", ")))
+            })
+            .collect();
+        functions.sort();
+        functions.dedup();
+        functions
+    }
+
+    /// The names by which imports can be reached.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.state.imports.iter().map(|(_, name)| name.as_str())
+    }
+
+    /// The last line that declares a function of this name.
+    #[must_use]
+    pub fn source_of(&self, name: &str) -> Option<&str> {
+        let declares = |line: &&String| {
+            line.match_indices("fn ").any(|(at, _)| {
+                let rest = line[at + 3..].trim_start();
+                rest.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('('))
+            })
+        };
+        self.state.lines.iter().rev().find(declares).map(String::as_str)
+    }
+
+    /// The last result, for more of it.
+    #[must_use]
+    pub fn last(&self) -> Option<Dynamic> {
+        self.state.results.last_key_value().map(|(_, value)| value.clone())
+    }
+}
+
+fn rebind(value: &mut Dynamic, env: &Arc<Env>, levels: usize) {
+    if levels == 0 {
+        return;
+    }
+    if let Some(mut audience) = value.write_lock::<Audience>() {
+        audience.env = Arc::clone(env);
+        return;
+    }
+    if let Some(mut array) = value.write_lock::<rhai::Array>() {
+        // An array of followers or numbers holds none: its first entry tells.
+        if array.first().is_some_and(|first| first.is::<Audience>() || first.is_array() || first.is_map()) {
+            array.iter_mut().for_each(|value| rebind(value, env, levels - 1));
+        }
+        return;
+    }
+    if let Some(mut map) = value.write_lock::<rhai::Map>() {
+        map.values_mut().for_each(|value| rebind(value, env, levels - 1));
+    }
+}
+
+fn names_of_functions(ast: &AST) -> BTreeSet<String> {
+    ast.iter_functions().map(|function| function.name.to_string()).collect()
+}
+
+/// The constants that a line declares by itself, not within a block.
+fn declared_constants(ast: &AST) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(Stmt::Var(declared, flags, _))] = path
+            && flags.contains(ASTFlags::CONSTANT)
+        {
+            names.insert(declared.0.name.to_string());
+        }
+        true
+    });
+    names
+}
+
+/// The imports of a line by itself, with the names that they get.
+fn imports_of(ast: &AST) -> Vec<(String, String)> {
+    let mut imports = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(Stmt::Import(import, _))] = path
+            && let Expr::StringConstant(path, _) = &import.0
+            && !import.1.name.is_empty()
+        {
+            imports.push((path.to_string(), import.1.name.to_string()));
+        }
+        true
+    });
+    imports
+}
