@@ -54,6 +54,8 @@ pub struct Host {
     pub err: Stream,
     /// Whether standard error is a terminal, so that progress may be drawn on it.
     pub err_is_terminal: bool,
+    /// Whether standard output is a terminal.
+    pub out_is_terminal: bool,
     /// Reads the whole of standard input.
     pub read_input: fn() -> io::Result<String>,
     /// Whether somebody at a terminal can be asked.
@@ -109,6 +111,7 @@ impl Host {
             out: Stream::new(io::stdout()),
             err: Stream::new(io::stderr()),
             err_is_terminal: io::stderr().is_terminal(),
+            out_is_terminal: io::stdout().is_terminal(),
             read_input: || {
                 let mut text = String::new();
                 io::stdin().read_to_string(&mut text).map(|_| text)

@@ -23,6 +23,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run a script
     Run(RunArguments),
+    /// Try things out line by line
+    Repl(ReplArguments),
     /// Check a script without running it
     Check(CheckArguments),
     /// List the runs that were started, newest first
@@ -138,6 +140,28 @@ pub(super) struct Manner {
     /// Log every call on standard error
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+#[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(super) struct ReplArguments {
+    /// Begin with `:dry on`: change nothing, and say what would be changed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Edit lines with the keys of vi instead of Emacs
+    #[arg(long)]
+    pub vi: bool,
+    /// The most calls under way together
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
+    pub in_flight: usize,
+    /// Change an account that is marked `production = true` without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Log every call on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub reach: Reach,
 }
 
 #[derive(Args, Debug)]

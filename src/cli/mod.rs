@@ -15,6 +15,11 @@ mod progress;
 mod quota;
 mod reach;
 mod render;
+mod repl;
+mod repl_commands;
+mod repl_editor;
+mod repl_line;
+mod repl_table;
 mod report;
 mod report_chart;
 mod report_html;
@@ -78,6 +83,7 @@ pub fn execute(host: &Host) -> u8 {
     };
     let result = match arguments.command {
         Command::Run(run) => run::execute(host, &run),
+        Command::Repl(repl) => repl::execute(host, &repl),
         Command::Check(check) => check::execute(host, &check),
         Command::Runs(runs) => runs::list(host, &runs),
         Command::Show(show) => runs::show(host, &show),

@@ -46,6 +46,15 @@ pub(super) fn execute(host: &Host, arguments: &QuotaArguments) -> Result<u8, Fai
     Ok(exit::DONE)
 }
 
+/// Today's calls as a table; the platform is asked where nothing counts them.
+pub(super) fn today(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<String, Failure> {
+    let lines = match reached.store {
+        Some(_) => counted(host, runtime, reached)?,
+        None => runtime.block_on(live(reached.client()?)).map_err(|error| failure(&error))?,
+    };
+    Ok(show(&lines))
+}
+
 /// What this program's processes have counted today.
 fn counted(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<Vec<Line>, Failure> {
     let client = reached.client()?;

@@ -26,6 +26,8 @@ pub(super) struct Reached {
     pub store: Option<Store>,
     /// What the account's server callback is configured with, if it is.
     pub callback: Option<CallbackKeys>,
+    /// Its name in mpscript.toml.
+    pub name: Option<String>,
     /// Its name, where a person is asked before the account is changed.
     pub production: Option<String>,
     _sandbox: Option<Sandbox>,
@@ -92,6 +94,7 @@ pub(super) fn reach(
             client: Ok(client),
             store: None,
             callback,
+            name: None,
             production: None,
             _sandbox: Some(sandbox),
         });
@@ -107,7 +110,14 @@ pub(super) fn reach(
             base_urls(&reach.base_url)?;
             let callback = from_environment;
             let client = Err(no_client);
-            return Ok(Reached { client, store: None, callback, production: None, _sandbox: None });
+            return Ok(Reached {
+                client,
+                store: None,
+                callback,
+                name: None,
+                production: None,
+                _sandbox: None,
+            });
         }
     };
     let bases = bases(reach, &found)?;
@@ -121,7 +131,8 @@ pub(super) fn reach(
     let callback = from_environment.or(found.callback);
     let client =
         client(host, bases, account, found.token_mode, store.clone(), (found.reset, calling), cancel);
-    Ok(Reached { client: Ok(client), store, callback, production: found.production, _sandbox: None })
+    let (name, production) = (found.name, found.production);
+    Ok(Reached { client: Ok(client), store, callback, name, production, _sandbox: None })
 }
 
 /// A client of an account.

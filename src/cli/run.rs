@@ -192,7 +192,7 @@ fn of_its_account(run: &RunRecord, account: &str) -> Result<(), Failure> {
 }
 
 /// What asks a person before an account that is marked as production is changed.
-fn gate(host: &Host, words: &Arc<Words>, production: Option<String>, yes: bool) -> Option<Gate> {
+pub(super) fn gate(host: &Host, words: &Arc<Words>, production: Option<String>, yes: bool) -> Option<Gate> {
     let account = production.filter(|_| !yes)?;
     let (host, words) = (host.clone(), Arc::clone(words));
     Some(Arc::new(move || {
@@ -315,7 +315,7 @@ fn has_written(report: &RunReport) -> bool {
 }
 
 /// What a dry run did not do.
-fn would(report: &RunReport) -> String {
+pub(super) fn would(report: &RunReport) -> String {
     let mut text = "dry run: nothing was changed\n".to_owned();
     if report.would_call.is_empty() {
         text.push_str("  the script would change nothing\n");

@@ -44,9 +44,13 @@ pub(super) fn place(host: &Host, reach: &Reach) -> Result<Option<(Place, String)
         let folder = path.parent().unwrap_or(Path::new("."));
         return Ok(Some((read(folder, given.reveal(), "store")?, path.display().to_string())));
     }
+    Ok(folder(host).map(|state| (Place::File(state.join(FILE)), "default".to_owned())))
+}
+
+/// The person's state folder, if one is known.
+pub(super) fn folder(host: &Host) -> Option<PathBuf> {
     let state = host.variable("XDG_STATE_HOME").map(PathBuf::from);
-    let state = state.or_else(|| host.variable("HOME").map(|home| Path::new(home).join(".local/state")));
-    Ok(state.map(|state| (Place::File(state.join(FILE)), "default".to_owned())))
+    state.or_else(|| host.variable("HOME").map(|home| Path::new(home).join(".local/state")))
 }
 
 /// A password may stand before the host or among a URL's parameters, in libpq's own words too.

@@ -9,10 +9,12 @@ use crate::{
     bulk::{Attempt, Board, DryRun, Limits, WayBack, way_back},
     client::Client,
     host::Host,
-    script::{self, CallbackKeys, Gate, NoClient, Origin, Output, Program, Shown, Source, Trouble},
+    script::{
+        self, CallbackKeys, Gate, NoClient, Origin, Output, Program, Shown, Source, Trouble, check::problems,
+    },
     store::{Store, StoreError},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::runtime::Runtime;
 
 /// What all lines of a session have.
@@ -106,7 +108,8 @@ impl Session {
         let line = self.lines.read(text, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
         self.last_run = None;
         let attempt = if line.may_write(&self.lines) {
-            self.record(host, runtime, &line.source(), None)?
+            let options = record::Options { of_session: true, ..self.setting.options.clone() };
+            self.record(host, runtime, &line.source(), &options, None)?
         } else {
             None
         };
@@ -129,23 +132,36 @@ impl Session {
         Ok(has_changed.then(|| (run.clone(), way)))
     }
 
-    /// Takes the last line's changes back, as a run of its own.
+    /// Runs a script of its own, which finds nothing of what lines have made; it may be one that takes a run back.
     ///
     /// # Errors
-    /// When the store fails before it begins.
-    pub fn take_back(
+    /// When it is no script, or the store fails before it begins.
+    pub fn run_script(
         &mut self,
         host: &Host,
         runtime: &Runtime,
-        (run, way): (&str, &WayBack),
+        (origin, undoes): (&Origin, Option<&str>),
         board: &Arc<Board>,
     ) -> Result<Outcome<String>, NotBegun> {
-        let source = Source { name: format!("undo {run}"), text: way.script.clone(), imports: Vec::new() };
-        let program = Program::load(&Origin::Stored(source.clone()));
-        let program = Arc::new(program.map_err(|trouble| NotBegun::Script(Box::new(trouble)))?);
-        let attempt = self.record(host, runtime, &source, Some(run))?;
+        let script = |trouble: Trouble| NotBegun::Script(Box::new(trouble));
+        let program = Arc::new(Program::load(origin).map_err(script)?);
+        if let Some(trouble) = problems(&program, &BTreeMap::new()).into_iter().next() {
+            return Err(script(trouble));
+        }
         self.last_run = None;
-        Ok(self.run(board, attempt).of_program(runtime, &program)?)
+        let options = self.setting.options.clone();
+        let attempt = self.record(host, runtime, &program.source(), &options, undoes)?;
+        let outcome = self.run(board, attempt).of_program(runtime, &program)?;
+        if !self.is_dry() && undoes.is_none() {
+            self.last_run.clone_from(&outcome.report.run);
+        }
+        Ok(outcome)
+    }
+
+    /// Goes on elsewhere: with another account, say. What lines have made stays.
+    pub fn set_setting(&mut self, setting: Setting) {
+        self.last_run = None;
+        self.setting = setting;
     }
 
     /// The variables are again as they were before the last line; `false` when that was done already.
@@ -158,12 +174,12 @@ impl Session {
         host: &Host,
         runtime: &Runtime,
         source: &Source,
+        options: &record::Options,
         undoes: Option<&str>,
     ) -> Result<Option<Attempt>, StoreError> {
         let Some(store) = &self.setting.store else { return Ok(None) };
         let account = self.setting.client.as_ref().map(Client::account_key).unwrap_or_default();
-        let options = record::Options { of_session: undoes.is_none(), ..self.setting.options.clone() };
-        let new = record::NewRun { source, options: &options, account, is_dry: self.is_dry(), undoes };
+        let new = record::NewRun { source, options, account, is_dry: self.is_dry(), undoes };
         runtime.block_on(record::begin(host, store, &new))
     }
 

@@ -227,12 +227,11 @@ impl Session {
         let state = &mut self.state;
         let own = declared_constants(ast);
         let mut kept: Vec<(String, bool, Dynamic)> = Vec::new();
-        for (at, (name, is_constant, value)) in state.scope.iter_raw().enumerate() {
-            if (mark..mark + pushed).contains(&at) {
-                continue;
+        for (at, entry) in entries(&state.scope).into_iter().enumerate() {
+            if !(mark..mark + pushed).contains(&at) {
+                kept.retain(|(known, ..)| *known != entry.0);
+                kept.push(entry);
             }
-            kept.retain(|(known, ..)| known != name);
-            kept.push((name.to_owned(), is_constant, value.clone()));
         }
         state.scope.clear();
         for (name, is_constant, value) in kept {
@@ -248,23 +247,19 @@ impl Session {
 
     /// Audiences of earlier lines are gone through by this one.
     fn rebind(&mut self, env: &Arc<Env>) {
-        let mut values: Vec<Dynamic> =
-            self.state.scope.iter_raw().map(|(_, _, value)| value.clone()).collect();
-        for value in values.iter_mut().chain(self.state.constants.values_mut()) {
+        let entries = entries(&self.state.scope);
+        for value in self.state.constants.values_mut().chain(self.state.results.values_mut()) {
             rebind(value, env, LEVELS);
         }
-        for value in self.state.results.values_mut() {
-            rebind(value, env, LEVELS);
-        }
-        let names: Vec<String> = self.state.scope.iter_raw().map(|(name, ..)| name.to_owned()).collect();
         self.state.scope.clear();
-        for (name, value) in names.into_iter().zip(values) {
+        for (name, _, mut value) in entries {
+            rebind(&mut value, env, LEVELS);
             self.state.scope.push_dynamic(name, value);
         }
     }
 
     fn remember(&mut self) {
-        let shared = self.state.scope.iter_raw().filter(|(_, _, value)| value.is_shared());
+        let shared = entries(&self.state.scope).into_iter().filter(|(_, _, value)| value.is_shared());
         let shared = shared.map(|(_, _, value)| (value.clone(), value.flatten_clone())).collect();
         self.before = Some((self.state.clone(), shared));
     }
@@ -301,7 +296,8 @@ impl Session {
     /// The variables and constants, in order.
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
-        let variables = self.state.scope.iter_raw().map(|(name, _, value)| variable(name, value, false));
+        let variables = entries(&self.state.scope);
+        let variables = variables.iter().map(|(name, _, value)| variable(name, value, false));
         let constants = self.state.constants.iter().map(|(name, value)| variable(name, value, true));
         constants.chain(variables).collect()
     }
@@ -344,6 +340,16 @@ impl Session {
     pub fn last(&self) -> Option<Dynamic> {
         self.state.results.last_key_value().map(|(_, value)| value.clone())
     }
+}
+
+/// What is in a scope, in order; the engine gives it the other way round.
+fn entries(scope: &Scope) -> Vec<(String, bool, Dynamic)> {
+    let mut entries: Vec<_> = scope
+        .iter_raw()
+        .map(|(name, is_constant, value)| (name.to_owned(), is_constant, value.clone()))
+        .collect();
+    entries.reverse();
+    entries
 }
 
 fn rebind(value: &mut Dynamic, env: &Arc<Env>, levels: usize) {

@@ -91,3 +91,19 @@ pub(super) fn steps() -> BTreeSet<(&'static str, usize)> {
 pub(super) fn is_source(source: &str) -> bool {
     source.starts_with(FOLDER)
 }
+
+/// A function of the library as it is written, with its document.
+pub(super) fn source_of(name: &str) -> Option<String> {
+    let name = name.rsplit("::").next().unwrap_or(name);
+    let begins = format!("fn {name}(");
+    FILES.iter().find_map(|file| {
+        let lines: Vec<&str> = file.text.lines().collect();
+        let at = lines.iter().position(|line| line.starts_with(&begins))?;
+        let start =
+            lines[..at].iter().rposition(|line| !line.starts_with("///")).map_or(0, |before| before + 1);
+        let end =
+            lines[at..].iter().position(|line| line.trim_end().ends_with('}') && !line.starts_with(' '))?
+                + at;
+        Some(lines[start..=end].join("\n"))
+    })
+}

@@ -59,6 +59,29 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
     }
 }
 
+/// A function of the standard library as it is written.
+#[must_use]
+pub fn library_source(name: &str) -> Option<String> {
+    super::stdlib::source_of(name)
+}
+
+/// What there is, a chapter a paragraph: names only.
+#[must_use]
+pub fn overview() -> String {
+    let mut chapters: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in entries() {
+        if chapters.last().is_none_or(|(chapter, _)| *chapter != entry.chapter) {
+            chapters.push((entry.chapter.clone(), Vec::new()));
+        }
+        if let Some((_, names)) = chapters.last_mut() {
+            names.push(entry.full_name());
+        }
+    }
+    let paragraphs =
+        chapters.into_iter().map(|(chapter, names)| format!("{chapter}\n  {}", names.join("  ")));
+    paragraphs.collect::<Vec<_>>().join("\n")
+}
+
 /// The fields of a kind of value.
 pub(super) fn value_fields(kind: &str) -> Option<Vec<&'static str>> {
     let value = values::values().into_iter().find(|value| value.name == kind)?;

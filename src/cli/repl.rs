@@ -1,0 +1,473 @@
+//! `mpscript repl`: a session at a terminal, or of lines that are piped in.
+//!
+//! Lines are read here and what they give is shown here; what they do is the business of `run::Session`.
+
+use super::{
+    Failure,
+    arguments::{Reach, ReplArguments},
+    exit, log,
+    progress::{Progress, Words},
+    reach::{self, Calling, Need, Reached},
+    render,
+    repl_commands::{self, After},
+    repl_editor::{LineEditor, Shared, editor},
+    repl_table::show,
+    run::{gate, would},
+    state,
+};
+use crate::{
+    api::tag,
+    base::{Cancel, Diagnostic, Stopwatch, grouped},
+    bulk::{Board, RunState},
+    client::CallError,
+    host::{Host, Stream},
+    run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
+    script::{Gate, Shown, docs, is_incomplete},
+};
+use rustyline::{ExternalPrinter, error::ReadlineError};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// What takes longer says how long it took.
+const WORTH_SAYING: Duration = Duration::from_millis(200);
+
+/// The file of the history in the state folder.
+const HISTORY: &str = "mpscript/history";
+
+/// Where words go while a line is typed: above it.
+#[derive(Clone, Default)]
+struct Above {
+    is_typing: Arc<AtomicBool>,
+    printer: Arc<Mutex<Option<Box<dyn ExternalPrinter + Send>>>>,
+}
+
+/// A stream whose words appear above the line that is typed.
+struct Routed {
+    to: Stream,
+    above: Above,
+}
+
+impl Write for Routed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut printer = self.above.printer.lock().unwrap_or_else(PoisonError::into_inner);
+        match printer.as_mut().filter(|_| self.above.is_typing.load(Ordering::SeqCst)) {
+            // A printer that is gone has no line that could be spoilt.
+            Some(printer) => drop(printer.print(text.into_owned())),
+            None => self.to.write(&text),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A session with everything around it.
+pub(super) struct Repl<'a> {
+    pub host: &'a Host,
+    pub runtime: &'a Runtime,
+    pub session: Session,
+    /// What it reaches now, and what that was asked for by.
+    pub reached: Reached,
+    pub reach: Reach,
+    pub known: Shared,
+    words: Arc<Words>,
+    arguments: &'a ReplArguments,
+    cancel: Cancel,
+    is_working: Arc<AtomicBool>,
+    is_interactive: bool,
+    /// The exit code of the last error.
+    code: u8,
+    /// The terminal's columns.
+    columns: Option<usize>,
+    /// The rows of the last list that were shown.
+    pub shown_to: usize,
+}
+
+pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Failure> {
+    let is_interactive = host.in_is_terminal && host.out_is_terminal;
+    let above = Above::default();
+    let routed = |to: &Stream| Stream::new(Routed { to: to.clone(), above: above.clone() });
+    let host = &Host { out: routed(&host.out), err: routed(&host.err), ..host.clone() };
+    log::start(host, arguments.verbose);
+    let runtime = runtime()
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let cancel = Cancel::default();
+    let words = Words::new(host, is_interactive && host.err_is_terminal);
+    let reached = reach_as(host, &runtime, arguments, &arguments.reach, &cancel)?;
+    let gate = once(gate(host, &words, reached.production.clone(), arguments.yes));
+    let setting = setting(host, &runtime, (arguments, &arguments.reach), &reached, (&words, gate), &cancel);
+    let mut repl = Repl {
+        session: Session::new(setting, arguments.dry_run),
+        reach: arguments.reach.clone(),
+        known: Shared::default(),
+        is_working: Arc::default(),
+        code: exit::DONE,
+        columns: None,
+        shown_to: 0,
+        host,
+        runtime: &runtime,
+        reached,
+        words,
+        arguments,
+        cancel,
+        is_interactive,
+    };
+    if is_interactive {
+        repl.talk(&above)?;
+    } else {
+        repl.listen();
+    }
+    if let Ok(client) = &repl.reached.client {
+        runtime.block_on(client.finish());
+    }
+    let code = repl.code;
+    drop(repl);
+    runtime.shutdown_background();
+    // A person has seen every error; a program is told of the last one.
+    Ok(if is_interactive { exit::DONE } else { code })
+}
+
+fn reach_as(
+    host: &Host,
+    runtime: &Runtime,
+    arguments: &ReplArguments,
+    reach: &Reach,
+    cancel: &Cancel,
+) -> Result<Reached, Failure> {
+    let calling = Calling { in_flight: arguments.in_flight, waits_for_reset: false };
+    reach::reach(host, runtime, reach, Need::Calls, calling, cancel)
+}
+
+/// A gate that asks once a session, until it is opened.
+fn once(gate: Option<Gate>) -> Option<Gate> {
+    let gate = gate?;
+    let is_open = AtomicBool::new(false);
+    Some(Arc::new(move || {
+        if is_open.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        gate()?;
+        is_open.store(true, Ordering::SeqCst);
+        Ok(())
+    }))
+}
+
+fn setting(
+    host: &Host,
+    runtime: &Runtime,
+    (arguments, reach): (&ReplArguments, &Reach),
+    reached: &Reached,
+    (words, gate): (&Arc<Words>, Option<Gate>),
+    cancel: &Cancel,
+) -> Setting {
+    let store =
+        if reach.sandbox { state::open_if_possible(host, runtime, reach) } else { reached.store.clone() };
+    let options = Options {
+        account: reach.account.clone(),
+        base_urls: reach.base_url.clone(),
+        sandbox: reach.sandbox,
+        in_flight: arguments.in_flight,
+        folder: host.folder.clone(),
+        ..Options::default()
+    };
+    Setting {
+        client: reached.client.clone(),
+        callback: reached.callback.clone(),
+        folder: host.folder.clone(),
+        scratch_folder: host.scratch_folder(),
+        clock: host.clock.clone(),
+        cancel: cancel.clone(),
+        output: Arc::<Words>::clone(words),
+        store,
+        gate,
+        options,
+    }
+}
+
+impl Repl<'_> {
+    /// Lines that are typed.
+    fn talk(&mut self, above: &Above) -> Result<(), Failure> {
+        let fail = |error: ReadlineError| {
+            Failure::usage(Diagnostic::new(format!("the terminal can't be used: {error}")))
+        };
+        self.known.change(|known| known.words = Arc::new(docs::words()));
+        self.learn_tags();
+        let mut editor = editor(self.known.clone(), self.arguments.vi, self.host.colour()).map_err(fail)?;
+        *above.printer.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Box::new(editor.create_external_printer().map_err(fail)?));
+        let history = self.history_file();
+        if let Some(file) = &history {
+            // One that can't be read is a history that begins anew.
+            let _ = editor.load_history(file);
+        }
+        self.stop_at_interrupts();
+        self.host
+            .out
+            .line("mpscript: a line is evaluated, :help tells more, ? is the reference, Ctrl-D leaves");
+        loop {
+            let prompt = self.prompt();
+            above.is_typing.store(true, Ordering::SeqCst);
+            let line = editor.readline(&prompt);
+            above.is_typing.store(false, Ordering::SeqCst);
+            let line = match line {
+                Ok(line) => line,
+                Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(error) => return Err(fail(error)),
+            };
+            self.remember(&mut editor, history.as_ref(), &line);
+            self.columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
+            if self.take(line.trim(), Some(&mut editor)) == After::Leave {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lines that are piped in.
+    fn listen(&mut self) {
+        let mut text = String::new();
+        loop {
+            let line = (self.host.read_line)().unwrap_or_default();
+            let is_end = line.is_empty();
+            text.push_str(&line);
+            let is_command = text.starts_with([':', '?']);
+            if !is_end && !is_command && is_incomplete(&text) {
+                continue;
+            }
+            let whole = std::mem::take(&mut text);
+            if self.take(whole.trim(), None) == After::Leave || is_end {
+                return;
+            }
+        }
+    }
+
+    /// Does what a line asks for.
+    fn take(&mut self, line: &str, editor: Option<&mut LineEditor>) -> After {
+        if line.is_empty() {
+            return After::GoOn;
+        }
+        let done = if line.starts_with([':', '?']) {
+            repl_commands::take(self, line, editor)
+        } else {
+            self.evaluate(line, false).map(|()| After::GoOn)
+        };
+        done.unwrap_or_else(|failure| {
+            self.tell(&failure);
+            After::GoOn
+        })
+    }
+
+    fn tell(&mut self, failure: &Failure) {
+        self.host.err.line(&render::error(self.host, &failure.diagnostic));
+        self.code = failure.code;
+    }
+
+    /// Evaluates a line and shows what it gives.
+    pub(super) fn evaluate(&mut self, text: &str, is_timed: bool) -> Result<(), Failure> {
+        let watch = Stopwatch::start();
+        let outcome = self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, text, board));
+        self.known.change(|known| {
+            known.variables = self.session.lines.variables();
+            known.functions = self.session.lines.functions();
+            known.modules = self.session.lines.modules().map(str::to_owned).collect();
+        });
+        let outcome = outcome?;
+        if let Some(shown) = &outcome.value {
+            self.show(shown);
+        }
+        self.finish(&outcome, &watch, is_timed)
+    }
+
+    /// Prints a value, and remembers how much of a list that was.
+    pub(super) fn show(&mut self, shown: &Shown) {
+        if let Shown::Rows { rows, from, .. } = shown {
+            self.shown_to = from + rows.len();
+        }
+        let text = show(shown, self.width());
+        if !text.is_empty() {
+            self.host.out.line(&text);
+        }
+    }
+
+    /// Runs something that calls the platform: its progress is drawn, and Ctrl-C stops it.
+    pub(super) fn work<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &Arc<Board>) -> Result<Outcome<T>, NotBegun>,
+    ) -> Result<Outcome<T>, Failure> {
+        let board = Arc::new(Board::default());
+        let client = self.reached.client.as_ref().ok().cloned();
+        let progress =
+            Progress::start(&self.words, &board, client.as_ref(), self.is_interactive, !self.is_interactive);
+        self.is_working.store(true, Ordering::SeqCst);
+        let outcome = work(self, &board);
+        self.is_working.store(false, Ordering::SeqCst);
+        drop(progress);
+        outcome.map_err(|error| match error {
+            NotBegun::Script(trouble) => Failure { diagnostic: trouble.diagnostic, code: exit::SCRIPT },
+            NotBegun::Store(error) => state::failure(&error),
+        })
+    }
+
+    /// What is said of a line beside its value.
+    pub(super) fn finish<T>(
+        &mut self,
+        outcome: &Outcome<T>,
+        watch: &Stopwatch,
+        is_timed: bool,
+    ) -> Result<(), Failure> {
+        let report = &outcome.report;
+        let calls: u64 = report.calls.values().sum();
+        if report.calls.keys().any(|call| call.contains("/cgi-bin/tags/") && !call.ends_with("/get")) {
+            self.learn_tags();
+        }
+        if report.dry_run && !report.would_call.is_empty() {
+            self.host.err.write(&would(report));
+        }
+        if !report.failed.is_empty() {
+            let of = report.run.as_deref().unwrap_or("RUN");
+            let failed = grouped(report.failed.len() as u64);
+            self.host.err.line(&format!("{failed} openids failed; mpscript failed {of} names them"));
+        }
+        if is_timed || (self.is_interactive && watch.elapsed() >= WORTH_SAYING) {
+            let took = watch.elapsed().as_secs_f64();
+            let calls = if calls == 1 { "1 call".to_owned() } else { format!("{} calls", grouped(calls)) };
+            self.host.err.line(&format!("{took:.1} s, {calls}"));
+        }
+        let code = match report.state {
+            RunState::Paused => exit::PAUSED,
+            RunState::Parked => exit::PARKED,
+            RunState::Cancelled => exit::INTERRUPTED,
+            _ => exit::SCRIPT,
+        };
+        match (&outcome.trouble, &outcome.parked) {
+            (Some(trouble), _) if report.state == RunState::Cancelled && trouble.is_cancelled => {
+                Err(Failure { diagnostic: Diagnostic::new("stopped; every variable is still there"), code })
+            }
+            (Some(trouble), _) => Err(Failure { diagnostic: trouble.diagnostic.clone(), code }),
+            (None, Some(error)) => Err(Failure { diagnostic: Diagnostic::new(error.to_string()), code }),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Goes on with another account.
+    pub(super) fn go_to(&mut self, account: &str) -> Result<(), Failure> {
+        let reach = Reach { account: Some(account.to_owned()), base_url: Vec::new(), ..self.reach.clone() };
+        let reached = reach_as(self.host, self.runtime, self.arguments, &reach, &self.cancel)?;
+        let gate = once(gate(self.host, &self.words, reached.production.clone(), self.arguments.yes));
+        let words = (&self.words, gate);
+        let setting =
+            setting(self.host, self.runtime, (self.arguments, &reach), &reached, words, &self.cancel);
+        self.session.set_setting(setting);
+        (self.reach, self.reached) = (reach, reached);
+        self.known.change(|known| known.tags.clear());
+        self.learn_tags();
+        Ok(())
+    }
+
+    /// What the account is called.
+    pub(super) fn account(&self) -> String {
+        if self.reach.sandbox {
+            return "sandbox".to_owned();
+        }
+        self.reach
+            .account
+            .clone()
+            .or_else(|| self.reached.name.clone())
+            .unwrap_or_else(|| "mpscript".to_owned())
+    }
+
+    /// The terminal's columns.
+    fn width(&self) -> Option<usize> {
+        self.columns
+    }
+
+    /// The prompt without and with colours.
+    fn prompt(&self) -> (String, String) {
+        let dry = if self.session.is_dry() { " dry" } else { "" };
+        let text = format!("{}{dry} {}> ", self.account(), self.session.lines.count() + 1);
+        let colour = if self.reached.production.is_some() { "1;31" } else { "1;34" };
+        let styled = if self.host.colour() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.clone() };
+        (text, styled)
+    }
+
+    /// Learns the account's tags while a person types.
+    fn learn_tags(&self) {
+        let Ok(client) = self.reached.client.clone() else { return };
+        let known = self.known.clone();
+        if !self.is_interactive {
+            return;
+        }
+        self.runtime.spawn(async move {
+            match client.call(&tag::List {}).await {
+                Ok(list) => known.change(|known| {
+                    known.tags = list.tags.into_iter().map(|tag| tag.name).collect();
+                }),
+                // Ctrl-C was for something else.
+                Err(CallError::Cancelled { .. }) => {}
+                Err(error) => tracing::warn!("tag names can't be completed: {error}"),
+            }
+        });
+    }
+
+    /// From now on Ctrl-C stops what is under way; the second time it leaves.
+    fn stop_at_interrupts(&self) {
+        let (is_working, cancel) = (Arc::clone(&self.is_working), self.cancel.clone());
+        let err = self.host.err.clone();
+        self.runtime.spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if !is_working.load(Ordering::SeqCst) {
+                    continue;
+                }
+                if cancel.is_cancelled() {
+                    std::process::exit(i32::from(exit::INTERRUPTED));
+                }
+                cancel.cancel();
+                err.line("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+            }
+        });
+    }
+
+    /// The history's file, which nobody else can read.
+    fn history_file(&self) -> Option<PathBuf> {
+        let file = state::folder(self.host)?.join(HISTORY);
+        std::fs::create_dir_all(file.parent()?).ok()?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(&file) {
+            Ok(_) => Some(file),
+            Err(error) => {
+                let place = file.display();
+                self.host.err.line(&format!("warning: the history can't be kept in {place}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Adds a line to the history, without what is secret.
+    fn remember(&self, editor: &mut LineEditor, file: Option<&PathBuf>, line: &str) {
+        let line = match &self.reached.client {
+            Ok(client) => client.mask(line),
+            Err(_) => line.to_owned(),
+        };
+        // A line that can't be kept is none that would have to stop anybody.
+        if matches!(editor.add_history_entry(line.trim_end()), Ok(true))
+            && let Some(file) = file
+        {
+            let _ = editor.append_history(file);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The commands of a session: what begins with `:`, and the reference behind `?`.
+
+use super::{
+    Failure, arguments::RunsArguments, exit, quota, repl::Repl, repl_editor::LineEditor, repl_line::COMMANDS,
+    runs, state,
+};
+use crate::{
+    base::{Diagnostic, Stopwatch, WholeFile, nearest},
+    script::{Origin, Shown, Source, docs, more},
+};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::Command,
+};
+
+/// Lines of the history that are shown.
+const LINES: usize = 50;
+
+/// Whether the session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    GoOn,
+    Leave,
+}
+
+fn fail<T>(message: impl Into<String>, hint: &str) -> Result<T, Failure> {
+    Err(Failure::usage(Diagnostic::new(message).hint(hint)))
+}
+
+/// Does what a command says.
+pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>) -> Result<After, Failure> {
+    if line.starts_with('?') {
+        return look_up(repl, line).map(|()| After::GoOn);
+    }
+    let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    match command {
+        ":quit" | ":q" => return Ok(After::Leave),
+        ":help" => help(repl),
+        ":vars" => vars(repl),
+        ":time" if rest.is_empty() => {
+            return fail(":time says how long a line takes", ":time followers().count()");
+        }
+        ":time" => repl.evaluate(rest, true)?,
+        ":more" => show_more(repl)?,
+        ":load" => {
+            let text = read(repl, rest, ":load")?;
+            repl.evaluate(&text, false)?;
+        }
+        ":run" => run(repl, rest)?,
+        ":edit" => edit(repl)?,
+        ":save" => save(repl, rest)?,
+        ":undo" => undo(repl, editor.is_some())?,
+        ":dry" => dry(repl, rest)?,
+        ":account" if rest.is_empty() => repl.host.out.line(&repl.account()),
+        ":account" if repl.reach.sandbox => {
+            return fail(
+                "this session is on a sandbox of its own",
+                "begin one without --sandbox to choose an account",
+            );
+        }
+        ":account" => repl.go_to(rest)?,
+        ":quota" => repl.host.out.write(&quota::today(repl.host, repl.runtime, &repl.reached)?),
+        ":runs" => {
+            // A sandbox of its own has no store of its own.
+            let reach = super::arguments::Reach { sandbox: false, ..repl.reach.clone() };
+            runs::list(repl.host, &RunsArguments { json: false, reach })?;
+        }
+        ":history" => history(repl, editor),
+        ":reset" => {
+            repl.session.lines.reset();
+            repl.evaluate("()", false)?;
+        }
+        other => {
+            let names = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next());
+            let hint = nearest(other, names).map_or_else(
+                || ":help lists the commands".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return fail(format!("there is no command `{other}`"), &hint);
+        }
+    }
+    Ok(After::GoOn)
+}
+
+fn help(repl: &Repl) {
+    let mut text = String::new();
+    for (command, does) in COMMANDS {
+        text.push_str(&format!("  {command:<15} {does}\n"));
+    }
+    text.push_str(
+        "  ?               what there is; ?tag::attach one entry, ?45009 an errcode, ??NAME a function's source\n\
+         \n  `it` is the last result, out(3) that of line 3. A line that is not finished goes on below; Ctrl-C clears it,\n  \
+         and stops what is under way.\n",
+    );
+    repl.host.out.write(&text);
+}
+
+fn vars(repl: &Repl) {
+    let variables = repl.session.lines.variables();
+    for variable in &variables {
+        let constant = if variable.is_constant { "const " } else { "" };
+        let name = format!("{constant}{}", variable.name);
+        repl.host.out.line(format!("  {name:<16} {:<16} {}", variable.kind, variable.value).trim_end());
+    }
+    for (_, signature) in repl.session.lines.functions() {
+        repl.host.out.line(&format!("  fn {signature}"));
+    }
+    if variables.is_empty() && repl.session.lines.functions().is_empty() {
+        repl.host.out.line("nothing is declared yet");
+    }
+}
+
+fn show_more(repl: &mut Repl) -> Result<(), Failure> {
+    let rows = repl.session.lines.last().and_then(|value| more(&value, repl.shown_to));
+    match rows {
+        Some(Shown::Rows { rows, .. }) if rows.is_empty() => {
+            fail("there are no more rows", "`it` is the whole list")
+        }
+        Some(shown) => {
+            repl.show(&shown);
+            Ok(())
+        }
+        None => fail("the last result is no list", "a line that gives one shows its first rows"),
+    }
+}
+
+fn read(repl: &Repl, name: &str, command: &str) -> Result<String, Failure> {
+    if name.is_empty() {
+        return fail(format!("{command} needs the name of a file"), &format!("{command} lib/shop.rhai"));
+    }
+    fs::read_to_string(repl.host.folder.join(name))
+        .or_else(|error| fail(format!("can't read {name}: {error}"), "Tab completes the names of files"))
+}
+
+fn run(repl: &mut Repl, name: &str) -> Result<(), Failure> {
+    read(repl, name, ":run")?;
+    let origin = Origin::File { named: PathBuf::from(name), path: repl.host.folder.join(name) };
+    let watch = Stopwatch::start();
+    let outcome =
+        repl.work(|repl, board| repl.session.run_script(repl.host, repl.runtime, (&origin, None), board))?;
+    repl.finish(&outcome, &watch, false)
+}
+
+fn edit(repl: &mut Repl) -> Result<(), Failure> {
+    let host = repl.host;
+    let editor = host.variable("VISUAL").or_else(|| host.variable("EDITOR")).unwrap_or("vi").to_owned();
+    let file = host.scratch_folder().join(format!("mpscript-{}.rhai", host.process.replace('/', "-")));
+    let text = repl.session.lines.lines().last().cloned().unwrap_or_default();
+    let cannot = |error: io::Error| {
+        let message = format!("{editor} can't edit {}: {error}", file.display());
+        Failure::usage(Diagnostic::new(message).hint("set EDITOR to the editor that you use"))
+    };
+    // Nobody else may read or leave something there: what a line holds may be private.
+    let mut options = fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&file).and_then(|mut open| open.write_all(text.as_bytes())).map_err(cannot)?;
+    // An editor may be given with arguments.
+    let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).status();
+    let edited = status.and_then(|status| {
+        if status.success() {
+            fs::read_to_string(&file)
+        } else {
+            Err(io::Error::other("it ended with an error"))
+        }
+    });
+    let _ = fs::remove_file(&file);
+    let edited = edited.map_err(cannot)?;
+    if edited.trim().is_empty() || edited.trim() == text.trim() {
+        repl.host.out.line("nothing was changed");
+        return Ok(());
+    }
+    repl.evaluate(edited.trim(), false)
+}
+
+/// A line as it stands in a script.
+fn statement(line: &str) -> String {
+    let line = line.trim();
+    let end = if line.ends_with([';', '}']) { "" } else { ";" };
+    format!("{line}{end}")
+}
+
+fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
+    let (is_automation, name) = match rest.strip_prefix("--automation") {
+        Some(name) => (true, name.trim()),
+        None => (rest.ends_with(" --automation"), rest.trim_end_matches("--automation").trim()),
+    };
+    if name.is_empty() {
+        return fail(":save needs the name of a file", ":save booth.rhai");
+    }
+    let file = repl.host.folder.join(name);
+    if file.exists() {
+        return fail(format!("there is a file {name} already"), "give another name: nothing is overwritten");
+    }
+    let lines = repl.session.lines.lines();
+    if lines.is_empty() {
+        return fail("no line has done what it should yet", "a script is made of the lines that have");
+    }
+    let date = chrono::DateTime::from_timestamp(repl.host.clock.now(), 0).unwrap_or_default();
+    let date = date.with_timezone(&chrono::Local).format("%Y-%m-%d");
+    let header = format!("//! Written on {date} in a session on the account {}.\n", repl.account());
+    let text = if is_automation { automation(&header, lines) } else { script(&header, lines) };
+    let written = WholeFile::create(&file).and_then(|mut written| {
+        written.write_all(text.as_bytes())?;
+        written.finish()
+    });
+    written
+        .or_else(|error| fail(format!("can't write {name}: {error}"), "give a folder that can be written"))?;
+    let count = lines.len();
+    let lines = if count == 1 { "line" } else { "lines" };
+    repl.host.out.line(&format!("{count} {lines} written to {name}"));
+    Ok(())
+}
+
+fn script(header: &str, lines: &[String]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| statement(line)).collect();
+    format!("{header}\n{}\n", lines.join("\n"))
+}
+
+/// The lines as an automation: what may stand outside of a function, and the rest in `run`.
+fn automation(header: &str, lines: &[String]) -> String {
+    let is_outside =
+        |line: &&String| ["import ", "const ", "fn "].iter().any(|word| line.trim_start().starts_with(word));
+    let outside: Vec<String> = lines.iter().filter(is_outside).map(|line| statement(line)).collect();
+    let inside = lines.iter().filter(|line| !is_outside(line)).map(|line| statement(line));
+    let inside: Vec<String> =
+        inside.flat_map(|line| line.lines().map(|line| format!("    {line}")).collect::<Vec<_>>()).collect();
+    let outside = outside.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
+    format!(
+        "{header}{outside}\nconst automation = #{{\n    on: [ #{{ cron: \"0 9 * * *\", tz: \"Asia/Shanghai\" }} ],\n    \
+         limits: #{{ changes: 50000, errors: \"1%\" }},\n}};\n\nfn run(ctx, p) {{\n{}\n}}\n",
+        inside.join("\n")
+    )
+}
+
+fn undo(repl: &mut Repl, can_ask: bool) -> Result<(), Failure> {
+    let change = repl.session.last_change(repl.runtime).map_err(|error| state::failure(&error))?;
+    if let Some((run, way)) = change {
+        for lasting in &way.lasting {
+            repl.host.err.line(&format!("can't be taken back: {lasting}"));
+        }
+        if !way.script.is_empty() {
+            repl.host.err.write(&format!("{}Take back what the line did to the account? [y/N] ", way.script));
+            let answer = if can_ask { (repl.host.read_line)().unwrap_or_default() } else { String::new() };
+            if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+                return fail("nothing was taken back", &format!("answer y, or: mpscript undo {run}"));
+            }
+            let source = Source { name: format!("undo {run}"), text: way.script, imports: Vec::new() };
+            let origin = Origin::Stored(source);
+            let watch = Stopwatch::start();
+            let outcome = repl.work(|repl, board| {
+                repl.session.run_script(repl.host, repl.runtime, (&origin, Some(&run)), board)
+            })?;
+            repl.finish(&outcome, &watch, false)?;
+            repl.host.out.line("the account is as before that line");
+        }
+    }
+    if repl.session.restore() {
+        repl.host.out.line("the variables are as before that line");
+        return Ok(());
+    }
+    fail("there is no line before this to go back to", "only the last line can be undone, once")
+}
+
+fn dry(repl: &mut Repl, rest: &str) -> Result<(), Failure> {
+    match rest {
+        "on" => repl.session.set_dry(true),
+        "off" => repl.session.set_dry(false),
+        "" => {}
+        _ => return fail(format!("`{rest}` is neither on nor off"), ":dry on, or :dry off"),
+    }
+    let says = if repl.session.is_dry() {
+        "dry: lines change nothing, and say what they would"
+    } else {
+        "not dry: lines change the account"
+    };
+    repl.host.out.line(says);
+    Ok(())
+}
+
+fn history(repl: &Repl, editor: Option<&mut LineEditor>) {
+    let Some(editor) = editor else { return };
+    let all: Vec<&String> = editor.history().iter().collect();
+    for line in &all[all.len().saturating_sub(LINES)..] {
+        repl.host.out.line(line);
+    }
+}
+
+/// `?`, `?name` and `??name`.
+fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
+    if let Some(name) = line.strip_prefix("??") {
+        let name = name.trim();
+        let source = repl.session.lines.source_of(name).map(str::to_owned);
+        let source = source.or_else(|| docs::library_source(name));
+        let hint = format!("?{name} shows what is known of it");
+        return match source {
+            Some(source) => {
+                repl.host.out.line(&source);
+                Ok(())
+            }
+            None => fail(format!("`{name}` is no function that is written in a script"), &hint),
+        };
+    }
+    let name = line[1..].trim().trim_end_matches("()");
+    if name.is_empty() {
+        repl.host.out.line(&docs::overview());
+        return Ok(());
+    }
+    let own = repl.session.lines.functions().into_iter().find(|(own, _)| own == name);
+    let text = match own {
+        Some((_, signature)) => format!("{signature}\n\n  a function of this session: ??{name} shows it"),
+        None => docs::look_up(name).map_err(|near| {
+            let hint = near
+                .map_or_else(|| "? lists what there is".to_owned(), |near| format!("did you mean ?{near}"));
+            let diagnostic = Diagnostic::new(format!("there is nothing called `{name}`")).hint(hint);
+            Failure { diagnostic, code: exit::SCRIPT }
+        })?,
+    };
+    repl.host.out.line(&text);
+    Ok(())
+}
