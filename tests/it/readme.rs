@@ -1,6 +1,6 @@
 //! The README is true: its commands are run and print what it says, its scripts run.
 
-use crate::{program::Folder, served::Served};
+use crate::{program::Folder, served::Served, terminal::Terminal};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -72,6 +72,30 @@ fn the_first_script_prints_what_the_readme_says() {
     let output = run(&["run", "first.rhai", "--sandbox"], folder.path());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), blocks("text")[0]);
+}
+
+#[test]
+fn the_session_goes_as_the_readme_says() {
+    let block =
+        blocks("text").into_iter().find(|block| block.contains("mpscript repl")).expect("it is there");
+    let (_, expected) = block.split_once('\n').expect("the first line starts it");
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    let mut number = 1;
+    for line in expected.lines() {
+        let prompt = format!("sandbox {number}> ");
+        if let Some(line) = line.strip_prefix(&prompt) {
+            terminal.ends_with(prompt.trim_end());
+            terminal.line(line);
+            number += usize::from(!line.starts_with(':'));
+        }
+    }
+    terminal.ends_with(&format!("booth.rhai\nsandbox {number}>"));
+    let screen = terminal.screen();
+    // How long something took differs from machine to machine.
+    let is_time = |line: &&str| line.contains(" s, ") && line.ends_with(" calls");
+    let lines: Vec<&str> = screen.lines().filter(|line| !is_time(line)).collect();
+    assert_eq!(lines[..lines.len() - 1].join("\n"), expected.trim_end());
 }
 
 #[test]
