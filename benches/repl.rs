@@ -16,6 +16,9 @@ use std::{
     io::{Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 const STARTS: usize = 20;
@@ -23,10 +26,12 @@ const FUNCTIONS: usize = 200;
 const LINES: usize = 10_000;
 const WORDS: &str = "followers().filter(|u| u.qr_scene == 98765 && f7(u.sex) > 1).count()";
 const ROUNDS: usize = 30;
+const QUIET: Duration = Duration::from_millis(3);
 
 /// The program at a terminal of its own.
 struct Session {
     terminal: File,
+    said: mpsc::Receiver<String>,
     child: Child,
 }
 
@@ -46,16 +51,31 @@ impl Session {
             .stderr(end())
             .spawn()
             .unwrap();
-        Self { terminal: File::from(pty.master), child }
+        let terminal = File::from(pty.master);
+        let (say, said) = mpsc::channel();
+        let mut reader = terminal.try_clone().unwrap();
+        thread::spawn(move || {
+            let mut bytes = [0; 16_384];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                if say.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { terminal, said, child }
     }
 
     /// Reads until this has come.
     fn read_until(&mut self, words: &str) {
-        let (mut all, mut bytes) = (String::new(), [0; 16_384]);
+        let mut all = String::new();
         while !all.contains(words) {
-            let count = self.terminal.read(&mut bytes).unwrap();
-            all.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            all.push_str(&self.said.recv().unwrap());
         }
+    }
+
+    /// Reads until nothing comes any more.
+    fn drain(&mut self) {
+        while self.said.recv_timeout(QUIET).is_ok() {}
     }
 
     fn send(&mut self, text: &str) {
@@ -119,11 +139,14 @@ fn main() {
         for key in WORDS.chars() {
             let watch = Stopwatch::start();
             session.send(&key.to_string());
-            session.read_until(&key.to_string());
+            // A line is drawn anew in one write.
+            session.said.recv().unwrap();
             times.push(milliseconds(&watch));
+            session.drain();
         }
         session.send("\u{3}");
         session.read_until("sandbox 2> ");
+        session.drain();
     }
     show("key to its echo", times);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
