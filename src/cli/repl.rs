@@ -14,6 +14,7 @@ use super::{
     repl_table::show,
     run::{gate, would},
     state,
+    watch_signals::Interrupts,
 };
 use crate::{
     api::tag,
@@ -425,8 +426,10 @@ impl Repl<'_> {
     fn stop_at_interrupts(&self) {
         let (is_working, cancel) = (Arc::clone(&self.is_working), self.cancel.clone());
         let err = self.host.err.clone();
+        let Some(mut interrupts) = Interrupts::listen(self.runtime) else { return };
         self.runtime.spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            loop {
+                interrupts.next().await;
                 if !is_working.load(Ordering::SeqCst) {
                     continue;
                 }

@@ -36,3 +36,35 @@ pub(super) async fn signal() {
 pub(super) async fn signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
+
+/// Every Ctrl-C from now on: whoever sets handlers aside after this and puts them back does no harm.
+#[cfg(unix)]
+pub(super) struct Interrupts(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Interrupts {
+    /// Begins to listen; `None` where the system does not let it.
+    pub(super) fn listen(runtime: &Runtime) -> Option<Self> {
+        let _entered = runtime.enter();
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).ok().map(Self)
+    }
+
+    pub(super) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+/// Every Ctrl-C from now on.
+#[cfg(not(unix))]
+pub(super) struct Interrupts;
+
+#[cfg(not(unix))]
+impl Interrupts {
+    pub(super) fn listen(_runtime: &Runtime) -> Option<Self> {
+        Some(Self)
+    }
+
+    pub(super) async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

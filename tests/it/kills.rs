@@ -163,7 +163,11 @@ fn one_run(
         let before = sandbox.calls("GET /cgi-bin/user/get");
         let ended = live(&folder, &given, &death);
         listed = listed.max(sandbox.calls("GET /cgi-bin/user/get") - before);
-        let run = newest(&folder)["id"].as_str().expect("a run has an id").to_owned();
+        let Some(run) = newest(&folder)["id"].as_str().map(str::to_owned) else {
+            // It died before it was recorded: nothing was done, and it is started anew.
+            kills += 1;
+            continue;
+        };
         arguments = ["resume", run.as_str(), "--quiet"].map(str::to_owned).to_vec();
         match ended {
             None => kills += 1,

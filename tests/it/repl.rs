@@ -224,12 +224,13 @@ fn lines_are_edited_completed_and_coloured() {
     terminal.ends_with("sandbox 7> members(\"星标组\").count()");
     terminal.press("C-c");
     terminal.press("C-d");
-    terminal.shows("Pane is dead");
+    terminal.is_left();
 }
 
 #[test]
 fn the_keys_of_vi_are_there_for_whoever_asks() {
-    let Some(terminal) = Terminal::start(&Folder::new(), &["repl", "--sandbox", "--vi"]) else { return };
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox", "--vi"]) else { return };
     terminal.ends_with("sandbox 1>");
     terminal.type_in("1 + 2");
     terminal.press("Escape");
@@ -300,7 +301,7 @@ fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
         terminal.line("let offen = 2;");
         terminal.ends_with("mpscript 4>");
         terminal.press("C-d");
-        terminal.shows("Pane is dead");
+        terminal.is_left();
     }
     let state = folder.path().join(".local/state/mpscript");
     let history = fs::read_to_string(state.join("history")).expect("there is a history");

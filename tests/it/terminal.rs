@@ -88,6 +88,16 @@ impl Terminal {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Waits until the program has ended.
+    #[track_caller]
+    pub(crate) fn is_left(&self) {
+        let since = Instant::now();
+        while self.tmux(&["display-message", "-p", "#{pane_dead}"]).stdout != b"1\n" {
+            assert!(since.elapsed() < TIMEOUT, "it goes on:\n{}", self.screen());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits until the screen ends so.
     #[track_caller]
     pub(crate) fn ends_with(&self, words: &str) {
