@@ -147,7 +147,7 @@ struct Inner {
     frames: Mutex<Vec<Frame>>,
     verdict: Mutex<Option<Verdict>>,
     parked: Arc<Mutex<Option<JournalError>>>,
-    tasks: Vec<AbortOnDropHandle<()>>,
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
 /// The steps of one page, or of the script itself.
@@ -191,7 +191,7 @@ impl Journal {
             next_seq: AtomicI64::new(last + 1),
             frames: Mutex::new(vec![Frame::default()]),
             parked,
-            tasks: vec![beating, writing],
+            tasks: Mutex::new(vec![beating, writing]),
         }))))
     }
 
@@ -313,6 +313,13 @@ impl Journal {
         self.send(None).await?.wait().await
     }
 
+    /// Nothing more is written and no sign of life given, whoever still holds it: the run has ended.
+    pub fn close(&self) {
+        if let Some(inner) = &self.0 {
+            lock(&inner.tasks).clear();
+        }
+    }
+
     async fn send(&self, entry: Option<Entry>) -> Result<Durable, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Durable::default()) };
         let (sender, written) = oneshot::channel();
@@ -325,7 +332,7 @@ impl Journal {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.tasks.clear();
+        lock(&self.tasks).clear();
     }
 }
 

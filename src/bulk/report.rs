@@ -5,6 +5,7 @@ use super::{
     cost::Estimate,
 };
 use crate::{
+    api,
     base::grouped,
     client::{Slot, Timeline},
 };
@@ -335,6 +336,17 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Whether it may have changed the account: a call was made that does more than read.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        let reads: Vec<String> = api::all()
+            .into_iter()
+            .filter(|spec| spec.effect == api::Effect::Read)
+            .map(|spec| format!("{} {}", spec.method.as_str(), spec.path))
+            .collect();
+        self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))
+    }
+
     /// Sums up the ends of a run.
     #[must_use]
     pub fn of(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {

@@ -16,6 +16,7 @@ mod quota;
 mod reach;
 mod render;
 mod repl;
+mod repl_above;
 mod repl_commands;
 mod repl_editor;
 mod repl_line;

@@ -9,6 +9,7 @@ use super::{
     progress::{Progress, Words},
     reach::{self, Calling, Need, Reached},
     render,
+    repl_above::Above,
     repl_commands::{self, After},
     repl_editor::{LineEditor, Shared, editor},
     repl_table::show,
@@ -21,17 +22,16 @@ use crate::{
     base::{Cancel, Diagnostic, Stopwatch, grouped},
     bulk::{Board, RunState},
     client::CallError,
-    host::{Host, Stream},
+    host::Host,
     run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
     script::{Gate, Shown, docs, is_incomplete},
 };
-use rustyline::{ExternalPrinter, error::ReadlineError};
+use rustyline::error::ReadlineError;
 use std::{
     fs::OpenOptions,
-    io::Write,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -43,36 +43,6 @@ const WORTH_SAYING: Duration = Duration::from_millis(200);
 
 /// The file of the history in the state folder.
 const HISTORY: &str = "mpscript/history";
-
-/// Where words go while a line is typed: above it.
-#[derive(Clone, Default)]
-struct Above {
-    is_typing: Arc<AtomicBool>,
-    printer: Arc<Mutex<Option<Box<dyn ExternalPrinter + Send>>>>,
-}
-
-/// A stream whose words appear above the line that is typed.
-struct Routed {
-    to: Stream,
-    above: Above,
-}
-
-impl Write for Routed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let text = String::from_utf8_lossy(bytes);
-        let mut printer = self.above.printer.lock().unwrap_or_else(PoisonError::into_inner);
-        match printer.as_mut().filter(|_| self.above.is_typing.load(Ordering::SeqCst)) {
-            // A printer that is gone has no line that could be spoilt.
-            Some(printer) => drop(printer.print(text.into_owned())),
-            None => self.to.write(&text),
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A session with everything around it.
 pub(super) struct Repl<'a> {
@@ -99,8 +69,7 @@ pub(super) struct Repl<'a> {
 pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Failure> {
     let is_interactive = host.in_is_terminal && host.out_is_terminal;
     let above = Above::default();
-    let routed = |to: &Stream| Stream::new(Routed { to: to.clone(), above: above.clone() });
-    let host = &Host { out: routed(&host.out), err: routed(&host.err), ..host.clone() };
+    let host = &Host { out: above.route(&host.out), err: above.route(&host.err), ..host.clone() };
     log::start(host, arguments.verbose);
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
@@ -206,8 +175,7 @@ impl Repl<'_> {
         self.known.change(|known| known.words = Arc::new(docs::words()));
         self.learn_tags();
         let mut editor = editor(self.known.clone(), self.arguments.vi, self.host.colour()).map_err(fail)?;
-        *above.printer.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Box::new(editor.create_external_printer().map_err(fail)?));
+        above.print_with(editor.create_external_printer().map_err(fail)?);
         let history = self.history_file();
         if let Some(file) = &history {
             // One that can't be read is a history that begins anew.
@@ -219,9 +187,9 @@ impl Repl<'_> {
             .line("mpscript: a line is evaluated, :help tells more, ? is the reference, Ctrl-D leaves");
         loop {
             let prompt = self.prompt();
-            above.is_typing.store(true, Ordering::SeqCst);
+            above.begin();
             let line = editor.readline(&prompt);
-            above.is_typing.store(false, Ordering::SeqCst);
+            above.end();
             let line = match line {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => continue,
@@ -259,6 +227,11 @@ impl Repl<'_> {
         if line.is_empty() {
             return After::GoOn;
         }
+        match line {
+            "exit" | "quit" | "exit()" | "quit()" => return After::Leave,
+            "help" | "help()" => return self.take(":help", editor),
+            _ => {}
+        }
         let done = if line.starts_with([':', '?']) {
             repl_commands::take(self, line, editor)
         } else {
@@ -268,6 +241,32 @@ impl Repl<'_> {
             self.tell(&failure);
             After::GoOn
         })
+    }
+
+    /// Whether changes need no question.
+    pub(super) fn is_sure(&self) -> bool {
+        self.arguments.yes
+    }
+
+    /// A name that a line has and a function does not see, or that is called and can't be, is told apart from one that
+    /// is nowhere.
+    fn explain(&self, mut failure: Failure) -> Failure {
+        let message = &failure.diagnostic.message;
+        let named = |before: &str| message.strip_prefix(before).and_then(|rest| rest.strip_suffix('`'));
+        let variables = self.session.lines.variables();
+        let is_there = |name: &str| variables.iter().find(|variable| variable.name == name);
+        if let Some(variable) = named("there is no function `").and_then(is_there) {
+            let name = &variable.name;
+            failure.diagnostic.hint =
+                Some(format!("`{name}` is {}: {name}.call(…) calls a closure", variable.kind));
+        } else if let Some(variable) = named("there is no variable `").and_then(is_there) {
+            let name = &variable.name;
+            failure.diagnostic.hint = Some(format!(
+                "a function does not see the variables of lines: give it `{name}` as an argument, or write \
+                 const {name} = …; and global::{name}"
+            ));
+        }
+        failure
     }
 
     fn tell(&mut self, failure: &Failure) {
@@ -288,7 +287,7 @@ impl Repl<'_> {
         if let Some(shown) = &outcome.value {
             self.show(shown);
         }
-        self.finish(&outcome, &watch, is_timed)
+        self.finish(&outcome, &watch, is_timed).map_err(|failure| self.explain(failure))
     }
 
     /// Prints a value, and remembers how much of a list that was.
@@ -352,6 +351,13 @@ impl Repl<'_> {
             RunState::Cancelled => exit::INTERRUPTED,
             _ => exit::SCRIPT,
         };
+        if let (Some(_), Some(run), true) = (&outcome.trouble, &report.run, report.totals.changed > 0) {
+            // What was done before it ended must not be lost with it.
+            for end in report.ends.iter().filter(|end| end.totals.changed > 0) {
+                self.host.err.line(&end.to_string());
+            }
+            self.host.err.line(&format!("  :undo takes that back now, mpscript undo {run} at any time"));
+        }
         match (&outcome.trouble, &outcome.parked) {
             (Some(trouble), _) if report.state == RunState::Cancelled && trouble.is_cancelled => {
                 Err(Failure { diagnostic: Diagnostic::new("stopped; every variable is still there"), code })

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, Stopwatch, WholeFile, nearest},
-    script::{Origin, Shown, Source, docs, more},
+    script::{Origin, Program, Shown, Source, check, docs, more},
 };
 use std::{
     fs,
@@ -52,7 +52,7 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         ":run" => run(repl, rest)?,
         ":edit" => edit(repl)?,
         ":save" => save(repl, rest)?,
-        ":undo" => undo(repl, editor.is_some())?,
+        ":undo" => undo(repl, editor)?,
         ":dry" => dry(repl, rest)?,
         ":account" if rest.is_empty() => repl.host.out.line(&repl.account()),
         ":account" if repl.reach.sandbox => {
@@ -180,8 +180,27 @@ fn edit(repl: &mut Repl) -> Result<(), Failure> {
 /// A line as it stands in a script.
 fn statement(line: &str) -> String {
     let line = line.trim();
-    let end = if line.ends_with([';', '}']) { "" } else { ";" };
-    format!("{line}{end}")
+    let last = line.lines().last().unwrap_or_default();
+    match last {
+        _ if line.ends_with([';', '}']) || last.starts_with("//") => line.to_owned(),
+        // What stands behind a comment belongs to it.
+        last if last.contains("//") => format!("{line}\n;"),
+        _ => format!("{line};"),
+    }
+}
+
+/// The lines without functions that a later line declares anew.
+fn in_force(lines: &[String]) -> Vec<String> {
+    let head = |line: &String| {
+        line.trim_start()
+            .starts_with("fn ")
+            .then(|| line.split('(').next().unwrap_or_default().trim().to_owned())
+    };
+    let is_last = |at: usize| {
+        head(&lines[at])
+            .is_none_or(|name| !lines[at + 1..].iter().any(|line| head(line).as_ref() == Some(&name)))
+    };
+    (0..lines.len()).filter(|at| is_last(*at)).map(|at| lines[at].clone()).collect()
 }
 
 fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
@@ -196,7 +215,7 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     if file.exists() {
         return fail(format!("there is a file {name} already"), "give another name: nothing is overwritten");
     }
-    let lines = repl.session.lines.lines();
+    let lines = &in_force(repl.session.lines.lines());
     if lines.is_empty() {
         return fail("no line has done what it should yet", "a script is made of the lines that have");
     }
@@ -213,7 +232,13 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     let count = lines.len();
     let lines = if count == 1 { "line" } else { "lines" };
     repl.host.out.line(&format!("{count} {lines} written to {name}"));
-    Ok(())
+    let origin = Origin::File { named: PathBuf::from(name), path: file };
+    let trouble = match Program::load(&origin) {
+        Ok(program) => check::check(&program).into_iter().next(),
+        Err(trouble) => Some(trouble),
+    };
+    // `it` and out(3), say, are there in a session only.
+    trouble.map_or(Ok(()), |trouble| Err(Failure { diagnostic: trouble.diagnostic, code: exit::SCRIPT }))
 }
 
 fn script(header: &str, lines: &[String]) -> String {
@@ -237,17 +262,27 @@ fn automation(header: &str, lines: &[String]) -> String {
     )
 }
 
-fn undo(repl: &mut Repl, can_ask: bool) -> Result<(), Failure> {
+fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure> {
+    let earlier = repl.session.earlier_change().map(str::to_owned);
     let change = repl.session.last_change(repl.runtime).map_err(|error| state::failure(&error))?;
     if let Some((run, way)) = change {
         for lasting in &way.lasting {
             repl.host.err.line(&format!("can't be taken back: {lasting}"));
         }
         if !way.script.is_empty() {
-            repl.host.err.write(&format!("{}Take back what the line did to the account? [y/N] ", way.script));
-            let answer = if can_ask { (repl.host.read_line)().unwrap_or_default() } else { String::new() };
-            if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-                return fail("nothing was taken back", &format!("answer y, or: mpscript undo {run}"));
+            repl.host.err.write(&way.script);
+            if !repl.is_sure() {
+                let Some(editor) = editor else {
+                    return fail(
+                        "nothing was taken back: nobody can be asked",
+                        "give --yes when you start the session",
+                    );
+                };
+                let answer =
+                    editor.readline("Take back what the line did to the account? [y/N] ").unwrap_or_default();
+                if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+                    return fail("nothing was taken back", &format!("answer y, or: mpscript undo {run}"));
+                }
             }
             let source = Source { name: format!("undo {run}"), text: way.script, imports: Vec::new() };
             let origin = Origin::Stored(source);
@@ -261,6 +296,11 @@ fn undo(repl: &mut Repl, can_ask: bool) -> Result<(), Failure> {
     }
     if repl.session.restore() {
         repl.host.out.line("the variables are as before that line");
+        if let Some(run) = earlier {
+            repl.host.out.line(&format!(
+                "a line before it has changed the account: mpscript undo {run} takes that back"
+            ));
+        }
         return Ok(());
     }
     fail("there is no line before this to go back to", "only the last line can be undone, once")
@@ -305,7 +345,7 @@ fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
             None => fail(format!("`{name}` is no function that is written in a script"), &hint),
         };
     }
-    let name = line[1..].trim().trim_end_matches("()");
+    let name = line[1..].trim().trim_end_matches(['(', ')']);
     if name.is_empty() {
         repl.host.out.line(&docs::overview());
         return Ok(());

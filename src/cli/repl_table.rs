@@ -1,7 +1,7 @@
 //! How the session shows what a line has given: tables that fit the terminal.
 
 use crate::{base::grouped, script::Shown};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 /// The columns of a terminal that does not tell.
 const WIDTH: usize = 100;
@@ -21,6 +21,13 @@ pub(super) fn show(shown: &Shown, width: Option<usize>) -> String {
                 .set_header(columns.clone());
             for row in rows {
                 table.add_row(row.iter().map(|cell| fit(cell, width)).collect::<Vec<_>>());
+            }
+            // An openid that is cut can't be copied.
+            let widths = columns.iter().enumerate().filter(|(_, column)| *column == "openid");
+            for (at, _) in widths {
+                if let Some(column) = table.column_mut(at) {
+                    column.set_constraint(ColumnConstraint::ContentWidth);
+                }
             }
             let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
             let mut text = lines.concat();

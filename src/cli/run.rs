@@ -11,7 +11,6 @@ use super::{
     state, watch_signals,
 };
 use crate::{
-    api::{self, Effect},
     base::{Cancel, Diagnostic, grouped, nearest},
     bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     host::Host,
@@ -231,7 +230,7 @@ fn finish(
         report::write(&host.folder.join(path), report, about)?;
     }
     // On a sandbox of its own there is nothing to go on with.
-    let run = report.run.as_deref().filter(|_| !options.sandbox && !report.dry_run && has_written(report));
+    let run = report.run.as_deref().filter(|_| !options.sandbox && !report.dry_run && report.has_changed());
     let goes_on = |why: &str| {
         if let Some(run) = run {
             host.err.line(&format!(
@@ -302,16 +301,6 @@ fn finish(
     };
     host.err.line(&format!("done, but {} {openids} failed; {list}", grouped(failed as u64)));
     Ok(exit::FAILURES)
-}
-
-/// Whether a run has sent something that may have changed the account.
-fn has_written(report: &RunReport) -> bool {
-    let reads: Vec<String> = api::all()
-        .into_iter()
-        .filter(|spec| spec.effect == Effect::Read)
-        .map(|spec| format!("{} {}", spec.method.as_str(), spec.path))
-        .collect();
-    report.totals.changed > 0 || report.calls.keys().any(|call| !reads.contains(call))
 }
 
 /// What a dry run did not do.

@@ -152,6 +152,8 @@ impl Run {
         // What the last calls came to is on disk before anybody is told.
         let flushed = runtime.block_on(journal.flush());
         let parked = journal.parked().or(flushed.err());
+        // What a session keeps of a line may hold its journal.
+        journal.close();
         let (mut calls, timeline) = client
             .as_ref()
             .map(|client| (client.tally().snapshot(), client.timeline().into()))

@@ -49,6 +49,8 @@ pub struct Session {
     dry: Option<Arc<DryRun>>,
     /// The run of the last line, if that has changed the account.
     last_run: Option<String>,
+    /// The last line before it that did.
+    earlier_run: Option<String>,
 }
 
 /// Why a line was not evaluated.
@@ -71,7 +73,7 @@ impl Session {
     #[must_use]
     pub fn new(setting: Setting, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
-        Self { lines: script::Session::default(), setting, dry, last_run: None }
+        Self { lines: script::Session::default(), setting, dry, last_run: None, earlier_run: None }
     }
 
     /// What all its lines have.
@@ -106,7 +108,7 @@ impl Session {
     ) -> Result<Outcome<Shown>, NotBegun> {
         let folder = self.setting.folder.clone();
         let line = self.lines.read(text, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
-        self.last_run = None;
+        self.earlier_run = self.last_run.take().or(self.earlier_run.take());
         let attempt = if line.may_write(&self.lines) {
             let options = record::Options { of_session: true, ..self.setting.options.clone() };
             self.record(host, runtime, &line.source(), &options, None)?
@@ -116,9 +118,15 @@ impl Session {
         let run = self.run(board, attempt);
         let outcome = run.execute(runtime, |env| self.lines.evaluate(&line, &env))?;
         if !self.is_dry() {
-            self.last_run.clone_from(&outcome.report.run);
+            self.last_run = outcome.report.run.clone().filter(|_| outcome.report.has_changed());
         }
         Ok(outcome)
+    }
+
+    /// The run of the last line before the last one that has changed the account.
+    #[must_use]
+    pub fn earlier_change(&self) -> Option<&str> {
+        self.earlier_run.as_deref()
     }
 
     /// The run of the last line with the way back from it, if it has changed the account.

@@ -167,8 +167,11 @@ fn a_line_that_changed_the_account_is_a_run_and_is_taken_back_like_one() {
     // Asked for in the session; nobody can be asked where lines are piped.
     let lines = "followers().tag(\"乙\").changed\n:undo\n";
     let unasked = folder.run_with_input(&["repl", "--base-url", &url], lines);
-    assert!(unasked.err.contains("nothing was taken back"), "{}", unasked.err);
+    assert!(unasked.err.contains("nobody can be asked"), "{}", unasked.err);
     assert_eq!(sandbox.tagged("乙"), Some(300));
+    let sure = folder
+        .run_with_input(&["repl", "--yes", "--base-url", &url], "followers().tag(\"丙\").changed\n:undo\n");
+    assert_eq!((sure.code, sandbox.tagged("丙")), (Some(0), None), "{}", sure.err);
 }
 
 #[test]
@@ -266,7 +269,7 @@ fn ctrl_c_stops_the_work_and_keeps_every_variable() {
     terminal.line(":undo");
     terminal.shows("Take back what the line did to the account? [y/N]");
     terminal.line("y");
-    terminal.shows("the account is as before that line\nthe variables are as before that line\nmpscript 5>");
+    terminal.shows("the account is as before that line\nthe variables are as before that line\na line before it has changed");
     assert_eq!(sandbox.tagged("乙"), None);
 }
 
@@ -355,4 +358,37 @@ fn the_last_line_is_edited_in_the_person_s_editor() {
     terminal.ends_with("36\nsandbox 2>");
     terminal.line(":edit");
     terminal.ends_with("42\nsandbox 3>");
+}
+
+#[test]
+fn what_is_typed_ahead_is_evaluated_in_turn() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    for line in ["let a = 1", "let b = 2", "followers().count()", "let c = 3", "[a, b, c].len() + 39"] {
+        terminal.line(line);
+    }
+    terminal.ends_with("42\nsandbox 6>");
+}
+
+#[test]
+fn a_line_that_is_over_stops_no_other_one() {
+    let lines = "let a = followers().filter(|u| u.qr_scene == 98765);\na.take(3).tag(\"一\").changed\nsleep(2)\na.count()\n";
+    assert_eq!(piped(lines).success(), "3\n1234\n");
+}
+
+#[test]
+fn names_that_a_function_does_not_see_are_told_apart() {
+    let told = |lines: &str| piped(lines).err;
+    assert!(
+        told("let x = 5;\nfn f() { x }\nf()\n").contains("a function does not see the variables of lines")
+    );
+    assert!(told("let f = |n| n + 1;\nf(1)\n").contains("f.call(…) calls a closure"));
+    assert_eq!(piped("1\nexit\n2\n").success(), "1\n");
+    let folder = Folder::new();
+    let lines = "fn d(x) { x * 2 }\nfn d(x) { x * 3 }\nlet e = d(2) // 二\nprint(e)\n:save s.rhai\n";
+    folder.run_with_input(&["repl", "--sandbox"], lines).success();
+    assert_eq!(folder.run(&["run", "s.rhai", "--sandbox"]).success(), "6\n");
+    let saved = folder.run_with_input(&["repl", "--sandbox"], "1 + 1\nit * 3\n:save t.rhai\n");
+    assert!(saved.err.contains("there is no variable `it`"), "{}", saved.err);
 }
