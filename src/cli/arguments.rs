@@ -205,7 +205,7 @@ pub(super) struct UndoArguments {
     pub reach: Reach,
 }
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Debug)]
 pub(super) struct RunsArguments {
     /// As JSON
     #[arg(long)]

@@ -39,6 +39,11 @@ impl Reached {
         self.store.as_ref().map_or("in memory", Store::place)
     }
 
+    /// Where runs are recorded: those on a sandbox of its own process too, whose client keeps nothing.
+    pub(super) fn store_of_runs(&self, host: &Host, runtime: &Runtime, reach: &Reach) -> Option<Store> {
+        if reach.sandbox { state::open_if_possible(host, runtime, reach) } else { self.store.clone() }
+    }
+
     /// The client, where a command is of no use without one.
     pub(super) fn client(&self) -> Result<&Client, Failure> {
         self.client.as_ref().map_err(|no_client| Failure::usage(no_client.0.clone()))

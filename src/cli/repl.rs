@@ -12,6 +12,7 @@ use super::{
     repl_above::Above,
     repl_commands::{self, After},
     repl_editor::{LineEditor, Shared, editor},
+    repl_line::is_unfinished,
     repl_table::show,
     run::{gate, would},
     state,
@@ -24,7 +25,7 @@ use crate::{
     client::CallError,
     host::Host,
     run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
-    script::{Gate, Shown, docs, is_incomplete},
+    script::{Gate, Shown, docs},
 };
 use rustyline::error::ReadlineError;
 use std::{
@@ -52,7 +53,7 @@ pub(super) struct Repl<'a> {
     /// What it reaches now, and what that was asked for by.
     pub reached: Reached,
     pub reach: Reach,
-    pub known: Shared,
+    known: Shared,
     words: Arc<Words>,
     arguments: &'a ReplArguments,
     cancel: Cancel,
@@ -75,11 +76,9 @@ pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Fail
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let cancel = Cancel::default();
     let words = Words::new(host, is_interactive && host.err_is_terminal);
-    let reached = reach_as(host, &runtime, arguments, &arguments.reach, &cancel)?;
-    let gate = once(gate(host, &words, reached.production.clone(), arguments.yes));
-    let setting = setting(host, &runtime, (arguments, &arguments.reach), &reached, (&words, gate), &cancel);
+    let (reached, setting, options) = open(host, &runtime, arguments, &arguments.reach, &words, &cancel)?;
     let mut repl = Repl {
-        session: Session::new(setting, arguments.dry_run),
+        session: Session::new(setting, options, arguments.dry_run),
         reach: arguments.reach.clone(),
         known: Shared::default(),
         is_working: Arc::default(),
@@ -109,15 +108,39 @@ pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Fail
     Ok(if is_interactive { exit::DONE } else { code })
 }
 
-fn reach_as(
+/// What a session reaches, and what surrounds its lines.
+fn open(
     host: &Host,
     runtime: &Runtime,
     arguments: &ReplArguments,
     reach: &Reach,
+    words: &Arc<Words>,
     cancel: &Cancel,
-) -> Result<Reached, Failure> {
+) -> Result<(Reached, Setting, Options), Failure> {
     let calling = Calling { in_flight: arguments.in_flight, waits_for_reset: false };
-    reach::reach(host, runtime, reach, Need::Calls, calling, cancel)
+    let reached = reach::reach(host, runtime, reach, Need::Calls, calling, cancel)?;
+    let options = Options {
+        account: reach.account.clone(),
+        base_urls: reach.base_url.clone(),
+        sandbox: reach.sandbox,
+        in_flight: arguments.in_flight,
+        folder: host.folder.clone(),
+        ..Options::default()
+    };
+    let setting = Setting {
+        client: reached.client.clone(),
+        callback: reached.callback.clone(),
+        in_flight: arguments.in_flight,
+        folder: host.folder.clone(),
+        scratch_folder: host.scratch_folder(),
+        clock: host.clock.clone(),
+        cancel: cancel.clone(),
+        params: options.params.clone(),
+        store: reached.store_of_runs(host, runtime, reach),
+        gate: once(gate(host, words, reached.production.clone(), arguments.yes)),
+        output: Arc::<Words>::clone(words),
+    };
+    Ok((reached, setting, options))
 }
 
 /// A gate that asks once a session, until it is opened.
@@ -132,38 +155,6 @@ fn once(gate: Option<Gate>) -> Option<Gate> {
         is_open.store(true, Ordering::SeqCst);
         Ok(())
     }))
-}
-
-fn setting(
-    host: &Host,
-    runtime: &Runtime,
-    (arguments, reach): (&ReplArguments, &Reach),
-    reached: &Reached,
-    (words, gate): (&Arc<Words>, Option<Gate>),
-    cancel: &Cancel,
-) -> Setting {
-    let store =
-        if reach.sandbox { state::open_if_possible(host, runtime, reach) } else { reached.store.clone() };
-    let options = Options {
-        account: reach.account.clone(),
-        base_urls: reach.base_url.clone(),
-        sandbox: reach.sandbox,
-        in_flight: arguments.in_flight,
-        folder: host.folder.clone(),
-        ..Options::default()
-    };
-    Setting {
-        client: reached.client.clone(),
-        callback: reached.callback.clone(),
-        folder: host.folder.clone(),
-        scratch_folder: host.scratch_folder(),
-        clock: host.clock.clone(),
-        cancel: cancel.clone(),
-        output: Arc::<Words>::clone(words),
-        store,
-        gate,
-        options,
-    }
 }
 
 impl Repl<'_> {
@@ -212,7 +203,7 @@ impl Repl<'_> {
             let is_end = line.is_empty();
             text.push_str(&line);
             let is_command = text.starts_with([':', '?']);
-            if !is_end && !is_command && is_incomplete(&text) {
+            if !is_end && !is_command && is_unfinished(&text) {
                 continue;
             }
             let whole = std::mem::take(&mut text);
@@ -278,11 +269,7 @@ impl Repl<'_> {
     pub(super) fn evaluate(&mut self, text: &str, is_timed: bool) -> Result<(), Failure> {
         let watch = Stopwatch::start();
         let outcome = self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, text, board));
-        self.known.change(|known| {
-            known.variables = self.session.lines.variables();
-            known.functions = self.session.lines.functions();
-            known.modules = self.session.lines.modules().map(str::to_owned).collect();
-        });
+        self.learn_names();
         let outcome = outcome?;
         if let Some(shown) = &outcome.value {
             self.show(shown);
@@ -295,7 +282,7 @@ impl Repl<'_> {
         if let Shown::Rows { rows, from, .. } = shown {
             self.shown_to = from + rows.len();
         }
-        let text = show(shown, self.width());
+        let text = show(shown, self.columns);
         if !text.is_empty() {
             self.host.out.line(&text);
         }
@@ -351,7 +338,8 @@ impl Repl<'_> {
             RunState::Cancelled => exit::INTERRUPTED,
             _ => exit::SCRIPT,
         };
-        if let (Some(_), Some(run), true) = (&outcome.trouble, &report.run, report.totals.changed > 0) {
+        let has_changed = report.totals.changed > 0 && !report.dry_run;
+        if let (Some(_), Some(run), true) = (&outcome.trouble, &report.run, has_changed) {
             // What was done before it ended must not be lost with it.
             for end in report.ends.iter().filter(|end| end.totals.changed > 0) {
                 self.host.err.line(&end.to_string());
@@ -371,12 +359,9 @@ impl Repl<'_> {
     /// Goes on with another account.
     pub(super) fn go_to(&mut self, account: &str) -> Result<(), Failure> {
         let reach = Reach { account: Some(account.to_owned()), base_url: Vec::new(), ..self.reach.clone() };
-        let reached = reach_as(self.host, self.runtime, self.arguments, &reach, &self.cancel)?;
-        let gate = once(gate(self.host, &self.words, reached.production.clone(), self.arguments.yes));
-        let words = (&self.words, gate);
-        let setting =
-            setting(self.host, self.runtime, (self.arguments, &reach), &reached, words, &self.cancel);
-        self.session.set_setting(setting);
+        let (reached, setting, options) =
+            open(self.host, self.runtime, self.arguments, &reach, &self.words, &self.cancel)?;
+        self.session.go_to(setting, options);
         (self.reach, self.reached) = (reach, reached);
         self.known.change(|known| known.tags.clear());
         self.learn_tags();
@@ -395,11 +380,6 @@ impl Repl<'_> {
             .unwrap_or_else(|| "mpscript".to_owned())
     }
 
-    /// The terminal's columns.
-    fn width(&self) -> Option<usize> {
-        self.columns
-    }
-
     /// The prompt without and with colours.
     fn prompt(&self) -> (String, String) {
         let dry = if self.session.is_dry() { " dry" } else { "" };
@@ -407,6 +387,16 @@ impl Repl<'_> {
         let colour = if self.reached.production.is_some() { "1;31" } else { "1;34" };
         let styled = if self.host.colour() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.clone() };
         (text, styled)
+    }
+
+    /// What lines have made can be named from now on.
+    pub(super) fn learn_names(&self) {
+        let lines = &self.session.lines;
+        self.known.change(|known| {
+            known.variables = lines.variables();
+            known.functions = lines.functions();
+            known.modules = lines.modules().map(str::to_owned).collect();
+        });
     }
 
     /// Learns the account's tags while a person types.

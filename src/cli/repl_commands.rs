@@ -71,7 +71,7 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         ":history" => history(repl, editor),
         ":reset" => {
             repl.session.lines.reset();
-            repl.evaluate("()", false)?;
+            repl.learn_names();
         }
         other => {
             let names = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next());
@@ -266,6 +266,12 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
     let earlier = repl.session.earlier_change().map(str::to_owned);
     let change = repl.session.last_change(repl.runtime).map_err(|error| state::failure(&error))?;
     if let Some((run, way)) = change {
+        if repl.session.is_dry() {
+            return fail(
+                "the line has changed the account, and lines change nothing now",
+                ":dry off, then :undo",
+            );
+        }
         for lasting in &way.lasting {
             repl.host.err.line(&format!("can't be taken back: {lasting}"));
         }
@@ -294,7 +300,8 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
             repl.host.out.line("the account is as before that line");
         }
     }
-    if repl.session.restore() {
+    if repl.session.lines.restore() {
+        repl.learn_names();
         repl.host.out.line("the variables are as before that line");
         if let Some(run) = earlier {
             repl.host.out.line(&format!(

@@ -1,7 +1,6 @@
 //! The line editor of a session: colours, completion, hints, lines that are not finished, history. On rustyline.
 
-use super::repl_line::{Completion, Kind, Known, complete, pair_at, signature_at, stretches};
-use crate::script::is_incomplete;
+use super::repl_line::{Completion, Kind, Known, complete, is_unfinished, pair_at, signature_at, stretches};
 use rustyline::{
     CompletionType, Config, Context, EditMode, Editor, Helper,
     completion::{Completer, FilenameCompleter, Pair},
@@ -155,7 +154,7 @@ impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
         let line = context.input();
         let is_script = !line.starts_with([':', '?']);
-        Ok(if is_script && is_incomplete(line) {
+        Ok(if is_script && is_unfinished(line) {
             ValidationResult::Incomplete
         } else {
             ValidationResult::Valid(None)

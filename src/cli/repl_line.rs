@@ -4,6 +4,7 @@
 use crate::script::{
     Variable,
     docs::{KEYWORDS, Words},
+    is_incomplete,
 };
 use std::{ops::Range, sync::Arc};
 
@@ -81,7 +82,7 @@ pub(super) fn stretches(line: &str, known: &Known) -> Vec<(Range<usize>, Kind)> 
         let (length, kind) = if rest.starts_with("//") {
             (rest.find('\n').unwrap_or(rest.len()), Kind::Comment)
         } else if rest.starts_with("/*") {
-            (rest.find("*/").map_or(rest.len(), |end| end + 2), Kind::Comment)
+            (comment_length(rest).unwrap_or(rest.len()), Kind::Comment)
         } else if ['"', '`', '\''].contains(&first) {
             (text_length(rest, first), Kind::Text)
         } else if first.is_ascii_digit() {
@@ -100,6 +101,37 @@ pub(super) fn stretches(line: &str, known: &Known) -> Vec<(Range<usize>, Kind)> 
         at += length;
     }
     stretches
+}
+
+/// The bytes of a comment that may hold others; `None` if it is open.
+fn comment_length(rest: &str) -> Option<usize> {
+    let (mut depth, mut at) = (0_usize, 0);
+    while at < rest.len() {
+        let here = &rest[at..];
+        if here.starts_with("/*") {
+            (depth, at) = (depth + 1, at + 2);
+        } else if here.starts_with("*/") {
+            (depth, at) = (depth - 1, at + 2);
+            if depth == 0 {
+                return Some(at);
+            }
+        } else {
+            at += here.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    None
+}
+
+/// Whether a line goes on below.
+pub(super) fn is_unfinished(line: &str) -> bool {
+    is_incomplete(line) || has_open_comment(line)
+}
+
+fn has_open_comment(line: &str) -> bool {
+    let stretches = stretches(line, &Known::default());
+    let last =
+        stretches.last().filter(|(_, kind)| *kind == Kind::Comment).map(|(range, _)| &line[range.clone()]);
+    last.is_some_and(|comment| comment.starts_with("/*") && comment_length(comment).is_none())
 }
 
 /// The bytes of a text literal, to the end of the line if it is open.
@@ -374,6 +406,29 @@ mod tests {
         );
         assert_eq!(unknown("fn neu(a) { a } neu(1)"), Vec::<String>::new());
         assert_eq!(unknown("if (true) { 备注() }"), ["备注"]);
+    }
+
+    #[test]
+    fn what_goes_on_below_is_told_from_what_is_wrong() {
+        for line in
+            ["f(", "let m = #{", "if x {", "`a", "`a ${x} b", "/* a", "/* a /* b */", "1 + 1 /*", "let x ="]
+        {
+            assert!(is_unfinished(line), "{line}");
+        }
+        let whole = [
+            "1",
+            "\"a",
+            "f)",
+            "'`'; \"a",
+            "// `\nlet x = \"a",
+            "`/*`",
+            "\"/*\"",
+            "/* a /* b */ */ 1",
+            "`${x}/*`",
+        ];
+        for line in whole {
+            assert!(!is_unfinished(line), "{line}");
+        }
     }
 
     #[test]

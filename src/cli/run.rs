@@ -15,7 +15,7 @@ use crate::{
     bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     host::Host,
     run::{
-        Outcome, Run,
+        Outcome, Run, Setting,
         record::{self, NewRun, Options},
         runtime,
     },
@@ -108,13 +108,12 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let may_pause = !is_dry && (options.allow_pause || manner.allow_pause);
     let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };
     let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, calling, &cancel)?;
-    let store =
-        if reach.sandbox { state::open_if_possible(host, &runtime, reach) } else { reached.store.clone() };
+    let store = reached.store_of_runs(host, &runtime, reach);
     let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
     let undoes_run = undoes.map(|run| run.id.as_str());
     let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes: undoes_run };
     if let Some(run) = undoes.or(repeats).or(resumes.as_ref().map(|(run, _)| *run)) {
-        of_its_account(run, account)?;
+        of_its_account(run, reached.client()?.account_key())?;
     }
     let about = About {
         script: program.name.clone(),
@@ -127,25 +126,28 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         words.debug(&format!("run {} (mpscript show {0} tells of it at any time)", attempt.run));
     }
     let (store, attempt) = record.unzip();
-    let board = Arc::new(Board::default());
-    let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
-    let run = Run {
+    let setting = Setting {
         client: reached.client.clone(),
         callback: reached.callback.clone(),
         in_flight: options.in_flight,
-        limits: Limits::new(options.max_changes, options.max_errors),
-        store,
-        attempt,
-        dry: is_dry.then(Arc::default),
-        may_pause,
-        gate: gate(host, &words, reached.production.clone(), manner.yes),
         folder: options.folder.clone(),
         scratch_folder: host.scratch_folder(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
         params: options.params.clone(),
+        store,
+        gate: gate(host, &words, reached.production.clone(), manner.yes),
+        output: Arc::<Words>::clone(&words),
+    };
+    let board = Arc::new(Board::default());
+    let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
+    let run = Run {
+        setting,
+        limits: Limits::new(options.max_changes, options.max_errors),
+        attempt,
+        dry: is_dry.then(Arc::default),
+        may_pause,
         board,
-        output: words,
     };
     let outcome = run.of_program(&runtime, &Arc::new(program));
     drop(progress);

@@ -147,14 +147,14 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
         rows.push(("because", run.note.clone()));
     }
     let stands = record::state(host, &run);
-    let has_gone_on = read(&texts.report).is_none();
-    if has_gone_on && !run.is_dry {
+    let report = read(&texts.report);
+    if report.is_none() && !run.is_dry {
         rows.push(("changed", format!("{} followers so far", grouped(changed))));
     }
     for (name, value) in rows {
         host.out.line(&format!("  {name:<9} {value}"));
     }
-    for end in read(&texts.report).into_iter().flat_map(|report| report.ends) {
+    for end in report.into_iter().flat_map(|report| report.ends) {
         host.out.line(&end.to_string());
     }
     if let Some(next) = next_step(&run, &texts, &stands).filter(|_| !is_undone) {

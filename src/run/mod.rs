@@ -6,7 +6,7 @@ pub mod record;
 mod session;
 mod token_service;
 
-pub use session::{NotBegun, Session, Setting};
+pub use session::{NotBegun, Session};
 pub use token_service::{Listen, Listening, TokenService};
 
 use crate::{
@@ -20,8 +20,9 @@ use crate::{
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 use tokio::runtime::Runtime;
 
-/// What a run is made of, but for what it does.
-pub struct Run {
+/// What surrounds a run, and is the same for all lines of a session.
+#[derive(Clone)]
+pub struct Setting {
     /// Calls the platform, or says why it can't.
     pub client: Result<Client, NoClient>,
     /// What the account's server callback is configured with, if it is.
@@ -34,26 +35,32 @@ pub struct Run {
     pub scratch_folder: PathBuf,
     /// What time it is.
     pub clock: Clock,
-    /// The wish to stop.
+    /// The wish to stop, of the client too.
     pub cancel: Cancel,
     /// `--param` by name.
     pub params: BTreeMap<String, String>,
-    /// What the run may do at the most.
-    pub limits: Limits,
     /// Where runs are recorded.
     pub store: Option<Store>,
+    /// Is asked before the first change.
+    pub gate: Option<Gate>,
+    /// Where words go.
+    pub output: Arc<dyn Output>,
+}
+
+/// What a run is made of, but for what it does.
+pub struct Run {
+    /// What surrounds it.
+    pub setting: Setting,
+    /// What it may do at the most.
+    pub limits: Limits,
     /// Which attempt of which recorded run it is, if it is recorded.
     pub attempt: Option<Attempt>,
     /// Nothing is changed: it is only said what would be.
     pub dry: Option<Arc<DryRun>>,
     /// When the day's quota is used up, calls wait for the next day.
     pub may_pause: bool,
-    /// Is asked before the first change.
-    pub gate: Option<Gate>,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
-    /// Where words go.
-    pub output: Arc<dyn Output>,
 }
 
 /// How a run ended.
@@ -102,10 +109,10 @@ impl Run {
         work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
     ) -> Result<Outcome<T>, StoreError> {
         let watch = Stopwatch::start();
-        let (board, cancel, client) = (Arc::clone(&self.board), self.cancel.clone(), self.client.clone());
-        let clock = self.clock.clone();
+        let Setting { client, cancel, clock, store, .. } = self.setting.clone();
+        let board = Arc::clone(&self.board);
         let dry = self.dry;
-        let record = self.store.clone().zip(self.attempt);
+        let record = store.zip(self.attempt);
         let (journal, limits) = match &record {
             // A dry run does nothing that could be gone on with.
             Some((store, attempt)) if dry.is_none() => runtime.block_on(async {
@@ -116,29 +123,30 @@ impl Run {
             })?,
             _ => (Journal::default(), self.limits),
         };
-        let _alive = record.as_ref().filter(|_| dry.is_some()).map(|(store, attempt)| {
+        let alive = record.as_ref().filter(|_| dry.is_some()).map(|(store, attempt)| {
             let _entered = runtime.enter();
             Journal::keep_alive(store.clone(), attempt, clock.clone(), cancel.clone())
         });
+        let setting = self.setting;
         let mut env = Env::new(
-            self.client,
-            self.in_flight,
+            setting.client,
+            setting.in_flight,
             runtime.handle().clone(),
-            self.cancel,
-            self.params,
+            setting.cancel,
+            setting.params,
             self.board,
-            self.output,
+            setting.output,
         );
-        env.callback = self.callback;
+        env.callback = setting.callback;
         env.limits = Arc::new(limits);
-        env.folder = self.folder;
-        env.scratch_folder = self.scratch_folder;
-        env.clock = self.clock;
+        env.folder = setting.folder;
+        env.scratch_folder = setting.scratch_folder;
+        env.clock = setting.clock;
         env.journal = journal.clone();
         env.dry.clone_from(&dry);
         env.may_pause = self.may_pause;
-        env.gate = self.gate;
-        env.store = self.store;
+        env.gate = setting.gate;
+        env.store = setting.store;
         let env = Arc::new(env);
         let before = client.as_ref().map(|client| client.tally().snapshot()).unwrap_or_default();
         let result = thread::scope(|scope| {
@@ -154,6 +162,7 @@ impl Run {
         let parked = journal.parked().or(flushed.err());
         // What a session keeps of a line may hold its journal.
         journal.close();
+        drop(alive);
         let (mut calls, timeline) = client
             .as_ref()
             .map(|client| (client.tally().snapshot(), client.timeline().into()))

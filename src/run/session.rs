@@ -3,49 +3,24 @@
 //!
 //! Must never know how lines are edited or shown.
 
-use super::{Outcome, Run, record};
+use super::{Outcome, Run, Setting, record};
 use crate::{
-    base::{Cancel, Clock},
     bulk::{Attempt, Board, DryRun, Limits, WayBack, way_back},
     client::Client,
     host::Host,
-    script::{
-        self, CallbackKeys, Gate, NoClient, Origin, Output, Program, Shown, Source, Trouble, check::problems,
-    },
-    store::{Store, StoreError},
+    script::{self, Origin, Program, Shown, Source, Trouble, check::problems},
+    store::StoreError,
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::runtime::Runtime;
-
-/// What all lines of a session have.
-pub struct Setting {
-    /// Calls the platform, or says why it can't.
-    pub client: Result<Client, NoClient>,
-    /// What the account's server callback is configured with, if it is.
-    pub callback: Option<CallbackKeys>,
-    /// Where the person stands.
-    pub folder: PathBuf,
-    /// Where a job keeps for a while what memory is too small for.
-    pub scratch_folder: PathBuf,
-    /// What time it is.
-    pub clock: Clock,
-    /// The wish to stop, of the client too; each line begins without it.
-    pub cancel: Cancel,
-    /// Where lines are recorded.
-    pub store: Option<Store>,
-    /// Is asked before the first change.
-    pub gate: Option<Gate>,
-    /// Where words go.
-    pub output: Arc<dyn Output>,
-    /// What a line is recorded with.
-    pub options: record::Options,
-}
 
 /// Lines with their setting.
 pub struct Session {
     /// What they have made.
     pub lines: script::Session,
     setting: Setting,
+    /// What a line is recorded with.
+    options: record::Options,
     dry: Option<Arc<DryRun>>,
     /// The run of the last line, if that has changed the account.
     last_run: Option<String>,
@@ -71,15 +46,9 @@ impl From<StoreError> for NotBegun {
 impl Session {
     /// A session in which nothing was said yet.
     #[must_use]
-    pub fn new(setting: Setting, is_dry: bool) -> Self {
+    pub fn new(setting: Setting, options: record::Options, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
-        Self { lines: script::Session::default(), setting, dry, last_run: None, earlier_run: None }
-    }
-
-    /// What all its lines have.
-    #[must_use]
-    pub fn setting(&self) -> &Setting {
-        &self.setting
+        Self { lines: script::Session::default(), setting, options, dry, last_run: None, earlier_run: None }
     }
 
     /// Whether lines change nothing.
@@ -108,9 +77,9 @@ impl Session {
     ) -> Result<Outcome<Shown>, NotBegun> {
         let folder = self.setting.folder.clone();
         let line = self.lines.read(text, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
-        self.earlier_run = self.last_run.take().or(self.earlier_run.take());
+        self.begin();
         let attempt = if line.may_write(&self.lines) {
-            let options = record::Options { of_session: true, ..self.setting.options.clone() };
+            let options = record::Options { of_session: true, ..self.options.clone() };
             self.record(host, runtime, &line.source(), &options, None)?
         } else {
             None
@@ -135,7 +104,7 @@ impl Session {
     /// When its journal can't be read.
     pub fn last_change(&self, runtime: &Runtime) -> Result<Option<(String, WayBack)>, StoreError> {
         let (Some(store), Some(run)) = (&self.setting.store, &self.last_run) else { return Ok(None) };
-        let way = runtime.block_on(way_back(store, run, self.is_dry()))?;
+        let way = runtime.block_on(way_back(store, run, false))?;
         let has_changed = !way.script.is_empty() || !way.lasting.is_empty();
         Ok(has_changed.then(|| (run.clone(), way)))
     }
@@ -156,25 +125,25 @@ impl Session {
         if let Some(trouble) = problems(&program, &BTreeMap::new()).into_iter().next() {
             return Err(script(trouble));
         }
-        self.last_run = None;
-        let options = self.setting.options.clone();
-        let attempt = self.record(host, runtime, &program.source(), &options, undoes)?;
+        self.begin();
+        let attempt = self.record(host, runtime, &program.source(), &self.options, undoes)?;
         let outcome = self.run(board, attempt).of_program(runtime, &program)?;
         if !self.is_dry() && undoes.is_none() {
-            self.last_run.clone_from(&outcome.report.run);
+            self.last_run = outcome.report.run.clone().filter(|_| outcome.report.has_changed());
         }
         Ok(outcome)
     }
 
     /// Goes on elsewhere: with another account, say. What lines have made stays.
-    pub fn set_setting(&mut self, setting: Setting) {
-        self.last_run = None;
-        self.setting = setting;
+    pub fn go_to(&mut self, setting: Setting, options: record::Options) {
+        (self.last_run, self.earlier_run) = (None, None);
+        (self.setting, self.options) = (setting, options);
     }
 
-    /// The variables are again as they were before the last line; `false` when that was done already.
-    pub fn restore(&mut self) -> bool {
-        self.lines.restore()
+    /// What was the last line is an earlier one now, and whoever wanted it to stop has had their wish.
+    fn begin(&mut self) {
+        self.earlier_run = self.last_run.take().or(self.earlier_run.take());
+        self.setting.cancel.reset();
     }
 
     fn record(
@@ -192,25 +161,13 @@ impl Session {
     }
 
     fn run(&self, board: &Arc<Board>, attempt: Option<Attempt>) -> Run {
-        let setting = &self.setting;
-        setting.cancel.reset();
         Run {
-            client: setting.client.clone(),
-            callback: setting.callback.clone(),
-            in_flight: setting.options.in_flight,
-            folder: setting.folder.clone(),
-            scratch_folder: setting.scratch_folder.clone(),
-            clock: setting.clock.clone(),
-            cancel: setting.cancel.clone(),
-            params: setting.options.params.clone(),
+            setting: self.setting.clone(),
             limits: Limits::default(),
-            store: setting.store.clone(),
             attempt,
             dry: self.dry.clone(),
             may_pause: false,
-            gate: setting.gate.clone(),
             board: Arc::clone(board),
-            output: Arc::clone(&setting.output),
         }
     }
 }

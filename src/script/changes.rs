@@ -125,7 +125,7 @@ impl Decide for Tagging {
     fn ready(&mut self, walk: &Walk) -> ScriptResult<Change> {
         // Made only now: a job that matches nobody leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
-            walk.is_for_all()?;
+            walk.reckon_for_all()?;
             walk.step.enter(0);
             let made = writes::make_tag(&walk.env, name);
             walk.step.leave_page(0);

@@ -41,5 +41,5 @@ pub use env::{CallbackKeys, Env, Gate, NoClient, Output};
 pub use error::Trouble;
 pub use limits::OwnLimits;
 pub use program::{ImportSource, Origin, Program, Source, is_incomplete};
-pub use session::{LAST, Line, Session};
-pub use shown::{AT_ONCE, Shown, Variable, more};
+pub use session::{Line, Session};
+pub use shown::{Shown, Variable, more};

@@ -130,10 +130,7 @@ impl Program {
         };
         let engine = parser();
         let ast = compile(&engine, &name, &text)?;
-        let mut loader =
-            Loader { engine: &engine, folder, shown, stored, imports: Vec::new(), open: Vec::new() };
-        loader.follow(&name, &text, &ast)?;
-        Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeSet::new(), text })
+        Self::with_imports(name, text, ast, Loader::new(&engine, folder, shown, stored))
     }
 
     /// Reads and compiles a line of a session, which finds variables that other lines have made.
@@ -142,12 +139,12 @@ impl Program {
         lenient.set_strict_variables(false);
         let ast = compile(&lenient, name, text)?;
         let engine = parser();
-        let shown = PathBuf::from(".");
-        let folder = folder.to_owned();
-        let mut loader =
-            Loader { engine: &engine, folder, shown, stored: None, imports: Vec::new(), open: Vec::new() };
-        loader.follow(name, text, &ast)?;
-        let (name, text) = (name.to_owned(), text.to_owned());
+        let loader = Loader::new(&engine, folder.to_owned(), PathBuf::from("."), None);
+        Self::with_imports(name.to_owned(), text.to_owned(), ast, loader)
+    }
+
+    fn with_imports(name: String, text: String, ast: AST, mut loader: Loader) -> Result<Self, Trouble> {
+        loader.follow(&name, &text, &ast)?;
         Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeSet::new(), text })
     }
 
@@ -190,8 +187,8 @@ impl Program {
     }
 }
 
-/// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string or a
-/// comment is open.
+/// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.
+/// A comment that is open is no error to the engine, and whoever reads lines looks for it.
 #[must_use]
 pub fn is_incomplete(text: &str) -> bool {
     thread_local! {
@@ -201,14 +198,11 @@ pub fn is_incomplete(text: &str) -> bool {
             engine
         };
     }
-    if has_open_comment(text) {
-        return true;
-    }
     PARSER.with(|engine| {
         let Err(error) = engine.compile(text) else { return false };
+        let (line, column) = (error.position().line(), error.position().position());
         let is_past_the_end = error.position().is_none() || {
             let last = text.lines().count();
-            let (line, column) = (error.position().line(), error.position().position());
             let end = text.lines().last().map_or(0, |line| line.trim_end().chars().count());
             line.is_some_and(|line| {
                 line > last || (line == last && column.is_some_and(|column| column > end))
@@ -216,37 +210,15 @@ pub fn is_incomplete(text: &str) -> bool {
         };
         match error.err_type() {
             ParseErrorType::UnexpectedEOF => true,
-            ParseErrorType::BadInput(LexError::UnterminatedString) => text.matches('`').count() % 2 == 1,
+            // A text between double quotes ends with its line, one between back-ticks does not.
+            ParseErrorType::BadInput(LexError::UnterminatedString) => {
+                let begun = line.and_then(|line| text.lines().nth(line - 1));
+                begun.zip(column).and_then(|(begun, column)| begun.chars().nth(column - 1)) != Some('"')
+            }
             ParseErrorType::BadInput(_) => false,
             _ => is_past_the_end,
         }
     })
-}
-
-/// Whether `/*` comes without its `*/`, outside of strings and other comments.
-fn has_open_comment(text: &str) -> bool {
-    let (mut rest, mut depth) = (text, 0_usize);
-    while let Some(first) = rest.chars().next() {
-        if rest.starts_with("/*") {
-            (rest, depth) = (&rest[2..], depth + 1);
-        } else if depth > 0 && rest.starts_with("*/") {
-            (rest, depth) = (&rest[2..], depth - 1);
-        } else if depth == 0 && rest.starts_with("//") {
-            rest = rest.find('\n').map_or("", |end| &rest[end..]);
-        } else if depth == 0 && ['"', '`', '\''].contains(&first) {
-            let mut is_escaped = false;
-            let end = rest.char_indices().skip(1).find(|(_, char)| {
-                let is_end = *char == first && !is_escaped;
-                is_escaped = *char == '\\' && !is_escaped && first != '`';
-                is_end
-            });
-            let Some((end, _)) = end else { return false };
-            rest = &rest[end + 1..];
-        } else {
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    depth > 0
 }
 
 /// An engine that only parses. It keeps every branch, so that checks see dead ones too.
@@ -327,7 +299,11 @@ struct Loader<'a> {
     open: Vec<String>,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn new(engine: &'a Engine, folder: PathBuf, shown: PathBuf, stored: Option<&'a [ImportSource]>) -> Self {
+        Self { engine, folder, shown, stored, imports: Vec::new(), open: Vec::new() }
+    }
+
     fn follow(&mut self, name: &str, text: &str, ast: &AST) -> Result<(), Trouble> {
         for (path, position) in imports_of(ast) {
             let fail = |message: String, hint: &str| {

@@ -26,7 +26,7 @@ use std::{
 const CONSTANT: &str = "constant_of_session";
 
 /// The variable that holds the last result.
-pub const LAST: &str = "it";
+const LAST: &str = "it";
 
 /// Levels of arrays and maps in which audiences are looked for.
 const LEVELS: usize = 16;
@@ -39,7 +39,6 @@ struct State {
     /// Paths and names, in order.
     imports: Vec<(String, String)>,
     constants: BTreeMap<String, Dynamic>,
-    results: BTreeMap<usize, Dynamic>,
     /// The lines that did what they should, in order.
     lines: Vec<String>,
 }
@@ -51,6 +50,8 @@ pub struct Session {
     /// As it was before the last line, with what variables held that closures share.
     before: Option<(State, Vec<(Dynamic, Dynamic)>)>,
     modules: Arc<Imports>,
+    /// What lines have given, by their numbers.
+    results: Arc<Mutex<BTreeMap<usize, Dynamic>>>,
     /// How many lines there were.
     count: usize,
 }
@@ -186,7 +187,7 @@ impl Session {
         if value.is_unit() {
             return Ok(Shown::Nothing);
         }
-        self.state.results.insert(line.number, value.clone());
+        lock(&self.results).insert(line.number, value.clone());
         // A name that is taken again takes the place of the last one.
         self.state.scope.push_dynamic(LAST, value.clone());
         self.settle(&AST::empty(), self.state.scope.len(), 0);
@@ -196,11 +197,11 @@ impl Session {
     fn engine(&self, env: &Arc<Env>) -> Engine {
         let mut engine = build(env);
         engine.set_module_resolver(Modules(Arc::clone(&self.modules)));
-        let constants = Mutex::new(self.state.constants.clone());
-        engine
-            .register_fn(CONSTANT, move |name: &str| lock(&constants).get(name).cloned().unwrap_or_default());
-        let results = self.state.results.clone();
+        let constants = self.state.constants.clone();
+        engine.register_fn(CONSTANT, move |name: &str| constants.get(name).cloned().unwrap_or_default());
+        let results = Arc::clone(&self.results);
         engine.register_fn("out", move |number: i64| -> Result<Dynamic, Box<EvalAltResult>> {
+            let results = lock(&results);
             let found = usize::try_from(number).ok().and_then(|number| results.get(&number));
             found.cloned().ok_or_else(|| {
                 let have: Vec<String> = results.keys().map(ToString::to_string).collect();
@@ -248,7 +249,7 @@ impl Session {
     /// Audiences of earlier lines are gone through by this one.
     fn rebind(&mut self, env: &Arc<Env>) {
         let entries = entries(&self.state.scope);
-        for value in self.state.constants.values_mut().chain(self.state.results.values_mut()) {
+        for value in self.state.constants.values_mut().chain(lock(&self.results).values_mut()) {
             rebind(value, env, LEVELS);
         }
         self.state.scope.clear();
@@ -273,6 +274,7 @@ impl Session {
             }
         }
         self.state = state;
+        lock(&self.results).remove(&self.count);
         true
     }
 
@@ -338,7 +340,7 @@ impl Session {
     /// The last result, for more of it.
     #[must_use]
     pub fn last(&self) -> Option<Dynamic> {
-        self.state.results.last_key_value().map(|(_, value)| value.clone())
+        lock(&self.results).last_key_value().map(|(_, value)| value.clone())
     }
 }
 

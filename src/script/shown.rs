@@ -16,7 +16,7 @@ use rhai::{Array, Dynamic, Engine, Map};
 use serde_json::Value;
 
 /// Rows that are shown of a long list at once.
-pub const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 20;
 
 /// Columns of a list of maps; with more, each is a text.
 const MOST_COLUMNS: usize = 8;

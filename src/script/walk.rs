@@ -53,7 +53,6 @@ pub(super) struct Walk {
     pub client: Client,
     /// Its place in the run's journal.
     pub step: Step,
-    is_loop: bool,
     /// Its closure has made calls that change the account.
     has_written: bool,
     /// How far an earlier attempt came.
@@ -89,6 +88,11 @@ struct Cost {
     is_exact: bool,
 }
 
+/// Whether an end is a loop of the script's, which may fill variables that no journal knows.
+fn is_loop(end: &str) -> bool {
+    ["each", "for"].contains(&end)
+}
+
 impl End<'_> {
     /// Begins to list, unless the run's journal has its answer.
     pub(super) fn open(&self) -> ScriptResult<Opened> {
@@ -100,7 +104,7 @@ impl End<'_> {
             Begun::New(step, _) => (step, None),
             Begun::Open(step, row) => {
                 let was_left = env.wait(step.was_left(&row)).map_err(|error| env.journal_error(&error))?;
-                if self.is_loop() && was_left {
+                if is_loop(self.name) && was_left {
                     self.warn_of_variables("was left before");
                     return Ok(Opened::Done(Box::default(), Value::Null));
                 }
@@ -110,7 +114,7 @@ impl End<'_> {
             Begun::Done(answer) => {
                 let report: EndReport = serde_json::from_value(answer["report"].clone()).unwrap_or_default();
                 env.board.end(report.clone());
-                if self.is_loop() {
+                if is_loop(self.name) {
                     self.warn_of_variables("was done before");
                 }
                 return Ok(Opened::Done(Box::new(report), answer["value"].clone()));
@@ -134,11 +138,6 @@ impl End<'_> {
                 Err(error)
             }
         }
-    }
-
-    /// Whether it is a loop of the script's, which may fill variables that no journal knows.
-    fn is_loop(&self) -> bool {
-        ["each", "for"].contains(&self.name)
     }
 
     /// Says that a loop is not gone through from its beginning.
@@ -185,8 +184,7 @@ impl End<'_> {
         let cost = reckon_before(env, &client, &job, cost)?;
         env.board.begin(&job);
         let page = before.mark.page + 1;
-        let is_loop = self.is_loop();
-        if is_loop && before.has_written && page > 1 && before.drawn.is_none() {
+        if is_loop(self.name) && before.has_written && page > 1 && before.drawn.is_none() {
             self.warn_of_variables("goes on where it was cut off");
         }
         let reader =
@@ -197,7 +195,6 @@ impl End<'_> {
             reader: Some(reader),
             page_end: None,
             is_in_page: false,
-            is_loop,
             has_written: before.has_written,
             env: Arc::clone(env),
             client,
@@ -314,8 +311,8 @@ impl Walk {
         reckon(&self.env, &self.client, &self.job, &self.cost, false)
     }
 
-    /// It turns out that everybody needs the change: nobody has what is to be made now.
-    pub(super) fn is_for_all(&self) -> ScriptResult<()> {
+    /// Holds the writes against the quota too: nobody has what is to be made now, so everybody needs it.
+    pub(super) fn reckon_for_all(&self) -> ScriptResult<()> {
         if self.cost.is_filtered || !self.cost.is_exact {
             return Ok(());
         }
@@ -363,7 +360,7 @@ impl Walk {
 
     /// A loop that changes nothing is gone through anew: it may fill variables.
     fn begins_anew(&self) -> bool {
-        self.is_loop && !self.has_written
+        is_loop(self.job.end) && !self.has_written
     }
 
     /// Writes down how far it is, if a page ended with the people who came last.

@@ -35,10 +35,11 @@ pub(super) fn make(
     request: &Value,
     call: &dyn Fn() -> ScriptResult<Value>,
 ) -> ScriptResult<Value> {
-    make_unless_made(env, spec, request, false, call)
+    make_looked_for(env, spec, request, false, call)
 }
 
-fn make_unless_made(
+/// The same, where it may be known that the tag which it makes is not there.
+fn make_looked_for(
     env: &Env,
     spec: &'static Spec,
     request: &Value,
@@ -55,31 +56,31 @@ fn make_unless_made(
         Begun::Done(answer) => Ok(answer),
         Begun::Failed(error) => Err(PlatformError::read(error).raise()),
         Begun::New(step, durable) => {
-            let made = Making { env, step, spec, request, is_new, may_be_made: false };
-            made.claim()?;
+            let making = Making { env, step, spec, request, is_new, may_be_made: false };
+            making.claim()?;
             env.wait(durable.wait()).map_err(journal)?;
-            let looked = made.before()?;
-            made.send(&looked, call)
+            let looked = making.before()?;
+            making.send(&looked, call)
         }
         Begun::Open(step, row) => {
             // What was sent and not refused may have taken effect.
             let may_be_made = !row.change.is_empty() && !was_refused(&row);
-            let made = Making { env, step, spec, request, is_new, may_be_made };
-            made.claim()?;
-            if let Some(answer) = made.settle(&row)? {
-                made.end(&Ok(answer.clone()), true)?;
+            let making = Making { env, step, spec, request, is_new, may_be_made };
+            making.claim()?;
+            if let Some(answer) = making.settle(&row)? {
+                making.end(&Ok(answer.clone()), true)?;
                 return Ok(answer);
             }
-            env.wait(made.step.again(&what)).map_err(journal)?;
-            let looked = made.looked_before(&row)?;
-            made.send(&looked, call)
+            env.wait(making.step.again(&what)).map_err(journal)?;
+            let looked = making.looked_before(&row)?;
+            making.send(&looked, call)
         }
     }
 }
 
 /// Makes a tag, which nobody has yet.
 pub(super) fn make_tag(env: &Env, name: &str) -> ScriptResult<Tag> {
-    let made = make_unless_made(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
+    let made = make_looked_for(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
         let client = env.client()?;
         env.wait_for_call(ensure_tag(client, name)).map(|tag| json!(tag))
     })?;

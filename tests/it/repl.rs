@@ -378,6 +378,15 @@ fn a_line_that_is_over_stops_no_other_one() {
 }
 
 #[test]
+fn what_a_line_changed_is_not_taken_back_for_show() {
+    let lines = "tag::create(\"甲\").name\n:dry on\n:undo\n:dry off\n:undo\ntag::list().len()\nlet n = 1;\n:reset\n:vars\n";
+    let finished = Folder::new().run_with_input(&["repl", "--sandbox", "--yes"], lines);
+    assert!(finished.err.contains("lines change nothing now"), "{}", finished.err);
+    assert!(finished.out.contains("the account is as before that line\n"), "{}", finished.out);
+    assert!(finished.out.ends_with("\n1\nnothing is declared yet\n"), "{}", finished.out);
+}
+
+#[test]
 fn names_that_a_function_does_not_see_are_told_apart() {
     let told = |lines: &str| piped(lines).err;
     assert!(
