@@ -3,7 +3,7 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::Clock;
+use crate::base::{Cancel, Clock};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -62,8 +62,81 @@ pub struct Host {
     pub in_is_terminal: bool,
     /// Reads one line of standard input.
     pub read_line: fn() -> io::Result<String>,
+    /// Reads a person's answer: one line at the terminal, unless work is stopped meanwhile.
+    pub read_answer: fn(&Cancel) -> io::Result<String>,
     /// The one clock.
     pub clock: Clock,
+}
+
+/// What a terminal did with Ctrl-C before its echo was turned off.
+#[cfg(unix)]
+static BEFORE: Mutex<Option<nix::sys::termios::Termios>> = Mutex::new(None);
+
+/// While this is held, a terminal does not write `^C` into what is drawn on it.
+pub struct NoEcho(());
+
+impl NoEcho {
+    /// From now on; where there is no terminal nothing is changed.
+    #[must_use]
+    pub fn begin() -> Self {
+        #[cfg(unix)]
+        {
+            use nix::{
+                sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr},
+                unistd::{getpgrp, tcgetpgrp},
+            };
+            // Whoever works in the background must leave the terminal alone, or is stopped by the system.
+            let is_ours = tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp());
+            if let (true, Ok(was), Ok(mut before)) = (is_ours, tcgetattr(io::stdin()), BEFORE.lock()) {
+                let mut without = was.clone();
+                without.local_flags.remove(LocalFlags::ECHOCTL);
+                let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &without);
+                before.get_or_insert(was);
+            }
+        }
+        Self(())
+    }
+
+    /// As it was before. Whoever leaves without an end of what is drawn calls it.
+    pub fn end() {
+        #[cfg(unix)]
+        if let Some(was) = BEFORE.lock().ok().and_then(|mut before| before.take()) {
+            let _ = nix::sys::termios::tcsetattr(io::stdin(), nix::sys::termios::SetArg::TCSANOW, &was);
+        }
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        Self::end();
+    }
+}
+
+/// How long an answer is waited for before it is looked whether work was stopped.
+#[cfg(unix)]
+const LOOK_EVERY_MS: u16 = 50;
+
+/// Returns when there is something to read at standard input.
+#[cfg(unix)]
+fn wait_for_input(cancel: &Cancel) -> io::Result<()> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let stdin = io::stdin();
+    let mut waited = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    while !cancel.is_cancelled() {
+        match poll(&mut waited, PollTimeout::from(LOOK_EVERY_MS)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::ErrorKind::Interrupted.into())
+}
+
+/// Reading waits by itself; a stop is seen after it.
+#[cfg(not(unix))]
+fn wait_for_input(_cancel: &Cancel) -> io::Result<()> {
+    Ok(())
 }
 
 /// The machine's name, where the system tells it.
@@ -118,6 +191,11 @@ impl Host {
             },
             in_is_terminal: io::stdin().is_terminal(),
             read_line: || {
+                let mut line = String::new();
+                io::stdin().read_line(&mut line).map(|_| line)
+            },
+            read_answer: |cancel| {
+                wait_for_input(cancel)?;
                 let mut line = String::new();
                 io::stdin().read_line(&mut line).map(|_| line)
             },

@@ -37,6 +37,8 @@ pub struct Shape<'a> {
     pub details: bool,
     /// What it changes.
     pub change: Option<Change>,
+    /// How many pass its steps at the most, where a step says so.
+    pub most: Option<u64>,
     /// Whether everybody is sure to need the change.
     pub is_for_all: bool,
 }
@@ -94,7 +96,8 @@ impl Shape<'_> {
             need(user::Batch::SPEC, pages(user::Batch::MOST), true);
         }
         if let Some(change) = self.change {
-            need(change.spec(), pages(change.batch_size()), self.is_for_all);
+            let people = self.most.map_or(self.people, |most| self.people.min(most));
+            need(change.spec(), people.div_ceil(change.batch_size() as u64).max(1), self.is_for_all);
         }
         needs
     }

@@ -169,10 +169,13 @@ impl EndReport {
         ["tag", "untag", "block", "unblock", "remark", "restore_remark"].contains(&self.end.as_str())
     }
 
-    /// What it did, and to what: "tag `老客户`".
+    /// What it did, and to what: "tag `老客户`", or "tag 100" where it was given a number.
     #[must_use]
     pub fn title(&self) -> String {
         match &self.target {
+            Some(target) if self.target_id.is_some_and(|id| *target == id.to_string()) => {
+                format!("{} {target}", self.end)
+            }
             Some(target) => format!("{} `{target}`", self.end),
             None => self.end.clone(),
         }

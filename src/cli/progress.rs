@@ -5,7 +5,7 @@ use crate::{
     base::{Stopwatch, grouped},
     bulk::{Board, Counts, Job},
     client::Client,
-    host::{Host, Stream},
+    host::{Host, NoEcho, Stream},
     script::Output,
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,6 +35,8 @@ const LOOKS: usize = 30;
 pub(super) struct Progress {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Ends after all is drawn.
+    _no_echo: Option<NoEcho>,
 }
 
 /// What scripts print, and the bars that must step aside for it.
@@ -81,7 +83,7 @@ impl Progress {
         quiet: bool,
     ) -> Self {
         if quiet {
-            return Self { stop: None, thread: None };
+            return Self { stop: None, thread: None, _no_echo: None };
         }
         let (stop, stopped) = mpsc::channel();
         let (board, err, client) = (Arc::clone(board), words.err.clone(), client.cloned());
@@ -110,7 +112,7 @@ impl Progress {
                 }
             }
         });
-        Self { stop: Some(stop), thread: Some(thread) }
+        Self { stop: Some(stop), thread: Some(thread), _no_echo: is_drawn.then(NoEcho::begin) }
     }
 }
 

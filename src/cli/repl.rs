@@ -12,25 +12,27 @@ use super::{
     repl_above::Above,
     repl_commands::{self, After},
     repl_editor::{LineEditor, Shared, editor},
+    repl_history,
     repl_line::is_unfinished,
+    repl_script::separated,
     repl_table::show,
     run::{gate, would},
     state,
-    watch_signals::Interrupts,
+    watch_signals::{Interrupts, leave_at_once},
 };
 use crate::{
     api::tag,
     base::{Cancel, Diagnostic, Stopwatch, grouped},
-    bulk::{Board, RunState},
+    bulk::{Board, RunReport, RunState},
     client::CallError,
     host::Host,
     run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
-    script::{Gate, Shown, docs},
+    script::{Gate, Output, Shown, docs},
 };
 use rustyline::error::ReadlineError;
 use std::{
-    fs::OpenOptions,
-    path::PathBuf,
+    io::Write,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,9 +43,6 @@ use tokio::runtime::Runtime;
 
 /// What takes longer says how long it took.
 const WORTH_SAYING: Duration = Duration::from_millis(200);
-
-/// The file of the history in the state folder.
-const HISTORY: &str = "mpscript/history";
 
 /// A session with everything around it.
 pub(super) struct Repl<'a> {
@@ -61,8 +60,11 @@ pub(super) struct Repl<'a> {
     is_interactive: bool,
     /// The exit code of the last error.
     code: u8,
-    /// The terminal's columns.
-    columns: Option<usize>,
+    /// The terminal's columns and rows.
+    pub columns: Option<usize>,
+    rows: Option<usize>,
+    /// What the last value looked like.
+    shown: String,
     /// The rows of the last list that were shown.
     pub shown_to: usize,
 }
@@ -84,6 +86,8 @@ pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Fail
         is_working: Arc::default(),
         code: exit::DONE,
         columns: None,
+        rows: None,
+        shown: String::new(),
         shown_to: 0,
         host,
         runtime: &runtime,
@@ -137,7 +141,7 @@ fn open(
         cancel: cancel.clone(),
         params: options.params.clone(),
         store: reached.store_of_runs(host, runtime, reach),
-        gate: once(gate(host, words, reached.production.clone(), arguments.yes)),
+        gate: once(gate(host, words, reached.production.clone(), arguments.yes, cancel)),
         output: Arc::<Words>::clone(words),
     };
     Ok((reached, setting, options))
@@ -167,7 +171,7 @@ impl Repl<'_> {
         self.learn_tags();
         let mut editor = editor(self.known.clone(), self.arguments.vi, self.host.colour()).map_err(fail)?;
         above.print_with(editor.create_external_printer().map_err(fail)?);
-        let history = self.history_file();
+        let history = repl_history::file(self.host);
         if let Some(file) = &history {
             // One that can't be read is a history that begins anew.
             let _ = editor.load_history(file);
@@ -187,8 +191,9 @@ impl Repl<'_> {
                 Err(ReadlineError::Eof) => return Ok(()),
                 Err(error) => return Err(fail(error)),
             };
-            self.remember(&mut editor, history.as_ref(), &line);
-            self.columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
+            repl_history::remember(&mut editor, history.as_deref(), &self.reached, &line);
+            (self.columns, self.rows) =
+                editor.dimensions().map(|(columns, rows)| (usize::from(columns), usize::from(rows))).unzip();
             if self.take(line.trim(), Some(&mut editor)) == After::Leave {
                 return Ok(());
             }
@@ -226,7 +231,7 @@ impl Repl<'_> {
         let done = if line.starts_with([':', '?']) {
             repl_commands::take(self, line, editor)
         } else {
-            self.evaluate(line, false).map(|()| After::GoOn)
+            self.evaluate(&separated(line), None, false).map(|()| After::GoOn)
         };
         done.unwrap_or_else(|failure| {
             self.tell(&failure);
@@ -265,12 +270,14 @@ impl Repl<'_> {
         self.code = failure.code;
     }
 
-    /// Evaluates a line and shows what it gives.
-    pub(super) fn evaluate(&mut self, text: &str, is_timed: bool) -> Result<(), Failure> {
+    /// Evaluates a line, of a file where one is named, and shows what it gives.
+    pub(super) fn evaluate(&mut self, text: &str, file: Option<&str>, is_timed: bool) -> Result<(), Failure> {
         let watch = Stopwatch::start();
-        let outcome = self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, text, board));
+        let outcome =
+            self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, (text, file), board));
         self.learn_names();
         let outcome = outcome?;
+        self.shown.clear();
         if let Some(shown) = &outcome.value {
             self.show(shown);
         }
@@ -282,10 +289,29 @@ impl Repl<'_> {
         if let Shown::Rows { rows, from, .. } = shown {
             self.shown_to = from + rows.len();
         }
-        let text = show(shown, self.columns);
-        if !text.is_empty() {
-            self.host.out.line(&text);
+        self.shown = show(shown, self.columns);
+        if !self.shown.is_empty() {
+            self.host.out.line(&self.shown);
         }
+    }
+
+    /// Prints a text; one that is longer than the terminal is leafed through.
+    pub(super) fn page(&self, text: &str) {
+        let is_long = self.rows.is_some_and(|rows| text.lines().count() >= rows);
+        if is_long && self.is_interactive {
+            let pager = self.host.variable("PAGER").unwrap_or("less -R");
+            // A pager may be given with arguments. Where there is none, the terminal scrolls.
+            let pager =
+                Command::new("sh").arg("-c").arg(pager).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
+            if let Ok(mut pager) = pager {
+                // Whoever has read enough closes it before the end.
+                let _ = pager.stdin.take().map(|mut to| to.write_all(format!("{text}\n").as_bytes()));
+                if pager.wait().is_ok_and(|status| status.success()) {
+                    return;
+                }
+            }
+        }
+        self.host.out.line(text);
     }
 
     /// Runs something that calls the platform: its progress is drawn, and Ctrl-C stops it.
@@ -320,7 +346,7 @@ impl Repl<'_> {
             self.learn_tags();
         }
         if report.dry_run && !report.would_call.is_empty() {
-            self.host.err.write(&would(report));
+            self.host.err.write(&would(&self.without_samples(report)));
         }
         if !report.failed.is_empty() {
             let of = report.run.as_deref().unwrap_or("RUN");
@@ -354,6 +380,17 @@ impl Repl<'_> {
             (None, Some(error)) => Err(Failure { diagnostic: Diagnostic::new(error.to_string()), code }),
             (None, None) => Ok(()),
         }
+    }
+
+    /// The report without the followers that the value shown before it has named already.
+    fn without_samples(&self, report: &RunReport) -> RunReport {
+        let mut report = report.clone();
+        report
+            .ends
+            .iter_mut()
+            .filter(|end| self.shown.contains(&end.to_string()))
+            .for_each(|end| end.samples.clear());
+        report
     }
 
     /// Goes on with another account.
@@ -395,7 +432,7 @@ impl Repl<'_> {
         self.known.change(|known| {
             known.variables = lines.variables();
             known.functions = lines.functions();
-            known.modules = lines.modules().map(str::to_owned).collect();
+            known.modules = lines.imports().iter().map(|(_, name)| name.clone()).collect();
         });
     }
 
@@ -421,7 +458,7 @@ impl Repl<'_> {
     /// From now on Ctrl-C stops what is under way; the second time it leaves.
     fn stop_at_interrupts(&self) {
         let (is_working, cancel) = (Arc::clone(&self.is_working), self.cancel.clone());
-        let err = self.host.err.clone();
+        let words = Arc::clone(&self.words);
         let Some(mut interrupts) = Interrupts::listen(self.runtime) else { return };
         self.runtime.spawn(async move {
             loop {
@@ -430,43 +467,12 @@ impl Repl<'_> {
                     continue;
                 }
                 if cancel.is_cancelled() {
-                    std::process::exit(i32::from(exit::INTERRUPTED));
+                    leave_at_once();
                 }
                 cancel.cancel();
-                err.line("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+                // What is drawn steps aside for it.
+                words.debug("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
             }
         });
-    }
-
-    /// The history's file, which nobody else can read.
-    fn history_file(&self) -> Option<PathBuf> {
-        let file = state::folder(self.host)?.join(HISTORY);
-        std::fs::create_dir_all(file.parent()?).ok()?;
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&file) {
-            Ok(_) => Some(file),
-            Err(error) => {
-                let place = file.display();
-                self.host.err.line(&format!("warning: the history can't be kept in {place}: {error}"));
-                None
-            }
-        }
-    }
-
-    /// Adds a line to the history, without what is secret.
-    fn remember(&self, editor: &mut LineEditor, file: Option<&PathBuf>, line: &str) {
-        let line = match &self.reached.client {
-            Ok(client) => client.mask(line),
-            Err(_) => line.to_owned(),
-        };
-        // A line that can't be kept is none that would have to stop anybody.
-        if matches!(editor.add_history_entry(line.trim_end()), Ok(true))
-            && let Some(file) = file
-        {
-            let _ = editor.append_history(file);
-        }
     }
 }

@@ -1,7 +1,14 @@
 //! The commands of a session: what begins with `:`, and the reference behind `?`.
 
 use super::{
-    Failure, arguments::RunsArguments, exit, quota, repl::Repl, repl_editor::LineEditor, repl_line::COMMANDS,
+    Failure,
+    arguments::RunsArguments,
+    exit, quota,
+    repl::Repl,
+    repl_editor::LineEditor,
+    repl_line::COMMANDS,
+    repl_script::{Line, automation, script, separated},
+    repl_table::{list, wrapped},
     runs, state,
 };
 use crate::{
@@ -43,11 +50,11 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         ":time" if rest.is_empty() => {
             return fail(":time says how long a line takes", ":time followers().count()");
         }
-        ":time" => repl.evaluate(rest, true)?,
+        ":time" => repl.evaluate(rest, None, true)?,
         ":more" => show_more(repl)?,
         ":load" => {
             let text = read(repl, rest, ":load")?;
-            repl.evaluate(&text, false)?;
+            repl.evaluate(&text, Some(rest), false)?;
         }
         ":run" => run(repl, rest)?,
         ":edit" => edit(repl)?,
@@ -86,20 +93,16 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
 }
 
 fn help(repl: &Repl) {
-    let mut text = String::new();
-    for (command, does) in COMMANDS {
-        text.push_str(&format!("  {command:<15} {does}\n"));
-    }
-    text.push_str(
-        "  ?               what there is; ?tag::attach one entry, ?45009 an errcode, ??NAME a function's source\n\
-         \n  `it` is the last result, out(3) that of line 3. A line that is not finished goes on below; Ctrl-C clears it,\n  \
-         and stops what is under way.\n",
-    );
-    repl.host.out.write(&text);
+    let more = "  `it` is the last result, out(3) that of line 3. A line that is not finished goes on below; Ctrl-C clears \
+                it, and stops what is under way.";
+    repl.page(&format!("{}\n{}", list(COMMANDS, repl.columns), wrapped(more, repl.columns)));
 }
 
 fn vars(repl: &Repl) {
     let variables = repl.session.lines.variables();
+    for (path, name) in repl.session.lines.imports() {
+        repl.host.out.line(&format!("  import {path:?} as {name}"));
+    }
     for variable in &variables {
         let constant = if variable.is_constant { "const " } else { "" };
         let name = format!("{constant}{}", variable.name);
@@ -108,7 +111,10 @@ fn vars(repl: &Repl) {
     for (_, signature) in repl.session.lines.functions() {
         repl.host.out.line(&format!("  fn {signature}"));
     }
-    if variables.is_empty() && repl.session.lines.functions().is_empty() {
+    if variables.is_empty()
+        && repl.session.lines.imports().is_empty()
+        && repl.session.lines.functions().is_empty()
+    {
         repl.host.out.line("nothing is declared yet");
     }
 }
@@ -148,7 +154,7 @@ fn edit(repl: &mut Repl) -> Result<(), Failure> {
     let host = repl.host;
     let editor = host.variable("VISUAL").or_else(|| host.variable("EDITOR")).unwrap_or("vi").to_owned();
     let file = host.scratch_folder().join(format!("mpscript-{}.rhai", host.process.replace('/', "-")));
-    let text = repl.session.lines.lines().last().cloned().unwrap_or_default();
+    let text = repl.session.lines.lines().last().map(|(_, text, _)| text.to_owned()).unwrap_or_default();
     let cannot = |error: io::Error| {
         let message = format!("{editor} can't edit {}: {error}", file.display());
         Failure::usage(Diagnostic::new(message).hint("set EDITOR to the editor that you use"))
@@ -174,33 +180,7 @@ fn edit(repl: &mut Repl) -> Result<(), Failure> {
         repl.host.out.line("nothing was changed");
         return Ok(());
     }
-    repl.evaluate(edited.trim(), false)
-}
-
-/// A line as it stands in a script.
-fn statement(line: &str) -> String {
-    let line = line.trim();
-    let last = line.lines().last().unwrap_or_default();
-    match last {
-        _ if line.ends_with([';', '}']) || last.starts_with("//") => line.to_owned(),
-        // What stands behind a comment belongs to it.
-        last if last.contains("//") => format!("{line}\n;"),
-        _ => format!("{line};"),
-    }
-}
-
-/// The lines without functions that a later line declares anew.
-fn in_force(lines: &[String]) -> Vec<String> {
-    let head = |line: &String| {
-        line.trim_start()
-            .starts_with("fn ")
-            .then(|| line.split('(').next().unwrap_or_default().trim().to_owned())
-    };
-    let is_last = |at: usize| {
-        head(&lines[at])
-            .is_none_or(|name| !lines[at + 1..].iter().any(|line| head(line).as_ref() == Some(&name)))
-    };
-    (0..lines.len()).filter(|at| is_last(*at)).map(|at| lines[at].clone()).collect()
+    repl.evaluate(&separated(edited.trim()), None, false)
 }
 
 fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
@@ -215,21 +195,28 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     if file.exists() {
         return fail(format!("there is a file {name} already"), "give another name: nothing is overwritten");
     }
-    let lines = &in_force(repl.session.lines.lines());
+    let lines: Vec<Line> = repl
+        .session
+        .lines
+        .lines()
+        .map(|(number, text, has_result)| Line { number, text: text.to_owned(), has_result })
+        .collect();
     if lines.is_empty() {
         return fail("no line has done what it should yet", "a script is made of the lines that have");
     }
     let date = chrono::DateTime::from_timestamp(repl.host.clock.now(), 0).unwrap_or_default();
     let date = date.with_timezone(&chrono::Local).format("%Y-%m-%d");
     let header = format!("//! Written on {date} in a session on the account {}.\n", repl.account());
-    let text = if is_automation { automation(&header, lines) } else { script(&header, lines) };
+    let (text, count) = if is_automation { automation(&header, &lines) } else { script(&header, &lines) };
+    if count == 0 {
+        return fail("the lines so far have only looked at values", "a script is made of what lines do");
+    }
     let written = WholeFile::create(&file).and_then(|mut written| {
         written.write_all(text.as_bytes())?;
         written.finish()
     });
     written
         .or_else(|error| fail(format!("can't write {name}: {error}"), "give a folder that can be written"))?;
-    let count = lines.len();
     let lines = if count == 1 { "line" } else { "lines" };
     repl.host.out.line(&format!("{count} {lines} written to {name}"));
     let origin = Origin::File { named: PathBuf::from(name), path: file };
@@ -237,29 +224,8 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
         Ok(program) => check::check(&program).into_iter().next(),
         Err(trouble) => Some(trouble),
     };
-    // `it` and out(3), say, are there in a session only.
+    // What only the session has, out(n + 1) say, can't be in it.
     trouble.map_or(Ok(()), |trouble| Err(Failure { diagnostic: trouble.diagnostic, code: exit::SCRIPT }))
-}
-
-fn script(header: &str, lines: &[String]) -> String {
-    let lines: Vec<String> = lines.iter().map(|line| statement(line)).collect();
-    format!("{header}\n{}\n", lines.join("\n"))
-}
-
-/// The lines as an automation: what may stand outside of a function, and the rest in `run`.
-fn automation(header: &str, lines: &[String]) -> String {
-    let is_outside =
-        |line: &&String| ["import ", "const ", "fn "].iter().any(|word| line.trim_start().starts_with(word));
-    let outside: Vec<String> = lines.iter().filter(is_outside).map(|line| statement(line)).collect();
-    let inside = lines.iter().filter(|line| !is_outside(line)).map(|line| statement(line));
-    let inside: Vec<String> =
-        inside.flat_map(|line| line.lines().map(|line| format!("    {line}")).collect::<Vec<_>>()).collect();
-    let outside = outside.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
-    format!(
-        "{header}{outside}\nconst automation = #{{\n    on: [ #{{ cron: \"0 9 * * *\", tz: \"Asia/Shanghai\" }} ],\n    \
-         limits: #{{ changes: 50000, errors: \"1%\" }},\n}};\n\nfn run(ctx, p) {{\n{}\n}}\n",
-        inside.join("\n")
-    )
 }
 
 fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure> {
@@ -340,13 +306,19 @@ fn history(repl: &Repl, editor: Option<&mut LineEditor>) {
 /// `?`, `?name` and `??name`.
 fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
     if let Some(name) = line.strip_prefix("??") {
-        let name = name.trim();
+        let name = name.trim().trim_end_matches(['(', ')']);
+        if name.is_empty() {
+            return fail(
+                "?? shows the source of a function that is written in a script",
+                "??NAME, say ??tag_id",
+            );
+        }
         let source = repl.session.lines.source_of(name).map(str::to_owned);
         let source = source.or_else(|| docs::library_source(name));
         let hint = format!("?{name} shows what is known of it");
         return match source {
             Some(source) => {
-                repl.host.out.line(&source);
+                repl.page(&source);
                 Ok(())
             }
             None => fail(format!("`{name}` is no function that is written in a script"), &hint),
@@ -354,7 +326,7 @@ fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
     }
     let name = line[1..].trim().trim_end_matches(['(', ')']);
     if name.is_empty() {
-        repl.host.out.line(&docs::overview());
+        repl.page(&wrapped(&docs::overview(), repl.columns));
         return Ok(());
     }
     let own = repl.session.lines.functions().into_iter().find(|(own, _)| own == name);
@@ -367,6 +339,6 @@ fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
             Failure { diagnostic, code: exit::SCRIPT }
         })?,
     };
-    repl.host.out.line(&text);
+    repl.page(&wrapped(&text, repl.columns));
     Ok(())
 }

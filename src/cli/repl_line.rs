@@ -60,6 +60,7 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     (":history", "the last lines that were typed"),
     (":reset", "forgets variables, functions and imports"),
     (":quit", "leaves, as Ctrl-D does"),
+    ("?", "what there is; ?tag::attach one entry, ?45009 an errcode, ??NAME a function's source"),
 ];
 
 /// Functions whose text is a file's name.
@@ -314,7 +315,15 @@ fn of_value(before: &str, known: &Known) -> Vec<String> {
     if before.ends_with(')') {
         return of_audience().collect();
     }
-    let name = before.rsplit(|char| !is_of_word(char)).next().unwrap_or_default();
+    let name = |text: &str| text.rsplit(|char| !is_of_word(char)).next().unwrap_or_default().to_owned();
+    if let Some((list, _)) = before.strip_suffix(']').and_then(|before| before.rsplit_once('[')) {
+        let list = known.variables.iter().rev().find(|variable| variable.name == name(list));
+        return list.map(|list| list.fields_of_entries.clone()).unwrap_or_default();
+    }
+    let name = name(before);
+    if name.is_empty() || name.starts_with(|char: char| char.is_ascii_digit()) {
+        return Vec::new();
+    }
     match known.variables.iter().rev().find(|variable| variable.name == name) {
         Some(variable) if variable.is_audience => of_audience().collect(),
         Some(variable) => variable.fields.clone(),
@@ -345,6 +354,7 @@ mod tests {
             kind: String::new(),
             value: String::new(),
             fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+            fields_of_entries: Vec::new(),
             is_audience,
             is_constant: false,
         };

@@ -136,7 +136,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         cancel: cancel.clone(),
         params: options.params.clone(),
         store,
-        gate: gate(host, &words, reached.production.clone(), manner.yes),
+        gate: gate(host, &words, reached.production.clone(), manner.yes, &cancel),
         output: Arc::<Words>::clone(&words),
     };
     let board = Arc::new(Board::default());
@@ -193,9 +193,15 @@ fn of_its_account(run: &RunRecord, account: &str) -> Result<(), Failure> {
 }
 
 /// What asks a person before an account that is marked as production is changed.
-pub(super) fn gate(host: &Host, words: &Arc<Words>, production: Option<String>, yes: bool) -> Option<Gate> {
+pub(super) fn gate(
+    host: &Host,
+    words: &Arc<Words>,
+    production: Option<String>,
+    yes: bool,
+    cancel: &Cancel,
+) -> Option<Gate> {
     let account = production.filter(|_| !yes)?;
-    let (host, words) = (host.clone(), Arc::clone(words));
+    let (host, words, cancel) = (host.clone(), Arc::clone(words), cancel.clone());
     Some(Arc::new(move || {
         let refusal = |message: String| {
             let hint =
@@ -209,7 +215,7 @@ pub(super) fn gate(host: &Host, words: &Arc<Words>, production: Option<String>, 
         }
         let question =
             format!("The script is about to change the account `{account}` (production). Go on? [y/N] ");
-        match words.ask(&question, || (host.read_line)()) {
+        match words.ask(&question, || (host.read_answer)(&cancel)) {
             Ok(answer) if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) => Ok(()),
             _ => refusal(format!("account `{account}` was not to be changed")),
         }
@@ -313,7 +319,8 @@ pub(super) fn would(report: &RunReport) -> String {
     }
     for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
         let (changed, title) = (grouped(end.totals.changed), end.title());
-        text.push_str(&format!("  {changed:>10} followers would be changed by {title}"));
+        let followers = if end.totals.changed == 1 { "follower" } else { "followers" };
+        text.push_str(&format!("  {changed:>10} {followers} would be changed by {title}"));
         match end.samples.as_slice() {
             [] => text.push('\n'),
             samples => text.push_str(&format!(", as\n             {}\n", samples.join("\n             "))),

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once.
 
 use super::exit;
-use crate::base::Cancel;
+use crate::{base::Cancel, host::NoEcho};
 use tokio::runtime::Runtime;
 
 /// From now on, signals stop `cancel`, and the person is told.
@@ -12,8 +12,14 @@ pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, say: impl Fn(&str) + Sen
         cancel.cancel();
         say("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
         signal().await;
-        std::process::exit(i32::from(exit::INTERRUPTED));
+        leave_at_once();
     });
+}
+
+/// Leaves whatever is under way.
+pub(super) fn leave_at_once() {
+    NoEcho::end();
+    std::process::exit(i32::from(exit::INTERRUPTED));
 }
 
 #[cfg(unix)]

@@ -5,7 +5,7 @@
 
 use super::{Outcome, Run, Setting, record};
 use crate::{
-    bulk::{Attempt, Board, DryRun, Limits, WayBack, way_back},
+    bulk::{Attempt, Board, DryRun, Limits, RunState, WayBack, way_back},
     client::Client,
     host::Host,
     script::{self, Origin, Program, Shown, Source, Trouble, check::problems},
@@ -64,7 +64,7 @@ impl Session {
         }
     }
 
-    /// Reads a line and evaluates it.
+    /// Reads a line, of a file where one is named, and evaluates it.
     ///
     /// # Errors
     /// When it is no script, or the store fails before it begins.
@@ -72,11 +72,12 @@ impl Session {
         &mut self,
         host: &Host,
         runtime: &Runtime,
-        text: &str,
+        (text, file): (&str, Option<&str>),
         board: &Arc<Board>,
     ) -> Result<Outcome<Shown>, NotBegun> {
         let folder = self.setting.folder.clone();
-        let line = self.lines.read(text, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
+        let line =
+            self.lines.read(text, file, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
         self.begin();
         let attempt = if line.may_write(&self.lines) {
             let options = record::Options { of_session: true, ..self.options.clone() };
@@ -85,7 +86,8 @@ impl Session {
             None
         };
         let run = self.run(board, attempt);
-        let outcome = run.execute(runtime, |env| self.lines.evaluate(&line, &env))?;
+        let mut outcome = run.execute(runtime, |env| self.lines.evaluate(&line, &env))?;
+        self.forget_idle(runtime, &mut outcome)?;
         if !self.is_dry() {
             self.last_run = outcome.report.run.clone().filter(|_| outcome.report.has_changed());
         }
@@ -144,6 +146,18 @@ impl Session {
     fn begin(&mut self) {
         self.earlier_run = self.last_run.take().or(self.earlier_run.take());
         self.setting.cancel.reset();
+    }
+
+    /// A line that might have changed the account and did not is no run that anybody would look for.
+    fn forget_idle<T>(&self, runtime: &Runtime, outcome: &mut Outcome<T>) -> Result<(), StoreError> {
+        let report = &mut outcome.report;
+        let is_idle = report.dry_run || (report.state == RunState::Done && !report.has_changed());
+        if let (true, Some(store)) = (is_idle, &self.setting.store)
+            && let Some(run) = report.run.take()
+        {
+            runtime.block_on(store.forget_run(&run))?;
+        }
+        Ok(())
     }
 
     fn record(

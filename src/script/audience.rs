@@ -141,6 +141,15 @@ impl Audience {
             .min()
     }
 
+    /// How many people pass its steps at the most.
+    pub(super) fn most(&self) -> Option<usize> {
+        let counts = self.steps.iter().filter_map(|step| match step {
+            Step::Take(count) | Step::Sample(count) => Some(*count),
+            Step::Filter(_) => None,
+        });
+        counts.min()
+    }
+
     /// Whether a step lets only some pass.
     pub(super) fn is_filtered(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Filter(_) | Step::Sample(_)))

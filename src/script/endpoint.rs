@@ -2,6 +2,7 @@
 
 use super::{
     argument::read_argument,
+    audience::Audience,
     callback::Push,
     dry,
     env::Env,
@@ -26,7 +27,7 @@ use crate::{
         token::{self, Token},
         user::{self, User, Users},
     },
-    bulk::call_in_parts,
+    bulk::{EndReport, call_in_parts},
     for_each_endpoint,
 };
 use rhai::{
@@ -416,6 +417,14 @@ pub(super) fn describe_type(value: &Dynamic) -> String {
         "a Token"
     } else if value.is::<Push>() {
         "a Message"
+    } else if value.is::<EndReport>() {
+        "a Report"
+    } else if value.is::<Audience>() {
+        "an audience"
+    } else if value.is::<PlatformError>() {
+        "an Error"
+    } else if value.is::<Grant>() {
+        "a Grant"
     } else {
         return value.type_name().rsplit("::").next().unwrap_or_default().to_owned();
     };

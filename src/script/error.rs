@@ -221,14 +221,19 @@ impl Trouble {
 pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> Trouble {
     let mut inner = error;
     let mut source = None;
+    // A function that another text declares.
+    let mut function = None;
     let mut is_in_library = false;
     let mut position = error.position();
     while let EvalAltResult::ErrorInFunctionCall(_, of, next, _) | EvalAltResult::ErrorInModule(of, next, _) =
         inner
     {
         is_in_library |= is_source(of);
-        if let EvalAltResult::ErrorInFunctionCall(name, ..) = inner {
-            is_in_library |= program.elsewhere.contains(name);
+        if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner
+            && !is_in_library
+            && !next.position().is_none()
+        {
+            function = Some(name.as_str());
         }
         if !of.is_empty() && !is_in_library {
             source = Some(of.as_str());
@@ -239,7 +244,7 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
             position = inner.position();
         }
     }
-    let place = program.place(source, position);
+    let place = program.place(source, function, position);
     if let EvalAltResult::ErrorRuntime(value, _) = inner
         && let Some(error) = value.clone().try_cast::<PlatformError>()
     {
@@ -310,6 +315,23 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
         EvalAltResult::ErrorStackOverflow(_) => {
             Diagnostic::new("functions call each other too deeply").hint("does one call itself for ever?")
         }
+        EvalAltResult::ErrorMismatchDataType(expected, given, _)
+        | EvalAltResult::ErrorMismatchOutputType(expected, given, _)
+            if !expected.is_empty() && !given.is_empty() =>
+        {
+            Diagnostic::new(format!("{} is expected here, not {}", a_kind(expected), a_kind(given)))
+        }
+        EvalAltResult::ErrorIndexingType(kinds, _) => match kinds.split_once(" [") {
+            Some((kind, index)) => {
+                let index = a_kind(index.trim_end_matches(']'));
+                Diagnostic::new(format!("{} has nothing at {index}", a_kind(kind)))
+            }
+            None => Diagnostic::new(format!("{} can't be indexed", a_kind(kinds))),
+        },
+        EvalAltResult::ErrorFor(_) => {
+            Diagnostic::new("a for loop goes through an array, a range or an audience")
+                .hint("for x in 0..5 { … }, or for user in followers() { … }")
+        }
         other => {
             let text = other.to_string();
             if let Some(diagnostic) = no_such_field(&text) {
@@ -322,13 +344,31 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
     }
 }
 
-/// A field that a value of ours does not have. The engine says so in words alone.
+/// The engine's name of a type in a person's words: "an integer".
+fn a_kind(kind: &str) -> String {
+    let word = kind_in_words(kind);
+    match word.as_str() {
+        "()" => word,
+        _ if word.starts_with(['a', 'e', 'i', 'o']) => format!("an {word}"),
+        _ => format!("a {word}"),
+    }
+}
+
+/// A field that a value does not have. The engine says so in words alone.
 fn no_such_field(text: &str) -> Option<Diagnostic> {
-    let (_, rest) = text.split_once("nknown property '")?;
+    let (_, rest) = text.split_once(" property '")?;
     let (field, rest) = rest.split_once('\'')?;
     let (_, rest) = rest.split_once("for type '")?;
     let (kind, _) = rest.split_once('\'')?;
-    let fields = value_fields(kind)?;
+    let Some(fields) = value_fields(kind) else {
+        return Some(Diagnostic::new(format!("{} has no field `{field}`", a_kind(kind))));
+    };
+    if fields.contains(&field) {
+        let diagnostic = Diagnostic::new(format!("the field `{field}` of a {kind} can't be set"));
+        return Some(
+            diagnostic.hint("a value of the platform's is read only: change it with the function for that"),
+        );
+    }
     let hint = match nearest(field, fields.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("its fields are {}", fields.join(", ")),

@@ -40,6 +40,6 @@ pub use engine::{STACK, Script};
 pub use env::{CallbackKeys, Env, Gate, NoClient, Output};
 pub use error::Trouble;
 pub use limits::OwnLimits;
-pub use program::{ImportSource, Origin, Program, Source, is_incomplete};
+pub use program::{ImportSource, Origin, Program, Source, is_incomplete, is_look, is_script};
 pub use session::{Line, Session};
 pub use shown::{Shown, Variable, more};

@@ -17,7 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Component, Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// The longest script that is read.
@@ -79,9 +79,15 @@ pub struct Program {
     pub(super) ast: AST,
     /// Its imports by path, each before those that import it.
     pub(super) imports: Vec<Import>,
-    /// Functions that it calls and that other texts declare: what goes wrong in them is shown at their calls.
-    pub(super) elsewhere: BTreeSet<String>,
+    /// Functions that it calls and that earlier texts declare, with those texts.
+    pub(super) elsewhere: BTreeMap<String, Arc<Text>>,
     text: String,
+}
+
+/// A text that declares functions, with its name in messages.
+pub(super) struct Text {
+    name: String,
+    pub text: String,
 }
 
 /// An imported file.
@@ -135,9 +141,7 @@ impl Program {
 
     /// Reads and compiles a line of a session, which finds variables that other lines have made.
     pub(super) fn of_line(name: &str, text: &str, folder: &Path) -> Result<Self, Trouble> {
-        let mut lenient = parser();
-        lenient.set_strict_variables(false);
-        let ast = compile(&lenient, name, text)?;
+        let ast = compile(&lenient_parser(), name, text)?;
         let engine = parser();
         let loader = Loader::new(&engine, folder.to_owned(), PathBuf::from("."), None);
         Self::with_imports(name.to_owned(), text.to_owned(), ast, loader)
@@ -145,11 +149,25 @@ impl Program {
 
     fn with_imports(name: String, text: String, ast: AST, mut loader: Loader) -> Result<Self, Trouble> {
         loader.follow(&name, &text, &ast)?;
-        Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeSet::new(), text })
+        Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeMap::new(), text })
     }
 
-    /// A place in this script or one of its imports.
-    pub(super) fn place(&self, source: Option<&str>, position: Position) -> Option<Place> {
+    /// Its own text with its name.
+    pub(super) fn as_text(&self) -> Text {
+        Text { name: self.name.clone(), text: self.text.clone() }
+    }
+
+    /// A place in this script or one of its imports, or in the text that declares a function of another.
+    pub(super) fn place(
+        &self,
+        source: Option<&str>,
+        function: Option<&str>,
+        position: Position,
+    ) -> Option<Place> {
+        if let Some(Text { name, text }) = function.and_then(|name| self.elsewhere.get(name)).map(Arc::as_ref)
+        {
+            return place(name, text, position);
+        }
         let import = source.and_then(|source| self.imports.iter().find(|import| import.path == source));
         let (file, text) = import.map_or((&self.name, &self.text), |import| (&import.file, &import.text));
         place(file, text, position)
@@ -187,17 +205,48 @@ impl Program {
     }
 }
 
+thread_local! {
+    /// Compiling one anew for each key would be slow.
+    static PARSER: Engine = lenient_parser();
+}
+
+/// Whether a text can be evaluated as it stands.
+#[must_use]
+pub fn is_script(text: &str) -> bool {
+    PARSER.with(|engine| engine.compile(text).is_ok())
+}
+
+/// Whether a text only looks at a value: nothing is called, declared or set.
+#[must_use]
+pub fn is_look(text: &str) -> bool {
+    let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
+    let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
+    is_expression && called(&ast).is_empty()
+}
+
+/// The names of what a program calls.
+pub(super) fn called(ast: &AST) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(
+            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
+            | ASTNode::Stmt(Stmt::FnCall(call, _)),
+        ) = path.last()
+        {
+            // An operator is called likewise.
+            if call.name.starts_with(char::is_alphabetic) {
+                names.insert(call.name.to_string());
+            }
+        }
+        true
+    });
+    names
+}
+
 /// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.
 /// A comment that is open is no error to the engine, and whoever reads lines looks for it.
 #[must_use]
 pub fn is_incomplete(text: &str) -> bool {
-    thread_local! {
-        static PARSER: Engine = {
-            let mut engine = parser();
-            engine.set_strict_variables(false);
-            engine
-        };
-    }
     PARSER.with(|engine| {
         let Err(error) = engine.compile(text) else { return false };
         let (line, column) = (error.position().line(), error.position().position());
@@ -234,14 +283,19 @@ fn parser() -> Engine {
     engine
 }
 
+/// One that leaves it to the run whether a variable is there.
+fn lenient_parser() -> Engine {
+    let mut engine = parser();
+    engine.set_strict_variables(false);
+    engine
+}
+
 fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Trouble> {
     let mut compiled = engine.compile(text);
     if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
     {
         // Text that is run may declare variables that can't be seen from here.
-        let mut lenient = parser();
-        lenient.set_strict_variables(false);
-        compiled = lenient.compile(text).ok().filter(calls_eval).map_or(compiled, Ok);
+        compiled = lenient_parser().compile(text).ok().filter(calls_eval).map_or(compiled, Ok);
     }
     let mut ast = compiled.map_err(|error| {
         let place = place(name, text, error.position());

@@ -9,7 +9,7 @@ use super::{
     engine::build,
     env::Env,
     error::{PlatformError, Trouble, explain},
-    program::{Imports, Program},
+    program::{Imports, Program, Text, called},
     shown::{Shown, Variable, show_value, variable},
 };
 use rhai::{
@@ -36,11 +36,13 @@ const LEVELS: usize = 16;
 struct State {
     scope: Scope<'static>,
     functions: AST,
+    /// The texts that declare them, by their names.
+    declared: BTreeMap<String, Arc<Text>>,
     /// Paths and names, in order.
     imports: Vec<(String, String)>,
     constants: BTreeMap<String, Dynamic>,
-    /// The lines that did what they should, in order.
-    lines: Vec<String>,
+    /// The lines that did what they should, in order, with their numbers.
+    lines: Vec<(usize, String)>,
 }
 
 /// Lines that share what they make.
@@ -122,38 +124,18 @@ impl Line {
     }
 }
 
-/// The names of what a program calls.
-fn called(ast: &AST) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(
-            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
-            | ASTNode::Stmt(Stmt::FnCall(call, _)),
-        ) = path.last()
-        {
-            // An operator is called likewise.
-            if call.name.starts_with(char::is_alphabetic) {
-                names.insert(call.name.to_string());
-            }
-        }
-        true
-    });
-    names
-}
-
 impl Session {
-    /// Reads the next line.
+    /// Reads the next line; one that comes from a file is named after that.
     ///
     /// # Errors
     /// When it is no script, or imports what can't be read.
-    pub fn read(&mut self, text: &str, folder: &Path) -> Result<Line, Trouble> {
+    pub fn read(&mut self, text: &str, file: Option<&str>, folder: &Path) -> Result<Line, Trouble> {
         let number = self.count + 1;
-        let mut program = Program::of_line(&format!("line {number}"), text, folder)?;
+        let name = file.map_or_else(|| format!("line {number}"), str::to_owned);
+        let mut program = Program::of_line(&name, text, folder)?;
         let here: BTreeSet<String> = names_of_functions(&program.ast);
-        program.elsewhere = names_of_functions(&self.state.functions)
-            .into_iter()
-            .filter(|name| !here.contains(name))
-            .collect();
+        let elsewhere = self.state.declared.iter().filter(|(name, _)| !here.contains(*name));
+        program.elsewhere = elsewhere.map(|(name, text)| (name.clone(), Arc::clone(text))).collect();
         self.count = number;
         Ok(Line { program, number })
     }
@@ -180,10 +162,13 @@ impl Session {
         let result: Result<Dynamic, Box<EvalAltResult>> =
             engine.eval_ast_with_scope(&mut self.state.scope, &all);
         self.state.functions = self.state.functions.merge(&line.program.ast.clone_functions_only());
+        let text = Arc::new(line.program.as_text());
+        let declared = names_of_functions(&line.program.ast);
+        self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&text))));
         self.settle(&line.program.ast, mark, pushed);
         let value = result.map_err(|error| fail(&error))?;
         self.state.imports.extend(imports_of(&line.program.ast));
-        self.state.lines.push(line.text().to_owned());
+        self.state.lines.push((line.number, line.text().to_owned()));
         if value.is_unit() {
             return Ok(Shown::Nothing);
         }
@@ -289,10 +274,11 @@ impl Session {
         self.count
     }
 
-    /// The lines that did what they should.
-    #[must_use]
-    pub fn lines(&self) -> &[String] {
-        &self.state.lines
+    /// The lines that did what they should, with their numbers, and whether they gave something.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str, bool)> {
+        let results = lock(&self.results).keys().copied().collect::<BTreeSet<usize>>();
+        let lines = self.state.lines.iter();
+        lines.map(move |(number, text)| (*number, text.as_str(), results.contains(number)))
     }
 
     /// The variables and constants, in order.
@@ -320,21 +306,16 @@ impl Session {
         functions
     }
 
-    /// The names by which imports can be reached.
-    pub fn modules(&self) -> impl Iterator<Item = &str> {
-        self.state.imports.iter().map(|(_, name)| name.as_str())
+    /// What was imported: paths, and the names by which they can be reached.
+    #[must_use]
+    pub fn imports(&self) -> &[(String, String)] {
+        &self.state.imports
     }
 
     /// The last line that declares a function of this name.
     #[must_use]
     pub fn source_of(&self, name: &str) -> Option<&str> {
-        let declares = |line: &&String| {
-            line.match_indices("fn ").any(|(at, _)| {
-                let rest = line[at + 3..].trim_start();
-                rest.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('('))
-            })
-        };
-        self.state.lines.iter().rev().find(declares).map(String::as_str)
+        self.state.declared.get(name).map(|text| text.text.as_str())
     }
 
     /// The last result, for more of it.

@@ -55,6 +55,8 @@ pub struct Variable {
     pub value: String,
     /// What can stand behind its point.
     pub fields: Vec<String>,
+    /// What can stand behind the point of its entries, if it is a list.
+    pub fields_of_entries: Vec<String>,
     /// Whether it is an audience, which has steps and ends.
     pub is_audience: bool,
     /// Whether it can't be set.
@@ -183,21 +185,32 @@ fn in_a_cell(value: &Value) -> String {
     }
 }
 
-/// A variable for lists and for completion.
-pub(super) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variable {
-    let fields: Vec<String> = if let Some(map) = value.read_lock::<Map>() {
+/// What can stand behind the point of a value.
+fn fields(value: &Dynamic) -> Vec<String> {
+    if let Some(map) = value.read_lock::<Map>() {
         map.keys().map(ToString::to_string).collect()
     } else if value.is::<Follower>() {
         user::FIELDS.iter().map(|field| field.name.to_owned()).collect()
     } else {
-        super::docs::value_fields(value.type_name()).into_iter().flatten().map(str::to_owned).collect()
-    };
+        let kind = describe_type(value);
+        let kind = kind.split_once(' ').map_or("", |(_, kind)| kind);
+        super::docs::value_fields(kind).into_iter().flatten().map(str::to_owned).collect()
+    }
+}
+
+/// A variable for lists and for completion.
+pub(super) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variable {
+    let first = value.read_lock::<Array>().and_then(|list| list.first().cloned());
     let (kind, value_text) = match value.read_lock::<Array>() {
         Some(list) => (format!("an array of {}", list.len()), String::new()),
         None if value.is::<Audience>() => (
             "an audience".to_owned(),
             value.read_lock::<Audience>().map(|audience| audience.to_string()).unwrap_or_default(),
         ),
+        // What the engine calls a closure tells nothing.
+        None if value.is_fnptr() && value.clone_cast::<rhai::FnPtr>().fn_name().contains('$') => {
+            (describe_type(value), String::new())
+        }
         None => (describe_type(value), in_a_cell(&to_json(value))),
     };
     let mut short: String = value_text.chars().take(SHORT).collect();
@@ -208,7 +221,8 @@ pub(super) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variab
         name: name.to_owned(),
         kind,
         value: short,
-        fields,
+        fields: fields(value),
+        fields_of_entries: first.map(|first| fields(&first)).unwrap_or_default(),
         is_audience: value.is::<Audience>(),
         is_constant,
     }

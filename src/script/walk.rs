@@ -80,6 +80,7 @@ pub(super) struct Walk {
 struct Cost {
     source: Source,
     limit: Option<usize>,
+    most: Option<usize>,
     details: bool,
     change: Option<Change>,
     is_filtered: bool,
@@ -175,6 +176,7 @@ impl End<'_> {
         let cost = Cost {
             source: source.clone(),
             limit,
+            most: audience.most(),
             details,
             change: self.change,
             is_filtered: audience.is_filtered(),
@@ -240,6 +242,7 @@ fn reckon(env: &Env, client: &Client, job: &Job, cost: &Cost, is_for_all: bool) 
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
         details: cost.details,
         change: cost.change,
+        most: cost.most.map(|most| most as u64),
         is_for_all,
     };
     // A run that is gone on with does what today allows.

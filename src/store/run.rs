@@ -265,6 +265,21 @@ impl Store {
         Ok(is_ours)
     }
 
+    /// Forgets a run and its journal.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_run(&self, id: &str) -> Result<(), StoreError> {
+        for sql in [
+            "DELETE FROM mpscript_batch WHERE run = $1",
+            "DELETE FROM mpscript_step WHERE run = $1",
+            "DELETE FROM mpscript_run WHERE id = $1",
+        ] {
+            self.execute(Statement::new(sql).with(id)).await?;
+        }
+        Ok(())
+    }
+
     /// Asks the process of a run to stop.
     ///
     /// # Errors

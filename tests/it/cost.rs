@@ -33,6 +33,9 @@ fn a_job_s_calls_are_reckoned_before_it_starts_and_hold() {
     assert!(calls[USER_GET].as_u64() <= Some(2) && calls[ATTACH].as_u64() <= Some(240), "{calls}");
     run(&sandbox, &folder, "followers().take(50).count()", &[]).success();
     assert_eq!(estimate(&folder), json!([[USER_GET, 1]]));
+    // What is taken behind a filter bounds the writes.
+    run(&sandbox, &folder, "followers().filter(|u| u.subscribe_time > 0).take(60).untag(2)", &["--quiet"]);
+    assert_eq!(estimate(&folder)[2], json!(["POST /cgi-bin/tags/members/batchuntagging", 2]));
     let openids = json!(&sandbox.openids()[..120]);
     run(&sandbox, &folder, &format!("openids({openids}).block()"), &[]);
     assert_eq!(estimate(&folder), json!([["POST /cgi-bin/tags/members/batchblacklist", 6]]));

@@ -46,6 +46,7 @@ mod raw_server;
 mod readme;
 mod reference;
 mod repl;
+mod repl_terminal;
 mod reports;
 mod required;
 mod resume;

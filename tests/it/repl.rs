@@ -1,12 +1,9 @@
-//! The session: lines that are piped in, and lines that are typed at a real terminal.
+//! The session where lines are piped in.
 
 use crate::{
     program::{Finished, Folder},
     served::Served,
-    terminal::Terminal,
 };
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
-use serde_json::json;
 use std::fs;
 
 fn piped(lines: &str) -> Finished {
@@ -51,12 +48,24 @@ fn what_lines_make_stays() {
 }
 
 #[test]
-fn imports_stay_and_errors_in_functions_of_other_lines_are_shown_at_the_call() {
+fn imports_stay_and_errors_in_functions_of_other_lines_are_shown_where_they_are() {
     let folder = Folder::new().file("lib/shop.rhai", "fn price(n) { n * 3 } export const NAME = \"店\";");
     let lines = "import \"lib/shop\" as shop;\nshop::price(2)\nshop::NAME\nfn bad() {\n\n  nix()\n}\nbad()\n";
     let finished = folder.run_with_input(&["repl", "--sandbox"], lines);
     assert_eq!((finished.code, finished.out.as_str()), (Some(1), "6\n店\n"), "{}", finished.err);
-    assert!(finished.err.contains("there is no function `nix`\n --> line 5:1:1"), "{}", finished.err);
+    assert!(finished.err.contains("there is no function `nix`\n --> line 4:3:3"), "{}", finished.err);
+    // In a closure, in a function that one of this line calls, and in a file.
+    let told = |lines: &str| piped(lines).err;
+    assert!(told("let f = |x| x.nix();\n1\nf.call(1)\n").contains("--> line 1:1:15"));
+    assert!(told("fn f(x) { x.foo }\nfn g(x) { f(x) } g(1)\n").contains("--> line 1:1:13"));
+    let own = told("fn f(x) { x }\nfn g(x) { f(x); x.foo } g(1)\n");
+    assert!(own.contains("--> line 2:1:1"), "{own}");
+    let folder = Folder::new().file("bad.rhai", "fn drei() { 3 }\n\nfn vier() { nix() }\nlet a = ;");
+    let told = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines).err;
+    assert!(told(":load bad.rhai\n").contains("--> bad.rhai:4:9"), "{}", told(":load bad.rhai\n"));
+    let folder = Folder::new().file("bad.rhai", "fn vier() {\n  nix()\n}");
+    let told = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nvier()\n").err;
+    assert!(told.contains("--> bad.rhai:2:3"), "{told}");
 }
 
 #[test]
@@ -89,6 +98,9 @@ fn commands_do_what_they_say() {
     let loaded = run(":load more.rhai\ndrei()\ngeladen\n:run own.rhai\n:vars\n").success();
     assert!(loaded.starts_with("3\ntrue\nown\n  geladen          a bool           true\n"), "{loaded}");
     assert!(loaded.ends_with("  fn drei()\n"), "{loaded}");
+    let made =
+        run("import \"more\" as m;\nlet f = |a| a;\nlet r = followers().take(1).count();\n:vars\n").success();
+    assert!(made.starts_with("  import \"more\" as m\n  f                a closure\n"), "{made}");
     assert_eq!(run("let a = 1;\n:reset\n:vars\n").success(), "nothing is declared yet\n");
     assert_eq!(run("let a = 1;\na = 2;\n:undo\na\n").success(), "the variables are as before that line\n1\n");
     let timed = run(":time 1 + 1\n");
@@ -103,6 +115,7 @@ fn commands_do_what_they_say() {
         (":account shop", "this session is on a sandbox of its own"),
         (":more", "the last result is no list"),
         ("?folowers", "did you mean ?followers"),
+        ("??", "??NAME"),
         ("??nix", "is no function that is written in a script"),
     ] {
         let refused = run(&format!("{line}\n"));
@@ -175,203 +188,6 @@ fn a_line_that_changed_the_account_is_a_run_and_is_taken_back_like_one() {
 }
 
 #[test]
-fn lines_are_edited_completed_and_coloured() {
-    let folder = Folder::new();
-    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
-    terminal.ends_with("sandbox 1>");
-    // A line that is not finished goes on below, and a pasted function is one line.
-    terminal.line("let m = #{");
-    terminal.line("  scene: 98765,");
-    terminal.line("  stand: \"展台\" };");
-    terminal.ends_with("sandbox 2>");
-    let body: Vec<String> = (0..28).map(|n| format!("    let a{n} = {n};")).collect();
-    terminal.paste(&format!("fn lang() {{\n{}\n    a0 + a27\n}}", body.join("\n")));
-    terminal.press("Enter");
-    terminal.ends_with("sandbox 3>");
-    terminal.line("lang()");
-    terminal.ends_with("27\nsandbox 4>");
-    // Fields of a follower, keys of a map, modules, tag names.
-    terminal.type_in("followers().filter(|u| u.qr_sc");
-    terminal.press("Tab");
-    terminal.press("Tab");
-    terminal.shows("qr_scene_str");
-    terminal.press("C-c");
-    terminal.ends_with("sandbox 4>");
-    terminal.type_in("m.sta");
-    terminal.press("Tab");
-    terminal.ends_with("sandbox 4> m.stand");
-    terminal.press("Enter");
-    terminal.ends_with("展台\nsandbox 5>");
-    terminal.type_in("members(\"星");
-    terminal.press("Tab");
-    terminal.type_in(").count()");
-    terminal.press("Enter");
-    terminal.ends_with("20\nsandbox 6>");
-    // The signature while its arguments are typed, and a name that nothing answers to in red.
-    terminal.type_in("tag::attach(");
-    terminal.shows("tag::attach(   tag::attach(tagid: int, openid_list: Array)");
-    terminal.press("C-c");
-    terminal.type_in("folowers()");
-    terminal.ends_with("sandbox 6> folowers()");
-    let colours = terminal.colours();
-    let line = colours.lines().rev().find(|line| line.contains("folowers")).unwrap_or_default();
-    let before = line.split("folowers").next().unwrap_or_default();
-    assert!(before.contains("\u{1b}[31m"), "{line:?}");
-    terminal.press("C-c");
-    // History: searched, and shown behind the cursor.
-    terminal.press("C-r");
-    terminal.type_in("lang");
-    terminal.press("Enter");
-    terminal.ends_with("27\nsandbox 7>");
-    terminal.type_in("members");
-    terminal.ends_with("sandbox 7> members(\"星标组\").count()");
-    terminal.press("C-c");
-    terminal.press("C-d");
-    terminal.is_left();
-}
-
-#[test]
-fn the_keys_of_vi_are_there_for_whoever_asks() {
-    let folder = Folder::new();
-    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox", "--vi"]) else { return };
-    terminal.ends_with("sandbox 1>");
-    terminal.type_in("1 + 2");
-    terminal.press("Escape");
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    terminal.type_in("0r5");
-    terminal.press("Enter");
-    terminal.ends_with("7\nsandbox 2>");
-}
-
-#[test]
-fn ctrl_c_stops_the_work_and_keeps_every_variable() {
-    let sandbox = Served::start(&["--followers", "20000", "--latency", "50ms"]);
-    let folder = Folder::new().account();
-    let Some(terminal) =
-        Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
-    else {
-        return;
-    };
-    terminal.ends_with("mpscript 1>");
-    terminal.line("let n = 41;");
-    terminal.ends_with("mpscript 2>");
-    terminal.line("followers().tag(\"会员\")");
-    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
-    terminal.press("C-c");
-    terminal.shows("error: stopped; every variable is still there");
-    terminal.ends_with("mpscript 3>");
-    terminal.line("n + 1");
-    terminal.ends_with("42\nmpscript 4>");
-    // What it had done is taken back, after a yes; the line before that is the last one then.
-    assert!(sandbox.tagged("会员") > Some(0));
-    terminal.line("followers().take(10).tag(\"乙\").changed");
-    terminal.ends_with("calls\nmpscript 5>");
-    terminal.line(":undo");
-    terminal.shows("Take back what the line did to the account? [y/N]");
-    terminal.line("y");
-    terminal.shows("the account is as before that line\nthe variables are as before that line\na line before it has changed");
-    assert_eq!(sandbox.tagged("乙"), None);
-}
-
-#[test]
-fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
-    let sandbox = Served::start(&["--followers", "10", "--latency", "1500ms"]);
-    sandbox.control("faults", &json!({"path": "/cgi-bin/tags/get", "errcode": 48001}));
-    let folder = Folder::new().account();
-    let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else { return };
-    terminal.ends_with("mpscript 1>");
-    terminal.type_in("40 + ");
-    terminal.shows("warning: tag names can't be completed: tag::list was refused: 48001");
-    terminal.ends_with("mpscript 1> 40 +");
-    terminal.type_in("2");
-    terminal.press("Enter");
-    terminal.ends_with("42\nmpscript 2>");
-}
-
-#[test]
-fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
-    let sandbox = Served::start(&["--followers", "10"]);
-    let folder = Folder::new().account();
-    {
-        let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else {
-            return;
-        };
-        terminal.ends_with("mpscript 1>");
-        terminal.line(&format!("let s = \"{DEFAULT_SECRET}\";"));
-        terminal.ends_with("mpscript 2>");
-        terminal.line(" let heimlich = 1;");
-        terminal.ends_with("mpscript 3>");
-        terminal.line("let offen = 2;");
-        terminal.ends_with("mpscript 4>");
-        terminal.press("C-d");
-        terminal.is_left();
-    }
-    let state = folder.path().join(".local/state/mpscript");
-    let history = fs::read_to_string(state.join("history")).expect("there is a history");
-    assert!(history.contains("let offen = 2;") && !history.contains("heimlich"), "{history}");
-    let mode = std::os::unix::fs::PermissionsExt::mode(
-        &fs::metadata(state.join("history")).expect("it is there").permissions(),
-    );
-    assert_eq!(mode & 0o777, 0o600);
-    for entry in fs::read_dir(&state).expect("it is there") {
-        let bytes = fs::read(entry.expect("it can be listed").path()).expect("it can be read");
-        let has_secret = bytes.windows(DEFAULT_SECRET.len()).any(|bytes| bytes == DEFAULT_SECRET.as_bytes());
-        assert!(!has_secret);
-    }
-    // The next session finds it.
-    let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else { return };
-    terminal.ends_with("mpscript 1>");
-    terminal.press("Up");
-    terminal.ends_with("mpscript 1> let offen = 2;");
-}
-
-#[test]
-fn an_account_of_production_has_a_red_prompt_and_asks_once() {
-    let sandbox = Served::start(&["--followers", "10"]);
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\nproduction = true\n",
-        sandbox.url()
-    );
-    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
-    let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
-    terminal.ends_with("shop 1>");
-    assert!(terminal.colours().contains("\u{1b}[31mshop 1>"), "{:?}", terminal.colours());
-    terminal.line("tag::create(\"甲\").name");
-    terminal.shows("The script is about to change the account `shop` (production). Go on? [y/N]");
-    terminal.line("n");
-    terminal.shows("account `shop` was not to be changed");
-    terminal.line("tag::create(\"甲\").name");
-    terminal.ends_with("[y/N]");
-    terminal.line("y");
-    terminal.ends_with("甲\nshop 3>");
-    terminal.line("tag::create(\"乙\").name");
-    terminal.ends_with("乙\nshop 4>");
-    assert_eq!([sandbox.tagged("甲"), sandbox.tagged("乙")], [Some(0), Some(0)]);
-}
-
-#[test]
-fn the_last_line_is_edited_in_the_person_s_editor() {
-    let folder = Folder::new().env("EDITOR", "sed -i s/6/7/");
-    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
-    terminal.ends_with("sandbox 1>");
-    terminal.line("6 * 6");
-    terminal.ends_with("36\nsandbox 2>");
-    terminal.line(":edit");
-    terminal.ends_with("42\nsandbox 3>");
-}
-
-#[test]
-fn what_is_typed_ahead_is_evaluated_in_turn() {
-    let folder = Folder::new();
-    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
-    terminal.ends_with("sandbox 1>");
-    for line in ["let a = 1", "let b = 2", "followers().count()", "let c = 3", "[a, b, c].len() + 39"] {
-        terminal.line(line);
-    }
-    terminal.ends_with("42\nsandbox 6>");
-}
-
-#[test]
 fn a_line_that_is_over_stops_no_other_one() {
     let lines = "let a = followers().filter(|u| u.qr_scene == 98765);\na.take(3).tag(\"一\").changed\nsleep(2)\na.count()\n";
     assert_eq!(piped(lines).success(), "3\n1234\n");
@@ -398,6 +214,51 @@ fn names_that_a_function_does_not_see_are_told_apart() {
     let lines = "fn d(x) { x * 2 }\nfn d(x) { x * 3 }\nlet e = d(2) // 二\nprint(e)\n:save s.rhai\n";
     folder.run_with_input(&["repl", "--sandbox"], lines).success();
     assert_eq!(folder.run(&["run", "s.rhai", "--sandbox"]).success(), "6\n");
-    let saved = folder.run_with_input(&["repl", "--sandbox"], "1 + 1\nit * 3\n:save t.rhai\n");
-    assert!(saved.err.contains("there is no variable `it`"), "{}", saved.err);
+    // Results that others use get names; values that were only looked at are left out.
+    let lines = "let n = 41\nn\nfollowers().take(3).count()\nit + n\nprint(it * out(3))\n:save t.rhai\n";
+    let saved = folder.run_with_input(&["repl", "--sandbox"], lines);
+    assert_eq!(saved.success(), "41\n3\n44\n132\n4 lines written to t.rhai\n");
+    assert_eq!(folder.run(&["run", "t.rhai", "--sandbox"]).success(), "132\n");
+    let looks = folder.run_with_input(&["repl", "--sandbox"], "1 + 1\n:save u.rhai\n");
+    assert!(looks.err.contains("have only looked at values"), "{}", looks.err);
+}
+
+#[test]
+fn kinds_of_values_are_told_in_words() {
+    for (line, says) in [
+        ("let r = followers().tag(\"甲\"); r.changed = 1", "the field `changed` of a Report can't be set"),
+        ("5.foo", "an integer has no field `foo`"),
+        ("\"文\".foo", "a string has no field `foo`"),
+        ("let n = 1; if n { 2 }", "a bool is expected here, not an integer"),
+        ("let n = 5; for x in n { }", "a for loop goes through an array, a range or an audience"),
+        ("let m = #{}; m[1]", "a string is expected here, not an integer"),
+        ("let r = followers().count(); r.foo = 1", "an integer has no field `foo`"),
+    ] {
+        let told = piped(&format!("{line}\n")).err;
+        assert!(told.contains(says), "{line}: {told}");
+    }
+}
+
+#[test]
+fn a_line_that_changed_nothing_is_no_run_and_runs_are_named_by_their_files() {
+    let sandbox = Served::start(&["--followers", "300"]);
+    let folder = Folder::new().account().file("vip.rhai", "followers().take(5).tag(\"甲\").changed");
+    let url = sandbox.url();
+    let lines = "fn t(a) { a.tag(\"乙\") }\nt(followers().take(0)).changed\n:dry on\nt(followers()).changed\n:dry off\n\
+                 :load vip.rhai\ntag::list().len()\n";
+    assert_eq!(folder.run_with_input(&["repl", "--base-url", &url], lines).code, Some(0));
+    let runs = folder.run(&["runs"]).success();
+    assert_eq!(runs.lines().count(), 1, "{runs}");
+    assert!(runs.trim_end().ends_with("vip.rhai"), "{runs}");
+}
+
+#[test]
+fn a_dry_line_names_followers_once() {
+    let dry = Folder::new().run_with_input(
+        &["repl", "--sandbox", "--dry-run"],
+        "let e = followers().filter(|u| u.qr_scene == 98765).take(3).tag(\"甲\")\ne\nfollowers().take(1).tag(2)\n",
+    );
+    let report = dry.out.split("tag 2: ").nth(1).unwrap_or_default();
+    let openid = report.rsplit("would change ").next().unwrap_or_default().trim();
+    assert!(openid.starts_with('o') && !dry.err.contains(&format!("{openid}\n")), "{}{}", dry.out, dry.err);
 }

@@ -62,6 +62,16 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
+    /// Clears the line that is typed, and waits until the next one is asked for: between two lines keys are the
+    /// terminal's own.
+    #[track_caller]
+    pub(crate) fn clear_line(&self) {
+        let asked = |screen: &str| screen.matches("> ").count() + usize::from(screen.ends_with('>'));
+        let before = asked(&self.screen());
+        self.press("C-c");
+        self.wait("new line", |screen| screen.ends_with('>') && asked(screen) > before);
+    }
+
     /// Types a line and ends it.
     pub(crate) fn line(&self, text: &str) {
         self.type_in(text);

@@ -32,7 +32,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn place(&self, position: Position) -> Option<Place> {
-        self.program.place(self.path, position)
+        self.program.place(self.path, None, position)
     }
 }
 

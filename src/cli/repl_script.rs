@@ -1,0 +1,251 @@
+//! Lines of a session as a script: statements that get the semicolons they lack, and what `:save` writes.
+
+use super::repl_line::{Kind, Known, is_unfinished, stretches};
+use crate::script::{is_look, is_script};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+
+/// A line that did what it should.
+pub(super) struct Line {
+    pub number: usize,
+    pub text: String,
+    /// Whether it gave a result, which `it` and `out(…)` name.
+    pub has_result: bool,
+}
+
+/// A block whose statements stand on lines of their own gets the semicolons that it lacks; any other text stays as it
+/// is.
+pub(super) fn separated(text: &str) -> Cow<'_, str> {
+    if !text.trim().contains('\n') || is_script(text) {
+        return Cow::Borrowed(text);
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut whole, mut begun) = (String::with_capacity(text.len() + lines.len()), String::new());
+    for (at, line) in lines.iter().enumerate() {
+        begun.push_str(line);
+        let Some(next) = lines[at + 1..].iter().map(|line| line.trim_start()).find(|line| !line.is_empty())
+        else {
+            // The last one keeps its value.
+            continue;
+        };
+        if goes_on_with(next) || is_unfinished(&begun) {
+            begun.push('\n');
+        } else {
+            whole.push_str(&ended(&begun));
+            whole.push('\n');
+            begun.clear();
+        }
+    }
+    whole.push_str(&begun);
+    if is_script(&whole) { Cow::Owned(whole) } else { Cow::Borrowed(text) }
+}
+
+/// Whether a line that begins so belongs to the one before.
+fn goes_on_with(line: &str) -> bool {
+    let is_operator = line
+        .starts_with(['.', '?', ')', ']', '}', '+', '*', '/', '%', '=', '<', '>', '&', '^'])
+        && !line.starts_with("//")
+        && !line.starts_with("/*");
+    is_operator || ["||", "else", "catch"].iter().any(|word| line.starts_with(word))
+}
+
+/// A statement with its semicolon, before the comment that may stand at its end.
+fn ended(text: &str) -> String {
+    let known = Known::default();
+    let is_code = |(range, kind): &(Range<usize>, Kind)| {
+        *kind != Kind::Comment && !text[range.clone()].chars().all(char::is_whitespace)
+    };
+    match stretches(text, &known).into_iter().rfind(is_code) {
+        Some((range, _)) if &text[range.clone()] != ";" => {
+            format!("{};{}", &text[..range.end], &text[range.end..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// What a line names of earlier results.
+#[derive(Default)]
+struct Names {
+    it: bool,
+    /// Numbers, with the places of `out(…)`.
+    outs: Vec<(usize, Range<usize>)>,
+}
+
+fn names(text: &str) -> Names {
+    let known = Known::default();
+    let stretches: Vec<(Range<usize>, Kind)> = stretches(text, &known)
+        .into_iter()
+        .filter(|(range, kind)| {
+            *kind != Kind::Comment && *kind != Kind::Text && !text[range.clone()].trim().is_empty()
+        })
+        .collect();
+    let word = |at: usize| stretches.get(at).map_or("", |(range, _)| &text[range.clone()]);
+    let mut names = Names::default();
+    for (at, (range, _)) in stretches.iter().enumerate() {
+        let before = at.checked_sub(1).map_or("", &word);
+        match word(at) {
+            "it" if before != "." && before != "let" && word(at + 1) != "(" => names.it = true,
+            "out" if before != "." && word(at + 1) == "(" && word(at + 3) == ")" => {
+                if let Ok(number) = word(at + 2).parse() {
+                    names.outs.push((number, range.start..stretches[at + 3].0.end));
+                }
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Where the last statement of a line begins.
+fn last_statement(text: &str) -> usize {
+    let known = Known::default();
+    let (mut depth, mut begins, mut after) = (0_i32, 0, None);
+    for (range, kind) in stretches(text, &known) {
+        let word = &text[range.clone()];
+        if kind == Kind::Comment || word.trim().is_empty() {
+            continue;
+        }
+        if after.take().is_some() {
+            begins = range.start;
+        }
+        match word {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth -= 1,
+            ";" if depth == 0 => after = Some(()),
+            _ => {}
+        }
+    }
+    begins
+}
+
+/// A line as it stands in a script.
+struct Statement {
+    text: String,
+    /// Whether it may stand outside of functions.
+    is_outside: bool,
+}
+
+/// The lines as statements: without functions that a later line declares anew, without values that were only looked
+/// at, and with names for the results that others use.
+fn statements(lines: &[Line]) -> Vec<Statement> {
+    let head = |line: &Line| {
+        let text = line.text.trim_start();
+        text.starts_with("fn ").then(|| text.split('(').next().unwrap_or_default().trim().to_owned())
+    };
+    let is_in_force = |at: usize| {
+        head(&lines[at])
+            .is_none_or(|name| !lines[at + 1..].iter().any(|line| head(line).as_ref() == Some(&name)))
+    };
+    let lines: Vec<&Line> = (0..lines.len()).filter(|at| is_in_force(*at)).map(|at| &lines[at]).collect();
+    let (mut of_it, mut of_out) = (BTreeSet::new(), BTreeSet::new());
+    let mut last_result = None;
+    // `it` may be the result of a line that itself is needed only so; from the end on all are known.
+    let mut uses = Vec::new();
+    for line in &lines {
+        let names = names(&line.text);
+        uses.push((names, last_result));
+        if line.has_result {
+            last_result = Some(line.number);
+        }
+    }
+    let is_idle = |line: &Line| is_look(&line.text);
+    for (line, (names, last_result)) in lines.iter().zip(&uses).rev() {
+        if is_idle(line) && !of_it.contains(&line.number) && !of_out.contains(&line.number) {
+            continue;
+        }
+        of_it.extend(last_result.filter(|_| names.it));
+        of_out.extend(names.outs.iter().map(|(number, _)| *number));
+    }
+    let mut statements = Vec::new();
+    for (line, (names, _)) in lines.iter().zip(&uses) {
+        let (is_it, is_out) = (of_it.contains(&line.number), of_out.contains(&line.number));
+        if is_idle(line) && !is_it && !is_out {
+            continue;
+        }
+        let mut text = line.text.trim().to_owned();
+        for (number, range) in names.outs.iter().rev() {
+            text.replace_range(range.clone(), &format!("out_{number}"));
+        }
+        if is_it || is_out {
+            let name = if is_out { format!("out_{}", line.number) } else { "it".to_owned() };
+            text.insert_str(last_statement(&text), &format!("let {name} = "));
+        }
+        text = ended(&text);
+        if is_it && is_out {
+            text.push_str(&format!("\nlet it = out_{};", line.number));
+        }
+        let uses_results = names.it || !names.outs.is_empty() || is_it || is_out;
+        let is_declaration = ["import ", "const ", "fn "].iter().any(|word| text.starts_with(word));
+        statements.push(Statement { is_outside: is_declaration && !uses_results, text });
+    }
+    statements
+}
+
+/// The lines as a script, and how many of them it has.
+pub(super) fn script(header: &str, lines: &[Line]) -> (String, usize) {
+    let statements = statements(lines);
+    let texts: Vec<&str> = statements.iter().map(|statement| statement.text.as_str()).collect();
+    (format!("{header}\n{}\n", texts.join("\n")), texts.len())
+}
+
+/// The lines as an automation: what may stand outside of a function, and the rest in `run`.
+pub(super) fn automation(header: &str, lines: &[Line]) -> (String, usize) {
+    let statements = statements(lines);
+    let (mut outside, mut inside) = (String::new(), String::new());
+    for Statement { text, is_outside } in &statements {
+        if *is_outside {
+            outside.push_str(&format!("{text}\n"));
+        } else {
+            text.lines().for_each(|line| inside.push_str(&format!("    {line}\n")));
+        }
+    }
+    let text = format!(
+        "{header}{outside}\nconst automation = #{{\n    on: [ #{{ cron: \"0 9 * * *\", tz: \"Asia/Shanghai\" }} ],\n    \
+         limits: #{{ changes: 50000, errors: \"1%\" }},\n}};\n\nfn run(ctx, p) {{\n{inside}}}\n"
+    );
+    (text, statements.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line((at, text): (usize, &&str)) -> Line {
+        let has_result = !text.ends_with(';') && !text.starts_with("fn ") && !text.starts_with("let ");
+        Line { number: at + 1, text: (*text).to_owned(), has_result }
+    }
+
+    fn saved(lines: &[&str]) -> String {
+        let lines: Vec<Line> = lines.iter().enumerate().map(line).collect();
+        script("", &lines).0.trim().to_owned()
+    }
+
+    #[test]
+    fn a_block_of_statements_gets_the_semicolons_that_it_lacks() {
+        let block = "let a = 1 // 一\nlet m = #{\n  b: 2\n}\n\nfollowers()\n  .take(1)\n// more\nfn f(x) {\n  x\n}\nif a == 1 {\n  2\n}\nelse { 3 }\na + m.b";
+        assert_eq!(
+            separated(block),
+            "let a = 1; // 一\nlet m = #{\n  b: 2\n};\n\nfollowers()\n  .take(1);\n// more\nfn f(x) {\n  x\n};\nif a == 1 {\n  2\n}\nelse { 3 };\na + m.b"
+        );
+        for whole in ["let a = 1", "let a = 1;\na", "let a = \n)", "f(\n1\n)"] {
+            assert_eq!(separated(whole), whole);
+        }
+    }
+
+    #[test]
+    fn results_that_others_use_get_names_and_looks_are_left_out() {
+        assert_eq!(saved(&["let z = #{ a: 1 }", "z", "z.a + 1"]), "let z = #{ a: 1 };");
+        assert_eq!(
+            saved(&["40 + 1", "it + 1", "let x = it;"]),
+            "let it = 40 + 1;\nlet it = it + 1;\nlet x = it;"
+        );
+        assert_eq!(
+            saved(&["let n = 1; n + 40", "5", "print(out(1)); print(\"it, out(2)\")"]),
+            "let n = 1; let out_1 = n + 40;\nprint(out_1); print(\"it, out(2)\");"
+        );
+        assert_eq!(
+            saved(&["7", "print(it + out(1));"]),
+            "let out_1 = 7;\nlet it = out_1;\nprint(it + out_1);"
+        );
+        assert_eq!(saved(&["fn f() { 1 }", "fn f() { 2 }", "print(f())"]), "fn f() { 2 };\nprint(f());");
+    }
+}
