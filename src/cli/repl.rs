@@ -177,9 +177,7 @@ impl Repl<'_> {
             let _ = editor.load_history(file);
         }
         self.stop_at_interrupts();
-        self.host
-            .out
-            .line("mpscript: a line is evaluated, :help tells more, ? is the reference, Ctrl-D leaves");
+        self.host.out.line("mpscript: :help tells more, ? is the reference, Ctrl-D leaves");
         loop {
             let prompt = self.prompt();
             above.begin();

@@ -201,7 +201,7 @@ fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
 #[test]
 fn two_runs_do_not_write_the_same_tag_together() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "3000", "--latency", "20ms"]);
+        let sandbox = Served::start(&["--followers", "3000", "--latency", "60ms"]);
         let folder = with_store(Folder::with("followers().tag(\"展台\");").account());
         let first = sandbox.start_run(&folder, &["--in-flight", "2"]);
         sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
