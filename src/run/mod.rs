@@ -2,7 +2,9 @@
 //!
 //! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
 
+pub mod cron;
 pub mod record;
+pub mod schedule;
 mod session;
 mod token_service;
 

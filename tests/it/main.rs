@@ -26,6 +26,7 @@ mod client_tls;
 mod client_token;
 mod conformance;
 mod cost;
+mod cron;
 mod doctor;
 mod dry_run;
 mod errcodes;

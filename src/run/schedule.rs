@@ -1,0 +1,136 @@
+//! When a trigger fires: a cron expression in a zone, or an interval aligned to the clock.
+//!
+//! Each local time that an expression names fires once. One that a zone skips fires right after the gap, together with
+//! what else falls into it; one that comes twice fires the first time. Must never know automations, nor the present time.
+
+use super::cron::Cron;
+use crate::base::Diagnostic;
+use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use std::{fmt, time::Duration};
+
+/// No zone moves its clocks further than this at once, and none has more than one change within it.
+const LARGEST_SHIFT_HOURS: i64 = 26;
+
+/// The shortest interval.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The longest interval: what is rarer than once a day is for cron.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// When a trigger fires.
+#[derive(Clone, Debug)]
+pub enum Schedule {
+    /// At local times of a zone.
+    Cron {
+        /// Which ones.
+        cron: Cron,
+        /// Whose.
+        zone: Tz,
+    },
+    /// Whenever the time is a multiple of this.
+    Every(Duration),
+}
+
+/// A zone by its name in the IANA's database.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
+    name.parse().map_err(|_| {
+        let all = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        let hint = match crate::base::nearest(name, all) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "zones are named as in \"Asia/Shanghai\" or \"UTC\"".to_owned(),
+        };
+        Diagnostic::new(format!("there is no time zone `{name}`")).hint(hint)
+    })
+}
+
+impl Schedule {
+    /// Reads an interval: `30s`, `15m`, `6h`.
+    ///
+    /// # Errors
+    /// When it is none, or too short or too long.
+    pub fn every(text: &str) -> Result<Self, Diagnostic> {
+        let fail = |message: String| {
+            Err(Diagnostic::new(message).hint("for example every: \"30s\", \"15m\" or \"6h\""))
+        };
+        let Ok(interval) = humantime::parse_duration(text) else {
+            return fail(format!("`{text}` is no interval"));
+        };
+        if interval < SHORTEST || interval > LONGEST || interval.subsec_millis() != 0 {
+            return fail(format!("the interval `{text}` is not in whole seconds from 1s to 24h"));
+        }
+        Ok(Self::Every(interval))
+    }
+
+    /// The first instant after this one at which it fires, in milliseconds.
+    #[must_use]
+    pub fn after(&self, ms: i64) -> Option<i64> {
+        match self {
+            Self::Every(interval) => {
+                let interval = i64::try_from(interval.as_millis()).ok()?;
+                Some((ms.div_euclid(interval) + 1) * interval)
+            }
+            Self::Cron { cron, zone } => {
+                let after = DateTime::from_timestamp_millis(ms)?;
+                let mut local = beginning(after, *zone);
+                // Local times that are the same instant are one fire.
+                loop {
+                    local = cron.after(local)?;
+                    let instant = resolve(local, *zone)?;
+                    if instant > after {
+                        return Some(instant.timestamp_millis());
+                    }
+                }
+            }
+        }
+    }
+
+    /// An instant as a person of its zone writes it, with the offset.
+    #[must_use]
+    pub fn show(&self, ms: i64) -> String {
+        let instant = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+        match self {
+            Self::Cron { zone, .. } => {
+                instant.with_timezone(zone).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
+            }
+            Self::Every(_) => instant.format("%a %Y-%m-%d %H:%M:%S %:z").to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cron { cron, zone } => write!(f, "cron {} ({zone})", cron.text()),
+            Self::Every(interval) => write!(f, "every {}", humantime::format_duration(*interval)),
+        }
+    }
+}
+
+/// The local time from which one looks for what fires after this instant: where clocks are moved near it, local times
+/// before its own may be instants after it.
+fn beginning(after: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
+    let offset = |at: DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc();
+    let near = TimeDelta::hours(LARGEST_SHIFT_HOURS);
+    let local = after.with_timezone(&zone).naive_local();
+    let is_moved = [after - near, after + near].into_iter().any(|at| offset(at) != offset(after));
+    if is_moved { local - near } else { local }
+}
+
+/// The instant of a local time: the first one if there are two, and the end of the gap if there is none.
+fn resolve(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
+    let mut at = local;
+    for _ in 0..=LARGEST_SHIFT_HOURS * 60 {
+        match zone.from_local_datetime(&at) {
+            LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => {
+                return Some(instant.with_timezone(&Utc));
+            }
+            // Clocks are moved at whole minutes.
+            LocalResult::None => at += TimeDelta::minutes(1),
+        }
+    }
+    None
+}
