@@ -11,8 +11,10 @@ use crate::{
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     collections::VecDeque,
+    io,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -44,6 +46,7 @@ pub(super) struct Words {
     out: Stream,
     err: Stream,
     bars: MultiProgress,
+    is_asking: AtomicBool,
 }
 
 impl Words {
@@ -51,15 +54,34 @@ impl Words {
     pub(super) fn new(host: &Host, is_drawn: bool) -> Arc<Self> {
         let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        Arc::new(Self { out: host.out.clone(), err: host.err.clone(), bars })
+        let (out, err) = (host.out.clone(), host.err.clone());
+        Arc::new(Self { out, err, bars, is_asking: AtomicBool::new(false) })
     }
 
     /// Asks something; nothing is drawn over the question before it is answered.
-    pub(super) fn ask<T>(&self, question: &str, answer: impl FnOnce() -> T) -> T {
+    pub(super) fn ask(
+        &self,
+        question: &str,
+        answer: impl FnOnce() -> io::Result<String>,
+    ) -> io::Result<String> {
         self.bars.suspend(|| {
             self.err.write(question);
-            answer()
+            self.is_asking.store(true, Ordering::SeqCst);
+            let answer = answer();
+            self.is_asking.store(false, Ordering::SeqCst);
+            if answer.is_err() {
+                // Nobody has ended the question's line.
+                self.err.write("\n");
+            }
+            answer
         })
+    }
+
+    /// Says that work stops; at a question there is none to wait for.
+    pub(super) fn stopping(&self) {
+        if !self.is_asking.load(Ordering::SeqCst) {
+            self.debug("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     client::CallError,
     host::Host,
     run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
-    script::{Gate, Output, Shown, docs},
+    script::{Gate, Shown, docs},
 };
 use rustyline::error::ReadlineError;
 use std::{
@@ -304,7 +304,8 @@ impl Repl<'_> {
             if let Ok(mut pager) = pager {
                 // Whoever has read enough closes it before the end.
                 let _ = pager.stdin.take().map(|mut to| to.write_all(format!("{text}\n").as_bytes()));
-                if pager.wait().is_ok_and(|status| status.success()) {
+                // The shell's word for a program that is not there.
+                if pager.wait().is_ok_and(|status| status.code() != Some(127)) {
                     return;
                 }
             }
@@ -468,8 +469,7 @@ impl Repl<'_> {
                     leave_at_once();
                 }
                 cancel.cancel();
-                // What is drawn steps aside for it.
-                words.debug("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+                words.stopping();
             }
         });
     }

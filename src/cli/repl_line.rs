@@ -318,10 +318,12 @@ fn of_value(before: &str, known: &Known) -> Vec<String> {
     let name = |text: &str| text.rsplit(|char| !is_of_word(char)).next().unwrap_or_default().to_owned();
     if let Some((list, _)) = before.strip_suffix(']').and_then(|before| before.rsplit_once('[')) {
         let list = known.variables.iter().rev().find(|variable| variable.name == name(list));
+        // What a list within another value holds can't be seen from here.
         return list.map(|list| list.fields_of_entries.clone()).unwrap_or_default();
     }
     let name = name(before);
-    if name.is_empty() || name.starts_with(|char: char| char.is_ascii_digit()) {
+    let is_of_another = before.strip_suffix(name.as_str()).is_some_and(|before| before.ends_with('.'));
+    if is_of_another || name.is_empty() || name.starts_with(|char: char| char.is_ascii_digit()) {
         return Vec::new();
     }
     match known.variables.iter().rev().find(|variable| variable.name == name) {

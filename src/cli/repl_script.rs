@@ -1,7 +1,7 @@
 //! Lines of a session as a script: statements that get the semicolons they lack, and what `:save` writes.
 
 use super::repl_line::{Kind, Known, is_unfinished, stretches};
-use crate::script::{is_look, is_script};
+use crate::script::{declared_functions, is_look, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 /// A line that did what it should.
@@ -12,17 +12,23 @@ pub(super) struct Line {
     pub has_result: bool,
 }
 
-/// A block whose statements stand on lines of their own gets the semicolons that it lacks; any other text stays as it
-/// is.
+/// A block of more lines stays as it is: each line is read with those before it.
+const LONGEST_BLOCK: usize = 300;
+
+/// A block whose statements stand on lines of their own gets the semicolons that it lacks between them; any other text
+/// stays as it is.
 pub(super) fn separated(text: &str) -> Cow<'_, str> {
-    if !text.trim().contains('\n') || is_script(text) {
+    let lines: Vec<&str> = text.lines().collect();
+    if !text.trim().contains('\n') || lines.len() > LONGEST_BLOCK || is_script(text) {
         return Cow::Borrowed(text);
     }
-    let lines: Vec<&str> = text.lines().collect();
     let (mut whole, mut begun) = (String::with_capacity(text.len() + lines.len()), String::new());
     for (at, line) in lines.iter().enumerate() {
         begun.push_str(line);
-        let Some(next) = lines[at + 1..].iter().map(|line| line.trim_start()).find(|line| !line.is_empty())
+        let Some(next) = lines[at + 1..]
+            .iter()
+            .map(|line| line.trim_start())
+            .find(|line| !line.is_empty() && !line.starts_with("//"))
         else {
             // The last one keeps its value.
             continue;
@@ -42,10 +48,10 @@ pub(super) fn separated(text: &str) -> Cow<'_, str> {
 /// Whether a line that begins so belongs to the one before.
 fn goes_on_with(line: &str) -> bool {
     let is_operator = line
-        .starts_with(['.', '?', ')', ']', '}', '+', '*', '/', '%', '=', '<', '>', '&', '^'])
+        .starts_with(['.', '?', ')', ']', '}', '+', '-', '*', '/', '%', '=', '<', '>', '&', '^'])
         && !line.starts_with("//")
         && !line.starts_with("/*");
-    is_operator || ["||", "else", "catch"].iter().any(|word| line.starts_with(word))
+    is_operator || ["||", "else", "catch", "in "].iter().any(|word| line.starts_with(word))
 }
 
 /// A statement with its semicolon, before the comment that may stand at its end.
@@ -70,51 +76,72 @@ struct Names {
     outs: Vec<(usize, Range<usize>)>,
 }
 
+/// What a line names; a function sees neither `it` nor what stands around it.
 fn names(text: &str) -> Names {
+    let mut names = Names::default();
+    if !is_declaration(text) {
+        names_within(text, 0, &mut names);
+    }
+    names
+}
+
+fn names_within(text: &str, at: usize, names: &mut Names) {
     let known = Known::default();
     let stretches: Vec<(Range<usize>, Kind)> = stretches(text, &known)
         .into_iter()
-        .filter(|(range, kind)| {
-            *kind != Kind::Comment && *kind != Kind::Text && !text[range.clone()].trim().is_empty()
-        })
+        .filter(|(range, kind)| *kind != Kind::Comment && !text[range.clone()].trim().is_empty())
         .collect();
     let word = |at: usize| stretches.get(at).map_or("", |(range, _)| &text[range.clone()]);
-    let mut names = Names::default();
-    for (at, (range, _)) in stretches.iter().enumerate() {
-        let before = at.checked_sub(1).map_or("", &word);
-        match word(at) {
-            "it" if before != "." && before != "let" && word(at + 1) != "(" => names.it = true,
-            "out" if before != "." && word(at + 1) == "(" && word(at + 3) == ")" => {
-                if let Ok(number) = word(at + 2).parse() {
-                    names.outs.push((number, range.start..stretches[at + 3].0.end));
+    for (number, (range, kind)) in stretches.iter().enumerate() {
+        let before = number.checked_sub(1).map_or("", &word);
+        let next = word(number + 1);
+        match word(number) {
+            // What stands in a text between back-ticks is code again.
+            literal if *kind == Kind::Text && literal.starts_with('`') => {
+                for (open, _) in literal.match_indices("${") {
+                    let inner = &literal[open + 2..];
+                    let inner = &inner[..inner.find('}').unwrap_or(inner.len())];
+                    names_within(inner, at + range.start + open + 2, names);
+                }
+            }
+            "it" if before != "." && before != "let" && next != "(" && next != ":" => names.it = true,
+            "out" if before != "." && next == "(" && word(number + 3) == ")" => {
+                if let Ok(of) = word(number + 2).parse() {
+                    names.outs.push((of, at + range.start..at + stretches[number + 3].0.end));
                 }
             }
             _ => {}
         }
     }
-    names
 }
 
-/// Where the last statement of a line begins.
-fn last_statement(text: &str) -> usize {
+/// Whether a line only declares what may stand outside of functions.
+fn is_declaration(text: &str) -> bool {
+    !declared_functions(text).is_empty() || text.trim_start().starts_with("import ")
+}
+
+/// A line with a name for its result; as it is where no place for that is found.
+fn with_name(text: &str, name: &str) -> String {
     let known = Known::default();
-    let (mut depth, mut begins, mut after) = (0_i32, 0, None);
+    let (mut depth, mut ends) = (0_i32, vec![0]);
     for (range, kind) in stretches(text, &known) {
         let word = &text[range.clone()];
-        if kind == Kind::Comment || word.trim().is_empty() {
-            continue;
-        }
-        if after.take().is_some() {
-            begins = range.start;
-        }
         match word {
+            _ if kind != Kind::Plain => {}
             "(" | "[" | "{" => depth += 1,
             ")" | "]" | "}" => depth -= 1,
-            ";" if depth == 0 => after = Some(()),
             _ => {}
         }
+        if depth == 0 && [";", "}"].contains(&word) {
+            ends.push(range.end);
+        }
     }
-    begins
+    let named = ends.iter().rev().map(|end| {
+        let at = end + text[*end..].len() - text[*end..].trim_start().len();
+        format!("{}let {name} = {}", &text[..at], &text[at..])
+    });
+    let mut named = named.filter(|named| is_script(named));
+    named.next().unwrap_or_else(|| text.to_owned())
 }
 
 /// A line as it stands in a script.
@@ -127,13 +154,11 @@ struct Statement {
 /// The lines as statements: without functions that a later line declares anew, without values that were only looked
 /// at, and with names for the results that others use.
 fn statements(lines: &[Line]) -> Vec<Statement> {
-    let head = |line: &Line| {
-        let text = line.text.trim_start();
-        text.starts_with("fn ").then(|| text.split('(').next().unwrap_or_default().trim().to_owned())
-    };
     let is_in_force = |at: usize| {
-        head(&lines[at])
-            .is_none_or(|name| !lines[at + 1..].iter().any(|line| head(line).as_ref() == Some(&name)))
+        let functions = declared_functions(&lines[at].text);
+        let later =
+            |function| lines[at + 1..].iter().any(|line| declared_functions(&line.text).contains(function));
+        functions.is_empty() || !functions.iter().all(later)
     };
     let lines: Vec<&Line> = (0..lines.len()).filter(|at| is_in_force(*at)).map(|at| &lines[at]).collect();
     let (mut of_it, mut of_out) = (BTreeSet::new(), BTreeSet::new());
@@ -167,15 +192,15 @@ fn statements(lines: &[Line]) -> Vec<Statement> {
         }
         if is_it || is_out {
             let name = if is_out { format!("out_{}", line.number) } else { "it".to_owned() };
-            text.insert_str(last_statement(&text), &format!("let {name} = "));
+            text = with_name(&text, &name);
         }
         text = ended(&text);
         if is_it && is_out {
             text.push_str(&format!("\nlet it = out_{};", line.number));
         }
         let uses_results = names.it || !names.outs.is_empty() || is_it || is_out;
-        let is_declaration = ["import ", "const ", "fn "].iter().any(|word| text.starts_with(word));
-        statements.push(Statement { is_outside: is_declaration && !uses_results, text });
+        let is_outside = is_declaration(&line.text) || text.starts_with("const ");
+        statements.push(Statement { is_outside: is_outside && !uses_results, text });
     }
     statements
 }
@@ -221,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_block_of_statements_gets_the_semicolons_that_it_lacks() {
-        let block = "let a = 1 // 一\nlet m = #{\n  b: 2\n}\n\nfollowers()\n  .take(1)\n// more\nfn f(x) {\n  x\n}\nif a == 1 {\n  2\n}\nelse { 3 }\na + m.b";
+        let block = "let a = 1 // 一\nlet m = #{\n  b: 2\n}\n\nfollowers()\n  // 一个\n  .take(1)\nlet d = a\n - 3\nfn f(x) {\n  x\n}\nif a == 1 {\n  2\n}\nelse { 3 }\na + m.b";
         assert_eq!(
             separated(block),
-            "let a = 1; // 一\nlet m = #{\n  b: 2\n};\n\nfollowers()\n  .take(1);\n// more\nfn f(x) {\n  x\n};\nif a == 1 {\n  2\n}\nelse { 3 };\na + m.b"
+            "let a = 1; // 一\nlet m = #{\n  b: 2\n};\n\nfollowers()\n  // 一个\n  .take(1);\nlet d = a\n - 3;\nfn f(x) {\n  x\n};\nif a == 1 {\n  2\n}\nelse { 3 };\na + m.b"
         );
         for whole in ["let a = 1", "let a = 1;\na", "let a = \n)", "f(\n1\n)"] {
             assert_eq!(separated(whole), whole);
@@ -247,5 +272,16 @@ mod tests {
             "let out_1 = 7;\nlet it = out_1;\nprint(it + out_1);"
         );
         assert_eq!(saved(&["fn f() { 1 }", "fn f() { 2 }", "print(f())"]), "fn f() { 2 };\nprint(f());");
+        let overloads = ["fn f(a) { a }", "fn f(a, b) { a + b }", "print(f(1) + f(1, 2));"];
+        assert_eq!(saved(&overloads), "fn f(a) { a };\nfn f(a, b) { a + b };\nprint(f(1) + f(1, 2));");
+        assert_eq!(
+            saved(&["7", "print(`${it} ${out(1)}`)", "fn g(it) { it }"]),
+            "let out_1 = 7;\nlet it = out_1;\nprint(`${it} ${out_1}`);\nfn g(it) { it };"
+        );
+        assert_eq!(
+            saved(&["for x in [1] { print(x) } 5", "print(it)"]),
+            "for x in [1] { print(x) } let it = 5;\nprint(it);"
+        );
+        assert_eq!(saved(&["(1 + 2) * 3", "print(it)"]), "let it = (1 + 2) * 3;\nprint(it);");
     }
 }

@@ -10,6 +10,9 @@ const WIDTH: usize = 100;
 /// What a table puts around a column.
 const GAP: usize = 2;
 
+/// Lines that begin so far in are examples.
+const OF_EXAMPLES: usize = 4;
+
 /// So much of a long cell is enough to know it by.
 const ENOUGH: usize = 12;
 
@@ -36,7 +39,8 @@ pub(super) fn show(shown: &Shown, width: Option<usize>) -> String {
             }
             let mut text = drawn(&table);
             if !left_out.is_empty() {
-                text.push_str(&format!("no room for {}\n", left_out.join(", ")));
+                text.push_str(&wrapped(&format!("no room for {}", left_out.join(", ")), Some(width)));
+                text.push('\n');
             }
             let more = total.saturating_sub(from + rows.len());
             if more > 0 {
@@ -88,19 +92,28 @@ pub(super) fn list(rows: &[(&str, &str)], width: Option<usize>) -> String {
 }
 
 /// A text whose lines are broken between words where the terminal ends; what goes on below stands as far in as its
-/// line began.
+/// line began, or as what stands behind a gap in it. Lines that begin far in are examples, and stay as they are.
 pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(WIDTH);
     let mut whole = String::with_capacity(text.len() + text.len() / 16);
     for line in text.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
+        if indent.len() >= OF_EXAMPLES {
+            whole.push_str(line);
+            whole.push('\n');
+            continue;
+        }
+        let words = line.trim_start();
+        let behind_gap = words.find("  ").map(|gap| words.len() - words[gap..].trim_start().len());
+        let hang = " ".repeat(indent.width() + behind_gap.map_or(0, |behind| words[..behind].width()));
         let (mut used, mut is_first) = (indent.width(), true);
         whole.push_str(indent);
         for word in line.trim_start().split(' ') {
             if !is_first && used + 1 + word.width() > width {
+                whole.truncate(whole.trim_end().len());
                 whole.push('\n');
-                whole.push_str(indent);
-                (used, is_first) = (indent.width(), true);
+                whole.push_str(&hang);
+                (used, is_first) = (hang.len(), true);
             }
             if !is_first {
                 whole.push(' ');
@@ -158,6 +171,8 @@ mod tests {
     #[test]
     fn long_lines_are_broken_between_words() {
         assert_eq!(wrapped("  tag 老客户 ends\nnext", Some(12)), "  tag 老客户\n  ends\nnext");
+        assert_eq!(wrapped("tagid  The tag", Some(11)), "tagid  The\n       tag");
+        assert_eq!(wrapped("    f(a) // 四", Some(8)), "    f(a) // 四");
         assert_eq!(list(&[(":more", "the next rows")], Some(18)), "  :more  the next\n         rows\n");
     }
 }

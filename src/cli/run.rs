@@ -103,7 +103,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let is_drawn = host.err_is_terminal && !manner.quiet;
     let words = Words::new(host, is_drawn);
     let said = Arc::clone(&words);
-    watch_signals::watch(&runtime, &cancel, move |text| said.debug(text));
+    watch_signals::watch(&runtime, &cancel, move || said.stopping());
     // A dry run can't be gone on with, and has nothing to wait for.
     let may_pause = !is_dry && (options.allow_pause || manner.allow_pause);
     let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };

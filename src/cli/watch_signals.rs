@@ -5,12 +5,12 @@ use crate::{base::Cancel, host::NoEcho};
 use tokio::runtime::Runtime;
 
 /// From now on, signals stop `cancel`, and the person is told.
-pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, say: impl Fn(&str) + Send + 'static) {
+pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, stopping: impl Fn() + Send + 'static) {
     let cancel = cancel.clone();
     runtime.spawn(async move {
         signal().await;
         cancel.cancel();
-        say("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
+        stopping();
         signal().await;
         leave_at_once();
     });

@@ -227,17 +227,16 @@ impl Field {
         };
         let range = format!("{least} to {most}{named}");
         if let Ok(number) = value.parse::<i64>() {
-            return match u8::try_from(number).ok().filter(|number| (least..=most).contains(&number)) {
-                Some(number) => Ok(number),
-                None => {
-                    let hint = match (*name, number) {
-                        ("hour", 24) => "midnight is hour 0".to_owned(),
-                        ("minute", 60) => "the next hour's minute 0".to_owned(),
-                        _ => format!("it is {range}"),
-                    };
-                    wrong(format!("{name} `{value}` is not in {range}"), hint)
-                }
+            if let Some(number) = u8::try_from(number).ok().filter(|number| (least..=most).contains(&number))
+            {
+                return Ok(number);
+            }
+            let hint = match (*name, number) {
+                ("hour", 24) => "midnight is hour 0".to_owned(),
+                ("minute", 60) => "the next hour's minute 0".to_owned(),
+                _ => format!("it is {range}"),
             };
+            return wrong(format!("{name} `{value}` is not in {range}"), hint);
         }
         let hint = match value {
             "" => "a comma, a `-` or a `/` has nothing beside it".to_owned(),

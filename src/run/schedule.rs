@@ -16,7 +16,7 @@ const LARGEST_SHIFT_HOURS: i64 = 26;
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The longest interval: what is rarer than once a day is for cron.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// When a trigger fires.
 #[derive(Clone, Debug)]

@@ -151,7 +151,8 @@ impl Session {
     /// A line that might have changed the account and did not is no run that anybody would look for.
     fn forget_idle<T>(&self, runtime: &Runtime, outcome: &mut Outcome<T>) -> Result<(), StoreError> {
         let report = &mut outcome.report;
-        let is_idle = report.dry_run || (report.state == RunState::Done && !report.has_changed());
+        let has_ended = [RunState::Done, RunState::Error, RunState::Cancelled].contains(&report.state);
+        let is_idle = report.dry_run || (has_ended && !report.has_changed());
         if let (true, Some(store)) = (is_idle, &self.setting.store)
             && let Some(run) = report.run.take()
         {

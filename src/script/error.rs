@@ -229,11 +229,13 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         inner
     {
         is_in_library |= is_source(of);
-        if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner
-            && !is_in_library
-            && !next.position().is_none()
-        {
-            function = Some(name.as_str());
+        if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner {
+            // Where it can't be told which function it was, the call is shown.
+            is_in_library |=
+                matches!(program.earlier.functions.get(name.as_str()), Some(None)) && !program.is_import(of);
+            if !is_in_library && !next.position().is_none() {
+                function = Some(name.as_str()).filter(|_| !program.is_import(of));
+            }
         }
         if !of.is_empty() && !is_in_library {
             source = Some(of.as_str());
@@ -321,6 +323,11 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
         {
             Diagnostic::new(format!("{} is expected here, not {}", a_kind(expected), a_kind(given)))
         }
+        EvalAltResult::ErrorIndexingType(kinds, _)
+            if kind_in_words(kinds.split(" [").next().unwrap_or_default()) == "audience" =>
+        {
+            Diagnostic::new("an audience can't be indexed").hint("its people are in a list after .to_array()")
+        }
         EvalAltResult::ErrorIndexingType(kinds, _) => match kinds.split_once(" [") {
             Some((kind, index)) => {
                 let index = a_kind(index.trim_end_matches(']'));
@@ -381,7 +388,8 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
     let given = given.trim_end_matches(')');
     if !name.contains(char::is_alphabetic) {
-        return Diagnostic::new(format!("`{name}` can't be applied to {given}"));
+        let given: Vec<String> = given.split(", ").map(a_kind).collect();
+        return Diagnostic::new(format!("`{name}` can't be applied to {}", given.join(" and ")));
     }
     let known = functions(engine);
     let shapes: BTreeSet<&str> = known

@@ -4,17 +4,16 @@
 //! leads out of it. A circle of imports would overflow the engine's stack, so it is refused here.
 
 use super::{
-    error::{Trouble, explain_syntax},
-    functions::modules,
+    error::Trouble,
+    parse::{compile, lenient_parser, parser},
 };
 use crate::base::{Diagnostic, Place};
 use rhai::{
-    AST, ASTNode, Engine, EvalAltResult, Expr, LexError, Module, ModuleResolver, OptimizationLevel,
-    ParseErrorType, Position, Scope, Shared, Stmt,
+    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope, Shared, Stmt,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -79,9 +78,18 @@ pub struct Program {
     pub(super) ast: AST,
     /// Its imports by path, each before those that import it.
     pub(super) imports: Vec<Import>,
-    /// Functions that it calls and that earlier texts declare, with those texts.
-    pub(super) elsewhere: BTreeMap<String, Arc<Text>>,
+    /// What earlier texts declare.
+    pub(super) earlier: Earlier,
     text: String,
+}
+
+/// What the texts before this one declare.
+#[derive(Default)]
+pub(super) struct Earlier {
+    /// Functions with their texts; `None` where several have the name, and an error does not tell which one it was in.
+    pub functions: BTreeMap<String, Option<Arc<Text>>>,
+    /// Imports by their paths.
+    pub imports: BTreeMap<String, Arc<Text>>,
 }
 
 /// A text that declares functions, with its name in messages.
@@ -149,12 +157,23 @@ impl Program {
 
     fn with_imports(name: String, text: String, ast: AST, mut loader: Loader) -> Result<Self, Trouble> {
         loader.follow(&name, &text, &ast)?;
-        Ok(Self { name, ast, imports: loader.imports, elsewhere: BTreeMap::new(), text })
+        Ok(Self { name, ast, imports: loader.imports, earlier: Earlier::default(), text })
     }
 
     /// Its own text with its name.
     pub(super) fn as_text(&self) -> Text {
         Text { name: self.name.clone(), text: self.text.clone() }
+    }
+
+    /// Its imports by their paths.
+    pub(super) fn texts_of_imports(&self) -> impl Iterator<Item = (String, Arc<Text>)> {
+        let text = |import: &Import| Text { name: import.file.clone(), text: import.text.clone() };
+        self.imports.iter().map(move |import| (import.path.clone(), Arc::new(text(import))))
+    }
+
+    /// Whether a source in an error is an import's path.
+    pub(super) fn is_import(&self, source: &str) -> bool {
+        self.earlier.imports.contains_key(source) || self.imports.iter().any(|import| import.path == source)
     }
 
     /// A place in this script or one of its imports, or in the text that declares a function of another.
@@ -164,8 +183,9 @@ impl Program {
         function: Option<&str>,
         position: Position,
     ) -> Option<Place> {
-        if let Some(Text { name, text }) = function.and_then(|name| self.elsewhere.get(name)).map(Arc::as_ref)
-        {
+        let import = source.and_then(|source| self.earlier.imports.get(source));
+        let function = || function.and_then(|name| self.earlier.functions.get(name)).and_then(Option::as_ref);
+        if let Some(Text { name, text }) = import.or_else(function).map(Arc::as_ref) {
             return place(name, text, position);
         }
         let import = source.and_then(|source| self.imports.iter().find(|import| import.path == source));
@@ -205,122 +225,8 @@ impl Program {
     }
 }
 
-thread_local! {
-    /// Compiling one anew for each key would be slow.
-    static PARSER: Engine = lenient_parser();
-}
-
-/// Whether a text can be evaluated as it stands.
-#[must_use]
-pub fn is_script(text: &str) -> bool {
-    PARSER.with(|engine| engine.compile(text).is_ok())
-}
-
-/// Whether a text only looks at a value: nothing is called, declared or set.
-#[must_use]
-pub fn is_look(text: &str) -> bool {
-    let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
-    let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
-    is_expression && called(&ast).is_empty()
-}
-
-/// The names of what a program calls.
-pub(super) fn called(ast: &AST) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(
-            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
-            | ASTNode::Stmt(Stmt::FnCall(call, _)),
-        ) = path.last()
-        {
-            // An operator is called likewise.
-            if call.name.starts_with(char::is_alphabetic) {
-                names.insert(call.name.to_string());
-            }
-        }
-        true
-    });
-    names
-}
-
-/// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.
-/// A comment that is open is no error to the engine, and whoever reads lines looks for it.
-#[must_use]
-pub fn is_incomplete(text: &str) -> bool {
-    PARSER.with(|engine| {
-        let Err(error) = engine.compile(text) else { return false };
-        let (line, column) = (error.position().line(), error.position().position());
-        let is_past_the_end = error.position().is_none() || {
-            let last = text.lines().count();
-            let end = text.lines().last().map_or(0, |line| line.trim_end().chars().count());
-            line.is_some_and(|line| {
-                line > last || (line == last && column.is_some_and(|column| column > end))
-            })
-        };
-        match error.err_type() {
-            ParseErrorType::UnexpectedEOF => true,
-            // A text between double quotes ends with its line, one between back-ticks does not.
-            ParseErrorType::BadInput(LexError::UnterminatedString) => {
-                let begun = line.and_then(|line| text.lines().nth(line - 1));
-                begun.zip(column).and_then(|(begun, column)| begun.chars().nth(column - 1)) != Some('"')
-            }
-            ParseErrorType::BadInput(_) => false,
-            _ => is_past_the_end,
-        }
-    })
-}
-
-/// An engine that only parses. It keeps every branch, so that checks see dead ones too.
-fn parser() -> Engine {
-    let mut engine = Engine::new_raw();
-    engine.set_optimization_level(OptimizationLevel::None);
-    super::engine::set_limits(&mut engine);
-    // A variable or a module that nobody declared is told before anything runs.
-    engine.set_strict_variables(true);
-    for module in modules() {
-        engine.register_static_module(module, Module::new().into());
-    }
-    engine
-}
-
-/// One that leaves it to the run whether a variable is there.
-fn lenient_parser() -> Engine {
-    let mut engine = parser();
-    engine.set_strict_variables(false);
-    engine
-}
-
-fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Trouble> {
-    let mut compiled = engine.compile(text);
-    if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
-    {
-        // Text that is run may declare variables that can't be seen from here.
-        compiled = lenient_parser().compile(text).ok().filter(calls_eval).map_or(compiled, Ok);
-    }
-    let mut ast = compiled.map_err(|error| {
-        let place = place(name, text, error.position());
-        Trouble::of_script(explain_syntax(error.err_type(), place))
-    })?;
-    ast.set_source(name);
-    Ok(ast)
-}
-
-fn calls_eval(ast: &AST) -> bool {
-    let mut calls_eval = false;
-    ast.walk(&mut |path: &[ASTNode]| {
-        calls_eval |= match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
-                call.name == "eval"
-            }
-            _ => false,
-        };
-        !calls_eval
-    });
-    calls_eval
-}
-
 /// The word at a position: what a caret should span.
-fn place(file: &str, text: &str, position: Position) -> Option<Place> {
+pub(super) fn place(file: &str, text: &str, position: Position) -> Option<Place> {
     let line = position.line()?;
     let column = position.position().unwrap_or(1).max(1);
     let rest = text.lines().nth(line - 1).unwrap_or_default().chars().skip(column - 1);

@@ -9,7 +9,8 @@ use super::{
     engine::build,
     env::Env,
     error::{PlatformError, Trouble, explain},
-    program::{Imports, Program, Text, called},
+    parse::called,
+    program::{Earlier, Imports, Program, Text},
     shown::{Shown, Variable, show_value, variable},
 };
 use rhai::{
@@ -38,6 +39,8 @@ struct State {
     functions: AST,
     /// The texts that declare them, by their names.
     declared: BTreeMap<String, Arc<Text>>,
+    /// The texts of imports, by their paths.
+    texts: BTreeMap<String, Arc<Text>>,
     /// Paths and names, in order.
     imports: Vec<(String, String)>,
     constants: BTreeMap<String, Dynamic>,
@@ -133,11 +136,31 @@ impl Session {
         let number = self.count + 1;
         let name = file.map_or_else(|| format!("line {number}"), str::to_owned);
         let mut program = Program::of_line(&name, text, folder)?;
-        let here: BTreeSet<String> = names_of_functions(&program.ast);
-        let elsewhere = self.state.declared.iter().filter(|(name, _)| !here.contains(*name));
-        program.elsewhere = elsewhere.map(|(name, text)| (name.clone(), Arc::clone(text))).collect();
+        program.earlier =
+            Earlier { functions: self.elsewhere(&program.ast), imports: self.state.texts.clone() };
+        // What the line imports itself is as it is now.
+        program.earlier.imports.retain(|path, _| !program.imports.iter().any(|import| import.path == *path));
         self.count = number;
         Ok(Line { program, number })
+    }
+
+    /// The functions that a line with these of its own finds in earlier texts.
+    fn elsewhere(&self, own: &AST) -> BTreeMap<String, Option<Arc<Text>>> {
+        let here = names_of_functions(own);
+        let shapes = |name: &str| {
+            let all = self.state.functions.iter_functions().chain(own.iter_functions());
+            let shapes = all.filter(|function| function.name == name).map(|function| function.params.len());
+            shapes.collect::<BTreeSet<usize>>().len()
+        };
+        let mut functions = BTreeMap::new();
+        for (name, text) in &self.state.declared {
+            if shapes(name) > 1 {
+                functions.insert(name.clone(), None);
+            } else if !here.contains(name) {
+                functions.insert(name.clone(), Some(Arc::clone(text)));
+            }
+        }
+        functions
     }
 
     /// Evaluates a line on this thread, which must be its own and have a stack of [`super::STACK`] bytes. What it has
@@ -148,6 +171,7 @@ impl Session {
     pub fn evaluate(&mut self, line: &Line, env: &Arc<Env>) -> Result<Shown, Trouble> {
         self.remember();
         self.modules.add(&line.program);
+        self.state.texts.extend(line.program.texts_of_imports());
         self.rebind(env);
         let engine = Arc::new(self.engine(env));
         let _ = env.engine.set(Arc::downgrade(&engine));
@@ -167,7 +191,10 @@ impl Session {
         self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&text))));
         self.settle(&line.program.ast, mark, pushed);
         let value = result.map_err(|error| fail(&error))?;
-        self.state.imports.extend(imports_of(&line.program.ast));
+        for import in imports_of(&line.program.ast) {
+            self.state.imports.retain(|known| *known != import);
+            self.state.imports.push(import);
+        }
         self.state.lines.push((line.number, line.text().to_owned()));
         if value.is_unit() {
             return Ok(Shown::Nothing);

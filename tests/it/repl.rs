@@ -62,7 +62,16 @@ fn imports_stay_and_errors_in_functions_of_other_lines_are_shown_where_they_are(
     assert!(own.contains("--> line 2:1:1"), "{own}");
     let folder = Folder::new().file("bad.rhai", "fn drei() { 3 }\n\nfn vier() { nix() }\nlet a = ;");
     let told = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines).err;
+    // Of functions that share a name nothing tells which one it was.
+    let of_two = told("fn f(a) { a.nix() }\nfn f(a, b) { a + b }\n1 +\n f(1)\n");
+    assert!(of_two.contains("--> line 3:2:2"), "{of_two}");
     assert!(told(":load bad.rhai\n").contains("--> bad.rhai:4:9"), "{}", told(":load bad.rhai\n"));
+    // In an import of an earlier line, though a line declares the same name.
+    let with_import = Folder::new().file("m.rhai", "\n\nfn h(x) {\n  x.nix()\n}");
+    let lines = "fn h(x) { 1 }\nimport \"m\" as m\nimport \"m\" as m\nm::h(5)\n:vars\n";
+    let told_of = with_import.run_with_input(&["repl", "--sandbox"], lines);
+    assert!(told_of.err.contains("m.rhai:4:5"), "{}", told_of.err);
+    assert_eq!(told_of.out.matches("import").count(), 1, "{}", told_of.out);
     let folder = Folder::new().file("bad.rhai", "fn vier() {\n  nix()\n}");
     let told = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nvier()\n").err;
     assert!(told.contains("--> bad.rhai:2:3"), "{told}");
@@ -227,6 +236,8 @@ fn names_that_a_function_does_not_see_are_told_apart() {
 fn kinds_of_values_are_told_in_words() {
     for (line, says) in [
         ("let r = followers().tag(\"甲\"); r.changed = 1", "the field `changed` of a Report can't be set"),
+        ("followers()[0]", "an audience can't be indexed"),
+        ("() + 1", "`+` can't be applied to () and an integer"),
         ("5.foo", "an integer has no field `foo`"),
         ("\"文\".foo", "a string has no field `foo`"),
         ("let n = 1; if n { 2 }", "a bool is expected here, not an integer"),

@@ -174,6 +174,7 @@ fn an_account_of_production_has_a_red_prompt_and_asks_once() {
     terminal.line("tag::create(\"甲\").name");
     terminal.ends_with("[y/N]");
     terminal.press("C-c");
+    terminal.shows("Go on? [y/N]\nerror: account `shop` was not to be changed");
     terminal.ends_with("shop 3>");
     terminal.line("tag::create(\"甲\").name");
     terminal.ends_with("[y/N]");
