@@ -66,6 +66,8 @@ pub struct Host {
     pub read_answer: fn(&Cancel) -> io::Result<String>,
     /// The one clock.
     pub clock: Clock,
+    /// The machine's time zone by its name, where it is known.
+    pub zone: Option<String>,
 }
 
 /// What a terminal did with Ctrl-C before its echo was turned off.
@@ -200,6 +202,7 @@ impl Host {
                 io::stdin().read_line(&mut line).map(|_| line)
             },
             clock: Clock::system(),
+            zone: iana_time_zone::get_timezone().ok(),
         }
     }
 

@@ -257,7 +257,7 @@ pub(super) struct FailedArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArguments {
-    /// The scripts; `-` reads one from standard input
+    /// The scripts, or folders of them; `-` reads one from standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 }

@@ -26,6 +26,8 @@ pub(super) struct File {
     pub default: Option<String>,
     /// Where state is kept: a file, or a postgres:// URL.
     pub store: Option<Secret>,
+    /// The zone of triggers that name none; the machine's when left out.
+    pub timezone: Option<String>,
     #[serde(default)]
     pub accounts: BTreeMap<String, Entry>,
 }
@@ -302,7 +304,8 @@ pub(super) fn read(host: &Host, named: Option<&Path>) -> Result<Option<(PathBuf,
 /// What is wrong with a configuration, without what it quotes: a secret may stand where something
 /// else belongs. A field's name is shown when it is near to one that there is.
 fn without_content(message: &str) -> String {
-    const FIELDS: [&str; 19] = [
+    const FIELDS: [&str; 20] = [
+        "timezone",
         "quota_reset",
         "production",
         "token_account",

@@ -3,6 +3,7 @@
 //! Must never know wire formats: what it shows, the floors below have read.
 
 mod arguments;
+mod automations;
 mod callback;
 mod check;
 mod config;

@@ -3,6 +3,7 @@
 use super::{
     Failure,
     arguments::{Manner, Reach, RunArguments},
+    automations::by_hand,
     check::{compile, origin},
     exit, log,
     progress::{Progress, Words},
@@ -15,11 +16,11 @@ use crate::{
     bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     host::Host,
     run::{
-        Outcome, Run, Setting,
+        Outcome, Run, Setting, keep_state,
         record::{self, NewRun, Options},
-        runtime,
+        runtime, state_of,
     },
-    script::{Gate, Output, Program, check},
+    script::{Gate, Output, Program, Trouble, check},
     store::{RunRecord, Store},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -51,12 +52,16 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         None => origin(host, arguments.file.as_deref().unwrap_or(Path::new("-")))?,
     };
     let program = compile(&origin)?;
-    let params = params(&program, &arguments.params)?;
+    let automation = program.automation().map_err(|trouble| of_trouble(&trouble))?;
+    let call = automation
+        .as_ref()
+        .map(|automation| by_hand(host, &program, automation, &arguments.params))
+        .transpose()?;
+    let params = if call.is_some() { BTreeMap::new() } else { params(&program, &arguments.params)? };
     if let Some(trouble) = check::problems(&program, &params).into_iter().next() {
-        let code = if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT };
-        return Err(Failure { diagnostic: trouble.diagnostic, code });
+        return Err(of_trouble(&trouble));
     }
-    let own = program.own_limits().map_err(|diagnostic| Failure { diagnostic, code: exit::SCRIPT })?;
+    let own = automation.map(|automation| automation.limits).unwrap_or_default();
     let options = Options {
         account: arguments.reach.account.clone(),
         base_urls: arguments.reach.base_url.clone(),
@@ -70,6 +75,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         folder: host.folder.clone(),
         prints_value: arguments.expression.is_some(),
         of_session: false,
+        call,
     };
     perform(
         host,
@@ -88,7 +94,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
 
 /// Makes a run, records it, and shows what it comes to.
 pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
-    let Plan { program, options, manner, reach, is_dry, undoes, repeats, resumes } = plan;
+    let Plan { program, mut options, manner, reach, is_dry, undoes, repeats, resumes } = plan;
     if let Some(path) = &manner.report {
         // Found out before the first call, not after the last.
         report::write(&host.folder.join(path), &RunReport::default(), &About::default())?;
@@ -109,6 +115,12 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };
     let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, calling, &cancel)?;
     let store = reached.store_of_runs(host, &runtime, reach);
+    // What is tried on a sandbox of its own neither knows nor changes what an automation keeps.
+    let store_of_state = store.clone().filter(|_| !reach.sandbox);
+    if let (Some(call), Some(store), None) = (&mut options.call, &store_of_state, &resumes) {
+        let state = runtime.block_on(state_of(store, &call.automation));
+        call.state = state.map_err(|error| state::failure(&error))?;
+    }
     let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
     let undoes_run = undoes.map(|run| run.id.as_str());
     let new = NewRun { source: &program.source(), options: &options, account, is_dry, undoes: undoes_run };
@@ -149,7 +161,16 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         may_pause,
         board,
     };
-    let outcome = run.of_program(&runtime, &Arc::new(program));
+    let program = Arc::new(program);
+    let outcome = match &options.call {
+        None => run.of_program(&runtime, &program),
+        Some(call) => run.of_call(&runtime, &program, call).and_then(|outcome| {
+            if let (Some(store), Some(answer), false) = (&store_of_state, &outcome.value, is_dry) {
+                runtime.block_on(keep_state(store, call, answer, host.clock.now_ms()))?;
+            }
+            Ok(outcome.map(|answer| answer.value))
+        }),
+    };
     drop(progress);
     if let Ok(client) = &reached.client {
         runtime.block_on(client.finish());
@@ -160,6 +181,11 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     // Calls whose answers nobody waits for any more end with the process.
     runtime.shutdown_background();
     Ok(code)
+}
+
+fn of_trouble(trouble: &Trouble) -> Failure {
+    let code = if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT };
+    Failure { diagnostic: trouble.diagnostic.clone(), code }
 }
 
 /// Records the run, or that it is gone on with.

@@ -7,6 +7,7 @@ pub mod record;
 pub mod schedule;
 mod session;
 mod token_service;
+pub mod trigger;
 
 pub use session::{NotBegun, Session};
 pub use token_service::{Listen, Listening, TokenService};
@@ -16,10 +17,17 @@ use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport, RunState},
     client::Client,
-    script::{CallbackKeys, Env, Gate, NoClient, Output, Program, STACK, Script, Trouble},
+    script::{Answer, Call, CallbackKeys, Env, Gate, NoClient, Output, Program, STACK, Script, Trouble},
     store::{Store, StoreError},
 };
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
+use serde_json::{Map, Value};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 use tokio::runtime::Runtime;
 
 /// What surrounds a run, and is the same for all lines of a session.
@@ -78,6 +86,53 @@ pub struct Outcome<T> {
     pub parked: Option<JournalError>,
 }
 
+impl<T> Outcome<T> {
+    /// The same with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> Option<U>) -> Outcome<U> {
+        let Self { report, value, trouble, parked } = self;
+        Outcome { report, value: value.and_then(change), trouble, parked }
+    }
+}
+
+/// What the runs of an automation have kept.
+///
+/// # Errors
+/// When the store fails.
+pub async fn state_of(store: &Store, automation: &str) -> Result<Map<String, Value>, StoreError> {
+    let record = store.automation(automation).await?.unwrap_or_default();
+    Ok(serde_json::from_str(&record.state).unwrap_or_default())
+}
+
+/// Keeps what a run leaves to the next, if it was changed.
+///
+/// # Errors
+/// When the store fails.
+pub async fn keep_state(store: &Store, call: &Call, answer: &Answer, now: i64) -> Result<(), StoreError> {
+    if call.state == answer.state {
+        return Ok(());
+    }
+    let text = serde_json::to_string(&answer.state).unwrap_or_default();
+    store.keep_state(&call.automation, &text, now).await
+}
+
+/// The scripts of a folder itself, not of those within it, in order.
+///
+/// # Errors
+/// When it can't be listed.
+pub fn scripts_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // Editors leave hidden files beside the one that they save.
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && path.extension().is_some_and(|extension| extension == "rhai") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// A runtime for everything that runs under scripts.
 ///
 /// # Errors
@@ -97,8 +152,21 @@ impl Run {
         program: &Arc<Program>,
     ) -> Result<Outcome<String>, StoreError> {
         let outcome = self.execute(runtime, |env| Script::new(program, &env).run())?;
-        let Outcome { report, value, trouble, parked } = outcome;
-        Ok(Outcome { report, value: value.flatten(), trouble, parked })
+        Ok(outcome.map(|value| value))
+    }
+
+    /// Calls a handler of an automation.
+    ///
+    /// # Errors
+    /// When the run's journal can't be read.
+    pub fn of_call(
+        self,
+        runtime: &Runtime,
+        program: &Arc<Program>,
+        call: &Call,
+    ) -> Result<Outcome<Answer>, StoreError> {
+        let run = self.attempt.as_ref().map(|attempt| attempt.run.clone());
+        self.execute(runtime, |env| Script::new(program, &env).call(call, run.as_deref()))
     }
 
     /// Does some work to its end, on a thread with the stack that scripts need.

@@ -3,7 +3,7 @@
 use crate::{
     bulk::{Attempt, LIFE, Verdict},
     host::Host,
-    script::Source,
+    script::{Call, Source},
     store::{RunRecord, RunTexts, Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct Options {
     /// It was a line of a session, whose variables are gone with it.
     #[serde(default)]
     pub of_session: bool,
+    /// The handler of an automation that it calls, with everything that it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
 }
 
 /// A run that begins.

@@ -63,9 +63,9 @@ pub(super) fn build(env: &Arc<Env>) -> Engine {
 
 /// A script on its engine, ready to run.
 pub struct Script {
-    engine: Arc<Engine>,
-    ast: AST,
-    program: Arc<Program>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) ast: AST,
+    pub(super) program: Arc<Program>,
 }
 
 impl Script {

@@ -7,6 +7,7 @@
 mod any;
 mod argument;
 mod audience;
+mod automation;
 mod blacklist;
 mod bridge;
 mod callback;
@@ -20,10 +21,12 @@ mod env;
 mod error;
 mod file;
 mod functions;
+mod handler;
 mod jobs;
-mod limits;
+mod literal;
 mod oauth;
 mod param;
+mod params;
 mod parse;
 mod program;
 mod session;
@@ -37,10 +40,14 @@ mod value;
 mod walk;
 mod writes;
 
+pub use automation::{
+    Automation, CatchUp, CatchUpPolicy, HANDLER, ON_FAILURE, Overlap, OwnLimits, Timing, TriggerText,
+};
 pub use engine::{STACK, Script};
 pub use env::{CallbackKeys, Env, Gate, NoClient, Output};
 pub use error::Trouble;
-pub use limits::OwnLimits;
+pub use handler::{Answer, Call};
+pub use params::{Kind, Parameter};
 pub use parse::{declared_functions, is_incomplete, is_look, is_script};
 pub use program::{ImportSource, Origin, Program, Source};
 pub use session::{Line, Session};

@@ -1,6 +1,7 @@
 //! From a text to a program, and what can be told of a text without running it.
 
 use super::{
+    docs::entries,
     error::{Trouble, explain_syntax},
     functions::modules,
     program::place,
@@ -54,6 +55,25 @@ pub(super) fn called(ast: &AST) -> BTreeSet<String> {
         }
         true
     });
+    names
+}
+
+/// The functions of the reference that a program calls, its imports left out.
+pub(super) fn used(ast: &AST) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(
+            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
+            | ASTNode::Stmt(Stmt::FnCall(call, _)),
+        ) = path.last()
+        {
+            let module = call.namespace.path.first().map(|module| format!("{}::", module.name));
+            names.insert(format!("{}{}", module.unwrap_or_default(), call.name));
+        }
+        true
+    });
+    let known: BTreeSet<String> = entries().iter().map(super::docs::Entry::full_name).collect();
+    names.retain(|name| known.contains(name));
     names
 }
 

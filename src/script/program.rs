@@ -5,7 +5,7 @@
 
 use super::{
     error::Trouble,
-    parse::{compile, lenient_parser, parser},
+    parse::{compile, lenient_parser, parser, used},
 };
 use crate::base::{Diagnostic, Place};
 use rhai::{
@@ -208,6 +208,14 @@ impl Program {
             text: import.text.clone(),
         });
         Source { name: self.name.clone(), text: self.text.clone(), imports: imports.collect() }
+    }
+
+    /// The functions of the reference that it and its imports call.
+    #[must_use]
+    pub fn functions_used(&self) -> Vec<String> {
+        let asts = std::iter::once(&self.ast).chain(self.imports.iter().map(|import| &import.ast));
+        let names: std::collections::BTreeSet<String> = asts.flat_map(used).collect();
+        names.into_iter().collect()
     }
 
     /// The paths that it imports, those of its imports too.

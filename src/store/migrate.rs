@@ -36,6 +36,16 @@ const VERSIONS: &[&[&str]] = &[
         "CREATE TABLE IF NOT EXISTS mpscript_total (
         account TEXT NOT NULL, listing TEXT NOT NULL, total BIGINT NOT NULL, PRIMARY KEY (account, listing))",
     ],
+    &[
+        "CREATE TABLE IF NOT EXISTS mpscript_automation (
+        name TEXT NOT NULL PRIMARY KEY, folder TEXT NOT NULL, since BIGINT NOT NULL, paused_until BIGINT NOT NULL,
+        state TEXT NOT NULL, stale TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS mpscript_fire (
+        automation TEXT NOT NULL, source TEXT NOT NULL, instant BIGINT NOT NULL, state TEXT NOT NULL,
+        reason TEXT NOT NULL, run TEXT NOT NULL, node TEXT NOT NULL, at BIGINT NOT NULL,
+        PRIMARY KEY (automation, source, instant))",
+        "CREATE INDEX IF NOT EXISTS mpscript_fire_state ON mpscript_fire (state)",
+    ],
 ];
 
 /// Several processes may begin together: each tries so often.

@@ -4,6 +4,7 @@
 //! file of statements above it, the same SQL for both. Must never know the platform: its keys are
 //! texts that others choose.
 
+mod automation;
 mod budget;
 mod driver;
 mod error;
@@ -18,6 +19,7 @@ mod sqlite;
 mod token;
 mod total;
 
+pub use automation::{AutomationRecord, Fire};
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use journal::{BatchRow, BatchSums, DoneRow, Entry, StepRow};

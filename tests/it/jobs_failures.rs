@@ -379,8 +379,7 @@ fn failures_in_the_last_batches_are_judged_too() {
 #[test]
 fn a_script_s_own_limits_hold_unless_others_are_asked_for() {
     let account = Account::of(300);
-    let script =
-        "const automation = #{ limits: #{ changes: 120, errors: \"1%\" } };\nfollowers().tag(\"老客户\");";
+    let script = "const automation = #{ on: [], limits: #{ changes: 120, errors: \"1%\" } };\nfn run() { followers().tag(\"老客户\"); }";
     let (finished, report) = run_on(&account, script, &[]);
     assert_eq!(finished.code, Some(1));
     assert!(finished.err.contains("the run may make 120 changes"), "{}", finished.err);
@@ -390,11 +389,12 @@ fn a_script_s_own_limits_hold_unless_others_are_asked_for() {
     for (limits, says) in [
         ("#{changes: -1}", "`changes` is no whole number from 0"),
         ("#{errors: 1}", "`errors` is no share like \"1%\""),
-        ("#{chnages: 1}", "there is no limit `chnages`"),
+        ("#{chnages: 1}", "`limits` has no `chnages`"),
         ("5", "`limits` is no map"),
     ] {
-        let folder = Folder::with(&format!("const automation = #{{ limits: {limits} }};"));
+        let folder =
+            Folder::with(&format!("const automation = #{{ on: [], limits: {limits} }}; fn run() {{ }}"));
         let message = folder.run(&["run", "script.rhai", "--sandbox"]).failure(1);
-        assert!(message.starts_with(&format!("error: script.rhai: {says}\n")), "{message}");
+        assert!(message.starts_with(&format!("error: {says}\n")), "{message}");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod any;
+mod automations;
 mod blacklist;
 mod browser;
 mod callback;

@@ -1,0 +1,54 @@
+//! A trigger that is ready to be asked when it fires. Must never know what a fire does.
+
+use super::{
+    cron::Cron,
+    schedule::{Schedule, zone},
+};
+use crate::{
+    base::{Diagnostic, digest},
+    script::{Timing, TriggerText},
+};
+use chrono_tz::Tz;
+use std::time::Duration;
+
+/// One trigger of an automation.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// What it is known by among those of its automation.
+    pub key: String,
+    /// When it fires.
+    pub schedule: Schedule,
+    /// The function that it calls.
+    pub handler: String,
+    jitter: Duration,
+}
+
+impl Trigger {
+    /// Reads a trigger as it is written; one without a zone has this one.
+    ///
+    /// # Errors
+    /// When its expression, its interval or its zone can't be read.
+    pub fn read(text: &TriggerText, default: Tz) -> Result<Self, Diagnostic> {
+        let schedule = match &text.timing {
+            Timing::Every(interval) => Schedule::every(interval),
+            Timing::Cron(expression) => Cron::read(expression).and_then(|cron| {
+                let zone = text.zone.as_deref().map_or(Ok(default), zone)?;
+                Ok(Schedule::Cron { cron, zone })
+            }),
+        };
+        let schedule = schedule.map_err(|diagnostic| diagnostic.at(text.place.clone()))?;
+        Ok(Self { key: text.key(), schedule, handler: text.handler.clone(), jitter: text.jitter })
+    }
+
+    /// How much later than its instant a fire begins: the same for the same fire, on whichever machine.
+    #[must_use]
+    pub fn delay(&self, automation: &str, instant: i64) -> Duration {
+        let most = self.jitter.as_millis();
+        if most == 0 {
+            return Duration::ZERO;
+        }
+        let hex = digest([automation, &self.key, &instant.to_string()]);
+        let draw = u128::from(u64::from_str_radix(&hex, 16).unwrap_or_default());
+        Duration::from_millis(u64::try_from(draw % most).unwrap_or_default())
+    }
+}

@@ -1,0 +1,121 @@
+//! Automations: what they say of themselves is read without running anything, and they run by hand.
+
+use crate::{program::Folder, served::Served};
+
+const BOOTH: &str = r#"//! Sweep the booth's followers every morning.
+const automation = #{
+    on: [ #{ cron: "0 9 * * 1-5", tz: "Asia/Shanghai" }, #{ every: "15m", handler: "often", jitter: "10s" } ],
+    overlap: "queue",
+    catch_up: #{ policy: "all", within: "6h" },
+    timeout: "2h", retries: 2,
+    params: #{ scene: #{ type: "int", init: 98765, help: "QR scene id" }, name: "展台" },
+    limits: #{ changes: 50000, errors: "1%" },
+};
+const PREFIX = "QR ";
+
+fn run(ctx, p) {
+    ctx.state.runs = (ctx.state?.runs ?? 0) + 1;
+    let report = followers().filter(|u| u.qr_scene == p.scene).tag(global::PREFIX + p.name);
+    print(`${ctx.trigger} ${ctx.automation} ${ctx.state.runs}: ${report.changed}`);
+}
+
+fn often(ctx) { tag::list() }
+"#;
+
+fn checked(automation: &str) -> String {
+    let text = format!("const automation = {automation};\nfn run(ctx, p) {{ }}\nfn three(a, b, c) {{ }}");
+    let folder = Folder::with(&text);
+    folder.run(&["check", "script.rhai"]).failure(1)
+}
+
+#[test]
+fn what_an_automation_says_of_itself_is_shown() {
+    let folder = Folder::new().file("jobs/booth.rhai", BOOTH).file("jobs/bad.rhai", "let a = ;");
+    let booth = folder.run(&["check", "jobs/booth.rhai"]).success();
+    for part in [
+        "jobs/booth.rhai: ok\n  cron 0 9 * * 1-5 (Asia/Shanghai)\n    ",
+        " 09:00:00 +08:00\n",
+        "  every 15m calls often\n",
+        "  parameter name (a text, 展台 by default)\n",
+        "  parameter scene (a whole number, 98765 by default): QR scene id\n",
+        "  functions: filter, followers, tag, tag::list",
+    ] {
+        assert!(booth.contains(part), "{part}: {booth}");
+    }
+    assert_eq!(booth.matches(" 09:00:00 +08:00").count(), 5, "{booth}");
+    // A folder is checked whole.
+    let all = folder.run(&["check", "jobs"]);
+    assert_eq!(all.code, Some(1));
+    assert!(all.out.contains("jobs/booth.rhai: ok") && all.err.contains("jobs/bad.rhai:1:9"), "{}", all.err);
+    // A trigger without a zone has the configuration's, else the machine's.
+    let plain = "const automation = #{ on: [ #{ cron: \"@daily\" } ] };\nfn run() { }";
+    let folder = Folder::with(plain).file("mpscript.toml", "timezone = \"Europe/Berlin\"\n");
+    let shown = folder.run(&["check", "script.rhai"]).success();
+    assert!(shown.contains("cron @daily (Europe/Berlin)"), "{shown}");
+    assert!(shown.contains("zone where none is given: the configuration's"), "{shown}");
+    let shown = Folder::with(plain).env("TZ", "Asia/Tokyo").run(&["check", "script.rhai"]).success();
+    assert!(shown.contains("cron @daily (Asia/Tokyo)") && shown.contains("the machine's"), "{shown}");
+}
+
+#[test]
+fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
+    for (automation, says) in [
+        ("#{ }", "the automation does not say when it runs\n --> script.rhai:1:20"),
+        ("#{ on: [], overlaps: 1 }", "an automation has no `overlaps`\n --> script.rhai:1:31"),
+        ("#{ on: [], overlaps: 1 }", "did you mean `overlap`?"),
+        ("#{ on: [], overlap: \"forbit\" }", "did you mean \"forbid\"?"),
+        ("#{ on: 5 }", "`on` is no array of triggers"),
+        ("#{ on: [ #{ } ] }", "the trigger says neither `cron` nor `every`"),
+        ("#{ on: [ #{ cron: \"@daily\", every: \"1m\" } ] }", "says both `cron` and `every`"),
+        ("#{ on: [ #{ cron: \"0 24 * * *\" } ] }", "hour `24` is not in 0 to 23\n --> script.rhai:1:38"),
+        ("#{ on: [ #{ cron: \"0 0 9 * * 1\" } ] }", "without the seconds at its beginning: `0 9 * * 1`"),
+        ("#{ on: [ #{ cron: \"@daily\", tz: \"Asia/Shangai\" } ] }", "did you mean `Asia/Shanghai`?"),
+        ("#{ on: [ #{ every: \"1m\", tz: \"UTC\" } ] }", "an interval has no zone"),
+        ("#{ on: [ #{ every: \"100ms\" } ] }", "not in whole seconds from 1s to 24h"),
+        ("#{ on: [ #{ every: \"1m\", handler: \"rum\" } ] }", "did you mean `run`?"),
+        ("#{ on: [ #{ every: \"1m\", handler: \"three\" } ] }", "there is no function `three` to call"),
+        ("#{ on: [ #{ every: \"1m\" }, #{ every: \"1m\" } ] }", "the same trigger is there twice"),
+        ("#{ on: [], timeout: 5 }", "`timeout` is no length of time"),
+        ("#{ on: [], retries: 99 }", "`retries` is no whole number from 0 to 10"),
+        ("#{ on: [], catch_up: \"last\" }", "`catch_up` is none of its words"),
+        ("#{ on: [], ping: \"http://example.com\" }", "is no address for a ping"),
+        ("#{ on: [], params: #{ n: #{ help: \"x\" } } }", "has neither a type nor a value to begin with"),
+        (
+            "#{ on: [], params: #{ n: #{ type: \"int\", init: \"x\" } } }",
+            "parameter `n` must be a whole number",
+        ),
+        ("#{ on: [], params: #{ n: #{ init: 5, max: 4 } } }", "parameter `n` must be at most 4"),
+        ("#{ on: [], retries: 1 + 1 }", "nothing in it is evaluated"),
+    ] {
+        let told = checked(automation);
+        assert!(told.contains(says), "{automation}: {told}");
+    }
+    let folder = Folder::with("const automation = #{ on: [] };\nfn run() { }\nprint(1);");
+    let told = folder.run(&["check", "script.rhai"]).failure(1);
+    assert!(told.contains("an automation only declares") && told.contains("script.rhai:3:1"), "{told}");
+}
+
+#[test]
+fn an_automation_runs_by_hand_and_keeps_its_state() {
+    let sandbox = Served::start(&["--followers", "3000", "--scene", "98765=120", "--scene", "5=7"]);
+    let folder = Folder::new().account().file("booth.rhai", BOOTH);
+    let url = sandbox.url();
+    let run = |arguments: &[&str]| {
+        folder.run(&[&["run", "booth.rhai", "--base-url", &url, "--quiet"], arguments].concat())
+    };
+    assert_eq!(run(&[]).success(), "hand booth 1: 120\n");
+    assert_eq!(run(&["--param", "scene=5", "--param", "name=五"]).success(), "hand booth 2: 7\n");
+    assert_eq!([sandbox.tagged("QR 展台"), sandbox.tagged("QR 五")], [Some(120), Some(7)]);
+    // A dry run and a sandbox of its own keep nothing.
+    assert!(run(&["--dry-run", "--param", "name=新"]).out.starts_with("hand booth 3: 120\n"));
+    let own = folder.run(&["run", "booth.rhai", "--sandbox", "--quiet"]).success();
+    assert_eq!(own, "hand booth 1: 1234\n");
+    assert_eq!(run(&["--param", "scene=6"]).out, "hand booth 3: 0\n");
+    for (given, says) in [
+        ("scene=x", "parameter `scene` must be a whole number, but `x` was given"),
+        ("scen=5", "did you mean `scene`?"),
+    ] {
+        let told = run(&["--param", given]);
+        assert!(told.code == Some(2) && told.err.contains(says), "{}", told.err);
+    }
+}
