@@ -27,6 +27,18 @@ pub(super) enum Command {
     Repl(ReplArguments),
     /// Check a script without running it
     Check(CheckArguments),
+    /// Run a folder of automations by their triggers, until it is stopped
+    Serve(ServeFolderArguments),
+    /// List the automations: how they stand, and when they fire next
+    Ls(AutomationsArguments),
+    /// The next fires of all automations, or of one
+    Next(NextArguments),
+    /// Let an automation's triggers pass for a while
+    Pause(PauseArguments),
+    /// End an automation's pause
+    Unpause(NamedArguments),
+    /// Every fire of an automation: what became of it, or why it did not run
+    Why(NamedArguments),
     /// List the runs that were started, newest first
     Runs(RunsArguments),
     /// Show a run: how it stands and what it did
@@ -87,12 +99,15 @@ pub(super) struct Reach {
 
 #[derive(Args, Debug)]
 pub(super) struct RunArguments {
-    /// The script; `-` reads it from standard input
+    /// The script, or the name of an automation that is served; `-` reads it from standard input
     #[arg(value_name = "FILE", required_unless_present = "expression")]
     pub file: Option<PathBuf>,
     /// Run this text and print its value
     #[arg(short = 'e', value_name = "TEXT", conflicts_with = "file")]
     pub expression: Option<String>,
+    /// The folder of the automation that is named, if not the one that was served last
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
     /// A parameter of the script; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub params: Vec<(String, String)>,
@@ -203,6 +218,77 @@ pub(super) struct UndoArguments {
     pub manner: Manner,
     #[command(flatten)]
     pub reach: Reach,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for a person
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ServeFolderArguments {
+    /// The folder of the automations
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// How words are written on standard output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub log: LogFormat,
+    /// How long runs have to reach a place to go on from, when the daemon is stopped
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub grace: Duration,
+    /// The most calls of one run under way together
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
+    pub in_flight: usize,
+    /// Log every call on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct AutomationsArguments {
+    /// The folder, if not the one that was served last
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NextArguments {
+    /// The automation; all of them when left out
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// How many fires
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub count: usize,
+    #[command(flatten)]
+    pub automations: AutomationsArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NamedArguments {
+    /// The automation
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub automations: AutomationsArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PauseArguments {
+    /// The automation
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Until then, as in "2026-12-24 18:00" or 3d; without it until it is unpaused
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    #[command(flatten)]
+    pub automations: AutomationsArguments,
 }
 
 #[derive(Args, Debug)]

@@ -1,15 +1,27 @@
 //! Automations at the command line: by hand, and what is known of those that are served.
 
-use super::{Failure, config};
-use crate::{
-    base::Diagnostic,
-    host::Host,
-    run::{schedule::zone, trigger::Trigger},
-    script::{Automation, Call, HANDLER, Parameter, Program},
+use super::{
+    Failure,
+    arguments::{AutomationsArguments, NamedArguments, NextArguments, PauseArguments, Reach},
+    config, exit, render, state,
 };
-use chrono::{DateTime, Local};
+use crate::{
+    base::{Diagnostic, nearest},
+    host::Host,
+    run::{runtime, schedule::zone, served::Served, trigger::Trigger},
+    script::{Automation, Call, HANDLER, Parameter, Program},
+    store::{AutomationRecord, Store},
+};
+use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+use tokio::runtime::Runtime;
+
+/// Fires that are shown of an automation.
+const MOST_FIRES: i64 = 1_000;
 
 /// Fires of a trigger that are shown.
 const NEXT: usize = 5;
@@ -88,4 +100,230 @@ pub(super) fn describe(automation: &Automation, triggers: &[Trigger], now: i64) 
         text.push_str(&format!("\n  parameter {name} ({}, {init}){help}", parameter.kind.words()));
     }
     text
+}
+
+/// The automations of a folder with what the store keeps of them.
+struct Known {
+    runtime: Runtime,
+    store: Store,
+    served: Served,
+    folder: PathBuf,
+}
+
+/// The automations of the folder that is named, else of the one that was served last.
+fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure> {
+    let (zone, _) = default_zone(host, arguments.reach.config.as_deref())?;
+    let runtime = runtime()
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let store = state::require(host, &runtime, &arguments.reach)?;
+    let folder = match &arguments.dir {
+        Some(folder) => host.folder.join(folder),
+        None => {
+            let records = runtime.block_on(store.automations()).map_err(|error| state::failure(&error))?;
+            let served = records.into_iter().map(|record| record.folder).rfind(|folder| !folder.is_empty());
+            let Some(folder) = served else {
+                let message = format!("{} knows of no folder that is served", store.place());
+                let hint = "give it with --dir FOLDER, or serve it: mpscript serve FOLDER";
+                return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+            };
+            PathBuf::from(folder)
+        }
+    };
+    let mut served = Served::new(folder.clone(), zone);
+    served.scan().map_err(|error| {
+        Failure::usage(Diagnostic::new(format!("can't list {}: {error}", folder.display())))
+    })?;
+    Ok(Known { runtime, store, served, folder })
+}
+
+/// The file of an automation that somebody has named, where there is no script of that name.
+pub(super) fn file_of(
+    host: &Host,
+    named: &Path,
+    dir: Option<&Path>,
+    reach: &Reach,
+) -> Result<Option<PathBuf>, Failure> {
+    let is_name = named.components().count() == 1 && named.extension().is_none() && named != Path::new("-");
+    if !is_name || host.folder.join(named).exists() {
+        return Ok(None);
+    }
+    let arguments = AutomationsArguments { dir: dir.map(Path::to_owned), reach: reach.clone() };
+    // Without a folder that is served it is a file that is not there, and told so.
+    let Ok(known) = known(host, &arguments) else { return Ok(None) };
+    let file = known.folder.join(named).with_extension("rhai");
+    Ok(file.exists().then_some(file))
+}
+
+impl Known {
+    /// What the store keeps of an automation, which must be there.
+    fn record(&self, name: &str) -> Result<AutomationRecord, Failure> {
+        let record =
+            self.runtime.block_on(self.store.automation(name)).map_err(|error| state::failure(&error))?;
+        record.ok_or_else(|| {
+            let names = self.served.versions().keys().map(String::as_str);
+            let hint = match nearest(name, names) {
+                Some(near) if near == name => {
+                    "it is in the folder, but was never served: mpscript serve".to_owned()
+                }
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "mpscript ls lists them".to_owned(),
+            };
+            let message = format!("there is no automation `{name}` in {}", self.folder.display());
+            Failure::usage(Diagnostic::new(message).hint(hint))
+        })
+    }
+
+    /// The next fires of an automation, in order: instants with their triggers.
+    fn next_of(&self, name: &str, after: i64, count: usize) -> Vec<(i64, &Trigger)> {
+        let triggers = self.served.versions().get(name).map_or(&[][..], |version| &version.triggers);
+        let mut fires = Vec::new();
+        for trigger in triggers {
+            let mut at = after;
+            for _ in 0..count {
+                let Some(next) = trigger.schedule.after(at) else { break };
+                fires.push((next, trigger));
+                at = next;
+            }
+        }
+        fires.sort_by_key(|(at, _)| *at);
+        fires.truncate(count);
+        fires
+    }
+}
+
+/// `mpscript ls`.
+pub(super) fn list(host: &Host, arguments: &AutomationsArguments) -> Result<u8, Failure> {
+    let known = known(host, arguments)?;
+    let now = host.clock.now_ms();
+    let names: BTreeSet<&String> =
+        known.served.versions().keys().chain(known.served.stale().keys()).collect();
+    if names.is_empty() {
+        host.out.line(&format!("there is no automation in {}", known.folder.display()));
+    }
+    for name in names {
+        let record =
+            known.runtime.block_on(known.store.automation(name)).map_err(|error| state::failure(&error))?;
+        let is_paused = record.as_ref().is_some_and(|record| record.paused_until > now);
+        let state = match (known.served.stale().contains_key(name), is_paused, &record) {
+            (true, ..) => "STALE",
+            (_, true, _) => "paused",
+            (_, _, None) => "not served",
+            _ => "live",
+        };
+        let fires =
+            known.runtime.block_on(known.store.fires(name, 20)).map_err(|error| state::failure(&error))?;
+        let last = fires.iter().find(|fire| !["armed", "disarmed"].contains(&fire.state.as_str()));
+        let last = last.map_or("never fired".to_owned(), |fire| format!("last {}", fire.state));
+        let next = known.next_of(name, now, 1);
+        let next = next.first().map_or("by hand".to_owned(), |(at, trigger)| trigger.schedule.show(*at));
+        host.out.line(&format!("{name:<24} {state:<10} {next:<33} {last}"));
+        if let Some(diagnostic) = known.served.stale().get(name) {
+            host.err.line(&render::error(host, diagnostic));
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// `mpscript next`.
+pub(super) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure> {
+    let known = known(host, &arguments.automations)?;
+    if let Some(name) = &arguments.name
+        && !known.served.versions().contains_key(name)
+    {
+        known.record(name)?;
+        let message = format!("`{name}` has no triggers: its file is gone or can't be read");
+        return Err(Failure::usage(Diagnostic::new(message).hint("mpscript ls shows how it stands")));
+    }
+    let now = host.clock.now_ms();
+    let names =
+        known.served.versions().keys().filter(|name| arguments.name.as_ref().is_none_or(|one| one == *name));
+    let mut fires: Vec<(i64, &Trigger, &String)> = names
+        .flat_map(|name| {
+            known
+                .next_of(name, now, arguments.count)
+                .into_iter()
+                .map(move |(at, trigger)| (at, trigger, name))
+        })
+        .collect();
+    fires.sort_by_key(|(at, _, name)| (*at, *name));
+    for (at, trigger, name) in fires.into_iter().take(arguments.count) {
+        host.out.line(&format!("{:<33} {name:<24} {}", trigger.schedule.show(at), trigger.schedule));
+    }
+    Ok(exit::DONE)
+}
+
+/// `mpscript pause`.
+pub(super) fn pause(host: &Host, arguments: &PauseArguments) -> Result<u8, Failure> {
+    let known = known(host, &arguments.automations)?;
+    known.record(&arguments.name)?;
+    let (zone, _) = default_zone(host, arguments.automations.reach.config.as_deref())?;
+    let until = match &arguments.until {
+        None => i64::MAX,
+        Some(text) => instant(text, zone, host.clock.now_ms()).ok_or_else(|| {
+            let message = format!("`{text}` is no time to come");
+            Failure::usage(
+                Diagnostic::new(message).hint("for example --until \"2026-12-24 18:00\", or --until 3d"),
+            )
+        })?,
+    };
+    change_pause(&known, &arguments.name, until)?;
+    let says = if until == i64::MAX {
+        format!("{0} is paused: mpscript unpause {0} ends that", arguments.name)
+    } else {
+        let until = DateTime::from_timestamp_millis(until).unwrap_or_default().with_timezone(&zone);
+        format!("{} is paused until {} ({zone})", arguments.name, until.format("%Y-%m-%d %H:%M:%S"))
+    };
+    host.out.line(&says);
+    Ok(exit::DONE)
+}
+
+fn change_pause(known: &Known, name: &str, until: i64) -> Result<(), Failure> {
+    let changed = known.runtime.block_on(known.store.pause_automation(name, until));
+    changed.map(drop).map_err(|error| state::failure(&error))
+}
+
+/// A time to come: a length of time from now on, or a date and a time of day in a zone.
+fn instant(text: &str, zone: Tz, now: i64) -> Option<i64> {
+    if let Ok(length) = humantime::parse_duration(text) {
+        return now.checked_add(i64::try_from(length.as_millis()).ok()?);
+    }
+    let written = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()).ok();
+    let local = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M"];
+    let local =
+        local.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()).or_else(|| {
+            NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0))
+        });
+    let local =
+        local.and_then(|local| zone.from_local_datetime(&local).earliest()).map(|at| at.timestamp_millis());
+    written.or(local).filter(|at| *at > now)
+}
+
+/// `mpscript unpause`.
+pub(super) fn unpause(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure> {
+    let known = known(host, &arguments.automations)?;
+    let record = known.record(&arguments.name)?;
+    change_pause(&known, &arguments.name, 0)?;
+    let was = if record.paused_until > host.clock.now_ms() { "fires again" } else { "was not paused" };
+    host.out.line(&format!("{} {was}", arguments.name));
+    Ok(exit::DONE)
+}
+
+/// `mpscript why`.
+pub(super) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure> {
+    let known = known(host, &arguments.automations)?;
+    known.record(&arguments.name)?;
+    let fires = known.runtime.block_on(known.store.fires(&arguments.name, MOST_FIRES));
+    let version = known.served.versions().get(&arguments.name);
+    for fire in fires.map_err(|error| state::failure(&error))? {
+        let trigger =
+            version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.source));
+        let at = match trigger {
+            Some(trigger) => trigger.schedule.show(fire.instant),
+            None => DateTime::from_timestamp_millis(fire.instant).unwrap_or_default().to_rfc3339(),
+        };
+        let reason = if fire.reason.is_empty() { String::new() } else { format!(": {}", fire.reason) };
+        let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
+        host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));
+    }
+    Ok(exit::DONE)
 }

@@ -32,6 +32,7 @@ mod run;
 mod runs;
 mod sandbox;
 mod secret;
+mod serve;
 mod show_config;
 mod state;
 mod token;
@@ -89,6 +90,12 @@ pub fn execute(host: &Host) -> u8 {
         Command::Run(run) => run::execute(host, &run),
         Command::Repl(repl) => repl::execute(host, &repl),
         Command::Check(check) => check::execute(host, &check),
+        Command::Serve(arguments) => serve::execute(host, &arguments),
+        Command::Ls(arguments) => automations::list(host, &arguments),
+        Command::Next(arguments) => automations::next(host, &arguments),
+        Command::Pause(arguments) => automations::pause(host, &arguments),
+        Command::Unpause(arguments) => automations::unpause(host, &arguments),
+        Command::Why(arguments) => automations::why(host, &arguments),
         Command::Runs(runs) => runs::list(host, &runs),
         Command::Show(show) => runs::show(host, &show),
         Command::Resume(resume) => resume::execute(host, &resume),

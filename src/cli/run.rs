@@ -3,7 +3,7 @@
 use super::{
     Failure,
     arguments::{Manner, Reach, RunArguments},
-    automations::by_hand,
+    automations::{self, by_hand},
     check::{compile, origin},
     exit, log,
     progress::{Progress, Words},
@@ -49,7 +49,11 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
             text: text.clone(),
             folder: host.folder.clone(),
         },
-        None => origin(host, arguments.file.as_deref().unwrap_or(Path::new("-")))?,
+        None => {
+            let named = arguments.file.as_deref().unwrap_or(Path::new("-"));
+            let automation = automations::file_of(host, named, arguments.dir.as_deref(), &arguments.reach)?;
+            origin(host, automation.as_deref().unwrap_or(named))?
+        }
     };
     let program = compile(&origin)?;
     let automation = program.automation().map_err(|trouble| of_trouble(&trouble))?;

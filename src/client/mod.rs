@@ -38,3 +38,4 @@ pub use tally::Tally;
 pub use timeline::{Slot, Timeline};
 pub use token::LEASE;
 pub use token_mode::TokenMode;
+pub use transport::ping;

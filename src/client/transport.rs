@@ -54,19 +54,8 @@ impl Transport {
     fn http(&self) -> Result<&reqwest::Client, CallError> {
         self.http
             .get_or_init(|| {
-                // Fails only when a provider is installed already, which is as good.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let builder = reqwest::Client::builder()
-                    .timeout(TRY)
-                    .connect_timeout(CONNECT)
-                    .pool_max_idle_per_host(IDLE)
-                    .tcp_nodelay(true)
-                    .redirect(reqwest::redirect::Policy::none())
-                    .user_agent(concat!("mpscript/", env!("CARGO_PKG_VERSION")));
-                let builder = if self.base.is_loopback() { builder.no_proxy() } else { builder };
-                let builder =
-                    if self.base.is_plain() { builder.tls_certs_only([]) } else { builder.https_only(true) };
-                builder.build().map_err(|error| innermost(&error))
+                let builder = builder(self.base.is_loopback(), self.base.is_plain());
+                builder.pool_max_idle_per_host(IDLE).build().map_err(|error| innermost(&error))
             })
             .as_ref()
             .map_err(|reason| CallError::NoTls(reason.clone()))
@@ -119,6 +108,32 @@ fn form(name: &'static str, file: &File) -> Form {
         |media_type| Part::bytes(file.content.clone()).file_name(file.name.clone()).mime_str(media_type);
     let part = part(file.media_type()).unwrap_or_else(|error| unreachable!("a constant media type: {error}"));
     Form::new().part(name, part)
+}
+
+fn builder(is_loopback: bool, is_plain: bool) -> reqwest::ClientBuilder {
+    // Fails only when a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        .timeout(TRY)
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("mpscript/", env!("CARGO_PKG_VERSION")));
+    let builder = if is_loopback { builder.no_proxy() } else { builder };
+    if is_plain { builder.tls_certs_only([]) } else { builder.https_only(true) }
+}
+
+/// Fetches an address of somebody's for the sake of the fetch: plain HTTP on loopback only.
+///
+/// # Errors
+/// When there is no answer, or one that tells of an error; the address, which may be a secret, is in neither.
+pub async fn ping(url: &str) -> Result<(), String> {
+    let url = url::Url::parse(url).map_err(|error| error.to_string())?;
+    let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let http = builder(is_loopback, is_loopback && url.scheme() == "http").build();
+    let answer = http.map_err(|error| innermost(&error))?.get(url).send().await;
+    let status = answer.map_err(|error| innermost(&error.without_url()))?.status();
+    if status.is_success() { Ok(()) } else { Err(format!("HTTP status {}", status.as_u16())) }
 }
 
 async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {

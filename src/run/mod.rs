@@ -3,11 +3,15 @@
 //! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
 
 pub mod cron;
+pub mod daemon;
+pub mod due;
 pub mod record;
 pub mod schedule;
+pub mod served;
 mod session;
 mod token_service;
 pub mod trigger;
+pub mod worker;
 
 pub use session::{NotBegun, Session};
 pub use token_service::{Listen, Listening, TokenService};

@@ -88,6 +88,16 @@ impl Schedule {
         }
     }
 
+    /// An instant with its zone's offset.
+    #[must_use]
+    pub fn rfc3339(&self, ms: i64) -> String {
+        let instant = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+        match self {
+            Self::Cron { zone, .. } => instant.with_timezone(zone).to_rfc3339(),
+            Self::Every(_) => instant.to_rfc3339(),
+        }
+    }
+
     /// An instant as a person of its zone writes it, with the offset.
     #[must_use]
     pub fn show(&self, ms: i64) -> String {

@@ -218,6 +218,11 @@ impl Program {
         names.into_iter().collect()
     }
 
+    /// The files of its imports, as messages name them.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.imports.iter().map(|import| import.file.as_str())
+    }
+
     /// The paths that it imports, those of its imports too.
     pub fn imports(&self) -> impl Iterator<Item = &str> {
         self.imports.iter().map(|import| import.path.as_str())

@@ -174,16 +174,20 @@ impl Store {
         Ok(self.execute(statement).await? == 1)
     }
 
-    /// The instant of the last fire of a trigger.
+    /// The instant of the last fire of a trigger, and what became of it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn last_fire(&self, automation: &str, source: &str) -> Result<Option<i64>, StoreError> {
+    pub async fn last_fire(
+        &self,
+        automation: &str,
+        source: &str,
+    ) -> Result<Option<(i64, String)>, StoreError> {
         let statement = Statement::new(
-            "SELECT instant FROM mpscript_fire WHERE automation = $1 AND source = $2 ORDER BY instant DESC LIMIT 1",
+            "SELECT instant, state FROM mpscript_fire WHERE automation = $1 AND source = $2 ORDER BY instant DESC LIMIT 1",
         );
         let rows = self.query(statement.with(automation).with(source)).await?;
-        Ok(rows.first().map(|row| row.integer(0)))
+        Ok(rows.first().map(|row| (row.integer(0), row.text(1).to_owned())))
     }
 
     /// The fires of an automation, newest first.

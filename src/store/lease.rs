@@ -23,6 +23,16 @@ impl Store {
         Ok(taken == 1)
     }
 
+    /// Until when somebody holds a lease, in milliseconds; 0 when nobody ever did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lease_until(&self, name: &str) -> Result<i64, StoreError> {
+        let statement = Statement::new("SELECT expires_at FROM mpscript_lease WHERE name = $1");
+        let rows = self.query(statement.with(name)).await?;
+        Ok(rows.first().map(|row| row.integer(0)).unwrap_or_default())
+    }
+
     /// Gives a lease back, if it is still this owner's.
     ///
     /// # Errors

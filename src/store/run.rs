@@ -110,6 +110,18 @@ impl Store {
         Ok(rows.iter().map(read).collect())
     }
 
+    /// The record of a run.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
+        let statement = Statement::new(
+            "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
+             FROM mpscript_run WHERE id = $1",
+        );
+        Ok(self.query(statement.with(id)).await?.first().map(read))
+    }
+
     /// How a run of this name stands by its record.
     ///
     /// # Errors

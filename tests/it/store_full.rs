@@ -11,7 +11,7 @@ fn on_a_small_disk(script: &str) -> Option<String> {
         required::missing("namespaces");
         return None;
     }
-    let mounted = format!("mount -t tmpfs -o size=160k none /mnt && cd /mnt && {script}");
+    let mounted = format!("mount -t tmpfs -o size=224k none /mnt && cd /mnt && {script}");
     let output = Command::new("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", &mounted])
         .env_clear()

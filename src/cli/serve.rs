@@ -1,0 +1,268 @@
+//! `mpscript serve`: a folder of automations, for as long as nobody stops it.
+
+use super::{
+    Failure,
+    arguments::{LogFormat, Reach, ServeFolderArguments},
+    automations::default_zone,
+    exit, log,
+    reach::{self, Calling, Need},
+    state, watch_signals,
+};
+use crate::{
+    base::{Cancel, Diagnostic, Stopwatch},
+    host::{Host, Stream},
+    run::{
+        Setting,
+        daemon::{Daemon, Entry, Level, Log},
+        record::Options,
+        runtime,
+        served::Served,
+        worker::{Connect, Connected},
+    },
+    script::Output,
+};
+use chrono::{DateTime, Local, SecondsFormat};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use serde_json::json;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// Files that are saved together are taken over together.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Even where no event tells of it, the folder is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What the daemon is woken by.
+enum Wake {
+    /// Something in the folder is not as it was.
+    Changed,
+    /// Somebody wants the folder looked at.
+    Look,
+    /// Somebody wants it to stop.
+    Leave,
+}
+
+pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u8, Failure> {
+    log::start(host, arguments.verbose);
+    let folder = host.folder.join(&arguments.folder);
+    if !folder.is_dir() {
+        let message = format!("{} is no folder", arguments.folder.display());
+        return Err(Failure::usage(Diagnostic::new(message).hint("give the folder of the automations")));
+    }
+    if arguments.reach.sandbox {
+        let message = "a daemon needs a platform that stays";
+        let hint = "start mpscript sandbox in another terminal, and give its address with --base-url";
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    }
+    let (zone, source) = default_zone(host, arguments.reach.config.as_deref())?;
+    let runtime = runtime()
+        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let runtime = Arc::new(runtime);
+    let store = state::require(host, &runtime, &arguments.reach)?;
+    let connect = connect(host, &runtime, arguments);
+    // A configuration that can't work is told now, not at the first fire.
+    let words: Arc<dyn Log> = Arc::new(Words { out: host.out.clone(), format: arguments.log });
+    connect(None, &Cancel::default(), Arc::new(Nothing)).map_err(Failure::usage)?;
+    let (wake, woken) = mpsc::channel();
+    // Before the first look, so that nothing between the two is lost.
+    let watcher = watch(&folder, &wake);
+    let say = |level: Level, text: &str| {
+        let at = host.clock.now_ms();
+        words.say(&Entry { at, level, automation: "", run: "", text });
+    };
+    if let Err(error) = &watcher {
+        let every = humantime::format_duration(LOOK_EVERY);
+        say(Level::Warn, &format!("changes of files are seen only every {every}: {error}"));
+    }
+    listen(&runtime, &wake);
+    say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
+    let served = Served::new(folder, zone);
+    let mut daemon = Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words));
+    let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
+    let mut looked = Stopwatch::start();
+    let mut leaving: Option<Stopwatch> = None;
+    loop {
+        let is_settled = changed.as_ref().is_some_and(|since| since.elapsed() >= SETTLE);
+        if leaving.is_none() && (is_settled || looked.elapsed() >= LOOK_EVERY) {
+            changed = None;
+            looked = Stopwatch::start();
+            if let Err(error) = daemon.scan() {
+                say(Level::Error, &error.to_string());
+            }
+        }
+        let wait = daemon.step().unwrap_or_else(|error| {
+            say(Level::Error, &format!("the store failed: {error}"));
+            Duration::from_secs(1)
+        });
+        if let Some(since) = &leaving
+            && (daemon.under_way() == 0 || since.elapsed() >= arguments.grace)
+        {
+            break;
+        }
+        let wait = if changed.is_some() { wait.min(SETTLE) } else { wait };
+        match woken.recv_timeout(wait) {
+            Ok(Wake::Changed) => {
+                changed.get_or_insert_with(Stopwatch::start);
+            }
+            Ok(Wake::Look) => {
+                changed = None;
+                if let Err(error) = daemon.scan() {
+                    say(Level::Error, &error.to_string());
+                }
+            }
+            Ok(Wake::Leave) if leaving.is_none() => {
+                let count = daemon.under_way();
+                let grace = humantime::format_duration(arguments.grace);
+                say(
+                    Level::Info,
+                    &format!("stopping: {count} runs have {grace} to reach a place to go on from"),
+                );
+                daemon.leave();
+                leaving = Some(Stopwatch::start());
+            }
+            Ok(Wake::Leave) => break,
+            Err(_) => {}
+        }
+    }
+    let left = daemon.under_way();
+    if let Err(error) = daemon.let_go() {
+        say(Level::Warn, &format!("what this process holds is free in some seconds only: {error}"));
+    }
+    say(
+        Level::Info,
+        &if left == 0 { "stopped".to_owned() } else { format!("stopped, {left} runs were cut off") },
+    );
+    drop(watcher);
+    runtime.block_on(store.close());
+    Ok(exit::DONE)
+}
+
+/// Where a script's words go before there are scripts.
+struct Nothing;
+
+impl Output for Nothing {
+    fn print(&self, _text: &str) {}
+    fn debug(&self, _text: &str) {}
+}
+
+/// Makes the surroundings of each run: a client of its own, on the account that its automation names.
+fn connect(host: &Host, runtime: &Arc<Runtime>, arguments: &ServeFolderArguments) -> Connect {
+    let (host, runtime, in_flight) = (host.clone(), Arc::clone(runtime), arguments.in_flight);
+    let given: Reach = arguments.reach.clone();
+    Arc::new(move |account, cancel, output| {
+        let reach = Reach { account: account.map(str::to_owned).or(given.account.clone()), ..given.clone() };
+        let calling = Calling { in_flight, waits_for_reset: true };
+        let reached = reach::reach(&host, &runtime, &reach, Need::Calls, calling, cancel)
+            .map_err(|failure| failure.diagnostic)?;
+        let options = Options {
+            account: reach.account.clone(),
+            base_urls: reach.base_url.clone(),
+            in_flight,
+            folder: host.folder.clone(),
+            allow_pause: true,
+            ..Options::default()
+        };
+        let setting = Setting {
+            client: reached.client.clone(),
+            callback: reached.callback.clone(),
+            in_flight,
+            folder: host.folder.clone(),
+            scratch_folder: host.scratch_folder(),
+            clock: host.clock.clone(),
+            cancel: cancel.clone(),
+            params: options.params.clone(),
+            store: reached.store.clone(),
+            // Nobody is there to be asked: whoever serves an automation has answered.
+            gate: None,
+            output,
+        };
+        Ok(Connected { setting, options })
+    })
+}
+
+/// Tells of everything that happens in a folder, but that files are read.
+fn watch(folder: &Path, wake: &Sender<Wake>) -> notify::Result<RecommendedWatcher> {
+    let wake = wake.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+            let _ = wake.send(Wake::Changed);
+        }
+    })?;
+    watcher.watch(folder, RecursiveMode::Recursive)?;
+    Ok(watcher)
+}
+
+/// From now on signals wake the daemon: SIGTERM and Ctrl-C to stop it, SIGHUP to look at the folder.
+fn listen(runtime: &Runtime, wake: &Sender<Wake>) {
+    let leave = wake.clone();
+    runtime.spawn(async move {
+        loop {
+            watch_signals::signal().await;
+            if leave.send(Wake::Leave).is_err() {
+                return;
+            }
+        }
+    });
+    #[cfg(unix)]
+    {
+        let look = wake.clone();
+        runtime.spawn(async move {
+            let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+            else {
+                return;
+            };
+            while signals.recv().await.is_some() && look.send(Wake::Look).is_ok() {}
+        });
+    }
+}
+
+/// The daemon's words on standard output: lines for a person, or JSON for a program.
+struct Words {
+    out: Stream,
+    format: LogFormat,
+}
+
+impl Log for Words {
+    fn say(&self, entry: &Entry) {
+        let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default();
+        let level = match entry.level {
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        match self.format {
+            LogFormat::Json => {
+                let mut line = json!({
+                    "at": at.to_rfc3339_opts(SecondsFormat::Millis, true), "level": level, "text": entry.text,
+                });
+                for (key, value) in [("automation", entry.automation), ("run", entry.run)] {
+                    if !value.is_empty() {
+                        line[key] = value.into();
+                    }
+                }
+                self.out.line(&line.to_string());
+            }
+            LogFormat::Text => {
+                let of = match (entry.automation, entry.run) {
+                    ("", _) => String::new(),
+                    (automation, "") => format!("{automation}: "),
+                    (automation, run) => format!("{automation} {run}: "),
+                };
+                let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+                for line in entry.text.lines() {
+                    let line: String =
+                        line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+                    self.out.line(&format!("{at} {level:<5} {of}{line}"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What becomes of a run when it has ended: its fire is closed, it is tried once more, and somebody hears of it.
+
+use super::{Daemon, Entry, Level, Stopped, Waiting, told};
+use crate::{
+    bulk::RunState,
+    run::{keep_state, served::Version, worker::Ended},
+    script::{Call, ON_FAILURE},
+    store::{Fire, StoreError},
+};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+
+/// How long the first retry waits, and the longest wait, in milliseconds.
+const FIRST_RETRY: i64 = 10_000;
+const LONGEST_RETRY: i64 = 600_000;
+
+impl Daemon {
+    /// Ends a fire; `false` when it is somebody else's by now.
+    pub(super) fn close(&self, fire: &Fire, state: &str, reason: &str) -> Result<bool, StoreError> {
+        let to = Fire {
+            state: state.to_owned(),
+            reason: reason.to_owned(),
+            node: self.node.clone(),
+            at: self.host.clock.now_ms(),
+            ..fire.clone()
+        };
+        let is_ours = self.runtime.block_on(self.store.change_fire(fire, &to))?;
+        if is_ours {
+            let level = if state == "done" { Level::Info } else { Level::Warn };
+            let colon = if reason.is_empty() { "" } else { ": " };
+            self.say(level, &fire.automation, &fire.run, &format!("{state}{colon}{reason}"));
+        }
+        Ok(is_ours)
+    }
+
+    /// Records what became of a run.
+    pub(super) fn settle(&mut self, ended: Ended) -> Result<(), StoreError> {
+        let Some(running) = self.running.remove(&ended.run) else { return Ok(()) };
+        let Ended { run, call, outcome } = ended;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.say(Level::Error, &call.automation, &run, &format!("the store failed: {error}"));
+                return Ok(());
+            }
+        };
+        let why = outcome.trouble.as_ref().map(|trouble| told(&trouble.diagnostic));
+        let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
+        let state = outcome.report.state;
+        let Some(fire) = running.fire else {
+            if !why.is_empty() {
+                self.say(
+                    Level::Error,
+                    &call.automation,
+                    &run,
+                    &format!("hearing of a failure failed: {why}"),
+                );
+            }
+            return Ok(());
+        };
+        match (state, running.stopped) {
+            (RunState::Done | RunState::DoneWithFailures, _) => {
+                if let Some(answer) = &outcome.value {
+                    let now = self.host.clock.now_ms();
+                    self.runtime.block_on(keep_state(&self.store, &call, answer, now))?;
+                }
+                let changed = outcome.report.totals.changed;
+                let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
+                if self.close(&fire, state.as_str(), &did)?
+                    && let Some(url) =
+                        running.version.as_ref().and_then(|version| version.automation.ping.clone())
+                {
+                    self.ping(url, &fire);
+                }
+                Ok(())
+            }
+            // What it has done is written down, and the next process goes on with it.
+            (RunState::Cancelled, Some(Stopped::Leaving)) => Ok(()),
+            (RunState::Cancelled, Some(Stopped::TimedOut)) => {
+                let timeout = running.version.as_ref().map(|version| version.automation.timeout);
+                let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
+                let reason = format!("it took longer than {}", timeout.unwrap_or_default());
+                self.fail(&fire, running.version.as_ref(), &call, "timed_out", &reason)
+            }
+            (RunState::Cancelled, None) => self.close(&fire, "stopped", "somebody has stopped it").map(drop),
+            (RunState::Parked, _) => self.fail(&fire, running.version.as_ref(), &call, "parked", &why),
+            (RunState::Error | RunState::Paused, _) => {
+                let record = self.runtime.block_on(self.store.run(&run))?.unwrap_or_default();
+                let retries = running.version.as_ref().map_or(0, |version| version.automation.retries);
+                // What the day's quota has ended is no fault of its own.
+                if record.attempt <= i64::from(retries) || state == RunState::Paused {
+                    let wait = wait_before(record.attempt);
+                    let after = humantime::format_duration(Duration::from_millis(wait.unsigned_abs()));
+                    self.say(
+                        Level::Warn,
+                        &fire.automation,
+                        &run,
+                        &format!("failed: {why}; once more in {after}"),
+                    );
+                    let not_before = self.host.clock.now_ms() + wait;
+                    self.retries.push(Waiting { fire, version: running.version, not_before });
+                    return Ok(());
+                }
+                self.fail(&fire, running.version.as_ref(), &call, "failed", &why)
+            }
+            (RunState::Running, _) => Ok(()),
+        }
+    }
+
+    /// Ends a fire that has failed, and tells whoever wants to hear of it.
+    fn fail(
+        &mut self,
+        fire: &Fire,
+        version: Option<&Arc<Version>>,
+        call: &Call,
+        state: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        if !self.close(fire, state, reason)? {
+            return Ok(());
+        }
+        let Some(version) = version.filter(|version| version.automation.hears_of_failures) else {
+            return Ok(());
+        };
+        let error = json!({
+            "message": reason, "state": state, "run": fire.run, "handler": call.handler,
+            "scheduled": call.scheduled,
+        });
+        let trigger = format!("failure of {}", fire.run);
+        let call = Call { handler: ON_FAILURE.to_owned(), trigger, error: Some(error), ..call.clone() };
+        self.launch(None, version, call)
+    }
+
+    /// Tells somebody's address that a run has succeeded.
+    fn ping(&self, url: String, fire: &Fire) {
+        let (log, automation, run) = (Arc::clone(&self.log), fire.automation.clone(), fire.run.clone());
+        let at = self.host.clock.now_ms();
+        self.runtime.spawn(async move {
+            if let Err(error) = crate::client::ping(&url).await {
+                let text = format!("the ping failed: {error}");
+                log.say(&Entry { at, level: Level::Warn, automation: &automation, run: &run, text: &text });
+            }
+        });
+    }
+}
+
+fn wait_before(attempt: i64) -> i64 {
+    let doublings = u32::try_from(attempt.clamp(1, 10) - 1).unwrap_or_default();
+    (FIRST_RETRY << doublings).min(LONGEST_RETRY)
+}

@@ -1,0 +1,373 @@
+//! The daemon: fires the triggers of a folder's automations, exactly once on however many machines share the store, and
+//! sees every fire through to an end.
+//!
+//! A fire is a row that is written once; whoever writes it has it. What is under way is known by the store alone: a process
+//! that dies leaves its fires to the others, who take them over from the row that they have read, so that a process that
+//! only slept finds them gone. Must never know how its folder is watched, nor where its words go.
+
+mod end;
+mod start;
+mod take_over;
+mod words;
+
+pub use words::{Entry, Level, Log};
+
+use super::{
+    due::{begins, due},
+    served::{Change, Served, Version},
+    trigger::Trigger,
+    worker::{Connect, Ended},
+};
+use crate::{
+    base::{Cancel, Diagnostic},
+    host::Host,
+    store::{Fire, Store, StoreError},
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// Between two looks at what others do, in milliseconds.
+const LOOK_EVERY: i64 = 2_000;
+
+/// A process that has given no sign of life for so long is taken for dead, in milliseconds.
+const LIFE: i64 = 8_000;
+
+/// The longest that anybody sleeps between two steps.
+const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+/// A trigger that is waited for.
+struct Armed {
+    /// The last instant that is accounted for.
+    last: i64,
+    /// When the next fire begins, if there is one.
+    next: Option<i64>,
+}
+
+/// Why the daemon has stopped a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    TimedOut,
+    Leaving,
+}
+
+/// A run of this process.
+struct Running {
+    /// The fire that it is of; none for one that hears of a failure.
+    fire: Option<Fire>,
+    version: Option<Arc<Version>>,
+    cancel: Cancel,
+    deadline: i64,
+    stopped: Option<Stopped>,
+}
+
+/// A fire that waits: for the end of a run, or for its next try.
+struct Waiting {
+    fire: Fire,
+    version: Option<Arc<Version>>,
+    /// Not before this, in milliseconds.
+    not_before: i64,
+}
+
+/// The daemon.
+pub struct Daemon {
+    host: Host,
+    runtime: Arc<Runtime>,
+    store: Store,
+    served: Served,
+    connect: Connect,
+    log: Arc<dyn Log>,
+    node: String,
+    armed: BTreeMap<(String, String), Armed>,
+    running: BTreeMap<String, Running>,
+    queue: Vec<Waiting>,
+    retries: Vec<Waiting>,
+    ended: (Sender<Ended>, Receiver<Ended>),
+    looked_at: i64,
+    is_leaving: bool,
+}
+
+impl Daemon {
+    /// A daemon that has not looked at its folder yet.
+    #[must_use]
+    pub fn new(
+        host: &Host,
+        runtime: &Arc<Runtime>,
+        store: &Store,
+        served: Served,
+        connect: Connect,
+        log: Arc<dyn Log>,
+    ) -> Self {
+        // A process may have several, in tests.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        Self {
+            node: format!("{} {} {number}", host.process, host.birth),
+            host: host.clone(),
+            runtime: Arc::clone(runtime),
+            store: store.clone(),
+            served,
+            connect,
+            log,
+            armed: BTreeMap::new(),
+            running: BTreeMap::new(),
+            queue: Vec::new(),
+            retries: Vec::new(),
+            ended: mpsc::channel(),
+            looked_at: 0,
+            is_leaving: false,
+        }
+    }
+
+    /// What it serves.
+    #[must_use]
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// How many runs are under way here.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.running.len()
+    }
+
+    fn say(&self, level: Level, automation: &str, run: &str, text: &str) {
+        self.log.say(&Entry { at: self.host.clock.now_ms(), level, automation, run, text });
+    }
+
+    /// Looks at the folder, and takes over what has changed.
+    ///
+    /// # Errors
+    /// When the folder can't be listed, or the store fails.
+    pub fn scan(&mut self) -> Result<(), ScanError> {
+        let changes = self.served.scan()?;
+        let folder = self.served.folder().display().to_string();
+        let now = self.host.clock.now_ms();
+        for change in changes {
+            match change {
+                Change::Live(name) => {
+                    self.runtime.block_on(self.store.serve_automation(&name, &folder, "", now))?;
+                    self.arm(&name, now)?;
+                    self.say(Level::Info, &name, "", "live");
+                }
+                Change::Stale(name, diagnostic) => {
+                    let reason = told(&diagnostic);
+                    self.runtime.block_on(self.store.serve_automation(&name, &folder, &reason, now))?;
+                    let goes_on = if self.served.versions().contains_key(&name) {
+                        "the version before goes on"
+                    } else {
+                        "it does not run"
+                    };
+                    self.say(Level::Error, &name, "", &format!("STALE {reason}; {goes_on}"));
+                }
+                Change::Gone(name) => {
+                    self.arm(&name, now)?;
+                    self.say(Level::Info, &name, "", "gone: its triggers fire no more");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the triggers that an automation has now, and no more for those that it had.
+    fn arm(&mut self, name: &str, now: i64) -> Result<(), StoreError> {
+        let version = self.served.versions().get(name).map(Arc::clone);
+        let triggers: &[Trigger] = version.as_ref().map_or(&[], |version| &version.triggers);
+        let gone: Vec<(String, String)> = self
+            .armed
+            .keys()
+            .filter(|(of, key)| of == name && !triggers.iter().any(|trigger| trigger.key == *key))
+            .cloned()
+            .collect();
+        for (of, key) in gone {
+            self.armed.remove(&(of, key.clone()));
+            self.note(name, &key, now, "disarmed", "its trigger is no more")?;
+        }
+        for trigger in triggers {
+            let id = (name.to_owned(), trigger.key.clone());
+            let last = match self.armed.get(&id) {
+                Some(armed) => armed.last,
+                None => match self.runtime.block_on(self.store.last_fire(name, &trigger.key))? {
+                    Some((instant, state)) if state != "disarmed" => instant,
+                    _ => {
+                        self.note(name, &trigger.key, now, "armed", "its trigger is new")?;
+                        now
+                    }
+                },
+            };
+            let next = next_begin(name, trigger, last);
+            self.armed.insert(id, Armed { last, next });
+        }
+        Ok(())
+    }
+
+    /// Writes a line into the account of a trigger's fires.
+    fn note(
+        &self,
+        name: &str,
+        key: &str,
+        instant: i64,
+        state: &str,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let fire = Fire {
+            automation: name.to_owned(),
+            source: key.to_owned(),
+            instant,
+            state: state.to_owned(),
+            reason: reason.to_owned(),
+            run: String::new(),
+            node: self.node.clone(),
+            at: self.host.clock.now_ms(),
+        };
+        self.runtime.block_on(self.store.add_fire(&fire))
+    }
+
+    /// Does what is to be done at this moment, and says how long nothing will be.
+    ///
+    /// # Errors
+    /// When the store fails; the next step does it again.
+    pub fn step(&mut self) -> Result<Duration, StoreError> {
+        while let Ok(ended) = self.ended.1.try_recv() {
+            self.settle(ended)?;
+        }
+        let now = self.host.clock.now_ms();
+        self.stop_late(now);
+        if !self.is_leaving {
+            if (now - self.looked_at).abs() >= LOOK_EVERY {
+                self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
+                self.take_over(now)?;
+                self.looked_at = now;
+            }
+            self.fire_due(now)?;
+            self.go_on_waiting(now)?;
+        }
+        let next = self.armed.values().filter_map(|armed| armed.next).min();
+        let until = next.map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
+        Ok(until.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(1), LONGEST_SLEEP))
+    }
+
+    fn lease(&self) -> String {
+        format!("node {}", self.node)
+    }
+
+    /// Claims what has come.
+    fn fire_due(&mut self, now: i64) -> Result<(), StoreError> {
+        let due_now: Vec<(String, String)> = self
+            .armed
+            .iter()
+            .filter(|(_, armed)| armed.next.is_some_and(|next| next <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for (name, key) in due_now {
+            let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
+            let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
+            let last = self.armed[&(name.clone(), key.clone())].last;
+            for one in due(&name, trigger, version.automation.catch_up, last, now) {
+                let state = if one.missed.is_some() { "missed" } else { "claimed" };
+                let fire = Fire {
+                    automation: name.clone(),
+                    source: key.clone(),
+                    instant: one.instant,
+                    state: state.to_owned(),
+                    reason: one.missed.clone().unwrap_or_default(),
+                    run: String::new(),
+                    node: self.node.clone(),
+                    at: now,
+                };
+                let is_ours = self.runtime.block_on(self.store.add_fire(&fire))?;
+                if let Some(armed) = self.armed.get_mut(&(name.clone(), key.clone())) {
+                    armed.last = one.instant;
+                    armed.next = next_begin(&name, trigger, one.instant);
+                }
+                if is_ours && one.missed.is_none() {
+                    let version = Some(Arc::clone(&version));
+                    self.queue.push(Waiting { fire, version, not_before: now });
+                } else if let (true, Some(reason)) = (is_ours, &one.missed) {
+                    let at = trigger.schedule.show(one.instant);
+                    self.say(Level::Warn, &name, "", &format!("missed the fire of {at}: {reason}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what waits, as far as it may.
+    fn go_on_waiting(&mut self, now: i64) -> Result<(), StoreError> {
+        for waiting in std::mem::take(&mut self.queue) {
+            if waiting.not_before > now {
+                self.queue.push(waiting);
+                continue;
+            }
+            self.begin(waiting, now)?;
+        }
+        for waiting in std::mem::take(&mut self.retries) {
+            if waiting.not_before > now {
+                self.retries.push(waiting);
+                continue;
+            }
+            self.go_on(&waiting.fire, waiting.version)?;
+        }
+        Ok(())
+    }
+
+    /// Stops runs that take too long; their threads come back when they have.
+    fn stop_late(&mut self, now: i64) {
+        for running in self.running.values_mut().filter(|running| running.deadline <= now) {
+            if running.stopped.is_none() {
+                running.stopped = Some(Stopped::TimedOut);
+                running.cancel.cancel();
+            }
+        }
+    }
+
+    /// Fires nothing more, and asks what is under way to stop at a safe point.
+    pub fn leave(&mut self) {
+        self.is_leaving = true;
+        for running in self.running.values_mut() {
+            if running.stopped.is_none() {
+                running.stopped = Some(Stopped::Leaving);
+                running.cancel.cancel();
+            }
+        }
+    }
+
+    /// Lets go of what it holds: others need not wait to take over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn let_go(&self) -> Result<(), StoreError> {
+        self.runtime.block_on(self.store.give_lease_back(&self.lease(), &self.node))
+    }
+}
+
+/// Why the folder was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// It can't be listed.
+    #[error("the folder can't be listed: {0}")]
+    Folder(#[from] io::Error),
+    /// The store fails.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+fn next_begin(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {
+    trigger.schedule.after(last).map(|instant| begins(name, trigger, instant))
+}
+
+/// A message on one line, with its place and its mend.
+fn told(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.place.as_ref();
+    let place = place.map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
+    let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})"));
+    format!("{}{}{}", place.unwrap_or_default(), diagnostic.message, hint.unwrap_or_default())
+}

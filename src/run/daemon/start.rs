@@ -1,0 +1,180 @@
+//! From a fire to its run: whether it may begin, and what it begins with.
+
+use super::{Daemon, LIFE, Level, Running, Waiting, told, words::Printed};
+use crate::{
+    base::{Cancel, Diagnostic},
+    bulk::Attempt,
+    run::{
+        record::Options,
+        served::Version,
+        state_of,
+        worker::{self, Plan},
+    },
+    script::{Call, HANDLER, Overlap, Parameter},
+    store::{Fire, StoreError},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+impl Daemon {
+    /// Begins with a fire, or says why it does not.
+    pub(super) fn begin(&mut self, waiting: Waiting, now: i64) -> Result<(), StoreError> {
+        let fire = waiting.fire.clone();
+        let version =
+            waiting.version.clone().or_else(|| self.served.versions().get(&fire.automation).cloned());
+        let Some(version) = version else {
+            return self.close(&fire, "skipped", "the automation is gone").map(drop);
+        };
+        let record = self.runtime.block_on(self.store.automation(&fire.automation))?.unwrap_or_default();
+        if record.paused_until > fire.instant {
+            return self.close(&fire, "skipped", "it is paused").map(drop);
+        }
+        let overlap = version.automation.overlap;
+        if overlap != Overlap::Parallel {
+            // Nobody else may begin with the same automation between the look and the start.
+            let lease = format!("begin {}", fire.automation);
+            if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + LIFE))? {
+                self.queue.push(waiting);
+                return Ok(());
+            }
+            let open = self.runtime.block_on(self.store.open_fires())?;
+            let other =
+                open.into_iter().find(|one| one.automation == fire.automation && one.state == "running");
+            if let Some(other) = other {
+                self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
+                match overlap {
+                    Overlap::Forbid => {
+                        let reason = format!("run {} was still under way", other.run);
+                        return self.close(&fire, "skipped", &reason).map(drop);
+                    }
+                    Overlap::Replace => self.runtime.block_on(self.store.ask_to_stop(&other.run))?,
+                    Overlap::Queue | Overlap::Parallel => {}
+                }
+                self.queue.push(Waiting { version: Some(version), not_before: now + 100, ..waiting });
+                return Ok(());
+            }
+            let started = self.start(&fire, &version);
+            self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
+            return started;
+        }
+        self.start(&fire, &version)
+    }
+
+    pub(super) fn connected(
+        &self,
+        account: Option<&str>,
+        automation: &str,
+        cancel: &Cancel,
+        run: &Arc<OnceLock<String>>,
+    ) -> Result<worker::Connected, Diagnostic> {
+        let output = Printed {
+            log: Arc::clone(&self.log),
+            clock: self.host.clock.clone(),
+            automation: automation.to_owned(),
+            run: Arc::clone(run),
+        };
+        (self.connect)(account, cancel, Arc::new(output))
+    }
+
+    /// Makes the run of a fire.
+    fn start(&mut self, fire: &Fire, version: &Arc<Version>) -> Result<(), StoreError> {
+        let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
+        let given = BTreeMap::new();
+        let params = match Parameter::values(&version.automation.params, &given) {
+            Ok(params) => params,
+            Err(diagnostic) => return self.close(fire, "failed", &told(&diagnostic)).map(drop),
+        };
+        let call = Call {
+            automation: fire.automation.clone(),
+            handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
+            trigger: fire.source.clone(),
+            scheduled_ms: fire.instant,
+            scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.instant)).unwrap_or_default(),
+            params,
+            state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
+            error: None,
+        };
+        self.launch(Some(fire), version, call)
+    }
+
+    /// Records a run and starts it, for a fire or to hear of a failure.
+    pub(super) fn launch(
+        &mut self,
+        fire: Option<&Fire>,
+        version: &Arc<Version>,
+        call: Call,
+    ) -> Result<(), StoreError> {
+        let (cancel, run) = (Cancel::default(), Arc::default());
+        let automation = &version.automation;
+        let mut connected = match self.connected(automation.account.as_deref(), &version.name, &cancel, &run)
+        {
+            Ok(connected) => connected,
+            Err(diagnostic) => {
+                let reason = told(&diagnostic);
+                return match fire {
+                    Some(fire) => self.close(fire, "failed", &reason).map(drop),
+                    None => Ok(self.say(Level::Error, &version.name, "", &reason)),
+                };
+            }
+        };
+        connected.options = Options {
+            max_changes: automation.limits.changes,
+            max_errors: automation.limits.errors,
+            call: Some(call.clone()),
+            ..connected.options
+        };
+        let plan = Plan { program: Arc::clone(&version.program), call, connected, cancel, run };
+        let Some(attempt) = self.runtime.block_on(worker::begin(&self.host, &self.store, &plan))? else {
+            return Ok(());
+        };
+        let now = self.host.clock.now_ms();
+        let running = match fire {
+            None => None,
+            Some(fire) => {
+                let to = Fire {
+                    state: "running".to_owned(),
+                    run: attempt.run.clone(),
+                    node: self.node.clone(),
+                    at: now,
+                    ..fire.clone()
+                };
+                if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
+                    // Somebody has taken it for dead and has it now.
+                    let (run, note) = (&attempt.run, "another process has its fire");
+                    self.runtime.block_on(self.store.end_run(run, 1, "cancelled", note, "", now))?;
+                    return Ok(());
+                }
+                Some(to)
+            }
+        };
+        self.say(Level::Info, &version.name, &attempt.run, &format!("started by {}", plan.call.trigger));
+        self.run(running, Some(Arc::clone(version)), plan, attempt, now);
+        Ok(())
+    }
+
+    pub(super) fn run(
+        &mut self,
+        fire: Option<Fire>,
+        version: Option<Arc<Version>>,
+        plan: Plan,
+        attempt: Attempt,
+        now: i64,
+    ) {
+        let timeout = version.as_ref().map_or(Duration::from_hours(12), |version| version.automation.timeout);
+        let deadline = now.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+        let cancel = plan.cancel.clone();
+        let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
+        let _ = plan.run.set(run.clone());
+        match worker::start(&self.runtime, plan, attempt, &self.ended.0) {
+            Ok(()) => {
+                let running = Running { fire, version, cancel, deadline, stopped: None };
+                self.running.insert(run, running);
+            }
+            // Its record is silent from now on, and somebody takes it over.
+            Err(error) => self.say(Level::Error, &automation, &run, &format!("no thread for it: {error}")),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What processes have left that are gone, and runs that are gone on with.
+
+use super::{Daemon, Level, Waiting, told};
+use crate::{
+    base::{Cancel, Diagnostic},
+    run::{
+        record::{self, Options},
+        served::Version,
+        worker::Plan,
+    },
+    script::{Origin, Program, Source},
+    store::{Fire, RunRecord, StoreError},
+};
+use std::sync::Arc;
+
+impl Daemon {
+    /// Takes over what processes have left that are gone.
+    pub(super) fn take_over(&mut self, now: i64) -> Result<(), StoreError> {
+        for fire in self.runtime.block_on(self.store.open_fires())? {
+            let is_here = self.queue.iter().chain(&self.retries).any(|waiting| is_same(&waiting.fire, &fire))
+                || self.running.contains_key(&fire.run);
+            if is_here || fire.node == self.node {
+                continue;
+            }
+            let lease = format!("node {}", fire.node);
+            if self.runtime.block_on(self.store.lease_until(&lease))? > now {
+                continue;
+            }
+            if fire.state == "claimed" {
+                let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
+                if self.runtime.block_on(self.store.change_fire(&fire, &to))? {
+                    self.say(
+                        Level::Info,
+                        &fire.automation,
+                        "",
+                        "taken over: its process is gone before it began",
+                    );
+                    self.queue.push(Waiting { fire: to, version: None, not_before: now });
+                }
+                continue;
+            }
+            self.go_on(&fire, None)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the run of a fire, from its journal.
+    pub(super) fn go_on(&mut self, fire: &Fire, version: Option<Arc<Version>>) -> Result<(), StoreError> {
+        let Some(record) = self.runtime.block_on(self.store.run(&fire.run))? else {
+            return self.close(fire, "failed", "the record of its run is gone").map(drop);
+        };
+        let state = record::state(&self.host, &record);
+        match state.as_str() {
+            "running" => return Ok(()),
+            "done" | "done_with_failures" | "parked" => {
+                return self.close(fire, &state, &record.note).map(drop);
+            }
+            _ => {}
+        }
+        let now = self.host.clock.now_ms();
+        let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
+        if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
+            return Ok(());
+        }
+        match self.prepare(&record) {
+            Err(diagnostic) => self.close(&to, "failed", &told(&diagnostic)).map(drop),
+            Ok(plan) => {
+                let taken = self.runtime.block_on(record::take(&self.host, &self.store, &record, None))?;
+                let Some(attempt) = taken else { return Ok(()) };
+                let text = format!("goes on, attempt {}", attempt.attempt);
+                self.say(Level::Info, &fire.automation, &fire.run, &text);
+                let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
+                self.run(Some(to), version, plan, attempt, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// A recorded run with the source and everything else that it began with.
+    fn prepare(&self, record: &RunRecord) -> Result<Plan, Diagnostic> {
+        let texts = self.runtime.block_on(self.store.run_texts(&record.id));
+        let texts = texts.map_err(|error| Diagnostic::new(error.to_string()))?;
+        let read = |error: serde_json::Error| Diagnostic::new(format!("its record can't be read: {error}"));
+        let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
+        let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
+        let call = options.call.clone().unwrap_or_default();
+        let program = Program::load(&Origin::Stored(source)).map_err(|trouble| trouble.diagnostic)?;
+        let (cancel, run) = (Cancel::default(), Arc::default());
+        let mut connected = self.connected(options.account.as_deref(), &call.automation, &cancel, &run)?;
+        connected.options = options;
+        Ok(Plan { program: Arc::new(program), call, connected, cancel, run })
+    }
+}
+
+fn is_same(one: &Fire, other: &Fire) -> bool {
+    (&one.automation, &one.source, one.instant) == (&other.automation, &other.source, other.instant)
+}

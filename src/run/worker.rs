@@ -1,0 +1,97 @@
+//! One run of an automation on a thread of its own, from its surroundings to what it came to.
+
+use super::{
+    Outcome, Run, Setting,
+    record::{self, NewRun, Options},
+};
+use crate::{
+    base::{Cancel, Diagnostic},
+    bulk::{Attempt, Board, Limits},
+    client::Client,
+    host::Host,
+    script::{Answer, Call, Output, Program},
+    store::{Store, StoreError},
+};
+use std::{
+    sync::{Arc, OnceLock, mpsc::Sender},
+    thread,
+};
+use tokio::runtime::Runtime;
+
+/// What a run is surrounded by, and what it is recorded with.
+pub struct Connected {
+    /// What surrounds it.
+    pub setting: Setting,
+    /// Which account it is, and where.
+    pub options: Options,
+}
+
+/// Makes the surroundings of a run on an account of the configuration, with a wish to stop and a place for words of its
+/// own.
+pub type Connect =
+    Arc<dyn Fn(Option<&str>, &Cancel, Arc<dyn Output>) -> Result<Connected, Diagnostic> + Send + Sync>;
+
+/// A run that is to be made.
+pub(super) struct Plan {
+    pub program: Arc<Program>,
+    pub call: Call,
+    pub connected: Connected,
+    pub cancel: Cancel,
+    /// The run's name, once it has one, for what it prints.
+    pub run: Arc<OnceLock<String>>,
+}
+
+/// What became of a run.
+pub(super) struct Ended {
+    pub run: String,
+    pub call: Call,
+    pub outcome: Result<Outcome<Answer>, StoreError>,
+}
+
+/// Records a run that begins.
+pub(super) async fn begin(host: &Host, store: &Store, plan: &Plan) -> Result<Option<Attempt>, StoreError> {
+    let account = plan.connected.setting.client.as_ref().map(Client::account_key).unwrap_or_default();
+    let new = NewRun {
+        source: &plan.program.source(),
+        options: &plan.connected.options,
+        account,
+        is_dry: false,
+        undoes: None,
+    };
+    record::begin(host, store, &new).await
+}
+
+/// Starts a recorded run; what becomes of it is told through `ended`.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(super) fn start(
+    runtime: &Arc<Runtime>,
+    plan: Plan,
+    attempt: Attempt,
+    ended: &Sender<Ended>,
+) -> std::io::Result<()> {
+    let (runtime, ended) = (Arc::clone(runtime), ended.clone());
+    let id = attempt.run.clone();
+    let body = move || {
+        let Plan { program, call, connected, .. } = plan;
+        let client = connected.setting.client.clone();
+        let limits = Limits::new(connected.options.max_changes, connected.options.max_errors);
+        let run = Run {
+            setting: connected.setting,
+            limits,
+            attempt: Some(attempt),
+            dry: None,
+            // Nobody is there to go on with it: it waits for the next day's quota itself.
+            may_pause: true,
+            board: Arc::new(Board::default()),
+        };
+        let outcome = run.of_call(&runtime, &program, &call);
+        if let Ok(client) = client {
+            runtime.block_on(client.finish());
+        }
+        // Nobody listens any more once the daemon has stopped.
+        let _ = ended.send(Ended { run: id, call, outcome });
+    };
+    thread::Builder::new().name("run".to_owned()).spawn(body).map(drop)
+}
