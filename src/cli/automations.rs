@@ -116,18 +116,17 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let store = state::require(host, &runtime, &arguments.reach)?;
-    let folder = match &arguments.dir {
-        Some(folder) => host.folder.join(folder),
-        None => {
-            let records = runtime.block_on(store.automations()).map_err(|error| state::failure(&error))?;
-            let served = records.into_iter().map(|record| record.folder).rfind(|folder| !folder.is_empty());
-            let Some(folder) = served else {
-                let message = format!("{} knows of no folder that is served", store.place());
-                let hint = "give it with --dir FOLDER, or serve it: mpscript serve FOLDER";
-                return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
-            };
-            PathBuf::from(folder)
-        }
+    let folder = if let Some(folder) = &arguments.dir {
+        host.folder.join(folder)
+    } else {
+        let records = runtime.block_on(store.automations()).map_err(|error| state::failure(&error))?;
+        let served = records.into_iter().map(|record| record.folder).rfind(|folder| !folder.is_empty());
+        let Some(folder) = served else {
+            let message = format!("{} knows of no folder that is served", store.place());
+            let hint = "give it with --dir FOLDER, or serve it: mpscript serve FOLDER";
+            return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        };
+        PathBuf::from(folder)
     };
     let mut served = Served::new(folder.clone(), zone);
     served.scan().map_err(|error| {
@@ -137,21 +136,16 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
 }
 
 /// The file of an automation that somebody has named, where there is no script of that name.
-pub(super) fn file_of(
-    host: &Host,
-    named: &Path,
-    dir: Option<&Path>,
-    reach: &Reach,
-) -> Result<Option<PathBuf>, Failure> {
+pub(super) fn file_of(host: &Host, named: &Path, dir: Option<&Path>, reach: &Reach) -> Option<PathBuf> {
     let is_name = named.components().count() == 1 && named.extension().is_none() && named != Path::new("-");
     if !is_name || host.folder.join(named).exists() {
-        return Ok(None);
+        return None;
     }
     let arguments = AutomationsArguments { dir: dir.map(Path::to_owned), reach: reach.clone() };
     // Without a folder that is served it is a file that is not there, and told so.
-    let Ok(known) = known(host, &arguments) else { return Ok(None) };
+    let known = known(host, &arguments).ok()?;
     let file = known.folder.join(named).with_extension("rhai");
-    Ok(file.exists().then_some(file))
+    file.exists().then_some(file)
 }
 
 impl Known {

@@ -43,17 +43,13 @@ pub(super) struct Plan<'a> {
 
 pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failure> {
     log::start(host, arguments.manner.verbose);
-    let origin = match &arguments.expression {
-        Some(text) => crate::script::Origin::Text {
-            name: "-e".to_owned(),
-            text: text.clone(),
-            folder: host.folder.clone(),
-        },
-        None => {
-            let named = arguments.file.as_deref().unwrap_or(Path::new("-"));
-            let automation = automations::file_of(host, named, arguments.dir.as_deref(), &arguments.reach)?;
-            origin(host, automation.as_deref().unwrap_or(named))?
-        }
+    let origin = if let Some(text) = &arguments.expression {
+        let (name, text) = ("-e".to_owned(), text.clone());
+        crate::script::Origin::Text { name, text, folder: host.folder.clone() }
+    } else {
+        let named = arguments.file.as_deref().unwrap_or(Path::new("-"));
+        let automation = automations::file_of(host, named, arguments.dir.as_deref(), &arguments.reach);
+        origin(host, automation.as_deref().unwrap_or(named))?
     };
     let program = compile(&origin)?;
     let automation = program.automation().map_err(|trouble| of_trouble(&trouble))?;

@@ -6,8 +6,6 @@ use crate::{
     base::grouped,
     script::{CatchUp, CatchUpPolicy},
 };
-use std::time::Duration;
-
 /// A fire that begins so late is one that was missed: nobody was there, or the machine slept.
 const LATE: i64 = 60_000;
 
@@ -38,7 +36,7 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
         instants.push(next);
         at = next;
     }
-    let is_late = |instant: i64| now - begins(automation, trigger, instant) > LATE;
+    let is_late = |instant: i64| is_late(begins(automation, trigger, instant), now);
     let is_on_time = instants.last().is_some_and(|instant| !is_late(*instant));
     let latest_late = instants.iter().rev().find(|instant| is_late(**instant)).copied();
     let within = i64::try_from(catch_up.within.as_millis()).unwrap_or(i64::MAX);
@@ -73,6 +71,12 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
     all
 }
 
+/// Whether a fire that was to begin then is one that was missed.
+#[must_use]
+pub fn is_late(begins: i64, now: i64) -> bool {
+    now - begins > LATE
+}
+
 /// When a fire begins: at its instant, or a little later where its trigger says so.
 #[must_use]
 pub fn begins(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
@@ -80,17 +84,11 @@ pub fn begins(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
     instant + i64::try_from(delay.as_millis()).unwrap_or_default()
 }
 
-/// How long it is until the next fire begins.
-#[must_use]
-pub fn until_next(automation: &str, trigger: &Trigger, last: i64, now: i64) -> Option<Duration> {
-    let next = trigger.schedule.after(last)?;
-    Some(Duration::from_millis(u64::try_from(begins(automation, trigger, next) - now).unwrap_or_default()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::script::{Timing, TriggerText};
+    use std::time::Duration;
 
     fn trigger(jitter: Duration) -> Trigger {
         let timing = Timing::Every("1m".to_owned());

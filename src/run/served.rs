@@ -83,9 +83,9 @@ impl Served {
         let mut seen = BTreeMap::new();
         digests(&self.folder, DEPTH, &mut seen)?;
         let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
-        let changed: BTreeSet<PathBuf> =
+        let touched: BTreeSet<PathBuf> =
             self.seen.keys().chain(seen.keys()).filter(|path| is_other(path)).cloned().collect();
-        if changed.is_empty() {
+        if touched.is_empty() {
             return Ok(Vec::new());
         }
         let mut changes = Vec::new();
@@ -105,10 +105,10 @@ impl Served {
         }
         for file in files {
             let name = stem(&file);
-            let is_affected = changed.contains(&file)
+            let is_affected = touched.contains(&file)
                 || self.stale.contains_key(&name)
                 || self.versions.get(&name).is_none_or(|version| {
-                    version.program.files().any(|import| changed.contains(&self.folder.join(import)))
+                    version.program.files().any(|import| touched.contains(&self.folder.join(import)))
                 });
             if !is_affected {
                 continue;

@@ -120,12 +120,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn keep_state(&self, name: &str, state: &str, now: i64) -> Result<(), StoreError> {
-        let statement = Statement::new(
-            "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale)
-             VALUES ($1, '', $3, 0, $2, '')
-             ON CONFLICT (name) DO UPDATE SET state = excluded.state",
-        );
-        self.execute(statement.with(name).with(state).with(now)).await.map(drop)
+        self.execute(keep(name, state, now)).await.map(drop)
     }
 
     /// Records a fire that was not there before; `false` when somebody has recorded it already.
@@ -155,23 +150,22 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn change_fire(&self, from: &Fire, to: &Fire) -> Result<bool, StoreError> {
-        let statement = Statement::new(
-            "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, node = $7, at = $8
-             WHERE automation = $1 AND source = $2 AND instant = $3 AND state = $9 AND node = $10 AND at = $11",
-        );
-        let statement = statement
-            .with(from.automation.as_str())
-            .with(from.source.as_str())
-            .with(from.instant)
-            .with(to.state.as_str())
-            .with(to.reason.as_str())
-            .with(to.run.as_str())
-            .with(to.node.as_str())
-            .with(to.at)
-            .with(from.state.as_str())
-            .with(from.node.as_str())
-            .with(from.at);
-        Ok(self.execute(statement).await? == 1)
+        Ok(self.execute(change(from, to)).await? == 1)
+    }
+
+    /// Ends a fire, and keeps what its automation's runs want to keep, both or neither; `false` when somebody else has
+    /// changed the fire meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn end_fire(&self, from: &Fire, to: &Fire, kept: Option<&str>) -> Result<bool, StoreError> {
+        let Some(kept) = kept else { return self.change_fire(from, to).await };
+        let both = vec![change(from, to).expecting(1), keep(&from.automation, kept, to.at)];
+        match self.transaction(both).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The instant of the last fire of a trigger, and what became of it.
@@ -213,4 +207,32 @@ impl Store {
         );
         Ok(self.query(statement).await?.iter().map(read_fire).collect())
     }
+}
+
+fn keep(name: &str, state: &str, now: i64) -> Statement {
+    let statement = Statement::new(
+        "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale)
+         VALUES ($1, '', $3, 0, $2, '')
+         ON CONFLICT (name) DO UPDATE SET state = excluded.state",
+    );
+    statement.with(name).with(state).with(now)
+}
+
+fn change(from: &Fire, to: &Fire) -> Statement {
+    let statement = Statement::new(
+        "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, node = $7, at = $8
+         WHERE automation = $1 AND source = $2 AND instant = $3 AND state = $9 AND node = $10 AND at = $11",
+    );
+    statement
+        .with(from.automation.as_str())
+        .with(from.source.as_str())
+        .with(from.instant)
+        .with(to.state.as_str())
+        .with(to.reason.as_str())
+        .with(to.run.as_str())
+        .with(to.node.as_str())
+        .with(to.at)
+        .with(from.state.as_str())
+        .with(from.node.as_str())
+        .with(from.at)
 }

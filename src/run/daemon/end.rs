@@ -2,8 +2,8 @@
 
 use super::{Daemon, Entry, Level, Stopped, Waiting, told};
 use crate::{
-    bulk::RunState,
-    run::{keep_state, served::Version, worker::Ended},
+    bulk::{JournalError, RunState},
+    run::{served::Version, worker::Ended},
     script::{Call, ON_FAILURE},
     store::{Fire, StoreError},
 };
@@ -17,6 +17,17 @@ const LONGEST_RETRY: i64 = 600_000;
 impl Daemon {
     /// Ends a fire; `false` when it is somebody else's by now.
     pub(super) fn close(&self, fire: &Fire, state: &str, reason: &str) -> Result<bool, StoreError> {
+        self.close_with(fire, state, reason, None)
+    }
+
+    /// Ends a fire, and keeps what its run leaves to the next: both or neither.
+    fn close_with(
+        &self,
+        fire: &Fire,
+        state: &str,
+        reason: &str,
+        kept: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let to = Fire {
             state: state.to_owned(),
             reason: reason.to_owned(),
@@ -24,7 +35,7 @@ impl Daemon {
             at: self.host.clock.now_ms(),
             ..fire.clone()
         };
-        let is_ours = self.runtime.block_on(self.store.change_fire(fire, &to))?;
+        let is_ours = self.runtime.block_on(self.store.end_fire(fire, &to, kept))?;
         if is_ours {
             let level = if state == "done" { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
@@ -46,6 +57,7 @@ impl Daemon {
         };
         let why = outcome.trouble.as_ref().map(|trouble| told(&trouble.diagnostic));
         let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
+        let message = outcome.report.error.clone().unwrap_or_else(|| why.clone());
         let state = outcome.report.state;
         let Some(fire) = running.fire else {
             if !why.is_empty() {
@@ -60,13 +72,11 @@ impl Daemon {
         };
         match (state, running.stopped) {
             (RunState::Done | RunState::DoneWithFailures, _) => {
-                if let Some(answer) = &outcome.value {
-                    let now = self.host.clock.now_ms();
-                    self.runtime.block_on(keep_state(&self.store, &call, answer, now))?;
-                }
+                let kept = outcome.value.as_ref().filter(|answer| answer.state != call.state);
+                let kept = kept.map(|answer| serde_json::to_string(&answer.state).unwrap_or_default());
                 let changed = outcome.report.totals.changed;
                 let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
-                if self.close(&fire, state.as_str(), &did)?
+                if self.close_with(&fire, state.as_str(), &did, kept.as_deref())?
                     && let Some(url) =
                         running.version.as_ref().and_then(|version| version.automation.ping.clone())
                 {
@@ -75,15 +85,25 @@ impl Daemon {
                 Ok(())
             }
             // What it has done is written down, and the next process goes on with it.
-            (RunState::Cancelled, Some(Stopped::Leaving)) => Ok(()),
+            (RunState::Cancelled, Some(Stopped::Leaving)) | (RunState::Running, _) => Ok(()),
             (RunState::Cancelled, Some(Stopped::TimedOut)) => {
                 let timeout = running.version.as_ref().map(|version| version.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
                 let reason = format!("it took longer than {}", timeout.unwrap_or_default());
-                self.fail(&fire, running.version.as_ref(), &call, "timed_out", &reason)
+                self.fail(&fire, running.version.as_ref(), &call, "timed_out", (&reason, &reason))
             }
             (RunState::Cancelled, None) => self.close(&fire, "stopped", "somebody has stopped it").map(drop),
-            (RunState::Parked, _) => self.fail(&fire, running.version.as_ref(), &call, "parked", &why),
+            // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
+            // goes on with it.
+            (RunState::Parked, _) if matches!(outcome.parked, Some(JournalError::TakenOver)) => {
+                self.say(Level::Warn, &fire.automation, &run, &why);
+                let not_before = self.host.clock.now_ms() + FIRST_RETRY;
+                self.retries.push(Waiting { fire, version: running.version, not_before });
+                Ok(())
+            }
+            (RunState::Parked, _) => {
+                self.fail(&fire, running.version.as_ref(), &call, "parked", (&why, &message))
+            }
             (RunState::Error | RunState::Paused, _) => {
                 let record = self.runtime.block_on(self.store.run(&run))?.unwrap_or_default();
                 let retries = running.version.as_ref().map_or(0, |version| version.automation.retries);
@@ -101,9 +121,8 @@ impl Daemon {
                     self.retries.push(Waiting { fire, version: running.version, not_before });
                     return Ok(());
                 }
-                self.fail(&fire, running.version.as_ref(), &call, "failed", &why)
+                self.fail(&fire, running.version.as_ref(), &call, "failed", (&why, &message))
             }
-            (RunState::Running, _) => Ok(()),
         }
     }
 
@@ -114,7 +133,7 @@ impl Daemon {
         version: Option<&Arc<Version>>,
         call: &Call,
         state: &str,
-        reason: &str,
+        (reason, message): (&str, &str),
     ) -> Result<(), StoreError> {
         if !self.close(fire, state, reason)? {
             return Ok(());
@@ -123,7 +142,7 @@ impl Daemon {
             return Ok(());
         };
         let error = json!({
-            "message": reason, "state": state, "run": fire.run, "handler": call.handler,
+            "message": message, "state": state, "run": fire.run, "handler": call.handler,
             "scheduled": call.scheduled,
         });
         let trigger = format!("failure of {}", fire.run);

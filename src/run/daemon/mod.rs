@@ -139,6 +139,12 @@ impl Daemon {
         self.running.len()
     }
 
+    /// Whether nothing is under way here, and nothing waits to begin.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.queue.is_empty()
+    }
+
     fn say(&self, level: Level, automation: &str, run: &str, text: &str) {
         self.log.say(&Entry { at: self.host.clock.now_ms(), level, automation, run, text });
     }
@@ -271,6 +277,7 @@ impl Daemon {
             let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
             let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
             let last = self.armed[&(name.clone(), key.clone())].last;
+            let mut missed = Vec::new();
             for one in due(&name, trigger, version.automation.catch_up, last, now) {
                 let state = if one.missed.is_some() { "missed" } else { "claimed" };
                 let fire = Fire {
@@ -291,13 +298,30 @@ impl Daemon {
                 if is_ours && one.missed.is_none() {
                     let version = Some(Arc::clone(&version));
                     self.queue.push(Waiting { fire, version, not_before: now });
-                } else if let (true, Some(reason)) = (is_ours, &one.missed) {
-                    let at = trigger.schedule.show(one.instant);
-                    self.say(Level::Warn, &name, "", &format!("missed the fire of {at}: {reason}"));
+                } else if let (true, Some(reason)) = (is_ours, one.missed) {
+                    missed.push((one.instant, reason));
                 }
             }
+            self.tell_missed(&name, trigger, &missed);
         }
         Ok(())
+    }
+
+    /// Says of fires that do not run why they do not: once for those that share a reason.
+    fn tell_missed(&self, name: &str, trigger: &Trigger, missed: &[(i64, String)]) {
+        for same in missed.chunk_by(|one, other| one.1 == other.1) {
+            let [(first, reason), ..] = same else { continue };
+            let from = trigger.schedule.show(*first);
+            let text = match same {
+                [_] => format!("missed the fire of {from}: {reason}"),
+                [.., (last, _)] => {
+                    let (count, to) = (same.len(), trigger.schedule.show(*last));
+                    format!("missed {count} fires from {from} to {to}: {reason}")
+                }
+                [] => continue,
+            };
+            self.say(Level::Warn, name, "", &text);
+        }
     }
 
     /// Starts what waits, as far as it may.

@@ -5,6 +5,7 @@ use crate::{
     base::{Cancel, Diagnostic},
     bulk::Attempt,
     run::{
+        due::is_late,
         record::Options,
         served::Version,
         state_of,
@@ -46,12 +47,13 @@ impl Daemon {
             if let Some(other) = other {
                 self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
                 match overlap {
-                    Overlap::Forbid => {
+                    // What is caught up comes one after another.
+                    Overlap::Forbid if !is_late(fire.instant, now) => {
                         let reason = format!("run {} was still under way", other.run);
                         return self.close(&fire, "skipped", &reason).map(drop);
                     }
                     Overlap::Replace => self.runtime.block_on(self.store.ask_to_stop(&other.run))?,
-                    Overlap::Queue | Overlap::Parallel => {}
+                    Overlap::Forbid | Overlap::Queue | Overlap::Parallel => {}
                 }
                 self.queue.push(Waiting { version: Some(version), not_before: now + 100, ..waiting });
                 return Ok(());
@@ -114,10 +116,11 @@ impl Daemon {
             Ok(connected) => connected,
             Err(diagnostic) => {
                 let reason = told(&diagnostic);
-                return match fire {
-                    Some(fire) => self.close(fire, "failed", &reason).map(drop),
-                    None => Ok(self.say(Level::Error, &version.name, "", &reason)),
-                };
+                if let Some(fire) = fire {
+                    return self.close(fire, "failed", &reason).map(drop);
+                }
+                self.say(Level::Error, &version.name, "", &reason);
+                return Ok(());
             }
         };
         connected.options = Options {

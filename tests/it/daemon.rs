@@ -1,0 +1,284 @@
+//! The daemon: every fire once, and an account of each.
+
+use crate::{
+    office::Office,
+    raw_server::{RawServer, ok},
+};
+use mpscript::run::daemon::Daemon;
+use std::{thread, time::Duration};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn every_minute(more: &str, run: &str) -> String {
+    format!("const automation = #{{ on: [ #{{ every: \"1m\" }} ]{more} }};\nfn run(ctx, p) {{ {run} }}")
+}
+
+/// Steps until the log holds this.
+#[track_caller]
+fn until(office: &Office, daemon: &mut Daemon, words: &str) {
+    for _ in 0..5_000 {
+        daemon.step().expect("the store works");
+        if office.said.all().contains(words) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    panic!("no {words:?}:\n{}", office.said.all());
+}
+
+#[test]
+fn each_fire_runs_once_with_its_context_and_what_was_kept() {
+    let run =
+        "ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`${ctx.state.n} ${ctx.scheduled} ${ctx.trigger}`);";
+    let daily = "const automation = #{ on: [ #{ cron: \"30 9 * * *\", handler: \"morning\" } ], params: #{ tag: \"早\" } };\n\
+                 fn morning(ctx, p) { followers().take(3).tag(p.tag); print(ctx.scheduled) }";
+    let office = Office::of(&[("tick.rhai", &every_minute("", run)), ("daily.rhai", daily)]);
+    let mut daemons = [office.daemon()];
+    office.pass(Duration::from_secs(30), &mut daemons);
+    assert_eq!(office.states("tick"), Vec::<String>::new());
+    for _ in 0..3 {
+        office.pass(MINUTE, &mut daemons);
+    }
+    assert_eq!(office.states("tick"), ["done"; 3]);
+    let fires = office.fires("tick");
+    assert!(fires.iter().all(|fire| fire.instant % 60_000 == 0 && !fire.run.is_empty()), "{fires:?}");
+    let said = office.said.all();
+    assert!(said.contains("tick: 3 ") && said.contains("every 1m"), "{said}");
+    // To half a minute past the next half past nine in Shanghai.
+    let day = 24 * 3_600_000_i64;
+    let to_morning = (90 * 60_000 - office.now()).rem_euclid(day) + 30_000;
+    office.pass(Duration::from_millis(to_morning.unsigned_abs()), &mut daemons);
+    let daily = office.fires("daily");
+    assert_eq!(daily.len(), 1, "{daily:?}");
+    assert_eq!((daily[0].state.as_str(), daily[0].reason.as_str()), ("done", "3 changed"));
+    assert!(office.said.all().contains("T09:30:00+08:00"), "{}", office.said.all());
+}
+
+#[test]
+fn what_happened_while_nobody_was_there_follows_catch_up() {
+    let hourly = |policy: &str| {
+        format!("const automation = #{{ on: [ #{{ every: \"1h\" }} ], catch_up: {policy} }};\nfn run() {{ }}")
+    };
+    let office = Office::of(&[
+        ("none.rhai", &hourly("\"none\"")),
+        ("latest.rhai", &hourly("\"latest\"")),
+        ("all.rhai", &hourly("#{ policy: \"all\", within: \"150m\" }")),
+    ]);
+    let to_the_hour = 3_600_000 - office.now().rem_euclid(3_600_000) + 5_000;
+    let mut daemons = [office.daemon()];
+    office.pass(Duration::from_millis(to_the_hour.unsigned_abs()), &mut daemons);
+    drop(daemons);
+    // Four fires later, and half an hour after the last of them.
+    office.turn(Duration::from_mins(4 * 60 + 30));
+    let mut daemons = [office.daemon()];
+    office.settle(&mut daemons);
+    assert_eq!(office.states("none"), ["done", "missed", "missed", "missed", "missed"]);
+    assert_eq!(office.states("latest"), ["done", "missed", "missed", "missed", "done"]);
+    assert_eq!(office.states("all"), ["done", "missed", "missed", "done", "done"]);
+    let reason = &office.fires("all")[1].reason;
+    assert!(reason.contains("longer ago than 2h 30m"), "{reason}");
+    // The process of a daemon that is gone and left nothing open changes nothing.
+    office.pass(Duration::from_mins(31), &mut daemons);
+    assert_eq!(office.states("latest").len(), 6);
+}
+
+#[test]
+fn a_fire_meets_a_run_that_is_under_way() {
+    let slow = |overlap: &str| {
+        format!(
+            "const automation = #{{ on: [ #{{ every: \"5s\" }} ], overlap: \"{overlap}\" }};\n\
+             fn run(ctx) {{ if ctx.scheduled_at % 10 == 5 {{ sleep(1) }} }}"
+        )
+    };
+    for (overlap, states) in [
+        ("forbid", vec!["done", "skipped"]),
+        ("queue", vec!["done", "done"]),
+        ("parallel", vec!["done", "done"]),
+        ("replace", vec!["stopped", "done"]),
+    ] {
+        let office = Office::of(&[("slow.rhai", &slow(overlap))]);
+        let mut daemons = [office.daemon()];
+        office.turn(Duration::from_secs(4));
+        until(&office, &mut daemons[0], "slow: started by");
+        office.turn(Duration::from_secs(5));
+        office.settle(&mut daemons);
+        assert_eq!(office.states("slow"), states, "{overlap}:\n{}", office.said.all());
+    }
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_gone_on_with() {
+    let office = Office::of(&[
+        ("long.rhai", &every_minute(", timeout: \"30s\"", "while true { }")),
+        (
+            "flaky.rhai",
+            &every_minute(
+                ", retries: 2",
+                "followers().take(5).tag(\"甲\"); if param(\"x\", 1) == 1 { throw \"坏了\" }",
+            ),
+        ),
+        (
+            "heard.rhai",
+            "const automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { throw \"坏了\" }\n\
+             fn on_failure(ctx, error) { print(`heard ${error.message} of ${error.handler}`); tag::create(\"出错\") }",
+        ),
+    ]);
+    let mut daemons = [office.daemon()];
+    office.turn(MINUTE);
+    until(&office, &mut daemons[0], "坏了; once more in 10s");
+    until(&office, &mut daemons[0], "heard 坏了 of run");
+    office.turn(Duration::from_secs(5));
+    for _ in 0..6 {
+        // A turn at once would look like a process that is gone.
+        thread::sleep(Duration::from_millis(1_100));
+        daemons[0].step().expect("the store works");
+        office.turn(Duration::from_secs(4));
+    }
+    office.settle(&mut daemons);
+    assert_eq!(office.states("long"), ["timed_out"]);
+    assert_eq!(office.fires("long")[0].reason, "it took longer than 30s");
+    assert_eq!(office.states("heard"), ["failed"]);
+    // The second try after ten seconds, the third after twenty more; the tag was put on once.
+    office.pass(Duration::from_secs(1), &mut daemons);
+    assert!(office.said.all().contains("goes on, attempt 2"), "{}", office.said.all());
+    office.pass(Duration::from_secs(21), &mut daemons);
+    assert_eq!(office.states("flaky")[0], "failed", "{}", office.said.all());
+    assert_eq!(office.said.all().matches("goes on, attempt 3").count(), 1);
+}
+
+#[test]
+fn files_are_taken_over_one_by_one_and_a_broken_one_is_stale() {
+    let office = Office::of(&[
+        ("one.rhai", &every_minute("", "print(\"one 1\")")),
+        (
+            "two.rhai",
+            "import \"lib/words\" as words;\nconst automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { print(words::say()) }",
+        ),
+        ("lib/words.rhai", "fn say() { \"two 1\" }"),
+        ("plain.rhai", "print(\"no automation\");"),
+    ]);
+    let mut daemons = [office.daemon()];
+    office.pass(MINUTE, &mut daemons);
+    // One is broken, and its old version goes on; the other's import is another now.
+    office.write("one.rhai", "const automation = #{ on: [ #{ cron: \"0 24 * * *\" } ] };\nfn run() { }");
+    office.write("lib/words.rhai", "fn say() { \"two 2\" }");
+    daemons[0].scan().expect("the folder is there");
+    let said = office.said.all();
+    assert!(said.contains("one: STALE one.rhai:1:38: hour `24` is not in 0 to 23"), "{said}");
+    assert!(said.contains("the version before goes on"), "{said}");
+    office.pass(MINUTE, &mut daemons);
+    assert_eq!(office.said.all().matches("one: one 1").count(), 2, "{}", office.said.all());
+    assert!(office.said.all().contains("two: two 2"), "{}", office.said.all());
+    let record =
+        office.wait(office.store().automation("one")).expect("the store works").expect("it is served");
+    assert!(record.stale.contains("hour `24`"), "{}", record.stale);
+    // Mended, with another trigger: the old one is no more, the new one begins now.
+    office.write(
+        "one.rhai",
+        "const automation = #{ on: [ #{ every: \"2m\" } ] };\nfn run() { print(\"one 2\") }",
+    );
+    std::fs::remove_file(office.jobs().join("two.rhai")).expect("it is there");
+    daemons[0].scan().expect("the folder is there");
+    let record =
+        office.wait(office.store().automation("one")).expect("the store works").expect("it is served");
+    assert_eq!(record.stale, "");
+    let (ones, twos) = (office.fires("one").len(), office.fires("two").len());
+    for _ in 0..2 {
+        office.pass(MINUTE, &mut daemons);
+    }
+    assert!(office.said.all().contains("two: gone"), "{}", office.said.all());
+    assert_eq!((office.fires("one").len(), office.fires("two").len()), (ones + 1, twos));
+    // A trigger that comes back has missed nothing while it was away.
+    office.write("two.rhai", &every_minute("", "print(\"two 3\")"));
+    daemons[0].scan().expect("the folder is there");
+    office.pass(MINUTE, &mut daemons);
+    assert_eq!(office.fires("two").len(), twos + 1, "{:?}", office.fires("two"));
+}
+
+#[test]
+fn a_pause_lets_fires_pass_and_says_so() {
+    let office = Office::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
+    let mut daemons = [office.daemon()];
+    office.pass(MINUTE, &mut daemons);
+    let until = office.now() + 90_000;
+    assert!(office.wait(office.store().pause_automation("tick", until)).expect("the store works"));
+    for _ in 0..3 {
+        office.pass(MINUTE, &mut daemons);
+    }
+    assert_eq!(office.states("tick"), ["done", "skipped", "done", "done"]);
+    assert_eq!(office.fires("tick")[1].reason, "it is paused");
+}
+
+#[test]
+fn several_daemons_on_one_store_run_each_fire_once() {
+    let automations: Vec<(String, String)> = (0..6)
+        .map(|at| (format!("job{at}.rhai"), every_minute("", "ctx.state.n = (ctx.state?.n ?? 0) + 1;")))
+        .collect();
+    let automations: Vec<(&str, &str)> =
+        automations.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let offices = [Some(Office::of(&automations)), Office::on_postgres(&automations)];
+    for office in offices.into_iter().flatten() {
+        let mut daemons = [office.daemon(), office.daemon(), office.daemon()];
+        for _ in 0..5 {
+            office.turn(MINUTE);
+            thread::scope(|scope| {
+                for daemon in &mut daemons {
+                    scope.spawn(|| {
+                        for _ in 0..5 {
+                            daemon.step().expect("the store works");
+                        }
+                    });
+                }
+            });
+            office.settle(&mut daemons);
+        }
+        for at in 0..6 {
+            let name = format!("job{at}");
+            assert_eq!(office.states(&name), ["done"; 5], "{}", office.said.all());
+            let record = office.wait(office.store().automation(&name)).expect("the store works");
+            assert_eq!(record.expect("it is served").state, "{\"n\":5}");
+        }
+        assert_eq!(office.said.all().matches("started by").count(), 30);
+    }
+}
+
+#[test]
+fn a_daemon_that_leaves_is_gone_on_for_by_the_next() {
+    let run = "followers().tag(\"甲\"); sleep(1); print(\"end\")";
+    let office = Office::of(&[("job.rhai", &every_minute("", run))]);
+    let mut first = office.daemon();
+    office.turn(MINUTE);
+    until(&office, &mut first, "job: started by");
+    first.leave();
+    for _ in 0..2_000 {
+        first.step().expect("the store works");
+        if first.under_way() == 0 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    first.let_go().expect("the store works");
+    assert_eq!(office.states("job"), ["running"]);
+    let mut second = office.daemon();
+    office.turn(Duration::from_secs(3));
+    until(&office, &mut second, "job: end");
+    office.settle(std::slice::from_mut(&mut second));
+    assert_eq!(office.states("job"), ["done"]);
+    assert_eq!(office.said.all().matches("job: end").count(), 1);
+}
+
+#[test]
+fn somebody_s_address_is_fetched_after_each_success() {
+    let server = RawServer::in_turn([ok("ok")]);
+    let ping = format!(", ping: \"http://{}/geheim\"", server.address());
+    let office = Office::of(&[("job.rhai", &every_minute(&ping, "print(1)"))]);
+    let mut daemons = [office.daemon()];
+    office.pass(MINUTE, &mut daemons);
+    for _ in 0..2_000 {
+        if !server.exchanges().is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert!(server.exchanges()[0].request.starts_with("GET /geheim "), "{}", office.said.all());
+}
