@@ -139,6 +139,12 @@ impl Daemon {
         self.running.len()
     }
 
+    /// When the next fire begins, in milliseconds.
+    #[must_use]
+    pub fn next_begin(&self) -> Option<i64> {
+        self.armed.values().filter_map(|armed| armed.next).min()
+    }
+
     /// Whether nothing is under way here, and nothing waits to begin.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -256,8 +262,9 @@ impl Daemon {
             self.fire_due(now)?;
             self.go_on_waiting(now)?;
         }
-        let next = self.armed.values().filter_map(|armed| armed.next).min();
-        let until = next.map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
+        let until = self
+            .next_begin()
+            .map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
         Ok(until.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(1), LONGEST_SLEEP))
     }
 

@@ -1,0 +1,152 @@
+//! `mpscript serve` as a process: its words, its files, its signals, and what becomes of its runs when it dies.
+
+use crate::{
+    postgres::cluster,
+    program::{Folder, Running},
+    served::Served,
+};
+use mpscript::sandbox::DEFAULT_SECRET;
+use serde_json::Value;
+use std::{fs, path::PathBuf, thread, time::Duration};
+
+fn tick(says: &str) -> String {
+    format!("const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\nfn run(ctx) {{ print(\"{says}\") }}")
+}
+
+fn serve(folder: &Folder, sandbox: &Served, more: &[&str]) -> Running {
+    folder.start(&[&["serve", "jobs", "--base-url", &sandbox.url()], more].concat())
+}
+
+/// On SQLite, and on PostgreSQL where there is one.
+fn on_each_store(work: impl Fn(fn(Folder) -> Folder)) {
+    work(|folder| folder);
+    if cluster().is_some() {
+        work(|folder| {
+            let url = cluster().expect("it is there").database();
+            folder.env("MPSCRIPT_STORE", url.reveal())
+        });
+    }
+}
+
+#[test]
+fn saved_files_are_live_at_once_and_broken_ones_stale() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("eins"));
+    let path = |name: &str| -> PathBuf { folder.path().join("jobs").join(name) };
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": eins\n");
+    // As an editor saves: a new file in the old one's place.
+    fs::write(path(".tick.rhai.swp"), tick("zwei")).expect("it can be written");
+    fs::rename(path(".tick.rhai.swp"), path("tick.rhai")).expect("it can be moved");
+    daemon.wait_for(": zwei\n");
+    fs::write(path("tick.rhai"), "let a = ;").expect("it can be written");
+    daemon.wait_for("error tick: STALE tick.rhai:1:9: ");
+    let listed = folder.run(&["ls"]);
+    assert!(listed.out.starts_with("tick ") && listed.out.contains(" STALE "), "{}", listed.out);
+    fs::write(path("tick.rhai"), tick("drei")).expect("it can be written");
+    daemon.wait_for(": drei\n");
+    // A folder that is made and filled at once, and a file that is no script.
+    fs::create_dir_all(path("lib")).expect("a folder can be made");
+    fs::write(path("lib/x.rhai"), "fn say() { \"vier\" }").expect("it can be written");
+    fs::write(path("notes.txt"), "x").expect("it can be written");
+    let with_import = "import \"lib/x\" as x;\nconst automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run() { print(x::say()) }";
+    fs::write(path("other.rhai"), with_import).expect("it can be written");
+    daemon.wait_for(": vier\n");
+    fs::remove_file(path("tick.rhai")).expect("it is there");
+    daemon.wait_for("info  tick: gone");
+    daemon.signal("HUP");
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    assert!(finished.out.ends_with("info  stopped\n"), "{}", finished.out);
+    assert!(!finished.out.contains(DEFAULT_SECRET) && !finished.err.contains(DEFAULT_SECRET));
+    assert_eq!(folder.run(&["next", "-n", "1"]).success().matches("other").count(), 1);
+    let why = folder.run(&["why", "tick"]).success();
+    assert!(why.contains("disarmed") && why.contains("armed ") && why.contains("done "), "{why}");
+}
+
+#[test]
+fn lines_of_json_name_automation_and_run() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("一行\\n二行"));
+    let daemon = serve(&folder, &sandbox, &["--log", "json"]);
+    daemon.wait_for("\"done\"");
+    daemon.signal("INT");
+    let out = daemon.finish().out;
+    let lines: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let printed = lines.iter().find(|line| line["text"] == "一行\n二行").expect("it was printed");
+    assert_eq!((&printed["automation"], &printed["level"]), (&"tick".into(), &"info".into()));
+    assert!(printed["run"].as_str().is_some_and(|run| run.len() == 6), "{printed}");
+}
+
+#[test]
+fn what_can_not_be_served_is_told_before_anything_begins() {
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("x"));
+    for (arguments, says) in [
+        (&["serve", "nix"][..], "nix is no folder"),
+        (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that stays"),
+        (&["serve", "jobs", "--account", "nix"], "nix"),
+        (&["ls"], "knows of no folder that is served"),
+        (&["why", "tick", "--dir", "jobs"], "there is no automation `tick`"),
+        (&["next", "tock", "--dir", "jobs"], "did you mean `tick`?"),
+        (&["run", "tock"], "can't read tock"),
+    ] {
+        let told = folder.run(arguments);
+        assert!(told.code == Some(2) && told.err.contains(says), "{arguments:?}: {}", told.err);
+    }
+    let listed = folder.run(&["ls", "--dir", "jobs"]).success();
+    assert!(listed.contains("not served") && listed.contains("never fired"), "{listed}");
+}
+
+#[test]
+fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "3000", "--latency", "40ms"]);
+        let job = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"forbid\" };\n\
+                   fn run(ctx) { let r = followers().tag(\"甲\"); print(`ganz ${r.changed + r.already}`) }";
+        let folder = with_store(Folder::new().account().file("jobs/job.rhai", job));
+        let one = serve(&folder, &sandbox, &["--in-flight", "2"]);
+        sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+        let other = serve(&folder, &sandbox, &["--in-flight", "8"]);
+        other.wait_for("job: live");
+        one.signal("KILL");
+        drop(one);
+        other.wait_for("goes on, attempt 2");
+        other.wait_for(": ganz ");
+        other.wait_for(": done");
+        other.signal("TERM");
+        assert_eq!(other.finish().code, Some(0));
+        assert_eq!(sandbox.tagged("甲").map(|tagged| tagged >= 2_990), Some(true));
+        // Each fire has its line, and one end.
+        let why = folder.run(&["why", "job"]).success();
+        assert!(why.lines().filter(|line| line.contains(" done ")).count() >= 1, "{why}");
+        assert!(!why.contains(" failed "), "{why}");
+    });
+}
+
+#[test]
+fn a_daemon_that_was_stopped_and_wakes_finds_its_fires_gone() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("tick"));
+    let one = serve(&folder, &sandbox, &[]);
+    one.wait_for(": tick\n");
+    let other = serve(&folder, &sandbox, &[]);
+    other.wait_for("tick: live");
+    one.signal("STOP");
+    thread::sleep(Duration::from_secs(3));
+    one.signal("CONT");
+    thread::sleep(Duration::from_secs(2));
+    for daemon in [one, other] {
+        daemon.signal("TERM");
+        assert_eq!(daemon.finish().code, Some(0));
+    }
+    // One line for each second, and one run each.
+    let why = folder.run(&["why", "tick"]).success();
+    let mut instants: Vec<&str> =
+        why.lines().filter(|line| line.contains("every 1s")).map(|line| &line[..30]).collect();
+    let all = instants.len();
+    instants.dedup();
+    assert!(all > 5 && all <= instants.len() + 2, "{why}");
+    assert!(!why.contains("failed"), "{why}");
+}
