@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod any;
+mod automation_scripts;
 mod automations;
 mod blacklist;
 mod browser;

@@ -60,15 +60,20 @@ pub(crate) struct Office {
 impl Office {
     /// A folder with these automations, on SQLite.
     pub(crate) fn of(automations: &[(&str, &str)]) -> Self {
-        Self::on(automations, false)
+        Self::on(automations, false, Account::of(300))
+    }
+
+    /// The same with a sandbox of one's own.
+    pub(crate) fn with(automations: &[(&str, &str)], sandbox: Account) -> Self {
+        Self::on(automations, false, sandbox)
     }
 
     /// The same on PostgreSQL, where there is one.
     pub(crate) fn on_postgres(automations: &[(&str, &str)]) -> Option<Self> {
-        cluster().is_some().then(|| Self::on(automations, true))
+        cluster().is_some().then(|| Self::on(automations, true, Account::of(300)))
     }
 
-    fn on(automations: &[(&str, &str)], postgres: bool) -> Self {
+    fn on(automations: &[(&str, &str)], postgres: bool, sandbox: Account) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let runtime = Arc::new(runtime().expect("the system gives threads"));
         let store = if postgres {
@@ -78,7 +83,6 @@ impl Office {
             runtime.block_on(Store::sqlite(&folder.path().join("store.sqlite3")))
         };
         let store = store.expect("the store opens");
-        let sandbox = Account::of(300);
         let office = Self { sandbox, folder, clock: Clock::system(), runtime, store, said: Said::default() };
         for (name, text) in automations {
             office.write(name, text);
@@ -189,6 +193,17 @@ impl Office {
     pub(crate) fn pass(&self, by: Duration, daemons: &mut [Daemon]) {
         self.turn(by);
         self.settle(daemons);
+    }
+
+    /// Lets days go by, from one fire to the next.
+    #[track_caller]
+    pub(crate) fn days(&self, count: u32, daemon: &mut Daemon) {
+        let end = self.now() + i64::from(count) * 24 * 3_600_000;
+        while self.now() < end {
+            let next = daemon.next_begin().unwrap_or(end).min(end);
+            let wait = (next - self.now()).max(0).unsigned_abs() + 1_000;
+            self.pass(Duration::from_millis(wait), std::slice::from_mut(daemon));
+        }
     }
 
     /// The fires of an automation, oldest first, those that only tell of its triggers left out.
