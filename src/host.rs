@@ -64,6 +64,8 @@ pub struct Host {
     pub read_line: fn() -> io::Result<String>,
     /// Reads a person's answer: one line at the terminal, unless work is stopped meanwhile.
     pub read_answer: fn(&Cancel) -> io::Result<String>,
+    /// The program's own file, for whoever starts it once more.
+    pub program: PathBuf,
     /// The one clock.
     pub clock: Clock,
     /// The machine's time zone by its name, where it is known.
@@ -201,6 +203,7 @@ impl Host {
                 let mut line = String::new();
                 io::stdin().read_line(&mut line).map(|_| line)
             },
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mpscript")),
             clock: Clock::system(),
             zone: iana_time_zone::get_timezone().ok(),
         }

@@ -1,5 +1,8 @@
 //! What was typed.
 
+use super::arguments_unattended::{
+    AutomationsArguments, NamedArguments, NextArguments, PauseArguments, ServeFolderArguments, WatchArguments,
+};
 use crate::{
     base::read_share,
     client::DEFAULT_IN_FLIGHT,
@@ -27,6 +30,8 @@ pub(super) enum Command {
     Repl(ReplArguments),
     /// Check a script without running it
     Check(CheckArguments),
+    /// Run a script, and again whenever it or what it imports is saved
+    Watch(WatchArguments),
     /// Run a folder of automations by their triggers, until it is stopped
     Serve(ServeFolderArguments),
     /// List the automations: how they stand, and when they fire next
@@ -218,77 +223,6 @@ pub(super) struct UndoArguments {
     pub manner: Manner,
     #[command(flatten)]
     pub reach: Reach,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Lines for a person
-    Text,
-    /// A JSON object a line
-    Json,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ServeFolderArguments {
-    /// The folder of the automations
-    #[arg(value_name = "FOLDER")]
-    pub folder: PathBuf,
-    /// How words are written on standard output
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
-    pub log: LogFormat,
-    /// How long runs have to reach a place to go on from, when the daemon is stopped
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub grace: Duration,
-    /// The most calls of one run under way together
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
-    pub in_flight: usize,
-    /// Log every call on standard error
-    #[arg(short, long)]
-    pub verbose: bool,
-    #[command(flatten)]
-    pub reach: Reach,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct AutomationsArguments {
-    /// The folder, if not the one that was served last
-    #[arg(long, value_name = "FOLDER")]
-    pub dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub reach: Reach,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct NextArguments {
-    /// The automation; all of them when left out
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
-    /// How many fires
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-    pub count: usize,
-    #[command(flatten)]
-    pub automations: AutomationsArguments,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct NamedArguments {
-    /// The automation
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    #[command(flatten)]
-    pub automations: AutomationsArguments,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct PauseArguments {
-    /// The automation
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Until then, as in "2026-12-24 18:00" or 3d; without it until it is unpaused
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    #[command(flatten)]
-    pub automations: AutomationsArguments,
 }
 
 #[derive(Args, Debug)]
@@ -531,7 +465,7 @@ fn quota(text: &str) -> Result<(String, u64), String> {
     Ok((path.to_owned(), calls.parse().map_err(|_| "the quota is a whole number")?))
 }
 
-fn in_flight(text: &str) -> Result<usize, String> {
+pub(super) fn in_flight(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|calls| (1..=1000).contains(calls))
@@ -543,6 +477,6 @@ fn share(text: &str) -> Result<u32, String> {
     read_share(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 20ms or 1s"))
 }

@@ -2,7 +2,8 @@
 
 use super::{
     Failure,
-    arguments::{AutomationsArguments, NamedArguments, NextArguments, PauseArguments, Reach},
+    arguments::Reach,
+    arguments_unattended::{AutomationsArguments, NamedArguments, NextArguments, PauseArguments},
     config, exit, render, state,
 };
 use crate::{

@@ -3,6 +3,7 @@
 //! Must never know wire formats: what it shows, the floors below have read.
 
 mod arguments;
+mod arguments_unattended;
 mod automations;
 mod callback;
 mod check;
@@ -38,6 +39,7 @@ mod state;
 mod token;
 mod token_serve;
 mod undo;
+mod watch;
 mod watch_signals;
 
 use crate::{base::Diagnostic, host::Host};
@@ -90,6 +92,7 @@ pub fn execute(host: &Host) -> u8 {
         Command::Run(run) => run::execute(host, &run),
         Command::Repl(repl) => repl::execute(host, &repl),
         Command::Check(check) => check::execute(host, &check),
+        Command::Watch(arguments) => watch::execute(host, &arguments),
         Command::Serve(arguments) => serve::execute(host, &arguments),
         Command::Ls(arguments) => automations::list(host, &arguments),
         Command::Next(arguments) => automations::next(host, &arguments),

@@ -2,7 +2,8 @@
 
 use super::{
     Failure,
-    arguments::{LogFormat, Reach, ServeFolderArguments},
+    arguments::Reach,
+    arguments_unattended::{LogFormat, ServeFolderArguments},
     automations::default_zone,
     exit, log,
     reach::{self, Calling, Need},
@@ -73,7 +74,8 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     connect(None, &Cancel::default(), Arc::new(Nothing)).map_err(Failure::usage)?;
     let (wake, woken) = mpsc::channel();
     // Before the first look, so that nothing between the two is lost.
-    let watcher = watch(&folder, &wake);
+    let teller = wake.clone();
+    let watcher = watch(&folder, move || teller.send(Wake::Changed).is_ok());
     let say = |level: Level, text: &str| {
         let at = host.clock.now_ms();
         words.say(&Entry { at, level, automation: "", run: "", text });
@@ -85,7 +87,8 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     listen(&runtime, &wake);
     say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
     let served = Served::new(folder, zone);
-    let mut daemon = Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words));
+    let mut daemon =
+        Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words)).keeping(arguments.keep);
     let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
     let mut looked = Stopwatch::start();
     let mut leaving: Option<Stopwatch> = None;
@@ -188,12 +191,14 @@ fn connect(host: &Host, runtime: &Arc<Runtime>, arguments: &ServeFolderArguments
     })
 }
 
-/// Tells of everything that happens in a folder, but that files are read.
-fn watch(folder: &Path, wake: &Sender<Wake>) -> notify::Result<RecommendedWatcher> {
-    let wake = wake.clone();
+/// Tells of everything that happens in a folder, but that files are read, for as long as somebody wants to hear.
+pub(super) fn watch(
+    folder: &Path,
+    tell: impl Fn() -> bool + Send + 'static,
+) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-            let _ = wake.send(Wake::Changed);
+            tell();
         }
     })?;
     watcher.watch(folder, RecursiveMode::Recursive)?;

@@ -196,6 +196,40 @@ impl Store {
         Ok(self.query(statement.with(automation).with(most)).await?.iter().map(read_fire).collect())
     }
 
+    /// Forgets fires that have ended before an instant, with their runs, but for the last twenty of each outcome and the
+    /// last one of each trigger; and runs by hand that old.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_fires(&self, before: i64) -> Result<u64, StoreError> {
+        let fires = Statement::new(
+            "DELETE FROM mpscript_fire WHERE at < $1 AND state NOT IN ('claimed', 'running')
+             AND (automation, source, instant) NOT IN (
+                 SELECT automation, source, instant FROM (
+                     SELECT automation, source, instant,
+                         ROW_NUMBER() OVER (PARTITION BY automation, state ORDER BY instant DESC) AS of_outcome,
+                         ROW_NUMBER() OVER (PARTITION BY automation, source ORDER BY instant DESC) AS of_trigger
+                     FROM mpscript_fire) AS ranked
+                 WHERE of_outcome <= 20 OR of_trigger = 1)",
+        );
+        let forgotten = self.execute(fires.with(before)).await?;
+        // What an automation's run was is told by what it was started with.
+        for sql in [
+            "DELETE FROM mpscript_batch WHERE run IN (SELECT id FROM mpscript_run
+             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
+             AND id NOT IN (SELECT run FROM mpscript_fire))",
+            "DELETE FROM mpscript_step WHERE run IN (SELECT id FROM mpscript_run
+             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
+             AND id NOT IN (SELECT run FROM mpscript_fire))",
+            "DELETE FROM mpscript_run
+             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
+             AND id NOT IN (SELECT run FROM mpscript_fire)",
+        ] {
+            self.execute(Statement::new(sql).with(before)).await?;
+        }
+        Ok(forgotten)
+    }
+
     /// The fires that are not over, oldest first.
     ///
     /// # Errors

@@ -282,3 +282,20 @@ fn somebody_s_address_is_fetched_after_each_success() {
     }
     assert!(server.exchanges()[0].request.starts_with("GET /geheim "), "{}", office.said.all());
 }
+
+#[test]
+fn history_is_kept_by_age_and_the_last_of_each_outcome() {
+    let daily = "const automation = #{ on: [ #{ cron: \"0 9 * * *\" } ] };\nfn run(ctx) { tag::list(); }";
+    let office = Office::of(&[("daily.rhai", daily)]);
+    let mut daemon = office.daemon().keeping(Duration::from_hours(30 * 24));
+    office.days(60, &mut daemon);
+    let fires = office.fires("daily");
+    assert!((30..=32).contains(&fires.len()), "{}", fires.len());
+    let runs = office.wait(office.store().runs("", 1_000)).expect("the store works");
+    assert_eq!(runs.len(), fires.len());
+    // After a long pause nothing is young; twenty of the outcome are still there.
+    office.turn(Duration::from_hours(40 * 24));
+    office.settle(std::slice::from_mut(&mut daemon));
+    let done = office.states("daily").into_iter().filter(|state| state == "done").count();
+    assert_eq!(done, 20);
+}

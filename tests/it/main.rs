@@ -84,5 +84,6 @@ mod terminal;
 mod token_service;
 mod undo;
 mod undo_doubt;
+mod watch;
 mod wire;
 mod year;

@@ -109,9 +109,22 @@ fn the_misspelt_field_is_answered_as_the_readme_says() {
 }
 
 #[test]
+fn the_automation_of_the_readme_is_sound_and_runs_by_hand() {
+    let block =
+        blocks("rhai").into_iter().find(|block| block.contains("const automation")).expect("it is there");
+    let folder = Folder::new().file("automations/booth.rhai", block);
+    let checked = folder.run(&["check", "automations/"]).success();
+    assert!(checked.contains("cron 0 9 * * 1-5 (Asia/Shanghai)"), "{checked}");
+    let run = folder.run(&["run", "automations/booth.rhai", "--sandbox", "--quiet", "--param", "scene=5"]);
+    assert!(run.out.ends_with(": 0\n"), "{}", run.out);
+}
+
+#[test]
 fn every_script_has_a_head_and_passes_the_check() {
-    let scripts: Vec<PathBuf> =
-        fs::read_dir(top().join("scripts")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let scripts: Vec<PathBuf> = ["scripts", "scripts/automations"]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(top().join(folder)).unwrap().map(|entry| entry.unwrap().path()))
+        .collect();
     let scripts: Vec<PathBuf> =
         scripts.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "rhai")).collect();
     assert!(!scripts.is_empty());

@@ -41,6 +41,12 @@ const LOOK_EVERY: i64 = 2_000;
 /// A process that has given no sign of life for so long is taken for dead, in milliseconds.
 const LIFE: i64 = 8_000;
 
+/// How long fires and their runs are kept, unless somebody says otherwise.
+pub const KEEP: Duration = Duration::from_hours(90 * 24);
+
+/// Between two times that what is older is forgotten, in milliseconds.
+const TIDY_EVERY: i64 = 3_600_000;
+
 /// The longest that anybody sleeps between two steps.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
@@ -92,6 +98,8 @@ pub struct Daemon {
     retries: Vec<Waiting>,
     ended: (Sender<Ended>, Receiver<Ended>),
     looked_at: i64,
+    tidied_at: i64,
+    keep: Duration,
     is_leaving: bool,
 }
 
@@ -123,8 +131,17 @@ impl Daemon {
             retries: Vec::new(),
             ended: mpsc::channel(),
             looked_at: 0,
+            tidied_at: 0,
+            keep: KEEP,
             is_leaving: false,
         }
+    }
+
+    /// Keeps fires and their runs for so long.
+    #[must_use]
+    pub fn keeping(mut self, keep: Duration) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// What it serves.
@@ -258,6 +275,11 @@ impl Daemon {
                 self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
                 self.take_over(now)?;
                 self.looked_at = now;
+            }
+            if (now - self.tidied_at).abs() >= TIDY_EVERY {
+                let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+                self.runtime.block_on(self.store.forget_fires(now.saturating_sub(keep)))?;
+                self.tidied_at = now;
             }
             self.fire_due(now)?;
             self.go_on_waiting(now)?;
