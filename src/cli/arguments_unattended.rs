@@ -76,8 +76,8 @@ pub(super) struct NextArguments {
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
     /// How many fires
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-    pub count: usize,
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
     #[command(flatten)]
     pub automations: AutomationsArguments,
 }

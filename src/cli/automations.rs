@@ -235,13 +235,13 @@ pub(super) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure
     let mut fires: Vec<(i64, &Trigger, &String)> = names
         .flat_map(|name| {
             known
-                .next_of(name, now, arguments.count)
+                .next_of(name, now, usize::from(arguments.count))
                 .into_iter()
                 .map(move |(at, trigger)| (at, trigger, name))
         })
         .collect();
     fires.sort_by_key(|(at, _, name)| (*at, *name));
-    for (at, trigger, name) in fires.into_iter().take(arguments.count) {
+    for (at, trigger, name) in fires.into_iter().take(usize::from(arguments.count)) {
         host.out.line(&format!("{:<33} {name:<24} {}", trigger.schedule.show(at), trigger.schedule));
     }
     Ok(exit::DONE)
@@ -280,7 +280,8 @@ fn change_pause(known: &Known, name: &str, until: i64) -> Result<(), Failure> {
 /// A time to come: a length of time from now on, or a date and a time of day in a zone.
 fn instant(text: &str, zone: Tz, now: i64) -> Option<i64> {
     if let Ok(length) = humantime::parse_duration(text) {
-        return now.checked_add(i64::try_from(length.as_millis()).ok()?);
+        let until = now.checked_add(i64::try_from(length.as_millis()).ok()?)?;
+        return DateTime::from_timestamp_millis(until).map(|_| until);
     }
     let written = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()).ok();
     let local = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M"];

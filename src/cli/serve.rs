@@ -21,6 +21,7 @@ use crate::{
         worker::{Connect, Connected},
     },
     script::Output,
+    store::Store,
 };
 use chrono::{DateTime, Local, SecondsFormat};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -37,6 +38,9 @@ use tokio::runtime::Runtime;
 
 /// Files that are saved together are taken over together.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// Even while files change without an end, they are taken over after so long.
+const LONGEST_SETTLE: Duration = Duration::from_millis(500);
 
 /// Even where no event tells of it, the folder is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -68,7 +72,7 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let runtime = Arc::new(runtime);
     let store = state::require(host, &runtime, &arguments.reach)?;
-    let connect = connect(host, &runtime, arguments);
+    let connect = connect(host, &runtime, &store, arguments);
     // A configuration that can't work is told now, not at the first fire.
     let words: Arc<dyn Log> = Arc::new(Words { out: host.out.clone(), format: arguments.log });
     connect(None, &Cancel::default(), Arc::new(Nothing)).map_err(Failure::usage)?;
@@ -90,12 +94,13 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let mut daemon =
         Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words)).keeping(arguments.keep);
     let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
+    let mut first_changed: Option<Stopwatch> = None;
     let mut looked = Stopwatch::start();
     let mut leaving: Option<Stopwatch> = None;
     loop {
         let is_settled = changed.as_ref().is_some_and(|since| since.elapsed() >= SETTLE);
         if leaving.is_none() && (is_settled || looked.elapsed() >= LOOK_EVERY) {
-            changed = None;
+            (changed, first_changed) = (None, None);
             looked = Stopwatch::start();
             if let Err(error) = daemon.scan() {
                 say(Level::Error, &error.to_string());
@@ -112,8 +117,12 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         }
         let wait = if changed.is_some() { wait.min(SETTLE) } else { wait };
         match woken.recv_timeout(wait) {
+            // A file that is still being written is looked at when it is done.
             Ok(Wake::Changed) => {
-                changed.get_or_insert_with(Stopwatch::start);
+                let since = *first_changed.get_or_insert_with(Stopwatch::start);
+                if changed.is_none() || since.elapsed() < LONGEST_SETTLE {
+                    changed = Some(Stopwatch::start());
+                }
             }
             Ok(Wake::Look) => {
                 changed = None;
@@ -157,8 +166,9 @@ impl Output for Nothing {
 }
 
 /// Makes the surroundings of each run: a client of its own, on the account that its automation names.
-fn connect(host: &Host, runtime: &Arc<Runtime>, arguments: &ServeFolderArguments) -> Connect {
+fn connect(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &ServeFolderArguments) -> Connect {
     let (host, runtime, in_flight) = (host.clone(), Arc::clone(runtime), arguments.in_flight);
+    let store = store.clone();
     let given: Reach = arguments.reach.clone();
     Arc::new(move |account, cancel, output| {
         let reach = Reach { account: account.map(str::to_owned).or(given.account.clone()), ..given.clone() };
@@ -182,7 +192,7 @@ fn connect(host: &Host, runtime: &Arc<Runtime>, arguments: &ServeFolderArguments
             clock: host.clock.clone(),
             cancel: cancel.clone(),
             params: options.params.clone(),
-            store: reached.store.clone(),
+            store: Some(store.clone()),
             // Nobody is there to be asked: whoever serves an automation has answered.
             gate: None,
             output,

@@ -40,9 +40,12 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
     let is_on_time = instants.last().is_some_and(|instant| !is_late(*instant));
     let latest_late = instants.iter().rev().find(|instant| is_late(**instant)).copied();
     let within = i64::try_from(catch_up.within.as_millis()).unwrap_or(i64::MAX);
+    let last_of_all = instants.last().copied();
     let judge = |instant: i64| {
         if !is_late(instant) {
-            return None;
+            // Several at once, after a moment in which nobody looked: catching up is about them, too.
+            let is_one_of_several = Some(instant) != last_of_all && catch_up.policy != CatchUpPolicy::All;
+            return is_one_of_several.then(|| "several came at once, and the latest runs".to_owned());
         }
         let is_old = now - instant > within;
         match catch_up.policy {

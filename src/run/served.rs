@@ -124,14 +124,14 @@ impl Served {
                         changes.push(Change::Live(name));
                     }
                 }
-                // A script that is no automation is nobody's business here.
-                Ok(None) => {
+                // A script that never was an automation is nobody's business here.
+                Ok(None) if !self.versions.contains_key(&name) => {
                     self.stale.remove(&name);
-                    if self.versions.remove(&name).is_some() {
-                        changes.push(Change::Gone(name));
-                    }
                 }
-                Err(diagnostic) => {
+                other => {
+                    let gone =
+                        || Diagnostic::new("it says no more when it runs").hint("remove the file to end it");
+                    let diagnostic = other.err().unwrap_or_else(gone);
                     if self.stale.insert(name.clone(), diagnostic.clone()).as_ref() != Some(&diagnostic) {
                         changes.push(Change::Stale(name, diagnostic));
                     }
@@ -151,6 +151,11 @@ impl Served {
         };
         let triggers = automation.triggers.iter().map(|text| Trigger::read(text, self.zone));
         let triggers = triggers.collect::<Result<Vec<Trigger>, Diagnostic>>()?;
+        let must_be_given = automation.params.iter().find(|(_, parameter)| parameter.init().is_none());
+        if let (Some((parameter, _)), false) = (must_be_given, triggers.is_empty()) {
+            let message = format!("parameter `{parameter}` has no value when a trigger fires");
+            return Err(Diagnostic::new(message).hint("give it one: init: …"));
+        }
         if let Some(trouble) = check::check(&program).into_iter().next() {
             return Err(trouble.diagnostic);
         }

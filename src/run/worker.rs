@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     sync::{Arc, OnceLock, mpsc::Sender},
-    thread,
+    thread::{self, JoinHandle},
 };
 use tokio::runtime::Runtime;
 
@@ -70,7 +70,7 @@ pub(super) fn start(
     plan: Plan,
     attempt: Attempt,
     ended: &Sender<Ended>,
-) -> std::io::Result<()> {
+) -> std::io::Result<JoinHandle<()>> {
     let (runtime, ended) = (Arc::clone(runtime), ended.clone());
     let id = attempt.run.clone();
     let body = move || {
@@ -93,5 +93,5 @@ pub(super) fn start(
         // Nobody listens any more once the daemon has stopped.
         let _ = ended.send(Ended { run: id, call, outcome });
     };
-    thread::Builder::new().name("run".to_owned()).spawn(body).map(drop)
+    thread::Builder::new().name("run".to_owned()).spawn(body)
 }

@@ -206,7 +206,12 @@ impl Program {
                     automation.overlap = word(teller, name, value, &WORDS)?;
                 }
                 "catch_up" => automation.catch_up = read_catch_up(teller, value)?,
-                "timeout" => automation.timeout = duration(teller, name, value)?,
+                "timeout" => {
+                    automation.timeout = duration(teller, name, value)?;
+                    if automation.timeout.is_zero() {
+                        return Err(teller.wrong(at, "no run ends in no time", "timeout: \"2h\""));
+                    }
+                }
                 "retries" => {
                     let count = value.as_count().and_then(|count| u32::try_from(count).ok());
                     automation.retries = count.filter(|count| *count <= 10).ok_or_else(|| {

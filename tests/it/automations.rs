@@ -75,6 +75,11 @@ fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
         ("#{ on: [ #{ every: \"1m\", handler: \"rum\" } ] }", "did you mean `run`?"),
         ("#{ on: [ #{ every: \"1m\", handler: \"three\" } ] }", "there is no function `three` to call"),
         ("#{ on: [ #{ every: \"1m\" }, #{ every: \"1m\" } ] }", "the same trigger is there twice"),
+        ("#{ on: [], timeout: \"0s\" }", "no run ends in no time"),
+        (
+            "#{ on: [ #{ every: \"1m\", jitter: \"1m\" } ] }",
+            "the jitter is as long as the time to the next fire",
+        ),
         ("#{ on: [], timeout: 5 }", "`timeout` is no length of time"),
         ("#{ on: [], retries: 99 }", "`retries` is no whole number from 0 to 10"),
         ("#{ on: [], catch_up: \"last\" }", "`catch_up` is none of its words"),

@@ -4,7 +4,10 @@ use crate::{
     office::Office,
     raw_server::{RawServer, ok},
 };
-use mpscript::run::daemon::Daemon;
+use mpscript::{
+    run::daemon::Daemon,
+    store::{Fire, Statement},
+};
 use std::{thread, time::Duration};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -298,4 +301,63 @@ fn history_is_kept_by_age_and_the_last_of_each_outcome() {
     office.settle(std::slice::from_mut(&mut daemon));
     let done = office.states("daily").into_iter().filter(|state| state == "done").count();
     assert_eq!(done, 20);
+}
+
+#[test]
+fn what_the_store_does_not_take_in_time_is_done_later() {
+    let office = Office::of(&[("job.rhai", &every_minute(", overlap: \"queue\"", "print(\"ran\")"))]);
+    let mut daemons = [office.daemon()];
+    office.pass(MINUTE, &mut daemons);
+    // Somebody holds the store for longer than anybody waits, while a fire is claimed and files change.
+    let lock = |sql: &'static str| office.wait(office.store().execute(Statement::new(sql)));
+    lock("ALTER TABLE mpscript_fire RENAME TO away").expect("it can be renamed");
+    office.write("new.rhai", &every_minute("", "print(\"new\")"));
+    assert!(daemons[0].scan().is_err());
+    office.turn(MINUTE);
+    assert!(daemons[0].step().is_err());
+    lock("ALTER TABLE away RENAME TO mpscript_fire").expect("it can be renamed");
+    office.pass(Duration::from_secs(3), &mut daemons);
+    office.pass(MINUTE, &mut daemons);
+    assert_eq!(office.states("job"), ["done", "done", "done"], "{}", office.said.all());
+    assert_eq!(office.states("new"), ["done"], "{}", office.said.all());
+}
+
+#[test]
+fn a_fire_that_nobody_here_knows_is_gone_on_with() {
+    let office = Office::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    let mut daemons = [office.daemon()];
+    office.pass(MINUTE, &mut daemons);
+    // As if its answer had been lost: claimed by this process, which does not know it.
+    let done = office.fires("job").remove(0);
+    let claimed = Fire { state: "claimed".to_owned(), run: String::new(), ..done.clone() };
+    assert!(office.wait(office.store().change_fire(&done, &claimed)).expect("the store works"));
+    office.pass(Duration::from_secs(3), &mut daemons);
+    assert_eq!(office.states("job"), ["done"], "{}", office.said.all());
+    assert_eq!(office.said.all().matches("ran").count(), 2);
+}
+
+#[test]
+fn a_run_that_waits_for_its_retry_is_replaced() {
+    let job = "const automation = #{ on: [ #{ every: \"5s\" } ], overlap: \"replace\", retries: 3 };\n\
+               fn run(ctx) { if ctx.scheduled_at % 10 == 5 { throw \"坏了\" } }";
+    let office = Office::of(&[("job.rhai", job)]);
+    let mut daemons = [office.daemon()];
+    office.pass(Duration::from_secs(5), &mut daemons);
+    assert_eq!(office.states("job"), ["running"], "{}", office.said.all());
+    office.pass(Duration::from_secs(5), &mut daemons);
+    assert_eq!(office.states("job"), ["stopped", "done"], "{}", office.said.all());
+    assert_eq!(office.fires("job")[0].reason, "a later fire has replaced it");
+}
+
+#[test]
+fn an_automation_that_can_not_fire_is_stale_and_an_emptied_file_is_not_gone() {
+    let needs = "const automation = #{ on: [ #{ every: \"1m\" } ], params: #{ n: #{ type: \"int\" } } };\nfn run() { }";
+    let office = Office::of(&[("needs.rhai", needs), ("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    let mut daemons = [office.daemon()];
+    assert!(office.said.all().contains("needs: STALE parameter `n` has no value"), "{}", office.said.all());
+    office.write("job.rhai", "");
+    daemons[0].scan().expect("the folder is there");
+    assert!(office.said.all().contains("job: STALE it says no more when it runs"), "{}", office.said.all());
+    office.pass(MINUTE, &mut daemons);
+    assert_eq!(office.states("job"), ["done"]);
 }

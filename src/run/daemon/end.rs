@@ -45,13 +45,15 @@ impl Daemon {
     }
 
     /// Records what became of a run.
-    pub(super) fn settle(&mut self, ended: Ended) -> Result<(), StoreError> {
-        let Some(running) = self.running.remove(&ended.run) else { return Ok(()) };
+    pub(super) fn settle(&mut self, ended: &Ended) -> Result<(), StoreError> {
+        let Some(running) = self.running.get(&ended.run) else { return Ok(()) };
+        let (fire, version, stopped) = (running.fire.clone(), running.version.clone(), running.stopped);
         let Ended { run, call, outcome } = ended;
         let outcome = match outcome {
             Ok(outcome) => outcome,
+            // It is silent from now on, and is gone on with when it was so for long enough.
             Err(error) => {
-                self.say(Level::Error, &call.automation, &run, &format!("the store failed: {error}"));
+                self.say(Level::Error, &call.automation, run, &format!("the store failed: {error}"));
                 return Ok(());
             }
         };
@@ -59,26 +61,20 @@ impl Daemon {
         let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
         let message = outcome.report.error.clone().unwrap_or_else(|| why.clone());
         let state = outcome.report.state;
-        let Some(fire) = running.fire else {
+        let Some(fire) = fire else {
             if !why.is_empty() {
-                self.say(
-                    Level::Error,
-                    &call.automation,
-                    &run,
-                    &format!("hearing of a failure failed: {why}"),
-                );
+                self.say(Level::Error, &call.automation, run, &format!("hearing of a failure failed: {why}"));
             }
             return Ok(());
         };
-        match (state, running.stopped) {
+        match (state, stopped) {
             (RunState::Done | RunState::DoneWithFailures, _) => {
                 let kept = outcome.value.as_ref().filter(|answer| answer.state != call.state);
                 let kept = kept.map(|answer| serde_json::to_string(&answer.state).unwrap_or_default());
                 let changed = outcome.report.totals.changed;
                 let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
                 if self.close_with(&fire, state.as_str(), &did, kept.as_deref())?
-                    && let Some(url) =
-                        running.version.as_ref().and_then(|version| version.automation.ping.clone())
+                    && let Some(url) = version.as_ref().and_then(|version| version.automation.ping.clone())
                 {
                     self.ping(url, &fire);
                 }
@@ -87,26 +83,27 @@ impl Daemon {
             // What it has done is written down, and the next process goes on with it.
             (RunState::Cancelled, Some(Stopped::Leaving)) | (RunState::Running, _) => Ok(()),
             (RunState::Cancelled, Some(Stopped::TimedOut)) => {
-                let timeout = running.version.as_ref().map(|version| version.automation.timeout);
+                let timeout = version.as_ref().map(|version| version.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
                 let reason = format!("it took longer than {}", timeout.unwrap_or_default());
-                self.fail(&fire, running.version.as_ref(), &call, "timed_out", (&reason, &reason))
+                self.fail(&fire, version.as_ref(), call, "timed_out", (&reason, &reason))
+            }
+            (RunState::Cancelled, Some(Stopped::Replaced)) => {
+                self.close(&fire, "stopped", "a later fire has replaced it").map(drop)
             }
             (RunState::Cancelled, None) => self.close(&fire, "stopped", "somebody has stopped it").map(drop),
             // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
             // goes on with it.
             (RunState::Parked, _) if matches!(outcome.parked, Some(JournalError::TakenOver)) => {
-                self.say(Level::Warn, &fire.automation, &run, &why);
+                self.say(Level::Warn, &fire.automation, run, &why);
                 let not_before = self.host.clock.now_ms() + FIRST_RETRY;
-                self.retries.push(Waiting { fire, version: running.version, not_before });
+                self.retries.push(Waiting { fire, version, not_before });
                 Ok(())
             }
-            (RunState::Parked, _) => {
-                self.fail(&fire, running.version.as_ref(), &call, "parked", (&why, &message))
-            }
+            (RunState::Parked, _) => self.fail(&fire, version.as_ref(), call, "parked", (&why, &message)),
             (RunState::Error | RunState::Paused, _) => {
-                let record = self.runtime.block_on(self.store.run(&run))?.unwrap_or_default();
-                let retries = running.version.as_ref().map_or(0, |version| version.automation.retries);
+                let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();
+                let retries = version.as_ref().map_or(0, |version| version.automation.retries);
                 // What the day's quota has ended is no fault of its own.
                 if record.attempt <= i64::from(retries) || state == RunState::Paused {
                     let wait = wait_before(record.attempt);
@@ -114,14 +111,14 @@ impl Daemon {
                     self.say(
                         Level::Warn,
                         &fire.automation,
-                        &run,
+                        run,
                         &format!("failed: {why}; once more in {after}"),
                     );
                     let not_before = self.host.clock.now_ms() + wait;
-                    self.retries.push(Waiting { fire, version: running.version, not_before });
+                    self.retries.push(Waiting { fire, version, not_before });
                     return Ok(());
                 }
-                self.fail(&fire, running.version.as_ref(), &call, "failed", (&why, &message))
+                self.fail(&fire, version.as_ref(), call, "failed", (&why, &message))
             }
         }
     }

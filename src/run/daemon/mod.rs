@@ -6,10 +6,12 @@
 //! only slept finds them gone. Must never know how its folder is watched, nor where its words go.
 
 mod end;
+mod folder;
 mod start;
 mod take_over;
 mod words;
 
+pub use folder::ScanError;
 pub use words::{Entry, Level, Log};
 
 use super::{
@@ -24,13 +26,13 @@ use crate::{
     store::{Fire, Store, StoreError},
 };
 use std::{
-    collections::BTreeMap,
-    io,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, Sender},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 use tokio::runtime::Runtime;
@@ -63,6 +65,7 @@ struct Armed {
 enum Stopped {
     TimedOut,
     Leaving,
+    Replaced,
 }
 
 /// A run of this process.
@@ -73,9 +76,20 @@ struct Running {
     cancel: Cancel,
     deadline: i64,
     stopped: Option<Stopped>,
+    thread: JoinHandle<()>,
+}
+
+/// What became of a try to begin with a fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// It has begun, or will not.
+    Over,
+    /// It waits for something else to end.
+    Waits,
 }
 
 /// A fire that waits: for the end of a run, or for its next try.
+#[derive(Clone)]
 struct Waiting {
     fire: Fire,
     version: Option<Arc<Version>>,
@@ -96,6 +110,10 @@ pub struct Daemon {
     running: BTreeMap<String, Running>,
     queue: Vec<Waiting>,
     retries: Vec<Waiting>,
+    /// What a scan has found and is not made known yet.
+    changes: VecDeque<Change>,
+    /// Runs that have ended and whose end is not recorded yet.
+    unsettled: VecDeque<Ended>,
     ended: (Sender<Ended>, Receiver<Ended>),
     looked_at: i64,
     tidied_at: i64,
@@ -129,6 +147,8 @@ impl Daemon {
             running: BTreeMap::new(),
             queue: Vec::new(),
             retries: Vec::new(),
+            changes: VecDeque::new(),
+            unsettled: VecDeque::new(),
             ended: mpsc::channel(),
             looked_at: 0,
             tidied_at: 0,
@@ -172,105 +192,33 @@ impl Daemon {
         self.log.say(&Entry { at: self.host.clock.now_ms(), level, automation, run, text });
     }
 
-    /// Looks at the folder, and takes over what has changed.
-    ///
-    /// # Errors
-    /// When the folder can't be listed, or the store fails.
-    pub fn scan(&mut self) -> Result<(), ScanError> {
-        let changes = self.served.scan()?;
-        let folder = self.served.folder().display().to_string();
-        let now = self.host.clock.now_ms();
-        for change in changes {
-            match change {
-                Change::Live(name) => {
-                    self.runtime.block_on(self.store.serve_automation(&name, &folder, "", now))?;
-                    self.arm(&name, now)?;
-                    self.say(Level::Info, &name, "", "live");
-                }
-                Change::Stale(name, diagnostic) => {
-                    let reason = told(&diagnostic);
-                    self.runtime.block_on(self.store.serve_automation(&name, &folder, &reason, now))?;
-                    let goes_on = if self.served.versions().contains_key(&name) {
-                        "the version before goes on"
-                    } else {
-                        "it does not run"
-                    };
-                    self.say(Level::Error, &name, "", &format!("STALE {reason}; {goes_on}"));
-                }
-                Change::Gone(name) => {
-                    self.arm(&name, now)?;
-                    self.say(Level::Info, &name, "", "gone: its triggers fire no more");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for the triggers that an automation has now, and no more for those that it had.
-    fn arm(&mut self, name: &str, now: i64) -> Result<(), StoreError> {
-        let version = self.served.versions().get(name).map(Arc::clone);
-        let triggers: &[Trigger] = version.as_ref().map_or(&[], |version| &version.triggers);
-        let gone: Vec<(String, String)> = self
-            .armed
-            .keys()
-            .filter(|(of, key)| of == name && !triggers.iter().any(|trigger| trigger.key == *key))
-            .cloned()
-            .collect();
-        for (of, key) in gone {
-            self.armed.remove(&(of, key.clone()));
-            self.note(name, &key, now, "disarmed", "its trigger is no more")?;
-        }
-        for trigger in triggers {
-            let id = (name.to_owned(), trigger.key.clone());
-            let last = match self.armed.get(&id) {
-                Some(armed) => armed.last,
-                None => match self.runtime.block_on(self.store.last_fire(name, &trigger.key))? {
-                    Some((instant, state)) if state != "disarmed" => instant,
-                    _ => {
-                        self.note(name, &trigger.key, now, "armed", "its trigger is new")?;
-                        now
-                    }
-                },
-            };
-            let next = next_begin(name, trigger, last);
-            self.armed.insert(id, Armed { last, next });
-        }
-        Ok(())
-    }
-
-    /// Writes a line into the account of a trigger's fires.
-    fn note(
-        &self,
-        name: &str,
-        key: &str,
-        instant: i64,
-        state: &str,
-        reason: &str,
-    ) -> Result<bool, StoreError> {
-        let fire = Fire {
-            automation: name.to_owned(),
-            source: key.to_owned(),
-            instant,
-            state: state.to_owned(),
-            reason: reason.to_owned(),
-            run: String::new(),
-            node: self.node.clone(),
-            at: self.host.clock.now_ms(),
-        };
-        self.runtime.block_on(self.store.add_fire(&fire))
-    }
-
     /// Does what is to be done at this moment, and says how long nothing will be.
     ///
     /// # Errors
     /// When the store fails; the next step does it again.
     pub fn step(&mut self) -> Result<Duration, StoreError> {
-        while let Ok(ended) = self.ended.1.try_recv() {
-            self.settle(ended)?;
+        let lost: Vec<String> = self
+            .running
+            .iter()
+            .filter(|(_, run)| run.thread.is_finished())
+            .map(|(id, _)| id.clone())
+            .collect();
+        self.unsettled.extend(std::iter::from_fn(|| self.ended.1.try_recv().ok()));
+        while let Some(ended) = self.unsettled.pop_front() {
+            if let Err(error) = self.settle(&ended) {
+                self.unsettled.push_front(ended);
+                return Err(error);
+            }
+            self.running.remove(&ended.run);
+        }
+        // A thread that has ended without a word has met a fault; its run is gone on with when it is silent for long.
+        for run in lost {
+            self.running.remove(&run);
         }
         let now = self.host.clock.now_ms();
         self.stop_late(now);
         if !self.is_leaving {
+            self.apply_changes()?;
             if (now - self.looked_at).abs() >= LOOK_EVERY {
                 self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
                 self.take_over(now)?;
@@ -355,19 +303,32 @@ impl Daemon {
 
     /// Starts what waits, as far as it may.
     fn go_on_waiting(&mut self, now: i64) -> Result<(), StoreError> {
-        for waiting in std::mem::take(&mut self.queue) {
-            if waiting.not_before > now {
-                self.queue.push(waiting);
-                continue;
+        // Of each automation the first that waits is tried; those behind it wait for it.
+        let mut tried = BTreeSet::new();
+        let mut at = 0;
+        while let Some(waiting) = self.queue.get(at).cloned() {
+            let is_first = tried.insert(waiting.fire.automation.clone());
+            if is_first && waiting.not_before <= now {
+                match self.begin(&waiting, now)? {
+                    Begun::Over => {
+                        self.queue.remove(at);
+                        // The next one of the same automation may begin as well.
+                        tried.remove(&waiting.fire.automation);
+                        continue;
+                    }
+                    Begun::Waits => self.queue[at].not_before = now + 100,
+                }
             }
-            self.begin(waiting, now)?;
+            at += 1;
         }
-        for waiting in std::mem::take(&mut self.retries) {
+        let mut at = 0;
+        while let Some(waiting) = self.retries.get(at).cloned() {
             if waiting.not_before > now {
-                self.retries.push(waiting);
+                at += 1;
                 continue;
             }
             self.go_on(&waiting.fire, waiting.version)?;
+            self.retries.remove(at);
         }
         Ok(())
     }
@@ -400,17 +361,6 @@ impl Daemon {
     pub fn let_go(&self) -> Result<(), StoreError> {
         self.runtime.block_on(self.store.give_lease_back(&self.lease(), &self.node))
     }
-}
-
-/// Why the folder was not taken over.
-#[derive(Debug, thiserror::Error)]
-pub enum ScanError {
-    /// It can't be listed.
-    #[error("the folder can't be listed: {0}")]
-    Folder(#[from] io::Error),
-    /// The store fails.
-    #[error("{0}")]
-    Store(#[from] StoreError),
 }
 
 fn next_begin(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {

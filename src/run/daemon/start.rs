@@ -1,11 +1,11 @@
 //! From a fire to its run: whether it may begin, and what it begins with.
 
-use super::{Daemon, LIFE, Level, Running, Waiting, told, words::Printed};
+use super::{Begun, Daemon, LIFE, Level, Running, Stopped, Waiting, told, words::Printed};
 use crate::{
     base::{Cancel, Diagnostic},
     bulk::Attempt,
     run::{
-        due::is_late,
+        due::{begins, is_late},
         record::Options,
         served::Version,
         state_of,
@@ -22,47 +22,63 @@ use std::{
 
 impl Daemon {
     /// Begins with a fire, or says why it does not.
-    pub(super) fn begin(&mut self, waiting: Waiting, now: i64) -> Result<(), StoreError> {
-        let fire = waiting.fire.clone();
-        let version =
-            waiting.version.clone().or_else(|| self.served.versions().get(&fire.automation).cloned());
+    pub(super) fn begin(&mut self, waiting: &Waiting, now: i64) -> Result<Begun, StoreError> {
+        let fire = &waiting.fire;
+        let version = waiting.version.clone();
+        let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
         let Some(version) = version else {
-            return self.close(&fire, "skipped", "the automation is gone").map(drop);
+            return self.close(fire, "skipped", "the automation is gone").map(|_| Begun::Over);
         };
         let record = self.runtime.block_on(self.store.automation(&fire.automation))?.unwrap_or_default();
         if record.paused_until > fire.instant {
-            return self.close(&fire, "skipped", "it is paused").map(drop);
+            return self.close(fire, "skipped", "it is paused").map(|_| Begun::Over);
         }
         let overlap = version.automation.overlap;
-        if overlap != Overlap::Parallel {
-            // Nobody else may begin with the same automation between the look and the start.
-            let lease = format!("begin {}", fire.automation);
-            if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + LIFE))? {
-                self.queue.push(waiting);
-                return Ok(());
-            }
-            let open = self.runtime.block_on(self.store.open_fires())?;
-            let other =
-                open.into_iter().find(|one| one.automation == fire.automation && one.state == "running");
-            if let Some(other) = other {
-                self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
-                match overlap {
-                    // What is caught up comes one after another.
-                    Overlap::Forbid if !is_late(fire.instant, now) => {
-                        let reason = format!("run {} was still under way", other.run);
-                        return self.close(&fire, "skipped", &reason).map(drop);
-                    }
-                    Overlap::Replace => self.runtime.block_on(self.store.ask_to_stop(&other.run))?,
-                    Overlap::Forbid | Overlap::Queue | Overlap::Parallel => {}
-                }
-                self.queue.push(Waiting { version: Some(version), not_before: now + 100, ..waiting });
-                return Ok(());
-            }
-            let started = self.start(&fire, &version);
-            self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
-            return started;
+        if overlap == Overlap::Parallel {
+            return self.start(fire, &version).map(|()| Begun::Over);
         }
-        self.start(&fire, &version)
+        // Nobody else may begin with the same automation between the look and the start.
+        let lease = format!("begin {}", fire.automation);
+        if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + LIFE))? {
+            return Ok(Begun::Waits);
+        }
+        let begun = self.begin_alone(fire, &version, now);
+        self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
+        begun
+    }
+
+    /// Begins with a fire of an automation whose runs do not overlap.
+    fn begin_alone(&mut self, fire: &Fire, version: &Arc<Version>, now: i64) -> Result<Begun, StoreError> {
+        let open = self.runtime.block_on(self.store.open_fires())?;
+        let other = open.into_iter().find(|one| one.automation == fire.automation && one.state == "running");
+        let Some(other) = other else { return self.start(fire, version).map(|()| Begun::Over) };
+        let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
+        let begins = trigger.map_or(fire.instant, |trigger| begins(&fire.automation, trigger, fire.instant));
+        match version.automation.overlap {
+            // What is caught up comes one after another.
+            Overlap::Forbid if !is_late(begins, now) => {
+                let reason = format!("run {} was still under way", other.run);
+                return self.close(fire, "skipped", &reason).map(|_| Begun::Over);
+            }
+            Overlap::Replace => self.replace(&other)?,
+            Overlap::Forbid | Overlap::Queue | Overlap::Parallel => {}
+        }
+        Ok(Begun::Waits)
+    }
+
+    /// Ends the run of a fire for the sake of a later one.
+    fn replace(&mut self, other: &Fire) -> Result<(), StoreError> {
+        if let Some(running) = self.running.get_mut(&other.run) {
+            running.stopped.get_or_insert(Stopped::Replaced);
+            running.cancel.cancel();
+            return Ok(());
+        }
+        if let Some(at) = self.retries.iter().position(|waiting| waiting.fire.run == other.run) {
+            self.close(other, "stopped", "a later fire has replaced it")?;
+            self.retries.remove(at);
+            return Ok(());
+        }
+        self.runtime.block_on(self.store.ask_to_stop(&other.run))
     }
 
     pub(super) fn connected(
@@ -172,8 +188,8 @@ impl Daemon {
         let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
         let _ = plan.run.set(run.clone());
         match worker::start(&self.runtime, plan, attempt, &self.ended.0) {
-            Ok(()) => {
-                let running = Running { fire, version, cancel, deadline, stopped: None };
+            Ok(thread) => {
+                let running = Running { fire, version, cancel, deadline, stopped: None, thread };
                 self.running.insert(run, running);
             }
             // Its record is silent from now on, and somebody takes it over.

@@ -9,7 +9,7 @@ use crate::{
         worker::Plan,
     },
     script::{Origin, Program, Source},
-    store::{Fire, RunRecord, StoreError},
+    store::{Fire, RunRecord, RunTexts, StoreError},
 };
 use std::sync::Arc;
 
@@ -19,22 +19,18 @@ impl Daemon {
         for fire in self.runtime.block_on(self.store.open_fires())? {
             let is_here = self.queue.iter().chain(&self.retries).any(|waiting| is_same(&waiting.fire, &fire))
                 || self.running.contains_key(&fire.run);
-            if is_here || fire.node == self.node {
+            if is_here {
                 continue;
             }
+            // Its own that are nowhere here are those that the store did not take in time.
             let lease = format!("node {}", fire.node);
-            if self.runtime.block_on(self.store.lease_until(&lease))? > now {
+            if fire.node != self.node && self.runtime.block_on(self.store.lease_until(&lease))? > now {
                 continue;
             }
             if fire.state == "claimed" {
                 let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
                 if self.runtime.block_on(self.store.change_fire(&fire, &to))? {
-                    self.say(
-                        Level::Info,
-                        &fire.automation,
-                        "",
-                        "taken over: its process is gone before it began",
-                    );
+                    self.say(Level::Info, &fire.automation, "", "taken over before it has begun");
                     self.queue.push(Waiting { fire: to, version: None, not_before: now });
                 }
                 continue;
@@ -55,6 +51,13 @@ impl Daemon {
             "done" | "done_with_failures" | "parked" => {
                 return self.close(fire, &state, &record.note).map(drop);
             }
+            "error" => {
+                let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
+                let retries = version.map_or(0, |version| version.automation.retries);
+                if record.attempt > i64::from(retries) {
+                    return self.close(fire, "failed", &record.note).map(drop);
+                }
+            }
             _ => {}
         }
         let now = self.host.clock.now_ms();
@@ -62,7 +65,7 @@ impl Daemon {
         if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
             return Ok(());
         }
-        match self.prepare(&record) {
+        match self.prepare(&record)? {
             Err(diagnostic) => self.close(&to, "failed", &told(&diagnostic)).map(drop),
             Ok(plan) => {
                 let taken = self.runtime.block_on(record::take(&self.host, &self.store, &record, None))?;
@@ -77,9 +80,12 @@ impl Daemon {
     }
 
     /// A recorded run with the source and everything else that it began with.
-    fn prepare(&self, record: &RunRecord) -> Result<Plan, Diagnostic> {
-        let texts = self.runtime.block_on(self.store.run_texts(&record.id));
-        let texts = texts.map_err(|error| Diagnostic::new(error.to_string()))?;
+    fn prepare(&self, record: &RunRecord) -> Result<Result<Plan, Diagnostic>, StoreError> {
+        let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
+        Ok(self.plan_of(&texts))
+    }
+
+    fn plan_of(&self, texts: &RunTexts) -> Result<Plan, Diagnostic> {
         let read = |error: serde_json::Error| Diagnostic::new(format!("its record can't be read: {error}"));
         let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
         let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
