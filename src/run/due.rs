@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(seen(None, "1h", 601), only(&[10]));
         assert_eq!(seen(Latest, "1h", 601), only(&[10]));
         assert_eq!(seen(All, "1h", 601), only(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]));
-        assert_eq!(seen(All, "4m", 601), only(&[6, 7, 8, 9, 10]));
+        assert_eq!(seen(All, "4m", 601), only(&[7, 8, 9, 10]));
     }
 
     #[test]

@@ -335,13 +335,13 @@ fn what_is_no_json_is_not_sent() {
     assert_eq!(refused("token::stable()"), format!("{error} a Token"));
     assert_eq!(refused("|x| x"), format!("{error} a closure"));
     assert_eq!(refused("0.0 / 0.0"), format!("{error} a float"));
-    let deep = "let m = []; for i in 0..15000 { m = [m]; } qrcode::create(\"QR_SCENE\", #{scene: m})";
+    let deep = "let m = []; for i in 0..4000 { m = [m]; } qrcode::create(\"QR_SCENE\", #{scene: m})";
     let message = run_on(&account, deep, &[]).0.failure(1);
     assert!(
         message.contains("`action_info` can't be sent: it is nested more than 64 levels deep"),
         "{message}"
     );
-    let deep = "let m = []; for i in 0..15000 { m = [m]; } print(#{m: m}.to_json().len())";
+    let deep = "let m = []; for i in 0..4000 { m = [m]; } print(#{m: m}.to_json().len())";
     assert!(run_on(&account, deep, &[]).0.success().trim().parse::<usize>().is_ok_and(|length| length < 500));
 }
 
