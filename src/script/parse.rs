@@ -41,40 +41,39 @@ pub fn declared_functions(text: &str) -> Vec<(String, usize)> {
 
 /// The names of what a program calls.
 pub(super) fn called(ast: &AST) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(
-            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
-            | ASTNode::Stmt(Stmt::FnCall(call, _)),
-        ) = path.last()
-        {
-            // An operator is called likewise.
-            if call.name.starts_with(char::is_alphabetic) {
-                names.insert(call.name.to_string());
-            }
-        }
-        true
-    });
-    names
+    // An operator is called likewise.
+    calls(ast)
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(|name| name.starts_with(char::is_alphabetic))
+        .collect()
 }
 
 /// The functions of the reference that a program calls, its imports left out.
 pub(super) fn used(ast: &AST) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let known: BTreeSet<String> = entries().iter().map(super::docs::Entry::full_name).collect();
+    let names = calls(ast).into_iter().map(|(module, name)| match module {
+        Some(module) => format!("{module}::{name}"),
+        None => name,
+    });
+    names.filter(|name| known.contains(name)).collect()
+}
+
+/// What a program calls: modules with names.
+fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
+    let mut calls = Vec::new();
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(
             ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
             | ASTNode::Stmt(Stmt::FnCall(call, _)),
         ) = path.last()
         {
-            let module = call.namespace.path.first().map(|module| format!("{}::", module.name));
-            names.insert(format!("{}{}", module.unwrap_or_default(), call.name));
+            let module = call.namespace.path.first().map(|module| module.name.to_string());
+            calls.push((module, call.name.to_string()));
         }
         true
     });
-    let known: BTreeSet<String> = entries().iter().map(super::docs::Entry::full_name).collect();
-    names.retain(|name| known.contains(name));
-    names
+    calls
 }
 
 /// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.

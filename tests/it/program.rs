@@ -194,8 +194,15 @@ impl Running {
     /// Waits until standard output or standard error holds this.
     #[track_caller]
     pub(crate) fn wait_for(&self, words: &str) {
+        self.wait_for_any(&[words]);
+    }
+
+    /// Waits until standard output or standard error holds one of these.
+    #[track_caller]
+    pub(crate) fn wait_for_any(&self, words: &[&str]) {
         let since = Instant::now();
-        while !self.out.so_far().contains(words) && !self.err.so_far().contains(words) {
+        let is_in = |said: String| words.iter().any(|words| said.contains(words));
+        while !is_in(self.out.so_far()) && !is_in(self.err.so_far()) {
             assert!(
                 since.elapsed() < TIMEOUT,
                 "no {words:?}: {:?} {:?}",
