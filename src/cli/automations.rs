@@ -68,16 +68,6 @@ pub(super) fn default_zone(host: &Host, config: Option<&Path>) -> Result<(Tz, &'
     Ok((zone, source))
 }
 
-/// An automation with its triggers; `None` for a script that is none.
-pub(super) fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigger>)>, Diagnostic> {
-    let Some(automation) = program.automation().map_err(|trouble| trouble.diagnostic)? else {
-        return Ok(None);
-    };
-    let triggers = automation.triggers.iter().map(|text| Trigger::read(text, zone));
-    let triggers = triggers.collect::<Result<Vec<Trigger>, Diagnostic>>()?;
-    Ok(Some((automation, triggers)))
-}
-
 /// What an automation says of itself, with the next instants of its triggers.
 pub(super) fn describe(automation: &Automation, triggers: &[Trigger], now: i64) -> String {
     let mut text = String::new();

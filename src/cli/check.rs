@@ -3,13 +3,13 @@
 use super::{
     Failure,
     arguments::CheckArguments,
-    automations::{self, default_zone, describe},
+    automations::{default_zone, describe},
     exit, render,
 };
 use crate::{
     base::Diagnostic,
     host::Host,
-    run::scripts_in,
+    run::{scripts_in, served},
     script::{Origin, Program, Timing, check},
 };
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(super) fn execute(host: &Host, arguments: &CheckArguments) -> Result<u8, Fai
                 Some(known) => known,
                 None => *zone.insert(default_zone(host, None)?),
             };
-            let automation = automations::read(&program, zone)
+            let automation = served::read(&program, zone)
                 .map_err(|diagnostic| Failure { diagnostic, code: exit::SCRIPT })?;
             Ok((program, automation, source))
         });

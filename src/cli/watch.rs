@@ -37,6 +37,9 @@ const POLL_EVERY: Duration = Duration::from_millis(300);
 /// How long somebody waits for the next thing to happen.
 const TICK: Duration = Duration::from_millis(30);
 
+/// Folders within folders that are looked into.
+const DEPTH: usize = 8;
+
 /// What the files held at some time; nothing for one that is not there.
 type Contents = BTreeMap<PathBuf, Option<String>>;
 
@@ -177,7 +180,7 @@ impl Watching<'_> {
         let origin = Origin::File { named: self.arguments.file.clone(), path: self.file.to_owned() };
         match Program::load(&origin) {
             Ok(program) => files.extend(program.files().map(|file| self.host.folder.join(file))),
-            Err(_) => scripts_under(self.folder, &mut files),
+            Err(_) => scripts_under(self.folder, DEPTH, &mut files),
         }
         let content = |file: &PathBuf| {
             let bytes = fs::read(file).ok()?;
@@ -197,12 +200,12 @@ impl Watching<'_> {
     }
 }
 
-fn scripts_under(folder: &Path, files: &mut Vec<PathBuf>) {
-    const MOST: usize = 1_000;
+fn scripts_under(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() && files.len() < MOST {
-            scripts_under(&path, files);
+        // Links may lead round in a circle.
+        if path.is_dir() && depth > 0 {
+            scripts_under(&path, depth - 1, files);
         } else if path.extension().is_some_and(|extension| extension == "rhai") {
             files.push(path);
         }

@@ -146,21 +146,30 @@ impl Served {
         let named = file.strip_prefix(&self.folder).unwrap_or(file).to_owned();
         let program = Program::load(&Origin::File { named, path: file.to_owned() });
         let program = Arc::new(program.map_err(|trouble| trouble.diagnostic)?);
-        let Some(automation) = program.automation().map_err(|trouble| trouble.diagnostic)? else {
-            return Ok(None);
-        };
-        let triggers = automation.triggers.iter().map(|text| Trigger::read(text, self.zone));
-        let triggers = triggers.collect::<Result<Vec<Trigger>, Diagnostic>>()?;
-        let must_be_given = automation.params.iter().find(|(_, parameter)| parameter.init().is_none());
-        if let (Some((parameter, _)), false) = (must_be_given, triggers.is_empty()) {
-            let message = format!("parameter `{parameter}` has no value when a trigger fires");
-            return Err(Diagnostic::new(message).hint("give it one: init: …"));
-        }
+        let Some((automation, triggers)) = read(&program, self.zone)? else { return Ok(None) };
         if let Some(trouble) = check::check(&program).into_iter().next() {
             return Err(trouble.diagnostic);
         }
         Ok(Some(Version { name: name.to_owned(), program, automation, triggers }))
     }
+}
+
+/// What a program says of itself as an automation, with triggers that can be asked; `None` for a script that is none.
+///
+/// # Errors
+/// When something in it can't be read, or it could not run when a trigger fires.
+pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigger>)>, Diagnostic> {
+    let Some(automation) = program.automation().map_err(|trouble| trouble.diagnostic)? else {
+        return Ok(None);
+    };
+    let triggers = automation.triggers.iter().map(|text| Trigger::read(text, zone));
+    let triggers = triggers.collect::<Result<Vec<Trigger>, Diagnostic>>()?;
+    let must_be_given = automation.params.iter().find(|(_, parameter)| parameter.init().is_none());
+    if let (Some((parameter, _)), false) = (must_be_given, triggers.is_empty()) {
+        let message = format!("parameter `{parameter}` has no value when a trigger fires");
+        return Err(Diagnostic::new(message).hint("give it one: init: …"));
+    }
+    Ok(Some((automation, triggers)))
 }
 
 fn stem(file: &Path) -> String {

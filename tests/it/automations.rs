@@ -80,6 +80,10 @@ fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
             "#{ on: [ #{ every: \"1m\", jitter: \"1m\" } ] }",
             "the jitter is as long as the time to the next fire",
         ),
+        (
+            "#{ on: [ #{ every: \"1m\" } ], params: #{ n: #{ type: \"int\" } } }",
+            "parameter `n` has no value when a trigger fires",
+        ),
         ("#{ on: [], timeout: 5 }", "`timeout` is no length of time"),
         ("#{ on: [], retries: 99 }", "`retries` is no whole number from 0 to 10"),
         ("#{ on: [], catch_up: \"last\" }", "`catch_up` is none of its words"),
