@@ -245,6 +245,9 @@ pub(super) struct ShowArguments {
     /// The script that it runs
     #[arg(long, conflicts_with = "json")]
     pub source: bool,
+    /// What it has printed, with the time of each line
+    #[arg(long, conflicts_with_all = ["json", "source"])]
+    pub log: bool,
     #[command(flatten)]
     pub reach: Reach,
 }

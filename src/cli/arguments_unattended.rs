@@ -3,7 +3,7 @@
 use super::arguments::{Reach, duration, in_flight};
 use crate::client::DEFAULT_IN_FLIGHT;
 use clap::{Args, ValueEnum};
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnBusy {
@@ -51,6 +51,9 @@ pub(super) struct ServeFolderArguments {
     /// How long fires and their runs are kept; the last twenty of each outcome stay
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration)]
     pub keep: Duration,
+    /// Answer /healthz, /readyz and Prometheus' /metrics there, as in 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// The most calls of one run under way together
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,

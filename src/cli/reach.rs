@@ -52,16 +52,18 @@ impl Reached {
 
 /// How a command calls.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Calling {
+pub(super) struct Calling<'a> {
     /// The most calls under way together.
     pub in_flight: usize,
     /// Whether it waits for the next day when the day's quota is used up.
     pub waits_for_reset: bool,
+    /// The store, where it is open already.
+    pub store: Option<&'a Store>,
 }
 
-impl Default for Calling {
+impl Default for Calling<'_> {
     fn default() -> Self {
-        Self { in_flight: DEFAULT_IN_FLIGHT, waits_for_reset: false }
+        Self { in_flight: DEFAULT_IN_FLIGHT, waits_for_reset: false, store: None }
     }
 }
 
@@ -126,7 +128,10 @@ pub(super) fn reach(
         }
     };
     let bases = bases(reach, &found)?;
-    let store = state::open(host, runtime, reach)?;
+    let store = match calling.store {
+        Some(store) => Some(store.clone()),
+        None => state::open(host, runtime, reach)?,
+    };
     let account = match need {
         Need::Calls => found.account()?,
         Need::State => {

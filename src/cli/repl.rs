@@ -121,7 +121,7 @@ fn open(
     words: &Arc<Words>,
     cancel: &Cancel,
 ) -> Result<(Reached, Setting, Options), Failure> {
-    let calling = Calling { in_flight: arguments.in_flight, waits_for_reset: false };
+    let calling = Calling { in_flight: arguments.in_flight, waits_for_reset: false, store: None };
     let reached = reach::reach(host, runtime, reach, Need::Calls, calling, cancel)?;
     let options = Options {
         account: reach.account.clone(),

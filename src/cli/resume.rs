@@ -18,7 +18,7 @@ use crate::{
         runtime,
     },
     script::{Origin, Source},
-    store::{RunRecord, RunTexts},
+    store::{Printed, RunRecord, RunTexts},
 };
 
 pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Failure> {
@@ -87,6 +87,8 @@ pub(super) struct Recorded {
     pub undone_by: Option<String>,
     /// How many followers it has changed, as its journal has it.
     pub changed: u64,
+    /// What its script has printed.
+    pub printed: Vec<Printed>,
 }
 
 /// A recorded run with all that is known of it.
@@ -97,11 +99,13 @@ pub(super) fn recorded(host: &Host, reach: &Reach, named: &str) -> Result<Record
     let run = find(host, &runtime, &store, named)?;
     let known = runtime.block_on(async {
         let texts = store.run_texts(&run.id).await?;
-        Ok((texts, store.undone_by(&run.id).await?, store.changes_of(&run.id).await?))
+        let changed = store.changes_of(&run.id).await?.unsigned_abs();
+        let (undone_by, printed) = (store.undone_by(&run.id).await?, store.printed(&run.id).await?);
+        Ok(Recorded { run, texts, undone_by, changed, printed })
     });
-    let (texts, undone_by, changed) = known.map_err(|error| state::failure(&error))?;
+    let recorded = known.map_err(|error| state::failure(&error))?;
     runtime.block_on(store.close());
-    Ok(Recorded { run, texts, undone_by, changed: changed.unsigned_abs() })
+    Ok(recorded)
 }
 
 /// What a run was started with; one whose world is gone can't be worked on.

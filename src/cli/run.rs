@@ -112,7 +112,7 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     watch_signals::watch(&runtime, &cancel, move || said.stopping());
     // A dry run can't be gone on with, and has nothing to wait for.
     let may_pause = !is_dry && (options.allow_pause || manner.allow_pause);
-    let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause };
+    let calling = reach::Calling { in_flight: options.in_flight, waits_for_reset: may_pause, store: None };
     let reached = reach::reach(host, &runtime, reach, reach::Need::Calls, calling, &cancel)?;
     let store = reached.store_of_runs(host, &runtime, reach);
     // What is tried on a sandbox of its own neither knows nor changes what an automation keeps.

@@ -105,7 +105,8 @@ pub(super) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure
 }
 
 pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure> {
-    let Recorded { run, texts, undone_by, changed } = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, undone_by, changed, printed } =
+        recorded(host, &arguments.reach, &arguments.run)?;
     let read = |text: &str| serde_json::from_str::<RunReport>(text).ok();
     if arguments.json {
         let report = read(&texts.report).map_or(Value::Null, |report| json!(report));
@@ -128,6 +129,20 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
         host.out.write(&source.text);
         return Ok(exit::DONE);
     }
+    if arguments.log {
+        let mut attempt = 1;
+        for one in &printed {
+            if one.attempt != attempt {
+                attempt = one.attempt;
+                host.out.line(&format!("{}  -- attempt {attempt} --", local(one.at)));
+            }
+            let at = local(one.at);
+            // Further lines of one print stand under its first.
+            let text = one.text.replace('\n', &format!("\n{:width$}  ", "", width = at.len()));
+            host.out.line(&format!("{at}  {text}"));
+        }
+        return Ok(exit::DONE);
+    }
     host.out.line(&line(host, &run));
     let mut rows = vec![("account", run.account.clone())];
     if run.ended_at > 0 {
@@ -145,6 +160,11 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
     }
     if !run.note.is_empty() {
         rows.push(("because", run.note.clone()));
+    }
+    if !printed.is_empty() {
+        let times =
+            if printed.len() == 1 { "once" } else { &format!("{} times", grouped(printed.len() as u64)) };
+        rows.push(("printed", format!("{times}: mpscript show {} --log", run.id)));
     }
     let stands = record::state(host, &run);
     let report = read(&texts.report);

@@ -13,14 +13,15 @@ use crate::{
     base::{Cancel, Diagnostic, Stopwatch},
     host::{Host, Stream},
     run::{
-        Setting,
+        Listen, Listening, Setting,
         daemon::{Daemon, Entry, Level, Log},
+        metrics::Metrics,
         record::Options,
         runtime,
         served::Served,
         worker::{Connect, Connected},
     },
-    script::Output,
+    script::Nowhere,
     store::Store,
 };
 use chrono::{DateTime, Local, SecondsFormat};
@@ -75,7 +76,7 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let connect = connect(host, &runtime, &store, arguments);
     // A configuration that can't work is told now, not at the first fire.
     let words: Arc<dyn Log> = Arc::new(Words { out: host.out.clone(), format: arguments.log });
-    connect(None, &Cancel::default(), Arc::new(Nothing)).map_err(Failure::usage)?;
+    let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
     let (wake, woken) = mpsc::channel();
     // Before the first look, so that nothing between the two is lost.
     let teller = wake.clone();
@@ -93,6 +94,20 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let served = Served::new(folder, zone);
     let mut daemon =
         Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words)).keeping(arguments.keep);
+    if let Ok(client) = &usual.setting.client {
+        daemon.figures().know(client);
+    }
+    if let Some(address) = arguments.metrics {
+        let listening = runtime.block_on(Listening::on(&Listen::Address(address))).map_err(|error| {
+            let message = format!("can't answer at {address}: {error}");
+            Failure::usage(
+                Diagnostic::new(message).hint("another program may hold it: choose another with --metrics"),
+            )
+        })?;
+        say(Level::Info, &format!("metrics at {}/metrics", listening.place));
+        let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
+        runtime.spawn(listening.serve(metrics));
+    }
     let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
     let mut first_changed: Option<Stopwatch> = None;
     let mut looked = Stopwatch::start();
@@ -131,12 +146,13 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
                 }
             }
             Ok(Wake::Leave) if leaving.is_none() => {
-                let count = daemon.under_way();
                 let grace = humantime::format_duration(arguments.grace);
-                say(
-                    Level::Info,
-                    &format!("stopping: {count} runs have {grace} to reach a place to go on from"),
-                );
+                let text = match daemon.under_way() {
+                    0 => "stopping".to_owned(),
+                    1 => format!("stopping: a run has {grace} to reach a place to go on from"),
+                    count => format!("stopping: {count} runs have {grace} to reach a place to go on from"),
+                };
+                say(Level::Info, &text);
                 daemon.leave();
                 leaving = Some(Stopwatch::start());
             }
@@ -150,19 +166,15 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     }
     say(
         Level::Info,
-        &if left == 0 { "stopped".to_owned() } else { format!("stopped, {left} runs were cut off") },
+        &match left {
+            0 => "stopped".to_owned(),
+            1 => "stopped, a run was cut off".to_owned(),
+            _ => format!("stopped, {left} runs were cut off"),
+        },
     );
     drop(watcher);
     runtime.block_on(store.close());
     Ok(exit::DONE)
-}
-
-/// Where a script's words go before there are scripts.
-struct Nothing;
-
-impl Output for Nothing {
-    fn print(&self, _text: &str) {}
-    fn debug(&self, _text: &str) {}
 }
 
 /// Makes the surroundings of each run: a client of its own, on the account that its automation names.
@@ -172,7 +184,7 @@ fn connect(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &Serve
     let given: Reach = arguments.reach.clone();
     Arc::new(move |account, cancel, output| {
         let reach = Reach { account: account.map(str::to_owned).or(given.account.clone()), ..given.clone() };
-        let calling = Calling { in_flight, waits_for_reset: true };
+        let calling = Calling { in_flight, waits_for_reset: true, store: Some(&store) };
         let reached = reach::reach(&host, &runtime, &reach, Need::Calls, calling, cancel)
             .map_err(|failure| failure.diagnostic)?;
         let options = Options {

@@ -5,6 +5,9 @@
 pub mod cron;
 pub mod daemon;
 pub mod due;
+mod kept_words;
+mod listening;
+pub mod metrics;
 pub mod record;
 pub mod schedule;
 pub mod served;
@@ -13,8 +16,10 @@ mod token_service;
 pub mod trigger;
 pub mod worker;
 
+pub use kept_words::MOST_KEPT;
+pub use listening::{Listen, Listening};
 pub use session::{NotBegun, Session};
-pub use token_service::{Listen, Listening, TokenService};
+pub use token_service::TokenService;
 
 use crate::{
     api,
@@ -24,6 +29,7 @@ use crate::{
     script::{Answer, Call, CallbackKeys, Env, Gate, NoClient, Output, Program, STACK, Script, Trouble},
     store::{Store, StoreError},
 };
+use kept_words::KeptWords;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
@@ -202,6 +208,10 @@ impl Run {
             Journal::keep_alive(store.clone(), attempt, clock.clone(), cancel.clone())
         });
         let setting = self.setting;
+        let kept = record.as_ref().map(|(store, attempt)| {
+            KeptWords::open(runtime, store, attempt, &clock, Arc::clone(&setting.output))
+        });
+        let output = kept.as_ref().map_or(setting.output, |(words, _)| Arc::clone(words) as Arc<dyn Output>);
         let mut env = Env::new(
             setting.client,
             setting.in_flight,
@@ -209,7 +219,7 @@ impl Run {
             setting.cancel,
             setting.params,
             self.board,
-            setting.output,
+            output,
         );
         env.callback = setting.callback;
         env.limits = Arc::new(limits);
@@ -236,6 +246,11 @@ impl Run {
         let parked = journal.parked().or(flushed.err());
         // What a session keeps of a line may hold its journal.
         journal.close();
+        if let Some((words, written)) = kept {
+            words.close();
+            // It ends at the latest when the store has refused all that there is to write.
+            let _ = runtime.block_on(written);
+        }
         drop(alive);
         let (mut calls, timeline) = client
             .as_ref()

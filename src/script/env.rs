@@ -25,6 +25,14 @@ pub trait Output: Send + Sync {
     fn debug(&self, text: &str);
 }
 
+/// Where words go that nobody wants to hear.
+pub struct Nowhere;
+
+impl Output for Nowhere {
+    fn print(&self, _text: &str) {}
+    fn debug(&self, _text: &str) {}
+}
+
 /// Why the platform can't be called at all: no account, say. A script that makes no call runs.
 #[derive(Clone, Debug)]
 pub struct NoClient(pub Diagnostic);

@@ -44,7 +44,7 @@ pub use automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, ON_FAILURE, Overlap, OwnLimits, Timing, TriggerText,
 };
 pub use engine::{STACK, Script};
-pub use env::{CallbackKeys, Env, Gate, NoClient, Output};
+pub use env::{CallbackKeys, Env, Gate, NoClient, Nowhere, Output};
 pub use error::Trouble;
 pub use handler::{Answer, Call};
 pub use params::{Kind, Parameter};

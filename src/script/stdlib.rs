@@ -80,11 +80,14 @@ pub(super) fn is_step(name: &str, parameters: usize) -> bool {
 }
 
 /// The steps of audiences: names and numbers of parameters, sorted.
-pub(super) fn steps() -> BTreeSet<(&'static str, usize)> {
-    let global = compiled().iter().filter(|(file, _)| file.module.is_empty());
-    global
-        .flat_map(|(_, ast)| ast.iter_functions().map(|function| (function.name, function.params.len())))
-        .collect()
+pub(super) fn steps() -> &'static BTreeSet<(&'static str, usize)> {
+    static STEPS: OnceLock<BTreeSet<(&str, usize)>> = OnceLock::new();
+    STEPS.get_or_init(|| {
+        let global = compiled().iter().filter(|(file, _)| file.module.is_empty());
+        global
+            .flat_map(|(_, ast)| ast.iter_functions().map(|function| (function.name, function.params.len())))
+            .collect()
+    })
 }
 
 /// Whether a source is a file of the library.

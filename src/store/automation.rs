@@ -184,6 +184,18 @@ impl Store {
         Ok(rows.first().map(|row| (row.integer(0), row.text(1).to_owned())))
     }
 
+    /// When a fire of an automation was last done, in milliseconds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_success(&self, automation: &str) -> Result<Option<i64>, StoreError> {
+        let statement = Statement::new(
+            "SELECT at FROM mpscript_fire WHERE automation = $1 AND state IN ('done', 'done_with_failures')
+             ORDER BY instant DESC LIMIT 1",
+        );
+        Ok(self.query(statement.with(automation)).await?.first().map(|row| row.integer(0)))
+    }
+
     /// The fires of an automation, newest first.
     ///
     /// # Errors
@@ -215,6 +227,9 @@ impl Store {
         let forgotten = self.execute(fires.with(before)).await?;
         // What an automation's run was is told by what it was started with.
         for sql in [
+            "DELETE FROM mpscript_printed WHERE run IN (SELECT id FROM mpscript_run
+             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
+             AND id NOT IN (SELECT run FROM mpscript_fire))",
             "DELETE FROM mpscript_batch WHERE run IN (SELECT id FROM mpscript_run
              WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
              AND id NOT IN (SELECT run FROM mpscript_fire))",

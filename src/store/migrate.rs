@@ -46,6 +46,11 @@ const VERSIONS: &[&[&str]] = &[
         PRIMARY KEY (automation, source, instant))",
         "CREATE INDEX IF NOT EXISTS mpscript_fire_state ON mpscript_fire (state)",
     ],
+    &[
+        "CREATE TABLE IF NOT EXISTS mpscript_printed (
+        run TEXT NOT NULL, attempt BIGINT NOT NULL, number BIGINT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (run, attempt, number))",
+    ],
 ];
 
 /// Several processes may begin together: each tries so often.

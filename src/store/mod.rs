@@ -18,6 +18,7 @@ mod scratch;
 mod sqlite;
 mod token;
 mod total;
+mod words;
 
 pub use automation::{AutomationRecord, Fire};
 pub use driver::{Row, Statement, Value};
@@ -27,6 +28,7 @@ pub use ledger::{Spent, Usage};
 pub use run::{Beat, RunRecord, RunTexts};
 pub use scratch::Scratch;
 pub use token::Record;
+pub use words::Printed;
 
 use crate::base::Secret;
 use driver::{Driver, Work};

@@ -283,6 +283,7 @@ impl Store {
     /// When the store fails.
     pub async fn forget_run(&self, id: &str) -> Result<(), StoreError> {
         for sql in [
+            "DELETE FROM mpscript_printed WHERE run = $1",
             "DELETE FROM mpscript_batch WHERE run = $1",
             "DELETE FROM mpscript_step WHERE run = $1",
             "DELETE FROM mpscript_run WHERE id = $1",

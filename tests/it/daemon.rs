@@ -199,6 +199,63 @@ fn files_are_taken_over_one_by_one_and_a_broken_one_is_stale() {
 }
 
 #[test]
+fn who_does_not_know_its_folder_yet_or_serves_another_takes_nothing_over() {
+    let office = Office::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    drop(office.daemon());
+    let claimed = Fire {
+        automation: "job".to_owned(),
+        source: "every 1m".to_owned(),
+        instant: office.now() - 1_000,
+        state: "claimed".to_owned(),
+        node: "gone".to_owned(),
+        at: office.now(),
+        ..Fire::default()
+    };
+    assert!(office.wait(office.store().add_fire(&claimed)).expect("the store works"));
+    let mut elsewhere = office.daemon_of("other");
+    let mut early = office.daemon_of("jobs");
+    elsewhere.scan().expect("the folder is there");
+    for daemon in [&mut elsewhere, &mut early] {
+        daemon.step().expect("the store works");
+        daemon.step().expect("the store works");
+    }
+    assert_eq!(office.states("job"), ["claimed"]);
+    early.scan().expect("the folder is there");
+    office.settle(std::slice::from_mut(&mut early));
+    assert_eq!(office.states("job"), ["done"], "{}", office.said.all());
+}
+
+#[test]
+fn a_clock_that_jumps_is_told_of() {
+    let office = Office::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
+    let mut daemon = office.daemon();
+    let jumps = |office: &Office| office.said.all().matches("ahead of the time that has passed").count();
+    daemon.step().expect("the store works");
+    assert_eq!(jumps(&office), 0);
+    office.turn(Duration::from_hours(2));
+    daemon.step().expect("the store works");
+    assert!(office.said.all().contains(": the clock is 2h ahead"), "{}", office.said.all());
+    office.turn_back();
+    office.settle(std::slice::from_mut(&mut daemon));
+    assert!(office.said.all().contains(": the clock was set back by 2h"), "{}", office.said.all());
+    assert_eq!(jumps(&office), 1);
+    // Nothing fires a second time, and nothing is lost.
+    assert_eq!(office.fires("tick").len(), 120);
+}
+
+#[test]
+fn who_could_not_even_begin_is_heard_of() {
+    let job = "const automation = #{ on: [ #{ every: \"1m\" } ], account: \"now and then\" };\nfn run() { }\n\
+               fn on_failure(ctx, error) { print(\"heard\") }";
+    let office = Office::of(&[("job.rhai", job)]);
+    let mut daemons = [office.daemon()];
+    office.pass(MINUTE, &mut daemons);
+    assert_eq!(office.states("job"), ["failed"], "{}", office.said.all());
+    assert_eq!(office.fires("job")[0].reason, "its AppSecret does not come");
+    assert!(office.said.all().contains("job: heard"), "{}", office.said.all());
+}
+
+#[test]
 fn a_pause_lets_fires_pass_and_says_so() {
     let office = Office::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
     let mut daemons = [office.daemon()];

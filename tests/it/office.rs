@@ -2,7 +2,7 @@
 
 use crate::{postgres::cluster, support::Account};
 use mpscript::{
-    base::{Clock, Secret},
+    base::{Clock, Diagnostic, Secret},
     client::{self, BaseUrl, Client, Settings, TokenMode},
     host::Host,
     run::{
@@ -21,7 +21,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -113,6 +116,11 @@ impl Office {
         self.sandbox.advance(&format!("{}ms", by.as_millis()));
     }
 
+    /// Turns the daemons' clock back to the machine's.
+    pub(crate) fn turn_back(&self) {
+        self.clock.reset();
+    }
+
     pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
@@ -123,19 +131,31 @@ impl Office {
 
     /// A daemon that has taken the folder over.
     pub(crate) fn daemon(&self) -> Daemon {
-        let host = Host { clock: self.clock.clone(), folder: self.jobs(), ..Host::real() };
-        let served = Served::new(self.jobs(), zone("Asia/Shanghai").expect("it is there"));
-        let connect = self.connect(&host);
-        let log = Arc::new(self.said.clone());
-        let mut daemon = Daemon::new(&host, &self.runtime, &self.store, served, connect, log);
+        let mut daemon = self.daemon_of("jobs");
         daemon.scan().expect("the folder is there");
         daemon.step().expect("the store works");
         daemon
     }
 
+    /// A daemon that has not looked at its folder yet, which is made if there is none.
+    pub(crate) fn daemon_of(&self, name: &str) -> Daemon {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let host = Host { clock: self.clock.clone(), folder: folder.clone(), ..Host::real() };
+        let served = Served::new(folder, zone("Asia/Shanghai").expect("it is there"));
+        let connect = self.connect(&host);
+        let log = Arc::new(self.said.clone());
+        Daemon::new(&host, &self.runtime, &self.store, served, connect, log)
+    }
+
     fn connect(&self, host: &Host) -> Connect {
         let (host, store, address) = (host.clone(), self.store.clone(), self.sandbox.address());
-        Arc::new(move |_account, cancel, output| {
+        let asked = AtomicUsize::new(0);
+        Arc::new(move |account, cancel, output| {
+            // As if its AppSecret came from somewhere that does not answer now and then.
+            if account == Some("now and then") && asked.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
+                return Err(Diagnostic::new("its AppSecret does not come"));
+            }
             let base = BaseUrl::parse(&format!("http://{address}")).expect("it is on loopback");
             let client = Client::new(Settings {
                 bases: vec![base],

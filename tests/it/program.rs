@@ -1,7 +1,11 @@
 //! The real program in a folder of its own, with nothing of the surroundings in its environment.
 
 use crate::support::Account;
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use mpscript::{
+    base::Secret,
+    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
+    store::Store,
+};
 use serde_json::Value;
 use std::{
     fs,
@@ -78,6 +82,18 @@ impl Folder {
     /// The environment of a sandbox's account.
     pub(crate) fn account(self) -> Self {
         self.env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", DEFAULT_SECRET)
+    }
+
+    /// What `MPSCRIPT_STORE` names in its environment: a file in the folder, or a database.
+    pub(crate) async fn store(&self) -> Store {
+        let named = self.environment.iter().find(|(name, _)| name == "MPSCRIPT_STORE");
+        let (_, place) = named.expect("a store is named");
+        let store = if place.starts_with("postgres://") {
+            Store::postgres(&Secret::new(place)).await
+        } else {
+            Store::sqlite(&self.path().join(place)).await
+        };
+        store.expect("the store opens")
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -181,6 +197,11 @@ impl Running {
         let id = self.child.as_ref().expect("it has not been waited for").id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("there is a kill");
         assert!(sent.success(), "the program has ended before the signal");
+    }
+
+    /// What it has said so far on standard output.
+    pub(crate) fn said(&self) -> String {
+        self.out.so_far()
     }
 
     /// Whether it has not ended.

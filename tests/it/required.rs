@@ -1,7 +1,7 @@
 //! What some tests need beyond a Rust toolchain. Where it is missing they pass, and one line on standard error
 //! says what was left out, unless `MPSCRIPT_REQUIRE` names it: `MPSCRIPT_REQUIRE=python,chromium`.
 
-use crate::{browser, conformance, postgres, store_full, terminal};
+use crate::{browser, conformance, deploy, postgres, store_full, terminal};
 use std::{env, io::Write, sync::Once};
 
 /// Something that there may be.
@@ -12,7 +12,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         name: "python",
         remedy: "MPSCRIPT_PYTHON names one with tests/conformance/requirements.txt",
@@ -33,6 +33,7 @@ const NEEDS: [Need; 5] = [
         remedy: "unshare --map-root-user --mount must be allowed",
         is_there: store_full::may_mount,
     },
+    Need { name: "systemd", remedy: "apt-get install systemd", is_there: deploy::is_there },
     Need { name: "tmux", remedy: "apt-get install tmux", is_there: terminal::is_there },
 ];
 

@@ -1,7 +1,10 @@
 //! What was run: listed, shown, its failures, and the asking before a production account is changed.
 
 use crate::{program::Folder, served::Served};
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use mpscript::{
+    run::MOST_KEPT,
+    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
+};
 use serde_json::{Value, json};
 
 const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
@@ -69,6 +72,47 @@ fn a_report_is_written_as_what_its_name_says_or_not_at_all() {
     let says = "error: a report can't be written as .xlsx\n  hint: name the file .json, .csv or .html\n";
     assert_eq!((refused.code, refused.err.as_str()), (Some(2), says));
     assert_eq!(sandbox.tagged("会员"), None);
+}
+
+#[test]
+fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::with(
+        "print(\"第一行\\n第二行\"); print(42); followers().tag(\"会员\"); if param(\"x\", 0) == 1 { let s = \"长\"; for i in 0..17 { s += s; } print(s); print(\"nie\"); }",
+    );
+    let folder = folder.account().env("MPSCRIPT_STORE", "store.sqlite3");
+    assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
+    let run = newest(&folder);
+    let shown = folder.run(&["show", &run]).success();
+    assert!(shown.contains(&format!("  printed   2 times: mpscript show {run} --log\n")), "{shown}");
+    let log = folder.run(&["show", &run, "--log"]).success();
+    let lines: Vec<&str> = log.lines().collect();
+    let [first, second, third] = lines.as_slice() else { panic!("{log}") };
+    assert!(first.starts_with("20") && first.ends_with("  第一行"), "{log}");
+    assert!(second.trim_start().starts_with("第二行") && third.ends_with("  42"), "{log}");
+    // Three bytes a character, and half a character is none.
+    assert_eq!(sandbox.run(&folder, &["--param", "x=1"]).code, Some(0));
+    let log = folder.run(&["show", &newest(&folder), "--log"]).success();
+    let long = log.lines().last().expect("there are lines");
+    assert!(long.ends_with("长… what was printed after this is not kept"), "{}", &long[long.len() - 60..]);
+    assert!(long.len() < MOST_KEPT + 100 && long.len() > MOST_KEPT - 100, "{}", long.len());
+    assert!(!log.contains("nie"));
+}
+
+#[test]
+fn an_attempt_s_words_stand_after_those_of_the_one_before() {
+    let sandbox = Served::start(&["--followers", "500"]);
+    let folder = Folder::with("print(\"hier\"); followers().tag(\"会员\");").account();
+    let cut = folder.start_with(
+        &["run", "script.rhai", "--base-url", &sandbox.url(), "--in-flight", "1"],
+        &[("MPSCRIPT_FAIL_POINT", "batch-outcome:4")],
+    );
+    assert_eq!(cut.finish().code, None);
+    let run = newest(&folder);
+    assert_eq!(folder.run(&["resume", &run]).code, Some(0));
+    let log = folder.run(&["show", &run, "--log"]).success();
+    let words: Vec<&str> = log.lines().filter_map(|line| Some(line.split_once("  ")?.1)).collect();
+    assert_eq!(words, ["hier", "-- attempt 2 --", "hier"], "{log}");
 }
 
 /// The id of the run that was begun last.

@@ -37,6 +37,7 @@ impl Daemon {
         };
         let is_ours = self.runtime.block_on(self.store.end_fire(fire, &to, kept))?;
         if is_ours {
+            self.figures.ended(&fire.automation, state, to.at);
             let level = if state == "done" { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
             self.say(level, &fire.automation, &fire.run, &format!("{state}{colon}{reason}"));
@@ -124,7 +125,7 @@ impl Daemon {
     }
 
     /// Ends a fire that has failed, and tells whoever wants to hear of it.
-    fn fail(
+    pub(super) fn fail(
         &mut self,
         fire: &Fire,
         version: Option<&Arc<Version>>,

@@ -15,6 +15,7 @@ impl Daemon {
     /// When the folder can't be listed, or the store fails.
     pub fn scan(&mut self) -> Result<(), ScanError> {
         self.changes.extend(self.served.scan()?);
+        self.is_known = true;
         self.apply_changes()?;
         Ok(())
     }
@@ -28,6 +29,9 @@ impl Daemon {
                 Change::Live(name) => {
                     self.runtime.block_on(self.store.serve_automation(name, &folder, "", now))?;
                     self.arm(name, now)?;
+                    if let Some(at) = self.runtime.block_on(self.store.last_success(name))? {
+                        self.figures.lock().last_success.insert(name.clone(), at);
+                    }
                     self.say(Level::Info, name, "", "live");
                     self.try_account(name);
                 }
@@ -48,6 +52,9 @@ impl Daemon {
             }
             self.changes.pop_front();
         }
+        let mut figures = self.figures.lock();
+        figures.live = self.served.versions().keys().cloned().collect();
+        figures.stale = self.served.stale().len();
         Ok(())
     }
 

@@ -6,11 +6,13 @@
 //! only slept finds them gone. Must never know how its folder is watched, nor where its words go.
 
 mod end;
+mod figures;
 mod folder;
 mod start;
 mod take_over;
 mod words;
 
+pub use figures::{Figures, LAGS, Reading};
 pub use folder::ScanError;
 pub use words::{Entry, Level, Log};
 
@@ -21,7 +23,7 @@ use super::{
     worker::{Connect, Ended},
 };
 use crate::{
-    base::{Cancel, Diagnostic},
+    base::{Cancel, Diagnostic, Stopwatch},
     host::Host,
     store::{Fire, Store, StoreError},
 };
@@ -40,6 +42,9 @@ use tokio::runtime::Runtime;
 /// Between two looks at what others do, in milliseconds.
 const LOOK_EVERY: i64 = 2_000;
 
+/// A clock that is off by more than this was set, in milliseconds; or the machine slept.
+const JUMP: i64 = 5_000;
+
 /// A process that has given no sign of life for so long is taken for dead, in milliseconds.
 const LIFE: i64 = 8_000;
 
@@ -47,7 +52,7 @@ const LIFE: i64 = 8_000;
 pub const KEEP: Duration = Duration::from_hours(90 * 24);
 
 /// Between two times that what is older is forgotten, in milliseconds.
-const TIDY_EVERY: i64 = 3_600_000;
+const TIDY_EVERY: i64 = 24 * 3_600_000;
 
 /// The longest that anybody sleeps between two steps.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
@@ -117,8 +122,13 @@ pub struct Daemon {
     ended: (Sender<Ended>, Receiver<Ended>),
     looked_at: i64,
     tidied_at: i64,
+    /// When the last step was, by a clock that nobody sets and by the one that is gone by.
+    stepped: Option<(Stopwatch, i64)>,
+    /// The folder was looked at.
+    is_known: bool,
     keep: Duration,
     is_leaving: bool,
+    figures: Arc<Figures>,
 }
 
 impl Daemon {
@@ -152,8 +162,11 @@ impl Daemon {
             ended: mpsc::channel(),
             looked_at: 0,
             tidied_at: 0,
+            stepped: None,
+            is_known: false,
             keep: KEEP,
             is_leaving: false,
+            figures: Arc::default(),
         }
     }
 
@@ -168,6 +181,12 @@ impl Daemon {
     #[must_use]
     pub fn served(&self) -> &Served {
         &self.served
+    }
+
+    /// What it tells of itself, as it goes on.
+    #[must_use]
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.figures
     }
 
     /// How many runs are under way here.
@@ -197,6 +216,20 @@ impl Daemon {
     /// # Errors
     /// When the store fails; the next step does it again.
     pub fn step(&mut self) -> Result<Duration, StoreError> {
+        let done = self.do_step();
+        let mut figures = self.figures.lock();
+        figures.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
+        if done.is_ok() && self.is_known {
+            figures.stepped = Some(Stopwatch::start());
+        }
+        figures.under_way = self.running.len();
+        figures.waiting = self.queue.len() + self.retries.len();
+        figures.is_leaving = self.is_leaving;
+        drop(figures);
+        done
+    }
+
+    fn do_step(&mut self) -> Result<Duration, StoreError> {
         let lost: Vec<String> = self
             .running
             .iter()
@@ -216,8 +249,10 @@ impl Daemon {
             self.running.remove(&run);
         }
         let now = self.host.clock.now_ms();
+        self.notice_jump(now);
         self.stop_late(now);
-        if !self.is_leaving {
+        // Who does not know yet what there is would take it for gone.
+        if !self.is_leaving && self.is_known {
             self.apply_changes()?;
             if (now - self.looked_at).abs() >= LOOK_EVERY {
                 self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
@@ -236,6 +271,29 @@ impl Daemon {
             .next_begin()
             .map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
         Ok(until.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(1), LONGEST_SLEEP))
+    }
+
+    /// Says so when the clock has not gone as time did.
+    fn notice_jump(&mut self, now: i64) {
+        if let Some((since, then)) = &self.stepped {
+            let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let jump = now.saturating_sub(*then).saturating_sub(passed);
+            let shown = humantime::format_duration(Duration::from_secs(jump.unsigned_abs() / 1_000));
+            if jump >= JUMP {
+                let text = format!(
+                    "the clock is {shown} ahead of the time that has passed: the machine slept, or its clock was set; \
+                     what was missed follows catch_up"
+                );
+                self.say(Level::Warn, "", "", &text);
+            } else if jump <= -JUMP {
+                let text = format!(
+                    "the clock was set back by {shown}: what has fired does not fire again, and the next fires come when \
+                     the clock is there"
+                );
+                self.say(Level::Warn, "", "", &text);
+            }
+        }
+        self.stepped = Some((Stopwatch::start(), now));
     }
 
     fn lease(&self) -> String {
@@ -271,6 +329,9 @@ impl Daemon {
                 if let Some(armed) = self.armed.get_mut(&(name.clone(), key.clone())) {
                     armed.last = one.instant;
                     armed.next = next_begin(&name, trigger, one.instant);
+                }
+                if is_ours && one.missed.is_some() {
+                    self.figures.ended(&name, "missed", now);
                 }
                 if is_ours && one.missed.is_none() {
                     let version = Some(Arc::clone(&version));

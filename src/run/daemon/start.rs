@@ -14,6 +14,7 @@ use crate::{
     script::{Call, HANDLER, Overlap, Parameter},
     store::{Fire, StoreError},
 };
+use serde_json::Map;
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
@@ -94,16 +95,20 @@ impl Daemon {
             automation: automation.to_owned(),
             run: Arc::clone(run),
         };
-        (self.connect)(account, cancel, Arc::new(output))
+        let connected = (self.connect)(account, cancel, Arc::new(output))?;
+        if let Ok(client) = &connected.setting.client {
+            self.figures.know(client);
+        }
+        Ok(connected)
     }
 
     /// Makes the run of a fire.
     fn start(&mut self, fire: &Fire, version: &Arc<Version>) -> Result<(), StoreError> {
         let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
         let given = BTreeMap::new();
-        let params = match Parameter::values(&version.automation.params, &given) {
-            Ok(params) => params,
-            Err(diagnostic) => return self.close(fire, "failed", &told(&diagnostic)).map(drop),
+        let (params, missing) = match Parameter::values(&version.automation.params, &given) {
+            Ok(params) => (params, None),
+            Err(diagnostic) => (Map::default(), Some(told(&diagnostic))),
         };
         let call = Call {
             automation: fire.automation.clone(),
@@ -115,6 +120,9 @@ impl Daemon {
             state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
             error: None,
         };
+        if let Some(reason) = missing {
+            return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
+        }
         self.launch(Some(fire), version, call)
     }
 
@@ -133,7 +141,7 @@ impl Daemon {
             Err(diagnostic) => {
                 let reason = told(&diagnostic);
                 if let Some(fire) = fire {
-                    return self.close(fire, "failed", &reason).map(drop);
+                    return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
                 }
                 self.say(Level::Error, &version.name, "", &reason);
                 return Ok(());
@@ -169,6 +177,11 @@ impl Daemon {
                 Some(to)
             }
         };
+        if let Some(fire) = fire {
+            let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
+            let due = trigger.map_or(fire.instant, |trigger| begins(&fire.automation, trigger, fire.instant));
+            self.figures.begun(now - due);
+        }
         self.say(Level::Info, &version.name, &attempt.run, &format!("started by {}", plan.call.trigger));
         self.run(running, Some(Arc::clone(version)), plan, attempt, now);
         Ok(())

@@ -27,6 +27,9 @@ impl Daemon {
             if fire.node != self.node && self.runtime.block_on(self.store.lease_until(&lease))? > now {
                 continue;
             }
+            if !self.is_of_here(&fire.automation)? {
+                continue;
+            }
             if fire.state == "claimed" {
                 let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
                 if self.runtime.block_on(self.store.change_fire(&fire, &to))? {
@@ -38,6 +41,15 @@ impl Daemon {
             self.go_on(&fire, None)?;
         }
         Ok(())
+    }
+
+    /// Whether an automation is served here, or was last: several folders may share a store.
+    fn is_of_here(&self, automation: &str) -> Result<bool, StoreError> {
+        if self.served.versions().contains_key(automation) {
+            return Ok(true);
+        }
+        let record = self.runtime.block_on(self.store.automation(automation))?.unwrap_or_default();
+        Ok(record.folder == self.served.folder().display().to_string())
     }
 
     /// Goes on with the run of a fire, from its journal.

@@ -1,11 +1,8 @@
 //! Calls: functions that do not exist, or not with so many arguments.
 
-use super::{Body, File, Node, Problem, bodies, literal};
-use crate::{
-    base::nearest,
-    script::functions::{Function, functions},
-};
-use rhai::{AST, Engine, Expr, FnCallExpr, Position, Stmt};
+use super::{Body, File, Node, Problem, bodies, known_functions, literal};
+use crate::{base::nearest, script::functions::Function};
+use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Functions that the engine knows by itself.
@@ -21,8 +18,8 @@ enum Style {
     Method,
 }
 
-pub(super) fn check(file: &File, engine: &Engine) -> Vec<Problem> {
-    let known = Known::new(file, engine);
+pub(super) fn check(file: &File) -> Vec<Problem> {
+    let known = Known::new(file);
     let mut problems = Vec::new();
     let mut calls_eval = false;
     for body in bodies(file.ast) {
@@ -47,7 +44,7 @@ pub(super) fn check(file: &File, engine: &Engine) -> Vec<Problem> {
 /// What can be called from a file.
 struct Known {
     /// Functions of the engine, those of its modules too.
-    functions: Vec<Function>,
+    functions: &'static [Function],
     /// Functions of the file: name and number of parameters.
     own: BTreeSet<(String, usize)>,
     /// The same of the imports, by the names that the file gives them.
@@ -60,7 +57,7 @@ struct Known {
 }
 
 impl Known {
-    fn new(file: &File, engine: &Engine) -> Self {
+    fn new(file: &File) -> Self {
         let mut imports: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
         let mut variables = BTreeSet::new();
         for body in bodies(file.ast) {
@@ -82,7 +79,7 @@ impl Known {
         let asts =
             std::iter::once(&file.program.ast).chain(file.program.imports.iter().map(|import| &import.ast));
         let keys = asts.flat_map(bodies).flat_map(|body| keys(&body)).collect();
-        Self { functions: functions(engine), own: own(file.ast), imports, keys, variables }
+        Self { functions: known_functions(), own: own(file.ast), imports, keys, variables }
     }
 
     fn problem(&self, file: &File, call: &FnCallExpr, style: Style, position: Position) -> Option<Problem> {

@@ -9,8 +9,9 @@ mod params;
 
 use super::{
     engine,
-    env::{Env, NoClient, Output},
+    env::{Env, NoClient, Nowhere},
     error::Trouble,
+    functions::{Function, functions},
     program::Program,
 };
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
     bulk::Board,
 };
 use rhai::{AST, ASTNode, Engine, Expr, Module, Position, Stmt};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 pub use params::names as params;
 
@@ -64,13 +68,12 @@ pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<Trou
 }
 
 fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<Trouble> {
-    let engine = reference_engine();
     let main = File { program, path: None, ast: &program.ast };
     let imports =
         program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
     let mut troubles = Vec::new();
     for file in std::iter::once(main).chain(imports) {
-        let mut problems = calls::check(&file, &engine);
+        let mut problems = calls::check(&file);
         problems.extend(followers::check(&file));
         if let Some(given) = given {
             problems.extend(params::check(&file, given));
@@ -84,13 +87,14 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
     troubles
 }
 
+/// Every function that there is, operators and getters left out.
+pub(super) fn known_functions() -> &'static [Function] {
+    static KNOWN: OnceLock<Vec<Function>> = OnceLock::new();
+    KNOWN.get_or_init(|| functions(&reference_engine()))
+}
+
 /// An engine with every function, to look names up in. Nothing runs on it.
 pub(super) fn reference_engine() -> Engine {
-    struct Nowhere;
-    impl Output for Nowhere {
-        fn print(&self, _text: &str) {}
-        fn debug(&self, _text: &str) {}
-    }
     // A handle is needed to be one; a runtime without threads costs nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let handle = match &runtime {

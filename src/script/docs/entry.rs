@@ -95,7 +95,7 @@ pub fn entries() -> Vec<Entry> {
     natives.sort_by_cached_key(|native| (native.signature.parameters.len(), native.signature.show("")));
     let mut entries = Vec::new();
     for (at, (chapter, names)) in GLOBAL.iter().enumerate() {
-        let steps = stdlib::steps().into_iter().map(|(name, _)| name).filter(|_| at == STEPS);
+        let steps = stdlib::steps().iter().map(|(name, _)| *name).filter(|_| at == STEPS);
         for name in names.iter().copied().chain(steps) {
             entries.extend(found(&natives, chapter, "", name));
         }

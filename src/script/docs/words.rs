@@ -1,7 +1,7 @@
 //! The words of a script for whoever completes, colours and explains them while they are typed.
 
 use super::entry::entries;
-use crate::script::{check::reference_engine, functions::functions};
+use crate::script::check::known_functions;
 use std::collections::BTreeSet;
 
 /// A function of the reference as a hint shows it.
@@ -67,7 +67,7 @@ pub fn words() -> Words {
         .collect();
     let modules =
         functions_of_reference.iter().filter_map(|word| Some(word.name.split_once("::")?.0.to_owned()));
-    let known = functions(&reference_engine()).into_iter().map(|function| function.name);
+    let known = known_functions().iter().map(|function| function.name.clone());
     let of_reference = functions_of_reference.iter().filter_map(|word| word.name.rsplit("::").next());
     Words {
         known: known

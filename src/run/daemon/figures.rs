@@ -1,0 +1,108 @@
+//! What a daemon tells of itself to whoever measures it: counts since it began, and how it stands now.
+
+use crate::{base::Stopwatch, client::Client};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Bounds of the lags that are told apart, in milliseconds.
+pub const LAGS: [i64; 7] = [100, 500, 1_000, 5_000, 30_000, 300_000, 3_600_000];
+
+/// A daemon's figures, shared with whoever reads them.
+#[derive(Default)]
+pub struct Figures(Mutex<Reading>);
+
+/// Figures at one moment.
+#[derive(Clone, Default)]
+pub struct Reading {
+    /// How many fires came to what, by automation and result.
+    pub fires: BTreeMap<(String, String), u64>,
+    /// How many runs began at most so late, by [`LAGS`]; each counts in the first that it fits.
+    pub lags: [u64; LAGS.len()],
+    /// How many runs began, however late.
+    pub begun: u64,
+    /// How late they began, all together, in milliseconds.
+    pub lag_ms: i64,
+    /// When a fire of an automation was last done, in milliseconds.
+    pub last_success: BTreeMap<String, i64>,
+    /// The automations that are live.
+    pub live: Vec<String>,
+    /// How many files are not what runs.
+    pub stale: usize,
+    /// Runs of this process.
+    pub under_way: usize,
+    /// Fires of this process that wait.
+    pub waiting: usize,
+    /// The accounts that were called, by AppID.
+    pub accounts: BTreeMap<String, Client>,
+    /// Since the folder was taken over and the last step was done.
+    pub stepped: Option<Stopwatch>,
+    /// Why the last step was not done, if it was not.
+    pub trouble: Option<String>,
+    /// It fires nothing more.
+    pub is_leaving: bool,
+}
+
+/// A daemon that takes longer for a step hangs.
+const LONGEST_STEP: Duration = Duration::from_mins(1);
+
+impl Figures {
+    /// The figures as they are now.
+    #[must_use]
+    pub fn read(&self) -> Reading {
+        self.lock().clone()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An account that is called.
+    pub fn know(&self, client: &Client) {
+        self.lock().accounts.insert(client.appid().to_owned(), client.clone());
+    }
+
+    /// A fire came to something.
+    pub(super) fn ended(&self, automation: &str, result: &str, at: i64) {
+        let mut reading = self.lock();
+        *reading.fires.entry((automation.to_owned(), result.to_owned())).or_default() += 1;
+        if result == "done" || result == "done_with_failures" {
+            reading.last_success.insert(automation.to_owned(), at);
+        }
+    }
+
+    /// A run began so many milliseconds late.
+    pub(super) fn begun(&self, lag: i64) {
+        let mut reading = self.lock();
+        let lag = lag.max(0);
+        reading.begun += 1;
+        reading.lag_ms += lag;
+        if let Some(at) = LAGS.iter().position(|bound| lag <= *bound) {
+            reading.lags[at] += 1;
+        }
+    }
+}
+
+impl Reading {
+    /// Why the process should be started anew, if it should.
+    #[must_use]
+    pub fn hangs(&self) -> Option<String> {
+        let since = self.stepped.as_ref()?.elapsed();
+        let shown = humantime::format_duration(Duration::from_secs(since.as_secs()));
+        (since > LONGEST_STEP).then(|| format!("it has done nothing for {shown}"))
+    }
+
+    /// Why nothing fires now, if nothing does.
+    #[must_use]
+    pub fn is_not_ready(&self) -> Option<String> {
+        if self.is_leaving {
+            return Some("it is stopping".to_owned());
+        }
+        if self.stepped.is_none() {
+            return Some(self.trouble.clone().unwrap_or_else(|| "it has not begun yet".to_owned()));
+        }
+        self.trouble.clone().or(self.hangs())
+    }
+}
