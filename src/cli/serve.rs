@@ -28,10 +28,11 @@ use chrono::{DateTime, Local, SecondsFormat};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc,
-        mpsc::{self, Sender},
+        mpsc::{self, Receiver, Sender},
     },
     time::Duration,
 };
@@ -98,16 +99,17 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         daemon.figures().know(client);
     }
     if let Some(address) = arguments.metrics {
-        let listening = runtime.block_on(Listening::on(&Listen::Address(address))).map_err(|error| {
-            let message = format!("can't answer at {address}: {error}");
-            Failure::usage(
-                Diagnostic::new(message).hint("another program may hold it: choose another with --metrics"),
-            )
-        })?;
-        say(Level::Info, &format!("metrics at {}/metrics", listening.place));
-        let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
-        runtime.spawn(listening.serve(metrics));
+        let place = answer_metrics(&runtime, address, host, &daemon)?;
+        say(Level::Info, &format!("metrics at {place}/metrics"));
     }
+    serve(&mut daemon, &woken, arguments.grace, &say);
+    drop(watcher);
+    runtime.block_on(store.close());
+    Ok(exit::DONE)
+}
+
+/// Serves until somebody wants it to stop, and what is under way has reached a place to go on from, or takes too long.
+fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &impl Fn(Level, &str)) {
     let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
     let mut first_changed: Option<Stopwatch> = None;
     let mut looked = Stopwatch::start();
@@ -126,7 +128,7 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
             Duration::from_secs(1)
         });
         if let Some(since) = &leaving
-            && (daemon.under_way() == 0 || since.elapsed() >= arguments.grace)
+            && (daemon.under_way() == 0 || since.elapsed() >= grace)
         {
             break;
         }
@@ -146,13 +148,7 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
                 }
             }
             Ok(Wake::Leave) if leaving.is_none() => {
-                let grace = humantime::format_duration(arguments.grace);
-                let text = match daemon.under_way() {
-                    0 => "stopping".to_owned(),
-                    1 => format!("stopping: a run has {grace} to reach a place to go on from"),
-                    count => format!("stopping: {count} runs have {grace} to reach a place to go on from"),
-                };
-                say(Level::Info, &text);
+                say(Level::Info, &stopping(daemon.under_way(), grace));
                 daemon.leave();
                 leaving = Some(Stopwatch::start());
             }
@@ -172,9 +168,34 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
             _ => format!("stopped, {left} runs were cut off"),
         },
     );
-    drop(watcher);
-    runtime.block_on(store.close());
-    Ok(exit::DONE)
+}
+
+/// Answers whoever wants to know how the daemon is; says where.
+fn answer_metrics(
+    runtime: &Runtime,
+    address: SocketAddr,
+    host: &Host,
+    daemon: &Daemon,
+) -> Result<String, Failure> {
+    let listening = runtime.block_on(Listening::on(&Listen::Address(address))).map_err(|error| {
+        let message = format!("can't answer at {address}: {error}");
+        Failure::usage(
+            Diagnostic::new(message).hint("another program may hold it: choose another with --metrics"),
+        )
+    })?;
+    let place = listening.place.clone();
+    let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
+    runtime.spawn(listening.serve(metrics));
+    Ok(place)
+}
+
+fn stopping(under_way: usize, grace: Duration) -> String {
+    let grace = humantime::format_duration(grace);
+    match under_way {
+        0 => "stopping".to_owned(),
+        1 => format!("stopping: a run has {grace} to reach a place to go on from"),
+        count => format!("stopping: {count} runs have {grace} to reach a place to go on from"),
+    }
 }
 
 /// Makes the surroundings of each run: a client of its own, on the account that its automation names.
