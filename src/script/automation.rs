@@ -4,6 +4,7 @@
 //! kept as it is written, with its place, for whoever reads it.
 
 use super::{
+    automation_keys::{AUTOMATION, PARAMETER, TRIGGER, names},
     error::Trouble,
     literal::{Literal, Teller, Written},
     params::{Kind, Parameter},
@@ -117,9 +118,6 @@ pub const HANDLER: &str = "run";
 /// The function that hears of failures.
 pub const ON_FAILURE: &str = "on_failure";
 
-const KEYS: [&str; 9] =
-    ["on", "overlap", "catch_up", "timeout", "retries", "params", "limits", "ping", "account"];
-
 /// A handler takes the context and the parameters, or less.
 const MOST_PARAMETERS: usize = 2;
 
@@ -184,7 +182,7 @@ impl Program {
             account: None,
             hears_of_failures: self.has_handler(ON_FAILURE),
         };
-        let entries = teller.entries("an automation", literal, &KEYS)?;
+        let entries = teller.entries("an automation", literal, &names(AUTOMATION))?;
         if !entries.iter().any(|(name, _)| *name == "on") {
             let hint = "on: [ #{ cron: \"0 9 * * *\", tz: \"Asia/Shanghai\" } ]; on: [] runs by hand only";
             return Err(teller.wrong(literal.position, "the automation does not say when it runs", hint));
@@ -262,10 +260,9 @@ impl Program {
         };
         let mut triggers: Vec<TriggerText> = Vec::new();
         for entry in entries {
-            let known = ["cron", "every", "tz", "jitter", "handler"];
             let (mut timings, mut zone, mut jitter) = (Vec::new(), None, Duration::ZERO);
             let mut handler = (HANDLER.to_owned(), entry.position);
-            for (name, value) in teller.entries("a trigger", entry, &known)? {
+            for (name, value) in teller.entries("a trigger", entry, &names(TRIGGER))? {
                 let text = || {
                     let message = format!("`{name}` is no text");
                     value.as_text().ok_or_else(|| teller.wrong(value.position, message, WANTED))
@@ -428,8 +425,7 @@ impl Parameter {
                 continue;
             };
             let mut kind = None;
-            let known = ["type", "init", "help", "min", "max", "one_of"];
-            for (key, value) in teller.entries(&format!("parameter `{name}`"), value, &known)? {
+            for (key, value) in teller.entries(&format!("parameter `{name}`"), value, &names(PARAMETER))? {
                 match key {
                     "type" => kind = Some(word(teller, key, value, &Kind::WORDS)?),
                     "init" => parameter.init = Some(value.value()),

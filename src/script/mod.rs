@@ -8,6 +8,7 @@ mod any;
 mod argument;
 mod audience;
 mod automation;
+mod automation_keys;
 mod blacklist;
 mod bridge;
 mod callback;

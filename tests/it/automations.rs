@@ -128,3 +128,23 @@ fn an_automation_runs_by_hand_and_keeps_its_state() {
         assert!(told.code == Some(2) && told.err.contains(says), "{}", told.err);
     }
 }
+
+#[test]
+fn what_handlers_are_given_is_in_the_reference() {
+    let keys = "const automation = #{ on: [], params: #{ fails: false } };\n\
+                fn run(ctx, p) { for key in ctx.keys() { print(key) } }";
+    let folder = Folder::new().account().file("keys.rhai", keys);
+    let sandbox = Served::start(&["--followers", "10"]);
+    let given = folder.run(&["run", "keys.rhai", "--base-url", &sandbox.url()]).success();
+    let told = folder.run(&["docs", "ctx"]).success();
+    let documented: Vec<&str> = told.lines().skip(3).filter_map(|line| line.split_whitespace().next()).collect();
+    let mut given: Vec<&str> = given.lines().collect();
+    let mut sorted = documented.clone();
+    given.sort_unstable();
+    sorted.sort_unstable();
+    assert_eq!(given, sorted, "{told}");
+    let automation = folder.run(&["docs", "automation"]).success();
+    assert!(automation.contains("\n  catch_up  "), "{automation}");
+    let refused = folder.run(&["docs", "automatoin"]);
+    assert!(refused.code == Some(2) && refused.err.contains("automation"), "{}", refused.err);
+}

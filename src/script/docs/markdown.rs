@@ -4,7 +4,7 @@ use super::{
     cards,
     entry::{Entry, entries, facts},
     errors::{CLASSES, of},
-    values::values,
+    values::{Value, of_automations, values},
 };
 use crate::api::errcode::TABLE;
 
@@ -28,15 +28,20 @@ pub fn reference(table: &str) -> String {
         }
         text.push_str(&function(&entry));
     }
+    text.push_str("\n## Automations\n");
+    text.extend(of_automations().iter().map(|part| fields(part, "key")));
     text.push_str("\n## Values\n");
-    for value in values() {
-        text.push_str(&format!("\n### {}\n\n{}\n\n| field | |\n|---|---|\n", value.name, value.doc));
-        for (name, doc) in value.fields {
-            text.push_str(&format!("| `{name}` | {} |\n", cell(&doc)));
-        }
-    }
+    text.extend(values().iter().map(|value| fields(value, "field")));
     text.push_str(&cards::markdown());
     text.push_str(&errors());
+    text
+}
+
+fn fields(value: &Value, kind: &str) -> String {
+    let mut text = format!("\n### {}\n\n{}\n\n| {kind} | |\n|---|---|\n", value.name, value.doc);
+    for (name, doc) in &value.fields {
+        text.push_str(&format!("| `{name}` | {} |\n", cell(doc)));
+    }
     text
 }
 

@@ -37,7 +37,9 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
         return Ok(plain::list(&entries, "Audiences"));
     }
     let name = name.strip_prefix("audience.").unwrap_or(name);
-    if let Some(value) = values::values().iter().find(|value| value.name == name) {
+    let mut described = values::values();
+    described.extend(values::of_automations());
+    if let Some(value) = described.iter().find(|value| value.name == name) {
         return Ok(plain::value(value));
     }
     let found: Vec<&Entry> = entries
@@ -50,8 +52,7 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
         [] => {
             let names: Vec<String> =
                 entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
-            let values = values::values();
-            let names = names.iter().map(String::as_str).chain(values.iter().map(|value| value.name));
+            let names = names.iter().map(String::as_str).chain(described.iter().map(|value| value.name));
             Err(nearest(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
         }
         // A module's functions one after another, or one function.

@@ -1,6 +1,6 @@
 //! The kinds of values that functions give, with their fields.
 
-use super::super::value;
+use super::super::{automation_keys, value};
 use crate::api::{callback, user};
 
 /// A kind of value.
@@ -10,6 +10,39 @@ pub(super) struct Value {
     pub doc: &'static str,
     /// Names with what they hold.
     pub fields: Vec<(&'static str, String)>,
+}
+
+/// What an automation is made of, and what its handlers are given.
+pub(super) fn of_automations() -> Vec<Value> {
+    let part = |name, doc, keys: &[(&'static str, &str)]| Value {
+        name,
+        doc,
+        fields: keys.iter().map(|(key, doc)| (*key, (*doc).to_owned())).collect(),
+    };
+    vec![
+        part(
+            "automation",
+            "`const automation = #{ … };` at the top of a file that `mpscript serve` runs by itself. It is read without \
+             running anything: everything in it is written out. Beside it there are `const`, `import` and functions.",
+            automation_keys::AUTOMATION,
+        ),
+        part("trigger", "An entry of `on`.", automation_keys::TRIGGER),
+        part(
+            "params",
+            "An entry of `params`: a plain value, `scene: 98765`, or a map. `--param` gives another value by hand.",
+            automation_keys::PARAMETER,
+        ),
+        part(
+            "ctx",
+            "What a handler is given: `fn run(ctx, p)`, `p` being the parameters by their names; it may take less.",
+            automation_keys::CTX,
+        ),
+        part(
+            "on_failure",
+            "`fn on_failure(ctx, error)` hears of a fire that has failed for good, in a run of its own; this is `error`.",
+            automation_keys::FAILURE,
+        ),
+    ]
 }
 
 /// Every kind that has fields.
