@@ -51,6 +51,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 enum Wake {
     /// Something in the folder is not as it was.
     Changed,
+    /// A run has ended.
+    Ended,
     /// Somebody wants the folder looked at.
     Look,
     /// Somebody wants it to stop.
@@ -93,8 +95,11 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     listen(&runtime, &wake);
     say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
     let served = Served::new(folder, zone);
-    let mut daemon =
-        Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words)).keeping(arguments.keep);
+    let ended = wake.clone();
+    let mut daemon = Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words))
+        .keeping(arguments.keep)
+        // When the loop has ended nobody needs to be woken.
+        .waking(Arc::new(move || drop(ended.send(Wake::Ended))));
     if let Ok(client) = &usual.setting.client {
         daemon.figures().know(client);
     }
@@ -153,7 +158,7 @@ fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &imp
                 leaving = Some(Stopwatch::start());
             }
             Ok(Wake::Leave) => break,
-            Err(_) => {}
+            Ok(Wake::Ended) | Err(_) => {}
         }
     }
     let left = daemon.under_way();

@@ -18,6 +18,9 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
+/// Tells whoever waits between two steps that there is something to do.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// What a run is surrounded by, and what it is recorded with.
 pub struct Connected {
     /// What surrounds it.
@@ -70,8 +73,9 @@ pub(super) fn start(
     plan: Plan,
     attempt: Attempt,
     ended: &Sender<Ended>,
+    wake: &Wake,
 ) -> std::io::Result<JoinHandle<()>> {
-    let (runtime, ended) = (Arc::clone(runtime), ended.clone());
+    let (runtime, ended, wake) = (Arc::clone(runtime), ended.clone(), Arc::clone(wake));
     let id = attempt.run.clone();
     let body = move || {
         let Plan { program, call, connected, .. } = plan;
@@ -92,6 +96,7 @@ pub(super) fn start(
         }
         // Nobody listens any more once the daemon has stopped.
         let _ = ended.send(Ended { run: id, call, outcome });
+        wake();
     };
     thread::Builder::new().name("run".to_owned()).spawn(body)
 }

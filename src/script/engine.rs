@@ -8,8 +8,11 @@ use super::{
     program::Program,
     sleep, stdlib, text, value,
 };
-use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
-use std::sync::Arc;
+use rhai::{
+    AST, Dynamic, Engine, EvalAltResult, Module, Scope, Shared,
+    packages::{Package, StandardPackage},
+};
+use std::sync::{Arc, LazyLock};
 
 /// The stack of a script's thread. A level of calls takes up to 53 KB of it in a debug build, and
 /// running out of it would end the process.
@@ -37,7 +40,10 @@ pub(super) fn set_limits(engine: &mut Engine) {
 
 /// An engine with every function of ours.
 pub(super) fn build(env: &Arc<Env>) -> Engine {
-    let mut engine = Engine::new();
+    // The language's own functions are the same for all, and making them takes longer than all of ours.
+    static STANDARD: LazyLock<Shared<Module>> = LazyLock::new(|| StandardPackage::new().as_shared_module());
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(Shared::clone(&STANDARD));
     set_limits(&mut engine);
     let (print, debug) = (Arc::clone(&env.output), Arc::clone(&env.output));
     engine.on_print(move |text| print.print(text));

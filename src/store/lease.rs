@@ -33,6 +33,16 @@ impl Store {
         Ok(rows.first().map(|row| row.integer(0)).unwrap_or_default())
     }
 
+    /// Forgets leases that ended before an instant, by the words that their names begin with: those of processes that are
+    /// gone, which nobody takes any more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_leases(&self, begins: &str, before: i64) -> Result<u64, StoreError> {
+        let statement = Statement::new("DELETE FROM mpscript_lease WHERE name LIKE $1 AND expires_at < $2");
+        self.execute(statement.with(format!("{begins}%").as_str()).with(before)).await
+    }
+
     /// Gives a lease back, if it is still this owner's.
     ///
     /// # Errors

@@ -269,12 +269,12 @@ impl Store {
              WHERE id = $1 AND attempt = $2 AND state = 'running'",
         );
         let statement = statement.with(id).with(attempt).with(state).with(note).with(report).with(now);
-        let is_ours = self.execute(statement).await? == 1;
-        if is_ours {
-            let claims = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1");
-            self.execute(claims.with(id)).await?;
+        let claims = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(id);
+        match self.transaction(vec![statement.expecting(1), claims]).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(is_ours)
     }
 
     /// Forgets a run and its journal.

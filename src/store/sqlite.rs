@@ -11,8 +11,9 @@ use std::{fs, io, path::Path, time::Duration};
 /// How long a statement waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections of one process.
-const MOST: u32 = 4;
+/// Connections of one process. With more each would read anew what the others write, and wait for them by trying again
+/// and again.
+const MOST: u32 = 1;
 
 /// A SQLite file.
 pub(super) struct Sqlite {

@@ -137,7 +137,8 @@ fn what_handlers_are_given_is_in_the_reference() {
     let sandbox = Served::start(&["--followers", "10"]);
     let given = folder.run(&["run", "keys.rhai", "--base-url", &sandbox.url()]).success();
     let told = folder.run(&["docs", "ctx"]).success();
-    let documented: Vec<&str> = told.lines().skip(3).filter_map(|line| line.split_whitespace().next()).collect();
+    let documented: Vec<&str> =
+        told.lines().skip(3).filter_map(|line| line.split_whitespace().next()).collect();
     let mut given: Vec<&str> = given.lines().collect();
     let mut sorted = documented.clone();
     given.sort_unstable();

@@ -358,6 +358,12 @@ fn history_is_kept_by_age_and_the_last_of_each_outcome() {
     office.settle(std::slice::from_mut(&mut daemon));
     let done = office.states("daily").into_iter().filter(|state| state == "done").count();
     assert_eq!(done, 20);
+    // Of processes that are gone nothing stays.
+    drop(daemon);
+    office.turn(Duration::from_hours(48));
+    office.settle(&mut [office.daemon()]);
+    let leases = Statement::new("SELECT name FROM mpscript_lease WHERE name LIKE 'node %'");
+    assert_eq!(office.wait(office.store().query(leases)).expect("the store works").len(), 1);
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn a_checkout_of_many_files_is_one_run() {
 
 #[test]
 fn a_run_that_is_under_way_is_stopped_or_waited_for() {
-    let sandbox = Served::start(&["--followers", "3000", "--latency", "40ms"]);
+    let sandbox = Served::start(&["--followers", "3000", "--latency", "150ms"]);
     let job = "followers().tag(\"甲\"); print(\"ganz\");";
     for on_busy in ["restart", "wait"] {
         let folder = Folder::new().account().file("s.rhai", job);
@@ -168,4 +168,15 @@ fn what_run_does_not_take_is_told_at_once() {
     assert!(told.code == Some(2) && told.err.contains("--sandbox"), "{}", told.err);
     let told = folder.run(&["watch", "nix/s.rhai"]);
     assert!(told.code == Some(2) && told.err.contains("there is no folder of nix/s.rhai"), "{}", told.err);
+}
+
+#[test]
+fn links_that_lead_round_in_a_circle_end() {
+    let folder = Folder::new().file("s.rhai", "let a = ;").file("lib/x.rhai", "fn say() { 1 }");
+    symlink(folder.path(), folder.path().join("lib/round")).expect("a link can be made");
+    let desk = Desk::of(folder, &["--poll"], &[]);
+    desk.watch.wait_for("s.rhai:1:9");
+    desk.write("s.rhai", &says("ganz "));
+    desk.watch.wait_for("ganz ");
+    desk.leave();
 }

@@ -20,7 +20,7 @@ use super::{
     due::{begins, due},
     served::{Change, Served, Version},
     trigger::Trigger,
-    worker::{Connect, Ended},
+    worker::{Connect, Ended, Wake},
 };
 use crate::{
     base::{Cancel, Diagnostic, Stopwatch},
@@ -41,6 +41,9 @@ use tokio::runtime::Runtime;
 
 /// Between two looks at what others do, in milliseconds.
 const LOOK_EVERY: i64 = 2_000;
+
+/// What the names of processes' leases begin with.
+const NODE: &str = "node ";
 
 /// A clock that is off by more than this was set, in milliseconds; or the machine slept.
 const JUMP: i64 = 5_000;
@@ -120,6 +123,7 @@ pub struct Daemon {
     /// Runs that have ended and whose end is not recorded yet.
     unsettled: VecDeque<Ended>,
     ended: (Sender<Ended>, Receiver<Ended>),
+    wake: Wake,
     looked_at: i64,
     tidied_at: i64,
     /// When the last step was, by a clock that nobody sets and by the one that is gone by.
@@ -160,6 +164,7 @@ impl Daemon {
             changes: VecDeque::new(),
             unsettled: VecDeque::new(),
             ended: mpsc::channel(),
+            wake: Arc::new(|| {}),
             looked_at: 0,
             tidied_at: 0,
             stepped: None,
@@ -174,6 +179,13 @@ impl Daemon {
     #[must_use]
     pub fn keeping(mut self, keep: Duration) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// Tells whoever waits between two steps that a run has ended.
+    #[must_use]
+    pub fn waking(mut self, wake: Wake) -> Self {
+        self.wake = wake;
         self
     }
 
@@ -262,6 +274,7 @@ impl Daemon {
             if (now - self.tidied_at).abs() >= TIDY_EVERY {
                 let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
                 self.runtime.block_on(self.store.forget_fires(now.saturating_sub(keep)))?;
+                self.runtime.block_on(self.store.forget_leases(NODE, now - TIDY_EVERY))?;
                 self.tidied_at = now;
             }
             self.fire_due(now)?;
@@ -297,7 +310,7 @@ impl Daemon {
     }
 
     fn lease(&self) -> String {
-        format!("node {}", self.node)
+        node_lease(&self.node)
     }
 
     /// Claims what has come.
@@ -422,6 +435,11 @@ impl Daemon {
     pub fn let_go(&self) -> Result<(), StoreError> {
         self.runtime.block_on(self.store.give_lease_back(&self.lease(), &self.node))
     }
+}
+
+/// The sign of life of a process.
+fn node_lease(node: &str) -> String {
+    format!("{NODE}{node}")
 }
 
 fn next_begin(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {

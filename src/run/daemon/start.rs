@@ -200,7 +200,7 @@ impl Daemon {
         let cancel = plan.cancel.clone();
         let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
         let _ = plan.run.set(run.clone());
-        match worker::start(&self.runtime, plan, attempt, &self.ended.0) {
+        match worker::start(&self.runtime, plan, attempt, &self.ended.0, &self.wake) {
             Ok(thread) => {
                 let running = Running { fire, version, cancel, deadline, stopped: None, thread };
                 self.running.insert(run, running);

@@ -1,6 +1,6 @@
 //! What processes have left that are gone, and runs that are gone on with.
 
-use super::{Daemon, Level, Waiting, told};
+use super::{Daemon, Level, Waiting, node_lease, told};
 use crate::{
     base::{Cancel, Diagnostic},
     run::{
@@ -23,7 +23,7 @@ impl Daemon {
                 continue;
             }
             // Its own that are nowhere here are those that the store did not take in time.
-            let lease = format!("node {}", fire.node);
+            let lease = node_lease(&fire.node);
             if fire.node != self.node && self.runtime.block_on(self.store.lease_until(&lease))? > now {
                 continue;
             }
