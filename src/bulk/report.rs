@@ -350,6 +350,27 @@ impl RunReport {
         self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))
     }
 
+    /// The ends with those of one title and state added up, each with how many they were: a loop may have thousands.
+    #[must_use]
+    pub fn ends_together(&self) -> Vec<(EndReport, usize)> {
+        let mut together: Vec<(EndReport, usize)> = Vec::new();
+        let mut places: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for end in &self.ends {
+            let at = *places.entry((end.title(), end.state.as_str())).or_insert(together.len());
+            let Some((sum, count)) = together.get_mut(at) else {
+                together.push((end.clone(), 1));
+                continue;
+            };
+            sum.totals.add(&end.totals);
+            sum.failed.extend(end.failed.iter().cloned());
+            sum.samples.extend(end.samples.iter().cloned());
+            sum.samples.truncate(SHOWN);
+            sum.elapsed_ms += end.elapsed_ms;
+            *count += 1;
+        }
+        together
+    }
+
     /// Sums up the ends of a run.
     #[must_use]
     pub fn of(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {

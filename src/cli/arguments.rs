@@ -481,5 +481,6 @@ fn share(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 20ms or 1s"))
+    humantime::parse_duration(text)
+        .map_err(|_| "write a number with its unit, as in 20ms, 30s or 2h".to_owned())
 }

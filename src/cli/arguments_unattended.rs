@@ -3,7 +3,12 @@
 use super::arguments::{Reach, duration, in_flight};
 use crate::client::DEFAULT_IN_FLIGHT;
 use clap::{Args, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnBusy {
@@ -52,7 +57,7 @@ pub(super) struct ServeFolderArguments {
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration)]
     pub keep: Duration,
     /// Answer /healthz, /readyz and Prometheus' /metrics there, as in 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub metrics: Option<SocketAddr>,
     /// The most calls of one run under way together
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
@@ -62,6 +67,21 @@ pub(super) struct ServeFolderArguments {
     pub verbose: bool,
     #[command(flatten)]
     pub reach: Reach,
+}
+
+/// An automation's name; its file's name is understood too.
+#[allow(clippy::unnecessary_wraps, reason = "every text is a name")]
+fn automation(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_suffix(".rhai").unwrap_or(text).to_owned())
+}
+
+/// Where to listen: an address and a port, or a port of this machine alone.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    let numbered = text.replace("localhost:", "127.0.0.1:");
+    numbered.parse().map_err(|_| "write an address and a port, as in 127.0.0.1:9464".to_owned())
 }
 
 #[derive(Args, Debug)]
@@ -76,7 +96,7 @@ pub(super) struct AutomationsArguments {
 #[derive(Args, Debug)]
 pub(super) struct NextArguments {
     /// The automation; all of them when left out
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = automation)]
     pub name: Option<String>,
     /// How many fires
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -88,7 +108,7 @@ pub(super) struct NextArguments {
 #[derive(Args, Debug)]
 pub(super) struct NamedArguments {
     /// The automation
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = automation)]
     pub name: String,
     #[command(flatten)]
     pub automations: AutomationsArguments,
@@ -97,7 +117,7 @@ pub(super) struct NamedArguments {
 #[derive(Args, Debug)]
 pub(super) struct PauseArguments {
     /// The automation
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = automation)]
     pub name: String,
     /// Until then, as in "2026-12-24 18:00" or 3d; without it until it is unpaused
     #[arg(long, value_name = "TIME")]

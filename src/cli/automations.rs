@@ -9,7 +9,13 @@ use super::{
 use crate::{
     base::{Diagnostic, nearest},
     host::Host,
-    run::{runtime, schedule::zone, served::Served, trigger::Trigger},
+    run::{
+        daemon::{DOES_NOT_RUN, GOES_ON, NODE},
+        runtime,
+        schedule::zone,
+        served::Served,
+        trigger::Trigger,
+    },
     script::{Automation, Call, HANDLER, Parameter, Program},
     store::{AutomationRecord, Store},
 };
@@ -20,6 +26,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tokio::runtime::Runtime;
+use unicode_width::UnicodeWidthStr;
 
 /// Fires that are shown of an automation.
 const MOST_FIRES: i64 = 1_000;
@@ -111,8 +118,8 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
         host.folder.join(folder)
     } else {
         let records = runtime.block_on(store.automations()).map_err(|error| state::failure(&error))?;
-        let served = records.into_iter().map(|record| record.folder).rfind(|folder| !folder.is_empty());
-        let Some(folder) = served else {
+        let served = records.into_iter().filter(|record| Path::new(&record.folder).is_dir());
+        let Some(folder) = served.max_by_key(|record| record.served_at).map(|record| record.folder) else {
             let message = format!("{} knows of no folder that is served", store.place());
             let hint = "give it with --dir FOLDER, or serve it: mpscript serve FOLDER";
             return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
@@ -127,24 +134,47 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
 }
 
 /// The file of an automation that somebody has named, where there is no script of that name.
-pub(super) fn file_of(host: &Host, named: &Path, dir: Option<&Path>, reach: &Reach) -> Option<PathBuf> {
-    let is_name = named.components().count() == 1 && named.extension().is_none() && named != Path::new("-");
-    if !is_name || host.folder.join(named).exists() {
-        return None;
+///
+/// # Errors
+/// When there is neither, and something is served that could have been meant.
+pub(super) fn file_of(
+    host: &Host,
+    named: &Path,
+    dir: Option<&Path>,
+    reach: &Reach,
+) -> Result<Option<PathBuf>, Failure> {
+    let is_script = named.extension().is_some_and(|extension| extension == "rhai");
+    let is_name = named.components().count() == 1 && (named.extension().is_none() || is_script);
+    if !is_name || named == Path::new("-") || host.folder.join(named).exists() {
+        return Ok(None);
     }
     let arguments = AutomationsArguments { dir: dir.map(Path::to_owned), reach: reach.clone() };
     // Without a folder that is served it is a file that is not there, and told so.
-    let known = known(host, &arguments).ok()?;
+    let Ok(known) = known(host, &arguments) else { return Ok(None) };
     let file = known.folder.join(named).with_extension("rhai");
-    file.exists().then_some(file)
+    if file.exists() {
+        return Ok(Some(file));
+    }
+    let name = named.with_extension("").display().to_string();
+    let message = format!(
+        "there is no script {}, nor an automation of that name in {}",
+        named.display(),
+        known.folder.display()
+    );
+    let hint = nearest(&name, known.served.versions().keys().map(String::as_str));
+    let hint = hint.map_or("mpscript ls lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+    Err(Failure::usage(Diagnostic::new(message).hint(hint)))
+}
+
+/// The instant after which an automation fires next: fires up to the end of a pause are skipped.
+fn from(record: Option<&AutomationRecord>, now: i64) -> i64 {
+    record.map_or(now, |record| now.max(record.paused_until.saturating_sub(1)))
 }
 
 impl Known {
     /// What the store keeps of an automation, which must be there.
     fn record(&self, name: &str) -> Result<AutomationRecord, Failure> {
-        let record =
-            self.runtime.block_on(self.store.automation(name)).map_err(|error| state::failure(&error))?;
-        record.ok_or_else(|| {
+        self.record_of(name)?.ok_or_else(|| {
             let names = self.served.versions().keys().map(String::as_str);
             let hint = match nearest(name, names) {
                 Some(near) if near == name => {
@@ -156,6 +186,36 @@ impl Known {
             let message = format!("there is no automation `{name}` in {}", self.folder.display());
             Failure::usage(Diagnostic::new(message).hint(hint))
         })
+    }
+
+    /// What the store keeps of an automation; nothing of one that was never served.
+    fn record_of(&self, name: &str) -> Result<Option<AutomationRecord>, Failure> {
+        self.runtime.block_on(self.store.automation(name)).map_err(|error| state::failure(&error))
+    }
+
+    /// How an automation stands, and when it fires next.
+    fn stands(
+        &self,
+        name: &str,
+        record: Option<&AutomationRecord>,
+        is_served: bool,
+        now: i64,
+    ) -> (&'static str, String) {
+        let stale = record.map(|record| record.stale.as_str()).unwrap_or_default();
+        if self.served.stale().contains_key(name) {
+            // What the daemon runs is not what the file says.
+            let goes_on = is_served && stale.ends_with(GOES_ON);
+            return ("STALE", if goes_on { GOES_ON } else { DOES_NOT_RUN }.to_owned());
+        }
+        let next = self.next_of(name, from(record, now), 1);
+        let next = next.first().map(|(at, trigger)| trigger.schedule.show(*at));
+        let paused = record.map_or(0, |record| record.paused_until);
+        match record {
+            Some(_) if paused == i64::MAX => ("paused", "until it is unpaused".to_owned()),
+            Some(_) if paused > now => ("paused", next.unwrap_or("by hand".to_owned())),
+            Some(_) if is_served => ("live", next.unwrap_or("by hand".to_owned())),
+            _ => ("not served", next.unwrap_or("by hand".to_owned())),
+        }
     }
 
     /// The next fires of an automation, in order: instants with their triggers.
@@ -185,28 +245,33 @@ pub(super) fn list(host: &Host, arguments: &AutomationsArguments) -> Result<u8, 
     if names.is_empty() {
         host.out.line(&format!("there is no automation in {}", known.folder.display()));
     }
+    let daemons = known.runtime.block_on(known.store.lease_owners(NODE, now));
+    let is_served = !daemons.map_err(|error| state::failure(&error))?.is_empty();
     for name in names {
-        let record =
-            known.runtime.block_on(known.store.automation(name)).map_err(|error| state::failure(&error))?;
-        let is_paused = record.as_ref().is_some_and(|record| record.paused_until > now);
-        let state = match (known.served.stale().contains_key(name), is_paused, &record) {
-            (true, ..) => "STALE",
-            (_, true, _) => "paused",
-            (_, _, None) => "not served",
-            _ => "live",
-        };
+        let record = known.record_of(name)?;
         let fires =
             known.runtime.block_on(known.store.fires(name, 20)).map_err(|error| state::failure(&error))?;
         let last = fires.iter().find(|fire| !["armed", "disarmed"].contains(&fire.state.as_str()));
-        let last = last.map_or("never fired".to_owned(), |fire| format!("last {}", fire.state));
-        let next = known.next_of(name, now, 1);
-        let next = next.first().map_or("by hand".to_owned(), |(at, trigger)| trigger.schedule.show(*at));
-        host.out.line(&format!("{name:<24} {state:<10} {next:<33} {last}"));
+        let last = last.map_or("never fired".to_owned(), |fire| {
+            let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
+            format!("last {}{run}", fire.state)
+        });
+        let (state, next) = known.stands(name, record.as_ref(), is_served, now);
+        host.out.line(&format!("{} {state:<10} {} {last}", padded(name, 24), padded(&next, 33)));
         if let Some(diagnostic) = known.served.stale().get(name) {
             host.err.line(&render::error(host, diagnostic));
         }
     }
+    if !is_served {
+        let folder = known.folder.display();
+        host.err.line(&format!("warning: no process serves, so nothing fires: mpscript serve {folder}"));
+    }
     Ok(exit::DONE)
+}
+
+/// A text with blanks up to a width on the screen.
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 /// `mpscript next`.
@@ -222,14 +287,16 @@ pub(super) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure
     let now = host.clock.now_ms();
     let names =
         known.served.versions().keys().filter(|name| arguments.name.as_ref().is_none_or(|one| one == *name));
-    let mut fires: Vec<(i64, &Trigger, &String)> = names
-        .flat_map(|name| {
-            known
-                .next_of(name, now, usize::from(arguments.count))
-                .into_iter()
-                .map(move |(at, trigger)| (at, trigger, name))
-        })
-        .collect();
+    let mut fires: Vec<(i64, &Trigger, &String)> = Vec::new();
+    for name in names {
+        let record = known.record_of(name)?;
+        if record.as_ref().is_some_and(|record| record.paused_until == i64::MAX) {
+            host.err.line(&format!("{name} is paused: mpscript unpause {name} ends that"));
+            continue;
+        }
+        let next = known.next_of(name, from(record.as_ref(), now), usize::from(arguments.count));
+        fires.extend(next.into_iter().map(|(at, trigger)| (at, trigger, name)));
+    }
     fires.sort_by_key(|(at, _, name)| (*at, *name));
     for (at, trigger, name) in fires.into_iter().take(usize::from(arguments.count)) {
         host.out.line(&format!("{:<33} {name:<24} {}", trigger.schedule.show(at), trigger.schedule));
@@ -245,7 +312,7 @@ pub(super) fn pause(host: &Host, arguments: &PauseArguments) -> Result<u8, Failu
     let until = match &arguments.until {
         None => i64::MAX,
         Some(text) => instant(text, zone, host.clock.now_ms()).ok_or_else(|| {
-            let message = format!("`{text}` is no time to come");
+            let message = format!("`{text}` is past, or no time");
             Failure::usage(
                 Diagnostic::new(message).hint("for example --until \"2026-12-24 18:00\", or --until 3d"),
             )
@@ -303,10 +370,11 @@ pub(super) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure
     for fire in fires.map_err(|error| state::failure(&error))? {
         let trigger =
             version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.source));
-        let at = match trigger {
-            Some(trigger) => trigger.schedule.show(fire.instant),
-            None => DateTime::from_timestamp_millis(fire.instant).unwrap_or_default().to_rfc3339(),
+        let local = || {
+            let at = DateTime::from_timestamp_millis(fire.instant).unwrap_or_default();
+            at.with_timezone(&Local).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
         };
+        let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.instant));
         let reason = if fire.reason.is_empty() { String::new() } else { format!(": {}", fire.reason) };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
         host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));

@@ -16,7 +16,7 @@ use crate::{
     bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     host::Host,
     run::{
-        Outcome, Run, Setting, keep_state,
+        Outcome, Run, Setting,
         record::{self, NewRun, Options},
         runtime, state_of,
     },
@@ -48,7 +48,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         crate::script::Origin::Text { name, text, folder: host.folder.clone() }
     } else {
         let named = arguments.file.as_deref().unwrap_or(Path::new("-"));
-        let automation = automations::file_of(host, named, arguments.dir.as_deref(), &arguments.reach);
+        let automation = automations::file_of(host, named, arguments.dir.as_deref(), &arguments.reach)?;
         origin(host, automation.as_deref().unwrap_or(named))?
     };
     let program = compile(&origin)?;
@@ -159,17 +159,13 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         attempt,
         dry: is_dry.then(Arc::default),
         may_pause,
+        keeps_state: store_of_state.is_some(),
         board,
     };
     let program = Arc::new(program);
     let outcome = match &options.call {
         None => run.of_program(&runtime, &program),
-        Some(call) => run.of_call(&runtime, &program, call).and_then(|outcome| {
-            if let (Some(store), Some(answer), false) = (&store_of_state, &outcome.value, is_dry) {
-                runtime.block_on(keep_state(store, call, answer, host.clock.now_ms()))?;
-            }
-            Ok(outcome.map(|answer| answer.value))
-        }),
+        Some(call) => run.of_call(&runtime, &program, call).map(|outcome| outcome.map(|answer| answer.value)),
     };
     drop(progress);
     if let Ok(client) = &reached.client {

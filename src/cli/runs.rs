@@ -174,8 +174,9 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
     for (name, value) in rows {
         host.out.line(&format!("  {name:<9} {value}"));
     }
-    for end in report.into_iter().flat_map(|report| report.ends) {
-        host.out.line(&end.to_string());
+    for (end, count) in report.iter().flat_map(RunReport::ends_together) {
+        let times = if count == 1 { String::new() } else { format!("{} × ", grouped(count as u64)) };
+        host.out.line(&format!("{times}{end}"));
     }
     if let Some(next) = next_step(&run, &texts, &stands).filter(|_| !is_undone) {
         host.out.line(&format!("  {next}"));
@@ -250,7 +251,7 @@ pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
             host,
             Plan {
                 program: super::check::compile(&Origin::Stored(source))?,
-                options: Options { params: BTreeMap::default(), of_session: false, ..options },
+                options: Options { params: BTreeMap::default(), of_session: false, call: None, ..options },
                 manner: &arguments.manner,
                 reach: &reach,
                 is_dry: false,

@@ -106,6 +106,8 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
     });
     let Ok(text) = printed.recv_timeout(PATIENCE) else {
         let _ = child.kill();
+        // It has been killed, so this does not take long.
+        let _ = child.wait();
         return Err(format!("took over {} s", PATIENCE.as_secs()));
     };
     // What it would still print is no secret.

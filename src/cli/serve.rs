@@ -5,7 +5,7 @@ use super::{
     arguments::Reach,
     arguments_unattended::{LogFormat, ServeFolderArguments},
     automations::default_zone,
-    exit, log,
+    config, exit, log,
     reach::{self, Calling, Need},
     state, watch_signals,
 };
@@ -75,24 +75,33 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let runtime = runtime()
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let runtime = Arc::new(runtime);
+    let (wake, woken) = mpsc::channel();
+    // Before anything takes long: a signal that nobody waits for ends the process.
+    listen(&runtime, &wake);
     let store = state::require(host, &runtime, &arguments.reach)?;
     let connect = connect(host, &runtime, &store, arguments);
     // A configuration that can't work is told now, not at the first fire.
     let words: Arc<dyn Log> = Arc::new(Words { out: host.out.clone(), format: arguments.log });
     let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
-    let (wake, woken) = mpsc::channel();
+    // Fires that can't be served would only be burnt.
+    if let (Err(no_client), true) = (&usual.setting.client, has_no_account(host, &arguments.reach)?) {
+        return Err(Failure::usage(no_client.0.clone()));
+    }
+    let listening = arguments.metrics.map(|address| listen_at(&runtime, address)).transpose()?;
     // Before the first look, so that nothing between the two is lost.
     let teller = wake.clone();
     let watcher = watch(&folder, move || teller.send(Wake::Changed).is_ok());
     let say = |level: Level, text: &str| {
         let at = host.clock.now_ms();
-        words.say(&Entry { at, level, automation: "", run: "", text });
+        words.say(&Entry { at, level, automation: "", run: "", is_printed: false, text });
     };
     if let Err(error) = &watcher {
         let every = humantime::format_duration(LOOK_EVERY);
         say(Level::Warn, &format!("changes of files are seen only every {every}: {error}"));
     }
-    listen(&runtime, &wake);
+    if let Err(no_client) = &usual.setting.client {
+        say(Level::Error, &format!("automations that name no account can't call: {}", no_client.0.message));
+    }
     say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
     let served = Served::new(folder, zone);
     let ended = wake.clone();
@@ -103,9 +112,10 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     if let Ok(client) = &usual.setting.client {
         daemon.figures().know(client);
     }
-    if let Some(address) = arguments.metrics {
-        let place = answer_metrics(&runtime, address, host, &daemon)?;
-        say(Level::Info, &format!("metrics at {place}/metrics"));
+    if let Some(listening) = listening {
+        say(Level::Info, &format!("metrics at {}/metrics", listening.place));
+        let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
+        runtime.spawn(listening.serve(metrics));
     }
     serve(&mut daemon, &woken, arguments.grace, &say);
     drop(watcher);
@@ -119,6 +129,7 @@ fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &imp
     let mut first_changed: Option<Stopwatch> = None;
     let mut looked = Stopwatch::start();
     let mut leaving: Option<Stopwatch> = None;
+    let mut is_empty = false;
     loop {
         let is_settled = changed.as_ref().is_some_and(|since| since.elapsed() >= SETTLE);
         if leaving.is_none() && (is_settled || looked.elapsed() >= LOOK_EVERY) {
@@ -126,7 +137,13 @@ fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &imp
             looked = Stopwatch::start();
             if let Err(error) = daemon.scan() {
                 say(Level::Error, &error.to_string());
+            } else if daemon.served().is_empty() && !is_empty {
+                say(
+                    Level::Warn,
+                    "there is no automation in the folder: a file with `const automation = #{ … };`",
+                );
             }
+            is_empty = daemon.served().is_empty();
         }
         let wait = daemon.step().unwrap_or_else(|error| {
             say(Level::Error, &format!("the store failed: {error}"));
@@ -175,23 +192,19 @@ fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &imp
     );
 }
 
-/// Answers whoever wants to know how the daemon is; says where.
-fn answer_metrics(
-    runtime: &Runtime,
-    address: SocketAddr,
-    host: &Host,
-    daemon: &Daemon,
-) -> Result<String, Failure> {
-    let listening = runtime.block_on(Listening::on(&Listen::Address(address))).map_err(|error| {
+/// Where it tells how the daemon is.
+fn listen_at(runtime: &Runtime, address: SocketAddr) -> Result<Listening, Failure> {
+    runtime.block_on(Listening::on(&Listen::Address(address))).map_err(|error| {
         let message = format!("can't answer at {address}: {error}");
-        Failure::usage(
-            Diagnostic::new(message).hint("another program may hold it: choose another with --metrics"),
-        )
-    })?;
-    let place = listening.place.clone();
-    let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
-    runtime.spawn(listening.serve(metrics));
-    Ok(place)
+        let hint = "is another mpscript serve there? choose another place with --metrics";
+        Failure::usage(Diagnostic::new(message).hint(hint))
+    })
+}
+
+/// Whether no automation can name an account, for there is none.
+fn has_no_account(host: &Host, reach: &Reach) -> Result<bool, Failure> {
+    let configured = config::read(host, reach.config.as_deref())?;
+    Ok(configured.is_none_or(|(_, file)| file.accounts.is_empty()))
 }
 
 fn stopping(under_way: usize, grace: Duration) -> String {
@@ -296,6 +309,9 @@ impl Log for Words {
                 let mut line = json!({
                     "at": at.to_rfc3339_opts(SecondsFormat::Millis, true), "level": level, "text": entry.text,
                 });
+                if entry.is_printed {
+                    line["printed"] = true.into();
+                }
                 for (key, value) in [("automation", entry.automation), ("run", entry.run)] {
                     if !value.is_empty() {
                         line[key] = value.into();

@@ -79,6 +79,7 @@ pub(super) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
         max_errors: None,
         prints_value: false,
         of_session: false,
+        call: None,
         ..options
     };
     let reach = reach_of(&arguments.reach, &options);

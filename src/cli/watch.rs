@@ -51,6 +51,12 @@ enum Wake {
 
 pub(super) fn execute(host: &Host, arguments: &WatchArguments) -> Result<u8, Failure> {
     let file = host.folder.join(&arguments.file);
+    let named = arguments.file.display();
+    if file.is_dir() {
+        let message = format!("{named} is a folder");
+        let hint = format!("mpscript serve {named} runs its automations; watch one of its files");
+        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    }
     let folder = match file.parent() {
         Some(folder) if folder.is_dir() => folder.to_owned(),
         _ => {

@@ -27,7 +27,7 @@ use crate::{
     bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport, RunState},
     client::Client,
     script::{Answer, Call, CallbackKeys, Env, Gate, NoClient, Output, Program, STACK, Script, Trouble},
-    store::{Store, StoreError},
+    store::{RunEnd, Store, StoreError},
 };
 use kept_words::KeptWords;
 use serde_json::{Map, Value};
@@ -37,8 +37,12 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
+    time::Duration,
 };
 use tokio::runtime::Runtime;
+
+/// How long the end of a run waits for its words to be kept: less than after which it is taken for dead.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What surrounds a run, and is the same for all lines of a session.
 #[derive(Clone)]
@@ -77,8 +81,10 @@ pub struct Run {
     pub attempt: Option<Attempt>,
     /// Nothing is changed: it is only said what would be.
     pub dry: Option<Arc<DryRun>>,
-    /// When the day's quota is used up, calls wait for the next day.
+    /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
     pub may_pause: bool,
+    /// What an automation's handler leaves in `ctx.state` is kept.
+    pub keeps_state: bool,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
 }
@@ -94,13 +100,15 @@ pub struct Outcome<T> {
     pub trouble: Option<Trouble>,
     /// Why it waits for a person, if it does.
     pub parked: Option<JournalError>,
+    /// Why its end is not in the store, if it is not.
+    pub unrecorded: Option<String>,
 }
 
 impl<T> Outcome<T> {
     /// The same with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> Option<U>) -> Outcome<U> {
-        let Self { report, value, trouble, parked } = self;
-        Outcome { report, value: value.and_then(change), trouble, parked }
+        let Self { report, value, trouble, parked, unrecorded } = self;
+        Outcome { report, value: value.and_then(change), trouble, parked, unrecorded }
     }
 }
 
@@ -111,18 +119,6 @@ impl<T> Outcome<T> {
 pub async fn state_of(store: &Store, automation: &str) -> Result<Map<String, Value>, StoreError> {
     let record = store.automation(automation).await?.unwrap_or_default();
     Ok(serde_json::from_str(&record.state).unwrap_or_default())
-}
-
-/// Keeps what a run leaves to the next, if it was changed.
-///
-/// # Errors
-/// When the store fails.
-pub async fn keep_state(store: &Store, call: &Call, answer: &Answer, now: i64) -> Result<(), StoreError> {
-    if call.state == answer.state {
-        return Ok(());
-    }
-    let text = serde_json::to_string(&answer.state).unwrap_or_default();
-    store.keep_state(&call.automation, &text, now).await
 }
 
 /// The scripts of a folder itself, not of those within it, in order.
@@ -176,7 +172,16 @@ impl Run {
         call: &Call,
     ) -> Result<Outcome<Answer>, StoreError> {
         let run = self.attempt.as_ref().map(|attempt| attempt.run.clone());
-        self.execute(runtime, |env| Script::new(program, &env).call(call, run.as_deref()))
+        let keeps = self.keeps_state;
+        self.execute_keeping(
+            runtime,
+            |env| Script::new(program, &env).call(call, run.as_deref()),
+            |answer: &Answer| {
+                let text =
+                    (keeps && answer.state != call.state).then(|| serde_json::to_string(&answer.state));
+                Some((call.automation.clone(), text?.ok()?))
+            },
+        )
     }
 
     /// Does some work to its end, on a thread with the stack that scripts need.
@@ -187,6 +192,16 @@ impl Run {
         self,
         runtime: &Runtime,
         work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
+    ) -> Result<Outcome<T>, StoreError> {
+        self.execute_keeping(runtime, work, |_| None)
+    }
+
+    /// The same, where what it gives tells which automation's runs keep what, if it ends well.
+    fn execute_keeping<T: Send>(
+        self,
+        runtime: &Runtime,
+        work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
+        kept: impl FnOnce(&T) -> Option<(String, String)>,
     ) -> Result<Outcome<T>, StoreError> {
         let watch = Stopwatch::start();
         let Setting { client, cancel, clock, store, .. } = self.setting.clone();
@@ -208,10 +223,10 @@ impl Run {
             Journal::keep_alive(store.clone(), attempt, clock.clone(), cancel.clone())
         });
         let setting = self.setting;
-        let kept = record.as_ref().map(|(store, attempt)| {
+        let words = record.as_ref().map(|(store, attempt)| {
             KeptWords::open(runtime, store, attempt, &clock, Arc::clone(&setting.output))
         });
-        let output = kept.as_ref().map_or(setting.output, |(words, _)| Arc::clone(words) as Arc<dyn Output>);
+        let output = words.as_ref().map_or(setting.output, |(words, _)| Arc::clone(words) as Arc<dyn Output>);
         let mut env = Env::new(
             setting.client,
             setting.in_flight,
@@ -244,13 +259,13 @@ impl Run {
         // What the last calls came to is on disk before anybody is told.
         let flushed = runtime.block_on(journal.flush());
         let parked = journal.parked().or(flushed.err());
+        if let Some((words, written)) = words {
+            words.close();
+            // What the store does not take in time was said elsewhere.
+            let _ = runtime.block_on(async { tokio::time::timeout(KEPT_WITHIN, written).await });
+        }
         // What a session keeps of a line may hold its journal.
         journal.close();
-        if let Some((words, written)) = kept {
-            words.close();
-            // It ends at the latest when the store has refused all that there is to write.
-            let _ = runtime.block_on(written);
-        }
         drop(alive);
         let (mut calls, timeline) = client
             .as_ref()
@@ -281,18 +296,40 @@ impl Run {
             report.would_call = dry.take_calls();
             report.left_today = runtime.block_on(left_of(client, &report.would_call));
         }
-        if let Some((store, attempt)) = &record {
+        let unrecorded = record.as_ref().and_then(|(store, attempt)| {
             report.run = Some(attempt.run.clone());
-            let text = serde_json::to_string(&report).unwrap_or_default();
-            let note = report.error.clone().unwrap_or_default();
-            let (run, state) = (&attempt.run, report.state.as_str());
-            let ended = store.end_run(run, attempt.attempt, state, &note, &text, clock.now_ms());
-            if let Err(error) = runtime.block_on(ended) {
-                tracing::warn!("how the run ended can't be recorded: {error}");
-            }
-        }
-        Ok(Outcome { report, value, trouble, parked })
+            let has_ended_well = [RunState::Done, RunState::DoneWithFailures].contains(&report.state);
+            let kept = value.as_ref().filter(|_| has_ended_well && !report.dry_run).and_then(kept);
+            runtime.block_on(record_end(store, attempt, &report, kept.as_ref(), clock.now_ms()))
+        });
+        Ok(Outcome { report, value, trouble, parked, unrecorded })
     }
+}
+
+/// Writes down what an attempt came to; says why it is not, if so.
+async fn record_end(
+    store: &Store,
+    attempt: &Attempt,
+    report: &RunReport,
+    kept: Option<&(String, String)>,
+    now: i64,
+) -> Option<String> {
+    let end = RunEnd {
+        run: &attempt.run,
+        attempt: attempt.attempt,
+        state: report.state.as_str(),
+        note: report.error.as_deref().unwrap_or_default(),
+        report: &serde_json::to_string(report).unwrap_or_default(),
+        now,
+        kept: kept.map(|(automation, kept)| (automation.as_str(), kept.as_str())),
+    };
+    let why = match store.end_run(&end).await {
+        Ok(true) => return None,
+        Ok(false) => "another process has taken it over".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!("how the run ended can't be recorded: {why}");
+    Some(why)
 }
 
 /// What is left today of these calls, where that is known.

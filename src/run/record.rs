@@ -4,7 +4,7 @@ use crate::{
     bulk::{Attempt, LIFE, Verdict},
     host::Host,
     script::{Call, Source},
-    store::{RunRecord, RunTexts, Store, StoreError},
+    store::{RunEnd, RunRecord, RunTexts, Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -97,7 +97,10 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
         if let Some(undoes) = new.undoes.filter(|_| !new.is_dry)
             && store.run_state(undoes).await? == "running"
         {
-            store.end_run(&id, 1, "error", "the run was gone on with", "", now).await?;
+            let note = "the run was gone on with";
+            store
+                .end_run(&RunEnd { run: &id, attempt: 1, state: "error", note, now, ..RunEnd::default() })
+                .await?;
             return Ok(None);
         }
         return Ok(Some(Attempt { run: id, account: record.account, attempt: 1, verdict: None }));
@@ -117,7 +120,15 @@ pub async fn take(
     cut_off_the_dead(host, store).await?;
     let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
     if taken && store.undone_by(&run.id).await?.is_some() {
-        store.end_run(&run.id, run.attempt + 1, "interrupted", &run.note, "", host.clock.now_ms()).await?;
+        let end = RunEnd {
+            run: &run.id,
+            attempt: run.attempt + 1,
+            state: "interrupted",
+            note: &run.note,
+            now: host.clock.now_ms(),
+            ..RunEnd::default()
+        };
+        store.end_run(&end).await?;
         return Ok(None);
     }
     Ok(taken.then(|| Attempt {

@@ -38,6 +38,22 @@ pub enum Schedule {
 /// When there is none of that name.
 pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
     name.parse().map_err(|_| {
+        // Names that people write for the platform's own zone.
+        const CHINA: [&str; 9] = [
+            "Asia/Beijing",
+            "Beijing",
+            "北京",
+            "CST",
+            "GMT+8",
+            "UTC+8",
+            "+8",
+            "+08:00",
+            "China Standard Time",
+        ];
+        if CHINA.iter().any(|china| china.eq_ignore_ascii_case(name)) {
+            let hint = "China's zone, Beijing's time too, is \"Asia/Shanghai\"";
+            return Diagnostic::new(format!("there is no time zone `{name}`")).hint(hint);
+        }
         let all = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
         let hint = match crate::base::nearest(name, all) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -4,7 +4,7 @@
 use super::{scripts_in, trigger::Trigger};
 use crate::{
     base::{Diagnostic, digest},
-    script::{Automation, Origin, Program, check},
+    script::{Automation, Origin, Program, Source, check},
 };
 use chrono_tz::Tz;
 use std::{
@@ -67,6 +67,12 @@ impl Served {
     #[must_use]
     pub fn versions(&self) -> &BTreeMap<String, Arc<Version>> {
         &self.versions
+    }
+
+    /// Whether it holds nothing that would ever run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.stale.is_empty()
     }
 
     /// What is wrong with files, by the names of their automations.
@@ -142,9 +148,21 @@ impl Served {
         Ok(changes)
     }
 
+    /// Serves a version again that was good once, for its file is not; `false` when that can't be read either.
+    pub fn revive(&mut self, name: &str, source: Source) -> bool {
+        let version = self.of(name, &Origin::Stored(source));
+        let Ok(Some(version)) = version else { return false };
+        self.versions.insert(name.to_owned(), Arc::new(version));
+        true
+    }
+
     fn load(&self, name: &str, file: &Path) -> Result<Option<Version>, Diagnostic> {
         let named = file.strip_prefix(&self.folder).unwrap_or(file).to_owned();
-        let program = Program::load(&Origin::File { named, path: file.to_owned() });
+        self.of(name, &Origin::File { named, path: file.to_owned() })
+    }
+
+    fn of(&self, name: &str, origin: &Origin) -> Result<Option<Version>, Diagnostic> {
+        let program = Program::load(origin);
         let program = Arc::new(program.map_err(|trouble| trouble.diagnostic)?);
         let Some((automation, triggers)) = read(&program, self.zone)? else { return Ok(None) };
         if let Some(trouble) = check::check(&program).into_iter().next() {

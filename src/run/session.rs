@@ -182,6 +182,7 @@ impl Session {
             attempt,
             dry: self.dry.clone(),
             may_pause: false,
+            keeps_state: false,
             board: Arc::clone(board),
         }
     }

@@ -88,6 +88,7 @@ pub(super) fn start(
             dry: None,
             // Nobody is there to go on with it: it waits for the next day's quota itself.
             may_pause: true,
+            keeps_state: true,
             board: Arc::new(Board::default()),
         };
         let outcome = run.of_call(&runtime, &program, &call);

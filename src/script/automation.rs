@@ -265,7 +265,9 @@ impl Program {
             for (name, value) in teller.entries("a trigger", entry, &names(TRIGGER))? {
                 let text = || {
                     let message = format!("`{name}` is no text");
-                    value.as_text().ok_or_else(|| teller.wrong(value.position, message, WANTED))
+                    let wanted =
+                        if name == "every" { "write every: \"15s\" or every: \"15m\"" } else { WANTED };
+                    value.as_text().ok_or_else(|| teller.wrong(value.position, message, wanted))
                 };
                 match name {
                     "cron" => timings.push((Timing::Cron(text()?), value.position)),
@@ -313,6 +315,15 @@ impl Program {
         if self.has_handler(name) {
             return Ok(());
         }
+        if let Some(function) = self.ast.iter_functions().find(|function| function.name == name) {
+            let count = function.params.len();
+            let message = format!("`{name}` takes {count} parameters, and a handler is given two");
+            return Err(Teller(self).wrong(
+                at,
+                message,
+                format!("write fn {name}(ctx, p) {{ … }}, or fewer of them"),
+            ));
+        }
         let names: Vec<&str> = self
             .ast
             .iter_functions()
@@ -355,9 +366,10 @@ fn word<T: Copy>(
     let given = literal.as_text().unwrap_or_default();
     words.iter().find(|(word, _)| *word == given).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let hint = nearest(&given, all.iter().copied())
-            .map_or_else(|| format!("it is {}", all.join(", ")), |near| format!("did you mean \"{near}\"?"));
-        teller.wrong(literal.position, format!("`{name}` is none of its words"), hint)
+        let near = nearest(&given, all.iter().copied());
+        let hint = near
+            .map_or_else(|| format!("{name}: \"{}\"", all[0]), |near| format!("did you mean \"{near}\"?"));
+        teller.wrong(literal.position, format!("`{name}` must be one of {}", all.join(", ")), hint)
     })
 }
 

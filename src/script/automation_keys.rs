@@ -52,7 +52,10 @@ pub(super) const TRIGGER: &[Key] = &[
 
 /// Keys of a parameter that is more than a value.
 pub(super) const PARAMETER: &[Key] = &[
-    ("type", "`\"int\"`, `\"float\"`, `\"bool\"` or `\"text\"`. By default what `init` is."),
+    (
+        "type",
+        "`\"int\"`, `\"float\"`, `\"bool\"` or `\"text\"` (`\"string\"` is the same). By default what `init` is.",
+    ),
     ("init", "Its value where nobody says otherwise. Must be given where there are triggers."),
     ("help", "What it is for. By default nothing."),
     ("min", "The least that it may be. By default there is none."),

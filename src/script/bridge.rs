@@ -6,11 +6,18 @@
 use super::{env::Env, error::PlatformError};
 use crate::{
     api::tag::{List, Tag},
+    base::Stopwatch,
     bulk::JournalError,
     client::{CallError, Client},
 };
 use rhai::EvalAltResult;
-use std::future::Future;
+use std::{future::Future, time::Duration};
+
+/// How long a run that may wait does so for another one that writes the same. Two that wait for each other end by this.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// How often it looks whether the other one has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Env {
     /// Waits for `work`. It ends soon after a stop is asked for: every call does.
@@ -52,7 +59,28 @@ impl Env {
         if self.dry.is_some() {
             return Ok(());
         }
-        self.wait(self.journal.claim(what)).map_err(|error| self.journal_error(&error))
+        let since = Stopwatch::start();
+        let mut is_told = false;
+        loop {
+            let error = match self.wait(self.journal.claim(what)) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let may_wait = self.may_pause && !self.cancel.is_cancelled() && since.elapsed() < LONGEST_WAIT;
+            let (JournalError::Claimed { by, .. }, true) = (&error, may_wait) else {
+                return Err(self.journal_error(&error));
+            };
+            if !is_told {
+                self.output.print(&format!("run {by} is writing {what}: waiting for its end"));
+                is_told = true;
+            }
+            self.wait(async {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = self.cancel.cancelled() => {}
+                }
+            });
+        }
     }
 
     /// What is wrong with the run's journal, as a script error.

@@ -64,7 +64,7 @@ pub struct Env {
     pub(super) is_open: OnceLock<Result<(), Diagnostic>>,
     /// Who is blocked, as far as the run knows.
     pub(super) blacklist: Blacklist,
-    /// When the day's quota is used up, calls wait for the next day.
+    /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
     pub may_pause: bool,
     /// Where the runs of before are recorded.
     pub store: Option<Store>,

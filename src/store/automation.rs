@@ -1,6 +1,9 @@
 //! Automations: what is served, what they keep, and every fire of their triggers.
 
-use super::{Row, Statement, Store, StoreError};
+use super::{Row, Statement, Store, StoreError, run::forget_run};
+
+/// What is forgotten together.
+const TOGETHER: i64 = 1_000;
 
 /// What is kept of an automation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub struct AutomationRecord {
     pub state: String,
     /// Why its file is not what runs; empty when it is.
     pub stale: String,
+    /// When it was last taken over from its folder, in milliseconds.
+    pub served_at: i64,
+    /// The source of the last version that was served, as JSON; empty when its file is gone.
+    pub good: String,
 }
 
 /// A fire of a trigger, with what became of it.
@@ -61,11 +68,13 @@ fn read_automation(row: &Row) -> AutomationRecord {
         paused_until: row.integer(3),
         state: row.text(4).to_owned(),
         stale: row.text(5).to_owned(),
+        served_at: row.integer(6),
+        good: row.text(7).to_owned(),
     }
 }
 
 impl Store {
-    /// Records that an automation is served from a folder, and what is wrong with its file.
+    /// Records that an automation is served from a folder in this version, which is what its file holds.
     ///
     /// # Errors
     /// When the store fails.
@@ -73,15 +82,46 @@ impl Store {
         &self,
         name: &str,
         folder: &str,
+        source: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale, good, served_at)
+             VALUES ($1, $2, $3, 0, '', '', $4, $3)
+             ON CONFLICT (name) DO UPDATE SET folder = excluded.folder, stale = '', good = excluded.good,
+                 served_at = excluded.served_at",
+        );
+        self.execute(statement.with(name).with(folder).with(now).with(source)).await.map(drop)
+    }
+
+    /// Records what is wrong with the file of an automation.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mark_stale(
+        &self,
+        name: &str,
+        folder: &str,
         stale: &str,
         now: i64,
     ) -> Result<(), StoreError> {
         let statement = Statement::new(
-            "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale)
-             VALUES ($1, $2, $3, 0, '', $4)
-             ON CONFLICT (name) DO UPDATE SET folder = excluded.folder, stale = excluded.stale",
+            "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale, served_at)
+             VALUES ($1, $2, $3, 0, '', $4, $3)
+             ON CONFLICT (name) DO UPDATE SET folder = excluded.folder, stale = excluded.stale,
+                 served_at = excluded.served_at",
         );
         self.execute(statement.with(name).with(folder).with(now).with(stale)).await.map(drop)
+    }
+
+    /// Forgets the last version of an automation whose file is gone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_good(&self, name: &str) -> Result<(), StoreError> {
+        let statement =
+            Statement::new("UPDATE mpscript_automation SET good = '', stale = '' WHERE name = $1");
+        self.execute(statement.with(name)).await.map(drop)
     }
 
     /// What is kept of an automation; `None` when it was never served nor run.
@@ -90,7 +130,7 @@ impl Store {
     /// When the store fails.
     pub async fn automation(&self, name: &str) -> Result<Option<AutomationRecord>, StoreError> {
         let statement = Statement::new(
-            "SELECT name, folder, since, paused_until, state, stale FROM mpscript_automation WHERE name = $1",
+            "SELECT name, folder, since, paused_until, state, stale, served_at, good FROM mpscript_automation WHERE name = $1",
         );
         Ok(self.query(statement.with(name)).await?.first().map(read_automation))
     }
@@ -101,7 +141,7 @@ impl Store {
     /// When the store fails.
     pub async fn automations(&self) -> Result<Vec<AutomationRecord>, StoreError> {
         let statement = Statement::new(
-            "SELECT name, folder, since, paused_until, state, stale FROM mpscript_automation ORDER BY name",
+            "SELECT name, folder, since, paused_until, state, stale, served_at, good FROM mpscript_automation ORDER BY name",
         );
         Ok(self.query(statement).await?.iter().map(read_automation).collect())
     }
@@ -113,14 +153,6 @@ impl Store {
     pub async fn pause_automation(&self, name: &str, until: i64) -> Result<bool, StoreError> {
         let statement = Statement::new("UPDATE mpscript_automation SET paused_until = $2 WHERE name = $1");
         Ok(self.execute(statement.with(name).with(until)).await? == 1)
-    }
-
-    /// Keeps what its runs want to keep.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn keep_state(&self, name: &str, state: &str, now: i64) -> Result<(), StoreError> {
-        self.execute(keep(name, state, now)).await.map(drop)
     }
 
     /// Records a fire that was not there before; `false` when somebody has recorded it already.
@@ -150,22 +182,23 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn change_fire(&self, from: &Fire, to: &Fire) -> Result<bool, StoreError> {
-        Ok(self.execute(change(from, to)).await? == 1)
-    }
-
-    /// Ends a fire, and keeps what its automation's runs want to keep, both or neither; `false` when somebody else has
-    /// changed the fire meanwhile.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn end_fire(&self, from: &Fire, to: &Fire, kept: Option<&str>) -> Result<bool, StoreError> {
-        let Some(kept) = kept else { return self.change_fire(from, to).await };
-        let both = vec![change(from, to).expecting(1), keep(&from.automation, kept, to.at)];
-        match self.transaction(both).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let statement = Statement::new(
+            "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, node = $7, at = $8
+             WHERE automation = $1 AND source = $2 AND instant = $3 AND state = $9 AND node = $10 AND at = $11",
+        );
+        let statement = statement
+            .with(from.automation.as_str())
+            .with(from.source.as_str())
+            .with(from.instant)
+            .with(to.state.as_str())
+            .with(to.reason.as_str())
+            .with(to.run.as_str())
+            .with(to.node.as_str())
+            .with(to.at)
+            .with(from.state.as_str())
+            .with(from.node.as_str())
+            .with(from.at);
+        Ok(self.execute(statement).await? == 1)
     }
 
     /// The instant of the last fire of a trigger, and what became of it.
@@ -196,6 +229,22 @@ impl Store {
         Ok(self.query(statement.with(automation)).await?.first().map(|row| row.integer(0)))
     }
 
+    /// The triggers of an automation that are waited for, as far as the store knows.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn armed(&self, automation: &str) -> Result<Vec<String>, StoreError> {
+        let sources = Statement::new("SELECT DISTINCT source FROM mpscript_fire WHERE automation = $1");
+        let mut armed = Vec::new();
+        for row in self.query(sources.with(automation)).await? {
+            let last = self.last_fire(automation, row.text(0)).await?;
+            if last.is_some_and(|(_, state)| state != "disarmed") {
+                armed.push(row.text(0).to_owned());
+            }
+        }
+        Ok(armed)
+    }
+
     /// The fires of an automation, newest first.
     ///
     /// # Errors
@@ -208,41 +257,51 @@ impl Store {
         Ok(self.query(statement.with(automation).with(most)).await?.iter().map(read_fire).collect())
     }
 
-    /// Forgets fires that have ended before an instant, with their runs, but for the last twenty of each outcome and the
-    /// last one of each trigger; and runs by hand that old.
+    /// Forgets some fires of an automation that have ended before an instant, with their runs, but for the last twenty of
+    /// each outcome and the last one of each trigger; says how many.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn forget_fires(&self, before: i64) -> Result<u64, StoreError> {
+    pub async fn forget_fires(&self, automation: &str, before: i64) -> Result<usize, StoreError> {
         let fires = Statement::new(
-            "DELETE FROM mpscript_fire WHERE at < $1 AND state NOT IN ('claimed', 'running')
-             AND (automation, source, instant) NOT IN (
-                 SELECT automation, source, instant FROM (
-                     SELECT automation, source, instant,
-                         ROW_NUMBER() OVER (PARTITION BY automation, state ORDER BY instant DESC) AS of_outcome,
-                         ROW_NUMBER() OVER (PARTITION BY automation, source ORDER BY instant DESC) AS of_trigger
-                     FROM mpscript_fire) AS ranked
-                 WHERE of_outcome <= 20 OR of_trigger = 1)",
+            "SELECT source, instant, run FROM (
+                 SELECT source, instant, run, state, at,
+                     ROW_NUMBER() OVER (PARTITION BY state ORDER BY instant DESC) AS of_outcome,
+                     ROW_NUMBER() OVER (PARTITION BY source ORDER BY instant DESC) AS of_trigger
+                 FROM mpscript_fire WHERE automation = $1) AS ranked
+             WHERE at < $2 AND state NOT IN ('claimed', 'running') AND of_outcome > 20 AND of_trigger > 1 LIMIT $3",
         );
-        let forgotten = self.execute(fires.with(before)).await?;
-        // What an automation's run was is told by what it was started with.
-        for sql in [
-            "DELETE FROM mpscript_printed WHERE run IN (SELECT id FROM mpscript_run
-             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
-             AND id NOT IN (SELECT run FROM mpscript_fire))",
-            "DELETE FROM mpscript_batch WHERE run IN (SELECT id FROM mpscript_run
-             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
-             AND id NOT IN (SELECT run FROM mpscript_fire))",
-            "DELETE FROM mpscript_step WHERE run IN (SELECT id FROM mpscript_run
-             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
-             AND id NOT IN (SELECT run FROM mpscript_fire))",
-            "DELETE FROM mpscript_run
-             WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
-             AND id NOT IN (SELECT run FROM mpscript_fire)",
-        ] {
-            self.execute(Statement::new(sql).with(before)).await?;
+        let rows = self.query(fires.with(automation).with(before).with(TOGETHER)).await?;
+        let mut all = Vec::new();
+        for row in &rows {
+            all.push(
+                Statement::new(
+                    "DELETE FROM mpscript_fire WHERE automation = $1 AND source = $2 AND instant = $3",
+                )
+                .with(automation)
+                .with(row.text(0))
+                .with(row.integer(1)),
+            );
+            all.extend(forget_run(row.text(2)));
         }
-        Ok(forgotten)
+        self.transaction(all).await?;
+        Ok(rows.len())
+    }
+
+    /// Forgets some runs of automations that have ended before an instant and are of no fire: those by hand, and those that
+    /// heard of failures; says how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_runs_by_hand(&self, before: i64) -> Result<usize, StoreError> {
+        // What an automation's run was is told by what it was started with.
+        let runs = Statement::new(
+            "SELECT id FROM mpscript_run WHERE ended_at > 0 AND ended_at < $1 AND options LIKE '%\"call\":{%'
+             AND NOT EXISTS (SELECT 1 FROM mpscript_fire WHERE mpscript_fire.run = mpscript_run.id) LIMIT $2",
+        );
+        let rows = self.query(runs.with(before).with(TOGETHER)).await?;
+        self.transaction(rows.iter().flat_map(|row| forget_run(row.text(0))).collect()).await?;
+        Ok(rows.len())
     }
 
     /// The fires that are not over, oldest first.
@@ -258,30 +317,12 @@ impl Store {
     }
 }
 
-fn keep(name: &str, state: &str, now: i64) -> Statement {
+/// What an automation's runs keep.
+pub(super) fn keep(name: &str, state: &str, now: i64) -> Statement {
     let statement = Statement::new(
         "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale)
          VALUES ($1, '', $3, 0, $2, '')
          ON CONFLICT (name) DO UPDATE SET state = excluded.state",
     );
     statement.with(name).with(state).with(now)
-}
-
-fn change(from: &Fire, to: &Fire) -> Statement {
-    let statement = Statement::new(
-        "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, node = $7, at = $8
-         WHERE automation = $1 AND source = $2 AND instant = $3 AND state = $9 AND node = $10 AND at = $11",
-    );
-    statement
-        .with(from.automation.as_str())
-        .with(from.source.as_str())
-        .with(from.instant)
-        .with(to.state.as_str())
-        .with(to.reason.as_str())
-        .with(to.run.as_str())
-        .with(to.node.as_str())
-        .with(to.at)
-        .with(from.state.as_str())
-        .with(from.node.as_str())
-        .with(from.at)
 }

@@ -32,7 +32,8 @@ impl From<i64> for Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        // PostgreSQL takes no NUL in a text.
+        Self::Text(text.replace('\0', "\u{fffd}"))
     }
 }
 

@@ -33,6 +33,18 @@ impl Store {
         Ok(rows.first().map(|row| row.integer(0)).unwrap_or_default())
     }
 
+    /// Who holds leases whose names begin so, at an instant.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lease_owners(&self, begins: &str, now: i64) -> Result<Vec<String>, StoreError> {
+        let statement = Statement::new(
+            "SELECT owner FROM mpscript_lease WHERE name LIKE $1 AND expires_at > $2 ORDER BY owner",
+        );
+        let rows = self.query(statement.with(format!("{begins}%").as_str()).with(now)).await?;
+        Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+    }
+
     /// Forgets leases that ended before an instant, by the words that their names begin with: those of processes that are
     /// gone, which nobody takes any more.
     ///

@@ -50,6 +50,10 @@ const VERSIONS: &[&[&str]] = &[
         "CREATE TABLE IF NOT EXISTS mpscript_printed (
         run TEXT NOT NULL, attempt BIGINT NOT NULL, number BIGINT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,
         PRIMARY KEY (run, attempt, number))",
+        "ALTER TABLE mpscript_automation ADD COLUMN good TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mpscript_automation ADD COLUMN served_at BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX IF NOT EXISTS mpscript_fire_run ON mpscript_fire (run)",
+        "CREATE INDEX IF NOT EXISTS mpscript_run_under_way ON mpscript_run (state) WHERE state = 'running'",
     ],
 ];
 

@@ -25,7 +25,7 @@ pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use journal::{BatchRow, BatchSums, DoneRow, Entry, StepRow};
 pub use ledger::{Spent, Usage};
-pub use run::{Beat, RunRecord, RunTexts};
+pub use run::{Beat, RunEnd, RunRecord, RunTexts};
 pub use scratch::Scratch;
 pub use token::Record;
 pub use words::Printed;

@@ -1,6 +1,6 @@
 //! Runs: what was started, with all that is needed to go on with it, and how it ended.
 
-use super::{Row, Statement, Store, StoreError};
+use super::{Row, Statement, Store, StoreError, automation::keep};
 
 /// What is known of a run, without its long texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,25 @@ pub struct RunTexts {
     pub options: String,
     /// What it came to; empty before its end.
     pub report: String,
+}
+
+/// How an attempt of a run ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunEnd<'a> {
+    /// The run.
+    pub run: &'a str,
+    /// Which attempt.
+    pub attempt: i64,
+    /// How it ended.
+    pub state: &'a str,
+    /// Why, if it did not end well.
+    pub note: &'a str,
+    /// What it came to; may be empty.
+    pub report: &'a str,
+    /// When, in milliseconds.
+    pub now: i64,
+    /// The automation whose runs keep something, and what, as JSON.
+    pub kept: Option<(&'a str, &'a str)>,
 }
 
 /// What a sign of life meets.
@@ -250,27 +269,27 @@ impl Store {
         Ok(Beat { is_ours, is_to_stop: rows.first().is_some_and(|row| row.integer(0) != 0) })
     }
 
-    /// Records how an attempt of a run ended and lets go of what it claimed; `false` when it was cut off or is
-    /// somebody else's by now.
+    /// Records how an attempt of a run ended, lets go of what it claimed, and keeps what it leaves to the automation's next:
+    /// all or nothing; `false` when it was cut off or is somebody else's by now.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn end_run(
-        &self,
-        id: &str,
-        attempt: i64,
-        state: &str,
-        note: &str,
-        report: &str,
-        now: i64,
-    ) -> Result<bool, StoreError> {
+    pub async fn end_run(&self, end: &RunEnd<'_>) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET state = $3, note = $4, report = $5, ended_at = $6
              WHERE id = $1 AND attempt = $2 AND state = 'running'",
         );
-        let statement = statement.with(id).with(attempt).with(state).with(note).with(report).with(now);
-        let claims = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(id);
-        match self.transaction(vec![statement.expecting(1), claims]).await {
+        let statement = statement
+            .with(end.run)
+            .with(end.attempt)
+            .with(end.state)
+            .with(end.note)
+            .with(end.report)
+            .with(end.now);
+        let claims = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(end.run);
+        let mut all = vec![statement.expecting(1), claims];
+        all.extend(end.kept.map(|(automation, kept)| keep(automation, kept, end.now)));
+        match self.transaction(all).await {
             Ok(()) => Ok(true),
             Err(StoreError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -282,15 +301,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn forget_run(&self, id: &str) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM mpscript_printed WHERE run = $1",
-            "DELETE FROM mpscript_batch WHERE run = $1",
-            "DELETE FROM mpscript_step WHERE run = $1",
-            "DELETE FROM mpscript_run WHERE id = $1",
-        ] {
-            self.execute(Statement::new(sql).with(id)).await?;
-        }
-        Ok(())
+        self.transaction(forget_run(id)).await
     }
 
     /// Asks the process of a run to stop.
@@ -310,4 +321,16 @@ pub(super) fn beat(id: &str, attempt: i64, now: i64) -> Statement {
         "UPDATE mpscript_run SET beat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
     );
     statement.with(id).with(attempt).with(now)
+}
+
+/// A run goes with its journal and its words.
+pub(super) fn forget_run(id: &str) -> Vec<Statement> {
+    [
+        "DELETE FROM mpscript_printed WHERE run = $1",
+        "DELETE FROM mpscript_batch WHERE run = $1",
+        "DELETE FROM mpscript_step WHERE run = $1",
+        "DELETE FROM mpscript_run WHERE id = $1",
+    ]
+    .map(|sql| Statement::new(sql).with(id))
+    .into()
 }

@@ -70,10 +70,15 @@ fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
         ("#{ on: [ #{ cron: \"0 24 * * *\" } ] }", "hour `24` is not in 0 to 23\n --> script.rhai:1:38"),
         ("#{ on: [ #{ cron: \"0 0 9 * * 1\" } ] }", "without the seconds at its beginning: `0 9 * * 1`"),
         ("#{ on: [ #{ cron: \"@daily\", tz: \"Asia/Shangai\" } ] }", "did you mean `Asia/Shanghai`?"),
+        (
+            "#{ on: [ #{ cron: \"@daily\", tz: \"Asia/Beijing\" } ] }",
+            "Beijing's time too, is \"Asia/Shanghai\"",
+        ),
+        ("#{ on: [ #{ every: 15 } ] }", "write every: \"15s\""),
         ("#{ on: [ #{ every: \"1m\", tz: \"UTC\" } ] }", "an interval has no zone"),
         ("#{ on: [ #{ every: \"100ms\" } ] }", "not in whole seconds from 1s to 24h"),
         ("#{ on: [ #{ every: \"1m\", handler: \"rum\" } ] }", "did you mean `run`?"),
-        ("#{ on: [ #{ every: \"1m\", handler: \"three\" } ] }", "there is no function `three` to call"),
+        ("#{ on: [ #{ every: \"1m\", handler: \"three\" } ] }", "`three` takes 3 parameters"),
         ("#{ on: [ #{ every: \"1m\" }, #{ every: \"1m\" } ] }", "the same trigger is there twice"),
         ("#{ on: [], timeout: \"0s\" }", "no run ends in no time"),
         (
@@ -86,7 +91,7 @@ fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
         ),
         ("#{ on: [], timeout: 5 }", "`timeout` is no length of time"),
         ("#{ on: [], retries: 99 }", "`retries` is no whole number from 0 to 10"),
-        ("#{ on: [], catch_up: \"last\" }", "`catch_up` is none of its words"),
+        ("#{ on: [], catch_up: \"last\" }", "`catch_up` must be one of none, latest, all"),
         ("#{ on: [], ping: \"http://example.com\" }", "is no address for a ping"),
         ("#{ on: [], params: #{ n: #{ help: \"x\" } } }", "has neither a type nor a value to begin with"),
         (
@@ -148,4 +153,58 @@ fn what_handlers_are_given_is_in_the_reference() {
     assert!(automation.contains("\n  catch_up  "), "{automation}");
     let refused = folder.run(&["docs", "automatoin"]);
     assert!(refused.code == Some(2) && refused.err.contains("automation"), "{}", refused.err);
+}
+
+#[test]
+fn what_handlers_do_not_have_is_found_before_they_run() {
+    let script = |body: &str| {
+        format!(
+            "const automation = #{{ on: [ #{{ every: \"1m\", handler: \"often\" }} ], params: #{{ scene: 5 }} }};\n{body}"
+        )
+    };
+    for (body, says) in [
+        ("fn often(ctx, p) { print(p.scen) }", "what the automation is given has no `scen`\n"),
+        ("fn often(c) { print(c.schedule) }", "the context has no `schedule`\n"),
+        (
+            "fn often() { }\nfn on_failure(ctx, error) { print(error.mesage) }",
+            "what went wrong has no `mesage`\n",
+        ),
+        ("fn often() { }\nfn on_failur(ctx, error) { print(1) }", "nobody calls `on_failur`\n"),
+    ] {
+        let told = Folder::with(&script(body)).run(&["check", "script.rhai"]).failure(1);
+        assert!(told.contains(says) && told.contains("did you mean `"), "{body}: {told}");
+    }
+    for body in [
+        "fn often(ctx, p) { ctx.state.n = p.scene; p.more = 1; print(p.more + ctx.state.n); helper(#{ x: 1 }) }\nfn helper(p) { print(p.x) }",
+        "fn often(ctx, p) { let p = #{ y: 1 }; print(p.y); print(ctx?.scheduled_at) }",
+        "fn often() { on_fail() }\nfn on_fail() { }",
+    ] {
+        let told = Folder::with(&script(body)).run(&["check", "script.rhai"]);
+        assert_eq!(told.code, Some(0), "{body}: {}", told.err);
+    }
+}
+
+#[test]
+fn a_run_of_an_automation_is_taken_back_as_any_other() {
+    let sandbox = Served::start(&["--followers", "100", "--scene", "98765=30"]);
+    let folder = Folder::new().account().file("booth.rhai", BOOTH);
+    let on = ["--base-url", &sandbox.url()];
+    folder.run(&[&["run", "booth.rhai"], &on[..]].concat()).success();
+    assert_eq!(sandbox.tagged("QR 展台"), Some(30));
+    let runs = folder.run(&["runs"]).success();
+    let run = runs.split(' ').next().expect("a run has an id");
+    let undone = folder.run(&[&["undo", run, "--yes"], &on[..]].concat());
+    assert_eq!((undone.code, sandbox.tagged("QR 展台")), (Some(0), None), "{}", undone.err);
+}
+
+#[test]
+fn the_ends_of_a_loop_are_shown_together() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let script = "for u in followers().take(7).to_array() { openids([u.openid]).tag(\"甲\") }";
+    let folder = Folder::with(script).account();
+    sandbox.run(&folder, &[]);
+    let runs = folder.run(&["runs"]).success();
+    let shown = folder.run(&["show", runs.split(' ').next().expect("a run has an id")]).success();
+    assert!(shown.contains("7 × tag `甲`: done in ") && shown.matches("tag `甲`").count() == 1, "{shown}");
+    assert!(shown.contains("changed") && shown.contains(" 7\n"), "{shown}");
 }

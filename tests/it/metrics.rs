@@ -89,7 +89,11 @@ fn a_daemon_s_figures_can_be_read() {
     assert_eq!(get(&place, "POST", "/metrics").0, "HTTP/1.1 405 Method Not Allowed");
     // Another one can't be there too.
     let other = folder.run(&["serve", "jobs", "--base-url", &sandbox.url(), "--metrics", &place]);
-    assert!(other.code == Some(2) && other.err.contains("choose another with --metrics"), "{}", other.err);
+    assert!(
+        other.code == Some(2) && other.err.contains("choose another place with --metrics"),
+        "{}",
+        other.err
+    );
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
 }

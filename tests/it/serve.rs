@@ -91,12 +91,21 @@ fn what_can_not_be_served_is_told_before_anything_begins() {
         (&["why", "tick", "--dir", "jobs"], "there is no automation `tick`"),
         (&["next", "tock", "--dir", "jobs"], "did you mean `tick`?"),
         (&["run", "tock"], "can't read tock"),
+        (&["run", "tock", "--dir", "jobs"], "nor an automation of that name in "),
+        (&["why", "tick.rhai", "--dir", "jobs"], "there is no automation `tick`"),
+        (&["serve", "jobs", "--metrics", "x"], "write an address and a port, as in 127.0.0.1:9464"),
+        (&["serve", "jobs", "--grace", "5"], "write a number with its unit, as in 20ms, 30s or 2h"),
+        (&["watch", "jobs"], "jobs is a folder"),
     ] {
         let told = folder.run(arguments);
         assert!(told.code == Some(2) && told.err.contains(says), "{arguments:?}: {}", told.err);
     }
-    let listed = folder.run(&["ls", "--dir", "jobs"]).success();
-    assert!(listed.contains("not served") && listed.contains("never fired"), "{listed}");
+    let listed = folder.run(&["ls", "--dir", "jobs"]);
+    assert!(listed.out.contains("not served") && listed.out.contains("never fired"), "{}", listed.out);
+    assert!(listed.err.starts_with("warning: no process serves, so nothing fires: "), "{}", listed.err);
+    let folder = Folder::new().file("jobs/tick.rhai", tick("x"));
+    let told = folder.run(&["serve", "jobs"]);
+    assert!(told.code == Some(2) && told.err.contains("no account is configured"), "{}", told.err);
 }
 
 #[test]

@@ -17,17 +17,6 @@ const LONGEST_RETRY: i64 = 600_000;
 impl Daemon {
     /// Ends a fire; `false` when it is somebody else's by now.
     pub(super) fn close(&self, fire: &Fire, state: &str, reason: &str) -> Result<bool, StoreError> {
-        self.close_with(fire, state, reason, None)
-    }
-
-    /// Ends a fire, and keeps what its run leaves to the next: both or neither.
-    fn close_with(
-        &self,
-        fire: &Fire,
-        state: &str,
-        reason: &str,
-        kept: Option<&str>,
-    ) -> Result<bool, StoreError> {
         let to = Fire {
             state: state.to_owned(),
             reason: reason.to_owned(),
@@ -35,7 +24,7 @@ impl Daemon {
             at: self.host.clock.now_ms(),
             ..fire.clone()
         };
-        let is_ours = self.runtime.block_on(self.store.end_fire(fire, &to, kept))?;
+        let is_ours = self.runtime.block_on(self.store.change_fire(fire, &to))?;
         if is_ours {
             self.figures.ended(&fire.automation, state, to.at);
             let level = if state == "done" { Level::Info } else { Level::Warn };
@@ -58,31 +47,32 @@ impl Daemon {
                 return Ok(());
             }
         };
+        if let Some(why) = &outcome.unrecorded {
+            self.say(Level::Error, &call.automation, run, &format!("its end is not recorded: {why}"));
+            return Ok(());
+        }
         let why = outcome.trouble.as_ref().map(|trouble| told(&trouble.diagnostic));
         let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
         let message = outcome.report.error.clone().unwrap_or_else(|| why.clone());
         let state = outcome.report.state;
         let Some(fire) = fire else {
             if !why.is_empty() {
-                self.say(Level::Error, &call.automation, run, &format!("hearing of a failure failed: {why}"));
+                self.say(Level::Error, &call.automation, run, &format!("on_failure failed: {why}"));
             }
             return Ok(());
         };
         match (state, stopped) {
             (RunState::Done | RunState::DoneWithFailures, _) => {
-                let kept = outcome.value.as_ref().filter(|answer| answer.state != call.state);
-                let kept = kept.map(|answer| serde_json::to_string(&answer.state).unwrap_or_default());
                 let changed = outcome.report.totals.changed;
                 let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
-                if self.close_with(&fire, state.as_str(), &did, kept.as_deref())?
-                    && let Some(url) = version.as_ref().and_then(|version| version.automation.ping.clone())
-                {
-                    self.ping(url, &fire);
-                }
-                Ok(())
+                self.succeed(&fire, version.as_ref(), state.as_str(), &did)
             }
             // What it has done is written down, and the next process goes on with it.
-            (RunState::Cancelled, Some(Stopped::Leaving)) | (RunState::Running, _) => Ok(()),
+            (RunState::Cancelled, Some(Stopped::Leaving)) => {
+                self.say(Level::Info, &fire.automation, run, "put off: the next process goes on with it");
+                Ok(())
+            }
+            (RunState::Running, _) => Ok(()),
             (RunState::Cancelled, Some(Stopped::TimedOut)) => {
                 let timeout = version.as_ref().map(|version| version.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
@@ -94,8 +84,10 @@ impl Daemon {
             }
             (RunState::Cancelled, None) => self.close(&fire, "stopped", "somebody has stopped it").map(drop),
             // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
-            // goes on with it.
-            (RunState::Parked, _) if matches!(outcome.parked, Some(JournalError::TakenOver)) => {
+            // goes on with it. The same when the store did not take what it has done.
+            (RunState::Parked, _)
+                if matches!(outcome.parked, Some(JournalError::TakenOver | JournalError::Store(_))) =>
+            {
                 self.say(Level::Warn, &fire.automation, run, &why);
                 let not_before = self.host.clock.now_ms() + FIRST_RETRY;
                 self.retries.push(Waiting { fire, version, not_before });
@@ -124,6 +116,22 @@ impl Daemon {
         }
     }
 
+    /// Ends a fire whose run is done, and tells whoever wants to hear of it.
+    pub(super) fn succeed(
+        &self,
+        fire: &Fire,
+        version: Option<&Arc<Version>>,
+        state: &str,
+        did: &str,
+    ) -> Result<(), StoreError> {
+        if self.close(fire, state, did)?
+            && let Some(url) = version.and_then(|version| version.automation.ping.clone())
+        {
+            self.ping(url, fire);
+        }
+        Ok(())
+    }
+
     /// Ends a fire that has failed, and tells whoever wants to hear of it.
     pub(super) fn fail(
         &mut self,
@@ -145,7 +153,17 @@ impl Daemon {
         });
         let trigger = format!("failure of {}", fire.run);
         let call = Call { handler: ON_FAILURE.to_owned(), trigger, error: Some(error), ..call.clone() };
-        self.launch(None, version, call)
+        self.to_be_heard.push((Arc::clone(version), call));
+        self.let_hear()
+    }
+
+    /// Lets those hear of failures who want to; what the store does not take now is tried again at the next step.
+    pub(super) fn let_hear(&mut self) -> Result<(), StoreError> {
+        while let Some((version, call)) = self.to_be_heard.last().cloned() {
+            self.launch(None, &version, call)?;
+            self.to_be_heard.pop();
+        }
+        Ok(())
     }
 
     /// Tells somebody's address that a run has succeeded.
@@ -155,7 +173,14 @@ impl Daemon {
         self.runtime.spawn(async move {
             if let Err(error) = crate::client::ping(&url).await {
                 let text = format!("the ping failed: {error}");
-                log.say(&Entry { at, level: Level::Warn, automation: &automation, run: &run, text: &text });
+                log.say(&Entry {
+                    at,
+                    level: Level::Warn,
+                    automation: &automation,
+                    run: &run,
+                    is_printed: false,
+                    text: &text,
+                });
             }
         });
     }

@@ -37,7 +37,9 @@ pub struct Reading {
     pub waiting: usize,
     /// The accounts that were called, by AppID.
     pub accounts: BTreeMap<String, Client>,
-    /// Since the folder was taken over and the last step was done.
+    /// Since the last step, whatever came of it.
+    pub alive: Option<Stopwatch>,
+    /// Since the last step that was done, the folder being known.
     pub stepped: Option<Stopwatch>,
     /// Why the last step was not done, if it was not.
     pub trouble: Option<String>,
@@ -89,7 +91,7 @@ impl Reading {
     /// Why the process should be started anew, if it should.
     #[must_use]
     pub fn hangs(&self) -> Option<String> {
-        let since = self.stepped.as_ref()?.elapsed();
+        let since = self.alive.as_ref()?.elapsed();
         let shown = humantime::format_duration(Duration::from_secs(since.as_secs()));
         (since > LONGEST_STEP).then(|| format!("it has done nothing for {shown}"))
     }

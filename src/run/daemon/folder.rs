@@ -1,6 +1,6 @@
 //! What a scan of the folder has found becomes known: to the store, to the log, and to the triggers that are waited for.
 
-use super::{Armed, Daemon, Level, next_begin, told};
+use super::{Armed, DOES_NOT_RUN, Daemon, GOES_ON, Level, NODE, next_begin, told};
 use crate::{
     base::Cancel,
     run::{served::Change, trigger::Trigger},
@@ -15,7 +15,10 @@ impl Daemon {
     /// When the folder can't be listed, or the store fails.
     pub fn scan(&mut self) -> Result<(), ScanError> {
         self.changes.extend(self.served.scan()?);
-        self.is_known = true;
+        if !self.is_known {
+            self.changes.extend(self.gone_meanwhile()?);
+            self.is_known = true;
+        }
         self.apply_changes()?;
         Ok(())
     }
@@ -27,7 +30,10 @@ impl Daemon {
         while let Some(change) = self.changes.front().cloned() {
             match &change {
                 Change::Live(name) => {
-                    self.runtime.block_on(self.store.serve_automation(name, &folder, "", now))?;
+                    self.tell_namesake(name, &folder, now)?;
+                    let source = self.served.versions().get(name).map(|version| version.program.source());
+                    let source = serde_json::to_string(&source).unwrap_or_default();
+                    self.runtime.block_on(self.store.serve_automation(name, &folder, &source, now))?;
                     self.arm(name, now)?;
                     if let Some(at) = self.runtime.block_on(self.store.last_success(name))? {
                         self.figures.lock().last_success.insert(name.clone(), at);
@@ -37,16 +43,25 @@ impl Daemon {
                 }
                 Change::Stale(name, diagnostic) => {
                     let reason = told(diagnostic);
-                    self.runtime.block_on(self.store.serve_automation(name, &folder, &reason, now))?;
-                    let goes_on = if self.served.versions().contains_key(name) {
-                        "the version before goes on"
-                    } else {
-                        "it does not run"
-                    };
-                    self.say(Level::Error, name, "", &format!("STALE {reason}; {goes_on}"));
+                    if !self.served.versions().contains_key(name) {
+                        let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
+                        if record.folder == folder
+                            && let Ok(source) = serde_json::from_str(&record.good)
+                            && self.served.revive(name, source)
+                        {
+                            self.arm(name, now)?;
+                        }
+                    }
+                    let goes_on =
+                        if self.served.versions().contains_key(name) { GOES_ON } else { DOES_NOT_RUN };
+                    let stale = format!("{reason}; {goes_on}");
+                    self.runtime.block_on(self.store.mark_stale(name, &folder, &stale, now))?;
+                    self.say(Level::Error, name, "", &format!("STALE {stale}"));
                 }
                 Change::Gone(name) => {
                     self.arm(name, now)?;
+                    self.runtime.block_on(self.store.forget_good(name))?;
+                    self.figures.lock().last_success.remove(name);
                     self.say(Level::Info, name, "", "gone: its triggers fire no more");
                 }
             }
@@ -55,6 +70,36 @@ impl Daemon {
         let mut figures = self.figures.lock();
         figures.live = self.served.versions().keys().cloned().collect();
         figures.stale = self.served.stale().len();
+        Ok(())
+    }
+
+    /// What was served from the folder, and is there no more.
+    fn gone_meanwhile(&self) -> Result<Vec<Change>, StoreError> {
+        let folder = self.served.folder().display().to_string();
+        let records = self.runtime.block_on(self.store.automations())?;
+        let is_gone = |name: &String| {
+            !self.served.versions().contains_key(name) && !self.served.stale().contains_key(name)
+        };
+        let was_here =
+            records.into_iter().filter(|record| record.folder == folder && !record.good.is_empty());
+        Ok(was_here.map(|record| record.name).filter(is_gone).map(Change::Gone).collect())
+    }
+
+    /// Two folders that share a store share what is kept of automations of one name.
+    fn tell_namesake(&self, name: &str, folder: &str, now: i64) -> Result<(), StoreError> {
+        let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
+        if record.folder.is_empty() || record.folder == folder {
+            return Ok(());
+        }
+        let owners = self.runtime.block_on(self.store.lease_owners(NODE, now))?;
+        if owners.iter().any(|owner| *owner != self.node) {
+            let text = format!(
+                "{} has an automation of this name too, and another process may serve it: they share fires and \
+                 ctx.state; give one another name, or another --store",
+                record.folder
+            );
+            self.say(Level::Warn, name, "", &text);
+        }
         Ok(())
     }
 
@@ -83,6 +128,14 @@ impl Daemon {
         for (of, key) in gone {
             self.note(name, &key, now, "disarmed", "its trigger is no more")?;
             self.armed.remove(&(of, key));
+        }
+        // Those that went while nobody was there are waited for no more either.
+        if !self.armed.keys().any(|(of, _)| of == name) {
+            for key in self.runtime.block_on(self.store.armed(name))? {
+                if !triggers.iter().any(|trigger| trigger.key == key) {
+                    self.note(name, &key, now, "disarmed", "its trigger is no more")?;
+                }
+            }
         }
         for trigger in triggers {
             let id = (name.to_owned(), trigger.key.clone());

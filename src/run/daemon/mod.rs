@@ -7,9 +7,11 @@
 
 mod end;
 mod figures;
+mod fires;
 mod folder;
 mod start;
 mod take_over;
+mod tidy;
 mod words;
 
 pub use figures::{Figures, LAGS, Reading};
@@ -17,7 +19,7 @@ pub use folder::ScanError;
 pub use words::{Entry, Level, Log};
 
 use super::{
-    due::{begins, due},
+    due::begins,
     served::{Change, Served, Version},
     trigger::Trigger,
     worker::{Connect, Ended, Wake},
@@ -25,10 +27,11 @@ use super::{
 use crate::{
     base::{Cancel, Diagnostic, Stopwatch},
     host::Host,
+    script::Call,
     store::{Fire, Store, StoreError},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -42,8 +45,8 @@ use tokio::runtime::Runtime;
 /// Between two looks at what others do, in milliseconds.
 const LOOK_EVERY: i64 = 2_000;
 
-/// What the names of processes' leases begin with.
-const NODE: &str = "node ";
+/// What the names of the leases begin with by which processes give a sign of life.
+pub const NODE: &str = "node ";
 
 /// A clock that is off by more than this was set, in milliseconds; or the machine slept.
 const JUMP: i64 = 5_000;
@@ -54,8 +57,9 @@ const LIFE: i64 = 8_000;
 /// How long fires and their runs are kept, unless somebody says otherwise.
 pub const KEEP: Duration = Duration::from_hours(90 * 24);
 
-/// Between two times that what is older is forgotten, in milliseconds.
-const TIDY_EVERY: i64 = 24 * 3_600_000;
+/// What becomes of an automation whose file is stale.
+pub const GOES_ON: &str = "the version before goes on";
+pub const DOES_NOT_RUN: &str = "it does not run";
 
 /// The longest that anybody sleeps between two steps.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
@@ -100,6 +104,7 @@ enum Begun {
 #[derive(Clone)]
 struct Waiting {
     fire: Fire,
+    /// The version that its run has begun with, if that is known here.
     version: Option<Arc<Version>>,
     /// Not before this, in milliseconds.
     not_before: i64,
@@ -124,8 +129,12 @@ pub struct Daemon {
     unsettled: VecDeque<Ended>,
     ended: (Sender<Ended>, Receiver<Ended>),
     wake: Wake,
+    /// Failures that somebody wants to hear of and does not yet.
+    to_be_heard: Vec<(Arc<Version>, Call)>,
     looked_at: i64,
     tidied_at: i64,
+    /// Automations whose old fires are still to be forgotten; none stands for runs that are of no fire.
+    untidy: Vec<Option<String>>,
     /// When the last step was, by a clock that nobody sets and by the one that is gone by.
     stepped: Option<(Stopwatch, i64)>,
     /// The folder was looked at.
@@ -165,8 +174,10 @@ impl Daemon {
             unsettled: VecDeque::new(),
             ended: mpsc::channel(),
             wake: Arc::new(|| {}),
+            to_be_heard: Vec::new(),
             looked_at: 0,
             tidied_at: 0,
+            untidy: Vec::new(),
             stepped: None,
             is_known: false,
             keep: KEEP,
@@ -220,7 +231,14 @@ impl Daemon {
     }
 
     fn say(&self, level: Level, automation: &str, run: &str, text: &str) {
-        self.log.say(&Entry { at: self.host.clock.now_ms(), level, automation, run, text });
+        self.log.say(&Entry {
+            at: self.host.clock.now_ms(),
+            level,
+            automation,
+            run,
+            is_printed: false,
+            text,
+        });
     }
 
     /// Does what is to be done at this moment, and says how long nothing will be.
@@ -230,6 +248,7 @@ impl Daemon {
     pub fn step(&mut self) -> Result<Duration, StoreError> {
         let done = self.do_step();
         let mut figures = self.figures.lock();
+        figures.alive = Some(Stopwatch::start());
         figures.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
         if done.is_ok() && self.is_known {
             figures.stepped = Some(Stopwatch::start());
@@ -249,15 +268,22 @@ impl Daemon {
             .map(|(id, _)| id.clone())
             .collect();
         self.unsettled.extend(std::iter::from_fn(|| self.ended.1.try_recv().ok()));
-        while let Some(ended) = self.unsettled.pop_front() {
-            if let Err(error) = self.settle(&ended) {
-                self.unsettled.push_front(ended);
-                return Err(error);
+        // What the store does not take of one thing does not hold the others up.
+        let mut done = Ok(());
+        for _ in 0..self.unsettled.len() {
+            let Some(ended) = self.unsettled.pop_front() else { break };
+            match self.settle(&ended) {
+                Ok(()) => drop(self.running.remove(&ended.run)),
+                Err(error) => {
+                    self.unsettled.push_back(ended);
+                    done = go_on_after(done, error)?;
+                }
             }
-            self.running.remove(&ended.run);
+            // Whoever waits for an end may begin now.
+            self.queue.iter_mut().for_each(|waiting| waiting.not_before = 0);
         }
         // A thread that has ended without a word has met a fault; its run is gone on with when it is silent for long.
-        for run in lost {
+        for run in lost.into_iter().filter(|run| !self.unsettled.iter().any(|ended| ended.run == *run)) {
             self.running.remove(&run);
         }
         let now = self.host.clock.now_ms();
@@ -265,25 +291,46 @@ impl Daemon {
         self.stop_late(now);
         // Who does not know yet what there is would take it for gone.
         if !self.is_leaving && self.is_known {
-            self.apply_changes()?;
             if (now - self.looked_at).abs() >= LOOK_EVERY {
                 self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
-                self.take_over(now)?;
+                self.tell_others(now)?;
                 self.looked_at = now;
+                if let Err(error) = self.take_over(now) {
+                    done = go_on_after(done, error)?;
+                }
             }
-            if (now - self.tidied_at).abs() >= TIDY_EVERY {
-                let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
-                self.runtime.block_on(self.store.forget_fires(now.saturating_sub(keep)))?;
-                self.runtime.block_on(self.store.forget_leases(NODE, now - TIDY_EVERY))?;
-                self.tidied_at = now;
+            for part in [Self::apply_changes, Self::let_hear, Self::fire_due, Self::go_on_waiting] {
+                if let Err(error) = part(self) {
+                    done = go_on_after(done, error)?;
+                }
             }
-            self.fire_due(now)?;
-            self.go_on_waiting(now)?;
+            self.tidy(now);
+        }
+        done?;
+        if self.is_leaving {
+            return Ok(LONGEST_SLEEP);
         }
         let until = self
             .next_begin()
             .map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
         Ok(until.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(1), LONGEST_SLEEP))
+    }
+
+    /// Says once which other processes share the fires.
+    fn tell_others(&mut self, now: i64) -> Result<(), StoreError> {
+        if self.looked_at == 0 {
+            let owners = self.runtime.block_on(self.store.lease_owners(NODE, now))?;
+            let others: Vec<&str> = owners
+                .iter()
+                .filter(|owner| **owner != self.node)
+                .filter_map(|owner| owner.split(' ').next())
+                .collect();
+            if !others.is_empty() {
+                let text = format!("{} serves on this store too: each fire runs once", others.join(", "));
+                self.say(Level::Info, "", "", &text);
+            }
+        }
+        Ok(())
     }
 
     /// Says so when the clock has not gone as time did.
@@ -311,100 +358,6 @@ impl Daemon {
 
     fn lease(&self) -> String {
         node_lease(&self.node)
-    }
-
-    /// Claims what has come.
-    fn fire_due(&mut self, now: i64) -> Result<(), StoreError> {
-        let due_now: Vec<(String, String)> = self
-            .armed
-            .iter()
-            .filter(|(_, armed)| armed.next.is_some_and(|next| next <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for (name, key) in due_now {
-            let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
-            let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
-            let last = self.armed[&(name.clone(), key.clone())].last;
-            let mut missed = Vec::new();
-            for one in due(&name, trigger, version.automation.catch_up, last, now) {
-                let state = if one.missed.is_some() { "missed" } else { "claimed" };
-                let fire = Fire {
-                    automation: name.clone(),
-                    source: key.clone(),
-                    instant: one.instant,
-                    state: state.to_owned(),
-                    reason: one.missed.clone().unwrap_or_default(),
-                    run: String::new(),
-                    node: self.node.clone(),
-                    at: now,
-                };
-                let is_ours = self.runtime.block_on(self.store.add_fire(&fire))?;
-                if let Some(armed) = self.armed.get_mut(&(name.clone(), key.clone())) {
-                    armed.last = one.instant;
-                    armed.next = next_begin(&name, trigger, one.instant);
-                }
-                if is_ours && one.missed.is_some() {
-                    self.figures.ended(&name, "missed", now);
-                }
-                if is_ours && one.missed.is_none() {
-                    let version = Some(Arc::clone(&version));
-                    self.queue.push(Waiting { fire, version, not_before: now });
-                } else if let (true, Some(reason)) = (is_ours, one.missed) {
-                    missed.push((one.instant, reason));
-                }
-            }
-            self.tell_missed(&name, trigger, &missed);
-        }
-        Ok(())
-    }
-
-    /// Says of fires that do not run why they do not: once for those that share a reason.
-    fn tell_missed(&self, name: &str, trigger: &Trigger, missed: &[(i64, String)]) {
-        for same in missed.chunk_by(|one, other| one.1 == other.1) {
-            let [(first, reason), ..] = same else { continue };
-            let from = trigger.schedule.show(*first);
-            let text = match same {
-                [_] => format!("missed the fire of {from}: {reason}"),
-                [.., (last, _)] => {
-                    let (count, to) = (same.len(), trigger.schedule.show(*last));
-                    format!("missed {count} fires from {from} to {to}: {reason}")
-                }
-                [] => continue,
-            };
-            self.say(Level::Warn, name, "", &text);
-        }
-    }
-
-    /// Starts what waits, as far as it may.
-    fn go_on_waiting(&mut self, now: i64) -> Result<(), StoreError> {
-        // Of each automation the first that waits is tried; those behind it wait for it.
-        let mut tried = BTreeSet::new();
-        let mut at = 0;
-        while let Some(waiting) = self.queue.get(at).cloned() {
-            let is_first = tried.insert(waiting.fire.automation.clone());
-            if is_first && waiting.not_before <= now {
-                match self.begin(&waiting, now)? {
-                    Begun::Over => {
-                        self.queue.remove(at);
-                        // The next one of the same automation may begin as well.
-                        tried.remove(&waiting.fire.automation);
-                        continue;
-                    }
-                    Begun::Waits => self.queue[at].not_before = now + 100,
-                }
-            }
-            at += 1;
-        }
-        let mut at = 0;
-        while let Some(waiting) = self.retries.get(at).cloned() {
-            if waiting.not_before > now {
-                at += 1;
-                continue;
-            }
-            self.go_on(&waiting.fire, waiting.version)?;
-            self.retries.remove(at);
-        }
-        Ok(())
     }
 
     /// Stops runs that take too long; their threads come back when they have.
@@ -440,6 +393,17 @@ impl Daemon {
 /// The sign of life of a process.
 fn node_lease(node: &str) -> String {
     format!("{NODE}{node}")
+}
+
+/// The error of a part of a step, while the others go on; that of a store that does not answer ends the step.
+fn go_on_after(
+    done: Result<(), StoreError>,
+    error: StoreError,
+) -> Result<Result<(), StoreError>, StoreError> {
+    match error {
+        StoreError::Other { .. } | StoreError::Conflict { .. } => Ok(done.and(Err(error))),
+        error => Err(error),
+    }
 }
 
 fn next_begin(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {

@@ -12,7 +12,7 @@ use crate::{
         worker::{self, Plan},
     },
     script::{Call, HANDLER, Overlap, Parameter},
-    store::{Fire, StoreError},
+    store::{Fire, RunEnd, StoreError},
 };
 use serde_json::Map;
 use std::{
@@ -25,11 +25,12 @@ impl Daemon {
     /// Begins with a fire, or says why it does not.
     pub(super) fn begin(&mut self, waiting: &Waiting, now: i64) -> Result<Begun, StoreError> {
         let fire = &waiting.fire;
-        let version = waiting.version.clone();
-        let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
-        let Some(version) = version else {
+        let Some(version) = self.served.versions().get(&fire.automation).cloned() else {
             return self.close(fire, "skipped", "the automation is gone").map(|_| Begun::Over);
         };
+        if !version.triggers.iter().any(|trigger| trigger.key == fire.source) {
+            return self.close(fire, "skipped", "its trigger is no more").map(|_| Begun::Over);
+        }
         let record = self.runtime.block_on(self.store.automation(&fire.automation))?.unwrap_or_default();
         if record.paused_until > fire.instant {
             return self.close(fire, "skipped", "it is paused").map(|_| Begun::Over);
@@ -38,33 +39,45 @@ impl Daemon {
         if overlap == Overlap::Parallel {
             return self.start(fire, &version).map(|()| Begun::Over);
         }
+        // Whoever must wait, or does not run at all, needs nothing to hold.
+        if let Some(begun) = self.meets(fire, &version, now)? {
+            return Ok(begun);
+        }
         // Nobody else may begin with the same automation between the look and the start.
         let lease = format!("begin {}", fire.automation);
         if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + LIFE))? {
             return Ok(Begun::Waits);
         }
-        let begun = self.begin_alone(fire, &version, now);
+        let begun = match self.meets(fire, &version, now) {
+            Ok(None) => self.start(fire, &version).map(|()| Begun::Over),
+            Ok(Some(begun)) => Ok(begun),
+            Err(error) => Err(error),
+        };
         self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
         begun
     }
 
-    /// Begins with a fire of an automation whose runs do not overlap.
-    fn begin_alone(&mut self, fire: &Fire, version: &Arc<Version>, now: i64) -> Result<Begun, StoreError> {
+    /// What becomes of a fire of an automation whose runs do not overlap, while one is under way.
+    fn meets(&mut self, fire: &Fire, version: &Arc<Version>, now: i64) -> Result<Option<Begun>, StoreError> {
         let open = self.runtime.block_on(self.store.open_fires())?;
         let other = open.into_iter().find(|one| one.automation == fire.automation && one.state == "running");
-        let Some(other) = other else { return self.start(fire, version).map(|()| Begun::Over) };
+        let Some(other) = other else { return Ok(None) };
+        // It has begun itself, and the store's answer was lost: it is found again by whoever takes over.
+        if (&other.source, other.instant) == (&fire.source, fire.instant) {
+            return Ok(Some(Begun::Over));
+        }
         let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
         let begins = trigger.map_or(fire.instant, |trigger| begins(&fire.automation, trigger, fire.instant));
         match version.automation.overlap {
             // What is caught up comes one after another.
             Overlap::Forbid if !is_late(begins, now) => {
                 let reason = format!("run {} was still under way", other.run);
-                return self.close(fire, "skipped", &reason).map(|_| Begun::Over);
+                return self.close(fire, "skipped", &reason).map(|_| Some(Begun::Over));
             }
             Overlap::Replace => self.replace(&other)?,
             Overlap::Forbid | Overlap::Queue | Overlap::Parallel => {}
         }
-        Ok(Begun::Waits)
+        Ok(Some(Begun::Waits))
     }
 
     /// Ends the run of a fire for the sake of a later one.
@@ -170,8 +183,16 @@ impl Daemon {
                 };
                 if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
                     // Somebody has taken it for dead and has it now.
-                    let (run, note) = (&attempt.run, "another process has its fire");
-                    self.runtime.block_on(self.store.end_run(run, 1, "cancelled", note, "", now))?;
+                    let note = "another process has its fire";
+                    let end = RunEnd {
+                        run: &attempt.run,
+                        attempt: 1,
+                        state: "cancelled",
+                        note,
+                        now,
+                        ..RunEnd::default()
+                    };
+                    self.runtime.block_on(self.store.end_run(&end))?;
                     return Ok(());
                 }
                 Some(to)

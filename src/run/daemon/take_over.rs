@@ -11,7 +11,7 @@ use crate::{
     script::{Origin, Program, Source},
     store::{Fire, RunRecord, RunTexts, StoreError},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 impl Daemon {
     /// Takes over what processes have left that are gone.
@@ -38,7 +38,7 @@ impl Daemon {
                 }
                 continue;
             }
-            self.go_on(&fire, None)?;
+            self.go_on(&fire, None, Parked::Stays)?;
         }
         Ok(())
     }
@@ -53,24 +53,34 @@ impl Daemon {
     }
 
     /// Goes on with the run of a fire, from its journal.
-    pub(super) fn go_on(&mut self, fire: &Fire, version: Option<Arc<Version>>) -> Result<(), StoreError> {
+    pub(super) fn go_on(
+        &mut self,
+        fire: &Fire,
+        version: Option<Arc<Version>>,
+        parked: Parked,
+    ) -> Result<(), StoreError> {
         let Some(record) = self.runtime.block_on(self.store.run(&fire.run))? else {
             return self.close(fire, "failed", "the record of its run is gone").map(drop);
         };
         let state = record::state(&self.host, &record);
         match state.as_str() {
             "running" => return Ok(()),
-            "done" | "done_with_failures" | "parked" => {
-                return self.close(fire, &state, &record.note).map(drop);
+            "done" | "done_with_failures" => {
+                let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
+                return self.succeed(fire, version, &state, &record.note);
             }
+            "parked" if parked == Parked::Stays => return self.fail_later(fire, &record, "parked"),
             "error" => {
                 let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
                 let retries = version.map_or(0, |version| version.automation.retries);
                 if record.attempt > i64::from(retries) {
-                    return self.close(fire, "failed", &record.note).map(drop);
+                    return self.fail_later(fire, &record, "failed");
                 }
             }
             _ => {}
+        }
+        if let Some(by) = self.runtime.block_on(self.store.undone_by(&record.id))? {
+            return self.close(fire, "stopped", &format!("run {by} has taken it back")).map(drop);
         }
         let now = self.host.clock.now_ms();
         let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
@@ -78,7 +88,15 @@ impl Daemon {
             return Ok(());
         }
         match self.prepare(&record)? {
-            Err(diagnostic) => self.close(&to, "failed", &told(&diagnostic)).map(drop),
+            Err(NoPlan::Record(diagnostic)) => self.close(&to, "failed", &told(&diagnostic)).map(drop),
+            // What is half done is not given up for want of an account that may be there again soon.
+            Err(NoPlan::Account(diagnostic)) => {
+                let after = humantime::format_duration(Duration::from_millis(LATER.unsigned_abs()));
+                let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
+                self.say(Level::Error, &fire.automation, &fire.run, &text);
+                self.retries.push(Waiting { fire: to, version, not_before: now + LATER });
+                Ok(())
+            }
             Ok(plan) => {
                 let taken = self.runtime.block_on(record::take(&self.host, &self.store, &record, None))?;
                 let Some(attempt) = taken else { return Ok(()) };
@@ -91,24 +109,60 @@ impl Daemon {
         }
     }
 
+    /// Ends a fire whose run has failed while nobody was there to see it.
+    fn fail_later(&mut self, fire: &Fire, record: &RunRecord, state: &str) -> Result<(), StoreError> {
+        let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
+        let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
+        let version = self.served.versions().get(&fire.automation).cloned();
+        let call = options.call.unwrap_or_default();
+        self.fail(fire, version.as_ref(), &call, state, (&record.note, &record.note))
+    }
+
     /// A recorded run with the source and everything else that it began with.
-    fn prepare(&self, record: &RunRecord) -> Result<Result<Plan, Diagnostic>, StoreError> {
+    fn prepare(&self, record: &RunRecord) -> Result<Result<Plan, NoPlan>, StoreError> {
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
         Ok(self.plan_of(&texts))
     }
 
-    fn plan_of(&self, texts: &RunTexts) -> Result<Plan, Diagnostic> {
-        let read = |error: serde_json::Error| Diagnostic::new(format!("its record can't be read: {error}"));
+    fn plan_of(&self, texts: &RunTexts) -> Result<Plan, NoPlan> {
+        let read = |error: serde_json::Error| {
+            NoPlan::Record(Diagnostic::new(format!("its record can't be read: {error}")))
+        };
         let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
         let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
         let call = options.call.clone().unwrap_or_default();
-        let program = Program::load(&Origin::Stored(source)).map_err(|trouble| trouble.diagnostic)?;
+        let program =
+            Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;
         let (cancel, run) = (Cancel::default(), Arc::default());
-        let mut connected = self.connected(options.account.as_deref(), &call.automation, &cancel, &run)?;
+        let connected = self.connected(options.account.as_deref(), &call.automation, &cancel, &run);
+        let mut connected = connected.map_err(NoPlan::Account)?;
+        if let Err(no_client) = &connected.setting.client {
+            return Err(NoPlan::Account(no_client.0.clone()));
+        }
         connected.options = options;
         Ok(Plan { program: Arc::new(program), call, connected, cancel, run })
     }
 }
+
+/// What becomes of a run that is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parked {
+    /// It waits for a person.
+    Stays,
+    /// The store that has parked it may be well again.
+    GoesOn,
+}
+
+/// Why a recorded run can't be gone on with.
+enum NoPlan {
+    /// Its record can't be read.
+    Record(Diagnostic),
+    /// Its account can't be called now.
+    Account(Diagnostic),
+}
+
+/// A run whose account can't be called is tried again after so long, in milliseconds.
+const LATER: i64 = 60_000;
 
 fn is_same(one: &Fire, other: &Fire) -> bool {
     (&one.automation, &one.source, one.instant) == (&other.automation, &other.source, other.instant)

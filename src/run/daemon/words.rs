@@ -25,6 +25,8 @@ pub struct Entry<'a> {
     pub automation: &'a str,
     /// The run, if it is of one.
     pub run: &'a str,
+    /// Whether a script has said it.
+    pub is_printed: bool,
     /// What is said.
     pub text: &'a str,
 }
@@ -48,7 +50,8 @@ impl Output for Printed {
     fn print(&self, text: &str) {
         let at = self.clock.now_ms();
         let run = self.run.get().map_or("", String::as_str);
-        let entry = Entry { at, level: Level::Info, automation: &self.automation, run, text };
+        let entry =
+            Entry { at, level: Level::Info, automation: &self.automation, run, is_printed: true, text };
         self.log.say(&entry);
     }
 

@@ -122,7 +122,7 @@ fn given(bodies: &[Body]) -> BTreeSet<String> {
 }
 
 /// `root.a(…).b(…)` as its root and its links.
-fn chain(expr: &Expr) -> (&Expr, Vec<&Expr>) {
+pub(super) fn chain(expr: &Expr) -> (&Expr, Vec<&Expr>) {
     let Expr::Dot(dot, ..) = expr else { return (expr, Vec::new()) };
     let mut links = Vec::new();
     let mut rest = &dot.rhs;
@@ -247,14 +247,14 @@ fn check_follower(
 }
 
 /// `u.tags[0]` looks at `tags` first.
-fn first_of(expr: &Expr) -> &Expr {
+pub(super) fn first_of(expr: &Expr) -> &Expr {
     match expr {
         Expr::Index(index, ..) => first_of(&index.lhs),
         expr => expr,
     }
 }
 
-fn is_variable(expr: &Expr, name: &str) -> bool {
+pub(super) fn is_variable(expr: &Expr, name: &str) -> bool {
     matches!(expr, Expr::Variable(variable, ..) if variable.1 == name && variable.2.is_empty())
 }
 

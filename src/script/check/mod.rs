@@ -5,6 +5,7 @@
 
 mod calls;
 mod followers;
+mod handlers;
 mod params;
 
 use super::{
@@ -75,6 +76,7 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
     for file in std::iter::once(main).chain(imports) {
         let mut problems = calls::check(&file);
         problems.extend(followers::check(&file));
+        problems.extend(handlers::check(&file));
         if let Some(given) = given {
             problems.extend(params::check(&file, given));
         }

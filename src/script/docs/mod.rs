@@ -50,6 +50,11 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
         .collect();
     match found.as_slice() {
         [] => {
+            // A key is shown among those that stand beside it.
+            let parts = values::of_automations();
+            if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|(key, _)| *key == name)) {
+                return Ok(plain::value(part));
+            }
             let names: Vec<String> =
                 entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
             let names = names.iter().map(String::as_str).chain(described.iter().map(|value| value.name));

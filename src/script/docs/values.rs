@@ -23,7 +23,8 @@ pub(super) fn of_automations() -> Vec<Value> {
         part(
             "automation",
             "`const automation = #{ … };` at the top of a file that `mpscript serve` runs by itself. It is read without \
-             running anything: everything in it is written out. Beside it there are `const`, `import` and functions.",
+             running anything: everything in it is written out. Beside it there are `const`, `import` and functions. \
+             `trigger`, `params`, `ctx` and `on_failure` tell of its parts.",
             automation_keys::AUTOMATION,
         ),
         part("trigger", "An entry of `on`.", automation_keys::TRIGGER),
@@ -39,7 +40,8 @@ pub(super) fn of_automations() -> Vec<Value> {
         ),
         part(
             "on_failure",
-            "`fn on_failure(ctx, error)` hears of a fire that has failed for good, in a run of its own; this is `error`.",
+            "`fn on_failure(ctx, error)` hears of a fire that has failed for good, in a run of its own; this is `error`. \
+             Runs by hand do not call it.",
             automation_keys::FAILURE,
         ),
     ]

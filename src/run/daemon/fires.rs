@@ -1,0 +1,115 @@
+//! Fires whose time has come are claimed, and begin as soon as they may.
+
+use super::{Begun, Daemon, LOOK_EVERY, Level, Waiting, go_on_after, next_begin, take_over::Parked};
+use crate::{
+    run::{due::due, trigger::Trigger},
+    store::{Fire, StoreError},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+impl Daemon {
+    /// Claims what has come.
+    pub(super) fn fire_due(&mut self) -> Result<(), StoreError> {
+        let now = self.host.clock.now_ms();
+        let due_now: Vec<(String, String)> = self
+            .armed
+            .iter()
+            .filter(|(_, armed)| armed.next.is_some_and(|next| next <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for (name, key) in due_now {
+            let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
+            let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
+            let last = self.armed[&(name.clone(), key.clone())].last;
+            let mut missed = Vec::new();
+            for one in due(&name, trigger, version.automation.catch_up, last, now) {
+                let state = if one.missed.is_some() { "missed" } else { "claimed" };
+                let fire = Fire {
+                    automation: name.clone(),
+                    source: key.clone(),
+                    instant: one.instant,
+                    state: state.to_owned(),
+                    reason: one.missed.clone().unwrap_or_default(),
+                    run: String::new(),
+                    node: self.node.clone(),
+                    at: now,
+                };
+                let is_ours = self.runtime.block_on(self.store.add_fire(&fire))?;
+                if let Some(armed) = self.armed.get_mut(&(name.clone(), key.clone())) {
+                    armed.last = one.instant;
+                    armed.next = next_begin(&name, trigger, one.instant);
+                }
+                if is_ours && one.missed.is_some() {
+                    self.figures.ended(&name, "missed", now);
+                }
+                if is_ours && one.missed.is_none() {
+                    self.queue.push(Waiting { fire, version: None, not_before: now });
+                } else if let (true, Some(reason)) = (is_ours, one.missed) {
+                    missed.push((one.instant, reason));
+                }
+            }
+            self.tell_missed(&name, trigger, &missed);
+        }
+        Ok(())
+    }
+
+    /// Says of fires that do not run why they do not: once for those that share a reason.
+    fn tell_missed(&self, name: &str, trigger: &Trigger, missed: &[(i64, String)]) {
+        for same in missed.chunk_by(|one, other| one.1 == other.1) {
+            let [(first, reason), ..] = same else { continue };
+            let from = trigger.schedule.show(*first);
+            let text = match same {
+                [_] => format!("missed the fire of {from}: {reason}"),
+                [.., (last, _)] => {
+                    let (count, to) = (same.len(), trigger.schedule.show(*last));
+                    format!("missed {count} fires from {from} to {to}: {reason}")
+                }
+                [] => continue,
+            };
+            self.say(Level::Warn, name, "", &text);
+        }
+    }
+
+    /// Starts what waits, as far as it may.
+    pub(super) fn go_on_waiting(&mut self) -> Result<(), StoreError> {
+        let now = self.host.clock.now_ms();
+        let mut done = Ok(());
+        // Of each automation the first that waits is tried; those behind it wait for it.
+        let mut tried = BTreeSet::new();
+        let mut at = 0;
+        while let Some(waiting) = self.queue.get(at).cloned() {
+            let is_first = tried.insert(waiting.fire.automation.clone());
+            if is_first && waiting.not_before <= now {
+                match self.begin(&waiting, now) {
+                    Ok(Begun::Over) => {
+                        self.queue.remove(at);
+                        // The next one of the same automation may begin as well.
+                        tried.remove(&waiting.fire.automation);
+                        continue;
+                    }
+                    Ok(Begun::Waits) => self.queue[at].not_before = now + LOOK_EVERY,
+                    Err(error) => {
+                        self.queue[at].not_before = now + LOOK_EVERY;
+                        done = go_on_after(done, error)?;
+                    }
+                }
+            }
+            at += 1;
+        }
+        let mut at = 0;
+        while let Some(waiting) = self.retries.get(at).cloned() {
+            if waiting.not_before > now {
+                at += 1;
+                continue;
+            }
+            match self.go_on(&waiting.fire, waiting.version, Parked::GoesOn) {
+                Ok(()) => drop(self.retries.remove(at)),
+                Err(error) => {
+                    self.retries[at].not_before = now + LOOK_EVERY;
+                    done = go_on_after(done, error)?;
+                }
+            }
+        }
+        done
+    }
+}

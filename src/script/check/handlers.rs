@@ -1,0 +1,126 @@
+//! Handlers of automations: keys that what they are given does not have, and functions that were meant to be handlers.
+
+use super::{
+    Body, File, Node, Problem, bodies,
+    followers::{chain, first_of, is_variable},
+};
+use crate::{
+    base::nearest,
+    script::{
+        Automation, HANDLER, ON_FAILURE,
+        automation_keys::{CTX, FAILURE, names},
+    },
+};
+use rhai::{Expr, Stmt};
+use std::collections::BTreeSet;
+
+pub(super) fn check(file: &File) -> Vec<Problem> {
+    // What is wrong in what it says of itself is told by whoever reads that.
+    let (None, Ok(Some(automation))) = (file.path, file.program.automation()) else { return Vec::new() };
+    let handlers: BTreeSet<&str> = automation
+        .triggers
+        .iter()
+        .map(|trigger| trigger.handler.as_str())
+        .chain([HANDLER, ON_FAILURE])
+        .collect();
+    let mut problems = Vec::new();
+    for body in bodies(file.ast) {
+        let Some(name) = body.name.as_deref() else { continue };
+        if handlers.contains(name) {
+            let [first, second] = [0, 1].map(|at| body.parameters.get(at));
+            if let Some(ctx) = first {
+                unknown_keys(file, &body, ctx, "the context", &names(CTX), &mut problems);
+            }
+            if let Some(given) = second {
+                let (what, keys) = given_second(&automation, name);
+                unknown_keys(file, &body, given, what, &keys, &mut problems);
+            }
+        }
+    }
+    problems.extend(misspelt_handler(file, &handlers));
+    problems
+}
+
+fn given_second<'a>(automation: &'a Automation, handler: &str) -> (&'static str, Vec<&'a str>) {
+    if handler == ON_FAILURE {
+        ("what went wrong", names(FAILURE))
+    } else {
+        ("what the automation is given", automation.params.keys().map(String::as_str).collect())
+    }
+}
+
+/// Looks at the keys of what `name` holds in a body.
+fn unknown_keys(
+    file: &File,
+    body: &Body,
+    name: &str,
+    what: &str,
+    keys: &[&str],
+    problems: &mut Vec<Problem>,
+) {
+    let mut is_another = false;
+    // A key that the handler sets is there.
+    let mut set = BTreeSet::new();
+    let mut found = Vec::new();
+    body.walk(&mut |node| match node {
+        Node::Stmt(Stmt::Var(variable, ..)) => is_another |= variable.0.name == name,
+        Node::Stmt(Stmt::For(of, _)) => is_another |= of.0.name == name,
+        Node::Stmt(Stmt::Assignment(assignment)) => {
+            is_another |= is_variable(&assignment.1.lhs, name);
+            let (root, links) = chain(&assignment.1.lhs);
+            if let (true, [Expr::Property(key, _)]) = (is_variable(root, name), links.as_slice()) {
+                set.insert(key.2.to_string());
+            }
+        }
+        Node::Expr(expr @ Expr::Dot(..)) => {
+            let (root, links) = chain(expr);
+            if is_variable(root, name)
+                && let Some(Expr::Property(key, position)) = links.first().map(|link| first_of(link))
+                && !keys.contains(&key.2.as_str())
+            {
+                found.push((key.2.to_string(), *position));
+            }
+        }
+        _ => {}
+    });
+    if is_another {
+        return;
+    }
+    problems.extend(found.into_iter().filter(|(key, _)| !set.contains(key)).map(|(key, position)| {
+        let hint = match nearest(&key, keys.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if keys.is_empty() => format!("declare it: params: #{{ {key}: … }}"),
+            None => format!("it has {}", keys.join(", ")),
+        };
+        Problem::new(file, position, format!("{what} has no `{key}`"), Some(hint))
+    }));
+}
+
+/// `on_failur`, which nobody calls.
+fn misspelt_handler(file: &File, handlers: &BTreeSet<&str>) -> Option<Problem> {
+    let own: Vec<_> = file.ast.iter_functions().filter(|function| !function.name.contains('$')).collect();
+    if own.iter().any(|function| function.name == ON_FAILURE) {
+        return None;
+    }
+    let near = own.iter().find(|function| {
+        !handlers.contains(function.name) && nearest(function.name, [ON_FAILURE]).is_some()
+    })?;
+    let mut is_called = false;
+    let mut position = rhai::Position::NONE;
+    for body in bodies(file.ast) {
+        body.walk(&mut |node| {
+            if let Node::Expr(Expr::FnCall(call, _)) | Node::Stmt(Stmt::FnCall(call, _)) = node {
+                is_called |= call.name == near.name;
+            }
+            let at = match node {
+                Node::Expr(expr) => expr.start_position(),
+                Node::Stmt(statement) => statement.position(),
+            };
+            if body.name.as_deref() == Some(near.name) && position.is_none() {
+                position = at;
+            }
+        });
+    }
+    let message = format!("nobody calls `{}`", near.name);
+    (!is_called).then(|| Problem::new(file, position, message, Some(format!("did you mean `{ON_FAILURE}`?"))))
+}
