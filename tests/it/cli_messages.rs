@@ -225,7 +225,7 @@ error: the EncodingAESKey is not 43 letters and digits: it has 5 characters
             "`/cgi-bin/nothing` is no path of the sandbox; one is /cgi-bin/user/get",
         ),
         ("--quota", "/cgi-bin/user/get", "write it as PATH=N"),
-        ("--latency", "soon", "write it as 20ms or 1s"),
+        ("--latency", "soon", "write a number with its unit, as in 20ms, 30s or 2h"),
     ] {
         let message = folder.run(&["sandbox", switch, value]).failure(2);
         assert!(message.contains(part), "{message}");
