@@ -152,17 +152,22 @@ pub(super) fn file_of(
     // Without a folder that is served it is a file that is not there, and told so.
     let Ok(known) = known(host, &arguments) else { return Ok(None) };
     let file = known.folder.join(named).with_extension("rhai");
-    if file.exists() {
+    let name = named.with_extension("").display().to_string();
+    if file.exists() && !is_script {
         return Ok(Some(file));
     }
-    let name = named.with_extension("").display().to_string();
-    let message = format!(
-        "there is no script {}, nor an automation of that name in {}",
-        named.display(),
-        known.folder.display()
-    );
-    let hint = nearest(&name, known.served.versions().keys().map(String::as_str));
-    let hint = hint.map_or("mpscript ls lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+    let near = nearest(&name, known.served.versions().keys().map(String::as_str));
+    let elsewhere = if near == Some(&name) {
+        String::new()
+    } else {
+        format!(", nor an automation of that name in {}", known.folder.display())
+    };
+    let message = format!("there is no script {} here{elsewhere}", named.display());
+    let hint = match near {
+        Some(near) if near == name => format!("mpscript run {name} runs the automation"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "mpscript ls lists them".to_owned(),
+    };
     Err(Failure::usage(Diagnostic::new(message).hint(hint)))
 }
 
@@ -209,6 +214,7 @@ impl Known {
         }
         let next = self.next_of(name, from(record, now), 1);
         let next = next.first().map(|(at, trigger)| trigger.schedule.show(*at));
+        let is_served = is_served && record.is_some_and(|record| Path::new(&record.folder) == self.folder);
         let paused = record.map_or(0, |record| record.paused_until);
         match record {
             Some(_) if paused == i64::MAX => ("paused", "until it is unpaused".to_owned()),

@@ -172,7 +172,11 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         runtime.block_on(client.finish());
     }
     let outcome = outcome.map_err(|error| state::failure(&error))?;
-    let code = finish(host, manner, &options, &outcome, &about)?;
+    let mut code = finish(host, manner, &options, &outcome, &about)?;
+    if let (Some(why), exit::DONE) = (&outcome.unrecorded, code) {
+        host.err.line(&format!("error: how the run ended could not be recorded: {why}"));
+        code = exit::SCRIPT;
+    }
     drop(about);
     // Calls whose answers nobody waits for any more end with the process.
     runtime.shutdown_background();

@@ -135,9 +135,7 @@ impl Served {
                     self.stale.remove(&name);
                 }
                 other => {
-                    let gone =
-                        || Diagnostic::new("it says no more when it runs").hint("remove the file to end it");
-                    let diagnostic = other.err().unwrap_or_else(gone);
+                    let diagnostic = other.err().unwrap_or_else(no_automation);
                     if self.stale.insert(name.clone(), diagnostic.clone()).as_ref() != Some(&diagnostic) {
                         changes.push(Change::Stale(name, diagnostic));
                     }
@@ -148,12 +146,21 @@ impl Served {
         Ok(changes)
     }
 
-    /// Serves a version again that was good once, for its file is not; `false` when that can't be read either.
-    pub fn revive(&mut self, name: &str, source: Source) -> bool {
-        let version = self.of(name, &Origin::Stored(source));
-        let Ok(Some(version)) = version else { return false };
-        self.versions.insert(name.to_owned(), Arc::new(version));
-        true
+    /// Serves a version again that was good once, for its file is not; nothing if that can't be read either.
+    pub fn revive(&mut self, name: &str, source: Source) {
+        if let Ok(Some(version)) = self.of(name, &Origin::Stored(source)) {
+            self.versions.insert(name.to_owned(), Arc::new(version));
+        }
+    }
+
+    /// What has become of an automation that was served once, and was not found: its file is gone, or says no more when it
+    /// runs.
+    pub fn missing(&mut self, name: String) -> Change {
+        if !self.folder.join(&name).with_extension("rhai").exists() {
+            return Change::Gone(name);
+        }
+        self.stale.insert(name.clone(), no_automation());
+        Change::Stale(name, no_automation())
     }
 
     fn load(&self, name: &str, file: &Path) -> Result<Option<Version>, Diagnostic> {
@@ -188,6 +195,11 @@ pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigg
         return Err(Diagnostic::new(message).hint("give it one: init: …"));
     }
     Ok(Some((automation, triggers)))
+}
+
+/// A file that was an automation before.
+fn no_automation() -> Diagnostic {
+    Diagnostic::new("it says no more when it runs").hint("remove the file to end it")
 }
 
 fn stem(file: &Path) -> String {

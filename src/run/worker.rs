@@ -88,7 +88,8 @@ pub(super) fn start(
             dry: None,
             // Nobody is there to go on with it: it waits for the next day's quota itself.
             may_pause: true,
-            keeps_state: true,
+            // Who hears of a failure was given what was kept long before.
+            keeps_state: call.error.is_none(),
             board: Arc::new(Board::default()),
         };
         let outcome = run.of_call(&runtime, &program, &call);

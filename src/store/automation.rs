@@ -1,9 +1,24 @@
 //! Automations: what is served, what they keep, and every fire of their triggers.
 
 use super::{Row, Statement, Store, StoreError, run::forget_run};
+use std::collections::BTreeSet;
 
 /// What is forgotten together.
-const TOGETHER: i64 = 1_000;
+const TOGETHER: i64 = 100;
+
+/// What a fire may have come to, and the lines that only tell of its trigger.
+const OUTCOMES: [&str; 10] = [
+    "done",
+    "done_with_failures",
+    "failed",
+    "missed",
+    "parked",
+    "skipped",
+    "stopped",
+    "timed_out",
+    "armed",
+    "disarmed",
+];
 
 /// What is kept of an automation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,19 +124,21 @@ impl Store {
             "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale, served_at)
              VALUES ($1, $2, $3, 0, '', $4, $3)
              ON CONFLICT (name) DO UPDATE SET folder = excluded.folder, stale = excluded.stale,
-                 served_at = excluded.served_at",
+                 served_at = excluded.served_at, good = CASE WHEN mpscript_automation.folder = excluded.folder
+                     THEN mpscript_automation.good ELSE '' END",
         );
         self.execute(statement.with(name).with(folder).with(now).with(stale)).await.map(drop)
     }
 
-    /// Forgets the last version of an automation whose file is gone.
+    /// Forgets the last version of an automation whose file is gone from a folder.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn forget_good(&self, name: &str) -> Result<(), StoreError> {
-        let statement =
-            Statement::new("UPDATE mpscript_automation SET good = '', stale = '' WHERE name = $1");
-        self.execute(statement.with(name)).await.map(drop)
+    pub async fn forget_good(&self, name: &str, folder: &str) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_automation SET good = '', stale = '' WHERE name = $1 AND folder = $2",
+        );
+        self.execute(statement.with(name).with(folder)).await.map(drop)
     }
 
     /// What is kept of an automation; `None` when it was never served nor run.
@@ -263,29 +280,42 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn forget_fires(&self, automation: &str, before: i64) -> Result<usize, StoreError> {
-        let fires = Statement::new(
-            "SELECT source, instant, run FROM (
-                 SELECT source, instant, run, state, at,
-                     ROW_NUMBER() OVER (PARTITION BY state ORDER BY instant DESC) AS of_outcome,
-                     ROW_NUMBER() OVER (PARTITION BY source ORDER BY instant DESC) AS of_trigger
-                 FROM mpscript_fire WHERE automation = $1) AS ranked
-             WHERE at < $2 AND state NOT IN ('claimed', 'running') AND of_outcome > 20 AND of_trigger > 1 LIMIT $3",
-        );
-        let rows = self.query(fires.with(automation).with(before).with(TOGETHER)).await?;
+        let sources = Statement::new("SELECT DISTINCT source FROM mpscript_fire WHERE automation = $1");
+        let mut last = BTreeSet::new();
+        for row in self.query(sources.with(automation)).await? {
+            let fire = self.last_fire(automation, row.text(0)).await?;
+            last.extend(fire.map(|(instant, _)| (row.text(0).to_owned(), instant)));
+        }
         let mut all = Vec::new();
-        for row in &rows {
-            all.push(
-                Statement::new(
-                    "DELETE FROM mpscript_fire WHERE automation = $1 AND source = $2 AND instant = $3",
-                )
-                .with(automation)
-                .with(row.text(0))
-                .with(row.integer(1)),
+        let mut count = 0;
+        for outcome in OUTCOMES {
+            let newest = Statement::new(
+                "SELECT instant FROM mpscript_fire WHERE automation = $1 AND state = $2
+                 ORDER BY instant DESC LIMIT 1 OFFSET 19",
             );
-            all.extend(forget_run(row.text(2)));
+            let newest = self.query(newest.with(automation).with(outcome)).await?;
+            let Some(kept_from) = newest.first().map(|row| row.integer(0)) else { continue };
+            // What somebody has gone on with since is as young as that.
+            let old = Statement::new(
+                "SELECT source, instant, run FROM mpscript_fire
+                 WHERE automation = $1 AND state = $2 AND instant < $3 AND at < $4 AND NOT EXISTS (
+                     SELECT 1 FROM mpscript_run r
+                     WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $4))
+                 ORDER BY instant LIMIT $5",
+            );
+            let old = old.with(automation).with(outcome).with(kept_from).with(before).with(TOGETHER);
+            for row in self.query(old).await? {
+                if last.contains(&(row.text(0).to_owned(), row.integer(1))) {
+                    continue;
+                }
+                let fire = "DELETE FROM mpscript_fire WHERE automation = $1 AND source = $2 AND instant = $3";
+                all.push(Statement::new(fire).with(automation).with(row.text(0)).with(row.integer(1)));
+                all.extend(forget_run(row.text(2)));
+                count += 1;
+            }
         }
         self.transaction(all).await?;
-        Ok(rows.len())
+        Ok(count)
     }
 
     /// Forgets some runs of automations that have ended before an instant and are of no fire: those by hand, and those that

@@ -52,6 +52,7 @@ const VERSIONS: &[&[&str]] = &[
         PRIMARY KEY (run, attempt, number))",
         "ALTER TABLE mpscript_automation ADD COLUMN good TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE mpscript_automation ADD COLUMN served_at BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX IF NOT EXISTS mpscript_fire_outcome ON mpscript_fire (automation, state, instant)",
         "CREATE INDEX IF NOT EXISTS mpscript_fire_run ON mpscript_fire (run)",
         "CREATE INDEX IF NOT EXISTS mpscript_run_under_way ON mpscript_run (state) WHERE state = 'running'",
     ],

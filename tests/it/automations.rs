@@ -178,6 +178,12 @@ fn what_handlers_do_not_have_is_found_before_they_run() {
         "fn often(ctx, p) { ctx.state.n = p.scene; p.more = 1; print(p.more + ctx.state.n); helper(#{ x: 1 }) }\nfn helper(p) { print(p.x) }",
         "fn often(ctx, p) { let p = #{ y: 1 }; print(p.y); print(ctx?.scheduled_at) }",
         "fn often() { on_fail() }\nfn on_fail() { }",
+        "fn often() { }\nfn on_failure(ctx, error) { try { tag::list() } catch (error) { print(error.errcode) } }",
+        "fn often(ctx, p) { for (x, p) in [#{ y: 1 }] { print(x) } p[\"more\"] = 1; print(p.more) }",
+        "fn often(ctx, p) { p.mixin(#{ x: 1 }); print(p.x) }",
+        "fn often(ctx, p) { run(ctx, #{ full: true }) }\nfn run(ctx, p) { print(p.full) }",
+        "fn often() { }\nfn run(list, page, n) { print(page.size) }",
+        "fn often() { }\nfn log_failure(e) { print(e) }",
     ] {
         let told = Folder::with(&script(body)).run(&["check", "script.rhai"]);
         assert_eq!(told.code, Some(0), "{body}: {}", told.err);

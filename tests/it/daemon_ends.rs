@@ -182,3 +182,38 @@ fn a_step_takes_no_part_in_forgetting_that_goes_wrong() {
     assert!(office.states("job").last().is_some_and(|state| state == "done"), "{}", office.said.all());
     rename("ALTER TABLE away RENAME TO mpscript_printed").expect("it can be renamed");
 }
+
+#[test]
+fn who_hears_of_a_failure_does_not_set_back_what_is_kept() {
+    let job = "const automation = #{ on: [ #{ every: \"1m\" } ] };\n\
+               fn run(ctx) { if ctx.state?.n == 1 { throw \"坏了\" } ctx.state.n = (ctx.state?.n ?? 0) + 1 }\n\
+               fn on_failure(ctx, error) { ctx.state.n = 100; print(\"heard\") }";
+    let office = Office::of(&[("job.rhai", job)]);
+    let mut daemon = office.daemon();
+    for _ in 0..2 {
+        office.pass(MINUTE, from_mut(&mut daemon));
+    }
+    assert!(office.said.all().contains("heard"), "{}", office.said.all());
+    let record = office.wait(office.store().automation("job")).expect("the store works");
+    assert_eq!(record.expect("it is served").state, "{\"n\":1}", "{}", office.said.all());
+}
+
+#[test]
+fn a_file_that_is_half_saved_at_a_restart_misses_nothing() {
+    let office = Office::of(&[("job.rhai", &every_minute("", "print(\"gut\")"))]);
+    drop(office.daemon());
+    office.write("job.rhai", "");
+    let mut daemon = office.daemon();
+    let said = office.said.all();
+    assert!(
+        said.contains("STALE it says no more when it runs (remove the file to end it); the version before"),
+        "{said}"
+    );
+    office.pass(MINUTE, from_mut(&mut daemon));
+    assert_eq!(office.states("job"), ["done"]);
+    office.write("job.rhai", &every_minute("", "print(\"neu\")"));
+    daemon.scan().expect("the folder is there");
+    office.pass(MINUTE, from_mut(&mut daemon));
+    assert_eq!(office.states("job"), ["done", "done"]);
+    assert!(office.said.all().contains("job: neu"), "{}", office.said.all());
+}

@@ -14,6 +14,9 @@ use std::{sync::Arc, time::Duration};
 const FIRST_RETRY: i64 = 10_000;
 const LONGEST_RETRY: i64 = 600_000;
 
+/// A run that the store has stopped so often waits for a person.
+const MOST_ATTEMPTS: i64 = 20;
+
 impl Daemon {
     /// Ends a fire; `false` when it is somebody else's by now.
     pub(super) fn close(&self, fire: &Fire, state: &str, reason: &str) -> Result<bool, StoreError> {
@@ -85,11 +88,15 @@ impl Daemon {
             (RunState::Cancelled, None) => self.close(&fire, "stopped", "somebody has stopped it").map(drop),
             // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
             // goes on with it. The same when the store did not take what it has done.
-            (RunState::Parked, _)
+            (RunState::Parked, None)
                 if matches!(outcome.parked, Some(JournalError::TakenOver | JournalError::Store(_))) =>
             {
                 self.say(Level::Warn, &fire.automation, run, &why);
-                let not_before = self.host.clock.now_ms() + FIRST_RETRY;
+                let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();
+                if record.attempt > MOST_ATTEMPTS {
+                    return self.fail(&fire, version.as_ref(), call, "parked", (&why, &message));
+                }
+                let not_before = self.host.clock.now_ms() + wait_before(record.attempt);
                 self.retries.push(Waiting { fire, version, not_before });
                 Ok(())
             }

@@ -16,7 +16,8 @@ impl Daemon {
     pub fn scan(&mut self) -> Result<(), ScanError> {
         self.changes.extend(self.served.scan()?);
         if !self.is_known {
-            self.changes.extend(self.gone_meanwhile()?);
+            let gone = self.gone_meanwhile()?;
+            self.changes.extend(gone);
             self.is_known = true;
         }
         self.apply_changes()?;
@@ -42,16 +43,17 @@ impl Daemon {
                     self.try_account(name);
                 }
                 Change::Stale(name, diagnostic) => {
+                    self.tell_namesake(name, &folder, now)?;
                     let reason = told(diagnostic);
                     if !self.served.versions().contains_key(name) {
                         let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
                         if record.folder == folder
                             && let Ok(source) = serde_json::from_str(&record.good)
-                            && self.served.revive(name, source)
                         {
-                            self.arm(name, now)?;
+                            self.served.revive(name, source);
                         }
                     }
+                    self.arm(name, now)?;
                     let goes_on =
                         if self.served.versions().contains_key(name) { GOES_ON } else { DOES_NOT_RUN };
                     let stale = format!("{reason}; {goes_on}");
@@ -60,7 +62,7 @@ impl Daemon {
                 }
                 Change::Gone(name) => {
                     self.arm(name, now)?;
-                    self.runtime.block_on(self.store.forget_good(name))?;
+                    self.runtime.block_on(self.store.forget_good(name, &folder))?;
                     self.figures.lock().last_success.remove(name);
                     self.say(Level::Info, name, "", "gone: its triggers fire no more");
                 }
@@ -73,8 +75,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// What was served from the folder, and is there no more.
-    fn gone_meanwhile(&self) -> Result<Vec<Change>, StoreError> {
+    /// What was served from the folder while another process did so, and is there no more, or says no more when it runs.
+    fn gone_meanwhile(&mut self) -> Result<Vec<Change>, StoreError> {
         let folder = self.served.folder().display().to_string();
         let records = self.runtime.block_on(self.store.automations())?;
         let is_gone = |name: &String| {
@@ -82,7 +84,8 @@ impl Daemon {
         };
         let was_here =
             records.into_iter().filter(|record| record.folder == folder && !record.good.is_empty());
-        Ok(was_here.map(|record| record.name).filter(is_gone).map(Change::Gone).collect())
+        let gone: Vec<String> = was_here.map(|record| record.name).filter(is_gone).collect();
+        Ok(gone.into_iter().map(|name| self.served.missing(name)).collect())
     }
 
     /// Two folders that share a store share what is kept of automations of one name.

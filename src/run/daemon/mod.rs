@@ -48,6 +48,9 @@ const LOOK_EVERY: i64 = 2_000;
 /// What the names of the leases begin with by which processes give a sign of life.
 pub const NODE: &str = "node ";
 
+/// How long a run may take whose automation is not known any more.
+const TIMEOUT: Duration = Duration::from_hours(12);
+
 /// A clock that is off by more than this was set, in milliseconds; or the machine slept.
 const JUMP: i64 = 5_000;
 

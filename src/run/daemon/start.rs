@@ -1,6 +1,6 @@
 //! From a fire to its run: whether it may begin, and what it begins with.
 
-use super::{Begun, Daemon, LIFE, Level, Running, Stopped, Waiting, told, words::Printed};
+use super::{Begun, Daemon, LIFE, Level, Running, Stopped, TIMEOUT, Waiting, told, words::Printed};
 use crate::{
     base::{Cancel, Diagnostic},
     bulk::Attempt,
@@ -18,7 +18,6 @@ use serde_json::Map;
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 impl Daemon {
@@ -216,7 +215,7 @@ impl Daemon {
         attempt: Attempt,
         now: i64,
     ) {
-        let timeout = version.as_ref().map_or(Duration::from_hours(12), |version| version.automation.timeout);
+        let timeout = version.as_ref().map_or(TIMEOUT, |version| version.automation.timeout);
         let deadline = now.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
         let cancel = plan.cancel.clone();
         let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());

@@ -1,6 +1,6 @@
 //! What processes have left that are gone, and runs that are gone on with.
 
-use super::{Daemon, Level, Waiting, node_lease, told};
+use super::{Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, node_lease, told};
 use crate::{
     base::{Cancel, Diagnostic},
     run::{
@@ -87,26 +87,48 @@ impl Daemon {
         if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
             return Ok(());
         }
-        match self.prepare(&record)? {
-            Err(NoPlan::Record(diagnostic)) => self.close(&to, "failed", &told(&diagnostic)).map(drop),
+        let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
+        let later =
+            |wait: i64| Waiting { fire: to.clone(), version: version.clone(), not_before: now + wait };
+        let plan = match self.prepare(&record) {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(NoPlan::Record(diagnostic))) => {
+                return self.close(&to, "failed", &told(&diagnostic)).map(drop);
+            }
             // What is half done is not given up for want of an account that may be there again soon.
-            Err(NoPlan::Account(diagnostic)) => {
+            Ok(Err(NoPlan::Account(diagnostic))) => {
+                let timeout = version.as_ref().map_or(TIMEOUT, |version| version.automation.timeout);
+                if now - fire.instant > i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX) {
+                    return self.fail_later(&to, &record, "failed");
+                }
                 let after = humantime::format_duration(Duration::from_millis(LATER.unsigned_abs()));
                 let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
                 self.say(Level::Error, &fire.automation, &fire.run, &text);
-                self.retries.push(Waiting { fire: to, version, not_before: now + LATER });
-                Ok(())
+                self.retries.push(later(LATER));
+                return Ok(());
             }
-            Ok(plan) => {
-                let taken = self.runtime.block_on(record::take(&self.host, &self.store, &record, None))?;
-                let Some(attempt) = taken else { return Ok(()) };
+            Err(error) => {
+                self.go_on_later(later(LOOK_EVERY), &error);
+                return Ok(());
+            }
+        };
+        match self.runtime.block_on(record::take(&self.host, &self.store, &record, None)) {
+            Ok(None) => {}
+            Ok(Some(attempt)) => {
                 let text = format!("goes on, attempt {}", attempt.attempt);
                 self.say(Level::Info, &fire.automation, &fire.run, &text);
-                let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
                 self.run(Some(to), version, plan, attempt, now);
-                Ok(())
             }
+            Err(error) => self.go_on_later(later(LOOK_EVERY), &error),
         }
+        Ok(())
+    }
+
+    /// The fire is this process's by now, and the store fails: it is not left to be found by chance.
+    fn go_on_later(&mut self, waiting: Waiting, error: &StoreError) {
+        let text = format!("can't go on yet: {error}");
+        self.say(Level::Error, &waiting.fire.automation, &waiting.fire.run, &text);
+        self.retries.push(waiting);
     }
 
     /// Ends a fire whose run has failed while nobody was there to see it.

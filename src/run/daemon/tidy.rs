@@ -7,10 +7,9 @@ use crate::store::StoreError;
 const TIDY_EVERY: i64 = 24 * 3_600_000;
 
 impl Daemon {
-    /// Forgets some of what is old; a store that can't do it now is asked again the next day.
+    /// Forgets some of what is old; what the store can't do now it is asked for again the next day.
     pub(super) fn tidy(&mut self, now: i64) {
         if let Err(error) = self.try_to_tidy(now) {
-            self.untidy.clear();
             self.say(Level::Warn, "", "", &format!("what is old can't be forgotten now: {error}"));
         }
     }

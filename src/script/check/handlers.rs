@@ -11,7 +11,7 @@ use crate::{
         automation_keys::{CTX, FAILURE, names},
     },
 };
-use rhai::{Expr, Stmt};
+use rhai::{Expr, Position, Stmt};
 use std::collections::BTreeSet;
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
@@ -26,7 +26,10 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     let mut problems = Vec::new();
     for body in bodies(file.ast) {
         let Some(name) = body.name.as_deref() else { continue };
-        if handlers.contains(name) {
+        // Of several functions of one name the one with the most parameters that a handler may have is called; and what
+        // the file's own functions give it is not known.
+        let is_called = file.program.handler_parameters(name) == Some(body.parameters.len());
+        if handlers.contains(name) && is_called && !is_named(file, name) {
             let [first, second] = [0, 1].map(|at| body.parameters.get(at));
             if let Some(ctx) = first {
                 unknown_keys(file, &body, ctx, "the context", &names(CTX), &mut problems);
@@ -64,7 +67,12 @@ fn unknown_keys(
     let mut found = Vec::new();
     body.walk(&mut |node| match node {
         Node::Stmt(Stmt::Var(variable, ..)) => is_another |= variable.0.name == name,
-        Node::Stmt(Stmt::For(of, _)) => is_another |= of.0.name == name,
+        Node::Stmt(Stmt::For(of, _)) => {
+            is_another |= of.0.name == name || of.1.as_ref().is_some_and(|counter| counter.name == name);
+        }
+        Node::Stmt(Stmt::TryCatch(caught, _)) => is_another |= is_variable(&caught.expr, name),
+        // `p["x"] = 1` makes a key.
+        Node::Expr(Expr::Index(index, ..)) => is_another |= is_variable(&index.lhs, name),
         Node::Stmt(Stmt::Assignment(assignment)) => {
             is_another |= is_variable(&assignment.1.lhs, name);
             let (root, links) = chain(&assignment.1.lhs);
@@ -74,6 +82,8 @@ fn unknown_keys(
         }
         Node::Expr(expr @ Expr::Dot(..)) => {
             let (root, links) = chain(expr);
+            // So may `p.mixin(…)`.
+            is_another |= is_variable(root, name) && matches!(links.first(), Some(Expr::MethodCall(..)));
             if is_variable(root, name)
                 && let Some(Expr::Property(key, position)) = links.first().map(|link| first_of(link))
                 && !keys.contains(&key.2.as_str())
@@ -96,31 +106,47 @@ fn unknown_keys(
     }));
 }
 
+/// Whether the file calls a function, or holds its name as a text by which it may be called.
+fn is_named(file: &File, name: &str) -> bool {
+    let mut is_named = false;
+    // What the automation says of itself names its handlers; nobody calls them there.
+    for body in bodies(file.ast).iter().filter(|body| body.name.is_some()) {
+        body.walk(&mut |node| match node {
+            Node::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
+            | Node::Stmt(Stmt::FnCall(call, _)) => {
+                is_named |= call.name == name;
+            }
+            Node::Expr(Expr::StringConstant(text, _)) => is_named |= *text == name,
+            Node::Expr(Expr::Variable(variable, ..)) => is_named |= variable.1 == name,
+            _ => {}
+        });
+    }
+    is_named
+}
+
 /// `on_failur`, which nobody calls.
 fn misspelt_handler(file: &File, handlers: &BTreeSet<&str>) -> Option<Problem> {
     let own: Vec<_> = file.ast.iter_functions().filter(|function| !function.name.contains('$')).collect();
     if own.iter().any(|function| function.name == ON_FAILURE) {
         return None;
     }
-    let near = own.iter().find(|function| {
-        !handlers.contains(function.name) && nearest(function.name, [ON_FAILURE]).is_some()
+    let near = own.iter().map(|function| function.name).find(|name| {
+        name.starts_with("on_")
+            && nearest(name, [ON_FAILURE]).is_some()
+            && !handlers.contains(name)
+            && !is_named(file, name)
     })?;
-    let mut is_called = false;
-    let mut position = rhai::Position::NONE;
-    for body in bodies(file.ast) {
+    let mut position = Position::NONE;
+    for body in bodies(file.ast).iter().filter(|body| body.name.as_deref() == Some(near)) {
         body.walk(&mut |node| {
-            if let Node::Expr(Expr::FnCall(call, _)) | Node::Stmt(Stmt::FnCall(call, _)) = node {
-                is_called |= call.name == near.name;
-            }
-            let at = match node {
-                Node::Expr(expr) => expr.start_position(),
-                Node::Stmt(statement) => statement.position(),
-            };
-            if body.name.as_deref() == Some(near.name) && position.is_none() {
-                position = at;
+            if position.is_none() {
+                position = match node {
+                    Node::Expr(expr) => expr.start_position(),
+                    Node::Stmt(statement) => statement.position(),
+                };
             }
         });
     }
-    let message = format!("nobody calls `{}`", near.name);
-    (!is_called).then(|| Problem::new(file, position, message, Some(format!("did you mean `{ON_FAILURE}`?"))))
+    let message = format!("nobody calls `{near}`");
+    Some(Problem::new(file, position, message, Some(format!("did you mean `{ON_FAILURE}`?"))))
 }
