@@ -64,6 +64,10 @@ pub(super) fn execute(host: &Host, arguments: &WatchArguments) -> Result<u8, Fai
             return Err(Failure::usage(Diagnostic::new(message).hint("give the path of a .rhai script")));
         }
     };
+    if !file.exists() {
+        let message = format!("there is no {named} to watch");
+        return Err(Failure::usage(Diagnostic::new(message).hint("give the path of a .rhai script")));
+    }
     let line = run_line(arguments);
     // What `run` does not take is told once, not after each save.
     if let Err(error) = Arguments::try_parse_from(&line) {

@@ -166,6 +166,8 @@ fn what_run_does_not_take_is_told_at_once() {
     let folder = Folder::new().file("s.rhai", says("x"));
     let told = folder.run(&["watch", "s.rhai", "--sandboxx"]);
     assert!(told.code == Some(2) && told.err.contains("--sandbox"), "{}", told.err);
+    let told = folder.run(&["watch", "nix.rhai", "--sandbox"]);
+    assert!(told.code == Some(2) && told.err.contains("there is no nix.rhai to watch"), "{}", told.err);
     let told = folder.run(&["watch", "nix/s.rhai"]);
     assert!(told.code == Some(2) && told.err.contains("there is no folder of nix/s.rhai"), "{}", told.err);
 }

@@ -341,7 +341,7 @@ impl Daemon {
         if let Some((since, then)) = &self.stepped {
             let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
             let jump = now.saturating_sub(*then).saturating_sub(passed);
-            let shown = humantime::format_duration(Duration::from_secs(jump.unsigned_abs() / 1_000));
+            let shown = humantime::format_duration(Duration::from_secs((jump.unsigned_abs() + 500) / 1_000));
             if jump >= JUMP {
                 let text = format!(
                     "the clock is {shown} ahead of the time that has passed: the machine slept, or its clock was set; \
