@@ -305,7 +305,12 @@ pub(super) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure
     }
     fires.sort_by_key(|(at, _, name)| (*at, *name));
     for (at, trigger, name) in fires.into_iter().take(usize::from(arguments.count)) {
-        host.out.line(&format!("{:<33} {name:<24} {}", trigger.schedule.show(at), trigger.schedule));
+        host.out.line(&format!(
+            "{:<33} {} {}",
+            trigger.schedule.show(at),
+            padded(name, 24),
+            trigger.schedule
+        ));
     }
     Ok(exit::DONE)
 }

@@ -173,8 +173,8 @@ pub(super) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     }
     let outcome = outcome.map_err(|error| state::failure(&error))?;
     let mut code = finish(host, manner, &options, &outcome, &about)?;
-    if let (Some(why), exit::DONE) = (&outcome.unrecorded, code) {
-        host.err.line(&format!("error: how the run ended could not be recorded: {why}"));
+    // It was told when it happened.
+    if outcome.unrecorded.is_some() && code == exit::DONE {
         code = exit::SCRIPT;
     }
     drop(about);

@@ -1,7 +1,6 @@
 //! Automations: what is served, what they keep, and every fire of their triggers.
 
 use super::{Row, Statement, Store, StoreError, run::forget_run};
-use std::collections::BTreeSet;
 
 /// What is forgotten together.
 const TOGETHER: i64 = 100;
@@ -246,20 +245,18 @@ impl Store {
         Ok(self.query(statement.with(automation)).await?.first().map(|row| row.integer(0)))
     }
 
-    /// The triggers of an automation that are waited for, as far as the store knows.
+    /// Every trigger that an automation ever had, with the instant of its last fire and what became of that.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn armed(&self, automation: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn last_fires(&self, automation: &str) -> Result<Vec<(String, i64, String)>, StoreError> {
         let sources = Statement::new("SELECT DISTINCT source FROM mpscript_fire WHERE automation = $1");
-        let mut armed = Vec::new();
+        let mut fires = Vec::new();
         for row in self.query(sources.with(automation)).await? {
             let last = self.last_fire(automation, row.text(0)).await?;
-            if last.is_some_and(|(_, state)| state != "disarmed") {
-                armed.push(row.text(0).to_owned());
-            }
+            fires.extend(last.map(|(instant, state)| (row.text(0).to_owned(), instant, state)));
         }
-        Ok(armed)
+        Ok(fires)
     }
 
     /// The fires of an automation, newest first.
@@ -280,14 +277,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn forget_fires(&self, automation: &str, before: i64) -> Result<usize, StoreError> {
-        let sources = Statement::new("SELECT DISTINCT source FROM mpscript_fire WHERE automation = $1");
-        let mut last = BTreeSet::new();
-        for row in self.query(sources.with(automation)).await? {
-            let fire = self.last_fire(automation, row.text(0)).await?;
-            last.extend(fire.map(|(instant, _)| (row.text(0).to_owned(), instant)));
-        }
-        let mut all = Vec::new();
-        let mut count = 0;
+        let mut old = Vec::new();
         for outcome in OUTCOMES {
             let newest = Statement::new(
                 "SELECT instant FROM mpscript_fire WHERE automation = $1 AND state = $2
@@ -296,26 +286,29 @@ impl Store {
             let newest = self.query(newest.with(automation).with(outcome)).await?;
             let Some(kept_from) = newest.first().map(|row| row.integer(0)) else { continue };
             // What somebody has gone on with since is as young as that.
-            let old = Statement::new(
+            let fires = Statement::new(
                 "SELECT source, instant, run FROM mpscript_fire
                  WHERE automation = $1 AND state = $2 AND instant < $3 AND at < $4 AND NOT EXISTS (
                      SELECT 1 FROM mpscript_run r
                      WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $4))
                  ORDER BY instant LIMIT $5",
             );
-            let old = old.with(automation).with(outcome).with(kept_from).with(before).with(TOGETHER);
-            for row in self.query(old).await? {
-                if last.contains(&(row.text(0).to_owned(), row.integer(1))) {
-                    continue;
-                }
-                let fire = "DELETE FROM mpscript_fire WHERE automation = $1 AND source = $2 AND instant = $3";
-                all.push(Statement::new(fire).with(automation).with(row.text(0)).with(row.integer(1)));
-                all.extend(forget_run(row.text(2)));
-                count += 1;
-            }
+            let fires = fires.with(automation).with(outcome).with(kept_from).with(before).with(TOGETHER);
+            old.extend(self.query(fires).await?);
+        }
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let last = self.last_fires(automation).await?;
+        old.retain(|row| !last.iter().any(|(source, at, _)| source == row.text(0) && *at == row.integer(1)));
+        let mut all = Vec::new();
+        for row in &old {
+            let fire = "DELETE FROM mpscript_fire WHERE automation = $1 AND source = $2 AND instant = $3";
+            all.push(Statement::new(fire).with(automation).with(row.text(0)).with(row.integer(1)));
+            all.extend(forget_run(row.text(2)));
         }
         self.transaction(all).await?;
-        Ok(count)
+        Ok(old.len())
     }
 
     /// Forgets some runs of automations that have ended before an instant and are of no fire: those by hand, and those that

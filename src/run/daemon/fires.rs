@@ -39,13 +39,13 @@ impl Daemon {
                     armed.last = one.instant;
                     armed.next = next_begin(&name, trigger, one.instant);
                 }
-                if is_ours && one.missed.is_some() {
-                    self.figures.ended(&name, "missed", now);
-                }
-                if is_ours && one.missed.is_none() {
-                    self.queue.push(Waiting { fire, version: None, not_before: now });
-                } else if let (true, Some(reason)) = (is_ours, one.missed) {
-                    missed.push((one.instant, reason));
+                match one.missed {
+                    _ if !is_ours => {}
+                    None => self.queue.push(Waiting { fire, version: None, not_before: now }),
+                    Some(reason) => {
+                        self.figures.ended(&name, "missed", now);
+                        missed.push((one.instant, reason));
+                    }
                 }
             }
             self.tell_missed(&name, trigger, &missed);

@@ -134,8 +134,8 @@ impl Daemon {
         }
         // Those that went while nobody was there are waited for no more either.
         if !self.armed.keys().any(|(of, _)| of == name) {
-            for key in self.runtime.block_on(self.store.armed(name))? {
-                if !triggers.iter().any(|trigger| trigger.key == key) {
+            for (key, _, state) in self.runtime.block_on(self.store.last_fires(name))? {
+                if state != "disarmed" && !triggers.iter().any(|trigger| trigger.key == key) {
                     self.note(name, &key, now, "disarmed", "its trigger is no more")?;
                 }
             }

@@ -69,12 +69,12 @@ impl Daemon {
                 let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
                 return self.succeed(fire, version, &state, &record.note);
             }
-            "parked" if parked == Parked::Stays => return self.fail_later(fire, &record, "parked"),
+            "parked" if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
             "error" => {
                 let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
                 let retries = version.map_or(0, |version| version.automation.retries);
                 if record.attempt > i64::from(retries) {
-                    return self.fail_later(fire, &record, "failed");
+                    return self.fail_unseen(fire, &record, "failed");
                 }
             }
             _ => {}
@@ -99,7 +99,7 @@ impl Daemon {
             Ok(Err(NoPlan::Account(diagnostic))) => {
                 let timeout = version.as_ref().map_or(TIMEOUT, |version| version.automation.timeout);
                 if now - fire.instant > i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX) {
-                    return self.fail_later(&to, &record, "failed");
+                    return self.fail_unseen(&to, &record, "failed");
                 }
                 let after = humantime::format_duration(Duration::from_millis(LATER.unsigned_abs()));
                 let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
@@ -132,7 +132,7 @@ impl Daemon {
     }
 
     /// Ends a fire whose run has failed while nobody was there to see it.
-    fn fail_later(&mut self, fire: &Fire, record: &RunRecord, state: &str) -> Result<(), StoreError> {
+    fn fail_unseen(&mut self, fire: &Fire, record: &RunRecord, state: &str) -> Result<(), StoreError> {
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
         let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
         let version = self.served.versions().get(&fire.automation).cloned();
