@@ -85,7 +85,8 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
     // Fires that can't be served would only be burnt.
     if let (Err(no_client), true) = (&usual.setting.client, has_no_account(host, &arguments.reach)?) {
-        return Err(Failure::usage(no_client.0.clone()));
+        let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
+        return Err(Failure::usage(Diagnostic::new(&no_client.0.message).hint(hint)));
     }
     let listening = arguments.metrics.map(|address| listen_at(&runtime, address)).transpose()?;
     // Before the first look, so that nothing between the two is lost.
