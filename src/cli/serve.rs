@@ -47,6 +47,9 @@ const LONGEST_SETTLE: Duration = Duration::from_millis(500);
 /// Even where no event tells of it, the folder is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// A store that fails is tried again after so long.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+
 /// What the daemon is woken by.
 enum Wake {
     /// Something in the folder is not as it was.
@@ -146,10 +149,7 @@ fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &imp
             }
             is_empty = daemon.served().is_empty();
         }
-        let wait = daemon.step().unwrap_or_else(|error| {
-            say(Level::Error, &format!("the store failed: {error}"));
-            Duration::from_secs(1)
-        });
+        let wait = daemon.step().unwrap_or(AFTER_A_FAILURE);
         if let Some(since) = &leaving
             && (daemon.under_way() == 0 || since.elapsed() >= grace)
         {

@@ -14,8 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections of one process.
 const MOST: u32 = 4;
 
-/// A statement that takes longer, or waits longer for a lock, is given up: nobody waits for a server for ever.
-const LIMITS: [(&str, &str); 2] = [("lock_timeout", "5s"), ("statement_timeout", "8s")];
+/// A statement that takes longer, or waits longer for a lock, is given up: nobody waits for a server for ever. Nor for
+/// a process that was stopped in the midst of a transaction: the server ends it.
+const LIMITS: [(&str, &str); 3] =
+    [("lock_timeout", "5s"), ("statement_timeout", "8s"), ("idle_in_transaction_session_timeout", "10s")];
 
 /// A database on a server.
 pub(super) struct Postgres {

@@ -85,9 +85,13 @@ impl Folder {
     }
 
     /// What `MPSCRIPT_STORE` names in its environment: a file in the folder, or a database.
-    pub(crate) async fn store(&self) -> Store {
+    pub(crate) fn store_place(&self) -> &str {
         let named = self.environment.iter().find(|(name, _)| name == "MPSCRIPT_STORE");
-        let (_, place) = named.expect("a store is named");
+        &named.expect("a store is named").1
+    }
+
+    pub(crate) async fn store(&self) -> Store {
+        let place = self.store_place();
         let store = if place.starts_with("postgres://") {
             Store::postgres(&Secret::new(place)).await
         } else {

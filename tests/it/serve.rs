@@ -7,6 +7,7 @@ use crate::{
 };
 use mpscript::{run::runtime, sandbox::DEFAULT_SECRET};
 use serde_json::Value;
+use sqlx::{ConnectOptions, Executor, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use std::{fs, path::PathBuf, thread, time::Duration};
 
 fn tick(says: &str) -> String {
@@ -135,6 +136,85 @@ fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
 }
 
 #[test]
+fn a_store_that_fails_for_a_while_is_told_twice_and_loses_no_fire() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "10"]);
+        let folder = with_store(Folder::new().account().file("jobs/tick.rhai", tick("eins")));
+        let daemon = serve(&folder, &sandbox, &[]);
+        daemon.wait_for(": done");
+        let runtime = runtime().expect("the system gives threads");
+        runtime.block_on(while_nobody_else_writes(&folder, || {
+            daemon.wait_for("error the store failed and is tried until it works: the store ");
+            // The next try has failed, too.
+            thread::sleep(Duration::from_secs(8));
+        }));
+        daemon.wait_for("info  the store works again, after ");
+        thread::sleep(Duration::from_secs(3));
+        daemon.signal("TERM");
+        let ended = daemon.finish();
+        assert_eq!(ended.code, Some(0));
+        assert_eq!(ended.out.matches("the store failed").count(), 1, "{}", ended.out);
+        runtime.block_on(async {
+            let store = folder.store().await;
+            let fires = store.fires("tick", 10_000).await.expect("the store works");
+            // The newest first; the oldest is the row that the trigger was armed with.
+            let (armed, fires) = fires.split_last().expect("it has fired");
+            assert_eq!(armed.state, "armed");
+            for pair in fires.windows(2) {
+                assert_eq!(pair[0].instant - pair[1].instant, 1_000, "{pair:?}");
+            }
+            assert!(
+                fires.iter().all(|fire| ["done", "missed", "skipped"].contains(&fire.state.as_str())),
+                "{fires:#?}"
+            );
+            store.close().await;
+        });
+    });
+}
+
+/// Does something while the store is locked.
+async fn while_nobody_else_writes(folder: &Folder, work: impl FnOnce()) {
+    let place = folder.store_place();
+    if place.starts_with("postgres://") {
+        let options: PgConnectOptions = place.parse().expect("it is a URL");
+        let mut holder = options.connect().await.expect("it is there");
+        holder.execute("BEGIN; LOCK TABLE mpscript_fire").await.expect("nobody else locks it");
+        work();
+        holder.execute("COMMIT").await.expect("it holds it");
+    } else {
+        let options = SqliteConnectOptions::new().filename(folder.path().join(place));
+        let mut holder = options.connect().await.expect("it is there");
+        holder.execute("BEGIN IMMEDIATE").await.expect("nobody holds it for long");
+        work();
+        holder.execute("COMMIT").await.expect("it holds it");
+    }
+}
+
+/// Whether nobody has a lock that only its owner can give back: a server ends what sleeps.
+async fn is_free(folder: &Folder) -> bool {
+    let place = folder.store_place();
+    let options =
+        SqliteConnectOptions::new().filename(folder.path().join(place)).busy_timeout(Duration::ZERO);
+    place.starts_with("postgres://")
+        || options.connect().await.expect("it is there").execute("BEGIN IMMEDIATE").await.is_ok()
+}
+
+/// Stops a process, where nobody waits for it: a stopped one keeps its lock on a file, and nobody can take it away.
+fn put_to_sleep(process: &Running, folder: &Folder) {
+    let runtime = runtime().expect("the system gives threads");
+    for _ in 0..200 {
+        process.signal("STOP");
+        thread::sleep(Duration::from_millis(50));
+        if runtime.block_on(is_free(folder)) {
+            return;
+        }
+        process.signal("CONT");
+        thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it holds the store all the time");
+}
+
+#[test]
 fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
     on_each_store(|with_store| {
         let sandbox = Served::start(&["--followers", "300", "--latency", "20ms"]);
@@ -153,7 +233,7 @@ fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
         }
         killed.signal("KILL");
         drop(killed);
-        sleeper.signal("STOP");
+        put_to_sleep(&sleeper, &folder);
         // Longer than anybody is waited for: what it had is taken over.
         thread::sleep(Duration::from_secs(11));
         other.wait_for_any(&["goes on, attempt", "taken over before it has begun", ": done"]);

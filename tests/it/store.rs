@@ -248,6 +248,16 @@ fn a_server_whose_table_is_locked_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn a_server_ends_the_transaction_of_a_process_that_sleeps() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = Store::postgres(&cluster.database()).await.unwrap();
+        let rows = store.query(Statement::new("SHOW idle_in_transaction_session_timeout")).await.unwrap();
+        assert_eq!(rows[0].text(0), "10s");
+    });
+}
+
+#[test]
 fn a_file_that_is_something_else_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite3");

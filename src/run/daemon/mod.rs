@@ -9,6 +9,7 @@ mod end;
 mod figures;
 mod fires;
 mod folder;
+mod outage;
 mod start;
 mod take_over;
 mod tidy;
@@ -18,6 +19,7 @@ pub use figures::{Figures, LAGS, Reading};
 pub use folder::ScanError;
 pub use words::{Entry, Level, Log};
 
+use self::outage::Outage;
 use super::{
     due::begins,
     served::{Change, Served, Version},
@@ -144,6 +146,7 @@ pub struct Daemon {
     is_known: bool,
     keep: Duration,
     is_leaving: bool,
+    outage: Outage,
     figures: Arc<Figures>,
 }
 
@@ -185,6 +188,7 @@ impl Daemon {
             is_known: false,
             keep: KEEP,
             is_leaving: false,
+            outage: Outage::default(),
             figures: Arc::default(),
         }
     }
@@ -247,9 +251,12 @@ impl Daemon {
     /// Does what is to be done at this moment, and says how long nothing will be.
     ///
     /// # Errors
-    /// When the store fails; the next step does it again.
+    /// When the store fails, which is told; the next step does it again.
     pub fn step(&mut self) -> Result<Duration, StoreError> {
         let done = self.do_step();
+        if let Some((level, text)) = self.outage.follow(&done) {
+            self.say(level, "", "", &text);
+        }
         let mut figures = self.figures.lock();
         figures.alive = Some(Stopwatch::start());
         figures.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
