@@ -171,26 +171,30 @@ impl Store {
         Ok(self.execute(statement.with(name).with(until)).await? == 1)
     }
 
-    /// Records a fire that was not there before; `false` when somebody has recorded it already.
+    /// Records fires, all of them or none, and says of each whether it was not there before: `false` is one that somebody
+    /// else has recorded.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn add_fire(&self, fire: &Fire) -> Result<bool, StoreError> {
-        let statement = Statement::new(
-            "INSERT INTO mpscript_fire (automation, source, instant, state, reason, run, node, at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (automation, source, instant) DO NOTHING",
-        );
-        let statement = statement
-            .with(fire.automation.as_str())
-            .with(fire.source.as_str())
-            .with(fire.instant)
-            .with(fire.state.as_str())
-            .with(fire.reason.as_str())
-            .with(fire.run.as_str())
-            .with(fire.node.as_str())
-            .with(fire.at);
-        Ok(self.execute(statement).await? == 1)
+    pub async fn add_fires(&self, fires: &[Fire]) -> Result<Vec<bool>, StoreError> {
+        let statements = fires.iter().map(|fire| {
+            let statement = Statement::new(
+                "INSERT INTO mpscript_fire (automation, source, instant, state, reason, run, node, at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                 ON CONFLICT (automation, source, instant) DO NOTHING",
+            );
+            statement
+                .with(fire.automation.as_str())
+                .with(fire.source.as_str())
+                .with(fire.instant)
+                .with(fire.state.as_str())
+                .with(fire.reason.as_str())
+                .with(fire.run.as_str())
+                .with(fire.node.as_str())
+                .with(fire.at)
+        });
+        let added = self.transaction(statements.collect()).await?;
+        Ok(added.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Goes from one record of a fire to the next; `false` when somebody else has changed it meanwhile.

@@ -11,7 +11,7 @@ pub(super) trait Driver: Send + Sync {
     fn place(&self) -> &str;
     fn query(&self, statement: Statement) -> Work<'_, Vec<Row>>;
     fn execute(&self, statement: Statement) -> Work<'_, u64>;
-    fn transaction(&self, statements: Vec<Statement>) -> Work<'_, ()>;
+    fn transaction(&self, statements: Vec<Statement>) -> Work<'_, Vec<u64>>;
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
@@ -121,11 +121,12 @@ macro_rules! drive {
             fn transaction(
                 &self,
                 statements: Vec<$crate::store::Statement>,
-            ) -> $crate::store::driver::Work<'_, ()> {
+            ) -> $crate::store::driver::Work<'_, Vec<u64>> {
                 Box::pin(async move {
                     let fault = |error: sqlx::Error| fault(&self.place, &error);
                     let $pool = &self.pool;
                     let mut transaction = $begin.await.map_err(fault)?;
+                    let mut changed = Vec::with_capacity(statements.len());
                     for statement in statements {
                         let expects = statement.expects;
                         let done = $crate::store::driver::bind!(statement).execute(&mut *transaction).await;
@@ -133,8 +134,10 @@ macro_rules! drive {
                         if expects.is_some_and(|rows| rows != done.rows_affected()) {
                             return Err(StoreError::Conflict { place: self.place.clone() });
                         }
+                        changed.push(done.rows_affected());
                     }
-                    transaction.commit().await.map_err(fault)
+                    transaction.commit().await.map_err(fault)?;
+                    Ok(changed)
                 })
             }
 

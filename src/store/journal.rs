@@ -178,8 +178,8 @@ impl Store {
         entries: &[Entry],
     ) -> Result<(), StoreError> {
         let fence = beat(run, attempt, now).expecting(1);
-        self.transaction(std::iter::once(fence).chain(entries.iter().map(|entry| entry.0.clone())).collect())
-            .await
+        let all = std::iter::once(fence).chain(entries.iter().map(|entry| entry.0.clone()));
+        self.transaction(all.collect()).await.map(drop)
     }
 
     /// A step of a run, if it was begun.

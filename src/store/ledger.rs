@@ -37,7 +37,7 @@ impl Store {
             );
             statement.with(account).with(spent.endpoint.as_str()).with(spent.day).with(spent.calls)
         });
-        self.transaction(statements.collect()).await
+        self.transaction(statements.collect()).await.map(drop)
     }
 
     /// Remembers that an endpoint's calls of a day are used up, or that they are not any more.

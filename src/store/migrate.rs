@@ -123,6 +123,6 @@ impl Store {
                 .with(from)
                 .expecting(1),
         );
-        self.transaction(statements).await
+        self.transaction(statements).await.map(drop)
     }
 }

@@ -92,11 +92,11 @@ impl Store {
         self.within(self.0.execute(statement)).await
     }
 
-    /// Does all of these statements, or none.
+    /// Does all of these statements, or none; and says how many rows each has changed.
     ///
     /// # Errors
     /// When one of them fails, or changes another number of rows than it expects.
-    pub async fn transaction(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
+    pub async fn transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
         self.within(self.0.transaction(statements)).await
     }
 

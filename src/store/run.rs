@@ -290,7 +290,7 @@ impl Store {
         let mut all = vec![statement.expecting(1), claims];
         all.extend(end.kept.map(|(automation, kept)| keep(automation, kept, end.now)));
         match self.transaction(all).await {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(StoreError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -301,7 +301,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn forget_run(&self, id: &str) -> Result<(), StoreError> {
-        self.transaction(forget_run(id)).await
+        self.transaction(forget_run(id)).await.map(drop)
     }
 
     /// Asks the process of a run to stop.

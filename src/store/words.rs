@@ -27,7 +27,7 @@ impl Store {
             );
             statement.with(run).with(one.attempt).with(one.number).with(one.at).with(one.text.as_str())
         });
-        self.transaction(statements.collect()).await
+        self.transaction(statements.collect()).await.map(drop)
     }
 
     /// What a run's script has printed, in order.

@@ -211,7 +211,7 @@ fn who_does_not_know_its_folder_yet_or_serves_another_takes_nothing_over() {
         at: office.now(),
         ..Fire::default()
     };
-    assert!(office.wait(office.store().add_fire(&claimed)).expect("the store works"));
+    assert_eq!(office.wait(office.store().add_fires(&[claimed])).expect("the store works"), [true]);
     let mut elsewhere = office.daemon_of("other");
     let mut early = office.daemon_of("jobs");
     elsewhere.scan().expect("the folder is there");

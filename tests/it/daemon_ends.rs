@@ -25,7 +25,10 @@ fn left(office: &Office, source: &str, state: &str, run: &str) -> Fire {
         at: office.now(),
         ..Fire::default()
     };
-    assert!(office.wait(office.store().add_fire(&fire)).expect("the store works"));
+    assert_eq!(
+        office.wait(office.store().add_fires(std::slice::from_ref(&fire))).expect("the store works"),
+        [true]
+    );
     fire
 }
 

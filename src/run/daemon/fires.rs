@@ -7,6 +7,9 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
+/// So many fires are recorded together at the most.
+const TOGETHER: usize = 100;
+
 impl Daemon {
     /// Claims what has come.
     pub(super) fn fire_due(&mut self) -> Result<(), StoreError> {
@@ -21,30 +24,34 @@ impl Daemon {
             let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
             let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
             let last = self.armed[&(name.clone(), key.clone())].last;
-            let mut missed = Vec::new();
-            for one in due(&name, trigger, version.automation.catch_up, last, now) {
-                let state = if one.missed.is_some() { "missed" } else { "claimed" };
-                let fire = Fire {
+            let come: Vec<Fire> = due(&name, trigger, version.automation.catch_up, last, now)
+                .into_iter()
+                .map(|one| Fire {
                     automation: name.clone(),
                     source: key.clone(),
                     instant: one.instant,
-                    state: state.to_owned(),
-                    reason: one.missed.clone().unwrap_or_default(),
+                    state: if one.missed.is_some() { "missed" } else { "claimed" }.to_owned(),
+                    reason: one.missed.unwrap_or_default(),
                     run: String::new(),
                     node: self.node.clone(),
                     at: now,
-                };
-                let is_ours = self.runtime.block_on(self.store.add_fire(&fire))?;
-                if let Some(armed) = self.armed.get_mut(&(name.clone(), key.clone())) {
-                    armed.last = one.instant;
-                    armed.next = next_begin(&name, trigger, one.instant);
+                })
+                .collect();
+            let mut missed = Vec::new();
+            for together in come.chunks(TOGETHER) {
+                let are_ours = self.runtime.block_on(self.store.add_fires(together))?;
+                if let (Some(armed), Some(latest)) =
+                    (self.armed.get_mut(&(name.clone(), key.clone())), together.last())
+                {
+                    armed.last = latest.instant;
+                    armed.next = next_begin(&name, trigger, latest.instant);
                 }
-                match one.missed {
-                    _ if !is_ours => {}
-                    None => self.queue.push(Waiting { fire, version: None, not_before: now }),
-                    Some(reason) => {
+                for (fire, _) in together.iter().zip(are_ours).filter(|(_, is_ours)| *is_ours) {
+                    if fire.state == "missed" {
                         self.figures.ended(&name, "missed", now);
-                        missed.push((one.instant, reason));
+                        missed.push((fire.instant, fire.reason.as_str()));
+                    } else {
+                        self.queue.push(Waiting { fire: fire.clone(), version: None, not_before: now });
                     }
                 }
             }
@@ -54,7 +61,7 @@ impl Daemon {
     }
 
     /// Says of fires that do not run why they do not: once for those that share a reason.
-    fn tell_missed(&self, name: &str, trigger: &Trigger, missed: &[(i64, String)]) {
+    fn tell_missed(&self, name: &str, trigger: &Trigger, missed: &[(i64, &str)]) {
         for same in missed.chunk_by(|one, other| one.1 == other.1) {
             let [(first, reason), ..] = same else { continue };
             let from = trigger.schedule.show(*first);

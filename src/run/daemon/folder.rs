@@ -188,7 +188,7 @@ impl Daemon {
             node: self.node.clone(),
             at: self.host.clock.now_ms(),
         };
-        self.runtime.block_on(self.store.add_fire(&fire))
+        Ok(self.runtime.block_on(self.store.add_fires(&[fire]))?.contains(&true))
     }
 }
 
