@@ -3,7 +3,7 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::{Cancel, Clock};
+use crate::base::{Cancel, Clock, Redactor};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -66,6 +66,8 @@ pub struct Host {
     pub read_answer: fn(&Cancel) -> io::Result<String>,
     /// The program's own file, for whoever starts it once more.
     pub program: PathBuf,
+    /// What must be seen nowhere.
+    pub secrets: Redactor,
     /// The one clock.
     pub clock: Clock,
     /// The machine's time zone by its name, where it is known.
@@ -204,6 +206,7 @@ impl Host {
                 io::stdin().read_line(&mut line).map(|_| line)
             },
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mpscript")),
+            secrets: Redactor::default(),
             clock: Clock::system(),
             zone: iana_time_zone::get_timezone().ok(),
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -47,33 +48,48 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The secrets known so far; masks them in text that came from elsewhere (a server may echo what
-/// it was sent). Clones share what is known.
+/// The secrets that a process knows of so far, of all its accounts; masks them in text that came from elsewhere (a server
+/// may echo what it was sent) and in whatever is kept. Clones share what is known.
 #[derive(Clone, Debug, Default)]
-pub struct Redactor(Arc<RwLock<Vec<Secret>>>);
+pub struct Redactor(Arc<RwLock<KnownSecrets>>);
+
+#[derive(Debug, Default)]
+struct KnownSecrets {
+    /// What stays a secret: AppSecrets and keys.
+    lasting: Vec<Secret>,
+    /// Tokens, the oldest first.
+    tokens: VecDeque<Secret>,
+}
 
 impl Redactor {
-    /// How many secrets are remembered; the oldest token has long expired by then.
-    const MOST: usize = 64;
+    /// How many tokens are remembered; the oldest one has long expired by then.
+    const MOST_TOKENS: usize = 256;
 
-    /// From now on, `secret` is masked.
+    /// From now on, an AppSecret or a key is masked.
     pub fn learn(&self, secret: &Secret) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if secret.reveal().len() < LEAST_SEARCHED || known.contains(secret) {
+        if secret.reveal().len() >= LEAST_SEARCHED && !known.lasting.contains(secret) {
+            known.lasting.push(secret.clone());
+        }
+    }
+
+    /// From now on, a token is masked.
+    pub fn learn_token(&self, token: &Secret) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if token.reveal().len() < LEAST_SEARCHED || known.tokens.contains(token) {
             return;
         }
-        if known.len() == Self::MOST {
-            // The first is the AppSecret, which stays.
-            known.remove(1);
+        if known.tokens.len() == Self::MOST_TOKENS {
+            known.tokens.pop_front();
         }
-        known.push(secret.clone());
+        known.tokens.push_back(token.clone());
     }
 
     /// `text` without any known secret.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut known: Vec<&str> = known.iter().map(Secret::reveal).collect();
+        let mut known: Vec<&str> = known.lasting.iter().chain(&known.tokens).map(Secret::reveal).collect();
         // The longest first: one that begins like another must not leave its tail.
         known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
         known.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))

@@ -23,6 +23,7 @@ mod repl_commands;
 mod repl_editor;
 mod repl_history;
 mod repl_line;
+mod repl_piped;
 mod repl_script;
 mod repl_table;
 mod report;

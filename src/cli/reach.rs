@@ -19,6 +19,9 @@ use crate::{
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+/// A callback's Token is chosen by a person; one that is no shorter than this is no common word.
+const LONG_TOKEN: usize = 12;
+
 /// Whom to call. The sandbox, if there is one, lives as long as this.
 pub(super) struct Reached {
     pub client: Result<Client, NoClient>,
@@ -139,6 +142,13 @@ pub(super) fn reach(
         }
     };
     let callback = from_environment.or(found.callback);
+    if let Some(keys) = &callback {
+        keys.aes_key.iter().for_each(|key| host.secrets.learn(key));
+        // A short one may be a word that stands everywhere.
+        if keys.token.reveal().len() >= LONG_TOKEN {
+            host.secrets.learn(&keys.token);
+        }
+    }
     let client =
         client(host, bases, account, found.token_mode, store.clone(), (found.reset, calling), cancel);
     let (name, production) = (found.name, found.production);
@@ -165,6 +175,7 @@ pub(super) fn client(
         token_mode,
         store,
         owner: host.process.clone(),
+        secrets: host.secrets.clone(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
     })

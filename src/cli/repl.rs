@@ -14,9 +14,10 @@ use super::{
     repl_editor::{LineEditor, Shared, editor},
     repl_history,
     repl_line::is_unfinished,
-    repl_script::separated,
+    repl_piped::{AT_ONCE, lines_of, unreadable},
+    repl_script::{only_goes_on, separated},
     repl_table::show,
-    run::{gate, would},
+    run::{gate, once, would},
     state,
     watch_signals::{Interrupts, leave_at_once},
 };
@@ -27,7 +28,7 @@ use crate::{
     client::CallError,
     host::Host,
     run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
-    script::{Gate, Shown, docs},
+    script::{Shown, docs},
 };
 use rustyline::error::ReadlineError;
 use std::{
@@ -57,7 +58,7 @@ pub(super) struct Repl<'a> {
     arguments: &'a ReplArguments,
     cancel: Cancel,
     is_working: Arc<AtomicBool>,
-    is_interactive: bool,
+    pub is_interactive: bool,
     /// The exit code of the last error.
     code: u8,
     /// The terminal's columns and rows.
@@ -100,6 +101,7 @@ pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Fail
     if is_interactive {
         repl.talk(&above)?;
     } else {
+        repl.session.lines.show_whole();
         repl.listen();
     }
     if let Ok(client) = &repl.reached.client {
@@ -147,20 +149,6 @@ fn open(
     Ok((reached, setting, options))
 }
 
-/// A gate that asks once a session, until it is opened.
-fn once(gate: Option<Gate>) -> Option<Gate> {
-    let gate = gate?;
-    let is_open = AtomicBool::new(false);
-    Some(Arc::new(move || {
-        if is_open.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        gate()?;
-        is_open.store(true, Ordering::SeqCst);
-        Ok(())
-    }))
-}
-
 impl Repl<'_> {
     /// Lines that are typed.
     fn talk(&mut self, above: &Above) -> Result<(), Failure> {
@@ -189,7 +177,7 @@ impl Repl<'_> {
                 Err(ReadlineError::Eof) => return Ok(()),
                 Err(error) => return Err(fail(error)),
             };
-            repl_history::remember(&mut editor, history.as_deref(), &self.reached, &line);
+            repl_history::remember(&mut editor, history.as_deref(), self.host, &line);
             (self.columns, self.rows) =
                 editor.dimensions().map(|(columns, rows)| (usize::from(columns), usize::from(rows))).unzip();
             if self.take(line.trim(), Some(&mut editor)) == After::Leave {
@@ -200,14 +188,30 @@ impl Repl<'_> {
 
     /// Lines that are piped in.
     fn listen(&mut self) {
-        let mut text = String::new();
+        let lines = lines_of(self.host);
+        let (mut text, mut next) = (String::new(), None);
         loop {
-            let line = (self.host.read_line)().unwrap_or_default();
+            let line = match next.take().map_or_else(|| lines.recv().ok(), Some) {
+                Some(Ok(line)) => line,
+                Some(Err(error)) => {
+                    self.tell(&unreadable(&error));
+                    continue;
+                }
+                None => String::new(),
+            };
             let is_end = line.is_empty();
             text.push_str(&line);
             let is_command = text.starts_with([':', '?']);
-            if !is_end && !is_command && is_unfinished(&text) {
-                continue;
+            if !is_end && !is_command {
+                if is_unfinished(&text) {
+                    continue;
+                }
+                // What can't begin a statement belongs to this one, if it comes at once: nobody is waited for.
+                next = lines.recv_timeout(AT_ONCE).ok();
+                let goes_on = |next: &String| next.trim().is_empty() || only_goes_on(next);
+                if next.as_ref().is_some_and(|next| next.as_ref().is_ok_and(goes_on)) {
+                    continue;
+                }
             }
             let whole = std::mem::take(&mut text);
             if self.take(whole.trim(), None) == After::Leave || is_end {
@@ -244,7 +248,7 @@ impl Repl<'_> {
 
     /// A name that a line has and a function does not see, or that is called and can't be, is told apart from one that
     /// is nowhere.
-    fn explain(&self, mut failure: Failure) -> Failure {
+    fn explain(&self, line: &str, mut failure: Failure) -> Failure {
         let message = &failure.diagnostic.message;
         let named = |before: &str| message.strip_prefix(before).and_then(|rest| rest.strip_suffix('`'));
         let variables = self.session.lines.variables();
@@ -253,6 +257,10 @@ impl Repl<'_> {
             let name = &variable.name;
             failure.diagnostic.hint =
                 Some(format!("`{name}` is {}: {name}.call(…) calls a closure", variable.kind));
+        } else if failure.diagnostic.hint.is_none() && only_goes_on(line) {
+            let hint = "the line above has been evaluated already: end it with the `.`, `{` or operator, and what goes on below \
+                        belongs to it";
+            failure.diagnostic.hint = Some(hint.to_owned());
         } else if let Some(variable) = named("there is no variable `").and_then(is_there) {
             let name = &variable.name;
             failure.diagnostic.hint = Some(format!(
@@ -274,12 +282,12 @@ impl Repl<'_> {
         let outcome =
             self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, (text, file), board));
         self.learn_names();
-        let outcome = outcome?;
+        let outcome = outcome.map_err(|failure| self.explain(text, failure))?;
         self.shown.clear();
         if let Some(shown) = &outcome.value {
             self.show(shown);
         }
-        self.finish(&outcome, &watch, is_timed).map_err(|failure| self.explain(failure))
+        self.finish(&outcome, &watch, is_timed).map_err(|failure| self.explain(text, failure))
     }
 
     /// Prints a value, and remembers how much of a list that was.
@@ -288,6 +296,10 @@ impl Repl<'_> {
             self.shown_to = from + rows.len();
         }
         self.shown = show(shown, self.columns);
+        if self.is_interactive {
+            // A text of the account must not steer the terminal.
+            self.shown.retain(|char| !char.is_control() || ['\n', '\t'].contains(&char));
+        }
         if !self.shown.is_empty() {
             self.host.out.line(&self.shown);
         }
@@ -369,7 +381,9 @@ impl Repl<'_> {
             for end in report.ends.iter().filter(|end| end.totals.changed > 0) {
                 self.host.err.line(&end.to_string());
             }
-            self.host.err.line(&format!("  :undo takes that back now, mpscript undo {run} at any time"));
+            let any_time =
+                if self.reach.sandbox { String::new() } else { format!(", mpscript undo {run} at any time") };
+            self.host.err.line(&format!("  :undo takes that back now{any_time}"));
         }
         match (&outcome.trouble, &outcome.parked) {
             (Some(trouble), _) if report.state == RunState::Cancelled && trouble.is_cancelled => {

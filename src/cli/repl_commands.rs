@@ -25,6 +25,10 @@ use std::{
 /// Lines of the history that are shown.
 const LINES: usize = 50;
 
+/// Commands that take nothing.
+const ALONE: &[&str] =
+    &[":quit", ":q", ":help", ":vars", ":more", ":edit", ":undo", ":quota", ":runs", ":history", ":reset"];
+
 /// Whether the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
@@ -43,6 +47,9 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
     }
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
+    if ALONE.contains(&command) && !rest.is_empty() {
+        return fail(format!("{command} stands alone, without `{rest}`"), &format!("{command}, or :help"));
+    }
     match command {
         ":quit" | ":q" => return Ok(After::Leave),
         ":help" => help(repl),
@@ -77,7 +84,7 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         }
         ":history" => history(repl, editor),
         ":reset" => {
-            repl.session.lines.reset();
+            repl.session.reset();
             repl.learn_names();
         }
         other => {
@@ -151,6 +158,9 @@ fn run(repl: &mut Repl, name: &str) -> Result<(), Failure> {
 }
 
 fn edit(repl: &mut Repl) -> Result<(), Failure> {
+    if !repl.is_interactive {
+        return fail(":edit needs a terminal, and lines come from elsewhere", "give the line itself");
+    }
     let host = repl.host;
     let editor = host.variable("VISUAL").or_else(|| host.variable("EDITOR")).unwrap_or("vi").to_owned();
     let file = host.scratch_folder().join(format!("mpscript-{}.rhai", host.process.replace('/', "-")));
@@ -207,7 +217,8 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     let date = chrono::DateTime::from_timestamp(repl.host.clock.now(), 0).unwrap_or_default();
     let date = date.with_timezone(&chrono::Local).format("%Y-%m-%d");
     let header = format!("//! Written on {date} in a session on the account {}.\n", repl.account());
-    let (text, count) = if is_automation { automation(&header, &lines) } else { script(&header, &lines) };
+    let (whole, count) = if is_automation { automation(&header, &lines) } else { script(&header, &lines) };
+    let text = repl.host.secrets.mask(&whole);
     if count == 0 {
         return fail("the lines so far have only looked at values", "a script is made of what lines do");
     }
@@ -219,6 +230,9 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
         .or_else(|error| fail(format!("can't write {name}: {error}"), "give a folder that can be written"))?;
     let lines = if count == 1 { "line" } else { "lines" };
     repl.host.out.line(&format!("{count} {lines} written to {name}"));
+    if text != whole {
+        repl.host.err.line("a secret was left out: *** stands for it; give it as a param(…) instead");
+    }
     let origin = Origin::File { named: PathBuf::from(name), path: file };
     let trouble = match Program::load(&origin) {
         Ok(program) => check::check(&program).into_iter().next(),
@@ -229,7 +243,6 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
 }
 
 fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure> {
-    let earlier = repl.session.earlier_change().map(str::to_owned);
     let change = repl.session.last_change(repl.runtime).map_err(|error| state::failure(&error))?;
     if let Some((run, way)) = change {
         if repl.session.is_dry() {
@@ -253,7 +266,9 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
                 let answer =
                     editor.readline("Take back what the line did to the account? [y/N] ").unwrap_or_default();
                 if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-                    return fail("nothing was taken back", &format!("answer y, or: mpscript undo {run}"));
+                    let or =
+                        if repl.reach.sandbox { String::new() } else { format!(", or: mpscript undo {run}") };
+                    return fail("nothing was taken back", &format!(":undo asks again: answer y{or}"));
                 }
             }
             let source = Source { name: format!("undo {run}"), text: way.script, imports: Vec::new() };
@@ -266,17 +281,26 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
             repl.host.out.line("the account is as before that line");
         }
     }
-    if repl.session.lines.restore() {
+    if repl.session.restore() {
         repl.learn_names();
         repl.host.out.line("the variables are as before that line");
-        if let Some(run) = earlier {
-            repl.host.out.line(&format!(
-                "a line before it has changed the account: mpscript undo {run} takes that back"
-            ));
+        if let Some(earlier) = repl.session.earlier_change() {
+            repl.host.out.line(&earlier_line(repl, &earlier));
         }
         return Ok(());
     }
-    fail("there is no line before this to go back to", "only the last line can be undone, once")
+    fail("there is no line before this to go back to", "the last lines can be undone, one after another")
+}
+
+/// How far a line that has changed the account is from the last one, and what takes it back.
+fn earlier_line(repl: &Repl, (back, run): &(usize, String)) -> String {
+    let times = match back {
+        0 => return format!("a line before it has changed the account: mpscript undo {run} takes that back"),
+        1 => ":undo once more".to_owned(),
+        back => format!(":undo {back} times more"),
+    };
+    let or = if repl.reach.sandbox { String::new() } else { format!(", or mpscript undo {run}") };
+    format!("a line before it has changed the account: {times}{or} takes that back")
 }
 
 fn dry(repl: &mut Repl, rest: &str) -> Result<(), Failure> {

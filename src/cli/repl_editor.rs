@@ -1,6 +1,8 @@
 //! The line editor of a session: colours, completion, hints, lines that are not finished, history. On rustyline.
 
-use super::repl_line::{Completion, Kind, Known, complete, is_unfinished, pair_at, signature_at, stretches};
+use super::repl_line::{
+    Completion, Kind, Known, complete, is_unfinished, pair_at, shown_as, signature_at, stretches,
+};
 use rustyline::{
     CompletionType, Config, Context, EditMode, Editor, Helper,
     completion::{Completer, FilenameCompleter, Pair},
@@ -67,11 +69,17 @@ impl Completer for Assistant {
         position: usize,
         context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        match complete(&line[..position], &self.known.read()) {
-            Completion::File => self.files.complete(line, position, context),
+        let known = self.known.read();
+        match complete(&line[..position], &known) {
+            Completion::File => {
+                let (start, mut files) = self.files.complete(line, position, context)?;
+                // Neither a text of the language nor a command knows a shell's way to write a space.
+                files.iter_mut().for_each(|file| file.replacement = file.replacement.replace("\\ ", " "));
+                Ok((start, files))
+            }
             Completion::Words(start, words) => {
                 let pair = |word: String| Pair {
-                    display: word.trim_end_matches(['(', '"']).to_owned(),
+                    display: shown_as(&line[..start], &word, &known),
                     replacement: word,
                 };
                 Ok((start, words.into_iter().map(pair).collect()))

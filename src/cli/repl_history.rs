@@ -1,6 +1,6 @@
 //! The lines that were typed, kept in the state folder for their owner alone and without what is secret.
 
-use super::{reach::Reached, repl_editor::LineEditor, state};
+use super::{repl_editor::LineEditor, state};
 use crate::host::Host;
 use std::{
     fs::{self, OpenOptions},
@@ -29,11 +29,8 @@ pub(super) fn file(host: &Host) -> Option<PathBuf> {
 }
 
 /// Adds a line to the history, without what is secret.
-pub(super) fn remember(editor: &mut LineEditor, file: Option<&Path>, reached: &Reached, line: &str) {
-    let line = match &reached.client {
-        Ok(client) => client.mask(line),
-        Err(_) => line.to_owned(),
-    };
+pub(super) fn remember(editor: &mut LineEditor, file: Option<&Path>, host: &Host, line: &str) {
+    let line = host.secrets.mask(line);
     // A line that can't be kept is none that would have to stop anybody.
     if matches!(editor.add_history_entry(line.trim_end()), Ok(true))
         && let Some(file) = file

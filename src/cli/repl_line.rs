@@ -51,7 +51,8 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ),
     (
         ":undo",
-        "the variables as before the last line; what it changed on the account is taken back after a yes",
+        "the variables as before the last line; what it changed on the account is taken back after a yes; again for \
+         the line before",
     ),
     (":dry on|off", "from now on nothing is changed, or it is"),
     (":account NAME", "goes on with another account; without a name, says which it is"),
@@ -154,17 +155,18 @@ fn kind_of_word(word: &str, before: &str, after: &str, last_word: &str, known: &
     if !after.trim_start().starts_with('(') {
         return Kind::Plain;
     }
-    let is_declared = last_word == "fn" || known.functions.iter().any(|(name, _)| name == word);
-    // What an import or a map holds can't be seen from here.
-    let of_import = before
-        .strip_suffix("::")
-        .is_some_and(|before| known.modules.iter().any(|module| before.ends_with(module.as_str())));
-    let is_here = before.contains(&format!("fn {word}"));
-    if is_declared || of_import || is_here || known.words.known.contains(word) {
-        Kind::Call
-    } else {
-        Kind::Unknown
+    if let Some(before) = before.strip_suffix("::") {
+        let module = before.rsplit(|char| !is_of_word(char)).next().unwrap_or_default();
+        // What an import holds can't be seen from here.
+        let is_there = module == "global"
+            || known.modules.iter().any(|known| known == module)
+            || before.contains(&format!(" as {module}"))
+            || known.words.known.contains(&format!("{module}::{word}"));
+        return if is_there { Kind::Call } else { Kind::Unknown };
     }
+    let is_declared = last_word == "fn" || known.functions.iter().any(|(name, _)| name == word);
+    let is_here = before.contains(&format!("fn {word}"));
+    if is_declared || is_here || known.words.known.contains(word) { Kind::Call } else { Kind::Unknown }
 }
 
 /// The brackets at the cursor, or before it, that belong together.
@@ -262,14 +264,40 @@ pub(super) fn complete(line: &str, known: &Known) -> Completion {
             .filter_map(|word| word.name.strip_prefix(module)?.strip_prefix("::"));
         of_module.map(|name| format!("{name}(")).collect()
     } else if let Some(before) = before.strip_suffix('.') {
-        of_value(before, known)
-    } else {
+        let mut found = of_value(before, known);
+        // What a list or a text can be asked for are functions of the language.
+        if found.is_empty() && !begun.is_empty() {
+            found.extend(of_language(known));
+        }
+        found
+    } else if begun.is_empty() {
         everything(known)
+    } else {
+        everything(known).into_iter().chain(of_language(known)).collect()
     };
     found.retain(|name| name.starts_with(begun));
     found.sort();
     found.dedup();
     Completion::Words(start, found)
+}
+
+/// The language's own functions.
+fn of_language(known: &Known) -> impl Iterator<Item = String> {
+    let is_own = |name: &str| known.words.functions.iter().all(|word| word.name != name);
+    let names = known.words.known.iter().filter(move |name| !name.contains("::") && is_own(name));
+    names.map(|name| format!("{name}("))
+}
+
+/// How a word that can stand at the end of `line` is shown in a list of them: a function with its parameters.
+pub(super) fn shown_as(line: &str, word: &str, known: &Known) -> String {
+    let Some(name) = word.strip_suffix('(') else { return word.trim_end_matches(['"', '`']).to_owned() };
+    let module = line.strip_suffix("::").map(|before| before.rsplit(|char| !is_of_word(char)).next());
+    let full = module.flatten().map_or_else(|| name.to_owned(), |module| format!("{module}::{name}"));
+    if let Some((_, signature)) = known.functions.iter().find(|(known, _)| *known == full) {
+        return signature.clone();
+    }
+    let entry = known.words.functions.iter().find(|word| word.name == full);
+    entry.and_then(|entry| entry.signatures.first()).cloned().unwrap_or_else(|| name.to_owned())
 }
 
 fn is_open_text(text: &str) -> bool {
@@ -298,7 +326,8 @@ fn complete_text(line: &str, start: usize, known: &Known) -> Completion {
         return Completion::File;
     }
     if OF_TAGS.contains(&call) {
-        let tags = known.tags.iter().filter(|tag| tag.starts_with(begun)).map(|tag| format!("{tag}\""));
+        let quote = &line[start..=start];
+        let tags = known.tags.iter().filter(|tag| tag.starts_with(begun)).map(|tag| format!("{tag}{quote}"));
         return Completion::Words(start + 1, tags.collect());
     }
     Completion::Words(line.len(), Vec::new())

@@ -54,6 +54,15 @@ fn goes_on_with(line: &str) -> bool {
     is_operator || ["||", "else", "catch", "in "].iter().any(|word| line.starts_with(word))
 }
 
+/// Whether a line can't begin a statement of its own: it goes on with the one before.
+pub(super) fn only_goes_on(line: &str) -> bool {
+    let line = line.trim_start();
+    // A number with its sign, and a closure, may stand alone.
+    goes_on_with(line)
+        && !line.starts_with(['+', '-', '|'])
+        && (!line.starts_with('?') || line.starts_with("?."))
+}
+
 /// A statement with its semicolon, before the comment that may stand at its end.
 fn ended(text: &str) -> String {
     let known = Known::default();
@@ -151,9 +160,49 @@ struct Statement {
     is_outside: bool,
 }
 
+/// A line that declares functions beside other statements, as two.
+fn parted(line: &Line) -> Vec<Line> {
+    let (functions, rest) = functions_apart(&line.text);
+    let part = |text: String, has_result| Line { number: line.number, text, has_result };
+    if functions.is_empty() || rest.trim().trim_matches(';').is_empty() {
+        return vec![part(line.text.clone(), line.has_result)];
+    }
+    vec![part(functions, false), part(rest.trim().to_owned(), line.has_result)]
+}
+
+/// The functions of a line, and what it is without them.
+fn functions_apart(text: &str) -> (String, String) {
+    let (mut functions, mut rest) = (String::new(), String::new());
+    let (mut depth, mut began) = (0_i32, None);
+    let mut before = 0;
+    for (range, kind) in stretches(text, &Known::default()) {
+        let word = &text[range.clone()];
+        match word {
+            "fn" | "private" if kind == Kind::Keyword && depth == 0 => {
+                began.get_or_insert(range.start);
+            }
+            "{" | "(" | "[" if kind == Kind::Plain => depth += 1,
+            "}" | ")" | "]" if kind == Kind::Plain => {
+                depth -= 1;
+                if let Some(start) = began.filter(|_| depth == 0 && word == "}") {
+                    rest.push_str(&text[before..start]);
+                    functions.push_str(&text[start..range.end]);
+                    functions.push('\n');
+                    before = range.end + usize::from(text[range.end..].starts_with(';'));
+                    began = None;
+                }
+            }
+            _ => {}
+        }
+    }
+    rest.push_str(&text[before..]);
+    (functions.trim_end().to_owned(), rest)
+}
+
 /// The lines as statements: without functions that a later line declares anew, without values that were only looked
 /// at, and with names for the results that others use.
 fn statements(lines: &[Line]) -> Vec<Statement> {
+    let lines: Vec<Line> = lines.iter().flat_map(parted).collect();
     let is_in_force = |at: usize| {
         let functions = declared_functions(&lines[at].text);
         let later =
@@ -283,5 +332,13 @@ mod tests {
             "for x in [1] { print(x) } let it = 5;\nprint(it);"
         );
         assert_eq!(saved(&["(1 + 2) * 3", "print(it)"]), "let it = (1 + 2) * 3;\nprint(it);");
+        let block = "fn f(x) {\n  x + 1\n}\nlet a = f(1);\nfn g() { `}` }\nprint(a);";
+        assert_eq!(saved(&[block]), "fn f(x) {\n  x + 1\n}\nfn g() { `}` };\nlet a = f(1);\n\nprint(a);");
+        let lines = [line((0, &block))];
+        assert!(
+            automation("", &lines)
+                .0
+                .ends_with("fn run(ctx, p) {\n    let a = f(1);\n    \n    print(a);\n}\n")
+        );
     }
 }

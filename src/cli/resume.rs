@@ -53,8 +53,8 @@ pub(super) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         );
         return Err(Failure::usage(Diagnostic::new(message).hint("start it anew with mpscript run")));
     }
-    if options.of_session {
-        let message = format!("run {} was a line of a session, whose variables are gone with it", run.id);
+    if let Some(obstacle) = options.obstacle() {
+        let message = format!("run {} {obstacle}", run.id);
         let hint = format!("mpscript undo {} takes back what it did", run.id);
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     }

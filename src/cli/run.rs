@@ -23,7 +23,12 @@ use crate::{
     script::{Gate, Output, Program, Trouble, check},
     store::{RunRecord, Store},
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use tokio::runtime::Runtime;
 
 /// A run that is to be made.
@@ -75,6 +80,7 @@ pub(super) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         folder: host.folder.clone(),
         prints_value: arguments.expression.is_some(),
         of_session: false,
+        held_a_secret: false,
         call,
     };
     perform(
@@ -216,6 +222,20 @@ fn of_its_account(run: &RunRecord, account: &str) -> Result<(), Failure> {
     let message = format!("run {} is of the account {}, and this is {account}", run.id, run.account);
     let hint = "name its account with --account and its address with --base-url";
     Err(Failure::usage(Diagnostic::new(message).hint(hint)))
+}
+
+/// A gate that asks once a session, until it is opened.
+pub(super) fn once(gate: Option<Gate>) -> Option<Gate> {
+    let gate = gate?;
+    let is_open = AtomicBool::new(false);
+    Some(Arc::new(move || {
+        if is_open.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        gate()?;
+        is_open.store(true, Ordering::SeqCst);
+        Ok(())
+    }))
 }
 
 /// What asks a person before an account that is marked as production is changed.

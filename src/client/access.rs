@@ -49,7 +49,7 @@ impl Client {
 
     /// From now on, a token is masked in whatever is shown.
     pub(super) fn learn(&self, token: &Secret) {
-        self.0.redactor.learn(token);
+        self.0.redactor.learn_token(token);
     }
 
     /// The account's token, fetched if there is none.

@@ -75,6 +75,8 @@ pub struct Settings {
     pub store: Option<Store>,
     /// Who we are to other processes: a machine and a process.
     pub owner: String,
+    /// Who learns of the AppSecret and of tokens.
+    pub secrets: Redactor,
     /// The clock that tokens expire by.
     pub clock: Clock,
     /// The wish to stop: nothing new is sent once it is there.
@@ -131,8 +133,7 @@ impl Client {
     /// A client; nothing is sent before the first call.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let redactor = Redactor::default();
-        redactor.learn(&settings.account.secret);
+        settings.secrets.learn(&settings.account.secret);
         let hosts = Hosts::new(settings.bases);
         // With its address: a sandbox must not spend what is the real account's.
         let account = format!("{} {}", settings.account.appid, hosts.first().identity());
@@ -154,7 +155,7 @@ impl Client {
             clock: settings.clock,
             cancel: settings.cancel,
             tally: Tally::default(),
-            redactor,
+            redactor: settings.secrets,
         }))
     }
 
@@ -206,7 +207,7 @@ impl Client {
         wire::add_app_secret(spec, &account.appid, account.secret.reveal(), &mut request);
         for field in spec.fields.iter().filter(|field| field.kind == FieldKind::Token) {
             if let Some((_, token)) = request.query.iter().find(|(name, _)| name == field.name) {
-                self.0.redactor.learn(&Secret::new(token));
+                self.0.redactor.learn_token(&Secret::new(token));
             }
         }
         let mut retry = RETRIES.start();
@@ -362,7 +363,7 @@ impl Client {
         }
         if spec.credential != Credential::AccessToken {
             for token in tokens_in(&reply.bytes) {
-                self.0.redactor.learn(&token);
+                self.0.redactor.learn_token(&token);
             }
         }
         let head = match head(&reply.bytes) {

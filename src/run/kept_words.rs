@@ -1,10 +1,12 @@
-//! What a recorded run prints is kept with its record, as far as there is room, beside going where words go.
+//! What a recorded run prints is kept with its record, as far as there is room and without secrets, beside going where
+//! words go.
 //!
 //! Printing never waits for the store: what the store does not take is lost here, and was said elsewhere.
 
 use crate::{
     base::Clock,
     bulk::Attempt,
+    client::Client,
     script::Output,
     store::{Printed, Store},
 };
@@ -24,6 +26,8 @@ const TOGETHER: usize = 256;
 /// An output that keeps what it is given.
 pub(super) struct KeptWords {
     inner: Arc<dyn Output>,
+    /// Who knows what is secret.
+    client: Option<Client>,
     clock: Clock,
     attempt: i64,
     state: Mutex<State>,
@@ -43,12 +47,13 @@ impl KeptWords {
         store: &Store,
         attempt: &Attempt,
         clock: &Clock,
-        inner: Arc<dyn Output>,
+        (inner, client): (Arc<dyn Output>, Option<Client>),
     ) -> (Arc<Self>, JoinHandle<()>) {
         let (writer, written) = mpsc::unbounded_channel();
         let task = runtime.spawn(write(store.clone(), attempt.run.clone(), written));
         let state = Mutex::new(State { writer: Some(writer), number: 0, room: MOST_KEPT });
-        (Arc::new(Self { inner, clock: clock.clone(), attempt: attempt.attempt, state }), task)
+        let kept = Self { inner, client, clock: clock.clone(), attempt: attempt.attempt, state };
+        (Arc::new(kept), task)
     }
 
     /// Nothing more is kept.
@@ -61,13 +66,14 @@ impl KeptWords {
     }
 
     fn keep(&self, text: &str) {
+        let text = self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text));
         let mut state = self.lock();
         if state.room == 0 {
             return;
         }
         let text = if text.len() <= state.room {
             state.room -= text.len();
-            text.to_owned()
+            text
         } else {
             let fits = text.floor_char_boundary(state.room);
             state.room = 0;

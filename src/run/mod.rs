@@ -224,7 +224,8 @@ impl Run {
         });
         let setting = self.setting;
         let words = record.as_ref().map(|(store, attempt)| {
-            KeptWords::open(runtime, store, attempt, &clock, Arc::clone(&setting.output))
+            let client = setting.client.as_ref().ok().cloned();
+            KeptWords::open(runtime, store, attempt, &clock, (Arc::clone(&setting.output), client))
         });
         let output = words.as_ref().map_or(setting.output, |(words, _)| Arc::clone(words) as Arc<dyn Output>);
         let mut env = Env::new(
@@ -300,7 +301,9 @@ impl Run {
             report.run = Some(attempt.run.clone());
             let has_ended_well = [RunState::Done, RunState::DoneWithFailures].contains(&report.state);
             let kept = value.as_ref().filter(|_| has_ended_well && !report.dry_run).and_then(kept);
-            runtime.block_on(record_end(store, attempt, &report, kept.as_ref(), clock.now_ms()))
+            let mask =
+                |text: &str| client.as_ref().map_or_else(|_| text.to_owned(), |client| client.mask(text));
+            runtime.block_on(record_end(store, attempt, (&report, &mask), kept.as_ref(), clock.now_ms()))
         });
         Ok(Outcome { report, value, trouble, parked, unrecorded })
     }
@@ -310,7 +313,7 @@ impl Run {
 async fn record_end(
     store: &Store,
     attempt: &Attempt,
-    report: &RunReport,
+    (report, mask): (&RunReport, &impl Fn(&str) -> String),
     kept: Option<&(String, String)>,
     now: i64,
 ) -> Option<String> {
@@ -318,8 +321,8 @@ async fn record_end(
         run: &attempt.run,
         attempt: attempt.attempt,
         state: report.state.as_str(),
-        note: report.error.as_deref().unwrap_or_default(),
-        report: &serde_json::to_string(report).unwrap_or_default(),
+        note: &mask(report.error.as_deref().unwrap_or_default()),
+        report: &mask(&serde_json::to_string(report).unwrap_or_default()),
         now,
         kept: kept.map(|(automation, kept)| (automation.as_str(), kept.as_str())),
     };

@@ -42,9 +42,23 @@ pub struct Options {
     /// It was a line of a session, whose variables are gone with it.
     #[serde(default)]
     pub of_session: bool,
+    /// Its text or a parameter held a secret, which is not kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_a_secret: bool,
     /// The handler of an automation that it calls, with everything that it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+}
+
+impl Options {
+    /// What stands in the way of going on with a run that was started with these.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.of_session {
+            return Some("was a line of a session, whose variables are gone with it");
+        }
+        self.held_a_secret.then_some("held a secret in its text or its parameters, and that was not kept")
+    }
 }
 
 /// A run that begins.
@@ -69,11 +83,18 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
     cut_off_the_dead(host, store).await?;
     let now = host.clock.now_ms();
     let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
-    let texts = RunTexts {
-        source: text(serde_json::to_string(new.source)),
-        options: text(serde_json::to_string(new.options)),
-        report: String::new(),
-    };
+    // One that this process has not used yet is no less secret.
+    store.tokens(new.account).await?.iter().for_each(|token| host.secrets.learn_token(token));
+    let whole = text(serde_json::to_string(new.source));
+    let source = host.secrets.mask(&whole);
+    let mut options = new.options.clone();
+    options.held_a_secret = source != whole;
+    for value in options.params.values_mut() {
+        let kept = host.secrets.mask(value);
+        options.held_a_secret |= kept != *value;
+        *value = kept;
+    }
+    let texts = RunTexts { source, options: text(serde_json::to_string(&options)), report: String::new() };
     loop {
         let letters =
             std::iter::repeat_with(|| fastrand::choice(LETTERS).map_or('2', |letter| char::from(*letter)));

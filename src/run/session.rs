@@ -22,9 +22,9 @@ pub struct Session {
     /// What a line is recorded with.
     options: record::Options,
     dry: Option<Arc<DryRun>>,
-    /// The run of the last line, if that has changed the account.
-    last_run: Option<String>,
-    /// The last line before it that did.
+    /// The runs of the lines that can be undone, if they have changed the account; the last one at the end.
+    runs: Vec<Option<String>>,
+    /// The last line that changed the account and can't be undone here any more.
     earlier_run: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Session {
     #[must_use]
     pub fn new(setting: Setting, options: record::Options, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
-        Self { lines: script::Session::default(), setting, options, dry, last_run: None, earlier_run: None }
+        Self { lines: script::Session::default(), setting, options, dry, runs: Vec::new(), earlier_run: None }
     }
 
     /// Whether lines change nothing.
@@ -78,7 +78,7 @@ impl Session {
         let folder = self.setting.folder.clone();
         let line =
             self.lines.read(text, file, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
-        self.begin();
+        self.begin(Some(self.lines.count()));
         let attempt = if line.may_write(&self.lines) {
             let options = record::Options { of_session: true, ..self.options.clone() };
             self.record(host, runtime, &line.source(), &options, None)?
@@ -88,16 +88,31 @@ impl Session {
         let run = self.run(board, attempt);
         let mut outcome = run.execute(runtime, |env| self.lines.evaluate(&line, &env))?;
         self.forget_idle(runtime, &mut outcome)?;
-        if !self.is_dry() {
-            self.last_run = outcome.report.run.clone().filter(|_| outcome.report.has_changed());
-        }
+        self.note_run(&outcome);
         Ok(outcome)
     }
 
-    /// The run of the last line before the last one that has changed the account.
+    /// The run that a line has made, if it has changed the account.
+    fn note_run<T>(&mut self, outcome: &Outcome<T>) {
+        let is_dry = self.is_dry();
+        if let Some(last) = self.runs.last_mut() {
+            *last = outcome.report.run.clone().filter(|_| outcome.report.has_changed() && !is_dry);
+        }
+    }
+
+    /// The run of the last line before that one which has changed the account, and how often one must go back to take
+    /// it back; 0 where that can't be done here any more.
     #[must_use]
-    pub fn earlier_change(&self) -> Option<&str> {
-        self.earlier_run.as_deref()
+    pub fn earlier_change(&self) -> Option<(usize, String)> {
+        let at = self.runs.iter().rposition(Option::is_some);
+        let here = at.and_then(|at| Some((self.runs.len() - at, self.runs[at].clone()?)));
+        here.or_else(|| Some((0, self.earlier_run.clone()?)))
+    }
+
+    /// Variables are again as they were before the last line; `false` when there is no line left to go back to.
+    pub fn restore(&mut self) -> bool {
+        self.runs.pop();
+        self.lines.restore()
     }
 
     /// The run of the last line with the way back from it, if it has changed the account.
@@ -105,7 +120,8 @@ impl Session {
     /// # Errors
     /// When its journal can't be read.
     pub fn last_change(&self, runtime: &Runtime) -> Result<Option<(String, WayBack)>, StoreError> {
-        let (Some(store), Some(run)) = (&self.setting.store, &self.last_run) else { return Ok(None) };
+        let last = self.runs.last().and_then(Option::as_ref);
+        let (Some(store), Some(run)) = (&self.setting.store, last) else { return Ok(None) };
         let way = runtime.block_on(way_back(store, run, false))?;
         let has_changed = !way.script.is_empty() || !way.lasting.is_empty();
         Ok(has_changed.then(|| (run.clone(), way)))
@@ -127,25 +143,43 @@ impl Session {
         if let Some(trouble) = problems(&program, &BTreeMap::new()).into_iter().next() {
             return Err(script(trouble));
         }
-        self.begin();
+        self.begin(undoes.is_none().then(|| self.lines.count() + 1));
         let attempt = self.record(host, runtime, &program.source(), &self.options, undoes)?;
         let outcome = self.run(board, attempt).of_program(runtime, &program)?;
-        if !self.is_dry() && undoes.is_none() {
-            self.last_run = outcome.report.run.clone().filter(|_| outcome.report.has_changed());
+        if undoes.is_none() {
+            self.note_run(&outcome);
         }
         Ok(outcome)
     }
 
     /// Goes on elsewhere: with another account, say. What lines have made stays.
     pub fn go_to(&mut self, setting: Setting, options: record::Options) {
-        (self.last_run, self.earlier_run) = (None, None);
+        // What they did elsewhere is taken back there.
+        self.runs.iter_mut().for_each(|run| *run = None);
+        self.earlier_run = None;
         (self.setting, self.options) = (setting, options);
     }
 
-    /// What was the last line is an earlier one now, and whoever wanted it to stop has had their wish.
-    fn begin(&mut self) {
-        self.earlier_run = self.last_run.take().or(self.earlier_run.take());
+    /// Whoever wanted the last line to stop has had their wish; what can be undone is remembered.
+    fn begin(&mut self, can_be_undone: Option<usize>) {
         self.setting.cancel.reset();
+        if let Some(line) = can_be_undone {
+            let kept = self.lines.remember(line);
+            self.runs.push(None);
+            self.forget_runs(self.runs.len().saturating_sub(kept));
+        }
+    }
+
+    /// The oldest ones can't be undone here any more.
+    fn forget_runs(&mut self, count: usize) {
+        let gone = self.runs.drain(..count).flatten().last();
+        self.earlier_run = gone.or(self.earlier_run.take());
+    }
+
+    /// Forgets variables, functions and imports.
+    pub fn reset(&mut self) {
+        self.lines.reset();
+        self.forget_runs(self.runs.len());
     }
 
     /// A line that might have changed the account and did not is no run that anybody would look for.

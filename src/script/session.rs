@@ -11,7 +11,7 @@ use super::{
     error::{PlatformError, Trouble, explain},
     parse::called,
     program::{Earlier, Imports, Program, Text},
-    shown::{Shown, Variable, show_value, variable},
+    shown::{AT_ONCE, Shown, Variable, show_value, variable},
 };
 use rhai::{
     AST, ASTFlags, ASTNode, Dynamic, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope,
@@ -32,6 +32,12 @@ const LAST: &str = "it";
 /// Levels of arrays and maps in which audiences are looked for.
 const LEVELS: usize = 16;
 
+/// So many lines can be undone, one after another.
+const MOST_BEFORE: usize = 20;
+
+/// A session whose variables hold more values than this keeps what they were before the last line only.
+const LARGE: usize = 100_000;
+
 /// What a line finds of those before it.
 #[derive(Clone, Default)]
 struct State {
@@ -48,17 +54,40 @@ struct State {
     lines: Vec<(usize, String)>,
 }
 
+/// As it was before a line.
+struct Before {
+    state: State,
+    /// What variables held that closures share.
+    shared: Vec<(Dynamic, Dynamic)>,
+    /// The lines from this one on have given nothing yet.
+    next: usize,
+}
+
 /// Lines that share what they make.
-#[derive(Default)]
 pub struct Session {
     state: State,
-    /// As it was before the last line, with what variables held that closures share.
-    before: Option<(State, Vec<(Dynamic, Dynamic)>)>,
+    /// As it was before the last lines, the last one at the end.
+    before: Vec<Before>,
     modules: Arc<Imports>,
     /// What lines have given, by their numbers.
     results: Arc<Mutex<BTreeMap<usize, Dynamic>>>,
     /// How many lines there were.
     count: usize,
+    /// Rows of a long list that are shown at once.
+    at_once: usize,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            state: State::default(),
+            before: Vec::new(),
+            modules: Arc::default(),
+            results: Arc::default(),
+            count: 0,
+            at_once: AT_ONCE,
+        }
+    }
 }
 
 /// Finds what lines have imported, in this session's folder.
@@ -169,7 +198,6 @@ impl Session {
     /// # Errors
     /// When it fails or is stopped.
     pub fn evaluate(&mut self, line: &Line, env: &Arc<Env>) -> Result<Shown, Trouble> {
-        self.remember();
         self.modules.add(&line.program);
         self.state.texts.extend(line.program.texts_of_imports());
         self.rebind(env);
@@ -203,7 +231,7 @@ impl Session {
         // A name that is taken again takes the place of the last one.
         self.state.scope.push_dynamic(LAST, value.clone());
         self.settle(&AST::empty(), self.state.scope.len(), 0);
-        Ok(show_value(&engine, &value))
+        Ok(show_value(&engine, &value, self.at_once))
     }
 
     fn engine(&self, env: &Arc<Env>) -> Engine {
@@ -271,28 +299,41 @@ impl Session {
         }
     }
 
-    fn remember(&mut self) {
-        let shared = entries(&self.state.scope).into_iter().filter(|(_, _, value)| value.is_shared());
+    /// Remembers how everything is before a line, for [`Session::restore`]; says how many times that can go back now.
+    pub fn remember(&mut self, next: usize) -> usize {
+        let entries = entries(&self.state.scope);
+        // What is large is kept once more only.
+        let size: usize = entries.iter().map(|(_, _, value)| size_of(value, LEVELS)).sum();
+        let most = if size > LARGE { 1 } else { MOST_BEFORE };
+        let shared = entries.into_iter().filter(|(_, _, value)| value.is_shared());
         let shared = shared.map(|(_, _, value)| (value.clone(), value.flatten_clone())).collect();
-        self.before = Some((self.state.clone(), shared));
+        self.before.push(Before { state: self.state.clone(), shared, next });
+        let surplus = self.before.len().saturating_sub(most);
+        self.before.drain(..surplus);
+        self.before.len()
     }
 
-    /// Everything is again as it was before the last line; `false` when that was done already.
+    /// Everything is again as it was when that was remembered last; `false` when there is nothing left to go back to.
     pub fn restore(&mut self) -> bool {
-        let Some((state, shared)) = self.before.take() else { return false };
+        let Some(Before { state, shared, next }) = self.before.pop() else { return false };
         for (mut cell, value) in shared {
             if let Some(mut cell) = cell.write_lock::<Dynamic>() {
                 *cell = value;
             }
         }
         self.state = state;
-        lock(&self.results).remove(&self.count);
+        lock(&self.results).retain(|number, _| *number < next);
         true
     }
 
     /// Forgets everything but the numbers of lines.
     pub fn reset(&mut self) {
-        *self = Self { count: self.count, ..Self::default() };
+        *self = Self { count: self.count, at_once: self.at_once, ..Self::default() };
+    }
+
+    /// From now on values are shown whole.
+    pub fn show_whole(&mut self) {
+        self.at_once = usize::MAX;
     }
 
     /// How many lines there were.
@@ -380,6 +421,19 @@ fn rebind(value: &mut Dynamic, env: &Arc<Env>, levels: usize) {
     if let Some(mut map) = value.write_lock::<rhai::Map>() {
         map.values_mut().for_each(|value| rebind(value, env, levels - 1));
     }
+}
+
+/// How many values a value holds.
+fn size_of(value: &Dynamic, levels: usize) -> usize {
+    if levels == 0 {
+        return 1;
+    }
+    if let Some(array) = value.read_lock::<rhai::Array>() {
+        // Those of a list are much alike: its first entry tells.
+        return 1 + array.len() * array.first().map_or(0, |first| size_of(first, levels - 1));
+    }
+    let map = value.read_lock::<rhai::Map>();
+    1 + map.map_or(0, |map| map.values().map(|value| size_of(value, levels - 1)).sum())
 }
 
 fn names_of_functions(ast: &AST) -> BTreeSet<String> {

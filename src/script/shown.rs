@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::{tag::Tag, user},
+    base::grouped,
     bulk::EndReport,
 };
 use chrono::{DateTime, FixedOffset};
@@ -16,7 +17,10 @@ use rhai::{Array, Dynamic, Engine, Map};
 use serde_json::Value;
 
 /// Rows that are shown of a long list at once.
-const AT_ONCE: usize = 20;
+pub(super) const AT_ONCE: usize = 20;
+
+/// Levels of values within values that are looked into.
+const LEVELS: usize = 16;
 
 /// Columns of a list of maps; with more, each is a text.
 const MOST_COLUMNS: usize = 8;
@@ -64,22 +68,22 @@ pub struct Variable {
 }
 
 /// A value as a result.
-pub(super) fn show_value(engine: &Engine, value: &Dynamic) -> Shown {
-    rows_of(value, 0).unwrap_or_else(|| Shown::Text(text_of(engine, value)))
+pub(super) fn show_value(engine: &Engine, value: &Dynamic, at_once: usize) -> Shown {
+    rows_of(value, 0, at_once).unwrap_or_else(|| Shown::Text(text_of(engine, value, at_once)))
 }
 
 /// More rows of a list.
 #[must_use]
 pub fn more(value: &Dynamic, from: usize) -> Option<Shown> {
-    rows_of(value, from)
+    rows_of(value, from, AT_ONCE)
 }
 
-fn text_of(engine: &Engine, value: &Dynamic) -> String {
+fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
     if let Some(audience) = value.read_lock::<Audience>() {
         return plan(&audience);
     }
     if value.is_map() {
-        return serde_json::to_string_pretty(&to_json(value)).unwrap_or_default();
+        return serde_json::to_string_pretty(&cut(value, LEVELS, at_once)).unwrap_or_default();
     }
     if let Some(user) = value.read_lock::<Follower>() {
         let fields = serde_json::to_value(&*user.0).unwrap_or_default();
@@ -90,6 +94,34 @@ fn text_of(engine: &Engine, value: &Dynamic) -> String {
             .join("\n");
     }
     show(engine, value.clone())
+}
+
+/// A value within another, with the first entries of what is long.
+fn cut(value: &Dynamic, levels: usize, at_once: usize) -> Value {
+    let more = |count: usize| Value::String(format!("{} more", grouped(count as u64)));
+    if let Some(audience) = value.read_lock::<Audience>() {
+        return Value::String(audience.to_string());
+    }
+    if value.is_fnptr() {
+        return Value::String(describe_type(value));
+    }
+    if levels == 0 {
+        return to_json(value);
+    }
+    if let Some(list) = value.read_lock::<Array>() {
+        let first = list.iter().take(at_once).map(|value| cut(value, levels - 1, at_once));
+        return first.chain(list.len().checked_sub(at_once).filter(|rest| *rest > 0).map(more)).collect();
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        let first = map.iter().take(at_once.saturating_mul(2));
+        let mut shown: serde_json::Map<String, Value> =
+            first.map(|(key, value)| (key.to_string(), cut(value, levels - 1, at_once))).collect();
+        if let Some(rest) = map.len().checked_sub(shown.len()).filter(|rest| *rest > 0) {
+            shown.insert("…".to_owned(), more(rest));
+        }
+        return Value::Object(shown);
+    }
+    to_json(value)
 }
 
 /// What an audience will do, without doing it.
@@ -103,10 +135,10 @@ fn plan(audience: &Audience) -> String {
 }
 
 /// A list as rows, from one of them on.
-fn rows_of(value: &Dynamic, from: usize) -> Option<Shown> {
+fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Shown> {
     let list = value.read_lock::<Array>()?;
     let first = list.first()?;
-    let part = || list.iter().enumerate().skip(from).take(AT_ONCE);
+    let part = || list.iter().enumerate().skip(from).take(at_once);
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
     let (columns, rows): (Vec<String>, Vec<Vec<String>>) = if first.is::<Follower>() {
         let rows = part().filter_map(|(_, value)| Some(follower(&*value.read_lock::<Follower>()?)));
@@ -126,7 +158,7 @@ fn rows_of(value: &Dynamic, from: usize) -> Option<Shown> {
         (words(&["end", "state", "listed", "matched", "changed", "failed"]), rows.collect())
     } else if let Some(keys) = keys_of(&list) {
         let cell = |map: &Map, key: &String| {
-            map.get(key.as_str()).map(|value| in_a_cell(&to_json(value))).unwrap_or_default()
+            map.get(key.as_str()).map(|value| in_a_cell(&cut(value, LEVELS, AT_ONCE))).unwrap_or_default()
         };
         let rows = part().filter_map(|(_, value)| {
             let map = value.read_lock::<Map>()?;
@@ -135,7 +167,7 @@ fn rows_of(value: &Dynamic, from: usize) -> Option<Shown> {
         let rows = rows.collect();
         (keys, rows)
     } else {
-        let rows = part().map(|(at, value)| vec![at.to_string(), in_a_cell(&to_json(value))]);
+        let rows = part().map(|(at, value)| vec![at.to_string(), in_a_cell(&cut(value, LEVELS, AT_ONCE))]);
         (words(&["", "value"]), rows.collect())
     };
     Some(Shown::Rows { columns, rows, from, total: list.len() })
@@ -174,7 +206,7 @@ fn report(report: &EndReport) -> Vec<String> {
     let counts =
         [report.totals.listed, report.totals.matched, report.totals.changed, report.failed.len() as u64];
     let mut row = vec![report.title(), report.state.as_str().replace('_', " ")];
-    row.extend(counts.map(crate::base::grouped));
+    row.extend(counts.map(grouped));
     row
 }
 
@@ -211,7 +243,7 @@ pub(super) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variab
         None if value.is_fnptr() && value.clone_cast::<rhai::FnPtr>().fn_name().contains('$') => {
             (describe_type(value), String::new())
         }
-        None => (describe_type(value), in_a_cell(&to_json(value))),
+        None => (describe_type(value), in_a_cell(&cut(value, LEVELS, AT_ONCE))),
     };
     let mut short: String = value_text.chars().take(SHORT).collect();
     if short.len() < value_text.len() {

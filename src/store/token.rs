@@ -19,6 +19,15 @@ pub struct Record {
 }
 
 impl Store {
+    /// The tokens of an account, whatever their kind.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tokens(&self, account: &str) -> Result<Vec<Secret>, StoreError> {
+        let statement = Statement::new("SELECT token FROM mpscript_token WHERE account = $1");
+        Ok(self.query(statement.with(account)).await?.iter().map(|row| Secret::new(row.text(0))).collect())
+    }
+
     /// The token of an account, if one was ever stored.
     ///
     /// # Errors

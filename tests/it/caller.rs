@@ -4,7 +4,7 @@
 use crate::support::Account;
 use mpscript::{
     api::{Endpoint, tag},
-    base::{Cancel, Clock, Secret},
+    base::{Cancel, Clock, Redactor, Secret},
     client::{self, BaseUrl, CallError, Client, DEFAULT_IN_FLIGHT, Settings},
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options},
     store::Store,
@@ -68,6 +68,7 @@ impl Caller {
             token_mode,
             store,
             owner: "test/1".to_owned(),
+            secrets: Redactor::default(),
             clock: clock.clone(),
             cancel: cancel.clone(),
         });

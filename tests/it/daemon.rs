@@ -2,13 +2,17 @@
 
 use crate::{
     office::Office,
+    program::TIMEOUT,
     raw_server::{RawServer, ok},
 };
 use mpscript::{
     run::daemon::Daemon,
     store::{Fire, Statement},
 };
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -19,14 +23,12 @@ fn every_minute(more: &str, run: &str) -> String {
 /// Steps until the log holds this.
 #[track_caller]
 fn until(office: &Office, daemon: &mut Daemon, words: &str) {
-    for _ in 0..5_000 {
+    let since = Instant::now();
+    while !office.said.all().contains(words) {
+        assert!(since.elapsed() < TIMEOUT, "no {words:?}:\n{}", office.said.all());
         daemon.step().expect("the store works");
-        if office.said.all().contains(words) {
-            return;
-        }
         thread::sleep(Duration::from_millis(2));
     }
-    panic!("no {words:?}:\n{}", office.said.all());
 }
 
 #[test]
@@ -310,11 +312,10 @@ fn a_daemon_that_leaves_is_gone_on_for_by_the_next() {
     office.turn(MINUTE);
     until(&office, &mut first, "job: started by");
     first.leave();
-    for _ in 0..2_000 {
+    let since = Instant::now();
+    while first.under_way() > 0 {
+        assert!(since.elapsed() < TIMEOUT, "{}", office.said.all());
         first.step().expect("the store works");
-        if first.under_way() == 0 {
-            break;
-        }
         thread::sleep(Duration::from_millis(2));
     }
     first.let_go().expect("the store works");
@@ -334,10 +335,8 @@ fn somebody_s_address_is_fetched_after_each_success() {
     let office = Office::of(&[("job.rhai", &every_minute(&ping, "print(1)"))]);
     let mut daemons = [office.daemon()];
     office.pass(MINUTE, &mut daemons);
-    for _ in 0..2_000 {
-        if !server.exchanges().is_empty() {
-            break;
-        }
+    let since = Instant::now();
+    while server.exchanges().is_empty() && since.elapsed() < TIMEOUT {
         thread::sleep(Duration::from_millis(2));
     }
     assert!(server.exchanges()[0].request.starts_with("GET /geheim "), "{}", office.said.all());
@@ -357,7 +356,8 @@ fn history_is_kept_by_age_and_the_last_of_each_outcome() {
     office.turn(Duration::from_hours(40 * 24));
     office.settle(std::slice::from_mut(&mut daemon));
     let done = office.states("daily").into_iter().filter(|state| state == "done").count();
-    assert_eq!(done, 20);
+    // The newest may have been under way when the others were counted.
+    assert!((20..=21).contains(&done), "{done}");
     // Of processes that are gone nothing stays.
     drop(daemon);
     office.turn(Duration::from_hours(48));

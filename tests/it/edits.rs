@@ -32,7 +32,7 @@ fn automation(at: usize, version: usize) -> String {
     let library = at % LIBRARIES;
     format!(
         "import \"lib/part{library}\" as part;\n\
-         const automation = #{{ on: [ #{{ every: \"10s\" }} ], overlap: \"queue\" }};\n\
+         const automation = #{{ on: [ #{{ every: \"10s\" }} ], overlap: \"queue\", catch_up: \"all\" }};\n\
          fn mine() {{ {version} }}\n\
          fn run(ctx) {{\n    let before = `${{mine()}} ${{part::version()}}`;\n    sleep(0.2);\n    \
          print(`versions ${{before}} ${{mine()}} ${{part::version()}}`);\n}}"
@@ -124,7 +124,7 @@ fn a_thousand_edits_lose_no_fire_double_none_and_mix_no_versions() {
     let last = format!("versions {}", EDITS + 1);
     let since = now();
     while daemon.said().matches(&last).count() < AUTOMATIONS {
-        assert!(now() - since < 60_000, "{}", daemon.said());
+        assert!(now() - since < 180_000, "{}", daemon.said());
         thread::sleep(Duration::from_millis(50));
     }
     daemon.signal("TERM");

@@ -55,6 +55,7 @@ mod raw_server;
 mod readme;
 mod reference;
 mod repl;
+mod repl_lines;
 mod repl_terminal;
 mod reports;
 mod required;

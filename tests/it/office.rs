@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// What takes longer never comes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Lines of a daemon's log: automation and text.
 #[derive(Clone, Default)]
@@ -177,6 +177,7 @@ impl Office {
                 token_mode: TokenMode::Stable,
                 store: Some(store.clone()),
                 owner: host.process.clone(),
+                secrets: host.secrets.clone(),
                 clock: host.clock.clone(),
                 cancel: cancel.clone(),
             });

@@ -19,7 +19,7 @@ use std::{
 use tempfile::TempDir;
 
 /// A poll that takes longer is for something that never comes.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What a run of the program left behind.
 #[derive(Debug)]
@@ -198,9 +198,16 @@ impl Running {
     /// Sends a signal: `INT` is what Ctrl-C sends.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.as_ref().expect("it has not been waited for").id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("there is a kill");
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.id().to_string()])
+            .status()
+            .expect("there is a kill");
         assert!(sent.success(), "the program has ended before the signal");
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it has not been waited for").id()
     }
 
     /// What it has said so far on standard output.
@@ -210,7 +217,7 @@ impl Running {
 
     /// Whether it has not ended.
     pub(crate) fn is_alive(&self) -> bool {
-        let id = self.child.as_ref().expect("it has not been waited for").id();
+        let id = self.id();
         // One that has ended and has not been waited for is a zombie.
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))

@@ -82,9 +82,8 @@ fn values_are_shown_as_a_person_reads_them() {
     gives("tag::list()\n", " id  name    count\n 2   星标组  20\n");
     gives("#{b: [1], a: \"甲\"}\n", "{\n  \"a\": \"甲\",\n  \"b\": [\n    1\n  ]\n}\n");
     gives("[#{n: 1, 名: \"乙\"}, #{n: 2, 名: \"丙\"}]\n", " n  名\n 1  乙\n 2  丙\n");
-    let many = piped("let all = []; for n in 0..25 { all.push(n); } all\n:more\n:more\n");
-    assert!(many.out.contains(" 19  19\n5 more (:more)\n"), "{}", many.out);
-    assert!(many.out.ends_with(" 24  24\n"), "{}", many.out);
+    let many = piped("let all = []; for n in 0..25 { all.push(n); } all\n:more\n");
+    assert!(many.out.contains(" 19  19\n 20  20\n") && many.out.ends_with(" 24  24\n"), "{}", many.out);
     assert!(many.err.contains("there are no more rows"), "{}", many.err);
     gives(
         "followers().take(3)\n",
@@ -113,7 +112,8 @@ fn commands_do_what_they_say() {
     assert_eq!(run("let a = 1;\n:reset\n:vars\n").success(), "nothing is declared yet\n");
     assert_eq!(run("let a = 1;\na = 2;\n:undo\na\n").success(), "the variables are as before that line\n1\n");
     let timed = run(":time 1 + 1\n");
-    assert_eq!((timed.out.as_str(), timed.err.as_str()), ("2\n", "0.0 s, 0 calls\n"));
+    assert_eq!(timed.out, "2\n");
+    assert!(timed.err.starts_with("0.") && timed.err.ends_with(" s, 0 calls\n"), "{}", timed.err);
     for (line, says) in [
         (":nix", "there is no command `:nix`"),
         (":hlep", "did you mean `:help`?"),

@@ -352,8 +352,14 @@ fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
     run.success();
     asleep.signal("CONT");
     let finished = asleep.finish();
-    assert_eq!(finished.code, Some(5), "{}", finished.err);
-    assert!(finished.err.contains("another process has gone on"), "{}", finished.err);
+    // After a long sleep it may find first that an answer did not come.
+    assert!(matches!(finished.code, Some(1 | 5)), "{}", finished.err);
+    let says = if finished.code == Some(5) {
+        "another process has gone on"
+    } else {
+        "another process has taken it over"
+    };
+    assert!(finished.err.contains(says), "{}", finished.err);
     // What was on its way when it fell asleep may still have come.
     assert!(sandbox.tagged("共用") <= Some(100), "{:?}", sandbox.tagged("共用"));
 }

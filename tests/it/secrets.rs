@@ -74,11 +74,12 @@ pub(crate) fn said(mut command: Command, folder: &Path) -> String {
 }
 
 /// What runs and their journals have left in the store, beside its tokens.
-fn recorded(store: &Path) -> String {
+pub(crate) fn recorded(store: &Path) -> String {
     let statements = [
         "SELECT id || account || script || source || options || report || note FROM mpscript_run",
         "SELECT what || change || checkpoint || answer FROM mpscript_step",
         "SELECT items || pending_items || failed FROM mpscript_batch",
+        "SELECT text FROM mpscript_printed",
     ];
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
     runtime.block_on(async {

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// An answer that takes longer is one that never comes.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) const JSON: &[(&str, &str)] = &[("Content-Type", "application/json; charset=utf-8")];
 
@@ -47,6 +47,14 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
         head.extend([name, ": ", value, "\r\n"]);
     }
     [head.as_bytes(), b"\r\n", body].concat()
+}
+
+/// Whether the server has not closed a connection that was not used for a while.
+fn is_open(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket can be asked");
+    let is_open = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    stream.set_nonblocking(false).expect("a socket can be waited for");
+    is_open
 }
 
 /// Reads status and headers; nothing when the server has closed the connection.
@@ -113,7 +121,8 @@ impl Account {
 
     /// Sends on the kept connection; nothing when the server closes it without an answer.
     pub(crate) fn attempt(&self, request: &[u8]) -> Option<Answer> {
-        let mut connection = self.connection.take().unwrap_or_else(|| self.connect());
+        let kept = self.connection.take().filter(|kept| is_open(kept.get_ref()));
+        let mut connection = kept.unwrap_or_else(|| self.connect());
         connection.get_mut().write_all(request).expect("the request can be sent");
         let mut answer = read_head(&mut connection)?;
         let length = answer.header("Content-Length").and_then(|length| length.parse().ok());

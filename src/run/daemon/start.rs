@@ -104,6 +104,7 @@ impl Daemon {
         let output = Printed {
             log: Arc::clone(&self.log),
             clock: self.host.clock.clone(),
+            secrets: self.host.secrets.clone(),
             automation: automation.to_owned(),
             run: Arc::clone(run),
         };

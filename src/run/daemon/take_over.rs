@@ -152,6 +152,9 @@ impl Daemon {
         };
         let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
         let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
+        if let Some(obstacle) = options.obstacle() {
+            return Err(NoPlan::Record(Diagnostic::new(format!("the run {obstacle}"))));
+        }
         let call = options.call.clone().unwrap_or_default();
         let program =
             Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;

@@ -1,6 +1,9 @@
 //! What the daemon says, and what its scripts print.
 
-use crate::{base::Clock, script::Output};
+use crate::{
+    base::{Clock, Redactor},
+    script::Output,
+};
 use std::sync::{Arc, OnceLock};
 
 /// How weighty a word is.
@@ -41,6 +44,7 @@ pub trait Log: Send + Sync {
 pub(super) struct Printed {
     pub log: Arc<dyn Log>,
     pub clock: Clock,
+    pub secrets: Redactor,
     pub automation: String,
     /// Known once the run is recorded.
     pub run: Arc<OnceLock<String>>,
@@ -50,6 +54,7 @@ impl Output for Printed {
     fn print(&self, text: &str) {
         let at = self.clock.now_ms();
         let run = self.run.get().map_or("", String::as_str);
+        let text = &self.secrets.mask(text);
         let entry =
             Entry { at, level: Level::Info, automation: &self.automation, run, is_printed: true, text };
         self.log.say(&entry);

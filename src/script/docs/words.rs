@@ -22,7 +22,7 @@ pub struct Word {
 pub struct Words {
     /// The functions of the reference.
     pub functions: Vec<Word>,
-    /// The name of every function that can be called, the language's own too, modules left out.
+    /// Every function that can be called, with its module if it has one; the language's own too.
     pub known: BTreeSet<String>,
     /// The modules.
     pub modules: BTreeSet<String>,
@@ -67,13 +67,13 @@ pub fn words() -> Words {
         .collect();
     let modules =
         functions_of_reference.iter().filter_map(|word| Some(word.name.split_once("::")?.0.to_owned()));
-    let known = known_functions().iter().map(|function| function.name.clone());
-    let of_reference = functions_of_reference.iter().filter_map(|word| word.name.rsplit("::").next());
+    let known = known_functions().iter().map(|function| match function.namespace.as_str() {
+        "" => function.name.clone(),
+        module => format!("{module}::{}", function.name),
+    });
+    let of_reference = functions_of_reference.iter().map(|word| word.name.clone());
     Words {
-        known: known
-            .chain(of_reference.map(str::to_owned))
-            .chain(LANGUAGE.iter().map(|name| (*name).to_owned()))
-            .collect(),
+        known: known.chain(of_reference).chain(LANGUAGE.iter().map(|name| (*name).to_owned())).collect(),
         modules: modules.collect(),
         functions: functions_of_reference,
     }
