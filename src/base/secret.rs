@@ -55,7 +55,7 @@ pub struct Redactor(Arc<RwLock<KnownSecrets>>);
 
 #[derive(Debug, Default)]
 struct KnownSecrets {
-    /// What stays a secret: AppSecrets and keys.
+    /// What stays a secret: each `AppSecret`, and keys.
     lasting: Vec<Secret>,
     /// Tokens, the oldest first.
     tokens: VecDeque<Secret>,

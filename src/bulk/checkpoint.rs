@@ -113,6 +113,9 @@ pub struct Checkpoint {
     pub waiting: Vec<Item>,
     /// The number of the next batch.
     pub next_batch: i64,
+    /// Those who were asked before an earlier end of the run and have not been listed since.
+    #[serde(default)]
+    pub asked: Vec<String>,
     /// Those whom a sample holds, once it is drawn: then they are the listing.
     pub drawn: Option<(usize, Vec<String>)>,
     /// What the end itself has come to.

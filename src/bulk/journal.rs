@@ -16,6 +16,7 @@ use super::{
     report::Failure,
 };
 use crate::{
+    api::errcode::DAILY_QUOTA,
     base::{Cancel, Clock},
     store::{Entry, StepRow, Store, StoreError},
 };
@@ -52,6 +53,14 @@ pub enum JournalError {
         was: String,
         /// What it does now.
         is: String,
+    },
+    /// The script has ended without something that it was in the midst of before.
+    #[error("step {step}, `{what}`, was begun and has not ended, and the script did not come to it again")]
+    Unmet {
+        /// Where.
+        step: String,
+        /// What it did.
+        what: String,
     },
     /// It is not known whether a call took effect that must not be made twice.
     #[error("step {step}, `{what}`, may have taken effect or not, and must not be done twice")]
@@ -150,11 +159,23 @@ struct Inner {
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
+/// Whether something may be done twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twice {
+    /// It does no harm.
+    Harmless,
+    /// It must not be.
+    Never,
+}
+
 /// The steps of one page, or of the script itself.
 #[derive(Debug, Default)]
 struct Frame {
     prefix: String,
     next: u32,
+    /// Of a page that was cut off: its steps that were not met again yet. The loop may have changed whom it is for, so
+    /// that they are known again by their words.
+    before: Option<Vec<StepRow>>,
 }
 
 impl Journal {
@@ -235,19 +256,21 @@ impl Journal {
     ///
     /// # Errors
     /// When the journal can't be read, or the step was another one before: then the run is parked.
-    pub async fn begin(&self, what: &str) -> Result<Begun, JournalError> {
+    pub async fn begin(&self, what: &str, twice: Twice) -> Result<Begun, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Begun::New(Step::default(), Durable::default())) };
-        let at = {
-            let mut frames = lock(&inner.frames);
-            let frame = frames.last_mut();
-            frame.map_or_else(String::new, |frame| {
-                frame.next += 1;
-                format!("{}{}", frame.prefix, frame.next)
-            })
-        };
-        let met = match inner.attempt.attempt {
-            1 => None,
-            _ => inner.store.step_at(&inner.attempt.run, &at).await?,
+        inner.read_page().await?;
+        let (at, met) = match inner.place(what, twice) {
+            Place::Met(row) => (row.step.clone(), Some(*row)),
+            Place::New(at) => (at, None),
+            Place::Next(at) if inner.attempt.attempt == 1 => (at, None),
+            Place::Next(at) => {
+                let met = inner.store.step_at(&inner.attempt.run, &at).await?;
+                (at, met)
+            }
+            Place::Differs(row) => {
+                let (step, was, is) = (row.step, row.what, what.to_owned());
+                return Err(self.park(JournalError::Differs { step, was, is }));
+            }
         };
         let step = Step { journal: self.clone(), at };
         let Some(row) = met else {
@@ -261,6 +284,8 @@ impl Journal {
         }
         match row.state.as_str() {
             "done" => Ok(Begun::Done(serde_json::from_str(&row.answer).unwrap_or_default())),
+            // There is quota again.
+            "failed" if was_of_quota(&row) => Ok(Begun::Open(step, Box::new(row))),
             "failed" if inner.store.went_on_after(&inner.attempt.run, &row.step, row.seq).await? => {
                 Ok(Begun::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
             }
@@ -305,6 +330,18 @@ impl Journal {
         self.0.as_ref().and_then(|inner| lock(&inner.parked).clone())
     }
 
+    /// What the script was in the midst of before and has not come to again, now that it has ended.
+    ///
+    /// # Errors
+    /// When the journal can't be read; when there is such a step: then the run is parked.
+    pub async fn meet_all(&self) -> Result<(), JournalError> {
+        let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
+        match inner.store.unfinished_step(&inner.attempt.run).await? {
+            None => Ok(()),
+            Some(row) => Err(self.park(JournalError::Unmet { step: row.step, what: row.what })),
+        }
+    }
+
     /// Waits until everything is on disk.
     ///
     /// # Errors
@@ -328,6 +365,68 @@ impl Journal {
             Err(_) => Err(self.parked().unwrap_or(JournalError::Ended)),
         }
     }
+}
+
+/// Where a step stands.
+enum Place {
+    /// At the next place, as the script comes to it.
+    Next(String),
+    /// It was met on this page before.
+    Met(Box<StepRow>),
+    /// This page never had it.
+    New(String),
+    /// This page had another one like it that must not be done twice.
+    Differs(StepRow),
+}
+
+impl Inner {
+    /// Reads what an earlier attempt has left of the page that the next step is of.
+    async fn read_page(&self) -> Result<(), StoreError> {
+        if self.attempt.attempt == 1 {
+            return Ok(());
+        }
+        let prefix = {
+            let frames = lock(&self.frames);
+            let page = frames.last().filter(|frame| !frame.prefix.is_empty() && frame.before.is_none());
+            page.map(|frame| frame.prefix.clone())
+        };
+        let Some(prefix) = prefix else { return Ok(()) };
+        let rows = self.store.parts(&self.attempt.run, &prefix).await?;
+        if let Some(frame) = lock(&self.frames).last_mut() {
+            frame.next =
+                rows.iter().filter_map(|row| row.step[prefix.len()..].parse().ok()).max().unwrap_or(0);
+            frame.before = Some(rows);
+        }
+        Ok(())
+    }
+
+    /// The place of the next step.
+    fn place(&self, what: &str, twice: Twice) -> Place {
+        let mut frames = lock(&self.frames);
+        let Some(frame) = frames.last_mut() else { return Place::Next(String::new()) };
+        let before = frame.before.as_mut();
+        let of_page = before.is_some();
+        if let Some(rows) = before {
+            if let Some(at) = rows.iter().position(|row| row.what == what) {
+                return Place::Met(Box::new(rows.remove(at)));
+            }
+            let name = |what: &str| what.split('(').next().unwrap_or_default().to_owned();
+            if twice == Twice::Never
+                && let Some(at) = rows.iter().position(|row| name(&row.what) == name(what))
+            {
+                return Place::Differs(rows.remove(at));
+            }
+        }
+        frame.next += 1;
+        let at = format!("{}{}", frame.prefix, frame.next);
+        if of_page { Place::New(at) } else { Place::Next(at) }
+    }
+}
+
+/// Whether a step has failed for want of quota.
+fn was_of_quota(row: &StepRow) -> bool {
+    let answer: Value = serde_json::from_str(&row.answer).unwrap_or_default();
+    [&answer["errcode"], &answer["error"]["errcode"]].iter().any(|code| code.as_i64() == Some(DAILY_QUOTA))
 }
 
 impl Drop for Inner {
@@ -441,7 +540,7 @@ impl Step {
     pub fn enter(&self, page: u64) {
         self.leave_page(page);
         if let Some(inner) = &self.journal.0 {
-            lock(&inner.frames).push(Frame { prefix: format!("{}/{page}/", self.at), next: 0 });
+            lock(&inner.frames).push(Frame { prefix: format!("{}/{page}/", self.at), ..Frame::default() });
         }
     }
 

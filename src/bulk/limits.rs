@@ -66,6 +66,16 @@ impl Limits {
         }
     }
 
+    /// Whether another change may be made.
+    ///
+    /// # Errors
+    /// When there are none left.
+    pub fn allow_one(&self) -> Result<(), Limit> {
+        self.take_all(1)?;
+        self.give_back(1);
+        Ok(())
+    }
+
     /// Takes so many changes for one call, or none.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub use dry::DryRun;
 #[cfg(debug_assertions)]
 pub use fail_point::arm;
 pub use fail_point::pass;
-pub use journal::{Attempt, Begun, Durable, Journal, JournalError, LIFE, Step, Verdict};
+pub use journal::{Attempt, Begun, Durable, Journal, JournalError, LIFE, Step, Twice, Verdict};
 pub use known::{Known, KnownError};
 pub use limits::{Limit, Limits, Share};
 pub use people::{Batch, Changed, Mark, Past, Person, ReadError, Reader, Source};

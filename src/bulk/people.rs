@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::{
         Batched, Paged, blacklist,
-        errcode::ONE_OPENID,
+        errcode::{INVALID_OPENID, ONE_OPENID},
         tag,
         user::{self, User, UserRef},
     },
@@ -132,6 +132,9 @@ pub struct Mark {
     pub listed: usize,
     /// What the next page comes after, where pages have a cursor.
     pub cursor: Option<String>,
+    /// What it comes after if whoever the cursor names has left: the platform may not know them any more.
+    #[serde(default)]
+    pub before: Option<String>,
     /// There is no next page.
     pub is_last: bool,
     /// The most people that a page has said there are: what is listed may become fewer by the job itself.
@@ -300,20 +303,40 @@ impl Lister {
         }
     }
 
-    /// Follows the cursor to the end: the counts have reached the total, a page is short of a
-    /// full one, or an empty page comes. `total` is missing from some listings, and their page
-    /// size is not documented, so those are read until the empty page.
+    /// Follows the cursor to the end: the counts have reached the total, a page is short, or an empty one comes. Some
+    /// listings have no `total`, and no page size that is documented: they are read until the empty page.
     async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<ReadError>> {
         if let Some(cursor) = &self.mark.cursor {
             request.after(cursor.clone());
         }
         loop {
-            let page = self.client.call(&request).await.map_err(|error| Some(error.into()))?;
+            let page = match self.client.call(&request).await {
+                Ok(page) => page,
+                Err(error) => {
+                    let is_of_cursor = error.errcode() == Some(INVALID_OPENID);
+                    match self.mark.before.take().filter(|_| is_of_cursor) {
+                        Some(before) => request.after(before),
+                        None => return Err(Some(error.into())),
+                    }
+                    continue;
+                }
+            };
             let (total, next) = (page.total, page.next_openid.clone().unwrap_or_default());
-            let openids = page.into_openids();
+            let mut openids = page.into_openids();
             let count = openids.len();
-            let seen = self.mark.listed + count;
             let says_total = total.and_then(|total| u64::try_from(total).ok());
+            let listed = self.mark.listed as u64;
+            if let Some(total) = says_total.filter(|total| count == 0 && listed < *total) {
+                if let Some(before) = self.mark.before.take() {
+                    request.after(before);
+                    continue;
+                }
+                let reason = format!("the list ended after {listed} of {total}");
+                return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
+            }
+            // Whoever the cursor names comes once more after the one before them.
+            openids.retain(|openid| self.mark.cursor.as_ref() != Some(openid));
+            let seen = self.mark.listed + openids.len();
             self.mark.total = self.mark.total.max(says_total.unwrap_or_default());
             self.counts.total.store(self.mark.total, Ordering::Relaxed);
             let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.mark.total);
@@ -393,7 +416,9 @@ impl Lister {
         people.truncate(self.left);
         self.left -= people.len();
         Counts::add(&self.counts.listed, people.len());
+        let before = people.iter().rev().nth(1).map(|person| person.openid.clone());
         self.mark = Mark {
+            before: before.or_else(|| self.mark.cursor.clone()),
             page: self.mark.page + 1,
             listed: self.mark.listed + people.len(),
             cursor,

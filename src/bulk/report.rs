@@ -332,6 +332,9 @@ pub struct RunReport {
     /// Calls of those that are left today, where that is known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_today: BTreeMap<String, u64>,
+    /// What could not be taken back of another run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<String>,
     /// Milliseconds.
     pub elapsed_ms: u64,
     /// One entry for each end, in order.

@@ -74,7 +74,9 @@ impl Completer for Assistant {
             Completion::File => {
                 let (start, mut files) = self.files.complete(line, position, context)?;
                 // Neither a text of the language nor a command knows a shell's way to write a space.
-                files.iter_mut().for_each(|file| file.replacement = file.replacement.replace("\\ ", " "));
+                for file in &mut files {
+                    file.replacement = file.replacement.replace("\\ ", " ");
+                }
                 Ok((start, files))
             }
             Completion::Words(start, words) => {

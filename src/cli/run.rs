@@ -329,8 +329,16 @@ fn finish(
         });
     }
     if let Some(error) = &outcome.parked {
-        host.err.line(&render::error(host, &Diagnostic::new(error.to_string())));
+        let of = report.run.as_deref().unwrap_or("RUN");
+        let hint =
+            format!("mpscript show {of} tells how it stands, and mpscript undo {of} takes back what it did");
+        host.err.line(&render::error(host, &Diagnostic::new(error.to_string()).hint(hint)));
         return Ok(exit::PARKED);
+    }
+    if report.state == RunState::Paused {
+        host.err.line("warning: the day's quota did not allow all of it");
+        goes_on(" when there is quota again, after midnight Beijing time");
+        return Ok(exit::PAUSED);
     }
     if report.dry_run {
         host.err.write(&would(report));
@@ -343,9 +351,12 @@ fn finish(
         };
         host.err.line(&format!("warning: {}: {said}", end.title()));
     }
+    for what in &report.set_aside {
+        host.err.line(&format!("warning: can't be taken back: {what}"));
+    }
     let failed = report.failed.len();
     if failed == 0 {
-        return Ok(exit::DONE);
+        return Ok(if report.set_aside.is_empty() { exit::DONE } else { exit::FAILURES });
     }
     let (openids, them) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
     let list = match (&manner.report, &report.run) {

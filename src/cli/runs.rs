@@ -229,13 +229,18 @@ fn failures(report: &RunReport) -> impl Iterator<Item = (String, &FailedOpenid)>
 
 pub(super) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Failure> {
     log::start(host, arguments.manner.verbose);
-    let Recorded { run, texts, .. } = recorded(host, &arguments.reach, &arguments.run)?;
+    let Recorded { run, texts, undone_by, .. } = recorded(host, &arguments.reach, &arguments.run)?;
     let Ok(report) = serde_json::from_str::<RunReport>(&texts.report) else {
         let message = format!("run {} has no report: it was cut off", run.id);
         let hint = format!("mpscript resume {} goes on with it", run.id);
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     };
     if arguments.retry {
+        if let Some(by) = undone_by {
+            let message = format!("run {} was taken back by run {by}: nobody is left to be changed", run.id);
+            let hint = "start its script anew, or take that run back first: mpscript undo";
+            return Err(Failure::usage(Diagnostic::new(message).hint(format!("{hint} {by}"))));
+        }
         let options = options_of(&run, &texts)?;
         let text = match retry(&report) {
             Ok(text) if text.is_empty() => {

@@ -257,8 +257,11 @@ impl Run {
                 Err(error) => Err(broken(&format!("no thread for the script: {error}"))),
             }
         });
-        // What the last calls came to is on disk before anybody is told.
-        let flushed = runtime.block_on(journal.flush());
+        // What the last calls came to is on disk before anybody is told; what was half done has been come to again.
+        let flushed = runtime.block_on(async {
+            journal.flush().await?;
+            if result.is_ok() { journal.meet_all().await } else { Ok(()) }
+        });
         let parked = journal.parked().or(flushed.err());
         if let Some((words, written)) = words {
             words.close();
@@ -268,30 +271,19 @@ impl Run {
         // What a session keeps of a line may hold its journal.
         journal.close();
         drop(alive);
-        let (mut calls, timeline) = client
+        let (calls, timeline) = client
             .as_ref()
-            .map(|client| (client.tally().snapshot(), client.timeline().into()))
+            .map(|client| (calls_since(client, &before), client.timeline().into()))
             .unwrap_or_default();
-        // A session's client has made calls for lines before this one.
-        calls.retain(|call, count| {
-            *count -= before.get(call).copied().unwrap_or_default();
-            *count > 0
-        });
         let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut report = RunReport { timeline, ..RunReport::of(board.ended(), calls, elapsed_ms) };
         let (value, trouble) = match result {
             Ok(value) => (Some(value), None),
             Err(trouble) => (None, Some(trouble)),
         };
-        if let Some(error) = &parked {
-            report.state = RunState::Parked;
-            report.error = Some(error.to_string());
-        } else if cancel.is_cancelled() {
-            report.state = RunState::Cancelled;
-        } else if let Some(trouble) = &trouble {
-            report.state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
-            report.error = Some(trouble.diagnostic.message.clone());
-        }
+        report.set_aside = board.what_is_set_aside();
+        let met_quota = board.has_met_quota() && record.is_some();
+        judge(&mut report, parked.as_ref(), trouble.as_ref(), (cancel.is_cancelled(), met_quota));
         report.dry_run = dry.is_some();
         if let (Some(dry), Ok(client)) = (dry, &client) {
             report.would_call = dry.take_calls();
@@ -306,6 +298,40 @@ impl Run {
             runtime.block_on(record_end(store, attempt, (&report, &mask), kept.as_ref(), clock.now_ms()))
         });
         Ok(Outcome { report, value, trouble, parked, unrecorded })
+    }
+}
+
+/// The calls that were made since. A session's client has made some for lines before this one.
+fn calls_since(client: &Client, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut calls = client.tally().snapshot();
+    calls.retain(|call, count| {
+        *count -= before.get(call).copied().unwrap_or_default();
+        *count > 0
+    });
+    calls
+}
+
+/// What a run has come to, and why.
+fn judge(
+    report: &mut RunReport,
+    parked: Option<&JournalError>,
+    trouble: Option<&Trouble>,
+    (is_cancelled, has_met_quota): (bool, bool),
+) {
+    if let Some(error) = parked {
+        report.state = RunState::Parked;
+        report.error = Some(error.to_string());
+    } else if is_cancelled {
+        report.state = RunState::Cancelled;
+    } else if let Some(trouble) = trouble {
+        report.state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
+        report.error = Some(trouble.diagnostic.message.clone());
+    } else if has_met_quota {
+        // The script has gone on without what the quota did not allow.
+        report.state = RunState::Paused;
+        report.error = Some("the day's quota did not allow all of it".to_owned());
+    } else if report.state == RunState::Done && !report.set_aside.is_empty() {
+        report.state = RunState::DoneWithFailures;
     }
 }
 

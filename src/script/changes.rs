@@ -5,7 +5,7 @@ use super::{
     blacklist::unknown,
     endpoint::describe_type,
     env::Env,
-    error::PlatformError,
+    error::{PlatformError, limit_reached},
     walk::{ScriptResult, Walk},
     writes,
 };
@@ -126,6 +126,7 @@ impl Decide for Tagging {
         // Made only now: a job that matches nobody leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
             walk.reckon_for_all()?;
+            walk.env.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
             walk.step.enter(0);
             let made = writes::make_tag(&walk.env, name);
             walk.step.leave_page(0);

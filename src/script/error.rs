@@ -59,10 +59,10 @@ impl PlatformError {
             JournalError::Ended | JournalError::TakenOver => {
                 Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
             }
-            JournalError::Differs { .. } => Self::usage(
+            JournalError::Differs { .. } | JournalError::Unmet { .. } => Self::usage(
                 format!("the run does not go on as it began: {error}"),
                 format!(
-                    "the account, a file or a parameter has changed since: run the script anew, \
+                    "what the script looks at has changed since, by itself perhaps: run it anew, \
                      or take back what it did with mpscript undo {run}"
                 ),
             ),

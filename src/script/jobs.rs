@@ -50,6 +50,7 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
         let resumed = Writer::resume(settings(walk, known, None), before, walk.before.next_batch);
         let (resumed, asked) = env.wait(resumed).map_err(|error| env.journal_error(&error))?;
         walk.asked = asked;
+        walk.asked.extend(std::mem::take(&mut walk.before.asked));
         *writer = Some(resumed);
     }
     while let Some(people) = walk.next()? {

@@ -39,6 +39,7 @@ mod table;
 mod text;
 mod value;
 mod walk;
+mod way_back;
 mod writes;
 
 pub use automation::{

@@ -10,7 +10,7 @@ use crate::{
     api::errcode::DAILY_QUOTA,
     bulk::{
         Begun, Change, Checkpoint, CostError, Counts, EndReport, Failure, Item, Job, Mark, Person, ReadError,
-        Reader, RunState, Shape, Source, Step, estimate,
+        Reader, RunState, Shape, Source, Step, Twice, estimate,
     },
     client::Client,
 };
@@ -100,7 +100,8 @@ impl End<'_> {
         let env = &self.audience.env;
         let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
         let what = format!("{}.{}({target})", self.audience.told_apart(), self.name);
-        let begun = env.wait(env.journal.begin(&what)).map_err(|error| env.journal_error(&error))?;
+        let begun =
+            env.wait(env.journal.begin(&what, Twice::Harmless)).map_err(|error| env.journal_error(&error))?;
         let (step, row) = match begun {
             Begun::New(step, _) => (step, None),
             Begun::Open(step, row) => {
@@ -404,6 +405,7 @@ impl Walk {
             takes: self.steps.takes(),
             waiting: waiting.to_vec(),
             next_batch,
+            asked: self.asked.iter().cloned().collect(),
             drawn,
             fold,
         };
@@ -454,6 +456,9 @@ impl Walk {
             }),
             Err(error) => match PlatformError::within(error) {
                 Some(error) => {
+                    if error.errcode == Some(DAILY_QUOTA) {
+                        self.env.board.meet_quota();
+                    }
                     let ended = json!({"error": error.write(), "report": report});
                     self.env.wait(async { self.step.failed(&ended).await.map(drop) })
                 }

@@ -10,14 +10,14 @@ use super::{
 use crate::{
     api::{
         Batched, Endpoint, Resend, Spec, blacklist,
-        errcode::SOME_OPENIDS_FAILED,
+        errcode::{DAILY_QUOTA, SOME_OPENIDS_FAILED},
         tag::{self, Tag},
         user,
     },
     base::digest,
     bulk::{
-        Begun, Change, Deed, Item, JournalError, Pending, Step, StepRow, Verdict, call_in_parts, ensure_tag,
-        find_tag, pass,
+        Begun, Change, Deed, Item, JournalError, Pending, Step, StepRow, Twice, Verdict, call_in_parts,
+        ensure_tag, find_tag, pass,
     },
 };
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ fn make_looked_for(
     env.may_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
     let what = in_words(spec, &fit_to_keep(env, request));
-    match env.wait(env.journal.begin(&what)).map_err(journal)? {
+    let twice = if spec.resend == Resend::Idempotent { Twice::Harmless } else { Twice::Never };
+    match env.wait(env.journal.begin(&what, twice)).map_err(journal)? {
         Begun::Done(answer) => Ok(answer),
         Begun::Failed(error) => Err(PlatformError::read(error).raise()),
         Begun::New(step, durable) => {
@@ -178,6 +179,9 @@ impl Making<'_> {
                 }
                 Err(error) => match PlatformError::within(error) {
                     Some(error) => {
+                        if error.errcode == Some(DAILY_QUOTA) {
+                            env.board.meet_quota();
+                        }
                         let error = PlatformError { is_unsure: error.is_unsure || *may_be_made, ..error };
                         step.failed(&fit_to_keep(env, &error.write())).await.map(drop)
                     }

@@ -215,6 +215,32 @@ impl Store {
         Ok(self.query(statement.with(run)).await?.first().map_or(0, |row| row.integer(0)))
     }
 
+    /// The steps of one page, in the order in which they began.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn parts(&self, run: &str, prefix: &str) -> Result<Vec<StepRow>, StoreError> {
+        let statement = Statement::new(
+            "SELECT step, seq, what, state, change, checkpoint, answer FROM mpscript_step
+             WHERE run = $1 AND step LIKE $2 AND step NOT LIKE $3 ORDER BY seq",
+        );
+        let (all, of_parts) = (format!("{prefix}%"), format!("{prefix}%/%"));
+        let rows = self.query(statement.with(run).with(all.as_str()).with(of_parts.as_str())).await?;
+        Ok(rows.iter().map(step).collect())
+    }
+
+    /// A step of the script itself that changes something and has not ended, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unfinished_step(&self, run: &str) -> Result<Option<StepRow>, StoreError> {
+        let statement = Statement::new(
+            "SELECT step, seq, what, state, change, checkpoint, answer FROM mpscript_step
+             WHERE run = $1 AND state = 'begun' AND change <> '' AND step NOT LIKE '%/%' ORDER BY seq LIMIT 1",
+        );
+        Ok(self.query(statement.with(run)).await?.first().map(step))
+    }
+
     /// Whether the run went on after a step: another began later that is not a part of it.
     ///
     /// # Errors

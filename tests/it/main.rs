@@ -60,6 +60,7 @@ mod repl_terminal;
 mod reports;
 mod required;
 mod resume;
+mod resume_changed;
 mod runs;
 mod sandbox_authorize;
 mod sandbox_blacklist;

@@ -130,14 +130,14 @@ fn no_secret_of_the_session_is_kept() {
     assert!(saved.contains("let x = \"***\";"), "{saved}");
     assert_hidden("a saved session", &saved, secrets);
     // A script that holds one, and a parameter.
-    let script = folder.file("own.rhai", &format!("tag::create(\"乙\"); print(\"{secret}\"); param(\"p\");"));
+    let script = folder.file("own.rhai", format!("tag::create(\"乙\"); print(\"{secret}\"); param(\"p\");"));
     script.run(&[&["run", "own.rhai", "--param", &format!("p={secret}")][..], &base].concat()).success();
     let store = script.path().join(".local/state/mpscript/store.sqlite3");
     let kept = recorded(&store);
     assert!(kept.contains("tag::create") && kept.contains("***"), "{kept}");
     assert_hidden("what is recorded", &kept, secrets);
     // What is not kept whole is not gone on with.
-    let cut_off = script.file("cut.rhai", &format!("let s = \"{secret}\"; followers().tag(\"丙\");"));
+    let cut_off = script.file("cut.rhai", format!("let s = \"{secret}\"; followers().tag(\"丙\");"));
     let run = cut_off
         .start_with(&[&["run", "cut.rhai"][..], &base].concat(), &[("MPSCRIPT_FAIL_POINT", "batch-call:1")]);
     assert_eq!(run.finish().code, None);

@@ -20,17 +20,17 @@ pub(crate) fn on_each_store(work: impl Fn(&dyn Fn(Folder) -> Folder)) {
     }
 }
 
-fn newest(folder: &Folder) -> Value {
+pub(crate) fn newest(folder: &Folder) -> Value {
     let runs = folder.run(&["runs", "--json"]).success();
     let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
     runs[0].clone()
 }
 
-fn id(folder: &Folder) -> String {
+pub(crate) fn id(folder: &Folder) -> String {
     newest(folder)["id"].as_str().expect("a run has an id").to_owned()
 }
 
-fn resume(folder: &Folder) -> Finished {
+pub(crate) fn resume(folder: &Folder) -> Finished {
     folder.run(&["resume", &id(folder), "--quiet", "--report", "report.json"])
 }
 
@@ -63,7 +63,7 @@ fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
 }
 
 /// A folder whose runs reach a stand-alone sandbox, and are killed at a point.
-fn killed_at(sandbox: &Served, script: &str, point: &str) -> Folder {
+pub(crate) fn killed_at(sandbox: &Served, script: &str, point: &str) -> Folder {
     let folder = Folder::with(script).account().env("MPSCRIPT_FAIL_POINT", point);
     let killed = sandbox.run(&folder, &["--in-flight", "2"]);
     assert_eq!(killed.code, None, "{point}: {} {}", killed.out, killed.err);
