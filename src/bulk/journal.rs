@@ -3,7 +3,8 @@
 //!
 //! A script runs again from the top. Every job and every call that writes is a step with a place (`3`, or `3/7/2`
 //! for the second one on the seventh page of the third), and what it does in words. A step that is done answers from
-//! the journal; one that is not goes on from its checkpoint. Must never know scripts: what a step answers is JSON
+//! the journal; one that is not goes on from its checkpoint. On a page that was cut off steps are known again by their
+//! words: a loop may have changed whom it is for. Must never know scripts: what a step answers is JSON
 //! that others understand.
 //!
 //! Entries are written by one task, many in one transaction: a call waits for its own intent to be on disk, and the
@@ -12,11 +13,12 @@
 use super::{
     checkpoint::{Checkpoint, Item, Pending},
     fail_point,
+    frames::{Frame, Place, Twice, was_of_quota},
+    journal_error::JournalError,
     keeper::{Keeper, TOGETHER, Waiting, lock},
     report::Failure,
 };
 use crate::{
-    api::errcode::DAILY_QUOTA,
     base::{Cancel, Clock},
     store::{Entry, StepRow, Store, StoreError},
 };
@@ -31,64 +33,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A run that gave no sign of life for so long has no process any more; what it holds is free. Milliseconds.
 pub const LIFE: i64 = 8_000;
-
-/// Why a run can't go on by itself.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JournalError {
-    /// The journal can't be written or read.
-    #[error("{0}")]
-    Store(StoreError),
-    /// Nothing writes it any more.
-    #[error("the run's journal is not written any more")]
-    Ended,
-    /// Another process goes on with the run.
-    #[error("this process was silent for so long that another process has gone on in its place")]
-    TakenOver,
-    /// The script does something else than it did before.
-    #[error("step {step} was `{was}`, and is now `{is}`")]
-    Differs {
-        /// Where.
-        step: String,
-        /// What it did.
-        was: String,
-        /// What it does now.
-        is: String,
-    },
-    /// The script has ended without something that it was in the midst of before.
-    #[error("step {step}, `{what}`, was begun and has not ended, and the script did not come to it again")]
-    Unmet {
-        /// Where.
-        step: String,
-        /// What it did.
-        what: String,
-    },
-    /// It is not known whether a call took effect that must not be made twice.
-    #[error("step {step}, `{what}`, may have taken effect or not, and must not be done twice")]
-    Unsure {
-        /// Where.
-        step: String,
-        /// The call.
-        what: String,
-    },
-    /// Another run writes the same.
-    #[error("run {by} is writing {what} now")]
-    Claimed {
-        /// The other run.
-        by: String,
-        /// What both want to write.
-        what: String,
-    },
-}
-
-impl From<StoreError> for JournalError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            // The one thing that entries expect is that the attempt is still the run's last.
-            StoreError::Conflict { .. } => Self::TakenOver,
-            error => Self::Store(error),
-        }
-    }
-}
 
 /// What a person says of a call of which nobody knows whether it took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,25 +101,6 @@ struct Inner {
     verdict: Mutex<Option<Verdict>>,
     parked: Arc<Mutex<Option<JournalError>>>,
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
-}
-
-/// Whether something may be done twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twice {
-    /// It does no harm.
-    Harmless,
-    /// It must not be.
-    Never,
-}
-
-/// The steps of one page, or of the script itself.
-#[derive(Debug, Default)]
-struct Frame {
-    prefix: String,
-    next: u32,
-    /// Of a page that was cut off: its steps that were not met again yet. The loop may have changed whom it is for, so
-    /// that they are known again by their words.
-    before: Option<Vec<StepRow>>,
 }
 
 impl Journal {
@@ -259,7 +184,8 @@ impl Journal {
     pub async fn begin(&self, what: &str, twice: Twice) -> Result<Begun, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Begun::New(Step::default(), Durable::default())) };
         inner.read_page().await?;
-        let (at, met) = match inner.place(what, twice) {
+        let place = lock(&inner.frames).last_mut().map(|frame| frame.place(what, twice));
+        let (at, met) = match place.unwrap_or_else(|| Place::Next(String::new())) {
             Place::Met(row) => (row.step.clone(), Some(*row)),
             Place::New(at) => (at, None),
             Place::Next(at) if inner.attempt.attempt == 1 => (at, None),
@@ -367,18 +293,6 @@ impl Journal {
     }
 }
 
-/// Where a step stands.
-enum Place {
-    /// At the next place, as the script comes to it.
-    Next(String),
-    /// It was met on this page before.
-    Met(Box<StepRow>),
-    /// This page never had it.
-    New(String),
-    /// This page had another one like it that must not be done twice.
-    Differs(StepRow),
-}
-
 impl Inner {
     /// Reads what an earlier attempt has left of the page that the next step is of.
     async fn read_page(&self) -> Result<(), StoreError> {
@@ -387,46 +301,15 @@ impl Inner {
         }
         let prefix = {
             let frames = lock(&self.frames);
-            let page = frames.last().filter(|frame| !frame.prefix.is_empty() && frame.before.is_none());
-            page.map(|frame| frame.prefix.clone())
+            frames.last().filter(|frame| frame.is_unread_page()).map(|frame| frame.prefix.clone())
         };
         let Some(prefix) = prefix else { return Ok(()) };
         let rows = self.store.parts(&self.attempt.run, &prefix).await?;
         if let Some(frame) = lock(&self.frames).last_mut() {
-            frame.next =
-                rows.iter().filter_map(|row| row.step[prefix.len()..].parse().ok()).max().unwrap_or(0);
-            frame.before = Some(rows);
+            frame.meets(rows);
         }
         Ok(())
     }
-
-    /// The place of the next step.
-    fn place(&self, what: &str, twice: Twice) -> Place {
-        let mut frames = lock(&self.frames);
-        let Some(frame) = frames.last_mut() else { return Place::Next(String::new()) };
-        let before = frame.before.as_mut();
-        let of_page = before.is_some();
-        if let Some(rows) = before {
-            if let Some(at) = rows.iter().position(|row| row.what == what) {
-                return Place::Met(Box::new(rows.remove(at)));
-            }
-            let name = |what: &str| what.split('(').next().unwrap_or_default().to_owned();
-            if twice == Twice::Never
-                && let Some(at) = rows.iter().position(|row| name(&row.what) == name(what))
-            {
-                return Place::Differs(rows.remove(at));
-            }
-        }
-        frame.next += 1;
-        let at = format!("{}{}", frame.prefix, frame.next);
-        if of_page { Place::New(at) } else { Place::Next(at) }
-    }
-}
-
-/// Whether a step has failed for want of quota.
-fn was_of_quota(row: &StepRow) -> bool {
-    let answer: Value = serde_json::from_str(&row.answer).unwrap_or_default();
-    [&answer["errcode"], &answer["error"]["errcode"]].iter().any(|code| code.as_i64() == Some(DAILY_QUOTA))
 }
 
 impl Drop for Inner {
@@ -540,7 +423,7 @@ impl Step {
     pub fn enter(&self, page: u64) {
         self.leave_page(page);
         if let Some(inner) = &self.journal.0 {
-            lock(&inner.frames).push(Frame { prefix: format!("{}/{page}/", self.at), ..Frame::default() });
+            lock(&inner.frames).push(Frame::of_page(format!("{}/{page}/", self.at)));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What keeps a run's journal: the task that writes it, and the one that gives signs of life.
 
-use super::journal::JournalError;
+use super::journal_error::JournalError;
 use crate::{
     base::{Cancel, Clock},
     store::{Entry, Store, StoreError},

@@ -151,10 +151,8 @@ pub struct Past {
     pub new: String,
 }
 
-/// Batches of the journal that make a page.
+/// Batches of the journal that make a page, and openids that were given by hand.
 const BATCHES_A_PAGE: i64 = 200;
-
-/// Openids that were given by hand are a page.
 const OPENIDS_A_PAGE: usize = 10_000;
 
 impl Source {

@@ -7,7 +7,8 @@ use super::{
     checkpoint::{Item, Pending},
     dry::DryRun,
     fail_point,
-    journal::{Durable, JournalError, Step},
+    journal::{Durable, Step},
+    journal_error::JournalError,
     limits::{Limit, Limits},
     report::Failure,
 };
@@ -26,7 +27,6 @@ use tokio::task::JoinSet;
 
 /// The platform is still busy with one of the openids.
 const OPENID_BUSY: i64 = 45169;
-
 /// There is no such tag, or none that this part of the platform knows of yet.
 const UNKNOWN_TAG: i64 = 45159;
 

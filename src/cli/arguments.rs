@@ -283,6 +283,9 @@ pub(super) struct CheckArguments {
     /// The scripts, or folders of them; `-` reads one from standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// The configuration, whose time zone counts where a trigger names none
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

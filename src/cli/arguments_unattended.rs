@@ -18,7 +18,7 @@ pub(super) enum OnBusy {
     Restart,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct WatchArguments {
     /// The script
     #[arg(value_name = "FILE")]

@@ -28,6 +28,9 @@ use std::{
 use tokio::runtime::Runtime;
 use unicode_width::UnicodeWidthStr;
 
+/// What `ctx.trigger` is of a run that somebody has started.
+pub(super) const BY_HAND: &str = "hand";
+
 /// Fires that are shown of an automation.
 const MOST_FIRES: i64 = 1_000;
 
@@ -54,7 +57,7 @@ pub(super) fn by_hand(
     Ok(Call {
         automation: name.unwrap_or_default(),
         handler: HANDLER.to_owned(),
-        trigger: "hand".to_owned(),
+        trigger: BY_HAND.to_owned(),
         scheduled_ms: now,
         scheduled: scheduled.to_rfc3339(),
         params: values,
@@ -126,10 +129,20 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
         };
         PathBuf::from(folder)
     };
-    let mut served = Served::new(folder.clone(), zone);
+    let mut served = Served::new(&folder, zone);
     served.scan().map_err(|error| {
         Failure::usage(Diagnostic::new(format!("can't list {}: {error}", folder.display())))
     })?;
+    // What is half saved is served as it was before.
+    let stale: Vec<String> = served.stale().keys().cloned().collect();
+    for name in stale {
+        let record = runtime.block_on(store.automation(&name)).map_err(|error| state::failure(&error))?;
+        let good = record.filter(|record| Path::new(&record.folder) == served.folder());
+        if let Some(source) = good.and_then(|record| serde_json::from_str(&record.good).ok()) {
+            served.revive(&name, source);
+        }
+    }
+    let folder = served.folder().to_owned();
     Ok(Known { runtime, store, served, folder })
 }
 
@@ -144,15 +157,16 @@ pub(super) fn file_of(
     reach: &Reach,
 ) -> Result<Option<PathBuf>, Failure> {
     let is_script = named.extension().is_some_and(|extension| extension == "rhai");
-    let is_name = named.components().count() == 1 && (named.extension().is_none() || is_script);
+    let is_name = named.components().count() == 1;
     if !is_name || named == Path::new("-") || host.folder.join(named).exists() {
         return Ok(None);
     }
     let arguments = AutomationsArguments { dir: dir.map(Path::to_owned), reach: reach.clone() };
     // Without a folder that is served it is a file that is not there, and told so.
     let Ok(known) = known(host, &arguments) else { return Ok(None) };
-    let file = known.folder.join(named).with_extension("rhai");
-    let name = named.with_extension("").display().to_string();
+    // A name may have points of its own.
+    let name = if is_script { named.with_extension("") } else { named.to_owned() }.display().to_string();
+    let file = known.folder.join(format!("{name}.rhai"));
     if file.exists() && !is_script {
         return Ok(Some(file));
     }
@@ -198,6 +212,14 @@ impl Known {
         self.runtime.block_on(self.store.automation(name)).map_err(|error| state::failure(&error))
     }
 
+    /// Says that an automation's file is not what runs, if so.
+    fn tell_stale(&self, host: &Host, name: &str) {
+        if self.served.stale().contains_key(name) {
+            host.err
+                .line(&format!("{name} is STALE, {GOES_ON}: mpscript ls tells what is wrong with its file"));
+        }
+    }
+
     /// How an automation stands, and when it fires next.
     fn stands(
         &self,
@@ -212,12 +234,14 @@ impl Known {
             let goes_on = is_served && stale.ends_with(GOES_ON);
             return ("STALE", if goes_on { GOES_ON } else { DOES_NOT_RUN }.to_owned());
         }
+        let paused = record.map_or(0, |record| record.paused_until);
+        if paused == i64::MAX {
+            return ("paused", "until it is unpaused".to_owned());
+        }
         let next = self.next_of(name, from(record, now), 1);
         let next = next.first().map(|(at, trigger)| trigger.schedule.show(*at));
         let is_served = is_served && record.is_some_and(|record| Path::new(&record.folder) == self.folder);
-        let paused = record.map_or(0, |record| record.paused_until);
         match record {
-            Some(_) if paused == i64::MAX => ("paused", "until it is unpaused".to_owned()),
             Some(_) if paused > now => ("paused", next.unwrap_or("by hand".to_owned())),
             Some(_) if is_served => ("live", next.unwrap_or("by hand".to_owned())),
             _ => ("not served", next.unwrap_or("by hand".to_owned())),
@@ -296,6 +320,7 @@ pub(super) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure
     let mut fires: Vec<(i64, &Trigger, &String)> = Vec::new();
     for name in names {
         let record = known.record_of(name)?;
+        known.tell_stale(host, name);
         if record.as_ref().is_some_and(|record| record.paused_until == i64::MAX) {
             host.err.line(&format!("{name} is paused: mpscript unpause {name} ends that"));
             continue;
@@ -376,6 +401,7 @@ pub(super) fn unpause(host: &Host, arguments: &NamedArguments) -> Result<u8, Fai
 pub(super) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure> {
     let known = known(host, &arguments.automations)?;
     known.record(&arguments.name)?;
+    known.tell_stale(host, &arguments.name);
     let fires = known.runtime.block_on(known.store.fires(&arguments.name, MOST_FIRES));
     let version = known.served.versions().get(&arguments.name);
     for fire in fires.map_err(|error| state::failure(&error))? {
@@ -386,7 +412,9 @@ pub(super) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure
             at.with_timezone(&Local).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
         };
         let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.instant));
-        let reason = if fire.reason.is_empty() { String::new() } else { format!(": {}", fire.reason) };
+        // What is still to be heard of is told in the journal's words.
+        let is_told = !fire.reason.is_empty() && fire.state != "claimed";
+        let reason = if is_told { format!(": {}", fire.reason) } else { String::new() };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
         host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));
     }

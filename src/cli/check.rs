@@ -22,10 +22,15 @@ pub(super) fn execute(host: &Host, arguments: &CheckArguments) -> Result<u8, Fai
         let checked = compile(&origin).and_then(|program| {
             let (zone, source) = match zone {
                 Some(known) => known,
-                None => *zone.insert(default_zone(host, None)?),
+                None => *zone.insert(default_zone(host, arguments.config.as_deref())?),
             };
-            let automation = served::read(&program, zone)
-                .map_err(|diagnostic| Failure { diagnostic, code: exit::SCRIPT })?;
+            let automation = served::read(&program, zone).map_err(|diagnostic| {
+                // Of many files one must know which.
+                let is_placed = diagnostic.place.is_some();
+                let of = format!("in {}", program.name);
+                let diagnostic = if is_placed { diagnostic } else { diagnostic.note(of) };
+                Failure { diagnostic, code: exit::SCRIPT }
+            })?;
             Ok((program, automation, source))
         });
         match checked {

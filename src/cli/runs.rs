@@ -3,6 +3,7 @@
 use super::{
     Failure,
     arguments::{FailedArguments, Reach, RunsArguments, ShowArguments, StopArguments},
+    automations::BY_HAND,
     exit, log,
     resume::{Recorded, options_of, reach_of, recorded},
     run::{Plan, perform},
@@ -16,7 +17,7 @@ use crate::{
         record::{self, Options},
         runtime,
     },
-    script::{Origin, Source},
+    script::{Call, Origin, Source},
     store::{RunRecord, RunTexts, Store},
 };
 use chrono::{DateTime, Local};
@@ -104,12 +105,21 @@ pub(super) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure
     Ok(exit::DONE)
 }
 
+/// Which automation a run is of, what has started it, and with which parameters.
+fn of_call(call: &Call) -> String {
+    let by = if call.trigger == BY_HAND { "by hand".to_owned() } else { format!("by {}", call.trigger) };
+    let params: Vec<String> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let with = if params.is_empty() { String::new() } else { format!(", with {}", params.join(" ")) };
+    format!("{}, {by}{with}", call.automation)
+}
+
 pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure> {
     let Recorded { run, texts, undone_by, changed, printed } =
         recorded(host, &arguments.reach, &arguments.run)?;
     let read = |text: &str| serde_json::from_str::<RunReport>(text).ok();
     if arguments.json {
         let report = read(&texts.report).map_or(Value::Null, |report| json!(report));
+        let call = options_of(&run, &texts).ok().and_then(|options| options.call);
         let shown = json!({
             "id": run.id,
             "script": run.script,
@@ -119,6 +129,9 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
             "attempts": run.attempt,
             "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
             "undone_by": undone_by,
+            "automation": call.as_ref().map(|call| &call.automation),
+            "trigger": call.as_ref().map(|call| &call.trigger),
+            "params": call.as_ref().map(|call| &call.params),
             "report": report,
         });
         host.out.line(&serde_json::to_string_pretty(&shown).unwrap_or_default());
@@ -153,6 +166,9 @@ pub(super) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
     }
     if !run.undoes.is_empty() {
         rows.push(("undoes", run.undoes.clone()));
+    }
+    if let Some(call) = options_of(&run, &texts).ok().and_then(|options| options.call) {
+        rows.push(("automation", of_call(&call)));
     }
     let is_undone = undone_by.is_some();
     if let Some(by) = undone_by {

@@ -32,8 +32,10 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        mpsc::{self, Receiver, Sender},
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender, SyncSender},
     },
+    thread,
     time::Duration,
 };
 use tokio::runtime::Runtime;
@@ -84,7 +86,7 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let store = state::require(host, &runtime, &arguments.reach)?;
     let connect = connect(host, &runtime, &store, arguments);
     // A configuration that can't work is told now, not at the first fire.
-    let words: Arc<dyn Log> = Arc::new(Words { out: host.out.clone(), format: arguments.log });
+    let words = Arc::new(Words::new(host.out.clone(), arguments.log));
     let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
     // Fires that can't be served would only be burnt.
     if let (Err(no_client), true) = (&usual.setting.client, has_no_account(host, &arguments.reach)?) {
@@ -93,13 +95,12 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     }
     let listening = arguments.metrics.map(|address| listen_at(&runtime, address)).transpose()?;
     // Before the first look, so that nothing between the two is lost.
-    let teller = wake.clone();
-    let watcher = watch(&folder, move || teller.send(Wake::Changed).is_ok());
+    let mut watched = Watched::new(&folder, &wake);
     let say = |level: Level, text: &str| {
         let at = host.clock.now_ms();
         words.say(&Entry { at, level, automation: "", run: "", is_printed: false, text });
     };
-    if let Err(error) = &watcher {
+    if let Err(error) = &watched.watcher {
         let every = humantime::format_duration(LOOK_EVERY);
         say(Level::Warn, &format!("changes of files are seen only every {every}: {error}"));
     }
@@ -107,9 +108,9 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         say(Level::Error, &format!("automations that name no account can't call: {}", no_client.0.message));
     }
     say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
-    let served = Served::new(folder, zone);
+    let served = Served::new(&folder, zone);
     let ended = wake.clone();
-    let mut daemon = Daemon::new(host, &runtime, &store, served, connect, Arc::clone(&words))
+    let mut daemon = Daemon::new(host, &runtime, &store, served, connect, Arc::<Words>::clone(&words))
         .keeping(arguments.keep)
         // When the loop has ended nobody needs to be woken.
         .waking(Arc::new(move || drop(ended.send(Wake::Ended))));
@@ -121,14 +122,20 @@ pub(super) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
         runtime.spawn(listening.serve(metrics));
     }
-    serve(&mut daemon, &woken, arguments.grace, &say);
-    drop(watcher);
+    serve(&mut daemon, (&woken, &mut watched), arguments.grace, &say);
+    drop(watched);
     runtime.block_on(store.close());
+    words.finish();
     Ok(exit::DONE)
 }
 
 /// Serves until somebody wants it to stop, and what is under way has reached a place to go on from, or takes too long.
-fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &impl Fn(Level, &str)) {
+fn serve(
+    daemon: &mut Daemon,
+    (woken, watched): (&Receiver<Wake>, &mut Watched),
+    grace: Duration,
+    say: &impl Fn(Level, &str),
+) {
     let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
     let mut first_changed: Option<Stopwatch> = None;
     let mut looked = Stopwatch::start();
@@ -139,6 +146,7 @@ fn serve(daemon: &mut Daemon, woken: &Receiver<Wake>, grace: Duration, say: &imp
         if leaving.is_none() && (is_settled || looked.elapsed() >= LOOK_EVERY) {
             (changed, first_changed) = (None, None);
             looked = Stopwatch::start();
+            watched.renew();
             if let Err(error) = daemon.scan() {
                 say(Level::Error, &error.to_string());
             } else if daemon.served().is_empty() && !is_empty {
@@ -253,6 +261,42 @@ fn connect(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &Serve
     })
 }
 
+/// The folder, as long as it is the same one: another one may take its place, or its link lead elsewhere.
+struct Watched<'a> {
+    folder: &'a Path,
+    wake: Sender<Wake>,
+    identity: Option<(u64, u64)>,
+    watcher: notify::Result<RecommendedWatcher>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(folder: &'a Path, wake: &Sender<Wake>) -> Self {
+        let teller = wake.clone();
+        let watcher = watch(folder, move || teller.send(Wake::Changed).is_ok());
+        Self { folder, wake: wake.clone(), identity: identity(folder), watcher }
+    }
+
+    /// Watches what is there now.
+    fn renew(&mut self) {
+        if identity(self.folder) != self.identity {
+            *self = Self::new(self.folder, &self.wake);
+        }
+    }
+}
+
+/// What tells a folder from another one at its place.
+#[cfg(unix)]
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    folder.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// The system does not tell.
+#[cfg(not(unix))]
+fn identity(_folder: &Path) -> Option<(u64, u64)> {
+    None
+}
+
 /// Tells of everything that happens in a folder, but that files are read, for as long as somebody wants to hear.
 pub(super) fn watch(
     folder: &Path,
@@ -291,10 +335,60 @@ fn listen(runtime: &Runtime, wake: &Sender<Wake>) {
     }
 }
 
-/// The daemon's words on standard output: lines for a person, or JSON for a program.
+/// Lines that wait for whoever reads them; those beyond are counted instead.
+const MOST_WAITING: usize = 10_000;
+
+/// How long the last lines have to be read.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The daemon's words on standard output: lines for a person, or JSON for a program. A reader that has stopped to read
+/// stops nobody: the lines wait, and when too many do the newest are left out.
 struct Words {
-    out: Stream,
+    lines: SyncSender<Line>,
+    left_out: Arc<AtomicU64>,
     format: LogFormat,
+}
+
+/// What is written.
+enum Line {
+    Text(String),
+    /// Everything before it is written.
+    Last(Sender<()>),
+}
+
+impl Words {
+    fn new(out: Stream, format: LogFormat) -> Self {
+        let (lines, waiting) = mpsc::sync_channel(MOST_WAITING);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&left_out);
+        thread::spawn(move || {
+            for line in waiting {
+                match line {
+                    Line::Text(line) => out.line(&line),
+                    Line::Last(written) => drop(written.send(())),
+                }
+                let count = counted.swap(0, Ordering::Relaxed);
+                if count > 0 {
+                    out.line(&format!("{count} lines were left out here: nobody read them in time"));
+                }
+            }
+        });
+        Self { lines, left_out, format }
+    }
+
+    fn line(&self, line: String) {
+        if self.lines.try_send(Line::Text(line)).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything is written, unless nobody reads it.
+    fn finish(&self) {
+        let (written, is_written) = mpsc::channel();
+        if self.lines.try_send(Line::Last(written)).is_ok() {
+            let _ = is_written.recv_timeout(LAST_WORDS);
+        }
+    }
 }
 
 impl Log for Words {
@@ -318,7 +412,7 @@ impl Log for Words {
                         line[key] = value.into();
                     }
                 }
-                self.out.line(&line.to_string());
+                self.line(line.to_string());
             }
             LogFormat::Text => {
                 let of = match (entry.automation, entry.run) {
@@ -330,7 +424,7 @@ impl Log for Words {
                 for line in entry.text.lines() {
                     let line: String =
                         line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-                    self.out.line(&format!("{at} {level:<5} {of}{line}"));
+                    self.line(format!("{at} {level:<5} {of}{line}"));
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::{
     run::runtime,
     script::{Origin, Program},
 };
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::{
     collections::BTreeMap,
     fs,
@@ -49,7 +49,33 @@ enum Wake {
     Leave,
 }
 
+/// The options of the loop itself, wherever among those of the run they stand.
+fn sorted_out(arguments: &WatchArguments) -> Result<WatchArguments, Failure> {
+    let mut sorted = WatchArguments { options: Vec::new(), ..arguments.clone() };
+    let mut options = arguments.options.iter();
+    while let Some(option) = options.next() {
+        let value = match option.split_once('=') {
+            _ if option == "--poll" => {
+                sorted.poll = true;
+                continue;
+            }
+            Some(("--on-busy", value)) => value,
+            _ if option == "--on-busy" => options.next().map_or("", String::as_str),
+            _ => {
+                sorted.options.push(option.clone());
+                continue;
+            }
+        };
+        sorted.on_busy = OnBusy::from_str(value, true).map_err(|_| {
+            let message = format!("`{value}` is nothing that --on-busy knows");
+            Failure::usage(Diagnostic::new(message).hint("--on-busy restart, or --on-busy wait"))
+        })?;
+    }
+    Ok(sorted)
+}
+
 pub(super) fn execute(host: &Host, arguments: &WatchArguments) -> Result<u8, Failure> {
+    let arguments = &sorted_out(arguments)?;
     let file = host.folder.join(&arguments.file);
     let named = arguments.file.display();
     if file.is_dir() {

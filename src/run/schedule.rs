@@ -87,7 +87,7 @@ impl Schedule {
         match self {
             Self::Every(interval) => {
                 let interval = i64::try_from(interval.as_millis()).ok()?;
-                Some((ms.div_euclid(interval) + 1) * interval)
+                ms.div_euclid(interval).checked_add(1)?.checked_mul(interval)
             }
             Self::Cron { cron, zone } => {
                 let after = DateTime::from_timestamp_millis(ms)?;

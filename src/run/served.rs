@@ -53,7 +53,9 @@ pub struct Served {
 impl Served {
     /// A folder that was not looked at yet. Triggers without a zone have this one.
     #[must_use]
-    pub fn new(folder: PathBuf, zone: Tz) -> Self {
+    pub fn new(folder: &Path, zone: Tz) -> Self {
+        // However it is written, it is the same folder: `jobs/` and `./jobs`, too.
+        let folder = folder.components().collect();
         Self { folder, zone, versions: BTreeMap::new(), stale: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
@@ -156,7 +158,7 @@ impl Served {
     /// What has become of an automation that was served once, and was not found: its file is gone, or says no more when it
     /// runs.
     pub fn missing(&mut self, name: String) -> Change {
-        if !self.folder.join(&name).with_extension("rhai").exists() {
+        if !self.folder.join(format!("{name}.rhai")).exists() {
             return Change::Gone(name);
         }
         self.stale.insert(name.clone(), no_automation());

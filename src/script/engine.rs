@@ -6,7 +6,7 @@ use super::{
     error::{self, Trouble, explain},
     jobs, param,
     program::Program,
-    sleep, stdlib, text, value, way_back,
+    sized, sleep, stdlib, text, value, way_back,
 };
 use rhai::{
     AST, Dynamic, Engine, EvalAltResult, Module, Scope, Shared,
@@ -59,6 +59,7 @@ pub(super) fn build(env: &Arc<Env>) -> Engine {
     any::register(&mut engine, env);
     audience::register(&mut engine, env);
     jobs::register(&mut engine);
+    sized::register(&mut engine);
     way_back::register(&mut engine, env);
     callback::register(&mut engine, env);
     param::register(&mut engine, env);

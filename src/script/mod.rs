@@ -32,6 +32,7 @@ mod parse;
 mod program;
 mod session;
 mod shown;
+mod sized;
 mod sleep;
 mod stdlib;
 mod steps;

@@ -59,7 +59,14 @@ pub struct Fire {
     pub node: String,
     /// When that was last written, in milliseconds.
     pub at: i64,
+    /// How often its run has failed.
+    pub failures: i64,
+    /// How often its run has ended with its process.
+    pub deaths: i64,
 }
+
+/// What the source of a fire begins with that lets somebody hear of another one's failure; the run's id follows.
+pub const FAILURE_OF: &str = "failure of ";
 
 fn read_fire(row: &Row) -> Fire {
     Fire {
@@ -71,6 +78,8 @@ fn read_fire(row: &Row) -> Fire {
         run: row.text(5).to_owned(),
         node: row.text(6).to_owned(),
         at: row.integer(7),
+        failures: row.integer(8),
+        deaths: row.integer(9),
     }
 }
 
@@ -177,23 +186,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn add_fires(&self, fires: &[Fire]) -> Result<Vec<bool>, StoreError> {
-        let statements = fires.iter().map(|fire| {
-            let statement = Statement::new(
-                "INSERT INTO mpscript_fire (automation, source, instant, state, reason, run, node, at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                 ON CONFLICT (automation, source, instant) DO NOTHING",
-            );
-            statement
-                .with(fire.automation.as_str())
-                .with(fire.source.as_str())
-                .with(fire.instant)
-                .with(fire.state.as_str())
-                .with(fire.reason.as_str())
-                .with(fire.run.as_str())
-                .with(fire.node.as_str())
-                .with(fire.at)
-        });
-        let added = self.transaction(statements.collect()).await?;
+        let added = self.transaction(fires.iter().map(add).collect()).await?;
         Ok(added.into_iter().map(|rows| rows == 1).collect())
     }
 
@@ -202,8 +195,21 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn change_fire(&self, from: &Fire, to: &Fire) -> Result<bool, StoreError> {
+        self.change_fire_and_add(from, to, None).await
+    }
+
+    /// The same, and at once another fire is recorded: one that lets somebody hear of a failure.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn change_fire_and_add(
+        &self,
+        from: &Fire,
+        to: &Fire,
+        another: Option<&Fire>,
+    ) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, node = $7, at = $8
+            "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, node = $7, at = $8, failures = $12, deaths = $13
              WHERE automation = $1 AND source = $2 AND instant = $3 AND state = $9 AND node = $10 AND at = $11",
         );
         let statement = statement
@@ -217,8 +223,15 @@ impl Store {
             .with(to.at)
             .with(from.state.as_str())
             .with(from.node.as_str())
-            .with(from.at);
-        Ok(self.execute(statement).await? == 1)
+            .with(from.at)
+            .with(to.failures)
+            .with(to.deaths);
+        let all = std::iter::once(statement.expecting(1)).chain(another.map(add));
+        match self.transaction(all.collect()).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The instant of the last fire of a trigger, and what became of it.
@@ -256,7 +269,8 @@ impl Store {
     pub async fn last_fires(&self, automation: &str) -> Result<Vec<(String, i64, String)>, StoreError> {
         let sources = Statement::new("SELECT DISTINCT source FROM mpscript_fire WHERE automation = $1");
         let mut fires = Vec::new();
-        for row in self.query(sources.with(automation)).await? {
+        let rows = self.query(sources.with(automation)).await?;
+        for row in rows.iter().filter(|row| !row.text(0).starts_with(FAILURE_OF)) {
             let last = self.last_fire(automation, row.text(0)).await?;
             fires.extend(last.map(|(instant, state)| (row.text(0).to_owned(), instant, state)));
         }
@@ -269,7 +283,7 @@ impl Store {
     /// When the store fails.
     pub async fn fires(&self, automation: &str, most: i64) -> Result<Vec<Fire>, StoreError> {
         let statement = Statement::new(
-            "SELECT automation, source, instant, state, reason, run, node, at FROM mpscript_fire
+            "SELECT automation, source, instant, state, reason, run, node, at, failures, deaths FROM mpscript_fire
              WHERE automation = $1 ORDER BY instant DESC, source LIMIT $2",
         );
         Ok(self.query(statement.with(automation).with(most)).await?.iter().map(read_fire).collect())
@@ -331,17 +345,48 @@ impl Store {
         Ok(rows.len())
     }
 
+    /// A fire of one of an automation's triggers that is under way, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn fire_under_way(&self, automation: &str) -> Result<Option<Fire>, StoreError> {
+        let statement = Statement::new(
+            "SELECT automation, source, instant, state, reason, run, node, at, failures, deaths FROM mpscript_fire
+             WHERE automation = $1 AND state = 'running' ORDER BY instant",
+        );
+        let fires = self.query(statement.with(automation)).await?;
+        Ok(fires.iter().map(read_fire).find(|fire| !fire.source.starts_with(FAILURE_OF)))
+    }
+
     /// The fires that are not over, oldest first.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn open_fires(&self) -> Result<Vec<Fire>, StoreError> {
         let statement = Statement::new(
-            "SELECT automation, source, instant, state, reason, run, node, at FROM mpscript_fire
+            "SELECT automation, source, instant, state, reason, run, node, at, failures, deaths FROM mpscript_fire
              WHERE state IN ('claimed', 'running') ORDER BY instant, automation, source",
         );
         Ok(self.query(statement).await?.iter().map(read_fire).collect())
     }
+}
+
+/// Records a fire, unless it is there.
+fn add(fire: &Fire) -> Statement {
+    let statement = Statement::new(
+        "INSERT INTO mpscript_fire (automation, source, instant, state, reason, run, node, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (automation, source, instant) DO NOTHING",
+    );
+    statement
+        .with(fire.automation.as_str())
+        .with(fire.source.as_str())
+        .with(fire.instant)
+        .with(fire.state.as_str())
+        .with(fire.reason.as_str())
+        .with(fire.run.as_str())
+        .with(fire.node.as_str())
+        .with(fire.at)
 }
 
 /// What an automation's runs keep.

@@ -56,6 +56,10 @@ const VERSIONS: &[&[&str]] = &[
         "CREATE INDEX IF NOT EXISTS mpscript_fire_run ON mpscript_fire (run)",
         "CREATE INDEX IF NOT EXISTS mpscript_run_under_way ON mpscript_run (state) WHERE state = 'running'",
     ],
+    &[
+        "ALTER TABLE mpscript_fire ADD COLUMN failures BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE mpscript_fire ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
+    ],
 ];
 
 /// Several processes may begin together: each tries so often.

@@ -20,7 +20,7 @@ mod token;
 mod total;
 mod words;
 
-pub use automation::{AutomationRecord, Fire};
+pub use automation::{AutomationRecord, FAILURE_OF, Fire};
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use journal::{BatchRow, BatchSums, DoneRow, Entry, StepRow};

@@ -30,6 +30,7 @@ mod conformance;
 mod cost;
 mod cron;
 mod daemon;
+mod daemon_again;
 mod daemon_ends;
 mod deploy;
 mod doctor;

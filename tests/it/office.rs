@@ -144,7 +144,7 @@ impl Office {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).expect("a folder can be made");
         let host = Host { clock: self.clock.clone(), folder: folder.clone(), ..Host::real() };
-        let served = Served::new(folder, zone("Asia/Shanghai").expect("it is there"));
+        let served = Served::new(&folder, zone("Asia/Shanghai").expect("it is there"));
         let connect = self.connect(&host);
         let log = Arc::new(self.said.clone());
         let ended = Arc::clone(&self.ended);

@@ -176,10 +176,10 @@ fn a_store_of_a_newer_version_is_left_as_it_is() {
         store.execute(Statement::new("UPDATE mpscript_schema SET version = 99")).await.unwrap();
         let error = place.open().await.unwrap_err();
         let place_name = store.place().to_owned();
-        assert_eq!(error, StoreError::Newer { place: place_name.clone(), found: 99, known: 4 });
+        assert_eq!(error, StoreError::Newer { place: place_name.clone(), found: 99, known: 5 });
         assert_eq!(
             error.to_string(),
-            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 4")
+            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 5")
         );
         assert!(!error.to_string().contains(PASSWORD));
         assert_eq!(store.token("a", "stable").await.unwrap().unwrap().token.reveal(), "kept");

@@ -4,8 +4,8 @@ use super::{Daemon, Entry, Level, Stopped, Waiting, told};
 use crate::{
     bulk::{JournalError, RunState},
     run::{served::Version, worker::Ended},
-    script::{Call, ON_FAILURE},
-    store::{Fire, StoreError},
+    script::Call,
+    store::{FAILURE_OF, Fire, StoreError},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -20,6 +20,16 @@ const MOST_ATTEMPTS: i64 = 20;
 impl Daemon {
     /// Ends a fire; `false` when it is somebody else's by now.
     pub(super) fn close(&self, fire: &Fire, state: &str, reason: &str) -> Result<bool, StoreError> {
+        self.close_and_add(fire, (state, reason), None)
+    }
+
+    /// The same, and at once another one is there that lets somebody hear of it.
+    fn close_and_add(
+        &self,
+        fire: &Fire,
+        (state, reason): (&str, &str),
+        another: Option<&Fire>,
+    ) -> Result<bool, StoreError> {
         let to = Fire {
             state: state.to_owned(),
             reason: reason.to_owned(),
@@ -27,9 +37,11 @@ impl Daemon {
             at: self.host.clock.now_ms(),
             ..fire.clone()
         };
-        let is_ours = self.runtime.block_on(self.store.change_fire(fire, &to))?;
+        let is_ours = self.runtime.block_on(self.store.change_fire_and_add(fire, &to, another))?;
         if is_ours {
-            self.figures.ended(&fire.automation, state, to.at);
+            if !fire.source.starts_with(FAILURE_OF) {
+                self.figures.ended(&fire.automation, state, to.at);
+            }
             let level = if state == "done" { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
             self.say(level, &fire.automation, &fire.run, &format!("{state}{colon}{reason}"));
@@ -58,12 +70,6 @@ impl Daemon {
         let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
         let message = outcome.report.error.clone().unwrap_or_else(|| why.clone());
         let state = outcome.report.state;
-        let Some(fire) = fire else {
-            if !why.is_empty() {
-                self.say(Level::Error, &call.automation, run, &format!("on_failure failed: {why}"));
-            }
-            return Ok(());
-        };
         match (state, stopped) {
             (RunState::Done | RunState::DoneWithFailures, _) => {
                 let changed = outcome.report.totals.changed;
@@ -102,11 +108,17 @@ impl Daemon {
             }
             (RunState::Parked, _) => self.fail(&fire, version.as_ref(), call, "parked", (&why, &message)),
             (RunState::Error | RunState::Paused, _) => {
-                let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();
                 let retries = version.as_ref().map_or(0, |version| version.automation.retries);
                 // What the day's quota has ended is no fault of its own.
-                if record.attempt <= i64::from(retries) || state == RunState::Paused {
-                    let wait = wait_before(record.attempt);
+                let is_paused = state == RunState::Paused;
+                if is_paused || fire.failures < i64::from(retries) {
+                    let failures = fire.failures + i64::from(!is_paused);
+                    let to = Fire { failures, at: self.host.clock.now_ms(), ..fire.clone() };
+                    if !self.runtime.block_on(self.store.change_fire(&fire, &to))? {
+                        return Ok(());
+                    }
+                    let fire = to;
+                    let wait = if is_paused { LONGEST_RETRY } else { wait_before(failures) };
                     let after = humantime::format_duration(Duration::from_millis(wait.unsigned_abs()));
                     self.say(
                         Level::Warn,
@@ -148,27 +160,32 @@ impl Daemon {
         state: &str,
         (reason, message): (&str, &str),
     ) -> Result<(), StoreError> {
-        if !self.close(fire, state, reason)? {
-            return Ok(());
-        }
-        let Some(version) = version.filter(|version| version.automation.hears_of_failures) else {
-            return Ok(());
+        let version = version.filter(|version| version.automation.hears_of_failures);
+        // Who fails to hear is told of no more.
+        let Some(version) = version.filter(|_| !fire.source.starts_with(FAILURE_OF)) else {
+            return self.close(fire, state, reason).map(drop);
         };
         let error = json!({
             "message": message, "state": state, "run": fire.run, "handler": call.handler,
             "scheduled": call.scheduled,
         });
-        let trigger = format!("failure of {}", fire.run);
-        let call = Call { handler: ON_FAILURE.to_owned(), trigger, error: Some(error), ..call.clone() };
-        self.to_be_heard.push((Arc::clone(version), call));
-        self.let_hear()
-    }
-
-    /// Lets those hear of failures who want to; what the store does not take now is tried again at the next step.
-    pub(super) fn let_hear(&mut self) -> Result<(), StoreError> {
-        while let Some((version, call)) = self.to_be_heard.last().cloned() {
-            self.launch(None, &version, call)?;
-            self.to_be_heard.pop();
+        let now = self.host.clock.now_ms();
+        let of = if fire.run.is_empty() { &fire.source } else { &fire.run };
+        // A fire of its own, so that somebody hears of it whatever becomes of this process.
+        let heard = Fire {
+            automation: fire.automation.clone(),
+            source: format!("{FAILURE_OF}{of}"),
+            instant: fire.instant,
+            state: "claimed".to_owned(),
+            reason: error.to_string(),
+            node: self.node.clone(),
+            at: now,
+            ..Fire::default()
+        };
+        if self.close_and_add(fire, (state, reason), Some(&heard))? {
+            let version = Some(Arc::clone(version));
+            // Those that wait are not waited for.
+            self.queue.insert(0, Waiting { fire: heard, version, not_before: now });
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! Fires whose time has come are claimed, and begin as soon as they may.
 
-use super::{Begun, Daemon, LOOK_EVERY, Level, Waiting, go_on_after, next_begin, take_over::Parked};
+use super::{
+    Begun, Daemon, LONGEST_STEP, LOOK_EVERY, Level, Waiting, go_on_after, key, next_begin, take_over::Parked,
+};
 use crate::{
+    base::Stopwatch,
     run::{due::due, trigger::Trigger},
     store::{Fire, StoreError},
 };
@@ -20,7 +23,12 @@ impl Daemon {
             .filter(|(_, armed)| armed.next.is_some_and(|next| next <= now))
             .map(|(id, _)| id.clone())
             .collect();
+        let since = Stopwatch::start();
         for (name, key) in due_now {
+            if since.elapsed() >= LONGEST_STEP {
+                self.is_behind = true;
+                return Ok(());
+            }
             let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
             let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
             let last = self.armed[&(name.clone(), key.clone())].last;
@@ -35,6 +43,7 @@ impl Daemon {
                     run: String::new(),
                     node: self.node.clone(),
                     at: now,
+                    ..Fire::default()
                 })
                 .collect();
             let mut missed = Vec::new();
@@ -84,12 +93,19 @@ impl Daemon {
         // Of each automation the first that waits is tried; those behind it wait for it.
         let mut tried = BTreeSet::new();
         let mut at = 0;
+        let since = Stopwatch::start();
         while let Some(waiting) = self.queue.get(at).cloned() {
+            if since.elapsed() >= LONGEST_STEP {
+                self.is_behind = true;
+                return done;
+            }
             let is_first = tried.insert(waiting.fire.automation.clone());
             if is_first && waiting.not_before <= now {
                 match self.begin(&waiting, now) {
                     Ok(Begun::Over) => {
-                        self.queue.remove(at);
+                        // Somebody who hears of its failure may stand before it by now.
+                        let begun = key(&waiting.fire);
+                        self.queue.retain(|waiting| key(&waiting.fire) != begun);
                         // The next one of the same automation may begin as well.
                         tried.remove(&waiting.fire.automation);
                         continue;

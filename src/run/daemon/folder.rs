@@ -187,6 +187,7 @@ impl Daemon {
             run: String::new(),
             node: self.node.clone(),
             at: self.host.clock.now_ms(),
+            ..Fire::default()
         };
         Ok(self.runtime.block_on(self.store.add_fires(&[fire]))?.contains(&true))
     }

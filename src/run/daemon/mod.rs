@@ -29,7 +29,6 @@ use super::{
 use crate::{
     base::{Cancel, Diagnostic, Stopwatch},
     host::Host,
-    script::Call,
     store::{Fire, Store, StoreError},
 };
 use std::{
@@ -66,6 +65,9 @@ pub const KEEP: Duration = Duration::from_hours(90 * 24);
 pub const GOES_ON: &str = "the version before goes on";
 pub const DOES_NOT_RUN: &str = "it does not run";
 
+/// So long a step goes on beginning with things: in between somebody may want it to stop, and others see it alive.
+const LONGEST_STEP: Duration = Duration::from_millis(250);
+
 /// The longest that anybody sleeps between two steps.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
@@ -87,8 +89,8 @@ enum Stopped {
 
 /// A run of this process.
 struct Running {
-    /// The fire that it is of; none for one that hears of a failure.
-    fire: Option<Fire>,
+    /// The fire that it is of.
+    fire: Fire,
     version: Option<Arc<Version>>,
     cancel: Cancel,
     deadline: i64,
@@ -134,8 +136,6 @@ pub struct Daemon {
     unsettled: VecDeque<Ended>,
     ended: (Sender<Ended>, Receiver<Ended>),
     wake: Wake,
-    /// Failures that somebody wants to hear of and does not yet.
-    to_be_heard: Vec<(Arc<Version>, Call)>,
     looked_at: i64,
     tidied_at: i64,
     /// Automations whose old fires are still to be forgotten; none stands for runs that are of no fire.
@@ -146,6 +146,8 @@ pub struct Daemon {
     is_known: bool,
     keep: Duration,
     is_leaving: bool,
+    /// There was more to do than a step may take.
+    is_behind: bool,
     outage: Outage,
     figures: Arc<Figures>,
 }
@@ -180,7 +182,6 @@ impl Daemon {
             unsettled: VecDeque::new(),
             ended: mpsc::channel(),
             wake: Arc::new(|| {}),
-            to_be_heard: Vec::new(),
             looked_at: 0,
             tidied_at: 0,
             untidy: Vec::new(),
@@ -188,6 +189,7 @@ impl Daemon {
             is_known: false,
             keep: KEEP,
             is_leaving: false,
+            is_behind: false,
             outage: Outage::default(),
             figures: Arc::default(),
         }
@@ -309,7 +311,7 @@ impl Daemon {
                     done = go_on_after(done, error)?;
                 }
             }
-            for part in [Self::apply_changes, Self::let_hear, Self::fire_due, Self::go_on_waiting] {
+            for part in [Self::apply_changes, Self::fire_due, Self::go_on_waiting] {
                 if let Err(error) = part(self) {
                     done = go_on_after(done, error)?;
                 }
@@ -319,6 +321,9 @@ impl Daemon {
         done?;
         if self.is_leaving {
             return Ok(LONGEST_SLEEP);
+        }
+        if std::mem::take(&mut self.is_behind) {
+            return Ok(Duration::ZERO);
         }
         let until = self
             .next_begin()
@@ -398,6 +403,11 @@ impl Daemon {
     pub fn let_go(&self) -> Result<(), StoreError> {
         self.runtime.block_on(self.store.give_lease_back(&self.lease(), &self.node))
     }
+}
+
+/// What tells a fire from all others.
+fn key(fire: &Fire) -> (String, String, i64) {
+    (fire.automation.clone(), fire.source.clone(), fire.instant)
 }
 
 /// The sign of life of a process.

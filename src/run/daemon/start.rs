@@ -5,25 +5,31 @@ use crate::{
     base::{Cancel, Diagnostic},
     bulk::Attempt,
     run::{
-        due::{begins, is_late},
+        due::begins,
         record::Options,
         served::Version,
         state_of,
         worker::{self, Plan},
     },
-    script::{Call, HANDLER, Overlap, Parameter},
-    store::{Fire, RunEnd, StoreError},
+    script::{Call, HANDLER, ON_FAILURE, Overlap, Parameter},
+    store::{FAILURE_OF, Fire, RunEnd, StoreError},
 };
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
 };
 
+/// A fire that was claimed so long after it should have begun is one for which nobody was there, in milliseconds.
+const NOBODY_THERE: i64 = 5_000;
+
 impl Daemon {
     /// Begins with a fire, or says why it does not.
     pub(super) fn begin(&mut self, waiting: &Waiting, now: i64) -> Result<Begun, StoreError> {
         let fire = &waiting.fire;
+        if fire.source.starts_with(FAILURE_OF) {
+            return self.let_hear(waiting).map(|()| Begun::Over);
+        }
         let Some(version) = self.served.versions().get(&fire.automation).cloned() else {
             return self.close(fire, "skipped", "the automation is gone").map(|_| Begun::Over);
         };
@@ -39,7 +45,7 @@ impl Daemon {
             return self.start(fire, &version).map(|()| Begun::Over);
         }
         // Whoever must wait, or does not run at all, needs nothing to hold.
-        if let Some(begun) = self.meets(fire, &version, now)? {
+        if let Some(begun) = self.meets(fire, &version)? {
             return Ok(begun);
         }
         // Nobody else may begin with the same automation between the look and the start.
@@ -47,7 +53,7 @@ impl Daemon {
         if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + LIFE))? {
             return Ok(Begun::Waits);
         }
-        let begun = match self.meets(fire, &version, now) {
+        let begun = match self.meets(fire, &version) {
             Ok(None) => self.start(fire, &version).map(|()| Begun::Over),
             Ok(Some(begun)) => Ok(begun),
             Err(error) => Err(error),
@@ -57,9 +63,8 @@ impl Daemon {
     }
 
     /// What becomes of a fire of an automation whose runs do not overlap, while one is under way.
-    fn meets(&mut self, fire: &Fire, version: &Arc<Version>, now: i64) -> Result<Option<Begun>, StoreError> {
-        let open = self.runtime.block_on(self.store.open_fires())?;
-        let other = open.into_iter().find(|one| one.automation == fire.automation && one.state == "running");
+    fn meets(&mut self, fire: &Fire, version: &Arc<Version>) -> Result<Option<Begun>, StoreError> {
+        let other = self.runtime.block_on(self.store.fire_under_way(&fire.automation))?;
         let Some(other) = other else { return Ok(None) };
         // It has begun itself, and the store's answer was lost: it is found again by whoever takes over.
         if (&other.source, other.instant) == (&fire.source, fire.instant) {
@@ -69,7 +74,7 @@ impl Daemon {
         let begins = trigger.map_or(fire.instant, |trigger| begins(&fire.automation, trigger, fire.instant));
         match version.automation.overlap {
             // What is caught up comes one after another.
-            Overlap::Forbid if !is_late(begins, now) => {
+            Overlap::Forbid if fire.at - begins < NOBODY_THERE => {
                 let reason = format!("run {} was still under way", other.run);
                 return self.close(fire, "skipped", &reason).map(|_| Some(Begun::Over));
             }
@@ -136,13 +141,35 @@ impl Daemon {
         if let Some(reason) = missing {
             return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
         }
-        self.launch(Some(fire), version, call)
+        self.launch(fire, version, call)
+    }
+
+    /// Lets an automation hear of a failure.
+    fn let_hear(&mut self, waiting: &Waiting) -> Result<(), StoreError> {
+        let fire = &waiting.fire;
+        let present = || self.served.versions().get(&fire.automation).cloned();
+        let version = waiting.version.clone().or_else(present);
+        let Some(version) = version.filter(|version| version.automation.hears_of_failures) else {
+            return self.close(fire, "skipped", "nobody wants to hear of it any more").map(drop);
+        };
+        let error: Value = serde_json::from_str(&fire.reason).unwrap_or_default();
+        let call = Call {
+            automation: fire.automation.clone(),
+            handler: ON_FAILURE.to_owned(),
+            trigger: fire.source.clone(),
+            scheduled_ms: fire.instant,
+            scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
+            params: Parameter::values(&version.automation.params, &BTreeMap::new()).unwrap_or_default(),
+            state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
+            error: Some(error),
+        };
+        self.launch(fire, &version, call)
     }
 
     /// Records a run and starts it, for a fire or to hear of a failure.
     pub(super) fn launch(
         &mut self,
-        fire: Option<&Fire>,
+        fire: &Fire,
         version: &Arc<Version>,
         call: Call,
     ) -> Result<(), StoreError> {
@@ -153,11 +180,7 @@ impl Daemon {
             Ok(connected) => connected,
             Err(diagnostic) => {
                 let reason = told(&diagnostic);
-                if let Some(fire) = fire {
-                    return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
-                }
-                self.say(Level::Error, &version.name, "", &reason);
-                return Ok(());
+                return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
             }
         };
         connected.options = Options {
@@ -171,37 +194,25 @@ impl Daemon {
             return Ok(());
         };
         let now = self.host.clock.now_ms();
-        let running = match fire {
-            None => None,
-            Some(fire) => {
-                let to = Fire {
-                    state: "running".to_owned(),
-                    run: attempt.run.clone(),
-                    node: self.node.clone(),
-                    at: now,
-                    ..fire.clone()
-                };
-                if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
-                    // Somebody has taken it for dead and has it now.
-                    let note = "another process has its fire";
-                    let end = RunEnd {
-                        run: &attempt.run,
-                        attempt: 1,
-                        state: "cancelled",
-                        note,
-                        now,
-                        ..RunEnd::default()
-                    };
-                    self.runtime.block_on(self.store.end_run(&end))?;
-                    return Ok(());
-                }
-                Some(to)
-            }
+        let running = Fire {
+            state: "running".to_owned(),
+            reason: String::new(),
+            run: attempt.run.clone(),
+            node: self.node.clone(),
+            at: now,
+            ..fire.clone()
         };
-        if let Some(fire) = fire {
-            let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
-            let due = trigger.map_or(fire.instant, |trigger| begins(&fire.automation, trigger, fire.instant));
-            self.figures.begun(now - due);
+        if !self.runtime.block_on(self.store.change_fire(fire, &running))? {
+            // Somebody has taken it for dead and has it now.
+            let note = "another process has its fire";
+            let end =
+                RunEnd { run: &attempt.run, attempt: 1, state: "cancelled", note, now, ..RunEnd::default() };
+            self.runtime.block_on(self.store.end_run(&end))?;
+            return Ok(());
+        }
+        let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
+        if let Some(trigger) = trigger {
+            self.figures.begun(now - begins(&fire.automation, trigger, fire.instant));
         }
         self.say(Level::Info, &version.name, &attempt.run, &format!("started by {}", plan.call.trigger));
         self.run(running, Some(Arc::clone(version)), plan, attempt, now);
@@ -210,7 +221,7 @@ impl Daemon {
 
     pub(super) fn run(
         &mut self,
-        fire: Option<Fire>,
+        fire: Fire,
         version: Option<Arc<Version>>,
         plan: Plan,
         attempt: Attempt,

@@ -1,6 +1,6 @@
 //! What processes have left that are gone, and runs that are gone on with.
 
-use super::{Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, node_lease, told};
+use super::{Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, key, node_lease, told};
 use crate::{
     base::{Cancel, Diagnostic},
     run::{
@@ -11,15 +11,15 @@ use crate::{
     script::{Origin, Program, Source},
     store::{Fire, RunRecord, RunTexts, StoreError},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 impl Daemon {
     /// Takes over what processes have left that are gone.
     pub(super) fn take_over(&mut self, now: i64) -> Result<(), StoreError> {
+        let waiting = self.queue.iter().chain(&self.retries).map(|waiting| key(&waiting.fire));
+        let here: HashSet<(String, String, i64)> = waiting.collect();
         for fire in self.runtime.block_on(self.store.open_fires())? {
-            let is_here = self.queue.iter().chain(&self.retries).any(|waiting| is_same(&waiting.fire, &fire))
-                || self.running.contains_key(&fire.run);
-            if is_here {
+            if here.contains(&key(&fire)) || self.running.contains_key(&fire.run) {
                 continue;
             }
             // Its own that are nowhere here are those that the store did not take in time.
@@ -63,6 +63,7 @@ impl Daemon {
             return self.close(fire, "failed", "the record of its run is gone").map(drop);
         };
         let state = record::state(&self.host, &record);
+        let (mut failures, mut deaths) = (fire.failures, fire.deaths);
         match state.as_str() {
             "running" => return Ok(()),
             "done" | "done_with_failures" => {
@@ -70,20 +71,24 @@ impl Daemon {
                 return self.succeed(fire, version, &state, &record.note);
             }
             "parked" if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
-            "error" => {
-                let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
-                let retries = version.map_or(0, |version| version.automation.retries);
-                if record.attempt > i64::from(retries) {
-                    return self.fail_unseen(fire, &record, "failed");
-                }
-            }
+            // Whether it was counted is told by when the fire was written last.
+            "error" if fire.at < record.ended_at => failures += 1,
+            "interrupted" if parked == Parked::Stays => deaths += 1,
             _ => {}
+        }
+        let present = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
+        let retries = present.map_or(0, |version| version.automation.retries);
+        if failures > i64::from(retries) {
+            return self.fail_unseen(fire, &record, "failed");
+        }
+        if deaths > MOST_DEATHS {
+            return self.fail_deadly(fire, &record);
         }
         if let Some(by) = self.runtime.block_on(self.store.undone_by(&record.id))? {
             return self.close(fire, "stopped", &format!("run {by} has taken it back")).map(drop);
         }
         let now = self.host.clock.now_ms();
-        let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
+        let to = Fire { node: self.node.clone(), at: now, failures, deaths, ..fire.clone() };
         if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
             return Ok(());
         }
@@ -117,7 +122,7 @@ impl Daemon {
             Ok(Some(attempt)) => {
                 let text = format!("goes on, attempt {}", attempt.attempt);
                 self.say(Level::Info, &fire.automation, &fire.run, &text);
-                self.run(Some(to), version, plan, attempt, now);
+                self.run(to, version, plan, attempt, now);
             }
             Err(error) => self.go_on_later(later(LOOK_EVERY), &error),
         }
@@ -129,6 +134,17 @@ impl Daemon {
         let text = format!("can't go on yet: {error}");
         self.say(Level::Error, &waiting.fire.automation, &waiting.fire.run, &text);
         self.retries.push(waiting);
+    }
+
+    /// Ends a fire whose run ends its process, as it seems: it would do so again and again.
+    fn fail_deadly(&mut self, fire: &Fire, record: &RunRecord) -> Result<(), StoreError> {
+        let name = &fire.automation;
+        let note = format!(
+            "its process has ended {} times while it was under way; the automation is paused: mpscript unpause {name}",
+            fire.deaths + 1
+        );
+        self.runtime.block_on(self.store.pause_automation(name, i64::MAX))?;
+        self.fail_unseen(fire, &RunRecord { note, ..record.clone() }, "failed")
     }
 
     /// Ends a fire whose run has failed while nobody was there to see it.
@@ -186,9 +202,8 @@ enum NoPlan {
     Account(Diagnostic),
 }
 
+/// A run that was under way so often when its process ended is given up.
+const MOST_DEATHS: i64 = 4;
+
 /// A run whose account can't be called is tried again after so long, in milliseconds.
 const LATER: i64 = 60_000;
-
-fn is_same(one: &Fire, other: &Fire) -> bool {
-    (&one.automation, &one.source, one.instant) == (&other.automation, &other.source, other.instant)
-}
