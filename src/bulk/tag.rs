@@ -14,25 +14,25 @@ pub async fn find_tag(client: &Client, name: &str) -> Result<Option<Tag>, CallEr
     Ok(tags.into_iter().find(|tag| tag.name == name))
 }
 
-/// Makes the tag of this name, which did not exist when it was last looked for.
+/// Makes the tag of this name, which did not exist when it was last looked for; says whether somebody else had made it
+/// meanwhile.
 ///
-/// When the answer is lost, or somebody else made it meanwhile, the list tells.
+/// When the answer is lost, or the name is taken, the list tells.
 ///
 /// # Errors
 /// When it can neither be made nor found.
-pub async fn ensure_tag(client: &Client, name: &str) -> Result<Tag, CallError> {
+pub async fn ensure_tag(client: &Client, name: &str) -> Result<(Tag, bool), CallError> {
     let error = match client.call(&Create { name: name.to_owned() }).await {
-        Ok(tag) => return Ok(tag),
+        Ok(tag) => return Ok((tag, false)),
         Err(error) => error,
     };
-    let may_exist = matches!(&error, CallError::NoAnswer { unsure: true, .. })
-        || error.errcode() == Some(crate::api::errcode::INVALID_TAG_NAME);
-    if !may_exist {
+    let is_unsure = matches!(&error, CallError::NoAnswer { unsure: true, .. });
+    if !is_unsure && error.errcode() != Some(crate::api::errcode::INVALID_TAG_NAME) {
         return Err(error);
     }
     match find_tag(client, name).await? {
-        Some(tag) => Ok(tag),
-        None if error.errcode().is_none() => client.call(&Create { name: name.to_owned() }).await,
+        Some(tag) => Ok((tag, !is_unsure)),
+        None if is_unsure => client.call(&Create { name: name.to_owned() }).await.map(|tag| (tag, false)),
         None => Err(error),
     }
 }

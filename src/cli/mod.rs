@@ -19,6 +19,7 @@ mod reach;
 mod render;
 mod repl;
 mod repl_above;
+mod repl_background;
 mod repl_commands;
 mod repl_editor;
 mod repl_history;

@@ -33,13 +33,18 @@ pub(super) struct Reached {
     pub name: Option<String>,
     /// Its name, where a person is asked before the account is changed.
     pub production: Option<String>,
-    _sandbox: Option<Sandbox>,
+    own_sandbox: Option<Sandbox>,
 }
 
 impl Reached {
     /// Where state is kept, for messages.
     pub(super) fn place(&self) -> &str {
         self.store.as_ref().map_or("in memory", Store::place)
+    }
+
+    /// Where a sandbox of this process's own is.
+    pub(super) fn sandbox_url(&self) -> Option<String> {
+        self.own_sandbox.as_ref().map(|sandbox| format!("http://{}", sandbox.address()))
     }
 
     /// Where runs are recorded: those on a sandbox of its own process too, whose client keeps nothing.
@@ -106,7 +111,7 @@ pub(super) fn reach(
             callback,
             name: None,
             production: None,
-            _sandbox: Some(sandbox),
+            own_sandbox: Some(sandbox),
         });
     }
     let found = config::account(host, reach)?;
@@ -126,7 +131,7 @@ pub(super) fn reach(
                 callback,
                 name: None,
                 production: None,
-                _sandbox: None,
+                own_sandbox: None,
             });
         }
     };
@@ -152,7 +157,7 @@ pub(super) fn reach(
     let client =
         client(host, bases, account, found.token_mode, store.clone(), (found.reset, calling), cancel);
     let (name, production) = (found.name, found.production);
-    Ok(Reached { client: Ok(client), store, callback, name, production, _sandbox: None })
+    Ok(Reached { client: Ok(client), store, callback, name, production, own_sandbox: None })
 }
 
 /// A client of an account.

@@ -10,6 +10,7 @@ use super::{
     reach::{self, Calling, Need, Reached},
     render,
     repl_above::Above,
+    repl_background::Background,
     repl_commands::{self, After},
     repl_editor::{LineEditor, Shared, editor},
     repl_history,
@@ -53,6 +54,7 @@ pub(super) struct Repl<'a> {
     /// What it reaches now, and what that was asked for by.
     pub reached: Reached,
     pub reach: Reach,
+    pub background: Background,
     known: Shared,
     words: Arc<Words>,
     arguments: &'a ReplArguments,
@@ -83,6 +85,7 @@ pub(super) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Fail
     let mut repl = Repl {
         session: Session::new(setting, options, arguments.dry_run),
         reach: arguments.reach.clone(),
+        background: Background::default(),
         known: Shared::default(),
         is_working: Arc::default(),
         code: exit::DONE,

@@ -5,6 +5,7 @@ use super::{
     arguments::RunsArguments,
     exit, quota,
     repl::Repl,
+    repl_background::as_arguments,
     repl_editor::LineEditor,
     repl_line::COMMANDS,
     repl_script::{Line, automation, script, separated},
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, Stopwatch, WholeFile, nearest},
+    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
     script::{Origin, Program, Shown, Source, check, docs, more},
 };
 use std::{
@@ -26,8 +28,10 @@ use std::{
 const LINES: usize = 50;
 
 /// Commands that take nothing.
-const ALONE: &[&str] =
-    &[":quit", ":q", ":help", ":vars", ":more", ":edit", ":undo", ":quota", ":runs", ":history", ":reset"];
+const ALONE: &[&str] = &[
+    ":quit", ":q", ":help", ":vars", ":more", ":edit", ":stop", ":undo", ":quota", ":runs", ":history",
+    ":reset",
+];
 
 /// Whether the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,16 @@ pub(super) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         }
         ":run" => run(repl, rest)?,
         ":edit" => edit(repl)?,
+        ":watch" | ":serve" => start(repl, command, rest)?,
+        ":stop" => match repl.background.titles() {
+            none if none.is_empty() => {
+                return fail("nothing is under way in the background", ":watch FILE starts something");
+            }
+            titles => {
+                repl.background.stop();
+                repl.host.out.line(&format!("stopped: {}", titles.join(", ")));
+            }
+        },
         ":save" => save(repl, rest)?,
         ":undo" => undo(repl, editor)?,
         ":dry" => dry(repl, rest)?,
@@ -191,6 +205,41 @@ fn edit(repl: &mut Repl) -> Result<(), Failure> {
         return Ok(());
     }
     repl.evaluate(&separated(edited.trim()), None, false)
+}
+
+/// `:watch` and `:serve`.
+fn start(repl: &mut Repl, command: &str, name: &str) -> Result<(), Failure> {
+    if !repl.is_interactive {
+        return fail(
+            format!("{command} needs a terminal, and lines come from elsewhere"),
+            "mpscript watch and mpscript serve are for that",
+        );
+    }
+    let example = if command == ":watch" { ":watch scripts/booth.rhai" } else { ":serve automations" };
+    if name.is_empty() {
+        return match repl.background.titles() {
+            none if none.is_empty() => fail(format!("{command} needs a name"), example),
+            titles => {
+                repl.host.out.line(&format!("under way: {}; :stop ends that", titles.join(", ")));
+                Ok(())
+            }
+        };
+    }
+    if !repl.host.folder.join(name).exists() {
+        return fail(format!("there is no {name}"), "Tab completes the names of files");
+    }
+    if command == ":serve" && repl.session.is_dry() {
+        return fail("lines change nothing now, and automations would", ":dry off, then :serve");
+    }
+    let sandbox = repl.reached.sandbox_url();
+    let mut arguments = vec![command[1..].to_owned(), name.to_owned()];
+    arguments.extend(as_arguments(&repl.reach, sandbox.as_deref()));
+    if repl.session.is_dry() {
+        arguments.push("--dry-run".to_owned());
+    }
+    let of_sandbox = [("MPSCRIPT_APPID", DEFAULT_APPID), ("MPSCRIPT_SECRET", DEFAULT_SECRET)];
+    let environment = if sandbox.is_some() { &of_sandbox[..] } else { &[] };
+    repl.background.start(repl.host, &format!("{command} {name}"), &arguments, environment)
 }
 
 fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {

@@ -54,6 +54,12 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
         "the variables as before the last line; what it changed on the account is taken back after a yes; again for \
          the line before",
     ),
+    (
+        ":watch FILE",
+        "runs a script in the background, again whenever it is saved; what it says appears above the line",
+    ),
+    (":serve FOLDER", "serves a folder of automations in the background"),
+    (":stop", "ends what is under way in the background"),
     (":dry on|off", "from now on nothing is changed, or it is"),
     (":account NAME", "goes on with another account; without a name, says which it is"),
     (":quota", "today's calls, and what is left"),
@@ -308,7 +314,7 @@ fn is_open_text(text: &str) -> bool {
 fn complete_command(line: &str) -> Completion {
     if let Some((command, _)) = line.split_once(' ') {
         return match command {
-            ":load" | ":run" | ":save" => Completion::File,
+            ":load" | ":run" | ":save" | ":watch" | ":serve" => Completion::File,
             ":dry" => Completion::Words(":dry ".len(), vec!["on".to_owned(), "off".to_owned()]),
             _ => Completion::Words(line.len(), Vec::new()),
         };

@@ -250,7 +250,7 @@ fn scripts_under(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
 
 /// Asks a run to stop at a safe point.
 #[cfg(unix)]
-fn interrupt(child: &Child) {
+pub(super) fn interrupt(child: &Child) {
     use nix::{
         sys::signal::{Signal, kill},
         unistd::Pid,
@@ -262,4 +262,4 @@ fn interrupt(child: &Child) {
 
 /// There is no such wish on this system: the run ends by itself.
 #[cfg(not(unix))]
-fn interrupt(_child: &Child) {}
+pub(super) fn interrupt(_child: &Child) {}

@@ -10,6 +10,7 @@ use super::{
     writes,
 };
 use crate::{
+    api::tag::Tag,
     base::Stopwatch,
     bulk::{Change, Item, Known, Person, Source},
 };
@@ -36,6 +37,10 @@ pub(super) trait Decide {
     fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()>;
     /// Somebody needs it: now what is written must be there.
     fn ready(&mut self, walk: &Walk) -> ScriptResult<Change>;
+    /// Whether, after that, those who were decided over before it are to be looked at once more.
+    fn must_look_again(&self) -> bool {
+        false
+    }
     /// When the job made what it writes, if it did.
     fn made(&self) -> Option<Stopwatch> {
         None
@@ -80,11 +85,14 @@ pub(super) struct Tagging {
     /// When this job made it: nobody had it before.
     pub made: Option<Stopwatch>,
     pub before: Before,
+    /// Somebody else has made it while this job looked for whom it is: people's details may not tell of it yet.
+    pub is_found_late: bool,
 }
 
 impl Decide for Tagging {
     fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
         match self.id {
+            Some(id) if self.is_found_late => self.before.look(walk, &Source::Members(id), people),
             // Openids alone tell nothing; a tag that is yet to be made, or that only a dry run has made, nobody has.
             Some(id)
                 if id > 0 && self.made.is_none() && people.iter().any(|person| person.user.is_none()) =>
@@ -97,8 +105,8 @@ impl Decide for Tagging {
 
     fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
         let has_it = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
-            Some(tags) => self.id.is_some_and(|id| tags.contains(&id)),
-            None => self.before.has(person),
+            Some(tags) if !self.is_found_late => self.id.is_some_and(|id| tags.contains(&id)),
+            _ => self.before.has(person),
         };
         Ok(if has_it == self.attach {
             Decision::Already
@@ -130,10 +138,11 @@ impl Decide for Tagging {
             walk.step.enter(0);
             let made = writes::make_tag(&walk.env, name);
             walk.step.leave_page(0);
-            let id = made?.id;
+            let (Tag { id, .. }, was_there) = made?;
             walk.env.claim(&format!("tag {id}"))?;
             self.id = Some(id);
-            self.made = Some(Stopwatch::start());
+            self.is_found_late = was_there;
+            self.made = (!was_there).then(Stopwatch::start);
         }
         let id = self.id.unwrap_or_default();
         Ok(if self.attach { Change::Attach(id) } else { Change::Detach(id) })
@@ -141,6 +150,10 @@ impl Decide for Tagging {
 
     fn made(&self) -> Option<Stopwatch> {
         self.made
+    }
+
+    fn must_look_again(&self) -> bool {
+        self.is_found_late
     }
 }
 

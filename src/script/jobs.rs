@@ -55,8 +55,9 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
     }
     while let Some(people) = walk.next()? {
         change.look(walk, &people)?;
-        for person in people {
-            match change.decide(&env, &person)? {
+        let mut left = &people[..];
+        while let Some((person, others)) = left.split_first() {
+            match change.decide(&env, person)? {
                 Decision::Change(item) => {
                     if writer.is_none() {
                         env.may_write()?;
@@ -64,6 +65,10 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
                         let written = env.wait(walk.step.change(&ready));
                         written.map_err(|error| env.journal_error(&error))?;
                         *writer = Some(Writer::new(settings(walk, ready, change.made())));
+                        if change.must_look_again() {
+                            change.look(walk, left)?;
+                            continue;
+                        }
                     }
                     if let Some(writer) = writer {
                         writer.push(item);
@@ -72,6 +77,7 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
                 Decision::Already => Counts::add(&walk.job.counts.already, 1),
                 Decision::Skip => {}
             }
+            left = others;
         }
         let (waiting, next_batch) = match writer {
             Some(writer) => {
@@ -132,7 +138,8 @@ fn tagging(audience: &Audience, tag: &Dynamic, attach: bool) -> ScriptResult<End
     let details = !matches!(audience.origin, Origin::Openids(_));
     let (name, kind) = if attach { ("tag", Change::Attach(0)) } else { ("untag", Change::Detach(0)) };
     let kind = Some(kind);
-    let mut change = Tagging { tag, id: None, attach, made: None, before: Before::default() };
+    let mut change =
+        Tagging { tag, id: None, attach, made: None, before: Before::default(), is_found_late: false };
     write(&End { audience, name, target: Some(target), target_id, details, change: kind }, &mut change)
 }
 

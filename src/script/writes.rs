@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 /// The openids that every call takes at the least; a longer list may be cut into several.
 const IN_ONE_CALL: usize = blacklist::Add::MOST;
 
+/// What an answer has beside a tag that somebody else had made.
+const WAS_THERE: &str = "was_there";
+
 /// The longest request that is written down as it is; a longer one is told by its digest.
 const LONGEST: usize = 400;
 
@@ -79,13 +82,19 @@ fn make_looked_for(
     }
 }
 
-/// Makes a tag, which nobody has yet.
-pub(super) fn make_tag(env: &Env, name: &str) -> ScriptResult<Tag> {
+/// Makes a tag, which nobody has yet; says whether somebody else has made it since it was looked for.
+pub(super) fn make_tag(env: &Env, name: &str) -> ScriptResult<(Tag, bool)> {
     let made = make_looked_for(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
         let client = env.client()?;
-        env.wait_for_call(ensure_tag(client, name)).map(|tag| json!(tag))
+        let (tag, was_there) = env.wait_for_call(ensure_tag(client, name))?;
+        let mut made = json!(tag);
+        if was_there {
+            made[WAS_THERE] = json!(true);
+        }
+        Ok(made)
     })?;
-    Ok(serde_json::from_value(made).unwrap_or_default())
+    let was_there = made[WAS_THERE] == true;
+    Ok((serde_json::from_value(made).unwrap_or_default(), was_there))
 }
 
 /// A call that changes the account, at its place in the journal.
@@ -171,7 +180,9 @@ impl Making<'_> {
         let written = env.wait(async {
             match answer {
                 Ok(answer) => {
-                    if spec.name == tag::Create::SPEC.name && has_made_tag {
+                    if answer[WAS_THERE] == true {
+                        step.changed_nothing().await?;
+                    } else if spec.name == tag::Create::SPEC.name && has_made_tag {
                         let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
                         step.change(&Deed::CreateTag { id, name }).await?;
                     }

@@ -104,6 +104,39 @@ fn ctrl_c_stops_the_work_and_keeps_every_variable() {
 }
 
 #[test]
+fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
+    let tick = "const automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run(ctx) { print(`${followers().count()} da`) }";
+    let folder = Folder::new().file("own.rhai", "print(\"eins\");").file("jobs/tick.rhai", tick);
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.line(":watch own.rhai");
+    terminal.shows("[own.rhai] eins");
+    terminal.type_in("40 + ");
+    fs::write(folder.path().join("own.rhai"), "print(followers().take(7).count());")
+        .expect("it can be written");
+    terminal.shows("[own.rhai] 7");
+    terminal.ends_with("sandbox 1> 40 +");
+    terminal.type_in("2");
+    terminal.press("Enter");
+    terminal.shows("\n42\n");
+    // Automations run on the session's own account.
+    terminal.line(":serve jobs");
+    terminal.shows("[jobs]");
+    terminal.shows("tick");
+    terminal.shows("10000 da");
+    terminal.line(":serve");
+    terminal.shows("under way: :watch own.rhai, :serve jobs; :stop ends that");
+    terminal.line(":stop");
+    terminal.shows("stopped: :watch own.rhai, :serve jobs");
+    terminal.line(":stop");
+    terminal.shows("nothing is under way in the background");
+    terminal.line(":watch nix.rhai");
+    terminal.shows("there is no nix.rhai");
+    terminal.press("C-d");
+    terminal.is_left();
+}
+
+#[test]
 fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
     let sandbox = Served::start(&["--followers", "10", "--latency", "1500ms"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/get", "errcode": 48001}));

@@ -186,3 +186,20 @@ fn a_list_goes_on_when_the_one_after_whom_it_does_has_left() {
         );
     }
 }
+
+#[test]
+fn a_tag_that_somebody_else_makes_meanwhile_is_not_taken_off_those_whom_they_gave_it() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let script = "print(followers().take(50).filter(|u| { \
+                  while !tag::list().some(|t| t.name == \"同名\") { sleep(0.05); } true }).tag(\"同名\"));";
+    let folder = Folder::with(script).account();
+    let running = sandbox.start_run(&folder, &["--report", "report.json"]);
+    sandbox.wait_for_calls("GET /cgi-bin/tags/get", 3);
+    let by_others = "let t = tag::create(\"先\"); tag::attach(t, user::list().data.openid.extract(0, 5)); tag::update(t, \"同名\");";
+    folder.run(&["run", "-e", by_others, "--base-url", &sandbox.url()]).success();
+    assert_eq!(running.finish().code, Some(0));
+    let report = folder.json("report.json");
+    assert_eq!(json!([report["changed"], report["already"]]), json!([45, 5]), "{report}");
+    folder.run(&["undo", &id_of_script(&folder), "--yes", "--base-url", &sandbox.url()]).success();
+    assert_eq!(sandbox.tagged("同名"), Some(5));
+}
