@@ -74,7 +74,8 @@ pub(super) fn default_zone(host: &Host, config: Option<&Path>) -> Result<(Tz, &'
         (None, Some(name)) => (name, "the machine's"),
         (None, None) => ("UTC".to_owned(), "the machine tells none"),
     };
-    let zone = zone(name.trim_start_matches(':')).map_err(Failure::usage)?;
+    let zone = zone(name.trim_start_matches(':'))
+        .map_err(|diagnostic| Failure::usage(diagnostic.note(format!("the name is {source}"))))?;
     Ok((zone, source))
 }
 
@@ -404,7 +405,11 @@ pub(super) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure
     known.tell_stale(host, &arguments.name);
     let fires = known.runtime.block_on(known.store.fires(&arguments.name, MOST_FIRES));
     let version = known.served.versions().get(&arguments.name);
-    for fire in fires.map_err(|error| state::failure(&error))? {
+    let fires = fires.map_err(|error| state::failure(&error))?;
+    if i64::try_from(fires.len()) == Ok(MOST_FIRES) {
+        host.err.line(&format!("the last {MOST_FIRES} lines; there may be older ones"));
+    }
+    for fire in fires {
         let trigger =
             version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.source));
         let local = || {

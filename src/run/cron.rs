@@ -137,8 +137,10 @@ impl Cron {
 fn wrong_count<T>(text: &str, words: &[&str]) -> Result<T, Diagnostic> {
     let message =
         format!("`{text}` has {} fields, and cron has 5: minute hour day month weekday", words.len());
+    // What other crons write `?` for is any value here.
+    let words: Vec<&str> = words.iter().map(|word| if *word == "?" { "*" } else { word }).collect();
     let rest = words.get(1..).unwrap_or_default().join(" ");
-    match words {
+    match words.as_slice() {
         ["0" | "00", _, _, _, _, _] => {
             wrong(message, format!("without the seconds at its beginning: `{rest}`"))
         }

@@ -75,7 +75,7 @@ pub(super) const CTX: &[Key] = &[
     ("scheduled_at", "The same in seconds since 1970-01-01 UTC."),
     (
         "state",
-        "A map that is kept for the next run when this one is done: `ctx.state.n = (ctx.state?.n ?? 0) + 1`.",
+        "A map that is kept for the next run when this one is done: `ctx.state.n = (ctx.state?.n ?? 0) + 1`. Of two that run at the same time (`overlap: \"parallel\"`, or one by hand) each begins with what was kept before both, and the one that ends last is kept.",
     ),
 ];
 
