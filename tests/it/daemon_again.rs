@@ -5,7 +5,10 @@ use crate::{
     program::{Folder, TIMEOUT},
     served::Served,
 };
-use mpscript::store::{FAILURE_OF, Fire, Statement};
+use mpscript::{
+    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
+    store::{FAILURE_OF, Fire, Statement},
+};
 use std::{
     fs,
     slice::from_mut,
@@ -22,9 +25,12 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
     let office = Office::of(&[("job.rhai", job)]);
     let mut daemon = office.daemon();
     office.turn(Duration::from_mins(15));
-    daemon.step().expect("the store works");
-    daemon.leave();
     let since = Instant::now();
+    while daemon.under_way() == 0 {
+        assert!(since.elapsed() < TIMEOUT, "nothing begins");
+        daemon.step().expect("the store works");
+    }
+    daemon.leave();
     while daemon.under_way() > 0 {
         assert!(since.elapsed() < TIMEOUT, "it goes on");
         daemon.step().expect("the store works");
@@ -32,7 +38,7 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
     let states = office.states("job");
     assert_eq!(states.len(), 900);
     let begun = states.iter().filter(|state| *state != "claimed").count();
-    assert!((1..900).contains(&begun), "{begun} of 900 were begun in one step");
+    assert!((1..900).contains(&begun), "{begun} of 900 were begun before anybody was heard");
 }
 
 #[test]
@@ -239,6 +245,41 @@ fn what_is_half_saved_is_told_of_as_it_runs() {
     );
     let shown = folder.run(&["show", &crate::resume::id(&folder)]).success();
     assert!(shown.contains("a.b, by hand, with n=5"), "{shown}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn a_secret_that_takes_its_time_holds_up_nobody_else() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let job = |account: &str| {
+        format!(
+            "const automation = #{{ on: [ #{{ every: \"1s\" }} ], account: \"{account}\" }};\n\
+             fn run(ctx) {{ print(tag::list().len()) }}"
+        )
+    };
+    let url = sandbox.url();
+    let account = |name: &str, secret: &str| {
+        format!("[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\n{secret}\nbase_url = \"{url}\"\n")
+    };
+    let slow = format!("secret_command = \"sleep 20; echo {DEFAULT_SECRET}\"");
+    let config = format!("{}{}", account("langsam", &slow), account("schnell", "secret_env = \"SCHNELL\""));
+    let folder = Folder::new()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .env("SCHNELL", DEFAULT_SECRET)
+        .file("mpscript.toml", config)
+        .file("jobs/langsam.rhai", job("langsam"))
+        .file("jobs/schnell.rhai", job("schnell"));
+    let daemon = folder.start(&["serve", "jobs", "--account", "schnell"]);
+    let ran = |name: &str| daemon.said().matches(&format!("{name} ")).count();
+    let since = Instant::now();
+    while daemon.said().lines().filter(|line| line.contains("schnell ") && line.ends_with(": done")).count()
+        < 5
+    {
+        assert!(since.elapsed() < TIMEOUT, "{}", daemon.said());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ran("langsam"), 0, "{}", daemon.said());
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
 }

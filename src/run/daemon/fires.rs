@@ -111,6 +111,7 @@ impl Daemon {
                         continue;
                     }
                     Ok(Begun::Waits) => self.queue[at].not_before = now + LOOK_EVERY,
+                    Ok(Begun::Connects) => {}
                     Err(error) => {
                         self.queue[at].not_before = now + LOOK_EVERY;
                         done = go_on_after(done, error)?;

@@ -2,7 +2,6 @@
 
 use super::{Armed, DOES_NOT_RUN, Daemon, GOES_ON, Level, NODE, next_begin, told};
 use crate::{
-    base::Cancel,
     run::{served::Change, trigger::Trigger},
     store::{Fire, StoreError},
 };
@@ -104,18 +103,6 @@ impl Daemon {
             self.say(Level::Warn, name, "", &text);
         }
         Ok(())
-    }
-
-    /// An account that can't be called is told when the automation comes, not when it first fires.
-    fn try_account(&self, name: &str) {
-        let Some(account) =
-            self.served.versions().get(name).and_then(|version| version.automation.account.as_deref())
-        else {
-            return;
-        };
-        if let Err(diagnostic) = self.connected(Some(account), name, &Cancel::default(), &Arc::default()) {
-            self.say(Level::Error, name, "", &format!("its account can't be called: {}", told(&diagnostic)));
-        }
     }
 
     /// Waits for the triggers that an automation has now, and no more for those that it had.

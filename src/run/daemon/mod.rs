@@ -5,6 +5,7 @@
 //! that dies leaves its fires to the others, who take them over from the row that they have read, so that a process that
 //! only slept finds them gone. Must never know how its folder is watched, nor where its words go.
 
+mod connecting;
 mod end;
 mod figures;
 mod fires;
@@ -19,7 +20,7 @@ pub use figures::{Figures, LAGS, Reading};
 pub use folder::ScanError;
 pub use words::{Entry, Level, Log};
 
-use self::outage::Outage;
+use self::{connecting::Connecting, outage::Outage};
 use super::{
     due::begins,
     served::{Change, Served, Version},
@@ -105,6 +106,8 @@ enum Begun {
     Over,
     /// It waits for something else to end.
     Waits,
+    /// What surrounds its run is being made.
+    Connects,
 }
 
 /// A fire that waits: for the end of a run, or for its next try.
@@ -130,6 +133,8 @@ pub struct Daemon {
     running: BTreeMap<String, Running>,
     queue: Vec<Waiting>,
     retries: Vec<Waiting>,
+    /// Surroundings of the runs of fires that wait.
+    connecting: BTreeMap<(String, String, i64), Connecting>,
     /// What a scan has found and is not made known yet.
     changes: VecDeque<Change>,
     /// Runs that have ended and whose end is not recorded yet.
@@ -178,6 +183,7 @@ impl Daemon {
             running: BTreeMap::new(),
             queue: Vec::new(),
             retries: Vec::new(),
+            connecting: BTreeMap::new(),
             changes: VecDeque::new(),
             unsettled: VecDeque::new(),
             ended: mpsc::channel(),
@@ -236,7 +242,7 @@ impl Daemon {
     /// Whether nothing is under way here, and nothing waits to begin.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.queue.is_empty()
+        self.running.is_empty() && self.queue.is_empty() && self.connecting.is_empty()
     }
 
     fn say(&self, level: Level, automation: &str, run: &str, text: &str) {
@@ -307,6 +313,7 @@ impl Daemon {
                 self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
                 self.tell_others(now)?;
                 self.looked_at = now;
+                self.forget_prepared();
                 if let Err(error) = self.take_over(now) {
                     done = go_on_after(done, error)?;
                 }
@@ -366,6 +373,8 @@ impl Daemon {
                      the clock is there"
                 );
                 self.say(Level::Warn, "", "", &text);
+                // What was to begin by the clock that was wrong begins now.
+                self.queue.iter_mut().chain(&mut self.retries).for_each(|waiting| waiting.not_before = 0);
             }
         }
         self.stepped = Some((Stopwatch::start(), now));

@@ -1,8 +1,7 @@
 //! From a fire to its run: whether it may begin, and what it begins with.
 
-use super::{Begun, Daemon, LIFE, Level, Running, Stopped, TIMEOUT, Waiting, told, words::Printed};
+use super::{Begun, Daemon, LIFE, Level, Running, Stopped, TIMEOUT, Waiting, connecting::Prepared, told};
 use crate::{
-    base::{Cancel, Diagnostic},
     bulk::Attempt,
     run::{
         due::begins,
@@ -15,10 +14,7 @@ use crate::{
     store::{FAILURE_OF, Fire, RunEnd, StoreError},
 };
 use serde_json::{Map, Value};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A fire that was claimed so long after it should have begun is one for which nobody was there, in milliseconds.
 const NOBODY_THERE: i64 = 5_000;
@@ -28,7 +24,7 @@ impl Daemon {
     pub(super) fn begin(&mut self, waiting: &Waiting, now: i64) -> Result<Begun, StoreError> {
         let fire = &waiting.fire;
         if fire.source.starts_with(FAILURE_OF) {
-            return self.let_hear(waiting).map(|()| Begun::Over);
+            return self.let_hear(waiting);
         }
         let Some(version) = self.served.versions().get(&fire.automation).cloned() else {
             return self.close(fire, "skipped", "the automation is gone").map(|_| Begun::Over);
@@ -40,13 +36,19 @@ impl Daemon {
         if record.paused_until > fire.instant {
             return self.close(fire, "skipped", "it is paused").map(|_| Begun::Over);
         }
-        let overlap = version.automation.overlap;
+        let (overlap, account) = (version.automation.overlap, version.automation.account.clone());
         if overlap == Overlap::Parallel {
+            if !self.is_prepared(fire, account.as_deref()) {
+                return Ok(Begun::Connects);
+            }
             return self.start(fire, &version).map(|()| Begun::Over);
         }
         // Whoever must wait, or does not run at all, needs nothing to hold.
         if let Some(begun) = self.meets(fire, &version)? {
             return Ok(begun);
+        }
+        if !self.is_prepared(fire, account.as_deref()) {
+            return Ok(Begun::Connects);
         }
         // Nobody else may begin with the same automation between the look and the start.
         let lease = format!("begin {}", fire.automation);
@@ -99,27 +101,6 @@ impl Daemon {
         self.runtime.block_on(self.store.ask_to_stop(&other.run))
     }
 
-    pub(super) fn connected(
-        &self,
-        account: Option<&str>,
-        automation: &str,
-        cancel: &Cancel,
-        run: &Arc<OnceLock<String>>,
-    ) -> Result<worker::Connected, Diagnostic> {
-        let output = Printed {
-            log: Arc::clone(&self.log),
-            clock: self.host.clock.clone(),
-            secrets: self.host.secrets.clone(),
-            automation: automation.to_owned(),
-            run: Arc::clone(run),
-        };
-        let connected = (self.connect)(account, cancel, Arc::new(output))?;
-        if let Ok(client) = &connected.setting.client {
-            self.figures.know(client);
-        }
-        Ok(connected)
-    }
-
     /// Makes the run of a fire.
     fn start(&mut self, fire: &Fire, version: &Arc<Version>) -> Result<(), StoreError> {
         let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
@@ -145,13 +126,17 @@ impl Daemon {
     }
 
     /// Lets an automation hear of a failure.
-    fn let_hear(&mut self, waiting: &Waiting) -> Result<(), StoreError> {
+    fn let_hear(&mut self, waiting: &Waiting) -> Result<Begun, StoreError> {
         let fire = &waiting.fire;
         let present = || self.served.versions().get(&fire.automation).cloned();
         let version = waiting.version.clone().or_else(present);
         let Some(version) = version.filter(|version| version.automation.hears_of_failures) else {
-            return self.close(fire, "skipped", "nobody wants to hear of it any more").map(drop);
+            let reason = "nobody wants to hear of it any more";
+            return self.close(fire, "skipped", reason).map(|_| Begun::Over);
         };
+        if !self.is_prepared(fire, version.automation.account.as_deref()) {
+            return Ok(Begun::Connects);
+        }
         let error: Value = serde_json::from_str(&fire.reason).unwrap_or_default();
         let call = Call {
             automation: fire.automation.clone(),
@@ -163,7 +148,7 @@ impl Daemon {
             state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
             error: Some(error),
         };
-        self.launch(fire, &version, call)
+        self.launch(fire, &version, call).map(|()| Begun::Over)
     }
 
     /// Records a run and starts it, for a fire or to hear of a failure.
@@ -173,10 +158,9 @@ impl Daemon {
         version: &Arc<Version>,
         call: Call,
     ) -> Result<(), StoreError> {
-        let (cancel, run) = (Cancel::default(), Arc::default());
         let automation = &version.automation;
-        let mut connected = match self.connected(automation.account.as_deref(), &version.name, &cancel, &run)
-        {
+        let Prepared { connected, cancel, run } = self.take_prepared(fire, automation.account.as_deref());
+        let mut connected = match connected {
             Ok(connected) => connected,
             Err(diagnostic) => {
                 let reason = told(&diagnostic);

@@ -1,8 +1,8 @@
 //! What processes have left that are gone, and runs that are gone on with.
 
-use super::{Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, key, node_lease, told};
+use super::{Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, connecting::Prepared, key, node_lease, told};
 use crate::{
-    base::{Cancel, Diagnostic},
+    base::Diagnostic,
     run::{
         record::{self, Options},
         served::Version,
@@ -95,13 +95,20 @@ impl Daemon {
         let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
         let later =
             |wait: i64| Waiting { fire: to.clone(), version: version.clone(), not_before: now + wait };
-        let plan = match self.prepare(&record) {
-            Ok(Ok(plan)) => plan,
-            Ok(Err(NoPlan::Record(diagnostic))) => {
+        let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
+        let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
+        if !self.is_prepared(&to, options.account.as_deref()) {
+            self.retries.push(later(1));
+            return Ok(());
+        }
+        let prepared = self.take_prepared(&to, options.account.as_deref());
+        let plan = match plan_of(&texts, prepared) {
+            Ok(plan) => plan,
+            Err(NoPlan::Record(diagnostic)) => {
                 return self.close(&to, "failed", &told(&diagnostic)).map(drop);
             }
             // What is half done is not given up for want of an account that may be there again soon.
-            Ok(Err(NoPlan::Account(diagnostic))) => {
+            Err(NoPlan::Account(diagnostic)) => {
                 let timeout = version.as_ref().map_or(TIMEOUT, |version| version.automation.timeout);
                 if now - fire.instant > i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX) {
                     return self.fail_unseen(&to, &record, "failed");
@@ -110,10 +117,6 @@ impl Daemon {
                 let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
                 self.say(Level::Error, &fire.automation, &fire.run, &text);
                 self.retries.push(later(LATER));
-                return Ok(());
-            }
-            Err(error) => {
-                self.go_on_later(later(LOOK_EVERY), &error);
                 return Ok(());
             }
         };
@@ -155,34 +158,28 @@ impl Daemon {
         let call = options.call.unwrap_or_default();
         self.fail(fire, version.as_ref(), &call, state, (&record.note, &record.note))
     }
+}
 
-    /// A recorded run with the source and everything else that it began with.
-    fn prepare(&self, record: &RunRecord) -> Result<Result<Plan, NoPlan>, StoreError> {
-        let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
-        Ok(self.plan_of(&texts))
+/// A recorded run with the source and everything else that it began with.
+fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<Plan, NoPlan> {
+    let read = |error: serde_json::Error| {
+        NoPlan::Record(Diagnostic::new(format!("its record can't be read: {error}")))
+    };
+    let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
+    let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
+    if let Some(obstacle) = options.obstacle() {
+        return Err(NoPlan::Record(Diagnostic::new(format!("the run {obstacle}"))));
     }
-
-    fn plan_of(&self, texts: &RunTexts) -> Result<Plan, NoPlan> {
-        let read = |error: serde_json::Error| {
-            NoPlan::Record(Diagnostic::new(format!("its record can't be read: {error}")))
-        };
-        let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
-        let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
-        if let Some(obstacle) = options.obstacle() {
-            return Err(NoPlan::Record(Diagnostic::new(format!("the run {obstacle}"))));
-        }
-        let call = options.call.clone().unwrap_or_default();
-        let program =
-            Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;
-        let (cancel, run) = (Cancel::default(), Arc::default());
-        let connected = self.connected(options.account.as_deref(), &call.automation, &cancel, &run);
-        let mut connected = connected.map_err(NoPlan::Account)?;
-        if let Err(no_client) = &connected.setting.client {
-            return Err(NoPlan::Account(no_client.0.clone()));
-        }
-        connected.options = options;
-        Ok(Plan { program: Arc::new(program), call, connected, cancel, run })
+    let call = options.call.clone().unwrap_or_default();
+    let program =
+        Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;
+    let Prepared { connected, cancel, run } = prepared;
+    let mut connected = connected.map_err(NoPlan::Account)?;
+    if let Err(no_client) = &connected.setting.client {
+        return Err(NoPlan::Account(no_client.0.clone()));
     }
+    connected.options = options;
+    Ok(Plan { program: Arc::new(program), call, connected, cancel, run })
 }
 
 /// What becomes of a run that is parked.
