@@ -1,6 +1,8 @@
 //! Openids that need no memory: a follower's number, scrambled so that it looks like the
 //! platform's and can be read back.
 
+use crate::api::user::is_of_openid_form;
+
 /// 28 characters: `o`, five that an account's openids share, 22 of the follower's own.
 const LENGTH: usize = 28;
 const SHARED: usize = 6;
@@ -34,7 +36,7 @@ impl Openids {
 
     /// The number of the follower with this openid, or why there is none.
     pub(super) fn number(&self, openid: &str) -> Result<u32, NoFollower> {
-        if !is_well_formed(openid) {
+        if !is_of_openid_form(openid) {
             return Err(NoFollower::Malformed);
         }
         let own = openid.as_bytes()[SHARED..SHARED + 11].iter().rev().fold(0_u128, |own, byte| {
@@ -56,10 +58,6 @@ pub(super) enum NoFollower {
     Malformed,
     /// It belongs to another account, or to nobody.
     Foreign,
-}
-
-fn is_well_formed(openid: &str) -> bool {
-    openid.len() == LENGTH && openid.starts_with('o') && openid.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
 /// Appends `count` characters that hold `bits`, the lowest first.
@@ -106,7 +104,7 @@ mod tests {
         let openids = Openids::new(1);
         for number in [0, 1, 2, 9_999, 4_999_999, u32::MAX] {
             let openid = openids.of(number);
-            assert!(is_well_formed(&openid), "{openid}");
+            assert!(is_of_openid_form(&openid), "{openid}");
             assert_eq!(openids.number(&openid), Ok(number));
         }
         let mut other = openids.of(7);

@@ -5,7 +5,7 @@ use crate::{
     api::{
         Spec, errcode,
         tag::{MOST_TAGS, NAME_BYTES, STARRED, Tag},
-        user::REMARK_BYTES,
+        user::{REMARK_BYTES, is_of_openid_form},
     },
     bulk::{Change, DryRun},
 };
@@ -26,6 +26,12 @@ pub(super) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Val
         "tag::create" | "tag::update" => {
             let (name, tags) = (name(), env.tags()?);
             let is_new = spec.name == "tag::create";
+            if !is_new && (0..=STARRED).contains(&id()) {
+                return refuse(45058);
+            }
+            if name.trim().is_empty() {
+                return refuse(errcode::INVALID_TAG_NAME);
+            }
             if name.len() > NAME_BYTES {
                 return refuse(45158);
             }
@@ -38,9 +44,6 @@ pub(super) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Val
             if is_new {
                 json!(dry.make_tag(&name))
             } else {
-                if (0..=STARRED).contains(&id()) {
-                    return refuse(45058);
-                }
                 known(&tags, spec, id())?;
                 dry.rename_tag(id(), &name);
                 done
@@ -57,13 +60,22 @@ pub(super) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Val
         "tag::attach" | "tag::detach" => {
             let id = request["tagid"].as_i64().unwrap_or_default();
             known(&env.tags()?, spec, id)?;
+            if let Some(code) = fault_of_openids(request) {
+                return refuse(code);
+            }
             calls = listed("openid_list", Change::Attach(id).batch_size());
             done
+        }
+        "user::remark" if !request["openid"].as_str().is_some_and(is_of_openid_form) => {
+            return refuse(errcode::INVALID_OPENID);
         }
         "user::remark" if request["remark"].as_str().is_some_and(|remark| remark.len() >= REMARK_BYTES) => {
             return refuse(errcode::INVALID_REMARK);
         }
         "blacklist::add" | "blacklist::remove" => {
+            if let Some(code) = fault_of_openids(request) {
+                return refuse(code);
+            }
             calls = listed("openid_list", Change::Block.batch_size());
             done
         }
@@ -87,6 +99,16 @@ pub(super) fn read(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<Opti
             Ok(Some(json!({"count": 0})))
         }
         _ => Ok(None),
+    }
+}
+
+/// Why the platform would refuse the openids of a request, whoever they are.
+fn fault_of_openids(request: &Value) -> Option<i64> {
+    let openids = request["openid_list"].as_array()?;
+    let are_fit = openids.iter().all(|openid| openid.as_str().is_some_and(is_of_openid_form));
+    match openids.len() {
+        0 => Some(40032),
+        _ => (!are_fit).then_some(errcode::INVALID_OPENID),
     }
 }
 

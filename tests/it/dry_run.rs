@@ -125,6 +125,12 @@ fn what_the_platform_would_refuse_is_refused() {
         ("tag::create(\"一二三四五六七八九十一\")", "45158"),
         ("tag::update(2, \"名\")", "45058"),
         ("tag::delete(4711)", "45159"),
+        ("tag::create(\" \")", "45157"),
+        ("tag::attach(2, [])", "40032"),
+        ("blacklist::add([])", "40032"),
+        ("blacklist::remove([\"abc\"])", "40003"),
+        ("tag::detach(2, [\"abc\"])", "40003"),
+        ("user::remark(\"abc\", \"甲\")", "40003"),
         ("tag::attach(4711, [\"o\"])", "45159"),
         ("followers().take(1).each(|u| user::remark(u, \"一二三四五六七八九十\"))", "40092"),
     ] {
