@@ -5,7 +5,7 @@ use crate::base::Stopwatch;
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -122,8 +122,6 @@ impl Job {
 pub struct Board {
     current: Mutex<Option<Arc<Job>>>,
     ended: Mutex<Vec<EndReport>>,
-    /// Something that changes the account was refused for want of quota, whatever the script made of that.
-    has_met_quota: AtomicBool,
     /// What could not be taken back of another run, in words.
     set_aside: Mutex<Vec<String>>,
 }
@@ -149,17 +147,6 @@ impl Board {
     #[must_use]
     pub fn what_is_set_aside(&self) -> Vec<String> {
         self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Something that changes the account was refused for want of quota.
-    pub fn meet_quota(&self) {
-        self.has_met_quota.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether something was.
-    #[must_use]
-    pub fn has_met_quota(&self) -> bool {
-        self.has_met_quota.load(Ordering::Relaxed)
     }
 
     /// The running job.

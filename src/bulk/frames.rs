@@ -1,8 +1,7 @@
 //! Where the steps of a run stand: one after another as the script comes to them, and on a page that was cut off by their
 //! words. Must never know the store.
 
-use crate::{api::errcode::DAILY_QUOTA, store::StepRow};
-use serde_json::Value;
+use crate::store::StepRow;
 
 /// Whether something may be done twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub(super) struct Frame {
     pub next: u32,
     /// Of a page that was cut off: its steps that were not met again yet. The loop may have changed whom it is for, so
     /// that they are known again by their words.
-    before: Option<Vec<StepRow>>,
+    pub before: Option<Vec<StepRow>>,
 }
 
 /// Where a step stands.
@@ -63,7 +62,8 @@ impl Frame {
             }
             let name = |what: &str| what.split('(').next().unwrap_or_default().to_owned();
             if twice == Twice::Never
-                && let Some(at) = rows.iter().position(|row| name(&row.what) == name(what))
+                && let Some(at) =
+                    rows.iter().position(|row| row.state != "done" && name(&row.what) == name(what))
             {
                 return Place::Differs(rows.remove(at));
             }
@@ -72,10 +72,4 @@ impl Frame {
         let at = format!("{}{}", self.prefix, self.next);
         if of_page { Place::New(at) } else { Place::Next(at) }
     }
-}
-
-/// Whether a step has failed for want of quota.
-pub(super) fn was_of_quota(row: &StepRow) -> bool {
-    let answer: Value = serde_json::from_str(&row.answer).unwrap_or_default();
-    [&answer["errcode"], &answer["error"]["errcode"]].iter().any(|code| code.as_i64() == Some(DAILY_QUOTA))
 }

@@ -13,7 +13,7 @@
 use super::{
     checkpoint::{Checkpoint, Item, Pending},
     fail_point,
-    frames::{Frame, Place, Twice, was_of_quota},
+    frames::{Frame, Place, Twice},
     journal_error::JournalError,
     keeper::{Keeper, TOGETHER, Waiting, lock},
     report::Failure,
@@ -97,6 +97,8 @@ struct Inner {
     cancel: Cancel,
     entries: mpsc::Sender<Waiting>,
     next_seq: AtomicI64,
+    /// The last step that an earlier attempt has begun.
+    last_before: i64,
     frames: Mutex<Vec<Frame>>,
     verdict: Mutex<Option<Verdict>>,
     parked: Arc<Mutex<Option<JournalError>>>,
@@ -135,6 +137,7 @@ impl Journal {
             cancel,
             entries,
             next_seq: AtomicI64::new(last + 1),
+            last_before: last,
             frames: Mutex::new(vec![Frame::default()]),
             parked,
             tasks: Mutex::new(vec![beating, writing]),
@@ -210,9 +213,7 @@ impl Journal {
         }
         match row.state.as_str() {
             "done" => Ok(Begun::Done(serde_json::from_str(&row.answer).unwrap_or_default())),
-            // There is quota again.
-            "failed" if was_of_quota(&row) => Ok(Begun::Open(step, Box::new(row))),
-            "failed" if inner.store.went_on_after(&inner.attempt.run, &row.step, row.seq).await? => {
+            "failed" if inner.went_on_after(&row.step, row.seq).await? => {
                 Ok(Begun::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
             }
             _ => Ok(Begun::Open(step, Box::new(row))),
@@ -233,6 +234,12 @@ impl Journal {
         }
         let by = store.claimed_by(&name).await?.unwrap_or_else(|| "another one".to_owned());
         Err(JournalError::Claimed { by, what: what.to_owned() })
+    }
+
+    /// Whether the next step is a part of a page.
+    #[must_use]
+    pub fn is_in_page(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| lock(&inner.frames).len() > 1)
     }
 
     /// What the person says of the call that the run was parked at; once.
@@ -262,10 +269,16 @@ impl Journal {
     /// When the journal can't be read; when there is such a step: then the run is parked.
     pub async fn meet_all(&self) -> Result<(), JournalError> {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
-        match inner.store.unfinished_step(&inner.attempt.run).await? {
-            None => Ok(()),
-            Some(row) => Err(self.park(JournalError::Unmet { step: row.step, what: row.what })),
-        }
+        // The script came to so many steps of its own.
+        let met = lock(&inner.frames).first().map_or(0, |frame| frame.next);
+        let unfinished = inner.store.unfinished_steps(&inner.attempt.run).await?;
+        let unmet = unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > met));
+        unmet.map_or(Ok(()), |row| Err(self.unmet(row)))
+    }
+
+    /// The run stops: the script did not come again to something that it was in the midst of.
+    pub fn unmet(&self, row: StepRow) -> JournalError {
+        self.park(JournalError::Unmet { step: row.step, what: row.what })
     }
 
     /// Waits until everything is on disk.
@@ -294,6 +307,11 @@ impl Journal {
 }
 
 impl Inner {
+    /// Whether an earlier attempt went on after a step.
+    async fn went_on_after(&self, step: &str, seq: i64) -> Result<bool, StoreError> {
+        self.store.went_on_after(&self.attempt.run, step, (seq, self.last_before)).await
+    }
+
     /// Reads what an earlier attempt has left of the page that the next step is of.
     async fn read_page(&self) -> Result<(), StoreError> {
         if self.attempt.attempt == 1 {
@@ -347,15 +365,16 @@ impl Step {
 
     /// It begins anew: it failed before.
     pub async fn again(&self, what: &str) -> Result<Durable, JournalError> {
-        self.write(|run, at| Entry::begun(run, at, 0, what)).await
+        let seq = self.journal.0.as_ref().map_or(0, |inner| inner.next_seq.fetch_add(1, Ordering::SeqCst));
+        self.write(|run, at| Entry::begun(run, at, seq, what)).await
     }
 
     /// Whether the script went on after it though it had not ended, as after a loop's `break`; what it had done by then
     /// are its parts.
     pub async fn was_left(&self, row: &StepRow) -> Result<bool, JournalError> {
-        let Some(Inner { store, attempt, .. }) = self.journal.0.as_deref() else { return Ok(false) };
-        let has_parts = store.has_parts(&attempt.run, &self.at).await?;
-        Ok(has_parts && row.state == "begun" && store.went_on_after(&attempt.run, &self.at, row.seq).await?)
+        let Some(inner) = self.journal.0.as_deref() else { return Ok(false) };
+        let has_parts = inner.store.has_parts(&inner.attempt.run, &self.at).await?;
+        Ok(has_parts && row.state == "begun" && inner.went_on_after(&self.at, row.seq).await?)
     }
 
     /// What it changes is known.
@@ -435,6 +454,18 @@ impl Step {
         inner.is_some_and(|inner| {
             lock(&inner.frames).iter().any(|frame| frame.prefix == prefix && frame.next > 0)
         })
+    }
+
+    /// What an earlier attempt was in the midst of on this page, and the script has not come to again.
+    #[must_use]
+    pub fn unmet_on(&self, page: u64) -> Vec<StepRow> {
+        let prefix = format!("{}/{page}/", self.at);
+        let Some(inner) = &self.journal.0 else { return Vec::new() };
+        let frames = lock(&inner.frames);
+        let before =
+            frames.iter().find(|frame| frame.prefix == prefix).and_then(|frame| frame.before.as_ref());
+        let unmet = before.into_iter().flatten().filter(|row| row.state == "begun" && !row.change.is_empty());
+        unmet.cloned().collect()
     }
 
     /// The steps that follow are no longer those of this page.

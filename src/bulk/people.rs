@@ -338,7 +338,7 @@ impl Lister {
             self.mark.total = self.mark.total.max(says_total.unwrap_or_default());
             self.counts.total.store(self.mark.total, Ordering::Relaxed);
             let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.mark.total);
-            let is_last = count == 0 || next.is_empty() || is_last || count >= self.left;
+            let is_last = count == 0 || next.is_empty() || is_last || openids.len() >= self.left;
             let does_not_move = !is_last && self.mark.cursor.as_ref() == Some(&next);
             self.hand_out(openids.into_iter().map(Person::of).collect(), Some(next.clone()), is_last)
                 .await

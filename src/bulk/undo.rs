@@ -84,6 +84,9 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
                 outermost.push(Outermost { step, what: row.what.clone(), deeds: Vec::new() });
                 outermost.len() - 1
             });
+            if row.step == outermost[at].step {
+                outermost[at].what.clone_from(&row.what);
+            }
             if let Ok(deed) = serde_json::from_str::<Deed>(&row.change) {
                 let deeds = &mut outermost[at].deeds;
                 // People who were changed are taken back together, whatever is named by its own step by step.

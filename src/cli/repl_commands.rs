@@ -327,7 +327,12 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
                 repl.session.run_script(repl.host, repl.runtime, (&origin, Some(&run)), board)
             })?;
             repl.finish(&outcome, &watch, false)?;
-            repl.host.out.line("the account is as before that line");
+            for what in &outcome.report.set_aside {
+                repl.host.err.line(&format!("warning: can't be taken back: {what}"));
+            }
+            if outcome.report.set_aside.is_empty() && outcome.report.failed.is_empty() {
+                repl.host.out.line("the account is as before that line");
+            }
         }
     }
     if repl.session.restore() {

@@ -335,11 +335,6 @@ fn finish(
         host.err.line(&render::error(host, &Diagnostic::new(error.to_string()).hint(hint)));
         return Ok(exit::PARKED);
     }
-    if report.state == RunState::Paused {
-        host.err.line("warning: the day's quota did not allow all of it");
-        goes_on(" when there is quota again, after midnight Beijing time");
-        return Ok(exit::PAUSED);
-    }
     if report.dry_run {
         host.err.write(&would(report));
     }

@@ -369,7 +369,11 @@ impl Words {
                 }
                 let count = counted.swap(0, Ordering::Relaxed);
                 if count > 0 {
-                    out.line(&format!("{count} lines were left out here: nobody read them in time"));
+                    let text = format!("{count} lines were left out here: nobody read them in time");
+                    out.line(&match format {
+                        LogFormat::Json => json!({"level": "warn", "text": text}).to_string(),
+                        LogFormat::Text => text,
+                    });
                 }
             }
         });

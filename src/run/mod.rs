@@ -282,8 +282,7 @@ impl Run {
             Err(trouble) => (None, Some(trouble)),
         };
         report.set_aside = board.what_is_set_aside();
-        let met_quota = board.has_met_quota() && record.is_some();
-        judge(&mut report, parked.as_ref(), trouble.as_ref(), (cancel.is_cancelled(), met_quota));
+        judge(&mut report, parked.as_ref(), trouble.as_ref(), cancel.is_cancelled());
         report.dry_run = dry.is_some();
         if let (Some(dry), Ok(client)) = (dry, &client) {
             report.would_call = dry.take_calls();
@@ -316,7 +315,7 @@ fn judge(
     report: &mut RunReport,
     parked: Option<&JournalError>,
     trouble: Option<&Trouble>,
-    (is_cancelled, has_met_quota): (bool, bool),
+    is_cancelled: bool,
 ) {
     if let Some(error) = parked {
         report.state = RunState::Parked;
@@ -326,10 +325,6 @@ fn judge(
     } else if let Some(trouble) = trouble {
         report.state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
         report.error = Some(trouble.diagnostic.message.clone());
-    } else if has_met_quota {
-        // The script has gone on without what the quota did not allow.
-        report.state = RunState::Paused;
-        report.error = Some("the day's quota did not allow all of it".to_owned());
     } else if report.state == RunState::Done && !report.set_aside.is_empty() {
         report.state = RunState::DoneWithFailures;
     }
@@ -343,6 +338,7 @@ async fn record_end(
     kept: Option<&(String, String)>,
     now: i64,
 ) -> Option<String> {
+    let kept = kept.map(|(automation, kept)| (automation, mask(kept)));
     let end = RunEnd {
         run: &attempt.run,
         attempt: attempt.attempt,
@@ -350,7 +346,7 @@ async fn record_end(
         note: &mask(report.error.as_deref().unwrap_or_default()),
         report: &mask(&serde_json::to_string(report).unwrap_or_default()),
         now,
-        kept: kept.map(|(automation, kept)| (automation.as_str(), kept.as_str())),
+        kept: kept.as_ref().map(|(automation, kept)| (automation.as_str(), kept.as_str())),
     };
     let why = match store.end_run(&end).await {
         Ok(true) => return None,

@@ -89,12 +89,10 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
     let source = host.secrets.mask(&whole);
     let mut options = new.options.clone();
     options.held_a_secret = source != whole;
-    for value in options.params.values_mut() {
-        let kept = host.secrets.mask(value);
-        options.held_a_secret |= kept != *value;
-        *value = kept;
-    }
-    let texts = RunTexts { source, options: text(serde_json::to_string(&options)), report: String::new() };
+    let whole = text(serde_json::to_string(&options));
+    options.held_a_secret |= host.secrets.mask(&whole) != whole;
+    let options = host.secrets.mask(&text(serde_json::to_string(&options)));
+    let texts = RunTexts { source, options, report: String::new() };
     loop {
         let letters =
             std::iter::repeat_with(|| fastrand::choice(LETTERS).map_or('2', |letter| char::from(*letter)));

@@ -65,6 +65,18 @@ impl Closure {
         Self { function, around: Arc::new(context.store_data()) }
     }
 
+    /// What it has of its surroundings, as far as that is a plain value, in few words.
+    fn captured(&self) -> String {
+        let values = self.function.curry().iter().map(Dynamic::flatten_clone);
+        let plain = values.filter(|value| value.is_string() || value.is_int() || value.is_bool());
+        let texts: Vec<String> = plain.map(|value| value.to_string()).collect();
+        if texts.is_empty() {
+            String::new()
+        } else {
+            format!(" #{}", digest(texts.iter().map(String::as_str)))
+        }
+    }
+
     /// Calls the closure, on the script's own thread.
     pub(super) fn call(&self, env: &Env, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
         let engine = env.engine.get().and_then(std::sync::Weak::upgrade);
@@ -162,9 +174,24 @@ impl Audience {
 
     /// What it is, in words that no other audience of the script shares by chance.
     pub(super) fn told_apart(&self) -> String {
-        let Origin::Openids(Source::Openids(openids)) = &self.origin else { return self.to_string() };
+        let text = self.to_string();
+        // On a page of a loop steps are known again by their words: what a closure has of the loop's own is one of them.
+        let text = if self.env.journal.is_in_page() {
+            let mut closures = self.steps.iter().filter_map(|step| match step {
+                Step::Filter(closure) => Some(closure.captured()),
+                Step::Take(_) | Step::Sample(_) => None,
+            });
+            let mut parts = text.split(".filter(…)");
+            let first = parts.next().unwrap_or_default().to_owned();
+            parts.fold(first, |text, part| {
+                format!("{text}.filter(…{}){part}", closures.next().unwrap_or_default())
+            })
+        } else {
+            text
+        };
+        let Origin::Openids(Source::Openids(openids)) = &self.origin else { return text };
         let digest = digest(openids.iter().map(String::as_str));
-        format!("{self} #{digest}")
+        format!("{text} #{digest}")
     }
 
     /// The source to list; a tag's name becomes its id.

@@ -88,7 +88,9 @@ impl PlatformError {
             inner = next;
         }
         match inner {
-            EvalAltResult::ErrorRuntime(value, _) => value.clone().try_cast(),
+            EvalAltResult::ErrorRuntime(value, _) | EvalAltResult::ErrorTerminated(value, _) => {
+                value.clone().try_cast()
+            }
             _ => None,
         }
     }
@@ -144,6 +146,10 @@ impl PlatformError {
     /// The error as the engine carries it; it gets its place there.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(super) fn raise(self) -> Box<EvalAltResult> {
+        // The day's quota is used up: the run is paused here and goes on here, which no `catch` may pass over.
+        if self.errcode == Some(DAILY_QUOTA) {
+            return EvalAltResult::ErrorTerminated(Dynamic::from(self), Position::NONE).into();
+        }
         EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
     }
 }
@@ -247,7 +253,7 @@ pub(super) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         }
     }
     let place = program.place(source, function, position);
-    if let EvalAltResult::ErrorRuntime(value, _) = inner
+    if let EvalAltResult::ErrorRuntime(value, _) | EvalAltResult::ErrorTerminated(value, _) = inner
         && let Some(error) = value.clone().try_cast::<PlatformError>()
     {
         let mut diagnostic = Diagnostic::new(error.message).at(place);

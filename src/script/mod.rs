@@ -30,6 +30,7 @@ mod param;
 mod params;
 mod parse;
 mod program;
+mod reckon;
 mod session;
 mod shown;
 mod sized;

@@ -134,6 +134,8 @@ impl Line {
             "unblock",
             "remark",
             "restore_remark",
+            "restore_tag_name",
+            "delete_tag_if_empty",
             "post",
             "eval",
             "call",

@@ -4,13 +4,14 @@ use super::{
     audience::Audience,
     env::Env,
     error::PlatformError,
+    reckon::{Cost, FOLLOWERS, reckon, reckon_before},
     steps::{Steps, Verdict},
+    writes::has_taken_effect,
 };
 use crate::{
-    api::errcode::DAILY_QUOTA,
     bulk::{
-        Begun, Change, Checkpoint, CostError, Counts, EndReport, Failure, Item, Job, Mark, Person, ReadError,
-        Reader, RunState, Shape, Source, Step, Twice, estimate,
+        Begun, Change, Checkpoint, Counts, EndReport, Failure, Item, Job, Mark, Person, ReadError, Reader,
+        RunState, Source, Step, Twice,
     },
     client::Client,
 };
@@ -20,9 +21,6 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
-
-/// The listing of all followers, by the name that its size is remembered under.
-const FOLLOWERS: &str = "followers";
 
 pub(super) type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 
@@ -74,19 +72,6 @@ pub(super) struct Walk {
     /// The page that ends with the people who were handed out last.
     page_end: Option<Mark>,
     cost: Cost,
-}
-
-/// What a job's cost is reckoned by.
-struct Cost {
-    source: Source,
-    limit: Option<usize>,
-    most: Option<usize>,
-    details: bool,
-    change: Option<Change>,
-    is_filtered: bool,
-    /// How many people there are: as remembered until the listing has said it.
-    people: u64,
-    is_exact: bool,
 }
 
 /// Whether an end is a loop of the script's, which may fill variables that no journal knows.
@@ -214,56 +199,6 @@ impl End<'_> {
     }
 }
 
-/// Reckons a job's cost before its first call, where it is known how many people there are: openids that were given
-/// by hand, or a listing that was gone through before.
-fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cost) -> ScriptResult<Cost> {
-    let people = match &cost.source {
-        Source::Openids(openids) => Some(openids.len() as u64),
-        Source::Followers => match &env.store {
-            Some(store) => env.wait(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
-            None => None,
-        },
-        Source::Changed(changed) => env.wait(changed.count()).ok(),
-        Source::Members(_) | Source::Blacklisted => None,
-    };
-    if let Some(people) = people {
-        cost.people = people;
-        // What is remembered may be long ago: nothing is refused for it.
-        cost.is_exact = !matches!(cost.source, Source::Followers);
-        // Whom a run has changed, they all are to be changed back.
-        let is_for_all = matches!(cost.source, Source::Changed(_));
-        reckon(env, client, job, &cost, is_for_all)?;
-    }
-    Ok(cost)
-}
-
-fn reckon(env: &Env, client: &Client, job: &Job, cost: &Cost, is_for_all: bool) -> ScriptResult<()> {
-    let shape = Shape {
-        source: &cost.source,
-        people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
-        details: cost.details,
-        change: cost.change,
-        most: cost.most.map(|most| most as u64),
-        is_for_all,
-    };
-    // A run that is gone on with does what today allows.
-    let may_refuse = cost.is_exact && !env.may_pause && !env.journal.is_gone_on_with();
-    match env.wait(estimate(client, shape, may_refuse)) {
-        Ok(estimates) => {
-            // The first one is shown; what corrects it is the same but for a few calls.
-            let _ = job.cost.set(estimates);
-            Ok(())
-        }
-        Err(CostError::Call(error)) => Err(PlatformError::of(&error).raise()),
-        Err(CostError::Shortage(shortage)) => {
-            let hint = "--allow-pause starts it all the same, waits for the next day when the quota is used up, and \
-                        goes on; take(N) makes it smaller";
-            let error = PlatformError::usage(shortage.to_string(), hint);
-            Err(PlatformError { errcode: Some(DAILY_QUOTA), ..error }.raise())
-        }
-    }
-}
-
 impl Walk {
     /// The next people who pass every step, or `None` after the last.
     pub(super) fn next(&mut self) -> ScriptResult<Option<Vec<Person>>> {
@@ -354,6 +289,16 @@ impl Walk {
         }
     }
 
+    /// What an earlier attempt was in the midst of on this page has been come to again, or was done.
+    fn meet_all(&self) -> ScriptResult<()> {
+        for row in self.step.unmet_on(self.page) {
+            if !has_taken_effect(&self.env, &row)? {
+                return Err(self.env.journal_error(&self.step.journal().unmet(row)));
+            }
+        }
+        Ok(())
+    }
+
     fn leave_page(&mut self) {
         if self.is_in_page {
             self.has_written |= self.step.has_parts(self.page);
@@ -374,6 +319,7 @@ impl Walk {
         if self.before.drawn.is_some() {
             return Ok(());
         }
+        self.meet_all()?;
         self.leave_page();
         self.page = mark.page + 1;
         // Those whom a sample holds are not decided over.
@@ -456,9 +402,6 @@ impl Walk {
             }),
             Err(error) => match PlatformError::within(error) {
                 Some(error) => {
-                    if error.errcode == Some(DAILY_QUOTA) {
-                        self.env.board.meet_quota();
-                    }
                     let ended = json!({"error": error.write(), "report": report});
                     self.env.wait(async { self.step.failed(&ended).await.map(drop) })
                 }

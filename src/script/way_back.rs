@@ -4,7 +4,7 @@
 use super::{env::Env, error::PlatformError, functions::described, walk::ScriptResult};
 use crate::{
     api::{
-        errcode::DAILY_QUOTA,
+        errcode::{INVALID_OPENID, INVALID_TAG_NAME},
         tag::{Delete, Members, Tag, Update},
     },
     bulk::{Begun, Deed, JournalError, Step, Twice, pass},
@@ -12,6 +12,11 @@ use crate::{
 use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Answers that no later try would change: a tag that is gone, can't be deleted or has its name taken, a person who is gone or
+/// has twenty tags.
+const FOR_GOOD: &[i64] =
+    &[INVALID_OPENID, INVALID_TAG_NAME, 43004, 45056, 45057, 45058, 45059, 45158, 45159, 49003, 50002, 50005];
 
 /// Does something as one step, unless that was done before. Doing it twice must be as good as doing it once.
 fn once(env: &Env, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
@@ -47,6 +52,12 @@ fn change(env: &Env, step: &Step, deed: &Deed, call: impl FnOnce() -> ScriptResu
     pass("call-intent");
     let called = call();
     pass("call-made");
+    // What was refused has done nothing.
+    let is_refused =
+        |error: &EvalAltResult| PlatformError::within(error).is_some_and(|error| !error.is_unsure);
+    if called.as_ref().is_err_and(|error| is_refused(error)) {
+        env.wait(step.changed_nothing()).map_err(|error| env.journal_error(&error))?;
+    }
     called
 }
 
@@ -72,6 +83,10 @@ fn restore_tag_name(env: &Env, id: i64, from: &str, to: &str) -> ScriptResult<()
 }
 
 fn delete_tag_if_empty(env: &Env, id: i64, name: &str) -> ScriptResult<()> {
+    if env.dry.is_some() {
+        env.output.print(&format!("the tag `{name}` would go if nobody had it then"));
+        return Ok(());
+    }
     once(env, &format!("delete_tag_if_empty({id}, {name:?})"), |step| {
         // Whether it was made nobody may know, nor by which number.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
@@ -93,9 +108,8 @@ fn not_taken_back(env: &Env, step: &str, error: &Dynamic) -> ScriptResult<()> {
     let Some(refused) = error.read_lock::<PlatformError>().map(|error| error.clone()) else {
         return Err(EvalAltResult::ErrorRuntime(error.clone(), rhai::Position::NONE).into());
     };
-    match refused.errcode {
-        Some(code) if code != DAILY_QUOTA => {}
-        _ => return Err(refused.raise()),
+    if !refused.errcode.is_some_and(|code| FOR_GOOD.contains(&code)) {
+        return Err(refused.raise());
     }
     env.board.set_aside(format!("step {step}: {}", refused.message));
     Ok(())

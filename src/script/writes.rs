@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         Batched, Endpoint, Resend, Spec, blacklist,
-        errcode::{DAILY_QUOTA, SOME_OPENIDS_FAILED},
+        errcode::SOME_OPENIDS_FAILED,
         tag::{self, Tag},
         user,
     },
@@ -190,9 +190,6 @@ impl Making<'_> {
                 }
                 Err(error) => match PlatformError::within(error) {
                     Some(error) => {
-                        if error.errcode == Some(DAILY_QUOTA) {
-                            env.board.meet_quota();
-                        }
                         let error = PlatformError { is_unsure: error.is_unsure || *may_be_made, ..error };
                         step.failed(&fit_to_keep(env, &error.write())).await.map(drop)
                     }
@@ -267,7 +264,7 @@ impl Making<'_> {
         let deed = serde_json::from_str(&row.change).ok();
         match deed {
             Some(Deed::Change(_)) => {
-                let items = items_of(self.env, &self.step)?;
+                let items = items_of(self.env, self.step.at())?;
                 // Where nobody was written down it was not sent, or nobody needed it.
                 if items.is_empty() {
                     self.before()
@@ -416,10 +413,45 @@ fn details(env: &Env, openids: &[String]) -> ScriptResult<Vec<user::User>> {
     Ok(users.map_err(|split| PlatformError::of(&split.error).raise())?.user_info_list)
 }
 
+/// Whether a call that was cut off, and does not come again, was made all the same: whom it was for may be so already, and
+/// then the script had no reason to come to it again.
+pub(super) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
+    // A job within the loop may have had more people than it had asked for by then.
+    let is_call = row.what.split('(').next().is_some_and(|name| name.contains("::"));
+    let Ok(Deed::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
+    if !is_call {
+        return Ok(false);
+    }
+    let items = items_of(env, &row.step)?;
+    let openids: Vec<String> = items.iter().map(|item| item.openid().to_owned()).collect();
+    match change {
+        Change::Block | Change::Unblock => {
+            env.blacklist.forget();
+            let listed = env.blacklist.among(env, &openids)?;
+            Ok(openids.iter().all(|openid| listed.contains(openid) == (change == Change::Block)))
+        }
+        Change::Attach(_) | Change::Detach(_) | Change::Remark => {
+            let users = details(env, &openids)?;
+            let is_so = |item: &Item| {
+                let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
+                user.is_some_and(|user| match change {
+                    Change::Remark => user.remark.as_deref() == Some(item.past().new.as_str()),
+                    Change::Attach(id) | Change::Detach(id) => {
+                        let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&id));
+                        has_it == matches!(change, Change::Attach(_))
+                    }
+                    Change::Block | Change::Unblock => false,
+                })
+            };
+            Ok(items.iter().all(is_so))
+        }
+    }
+}
+
 /// What an earlier attempt has written down of a call.
-fn items_of(env: &Env, step: &Step) -> ScriptResult<Vec<Item>> {
+fn items_of(env: &Env, at: &str) -> ScriptResult<Vec<Item>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
-    let rows = env.wait(store.batches_from(run, step.at(), 0));
+    let rows = env.wait(store.batches_from(run, at, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
     Ok(rows
         .iter()

@@ -257,6 +257,7 @@ impl Store {
     pub async fn last_success(&self, automation: &str) -> Result<Option<i64>, StoreError> {
         let statement = Statement::new(
             "SELECT at FROM mpscript_fire WHERE automation = $1 AND state IN ('done', 'done_with_failures')
+                 AND source NOT LIKE 'failure of %'
              ORDER BY instant DESC LIMIT 1",
         );
         Ok(self.query(statement.with(automation)).await?.first().map(|row| row.integer(0)))

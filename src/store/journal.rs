@@ -106,7 +106,7 @@ impl Entry {
         let statement = Statement::new(
             "INSERT INTO mpscript_step (run, step, seq, what, state, change, checkpoint, answer)
              VALUES ($1, $2, $3, $4, 'begun', '', '', '')
-             ON CONFLICT (run, step) DO UPDATE SET state = 'begun', answer = ''",
+             ON CONFLICT (run, step) DO UPDATE SET seq = excluded.seq, state = 'begun', answer = ''",
         );
         Self(statement.with(run).with(step).with(seq).with(what))
     }
@@ -229,27 +229,35 @@ impl Store {
         Ok(rows.iter().map(step).collect())
     }
 
-    /// A step of the script itself that changes something and has not ended, if there is one.
+    /// The steps of the script itself that have changed something, or have parts that did, and have not ended.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn unfinished_step(&self, run: &str) -> Result<Option<StepRow>, StoreError> {
+    pub async fn unfinished_steps(&self, run: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement = Statement::new(
-            "SELECT step, seq, what, state, change, checkpoint, answer FROM mpscript_step
-             WHERE run = $1 AND state = 'begun' AND change <> '' AND step NOT LIKE '%/%' ORDER BY seq LIMIT 1",
+            "SELECT step, seq, what, state, change, checkpoint, answer FROM mpscript_step s
+             WHERE run = $1 AND state = 'begun' AND step NOT LIKE '%/%' AND (change <> '' OR EXISTS (
+                 SELECT 1 FROM mpscript_step p WHERE p.run = s.run AND p.step LIKE s.step || '/%'))
+             ORDER BY seq",
         );
-        Ok(self.query(statement.with(run)).await?.first().map(step))
+        Ok(self.query(statement.with(run)).await?.iter().map(step).collect())
     }
 
-    /// Whether the run went on after a step: another began later that is not a part of it.
+    /// Whether the run went on after a step: another began later that is not a part of it, up to the number `last`.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn went_on_after(&self, run: &str, at: &str, seq: i64) -> Result<bool, StoreError> {
+    pub async fn went_on_after(
+        &self,
+        run: &str,
+        at: &str,
+        (seq, last): (i64, i64),
+    ) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "SELECT seq FROM mpscript_step WHERE run = $1 AND seq > $2 AND step NOT LIKE $3 LIMIT 1",
+            "SELECT seq FROM mpscript_step WHERE run = $1 AND seq > $2 AND seq <= $4 AND step NOT LIKE $3 LIMIT 1",
         );
-        let rows = self.query(statement.with(run).with(seq).with(format!("{at}/%").as_str())).await?;
+        let statement = statement.with(run).with(seq).with(format!("{at}/%").as_str()).with(last);
+        let rows = self.query(statement).await?;
         Ok(!rows.is_empty())
     }
 

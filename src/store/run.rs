@@ -223,7 +223,8 @@ impl Store {
                      OR EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = u.id
                          AND (b.pending < b.size OR b.pending_items NOT LIKE '%\"unsure\":[]%')))
                  AND NOT EXISTS (
-                     SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0 AND v.state = 'done')
+                     SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0
+                         AND v.state IN ('done', 'done_with_failures'))
              ORDER BY u.started_at DESC LIMIT 1",
         );
         Ok(self.query(statement.with(id)).await?.first().map(|row| row.text(0).to_owned()))

@@ -215,6 +215,11 @@ impl Running {
         self.out.so_far()
     }
 
+    /// What it has said so far on standard error.
+    pub(crate) fn told(&self) -> String {
+        self.err.so_far()
+    }
+
     /// Whether it has not ended.
     pub(crate) fn is_alive(&self) -> bool {
         let id = self.id();

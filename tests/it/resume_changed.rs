@@ -203,3 +203,96 @@ fn a_tag_that_somebody_else_makes_meanwhile_is_not_taken_off_those_whom_they_gav
     folder.run(&["undo", &id_of_script(&folder), "--yes", "--base-url", &sandbox.url()]).success();
     assert_eq!(sandbox.tagged("同名"), Some(5));
 }
+
+/// Kills a run at a point, lets somebody do something, and goes on with it.
+fn go_on(script: &str, point: &str, meanwhile: &str) -> (Served, Folder, crate::program::Finished) {
+    let sandbox = Served::start(&["--followers", "20"]);
+    let folder = killed_at(&sandbox, script, point);
+    if !meanwhile.is_empty() {
+        folder.run(&["run", "-e", meanwhile, "--base-url", &sandbox.url()]).success();
+    }
+    let told = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
+    (sandbox, folder, told)
+}
+
+#[test]
+fn a_loop_that_was_cut_off_is_not_taken_for_one_that_was_left() {
+    let script = "followers().each(|u| if u.remark == \"先\" { user::remark(u, \"好\") });
+                  followers().each(|u| user::remark(u, \"新\")); print(\"ganz\");";
+    let (sandbox, folder, told) =
+        go_on(script, "call-made:5", "user::remark(user::list().data.openid[19], \"先\")");
+    assert_eq!((told.code, told.out.as_str()), (Some(0), "ganz\n"), "{}", told.err);
+    assert_eq!(remarks(&sandbox, &folder, "新").trim(), "20");
+}
+
+#[test]
+fn what_is_half_done_for_one_of_a_loop_is_not_passed_over() {
+    let script = "for u in followers().take(6) { if u.remark != \"半\" {
+                  user::remark(u, \"半\"); openids([u.openid]).tag(\"一半\"); } }";
+    let (_, _, told) = go_on(script, "batch-intent:3", "");
+    assert_eq!(told.code, Some(5), "{}", told.err);
+    assert!(told.err.contains("the script did not come to it again"), "{}", told.err);
+    let script = "if followers().take(1).to_array()[0].remark != \"全\" { followers().each(|u| user::remark(u, \"全\")); }";
+    let (_, _, told) = go_on(script, "call-made:5", "");
+    assert_eq!(told.code, Some(5), "{}", told.err);
+}
+
+#[test]
+fn audiences_within_a_loop_are_told_apart_by_what_they_are_for() {
+    let script = "for u in followers().filter(|u| u.remark == \"\") { let id = u.openid;
+                  followers().filter(|v| v.openid == id).remark(|v| \"内\"); }";
+    let (sandbox, folder, told) = go_on(script, "batch-call:5", "");
+    assert!(matches!(told.code, Some(0 | 5)), "{}", told.err);
+    if told.code == Some(0) {
+        assert_eq!(remarks(&sandbox, &folder, "").trim(), "0");
+    }
+}
+
+#[test]
+fn a_step_that_has_ended_with_the_script_s_own_error_is_no_loose_end() {
+    let script = "let n = 0; try { followers().take(8).remark(|u| { n += 1; if n > 3 { throw \"nein\" } \"甲\" }) } catch (e) { }
+                  followers().take(10).tag(\"乙\"); print(\"ganz\");";
+    let (sandbox, _, told) = go_on(script, "batch-intent:1", "");
+    assert_eq!((told.code, told.out.as_str()), (Some(0), "ganz\n"), "{}", told.err);
+    assert_eq!(sandbox.tagged("乙"), Some(10));
+}
+
+#[test]
+fn calls_that_were_made_stand_in_nobody_s_way() {
+    let script = "for u in followers().take(8).filter(|u| u.remark != \"次\") {
+                  api::post(\"/cgi-bin/tags/create\", #{tag: #{name: u.openid.sub_string(20)}}); user::remark(u, \"次\"); }";
+    let (sandbox, folder, told) = go_on(script, "call-intent:6", "");
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert_eq!(remarks(&sandbox, &folder, "次").trim(), "8");
+    assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 8);
+}
+
+#[test]
+fn a_dry_run_deletes_no_tag_whoever_asks_for_it() {
+    let sandbox = Served::start(&["--followers", "20"]);
+    let folder = Folder::new().account();
+    let run = |script: &str, more: &[&str]| {
+        folder.run(&[&["run", "-e", script, "--base-url", &sandbox.url()], more].concat())
+    };
+    run("tag::create(\"空的\")", &[]).success();
+    let script = "for t in tag::list() { if t.name == \"空的\" { delete_tag_if_empty(t.id, t.name); restore_tag_name(t.id, \"新\", t.name); } }";
+    let dry = run(script, &["--dry-run"]);
+    assert!(dry.code == Some(0) && dry.out.contains("would go"), "{} {}", dry.out, dry.err);
+    assert_eq!(sandbox.tagged("空的"), Some(0));
+}
+
+#[test]
+fn an_undo_that_meets_a_fault_is_no_undo_that_is_done() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
+    assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
+    let run = id(&folder);
+    sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchuntagging", "errcode": 48001}));
+    let failed = folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]);
+    assert_eq!(failed.code, Some(2), "{}", failed.err);
+    sandbox.control("faults/clear", &json!({}));
+    let resumed = folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]);
+    let resumed = if resumed.code == Some(0) { resumed } else { resume(&folder) };
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    assert_eq!(sandbox.tagged("会员"), None);
+}

@@ -18,6 +18,8 @@ use std::{
 
 /// The surroundings of one run, or why it has none.
 pub(super) struct Prepared {
+    /// The account that they are for.
+    account: Option<String>,
     pub connected: Result<Connected, Diagnostic>,
     pub cancel: Cancel,
     /// The run's name, once it has one, for what it prints.
@@ -67,7 +69,8 @@ impl Daemon {
     /// The surroundings of a fire's run.
     pub(super) fn take_prepared(&mut self, fire: &Fire, account: Option<&str>) -> Prepared {
         let prepared = match self.connecting.remove(&key(fire)) {
-            Some(Connecting::Ready(prepared)) => *prepared,
+            // Its file may have been saved with another account meanwhile.
+            Some(Connecting::Ready(prepared)) if prepared.account.as_deref() == account => *prepared,
             _ => self.maker(account, &fire.automation)(),
         };
         if let Ok(Connected { setting, .. }) = &prepared.connected
@@ -123,7 +126,7 @@ impl Daemon {
         };
         move || {
             let connected = connect(account.as_deref(), &cancel, Arc::new(output));
-            Prepared { connected, cancel, run }
+            Prepared { account, connected, cancel, run }
         }
     }
 }

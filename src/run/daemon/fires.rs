@@ -10,6 +10,9 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
+/// Between two looks whether the surroundings of a run are there, in milliseconds.
+const CONNECTS: i64 = 100;
+
 /// So many fires are recorded together at the most.
 const TOGETHER: usize = 100;
 
@@ -111,9 +114,11 @@ impl Daemon {
                         continue;
                     }
                     Ok(Begun::Waits) => self.queue[at].not_before = now + LOOK_EVERY,
-                    Ok(Begun::Connects) => {}
+                    Ok(Begun::Connects) => self.queue[at].not_before = now + CONNECTS,
                     Err(error) => {
-                        self.queue[at].not_before = now + LOOK_EVERY;
+                        let failed = key(&waiting.fire);
+                        let of = self.queue.iter_mut().filter(|waiting| key(&waiting.fire) == failed);
+                        of.for_each(|waiting| waiting.not_before = now + LOOK_EVERY);
                         done = go_on_after(done, error)?;
                     }
                 }

@@ -159,7 +159,7 @@ impl Daemon {
         call: Call,
     ) -> Result<(), StoreError> {
         let automation = &version.automation;
-        let Prepared { connected, cancel, run } = self.take_prepared(fire, automation.account.as_deref());
+        let Prepared { connected, cancel, run, .. } = self.take_prepared(fire, automation.account.as_deref());
         let mut connected = match connected {
             Ok(connected) => connected,
             Err(diagnostic) => {

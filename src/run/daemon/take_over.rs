@@ -73,7 +73,10 @@ impl Daemon {
             "parked" if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
             // Whether it was counted is told by when the fire was written last.
             "error" if fire.at < record.ended_at => failures += 1,
-            "interrupted" if parked == Parked::Stays => deaths += 1,
+            // What ends its process does so soon; whoever has run for long was only beside it.
+            "interrupted" if parked == Parked::Stays => {
+                deaths = if record.beat_at - fire.at < SOON { deaths + 1 } else { 0 };
+            }
             _ => {}
         }
         let present = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
@@ -98,7 +101,7 @@ impl Daemon {
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
         let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
         if !self.is_prepared(&to, options.account.as_deref()) {
-            self.retries.push(later(1));
+            self.retries.push(later(100));
             return Ok(());
         }
         let prepared = self.take_prepared(&to, options.account.as_deref());
@@ -173,7 +176,7 @@ fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<Plan, NoPlan> {
     let call = options.call.clone().unwrap_or_default();
     let program =
         Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;
-    let Prepared { connected, cancel, run } = prepared;
+    let Prepared { connected, cancel, run, .. } = prepared;
     let mut connected = connected.map_err(NoPlan::Account)?;
     if let Err(no_client) = &connected.setting.client {
         return Err(NoPlan::Account(no_client.0.clone()));
@@ -198,6 +201,9 @@ enum NoPlan {
     /// Its account can't be called now.
     Account(Diagnostic),
 }
+
+/// A process that has ended so soon after a run was begun or gone on with may have ended by it, in milliseconds.
+const SOON: i64 = 60_000;
 
 /// A run that was under way so often when its process ended is given up.
 const MOST_DEATHS: i64 = 4;
