@@ -36,15 +36,16 @@ pub fn pass(name: &str) {
 #[cfg(not(debug_assertions))]
 pub fn pass(_name: &str) {}
 
-/// Passes a point once an entry is on disk, for which nobody else waits.
+/// Passes a point once an entry is on disk, for which nobody else waits: nor does this, unless it is the point at which the
+/// process ends.
 #[cfg(debug_assertions)]
-pub(super) fn pass_when(durable: Durable, name: &'static str) {
-    tokio::spawn(async move {
-        if durable.wait().await.is_ok() {
-            pass(name);
-        }
-    });
+pub(super) async fn pass_when(durable: Durable, name: &'static str) {
+    let is_wanted = WANTED.get().is_some_and(|(wanted, _)| wanted == name);
+    if is_wanted && durable.wait().await.is_ok() {
+        pass(name);
+    }
 }
 
 #[cfg(not(debug_assertions))]
-pub(super) fn pass_when(_durable: Durable, _name: &'static str) {}
+#[allow(clippy::unused_async, reason = "the other one waits")]
+pub(super) async fn pass_when(_durable: Durable, _name: &'static str) {}

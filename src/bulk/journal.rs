@@ -392,7 +392,7 @@ impl Step {
     pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
         let checkpoint = json(checkpoint);
         let durable = self.write(|run, at| Entry::checkpoint(run, at, &checkpoint)).await?;
-        fail_point::pass_when(durable, "checkpoint");
+        fail_point::pass_when(durable, "checkpoint").await;
         Ok(())
     }
 
@@ -422,7 +422,7 @@ impl Step {
             Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
         };
         let durable = self.write(entry).await?;
-        fail_point::pass_when(durable, "batch-outcome");
+        fail_point::pass_when(durable, "batch-outcome").await;
         Ok(())
     }
 
