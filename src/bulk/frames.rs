@@ -1,5 +1,5 @@
 //! Where the steps of a run stand: one after another as the script comes to them, and on a page that was cut off by their
-//! words. Must never know the store.
+//! words. Must never ask the store: what an earlier attempt has left of a page is told to it.
 
 use crate::store::StepRow;
 

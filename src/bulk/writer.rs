@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 /// The platform is still busy with one of the openids.
 const OPENID_BUSY: i64 = 45169;
+
 /// There is no such tag, or none that this part of the platform knows of yet.
 const UNKNOWN_TAG: i64 = 45159;
 
@@ -193,9 +194,8 @@ impl Writer {
         Self { settings, waiting: Vec::new(), batches: JoinSet::new(), failed: Vec::new(), next_batch: 0 }
     }
 
-    /// A writer that goes on with what the journal says of a step: what is done is counted, what is not is sent
-    /// again. Gives those who come again from the listing and are in a batch already: batches from `next_batch` on have
-    /// people who were decided over after the checkpoint.
+    /// A writer that goes on with what the journal says of a step: what is done is counted, what is not is sent again.
+    /// Gives those who come again and are in a batch already: in one from `next_batch` on, after the checkpoint.
     ///
     /// # Errors
     /// When the journal can't be read.

@@ -138,9 +138,8 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
     let stale: Vec<String> = served.stale().keys().cloned().collect();
     for name in stale {
         let record = runtime.block_on(store.automation(&name)).map_err(|error| state::failure(&error))?;
-        let good = record.filter(|record| Path::new(&record.folder) == served.folder());
-        if let Some(source) = good.and_then(|record| serde_json::from_str(&record.good).ok()) {
-            served.revive(&name, source);
+        if let Some(record) = record {
+            served.revive(&record);
         }
     }
     let folder = served.folder().to_owned();

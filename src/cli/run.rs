@@ -26,8 +26,10 @@ use crate::{
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::runtime::Runtime;
 

@@ -5,6 +5,7 @@ use super::{scripts_in, trigger::Trigger};
 use crate::{
     base::{Diagnostic, digest},
     script::{Automation, Origin, Program, Source, check},
+    store::AutomationRecord,
 };
 use chrono_tz::Tz;
 use std::{
@@ -148,10 +149,15 @@ impl Served {
         Ok(changes)
     }
 
-    /// Serves a version again that was good once, for its file is not; nothing if that can't be read either.
-    pub fn revive(&mut self, name: &str, source: Source) {
-        if let Ok(Some(version)) = self.of(name, &Origin::Stored(source)) {
-            self.versions.insert(name.to_owned(), Arc::new(version));
+    /// Serves the version of a record again that was good in this folder, for its file is not; nothing if that can't be
+    /// read either.
+    pub fn revive(&mut self, record: &AutomationRecord) {
+        if Path::new(&record.folder) != self.folder {
+            return;
+        }
+        let Ok(source) = serde_json::from_str::<Source>(&record.good) else { return };
+        if let Ok(Some(version)) = self.of(&record.name, &Origin::Stored(source)) {
+            self.versions.insert(record.name.clone(), Arc::new(version));
         }
     }
 

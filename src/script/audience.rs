@@ -174,24 +174,33 @@ impl Audience {
 
     /// What it is, in words that no other audience of the script shares by chance.
     pub(super) fn told_apart(&self) -> String {
-        let text = self.to_string();
         // On a page of a loop steps are known again by their words: what a closure has of the loop's own is one of them.
-        let text = if self.env.journal.is_in_page() {
-            let mut closures = self.steps.iter().filter_map(|step| match step {
-                Step::Filter(closure) => Some(closure.captured()),
-                Step::Take(_) | Step::Sample(_) => None,
-            });
-            let mut parts = text.split(".filter(…)");
-            let first = parts.next().unwrap_or_default().to_owned();
-            parts.fold(first, |text, part| {
-                format!("{text}.filter(…{}){part}", closures.next().unwrap_or_default())
-            })
-        } else {
-            text
-        };
+        let is_in_page = self.env.journal.is_in_page();
+        let text = self.in_words(|closure| if is_in_page { closure.captured() } else { String::new() });
         let Origin::Openids(Source::Openids(openids)) = &self.origin else { return text };
         let digest = digest(openids.iter().map(String::as_str));
         format!("{text} #{digest}")
+    }
+
+    /// What it is; `of` tells more of a closure.
+    fn in_words(&self, of: impl Fn(&Closure) -> String) -> String {
+        let mut text = match &self.origin {
+            Origin::Followers => "followers()".to_owned(),
+            Origin::Blacklisted => "blacklisted()".to_owned(),
+            Origin::Members(TagRef::Id(id)) => format!("members({id})"),
+            Origin::Members(TagRef::Name(name)) => format!("members({name:?})"),
+            Origin::Openids(Source::Openids(openids)) => format!("openids([{} openids])", openids.len()),
+            Origin::Openids(source) => format!("{source:?}"),
+            Origin::Changed { run, step, change } => format!("changed_by({run:?}, {step:?}, {change:?})"),
+        };
+        for step in &self.steps {
+            text.push_str(&match step {
+                Step::Filter(closure) => format!(".filter(…{})", of(closure)),
+                Step::Take(count) => format!(".take({count})"),
+                Step::Sample(count) => format!(".sample({count})"),
+            });
+        }
+        text
     }
 
     /// The source to list; a tag's name becomes its id.
@@ -221,23 +230,7 @@ impl Audience {
 
 impl std::fmt::Display for Audience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.origin {
-            Origin::Followers => f.write_str("followers()")?,
-            Origin::Blacklisted => f.write_str("blacklisted()")?,
-            Origin::Members(TagRef::Id(id)) => write!(f, "members({id})")?,
-            Origin::Members(TagRef::Name(name)) => write!(f, "members({name:?})")?,
-            Origin::Openids(Source::Openids(openids)) => write!(f, "openids([{} openids])", openids.len())?,
-            Origin::Openids(source) => write!(f, "{source:?}")?,
-            Origin::Changed { run, step, change } => write!(f, "changed_by({run:?}, {step:?}, {change:?})")?,
-        }
-        for step in &self.steps {
-            match step {
-                Step::Filter(_) => f.write_str(".filter(…)")?,
-                Step::Take(count) => write!(f, ".take({count})")?,
-                Step::Sample(count) => write!(f, ".sample({count})")?,
-            }
-        }
-        Ok(())
+        f.write_str(&self.in_words(|_| String::new()))
     }
 }
 

@@ -419,10 +419,11 @@ pub(super) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
     // A job within the loop may have had more people than it had asked for by then.
     let is_call = row.what.split('(').next().is_some_and(|name| name.contains("::"));
     let Ok(Deed::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
-    if !is_call {
+    let items = items_of(env, &row.step)?;
+    // Where nobody is written down it was not sent.
+    if !is_call || items.is_empty() {
         return Ok(false);
     }
-    let items = items_of(env, &row.step)?;
     let openids: Vec<String> = items.iter().map(|item| item.openid().to_owned()).collect();
     match change {
         Change::Block | Change::Unblock => {

@@ -16,6 +16,9 @@ use std::{
     thread,
 };
 
+/// Between two looks whether they are there, in milliseconds.
+pub(super) const CONNECTS: i64 = 100;
+
 /// The surroundings of one run, or why it has none.
 pub(super) struct Prepared {
     /// The account that they are for.

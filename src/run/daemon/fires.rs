@@ -1,7 +1,8 @@
 //! Fires whose time has come are claimed, and begin as soon as they may.
 
 use super::{
-    Begun, Daemon, LONGEST_STEP, LOOK_EVERY, Level, Waiting, go_on_after, key, next_begin, take_over::Parked,
+    Begun, Daemon, LONGEST_STEP, LOOK_EVERY, Level, Waiting, connecting::CONNECTS, go_on_after, key,
+    next_begin, take_over::Parked,
 };
 use crate::{
     base::Stopwatch,
@@ -9,9 +10,6 @@ use crate::{
     store::{Fire, StoreError},
 };
 use std::{collections::BTreeSet, sync::Arc};
-
-/// Between two looks whether the surroundings of a run are there, in milliseconds.
-const CONNECTS: i64 = 100;
 
 /// So many fires are recorded together at the most.
 const TOGETHER: usize = 100;

@@ -46,11 +46,7 @@ impl Daemon {
                     let reason = told(diagnostic);
                     if !self.served.versions().contains_key(name) {
                         let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
-                        if record.folder == folder
-                            && let Ok(source) = serde_json::from_str(&record.good)
-                        {
-                            self.served.revive(name, source);
-                        }
+                        self.served.revive(&record);
                     }
                     self.arm(name, now)?;
                     let goes_on =

@@ -1,6 +1,10 @@
 //! What processes have left that are gone, and runs that are gone on with.
 
-use super::{Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, connecting::Prepared, key, node_lease, told};
+use super::{
+    Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting,
+    connecting::{CONNECTS, Prepared},
+    key, node_lease, told,
+};
 use crate::{
     base::Diagnostic,
     run::{
@@ -101,7 +105,7 @@ impl Daemon {
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
         let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
         if !self.is_prepared(&to, options.account.as_deref()) {
-            self.retries.push(later(100));
+            self.retries.push(later(CONNECTS));
             return Ok(());
         }
         let prepared = self.take_prepared(&to, options.account.as_deref());
