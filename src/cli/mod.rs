@@ -2,50 +2,23 @@
 //!
 //! Must never know wire formats: what it shows, the floors below have read.
 
-mod arguments;
-mod arguments_unattended;
-mod automations;
-mod callback;
-mod check;
+mod args;
+mod commands;
 mod config;
-mod docs;
-mod doctor;
-mod exit;
-mod init;
-mod log;
-mod progress;
-mod quota;
-mod reach;
-mod render;
+mod output;
 mod repl;
-mod repl_above;
-mod repl_background;
-mod repl_commands;
-mod repl_editor;
-mod repl_history;
-mod repl_line;
-mod repl_piped;
-mod repl_script;
-mod repl_table;
-mod report;
-mod report_chart;
-mod report_html;
-mod resume;
-mod run;
-mod runs;
-mod sandbox;
-mod secret;
-mod serve;
-mod show_config;
-mod state;
-mod token;
-mod token_serve;
-mod undo;
-mod watch;
-mod watch_signals;
+mod signals;
 
+use crate::cli::{
+    commands::{
+        automations, check, docs, doctor, quota, resume, run, runs, sandbox, serve, token, undo, watch,
+    },
+    config::{init, show},
+    output::{exit, render},
+    repl::session_loop,
+};
 use crate::{base::Diagnostic, host::Host};
-use arguments::{Arguments, Command};
+use args::arguments::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
 use std::path::Path;
 
@@ -92,7 +65,7 @@ pub fn execute(host: &Host) -> u8 {
     };
     let result = match arguments.command {
         Command::Run(run) => run::execute(host, &run),
-        Command::Repl(repl) => repl::execute(host, &repl),
+        Command::Repl(repl) => session_loop::execute(host, &repl),
         Command::Check(check) => check::execute(host, &check),
         Command::Watch(arguments) => watch::execute(host, &arguments),
         Command::Serve(arguments) => serve::execute(host, &arguments),
@@ -109,7 +82,7 @@ pub fn execute(host: &Host) -> u8 {
         Command::Undo(undo) => undo::execute(host, &undo),
         Command::Token(token) => token::execute(host, &token),
         Command::Quota(quota) => quota::execute(host, &quota),
-        Command::Config(config) => show_config::execute(host, &config),
+        Command::Config(config) => show::execute(host, &config),
         Command::Init(init) => init::execute(host, &init),
         Command::Doctor(doctor) => doctor::execute(host, &doctor),
         Command::Docs(docs) => docs::execute(host, &docs),

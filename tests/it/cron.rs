@@ -3,7 +3,7 @@
 use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use mpscript::run::{
-    cron::Cron,
+    schedule::cron::Cron,
     schedule::{Schedule, zone},
 };
 use proptest::{collection::vec, prelude::*};

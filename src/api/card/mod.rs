@@ -7,7 +7,7 @@ mod rules;
 pub use check::{Fault, Problem, check, suspects};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
-use super::{Effect, FieldKind, FieldType, Resend, endpoint::endpoint};
+use crate::api::{Effect, FieldKind, FieldType, Resend, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

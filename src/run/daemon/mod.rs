@@ -5,31 +5,30 @@
 //! that dies leaves its fires to the others, who take them over from the row that they have read, so that a process that
 //! only slept finds them gone. Must never know how its folder is watched, nor where its words go.
 
-mod connecting;
-mod end;
-mod figures;
-mod fires;
-mod folder;
+mod dispatch;
+mod finish;
+mod log;
 mod outage;
+mod preparation;
+mod recovery;
+mod reload;
+mod retention;
 mod start;
-mod take_over;
-mod tidy;
-mod words;
+mod stats;
 
-pub use figures::{Figures, LAGS, Reading};
-pub use folder::ScanError;
-pub use words::{Entry, Level, Log};
+pub use log::{Entry, Level, Log};
+pub use reload::ScanError;
+pub use stats::{Figures, LAGS, Reading};
 
-use self::{connecting::Connecting, outage::Outage};
-use super::{
-    due::begins,
-    served::{Change, Served, Version},
-    trigger::Trigger,
-    worker::{Connect, Ended, Wake},
-};
+use self::{outage::Outage, preparation::Connecting};
 use crate::{
     base::{Cancel, Diagnostic, Stopwatch},
     host::Host,
+    run::{
+        registry::{Change, Served, Version},
+        schedule::{due::begins, trigger::Trigger},
+        worker::{Connect, Ended, Wake},
+    },
     store::{Fire, Store, StoreError},
 };
 use std::{

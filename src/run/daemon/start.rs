@@ -1,12 +1,12 @@
 //! From a fire to its run: whether it may begin, and what it begins with.
 
-use super::{Begun, Daemon, LIFE, Level, Running, Stopped, TIMEOUT, Waiting, connecting::Prepared, told};
+use super::{Begun, Daemon, LIFE, Level, Running, Stopped, TIMEOUT, Waiting, preparation::Prepared, told};
 use crate::{
     bulk::Attempt,
     run::{
-        due::begins,
         record::Options,
-        served::Version,
+        registry::Version,
+        schedule::due::begins,
         state_of,
         worker::{self, Plan},
     },

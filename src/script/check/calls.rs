@@ -1,7 +1,7 @@
 //! Calls: functions that do not exist, or not with so many arguments.
 
 use super::{Body, File, Node, Problem, bodies, known_functions, literal};
-use crate::{base::nearest, script::functions::Function};
+use crate::{base::nearest, script::host::catalog::Function};
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,7 @@ use crate::{
     base::nearest,
     script::{
         Automation, HANDLER, ON_FAILURE,
-        automation_keys::{CTX, FAILURE, names},
+        source::automation_keys::{CTX, FAILURE, names},
     },
 };
 use rhai::{Expr, Position, Stmt};

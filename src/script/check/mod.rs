@@ -8,16 +8,18 @@ mod followers;
 mod handlers;
 mod params;
 
-use super::{
-    engine,
-    env::{Env, NoClient, Nowhere},
-    error::Trouble,
-    functions::{Function, functions},
-    program::Program,
-};
 use crate::{
     base::{Cancel, Diagnostic, Place},
     bulk::Board,
+    script::{
+        engine::engine,
+        host::{
+            catalog::{Function, functions},
+            env::{Env, NoClient, Nowhere},
+            error::Trouble,
+        },
+        source::program::Program,
+    },
 };
 use rhai::{AST, ASTNode, Engine, Expr, Module, Position, Stmt};
 use std::{

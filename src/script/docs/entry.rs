@@ -1,9 +1,12 @@
 //! One function of the reference, and how all of them are found.
 
-use super::super::{endpoint, functions::modules, stdlib};
 use crate::{
     api::{self, Spec},
-    script::check::reference_engine,
+    script::{
+        check::reference_engine,
+        functions::endpoint,
+        host::{catalog::modules, stdlib},
+    },
 };
 use rhai::{Engine, FuncInfo};
 use std::collections::BTreeSet;

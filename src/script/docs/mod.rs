@@ -68,7 +68,7 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
 /// A function of the standard library as it is written.
 #[must_use]
 pub fn library_source(name: &str) -> Option<String> {
-    super::stdlib::source_of(name)
+    crate::script::host::stdlib::source_of(name)
 }
 
 /// What there is, a chapter a paragraph: names only.

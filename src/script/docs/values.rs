@@ -1,7 +1,9 @@
 //! The kinds of values that functions give, with their fields.
 
-use super::super::{automation_keys, value};
-use crate::api::{callback, user};
+use crate::{
+    api::{callback, user},
+    script::{host::value, source::automation_keys},
+};
 
 /// A kind of value.
 #[derive(Debug)]
@@ -77,12 +79,12 @@ pub(super) fn values() -> Vec<Value> {
         Value {
             name: "Grant",
             doc: "What a person has authorized (网页授权).",
-            fields: owned(super::super::oauth::GRANT_FIELDS),
+            fields: owned(crate::script::functions::oauth::GRANT_FIELDS),
         },
         Value {
             name: "Error",
             doc: "What `catch (e)` gives when a call fails.",
-            fields: owned(super::super::error::ERROR_FIELDS),
+            fields: owned(crate::script::host::error::ERROR_FIELDS),
         },
         Value {
             name: "Message",

@@ -1,0 +1,98 @@
+//! What keeps a run's journal: the task that writes it, and the one that gives signs of life.
+
+use super::error::JournalError;
+use crate::{
+    base::{Cancel, Clock},
+    store::{Entry, Store, StoreError},
+};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Entries that are written together at the most.
+pub(crate) const TOGETHER: usize = 256;
+
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// How often entries are tried that the store did not take at once, a second apart.
+const TRIES: u32 = 10;
+
+/// An entry, if it is one and not only a question, and who waits for it to be on disk.
+pub(crate) type Waiting = (Option<Entry>, oneshot::Sender<Result<(), StoreError>>);
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What keeps a journal: one task writes, another gives signs of life.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    pub store: Store,
+    pub run: String,
+    pub attempt: i64,
+    pub clock: Clock,
+    pub cancel: Cancel,
+    pub parked: Arc<Mutex<Option<JournalError>>>,
+}
+
+impl Keeper {
+    /// Writes what comes, together what has come together.
+    pub(crate) async fn write(self, mut received: mpsc::Receiver<Waiting>) {
+        let mut batch = Vec::with_capacity(TOGETHER);
+        let mut result = Ok(());
+        while received.recv_many(&mut batch, TOGETHER).await > 0 {
+            let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            let entries: Vec<Entry> = entries.into_iter().flatten().collect();
+            // After a fault nothing more is written: what comes later would stand there without what came before.
+            if result.is_ok() && !entries.is_empty() {
+                result = self.write_together(entries).await;
+                if let Err(error) = &result {
+                    lock(&self.parked).get_or_insert_with(|| error.clone().into());
+                    self.cancel.cancel();
+                }
+            }
+            for waiting in waiting {
+                // Whoever does not wait for it needs no answer.
+                let _ = waiting.send(result.clone());
+            }
+        }
+    }
+
+    async fn write_together(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let now = self.clock.now_ms();
+            let written = self.store.write_journal(&self.run, self.attempt, now, &entries).await;
+            match written {
+                Err(StoreError::Locked { .. } | StoreError::Unreachable { .. } | StoreError::Full { .. })
+                    if tries < TRIES && !self.cancel.is_cancelled() =>
+                {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    /// Gives signs of life, and looks whether somebody wants the run to stop.
+    pub(crate) async fn beat(self) {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            let now = self.clock.now_ms();
+            match self.store.beat(&self.run, self.attempt, now).await {
+                Ok(beat) if !beat.is_ours => {
+                    let place = self.store.place().to_owned();
+                    lock(&self.parked).get_or_insert(StoreError::Conflict { place }.into());
+                    self.cancel.cancel();
+                }
+                Ok(beat) if beat.is_to_stop => self.cancel.cancel(),
+                // A store that does not answer now may at the next beat; entries that it does not take stop the run.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Instants at which a test ends the process as a power cut would: `MPSCRIPT_FAIL_POINT=NAME:N` kills it when it
+//! passes NAME for the N-th time. There are none in a release build.
+
+use super::journal::Durable;
+
+#[cfg(debug_assertions)]
+static WANTED: std::sync::OnceLock<(String, u64)> = std::sync::OnceLock::new();
+
+/// From now on the process ends at a point: `NAME:N`.
+#[cfg(debug_assertions)]
+pub fn arm(point: &str) {
+    let wanted =
+        point.split_once(':').and_then(|(name, number)| Some((name.to_owned(), number.parse().ok()?)));
+    if let Some(wanted) = wanted {
+        let _ = WANTED.set(wanted);
+    }
+}
+
+/// The process passes a point.
+#[cfg(debug_assertions)]
+pub fn pass(name: &str) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    if let Some((wanted, number)) = WANTED.get()
+        && wanted == name
+        && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *number
+    {
+        let process = std::process::id().to_string();
+        // Nothing of ours runs any more once it has done its work.
+        let _ = std::process::Command::new("kill").args(["-9", &process]).status();
+        std::thread::sleep(std::time::Duration::from_mins(1));
+    }
+}
+
+/// The process passes a point, of which a release build has none.
+#[cfg(not(debug_assertions))]
+pub fn pass(_name: &str) {}
+
+/// Passes a point once an entry is on disk, for which nobody else waits: nor does this, unless it is the point at which the
+/// process ends.
+#[cfg(debug_assertions)]
+pub(crate) async fn pass_when(durable: Durable, name: &'static str) {
+    let is_wanted = WANTED.get().is_some_and(|(wanted, _)| wanted == name);
+    if is_wanted && durable.wait().await.is_ok() {
+        pass(name);
+    }
+}
+
+#[cfg(not(debug_assertions))]
+#[allow(clippy::unused_async, reason = "the other one waits")]
+pub(crate) async fn pass_when(_durable: Durable, _name: &'static str) {}

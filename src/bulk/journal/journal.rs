@@ -1,0 +1,495 @@
+//! The journal of a run: what it was about to do, and what that came to, so that a run that was cut off at any
+//! instant goes on where it was.
+//!
+//! A script runs again from the top. Every job and every call that writes is a step with a place (`3`, or `3/7/2`
+//! for the second one on the seventh page of the third), and what it does in words. A step that is done answers from
+//! the journal; one that is not goes on from its checkpoint. On a page that was cut off steps are known again by their
+//! words: a loop may have changed whom it is for. Must never know scripts: what a step answers is JSON
+//! that others understand.
+//!
+//! Entries are written by one task, many in one transaction: a call waits for its own intent to be on disk, and the
+//! others that are under way share the wait.
+
+use super::{
+    checkpoint::{Checkpoint, Item, Pending},
+    committer::{Keeper, TOGETHER, Waiting, lock},
+    error::JournalError,
+    fail_point,
+    replay::{Frame, Place, Twice},
+};
+use crate::{
+    base::{Cancel, Clock},
+    bulk::report::report::Failure,
+    store::{Entry, StepRow, Store, StoreError},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, Ordering},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+/// A run that gave no sign of life for so long has no process any more; what it holds is free. Milliseconds.
+pub const LIFE: i64 = 8_000;
+
+/// What a person says of a call of which nobody knows whether it took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It did not: make it.
+    Again,
+    /// It did, and this was the answer.
+    Done(Value),
+}
+
+/// Which attempt of which run it is.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The run.
+    pub run: String,
+    /// The account, as the client names it.
+    pub account: String,
+    /// 1 when it is started, more when it is gone on with.
+    pub attempt: i64,
+    /// What a person says of the call that the run is parked at.
+    pub verdict: Option<Verdict>,
+}
+
+/// What a step meets in the journal.
+pub enum Begun {
+    /// Nothing: it begins, once its entry is on disk.
+    New(Step, Durable),
+    /// It was begun before.
+    Open(Step, Box<StepRow>),
+    /// It is done, with this answer.
+    Done(Value),
+    /// It failed, and the script went on.
+    Failed(Value),
+}
+
+/// Comes when an entry is on disk.
+#[derive(Default)]
+pub struct Durable(Option<oneshot::Receiver<Result<(), StoreError>>>);
+
+impl Durable {
+    /// Waits.
+    ///
+    /// # Errors
+    /// When the store did not take it.
+    pub async fn wait(self) -> Result<(), JournalError> {
+        match self.0 {
+            None => Ok(()),
+            // The writer answers every entry as long as it lives.
+            Some(written) => Ok(written.await.map_err(|_| JournalError::Ended)??),
+        }
+    }
+}
+
+/// The journal of one run. Clones share it.
+#[derive(Clone, Default)]
+pub struct Journal(Option<Arc<Inner>>);
+
+struct Inner {
+    attempt: Attempt,
+    store: Store,
+    clock: Clock,
+    cancel: Cancel,
+    entries: mpsc::Sender<Waiting>,
+    next_seq: AtomicI64,
+    /// The last step that an earlier attempt has begun.
+    last_before: i64,
+    frames: Mutex<Vec<Frame>>,
+    verdict: Mutex<Option<Verdict>>,
+    parked: Arc<Mutex<Option<JournalError>>>,
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+impl Journal {
+    /// The journal of an attempt, which is given signs of life as long as it lives.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(
+        store: Store,
+        attempt: Attempt,
+        clock: Clock,
+        cancel: Cancel,
+    ) -> Result<Self, StoreError> {
+        let last = if attempt.attempt > 1 { store.last_step(&attempt.run).await? } else { 0 };
+        let (entries, received) = mpsc::channel(TOGETHER * 4);
+        let parked = Arc::default();
+        let keeper = Keeper {
+            store: store.clone(),
+            run: attempt.run.clone(),
+            attempt: attempt.attempt,
+            clock: clock.clone(),
+            cancel: cancel.clone(),
+            parked: Arc::clone(&parked),
+        };
+        let beating = AbortOnDropHandle::new(tokio::spawn(keeper.clone().beat()));
+        let writing = AbortOnDropHandle::new(tokio::spawn(keeper.write(received)));
+        Ok(Self(Some(Arc::new(Inner {
+            verdict: Mutex::new(attempt.verdict.clone()),
+            attempt,
+            store,
+            clock,
+            cancel,
+            entries,
+            next_seq: AtomicI64::new(last + 1),
+            last_before: last,
+            frames: Mutex::new(vec![Frame::default()]),
+            parked,
+            tasks: Mutex::new(vec![beating, writing]),
+        }))))
+    }
+
+    /// Gives signs of life for a run that writes nothing down, as long as what is given lives.
+    pub fn keep_alive(
+        store: Store,
+        attempt: &Attempt,
+        clock: Clock,
+        cancel: Cancel,
+    ) -> AbortOnDropHandle<()> {
+        let run = attempt.run.clone();
+        let keeper = Keeper { store, run, attempt: attempt.attempt, clock, cancel, parked: Arc::default() };
+        AbortOnDropHandle::new(tokio::spawn(keeper.beat()))
+    }
+
+    /// Whether anything is written down at all.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the run was cut off before.
+    #[must_use]
+    pub fn is_gone_on_with(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.attempt.attempt > 1)
+    }
+
+    /// The run's id, if it has one.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        self.0.as_ref().map(|inner| inner.attempt.run.as_str())
+    }
+
+    /// The store that it is kept in.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.0.as_ref().map(|inner| &inner.store)
+    }
+
+    /// A step begins, or is met again.
+    ///
+    /// # Errors
+    /// When the journal can't be read, or the step was another one before: then the run is parked.
+    pub async fn begin(&self, what: &str, twice: Twice) -> Result<Begun, JournalError> {
+        let Some(inner) = &self.0 else { return Ok(Begun::New(Step::default(), Durable::default())) };
+        inner.read_page().await?;
+        let place = lock(&inner.frames).last_mut().map(|frame| frame.place(what, twice));
+        let (at, met) = match place.unwrap_or_else(|| Place::Next(String::new())) {
+            Place::Met(row) => (row.step.clone(), Some(*row)),
+            Place::New(at) => (at, None),
+            Place::Next(at) if inner.attempt.attempt == 1 => (at, None),
+            Place::Next(at) => {
+                let met = inner.store.step_at(&inner.attempt.run, &at).await?;
+                (at, met)
+            }
+            Place::Differs(row) => {
+                let (step, was, is) = (row.step, row.what, what.to_owned());
+                return Err(self.park(JournalError::Differs { step, was, is }));
+            }
+        };
+        let step = Step { journal: self.clone(), at };
+        let Some(row) = met else {
+            let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
+            let durable = step.write(|run, at| Entry::begun(run, at, seq, what)).await?;
+            return Ok(Begun::New(step, durable));
+        };
+        if row.what != what {
+            let differs = JournalError::Differs { step: step.at, was: row.what.clone(), is: what.to_owned() };
+            return Err(self.park(differs));
+        }
+        match row.state.as_str() {
+            "done" => Ok(Begun::Done(serde_json::from_str(&row.answer).unwrap_or_default())),
+            "failed" if inner.went_on_after(&row.step, row.seq).await? => {
+                Ok(Begun::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
+            }
+            _ => Ok(Begun::Open(step, Box::new(row))),
+        }
+    }
+
+    /// Nobody else may write this as long as the run lives.
+    ///
+    /// # Errors
+    /// When another run writes it, or the store fails.
+    pub async fn claim(&self, what: &str) -> Result<(), JournalError> {
+        let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
+        let name = format!("write {} {what}", attempt.account);
+        // Whoever is taken for dead may only be asleep.
+        store.cut_off_silent(clock.now_ms() - LIFE).await?;
+        if store.claim(&name, &attempt.run).await? {
+            return Ok(());
+        }
+        let by = store.claimed_by(&name).await?.unwrap_or_else(|| "another one".to_owned());
+        Err(JournalError::Claimed { by, what: what.to_owned() })
+    }
+
+    /// Whether the next step is a part of a page.
+    #[must_use]
+    pub fn is_in_page(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| lock(&inner.frames).len() > 1)
+    }
+
+    /// What the person says of the call that the run was parked at; once.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.0.as_ref().and_then(|inner| lock(&inner.verdict).take())
+    }
+
+    /// The run stops here and waits for a person.
+    pub fn park(&self, error: JournalError) -> JournalError {
+        if let Some(inner) = &self.0 {
+            lock(&inner.parked).get_or_insert_with(|| error.clone());
+            inner.cancel.cancel();
+        }
+        error
+    }
+
+    /// Why the run waits for a person, if it does.
+    #[must_use]
+    pub fn parked(&self) -> Option<JournalError> {
+        self.0.as_ref().and_then(|inner| lock(&inner.parked).clone())
+    }
+
+    /// What the script was in the midst of before and has not come to again, now that it has ended.
+    ///
+    /// # Errors
+    /// When the journal can't be read; when there is such a step: then the run is parked.
+    pub async fn meet_all(&self) -> Result<(), JournalError> {
+        let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
+        // The script came to so many steps of its own.
+        let met = lock(&inner.frames).first().map_or(0, |frame| frame.next);
+        let unfinished = inner.store.unfinished_steps(&inner.attempt.run).await?;
+        let unmet = unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > met));
+        unmet.map_or(Ok(()), |row| Err(self.unmet(row)))
+    }
+
+    /// The run stops: the script did not come again to something that it was in the midst of.
+    pub fn unmet(&self, row: StepRow) -> JournalError {
+        self.park(JournalError::Unmet { step: row.step, what: row.what })
+    }
+
+    /// Waits until everything is on disk.
+    ///
+    /// # Errors
+    /// When the store did not take it.
+    pub async fn flush(&self) -> Result<(), JournalError> {
+        self.send(None).await?.wait().await
+    }
+
+    /// Nothing more is written and no sign of life given, whoever still holds it: the run has ended.
+    pub fn close(&self) {
+        if let Some(inner) = &self.0 {
+            lock(&inner.tasks).clear();
+        }
+    }
+
+    async fn send(&self, entry: Option<Entry>) -> Result<Durable, JournalError> {
+        let Some(inner) = &self.0 else { return Ok(Durable::default()) };
+        let (sender, written) = oneshot::channel();
+        match inner.entries.send((entry, sender)).await {
+            Ok(()) => Ok(Durable(Some(written))),
+            Err(_) => Err(self.parked().unwrap_or(JournalError::Ended)),
+        }
+    }
+}
+
+impl Inner {
+    /// Whether an earlier attempt went on after a step.
+    async fn went_on_after(&self, step: &str, seq: i64) -> Result<bool, StoreError> {
+        self.store.went_on_after(&self.attempt.run, step, (seq, self.last_before)).await
+    }
+
+    /// Reads what an earlier attempt has left of the page that the next step is of.
+    async fn read_page(&self) -> Result<(), StoreError> {
+        if self.attempt.attempt == 1 {
+            return Ok(());
+        }
+        let prefix = {
+            let frames = lock(&self.frames);
+            frames.last().filter(|frame| frame.is_unread_page()).map(|frame| frame.prefix.clone())
+        };
+        let Some(prefix) = prefix else { return Ok(()) };
+        let rows = self.store.parts(&self.attempt.run, &prefix).await?;
+        if let Some(frame) = lock(&self.frames).last_mut() {
+            frame.meets(rows);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        lock(&self.tasks).clear();
+    }
+}
+
+/// A step under way.
+#[derive(Clone, Default)]
+pub struct Step {
+    journal: Journal,
+    at: String,
+}
+
+impl Step {
+    /// Its place in the run.
+    #[must_use]
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// The journal that it stands in.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    async fn write(&self, entry: impl FnOnce(&str, &str) -> Entry) -> Result<Durable, JournalError> {
+        match self.journal.run() {
+            None => Ok(Durable::default()),
+            Some(run) => self.journal.send(Some(entry(run, &self.at))).await,
+        }
+    }
+
+    /// It begins anew: it failed before.
+    pub async fn again(&self, what: &str) -> Result<Durable, JournalError> {
+        let seq = self.journal.0.as_ref().map_or(0, |inner| inner.next_seq.fetch_add(1, Ordering::SeqCst));
+        self.write(|run, at| Entry::begun(run, at, seq, what)).await
+    }
+
+    /// Whether the script went on after it though it had not ended, as after a loop's `break`; what it had done by then
+    /// are its parts.
+    pub async fn was_left(&self, row: &StepRow) -> Result<bool, JournalError> {
+        let Some(inner) = self.journal.0.as_deref() else { return Ok(false) };
+        let has_parts = inner.store.has_parts(&inner.attempt.run, &self.at).await?;
+        Ok(has_parts && row.state == "begun" && inner.went_on_after(&self.at, row.seq).await?)
+    }
+
+    /// What it changes is known.
+    pub async fn change(&self, change: &impl Serialize) -> Result<Durable, JournalError> {
+        let change = json(change);
+        self.write(|run, at| Entry::change(run, at, &change)).await
+    }
+
+    /// It has changed nothing after all.
+    pub async fn changed_nothing(&self) -> Result<Durable, JournalError> {
+        self.write(|run, at| Entry::change(run, at, "")).await
+    }
+
+    /// How far it is.
+    pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
+        let checkpoint = json(checkpoint);
+        let durable = self.write(|run, at| Entry::checkpoint(run, at, &checkpoint)).await?;
+        fail_point::pass_when(durable, "checkpoint").await;
+        Ok(())
+    }
+
+    /// A batch is about to be sent: not before this is on disk.
+    pub async fn intent(&self, number: i64, items: &[Item]) -> Result<Durable, JournalError> {
+        if !self.journal.is_kept() {
+            return Ok(Durable::default());
+        }
+        let (size, items) = (count(items), json(&items));
+        self.write(|run, at| Entry::intent(run, at, number, &items, size)).await
+    }
+
+    /// What a batch has come to: those that are not done, those that failed.
+    pub async fn outcome(
+        &self,
+        number: i64,
+        pending: &Pending,
+        failed: &[Failure],
+    ) -> Result<(), JournalError> {
+        if !self.journal.is_kept() {
+            return Ok(());
+        }
+        let some = |count: i64, text: String| (count, if count == 0 { String::new() } else { text });
+        let pending = some(i64::try_from(pending.len()).unwrap_or(i64::MAX), json(&pending));
+        let failed = some(count(failed), json(&failed));
+        let entry = |run: &str, at: &str| {
+            Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
+        };
+        let durable = self.write(entry).await?;
+        fail_point::pass_when(durable, "batch-outcome").await;
+        Ok(())
+    }
+
+    /// It has ended well, with this answer.
+    pub async fn done(&self, answer: &Value) -> Result<Durable, JournalError> {
+        let answer = answer.to_string();
+        self.write(|run, at| Entry::ended(run, at, "done", &answer)).await
+    }
+
+    /// It has failed, and the script is told.
+    pub async fn failed(&self, error: &Value) -> Result<Durable, JournalError> {
+        let error = error.to_string();
+        self.write(|run, at| Entry::ended(run, at, "failed", &error)).await
+    }
+
+    /// The steps that follow are those of a page of this one.
+    pub fn enter(&self, page: u64) {
+        self.leave_page(page);
+        if let Some(inner) = &self.journal.0 {
+            lock(&inner.frames).push(Frame::of_page(format!("{}/{page}/", self.at)));
+        }
+    }
+
+    /// Whether steps were begun on this page of it.
+    #[must_use]
+    pub fn has_parts(&self, page: u64) -> bool {
+        let prefix = format!("{}/{page}/", self.at);
+        let inner = self.journal.0.as_ref();
+        inner.is_some_and(|inner| {
+            lock(&inner.frames).iter().any(|frame| frame.prefix == prefix && frame.next > 0)
+        })
+    }
+
+    /// What an earlier attempt was in the midst of on this page, and the script has not come to again.
+    #[must_use]
+    pub fn unmet_on(&self, page: u64) -> Vec<StepRow> {
+        let prefix = format!("{}/{page}/", self.at);
+        let Some(inner) = &self.journal.0 else { return Vec::new() };
+        let frames = lock(&inner.frames);
+        let before =
+            frames.iter().find(|frame| frame.prefix == prefix).and_then(|frame| frame.before.as_ref());
+        let unmet = before.into_iter().flatten().filter(|row| row.state == "begun" && !row.change.is_empty());
+        unmet.cloned().collect()
+    }
+
+    /// The steps that follow are no longer those of this page.
+    pub fn leave_page(&self, page: u64) {
+        self.leave_all(&format!("{}/{page}/", self.at));
+    }
+
+    /// The steps that follow are no longer parts of this one.
+    pub fn leave(&self) {
+        self.leave_all(&format!("{}/", self.at));
+    }
+
+    fn leave_all(&self, prefix: &str) {
+        if let Some(inner) = &self.journal.0 {
+            lock(&inner.frames).retain(|frame| !frame.prefix.starts_with(prefix));
+        }
+    }
+}
+
+/// Everything that is written down is plain data.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn count<T>(items: &[T]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
+}

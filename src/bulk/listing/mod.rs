@@ -1,0 +1,5 @@
+//! Lists of people: pages, details, membership, and lists that are longer than one call takes.
+
+pub(crate) mod chunked;
+pub(crate) mod membership;
+pub(crate) mod reader;

@@ -1,0 +1,142 @@
+//! What a job will cost: its calls, told before it starts and held against what is left of the day's quotas.
+
+use crate::{
+    api::{Batched, Endpoint, Paged, Spec, blacklist, tag, user},
+    base::grouped,
+    bulk::{listing::reader::Source, writing::batch_writer::Change},
+    client::{CallError, Client, Remaining},
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A job that takes more calls than this of an endpoint whose quota is not published asks the platform for it.
+const WORTH_ASKING: u64 = 1_000;
+
+/// A job that takes more than this part of a published quota asks too: what is published is a new account's.
+const PART_WORTH_ASKING: u64 = 200;
+
+/// Calls of one endpoint that a job will make.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// The endpoint.
+    pub spec: &'static Spec,
+    /// How many calls, at the most.
+    pub calls: u64,
+    /// Whether it will be so many; else it is not known how many followers will need a change.
+    pub is_sure: bool,
+}
+
+/// What a job is, as far as its cost goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// Whom it lists.
+    pub source: &'a Source,
+    /// How many are to be listed.
+    pub people: u64,
+    /// Whether their details are fetched.
+    pub details: bool,
+    /// What it changes.
+    pub change: Option<Change>,
+    /// How many pass its steps at the most, where a step says so.
+    pub most: Option<u64>,
+    /// Whether everybody is sure to need the change.
+    pub is_for_all: bool,
+}
+
+/// One line of what is shown and reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// `"METHOD path"`.
+    pub call: String,
+    /// Calls, at the most.
+    pub calls: u64,
+    /// Calls that are left today, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
+}
+
+/// There are not enough calls left.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the job needs about {calls} calls of {path} today, and {left} are left of the {daily} of a day",
+    calls = grouped(*.calls), left = grouped(.left.left), daily = grouped(.left.daily))]
+pub struct Shortage {
+    /// The endpoint.
+    pub path: &'static str,
+    /// Calls that the job needs.
+    pub calls: u64,
+    /// What there is.
+    pub left: Remaining,
+}
+
+/// Why a job does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CostError {
+    /// The day's quota is too small for it.
+    #[error("{0}")]
+    Shortage(#[from] Shortage),
+    /// The run was stopped.
+    #[error("{0}")]
+    Call(#[from] CallError),
+}
+
+impl Shape<'_> {
+    /// The calls that it takes.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Need> {
+        let pages = |page: usize| self.people.div_ceil(page as u64).max(1);
+        let mut needs = Vec::new();
+        let mut need = |spec, calls, is_sure| needs.push(Need { spec, calls, is_sure });
+        match self.source {
+            Source::Followers => need(user::List::SPEC, pages(user::List::PAGE), true),
+            Source::Blacklisted => need(blacklist::List::SPEC, pages(blacklist::List::PAGE), true),
+            Source::Members(_) => need(tag::Members::SPEC, pages(tag::Members::PAGE), true),
+            Source::Openids(_) | Source::Changed(_) => {}
+        }
+        if self.details {
+            need(user::Batch::SPEC, pages(user::Batch::MOST), true);
+        }
+        if let Some(change) = self.change {
+            let people = self.most.map_or(self.people, |most| self.people.min(most));
+            need(change.spec(), people.div_ceil(change.batch_size() as u64).max(1), self.is_for_all);
+        }
+        needs
+    }
+}
+
+/// Holds what a job needs against what is left today.
+///
+/// # Errors
+/// When there is not enough of what it is sure to need, and `may_refuse`.
+pub async fn estimate(
+    client: &Client,
+    shape: Shape<'_>,
+    may_refuse: bool,
+) -> Result<Vec<Estimate>, CostError> {
+    let mut estimates = Vec::new();
+    for Need { spec, calls, is_sure } in shape.needs() {
+        let mut left = client.remaining(spec).await;
+        let is_worth_asking = match left {
+            Some(remaining) => calls * PART_WORTH_ASKING > remaining.left,
+            None => calls > WORTH_ASKING,
+        };
+        if is_worth_asking {
+            left = client.ask_remaining(spec).await?.or(left);
+        }
+        if let Some(remaining) = left.filter(|remaining| is_sure && may_refuse && remaining.left < calls) {
+            return Err(Shortage { path: spec.path, calls, left: remaining }.into());
+        }
+        let call = format!("{} {}", spec.method.as_str(), spec.path);
+        estimates.push(Estimate { call, calls, left: left.map(|remaining| remaining.left) });
+    }
+    Ok(estimates)
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9} calls of {}", grouped(self.calls), self.call)?;
+        match self.left {
+            Some(left) => write!(f, " ({} left today)", grouped(left)),
+            None => Ok(()),
+        }
+    }
+}

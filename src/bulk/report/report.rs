@@ -1,0 +1,388 @@
+//! What a job did, in numbers that add up.
+
+use super::{
+    progress::{Counts, Job},
+    quota_estimate::Estimate,
+};
+use crate::{
+    api,
+    base::grouped,
+    client::{Slot, Timeline},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, sync::PoisonError};
+
+/// How a run or one of its jobs stands; a word that it is stored and shown by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It has not ended.
+    #[default]
+    Running,
+    /// Everything was done.
+    Done,
+    /// Some openids could not be done.
+    DoneWithFailures,
+    /// A person stopped it.
+    Cancelled,
+    /// It failed.
+    Error,
+    /// The day's quota is used up.
+    Paused,
+    /// It waits for a person's word.
+    Parked,
+}
+
+impl RunState {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::DoneWithFailures => "done_with_failures",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+            Self::Paused => "paused",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// An openid that could not be done, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Who.
+    pub openid: String,
+    /// The platform's code; absent when no answer came.
+    pub errcode: Option<i64>,
+    /// The platform's text, or what happened.
+    pub errmsg: String,
+    /// The request's id, for the platform's support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rid: Option<String>,
+    /// Already the details were refused: whether the change was due nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_details: bool,
+}
+
+/// Failures that a printed report names.
+const SHOWN: usize = 5;
+
+/// Counts that add up: listed = matched + unmatched + gone + unread, and
+/// matched = changed + already + skipped + failed.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Openids that were listed.
+    pub listed: u64,
+    /// Openids whose details came.
+    pub fetched: u64,
+    /// Followers that passed every step.
+    pub matched: u64,
+    /// Followers that did not.
+    pub unmatched: u64,
+    /// Listed people who no longer follow.
+    pub gone: u64,
+    /// Listed openids that were not looked at: there were enough, or the job ended early.
+    pub unread: u64,
+    /// Matched followers whose change was made.
+    pub changed: u64,
+    /// Matched followers that were so already.
+    pub already: u64,
+    /// Matched followers with nothing to do, or not reached.
+    pub skipped: u64,
+}
+
+impl Totals {
+    /// Each count with its name and how deep it stands: what is deeper adds up to what it stands under.
+    #[must_use]
+    pub fn rows(&self, failed: u64, dry_run: bool, is_of_changes: bool) -> Vec<(usize, &'static str, u64)> {
+        let mut rows = vec![(0, "listed", self.listed), (1, "matched", self.matched)];
+        if is_of_changes {
+            let changed = if dry_run { "would change" } else { "changed" };
+            rows.extend([
+                (2, changed, self.changed),
+                (2, "already so", self.already),
+                (2, "skipped", self.skipped),
+            ]);
+        }
+        rows.extend([
+            (2, "failed", failed),
+            (1, "not matched", self.unmatched),
+            (1, "gone", self.gone),
+            (1, "not read", self.unread),
+        ]);
+        rows
+    }
+
+    /// Adds another job's.
+    fn add(&mut self, other: &Self) {
+        self.listed += other.listed;
+        self.fetched += other.fetched;
+        self.matched += other.matched;
+        self.unmatched += other.unmatched;
+        self.gone += other.gone;
+        self.unread += other.unread;
+        self.changed += other.changed;
+        self.already += other.already;
+        self.skipped += other.skipped;
+    }
+}
+
+/// The report of one end of an audience.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EndReport {
+    /// What it did: `tag`, `count`.
+    pub end: String,
+    /// What it did it to: a tag's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The tag's number, where it was given by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_id: Option<i64>,
+    /// `done`, `done_with_failures`, `cancelled` or `error`.
+    pub state: RunState,
+    /// Nothing was changed: this is what would have been.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// A few of those whom a dry run would have changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<String>,
+    /// What it came to.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Openids that could not be done.
+    pub failed: Vec<Failure>,
+    /// Calls made, by `"METHOD path"`.
+    pub calls: BTreeMap<String, u64>,
+    /// What it was reckoned to cost before it started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub estimate: Vec<Estimate>,
+    /// Milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl EndReport {
+    /// Whether it was to change followers, not only to look at them.
+    #[must_use]
+    pub fn is_of_changes(&self) -> bool {
+        ["tag", "untag", "block", "unblock", "remark", "restore_remark"].contains(&self.end.as_str())
+    }
+
+    /// What it did, and to what: "tag `老客户`", or "tag 100" where it was given a number.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.target {
+            Some(target) if self.target_id.is_some_and(|id| *target == id.to_string()) => {
+                format!("{} {target}", self.end)
+            }
+            Some(target) => format!("{} `{target}`", self.end),
+            None => self.end.clone(),
+        }
+    }
+
+    /// The report of a job as it is now.
+    #[must_use]
+    pub fn of(
+        job: &Job,
+        state: RunState,
+        dry_run: bool,
+        failed: Vec<Failure>,
+        calls: BTreeMap<String, u64>,
+    ) -> Self {
+        let counts = &job.counts;
+        let [listed, matched, unmatched, gone] =
+            [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counts::read);
+        let [changed, already] = [&counts.changed, &counts.already].map(Counts::read);
+        let state = match state {
+            RunState::Done if !failed.is_empty() => RunState::DoneWithFailures,
+            state => state,
+        };
+        let samples = counts.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let totals = Totals {
+            listed,
+            fetched: Counts::read(&counts.fetched),
+            matched,
+            unmatched,
+            gone,
+            unread: listed.saturating_sub(matched + unmatched + gone),
+            changed,
+            already,
+            skipped: matched.saturating_sub(changed + already + failed.len() as u64),
+        };
+        Self {
+            end: job.end.to_owned(),
+            target: job.target.clone(),
+            target_id: job.target_id,
+            state,
+            dry_run,
+            samples,
+            totals,
+            failed,
+            calls,
+            estimate: job.cost.get().cloned().unwrap_or_default(),
+            elapsed_ms: u64::try_from(job.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl fmt::Display for EndReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.as_str().replace('_', " ");
+        let elapsed = match self.elapsed_ms {
+            ms @ 0..1000 => format!("{ms} ms"),
+            ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        };
+        write!(f, "{}: {state} in {elapsed}", self.title())?;
+        if self.dry_run && self.is_of_changes() {
+            write!(f, " (dry run: nothing was changed)")?;
+        }
+        let failed = self.failed.len() as u64;
+        for (depth, name, count) in self.totals.rows(failed, self.dry_run, self.is_of_changes()) {
+            let name = format!("{:depth$}{name}", "", depth = 2 * depth);
+            write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
+        }
+        for openid in &self.samples {
+            write!(f, "\n  would change {openid}")?;
+        }
+        for failure in self.failed.iter().take(SHOWN) {
+            let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
+            write!(f, "\n  failed {}: {code}{}", failure.openid, failure.errmsg)?;
+        }
+        if self.failed.len() > SHOWN {
+            write!(
+                f,
+                "\n  and {} more failed; --report FILE lists them all",
+                grouped((self.failed.len() - SHOWN) as u64)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The calls of a run over time, from the start of the first one on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallTimes {
+    /// How long each slot is, in milliseconds.
+    pub slot_ms: u64,
+    /// The slots, in order.
+    pub slots: Vec<CallSlot>,
+}
+
+/// The calls that ended in one slot of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallSlot {
+    /// How many.
+    pub calls: u64,
+    /// Of them, those that came to an errcode or to no answer.
+    pub failed: u64,
+    /// What they took on the average, in milliseconds.
+    pub mean_ms: u64,
+    /// What the slowest took, in milliseconds.
+    pub max_ms: u64,
+}
+
+impl CallTimes {
+    /// Whether there was no call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+impl From<Timeline> for CallTimes {
+    fn from(timeline: Timeline) -> Self {
+        let slot = |slot: &Slot| CallSlot {
+            calls: slot.calls,
+            failed: slot.failed,
+            mean_ms: (slot.total_ms + slot.calls / 2).checked_div(slot.calls).unwrap_or_default(),
+            max_ms: slot.max_ms,
+        };
+        Self { slot_ms: timeline.slot_ms, slots: timeline.slots.iter().map(slot).collect() }
+    }
+}
+
+/// The report of a whole run: the sums of its ends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The run's id, if it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// `done`, `done_with_failures`, `cancelled`, `error`, `paused` or `parked`.
+    pub state: RunState,
+    /// Nothing was changed: this is what would have been.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The uncaught error, if that is how the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Sums of the ends.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Failures of all ends.
+    pub failed: Vec<Failure>,
+    /// Every call of the run, by `"METHOD path"`, those outside an end too.
+    pub calls: BTreeMap<String, u64>,
+    /// When they were made.
+    #[serde(default, skip_serializing_if = "CallTimes::is_empty")]
+    pub timeline: CallTimes,
+    /// Calls that a dry run did not make, by `"METHOD path"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub would_call: BTreeMap<String, u64>,
+    /// Calls of those that are left today, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_today: BTreeMap<String, u64>,
+    /// What could not be taken back of another run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<String>,
+    /// Milliseconds.
+    pub elapsed_ms: u64,
+    /// One entry for each end, in order.
+    pub ends: Vec<EndReport>,
+}
+
+impl RunReport {
+    /// Whether it may have changed the account: a call was made that does more than read.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        let reads: Vec<String> = api::all()
+            .into_iter()
+            .filter(|spec| spec.effect == api::Effect::Read)
+            .map(|spec| format!("{} {}", spec.method.as_str(), spec.path))
+            .collect();
+        self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))
+    }
+
+    /// The ends with those of one title and state added up, each with how many they were: a loop may have thousands.
+    #[must_use]
+    pub fn ends_together(&self) -> Vec<(EndReport, usize)> {
+        let mut together: Vec<(EndReport, usize)> = Vec::new();
+        let mut places: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for end in &self.ends {
+            let at = *places.entry((end.title(), end.state.as_str())).or_insert(together.len());
+            let Some((sum, count)) = together.get_mut(at) else {
+                together.push((end.clone(), 1));
+                continue;
+            };
+            sum.totals.add(&end.totals);
+            sum.failed.extend(end.failed.iter().cloned());
+            sum.samples.extend(end.samples.iter().cloned());
+            sum.samples.truncate(SHOWN);
+            sum.elapsed_ms += end.elapsed_ms;
+            *count += 1;
+        }
+        together
+    }
+
+    /// Sums up the ends of a run.
+    #[must_use]
+    pub fn of(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {
+        let mut totals = Totals::default();
+        for end in &ends {
+            totals.add(&end.totals);
+        }
+        let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
+        let state = if failed.is_empty() { RunState::Done } else { RunState::DoneWithFailures };
+        Self { state, totals, failed, calls, elapsed_ms, ends, ..Self::default() }
+    }
+}

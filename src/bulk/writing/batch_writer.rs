@@ -1,0 +1,503 @@
+//! Changes to followers, written in overlapping batches. A batch that is refused for the sake of
+//! one openid is halved until that one is found and set aside.
+
+use super::{
+    dry_run::DryRun,
+    limits::{Limit, Limits},
+};
+use crate::{
+    api::{
+        Batched, Endpoint, Spec, blacklist,
+        errcode::{self, Class, ONE_OPENID},
+        tag, user,
+    },
+    base::{RetrySchedule, Stopwatch},
+    bulk::{
+        WINDOW,
+        journal::{
+            checkpoint::{Item, Pending},
+            error::JournalError,
+            fail_point,
+            journal::{Durable, Step},
+        },
+        report::{progress::Counts, report::Failure},
+    },
+    client::{CallError, Client, Refusal},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// The platform is still busy with one of the openids.
+const OPENID_BUSY: i64 = 45169;
+
+/// There is no such tag, or none that this part of the platform knows of yet.
+const UNKNOWN_TAG: i64 = 45159;
+
+/// The follower has as many tags as there may be.
+const TOO_MANY_TAGS: i64 = 45059;
+
+/// A tag is new for so long.
+const NEW: Duration = Duration::from_mins(1);
+
+/// How often a new tag is tried that is not known yet.
+const NEW_TAG: RetrySchedule = RetrySchedule {
+    tries: 5,
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(8),
+    in_all: Duration::from_mins(1),
+};
+
+/// What is done to followers; in words, `attach 100`, it stands in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Change {
+    /// Put this tag on.
+    Attach(i64),
+    /// Take this tag off.
+    Detach(i64),
+    /// Put on the blacklist.
+    Block,
+    /// Take off the blacklist.
+    Unblock,
+    /// Set the remark that comes with each openid.
+    Remark,
+}
+
+impl From<Change> for String {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Attach(id) => format!("attach {id}"),
+            Change::Detach(id) => format!("detach {id}"),
+            Change::Block => "block".to_owned(),
+            Change::Unblock => "unblock".to_owned(),
+            Change::Remark => "remark".to_owned(),
+        }
+    }
+}
+
+impl TryFrom<String> for Change {
+    type Error = String;
+
+    fn try_from(words: String) -> Result<Self, String> {
+        let (word, id) = words.split_once(' ').unwrap_or((&words, ""));
+        match (word, id.parse()) {
+            ("attach", Ok(id)) => Ok(Self::Attach(id)),
+            ("detach", Ok(id)) => Ok(Self::Detach(id)),
+            ("block", Err(_)) => Ok(Self::Block),
+            ("unblock", Err(_)) => Ok(Self::Unblock),
+            ("remark", Err(_)) => Ok(Self::Remark),
+            _ => Err(format!("`{words}` is no change")),
+        }
+    }
+}
+
+impl Change {
+    /// What takes it back; a remark is taken back by another one.
+    #[must_use]
+    pub fn opposite(self) -> Option<Self> {
+        match self {
+            Self::Attach(id) => Some(Self::Detach(id)),
+            Self::Detach(id) => Some(Self::Attach(id)),
+            Self::Block => Some(Self::Unblock),
+            Self::Unblock => Some(Self::Block),
+            Self::Remark => None,
+        }
+    }
+
+    /// The call that makes it.
+    #[must_use]
+    pub fn spec(self) -> &'static Spec {
+        match self {
+            Self::Attach(_) => tag::Attach::SPEC,
+            Self::Detach(_) => tag::Detach::SPEC,
+            Self::Block => blacklist::Add::SPEC,
+            Self::Unblock => blacklist::Remove::SPEC,
+            Self::Remark => user::Remark::SPEC,
+        }
+    }
+
+    /// Openids of one call.
+    #[must_use]
+    pub fn batch_size(self) -> usize {
+        match self {
+            Self::Attach(_) => tag::Attach::MOST,
+            Self::Detach(_) => tag::Detach::MOST,
+            Self::Block => blacklist::Add::MOST,
+            Self::Unblock => blacklist::Remove::MOST,
+            Self::Remark => 1,
+        }
+    }
+}
+
+/// Why a job can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// A call failed.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// A limit of the run was reached.
+    #[error("{0}")]
+    Limit(#[from] Limit),
+    /// What it does can't be written down.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+}
+
+/// What a batch came to.
+#[derive(Default)]
+struct Written {
+    /// How many the batch had.
+    size: usize,
+    /// Who was changed, or may have been.
+    used: usize,
+    failed: Vec<Failure>,
+    /// Whose change may have been made or not: they count as failed until somebody goes on with the run.
+    unsure: Vec<Failure>,
+    /// Those who are not done.
+    pending: Pending,
+    /// The job can't go on.
+    broken: Option<Stop>,
+}
+
+/// What a writer is made of.
+#[derive(Clone)]
+pub struct WriterSettings {
+    /// Who calls.
+    pub client: Client,
+    /// The most calls under way together.
+    pub in_flight: usize,
+    /// What is done.
+    pub change: Change,
+    /// Where it is counted.
+    pub counts: Arc<Counts>,
+    /// What the run may do at the most.
+    pub limits: Arc<Limits>,
+    /// When the tag was made, if this job has made it.
+    pub made: Option<Stopwatch>,
+    /// Where it is written down.
+    pub step: Step,
+    /// Nothing is sent: only what would be is counted.
+    pub dry: Option<Arc<DryRun>>,
+}
+
+/// Writes changes; dropping it lets calls that are under way end and makes no more.
+pub struct Writer {
+    settings: WriterSettings,
+    waiting: Vec<Item>,
+    batches: JoinSet<Written>,
+    failed: Vec<Failure>,
+    next_batch: i64,
+}
+
+impl Writer {
+    /// A writer of one kind of change.
+    #[must_use]
+    pub fn new(settings: WriterSettings) -> Self {
+        Self { settings, waiting: Vec::new(), batches: JoinSet::new(), failed: Vec::new(), next_batch: 0 }
+    }
+
+    /// A writer that goes on with what the journal says of a step: what is done is counted, what is not is sent again.
+    /// Gives those who come again and are in a batch already: in one from `next_batch` on, after the checkpoint.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn resume(
+        settings: WriterSettings,
+        waiting: Vec<Item>,
+        next_batch: i64,
+    ) -> Result<(Self, HashSet<String>), JournalError> {
+        let mut writer = Self::new(settings);
+        let step = writer.settings.step.clone();
+        let (Some(store), Some(run)) = (step.journal().store(), step.journal().run()) else {
+            return Ok((writer, HashSet::new()));
+        };
+        let sums = store.batch_sums(run, step.at()).await?;
+        writer.next_batch = sums.next;
+        Counts::add(&writer.settings.counts.changed, usize::try_from(sums.ended - sums.failed).unwrap_or(0));
+        for row in store.failed_batches(run, step.at()).await? {
+            let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
+            Counts::add(&writer.settings.counts.failed, failed.len());
+            writer.failed.extend(failed);
+        }
+        let mut asked = HashSet::new();
+        for row in store.batches_from(run, step.at(), next_batch).await? {
+            let items: Vec<Item> = serde_json::from_str(&row.items).unwrap_or_default();
+            asked.extend(items.iter().map(|item| item.openid().to_owned()));
+        }
+        for row in store.open_batches(run, step.at()).await? {
+            let pending = Pending::of(&row);
+            let unsure = pending.unsure.iter().map(|item| item.openid().to_owned()).collect();
+            let pending: Vec<Item> = pending.unsure.into_iter().chain(pending.unmade).collect();
+            let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
+            writer.settings.limits.take_again(pending.len());
+            writer.batches.spawn(write(
+                writer.settings.clone(),
+                pending,
+                row.number,
+                Durable::default(),
+                Earlier { failed: earlier, unsure },
+            ));
+        }
+        // Those who waited were decided over before; they do not come again.
+        writer.waiting = waiting;
+        writer.waiting.retain(|item| !asked.remove(item.openid()));
+        Ok((writer, asked))
+    }
+
+    /// Takes one change; it is written when its batch is full, or at the end.
+    pub fn push(&mut self, item: Item) {
+        self.waiting.push(item);
+    }
+
+    /// Those who wait for their batch to be full, and its number.
+    #[must_use]
+    pub fn waiting(&self) -> (&[Item], i64) {
+        (&self.waiting, self.next_batch)
+    }
+
+    /// Sends the batches that are full, waiting while too many are under way.
+    ///
+    /// # Errors
+    /// When the job can't go on.
+    pub async fn send_full(&mut self) -> Result<(), Stop> {
+        while self.waiting.len() >= self.settings.change.batch_size() {
+            self.send_one().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is left and waits for every answer; gives those who failed, whatever happened.
+    pub async fn finish(mut self) -> (Vec<Failure>, Result<(), Stop>) {
+        let mut result = Ok(());
+        while result.is_ok() && !self.waiting.is_empty() {
+            result = self.send_one().await;
+        }
+        while let Some(written) = self.batches.join_next().await {
+            let ended = self.take_in(written);
+            result = result.and(ended);
+        }
+        (self.failed, result)
+    }
+
+    /// Waits for the answers that are on their way and sends nothing more.
+    pub async fn stop(mut self) -> Vec<Failure> {
+        self.waiting.clear();
+        self.finish().await.0
+    }
+
+    async fn send_one(&mut self) -> Result<(), Stop> {
+        while self.batches.len() >= self.settings.in_flight * WINDOW {
+            match self.batches.join_next().await {
+                Some(written) => self.take_in(written)?,
+                None => break,
+            }
+        }
+        // Answers that are here already may say that the job can't go on.
+        while let Some(written) = self.batches.try_join_next() {
+            self.take_in(written)?;
+        }
+        let wanted = self.settings.change.batch_size().min(self.waiting.len());
+        let size = loop {
+            match self.settings.limits.take(wanted) {
+                Ok(size) => break size,
+                // What is under way may still give some back.
+                Err(limit) => match self.batches.join_next().await {
+                    Some(written) => self.take_in(written)?,
+                    None => return Err(limit.into()),
+                },
+            }
+        };
+        let batch: Vec<Item> = self.waiting.drain(..size).collect();
+        if let Some(dry) = &self.settings.dry {
+            self.failed.extend(dry.would_change(self.settings.change, batch, &self.settings.counts));
+            return Ok(());
+        }
+        let number = self.next_batch;
+        self.next_batch += 1;
+        let durable = self.settings.step.intent(number, &batch).await?;
+        self.batches.spawn(write(self.settings.clone(), batch, number, durable, Earlier::default()));
+        Ok(())
+    }
+
+    fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Stop> {
+        // Batches are never aborted; a panic in one is a bug to be seen.
+        let written = written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        self.settings.limits.give_back(written.size - written.used);
+        self.failed.extend(written.failed);
+        self.failed.extend(written.unsure);
+        written.broken.map_or(Ok(()), Err)
+    }
+}
+
+/// What earlier tries have left of a batch: who was refused, and whose change may have been made.
+#[derive(Default)]
+struct Earlier {
+    failed: Vec<Failure>,
+    unsure: HashSet<String>,
+}
+
+/// Writes one batch once its intent is on disk, and then what it came to.
+async fn write(
+    settings: WriterSettings,
+    items: Vec<Item>,
+    number: i64,
+    intent: Durable,
+    earlier: Earlier,
+) -> Written {
+    if let Err(error) = intent.wait().await {
+        return Written {
+            size: items.len(),
+            pending: Pending { unmade: items, ..Pending::default() },
+            broken: Some(error.into()),
+            ..Written::default()
+        };
+    }
+    fail_point::pass("batch-intent");
+    let mut written = send(&settings, items).await;
+    written.pending.stay_unsure(&earlier.unsure);
+    fail_point::pass("batch-call");
+    let outcome = if earlier.failed.is_empty() {
+        settings.step.outcome(number, &written.pending, &written.failed).await
+    } else {
+        let failed: Vec<Failure> = earlier.failed.into_iter().chain(written.failed.iter().cloned()).collect();
+        settings.step.outcome(number, &written.pending, &failed).await
+    };
+    if let Err(error) = outcome {
+        written.broken.get_or_insert(error.into());
+    }
+    written
+}
+
+/// Sends one batch, in as many calls as it takes to find the openids that are refused.
+async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
+    let WriterSettings { client, change, counts, made, .. } = settings;
+    let mut written = Written { size: items.len(), ..Written::default() };
+    let mut retry = NEW_TAG.start();
+    let mut parts = vec![items];
+    while let Some(part) = parts.pop() {
+        let error = match call(client, *change, &part).await {
+            Ok(()) => {
+                Counts::add(&counts.changed, part.len());
+                written.used += part.len();
+                continue;
+            }
+            Err(error) => error,
+        };
+        match &error {
+            // The others were done; those that are named are tried once more by themselves.
+            CallError::Refused(refusal)
+                if refusal.errcode == errcode::SOME_OPENIDS_FAILED && !refusal.failed.is_empty() =>
+            {
+                let (again, done): (Vec<Item>, _) =
+                    part.into_iter().partition(|item| refusal.failed.iter().any(|one| one == item.openid()));
+                Counts::add(&counts.changed, done.len());
+                written.used += done.len();
+                if done.is_empty() {
+                    fail_or_halve(again, refusal, &mut parts, &mut written, counts);
+                } else if !again.is_empty() {
+                    parts.push(again);
+                }
+            }
+            // A tag that was made a moment ago is not known everywhere yet.
+            CallError::Refused(refusal)
+                if refusal.errcode == UNKNOWN_TAG && made.is_some_and(|made| made.elapsed() < NEW) =>
+            {
+                parts.push(part);
+                let Some(pause) = retry.next_pause() else {
+                    return written.broken_off(Vec::new(), parts, error);
+                };
+                tokio::time::sleep(pause).await;
+            }
+            CallError::Refused(refusal) if may_be_one_openid(*change, refusal) => {
+                fail_or_halve(part, refusal, &mut parts, &mut written, counts);
+            }
+            // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
+            CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. }
+                if !error.is_unsure() =>
+            {
+                parts.push(part);
+                return written.broken_off(Vec::new(), parts, error);
+            }
+            // Whether it took effect is not known; that must not be forgotten.
+            _ => {
+                let errmsg = error.to_string();
+                Counts::add(&counts.failed, part.len());
+                written.used += part.len();
+                written.unsure.extend(part.iter().map(|item| Failure {
+                    openid: item.openid().to_owned(),
+                    errcode: None,
+                    errmsg: errmsg.clone(),
+                    rid: None,
+                    is_of_details: false,
+                }));
+                return written.broken_off(part, parts, error);
+            }
+        }
+    }
+    written
+}
+
+impl Written {
+    fn broken_off(mut self, unsure: Vec<Item>, unmade: Vec<Vec<Item>>, error: CallError) -> Self {
+        self.pending = Pending { unsure, unmade: unmade.into_iter().flatten().collect() };
+        self.broken = Some(error.into());
+        self
+    }
+}
+
+/// Whether a refusal can be for the sake of one openid of the batch.
+fn may_be_one_openid(change: Change, refusal: &Refusal) -> bool {
+    let is_of_openid = ONE_OPENID.contains(&refusal.errcode)
+        || [OPENID_BUSY, errcode::SOME_OPENIDS_FAILED].contains(&refusal.errcode);
+    // A remark's call has one openid, so whatever the request is refused for is its own.
+    is_of_openid || (change == Change::Remark && refusal.class() == Class::Caller)
+}
+
+/// Sets the one aside, or looks for it in both halves.
+fn fail_or_halve(
+    mut part: Vec<Item>,
+    refusal: &Refusal,
+    parts: &mut Vec<Vec<Item>>,
+    written: &mut Written,
+    counts: &Counts,
+) {
+    if part.len() > 1 {
+        parts.push(part.split_off(part.len() / 2));
+        parts.push(part);
+        return;
+    }
+    Counts::add(&counts.failed, part.len());
+    written.failed.extend(part.into_iter().map(|item| Failure {
+        openid: item.openid().to_owned(),
+        errcode: Some(refusal.errcode),
+        errmsg: match refusal.errcode {
+            TOO_MANY_TAGS => "already has 20 tags".to_owned(),
+            _ => refusal.errmsg.clone(),
+        },
+        rid: refusal.rid.clone(),
+        is_of_details: false,
+    }));
+}
+
+async fn call(client: &Client, change: Change, items: &[Item]) -> Result<(), CallError> {
+    let openid_list = || items.iter().map(|item| item.openid().to_owned()).collect();
+    match change {
+        Change::Attach(tagid) => {
+            client.call(&tag::Attach { tagid, openid_list: openid_list() }).await.map(drop)
+        }
+        Change::Detach(tagid) => {
+            client.call(&tag::Detach { tagid, openid_list: openid_list() }).await.map(drop)
+        }
+        Change::Block => client.call(&blacklist::Add { openid_list: openid_list() }).await.map(drop),
+        Change::Unblock => client.call(&blacklist::Remove { openid_list: openid_list() }).await.map(drop),
+        Change::Remark => {
+            // A batch of remarks has one item (see `batch_size`).
+            for item in items {
+                let (openid, remark) = (item.openid().to_owned(), item.past().new);
+                client.call(&user::Remark { openid, remark }).await?;
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a run may do at the most: so many changes, and such a share of failures.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Failures are judged from so many followers on: of the first few one is a large share.
+const JUDGED_FROM: u64 = 1_000;
+
+/// The limits of a run, with what is used of them. All its jobs share them.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// Changes at the most.
+    changes: Option<u64>,
+    /// Failures at the most, in a thousandth of a per cent of the followers.
+    errors: Option<u32>,
+    changed: AtomicU64,
+}
+
+/// A limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Limit {
+    /// No more changes may be made.
+    #[error("the run may make {0} changes, and no more (--max-changes)")]
+    Changes(u64),
+    /// Too many openids failed.
+    #[error("{failed} of {followers} followers failed, which is more than {most} (--max-errors)")]
+    Errors {
+        /// Who failed.
+        failed: u64,
+        /// Of so many.
+        followers: u64,
+        /// The share that may.
+        most: Share,
+    },
+}
+
+/// A share in words: `1%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u32);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 1_000.0)
+    }
+}
+
+impl Limits {
+    /// Limits of a new run.
+    #[must_use]
+    pub fn new(changes: Option<u64>, errors: Option<u32>) -> Self {
+        Self { changes, errors, changed: AtomicU64::default() }
+    }
+
+    /// Takes up to `wanted` changes, before they are sent; how many may be.
+    pub(crate) fn take(&self, wanted: usize) -> Result<usize, Limit> {
+        let Some(most) = self.changes else { return Ok(wanted) };
+        let wanted = wanted as u64;
+        let before = self.changed.fetch_add(wanted, Ordering::SeqCst);
+        let room = most.saturating_sub(before).min(wanted);
+        self.changed.fetch_sub(wanted - room, Ordering::SeqCst);
+        match usize::try_from(room) {
+            Ok(0) if wanted > 0 => Err(Limit::Changes(most)),
+            room => Ok(room.unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// Whether another change may be made.
+    ///
+    /// # Errors
+    /// When there are none left.
+    pub fn allow_one(&self) -> Result<(), Limit> {
+        self.take_all(1)?;
+        self.give_back(1);
+        Ok(())
+    }
+
+    /// Takes so many changes for one call, or none.
+    ///
+    /// # Errors
+    /// When there are not so many left.
+    pub fn take_all(&self, wanted: usize) -> Result<(), Limit> {
+        let taken = self.take(wanted)?;
+        if taken == wanted {
+            return Ok(());
+        }
+        self.give_back(taken);
+        Err(Limit::Changes(self.changes.unwrap_or_default()))
+    }
+
+    /// Takes changes that an earlier attempt of the run was given already.
+    pub(crate) fn take_again(&self, changes: usize) {
+        if self.changes.is_some() {
+            self.changed.fetch_add(changes as u64, Ordering::SeqCst);
+        }
+    }
+
+    /// The same limits, of which a run has used so much in earlier attempts.
+    #[must_use]
+    pub fn with_used(self, changes: u64) -> Self {
+        self.changed.store(changes, Ordering::SeqCst);
+        self
+    }
+
+    /// Some that were taken were not made after all.
+    pub fn give_back(&self, unmade: usize) {
+        if self.changes.is_some() {
+            self.changed.fetch_sub(unmade as u64, Ordering::SeqCst);
+        }
+    }
+
+    /// Holds a job's failures to the share that may fail.
+    ///
+    /// # Errors
+    /// When there are more.
+    pub fn judge(&self, failed: u64, followers: u64) -> Result<(), Limit> {
+        match self.errors {
+            Some(most) if followers >= JUDGED_FROM && failed * 100_000 > followers * u64::from(most) => {
+                Err(Limit::Errors { failed, followers, most: Share(most) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_taken_to_the_last_one_and_given_back() {
+        let limits = Limits::new(Some(120), None);
+        assert_eq!((limits.take(50), limits.take(50), limits.take(50)), (Ok(50), Ok(50), Ok(20)));
+        assert_eq!(limits.take(1), Err(Limit::Changes(120)));
+        limits.give_back(3);
+        assert_eq!(limits.take(50), Ok(3));
+        assert_eq!(Limits::default().take(50), Ok(50));
+    }
+
+    #[test]
+    fn failures_are_judged_by_their_share_from_a_thousand_followers_on() {
+        let limits = Limits::new(None, Some(1_500));
+        assert_eq!((limits.judge(999, 999), limits.judge(15, 1_000)), (Ok(()), Ok(())));
+        let error = limits.judge(16, 1_000).unwrap_err();
+        assert_eq!(error.to_string(), "16 of 1000 followers failed, which is more than 1.5% (--max-errors)");
+    }
+}

@@ -1,0 +1,127 @@
+//! What was typed after `watch`, `serve` and the commands that look at automations.
+
+use super::arguments::{Reach, duration, in_flight};
+use crate::client::DEFAULT_IN_FLIGHT;
+use clap::{Args, ValueEnum};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBusy {
+    /// Let the run end, and run again then
+    Wait,
+    /// Stop the run where it can be stopped, and run again
+    Restart,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WatchArguments {
+    /// The script
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What becomes of a run that is under way when something is saved
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "restart")]
+    pub on_busy: OnBusy,
+    /// Look at the files again and again, where the file system tells of no changes
+    #[arg(long)]
+    pub poll: bool,
+    /// Everything else is given to each `mpscript run FILE`: `--sandbox`, `--dry-run`, `--param NAME=VALUE`, …
+    #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub options: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for a person
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeFolderArguments {
+    /// The folder of the automations
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// How words are written on standard output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub log: LogFormat,
+    /// How long runs have to reach a place to go on from, when the daemon is stopped
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub grace: Duration,
+    /// How long fires and their runs are kept; the last twenty of each outcome stay
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration)]
+    pub keep: Duration,
+    /// Answer /healthz, /readyz and Prometheus' /metrics there, as in 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub metrics: Option<SocketAddr>,
+    /// The most calls of one run under way together
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
+    pub in_flight: usize,
+    /// Log every call on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// An automation's name; its file's name is understood too.
+#[allow(clippy::unnecessary_wraps, reason = "every text is a name")]
+fn automation(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_suffix(".rhai").unwrap_or(text).to_owned())
+}
+
+/// Where to listen: an address and a port, or a port of this machine alone.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    let numbered = text.replace("localhost:", "127.0.0.1:");
+    numbered.parse().map_err(|_| "write an address and a port, as in 127.0.0.1:9464".to_owned())
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AutomationsArguments {
+    /// The folder, if not the one that was served last
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NextArguments {
+    /// The automation; all of them when left out
+    #[arg(value_name = "NAME", value_parser = automation)]
+    pub name: Option<String>,
+    /// How many fires
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    #[command(flatten)]
+    pub automations: AutomationsArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NamedArguments {
+    /// The automation
+    #[arg(value_name = "NAME", value_parser = automation)]
+    pub name: String,
+    #[command(flatten)]
+    pub automations: AutomationsArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PauseArguments {
+    /// The automation
+    #[arg(value_name = "NAME", value_parser = automation)]
+    pub name: String,
+    /// Until then, as in "2026-12-24 18:00" or 3d; without it until it is unpaused
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    #[command(flatten)]
+    pub automations: AutomationsArguments,
+}

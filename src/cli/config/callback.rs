@@ -1,0 +1,56 @@
+//! What an account's server callback is configured with: environment, or the account's entry in
+//! mpscript.toml.
+
+use crate::{
+    base::{Diagnostic, Secret},
+    cli::Failure,
+    host::Host,
+    sandbox::{DEFAULT_AES_KEY, DEFAULT_CALLBACK_TOKEN},
+    script::CallbackKeys,
+};
+
+/// The keys of a sandbox's account.
+pub(crate) fn of_sandbox(appid: &str) -> CallbackKeys {
+    CallbackKeys {
+        token: Secret::new(DEFAULT_CALLBACK_TOKEN),
+        aes_key: Some(Secret::new(DEFAULT_AES_KEY)),
+        appid: appid.to_owned(),
+    }
+}
+
+/// The keys that the environment holds. `appid` is the account's, if there is one.
+pub(crate) fn of_environment(host: &Host, appid: Option<&str>) -> Result<Option<CallbackKeys>, Failure> {
+    let appid = host.variable("MPSCRIPT_APPID").or(appid);
+    let aes_key = host.variable("MPSCRIPT_AES_KEY");
+    let Some(token) = host.variable("MPSCRIPT_CALLBACK_TOKEN") else {
+        return match aes_key {
+            Some(_) => Err(half("MPSCRIPT_CALLBACK_TOKEN", "set both, or neither and use mpscript.toml")),
+            None => Ok(None),
+        };
+    };
+    // The AppID is a part of what is encrypted.
+    if aes_key.is_some() && appid.is_none() {
+        return Err(half("MPSCRIPT_APPID", "set it to the account's AppID"));
+    }
+    Ok(Some(CallbackKeys {
+        token: Secret::new(token),
+        aes_key: aes_key.map(Secret::new),
+        appid: appid.unwrap_or_default().to_owned(),
+    }))
+}
+
+/// The keys in the variables that an account of mpscript.toml names. One that is not set is told
+/// only when a script uses the callback: most scripts don't.
+pub(crate) fn of_account(
+    host: &Host,
+    appid: &str,
+    token_env: Option<&str>,
+    aes_key_env: Option<&str>,
+) -> Option<CallbackKeys> {
+    let secret = |name: Option<&str>| name.and_then(|name| host.variable(name)).map(Secret::new);
+    Some(CallbackKeys { token: secret(token_env)?, aes_key: secret(aes_key_env), appid: appid.to_owned() })
+}
+
+fn half(unset: &str, hint: &str) -> Failure {
+    Failure::usage(Diagnostic::new(format!("MPSCRIPT_AES_KEY is set, but {unset} is not")).hint(hint))
+}

@@ -1,0 +1,138 @@
+//! An account's AppSecret: from an environment variable, a file, a command, or the configuration itself.
+
+use super::file::Entry;
+use crate::{
+    base::{Diagnostic, Secret},
+    cli::Failure,
+    host::Host,
+};
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// Whether a text is an environment variable's name as they are usually written, which no
+/// AppSecret looks like: those are lower-case.
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|char: char| char.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The AppSecret of an account, and where it came from.
+pub(crate) fn read(
+    host: &Host,
+    config: &Path,
+    name: &str,
+    entry: &Entry,
+) -> Result<(Secret, String), Failure> {
+    let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+    match (&entry.secret, &entry.secret_env, &entry.secret_file, &entry.secret_command) {
+        (Some(secret), None, None, None) => {
+            refuse_if_readable(config)?;
+            Ok((secret.clone(), config.display().to_string()))
+        }
+        (None, Some(variable), None, None) => match host.variable(variable) {
+            Some(secret) => Ok((Secret::new(secret), format!("environment {variable}"))),
+            None if is_variable(variable) => fail(
+                format!("the environment variable {variable} of account `{name}` is not set"),
+                "set it to the AppSecret",
+            ),
+            // The AppSecret itself may stand there by mistake.
+            None => fail(
+                format!("secret_env of account `{name}` names no environment variable that is set"),
+                "give the variable's name, and set the variable to the AppSecret",
+            ),
+        },
+        (None, None, Some(file), None) => {
+            let file = config.parent().unwrap_or(Path::new(".")).join(file);
+            let text = fs::read_to_string(&file).map_err(|error| {
+                // Without its name: the AppSecret itself may stand there by mistake.
+                let message = format!("can't read secret_file of account `{name}`: {error}");
+                Failure::usage(
+                    Diagnostic::new(message)
+                        .hint("give the path of a file that holds the AppSecret and nothing else"),
+                )
+            })?;
+            refuse_if_readable(&file)?;
+            Ok((Secret::new(text.trim()), format!("file {}", file.display())))
+        }
+        (None, None, None, Some(command)) => {
+            let secret = run(host, command).map_err(|reason| {
+                let message = format!("secret_command of account `{name}` {reason}");
+                let hint = "it is a shell command that prints the AppSecret and nothing else";
+                Failure::usage(Diagnostic::new(message).hint(hint))
+            })?;
+            Ok((secret, "secret_command".to_owned()))
+        }
+        (None, None, None, None) => fail(
+            format!("account `{name}` has no secret"),
+            "give it secret_env (an environment variable), secret_file, secret_command, or secret",
+        ),
+        _ => fail(
+            format!("account `{name}` has several secrets"),
+            "give one of secret_env, secret_file, secret_command and secret",
+        ),
+    }
+}
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest text that is an AppSecret.
+const LONGEST: u64 = 1 << 10;
+
+/// What a command prints. Neither its words nor itself are shown: either may hold a secret.
+fn run(host: &Host, command: &str) -> Result<Secret, String> {
+    let failed = |error: std::io::Error| format!("can't be run: {error}");
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(&host.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    let stdout = child.stdout.take();
+    let (sender, printed) = mpsc::channel();
+    // Left behind if the command does not end: it ends with what it reads from.
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.map(|stdout| stdout.take(LONGEST).read_to_string(&mut text));
+        let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(text));
+    });
+    let Ok(text) = printed.recv_timeout(PATIENCE) else {
+        let _ = child.kill();
+        // It has been killed, so this does not take long.
+        let _ = child.wait();
+        return Err(format!("took over {} s", PATIENCE.as_secs()));
+    };
+    // What it would still print is no secret.
+    let status = child.wait().map_err(failed)?;
+    match (status.success(), text.unwrap_or_default().trim()) {
+        (false, _) => Err(format!("ended with {status}")),
+        (true, "") => Err("printed nothing".to_owned()),
+        (true, secret) => Ok(Secret::new(secret)),
+    }
+}
+
+/// A file with a secret in it must be its owner's alone.
+#[cfg(unix)]
+pub(crate) fn refuse_if_readable(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let others = fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o077).unwrap_or_default();
+    if others == 0 {
+        return Ok(());
+    }
+    let message = format!("{} holds a secret and others can read it", path.display());
+    Err(Failure::usage(Diagnostic::new(message).hint(format!("chmod 600 {}", path.display()))))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn refuse_if_readable(_path: &Path) -> Result<(), Failure> {
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What goes on beside the work: warnings always, every call when asked for. On standard error.
+
+use crate::host::{Host, Stream};
+use std::{fmt, io::Write};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer, filter,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
+
+/// Logs our own lines only: other crates write addresses, and those hold tokens.
+pub(crate) fn start(host: &Host, verbose: bool) {
+    let ours = |level: Level| {
+        filter::filter_fn(move |metadata| {
+            metadata.target().starts_with("mpscript") && *metadata.level() <= level
+        })
+    };
+    let warnings = (!verbose).then(|| Warnings(host.err.clone()).with_filter(ours(Level::WARN)));
+    let err = host.err.clone();
+    let all = verbose.then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_ansi(host.colour())
+            .with_target(false)
+            .with_writer(move || LogWriter(err.clone()))
+            .with_filter(ours(Level::DEBUG))
+    });
+    // Set already when several runs share a process; their lines go to the first one's place.
+    let _ = tracing_subscriber::registry().with(warnings).with(all).try_init();
+}
+
+/// Shows warnings as messages are shown: `warning: …`.
+struct Warnings(Stream);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        self.0.line(&format!("warning: {}", message.0));
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+struct LogWriter(Stream);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

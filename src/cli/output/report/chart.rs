@@ -1,0 +1,311 @@
+//! A run's calls over time as a drawing: how many a second above, how long they took below.
+
+use crate::{
+    base::grouped,
+    bulk::{CallSlot, CallTimes},
+};
+
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = 944.0;
+
+/// Where each half of the drawing has its top and its foot.
+const RATE: (f64, f64) = (36.0, 176.0);
+const LATENCY: (f64, f64) = (236.0, 376.0);
+
+/// Below this, the labels of the time and what they are.
+const HEIGHT: f64 = 428.0;
+
+/// A bar is no wider: a run of one second has one bar, not a wall.
+const WIDEST_BAR: f64 = 40.0;
+
+/// Slots up to which each has a dot on the lines.
+const MOST_DOTS: usize = 80;
+
+/// Steps between labels of the time, in seconds.
+const TIME_STEPS: [u64; 18] =
+    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+
+/// The drawing; it needs nothing from outside but the colours of the page.
+pub(crate) fn chart(times: &CallTimes) -> String {
+    let chart = Chart::of(times);
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Calls a second and latency over time\">\n"
+    );
+    chart.heading(
+        &mut svg,
+        RATE,
+        "calls per second",
+        &[("bar done", "done"), ("bar failed", "failed or refused")],
+    );
+    chart.scale(&mut svg, RATE, chart.top_rate);
+    chart.heading(&mut svg, LATENCY, "latency in ms", &[("line mean", "mean"), ("line max", "max")]);
+    chart.scale(&mut svg, LATENCY, chart.top_ms);
+    chart.time(&mut svg);
+    chart.bars(&mut svg);
+    chart.line(&mut svg, "max", |slot| slot.max_ms);
+    chart.line(&mut svg, "mean", |slot| slot.mean_ms);
+    chart.hints(&mut svg);
+    svg.push_str("</svg>\n");
+    svg
+}
+
+struct Chart<'a> {
+    times: &'a CallTimes,
+    /// How wide a slot is drawn.
+    step: f64,
+    /// What the top of each half stands for, and how far its lines are apart.
+    top_rate: (f64, f64),
+    top_ms: (f64, f64),
+}
+
+impl<'a> Chart<'a> {
+    fn of(times: &'a CallTimes) -> Self {
+        let most = |of: fn(&CallSlot) -> u64| times.slots.iter().map(of).max().unwrap_or_default();
+        Self {
+            times,
+            step: (RIGHT - LEFT) / number(times.slots.len().max(1) as u64),
+            top_rate: top(rate(most(|slot| slot.calls), times.slot_ms)),
+            top_ms: top(number(most(|slot| slot.max_ms))),
+        }
+    }
+
+    fn heading(&self, svg: &mut String, (top, _): (f64, f64), title: &str, legend: &[(&str, &str)]) {
+        let y = top - 14.0;
+        let per = match self.times.slot_ms {
+            0 | 1_000 => String::new(),
+            ms => format!(", each over {}", span(ms / 1_000)),
+        };
+        svg.push_str(&format!("<text class=\"title\" x=\"{LEFT}\" y=\"{y}\">{title}{per}</text>\n"));
+        let mut x = RIGHT;
+        for (class, text) in legend.iter().rev() {
+            // A letter is about so wide.
+            x -= 6.6 * number(text.len() as u64) + 18.0;
+            let (swatch_y, text_x) = (y - 9.0, x + 16.0);
+            svg.push_str(&if class.starts_with("bar") {
+                format!(
+                    "<rect class=\"{} swatch\" x=\"{x}\" y=\"{swatch_y}\" width=\"11\" height=\"10\"/>",
+                    &class[4..]
+                )
+            } else {
+                let y = y - 4.0;
+                format!(
+                    "<line class=\"{} swatch\" x1=\"{x}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/>",
+                    &class[5..],
+                    x + 12.0
+                )
+            });
+            svg.push_str(&format!("<text x=\"{text_x}\" y=\"{y}\">{text}</text>\n"));
+            x -= 16.0;
+        }
+    }
+
+    /// Lines across, each with its number.
+    #[allow(clippy::unused_self, reason = "it belongs to the others")]
+    fn scale(&self, svg: &mut String, (head, foot): (f64, f64), (top, step): (f64, f64)) {
+        let mut value = 0.0;
+        while value <= top + step / 2.0 {
+            let y = foot - (foot - head) * value / top;
+            let class = if value == 0.0 { "base" } else { "grid" };
+            svg.push_str(&format!(
+                "<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text class=\"y\" x=\"{}\" y=\"{:.1}\">{}</text>\n",
+                LEFT - 8.0,
+                y + 4.0,
+                label(value)
+            ));
+            value += step;
+        }
+    }
+
+    fn time(&self, svg: &mut String) {
+        let seconds = number(self.times.slot_ms * self.times.slots.len() as u64) / 1_000.0;
+        let step = TIME_STEPS.into_iter().find(|step| number(*step) * 10.0 >= seconds);
+        // A run of weeks.
+        let step =
+            step.unwrap_or_else(|| (self.times.slots.len() as u64 * self.times.slot_ms / 10_000).max(1));
+        let mut at = 0;
+        while number(at) <= seconds {
+            let x = LEFT + (RIGHT - LEFT) * number(at) / seconds.max(1.0);
+            for (head, foot) in [RATE, LATENCY] {
+                svg.push_str(&format!(
+                    "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{head}\" y2=\"{foot}\"/>"
+                ));
+            }
+            svg.push_str(&format!(
+                "<text class=\"x\" x=\"{x:.1}\" y=\"{}\">{}</text>\n",
+                LATENCY.1 + 18.0,
+                if seconds < 7_200.0 { span(at) } else { hours(at) }
+            ));
+            at += step;
+        }
+        svg.push_str(&format!(
+            "<text class=\"x\" x=\"{}\" y=\"{}\">time since the first call</text>\n",
+            f64::midpoint(LEFT, RIGHT),
+            HEIGHT - 10.0
+        ));
+    }
+
+    /// The slots in which calls ended, each with its number.
+    fn slots(&self) -> impl Iterator<Item = (u64, &CallSlot)> {
+        (0..).zip(&self.times.slots).filter(|(_, slot)| slot.calls > 0)
+    }
+
+    fn middle(&self, at: u64) -> f64 {
+        LEFT + self.step * (number(at) + 0.5)
+    }
+
+    fn bars(&self, svg: &mut String) {
+        let width = if self.step > 4.0 { (self.step * 0.8).min(WIDEST_BAR) } else { self.step };
+        let height = |calls: u64| (RATE.1 - RATE.0) * rate(calls, self.times.slot_ms) / self.top_rate.0;
+        for (at, slot) in self.slots() {
+            let x = self.middle(at) - width / 2.0;
+            let (done, failed) = (height(slot.calls.saturating_sub(slot.failed)), height(slot.failed));
+            let mut foot = RATE.1;
+            for (class, height) in [("done", done), ("failed", failed)] {
+                if height > 0.0 {
+                    // A single call among thousands is seen too.
+                    let height = height.max(1.0);
+                    foot -= height;
+                    svg.push_str(&format!(
+                        "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{foot:.1}\" width=\"{width:.1}\" \
+                         height=\"{height:.1}\"/>"
+                    ));
+                }
+            }
+        }
+        svg.push('\n');
+    }
+
+    /// A line through the slots in which calls ended; it is broken where there was none.
+    fn line(&self, svg: &mut String, class: &str, value: impl Fn(&CallSlot) -> u64) {
+        let place = |at: u64, slot: &CallSlot| {
+            let y = LATENCY.1 - (LATENCY.1 - LATENCY.0) * number(value(slot)) / self.top_ms.0;
+            (self.middle(at), y)
+        };
+        let mut path = String::new();
+        let mut last = None;
+        for (at, slot) in self.slots() {
+            let (x, y) = place(at, slot);
+            let pen = if last.is_some_and(|last| last + 1 == at) { 'L' } else { 'M' };
+            path.push_str(&format!("{pen}{x:.1} {y:.1}"));
+            // What stands alone has a length of nothing, and round ends.
+            if pen == 'M' {
+                path.push_str("h0");
+            }
+            last = Some(at);
+        }
+        svg.push_str(&format!("<path class=\"{class}\" d=\"{path}\"/>\n"));
+        if self.times.slots.len() <= MOST_DOTS {
+            for (at, slot) in self.slots() {
+                let (x, y) = place(at, slot);
+                svg.push_str(&format!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"));
+            }
+            svg.push('\n');
+        }
+    }
+
+    /// What the pointer is told over a slot.
+    fn hints(&self, svg: &mut String) {
+        for (at, slot) in self.slots() {
+            let seconds = at * self.times.slot_ms / 1_000;
+            svg.push_str(&format!(
+                "<rect class=\"hint\" x=\"{:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"><title>{}: {} calls, {} \
+                 failed or refused, mean {} ms, max {} ms</title></rect>\n",
+                LEFT + self.step * number(at),
+                RATE.0,
+                self.step,
+                LATENCY.1 - RATE.0,
+                span(seconds),
+                grouped(slot.calls),
+                grouped(slot.failed),
+                grouped(slot.mean_ms),
+                grouped(slot.max_ms)
+            ));
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a drawing is not so fine")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+fn rate(calls: u64, slot_ms: u64) -> f64 {
+    number(calls) * 1_000.0 / number(slot_ms.max(1))
+}
+
+/// A round number that is no less, and the step between the lines up to it.
+fn top(most: f64) -> (f64, f64) {
+    let rough = (most / 4.0).max(0.05);
+    let power = 10.0_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power);
+    let step = step.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(rough);
+    ((most / step).ceil().max(1.0) * step, step)
+}
+
+/// A number at a line: whole ones by thousands, others as short as they are.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers at the lines are small and not negative"
+)]
+fn label(value: f64) -> String {
+    if value >= 10.0 || (value - value.round()).abs() < 1e-6 {
+        return grouped(value.round() as u64);
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').to_owned()
+}
+
+/// A length of time: `45 s`, `1:30 min`, `2 h`, `2:15 h`.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        120..=7_199 => format!("{}:{:02} min", seconds / 60, seconds % 60),
+        _ => hours(seconds),
+    }
+}
+
+fn hours(seconds: u64) -> String {
+    match seconds % 3_600 / 60 {
+        0 => format!("{} h", seconds / 3_600),
+        minutes => format!("{}:{minutes:02} h", seconds / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_round() {
+        let top = |most| {
+            let (top, step) = top(most);
+            format!("{} by {}", label(top), label(step))
+        };
+        assert_eq!(top(0.0), "0.05 by 0.05");
+        assert_eq!(top(1.0), "1 by 0.25");
+        assert_eq!(top(7.0), "8 by 2");
+        assert_eq!(top(100.0), "100 by 25");
+        assert_eq!(top(12_345.0), "15,000 by 5,000");
+    }
+
+    #[test]
+    fn times_are_as_short_as_they_are_clear() {
+        let spans = [0, 90, 150, 600, 7_200, 8_100].map(span);
+        assert_eq!(spans, ["0 s", "90 s", "2:30 min", "10 min", "2 h", "2:15 h"]);
+    }
+
+    #[test]
+    fn a_line_is_broken_where_there_was_no_call() {
+        let slot = |calls| CallSlot { calls, failed: 0, mean_ms: 10, max_ms: 20 };
+        let times = CallTimes { slot_ms: 1_000, slots: vec![slot(3), slot(2), slot(0), slot(1)] };
+        let svg = chart(&times);
+        let path = svg.lines().find(|line| line.starts_with("<path class=\"mean\"")).unwrap();
+        assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 1), "{path}");
+        assert_eq!(svg.matches("<rect class=\"done\"").count(), 3);
+        assert_eq!(svg.matches("<rect class=\"failed\"").count(), 0);
+    }
+}

@@ -1,0 +1,264 @@
+//! A run's report as one page: it needs nothing from outside, and no script.
+
+use super::{chart::chart, write::About};
+use crate::{
+    base::grouped,
+    bulk::{EndReport, Failure, RunReport, RunState},
+};
+use chrono::{DateTime, Local};
+use std::collections::BTreeMap;
+
+/// Failures that the page names.
+const MOST_FAILURES: usize = 200;
+
+/// Ends that the page shows: a loop may have thousands.
+const MOST_ENDS: usize = 100;
+
+/// How the page looks.
+const STYLE: &str = include_str!("report.css");
+
+/// The page.
+pub(crate) fn page(report: &RunReport, about: &About) -> String {
+    let script = escaped(&about.script);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"zh-CN\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <title>{script}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{script}</h1>\n"
+    );
+    let (words, class) = in_words(report.state);
+    page.push_str(&format!("<span class=\"state {class}\">{words}</span>\n"));
+    if report.dry_run {
+        page.push_str("<span class=\"state wait\">dry run: nothing was changed</span>\n");
+    }
+    if let Some(error) = &report.error {
+        page.push_str(&format!("<p class=\"error\">{}</p>\n", escaped(error)));
+    }
+    page.push_str("</header>\n<div class=\"two\">\n");
+    page.push_str(&facts(report, about));
+    let is_of_changes = report.ends.iter().any(EndReport::is_of_changes);
+    let rows = report.totals.rows(report.failed.len() as u64, report.dry_run, is_of_changes);
+    page.push_str(&format!(
+        "<section id=\"totals\">\n<h2>Followers</h2>\n{}</section>\n</div>\n",
+        counts(&rows)
+    ));
+    if !report.timeline.is_empty() {
+        let drawing = chart(&report.timeline);
+        page.push_str(&format!(
+            "<section id=\"chart\">\n<h2>Calls over time</h2>\n<div class=\"wide\">\n{drawing}</div>\n</section>\n"
+        ));
+    }
+    page.push_str(&calls("calls", "Calls by endpoint", &report.calls));
+    page.push_str(&calls("would-call", "Calls that would be made", &report.would_call));
+    page.push_str(&ends(report));
+    page.push_str(&failures(report));
+    page.push_str(&format!(
+        "<footer>Made by mpscript {}.</footer>\n</main>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
+    ));
+    page
+}
+
+/// How a run or a job stands, and the colour of that.
+fn in_words(state: RunState) -> (&'static str, &'static str) {
+    match state {
+        RunState::Running => ("it has not ended", "wait"),
+        RunState::Done => ("done", "good"),
+        RunState::DoneWithFailures => ("done, but some openids failed", "bad"),
+        RunState::Cancelled => ("stopped by a person", "wait"),
+        RunState::Error => ("ended by an error", "bad"),
+        RunState::Paused => ("paused: the day's quota is used up", "wait"),
+        RunState::Parked => ("parked: it waits for a person's word", "wait"),
+    }
+}
+
+fn facts(report: &RunReport, about: &About) -> String {
+    let mut facts = Vec::new();
+    if let Some(run) = &report.run {
+        facts.push(("Id", format!("<code>{}</code>", escaped(run))));
+    }
+    if let Some(first) = about.first_started_at {
+        facts.push(("Started at first", time(first)));
+        facts.push(("Gone on with", time(about.started_at)));
+    } else {
+        facts.push(("Started", time(about.started_at)));
+    }
+    facts.push(("Duration", duration(report.elapsed_ms)));
+    facts.push(("Calls", grouped(report.calls.values().sum())));
+    let rows = joined(facts, |(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n"));
+    format!("<section id=\"facts\">\n<h2>Run</h2>\n<table class=\"facts\">\n{rows}</table>\n</section>\n")
+}
+
+/// Counts that add up, what is deeper under what it is a part of.
+fn counts(rows: &[(usize, &str, u64)]) -> String {
+    let rows = joined(rows, |(depth, name, count)| {
+        let zero = if *count == 0 { " zero" } else { "" };
+        format!(
+            "<tr><th class=\"deep{depth}{zero}\">{name}</th><td class=\"number{zero}\">{}</td></tr>\n",
+            grouped(*count)
+        )
+    });
+    format!("<table>\n{rows}</table>\n")
+}
+
+fn calls(id: &str, title: &str, calls: &BTreeMap<String, u64>) -> String {
+    if calls.is_empty() {
+        return String::new();
+    }
+    let mut calls: Vec<(&String, &u64)> = calls.iter().collect();
+    calls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let rows = joined(calls, |(call, count)| {
+        let (call, count) = (escaped(call), grouped(*count));
+        format!("<tr><td><code>{call}</code></td><td class=\"number\">{count}</td></tr>\n")
+    });
+    format!(
+        "<section id=\"{id}\">\n<h2>{title}</h2>\n<table>\n<thead><tr><th>endpoint</th><th class=\"number\">calls\
+         </th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</section>\n"
+    )
+}
+
+fn ends(report: &RunReport) -> String {
+    if report.ends.is_empty() {
+        return String::new();
+    }
+    let mut text = "<section id=\"ends\">\n<h2>Jobs</h2>\n<div class=\"ends\">\n".to_owned();
+    for end in report.ends.iter().take(MOST_ENDS) {
+        let target = end.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
+        let (words, _) = in_words(end.state);
+        let rows = end.totals.rows(end.failed.len() as u64, end.dry_run, end.is_of_changes());
+        text.push_str(&format!(
+            "<section class=\"end\">\n<h3>{}{target}</h3>\n<p>{words}, in {}</p>\n{}",
+            escaped(&end.end),
+            duration(end.elapsed_ms),
+            counts(&rows)
+        ));
+        if !end.samples.is_empty() {
+            let samples =
+                joined(&end.samples, |openid| format!("<li><code>{}</code></li>\n", escaped(openid)));
+            text.push_str(&format!("<p>would change, among others:</p>\n<ul>\n{samples}</ul>\n"));
+        }
+        text.push_str("</section>\n");
+    }
+    text.push_str("</div>\n");
+    if report.ends.len() > MOST_ENDS {
+        text.push_str(&format!(
+            "<p class=\"soft\">and {} more; <code>--report FILE.json</code> has them all</p>\n",
+            grouped((report.ends.len() - MOST_ENDS) as u64)
+        ));
+    }
+    text.push_str("</section>\n");
+    text
+}
+
+fn failures(report: &RunReport) -> String {
+    if report.failed.is_empty() {
+        return String::new();
+    }
+    let all = report.ends.iter().flat_map(|end| end.failed.iter().map(move |failure| (end, failure)));
+    let rows = joined(all.take(MOST_FAILURES), |(end, failure)| failed(end, failure));
+    let count = report.failed.len();
+    let mut text = format!(
+        "<section id=\"failures\">\n<h2>Failed: {}</h2>\n<div class=\"wide\">\n<table class=\"failures\">\n<thead><tr>\
+         <th>openid</th><th>job</th><th>errcode</th><th>what happened</th><th>rid</th></tr></thead>\n<tbody>\n{rows}\
+         </tbody>\n</table>\n</div>\n",
+        grouped(count as u64)
+    );
+    if count > MOST_FAILURES {
+        let rest = grouped((count - MOST_FAILURES) as u64);
+        let place = match &report.run {
+            Some(run) => format!("<code>mpscript failed {} --csv</code>", escaped(run)),
+            None => "<code>--report FILE.csv</code>".to_owned(),
+        };
+        text.push_str(&format!(
+            "<p class=\"soft\">These are the first {MOST_FAILURES}; {place} lists the other {rest} too.</p>\n"
+        ));
+    }
+    text.push_str("</section>\n");
+    text
+}
+
+fn failed(end: &EndReport, failure: &Failure) -> String {
+    let job = match &end.target {
+        Some(target) => format!("{} {target}", end.end),
+        None => end.end.clone(),
+    };
+    format!(
+        "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>\n",
+        escaped(&failure.openid),
+        escaped(&job),
+        failure.errcode.map(|code| code.to_string()).unwrap_or_default(),
+        escaped(&failure.errmsg),
+        escaped(failure.rid.as_deref().unwrap_or_default())
+    )
+}
+
+/// A time as the person's clock shows it, and where that is: others read the page too.
+fn time(ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
+    time.format("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+fn duration(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match seconds {
+        0 => format!("{ms} ms"),
+        1..60 => format!("{seconds}.{} s", ms % 1_000 / 100),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}
+
+/// What each of them is, one after another.
+fn joined<T>(of: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
+    let mut all = String::new();
+    for one in of {
+        all.push_str(&text(one));
+    }
+    all
+}
+
+/// Text as it stands in a page, without what a page must not hold.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            char if char.is_control() && !"\n\t".contains(char) => escaped.push('\u{FFFD}'),
+            char => escaped.push(char),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_is_no_markup() {
+        assert_eq!(escaped("<b>\"A&B\"</b>\0'"), "&lt;b&gt;&quot;A&amp;B&quot;&lt;/b&gt;\u{FFFD}&#39;");
+    }
+
+    #[test]
+    fn a_page_names_the_first_failures_and_says_where_the_others_are() {
+        let failure = |number: usize| Failure {
+            openid: format!("o{number}"),
+            errcode: Some(40003),
+            errmsg: "invalid openid".to_owned(),
+            rid: None,
+            is_of_details: false,
+        };
+        let failed: Vec<Failure> = (0..1_234).map(failure).collect();
+        let end = EndReport { end: "tag".to_owned(), failed: failed.clone(), ..EndReport::default() };
+        let run = Some("abc234".to_owned());
+        let report = RunReport { run, failed, ends: vec![end], ..RunReport::default() };
+        let page = page(&report, &About::default());
+        assert_eq!(page.matches("<td>40003</td>").count(), MOST_FAILURES);
+        let note = "the first 200; <code>mpscript failed abc234 --csv</code> lists the other 1,034 too";
+        assert!(page.contains(note), "{page}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The line editor of a session: colours, completion, hints, lines that are not finished, history. On rustyline.
+
+use super::lexer::{
+    Completion, Kind, Known, complete, is_unfinished, pair_at, shown_as, signature_at, stretches,
+};
+use rustyline::{
+    CompletionType, Config, Context, EditMode, Editor, Helper,
+    completion::{Completer, FilenameCompleter, Pair},
+    highlight::{CmdKind, Highlighter},
+    hint::{Hint, Hinter, HistoryHinter},
+    history::FileHistory,
+    validate::{ValidationContext, ValidationResult, Validator},
+};
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+/// Lines that are kept in the history.
+const MOST_LINES: usize = 10_000;
+
+/// What can be named, shared with whoever learns of it.
+#[derive(Clone, Default)]
+pub(crate) struct Shared(Arc<RwLock<Known>>);
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What rustyline asks while a line is typed.
+pub(crate) struct Assistant {
+    known: Shared,
+    files: FilenameCompleter,
+    history: HistoryHinter,
+    is_coloured: bool,
+}
+
+pub(crate) type LineEditor = Editor<Assistant, FileHistory>;
+
+/// An editor for lines of this session.
+pub(crate) fn editor(known: Shared, vi: bool, is_coloured: bool) -> rustyline::Result<LineEditor> {
+    let config = Config::builder()
+        .max_history_size(MOST_LINES)?
+        .history_ignore_space(true)
+        .completion_type(CompletionType::List)
+        .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
+        .build();
+    let mut editor = Editor::with_config(config)?;
+    let (files, history) = (FilenameCompleter::new(), HistoryHinter::new());
+    editor.set_helper(Some(Assistant { known, files, history, is_coloured }));
+    Ok(editor)
+}
+
+impl Helper for Assistant {}
+
+impl Completer for Assistant {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        context: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let known = self.known.read();
+        match complete(&line[..position], &known) {
+            Completion::File => {
+                let (start, mut files) = self.files.complete(line, position, context)?;
+                // Neither a text of the language nor a command knows a shell's way to write a space.
+                for file in &mut files {
+                    file.replacement = file.replacement.replace("\\ ", " ");
+                }
+                Ok((start, files))
+            }
+            Completion::Words(start, words) => {
+                let pair = |word: String| Pair {
+                    display: shown_as(&line[..start], &word, &known),
+                    replacement: word,
+                };
+                Ok((start, words.into_iter().map(pair).collect()))
+            }
+        }
+    }
+}
+
+/// What is shown behind the cursor.
+pub(crate) struct Shadow {
+    text: String,
+    /// Whether the right arrow takes it.
+    is_taken: bool,
+}
+
+impl Hint for Shadow {
+    fn display(&self) -> &str {
+        &self.text
+    }
+
+    fn completion(&self) -> Option<&str> {
+        self.is_taken.then_some(self.text.as_str())
+    }
+}
+
+impl Hinter for Assistant {
+    type Hint = Shadow;
+
+    fn hint(&self, line: &str, position: usize, context: &Context<'_>) -> Option<Shadow> {
+        if position < line.len() || line.is_empty() {
+            return None;
+        }
+        if let Some(signature) = signature_at(line, &self.known.read()) {
+            return Some(Shadow { text: format!("   {signature}"), is_taken: false });
+        }
+        let text = self.history.hint(line, position, context)?;
+        Some(Shadow { text, is_taken: true })
+    }
+}
+
+impl Highlighter for Assistant {
+    fn highlight<'l>(&self, line: &'l str, position: usize) -> Cow<'l, str> {
+        if !self.is_coloured || line.starts_with([':', '?']) {
+            return Cow::Borrowed(line);
+        }
+        let stretches = stretches(line, &self.known.read());
+        let pair = pair_at(line, position, &stretches);
+        let mut text = String::with_capacity(line.len() * 2);
+        for (range, kind) in stretches {
+            let is_of_pair = pair.is_some_and(|(one, other)| [one, other].contains(&range.start));
+            let style = match kind {
+                _ if is_of_pair => "1;4",
+                Kind::Comment => "2",
+                Kind::Text => "32",
+                Kind::Number => "33",
+                Kind::Keyword => "35",
+                Kind::Call => "36",
+                Kind::Unknown => "4;31",
+                Kind::Plain => "",
+            };
+            if style.is_empty() {
+                text.push_str(&line[range]);
+            } else {
+                text.push_str(&format!("\x1b[{style}m{}\x1b[0m", &line[range]));
+            }
+        }
+        Cow::Owned(text)
+    }
+
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        if self.is_coloured { Cow::Owned(format!("\x1b[2m{hint}\x1b[0m")) } else { Cow::Borrowed(hint) }
+    }
+
+    fn highlight_char(&self, _line: &str, _position: usize, _kind: CmdKind) -> bool {
+        self.is_coloured
+    }
+}
+
+impl Validator for Assistant {
+    fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
+        let line = context.input();
+        let is_script = !line.starts_with([':', '?']);
+        Ok(if is_script && is_unfinished(line) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! The daemon's figures over HTTP: `/healthz`, `/readyz`, and `/metrics` in Prometheus' text format.
+//!
+//! What it answers holds neither tokens nor secrets: whoever reaches the address may read it.
+
+use super::server::Service;
+use crate::{
+    api,
+    base::Clock,
+    run::daemon::{Figures, LAGS, Reading},
+};
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header,
+};
+use std::{fmt::Display, sync::Arc};
+
+/// What a fire may come to; each is told from the beginning, so that its first time is seen as a change.
+const RESULTS: [&str; 8] =
+    ["done", "done_with_failures", "failed", "missed", "parked", "skipped", "stopped", "timed_out"];
+
+/// Tells a daemon's figures.
+pub struct Metrics {
+    /// The figures.
+    pub figures: Arc<Figures>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Service for Metrics {
+    async fn answer(&self, request: Request<Incoming>, _peer: &str) -> Response<Full<Bytes>> {
+        let reading = self.figures.read();
+        let (status, text) = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/healthz") => told(reading.hangs()),
+            (&Method::GET | &Method::HEAD, "/readyz") => told(reading.is_not_ready()),
+            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.page(&reading).await),
+            (&Method::GET | &Method::HEAD, _) => {
+                (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned())
+            }
+            _ => (StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here\n".to_owned()),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, plain);
+        response
+    }
+}
+
+fn told(trouble: Option<String>) -> (StatusCode, String) {
+    match trouble {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+    }
+}
+
+impl Metrics {
+    async fn page(&self, reading: &Reading) -> String {
+        let mut page = Page::default();
+        page.head("build_info", "gauge", "The program's version.");
+        page.row("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        for (name, value, help) in [
+            ("automations", reading.live.len(), "Automations that are live."),
+            ("stale_files", reading.stale, "Files that are not what runs: they can't be read."),
+            ("runs_under_way", reading.under_way, "Runs of this process."),
+            (
+                "fires_waiting",
+                reading.waiting,
+                "Fires of this process that wait for a run to end or to be retried.",
+            ),
+        ] {
+            page.head(name, "gauge", help);
+            page.row(name, &[], value);
+        }
+        page.head(
+            "fires_total",
+            "counter",
+            "Fires that this process has seen through, by what they came to.",
+        );
+        for name in &reading.live {
+            for result in RESULTS {
+                let count = reading.fires.get(&(name.clone(), result.to_owned()));
+                page.row("fires_total", &[("automation", name), ("result", result)], count.unwrap_or(&0));
+            }
+        }
+        // Those that are gone have had their fires too.
+        for ((name, result), count) in &reading.fires {
+            if !reading.live.contains(name) {
+                page.row("fires_total", &[("automation", name), ("result", result)], count);
+            }
+        }
+        page.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");
+        let mut up_to = 0;
+        for (bound, count) in LAGS.iter().zip(reading.lags) {
+            up_to += count;
+            page.row("fire_lag_seconds_bucket", &[("le", &seconds(*bound).to_string())], up_to);
+        }
+        page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], reading.begun);
+        page.row("fire_lag_seconds_sum", &[], seconds(reading.lag_ms));
+        page.row("fire_lag_seconds_count", &[], reading.begun);
+        let name = "last_success_timestamp_seconds";
+        page.head(name, "gauge", "When a fire of the automation was last done.");
+        for (automation, at) in &reading.last_success {
+            page.row(name, &[("automation", automation)], seconds(*at));
+        }
+        let now = self.clock.now_ms();
+        page.head("token_age_seconds", "gauge", "How old the account's access token is.");
+        for (appid, client) in &reading.accounts {
+            if let Ok(Some(record)) = client.token_record().await {
+                page.row(
+                    "token_age_seconds",
+                    &[("account", appid)],
+                    seconds((now - record.renewed_at).max(0)),
+                );
+            }
+        }
+        page.head(
+            "quota_left",
+            "gauge",
+            "Calls that are left today, of those whose number a day is published.",
+        );
+        for (appid, client) in &reading.accounts {
+            for spec in api::all().into_iter().filter(|spec| spec.daily.real.is_some()) {
+                if let Some(remaining) = client.remaining(spec).await {
+                    let call = format!("{} {}", spec.method.as_str(), spec.path);
+                    page.row("quota_left", &[("account", appid), ("call", &call)], remaining.left);
+                }
+            }
+        }
+        page.0
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    std::time::Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
+}
+
+/// Lines of Prometheus' text format.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.0.push_str(&format!("# HELP mpscript_{name} {help}\n# TYPE mpscript_{name} {kind}\n"));
+    }
+
+    fn row(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.0.push_str(&format!("mpscript_{name}{labels} {value}\n"));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,234 @@
+//! The automations of a folder, each in the version that runs. A file is read, checked and only then put in the place of
+//! the version before; one that can't be is stale, and what was good before goes on.
+
+use super::{schedule::trigger::Trigger, scripts_in};
+use crate::{
+    base::{Diagnostic, digest},
+    script::{Automation, Origin, Program, Source, check},
+    store::AutomationRecord,
+};
+use chrono_tz::Tz;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Folders within folders that are looked into.
+const DEPTH: usize = 8;
+
+/// An automation as it is at some time; runs keep theirs while another takes its place.
+pub struct Version {
+    /// The file's stem.
+    pub name: String,
+    /// The file with everything that it imports.
+    pub program: Arc<Program>,
+    /// What it says of itself.
+    pub automation: Automation,
+    /// What starts it.
+    pub triggers: Vec<Trigger>,
+}
+
+/// What a scan has found to be other than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It runs in this version from now on.
+    Live(String),
+    /// Its file is not what runs, or it does not run at all.
+    Stale(String, Diagnostic),
+    /// Its file is gone, and so are its triggers.
+    Gone(String),
+}
+
+/// The automations of a folder.
+pub struct Served {
+    folder: PathBuf,
+    zone: Tz,
+    versions: BTreeMap<String, Arc<Version>>,
+    stale: BTreeMap<String, Diagnostic>,
+    /// What the files of the folder held at the last scan.
+    seen: BTreeMap<PathBuf, String>,
+}
+
+impl Served {
+    /// A folder that was not looked at yet. Triggers without a zone have this one.
+    #[must_use]
+    pub fn new(folder: &Path, zone: Tz) -> Self {
+        // However it is written, it is the same folder: `jobs/` and `./jobs`, too.
+        let folder = folder.components().collect();
+        Self { folder, zone, versions: BTreeMap::new(), stale: BTreeMap::new(), seen: BTreeMap::new() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What runs.
+    #[must_use]
+    pub fn versions(&self) -> &BTreeMap<String, Arc<Version>> {
+        &self.versions
+    }
+
+    /// Whether it holds nothing that would ever run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.stale.is_empty()
+    }
+
+    /// What is wrong with files, by the names of their automations.
+    #[must_use]
+    pub fn stale(&self) -> &BTreeMap<String, Diagnostic> {
+        &self.stale
+    }
+
+    /// Looks at the folder, and takes over what has changed: each file by itself.
+    ///
+    /// # Errors
+    /// When the folder can't be listed; everything stays as it is.
+    pub fn scan(&mut self) -> io::Result<Vec<Change>> {
+        let mut seen = BTreeMap::new();
+        digests(&self.folder, DEPTH, &mut seen)?;
+        let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
+        let touched: BTreeSet<PathBuf> =
+            self.seen.keys().chain(seen.keys()).filter(|path| is_other(path)).cloned().collect();
+        if touched.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut changes = Vec::new();
+        let files = scripts_in(&self.folder)?;
+        let names: BTreeSet<String> = files.iter().map(|file| stem(file)).collect();
+        let gone: BTreeSet<String> = self
+            .versions
+            .keys()
+            .chain(self.stale.keys())
+            .filter(|name| !names.contains(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.versions.remove(&name);
+            self.stale.remove(&name);
+            changes.push(Change::Gone(name));
+        }
+        for file in files {
+            let name = stem(&file);
+            let is_affected = touched.contains(&file)
+                || self.stale.contains_key(&name)
+                || self.versions.get(&name).is_none_or(|version| {
+                    version.program.files().any(|import| touched.contains(&self.folder.join(import)))
+                });
+            if !is_affected {
+                continue;
+            }
+            match self.load(&name, &file) {
+                Ok(Some(version)) => {
+                    let is_same = self.versions.get(&name).is_some_and(|before| {
+                        before.program.source() == version.program.source() && !self.stale.contains_key(&name)
+                    });
+                    self.stale.remove(&name);
+                    if !is_same {
+                        self.versions.insert(name.clone(), Arc::new(version));
+                        changes.push(Change::Live(name));
+                    }
+                }
+                // A script that never was an automation is nobody's business here.
+                Ok(None) if !self.versions.contains_key(&name) => {
+                    self.stale.remove(&name);
+                }
+                other => {
+                    let diagnostic = other.err().unwrap_or_else(no_automation);
+                    if self.stale.insert(name.clone(), diagnostic.clone()).as_ref() != Some(&diagnostic) {
+                        changes.push(Change::Stale(name, diagnostic));
+                    }
+                }
+            }
+        }
+        self.seen = seen;
+        Ok(changes)
+    }
+
+    /// Serves the version of a record again that was good in this folder, for its file is not; nothing if that can't be
+    /// read either.
+    pub fn revive(&mut self, record: &AutomationRecord) {
+        if Path::new(&record.folder) != self.folder {
+            return;
+        }
+        let Ok(source) = serde_json::from_str::<Source>(&record.good) else { return };
+        if let Ok(Some(version)) = self.of(&record.name, &Origin::Stored(source)) {
+            self.versions.insert(record.name.clone(), Arc::new(version));
+        }
+    }
+
+    /// What has become of an automation that was served once, and was not found: its file is gone, or says no more when it
+    /// runs.
+    pub fn missing(&mut self, name: String) -> Change {
+        if !self.folder.join(format!("{name}.rhai")).exists() {
+            return Change::Gone(name);
+        }
+        self.stale.insert(name.clone(), no_automation());
+        Change::Stale(name, no_automation())
+    }
+
+    fn load(&self, name: &str, file: &Path) -> Result<Option<Version>, Diagnostic> {
+        let named = file.strip_prefix(&self.folder).unwrap_or(file).to_owned();
+        self.of(name, &Origin::File { named, path: file.to_owned() })
+    }
+
+    fn of(&self, name: &str, origin: &Origin) -> Result<Option<Version>, Diagnostic> {
+        let program = Program::load(origin);
+        let program = Arc::new(program.map_err(|trouble| trouble.diagnostic)?);
+        let Some((automation, triggers)) = read(&program, self.zone)? else { return Ok(None) };
+        if let Some(trouble) = check::check(&program).into_iter().next() {
+            return Err(trouble.diagnostic);
+        }
+        Ok(Some(Version { name: name.to_owned(), program, automation, triggers }))
+    }
+}
+
+/// What a program says of itself as an automation, with triggers that can be asked; `None` for a script that is none.
+///
+/// # Errors
+/// When something in it can't be read, or it could not run when a trigger fires.
+pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigger>)>, Diagnostic> {
+    let Some(automation) = program.automation().map_err(|trouble| trouble.diagnostic)? else {
+        return Ok(None);
+    };
+    let triggers = automation.triggers.iter().map(|text| Trigger::read(text, zone));
+    let triggers = triggers.collect::<Result<Vec<Trigger>, Diagnostic>>()?;
+    let must_be_given = automation.params.iter().find(|(_, parameter)| parameter.init().is_none());
+    if let (Some((parameter, _)), false) = (must_be_given, triggers.is_empty()) {
+        let message = format!("parameter `{parameter}` has no value when a trigger fires");
+        return Err(Diagnostic::new(message).hint("give it one: init: …"));
+    }
+    Ok(Some((automation, triggers)))
+}
+
+/// A file that was an automation before.
+fn no_automation() -> Diagnostic {
+    Diagnostic::new("it says no more when it runs").hint("remove the file to end it")
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What every script under a folder holds.
+fn digests(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
+        if path.is_dir() && depth > 0 {
+            // A folder that is gone by now holds nothing.
+            let _ = digests(&path, depth - 1, seen);
+        } else if path.extension().is_some_and(|extension| extension == "rhai")
+            && let Ok(bytes) = fs::read(&path)
+        {
+            seen.insert(path, digest([String::from_utf8_lossy(&bytes).as_ref()]));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! What an operator asks the platform about itself: quotas, refused requests, addresses.
+
+use crate::{
+    api::{
+        answer::Done,
+        network::{self, Checked, Dns, IpList, Ping},
+        quota::{self, Quota, Quotas, RateLimit},
+        rid::{self, Found, Request},
+    },
+    sandbox::{
+        http::route::{Call, Simulate},
+        world::{api_error::Refusal, world::World},
+    },
+};
+use std::collections::VecDeque;
+
+/// Refused requests that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// How long one is remembered: seven days, in seconds.
+const RID_LIFE: i64 = 7 * 24 * 3600;
+
+/// Quotas can be set back so often a month.
+const CLEARS_A_MONTH: usize = 10;
+
+/// A month as these counts go: thirty days, in seconds.
+const MONTH: i64 = 30 * 24 * 3600;
+
+/// Requests that were refused, by their `rid`.
+#[derive(Debug, Default)]
+pub(crate) struct Refused(VecDeque<(String, Request)>);
+
+impl World {
+    /// Keeps a refused request for `rid::get`, without what it proved itself by.
+    pub(crate) fn remember(&mut self, rid: String, call: &Call, response: &str) {
+        let hidden = ["access_token", "secret", "refresh_token"];
+        let query = call.query.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+        let request_url = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let request = Request {
+            invoke_time: self.now(),
+            cost_in_ms: i64::try_from(self.options.latency.as_millis()).unwrap_or_default(),
+            request_url,
+            request_body: String::from_utf8_lossy(&call.body).into_owned(),
+            response_body: response.to_owned(),
+            client_ip: Some(call.peer.to_string()),
+        };
+        if self.refused.0.len() == REMEMBERED {
+            self.refused.0.pop_front();
+        }
+        self.refused.0.push_back((rid, request));
+    }
+}
+
+impl Simulate for rid::Get {
+    fn simulate(self, world: &mut World) -> Result<Found, Refusal> {
+        let parts: Vec<&str> = self.rid.split('-').collect();
+        let is_part = |part: &&str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if parts.len() != 3 || !parts.iter().all(is_part) {
+            return Err(Refusal::new(76002));
+        }
+        let found =
+            world.refused.0.iter().find(|(rid, _)| *rid == self.rid).map(|(_, request)| request.clone());
+        let request = found.ok_or_else(|| Refusal::new(76001))?;
+        if world.now() - request.invoke_time >= RID_LIFE {
+            return Err(Refusal::new(76004));
+        }
+        Ok(Found { errcode: 0, errmsg: "ok".to_owned(), request })
+    }
+}
+
+impl Simulate for quota::Get {
+    fn simulate(self, world: &mut World) -> Result<Quotas, Refusal> {
+        if !self.cgi_path.starts_with('/') {
+            return Err(Refusal::new(76003));
+        }
+        if self.cgi_path.starts_with("/sns/") {
+            return Err(Refusal::new(76022));
+        }
+        let specs = crate::api::all();
+        let spec = specs.iter().find(|spec| spec.path == self.cgi_path).ok_or_else(|| Refusal::new(76021))?;
+        let (limit, used) = world.usage.of(spec, world.now(), &world.options, &world.switches);
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(Quotas {
+            errcode: 0,
+            errmsg: "ok".to_owned(),
+            quota: Quota {
+                daily_limit: number(limit),
+                used: number(used),
+                remain: number(limit.saturating_sub(used)),
+            },
+            rate_limit: world
+                .options
+                .minute_limit
+                .map(|limit| RateLimit { call_count: number(limit), refresh_second: 60 }),
+            component_rate_limit: None,
+        })
+    }
+}
+
+impl Simulate for quota::Clear {
+    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+        if self.appid.as_ref() != Some(&world.options.appid) {
+            return Err(Refusal::new(40013));
+        }
+        let now = world.now();
+        world.clears.retain(|at| now - at < MONTH);
+        if world.clears.len() >= CLEARS_A_MONTH {
+            return Err(Refusal::new(48006));
+        }
+        world.clears.push(now);
+        world.usage.clear_day();
+        Ok(Done::default())
+    }
+}
+
+impl Simulate for network::CallbackIp {
+    fn simulate(self, _world: &mut World) -> Result<IpList, Refusal> {
+        Ok(IpList { ip_list: ["101.226.62.77", "101.226.103.0/25"].map(str::to_owned).to_vec() })
+    }
+}
+
+impl Simulate for network::ApiIp {
+    fn simulate(self, _world: &mut World) -> Result<IpList, Refusal> {
+        Ok(IpList { ip_list: ["101.226.212.27", "182.254.11.176"].map(str::to_owned).to_vec() })
+    }
+}
+
+impl Simulate for network::Check {
+    fn simulate(self, _world: &mut World) -> Result<Checked, Refusal> {
+        let (dns, ping) = match self.action.as_str() {
+            "dns" => (true, false),
+            "ping" => (false, true),
+            "all" => (true, true),
+            _ => return Err(Refusal::new(40202)),
+        };
+        if !["CHINANET", "UNICOM", "CAP", "DEFAULT"].contains(&self.check_operator.as_str()) {
+            return Err(Refusal::new(40203));
+        }
+        let ip = "127.0.0.1".to_owned();
+        let operator = if self.check_operator == "DEFAULT" { "CAP".to_owned() } else { self.check_operator };
+        Ok(Checked {
+            dns: dns.then(|| vec![Dns { ip: ip.clone(), real_operator: operator.clone() }]),
+            ping: ping.then(|| {
+                vec![Ping {
+                    ip,
+                    from_operator: operator,
+                    package_loss: "0%".to_owned(),
+                    time: "23.079ms".to_owned(),
+                }]
+            }),
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! QR codes with a scene, and the people who scan them.
+
+use crate::{
+    api::qrcode::{
+        self, LONGEST, MOST_PERMANENT, QR_LIMIT_SCENE, QR_LIMIT_STR_SCENE, QR_SCENE, QR_STR_SCENE, SCENE_STR,
+        Ticket,
+    },
+    sandbox::{
+        http::route::Simulate,
+        world::{api_error::Refusal, switches::QRCODE_DEFAULT_SECONDS, world::World},
+    },
+};
+use std::collections::HashMap;
+
+/// Permanent codes of one account.
+const MOST: usize = 100_000;
+
+/// What a code stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scene {
+    Number(u32),
+    Text(String),
+}
+
+#[derive(Clone, Debug)]
+struct Code {
+    scene: Scene,
+    /// Absent for a permanent code.
+    expires: Option<i64>,
+}
+
+/// Every code that was made.
+#[derive(Debug, Default)]
+pub(crate) struct Codes {
+    by_ticket: HashMap<String, Code>,
+    permanent: usize,
+}
+
+impl World {
+    /// The scene of a ticket that is still good.
+    pub(crate) fn scene_of(&self, ticket: &str) -> Result<Scene, String> {
+        match self.codes.by_ticket.get(ticket) {
+            None => Err(format!("there is no code with the ticket `{ticket}`")),
+            Some(code) if code.expires.is_some_and(|expires| self.now() >= expires) => {
+                Err(format!("the code with the ticket `{ticket}` has expired"))
+            }
+            Some(code) => Ok(code.scene.clone()),
+        }
+    }
+
+    /// A ticket of a code.
+    pub(crate) fn ticket(&mut self) -> String {
+        format!("gQH4{}", self.characters(92))
+    }
+
+    /// Somebody scans a code: who did not follow does so from now on, by this scene.
+    pub(crate) fn scan(&mut self, number: u32, scene: Scene) {
+        if self.follower(number).subscribed {
+            return;
+        }
+        self.subscribe(number, true, true);
+        let follower = self.follower(number);
+        follower.channel = crate::sandbox::world::world::BY_QR_CODE;
+        (follower.qr_scene, follower.qr_scene_str) = match scene {
+            Scene::Number(number) => (number, "".into()),
+            Scene::Text(text) => (0, text.into()),
+        };
+    }
+}
+
+impl Simulate for qrcode::Create {
+    fn simulate(self, world: &mut World) -> Result<Ticket, Refusal> {
+        let bad_info = || Refusal::new(40053);
+        let (is_permanent, is_text) = match self.action_name.as_str() {
+            QR_SCENE => (false, false),
+            QR_STR_SCENE => (false, true),
+            QR_LIMIT_SCENE => (true, false),
+            QR_LIMIT_STR_SCENE => (true, true),
+            _ => return Err(Refusal::new(40052)),
+        };
+        let scene = if is_text {
+            let text = self.action_info.scene.scene_str.unwrap_or_default();
+            let is_fit = (1..=SCENE_STR).contains(&text.chars().count());
+            Scene::Text(if is_fit { text } else { return Err(bad_info()) })
+        } else {
+            let id = self.action_info.scene.scene_id.unwrap_or_default();
+            let is_fit = id > 0 && (!is_permanent || id <= MOST_PERMANENT);
+            Scene::Number(u32::try_from(id).ok().filter(|_| is_fit).ok_or_else(bad_info)?)
+        };
+        let seconds = match self.expire_seconds {
+            _ if is_permanent => None,
+            None => world.switches.number(QRCODE_DEFAULT_SECONDS),
+            Some(seconds) if (1..=LONGEST).contains(&seconds) => Some(seconds),
+            Some(_) => return Err(bad_info()),
+        };
+        if is_permanent {
+            if world.codes.permanent == MOST {
+                return Err(Refusal::new(45029));
+            }
+            world.codes.permanent += 1;
+        }
+        let ticket = world.ticket();
+        let expires = seconds.map(|seconds: i64| world.now() + seconds);
+        world.codes.by_ticket.insert(ticket.clone(), Code { scene, expires });
+        let url = format!("http://weixin.qq.com/q/{}", world.characters(22));
+        Ok(Ticket { ticket, expire_seconds: seconds, url })
+    }
+}

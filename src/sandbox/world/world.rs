@@ -1,0 +1,363 @@
+//! Everything that the platform remembers of one account.
+
+use super::{
+    api_error::Refusal,
+    faults::Faults,
+    openid::{NoFollower, Openids, push_characters},
+    options::Options,
+    switches::{DEPARTED_CURSOR, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
+};
+use crate::{
+    api::{card::Card, tag::STARRED},
+    base::Clock,
+    sandbox::rules::{diagnostics::Refused, oauth::OauthBook, qrcode::Codes, quota::Usage, token::TokenBook},
+};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
+
+/// One of so many listed followers is gone: `user/get` still lists them, their details say
+/// `subscribe` 0.
+const ONE_GONE_OF: u32 = 1_000;
+
+/// One of so many followers is starred from the start.
+const ONE_STARRED_OF: u32 = 500;
+
+/// The first follower came on 2020-01-01, the last before 2026.
+const FIRST_DAY: i64 = 1_577_836_800;
+const SIX_YEARS: i64 = 6 * 365 * 24 * 3600;
+
+/// Messages have ids of 64 bits.
+const FIRST_MESSAGE: i64 = 23_892_468_385_179_204;
+
+/// Channels of followers who scanned no code with a scene.
+const CHANNELS: [&str; 8] = [
+    "ADD_SCENE_SEARCH",
+    "ADD_SCENE_PROFILE_CARD",
+    "ADD_SCENE_PROFILE_LINK",
+    "ADD_SCENE_PROFILE_ITEM",
+    "ADD_SCENE_PAID",
+    "ADD_SCENE_WECHAT_ADVERTISEMENT",
+    "ADD_SCENE_CHANNELS",
+    "ADD_SCENE_OTHERS",
+];
+pub(crate) const BY_QR_CODE: &str = "ADD_SCENE_QR_CODE";
+
+/// Scenes of the codes that are not asked for: numbers, and texts.
+const OTHER_SCENES: std::ops::Range<u32> = 1_001..1_041;
+const TEXT_SCENES: [&str; 4] = ["展台-01", "展台-02", "门店-上海", "spring-fair"];
+
+/// One person whom the account knows.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    /// Follows the account now.
+    pub subscribed: bool,
+    /// `user/get` lists them.
+    pub listed: bool,
+    pub subscribe_time: i64,
+    pub channel: &'static str,
+    pub qr_scene: u32,
+    pub qr_scene_str: Cow<'static, str>,
+    pub tags: Vec<i64>,
+    pub remark: Option<Box<str>>,
+}
+
+/// A tag with its followers by number.
+#[derive(Debug)]
+pub(crate) struct TagState {
+    pub name: String,
+    pub members: BTreeSet<u32>,
+}
+
+/// The platform's memory.
+pub(crate) struct World {
+    pub options: Options,
+    pub switches: Switches,
+    pub clock: Clock,
+    pub openids: Openids,
+    pub followers: Vec<Follower>,
+    /// How many `user/get` lists.
+    pub listed: u32,
+    pub tags: BTreeMap<i64, TagState>,
+    pub next_tag: i64,
+    pub blacklist: BTreeSet<u32>,
+    pub oauth: OauthBook,
+    pub codes: Codes,
+    /// Cards with their ids, the oldest first.
+    pub cards: Vec<(String, Card)>,
+    /// The id of the last message that was pushed.
+    message_id: i64,
+    pub refused: Refused,
+    /// When daily quotas were set back.
+    pub clears: Vec<i64>,
+    pub tokens: TokenBook,
+    pub usage: Usage,
+    pub faults: Faults,
+    pub calls: HashMap<String, u64>,
+    random: fastrand::Rng,
+}
+
+impl World {
+    /// The world that these options and this seed make, always the same.
+    pub(crate) fn new(options: Options, clock: Clock) -> Self {
+        let mut random = fastrand::Rng::with_seed(options.seed);
+        let mut followers = strangers(&options, &mut random);
+        let scenes = options.scenes();
+        let in_scenes = place_in_scenes(&mut followers, &scenes, &mut random);
+        depart(&mut followers, &in_scenes, &mut random);
+        let starred = star(&mut followers);
+        Self {
+            switches: options.switches.clone(),
+            openids: Openids::new(options.seed),
+            listed: options.followers,
+            followers,
+            tags: BTreeMap::from([(STARRED, TagState { name: "星标组".to_owned(), members: starred })]),
+            // The platform's own ids end below 100.
+            next_tag: 100,
+            blacklist: BTreeSet::new(),
+            oauth: OauthBook::default(),
+            codes: Codes::default(),
+            cards: Vec::new(),
+            message_id: FIRST_MESSAGE,
+            refused: Refused::default(),
+            clears: Vec::new(),
+            tokens: TokenBook::default(),
+            usage: Usage::default(),
+            faults: Faults::default(),
+            calls: HashMap::new(),
+            options,
+            clock,
+            random,
+        }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// The id of a request: its second, and two numbers of its own.
+    pub(crate) fn rid(&mut self) -> String {
+        format!("{:08x}-{:08x}-{:08x}", self.now(), self.random.u32(..), self.random.u32(..))
+    }
+
+    /// So many random characters of base64url.
+    pub(crate) fn characters(&mut self, count: usize) -> String {
+        let mut text = String::with_capacity(count);
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(20);
+            push_characters(&mut text, self.random.u128(..), now);
+            left -= now;
+        }
+        text
+    }
+
+    /// So many random digits, the first of which is not 0.
+    pub(crate) fn digits(&mut self, count: usize) -> String {
+        (0..count).map(|at| char::from(b'0' + self.random.u8(u8::from(at == 0)..10))).collect()
+    }
+
+    /// Bytes for an envelope; a sandbox's need not be unforeseeable.
+    pub(crate) fn random_bytes(&mut self) -> [u8; 16] {
+        self.random.u128(..).to_be_bytes()
+    }
+
+    /// The account's original id (原始ID), `gh_` and twelve hexadecimal digits: the same for the same AppID.
+    pub(crate) fn original_id(&self) -> String {
+        format!("gh_{:0>12.12}", self.options.appid.trim_start_matches("wx"))
+    }
+
+    /// A message's id, larger than every one before.
+    pub(crate) fn next_message_id(&mut self) -> i64 {
+        self.message_id += 1;
+        self.message_id
+    }
+
+    /// The follower's number, whether they follow or not.
+    pub(crate) fn number(&self, openid: &str) -> Result<u32, NoFollower> {
+        let number = self.openids.number(openid)?;
+        if (number as usize) < self.followers.len() { Ok(number) } else { Err(NoFollower::Foreign) }
+    }
+
+    /// The same for a person who controls the sandbox.
+    pub(crate) fn somebody(&self, openid: &str) -> Result<u32, String> {
+        self.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))
+    }
+
+    pub(crate) fn follower(&mut self, number: u32) -> &mut Follower {
+        &mut self.followers[number as usize]
+    }
+
+    /// Somebody's id across the accounts of one Open Platform account, if there is one.
+    pub(crate) fn unionid(&self, number: u32) -> Option<String> {
+        self.options.unionid.then(|| Openids::new(!self.options.seed).of(number))
+    }
+
+    /// Somebody who has never followed the account.
+    pub(crate) fn newcomer(&mut self) -> u32 {
+        let number = u32::try_from(self.followers.len()).unwrap_or(u32::MAX);
+        self.followers.push(Follower {
+            subscribed: false,
+            listed: false,
+            subscribe_time: 0,
+            channel: CHANNELS[0],
+            qr_scene: 0,
+            qr_scene_str: Cow::Borrowed(""),
+            tags: Vec::new(),
+            remark: None,
+        });
+        number
+    }
+
+    /// Where a listing goes on after `openid` (exclusive), or refuses it.
+    pub(crate) fn cursor(&self, openid: Option<&str>) -> Result<Cursor, Refusal> {
+        let Some(openid) = openid.filter(|openid| !openid.is_empty()) else { return Ok(Cursor::Start) };
+        let number = self.number(openid).map_err(|_| Refusal::new(40003))?;
+        let departed = !self.followers[number as usize].listed;
+        match self.switches.get(DEPARTED_CURSOR) {
+            "40003" if departed => Err(Refusal::new(40003)),
+            "empty_page" if departed => Ok(Cursor::End),
+            _ => Ok(Cursor::After(number)),
+        }
+    }
+
+    /// Sorts a write's openids into followers and failures, by the rules of the switches: one bad
+    /// openid refuses the whole call, unless it is only named afterwards (45171).
+    pub(crate) fn sort(&self, openids: &[String]) -> Result<(Vec<u32>, Vec<String>), Refusal> {
+        let mut good = Vec::with_capacity(openids.len());
+        let mut failed = Vec::new();
+        for openid in openids {
+            let fault = match self.number(openid) {
+                Ok(number) if self.followers[number as usize].subscribed => None,
+                Ok(_) => Some(GONE_OPENID),
+                Err(NoFollower::Malformed) => Some(MALFORMED_OPENID),
+                Err(NoFollower::Foreign) => Some(FOREIGN_OPENID),
+            };
+            match fault.map(|switch| self.switches.get(switch)) {
+                None => good.extend(self.number(openid)),
+                Some("ok") => {}
+                Some("45171") => failed.push(openid.clone()),
+                Some(errcode) => return Err(Refusal::new(errcode.parse().unwrap_or(40003))),
+            }
+        }
+        Ok((good, failed))
+    }
+
+    /// Somebody begins or ceases to follow.
+    pub(crate) fn subscribe(&mut self, number: u32, follows: bool, keep_tags: bool) {
+        let now = self.now();
+        let follower = self.follower(number);
+        if follower.listed == follows && follower.subscribed == follows {
+            return;
+        }
+        let was_listed = std::mem::replace(&mut follower.listed, follows);
+        follower.subscribed = follows;
+        if follows {
+            follower.subscribe_time = now;
+        } else if !keep_tags {
+            for tag in std::mem::take(&mut follower.tags) {
+                if let Some(tag) = self.tags.get_mut(&tag) {
+                    tag.members.remove(&number);
+                }
+            }
+        }
+        match (was_listed, follows) {
+            (true, false) => self.listed -= 1,
+            (false, true) => self.listed += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cursor {
+    Start,
+    After(u32),
+    End,
+}
+
+/// Followers who came by every other way.
+fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
+    let scenes = options.scenes();
+    let asked_for = |scene: u32| scenes.iter().any(|(id, _)| *id == scene);
+    let step = SIX_YEARS / i64::from(options.followers.max(1));
+    (0..options.followers)
+        .map(|number| {
+            let mut follower = Follower {
+                subscribed: true,
+                listed: true,
+                subscribe_time: FIRST_DAY + i64::from(number) * step + random.i64(0..step.max(1)),
+                channel: CHANNELS[random.usize(..CHANNELS.len())],
+                qr_scene: 0,
+                qr_scene_str: Cow::Borrowed(""),
+                tags: Vec::new(),
+                remark: None,
+            };
+            match random.u8(0..10) {
+                0..4 => {
+                    let scene = random.u32(OTHER_SCENES);
+                    follower.channel = BY_QR_CODE;
+                    follower.qr_scene = if asked_for(scene) { 0 } else { scene };
+                }
+                4 => {
+                    follower.channel = BY_QR_CODE;
+                    follower.qr_scene_str = TEXT_SCENES[random.usize(..TEXT_SCENES.len())].into();
+                }
+                _ => {}
+            }
+            follower
+        })
+        .collect()
+}
+
+/// Gives each scene its followers, spread over the whole list; says who was chosen.
+fn place_in_scenes(
+    followers: &mut [Follower],
+    scenes: &[(u32, u32)],
+    random: &mut fastrand::Rng,
+) -> BTreeSet<usize> {
+    let mut numbers: Vec<usize> = (0..followers.len()).collect();
+    let wanted = scenes.iter().map(|(_, count)| *count as usize).sum::<usize>().min(numbers.len());
+    // The first steps of a Fisher-Yates shuffle choose without repetition.
+    for at in 0..wanted {
+        let other = random.usize(at..numbers.len());
+        numbers.swap(at, other);
+    }
+    let mut chosen = numbers[..wanted].iter();
+    for (scene, count) in scenes {
+        for number in chosen.by_ref().take(*count as usize) {
+            let follower = &mut followers[*number];
+            follower.channel = BY_QR_CODE;
+            follower.qr_scene = *scene;
+            follower.qr_scene_str = Cow::Borrowed("");
+        }
+    }
+    numbers[..wanted].iter().copied().collect()
+}
+
+/// A few have left and are still listed; nobody of the scenes that were asked for.
+fn depart(followers: &mut [Follower], in_scenes: &BTreeSet<usize>, random: &mut fastrand::Rng) {
+    let few = followers.len() / ONE_GONE_OF as usize;
+    let most = followers.len().saturating_sub(in_scenes.len());
+    let mut left = few.min(most);
+    while left > 0 {
+        let number = random.usize(..followers.len());
+        if followers[number].subscribed && !in_scenes.contains(&number) {
+            followers[number].subscribed = false;
+            left -= 1;
+        }
+    }
+}
+
+fn star(followers: &mut [Follower]) -> BTreeSet<u32> {
+    let mut starred = BTreeSet::new();
+    for (number, follower) in (0_u32..).zip(followers).skip(7).step_by(ONE_STARRED_OF as usize) {
+        if follower.subscribed {
+            follower.tags.push(STARRED);
+            starred.insert(number);
+        }
+    }
+    starred
+}

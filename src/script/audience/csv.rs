@@ -1,0 +1,191 @@
+//! Tables as CSV: openids that a script reads from one, and an audience that is written to one.
+//!
+//! Must never know the platform: who is read or written is an audience's matter.
+
+use crate::{
+    api::user::FIELDS,
+    base::{CsvFile, no_formula},
+    bulk::{Person, Source},
+    script::host::{
+        error::PlatformError,
+        file::{existing, give_another},
+        value::{Follower, field_by_name, field_unknown},
+    },
+};
+use csv::{ByteRecord, ReaderBuilder};
+use rhai::{Array, Dynamic};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The column that tells who somebody is.
+const OPENID: &str = "openid";
+
+/// What a file has to look like.
+const HOW: &str = "give a CSV file with commas and a column `openid`, or one openid a line";
+
+/// Columns that a message names.
+const SHOWN: usize = 10;
+
+/// The openids of a file: of its column `openid`, or of its only column. The path is relative to where the
+/// person stands.
+pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, PlatformError> {
+    let fail = |reason: String, hint: String| {
+        PlatformError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
+    };
+    let unreadable = |reason: String| fail(reason, give_another(folder, path));
+    let whole = existing(folder, path).map_err(unreadable)?;
+    // Bytes, not text: a table that was saved as GBK has openids in the same letters.
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_path(&whole)
+        .map_err(|error| unreadable(error.to_string()))?;
+    let mut openids = Vec::new();
+    let mut column = None;
+    let mut record = ByteRecord::new();
+    while reader.read_byte_record(&mut record).map_err(|error| unreadable(error.to_string()))? {
+        let line = record.position().map(csv::Position::line).unwrap_or_default();
+        let at = match column {
+            Some(Column::Named(at)) => at,
+            Some(Column::Only) if record.len() > 1 => {
+                let reason = format!("its first line has one column, but line {line} has {}", record.len());
+                return Err(fail(reason, HOW.to_owned()));
+            }
+            Some(Column::Only) => 0,
+            None => match record.iter().position(is_head) {
+                Some(at) => {
+                    column = Some(Column::Named(at));
+                    continue;
+                }
+                None if record.len() == 1 => {
+                    column = Some(Column::Only);
+                    0
+                }
+                None => {
+                    let names: Vec<_> = record.iter().take(SHOWN).map(String::from_utf8_lossy).collect();
+                    let reason = format!("its first line has no column `{OPENID}`, but {}", names.join(", "));
+                    return Err(fail(reason, HOW.to_owned()));
+                }
+            },
+        };
+        let cell = record.get(at).unwrap_or_default().trim_ascii();
+        // Another delimiter, or a quotation mark that is not closed: what follows it would be lost.
+        if cell.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'".contains(byte)) {
+            let cell = String::from_utf8_lossy(cell);
+            let shown: String = cell.chars().take_while(|letter| !letter.is_control()).take(40).collect();
+            return Err(fail(format!("line {line} has no openid, but `{shown}`"), HOW.to_owned()));
+        }
+        if !cell.is_empty() {
+            openids.push(String::from_utf8_lossy(cell).into_owned());
+        }
+    }
+    Ok(Source::openids(openids))
+}
+
+/// Where a table has its openids.
+enum Column {
+    Named(usize),
+    /// It has no other.
+    Only,
+}
+
+fn is_head(cell: &[u8]) -> bool {
+    cell.trim_ascii().eq_ignore_ascii_case(OPENID.as_bytes())
+}
+
+/// Which of a follower's fields are columns.
+pub(crate) fn columns(names: &Array) -> Result<Vec<String>, PlatformError> {
+    if names.is_empty() {
+        let hint = "name them, as in [\"openid\", \"remark\"]";
+        return Err(PlatformError::usage("write_csv needs a column", hint));
+    }
+    let column = |name: &Dynamic| {
+        let Ok(name) = name.as_immutable_string_ref() else {
+            return Err(PlatformError::usage("write_csv takes the names of columns as strings", ""));
+        };
+        if FIELDS.iter().any(|field| field.name == name.as_str()) {
+            Ok(name.as_str().to_owned())
+        } else {
+            Err(field_unknown(name.as_str()))
+        }
+    };
+    names.iter().map(column).collect()
+}
+
+/// Only who they are: this needs nobody's details.
+pub(crate) fn only_openids() -> Vec<String> {
+    vec![OPENID.to_owned()]
+}
+
+/// Whether somebody's details are needed for these columns.
+pub(crate) fn need_details(columns: &[String]) -> bool {
+    columns.iter().any(|column| column != OPENID)
+}
+
+/// A table under way. It takes its place when it is finished; until then what was there before stays.
+pub(crate) struct Table {
+    path: PathBuf,
+    columns: Vec<String>,
+    file: CsvFile,
+}
+
+impl Table {
+    /// Begins a table; the path is relative to where the person stands.
+    pub(crate) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, PlatformError> {
+        let path = folder.join(path);
+        match CsvFile::create(&path, &columns) {
+            Ok(file) => Ok(Self { path, columns, file }),
+            Err(error) => Err(unwritable(&path, &error)),
+        }
+    }
+
+    /// Adds somebody.
+    pub(crate) fn add(&mut self, person: &Person) -> Result<(), PlatformError> {
+        let cells = self.columns.iter().map(|column| match &person.user {
+            Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)
+                .map_or_else(|_| String::new(), |value| cell(&value)),
+            None => no_formula(&person.openid),
+        });
+        self.file.add(cells).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    /// Puts the table in its place.
+    pub(crate) fn finish(self) -> Result<(), PlatformError> {
+        self.file.finish().map_err(|error| unwritable(&self.path, &error))
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> PlatformError {
+    let hint = "give a file in a folder that exists and can be written; what was there before is unchanged";
+    PlatformError::usage(format!("can't write the table {}: {error}", path.display()), hint)
+}
+
+/// A value as a cell: nothing for what the platform left out, a list with spaces between.
+fn cell(value: &Dynamic) -> String {
+    if let Ok(entries) = value.as_array_ref() {
+        return entries.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(" ");
+    }
+    match value.as_immutable_string_ref() {
+        Ok(text) => no_formula(&text),
+        Err(_) if value.is_unit() => String::new(),
+        Err(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_no_formula_and_shows_nothing_for_what_was_left_out() {
+        assert_eq!(cell(&"=1+2".into()), "'=1+2");
+        assert_eq!(cell(&"@张三".into()), "'@张三");
+        assert_eq!(cell(&"张三=李四".into()), "张三=李四");
+        assert_eq!(cell(&Dynamic::UNIT), "");
+        assert_eq!(cell(&(-5_i64).into()), "-5");
+        assert_eq!(cell(&vec![Dynamic::from(2_i64), Dynamic::from(100_i64)].into()), "2 100");
+    }
+}

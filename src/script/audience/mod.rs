@@ -1,0 +1,9 @@
+//! Audiences: sources, stages, and the terminal operations that run a job.
+
+pub(crate) mod audience;
+pub(crate) mod change_plan;
+pub(crate) mod csv;
+pub(crate) mod execution;
+pub(crate) mod quota_check;
+pub(crate) mod stages;
+pub(crate) mod terminals;

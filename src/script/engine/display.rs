@@ -1,0 +1,261 @@
+//! What a session shows of a value: a text, or rows that whoever draws them fits to the terminal. Neither colours nor
+//! widths are known here.
+
+use super::engine::show;
+use crate::{
+    api::{tag::Tag, user},
+    base::grouped,
+    bulk::EndReport,
+    script::{
+        audience::audience::Audience,
+        functions::endpoint::describe_type,
+        host::value::{Follower, to_json},
+    },
+};
+use chrono::{DateTime, FixedOffset};
+use rhai::{Array, Dynamic, Engine, Map};
+use serde_json::Value;
+
+/// Rows that are shown of a long list at once.
+pub(crate) const AT_ONCE: usize = 20;
+
+/// Levels of values within values that are looked into.
+const LEVELS: usize = 16;
+
+/// Columns of a list of maps; with more, each is a text.
+const MOST_COLUMNS: usize = 8;
+
+/// Characters of a variable's value in a list of variables.
+const SHORT: usize = 60;
+
+/// What a line has given, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing.
+    Nothing,
+    /// A text.
+    Text(String),
+    /// Rows with the names of their columns; how many there are in all.
+    Rows {
+        /// What each column holds.
+        columns: Vec<String>,
+        /// Some of the rows.
+        rows: Vec<Vec<String>>,
+        /// The first of them, counted from 0.
+        from: usize,
+        /// All of them.
+        total: usize,
+    },
+}
+
+/// A variable as a list of them, and completion, show it.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// What it is called.
+    pub name: String,
+    /// What it holds, in words.
+    pub kind: String,
+    /// Its value, cut.
+    pub value: String,
+    /// What can stand behind its point.
+    pub fields: Vec<String>,
+    /// What can stand behind the point of its entries, if it is a list.
+    pub fields_of_entries: Vec<String>,
+    /// Whether it is an audience, which has steps and ends.
+    pub is_audience: bool,
+    /// Whether it can't be set.
+    pub is_constant: bool,
+}
+
+/// A value as a result.
+pub(crate) fn show_value(engine: &Engine, value: &Dynamic, at_once: usize) -> Shown {
+    rows_of(value, 0, at_once).unwrap_or_else(|| Shown::Text(text_of(engine, value, at_once)))
+}
+
+/// More rows of a list.
+#[must_use]
+pub fn more(value: &Dynamic, from: usize) -> Option<Shown> {
+    rows_of(value, from, AT_ONCE)
+}
+
+fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
+    if let Some(audience) = value.read_lock::<Audience>() {
+        return plan(&audience);
+    }
+    if value.is_map() {
+        return serde_json::to_string_pretty(&cut(value, LEVELS, at_once)).unwrap_or_default();
+    }
+    if let Some(user) = value.read_lock::<Follower>() {
+        let fields = serde_json::to_value(&*user.0).unwrap_or_default();
+        let fields = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        return fields
+            .map(|(name, value)| format!("{name:<18}{}", in_a_cell(value)))
+            .collect::<Vec<_>>()
+            .join("\n");
+    }
+    show(engine, value.clone())
+}
+
+/// A value within another, with the first entries of what is long.
+fn cut(value: &Dynamic, levels: usize, at_once: usize) -> Value {
+    let more = |count: usize| Value::String(format!("{} more", grouped(count as u64)));
+    if let Some(audience) = value.read_lock::<Audience>() {
+        return Value::String(audience.to_string());
+    }
+    if value.is_fnptr() {
+        return Value::String(describe_type(value));
+    }
+    if levels == 0 {
+        return to_json(value);
+    }
+    if let Some(list) = value.read_lock::<Array>() {
+        let first = list.iter().take(at_once).map(|value| cut(value, levels - 1, at_once));
+        return first.chain(list.len().checked_sub(at_once).filter(|rest| *rest > 0).map(more)).collect();
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        let first = map.iter().take(at_once.saturating_mul(2));
+        let mut shown: serde_json::Map<String, Value> =
+            first.map(|(key, value)| (key.to_string(), cut(value, levels - 1, at_once))).collect();
+        if let Some(rest) = map.len().checked_sub(shown.len()).filter(|rest| *rest > 0) {
+            shown.insert("…".to_owned(), more(rest));
+        }
+        return Value::Object(shown);
+    }
+    to_json(value)
+}
+
+/// What an audience will do, without doing it.
+fn plan(audience: &Audience) -> String {
+    let text = audience.to_string();
+    let steps =
+        text.split(").").map(|step| if step.ends_with(')') { step.to_owned() } else { format!("{step})") });
+    let steps: Vec<String> = steps.collect();
+    let steps = steps.join("\n  .");
+    format!("{steps}\nnothing is called yet: .count(), .each(|u| …) or .tag(\"…\") runs it")
+}
+
+/// A list as rows, from one of them on.
+fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Shown> {
+    let list = value.read_lock::<Array>()?;
+    let first = list.first()?;
+    let part = || list.iter().enumerate().skip(from).take(at_once);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    let (columns, rows): (Vec<String>, Vec<Vec<String>>) = if first.is::<Follower>() {
+        let rows = part().filter_map(|(_, value)| Some(follower(&*value.read_lock::<Follower>()?)));
+        (words(&["openid", "remark", "subscribed", "scene", "qr_scene", "tags"]), rows.collect())
+    } else if first.is::<Tag>() {
+        let row = |tag: &Tag| {
+            vec![
+                tag.id.to_string(),
+                tag.name.clone(),
+                tag.count.map(|count| count.to_string()).unwrap_or_default(),
+            ]
+        };
+        let rows = part().filter_map(|(_, value)| Some(row(&*value.read_lock::<Tag>()?)));
+        (words(&["id", "name", "count"]), rows.collect())
+    } else if first.is::<EndReport>() {
+        let rows = part().filter_map(|(_, value)| Some(report(&*value.read_lock::<EndReport>()?)));
+        (words(&["end", "state", "listed", "matched", "changed", "failed"]), rows.collect())
+    } else if let Some(keys) = keys_of(&list) {
+        let cell = |map: &Map, key: &String| {
+            map.get(key.as_str()).map(|value| in_a_cell(&cut(value, LEVELS, AT_ONCE))).unwrap_or_default()
+        };
+        let rows = part().filter_map(|(_, value)| {
+            let map = value.read_lock::<Map>()?;
+            Some(keys.iter().map(|key| cell(&map, key)).collect())
+        });
+        let rows = rows.collect();
+        (keys, rows)
+    } else {
+        let rows = part().map(|(at, value)| vec![at.to_string(), in_a_cell(&cut(value, LEVELS, AT_ONCE))]);
+        (words(&["", "value"]), rows.collect())
+    };
+    Some(Shown::Rows { columns, rows, from, total: list.len() })
+}
+
+/// The keys that the maps of a list have, where all of its first ones are maps with few of them.
+fn keys_of(list: &Array) -> Option<Vec<String>> {
+    let mut keys: Vec<String> = Vec::new();
+    for value in list.iter().take(AT_ONCE) {
+        for key in value.read_lock::<Map>()?.keys() {
+            if !keys.iter().any(|known| known == key.as_str()) {
+                keys.push(key.to_string());
+            }
+        }
+    }
+    (!keys.is_empty() && keys.len() <= MOST_COLUMNS).then_some(keys)
+}
+
+fn follower(Follower(user): &Follower) -> Vec<String> {
+    let beijing = FixedOffset::east_opt(8 * 3_600);
+    let time = user.subscribe_time.and_then(|time| DateTime::from_timestamp(time, 0)).zip(beijing);
+    let time = time.map(|(time, zone)| time.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string());
+    let tags: Vec<String> = user.tagid_list.iter().flatten().map(ToString::to_string).collect();
+    let number = |number: Option<i64>| number.filter(|number| *number != 0).map(|number| number.to_string());
+    vec![
+        user.openid.clone().unwrap_or_default(),
+        user.remark.clone().unwrap_or_default(),
+        time.unwrap_or_default(),
+        user.subscribe_scene.clone().unwrap_or_default().trim_start_matches("ADD_SCENE_").to_owned(),
+        number(user.qr_scene).unwrap_or_default(),
+        tags.join(" "),
+    ]
+}
+
+fn report(report: &EndReport) -> Vec<String> {
+    let counts =
+        [report.totals.listed, report.totals.matched, report.totals.changed, report.failed.len() as u64];
+    let mut row = vec![report.title(), report.state.as_str().replace('_', " ")];
+    row.extend(counts.map(grouped));
+    row
+}
+
+fn in_a_cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+/// What can stand behind the point of a value.
+fn fields(value: &Dynamic) -> Vec<String> {
+    if let Some(map) = value.read_lock::<Map>() {
+        map.keys().map(ToString::to_string).collect()
+    } else if value.is::<Follower>() {
+        user::FIELDS.iter().map(|field| field.name.to_owned()).collect()
+    } else {
+        let kind = describe_type(value);
+        let kind = kind.split_once(' ').map_or("", |(_, kind)| kind);
+        crate::script::docs::value_fields(kind).into_iter().flatten().map(str::to_owned).collect()
+    }
+}
+
+/// A variable for lists and for completion.
+pub(crate) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variable {
+    let first = value.read_lock::<Array>().and_then(|list| list.first().cloned());
+    let (kind, value_text) = match value.read_lock::<Array>() {
+        Some(list) => (format!("an array of {}", list.len()), String::new()),
+        None if value.is::<Audience>() => (
+            "an audience".to_owned(),
+            value.read_lock::<Audience>().map(|audience| audience.to_string()).unwrap_or_default(),
+        ),
+        // What the engine calls a closure tells nothing.
+        None if value.is_fnptr() && value.clone_cast::<rhai::FnPtr>().fn_name().contains('$') => {
+            (describe_type(value), String::new())
+        }
+        None => (describe_type(value), in_a_cell(&cut(value, LEVELS, AT_ONCE))),
+    };
+    let mut short: String = value_text.chars().take(SHORT).collect();
+    if short.len() < value_text.len() {
+        short.push('…');
+    }
+    Variable {
+        name: name.to_owned(),
+        kind,
+        value: short,
+        fields: fields(value),
+        fields_of_entries: first.map(|first| fields(&first)).unwrap_or_default(),
+        is_audience: value.is::<Audience>(),
+        is_constant,
+    }
+}

@@ -1,0 +1,75 @@
+//! A handler of an automation: what it is called with, and the call.
+
+use super::engine::{Script, show};
+use crate::script::host::{
+    error::{Trouble, explain},
+    value::{to_dynamic, to_json},
+};
+use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as Json, Value};
+
+/// A call of a handler, with everything that it is given: a run that is gone on with is given the same again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The automation.
+    pub automation: String,
+    /// The function.
+    pub handler: String,
+    /// What has started it: `hand`, or the trigger.
+    pub trigger: String,
+    /// The instant that it is the fire of, in milliseconds.
+    pub scheduled_ms: i64,
+    /// The same as a text in the trigger's zone.
+    pub scheduled: String,
+    /// The parameters.
+    pub params: Json<String, Value>,
+    /// What the runs before have kept.
+    pub state: Json<String, Value>,
+    /// What went wrong, for the handler that hears of failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+}
+
+/// What a handler gave, and what it keeps for the next run.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Its value as text, if it has one.
+    pub value: Option<String>,
+    /// `ctx.state` as it left it.
+    pub state: Json<String, Value>,
+}
+
+impl Script {
+    /// Calls a handler on this thread, which must be its own and have a stack of [`crate::script::STACK`] bytes.
+    ///
+    /// # Errors
+    /// When it fails or is stopped.
+    pub fn call(&self, call: &Call, run: Option<&str>) -> Result<Answer, Trouble> {
+        // Shared, so that what the handler writes into it is seen here.
+        let state = to_dynamic(&Value::Object(call.state.clone())).into_shared();
+        let mut ctx = Map::new();
+        ctx.insert("run".into(), run.map_or(Dynamic::UNIT, |run| run.to_owned().into()));
+        ctx.insert("automation".into(), call.automation.clone().into());
+        ctx.insert("trigger".into(), call.trigger.clone().into());
+        ctx.insert("scheduled".into(), call.scheduled.clone().into());
+        ctx.insert("scheduled_at".into(), call.scheduled_ms.div_euclid(1000).into());
+        ctx.insert("state".into(), state.clone());
+        let second = match &call.error {
+            Some(error) => to_dynamic(error),
+            None => to_dynamic(&Value::Object(call.params.clone())),
+        };
+        let mut arguments = vec![ctx.into(), second];
+        arguments.truncate(self.program.handler_parameters(&call.handler).unwrap_or_default());
+        let options = CallFnOptions::new().eval_ast(true);
+        let result: Result<Dynamic, Box<EvalAltResult>> =
+            self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, &call.handler, arguments);
+        let value = result.map_err(|error| explain(&error, &self.engine, &self.program))?;
+        let value = (!value.is_unit()).then(|| show(&self.engine, value));
+        let state = match to_json(&state.flatten_clone()) {
+            Value::Object(state) => state,
+            _ => Json::new(),
+        };
+        Ok(Answer { value, state })
+    }
+}

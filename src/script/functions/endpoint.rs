@@ -1,0 +1,432 @@
+//! From a declaration to a script function.
+
+use super::{argument::read_argument, callback::Push};
+use crate::{
+    api::{
+        Batched, Effect, Endpoint, Field, FieldKind, Spec,
+        answer::{Done, OpenidPage},
+        blacklist,
+        card::{self, Created},
+        media::{self, Uploaded},
+        network::{self, Checked, IpList},
+        oauth::{self, Grant, Profile},
+        qrcode::{self, Ticket},
+        quota::{self, Quotas},
+        rid::{self, Found},
+        tag::{self, Tag, TagIds, Tags},
+        token::{self, Token},
+        user::{self, User, Users},
+    },
+    bulk::{EndReport, call_in_parts},
+    for_each_endpoint,
+    script::{
+        audience::audience::Audience,
+        host::{
+            env::Env,
+            error::{PlatformError, placed},
+            stdlib,
+            value::{Follower, OpaqueToken, to_dynamic},
+        },
+        writes::{dry_run, journaled_call},
+    },
+};
+use rhai::{
+    Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext,
+    Position, RhaiFunc, Shared,
+};
+use serde_json::{Map, Value, json};
+use std::{any::TypeId, collections::BTreeMap, sync::Arc};
+
+/// An answer as a script sees it: the platform's field names, typed where it pays.
+trait ToScript {
+    /// Its type in a script.
+    const KIND: &'static str;
+    /// What it holds, for the reference.
+    const GIVES: &'static str;
+    fn to_script(self) -> Dynamic;
+}
+
+impl ToScript for Done {
+    const KIND: &'static str = "()";
+    const GIVES: &'static str = "nothing";
+    fn to_script(self) -> Dynamic {
+        Dynamic::UNIT
+    }
+}
+
+impl ToScript for Token {
+    const KIND: &'static str = "Token";
+    const GIVES: &'static str = "a `Token`";
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(OpaqueToken::from(self))
+    }
+}
+
+impl ToScript for Grant {
+    const KIND: &'static str = "Grant";
+    const GIVES: &'static str = "a `Grant`";
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(self)
+    }
+}
+
+/// Answers that are maps to a script, field by field.
+macro_rules! maps {
+    ($($answer:ty: $gives:literal),* $(,)?) => {
+        $( impl ToScript for $answer {
+            const KIND: &'static str = "Map";
+            const GIVES: &'static str = $gives;
+            fn to_script(self) -> Dynamic {
+                to_dynamic(&self)
+            }
+        } )*
+    };
+}
+
+maps! {
+    OpenidPage: "a map: `total`, `count`, `data.openid` (no `data` when the page is empty), `next_openid`",
+    Profile: "a map: `openid`, `nickname`, `headimgurl`, `sex`, `province`, `city`, `country`, `privilege`, `unionid`",
+    Ticket: "a map: `ticket`, `expire_seconds`, `url`",
+    Checked: "a map: `dns` and `ping`, each an array of maps",
+    Uploaded: "a map: `url`",
+}
+
+impl ToScript for Created {
+    const KIND: &'static str = "Map";
+    const GIVES: &'static str = "a map: `card_id`";
+    fn to_script(self) -> Dynamic {
+        to_dynamic(&json!({"card_id": self.card_id}))
+    }
+}
+
+impl ToScript for User {
+    const KIND: &'static str = "User";
+    const GIVES: &'static str = "a `User`";
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(Follower(Arc::new(self)))
+    }
+}
+
+impl ToScript for Users {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of `User`";
+    fn to_script(self) -> Dynamic {
+        self.user_info_list.into_iter().map(User::to_script).collect::<Array>().into()
+    }
+}
+
+impl ToScript for Tag {
+    const KIND: &'static str = "Tag";
+    const GIVES: &'static str = "a `Tag`";
+    fn to_script(self) -> Dynamic {
+        Dynamic::from(self)
+    }
+}
+
+impl ToScript for Tags {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of `Tag`";
+    fn to_script(self) -> Dynamic {
+        self.tags.into_iter().map(Tag::to_script).collect::<Array>().into()
+    }
+}
+
+impl ToScript for Quotas {
+    const KIND: &'static str = "Map";
+    const GIVES: &'static str = "a map: `quota` with `daily_limit`, `used` and `remain`; `rate_limit` with `call_count` and `refresh_second`";
+    fn to_script(self) -> Dynamic {
+        let mut map = Map::new();
+        map.insert("quota".to_owned(), json!(self.quota));
+        map.extend(self.rate_limit.map(|limit| ("rate_limit".to_owned(), json!(limit))));
+        to_dynamic(&map)
+    }
+}
+
+impl ToScript for Found {
+    const KIND: &'static str = "Map";
+    const GIVES: &'static str =
+        "a map: `invoke_time`, `cost_in_ms`, `request_url`, `request_body`, `response_body`, `client_ip`";
+    fn to_script(self) -> Dynamic {
+        to_dynamic(&self.request)
+    }
+}
+
+impl ToScript for IpList {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of addresses";
+    fn to_script(self) -> Dynamic {
+        self.ip_list.into_iter().map(Dynamic::from).collect::<Array>().into()
+    }
+}
+
+impl ToScript for TagIds {
+    const KIND: &'static str = "Array";
+    const GIVES: &'static str = "an array of ids";
+    fn to_script(self) -> Dynamic {
+        self.tagid_list.into_iter().map(Dynamic::from).collect::<Array>().into()
+    }
+}
+
+/// How an endpoint is called from a script: as it is, or cut into calls of the platform's size.
+trait Callable: Endpoint {
+    /// What is wrong with the request is told before anything is sent or written down.
+    fn check(&self) -> Result<(), Box<EvalAltResult>> {
+        Ok(())
+    }
+
+    fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>>;
+}
+
+macro_rules! called_as_it_is {
+    ($($endpoint:ty),* $(,)?) => {
+        $( impl Callable for $endpoint {
+            fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>> {
+                let client = env.client()?;
+                env.wait_for_call(client.call(&self))
+            }
+        } )*
+    };
+}
+
+macro_rules! called_in_parts {
+    ($($endpoint:ty),* $(,)?) => {
+        $( impl Callable for $endpoint {
+            fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>> {
+                let client = env.client()?;
+                env.wait(call_in_parts(client, env.in_flight, self)).map_err(|split| {
+                    let error = PlatformError::of(&split.error);
+                    if split.parts == 1 {
+                        return error.raise();
+                    }
+                    let (failed, parts, most) = (split.failed, split.parts, Self::MOST);
+                    error.note(format!("{failed} of {parts} calls of up to {most} were not done; the others were")).raise()
+                })
+            }
+        } )*
+    };
+}
+
+called_as_it_is! {
+    token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
+    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
+    media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
+}
+called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
+
+impl Callable for oauth::Exchange {
+    fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
+        let client = env.client()?;
+        env.wait_for_call(client.exchange(&self))
+    }
+}
+
+impl Callable for card::Create {
+    fn check(&self) -> Result<(), Box<EvalAltResult>> {
+        let faults = card::check(&self.card);
+        if let Some(first) = faults.first() {
+            let error = PlatformError::usage(
+                format!("{}: {first}", Self::SPEC.name),
+                "nothing was sent; the number is what the platform would have answered",
+            );
+            let error = PlatformError {
+                errcode: Some(first.errcode),
+                errmsg: first.to_string(),
+                endpoint: Self::SPEC.name.to_owned(),
+                ..error
+            };
+            return Err(faults[1..]
+                .iter()
+                .rev()
+                .fold(error, |error, fault| error.note(fault.to_string()))
+                .raise());
+        }
+        for (field, near) in card::suspects(&self.card) {
+            tracing::warn!("{}: `{field}` is sent as it is; did you mean `{near}`?", Self::SPEC.name);
+        }
+        Ok(())
+    }
+
+    fn call_from_script(self, env: &Env) -> Result<Created, Box<EvalAltResult>> {
+        let client = env.client()?;
+        env.wait_for_call(client.call(&self))
+    }
+}
+
+impl Callable for quota::Clear {
+    fn call_from_script(self, env: &Env) -> Result<Done, Box<EvalAltResult>> {
+        let client = env.client()?;
+        let appid = self.appid.unwrap_or_else(|| client.appid().to_owned());
+        env.wait_for_call(client.call(&Self { appid: Some(appid) }))
+    }
+}
+
+/// Makes a module of each area: `user::info`, `tag::attach`.
+pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    let mut areas: BTreeMap<&'static str, Module> = BTreeMap::new();
+    macro_rules! bind_all {
+        ($($endpoint:path),* $(,)?) => { $( bind::<$endpoint>(&mut areas, env); )* };
+    }
+    for_each_endpoint!(bind_all);
+    crate::script::functions::oauth::register(engine, areas.entry("oauth").or_default(), env);
+    for (area, mut module) in areas {
+        stdlib::join(engine, area, &mut module);
+        engine.register_static_module(area, module.into());
+    }
+}
+
+fn bind<E: Callable>(areas: &mut BTreeMap<&'static str, Module>, env: &Arc<Env>)
+where
+    E::Answer: ToScript,
+{
+    let spec = E::SPEC;
+    let (area, name) = spec.name.split_once("::").unwrap_or(("", spec.name));
+    let module = areas.entry(area).or_default();
+    let required = spec.fields.iter().take_while(|field| field.required).count();
+    // One function for each number of arguments, since those at the end may be left out.
+    for given in required..=spec.fields.len() {
+        let env = Arc::clone(env);
+        let call = move |context: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
+            let at = context.map_or(Position::NONE, |context| context.call_position());
+            let fields = spec.fields.iter().zip(args.iter()).map(|(field, arg)| {
+                read_argument(&env, spec, field, arg).map(|value| (field.name.to_owned(), value))
+            });
+            let request = fields.collect::<Result<Map<_, _>, _>>().and_then(|fields| {
+                let fields = Value::Object(fields);
+                let request = serde_json::from_value::<E>(fields.clone()).map_err(|error| {
+                    PlatformError::usage(format!("{}: {error}", spec.name), signature(spec))
+                })?;
+                Ok((request, fields))
+            });
+            let called = request
+                .map_err(PlatformError::raise)
+                .and_then(|(request, fields)| call::<E>(&env, request, &fields));
+            placed(at, called.map(ToScript::to_script))
+        };
+        FuncRegistration::new(name)
+            .with_namespace(FnNamespace::Internal)
+            .with_params_info(
+                spec.fields
+                    .iter()
+                    .take(given)
+                    .map(|field| format!("{}: {}", field.name, kind_in_rhai(field.kind)))
+                    .chain([E::Answer::KIND.to_owned()]),
+            )
+            .with_comments(spec.doc.lines().map(|line| format!("///{line}")))
+            .set_into_module_raw(
+                module,
+                vec![TypeId::of::<Dynamic>(); given],
+                RhaiFunc::Pure {
+                    func: Shared::new(call),
+                    has_context: true,
+                    is_pure: true,
+                    is_volatile: true,
+                },
+            );
+    }
+}
+
+/// Calls an endpoint: one that changes the account through the run's journal.
+fn call<E: Callable>(env: &Env, request: E, fields: &Value) -> Result<E::Answer, Box<EvalAltResult>> {
+    let read = |answer: Value| {
+        serde_json::from_value(answer).map_err(|error| {
+            let message = format!("{}: the answer that was given is none: {error}", E::SPEC.name);
+            PlatformError::usage(message, "give it as JSON, with the platform's field names").raise()
+        })
+    };
+    match E::SPEC.effect {
+        Effect::Read => match dry_run::read(env, E::SPEC, fields)? {
+            Some(answer) => read(answer),
+            None => request.call_from_script(env),
+        },
+        Effect::Write => {
+            request.check()?;
+            let made = journaled_call::make(env, E::SPEC, fields, &|| {
+                request.clone().call_from_script(env).map(|answer| json!(answer))
+            });
+            read(made?)
+        }
+    }
+}
+
+/// What an endpoint's function gives, in words.
+pub(crate) fn gives(spec: &Spec) -> &'static str {
+    macro_rules! table {
+        ($($endpoint:path),* $(,)?) => {
+            [$( (<$endpoint as Endpoint>::SPEC.name, <<$endpoint as Endpoint>::Answer as ToScript>::GIVES) ),*]
+        };
+    }
+    let table = for_each_endpoint!(table);
+    table.into_iter().find(|(name, _)| *name == spec.name).map_or("", |(_, gives)| gives)
+}
+
+/// The type of a parameter, in the engine's words.
+const fn kind_in_rhai(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Text | FieldKind::File => "String",
+        FieldKind::Integer => "int",
+        FieldKind::Flag => "bool",
+        FieldKind::Token => "Token",
+        FieldKind::Map => "Map",
+        FieldKind::TextList | FieldKind::IntegerList | FieldKind::UserList => "Array",
+    }
+}
+
+fn describe(field: &Field) -> String {
+    format!("{}: {}", field.name, field.kind.describe())
+}
+
+/// How a function is called, for a hint.
+pub(crate) fn signature(spec: &Spec) -> String {
+    let fields: Vec<String> =
+        spec.fields
+            .iter()
+            .map(|field| {
+                if field.required {
+                    describe(field)
+                } else {
+                    format!("{} (may be left out)", describe(field))
+                }
+            })
+            .collect();
+    format!("it is {}({})", spec.name, fields.join(", "))
+}
+
+/// What a value is, in a person's words.
+pub(crate) fn describe_type(value: &Dynamic) -> String {
+    let kind = if value.is_unit() {
+        "()"
+    } else if value.is_int() {
+        "an integer"
+    } else if value.is_float() {
+        "a float"
+    } else if value.is_bool() {
+        "a bool"
+    } else if value.is_string() {
+        "a string"
+    } else if value.is_array() {
+        "an array"
+    } else if value.is_map() {
+        "a map"
+    } else if value.is_fnptr() {
+        "a closure"
+    } else if value.is::<Follower>() {
+        "a User"
+    } else if value.is::<Tag>() {
+        "a Tag"
+    } else if value.is::<OpaqueToken>() {
+        "a Token"
+    } else if value.is::<Push>() {
+        "a Message"
+    } else if value.is::<EndReport>() {
+        "a Report"
+    } else if value.is::<Audience>() {
+        "an audience"
+    } else if value.is::<PlatformError>() {
+        "an Error"
+    } else if value.is::<Grant>() {
+        "a Grant"
+    } else {
+        return value.type_name().rsplit("::").next().unwrap_or_default().to_owned();
+    };
+    kind.to_owned()
+}

@@ -1,0 +1,82 @@
+//! Lists, texts and blobs of a length that a script gives: one that no memory holds would end the process, and with it
+//! whatever else that runs.
+
+use crate::script::{audience::execution::ScriptResult, host::error::PlatformError};
+use rhai::{Array, Blob, Dynamic, Engine, ImmutableString};
+
+/// The most entries of a list, and characters or bytes of a text or a blob, that are made at once.
+const MOST: i64 = 50_000_000;
+
+fn fits(length: i64) -> ScriptResult<usize> {
+    if length > MOST {
+        let message = format!("at most {MOST} entries are made at once");
+        return Err(PlatformError::usage(message, "the memory would not hold more").raise());
+    }
+    Ok(usize::try_from(length).unwrap_or_default())
+}
+
+fn pad_text(text: &mut ImmutableString, length: i64, with: &str) -> ScriptResult<()> {
+    let length = fits(length)?;
+    let have = text.chars().count();
+    if have < length && !with.is_empty() {
+        let more: String = with.chars().cycle().take(length - have).collect();
+        *text += more;
+    }
+    Ok(())
+}
+
+fn blob(length: i64, value: i64) -> ScriptResult<Blob> {
+    Ok(vec![value.to_le_bytes()[0]; fits(length)?])
+}
+
+pub(crate) fn register(engine: &mut Engine) {
+    engine
+        .register_fn("pad", |list: &mut Array, length: i64, entry: Dynamic| -> ScriptResult<()> {
+            let length = fits(length)?;
+            if list.len() < length {
+                list.resize(length, entry);
+            }
+            Ok(())
+        })
+        .register_fn("pad", |bytes: &mut Blob, length: i64, value: i64| -> ScriptResult<()> {
+            let length = fits(length)?;
+            if bytes.len() < length {
+                bytes.resize(length, value.to_le_bytes()[0]);
+            }
+            Ok(())
+        })
+        .register_fn("pad", |text: &mut ImmutableString, length: i64, with: char| {
+            pad_text(text, length, &with.to_string())
+        })
+        .register_fn("pad", |text: &mut ImmutableString, length: i64, with: &str| {
+            pad_text(text, length, with)
+        })
+        .register_fn("blob", |length: i64| blob(length, 0))
+        .register_fn("blob", blob);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_memory_holds_is_refused_and_the_rest_is_as_ever() {
+        let mut engine = Engine::new();
+        register(&mut engine);
+        for too_long in [
+            "let a = []; a.pad(10000000000000, 0);",
+            "let s = \"a\"; s.pad(9000000000000, 'x');",
+            "let s = \"a\"; s.pad(9000000000000, \"xy\");",
+            "blob(1000000000000)",
+            "blob(1000000000000, 7)",
+            "let b = blob(1); b.pad(1000000000000, 7);",
+        ] {
+            let error = engine.eval::<Dynamic>(too_long).expect_err(too_long);
+            assert!(PlatformError::within(&error).is_some(), "{too_long}: {error}");
+        }
+        let same = "let a = [1]; a.pad(3, 7); let s = \"乙\"; s.pad(3, '甲'); let t = \"乙\"; t.pad(4, \"ab\"); \
+                    let b = blob(2, 258); b.pad(3, 1); a.pad(-1, 0); `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]}`";
+        let text = engine.eval::<String>(same).expect("it is a script");
+        assert_eq!(text, "[1, 7, 7] 乙甲甲 乙aba 3 2 1");
+    }
+}

@@ -1,0 +1,11 @@
+//! What scripts call: a function for each endpoint, and the few that are no endpoints.
+
+pub(crate) mod argument;
+pub(crate) mod callback;
+pub(crate) mod endpoint;
+pub(crate) mod length_limits;
+pub(crate) mod oauth;
+pub(crate) mod param;
+pub(crate) mod raw_api;
+pub(crate) mod sleep;
+pub(crate) mod time_and_text;

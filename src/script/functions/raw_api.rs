@@ -1,0 +1,117 @@
+//! `api::get` and `api::post`: every path of the platform, with the same token, retries and
+//! redaction as the functions that are declared.
+
+use crate::{
+    api::{Effect, Method, any, wire::Outgoing},
+    script::{
+        host::{
+            catalog::described,
+            env::Env,
+            error::{PlatformError, placed},
+            value::{to_dynamic, to_json, unsendable},
+        },
+        writes::journaled_call,
+    },
+};
+use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The module's name.
+pub(crate) const MODULE: &str = "api";
+
+pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    let mut module = Module::new();
+    let here = Arc::clone(env);
+    described("get", &["path: String", "Map"], GET).set_into_module(
+        &mut module,
+        move |at: NativeCallContext, path: &str| {
+            placed(at.call_position(), call(&here, Method::Get, path, &Outgoing::default()))
+        },
+    );
+    let here = Arc::clone(env);
+    described("get", &["path: String", "query: Map", "Map"], GET).set_into_module(
+        &mut module,
+        move |at: NativeCallContext, path: &str, query: Map| {
+            placed(
+                at.call_position(),
+                read_query(&query).and_then(|request| call(&here, Method::Get, path, &request)),
+            )
+        },
+    );
+    let here = Arc::clone(env);
+    described("post", &["path: String", "body: Map", "Map"], POST).set_into_module(
+        &mut module,
+        move |at: NativeCallContext, path: &str, body: Map| {
+            let body = Dynamic::from(body);
+            let called = if let Some(reason) = unsendable(&body) {
+                let hint = "give texts, numbers, true or false, arrays and maps";
+                Err(PlatformError::usage(format!("api::post: `body` can't be sent: {reason}"), hint).raise())
+            } else {
+                let body = Some(to_json(&body));
+                call(&here, Method::Post, path, &Outgoing { body, ..Outgoing::default() })
+            };
+            placed(at.call_position(), called)
+        },
+    );
+    engine.register_static_module(MODULE, module.into());
+}
+
+const GET: &str = "Calls any path of the platform that is a GET and gives the answer as a map.
+
+    `query` is a map of texts, numbers and flags; the access token is added.
+
+    ```rhai
+    print(api::get(\"/cgi-bin/tags/get\").tags.len());
+    ```";
+
+const POST: &str = "Calls any path of the platform with a JSON body and gives the answer as a map.
+
+    It counts as a write that is never sent twice, unless the path is declared or known to read.
+
+    ```rhai
+    let openid = user::list().data.openid[0];
+    print(api::post(\"/cgi-bin/tags/getidlist\", #{openid: openid}).tagid_list);
+    ```";
+
+fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
+    let query = query.iter().map(|(name, value)| {
+        let text = match to_json(value) {
+            Value::String(text) => text,
+            value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+            _ => {
+                let message = format!("api::get: `{name}` must be a string, a number or true or false");
+                return Err(PlatformError::usage(
+                    message,
+                    "for example api::get(\"/cgi-bin/menu/get\", #{})",
+                )
+                .raise());
+            }
+        };
+        Ok((name.to_string(), text))
+    });
+    Ok(Outgoing { query: query.collect::<Result<_, _>>()?, ..Outgoing::default() })
+}
+
+fn call(env: &Env, method: Method, path: &str, request: &Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
+    let name = if method == Method::Get { "get" } else { "post" };
+    let spec = any::spec(method, path).map_err(|error| {
+        let hint = match error {
+            any::AnyError::Path(_) => "a path is written as in the platform's documents: /cgi-bin/menu/get",
+            _ => "",
+        };
+        PlatformError::usage(format!("{MODULE}::{name}: {error}"), hint).raise()
+    })?;
+    let send = || {
+        let client = env.client()?;
+        env.wait_for_call(client.call_any(spec, request.clone()))
+    };
+    let answer = match spec.effect {
+        Effect::Read => send()?,
+        Effect::Write => {
+            let body = json!({"path": path, "body": request.body});
+            journaled_call::make(env, spec, &body, &send)?
+        }
+    };
+    Ok(to_dynamic(&answer))
+}

@@ -1,0 +1,39 @@
+//! `sleep` that ends when the run is stopped; the engine's own can't be interrupted.
+
+use crate::script::host::{catalog::described, env::Env, error::PlatformError};
+use rhai::{Dynamic, Engine, EvalAltResult};
+use std::{sync::Arc, time::Duration};
+
+/// The longest sleep: a year.
+const LONGEST: f64 = 366.0 * 24.0 * 3600.0;
+
+pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    let whole = Arc::clone(env);
+    let parts = Arc::clone(env);
+    #[allow(clippy::cast_precision_loss, reason = "seconds that fit a year fit a float")]
+    described("sleep", &["seconds: int", "()"], SLEEP)
+        .register_into_engine(engine, move |seconds: i64| sleep(&whole, seconds as f64));
+    described("sleep", &["seconds: float", "()"], SLEEP)
+        .register_into_engine(engine, move |seconds: f64| sleep(&parts, seconds));
+}
+
+const SLEEP: &str = "Waits for so many seconds, or until the run is stopped.
+
+    ```rhai
+    sleep(0.01);
+    ```";
+
+fn sleep(env: &Env, seconds: f64) -> Result<(), Box<EvalAltResult>> {
+    if !(0.0..=LONGEST).contains(&seconds) {
+        let message = format!("sleep takes seconds from 0 to {LONGEST}, not {seconds}");
+        return Err(PlatformError::usage(message, "").raise());
+    }
+    env.wait(async {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => Ok(()),
+            () = env.cancel.cancelled() => {
+                Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, rhai::Position::NONE).into())
+            }
+        }
+    })
+}

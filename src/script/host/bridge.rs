@@ -1,0 +1,91 @@
+//! Where a script's thread waits for asynchronous work. The only such place.
+//!
+//! A script has a thread of its own, so waiting on it holds nobody else up. A closure of the
+//! script must not be called inside the work that is waited for: it may wait itself.
+
+use super::{env::Env, error::PlatformError};
+use crate::{
+    api::tag::{List, Tag},
+    base::Stopwatch,
+    bulk::JournalError,
+    client::{CallError, Client},
+};
+use rhai::EvalAltResult;
+use std::{future::Future, time::Duration};
+
+/// How long a run that may wait does so for another one that writes the same. Two that wait for each other end by this.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// How often it looks whether the other one has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Env {
+    /// Waits for `work`. It ends soon after a stop is asked for: every call does.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// The client, or the script error that says why there is none.
+    pub(crate) fn client(&self) -> Result<&Client, Box<EvalAltResult>> {
+        self.client.as_ref().map_err(|no_client| PlatformError::no_client(no_client).raise())
+    }
+
+    /// Waits for a call; what goes wrong with it becomes a script error.
+    pub(crate) fn wait_for_call<T>(
+        &self,
+        work: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, Box<EvalAltResult>> {
+        self.wait(work).map_err(|error| PlatformError::of(&error).raise())
+    }
+
+    /// The account's tags; in a dry run as they would be.
+    pub(crate) fn tags(&self) -> Result<Vec<Tag>, Box<EvalAltResult>> {
+        let client = self.client()?;
+        let tags = self.wait_for_call(client.call(&List {}))?.tags;
+        Ok(self.dry.as_ref().map_or_else(|| tags.clone(), |dry| dry.see(tags.clone())))
+    }
+
+    /// Says whether the account may be changed; whoever must be asked is asked once.
+    pub(crate) fn may_write(&self) -> Result<(), Box<EvalAltResult>> {
+        let Some(gate) = self.gate.as_ref().filter(|_| self.dry.is_none()) else { return Ok(()) };
+        self.is_open.get_or_init(|| gate()).clone().map_err(|diagnostic| {
+            let hint = diagnostic.hint.unwrap_or_default();
+            PlatformError::usage(diagnostic.message, hint).raise()
+        })
+    }
+
+    /// No other run may write this meanwhile.
+    pub(crate) fn claim(&self, what: &str) -> Result<(), Box<EvalAltResult>> {
+        if self.dry.is_some() {
+            return Ok(());
+        }
+        let since = Stopwatch::start();
+        let mut is_told = false;
+        loop {
+            let error = match self.wait(self.journal.claim(what)) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let may_wait = self.may_pause && !self.cancel.is_cancelled() && since.elapsed() < LONGEST_WAIT;
+            let (JournalError::Claimed { by, .. }, true) = (&error, may_wait) else {
+                return Err(self.journal_error(&error));
+            };
+            if !is_told {
+                self.output.print(&format!("run {by} is writing {what}: waiting for its end"));
+                is_told = true;
+            }
+            self.wait(async {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = self.cancel.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    /// What is wrong with the run's journal, as a script error.
+    #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
+    pub(crate) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
+        PlatformError::of_journal(error, self.journal.run().unwrap_or("ID")).raise()
+    }
+}

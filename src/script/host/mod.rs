@@ -1,0 +1,9 @@
+//! What every other folder of `script` stands on: the environment, values, errors, the bridge to async code.
+
+pub(crate) mod bridge;
+pub(crate) mod catalog;
+pub(crate) mod env;
+pub(crate) mod error;
+pub(crate) mod file;
+pub(crate) mod stdlib;
+pub(crate) mod value;

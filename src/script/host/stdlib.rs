@@ -1,0 +1,112 @@
+//! The standard library: written in Rhai, embedded, and in scope everywhere without an import.
+//!
+//! A file's functions join the module of its area (`card::member_card`), or are global where they are
+//! steps of audiences. They take closures or return audiences, and never return closures: one that a
+//! module returns can't be called outside of it.
+
+use rhai::{AST, Engine, Module, Scope, Shared};
+use std::{collections::BTreeSet, sync::OnceLock};
+
+/// What begins the names of these files, and of no person's own; an error in one is shown at the call that
+/// led there.
+const FOLDER: &str = "<stdlib>/";
+
+/// The module of helpers for reports, which has no endpoints.
+pub(crate) const REPORT: &str = "report";
+
+/// A file of the library.
+struct File {
+    name: &'static str,
+    /// The module that it joins; empty for the global ones.
+    module: &'static str,
+    text: &'static str,
+}
+
+const FILES: &[File] = &[
+    File { name: "<stdlib>/card.rhai", module: "card", text: include_str!("../../../stdlib/card.rhai") },
+    File { name: "<stdlib>/report.rhai", module: REPORT, text: include_str!("../../../stdlib/report.rhai") },
+    File { name: "<stdlib>/audience.rhai", module: "", text: include_str!("../../../stdlib/audience.rhai") },
+];
+
+/// The library's files, compiled once.
+fn compiled() -> &'static [(&'static File, AST)] {
+    static COMPILED: OnceLock<Vec<(&'static File, AST)>> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        // Raw: nothing is called while a library is read.
+        let mut engine = Engine::new_raw();
+        crate::script::engine::engine::set_limits(&mut engine);
+        FILES
+            .iter()
+            .map(|file| {
+                let compiled = engine.compile(file.text);
+                let mut ast = compiled.unwrap_or_else(|error| unreachable!("{}: {error}", file.name));
+                ast.set_source(file.name);
+                (file, ast)
+            })
+            .collect()
+    })
+}
+
+/// Adds the library's functions for this module to those that it has.
+pub(crate) fn join(engine: &Engine, area: &str, module: &mut Module) {
+    for library in libraries(engine, area) {
+        module.combine(library);
+    }
+}
+
+/// Makes the global functions callable, and those of modules that have nothing else.
+pub(crate) fn register(engine: &mut Engine) {
+    let mut report = Module::new();
+    join(engine, REPORT, &mut report);
+    engine.register_static_module(REPORT, report.into());
+    for library in libraries(engine, "") {
+        engine.register_global_module(Shared::new(library));
+    }
+}
+
+fn libraries(engine: &Engine, area: &str) -> Vec<Module> {
+    let wanted = compiled().iter().filter(|(file, _)| file.module == area);
+    wanted
+        .map(|(file, ast)| {
+            let module = Module::eval_ast_as_new(Scope::new(), ast, engine);
+            module.unwrap_or_else(|error| unreachable!("{}: {error}", file.name))
+        })
+        .collect()
+}
+
+/// Whether a global function of the library, called as a method, has this name and so many parameters.
+pub(crate) fn is_step(name: &str, parameters: usize) -> bool {
+    steps().iter().any(|(step, count)| *step == name && *count == parameters)
+}
+
+/// The steps of audiences: names and numbers of parameters, sorted.
+pub(crate) fn steps() -> &'static BTreeSet<(&'static str, usize)> {
+    static STEPS: OnceLock<BTreeSet<(&str, usize)>> = OnceLock::new();
+    STEPS.get_or_init(|| {
+        let global = compiled().iter().filter(|(file, _)| file.module.is_empty());
+        global
+            .flat_map(|(_, ast)| ast.iter_functions().map(|function| (function.name, function.params.len())))
+            .collect()
+    })
+}
+
+/// Whether a source is a file of the library.
+pub(crate) fn is_source(source: &str) -> bool {
+    source.starts_with(FOLDER)
+}
+
+/// A function of the library as it is written, with its document.
+pub(crate) fn source_of(name: &str) -> Option<String> {
+    let name = name.rsplit("::").next().unwrap_or(name);
+    let begins = format!("fn {name}(");
+    FILES.iter().find_map(|file| {
+        let lines: Vec<&str> = file.text.lines().collect();
+        let at = lines.iter().position(|line| line.starts_with(&begins))?;
+        let start =
+            lines[..at].iter().rposition(|line| !line.starts_with("///")).map_or(0, |before| before + 1);
+        let end =
+            lines[at..].iter().position(|line| line.trim_end().ends_with('}') && !line.starts_with(' '))?
+                + at;
+        Some(lines[start..=end].join("\n"))
+    })
+}

@@ -1,0 +1,259 @@
+//! The values that scripts hold: followers, tags, tokens, reports.
+
+use super::error::PlatformError;
+use crate::{
+    api::{
+        oauth::Grant,
+        tag::Tag,
+        token::Token,
+        user::{FIELDS, User},
+    },
+    base::{Secret, nearest},
+    bulk::EndReport,
+    for_each_user_field,
+    script::functions::endpoint::describe_type,
+};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A follower in a script. Cheap to copy: an array of maps costs ten times as much to go through.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower(pub Arc<User>);
+
+/// A token in a script: opaque, prints as `***`.
+#[derive(Clone, Debug)]
+pub(crate) struct OpaqueToken {
+    /// For our own calls only.
+    pub secret: Secret,
+    /// Seconds.
+    pub expires_in: i64,
+}
+
+impl From<Token> for OpaqueToken {
+    fn from(token: Token) -> Self {
+        Self { secret: token.access_token.0, expires_in: token.expires_in }
+    }
+}
+
+/// A Rust value as a script sees it.
+trait ToScript {
+    fn to_script(&self) -> Dynamic;
+}
+
+impl ToScript for i64 {
+    fn to_script(&self) -> Dynamic {
+        (*self).into()
+    }
+}
+
+impl ToScript for String {
+    fn to_script(&self) -> Dynamic {
+        self.clone().into()
+    }
+}
+
+impl ToScript for Vec<i64> {
+    fn to_script(&self) -> Dynamic {
+        self.iter().copied().map(Dynamic::from).collect::<Array>().into()
+    }
+}
+
+impl<T: ToScript> ToScript for Option<T> {
+    fn to_script(&self) -> Dynamic {
+        self.as_ref().map_or(Dynamic::UNIT, ToScript::to_script)
+    }
+}
+
+/// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.
+const MOST_LEVELS: usize = 64;
+
+/// Why a value can't be sent, and where in it: it is no JSON, or too deep.
+pub(crate) fn unsendable(value: &Dynamic) -> Option<String> {
+    fn look(value: &Dynamic, at: &str, levels: usize) -> Option<String> {
+        if levels > MOST_LEVELS {
+            return Some(format!("it is nested more than {MOST_LEVELS} levels deep"));
+        }
+        if let Ok(entries) = value.as_array_ref() {
+            let mut entries = entries.iter().enumerate();
+            return entries.find_map(|(number, entry)| look(entry, &format!("{at}[{number}]"), levels + 1));
+        }
+        if let Ok(map) = value.as_map_ref() {
+            let dot = if at.is_empty() { "" } else { "." };
+            return map.iter().find_map(|(key, value)| look(value, &format!("{at}{dot}{key}"), levels + 1));
+        }
+        let is_sendable = value.is_unit()
+            || value.is_int()
+            || value.is_bool()
+            || value.is_string()
+            || value.is_char()
+            || value.as_float().is_ok_and(f64::is_finite)
+            || value.is::<Follower>()
+            || value.is::<Tag>();
+        (!is_sendable).then(|| format!("`{at}` is {}", describe_type(value)))
+    }
+    look(value, "", 0)
+}
+
+/// A script's value as JSON. Tokens stay hidden; the engine's own would write the names of types.
+pub(crate) fn to_json(value: &Dynamic) -> Value {
+    to_json_at(value, 0)
+}
+
+fn to_json_at(value: &Dynamic, levels: usize) -> Value {
+    if levels > MOST_LEVELS {
+        return json!("…");
+    }
+    if let Some(user) = value.read_lock::<Follower>() {
+        return json!(*user.0);
+    }
+    if let Some(tag) = value.read_lock::<Tag>() {
+        return json!(*tag);
+    }
+    if let Some(report) = value.read_lock::<EndReport>() {
+        return json!(*report);
+    }
+    if let Some(token) = value.read_lock::<OpaqueToken>() {
+        return json!(token.secret.to_string());
+    }
+    if let Some(grant) = value.read_lock::<Grant>() {
+        return json!({"openid": grant.openid, "scope": grant.scope, "unionid": grant.unionid});
+    }
+    if let Ok(entries) = value.as_array_ref() {
+        return entries.iter().map(|entry| to_json_at(entry, levels + 1)).collect();
+    }
+    if let Ok(map) = value.as_map_ref() {
+        return map.iter().map(|(key, value)| (key.to_string(), to_json_at(value, levels + 1))).collect();
+    }
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// Any data as maps, arrays, texts and numbers.
+pub(crate) fn to_dynamic(value: &impl Serialize) -> Dynamic {
+    // Data from the platform is JSON, which a script can always hold.
+    rhai::serde::to_dynamic(value).unwrap_or_default()
+}
+
+/// Data as compact JSON, for `print`.
+pub(crate) fn compact(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(crate) fn register(engine: &mut Engine) {
+    register_follower(engine);
+    engine
+        .register_type_with_name::<Tag>("Tag")
+        .register_get("id", |tag: &mut Tag| tag.id)
+        .register_get("name", |tag: &mut Tag| tag.name.clone())
+        .register_get("count", |tag: &mut Tag| tag.count.to_script())
+        .register_fn("to_string", |tag: &mut Tag| format!("{} (id {})", tag.name, tag.id))
+        .register_fn("to_debug", |tag: &mut Tag| compact(tag))
+        .register_fn("==", |a: &mut Tag, b: Tag| a.id == b.id);
+    engine
+        .register_type_with_name::<OpaqueToken>("Token")
+        .register_get("expires_in", |token: &mut OpaqueToken| token.expires_in)
+        .register_fn("to_string", |_: &mut OpaqueToken| "***")
+        .register_fn("to_debug", |_: &mut OpaqueToken| "***");
+    register_report(engine);
+    engine.register_fn("to_json", |map: &mut Map| to_json(&Dynamic::from(map.clone())).to_string());
+}
+
+fn register_follower(engine: &mut Engine) {
+    engine.register_type_with_name::<Follower>("User");
+    macro_rules! getters {
+        ($( $field:ident : $kind:ty, $doc:literal; )*) => {
+            $( engine.register_get(stringify!($field), |user: &mut Follower| user.0.$field.to_script()); )*
+        };
+    }
+    for_each_user_field!(getters);
+    engine
+        .register_indexer_get(field_by_name)
+        .register_fn("to_string", |user: &mut Follower| compact(&*user.0))
+        .register_fn("to_debug", |user: &mut Follower| compact(&*user.0))
+        .register_fn("==", |a: &mut Follower, b: Follower| a.0.openid == b.0.openid);
+}
+
+/// `u["name"]`, and `u.name` for a field that is not declared: one that the platform has added is
+/// there, any other is a slip.
+pub(crate) fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    macro_rules! known {
+        ($( $field:ident : $kind:ty, $doc:literal; )*) => {
+            match name {
+                $( stringify!($field) => Some(user.0.$field.to_script()), )*
+                _ => user.0.extra.get(name).map(to_dynamic),
+            }
+        };
+    }
+    for_each_user_field!(known).ok_or_else(|| field_unknown(name).raise())
+}
+
+/// What a person is told who asks for a field that there is not.
+pub(crate) fn field_unknown(name: &str) -> PlatformError {
+    let near = nearest(name, FIELDS.iter().map(|field| field.name));
+    let hint = near.map_or_else(
+        || format!("its fields are {}", FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    PlatformError::usage(format!("a follower has no field `{name}`"), hint)
+}
+
+/// The fields of a report, for the reference.
+pub(crate) const REPORT_FIELDS: &[(&str, &str)] = &[
+    ("end", "Which end it was: `tag`, `count`, …"),
+    ("target", "The tag, for `tag` and `untag`."),
+    ("state", "`done`, `cancelled` or `error`."),
+    ("listed", "How many were listed."),
+    ("fetched", "Whose details were fetched."),
+    ("matched", "Who passed every step."),
+    ("unmatched", "Who did not."),
+    ("gone", "Who is listed and no longer follows."),
+    ("unread", "Who was not looked at any more."),
+    ("changed", "Who was changed."),
+    ("already", "Who was so already."),
+    ("skipped", "Who was left as they are."),
+    ("failed", "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`."),
+    ("calls", "Calls by path, a map."),
+    ("elapsed_ms", "Milliseconds from the start to the end."),
+];
+
+/// The fields of a tag.
+pub(crate) const TAG_FIELDS: &[(&str, &str)] = &[
+    ("id", "Given by the platform, from 100."),
+    ("name", "At most 30 bytes of UTF-8."),
+    ("count", "How many followers have it; `()` of a tag that was just made."),
+];
+
+/// The fields of a token.
+pub(crate) const TOKEN_FIELDS: &[(&str, &str)] = &[("expires_in", "Seconds until it ends.")];
+
+fn register_report(engine: &mut Engine) {
+    fn count(count: u64) -> i64 {
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+    engine
+        .register_type_with_name::<EndReport>("Report")
+        .register_get("end", |report: &mut EndReport| report.end.clone())
+        .register_get("target", |report: &mut EndReport| report.target.to_script())
+        .register_get("state", |report: &mut EndReport| report.state.as_str())
+        .register_get("listed", |report: &mut EndReport| count(report.totals.listed))
+        .register_get("fetched", |report: &mut EndReport| count(report.totals.fetched))
+        .register_get("matched", |report: &mut EndReport| count(report.totals.matched))
+        .register_get("unmatched", |report: &mut EndReport| count(report.totals.unmatched))
+        .register_get("gone", |report: &mut EndReport| count(report.totals.gone))
+        .register_get("unread", |report: &mut EndReport| count(report.totals.unread))
+        .register_get("changed", |report: &mut EndReport| count(report.totals.changed))
+        .register_get("already", |report: &mut EndReport| count(report.totals.already))
+        .register_get("skipped", |report: &mut EndReport| count(report.totals.skipped))
+        .register_get("failed", |report: &mut EndReport| to_dynamic(&report.failed))
+        .register_get("calls", |report: &mut EndReport| {
+            report
+                .calls
+                .iter()
+                .map(|(call, times)| (call.as_str().into(), count(*times).into()))
+                .collect::<Map>()
+        })
+        .register_get("elapsed_ms", |report: &mut EndReport| count(report.elapsed_ms))
+        .register_fn("to_string", |report: &mut EndReport| report.to_string())
+        .register_fn("to_debug", |report: &mut EndReport| compact(report));
+}

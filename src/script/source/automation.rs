@@ -1,0 +1,475 @@
+//! Automations: files that say by one literal constant when they run and how, and do so in named functions.
+//!
+//! Everything is read without running a statement. Must never know when a cron expression fires: what a trigger says is
+//! kept as it is written, with its place, for whoever reads it.
+
+use super::{
+    automation_keys::{AUTOMATION, PARAMETER, TRIGGER, names},
+    literal::{Literal, Teller, Written},
+    parameters::{Kind, Parameter},
+    program::Program,
+};
+use crate::{
+    base::{Diagnostic, Place, nearest, read_share},
+    script::host::error::Trouble,
+};
+use rhai::{ASTFlags, Stmt};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What an automation says of itself.
+#[derive(Clone, Debug)]
+pub struct Automation {
+    /// What starts it.
+    pub triggers: Vec<TriggerText>,
+    /// What becomes of a fire while the fire before still runs. By default it is left out.
+    pub overlap: Overlap,
+    /// What becomes of fires that nobody was there for. By default the latest of the last six hours runs.
+    pub catch_up: CatchUp,
+    /// A run that takes longer is stopped. By default twelve hours.
+    pub timeout: Duration,
+    /// How often a failed run is gone on with. By default never.
+    pub retries: u32,
+    /// What its handlers are given.
+    pub params: BTreeMap<String, Parameter>,
+    /// What a run may do at the most.
+    pub limits: OwnLimits,
+    /// An address that is fetched after each success.
+    pub ping: Option<String>,
+    /// The account of the configuration that it works on. By default the configuration's own choice.
+    pub account: Option<String>,
+    /// Whether somebody wants to hear of failures: `fn on_failure(ctx, error)`.
+    pub hears_of_failures: bool,
+}
+
+/// The limits that an automation sets itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnLimits {
+    /// Changes at the most.
+    pub changes: Option<u64>,
+    /// Failures at the most, in a thousandth of a per cent.
+    pub errors: Option<u32>,
+}
+
+/// One trigger as it is written.
+#[derive(Clone, Debug)]
+pub struct TriggerText {
+    /// The expression or the interval.
+    pub timing: Timing,
+    /// The zone, where it has one.
+    pub zone: Option<String>,
+    /// Runs begin up to so much later, the same for the same fire.
+    pub jitter: Duration,
+    /// The function that it calls.
+    pub handler: String,
+    /// Where its timing stands, for whoever can't read it.
+    pub place: Option<Place>,
+}
+
+/// When, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// `cron: "0 9 * * 1-5"`.
+    Cron(String),
+    /// `every: "30s"`.
+    Every(String),
+}
+
+/// What becomes of a fire while a run of the same automation is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is left out.
+    #[default]
+    Forbid,
+    /// It waits for the end.
+    Queue,
+    /// The run is stopped for it.
+    Replace,
+    /// Both run.
+    Parallel,
+}
+
+/// What becomes of fires that nobody was there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Which of them run.
+    pub policy: CatchUpPolicy,
+    /// None that is longer ago.
+    pub within: Duration,
+}
+
+/// Which missed fires run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CatchUpPolicy {
+    /// None.
+    None,
+    /// The latest.
+    Latest,
+    /// All, in order.
+    All,
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self { policy: CatchUpPolicy::Latest, within: Duration::from_hours(6) }
+    }
+}
+
+/// The handler of a trigger that names none.
+pub const HANDLER: &str = "run";
+
+/// The function that hears of failures.
+pub const ON_FAILURE: &str = "on_failure";
+
+/// A handler takes the context and the parameters, or less.
+const MOST_PARAMETERS: usize = 2;
+
+impl Program {
+    /// What the file says of itself as an automation; `None` for a script that is none.
+    ///
+    /// # Errors
+    /// When it is one and something in it can't be read, or it does more than to declare.
+    pub fn automation(&self) -> Result<Option<Automation>, Trouble> {
+        let found = self.ast.statements().iter().find_map(|statement| match statement {
+            Stmt::Var(variable, flags, position) if variable.0.name == "automation" => {
+                Some((&variable.1, flags.contains(ASTFlags::CONSTANT), *position))
+            }
+            _ => None,
+        });
+        let Some((expression, is_constant, position)) = found else { return Ok(None) };
+        self.read_automation(expression, is_constant, position).map(Some).map_err(Trouble::of_script)
+    }
+
+    fn read_automation(
+        &self,
+        expression: &rhai::Expr,
+        is_constant: bool,
+        position: rhai::Position,
+    ) -> Result<Automation, Diagnostic> {
+        let teller = Teller(self);
+        if !is_constant {
+            return Err(teller.wrong(
+                position,
+                "`automation` is a variable",
+                "write const automation = #{ on: […] };",
+            ));
+        }
+        let does_more = self.ast.statements().iter().find(|statement| match statement {
+            Stmt::Var(_, flags, _) => !flags.contains(ASTFlags::CONSTANT),
+            Stmt::Import(..) | Stmt::Noop(..) => false,
+            _ => true,
+        });
+        if let Some(statement) = does_more {
+            let message = "an automation only declares: what it does stands in functions";
+            let hint = "move it into fn run(ctx, p) { … }; beside functions there are import and const";
+            return Err(teller.wrong(statement.position(), message, hint));
+        }
+        let literal = Literal::read(expression).map_err(|position| {
+            let message = "what an automation says of itself is written out: nothing in it is evaluated";
+            teller.wrong(position, message, "write the value itself")
+        })?;
+        self.read_keys(&literal)
+    }
+
+    fn read_keys(&self, literal: &Literal) -> Result<Automation, Diagnostic> {
+        let teller = Teller(self);
+        let mut automation = Automation {
+            triggers: Vec::new(),
+            overlap: Overlap::default(),
+            catch_up: CatchUp::default(),
+            timeout: Duration::from_hours(12),
+            retries: 0,
+            params: BTreeMap::new(),
+            limits: OwnLimits::default(),
+            ping: None,
+            account: None,
+            hears_of_failures: self.has_handler(ON_FAILURE),
+        };
+        let entries = teller.entries("an automation", literal, &names(AUTOMATION))?;
+        if !entries.iter().any(|(name, _)| *name == "on") {
+            let hint = "on: [ #{ cron: \"0 9 * * *\", tz: \"Asia/Shanghai\" } ]; on: [] runs by hand only";
+            return Err(teller.wrong(literal.position, "the automation does not say when it runs", hint));
+        }
+        for (name, value) in entries {
+            let at = value.position;
+            let text = |wanted: &str| {
+                value.as_text().ok_or_else(|| teller.wrong(at, format!("`{name}` is no text"), wanted))
+            };
+            match name {
+                "on" => automation.triggers = self.read_triggers(value)?,
+                "overlap" => {
+                    const WORDS: [(&str, Overlap); 4] = [
+                        ("forbid", Overlap::Forbid),
+                        ("queue", Overlap::Queue),
+                        ("replace", Overlap::Replace),
+                        ("parallel", Overlap::Parallel),
+                    ];
+                    automation.overlap = word(teller, name, value, &WORDS)?;
+                }
+                "catch_up" => automation.catch_up = read_catch_up(teller, value)?,
+                "timeout" => {
+                    automation.timeout = duration(teller, name, value)?;
+                    if automation.timeout.is_zero() {
+                        return Err(teller.wrong(at, "no run ends in no time", "timeout: \"2h\""));
+                    }
+                }
+                "retries" => {
+                    let count = value.as_count().and_then(|count| u32::try_from(count).ok());
+                    automation.retries = count.filter(|count| *count <= 10).ok_or_else(|| {
+                        teller.wrong(at, "`retries` is no whole number from 0 to 10", "retries: 2")
+                    })?;
+                }
+                "params" => automation.params = Parameter::read_all(teller, value)?,
+                "limits" => automation.limits = read_limits(teller, value)?,
+                "ping" => {
+                    let url = text("ping: \"https://…\"")?;
+                    let is_safe = url::Url::parse(&url).is_ok_and(|url| {
+                        let is_here =
+                            url.host_str().is_some_and(|host| ["127.0.0.1", "localhost"].contains(&host));
+                        url.scheme() == "https" || (url.scheme() == "http" && is_here)
+                    });
+                    if !is_safe {
+                        let message = format!("`{url}` is no address for a ping");
+                        return Err(teller.wrong(
+                            at,
+                            message,
+                            "an address with https://; plain http:// only on this machine",
+                        ));
+                    }
+                    automation.ping = Some(url);
+                }
+                _ => automation.account = Some(text("account: \"shop\", as mpscript.toml names it")?),
+            }
+        }
+        Ok(automation)
+    }
+
+    /// Whether there is a function that can be a handler.
+    pub(crate) fn has_handler(&self, name: &str) -> bool {
+        self.handler_parameters(name).is_some()
+    }
+
+    /// How many of the context and the parameters a handler takes.
+    pub(crate) fn handler_parameters(&self, name: &str) -> Option<usize> {
+        let functions = self.ast.iter_functions().filter(|function| function.name == name);
+        functions.map(|function| function.params.len()).filter(|count| *count <= MOST_PARAMETERS).max()
+    }
+
+    fn read_triggers(&self, literal: &Literal) -> Result<Vec<TriggerText>, Diagnostic> {
+        const WANTED: &str = "on: [ #{ cron: \"0 9 * * 1-5\", tz: \"Asia/Shanghai\" }, #{ every: \"15m\" } ]";
+        let teller = Teller(self);
+        let Written::Array(entries) = &literal.value else {
+            return Err(teller.wrong(literal.position, "`on` is no array of triggers", WANTED));
+        };
+        let mut triggers: Vec<TriggerText> = Vec::new();
+        for entry in entries {
+            let (mut timings, mut zone, mut jitter) = (Vec::new(), None, Duration::ZERO);
+            let mut handler = (HANDLER.to_owned(), entry.position);
+            for (name, value) in teller.entries("a trigger", entry, &names(TRIGGER))? {
+                let text = || {
+                    let message = format!("`{name}` is no text");
+                    let wanted =
+                        if name == "every" { "write every: \"15s\" or every: \"15m\"" } else { WANTED };
+                    value.as_text().ok_or_else(|| teller.wrong(value.position, message, wanted))
+                };
+                match name {
+                    "cron" => timings.push((Timing::Cron(text()?), value.position)),
+                    "every" => timings.push((Timing::Every(text()?), value.position)),
+                    "tz" => zone = Some(text()?),
+                    "jitter" => jitter = duration(teller, name, value)?,
+                    _ => handler = (text()?, value.position),
+                }
+            }
+            let [(timing, at)] = &timings[..] else {
+                let message = if timings.is_empty() {
+                    "the trigger says neither `cron` nor `every`"
+                } else {
+                    "the trigger says both `cron` and `every`"
+                };
+                return Err(teller.wrong(entry.position, message, WANTED));
+            };
+            if matches!(timing, Timing::Every(_)) && zone.is_some() {
+                let message = "an interval has no zone";
+                return Err(teller.wrong(
+                    entry.position,
+                    message,
+                    "leave `tz` out, or write cron for times of the day",
+                ));
+            }
+            self.is_handler(&handler.0, handler.1)?;
+            let place = self.place(None, None, *at);
+            let trigger = TriggerText { timing: timing.clone(), zone, jitter, handler: handler.0, place };
+            if triggers.iter().any(|known| known.key() == trigger.key()) {
+                return Err(teller.wrong(
+                    entry.position,
+                    "the same trigger is there twice",
+                    "leave one of them out",
+                ));
+            }
+            triggers.push(trigger);
+        }
+        if triggers.is_empty() {
+            self.is_handler(HANDLER, literal.position)?;
+        }
+        Ok(triggers)
+    }
+
+    fn is_handler(&self, name: &str, at: rhai::Position) -> Result<(), Diagnostic> {
+        if self.has_handler(name) {
+            return Ok(());
+        }
+        if let Some(function) = self.ast.iter_functions().find(|function| function.name == name) {
+            let count = function.params.len();
+            let message = format!("`{name}` takes {count} parameters, and a handler is given two");
+            return Err(Teller(self).wrong(
+                at,
+                message,
+                format!("write fn {name}(ctx, p) {{ … }}, or fewer of them"),
+            ));
+        }
+        let names: Vec<&str> = self
+            .ast
+            .iter_functions()
+            .map(|function| function.name)
+            .filter(|name| !name.contains('$') && *name != ON_FAILURE)
+            .collect();
+        let hint = nearest(name, names).map_or_else(
+            || {
+                format!(
+                    "write fn {name}(ctx, p) {{ … }}; a handler takes the context and the parameters, or less"
+                )
+            },
+            |near| format!("did you mean `{near}`?"),
+        );
+        Err(Teller(self).wrong(at, format!("there is no function `{name}` to call"), hint))
+    }
+}
+
+impl TriggerText {
+    /// What it is known by among an automation's triggers.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let timing = match &self.timing {
+            Timing::Cron(text) => format!("cron {}", text.split_whitespace().collect::<Vec<_>>().join(" ")),
+            Timing::Every(text) => format!("every {text}"),
+        };
+        let zone = self.zone.as_deref().map(|zone| format!(" {zone}")).unwrap_or_default();
+        let handler = if self.handler == HANDLER { String::new() } else { format!(" {}", self.handler) };
+        format!("{timing}{zone}{handler}")
+    }
+}
+
+/// One of some words.
+fn word<T: Copy>(
+    teller: Teller,
+    name: &str,
+    literal: &Literal,
+    words: &[(&str, T)],
+) -> Result<T, Diagnostic> {
+    let given = literal.as_text().unwrap_or_default();
+    words.iter().find(|(word, _)| *word == given).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let near = nearest(&given, all.iter().copied());
+        let hint = near
+            .map_or_else(|| format!("{name}: \"{}\"", all[0]), |near| format!("did you mean \"{near}\"?"));
+        teller.wrong(literal.position, format!("`{name}` must be one of {}", all.join(", ")), hint)
+    })
+}
+
+fn duration(teller: Teller, name: &str, literal: &Literal) -> Result<Duration, Diagnostic> {
+    let read = literal.as_text().and_then(|text| humantime::parse_duration(&text).ok());
+    read.ok_or_else(|| {
+        let message = format!("`{name}` is no length of time");
+        teller.wrong(literal.position, message, format!("for example {name}: \"90s\", \"15m\" or \"2h\""))
+    })
+}
+
+fn read_catch_up(teller: Teller, literal: &Literal) -> Result<CatchUp, Diagnostic> {
+    const WORDS: [(&str, CatchUpPolicy); 3] =
+        [("none", CatchUpPolicy::None), ("latest", CatchUpPolicy::Latest), ("all", CatchUpPolicy::All)];
+    let mut catch_up = CatchUp::default();
+    if literal.as_text().is_some() {
+        catch_up.policy = word(teller, "catch_up", literal, &WORDS)?;
+        return Ok(catch_up);
+    }
+    for (name, value) in teller.entries("`catch_up`", literal, &["policy", "within"])? {
+        match name {
+            "policy" => catch_up.policy = word(teller, name, value, &WORDS)?,
+            _ => catch_up.within = duration(teller, name, value)?,
+        }
+    }
+    Ok(catch_up)
+}
+
+fn read_limits(teller: Teller, literal: &Literal) -> Result<OwnLimits, Diagnostic> {
+    const WANTED: &str = "write limits: #{changes: 50000, errors: \"1%\"}, both or one of them";
+    let mut limits = OwnLimits::default();
+    for (name, value) in teller.entries("`limits`", literal, &["changes", "errors"])? {
+        let wrong = |message: &str| teller.wrong(value.position, message, WANTED);
+        if name == "changes" {
+            let count = value.as_count().ok_or_else(|| wrong("`changes` is no whole number from 0"))?;
+            limits.changes = Some(count);
+        } else {
+            let share = value.as_text().and_then(|share| read_share(&share));
+            limits.errors = Some(share.ok_or_else(|| wrong("`errors` is no share like \"1%\""))?);
+        }
+    }
+    Ok(limits)
+}
+
+impl Parameter {
+    /// The parameters of an automation: `#{ scene: #{ type: "int", init: 98765, help: "…" } }`, or `#{ scene: 98765 }`.
+    fn read_all(teller: Teller, literal: &Literal) -> Result<BTreeMap<String, Self>, Diagnostic> {
+        const WANTED: &str = "params: #{ scene: #{ type: \"int\", init: 98765, help: \"QR scene id\" } }";
+        let Written::Map(entries) = &literal.value else {
+            return Err(teller.wrong(literal.position, "`params` is no map", WANTED));
+        };
+        let mut params = BTreeMap::new();
+        for (name, at, value) in entries {
+            let mut parameter = Self::default();
+            let Written::Map(_) = &value.value else {
+                parameter.init = Some(value.value());
+                parameter.kind = Kind::of(&value.value()).ok_or_else(|| {
+                    teller.wrong(
+                        value.position,
+                        format!("parameter `{name}` is neither a map nor a plain value"),
+                        WANTED,
+                    )
+                })?;
+                params.insert(name.clone(), parameter);
+                continue;
+            };
+            let mut kind = None;
+            for (key, value) in teller.entries(&format!("parameter `{name}`"), value, &names(PARAMETER))? {
+                match key {
+                    "type" => kind = Some(word(teller, key, value, &Kind::WORDS)?),
+                    "init" => parameter.init = Some(value.value()),
+                    "help" => parameter.help = value.as_text().unwrap_or_default(),
+                    "min" => parameter.least = Some(value.value()),
+                    "max" => parameter.most = Some(value.value()),
+                    _ => match &value.value {
+                        Written::Array(all) => parameter.one_of = all.iter().map(Literal::value).collect(),
+                        _ => {
+                            return Err(teller.wrong(
+                                value.position,
+                                "`one_of` is no array",
+                                "one_of: [1, 2, 3]",
+                            ));
+                        }
+                    },
+                }
+            }
+            let of_init = parameter.init.as_ref().and_then(Kind::of);
+            parameter.kind = kind.or(of_init).ok_or_else(|| {
+                let message = format!("parameter `{name}` has neither a type nor a value to begin with");
+                teller.wrong(*at, message, WANTED)
+            })?;
+            if let Some(init) = &parameter.init {
+                parameter.hold(name, init).map_err(|message| {
+                    teller.wrong(value.position, message, "its `init` must be what it may be")
+                })?;
+            }
+            params.insert(name.clone(), parameter);
+        }
+        Ok(params)
+    }
+}

@@ -1,0 +1,105 @@
+//! A constant written out in a script, with the place of each part: read without running anything.
+
+use super::program::Program;
+use crate::base::{Diagnostic, nearest};
+use rhai::{Dynamic, Expr, Position};
+
+/// A value that is written out.
+#[derive(Clone, Debug)]
+pub(crate) struct Literal {
+    pub position: Position,
+    pub value: Written,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub(crate) enum Written {
+    Map(Vec<(String, Position, Literal)>),
+    Array(Vec<Literal>),
+    Plain(Dynamic),
+}
+
+impl Literal {
+    /// What an expression writes out; the place of what would have to be evaluated, if it holds any.
+    pub(crate) fn read(expression: &Expr) -> Result<Self, Position> {
+        let position = expression.start_position();
+        let value = match expression {
+            Expr::Map(map, _) => {
+                let entries = map
+                    .0
+                    .iter()
+                    .map(|(name, value)| Ok((name.name.to_string(), name.pos, Self::read(value)?)));
+                Written::Map(entries.collect::<Result<_, Position>>()?)
+            }
+            Expr::Array(entries, _) => {
+                Written::Array(entries.iter().map(Self::read).collect::<Result<_, Position>>()?)
+            }
+            plain => Written::Plain(plain.get_literal_value(None).ok_or(position)?),
+        };
+        Ok(Self { position, value })
+    }
+
+    /// Its value, without places.
+    pub(crate) fn value(&self) -> Dynamic {
+        match &self.value {
+            Written::Map(entries) => {
+                let entries = entries.iter().map(|(name, _, value)| (name.as_str().into(), value.value()));
+                Dynamic::from_map(entries.collect())
+            }
+            Written::Array(entries) => Dynamic::from_array(entries.iter().map(Self::value).collect()),
+            Written::Plain(value) => value.clone(),
+        }
+    }
+
+    pub(crate) fn as_text(&self) -> Option<String> {
+        match &self.value {
+            Written::Plain(value) => value.clone().into_immutable_string().ok().map(|text| text.to_string()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_count(&self) -> Option<u64> {
+        match &self.value {
+            Written::Plain(value) => value.as_int().ok().and_then(|count| u64::try_from(count).ok()),
+            _ => None,
+        }
+    }
+}
+
+/// Tells what is wrong in a literal, and where.
+#[derive(Clone, Copy)]
+pub(crate) struct Teller<'a>(pub &'a Program);
+
+impl Teller<'_> {
+    pub(crate) fn wrong(
+        self,
+        at: Position,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::new(message).hint(hint).at(self.0.place(None, None, at))
+    }
+
+    /// The entries of a map whose keys are known.
+    pub(crate) fn entries<'l>(
+        self,
+        what: &str,
+        literal: &'l Literal,
+        known: &[&str],
+    ) -> Result<Vec<(&'l str, &'l Literal)>, Diagnostic> {
+        let Written::Map(entries) = &literal.value else {
+            let message = format!("{what} is no map");
+            return Err(self.wrong(literal.position, message, format!("#{{ {}: … }}", known[0])));
+        };
+        for (name, position, _) in entries {
+            if !known.contains(&name.as_str()) {
+                let hint = nearest(name, known.iter().copied()).map_or_else(
+                    || format!("it can have {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(self.wrong(*position, format!("{what} has no `{name}`"), hint));
+            }
+        }
+        Ok(entries.iter().map(|(name, _, value)| (name.as_str(), value)).collect())
+    }
+}

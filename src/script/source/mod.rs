@@ -1,0 +1,8 @@
+//! From text to a program: imports, syntax, the literal `const automation` and its parameters.
+
+pub(crate) mod automation;
+pub(crate) mod automation_keys;
+pub(crate) mod literal;
+pub(crate) mod parameters;
+pub(crate) mod parse;
+pub(crate) mod program;

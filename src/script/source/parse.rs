@@ -1,0 +1,155 @@
+//! From a text to a program, and what can be told of a text without running it.
+
+use super::program::place;
+use crate::script::{
+    docs::entries,
+    host::{
+        catalog::modules,
+        error::{Trouble, explain_syntax},
+    },
+};
+use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Stmt};
+use std::collections::BTreeSet;
+
+thread_local! {
+    /// Compiling one anew for each key would be slow.
+    static PARSER: Engine = lenient_parser();
+}
+
+/// Whether a text can be evaluated as it stands.
+#[must_use]
+pub fn is_script(text: &str) -> bool {
+    PARSER.with(|engine| engine.compile(text).is_ok())
+}
+
+/// Whether a text only looks at a value: nothing is called, declared or set.
+#[must_use]
+pub fn is_look(text: &str) -> bool {
+    let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
+    let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
+    is_expression && called(&ast).is_empty()
+}
+
+/// The functions of a text that declares functions and nothing else, with the number of their parameters.
+#[must_use]
+pub fn declared_functions(text: &str) -> Vec<(String, usize)> {
+    let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return Vec::new() };
+    if ast.statements().iter().any(|statement| !matches!(statement, Stmt::Noop(_))) {
+        return Vec::new();
+    }
+    let functions = ast.iter_functions().filter(|function| !function.name.contains('$'));
+    functions.map(|function| (function.name.to_owned(), function.params.len())).collect()
+}
+
+/// The names of what a program calls.
+pub(crate) fn called(ast: &AST) -> BTreeSet<String> {
+    // An operator is called likewise.
+    calls(ast)
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(|name| name.starts_with(char::is_alphabetic))
+        .collect()
+}
+
+/// The functions of the reference that a program calls, its imports left out.
+pub(crate) fn used(ast: &AST) -> BTreeSet<String> {
+    let known: BTreeSet<String> = entries().iter().map(crate::script::docs::Entry::full_name).collect();
+    let names = calls(ast).into_iter().map(|(module, name)| match module {
+        Some(module) => format!("{module}::{name}"),
+        None => name,
+    });
+    names.filter(|name| known.contains(name)).collect()
+}
+
+/// What a program calls: modules with names.
+fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
+    let mut calls = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(
+            ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
+            | ASTNode::Stmt(Stmt::FnCall(call, _)),
+        ) = path.last()
+        {
+            let module = call.namespace.path.first().map(|module| module.name.to_string());
+            calls.push((module, call.name.to_string()));
+        }
+        true
+    });
+    calls
+}
+
+/// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.
+/// A comment that is open is no error to the engine, and whoever reads lines looks for it.
+#[must_use]
+pub fn is_incomplete(text: &str) -> bool {
+    PARSER.with(|engine| {
+        let Err(error) = engine.compile(text) else { return false };
+        let (line, column) = (error.position().line(), error.position().position());
+        let is_past_the_end = error.position().is_none() || {
+            let last = text.lines().count();
+            let end = text.lines().last().map_or(0, |line| line.trim_end().chars().count());
+            line.is_some_and(|line| {
+                line > last || (line == last && column.is_some_and(|column| column > end))
+            })
+        };
+        match error.err_type() {
+            ParseErrorType::UnexpectedEOF => true,
+            // A text between double quotes ends with its line, one between back-ticks does not.
+            ParseErrorType::BadInput(LexError::UnterminatedString) => {
+                let begun = line.and_then(|line| text.lines().nth(line - 1));
+                begun.zip(column).and_then(|(begun, column)| begun.chars().nth(column - 1)) != Some('"')
+            }
+            ParseErrorType::BadInput(_) => false,
+            _ => is_past_the_end,
+        }
+    })
+}
+
+/// An engine that only parses. It keeps every branch, so that checks see dead ones too.
+pub(crate) fn parser() -> Engine {
+    let mut engine = Engine::new_raw();
+    engine.set_optimization_level(OptimizationLevel::None);
+    crate::script::engine::engine::set_limits(&mut engine);
+    // A variable or a module that nobody declared is told before anything runs.
+    engine.set_strict_variables(true);
+    for module in modules() {
+        engine.register_static_module(module, Module::new().into());
+    }
+    engine
+}
+
+/// One that leaves it to the run whether a variable is there.
+pub(crate) fn lenient_parser() -> Engine {
+    let mut engine = parser();
+    engine.set_strict_variables(false);
+    engine
+}
+
+pub(crate) fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Trouble> {
+    let mut compiled = engine.compile(text);
+    if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
+    {
+        // Text that is run may declare variables that can't be seen from here.
+        compiled = lenient_parser().compile(text).ok().filter(calls_eval).map_or(compiled, Ok);
+    }
+    let mut ast = compiled.map_err(|error| {
+        let place = place(name, text, error.position());
+        Trouble::of_script(explain_syntax(error.err_type(), place))
+    })?;
+    ast.set_source(name);
+    Ok(ast)
+}
+
+fn calls_eval(ast: &AST) -> bool {
+    let mut calls_eval = false;
+    ast.walk(&mut |path: &[ASTNode]| {
+        calls_eval |= match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                call.name == "eval"
+            }
+            _ => false,
+        };
+        !calls_eval
+    });
+    calls_eval
+}

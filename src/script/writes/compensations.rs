@@ -1,0 +1,164 @@
+//! What `mpscript undo` is written with beside the ends of audiences. Each is one step of the run's journal: it looks at
+//! the account itself, so that a run that was cut off comes to the same steps again whatever it has done already.
+
+use crate::{
+    api::{
+        errcode::{INVALID_OPENID, INVALID_TAG_NAME},
+        tag::{Delete, Members, Tag, Update},
+    },
+    bulk::{Begun, Deed, JournalError, Step, Twice, pass},
+    script::{
+        audience::execution::ScriptResult,
+        host::{catalog::described, env::Env, error::PlatformError},
+    },
+};
+use rhai::{Dynamic, Engine, EvalAltResult};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Answers that no later try would change: a tag that is gone, can't be deleted or has its name taken, a person who is gone or
+/// has twenty tags.
+const FOR_GOOD: &[i64] =
+    &[INVALID_OPENID, INVALID_TAG_NAME, 43004, 45056, 45057, 45058, 45059, 45158, 45159, 49003, 50002, 50005];
+
+/// Does something as one step, unless that was done before. Doing it twice must be as good as doing it once.
+fn once(env: &Env, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
+    let journal = |error: JournalError| env.journal_error(&error);
+    env.may_write()?;
+    let step = match env.wait(env.journal.begin(what, Twice::Harmless)).map_err(journal)? {
+        Begun::Done(_) => return Ok(()),
+        Begun::Failed(error) => return Err(PlatformError::read(error).raise()),
+        Begun::New(step, durable) => {
+            env.wait(durable.wait()).map_err(journal)?;
+            step
+        }
+        Begun::Open(step, _) => {
+            env.wait(step.again(what)).map_err(journal)?;
+            step
+        }
+    };
+    let done = work(&step);
+    let written = match &done {
+        Ok(()) => env.wait(async { step.done(&Value::Null).await?.wait().await }),
+        Err(error) => match PlatformError::within(error) {
+            Some(error) => env.wait(async { step.failed(&error.write()).await.map(drop) }),
+            None => Ok(()),
+        },
+    };
+    done.and(written.map_err(journal))
+}
+
+/// Makes one call that changes a tag, with what takes it back written down before.
+fn change(env: &Env, step: &Step, deed: &Deed, call: impl FnOnce() -> ScriptResult<()>) -> ScriptResult<()> {
+    let written = env.wait(async { step.change(deed).await?.wait().await });
+    written.map_err(|error| env.journal_error(&error))?;
+    pass("call-intent");
+    let called = call();
+    pass("call-made");
+    // What was refused has done nothing.
+    let is_refused =
+        |error: &EvalAltResult| PlatformError::within(error).is_some_and(|error| !error.is_unsure);
+    if called.as_ref().is_err_and(|error| is_refused(error)) {
+        env.wait(step.changed_nothing()).map_err(|error| env.journal_error(&error))?;
+    }
+    called
+}
+
+fn restore_tag_name(env: &Env, id: i64, from: &str, to: &str) -> ScriptResult<()> {
+    let is_so = |tags: &[Tag]| tags.iter().any(|tag| tag.id == id && tag.name == to);
+    if env.dry.is_some() {
+        if is_so(&env.tags()?) {
+            env.output.print(&format!("the tag `{to}` would be called `{from}` again"));
+        }
+        return Ok(());
+    }
+    once(env, &format!("restore_tag_name({id}, {from:?}, {to:?})"), |step| {
+        env.claim(&format!("tag {id}"))?;
+        if !is_so(&env.tags()?) {
+            return Ok(());
+        }
+        let deed = Deed::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
+        change(env, step, &deed, || {
+            let client = env.client()?;
+            env.wait_for_call(client.call(&Update { id, name: from.to_owned() })).map(drop)
+        })
+    })
+}
+
+fn delete_tag_if_empty(env: &Env, id: i64, name: &str) -> ScriptResult<()> {
+    if env.dry.is_some() {
+        env.output.print(&format!("the tag `{name}` would go if nobody had it then"));
+        return Ok(());
+    }
+    once(env, &format!("delete_tag_if_empty({id}, {name:?})"), |step| {
+        // Whether it was made nobody may know, nor by which number.
+        let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
+        let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };
+        env.claim(&format!("tag {}", tag.id))?;
+        let client = env.client()?;
+        let members = env.wait_for_call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
+        if members.count > 0 {
+            env.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
+            return Ok(());
+        }
+        let deed = Deed::DeleteTag { id: tag.id, name: tag.name.clone() };
+        change(env, step, &deed, || env.wait_for_call(client.call(&Delete { id: tag.id })).map(drop))
+    })
+}
+
+/// What the platform has refused for good is set aside and told; anything else ends the run as ever.
+fn not_taken_back(env: &Env, step: &str, error: &Dynamic) -> ScriptResult<()> {
+    let Some(refused) = error.read_lock::<PlatformError>().map(|error| error.clone()) else {
+        return Err(EvalAltResult::ErrorRuntime(error.clone(), rhai::Position::NONE).into());
+    };
+    if !refused.errcode.is_some_and(|code| FOR_GOOD.contains(&code)) {
+        return Err(refused.raise());
+    }
+    env.board.set_aside(format!("step {step}: {}", refused.message));
+    Ok(())
+}
+
+pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+    let of = Arc::clone(env);
+    described("restore_tag_name", &["id: int", "from: String", "to: String"], RESTORE_TAG_NAME)
+        .register_into_engine(engine, move |id: i64, from: &str, to: &str| {
+            restore_tag_name(&of, id, from, to)
+        });
+    let of = Arc::clone(env);
+    described("delete_tag_if_empty", &["id: int", "name: String"], DELETE_TAG_IF_EMPTY)
+        .register_into_engine(engine, move |id: i64, name: &str| delete_tag_if_empty(&of, id, name));
+    let of = Arc::clone(env);
+    described("not_taken_back", &["step: String", "error: ?"], NOT_TAKEN_BACK)
+        .register_into_engine(engine, move |step: &str, error: Dynamic| not_taken_back(&of, step, &error));
+}
+
+const RESTORE_TAG_NAME: &str =
+    "Gives a tag the name back that it had before a run, `from`, if it is still called what the \
+    run called it.
+
+    `mpscript undo` is written with it.
+
+    ```rhai
+    let t = tag::create(\"新名\");
+    restore_tag_name(t.id, \"旧名\", \"新名\");
+    ```";
+
+const DELETE_TAG_IF_EMPTY: &str =
+    "Deletes a tag that nobody has, and says so of one that stays. An id of 0 goes by the name.
+
+    `mpscript undo` is written with it.
+
+    ```rhai
+    let t = tag::create(\"空的\");
+    delete_tag_if_empty(t.id, \"空的\");
+    ```";
+
+const NOT_TAKEN_BACK: &str =
+    "Tells that a step can't be taken back for what the platform has answered, and lets the rest go \
+    on; any other error ends the run.
+
+    `mpscript undo` is written with it.
+
+    ```rhai
+    try { tag::delete(0); } catch (e) { not_taken_back(\"3\", e); }
+    ```";

@@ -1,0 +1,463 @@
+//! Calls that change the account, one at a time: each is written down before it is sent with what the way back
+//! needs, and answers from the journal when the run is gone through again.
+
+use super::dry_run;
+use crate::{
+    api::{
+        Batched, Endpoint, Resend, Spec, blacklist,
+        errcode::SOME_OPENIDS_FAILED,
+        tag::{self, Tag},
+        user,
+    },
+    base::digest,
+    bulk::{
+        Begun, Change, Deed, Item, JournalError, Pending, Step, StepRow, Twice, Verdict, call_in_parts,
+        ensure_tag, find_tag, pass,
+    },
+    script::{
+        audience::execution::ScriptResult,
+        host::{
+            env::Env,
+            error::{PlatformError, limit_reached},
+        },
+    },
+};
+use serde_json::{Value, json};
+
+/// The openids that every call takes at the least; a longer list may be cut into several.
+const IN_ONE_CALL: usize = blacklist::Add::MOST;
+
+/// What an answer has beside a tag that somebody else had made.
+const WAS_THERE: &str = "was_there";
+
+/// The longest request that is written down as it is; a longer one is told by its digest.
+const LONGEST: usize = 400;
+
+/// Makes a call that changes the account, unless it was made before.
+pub(crate) fn make(
+    env: &Env,
+    spec: &'static Spec,
+    request: &Value,
+    call: &dyn Fn() -> ScriptResult<Value>,
+) -> ScriptResult<Value> {
+    make_looked_for(env, spec, request, false, call)
+}
+
+/// The same, where it may be known that the tag which it makes is not there.
+fn make_looked_for(
+    env: &Env,
+    spec: &'static Spec,
+    request: &Value,
+    is_new: bool,
+    call: &dyn Fn() -> ScriptResult<Value>,
+) -> ScriptResult<Value> {
+    if let Some(dry) = &env.dry {
+        return dry_run::answer(env, dry, spec, request);
+    }
+    env.may_write()?;
+    let journal = |error: JournalError| env.journal_error(&error);
+    let what = in_words(spec, &fit_to_keep(env, request));
+    let twice = if spec.resend == Resend::Idempotent { Twice::Harmless } else { Twice::Never };
+    match env.wait(env.journal.begin(&what, twice)).map_err(journal)? {
+        Begun::Done(answer) => Ok(answer),
+        Begun::Failed(error) => Err(PlatformError::read(error).raise()),
+        Begun::New(step, durable) => {
+            let making = Making { env, step, spec, request, is_new, may_be_made: false };
+            making.claim()?;
+            env.wait(durable.wait()).map_err(journal)?;
+            let looked = making.before()?;
+            making.send(&looked, call)
+        }
+        Begun::Open(step, row) => {
+            // What was sent and not refused may have taken effect.
+            let may_be_made = !row.change.is_empty() && !was_refused(&row);
+            let making = Making { env, step, spec, request, is_new, may_be_made };
+            making.claim()?;
+            if let Some(answer) = making.settle(&row)? {
+                making.end(&Ok(answer.clone()), true)?;
+                return Ok(answer);
+            }
+            env.wait(making.step.again(&what)).map_err(journal)?;
+            let looked = making.looked_before(&row)?;
+            making.send(&looked, call)
+        }
+    }
+}
+
+/// Makes a tag, which nobody has yet; says whether somebody else has made it since it was looked for.
+pub(crate) fn make_tag(env: &Env, name: &str) -> ScriptResult<(Tag, bool)> {
+    let made = make_looked_for(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
+        let client = env.client()?;
+        let (tag, was_there) = env.wait_for_call(ensure_tag(client, name))?;
+        let mut made = json!(tag);
+        if was_there {
+            made[WAS_THERE] = json!(true);
+        }
+        Ok(made)
+    })?;
+    let was_there = made[WAS_THERE] == true;
+    Ok((serde_json::from_value(made).unwrap_or_default(), was_there))
+}
+
+/// A call that changes the account, at its place in the journal.
+struct Making<'a> {
+    env: &'a Env,
+    step: Step,
+    spec: &'static Spec,
+    request: &'a Value,
+    /// The tag that it makes was looked for, and is not there.
+    is_new: bool,
+    /// An earlier attempt has sent it, and may have had it done.
+    may_be_made: bool,
+}
+
+/// What was so before a call.
+#[derive(Default)]
+struct Looked {
+    /// Those whom it changes; `None` where that is not known.
+    items: Option<Vec<Item>>,
+    /// It makes a tag that was not there.
+    makes_tag: bool,
+}
+
+/// Whether an earlier attempt was told that nothing was done.
+fn was_refused(row: &StepRow) -> bool {
+    let earlier = serde_json::from_str(&row.answer).map(PlatformError::read).ok();
+    row.state == "failed" && earlier.is_some_and(|error| !error.is_unsure)
+}
+
+impl Making<'_> {
+    fn send(&self, looked: &Looked, call: &dyn Fn() -> ScriptResult<Value>) -> ScriptResult<Value> {
+        let Self { env, step, spec, request, may_be_made, .. } = self;
+        // Where it is not known who is so already, everybody may be changed.
+        let changes = looked.items.as_ref().map_or_else(|| named(request).len(), Vec::len);
+        let items = looked.items.as_deref().unwrap_or_default();
+        let taken = env.limits.take_all(changes);
+        pass("call-intent");
+        let answer = match &taken {
+            Ok(()) => call(),
+            Err(limit) => Err(limit_reached(limit)),
+        };
+        pass("call-made");
+        match spec.name {
+            "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
+                env.blacklist.has_changed(env, &named(request), spec.name == "blacklist::add");
+            }
+            "blacklist::add" | "blacklist::remove" => env.blacklist.forget(),
+            _ => {}
+        }
+        let has_done_nothing = match &answer {
+            Ok(_) => false,
+            // A longer list was sent in parts, some of which may have been done; so may some of one.
+            Err(error) => PlatformError::within(error).is_some_and(|error| {
+                let is_whole = named(request).len() <= IN_ONE_CALL;
+                !error.is_unsure && is_whole && error.errcode != Some(SOME_OPENIDS_FAILED)
+            }),
+        };
+        if has_done_nothing && taken.is_ok() {
+            env.limits.give_back(changes);
+        }
+        let written = env.wait(async {
+            if answer.is_ok() && !items.is_empty() {
+                step.outcome(0, &Pending::default(), &[]).await?;
+            }
+            // What was refused did nothing that could be taken back, unless an earlier try did.
+            if has_done_nothing && !may_be_made {
+                if !items.is_empty() {
+                    let pending = Pending { unsure: Vec::new(), unmade: items.to_vec() };
+                    step.outcome(0, &pending, &[]).await?;
+                }
+                step.changed_nothing().await?;
+            }
+            Ok(())
+        });
+        written.map_err(|error| env.journal_error(&error))?;
+        self.end(&answer, looked.makes_tag)?;
+        answer
+    }
+
+    /// Writes down what a call came to.
+    fn end(&self, answer: &ScriptResult<Value>, has_made_tag: bool) -> ScriptResult<()> {
+        let Self { env, step, spec, request, may_be_made, .. } = self;
+        let written = env.wait(async {
+            match answer {
+                Ok(answer) => {
+                    if answer[WAS_THERE] == true {
+                        step.changed_nothing().await?;
+                    } else if spec.name == tag::Create::SPEC.name && has_made_tag {
+                        let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
+                        step.change(&Deed::CreateTag { id, name }).await?;
+                    }
+                    step.done(&fit_to_keep(env, answer)).await?.wait().await
+                }
+                Err(error) => match PlatformError::within(error) {
+                    Some(error) => {
+                        let error = PlatformError { is_unsure: error.is_unsure || *may_be_made, ..error };
+                        step.failed(&fit_to_keep(env, &error.write())).await.map(drop)
+                    }
+                    None => Ok(()),
+                },
+            }
+        });
+        written.map_err(|error| env.journal_error(&error))
+    }
+
+    /// What is to be done with a call that an earlier attempt has begun: nothing more, if it is known to have taken
+    /// effect; else it is made again where that does no harm, and where it does a person is asked.
+    fn settle(&self, row: &StepRow) -> ScriptResult<Option<Value>> {
+        let Self { env, step, spec, request, may_be_made, .. } = self;
+        if !may_be_made || spec.resend == Resend::Idempotent {
+            return Ok(None);
+        }
+        if spec.resend == Resend::VerifyFirst {
+            let client = env.client()?;
+            let id = request["id"].as_i64().unwrap_or_default();
+            let done = json!({"errcode": 0, "errmsg": "ok"});
+            match spec.name {
+                "tag::create" => {
+                    let found = env.wait_for_call(find_tag(client, &text(request, "name")))?;
+                    return Ok(found.map(|tag| json!({"id": tag.id, "name": tag.name})));
+                }
+                "tag::update" => {
+                    let name = text(request, "name");
+                    return Ok(env
+                        .tags()?
+                        .iter()
+                        .any(|tag| tag.id == id && tag.name == name)
+                        .then_some(done));
+                }
+                "tag::delete" => {
+                    let is_there = env.tags()?.iter().any(|tag| tag.id == id);
+                    return Ok((!is_there).then_some(done));
+                }
+                _ => {}
+            }
+        }
+        match env.journal.verdict() {
+            Some(Verdict::Again) => Ok(None),
+            Some(Verdict::Done(answer)) => Ok(Some(answer)),
+            None => {
+                let unsure = JournalError::Unsure { step: step.at().to_owned(), what: row.what.clone() };
+                Err(env.journal_error(&env.journal.park(unsure)))
+            }
+        }
+    }
+
+    /// No other run writes the same tag meanwhile.
+    fn claim(&self) -> ScriptResult<()> {
+        let Self { env, request, .. } = self;
+        let claimed = match self.spec.name {
+            "tag::attach" | "tag::detach" => env.claim(&format!("tag {}", request["tagid"])),
+            "tag::update" | "tag::delete" => env.claim(&format!("tag {}", request["id"])),
+            "tag::create" => env.claim(&format!("the tag `{}`", text(request, "name"))),
+            "blacklist::add" | "blacklist::remove" => env.claim("the blacklist"),
+            _ => Ok(()),
+        };
+        if let Err(error) = claimed {
+            let refused = Err(error);
+            self.end(&refused, false)?;
+            return refused.map(drop);
+        }
+        Ok(())
+    }
+
+    /// What was so before the first try of a call that is tried again.
+    fn looked_before(&self, row: &StepRow) -> ScriptResult<Looked> {
+        let deed = serde_json::from_str(&row.change).ok();
+        match deed {
+            Some(Deed::Change(_)) => {
+                let items = items_of(self.env, self.step.at())?;
+                // Where nobody was written down it was not sent, or nobody needed it.
+                if items.is_empty() {
+                    self.before()
+                } else {
+                    Ok(Looked { items: Some(items), makes_tag: false })
+                }
+            }
+            Some(deed) => Ok(Looked { items: None, makes_tag: matches!(deed, Deed::CreateTag { .. }) }),
+            None => self.before(),
+        }
+    }
+
+    /// Looks at what is so before the call, and writes down what it will change. Where that can't be known, the call
+    /// can't be taken back.
+    fn before(&self) -> ScriptResult<Looked> {
+        let Self { env, step, spec, request, .. } = self;
+        if !env.journal.is_kept() {
+            return Ok(Looked::default());
+        }
+        let seen = look(env, spec, request, self.is_new);
+        if env.cancel.is_cancelled() {
+            seen?;
+            return Ok(Looked::default());
+        }
+        let is_seen = seen.is_ok();
+        let (deed, items) = seen.unwrap_or_else(|_| {
+            let deed =
+                Deed::Other(format!("{}, of which it could not be seen what was so before", spec.name));
+            (Some(deed), Vec::new())
+        });
+        let Some(deed) = deed else { return Ok(Looked::default()) };
+        let written = env.wait(async {
+            let known = step.change(&deed).await?;
+            let durable = if items.is_empty() { known } else { step.intent(0, &items).await? };
+            durable.wait().await
+        });
+        written.map_err(|error| env.journal_error(&error))?;
+        let makes_tag = matches!(deed, Deed::CreateTag { .. });
+        Ok(Looked { items: is_seen.then_some(items), makes_tag })
+    }
+}
+
+/// The openids that a request names.
+fn named(request: &Value) -> Vec<String> {
+    let list = request["openid_list"].as_array().into_iter().flatten();
+    let one = request["remark"].as_str().and(request["openid"].as_str());
+    list.filter_map(Value::as_str).chain(one).map(str::to_owned).collect()
+}
+
+/// What may be written down of a request or an answer: `***` stands for whatever is called a token or a secret, and
+/// for those that are known. A run that is gone through again finds that in their place.
+fn fit_to_keep(env: &Env, value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let is_secret = ["token", "secret"].iter().any(|word| name.to_lowercase().contains(word));
+                let kept = match value {
+                    Value::String(_) if is_secret => json!("***"),
+                    value => fit_to_keep(env, value),
+                };
+                (name.clone(), kept)
+            });
+            Value::Object(fields.collect())
+        }
+        Value::Array(entries) => entries.iter().map(|entry| fit_to_keep(env, entry)).collect(),
+        Value::String(text) => match &env.client {
+            Ok(client) => json!(client.mask(text)),
+            Err(_) => value.clone(),
+        },
+        _ => value.clone(),
+    }
+}
+
+/// The call in words by which it is known again.
+fn in_words(spec: &Spec, request: &Value) -> String {
+    let text = request.to_string();
+    if text.len() <= LONGEST {
+        return format!("{}({text})", spec.name);
+    }
+    let digest = digest([text.as_str()]);
+    let start: String = text.chars().take(80).collect();
+    format!("{}({start}… {} bytes, {digest})", spec.name, text.len())
+}
+
+fn text(request: &Value, field: &str) -> String {
+    request[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// What a call is about to do, if it is anything, and to whom of those who are not so already.
+fn look(env: &Env, spec: &Spec, request: &Value, is_new: bool) -> ScriptResult<(Option<Deed>, Vec<Item>)> {
+    let id = request["id"].as_i64().unwrap_or_default();
+    let name_of = |id: i64| -> ScriptResult<String> {
+        let tags = env.tags()?;
+        Ok(tags.into_iter().find(|tag| tag.id == id).map(|tag| tag.name).unwrap_or_default())
+    };
+    Ok(match spec.name {
+        "tag::attach" | "tag::detach" => {
+            let tagid = request["tagid"].as_i64().unwrap_or_default();
+            let attach = spec.name == "tag::attach";
+            let users = details(env, &named(request))?;
+            let changed = users.into_iter().filter(|user| {
+                let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&tagid));
+                has_it != attach
+            });
+            let change = if attach { Change::Attach(tagid) } else { Change::Detach(tagid) };
+            (Some(Deed::Change(change)), changed.filter_map(|user| user.openid).map(Item::Openid).collect())
+        }
+        "user::remark" => {
+            let (openid, new) = (text(request, "openid"), text(request, "remark"));
+            let user = details(env, std::slice::from_ref(&openid))?.into_iter().next();
+            let old = user.and_then(|user| user.remark);
+            (
+                Some(Deed::Change(Change::Remark)),
+                old.map(|old| Item::Remark(openid, new, old)).into_iter().collect(),
+            )
+        }
+        "blacklist::add" | "blacklist::remove" => {
+            let add = spec.name == "blacklist::add";
+            let openids = named(request);
+            let listed = env.blacklist.among(env, &openids)?;
+            let items = openids.into_iter().filter(|openid| listed.contains(openid) != add).map(Item::Openid);
+            (Some(Deed::Change(if add { Change::Block } else { Change::Unblock })), items.collect())
+        }
+        "tag::create" => {
+            let name = text(request, "name");
+            // One that is there is not made, whatever becomes of the call.
+            let is_there = !is_new && env.tags()?.iter().any(|tag| tag.name == name);
+            ((!is_there).then_some(Deed::CreateTag { id: 0, name }), Vec::new())
+        }
+        "tag::update" => {
+            (Some(Deed::RenameTag { id, from: name_of(id)?, to: text(request, "name") }), Vec::new())
+        }
+        "tag::delete" => (Some(Deed::DeleteTag { id, name: name_of(id)? }), Vec::new()),
+        name => (Some(Deed::Other(name.to_owned())), Vec::new()),
+    })
+}
+
+/// The details of people.
+fn details(env: &Env, openids: &[String]) -> ScriptResult<Vec<user::User>> {
+    if openids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
+    let request = user::Batch { user_list: refs.collect() };
+    let users = env.wait(call_in_parts(env.client()?, env.in_flight, request));
+    Ok(users.map_err(|split| PlatformError::of(&split.error).raise())?.user_info_list)
+}
+
+/// Whether a call that was cut off, and does not come again, was made all the same: whom it was for may be so already, and
+/// then the script had no reason to come to it again.
+pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
+    // A job within the loop may have had more people than it had asked for by then.
+    let is_call = row.what.split('(').next().is_some_and(|name| name.contains("::"));
+    let Ok(Deed::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
+    let items = items_of(env, &row.step)?;
+    // Where nobody is written down it was not sent.
+    if !is_call || items.is_empty() {
+        return Ok(false);
+    }
+    let openids: Vec<String> = items.iter().map(|item| item.openid().to_owned()).collect();
+    match change {
+        Change::Block | Change::Unblock => {
+            env.blacklist.forget();
+            let listed = env.blacklist.among(env, &openids)?;
+            Ok(openids.iter().all(|openid| listed.contains(openid) == (change == Change::Block)))
+        }
+        Change::Attach(_) | Change::Detach(_) | Change::Remark => {
+            let users = details(env, &openids)?;
+            let is_so = |item: &Item| {
+                let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
+                user.is_some_and(|user| match change {
+                    Change::Remark => user.remark.as_deref() == Some(item.past().new.as_str()),
+                    Change::Attach(id) | Change::Detach(id) => {
+                        let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&id));
+                        has_it == matches!(change, Change::Attach(_))
+                    }
+                    Change::Block | Change::Unblock => false,
+                })
+            };
+            Ok(items.iter().all(is_so))
+        }
+    }
+}
+
+/// What an earlier attempt has written down of a call.
+fn items_of(env: &Env, at: &str) -> ScriptResult<Vec<Item>> {
+    let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
+    let rows = env.wait(store.batches_from(run, at, 0));
+    let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
+    Ok(rows
+        .iter()
+        .flat_map(|row| serde_json::from_str::<Vec<Item>>(&row.items).unwrap_or_default())
+        .collect())
+}
