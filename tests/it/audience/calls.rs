@@ -1,0 +1,95 @@
+//! How many calls a job makes: never more than the work needs, whatever the account's size.
+
+use crate::fixtures::{account::Account, program::run_on};
+use mpscript::sandbox::Options;
+
+const USER_GET: &str = "GET /cgi-bin/user/get";
+const BATCH: &str = "POST /cgi-bin/user/info/batchget";
+
+fn calls(account: &Account, call: &str) -> u64 {
+    account.get("/__sandbox/stats").json()["calls"][call].as_u64().unwrap_or_default()
+}
+
+/// Runs a script and gives what it printed with its calls of `user/get` and `batchget`.
+#[track_caller]
+fn calls_of(account: &Account, script: &str, arguments: &[&str]) -> (String, u64, u64) {
+    let before = (calls(account, USER_GET), calls(account, BATCH));
+    let out = run_on(account, script, arguments).0.success();
+    (out, calls(account, USER_GET) - before.0, calls(account, BATCH) - before.1)
+}
+
+fn of(followers: u32) -> Account {
+    Account::without_token(Options { followers, ..Options::default() })
+}
+
+#[test]
+fn a_listing_makes_one_call_a_page_and_at_most_one_more() {
+    for followers in [0, 1, 9_999, 10_000, 10_001, 20_000] {
+        let account = of(followers);
+        let (out, listed, fetched) = calls_of(&account, "print(followers().count());", &[]);
+        assert_eq!((out, fetched), (format!("{followers}\n"), 0));
+        let most = u64::from(followers).div_ceil(10_000) + 1;
+        assert!((1..=most).contains(&listed), "{listed} calls for {followers} followers");
+    }
+}
+
+#[test]
+fn details_are_fetched_a_hundred_at_a_time() {
+    for (followers, batches) in [(0, 0), (1, 1), (100, 1), (101, 2), (950, 10)] {
+        let account = of(followers);
+        let (out, _, fetched) = calls_of(&account, "print(followers().to_array().len());", &[]);
+        assert_eq!((out, fetched), (format!("{followers}\n"), batches));
+    }
+}
+
+#[test]
+fn taking_a_few_lists_and_fetches_no_more_than_a_few() {
+    let account = of(20_000);
+    let (out, listed, fetched) = calls_of(&account, "print(followers().take(5).to_array().len());", &[]);
+    assert_eq!((out.as_str(), listed, fetched), ("5\n", 1, 1));
+    let (out, listed, fetched) =
+        calls_of(&account, "print(followers().take(150).tag(\"老客户\").changed);", &[]);
+    assert_eq!((out.as_str(), listed, fetched), ("150\n", 1, 2));
+    let (out, listed, fetched) = calls_of(&account, "print(followers().take(12).count());", &[]);
+    assert_eq!((out.as_str(), listed, fetched), ("12\n", 1, 0));
+    let (out, _, fetched) = calls_of(&account, "print(followers().take(0).to_array().len());", &[]);
+    assert_eq!((out.as_str(), fetched), ("0\n", 0));
+}
+
+#[test]
+fn a_take_after_a_filter_stops_soon_after_it_is_full() {
+    let account = of(20_000);
+    let script = "print(followers().filter(|u| u.subscribe == 1).take(3).tag(\"前三\").changed);";
+    let (out, listed, fetched) = calls_of(&account, script, &["--in-flight", "2"]);
+    assert_eq!((out.as_str(), listed), ("3\n", 1));
+    assert!(fetched <= 8, "{fetched} batches for three followers");
+}
+
+#[test]
+fn a_loop_that_is_left_stops_fetching() {
+    let account = of(20_000);
+    let script = "let seen = 0; for u in followers() { seen += 1; if seen == 3 { break; } } print(seen);";
+    let (out, listed, fetched) = calls_of(&account, script, &["--in-flight", "2"]);
+    assert_eq!((out.as_str(), listed), ("3\n", 1));
+    assert!(fetched <= 8, "{fetched} batches for three followers");
+}
+
+#[test]
+fn a_loop_goes_through_everybody_in_the_order_of_the_list() {
+    let account = Account::of(950);
+    let script =
+        "let n = 0; for (u, i) in followers() { if i != n { print(\"?\"); } n += 1; print(u.openid); }";
+    let out = run_on(&account, script, &[]).0.success();
+    assert_eq!(out.lines().collect::<Vec<_>>(), account.openids());
+}
+
+#[test]
+fn one_token_is_fetched_however_many_calls_wait_for_it() {
+    let account = of(2_000);
+    run_on(&account, "followers().tag(\"所有人\");", &[]).0.success();
+    let stats = account.get("/__sandbox/stats").json();
+    assert_eq!(
+        (&stats["tokens_issued"], &stats["calls"]["POST /cgi-bin/stable_token"]),
+        (&1.into(), &1.into())
+    );
+}

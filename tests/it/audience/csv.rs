@@ -1,0 +1,178 @@
+//! CSV files: openids that come from one, audiences that go to one.
+
+use crate::fixtures::{
+    account::Account,
+    program::{Folder, counts, run_on},
+};
+use serde_json::json;
+use std::fs;
+
+const BATCH: &str = "POST /cgi-bin/user/info/batchget";
+
+/// Runs a script where these files are, on an account; its output, its files are left behind.
+fn run_with(account: &Account, folder: &Folder, script: &str) -> String {
+    let url = format!("http://{}", account.address());
+    folder.run(&["run", "-e", script, "--base-url", &url]).success()
+}
+
+#[test]
+fn openids_go_to_a_file_and_come_back_without_anybody_s_details() {
+    let account = Account::of(250);
+    let script = "followers().take(120).write_csv(\"关注者.csv\");
+        openids_from(\"关注者.csv\").tag(\"甲\");
+        print(members(\"甲\").count());";
+    let (finished, report) = run_on(&account, script, &[]);
+    assert_eq!(finished.success(), "120\n");
+    assert_eq!(report["calls"].get(BATCH), None);
+    let end = &report["ends"][0];
+    assert_eq!((&end["end"], &end["target"]), (&json!("write_csv"), &json!("关注者.csv")));
+    assert_eq!(counts(end, ["matched", "changed", "skipped"]), [120, 0, 120]);
+}
+
+#[test]
+fn a_table_is_what_excel_reads_and_no_formula() {
+    let account = Account::of(30);
+    let openids = account.openids();
+    for (openid, remark) in openids.iter().zip(["=1+2", "张三,\"店长\"", "@ab", "-1"]) {
+        account.tell("/cgi-bin/user/info/updateremark", json!({"openid": openid, "remark": remark}));
+    }
+    let tag = account.tag("甲");
+    account.tell("/cgi-bin/tags/members/batchtagging", json!({"openid_list": [openids[0]], "tagid": tag}));
+    let folder = Folder::new().account();
+    let script =
+        "let report = followers().take(5).write_csv(\"表.csv\", [\"openid\", \"remark\", \"tagid_list\"]);
+        print(report.matched);";
+    assert_eq!(run_with(&account, &folder, script), "5\n");
+    let table = fs::read_to_string(folder.path().join("表.csv")).unwrap();
+    let expected = format!(
+        "\u{feff}openid,remark,tagid_list\r\n{},'=1+2,{tag}\r\n{},\"张三,\"\"店长\"\"\",\r\n{},'@ab,\r\n{},'-1,\r\n{},,\r\n",
+        openids[0], openids[1], openids[2], openids[3], openids[4]
+    );
+    assert_eq!(table, expected);
+    // What it wrote it reads.
+    assert_eq!(run_with(&account, &folder, "print(openids_from(\"表.csv\").count())"), "5\n");
+}
+
+#[test]
+fn a_table_that_is_not_finished_leaves_the_one_before() {
+    let account = Account::of(300);
+    let folder = Folder::new().account().file("表.csv", "openid\noOld\n");
+    let script =
+        "followers().filter(|u| if u.openid == \"\" { true } else { throw \"no\" }).write_csv(\"表.csv\")";
+    let url = format!("http://{}", account.address());
+    let refused = folder.run(&["run", "-e", script, "--base-url", &url]).failure(1);
+    assert!(refused.starts_with("error: "), "{refused}");
+    assert_eq!(fs::read_to_string(folder.path().join("表.csv")).unwrap(), "openid\noOld\n");
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{names:?}");
+}
+
+#[test]
+fn openids_are_found_in_tables_of_others() {
+    let account = Account::of(10);
+    let openids = account.openids();
+    // Excel's own: GBK, a column of names before, blanks, and somebody twice.
+    let mut gbk = b"\xd0\xd5\xc3\xfb,OpenID \r\n".to_vec();
+    for openid in [&openids[0], &openids[1], &openids[1]] {
+        gbk.extend(b"\xd5\xc5\xc8\xfd, ");
+        gbk.extend(openid.bytes());
+        gbk.extend(b"\r\n");
+    }
+    gbk.extend(b"\xc0\xee\xcb\xc4,\r\n");
+    let plain = format!("{}\n\n{}\n{}\n", openids[2], openids[3], openids[4]);
+    let folder = Folder::new().account().file("gbk.csv", gbk).file("plain.txt", plain).file("empty.csv", "");
+    let script = "print(openids_from(\"gbk.csv\").tag(\"甲\").changed);
+        print(openids_from(\"plain.txt\").tag(\"乙\").changed);
+        print(openids_from(\"empty.csv\").count());";
+    assert_eq!(run_with(&account, &folder, script), "2\n3\n0\n");
+}
+
+#[test]
+fn followers_are_counted_by_what_a_closure_gives() {
+    let account = Account::of(400);
+    let folder = Folder::new().account();
+    let script = "print(followers().count_by(|u| u.openid.len()));
+        print(followers().count_by(|u| ()));";
+    let said = run_with(&account, &folder, script);
+    let matched = matched(&account);
+    assert_eq!(said, format!("#{{\"28\": {matched}}}\n#{{\"\": {matched}}}\n"));
+}
+
+/// Followers whose details are given: some have gone since they were listed.
+fn matched(account: &Account) -> u64 {
+    let (_, report) = run_on(account, "followers().each(|u| ());", &[]);
+    report["matched"].as_u64().unwrap()
+}
+
+#[test]
+fn what_is_no_table_or_no_column_is_refused_with_what_to_do() {
+    let folder = Folder::with("print(followers().write_csv(\"表.csv\", [\"opneid\"]));");
+    assert_eq!(
+        folder.run(&["run", "script.rhai", "--sandbox"]).failure(1),
+        "error: a follower has no field `opneid`
+ --> script.rhai:1:19
+  |
+1 | print(followers().write_csv(\"表.csv\", [\"opneid\"]));
+  |                   ^^^^^^^^^
+  |
+  = hint: did you mean `openid`?
+"
+    );
+    let folder = Folder::new().file("others.csv", "name,phone\n张三,1\n");
+    let refused = folder.run(&["run", "-e", "openids_from(\"others.csv\").count()", "--sandbox"]).failure(1);
+    assert!(
+        refused.starts_with(
+            "error: can't read openids from `others.csv`: its first line has no column `openid`, but name, phone\n"
+        ),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("hint: give a CSV file with commas and a column `openid`, or one openid a line\n"),
+        "{refused}"
+    );
+    let refused = folder.run(&["run", "-e", "openids_from(\"absent.csv\").count()", "--sandbox"]).failure(1);
+    assert!(refused.contains("paths are relative to the folder that mpscript was started in: "), "{refused}");
+    for place in [".", "absent/a.csv", "/dev/stdout"] {
+        let script = format!("followers().write_csv(\"{place}\")");
+        let refused = folder.run(&["run", "-e", &script, "--sandbox"]).failure(1);
+        assert!(refused.contains("give a file in a folder that exists and can be written"), "{refused}");
+    }
+}
+
+#[test]
+fn a_file_that_may_lose_somebody_is_refused() {
+    for (content, said) in [
+        ("oabc\n\"odef\noghi\nojkl\n", "line 2 has no openid, but `odef`"),
+        ("openid;remark\noabc;x\n", "line 1 has no openid, but `openid;remark`"),
+        ("openid\tremark\noabc\tx\n", "line 1 has no openid, but `openid`"),
+        ("标题\nnickname,openid\n张三,oabc\n", "its first line has one column, but line 2 has 2"),
+    ] {
+        let folder = Folder::new().file("list.csv", content);
+        let refused =
+            folder.run(&["run", "-e", "openids_from(\"list.csv\").count()", "--sandbox"]).failure(1);
+        assert!(refused.contains(&format!("can't read openids from `list.csv`: {said}\n")), "{refused}");
+    }
+}
+
+#[test]
+fn two_that_write_the_same_table_do_not_mix_their_lines() {
+    let account = Account::of(20);
+    let folder = Folder::new().account();
+    let script = "followers().take(8).each(|u| if u.openid != \"\" {
+            openids_from(\"a.csv\").write_csv(\"b.csv\");
+        });";
+    let folder = folder.file("a.csv", account.openids().join("\n"));
+    let url = format!("http://{}", account.address());
+    let arguments = ["run", "-e", script, "--base-url", &url];
+    let runs = [0; 3].map(|_| folder.start(&arguments));
+    for run in runs {
+        run.finish().success();
+    }
+    let table = fs::read_to_string(folder.path().join("b.csv")).unwrap();
+    assert_eq!(table.lines().count(), 21, "{table}");
+    let parts = fs::read_dir(folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part"));
+    assert_eq!(parts.count(), 0);
+}

@@ -1,0 +1,174 @@
+//! A dry run: every call that reads is made, none that writes is, and it says what would be done.
+
+use crate::fixtures::{
+    account::Account,
+    program::{Folder, counts, project, run_on},
+};
+use mpscript::api::{self, Effect};
+use serde_json::json;
+use std::fs;
+
+/// What the sandbox was called with: `"METHOD path"`.
+fn called(account: &Account) -> Vec<String> {
+    let stats = account.get("/__sandbox/stats").json();
+    stats["calls"].as_object().expect("calls are counted").keys().cloned().collect()
+}
+
+#[test]
+fn no_endpoint_that_writes_is_called() {
+    // One call of each, with arguments that the platform would take.
+    let calls = [
+        ("tag::create", "tag::create(\"广东\")"),
+        ("tag::update", "tag::update(tag::create(\"甲\"), \"乙\")"),
+        ("tag::delete", "tag::delete(tag::create(\"丙\"))"),
+        ("tag::attach", "tag::attach(tag::create(\"丁\"), [OPENID])"),
+        ("tag::detach", "tag::detach(tag::create(\"戊\"), [OPENID])"),
+        ("blacklist::add", "blacklist::add([OPENID])"),
+        ("blacklist::remove", "blacklist::remove([OPENID])"),
+        ("user::remark", "user::remark(OPENID, \"客户\")"),
+        ("media::upload_image", "print(media::upload_image(\"logo.png\").url)"),
+        (
+            "card::create",
+            "print(card::create(card::cash(#{logo_url: \"http://mmbiz.qpic.cn/x/0\"})).card_id)",
+        ),
+        ("qrcode::create", "print(qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 7}}).ticket)"),
+        ("quota::clear", "quota::clear()"),
+    ];
+    let writes: Vec<&str> =
+        api::all().into_iter().filter(|spec| spec.effect == Effect::Write).map(|spec| spec.name).collect();
+    let mut covered: Vec<&str> = calls.iter().map(|(name, _)| *name).collect();
+    covered.sort_unstable();
+    let mut wanted = writes.clone();
+    wanted.sort_unstable();
+    assert_eq!(covered, wanted, "every endpoint that writes has its call here");
+    let account = Account::of(3);
+    let openid = json!(account.openids()[0]).to_string();
+    let url = format!("http://{}", account.address());
+    let logo = fs::read(project("scripts/logo.png")).expect("the picture is there");
+    for (name, call) in calls {
+        let script = if name == "card::create" {
+            fs::read_to_string(project("scripts/cards.rhai")).expect("the script is there")
+        } else {
+            format!("{};", call.replace("OPENID", &openid))
+        };
+        let folder = Folder::with(&script).file("logo.png", &logo).file("scripts/logo.png", &logo).account();
+        let finished =
+            folder.run(&["run", "script.rhai", "--base-url", &url, "--dry-run", "--report", "r.json"]);
+        assert_eq!(finished.code, Some(0), "{name}: {}", finished.err);
+        let spec = api::all().into_iter().find(|spec| spec.name == name).expect("it is declared");
+        let call = format!("{} {}", spec.method.as_str(), spec.path);
+        assert!(folder.json("r.json")["would_call"][&call].as_u64() >= Some(1), "{name}");
+        assert!(finished.err.contains(&format!("of {call} would be made")), "{name}: {}", finished.err);
+    }
+    let script = format!(
+        "followers().tag(\"新\"); followers().untag(\"星标组\"); followers().block(); blacklisted().unblock();
+         followers().remark(|u| \"客户\"); followers().each(|u| user::remark(u, \"逐\"));
+         api::post(\"/cgi-bin/menu/create\", #{{}}); api::post(\"/cgi-bin/tags/create\", #{{tag: #{{name: {openid}}}}});"
+    );
+    let (finished, report) = run_on(&account, &script, &["--dry-run"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    assert_eq!(report["would_call"]["POST /cgi-bin/menu/create"], 1);
+    let called = called(&account);
+    for spec in api::all().into_iter().filter(|spec| spec.effect == Effect::Write) {
+        let call = format!("{} {}", spec.method.as_str(), spec.path);
+        assert!(!called.contains(&call), "{call}");
+    }
+    assert!(!called.contains(&"POST /cgi-bin/menu/create".to_owned()));
+}
+
+#[test]
+fn it_says_what_would_be_changed() {
+    let account = Account::of(2_000);
+    let script = "let t = tag::create(\"名单\");
+         print(tag::list().filter(|t| t.name == \"名单\")[0].id == t.id);
+         print(members(t).count());
+         tag::update(t, \"新名单\"); tag::attach(t, user::list().data.openid);
+         print(followers().filter(|u| u.sex == 0).take(120).tag(\"新名单\").changed);
+         tag::delete(t); print(tag::list().len());";
+    let (finished, report) = run_on(&account, script, &["--dry-run"]);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), "true\n0\n120\n1\n"), "{}", finished.err);
+    let end = &report["ends"][1];
+    let samples: Vec<&str> =
+        end["samples"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
+    // 2,000 openids in the call, and the 120 of the job.
+    let expected = format!(
+        "dry run: nothing was changed
+         120 followers would be changed by tag `新名单`, as
+             {}
+           1 call  of POST /cgi-bin/tags/create would be made
+           1 call  of POST /cgi-bin/tags/delete would be made
+          43 calls of POST /cgi-bin/tags/members/batchtagging would be made
+           1 call  of POST /cgi-bin/tags/update would be made
+",
+        samples.join("\n             ")
+    );
+    assert_eq!(finished.err, expected);
+    let (short, _) =
+        run_on(&account, "qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 7}});", &["--dry-run"]);
+    assert!(
+        short.err.ends_with("1 call  of POST /cgi-bin/qrcode/create would be made (100,000 left today)\n")
+    );
+    assert_eq!((&report["dry_run"], &report["state"]), (&json!(true), &json!("done")));
+    assert_eq!(counts(end, ["matched", "changed", "already", "failed"]), [120, 120, 0, 0]);
+    let openids = account.openids();
+    assert_eq!(end["samples"].as_array().map(Vec::len), Some(5));
+    assert!(openids.contains(&end["samples"][0].as_str().expect("an openid is a text").to_owned()));
+    let tags = account.get("/__sandbox/tags").json();
+    assert_eq!(tags.as_array().map(Vec::len), Some(1), "{tags}");
+}
+
+#[test]
+fn what_the_platform_would_refuse_is_refused() {
+    let account = Account::of(3);
+    for (script, says) in [
+        ("tag::create(\"星标组\")", "45157"),
+        ("tag::create(\"一二三四五六七八九十一\")", "45158"),
+        ("tag::update(2, \"名\")", "45058"),
+        ("tag::delete(4711)", "45159"),
+        ("tag::create(\" \")", "45157"),
+        ("tag::attach(2, [])", "40032"),
+        ("blacklist::add([])", "40032"),
+        ("blacklist::remove([\"abc\"])", "40003"),
+        ("tag::detach(2, [\"abc\"])", "40003"),
+        ("user::remark(\"abc\", \"甲\")", "40003"),
+        ("tag::attach(4711, [\"o\"])", "45159"),
+        ("followers().take(1).each(|u| user::remark(u, \"一二三四五六七八九十\"))", "40092"),
+    ] {
+        let (finished, _) = run_on(&account, script, &["--dry-run"]);
+        assert_eq!(finished.code, Some(1), "{script}");
+        assert!(
+            finished.err.contains(says) && finished.err.contains("this is a dry run"),
+            "{}",
+            finished.err
+        );
+    }
+}
+
+#[test]
+fn those_whom_the_platform_would_refuse_are_named() {
+    let account = Account::of(5);
+    let script = "followers().remark(|u| if u.sex == 9 { () } else { \"一二三四五六七八九十\" });";
+    let (finished, report) = run_on(&account, script, &["--dry-run", "--quiet"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.err);
+    let end = &report["ends"][0];
+    assert_eq!((counts(end, ["matched", "changed"]), &end["failed"][0]["errcode"]), ([5, 0], &json!(40092)));
+    // A tag that only the dry run has made has no members that could be asked for.
+    let openids = json!(account.openids());
+    let script = format!("let t = tag::create(\"新\"); openids({openids}).tag(t);");
+    let (finished, report) = run_on(&account, &script, &["--dry-run", "--quiet"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    assert_eq!(counts(&report, ["changed"]), [5]);
+}
+
+#[test]
+fn a_dry_run_is_recorded_as_one_and_there_is_nothing_to_go_on_with() {
+    let account = Account::of(3);
+    let url = format!("http://{}", account.address());
+    let folder = Folder::with("followers().tag(\"新\"); throw \"坏了\"").account();
+    assert_eq!(folder.run(&["run", "script.rhai", "--base-url", &url, "--dry-run"]).code, Some(1));
+    let runs = folder.run(&["runs"]).success();
+    assert!(runs.trim_end().ends_with("error               script.rhai (dry run)"), "{runs}");
+    let run = runs.split(' ').next().unwrap_or_default();
+    let message = folder.run(&["resume", run]).failure(2);
+    assert!(message.contains("was a dry run"), "{message}");
+}

@@ -1,0 +1,121 @@
+//! What a job costs is known before it starts, and held against the day's quota.
+
+use crate::fixtures::{
+    program::{Finished, Folder},
+    sandbox_process::Served,
+};
+use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const USER_GET: &str = "GET /cgi-bin/user/get";
+const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
+
+fn run(sandbox: &Served, folder: &Folder, script: &str, arguments: &[&str]) -> Finished {
+    let always = ["run", "-e", script, "--base-url", &sandbox.url(), "--report", "report.json"];
+    folder.run(&[&always, arguments].concat())
+}
+
+fn estimate(folder: &Folder) -> Value {
+    let report = folder.json("report.json");
+    let estimates = report["ends"][0]["estimate"].as_array().expect("there is an estimate").clone();
+    estimates.iter().map(|estimate| json!([estimate["call"], estimate["calls"]])).collect()
+}
+
+#[test]
+fn a_job_s_calls_are_reckoned_before_it_starts_and_hold() {
+    let sandbox = Served::start(&["--followers", "12000"]);
+    let folder = Folder::new().account();
+    run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
+    let expected = json!([[USER_GET, 2], ["POST /cgi-bin/user/info/batchget", 120], [ATTACH, 240]]);
+    assert_eq!(estimate(&folder), expected);
+    let calls = &folder.json("report.json")["calls"];
+    assert!(calls[USER_GET].as_u64() <= Some(2) && calls[ATTACH].as_u64() <= Some(240), "{calls}");
+    run(&sandbox, &folder, "followers().take(50).count()", &[]).success();
+    assert_eq!(estimate(&folder), json!([[USER_GET, 1]]));
+    // What is taken behind a filter bounds the writes.
+    run(&sandbox, &folder, "followers().filter(|u| u.subscribe_time > 0).take(60).untag(2)", &["--quiet"]);
+    assert_eq!(estimate(&folder)[2], json!(["POST /cgi-bin/tags/members/batchuntagging", 2]));
+    let openids = json!(&sandbox.openids()[..120]);
+    run(&sandbox, &folder, &format!("openids({openids}).block()"), &[]);
+    assert_eq!(estimate(&folder), json!([["POST /cgi-bin/tags/members/batchblacklist", 6]]));
+}
+
+#[test]
+fn a_job_that_takes_more_than_is_left_today_does_not_start() {
+    let sandbox = Served::start(&["--followers", "60000", "--quota", "/cgi-bin/user/get=5"]);
+    let folder = Folder::new().account();
+    // Of the whole listing nothing is known yet: its first page tells.
+    let short = run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
+    assert_eq!((short.code, short.out.as_str()), (Some(4), ""), "{}", short.err);
+    let says =
+        "error: the job needs about 6 calls of /cgi-bin/user/get today, and 4 are left of the 5 of a day\n";
+    assert!(short.err.starts_with(says) || short.err.contains(says), "{}", short.err);
+    assert!(short.err.contains("--allow-pause"), "{}", short.err);
+    assert_eq!((sandbox.tagged("会员"), sandbox.calls(ATTACH)), (None, 0));
+    // What is remembered of the listing may be long ago: nothing is refused for it before the first page has come.
+    let before = sandbox.calls(USER_GET);
+    let short = run(&sandbox, &folder, "followers().count()", &["--quiet"]);
+    assert_eq!((short.code, sandbox.calls(USER_GET)), (Some(4), before + 1), "{}", short.err);
+    run(&sandbox, &folder, "followers().take(20000).count()", &["--quiet"]).success();
+}
+
+#[test]
+fn writes_are_held_against_the_quota_only_where_they_are_sure_to_be_needed() {
+    let sandbox =
+        Served::start(&["--followers", "60000", "--quota", "/cgi-bin/tags/members/batchtagging=1300"]);
+    let folder = Folder::new().account();
+    run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
+    let tagged = sandbox.tagged("会员").expect("there is a tag");
+    // Nobody has a new tag yet: all 1,200 calls are needed, and a hundred are left.
+    let short = run(&sandbox, &folder, "followers().tag(\"新客\")", &["--quiet"]);
+    assert_eq!((short.code, sandbox.tagged("新客")), (Some(4), None), "{}", short.err);
+    assert!(short.err.contains("calls of /cgi-bin/tags/members/batchtagging today"), "{}", short.err);
+    // Everybody has the old one: it takes as many at the most, and needs none.
+    let again = run(&sandbox, &folder, "followers().tag(\"会员\").already", &["--quiet"]);
+    assert_eq!(again.success(), format!("{tagged}\n"));
+}
+
+#[test]
+fn what_is_taken_back_is_reckoned_before_it_begins() {
+    let untag = "/cgi-bin/tags/members/batchuntagging";
+    let sandbox = Served::start(&["--followers", "60000", "--quota", &format!("{untag}=10")]);
+    let folder = Folder::new().account();
+    run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
+    let tagged = sandbox.tagged("会员");
+    let runs: Value = serde_json::from_str(&folder.run(&["runs", "--json"]).success()).expect("it is JSON");
+    let undone = folder.run(&["undo", runs[0]["id"].as_str().expect("a run has an id"), "--yes", "--quiet"]);
+    assert_eq!((undone.code, sandbox.tagged("会员")), (Some(4), tagged), "{}", undone.err);
+    assert_eq!(sandbox.calls(&format!("POST {untag}")), 0);
+}
+
+#[test]
+fn a_run_that_may_pause_waits_for_the_next_day_and_goes_on() {
+    let sandbox = Served::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=4"]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
+    // The time of day in Beijing, six seconds from now.
+    let at = (now + 8 * 3_600 + 6) % (24 * 3_600);
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n\
+         quota_reset = \"{:02}:{:02}:{:02}\"\n",
+        sandbox.url(),
+        at / 3_600,
+        at / 60 % 60,
+        at % 60
+    );
+    let folder = Folder::with("print(followers().tag(\"会员\").changed);")
+        .file("mpscript.toml", config)
+        .env("SHOP_SECRET", DEFAULT_SECRET);
+    let running = folder.start(&["run", "script.rhai", "--allow-pause", "--in-flight", "1"]);
+    running.wait_for("the day's quota is used up; waiting");
+    assert_eq!(sandbox.tagged("会员"), Some(200));
+    // The sandbox's own day turns.
+    sandbox.control("clock", &json!({"advance": "24h"}));
+    // A second more or less is the machine's.
+    running.wait_for_any(&["waiting 1day", "waiting 23h 59m"]);
+    running.signal("INT");
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(130));
+    // The next day's four batches are not enough either; it would wait for another day.
+    assert!(sandbox.tagged("会员") >= Some(400), "{}", finished.err);
+}

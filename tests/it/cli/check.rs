@@ -1,0 +1,182 @@
+//! `mpscript check`: what it finds without running anything, and what it leaves alone.
+
+use crate::fixtures::{program::Folder, sandbox_process::Served};
+use serde_json::json;
+
+/// The first lines of the messages that `check` has for a script.
+fn problems(script: &str) -> Vec<String> {
+    let finished = folder(script).run(&["check", "script.rhai"]);
+    let problems: Vec<String> =
+        finished.err.lines().filter_map(|line| line.strip_prefix("error: ")).map(str::to_owned).collect();
+    let is_sound = finished.out.starts_with("script.rhai: ok");
+    assert_eq!(
+        (finished.code, is_sound),
+        (Some(i32::from(!problems.is_empty())), problems.is_empty()),
+        "{}",
+        finished.err
+    );
+    problems
+}
+
+fn folder(script: &str) -> Folder {
+    Folder::with(script).file("lib/labels.rhai", "fn of_scene(scene) { `QR ${scene}` }\n").file(
+        "lib/dates.rhai",
+        "import \"lib/labels\" as labels;\nfn today() { labels::of_scene(1) }\nexport const FIRST = 1;\n",
+    )
+}
+
+/// A sound script is also run, so that what is called sound here works.
+#[track_caller]
+fn assert_sound(script: &str) {
+    assert_eq!(problems(script), [""; 0], "{script}");
+    let finished = folder(script).run(&["run", "script.rhai", "--sandbox", "--sandbox-followers", "20"]);
+    assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{script}");
+}
+
+#[track_caller]
+fn assert_problem(script: &str, problem: &str) {
+    assert_eq!(problems(script), [problem], "{script}");
+}
+
+#[test]
+fn nothing_is_run() {
+    let sandbox = Served::start(&["--followers", "3"]);
+    let folder = Folder::with("print(\"ran\"); followers().tag(\"老客户\"); throw 1;").account();
+    assert_eq!(folder.run(&["check", "script.rhai"]).success(), "script.rhai: ok\n");
+    assert_eq!(sandbox.stats()["calls"], json!({}));
+}
+
+#[test]
+fn a_sound_script_is_summed_up() {
+    let folder = folder(
+        "import \"lib/dates\" as dates;\nprint(param(\"scene\", 1)); print(param(\"标签\")); dates::today();",
+    );
+    let expected = "script.rhai: ok\n  parameters: scene, 标签\n  imports: lib/labels, lib/dates\n";
+    assert_eq!(folder.run(&["check", "script.rhai"]).success(), expected);
+    assert_eq!(folder.run_with_input(&["check", "-"], "print(1);").success(), "-: ok\n");
+}
+
+#[test]
+fn every_file_is_checked_and_every_problem_told_in_order() {
+    let folder = Folder::new()
+        .file("a.rhai", "nobody();\nlet x = 1;\nfollowers().cuont();\nno_one();\n")
+        .file("b.rhai", "print(1);")
+        .file("c.rhai", "let = 1;");
+    let finished = folder.run(&["check", "a.rhai", "b.rhai", "c.rhai"]);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), "b.rhai: ok\n"));
+    let places: Vec<&str> =
+        finished.err.lines().filter_map(|line| line.trim_start().strip_prefix("--> ")).collect();
+    assert_eq!(places, ["a.rhai:1:1", "a.rhai:3:13", "a.rhai:4:1", "c.rhai:1:5"]);
+}
+
+#[test]
+fn a_problem_in_an_import_is_told_at_its_place_there() {
+    let folder = Folder::with("import \"lib/broken\" as b;\nb::go_on();")
+        .file("lib/broken.rhai", "fn go_on() {\n    folowers().count()\n}");
+    let expected = "\
+error: there is no function `folowers`
+ --> ./lib/broken.rhai:2:5
+  |
+2 |     folowers().count()
+  |     ^^^^^^^^
+  |
+  = hint: did you mean `followers`?
+";
+    assert_eq!(folder.run(&["check", "script.rhai"]).failure(1), expected);
+}
+
+#[test]
+fn a_field_that_no_follower_has_is_found_wherever_followers_are_looked_at() {
+    let problem = "a follower has no field `qr_scen`";
+    for script in [
+        "followers().filter(|u| u.qr_scen == 1).tag(\"新\");",
+        "followers().take(5).filter(|u| true).filter(|u| u.sex == 1 && u.qr_scen == 1).count();",
+        "followers().each(|u| print(u.qr_scen));",
+        "followers().each(|u| { if u.sex == 1 { print(`${u.qr_scen}`); } });",
+        "followers().remark(|u| u.qr_scen);",
+        "members(\"老客户\").filter(|u| u.qr_scen == 1).untag(\"老客户\");",
+        "openids([]).filter(|u| u.qr_scen == 1).count();",
+        "for u in followers() { print(u.qr_scen); }",
+        "for (u, i) in followers().take(3) { print(u.qr_scen); }",
+        "let people = followers(); people.filter(|u| u.qr_scen == 1).count();",
+        "let people = followers(); let few = people.take(3); for u in few { print(u.qr_scen); }",
+        "let people = followers(); people = people.take(3); people.each(|u| print(u.qr_scen));",
+        "let scene = 1; followers().filter(|u| u.qr_scen == scene).count();",
+        "let people = followers(); let later = || people.filter(|u| u.qr_scen == 1); later.call();",
+        "fn run_it() { followers().filter(|u| u.qr_scen == 1).count() } run_it();",
+        "followers().filter(|u| u.qr_scen.to_string() == \"1\").count();",
+    ] {
+        assert_problem(script, problem);
+    }
+}
+
+#[test]
+fn a_method_of_an_audience_on_a_report_is_found_before_the_first_job_has_run() {
+    assert_problem(
+        "followers().take(3).tag(\"甲\").untag(\"乙\");",
+        "`tag` runs the audience and gives a report, which has no `untag`",
+    );
+    assert_problem(
+        "let people = followers(); people.each(|u| u.openid).filter(|u| true);",
+        "`each` runs the audience and gives a report, which has no `filter`",
+    );
+    assert_sound("print(followers().take(3).tag(\"甲\").changed); [1].filter(|n| n > 0).filter(|n| n < 2);");
+}
+
+#[test]
+fn a_comparison_that_can_never_be_true_is_found() {
+    for (condition, problem) in [
+        ("u.qr_scene == \"1\"", "`qr_scene` is an integer, and this compares it with a string"),
+        ("\"1\" != u.qr_scene", "`qr_scene` is an integer, and this compares it with a string"),
+        (
+            "u.subscribe_time > \"2026-01-01\"",
+            "`subscribe_time` is an integer, and this compares it with a string",
+        ),
+        ("u.subscribe == true", "`subscribe` is an integer, and this compares it with true or false"),
+        ("u.qr_scene_str == 5", "`qr_scene_str` is a string, and this compares it with an integer"),
+        ("u.tagid_list == 100", "`tagid_list` is an array of integers, and this compares it with an integer"),
+    ] {
+        assert_problem(&format!("followers().filter(|u| {condition}).count();"), problem);
+    }
+}
+
+#[test]
+fn comparisons_that_may_be_true_are_left_alone() {
+    assert_sound(
+        "let scenes = [1, \"x\"]; let name = \"展台\";
+         followers().filter(|u| u.qr_scene == scenes[0] || u.qr_scene == () || u.qr_scene == 5.0).count();
+         followers().filter(|u| u.qr_scene in scenes || u.tagid_list.contains(100) || 2 in u.tagid_list).count();
+         followers().filter(|u| u.qr_scene_str == `${name}-01` || u.qr_scene.to_string() == \"5\").count();
+         followers().filter(|u| u.remark > \"a\" && u.remark.len() == 3 || u.tagid_list == []).count();",
+    );
+}
+
+#[test]
+fn fields_of_others_are_left_alone() {
+    for script in [
+        "print([#{foo: 1}].filter(|u| u.foo == \"1\").map(|u| u.bar).len());",
+        "for u in [#{foo: 1}] { print(u.foo); }",
+        // The name holds an audience here and something else there.
+        "let people = followers(); fn show(people) { for u in people { print(u.foo); } } show([#{foo: 1}]);",
+        "let people = followers(); for people in [[#{foo: 1}]] { for u in people { print(u.foo); } }",
+        "let people = followers(); let show = |people| { for u in people { print(u.foo); } }; show.call([#{foo: 1}]);",
+        "let people = followers(); people = [#{foo: 1}]; for u in people { print(u.foo); }",
+        "let people = if 1 > 2 { followers() } else { [#{foo: 1}] }; for u in people { print(u.foo); }",
+        "let members = [#{foo: 1}]; for u in members { print(u.foo); }",
+        // The file has a function of its own by that name.
+        "fn openids(a, b) { [#{foo: a}, #{foo: b}] } for u in openids(1, 2) { print(u.foo); }",
+        "fn followers() { [#{foo: 1}] } print(followers().filter(|u| u.foo == 1).len());",
+        // Within a closure that is given a follower, the name means something else.
+        "followers().each(|u| { let u = #{foo: 1}; print(u.foo); });",
+        "followers().each(|u| { u = #{foo: 1}; print(u.foo); });",
+        "followers().each(|u| { for u in [#{foo: 1}] { print(u.foo); } });",
+        "followers().filter(|u| [#{foo: 1}].some(|u| u.foo == 2)).count();",
+        "followers().each(|u| print(u[\"openid\"]));",
+        "followers().each(|u| { let name = u.openid; name += \"x\"; u.tagid_list.contains(1); u = (); });",
+        "let u = #{foo: 1}; followers().each(|v| print(v.openid + u.foo));",
+    ] {
+        assert_sound(script);
+    }
+    // A field that the platform adds later is read by its name; here it has none, which only a run can tell.
+    assert_eq!(problems("followers().filter(|u| u[\"new_field\"] == 1).count();"), [""; 0]);
+}

@@ -1,0 +1,129 @@
+//! Ctrl-C: what is on its way is counted, nothing more is sent, and a second one leaves at once.
+
+#![cfg(unix)]
+
+use crate::fixtures::{
+    program::{Folder, assert_adds_up, counts},
+    sandbox_process::Served,
+};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
+
+/// Less than the time for which answers on their way are waited for.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_stopped_job_reports_exactly_what_the_platform_did() {
+    for signal in ["INT", "TERM"] {
+        let sandbox = Served::start(&["--followers", "5000", "--latency", "30ms"]);
+        let folder = Folder::with("print(followers().tag(\"老客户\")); print(\"never\");").account();
+        let running = sandbox.start_run(&folder, &["--in-flight", "4", "--report", "report.json"]);
+        sandbox.wait_for_calls(ATTACH, 3);
+        running.signal(signal);
+        let finished = running.finish();
+        assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
+        let head = "stopping: answers on their way are waited for (Ctrl-C again to leave at once)\n\
+                    tag `老客户`: cancelled in ";
+        let report = folder.json("report.json");
+        let run = report["run"].as_str().expect("it is recorded");
+        let tail = format!(
+            "\nstopped\n  mpscript resume {run} goes on with it; mpscript undo {run} takes it back\n"
+        );
+        assert!(finished.err.starts_with(head) && finished.err.ends_with(&tail), "{}", finished.err);
+        assert!(!finished.err.contains("error"), "{}", finished.err);
+
+        let calls = sandbox.stats()["calls"].clone();
+        // There is nothing to wait for: this is the time in which nothing may happen.
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(sandbox.stats()["calls"], calls);
+
+        assert_adds_up(&report);
+        let [changed, failed] = counts(&report, ["changed", "failed"]);
+        assert_eq!((report["state"].as_str(), failed), (Some("cancelled"), 0));
+        assert!((50..5_000).contains(&changed), "{changed}");
+        assert_eq!(sandbox.tagged("老客户"), Some(changed));
+        assert_eq!(report["calls"], calls);
+    }
+}
+
+#[test]
+fn a_stop_is_not_an_error_that_a_script_can_catch() {
+    let sandbox = Served::start(&["--followers", "5000", "--latency", "30ms"]);
+    let script = "try { followers().tag(\"老客户\"); } catch { } print(\"after\"); tag::create(\"新\");";
+    let folder = Folder::with(script).account();
+    let running = sandbox.start_run(&folder, &["--in-flight", "4"]);
+    sandbox.wait_for_calls(ATTACH, 1);
+    running.signal("INT");
+    let finished = running.finish();
+    assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
+    assert_eq!(sandbox.tagged("新"), None);
+}
+
+#[test]
+fn a_second_stop_leaves_while_an_answer_is_awaited() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    sandbox.control("faults", &json!({"path": "/cgi-bin/user/get", "delay": "1min"}));
+    let folder = Folder::with("followers().count();").account();
+    let running = sandbox.start_run(&folder, &[]);
+    sandbox.wait_for_calls("GET /cgi-bin/user/get", 1);
+    running.signal("INT");
+    running.wait_for("stopping: ");
+    let since = Instant::now();
+    running.signal("INT");
+    assert_eq!(running.finish().code, Some(130));
+    assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_waited_for_a_few_seconds() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchtagging", "delay": "1min"}));
+    let folder = Folder::with("followers().tag(\"老客户\");").account();
+    let running = sandbox.start_run(&folder, &["--report", "report.json"]);
+    sandbox.wait_for_calls(ATTACH, 1);
+    running.signal("INT");
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(130));
+    // Whether it took effect is not known, so each of them is named.
+    let report = folder.json("report.json");
+    assert_adds_up(&report);
+    assert_eq!(counts(&report, ["changed", "failed"]), [0, 10]);
+}
+
+#[test]
+fn sleep_and_endless_loops_end_at_once() {
+    for busy in [
+        "sleep(60);",
+        "loop {}",
+        "while true { }",
+        "let n = 0; loop { n += 1; }",
+        "for n in 1..9_000_000_000 { n }",
+        "let list = []; list.pad(9_000_000, 1); loop { list.map(|n| n + 1); }",
+        "fn f() { loop {} } try { f() } catch { }",
+    ] {
+        let folder = Folder::with(&format!("print(\"started\"); {busy}"));
+        let running = folder.start(&["run", "script.rhai"]);
+        running.wait_for("started");
+        let since = Instant::now();
+        running.signal("INT");
+        let finished = running.finish();
+        assert_eq!(
+            (finished.code, finished.out.as_str()),
+            (Some(130), "started\n"),
+            "{busy}: {}",
+            finished.err
+        );
+        assert!(since.elapsed() < AT_ONCE, "{busy}: {:?}", since.elapsed());
+    }
+}
+
+#[test]
+fn a_sandbox_ends_well() {
+    let running = Folder::new().start(&["sandbox", "--followers", "3"]);
+    running.wait_for("sandbox listening on http://127.0.0.1:");
+    running.wait_for("export MPSCRIPT_APPID=");
+    running.signal("INT");
+    assert_eq!(running.finish().code, Some(0));
+}

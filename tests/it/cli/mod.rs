@@ -1,0 +1,16 @@
+//! Commands as a person types them: their output, messages, files and exit codes.
+
+mod check;
+mod check_calls;
+mod config;
+mod doctor;
+mod interrupt;
+mod messages;
+mod messages_import;
+mod messages_script;
+mod reports;
+mod run;
+mod runs;
+pub(crate) mod secrets;
+mod secrets_config;
+mod watch;

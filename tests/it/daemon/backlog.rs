@@ -1,0 +1,285 @@
+//! A daemon with more to do than it has time for, and what outlives one that ends.
+
+use crate::fixtures::{
+    daemon::Office,
+    program::{Folder, TIMEOUT},
+    sandbox_process::Served,
+};
+use mpscript::{
+    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
+    store::{FAILURE_OF, Fire, Statement},
+};
+use std::{
+    fs,
+    slice::from_mut,
+    thread,
+    time::{Duration, Instant},
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
+    let job = "const automation = #{ on: [ #{ every: \"1s\" } ], catch_up: \"all\", overlap: \"parallel\" };\n\
+               fn run(ctx) { print(\"lief\") }";
+    let office = Office::of(&[("job.rhai", job)]);
+    let mut daemon = office.daemon();
+    office.turn(Duration::from_mins(15));
+    let since = Instant::now();
+    while daemon.under_way() == 0 {
+        assert!(since.elapsed() < TIMEOUT, "nothing begins");
+        daemon.step().expect("the store works");
+    }
+    daemon.leave();
+    while daemon.under_way() > 0 {
+        assert!(since.elapsed() < TIMEOUT, "it goes on");
+        daemon.step().expect("the store works");
+    }
+    let states = office.states("job");
+    assert_eq!(states.len(), 900);
+    let begun = states.iter().filter(|state| *state != "claimed").count();
+    assert!((1..900).contains(&begun), "{begun} of 900 were begun before anybody was heard");
+}
+
+#[test]
+fn what_a_short_outage_has_missed_is_caught_up_one_after_another() {
+    let job = "const automation = #{ on: [ #{ every: \"10s\" } ], catch_up: \"all\" };\nfn run(ctx) { sleep(0.05) }";
+    let office = Office::of(&[("job.rhai", job)]);
+    let mut daemon = office.daemon();
+    office.pass(Duration::from_secs(38), from_mut(&mut daemon));
+    office.settle(from_mut(&mut daemon));
+    let states = office.states("job");
+    assert!(states.len() >= 3 && states.iter().all(|state| state == "done"), "{states:?}");
+}
+
+#[test]
+fn a_restart_takes_no_retry_away() {
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ], retries: 1 };\n\
+               fn run(ctx) { sleep(0.2); throw \"坏了\" }";
+    let office = Office::of(&[("job.rhai", job)]);
+    office.turn(Duration::from_hours(1));
+    for attempt in 1..=3 {
+        let mut daemon = office.daemon();
+        let since = Instant::now();
+        while daemon.under_way() == 0 {
+            assert!(since.elapsed() < TIMEOUT, "attempt {attempt}: {}", office.said.all());
+            daemon.step().expect("the store works");
+            office.turn(Duration::from_millis(100));
+        }
+        daemon.leave();
+        while daemon.under_way() > 0 {
+            daemon.step().expect("the store works");
+        }
+        daemon.let_go().expect("the store works");
+    }
+    assert_eq!(office.states("job"), ["running"], "{}", office.said.all());
+    let mut daemon = office.daemon();
+    for _ in 0..4 {
+        office.pass(MINUTE, from_mut(&mut daemon));
+    }
+    assert_eq!(office.states("job"), ["failed"], "{}", office.said.all());
+    assert_eq!(office.said.all().matches("坏了; once more in").count(), 1, "{}", office.said.all());
+}
+
+#[test]
+fn a_run_that_ends_its_process_again_and_again_is_given_up() {
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }\n\
+               fn on_failure(ctx, error) { print(error.message) }";
+    let office = Office::of(&[("job.rhai", job)]);
+    let mut daemon = office.daemon();
+    office.pass(Duration::from_hours(1), from_mut(&mut daemon));
+    // As if its process had ended in the midst of it for the fifth time.
+    let cut_off = Statement::new("UPDATE mpscript_run SET state = 'interrupted', note = ''");
+    assert_eq!(office.wait(office.store().execute(cut_off)), Ok(1));
+    let done = office.fires("job").remove(0);
+    let state = "running".to_owned();
+    let running = Fire { state, node: "gone".to_owned(), deaths: 4, ..done.clone() };
+    assert!(office.wait(office.store().change_fire(&done, &running)).expect("the store works"));
+    office.pass(Duration::from_secs(3), from_mut(&mut daemon));
+    let why = "its process has ended 5 times while it was under way; the automation is paused: mpscript unpause job";
+    assert!(office.said.all().contains(&format!("failed: {why}")), "{}", office.said.all());
+    assert!(
+        office.said.all().contains(&format!(": {why}")),
+        "on_failure has heard of it: {}",
+        office.said.all()
+    );
+    let record = office.wait(office.store().automation("job")).expect("the store works");
+    assert_eq!(record.expect("it is served").paused_until, i64::MAX);
+}
+
+#[test]
+fn a_failure_is_heard_of_whatever_becomes_of_the_process() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { throw \"坏了\" }\n\
+               fn on_failure(ctx, error) { print(\"hears\"); sleep(3); print(`heard ${error.message}`) }";
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let serve = |dir: &str| folder.start(&["serve", dir, "--base-url", &sandbox.url()]);
+    // A fire that came while nobody was there.
+    let first = serve("jobs");
+    first.wait_for("job: live");
+    first.signal("TERM");
+    assert_eq!(first.finish().code, Some(0));
+    let store = folder.path().join("store.sqlite3");
+    let earlier = format!("UPDATE mpscript_fire SET instant = instant - {}", 3_600_000);
+    let changed = std::process::Command::new("python3")
+        .args([
+            "-c",
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()",
+        ])
+        .args([store.as_os_str(), earlier.as_ref()])
+        .status();
+    assert!(changed.expect("there is a python3").success());
+    // However the folder is written, it is the same one.
+    let killed = serve("./jobs/");
+    killed.wait_for(": hears");
+    killed.signal("KILL");
+    drop(killed);
+    let last = serve("jobs");
+    last.wait_for(": heard 坏了");
+    last.signal("TERM");
+    assert_eq!(last.finish().code, Some(0));
+    let why = folder.run(&["why", "job"]).success();
+    assert!(why.contains(FAILURE_OF) && why.contains(" failed "), "{why}");
+}
+
+#[test]
+fn a_folder_that_takes_the_place_of_another_is_watched() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let tick = |says: &str| {
+        format!(
+            "const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\nfn run(ctx) {{ print(\"{says}\") }}"
+        )
+    };
+    let folder = Folder::new()
+        .account()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("one/tick.rhai", tick("eins"))
+        .file("two/tick.rhai", tick("zwei"));
+    let link = |to: &str| {
+        std::os::unix::fs::symlink(to, folder.path().join("new")).expect("it can be linked");
+        fs::rename(folder.path().join("new"), folder.path().join("current")).expect("it can be moved");
+    };
+    link("one");
+    let daemon = folder.start(&["serve", "current", "--base-url", &sandbox.url()]);
+    daemon.wait_for(": eins\n");
+    link("two");
+    daemon.wait_for(": zwei\n");
+    // What is saved there now is seen at once, not at the next look.
+    let since = Instant::now();
+    let mut soon = 0;
+    for round in 0..5 {
+        let says = format!("runde{round}");
+        fs::write(folder.path().join("two/tick.rhai"), tick(&says)).expect("it can be written");
+        let saved = Instant::now();
+        while daemon.said().matches("tick: live").count() < 3 + round {
+            assert!(since.elapsed() < TIMEOUT, "{}", daemon.said());
+            thread::sleep(Duration::from_millis(10));
+        }
+        soon += u32::from(saved.elapsed() < Duration::from_secs(5));
+    }
+    assert!(soon >= 3, "{soon} of 5 were seen before anybody looked");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn nobody_who_reads_its_words_holds_up_its_fires() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
+               fn run(ctx) { for n in 0..4000 { print(`Zeile ${n}`); } }";
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    // Its standard output is a pipe that nobody reads.
+    let mut daemon =
+        folder.command(&["serve", "jobs", "--base-url", &sandbox.url()]).spawn().expect("it starts");
+    let done = || {
+        let why = folder.run(&["why", "job"]);
+        why.out.lines().filter(|line| line.contains(" done ")).count()
+    };
+    let since = Instant::now();
+    while done() < 4 {
+        assert!(since.elapsed() < TIMEOUT, "its fires wait for whoever reads");
+        thread::sleep(Duration::from_millis(300));
+    }
+    std::process::Command::new("kill")
+        .args(["-s", "TERM", &daemon.id().to_string()])
+        .status()
+        .expect("there is a kill");
+    let code = loop {
+        if let Some(status) = daemon.try_wait().expect("a child can be waited for") {
+            break status.code();
+        }
+        assert!(since.elapsed() < TIMEOUT, "it does not end");
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn what_is_half_saved_is_told_of_as_it_runs() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { }";
+    let folder = Folder::new()
+        .account()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("jobs/job.rhai", job)
+        .file("jobs/a.b.rhai", "const automation = #{ on: [], params: #{ n: #{ type: \"int\" } } };\nfn run(ctx, p) { print(p.n) }");
+    let daemon = folder.start(&["serve", "jobs/", "--base-url", &sandbox.url()]);
+    daemon.wait_for("job: live");
+    fs::write(folder.path().join("jobs/job.rhai"), "let a = ;").expect("it can be written");
+    daemon.wait_for("STALE");
+    let next = folder.run(&["next", "job"]);
+    assert!(next.code == Some(0) && next.out.contains("job"), "{} {}", next.out, next.err);
+    assert!(next.err.contains("job is STALE, the version before goes on"), "{}", next.err);
+    let why = folder.run(&["why", "job"]);
+    assert!(why.err.contains("job is STALE"), "{}", why.err);
+    assert_eq!(folder.run(&["pause", "job"]).code, Some(0));
+    assert!(folder.run(&["ls"]).out.contains("STALE"));
+    // A name may have a point, and a run by hand is told as one.
+    let run = folder.run(&["run", "a.b", "--param", "n=5", "--base-url", &sandbox.url()]);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "5\n"), "{}", run.err);
+    assert_eq!(folder.run(&["pause", "a.b"]).code, Some(0));
+    let listed = folder.run(&["ls"]).out;
+    assert!(
+        listed.lines().any(|line| line.contains("a.b") && line.contains("until it is unpaused")),
+        "{listed}"
+    );
+    let shown = folder.run(&["show", &crate::journal::resume::id(&folder)]).success();
+    assert!(shown.contains("a.b, by hand, with n=5"), "{shown}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn a_secret_that_takes_its_time_holds_up_nobody_else() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let job = |account: &str| {
+        format!(
+            "const automation = #{{ on: [ #{{ every: \"1s\" }} ], account: \"{account}\" }};\n\
+             fn run(ctx) {{ print(tag::list().len()) }}"
+        )
+    };
+    let url = sandbox.url();
+    let account = |name: &str, secret: &str| {
+        format!("[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\n{secret}\nbase_url = \"{url}\"\n")
+    };
+    let slow = format!("secret_command = \"sleep 20; echo {DEFAULT_SECRET}\"");
+    let config = format!("{}{}", account("langsam", &slow), account("schnell", "secret_env = \"SCHNELL\""));
+    let folder = Folder::new()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .env("SCHNELL", DEFAULT_SECRET)
+        .file("mpscript.toml", config)
+        .file("jobs/langsam.rhai", job("langsam"))
+        .file("jobs/schnell.rhai", job("schnell"));
+    let daemon = folder.start(&["serve", "jobs", "--account", "schnell"]);
+    let ran = |name: &str| daemon.said().matches(&format!("{name} ")).count();
+    let since = Instant::now();
+    while daemon.said().lines().filter(|line| line.contains("schnell ") && line.ends_with(": done")).count()
+        < 5
+    {
+        assert!(since.elapsed() < TIMEOUT, "{}", daemon.said());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ran("langsam"), 0, "{}", daemon.said());
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}

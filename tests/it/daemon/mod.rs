@@ -1,0 +1,12 @@
+//! Automations and the daemon that serves them: fires, backlog, recovery, metrics.
+
+mod automations;
+mod backlog;
+mod cron;
+mod fires;
+pub(crate) mod metrics;
+mod recovery;
+mod reload_under_load;
+mod schedule_simulation;
+mod serve;
+mod token_service;

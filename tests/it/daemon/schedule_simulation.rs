@@ -1,0 +1,142 @@
+//! Days of fifty automations with all clocks turned together: every fire is accounted for, exactly once.
+//!
+//! `MPSCRIPT_DAYS=365 cargo test --release --test it schedule_simulation -- --nocapture` lets a year go by, and prints what became of its
+//! fires.
+
+use crate::fixtures::daemon::Office;
+use chrono::DateTime;
+use mpscript::run::{daemon::Daemon, schedule::Schedule};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    io::Write,
+    time::{Duration, Instant},
+};
+
+/// Days that go by, unless `MPSCRIPT_DAYS` says otherwise.
+const DAYS: i64 = 5;
+
+const DAY: i64 = 24 * 3_600_000;
+
+/// Nothing of the account is forgotten.
+const FOREVER: Duration = Duration::from_hours(24 * 10_000);
+
+const ZONES: [&str; 10] = [
+    "Asia/Shanghai",
+    "America/New_York",
+    "Europe/Berlin",
+    "Europe/London",
+    "Australia/Lord_Howe",
+    "America/Santiago",
+    "America/St_Johns",
+    "Africa/Cairo",
+    "Asia/Kathmandu",
+    "UTC",
+];
+
+/// Fifty triggers: one every hour, four twice a day, twenty every day, fifteen every week, ten every month; many at hours
+/// that come twice or not at all when clocks are moved.
+fn triggers() -> Vec<String> {
+    let zone = |at: usize| ZONES[at % ZONES.len()];
+    let mut all = vec![format!("cron: \"0 * * * *\", tz: \"{}\"", zone(2))];
+    all.extend((0..4).map(|_| "every: \"12h\"".to_owned()));
+    all.extend((0..20).map(|at| format!("cron: \"{} {} * * *\", tz: \"{}\"", at * 3 % 60, at % 4, zone(at))));
+    all.extend((0..15).map(|at| format!("cron: \"30 2 * * {}\", tz: \"{}\"", at % 7, zone(at))));
+    all.extend((0..10).map(|at| format!("cron: \"15 1 {} * *\", tz: \"{}\"", at * 3 + 1, zone(at))));
+    all
+}
+
+#[test]
+fn every_fire_of_a_long_time_is_accounted_for_once() {
+    let asked = env::var("MPSCRIPT_DAYS").ok();
+    let days = asked.as_ref().map_or(DAYS, |days| days.parse().expect("MPSCRIPT_DAYS is a number"));
+    let texts: Vec<(String, String)> = triggers()
+        .into_iter()
+        .enumerate()
+        .map(|(at, trigger)| {
+            let text = format!(
+                "const automation = #{{ on: [ #{{ {trigger} }} ] }};\n\
+                 fn run(ctx) {{ tag::list(); ctx.state.n = (ctx.state?.n ?? 0) + 1; }}"
+            );
+            (format!("job{at:02}.rhai"), text)
+        })
+        .collect();
+    let automations: Vec<(&str, &str)> =
+        texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let office = Office::of(&automations);
+    let since = Instant::now();
+    let mut daemon = office.daemon().keeping(FOREVER);
+    let begun = office.now();
+    let schedules: BTreeMap<String, Schedule> = daemon
+        .served()
+        .versions()
+        .iter()
+        .map(|(name, version)| (name.clone(), version.triggers[0].schedule.clone()))
+        .collect();
+    assert_eq!(schedules.len(), 50);
+    let mut random = fastrand::Rng::with_seed(4711);
+    let (mut steps, mut restarts) = (0, 0);
+    while office.now() - begun < days * DAY {
+        steps += 1;
+        if random.u32(..150) == 0 {
+            // It is down for a while, and what it missed is caught up or told.
+            drop(daemon);
+            office.turn(Duration::from_secs(random.u64(1..36_000)));
+            daemon = office.daemon().keeping(FOREVER);
+            restarts += 1;
+        } else {
+            let next = daemon.next_begin().expect("something fires");
+            let wait = (next - office.now()).max(0).unsigned_abs() + random.u64(1..2_000);
+            office.turn(Duration::from_millis(wait));
+        }
+        settle(&office, &mut daemon);
+    }
+    let ended = office.now();
+    let mut table: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, schedule) in &schedules {
+        let armed = office.wait(office.store().fires(name, 100_000)).expect("the store works");
+        let armed = armed.iter().find(|fire| fire.state == "armed").expect("it was armed").instant;
+        let mut expected = BTreeSet::new();
+        let mut at = armed;
+        while let Some(next) = schedule.after(at).filter(|next| *next < ended - 2_500) {
+            expected.insert(next);
+            at = next;
+        }
+        let fires = office.fires(name);
+        let instants: BTreeSet<i64> = fires.iter().map(|fire| fire.instant).collect();
+        assert_eq!(instants.len(), fires.len(), "{name}: a fire is there twice");
+        let show = |ms: &i64| DateTime::from_timestamp_millis(*ms).unwrap_or_default().to_rfc3339();
+        let lost: Vec<String> = expected.difference(&instants).map(show).collect();
+        assert!(lost.is_empty(), "{name}: {lost:?}");
+        let mut done = 0;
+        for fire in &fires {
+            assert!(["done", "missed"].contains(&fire.state.as_str()), "{name}: {fire:?}");
+            done += usize::from(fire.state == "done");
+            *table.entry(fire.state.clone()).or_default() += 1;
+        }
+        // Each was run once: every run counts in what the automation keeps.
+        let record =
+            office.wait(office.store().automation(name)).expect("the store works").expect("it is served");
+        let kept = if done == 0 { String::new() } else { format!("{{\"n\":{done}}}") };
+        assert_eq!(record.state, kept, "{name}");
+    }
+    if asked.is_some() {
+        let total: usize = table.values().sum();
+        let rows: Vec<String> =
+            table.iter().map(|(state, count)| format!("  {state:<10}{count:>8}\n")).collect();
+        let rows = rows.concat();
+        let took = since.elapsed().as_secs();
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        // Past the test harness, which would swallow it.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{days} days, 50 automations, {steps} steps, {restarts} restarts\n  fires     {total:>8}\n{rows}\
+             {took} s, load {load}"
+        );
+    }
+}
+
+#[track_caller]
+fn settle(office: &Office, daemon: &mut Daemon) {
+    office.settle(std::slice::from_mut(daemon));
+}

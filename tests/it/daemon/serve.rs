@@ -1,0 +1,291 @@
+//! `mpscript serve` as a process: its words, its files, its signals, and what becomes of its runs when it dies.
+
+use crate::fixtures::{
+    postgres::cluster,
+    program::{Folder, Running, TIMEOUT},
+    sandbox_process::Served,
+};
+use mpscript::{run::runtime, sandbox::DEFAULT_SECRET, store::Fire};
+use serde_json::Value;
+use sqlx::{ConnectOptions, Executor, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+fn tick(says: &str) -> String {
+    format!("const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\nfn run(ctx) {{ print(\"{says}\") }}")
+}
+
+fn serve(folder: &Folder, sandbox: &Served, more: &[&str]) -> Running {
+    folder.start(&[&["serve", "jobs", "--base-url", &sandbox.url()], more].concat())
+}
+
+/// On SQLite, and on PostgreSQL where there is one.
+fn on_each_store(work: impl Fn(fn(Folder) -> Folder)) {
+    work(|folder| folder.env("MPSCRIPT_STORE", "store.sqlite3"));
+    if cluster().is_some() {
+        work(|folder| {
+            let url = cluster().expect("it is there").database();
+            folder.env("MPSCRIPT_STORE", url.reveal())
+        });
+    }
+}
+
+#[test]
+fn saved_files_are_live_at_once_and_broken_ones_stale() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("eins"));
+    let path = |name: &str| -> PathBuf { folder.path().join("jobs").join(name) };
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": eins\n");
+    // As an editor saves: a new file in the old one's place.
+    fs::write(path(".tick.rhai.swp"), tick("zwei")).expect("it can be written");
+    fs::rename(path(".tick.rhai.swp"), path("tick.rhai")).expect("it can be moved");
+    daemon.wait_for(": zwei\n");
+    fs::write(path("tick.rhai"), "let a = ;").expect("it can be written");
+    daemon.wait_for("error tick: STALE tick.rhai:1:9: ");
+    let listed = folder.run(&["ls"]);
+    assert!(listed.out.starts_with("tick ") && listed.out.contains(" STALE "), "{}", listed.out);
+    fs::write(path("tick.rhai"), tick("drei")).expect("it can be written");
+    daemon.wait_for(": drei\n");
+    // A folder that is made and filled at once, and a file that is no script.
+    fs::create_dir_all(path("lib")).expect("a folder can be made");
+    fs::write(path("lib/x.rhai"), "fn say() { \"vier\" }").expect("it can be written");
+    fs::write(path("notes.txt"), "x").expect("it can be written");
+    let with_import = "import \"lib/x\" as x;\nconst automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run() { print(x::say()) }";
+    fs::write(path("other.rhai"), with_import).expect("it can be written");
+    daemon.wait_for(": vier\n");
+    fs::remove_file(path("tick.rhai")).expect("it is there");
+    daemon.wait_for("info  tick: gone");
+    daemon.signal("HUP");
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    assert!(finished.out.ends_with("info  stopped\n"), "{}", finished.out);
+    assert!(!finished.out.contains(DEFAULT_SECRET) && !finished.err.contains(DEFAULT_SECRET));
+    assert_eq!(folder.run(&["next", "-n", "1"]).success().matches("other").count(), 1);
+    let why = folder.run(&["why", "tick"]).success();
+    assert!(why.contains("disarmed") && why.contains("armed ") && why.contains("done "), "{why}");
+}
+
+#[test]
+fn lines_of_json_name_automation_and_run() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("一行\\n二行"));
+    let daemon = serve(&folder, &sandbox, &["--log", "json"]);
+    daemon.wait_for("\"done\"");
+    daemon.signal("INT");
+    let out = daemon.finish().out;
+    let lines: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let printed = lines.iter().find(|line| line["text"] == "一行\n二行").expect("it was printed");
+    assert_eq!((&printed["automation"], &printed["level"]), (&"tick".into(), &"info".into()));
+    assert!(printed["run"].as_str().is_some_and(|run| run.len() == 6), "{printed}");
+}
+
+#[test]
+fn what_can_not_be_served_is_told_before_anything_begins() {
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("x"));
+    for (arguments, says) in [
+        (&["serve", "nix"][..], "nix is no folder"),
+        (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that stays"),
+        (&["serve", "jobs", "--account", "nix"], "nix"),
+        (&["ls"], "knows of no folder that is served"),
+        (&["why", "tick", "--dir", "jobs"], "there is no automation `tick`"),
+        (&["next", "tock", "--dir", "jobs"], "did you mean `tick`?"),
+        (&["run", "tock"], "can't read tock"),
+        (&["run", "tock", "--dir", "jobs"], "nor an automation of that name in "),
+        (&["why", "tick.rhai", "--dir", "jobs"], "there is no automation `tick`"),
+        (&["serve", "jobs", "--metrics", "x"], "write an address and a port, as in 127.0.0.1:9464"),
+        (&["serve", "jobs", "--grace", "5"], "write a number with its unit, as in 20ms, 30s or 2h"),
+        (&["watch", "jobs"], "jobs is a folder"),
+    ] {
+        let told = folder.run(arguments);
+        assert!(told.code == Some(2) && told.err.contains(says), "{arguments:?}: {}", told.err);
+    }
+    let listed = folder.run(&["ls", "--dir", "jobs"]);
+    assert!(listed.out.contains("not served") && listed.out.contains("never fired"), "{}", listed.out);
+    assert!(listed.err.starts_with("warning: no process serves, so nothing fires: "), "{}", listed.err);
+    let folder = Folder::new().file("jobs/tick.rhai", tick("x"));
+    let told = folder.run(&["serve", "jobs"]);
+    assert!(told.code == Some(2) && told.err.contains("no account is configured"), "{}", told.err);
+}
+
+#[test]
+fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "3000", "--latency", "40ms"]);
+        let job = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"forbid\" };\n\
+                   fn run(ctx) { let r = followers().tag(\"甲\"); print(`ganz ${r.changed + r.already}`) }";
+        let folder = with_store(Folder::new().account().file("jobs/job.rhai", job));
+        let one = serve(&folder, &sandbox, &["--in-flight", "2"]);
+        sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+        let other = serve(&folder, &sandbox, &["--in-flight", "8"]);
+        other.wait_for("job: live");
+        one.signal("KILL");
+        drop(one);
+        other.wait_for("goes on, attempt 2");
+        other.wait_for(": ganz ");
+        other.wait_for(": done");
+        other.signal("TERM");
+        assert_eq!(other.finish().code, Some(0));
+        assert_eq!(sandbox.tagged("甲").map(|tagged| tagged >= 2_990), Some(true));
+        // Each fire has its line, and one end.
+        let why = folder.run(&["why", "job"]).success();
+        assert!(why.lines().filter(|line| line.contains(" done ")).count() >= 1, "{why}");
+        assert!(!why.contains(" failed "), "{why}");
+    });
+}
+
+#[test]
+fn a_store_that_fails_for_a_while_is_told_twice_and_loses_no_fire() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "10"]);
+        let folder = with_store(Folder::new().account().file("jobs/tick.rhai", tick("eins")));
+        let daemon = serve(&folder, &sandbox, &[]);
+        daemon.wait_for(": done");
+        let runtime = runtime().expect("the system gives threads");
+        runtime.block_on(while_nobody_else_writes(&folder, || {
+            daemon.wait_for("error the store failed and is tried until it works: the store ");
+            // The next try has failed, too.
+            thread::sleep(Duration::from_secs(8));
+        }));
+        daemon.wait_for("info  the store works again, after ");
+        thread::sleep(Duration::from_secs(3));
+        daemon.signal("TERM");
+        let ended = daemon.finish();
+        assert_eq!(ended.code, Some(0));
+        assert_eq!(ended.out.matches("the store failed").count(), 1, "{}", ended.out);
+        runtime.block_on(async {
+            let store = folder.store().await;
+            let fires = store.fires("tick", 10_000).await.expect("the store works");
+            // The newest first; the oldest is the row that the trigger was armed with.
+            let (armed, fires) = fires.split_last().expect("it has fired");
+            assert_eq!(armed.state, "armed");
+            for pair in fires.windows(2) {
+                assert_eq!(pair[0].instant - pair[1].instant, 1_000, "{pair:?}");
+            }
+            // The newest may have been under way at the end.
+            let mut ended = fires.iter().skip_while(|fire| is_open(fire));
+            assert!(ended.all(|fire| ["done", "missed"].contains(&fire.state.as_str())), "{fires:#?}");
+            store.close().await;
+        });
+    });
+}
+
+/// Does something while the store is locked.
+async fn while_nobody_else_writes(folder: &Folder, work: impl FnOnce()) {
+    let place = folder.store_place();
+    if place.starts_with("postgres://") {
+        let options: PgConnectOptions = place.parse().expect("it is a URL");
+        let mut holder = options.connect().await.expect("it is there");
+        holder.execute("BEGIN; LOCK TABLE mpscript_fire").await.expect("nobody else locks it");
+        work();
+        holder.execute("COMMIT").await.expect("it holds it");
+    } else {
+        let options = SqliteConnectOptions::new().filename(folder.path().join(place));
+        let mut holder = options.connect().await.expect("it is there");
+        holder.execute("BEGIN IMMEDIATE").await.expect("nobody holds it for long");
+        work();
+        holder.execute("COMMIT").await.expect("it holds it");
+    }
+}
+
+/// Whether nobody has a lock that only its owner can give back: a server ends what sleeps.
+async fn is_free(folder: &Folder) -> bool {
+    let place = folder.store_place();
+    let options =
+        SqliteConnectOptions::new().filename(folder.path().join(place)).busy_timeout(Duration::ZERO);
+    place.starts_with("postgres://")
+        || options.connect().await.expect("it is there").execute("BEGIN IMMEDIATE").await.is_ok()
+}
+
+/// Whether a fire is not seen through.
+fn is_open(fire: &Fire) -> bool {
+    ["claimed", "running"].contains(&fire.state.as_str())
+}
+
+/// Stops a process, where nobody waits for it: a stopped one keeps its lock on a file, and nobody can take it away.
+fn put_to_sleep(process: &Running, folder: &Folder) {
+    let runtime = runtime().expect("the system gives threads");
+    for _ in 0..200 {
+        process.signal("STOP");
+        thread::sleep(Duration::from_millis(50));
+        if runtime.block_on(is_free(folder)) {
+            return;
+        }
+        process.signal("CONT");
+        thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it holds the store all the time");
+}
+
+#[test]
+fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "300", "--latency", "20ms"]);
+        // What its runs keep counts them: each fire in it once.
+        let count = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"queue\" };\n\
+                     fn run(ctx) { followers().take(300).tag(\"甲\"); sleep(0.3); ctx.state.n = (ctx.state?.n ?? 0) + 1 }";
+        let folder = with_store(Folder::new().account().file("jobs/count.rhai", count));
+        let start = || {
+            let daemon = serve(&folder, &sandbox, &[]);
+            daemon.wait_for("count: live");
+            daemon
+        };
+        let (sleeper, killed, other) = (start(), start(), start());
+        for daemon in [&sleeper, &killed] {
+            daemon.wait_for("started by");
+        }
+        killed.signal("KILL");
+        drop(killed);
+        put_to_sleep(&sleeper, &folder);
+        // Longer than anybody is waited for: what it had is taken over.
+        thread::sleep(Duration::from_secs(11));
+        other.wait_for_any(&["goes on, attempt", "taken over before it has begun", ": done"]);
+        sleeper.signal("CONT");
+        thread::sleep(Duration::from_secs(3));
+        for daemon in [sleeper, other] {
+            daemon.signal("TERM");
+            assert_eq!(daemon.finish().code, Some(0));
+        }
+        // What they left is seen through.
+        let last = start();
+        let number = format!("/{} ", last.id());
+        let is_left = |fire: &Fire| is_open(fire) && !fire.node.contains(&number);
+        let runtime = runtime().expect("the system gives threads");
+        runtime.block_on(async {
+            let store = folder.store().await;
+            let since = Instant::now();
+            loop {
+                let is_seen_through = !store.open_fires().await.expect("the store works").iter().any(is_left);
+                let fires = store.fires("count", 10_000).await.expect("the store works");
+                if is_seen_through && fires.iter().filter(|fire| fire.state == "done").count() >= 10 {
+                    break;
+                }
+                assert!(since.elapsed() < TIMEOUT, "nobody takes over what they left: {fires:#?}");
+                thread::sleep(Duration::from_millis(100));
+            }
+            last.signal("TERM");
+            assert_eq!(last.finish().code, Some(0));
+            let mut fires = store.fires("count", 10_000).await.expect("the store works");
+            fires.reverse();
+            assert_eq!(fires.remove(0).state, "armed");
+            for pair in fires.windows(2) {
+                assert_eq!(pair[1].instant - pair[0].instant, 1_000, "{pair:?}");
+            }
+            let done = fires.iter().filter(|fire| fire.state == "done").count();
+            // Those that were missed while nobody was there say so.
+            let missed = fires.iter().filter(|fire| fire.state == "missed").count();
+            let open = fires.iter().filter(|fire| is_open(fire)).count();
+            assert!(done >= 10 && done + open + missed == fires.len(), "{fires:#?}");
+            assert!(!fires.iter().any(is_left), "{fires:#?}");
+            let record = store.automation("count").await.expect("the store works").expect("it is served");
+            assert_eq!(record.state, format!("{{\"n\":{done}}}"), "{fires:#?}");
+            store.close().await;
+        });
+    });
+}

@@ -1,0 +1,311 @@
+//! `mpscript token`: the token shown, renewed and told of, and the central service that serves it.
+
+use crate::{
+    cli::secrets::assert_hidden,
+    fixtures::{account::request, program::Folder, sandbox_process::Served},
+};
+use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    process::{Child, Stdio},
+};
+
+const KEY: &str = "bearer-key-badger-5e1d93";
+const STABLE: &str = "POST /cgi-bin/stable_token";
+
+/// A folder whose account `shop` is the sandbox's.
+fn folder(sandbox: &Served) -> Folder {
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n",
+        sandbox.url()
+    );
+    Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET)
+}
+
+/// A running service; ended when it is dropped.
+struct Service {
+    child: Child,
+    place: String,
+}
+
+impl Service {
+    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut command = folder.command(&[&["token", "serve"], arguments].concat());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a pipe can be read");
+        let Some((_, place)) = line.trim_end().split_once(" at ") else {
+            let mut error = String::new();
+            let _ = child.stderr.take().expect("a pipe").read_to_string(&mut error);
+            panic!("{line}{error}")
+        };
+        let place = place.to_owned();
+        Self { child, place }
+    }
+
+    fn ask(&self, method: &str, target: &str, key: &str, body: &Value) -> (u16, Value) {
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Connection", "close")];
+        let request = request(method, target, &headers, body.to_string().as_bytes());
+        let mut text = String::new();
+        if let Some(address) = self.place.strip_prefix("http://") {
+            let mut stream = TcpStream::connect(address).expect("the service listens");
+            stream.write_all(&request).expect("the request can be sent");
+            stream.read_to_string(&mut text).expect("the service closes the connection");
+        } else {
+            let mut stream = UnixStream::connect(&self.place).expect("the service listens");
+            stream.write_all(&request).expect("the request can be sent");
+            stream.read_to_string(&mut text).expect("the service closes the connection");
+        }
+        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        assert!(head.to_lowercase().contains("cache-control: no-store"), "{head}");
+        (status.expect("a status"), serde_json::from_str(body).expect("the body is JSON"))
+    }
+
+    fn token(&self, account: &str) -> (u16, Value) {
+        self.ask("GET", &format!("/token?account={account}"), KEY, &json!({}))
+    }
+
+    /// What it logged, after it was told to stop.
+    fn log(mut self) -> String {
+        let pid = self.child.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("it can be told");
+        let mut log = String::new();
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("a pipe can be read");
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+        log
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn access_token(answer: &Value) -> String {
+    answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+}
+
+#[test]
+fn other_programs_take_the_token_and_have_it_renewed() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
+    let service = Service::start(&folder, &["--listen", "127.0.0.1:0"]);
+    let (status, answer) = service.token("shop");
+    let token = access_token(&answer);
+    assert_eq!((status, answer["expires_in"].as_i64().is_some_and(|life| life > 7_000)), (200, true));
+    assert_eq!(access_token(&service.token(DEFAULT_APPID).1), token, "by its AppID it is the same");
+    assert_eq!(access_token(&service.ask("GET", "/token", KEY, &json!({})).1), token, "there is only one");
+    assert_eq!(sandbox.calls(STABLE), 1);
+    let tags = sandbox.get(&format!("/cgi-bin/tags/get?access_token={token}"));
+    assert!(tags["tags"].is_array(), "{tags}");
+
+    sandbox.control("tokens/revoke", &json!({}));
+    let stale = json!({"account": "shop", "stale": token});
+    let (status, answer) = service.ask("POST", "/refresh", KEY, &stale);
+    let renewed = access_token(&answer);
+    assert_eq!((status, renewed != token), (200, true));
+    // Whoever comes late with the old one gets the new one, and nothing is fetched.
+    let calls = sandbox.calls(STABLE);
+    assert_eq!(access_token(&service.ask("POST", "/refresh", KEY, &stale).1), renewed);
+    assert_eq!(sandbox.calls(STABLE), calls);
+
+    let error =
+        |(status, answer): (u16, Value)| (status, answer["error"].as_str().unwrap_or_default().to_owned());
+    assert_eq!(error(service.token("other")), (404, "there is no such account here".to_owned()));
+    let wrong = service.ask("GET", "/token", "another-key-0123456", &json!({}));
+    assert_eq!(error(wrong), (401, "send Authorization: Bearer KEY".to_owned()));
+    let nonsense = service.ask("POST", "/refresh", KEY, &json!({"account": "shop"}));
+    assert_eq!(error(nonsense).0, 400);
+    assert_eq!(error(service.ask("GET", "/", KEY, &json!({}))).0, 404);
+    assert_eq!(service.ask("GET", "/healthz", "", &json!({})), (200, json!({"ok": true})));
+
+    let log = service.log();
+    assert!(log.contains("GET /token shop 200 from 127.0.0.1\n"), "{log}");
+    assert!(
+        log.contains("POST /refresh shop 200 from 127.0.0.1\n") && log.contains("GET /token 401 from"),
+        "{log}"
+    );
+    assert_hidden("the service's log", &log, [token.as_str(), &renewed, DEFAULT_SECRET, KEY]);
+}
+
+#[test]
+fn a_socket_is_this_user_s_alone() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = folder(&sandbox).file("key", format!("{KEY}\n"));
+    let key = folder.path().join("key");
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let service = Service::start(&folder, &["--socket", "tokens.sock", "--key-file", "key"]);
+    assert_eq!(service.token("shop").0, 200);
+    let socket = folder.path().join("tokens.sock");
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(service.log().contains("GET /token shop 200 from this machine\n"));
+    assert!(!socket.exists(), "it is cleared up");
+}
+
+#[test]
+fn our_own_runs_take_their_tokens_from_the_service() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
+    let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\nbase_url = \"{}\"\n",
+        service.place,
+        sandbox.url()
+    );
+    // It has no AppSecret, and needs none.
+    let branch = Folder::with("print(tag::list().len())").file("mpscript.toml", config).env("K", KEY);
+    assert_eq!(branch.run(&["run", "script.rhai"]).success(), "1\n");
+    sandbox.control("tokens/revoke", &json!({}));
+    assert_eq!(branch.run(&["run", "script.rhai"]).success(), "1\n");
+    assert_eq!(sandbox.calls("GET /cgi-bin/tags/get"), 3);
+    let log = service.log();
+    assert!(log.contains(&format!("POST /refresh {DEFAULT_APPID} 200")), "{log}");
+    let message = branch.run(&["run", "script.rhai"]);
+    // The token in the store is still good; without one, the service is missed.
+    assert_eq!(message.success(), "1\n");
+    sandbox.control("tokens/revoke", &json!({}));
+    let message = branch.run(&["run", "script.rhai"]).failure(2);
+    assert!(
+        message.starts_with("error: there is no access token: the token service 127.0.0.1:"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_service_that_would_give_tokens_away_does_not_start() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = folder(&sandbox);
+    let refused = |folder: &Folder, arguments: &[&str]| {
+        folder.run(&[&["token", "serve"], arguments].concat()).failure(2)
+    };
+    assert_eq!(
+        refused(&folder, &[]),
+        "error: a token service needs a key
+  hint: set MPSCRIPT_TOKEN_KEY, or name a file that you alone can read with --key-file; `openssl rand -hex 32` makes a key
+"
+    );
+    let folder = folder.env("MPSCRIPT_TOKEN_KEY", "short");
+    assert!(refused(&folder, &[]).starts_with("error: the token service's key is no text of 16 or more"));
+    let folder = folder.env("MPSCRIPT_TOKEN_KEY", KEY);
+    assert_eq!(
+        refused(&folder, &["--listen", "0.0.0.0:7100"]),
+        "error: 0.0.0.0:7100 can be reached by others, and tokens would travel in the open
+  hint: listen on 127.0.0.1, or put a proxy in front that speaks TLS and say --behind-proxy
+"
+    );
+    let folder = folder.file("key", KEY);
+    std::fs::set_permissions(folder.path().join("key"), PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(refused(&folder, &["--key-file", "key"]).contains("holds a secret and others can read it"));
+}
+
+#[test]
+fn the_token_is_shown_masked_renewed_and_told_of() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = folder(&sandbox);
+    let run = |arguments: &[&str]| folder.run(&[&["token"], arguments].concat()).success();
+    let status = run(&["status"]);
+    let store = folder.path().canonicalize().unwrap().join(".local/state/mpscript/store.sqlite3");
+    assert_eq!(
+        status,
+        format!(
+            "account  {DEFAULT_APPID} at {}
+mode     stable
+token    none in the store yet
+forced   0 of 20 renewals today (Beijing time)
+store    {}
+",
+            sandbox.url(),
+            store.display()
+        )
+    );
+    assert_eq!(sandbox.calls(STABLE), 0, "it makes no call");
+    let shown = run(&["show"]);
+    assert!(
+        shown.starts_with("***, good for 7,") && shown.ends_with(" seconds (--reveal shows it)\n"),
+        "{shown}"
+    );
+    let token = run(&["show", "--reveal"]);
+    assert_eq!(token.trim().len(), 136, "{token}");
+    assert!(run(&["refresh"]).starts_with("a new token, good for 7,"));
+    assert_ne!(run(&["show", "--reveal"]), token);
+    let status = run(&["status"]);
+    assert!(
+        status.contains("\ntoken    number ") && status.contains("\nforced   1 of 20 renewals"),
+        "{status}"
+    );
+    // A second one within thirty seconds is not to be had.
+    let message = folder.run(&["token", "refresh", "--account", "shop"]);
+    assert_eq!(message.code, Some(2), "{message:?}");
+    assert!(
+        message.err.contains("error: there is no access token: there is no other one now\n"),
+        "{}",
+        message.err
+    );
+}
+
+#[test]
+fn an_appid_that_two_accounts_have_is_no_name() {
+    let (sandbox, test) = (Served::start(&["--followers", "10"]), Served::start(&["--followers", "10"]));
+    let account = |name: &str, url: &str| {
+        format!(
+            "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
+        )
+    };
+    let config = [account("real", &sandbox.url()), account("test", &test.url())].concat();
+    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let service = Service::start(&folder.env("MPSCRIPT_TOKEN_KEY", KEY), &["--listen", "127.0.0.1:0"]);
+    let (status, answer) = service.token(DEFAULT_APPID);
+    assert_eq!(
+        (status, &answer["error"]),
+        (400, &json!("several accounts have this AppID: ask by the account's name"))
+    );
+    assert_eq!(service.ask("GET", "/token", KEY, &json!({})).0, 404, "nor is there an only one");
+    assert_eq!((service.token("real").0, service.token("test").0), (200, 200));
+    assert_eq!((sandbox.calls(STABLE), test.calls(STABLE)), (1, 1));
+    // A branch names the one that it means.
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\n\
+         token_account = \"test\"\nbase_url = \"{}\"\n",
+        service.place,
+        test.url()
+    );
+    let branch = Folder::with("print(tag::list().len())").file("mpscript.toml", config).env("K", KEY);
+    assert_eq!(branch.run(&["run", "script.rhai"]).success(), "1\n");
+    let other = service.ask("GET", "/token/96_supersecret", KEY, &json!({}));
+    assert_eq!(other.0, 404);
+    let log = service.log();
+    assert!(log.contains("GET /… 404 from") && !log.contains("supersecret"), "{log}");
+}
+
+#[test]
+fn what_the_platform_says_comes_through_the_service() {
+    let sandbox = Served::start(&["--followers", "10", "--secret", "another"]);
+    let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
+    let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);
+    for _ in 0..20 {
+        let (status, answer) = service.token("shop");
+        assert_eq!(status, 502);
+        assert!(answer["error"].as_str().unwrap().contains("40125 invalid appsecret"), "{answer}");
+    }
+    assert!(sandbox.calls(STABLE) <= 2, "what no second call would mend is not asked again at once");
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\nbase_url = \"{}\"\n",
+        service.place,
+        sandbox.url()
+    );
+    let branch = Folder::with("tag::list()").file("mpscript.toml", config).env("K", KEY);
+    let message = branch.run(&["run", "script.rhai"]).failure(2);
+    assert!(
+        message.contains("answered with status 502") && message.contains("40125 invalid appsecret"),
+        "{message}"
+    );
+}

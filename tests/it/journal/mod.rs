@@ -1,0 +1,7 @@
+//! The journal of a run: resume, undo, and recovery from crashes.
+
+mod crash_recovery;
+pub(crate) mod resume;
+mod resume_divergence;
+pub(crate) mod undo;
+mod undo_in_doubt;

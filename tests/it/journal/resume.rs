@@ -1,0 +1,416 @@
+//! Runs that were cut off at any instant, and gone on with.
+
+use crate::fixtures::{
+    postgres::cluster,
+    program::{Finished, Folder},
+    sandbox_process::Served,
+};
+use serde_json::{Value, json};
+
+const SCRIPT: &str = "print(followers().from_scene(98765).tag(\"展台\").changed);";
+
+/// On SQLite, and on PostgreSQL where there is one.
+pub(crate) fn on_each_store(work: impl Fn(&dyn Fn(Folder) -> Folder)) {
+    work(&|folder| folder);
+    if cluster().is_some() {
+        work(&|folder| {
+            let url = cluster().expect("it is there").database();
+            folder.env("MPSCRIPT_STORE", url.reveal())
+        });
+    }
+}
+
+pub(crate) fn newest(folder: &Folder) -> Value {
+    let runs = folder.run(&["runs", "--json"]).success();
+    let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
+    runs[0].clone()
+}
+
+pub(crate) fn id(folder: &Folder) -> String {
+    newest(folder)["id"].as_str().expect("a run has an id").to_owned()
+}
+
+pub(crate) fn resume(folder: &Folder) -> Finished {
+    folder.run(&["resume", &id(folder), "--quiet", "--report", "report.json"])
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
+    let points =
+        [("batch-intent", 3), ("batch-call", 3), ("batch-outcome", 3), ("checkpoint", 1), ("batch-call", 1)];
+    on_each_store(|with_store| {
+        for (point, number) in points {
+            let sandbox = Served::start(&["--followers", "12000", "--scene", "98765=1234"]);
+            let folder = with_store(Folder::with(SCRIPT).account())
+                .env("MPSCRIPT_FAIL_POINT", &format!("{point}:{number}"));
+            let killed = sandbox.run(&folder, &["--in-flight", "4"]);
+            assert_eq!((killed.code, killed.out.as_str()), (None, ""), "{point}: {}", killed.err);
+            assert_eq!(newest(&folder)["state"], json!("interrupted"));
+            let before = sandbox.calls("GET /cgi-bin/user/get");
+            let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+            assert_eq!(resume(&folder).success(), "1234\n", "{point}");
+            assert_eq!(sandbox.tagged("展台"), Some(1234), "{point}");
+            let report = folder.json("report.json");
+            let counts =
+                ["listed", "matched", "changed", "already", "unread"].map(|name| report[name].clone());
+            assert_eq!(json!(counts), json!([12000, 1234, 1234, 0, 0]), "{point}: {report}");
+            assert!(sandbox.calls("GET /cgi-bin/user/get") - before <= 2, "{point}");
+            assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 1, "{point}");
+            let again = resume(&folder).success();
+            assert_eq!(again, format!("run {} has ended: done\n", id(&folder)));
+        }
+    });
+}
+
+/// A folder whose runs reach a stand-alone sandbox, and are killed at a point.
+pub(crate) fn killed_at(sandbox: &Served, script: &str, point: &str) -> Folder {
+    let folder = Folder::with(script).account().env("MPSCRIPT_FAIL_POINT", point);
+    let killed = sandbox.run(&folder, &["--in-flight", "2"]);
+    assert_eq!(killed.code, None, "{point}: {} {}", killed.out, killed.err);
+    folder.env("MPSCRIPT_FAIL_POINT", "")
+}
+
+#[test]
+fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
+    for script in [
+        "let t = tag::create(\"逐个\"); let n = 0;
+         followers().filter(|u| u.qr_scene == 98765).each(|u| tag::attach(t, [u])); print(\"done\");",
+        "let t = tag::create(\"逐个\");
+         for u in followers().filter(|u| u.qr_scene == 98765) { tag::attach(t, [u]); } print(\"done\");",
+    ] {
+        // Two pages, eight on each; the run dies on the second.
+        let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=16"]);
+        for point in ["call-intent:13", "call-made:13", "call-intent:1", "call-made:1"] {
+            sandbox.control("reset", &json!({}));
+            let folder = killed_at(&sandbox, script, point);
+            let made = sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
+            let pages = sandbox.calls("GET /cgi-bin/user/get");
+            let resumed = resume(&folder);
+            assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), "done\n"), "{point}: {}", resumed.err);
+            let is_warned =
+                resumed.err.contains("goes on where it was cut off: what it added up in variables");
+            assert_eq!(is_warned, point.ends_with(":13"), "{point}: {}", resumed.err);
+            assert_eq!(sandbox.tagged("逐个"), Some(16), "{point}");
+            assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 1, "{point}");
+            // The one call of which nobody knew is made again, being harmless; no other is.
+            let calls = sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
+            assert!(calls <= 17 && calls >= 16.max(made), "{point}: {calls} after {made}");
+            assert!(sandbox.calls("GET /cgi-bin/user/get") - pages <= 2, "{point}");
+        }
+    }
+}
+
+#[test]
+fn finished_steps_answer_from_the_journal() {
+    let sandbox = Served::start(&["--followers", "3000", "--scene", "98765=300"]);
+    let script = "let n = followers().count(); let by = followers().count_by(|u| u.qr_scene);
+        let caught = try { tag::delete(4711); 0 } catch (e) { e.errcode };
+        followers().from_scene(98765).tag(\"展台\");
+        let t = tag::create(\"别的\"); tag::update(t, \"另一个\");
+        print([n, by[\"98765\"], caught, t.id]);
+        followers().take(200).tag(\"最后\");
+        tag::delete(t); print(\"done\");";
+    let script = script.replace(
+        "let caught = try { tag::delete(4711); 0 } catch (e) { e.errcode };",
+        "let caught = 0; try { tag::delete(4711); } catch (e) { caught = e.errcode; }",
+    );
+    let folder = killed_at(&sandbox, &script, "batch-outcome:8");
+    let before = sandbox.stats()["calls"].clone();
+    let resumed = resume(&folder);
+    let said = resumed.success();
+    let id = said.split(", ").nth(3).and_then(|id| id.split(']').next()).unwrap_or_default().to_owned();
+    assert_eq!(said, format!("[3000, 300, 45159, {id}]\ndone\n"));
+    let after = sandbox.stats()["calls"].clone();
+    let more = |call: &str| {
+        let count = |calls: &Value| calls[call].as_u64().unwrap_or_default();
+        count(&after) - count(&before)
+    };
+    let [create, update, delete] =
+        ["create", "update", "delete"].map(|name| more(&format!("POST /cgi-bin/tags/{name}")));
+    assert_eq!([create, update, delete], [0, 0, 1]);
+    assert!(more("GET /cgi-bin/user/get") <= 1);
+    assert_eq!(
+        (sandbox.tagged("展台"), sandbox.tagged("最后"), sandbox.tagged("另一个")),
+        (Some(300), Some(200), None)
+    );
+}
+
+#[test]
+fn a_sample_is_drawn_once() {
+    let sandbox = Served::start(&["--followers", "5000"]);
+    let script = "print(followers().sample(600).tag(\"抽样\").changed);";
+    for point in ["batch-call:4", "checkpoint:1"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        assert_eq!(resume(&folder).success(), "600\n", "{point}");
+        assert_eq!(sandbox.tagged("抽样"), Some(600), "{point}");
+    }
+}
+
+#[test]
+fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
+    let sandbox = Served::start(&["--followers", "500"]);
+    let script = "let l = openids_from(\"名单.csv\"); l.tag(\"名单\"); followers().tag(\"全部\");";
+    let openids = sandbox.openids();
+    let list = |openids: &[String]| format!("openid\n{}\n", openids.join("\n"));
+    let folder = Folder::with(script).account().file("名单.csv", list(&openids[..60]));
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-call:3");
+    assert_eq!(sandbox.run(&folder, &[]).code, None);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "").file("名单.csv", list(&openids[..61]));
+    let resumed = resume(&folder);
+    assert_eq!((resumed.code, resumed.out.as_str()), (Some(5), ""), "{}", resumed.err);
+    let head = "error: the run does not go on as it began: step 1 was `openids([60 openids]) #";
+    assert!(resumed.err.starts_with(head), "{}", resumed.err);
+    assert!(resumed.err.contains("script.rhai:1:35"), "{}", resumed.err);
+    assert_eq!(newest(&folder)["state"], json!("parked"));
+    let folder = folder.file("名单.csv", list(&openids[..60]));
+    resume(&folder).success();
+    assert_eq!((sandbox.tagged("名单"), sandbox.tagged("全部")), (Some(60), Some(500)));
+}
+
+#[test]
+fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
+    let sandbox = Served::start(&["--followers", "5"]);
+    let script = "let card = card::general_card(#{logo_url: \"http://mmbiz.qpic.cn/x/0\", brand_name: \"微信餐厅\",
+        color: \"Color010\", notice: \"出示此券\", description: \"仅限堂食\", quantity: 500, title: \"礼品卡\",
+        fixed_term: 365}); print(card::create(card).card_id); print(\"done\");";
+    for (point, made) in [("call-intent:1", 0), ("call-made:1", 1)] {
+        let folder = killed_at(&sandbox, script, point);
+        let parked = resume(&folder);
+        assert_eq!((parked.code, parked.out.as_str()), (Some(5), ""), "{}", parked.err);
+        assert!(
+            parked.err.contains("may have taken effect or not, and must not be done twice"),
+            "{}",
+            parked.err
+        );
+        let run = id(&folder);
+        assert!(parked.err.contains(&format!("mpscript resume {run} --unsure again")), "{}", parked.err);
+        assert_eq!(sandbox.calls("POST /card/create"), made, "nothing is sent before the word");
+        let done = folder.run(&["resume", &run, "--unsure", "done", "--answer", "{\"card_id\": \"pABC\"}"]);
+        assert_eq!(done.success(), "pABC\ndone\n");
+        assert_eq!(sandbox.calls("POST /card/create"), made);
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        let again = folder.run(&["resume", &id(&folder), "--unsure", "again"]).success();
+        assert!(again.ends_with("\ndone\n"), "{again}");
+        assert_eq!(sandbox.calls("POST /card/create"), made + 1);
+        sandbox.control("reset", &json!({}));
+    }
+}
+
+#[test]
+fn two_runs_do_not_write_the_same_tag_together() {
+    on_each_store(|with_store| {
+        let sandbox = Served::start(&["--followers", "3000", "--latency", "60ms"]);
+        let folder = with_store(Folder::with("followers().tag(\"展台\");").account());
+        let first = sandbox.start_run(&folder, &["--in-flight", "2"]);
+        sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
+        let run = id(&folder);
+        let other = folder.file("other.rhai", "followers().take(3).untag(\"展台\");");
+        let refused = other.run(&["run", "other.rhai", "--base-url", &sandbox.url()]).failure(1);
+        assert!(refused.starts_with(&format!("error: run {run} is writing tag ")), "{refused}");
+        assert!(refused.contains(&format!("mpscript stop {run}")), "{refused}");
+        other.run(&[
+            "run",
+            "-e",
+            "followers().take(3).tag(\"别的\")",
+            "--base-url",
+            &sandbox.url(),
+            "--quiet",
+        ]);
+        let stopped = other.run(&["stop", &run]).success();
+        assert_eq!(stopped, format!("run {run}: cancelled\n"));
+        assert_eq!(first.finish().code, Some(130));
+        assert_eq!(other.run(&["stop", &run]).success(), format!("run {run} is not under way: cancelled\n"));
+        other.run(&["run", "other.rhai", "--base-url", &sandbox.url()]).success();
+        assert_eq!(other.run(&["resume", &run, "--quiet"]).code, Some(0));
+        assert_eq!(sandbox.tagged("展台").map(|tagged| tagged >= 2990), Some(true));
+    });
+}
+
+#[test]
+fn a_run_that_is_under_way_is_not_gone_on_with_and_an_unknown_one_is_told() {
+    let sandbox = Served::start(&["--followers", "3000", "--latency", "20ms"]);
+    let folder = Folder::with("import \"lib/x\" as x; x::all();").account();
+    let folder = folder.file("lib/x.rhai", "fn all() { followers().tag(\"展台\"); print(\"done\") }");
+    let running = sandbox.start_run(&folder, &["--in-flight", "2"]);
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
+    let run = id(&folder);
+    let message = resume(&folder).failure(2);
+    assert!(message.starts_with(&format!("error: run {run} is under way in the process ")), "{message}");
+    running.signal("KILL");
+    drop(running.finish());
+    // What it imports is stored with it, as it was.
+    let folder = folder.file("lib/x.rhai", "fn all() { broken");
+    assert_eq!(folder.run(&["resume", &run[..3], "--quiet"]).success(), "done\n");
+    assert_eq!(sandbox.tagged("展台"), Some(2997));
+    let message = folder.run(&["resume", "zzzzzz"]).failure(2);
+    assert!(message.starts_with("error: there is no run `zzzzzz` in "), "{message}");
+    assert!(message.contains("mpscript runs lists them"), "{message}");
+    let shown = folder.run(&["show", &run]).success();
+    assert!(shown.contains("attempts  2") && shown.contains("tag `展台`: done"), "{shown}");
+    assert_eq!(folder.run(&["show", &run, "--source"]).success(), "import \"lib/x\" as x; x::all();");
+}
+
+#[test]
+fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
+    let sandbox = Served::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=3"]);
+    let folder = Folder::with("print(followers().tag(\"展台\").changed);").account();
+    let paused = sandbox.run(&folder, &["--in-flight", "1"]);
+    assert_eq!((paused.code, newest(&folder)["state"].clone()), (Some(4), json!("paused")), "{}", paused.err);
+    assert_eq!(resume(&folder).code, Some(4), "still");
+    sandbox.control("clock", &json!({"advance": "24h"}));
+    // 150 a day.
+    for _ in 0..2 {
+        assert_eq!(resume(&folder).code, Some(4));
+        sandbox.control("clock", &json!({"advance": "24h"}));
+    }
+    assert_eq!(resume(&folder).success(), "500\n");
+    assert_eq!(sandbox.tagged("展台"), Some(500));
+}
+
+#[test]
+fn calls_within_steps_belong_to_their_page_too() {
+    let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=160"]);
+    let script = "let t = tag::create(\"看过\");
+        let r = followers().filter(|u| { if u.qr_scene != 98765 { return false; } tag::attach(t, [u]); true })
+            .tag(\"展台\");
+        print(`${r.matched} ${r.changed}`);";
+    for point in ["batch-call:2", "call-made:120", "checkpoint:1"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        assert_eq!(resume(&folder).success(), "160 160\n", "{point}");
+        assert_eq!((sandbox.tagged("看过"), sandbox.tagged("展台")), (Some(160), Some(160)), "{point}");
+    }
+}
+
+#[test]
+fn an_end_that_was_refused_before_it_began_is_refused_again() {
+    let sandbox = Served::start(&["--followers", "300"]);
+    let script = "try { members(\"贵宾\").count(); } catch (e) { print(\"none\"); }
+        followers().take(60).tag(\"贵宾\"); followers().take(200).tag(\"全部\"); print(\"done\");";
+    let folder = killed_at(&sandbox, script, "batch-call:4");
+    // The tag is there by now, but the script went on as if it were not.
+    assert_eq!(resume(&folder).success(), "none\ndone\n");
+}
+
+#[test]
+fn calls_on_a_sample_are_not_made_twice() {
+    let sandbox = Served::start(&["--followers", "3000"]);
+    let script = "let t = tag::create(\"抽样\");
+        followers().sample(30).each(|u| { user::remark(u, \"抽\"); tag::attach(t, [u]); }); print(\"done\");";
+    for point in ["call-made:7", "call-intent:20", "call-made:50"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        assert_eq!(resume(&folder).success(), "done\n", "{point}");
+        assert_eq!(sandbox.tagged("抽样"), Some(30), "{point}");
+        let calls = ["updateremark", "batchtagging"].map(|name| {
+            sandbox.calls(&format!("POST /cgi-bin/user/info/{name}"))
+                + sandbox.calls(&format!("POST /cgi-bin/tags/members/{name}"))
+        });
+        // The one call of which nobody knew is made again.
+        assert!(calls.iter().sum::<u64>() <= 61, "{point}: {calls:?}");
+    }
+}
+
+#[test]
+fn a_loop_that_only_collects_begins_anew() {
+    let sandbox = Served::start(&["--followers", "25000", "--scene", "98765=1234"]);
+    let script = "let ids = []; for u in followers() { if u.qr_scene == 98765 { ids.push(u.openid); } }
+        let n = #{n: 0}; followers().each(|u| n.n += 1);
+        openids(ids).tag(\"贵宾\"); print(`${ids.len()} ${n.n}`);";
+    for point in ["call-intent:1", "batch-call:3"] {
+        sandbox.control("reset", &json!({}));
+        let folder = killed_at(&sandbox, script, point);
+        let said = resume(&folder).success();
+        assert!(said.starts_with("1234 24"), "{point}: {said}");
+        assert_eq!(sandbox.tagged("贵宾"), Some(1234), "{point}");
+    }
+}
+
+#[test]
+fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
+    let sandbox = Served::start(&["--followers", "3000", "--latency", "60ms"]);
+    let folder = Folder::with("followers().tag(\"共用\");").account();
+    let asleep = sandbox.start_run(&folder, &["--in-flight", "1"]);
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+    asleep.signal("STOP");
+    std::thread::sleep(std::time::Duration::from_millis(9_500));
+    let other = folder.file("other.rhai", "followers().untag(\"共用\");");
+    let mut run = other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]);
+    // It may have fallen asleep with the store's lock in its hand.
+    for _ in 0..3 {
+        if run.code == Some(0) {
+            break;
+        }
+        asleep.signal("CONT");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        asleep.signal("STOP");
+        std::thread::sleep(std::time::Duration::from_millis(9_500));
+        run = other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]);
+    }
+    run.success();
+    asleep.signal("CONT");
+    let finished = asleep.finish();
+    // After a long sleep it may find first that an answer did not come.
+    assert!(matches!(finished.code, Some(1 | 5)), "{}", finished.err);
+    let says = if finished.code == Some(5) {
+        "another process has gone on"
+    } else {
+        "another process has taken it over"
+    };
+    assert!(finished.err.contains(says), "{}", finished.err);
+    // What was on its way when it fell asleep may still have come.
+    assert!(sandbox.tagged("共用") <= Some(100), "{:?}", sandbox.tagged("共用"));
+}
+
+#[test]
+fn a_job_that_failed_and_was_caught_is_in_the_report_of_whoever_goes_on() {
+    let sandbox = Served::start(&["--followers", "300"]);
+    let script = "try { followers().tag(7777); } catch (e) { print(e.errcode); } followers().tag(\"会员\");";
+    let folder = killed_at(&sandbox, script, "batch-call:4");
+    assert_eq!(resume(&folder).success(), "45159\n");
+    let ends = &folder.json("report.json")["ends"];
+    let rows: Vec<Value> = (0..2).map(|at| json!([ends[at]["target"], ends[at]["state"]])).collect();
+    assert_eq!(json!(rows), json!([["7777", "error"], ["会员", "done"]]));
+}
+
+#[test]
+fn a_loop_that_was_left_is_not_entered_again() {
+    let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=16"]);
+    let script = "let n = 0; for u in followers().filter(|u| u.qr_scene == 98765) { if n >= 12 { break; } \
+                  user::remark(u, \"到\"); n += 1; } tag::create(\"末\"); print(\"done\");";
+    let folder = killed_at(&sandbox, script, "call-made:13");
+    let resumed = resume(&folder);
+    assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), "done\n"), "{}", resumed.err);
+    assert!(resumed.err.contains("was left before"), "{}", resumed.err);
+    assert_eq!(sandbox.calls("POST /cgi-bin/user/info/updateremark"), 12);
+}
+
+#[test]
+fn a_sample_that_is_only_collected_is_collected_again() {
+    let sandbox = Served::start(&["--followers", "3000"]);
+    let script = "let ids = []; followers().sample(30).each(|u| ids.push(u.openid)); tag::create(\"别\"); \
+                  openids(ids).tag(\"抽\"); print(ids.len());";
+    let folder = killed_at(&sandbox, script, "checkpoint:1");
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "call-made:1");
+    assert_eq!(resume(&folder).code, None);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+    assert_eq!(resume(&folder).success(), "30\n");
+    assert_eq!(sandbox.tagged("抽"), Some(30));
+}
+
+#[test]
+fn a_dry_run_that_takes_long_is_seen_to_be_under_way() {
+    let sandbox = Served::start(&["--followers", "200"]);
+    let folder = Folder::with("sleep(11); followers().tag(\"会员\");").account();
+    let running = sandbox.start_run(&folder, &["--dry-run"]);
+    std::thread::sleep(std::time::Duration::from_secs(9));
+    let other = folder.file("other.rhai", "followers().count()");
+    other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]).success();
+    let runs = other.run(&["runs"]).success();
+    assert!(runs.contains("running             script.rhai (dry run)"), "{runs}");
+    assert_eq!(running.finish().code, Some(0));
+    let runs = other.run(&["runs"]).success();
+    assert!(runs.contains("done                script.rhai (dry run)"), "{runs}");
+}

@@ -1,0 +1,297 @@
+//! Runs that were cut off after they had changed what they look at, and what becomes of them.
+
+use crate::{
+    fixtures::{program::Folder, sandbox_process::Served},
+    journal::resume::{id, killed_at, newest, resume},
+};
+use serde_json::json;
+
+const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
+
+fn remarks(sandbox: &Served, folder: &Folder, remark: &str) -> String {
+    let script = format!("print(followers().filter(|u| u.remark == \"{remark}\").count())");
+    folder.run(&["run", "-e", &script, "--base-url", &sandbox.url()]).success()
+}
+
+#[test]
+fn what_a_run_was_in_the_midst_of_is_not_lost_when_its_script_takes_another_way() {
+    let sandbox = Served::start(&["--followers", "3000"]);
+    let script = "if !tag::list().some(|t| t.name == \"第一批\") { followers().take(500).tag(\"第一批\"); }\nprint(\"ok\");";
+    let folder = killed_at(&sandbox, script, "batch-call:3");
+    let told = resume(&folder);
+    assert_eq!((told.code, told.out.as_str()), (Some(5), "ok\n"), "{}", told.err);
+    assert!(
+        told.err.contains("was begun and has not ended, and the script did not come to it again"),
+        "{}",
+        told.err
+    );
+    assert_eq!(newest(&folder)["state"], json!("parked"));
+}
+
+#[test]
+fn loops_that_change_whom_they_are_for_go_on() {
+    let loops = [
+        "for u in followers().filter(|u| u.remark == \"\") { user::remark(u, \"新\"); }",
+        "followers().filter(|u| u.remark == \"\").each(|u| user::remark(u, \"新\"));",
+    ];
+    for script in loops {
+        for point in ["call-intent:90", "call-made:90"] {
+            let sandbox = Served::start(&["--followers", "200"]);
+            let folder = killed_at(&sandbox, script, point);
+            let unnamed = 200 - remarks(&sandbox, &folder, "新").trim().parse::<u64>().expect("a number");
+            assert!((110..=200).contains(&unnamed), "{unnamed}");
+            let told = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
+            assert_eq!(told.code, Some(0), "{point}: {}", told.err);
+            assert_eq!(remarks(&sandbox, &folder, "").trim(), "0", "{point}");
+            // The one that nobody knew of may have been made twice.
+            let calls = sandbox.calls("POST /cgi-bin/user/info/updateremark");
+            let all = remarks(&sandbox, &folder, "新").trim().parse::<u64>().expect("a number");
+            assert!((all..=all + 1).contains(&calls), "{point}: {calls} of {all}");
+        }
+    }
+}
+
+/// The run of the script itself: the newest ones have only looked.
+fn id_of_script(folder: &Folder) -> String {
+    let runs = folder.run(&["runs", "--json"]).success();
+    let runs: serde_json::Value = serde_json::from_str(&runs).expect("it is JSON");
+    let own = runs.as_array().into_iter().flatten().find(|run| run["script"] == "script.rhai");
+    own.expect("it is recorded")["id"].as_str().expect("a run has an id").to_owned()
+}
+
+#[test]
+fn a_call_that_must_not_be_made_twice_is_not_made_in_other_words() {
+    let sandbox = Served::start(&["--followers", "20"]);
+    let script = "followers().take(5).each(|u| api::post(\"/cgi-bin/tags/create\", #{tag: #{name: `t${tag::list().len()}`}}));";
+    let folder = killed_at(&sandbox, script, "call-made:2");
+    let told = resume(&folder);
+    assert_eq!(told.code, Some(5), "{}", told.err);
+    assert!(told.err.contains("the run does not go on as it began"), "{}", told.err);
+    assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 2);
+}
+
+#[test]
+fn counts_add_up_however_often_a_job_that_shrinks_its_own_list_is_cut_off() {
+    let sandbox = Served::start(&["--followers", "2000"]);
+    let folder = Folder::with("print(members(\"老\").untag(\"老\"));").account();
+    let made = folder.run(&["run", "-e", "followers().take(600).tag(\"老\")", "--base-url", &sandbox.url()]);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-call:3");
+    assert_eq!(sandbox.run(&folder, &["--in-flight", "2"]).code, None);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "checkpoint:1");
+    assert_eq!(resume(&folder).code, None);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+    let report = {
+        resume(&folder).success();
+        folder.json("report.json")
+    };
+    let counts = ["listed", "matched", "changed", "already", "unread"].map(|name| report[name].clone());
+    assert_eq!(json!(counts), json!([600, 600, 600, 0, 0]), "{report}");
+}
+
+#[test]
+fn an_undo_that_was_cut_off_anywhere_is_gone_on_with() {
+    let points = ["batch-intent:2", "batch-call:6", "call-intent:1", "call-made:1", "batch-intent:12"];
+    for point in points {
+        let sandbox = Served::start(&["--followers", "1000"]);
+        let script = "followers().take(500).tag(\"甲\"); followers().take(77).tag(\"乙\"); \
+                      tag::update(tag::list().filter(|t| t.name == \"乙\")[0], \"丙\");";
+        let folder = Folder::with(script).account();
+        assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
+        let run = id(&folder);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", point);
+        let cut_off = folder.run(&["undo", &run, "--yes", "--quiet", "--base-url", &sandbox.url()]);
+        assert_eq!(cut_off.code, None, "{point}: {}", cut_off.err);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+        let told = resume(&folder);
+        assert_eq!(told.code, Some(0), "{point}: {}", told.err);
+        let tags = ["甲", "乙", "丙"].map(|name| sandbox.tagged(name));
+        assert_eq!(tags, [None, None, None], "{point}");
+    }
+}
+
+#[test]
+fn what_can_not_be_taken_back_does_not_stand_in_the_way_of_the_rest() {
+    let sandbox = Served::start(&["--followers", "300"]);
+    let folder = Folder::new().account();
+    let run = |script: &str| folder.run(&["run", "-e", script, "--base-url", &sandbox.url()]).success();
+    run("followers().take(100).tag(\"老\");");
+    run("followers().take(20).block(); members(\"老\").take(50).untag(\"老\");");
+    let done = id(&folder);
+    // By somebody else's hand.
+    run("tag::delete(tag::list().filter(|t| t.name == \"老\")[0])");
+    let undone = folder.run(&["undo", &done, "--yes", "--base-url", &sandbox.url()]);
+    assert_eq!(undone.code, Some(3), "{}", undone.err);
+    assert!(undone.err.contains("warning: can't be taken back: step 2: "), "{}", undone.err);
+    assert_eq!(newest(&folder)["state"], json!("done_with_failures"));
+    assert_eq!(run("print(blacklisted().count())"), "0\n");
+}
+
+#[test]
+fn a_script_that_catches_the_end_of_the_quota_is_paused_and_does_the_rest_the_next_day() {
+    let sandbox = Served::start(&["--followers", "3000", "--quota", "/cgi-bin/tags/members/batchtagging=6"]);
+    let script = "for name in [\"一\", \"二\", \"三\"] { try { followers().take(200).tag(name); } catch (e) { print(e.errcode); } }";
+    let folder = Folder::with(script).account();
+    let told = sandbox.run(&folder, &["--quiet"]);
+    assert_eq!(told.code, Some(4), "{}", told.err);
+    assert!(told.err.contains("mpscript resume"), "{}", told.err);
+    sandbox.control("clock", &json!({"advance": "24h"}));
+    let resumed = resume(&folder);
+    assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), ""), "{}", resumed.err);
+    assert_eq!(["一", "二", "三"].map(|name| sandbox.tagged(name)), [Some(200); 3]);
+    assert_eq!(sandbox.calls(ATTACH), 12 + 2, "two were refused");
+}
+
+#[test]
+fn nobody_of_a_run_that_was_taken_back_is_tried_again() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
+    sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45059, "openid": sandbox.openids()[7]}));
+    assert_eq!(sandbox.run(&folder, &[]).code, Some(3));
+    let run = id(&folder);
+    folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]).success();
+    let calls = sandbox.calls(ATTACH);
+    let message = folder.run(&["failed", &run, "--retry", "--base-url", &sandbox.url()]).failure(2);
+    assert!(message.contains("was taken back by run "), "{message}");
+    assert_eq!(sandbox.calls(ATTACH), calls);
+}
+
+#[test]
+fn a_limit_that_allows_nothing_makes_no_tag() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let folder = Folder::with("followers().take(3).tag(\"空的\");").account();
+    let told = sandbox.run(&folder, &["--max-changes", "0"]);
+    assert_eq!(told.code, Some(1), "{}", told.err);
+    assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 0);
+}
+
+#[test]
+fn a_list_goes_on_when_the_one_after_whom_it_does_has_left() {
+    for switch in ["departed_cursor=empty_page", "departed_cursor=40003"] {
+        let sandbox = Served::start(&["--followers", "21000", "--switch", switch]);
+        let folder = killed_at(&sandbox, "print(followers().tag(\"会员\").listed);", "checkpoint:1");
+        let page =
+            folder.run(&["run", "-e", "user::list().next_openid", "--base-url", &sandbox.url()]).success();
+        sandbox.control("followers", &json!({"openid": page.trim(), "subscribe": 0}));
+        let run = id_of_script(&folder);
+        let told = folder.run(&["resume", &run, "--quiet"]);
+        // Whoever has left was tagged before, or is among those who failed.
+        assert!(matches!(told.code, Some(0 | 3)), "{switch}: {}", told.err);
+        assert!(
+            sandbox.tagged("会员") >= Some(20_800),
+            "{switch}: {:?} {}",
+            sandbox.tagged("会员"),
+            told.out
+        );
+    }
+}
+
+#[test]
+fn a_tag_that_somebody_else_makes_meanwhile_is_not_taken_off_those_whom_they_gave_it() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let script = "print(followers().take(50).filter(|u| { \
+                  while !tag::list().some(|t| t.name == \"同名\") { sleep(0.05); } true }).tag(\"同名\"));";
+    let folder = Folder::with(script).account();
+    let running = sandbox.start_run(&folder, &["--report", "report.json"]);
+    sandbox.wait_for_calls("GET /cgi-bin/tags/get", 3);
+    let by_others = "let t = tag::create(\"先\"); tag::attach(t, user::list().data.openid.extract(0, 5)); tag::update(t, \"同名\");";
+    folder.run(&["run", "-e", by_others, "--base-url", &sandbox.url()]).success();
+    assert_eq!(running.finish().code, Some(0));
+    let report = folder.json("report.json");
+    assert_eq!(json!([report["changed"], report["already"]]), json!([45, 5]), "{report}");
+    folder.run(&["undo", &id_of_script(&folder), "--yes", "--base-url", &sandbox.url()]).success();
+    assert_eq!(sandbox.tagged("同名"), Some(5));
+}
+
+/// Kills a run at a point, lets somebody do something, and goes on with it.
+fn go_on(script: &str, point: &str, meanwhile: &str) -> (Served, Folder, crate::fixtures::program::Finished) {
+    let sandbox = Served::start(&["--followers", "20"]);
+    let folder = killed_at(&sandbox, script, point);
+    if !meanwhile.is_empty() {
+        folder.run(&["run", "-e", meanwhile, "--base-url", &sandbox.url()]).success();
+    }
+    let told = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
+    (sandbox, folder, told)
+}
+
+#[test]
+fn a_loop_that_was_cut_off_is_not_taken_for_one_that_was_left() {
+    let script = "followers().each(|u| if u.remark == \"先\" { user::remark(u, \"好\") });
+                  followers().each(|u| user::remark(u, \"新\")); print(\"ganz\");";
+    let (sandbox, folder, told) =
+        go_on(script, "call-made:5", "user::remark(user::list().data.openid[19], \"先\")");
+    assert_eq!((told.code, told.out.as_str()), (Some(0), "ganz\n"), "{}", told.err);
+    assert_eq!(remarks(&sandbox, &folder, "新").trim(), "20");
+}
+
+#[test]
+fn what_is_half_done_for_one_of_a_loop_is_not_passed_over() {
+    let script = "for u in followers().take(6) { if u.remark != \"半\" {
+                  user::remark(u, \"半\"); openids([u.openid]).tag(\"一半\"); } }";
+    let (_, _, told) = go_on(script, "batch-intent:3", "");
+    assert_eq!(told.code, Some(5), "{}", told.err);
+    assert!(told.err.contains("the script did not come to it again"), "{}", told.err);
+    let script = "if followers().take(1).to_array()[0].remark != \"全\" { followers().each(|u| user::remark(u, \"全\")); }";
+    let (_, _, told) = go_on(script, "call-made:5", "");
+    assert_eq!(told.code, Some(5), "{}", told.err);
+}
+
+#[test]
+fn audiences_within_a_loop_are_told_apart_by_what_they_are_for() {
+    let script = "for u in followers().filter(|u| u.remark == \"\") { let id = u.openid;
+                  followers().filter(|v| v.openid == id).remark(|v| \"内\"); }";
+    let (sandbox, folder, told) = go_on(script, "batch-call:5", "");
+    assert!(matches!(told.code, Some(0 | 5)), "{}", told.err);
+    if told.code == Some(0) {
+        assert_eq!(remarks(&sandbox, &folder, "").trim(), "0");
+    }
+}
+
+#[test]
+fn a_step_that_has_ended_with_the_script_s_own_error_is_no_loose_end() {
+    let script = "let n = 0; try { followers().take(8).remark(|u| { n += 1; if n > 3 { throw \"nein\" } \"甲\" }) } catch (e) { }
+                  followers().take(10).tag(\"乙\"); print(\"ganz\");";
+    let (sandbox, _, told) = go_on(script, "batch-intent:1", "");
+    assert_eq!((told.code, told.out.as_str()), (Some(0), "ganz\n"), "{}", told.err);
+    assert_eq!(sandbox.tagged("乙"), Some(10));
+}
+
+#[test]
+fn calls_that_were_made_stand_in_nobody_s_way() {
+    let script = "for u in followers().take(8).filter(|u| u.remark != \"次\") {
+                  api::post(\"/cgi-bin/tags/create\", #{tag: #{name: u.openid.sub_string(20)}}); user::remark(u, \"次\"); }";
+    let (sandbox, folder, told) = go_on(script, "call-intent:6", "");
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert_eq!(remarks(&sandbox, &folder, "次").trim(), "8");
+    assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 8);
+}
+
+#[test]
+fn a_dry_run_deletes_no_tag_whoever_asks_for_it() {
+    let sandbox = Served::start(&["--followers", "20"]);
+    let folder = Folder::new().account();
+    let run = |script: &str, more: &[&str]| {
+        folder.run(&[&["run", "-e", script, "--base-url", &sandbox.url()], more].concat())
+    };
+    run("tag::create(\"空的\")", &[]).success();
+    let script = "for t in tag::list() { if t.name == \"空的\" { delete_tag_if_empty(t.id, t.name); restore_tag_name(t.id, \"新\", t.name); } }";
+    let dry = run(script, &["--dry-run"]);
+    assert!(dry.code == Some(0) && dry.out.contains("would go"), "{} {}", dry.out, dry.err);
+    assert_eq!(sandbox.tagged("空的"), Some(0));
+}
+
+#[test]
+fn an_undo_that_meets_a_fault_is_no_undo_that_is_done() {
+    let sandbox = Served::start(&["--followers", "100"]);
+    let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
+    assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
+    let run = id(&folder);
+    sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchuntagging", "errcode": 48001}));
+    let failed = folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]);
+    assert_eq!(failed.code, Some(2), "{}", failed.err);
+    sandbox.control("faults/clear", &json!({}));
+    let resumed = folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]);
+    let resumed = if resumed.code == Some(0) { resumed } else { resume(&folder) };
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    assert_eq!(sandbox.tagged("会员"), None);
+}

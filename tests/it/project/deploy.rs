@@ -1,0 +1,89 @@
+//! What is in `deploy/` fits the program that it starts.
+
+use crate::{
+    daemon::metrics::measured,
+    fixtures::{
+        prerequisites::missing,
+        program::{Folder, project},
+        sandbox_process::Served,
+    },
+};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+/// Whether there is a systemd to ask.
+pub(crate) fn is_there() -> bool {
+    let asked = Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(project(name)).expect("it is there")
+}
+
+/// The program understands these words, up to the folder, which is not here.
+#[track_caller]
+fn assert_understood(words: &[&str], folder: &str) {
+    let told = Folder::new().account().run(words);
+    assert!(told.code == Some(2) && told.err.contains(&format!("{folder} is no folder")), "{}", told.err);
+}
+
+#[test]
+fn the_unit_is_one_and_starts_what_there_is() {
+    let unit = text("deploy/mpscript.service");
+    let joined = unit.replace("\\\n", " ");
+    let start = joined.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mpscript "));
+    let words: Vec<&str> = start.expect("it starts the program").split_whitespace().collect();
+    assert_understood(&words, "/etc/mpscript/automations");
+    if !is_there() {
+        return missing("systemd");
+    }
+    let here = unit.replace("/usr/local/bin/mpscript", env!("CARGO_BIN_EXE_mpscript"));
+    let folder = Folder::new().file("mpscript.service", here);
+    let mut command = Command::new("systemd-analyze");
+    let verified = command.args(["verify", "--man=no"]).arg(folder.path().join("mpscript.service")).output();
+    let verified = verified.expect("it was looked for");
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && said.is_empty(), "{said}");
+}
+
+/// The words of a list in the container's file.
+fn list(file: &str, begins: &str) -> Vec<String> {
+    let line = file.lines().find_map(|line| line.strip_prefix(begins)).expect("it is there");
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn the_container_is_made_of_what_is_there_and_asked_how_it_is() {
+    let file = text("deploy/Dockerfile");
+    for copied in file.lines().filter_map(|line| line.strip_prefix("COPY ")) {
+        let (from, _) = copied.rsplit_once(' ').expect("a place to copy to");
+        for from in from.split(' ').filter(|_| !copied.starts_with("--")) {
+            assert!(project(from).exists(), "{from}");
+        }
+    }
+    // Those are all that the program is built from.
+    let sources = ["Cargo.toml", "Cargo.lock", "src", "stdlib", "benches"];
+    assert!(sources.iter().all(|source| file.contains(source)));
+    let words = list(&file, "CMD ");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(list(&file, "ENTRYPOINT "), ["mpscript"]);
+    assert_understood(&words, "/automations");
+    let health = list(&file, "HEALTHCHECK --start-period=30s CMD ");
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/plain.rhai", "print(1)");
+    let (daemon, place) = measured(&folder, &sandbox);
+    let (_, port) = place.rsplit_once(':').expect("an address has a port");
+    let is_well = || {
+        let script = health[2].replace("9464", port);
+        let mut command = Command::new(&health[0]);
+        command.args([&health[1], &script]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().expect("there is a bash").success()
+    };
+    assert!(is_well());
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+    assert!(!is_well());
+}

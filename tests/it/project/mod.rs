@@ -1,0 +1,9 @@
+//! The project held to its own documents: architecture, README, reference, scripts.
+
+mod architecture;
+mod automation_scripts;
+pub(crate) mod deploy;
+mod property;
+mod readme;
+pub(crate) mod reference;
+mod scripts;

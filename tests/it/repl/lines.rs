@@ -1,0 +1,150 @@
+//! The session: lines that go on below, what can be undone, what is saved, and that no secret is kept.
+
+use crate::{
+    cli::secrets::{assert_hidden, recorded},
+    fixtures::{
+        program::{Finished, Folder},
+        sandbox_process::Served,
+        terminal::Terminal,
+    },
+};
+use mpscript::sandbox::DEFAULT_SECRET;
+use serde_json::Value;
+use std::{fs, io::Write};
+
+fn piped(lines: &str) -> Finished {
+    Folder::new().run_with_input(&["repl", "--sandbox"], lines)
+}
+
+#[test]
+fn what_can_not_begin_a_statement_goes_on_with_the_line_before() {
+    let chain = "let some = followers()\n  .filter(|u| u.sex == 9)\n\n  .take(5)\nsome.count()\n";
+    assert_eq!(piped(chain).success(), "0\n");
+    assert_eq!(piped("if false { 1 }\nelse { 2 }\n1\n-5\n").success(), "2\n1\n-5\n");
+    let alone = piped("print(1);\n:vars\n.count()\n");
+    assert!(alone.err.contains("the line above has been evaluated already"), "{}", alone.err);
+}
+
+#[test]
+fn a_line_that_is_no_text_is_told_and_those_behind_it_are_read() {
+    let mut child = Folder::new().command(&["repl", "--sandbox"]).spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("standard input is a pipe");
+    // 中 as GBK has it.
+    input.write_all(b"1 + 1\nlet s = \"\xd6\xd0\";\n2 + 2\n").expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()), (Some(1), "2\n4\n"));
+    assert!(err.contains("a line of the input can't be read") && err.contains("iconv"), "{err}");
+}
+
+#[test]
+fn lines_are_undone_one_after_another() {
+    let lines = "let a = 1;\na = 2;\na = 3;\n:undo\na\n:undo\n:undo\na\n:undo\n:undo\n:undo\n";
+    let undone = piped(lines);
+    let restored = "the variables are as before that line\n";
+    assert_eq!(undone.out, format!("{restored}2\n{restored}{restored}1\n{restored}{restored}"));
+    assert!(undone.err.contains("there is no line before this to go back to"), "{}", undone.err);
+    // A run of its own is a line, too, and takes no other one's place.
+    let folder = Folder::new().file("own.rhai", "print(\"own\");");
+    let lines = "let q = 5;\n:run own.rhai\n:undo\nq\n";
+    assert_eq!(folder.run_with_input(&["repl", "--sandbox"], lines).success(), format!("own\n{restored}5\n"));
+    // What a line changed is within reach when the next one was wrong.
+    let lines = "let t = tag::create(\"甲\");\nt.nix\n:undo\n:undo\ntag::list().len()\n";
+    let undone = Folder::new().run_with_input(&["repl", "--sandbox", "--yes"], lines);
+    assert!(undone.out.contains("a line before it has changed the account: :undo once more takes that back"));
+    assert!(
+        undone
+            .out
+            .ends_with("the account is as before that line\nthe variables are as before that line\n1\n")
+    );
+    assert!(!undone.out.contains("mpscript undo"), "its world ends with it: {}", undone.out);
+}
+
+#[test]
+fn a_block_that_declares_functions_is_saved_as_an_automation() {
+    let folder = Folder::new();
+    let block = "fn doppelt(n) {\n  n * 2\n}\nlet summe = doppelt(4);\nprint(summe);\n";
+    let saved = folder.file("block.rhai", block);
+    fs::create_dir(saved.path().join("jobs")).expect("a folder can be made");
+    let lines = ":load block.rhai\n:save --automation jobs/doppelt.rhai\n";
+    saved.run_with_input(&["repl", "--sandbox"], lines).success();
+    assert_eq!(saved.run(&["run", "jobs/doppelt.rhai", "--sandbox"]).success(), "8\n");
+}
+
+#[test]
+fn commands_that_take_nothing_do_nothing_when_they_are_given_something() {
+    let told = piped("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
+    assert_eq!(told.out, "1\n");
+    for says in [":reset stands alone, without `alpha`", ":undo stands alone", ":edit needs a terminal"] {
+        assert!(told.err.contains(says), "{}", told.err);
+    }
+}
+
+#[test]
+fn long_values_within_others_are_cut_on_a_terminal_and_steer_it_nowhere() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.line("let ids = []; for n in 0..100 { ids.push(n); } ids");
+    terminal.ends_with("80 more (:more)\nsandbox 2>");
+    terminal.line("#{ ids: ids, all: [followers(), |a| a] }");
+    terminal.ends_with("    \"80 more\"\n  ]\n}\nsandbox 3>");
+    terminal.shows("\"followers()\"");
+    terminal.line("\"a\\x1b[31mrot\"");
+    terminal.ends_with("\na[31mrot\nsandbox 4>");
+    // Functions with their parameters, of the language too.
+    terminal.type_in("tag::d");
+    terminal.press("Tab");
+    terminal.press("Tab");
+    terminal.shows("tag::detach(tagid: int, openid_list: Array)");
+    terminal.ends_with("sandbox 4> tag::de");
+    terminal.clear_line();
+    terminal.type_in("ids.index_o");
+    terminal.press("Tab");
+    terminal.shows("sandbox 4> ids.index_of(");
+    terminal.clear_line();
+    terminal.type_in("user::create(1)");
+    terminal.ends_with("user::create(1)");
+    let colours = terminal.colours();
+    let line = colours.lines().rev().find(|line| line.contains("create")).unwrap_or_default().to_owned();
+    assert!(line.split("create").next().unwrap_or_default().contains("\u{1b}[31m"), "{line:?}");
+    terminal.clear_line();
+    terminal.press("C-d");
+    terminal.is_left();
+}
+
+#[test]
+fn no_secret_of_the_session_is_kept() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account();
+    let base = ["--base-url", &sandbox.url()];
+    let token = folder.run(&[&["token", "show", "--reveal"][..], &base].concat()).success();
+    let secrets = [DEFAULT_SECRET, token.trim()];
+    let [secret, token] = secrets;
+    let lines = format!(
+        "let m = tag::create(\"秘\"); print(\"{secret} {token}\"); throw \"{token}\"\nlet x = \"{token}\";\n\
+         tag::create(\"甲\"); let y = \"{secret}\";\n:save kept.rhai\n"
+    );
+    let told = folder.run_with_input(&[&["repl"][..], &base].concat(), &lines);
+    assert!(told.err.contains("a secret was left out: *** stands for it"), "{}", told.err);
+    let saved = fs::read_to_string(folder.path().join("kept.rhai")).expect("it is written");
+    assert!(saved.contains("let x = \"***\";"), "{saved}");
+    assert_hidden("a saved session", &saved, secrets);
+    // A script that holds one, and a parameter.
+    let script = folder.file("own.rhai", format!("tag::create(\"乙\"); print(\"{secret}\"); param(\"p\");"));
+    script.run(&[&["run", "own.rhai", "--param", &format!("p={secret}")][..], &base].concat()).success();
+    let store = script.path().join(".local/state/mpscript/store.sqlite3");
+    let kept = recorded(&store);
+    assert!(kept.contains("tag::create") && kept.contains("***"), "{kept}");
+    assert_hidden("what is recorded", &kept, secrets);
+    // What is not kept whole is not gone on with.
+    let cut_off = script.file("cut.rhai", format!("let s = \"{secret}\"; followers().tag(\"丙\");"));
+    let run = cut_off
+        .start_with(&[&["run", "cut.rhai"][..], &base].concat(), &[("MPSCRIPT_FAIL_POINT", "batch-call:1")]);
+    assert_eq!(run.finish().code, None);
+    let runs: Value = serde_json::from_str(&cut_off.run(&["runs", "--json"]).success()).expect("it is JSON");
+    let id = runs[0]["id"].as_str().expect("it has one");
+    let message = cut_off.run(&[&["resume", id][..], &base].concat()).failure(2);
+    assert!(message.contains(&format!("run {id} held a secret in its text or its parameters")), "{message}");
+}

@@ -1,0 +1,325 @@
+//! The session at a real terminal.
+
+use crate::fixtures::{program::Folder, sandbox_process::Served, terminal::Terminal};
+use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn lines_are_edited_completed_and_coloured() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    // A line that is not finished goes on below, and a pasted function is one line.
+    terminal.line("let m = #{");
+    terminal.line("  scene: 98765,");
+    terminal.line("  stand: \"展台\" };");
+    terminal.ends_with("sandbox 2>");
+    let body: Vec<String> = (0..28).map(|n| format!("    let a{n} = {n};")).collect();
+    terminal.paste(&format!("fn lang() {{\n{}\n    a0 + a27\n}}", body.join("\n")));
+    terminal.press("Enter");
+    terminal.ends_with("sandbox 3>");
+    terminal.line("lang()");
+    terminal.ends_with("27\nsandbox 4>");
+    // Fields of a follower, keys of a map, modules, tag names.
+    terminal.type_in("followers().filter(|u| u.qr_sc");
+    terminal.press("Tab");
+    terminal.press("Tab");
+    terminal.shows("qr_scene_str");
+    terminal.clear_line();
+    terminal.type_in("m.sta");
+    terminal.press("Tab");
+    terminal.ends_with("sandbox 4> m.stand");
+    terminal.press("Enter");
+    terminal.ends_with("展台\nsandbox 5>");
+    terminal.type_in("members(\"星");
+    terminal.press("Tab");
+    terminal.type_in(").count()");
+    terminal.press("Enter");
+    terminal.ends_with("20\nsandbox 6>");
+    // The signature while its arguments are typed, and a name that nothing answers to in red.
+    terminal.type_in("tag::attach(");
+    terminal.shows("tag::attach(   tag::attach(tagid: int, openid_list: Array)");
+    terminal.clear_line();
+    terminal.type_in("folowers()");
+    terminal.ends_with("sandbox 6> folowers()");
+    let colours = terminal.colours();
+    let line = colours.lines().rev().find(|line| line.contains("folowers")).unwrap_or_default();
+    let before = line.split("folowers").next().unwrap_or_default();
+    assert!(before.contains("\u{1b}[31m"), "{line:?}");
+    terminal.clear_line();
+    // History: searched, and shown behind the cursor.
+    terminal.press("C-r");
+    terminal.type_in("lang");
+    terminal.press("Enter");
+    terminal.ends_with("27\nsandbox 7>");
+    terminal.type_in("members");
+    terminal.ends_with("sandbox 7> members(\"星标组\").count()");
+    terminal.clear_line();
+    terminal.press("C-d");
+    terminal.is_left();
+}
+
+#[test]
+fn the_keys_of_vi_are_there_for_whoever_asks() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox", "--vi"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.type_in("1 + 2");
+    terminal.press("Escape");
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    terminal.type_in("0r5");
+    terminal.press("Enter");
+    terminal.ends_with("7\nsandbox 2>");
+}
+
+#[test]
+fn ctrl_c_stops_the_work_and_keeps_every_variable() {
+    let sandbox = Served::start(&["--followers", "20000", "--latency", "50ms"]);
+    let folder = Folder::new().account();
+    let Some(terminal) =
+        Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
+    else {
+        return;
+    };
+    terminal.ends_with("mpscript 1>");
+    terminal.line("let n = 41;");
+    terminal.ends_with("mpscript 2>");
+    terminal.line("followers().tag(\"会员\")");
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+    terminal.press("C-c");
+    terminal.shows("error: stopped; every variable is still there");
+    terminal.ends_with("mpscript 3>");
+    terminal.line("n + 1");
+    terminal.ends_with("42\nmpscript 4>");
+    // What it had done is taken back, after a yes; the line before that is the last one then.
+    assert!(sandbox.tagged("会员") > Some(0));
+    terminal.line("followers().take(10).tag(\"乙\").changed");
+    terminal.ends_with("calls\nmpscript 5>");
+    terminal.line(":undo");
+    terminal.shows("Take back what the line did to the account? [y/N]");
+    terminal.line("y");
+    terminal.shows("the account is as before that line\nthe variables are as before that line\na line before it has changed");
+    assert_eq!(sandbox.tagged("乙"), None);
+}
+
+#[test]
+fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
+    let tick = "const automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run(ctx) { print(`${followers().count()} da`) }";
+    let folder = Folder::new().file("own.rhai", "print(\"eins\");").file("jobs/tick.rhai", tick);
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.line(":watch own.rhai");
+    terminal.shows("[own.rhai] eins");
+    terminal.type_in("40 + ");
+    fs::write(folder.path().join("own.rhai"), "print(followers().take(7).count());")
+        .expect("it can be written");
+    terminal.shows("[own.rhai] 7");
+    terminal.ends_with("sandbox 1> 40 +");
+    terminal.type_in("2");
+    terminal.press("Enter");
+    terminal.shows("\n42\n");
+    // Automations run on the session's own account.
+    terminal.line(":serve jobs");
+    terminal.shows("[jobs]");
+    terminal.shows("tick");
+    terminal.shows("10000 da");
+    terminal.line(":serve");
+    terminal.shows("under way: :watch own.rhai, :serve jobs; :stop ends that");
+    terminal.line(":stop");
+    terminal.shows("stopped: :watch own.rhai, :serve jobs");
+    terminal.line(":stop");
+    terminal.shows("nothing is under way in the background");
+    terminal.line(":watch nix.rhai");
+    terminal.shows("there is no nix.rhai");
+    terminal.press("C-d");
+    terminal.is_left();
+}
+
+#[test]
+fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
+    let sandbox = Served::start(&["--followers", "10", "--latency", "1500ms"]);
+    sandbox.control("faults", &json!({"path": "/cgi-bin/tags/get", "errcode": 48001}));
+    let folder = Folder::new().account();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else { return };
+    terminal.ends_with("mpscript 1>");
+    terminal.type_in("40 + ");
+    terminal.shows("warning: tag names can't be completed: tag::list was refused: 48001");
+    terminal.ends_with("mpscript 1> 40 +");
+    terminal.type_in("2");
+    terminal.press("Enter");
+    terminal.ends_with("42\nmpscript 2>");
+}
+
+#[test]
+fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let folder = Folder::new().account();
+    {
+        let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else {
+            return;
+        };
+        terminal.ends_with("mpscript 1>");
+        terminal.line(&format!("let s = \"{DEFAULT_SECRET}\";"));
+        terminal.ends_with("mpscript 2>");
+        terminal.line(" let heimlich = 1;");
+        terminal.ends_with("mpscript 3>");
+        terminal.line("let offen = 2;");
+        terminal.ends_with("mpscript 4>");
+        terminal.press("C-d");
+        terminal.is_left();
+    }
+    let state = folder.path().join(".local/state/mpscript");
+    let history = fs::read_to_string(state.join("history")).expect("there is a history");
+    assert!(history.contains("let offen = 2;") && !history.contains("heimlich"), "{history}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(state.join("history")).expect("it is there").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    for entry in fs::read_dir(&state).expect("it is there") {
+        let bytes = fs::read(entry.expect("it can be listed").path()).expect("it can be read");
+        let has_secret = bytes.windows(DEFAULT_SECRET.len()).any(|bytes| bytes == DEFAULT_SECRET.as_bytes());
+        assert!(!has_secret);
+    }
+    // The next session finds it.
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else { return };
+    terminal.ends_with("mpscript 1>");
+    terminal.press("Up");
+    terminal.ends_with("mpscript 1> let offen = 2;");
+}
+
+#[test]
+fn an_account_of_production_has_a_red_prompt_and_asks_once() {
+    let sandbox = Served::start(&["--followers", "10"]);
+    let config = format!(
+        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\nproduction = true\n",
+        sandbox.url()
+    );
+    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
+    terminal.ends_with("shop 1>");
+    assert!(terminal.colours().contains("\u{1b}[31mshop 1>"), "{:?}", terminal.colours());
+    terminal.line("tag::create(\"甲\").name");
+    terminal.shows("The script is about to change the account `shop` (production). Go on? [y/N]");
+    terminal.line("n");
+    terminal.shows("account `shop` was not to be changed");
+    // Ctrl-C is a no, too.
+    terminal.line("tag::create(\"甲\").name");
+    terminal.ends_with("[y/N]");
+    terminal.press("C-c");
+    terminal.shows("Go on? [y/N]\nerror: account `shop` was not to be changed");
+    terminal.ends_with("shop 3>");
+    terminal.line("tag::create(\"甲\").name");
+    terminal.ends_with("[y/N]");
+    terminal.line("y");
+    terminal.ends_with("甲\nshop 4>");
+    terminal.line("tag::create(\"乙\").name");
+    terminal.ends_with("乙\nshop 5>");
+    assert_eq!([sandbox.tagged("甲"), sandbox.tagged("乙")], [Some(0), Some(0)]);
+}
+
+#[test]
+fn the_last_line_is_edited_in_the_person_s_editor() {
+    let folder = Folder::new().env("EDITOR", "sed -i s/6/7/");
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.line("6 * 6");
+    terminal.ends_with("36\nsandbox 2>");
+    terminal.line(":edit");
+    terminal.ends_with("42\nsandbox 3>");
+}
+
+#[test]
+fn what_is_typed_ahead_is_evaluated_in_turn() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    for line in ["let a = 1", "let b = 2", "followers().count()", "let c = 3", "[a, b, c].len() + 39"] {
+        terminal.line(line);
+    }
+    terminal.ends_with("42\nsandbox 6>");
+}
+
+#[test]
+fn a_session_goes_to_another_account_and_knows_its_runs_and_lines() {
+    let (one, other) = (Served::start(&["--followers", "10"]), Served::start(&["--followers", "30"]));
+    let account = |name: &str, sandbox: &Served| {
+        let url = sandbox.url();
+        format!(
+            "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
+        )
+    };
+    let config = format!("default = \"shop\"\n{}{}", account("shop", &one), account("zweig", &other));
+    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
+    terminal.ends_with("shop 1>");
+    terminal.line("let n = followers().count(); n");
+    terminal.ends_with("10\nshop 2>");
+    terminal.line("followers().tag(\"甲\").changed");
+    terminal.ends_with("10\nshop 3>");
+    terminal.line(":account nix");
+    terminal.shows("nix");
+    terminal.ends_with("shop 3>");
+    terminal.line(":account zweig");
+    terminal.ends_with("zweig 3>");
+    terminal.line("n + followers().count()");
+    terminal.ends_with("40\nzweig 4>");
+    terminal.line(":undo");
+    terminal.ends_with("before that line\nzweig 4>");
+    assert_eq!([one.tagged("甲"), other.tagged("甲")], [Some(10), None]);
+    terminal.line(":runs");
+    terminal.shows("done                line 2");
+    terminal.line(":history");
+    terminal.shows("n + followers().count()\n:undo\n:runs\n:history\nzweig 4>");
+}
+
+#[test]
+fn ctrl_c_ends_a_loop_that_has_no_end_and_leaves_no_progress_behind() {
+    let sandbox = Served::start(&["--followers", "20000", "--latency", "50ms"]);
+    let folder = Folder::new().account();
+    let Some(terminal) =
+        Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
+    else {
+        return;
+    };
+    terminal.ends_with("mpscript 1>");
+    terminal.line("let n = 1; while true { n += 1; }");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    terminal.press("C-c");
+    terminal.shows("error: stopped; every variable is still there");
+    terminal.ends_with("mpscript 2>");
+    terminal.line("n > 1");
+    terminal.ends_with("true\nmpscript 3>");
+    terminal.line("followers().tag(\"会员\")");
+    terminal.shows("details");
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+    terminal.press("C-c");
+    terminal.ends_with("mpscript 4>");
+    let screen = terminal.screen();
+    assert!(!screen.contains("in flight") && !screen.contains("details "), "{screen}");
+}
+
+#[test]
+fn brackets_that_belong_together_are_shown_and_a_pasted_block_is_one_line() {
+    let folder = Folder::new().env("PAGER", "head -n 2");
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.type_in("(40 + [2][0])");
+    terminal.ends_with("sandbox 1> (40 + [2][0])");
+    let colours = terminal.colours();
+    let line = colours.lines().rev().find(|line| line.contains("40")).unwrap_or_default();
+    // The last bracket and the first one.
+    let of_brackets = line.matches("\u{1b}[4m").count() + line.matches("\u{1b}[1;4m").count();
+    assert_eq!(of_brackets, 2, "{line:?}");
+    terminal.press("Enter");
+    terminal.ends_with("42\nsandbox 2>");
+    terminal.paste("let a = 1\nlet m = #{\n  b: 41\n}\na + m.b");
+    terminal.press("Enter");
+    terminal.ends_with("42\nsandbox 3>");
+    // What is longer than the terminal is leafed through.
+    terminal.paste(&format!("fn lang() {{\n{}\n}}", "  1;\n".repeat(60)));
+    terminal.press("Enter");
+    terminal.ends_with("sandbox 4>");
+    terminal.line("??lang");
+    terminal.ends_with("sandbox 4> ??lang\nfn lang() {\n  1;\nsandbox 4>");
+}

@@ -1,0 +1,248 @@
+//! How the sandbox's answers look on the wire: statuses, headers, messages, refused requests.
+
+use crate::fixtures::account::{Account, Answer, FOREIGN, JSON, errcode, request};
+use chrono::NaiveDateTime;
+use mpscript::sandbox::Options;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+
+const TAGS: &str = "/cgi-bin/tags/get";
+const CREATE: &str = "/cgi-bin/tags/create";
+
+/// Takes a message apart: the text, the mark between `hint: [` and `]`, and the groups of the rid.
+fn parts(answer: &Value) -> (String, Option<String>, Vec<String>) {
+    let errmsg = answer["errmsg"].as_str().expect("a refusal has a message");
+    let (text, rid) = errmsg.split_once(" rid: ").expect("a message ends with its rid");
+    let groups = rid.split('-').map(str::to_owned).collect();
+    match text.split_once(" hint: [") {
+        Some((text, mark)) => {
+            let mark = mark.strip_suffix(']').expect("the mark ends with a bracket");
+            (text.to_owned(), Some(mark.to_owned()), groups)
+        }
+        None => (text.to_owned(), None, groups),
+    }
+}
+
+/// Holds a rid to three groups of eight hex digits, the first of which is the time.
+fn check_rid(groups: &[String], now: i64) {
+    assert_eq!(groups.len(), 3, "{groups:?}");
+    for group in groups {
+        assert!(
+            group.len() == 8 && group.bytes().all(|byte| b"0123456789abcdef".contains(&byte)),
+            "{groups:?}"
+        );
+    }
+    let time = i64::from_str_radix(&groups[0], 16).expect("it is hex");
+    assert!((now - 5..=now).contains(&time), "{time} is not just before {now}");
+}
+
+/// A POST with this body, letter by letter.
+fn post_bytes(account: &Account, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    account.attempt(&request("POST", &account.target(path, ""), headers, body)).expect("there is an answer")
+}
+
+#[test]
+fn a_refusal_has_status_200_and_the_headers_of_a_success() {
+    let account = Account::of(3);
+    let refusal = account.get(TAGS);
+    let success = account.get(&account.target(TAGS, ""));
+    assert_eq!((errcode(&refusal.json()), errcode(&success.json())), (41001, 0));
+    for answer in [refusal, success] {
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("Content-Type"), Some("application/json; encoding=utf-8"));
+    }
+}
+
+#[test]
+fn tags_can_be_answered_as_text() {
+    let account = Account::of(3);
+    account.control("switches", json!({"tags_content_type": "text"}));
+    assert_eq!(account.get(&account.target(TAGS, "")).header("Content-Type"), Some("text/plain"));
+    let users = account.get(&account.target("/cgi-bin/user/get", ""));
+    assert_eq!(users.header("Content-Type"), Some("application/json; encoding=utf-8"));
+}
+
+#[test]
+fn the_body_is_compact_json_in_plain_utf_8() {
+    let account = Account::of(3);
+    let made = account.post(&account.target(CREATE, ""), &json!({"tag": {"name": "广东"}}));
+    assert_eq!(made.text(), r#"{"tag":{"id":100,"name":"广东"}}"#);
+    let listed = account.get(&account.target(TAGS, ""));
+    let expected = r#"{"tags":[{"id":2,"name":"星标组","count":0},{"id":100,"name":"广东","count":0}]}"#;
+    assert_eq!(listed.text(), expected);
+}
+
+#[test]
+fn the_date_has_hyphens_and_goes_with_the_clock() {
+    let account = Account::of(3);
+    for by in ["0s", "400days"] {
+        let now = account.advance(by);
+        let answer = account.get(TAGS);
+        let date = answer.header("Date").expect("there is a date");
+        let parsed = NaiveDateTime::parse_from_str(date, "%a, %d-%b-%Y %H:%M:%S GMT").expect(date);
+        let behind = parsed.and_utc().timestamp() - now;
+        assert!((0..5).contains(&behind), "{date} is not just after {now}");
+        assert_eq!(date.len(), "Sat, 03-Jun-2023 06:27:04 GMT".len(), "{date}");
+        assert_eq!(answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("date")).count(), 1);
+    }
+}
+
+#[test]
+fn a_one_shot_connection_ends_with_a_body_of_exactly_its_content_length() {
+    let account = Account::of(3);
+    let target = account.target(CREATE, "");
+    let headers = [JSON[0], ("Connection", "close")];
+    let answer = account.once(&request("POST", &target, &headers, r#"{"tag":{"name":"门店"}}"#.as_bytes()));
+    assert_eq!(answer.text(), r#"{"tag":{"id":100,"name":"门店"}}"#);
+    assert_eq!(answer.header("Content-Length"), Some(answer.body.len().to_string().as_str()));
+    assert_eq!(answer.header("Connection"), Some("close"));
+}
+
+#[test]
+fn a_connection_carries_one_request_after_another() {
+    let account = Account::of(3);
+    let mut connection = account.connect();
+    let target = account.target(TAGS, "");
+    let last = request("GET", &target, &[("Connection", "close")], b"");
+    let both = [request("GET", &target, &[], b""), last].concat();
+    connection.get_mut().write_all(&both).expect("the requests can be sent");
+    let mut text = String::new();
+    connection.read_to_string(&mut text).expect("the server closes at the end");
+    assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{text}");
+    assert_eq!(text.matches(r#"{"tags":"#).count(), 2, "{text}");
+}
+
+#[test]
+fn the_connection_switch_closes_every_connection() {
+    let account = Account::of(3);
+    account.control("switches", json!({"connection": "close"}));
+    let answer = account.once(&request("GET", &account.target(TAGS, ""), &[], b""));
+    assert_eq!(answer.header("Connection"), Some("close"));
+    assert_eq!(errcode(&answer.json()), 0);
+}
+
+#[test]
+fn a_post_needs_no_particular_content_type() {
+    let account = Account::of(3);
+    let types: [(&str, &[(&str, &str)]); 3] = [
+        ("无", &[]),
+        ("表单", &[("Content-Type", "application/x-www-form-urlencoded")]),
+        ("文本", &[("Content-Type", "text/plain")]),
+    ];
+    for (name, headers) in types {
+        let body = json!({"tag": {"name": name}}).to_string();
+        let answer = post_bytes(&account, CREATE, headers, body.as_bytes());
+        assert_eq!(answer.json()["tag"]["name"], name);
+    }
+}
+
+#[test]
+fn the_gateway_names_the_time_of_a_refusal_in_its_rid() {
+    let account = Account::of(3);
+    let now = account.advance("30days");
+    let answer = account.get(TAGS).json();
+    let (text, mark, rid) = parts(&answer);
+    assert_eq!((text.as_str(), mark), ("access_token missing", None));
+    check_rid(&rid, now + 4);
+}
+
+#[test]
+fn the_business_behind_the_gateway_adds_a_hint() {
+    let account = Account::of(3);
+    let now = account.advance("0s");
+    let answer = account.tell("/cgi-bin/tags/getidlist", json!({"openid": "bad"}));
+    assert_eq!(errcode(&answer), 40003);
+    let (text, mark, rid) = parts(&answer);
+    assert_eq!(text, "invalid openid");
+    let mark = mark.expect("there is a hint");
+    let (first, second) = mark.split_once('-').unwrap_or_else(|| panic!("{mark} has no hyphen"));
+    assert!(!first.is_empty() && !second.is_empty(), "{mark}");
+    check_rid(&rid, now + 4);
+}
+
+#[test]
+fn no_two_refusals_share_a_rid() {
+    let account = Account::of(3);
+    let (first, second) = (account.get(TAGS).json(), account.get(TAGS).json());
+    assert_ne!(parts(&first).2, parts(&second).2);
+}
+
+#[test]
+fn a_missing_token_is_41001_before_anything_else_is_asked() {
+    let account = Account::of(3);
+    assert_eq!(errcode(&account.get(TAGS).json()), 41001);
+    assert_eq!(errcode(&account.get("/cgi-bin/tags/get?access_token=").json()), 41001);
+    assert_eq!(errcode(&account.post(CREATE, &json!({"tag": {"name": ""}})).json()), 41001);
+    // The token belongs in the query only.
+    let in_body = json!({"access_token": account.renew(), "tag": {"name": "华北"}});
+    assert_eq!(errcode(&account.post(CREATE, &in_body).json()), 41001);
+}
+
+#[test]
+fn an_unknown_token_is_40001_and_its_message_points_to_the_stable_token() {
+    let account = Account::of(3);
+    account.carry("50_Im7xQ2bTfVhYk3nLq8sRz0aWcEdFgHiJ");
+    let answer = account.ask(TAGS, "");
+    assert_eq!(errcode(&answer), 40001);
+    let expected = "invalid credential, access_token is invalid or not latest, could get access_token by \
+                    getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r";
+    assert_eq!(parts(&answer).0, expected);
+    assert_eq!(parts(&answer).1, None);
+}
+
+#[test]
+fn a_malformed_token_is_40014() {
+    let account = Account::of(3);
+    for token in ["not%20a%20token", "%E4%BB%A4%E7%89%8C", &"a".repeat(513)] {
+        assert_eq!(account.errcode_with(token), 40014, "{token}");
+    }
+}
+
+#[test]
+fn a_wrong_method_is_43001_or_43002() {
+    let account = Account::of(3);
+    let openid = account.openids().remove(0);
+    for path in [TAGS, "/cgi-bin/user/get", "/cgi-bin/user/info", "/cgi-bin/token"] {
+        let answer = account.tell(path, json!({"openid": openid}));
+        assert_eq!((errcode(&answer), parts(&answer).0.as_str()), (43001, "require GET method"), "{path}");
+    }
+    for path in [
+        CREATE,
+        "/cgi-bin/stable_token",
+        "/cgi-bin/user/tag/get",
+        "/cgi-bin/user/info/batchget",
+        "/cgi-bin/user/info/updateremark",
+        "/cgi-bin/tags/update",
+        "/cgi-bin/tags/delete",
+        "/cgi-bin/tags/members/batchtagging",
+        "/cgi-bin/tags/members/batchuntagging",
+        "/cgi-bin/tags/getidlist",
+    ] {
+        let answer = account.ask(path, "");
+        assert_eq!((errcode(&answer), parts(&answer).0.as_str()), (43002, "require POST method"), "{path}");
+    }
+}
+
+#[test]
+fn an_empty_body_is_44002_and_a_broken_one_47001() {
+    let account = Account::of(3);
+    let send = |body: &[u8]| post_bytes(&account, CREATE, JSON, body).json();
+    assert_eq!((errcode(&send(b"")), parts(&send(b"")).0.as_str()), (44002, "empty post data"));
+    let unfinished: &[u8] = br#"{"tag":{"name":"#;
+    let of_other_kinds: [&[u8]; 3] = [br#"{"tag":{"name":7}}"#, br#"{"tag":["name"]}"#, b"{}"];
+    for body in [unfinished, b"tag=1", b"\xff\xfe"].into_iter().chain(of_other_kinds) {
+        let answer = send(body);
+        let text = String::from_utf8_lossy(body);
+        assert_eq!((errcode(&answer), parts(&answer).0.as_str()), (47001, "data format error"), "{text}");
+    }
+}
+
+#[test]
+fn an_account_serves_its_own_openids_only() {
+    let account = Account::with(Options { followers: 3, seed: 1, ..Options::default() });
+    let other = Account::with(Options { followers: 3, seed: 2, ..Options::default() });
+    for openid in other.openids().iter().map(String::as_str).chain([FOREIGN]) {
+        let answer = account.ask("/cgi-bin/user/info", &format!("&openid={openid}&lang=zh_CN"));
+        assert_eq!((errcode(&answer), parts(&answer).0.as_str()), (40003, "invalid openid"), "{openid}");
+    }
+}

@@ -1,0 +1,358 @@
+//! Cards: their fields are held to the manual before anything is sent, and by the sandbox; the
+//! builders put everything in its place.
+
+use crate::fixtures::{
+    account::{Account, errcode},
+    program::run_on,
+};
+use mpscript::{
+    api::card::{Card, Rule, TYPES, check},
+    sandbox::{Options, Switches},
+};
+use serde_json::{Map, Value, json};
+use std::fs;
+
+const CREATE: &str = "/card/create";
+const PICTURE: &str = "http://mmbiz.qpic.cn/mmbiz_png/x/0";
+
+/// The manual's own sample: a coupon of 2014.
+fn sample() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/card.create.request.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A member card that is in order.
+fn member_card() -> Value {
+    json!({"card_type": "MEMBER_CARD", "member_card": {
+        "base_info": {
+            "logo_url": PICTURE, "brand_name": "微信餐厅", "code_type": "CODE_TYPE_TEXT", "title": "会员卡",
+            "color": "Color010", "notice": "结账时出示", "description": "每消费一元积一分",
+            "date_info": {"type": "DATE_TYPE_PERMANENT"}, "sku": {"quantity": 100},
+        },
+        "prerogative": "生日当天双倍积分", "supply_bonus": true, "supply_balance": false,
+    }})
+}
+
+/// The same card with this value at this place, or without it.
+fn with(at: &str, value: Value) -> Value {
+    let mut card = member_card();
+    let pointer = format!("/member_card/{}", at.replace('.', "/"));
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = card.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    match value {
+        Value::Null => drop(parent.remove(name)),
+        value => drop(parent.insert(name.to_owned(), value)),
+    }
+    card
+}
+
+fn faults(card: &Value) -> Vec<(String, i64)> {
+    let card: Card = serde_json::from_value(card.clone()).unwrap();
+    check(&card).into_iter().map(|fault| (fault.to_string(), fault.errcode)).collect()
+}
+
+#[test]
+fn a_card_that_is_in_order_has_no_fault() {
+    assert_eq!(faults(&member_card()), []);
+    assert_eq!(faults(&sample()["card"]), []);
+    // 27 bytes of nine Chinese characters are allowed, and what is not known here is kept.
+    assert_eq!(faults(&with("base_info.title", json!("一二三四五六七八九"))), []);
+    assert_eq!(faults(&with("base_info.from_2027", json!({"any": ["thing"]}))), []);
+}
+
+/// Where a value is put, the fault that it is, and the errcode that the platform answers to it.
+type Case = ((&'static str, Value), &'static str, i64);
+
+fn faults_of_base_info() -> Vec<Case> {
+    let long = format!("{PICTURE}{}", "x".repeat(128));
+    vec![
+        (("base_info", Value::Null), "`member_card.base_info` is missing", 41011),
+        (("base_info", json!("x")), "`member_card.base_info` must be a map", 47001),
+        (("base_info.title", Value::Null), "`member_card.base_info.title` is missing", 41011),
+        (
+            ("base_info.title", json!("一二三四五六七八九十")),
+            "`member_card.base_info.title` has 30 bytes, and 27 are the most (9 Chinese characters)",
+            45021,
+        ),
+        (("base_info.notice", json!(5)), "`member_card.base_info.notice` must be a string", 47001),
+        (
+            ("base_info.color", json!("Color011")),
+            "`member_card.base_info.color` can't be `Color011`; did you mean `Color101`?",
+            40076,
+        ),
+        (
+            ("base_info.color", json!("#63b359")),
+            "`member_card.base_info.color` can't be `#63b359`; it is one of Color010, Color020, Color030, Color040, \
+             Color050, Color060, Color070, Color080, Color081, Color082, Color090, Color100, Color101, Color102",
+            40076,
+        ),
+        (
+            ("base_info.code_type", json!("CODE_TYPE_QR")),
+            "`member_card.base_info.code_type` can't be `CODE_TYPE_QR`; did you mean `CODE_TYPE_QRCODE`?",
+            40072,
+        ),
+        (
+            ("base_info.logo_url", json!("https://example.com/logo.png")),
+            "`member_card.base_info.logo_url` is no picture's address: media::upload_image(\"logo.png\").url gives one",
+            40141,
+        ),
+        (
+            ("base_info.logo_url", json!(long)),
+            "`member_card.base_info.logo_url` is longer than 128 bytes",
+            40009,
+        ),
+        (
+            ("base_info.sku.quantity", json!(100_000_001)),
+            "`member_card.base_info.sku.quantity` is from 0 to 100000000",
+            40122,
+        ),
+        (
+            ("base_info.sku.quantity", json!(0)),
+            "`member_card.base_info.sku.quantity` is 1 at the least, unless codes are deposited \
+             (get_custom_code_mode)",
+            40122,
+        ),
+        (
+            ("base_info.get_custom_code_mode", json!("GET_CUSTOM_CODE_MODE_DEPOSIT")),
+            "`member_card.base_info.sku.quantity` must be 0 with get_custom_code_mode",
+            40122,
+        ),
+        (("base_info.can_share", json!(1)), "`member_card.base_info.can_share` must be true or false", 47001),
+        (
+            ("base_info.location_id_list", json!(["1"])),
+            "`member_card.base_info.location_id_list[0]` must be an integer",
+            40072,
+        ),
+    ]
+}
+
+fn faults_of_dates_and_of_the_type() -> Vec<Case> {
+    let dates = |dates: Value| ("base_info.date_info", dates);
+    vec![
+        (dates(json!({})), "`member_card.base_info.date_info.type` is missing", 41011),
+        (
+            dates(json!({"type": "DATE_TYPE_FIX_TERMS", "fixed_term": 1, "fixed_begin_term": 0})),
+            "`member_card.base_info.date_info.type` can't be `DATE_TYPE_FIX_TERMS`; did you mean \
+             `DATE_TYPE_FIX_TERM`?",
+            40079,
+        ),
+        (
+            dates(json!({"type": "DATE_TYPE_FIX_TERM", "fixed_begin_term": 0})),
+            "`member_card.base_info.date_info.fixed_term` is missing",
+            41011,
+        ),
+        (
+            dates(json!({"type": "DATE_TYPE_FIX_TERM", "fixed_term": 0, "fixed_begin_term": 0})),
+            "`member_card.base_info.date_info.fixed_term` is 1 at the least",
+            40100,
+        ),
+        (
+            dates(json!({"type": "DATE_TYPE_FIX_TIME_RANGE", "begin_timestamp": 2, "end_timestamp": 2})),
+            "`member_card.base_info.date_info.end_timestamp` must be after begin_timestamp",
+            40100,
+        ),
+        (
+            dates(json!({"type": "DATE_TYPE_FIX_TIME_RANGE", "begin_timestamp": "2026", "end_timestamp": 2})),
+            "`member_card.base_info.date_info.begin_timestamp` must be a whole number (times are Unix seconds)",
+            40079,
+        ),
+        (("prerogative", Value::Null), "`member_card.prerogative` is missing", 41011),
+        (("supply_bonus", json!("yes")), "`member_card.supply_bonus` must be true or false", 47001),
+        (("custom_field4", json!({})), "`member_card` has more than three custom fields", 40124),
+        (
+            ("advanced_info", json!({"time_limit": [{"type": "MONDY"}]})),
+            "`member_card.advanced_info.time_limit[0].type` can't be `MONDY`; did you mean `MONDAY`?",
+            40150,
+        ),
+        (
+            ("advanced_info", json!({"business_service": ["BIZ_SERVICE_WIFI"]})),
+            "`member_card.advanced_info.business_service[0]` can't be `BIZ_SERVICE_WIFI`; did you mean \
+             `BIZ_SERVICE_FREE_WIFI`?",
+            40150,
+        ),
+    ]
+}
+
+#[test]
+fn each_fault_is_found_before_sending_and_refused_by_the_sandbox_with_the_same_errcode() {
+    let account = Account::of(3);
+    let cases = faults_of_base_info().into_iter().chain(faults_of_dates_and_of_the_type());
+    for ((at, value), message, code) in cases {
+        let mut card = with(at, value);
+        if at == "custom_field4" {
+            for field in ["custom_field1", "custom_field2", "custom_field3"] {
+                card["member_card"][field] = json!({"name": "等级"});
+            }
+        }
+        assert_eq!(faults(&card), [(format!("{message} ({code})"), code)]);
+        assert_eq!(errcode(&account.tell(CREATE, json!({"card": card}))), code, "{message}");
+    }
+    let unknown = json!({"card_type": "MEMBERCARD", "membercard": {}});
+    assert_eq!(
+        faults(&unknown),
+        [("`card_type` can't be `MEMBERCARD`; did you mean `MEMBER_CARD`? (40071)".to_owned(), 40071)]
+    );
+    assert_eq!(errcode(&account.tell(CREATE, json!({"card": unknown}))), 40071);
+    assert_eq!(errcode(&account.tell(CREATE, json!({"card": with("note", json!({"x": null}))}))), 47001);
+}
+
+#[test]
+fn a_misspelt_field_is_told_and_one_that_is_like_no_other_is_kept() {
+    let account = Account::of(3);
+    let create = |fields: &str| {
+        let script = format!(
+            "print(card::create(card::meeting_ticket(#{{{COMMON}, fixed_term: 1, {fields}}})).card_id.len())"
+        );
+        run_on(&account, &script, &[]).0
+    };
+    let first = |fields: &str| create(fields).failure(1).lines().next().unwrap().to_owned();
+    let error = "error: card::create: `meeting_ticket";
+    // What may be left out may be one that the platform has added: it is sent, with a word to the person.
+    let sent = create("meeting_detail: \"x\", service_phon: \"1\"");
+    let warning = "warning: card::create: `service_phon` is sent as it is; did you mean `service_phone`?\n";
+    assert_eq!((sent.out.as_str(), sent.err.as_str()), ("28\n", warning));
+    assert_eq!(
+        first("meeting_detial: \"x\""),
+        format!("{error}.meeting_detail` is missing; did you mean it by `meeting_detial`? (41011)")
+    );
+    let wrong = create("meeting_detail: \"x\", base_info: 5").failure(1);
+    assert!(wrong.starts_with("error: card::meeting_ticket: base_info must be a map\n"), "{wrong}");
+    let both = create("meeting_detail: \"x\", begin_timestamp: 1").failure(1);
+    assert!(both.starts_with("error: card::meeting_ticket takes fixed_term (days"), "{both}");
+    assert_eq!(create("meeting_detail: \"x\", of_2027: 1, center_app: 2").success(), "28\n");
+}
+
+#[test]
+fn a_fault_stops_a_script_before_it_calls() {
+    let account = Account::of(3);
+    let script = "card::create(card::movie_ticket(#{title: \"一二三四五六七八九十\", quantity: 1}))";
+    let message = run_on(&account, script, &[]).0.failure(1);
+    assert_eq!(
+        message,
+        "error: card::create: `movie_ticket.base_info.logo_url` is missing (41011)
+ --> script.rhai:1:7
+  |
+1 | card::create(card::movie_ticket(#{title: \"一二三四五六七八九十\", quantity: 1}))
+  |       ^^^^^^
+  |
+  = note: `movie_ticket.base_info.brand_name` is missing (41011)
+  = note: `movie_ticket.base_info.title` has 30 bytes, and 27 are the most (9 Chinese characters) (45021)
+  = note: `movie_ticket.base_info.color` is missing (41011)
+  = note: `movie_ticket.base_info.notice` is missing (41011)
+  = note: `movie_ticket.base_info.description` is missing (41011)
+  = note: `movie_ticket.base_info.date_info` is missing: fixed_term: 30 (days), or begin_timestamp and end_timestamp (Unix seconds), with a builder (41011)
+  = hint: nothing was sent; the number is what the platform would have answered
+"
+    );
+    assert_eq!(account.get("/__sandbox/cards").json(), json!([]));
+}
+
+/// A builder's argument with every field that its type has, and what all cards have.
+const COMMON: &str = "logo_url: \"http://mmbiz.qpic.cn/mmbiz_png/x/0\", brand_name: \"微信餐厅\", \
+                      title: \"卡券\", color: \"Color010\", notice: \"出示\", description: \"说明\", quantity: 5";
+
+#[test]
+fn every_type_has_a_builder_and_a_card_of_it_is_made() {
+    let account =
+        Account::with(Options { followers: 3, switches: Switches::of_2020(), ..Options::default() });
+    let own = [
+        ("groupon", "deal_detail: \"双人火锅\", fixed_term: 30"),
+        ("cash", "reduce_cost: 1000, fixed_term: 30"),
+        ("discount", "discount: 30, fixed_term: 30"),
+        ("gift", "gift: \"音乐木盒\", fixed_term: 30"),
+        ("general_coupon", "default_detail: \"优惠\", fixed_term: 30, fixed_begin_term: 1"),
+        ("member_card", "prerogative: \"双倍积分\""),
+        ("general_card", "begin_timestamp: 1, end_timestamp: 2"),
+        ("meeting_ticket", "meeting_detail: \"三号厅\", fixed_term: 1"),
+        ("scenic_ticket", "ticket_class: \"平日全票\", fixed_term: 1"),
+        ("movie_ticket", "detail: \"周六场\", fixed_term: 1"),
+        ("boarding_pass", "from: \"成都\", to: \"广州\", flight: \"CE123\", fixed_term: 1"),
+    ];
+    let names: Vec<String> = TYPES.iter().map(|of| of.name.to_lowercase()).collect();
+    assert_eq!(own.map(|(name, _)| name.to_owned()).as_slice(), names);
+    let lines = own.map(|(name, fields)| {
+        format!("print(card::create(card::{name}(#{{{COMMON}, {fields}, of_2027: [1]}})).card_id.len());")
+    });
+    let script = lines.join("\n");
+    assert_eq!(run_on(&account, &script, &[]).0.success(), "28\n".repeat(TYPES.len()));
+    let cards = account.get("/__sandbox/cards").json();
+    for (card, of) in cards.as_array().unwrap().iter().zip(TYPES) {
+        let card = &card["card"];
+        let base_info = &card[of.name.to_lowercase()]["base_info"];
+        assert_eq!((&card["card_type"], &base_info["of_2027"]), (&json!(of.name), &json!([1])));
+        assert_eq!(base_info["sku"], json!({"quantity": 5}));
+    }
+}
+
+#[test]
+fn a_builder_knows_every_field_of_its_type() {
+    let account = Account::of(3);
+    let name = |rule: &Rule| rule.name.to_owned();
+    for of in TYPES {
+        let fields: Vec<String> = of.fields.iter().map(name).collect();
+        let map: Map<String, Value> = fields.iter().map(|field| (field.clone(), json!("x"))).collect();
+        let literal = format!("#{}", Value::Object(map));
+        let object = of.name.to_lowercase();
+        let script = format!("print(card::{object}({literal}).{object}.keys())");
+        let printed = run_on(&account, &script, &[]).0.success();
+        for field in fields {
+            assert!(printed.contains(&format!("\"{field}\"")), "{object}: {field} is not in {printed}");
+        }
+    }
+}
+
+#[test]
+fn coupons_are_refused_today_and_made_by_the_rules_of_2020() {
+    let today = Account::of(3);
+    assert_eq!(errcode(&today.tell(CREATE, sample())), 40071);
+    for other in [45160, 48001] {
+        today.control("switches", json!({"coupon_errcode": other}));
+        assert_eq!(errcode(&today.tell(CREATE, sample())), other);
+    }
+    let of_2020 =
+        Account::with(Options { followers: 3, switches: Switches::of_2020(), ..Options::default() });
+    let made = of_2020.tell(CREATE, sample());
+    assert_eq!((errcode(&made), made["card_id"].as_str().unwrap().len()), (0, 28), "{made}");
+    let kept = of_2020.get("/__sandbox/cards").json();
+    assert_eq!(kept[0]["card"], sample()["card"]);
+}
+
+#[test]
+fn a_fault_is_a_value_with_the_errcode_that_the_platform_would_have_answered() {
+    let account = Account::of(3);
+    let script = "try { card::create(#{card_type: \"CASH\"}) } catch (e) { print(`${e.errcode} ${e.endpoint} ${e.errmsg}`) }";
+    assert_eq!(run_on(&account, script, &[]).0.success(), "41011 card::create `cash` is missing (41011)\n");
+}
+
+#[test]
+fn what_is_no_json_is_not_sent() {
+    let account = Account::of(3);
+    let refused = |field: &str| {
+        let script = format!("card::create(#{{card_type: \"CASH\", cash: #{{x: [{field}]}}}})");
+        run_on(&account, &script, &[]).0.failure(1).lines().next().unwrap().to_owned()
+    };
+    let error = "error: card::create: `card` can't be sent: `cash.x[0]` is";
+    assert_eq!(refused("token::stable()"), format!("{error} a Token"));
+    assert_eq!(refused("|x| x"), format!("{error} a closure"));
+    assert_eq!(refused("0.0 / 0.0"), format!("{error} a float"));
+    let deep = "let m = []; for i in 0..4000 { m = [m]; } qrcode::create(\"QR_SCENE\", #{scene: m})";
+    let message = run_on(&account, deep, &[]).0.failure(1);
+    assert!(
+        message.contains("`action_info` can't be sent: it is nested more than 64 levels deep"),
+        "{message}"
+    );
+    let deep = "let m = []; for i in 0..4000 { m = [m]; } print(#{m: m}.to_json().len())";
+    assert!(run_on(&account, deep, &[]).0.success().trim().parse::<usize>().is_ok_and(|length| length < 500));
+}
+
+#[test]
+fn an_operator_s_null_is_left_out() {
+    let account = Account::of(3);
+    let script = format!(
+        "card::create(card::member_card(#{{{COMMON}, prerogative: \"双倍积分\", sub_title: (), x: [#{{y: ()}}]}}))"
+    );
+    run_on(&account, &script, &[]).0.success();
+    let card = account.get("/__sandbox/cards").json();
+    let base_info = &card[0]["card"]["member_card"]["base_info"];
+    assert_eq!((base_info.get("sub_title"), &base_info["x"]), (None, &json!([{}])));
+}

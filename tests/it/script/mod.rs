@@ -1,0 +1,8 @@
+//! Functions of the script language, run by the real program.
+
+mod blacklist;
+mod callback;
+mod card;
+mod media;
+mod oauth;
+mod undeclared;

@@ -1,0 +1,304 @@
+//! The store: one contract that SQLite and PostgreSQL both pass, and what a broken one says.
+
+use crate::fixtures::postgres::{PASSWORD, cluster};
+use mpscript::{
+    base::Secret,
+    store::{Record, Spent, Statement, Store, StoreError, Usage},
+};
+use std::{fs, future::Future, path::Path};
+use tempfile::TempDir;
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("the system gives a runtime").block_on(work)
+}
+
+/// Where a store is opened, again and again.
+enum Place {
+    File(TempDir),
+    Server(Secret),
+}
+
+impl Place {
+    async fn open(&self) -> Result<Store, StoreError> {
+        match self {
+            Self::File(folder) => Store::sqlite(&folder.path().join("state/store.sqlite3")).await,
+            Self::Server(url) => Store::postgres(url).await,
+        }
+    }
+}
+
+/// Does something on an empty store of each kind that this machine has.
+fn on_each<F: Future<Output = ()>>(contract: impl Fn(Place) -> F) {
+    run(contract(Place::File(tempfile::tempdir().expect("there is room for a folder"))));
+    if let Some(cluster) = cluster() {
+        run(contract(Place::Server(cluster.database())));
+    }
+}
+
+fn record(token: &str, generation: i64) -> Record {
+    Record {
+        token: Secret::new(token),
+        expires_at: 7_200_000,
+        generation,
+        renewed_by: "here/1".to_owned(),
+        renewed_at: 1,
+    }
+}
+
+#[test]
+fn a_token_is_kept_and_a_slower_writer_loses() {
+    on_each(async |place| {
+        let store = place.open().await.unwrap();
+        assert!(store.token("a", "stable").await.unwrap().is_none());
+        assert!(store.save_token("a", "stable", &record("first", 1)).await.unwrap());
+        assert!(store.save_token("a", "stable", &record("third", 3)).await.unwrap());
+        assert!(!store.save_token("a", "stable", &record("second", 2)).await.unwrap());
+        assert!(!store.save_token("a", "stable", &record("third too", 3)).await.unwrap());
+        store.close().await;
+        let kept = place.open().await.unwrap().token("a", "stable").await.unwrap().unwrap();
+        assert_eq!((kept.token.reveal(), kept.generation, kept.expires_at), ("third", 3, 7_200_000));
+        assert_eq!((kept.renewed_by.as_str(), kept.renewed_at), ("here/1", 1));
+        // Another kind and another account have their own.
+        let store = place.open().await.unwrap();
+        assert!(store.token("a", "classic").await.unwrap().is_none());
+        assert!(store.token("b", "stable").await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_lease_has_one_owner_until_it_ends() {
+    on_each(async |place| {
+        let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
+        assert!(one.take_lease("token", "one", 100, 200).await.unwrap());
+        assert!(!other.take_lease("token", "other", 150, 250).await.unwrap());
+        assert!(one.take_lease("token", "one", 150, 300).await.unwrap(), "its owner prolongs it");
+        assert!(!other.take_lease("token", "other", 299, 400).await.unwrap());
+        assert!(other.take_lease("token", "other", 300, 400).await.unwrap(), "it has ended");
+        one.give_lease_back("token", "one").await.unwrap();
+        assert!(!one.take_lease("token", "one", 301, 400).await.unwrap(), "it was not theirs to give back");
+        other.give_lease_back("token", "other").await.unwrap();
+        assert!(one.take_lease("token", "one", 302, 400).await.unwrap());
+        assert!(other.take_lease("another", "other", 302, 400).await.unwrap());
+    });
+}
+
+#[test]
+fn a_budget_is_shared_and_every_period_has_its_own() {
+    on_each(async |place| {
+        let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
+        for store in [&one, &other, &one] {
+            assert!(store.take_from_budget("force", 5, 3).await.unwrap());
+        }
+        assert!(!other.take_from_budget("force", 5, 3).await.unwrap());
+        assert_eq!(one.used_of_budget("force", 5).await.unwrap(), 3);
+        assert!(other.take_from_budget("force", 6, 3).await.unwrap());
+        assert_eq!(one.used_of_budget("force", 5).await.unwrap(), 0, "what is over is forgotten");
+        assert!(one.take_from_budget("renew", 5, 1).await.unwrap());
+    });
+}
+
+fn spent(endpoint: &str, day: i64, calls: i64) -> Spent {
+    Spent { endpoint: endpoint.to_owned(), day, calls }
+}
+
+#[test]
+fn the_ledger_adds_up_whoever_writes_to_it() {
+    on_each(async |place| {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..8 {
+            let store = place.open().await.unwrap();
+            tasks.spawn(async move {
+                for _ in 0..20 {
+                    // Two lines in another order each time: nobody waits for the other for ever.
+                    let mut lines = vec![spent("/user/get", 7, 1), spent("/tags/get", 7, 2)];
+                    lines.rotate_left(number % 2);
+                    lines.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+                    store.add_to_ledger("a", &lines).await.unwrap();
+                }
+                store.close().await;
+            });
+        }
+        tasks.join_all().await;
+        let store = place.open().await.unwrap();
+        store.add_to_ledger("a", &[spent("/user/get", 7, -1), spent("/user/get", 8, 5)]).await.unwrap();
+        store.add_to_ledger("b", &[spent("/user/get", 7, 1000)]).await.unwrap();
+        store.mark_spent("a", "/tags/get", 7, true).await.unwrap();
+        store.mark_spent("a", "/tags/new", 7, true).await.unwrap();
+        let usage = |endpoint: &str, used, is_spent| Usage { endpoint: endpoint.to_owned(), used, is_spent };
+        assert_eq!(
+            store.usage("a", 7).await.unwrap(),
+            [usage("/tags/get", 320, true), usage("/tags/new", 0, true), usage("/user/get", 159, false)]
+        );
+        store.unmark_all("a", 7).await.unwrap();
+        assert!(store.usage("a", 7).await.unwrap().iter().all(|usage| !usage.is_spent));
+    });
+}
+
+#[test]
+fn a_transaction_is_done_whole_or_not_at_all() {
+    on_each(async |place| {
+        let store = place.open().await.unwrap();
+        store.mark_spent("a", "/x", 1, false).await.unwrap();
+        let add = || {
+            Statement::new("UPDATE mpscript_ledger SET used = used + 1 WHERE account = $1 AND endpoint = $2")
+                .with("a")
+                .with("/x")
+        };
+        let of_nobody = Statement::new("UPDATE mpscript_ledger SET used = 9 WHERE account = $1")
+            .with("nobody")
+            .expecting(1);
+        let error = store.transaction(vec![add(), of_nobody]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+        let broken = Statement::new("UPDATE mpscript_ledger SET no_such_column = 1");
+        assert!(store.transaction(vec![add(), broken]).await.is_err());
+        assert_eq!(store.usage("a", 1).await.unwrap()[0].used, 0);
+        store.transaction(vec![add().expecting(1), add()]).await.unwrap();
+        assert_eq!(store.usage("a", 1).await.unwrap()[0].used, 2);
+    });
+}
+
+#[test]
+fn processes_that_begin_together_make_the_tables_once() {
+    on_each(async |place| {
+        let (a, b, c, d) = tokio::join!(place.open(), place.open(), place.open(), place.open());
+        for store in [a, b, c, d] {
+            store.unwrap().mark_spent("a", "/x", 1, true).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_left_as_it_is() {
+    on_each(async |place| {
+        let store = place.open().await.unwrap();
+        store.save_token("a", "stable", &record("kept", 1)).await.unwrap();
+        store.execute(Statement::new("UPDATE mpscript_schema SET version = 99")).await.unwrap();
+        let error = place.open().await.unwrap_err();
+        let place_name = store.place().to_owned();
+        assert_eq!(error, StoreError::Newer { place: place_name.clone(), found: 99, known: 5 });
+        assert_eq!(
+            error.to_string(),
+            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 5")
+        );
+        assert!(!error.to_string().contains(PASSWORD));
+        assert_eq!(store.token("a", "stable").await.unwrap().unwrap().token.reveal(), "kept");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_and_its_folder_are_their_owner_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/store.sqlite3");
+    run(async {
+        let store = Store::sqlite(&path).await.unwrap();
+        store.mark_spent("a", "/x", 1, true).await.unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        let files: Vec<_> =
+            fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() > 1, "there is a write-ahead log beside it: {files:?}");
+        for file in files {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_can_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let error = run(Store::sqlite(&path)).unwrap_err();
+    assert_eq!(error.to_string(), format!("the store {} can be read by others", path.display()));
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    run(Store::sqlite(&path)).unwrap();
+}
+
+#[test]
+fn tokens_travel_to_another_machine_with_tls_or_not_at_all() {
+    for mode in ["disable", "allow", "prefer"] {
+        let url = Secret::new(format!("postgres://mpscript:{PASSWORD}@db.invalid/state?sslmode={mode}"));
+        let error = run(Store::postgres(&url)).unwrap_err().to_string();
+        let expected = "can't be opened: its sslmode would let tokens travel in the open; use verify-full";
+        assert!(error.contains(expected) && !error.contains(PASSWORD), "{error}");
+    }
+}
+
+#[test]
+fn a_server_whose_table_is_locked_is_not_waited_for_for_ever() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let url = cluster.database();
+        let store = Store::postgres(&url).await.unwrap();
+        let options: sqlx::postgres::PgConnectOptions = url.reveal().parse().unwrap();
+        let mut other: sqlx::PgConnection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query("BEGIN").execute(&mut other).await.unwrap();
+        sqlx::query("LOCK TABLE mpscript_token").execute(&mut other).await.unwrap();
+        let error = store.token("a", "stable").await.unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+        sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+        assert!(store.token("a", "stable").await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_server_ends_the_transaction_of_a_process_that_sleeps() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = Store::postgres(&cluster.database()).await.unwrap();
+        let rows = store.query(Statement::new("SHOW idle_in_transaction_session_timeout")).await.unwrap();
+        assert_eq!(rows[0].text(0), "10s");
+    });
+}
+
+#[test]
+fn a_file_that_is_something_else_is_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    fs::write(&path, "my diary\n".repeat(500)).unwrap();
+    let error = run(Store::sqlite(&path)).unwrap_err();
+    assert_eq!(error.to_string(), format!("{} is no store of mpscript, or is damaged", path.display()));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "my diary\n".repeat(500));
+    let folder_error = run(Store::sqlite(folder.path())).unwrap_err();
+    assert!(matches!(folder_error, StoreError::Unreachable { .. }), "{folder_error}");
+}
+
+#[test]
+fn a_store_that_another_process_holds_is_waited_for_and_then_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    run(async {
+        let store = Store::sqlite(&path).await.unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let mut other: sqlx::SqliteConnection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+        let error = store.mark_spent("a", "/x", 1, true).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the store {} is locked by another process", path.display()));
+        sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+        store.mark_spent("a", "/x", 1, true).await.unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_can_not_be_reached_is_told_without_its_password() {
+    let url = Secret::new(format!("postgres://mpscript:{PASSWORD}@127.0.0.1:9/state"));
+    let error = run(Store::postgres(&url)).unwrap_err().to_string();
+    assert!(error.starts_with("the store postgres://127.0.0.1:9/state can't be opened: "), "{error}");
+    assert!(!error.contains(PASSWORD), "{error}");
+    let error =
+        run(Store::postgres(&Secret::new(format!("postgres://{PASSWORD}@:x/")))).unwrap_err().to_string();
+    assert!(error.contains("it is no URL like postgres://") && !error.contains(PASSWORD), "{error}");
+    if let Some(cluster) = cluster() {
+        let url = cluster.database();
+        let wrong = Secret::new(url.reveal().replace(PASSWORD, "another"));
+        let error = run(Store::postgres(&wrong)).unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("password authentication failed"), "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! A store on a disk that is full, and on one that can't be written: real ones, mounted in a namespace of
+//! their own.
+
+use crate::fixtures::prerequisites;
+use std::process::Command;
+
+/// Runs a shell script on a disk of 160 KiB at `/mnt`, which nobody else sees. `$MPSCRIPT` is the program
+/// with an account that nobody answers for.
+fn on_a_small_disk(script: &str) -> Option<String> {
+    if !may_mount() {
+        prerequisites::missing("namespaces");
+        return None;
+    }
+    let mounted = format!("mount -t tmpfs -o size=224k none /mnt && cd /mnt && {script}");
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", &mounted])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", "/mnt")
+        .env("MPSCRIPT_STORE", "/mnt/store.sqlite3")
+        .env("MPSCRIPT_APPID", "wx1")
+        .env("MPSCRIPT_SECRET", "S3CRET-walrus-0f4d9b7a1c6e")
+        .env("MPSCRIPT", env!("CARGO_BIN_EXE_mpscript"))
+        .output();
+    let output = output.expect("unshare is there");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Some(format!("{out}{err}"))
+}
+
+/// Whether a disk can be mounted that nobody else sees.
+pub(crate) fn may_mount() -> bool {
+    let mount = ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"];
+    Command::new("unshare").args(mount).output().is_ok_and(|output| output.status.success())
+}
+
+const ADDRESS: &str = "--base-url http://127.0.0.1:9";
+
+#[test]
+fn a_full_disk_is_told_and_what_was_written_before_is_safe() {
+    let seen = on_a_small_disk(&format!(
+        "\"$MPSCRIPT\" token status {ADDRESS} > /dev/null && dd if=/dev/zero of=fill bs=1k 2> /dev/null; \
+         \"$MPSCRIPT\" doctor {ADDRESS} | grep -A1 store; rm fill; \"$MPSCRIPT\" token status {ADDRESS} | head -3"
+    ));
+    let Some(seen) = seen else { return };
+    assert_eq!(
+        seen,
+        "FAIL store          there is no room for the store /mnt/store.sqlite3: the disk is full
+                    → make room on the disk; what was written before is safe
+account  wx1 at http://127.0.0.1:9
+mode     stable
+token    none in the store yet
+"
+    );
+}
+
+#[test]
+fn a_new_store_on_a_full_disk_is_told_before_anything_is_called() {
+    let fill = "dd if=/dev/zero of=fill bs=1k 2> /dev/null";
+    let Some(seen) = on_a_small_disk(&format!("{fill}; \"$MPSCRIPT\" token show {ADDRESS}")) else { return };
+    assert_eq!(
+        seen,
+        "error: there is no room for the store /mnt/store.sqlite3: the disk is full
+  hint: make room on the disk; what was written before is safe
+"
+    );
+}
+
+#[test]
+fn a_store_that_can_not_be_written_is_told() {
+    let seen = on_a_small_disk(&format!(
+        "\"$MPSCRIPT\" token status {ADDRESS} > /dev/null && mount -o remount,ro /mnt && \
+         \"$MPSCRIPT\" doctor {ADDRESS} | grep -A1 store"
+    ));
+    let Some(seen) = seen else { return };
+    assert_eq!(
+        seen,
+        "FAIL store          the store /mnt/store.sqlite3 is read-only
+                    → give yourself the right to write the file and its folder, or set XDG_STATE_HOME to another folder
+"
+    );
+}
