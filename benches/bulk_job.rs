@@ -13,6 +13,7 @@
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use mpscript::base::lock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
@@ -23,7 +24,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -355,7 +356,7 @@ impl Bare {
     /// Reads the details of these, and tags some of them if it is time to; says how many calls that made.
     async fn part(self: Arc<Self>, openids: Vec<String>) -> Outcome<u64> {
         let _place = self.places.acquire().await?;
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock(&self.idle).pop();
         let mut connection = idle.ok_or("there are fewer connections than places")?;
         let user_list: Vec<Value> =
             openids.iter().map(|openid| json!({"openid": openid, "lang": "zh_CN"})).collect();
@@ -382,7 +383,7 @@ impl Bare {
     }
 
     fn give_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        lock(&self.idle).push(connection);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::{Cancel, Clock, Redactor};
+use crate::base::{Cancel, Clock, Redactor, lock};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -25,7 +25,7 @@ impl Stream {
     /// Writes `text` as it is and flushes. A reader that went away (a closed pipe) is no error:
     /// the work that is under way matters more than its output.
     pub fn write(&self, text: &str) {
-        let mut writer = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut writer = lock(&self.0);
         let _ = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
     }
 

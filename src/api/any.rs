@@ -5,10 +5,8 @@
 //! it is known to read.
 
 use super::{Credential, Effect, Method, Permission, Resend, Spec, all};
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use crate::base::lock;
+use std::{collections::BTreeMap, sync::Mutex};
 
 /// POSTs that change nothing, by the platform's own documents.
 const READS: [&str; 22] = [
@@ -83,7 +81,7 @@ pub fn spec(method: Method, path: &str) -> Result<&'static Spec, AnyError> {
             return Err(AnyError::Method(path.to_owned(), spec.method.as_str()));
         }
     }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&KNOWN);
     let key = (method.as_str(), path.to_owned());
     if let Some(spec) = known.get(&key) {
         return Ok(spec);

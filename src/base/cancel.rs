@@ -1,7 +1,8 @@
 //! A wish to stop, seen at once by everything that waits or loops.
 
+use super::lock::lock;
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 use tokio_util::sync::CancellationToken;
@@ -37,11 +38,11 @@ impl Cancel {
 
     /// The wish was met: what begins now goes on. What has stopped stays so.
     pub fn reset(&self) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
+        *lock(&self.token) = CancellationToken::new();
         self.flag.store(false, Ordering::Relaxed);
     }
 
     fn token(&self) -> CancellationToken {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.token).clone()
     }
 }

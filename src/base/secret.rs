@@ -1,10 +1,11 @@
 //! Text that must not be seen, and the sieve that takes it out of other text.
 
+use super::lock::{read_lock, write_lock};
 use serde::{Deserialize, Deserializer};
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
 };
 
 /// What a secret looks like wherever it is shown.
@@ -67,7 +68,7 @@ impl Redactor {
 
     /// From now on, an AppSecret or a key is masked.
     pub fn learn(&self, secret: &Secret) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = write_lock(&self.0);
         if secret.reveal().len() >= LEAST_SEARCHED && !known.lasting.contains(secret) {
             known.lasting.push(secret.clone());
         }
@@ -75,7 +76,7 @@ impl Redactor {
 
     /// From now on, a token is masked.
     pub fn learn_token(&self, token: &Secret) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = write_lock(&self.0);
         if token.reveal().len() < LEAST_SEARCHED || known.tokens.contains(token) {
             return;
         }
@@ -88,7 +89,7 @@ impl Redactor {
     /// `text` without any known secret.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = read_lock(&self.0);
         let mut known: Vec<&str> = known.lasting.iter().chain(&known.tokens).map(Secret::reveal).collect();
         // The longest first: one that begins like another must not leave its tail.
         known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -4,14 +4,10 @@
 use super::TokenMode;
 use crate::{
     api::quota,
-    base::{Clock, Stopwatch},
+    base::{Clock, Stopwatch, lock},
     store::{Store, StoreError},
 };
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
 /// Fetches that all processes of an account make within a minute.
 pub const RENEWALS_A_MINUTE: i64 = 12;
@@ -52,7 +48,7 @@ impl Budget {
         {
             return may;
         }
-        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fetched = lock(&self.fetched);
         while fetched.front().is_some_and(|at| at.elapsed() > Duration::from_mins(1)) {
             fetched.pop_front();
         }
@@ -72,7 +68,7 @@ impl Budget {
             None => None,
         };
         let may = may.unwrap_or_else(|| {
-            let mut forced = self.forced.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut forced = lock(&self.forced);
             if forced.0 != today {
                 *forced = (today, 0);
             }
@@ -106,7 +102,7 @@ impl Budget {
     pub(super) async fn forced_today(&self, now: i64) -> Result<i64, StoreError> {
         match &self.store {
             Some(store) => store.used_of_budget(&self.force, quota::day(now)).await,
-            None => Ok(self.forced.lock().unwrap_or_else(PoisonError::into_inner).1),
+            None => Ok(lock(&self.forced).1),
         }
     }
 }

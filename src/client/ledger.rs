@@ -3,13 +3,13 @@
 
 use crate::{
     api::quota::Reset,
-    base::Clock,
+    base::{Clock, lock},
     store::{Spent, Store, StoreError},
 };
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -55,7 +55,7 @@ impl Ledger {
     /// Adds calls of an endpoint to today; fewer than none when one was counted and not sent.
     pub fn count(&self, endpoint: &'static str, calls: i64) {
         let day = self.0.reset.day(self.0.clock.now());
-        let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = lock(&self.0.pending);
         *pending.entry((day, endpoint)).or_default() += calls;
     }
 
@@ -83,7 +83,7 @@ impl Ledger {
         let inner = &self.0;
         let _one = inner.writing.lock().await;
         let mut counts: Vec<((i64, &'static str), i64)> = {
-            let mut pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pending = lock(&inner.pending);
             pending.drain().filter(|(_, calls)| *calls != 0).collect()
         };
         if counts.is_empty() {
@@ -103,7 +103,7 @@ impl Ledger {
         let written = inner.store.add_to_ledger(&inner.account, &lines).await;
         if let Err(error) = &written {
             self.warn(error);
-            let mut pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pending = lock(&inner.pending);
             for (key, calls) in counts {
                 *pending.entry(key).or_default() += calls;
             }
@@ -114,7 +114,7 @@ impl Ledger {
     /// Calls that are counted and not written.
     #[must_use]
     pub fn unwritten(&self) -> i64 {
-        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        lock(&self.0.pending).values().sum()
     }
 
     /// The platform says that an endpoint's calls of today are used up.
@@ -142,7 +142,7 @@ impl Ledger {
         let day = inner.reset.day(inner.clock.now());
         let usage = inner.store.usage(&inner.account, day).await?;
         let known = usage.iter().find(|usage| usage.endpoint == endpoint);
-        let pending = inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = lock(&inner.pending);
         let unwritten = pending.get(&(day, endpoint)).copied().unwrap_or_default();
         Ok((known.map_or(0, |usage| usage.used) + unwritten, known.is_some_and(|usage| usage.is_spent)))
     }

@@ -4,11 +4,11 @@
 use super::{CallError, Client};
 use crate::{
     api::oauth::{CODE_LIFE, Exchange, Grant},
-    base::Stopwatch,
+    base::{Stopwatch, lock},
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::sync::OnceCell;
@@ -27,7 +27,7 @@ pub(super) struct Codes(Mutex<HashMap<String, (Stopwatch, Exchanged)>>);
 
 impl Codes {
     fn of(&self, code: &str) -> Exchanged {
-        let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut codes = lock(&self.0);
         let life = Duration::from_secs(CODE_LIFE.unsigned_abs());
         codes.retain(|_, (since, _)| since.elapsed() < life);
         if codes.len() == MOST {

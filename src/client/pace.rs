@@ -5,9 +5,10 @@
 //! full; it is raised a little while raising has not failed [`MOST_WAVES`] times, since somebody else may have
 //! used the minute up.
 
+use crate::base::lock;
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -98,7 +99,7 @@ impl Pace {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -120,7 +121,7 @@ struct Minute {
 impl Minutes {
     /// Counts a call of this minute, or says that it must wait for the next one.
     pub(super) fn take(&self, path: &'static str, minute: i64) -> bool {
-        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minutes = lock(&self.0);
         let state = minutes.entry(path).or_default();
         state.roll(minute);
         if state.is_full || state.most.is_some_and(|most| state.sent >= most) {
@@ -133,7 +134,7 @@ impl Minutes {
 
     /// A counted call has ended: whether it was done, and whether the minute was full.
     pub(super) fn end(&self, path: &'static str, minute: i64, is_done: bool, is_full: bool) {
-        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minutes = lock(&self.0);
         let state = minutes.entry(path).or_default();
         state.running = state.running.saturating_sub(1);
         state.succeeded += u64::from(is_done);

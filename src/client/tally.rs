@@ -2,12 +2,8 @@
 //! counts it too.
 
 use super::timeline::{Recorder, Timeline};
-use crate::{api::Spec, base::Stopwatch};
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use crate::{api::Spec, base::Stopwatch, base::lock};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 /// Counts of calls.
 #[derive(Debug, Default)]
@@ -35,14 +31,14 @@ impl Tally {
     }
 
     fn change(&self, spec: &'static Spec, change: impl FnOnce(&mut Count)) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.counts);
         change(counts.entry((spec.method.as_str(), spec.path)).or_default());
     }
 
     /// Calls of an endpoint so far, and those that are under way.
     #[must_use]
     pub fn of(&self, spec: &Spec) -> (u64, u64) {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = lock(&self.counts);
         let count = counts.get(&(spec.method.as_str(), spec.path)).copied().unwrap_or_default();
         (count.sent, count.under_way)
     }
@@ -50,7 +46,7 @@ impl Tally {
     /// The counts so far, keyed `"METHOD path"`.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, u64> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = lock(&self.counts);
         let sent = counts.iter().filter(|(_, count)| count.sent > 0);
         sent.map(|((method, path), count)| (format!("{method} {path}"), count.sent)).collect()
     }

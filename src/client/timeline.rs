@@ -2,9 +2,9 @@
 //! they took.
 
 use super::Client;
-use crate::base::Stopwatch;
+use crate::base::{Stopwatch, lock};
 use std::{
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -100,12 +100,12 @@ impl Recorder {
         let took = ms(took);
         let call = Slot { calls: 1, failed: u64::from(has_failed), total_ms: took, max_ms: took };
         let at = self.since.get_or_init(Stopwatch::start).elapsed();
-        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).add(ms(at), call);
+        lock(&self.timeline).add(ms(at), call);
     }
 
     /// What was taken down so far.
     pub(super) fn snapshot(&self) -> Timeline {
-        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.timeline).clone()
     }
 }
 

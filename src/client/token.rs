@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     api::token::{Get, Stable, Token},
-    base::{Secret, Stopwatch},
+    base::{Secret, Stopwatch, lock},
     store::{Record, Store, StoreError},
 };
 use std::{
     sync::{
-        Mutex as StdMutex, PoisonError,
+        Mutex as StdMutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -229,12 +229,12 @@ impl TokenKeeper {
     }
 
     fn held(&self) -> Option<Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.held).clone()
     }
 
     fn hold(&self, held: Held) -> Secret {
         let token = held.token.clone();
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        *lock(&self.held) = Some(held);
         token
     }
 

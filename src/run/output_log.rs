@@ -4,13 +4,13 @@
 //! Printing never waits for the store: what the store does not take is lost here, and was said elsewhere.
 
 use crate::{
-    base::Clock,
+    base::{Clock, lock},
     bulk::Attempt,
     client::Client,
     script::Output,
     store::{Printed, Store},
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::{
     runtime::Runtime,
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -62,7 +62,7 @@ impl KeptWords {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn keep(&self, text: &str) {

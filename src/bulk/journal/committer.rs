@@ -2,11 +2,11 @@
 
 use super::error::JournalError;
 use crate::{
-    base::{Cancel, Clock},
+    base::{Cancel, Clock, lock},
     store::{Entry, Store, StoreError},
 };
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -22,10 +22,6 @@ const TRIES: u32 = 10;
 
 /// An entry, if it is one and not only a question, and who waits for it to be on disk.
 pub(crate) type Waiting = (Option<Entry>, oneshot::Sender<Result<(), StoreError>>);
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What keeps a journal: one task writes, another gives signs of life.
 #[derive(Clone)]

@@ -12,13 +12,13 @@
 
 use super::{
     checkpoint::{Checkpoint, Item, Pending},
-    committer::{Keeper, TOGETHER, Waiting, lock},
+    committer::{Keeper, TOGETHER, Waiting},
     error::JournalError,
     fail_point,
     replay::{Frame, Place, Twice},
 };
 use crate::{
-    base::{Cancel, Clock},
+    base::{Cancel, Clock, lock},
     bulk::report::report::Failure,
     store::{Entry, StepRow, Store, StoreError},
 };

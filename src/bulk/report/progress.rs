@@ -1,10 +1,10 @@
 //! Where a running job shows how far it is, for whoever draws progress.
 
 use super::{quota_estimate::Estimate, report::EndReport};
-use crate::{base::Stopwatch, bulk::journal::checkpoint::Decided};
+use crate::{base::Stopwatch, base::lock, bulk::journal::checkpoint::Decided};
 use std::{
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -129,35 +129,35 @@ pub struct Board {
 impl Board {
     /// A job begins.
     pub fn begin(&self, job: &Arc<Job>) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(job));
+        *lock(&self.current) = Some(Arc::clone(job));
     }
 
     /// The running job has ended.
     pub fn end(&self, report: EndReport) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        *lock(&self.current) = None;
+        lock(&self.ended).push(report);
     }
 
     /// Something of another run can't be taken back.
     pub fn set_aside(&self, what: String) {
-        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        lock(&self.set_aside).push(what);
     }
 
     /// What can't be taken back of another run.
     #[must_use]
     pub fn what_is_set_aside(&self) -> Vec<String> {
-        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.set_aside).clone()
     }
 
     /// The running job.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Job>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.current).clone()
     }
 
     /// The reports of the jobs that ended, in order.
     #[must_use]
     pub fn ended(&self) -> Vec<EndReport> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.ended).clone()
     }
 }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     api,
-    base::grouped,
+    base::{grouped, lock},
     client::{Slot, Timeline},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::PoisonError};
+use std::{collections::BTreeMap, fmt};
 
 /// How a run or one of its jobs stands; a word that it is stored and shown by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +198,7 @@ impl EndReport {
             RunState::Done if !failed.is_empty() => RunState::DoneWithFailures,
             state => state,
         };
-        let samples = counts.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let samples = lock(&counts.samples).clone();
         let totals = Totals {
             listed,
             fetched: Counts::read(&counts.fetched),

@@ -8,6 +8,7 @@ use crate::{
         tag::Tag,
         user,
     },
+    base::lock,
     bulk::{
         journal::checkpoint::Item,
         report::{progress::Counts, report::Failure},
@@ -15,7 +16,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
 /// Openids of a job that the report names.
@@ -33,10 +34,6 @@ struct Tags {
     made: Vec<Tag>,
     renamed: BTreeMap<i64, String>,
     deleted: BTreeSet<i64>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl DryRun {

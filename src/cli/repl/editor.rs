@@ -3,6 +3,7 @@
 use super::lexer::{
     Completion, Kind, Known, complete, is_unfinished, pair_at, shown_as, signature_at, stretches,
 };
+use crate::base::{read_lock, write_lock};
 use rustyline::{
     CompletionType, Config, Context, EditMode, Editor, Helper,
     completion::{Completer, FilenameCompleter, Pair},
@@ -13,7 +14,7 @@ use rustyline::{
 };
 use std::{
     borrow::Cow,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, RwLock, RwLockReadGuard},
 };
 
 /// Lines that are kept in the history.
@@ -25,12 +26,12 @@ pub(crate) struct Shared(Arc<RwLock<Known>>);
 
 impl Shared {
     fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        read_lock(&self.0)
     }
 
     /// Changes what is known.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut write_lock(&self.0));
     }
 }
 

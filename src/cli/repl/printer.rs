@@ -1,11 +1,12 @@
 //! Where words of a session go: to their stream, or above the line that is typed, which stays as it is.
 
+use crate::base::lock;
 use crate::host::Stream;
 use rustyline::ExternalPrinter;
 use std::{
     io::Write,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -26,7 +27,7 @@ struct Routed {
 impl Write for Routed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let mut printer = self.above.printer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut printer = lock(&self.above.printer);
         match printer.as_mut().filter(|_| self.above.is_typing.load(Ordering::SeqCst)) {
             // A printer that is gone has no line that could be spoilt.
             Some(printer) => drop(printer.print(text.into_owned())),
@@ -48,7 +49,7 @@ impl Above {
 
     /// What prints above the line.
     pub(crate) fn print_with(&self, printer: impl ExternalPrinter + Send + 'static) {
-        *self.printer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(printer));
+        *lock(&self.printer) = Some(Box::new(printer));
     }
 
     /// A line is typed from now on.

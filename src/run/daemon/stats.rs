@@ -1,9 +1,9 @@
 //! What a daemon tells of itself to whoever measures it: counts since it began, and how it stands now.
 
-use crate::{base::Stopwatch, client::Client};
+use crate::{base::Stopwatch, base::lock, client::Client};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -58,7 +58,7 @@ impl Figures {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Reading> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// An account that is called.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{callback, oauth::AUTHORIZE},
-    base::Clock,
+    base::{Clock, lock},
     sandbox::{
         rules::media,
         world::{
@@ -34,7 +34,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -85,7 +85,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.world)
     }
 }
 

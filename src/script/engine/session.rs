@@ -8,6 +8,7 @@ use super::{
     display::{AT_ONCE, Shown, Variable, show_value, variable},
     engine::build,
 };
+use crate::base::lock;
 use crate::script::{
     audience::audience::Audience,
     host::{
@@ -26,7 +27,7 @@ use rhai::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// What gives a line its constants again.
@@ -109,10 +110,6 @@ impl ModuleResolver for Modules {
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
         self.0.resolve(engine, source, path, position)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A line that is ready to be evaluated.

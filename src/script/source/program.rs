@@ -5,7 +5,7 @@
 
 use super::parse::{compile, lenient_parser, parser, used};
 use crate::{
-    base::{Diagnostic, Place},
+    base::{Diagnostic, Place, lock},
     script::host::error::Trouble,
 };
 use rhai::{
@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// The longest script that is read.
@@ -381,8 +381,8 @@ pub(crate) struct Imports {
 impl Imports {
     /// What another text imports too; an import that was changed since is read anew.
     pub(crate) fn add(&self, program: &Program) {
-        let mut asts = self.asts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asts = lock(&self.asts);
+        let mut modules = lock(&self.modules);
         for (path, ast) in program.asts() {
             modules.remove(&path);
             asts.insert(path, ast);
@@ -398,11 +398,11 @@ impl ModuleResolver for Imports {
         path: &str,
         position: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
-        let modules = || self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let modules = || lock(&self.modules);
         if let Some(module) = modules().get(path) {
             return Ok(Shared::clone(module));
         }
-        let ast = self.asts.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        let ast = lock(&self.asts).get(path).cloned();
         let Some(ast) = ast else {
             return Err(EvalAltResult::ErrorModuleNotFound(path.to_owned(), position).into());
         };

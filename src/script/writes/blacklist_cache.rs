@@ -2,6 +2,7 @@
 //! the run's own calls do. It must never answer from before a job of the run has written.
 
 use crate::{
+    base::lock,
     bulk::{Known, KnownError, ReadError, Source},
     script::{
         audience::execution::ScriptResult,
@@ -9,10 +10,7 @@ use crate::{
     },
 };
 use rhai::EvalAltResult;
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashSet, sync::Mutex};
 
 /// The blacklist as it is known; nothing before somebody asks.
 #[derive(Default)]
@@ -21,7 +19,7 @@ pub(crate) struct Blacklist(Mutex<Option<Known>>);
 impl Blacklist {
     /// Those of these who are on it.
     pub(crate) fn among(&self, env: &Env, openids: &[String]) -> ScriptResult<HashSet<String>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         let known = match &mut *known {
             Some(known) => known,
             none => {
@@ -35,7 +33,7 @@ impl Blacklist {
 
     /// These were put on it or taken off; it is listed anew where that can't be kept.
     pub(crate) fn has_changed(&self, env: &Env, openids: &[String], are_on_it: bool) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(listed) = &*known
             && env.wait(listed.change(openids, are_on_it)).is_err()
         {
@@ -45,7 +43,7 @@ impl Blacklist {
 
     /// Whatever was known is not so any more.
     pub(crate) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.0) = None;
     }
 }
 
