@@ -4,7 +4,7 @@
 //! taken for what is safe: a GET reads, and a POST is a write that must never be sent twice, unless
 //! it is known to read.
 
-use super::{Credential, Effect, Method, Permission, Resend, Spec, all};
+use super::{CallKind, Credential, Method, Permission, Resend, Spec, all};
 use crate::base::lock;
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -90,17 +90,17 @@ pub fn spec(method: Method, path: &str) -> Result<&'static Spec, AnyError> {
         return Err(AnyError::TooMany);
     }
     let reads = method == Method::Get || READS.contains(&path);
-    let (effect, resend) = match declared {
-        Some(spec) => (spec.effect, spec.resend),
-        None if reads => (Effect::Read, Resend::Idempotent),
-        None => (Effect::Write, Resend::Never),
+    let (kind, resend) = match declared {
+        Some(spec) => (spec.kind, spec.resend),
+        None if reads => (CallKind::Read, Resend::Idempotent),
+        None => (CallKind::Write, Resend::Never),
     };
     // Kept for the process's life: calls are counted under it, and there are few.
     let spec: &'static Spec = Box::leak(Box::new(Spec {
         name: if method == Method::Get { "api::get" } else { "api::post" },
         method,
         path: Box::leak(path.to_owned().into_boxed_str()),
-        effect,
+        kind,
         resend,
         permission: Permission::Any,
         ..Spec::COMMON
@@ -115,13 +115,13 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_declared_is_taken_for_what_is_safe() {
-        let known = |method, path| spec(method, path).map(|spec| (spec.effect, spec.resend));
-        assert_eq!(known(Method::Get, "/cgi-bin/menu/get"), Ok((Effect::Read, Resend::Idempotent)));
-        assert_eq!(known(Method::Post, "/cgi-bin/menu/create"), Ok((Effect::Write, Resend::Never)));
-        assert_eq!(known(Method::Post, "/datacube/getusersummary"), Ok((Effect::Read, Resend::Idempotent)));
+        let known = |method, path| spec(method, path).map(|spec| (spec.kind, spec.resend));
+        assert_eq!(known(Method::Get, "/cgi-bin/menu/get"), Ok((CallKind::Read, Resend::Idempotent)));
+        assert_eq!(known(Method::Post, "/cgi-bin/menu/create"), Ok((CallKind::Write, Resend::Never)));
+        assert_eq!(known(Method::Post, "/datacube/getusersummary"), Ok((CallKind::Read, Resend::Idempotent)));
         let attach = known(Method::Post, "/cgi-bin/tags/members/batchtagging");
-        assert_eq!(attach, Ok((Effect::Write, Resend::Idempotent)));
-        assert_eq!(known(Method::Post, "/cgi-bin/tags/create"), Ok((Effect::Write, Resend::VerifyFirst)));
+        assert_eq!(attach, Ok((CallKind::Write, Resend::Idempotent)));
+        assert_eq!(known(Method::Post, "/cgi-bin/tags/create"), Ok((CallKind::Write, Resend::VerifyFirst)));
     }
 
     #[test]

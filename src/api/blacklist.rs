@@ -1,7 +1,6 @@
 //! The blacklist (黑名单): listed, added to, removed from.
 
 use super::{
-    Effect,
     answer::{Done, OpenidPage},
     endpoint::endpoint,
 };
@@ -17,7 +16,7 @@ endpoint! {
     /// let page = blacklist::list();
     /// print(page.total);
     /// ```
-    "blacklist::list" = POST "/cgi-bin/tags/members/getblacklist";
+    "blacklist::list" = read POST "/cgi-bin/tags/members/getblacklist";
     request List {
         /// The last openid of the page before; from the start when absent.
         begin_openid: Option<String>,
@@ -40,7 +39,7 @@ endpoint! {
     /// let openids = user::list().data.openid;
     /// blacklist::add([openids[0], openids[1]]);
     /// ```
-    "blacklist::add" = POST "/cgi-bin/tags/members/batchblacklist";
+    "blacklist::add" = write POST "/cgi-bin/tags/members/batchblacklist";
     request Add {
         /// The followers' openids.
         openid_list: Vec<String>,
@@ -48,7 +47,6 @@ endpoint! {
     answer Done;
     list openid_list: String, 20 else 40032;
     facts {
-        effect: Effect::Write,
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 44002, 47001, 48001, 49003, 50002, 61016, 268_487_001,
         ],
@@ -65,7 +63,7 @@ endpoint! {
     /// let openids = user::list().data.openid;
     /// blacklist::remove([openids[0]]);
     /// ```
-    "blacklist::remove" = POST "/cgi-bin/tags/members/batchunblacklist";
+    "blacklist::remove" = write POST "/cgi-bin/tags/members/batchunblacklist";
     request Remove {
         /// The openids to be released.
         openid_list: Vec<String>,
@@ -73,7 +71,6 @@ endpoint! {
     answer Done;
     list openid_list: String, 20 else 40032;
     facts {
-        effect: Effect::Write,
         errors: &[40001, 40003, 40032],
     }
 }

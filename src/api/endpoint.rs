@@ -57,11 +57,34 @@ impl Serialize for Carried {
 
 /// Whether a call changes the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum CallKind {
     /// Nothing is changed.
     Read,
     /// Something is changed.
     Write,
+}
+
+/// [`CallKind`] as a type, so that code which is generic over endpoints asks the compiler, not the [`Spec`]: what a
+/// write endpoint needs beyond a read one is then a bound that is checked for each endpoint.
+pub trait CallMode {
+    /// The same as a value.
+    const KIND: CallKind;
+}
+
+/// Marks an endpoint that changes nothing.
+#[derive(Debug)]
+pub enum Reads {}
+
+/// Marks an endpoint that changes the account.
+#[derive(Debug)]
+pub enum Writes {}
+
+impl CallMode for Reads {
+    const KIND: CallKind = CallKind::Read;
+}
+
+impl CallMode for Writes {
+    const KIND: CallKind = CallKind::Write;
 }
 
 /// Whether a request whose answer was lost may be sent again.
@@ -218,7 +241,7 @@ pub struct Spec {
     /// What proves who calls.
     pub credential: Credential,
     /// Whether it changes the account.
-    pub effect: Effect,
+    pub kind: CallKind,
     /// Whether it may be sent twice.
     pub resend: Resend,
     /// Who has it.
@@ -246,7 +269,7 @@ impl Spec {
         doc: "",
         fields: &[],
         credential: Credential::AccessToken,
-        effect: Effect::Read,
+        kind: CallKind::Read,
         resend: Resend::Idempotent,
         permission: Permission::Certified,
         envelope: None,
@@ -271,6 +294,8 @@ impl Spec {
 pub trait Endpoint: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
     /// What a call that succeeds gives.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
+    /// [`Reads`] or [`Writes`].
+    type Mode: CallMode;
     /// The declaration.
     const SPEC: &'static Spec;
 }
@@ -298,7 +323,7 @@ pub trait Paged: Endpoint<Answer = super::answer::OpenidPage> {
 /// ```text
 /// endpoint! {
 ///     /// What it does.
-///     "area::verb" = POST "/cgi-bin/…";
+///     "area::verb" = read POST "/cgi-bin/…";    // or `write`: then it needs an `impl Effect`
 ///     request Verb { /// What the field is.  field: Type, }
 ///     answer Type;
 ///     list field: Item, 50 else 40032;          // if a list is bounded
@@ -309,7 +334,7 @@ pub trait Paged: Endpoint<Answer = super::answer::OpenidPage> {
 macro_rules! endpoint {
     (
         $(#[doc = $doc:literal])*
-        $name:literal = $method:ident $path:literal;
+        $name:literal = $mode:ident $method:ident $path:literal;
         request $request:ident {
             $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty, )*
         }
@@ -327,8 +352,10 @@ macro_rules! endpoint {
 
         impl $crate::api::Endpoint for $request {
             type Answer = $answer;
+            type Mode = $crate::api::endpoint::endpoint!(@mode $mode);
             const SPEC: &'static $crate::api::Spec = &$crate::api::Spec {
                 name: $name,
+                kind: <Self::Mode as $crate::api::CallMode>::KIND,
                 method: $crate::api::endpoint::endpoint!(@method $method),
                 path: $path,
                 doc: concat!($($doc, "\n",)* ""),
@@ -364,6 +391,8 @@ macro_rules! endpoint {
             }
         } )?
     };
+    (@mode read) => { $crate::api::Reads };
+    (@mode write) => { $crate::api::Writes };
     (@method GET) => { $crate::api::Method::Get };
     (@method POST) => { $crate::api::Method::Post };
     (@method UPLOAD) => { $crate::api::Method::Upload };

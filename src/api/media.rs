@@ -1,6 +1,6 @@
 //! Pictures (图片): uploaded once, then named by their address in cards.
 
-use super::{Effect, FieldKind, FieldType, Resend, endpoint::endpoint};
+use super::{FieldKind, FieldType, Resend, endpoint::endpoint};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -129,14 +129,13 @@ endpoint! {
     /// let logo = media::upload_image("scripts/logo.png");
     /// print(logo.url);
     /// ```
-    "media::upload_image" = UPLOAD "/cgi-bin/media/uploadimg";
+    "media::upload_image" = write UPLOAD "/cgi-bin/media/uploadimg";
     request UploadImage {
         /// The picture.
         media: File,
     }
     answer Uploaded;
     facts {
-        effect: Effect::Write,
         resend: Resend::Idempotent,
         errors: &[-1, 40001, 40005, 40009, 40113, 40137, 41005],
     }

@@ -22,8 +22,8 @@ pub mod user;
 pub mod wire;
 
 pub use endpoint::{
-    Batched, Carried, Credential, Cursor, Daily, Effect, Endpoint, Field, FieldKind, FieldType, ListLimit,
-    Method, Paged, Permission, Resend, Spec,
+    Batched, CallKind, CallMode, Carried, Credential, Cursor, Daily, Endpoint, Field, FieldKind, FieldType,
+    ListLimit, Method, Paged, Permission, Reads, Resend, Spec, Writes,
 };
 
 /// Hands every endpoint, in documentation order, to a macro.

@@ -51,7 +51,7 @@ endpoint! {
     /// ```rhai
     /// print(network::callback_ip().len());
     /// ```
-    "network::callback_ip" = GET "/cgi-bin/getcallbackip";
+    "network::callback_ip" = read GET "/cgi-bin/getcallbackip";
     request CallbackIp {}
     answer IpList;
     facts {
@@ -68,7 +68,7 @@ endpoint! {
     /// ```rhai
     /// print(network::api_ip().len());
     /// ```
-    "network::api_ip" = GET "/cgi-bin/get_api_domain_ip";
+    "network::api_ip" = read GET "/cgi-bin/get_api_domain_ip";
     request ApiIp {}
     answer IpList;
     facts {
@@ -85,7 +85,7 @@ endpoint! {
     /// ```rhai
     /// print(network::check("all", "DEFAULT").ping.len());
     /// ```
-    "network::check" = POST "/cgi-bin/callback/check";
+    "network::check" = read POST "/cgi-bin/callback/check";
     request Check {
         /// `dns`, `ping` or `all`.
         action: String,

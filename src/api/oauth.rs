@@ -93,7 +93,7 @@ endpoint! {
     /// let grant = oauth::exchange(code);
     /// print(grant.openid);
     /// ```
-    "oauth::exchange" = GET "/sns/oauth2/access_token";
+    "oauth::exchange" = read GET "/sns/oauth2/access_token";
     request Exchange {
         /// The code.
         code: String,
@@ -119,7 +119,7 @@ endpoint! {
     /// let grant = oauth::refresh(oauth::exchange(code).refresh_token);
     /// print(grant.expires_in);
     /// ```
-    "oauth::refresh" = GET "/sns/oauth2/refresh_token";
+    "oauth::refresh" = read GET "/sns/oauth2/refresh_token";
     request Refresh {
         /// The refresh token of the exchange.
         refresh_token: Carried,
@@ -144,7 +144,7 @@ endpoint! {
     /// let grant = oauth::exchange(code);
     /// print(oauth::userinfo(grant.access_token, grant.openid).nickname);
     /// ```
-    "oauth::userinfo" = GET "/sns/userinfo";
+    "oauth::userinfo" = read GET "/sns/userinfo";
     request Userinfo {
         /// The person's token, from the exchange.
         access_token: Carried,
@@ -171,7 +171,7 @@ endpoint! {
     /// let grant = oauth::exchange(code);
     /// oauth::check(grant.access_token, grant.openid);
     /// ```
-    "oauth::check" = GET "/sns/auth";
+    "oauth::check" = read GET "/sns/auth";
     request Check {
         /// The person's token, from the exchange.
         access_token: Carried,

@@ -1,6 +1,6 @@
 //! QR codes with a scene (带参数的二维码): how a follower's scene comes to be.
 
-use super::{Daily, Effect, FieldKind, FieldType, Permission, Resend, endpoint::endpoint};
+use super::{Daily, FieldKind, FieldType, Permission, Resend, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// A temporary code with a number.
@@ -67,7 +67,7 @@ endpoint! {
     /// let code = qrcode::create("QR_STR_SCENE", #{scene: #{scene_str: "展台-01"}}, 604800);
     /// print(code.url);
     /// ```
-    "qrcode::create" = POST "/cgi-bin/qrcode/create";
+    "qrcode::create" = write POST "/cgi-bin/qrcode/create";
     request Create {
         /// Which of the four kinds.
         action_name: String,
@@ -78,7 +78,6 @@ endpoint! {
     }
     answer Ticket;
     facts {
-        effect: Effect::Write,
         resend: Resend::Idempotent,
         permission: Permission::CertifiedService,
         daily: Daily { real: Some(100_000), test: Some(10_000) },

@@ -1,6 +1,6 @@
 //! Quotas: looked at, and set back.
 
-use super::{Effect, Permission, Resend, answer::Done, endpoint::endpoint};
+use super::{Permission, Resend, answer::Done, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// An endpoint's quota as the platform counts it.
@@ -92,7 +92,7 @@ endpoint! {
     /// let left = quota::get("/cgi-bin/user/get").quota;
     /// print(`${left.remain} of ${left.daily_limit}`);
     /// ```
-    "quota::get" = POST "/cgi-bin/openapi/quota/get";
+    "quota::get" = read POST "/cgi-bin/openapi/quota/get";
     request Get {
         /// The endpoint's path with its leading slash, as in `/cgi-bin/user/get`.
         cgi_path: String,
@@ -113,7 +113,7 @@ endpoint! {
     /// ```rhai
     /// quota::clear();                     // this account's own
     /// ```
-    "quota::clear" = POST "/cgi-bin/clear_quota";
+    "quota::clear" = write POST "/cgi-bin/clear_quota";
     request Clear {
         /// The account's own AppID, which is taken when it is left out.
         appid: Option<String>,
@@ -121,7 +121,6 @@ endpoint! {
     answer Done;
     facts {
         permission: Permission::Any,
-        effect: Effect::Write,
         resend: Resend::VerifyFirst,
         errors: &[40013, 48006],
     }

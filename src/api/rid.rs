@@ -46,7 +46,7 @@ endpoint! {
     ///     print(rid::get(e.rid).request_url);
     /// }
     /// ```
-    "rid::get" = POST "/cgi-bin/openapi/rid/get";
+    "rid::get" = read POST "/cgi-bin/openapi/rid/get";
     request Get {
         /// As in the error's message: three numbers of eight hexadecimal digits.
         rid: String,

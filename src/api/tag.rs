@@ -1,7 +1,7 @@
 //! Tags (标签): made, listed, renamed, deleted, and put on followers.
 
 use super::{
-    Effect, Resend,
+    Resend,
     answer::{Done, OpenidPage},
     endpoint::endpoint,
 };
@@ -59,14 +59,13 @@ endpoint! {
     /// let made = tag::create("广东");
     /// print(made.id);
     /// ```
-    "tag::create" = POST "/cgi-bin/tags/create";
+    "tag::create" = write POST "/cgi-bin/tags/create";
     request Create {
         /// The tag's name, at most 30 bytes of UTF-8.
         name: String,
     }
     answer Tag;
     facts {
-        effect: Effect::Write,
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
         answer_envelope: Some("tag"),
@@ -85,7 +84,7 @@ endpoint! {
     ///     print(`${t.id} ${t.name}: ${t.count}`);
     /// }
     /// ```
-    "tag::list" = GET "/cgi-bin/tags/get";
+    "tag::list" = read GET "/cgi-bin/tags/get";
     request List {}
     answer Tags;
     facts {
@@ -103,7 +102,7 @@ endpoint! {
     /// let made = tag::create("广东");
     /// tag::update(made, "广东人");        // a tag stands for its id
     /// ```
-    "tag::update" = POST "/cgi-bin/tags/update";
+    "tag::update" = write POST "/cgi-bin/tags/update";
     request Update {
         /// The tag's id.
         id: i64,
@@ -112,7 +111,6 @@ endpoint! {
     }
     answer Done;
     facts {
-        effect: Effect::Write,
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
         errors: &[-1, 40001, 41001, 42001, 44002, 45009, 45058, 45157, 45158, 45159, 47001, 48001],
@@ -129,14 +127,13 @@ endpoint! {
     /// ```rhai
     /// tag::delete(tag::create("临时"));
     /// ```
-    "tag::delete" = POST "/cgi-bin/tags/delete";
+    "tag::delete" = write POST "/cgi-bin/tags/delete";
     request Delete {
         /// The tag's id.
         id: i64,
     }
     answer Done;
     facts {
-        effect: Effect::Write,
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
         errors: &[-1, 40001, 41001, 42001, 44002, 45009, 45057, 45058, 45159, 47001, 48001],
@@ -154,7 +151,7 @@ endpoint! {
     /// let page = tag::members(2);         // 星标组
     /// print(page.count);
     /// ```
-    "tag::members" = POST "/cgi-bin/user/tag/get";
+    "tag::members" = read POST "/cgi-bin/user/tag/get";
     request Members {
         /// The tag's id.
         tagid: i64,
@@ -180,7 +177,7 @@ endpoint! {
     /// let vip = tag::create("VIP");
     /// tag::attach(vip, user::list().data.openid);   // any number: cut into calls of 50
     /// ```
-    "tag::attach" = POST "/cgi-bin/tags/members/batchtagging";
+    "tag::attach" = write POST "/cgi-bin/tags/members/batchtagging";
     request Attach {
         /// The tag's id.
         tagid: i64,
@@ -190,7 +187,6 @@ endpoint! {
     answer Done;
     list openid_list: String, 50 else 40032;
     facts {
-        effect: Effect::Write,
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 44002, 45009, 45011, 45059, 45159, 45169, 45171, 47001, 48001,
             49003, 50002, 50005,
@@ -209,7 +205,7 @@ endpoint! {
     /// let vip = tag::create("VIP");
     /// tag::detach(vip, user::list().data.openid);
     /// ```
-    "tag::detach" = POST "/cgi-bin/tags/members/batchuntagging";
+    "tag::detach" = write POST "/cgi-bin/tags/members/batchuntagging";
     request Detach {
         /// The tag's id.
         tagid: i64,
@@ -219,7 +215,6 @@ endpoint! {
     answer Done;
     list openid_list: String, 50 else 40032;
     facts {
-        effect: Effect::Write,
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 45009, 45011, 45159, 45169, 45171, 47001, 48001, 49003,
         ],
@@ -235,7 +230,7 @@ endpoint! {
     /// let openid = user::list().data.openid[0];
     /// print(tag::of(openid));
     /// ```
-    "tag::of" = POST "/cgi-bin/tags/getidlist";
+    "tag::of" = read POST "/cgi-bin/tags/getidlist";
     request Of {
         /// The follower's openid.
         openid: String,

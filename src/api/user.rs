@@ -1,7 +1,7 @@
 //! Followers: listed, looked at, given a remark.
 
 use super::{
-    Daily, Effect, Field, FieldKind, FieldType, Permission,
+    Daily, Field, FieldKind, FieldType, Permission,
     answer::{Done, OpenidPage},
     endpoint::endpoint,
 };
@@ -145,7 +145,7 @@ endpoint! {
     /// let page = user::list();
     /// print(`${page.count} of ${page.total}, goes on after ${page.next_openid}`);
     /// ```
-    "user::list" = GET "/cgi-bin/user/get";
+    "user::list" = read GET "/cgi-bin/user/get";
     request List {
         /// The last openid of the page before; from the start when absent.
         next_openid: Option<String>,
@@ -170,7 +170,7 @@ endpoint! {
     /// let u = user::info(openid);
     /// print(u.subscribe_scene);
     /// ```
-    "user::info" = GET "/cgi-bin/user/info";
+    "user::info" = read GET "/cgi-bin/user/info";
     request Info {
         /// The follower's openid.
         openid: String,
@@ -197,7 +197,7 @@ endpoint! {
     ///     if u.qr_scene == 98765 { print(u.openid); }
     /// }
     /// ```
-    "user::batch" = POST "/cgi-bin/user/info/batchget";
+    "user::batch" = read POST "/cgi-bin/user/info/batchget";
     request Batch {
         /// The followers: openids, or maps with `openid` and `lang`.
         user_list: Vec<UserRef>,
@@ -221,7 +221,7 @@ endpoint! {
     /// let openid = user::list().data.openid[0];
     /// user::remark(openid, "老客户");
     /// ```
-    "user::remark" = POST "/cgi-bin/user/info/updateremark";
+    "user::remark" = write POST "/cgi-bin/user/info/updateremark";
     request Remark {
         /// The follower's openid.
         openid: String,
@@ -230,7 +230,6 @@ endpoint! {
     }
     answer Done;
     facts {
-        effect: Effect::Write,
         permission: Permission::CertifiedService,
         daily: Daily { real: Some(10_000), test: None },
         errors: &[

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        Credential, Effect, Endpoint, FieldKind, Resend, Spec,
+        CallKind, Credential, Endpoint, FieldKind, Resend, Spec,
         errcode::{self, Class},
         quota,
         wire::{self, Outgoing},
@@ -290,7 +290,7 @@ impl Client {
             reply = exchange => reply,
             () = async { self.0.cancel.cancelled().await; tokio::time::sleep(GRACE).await } => {
                 call.end(false);
-                let unsure = spec.effect == Effect::Write;
+                let unsure = spec.kind == CallKind::Write;
                 return Next::GiveUp(self.no_answer(spec, host, retry, "stopped while the answer was on its way", unsure));
             }
         };
@@ -347,7 +347,7 @@ impl Client {
 
     fn after_fault(&self, spec: &'static Spec, host: &Host, retry: &Retry, fault: &Fault) -> Next {
         let may_repeat = !fault.sent || spec.resend == Resend::Idempotent;
-        let unsure = fault.sent && spec.effect == Effect::Write;
+        let unsure = fault.sent && spec.kind == CallKind::Write;
         let error = self.no_answer(spec, host, retry, &fault.reason, unsure);
         if may_repeat { Next::Again(error) } else { Next::GiveUp(error) }
     }

@@ -7,7 +7,7 @@ mod rules;
 pub use check::{Fault, Problem, check, suspects};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
-use crate::api::{Effect, FieldKind, FieldType, Resend, endpoint::endpoint};
+use crate::api::{FieldKind, FieldType, Resend, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -63,14 +63,13 @@ endpoint! {
     /// }));
     /// print(made.card_id.len());
     /// ```
-    "card::create" = POST "/card/create";
+    "card::create" = write POST "/card/create";
     request Create {
         /// The card.
         card: Card,
     }
     answer Created;
     facts {
-        effect: Effect::Write,
         resend: Resend::Never,
         errors: &[
             -1, 40001, 40053, 40070, 40071, 40072, 40076, 40079, 40100, 40122, 40124, 40141, 40150, 40151, 41011,

@@ -347,7 +347,7 @@ impl RunReport {
     pub fn has_changed(&self) -> bool {
         let reads: Vec<String> = api::all()
             .into_iter()
-            .filter(|spec| spec.effect == api::Effect::Read)
+            .filter(|spec| spec.kind == api::CallKind::Read)
             .map(|spec| format!("{} {}", spec.method.as_str(), spec.path))
             .collect();
         self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))

@@ -239,7 +239,7 @@ impl Watched {
         let is_of = |spec: &Spec| match kind {
             Kind::Listing => spec.name.ends_with("::list") || spec.name == "tag::members",
             Kind::Details => spec.name == user::Batch::SPEC.name,
-            Kind::Changes => spec.effect == crate::api::Effect::Write,
+            Kind::Changes => spec.kind == crate::api::CallKind::Write,
         };
         let specs = crate::api::all();
         let found = estimates.iter().find_map(|estimate| {

@@ -219,7 +219,7 @@ fn split(comments: &str) -> (String, Vec<String>) {
 
 /// The facts of an endpoint that its document does not tell: a label and a text for each.
 pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
-    use crate::api::{Credential, Effect, Permission, Resend};
+    use crate::api::{CallKind, Credential, Permission, Resend};
     let mut facts = vec![("platform", spec.call())];
     facts.push(("gives", endpoint::gives(spec).to_owned()));
     facts.push((
@@ -265,8 +265,8 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
         ),
     };
     facts.push(("quota", quota));
-    let resend = match (spec.effect, spec.resend) {
-        (Effect::Read, _) => "reads; sent again when its answer is lost",
+    let resend = match (spec.kind, spec.resend) {
+        (CallKind::Read, _) => "reads; sent again when its answer is lost",
         (_, Resend::Idempotent) => "writes; sent again when its answer is lost, for twice is as good as once",
         (_, Resend::VerifyFirst) => {
             "writes; not sent again when its answer is lost: look first whether it took effect"

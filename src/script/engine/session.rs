@@ -128,7 +128,7 @@ impl Line {
         }
         // What its functions call counts, those of earlier lines too.
         names.extend(called(&session.state.functions));
-        let writes = crate::api::all().into_iter().filter(|spec| spec.effect == crate::api::Effect::Write);
+        let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
         writes.extend([
             "tag",

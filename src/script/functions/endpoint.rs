@@ -3,7 +3,7 @@
 use super::{argument::read_argument, callback::Push};
 use crate::{
     api::{
-        Batched, Effect, Endpoint, Field, FieldKind, Spec,
+        Batched, CallKind, Endpoint, Field, FieldKind, Spec,
         answer::{Done, OpenidPage},
         blacklist,
         card::{self, Created},
@@ -333,12 +333,12 @@ fn call<E: Callable>(env: &Env, request: E, fields: &Value) -> Result<E::Answer,
             PlatformError::usage(message, "give it as JSON, with the platform's field names").raise()
         })
     };
-    match E::SPEC.effect {
-        Effect::Read => match dry_run::read(env, E::SPEC, fields)? {
+    match E::SPEC.kind {
+        CallKind::Read => match dry_run::read(env, E::SPEC, fields)? {
             Some(answer) => read(answer),
             None => request.call_from_script(env),
         },
-        Effect::Write => {
+        CallKind::Write => {
             request.check()?;
             let made = journaled_call::make(env, E::SPEC, fields, &|| {
                 request.clone().call_from_script(env).map(|answer| json!(answer))

@@ -2,7 +2,7 @@
 //! redaction as the functions that are declared.
 
 use crate::{
-    api::{Effect, Method, any, wire::Outgoing},
+    api::{CallKind, Method, any, wire::Outgoing},
     script::{
         host::{
             catalog::described,
@@ -106,9 +106,9 @@ fn call(env: &Env, method: Method, path: &str, request: &Outgoing) -> Result<Dyn
         let client = env.client()?;
         env.wait_for_call(client.call_any(spec, request.clone()))
     };
-    let answer = match spec.effect {
-        Effect::Read => send()?,
-        Effect::Write => {
+    let answer = match spec.kind {
+        CallKind::Read => send()?,
+        CallKind::Write => {
             let body = json!({"path": path, "body": request.body});
             journaled_call::make(env, spec, &body, &send)?
         }

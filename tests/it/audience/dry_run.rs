@@ -4,7 +4,7 @@ use crate::fixtures::{
     account::Account,
     program::{Folder, counts, project, run_on},
 };
-use mpscript::api::{self, Effect};
+use mpscript::api::{self, CallKind};
 use serde_json::json;
 use std::fs;
 
@@ -35,7 +35,7 @@ fn no_endpoint_that_writes_is_called() {
         ("quota::clear", "quota::clear()"),
     ];
     let writes: Vec<&str> =
-        api::all().into_iter().filter(|spec| spec.effect == Effect::Write).map(|spec| spec.name).collect();
+        api::all().into_iter().filter(|spec| spec.kind == CallKind::Write).map(|spec| spec.name).collect();
     let mut covered: Vec<&str> = calls.iter().map(|(name, _)| *name).collect();
     covered.sort_unstable();
     let mut wanted = writes.clone();
@@ -69,7 +69,7 @@ fn no_endpoint_that_writes_is_called() {
     assert_eq!(finished.code, Some(0), "{}", finished.err);
     assert_eq!(report["would_call"]["POST /cgi-bin/menu/create"], 1);
     let called = called(&account);
-    for spec in api::all().into_iter().filter(|spec| spec.effect == Effect::Write) {
+    for spec in api::all().into_iter().filter(|spec| spec.kind == CallKind::Write) {
         let call = format!("{} {}", spec.method.as_str(), spec.path);
         assert!(!called.contains(&call), "{call}");
     }
