@@ -57,6 +57,20 @@ pub enum StoreError {
         /// Where it is.
         place: String,
     },
+    /// A column holds something that this program can't read.
+    #[error("`{column}` in row `{row}` of {table} can't be read: expected {expected}, found {found}")]
+    Decode {
+        /// The table.
+        table: &'static str,
+        /// The row, by its key.
+        row: String,
+        /// The column.
+        column: &'static str,
+        /// What it should hold.
+        expected: String,
+        /// What it holds, or where that is wrong.
+        found: String,
+    },
     /// Anything else.
     #[error("the store {place} failed: {reason}")]
     Other {
@@ -86,6 +100,7 @@ impl StoreError {
             }
             Self::Newer { .. } => "use the newer mpscript, or another store; this one was left as it is",
             Self::Conflict { .. } => "try again",
+            Self::Decode { .. } => "the row was left as it is; was it written by a newer mpscript?",
             Self::Other { .. } => "try again; if it stays so, move the store away to begin anew",
         }
     }

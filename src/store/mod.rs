@@ -16,6 +16,8 @@ mod postgres;
 mod run;
 mod scratch;
 mod sqlite;
+mod step;
+mod stored_enum;
 mod token;
 mod total;
 mod words;
@@ -27,6 +29,7 @@ pub use journal::{BatchRow, BatchSums, DoneRow, Entry, StepRow};
 pub use ledger::{Spent, Usage};
 pub use run::{Beat, RunEnd, RunRecord, RunTexts};
 pub use scratch::Scratch;
+pub use step::{EffectKind, StepKind, StepState, TerminalKind};
 pub use token::Record;
 pub use words::Printed;
 
