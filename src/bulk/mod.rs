@@ -11,6 +11,7 @@ mod report;
 mod undo;
 mod writing;
 
+pub use crate::store::RunState;
 pub use crate::store::StepRow;
 pub use journal::checkpoint::{Checkpoint, Decided, Item, Pending};
 pub use journal::error::JournalError;
@@ -24,7 +25,7 @@ pub use listing::membership::{Known, KnownError};
 pub use listing::reader::{Batch, Changed, Mark, Past, Person, ReadError, Reader, Source};
 pub use report::progress::{Board, Counts, Job};
 pub use report::quota_estimate::{CostError, Estimate, Need, Shape, Shortage, estimate};
-pub use report::report::{CallSlot, CallTimes, EndReport, Failure, RunReport, RunState, Totals};
+pub use report::report::{CallSlot, CallTimes, EndReport, Failure, RunReport, Totals};
 pub use undo::changed_openids::{Done, DoneReader};
 pub use undo::plan::{Deed, WayBack, way_back};
 pub use writing::batch_writer::{Change, Stop, Writer, WriterSettings};

@@ -269,8 +269,8 @@ impl Run {
         }
         let unrecorded = record.as_ref().and_then(|(store, attempt)| {
             report.run = Some(attempt.run.clone());
-            let has_ended_well = [RunState::Done, RunState::DoneWithFailures].contains(&report.state);
-            let kept = value.as_ref().filter(|_| has_ended_well && !report.dry_run).and_then(kept);
+            let kept =
+                value.as_ref().filter(|_| report.state.is_completed() && !report.dry_run).and_then(kept);
             let mask =
                 |text: &str| client.as_ref().map_or_else(|_| text.to_owned(), |client| client.mask(text));
             runtime.block_on(record_end(store, attempt, (&report, &mask), kept.as_ref(), clock.now_ms()))
@@ -321,7 +321,7 @@ async fn record_end(
     let end = RunEnd {
         run: &attempt.run,
         attempt: attempt.attempt,
-        state: report.state.as_str(),
+        state: report.state,
         note: &mask(report.error.as_deref().unwrap_or_default()),
         report: &mask(&serde_json::to_string(report).unwrap_or_default()),
         now,

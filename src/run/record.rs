@@ -4,7 +4,7 @@ use crate::{
     bulk::{Attempt, LIFE, Verdict},
     host::Host,
     script::{Call, Source},
-    store::{RunEnd, RunRecord, RunTexts, Store, StoreError},
+    store::{RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -101,7 +101,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
             id: id.clone(),
             account: new.account.to_owned(),
             script: new.source.name.clone(),
-            state: "running".to_owned(),
+            state: RunState::Running,
             is_dry: new.is_dry,
             started_at: now,
             beat_at: now,
@@ -114,11 +114,18 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
         }
         // Whoever goes on with a run looks for this record after theirs is written: one of the two gives way.
         if let Some(undoes) = new.undoes.filter(|_| !new.is_dry)
-            && store.run_state(undoes).await? == "running"
+            && store.run_state(undoes).await? == Some(RunState::Running)
         {
             let note = "the run was gone on with";
             store
-                .end_run(&RunEnd { run: &id, attempt: 1, state: "error", note, now, ..RunEnd::default() })
+                .end_run(&RunEnd {
+                    run: &id,
+                    attempt: 1,
+                    state: RunState::Error,
+                    note,
+                    now,
+                    ..RunEnd::default()
+                })
                 .await?;
             return Ok(None);
         }
@@ -142,7 +149,7 @@ pub async fn take(
         let end = RunEnd {
             run: &run.id,
             attempt: run.attempt + 1,
-            state: "interrupted",
+            state: RunState::Interrupted,
             note: &run.note,
             now: host.clock.now_ms(),
             ..RunEnd::default()
@@ -173,13 +180,13 @@ pub async fn cut_off_the_dead(host: &Host, store: &Store) -> Result<(), StoreErr
 
 /// How a run stands: one whose process is gone is `interrupted`.
 #[must_use]
-pub fn state(host: &Host, run: &RunRecord) -> String {
-    if run.state != "running" {
-        return run.state.clone();
+pub fn state(host: &Host, run: &RunRecord) -> RunState {
+    if run.state != RunState::Running {
+        return run.state;
     }
     let (process, birth) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
     let is_silent = host.clock.now_ms() - run.beat_at > LIFE;
-    if is_silent || host.is_gone(process, birth) { "interrupted".to_owned() } else { run.state.clone() }
+    if is_silent || host.is_gone(process, birth) { RunState::Interrupted } else { RunState::Running }
 }
 
 /// The process in a record: its name, and its birth.

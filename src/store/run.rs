@@ -1,6 +1,6 @@
 //! Runs: what was started, with all that is needed to go on with it, and how it ended.
 
-use super::{Row, Statement, Store, StoreError, automation::keep};
+use super::{Row, RunState, Statement, Store, StoreError, automation::keep};
 
 /// What is known of a run, without its long texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub struct RunRecord {
     pub account: String,
     /// The script's name.
     pub script: String,
-    /// `running`, or how it ended.
-    pub state: String,
+    /// Its state as recorded; a process that died leaves `Running`.
+    pub state: RunState,
     /// Whether it changes nothing.
     pub is_dry: bool,
     /// When it was first started, in milliseconds.
@@ -50,7 +50,7 @@ pub struct RunEnd<'a> {
     /// Which attempt.
     pub attempt: i64,
     /// How it ended.
-    pub state: &'a str,
+    pub state: RunState,
     /// Why, if it did not end well.
     pub note: &'a str,
     /// What it came to; may be empty.
@@ -70,12 +70,12 @@ pub struct Beat {
     pub is_to_stop: bool,
 }
 
-fn read(row: &Row) -> RunRecord {
-    RunRecord {
+fn read(row: &Row) -> Result<RunRecord, StoreError> {
+    Ok(RunRecord {
         id: row.text(0).to_owned(),
         account: row.text(1).to_owned(),
         script: row.text(2).to_owned(),
-        state: row.text(3).to_owned(),
+        state: RunState::decode("mpscript_run", row.text(0), "state", row.text(3))?,
         is_dry: row.integer(4) != 0,
         started_at: row.integer(5),
         ended_at: row.integer(6),
@@ -84,7 +84,7 @@ fn read(row: &Row) -> RunRecord {
         attempt: row.integer(9),
         undoes: row.text(10).to_owned(),
         note: row.text(11).to_owned(),
-    }
+    })
 }
 
 impl Store {
@@ -126,7 +126,7 @@ impl Store {
         );
         let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
         let rows = self.query(statement.with(length).with(prefix).with(most)).await?;
-        Ok(rows.iter().map(read).collect())
+        rows.iter().map(read).collect()
     }
 
     /// The record of a run.
@@ -138,17 +138,17 @@ impl Store {
             "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
              FROM mpscript_run WHERE id = $1",
         );
-        Ok(self.query(statement.with(id)).await?.first().map(read))
+        self.query(statement.with(id)).await?.first().map(read).transpose()
     }
 
-    /// How a run of this name stands by its record.
+    /// The state of a run as recorded; `None` when there is no such run.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn run_state(&self, id: &str) -> Result<String, StoreError> {
+    pub async fn run_state(&self, id: &str) -> Result<Option<RunState>, StoreError> {
         let rows =
             self.query(Statement::new("SELECT state FROM mpscript_run WHERE id = $1").with(id)).await?;
-        Ok(rows.first().map(|row| row.text(0).to_owned()).unwrap_or_default())
+        rows.first().map(|row| RunState::decode("mpscript_run", id, "state", row.text(0))).transpose()
     }
 
     /// The runs that are said to be under way.
@@ -160,7 +160,7 @@ impl Store {
             "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
              FROM mpscript_run WHERE state = 'running' ORDER BY started_at",
         );
-        Ok(self.query(statement).await?.iter().map(read).collect())
+        self.query(statement).await?.iter().map(read).collect()
     }
 
     /// Cuts a run off whose process seems to be gone: should it wake up after all, it writes nothing more. A run that
@@ -283,7 +283,7 @@ impl Store {
         let statement = statement
             .with(end.run)
             .with(end.attempt)
-            .with(end.state)
+            .with(end.state.as_str())
             .with(end.note)
             .with(end.report)
             .with(end.now);

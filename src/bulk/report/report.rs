@@ -8,46 +8,10 @@ use crate::{
     api,
     base::{grouped, lock},
     client::{Slot, Timeline},
+    store::RunState,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
-
-/// How a run or one of its jobs stands; a word that it is stored and shown by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// It has not ended.
-    #[default]
-    Running,
-    /// Everything was done.
-    Done,
-    /// Some openids could not be done.
-    DoneWithFailures,
-    /// A person stopped it.
-    Cancelled,
-    /// It failed.
-    Error,
-    /// The day's quota is used up.
-    Paused,
-    /// It waits for a person's word.
-    Parked,
-}
-
-impl RunState {
-    /// The word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::DoneWithFailures => "done_with_failures",
-            Self::Cancelled => "cancelled",
-            Self::Error => "error",
-            Self::Paused => "paused",
-            Self::Parked => "parked",
-        }
-    }
-}
 
 /// An openid that could not be done, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use crate::{
         runtime,
     },
     script::{Origin, Source},
-    store::{Printed, RunRecord, RunTexts},
+    store::{Printed, RunRecord, RunState, RunTexts},
 };
 
 pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Failure> {
@@ -34,18 +34,22 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     }
     let state = record::state(host, run);
-    match state.as_str() {
-        "done" | "done_with_failures" => {
-            host.out.line(&format!("run {} has ended: {}", run.id, state.replace('_', " ")));
+    match state {
+        RunState::Done | RunState::DoneWithFailures => {
+            host.out.line(&format!("run {} has ended: {}", run.id, state.in_words()));
             return Ok(exit::DONE);
         }
-        "running" => {
+        RunState::Running => {
             let process = run.owner.split(' ').next().unwrap_or_default();
             let message = format!("run {} is under way in the process {process}", run.id);
             let hint = format!("mpscript stop {} ends it where it can be gone on with", run.id);
             return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
         }
-        _ => {}
+        RunState::Cancelled
+        | RunState::Error
+        | RunState::Paused
+        | RunState::Parked
+        | RunState::Interrupted => {}
     }
     let options = options_of(run, texts)?;
     if run.is_dry {

@@ -20,7 +20,7 @@ use crate::{
         runtime,
     },
     script::{Call, Origin, Source},
-    store::{RunRecord, RunTexts, Store},
+    store::{RunRecord, RunState, RunTexts, Store},
 };
 use chrono::{DateTime, Local};
 use serde_json::{Value, json};
@@ -196,22 +196,21 @@ pub(crate) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
         let times = if count == 1 { String::new() } else { format!("{} × ", grouped(count as u64)) };
         host.out.line(&format!("{times}{end}"));
     }
-    if let Some(next) = next_step(&run, &texts, &stands).filter(|_| !is_undone) {
+    if let Some(next) = next_step(&run, &texts, stands).filter(|_| !is_undone) {
         host.out.line(&format!("  {next}"));
     }
     Ok(exit::DONE)
 }
 
 /// What a person may do with a run that has not ended well.
-fn next_step(run: &RunRecord, texts: &RunTexts, stands: &str) -> Option<String> {
-    if stands == "running" {
+fn next_step(run: &RunRecord, texts: &RunTexts, stands: RunState) -> Option<String> {
+    if stands == RunState::Running {
         return Some(format!("mpscript stop {} stops it where it can be gone on with", run.id));
     }
     let options = options_of(run, texts).ok().filter(|_| !run.is_dry)?;
-    let has_ended_well = ["done", "done_with_failures"].contains(&stands);
     let id = &run.id;
     match options.of_session {
-        _ if has_ended_well => None,
+        _ if stands.is_completed() => None,
         true => Some(format!("mpscript undo {id} takes it back")),
         false => Some(format!("mpscript resume {id} goes on with it; mpscript undo {id} takes it back")),
     }
@@ -221,8 +220,8 @@ pub(crate) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure
     with_store(host, &arguments.reach, |runtime, store| {
         let run = find(host, runtime, store, &arguments.run)?;
         let stands = record::state(host, &run);
-        if stands != "running" {
-            host.out.line(&format!("run {} is not under way: {}", run.id, stands.replace('_', " ")));
+        if stands != RunState::Running {
+            host.out.line(&format!("run {} is not under way: {}", run.id, stands.in_words()));
             return Ok(exit::DONE);
         }
         runtime.block_on(store.ask_to_stop(&run.id)).map_err(|error| store::failure(&error))?;
@@ -230,8 +229,8 @@ pub(crate) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure
             thread::sleep(Duration::from_millis(100));
             let now = find(host, runtime, store, &run.id)?;
             let stands = record::state(host, &now);
-            if stands != "running" {
-                host.out.line(&format!("run {}: {}", run.id, stands.replace('_', " ")));
+            if stands != RunState::Running {
+                host.out.line(&format!("run {}: {}", run.id, stands.in_words()));
                 return Ok(exit::DONE);
             }
         }

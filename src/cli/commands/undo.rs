@@ -20,6 +20,7 @@ use crate::{
         runtime,
     },
     script::{Origin, Source},
+    store::RunState,
 };
 
 pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Failure> {
@@ -27,7 +28,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
     let Recorded { run, texts, undone_by, .. } = recorded(host, &arguments.reach, &arguments.run)?;
     let options = options_of(&run, &texts)?;
     let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
-    if record::state(host, &run) == "running" {
+    if record::state(host, &run) == RunState::Running {
         return fail(format!("run {} is under way", run.id), "stop it first: mpscript stop RUN");
     }
     if let Some(by) = undone_by {

@@ -382,7 +382,11 @@ impl Repl<'_> {
             RunState::Paused => exit::PAUSED,
             RunState::Parked => exit::PARKED,
             RunState::Cancelled => exit::INTERRUPTED,
-            _ => exit::SCRIPT,
+            RunState::Running
+            | RunState::Done
+            | RunState::DoneWithFailures
+            | RunState::Error
+            | RunState::Interrupted => exit::SCRIPT,
         };
         let has_changed = report.totals.changed > 0 && !report.dry_run;
         if let (Some(_), Some(run), true) = (&outcome.trouble, &report.run, has_changed) {

@@ -81,7 +81,7 @@ impl Daemon {
                 self.say(Level::Info, &fire.automation, run, "put off: the next process goes on with it");
                 Ok(())
             }
-            (RunState::Running, _) => Ok(()),
+            (RunState::Running | RunState::Interrupted, _) => Ok(()),
             (RunState::Cancelled, Some(Stopped::TimedOut)) => {
                 let timeout = version.as_ref().map(|version| version.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());

@@ -13,7 +13,7 @@ use crate::{
         worker::Plan,
     },
     script::{Origin, Program, Source},
-    store::{Fire, RunRecord, RunTexts, StoreError},
+    store::{Fire, RunRecord, RunState, RunTexts, StoreError},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -68,20 +68,24 @@ impl Daemon {
         };
         let state = record::state(&self.host, &record);
         let (mut failures, mut deaths) = (fire.failures, fire.deaths);
-        match state.as_str() {
-            "running" => return Ok(()),
-            "done" | "done_with_failures" => {
+        match state {
+            RunState::Running => return Ok(()),
+            RunState::Done | RunState::DoneWithFailures => {
                 let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
-                return self.succeed(fire, version, &state, &record.note);
+                return self.succeed(fire, version, state.as_str(), &record.note);
             }
-            "parked" if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
+            RunState::Parked if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
             // Whether it was counted is told by when the fire was written last.
-            "error" if fire.at < record.ended_at => failures += 1,
+            RunState::Error if fire.at < record.ended_at => failures += 1,
             // What ends its process does so soon; whoever has run for long was only beside it.
-            "interrupted" if parked == Parked::Stays => {
+            RunState::Interrupted if parked == Parked::Stays => {
                 deaths = if record.beat_at - fire.at < SOON { deaths + 1 } else { 0 };
             }
-            _ => {}
+            RunState::Parked
+            | RunState::Error
+            | RunState::Interrupted
+            | RunState::Cancelled
+            | RunState::Paused => {}
         }
         let present = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
         let retries = present.map_or(0, |version| version.automation.retries);

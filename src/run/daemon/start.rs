@@ -11,7 +11,7 @@ use crate::{
         worker::{self, Plan},
     },
     script::{Call, HANDLER, ON_FAILURE, Overlap, Parameter},
-    store::{FAILURE_OF, Fire, RunEnd, StoreError},
+    store::{FAILURE_OF, Fire, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, sync::Arc};
@@ -189,8 +189,14 @@ impl Daemon {
         if !self.runtime.block_on(self.store.change_fire(fire, &running))? {
             // Somebody has taken it for dead and has it now.
             let note = "another process has its fire";
-            let end =
-                RunEnd { run: &attempt.run, attempt: 1, state: "cancelled", note, now, ..RunEnd::default() };
+            let end = RunEnd {
+                run: &attempt.run,
+                attempt: 1,
+                state: RunState::Cancelled,
+                note,
+                now,
+                ..RunEnd::default()
+            };
             self.runtime.block_on(self.store.end_run(&end))?;
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use crate::fixtures::daemon::Office;
 use mpscript::{
     run::daemon::Daemon,
-    store::{Fire, RunRecord, RunTexts, Statement},
+    store::{Fire, RunRecord, RunState, RunTexts, Statement},
 };
 use std::{fs, slice::from_mut, thread, time::Duration};
 
@@ -86,7 +86,7 @@ fn a_run_that_was_taken_back_does_not_stand_in_the_way() {
     // As `mpscript undo` leaves it.
     let undo = RunRecord {
         id: "zurück".to_owned(),
-        state: "done".to_owned(),
+        state: RunState::Done,
         undoes: fire.run.clone(),
         ..RunRecord::default()
     };

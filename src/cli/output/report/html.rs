@@ -69,6 +69,7 @@ fn in_words(state: RunState) -> (&'static str, &'static str) {
         RunState::Error => ("ended by an error", "bad"),
         RunState::Paused => ("paused: the day's quota is used up", "wait"),
         RunState::Parked => ("parked: it waits for a person's word", "wait"),
+        RunState::Interrupted => ("interrupted: its process has ended", "wait"),
     }
 }
 
