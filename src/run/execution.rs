@@ -1,6 +1,6 @@
 //! One execution of a script: its thread, its environment, its journal and its report.
 
-use super::output_log::KeptWords;
+use super::output_log::OutputLog;
 use crate::{
     api,
     base::{Cancel, Clock, Diagnostic, Stopwatch},
@@ -25,7 +25,7 @@ const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What surrounds a run, and is the same for all lines of a session.
 #[derive(Clone)]
-pub struct Setting {
+pub struct RunConfig {
     /// Calls the platform, or says why it can't.
     pub client: Result<Client, NoClient>,
     /// What the account's server callback is configured with, if it is.
@@ -51,9 +51,9 @@ pub struct Setting {
 }
 
 /// What a run is made of, but for what it does.
-pub struct Run {
+pub struct Execution {
     /// What surrounds it.
-    pub setting: Setting,
+    pub setting: RunConfig,
     /// What it may do at the most.
     pub limits: Limits,
     /// Which attempt of which recorded run it is, if it is recorded.
@@ -63,7 +63,7 @@ pub struct Run {
     /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
     pub may_pause: bool,
     /// What an automation's handler leaves in `ctx.state` is kept.
-    pub keeps_state: bool,
+    pub saves_state: bool,
     /// Where jobs show how far they are.
     pub board: Arc<Board>,
 }
@@ -80,14 +80,14 @@ pub struct Outcome<T> {
     /// Why it waits for a person, if it does.
     pub parked: Option<JournalError>,
     /// Why its end is not in the store, if it is not.
-    pub unrecorded: Option<String>,
+    pub end_not_recorded: Option<String>,
 }
 
 impl<T> Outcome<T> {
     /// The same with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> Option<U>) -> Outcome<U> {
-        let Self { report, value, trouble, parked, unrecorded } = self;
-        Outcome { report, value: value.and_then(change), trouble, parked, unrecorded }
+        let Self { report, value, trouble, parked, end_not_recorded } = self;
+        Outcome { report, value: value.and_then(change), trouble, parked, end_not_recorded }
     }
 }
 
@@ -126,12 +126,12 @@ pub fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("calls").enable_all().build()
 }
 
-impl Run {
+impl Execution {
     /// Runs a script to its end; what it gives is the value of its last line, as text.
     ///
     /// # Errors
     /// When the run's journal can't be read.
-    pub fn of_program(
+    pub fn run_program(
         self,
         runtime: &Runtime,
         program: &Arc<Program>,
@@ -144,14 +144,14 @@ impl Run {
     ///
     /// # Errors
     /// When the run's journal can't be read.
-    pub fn of_call(
+    pub fn run_handler(
         self,
         runtime: &Runtime,
         program: &Arc<Program>,
         call: &Call,
     ) -> Result<Outcome<Answer>, StoreError> {
         let run = self.attempt.as_ref().map(|attempt| attempt.run.clone());
-        let keeps = self.keeps_state;
+        let keeps = self.saves_state;
         self.execute_keeping(
             runtime,
             |env| Script::new(program, &env).call(call, run.as_deref()),
@@ -183,7 +183,7 @@ impl Run {
         kept: impl FnOnce(&T) -> Option<(String, String)>,
     ) -> Result<Outcome<T>, StoreError> {
         let watch = Stopwatch::start();
-        let Setting { client, cancel, clock, store, .. } = self.setting.clone();
+        let RunConfig { client, cancel, clock, store, .. } = self.setting.clone();
         let board = Arc::clone(&self.board);
         let dry = self.dry;
         let record = store.zip(self.attempt);
@@ -204,7 +204,7 @@ impl Run {
         let setting = self.setting;
         let words = record.as_ref().map(|(store, attempt)| {
             let client = setting.client.as_ref().ok().cloned();
-            KeptWords::open(runtime, store, attempt, &clock, (Arc::clone(&setting.output), client))
+            OutputLog::open(runtime, store, attempt, &clock, (Arc::clone(&setting.output), client))
         });
         let output = words.as_ref().map_or(setting.output, |(words, _)| Arc::clone(words) as Arc<dyn Output>);
         let mut env = Env::new(
@@ -267,7 +267,7 @@ impl Run {
             report.would_call = dry.take_calls();
             report.left_today = runtime.block_on(left_of(client, &report.would_call));
         }
-        let unrecorded = record.as_ref().and_then(|(store, attempt)| {
+        let end_not_recorded = record.as_ref().and_then(|(store, attempt)| {
             report.run = Some(attempt.run.clone());
             let kept =
                 value.as_ref().filter(|_| report.state.is_completed() && !report.dry_run).and_then(kept);
@@ -275,7 +275,7 @@ impl Run {
                 |text: &str| client.as_ref().map_or_else(|_| text.to_owned(), |client| client.mask(text));
             runtime.block_on(record_end(store, attempt, (&report, &mask), kept.as_ref(), clock.now_ms()))
         });
-        Ok(Outcome { report, value, trouble, parked, unrecorded })
+        Ok(Outcome { report, value, trouble, parked, end_not_recorded })
     }
 }
 

@@ -12,7 +12,7 @@ pub mod schedule;
 mod session;
 pub mod worker;
 
-pub use execution::{Outcome, Run, Setting, runtime, scripts_in, state_of};
-pub use http::{Listen, Listening, TokenService};
-pub use output_log::MOST_KEPT;
-pub use session::{NotBegun, Session};
+pub use execution::{Execution, Outcome, RunConfig, runtime, scripts_in, state_of};
+pub use http::{BindAddress, HttpServer, TokenService};
+pub use output_log::MAX_LOG_BYTES;
+pub use session::{Session, SessionError};

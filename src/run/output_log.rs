@@ -18,13 +18,13 @@ use tokio::{
 };
 
 /// Bytes that are kept of what one attempt prints.
-pub const MOST_KEPT: usize = 256 << 10;
+pub const MAX_LOG_BYTES: usize = 256 << 10;
 
 /// Lines that are written together.
 const TOGETHER: usize = 256;
 
 /// An output that keeps what it is given.
-pub(super) struct KeptWords {
+pub(super) struct OutputLog {
     inner: Arc<dyn Output>,
     /// Who knows what is secret.
     client: Option<Client>,
@@ -40,8 +40,8 @@ struct State {
     room: usize,
 }
 
-impl KeptWords {
-    /// Keeps what `inner` is given; the task ends after [`KeptWords::close`], when all is written.
+impl OutputLog {
+    /// Keeps what `inner` is given; the task ends after [`OutputLog::close`], when all is written.
     pub(super) fn open(
         runtime: &Runtime,
         store: &Store,
@@ -51,7 +51,7 @@ impl KeptWords {
     ) -> (Arc<Self>, JoinHandle<()>) {
         let (writer, written) = mpsc::unbounded_channel();
         let task = runtime.spawn(write(store.clone(), attempt.run.clone(), written));
-        let state = Mutex::new(State { writer: Some(writer), number: 0, room: MOST_KEPT });
+        let state = Mutex::new(State { writer: Some(writer), number: 0, room: MAX_LOG_BYTES });
         let kept = Self { inner, client, clock: clock.clone(), attempt: attempt.attempt, state };
         (Arc::new(kept), task)
     }
@@ -90,7 +90,7 @@ impl KeptWords {
     }
 }
 
-impl Output for KeptWords {
+impl Output for OutputLog {
     fn print(&self, text: &str) {
         self.keep(text);
         self.inner.print(text);

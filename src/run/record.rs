@@ -18,7 +18,7 @@ const LENGTH: usize = 6;
 /// What a run was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-pub struct Options {
+pub struct RunOptions {
     /// The account's name in the configuration; the environment's where there is none.
     pub account: Option<String>,
     /// Where the platform was said to be on the command line.
@@ -50,10 +50,10 @@ pub struct Options {
     pub call: Option<Call>,
 }
 
-impl Options {
+impl RunOptions {
     /// What stands in the way of going on with a run that was started with these.
     #[must_use]
-    pub fn obstacle(&self) -> Option<&'static str> {
+    pub fn resume_blocker(&self) -> Option<&'static str> {
         if self.of_session {
             return Some("was a line of a session, whose variables are gone with it");
         }
@@ -61,12 +61,12 @@ impl Options {
     }
 }
 
-/// A run that begins.
+/// A run that starts_at.
 pub struct NewRun<'a> {
     /// The script and its imports.
     pub source: &'a Source,
     /// What it is started with.
-    pub options: &'a Options,
+    pub options: &'a RunOptions,
     /// The account, as the client names it.
     pub account: &'a str,
     /// Whether it changes nothing.
@@ -75,12 +75,12 @@ pub struct NewRun<'a> {
     pub undoes: Option<&'a str>,
 }
 
-/// Records a run that begins; `None` when it would take back a run that somebody goes on with at this moment.
+/// Records a run that starts_at; `None` when it would take back a run that somebody goes on with at this moment.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Option<Attempt>, StoreError> {
-    cut_off_the_dead(host, store).await?;
+    fence_dead_runs(host, store).await?;
     let now = host.clock.now_ms();
     let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
     // One that this process has not used yet is no less secret.
@@ -137,13 +137,13 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
 ///
 /// # Errors
 /// When the store fails.
-pub async fn take(
+pub async fn resume(
     host: &Host,
     store: &Store,
     run: &RunRecord,
     verdict: Option<Verdict>,
 ) -> Result<Option<Attempt>, StoreError> {
-    cut_off_the_dead(host, store).await?;
+    fence_dead_runs(host, store).await?;
     let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
     if taken && store.undone_by(&run.id).await?.is_some() {
         let end = RunEnd {
@@ -169,9 +169,9 @@ pub async fn take(
 ///
 /// # Errors
 /// When the store fails.
-pub async fn cut_off_the_dead(host: &Host, store: &Store) -> Result<(), StoreError> {
+pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreError> {
     for run in store.runs_under_way().await? {
-        if state(host, &run) != run.state {
+        if observed_state(host, &run) != run.state {
             store.cut_off(&run).await?;
         }
     }
@@ -180,7 +180,7 @@ pub async fn cut_off_the_dead(host: &Host, store: &Store) -> Result<(), StoreErr
 
 /// How a run stands: one whose process is gone is `interrupted`.
 #[must_use]
-pub fn state(host: &Host, run: &RunRecord) -> RunState {
+pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
     if run.state != RunState::Running {
         return run.state;
     }

@@ -1,5 +1,5 @@
-//! The automations of a folder, each in the version that runs. A file is read, checked and only then put in the place of
-//! the version before; one that can't be is stale, and what was good before goes on.
+//! The automations of a folder, each in the revision that runs. A file is read, checked and only then put in the place of
+//! the revision before; one that can't be is stale, and what was good before goes on.
 
 use super::{schedule::trigger::Trigger, scripts_in};
 use crate::{
@@ -19,7 +19,7 @@ use std::{
 const DEPTH: usize = 8;
 
 /// An automation as it is at some time; runs keep theirs while another takes its place.
-pub struct Version {
+pub struct Revision {
     /// The file's stem.
     pub name: String,
     /// The file with everything that it imports.
@@ -32,32 +32,32 @@ pub struct Version {
 
 /// What a scan has found to be other than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It runs in this version from now on.
+pub enum RegistryEvent {
+    /// It runs in this revision from now on.
     Live(String),
     /// Its file is not what runs, or it does not run at all.
     Stale(String, Diagnostic),
     /// Its file is gone, and so are its triggers.
-    Gone(String),
+    Removed(String),
 }
 
 /// The automations of a folder.
-pub struct Served {
+pub struct AutomationRegistry {
     folder: PathBuf,
     zone: Tz,
-    versions: BTreeMap<String, Arc<Version>>,
+    revisions: BTreeMap<String, Arc<Revision>>,
     stale: BTreeMap<String, Diagnostic>,
     /// What the files of the folder held at the last scan.
     seen: BTreeMap<PathBuf, String>,
 }
 
-impl Served {
+impl AutomationRegistry {
     /// A folder that was not looked at yet. Triggers without a zone have this one.
     #[must_use]
     pub fn new(folder: &Path, zone: Tz) -> Self {
         // However it is written, it is the same folder: `jobs/` and `./jobs`, too.
         let folder = folder.components().collect();
-        Self { folder, zone, versions: BTreeMap::new(), stale: BTreeMap::new(), seen: BTreeMap::new() }
+        Self { folder, zone, revisions: BTreeMap::new(), stale: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
     /// The folder.
@@ -68,14 +68,14 @@ impl Served {
 
     /// What runs.
     #[must_use]
-    pub fn versions(&self) -> &BTreeMap<String, Arc<Version>> {
-        &self.versions
+    pub fn revisions(&self) -> &BTreeMap<String, Arc<Revision>> {
+        &self.revisions
     }
 
     /// Whether it holds nothing that would ever run.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.stale.is_empty()
+        self.revisions.is_empty() && self.stale.is_empty()
     }
 
     /// What is wrong with files, by the names of their automations.
@@ -88,7 +88,7 @@ impl Served {
     ///
     /// # Errors
     /// When the folder can't be listed; everything stays as it is.
-    pub fn scan(&mut self) -> io::Result<Vec<Change>> {
+    pub fn scan(&mut self) -> io::Result<Vec<RegistryEvent>> {
         let mut seen = BTreeMap::new();
         digests(&self.folder, DEPTH, &mut seen)?;
         let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
@@ -101,46 +101,47 @@ impl Served {
         let files = scripts_in(&self.folder)?;
         let names: BTreeSet<String> = files.iter().map(|file| stem(file)).collect();
         let gone: BTreeSet<String> = self
-            .versions
+            .revisions
             .keys()
             .chain(self.stale.keys())
             .filter(|name| !names.contains(*name))
             .cloned()
             .collect();
         for name in gone {
-            self.versions.remove(&name);
+            self.revisions.remove(&name);
             self.stale.remove(&name);
-            changes.push(Change::Gone(name));
+            changes.push(RegistryEvent::Removed(name));
         }
         for file in files {
             let name = stem(&file);
             let is_affected = touched.contains(&file)
                 || self.stale.contains_key(&name)
-                || self.versions.get(&name).is_none_or(|version| {
-                    version.program.files().any(|import| touched.contains(&self.folder.join(import)))
+                || self.revisions.get(&name).is_none_or(|revision| {
+                    revision.program.files().any(|import| touched.contains(&self.folder.join(import)))
                 });
             if !is_affected {
                 continue;
             }
             match self.load(&name, &file) {
-                Ok(Some(version)) => {
-                    let is_same = self.versions.get(&name).is_some_and(|before| {
-                        before.program.source() == version.program.source() && !self.stale.contains_key(&name)
+                Ok(Some(revision)) => {
+                    let is_same = self.revisions.get(&name).is_some_and(|before| {
+                        before.program.source() == revision.program.source()
+                            && !self.stale.contains_key(&name)
                     });
                     self.stale.remove(&name);
                     if !is_same {
-                        self.versions.insert(name.clone(), Arc::new(version));
-                        changes.push(Change::Live(name));
+                        self.revisions.insert(name.clone(), Arc::new(revision));
+                        changes.push(RegistryEvent::Live(name));
                     }
                 }
                 // A script that never was an automation is nobody's business here.
-                Ok(None) if !self.versions.contains_key(&name) => {
+                Ok(None) if !self.revisions.contains_key(&name) => {
                     self.stale.remove(&name);
                 }
                 other => {
                     let diagnostic = other.err().unwrap_or_else(no_automation);
                     if self.stale.insert(name.clone(), diagnostic.clone()).as_ref() != Some(&diagnostic) {
-                        changes.push(Change::Stale(name, diagnostic));
+                        changes.push(RegistryEvent::Stale(name, diagnostic));
                     }
                 }
             }
@@ -149,41 +150,41 @@ impl Served {
         Ok(changes)
     }
 
-    /// Serves the version of a record again that was good in this folder, for its file is not; nothing if that can't be
+    /// Serves the revision of a record again that was good in this folder, for its file is not; nothing if that can't be
     /// read either.
     pub fn revive(&mut self, record: &AutomationRecord) {
         if Path::new(&record.folder) != self.folder {
             return;
         }
         let Ok(source) = serde_json::from_str::<Source>(&record.good) else { return };
-        if let Ok(Some(version)) = self.of(&record.name, &Origin::Stored(source)) {
-            self.versions.insert(record.name.clone(), Arc::new(version));
+        if let Ok(Some(revision)) = self.of(&record.name, &Origin::Stored(source)) {
+            self.revisions.insert(record.name.clone(), Arc::new(revision));
         }
     }
 
     /// What has become of an automation that was served once, and was not found: its file is gone, or says no more when it
     /// runs.
-    pub fn missing(&mut self, name: String) -> Change {
+    pub fn missing(&mut self, name: String) -> RegistryEvent {
         if !self.folder.join(format!("{name}.rhai")).exists() {
-            return Change::Gone(name);
+            return RegistryEvent::Removed(name);
         }
         self.stale.insert(name.clone(), no_automation());
-        Change::Stale(name, no_automation())
+        RegistryEvent::Stale(name, no_automation())
     }
 
-    fn load(&self, name: &str, file: &Path) -> Result<Option<Version>, Diagnostic> {
+    fn load(&self, name: &str, file: &Path) -> Result<Option<Revision>, Diagnostic> {
         let named = file.strip_prefix(&self.folder).unwrap_or(file).to_owned();
         self.of(name, &Origin::File { named, path: file.to_owned() })
     }
 
-    fn of(&self, name: &str, origin: &Origin) -> Result<Option<Version>, Diagnostic> {
+    fn of(&self, name: &str, origin: &Origin) -> Result<Option<Revision>, Diagnostic> {
         let program = Program::load(origin);
         let program = Arc::new(program.map_err(|trouble| trouble.diagnostic)?);
         let Some((automation, triggers)) = read(&program, self.zone)? else { return Ok(None) };
         if let Some(trouble) = check::check(&program).into_iter().next() {
             return Err(trouble.diagnostic);
         }
-        Ok(Some(Version { name: name.to_owned(), program, automation, triggers }))
+        Ok(Some(Revision { name: name.to_owned(), program, automation, triggers }))
     }
 }
 

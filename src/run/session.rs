@@ -3,7 +3,7 @@
 //!
 //! Must never know how lines are edited or shown.
 
-use super::{Outcome, Run, Setting, record};
+use super::{Execution, Outcome, RunConfig, record};
 use crate::{
     bulk::{Attempt, Board, DryRun, Limits, RunState, WayBack, way_back},
     client::Client,
@@ -18,9 +18,9 @@ use tokio::runtime::Runtime;
 pub struct Session {
     /// What they have made.
     pub lines: script::Session,
-    setting: Setting,
+    setting: RunConfig,
     /// What a line is recorded with.
-    options: record::Options,
+    options: record::RunOptions,
     dry: Option<Arc<DryRun>>,
     /// The runs of the lines that can be undone, if they have changed the account; the last one at the end.
     runs: Vec<Option<String>>,
@@ -30,14 +30,14 @@ pub struct Session {
 
 /// Why a line was not evaluated.
 #[derive(Debug)]
-pub enum NotBegun {
+pub enum SessionError {
     /// It is no script.
     Script(Box<Trouble>),
     /// It can't be recorded.
     Store(StoreError),
 }
 
-impl From<StoreError> for NotBegun {
+impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -46,7 +46,7 @@ impl From<StoreError> for NotBegun {
 impl Session {
     /// A session in which nothing was said yet.
     #[must_use]
-    pub fn new(setting: Setting, options: record::Options, is_dry: bool) -> Self {
+    pub fn new(setting: RunConfig, options: record::RunOptions, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
         Self { lines: script::Session::default(), setting, options, dry, runs: Vec::new(), earlier_run: None }
     }
@@ -67,27 +67,29 @@ impl Session {
     /// Reads a line, of a file where one is named, and evaluates it.
     ///
     /// # Errors
-    /// When it is no script, or the store fails before it begins.
+    /// When it is no script, or the store fails before it starts_at.
     pub fn evaluate(
         &mut self,
         host: &Host,
         runtime: &Runtime,
         (text, file): (&str, Option<&str>),
         board: &Arc<Board>,
-    ) -> Result<Outcome<Shown>, NotBegun> {
+    ) -> Result<Outcome<Shown>, SessionError> {
         let folder = self.setting.folder.clone();
-        let line =
-            self.lines.read(text, file, &folder).map_err(|trouble| NotBegun::Script(Box::new(trouble)))?;
+        let line = self
+            .lines
+            .read(text, file, &folder)
+            .map_err(|trouble| SessionError::Script(Box::new(trouble)))?;
         self.begin(Some(self.lines.count()));
         let attempt = if line.may_write(&self.lines) {
-            let options = record::Options { of_session: true, ..self.options.clone() };
+            let options = record::RunOptions { of_session: true, ..self.options.clone() };
             self.record(host, runtime, &line.source(), &options, None)?
         } else {
             None
         };
         let run = self.run(board, attempt);
         let mut outcome = run.execute(runtime, |env| self.lines.evaluate(&line, &env))?;
-        self.forget_idle(runtime, &mut outcome)?;
+        self.discard_noop_run(runtime, &mut outcome)?;
         self.note_run(&outcome);
         Ok(outcome)
     }
@@ -103,7 +105,7 @@ impl Session {
     /// The run of the last line before that one which has changed the account, and how often one must go back to take
     /// it back; 0 where that can't be done here any more.
     #[must_use]
-    pub fn earlier_change(&self) -> Option<(usize, String)> {
+    pub fn last_undoable(&self) -> Option<(usize, String)> {
         let at = self.runs.iter().rposition(Option::is_some);
         let here = at.and_then(|at| Some((self.runs.len() - at, self.runs[at].clone()?)));
         here.or_else(|| Some((0, self.earlier_run.clone()?)))
@@ -130,22 +132,22 @@ impl Session {
     /// Runs a script of its own, which finds nothing of what lines have made; it may be one that takes a run back.
     ///
     /// # Errors
-    /// When it is no script, or the store fails before it begins.
+    /// When it is no script, or the store fails before it starts_at.
     pub fn run_script(
         &mut self,
         host: &Host,
         runtime: &Runtime,
         (origin, undoes): (&Origin, Option<&str>),
         board: &Arc<Board>,
-    ) -> Result<Outcome<String>, NotBegun> {
-        let script = |trouble: Trouble| NotBegun::Script(Box::new(trouble));
+    ) -> Result<Outcome<String>, SessionError> {
+        let script = |trouble: Trouble| SessionError::Script(Box::new(trouble));
         let program = Arc::new(Program::load(origin).map_err(script)?);
         if let Some(trouble) = problems(&program, &BTreeMap::new()).into_iter().next() {
             return Err(script(trouble));
         }
         self.begin(undoes.is_none().then(|| self.lines.count() + 1));
         let attempt = self.record(host, runtime, &program.source(), &self.options, undoes)?;
-        let outcome = self.run(board, attempt).of_program(runtime, &program)?;
+        let outcome = self.run(board, attempt).run_program(runtime, &program)?;
         if undoes.is_none() {
             self.note_run(&outcome);
         }
@@ -153,7 +155,7 @@ impl Session {
     }
 
     /// Goes on elsewhere: with another account, say. What lines have made stays.
-    pub fn go_to(&mut self, setting: Setting, options: record::Options) {
+    pub fn switch_account(&mut self, setting: RunConfig, options: record::RunOptions) {
         // What they did elsewhere is taken back there.
         self.runs.iter_mut().for_each(|run| *run = None);
         self.earlier_run = None;
@@ -183,7 +185,7 @@ impl Session {
     }
 
     /// A line that might have changed the account and did not is no run that anybody would look for.
-    fn forget_idle<T>(&self, runtime: &Runtime, outcome: &mut Outcome<T>) -> Result<(), StoreError> {
+    fn discard_noop_run<T>(&self, runtime: &Runtime, outcome: &mut Outcome<T>) -> Result<(), StoreError> {
         let report = &mut outcome.report;
         let has_ended = [RunState::Done, RunState::Error, RunState::Cancelled].contains(&report.state);
         let is_idle = report.dry_run || (has_ended && !report.has_changed());
@@ -200,7 +202,7 @@ impl Session {
         host: &Host,
         runtime: &Runtime,
         source: &Source,
-        options: &record::Options,
+        options: &record::RunOptions,
         undoes: Option<&str>,
     ) -> Result<Option<Attempt>, StoreError> {
         let Some(store) = &self.setting.store else { return Ok(None) };
@@ -209,14 +211,14 @@ impl Session {
         runtime.block_on(record::begin(host, store, &new))
     }
 
-    fn run(&self, board: &Arc<Board>, attempt: Option<Attempt>) -> Run {
-        Run {
+    fn run(&self, board: &Arc<Board>, attempt: Option<Attempt>) -> Execution {
+        Execution {
             setting: self.setting.clone(),
             limits: Limits::default(),
             attempt,
             dry: self.dry.clone(),
             may_pause: false,
-            keeps_state: false,
+            saves_state: false,
             board: Arc::clone(board),
         }
     }

@@ -1,8 +1,8 @@
 //! One run of an automation on a thread of its own, from its surroundings to what it came to.
 
 use super::{
-    Outcome, Run, Setting,
-    record::{self, NewRun, Options},
+    Execution, Outcome, RunConfig,
+    record::{self, NewRun, RunOptions},
 };
 use crate::{
     base::{Cancel, Diagnostic},
@@ -19,40 +19,44 @@ use std::{
 use tokio::runtime::Runtime;
 
 /// Tells whoever waits between two steps that there is something to do.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// What a run is surrounded by, and what it is recorded with.
-pub struct Connected {
+pub struct ConnectedAccount {
     /// What surrounds it.
-    pub setting: Setting,
+    pub setting: RunConfig,
     /// Which account it is, and where.
-    pub options: Options,
+    pub options: RunOptions,
 }
 
 /// Makes the surroundings of a run on an account of the configuration, with a wish to stop and a place for words of its
 /// own.
-pub type Connect =
-    Arc<dyn Fn(Option<&str>, &Cancel, Arc<dyn Output>) -> Result<Connected, Diagnostic> + Send + Sync>;
+pub type Connector =
+    Arc<dyn Fn(Option<&str>, &Cancel, Arc<dyn Output>) -> Result<ConnectedAccount, Diagnostic> + Send + Sync>;
 
 /// A run that is to be made.
-pub(super) struct Plan {
+pub(super) struct HandlerRun {
     pub program: Arc<Program>,
     pub call: Call,
-    pub connected: Connected,
+    pub connected: ConnectedAccount,
     pub cancel: Cancel,
     /// The run's name, once it has one, for what it prints.
     pub run: Arc<OnceLock<String>>,
 }
 
 /// What became of a run.
-pub(super) struct Ended {
+pub(super) struct RunFinished {
     pub run: String,
     pub call: Call,
     pub outcome: Result<Outcome<Answer>, StoreError>,
 }
 
-/// Records a run that begins.
-pub(super) async fn begin(host: &Host, store: &Store, plan: &Plan) -> Result<Option<Attempt>, StoreError> {
+/// Records a run that starts_at.
+pub(super) async fn begin(
+    host: &Host,
+    store: &Store,
+    plan: &HandlerRun,
+) -> Result<Option<Attempt>, StoreError> {
     let account = plan.connected.setting.client.as_ref().map(Client::account_key).unwrap_or_default();
     let new = NewRun {
         source: &plan.program.source(),
@@ -70,18 +74,18 @@ pub(super) async fn begin(host: &Host, store: &Store, plan: &Plan) -> Result<Opt
 /// When the system gives no thread.
 pub(super) fn start(
     runtime: &Arc<Runtime>,
-    plan: Plan,
+    plan: HandlerRun,
     attempt: Attempt,
-    ended: &Sender<Ended>,
-    wake: &Wake,
+    ended: &Sender<RunFinished>,
+    wake: &Waker,
 ) -> std::io::Result<JoinHandle<()>> {
     let (runtime, ended, wake) = (Arc::clone(runtime), ended.clone(), Arc::clone(wake));
     let id = attempt.run.clone();
     let body = move || {
-        let Plan { program, call, connected, .. } = plan;
+        let HandlerRun { program, call, connected, .. } = plan;
         let client = connected.setting.client.clone();
         let limits = Limits::new(connected.options.max_changes, connected.options.max_errors);
-        let run = Run {
+        let run = Execution {
             setting: connected.setting,
             limits,
             attempt: Some(attempt),
@@ -89,15 +93,15 @@ pub(super) fn start(
             // Nobody is there to go on with it: it waits for the next day's quota itself.
             may_pause: true,
             // Who hears of a failure was given what was kept long before.
-            keeps_state: call.error.is_none(),
+            saves_state: call.error.is_none(),
             board: Arc::new(Board::default()),
         };
-        let outcome = run.of_call(&runtime, &program, &call);
+        let outcome = run.run_handler(&runtime, &program, &call);
         if let Ok(client) = client {
             runtime.block_on(client.finish());
         }
         // Nobody listens any more once the daemon has stopped.
-        let _ = ended.send(Ended { run: id, call, outcome });
+        let _ = ended.send(RunFinished { run: id, call, outcome });
         wake();
     };
     thread::Builder::new().name("run".to_owned()).spawn(body)

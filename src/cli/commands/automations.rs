@@ -13,8 +13,8 @@ use crate::{
     },
     host::Host,
     run::{
-        daemon::{DOES_NOT_RUN, GOES_ON, NODE},
-        registry::Served,
+        daemon::{DAEMON_LEASE, RUNS_LAST_GOOD, RUNS_NOTHING},
+        registry::AutomationRegistry,
         runtime,
         schedule::{trigger::Trigger, zone},
     },
@@ -110,7 +110,7 @@ pub(crate) fn describe(automation: &Automation, triggers: &[Trigger], now: i64) 
 struct Known {
     runtime: Runtime,
     store: Store,
-    served: Served,
+    served: AutomationRegistry,
     folder: PathBuf,
 }
 
@@ -132,7 +132,7 @@ fn known(host: &Host, arguments: &AutomationsArguments) -> Result<Known, Failure
         };
         PathBuf::from(folder)
     };
-    let mut served = Served::new(&folder, zone);
+    let mut served = AutomationRegistry::new(&folder, zone);
     served.scan().map_err(|error| {
         Failure::usage(Diagnostic::new(format!("can't list {}: {error}", folder.display())))
     })?;
@@ -172,7 +172,7 @@ pub(crate) fn file_of(
     if file.exists() && !is_script {
         return Ok(Some(file));
     }
-    let near = nearest(&name, known.served.versions().keys().map(String::as_str));
+    let near = nearest(&name, known.served.revisions().keys().map(String::as_str));
     let elsewhere = if near == Some(&name) {
         String::new()
     } else {
@@ -196,7 +196,7 @@ impl Known {
     /// What the store keeps of an automation, which must be there.
     fn record(&self, name: &str) -> Result<AutomationRecord, Failure> {
         self.record_of(name)?.ok_or_else(|| {
-            let names = self.served.versions().keys().map(String::as_str);
+            let names = self.served.revisions().keys().map(String::as_str);
             let hint = match nearest(name, names) {
                 Some(near) if near == name => {
                     "it is in the folder, but was never served: mpscript serve".to_owned()
@@ -217,8 +217,9 @@ impl Known {
     /// Says that an automation's file is not what runs, if so.
     fn tell_stale(&self, host: &Host, name: &str) {
         if self.served.stale().contains_key(name) {
-            host.err
-                .line(&format!("{name} is STALE, {GOES_ON}: mpscript ls tells what is wrong with its file"));
+            host.err.line(&format!(
+                "{name} is STALE, {RUNS_LAST_GOOD}: mpscript ls tells what is wrong with its file"
+            ));
         }
     }
 
@@ -233,8 +234,8 @@ impl Known {
         let stale = record.map(|record| record.stale.as_str()).unwrap_or_default();
         if self.served.stale().contains_key(name) {
             // What the daemon runs is not what the file says.
-            let goes_on = is_served && stale.ends_with(GOES_ON);
-            return ("STALE", if goes_on { GOES_ON } else { DOES_NOT_RUN }.to_owned());
+            let goes_on = is_served && stale.ends_with(RUNS_LAST_GOOD);
+            return ("STALE", if goes_on { RUNS_LAST_GOOD } else { RUNS_NOTHING }.to_owned());
         }
         let paused = record.map_or(0, |record| record.paused_until);
         if paused == i64::MAX {
@@ -252,7 +253,7 @@ impl Known {
 
     /// The next fires of an automation, in order: instants with their triggers.
     fn next_of(&self, name: &str, after: i64, count: usize) -> Vec<(i64, &Trigger)> {
-        let triggers = self.served.versions().get(name).map_or(&[][..], |version| &version.triggers);
+        let triggers = self.served.revisions().get(name).map_or(&[][..], |version| &version.triggers);
         let mut fires = Vec::new();
         for trigger in triggers {
             let mut at = after;
@@ -273,11 +274,11 @@ pub(crate) fn list(host: &Host, arguments: &AutomationsArguments) -> Result<u8, 
     let known = known(host, arguments)?;
     let now = host.clock.now_ms();
     let names: BTreeSet<&String> =
-        known.served.versions().keys().chain(known.served.stale().keys()).collect();
+        known.served.revisions().keys().chain(known.served.stale().keys()).collect();
     if names.is_empty() {
         host.out.line(&format!("there is no automation in {}", known.folder.display()));
     }
-    let daemons = known.runtime.block_on(known.store.lease_owners(NODE, now));
+    let daemons = known.runtime.block_on(known.store.lease_owners(DAEMON_LEASE, now));
     let is_served = !daemons.map_err(|error| store::failure(&error))?.is_empty();
     for name in names {
         let record = known.record_of(name)?;
@@ -310,7 +311,7 @@ fn padded(text: &str, width: usize) -> String {
 pub(crate) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure> {
     let known = known(host, &arguments.automations)?;
     if let Some(name) = &arguments.name
-        && !known.served.versions().contains_key(name)
+        && !known.served.revisions().contains_key(name)
     {
         known.record(name)?;
         let message = format!("`{name}` has no triggers: its file is gone or can't be read");
@@ -318,7 +319,7 @@ pub(crate) fn next(host: &Host, arguments: &NextArguments) -> Result<u8, Failure
     }
     let now = host.clock.now_ms();
     let names =
-        known.served.versions().keys().filter(|name| arguments.name.as_ref().is_none_or(|one| one == *name));
+        known.served.revisions().keys().filter(|name| arguments.name.as_ref().is_none_or(|one| one == *name));
     let mut fires: Vec<(i64, &Trigger, &String)> = Vec::new();
     for name in names {
         let record = known.record_of(name)?;
@@ -405,7 +406,7 @@ pub(crate) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure
     known.record(&arguments.name)?;
     known.tell_stale(host, &arguments.name);
     let fires = known.runtime.block_on(known.store.fires(&arguments.name, MOST_FIRES));
-    let version = known.served.versions().get(&arguments.name);
+    let version = known.served.revisions().get(&arguments.name);
     let fires = fires.map_err(|error| store::failure(&error))?;
     if i64::try_from(fires.len()) == Ok(MOST_FIRES) {
         host.err.line(&format!("the last {MOST_FIRES} lines; there may be older ones"));

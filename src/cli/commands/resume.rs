@@ -16,7 +16,7 @@ use crate::{
     },
     host::Host,
     run::{
-        record::{self, Options},
+        record::{self, RunOptions},
         runtime,
     },
     script::{Origin, Source},
@@ -33,7 +33,7 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         let hint = format!("start its script anew, or take run {by} back first: mpscript undo {by}");
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     }
-    let state = record::state(host, run);
+    let state = record::observed_state(host, run);
     match state {
         RunState::Done | RunState::DoneWithFailures => {
             host.out.line(&format!("run {} has ended: {}", run.id, state.in_words()));
@@ -59,8 +59,8 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         );
         return Err(Failure::usage(Diagnostic::new(message).hint("start it anew with mpscript run")));
     }
-    if let Some(obstacle) = options.obstacle() {
-        let message = format!("run {} {obstacle}", run.id);
+    if let Some(blocker) = options.resume_blocker() {
+        let message = format!("run {} {blocker}", run.id);
         let hint = format!("mpscript undo {} takes back what it did", run.id);
         return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
     }
@@ -70,7 +70,7 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> Result<u8, Fa
         host,
         Plan {
             program: compile(&Origin::Stored(source))?,
-            options: Options {
+            options: RunOptions {
                 max_changes: arguments.limits.max_changes.or(options.max_changes),
                 max_errors: arguments.limits.max_errors.or(options.max_errors),
                 ..options
@@ -115,8 +115,8 @@ pub(crate) fn recorded(host: &Host, reach: &Reach, named: &str) -> Result<Record
 }
 
 /// What a run was started with; one whose world is gone can't be worked on.
-pub(crate) fn options_of(run: &RunRecord, texts: &RunTexts) -> Result<Options, Failure> {
-    let options: Options = read(run, &texts.options)?;
+pub(crate) fn options_of(run: &RunRecord, texts: &RunTexts) -> Result<RunOptions, Failure> {
+    let options: RunOptions = read(run, &texts.options)?;
     if options.sandbox {
         let message =
             format!("run {} was on a sandbox of its own, whose world is gone with its process", run.id);
@@ -127,7 +127,7 @@ pub(crate) fn options_of(run: &RunRecord, texts: &RunTexts) -> Result<Options, F
 }
 
 /// Whom a recorded run reached, unless something else is asked for now.
-pub(crate) fn reach_of(asked: &Reach, options: &Options) -> Reach {
+pub(crate) fn reach_of(asked: &Reach, options: &RunOptions) -> Reach {
     let mut reach = asked.clone();
     if reach.account.is_none() {
         reach.account.clone_from(&options.account);

@@ -21,8 +21,8 @@ use crate::{
     },
     host::Host,
     run::{
-        Outcome, Run, Setting,
-        record::{self, NewRun, Options},
+        Execution, Outcome, RunConfig,
+        record::{self, NewRun, RunOptions},
         runtime, state_of,
     },
     script::{Gate, Output, Program, Trouble, check},
@@ -41,7 +41,7 @@ use tokio::runtime::Runtime;
 /// A run that is to be made.
 pub(crate) struct Plan<'a> {
     pub program: Program,
-    pub options: Options,
+    pub options: RunOptions,
     pub manner: &'a Manner,
     pub reach: &'a Reach,
     pub is_dry: bool,
@@ -74,7 +74,7 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> Result<u8, Failu
         return Err(of_trouble(&trouble));
     }
     let own = automation.map(|automation| automation.limits).unwrap_or_default();
-    let options = Options {
+    let options = RunOptions {
         account: arguments.reach.account.clone(),
         base_urls: arguments.reach.base_url.clone(),
         sandbox: arguments.reach.sandbox,
@@ -151,7 +151,7 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         words.debug(&format!("run {} (mpscript show {0} tells of it at any time)", attempt.run));
     }
     let (store, attempt) = record.unzip();
-    let setting = Setting {
+    let setting = RunConfig {
         client: reached.client.clone(),
         callback: reached.callback.clone(),
         in_flight: options.in_flight,
@@ -166,19 +166,21 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     };
     let board = Arc::new(Board::default());
     let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
-    let run = Run {
+    let run = Execution {
         setting,
         limits: Limits::new(options.max_changes, options.max_errors),
         attempt,
         dry: is_dry.then(Arc::default),
         may_pause,
-        keeps_state: store_of_state.is_some(),
+        saves_state: store_of_state.is_some(),
         board,
     };
     let program = Arc::new(program);
     let outcome = match &options.call {
-        None => run.of_program(&runtime, &program),
-        Some(call) => run.of_call(&runtime, &program, call).map(|outcome| outcome.map(|answer| answer.value)),
+        None => run.run_program(&runtime, &program),
+        Some(call) => {
+            run.run_handler(&runtime, &program, call).map(|outcome| outcome.map(|answer| answer.value))
+        }
     };
     drop(progress);
     if let Ok(client) = &reached.client {
@@ -187,7 +189,7 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let outcome = outcome.map_err(|error| store::failure(&error))?;
     let mut code = finish(host, manner, &options, &outcome, &about)?;
     // It was told when it happened.
-    if outcome.unrecorded.is_some() && code == exit::DONE {
+    if outcome.end_not_recorded.is_some() && code == exit::DONE {
         code = exit::SCRIPT;
     }
     drop(about);
@@ -212,7 +214,7 @@ fn record(
     let Some(store) = store else { return Ok(None) };
     let attempt = match resumes {
         None => runtime.block_on(record::begin(host, &store, new)),
-        Some((run, verdict)) => runtime.block_on(record::take(host, &store, run, verdict)),
+        Some((run, verdict)) => runtime.block_on(record::resume(host, &store, run, verdict)),
     };
     let Some(attempt) = attempt.map_err(|error| store::failure(&error))? else {
         let message = "somebody else has begun to go on with the run at this moment, or to take it back";
@@ -279,7 +281,7 @@ pub(crate) fn gate(
 fn finish(
     host: &Host,
     manner: &Manner,
-    options: &Options,
+    options: &RunOptions,
     outcome: &Outcome<String>,
     about: &About,
 ) -> Result<u8, Failure> {

@@ -16,7 +16,7 @@ use crate::{
     },
     host::Host,
     run::{
-        record::{self, Options},
+        record::{self, RunOptions},
         runtime,
     },
     script::{Call, Origin, Source},
@@ -74,7 +74,13 @@ fn local(ms: i64) -> String {
 
 fn line(host: &Host, run: &RunRecord) -> String {
     let dry = if run.is_dry { " (dry run)" } else { "" };
-    format!("{}  {}  {:<18}  {}{dry}", run.id, local(run.started_at), record::state(host, run), run.script)
+    format!(
+        "{}  {}  {:<18}  {}{dry}",
+        run.id,
+        local(run.started_at),
+        record::observed_state(host, run),
+        run.script
+    )
 }
 
 pub(crate) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure> {
@@ -89,7 +95,7 @@ pub(crate) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure
                 json!({
                     "id": run.id,
                     "script": run.script,
-                    "state": record::state(host, run),
+                    "state": record::observed_state(host, run),
                     "dry_run": run.is_dry,
                     "started": started.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
                 })
@@ -126,7 +132,7 @@ pub(crate) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
             "id": run.id,
             "script": run.script,
             "account": run.account,
-            "state": record::state(host, &run),
+            "state": record::observed_state(host, &run),
             "dry_run": run.is_dry,
             "attempts": run.attempt,
             "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
@@ -184,7 +190,7 @@ pub(crate) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
             if printed.len() == 1 { "once" } else { &format!("{} times", grouped(printed.len() as u64)) };
         rows.push(("printed", format!("{times}: mpscript show {} --log", run.id)));
     }
-    let stands = record::state(host, &run);
+    let stands = record::observed_state(host, &run);
     let report = read(&texts.report);
     if report.is_none() && !run.is_dry {
         rows.push(("changed", format!("{} followers so far", grouped(changed))));
@@ -219,7 +225,7 @@ fn next_step(run: &RunRecord, texts: &RunTexts, stands: RunState) -> Option<Stri
 pub(crate) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure> {
     with_store(host, &arguments.reach, |runtime, store| {
         let run = find(host, runtime, store, &arguments.run)?;
-        let stands = record::state(host, &run);
+        let stands = record::observed_state(host, &run);
         if stands != RunState::Running {
             host.out.line(&format!("run {} is not under way: {}", run.id, stands.in_words()));
             return Ok(exit::DONE);
@@ -228,7 +234,7 @@ pub(crate) fn stop(host: &Host, arguments: &StopArguments) -> Result<u8, Failure
         for _ in 0..PATIENCE {
             thread::sleep(Duration::from_millis(100));
             let now = find(host, runtime, store, &run.id)?;
-            let stands = record::state(host, &now);
+            let stands = record::observed_state(host, &now);
             if stands != RunState::Running {
                 host.out.line(&format!("run {}: {}", run.id, stands.in_words()));
                 return Ok(exit::DONE);
@@ -273,7 +279,7 @@ pub(crate) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
             host,
             Plan {
                 program: crate::cli::commands::check::compile(&Origin::Stored(source))?,
-                options: Options { params: BTreeMap::default(), of_session: false, call: None, ..options },
+                options: RunOptions { params: BTreeMap::default(), of_session: false, call: None, ..options },
                 manner: &arguments.manner,
                 reach: &reach,
                 is_dry: false,

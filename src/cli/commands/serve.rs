@@ -18,13 +18,13 @@ use crate::{
     },
     host::{Host, Stream},
     run::{
-        Listen, Listening, Setting,
-        daemon::{Daemon, Entry, Level, Log},
+        BindAddress, HttpServer, RunConfig,
+        daemon::{Daemon, Level, Log, LogRecord},
         http::metrics::Metrics,
-        record::Options,
-        registry::Served,
+        record::RunOptions,
+        registry::AutomationRegistry,
         runtime,
-        worker::{Connect, Connected},
+        worker::{ConnectedAccount, Connector},
     },
     script::Nowhere,
     store::Store,
@@ -93,7 +93,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     // A configuration that can't work is told now, not at the first fire.
     let words = Arc::new(Words::new(host.out.clone(), arguments.log));
     let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
-    // Fires that can't be served would only be burnt.
+    // Fires that can't be registry would only be burnt.
     if let (Err(no_client), true) = (&usual.setting.client, has_no_account(host, &arguments.reach)?) {
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
         return Err(Failure::usage(Diagnostic::new(&no_client.0.message).hint(hint)));
@@ -103,7 +103,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let mut watched = Watched::new(&folder, &wake);
     let say = |level: Level, text: &str| {
         let at = host.clock.now_ms();
-        words.say(&Entry { at, level, automation: "", run: "", is_printed: false, text });
+        words.write(&LogRecord { at, level, automation: "", run: "", is_printed: false, text });
     };
     if let Err(error) = &watched.watcher {
         let every = humantime::format_duration(LOOK_EVERY);
@@ -113,18 +113,18 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         say(Level::Error, &format!("automations that name no account can't call: {}", no_client.0.message));
     }
     say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
-    let served = Served::new(&folder, zone);
+    let registry = AutomationRegistry::new(&folder, zone);
     let ended = wake.clone();
-    let mut daemon = Daemon::new(host, &runtime, &store, served, connect, Arc::<Words>::clone(&words))
-        .keeping(arguments.keep)
+    let mut daemon = Daemon::new(host, &runtime, &store, registry, connect, Arc::<Words>::clone(&words))
+        .with_retention(arguments.keep)
         // When the loop has ended nobody needs to be woken.
-        .waking(Arc::new(move || drop(ended.send(Wake::Ended))));
+        .with_waker(Arc::new(move || drop(ended.send(Wake::Ended))));
     if let Ok(client) = &usual.setting.client {
-        daemon.figures().know(client);
+        daemon.stats().track_account(client);
     }
     if let Some(listening) = listening {
         say(Level::Info, &format!("metrics at {}/metrics", listening.place));
-        let metrics = Metrics { figures: Arc::clone(daemon.figures()), clock: host.clock.clone() };
+        let metrics = Metrics { stats: Arc::clone(daemon.stats()), clock: host.clock.clone() };
         runtime.spawn(listening.serve(metrics));
     }
     serve(&mut daemon, (&woken, &mut watched), arguments.grace, &say);
@@ -154,17 +154,17 @@ fn serve(
             watched.renew();
             if let Err(error) = daemon.scan() {
                 say(Level::Error, &error.to_string());
-            } else if daemon.served().is_empty() && !is_empty {
+            } else if daemon.registry().is_empty() && !is_empty {
                 say(
                     Level::Warn,
                     "there is no automation in the folder: a file with `const automation = #{ … };`",
                 );
             }
-            is_empty = daemon.served().is_empty();
+            is_empty = daemon.registry().is_empty();
         }
         let wait = daemon.step().unwrap_or(AFTER_A_FAILURE);
         if let Some(since) = &leaving
-            && (daemon.under_way() == 0 || since.elapsed() >= grace)
+            && (daemon.active_runs() == 0 || since.elapsed() >= grace)
         {
             break;
         }
@@ -184,16 +184,16 @@ fn serve(
                 }
             }
             Ok(Wake::Leave) if leaving.is_none() => {
-                say(Level::Info, &stopping(daemon.under_way(), grace));
-                daemon.leave();
+                say(Level::Info, &stopping(daemon.active_runs(), grace));
+                daemon.begin_shutdown();
                 leaving = Some(Stopwatch::start());
             }
             Ok(Wake::Leave) => break,
             Ok(Wake::Ended) | Err(_) => {}
         }
     }
-    let left = daemon.under_way();
-    if let Err(error) = daemon.let_go() {
+    let left = daemon.active_runs();
+    if let Err(error) = daemon.release_lease() {
         say(Level::Warn, &format!("what this process holds is free in some seconds only: {error}"));
     }
     say(
@@ -207,8 +207,8 @@ fn serve(
 }
 
 /// Where it tells how the daemon is.
-fn listen_at(runtime: &Runtime, address: SocketAddr) -> Result<Listening, Failure> {
-    runtime.block_on(Listening::on(&Listen::Address(address))).map_err(|error| {
+fn listen_at(runtime: &Runtime, address: SocketAddr) -> Result<HttpServer, Failure> {
+    runtime.block_on(HttpServer::bind(&BindAddress::Address(address))).map_err(|error| {
         let message = format!("can't answer at {address}: {error}");
         let hint = "is another mpscript serve there? choose another place with --metrics";
         Failure::usage(Diagnostic::new(message).hint(hint))
@@ -221,9 +221,9 @@ fn has_no_account(host: &Host, reach: &Reach) -> Result<bool, Failure> {
     Ok(configured.is_none_or(|(_, file)| file.accounts.is_empty()))
 }
 
-fn stopping(under_way: usize, grace: Duration) -> String {
+fn stopping(active_runs: usize, grace: Duration) -> String {
     let grace = humantime::format_duration(grace);
-    match under_way {
+    match active_runs {
         0 => "stopping".to_owned(),
         1 => format!("stopping: a run has {grace} to reach a place to go on from"),
         count => format!("stopping: {count} runs have {grace} to reach a place to go on from"),
@@ -231,7 +231,12 @@ fn stopping(under_way: usize, grace: Duration) -> String {
 }
 
 /// Makes the surroundings of each run: a client of its own, on the account that its automation names.
-fn connect(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &ServeFolderArguments) -> Connect {
+fn connect(
+    host: &Host,
+    runtime: &Arc<Runtime>,
+    store: &Store,
+    arguments: &ServeFolderArguments,
+) -> Connector {
     let (host, runtime, in_flight) = (host.clone(), Arc::clone(runtime), arguments.in_flight);
     let store = store.clone();
     let given: Reach = arguments.reach.clone();
@@ -240,15 +245,15 @@ fn connect(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &Serve
         let calling = Calling { in_flight, waits_for_reset: true, store: Some(&store) };
         let reached = connect::reach(&host, &runtime, &reach, Need::Calls, calling, cancel)
             .map_err(|failure| failure.diagnostic)?;
-        let options = Options {
+        let options = RunOptions {
             account: reach.account.clone(),
             base_urls: reach.base_url.clone(),
             in_flight,
             folder: host.folder.clone(),
             allow_pause: true,
-            ..Options::default()
+            ..RunOptions::default()
         };
-        let setting = Setting {
+        let setting = RunConfig {
             client: reached.client.clone(),
             callback: reached.callback.clone(),
             in_flight,
@@ -262,7 +267,7 @@ fn connect(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &Serve
             gate: None,
             output,
         };
-        Ok(Connected { setting, options })
+        Ok(ConnectedAccount { setting, options })
     })
 }
 
@@ -318,11 +323,11 @@ pub(crate) fn watch(
 
 /// From now on signals wake the daemon: SIGTERM and Ctrl-C to stop it, SIGHUP to look at the folder.
 fn listen(runtime: &Runtime, wake: &Sender<Wake>) {
-    let leave = wake.clone();
+    let begin_shutdown = wake.clone();
     runtime.spawn(async move {
         loop {
             signals::signal().await;
-            if leave.send(Wake::Leave).is_err() {
+            if begin_shutdown.send(Wake::Leave).is_err() {
                 return;
             }
         }
@@ -401,7 +406,7 @@ impl Words {
 }
 
 impl Log for Words {
-    fn say(&self, entry: &Entry) {
+    fn write(&self, entry: &LogRecord) {
         let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default();
         let level = match entry.level {
             Level::Info => "info",

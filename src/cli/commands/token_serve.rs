@@ -16,7 +16,7 @@ use crate::{
     },
     client::Client,
     host::Host,
-    run::{Listen, Listening, TokenService},
+    run::{BindAddress, HttpServer, TokenService},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,10 +36,10 @@ pub(crate) fn execute(
 ) -> Result<u8, Failure> {
     let key = key(host, arguments)?;
     let listen = match &arguments.socket {
-        Some(path) => Listen::Socket(host.folder.join(path)),
-        None => Listen::Address(arguments.listen),
+        Some(path) => BindAddress::Socket(host.folder.join(path)),
+        None => BindAddress::Address(arguments.listen),
     };
-    if let Listen::Address(address) = &listen
+    if let BindAddress::Address(address) = &listen
         && !address.ip().is_loopback()
         && !arguments.behind_proxy
     {
@@ -49,7 +49,7 @@ pub(crate) fn execute(
     }
     let (accounts, shared) = accounts(host, runtime, reach)?;
     let names: Vec<String> = accounts.keys().cloned().collect();
-    let listening = runtime.block_on(Listening::on(&listen)).map_err(|error| {
+    let listening = runtime.block_on(HttpServer::bind(&listen)).map_err(|error| {
         let message = format!("can't listen: {error}");
         Failure::usage(
             Diagnostic::new(message).hint("another program may hold it: choose another with --listen"),
@@ -70,7 +70,7 @@ pub(crate) fn execute(
             client.finish().await;
         }
     });
-    if let Listen::Socket(path) = &listen {
+    if let BindAddress::Socket(path) = &listen {
         let _ = fs::remove_file(path);
     }
     Ok(exit::DONE)

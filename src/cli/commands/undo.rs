@@ -16,7 +16,7 @@ use crate::{
     },
     host::Host,
     run::{
-        record::{self, Options},
+        record::{self, RunOptions},
         runtime,
     },
     script::{Origin, Source},
@@ -28,7 +28,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
     let Recorded { run, texts, undone_by, .. } = recorded(host, &arguments.reach, &arguments.run)?;
     let options = options_of(&run, &texts)?;
     let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
-    if record::state(host, &run) == RunState::Running {
+    if record::observed_state(host, &run) == RunState::Running {
         return fail(format!("run {} is under way", run.id), "stop it first: mpscript stop RUN");
     }
     if let Some(by) = undone_by {
@@ -46,7 +46,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
         let store = store::require(host, &runtime, &arguments.reach)?;
         let way = runtime.block_on(async {
             // One that only sleeps must not go on meanwhile.
-            record::cut_off_the_dead(host, &store).await?;
+            record::fence_dead_runs(host, &store).await?;
             way_back(&store, &run.id, arguments.dry_run).await
         });
         let way = way.map_err(|error| store::failure(&error))?;
@@ -76,7 +76,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
         }
     }
     let source = Source { name: format!("undo {}", run.id), text: way.script, imports: Vec::new() };
-    let options = Options {
+    let options = RunOptions {
         params: std::collections::BTreeMap::default(),
         max_changes: None,
         max_errors: None,

@@ -92,7 +92,7 @@ pub(crate) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
                 "begin one without --sandbox to choose an account",
             );
         }
-        ":account" => repl.go_to(rest)?,
+        ":account" => repl.switch_account(rest)?,
         ":quota" => repl.host.out.write(&quota::today(repl.host, repl.runtime, &repl.reached)?),
         ":runs" => {
             // A sandbox of its own has no store of its own.
@@ -341,7 +341,7 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
     if repl.session.restore() {
         repl.learn_names();
         repl.host.out.line("the variables are as before that line");
-        if let Some(earlier) = repl.session.earlier_change() {
+        if let Some(earlier) = repl.session.last_undoable() {
             repl.host.out.line(&earlier_line(repl, &earlier));
         }
         return Ok(());

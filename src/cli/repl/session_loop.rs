@@ -34,7 +34,7 @@ use crate::{
     },
     client::CallError,
     host::Host,
-    run::{NotBegun, Outcome, Session, Setting, record::Options, runtime},
+    run::{Outcome, RunConfig, Session, SessionError, record::RunOptions, runtime},
     script::{Shown, docs},
 };
 use rustyline::error::ReadlineError;
@@ -131,18 +131,18 @@ fn open(
     reach: &Reach,
     words: &Arc<Words>,
     cancel: &Cancel,
-) -> Result<(Reached, Setting, Options), Failure> {
+) -> Result<(Reached, RunConfig, RunOptions), Failure> {
     let calling = Calling { in_flight: arguments.in_flight, waits_for_reset: false, store: None };
     let reached = connect::reach(host, runtime, reach, Need::Calls, calling, cancel)?;
-    let options = Options {
+    let options = RunOptions {
         account: reach.account.clone(),
         base_urls: reach.base_url.clone(),
         sandbox: reach.sandbox,
         in_flight: arguments.in_flight,
         folder: host.folder.clone(),
-        ..Options::default()
+        ..RunOptions::default()
     };
-    let setting = Setting {
+    let setting = RunConfig {
         client: reached.client.clone(),
         callback: reached.callback.clone(),
         in_flight: arguments.in_flight,
@@ -337,7 +337,7 @@ impl Repl<'_> {
     /// Runs something that calls the platform: its progress is drawn, and Ctrl-C stops it.
     pub(crate) fn work<T>(
         &mut self,
-        work: impl FnOnce(&mut Self, &Arc<Board>) -> Result<Outcome<T>, NotBegun>,
+        work: impl FnOnce(&mut Self, &Arc<Board>) -> Result<Outcome<T>, SessionError>,
     ) -> Result<Outcome<T>, Failure> {
         let board = Arc::new(Board::default());
         let client = self.reached.client.as_ref().ok().cloned();
@@ -348,8 +348,8 @@ impl Repl<'_> {
         self.is_working.store(false, Ordering::SeqCst);
         drop(progress);
         outcome.map_err(|error| match error {
-            NotBegun::Script(trouble) => Failure { diagnostic: trouble.diagnostic, code: exit::SCRIPT },
-            NotBegun::Store(error) => store::failure(&error),
+            SessionError::Script(trouble) => Failure { diagnostic: trouble.diagnostic, code: exit::SCRIPT },
+            SessionError::Store(error) => store::failure(&error),
         })
     }
 
@@ -420,11 +420,11 @@ impl Repl<'_> {
     }
 
     /// Goes on with another account.
-    pub(crate) fn go_to(&mut self, account: &str) -> Result<(), Failure> {
+    pub(crate) fn switch_account(&mut self, account: &str) -> Result<(), Failure> {
         let reach = Reach { account: Some(account.to_owned()), base_url: Vec::new(), ..self.reach.clone() };
         let (reached, setting, options) =
             open(self.host, self.runtime, self.arguments, &reach, &self.words, &self.cancel)?;
-        self.session.go_to(setting, options);
+        self.session.switch_account(setting, options);
         (self.reach, self.reached) = (reach, reached);
         self.known.change(|known| known.tags.clear());
         self.learn_tags();

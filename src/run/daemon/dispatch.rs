@@ -1,7 +1,7 @@
 //! Fires whose time has come are claimed, and begin as soon as they may.
 
 use super::{
-    Begun, Daemon, LONGEST_STEP, LOOK_EVERY, Level, Waiting, go_on_after, key, next_begin,
+    Begun, Daemon, Level, MAX_STEP, POLL_INTERVAL, Waiting, go_on_after, key, next_start,
     preparation::CONNECTS, recovery::Parked,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 use std::{collections::BTreeSet, sync::Arc};
 
 /// So many fires are recorded together at the most.
-const TOGETHER: usize = 100;
+const MAX_BATCH: usize = 100;
 
 impl Daemon {
     /// Claims what has come.
@@ -26,14 +26,14 @@ impl Daemon {
             .collect();
         let since = Stopwatch::start();
         for (name, key) in due_now {
-            if since.elapsed() >= LONGEST_STEP {
+            if since.elapsed() >= MAX_STEP {
                 self.is_behind = true;
                 return Ok(());
             }
-            let Some(version) = self.served.versions().get(&name).map(Arc::clone) else { continue };
-            let Some(trigger) = version.triggers.iter().find(|trigger| trigger.key == key) else { continue };
+            let Some(revision) = self.registry.revisions().get(&name).map(Arc::clone) else { continue };
+            let Some(trigger) = revision.triggers.iter().find(|trigger| trigger.key == key) else { continue };
             let last = self.armed[&(name.clone(), key.clone())].last;
-            let come: Vec<Fire> = due(&name, trigger, version.automation.catch_up, last, now)
+            let come: Vec<Fire> = due(&name, trigger, revision.automation.catch_up, last, now)
                 .into_iter()
                 .map(|one| Fire {
                     automation: name.clone(),
@@ -48,20 +48,20 @@ impl Daemon {
                 })
                 .collect();
             let mut missed = Vec::new();
-            for together in come.chunks(TOGETHER) {
+            for together in come.chunks(MAX_BATCH) {
                 let are_ours = self.runtime.block_on(self.store.add_fires(together))?;
                 if let (Some(armed), Some(latest)) =
                     (self.armed.get_mut(&(name.clone(), key.clone())), together.last())
                 {
                     armed.last = latest.instant;
-                    armed.next = next_begin(&name, trigger, latest.instant);
+                    armed.next = next_start(&name, trigger, latest.instant);
                 }
                 for (fire, _) in together.iter().zip(are_ours).filter(|(_, is_ours)| *is_ours) {
                     if fire.state == "missed" {
-                        self.figures.ended(&name, "missed", now);
+                        self.stats.ended(&name, "missed", now);
                         missed.push((fire.instant, fire.reason.as_str()));
                     } else {
-                        self.queue.push(Waiting { fire: fire.clone(), version: None, not_before: now });
+                        self.queue.push(Waiting { fire: fire.clone(), revision: None, not_before: now });
                     }
                 }
             }
@@ -96,7 +96,7 @@ impl Daemon {
         let mut at = 0;
         let since = Stopwatch::start();
         while let Some(waiting) = self.queue.get(at).cloned() {
-            if since.elapsed() >= LONGEST_STEP {
+            if since.elapsed() >= MAX_STEP {
                 self.is_behind = true;
                 return done;
             }
@@ -111,12 +111,12 @@ impl Daemon {
                         tried.remove(&waiting.fire.automation);
                         continue;
                     }
-                    Ok(Begun::Waits) => self.queue[at].not_before = now + LOOK_EVERY,
+                    Ok(Begun::Waits) => self.queue[at].not_before = now + POLL_INTERVAL,
                     Ok(Begun::Connects) => self.queue[at].not_before = now + CONNECTS,
                     Err(error) => {
                         let failed = key(&waiting.fire);
                         let of = self.queue.iter_mut().filter(|waiting| key(&waiting.fire) == failed);
-                        of.for_each(|waiting| waiting.not_before = now + LOOK_EVERY);
+                        of.for_each(|waiting| waiting.not_before = now + POLL_INTERVAL);
                         done = go_on_after(done, error)?;
                     }
                 }
@@ -129,10 +129,10 @@ impl Daemon {
                 at += 1;
                 continue;
             }
-            match self.go_on(&waiting.fire, waiting.version, Parked::GoesOn) {
+            match self.go_on(&waiting.fire, waiting.revision, Parked::GoesOn) {
                 Ok(()) => drop(self.retries.remove(at)),
                 Err(error) => {
-                    self.retries[at].not_before = now + LOOK_EVERY;
+                    self.retries[at].not_before = now + POLL_INTERVAL;
                     done = go_on_after(done, error)?;
                 }
             }

@@ -1,9 +1,9 @@
 //! What becomes of a run when it has ended: its fire is closed, it is tried once more, and somebody hears of it.
 
-use super::{Daemon, Entry, Level, Stopped, Waiting, told};
+use super::{Daemon, Level, LogRecord, Stopped, Waiting, told};
 use crate::{
     bulk::{JournalError, RunState},
-    run::{registry::Version, worker::Ended},
+    run::{registry::Revision, worker::RunFinished},
     script::Call,
     store::{FAILURE_OF, Fire, StoreError},
 };
@@ -11,11 +11,11 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// How long the first retry waits, and the longest wait, in milliseconds.
-const FIRST_RETRY: i64 = 10_000;
-const LONGEST_RETRY: i64 = 600_000;
+const INITIAL_RETRY: i64 = 10_000;
+const MAX_RETRY: i64 = 600_000;
 
 /// A run that the store has stopped so often waits for a person.
-const MOST_ATTEMPTS: i64 = 20;
+const MAX_ATTEMPTS: i64 = 20;
 
 impl Daemon {
     /// Ends a fire; `false` when it is somebody else's by now.
@@ -40,7 +40,7 @@ impl Daemon {
         let is_ours = self.runtime.block_on(self.store.change_fire_and_add(fire, &to, another))?;
         if is_ours {
             if !fire.source.starts_with(FAILURE_OF) {
-                self.figures.ended(&fire.automation, state, to.at);
+                self.stats.ended(&fire.automation, state, to.at);
             }
             let level = if state == "done" { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
@@ -50,10 +50,10 @@ impl Daemon {
     }
 
     /// Records what became of a run.
-    pub(super) fn settle(&mut self, ended: &Ended) -> Result<(), StoreError> {
+    pub(super) fn settle(&mut self, ended: &RunFinished) -> Result<(), StoreError> {
         let Some(running) = self.running.get(&ended.run) else { return Ok(()) };
-        let (fire, version, stopped) = (running.fire.clone(), running.version.clone(), running.stopped);
-        let Ended { run, call, outcome } = ended;
+        let (fire, revision, stopped) = (running.fire.clone(), running.revision.clone(), running.stopped);
+        let RunFinished { run, call, outcome } = ended;
         let outcome = match outcome {
             Ok(outcome) => outcome,
             // It is silent from now on, and is gone on with when it was so for long enough.
@@ -62,7 +62,7 @@ impl Daemon {
                 return Ok(());
             }
         };
-        if let Some(why) = &outcome.unrecorded {
+        if let Some(why) = &outcome.end_not_recorded {
             self.say(Level::Error, &call.automation, run, &format!("its end is not recorded: {why}"));
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Daemon {
             (RunState::Done | RunState::DoneWithFailures, _) => {
                 let changed = outcome.report.totals.changed;
                 let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
-                self.succeed(&fire, version.as_ref(), state.as_str(), &did)
+                self.succeed(&fire, revision.as_ref(), state.as_str(), &did)
             }
             // What it has done is written down, and the next process goes on with it.
             (RunState::Cancelled, Some(Stopped::Leaving)) => {
@@ -83,10 +83,10 @@ impl Daemon {
             }
             (RunState::Running | RunState::Interrupted, _) => Ok(()),
             (RunState::Cancelled, Some(Stopped::TimedOut)) => {
-                let timeout = version.as_ref().map(|version| version.automation.timeout);
+                let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
                 let reason = format!("it took longer than {}", timeout.unwrap_or_default());
-                self.fail(&fire, version.as_ref(), call, "timed_out", (&reason, &reason))
+                self.fail(&fire, revision.as_ref(), call, "timed_out", (&reason, &reason))
             }
             (RunState::Cancelled, Some(Stopped::Replaced)) => {
                 self.close(&fire, "stopped", "a later fire has replaced it").map(drop)
@@ -99,16 +99,16 @@ impl Daemon {
             {
                 self.say(Level::Warn, &fire.automation, run, &why);
                 let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();
-                if record.attempt > MOST_ATTEMPTS {
-                    return self.fail(&fire, version.as_ref(), call, "parked", (&why, &message));
+                if record.attempt > MAX_ATTEMPTS {
+                    return self.fail(&fire, revision.as_ref(), call, "parked", (&why, &message));
                 }
                 let not_before = self.host.clock.now_ms() + wait_before(record.attempt);
-                self.retries.push(Waiting { fire, version, not_before });
+                self.retries.push(Waiting { fire, revision, not_before });
                 Ok(())
             }
-            (RunState::Parked, _) => self.fail(&fire, version.as_ref(), call, "parked", (&why, &message)),
+            (RunState::Parked, _) => self.fail(&fire, revision.as_ref(), call, "parked", (&why, &message)),
             (RunState::Error | RunState::Paused, _) => {
-                let retries = version.as_ref().map_or(0, |version| version.automation.retries);
+                let retries = revision.as_ref().map_or(0, |revision| revision.automation.retries);
                 // What the day's quota has ended is no fault of its own.
                 let is_paused = state == RunState::Paused;
                 if is_paused || fire.failures < i64::from(retries) {
@@ -118,7 +118,7 @@ impl Daemon {
                         return Ok(());
                     }
                     let fire = to;
-                    let wait = if is_paused { LONGEST_RETRY } else { wait_before(failures) };
+                    let wait = if is_paused { MAX_RETRY } else { wait_before(failures) };
                     let after = humantime::format_duration(Duration::from_millis(wait.unsigned_abs()));
                     self.say(
                         Level::Warn,
@@ -127,10 +127,10 @@ impl Daemon {
                         &format!("failed: {why}; once more in {after}"),
                     );
                     let not_before = self.host.clock.now_ms() + wait;
-                    self.retries.push(Waiting { fire, version, not_before });
+                    self.retries.push(Waiting { fire, revision, not_before });
                     return Ok(());
                 }
-                self.fail(&fire, version.as_ref(), call, "failed", (&why, &message))
+                self.fail(&fire, revision.as_ref(), call, "failed", (&why, &message))
             }
         }
     }
@@ -139,12 +139,12 @@ impl Daemon {
     pub(super) fn succeed(
         &self,
         fire: &Fire,
-        version: Option<&Arc<Version>>,
+        revision: Option<&Arc<Revision>>,
         state: &str,
         did: &str,
     ) -> Result<(), StoreError> {
         if self.close(fire, state, did)?
-            && let Some(url) = version.and_then(|version| version.automation.ping.clone())
+            && let Some(url) = revision.and_then(|revision| revision.automation.ping.clone())
         {
             self.ping(url, fire);
         }
@@ -155,14 +155,14 @@ impl Daemon {
     pub(super) fn fail(
         &mut self,
         fire: &Fire,
-        version: Option<&Arc<Version>>,
+        revision: Option<&Arc<Revision>>,
         call: &Call,
         state: &str,
         (reason, message): (&str, &str),
     ) -> Result<(), StoreError> {
-        let version = version.filter(|version| version.automation.hears_of_failures);
+        let revision = revision.filter(|revision| revision.automation.hears_of_failures);
         // Who fails to hear is told of no more.
-        let Some(version) = version.filter(|_| !fire.source.starts_with(FAILURE_OF)) else {
+        let Some(revision) = revision.filter(|_| !fire.source.starts_with(FAILURE_OF)) else {
             return self.close(fire, state, reason).map(drop);
         };
         let error = json!({
@@ -183,9 +183,9 @@ impl Daemon {
             ..Fire::default()
         };
         if self.close_and_add(fire, (state, reason), Some(&heard))? {
-            let version = Some(Arc::clone(version));
+            let revision = Some(Arc::clone(revision));
             // Those that wait are not waited for.
-            self.queue.insert(0, Waiting { fire: heard, version, not_before: now });
+            self.queue.insert(0, Waiting { fire: heard, revision, not_before: now });
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Daemon {
         self.runtime.spawn(async move {
             if let Err(error) = crate::client::ping(&url).await {
                 let text = format!("the ping failed: {error}");
-                log.say(&Entry {
+                log.write(&LogRecord {
                     at,
                     level: Level::Warn,
                     automation: &automation,
@@ -212,5 +212,5 @@ impl Daemon {
 
 fn wait_before(attempt: i64) -> i64 {
     let doublings = u32::try_from(attempt.clamp(1, 10) - 1).unwrap_or_default();
-    (FIRST_RETRY << doublings).min(LONGEST_RETRY)
+    (INITIAL_RETRY << doublings).min(MAX_RETRY)
 }

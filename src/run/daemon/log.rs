@@ -19,7 +19,7 @@ pub enum Level {
 
 /// One thing that is said.
 #[derive(Clone, Debug)]
-pub struct Entry<'a> {
+pub struct LogRecord<'a> {
     /// When, in milliseconds.
     pub at: i64,
     /// How weighty it is.
@@ -37,11 +37,11 @@ pub struct Entry<'a> {
 /// Where the daemon's words go, and those of its scripts.
 pub trait Log: Send + Sync {
     /// Says something.
-    fn say(&self, entry: &Entry);
+    fn write(&self, entry: &LogRecord);
 }
 
 /// What a script prints, with its run's name.
-pub(super) struct Printed {
+pub(super) struct ScriptOutput {
     pub log: Arc<dyn Log>,
     pub clock: Clock,
     pub secrets: Redactor,
@@ -50,14 +50,14 @@ pub(super) struct Printed {
     pub run: Arc<OnceLock<String>>,
 }
 
-impl Output for Printed {
+impl Output for ScriptOutput {
     fn print(&self, text: &str) {
         let at = self.clock.now_ms();
         let run = self.run.get().map_or("", String::as_str);
         let text = &self.secrets.mask(text);
         let entry =
-            Entry { at, level: Level::Info, automation: &self.automation, run, is_printed: true, text };
-        self.log.say(&entry);
+            LogRecord { at, level: Level::Info, automation: &self.automation, run, is_printed: true, text };
+        self.log.write(&entry);
     }
 
     fn debug(&self, text: &str) {

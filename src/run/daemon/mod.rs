@@ -16,18 +16,18 @@ mod retention;
 mod start;
 mod stats;
 
-pub use log::{Entry, Level, Log};
+pub use log::{Level, Log, LogRecord};
 pub use reload::ScanError;
-pub use stats::{Figures, LAGS, Reading};
+pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 
 use self::{outage::Outage, preparation::Connecting};
 use crate::{
     base::{Cancel, Diagnostic, Stopwatch},
     host::Host,
     run::{
-        registry::{Change, Served, Version},
-        schedule::{due::begins, trigger::Trigger},
-        worker::{Connect, Ended, Wake},
+        registry::{AutomationRegistry, RegistryEvent, Revision},
+        schedule::{due::starts_at, trigger::Trigger},
+        worker::{Connector, RunFinished, Waker},
     },
     store::{Fire, Store, StoreError},
 };
@@ -44,38 +44,38 @@ use std::{
 use tokio::runtime::Runtime;
 
 /// Between two looks at what others do, in milliseconds.
-const LOOK_EVERY: i64 = 2_000;
+const POLL_INTERVAL: i64 = 2_000;
 
 /// What the names of the leases begin with by which processes give a sign of life.
-pub const NODE: &str = "node ";
+pub const DAEMON_LEASE: &str = "node ";
 
 /// How long a run may take whose automation is not known any more.
-const TIMEOUT: Duration = Duration::from_hours(12);
+const DEFAULT_TIMEOUT: Duration = Duration::from_hours(12);
 
 /// A clock that is off by more than this was set, in milliseconds; or the machine slept.
-const JUMP: i64 = 5_000;
+const CLOCK_JUMP: i64 = 5_000;
 
 /// A process that has given no sign of life for so long is taken for dead, in milliseconds.
-const LIFE: i64 = 8_000;
+const HEARTBEAT_TTL: i64 = 8_000;
 
 /// How long fires and their runs are kept, unless somebody says otherwise.
-pub const KEEP: Duration = Duration::from_hours(90 * 24);
+pub const DEFAULT_RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// What becomes of an automation whose file is stale.
-pub const GOES_ON: &str = "the version before goes on";
-pub const DOES_NOT_RUN: &str = "it does not run";
+pub const RUNS_LAST_GOOD: &str = "the version before goes on";
+pub const RUNS_NOTHING: &str = "it does not run";
 
 /// So long a step goes on beginning with things: in between somebody may want it to stop, and others see it alive.
-const LONGEST_STEP: Duration = Duration::from_millis(250);
+const MAX_STEP: Duration = Duration::from_millis(250);
 
 /// The longest that anybody sleeps between two steps.
-const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+const MAX_SLEEP: Duration = Duration::from_millis(250);
 
 /// A trigger that is waited for.
 struct Armed {
     /// The last instant that is accounted for.
     last: i64,
-    /// When the next fire begins, if there is one.
+    /// When the next fire starts_at, if there is one.
     next: Option<i64>,
 }
 
@@ -91,7 +91,7 @@ enum Stopped {
 struct Running {
     /// The fire that it is of.
     fire: Fire,
-    version: Option<Arc<Version>>,
+    revision: Option<Arc<Revision>>,
     cancel: Cancel,
     deadline: i64,
     stopped: Option<Stopped>,
@@ -113,8 +113,8 @@ enum Begun {
 #[derive(Clone)]
 struct Waiting {
     fire: Fire,
-    /// The version that its run has begun with, if that is known here.
-    version: Option<Arc<Version>>,
+    /// The revision that its run has begun with, if that is known here.
+    revision: Option<Arc<Revision>>,
     /// Not before this, in milliseconds.
     not_before: i64,
 }
@@ -124,8 +124,8 @@ pub struct Daemon {
     host: Host,
     runtime: Arc<Runtime>,
     store: Store,
-    served: Served,
-    connect: Connect,
+    registry: AutomationRegistry,
+    connect: Connector,
     log: Arc<dyn Log>,
     node: String,
     armed: BTreeMap<(String, String), Armed>,
@@ -135,11 +135,11 @@ pub struct Daemon {
     /// Surroundings of the runs of fires that wait.
     connecting: BTreeMap<(String, String, i64), Connecting>,
     /// What a scan has found and is not made known yet.
-    changes: VecDeque<Change>,
+    changes: VecDeque<RegistryEvent>,
     /// Runs that have ended and whose end is not recorded yet.
-    unsettled: VecDeque<Ended>,
-    ended: (Sender<Ended>, Receiver<Ended>),
-    wake: Wake,
+    unsettled: VecDeque<RunFinished>,
+    ended: (Sender<RunFinished>, Receiver<RunFinished>),
+    wake: Waker,
     looked_at: i64,
     tidied_at: i64,
     /// Automations whose old fires are still to be forgotten; none stands for runs that are of no fire.
@@ -153,7 +153,7 @@ pub struct Daemon {
     /// There was more to do than a step may take.
     is_behind: bool,
     outage: Outage,
-    figures: Arc<Figures>,
+    stats: Arc<DaemonStats>,
 }
 
 impl Daemon {
@@ -163,8 +163,8 @@ impl Daemon {
         host: &Host,
         runtime: &Arc<Runtime>,
         store: &Store,
-        served: Served,
-        connect: Connect,
+        registry: AutomationRegistry,
+        connect: Connector,
         log: Arc<dyn Log>,
     ) -> Self {
         // A process may have several, in tests.
@@ -175,7 +175,7 @@ impl Daemon {
             host: host.clone(),
             runtime: Arc::clone(runtime),
             store: store.clone(),
-            served,
+            registry,
             connect,
             log,
             armed: BTreeMap::new(),
@@ -192,49 +192,49 @@ impl Daemon {
             untidy: Vec::new(),
             stepped: None,
             is_known: false,
-            keep: KEEP,
+            keep: DEFAULT_RETENTION,
             is_leaving: false,
             is_behind: false,
             outage: Outage::default(),
-            figures: Arc::default(),
+            stats: Arc::default(),
         }
     }
 
     /// Keeps fires and their runs for so long.
     #[must_use]
-    pub fn keeping(mut self, keep: Duration) -> Self {
+    pub fn with_retention(mut self, keep: Duration) -> Self {
         self.keep = keep;
         self
     }
 
     /// Tells whoever waits between two steps that a run has ended.
     #[must_use]
-    pub fn waking(mut self, wake: Wake) -> Self {
+    pub fn with_waker(mut self, wake: Waker) -> Self {
         self.wake = wake;
         self
     }
 
     /// What it serves.
     #[must_use]
-    pub fn served(&self) -> &Served {
-        &self.served
+    pub fn registry(&self) -> &AutomationRegistry {
+        &self.registry
     }
 
     /// What it tells of itself, as it goes on.
     #[must_use]
-    pub fn figures(&self) -> &Arc<Figures> {
-        &self.figures
+    pub fn stats(&self) -> &Arc<DaemonStats> {
+        &self.stats
     }
 
     /// How many runs are under way here.
     #[must_use]
-    pub fn under_way(&self) -> usize {
+    pub fn active_runs(&self) -> usize {
         self.running.len()
     }
 
-    /// When the next fire begins, in milliseconds.
+    /// When the next fire starts_at, in milliseconds.
     #[must_use]
-    pub fn next_begin(&self) -> Option<i64> {
+    pub fn next_start(&self) -> Option<i64> {
         self.armed.values().filter_map(|armed| armed.next).min()
     }
 
@@ -245,7 +245,7 @@ impl Daemon {
     }
 
     fn say(&self, level: Level, automation: &str, run: &str, text: &str) {
-        self.log.say(&Entry {
+        self.log.write(&LogRecord {
             at: self.host.clock.now_ms(),
             level,
             automation,
@@ -264,16 +264,16 @@ impl Daemon {
         if let Some((level, text)) = self.outage.follow(&done) {
             self.say(level, "", "", &text);
         }
-        let mut figures = self.figures.lock();
-        figures.alive = Some(Stopwatch::start());
-        figures.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
+        let mut stats = self.stats.lock();
+        stats.alive = Some(Stopwatch::start());
+        stats.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
         if done.is_ok() && self.is_known {
-            figures.stepped = Some(Stopwatch::start());
+            stats.stepped = Some(Stopwatch::start());
         }
-        figures.under_way = self.running.len();
-        figures.waiting = self.queue.len() + self.retries.len();
-        figures.is_leaving = self.is_leaving;
-        drop(figures);
+        stats.under_way = self.running.len();
+        stats.waiting = self.queue.len() + self.retries.len();
+        stats.is_leaving = self.is_leaving;
+        drop(stats);
         done
     }
 
@@ -308,8 +308,13 @@ impl Daemon {
         self.stop_late(now);
         // Who does not know yet what there is would take it for gone.
         if !self.is_leaving && self.is_known {
-            if (now - self.looked_at).abs() >= LOOK_EVERY {
-                self.runtime.block_on(self.store.take_lease(&self.lease(), &self.node, now, now + LIFE))?;
+            if (now - self.looked_at).abs() >= POLL_INTERVAL {
+                self.runtime.block_on(self.store.take_lease(
+                    &self.lease(),
+                    &self.node,
+                    now,
+                    now + HEARTBEAT_TTL,
+                ))?;
                 self.tell_others(now)?;
                 self.looked_at = now;
                 self.forget_prepared();
@@ -326,21 +331,21 @@ impl Daemon {
         }
         done?;
         if self.is_leaving {
-            return Ok(LONGEST_SLEEP);
+            return Ok(MAX_SLEEP);
         }
         if std::mem::take(&mut self.is_behind) {
             return Ok(Duration::ZERO);
         }
         let until = self
-            .next_begin()
+            .next_start()
             .map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
-        Ok(until.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(1), LONGEST_SLEEP))
+        Ok(until.unwrap_or(MAX_SLEEP).clamp(Duration::from_millis(1), MAX_SLEEP))
     }
 
     /// Says once which other processes share the fires.
     fn tell_others(&mut self, now: i64) -> Result<(), StoreError> {
         if self.looked_at == 0 {
-            let owners = self.runtime.block_on(self.store.lease_owners(NODE, now))?;
+            let owners = self.runtime.block_on(self.store.lease_owners(DAEMON_LEASE, now))?;
             let others: Vec<&str> = owners
                 .iter()
                 .filter(|owner| **owner != self.node)
@@ -360,19 +365,19 @@ impl Daemon {
             let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
             let jump = now.saturating_sub(*then).saturating_sub(passed);
             let shown = humantime::format_duration(Duration::from_secs((jump.unsigned_abs() + 500) / 1_000));
-            if jump >= JUMP {
+            if jump >= CLOCK_JUMP {
                 let text = format!(
                     "the clock is {shown} ahead of the time that has passed: the machine slept, or its clock was set; \
                      what was missed follows catch_up"
                 );
                 self.say(Level::Warn, "", "", &text);
-            } else if jump <= -JUMP {
+            } else if jump <= -CLOCK_JUMP {
                 let text = format!(
                     "the clock was set back by {shown}: what has fired does not fire again, and the next fires come when \
                      the clock is there"
                 );
                 self.say(Level::Warn, "", "", &text);
-                // What was to begin by the clock that was wrong begins now.
+                // What was to begin by the clock that was wrong starts_at now.
                 self.queue.iter_mut().chain(&mut self.retries).for_each(|waiting| waiting.not_before = 0);
             }
         }
@@ -394,7 +399,7 @@ impl Daemon {
     }
 
     /// Fires nothing more, and asks what is under way to stop at a safe point.
-    pub fn leave(&mut self) {
+    pub fn begin_shutdown(&mut self) {
         self.is_leaving = true;
         for running in self.running.values_mut() {
             if running.stopped.is_none() {
@@ -408,7 +413,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn let_go(&self) -> Result<(), StoreError> {
+    pub fn release_lease(&self) -> Result<(), StoreError> {
         self.runtime.block_on(self.store.give_lease_back(&self.lease(), &self.node))
     }
 }
@@ -420,7 +425,7 @@ fn key(fire: &Fire) -> (String, String, i64) {
 
 /// The sign of life of a process.
 fn node_lease(node: &str) -> String {
-    format!("{NODE}{node}")
+    format!("{DAEMON_LEASE}{node}")
 }
 
 /// The error of a part of a step, while the others go on; that of a store that does not answer ends the step.
@@ -434,8 +439,8 @@ fn go_on_after(
     }
 }
 
-fn next_begin(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {
-    trigger.schedule.after(last).map(|instant| begins(name, trigger, instant))
+fn next_start(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {
+    trigger.schedule.after(last).map(|instant| starts_at(name, trigger, instant))
 }
 
 /// A message on one line, with its place and its mend.

@@ -1,4 +1,4 @@
-//! A store that fails for a while: told when it begins, when it fails for another reason, each minute, and when it is
+//! A store that fails for a while: told when it starts_at, when it fails for another reason, each minute, and when it is
 //! over; not at every try. Must never know what was tried.
 
 use super::Level;

@@ -1,10 +1,10 @@
 //! Surroundings of runs that are being made, each on a thread of its own: a secret may take its time to come, and nobody else
 //! waits for it.
 
-use super::{Daemon, Level, Waiting, key, log::Printed, told};
+use super::{Daemon, Level, Waiting, key, log::ScriptOutput, told};
 use crate::{
     base::{Cancel, Diagnostic},
-    run::worker::Connected,
+    run::worker::ConnectedAccount,
     store::Fire,
 };
 use std::{
@@ -23,7 +23,7 @@ pub(super) const CONNECTS: i64 = 100;
 pub(super) struct Prepared {
     /// The account that they are for.
     account: Option<String>,
-    pub connected: Result<Connected, Diagnostic>,
+    pub connected: Result<ConnectedAccount, Diagnostic>,
     pub cancel: Cancel,
     /// The run's name, once it has one, for what it prints.
     pub run: Arc<OnceLock<String>>,
@@ -76,18 +76,19 @@ impl Daemon {
             Some(Connecting::Ready(prepared)) if prepared.account.as_deref() == account => *prepared,
             _ => self.maker(account, &fire.automation)(),
         };
-        if let Ok(Connected { setting, .. }) = &prepared.connected
+        if let Ok(ConnectedAccount { setting, .. }) = &prepared.connected
             && let Ok(client) = &setting.client
         {
-            self.figures.know(client);
+            self.stats.track_account(client);
         }
         prepared
     }
 
     /// An account that can't be called is told when its automation comes, not when that first fires.
     pub(super) fn try_account(&self, name: &str) {
-        let versions = self.served.versions();
-        let Some(account) = versions.get(name).and_then(|version| version.automation.account.clone()) else {
+        let revisions = self.registry.revisions();
+        let Some(account) = revisions.get(name).and_then(|revision| revision.automation.account.clone())
+        else {
             return;
         };
         let (log, clock, name) = (Arc::clone(&self.log), self.host.clock.clone(), name.to_owned());
@@ -95,7 +96,7 @@ impl Daemon {
         let work = move || {
             if let Err(diagnostic) = make().connected {
                 let text = format!("its account can't be called: {}", told(&diagnostic));
-                let entry = crate::run::daemon::Entry {
+                let entry = crate::run::daemon::LogRecord {
                     at: clock.now_ms(),
                     level: Level::Error,
                     automation: &name,
@@ -103,7 +104,7 @@ impl Daemon {
                     is_printed: false,
                     text: &text,
                 };
-                log.say(&entry);
+                log.write(&entry);
             }
         };
         // Without a thread for it the first fire tells.
@@ -120,7 +121,7 @@ impl Daemon {
     fn maker(&self, account: Option<&str>, automation: &str) -> impl FnOnce() -> Prepared + Send + 'static {
         let (connect, account) = (Arc::clone(&self.connect), account.map(str::to_owned));
         let (cancel, run) = (Cancel::default(), Arc::default());
-        let output = Printed {
+        let output = ScriptOutput {
             log: Arc::clone(&self.log),
             clock: self.host.clock.clone(),
             secrets: self.host.secrets.clone(),

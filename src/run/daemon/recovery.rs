@@ -1,16 +1,16 @@
 //! What processes have left that are gone, and runs that are gone on with.
 
 use super::{
-    Daemon, LOOK_EVERY, Level, TIMEOUT, Waiting, key, node_lease,
+    DEFAULT_TIMEOUT, Daemon, Level, POLL_INTERVAL, Waiting, key, node_lease,
     preparation::{CONNECTS, Prepared},
     told,
 };
 use crate::{
     base::Diagnostic,
     run::{
-        record::{self, Options},
-        registry::Version,
-        worker::Plan,
+        record::{self, RunOptions},
+        registry::Revision,
+        worker::HandlerRun,
     },
     script::{Origin, Program, Source},
     store::{Fire, RunRecord, RunState, RunTexts, StoreError},
@@ -38,7 +38,7 @@ impl Daemon {
                 let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
                 if self.runtime.block_on(self.store.change_fire(&fire, &to))? {
                     self.say(Level::Info, &fire.automation, "", "taken over before it has begun");
-                    self.queue.push(Waiting { fire: to, version: None, not_before: now });
+                    self.queue.push(Waiting { fire: to, revision: None, not_before: now });
                 }
                 continue;
             }
@@ -47,39 +47,39 @@ impl Daemon {
         Ok(())
     }
 
-    /// Whether an automation is served here, or was last: several folders may share a store.
+    /// Whether an automation is registry here, or was last: several folders may share a store.
     fn is_of_here(&self, automation: &str) -> Result<bool, StoreError> {
-        if self.served.versions().contains_key(automation) {
+        if self.registry.revisions().contains_key(automation) {
             return Ok(true);
         }
         let record = self.runtime.block_on(self.store.automation(automation))?.unwrap_or_default();
-        Ok(record.folder == self.served.folder().display().to_string())
+        Ok(record.folder == self.registry.folder().display().to_string())
     }
 
     /// Goes on with the run of a fire, from its journal.
     pub(super) fn go_on(
         &mut self,
         fire: &Fire,
-        version: Option<Arc<Version>>,
+        revision: Option<Arc<Revision>>,
         parked: Parked,
     ) -> Result<(), StoreError> {
         let Some(record) = self.runtime.block_on(self.store.run(&fire.run))? else {
             return self.close(fire, "failed", "the record of its run is gone").map(drop);
         };
-        let state = record::state(&self.host, &record);
+        let state = record::observed_state(&self.host, &record);
         let (mut failures, mut deaths) = (fire.failures, fire.deaths);
         match state {
             RunState::Running => return Ok(()),
             RunState::Done | RunState::DoneWithFailures => {
-                let version = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
-                return self.succeed(fire, version, state.as_str(), &record.note);
+                let revision = revision.as_ref().or_else(|| self.registry.revisions().get(&fire.automation));
+                return self.succeed(fire, revision, state.as_str(), &record.note);
             }
             RunState::Parked if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
             // Whether it was counted is told by when the fire was written last.
             RunState::Error if fire.at < record.ended_at => failures += 1,
             // What ends its process does so soon; whoever has run for long was only beside it.
             RunState::Interrupted if parked == Parked::Stays => {
-                deaths = if record.beat_at - fire.at < SOON { deaths + 1 } else { 0 };
+                deaths = if record.beat_at - fire.at < CRASH_WINDOW { deaths + 1 } else { 0 };
             }
             RunState::Parked
             | RunState::Error
@@ -87,12 +87,12 @@ impl Daemon {
             | RunState::Cancelled
             | RunState::Paused => {}
         }
-        let present = version.as_ref().or_else(|| self.served.versions().get(&fire.automation));
-        let retries = present.map_or(0, |version| version.automation.retries);
+        let present = revision.as_ref().or_else(|| self.registry.revisions().get(&fire.automation));
+        let retries = present.map_or(0, |revision| revision.automation.retries);
         if failures > i64::from(retries) {
             return self.fail_unseen(fire, &record, "failed");
         }
-        if deaths > MOST_DEATHS {
+        if deaths > MAX_CRASHES {
             return self.fail_deadly(fire, &record);
         }
         if let Some(by) = self.runtime.block_on(self.store.undone_by(&record.id))? {
@@ -103,11 +103,11 @@ impl Daemon {
         if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
             return Ok(());
         }
-        let version = version.or_else(|| self.served.versions().get(&fire.automation).cloned());
+        let revision = revision.or_else(|| self.registry.revisions().get(&fire.automation).cloned());
         let later =
-            |wait: i64| Waiting { fire: to.clone(), version: version.clone(), not_before: now + wait };
+            |wait: i64| Waiting { fire: to.clone(), revision: revision.clone(), not_before: now + wait };
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
-        let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
+        let options: RunOptions = serde_json::from_str(&texts.options).unwrap_or_default();
         if !self.is_prepared(&to, options.account.as_deref()) {
             self.retries.push(later(CONNECTS));
             return Ok(());
@@ -120,25 +120,26 @@ impl Daemon {
             }
             // What is half done is not given up for want of an account that may be there again soon.
             Err(NoPlan::Account(diagnostic)) => {
-                let timeout = version.as_ref().map_or(TIMEOUT, |version| version.automation.timeout);
+                let timeout =
+                    revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
                 if now - fire.instant > i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX) {
                     return self.fail_unseen(&to, &record, "failed");
                 }
-                let after = humantime::format_duration(Duration::from_millis(LATER.unsigned_abs()));
+                let after = humantime::format_duration(Duration::from_millis(ACCOUNT_RETRY.unsigned_abs()));
                 let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
                 self.say(Level::Error, &fire.automation, &fire.run, &text);
-                self.retries.push(later(LATER));
+                self.retries.push(later(ACCOUNT_RETRY));
                 return Ok(());
             }
         };
-        match self.runtime.block_on(record::take(&self.host, &self.store, &record, None)) {
+        match self.runtime.block_on(record::resume(&self.host, &self.store, &record, None)) {
             Ok(None) => {}
             Ok(Some(attempt)) => {
                 let text = format!("goes on, attempt {}", attempt.attempt);
                 self.say(Level::Info, &fire.automation, &fire.run, &text);
-                self.run(to, version, plan, attempt, now);
+                self.run(to, revision, plan, attempt, now);
             }
-            Err(error) => self.go_on_later(later(LOOK_EVERY), &error),
+            Err(error) => self.go_on_later(later(POLL_INTERVAL), &error),
         }
         Ok(())
     }
@@ -164,22 +165,22 @@ impl Daemon {
     /// Ends a fire whose run has failed while nobody was there to see it.
     fn fail_unseen(&mut self, fire: &Fire, record: &RunRecord, state: &str) -> Result<(), StoreError> {
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
-        let options: Options = serde_json::from_str(&texts.options).unwrap_or_default();
-        let version = self.served.versions().get(&fire.automation).cloned();
+        let options: RunOptions = serde_json::from_str(&texts.options).unwrap_or_default();
+        let revision = self.registry.revisions().get(&fire.automation).cloned();
         let call = options.call.unwrap_or_default();
-        self.fail(fire, version.as_ref(), &call, state, (&record.note, &record.note))
+        self.fail(fire, revision.as_ref(), &call, state, (&record.note, &record.note))
     }
 }
 
 /// A recorded run with the source and everything else that it began with.
-fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<Plan, NoPlan> {
+fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<HandlerRun, NoPlan> {
     let read = |error: serde_json::Error| {
         NoPlan::Record(Diagnostic::new(format!("its record can't be read: {error}")))
     };
     let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
-    let options: Options = serde_json::from_str(&texts.options).map_err(read)?;
-    if let Some(obstacle) = options.obstacle() {
-        return Err(NoPlan::Record(Diagnostic::new(format!("the run {obstacle}"))));
+    let options: RunOptions = serde_json::from_str(&texts.options).map_err(read)?;
+    if let Some(resume_blocker) = options.resume_blocker() {
+        return Err(NoPlan::Record(Diagnostic::new(format!("the run {resume_blocker}"))));
     }
     let call = options.call.clone().unwrap_or_default();
     let program =
@@ -190,7 +191,7 @@ fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<Plan, NoPlan> {
         return Err(NoPlan::Account(no_client.0.clone()));
     }
     connected.options = options;
-    Ok(Plan { program: Arc::new(program), call, connected, cancel, run })
+    Ok(HandlerRun { program: Arc::new(program), call, connected, cancel, run })
 }
 
 /// What becomes of a run that is parked.
@@ -211,10 +212,10 @@ enum NoPlan {
 }
 
 /// A process that has ended so soon after a run was begun or gone on with may have ended by it, in milliseconds.
-const SOON: i64 = 60_000;
+const CRASH_WINDOW: i64 = 60_000;
 
 /// A run that was under way so often when its process ended is given up.
-const MOST_DEATHS: i64 = 4;
+const MAX_CRASHES: i64 = 4;
 
 /// A run whose account can't be called is tried again after so long, in milliseconds.
-const LATER: i64 = 60_000;
+const ACCOUNT_RETRY: i64 = 60_000;

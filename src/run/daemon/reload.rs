@@ -1,8 +1,8 @@
 //! What a scan of the folder has found becomes known: to the store, to the log, and to the triggers that are waited for.
 
-use super::{Armed, DOES_NOT_RUN, Daemon, GOES_ON, Level, NODE, next_begin, told};
+use super::{Armed, DAEMON_LEASE, Daemon, Level, RUNS_LAST_GOOD, RUNS_NOTHING, next_start, told};
 use crate::{
-    run::{registry::Change, schedule::trigger::Trigger},
+    run::{registry::RegistryEvent, schedule::trigger::Trigger},
     store::{Fire, StoreError},
 };
 use std::{io, sync::Arc};
@@ -13,7 +13,7 @@ impl Daemon {
     /// # Errors
     /// When the folder can't be listed, or the store fails.
     pub fn scan(&mut self) -> Result<(), ScanError> {
-        self.changes.extend(self.served.scan()?);
+        self.changes.extend(self.registry.scan()?);
         if !self.is_known {
             let gone = self.gone_meanwhile()?;
             self.changes.extend(gone);
@@ -25,62 +25,66 @@ impl Daemon {
 
     /// Makes known what a scan has found; what the store does not take now it takes at the next step.
     pub(super) fn apply_changes(&mut self) -> Result<(), StoreError> {
-        let folder = self.served.folder().display().to_string();
+        let folder = self.registry.folder().display().to_string();
         let now = self.host.clock.now_ms();
         while let Some(change) = self.changes.front().cloned() {
             match &change {
-                Change::Live(name) => {
+                RegistryEvent::Live(name) => {
                     self.tell_namesake(name, &folder, now)?;
-                    let source = self.served.versions().get(name).map(|version| version.program.source());
+                    let source =
+                        self.registry.revisions().get(name).map(|revision| revision.program.source());
                     let source = serde_json::to_string(&source).unwrap_or_default();
                     self.runtime.block_on(self.store.serve_automation(name, &folder, &source, now))?;
                     self.arm(name, now)?;
                     if let Some(at) = self.runtime.block_on(self.store.last_success(name))? {
-                        self.figures.lock().last_success.insert(name.clone(), at);
+                        self.stats.lock().last_success.insert(name.clone(), at);
                     }
                     self.say(Level::Info, name, "", "live");
                     self.try_account(name);
                 }
-                Change::Stale(name, diagnostic) => {
+                RegistryEvent::Stale(name, diagnostic) => {
                     self.tell_namesake(name, &folder, now)?;
                     let reason = told(diagnostic);
-                    if !self.served.versions().contains_key(name) {
+                    if !self.registry.revisions().contains_key(name) {
                         let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
-                        self.served.revive(&record);
+                        self.registry.revive(&record);
                     }
                     self.arm(name, now)?;
-                    let goes_on =
-                        if self.served.versions().contains_key(name) { GOES_ON } else { DOES_NOT_RUN };
+                    let goes_on = if self.registry.revisions().contains_key(name) {
+                        RUNS_LAST_GOOD
+                    } else {
+                        RUNS_NOTHING
+                    };
                     let stale = format!("{reason}; {goes_on}");
                     self.runtime.block_on(self.store.mark_stale(name, &folder, &stale, now))?;
                     self.say(Level::Error, name, "", &format!("STALE {stale}"));
                 }
-                Change::Gone(name) => {
+                RegistryEvent::Removed(name) => {
                     self.arm(name, now)?;
                     self.runtime.block_on(self.store.forget_good(name, &folder))?;
-                    self.figures.lock().last_success.remove(name);
+                    self.stats.lock().last_success.remove(name);
                     self.say(Level::Info, name, "", "gone: its triggers fire no more");
                 }
             }
             self.changes.pop_front();
         }
-        let mut figures = self.figures.lock();
-        figures.live = self.served.versions().keys().cloned().collect();
-        figures.stale = self.served.stale().len();
+        let mut stats = self.stats.lock();
+        stats.live = self.registry.revisions().keys().cloned().collect();
+        stats.stale = self.registry.stale().len();
         Ok(())
     }
 
-    /// What was served from the folder while another process did so, and is there no more, or says no more when it runs.
-    fn gone_meanwhile(&mut self) -> Result<Vec<Change>, StoreError> {
-        let folder = self.served.folder().display().to_string();
+    /// What was registry from the folder while another process did so, and is there no more, or says no more when it runs.
+    fn gone_meanwhile(&mut self) -> Result<Vec<RegistryEvent>, StoreError> {
+        let folder = self.registry.folder().display().to_string();
         let records = self.runtime.block_on(self.store.automations())?;
         let is_gone = |name: &String| {
-            !self.served.versions().contains_key(name) && !self.served.stale().contains_key(name)
+            !self.registry.revisions().contains_key(name) && !self.registry.stale().contains_key(name)
         };
         let was_here =
             records.into_iter().filter(|record| record.folder == folder && !record.good.is_empty());
         let gone: Vec<String> = was_here.map(|record| record.name).filter(is_gone).collect();
-        Ok(gone.into_iter().map(|name| self.served.missing(name)).collect())
+        Ok(gone.into_iter().map(|name| self.registry.missing(name)).collect())
     }
 
     /// Two folders that share a store share what is kept of automations of one name.
@@ -89,7 +93,7 @@ impl Daemon {
         if record.folder.is_empty() || record.folder == folder {
             return Ok(());
         }
-        let owners = self.runtime.block_on(self.store.lease_owners(NODE, now))?;
+        let owners = self.runtime.block_on(self.store.lease_owners(DAEMON_LEASE, now))?;
         if owners.iter().any(|owner| *owner != self.node) {
             let text = format!(
                 "{} has an automation of this name too, and another process may serve it: they share fires and \
@@ -103,8 +107,8 @@ impl Daemon {
 
     /// Waits for the triggers that an automation has now, and no more for those that it had.
     fn arm(&mut self, name: &str, now: i64) -> Result<(), StoreError> {
-        let version = self.served.versions().get(name).map(Arc::clone);
-        let triggers: &[Trigger] = version.as_ref().map_or(&[], |version| &version.triggers);
+        let revision = self.registry.revisions().get(name).map(Arc::clone);
+        let triggers: &[Trigger] = revision.as_ref().map_or(&[], |revision| &revision.triggers);
         let gone: Vec<(String, String)> = self
             .armed
             .keys()
@@ -146,7 +150,7 @@ impl Daemon {
                     }
                 },
             };
-            let next = next_begin(name, trigger, last);
+            let next = next_start(name, trigger, last);
             self.armed.insert(id, Armed { last, next });
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What is older than anybody wants is forgotten, a little at each step, so that it never stands in the way of a fire.
 
-use super::{Daemon, Level, NODE};
+use super::{DAEMON_LEASE, Daemon, Level};
 use crate::store::StoreError;
 
 /// Between two times that what is older is forgotten, in milliseconds.
@@ -17,7 +17,7 @@ impl Daemon {
     fn try_to_tidy(&mut self, now: i64) -> Result<(), StoreError> {
         if (now - self.tidied_at).abs() >= TIDY_EVERY {
             self.tidied_at = now;
-            self.runtime.block_on(self.store.forget_leases(NODE, now - TIDY_EVERY))?;
+            self.runtime.block_on(self.store.forget_leases(DAEMON_LEASE, now - TIDY_EVERY))?;
             let records = self.runtime.block_on(self.store.automations())?;
             self.untidy = records.into_iter().map(|record| Some(record.name)).chain([None]).collect();
         }

@@ -1,14 +1,17 @@
-//! From a fire to its run: whether it may begin, and what it begins with.
+//! From a fire to its run: whether it may begin, and what it starts_at with.
 
-use super::{Begun, Daemon, LIFE, Level, Running, Stopped, TIMEOUT, Waiting, preparation::Prepared, told};
+use super::{
+    Begun, DEFAULT_TIMEOUT, Daemon, HEARTBEAT_TTL, Level, Running, Stopped, Waiting, preparation::Prepared,
+    told,
+};
 use crate::{
     bulk::Attempt,
     run::{
-        record::Options,
-        registry::Version,
-        schedule::due::begins,
+        record::RunOptions,
+        registry::Revision,
+        schedule::due::starts_at,
         state_of,
-        worker::{self, Plan},
+        worker::{self, HandlerRun},
     },
     script::{Call, HANDLER, ON_FAILURE, Overlap, Parameter},
     store::{FAILURE_OF, Fire, RunEnd, RunState, StoreError},
@@ -17,7 +20,7 @@ use serde_json::{Map, Value};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A fire that was claimed so long after it should have begun is one for which nobody was there, in milliseconds.
-const NOBODY_THERE: i64 = 5_000;
+const DOWNTIME_THRESHOLD: i64 = 5_000;
 
 impl Daemon {
     /// Begins with a fire, or says why it does not.
@@ -26,25 +29,25 @@ impl Daemon {
         if fire.source.starts_with(FAILURE_OF) {
             return self.let_hear(waiting);
         }
-        let Some(version) = self.served.versions().get(&fire.automation).cloned() else {
+        let Some(revision) = self.registry.revisions().get(&fire.automation).cloned() else {
             return self.close(fire, "skipped", "the automation is gone").map(|_| Begun::Over);
         };
-        if !version.triggers.iter().any(|trigger| trigger.key == fire.source) {
+        if !revision.triggers.iter().any(|trigger| trigger.key == fire.source) {
             return self.close(fire, "skipped", "its trigger is no more").map(|_| Begun::Over);
         }
         let record = self.runtime.block_on(self.store.automation(&fire.automation))?.unwrap_or_default();
         if record.paused_until > fire.instant {
             return self.close(fire, "skipped", "it is paused").map(|_| Begun::Over);
         }
-        let (overlap, account) = (version.automation.overlap, version.automation.account.clone());
+        let (overlap, account) = (revision.automation.overlap, revision.automation.account.clone());
         if overlap == Overlap::Parallel {
             if !self.is_prepared(fire, account.as_deref()) {
                 return Ok(Begun::Connects);
             }
-            return self.start(fire, &version).map(|()| Begun::Over);
+            return self.start(fire, &revision).map(|()| Begun::Over);
         }
         // Whoever must wait, or does not run at all, needs nothing to hold.
-        if let Some(begun) = self.meets(fire, &version)? {
+        if let Some(begun) = self.meets(fire, &revision)? {
             return Ok(begun);
         }
         if !self.is_prepared(fire, account.as_deref()) {
@@ -52,11 +55,11 @@ impl Daemon {
         }
         // Nobody else may begin with the same automation between the look and the start.
         let lease = format!("begin {}", fire.automation);
-        if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + LIFE))? {
+        if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + HEARTBEAT_TTL))? {
             return Ok(Begun::Waits);
         }
-        let begun = match self.meets(fire, &version) {
-            Ok(None) => self.start(fire, &version).map(|()| Begun::Over),
+        let begun = match self.meets(fire, &revision) {
+            Ok(None) => self.start(fire, &revision).map(|()| Begun::Over),
             Ok(Some(begun)) => Ok(begun),
             Err(error) => Err(error),
         };
@@ -65,18 +68,19 @@ impl Daemon {
     }
 
     /// What becomes of a fire of an automation whose runs do not overlap, while one is under way.
-    fn meets(&mut self, fire: &Fire, version: &Arc<Version>) -> Result<Option<Begun>, StoreError> {
+    fn meets(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<Option<Begun>, StoreError> {
         let other = self.runtime.block_on(self.store.fire_under_way(&fire.automation))?;
         let Some(other) = other else { return Ok(None) };
         // It has begun itself, and the store's answer was lost: it is found again by whoever takes over.
         if (&other.source, other.instant) == (&fire.source, fire.instant) {
             return Ok(Some(Begun::Over));
         }
-        let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
-        let begins = trigger.map_or(fire.instant, |trigger| begins(&fire.automation, trigger, fire.instant));
-        match version.automation.overlap {
+        let trigger = revision.triggers.iter().find(|trigger| trigger.key == fire.source);
+        let starts_at =
+            trigger.map_or(fire.instant, |trigger| starts_at(&fire.automation, trigger, fire.instant));
+        match revision.automation.overlap {
             // What is caught up comes one after another.
-            Overlap::Forbid if fire.at - begins < NOBODY_THERE => {
+            Overlap::Forbid if fire.at - starts_at < DOWNTIME_THRESHOLD => {
                 let reason = format!("run {} was still under way", other.run);
                 return self.close(fire, "skipped", &reason).map(|_| Some(Begun::Over));
             }
@@ -102,10 +106,10 @@ impl Daemon {
     }
 
     /// Makes the run of a fire.
-    fn start(&mut self, fire: &Fire, version: &Arc<Version>) -> Result<(), StoreError> {
-        let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
+    fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<(), StoreError> {
+        let trigger = revision.triggers.iter().find(|trigger| trigger.key == fire.source);
         let given = BTreeMap::new();
-        let (params, missing) = match Parameter::values(&version.automation.params, &given) {
+        let (params, missing) = match Parameter::values(&revision.automation.params, &given) {
             Ok(params) => (params, None),
             Err(diagnostic) => (Map::default(), Some(told(&diagnostic))),
         };
@@ -120,21 +124,21 @@ impl Daemon {
             error: None,
         };
         if let Some(reason) = missing {
-            return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
+            return self.fail(fire, Some(revision), &call, "failed", (&reason, &reason));
         }
-        self.launch(fire, version, call)
+        self.launch(fire, revision, call)
     }
 
     /// Lets an automation hear of a failure.
     fn let_hear(&mut self, waiting: &Waiting) -> Result<Begun, StoreError> {
         let fire = &waiting.fire;
-        let present = || self.served.versions().get(&fire.automation).cloned();
-        let version = waiting.version.clone().or_else(present);
-        let Some(version) = version.filter(|version| version.automation.hears_of_failures) else {
+        let present = || self.registry.revisions().get(&fire.automation).cloned();
+        let revision = waiting.revision.clone().or_else(present);
+        let Some(revision) = revision.filter(|revision| revision.automation.hears_of_failures) else {
             let reason = "nobody wants to hear of it any more";
             return self.close(fire, "skipped", reason).map(|_| Begun::Over);
         };
-        if !self.is_prepared(fire, version.automation.account.as_deref()) {
+        if !self.is_prepared(fire, revision.automation.account.as_deref()) {
             return Ok(Begun::Connects);
         }
         let error: Value = serde_json::from_str(&fire.reason).unwrap_or_default();
@@ -144,36 +148,36 @@ impl Daemon {
             trigger: fire.source.clone(),
             scheduled_ms: fire.instant,
             scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
-            params: Parameter::values(&version.automation.params, &BTreeMap::new()).unwrap_or_default(),
+            params: Parameter::values(&revision.automation.params, &BTreeMap::new()).unwrap_or_default(),
             state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
             error: Some(error),
         };
-        self.launch(fire, &version, call).map(|()| Begun::Over)
+        self.launch(fire, &revision, call).map(|()| Begun::Over)
     }
 
     /// Records a run and starts it, for a fire or to hear of a failure.
     pub(super) fn launch(
         &mut self,
         fire: &Fire,
-        version: &Arc<Version>,
+        revision: &Arc<Revision>,
         call: Call,
     ) -> Result<(), StoreError> {
-        let automation = &version.automation;
+        let automation = &revision.automation;
         let Prepared { connected, cancel, run, .. } = self.take_prepared(fire, automation.account.as_deref());
         let mut connected = match connected {
             Ok(connected) => connected,
             Err(diagnostic) => {
                 let reason = told(&diagnostic);
-                return self.fail(fire, Some(version), &call, "failed", (&reason, &reason));
+                return self.fail(fire, Some(revision), &call, "failed", (&reason, &reason));
             }
         };
-        connected.options = Options {
+        connected.options = RunOptions {
             max_changes: automation.limits.changes,
             max_errors: automation.limits.errors,
             call: Some(call.clone()),
             ..connected.options
         };
-        let plan = Plan { program: Arc::clone(&version.program), call, connected, cancel, run };
+        let plan = HandlerRun { program: Arc::clone(&revision.program), call, connected, cancel, run };
         let Some(attempt) = self.runtime.block_on(worker::begin(&self.host, &self.store, &plan))? else {
             return Ok(());
         };
@@ -200,31 +204,31 @@ impl Daemon {
             self.runtime.block_on(self.store.end_run(&end))?;
             return Ok(());
         }
-        let trigger = version.triggers.iter().find(|trigger| trigger.key == fire.source);
+        let trigger = revision.triggers.iter().find(|trigger| trigger.key == fire.source);
         if let Some(trigger) = trigger {
-            self.figures.begun(now - begins(&fire.automation, trigger, fire.instant));
+            self.stats.begun(now - starts_at(&fire.automation, trigger, fire.instant));
         }
-        self.say(Level::Info, &version.name, &attempt.run, &format!("started by {}", plan.call.trigger));
-        self.run(running, Some(Arc::clone(version)), plan, attempt, now);
+        self.say(Level::Info, &revision.name, &attempt.run, &format!("started by {}", plan.call.trigger));
+        self.run(running, Some(Arc::clone(revision)), plan, attempt, now);
         Ok(())
     }
 
     pub(super) fn run(
         &mut self,
         fire: Fire,
-        version: Option<Arc<Version>>,
-        plan: Plan,
+        revision: Option<Arc<Revision>>,
+        plan: HandlerRun,
         attempt: Attempt,
         now: i64,
     ) {
-        let timeout = version.as_ref().map_or(TIMEOUT, |version| version.automation.timeout);
+        let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
         let deadline = now.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
         let cancel = plan.cancel.clone();
         let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
         let _ = plan.run.set(run.clone());
         match worker::start(&self.runtime, plan, attempt, &self.ended.0, &self.wake) {
             Ok(thread) => {
-                let running = Running { fire, version, cancel, deadline, stopped: None, thread };
+                let running = Running { fire, revision, cancel, deadline, stopped: None, thread };
                 self.running.insert(run, running);
             }
             // Its record is silent from now on, and somebody takes it over.

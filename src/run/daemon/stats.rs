@@ -8,19 +8,19 @@ use std::{
 };
 
 /// Bounds of the lags that are told apart, in milliseconds.
-pub const LAGS: [i64; 7] = [100, 500, 1_000, 5_000, 30_000, 300_000, 3_600_000];
+pub const LAG_BUCKETS: [i64; 7] = [100, 500, 1_000, 5_000, 30_000, 300_000, 3_600_000];
 
-/// A daemon's figures, shared with whoever reads them.
+/// A daemon's stats, shared with whoever reads them.
 #[derive(Default)]
-pub struct Figures(Mutex<Reading>);
+pub struct DaemonStats(Mutex<StatsSnapshot>);
 
-/// Figures at one moment.
+/// DaemonStats at one moment.
 #[derive(Clone, Default)]
-pub struct Reading {
+pub struct StatsSnapshot {
     /// How many fires came to what, by automation and result.
     pub fires: BTreeMap<(String, String), u64>,
-    /// How many runs began at most so late, by [`LAGS`]; each counts in the first that it fits.
-    pub lags: [u64; LAGS.len()],
+    /// How many runs began at most so late, by [`LAG_BUCKETS`]; each counts in the first that it fits.
+    pub lags: [u64; LAG_BUCKETS.len()],
     /// How many runs began, however late.
     pub begun: u64,
     /// How late they began, all together, in milliseconds.
@@ -48,21 +48,21 @@ pub struct Reading {
 }
 
 /// A daemon that takes longer for a step hangs.
-const LONGEST_STEP: Duration = Duration::from_mins(1);
+const MAX_STEP: Duration = Duration::from_mins(1);
 
-impl Figures {
-    /// The figures as they are now.
+impl DaemonStats {
+    /// The stats as they are now.
     #[must_use]
-    pub fn read(&self) -> Reading {
+    pub fn snapshot(&self) -> StatsSnapshot {
         self.lock().clone()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Reading> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, StatsSnapshot> {
         lock(&self.0)
     }
 
     /// An account that is called.
-    pub fn know(&self, client: &Client) {
+    pub fn track_account(&self, client: &Client) {
         self.lock().accounts.insert(client.appid().to_owned(), client.clone());
     }
 
@@ -81,30 +81,30 @@ impl Figures {
         let lag = lag.max(0);
         reading.begun += 1;
         reading.lag_ms += lag;
-        if let Some(at) = LAGS.iter().position(|bound| lag <= *bound) {
+        if let Some(at) = LAG_BUCKETS.iter().position(|bound| lag <= *bound) {
             reading.lags[at] += 1;
         }
     }
 }
 
-impl Reading {
+impl StatsSnapshot {
     /// Why the process should be started anew, if it should.
     #[must_use]
-    pub fn hangs(&self) -> Option<String> {
+    pub fn liveness_error(&self) -> Option<String> {
         let since = self.alive.as_ref()?.elapsed();
         let shown = humantime::format_duration(Duration::from_secs(since.as_secs()));
-        (since > LONGEST_STEP).then(|| format!("it has done nothing for {shown}"))
+        (since > MAX_STEP).then(|| format!("it has done nothing for {shown}"))
     }
 
     /// Why nothing fires now, if nothing does.
     #[must_use]
-    pub fn is_not_ready(&self) -> Option<String> {
+    pub fn readiness_error(&self) -> Option<String> {
         if self.is_leaving {
             return Some("it is stopping".to_owned());
         }
         if self.stepped.is_none() {
             return Some(self.trouble.clone().unwrap_or_else(|| "it has not begun yet".to_owned()));
         }
-        self.trouble.clone().or(self.hangs())
+        self.trouble.clone().or(self.liveness_error())
     }
 }

@@ -1,4 +1,4 @@
-//! The daemon's figures over HTTP: `/healthz`, `/readyz`, and `/metrics` in Prometheus' text format.
+//! The daemon's stats over HTTP: `/healthz`, `/readyz`, and `/metrics` in Prometheus' text format.
 //!
 //! What it answers holds neither tokens nor secrets: whoever reaches the address may read it.
 
@@ -6,7 +6,7 @@ use super::server::Service;
 use crate::{
     api,
     base::Clock,
-    run::daemon::{Figures, LAGS, Reading},
+    run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
 };
 use http_body_util::Full;
 use hyper::{
@@ -20,21 +20,21 @@ use std::{fmt::Display, sync::Arc};
 const RESULTS: [&str; 8] =
     ["done", "done_with_failures", "failed", "missed", "parked", "skipped", "stopped", "timed_out"];
 
-/// Tells a daemon's figures.
+/// Tells a daemon's stats.
 pub struct Metrics {
-    /// The figures.
-    pub figures: Arc<Figures>,
+    /// The stats.
+    pub stats: Arc<DaemonStats>,
     /// What time it is.
     pub clock: Clock,
 }
 
 impl Service for Metrics {
     async fn answer(&self, request: Request<Incoming>, _peer: &str) -> Response<Full<Bytes>> {
-        let reading = self.figures.read();
+        let snapshot = self.stats.snapshot();
         let (status, text) = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/healthz") => told(reading.hangs()),
-            (&Method::GET | &Method::HEAD, "/readyz") => told(reading.is_not_ready()),
-            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.page(&reading).await),
+            (&Method::GET | &Method::HEAD, "/healthz") => told(snapshot.liveness_error()),
+            (&Method::GET | &Method::HEAD, "/readyz") => told(snapshot.readiness_error()),
+            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.page(&snapshot).await),
             (&Method::GET | &Method::HEAD, _) => {
                 (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned())
             }
@@ -56,17 +56,17 @@ fn told(trouble: Option<String>) -> (StatusCode, String) {
 }
 
 impl Metrics {
-    async fn page(&self, reading: &Reading) -> String {
+    async fn page(&self, snapshot: &StatsSnapshot) -> String {
         let mut page = Page::default();
         page.head("build_info", "gauge", "The program's version.");
         page.row("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         for (name, value, help) in [
-            ("automations", reading.live.len(), "Automations that are live."),
-            ("stale_files", reading.stale, "Files that are not what runs: they can't be read."),
-            ("runs_under_way", reading.under_way, "Runs of this process."),
+            ("automations", snapshot.live.len(), "Automations that are live."),
+            ("stale_files", snapshot.stale, "Files that are not what runs: they can't be read."),
+            ("runs_under_way", snapshot.under_way, "Runs of this process."),
             (
                 "fires_waiting",
-                reading.waiting,
+                snapshot.waiting,
                 "Fires of this process that wait for a run to end or to be retried.",
             ),
         ] {
@@ -78,35 +78,35 @@ impl Metrics {
             "counter",
             "Fires that this process has seen through, by what they came to.",
         );
-        for name in &reading.live {
+        for name in &snapshot.live {
             for result in RESULTS {
-                let count = reading.fires.get(&(name.clone(), result.to_owned()));
+                let count = snapshot.fires.get(&(name.clone(), result.to_owned()));
                 page.row("fires_total", &[("automation", name), ("result", result)], count.unwrap_or(&0));
             }
         }
         // Those that are gone have had their fires too.
-        for ((name, result), count) in &reading.fires {
-            if !reading.live.contains(name) {
+        for ((name, result), count) in &snapshot.fires {
+            if !snapshot.live.contains(name) {
                 page.row("fires_total", &[("automation", name), ("result", result)], count);
             }
         }
         page.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");
         let mut up_to = 0;
-        for (bound, count) in LAGS.iter().zip(reading.lags) {
+        for (bound, count) in LAG_BUCKETS.iter().zip(snapshot.lags) {
             up_to += count;
             page.row("fire_lag_seconds_bucket", &[("le", &seconds(*bound).to_string())], up_to);
         }
-        page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], reading.begun);
-        page.row("fire_lag_seconds_sum", &[], seconds(reading.lag_ms));
-        page.row("fire_lag_seconds_count", &[], reading.begun);
+        page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], snapshot.begun);
+        page.row("fire_lag_seconds_sum", &[], seconds(snapshot.lag_ms));
+        page.row("fire_lag_seconds_count", &[], snapshot.begun);
         let name = "last_success_timestamp_seconds";
         page.head(name, "gauge", "When a fire of the automation was last done.");
-        for (automation, at) in &reading.last_success {
+        for (automation, at) in &snapshot.last_success {
             page.row(name, &[("automation", automation)], seconds(*at));
         }
         let now = self.clock.now_ms();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
-        for (appid, client) in &reading.accounts {
+        for (appid, client) in &snapshot.accounts {
             if let Ok(Some(record)) = client.token_record().await {
                 page.row(
                     "token_age_seconds",
@@ -120,7 +120,7 @@ impl Metrics {
             "gauge",
             "Calls that are left today, of those whose number a day is published.",
         );
-        for (appid, client) in &reading.accounts {
+        for (appid, client) in &snapshot.accounts {
             for spec in api::all().into_iter().filter(|spec| spec.daily.real.is_some()) {
                 if let Some(remaining) = client.remaining(spec).await {
                     let call = format!("{} {}", spec.method.as_str(), spec.path);

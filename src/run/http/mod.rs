@@ -1,8 +1,8 @@
-//! What the process answers over HTTP: figures of the daemon, and tokens for other programs.
+//! What the process answers over HTTP: stats of the daemon, and tokens for other programs.
 
 pub mod metrics;
 mod server;
 mod token_service;
 
-pub use server::{Listen, Listening};
+pub use server::{BindAddress, HttpServer};
 pub use token_service::TokenService;

@@ -35,7 +35,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// Where to listen.
 #[derive(Clone, Debug)]
-pub enum Listen {
+pub enum BindAddress {
     /// An address and a port.
     Address(SocketAddr),
     /// A Unix socket, for this user alone.
@@ -43,7 +43,7 @@ pub enum Listen {
 }
 
 /// A service that listens.
-pub struct Listening {
+pub struct HttpServer {
     listener: Listener,
     /// Where, as other programs reach it.
     pub place: String,
@@ -54,19 +54,19 @@ enum Listener {
     Unix(UnixListener),
 }
 
-impl Listening {
-    /// Listens; nothing is answered before [`Listening::serve`].
+impl HttpServer {
+    /// Listens; nothing is answered before [`HttpServer::serve`].
     ///
     /// # Errors
     /// When the address can't be had.
-    pub async fn on(listen: &Listen) -> io::Result<Self> {
+    pub async fn bind(listen: &BindAddress) -> io::Result<Self> {
         match listen {
-            Listen::Address(address) => {
+            BindAddress::Address(address) => {
                 let listener = TcpListener::bind(address).await?;
                 let place = format!("http://{}", listener.local_addr()?);
                 Ok(Self { listener: Listener::Tcp(listener), place })
             }
-            Listen::Socket(path) => {
+            BindAddress::Socket(path) => {
                 // One that a process before has left behind; a file of another kind stays.
                 let is_socket = std::fs::metadata(path)
                     .is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()));

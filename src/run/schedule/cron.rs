@@ -56,7 +56,7 @@ const NAMED: [(&str, &str); 8] = [
     ("@annually", "0 0 1 1 *"),
 ];
 
-/// The values of a field, and whether it leaves any out by design: a field that begins with `*` does not.
+/// The values of a field, and whether it leaves any out by design: a field that starts_at with `*` does not.
 struct Values {
     all: BTreeSet<u8>,
     is_open: bool,

@@ -6,7 +6,7 @@ use crate::{
     base::grouped,
     script::{CatchUp, CatchUpPolicy},
 };
-/// A fire that begins so late is one that was missed: nobody was there, or the machine slept.
+/// A fire that starts_at so late is one that was missed: nobody was there, or the machine slept.
 const LATE: i64 = 60_000;
 
 /// So many missed instants are told one by one; those before them in one line.
@@ -17,7 +17,7 @@ const MOST_COUNTED: usize = 200_000;
 
 /// An instant that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueFire {
     /// The instant that was scheduled, in milliseconds.
     pub instant: i64,
     /// Why it does not run, if it does not.
@@ -26,17 +26,17 @@ pub struct Due {
 
 /// The instants of a trigger after `last` whose time to begin has come, in order.
 #[must_use]
-pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, now: i64) -> Vec<Due> {
+pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, now: i64) -> Vec<DueFire> {
     let mut instants = Vec::new();
     let mut at = last;
     while let Some(next) = trigger.schedule.after(at).filter(|next| *next <= now) {
-        if begins(automation, trigger, next) > now || instants.len() == MOST_COUNTED {
+        if starts_at(automation, trigger, next) > now || instants.len() == MOST_COUNTED {
             break;
         }
         instants.push(next);
         at = next;
     }
-    let is_late = |instant: i64| is_late(begins(automation, trigger, instant), now);
+    let is_late = |instant: i64| is_late(starts_at(automation, trigger, instant), now);
     let is_on_time = instants.last().is_some_and(|instant| !is_late(*instant));
     let latest_late = instants.iter().rev().find(|instant| is_late(**instant)).copied();
     let within = i64::try_from(catch_up.within.as_millis()).unwrap_or(i64::MAX);
@@ -60,13 +60,13 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
             CatchUpPolicy::Latest | CatchUpPolicy::All => None,
         }
     };
-    let mut all: Vec<Due> =
-        instants.iter().map(|instant| Due { instant: *instant, missed: judge(*instant) }).collect();
+    let mut all: Vec<DueFire> =
+        instants.iter().map(|instant| DueFire { instant: *instant, missed: judge(*instant) }).collect();
     let missed = all.iter().take_while(|due| due.missed.is_some()).count();
     if missed > MOST {
         let before = missed - MOST;
         let counted = grouped(before as u64);
-        if let Some(Due { missed: Some(reason), .. }) = all.get_mut(before) {
+        if let Some(DueFire { missed: Some(reason), .. }) = all.get_mut(before) {
             reason.push_str(&format!("; so are {counted} before it"));
         }
         all.drain(..before);
@@ -76,13 +76,13 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
 
 /// Whether a fire that was to begin then is one that was missed.
 #[must_use]
-pub fn is_late(begins: i64, now: i64) -> bool {
-    now - begins > LATE
+pub fn is_late(starts_at: i64, now: i64) -> bool {
+    now - starts_at > LATE
 }
 
-/// When a fire begins: at its instant, or a little later where its trigger says so.
+/// When a fire starts_at: at its instant, or a little later where its trigger says so.
 #[must_use]
-pub fn begins(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
+pub fn starts_at(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
     let delay = trigger.delay(automation, instant);
     instant + i64::try_from(delay.as_millis()).unwrap_or_default()
 }
@@ -155,8 +155,8 @@ mod tests {
         assert!(delays.iter().all(|delay| *delay < Duration::from_secs(10)));
         assert!(delays.iter().collect::<std::collections::BTreeSet<_>>().len() > 40);
         assert_eq!(trigger.delay("a", 60_000), delays[1]);
-        let begins = begins("a", &trigger, 60_000);
-        assert_eq!(due("a", &trigger, CatchUp::default(), 0, begins - 1), []);
-        assert_eq!(due("a", &trigger, CatchUp::default(), 0, begins).len(), 1);
+        let starts_at = starts_at("a", &trigger, 60_000);
+        assert_eq!(due("a", &trigger, CatchUp::default(), 0, starts_at - 1), []);
+        assert_eq!(due("a", &trigger, CatchUp::default(), 0, starts_at).len(), 1);
     }
 }

@@ -47,7 +47,7 @@ impl Trigger {
         Ok(Self { key: text.key(), schedule, handler: text.handler.clone(), jitter: text.jitter })
     }
 
-    /// How much later than its instant a fire begins: the same for the same fire, on whichever machine.
+    /// How much later than its instant a fire starts_at: the same for the same fire, on whichever machine.
     #[must_use]
     pub fn delay(&self, automation: &str, instant: i64) -> Duration {
         let most = self.jitter.as_millis();

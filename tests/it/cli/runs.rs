@@ -2,7 +2,7 @@
 
 use crate::fixtures::{program::Folder, sandbox_process::Served};
 use mpscript::{
-    run::MOST_KEPT,
+    run::MAX_LOG_BYTES,
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
 };
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
     let log = folder.run(&["show", &newest(&folder), "--log"]).success();
     let cut = log.lines().last().expect("there are lines");
     assert!(cut.ends_with("长… what was printed after this is not kept"), "{}", cut.len());
-    assert!(cut.len() < MOST_KEPT + 100 && cut.len() > MOST_KEPT - 100, "{}", cut.len());
+    assert!(cut.len() < MAX_LOG_BYTES + 100 && cut.len() > MAX_LOG_BYTES - 100, "{}", cut.len());
     assert!(!log.contains("nie"));
 }
 

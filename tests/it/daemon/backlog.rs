@@ -26,12 +26,12 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
     let mut daemon = office.daemon();
     office.turn(Duration::from_mins(15));
     let since = Instant::now();
-    while daemon.under_way() == 0 {
+    while daemon.active_runs() == 0 {
         assert!(since.elapsed() < TIMEOUT, "nothing begins");
         daemon.step().expect("the store works");
     }
-    daemon.leave();
-    while daemon.under_way() > 0 {
+    daemon.begin_shutdown();
+    while daemon.active_runs() > 0 {
         assert!(since.elapsed() < TIMEOUT, "it goes on");
         daemon.step().expect("the store works");
     }
@@ -61,16 +61,16 @@ fn a_restart_takes_no_retry_away() {
     for attempt in 1..=3 {
         let mut daemon = office.daemon();
         let since = Instant::now();
-        while daemon.under_way() == 0 {
+        while daemon.active_runs() == 0 {
             assert!(since.elapsed() < TIMEOUT, "attempt {attempt}: {}", office.said.all());
             daemon.step().expect("the store works");
             office.turn(Duration::from_millis(100));
         }
-        daemon.leave();
-        while daemon.under_way() > 0 {
+        daemon.begin_shutdown();
+        while daemon.active_runs() > 0 {
             daemon.step().expect("the store works");
         }
-        daemon.let_go().expect("the store works");
+        daemon.release_lease().expect("the store works");
     }
     assert_eq!(office.states("job"), ["running"], "{}", office.said.all());
     let mut daemon = office.daemon();

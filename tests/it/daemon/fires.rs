@@ -311,14 +311,14 @@ fn a_daemon_that_leaves_is_gone_on_for_by_the_next() {
     let mut first = office.daemon();
     office.turn(MINUTE);
     until(&office, &mut first, "job: started by");
-    first.leave();
+    first.begin_shutdown();
     let since = Instant::now();
-    while first.under_way() > 0 {
+    while first.active_runs() > 0 {
         assert!(since.elapsed() < TIMEOUT, "{}", office.said.all());
         first.step().expect("the store works");
         thread::sleep(Duration::from_millis(2));
     }
-    first.let_go().expect("the store works");
+    first.release_lease().expect("the store works");
     assert_eq!(office.states("job"), ["running"]);
     let mut second = office.daemon();
     office.turn(Duration::from_secs(3));
@@ -346,7 +346,7 @@ fn somebody_s_address_is_fetched_after_each_success() {
 fn history_is_kept_by_age_and_the_last_of_each_outcome() {
     let daily = "const automation = #{ on: [ #{ cron: \"0 9 * * *\" } ] };\nfn run(ctx) { tag::list(); }";
     let office = Office::of(&[("daily.rhai", daily)]);
-    let mut daemon = office.daemon().keeping(Duration::from_hours(30 * 24));
+    let mut daemon = office.daemon().with_retention(Duration::from_hours(30 * 24));
     office.days(60, &mut daemon);
     let fires = office.fires("daily");
     assert!((30..=32).contains(&fires.len()), "{}", fires.len());

@@ -105,18 +105,18 @@ fn who_is_not_ready_says_why() {
     let office =
         Office::of(&[("tick.rhai", "const automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { }")]);
     let mut daemon = office.daemon();
-    let figures = Arc::clone(daemon.figures());
-    assert_eq!((figures.read().is_not_ready(), figures.read().hangs()), (None, None));
+    let stats = Arc::clone(daemon.stats());
+    assert_eq!((stats.snapshot().readiness_error(), stats.snapshot().liveness_error()), (None, None));
     let rename = |sql: &'static str| office.wait(office.store().execute(Statement::new(sql)));
     rename("ALTER TABLE mpscript_fire RENAME TO away").expect("it can be renamed");
     office.turn(Duration::from_mins(1));
     assert!(daemon.step().is_err());
-    let why = figures.read().is_not_ready().expect("the store fails");
+    let why = stats.snapshot().readiness_error().expect("the store fails");
     assert!(why.starts_with("the store failed: "), "{why}");
     rename("ALTER TABLE away RENAME TO mpscript_fire").expect("it can be renamed");
     office.settle(std::slice::from_mut(&mut daemon));
-    assert_eq!(figures.read().is_not_ready(), None);
-    daemon.leave();
+    assert_eq!(stats.snapshot().readiness_error(), None);
+    daemon.begin_shutdown();
     daemon.step().expect("the store works");
-    assert_eq!(figures.read().is_not_ready().as_deref(), Some("it is stopping"));
+    assert_eq!(stats.snapshot().readiness_error().as_deref(), Some("it is stopping"));
 }

@@ -65,11 +65,11 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
         texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let office = Office::of(&automations);
     let since = Instant::now();
-    let mut daemon = office.daemon().keeping(FOREVER);
+    let mut daemon = office.daemon().with_retention(FOREVER);
     let begun = office.now();
     let schedules: BTreeMap<String, Schedule> = daemon
-        .served()
-        .versions()
+        .registry()
+        .revisions()
         .iter()
         .map(|(name, version)| (name.clone(), version.triggers[0].schedule.clone()))
         .collect();
@@ -82,10 +82,10 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
             // It is down for a while, and what it missed is caught up or told.
             drop(daemon);
             office.turn(Duration::from_secs(random.u64(1..36_000)));
-            daemon = office.daemon().keeping(FOREVER);
+            daemon = office.daemon().with_retention(FOREVER);
             restarts += 1;
         } else {
-            let next = daemon.next_begin().expect("something fires");
+            let next = daemon.next_start().expect("something fires");
             let wait = (next - office.now()).max(0).unsigned_abs() + random.u64(1..2_000);
             office.turn(Duration::from_millis(wait));
         }
