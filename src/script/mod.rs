@@ -17,8 +17,8 @@ pub use engine::display::{Shown, Variable, more};
 pub use engine::engine::{STACK, Script};
 pub use engine::handler::{Answer, Call};
 pub use engine::session::{Line, Session};
-pub use host::env::{CallbackKeys, Env, Gate, NoClient, Nowhere, Output};
-pub use host::error::Trouble;
+pub use host::env::{CallbackKeys, Env, Gate, Nowhere, Output};
+pub use host::error::{NoClient, Trouble};
 pub use source::automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, ON_FAILURE, Overlap, OwnLimits, Timing, TriggerText,
 };

@@ -10,7 +10,7 @@ use crate::{
     },
     host::Host,
     run::{registry, scripts_in},
-    script::{Origin, Program, Timing, check},
+    script::{Origin, Program, Timing, check, docs},
 };
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,7 @@ fn summary(program: &Program, about: &str) -> String {
         program.name,
         list("parameters", check::params(program)),
         list("imports", program.imports().map(str::to_owned).collect()),
-        if about.is_empty() { String::new() } else { list("functions", program.functions_used()) }
+        if about.is_empty() { String::new() } else { list("functions", docs::functions_used(program)) }
     )
 }
 

@@ -11,9 +11,11 @@ use crate::{
     api::tag::{NAME_BYTES, Tag},
     base::{digest, nearest},
     bulk::{Changed, Person, Source},
-    script::{
-        functions::endpoint::describe_type,
-        host::{catalog::described, env::Env, error::PlatformError, value::Follower},
+    script::host::{
+        env::Env,
+        error::PlatformError,
+        register::described,
+        value::{Follower, describe_type},
     },
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};

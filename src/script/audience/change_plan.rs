@@ -2,17 +2,17 @@
 
 use super::{
     audience::{Audience, Closure, Origin, TagRef, to_value},
-    execution::{ScriptResult, Walk},
+    execution::Walk,
 };
 use crate::{
     api::tag::Tag,
     base::Stopwatch,
     bulk::{Change, Item, Known, Person, Source},
     script::{
-        functions::endpoint::describe_type,
         host::{
             env::Env,
-            error::{PlatformError, limit_reached},
+            error::{PlatformError, ScriptResult, limit_reached},
+            value::describe_type,
         },
         writes::{blacklist_cache::unknown, journaled_call},
     },
@@ -252,7 +252,7 @@ impl Decide for Blocking {
     }
 
     fn begin(&mut self, walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
-        walk.env.blacklist.forget();
+        walk.env.wait(walk.env.blacklist.invalidate());
         walk.env.claim("the blacklist")
     }
 

@@ -12,18 +12,18 @@ use crate::{
     },
     client::Client,
     script::{
-        host::{env::Env, error::PlatformError},
+        host::{
+            env::Env,
+            error::{PlatformError, ScriptResult},
+        },
         writes::journaled_call::has_taken_effect,
     },
 };
-use rhai::EvalAltResult;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
-
-pub(crate) type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 
 /// An end of an audience, before it is run.
 pub(crate) struct End<'a> {

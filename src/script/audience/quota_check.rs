@@ -1,11 +1,13 @@
 //! What a job will cost, held against what is left of the day's quota before it starts.
 
-use super::execution::ScriptResult;
 use crate::{
     api::errcode::DAILY_QUOTA,
     bulk::{Change, CostError, Job, Shape, Source, estimate},
     client::Client,
-    script::host::{env::Env, error::PlatformError},
+    script::host::{
+        env::Env,
+        error::{PlatformError, ScriptResult},
+    },
 };
 
 /// The listing of all followers, by the name that its size is remembered under.

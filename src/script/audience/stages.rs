@@ -4,10 +4,7 @@ use super::audience::{Audience, Closure, Step, to_value};
 use crate::{
     api::{Batched, user},
     bulk::Person,
-    script::{
-        functions::endpoint::describe_type,
-        host::{env::Env, error::PlatformError},
-    },
+    script::host::{env::Env, error::PlatformError, value::describe_type},
 };
 use rhai::EvalAltResult;
 

@@ -4,14 +4,14 @@ use super::{
     audience::{Audience, Closure, Origin, TagRef, to_value},
     change_plan::{Before, Blocking, Decide, Decision, Remarking, Restoring, Tagging},
     csv::{Table, columns, need_details, only_openids},
-    execution::{End, Opened, ScriptResult, Walk},
+    execution::{End, Opened, Walk},
 };
 use crate::{
     bulk::{Change, Counts, EndReport, Person, Stop, Writer, WriterSettings},
     script::host::{
-        catalog::described,
         env::Env,
-        error::{PlatformError, limit_reached},
+        error::{PlatformError, ScriptResult, limit_reached},
+        register::described,
     },
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};

@@ -1,7 +1,10 @@
 //! Calls: functions that do not exist, or not with so many arguments.
 
-use super::{Body, File, Node, Problem, bodies, known_functions, literal};
-use crate::{base::nearest, script::host::catalog::Function};
+use super::file::{Body, File, Node, Problem, bodies, literal};
+use crate::{
+    base::nearest,
+    script::{engine::reference::known_functions, host::catalog::Function},
+};
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 

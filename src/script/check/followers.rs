@@ -1,7 +1,10 @@
 //! Followers: fields that they do not have or that are set, and comparisons that can never be
 //! true, in the closures and loops that are given them.
 
-use super::{Body, File, Node, Problem, bodies, calls::own, walk};
+use super::{
+    calls::own,
+    file::{Body, File, Node, Problem, bodies, walk},
+};
 use crate::{
     api::{FieldKind, user::FIELDS},
     base::nearest,

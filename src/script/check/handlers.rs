@@ -1,7 +1,7 @@
 //! Handlers of automations: keys that what they are given does not have, and functions that were meant to be handlers.
 
 use super::{
-    Body, File, Node, Problem, bodies,
+    file::{Body, File, Node, Problem, bodies},
     followers::{chain, first_of, is_variable},
 };
 use crate::{

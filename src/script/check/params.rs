@@ -1,6 +1,6 @@
 //! Parameters: which a script has, and whether those that were given fit.
 
-use super::{File, Node, Problem, bodies, literal};
+use super::file::{File, Node, Problem, bodies, literal};
 use crate::script::{functions::param, source::program::Program};
 use rhai::{Dynamic, Expr, Position, Stmt};
 use std::collections::BTreeMap;

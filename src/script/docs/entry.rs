@@ -3,9 +3,9 @@
 use crate::{
     api::{self, Spec},
     script::{
-        check::reference_engine,
+        engine::reference::reference_engine,
         functions::endpoint,
-        host::{catalog::modules, stdlib},
+        host::{modules::modules, stdlib},
     },
 };
 use rhai::{Engine, FuncInfo};

@@ -4,9 +4,11 @@ use super::{
     cards,
     entry::{Entry, entries, facts},
     errors::{CLASSES, of},
-    values::{Value, of_automations, values},
 };
-use crate::api::errcode::TABLE;
+use crate::{
+    api::errcode::TABLE,
+    script::functions::kinds::{Kind, kinds, of_automations},
+};
 
 /// The reference as Markdown; `table` stands before the functions.
 #[must_use]
@@ -31,13 +33,13 @@ pub fn reference(table: &str) -> String {
     text.push_str("\n## Automations\n");
     text.extend(of_automations().iter().map(|part| fields(part, "key")));
     text.push_str("\n## Values\n");
-    text.extend(values().iter().map(|value| fields(value, "field")));
+    text.extend(kinds().iter().map(|value| fields(value, "field")));
     text.push_str(&cards::markdown());
     text.push_str(&errors());
     text
 }
 
-fn fields(value: &Value, kind: &str) -> String {
+fn fields(value: &Kind, kind: &str) -> String {
     let mut text = format!("\n### {}\n\n{}\n\n| {kind} | |\n|---|---|\n", value.name, value.doc);
     for (name, doc) in &value.fields {
         text.push_str(&format!("| `{name}` | {} |\n", cell(doc)));

@@ -5,96 +5,16 @@ mod cards;
 mod definitions;
 mod entry;
 mod errors;
+mod lookup;
 mod markdown;
 mod plain;
-mod values;
+mod usage;
 mod words;
 
 pub use definitions::definitions;
 pub use entry::{Entry, entries};
 pub use errors::errors;
+pub use lookup::{library_source, look_up, overview};
 pub use markdown::reference;
+pub use usage::functions_used;
 pub use words::{KEYWORDS, Word, Words, words};
-
-use crate::base::nearest;
-
-/// What `mpscript docs NAME` shows: a function, all of a module, a kind of value, or the errcodes.
-///
-/// # Errors
-/// The nearest name that exists, if one is near.
-pub fn look_up(name: &str) -> Result<String, Option<String>> {
-    let entries = entries();
-    if name == "errors" {
-        return Ok(errors());
-    }
-    if let Some(code) = name.parse().ok().and_then(crate::api::errcode::meaning) {
-        return Ok(errors::one(code));
-    }
-    if let Some(table) = cards::table(name) {
-        return Ok(table);
-    }
-    if name == "Audience" {
-        return Ok(plain::list(&entries, "Audiences"));
-    }
-    let name = name.strip_prefix("audience.").unwrap_or(name);
-    let mut described = values::values();
-    described.extend(values::of_automations());
-    if let Some(value) = described.iter().find(|value| value.name == name) {
-        return Ok(plain::value(value));
-    }
-    let found: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| {
-            !name.is_empty() && [&entry.full_name(), &entry.name, &entry.module].contains(&&name.to_owned())
-        })
-        .collect();
-    match found.as_slice() {
-        [] => {
-            // A key is shown among those that stand beside it.
-            let parts = values::of_automations();
-            if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|(key, _)| *key == name)) {
-                return Ok(plain::value(part));
-            }
-            let names: Vec<String> =
-                entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
-            let names = names.iter().map(String::as_str).chain(described.iter().map(|value| value.name));
-            Err(nearest(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
-        }
-        // A module's functions one after another, or one function.
-        found => Ok(found.iter().map(|entry| plain::entry(entry)).collect::<Vec<_>>().join("\n\n")),
-    }
-}
-
-/// A function of the standard library as it is written.
-#[must_use]
-pub fn library_source(name: &str) -> Option<String> {
-    crate::script::host::stdlib::source_of(name)
-}
-
-/// What there is, a chapter a paragraph: names only.
-#[must_use]
-pub fn overview() -> String {
-    let mut chapters: Vec<(String, Vec<String>)> = Vec::new();
-    for entry in entries() {
-        if chapters.last().is_none_or(|(chapter, _)| *chapter != entry.chapter) {
-            chapters.push((entry.chapter.clone(), Vec::new()));
-        }
-        if let Some((_, names)) = chapters.last_mut() {
-            names.push(entry.full_name());
-        }
-    }
-    let paragraphs =
-        chapters.into_iter().map(|(chapter, names)| format!("{chapter}\n  {}", names.join("  ")));
-    paragraphs.collect::<Vec<_>>().join("\n")
-}
-
-/// The fields of a kind of value.
-pub(super) fn value_fields(kind: &str) -> Option<Vec<&'static str>> {
-    let value = values::values().into_iter().find(|value| value.name == kind)?;
-    Some(value.fields.into_iter().map(|(name, _)| name).collect())
-}
-
-/// Markdown's marks are noise where there is no Markdown.
-fn without_marks(text: &str) -> String {
-    text.replace('`', "")
-}

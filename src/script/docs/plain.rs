@@ -3,9 +3,8 @@
 use super::{
     entry::{Entry, facts},
     errors,
-    values::Value,
-    without_marks,
 };
+use crate::script::functions::kinds::Kind;
 
 /// The column that texts begin in, after their labels.
 const LABEL: usize = 17;
@@ -59,7 +58,7 @@ pub(super) fn list(entries: &[Entry], chapters: &str) -> String {
     text.trim_end().to_owned()
 }
 
-pub(super) fn value(value: &Value) -> String {
+pub(super) fn value(value: &Kind) -> String {
     let mut text = format!("{}\n\n{}\n\n", value.name, indent(&without_marks(value.doc)));
     for (name, doc) in &value.fields {
         text.push_str(&row(name, &without_marks(doc)));
@@ -76,4 +75,9 @@ pub(super) fn row(label: &str, text: &str) -> String {
 fn indent(text: &str) -> String {
     let lines = text.lines().map(|line| if line.is_empty() { String::new() } else { format!("  {line}") });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Markdown's marks are noise where there is no Markdown.
+pub(super) fn without_marks(text: &str) -> String {
+    text.replace('`', "")
 }

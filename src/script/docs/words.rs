@@ -1,7 +1,7 @@
 //! The words of a script for whoever completes, colours and explains them while they are typed.
 
-use super::entry::entries;
-use crate::script::check::known_functions;
+use super::{entry::entries, plain::without_marks};
+use crate::script::engine::reference::known_functions;
 use std::collections::BTreeSet;
 
 /// A function of the reference as a hint shows it.
@@ -60,7 +60,7 @@ pub fn words() -> Words {
             Word {
                 signatures: entry.signatures.iter().map(|signature| signature.show(&name)).collect(),
                 is_of_audience: entry.signatures.iter().any(|signature| signature.on == Some("audience")),
-                does: super::without_marks(entry.doc.lines().next().unwrap_or_default()),
+                does: without_marks(entry.doc.lines().next().unwrap_or_default()),
                 name,
             }
         })

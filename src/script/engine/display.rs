@@ -1,15 +1,14 @@
 //! What a session shows of a value: a text, or rows that whoever draws them fits to the terminal. Neither colours nor
 //! widths are known here.
 
-use super::engine::show;
 use crate::{
     api::{tag::Tag, user},
     base::grouped,
     bulk::EndReport,
     script::{
         audience::audience::Audience,
-        functions::endpoint::describe_type,
-        host::value::{Follower, to_json},
+        functions::kinds::value_fields,
+        host::value::{Follower, describe_type, to_json, to_text},
     },
 };
 use chrono::{DateTime, FixedOffset};
@@ -93,7 +92,7 @@ fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
             .collect::<Vec<_>>()
             .join("\n");
     }
-    show(engine, value.clone())
+    to_text(engine, value.clone())
 }
 
 /// A value within another, with the first entries of what is long.
@@ -226,7 +225,7 @@ fn fields(value: &Dynamic) -> Vec<String> {
     } else {
         let kind = describe_type(value);
         let kind = kind.split_once(' ').map_or("", |(_, kind)| kind);
-        crate::script::docs::value_fields(kind).into_iter().flatten().map(str::to_owned).collect()
+        value_fields(kind).into_iter().flatten().map(str::to_owned).collect()
     }
 }
 

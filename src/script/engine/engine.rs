@@ -1,12 +1,15 @@
 //! The engine: its limits, its functions, and one run of a script on it.
 
+use super::explain::explain;
 use crate::script::{
     audience::{audience, terminals},
     functions::{callback, endpoint, length_limits, param, raw_api, sleep, time_and_text},
     host::{
         env::Env,
-        error::{self, Trouble, explain},
-        stdlib, value,
+        error::{self, Trouble},
+        limits::set_limits,
+        stdlib,
+        value::{self, to_text},
     },
     source::program::Program,
     writes::compensations,
@@ -20,26 +23,6 @@ use std::sync::{Arc, LazyLock};
 /// The stack of a script's thread. A level of calls takes up to 53 KB of it in a debug build, and
 /// running out of it would end the process.
 pub const STACK: usize = 32 << 20;
-
-/// Levels of calls: a third of what the stack holds in a debug build.
-const CALL_LEVELS: usize = 128;
-
-/// Every limit is set here, since the engine's defaults differ between debug and release builds.
-pub(crate) fn set_limits(engine: &mut Engine) {
-    engine
-        .set_max_call_levels(CALL_LEVELS)
-        .set_max_expr_depths(128, 64)
-        .set_max_functions(2_000)
-        .set_max_variables(2_000)
-        .set_max_modules(1_000)
-        .set_max_strings_interned(1_024)
-        // Work is bounded by the wish to stop, which `on_progress` sees in callbacks too.
-        .set_max_operations(0)
-        // A limit here would measure an array anew at every push.
-        .set_max_string_size(0)
-        .set_max_array_size(0)
-        .set_max_map_size(0);
-}
 
 /// An engine with every function of ours.
 pub(crate) fn build(env: &Arc<Env>) -> Engine {
@@ -100,15 +83,8 @@ impl Script {
             self.engine.eval_ast_with_scope(&mut Scope::new(), &self.ast);
         match result {
             Ok(value) if value.is_unit() => Ok(None),
-            Ok(value) => Ok(Some(show(&self.engine, value))),
+            Ok(value) => Ok(Some(to_text(&self.engine, value))),
             Err(error) => Err(explain(&error, &self.engine, &self.program)),
         }
     }
-}
-
-/// A value as `print` would show it.
-pub(crate) fn show(engine: &Engine, value: Dynamic) -> String {
-    let mut scope = Scope::new();
-    scope.push("value", value);
-    engine.eval_with_scope::<String>(&mut scope, "`${value}`").unwrap_or_default()
 }

@@ -1,9 +1,9 @@
 //! A handler of an automation: what it is called with, and the call.
 
-use super::engine::{Script, show};
+use super::{engine::Script, explain::explain};
 use crate::script::host::{
-    error::{Trouble, explain},
-    value::{to_dynamic, to_json},
+    error::Trouble,
+    value::{to_dynamic, to_json, to_text},
 };
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ impl Script {
         let result: Result<Dynamic, Box<EvalAltResult>> =
             self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, &call.handler, arguments);
         let value = result.map_err(|error| explain(&error, &self.engine, &self.program))?;
-        let value = (!value.is_unit()).then(|| show(&self.engine, value));
+        let value = (!value.is_unit()).then(|| to_text(&self.engine, value));
         let state = match to_json(&state.flatten_clone()) {
             Value::Object(state) => state,
             _ => Json::new(),

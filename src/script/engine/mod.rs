@@ -2,5 +2,7 @@
 
 pub(crate) mod display;
 pub(crate) mod engine;
+pub(crate) mod explain;
 pub(crate) mod handler;
+pub(crate) mod reference;
 pub(crate) mod session;

@@ -7,13 +7,14 @@
 use super::{
     display::{AT_ONCE, Shown, Variable, show_value, variable},
     engine::build,
+    explain::explain,
 };
 use crate::base::lock;
 use crate::script::{
     audience::audience::Audience,
     host::{
         env::Env,
-        error::{PlatformError, Trouble, explain},
+        error::{PlatformError, Trouble},
     },
     source::{
         parse::called,

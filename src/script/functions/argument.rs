@@ -1,13 +1,13 @@
 //! What a script gives an endpoint's function, as the wire carries it.
 
-use super::endpoint::{describe_type, signature};
+use super::signature::signature;
 use crate::{
     api::{Field, FieldKind, Spec, tag::Tag},
     script::host::{
         env::Env,
         error::PlatformError,
         file,
-        value::{Follower, OpaqueToken, to_json, unsendable},
+        value::{Follower, OpaqueToken, describe_type, to_json, unsendable},
     },
 };
 use rhai::Dynamic;

@@ -1,25 +1,22 @@
 //! `callback::…`: what a script does with a push of the platform, and the `Message` that it holds.
 
-use super::endpoint::describe_type;
 use crate::{
-    api::callback::{Error, FIELDS, Message, Reply, Scene},
+    api::callback::{self, Error, FIELDS, Reply, Scene},
     base::nearest,
     script::host::{
-        catalog::described,
         env::{CallbackKeys, Env},
         error::{PlatformError, placed},
-        value::{compact, to_dynamic},
+        modules::CALLBACK,
+        register::described,
+        value::{compact, describe_type, to_dynamic},
     },
 };
 use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext};
 use std::sync::Arc;
 
-/// The module's name.
-pub(crate) const MODULE: &str = "callback";
-
 /// A pushed message in a script.
 #[derive(Clone, Debug)]
-pub(crate) struct Push(Arc<Message>);
+pub(crate) struct Message(Arc<callback::Message>);
 
 type Result<T> = std::result::Result<T, PlatformError>;
 
@@ -90,8 +87,8 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
         &mut module,
         |at: NativeCallContext, xml: Dynamic| {
             let parse = || {
-                let message = Message::parse(text(&PARSE, 0, &xml)?.as_bytes());
-                message.map(|message| Push(Arc::new(message))).map_err(|error| fault(&error))
+                let message = callback::Message::parse(text(&PARSE, 0, &xml)?.as_bytes());
+                message.map(|message| Message(Arc::new(message))).map_err(|error| fault(&error))
             };
             at_call(&at, parse())
         },
@@ -103,14 +100,14 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
         move |at: NativeCallContext, message: Dynamic, fields: Dynamic| {
             let reply = || {
                 let message =
-                    message.read_lock::<Push>().ok_or_else(|| wrong(&REPLY, 0, "a Message", &message))?;
+                    message.read_lock::<Message>().ok_or_else(|| wrong(&REPLY, 0, "a Message", &message))?;
                 let reply = read_reply(&fields)?;
                 reply.to_xml(&message.0, here.clock.now()).map_err(|error| fault(&error))
             };
             at_call(&at, reply())
         },
     );
-    engine.register_static_module(MODULE, module.into());
+    engine.register_static_module(CALLBACK, module.into());
 }
 
 /// A function of the module as help and hints show it.
@@ -122,7 +119,7 @@ struct Shape {
 
 impl Shape {
     fn signature(&self) -> String {
-        format!("it is {MODULE}::{}({})", self.name, self.parameters.join(", "))
+        format!("it is {CALLBACK}::{}({})", self.name, self.parameters.join(", "))
     }
 }
 
@@ -230,7 +227,7 @@ fn fault(error: &Error) -> PlatformError {
 fn wrong(shape: &Shape, parameter: usize, wanted: &str, given: &Dynamic) -> PlatformError {
     let (name, parameter, given) = (shape.name, shape.parameters[parameter], describe_type(given));
     PlatformError::usage(
-        format!("{MODULE}::{name}: `{parameter}` must be {wanted}, not {given}"),
+        format!("{CALLBACK}::{name}: `{parameter}` must be {wanted}, not {given}"),
         shape.signature(),
     )
 }
@@ -267,28 +264,28 @@ fn read_reply(given: &Dynamic) -> Result<Reply> {
         return Err(wrong(&REPLY, 1, "a map, as in #{MsgType: \"text\", Content: \"…\"}", given));
     }
     let fields = serde_json::to_value(given).map_err(|error| {
-        PlatformError::usage(format!("{MODULE}::reply: `fields` holds what can't be sent: {error}"), "")
+        PlatformError::usage(format!("{CALLBACK}::reply: `fields` holds what can't be sent: {error}"), "")
     })?;
     let fields = fields.as_object().cloned().unwrap_or_default();
     Reply::from_fields(&fields).map_err(|error| fault(&error))
 }
 
 fn register_message(engine: &mut Engine) {
-    engine.register_type_with_name::<Push>("Message");
+    engine.register_type_with_name::<Message>("Message");
     for field in FIELDS {
-        engine.register_get(field.name, move |push: &mut Push| {
+        engine.register_get(field.name, move |push: &mut Message| {
             push.0.get(field.name).map_or(Dynamic::UNIT, |value| to_dynamic(&value))
         });
     }
     engine
-        .register_get("scene", |push: &mut Push| scene(push))
+        .register_get("scene", |push: &mut Message| scene(push))
         .register_indexer_get(field_by_name)
-        .register_fn("to_string", |push: &mut Push| compact(&*push.0))
-        .register_fn("to_debug", |push: &mut Push| compact(&*push.0));
+        .register_fn("to_string", |push: &mut Message| compact(&*push.0))
+        .register_fn("to_debug", |push: &mut Message| compact(&*push.0));
 }
 
 /// The QR code's scene: a number as a number, so that it compares with a follower's `qr_scene`.
-fn scene(push: &Push) -> Dynamic {
+fn scene(push: &Message) -> Dynamic {
     match push.0.scene() {
         Some(Scene::Id(id)) => i64::from(id).into(),
         Some(Scene::Str(text)) => text.to_owned().into(),
@@ -298,7 +295,7 @@ fn scene(push: &Push) -> Dynamic {
 
 /// `m["name"]`, and `m.name` for a field that is not declared: one that the platform has added is
 /// there, any other is a slip.
-fn field_by_name(push: &mut Push, name: &str) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
+fn field_by_name(push: &mut Message, name: &str) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
     if name == "scene" {
         return Ok(scene(push));
     }

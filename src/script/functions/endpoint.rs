@@ -1,9 +1,9 @@
 //! From a declaration to a script function.
 
-use super::{argument::read_argument, callback::Push};
+use super::{argument::read_argument, signature::signature};
 use crate::{
     api::{
-        Batched, CallKind, Endpoint, Field, FieldKind, Spec,
+        Batched, CallKind, Endpoint, FieldKind, Spec,
         answer::{Done, OpenidPage},
         blacklist,
         card::{self, Created},
@@ -17,10 +17,9 @@ use crate::{
         token::{self, Token},
         user::{self, User, Users},
     },
-    bulk::{EndReport, call_in_parts},
+    bulk::call_in_parts,
     for_each_endpoint,
     script::{
-        audience::audience::Audience,
         host::{
             env::Env,
             error::{PlatformError, placed},
@@ -369,64 +368,4 @@ const fn kind_in_rhai(kind: FieldKind) -> &'static str {
         FieldKind::Map => "Map",
         FieldKind::TextList | FieldKind::IntegerList | FieldKind::UserList => "Array",
     }
-}
-
-fn describe(field: &Field) -> String {
-    format!("{}: {}", field.name, field.kind.describe())
-}
-
-/// How a function is called, for a hint.
-pub(crate) fn signature(spec: &Spec) -> String {
-    let fields: Vec<String> =
-        spec.fields
-            .iter()
-            .map(|field| {
-                if field.required {
-                    describe(field)
-                } else {
-                    format!("{} (may be left out)", describe(field))
-                }
-            })
-            .collect();
-    format!("it is {}({})", spec.name, fields.join(", "))
-}
-
-/// What a value is, in a person's words.
-pub(crate) fn describe_type(value: &Dynamic) -> String {
-    let kind = if value.is_unit() {
-        "()"
-    } else if value.is_int() {
-        "an integer"
-    } else if value.is_float() {
-        "a float"
-    } else if value.is_bool() {
-        "a bool"
-    } else if value.is_string() {
-        "a string"
-    } else if value.is_array() {
-        "an array"
-    } else if value.is_map() {
-        "a map"
-    } else if value.is_fnptr() {
-        "a closure"
-    } else if value.is::<Follower>() {
-        "a User"
-    } else if value.is::<Tag>() {
-        "a Tag"
-    } else if value.is::<OpaqueToken>() {
-        "a Token"
-    } else if value.is::<Push>() {
-        "a Message"
-    } else if value.is::<EndReport>() {
-        "a Report"
-    } else if value.is::<Audience>() {
-        "an audience"
-    } else if value.is::<PlatformError>() {
-        "an Error"
-    } else if value.is::<Grant>() {
-        "a Grant"
-    } else {
-        return value.type_name().rsplit("::").next().unwrap_or_default().to_owned();
-    };
-    kind.to_owned()
 }

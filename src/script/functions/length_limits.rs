@@ -1,7 +1,7 @@
 //! Lists, texts and blobs of a length that a script gives: one that no memory holds would end the process, and with it
 //! whatever else that runs.
 
-use crate::script::{audience::execution::ScriptResult, host::error::PlatformError};
+use crate::script::host::error::{PlatformError, ScriptResult};
 use rhai::{Array, Blob, Dynamic, Engine, ImmutableString};
 
 /// The most entries of a list, and characters or bytes of a text or a blob, that are made at once.

@@ -3,9 +3,11 @@
 pub(crate) mod argument;
 pub(crate) mod callback;
 pub(crate) mod endpoint;
+pub(crate) mod kinds;
 pub(crate) mod length_limits;
 pub(crate) mod oauth;
 pub(crate) mod param;
 pub(crate) mod raw_api;
+pub(crate) mod signature;
 pub(crate) mod sleep;
 pub(crate) mod time_and_text;

@@ -4,9 +4,9 @@ use crate::{
     api::oauth::{Authorize, Grant, REFRESH_LIFE, USERINFO},
     base::nearest,
     script::host::{
-        catalog::described,
         env::Env,
         error::{PlatformError, placed},
+        register::described,
         value::OpaqueToken,
     },
 };

@@ -1,6 +1,6 @@
 //! `param(name, default)`: what the person gave on the command line, typed like the default.
 
-use crate::script::host::{catalog::described, env::Env, error::PlatformError};
+use crate::script::host::{env::Env, error::PlatformError, register::described};
 use rhai::{Dynamic, Engine, EvalAltResult};
 use std::sync::Arc;
 

@@ -5,9 +5,10 @@ use crate::{
     api::{CallKind, Method, any, wire::Outgoing},
     script::{
         host::{
-            catalog::described,
             env::Env,
             error::{PlatformError, placed},
+            modules::RAW_API,
+            register::described,
             value::{to_dynamic, to_json, unsendable},
         },
         writes::journaled_call,
@@ -16,9 +17,6 @@ use crate::{
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// The module's name.
-pub(crate) const MODULE: &str = "api";
 
 pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
     let mut module = Module::new();
@@ -54,7 +52,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
             placed(at.call_position(), called)
         },
     );
-    engine.register_static_module(MODULE, module.into());
+    engine.register_static_module(RAW_API, module.into());
 }
 
 const GET: &str = "Calls any path of the platform that is a GET and gives the answer as a map.
@@ -100,7 +98,7 @@ fn call(env: &Env, method: Method, path: &str, request: &Outgoing) -> Result<Dyn
             any::AnyError::Path(_) => "a path is written as in the platform's documents: /cgi-bin/menu/get",
             _ => "",
         };
-        PlatformError::usage(format!("{MODULE}::{name}: {error}"), hint).raise()
+        PlatformError::usage(format!("{RAW_API}::{name}: {error}"), hint).raise()
     })?;
     let send = || {
         let client = env.client()?;

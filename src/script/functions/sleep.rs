@@ -1,6 +1,6 @@
 //! `sleep` that ends when the run is stopped; the engine's own can't be interrupted.
 
-use crate::script::host::{catalog::described, env::Env, error::PlatformError};
+use crate::script::host::{env::Env, error::PlatformError, register::described};
 use rhai::{Dynamic, Engine, EvalAltResult};
 use std::{sync::Arc, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use crate::script::{
     audience::audience::TagRef,
-    host::{catalog::described, env::Env, error::PlatformError},
+    host::{env::Env, error::PlatformError, register::described},
 };
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
 use rhai::{Dynamic, Engine, EvalAltResult};

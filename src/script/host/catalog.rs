@@ -1,30 +1,7 @@
 //! What can be called: every function of an engine with its signature, for checks and hints.
 
 use super::stdlib::is_step;
-use rhai::{Engine, FnNamespace, FuncMetadata, FuncRegistration};
-use std::collections::BTreeSet;
-
-/// The modules that scripts have without an import: one for each area of endpoints, and what is
-/// no endpoint.
-pub(crate) fn modules() -> BTreeSet<&'static str> {
-    let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
-    areas
-        .chain([
-            crate::script::functions::raw_api::MODULE,
-            crate::script::functions::callback::MODULE,
-            crate::script::host::stdlib::REPORT,
-        ])
-        .collect()
-}
-
-/// A function of ours, with its parameters as `name: Type`, the type of what it gives last, and its
-/// document, as the reference and an editor show them.
-pub(crate) fn described(name: &str, parameters: &[&str], doc: &str) -> FuncRegistration {
-    FuncRegistration::new(name)
-        .with_namespace(FnNamespace::Internal)
-        .with_params_info(parameters)
-        .with_comments(doc.lines().map(|line| format!("/// {}", line.trim_start())))
-}
+use rhai::{Engine, FuncMetadata};
 
 /// A function that a script can call.
 #[derive(Clone, Debug)]

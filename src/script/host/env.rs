@@ -2,11 +2,12 @@
 
 pub use crate::api::callback::Keys as CallbackKeys;
 
+use super::error::NoClient;
 use crate::{
     base::{Cancel, Clock, Diagnostic},
     bulk::{Board, DryRun, Journal, Limits},
     client::Client,
-    script::writes::blacklist_cache::Blacklist,
+    script::writes::blacklist_cache::BlacklistCache,
     store::Store,
 };
 use rhai::Engine;
@@ -32,10 +33,6 @@ impl Output for Nowhere {
     fn print(&self, _text: &str) {}
     fn debug(&self, _text: &str) {}
 }
-
-/// Why the platform can't be called at all: no account, say. A script that makes no call runs.
-#[derive(Clone, Debug)]
-pub struct NoClient(pub Diagnostic);
 
 /// Asks whether the account may be changed; an error says why not.
 pub type Gate = Arc<dyn Fn() -> Result<(), Diagnostic> + Send + Sync>;
@@ -63,7 +60,7 @@ pub struct Env {
     /// What the gate has said.
     pub(crate) is_open: OnceLock<Result<(), Diagnostic>>,
     /// Who is blocked, as far as the run knows.
-    pub(crate) blacklist: Blacklist,
+    pub(crate) blacklist: BlacklistCache,
     /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
     pub may_pause: bool,
     /// Where the runs of before are recorded.
@@ -109,7 +106,7 @@ impl Env {
             dry: None,
             gate: None,
             is_open: OnceLock::new(),
-            blacklist: Blacklist::default(),
+            blacklist: BlacklistCache::default(),
             may_pause: false,
             store: None,
             board,

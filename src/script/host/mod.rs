@@ -5,5 +5,8 @@ pub(crate) mod catalog;
 pub(crate) mod env;
 pub(crate) mod error;
 pub(crate) mod file;
+pub(crate) mod limits;
+pub(crate) mod modules;
+pub(crate) mod register;
 pub(crate) mod stdlib;
 pub(crate) mod value;

@@ -4,15 +4,13 @@
 //! steps of audiences. They take closures or return audiences, and never return closures: one that a
 //! module returns can't be called outside of it.
 
+use super::{limits::set_limits, modules::REPORT};
 use rhai::{AST, Engine, Module, Scope, Shared};
 use std::{collections::BTreeSet, sync::OnceLock};
 
 /// What begins the names of these files, and of no person's own; an error in one is shown at the call that
 /// led there.
 const FOLDER: &str = "<stdlib>/";
-
-/// The module of helpers for reports, which has no endpoints.
-pub(crate) const REPORT: &str = "report";
 
 /// A file of the library.
 struct File {
@@ -34,7 +32,7 @@ fn compiled() -> &'static [(&'static File, AST)] {
     COMPILED.get_or_init(|| {
         // Raw: nothing is called while a library is read.
         let mut engine = Engine::new_raw();
-        crate::script::engine::engine::set_limits(&mut engine);
+        set_limits(&mut engine);
         FILES
             .iter()
             .map(|file| {

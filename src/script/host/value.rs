@@ -11,9 +11,8 @@ use crate::{
     base::{Secret, nearest},
     bulk::EndReport,
     for_each_user_field,
-    script::functions::endpoint::describe_type,
 };
-use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Scope};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -138,6 +137,52 @@ pub(crate) fn to_dynamic(value: &impl Serialize) -> Dynamic {
 /// Data as compact JSON, for `print`.
 pub(crate) fn compact(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A value as `print` would show it.
+pub(crate) fn to_text(engine: &Engine, value: Dynamic) -> String {
+    let mut scope = Scope::new();
+    scope.push("value", value);
+    engine.eval_with_scope::<String>(&mut scope, "`${value}`").unwrap_or_default()
+}
+
+/// What a value is, in a person's words.
+pub(crate) fn describe_type(value: &Dynamic) -> String {
+    let kind = if value.is_unit() {
+        "()"
+    } else if value.is_int() {
+        "an integer"
+    } else if value.is_float() {
+        "a float"
+    } else if value.is_bool() {
+        "a bool"
+    } else if value.is_string() {
+        "a string"
+    } else if value.is_array() {
+        "an array"
+    } else if value.is_map() {
+        "a map"
+    } else if value.is_fnptr() {
+        "a closure"
+    } else if value.is::<Follower>() {
+        "a User"
+    } else if value.is::<Tag>() {
+        "a Tag"
+    } else if value.is::<OpaqueToken>() {
+        "a Token"
+    } else if value.is::<EndReport>() {
+        "a Report"
+    } else if value.is::<PlatformError>() {
+        "an Error"
+    } else if value.is::<Grant>() {
+        "a Grant"
+    } else {
+        // A type of a room above has the name that scripts know it by.
+        let name = value.type_name().rsplit("::").next().unwrap_or_default();
+        let article = if name.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
+        return format!("{article} {name}");
+    };
+    kind.to_owned()
 }
 
 pub(crate) fn register(engine: &mut Engine) {

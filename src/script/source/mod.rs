@@ -6,3 +6,5 @@ pub(crate) mod literal;
 pub(crate) mod parameters;
 pub(crate) mod parse;
 pub(crate) mod program;
+pub(crate) mod span;
+pub(crate) mod syntax_error;

@@ -1,13 +1,7 @@
 //! From a text to a program, and what can be told of a text without running it.
 
-use super::program::place;
-use crate::script::{
-    docs::entries,
-    host::{
-        catalog::modules,
-        error::{Trouble, explain_syntax},
-    },
-};
+use super::{span::place, syntax_error::explain_syntax};
+use crate::script::host::{error::Trouble, limits::set_limits, modules::modules};
 use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Stmt};
 use std::collections::BTreeSet;
 
@@ -51,18 +45,8 @@ pub(crate) fn called(ast: &AST) -> BTreeSet<String> {
         .collect()
 }
 
-/// The functions of the reference that a program calls, its imports left out.
-pub(crate) fn used(ast: &AST) -> BTreeSet<String> {
-    let known: BTreeSet<String> = entries().iter().map(crate::script::docs::Entry::full_name).collect();
-    let names = calls(ast).into_iter().map(|(module, name)| match module {
-        Some(module) => format!("{module}::{name}"),
-        None => name,
-    });
-    names.filter(|name| known.contains(name)).collect()
-}
-
 /// What a program calls: modules with names.
-fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
+pub(crate) fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
     let mut calls = Vec::new();
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(
@@ -109,7 +93,7 @@ pub fn is_incomplete(text: &str) -> bool {
 pub(crate) fn parser() -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_optimization_level(OptimizationLevel::None);
-    crate::script::engine::engine::set_limits(&mut engine);
+    set_limits(&mut engine);
     // A variable or a module that nobody declared is told before anything runs.
     engine.set_strict_variables(true);
     for module in modules() {

@@ -3,7 +3,10 @@
 //! Imports are confined to the folder of the script: no `..`, no absolute path, no link that
 //! leads out of it. A circle of imports would overflow the engine's stack, so it is refused here.
 
-use super::parse::{compile, lenient_parser, parser, used};
+use super::{
+    parse::{compile, lenient_parser, parser},
+    span::place,
+};
 use crate::{
     base::{Diagnostic, Place, lock},
     script::host::error::Trouble,
@@ -210,14 +213,6 @@ impl Program {
         Source { name: self.name.clone(), text: self.text.clone(), imports: imports.collect() }
     }
 
-    /// The functions of the reference that it and its imports call.
-    #[must_use]
-    pub fn functions_used(&self) -> Vec<String> {
-        let asts = std::iter::once(&self.ast).chain(self.imports.iter().map(|import| &import.ast));
-        let names: std::collections::BTreeSet<String> = asts.flat_map(used).collect();
-        names.into_iter().collect()
-    }
-
     /// The files of its imports, as messages name them.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.imports.iter().map(|import| import.file.as_str())
@@ -236,15 +231,6 @@ impl Program {
     fn asts(&self) -> impl Iterator<Item = (String, AST)> {
         self.imports.iter().map(|import| (import.path.clone(), import.ast.clone()))
     }
-}
-
-/// The word at a position: what a caret should span.
-pub(crate) fn place(file: &str, text: &str, position: Position) -> Option<Place> {
-    let line = position.line()?;
-    let column = position.position().unwrap_or(1).max(1);
-    let rest = text.lines().nth(line - 1).unwrap_or_default().chars().skip(column - 1);
-    let width = rest.take_while(|char| char.is_alphanumeric() || *char == '_').count().max(1);
-    Some(Place { file: file.to_owned(), source: text.to_owned(), line, column, width })
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -1,60 +1,61 @@
-//! Who is on the blacklist, for calls that block or unblock some by hand: listed once in a run, and kept up with what
-//! the run's own calls do. It must never answer from before a job of the run has written.
+//! The blacklist as single `blacklist::…` calls of a run know it: listed once, then updated by the run's own calls.
+//! A job that writes the blacklist must invalidate it: answers never predate a write of the run.
 
 use crate::{
-    base::lock,
     bulk::{Known, KnownError, ReadError, Source},
-    script::{
-        audience::execution::ScriptResult,
-        host::{env::Env, error::PlatformError},
-    },
+    client::Client,
+    script::host::error::PlatformError,
 };
 use rhai::EvalAltResult;
-use std::{collections::HashSet, sync::Mutex};
+use std::{collections::HashSet, path::Path};
+use tokio::sync::Mutex;
 
-/// The blacklist as it is known; nothing before somebody asks.
+/// Empty until the first look-up.
 #[derive(Default)]
-pub(crate) struct Blacklist(Mutex<Option<Known>>);
+pub(crate) struct BlacklistCache(Mutex<Option<Known>>);
 
-impl Blacklist {
-    /// Those of these who are on it.
-    pub(crate) fn among(&self, env: &Env, openids: &[String]) -> ScriptResult<HashSet<String>> {
-        let mut known = lock(&self.0);
-        let known = match &mut *known {
-            Some(known) => known,
-            none => {
-                let listed =
-                    Known::list(env.client()?, env.in_flight, Source::Blacklisted, &env.scratch_folder);
-                none.insert(env.wait(listed).map_err(unknown)?)
-            }
+impl BlacklistCache {
+    /// Those of these openids that are on the blacklist. `in_flight` bounds the calls that list it, and `folder` takes
+    /// the list.
+    pub(crate) async fn intersect(
+        &self,
+        client: &Client,
+        in_flight: usize,
+        folder: &Path,
+        openids: &[String],
+    ) -> Result<HashSet<String>, KnownError> {
+        let mut cached = self.0.lock().await;
+        let listed = match &mut *cached {
+            Some(listed) => listed,
+            none => none.insert(Known::list(client, in_flight, Source::Blacklisted, folder).await?),
         };
-        env.wait(known.among(openids)).map_err(unknown)
+        listed.among(openids).await
     }
 
-    /// These were put on it or taken off; it is listed anew where that can't be kept.
-    pub(crate) fn has_changed(&self, env: &Env, openids: &[String], are_on_it: bool) {
-        let mut known = lock(&self.0);
-        if let Some(listed) = &*known
-            && env.wait(listed.change(openids, are_on_it)).is_err()
+    /// Records that these openids were blocked or unblocked; what can't be recorded invalidates the cache.
+    pub(crate) async fn update(&self, openids: &[String], are_on_it: bool) {
+        let mut cached = self.0.lock().await;
+        if let Some(listed) = &*cached
+            && listed.change(openids, are_on_it).await.is_err()
         {
-            *known = None;
+            *cached = None;
         }
     }
 
-    /// Whatever was known is not so any more.
-    pub(crate) fn forget(&self) {
-        *lock(&self.0) = None;
+    /// Drops what was listed: the next look-up lists again.
+    pub(crate) async fn invalidate(&self) {
+        *self.0.lock().await = None;
     }
 }
 
-/// Why it can't be known who is so already.
+/// Current members could not be read.
 #[allow(clippy::unnecessary_box_returns, clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn unknown(error: KnownError) -> Box<EvalAltResult> {
     match error {
         KnownError::Read(ReadError::Call(error)) => PlatformError::of(&error).raise(),
         KnownError::Read(ReadError::Store(error)) | KnownError::Store(error) => {
-            let message = format!("what the job keeps for a while has no place: {error}");
-            PlatformError::usage(message, "set TMPDIR to a folder with room").raise()
+            let message = format!("temporary data of the job can't be stored: {error}");
+            PlatformError::usage(message, "set TMPDIR to a folder with free space").raise()
         }
     }
 }

@@ -7,9 +7,10 @@ use crate::{
         tag::{Delete, Members, Tag, Update},
     },
     bulk::{Begun, Deed, JournalError, Step, Twice, pass},
-    script::{
-        audience::execution::ScriptResult,
-        host::{catalog::described, env::Env, error::PlatformError},
+    script::host::{
+        env::Env,
+        error::{PlatformError, ScriptResult},
+        register::described,
     },
 };
 use rhai::{Dynamic, Engine, EvalAltResult};

@@ -7,9 +7,9 @@ use crate::{
         user::{REMARK_BYTES, is_of_openid_form},
     },
     bulk::{Change, DryRun},
-    script::{
-        audience::execution::ScriptResult,
-        host::{env::Env, error::PlatformError},
+    script::host::{
+        env::Env,
+        error::{PlatformError, ScriptResult},
     },
 };
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Calls that change the account, one at a time: each is written down before it is sent with what the way back
 //! needs, and answers from the journal when the run is gone through again.
 
-use super::dry_run;
+use super::{blacklist_cache::unknown, dry_run};
 use crate::{
     api::{
         Batched, Endpoint, Resend, Spec, blacklist,
@@ -14,15 +14,13 @@ use crate::{
         Begun, Change, Deed, Item, JournalError, Pending, Step, StepRow, Twice, Verdict, call_in_parts,
         ensure_tag, find_tag, pass,
     },
-    script::{
-        audience::execution::ScriptResult,
-        host::{
-            env::Env,
-            error::{PlatformError, limit_reached},
-        },
+    script::host::{
+        env::Env,
+        error::{PlatformError, ScriptResult, limit_reached},
     },
 };
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// The openids that every call takes at the least; a longer list may be cut into several.
 const IN_ONE_CALL: usize = blacklist::Add::MOST;
@@ -141,9 +139,10 @@ impl Making<'_> {
         pass("call-made");
         match spec.name {
             "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
-                env.blacklist.has_changed(env, &named(request), spec.name == "blacklist::add");
+                let blocks = spec.name == "blacklist::add";
+                env.wait(env.blacklist.update(&named(request), blocks));
             }
-            "blacklist::add" | "blacklist::remove" => env.blacklist.forget(),
+            "blacklist::add" | "blacklist::remove" => env.wait(env.blacklist.invalidate()),
             _ => {}
         }
         let has_done_nothing = match &answer {
@@ -386,7 +385,7 @@ fn look(env: &Env, spec: &Spec, request: &Value, is_new: bool) -> ScriptResult<(
         "blacklist::add" | "blacklist::remove" => {
             let add = spec.name == "blacklist::add";
             let openids = named(request);
-            let listed = env.blacklist.among(env, &openids)?;
+            let listed = blacklisted_of(env, &openids)?;
             let items = openids.into_iter().filter(|openid| listed.contains(openid) != add).map(Item::Openid);
             (Some(Deed::Change(if add { Change::Block } else { Change::Unblock })), items.collect())
         }
@@ -402,6 +401,13 @@ fn look(env: &Env, spec: &Spec, request: &Value, is_new: bool) -> ScriptResult<(
         "tag::delete" => (Some(Deed::DeleteTag { id, name: name_of(id)? }), Vec::new()),
         name => (Some(Deed::Other(name.to_owned())), Vec::new()),
     })
+}
+
+/// Those of these openids that are on the blacklist.
+fn blacklisted_of(env: &Env, openids: &[String]) -> ScriptResult<HashSet<String>> {
+    let client = env.client()?;
+    let listed = env.blacklist.intersect(client, env.in_flight, &env.scratch_folder, openids);
+    env.wait(listed).map_err(unknown)
 }
 
 /// The details of people.
@@ -429,8 +435,8 @@ pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
     let openids: Vec<String> = items.iter().map(|item| item.openid().to_owned()).collect();
     match change {
         Change::Block | Change::Unblock => {
-            env.blacklist.forget();
-            let listed = env.blacklist.among(env, &openids)?;
+            env.wait(env.blacklist.invalidate());
+            let listed = blacklisted_of(env, &openids)?;
             Ok(openids.iter().all(|openid| listed.contains(openid) == (change == Change::Block)))
         }
         Change::Attach(_) | Change::Detach(_) | Change::Remark => {

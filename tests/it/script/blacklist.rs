@@ -72,9 +72,8 @@ fn nothing_is_left_of_what_was_kept_for_a_job() {
     let folder = folder.env("TMPDIR", "script.rhai");
     let message = folder.run(&["run", "script.rhai", "--sandbox", "--sandbox-followers", "100"]).failure(1);
     assert!(
-        message.starts_with(
-            "error: what the job keeps for a while has no place: the store script.rhai/mpscript-"
-        ),
+        message
+            .starts_with("error: temporary data of the job can't be stored: the store script.rhai/mpscript-"),
         "{message}"
     );
 }

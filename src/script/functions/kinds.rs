@@ -1,13 +1,17 @@
 //! The kinds of values that functions give, with their fields.
 
+use super::oauth;
 use crate::{
     api::{callback, user},
-    script::{host::value, source::automation_keys},
+    script::{
+        host::{error, value},
+        source::automation_keys,
+    },
 };
 
 /// A kind of value.
 #[derive(Debug)]
-pub(super) struct Value {
+pub(crate) struct Kind {
     pub name: &'static str,
     pub doc: &'static str,
     /// Names with what they hold.
@@ -15,8 +19,8 @@ pub(super) struct Value {
 }
 
 /// What an automation is made of, and what its handlers are given.
-pub(super) fn of_automations() -> Vec<Value> {
-    let part = |name, doc, keys: &[(&'static str, &str)]| Value {
+pub(crate) fn of_automations() -> Vec<Kind> {
+    let part = |name, doc, keys: &[(&'static str, &str)]| Kind {
         name,
         doc,
         fields: keys.iter().map(|(key, doc)| (*key, (*doc).to_owned())).collect(),
@@ -50,43 +54,43 @@ pub(super) fn of_automations() -> Vec<Value> {
 }
 
 /// Every kind that has fields.
-pub(super) fn values() -> Vec<Value> {
+pub(crate) fn kinds() -> Vec<Kind> {
     let owned = |fields: &[(&'static str, &str)]| {
         fields.iter().map(|(name, doc)| (*name, (*doc).to_owned())).collect()
     };
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     vec![
-        Value {
+        Kind {
             name: "User",
             doc: "A follower. A field that the platform left out is `()`; one that it has added since is there too.",
             fields: user::FIELDS.iter().map(|field| (field.name, one_line(field.doc))).collect(),
         },
-        Value {
+        Kind {
             name: "Report",
             doc: "What an end did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
             fields: owned(value::REPORT_FIELDS),
         },
-        Value {
+        Kind {
             name: "Tag",
             doc: "A tag (标签). It stands for its id where an id is wanted.",
             fields: owned(value::TAG_FIELDS),
         },
-        Value {
+        Kind {
             name: "Token",
             doc: "A token. It prints as `***`; only calls of ours take it.",
             fields: owned(value::TOKEN_FIELDS),
         },
-        Value {
+        Kind {
             name: "Grant",
             doc: "What a person has authorized (网页授权).",
-            fields: owned(crate::script::functions::oauth::GRANT_FIELDS),
+            fields: owned(oauth::GRANT_FIELDS),
         },
-        Value {
+        Kind {
             name: "Error",
             doc: "What `catch (e)` gives when a call fails.",
-            fields: owned(crate::script::host::error::ERROR_FIELDS),
+            fields: owned(error::ERROR_FIELDS),
         },
-        Value {
+        Kind {
             name: "Message",
             doc: "A pushed message or event. A field that did not come is `()`.",
             fields: callback::FIELDS
@@ -96,4 +100,10 @@ pub(super) fn values() -> Vec<Value> {
                 .collect(),
         },
     ]
+}
+
+/// The fields of a kind of value.
+pub(crate) fn value_fields(kind: &str) -> Option<Vec<&'static str>> {
+    let value = kinds().into_iter().find(|value| value.name == kind)?;
+    Some(value.fields.into_iter().map(|(name, _)| name).collect())
 }

@@ -1,0 +1,82 @@
+//! What `mpscript docs` shows: a function, a module, a kind of value, or the list of all.
+
+use super::{
+    cards,
+    entry::{Entry, entries},
+    errors::{self, errors},
+    plain,
+};
+use crate::{
+    base::nearest,
+    script::{functions::kinds, host::stdlib},
+};
+
+/// What `mpscript docs NAME` shows: a function, all of a module, a kind of value, or the errcodes.
+///
+/// # Errors
+/// The nearest name that exists, if one is near.
+pub fn look_up(name: &str) -> Result<String, Option<String>> {
+    let entries = entries();
+    if name == "errors" {
+        return Ok(errors());
+    }
+    if let Some(code) = name.parse().ok().and_then(crate::api::errcode::meaning) {
+        return Ok(errors::one(code));
+    }
+    if let Some(table) = cards::table(name) {
+        return Ok(table);
+    }
+    if name == "Audience" {
+        return Ok(plain::list(&entries, "Audiences"));
+    }
+    let name = name.strip_prefix("audience.").unwrap_or(name);
+    let mut described = kinds::kinds();
+    described.extend(kinds::of_automations());
+    if let Some(value) = described.iter().find(|value| value.name == name) {
+        return Ok(plain::value(value));
+    }
+    let found: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| {
+            !name.is_empty() && [&entry.full_name(), &entry.name, &entry.module].contains(&&name.to_owned())
+        })
+        .collect();
+    match found.as_slice() {
+        [] => {
+            // A key is shown among those that stand beside it.
+            let parts = kinds::of_automations();
+            if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|(key, _)| *key == name)) {
+                return Ok(plain::value(part));
+            }
+            let names: Vec<String> =
+                entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
+            let names = names.iter().map(String::as_str).chain(described.iter().map(|value| value.name));
+            Err(nearest(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
+        }
+        // A module's functions one after another, or one function.
+        found => Ok(found.iter().map(|entry| plain::entry(entry)).collect::<Vec<_>>().join("\n\n")),
+    }
+}
+
+/// A function of the standard library as it is written.
+#[must_use]
+pub fn library_source(name: &str) -> Option<String> {
+    stdlib::source_of(name)
+}
+
+/// What there is, a chapter a paragraph: names only.
+#[must_use]
+pub fn overview() -> String {
+    let mut chapters: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in entries() {
+        if chapters.last().is_none_or(|(chapter, _)| *chapter != entry.chapter) {
+            chapters.push((entry.chapter.clone(), Vec::new()));
+        }
+        if let Some((_, names)) = chapters.last_mut() {
+            names.push(entry.full_name());
+        }
+    }
+    let paragraphs =
+        chapters.into_iter().map(|(chapter, names)| format!("{chapter}\n  {}", names.join("  ")));
+    paragraphs.collect::<Vec<_>>().join("\n")
+}

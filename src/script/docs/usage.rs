@@ -1,0 +1,18 @@
+//! The functions of the reference that a script uses.
+
+use super::entry::{Entry, entries};
+use crate::script::source::{parse::calls, program::Program};
+use std::{collections::BTreeSet, iter};
+
+/// Those that a script and its imports call, in order.
+#[must_use]
+pub fn functions_used(program: &Program) -> Vec<String> {
+    let known: BTreeSet<String> = entries().iter().map(Entry::full_name).collect();
+    let asts = iter::once(&program.ast).chain(program.imports.iter().map(|import| &import.ast));
+    let names = asts.flat_map(calls).map(|(module, name)| match module {
+        Some(module) => format!("{module}::{name}"),
+        None => name,
+    });
+    let used: BTreeSet<String> = names.filter(|name| known.contains(name)).collect();
+    used.into_iter().collect()
+}

@@ -1,0 +1,46 @@
+//! A syntax error of the engine as a diagnostic with its place and a hint.
+
+use crate::{
+    base::{Diagnostic, Place, nearest},
+    script::host::modules::modules,
+};
+use rhai::ParseErrorType;
+
+/// A syntax error, with its place.
+pub(crate) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Diagnostic {
+    let hint = match kind {
+        ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
+        ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
+        ParseErrorType::MissingToken(token, _) if token == "," => {
+            Some("a comma or a closing bracket is missing before this place".to_owned())
+        }
+        ParseErrorType::VariableUndefined(name) if ["followers", "blacklisted"].contains(&name.as_str()) => {
+            Some(format!("did you mean `{name}()`?"))
+        }
+        ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
+        ParseErrorType::ModuleUndefined(name) => Some(nearest(name, modules()).map_or_else(
+            || format!("import one of your own first: import \"lib/{name}\" as {name};"),
+            |near| format!("did you mean `{near}`?"),
+        )),
+        _ => None,
+    };
+    let message = match kind {
+        ParseErrorType::VariableUndefined(name) => format!("there is no variable `{name}`"),
+        ParseErrorType::ModuleUndefined(name) => format!("there is no module `{name}`"),
+        ParseErrorType::Reserved(name) => format!("`{name}` is a reserved word"),
+        other => lower_first(&other.to_string()),
+    };
+    let mut diagnostic = Diagnostic::new(message).at(place);
+    diagnostic.hint = hint;
+    diagnostic
+}
+
+/// The engine's messages begin with a capital letter, ours do not.
+pub(crate) fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    let second_is_lower = text.chars().nth(1).is_some_and(char::is_lowercase);
+    match chars.next() {
+        Some(first) if second_is_lower => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    }
+}
