@@ -1,4 +1,5 @@
-//! The store: one contract for each database, and stores that can't be written.
+//! The store: one contract for each database, stores that can't be written, and stores of an earlier version.
 
 mod contract;
 pub(crate) mod full_disk;
+mod upgrade;

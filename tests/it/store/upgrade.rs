@@ -1,0 +1,175 @@
+//! A store that the program of version 5 has written: its runs are shown, resumed and undone, its automations keep
+//! their state, on SQLite and on PostgreSQL.
+
+use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::Served};
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
+
+/// Tables and rows; see the head of the file.
+const STORE: &str = include_str!("../../fixtures/store_v5.sql");
+
+/// The run that ended well: tags, remarks, the blacklist, a tag that it made and deleted.
+const DONE: &str = "b2tkvb";
+/// Interrupted after three batches of a job.
+const IN_A_JOB: &str = "jb6hnn";
+/// Interrupted on the page of a loop, after a call whose outcome was not written.
+const IN_A_LOOP: &str = "zz2gwp";
+/// Parked at a call that may have been made.
+const PARKED: &str = "54nzk6";
+
+/// What those runs had done to the account by then.
+const DONE_SCRIPT: &str = r#"let t = tag::create("老客户"); tag::update(t, "贵宾");
+followers().from_scene(4711).tag("贵宾");
+followers().filter(|u| u.qr_scene == 4711).take(5).remark(|u| `客户${u.openid.sub_string(24)}`);
+followers().from_scene(4711).take(20).block();
+tag::delete(tag::create("旧的"));
+"#;
+const BEGUN_SCRIPT: &str = r#"followers().from_scene(98765).take(150).tag("展台");
+let t = tag::create("逐个");
+followers().filter(|u| u.qr_scene == 4712).take(4).each(|u| { tag::attach(t, [u]); user::remark(u, "逐个"); });
+"#;
+
+/// A sandbox whose account is as those runs left it, and a folder with their store.
+struct Upgrade {
+    sandbox: Served,
+    folder: Folder,
+    /// What the blacklist was before those runs.
+    blacklist: Value,
+}
+
+/// On SQLite, and on PostgreSQL where there is one.
+fn on_each_store(work: impl Fn(Upgrade)) {
+    work(Upgrade::new("store.sqlite3"));
+    if let Some(cluster) = cluster() {
+        work(Upgrade::new(cluster.database().reveal()));
+    }
+}
+
+impl Upgrade {
+    fn new(store: &str) -> Self {
+        let sandbox = Served::start(&[
+            "--followers",
+            "12000",
+            "--scene",
+            "98765=1234",
+            "--scene",
+            "4711=60",
+            "--scene",
+            "4712=40",
+        ]);
+        let blacklist = sandbox.get("/__sandbox/world")["blacklist"].clone();
+        for script in [DONE_SCRIPT, BEGUN_SCRIPT] {
+            let folder = Folder::with(script).account();
+            sandbox.run(&folder, &["--in-flight", "1", "--quiet"]).success();
+        }
+        let folder = Folder::new().account().env("MPSCRIPT_STORE", store);
+        let path = folder.path().to_str().expect("the path is UTF-8").to_owned();
+        let rows = STORE.replace("{base_url}", &sandbox.url()).replace("{folder}", &path);
+        load(&folder, &rows);
+        Self { sandbox, folder, blacklist }
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let finished = self.folder.run(arguments);
+        assert_eq!(finished.code, Some(0), "{arguments:?}: {} {}", finished.out, finished.err);
+        finished.out
+    }
+
+    fn state(&self, run: &str) -> Value {
+        let runs: Value = serde_json::from_str(&self.run(&["runs", "--json"])).expect("it is JSON");
+        let runs = runs.as_array().expect("runs are a list");
+        runs.iter().find(|row| row["id"] == run).expect("it is listed")["state"].clone()
+    }
+}
+
+/// Writes the tables as the database itself takes them: the program must not have opened it before.
+fn load(folder: &Folder, rows: &str) {
+    let place = folder.store_place();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        if place.starts_with("postgres://") {
+            let mut store = sqlx::PgConnection::connect(place).await.expect("the server answers");
+            store.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(rows.to_owned()))).await.expect("it is SQL");
+        } else {
+            let path = folder.path().join(place);
+            fs::write(&path, "").expect("a file can be written");
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its mode can be set");
+            let url = format!("sqlite://{}", path.display());
+            let mut store = sqlx::SqliteConnection::connect(&url).await.expect("the file opens");
+            store.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(rows.to_owned()))).await.expect("it is SQL");
+            store.close().await.expect("the file closes");
+        }
+    });
+}
+
+#[test]
+fn runs_of_version_5_are_listed_and_shown() {
+    on_each_store(|upgrade| {
+        let states = [DONE, IN_A_JOB, IN_A_LOOP, PARKED].map(|run| upgrade.state(run));
+        assert_eq!(json!(states), json!(["done", "interrupted", "interrupted", "parked"]));
+        let shown = upgrade.run(&["show", DONE]);
+        for word in ["贵宾", "remark", "block"] {
+            assert!(shown.contains(word), "{word}: {shown}");
+        }
+    });
+}
+
+#[test]
+fn job_interrupted_in_version_5_resumes_from_its_checkpoint() {
+    on_each_store(|upgrade| {
+        let before = upgrade.sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
+        assert_eq!(upgrade.run(&["resume", IN_A_JOB, "--quiet"]), "1234\n");
+        assert_eq!(upgrade.sandbox.tagged("展台"), Some(1234));
+        let calls = upgrade.sandbox.calls("POST /cgi-bin/tags/members/batchtagging") - before;
+        assert_eq!(calls, 22, "the three batches of before are not sent again");
+    });
+}
+
+#[test]
+fn loop_interrupted_in_version_5_makes_no_call_twice() {
+    on_each_store(|upgrade| {
+        let before = upgrade.sandbox.calls("POST /cgi-bin/tags/members/batchtagging");
+        assert_eq!(upgrade.run(&["resume", IN_A_LOOP, "--quiet"]), "done\n");
+        assert_eq!(upgrade.sandbox.tagged("逐个"), Some(40));
+        assert_eq!(upgrade.sandbox.calls("POST /cgi-bin/tags/members/batchtagging") - before, 36);
+    });
+}
+
+#[test]
+fn call_in_doubt_since_version_5_is_made_again_when_told_so() {
+    on_each_store(|upgrade| {
+        let parked = upgrade.folder.run(&["resume", PARKED, "--quiet"]);
+        assert_eq!(parked.code, Some(5), "{}", parked.err);
+        assert_eq!(upgrade.run(&["resume", PARKED, "--quiet", "--unsure", "again"]), "true\n");
+        assert_eq!(upgrade.sandbox.calls("POST /card/create"), 1);
+    });
+}
+
+#[test]
+fn run_done_in_version_5_can_be_undone() {
+    on_each_store(|upgrade| {
+        upgrade.run(&["undo", DONE, "--yes", "--quiet"]);
+        assert_eq!(upgrade.sandbox.tagged("贵宾"), None);
+        assert_eq!(upgrade.sandbox.tagged("老客户"), None);
+        let world = upgrade.sandbox.get("/__sandbox/world");
+        assert_eq!(world["blacklist"], upgrade.blacklist, "{world}");
+    });
+}
+
+#[test]
+fn automations_of_version_5_keep_their_state() {
+    on_each_store(|upgrade| {
+        fs::create_dir(upgrade.folder.path().join("jobs")).expect("a folder can be made");
+        let automation = "const automation = #{ on: [ #{ every: \"1s\" } ] };
+            fn run(ctx, p) { ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`第${ctx.state.n}次`); }";
+        fs::write(upgrade.folder.path().join("jobs/每秒.rhai"), automation).expect("a file can be written");
+        let url = upgrade.sandbox.url();
+        let told = upgrade.run(&["run", "每秒", "--dir", "jobs", "--base-url", &url, "--quiet"]);
+        assert_eq!(told, "第7次\n");
+        assert!(upgrade.run(&["why", "失败"]).contains("failed"));
+    });
+}
