@@ -1,70 +1,38 @@
-//! One execution of a script: its thread, its environment, its journal and its report.
+//! One execution of a script: opens its journal, heartbeat and output log, runs it on a thread of its own, and closes
+//! and records it.
 
-use super::output_log::OutputLog;
+use super::{config::RunConfig, output_log::OutputLog};
 use crate::{
     api,
     base::{Cancel, Clock, Diagnostic, Stopwatch},
-    bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport, RunState},
+    bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport},
     client::Client,
-    script::{Answer, Call, CallbackKeys, Env, Gate, NoClient, Output, Program, STACK, Script, Trouble},
-    store::{RunEnd, Store, StoreError},
+    script::{Answer, Call, Env, NoClient, Output, Program, STACK, Script, Trouble},
+    store::{RunEnd, RunState, Store, StoreError},
 };
-use serde_json::{Map, Value};
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
-use tokio::runtime::Runtime;
+use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
+use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
 
-/// How long the end of a run waits for its words to be kept: less than after which it is taken for dead.
-const KEPT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the end of a run waits for its output log: less than the heartbeat TTL, after which the run would be
+/// presumed dead.
+const OUTPUT_LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What surrounds a run, and is the same for all lines of a session.
-#[derive(Clone)]
-pub struct RunConfig {
-    /// Calls the platform, or says why it can't.
-    pub client: Result<Client, NoClient>,
-    /// What the account's server callback is configured with, if it is.
-    pub callback: Option<CallbackKeys>,
-    /// The most calls under way together.
-    pub in_flight: usize,
-    /// Where the person stands: relative paths of a script begin there.
-    pub folder: PathBuf,
-    /// Where a job keeps for a while what memory is too small for.
-    pub scratch_folder: PathBuf,
-    /// What time it is.
-    pub clock: Clock,
-    /// The wish to stop, of the client too.
-    pub cancel: Cancel,
-    /// `--param` by name.
-    pub params: BTreeMap<String, String>,
-    /// Where runs are recorded.
-    pub store: Option<Store>,
-    /// Is asked before the first change.
-    pub gate: Option<Gate>,
-    /// Where words go.
-    pub output: Arc<dyn Output>,
-}
-
-/// What a run is made of, but for what it does.
+/// A run before it starts: everything but the script.
 pub struct Execution {
-    /// What surrounds it.
-    pub setting: RunConfig,
-    /// What it may do at the most.
+    /// The account, paths, clock and output.
+    pub config: RunConfig,
+    /// Limits of changes and failures.
     pub limits: Limits,
-    /// Which attempt of which recorded run it is, if it is recorded.
+    /// The attempt of the recorded run that this is; `None` where nothing is recorded.
     pub attempt: Option<Attempt>,
-    /// Nothing is changed: it is only said what would be.
+    /// Set for a dry run: nothing is changed, the report says what would be.
     pub dry: Option<Arc<DryRun>>,
-    /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
+    /// Whether it may wait: for the next day's quota, and for another run that holds a write lock that it needs.
     pub may_pause: bool,
-    /// What an automation's handler leaves in `ctx.state` is kept.
+    /// Whether what an automation's handler leaves in `ctx.state` is saved.
     pub saves_state: bool,
-    /// Where jobs show how far they are.
+    /// Where jobs show their progress.
     pub board: Arc<Board>,
 }
 
@@ -73,7 +41,7 @@ pub struct Execution {
 pub struct Outcome<T> {
     /// What it did.
     pub report: RunReport,
-    /// What it gave.
+    /// What the script returned.
     pub value: Option<T>,
     /// How it failed, if it did.
     pub trouble: Option<Trouble>,
@@ -91,46 +59,19 @@ impl<T> Outcome<T> {
     }
 }
 
-/// What the runs of an automation have kept.
-///
-/// # Errors
-/// When the store fails.
-pub async fn state_of(store: &Store, automation: &str) -> Result<Map<String, Value>, StoreError> {
-    let record = store.automation(automation).await?.unwrap_or_default();
-    Ok(serde_json::from_str(&record.state).unwrap_or_default())
-}
-
-/// The scripts of a folder itself, not of those within it, in order.
-///
-/// # Errors
-/// When it can't be listed.
-pub fn scripts_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        // Editors leave hidden files beside the one that they save.
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && path.extension().is_some_and(|extension| extension == "rhai") && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// A runtime for everything that runs under scripts.
-///
-/// # Errors
-/// When the system gives no threads.
 pub fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("calls").enable_all().build()
 }
 
+/// The new `ctx.state` of an automation, saved in the same transaction as the end of the run that made it.
+struct StateUpdate {
+    automation: String,
+    json: String,
+}
+
 impl Execution {
-    /// Runs a script to its end; what it gives is the value of its last line, as text.
-    ///
-    /// # Errors
-    /// When the run's journal can't be read.
+    /// Runs a script to its end; its value is that of its last line, as text.
     pub fn run_program(
         self,
         runtime: &Runtime,
@@ -141,9 +82,6 @@ impl Execution {
     }
 
     /// Calls a handler of an automation.
-    ///
-    /// # Errors
-    /// When the run's journal can't be read.
     pub fn run_handler(
         self,
         runtime: &Runtime,
@@ -151,135 +89,271 @@ impl Execution {
         call: &Call,
     ) -> Result<Outcome<Answer>, StoreError> {
         let run = self.attempt.as_ref().map(|attempt| attempt.run.clone());
-        let keeps = self.saves_state;
-        self.execute_keeping(
+        let saves_state = self.saves_state;
+        self.run_with_state(
             runtime,
             |env| Script::new(program, &env).call(call, run.as_deref()),
             |answer: &Answer| {
-                let text =
-                    (keeps && answer.state != call.state).then(|| serde_json::to_string(&answer.state));
-                Some((call.automation.clone(), text?.ok()?))
+                (saves_state && answer.state != call.state).then(|| StateUpdate {
+                    automation: call.automation.clone(),
+                    json: serde_json::to_string(&answer.state).expect("a map with text keys is always JSON"),
+                })
             },
         )
     }
 
     /// Does some work to its end, on a thread with the stack that scripts need.
-    ///
-    /// # Errors
-    /// When the run's journal can't be read.
     pub fn execute<T: Send>(
         self,
         runtime: &Runtime,
         work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
     ) -> Result<Outcome<T>, StoreError> {
-        self.execute_keeping(runtime, work, |_| None)
+        self.run_with_state(runtime, work, |_| None)
     }
 
-    /// The same, where what it gives tells which automation's runs keep what, if it ends well.
-    fn execute_keeping<T: Send>(
+    /// Like `execute`; on success `new_state` extracts the automation's new `ctx.state`, saved in the same transaction
+    /// as the run's end.
+    fn run_with_state<T: Send>(
         self,
         runtime: &Runtime,
         work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
-        kept: impl FnOnce(&T) -> Option<(String, String)>,
+        new_state: impl FnOnce(&T) -> Option<StateUpdate>,
     ) -> Result<Outcome<T>, StoreError> {
-        let watch = Stopwatch::start();
-        let RunConfig { client, cancel, clock, store, .. } = self.setting.clone();
-        let board = Arc::clone(&self.board);
-        let dry = self.dry;
-        let record = store.zip(self.attempt);
-        let (journal, limits) = match &record {
-            // A dry run does nothing that could be gone on with.
-            Some((store, attempt)) if dry.is_none() => runtime.block_on(async {
-                let used = if attempt.attempt > 1 { store.changes_of(&attempt.run).await? } else { 0 };
-                let journal =
-                    Journal::open(store.clone(), attempt.clone(), clock.clone(), cancel.clone()).await?;
-                Ok((journal, self.limits.with_used(used.unsigned_abs())))
-            })?,
-            _ => (Journal::default(), self.limits),
-        };
-        let alive = record.as_ref().filter(|_| dry.is_some()).map(|(store, attempt)| {
-            let _entered = runtime.enter();
-            Journal::keep_alive(store.clone(), attempt, clock.clone(), cancel.clone())
-        });
-        let setting = self.setting;
-        let words = record.as_ref().map(|(store, attempt)| {
-            let client = setting.client.as_ref().ok().cloned();
-            OutputLog::open(runtime, store, attempt, &clock, (Arc::clone(&setting.output), client))
-        });
-        let output = words.as_ref().map_or(setting.output, |(words, _)| Arc::clone(words) as Arc<dyn Output>);
-        let mut env = Env::new(
-            setting.client,
-            setting.in_flight,
-            runtime.handle().clone(),
-            setting.cancel,
-            setting.params,
-            self.board,
-            output,
-        );
-        env.callback = setting.callback;
-        env.limits = Arc::new(limits);
-        env.folder = setting.folder;
-        env.scratch_folder = setting.scratch_folder;
-        env.clock = setting.clock;
-        env.journal = journal.clone();
-        env.dry.clone_from(&dry);
-        env.may_pause = self.may_pause;
-        env.gate = setting.gate;
-        env.store = setting.store;
-        let env = Arc::new(env);
-        let before = client.as_ref().map(|client| client.tally().snapshot()).unwrap_or_default();
-        let result = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
-            match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(broken("the script met a fault in mpscript itself")),
-                Err(error) => Err(broken(&format!("no thread for the script: {error}"))),
-            }
-        });
-        // What the last calls came to is on disk before anybody is told; what was half done has been come to again.
-        let flushed = runtime.block_on(async {
-            journal.flush().await?;
-            if result.is_ok() { journal.meet_all().await } else { Ok(()) }
-        });
-        let parked = journal.parked().or(flushed.err());
-        if let Some((words, written)) = words {
-            words.close();
-            // What the store does not take in time was said elsewhere.
-            let _ = runtime.block_on(async { tokio::time::timeout(KEPT_WITHIN, written).await });
-        }
-        // What a session keeps of a line may hold its journal.
-        journal.close();
-        drop(alive);
-        let (calls, timeline) = client
-            .as_ref()
-            .map(|client| (calls_since(client, &before), client.timeline().into()))
-            .unwrap_or_default();
-        let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut report = RunReport { timeline, ..RunReport::of(board.ended(), calls, elapsed_ms) };
+        let (open, env) = self.open(runtime)?;
+        let result = open.run(env, work);
+        let Closed { mut report, parked, record } = open.close(&result);
         let (value, trouble) = match result {
             Ok(value) => (Some(value), None),
             Err(trouble) => (None, Some(trouble)),
         };
-        report.set_aside = board.what_is_set_aside();
-        judge(&mut report, parked.as_ref(), trouble.as_ref(), cancel.is_cancelled());
-        report.dry_run = dry.is_some();
-        if let (Some(dry), Ok(client)) = (dry, &client) {
-            report.would_call = dry.take_calls();
-            report.left_today = runtime.block_on(left_of(client, &report.would_call));
-        }
-        let end_not_recorded = record.as_ref().and_then(|(store, attempt)| {
-            report.run = Some(attempt.run.clone());
-            let kept =
-                value.as_ref().filter(|_| report.state.is_completed() && !report.dry_run).and_then(kept);
-            let mask =
-                |text: &str| client.as_ref().map_or_else(|_| text.to_owned(), |client| client.mask(text));
-            runtime.block_on(record_end(store, attempt, (&report, &mask), kept.as_ref(), clock.now_ms()))
+        let end_not_recorded = record.and_then(|record| {
+            report.run = Some(record.attempt.run.clone());
+            let saves = report.state.is_completed() && !report.dry_run;
+            let state = value.as_ref().filter(|_| saves).and_then(new_state);
+            runtime.block_on(record.end(&report, state))
         });
         Ok(Outcome { report, value, trouble, parked, end_not_recorded })
     }
+
+    /// Opens the journal, the heartbeat of a dry run and the output log.
+    fn open(self, runtime: &Runtime) -> Result<(OpenExecution<'_>, Arc<Env>), StoreError> {
+        let Self { config, mut limits, attempt, dry, may_pause, board, .. } = self;
+        let started = Stopwatch::start();
+        let record = config.store.clone().zip(attempt).map(|(store, attempt)| Record {
+            store,
+            attempt,
+            client: config.client.as_ref().ok().cloned(),
+            clock: config.clock.clone(),
+        });
+        let mut journal = Journal::default();
+        let mut heartbeat = None;
+        let mut output_log = None;
+        if let Some(record) = &record {
+            let (store, attempt) = (record.store.clone(), record.attempt.clone());
+            let (clock, cancel) = (config.clock.clone(), config.cancel.clone());
+            // A dry run has nothing to resume, so it has no journal: only a heartbeat.
+            if dry.is_none() {
+                if attempt.attempt > 1 {
+                    let used = runtime.block_on(store.changes_of(&attempt.run))?;
+                    limits = limits.with_used(used.unsigned_abs());
+                }
+                journal = runtime.block_on(Journal::open(store, attempt, clock, cancel))?;
+            } else {
+                let _entered = runtime.enter();
+                heartbeat = Some(Journal::keep_alive(store, &attempt, clock, cancel));
+            }
+            output_log = Some(record.open_output_log(runtime, &config.output));
+        }
+        let output = match &output_log {
+            Some((log, _)) => Arc::clone(log) as Arc<dyn Output>,
+            None => Arc::clone(&config.output),
+        };
+        let open = OpenExecution {
+            runtime,
+            started,
+            calls_before: config.client.as_ref().map(|client| client.tally().snapshot()).unwrap_or_default(),
+            client: config.client.clone(),
+            cancel: config.cancel.clone(),
+            board: Arc::clone(&board),
+            dry: dry.clone(),
+            record,
+            journal: journal.clone(),
+            heartbeat,
+            output_log,
+        };
+        let mut env = Env::new(
+            config.client,
+            config.in_flight,
+            runtime.handle().clone(),
+            config.cancel,
+            config.params,
+            board,
+            output,
+        );
+        env.callback = config.callback;
+        env.limits = Arc::new(limits);
+        env.folder = config.folder;
+        env.scratch_folder = config.scratch_folder;
+        env.clock = config.clock;
+        env.journal = journal;
+        env.dry = dry;
+        env.may_pause = may_pause;
+        env.gate = config.gate;
+        env.store = config.store;
+        Ok((open, Arc::new(env)))
+    }
 }
 
-/// The calls that were made since. A session's client has made some for lines before this one.
+/// An execution between its start and its end.
+struct OpenExecution<'a> {
+    runtime: &'a Runtime,
+    started: Stopwatch,
+    /// Calls that the client had made before; a session's client is older than its lines.
+    calls_before: BTreeMap<String, u64>,
+    client: Result<Client, NoClient>,
+    cancel: Cancel,
+    board: Arc<Board>,
+    dry: Option<Arc<DryRun>>,
+    record: Option<Record>,
+    journal: Journal,
+    heartbeat: Option<AbortOnDropHandle<()>>,
+    output_log: Option<(Arc<OutputLog>, JoinHandle<()>)>,
+}
+
+/// An execution that has ended and is not recorded yet.
+struct Closed {
+    report: RunReport,
+    parked: Option<JournalError>,
+    record: Option<Record>,
+}
+
+impl OpenExecution<'_> {
+    /// Does the work on the script's thread.
+    fn run<T: Send>(
+        &self,
+        env: Arc<Env>,
+        work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
+    ) -> Result<T, Trouble> {
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
+            match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
+                Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),
+            }
+        })
+    }
+
+    /// Closes journal, output log and heartbeat, and reports what was done.
+    fn close<T>(self, result: &Result<T, Trouble>) -> Closed {
+        let trouble = result.as_ref().err();
+        // The outcome of every call is durable before the end is reported, and every in-flight step has been replayed.
+        let flushed = self.runtime.block_on(async {
+            self.journal.flush().await?;
+            if trouble.is_none() { self.journal.meet_all().await } else { Ok(()) }
+        });
+        let parked = self.journal.parked().or(flushed.err());
+        if let Some((log, written)) = self.output_log {
+            log.close();
+            // Lines that the store did not take in time are lost; the log's task has warned of them.
+            let _ = self.runtime.block_on(async { tokio::time::timeout(OUTPUT_LOG_TIMEOUT, written).await });
+        }
+        // A session's variables may hold this journal; nothing may be written to it from now on.
+        self.journal.close();
+        drop(self.heartbeat);
+        let (calls, timeline) = self
+            .client
+            .as_ref()
+            .map(|client| (calls_since(client, &self.calls_before), client.timeline().into()))
+            .unwrap_or_default();
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut report = RunReport { timeline, ..RunReport::of(self.board.ended(), calls, elapsed_ms) };
+        report.set_aside = self.board.what_is_set_aside();
+        let jobs = match report.state {
+            RunState::Done if !report.set_aside.is_empty() => RunState::DoneWithFailures,
+            state => state,
+        };
+        (report.state, report.error) = classify(jobs, parked.as_ref(), self.cancel.is_cancelled(), trouble);
+        report.dry_run = self.dry.is_some();
+        if let (Some(dry), Ok(client)) = (self.dry, &self.client) {
+            report.would_call = dry.take_calls();
+            report.left_today = self.runtime.block_on(left_of(client, &report.would_call));
+        }
+        Closed { report, parked, record: self.record }
+    }
+}
+
+/// The state of a run that has ended and the error that goes with it. What ends a run first counts: a park stops all that
+/// follows, and a cancellation makes the script fail.
+fn classify(
+    jobs: RunState,
+    parked: Option<&JournalError>,
+    is_cancelled: bool,
+    trouble: Option<&Trouble>,
+) -> (RunState, Option<String>) {
+    match (parked, trouble) {
+        (Some(error), _) => (RunState::Parked, Some(error.to_string())),
+        (None, _) if is_cancelled => (RunState::Cancelled, None),
+        (None, Some(trouble)) => {
+            let state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
+            (state, Some(trouble.diagnostic.message.clone()))
+        }
+        (None, None) => (jobs, None),
+    }
+}
+
+/// The record of the attempt that an execution is.
+struct Record {
+    store: Store,
+    attempt: Attempt,
+    /// Masks the account's secrets in what is written.
+    client: Option<Client>,
+    clock: Clock,
+}
+
+impl Record {
+    fn open_output_log(
+        &self,
+        runtime: &Runtime,
+        output: &Arc<dyn Output>,
+    ) -> (Arc<OutputLog>, JoinHandle<()>) {
+        let log = OutputLog::new(&self.attempt, &self.clock, Arc::clone(output), self.client.clone());
+        log.open(runtime, &self.store, &self.attempt.run)
+    }
+
+    fn mask(&self, text: &str) -> String {
+        self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text))
+    }
+
+    /// Records how the attempt ended; returns why it could not.
+    async fn end(&self, report: &RunReport, state: Option<StateUpdate>) -> Option<String> {
+        let state = state.map(|state| (state.automation, self.mask(&state.json)));
+        let recorded = match serde_json::to_string(report) {
+            Ok(json) => {
+                let end = RunEnd {
+                    run: &self.attempt.run,
+                    attempt: self.attempt.attempt,
+                    state: report.state,
+                    note: &self.mask(report.error.as_deref().unwrap_or_default()),
+                    report: &self.mask(&json),
+                    now: self.clock.now_ms(),
+                    kept: state.as_ref().map(|(automation, json)| (automation.as_str(), json.as_str())),
+                };
+                self.store.end_run(&end).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("its report can't be written as JSON: {error}")),
+        };
+        let why = match recorded {
+            Ok(true) => return None,
+            Ok(false) => "another process has resumed it".to_owned(),
+            Err(why) => why,
+        };
+        tracing::warn!("how the run ended can't be recorded: {why}");
+        Some(why)
+    }
+}
+
+/// The calls that a client has made since `before`.
 fn calls_since(client: &Client, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut calls = client.tally().snapshot();
     calls.retain(|call, count| {
@@ -289,54 +363,7 @@ fn calls_since(client: &Client, before: &BTreeMap<String, u64>) -> BTreeMap<Stri
     calls
 }
 
-/// What a run has come to, and why.
-fn judge(
-    report: &mut RunReport,
-    parked: Option<&JournalError>,
-    trouble: Option<&Trouble>,
-    is_cancelled: bool,
-) {
-    if let Some(error) = parked {
-        report.state = RunState::Parked;
-        report.error = Some(error.to_string());
-    } else if is_cancelled {
-        report.state = RunState::Cancelled;
-    } else if let Some(trouble) = trouble {
-        report.state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
-        report.error = Some(trouble.diagnostic.message.clone());
-    } else if report.state == RunState::Done && !report.set_aside.is_empty() {
-        report.state = RunState::DoneWithFailures;
-    }
-}
-
-/// Writes down what an attempt came to; says why it is not, if so.
-async fn record_end(
-    store: &Store,
-    attempt: &Attempt,
-    (report, mask): (&RunReport, &impl Fn(&str) -> String),
-    kept: Option<&(String, String)>,
-    now: i64,
-) -> Option<String> {
-    let kept = kept.map(|(automation, kept)| (automation, mask(kept)));
-    let end = RunEnd {
-        run: &attempt.run,
-        attempt: attempt.attempt,
-        state: report.state,
-        note: &mask(report.error.as_deref().unwrap_or_default()),
-        report: &mask(&serde_json::to_string(report).unwrap_or_default()),
-        now,
-        kept: kept.as_ref().map(|(automation, kept)| (automation.as_str(), kept.as_str())),
-    };
-    let why = match store.end_run(&end).await {
-        Ok(true) => return None,
-        Ok(false) => "another process has taken it over".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    tracing::warn!("how the run ended can't be recorded: {why}");
-    Some(why)
-}
-
-/// What is left today of these calls, where that is known.
+/// The rest of today's quota of these calls, where it is known.
 async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut left = BTreeMap::new();
     for spec in api::all() {
@@ -350,12 +377,43 @@ async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<Str
     left
 }
 
-fn broken(message: &str) -> Trouble {
+fn internal_error(message: &str) -> Trouble {
     let hint = "please report it with the script and what is printed above";
     Trouble {
         diagnostic: Diagnostic::new(message).hint(hint),
         is_configuration: false,
         is_cancelled: false,
         is_of_quota: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ended_run_has_the_state_of_what_ended_it() {
+        use RunState::{Cancelled, Done, DoneWithFailures, Error, Parked, Paused};
+        let failed = internal_error("failed");
+        let quota = Trouble { is_of_quota: true, ..internal_error("45009") };
+        let fenced = JournalError::TakenOver;
+        let fenced_text = fenced.to_string();
+        // Jobs, parked, cancelled, trouble; state, error.
+        let table = [
+            (Done, None, false, None, Done, None),
+            (DoneWithFailures, None, false, None, DoneWithFailures, None),
+            (Done, None, false, Some(&failed), Error, Some("failed")),
+            (DoneWithFailures, None, false, Some(&failed), Error, Some("failed")),
+            (Done, None, false, Some(&quota), Paused, Some("45009")),
+            (Done, None, true, None, Cancelled, None),
+            (Done, None, true, Some(&failed), Cancelled, None),
+            (Done, None, true, Some(&quota), Cancelled, None),
+            (Done, Some(&fenced), false, None, Parked, Some(fenced_text.as_str())),
+            (Done, Some(&fenced), true, Some(&failed), Parked, Some(fenced_text.as_str())),
+        ];
+        for (jobs, parked, is_cancelled, trouble, state, error) in table {
+            let ended = classify(jobs, parked, is_cancelled, trouble);
+            assert_eq!((ended.0, ended.1.as_deref()), (state, error));
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! What makes a script run: its thread, its environment, its report.
+//! What makes a script run: its thread, its environment, its record and report; and the daemon that starts runs when
+//! their triggers fire.
 //!
-//! Must never know terminals and colours: words go to an `Output`, progress to a `Board`.
+//! Must never know terminals and colours: output goes to an `Output`, progress to a `Board`.
 
+mod config;
 pub mod daemon;
 mod execution;
 pub mod http;
@@ -12,7 +14,10 @@ pub mod schedule;
 mod session;
 pub mod worker;
 
-pub use execution::{Execution, Outcome, RunConfig, runtime, scripts_in, state_of};
+pub use config::RunConfig;
+pub use execution::{Execution, Outcome, runtime};
 pub use http::{BindAddress, HttpServer, TokenService};
 pub use output_log::MAX_LOG_BYTES;
+pub use record::automation_state;
+pub use registry::scripts_in;
 pub use session::{Session, SessionError};

@@ -1,7 +1,7 @@
-//! What a recorded run prints is kept with its record, as far as there is room and without secrets, beside going where
-//! words go.
+//! The output log of a recorded run: what it prints is stored with its record, up to a size and with secrets masked, and
+//! goes to its output as well.
 //!
-//! Printing never waits for the store: what the store does not take is lost here, and was said elsewhere.
+//! Printing never waits for the store: lines that the store does not take are dropped here, with a warning.
 
 use crate::{
     base::{Clock, lock},
@@ -10,23 +10,23 @@ use crate::{
     script::Output,
     store::{Printed, Store},
 };
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use tokio::{
     runtime::Runtime,
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
 };
 
-/// Bytes that are kept of what one attempt prints.
+/// The most bytes that are stored of what one attempt prints.
 pub const MAX_LOG_BYTES: usize = 256 << 10;
 
-/// Lines that are written together.
-const TOGETHER: usize = 256;
+/// The most lines that are written in one transaction.
+const MAX_BATCH: usize = 256;
 
-/// An output that keeps what it is given.
+/// An output that stores what it passes on.
 pub(super) struct OutputLog {
-    inner: Arc<dyn Output>,
-    /// Who knows what is secret.
+    output: Arc<dyn Output>,
+    /// Masks the account's secrets.
     client: Option<Client>,
     clock: Clock,
     attempt: i64,
@@ -34,77 +34,78 @@ pub(super) struct OutputLog {
 }
 
 struct State {
-    /// To the one who writes; none when the run has ended.
+    /// To the task that writes to the store; `None` before the log is opened and after it is closed.
     writer: Option<UnboundedSender<Printed>>,
     number: i64,
-    room: usize,
+    /// Bytes that may still be stored.
+    left: usize,
 }
 
 impl OutputLog {
-    /// Keeps what `inner` is given; the task ends after [`OutputLog::close`], when all is written.
-    pub(super) fn open(
-        runtime: &Runtime,
-        store: &Store,
+    /// A log in front of `output` that does not store anything yet.
+    pub(super) fn new(
         attempt: &Attempt,
         clock: &Clock,
-        (inner, client): (Arc<dyn Output>, Option<Client>),
-    ) -> (Arc<Self>, JoinHandle<()>) {
-        let (writer, written) = mpsc::unbounded_channel();
-        let task = runtime.spawn(write(store.clone(), attempt.run.clone(), written));
-        let state = Mutex::new(State { writer: Some(writer), number: 0, room: MAX_LOG_BYTES });
-        let kept = Self { inner, client, clock: clock.clone(), attempt: attempt.attempt, state };
-        (Arc::new(kept), task)
+        output: Arc<dyn Output>,
+        client: Option<Client>,
+    ) -> Self {
+        let state = Mutex::new(State { writer: None, number: 0, left: MAX_LOG_BYTES });
+        Self { output, client, clock: clock.clone(), attempt: attempt.attempt, state }
     }
 
-    /// Nothing more is kept.
+    /// Stores lines from now on. The task ends after [`OutputLog::close`], when the last line is written.
+    pub(super) fn open(self, runtime: &Runtime, store: &Store, run: &str) -> (Arc<Self>, JoinHandle<()>) {
+        let (writer, lines) = mpsc::unbounded_channel();
+        let task = runtime.spawn(write(store.clone(), run.to_owned(), lines));
+        lock(&self.state).writer = Some(writer);
+        (Arc::new(self), task)
+    }
+
+    /// Lines that are printed after this are not stored.
     pub(super) fn close(&self) {
-        self.lock().writer = None;
+        lock(&self.state).writer = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
-    fn keep(&self, text: &str) {
+    fn append(&self, text: &str) {
         let text = self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text));
-        let mut state = self.lock();
-        if state.room == 0 {
+        let mut state = lock(&self.state);
+        if state.left == 0 {
             return;
         }
-        let text = if text.len() <= state.room {
-            state.room -= text.len();
+        let text = if text.len() <= state.left {
+            state.left -= text.len();
             text
         } else {
-            let fits = text.floor_char_boundary(state.room);
-            state.room = 0;
+            let fits = text.floor_char_boundary(state.left);
+            state.left = 0;
             format!("{}… what was printed after this is not kept", &text[..fits])
         };
-        // An empty line takes room as well.
-        state.room = state.room.saturating_sub(1);
+        // An empty line counts too, or a loop that prints nothing would fill the store.
+        state.left = state.left.saturating_sub(1);
         state.number += 1;
-        let printed = Printed { attempt: self.attempt, number: state.number, at: self.clock.now_ms(), text };
+        let line = Printed { attempt: self.attempt, number: state.number, at: self.clock.now_ms(), text };
         if let Some(writer) = &state.writer {
-            // The one who writes ends after the run only.
-            let _ = writer.send(printed);
+            // The receiver lives until the log is closed, unless the runtime is shutting down.
+            let _ = writer.send(line);
         }
     }
 }
 
 impl Output for OutputLog {
     fn print(&self, text: &str) {
-        self.keep(text);
-        self.inner.print(text);
+        self.append(text);
+        self.output.print(text);
     }
 
     fn debug(&self, text: &str) {
-        self.keep(text);
-        self.inner.debug(text);
+        self.append(text);
+        self.output.debug(text);
     }
 }
 
 async fn write(store: Store, run: String, mut printed: UnboundedReceiver<Printed>) {
     let mut lines = Vec::new();
-    while printed.recv_many(&mut lines, TOGETHER).await > 0 {
+    while printed.recv_many(&mut lines, MAX_BATCH).await > 0 {
         if let Err(error) = store.keep_printed(&run, &lines).await {
             tracing::warn!("what run {run} prints can't be kept: {error}");
         }

@@ -6,7 +6,8 @@ use crate::{
     script::{Call, Source},
     store::{RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Letters of ids: none that is taken for another.
@@ -163,6 +164,33 @@ pub async fn resume(
         attempt: run.attempt + 1,
         verdict,
     }))
+}
+
+/// The `ctx.state` that the runs of an automation have saved; empty before the first save.
+pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<String, Value>, StoreError> {
+    let record = store.automation(automation).await?.unwrap_or_default();
+    if record.state.is_empty() {
+        return Ok(Map::default());
+    }
+    decode("mpscript_automation", automation, "state", &record.state, "a JSON object")
+}
+
+/// Decodes what a column holds as JSON. What can't be decoded is an error that names the row, never an empty value, which
+/// the next write would put in its place.
+fn decode<T: DeserializeOwned>(
+    table: &'static str,
+    row: &str,
+    column: &'static str,
+    json: &str,
+    expected: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Decode {
+        table,
+        row: row.to_owned(),
+        column,
+        expected: expected.to_owned(),
+        found: error.to_string(),
+    })
 }
 
 /// What runs have claimed whose process is gone is free at once; and should one only have slept, it does nothing more.

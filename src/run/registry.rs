@@ -1,7 +1,7 @@
 //! The automations of a folder, each in the revision that runs. A file is read, checked and only then put in the place of
 //! the revision before; one that can't be is stale, and what was good before goes on.
 
-use super::{schedule::trigger::Trigger, scripts_in};
+use super::schedule::trigger::Trigger;
 use crate::{
     base::{Diagnostic, digest},
     script::{Automation, Origin, Program, Source, check},
@@ -209,6 +209,21 @@ pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigg
 /// A file that was an automation before.
 fn no_automation() -> Diagnostic {
     Diagnostic::new("it says no more when it runs").hint("remove the file to end it")
+}
+
+/// The scripts directly in a folder, in order.
+pub fn scripts_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // Editors write hidden files beside the one that they save.
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && path.extension().is_some_and(|extension| extension == "rhai") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn stem(file: &Path) -> String {

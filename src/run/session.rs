@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 pub struct Session {
     /// What they have made.
     pub lines: script::Session,
-    setting: RunConfig,
+    config: RunConfig,
     /// What a line is recorded with.
     options: record::RunOptions,
     dry: Option<Arc<DryRun>>,
@@ -46,9 +46,9 @@ impl From<StoreError> for SessionError {
 impl Session {
     /// A session in which nothing was said yet.
     #[must_use]
-    pub fn new(setting: RunConfig, options: record::RunOptions, is_dry: bool) -> Self {
+    pub fn new(config: RunConfig, options: record::RunOptions, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
-        Self { lines: script::Session::default(), setting, options, dry, runs: Vec::new(), earlier_run: None }
+        Self { lines: script::Session::default(), config, options, dry, runs: Vec::new(), earlier_run: None }
     }
 
     /// Whether lines change nothing.
@@ -75,7 +75,7 @@ impl Session {
         (text, file): (&str, Option<&str>),
         board: &Arc<Board>,
     ) -> Result<Outcome<Shown>, SessionError> {
-        let folder = self.setting.folder.clone();
+        let folder = self.config.folder.clone();
         let line = self
             .lines
             .read(text, file, &folder)
@@ -123,7 +123,7 @@ impl Session {
     /// When its journal can't be read.
     pub fn last_change(&self, runtime: &Runtime) -> Result<Option<(String, WayBack)>, StoreError> {
         let last = self.runs.last().and_then(Option::as_ref);
-        let (Some(store), Some(run)) = (&self.setting.store, last) else { return Ok(None) };
+        let (Some(store), Some(run)) = (&self.config.store, last) else { return Ok(None) };
         let way = runtime.block_on(way_back(store, run, false))?;
         let has_changed = !way.script.is_empty() || !way.lasting.is_empty();
         Ok(has_changed.then(|| (run.clone(), way)))
@@ -155,16 +155,16 @@ impl Session {
     }
 
     /// Goes on elsewhere: with another account, say. What lines have made stays.
-    pub fn switch_account(&mut self, setting: RunConfig, options: record::RunOptions) {
+    pub fn switch_account(&mut self, config: RunConfig, options: record::RunOptions) {
         // What they did elsewhere is taken back there.
         self.runs.iter_mut().for_each(|run| *run = None);
         self.earlier_run = None;
-        (self.setting, self.options) = (setting, options);
+        (self.config, self.options) = (config, options);
     }
 
     /// Whoever wanted the last line to stop has had their wish; what can be undone is remembered.
     fn begin(&mut self, can_be_undone: Option<usize>) {
-        self.setting.cancel.reset();
+        self.config.cancel.reset();
         if let Some(line) = can_be_undone {
             let kept = self.lines.remember(line);
             self.runs.push(None);
@@ -189,7 +189,7 @@ impl Session {
         let report = &mut outcome.report;
         let has_ended = [RunState::Done, RunState::Error, RunState::Cancelled].contains(&report.state);
         let is_idle = report.dry_run || (has_ended && !report.has_changed());
-        if let (true, Some(store)) = (is_idle, &self.setting.store)
+        if let (true, Some(store)) = (is_idle, &self.config.store)
             && let Some(run) = report.run.take()
         {
             runtime.block_on(store.forget_run(&run))?;
@@ -205,15 +205,15 @@ impl Session {
         options: &record::RunOptions,
         undoes: Option<&str>,
     ) -> Result<Option<Attempt>, StoreError> {
-        let Some(store) = &self.setting.store else { return Ok(None) };
-        let account = self.setting.client.as_ref().map(Client::account_key).unwrap_or_default();
+        let Some(store) = &self.config.store else { return Ok(None) };
+        let account = self.config.client.as_ref().map(Client::account_key).unwrap_or_default();
         let new = record::NewRun { source, options, account, is_dry: self.is_dry(), undoes };
         runtime.block_on(record::begin(host, store, &new))
     }
 
     fn run(&self, board: &Arc<Board>, attempt: Option<Attempt>) -> Execution {
         Execution {
-            setting: self.setting.clone(),
+            config: self.config.clone(),
             limits: Limits::default(),
             attempt,
             dry: self.dry.clone(),

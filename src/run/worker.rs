@@ -24,7 +24,7 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 /// What a run is surrounded by, and what it is recorded with.
 pub struct ConnectedAccount {
     /// What surrounds it.
-    pub setting: RunConfig,
+    pub config: RunConfig,
     /// Which account it is, and where.
     pub options: RunOptions,
 }
@@ -57,7 +57,7 @@ pub(super) async fn begin(
     store: &Store,
     plan: &HandlerRun,
 ) -> Result<Option<Attempt>, StoreError> {
-    let account = plan.connected.setting.client.as_ref().map(Client::account_key).unwrap_or_default();
+    let account = plan.connected.config.client.as_ref().map(Client::account_key).unwrap_or_default();
     let new = NewRun {
         source: &plan.program.source(),
         options: &plan.connected.options,
@@ -83,10 +83,10 @@ pub(super) fn start(
     let id = attempt.run.clone();
     let body = move || {
         let HandlerRun { program, call, connected, .. } = plan;
-        let client = connected.setting.client.clone();
+        let client = connected.config.client.clone();
         let limits = Limits::new(connected.options.max_changes, connected.options.max_errors);
         let run = Execution {
-            setting: connected.setting,
+            config: connected.config,
             limits,
             attempt: Some(attempt),
             dry: None,

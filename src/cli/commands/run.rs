@@ -21,9 +21,9 @@ use crate::{
     },
     host::Host,
     run::{
-        Execution, Outcome, RunConfig,
+        Execution, Outcome, RunConfig, automation_state,
         record::{self, NewRun, RunOptions},
-        runtime, state_of,
+        runtime,
     },
     script::{Gate, Output, Program, Trouble, check},
     store::{RunRecord, Store},
@@ -131,7 +131,7 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     // What is tried on a sandbox of its own neither knows nor changes what an automation keeps.
     let store_of_state = store.clone().filter(|_| !reach.sandbox);
     if let (Some(call), Some(store), None) = (&mut options.call, &store_of_state, &resumes) {
-        let state = runtime.block_on(state_of(store, &call.automation));
+        let state = runtime.block_on(automation_state(store, &call.automation));
         call.state = state.map_err(|error| store::failure(&error))?;
     }
     let account = reached.client.as_ref().map(crate::client::Client::account_key).unwrap_or_default();
@@ -151,23 +151,18 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         words.debug(&format!("run {} (mpscript show {0} tells of it at any time)", attempt.run));
     }
     let (store, attempt) = record.unzip();
-    let setting = RunConfig {
-        client: reached.client.clone(),
+    let gate = gate(host, &words, reached.production.clone(), manner.yes, &cancel);
+    let output = Arc::<Words>::clone(&words);
+    let config = RunConfig {
         callback: reached.callback.clone(),
-        in_flight: options.in_flight,
-        folder: options.folder.clone(),
-        scratch_folder: host.scratch_folder(),
-        clock: host.clock.clone(),
-        cancel: cancel.clone(),
-        params: options.params.clone(),
         store,
-        gate: gate(host, &words, reached.production.clone(), manner.yes, &cancel),
-        output: Arc::<Words>::clone(&words),
+        gate,
+        ..RunConfig::new(host, &options, reached.client.clone(), &cancel, output)
     };
     let board = Arc::new(Board::default());
     let progress = Progress::start(&words, &board, reached.client.as_ref().ok(), is_drawn, manner.quiet);
     let run = Execution {
-        setting,
+        config,
         limits: Limits::new(options.max_changes, options.max_errors),
         attempt,
         dry: is_dry.then(Arc::default),

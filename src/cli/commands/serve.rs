@@ -94,7 +94,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let words = Arc::new(Words::new(host.out.clone(), arguments.log));
     let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
     // Fires that can't be registry would only be burnt.
-    if let (Err(no_client), true) = (&usual.setting.client, has_no_account(host, &arguments.reach)?) {
+    if let (Err(no_client), true) = (&usual.config.client, has_no_account(host, &arguments.reach)?) {
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
         return Err(Failure::usage(Diagnostic::new(&no_client.0.message).hint(hint)));
     }
@@ -109,7 +109,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         let every = humantime::format_duration(LOOK_EVERY);
         say(Level::Warn, &format!("changes of files are seen only every {every}: {error}"));
     }
-    if let Err(no_client) = &usual.setting.client {
+    if let Err(no_client) = &usual.config.client {
         say(Level::Error, &format!("automations that name no account can't call: {}", no_client.0.message));
     }
     say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
@@ -119,7 +119,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
         .with_retention(arguments.keep)
         // When the loop has ended nobody needs to be woken.
         .with_waker(Arc::new(move || drop(ended.send(Wake::Ended))));
-    if let Ok(client) = &usual.setting.client {
+    if let Ok(client) = &usual.config.client {
         daemon.stats().track_account(client);
     }
     if let Some(listening) = listening {
@@ -253,21 +253,13 @@ fn connect(
             allow_pause: true,
             ..RunOptions::default()
         };
-        let setting = RunConfig {
-            client: reached.client.clone(),
+        // Without a confirmation: the operator who starts the daemon has agreed to what its automations do.
+        let config = RunConfig {
             callback: reached.callback.clone(),
-            in_flight,
-            folder: host.folder.clone(),
-            scratch_folder: host.scratch_folder(),
-            clock: host.clock.clone(),
-            cancel: cancel.clone(),
-            params: options.params.clone(),
             store: Some(store.clone()),
-            // Nobody is there to be asked: whoever serves an automation has answered.
-            gate: None,
-            output,
+            ..RunConfig::new(&host, &options, reached.client.clone(), cancel, output)
         };
-        Ok(ConnectedAccount { setting, options })
+        Ok(ConnectedAccount { config, options })
     })
 }
 

@@ -87,9 +87,9 @@ pub(crate) fn execute(host: &Host, arguments: &ReplArguments) -> Result<u8, Fail
         .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
     let cancel = Cancel::default();
     let words = Words::new(host, is_interactive && host.err_is_terminal);
-    let (reached, setting, options) = open(host, &runtime, arguments, &arguments.reach, &words, &cancel)?;
+    let (reached, config, options) = open(host, &runtime, arguments, &arguments.reach, &words, &cancel)?;
     let mut repl = Repl {
-        session: Session::new(setting, options, arguments.dry_run),
+        session: Session::new(config, options, arguments.dry_run),
         reach: arguments.reach.clone(),
         background: Background::default(),
         known: Shared::default(),
@@ -142,20 +142,14 @@ fn open(
         folder: host.folder.clone(),
         ..RunOptions::default()
     };
-    let setting = RunConfig {
-        client: reached.client.clone(),
+    let output = Arc::<Words>::clone(words);
+    let config = RunConfig {
         callback: reached.callback.clone(),
-        in_flight: arguments.in_flight,
-        folder: host.folder.clone(),
-        scratch_folder: host.scratch_folder(),
-        clock: host.clock.clone(),
-        cancel: cancel.clone(),
-        params: options.params.clone(),
         store: reached.store_of_runs(host, runtime, reach),
         gate: once(gate(host, words, reached.production.clone(), arguments.yes, cancel)),
-        output: Arc::<Words>::clone(words),
+        ..RunConfig::new(host, &options, reached.client.clone(), cancel, output)
     };
-    Ok((reached, setting, options))
+    Ok((reached, config, options))
 }
 
 impl Repl<'_> {
@@ -422,9 +416,9 @@ impl Repl<'_> {
     /// Goes on with another account.
     pub(crate) fn switch_account(&mut self, account: &str) -> Result<(), Failure> {
         let reach = Reach { account: Some(account.to_owned()), base_url: Vec::new(), ..self.reach.clone() };
-        let (reached, setting, options) =
+        let (reached, config, options) =
             open(self.host, self.runtime, self.arguments, &reach, &self.words, &self.cancel)?;
-        self.session.switch_account(setting, options);
+        self.session.switch_account(config, options);
         (self.reach, self.reached) = (reach, reached);
         self.known.change(|known| known.tags.clear());
         self.learn_tags();

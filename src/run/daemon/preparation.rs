@@ -76,8 +76,8 @@ impl Daemon {
             Some(Connecting::Ready(prepared)) if prepared.account.as_deref() == account => *prepared,
             _ => self.maker(account, &fire.automation)(),
         };
-        if let Ok(ConnectedAccount { setting, .. }) = &prepared.connected
-            && let Ok(client) = &setting.client
+        if let Ok(ConnectedAccount { config, .. }) = &prepared.connected
+            && let Ok(client) = &config.client
         {
             self.stats.track_account(client);
         }

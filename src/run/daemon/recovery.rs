@@ -187,7 +187,7 @@ fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<HandlerRun, NoPlan> {
         Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;
     let Prepared { connected, cancel, run, .. } = prepared;
     let mut connected = connected.map_err(NoPlan::Account)?;
-    if let Err(no_client) = &connected.setting.client {
+    if let Err(no_client) = &connected.config.client {
         return Err(NoPlan::Account(no_client.0.clone()));
     }
     connected.options = options;

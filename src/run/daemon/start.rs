@@ -7,10 +7,10 @@ use super::{
 use crate::{
     bulk::Attempt,
     run::{
+        automation_state,
         record::RunOptions,
         registry::Revision,
         schedule::due::starts_at,
-        state_of,
         worker::{self, HandlerRun},
     },
     script::{Call, HANDLER, ON_FAILURE, Overlap, Parameter},
@@ -120,7 +120,7 @@ impl Daemon {
             scheduled_ms: fire.instant,
             scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.instant)).unwrap_or_default(),
             params,
-            state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
+            state: self.runtime.block_on(automation_state(&self.store, &fire.automation))?,
             error: None,
         };
         if let Some(reason) = missing {
@@ -149,7 +149,7 @@ impl Daemon {
             scheduled_ms: fire.instant,
             scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
             params: Parameter::values(&revision.automation.params, &BTreeMap::new()).unwrap_or_default(),
-            state: self.runtime.block_on(state_of(&self.store, &fire.automation))?,
+            state: self.runtime.block_on(automation_state(&self.store, &fire.automation))?,
             error: Some(error),
         };
         self.launch(fire, &revision, call).map(|()| Begun::Over)

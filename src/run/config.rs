@@ -1,0 +1,64 @@
+//! What a run works with besides its script: the account, paths, clock, cancellation and output.
+
+use super::record::RunOptions;
+use crate::{
+    base::{Cancel, Clock},
+    client::Client,
+    host::Host,
+    script::{CallbackKeys, Gate, NoClient, Output},
+    store::Store,
+};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// What a run works with besides its script. All lines of a session share one.
+#[derive(Clone)]
+pub struct RunConfig {
+    /// Calls the platform, or says why it can't be called.
+    pub client: Result<Client, NoClient>,
+    /// The configuration of the account's server callback, if it has one.
+    pub callback: Option<CallbackKeys>,
+    /// The most calls in flight at the same time.
+    pub in_flight: usize,
+    /// The working directory: relative paths of a script begin there.
+    pub folder: PathBuf,
+    /// The folder of temporary files, for sets that are too large for memory.
+    pub scratch_folder: PathBuf,
+    /// The clock.
+    pub clock: Clock,
+    /// Cancels the run and its client.
+    pub cancel: Cancel,
+    /// `--param` by name.
+    pub params: BTreeMap<String, String>,
+    /// Where runs are recorded.
+    pub store: Option<Store>,
+    /// Asks for confirmation before the first change.
+    pub gate: Option<Gate>,
+    /// Where what the script prints is written.
+    pub output: Arc<dyn Output>,
+}
+
+impl RunConfig {
+    /// The configuration that follows from a run's options; without a callback, a store and a confirmation.
+    #[must_use]
+    pub fn new(
+        host: &Host,
+        options: &RunOptions,
+        client: Result<Client, NoClient>,
+        cancel: &Cancel,
+        output: Arc<dyn Output>,
+    ) -> Self {
+        Self {
+            client,
+            callback: None,
+            in_flight: options.in_flight,
+            folder: options.folder.clone(),
+            scratch_folder: host.scratch_folder(),
+            clock: host.clock.clone(),
+            cancel: cancel.clone(),
+            params: options.params.clone(),
+            store: None,
+            gate: None,
+            output,
+        }
+    }
+}
