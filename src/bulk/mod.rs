@@ -7,13 +7,14 @@
 
 mod journal;
 mod listing;
+mod model;
 mod report;
 mod undo;
 mod writing;
 
 pub use crate::store::RunState;
 pub use crate::store::StepRow;
-pub use journal::checkpoint::{Checkpoint, Decided, Item, Pending};
+pub use journal::checkpoint::Checkpoint;
 pub use journal::error::JournalError;
 #[cfg(debug_assertions)]
 pub use journal::fail_point::arm;
@@ -22,13 +23,23 @@ pub use journal::journal::{Attempt, Begun, Durable, Journal, LIFE, Step, Verdict
 pub use journal::replay::Twice;
 pub use listing::chunked::{Merge, SplitError, call_in_parts};
 pub use listing::membership::{Known, KnownError};
-pub use listing::reader::{Batch, Changed, Mark, Past, Person, ReadError, Reader, Source};
-pub use report::progress::{Board, Counts, Job};
-pub use report::quota_estimate::{CostError, Estimate, Need, Shape, Shortage, estimate};
-pub use report::report::{CallSlot, CallTimes, EndReport, Failure, RunReport, Totals};
+pub use listing::reader::{Batch, ReadError, Reader};
+pub use model::batch::{ChangeItem, RemarkChange, Unresolved};
+pub use model::change::Change;
+pub use model::counts::{Counters, CountsSnapshot};
+pub use model::cursor::PageCursor;
+pub use model::effect::RecordedEffect;
+pub use model::estimate::Estimate;
+pub use model::failure::Failure;
+pub use model::job::Job;
+pub use model::person::Listed;
+pub use model::source::{ChangedByStep, Source};
+pub use report::progress::Board;
+pub use report::quota_estimate::{CostError, Need, Shape, Shortage, estimate};
+pub use report::report::{CallSlot, CallTimes, EndReport, RunReport, Totals};
 pub use undo::changed_openids::{Done, DoneReader};
-pub use undo::plan::{Deed, WayBack, way_back};
-pub use writing::batch_writer::{Change, Stop, Writer, WriterSettings};
+pub use undo::plan::{WayBack, way_back};
+pub use writing::batch_writer::{Stop, Writer, WriterSettings};
 pub use writing::dry_run::DryRun;
 pub use writing::limits::{Limit, Limits, Share};
 pub use writing::tag::{ensure_tag, find_tag};

@@ -1,8 +1,6 @@
 //! Instants at which a test ends the process as a power cut would: `MPSCRIPT_FAIL_POINT=NAME:N` kills it when it
 //! passes NAME for the N-th time. There are none in a release build.
 
-use super::journal::Durable;
-
 #[cfg(debug_assertions)]
 static WANTED: std::sync::OnceLock<(String, u64)> = std::sync::OnceLock::new();
 
@@ -39,13 +37,13 @@ pub fn pass(_name: &str) {}
 /// Passes a point once an entry is on disk, for which nobody else waits: nor does this, unless it is the point at which the
 /// process ends.
 #[cfg(debug_assertions)]
-pub(crate) async fn pass_when(durable: Durable, name: &'static str) {
+pub(crate) async fn pass_when<E>(durable: impl Future<Output = Result<(), E>>, name: &'static str) {
     let is_wanted = WANTED.get().is_some_and(|(wanted, _)| wanted == name);
-    if is_wanted && durable.wait().await.is_ok() {
+    if is_wanted && durable.await.is_ok() {
         pass(name);
     }
 }
 
 #[cfg(not(debug_assertions))]
 #[allow(clippy::unused_async, reason = "the other one waits")]
-pub(crate) async fn pass_when(_durable: Durable, _name: &'static str) {}
+pub(crate) async fn pass_when<E>(_durable: impl Future<Output = Result<(), E>>, _name: &'static str) {}

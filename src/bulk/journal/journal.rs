@@ -11,7 +11,7 @@
 //! others that are under way share the wait.
 
 use super::{
-    checkpoint::{Checkpoint, Item, Pending},
+    checkpoint::Checkpoint,
     committer::{Keeper, TOGETHER, Waiting},
     error::JournalError,
     fail_point,
@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     base::{Cancel, Clock, lock},
-    bulk::report::report::Failure,
+    bulk::model::{
+        batch::{ChangeItem, Unresolved},
+        failure::Failure,
+    },
     store::{Entry, StepRow, Store, StoreError},
 };
 use serde::Serialize;
@@ -392,12 +395,12 @@ impl Step {
     pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
         let checkpoint = json(checkpoint);
         let durable = self.write(|run, at| Entry::checkpoint(run, at, &checkpoint)).await?;
-        fail_point::pass_when(durable, "checkpoint").await;
+        fail_point::pass_when(durable.wait(), "checkpoint").await;
         Ok(())
     }
 
     /// A batch is about to be sent: not before this is on disk.
-    pub async fn intent(&self, number: i64, items: &[Item]) -> Result<Durable, JournalError> {
+    pub async fn intent(&self, number: i64, items: &[ChangeItem]) -> Result<Durable, JournalError> {
         if !self.journal.is_kept() {
             return Ok(Durable::default());
         }
@@ -409,7 +412,7 @@ impl Step {
     pub async fn outcome(
         &self,
         number: i64,
-        pending: &Pending,
+        pending: &Unresolved,
         failed: &[Failure],
     ) -> Result<(), JournalError> {
         if !self.journal.is_kept() {
@@ -422,7 +425,7 @@ impl Step {
             Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
         };
         let durable = self.write(entry).await?;
-        fail_point::pass_when(durable, "batch-outcome").await;
+        fail_point::pass_when(durable.wait(), "batch-outcome").await;
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Who is so already: everybody with a tag, or on the blacklist, listed before a job whose openids tell nothing of
 //! themselves. Kept out of memory: it may be millions.
 
-use super::reader::{Mark, ReadError, Reader, Source};
+use super::reader::{ReadError, Reader};
 use crate::{
-    bulk::report::progress::Counts,
+    bulk::model::{counts::Counters, cursor::PageCursor, source::Source},
     client::Client,
     store::{Scratch, StoreError},
 };
@@ -38,8 +38,15 @@ impl Known {
         folder: &Path,
     ) -> Result<Self, KnownError> {
         let scratch = Scratch::new(folder).await?;
-        let mut reader =
-            Reader::open(client, in_flight, source, false, None, Arc::<Counts>::default(), Mark::default());
+        let mut reader = Reader::open(
+            client,
+            in_flight,
+            source,
+            false,
+            None,
+            Arc::<Counters>::default(),
+            PageCursor::default(),
+        );
         let mut waiting = Vec::new();
         while let Some(batch) = reader.next().await? {
             waiting.extend(batch.people.into_iter().map(|person| person.openid));

@@ -1,5 +1,6 @@
 //! Lists of people: pages, details, membership, and lists that are longer than one call takes.
 
+pub(crate) mod changed_by_step;
 pub(crate) mod chunked;
 pub(crate) mod membership;
 pub(crate) mod reader;

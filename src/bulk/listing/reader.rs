@@ -10,106 +10,25 @@ use crate::{
     },
     bulk::{
         WINDOW,
-        journal::checkpoint::{Item, Pending},
-        report::{progress::Counts, report::Failure},
-        writing::batch_writer::Change,
+        model::{
+            batch::Unresolved,
+            counts::Counters,
+            cursor::PageCursor,
+            failure::Failure,
+            person::Listed,
+            source::{ChangedByStep, Source},
+        },
     },
     client::{CallError, Client},
-    store::{BatchRow, Store, StoreError},
+    store::StoreError,
 };
-use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-
-/// Whom an audience begins with.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// Everybody who follows the account.
-    Followers,
-    /// The followers with a tag.
-    Members(i64),
-    /// Everybody on the blacklist.
-    Blacklisted,
-    /// These, each once.
-    Openids(Arc<[String]>),
-    /// Those whom a run changed.
-    Changed(Changed),
-}
-
-/// Those whom a step of a run changed in one way.
-#[derive(Clone, Debug)]
-pub struct Changed {
-    /// Where the run's journal is.
-    pub store: Store,
-    /// The run.
-    pub run: String,
-    /// The step, with its parts.
-    pub step: String,
-    /// The change, as the journal has it.
-    pub change: String,
-}
-
-impl Changed {
-    /// How many there are, at the most.
-    ///
-    /// # Errors
-    /// When the journal can't be read.
-    pub async fn count(&self) -> Result<u64, StoreError> {
-        let count = self.store.people_of(&self.run, &self.step, &self.change).await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// Where a step may have changed somebody more than once, to and fro: those whose first change was this one, with
-    /// what was before it. `None` where nobody comes twice. They are held in memory: each was a call of its own.
-    async fn first_changes(&self) -> Result<Option<Vec<Person>>, StoreError> {
-        let Self { store, run, step, change } = self;
-        let Ok(wanted) = serde_json::from_str::<Change>(change) else { return Ok(None) };
-        let opposite = wanted.opposite().map(|change| serde_json::to_string(&change).unwrap_or_default());
-        let is_of_calls = store.step_at(run, step).await?.is_none_or(|row| row.change != *change);
-        let others = match &opposite {
-            Some(opposite) => store.batches_of(run, step, opposite, (-1, -1), 1).await?.len(),
-            None => 0,
-        };
-        if others == 0 && !(wanted == Change::Remark && is_of_calls) {
-            return Ok(None);
-        }
-        let mut rows: Vec<(bool, BatchRow)> = Vec::new();
-        for (is_wanted, change) in
-            std::iter::once((true, change)).chain(opposite.iter().map(|one| (false, one)))
-        {
-            let found = store.batches_of(run, step, change, (-1, -1), i64::MAX).await?;
-            rows.extend(found.into_iter().map(|row| (is_wanted, row)));
-        }
-        rows.sort_by_key(|(_, row)| (row.seq, row.number));
-        let mut first: Vec<Person> = Vec::new();
-        let mut known: HashMap<String, Option<usize>> = HashMap::new();
-        for (is_wanted, row) in rows {
-            for item in Pending::changed(&row, true) {
-                match known.get(item.openid()) {
-                    None => {
-                        known.insert(item.openid().to_owned(), is_wanted.then_some(first.len()));
-                        if is_wanted {
-                            first.push(Person::after(&item));
-                        }
-                    }
-                    // What is there now is what the last one wrote.
-                    Some(Some(at)) => {
-                        let before =
-                            first[*at].past.as_ref().map(|past| past.old.clone()).unwrap_or_default();
-                        first[*at].past = Some(Arc::new(Past { old: before, new: item.past().new }));
-                    }
-                    Some(None) => {}
-                }
-            }
-        }
-        Ok(Some(first))
-    }
-}
 
 /// Why people can't be had.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -122,100 +41,39 @@ pub enum ReadError {
     Store(#[from] StoreError),
 }
 
-/// The end of a page: where a listing goes on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// Pages so far.
-    pub page: u64,
-    /// People so far.
-    pub listed: usize,
-    /// What the next page comes after, where pages have a cursor.
-    pub cursor: Option<String>,
-    /// What it comes after if whoever the cursor names has left: the platform may not know them any more.
-    #[serde(default)]
-    pub before: Option<String>,
-    /// There is no next page.
-    pub is_last: bool,
-    /// The most people that a page has said there are: what is listed may become fewer by the job itself.
-    #[serde(default)]
-    pub total: u64,
-}
-
-/// What a run has changed somebody's remark from and to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Past {
-    /// The text before.
-    pub old: String,
-    /// The text that the run wrote.
-    pub new: String,
-}
-
 /// Batches of the journal that make a page, and openids that were given by hand.
 const BATCHES_A_PAGE: i64 = 200;
 const OPENIDS_A_PAGE: usize = 10_000;
-
-impl Source {
-    /// These people, each once, in this order.
-    #[must_use]
-    pub fn openids(openids: impl IntoIterator<Item = String>) -> Self {
-        let mut seen = HashSet::new();
-        Self::Openids(openids.into_iter().filter(|openid| seen.insert(openid.clone())).collect())
-    }
-}
-
-/// Somebody who was listed.
-#[derive(Clone, Debug)]
-pub struct Person {
-    /// Who.
-    pub openid: String,
-    /// Their details, if those are fetched.
-    pub user: Option<Arc<User>>,
-    /// What a run did to them, if they come from its journal.
-    pub past: Option<Arc<Past>>,
-}
-
-impl Person {
-    /// Somebody of whom only the openid is known.
-    #[must_use]
-    pub fn of(openid: String) -> Self {
-        Self { openid, user: None, past: None }
-    }
-
-    /// Somebody whom a run has changed.
-    fn after(item: &Item) -> Self {
-        Self { past: Some(Arc::new(item.past())), ..Self::of(item.openid().to_owned()) }
-    }
-}
 
 /// People in the order of the list, and those of the same stretch who can't be handed out.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Followers.
-    pub people: Vec<Person>,
+    pub people: Vec<Listed>,
     /// Openids whose details the platform refuses.
     pub failed: Vec<Failure>,
     /// The page ends with them.
-    pub page_end: Option<Mark>,
+    pub page_end: Option<PageCursor>,
 }
 
 /// A batch that may still be on its way, and the end of the page that it is the last of.
 enum Coming {
-    Here(Vec<Person>, Option<Mark>),
-    Fetching(AbortOnDropHandle<Result<Fetched, CallError>>, Option<Mark>),
+    Here(Vec<Listed>, Option<PageCursor>),
+    Fetching(AbortOnDropHandle<Result<Fetched, CallError>>, Option<PageCursor>),
     Broken(ReadError),
 }
 
 /// A batch with its details.
 #[derive(Default)]
 struct Fetched {
-    people: Vec<Person>,
+    people: Vec<Listed>,
     failed: Vec<Failure>,
 }
 
 /// Hands out people in batches. Dropping it stops listing and fetching.
 pub struct Reader {
     coming: mpsc::Receiver<Coming>,
-    counts: Arc<Counts>,
+    counts: Arc<Counters>,
     _lister: AbortOnDropHandle<()>,
 }
 
@@ -228,11 +86,11 @@ impl Reader {
         source: Source,
         details: bool,
         limit: Option<usize>,
-        counts: Arc<Counts>,
-        from: Mark,
+        counts: Arc<Counters>,
+        from: PageCursor,
     ) -> Self {
         let (sender, coming) = mpsc::channel(in_flight * WINDOW);
-        Counts::add(&counts.listed, from.listed);
+        Counters::add(&counts.listed, from.listed);
         let lister = Lister {
             client: client.clone(),
             details,
@@ -258,10 +116,10 @@ impl Reader {
                 // The task ends by itself or with this reader; a panic in it is a bug to be seen.
                 let Fetched { mut people, failed } =
                     fetching.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-                Counts::add(&self.counts.fetched, people.len());
+                Counters::add(&self.counts.fetched, people.len());
                 let fetched = people.len();
                 people.retain(|person| person.user.as_ref().is_some_and(|user| user.is_follower()));
-                Counts::add(&self.counts.gone, fetched - people.len());
+                Counters::add(&self.counts.gone, fetched - people.len());
                 Ok(Some(Batch { people, failed, page_end }))
             }
         }
@@ -274,9 +132,9 @@ struct Lister {
     details: bool,
     left: usize,
     sender: mpsc::Sender<Coming>,
-    counts: Arc<Counts>,
+    counts: Arc<Counters>,
     /// How far it is.
-    mark: Mark,
+    mark: PageCursor,
 }
 
 /// Nobody reads any more.
@@ -292,7 +150,7 @@ impl Lister {
             Source::Blacklisted => self.pages(blacklist::List::default()).await,
             Source::Members(tagid) => self.pages(tag::Members { tagid, next_openid: None }).await,
             Source::Openids(openids) => self.openids(&openids).await.map_err(|Unread| None),
-            Source::Changed(changed) => self.changed(changed).await,
+            Source::ChangedByStep(changed) => self.changed(changed).await,
         };
         if let Err(Some(error)) = result {
             // A reader that is gone needs no error.
@@ -311,7 +169,7 @@ impl Lister {
                 Ok(page) => page,
                 Err(error) => {
                     let is_of_cursor = error.errcode() == Some(INVALID_OPENID);
-                    match self.mark.before.take().filter(|_| is_of_cursor) {
+                    match self.mark.fallback.take().filter(|_| is_of_cursor) {
                         Some(before) => request.after(before),
                         None => return Err(Some(error.into())),
                     }
@@ -324,7 +182,7 @@ impl Lister {
             let says_total = total.and_then(|total| u64::try_from(total).ok());
             let listed = self.mark.listed as u64;
             if let Some(total) = says_total.filter(|total| count == 0 && listed < *total) {
-                if let Some(before) = self.mark.before.take() {
+                if let Some(before) = self.mark.fallback.take() {
                     request.after(before);
                     continue;
                 }
@@ -339,7 +197,7 @@ impl Lister {
             let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.mark.total);
             let is_last = count == 0 || next.is_empty() || is_last || openids.len() >= self.left;
             let does_not_move = !is_last && self.mark.cursor.as_ref() == Some(&next);
-            self.hand_out(openids.into_iter().map(Person::of).collect(), Some(next.clone()), is_last)
+            self.hand_out(openids.into_iter().map(Listed::of).collect(), Some(next.clone()), is_last)
                 .await
                 .map_err(|Unread| None)?;
             if is_last {
@@ -359,7 +217,7 @@ impl Lister {
         let most = openids.len().min(from.saturating_add(self.left));
         for page in openids[from..].chunks(OPENIDS_A_PAGE) {
             let is_last = self.mark.listed + page.len() >= most;
-            self.hand_out(page.iter().cloned().map(Person::of).collect(), None, is_last).await?;
+            self.hand_out(page.iter().cloned().map(Listed::of).collect(), None, is_last).await?;
             if is_last {
                 break;
             }
@@ -368,10 +226,10 @@ impl Lister {
     }
 
     /// Those of a journal's batches whom the change has reached, or may have.
-    async fn changed(&mut self, changed: Changed) -> Result<(), Option<ReadError>> {
-        let Changed { store, run, step, change } = &changed;
+    async fn changed(&mut self, changed: ChangedByStep) -> Result<(), Option<ReadError>> {
+        let ChangedByStep { store, run, step, change } = &changed;
         let fault = |error: StoreError| Some(error.into());
-        if let Some(first) = changed.first_changes().await.map_err(fault)? {
+        if let Some(first) = changed.first_net_changes().await.map_err(fault)? {
             self.counts.total.store(first.len() as u64, Ordering::Relaxed);
             for page in first.get(self.mark.listed..).unwrap_or_default().chunks(OPENIDS_A_PAGE) {
                 let is_last = self.mark.listed + page.len() >= first.len();
@@ -390,10 +248,10 @@ impl Lister {
             let Some(last) = rows.last() else { return Ok(()) };
             after = (last.seq, last.number);
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
-            let people: Vec<Person> = rows
+            let people: Vec<Listed> = rows
                 .iter()
-                .flat_map(|row| Pending::changed(row, true))
-                .map(|item| Person::after(&item))
+                .flat_map(|row| Unresolved::changed(row, true))
+                .map(|item| Listed::after(&item))
                 .collect();
             let cursor = Some(format!("{}/{}", after.0, after.1));
             self.hand_out(people, cursor, is_last).await.map_err(|Unread| None)?;
@@ -406,16 +264,16 @@ impl Lister {
     /// Passes the people of a page on in batches of one detail call.
     async fn hand_out(
         &mut self,
-        mut people: Vec<Person>,
+        mut people: Vec<Listed>,
         cursor: Option<String>,
         is_last: bool,
     ) -> Result<(), Unread> {
         people.truncate(self.left);
         self.left -= people.len();
-        Counts::add(&self.counts.listed, people.len());
+        Counters::add(&self.counts.listed, people.len());
         let before = people.iter().rev().nth(1).map(|person| person.openid.clone());
-        self.mark = Mark {
-            before: before.or_else(|| self.mark.cursor.clone()),
+        self.mark = PageCursor {
+            fallback: before.or_else(|| self.mark.cursor.clone()),
             page: self.mark.page + 1,
             listed: self.mark.listed + people.len(),
             cursor,
@@ -425,7 +283,7 @@ impl Lister {
         let batches = people.len().div_ceil(user::Batch::MOST);
         let mut people = people.into_iter();
         for number in 1..=batches {
-            let batch: Vec<Person> = people.by_ref().take(user::Batch::MOST).collect();
+            let batch: Vec<Listed> = people.by_ref().take(user::Batch::MOST).collect();
             let page_end = (number == batches).then(|| self.mark.clone());
             let place = self.sender.reserve().await.map_err(|_| Unread)?;
             let coming = if self.details {
@@ -441,7 +299,7 @@ impl Lister {
 }
 
 /// Fetches details; a batch that is refused for one openid is halved until that one is found.
-async fn fetch(client: Client, people: Vec<Person>) -> Result<Fetched, CallError> {
+async fn fetch(client: Client, people: Vec<Listed>) -> Result<Fetched, CallError> {
     let mut fetched = Fetched::default();
     // Halves still to be fetched, the first last, so that the order is kept.
     let mut parts = vec![people];
@@ -480,7 +338,7 @@ async fn fetch(client: Client, people: Vec<Person>) -> Result<Fetched, CallError
 }
 
 /// Each asked-for person with their own entry: entries have been seen to shift, so the openid tells.
-fn in_order(mut asked: Vec<Person>, users: Vec<User>) -> Vec<Person> {
+fn in_order(mut asked: Vec<Listed>, users: Vec<User>) -> Vec<Listed> {
     let is_in_order = users.len() == asked.len()
         && users.iter().zip(&asked).all(|(user, person)| user.openid.as_ref() == Some(&person.openid));
     if is_in_order {

@@ -3,11 +3,9 @@
 use crate::{
     api::{Batched, Endpoint, Paged, Spec, blacklist, tag, user},
     base::grouped,
-    bulk::{listing::reader::Source, writing::batch_writer::Change},
+    bulk::model::{change::Change, estimate::Estimate, source::Source},
     client::{CallError, Client, Remaining},
 };
-use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A job that takes more calls than this of an endpoint whose quota is not published asks the platform for it.
 const WORTH_ASKING: u64 = 1_000;
@@ -41,18 +39,6 @@ pub struct Shape<'a> {
     pub most: Option<u64>,
     /// Whether everybody is sure to need the change.
     pub is_for_all: bool,
-}
-
-/// One line of what is shown and reported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Estimate {
-    /// `"METHOD path"`.
-    pub call: String,
-    /// Calls, at the most.
-    pub calls: u64,
-    /// Calls that are left today, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left: Option<u64>,
 }
 
 /// There are not enough calls left.
@@ -90,7 +76,7 @@ impl Shape<'_> {
             Source::Followers => need(user::List::SPEC, pages(user::List::PAGE), true),
             Source::Blacklisted => need(blacklist::List::SPEC, pages(blacklist::List::PAGE), true),
             Source::Members(_) => need(tag::Members::SPEC, pages(tag::Members::PAGE), true),
-            Source::Openids(_) | Source::Changed(_) => {}
+            Source::Openids(_) | Source::ChangedByStep(_) => {}
         }
         if self.details {
             need(user::Batch::SPEC, pages(user::Batch::MOST), true);
@@ -129,14 +115,4 @@ pub async fn estimate(
         estimates.push(Estimate { call, calls, left: left.map(|remaining| remaining.left) });
     }
     Ok(estimates)
-}
-
-impl fmt::Display for Estimate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9} calls of {}", grouped(self.calls), self.call)?;
-        match self.left {
-            Some(left) => write!(f, " ({} left today)", grouped(left)),
-            None => Ok(()),
-        }
-    }
 }

@@ -1,34 +1,14 @@
 //! What a job did, in numbers that add up.
 
-use super::{
-    progress::{Counts, Job},
-    quota_estimate::Estimate,
-};
 use crate::{
     api,
     base::{grouped, lock},
+    bulk::model::{counts::Counters, estimate::Estimate, failure::Failure, job::Job},
     client::{Slot, Timeline},
     store::RunState,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
-
-/// An openid that could not be done, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Who.
-    pub openid: String,
-    /// The platform's code; absent when no answer came.
-    pub errcode: Option<i64>,
-    /// The platform's text, or what happened.
-    pub errmsg: String,
-    /// The request's id, for the platform's support.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rid: Option<String>,
-    /// Already the details were refused: whether the change was due nobody knows.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_of_details: bool,
-}
 
 /// Failures that a printed report names.
 const SHOWN: usize = 5;
@@ -156,8 +136,8 @@ impl EndReport {
     ) -> Self {
         let counts = &job.counts;
         let [listed, matched, unmatched, gone] =
-            [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counts::read);
-        let [changed, already] = [&counts.changed, &counts.already].map(Counts::read);
+            [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counters::read);
+        let [changed, already] = [&counts.changed, &counts.already].map(Counters::read);
         let state = match state {
             RunState::Done if !failed.is_empty() => RunState::DoneWithFailures,
             state => state,
@@ -165,7 +145,7 @@ impl EndReport {
         let samples = lock(&counts.samples).clone();
         let totals = Totals {
             listed,
-            fetched: Counts::read(&counts.fetched),
+            fetched: Counters::read(&counts.fetched),
             matched,
             unmatched,
             gone,

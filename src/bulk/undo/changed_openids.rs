@@ -1,8 +1,7 @@
 //! Everybody whom a run has changed, as its journal has it, and by what.
 
-use super::plan::Deed;
 use crate::{
-    bulk::{journal::checkpoint::Pending, writing::batch_writer::Change},
+    bulk::model::{batch::Unresolved, change::Change, effect::RecordedEffect},
     store::{DoneRow, Store, StoreError},
 };
 
@@ -56,7 +55,7 @@ impl DoneReader {
 /// Those of a batch who have neither failed nor are yet to be changed.
 fn people(row: &DoneRow) -> impl Iterator<Item = Done> {
     let (end, target) = by(&row.what, &row.change);
-    Pending::changed(&row.batch, false).into_iter().map(move |item| Done {
+    Unresolved::changed(&row.batch, false).into_iter().map(move |item| Done {
         openid: item.openid().to_owned(),
         end: end.clone(),
         target: target.clone(),
@@ -67,7 +66,7 @@ fn people(row: &DoneRow) -> impl Iterator<Item = Done> {
 /// its own is its name and the tag's id.
 fn by(what: &str, change: &str) -> (String, String) {
     let change = match serde_json::from_str(change) {
-        Ok(Deed::Change(change)) => Some(change),
+        Ok(RecordedEffect::Change(change)) => Some(change),
         _ => None,
     };
     let ends: &[&str] = match change {

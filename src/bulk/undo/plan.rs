@@ -1,10 +1,9 @@
 //! The way back: what a run did, and the script that takes it back.
 
 use crate::{
-    bulk::writing::batch_writer::Change,
+    bulk::model::{change::Change, effect::RecordedEffect},
     store::{Store, StoreError},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
     cmp::Reverse,
@@ -13,42 +12,6 @@ use std::{
 
 /// Steps that are looked at together.
 const TOGETHER: i64 = 1_000;
-
-/// What a step did to the account, as it stands in the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Deed {
-    /// Followers were changed; who they are is in the step's batches.
-    Change(Change),
-    /// A tag was made.
-    CreateTag {
-        /// The platform's number; 0 as long as it is not known.
-        #[serde(rename = "created")]
-        id: i64,
-        /// What it was called.
-        name: String,
-    },
-    /// A tag was renamed.
-    RenameTag {
-        /// The platform's number.
-        #[serde(rename = "renamed")]
-        id: i64,
-        /// The name before.
-        from: String,
-        /// The name since.
-        to: String,
-    },
-    /// A tag was deleted.
-    DeleteTag {
-        /// The platform's number, which nothing has again.
-        #[serde(rename = "deleted")]
-        id: i64,
-        /// What it was called.
-        name: String,
-    },
-    /// A call that nobody can take back.
-    Other(String),
-}
 
 /// How a run is taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +27,7 @@ pub struct WayBack {
 struct Outermost {
     step: String,
     what: String,
-    deeds: Vec<(i64, Deed)>,
+    deeds: Vec<(i64, RecordedEffect)>,
 }
 
 /// The way back from what a run did: its steps in reverse, and within one what was done last first. One for a dry run
@@ -89,10 +52,10 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
             if row.step == outermost[at].step {
                 outermost[at].what.clone_from(&row.what);
             }
-            if let Ok(deed) = serde_json::from_str::<Deed>(&row.change) {
+            if let Ok(deed) = serde_json::from_str::<RecordedEffect>(&row.change) {
                 let deeds = &mut outermost[at].deeds;
                 // People who were changed are taken back together, whatever is named by its own step by step.
-                if matches!(deed, Deed::Change(_)) {
+                if matches!(deed, RecordedEffect::Change(_)) {
                     deeds.retain(|(_, known)| *known != deed);
                 }
                 deeds.push((row.seq, deed));
@@ -106,15 +69,17 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
     for of in &outermost {
         for (_, deed) in &of.deeds {
             match deed {
-                Deed::CreateTag { id, .. } => drop(made.insert(*id)),
-                Deed::DeleteTag { id, name } => {
+                RecordedEffect::CreateTag { id, .. } => drop(made.insert(*id)),
+                RecordedEffect::DeleteTag { id, name } => {
                     let was_empty = of.what.starts_with("delete_tag_if_empty(");
                     // As it was called before the run gave it other names.
                     let name = named.get(id).unwrap_or(name);
                     deleted.insert(*id, was_empty.then(|| name.clone()));
                 }
-                Deed::RenameTag { id, from, .. } => drop(named.entry(*id).or_insert_with(|| from.clone())),
-                Deed::Change(Change::Detach(id)) => drop(taken_off.insert(*id)),
+                RecordedEffect::RenameTag { id, from, .. } => {
+                    named.entry(*id).or_insert_with(|| from.clone());
+                }
+                RecordedEffect::Change(Change::Detach(id)) => drop(taken_off.insert(*id)),
                 _ => {}
             }
         }
@@ -123,21 +88,25 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
     let mut way = WayBack::default();
     for Outermost { step, what, mut deeds } in outermost.into_iter().rev() {
         deeds.retain(|(_, deed)| match deed {
-            Deed::Change(Change::Detach(id)) => !deleted.contains_key(id) || comes_back(id).is_some(),
-            Deed::Change(Change::Attach(id)) | Deed::CreateTag { id, .. } | Deed::RenameTag { id, .. } => {
-                !deleted.contains_key(id)
+            RecordedEffect::Change(Change::Detach(id)) => {
+                !deleted.contains_key(id) || comes_back(id).is_some()
             }
+            RecordedEffect::Change(Change::Attach(id))
+            | RecordedEffect::CreateTag { id, .. }
+            | RecordedEffect::RenameTag { id, .. } => !deleted.contains_key(id),
             // Putting it on makes it.
-            Deed::DeleteTag { id, .. } if comes_back(id).is_some() => !taken_off.contains(id),
-            Deed::DeleteTag { id, .. } => !made.contains(id),
+            RecordedEffect::DeleteTag { id, .. } if comes_back(id).is_some() => !taken_off.contains(id),
+            RecordedEffect::DeleteTag { id, .. } => !made.contains(id),
             _ => true,
         });
         // A tag comes off its followers before it is deleted.
-        deeds.sort_by_key(|(seq, deed)| (matches!(deed, Deed::CreateTag { .. }), Reverse(*seq)));
+        deeds.sort_by_key(|(seq, deed)| (matches!(deed, RecordedEffect::CreateTag { .. }), Reverse(*seq)));
         let before = way.script.len();
         for (_, deed) in deeds {
             let back = match &deed {
-                Deed::Change(Change::Detach(id)) | Deed::DeleteTag { id, .. } => comes_back(id),
+                RecordedEffect::Change(Change::Detach(id)) | RecordedEffect::DeleteTag { id, .. } => {
+                    comes_back(id)
+                }
                 _ => None,
             };
             way.add(run, &step, &deed, (is_dry, back));
@@ -151,30 +120,30 @@ pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack,
 
 impl WayBack {
     /// Adds what takes a deed back; a tag that is gone is made again by the name that is given.
-    fn add(&mut self, run: &str, step: &str, deed: &Deed, (is_dry, back): (bool, Option<&String>)) {
+    fn add(&mut self, run: &str, step: &str, deed: &RecordedEffect, (is_dry, back): (bool, Option<&String>)) {
         let people = || format!("changed_by({}, {}, {})", json!(run), json!(step), json!(deed));
         let line = match deed {
-            Deed::DeleteTag { .. } if back.is_some() => format!("tag::create({})", json!(back)),
-            Deed::Change(Change::Attach(id)) => format!("{}.untag({id})", people()),
-            Deed::Change(Change::Detach(id)) => {
+            RecordedEffect::DeleteTag { .. } if back.is_some() => format!("tag::create({})", json!(back)),
+            RecordedEffect::Change(Change::Attach(id)) => format!("{}.untag({id})", people()),
+            RecordedEffect::Change(Change::Detach(id)) => {
                 format!("{}.tag({})", people(), back.map_or_else(|| json!(id), |name| json!(name)))
             }
-            Deed::Change(Change::Block) => format!("{}.unblock()", people()),
-            Deed::Change(Change::Unblock) => format!("{}.block()", people()),
-            Deed::Change(Change::Remark) => format!("{}.restore_remark()", people()),
-            Deed::RenameTag { id, from, to } => {
+            RecordedEffect::Change(Change::Block) => format!("{}.unblock()", people()),
+            RecordedEffect::Change(Change::Unblock) => format!("{}.block()", people()),
+            RecordedEffect::Change(Change::Remark) => format!("{}.restore_remark()", people()),
+            RecordedEffect::RenameTag { id, from, to } => {
                 format!("restore_tag_name({id}, {}, {})", json!(from), json!(to))
             }
-            Deed::CreateTag { name, .. } if is_dry => {
+            RecordedEffect::CreateTag { name, .. } if is_dry => {
                 format!("print({})", json!(format!("the tag `{name}` goes if nobody else has it then")))
             }
-            Deed::CreateTag { id, name } => format!("delete_tag_if_empty({id}, {})", json!(name)),
-            Deed::DeleteTag { id, name } => {
+            RecordedEffect::CreateTag { id, name } => format!("delete_tag_if_empty({id}, {})", json!(name)),
+            RecordedEffect::DeleteTag { id, name } => {
                 self.lasting
                     .push(format!("the tag `{name}` ({id}) was deleted, and its id is never used again"));
                 return;
             }
-            Deed::Other(call) => {
+            RecordedEffect::Other(call) => {
                 self.lasting.push(format!("{call} (step {step})"));
                 return;
             }

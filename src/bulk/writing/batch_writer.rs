@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{
-        Batched, Endpoint, Spec, blacklist,
+        blacklist,
         errcode::{self, Class, ONE_OPENID},
         tag, user,
     },
@@ -15,16 +15,19 @@ use crate::{
     bulk::{
         WINDOW,
         journal::{
-            checkpoint::{Item, Pending},
             error::JournalError,
             fail_point,
             journal::{Durable, Step},
         },
-        report::{progress::Counts, report::Failure},
+        model::{
+            batch::{ChangeItem, Unresolved},
+            change::Change,
+            counts::Counters,
+            failure::Failure,
+        },
     },
     client::{CallError, Client, Refusal},
 };
-use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
@@ -47,88 +50,6 @@ const NEW_TAG: RetrySchedule = RetrySchedule {
     longest: Duration::from_secs(8),
     in_all: Duration::from_mins(1),
 };
-
-/// What is done to followers; in words, `attach 100`, it stands in the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Change {
-    /// Put this tag on.
-    Attach(i64),
-    /// Take this tag off.
-    Detach(i64),
-    /// Put on the blacklist.
-    Block,
-    /// Take off the blacklist.
-    Unblock,
-    /// Set the remark that comes with each openid.
-    Remark,
-}
-
-impl From<Change> for String {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Attach(id) => format!("attach {id}"),
-            Change::Detach(id) => format!("detach {id}"),
-            Change::Block => "block".to_owned(),
-            Change::Unblock => "unblock".to_owned(),
-            Change::Remark => "remark".to_owned(),
-        }
-    }
-}
-
-impl TryFrom<String> for Change {
-    type Error = String;
-
-    fn try_from(words: String) -> Result<Self, String> {
-        let (word, id) = words.split_once(' ').unwrap_or((&words, ""));
-        match (word, id.parse()) {
-            ("attach", Ok(id)) => Ok(Self::Attach(id)),
-            ("detach", Ok(id)) => Ok(Self::Detach(id)),
-            ("block", Err(_)) => Ok(Self::Block),
-            ("unblock", Err(_)) => Ok(Self::Unblock),
-            ("remark", Err(_)) => Ok(Self::Remark),
-            _ => Err(format!("`{words}` is no change")),
-        }
-    }
-}
-
-impl Change {
-    /// What takes it back; a remark is taken back by another one.
-    #[must_use]
-    pub fn opposite(self) -> Option<Self> {
-        match self {
-            Self::Attach(id) => Some(Self::Detach(id)),
-            Self::Detach(id) => Some(Self::Attach(id)),
-            Self::Block => Some(Self::Unblock),
-            Self::Unblock => Some(Self::Block),
-            Self::Remark => None,
-        }
-    }
-
-    /// The call that makes it.
-    #[must_use]
-    pub fn spec(self) -> &'static Spec {
-        match self {
-            Self::Attach(_) => tag::Attach::SPEC,
-            Self::Detach(_) => tag::Detach::SPEC,
-            Self::Block => blacklist::Add::SPEC,
-            Self::Unblock => blacklist::Remove::SPEC,
-            Self::Remark => user::Remark::SPEC,
-        }
-    }
-
-    /// Openids of one call.
-    #[must_use]
-    pub fn batch_size(self) -> usize {
-        match self {
-            Self::Attach(_) => tag::Attach::MOST,
-            Self::Detach(_) => tag::Detach::MOST,
-            Self::Block => blacklist::Add::MOST,
-            Self::Unblock => blacklist::Remove::MOST,
-            Self::Remark => 1,
-        }
-    }
-}
 
 /// Why a job can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +76,7 @@ struct Written {
     /// Whose change may have been made or not: they count as failed until somebody goes on with the run.
     unsure: Vec<Failure>,
     /// Those who are not done.
-    pending: Pending,
+    pending: Unresolved,
     /// The job can't go on.
     broken: Option<Stop>,
 }
@@ -170,7 +91,7 @@ pub struct WriterSettings {
     /// What is done.
     pub change: Change,
     /// Where it is counted.
-    pub counts: Arc<Counts>,
+    pub counts: Arc<Counters>,
     /// What the run may do at the most.
     pub limits: Arc<Limits>,
     /// When the tag was made, if this job has made it.
@@ -184,7 +105,7 @@ pub struct WriterSettings {
 /// Writes changes; dropping it lets calls that are under way end and makes no more.
 pub struct Writer {
     settings: WriterSettings,
-    waiting: Vec<Item>,
+    waiting: Vec<ChangeItem>,
     batches: JoinSet<Written>,
     failed: Vec<Failure>,
     next_batch: i64,
@@ -204,7 +125,7 @@ impl Writer {
     /// When the journal can't be read.
     pub async fn resume(
         settings: WriterSettings,
-        waiting: Vec<Item>,
+        waiting: Vec<ChangeItem>,
         next_batch: i64,
     ) -> Result<(Self, HashSet<String>), JournalError> {
         let mut writer = Self::new(settings);
@@ -214,21 +135,24 @@ impl Writer {
         };
         let sums = store.batch_sums(run, step.at()).await?;
         writer.next_batch = sums.next;
-        Counts::add(&writer.settings.counts.changed, usize::try_from(sums.ended - sums.failed).unwrap_or(0));
+        Counters::add(
+            &writer.settings.counts.changed,
+            usize::try_from(sums.ended - sums.failed).unwrap_or(0),
+        );
         for row in store.failed_batches(run, step.at()).await? {
             let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
-            Counts::add(&writer.settings.counts.failed, failed.len());
+            Counters::add(&writer.settings.counts.failed, failed.len());
             writer.failed.extend(failed);
         }
         let mut asked = HashSet::new();
         for row in store.batches_from(run, step.at(), next_batch).await? {
-            let items: Vec<Item> = serde_json::from_str(&row.items).unwrap_or_default();
+            let items: Vec<ChangeItem> = serde_json::from_str(&row.items).unwrap_or_default();
             asked.extend(items.iter().map(|item| item.openid().to_owned()));
         }
         for row in store.open_batches(run, step.at()).await? {
-            let pending = Pending::of(&row);
-            let unsure = pending.unsure.iter().map(|item| item.openid().to_owned()).collect();
-            let pending: Vec<Item> = pending.unsure.into_iter().chain(pending.unmade).collect();
+            let pending = Unresolved::of(&row);
+            let unsure = pending.in_doubt.iter().map(|item| item.openid().to_owned()).collect();
+            let pending: Vec<ChangeItem> = pending.in_doubt.into_iter().chain(pending.not_sent).collect();
             let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
             writer.settings.limits.take_again(pending.len());
             writer.batches.spawn(write(
@@ -246,13 +170,13 @@ impl Writer {
     }
 
     /// Takes one change; it is written when its batch is full, or at the end.
-    pub fn push(&mut self, item: Item) {
+    pub fn push(&mut self, item: ChangeItem) {
         self.waiting.push(item);
     }
 
     /// Those who wait for their batch to be full, and its number.
     #[must_use]
-    pub fn waiting(&self) -> (&[Item], i64) {
+    pub fn waiting(&self) -> (&[ChangeItem], i64) {
         (&self.waiting, self.next_batch)
     }
 
@@ -308,7 +232,7 @@ impl Writer {
                 },
             }
         };
-        let batch: Vec<Item> = self.waiting.drain(..size).collect();
+        let batch: Vec<ChangeItem> = self.waiting.drain(..size).collect();
         if let Some(dry) = &self.settings.dry {
             self.failed.extend(dry.would_change(self.settings.change, batch, &self.settings.counts));
             return Ok(());
@@ -340,7 +264,7 @@ struct Earlier {
 /// Writes one batch once its intent is on disk, and then what it came to.
 async fn write(
     settings: WriterSettings,
-    items: Vec<Item>,
+    items: Vec<ChangeItem>,
     number: i64,
     intent: Durable,
     earlier: Earlier,
@@ -348,14 +272,14 @@ async fn write(
     if let Err(error) = intent.wait().await {
         return Written {
             size: items.len(),
-            pending: Pending { unmade: items, ..Pending::default() },
+            pending: Unresolved { not_sent: items, ..Unresolved::default() },
             broken: Some(error.into()),
             ..Written::default()
         };
     }
     fail_point::pass("batch-intent");
     let mut written = send(&settings, items).await;
-    written.pending.stay_unsure(&earlier.unsure);
+    written.pending.keep_in_doubt(&earlier.unsure);
     fail_point::pass("batch-call");
     let outcome = if earlier.failed.is_empty() {
         settings.step.outcome(number, &written.pending, &written.failed).await
@@ -370,7 +294,7 @@ async fn write(
 }
 
 /// Sends one batch, in as many calls as it takes to find the openids that are refused.
-async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
+async fn send(settings: &WriterSettings, items: Vec<ChangeItem>) -> Written {
     let WriterSettings { client, change, counts, made, .. } = settings;
     let mut written = Written { size: items.len(), ..Written::default() };
     let mut retry = NEW_TAG.start();
@@ -378,7 +302,7 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
     while let Some(part) = parts.pop() {
         let error = match call(client, *change, &part).await {
             Ok(()) => {
-                Counts::add(&counts.changed, part.len());
+                Counters::add(&counts.changed, part.len());
                 written.used += part.len();
                 continue;
             }
@@ -389,9 +313,9 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
             CallError::Refused(refusal)
                 if refusal.errcode == errcode::SOME_OPENIDS_FAILED && !refusal.failed.is_empty() =>
             {
-                let (again, done): (Vec<Item>, _) =
+                let (again, done): (Vec<ChangeItem>, _) =
                     part.into_iter().partition(|item| refusal.failed.iter().any(|one| one == item.openid()));
-                Counts::add(&counts.changed, done.len());
+                Counters::add(&counts.changed, done.len());
                 written.used += done.len();
                 if done.is_empty() {
                     fail_or_halve(again, refusal, &mut parts, &mut written, counts);
@@ -422,7 +346,7 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
             // Whether it took effect is not known; that must not be forgotten.
             _ => {
                 let errmsg = error.to_string();
-                Counts::add(&counts.failed, part.len());
+                Counters::add(&counts.failed, part.len());
                 written.used += part.len();
                 written.unsure.extend(part.iter().map(|item| Failure {
                     openid: item.openid().to_owned(),
@@ -439,8 +363,13 @@ async fn send(settings: &WriterSettings, items: Vec<Item>) -> Written {
 }
 
 impl Written {
-    fn broken_off(mut self, unsure: Vec<Item>, unmade: Vec<Vec<Item>>, error: CallError) -> Self {
-        self.pending = Pending { unsure, unmade: unmade.into_iter().flatten().collect() };
+    fn broken_off(
+        mut self,
+        in_doubt: Vec<ChangeItem>,
+        not_sent: Vec<Vec<ChangeItem>>,
+        error: CallError,
+    ) -> Self {
+        self.pending = Unresolved { in_doubt, not_sent: not_sent.into_iter().flatten().collect() };
         self.broken = Some(error.into());
         self
     }
@@ -456,18 +385,18 @@ fn may_be_one_openid(change: Change, refusal: &Refusal) -> bool {
 
 /// Sets the one aside, or looks for it in both halves.
 fn fail_or_halve(
-    mut part: Vec<Item>,
+    mut part: Vec<ChangeItem>,
     refusal: &Refusal,
-    parts: &mut Vec<Vec<Item>>,
+    parts: &mut Vec<Vec<ChangeItem>>,
     written: &mut Written,
-    counts: &Counts,
+    counts: &Counters,
 ) {
     if part.len() > 1 {
         parts.push(part.split_off(part.len() / 2));
         parts.push(part);
         return;
     }
-    Counts::add(&counts.failed, part.len());
+    Counters::add(&counts.failed, part.len());
     written.failed.extend(part.into_iter().map(|item| Failure {
         openid: item.openid().to_owned(),
         errcode: Some(refusal.errcode),
@@ -480,7 +409,7 @@ fn fail_or_halve(
     }));
 }
 
-async fn call(client: &Client, change: Change, items: &[Item]) -> Result<(), CallError> {
+async fn call(client: &Client, change: Change, items: &[ChangeItem]) -> Result<(), CallError> {
     let openid_list = || items.iter().map(|item| item.openid().to_owned()).collect();
     match change {
         Change::Attach(tagid) => {
@@ -494,7 +423,7 @@ async fn call(client: &Client, change: Change, items: &[Item]) -> Result<(), Cal
         Change::Remark => {
             // A batch of remarks has one item (see `batch_size`).
             for item in items {
-                let (openid, remark) = (item.openid().to_owned(), item.past().new);
+                let (openid, remark) = (item.openid().to_owned(), item.remark_change().new);
                 client.call(&user::Remark { openid, remark }).await?;
             }
             Ok(())

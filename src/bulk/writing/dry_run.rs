@@ -1,6 +1,5 @@
 //! A dry run: reads are made, writes are only counted.
 
-use super::batch_writer::Change;
 use crate::{
     api::{
         Spec,
@@ -9,10 +8,7 @@ use crate::{
         user,
     },
     base::lock,
-    bulk::{
-        journal::checkpoint::Item,
-        report::{progress::Counts, report::Failure},
-    },
+    bulk::model::{batch::ChangeItem, change::Change, counts::Counters, failure::Failure},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,13 +40,19 @@ impl DryRun {
 
     /// A batch that is not sent: everybody in it would be changed but for those who are given, whom the platform would
     /// refuse.
-    pub(crate) fn would_change(&self, change: Change, batch: Vec<Item>, counts: &Counts) -> Vec<Failure> {
+    pub(crate) fn would_change(
+        &self,
+        change: Change,
+        batch: Vec<ChangeItem>,
+        counts: &Counters,
+    ) -> Vec<Failure> {
         self.would_call(change.spec(), 1);
-        let is_refused =
-            |item: &Item| change == Change::Remark && item.past().new.len() >= user::REMARK_BYTES;
-        let (refused, changed): (Vec<Item>, Vec<Item>) = batch.into_iter().partition(is_refused);
-        Counts::add(&counts.changed, changed.len());
-        Counts::add(&counts.failed, refused.len());
+        let is_refused = |item: &ChangeItem| {
+            change == Change::Remark && item.remark_change().new.len() >= user::REMARK_BYTES
+        };
+        let (refused, changed): (Vec<ChangeItem>, Vec<ChangeItem>) = batch.into_iter().partition(is_refused);
+        Counters::add(&counts.changed, changed.len());
+        Counters::add(&counts.failed, refused.len());
         let mut samples = lock(&counts.samples);
         let room = SAMPLES - samples.len().min(SAMPLES);
         samples.extend(changed.iter().take(room).map(|item| item.openid().to_owned()));

@@ -3,7 +3,7 @@
 use crate::{
     api::{Endpoint, Spec, user},
     base::{Stopwatch, grouped},
-    bulk::{Board, Counts, Job},
+    bulk::{Board, Counters, Job},
     client::Client,
     host::{Host, NoEcho, Stream},
     script::Output,
@@ -256,9 +256,9 @@ impl Watched {
     fn done(&self, kind: Kind) -> u64 {
         let counts = &self.job.counts;
         match kind {
-            Kind::Listing => Counts::read(&counts.listed),
-            Kind::Details => Counts::read(&counts.fetched),
-            Kind::Changes => Counts::read(&counts.changed),
+            Kind::Listing => Counters::read(&counts.listed),
+            Kind::Details => Counters::read(&counts.fetched),
+            Kind::Changes => Counters::read(&counts.changed),
         }
     }
 
@@ -267,13 +267,12 @@ impl Watched {
         let counts = &self.job.counts;
         match kind {
             Kind::Listing | Kind::Details => {
-                let total = self
-                    .job
-                    .most
-                    .map_or(Counts::read(&counts.total), |most| Counts::read(&counts.total).min(most as u64));
-                total.max(Counts::read(&counts.listed))
+                let total = self.job.most.map_or(Counters::read(&counts.total), |most| {
+                    Counters::read(&counts.total).min(most as u64)
+                });
+                total.max(Counters::read(&counts.listed))
             }
-            Kind::Changes => Counts::read(&counts.matched).saturating_sub(Counts::read(&counts.already)),
+            Kind::Changes => Counters::read(&counts.matched).saturating_sub(Counters::read(&counts.already)),
         }
     }
 
@@ -314,8 +313,8 @@ impl Watched {
     /// All of it in one line.
     fn line(&self) -> String {
         let counts = &self.job.counts;
-        let read = |count| grouped(Counts::read(count));
-        let failed = match Counts::read(&counts.failed) {
+        let read = |count| grouped(Counters::read(count));
+        let failed = match Counters::read(&counts.failed) {
             0 => String::new(),
             failed => format!(", {} failed", grouped(failed)),
         };

@@ -10,7 +10,7 @@ use super::csv::read_openids;
 use crate::{
     api::tag::{NAME_BYTES, Tag},
     base::{digest, nearest},
-    bulk::{Changed, Person, Source},
+    bulk::{ChangedByStep, Listed, Source},
     script::host::{
         env::Env,
         error::PlatformError,
@@ -225,7 +225,7 @@ impl Audience {
                 };
                 // As JSON it stands in the journal.
                 let (run, step, change) = (run.clone(), step.clone(), json!(change).to_string());
-                Source::Changed(Changed { store, run, step, change })
+                Source::ChangedByStep(ChangedByStep { store, run, step, change })
             }
         })
     }
@@ -238,7 +238,7 @@ impl std::fmt::Display for Audience {
 }
 
 /// Somebody as a script sees them.
-pub(crate) fn to_value(person: &Person) -> Dynamic {
+pub(crate) fn to_value(person: &Listed) -> Dynamic {
     match &person.user {
         Some(user) => Dynamic::from(Follower(Arc::clone(user))),
         None => Dynamic::from(person.openid.clone()),

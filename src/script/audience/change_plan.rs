@@ -7,7 +7,7 @@ use super::{
 use crate::{
     api::tag::Tag,
     base::Stopwatch,
-    bulk::{Change, Item, Known, Person, Source},
+    bulk::{Change, ChangeItem, Known, Listed, Source},
     script::{
         host::{
             env::Env,
@@ -22,7 +22,7 @@ use std::collections::HashSet;
 /// What a change means for one person.
 pub(crate) enum Decision {
     /// It is to be made.
-    Change(Item),
+    Change(ChangeItem),
     /// They are so already.
     Already,
     /// Nothing is to be done.
@@ -32,10 +32,10 @@ pub(crate) enum Decision {
 /// Decides over people, and says what is written once somebody needs it.
 pub(crate) trait Decide {
     /// Sees people before they are decided over, a batch at a time.
-    fn look(&mut self, _walk: &Walk, _people: &[Person]) -> ScriptResult<()> {
+    fn look(&mut self, _walk: &Walk, _people: &[Listed]) -> ScriptResult<()> {
         Ok(())
     }
-    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision>;
+    fn decide(&mut self, env: &Env, person: &Listed) -> ScriptResult<Decision>;
     /// Before anybody is listed; what an earlier attempt of the run has written is known.
     fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()>;
     /// Somebody needs it: now what is written must be there.
@@ -60,7 +60,7 @@ pub(crate) struct Before {
 
 impl Before {
     /// Looks these people up; the first time everybody of the source is listed.
-    fn look(&mut self, walk: &Walk, source: &Source, people: &[Person]) -> ScriptResult<()> {
+    fn look(&mut self, walk: &Walk, source: &Source, people: &[Listed]) -> ScriptResult<()> {
         let env = &walk.env;
         let known = match &mut self.known {
             Some(known) => known,
@@ -74,7 +74,7 @@ impl Before {
         Ok(())
     }
 
-    fn has(&self, person: &Person) -> bool {
+    fn has(&self, person: &Listed) -> bool {
         self.here.contains(&person.openid)
     }
 }
@@ -93,7 +93,7 @@ pub(crate) struct Tagging {
 }
 
 impl Decide for Tagging {
-    fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
+    fn look(&mut self, walk: &Walk, people: &[Listed]) -> ScriptResult<()> {
         match self.id {
             Some(id) if self.is_found_late => self.before.look(walk, &Source::Members(id), people),
             // Openids alone tell nothing; a tag that is yet to be made, or that only a dry run has made, nobody has.
@@ -106,7 +106,7 @@ impl Decide for Tagging {
         }
     }
 
-    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
+    fn decide(&mut self, _env: &Env, person: &Listed) -> ScriptResult<Decision> {
         let has_it = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
             Some(tags) if !self.is_found_late => self.id.is_some_and(|id| tags.contains(&id)),
             _ => self.before.has(person),
@@ -114,7 +114,7 @@ impl Decide for Tagging {
         Ok(if has_it == self.attach {
             Decision::Already
         } else {
-            Decision::Change(Item::Openid(person.openid.clone()))
+            Decision::Change(ChangeItem::Openid(person.openid.clone()))
         })
     }
 
@@ -164,7 +164,7 @@ impl Decide for Tagging {
 pub(crate) struct Remarking(pub Closure);
 
 impl Decide for Remarking {
-    fn decide(&mut self, env: &Env, person: &Person) -> ScriptResult<Decision> {
+    fn decide(&mut self, env: &Env, person: &Listed) -> ScriptResult<Decision> {
         let given = self.0.call(env, to_value(person))?;
         if given.is_unit() {
             return Ok(Decision::Skip);
@@ -180,7 +180,7 @@ impl Decide for Remarking {
         if present == remark {
             return Ok(Decision::Already);
         }
-        Ok(Decision::Change(Item::Remark(person.openid.clone(), remark, present.to_owned())))
+        Ok(Decision::Change(ChangeItem::Remark(person.openid.clone(), remark, present.to_owned())))
     }
 
     fn begin(&mut self, _walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
@@ -192,7 +192,7 @@ impl Decide for Remarking {
     }
 }
 
-fn present_remark(person: &Person) -> &str {
+fn present_remark(person: &Listed) -> &str {
     person.user.as_ref().and_then(|user| user.remark.as_deref()).unwrap_or_default()
 }
 
@@ -200,14 +200,14 @@ fn present_remark(person: &Person) -> &str {
 pub(crate) struct Restoring;
 
 impl Decide for Restoring {
-    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
-        let Some(past) = &person.past else { return Ok(Decision::Skip) };
+    fn decide(&mut self, _env: &Env, person: &Listed) -> ScriptResult<Decision> {
+        let Some(past) = &person.remark_change else { return Ok(Decision::Skip) };
         let present = present_remark(person);
         Ok(if present == past.old {
             Decision::Already
         } else if present == past.new {
             let (openid, old) = (person.openid.clone(), past.old.clone());
-            Decision::Change(Item::Remark(openid, old, past.new.clone()))
+            Decision::Change(ChangeItem::Remark(openid, old, past.new.clone()))
         } else {
             Decision::Skip
         })
@@ -238,16 +238,16 @@ impl Blocking {
 }
 
 impl Decide for Blocking {
-    fn look(&mut self, walk: &Walk, people: &[Person]) -> ScriptResult<()> {
+    fn look(&mut self, walk: &Walk, people: &[Listed]) -> ScriptResult<()> {
         if self.are_blacklisted { Ok(()) } else { self.before.look(walk, &Source::Blacklisted, people) }
     }
 
-    fn decide(&mut self, _env: &Env, person: &Person) -> ScriptResult<Decision> {
+    fn decide(&mut self, _env: &Env, person: &Listed) -> ScriptResult<Decision> {
         let is_blocked = self.are_blacklisted || self.before.has(person);
         Ok(if is_blocked == self.block {
             Decision::Already
         } else {
-            Decision::Change(Item::Openid(person.openid.clone()))
+            Decision::Change(ChangeItem::Openid(person.openid.clone()))
         })
     }
 

@@ -5,7 +5,7 @@
 use crate::{
     api::user::FIELDS,
     base::{CsvFile, no_formula},
-    bulk::{Person, Source},
+    bulk::{Listed, Source},
     script::host::{
         error::PlatformError,
         file::{existing, give_another},
@@ -143,7 +143,7 @@ impl Table {
     }
 
     /// Adds somebody.
-    pub(crate) fn add(&mut self, person: &Person) -> Result<(), PlatformError> {
+    pub(crate) fn add(&mut self, person: &Listed) -> Result<(), PlatformError> {
         let cells = self.columns.iter().map(|column| match &person.user {
             Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)
                 .map_or_else(|_| String::new(), |value| cell(&value)),

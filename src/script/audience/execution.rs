@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     bulk::{
-        Begun, Change, Checkpoint, Counts, EndReport, Failure, Item, Job, Mark, Person, ReadError, Reader,
-        RunState, Source, Step, Twice,
+        Begun, Change, ChangeItem, Checkpoint, Counters, EndReport, Failure, Job, Listed, PageCursor,
+        ReadError, Reader, RunState, Source, Step, Twice,
     },
     client::Client,
     script::{
@@ -71,7 +71,7 @@ pub(crate) struct Walk {
     page: u64,
     is_in_page: bool,
     /// The page that ends with the people who were handed out last.
-    page_end: Option<Mark>,
+    page_end: Option<PageCursor>,
     cost: Cost,
 }
 
@@ -154,12 +154,12 @@ impl End<'_> {
         let (source, limit, counts, from) = match &before.drawn {
             // What was drawn is the listing now; it has been counted.
             Some((from, drawn)) => {
-                Counts::add(&job.counts.listed, before.mark.listed);
+                Counters::add(&job.counts.listed, before.mark.listed);
                 (Source::openids(drawn.iter().cloned()), None, Arc::default(), *from)
             }
             None => (audience.source()?, audience.limit(), Arc::clone(&job.counts), 0),
         };
-        let mark = if before.drawn.is_some() { Mark::default() } else { before.mark.clone() };
+        let mark = if before.drawn.is_some() { PageCursor::default() } else { before.mark.clone() };
         let cost = Cost {
             source: source.clone(),
             limit,
@@ -202,7 +202,7 @@ impl End<'_> {
 
 impl Walk {
     /// The next people who pass every step, or `None` after the last.
-    pub(crate) fn next(&mut self) -> ScriptResult<Option<Vec<Person>>> {
+    pub(crate) fn next(&mut self) -> ScriptResult<Option<Vec<Listed>>> {
         self.enter_page();
         if let Some(reader) = &mut self.reader {
             let batch = self.env.wait(reader.next()).map_err(|error| match error {
@@ -212,8 +212,8 @@ impl Walk {
             if let Some(batch) = batch {
                 self.correct_cost()?;
                 // Nothing says that somebody whose details are refused would not match.
-                Counts::add(&self.job.counts.matched, batch.failed.len());
-                Counts::add(&self.job.counts.failed, batch.failed.len());
+                Counters::add(&self.job.counts.matched, batch.failed.len());
+                Counters::add(&self.job.counts.failed, batch.failed.len());
                 self.failed.extend(batch.failed);
                 self.page_end = batch.page_end;
                 return self.sift(batch.people, self.from).map(Some);
@@ -221,8 +221,8 @@ impl Walk {
             self.reader = None;
         }
         if let Some((from, drawn)) = self.steps.newly_drawn() {
-            let listed = usize::try_from(Counts::read(&self.job.counts.listed)).unwrap_or(usize::MAX);
-            let mark = Mark { page: self.page, listed, ..Mark::default() };
+            let listed = usize::try_from(Counters::read(&self.job.counts.listed)).unwrap_or(usize::MAX);
+            let mark = PageCursor { page: self.page, listed, ..PageCursor::default() };
             self.checkpoint(mark, &[], 0, Value::Null, Some((from, drawn)))?;
             // What was drawn is a page of its own, and the same one whenever it is gone through.
             self.leave_page();
@@ -237,7 +237,7 @@ impl Walk {
 
     /// Once the listing has told how many there are, the cost is reckoned by that.
     fn correct_cost(&mut self) -> ScriptResult<()> {
-        let total = Counts::read(&self.job.counts.total);
+        let total = Counters::read(&self.job.counts.total);
         if total == 0 || self.cost.is_exact {
             return Ok(());
         }
@@ -260,18 +260,18 @@ impl Walk {
     }
 
     /// Those who pass the steps from this one on. Those whom an earlier attempt has asked to be changed have passed.
-    fn sift(&mut self, people: Vec<Person>, from: usize) -> ScriptResult<Vec<Person>> {
+    fn sift(&mut self, people: Vec<Listed>, from: usize) -> ScriptResult<Vec<Listed>> {
         let mut matched = Vec::with_capacity(people.len());
         for person in people {
             let was_asked = !self.asked.is_empty() && self.asked.remove(&person.openid);
             match self.steps.judge(&self.env, person, from, was_asked)? {
                 Verdict::Matched(person) => {
-                    Counts::add(&self.job.counts.matched, 1);
+                    Counters::add(&self.job.counts.matched, 1);
                     if !was_asked {
                         matched.push(person);
                     }
                 }
-                Verdict::Unmatched => Counts::add(&self.job.counts.unmatched, 1),
+                Verdict::Unmatched => Counters::add(&self.job.counts.unmatched, 1),
                 Verdict::Held => {}
                 Verdict::Enough => break,
             }
@@ -314,7 +314,12 @@ impl Walk {
     }
 
     /// Writes down how far it is, if a page ended with the people who came last.
-    pub(crate) fn end_page(&mut self, waiting: &[Item], next_batch: i64, fold: Value) -> ScriptResult<()> {
+    pub(crate) fn end_page(
+        &mut self,
+        waiting: &[ChangeItem],
+        next_batch: i64,
+        fold: Value,
+    ) -> ScriptResult<()> {
         let Some(mark) = self.page_end.take() else { return Ok(()) };
         // What was drawn is one page, and gone through anew.
         if self.before.drawn.is_some() {
@@ -332,8 +337,8 @@ impl Walk {
 
     fn checkpoint(
         &self,
-        mark: Mark,
-        waiting: &[Item],
+        mark: PageCursor,
+        waiting: &[ChangeItem],
         next_batch: i64,
         fold: Value,
         drawn: Option<(usize, Vec<String>)>,
@@ -341,9 +346,9 @@ impl Walk {
         if !self.step.journal().is_kept() {
             return Ok(());
         }
-        let mut counts = self.job.counts.decided();
+        let mut counts = self.job.counts.snapshot();
         // Those whose details were refused are counted by name.
-        counts.already = Counts::read(&self.job.counts.already);
+        counts.already = Counters::read(&self.job.counts.already);
         let checkpoint = Checkpoint {
             has_written: self.has_written,
             mark,
@@ -362,7 +367,7 @@ impl Walk {
     /// Calls `visit` for everybody who passes, and reports; `fold` tells what it has come to.
     pub(crate) fn visit(
         mut self,
-        mut visit: impl FnMut(&Env, &Person) -> ScriptResult<()>,
+        mut visit: impl FnMut(&Env, &Listed) -> ScriptResult<()>,
     ) -> ScriptResult<EndReport> {
         let result = self.visit_all(|env, person| visit(env, person), || Value::Null);
         self.end(result, &Value::Null)
@@ -371,7 +376,7 @@ impl Walk {
     /// The same with something that adds up: it is written down with each page, and with the end.
     pub(crate) fn fold(
         mut self,
-        visit: impl FnMut(&Env, &Person) -> ScriptResult<()>,
+        visit: impl FnMut(&Env, &Listed) -> ScriptResult<()>,
         fold: impl Fn() -> Value,
     ) -> ScriptResult<EndReport> {
         let result = self.visit_all(visit, &fold);
@@ -380,7 +385,7 @@ impl Walk {
 
     fn visit_all(
         &mut self,
-        mut visit: impl FnMut(&Env, &Person) -> ScriptResult<()>,
+        mut visit: impl FnMut(&Env, &Listed) -> ScriptResult<()>,
         fold: impl Fn() -> Value,
     ) -> ScriptResult<()> {
         let env = Arc::clone(&self.env);

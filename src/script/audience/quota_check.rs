@@ -35,7 +35,7 @@ pub(crate) fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cos
             Some(store) => env.wait(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
             None => None,
         },
-        Source::Changed(changed) => env.wait(changed.count()).ok(),
+        Source::ChangedByStep(changed) => env.wait(changed.count()).ok(),
         Source::Members(_) | Source::Blacklisted => None,
     };
     if let Some(people) = people {
@@ -43,7 +43,7 @@ pub(crate) fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cos
         // What is remembered may be long ago: nothing is refused for it.
         cost.is_exact = !matches!(cost.source, Source::Followers);
         // Whom a run has changed, they all are to be changed back.
-        let is_for_all = matches!(cost.source, Source::Changed(_));
+        let is_for_all = matches!(cost.source, Source::ChangedByStep(_));
         reckon(env, client, job, &cost, is_for_all)?;
     }
     Ok(cost)

@@ -3,7 +3,7 @@
 use super::audience::{Audience, Closure, Step, to_value};
 use crate::{
     api::{Batched, user},
-    bulk::Person,
+    bulk::Listed,
     script::host::{env::Env, error::PlatformError, value::describe_type},
 };
 use rhai::EvalAltResult;
@@ -25,7 +25,7 @@ struct Sample {
     size: usize,
     seen: usize,
     /// With the place in the stream.
-    held: Vec<(usize, Person)>,
+    held: Vec<(usize, Listed)>,
     /// Held in the reverse of their order, when the stream has ended.
     is_sorted: bool,
     /// Somebody was told whom it holds at the end.
@@ -34,7 +34,7 @@ struct Sample {
 
 /// What the steps make of somebody.
 pub(crate) enum Verdict {
-    Matched(Person),
+    Matched(Listed),
     Unmatched,
     /// It is not known yet: they may be drawn.
     Held,
@@ -44,7 +44,7 @@ pub(crate) enum Verdict {
 
 impl Sample {
     /// Takes somebody in; whether that put somebody out for good.
-    fn draw(&mut self, person: Person) -> bool {
+    fn draw(&mut self, person: Listed) -> bool {
         let place = self.seen;
         self.seen += 1;
         if self.held.len() < self.size {
@@ -65,7 +65,7 @@ impl Sample {
     }
 
     /// Takes out the next few: as many as come at once from a list, so that what follows can stop in time.
-    fn release(&mut self) -> Vec<Person> {
+    fn release(&mut self) -> Vec<Listed> {
         self.sort();
         let rest = self.held.len().saturating_sub(user::Batch::MOST);
         self.held.drain(rest..).rev().map(|(_, person)| person).collect()
@@ -129,7 +129,7 @@ impl Steps {
     pub(crate) fn judge(
         &mut self,
         env: &Env,
-        person: Person,
+        person: Listed,
         from: usize,
         before: bool,
     ) -> Result<Verdict, Box<EvalAltResult>> {
@@ -170,7 +170,7 @@ impl Steps {
 
     /// After the last of a stream: the next of those whom the first sample still holds, in order, and the
     /// step that they come to.
-    pub(crate) fn release(&mut self) -> Option<(Vec<Person>, usize)> {
+    pub(crate) fn release(&mut self) -> Option<(Vec<Listed>, usize)> {
         self.0.iter_mut().enumerate().find_map(|(at, sieve)| match sieve {
             Sieve::Sample(sample) if !sample.held.is_empty() => Some((sample.release(), at + 1)),
             _ => None,

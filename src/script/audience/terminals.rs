@@ -7,7 +7,7 @@ use super::{
     execution::{End, Opened, Walk},
 };
 use crate::{
-    bulk::{Change, Counts, EndReport, Person, Stop, Writer, WriterSettings},
+    bulk::{Change, Counters, EndReport, Listed, Stop, Writer, WriterSettings},
     script::host::{
         env::Env,
         error::{PlatformError, ScriptResult, limit_reached},
@@ -78,7 +78,7 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
                         writer.push(item);
                     }
                 }
-                Decision::Already => Counts::add(&walk.job.counts.already, 1),
+                Decision::Already => Counters::add(&walk.job.counts.already, 1),
                 Decision::Skip => {}
             }
             left = others;
@@ -95,8 +95,8 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
     }
     // Those who are not listed any more, but were when an earlier attempt wrote them.
     let unseen = std::mem::take(&mut walk.asked).len();
-    Counts::add(&walk.job.counts.listed, unseen);
-    Counts::add(&walk.job.counts.matched, unseen);
+    Counters::add(&walk.job.counts.listed, unseen);
+    Counters::add(&walk.job.counts.matched, unseen);
     Ok(())
 }
 
@@ -117,8 +117,8 @@ fn settings(walk: &Walk, change: Change, made: Option<crate::base::Stopwatch>) -
 fn judge(walk: &Walk) -> ScriptResult<()> {
     let counts = &walk.job.counts;
     let followers =
-        Counts::read(&counts.matched) + Counts::read(&counts.unmatched) + Counts::read(&counts.gone);
-    let judged = walk.env.limits.judge(Counts::read(&counts.failed), followers);
+        Counters::read(&counts.matched) + Counters::read(&counts.unmatched) + Counters::read(&counts.gone);
+    let judged = walk.env.limits.judge(Counters::read(&counts.failed), followers);
     judged.map_err(|limit| stopped(&walk.env, Stop::Limit(limit)))
 }
 
@@ -246,7 +246,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
 /// What `for` goes through: one follower after another, while the next ones are fetched.
 pub(crate) struct Followers {
     walk: Option<Walk>,
-    ready: std::vec::IntoIter<Person>,
+    ready: std::vec::IntoIter<Listed>,
     broken: Option<Box<EvalAltResult>>,
 }
 

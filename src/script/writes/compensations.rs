@@ -6,7 +6,7 @@ use crate::{
         errcode::{INVALID_OPENID, INVALID_TAG_NAME},
         tag::{Delete, Members, Tag, Update},
     },
-    bulk::{Begun, Deed, JournalError, Step, Twice, pass},
+    bulk::{Begun, JournalError, RecordedEffect, Step, Twice, pass},
     script::host::{
         env::Env,
         error::{PlatformError, ScriptResult},
@@ -50,7 +50,12 @@ fn once(env: &Env, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> 
 }
 
 /// Makes one call that changes a tag, with what takes it back written down before.
-fn change(env: &Env, step: &Step, deed: &Deed, call: impl FnOnce() -> ScriptResult<()>) -> ScriptResult<()> {
+fn change(
+    env: &Env,
+    step: &Step,
+    deed: &RecordedEffect,
+    call: impl FnOnce() -> ScriptResult<()>,
+) -> ScriptResult<()> {
     let written = env.wait(async { step.change(deed).await?.wait().await });
     written.map_err(|error| env.journal_error(&error))?;
     pass("call-intent");
@@ -78,7 +83,7 @@ fn restore_tag_name(env: &Env, id: i64, from: &str, to: &str) -> ScriptResult<()
         if !is_so(&env.tags()?) {
             return Ok(());
         }
-        let deed = Deed::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
+        let deed = RecordedEffect::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
         change(env, step, &deed, || {
             let client = env.client()?;
             env.wait_for_call(client.call(&Update { id, name: from.to_owned() })).map(drop)
@@ -102,7 +107,7 @@ fn delete_tag_if_empty(env: &Env, id: i64, name: &str) -> ScriptResult<()> {
             env.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
             return Ok(());
         }
-        let deed = Deed::DeleteTag { id: tag.id, name: tag.name.clone() };
+        let deed = RecordedEffect::DeleteTag { id: tag.id, name: tag.name.clone() };
         change(env, step, &deed, || env.wait_for_call(client.call(&Delete { id: tag.id })).map(drop))
     })
 }

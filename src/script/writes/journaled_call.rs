@@ -11,8 +11,8 @@ use crate::{
     },
     base::digest,
     bulk::{
-        Begun, Change, Deed, Item, JournalError, Pending, Step, StepRow, Twice, Verdict, call_in_parts,
-        ensure_tag, find_tag, pass,
+        Begun, Change, ChangeItem, JournalError, RecordedEffect, Step, StepRow, Twice, Unresolved, Verdict,
+        call_in_parts, ensure_tag, find_tag, pass,
     },
     script::host::{
         env::Env,
@@ -113,7 +113,7 @@ struct Making<'a> {
 #[derive(Default)]
 struct Looked {
     /// Those whom it changes; `None` where that is not known.
-    items: Option<Vec<Item>>,
+    items: Option<Vec<ChangeItem>>,
     /// It makes a tag that was not there.
     makes_tag: bool,
 }
@@ -158,12 +158,12 @@ impl Making<'_> {
         }
         let written = env.wait(async {
             if answer.is_ok() && !items.is_empty() {
-                step.outcome(0, &Pending::default(), &[]).await?;
+                step.outcome(0, &Unresolved::default(), &[]).await?;
             }
             // What was refused did nothing that could be taken back, unless an earlier try did.
             if has_done_nothing && !may_be_made {
                 if !items.is_empty() {
-                    let pending = Pending { unsure: Vec::new(), unmade: items.to_vec() };
+                    let pending = Unresolved { in_doubt: Vec::new(), not_sent: items.to_vec() };
                     step.outcome(0, &pending, &[]).await?;
                 }
                 step.changed_nothing().await?;
@@ -185,7 +185,7 @@ impl Making<'_> {
                         step.changed_nothing().await?;
                     } else if spec.name == tag::Create::SPEC.name && has_made_tag {
                         let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
-                        step.change(&Deed::CreateTag { id, name }).await?;
+                        step.change(&RecordedEffect::CreateTag { id, name }).await?;
                     }
                     step.done(&fit_to_keep(env, answer)).await?.wait().await
                 }
@@ -264,7 +264,7 @@ impl Making<'_> {
     fn looked_before(&self, row: &StepRow) -> ScriptResult<Looked> {
         let deed = serde_json::from_str(&row.change).ok();
         match deed {
-            Some(Deed::Change(_)) => {
+            Some(RecordedEffect::Change(_)) => {
                 let items = items_of(self.env, self.step.at())?;
                 // Where nobody was written down it was not sent, or nobody needed it.
                 if items.is_empty() {
@@ -273,7 +273,9 @@ impl Making<'_> {
                     Ok(Looked { items: Some(items), makes_tag: false })
                 }
             }
-            Some(deed) => Ok(Looked { items: None, makes_tag: matches!(deed, Deed::CreateTag { .. }) }),
+            Some(deed) => {
+                Ok(Looked { items: None, makes_tag: matches!(deed, RecordedEffect::CreateTag { .. }) })
+            }
             None => self.before(),
         }
     }
@@ -292,8 +294,10 @@ impl Making<'_> {
         }
         let is_seen = seen.is_ok();
         let (deed, items) = seen.unwrap_or_else(|_| {
-            let deed =
-                Deed::Other(format!("{}, of which it could not be seen what was so before", spec.name));
+            let deed = RecordedEffect::Other(format!(
+                "{}, of which it could not be seen what was so before",
+                spec.name
+            ));
             (Some(deed), Vec::new())
         });
         let Some(deed) = deed else { return Ok(Looked::default()) };
@@ -303,7 +307,7 @@ impl Making<'_> {
             durable.wait().await
         });
         written.map_err(|error| env.journal_error(&error))?;
-        let makes_tag = matches!(deed, Deed::CreateTag { .. });
+        let makes_tag = matches!(deed, RecordedEffect::CreateTag { .. });
         Ok(Looked { items: is_seen.then_some(items), makes_tag })
     }
 }
@@ -355,7 +359,12 @@ fn text(request: &Value, field: &str) -> String {
 }
 
 /// What a call is about to do, if it is anything, and to whom of those who are not so already.
-fn look(env: &Env, spec: &Spec, request: &Value, is_new: bool) -> ScriptResult<(Option<Deed>, Vec<Item>)> {
+fn look(
+    env: &Env,
+    spec: &Spec,
+    request: &Value,
+    is_new: bool,
+) -> ScriptResult<(Option<RecordedEffect>, Vec<ChangeItem>)> {
     let id = request["id"].as_i64().unwrap_or_default();
     let name_of = |id: i64| -> ScriptResult<String> {
         let tags = env.tags()?;
@@ -371,35 +380,40 @@ fn look(env: &Env, spec: &Spec, request: &Value, is_new: bool) -> ScriptResult<(
                 has_it != attach
             });
             let change = if attach { Change::Attach(tagid) } else { Change::Detach(tagid) };
-            (Some(Deed::Change(change)), changed.filter_map(|user| user.openid).map(Item::Openid).collect())
+            (
+                Some(RecordedEffect::Change(change)),
+                changed.filter_map(|user| user.openid).map(ChangeItem::Openid).collect(),
+            )
         }
         "user::remark" => {
             let (openid, new) = (text(request, "openid"), text(request, "remark"));
             let user = details(env, std::slice::from_ref(&openid))?.into_iter().next();
             let old = user.and_then(|user| user.remark);
             (
-                Some(Deed::Change(Change::Remark)),
-                old.map(|old| Item::Remark(openid, new, old)).into_iter().collect(),
+                Some(RecordedEffect::Change(Change::Remark)),
+                old.map(|old| ChangeItem::Remark(openid, new, old)).into_iter().collect(),
             )
         }
         "blacklist::add" | "blacklist::remove" => {
             let add = spec.name == "blacklist::add";
             let openids = named(request);
             let listed = blacklisted_of(env, &openids)?;
-            let items = openids.into_iter().filter(|openid| listed.contains(openid) != add).map(Item::Openid);
-            (Some(Deed::Change(if add { Change::Block } else { Change::Unblock })), items.collect())
+            let items =
+                openids.into_iter().filter(|openid| listed.contains(openid) != add).map(ChangeItem::Openid);
+            (Some(RecordedEffect::Change(if add { Change::Block } else { Change::Unblock })), items.collect())
         }
         "tag::create" => {
             let name = text(request, "name");
             // One that is there is not made, whatever becomes of the call.
             let is_there = !is_new && env.tags()?.iter().any(|tag| tag.name == name);
-            ((!is_there).then_some(Deed::CreateTag { id: 0, name }), Vec::new())
+            ((!is_there).then_some(RecordedEffect::CreateTag { id: 0, name }), Vec::new())
         }
-        "tag::update" => {
-            (Some(Deed::RenameTag { id, from: name_of(id)?, to: text(request, "name") }), Vec::new())
-        }
-        "tag::delete" => (Some(Deed::DeleteTag { id, name: name_of(id)? }), Vec::new()),
-        name => (Some(Deed::Other(name.to_owned())), Vec::new()),
+        "tag::update" => (
+            Some(RecordedEffect::RenameTag { id, from: name_of(id)?, to: text(request, "name") }),
+            Vec::new(),
+        ),
+        "tag::delete" => (Some(RecordedEffect::DeleteTag { id, name: name_of(id)? }), Vec::new()),
+        name => (Some(RecordedEffect::Other(name.to_owned())), Vec::new()),
     })
 }
 
@@ -426,7 +440,7 @@ fn details(env: &Env, openids: &[String]) -> ScriptResult<Vec<user::User>> {
 pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
     // A job within the loop may have had more people than it had asked for by then.
     let is_call = row.what.split('(').next().is_some_and(|name| name.contains("::"));
-    let Ok(Deed::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
+    let Ok(RecordedEffect::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
     let items = items_of(env, &row.step)?;
     // Where nobody is written down it was not sent.
     if !is_call || items.is_empty() {
@@ -441,10 +455,10 @@ pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
         }
         Change::Attach(_) | Change::Detach(_) | Change::Remark => {
             let users = details(env, &openids)?;
-            let is_so = |item: &Item| {
+            let is_so = |item: &ChangeItem| {
                 let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
                 user.is_some_and(|user| match change {
-                    Change::Remark => user.remark.as_deref() == Some(item.past().new.as_str()),
+                    Change::Remark => user.remark.as_deref() == Some(item.remark_change().new.as_str()),
                     Change::Attach(id) | Change::Detach(id) => {
                         let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&id));
                         has_it == matches!(change, Change::Attach(_))
@@ -458,12 +472,12 @@ pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
 }
 
 /// What an earlier attempt has written down of a call.
-fn items_of(env: &Env, at: &str) -> ScriptResult<Vec<Item>> {
+fn items_of(env: &Env, at: &str) -> ScriptResult<Vec<ChangeItem>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
     let rows = env.wait(store.batches_from(run, at, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
     Ok(rows
         .iter()
-        .flat_map(|row| serde_json::from_str::<Vec<Item>>(&row.items).unwrap_or_default())
+        .flat_map(|row| serde_json::from_str::<Vec<ChangeItem>>(&row.items).unwrap_or_default())
         .collect())
 }

@@ -1,0 +1,53 @@
+//! A job that is running: what it does, and how far it is.
+
+use super::{counts::Counters, estimate::Estimate};
+use crate::base::Stopwatch;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// A job that is running.
+#[derive(Debug)]
+pub struct Job {
+    /// What it does: `tag`, `count`.
+    pub end: &'static str,
+    /// What it does it to: a tag's name.
+    pub target: Option<String>,
+    /// The tag's number, where it was given by that.
+    pub target_id: Option<i64>,
+    /// The most openids that it lists.
+    pub most: Option<usize>,
+    /// How far it is.
+    pub counts: Arc<Counters>,
+    /// The calls that it is estimated to make, once that is known.
+    pub cost: OnceLock<Vec<Estimate>>,
+    since: Stopwatch,
+}
+
+impl Job {
+    /// A job that begins now.
+    #[must_use]
+    pub fn begin(
+        end: &'static str,
+        target: Option<String>,
+        target_id: Option<i64>,
+        most: Option<usize>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            end,
+            target,
+            target_id,
+            most,
+            counts: Arc::default(),
+            cost: OnceLock::new(),
+            since: Stopwatch::start(),
+        })
+    }
+
+    /// How long it has run.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+}

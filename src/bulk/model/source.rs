@@ -1,0 +1,41 @@
+//! Where the followers of an audience come from.
+
+use crate::store::Store;
+use std::{collections::HashSet, sync::Arc};
+
+/// The list that an audience begins with.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// All followers of the account.
+    Followers,
+    /// The followers with a tag.
+    Members(i64),
+    /// All openids on the blacklist.
+    Blacklisted,
+    /// These openids, each once.
+    Openids(Arc<[String]>),
+    /// The followers that a step of a run changed.
+    ChangedByStep(ChangedByStep),
+}
+
+impl Source {
+    /// These openids, each once, in this order.
+    #[must_use]
+    pub fn openids(openids: impl IntoIterator<Item = String>) -> Self {
+        let mut seen = HashSet::new();
+        Self::Openids(openids.into_iter().filter(|openid| seen.insert(openid.clone())).collect())
+    }
+}
+
+/// The followers that a step of a run changed in one way.
+#[derive(Clone, Debug)]
+pub struct ChangedByStep {
+    /// Where the run's journal is.
+    pub store: Store,
+    /// The run.
+    pub run: String,
+    /// The step, with its child steps.
+    pub step: String,
+    /// The change, as the journal has it.
+    pub change: String,
+}
