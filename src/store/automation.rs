@@ -1,23 +1,9 @@
 //! Automations: what is served, what they keep, and every fire of their triggers.
 
-use super::{Row, Statement, Store, StoreError, run::forget_run};
+use super::{FireState, Row, Statement, Store, StoreError, run::forget_run};
 
 /// What is forgotten together.
 const TOGETHER: i64 = 100;
-
-/// What a fire may have come to, and the lines that only tell of its trigger.
-const OUTCOMES: [&str; 10] = [
-    "done",
-    "done_with_failures",
-    "failed",
-    "missed",
-    "parked",
-    "skipped",
-    "stopped",
-    "timed_out",
-    "armed",
-    "disarmed",
-];
 
 /// What is kept of an automation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,8 +35,8 @@ pub struct Fire {
     pub source: String,
     /// The instant that was scheduled, in milliseconds.
     pub instant: i64,
-    /// `claimed`, `running`, or what became of it.
-    pub state: String,
+    /// How far it is, or how it was closed.
+    pub state: FireState,
     /// Why it did not run, or how it failed.
     pub reason: String,
     /// Its run, if it has one.
@@ -68,19 +54,24 @@ pub struct Fire {
 /// What the source of a fire begins with that lets somebody hear of another one's failure; the run's id follows.
 pub const FAILURE_OF: &str = "failure of ";
 
-fn read_fire(row: &Row) -> Fire {
-    Fire {
+fn fire_key(automation: &str, source: &str, instant: i64) -> String {
+    format!("{automation}, {source}, {instant}")
+}
+
+fn read_fire(row: &Row) -> Result<Fire, StoreError> {
+    let key = fire_key(row.text(0), row.text(1), row.integer(2));
+    Ok(Fire {
         automation: row.text(0).to_owned(),
         source: row.text(1).to_owned(),
         instant: row.integer(2),
-        state: row.text(3).to_owned(),
+        state: FireState::decode("mpscript_fire", &key, "state", row.text(3))?,
         reason: row.text(4).to_owned(),
         run: row.text(5).to_owned(),
         node: row.text(6).to_owned(),
         at: row.integer(7),
         failures: row.integer(8),
         deaths: row.integer(9),
-    }
+    })
 }
 
 fn read_automation(row: &Row) -> AutomationRecord {
@@ -242,12 +233,16 @@ impl Store {
         &self,
         automation: &str,
         source: &str,
-    ) -> Result<Option<(i64, String)>, StoreError> {
+    ) -> Result<Option<(i64, FireState)>, StoreError> {
         let statement = Statement::new(
             "SELECT instant, state FROM mpscript_fire WHERE automation = $1 AND source = $2 ORDER BY instant DESC LIMIT 1",
         );
         let rows = self.query(statement.with(automation).with(source)).await?;
-        Ok(rows.first().map(|row| (row.integer(0), row.text(1).to_owned())))
+        let decode = |row: &Row| {
+            let key = fire_key(automation, source, row.integer(0));
+            Ok((row.integer(0), FireState::decode("mpscript_fire", &key, "state", row.text(1))?))
+        };
+        rows.first().map(decode).transpose()
     }
 
     /// When a fire of an automation was last done, in milliseconds.
@@ -267,7 +262,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn last_fires(&self, automation: &str) -> Result<Vec<(String, i64, String)>, StoreError> {
+    pub async fn last_fires(&self, automation: &str) -> Result<Vec<(String, i64, FireState)>, StoreError> {
         let sources = Statement::new("SELECT DISTINCT source FROM mpscript_fire WHERE automation = $1");
         let mut fires = Vec::new();
         let rows = self.query(sources.with(automation)).await?;
@@ -287,7 +282,7 @@ impl Store {
             "SELECT automation, source, instant, state, reason, run, node, at, failures, deaths FROM mpscript_fire
              WHERE automation = $1 ORDER BY instant DESC, source LIMIT $2",
         );
-        Ok(self.query(statement.with(automation).with(most)).await?.iter().map(read_fire).collect())
+        self.query(statement.with(automation).with(most)).await?.iter().map(read_fire).collect()
     }
 
     /// Forgets some fires of an automation that have ended before an instant, with their runs, but for the last twenty of
@@ -297,12 +292,12 @@ impl Store {
     /// When the store fails.
     pub async fn forget_fires(&self, automation: &str, before: i64) -> Result<usize, StoreError> {
         let mut old = Vec::new();
-        for outcome in OUTCOMES {
+        for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
             let newest = Statement::new(
                 "SELECT instant FROM mpscript_fire WHERE automation = $1 AND state = $2
                  ORDER BY instant DESC LIMIT 1 OFFSET 19",
             );
-            let newest = self.query(newest.with(automation).with(outcome)).await?;
+            let newest = self.query(newest.with(automation).with(outcome.as_str())).await?;
             let Some(kept_from) = newest.first().map(|row| row.integer(0)) else { continue };
             // What somebody has gone on with since is as young as that.
             let fires = Statement::new(
@@ -312,7 +307,8 @@ impl Store {
                      WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $4))
                  ORDER BY instant LIMIT $5",
             );
-            let fires = fires.with(automation).with(outcome).with(kept_from).with(before).with(TOGETHER);
+            let fires =
+                fires.with(automation).with(outcome.as_str()).with(kept_from).with(before).with(TOGETHER);
             old.extend(self.query(fires).await?);
         }
         if old.is_empty() {
@@ -356,7 +352,7 @@ impl Store {
              WHERE automation = $1 AND state = 'running' ORDER BY instant",
         );
         let fires = self.query(statement.with(automation)).await?;
-        Ok(fires.iter().map(read_fire).find(|fire| !fire.source.starts_with(FAILURE_OF)))
+        fires.iter().find(|row| !row.text(1).starts_with(FAILURE_OF)).map(read_fire).transpose()
     }
 
     /// The fires that are not over, oldest first.
@@ -368,7 +364,7 @@ impl Store {
             "SELECT automation, source, instant, state, reason, run, node, at, failures, deaths FROM mpscript_fire
              WHERE state IN ('claimed', 'running') ORDER BY instant, automation, source",
         );
-        Ok(self.query(statement).await?.iter().map(read_fire).collect())
+        self.query(statement).await?.iter().map(read_fire).collect()
     }
 }
 

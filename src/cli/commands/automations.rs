@@ -19,7 +19,7 @@ use crate::{
         schedule::{trigger::Trigger, zone},
     },
     script::{Automation, Call, HANDLER, Parameter, Program},
-    store::{AutomationRecord, Store},
+    store::{AutomationRecord, FireState, Store},
 };
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
@@ -284,7 +284,7 @@ pub(crate) fn list(host: &Host, arguments: &AutomationsArguments) -> Result<u8, 
         let record = known.record_of(name)?;
         let fires =
             known.runtime.block_on(known.store.fires(name, 20)).map_err(|error| store::failure(&error))?;
-        let last = fires.iter().find(|fire| !["armed", "disarmed"].contains(&fire.state.as_str()));
+        let last = fires.iter().find(|fire| !fire.state.is_marker());
         let last = last.map_or("never fired".to_owned(), |fire| {
             let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
             format!("last {}{run}", fire.state)
@@ -420,7 +420,7 @@ pub(crate) fn why(host: &Host, arguments: &NamedArguments) -> Result<u8, Failure
         };
         let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.instant));
         // What is still to be heard of is told in the journal's words.
-        let is_told = !fire.reason.is_empty() && fire.state != "claimed";
+        let is_told = !fire.reason.is_empty() && fire.state != FireState::Claimed;
         let reason = if is_told { format!(": {}", fire.reason) } else { String::new() };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
         host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));

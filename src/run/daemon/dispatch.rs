@@ -7,7 +7,7 @@ use super::{
 use crate::{
     base::Stopwatch,
     run::schedule::{due::due, trigger::Trigger},
-    store::{Fire, StoreError},
+    store::{Fire, FireState, StoreError},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -39,7 +39,7 @@ impl Daemon {
                     automation: name.clone(),
                     source: key.clone(),
                     instant: one.instant,
-                    state: if one.missed.is_some() { "missed" } else { "claimed" }.to_owned(),
+                    state: if one.missed.is_some() { FireState::Missed } else { FireState::Claimed },
                     reason: one.missed.unwrap_or_default(),
                     run: String::new(),
                     node: self.node.clone(),
@@ -57,8 +57,8 @@ impl Daemon {
                     armed.next = next_start(&name, trigger, latest.instant);
                 }
                 for (fire, _) in together.iter().zip(are_ours).filter(|(_, is_ours)| *is_ours) {
-                    if fire.state == "missed" {
-                        self.stats.ended(&name, "missed", now);
+                    if fire.state == FireState::Missed {
+                        self.stats.ended(&name, FireState::Missed, now);
                         missed.push((fire.instant, fire.reason.as_str()));
                     } else {
                         self.queue.push(Waiting { fire: fire.clone(), revision: None, not_before: now });

@@ -5,7 +5,7 @@ use crate::{
     bulk::{JournalError, RunState},
     run::{registry::Revision, worker::RunFinished},
     script::Call,
-    store::{FAILURE_OF, Fire, StoreError},
+    store::{FAILURE_OF, Fire, FireState, StoreError},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ const MAX_ATTEMPTS: i64 = 20;
 
 impl Daemon {
     /// Ends a fire; `false` when it is somebody else's by now.
-    pub(super) fn close(&self, fire: &Fire, state: &str, reason: &str) -> Result<bool, StoreError> {
+    pub(super) fn close(&self, fire: &Fire, state: FireState, reason: &str) -> Result<bool, StoreError> {
         self.close_and_add(fire, (state, reason), None)
     }
 
@@ -27,11 +27,11 @@ impl Daemon {
     fn close_and_add(
         &self,
         fire: &Fire,
-        (state, reason): (&str, &str),
+        (state, reason): (FireState, &str),
         another: Option<&Fire>,
     ) -> Result<bool, StoreError> {
         let to = Fire {
-            state: state.to_owned(),
+            state,
             reason: reason.to_owned(),
             node: self.node.clone(),
             at: self.host.clock.now_ms(),
@@ -42,7 +42,7 @@ impl Daemon {
             if !fire.source.starts_with(FAILURE_OF) {
                 self.stats.ended(&fire.automation, state, to.at);
             }
-            let level = if state == "done" { Level::Info } else { Level::Warn };
+            let level = if state == FireState::Done { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
             self.say(level, &fire.automation, &fire.run, &format!("{state}{colon}{reason}"));
         }
@@ -72,9 +72,11 @@ impl Daemon {
         let state = outcome.report.state;
         match (state, stopped) {
             (RunState::Done | RunState::DoneWithFailures, _) => {
+                let closed =
+                    if state == RunState::Done { FireState::Done } else { FireState::DoneWithFailures };
                 let changed = outcome.report.totals.changed;
                 let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
-                self.succeed(&fire, revision.as_ref(), state.as_str(), &did)
+                self.succeed(&fire, revision.as_ref(), closed, &did)
             }
             // What it has done is written down, and the next process goes on with it.
             (RunState::Cancelled, Some(Stopped::Leaving)) => {
@@ -86,12 +88,14 @@ impl Daemon {
                 let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
                 let reason = format!("it took longer than {}", timeout.unwrap_or_default());
-                self.fail(&fire, revision.as_ref(), call, "timed_out", (&reason, &reason))
+                self.fail(&fire, revision.as_ref(), call, FireState::TimedOut, (&reason, &reason))
             }
             (RunState::Cancelled, Some(Stopped::Replaced)) => {
-                self.close(&fire, "stopped", "a later fire has replaced it").map(drop)
+                self.close(&fire, FireState::Stopped, "a later fire has replaced it").map(drop)
             }
-            (RunState::Cancelled, None) => self.close(&fire, "stopped", "somebody has stopped it").map(drop),
+            (RunState::Cancelled, None) => {
+                self.close(&fire, FireState::Stopped, "somebody has stopped it").map(drop)
+            }
             // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
             // goes on with it. The same when the store did not take what it has done.
             (RunState::Parked, None)
@@ -100,13 +104,15 @@ impl Daemon {
                 self.say(Level::Warn, &fire.automation, run, &why);
                 let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();
                 if record.attempt > MAX_ATTEMPTS {
-                    return self.fail(&fire, revision.as_ref(), call, "parked", (&why, &message));
+                    return self.fail(&fire, revision.as_ref(), call, FireState::Parked, (&why, &message));
                 }
                 let not_before = self.host.clock.now_ms() + wait_before(record.attempt);
                 self.retries.push(Waiting { fire, revision, not_before });
                 Ok(())
             }
-            (RunState::Parked, _) => self.fail(&fire, revision.as_ref(), call, "parked", (&why, &message)),
+            (RunState::Parked, _) => {
+                self.fail(&fire, revision.as_ref(), call, FireState::Parked, (&why, &message))
+            }
             (RunState::Error | RunState::Paused, _) => {
                 let retries = revision.as_ref().map_or(0, |revision| revision.automation.retries);
                 // What the day's quota has ended is no fault of its own.
@@ -130,7 +136,7 @@ impl Daemon {
                     self.retries.push(Waiting { fire, revision, not_before });
                     return Ok(());
                 }
-                self.fail(&fire, revision.as_ref(), call, "failed", (&why, &message))
+                self.fail(&fire, revision.as_ref(), call, FireState::Failed, (&why, &message))
             }
         }
     }
@@ -140,7 +146,7 @@ impl Daemon {
         &self,
         fire: &Fire,
         revision: Option<&Arc<Revision>>,
-        state: &str,
+        state: FireState,
         did: &str,
     ) -> Result<(), StoreError> {
         if self.close(fire, state, did)?
@@ -157,7 +163,7 @@ impl Daemon {
         fire: &Fire,
         revision: Option<&Arc<Revision>>,
         call: &Call,
-        state: &str,
+        state: FireState,
         (reason, message): (&str, &str),
     ) -> Result<(), StoreError> {
         let revision = revision.filter(|revision| revision.automation.hears_of_failures);
@@ -176,7 +182,7 @@ impl Daemon {
             automation: fire.automation.clone(),
             source: format!("{FAILURE_OF}{of}"),
             instant: fire.instant,
-            state: "claimed".to_owned(),
+            state: FireState::Claimed,
             reason: error.to_string(),
             node: self.node.clone(),
             at: now,

@@ -13,7 +13,7 @@ use crate::{
         worker::HandlerRun,
     },
     script::{Origin, Program, Source},
-    store::{Fire, RunRecord, RunState, RunTexts, StoreError},
+    store::{Fire, FireState, RunRecord, RunState, RunTexts, StoreError},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ impl Daemon {
             if !self.is_of_here(&fire.automation)? {
                 continue;
             }
-            if fire.state == "claimed" {
+            if fire.state == FireState::Claimed {
                 let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
                 if self.runtime.block_on(self.store.change_fire(&fire, &to))? {
                     self.say(Level::Info, &fire.automation, "", "taken over before it has begun");
@@ -64,7 +64,7 @@ impl Daemon {
         parked: Parked,
     ) -> Result<(), StoreError> {
         let Some(record) = self.runtime.block_on(self.store.run(&fire.run))? else {
-            return self.close(fire, "failed", "the record of its run is gone").map(drop);
+            return self.close(fire, FireState::Failed, "the record of its run is gone").map(drop);
         };
         let state = record::observed_state(&self.host, &record);
         let (mut failures, mut deaths) = (fire.failures, fire.deaths);
@@ -72,9 +72,13 @@ impl Daemon {
             RunState::Running => return Ok(()),
             RunState::Done | RunState::DoneWithFailures => {
                 let revision = revision.as_ref().or_else(|| self.registry.revisions().get(&fire.automation));
-                return self.succeed(fire, revision, state.as_str(), &record.note);
+                let closed =
+                    if state == RunState::Done { FireState::Done } else { FireState::DoneWithFailures };
+                return self.succeed(fire, revision, closed, &record.note);
             }
-            RunState::Parked if parked == Parked::Stays => return self.fail_unseen(fire, &record, "parked"),
+            RunState::Parked if parked == Parked::Stays => {
+                return self.fail_unseen(fire, &record, FireState::Parked);
+            }
             // Whether it was counted is told by when the fire was written last.
             RunState::Error if fire.at < record.ended_at => failures += 1,
             // What ends its process does so soon; whoever has run for long was only beside it.
@@ -90,13 +94,13 @@ impl Daemon {
         let present = revision.as_ref().or_else(|| self.registry.revisions().get(&fire.automation));
         let retries = present.map_or(0, |revision| revision.automation.retries);
         if failures > i64::from(retries) {
-            return self.fail_unseen(fire, &record, "failed");
+            return self.fail_unseen(fire, &record, FireState::Failed);
         }
         if deaths > MAX_CRASHES {
             return self.fail_deadly(fire, &record);
         }
         if let Some(by) = self.runtime.block_on(self.store.undone_by(&record.id))? {
-            return self.close(fire, "stopped", &format!("run {by} has taken it back")).map(drop);
+            return self.close(fire, FireState::Stopped, &format!("run {by} has taken it back")).map(drop);
         }
         let now = self.host.clock.now_ms();
         let to = Fire { node: self.node.clone(), at: now, failures, deaths, ..fire.clone() };
@@ -116,14 +120,14 @@ impl Daemon {
         let plan = match plan_of(&texts, prepared) {
             Ok(plan) => plan,
             Err(NoPlan::Record(diagnostic)) => {
-                return self.close(&to, "failed", &told(&diagnostic)).map(drop);
+                return self.close(&to, FireState::Failed, &told(&diagnostic)).map(drop);
             }
             // What is half done is not given up for want of an account that may be there again soon.
             Err(NoPlan::Account(diagnostic)) => {
                 let timeout =
                     revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
                 if now - fire.instant > i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX) {
-                    return self.fail_unseen(&to, &record, "failed");
+                    return self.fail_unseen(&to, &record, FireState::Failed);
                 }
                 let after = humantime::format_duration(Duration::from_millis(ACCOUNT_RETRY.unsigned_abs()));
                 let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
@@ -159,11 +163,11 @@ impl Daemon {
             fire.deaths + 1
         );
         self.runtime.block_on(self.store.pause_automation(name, i64::MAX))?;
-        self.fail_unseen(fire, &RunRecord { note, ..record.clone() }, "failed")
+        self.fail_unseen(fire, &RunRecord { note, ..record.clone() }, FireState::Failed)
     }
 
     /// Ends a fire whose run has failed while nobody was there to see it.
-    fn fail_unseen(&mut self, fire: &Fire, record: &RunRecord, state: &str) -> Result<(), StoreError> {
+    fn fail_unseen(&mut self, fire: &Fire, record: &RunRecord, state: FireState) -> Result<(), StoreError> {
         let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
         let options: RunOptions = serde_json::from_str(&texts.options).unwrap_or_default();
         let revision = self.registry.revisions().get(&fire.automation).cloned();

@@ -3,7 +3,7 @@
 use super::{Armed, DAEMON_LEASE, Daemon, Level, RUNS_LAST_GOOD, RUNS_NOTHING, next_start, told};
 use crate::{
     run::{registry::RegistryEvent, schedule::trigger::Trigger},
-    store::{Fire, StoreError},
+    store::{Fire, FireState, StoreError},
 };
 use std::{io, sync::Arc};
 
@@ -116,14 +116,14 @@ impl Daemon {
             .cloned()
             .collect();
         for (of, key) in gone {
-            self.note(name, &key, now, "disarmed", "its trigger is no more")?;
+            self.note(name, &key, now, FireState::Disarmed, "its trigger is no more")?;
             self.armed.remove(&(of, key));
         }
         // Those that went while nobody was there are waited for no more either.
         if !self.armed.keys().any(|(of, _)| of == name) {
             for (key, _, state) in self.runtime.block_on(self.store.last_fires(name))? {
-                if state != "disarmed" && !triggers.iter().any(|trigger| trigger.key == key) {
-                    self.note(name, &key, now, "disarmed", "its trigger is no more")?;
+                if state != FireState::Disarmed && !triggers.iter().any(|trigger| trigger.key == key) {
+                    self.note(name, &key, now, FireState::Disarmed, "its trigger is no more")?;
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Daemon {
             let last = match self.armed.get(&id) {
                 Some(armed) => armed.last,
                 None => match self.runtime.block_on(self.store.last_fire(name, &trigger.key))? {
-                    Some((instant, state)) if state != "disarmed" && instant <= now => instant,
+                    Some((instant, state)) if state != FireState::Disarmed && instant <= now => instant,
                     // A clock was wrong once: no fire waits for that day to come.
                     Some((instant, _)) if instant > now => {
                         let at = trigger.schedule.show(instant);
@@ -145,7 +145,7 @@ impl Daemon {
                         now
                     }
                     _ => {
-                        self.note(name, &trigger.key, now, "armed", "its trigger is new")?;
+                        self.note(name, &trigger.key, now, FireState::Armed, "its trigger is new")?;
                         now
                     }
                 },
@@ -162,14 +162,14 @@ impl Daemon {
         name: &str,
         key: &str,
         instant: i64,
-        state: &str,
+        state: FireState,
         reason: &str,
     ) -> Result<bool, StoreError> {
         let fire = Fire {
             automation: name.to_owned(),
             source: key.to_owned(),
             instant,
-            state: state.to_owned(),
+            state,
             reason: reason.to_owned(),
             run: String::new(),
             node: self.node.clone(),

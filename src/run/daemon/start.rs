@@ -14,7 +14,7 @@ use crate::{
         worker::{self, HandlerRun},
     },
     script::{Call, HANDLER, ON_FAILURE, Overlap, Parameter},
-    store::{FAILURE_OF, Fire, RunEnd, RunState, StoreError},
+    store::{FAILURE_OF, Fire, FireState, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, sync::Arc};
@@ -30,14 +30,14 @@ impl Daemon {
             return self.let_hear(waiting);
         }
         let Some(revision) = self.registry.revisions().get(&fire.automation).cloned() else {
-            return self.close(fire, "skipped", "the automation is gone").map(|_| Begun::Over);
+            return self.close(fire, FireState::Skipped, "the automation is gone").map(|_| Begun::Over);
         };
         if !revision.triggers.iter().any(|trigger| trigger.key == fire.source) {
-            return self.close(fire, "skipped", "its trigger is no more").map(|_| Begun::Over);
+            return self.close(fire, FireState::Skipped, "its trigger is no more").map(|_| Begun::Over);
         }
         let record = self.runtime.block_on(self.store.automation(&fire.automation))?.unwrap_or_default();
         if record.paused_until > fire.instant {
-            return self.close(fire, "skipped", "it is paused").map(|_| Begun::Over);
+            return self.close(fire, FireState::Skipped, "it is paused").map(|_| Begun::Over);
         }
         let (overlap, account) = (revision.automation.overlap, revision.automation.account.clone());
         if overlap == Overlap::Parallel {
@@ -82,7 +82,7 @@ impl Daemon {
             // What is caught up comes one after another.
             Overlap::Forbid if fire.at - starts_at < DOWNTIME_THRESHOLD => {
                 let reason = format!("run {} was still under way", other.run);
-                return self.close(fire, "skipped", &reason).map(|_| Some(Begun::Over));
+                return self.close(fire, FireState::Skipped, &reason).map(|_| Some(Begun::Over));
             }
             Overlap::Replace => self.replace(&other)?,
             Overlap::Forbid | Overlap::Queue | Overlap::Parallel => {}
@@ -98,7 +98,7 @@ impl Daemon {
             return Ok(());
         }
         if let Some(at) = self.retries.iter().position(|waiting| waiting.fire.run == other.run) {
-            self.close(other, "stopped", "a later fire has replaced it")?;
+            self.close(other, FireState::Stopped, "a later fire has replaced it")?;
             self.retries.remove(at);
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl Daemon {
             error: None,
         };
         if let Some(reason) = missing {
-            return self.fail(fire, Some(revision), &call, "failed", (&reason, &reason));
+            return self.fail(fire, Some(revision), &call, FireState::Failed, (&reason, &reason));
         }
         self.launch(fire, revision, call)
     }
@@ -136,7 +136,7 @@ impl Daemon {
         let revision = waiting.revision.clone().or_else(present);
         let Some(revision) = revision.filter(|revision| revision.automation.hears_of_failures) else {
             let reason = "nobody wants to hear of it any more";
-            return self.close(fire, "skipped", reason).map(|_| Begun::Over);
+            return self.close(fire, FireState::Skipped, reason).map(|_| Begun::Over);
         };
         if !self.is_prepared(fire, revision.automation.account.as_deref()) {
             return Ok(Begun::Connects);
@@ -168,7 +168,7 @@ impl Daemon {
             Ok(connected) => connected,
             Err(diagnostic) => {
                 let reason = told(&diagnostic);
-                return self.fail(fire, Some(revision), &call, "failed", (&reason, &reason));
+                return self.fail(fire, Some(revision), &call, FireState::Failed, (&reason, &reason));
             }
         };
         connected.options = RunOptions {
@@ -183,7 +183,7 @@ impl Daemon {
         };
         let now = self.host.clock.now_ms();
         let running = Fire {
-            state: "running".to_owned(),
+            state: FireState::Running,
             reason: String::new(),
             run: attempt.run.clone(),
             node: self.node.clone(),

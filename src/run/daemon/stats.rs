@@ -1,6 +1,10 @@
 //! What a daemon tells of itself to whoever measures it: counts since it began, and how it stands now.
 
-use crate::{base::Stopwatch, base::lock, client::Client};
+use crate::{
+    base::{Stopwatch, lock},
+    client::Client,
+    store::FireState,
+};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard},
@@ -18,7 +22,7 @@ pub struct DaemonStats(Mutex<StatsSnapshot>);
 #[derive(Clone, Default)]
 pub struct StatsSnapshot {
     /// How many fires came to what, by automation and result.
-    pub fires: BTreeMap<(String, String), u64>,
+    pub fires: BTreeMap<(String, FireState), u64>,
     /// How many runs began at most so late, by [`LAG_BUCKETS`]; each counts in the first that it fits.
     pub lags: [u64; LAG_BUCKETS.len()],
     /// How many runs began, however late.
@@ -67,10 +71,10 @@ impl DaemonStats {
     }
 
     /// A fire came to something.
-    pub(super) fn ended(&self, automation: &str, result: &str, at: i64) {
+    pub(super) fn ended(&self, automation: &str, result: FireState, at: i64) {
         let mut reading = self.lock();
-        *reading.fires.entry((automation.to_owned(), result.to_owned())).or_default() += 1;
-        if result == "done" || result == "done_with_failures" {
+        *reading.fires.entry((automation.to_owned(), result)).or_default() += 1;
+        if result.is_completed() {
             reading.last_success.insert(automation.to_owned(), at);
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     api,
     base::Clock,
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
+    store::FireState,
 };
 use http_body_util::Full;
 use hyper::{
@@ -15,10 +16,6 @@ use hyper::{
     header,
 };
 use std::{fmt::Display, sync::Arc};
-
-/// What a fire may come to; each is told from the beginning, so that its first time is seen as a change.
-const RESULTS: [&str; 8] =
-    ["done", "done_with_failures", "failed", "missed", "parked", "skipped", "stopped", "timed_out"];
 
 /// Tells a daemon's stats.
 pub struct Metrics {
@@ -79,15 +76,20 @@ impl Metrics {
             "Fires that this process has seen through, by what they came to.",
         );
         for name in &snapshot.live {
-            for result in RESULTS {
-                let count = snapshot.fires.get(&(name.clone(), result.to_owned()));
-                page.row("fires_total", &[("automation", name), ("result", result)], count.unwrap_or(&0));
+            // Each result from the beginning, so that its first fire is seen as a change.
+            for result in FireState::outcomes() {
+                let count = snapshot.fires.get(&(name.clone(), result));
+                page.row(
+                    "fires_total",
+                    &[("automation", name), ("result", result.as_str())],
+                    count.unwrap_or(&0),
+                );
             }
         }
         // Those that are gone have had their fires too.
         for ((name, result), count) in &snapshot.fires {
             if !snapshot.live.contains(name) {
-                page.row("fires_total", &[("automation", name), ("result", result)], count);
+                page.row("fires_total", &[("automation", name), ("result", result.as_str())], count);
             }
         }
         page.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");

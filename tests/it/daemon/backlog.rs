@@ -7,7 +7,7 @@ use crate::fixtures::{
 };
 use mpscript::{
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    store::{FAILURE_OF, Fire, Statement},
+    store::{FAILURE_OF, Fire, FireState, Statement},
 };
 use std::{
     fs,
@@ -37,7 +37,7 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
     }
     let states = office.states("job");
     assert_eq!(states.len(), 900);
-    let begun = states.iter().filter(|state| *state != "claimed").count();
+    let begun = states.iter().filter(|state| **state != "claimed").count();
     assert!((1..900).contains(&begun), "{begun} of 900 were begun before anybody was heard");
 }
 
@@ -49,7 +49,7 @@ fn what_a_short_outage_has_missed_is_caught_up_one_after_another() {
     office.pass(Duration::from_secs(38), from_mut(&mut daemon));
     office.settle(from_mut(&mut daemon));
     let states = office.states("job");
-    assert!(states.len() >= 3 && states.iter().all(|state| state == "done"), "{states:?}");
+    assert!(states.len() >= 3 && states.iter().all(|state| *state == "done"), "{states:?}");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_run_that_ends_its_process_again_and_again_is_given_up() {
     let cut_off = Statement::new("UPDATE mpscript_run SET state = 'interrupted', note = ''");
     assert_eq!(office.wait(office.store().execute(cut_off)), Ok(1));
     let done = office.fires("job").remove(0);
-    let state = "running".to_owned();
+    let state = FireState::Running;
     let running = Fire { state, node: "gone".to_owned(), deaths: 4, ..done.clone() };
     assert!(office.wait(office.store().change_fire(&done, &running)).expect("the store works"));
     office.pass(Duration::from_secs(3), from_mut(&mut daemon));

@@ -7,7 +7,7 @@ use crate::fixtures::{
 };
 use mpscript::{
     run::daemon::Daemon,
-    store::{Fire, Statement},
+    store::{Fire, FireState, Statement},
 };
 use std::{
     thread,
@@ -208,7 +208,7 @@ fn who_does_not_know_its_folder_yet_or_serves_another_takes_nothing_over() {
         automation: "job".to_owned(),
         source: "every 1m".to_owned(),
         instant: office.now() - 1_000,
-        state: "claimed".to_owned(),
+        state: FireState::Claimed,
         node: "gone".to_owned(),
         at: office.now(),
         ..Fire::default()
@@ -355,7 +355,7 @@ fn history_is_kept_by_age_and_the_last_of_each_outcome() {
     // After a long pause nothing is young; twenty of the outcome are still there.
     office.turn(Duration::from_hours(40 * 24));
     office.settle(std::slice::from_mut(&mut daemon));
-    let done = office.states("daily").into_iter().filter(|state| state == "done").count();
+    let done = office.states("daily").into_iter().filter(|state| *state == "done").count();
     // The newest may have been under way when the others were counted.
     assert!((20..=21).contains(&done), "{done}");
     // Of processes that are gone nothing stays.
@@ -392,7 +392,7 @@ fn a_fire_that_nobody_here_knows_is_gone_on_with() {
     office.pass(MINUTE, &mut daemons);
     // As if its answer had been lost: claimed by this process, which does not know it.
     let done = office.fires("job").remove(0);
-    let claimed = Fire { state: "claimed".to_owned(), run: String::new(), ..done.clone() };
+    let claimed = Fire { state: FireState::Claimed, run: String::new(), ..done.clone() };
     assert!(office.wait(office.store().change_fire(&done, &claimed)).expect("the store works"));
     office.pass(Duration::from_secs(3), &mut daemons);
     assert_eq!(office.states("job"), ["done"], "{}", office.said.all());

@@ -3,7 +3,7 @@
 use crate::fixtures::daemon::Office;
 use mpscript::{
     run::daemon::Daemon,
-    store::{Fire, RunRecord, RunState, RunTexts, Statement},
+    store::{Fire, FireState, RunRecord, RunState, RunTexts, Statement},
 };
 use std::{fs, slice::from_mut, thread, time::Duration};
 
@@ -14,12 +14,12 @@ fn every_minute(more: &str, run: &str) -> String {
 }
 
 /// A fire as a process that is gone has left it.
-fn left(office: &Office, source: &str, state: &str, run: &str) -> Fire {
+fn left(office: &Office, source: &str, state: FireState, run: &str) -> Fire {
     let fire = Fire {
         automation: "job".to_owned(),
         source: source.to_owned(),
         instant: office.now() - 1_000,
-        state: state.to_owned(),
+        state,
         run: run.to_owned(),
         node: "gone".to_owned(),
         at: office.now(),
@@ -68,7 +68,7 @@ fn a_broken_file_does_not_end_what_was_good_before_a_restart() {
 fn a_claimed_fire_whose_trigger_is_no_more_calls_nothing() {
     let office = Office::of(&[("job.rhai", &every_minute("", "print(\"alle\")"))]);
     let mut daemon = office.daemon();
-    left(&office, "every 10s cleanup", "claimed", "");
+    left(&office, "every 10s cleanup", FireState::Claimed, "");
     office.pass(Duration::from_secs(3), from_mut(&mut daemon));
     let fires = office.fires("job");
     assert_eq!((fires[0].state.as_str(), fires[0].reason.as_str()), ("skipped", "its trigger is no more"));
@@ -82,7 +82,7 @@ fn a_run_that_was_taken_back_does_not_stand_in_the_way() {
     let mut daemon = office.daemon();
     office.pass(MINUTE, from_mut(&mut daemon));
     let fire = office.fires("job").remove(0);
-    assert_eq!(fire.state, "running", "it waits for its next try");
+    assert_eq!(fire.state, FireState::Running, "it waits for its next try");
     // As `mpscript undo` leaves it.
     let undo = RunRecord {
         id: "zurück".to_owned(),
@@ -104,7 +104,7 @@ fn what_a_run_keeps_is_kept_with_its_end() {
     office.pass(MINUTE, from_mut(&mut daemon));
     // As if the process had died between the end of the run and that of its fire.
     let done = office.fires("job").remove(0);
-    let running = Fire { state: "running".to_owned(), node: "gone".to_owned(), ..done.clone() };
+    let running = Fire { state: FireState::Running, node: "gone".to_owned(), ..done.clone() };
     assert!(office.wait(office.store().change_fire(&done, &running)).expect("the store works"));
     office.pass(Duration::from_secs(3), from_mut(&mut daemon));
     assert_eq!(office.states("job"), ["done"]);
@@ -124,7 +124,7 @@ fn a_failure_that_nobody_saw_is_heard_of() {
     // As if nobody had seen it.
     let heard = Statement::new("DELETE FROM mpscript_fire WHERE source LIKE 'failure of %'");
     assert_eq!(office.wait(office.store().execute(heard)), Ok(1));
-    let running = Fire { state: "running".to_owned(), node: "gone".to_owned(), ..failed.clone() };
+    let running = Fire { state: FireState::Running, node: "gone".to_owned(), ..failed.clone() };
     assert!(office.wait(office.store().change_fire(&failed, &running)).expect("the store works"));
     office.pass(Duration::from_secs(3), from_mut(&mut daemon));
     assert_eq!(office.states("job"), ["done", "failed"]);
@@ -137,11 +137,11 @@ fn a_fire_does_not_wait_for_itself() {
     let mut daemon = office.daemon();
     office.pass(MINUTE, from_mut(&mut daemon));
     // Its run is recorded and the store's answer was lost: the row says running, the process still has it in its queue.
-    let fire = left(&office, "every 1m", "claimed", "");
+    let fire = left(&office, "every 1m", FireState::Claimed, "");
     office.turn(Duration::from_secs(3));
     office.settle(from_mut(&mut daemon));
     let now = office.fires("job").into_iter().find(|one| one.instant == fire.instant).expect("it is there");
-    assert_eq!(now.state, "done", "{now:?}");
+    assert_eq!(now.state, FireState::Done, "{now:?}");
     assert_eq!(office.states("job"), ["done", "done"]);
 }
 
@@ -154,10 +154,7 @@ fn odd_characters_stop_nobody() {
         office.write("worse.rhai", "const automation = \0\0\0");
         let mut daemon = office.daemon();
         office.pass(MINUTE, from_mut(&mut daemon));
-        assert_eq!(
-            (office.states("bad"), office.states("good")),
-            (vec!["failed".to_owned()], vec!["done".to_owned()])
-        );
+        assert_eq!((office.states("bad"), office.states("good")), (vec!["failed"], vec!["done"]));
         assert!(office.said.all().contains("worse: STALE"), "{}", office.said.all());
     }
 }
@@ -168,10 +165,7 @@ fn two_automations_that_write_one_tag_wait_for_each_other() {
     let office = Office::of(&[("one.rhai", &every_minute("", run)), ("two.rhai", &every_minute("", run))]);
     let mut daemon = office.daemon();
     office.pass(MINUTE, from_mut(&mut daemon));
-    assert_eq!(
-        (office.states("one"), office.states("two")),
-        (vec!["done".to_owned()], vec!["done".to_owned()])
-    );
+    assert_eq!((office.states("one"), office.states("two")), (vec!["done"], vec!["done"]));
     assert!(office.said.all().contains(": waiting for its end"), "{}", office.said.all());
 }
 
@@ -184,7 +178,7 @@ fn a_step_takes_no_part_in_forgetting_that_goes_wrong() {
     rename("ALTER TABLE mpscript_printed RENAME TO away").expect("it can be renamed");
     office.turn(Duration::from_hours(25));
     office.settle(from_mut(&mut daemon));
-    assert!(office.states("job").last().is_some_and(|state| state == "done"), "{}", office.said.all());
+    assert!(office.states("job").last().is_some_and(|state| *state == "done"), "{}", office.said.all());
     rename("ALTER TABLE away RENAME TO mpscript_printed").expect("it can be renamed");
 }
 

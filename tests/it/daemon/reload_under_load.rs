@@ -5,7 +5,7 @@ use crate::{
     daemon::metrics::{get, measured},
     fixtures::{program::Folder, sandbox_process::Served},
 };
-use mpscript::run::runtime;
+use mpscript::{run::runtime, store::FireState};
 use std::{
     collections::BTreeMap,
     fs,
@@ -151,12 +151,12 @@ fn a_thousand_edits_lose_no_fire_double_none_and_mix_no_versions() {
         for at in 0..AUTOMATIONS {
             let mut fires = store.fires(&format!("job{at:02}"), 10_000).await.expect("the store works");
             fires.reverse();
-            assert_eq!(fires.remove(0).state, "armed");
+            assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {
                 assert_eq!(pair[1].instant - pair[0].instant, EVERY, "{pair:?}");
             }
             let (end, all) = fires.split_last().expect("it has fired");
-            assert!(all.iter().all(|fire| fire.state == "done"), "{fires:?}");
+            assert!(all.iter().all(|fire| fire.state == FireState::Done), "{fires:?}");
             // The daemon may have left while the last one was under way.
             assert!(["done", "running", "claimed"].contains(&end.state.as_str()), "{end:?}");
             let runs = all.iter().filter(|fire| printed.contains_key(&fire.run)).count();

@@ -5,7 +5,10 @@
 
 use crate::fixtures::daemon::Office;
 use chrono::DateTime;
-use mpscript::run::{daemon::Daemon, schedule::Schedule};
+use mpscript::{
+    run::{daemon::Daemon, schedule::Schedule},
+    store::FireState,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
@@ -95,7 +98,7 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
     for (name, schedule) in &schedules {
         let armed = office.wait(office.store().fires(name, 100_000)).expect("the store works");
-        let armed = armed.iter().find(|fire| fire.state == "armed").expect("it was armed").instant;
+        let armed = armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").instant;
         let mut expected = BTreeSet::new();
         let mut at = armed;
         while let Some(next) = schedule.after(at).filter(|next| *next < ended - 2_500) {
@@ -111,8 +114,8 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
         let mut done = 0;
         for fire in &fires {
             assert!(["done", "missed"].contains(&fire.state.as_str()), "{name}: {fire:?}");
-            done += usize::from(fire.state == "done");
-            *table.entry(fire.state.clone()).or_default() += 1;
+            done += usize::from(fire.state == FireState::Done);
+            *table.entry(fire.state.to_string()).or_default() += 1;
         }
         // Each was run once: every run counts in what the automation keeps.
         let record =

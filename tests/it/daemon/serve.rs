@@ -5,7 +5,11 @@ use crate::fixtures::{
     program::{Folder, Running, TIMEOUT},
     sandbox_process::Served,
 };
-use mpscript::{run::runtime, sandbox::DEFAULT_SECRET, store::Fire};
+use mpscript::{
+    run::runtime,
+    sandbox::DEFAULT_SECRET,
+    store::{Fire, FireState},
+};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Executor, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use std::{
@@ -164,7 +168,7 @@ fn a_store_that_fails_for_a_while_is_told_twice_and_loses_no_fire() {
             let fires = store.fires("tick", 10_000).await.expect("the store works");
             // The newest first; the oldest is the row that the trigger was armed with.
             let (armed, fires) = fires.split_last().expect("it has fired");
-            assert_eq!(armed.state, "armed");
+            assert_eq!(armed.state, FireState::Armed);
             for pair in fires.windows(2) {
                 assert_eq!(pair[0].instant - pair[1].instant, 1_000, "{pair:?}");
             }
@@ -263,7 +267,8 @@ fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
             loop {
                 let is_seen_through = !store.open_fires().await.expect("the store works").iter().any(is_left);
                 let fires = store.fires("count", 10_000).await.expect("the store works");
-                if is_seen_through && fires.iter().filter(|fire| fire.state == "done").count() >= 10 {
+                if is_seen_through && fires.iter().filter(|fire| fire.state == FireState::Done).count() >= 10
+                {
                     break;
                 }
                 assert!(since.elapsed() < TIMEOUT, "nobody takes over what they left: {fires:#?}");
@@ -273,13 +278,13 @@ fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
             assert_eq!(last.finish().code, Some(0));
             let mut fires = store.fires("count", 10_000).await.expect("the store works");
             fires.reverse();
-            assert_eq!(fires.remove(0).state, "armed");
+            assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {
                 assert_eq!(pair[1].instant - pair[0].instant, 1_000, "{pair:?}");
             }
-            let done = fires.iter().filter(|fire| fire.state == "done").count();
+            let done = fires.iter().filter(|fire| fire.state == FireState::Done).count();
             // Those that were missed while nobody was there say so.
-            let missed = fires.iter().filter(|fire| fire.state == "missed").count();
+            let missed = fires.iter().filter(|fire| fire.state == FireState::Missed).count();
             let open = fires.iter().filter(|fire| is_open(fire)).count();
             assert!(done >= 10 && done + open + missed == fires.len(), "{fires:#?}");
             assert!(!fires.iter().any(is_left), "{fires:#?}");
