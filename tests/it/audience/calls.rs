@@ -1,10 +1,11 @@
 //! How many calls a job makes: never more than the work needs, whatever the account's size.
 
-use crate::fixtures::{account::Account, program::run_on};
+use crate::fixtures::{
+    account::Account,
+    paths::{GET_LIST_USERS, POST_BATCH_INFO},
+    program::run_on,
+};
 use mpscript::sandbox::Options;
-
-const USER_GET: &str = "GET /cgi-bin/user/get";
-const BATCH: &str = "POST /cgi-bin/user/info/batchget";
 
 fn calls(account: &Account, call: &str) -> u64 {
     account.get("/__sandbox/stats").json()["calls"][call].as_u64().unwrap_or_default()
@@ -13,9 +14,9 @@ fn calls(account: &Account, call: &str) -> u64 {
 /// Runs a script and gives what it printed with its calls of `user/get` and `batchget`.
 #[track_caller]
 fn calls_of(account: &Account, script: &str, arguments: &[&str]) -> (String, u64, u64) {
-    let before = (calls(account, USER_GET), calls(account, BATCH));
+    let before = (calls(account, GET_LIST_USERS), calls(account, POST_BATCH_INFO));
     let out = run_on(account, script, arguments).0.success();
-    (out, calls(account, USER_GET) - before.0, calls(account, BATCH) - before.1)
+    (out, calls(account, GET_LIST_USERS) - before.0, calls(account, POST_BATCH_INFO) - before.1)
 }
 
 fn of(followers: u32) -> Account {

@@ -2,12 +2,11 @@
 
 use crate::fixtures::{
     account::Account,
+    paths::POST_BATCH_INFO,
     program::{Folder, counts, run_on},
 };
 use serde_json::json;
 use std::fs;
-
-const BATCH: &str = "POST /cgi-bin/user/info/batchget";
 
 /// Runs a script where these files are, on an account; its output, its files are left behind.
 fn run_with(account: &Account, folder: &Folder, script: &str) -> String {
@@ -23,7 +22,7 @@ fn openids_go_to_a_file_and_come_back_without_anybody_s_details() {
         print(members(\"甲\").count());";
     let (finished, report) = run_on(&account, script, &[]);
     assert_eq!(finished.success(), "120\n");
-    assert_eq!(report["calls"].get(BATCH), None);
+    assert_eq!(report["calls"].get(POST_BATCH_INFO), None);
     let end = &report["ends"][0];
     assert_eq!((&end["end"], &end["target"]), (&json!("write_csv"), &json!("关注者.csv")));
     assert_eq!(counts(end, ["matched", "changed", "skipped"]), [120, 0, 120]);

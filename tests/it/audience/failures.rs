@@ -2,14 +2,11 @@
 
 use crate::fixtures::{
     account::{Account, FOREIGN},
+    paths::{ATTACH, BATCH_INFO, LIST_USERS},
     program::{Folder, assert_adds_up, counts, run_on},
 };
 use mpscript::sandbox::Options;
 use serde_json::json;
-
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
-const BATCH: &str = "/cgi-bin/user/info/batchget";
-const USER_GET: &str = "/cgi-bin/user/get";
 
 /// What a run has to say when it ends with exit code 3.
 const ONE_FAILED: &str = "done, but 1 openid failed; the report names it\n";
@@ -193,7 +190,7 @@ fn a_closure_that_fails_in_the_middle_ends_the_job_with_what_was_done() {
 
 #[test]
 fn the_days_quota_of_listing_ends_a_job_before_it_changes_anything() {
-    for (path, quota) in [(USER_GET, 1), (BATCH, 0)] {
+    for (path, quota) in [(LIST_USERS, 1), (BATCH_INFO, 0)] {
         let quotas = [(path.to_owned(), quota)].into();
         let account = Account::without_token(Options { followers: 10_001, quotas, ..Options::default() });
         let (finished, report) = run_on(&account, "followers().filter(|u| u.sex == 5).tag(\"老客户\");", &[]);
@@ -208,11 +205,11 @@ fn busy_answers_bad_gateways_and_dropped_connections_lose_nobody() {
     let account = Account::of(1_200);
     // At most four misfortunes of one path, so that no call runs out of its five tries.
     for fault in [
-        json!({"path": USER_GET, "errcode": -1, "times": 1}),
-        json!({"path": USER_GET, "drop": "after", "times": 1}),
-        json!({"path": BATCH, "errcode": -1, "times": 2}),
-        json!({"path": BATCH, "status": 502, "times": 1}),
-        json!({"path": BATCH, "drop": "before", "times": 1}),
+        json!({"path": LIST_USERS, "errcode": -1, "times": 1}),
+        json!({"path": LIST_USERS, "drop": "after", "times": 1}),
+        json!({"path": BATCH_INFO, "errcode": -1, "times": 2}),
+        json!({"path": BATCH_INFO, "status": 502, "times": 1}),
+        json!({"path": BATCH_INFO, "drop": "before", "times": 1}),
         json!({"path": ATTACH, "errcode": -1, "times": 1}),
         json!({"path": ATTACH, "status": 502, "times": 1}),
         json!({"path": ATTACH, "drop": "before", "times": 1}),
@@ -270,7 +267,7 @@ fn a_token_that_is_revoked_in_the_middle_costs_one_renewal() {
         "report.json",
     ]);
     let stats = || account.get("/__sandbox/stats").json();
-    while stats()["calls"][format!("POST {BATCH}")].as_u64().unwrap_or_default() < 5 {
+    while stats()["calls"][format!("POST {BATCH_INFO}")].as_u64().unwrap_or_default() < 5 {
         std::thread::yield_now();
     }
     account.control("tokens/revoke", json!({}));

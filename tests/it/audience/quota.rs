@@ -1,17 +1,15 @@
 //! What a job costs is known before it starts, and held against the day's quota.
 
 use crate::fixtures::{
+    paths::{GET_LIST_USERS, POST_ATTACH},
     program::{Finished, Folder},
-    sandbox_process::Served,
+    sandbox_process::SandboxProcess,
 };
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const USER_GET: &str = "GET /cgi-bin/user/get";
-const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
-
-fn run(sandbox: &Served, folder: &Folder, script: &str, arguments: &[&str]) -> Finished {
+fn run(sandbox: &SandboxProcess, folder: &Folder, script: &str, arguments: &[&str]) -> Finished {
     let always = ["run", "-e", script, "--base-url", &sandbox.url(), "--report", "report.json"];
     folder.run(&[&always, arguments].concat())
 }
@@ -24,15 +22,16 @@ fn estimate(folder: &Folder) -> Value {
 
 #[test]
 fn a_job_s_calls_are_reckoned_before_it_starts_and_hold() {
-    let sandbox = Served::start(&["--followers", "12000"]);
+    let sandbox = SandboxProcess::start(&["--followers", "12000"]);
     let folder = Folder::new().account();
     run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
-    let expected = json!([[USER_GET, 2], ["POST /cgi-bin/user/info/batchget", 120], [ATTACH, 240]]);
+    let expected =
+        json!([[GET_LIST_USERS, 2], ["POST /cgi-bin/user/info/batchget", 120], [POST_ATTACH, 240]]);
     assert_eq!(estimate(&folder), expected);
     let calls = &folder.json("report.json")["calls"];
-    assert!(calls[USER_GET].as_u64() <= Some(2) && calls[ATTACH].as_u64() <= Some(240), "{calls}");
+    assert!(calls[GET_LIST_USERS].as_u64() <= Some(2) && calls[POST_ATTACH].as_u64() <= Some(240), "{calls}");
     run(&sandbox, &folder, "followers().take(50).count()", &[]).success();
-    assert_eq!(estimate(&folder), json!([[USER_GET, 1]]));
+    assert_eq!(estimate(&folder), json!([[GET_LIST_USERS, 1]]));
     // What is taken behind a filter bounds the writes.
     run(&sandbox, &folder, "followers().filter(|u| u.subscribe_time > 0).take(60).untag(2)", &["--quiet"]);
     assert_eq!(estimate(&folder)[2], json!(["POST /cgi-bin/tags/members/batchuntagging", 2]));
@@ -43,7 +42,7 @@ fn a_job_s_calls_are_reckoned_before_it_starts_and_hold() {
 
 #[test]
 fn a_job_that_takes_more_than_is_left_today_does_not_start() {
-    let sandbox = Served::start(&["--followers", "60000", "--quota", "/cgi-bin/user/get=5"]);
+    let sandbox = SandboxProcess::start(&["--followers", "60000", "--quota", "/cgi-bin/user/get=5"]);
     let folder = Folder::new().account();
     // Of the whole listing nothing is known yet: its first page tells.
     let short = run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
@@ -52,18 +51,22 @@ fn a_job_that_takes_more_than_is_left_today_does_not_start() {
         "error: the job needs about 6 calls of /cgi-bin/user/get today, and 4 are left of the 5 of a day\n";
     assert!(short.err.starts_with(says) || short.err.contains(says), "{}", short.err);
     assert!(short.err.contains("--allow-pause"), "{}", short.err);
-    assert_eq!((sandbox.tagged("会员"), sandbox.calls(ATTACH)), (None, 0));
+    assert_eq!((sandbox.tagged("会员"), sandbox.calls(POST_ATTACH)), (None, 0));
     // What is remembered of the listing may be long ago: nothing is refused for it before the first page has come.
-    let before = sandbox.calls(USER_GET);
+    let before = sandbox.calls(GET_LIST_USERS);
     let short = run(&sandbox, &folder, "followers().count()", &["--quiet"]);
-    assert_eq!((short.code, sandbox.calls(USER_GET)), (Some(4), before + 1), "{}", short.err);
+    assert_eq!((short.code, sandbox.calls(GET_LIST_USERS)), (Some(4), before + 1), "{}", short.err);
     run(&sandbox, &folder, "followers().take(20000).count()", &["--quiet"]).success();
 }
 
 #[test]
 fn writes_are_held_against_the_quota_only_where_they_are_sure_to_be_needed() {
-    let sandbox =
-        Served::start(&["--followers", "60000", "--quota", "/cgi-bin/tags/members/batchtagging=1300"]);
+    let sandbox = SandboxProcess::start(&[
+        "--followers",
+        "60000",
+        "--quota",
+        "/cgi-bin/tags/members/batchtagging=1300",
+    ]);
     let folder = Folder::new().account();
     run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
     let tagged = sandbox.tagged("会员").expect("there is a tag");
@@ -79,7 +82,7 @@ fn writes_are_held_against_the_quota_only_where_they_are_sure_to_be_needed() {
 #[test]
 fn what_is_taken_back_is_reckoned_before_it_begins() {
     let untag = "/cgi-bin/tags/members/batchuntagging";
-    let sandbox = Served::start(&["--followers", "60000", "--quota", &format!("{untag}=10")]);
+    let sandbox = SandboxProcess::start(&["--followers", "60000", "--quota", &format!("{untag}=10")]);
     let folder = Folder::new().account();
     run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
     let tagged = sandbox.tagged("会员");
@@ -91,7 +94,8 @@ fn what_is_taken_back_is_reckoned_before_it_begins() {
 
 #[test]
 fn a_run_that_may_pause_waits_for_the_next_day_and_goes_on() {
-    let sandbox = Served::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=4"]);
+    let sandbox =
+        SandboxProcess::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=4"]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
     // The time of day in Beijing, six seconds from now.
     let at = (now + 8 * 3_600 + 6) % (24 * 3_600);

@@ -2,12 +2,11 @@
 
 use crate::fixtures::{
     account::Account,
+    paths::POST_ATTACH,
     program::{Folder, counts, run_on},
 };
 use mpscript::sandbox::{Options, Switches};
 use serde_json::{Value, json};
-
-const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
 
 fn calls(account: &Account, call: &str) -> u64 {
     account.get("/__sandbox/stats").json()["calls"][call].as_u64().unwrap_or_default()
@@ -41,7 +40,7 @@ fn fifty_one_openids_are_two_calls() {
     let (finished, report) = run_on(&account, &format!("openids({openids}).tag(\"老客户\");"), &[]);
     finished.success();
     assert_eq!(counts(&report, ["listed", "fetched", "matched", "changed", "failed"]), [51, 0, 51, 51, 0]);
-    assert_eq!((calls(&account, ATTACH), tags(&account)), (2, vec![("老客户".to_owned(), 51)]));
+    assert_eq!((calls(&account, POST_ATTACH), tags(&account)), (2, vec![("老客户".to_owned(), 51)]));
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn members_are_those_of_a_tag_by_its_name_its_id_or_itself() {
         members(tag).untag(tag);
         print(members(tag).count());";
     assert_eq!(printed(&account, script), "7 7 7 7\ntrue\n7\n0\n");
-    assert_eq!(calls(&account, ATTACH), 1);
+    assert_eq!(calls(&account, POST_ATTACH), 1);
 }
 
 #[test]
@@ -148,7 +147,7 @@ fn a_list_of_any_length_is_cut_into_calls() {
     let tagid = account.tag("老客户");
     let openids = account.openids();
     printed(&account, &format!("tag::attach({tagid}, {});", list(&openids[..120])));
-    assert_eq!((calls(&account, ATTACH), tags(&account)), (3, vec![("老客户".to_owned(), 120)]));
+    assert_eq!((calls(&account, POST_ATTACH), tags(&account)), (3, vec![("老客户".to_owned(), 120)]));
     printed(&account, &format!("tag::detach({tagid}, {});", list(&openids[..101])));
     assert_eq!(calls(&account, "POST /cgi-bin/tags/members/batchuntagging"), 3);
     let script =
@@ -188,7 +187,7 @@ fn a_report_can_be_looked_into() {
          print([r.end, r.target, r.state]);
          print([r.listed, r.fetched, r.matched, r.unmatched, r.gone, r.unread, r.changed, r.already, r.skipped]);
          print(r.failed.len()); let f = r.failed[0]; print([f.openid, f.errcode, f.errmsg, f.rid.len() > 0]);
-         print(r.calls[\"{ATTACH}\"] > 0 && r.elapsed_ms >= 0);",
+         print(r.calls[\"{POST_ATTACH}\"] > 0 && r.elapsed_ms >= 0);",
         list(&[&account.openids()[..3], &["bad".to_owned()]].concat())
     );
     let (finished, _) = run_on(&account, &script, &[]);
@@ -268,7 +267,7 @@ fn bare_openids_that_have_the_tag_already_are_not_written_again() {
     // Nobody had the tag before it was made, so it was listed twice, each time to its empty page.
     assert_eq!(calls(&account, "POST /cgi-bin/user/tag/get"), 4);
     assert_eq!(
-        (calls(&account, ATTACH), calls(&account, "POST /cgi-bin/tags/members/batchuntagging")),
+        (calls(&account, POST_ATTACH), calls(&account, "POST /cgi-bin/tags/members/batchuntagging")),
         (3 + 2, 1)
     );
 }

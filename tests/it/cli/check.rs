@@ -1,6 +1,6 @@
 //! `mpscript check`: what it finds without running anything, and what it leaves alone.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 use serde_json::json;
 
 /// The first lines of the messages that `check` has for a script.
@@ -40,7 +40,7 @@ fn assert_problem(script: &str, problem: &str) {
 
 #[test]
 fn nothing_is_run() {
-    let sandbox = Served::start(&["--followers", "3"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3"]);
     let folder = Folder::with("print(\"ran\"); followers().tag(\"老客户\"); throw 1;").account();
     assert_eq!(folder.run(&["check", "script.rhai"]).success(), "script.rhai: ok\n");
     assert_eq!(sandbox.stats()["calls"], json!({}));

@@ -1,14 +1,11 @@
 //! `mpscript doctor`: everything in order, and one thing broken at a time, with the whole output.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served};
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
+use mpscript::sandbox::DEFAULT_APPID;
 use serde_json::json;
 
 fn folder(base_url: &str) -> Folder {
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{base_url}\"\n"
-    );
-    Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET)
+    Folder::new().shop(base_url, "")
 }
 
 /// What differs from run to run is given a name.
@@ -42,7 +39,7 @@ fn look(folder: &Folder, url: &str, code: i32) -> String {
     plain(folder, &finished.out, url)
 }
 
-fn look_at(sandbox: &Served, code: i32) -> String {
+fn look_at(sandbox: &SandboxProcess, code: i32) -> String {
     look(&folder(&sandbox.url()), &sandbox.url(), code)
 }
 
@@ -64,7 +61,7 @@ const WRONG: &str = "something is wrong: mend the first FAIL, then look again\n"
 
 #[test]
 fn everything_works() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let seen = look_at(&sandbox, 0);
     assert_eq!(seen, [CONFIGURATION, STORE, CLOCK, HOSTS, TOKEN, RIGHTS, "everything works\n"].concat());
 }
@@ -88,7 +85,7 @@ something is wrong: mend the first FAIL, then look again
 
 #[test]
 fn the_store_is_something_else() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder =
         folder(&sandbox.url()).file("diary", "my diary\n".repeat(500)).env("MPSCRIPT_STORE", "diary");
     let seen = look(&folder, &sandbox.url(), 2);
@@ -100,7 +97,7 @@ fn the_store_is_something_else() {
 
 #[test]
 fn the_clock_is_wrong() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     sandbox.control("clock", &json!({"advance": "10m"}));
     let seen =
         look_at(&sandbox, 2).replace("10m 1s behind", "10m behind").replace("9m 59s behind", "10m behind");
@@ -162,7 +159,7 @@ FAIL hosts          URL does not answer: HTTP status 502
 
 #[test]
 fn somebody_else_s_token_can_not_be_had() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let config = format!(
         "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_command = \"exit 4\"\nbase_url = \"{}\"\n",
         sandbox.url()
@@ -179,7 +176,7 @@ fn somebody_else_s_token_can_not_be_had() {
 
 #[test]
 fn the_app_secret_is_another() {
-    let sandbox = Served::start(&["--followers", "10", "--secret", "another"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10", "--secret", "another"]);
     let seen = look_at(&sandbox, 2);
     let token = "FAIL token          token::stable was refused: 40125 invalid appsecret (无效的 AppSecret)
                     → compare it with 设置与开发 > 基本配置 > 开发者密码(AppSecret) in the console, and reset it there if it is lost
@@ -191,7 +188,7 @@ fn the_app_secret_is_another() {
 
 #[test]
 fn the_machine_is_not_on_the_whitelist() {
-    let sandbox = Served::start(&["--followers", "10", "--ip-whitelist", "10.0.0.1"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10", "--ip-whitelist", "10.0.0.1"]);
     let seen = look_at(&sandbox, 2);
     let token = "FAIL token          token::stable was refused: 40164 invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist (调用接口的 IP 地址不在白名单中)
                     → see the whitelist
@@ -204,7 +201,7 @@ FAIL whitelist      127.0.0.1 is not in the IP白名单
 
 #[test]
 fn the_account_lacks_rights() {
-    let sandbox = Served::start(&["--followers", "10", "--account-kind", "uncertified"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10", "--account-kind", "uncertified"]);
     let seen = look_at(&sandbox, 2);
     let remedy = "                    → look at 设置与开发 > 接口权限 in the console: the account lacks this right (most need 微信认证)\n";
     let refused = |area: &str, function: &str| {

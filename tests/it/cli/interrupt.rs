@@ -3,13 +3,12 @@
 #![cfg(unix)]
 
 use crate::fixtures::{
+    paths::POST_ATTACH,
     program::{Folder, assert_adds_up, counts},
-    sandbox_process::Served,
+    sandbox_process::SandboxProcess,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
-
-const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
 
 /// Less than the time for which answers on their way are waited for.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -17,10 +16,10 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 #[test]
 fn a_stopped_job_reports_exactly_what_the_platform_did() {
     for signal in ["INT", "TERM"] {
-        let sandbox = Served::start(&["--followers", "5000", "--latency", "30ms"]);
+        let sandbox = SandboxProcess::start(&["--followers", "5000", "--latency", "30ms"]);
         let folder = Folder::with("print(followers().tag(\"老客户\")); print(\"never\");").account();
         let running = sandbox.start_run(&folder, &["--in-flight", "4", "--report", "report.json"]);
-        sandbox.wait_for_calls(ATTACH, 3);
+        sandbox.wait_for_calls(POST_ATTACH, 3);
         running.signal(signal);
         let finished = running.finish();
         assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
@@ -50,11 +49,11 @@ fn a_stopped_job_reports_exactly_what_the_platform_did() {
 
 #[test]
 fn a_stop_is_not_an_error_that_a_script_can_catch() {
-    let sandbox = Served::start(&["--followers", "5000", "--latency", "30ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "5000", "--latency", "30ms"]);
     let script = "try { followers().tag(\"老客户\"); } catch { } print(\"after\"); tag::create(\"新\");";
     let folder = Folder::with(script).account();
     let running = sandbox.start_run(&folder, &["--in-flight", "4"]);
-    sandbox.wait_for_calls(ATTACH, 1);
+    sandbox.wait_for_calls(POST_ATTACH, 1);
     running.signal("INT");
     let finished = running.finish();
     assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
@@ -63,7 +62,7 @@ fn a_stop_is_not_an_error_that_a_script_can_catch() {
 
 #[test]
 fn a_second_stop_leaves_while_an_answer_is_awaited() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/user/get", "delay": "1min"}));
     let folder = Folder::with("followers().count();").account();
     let running = sandbox.start_run(&folder, &[]);
@@ -78,11 +77,11 @@ fn a_second_stop_leaves_while_an_answer_is_awaited() {
 
 #[test]
 fn an_answer_that_does_not_come_is_waited_for_a_few_seconds() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchtagging", "delay": "1min"}));
     let folder = Folder::with("followers().tag(\"老客户\");").account();
     let running = sandbox.start_run(&folder, &["--report", "report.json"]);
-    sandbox.wait_for_calls(ATTACH, 1);
+    sandbox.wait_for_calls(POST_ATTACH, 1);
     running.signal("INT");
     let finished = running.finish();
     assert_eq!(finished.code, Some(130));

@@ -1,6 +1,6 @@
 //! The whole message for each mistake that a person can make with accounts, files and arguments.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 use mpscript::sandbox::DEFAULT_APPID;
 use std::net::TcpListener;
 
@@ -103,7 +103,7 @@ error: parameter `名称` is not given
 
 #[test]
 fn the_secret_is_wrong() {
-    let sandbox = Served::start(&["--followers", "3"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3"]);
     let wrong = "0123456789abcdef0123456789abcdef";
     let folder = Folder::with(COUNT).env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", wrong);
     let message = sandbox.run(&folder, &[]).failure(2);
@@ -165,7 +165,7 @@ error: account `booth` is not configured: there is no mpscript.toml
 #[cfg(unix)]
 fn a_secret_can_be_read_by_others() {
     use std::{fs, os::unix::fs::PermissionsExt};
-    let sandbox = Served::start(&["--followers", "3"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3"]);
     let folder = Folder::with("print(followers().count());")
         .file(
             "mpscript.toml",

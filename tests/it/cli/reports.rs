@@ -3,11 +3,12 @@
 use crate::{
     fixtures::{
         account::Account,
+        paths::ATTACH,
         prerequisites,
         program::{Finished, Folder, run_on},
-        sandbox_process::Served,
+        runs::on_each_store,
+        sandbox_process::SandboxProcess,
     },
-    journal::resume::on_each_store,
     sandbox::browser::{Driver, complaints},
 };
 use fantoccini::{Client, Locator, error::CmdError};
@@ -15,8 +16,6 @@ use mpscript::sandbox::Options;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use url::Url;
-
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 
 fn run(folder: &Folder, account: &Account, arguments: &[&str]) -> Finished {
     let url = format!("http://{}", account.address());
@@ -82,7 +81,7 @@ fn a_table_of_a_dry_run_has_samples() {
 
 #[test]
 fn a_table_names_many_who_were_changed_once_each() {
-    let sandbox = Served::start(&["--followers", "12500"]);
+    let sandbox = SandboxProcess::start(&["--followers", "12500"]);
     let folder = Folder::with("followers().tag(\"甲\");").account();
     sandbox.run(&folder, &["--report", "report.csv"]).success();
     let table = text(&folder, "report.csv");
@@ -96,7 +95,7 @@ fn a_table_names_many_who_were_changed_once_each() {
 
 #[test]
 fn a_table_has_those_who_were_changed_before_the_run_was_cut_off() {
-    let sandbox = Served::start(&["--followers", "900"]);
+    let sandbox = SandboxProcess::start(&["--followers", "900"]);
     let folder = Folder::with("followers().take(850).tag(\"甲\");").account();
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:9");
     let killed = sandbox.run(&folder, &["--in-flight", "2", "--report", "report.csv"]);

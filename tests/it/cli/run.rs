@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     program::{Finished, Folder, assert_adds_up, counts, project},
-    sandbox_process::Served,
+    sandbox_process::SandboxProcess,
 };
 use serde_json::json;
 
@@ -58,7 +58,7 @@ tag `QR 98765`: done in …
 
 #[test]
 fn a_second_run_finds_everybody_tagged_and_writes_nothing() {
-    let sandbox = Served::start(&[]);
+    let sandbox = SandboxProcess::start(&[]);
     let folder = main_script().account();
     let run =
         || folder.run(&["run", SCRIPT, "--base-url", &sandbox.url(), "--report", "report.json"]).success();
@@ -76,7 +76,7 @@ fn a_second_run_finds_everybody_tagged_and_writes_nothing() {
 
 #[test]
 fn a_parameter_chooses_another_scene() {
-    let sandbox = Served::start(&["--followers", "300", "--scene", "98765=10", "--scene", "1001=7"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300", "--scene", "98765=10", "--scene", "1001=7"]);
     let folder = main_script().account();
     folder.run(&["run", SCRIPT, "--param", "scene=1001", "--base-url", &sandbox.url()]).success();
     assert_eq!((sandbox.tagged("QR 1001"), sandbox.tagged("QR 98765")), (Some(7), None));
@@ -125,7 +125,7 @@ fn nothing_but_the_scripts_own_words_is_printed_to_a_pipe() {
 
 #[test]
 fn calls_are_kept_under_the_number_in_flight() {
-    let sandbox = Served::start(&["--followers", "2000", "--latency", "5ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "2000", "--latency", "5ms"]);
     let folder = main_script().account();
     folder.run(&["run", SCRIPT, "--base-url", &sandbox.url(), "--in-flight", "3"]).success();
     assert_eq!(sandbox.stats()["max_in_flight"], 3);
@@ -137,7 +137,7 @@ fn calls_are_kept_under_the_number_in_flight() {
 
 #[test]
 fn what_is_wrong_with_arguments_is_told_before_the_first_call() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = main_script().account().file("needs.rhai", "print(param(\"tag\")); followers().count();");
     let url = sandbox.url();
     let run = |arguments: &[&str]| folder.run(&[&["run", "--base-url", &url], arguments].concat()).failure(2);

@@ -1,27 +1,17 @@
 //! What was run: listed, shown, its failures, and the asking before a production account is changed.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served};
-use mpscript::{
-    run::MAX_LOG_BYTES,
-    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-};
+use crate::fixtures::{paths::ATTACH, program::Folder, runs::newest_run_id, sandbox_process::SandboxProcess};
+use mpscript::run::MAX_LOG_BYTES;
 use serde_json::{Value, json};
 
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
-
-fn production(sandbox: &Served) -> Folder {
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\nproduction = true\n",
-        sandbox.url()
-    );
+fn production(sandbox: &SandboxProcess) -> Folder {
     Folder::with("print(followers().count()); followers().take(3).tag(\"会员\"); tag::create(\"空\");")
-        .file("mpscript.toml", config)
-        .env("SHOP_SECRET", DEFAULT_SECRET)
+        .shop(&sandbox.url(), "production = true\n")
 }
 
 #[test]
 fn an_account_of_production_is_changed_only_when_that_is_asked_for() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = production(&sandbox);
     let refused = folder.run(&["run", "script.rhai"]);
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), "10\n"));
@@ -37,7 +27,7 @@ fn an_account_of_production_is_changed_only_when_that_is_asked_for() {
 
 #[test]
 fn an_account_of_production_is_one_wherever_its_secret_comes_from() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = production(&sandbox).account();
     let refused = folder.run(&["run", "script.rhai", "--base-url", &sandbox.url()]);
     assert_eq!((refused.code, sandbox.tagged("会员")), (Some(1), None), "{}", refused.err);
@@ -50,12 +40,12 @@ fn an_account_of_production_is_one_wherever_its_secret_comes_from() {
 
 #[test]
 fn a_run_that_was_cut_off_says_how_far_it_is_and_what_can_be_done() {
-    let sandbox = Served::start(&["--followers", "500"]);
+    let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:4");
     assert_eq!(sandbox.run(&folder, &["--in-flight", "1"]).code, None);
-    let shown = folder.run(&["show", &newest(&folder)]).success();
-    let run = newest(&folder);
+    let shown = folder.run(&["show", &newest_run_id(&folder)]).success();
+    let run = newest_run_id(&folder);
     assert!(shown.contains("interrupted"), "{shown}");
     // The batch after the fourth may have been written down too.
     let so_far = [200, 250].map(|changed| format!("  changed   {changed} followers so far\n"));
@@ -66,7 +56,7 @@ fn a_run_that_was_cut_off_says_how_far_it_is_and_what_can_be_done() {
 
 #[test]
 fn a_report_is_written_as_what_its_name_says_or_not_at_all() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     let refused = sandbox.run(&folder, &["--report", "report.xlsx"]);
     let says = "error: a report can't be written as .xlsx\n  hint: name the file .json, .csv or .html\n";
@@ -76,13 +66,13 @@ fn a_report_is_written_as_what_its_name_says_or_not_at_all() {
 
 #[test]
 fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with(
         "print(\"第一行\\n第二行\"); print(42); followers().tag(\"会员\"); if param(\"x\", 0) == 1 { let s = \"长\"; for i in 0..17 { s += s; } print(s); print(\"nie\"); }",
     );
     let folder = folder.account().env("MPSCRIPT_STORE", "store.sqlite3");
     assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
-    let run = newest(&folder);
+    let run = newest_run_id(&folder);
     let shown = folder.run(&["show", &run]).success();
     assert!(shown.contains(&format!("  printed   2 times: mpscript show {run} --log\n")), "{shown}");
     let log = folder.run(&["show", &run, "--log"]).success();
@@ -92,7 +82,7 @@ fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
     assert!(second.trim_start().starts_with("第二行") && third.ends_with("  42"), "{log}");
     // Three bytes a character, and half a character is none.
     assert_eq!(sandbox.run(&folder, &["--param", "x=1"]).code, Some(0));
-    let log = folder.run(&["show", &newest(&folder), "--log"]).success();
+    let log = folder.run(&["show", &newest_run_id(&folder), "--log"]).success();
     let cut = log.lines().last().expect("there are lines");
     assert!(cut.ends_with("长… what was printed after this is not kept"), "{}", cut.len());
     assert!(cut.len() < MAX_LOG_BYTES + 100 && cut.len() > MAX_LOG_BYTES - 100, "{}", cut.len());
@@ -101,36 +91,30 @@ fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
 
 #[test]
 fn an_attempt_s_words_stand_after_those_of_the_one_before() {
-    let sandbox = Served::start(&["--followers", "500"]);
+    let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let folder = Folder::with("print(\"hier\"); followers().tag(\"会员\");").account();
     let cut = folder.start_with(
         &["run", "script.rhai", "--base-url", &sandbox.url(), "--in-flight", "1"],
         &[("MPSCRIPT_FAIL_POINT", "batch-outcome:4")],
     );
     assert_eq!(cut.finish().code, None);
-    let run = newest(&folder);
+    let run = newest_run_id(&folder);
     assert_eq!(folder.run(&["resume", &run]).code, Some(0));
     let log = folder.run(&["show", &run, "--log"]).success();
     let words: Vec<&str> = log.lines().filter_map(|line| Some(line.split_once("  ")?.1)).collect();
     assert_eq!(words, ["hier", "-- attempt 2 --", "hier"], "{log}");
 }
 
-/// The id of the run that was begun last.
-fn newest(folder: &Folder) -> String {
-    let runs: Value = serde_json::from_str(&folder.run(&["runs", "--json"]).success()).expect("it is JSON");
-    runs[0]["id"].as_str().expect("a run has an id").to_owned()
-}
-
 #[test]
 fn only_what_can_be_done_again_for_some_is_tried_again() {
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let openids = sandbox.openids();
     let folder = Folder::with("followers().tag(\"100\");").account();
     sandbox.control("faults", &json!({"path": ATTACH, "errcode": 45059, "openid": openids[7]}));
     assert_eq!(sandbox.run(&folder, &["--quiet"]).code, Some(3));
     sandbox.control("faults/clear", &json!({}));
     // A name that looks like a number is a name.
-    let retried = folder.run(&["failed", &newest(&folder), "--retry", "--quiet"]);
+    let retried = folder.run(&["failed", &newest_run_id(&folder), "--retry", "--quiet"]);
     assert_eq!(retried.code, Some(0), "{}", retried.err);
     assert_eq!(sandbox.tagged("100"), Some(100));
     let cases = [
@@ -159,16 +143,16 @@ fn only_what_can_be_done_again_for_some_is_tried_again() {
         let folder = Folder::with(script).account();
         assert_eq!(sandbox.run(&folder, &[&["--quiet"], arguments].concat()).code, Some(3), "{script}");
         sandbox.control("faults/clear", &json!({}));
-        let listed = folder.run(&["failed", &newest(&folder)]);
+        let listed = folder.run(&["failed", &newest_run_id(&folder)]);
         assert!(listed.err.ends_with(" failed\n"), "{}", listed.err);
-        let refused = folder.run(&["failed", &newest(&folder), "--retry"]).failure(2);
+        let refused = folder.run(&["failed", &newest_run_id(&folder), "--retry"]).failure(2);
         assert!(refused.contains(says), "{refused}");
     }
 }
 
 #[test]
 fn runs_are_listed_newest_first() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     assert_eq!(folder.run(&["runs"]).success(), "nothing was run yet\n");
     assert_eq!(folder.run(&["runs", "--json"]).success(), "[]\n");
@@ -195,7 +179,7 @@ fn runs_are_listed_newest_first() {
 
 #[test]
 fn those_who_failed_are_listed_and_tried_again() {
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let openids = sandbox.openids();
     let fault = json!({"path": ATTACH, "errcode": 45059, "openid": openids[7]});
     sandbox.control("faults", &fault);
@@ -224,7 +208,7 @@ fn those_who_failed_are_listed_and_tried_again() {
 
 #[test]
 fn a_run_s_changes_are_counted_over_all_its_attempts() {
-    let sandbox = Served::start(&["--followers", "500"]);
+    let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:2");
     let killed = sandbox.run(&folder, &["--max-changes", "170", "--in-flight", "1"]);

@@ -5,6 +5,7 @@
 
 use crate::fixtures::{
     account::Account,
+    paths::ATTACH,
     raw_server::{self, Act, RawServer, answer, ok},
 };
 use mpscript::{
@@ -188,7 +189,6 @@ fn instead_of_token(body: impl Into<String>) -> RawServer {
 pub(crate) const LIST: &str = "tag::list()";
 const JOB: &str = r#"followers().tag("广东")"#;
 const UPLOAD: &str = concat!("media::upload_image(\"", env!("CARGO_MANIFEST_DIR"), "/scripts/logo.png\")");
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 
 type Case = (&'static str, RawServer, &'static str, &'static str);
 

@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     program::{Folder, Running, TIMEOUT},
-    sandbox_process::Served,
+    sandbox_process::SandboxProcess,
 };
 use std::{
     fs,
@@ -143,7 +143,7 @@ fn a_checkout_of_many_files_is_one_run() {
 
 #[test]
 fn a_run_that_is_under_way_is_stopped_or_waited_for() {
-    let sandbox = Served::start(&["--followers", "3000", "--latency", "150ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "150ms"]);
     let job = "followers().tag(\"甲\"); print(\"ganz\");";
     for on_busy in ["restart", "wait"] {
         let folder = Folder::new().account().file("s.rhai", job);
@@ -164,7 +164,7 @@ fn a_run_that_is_under_way_is_stopped_or_waited_for() {
         // The run that has said so may have its end still to write down.
         let runs = if on_busy == "wait" { 2 } else { 1 };
         let since = Instant::now();
-        while watch.told().matches("watch: it ended well").count() < runs && since.elapsed() < TIMEOUT {
+        while watch.stderr().matches("watch: it ended well").count() < runs && since.elapsed() < TIMEOUT {
             thread::sleep(Duration::from_millis(20));
         }
         watch.signal("TERM");

@@ -1,7 +1,7 @@
 //! The client against answers that are almost JSON, and against those that are none.
 
 use crate::fixtures::{
-    client::{Caller, create, no_answer},
+    client::{ClientFixture, create, no_answer},
     raw_server::{Act, RawServer, answer, ok, token},
 };
 use mpscript::{
@@ -25,9 +25,9 @@ fn a_remark_that_is_almost_json_is_read() {
     let body = |remark: &[u8]| [br#"{"subscribe":1,"openid":"o","remark":""#, remark, br#""}"#].concat();
     let answers: Vec<Act> = remarks.iter().map(|(wire, _)| ok(body(wire))).collect();
     let server = RawServer::in_turn([token("96_token")].into_iter().chain(answers));
-    let caller = Caller::of(server.address());
+    let fixture = ClientFixture::of(server.address());
     for (_, expected) in remarks {
-        let user = caller.call(&info()).expect("the answer can be read");
+        let user = fixture.call(&info()).expect("the answer can be read");
         assert_eq!(user.remark.as_deref(), Some(expected));
     }
 }
@@ -36,7 +36,7 @@ fn a_remark_that_is_almost_json_is_read() {
 fn an_errmsg_that_is_almost_json_is_read() {
     let body = b"{\"errcode\":40003,\"errmsg\":\"invalid\x02 openid \xff\"}";
     let server = RawServer::in_turn([token("96_token"), ok(body)]);
-    let error = Caller::of(server.address()).fail(&info());
+    let error = ClientFixture::of(server.address()).fail(&info());
     assert_eq!(error.errcode(), Some(40003), "{error}");
 }
 
@@ -53,9 +53,9 @@ fn what_is_no_answer_of_the_platform_is_told_without_a_word_of_it() {
     ];
     let answers: Vec<Act> = bodies.iter().map(|(body, _)| ok(body)).collect();
     let server = RawServer::in_turn([token("96_token")].into_iter().chain(answers));
-    let caller = Caller::of(server.address());
+    let fixture = ClientFixture::of(server.address());
     for (_, reason) in bodies {
-        let error = caller.fail(&tag::List {});
+        let error = fixture.fail(&tag::List {});
         assert!(matches!(error, CallError::Unreadable { .. }), "{error}");
         let expected = format!("tag::list got an answer that is not what the platform documents: {reason}");
         assert_eq!(error.to_string(), expected);
@@ -68,7 +68,7 @@ fn an_answer_without_an_end_is_given_up() {
     let longest = 32 << 20;
     let body = [b"{\"tag\":\"".as_slice(), &vec![b'a'; longest + 1]].concat();
     let server = RawServer::in_turn([token("96_token"), ok(body)]);
-    let error = Caller::of(server.address()).fail(&create());
+    let error = ClientFixture::of(server.address()).fail(&create());
     assert_eq!(no_answer(&error), ("the answer is over 33554432 bytes", 1, true));
 }
 
@@ -80,12 +80,12 @@ fn an_answer_that_is_cut_short_counts_as_none() {
         Act::Answer(bytes)
     };
     let server = RawServer::in_turn([token("96_token"), cut()]);
-    let error = Caller::of(server.address()).fail(&create());
+    let error = ClientFixture::of(server.address()).fail(&create());
     assert_eq!((no_answer(&error).1, no_answer(&error).2), (1, true), "{error}");
 
     let whole = ok(r#"{"tags":[]}"#);
     let server = RawServer::in_turn([token("96_token"), cut(), Act::Drop, whole]);
-    let tags = Caller::of(server.address()).call(&tag::List {}).expect("the third try succeeds");
+    let tags = ClientFixture::of(server.address()).call(&tag::List {}).expect("the third try succeeds");
     assert!(tags.tags.is_empty());
 }
 
@@ -95,7 +95,7 @@ fn a_redirect_is_not_followed() {
     let location = format!("Location: http://{}/cgi-bin/tags/get\r\n", elsewhere.address());
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
         let server = RawServer::in_turn([token("96_token"), Act::Answer(answer(status, &location, ""))]);
-        let error = Caller::of(server.address()).fail(&tag::List {});
+        let error = ClientFixture::of(server.address()).fail(&tag::List {});
         assert_eq!(no_answer(&error).0, format!("HTTP status {}", &status[..3]));
         assert_eq!(no_answer(&error).1, 1, "{error}");
     }

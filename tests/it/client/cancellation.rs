@@ -2,7 +2,8 @@
 
 use crate::fixtures::{
     account::Account,
-    client::{Caller, create, fault, names, reached, sandbox, sandbox_of},
+    client::{ClientFixture, create, fault, names, reached, sandbox, sandbox_of},
+    paths::{CREATE_TAG, LIST_TAGS},
 };
 use mpscript::{
     api::{Endpoint, tag},
@@ -13,29 +14,26 @@ use mpscript::{
 use serde_json::json;
 use std::time::Duration;
 
-const TAGS: &str = "/cgi-bin/tags/get";
-const CREATE: &str = "/cgi-bin/tags/create";
-
 /// What has to happen at once happens within this, on a busy machine too.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
 #[test]
 fn after_a_stop_nothing_new_is_sent_and_what_was_sent_is_awaited() {
-    let (account, caller) = sandbox_of(Options { latency: Duration::from_millis(5), ..Options::default() });
-    let mut calls = caller.begin(200, &tag::List {});
+    let (account, fixture) = sandbox_of(Options { latency: Duration::from_millis(5), ..Options::default() });
+    let mut calls = fixture.begin(200, &tag::List {});
     let mut succeeded: u64 = 0;
-    caller.wait(async {
+    fixture.wait(async {
         while succeeded < 40 {
             calls.join_next().await.expect("there are more").expect("no panic").expect("the call succeeds");
             succeeded += 1;
         }
     });
-    caller.cancel.cancel();
+    fixture.cancel.cancel();
     // The calls run on this thread, so nothing moves between these two lines.
-    let tried = caller.tried(&tag::List::SPEC.call());
+    let tried = fixture.tried(&tag::List::SPEC.call());
     let watch = Stopwatch::start();
     let mut stopped = 0;
-    for answer in caller.wait(calls.join_all()) {
+    for answer in fixture.wait(calls.join_all()) {
         match answer {
             Ok(_) => succeeded += 1,
             Err(CallError::Cancelled { endpoint: "tag::list" }) => stopped += 1,
@@ -43,37 +41,37 @@ fn after_a_stop_nothing_new_is_sent_and_what_was_sent_is_awaited() {
         }
     }
     assert!(watch.elapsed() < AT_ONCE, "{:?}", watch.elapsed());
-    assert_eq!((caller.tried(&tag::List::SPEC.call()), reached(&account, &tag::List {})), (tried, tried));
+    assert_eq!((fixture.tried(&tag::List::SPEC.call()), reached(&account, &tag::List {})), (tried, tried));
     assert_eq!((succeeded, stopped), (tried, 200 - tried));
     assert!(stopped > 0, "the stop came before the last call");
 
-    let error = caller.fail(&create());
+    let error = fixture.fail(&create());
     assert_eq!(error.to_string(), "stopped before tag::create was called");
     assert_eq!(reached(&account, &create()), 0);
 }
 
 #[test]
 fn a_stop_before_the_first_call_fetches_no_token() {
-    let (account, caller) = sandbox();
-    caller.cancel.cancel();
-    assert!(matches!(caller.fail(&tag::List {}), CallError::Cancelled { .. }));
+    let (account, fixture) = sandbox();
+    fixture.cancel.cancel();
+    assert!(matches!(fixture.fail(&tag::List {}), CallError::Cancelled { .. }));
     assert_eq!(account.get("/__sandbox/stats").json()["calls"], json!({}));
 }
 
 #[test]
 fn a_slow_call_that_was_sent_before_a_stop_is_awaited_and_succeeds() {
-    let (account, caller) = sandbox();
-    caller.call(&tag::List {}).expect("the call succeeds");
-    fault(&account, CREATE, json!({"delay": "300ms"}));
-    let calls = caller.begin(1, &create());
+    let (account, fixture) = sandbox();
+    fixture.call(&tag::List {}).expect("the call succeeds");
+    fault(&account, CREATE_TAG, json!({"delay": "300ms"}));
+    let calls = fixture.begin(1, &create());
     let watch = Stopwatch::start();
-    caller.wait(async {
+    fixture.wait(async {
         while reached(&account, &create()) == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    caller.cancel.cancel();
-    let answers = caller.wait(calls.join_all());
+    fixture.cancel.cancel();
+    let answers = fixture.wait(calls.join_all());
     let made = answers[0].as_ref().expect("the answer is awaited");
     assert_eq!(made.name, "广东");
     assert!(watch.elapsed() >= Duration::from_millis(300), "the stop came while the call was on its way");
@@ -82,17 +80,17 @@ fn a_slow_call_that_was_sent_before_a_stop_is_awaited_and_succeeds() {
 
 /// Stops a call that has failed with `errcode` so often, and says how it ended and how fast.
 fn stopped_while_waiting(errcode: i64, tries: u64) -> (CallError, Duration) {
-    let (account, caller) = sandbox();
-    fault(&account, TAGS, json!({"errcode": errcode}));
-    let calls = caller.begin(1, &tag::List {});
-    caller.wait(async {
+    let (account, fixture) = sandbox();
+    fault(&account, LIST_TAGS, json!({"errcode": errcode}));
+    let calls = fixture.begin(1, &tag::List {});
+    fixture.wait(async {
         while reached(&account, &tag::List {}) < tries {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    caller.cancel.cancel();
+    fixture.cancel.cancel();
     let watch = Stopwatch::start();
-    let error = caller.wait(calls.join_all()).remove(0).expect_err("it never succeeds");
+    let error = fixture.wait(calls.join_all()).remove(0).expect_err("it never succeeds");
     (error, watch.elapsed())
 }
 
@@ -110,8 +108,8 @@ fn a_call_that_waits_for_its_next_try_ends_at_once_with_a_stop() {
 fn no_more_calls_are_under_way_together_than_was_asked_for() {
     let options = Options { followers: 3, latency: Duration::from_millis(10), ..Options::default() };
     let account = Account::without_token(options);
-    let caller = Caller::with(account.address(), DEFAULT_SECRET, 3);
-    for answer in caller.at_once(30, &tag::List {}) {
+    let fixture = ClientFixture::with(account.address(), DEFAULT_SECRET, 3);
+    for answer in fixture.at_once(30, &tag::List {}) {
         answer.expect("the call succeeds");
     }
     assert_eq!(account.get("/__sandbox/stats").json()["max_in_flight"], 3);

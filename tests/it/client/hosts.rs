@@ -2,7 +2,7 @@
 //! The scripted servers take any token, so a call can move from one to the other.
 
 use crate::fixtures::{
-    client::{Caller, create, no_answer},
+    client::{ClientFixture, create, no_answer},
     raw_server::{Act, RawServer, answer, ok, token},
 };
 use mpscript::{
@@ -28,8 +28,8 @@ fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn caller(hosts: &[SocketAddr]) -> Caller {
-    Caller::at(hosts, DEFAULT_SECRET, DEFAULT_IN_FLIGHT)
+fn fixture(hosts: &[SocketAddr]) -> ClientFixture {
+    ClientFixture::at(hosts, DEFAULT_SECRET, DEFAULT_IN_FLIGHT)
 }
 
 /// How often a server was asked for something else than a token.
@@ -40,9 +40,9 @@ fn asked(server: &RawServer) -> usize {
 #[test]
 fn where_nobody_listens_every_call_goes_to_the_next_host() {
     let second = server(|| ok(CREATED));
-    let caller = caller(&[nobody(), second.address()]);
+    let fixture = fixture(&[nobody(), second.address()]);
     // A write that must not be sent twice moves on too: it was never sent.
-    assert_eq!(caller.call(&create()).unwrap().id, 100);
+    assert_eq!(fixture.call(&create()).unwrap().id, 100);
     assert_eq!(asked(&second), 1);
 }
 
@@ -50,11 +50,11 @@ fn where_nobody_listens_every_call_goes_to_the_next_host() {
 fn a_fault_after_sending_moves_a_call_on_only_where_twice_is_as_good_as_once() {
     for fault in [|| Act::Drop, || Act::Answer(answer("502 Bad Gateway", "", "<html>"))] {
         let (first, second) = (server(fault), server(|| ok(TAGS)));
-        let reader = caller(&[first.address(), second.address()]);
+        let reader = fixture(&[first.address(), second.address()]);
         assert!(reader.call(&tag::List {}).unwrap().tags.is_empty());
         assert_eq!((asked(&first), asked(&second)), (1, 1));
 
-        let writer = caller(&[first.address(), second.address()]);
+        let writer = fixture(&[first.address(), second.address()]);
         let error = writer.fail(&create());
         assert_eq!((no_answer(&error).1, no_answer(&error).2), (1, true), "{error}");
         assert_eq!((asked(&first), asked(&second)), (2, 1));
@@ -64,8 +64,8 @@ fn a_fault_after_sending_moves_a_call_on_only_where_twice_is_as_good_as_once() {
 #[test]
 fn an_errcode_is_an_answer_and_moves_nothing() {
     let (first, second) = (server(|| ok(r#"{"errcode":-1,"errmsg":"system error"}"#)), server(|| ok(TAGS)));
-    let caller = caller(&[first.address(), second.address()]);
-    assert_eq!(caller.fail(&tag::List {}).errcode(), Some(-1));
+    let fixture = fixture(&[first.address(), second.address()]);
+    assert_eq!(fixture.fail(&tag::List {}).errcode(), Some(-1));
     assert_eq!((asked(&first), asked(&second)), (5, 0));
 }
 
@@ -77,13 +77,13 @@ fn a_host_that_failed_is_avoided_and_the_first_is_returned_to() {
         if calls == 1 { Act::Drop } else { ok(TAGS) }
     });
     let second = server(|| ok(TAGS));
-    let caller = caller(&[first.address(), second.address()]);
+    let fixture = fixture(&[first.address(), second.address()]);
     for _ in 0..3 {
-        caller.call(&tag::List {}).unwrap();
+        fixture.call(&tag::List {}).unwrap();
     }
     assert_eq!((asked(&first), asked(&second)), (1, 3));
-    caller.clock.advance(Duration::from_secs(30));
-    caller.call(&tag::List {}).unwrap();
+    fixture.clock.advance(Duration::from_secs(30));
+    fixture.call(&tag::List {}).unwrap();
     assert_eq!((asked(&first), asked(&second)), (2, 3));
 }
 

@@ -1,11 +1,10 @@
 //! The ledger: no call is lost, the store is seldom written to, and `mpscript quota` tells what is left.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{
     api::quota::Reset,
     base::{Clock, Stopwatch},
     client::Ledger,
-    sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
     store::{Statement, Store},
 };
 use std::future::Future;
@@ -76,12 +75,8 @@ fn what_the_store_does_not_take_is_kept_for_the_next_time() {
     });
 }
 
-fn folder(sandbox: &Served, script: &str) -> Folder {
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n",
-        sandbox.url()
-    );
-    Folder::with(script).file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET)
+fn folder(sandbox: &SandboxProcess, script: &str) -> Folder {
+    Folder::with(script).shop(&sandbox.url(), "")
 }
 
 /// The line of a path.
@@ -92,7 +87,7 @@ fn line(quota: &str, path: &str) -> String {
 
 #[test]
 fn the_day_s_calls_are_told_with_what_is_left() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder =
         folder(&sandbox, "followers().filter(|u| u.qr_scene == 1).count(); api::get(\"/cgi-bin/menu/get\")");
     // The sandbox has no menu: that call is counted too, and the run fails.
@@ -117,7 +112,7 @@ fn the_day_s_calls_are_told_with_what_is_left() {
 
 #[test]
 fn an_endpoint_whose_day_is_used_up_is_marked_until_it_is_set_back() {
-    let sandbox = Served::start(&["--followers", "10", "--quota", "/cgi-bin/tags/get=2"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10", "--quota", "/cgi-bin/tags/get=2"]);
     let folder = folder(&sandbox, "for i in 0..3 { tag::list(); }");
     let message = folder.run(&["run", "script.rhai"]).failure(4);
     assert!(message.starts_with("error: tag::list was refused: 45009 "), "{message}");

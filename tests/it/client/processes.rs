@@ -2,9 +2,10 @@
 
 use crate::fixtures::{
     account::{Account, token_of, token_target},
-    postgres::cluster,
+    paths::{GET_LIST_TAGS, POST_STABLE_TOKEN},
     program::{Folder, Running},
-    sandbox_process::Served,
+    runs::on_each_store,
+    sandbox_process::SandboxProcess,
 };
 use mpscript::{
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
@@ -14,46 +15,29 @@ use serde_json::json;
 use std::{fs, time::Instant};
 
 const CALLS: &str = "for i in 0..25 { tag::list(); }\nprint(\"25\");";
-const TAGS: &str = "GET /cgi-bin/tags/get";
-const STABLE: &str = "POST /cgi-bin/stable_token";
 const CLASSIC: &str = "GET /cgi-bin/token";
 
 /// A folder whose account is the sandbox's, with a script of 25 calls.
-fn folder(sandbox: &Served, token: &str) -> Folder {
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n{token}\n",
-        sandbox.url()
-    );
-    Folder::with(CALLS).file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET)
+fn folder(sandbox: &SandboxProcess, token: &str) -> Folder {
+    Folder::with(CALLS).shop(&sandbox.url(), token)
 }
 
 fn start(folder: &Folder) -> Running {
     folder.start(&["run", "script.rhai"])
 }
 
-/// Where four processes keep their state, one kind after the other.
-fn on_each_store(work: impl Fn(fn(Folder) -> Folder)) {
-    work(|folder| folder);
-    if cluster().is_some() {
-        work(|folder| {
-            let url = cluster().expect("it is there").database();
-            folder.env("MPSCRIPT_STORE", url.reveal())
-        });
-    }
-}
-
 #[test]
 fn four_processes_make_one_token_call_and_a_hundred_calls() {
-    for (mode, call) in [("token = \"stable\"", STABLE), ("token = \"classic\"", CLASSIC)] {
+    for (mode, call) in [("token = \"stable\"", POST_STABLE_TOKEN), ("token = \"classic\"", CLASSIC)] {
         on_each_store(|with_store| {
-            let sandbox = Served::start(&["--followers", "10"]);
+            let sandbox = SandboxProcess::start(&["--followers", "10"]);
             let folder = with_store(folder(&sandbox, mode));
             let processes: Vec<Running> = (0..4).map(|_| start(&folder)).collect();
             for process in processes {
                 assert_eq!(process.finish().success(), "25\n");
             }
-            assert_eq!((sandbox.calls(call), sandbox.calls(TAGS)), (1, 100), "{mode}");
-            assert_eq!(sandbox.calls(STABLE) + sandbox.calls(CLASSIC), 1, "{mode}");
+            assert_eq!((sandbox.calls(call), sandbox.calls(GET_LIST_TAGS)), (1, 100), "{mode}");
+            assert_eq!(sandbox.calls(POST_STABLE_TOKEN) + sandbox.calls(CLASSIC), 1, "{mode}");
             // The ledger has them all.
             let quota = folder.run(&["quota"]).success();
             let line = quota.lines().find(|line| line.starts_with("/cgi-bin/tags/get ")).unwrap_or_default();
@@ -65,7 +49,7 @@ fn four_processes_make_one_token_call_and_a_hundred_calls() {
 #[test]
 fn four_processes_ask_somebody_else_once() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "10"]);
+        let sandbox = SandboxProcess::start(&["--followers", "10"]);
         let token = token_of(&sandbox.get(&token_target(DEFAULT_APPID, DEFAULT_SECRET)));
         let mode = "token_command = \"echo asked >> asked; cat token\"";
         let folder = with_store(folder(&sandbox, mode)).file("token", token);
@@ -74,19 +58,22 @@ fn four_processes_ask_somebody_else_once() {
             assert_eq!(process.finish().success(), "25\n");
         }
         assert_eq!(fs::read_to_string(folder.path().join("asked")).unwrap(), "asked\n");
-        assert_eq!((sandbox.calls(STABLE), sandbox.calls(CLASSIC), sandbox.calls(TAGS)), (0, 1, 100));
+        assert_eq!(
+            (sandbox.calls(POST_STABLE_TOKEN), sandbox.calls(CLASSIC), sandbox.calls(GET_LIST_TAGS)),
+            (0, 1, 100)
+        );
     });
 }
 
 #[test]
 fn a_process_that_dies_while_it_renews_holds_the_others_up_for_its_lease_and_no_longer() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "10"]);
+        let sandbox = SandboxProcess::start(&["--followers", "10"]);
         let folder = with_store(folder(&sandbox, ""));
         // Its answer never comes.
         sandbox.control("faults", &json!({"path": "/cgi-bin/stable_token", "delay": "60s", "times": 1}));
         let first = start(&folder);
-        sandbox.wait_for_calls(STABLE, 1);
+        sandbox.wait_for_calls(POST_STABLE_TOKEN, 1);
         let others: Vec<Running> = (0..3).map(|_| start(&folder)).collect();
         let since = Instant::now();
         first.signal("KILL");
@@ -99,7 +86,7 @@ fn a_process_that_dies_while_it_renews_holds_the_others_up_for_its_lease_and_no_
             since.elapsed().as_millis(),
             mpscript::client::LEASE
         );
-        assert_eq!((sandbox.calls(STABLE), sandbox.calls(TAGS)), (2, 75));
+        assert_eq!((sandbox.calls(POST_STABLE_TOKEN), sandbox.calls(GET_LIST_TAGS)), (2, 75));
     });
 }
 

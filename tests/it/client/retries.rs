@@ -1,7 +1,8 @@
 //! The client against a platform that is busy, broken or gone: what is tried again, and what is not.
 
 use crate::fixtures::{
-    client::{Caller, create, fault, names, no_answer, reached, sandbox},
+    client::{ClientFixture, create, fault, names, no_answer, reached, sandbox},
+    paths::{CREATE_TAG, LIST_TAGS},
     raw_server::{RawServer, token},
 };
 use mpscript::{
@@ -11,9 +12,6 @@ use mpscript::{
 use serde_json::json;
 use std::thread;
 
-const TAGS: &str = "/cgi-bin/tags/get";
-const CREATE: &str = "/cgi-bin/tags/create";
-
 /// Tries of one call before it is given up.
 const TRIES: u64 = 5;
 
@@ -22,9 +20,9 @@ fn a_busy_platform_is_asked_again() {
     thread::scope(|scope| {
         for errcode in [-1, 45169, 268_487_001, 268_487_002] {
             scope.spawn(move || {
-                let (account, caller) = sandbox();
-                fault(&account, TAGS, json!({"errcode": errcode, "times": 2}));
-                caller.call(&tag::List {}).expect("the third try succeeds");
+                let (account, fixture) = sandbox();
+                fault(&account, LIST_TAGS, json!({"errcode": errcode, "times": 2}));
+                fixture.call(&tag::List {}).expect("the third try succeeds");
                 assert_eq!(reached(&account, &tag::List {}), 3, "{errcode}");
             });
         }
@@ -36,10 +34,10 @@ fn a_platform_that_stays_busy_is_asked_five_times() {
     thread::scope(|scope| {
         for errcode in [-1, 45169, 268_487_001, 268_487_002] {
             scope.spawn(move || {
-                let (account, caller) = sandbox();
+                let (account, fixture) = sandbox();
                 // A refused call has done nothing, so one that is no two times the same goes again too.
-                fault(&account, CREATE, json!({"errcode": errcode}));
-                assert_eq!(caller.fail(&create()).errcode(), Some(errcode));
+                fault(&account, CREATE_TAG, json!({"errcode": errcode}));
+                assert_eq!(fixture.fail(&create()).errcode(), Some(errcode));
                 assert_eq!(reached(&account, &create()), TRIES, "{errcode}");
             });
         }
@@ -48,27 +46,27 @@ fn a_platform_that_stays_busy_is_asked_five_times() {
 
 #[test]
 fn other_errcodes_are_answers_and_not_asked_again() {
-    let (account, caller) = sandbox();
+    let (account, fixture) = sandbox();
     for (times, errcode) in [(1, 45009), (2, 45157), (3, 40003), (4, 99999)] {
-        fault(&account, CREATE, json!({"errcode": errcode, "times": 1}));
-        assert_eq!(caller.fail(&create()).errcode(), Some(errcode));
+        fault(&account, CREATE_TAG, json!({"errcode": errcode, "times": 1}));
+        assert_eq!(fixture.fail(&create()).errcode(), Some(errcode));
         assert_eq!(reached(&account, &create()), times, "{errcode}");
     }
 }
 
 #[test]
 fn a_5xx_is_asked_again_where_twice_is_the_same_as_once() {
-    let (account, caller) = sandbox();
-    fault(&account, TAGS, json!({"status": 502, "times": 2}));
-    caller.call(&tag::List {}).expect("the third try succeeds");
+    let (account, fixture) = sandbox();
+    fault(&account, LIST_TAGS, json!({"status": 502, "times": 2}));
+    fixture.call(&tag::List {}).expect("the third try succeeds");
     assert_eq!(reached(&account, &tag::List {}), 3);
 }
 
 #[test]
 fn a_5xx_to_a_call_that_must_not_be_made_twice_leaves_it_unsure() {
-    let (account, caller) = sandbox();
-    fault(&account, CREATE, json!({"status": 502}));
-    let error = caller.fail(&create());
+    let (account, fixture) = sandbox();
+    fault(&account, CREATE_TAG, json!({"status": 502}));
+    let error = fixture.fail(&create());
     assert_eq!(no_answer(&error), ("HTTP status 502", 1, true));
     assert_eq!(error.hint(), Some("the call may have taken effect: look before you make it again"));
     assert_eq!(reached(&account, &create()), 1);
@@ -77,11 +75,11 @@ fn a_5xx_to_a_call_that_must_not_be_made_twice_leaves_it_unsure() {
 #[test]
 fn a_dropped_connection_is_made_up_for_where_twice_is_the_same_as_once() {
     for when in ["before", "after"] {
-        let (account, caller) = sandbox();
+        let (account, fixture) = sandbox();
         // On a connection that is kept and on a fresh one.
-        caller.call(&tag::List {}).expect("the call succeeds");
-        fault(&account, TAGS, json!({"drop": when, "times": 2}));
-        caller.call(&tag::List {}).expect("the third try succeeds");
+        fixture.call(&tag::List {}).expect("the call succeeds");
+        fault(&account, LIST_TAGS, json!({"drop": when, "times": 2}));
+        fixture.call(&tag::List {}).expect("the third try succeeds");
         assert_eq!(reached(&account, &tag::List {}), 1 + 3, "{when}");
     }
 }
@@ -89,10 +87,10 @@ fn a_dropped_connection_is_made_up_for_where_twice_is_the_same_as_once() {
 #[test]
 fn a_dropped_connection_leaves_a_call_unsure_that_must_not_be_made_twice() {
     for (when, made) in [("before", &[][..]), ("after", &["广东"][..])] {
-        let (account, caller) = sandbox();
-        caller.call(&tag::List {}).expect("the call succeeds");
-        fault(&account, CREATE, json!({"drop": when}));
-        let error = caller.fail(&create());
+        let (account, fixture) = sandbox();
+        fixture.call(&tag::List {}).expect("the call succeeds");
+        fault(&account, CREATE_TAG, json!({"drop": when}));
+        let error = fixture.fail(&create());
         let (_, tries, unsure) = no_answer(&error);
         assert_eq!((tries, unsure, reached(&account, &create())), (1, true, 1), "{when}: {error}");
         assert_eq!(names(&account), made, "{when}");
@@ -103,12 +101,12 @@ fn a_dropped_connection_leaves_a_call_unsure_that_must_not_be_made_twice() {
 fn a_refused_connection_is_tried_five_times_whatever_the_call_and_leaves_nothing_unsure() {
     // The token comes, and then nobody listens any more.
     let server = RawServer::in_turn([token("96_token")]);
-    let caller = Caller::of(server.address());
-    let error = caller.fail(&create());
+    let fixture = ClientFixture::of(server.address());
+    let error = fixture.fail(&create());
     assert_eq!((no_answer(&error).1, no_answer(&error).2), (5, false), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
     // A call that never left is none.
-    assert_eq!(caller.tried(&tag::Create::SPEC.call()), 0);
+    assert_eq!(fixture.tried(&tag::Create::SPEC.call()), 0);
     assert_eq!(server.calls(), ["POST /cgi-bin/stable_token"]);
 }
 

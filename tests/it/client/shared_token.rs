@@ -2,7 +2,8 @@
 
 use crate::fixtures::{
     account::Account,
-    client::{Caller, reached},
+    client::{ClientFixture, reached},
+    paths::GET_LIST_TAGS,
 };
 use mpscript::{
     api::{
@@ -17,8 +18,6 @@ use serde_json::json;
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
-const TAGS: &str = "GET /cgi-bin/tags/get";
-
 /// A sandbox, and a place for a store.
 fn shared() -> (Account, TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
@@ -26,8 +25,8 @@ fn shared() -> (Account, TempDir, PathBuf) {
     (Account::without_token(mpscript::sandbox::Options { followers: 3, ..Default::default() }), folder, path)
 }
 
-fn stable(account: &Account, path: &std::path::Path) -> Caller {
-    Caller::sharing(account.address(), path, TokenMode::Stable)
+fn stable(account: &Account, path: &std::path::Path) -> ClientFixture {
+    ClientFixture::sharing(account.address(), path, TokenMode::Stable)
 }
 
 #[test]
@@ -51,7 +50,7 @@ fn a_newer_token_of_the_store_is_taken_and_nothing_is_renewed() {
     // The first one still holds the revoked token, meets 40001, and finds the new one in the store.
     one.call(&List {}).expect("the call succeeds");
     assert_eq!(reached(&account, &Stable::default()), fetched);
-    assert_eq!(one.tried(TAGS), 3);
+    assert_eq!(one.tried(GET_LIST_TAGS), 3);
 }
 
 #[test]
@@ -67,35 +66,39 @@ fn a_sandbox_at_another_address_has_a_token_of_its_own() {
 fn before_its_end_one_client_renews_the_token_and_the_others_go_on_with_the_old_one() {
     let (account, _folder, path) = shared();
     let (one, other) = (stable(&account, &path), stable(&account, &path));
-    for caller in [&one, &other] {
-        caller.call(&List {}).expect("the call succeeds");
+    for fixture in [&one, &other] {
+        fixture.call(&List {}).expect("the call succeeds");
     }
     let until = Duration::from_secs(7_200 - 200);
     account.advance("7000s");
-    for caller in [&one, &other] {
-        caller.clock.advance(until);
+    for fixture in [&one, &other] {
+        fixture.clock.advance(until);
     }
     for answer in one.at_once(20, &List {}).into_iter().chain(other.at_once(20, &List {})) {
         answer.expect("the call succeeds");
     }
     assert_eq!(reached(&account, &Stable::default()), 2);
-    assert_eq!((one.tried(TAGS), other.tried(TAGS)), (21, 21), "no call met a token that had ended");
+    assert_eq!(
+        (one.tried(GET_LIST_TAGS), other.tried(GET_LIST_TAGS)),
+        (21, 21),
+        "no call met a token that had ended"
+    );
 }
 
 #[test]
 fn a_store_that_fails_means_memory_and_no_storm() {
     let (account, _folder, path) = shared();
-    let caller = stable(&account, &path);
-    caller.wait(async {
+    let fixture = stable(&account, &path);
+    fixture.wait(async {
         let store = mpscript::store::Store::sqlite(&path).await.expect("the store opens");
         store.execute(Statement::new("DROP TABLE mpscript_token")).await.expect("a table can be dropped");
         store.execute(Statement::new("DROP TABLE mpscript_budget")).await.expect("a table can be dropped");
     });
-    for answer in caller.at_once(32, &List {}) {
+    for answer in fixture.at_once(32, &List {}) {
         answer.expect("the call succeeds");
     }
     account.control("tokens/revoke", json!({}));
-    for answer in caller.at_once(32, &List {}) {
+    for answer in fixture.at_once(32, &List {}) {
         answer.expect("the call succeeds");
     }
     assert_eq!(reached(&account, &Stable::default()), 2);
@@ -107,14 +110,14 @@ fn a_platform_that_refuses_every_token_is_forced_twenty_times_a_day_by_all_toget
     account.control("faults", json!({"path": "/cgi-bin/tags/get", "errcode": 40001}));
     let mut forced = Vec::new();
     for round in 0..30_u32 {
-        let caller = stable(&account, &path);
+        let fixture = stable(&account, &path);
         // Within one day, Beijing time, whenever this runs: seconds pass for the spacing of thirty.
         let second = i64::from(round) * 40;
-        let to_noon = 12 * 3600 - (caller.clock.now() + 8 * 3600).rem_euclid(24 * 3600);
+        let to_noon = 12 * 3600 - (fixture.clock.now() + 8 * 3600).rem_euclid(24 * 3600);
         let ahead = to_noon.rem_euclid(24 * 3600) + second;
-        caller.clock.advance(Duration::from_secs(ahead.unsigned_abs()));
-        caller.fail(&List {});
-        forced.push(caller.wait(caller.client.forced_today()).expect("the store can be read").0);
+        fixture.clock.advance(Duration::from_secs(ahead.unsigned_abs()));
+        fixture.fail(&List {});
+        forced.push(fixture.wait(fixture.client.forced_today()).expect("the store can be read").0);
     }
     assert_eq!(forced[..3], [1, 2, 3]);
     assert_eq!(forced.last(), Some(&20), "{forced:?}");
@@ -123,13 +126,13 @@ fn a_platform_that_refuses_every_token_is_forced_twenty_times_a_day_by_all_toget
 #[test]
 fn a_classic_token_is_fetched_once_and_again_when_it_is_refused() {
     let (account, _folder, path) = shared();
-    let caller = || Caller::sharing(account.address(), &path, TokenMode::Classic);
+    let fixture = || ClientFixture::sharing(account.address(), &path, TokenMode::Classic);
     for _ in 0..3 {
-        caller().call(&List {}).expect("the call succeeds");
+        fixture().call(&List {}).expect("the call succeeds");
     }
     assert_eq!((reached(&account, &Get {}), reached(&account, &Stable::default())), (1, 0));
     account.control("tokens/revoke", json!({}));
-    caller().call(&List {}).expect("it fetches another");
+    fixture().call(&List {}).expect("it fetches another");
     assert_eq!(reached(&account, &Get {}), 2);
 }
 
@@ -141,13 +144,13 @@ fn an_end_that_can_not_be_is_believed_by_nobody() {
     {
         let command = format!("echo '{{\"access_token\":\"96_abc\",\"expires_in\":{life}}}'");
         let mode = TokenMode::External(mpscript::client::External::Command(command));
-        let caller = Caller::sharing(account.address(), &folder.path().join(store), mode);
-        let error = caller.fail(&List {}).to_string();
+        let fixture = ClientFixture::sharing(account.address(), &folder.path().join(store), mode);
+        let error = fixture.fail(&List {}).to_string();
         assert_eq!(error.contains("has ended already"), is_refused, "{error}");
     }
     let endless = TokenMode::External(mpscript::client::External::Command("yes".to_owned()));
-    let caller = Caller::sharing(account.address(), &folder.path().join("d"), endless);
-    assert!(caller.fail(&List {}).to_string().contains("the token's command prints no token"));
+    let fixture = ClientFixture::sharing(account.address(), &folder.path().join("d"), endless);
+    assert!(fixture.fail(&List {}).to_string().contains("the token's command prints no token"));
 }
 
 #[test]
@@ -175,14 +178,14 @@ fn a_token_that_somebody_else_fetches_is_asked_for_and_never_fetched() {
     let of_command = TokenMode::External(mpscript::client::External::Command(command));
     for (store, mode) in [("file", of_file), ("command", of_command)] {
         let path = folder.path().join(store);
-        let caller = Caller::sharing(account.address(), &path, mode.clone());
-        caller.call(&List {}).expect("the call succeeds");
+        let fixture = ClientFixture::sharing(account.address(), &path, mode.clone());
+        fixture.call(&List {}).expect("the call succeeds");
         let before = std::fs::read_to_string(&file).unwrap();
         account.control("tokens/revoke", json!({}));
         // The same token again is none.
-        assert_eq!(caller.fail(&List {}).errcode(), Some(40001));
+        assert_eq!(fixture.fail(&List {}).errcode(), Some(40001));
         std::fs::write(&file, token()).unwrap();
-        let again = Caller::sharing(account.address(), &path, mode);
+        let again = ClientFixture::sharing(account.address(), &path, mode);
         again.call(&List {}).expect("the new one is taken");
         assert_ne!(std::fs::read_to_string(&file).unwrap(), before);
     }

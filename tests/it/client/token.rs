@@ -2,7 +2,8 @@
 
 use crate::fixtures::{
     account::{Account, token_of},
-    client::{Caller, fault, reached, sandbox, sandbox_of},
+    client::{ClientFixture, fault, reached, sandbox, sandbox_of},
+    paths::{GET_LIST_TAGS, LIST_TAGS, POST_STABLE_TOKEN},
     raw_server::{self, RawServer},
 };
 use mpscript::{
@@ -13,9 +14,6 @@ use mpscript::{
 use serde_json::json;
 use std::time::Duration;
 
-const TAGS: &str = "GET /cgi-bin/tags/get";
-const TAGS_PATH: &str = "/cgi-bin/tags/get";
-const STABLE: &str = "POST /cgi-bin/stable_token";
 const STABLE_PATH: &str = "/cgi-bin/stable_token";
 
 /// The most token calls that a platform gets which refuses every token: the first fetch, and two
@@ -39,92 +37,95 @@ fn stable(account: &Account, force_refresh: bool) -> String {
 
 #[test]
 fn twenty_calls_on_a_cold_start_make_one_token_call() {
-    let (account, caller) = sandbox();
-    for answer in caller.at_once(20, &List {}) {
+    let (account, fixture) = sandbox();
+    for answer in fixture.at_once(20, &List {}) {
         answer.expect("the call succeeds");
     }
     assert_eq!((tokens_issued(&account), reached(&account, &Stable::default())), (1, 1));
-    assert_eq!((reached(&account, &List {}), caller.tried(TAGS), caller.tried(STABLE)), (20, 20, 1));
+    assert_eq!(
+        (reached(&account, &List {}), fixture.tried(GET_LIST_TAGS), fixture.tried(POST_STABLE_TOKEN)),
+        (20, 20, 1)
+    );
 }
 
 #[test]
 fn a_token_that_is_revoked_while_calls_go_on_costs_one_renewal_and_no_call() {
-    let (account, caller) = sandbox_of(Options { latency: Duration::from_millis(5), ..Options::default() });
-    let mut calls = caller.begin(200, &List {});
-    caller.wait(async {
+    let (account, fixture) = sandbox_of(Options { latency: Duration::from_millis(5), ..Options::default() });
+    let mut calls = fixture.begin(200, &List {});
+    fixture.wait(async {
         for _ in 0..50 {
             calls.join_next().await.expect("there are more").expect("no panic").expect("the call succeeds");
         }
     });
     account.control("tokens/revoke", json!({}));
-    for answer in caller.wait(calls.join_all()) {
+    for answer in fixture.wait(calls.join_all()) {
         answer.expect("the call succeeds");
     }
-    assert_eq!((tokens_issued(&account), caller.tried(STABLE)), (2, 2));
-    assert!(caller.tried(TAGS) > 200, "some call met the revoked token");
+    assert_eq!((tokens_issued(&account), fixture.tried(POST_STABLE_TOKEN)), (2, 2));
+    assert!(fixture.tried(GET_LIST_TAGS) > 200, "some call met the revoked token");
 }
 
 #[test]
 fn a_token_that_one_call_has_renewed_is_not_renewed_again_by_the_others() {
-    let (account, caller) = sandbox();
-    caller.call(&List {}).expect("the call succeeds");
+    let (account, fixture) = sandbox();
+    fixture.call(&List {}).expect("the call succeeds");
     account.control("tokens/revoke", json!({}));
-    for answer in caller.at_once(32, &List {}) {
+    for answer in fixture.at_once(32, &List {}) {
         answer.expect("the call succeeds");
     }
-    assert_eq!((tokens_issued(&account), caller.tried(STABLE)), (2, 2));
-    assert!(caller.tried(TAGS) > 1 + 32, "several calls met the revoked token");
+    assert_eq!((tokens_issued(&account), fixture.tried(POST_STABLE_TOKEN)), (2, 2));
+    assert!(fixture.tried(GET_LIST_TAGS) > 1 + 32, "several calls met the revoked token");
 }
 
 #[test]
 fn a_token_that_another_program_has_renewed_is_taken_over_and_not_voided() {
-    let (account, caller) = sandbox();
-    caller.call(&List {}).expect("the call succeeds");
+    let (account, fixture) = sandbox();
+    fixture.call(&List {}).expect("the call succeeds");
     let theirs = stable(&account, true);
-    caller.call(&List {}).expect("the call succeeds");
+    fixture.call(&List {}).expect("the call succeeds");
     assert_eq!(account.errcode_with(&theirs), 0);
     assert_eq!(stable(&account, false), theirs);
-    assert_eq!(caller.tried(STABLE), 2);
+    assert_eq!(fixture.tried(POST_STABLE_TOKEN), 2);
 }
 
 #[test]
 fn an_expired_token_is_renewed_and_the_call_made_again() {
-    let (account, caller) = sandbox();
-    caller.call(&List {}).expect("the call succeeds");
+    let (account, fixture) = sandbox();
+    fixture.call(&List {}).expect("the call succeeds");
     // Only the sandbox's clock: the client's own lags behind and takes the token for good.
     account.advance("2h");
-    caller.call(&List {}).expect("the call succeeds");
+    fixture.call(&List {}).expect("the call succeeds");
     assert_eq!((reached(&account, &List {}), tokens_issued(&account)), (3, 2), "one call met 42001");
 }
 
 #[test]
 fn a_token_near_its_end_is_fetched_anew_before_any_call_is_refused() {
-    let (account, caller) = sandbox();
-    caller.call(&List {}).expect("the call succeeds");
+    let (account, fixture) = sandbox();
+    fixture.call(&List {}).expect("the call succeeds");
     let first = stable(&account, false);
 
     // Not yet: the platform would only give the same one.
-    caller.clock.advance(Duration::from_secs(6_890));
+    fixture.clock.advance(Duration::from_secs(6_890));
     account.advance("6890s");
-    caller.call(&List {}).expect("the call succeeds");
-    assert_eq!(caller.tried(STABLE), 1);
+    fixture.call(&List {}).expect("the call succeeds");
+    assert_eq!(fixture.tried(POST_STABLE_TOKEN), 1);
 
-    caller.clock.advance(Duration::from_secs(30));
+    fixture.clock.advance(Duration::from_secs(30));
     account.advance("30s");
     assert_eq!(account.errcode_with(&first), 0, "the first token has not ended yet");
     let before = reached(&account, &List {});
-    for answer in caller.at_once(10, &List {}) {
+    for answer in fixture.at_once(10, &List {}) {
         answer.expect("the call succeeds");
     }
     assert_ne!(stable(&account, false), first);
-    assert_eq!((reached(&account, &List {}) - before, caller.tried(STABLE)), (10, 2));
+    assert_eq!((reached(&account, &List {}) - before, fixture.tried(POST_STABLE_TOKEN)), (10, 2));
 }
 
 #[test]
 fn one_call_whose_token_is_always_refused_makes_at_most_five_token_calls() {
-    let (account, caller) = sandbox();
-    fault(&account, TAGS_PATH, json!({"errcode": 40001}));
-    let error = caller.fail(&List {});
+    let (account, fixture) = sandbox();
+    fault(&account, LIST_TAGS, json!({"errcode": 40001}));
+    let error = fixture.fail(&List {});
     assert_eq!(error.errcode(), Some(40001), "{error}");
     let issued = tokens_issued(&account);
     assert!((1..=MOST_TOKEN_CALLS).contains(&issued), "{issued} token calls");
@@ -133,16 +134,16 @@ fn one_call_whose_token_is_always_refused_makes_at_most_five_token_calls() {
 
 #[test]
 fn thirty_two_calls_whose_token_is_always_refused_make_at_most_five_token_calls_together() {
-    let (account, caller) = sandbox();
-    fault(&account, TAGS_PATH, json!({"errcode": 40001}));
-    for error in caller.fail_at_once(32, &List {}) {
+    let (account, fixture) = sandbox();
+    fault(&account, LIST_TAGS, json!({"errcode": 40001}));
+    for error in fixture.fail_at_once(32, &List {}) {
         assert_eq!(error.errcode(), Some(40001), "{error}");
     }
     let issued = tokens_issued(&account);
     assert!((1..=MOST_TOKEN_CALLS).contains(&issued), "{issued} token calls");
 
     // Nor do those that come later ask again at once.
-    for error in caller.fail_at_once(32, &List {}) {
+    for error in fixture.fail_at_once(32, &List {}) {
         assert_eq!(error.errcode(), Some(40001), "{error}");
     }
     assert_eq!(tokens_issued(&account), issued);
@@ -158,24 +159,34 @@ fn a_platform_whose_new_tokens_are_all_refused_is_not_asked_for_more_than_three(
         }
         raw_server::ok(r#"{"errcode":40001,"errmsg":"invalid credential"}"#)
     });
-    let caller = Caller::of(server.address());
-    let error = caller.fail(&List {});
+    let fixture = ClientFixture::of(server.address());
+    let error = fixture.fail(&List {});
     assert_eq!(error.errcode(), Some(40001), "{error}");
-    assert_eq!(server.calls(), [STABLE, TAGS, STABLE, TAGS, STABLE, TAGS]);
+    assert_eq!(
+        server.calls(),
+        [
+            POST_STABLE_TOKEN,
+            GET_LIST_TAGS,
+            POST_STABLE_TOKEN,
+            GET_LIST_TAGS,
+            POST_STABLE_TOKEN,
+            GET_LIST_TAGS
+        ]
+    );
 }
 
 /// Fails with one token call, alone and for twenty callers who wait for it.
 fn fails_with_one_token_call(options: Options, secret: &str) -> CallError {
     let account = Account::without_token(options);
-    let alone = Caller::with(account.address(), secret, DEFAULT_IN_FLIGHT);
+    let alone = ClientFixture::with(account.address(), secret, DEFAULT_IN_FLIGHT);
     let error = alone.fail(&List {});
-    assert_eq!((reached(&account, &Stable::default()), alone.tried(STABLE)), (1, 1), "{error}");
+    assert_eq!((reached(&account, &Stable::default()), alone.tried(POST_STABLE_TOKEN)), (1, 1), "{error}");
 
-    let together = Caller::with(account.address(), secret, DEFAULT_IN_FLIGHT);
+    let together = ClientFixture::with(account.address(), secret, DEFAULT_IN_FLIGHT);
     for shared in together.fail_at_once(20, &List {}) {
         assert_eq!(shared.to_string(), error.to_string());
     }
-    assert_eq!((reached(&account, &Stable::default()), together.tried(STABLE)), (2, 1), "{error}");
+    assert_eq!((reached(&account, &Stable::default()), together.tried(POST_STABLE_TOKEN)), (2, 1), "{error}");
     assert_eq!((tokens_issued(&account), reached(&account, &List {})), (0, 0));
     error
 }
@@ -204,9 +215,9 @@ fn an_address_outside_the_whitelist_stops_at_once_and_is_named() {
 
 #[test]
 fn a_right_that_the_account_lacks_costs_one_call() {
-    let (account, caller) =
+    let (account, fixture) =
         sandbox_of(Options { account_kind: AccountKind::Uncertified, ..Options::default() });
-    let error = caller.fail(&List {});
+    let error = fixture.fail(&List {});
     assert_eq!(error.errcode(), Some(48001), "{error}");
     assert!(error.is_configuration());
     assert_eq!((reached(&account, &List {}), tokens_issued(&account)), (1, 1));
@@ -214,9 +225,9 @@ fn a_right_that_the_account_lacks_costs_one_call() {
 
 #[test]
 fn a_token_endpoint_that_calls_a_bad_secret_a_bad_token_is_not_asked_again() {
-    let (account, caller) = sandbox();
+    let (account, fixture) = sandbox();
     fault(&account, STABLE_PATH, json!({"errcode": 40001}));
-    let error = caller.fail(&List {});
+    let error = fixture.fail(&List {});
     assert_eq!((error.errcode(), reached(&account, &Stable::default())), (Some(40001), 1));
     assert!(error.is_configuration());
     let hint = error.hint().expect("there is something to do");
@@ -225,10 +236,10 @@ fn a_token_endpoint_that_calls_a_bad_secret_a_bad_token_is_not_asked_again() {
 
 #[test]
 fn a_failed_fetch_does_not_stand_in_the_way_of_the_next() {
-    let (account, caller) = sandbox();
+    let (account, fixture) = sandbox();
     fault(&account, STABLE_PATH, json!({"errcode": 45009, "times": 1}));
-    let error = caller.fail(&List {});
+    let error = fixture.fail(&List {});
     assert_eq!(error.errcode(), Some(45009), "{error}");
-    caller.call(&List {}).expect("the call succeeds");
+    fixture.call(&List {}).expect("the call succeeds");
     assert_eq!(reached(&account, &Stable::default()), 2);
 }

@@ -1,6 +1,6 @@
 //! Automations: what they say of themselves is read without running anything, and they run by hand.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 
 const BOOTH: &str = r#"//! Sweep the booth's followers every morning.
 const automation = #{
@@ -111,7 +111,7 @@ fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
 
 #[test]
 fn an_automation_runs_by_hand_and_keeps_its_state() {
-    let sandbox = Served::start(&["--followers", "3000", "--scene", "98765=120", "--scene", "5=7"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=120", "--scene", "5=7"]);
     let folder = Folder::new().account().file("booth.rhai", BOOTH);
     let url = sandbox.url();
     let run = |arguments: &[&str]| {
@@ -139,7 +139,7 @@ fn what_handlers_are_given_is_in_the_reference() {
     let keys = "const automation = #{ on: [], params: #{ fails: false } };\n\
                 fn run(ctx, p) { for key in ctx.keys() { print(key) } }";
     let folder = Folder::new().account().file("keys.rhai", keys);
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let given = folder.run(&["run", "keys.rhai", "--base-url", &sandbox.url()]).success();
     let told = folder.run(&["docs", "ctx"]).success();
     let documented: Vec<&str> =
@@ -192,7 +192,7 @@ fn what_handlers_do_not_have_is_found_before_they_run() {
 
 #[test]
 fn a_run_of_an_automation_is_taken_back_as_any_other() {
-    let sandbox = Served::start(&["--followers", "100", "--scene", "98765=30"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100", "--scene", "98765=30"]);
     let folder = Folder::new().account().file("booth.rhai", BOOTH);
     let on = ["--base-url", &sandbox.url()];
     folder.run(&[&["run", "booth.rhai"], &on[..]].concat()).success();
@@ -205,7 +205,7 @@ fn a_run_of_an_automation_is_taken_back_as_any_other() {
 
 #[test]
 fn the_ends_of_a_loop_are_shown_together() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let script = "for u in followers().take(7).to_array() { openids([u.openid]).tag(\"甲\") }";
     let folder = Folder::with(script).account();
     sandbox.run(&folder, &[]);

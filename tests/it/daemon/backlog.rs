@@ -1,9 +1,10 @@
 //! A daemon with more to do than it has time for, and what outlives one that ends.
 
 use crate::fixtures::{
-    daemon::Office,
+    daemon::{DaemonFixture, MINUTE},
     program::{Folder, TIMEOUT},
-    sandbox_process::Served,
+    runs::newest_run_id,
+    sandbox_process::SandboxProcess,
 };
 use mpscript::{
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
@@ -16,15 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-const MINUTE: Duration = Duration::from_mins(1);
-
 #[test]
 fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ], catch_up: \"all\", overlap: \"parallel\" };\n\
                fn run(ctx) { print(\"lief\") }";
-    let office = Office::of(&[("job.rhai", job)]);
-    let mut daemon = office.daemon();
-    office.turn(Duration::from_mins(15));
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    let mut daemon = fixture.daemon();
+    fixture.advance(Duration::from_mins(15));
     let since = Instant::now();
     while daemon.active_runs() == 0 {
         assert!(since.elapsed() < TIMEOUT, "nothing begins");
@@ -35,7 +34,7 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
         assert!(since.elapsed() < TIMEOUT, "it goes on");
         daemon.step().expect("the store works");
     }
-    let states = office.states("job");
+    let states = fixture.states("job");
     assert_eq!(states.len(), 900);
     let begun = states.iter().filter(|state| **state != "claimed").count();
     assert!((1..900).contains(&begun), "{begun} of 900 were begun before anybody was heard");
@@ -44,11 +43,11 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
 #[test]
 fn what_a_short_outage_has_missed_is_caught_up_one_after_another() {
     let job = "const automation = #{ on: [ #{ every: \"10s\" } ], catch_up: \"all\" };\nfn run(ctx) { sleep(0.05) }";
-    let office = Office::of(&[("job.rhai", job)]);
-    let mut daemon = office.daemon();
-    office.pass(Duration::from_secs(38), from_mut(&mut daemon));
-    office.settle(from_mut(&mut daemon));
-    let states = office.states("job");
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    let mut daemon = fixture.daemon();
+    fixture.advance_and_settle(Duration::from_secs(38), from_mut(&mut daemon));
+    fixture.settle(from_mut(&mut daemon));
+    let states = fixture.states("job");
     assert!(states.len() >= 3 && states.iter().all(|state| *state == "done"), "{states:?}");
 }
 
@@ -56,15 +55,15 @@ fn what_a_short_outage_has_missed_is_caught_up_one_after_another() {
 fn a_restart_takes_no_retry_away() {
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ], retries: 1 };\n\
                fn run(ctx) { sleep(0.2); throw \"坏了\" }";
-    let office = Office::of(&[("job.rhai", job)]);
-    office.turn(Duration::from_hours(1));
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    fixture.advance(Duration::from_hours(1));
     for attempt in 1..=3 {
-        let mut daemon = office.daemon();
+        let mut daemon = fixture.daemon();
         let since = Instant::now();
         while daemon.active_runs() == 0 {
-            assert!(since.elapsed() < TIMEOUT, "attempt {attempt}: {}", office.said.all());
+            assert!(since.elapsed() < TIMEOUT, "attempt {attempt}: {}", fixture.log.text());
             daemon.step().expect("the store works");
-            office.turn(Duration::from_millis(100));
+            fixture.advance(Duration::from_millis(100));
         }
         daemon.begin_shutdown();
         while daemon.active_runs() > 0 {
@@ -72,44 +71,44 @@ fn a_restart_takes_no_retry_away() {
         }
         daemon.release_lease().expect("the store works");
     }
-    assert_eq!(office.states("job"), ["running"], "{}", office.said.all());
-    let mut daemon = office.daemon();
+    assert_eq!(fixture.states("job"), ["running"], "{}", fixture.log.text());
+    let mut daemon = fixture.daemon();
     for _ in 0..4 {
-        office.pass(MINUTE, from_mut(&mut daemon));
+        fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     }
-    assert_eq!(office.states("job"), ["failed"], "{}", office.said.all());
-    assert_eq!(office.said.all().matches("坏了; once more in").count(), 1, "{}", office.said.all());
+    assert_eq!(fixture.states("job"), ["failed"], "{}", fixture.log.text());
+    assert_eq!(fixture.log.text().matches("坏了; once more in").count(), 1, "{}", fixture.log.text());
 }
 
 #[test]
 fn a_run_that_ends_its_process_again_and_again_is_given_up() {
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }\n\
                fn on_failure(ctx, error) { print(error.message) }";
-    let office = Office::of(&[("job.rhai", job)]);
-    let mut daemon = office.daemon();
-    office.pass(Duration::from_hours(1), from_mut(&mut daemon));
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    let mut daemon = fixture.daemon();
+    fixture.advance_and_settle(Duration::from_hours(1), from_mut(&mut daemon));
     // As if its process had ended in the midst of it for the fifth time.
     let cut_off = Statement::new("UPDATE mpscript_run SET state = 'interrupted', note = ''");
-    assert_eq!(office.wait(office.store().execute(cut_off)), Ok(1));
-    let done = office.fires("job").remove(0);
+    assert_eq!(fixture.wait(fixture.store().execute(cut_off)), Ok(1));
+    let done = fixture.fires("job").remove(0);
     let state = FireState::Running;
     let running = Fire { state, node: "gone".to_owned(), deaths: 4, ..done.clone() };
-    assert!(office.wait(office.store().change_fire(&done, &running)).expect("the store works"));
-    office.pass(Duration::from_secs(3), from_mut(&mut daemon));
+    assert!(fixture.wait(fixture.store().change_fire(&done, &running)).expect("the store works"));
+    fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     let why = "its process has ended 5 times while it was under way; the automation is paused: mpscript unpause job";
-    assert!(office.said.all().contains(&format!("failed: {why}")), "{}", office.said.all());
+    assert!(fixture.log.text().contains(&format!("failed: {why}")), "{}", fixture.log.text());
     assert!(
-        office.said.all().contains(&format!(": {why}")),
+        fixture.log.text().contains(&format!(": {why}")),
         "on_failure has heard of it: {}",
-        office.said.all()
+        fixture.log.text()
     );
-    let record = office.wait(office.store().automation("job")).expect("the store works");
+    let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
     assert_eq!(record.expect("it is served").paused_until, i64::MAX);
 }
 
 #[test]
 fn a_failure_is_heard_of_whatever_becomes_of_the_process() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { throw \"坏了\" }\n\
                fn on_failure(ctx, error) { print(\"hears\"); sleep(3); print(`heard ${error.message}`) }";
     let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
@@ -144,7 +143,7 @@ fn a_failure_is_heard_of_whatever_becomes_of_the_process() {
 
 #[test]
 fn a_folder_that_takes_the_place_of_another_is_watched() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let tick = |says: &str| {
         format!(
             "const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\nfn run(ctx) {{ print(\"{says}\") }}"
@@ -171,8 +170,8 @@ fn a_folder_that_takes_the_place_of_another_is_watched() {
         let says = format!("runde{round}");
         fs::write(folder.path().join("two/tick.rhai"), tick(&says)).expect("it can be written");
         let saved = Instant::now();
-        while daemon.said().matches("tick: live").count() < 3 + round {
-            assert!(since.elapsed() < TIMEOUT, "{}", daemon.said());
+        while daemon.stdout().matches("tick: live").count() < 3 + round {
+            assert!(since.elapsed() < TIMEOUT, "{}", daemon.stdout());
             thread::sleep(Duration::from_millis(10));
         }
         soon += u32::from(saved.elapsed() < Duration::from_secs(5));
@@ -184,7 +183,7 @@ fn a_folder_that_takes_the_place_of_another_is_watched() {
 
 #[test]
 fn nobody_who_reads_its_words_holds_up_its_fires() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
                fn run(ctx) { for n in 0..4000 { print(`Zeile ${n}`); } }";
     let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
@@ -216,7 +215,7 @@ fn nobody_who_reads_its_words_holds_up_its_fires() {
 
 #[test]
 fn what_is_half_saved_is_told_of_as_it_runs() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { }";
     let folder = Folder::new()
         .account()
@@ -243,7 +242,7 @@ fn what_is_half_saved_is_told_of_as_it_runs() {
         listed.lines().any(|line| line.contains("a.b") && line.contains("until it is unpaused")),
         "{listed}"
     );
-    let shown = folder.run(&["show", &crate::journal::resume::id(&folder)]).success();
+    let shown = folder.run(&["show", &newest_run_id(&folder)]).success();
     assert!(shown.contains("a.b, by hand, with n=5"), "{shown}");
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
@@ -251,7 +250,7 @@ fn what_is_half_saved_is_told_of_as_it_runs() {
 
 #[test]
 fn a_secret_that_takes_its_time_holds_up_nobody_else() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = |account: &str| {
         format!(
             "const automation = #{{ on: [ #{{ every: \"1s\" }} ], account: \"{account}\" }};\n\
@@ -271,15 +270,15 @@ fn a_secret_that_takes_its_time_holds_up_nobody_else() {
         .file("jobs/langsam.rhai", job("langsam"))
         .file("jobs/schnell.rhai", job("schnell"));
     let daemon = folder.start(&["serve", "jobs", "--account", "schnell"]);
-    let ran = |name: &str| daemon.said().matches(&format!("{name} ")).count();
+    let ran = |name: &str| daemon.stdout().matches(&format!("{name} ")).count();
     let since = Instant::now();
-    while daemon.said().lines().filter(|line| line.contains("schnell ") && line.ends_with(": done")).count()
+    while daemon.stdout().lines().filter(|line| line.contains("schnell ") && line.ends_with(": done")).count()
         < 5
     {
-        assert!(since.elapsed() < TIMEOUT, "{}", daemon.said());
+        assert!(since.elapsed() < TIMEOUT, "{}", daemon.stdout());
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(ran("langsam"), 0, "{}", daemon.said());
+    assert_eq!(ran("langsam"), 0, "{}", daemon.stdout());
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
 }

@@ -1,7 +1,7 @@
 //! The daemon: every fire once, and an account of each.
 
 use crate::fixtures::{
-    daemon::Office,
+    daemon::{DaemonFixture, MINUTE, every_minute},
     program::TIMEOUT,
     raw_server::{RawServer, ok},
 };
@@ -14,18 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-const MINUTE: Duration = Duration::from_mins(1);
-
-fn every_minute(more: &str, run: &str) -> String {
-    format!("const automation = #{{ on: [ #{{ every: \"1m\" }} ]{more} }};\nfn run(ctx, p) {{ {run} }}")
-}
-
 /// Steps until the log holds this.
 #[track_caller]
-fn until(office: &Office, daemon: &mut Daemon, words: &str) {
+fn until(fixture: &DaemonFixture, daemon: &mut Daemon, words: &str) {
     let since = Instant::now();
-    while !office.said.all().contains(words) {
-        assert!(since.elapsed() < TIMEOUT, "no {words:?}:\n{}", office.said.all());
+    while !fixture.log.text().contains(words) {
+        assert!(since.elapsed() < TIMEOUT, "no {words:?}:\n{}", fixture.log.text());
         daemon.step().expect("the store works");
         thread::sleep(Duration::from_millis(2));
     }
@@ -37,26 +31,26 @@ fn each_fire_runs_once_with_its_context_and_what_was_kept() {
         "ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`${ctx.state.n} ${ctx.scheduled} ${ctx.trigger}`);";
     let daily = "const automation = #{ on: [ #{ cron: \"30 9 * * *\", handler: \"morning\" } ], params: #{ tag: \"早\" } };\n\
                  fn morning(ctx, p) { followers().take(3).tag(p.tag); print(ctx.scheduled) }";
-    let office = Office::of(&[("tick.rhai", &every_minute("", run)), ("daily.rhai", daily)]);
-    let mut daemons = [office.daemon()];
-    office.pass(Duration::from_secs(30), &mut daemons);
-    assert_eq!(office.states("tick"), Vec::<String>::new());
+    let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", run)), ("daily.rhai", daily)]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(Duration::from_secs(30), &mut daemons);
+    assert_eq!(fixture.states("tick"), Vec::<String>::new());
     for _ in 0..3 {
-        office.pass(MINUTE, &mut daemons);
+        fixture.advance_and_settle(MINUTE, &mut daemons);
     }
-    assert_eq!(office.states("tick"), ["done"; 3]);
-    let fires = office.fires("tick");
+    assert_eq!(fixture.states("tick"), ["done"; 3]);
+    let fires = fixture.fires("tick");
     assert!(fires.iter().all(|fire| fire.instant % 60_000 == 0 && !fire.run.is_empty()), "{fires:?}");
-    let said = office.said.all();
+    let said = fixture.log.text();
     assert!(said.contains("tick: 3 ") && said.contains("every 1m"), "{said}");
     // To half a minute past the next half past nine in Shanghai.
     let day = 24 * 3_600_000_i64;
-    let to_morning = (90 * 60_000 - office.now()).rem_euclid(day) + 30_000;
-    office.pass(Duration::from_millis(to_morning.unsigned_abs()), &mut daemons);
-    let daily = office.fires("daily");
+    let to_morning = (90 * 60_000 - fixture.now()).rem_euclid(day) + 30_000;
+    fixture.advance_and_settle(Duration::from_millis(to_morning.unsigned_abs()), &mut daemons);
+    let daily = fixture.fires("daily");
     assert_eq!(daily.len(), 1, "{daily:?}");
     assert_eq!((daily[0].state.as_str(), daily[0].reason.as_str()), ("done", "3 changed"));
-    assert!(office.said.all().contains("T09:30:00+08:00"), "{}", office.said.all());
+    assert!(fixture.log.text().contains("T09:30:00+08:00"), "{}", fixture.log.text());
 }
 
 #[test]
@@ -64,27 +58,27 @@ fn what_happened_while_nobody_was_there_follows_catch_up() {
     let hourly = |policy: &str| {
         format!("const automation = #{{ on: [ #{{ every: \"1h\" }} ], catch_up: {policy} }};\nfn run() {{ }}")
     };
-    let office = Office::of(&[
+    let fixture = DaemonFixture::of(&[
         ("none.rhai", &hourly("\"none\"")),
         ("latest.rhai", &hourly("\"latest\"")),
         ("all.rhai", &hourly("#{ policy: \"all\", within: \"150m\" }")),
     ]);
-    let to_the_hour = 3_600_000 - office.now().rem_euclid(3_600_000) + 5_000;
-    let mut daemons = [office.daemon()];
-    office.pass(Duration::from_millis(to_the_hour.unsigned_abs()), &mut daemons);
+    let to_the_hour = 3_600_000 - fixture.now().rem_euclid(3_600_000) + 5_000;
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(Duration::from_millis(to_the_hour.unsigned_abs()), &mut daemons);
     drop(daemons);
     // Four fires later, and half an hour after the last of them.
-    office.turn(Duration::from_mins(4 * 60 + 30));
-    let mut daemons = [office.daemon()];
-    office.settle(&mut daemons);
-    assert_eq!(office.states("none"), ["done", "missed", "missed", "missed", "missed"]);
-    assert_eq!(office.states("latest"), ["done", "missed", "missed", "missed", "done"]);
-    assert_eq!(office.states("all"), ["done", "missed", "missed", "done", "done"]);
-    let reason = &office.fires("all")[1].reason;
+    fixture.advance(Duration::from_mins(4 * 60 + 30));
+    let mut daemons = [fixture.daemon()];
+    fixture.settle(&mut daemons);
+    assert_eq!(fixture.states("none"), ["done", "missed", "missed", "missed", "missed"]);
+    assert_eq!(fixture.states("latest"), ["done", "missed", "missed", "missed", "done"]);
+    assert_eq!(fixture.states("all"), ["done", "missed", "missed", "done", "done"]);
+    let reason = &fixture.fires("all")[1].reason;
     assert!(reason.contains("longer ago than 2h 30m"), "{reason}");
     // The process of a daemon that is gone and left nothing open changes nothing.
-    office.pass(Duration::from_mins(31), &mut daemons);
-    assert_eq!(office.states("latest").len(), 6);
+    fixture.advance_and_settle(Duration::from_mins(31), &mut daemons);
+    assert_eq!(fixture.states("latest").len(), 6);
 }
 
 #[test]
@@ -101,19 +95,19 @@ fn a_fire_meets_a_run_that_is_under_way() {
         ("parallel", vec!["done", "done"]),
         ("replace", vec!["stopped", "done"]),
     ] {
-        let office = Office::of(&[("slow.rhai", &slow(overlap))]);
-        let mut daemons = [office.daemon()];
-        office.turn(Duration::from_secs(4));
-        until(&office, &mut daemons[0], "slow: started by");
-        office.turn(Duration::from_secs(5));
-        office.settle(&mut daemons);
-        assert_eq!(office.states("slow"), states, "{overlap}:\n{}", office.said.all());
+        let fixture = DaemonFixture::of(&[("slow.rhai", &slow(overlap))]);
+        let mut daemons = [fixture.daemon()];
+        fixture.advance(Duration::from_secs(4));
+        until(&fixture, &mut daemons[0], "slow: started by");
+        fixture.advance(Duration::from_secs(5));
+        fixture.settle(&mut daemons);
+        assert_eq!(fixture.states("slow"), states, "{overlap}:\n{}", fixture.log.text());
     }
 }
 
 #[test]
 fn a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_gone_on_with() {
-    let office = Office::of(&[
+    let fixture = DaemonFixture::of(&[
         ("long.rhai", &every_minute(", timeout: \"30s\"", "while true { }")),
         (
             "flaky.rhai",
@@ -128,32 +122,32 @@ fn a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_gone_on_with() {
              fn on_failure(ctx, error) { print(`heard ${error.message} of ${error.handler}`); tag::create(\"出错\") }",
         ),
     ]);
-    let mut daemons = [office.daemon()];
-    office.turn(MINUTE);
-    until(&office, &mut daemons[0], "坏了; once more in 10s");
-    until(&office, &mut daemons[0], "heard 坏了 of run");
-    office.turn(Duration::from_secs(5));
+    let mut daemons = [fixture.daemon()];
+    fixture.advance(MINUTE);
+    until(&fixture, &mut daemons[0], "坏了; once more in 10s");
+    until(&fixture, &mut daemons[0], "heard 坏了 of run");
+    fixture.advance(Duration::from_secs(5));
     for _ in 0..6 {
         // A turn at once would look like a process that is gone.
         thread::sleep(Duration::from_millis(1_100));
         daemons[0].step().expect("the store works");
-        office.turn(Duration::from_secs(4));
+        fixture.advance(Duration::from_secs(4));
     }
-    office.settle(&mut daemons);
-    assert_eq!(office.states("long"), ["timed_out"]);
-    assert_eq!(office.fires("long")[0].reason, "it took longer than 30s");
-    assert_eq!(office.states("heard"), ["done", "failed"], "who heard of it, and what of");
+    fixture.settle(&mut daemons);
+    assert_eq!(fixture.states("long"), ["timed_out"]);
+    assert_eq!(fixture.fires("long")[0].reason, "it took longer than 30s");
+    assert_eq!(fixture.states("heard"), ["done", "failed"], "who heard of it, and what of");
     // The second try after ten seconds, the third after twenty more; the tag was put on once.
-    office.pass(Duration::from_secs(1), &mut daemons);
-    assert!(office.said.all().contains("goes on, attempt 2"), "{}", office.said.all());
-    office.pass(Duration::from_secs(21), &mut daemons);
-    assert_eq!(office.states("flaky")[0], "failed", "{}", office.said.all());
-    assert_eq!(office.said.all().matches("goes on, attempt 3").count(), 1);
+    fixture.advance_and_settle(Duration::from_secs(1), &mut daemons);
+    assert!(fixture.log.text().contains("goes on, attempt 2"), "{}", fixture.log.text());
+    fixture.advance_and_settle(Duration::from_secs(21), &mut daemons);
+    assert_eq!(fixture.states("flaky")[0], "failed", "{}", fixture.log.text());
+    assert_eq!(fixture.log.text().matches("goes on, attempt 3").count(), 1);
 }
 
 #[test]
 fn files_are_taken_over_one_by_one_and_a_broken_one_is_stale() {
-    let office = Office::of(&[
+    let fixture = DaemonFixture::of(&[
         ("one.rhai", &every_minute("", "print(\"one 1\")")),
         (
             "two.rhai",
@@ -162,113 +156,114 @@ fn files_are_taken_over_one_by_one_and_a_broken_one_is_stale() {
         ("lib/words.rhai", "fn say() { \"two 1\" }"),
         ("plain.rhai", "print(\"no automation\");"),
     ]);
-    let mut daemons = [office.daemon()];
-    office.pass(MINUTE, &mut daemons);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
     // One is broken, and its old version goes on; the other's import is another now.
-    office.write("one.rhai", "const automation = #{ on: [ #{ cron: \"0 24 * * *\" } ] };\nfn run() { }");
-    office.write("lib/words.rhai", "fn say() { \"two 2\" }");
+    fixture.write("one.rhai", "const automation = #{ on: [ #{ cron: \"0 24 * * *\" } ] };\nfn run() { }");
+    fixture.write("lib/words.rhai", "fn say() { \"two 2\" }");
     daemons[0].scan().expect("the folder is there");
-    let said = office.said.all();
+    let said = fixture.log.text();
     assert!(said.contains("one: STALE one.rhai:1:38: hour `24` is not in 0 to 23"), "{said}");
     assert!(said.contains("the version before goes on"), "{said}");
-    office.pass(MINUTE, &mut daemons);
-    assert_eq!(office.said.all().matches("one: one 1").count(), 2, "{}", office.said.all());
-    assert!(office.said.all().contains("two: two 2"), "{}", office.said.all());
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    assert_eq!(fixture.log.text().matches("one: one 1").count(), 2, "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("two: two 2"), "{}", fixture.log.text());
     let record =
-        office.wait(office.store().automation("one")).expect("the store works").expect("it is served");
+        fixture.wait(fixture.store().automation("one")).expect("the store works").expect("it is served");
     assert!(record.stale.contains("hour `24`"), "{}", record.stale);
     // Mended, with another trigger: the old one is no more, the new one begins now.
-    office.write(
+    fixture.write(
         "one.rhai",
         "const automation = #{ on: [ #{ every: \"2m\" } ] };\nfn run() { print(\"one 2\") }",
     );
-    std::fs::remove_file(office.jobs().join("two.rhai")).expect("it is there");
+    std::fs::remove_file(fixture.jobs().join("two.rhai")).expect("it is there");
     daemons[0].scan().expect("the folder is there");
     let record =
-        office.wait(office.store().automation("one")).expect("the store works").expect("it is served");
+        fixture.wait(fixture.store().automation("one")).expect("the store works").expect("it is served");
     assert_eq!(record.stale, "");
-    let (ones, twos) = (office.fires("one").len(), office.fires("two").len());
+    let (ones, twos) = (fixture.fires("one").len(), fixture.fires("two").len());
     for _ in 0..2 {
-        office.pass(MINUTE, &mut daemons);
+        fixture.advance_and_settle(MINUTE, &mut daemons);
     }
-    assert!(office.said.all().contains("two: gone"), "{}", office.said.all());
-    assert_eq!((office.fires("one").len(), office.fires("two").len()), (ones + 1, twos));
+    assert!(fixture.log.text().contains("two: gone"), "{}", fixture.log.text());
+    assert_eq!((fixture.fires("one").len(), fixture.fires("two").len()), (ones + 1, twos));
     // A trigger that comes back has missed nothing while it was away.
-    office.write("two.rhai", &every_minute("", "print(\"two 3\")"));
+    fixture.write("two.rhai", &every_minute("", "print(\"two 3\")"));
     daemons[0].scan().expect("the folder is there");
-    office.pass(MINUTE, &mut daemons);
-    assert_eq!(office.fires("two").len(), twos + 1, "{:?}", office.fires("two"));
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    assert_eq!(fixture.fires("two").len(), twos + 1, "{:?}", fixture.fires("two"));
 }
 
 #[test]
 fn who_does_not_know_its_folder_yet_or_serves_another_takes_nothing_over() {
-    let office = Office::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
-    drop(office.daemon());
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    drop(fixture.daemon());
     let claimed = Fire {
         automation: "job".to_owned(),
         source: "every 1m".to_owned(),
-        instant: office.now() - 1_000,
+        instant: fixture.now() - 1_000,
         state: FireState::Claimed,
         node: "gone".to_owned(),
-        at: office.now(),
+        at: fixture.now(),
         ..Fire::default()
     };
-    assert_eq!(office.wait(office.store().add_fires(&[claimed])).expect("the store works"), [true]);
-    let mut elsewhere = office.daemon_of("other");
-    let mut early = office.daemon_of("jobs");
+    assert_eq!(fixture.wait(fixture.store().add_fires(&[claimed])).expect("the store works"), [true]);
+    let mut elsewhere = fixture.daemon_of("other");
+    let mut early = fixture.daemon_of("jobs");
     elsewhere.scan().expect("the folder is there");
     for daemon in [&mut elsewhere, &mut early] {
         daemon.step().expect("the store works");
         daemon.step().expect("the store works");
     }
-    assert_eq!(office.states("job"), ["claimed"]);
+    assert_eq!(fixture.states("job"), ["claimed"]);
     early.scan().expect("the folder is there");
-    office.settle(std::slice::from_mut(&mut early));
-    assert_eq!(office.states("job"), ["done"], "{}", office.said.all());
+    fixture.settle(std::slice::from_mut(&mut early));
+    assert_eq!(fixture.states("job"), ["done"], "{}", fixture.log.text());
 }
 
 #[test]
 fn a_clock_that_jumps_is_told_of() {
-    let office = Office::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
-    let mut daemon = office.daemon();
-    let jumps = |office: &Office| office.said.all().matches("ahead of the time that has passed").count();
+    let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
+    let mut daemon = fixture.daemon();
+    let jumps =
+        |fixture: &DaemonFixture| fixture.log.text().matches("ahead of the time that has passed").count();
     daemon.step().expect("the store works");
-    assert_eq!(jumps(&office), 0);
-    office.turn(Duration::from_hours(2));
+    assert_eq!(jumps(&fixture), 0);
+    fixture.advance(Duration::from_hours(2));
     daemon.step().expect("the store works");
-    assert!(office.said.all().contains(": the clock is 2h ahead"), "{}", office.said.all());
-    office.turn_back();
-    office.settle(std::slice::from_mut(&mut daemon));
-    assert!(office.said.all().contains(": the clock was set back by 2h"), "{}", office.said.all());
-    assert_eq!(jumps(&office), 1);
+    assert!(fixture.log.text().contains(": the clock is 2h ahead"), "{}", fixture.log.text());
+    fixture.reset_clock();
+    fixture.settle(std::slice::from_mut(&mut daemon));
+    assert!(fixture.log.text().contains(": the clock was set back by 2h"), "{}", fixture.log.text());
+    assert_eq!(jumps(&fixture), 1);
     // Nothing fires a second time, and nothing is lost.
-    assert_eq!(office.fires("tick").len(), 120);
+    assert_eq!(fixture.fires("tick").len(), 120);
 }
 
 #[test]
 fn who_could_not_even_begin_is_heard_of() {
     let job = "const automation = #{ on: [ #{ every: \"1m\" } ], account: \"now and then\" };\nfn run() { }\n\
                fn on_failure(ctx, error) { print(\"heard\") }";
-    let office = Office::of(&[("job.rhai", job)]);
-    let mut daemons = [office.daemon()];
-    office.pass(MINUTE, &mut daemons);
-    assert_eq!(office.states("job"), ["done", "failed"], "{}", office.said.all());
-    assert_eq!(office.fires("job")[1].reason, "its AppSecret does not come");
-    assert!(office.said.all().contains("job: heard"), "{}", office.said.all());
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    assert_eq!(fixture.states("job"), ["done", "failed"], "{}", fixture.log.text());
+    assert_eq!(fixture.fires("job")[1].reason, "its AppSecret does not come");
+    assert!(fixture.log.text().contains("job: heard"), "{}", fixture.log.text());
 }
 
 #[test]
 fn a_pause_lets_fires_pass_and_says_so() {
-    let office = Office::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
-    let mut daemons = [office.daemon()];
-    office.pass(MINUTE, &mut daemons);
-    let until = office.now() + 90_000;
-    assert!(office.wait(office.store().pause_automation("tick", until)).expect("the store works"));
+    let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    let until = fixture.now() + 90_000;
+    assert!(fixture.wait(fixture.store().pause_automation("tick", until)).expect("the store works"));
     for _ in 0..3 {
-        office.pass(MINUTE, &mut daemons);
+        fixture.advance_and_settle(MINUTE, &mut daemons);
     }
-    assert_eq!(office.states("tick"), ["done", "skipped", "done", "done"]);
-    assert_eq!(office.fires("tick")[1].reason, "it is paused");
+    assert_eq!(fixture.states("tick"), ["done", "skipped", "done", "done"]);
+    assert_eq!(fixture.fires("tick")[1].reason, "it is paused");
 }
 
 #[test]
@@ -278,11 +273,11 @@ fn several_daemons_on_one_store_run_each_fire_once() {
         .collect();
     let automations: Vec<(&str, &str)> =
         automations.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let offices = [Some(Office::of(&automations)), Office::on_postgres(&automations)];
-    for office in offices.into_iter().flatten() {
-        let mut daemons = [office.daemon(), office.daemon(), office.daemon()];
+    let offices = [Some(DaemonFixture::of(&automations)), DaemonFixture::on_postgres(&automations)];
+    for fixture in offices.into_iter().flatten() {
+        let mut daemons = [fixture.daemon(), fixture.daemon(), fixture.daemon()];
         for _ in 0..5 {
-            office.turn(MINUTE);
+            fixture.advance(MINUTE);
             thread::scope(|scope| {
                 for daemon in &mut daemons {
                     scope.spawn(|| {
@@ -292,135 +287,136 @@ fn several_daemons_on_one_store_run_each_fire_once() {
                     });
                 }
             });
-            office.settle(&mut daemons);
+            fixture.settle(&mut daemons);
         }
         for at in 0..6 {
             let name = format!("job{at}");
-            assert_eq!(office.states(&name), ["done"; 5], "{}", office.said.all());
-            let record = office.wait(office.store().automation(&name)).expect("the store works");
+            assert_eq!(fixture.states(&name), ["done"; 5], "{}", fixture.log.text());
+            let record = fixture.wait(fixture.store().automation(&name)).expect("the store works");
             assert_eq!(record.expect("it is served").state, "{\"n\":5}");
         }
-        assert_eq!(office.said.all().matches("started by").count(), 30);
+        assert_eq!(fixture.log.text().matches("started by").count(), 30);
     }
 }
 
 #[test]
 fn a_daemon_that_leaves_is_gone_on_for_by_the_next() {
     let run = "followers().tag(\"甲\"); sleep(1); print(\"end\")";
-    let office = Office::of(&[("job.rhai", &every_minute("", run))]);
-    let mut first = office.daemon();
-    office.turn(MINUTE);
-    until(&office, &mut first, "job: started by");
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", run))]);
+    let mut first = fixture.daemon();
+    fixture.advance(MINUTE);
+    until(&fixture, &mut first, "job: started by");
     first.begin_shutdown();
     let since = Instant::now();
     while first.active_runs() > 0 {
-        assert!(since.elapsed() < TIMEOUT, "{}", office.said.all());
+        assert!(since.elapsed() < TIMEOUT, "{}", fixture.log.text());
         first.step().expect("the store works");
         thread::sleep(Duration::from_millis(2));
     }
     first.release_lease().expect("the store works");
-    assert_eq!(office.states("job"), ["running"]);
-    let mut second = office.daemon();
-    office.turn(Duration::from_secs(3));
-    until(&office, &mut second, "job: end");
-    office.settle(std::slice::from_mut(&mut second));
-    assert_eq!(office.states("job"), ["done"]);
-    assert_eq!(office.said.all().matches("job: end").count(), 1);
+    assert_eq!(fixture.states("job"), ["running"]);
+    let mut second = fixture.daemon();
+    fixture.advance(Duration::from_secs(3));
+    until(&fixture, &mut second, "job: end");
+    fixture.settle(std::slice::from_mut(&mut second));
+    assert_eq!(fixture.states("job"), ["done"]);
+    assert_eq!(fixture.log.text().matches("job: end").count(), 1);
 }
 
 #[test]
 fn somebody_s_address_is_fetched_after_each_success() {
     let server = RawServer::in_turn([ok("ok")]);
     let ping = format!(", ping: \"http://{}/geheim\"", server.address());
-    let office = Office::of(&[("job.rhai", &every_minute(&ping, "print(1)"))]);
-    let mut daemons = [office.daemon()];
-    office.pass(MINUTE, &mut daemons);
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(&ping, "print(1)"))]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
     let since = Instant::now();
     while server.exchanges().is_empty() && since.elapsed() < TIMEOUT {
         thread::sleep(Duration::from_millis(2));
     }
-    assert!(server.exchanges()[0].request.starts_with("GET /geheim "), "{}", office.said.all());
+    assert!(server.exchanges()[0].request.starts_with("GET /geheim "), "{}", fixture.log.text());
 }
 
 #[test]
 fn history_is_kept_by_age_and_the_last_of_each_outcome() {
     let daily = "const automation = #{ on: [ #{ cron: \"0 9 * * *\" } ] };\nfn run(ctx) { tag::list(); }";
-    let office = Office::of(&[("daily.rhai", daily)]);
-    let mut daemon = office.daemon().with_retention(Duration::from_hours(30 * 24));
-    office.days(60, &mut daemon);
-    let fires = office.fires("daily");
+    let fixture = DaemonFixture::of(&[("daily.rhai", daily)]);
+    let mut daemon = fixture.daemon().with_retention(Duration::from_hours(30 * 24));
+    fixture.days(60, &mut daemon);
+    let fires = fixture.fires("daily");
     assert!((30..=32).contains(&fires.len()), "{}", fires.len());
-    let runs = office.wait(office.store().runs("", 1_000)).expect("the store works");
+    let runs = fixture.wait(fixture.store().runs("", 1_000)).expect("the store works");
     assert_eq!(runs.len(), fires.len());
     // After a long pause nothing is young; twenty of the outcome are still there.
-    office.turn(Duration::from_hours(40 * 24));
-    office.settle(std::slice::from_mut(&mut daemon));
-    let done = office.states("daily").into_iter().filter(|state| *state == "done").count();
+    fixture.advance(Duration::from_hours(40 * 24));
+    fixture.settle(std::slice::from_mut(&mut daemon));
+    let done = fixture.states("daily").into_iter().filter(|state| *state == "done").count();
     // The newest may have been under way when the others were counted.
     assert!((20..=21).contains(&done), "{done}");
     // Of processes that are gone nothing stays.
     drop(daemon);
-    office.turn(Duration::from_hours(48));
-    office.settle(&mut [office.daemon()]);
+    fixture.advance(Duration::from_hours(48));
+    fixture.settle(&mut [fixture.daemon()]);
     let leases = Statement::new("SELECT name FROM mpscript_lease WHERE name LIKE 'node %'");
-    assert_eq!(office.wait(office.store().query(leases)).expect("the store works").len(), 1);
+    assert_eq!(fixture.wait(fixture.store().query(leases)).expect("the store works").len(), 1);
 }
 
 #[test]
 fn what_the_store_does_not_take_in_time_is_done_later() {
-    let office = Office::of(&[("job.rhai", &every_minute(", overlap: \"queue\"", "print(\"ran\")"))]);
-    let mut daemons = [office.daemon()];
-    office.pass(MINUTE, &mut daemons);
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(", overlap: \"queue\"", "print(\"ran\")"))]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
     // Somebody holds the store for longer than anybody waits, while a fire is claimed and files change.
-    let lock = |sql: &'static str| office.wait(office.store().execute(Statement::new(sql)));
+    let lock = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
     lock("ALTER TABLE mpscript_fire RENAME TO away").expect("it can be renamed");
-    office.write("new.rhai", &every_minute("", "print(\"new\")"));
+    fixture.write("new.rhai", &every_minute("", "print(\"new\")"));
     assert!(daemons[0].scan().is_err());
-    office.turn(MINUTE);
+    fixture.advance(MINUTE);
     assert!(daemons[0].step().is_err());
     lock("ALTER TABLE away RENAME TO mpscript_fire").expect("it can be renamed");
-    office.pass(Duration::from_secs(3), &mut daemons);
-    office.pass(MINUTE, &mut daemons);
-    assert_eq!(office.states("job"), ["done", "done", "done"], "{}", office.said.all());
-    assert_eq!(office.states("new"), ["done"], "{}", office.said.all());
+    fixture.advance_and_settle(Duration::from_secs(3), &mut daemons);
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    assert_eq!(fixture.states("job"), ["done", "done", "done"], "{}", fixture.log.text());
+    assert_eq!(fixture.states("new"), ["done"], "{}", fixture.log.text());
 }
 
 #[test]
 fn a_fire_that_nobody_here_knows_is_gone_on_with() {
-    let office = Office::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
-    let mut daemons = [office.daemon()];
-    office.pass(MINUTE, &mut daemons);
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
     // As if its answer had been lost: claimed by this process, which does not know it.
-    let done = office.fires("job").remove(0);
+    let done = fixture.fires("job").remove(0);
     let claimed = Fire { state: FireState::Claimed, run: String::new(), ..done.clone() };
-    assert!(office.wait(office.store().change_fire(&done, &claimed)).expect("the store works"));
-    office.pass(Duration::from_secs(3), &mut daemons);
-    assert_eq!(office.states("job"), ["done"], "{}", office.said.all());
-    assert_eq!(office.said.all().matches("ran").count(), 2);
+    assert!(fixture.wait(fixture.store().change_fire(&done, &claimed)).expect("the store works"));
+    fixture.advance_and_settle(Duration::from_secs(3), &mut daemons);
+    assert_eq!(fixture.states("job"), ["done"], "{}", fixture.log.text());
+    assert_eq!(fixture.log.text().matches("ran").count(), 2);
 }
 
 #[test]
 fn a_run_that_waits_for_its_retry_is_replaced() {
     let job = "const automation = #{ on: [ #{ every: \"5s\" } ], overlap: \"replace\", retries: 3 };\n\
                fn run(ctx) { if ctx.scheduled_at % 10 == 5 { throw \"坏了\" } }";
-    let office = Office::of(&[("job.rhai", job)]);
-    let mut daemons = [office.daemon()];
-    office.pass(Duration::from_secs(5), &mut daemons);
-    assert_eq!(office.states("job"), ["running"], "{}", office.said.all());
-    office.pass(Duration::from_secs(5), &mut daemons);
-    assert_eq!(office.states("job"), ["stopped", "done"], "{}", office.said.all());
-    assert_eq!(office.fires("job")[0].reason, "a later fire has replaced it");
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(Duration::from_secs(5), &mut daemons);
+    assert_eq!(fixture.states("job"), ["running"], "{}", fixture.log.text());
+    fixture.advance_and_settle(Duration::from_secs(5), &mut daemons);
+    assert_eq!(fixture.states("job"), ["stopped", "done"], "{}", fixture.log.text());
+    assert_eq!(fixture.fires("job")[0].reason, "a later fire has replaced it");
 }
 
 #[test]
 fn an_automation_that_can_not_fire_is_stale_and_an_emptied_file_is_not_gone() {
     let needs = "const automation = #{ on: [ #{ every: \"1m\" } ], params: #{ n: #{ type: \"int\" } } };\nfn run() { }";
-    let office = Office::of(&[("needs.rhai", needs), ("job.rhai", &every_minute("", "print(\"ran\")"))]);
-    let mut daemons = [office.daemon()];
-    assert!(office.said.all().contains("needs: STALE parameter `n` has no value"), "{}", office.said.all());
-    office.write("job.rhai", "");
+    let fixture =
+        DaemonFixture::of(&[("needs.rhai", needs), ("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    let mut daemons = [fixture.daemon()];
+    assert!(fixture.log.text().contains("needs: STALE parameter `n` has no value"), "{}", fixture.log.text());
+    fixture.write("job.rhai", "");
     daemons[0].scan().expect("the folder is there");
-    assert!(office.said.all().contains("job: STALE it says no more when it runs"), "{}", office.said.all());
-    office.pass(MINUTE, &mut daemons);
-    assert_eq!(office.states("job"), ["done"]);
+    assert!(fixture.log.text().contains("job: STALE it says no more when it runs"), "{}", fixture.log.text());
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    assert_eq!(fixture.states("job"), ["done"]);
 }

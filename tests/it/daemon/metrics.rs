@@ -4,9 +4,9 @@ use crate::{
     cli::secrets::assert_hidden,
     fixtures::{
         account::request,
-        daemon::Office,
+        daemon::DaemonFixture,
         program::{Folder, Running},
-        sandbox_process::Served,
+        sandbox_process::SandboxProcess,
     },
 };
 use mpscript::{
@@ -24,10 +24,10 @@ const TICK: &str = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
                     fn run(ctx) { tag::list(); if ctx.scheduled_at % 2 == 0 { throw \"坏了\" } }";
 
 /// A daemon with its figures, and where they are.
-pub(crate) fn measured(folder: &Folder, sandbox: &Served) -> (Running, String) {
+pub(crate) fn measured(folder: &Folder, sandbox: &SandboxProcess) -> (Running, String) {
     let daemon = folder.start(&["serve", "jobs", "--base-url", &sandbox.url(), "--metrics", "127.0.0.1:0"]);
     daemon.wait_for("/metrics\n");
-    let said = daemon.said();
+    let said = daemon.stdout();
     let place = said.split("metrics at http://").nth(1).and_then(|rest| rest.split('/').next());
     (daemon, place.expect("an address").to_owned())
 }
@@ -51,7 +51,7 @@ fn figure(page: &str, row: &str) -> f64 {
 
 #[test]
 fn a_daemon_s_figures_can_be_read() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", TICK).file("jobs/broken.rhai", "let a = ;");
     let (daemon, place) = measured(&folder, &sandbox);
     assert_eq!(get(&place, "GET", "/healthz"), ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned()));
@@ -102,19 +102,21 @@ fn a_daemon_s_figures_can_be_read() {
 
 #[test]
 fn who_is_not_ready_says_why() {
-    let office =
-        Office::of(&[("tick.rhai", "const automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { }")]);
-    let mut daemon = office.daemon();
+    let fixture = DaemonFixture::of(&[(
+        "tick.rhai",
+        "const automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { }",
+    )]);
+    let mut daemon = fixture.daemon();
     let stats = Arc::clone(daemon.stats());
     assert_eq!((stats.snapshot().readiness_error(), stats.snapshot().liveness_error()), (None, None));
-    let rename = |sql: &'static str| office.wait(office.store().execute(Statement::new(sql)));
+    let rename = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
     rename("ALTER TABLE mpscript_fire RENAME TO away").expect("it can be renamed");
-    office.turn(Duration::from_mins(1));
+    fixture.advance(Duration::from_mins(1));
     assert!(daemon.step().is_err());
     let why = stats.snapshot().readiness_error().expect("the store fails");
     assert!(why.starts_with("the store failed: "), "{why}");
     rename("ALTER TABLE away RENAME TO mpscript_fire").expect("it can be renamed");
-    office.settle(std::slice::from_mut(&mut daemon));
+    fixture.settle(std::slice::from_mut(&mut daemon));
     assert_eq!(stats.snapshot().readiness_error(), None);
     daemon.begin_shutdown();
     daemon.step().expect("the store works");

@@ -3,7 +3,7 @@
 
 use crate::{
     daemon::metrics::{get, measured},
-    fixtures::{program::Folder, sandbox_process::Served},
+    fixtures::{program::Folder, sandbox_process::SandboxProcess},
 };
 use mpscript::{run::runtime, store::FireState};
 use std::{
@@ -72,7 +72,7 @@ fn save(path: &Path, text: &str, way: u32) {
 
 #[test]
 fn a_thousand_edits_lose_no_fire_double_none_and_mix_no_versions() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let mut folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3");
     for at in 0..LIBRARIES {
         folder = folder.file(&format!("jobs/lib/part{at}.rhai"), library(0));
@@ -122,8 +122,8 @@ fn a_thousand_edits_lose_no_fire_double_none_and_mix_no_versions() {
     }
     let last = format!("versions {}", EDITS + 1);
     let since = now();
-    while daemon.said().matches(&last).count() < AUTOMATIONS {
-        assert!(now() - since < 180_000, "{}", daemon.said());
+    while daemon.stdout().matches(&last).count() < AUTOMATIONS {
+        assert!(now() - since < 180_000, "{}", daemon.stdout());
         thread::sleep(Duration::from_millis(50));
     }
     daemon.signal("TERM");

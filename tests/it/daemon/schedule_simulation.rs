@@ -3,7 +3,7 @@
 //! `MPSCRIPT_DAYS=365 cargo test --release --test it schedule_simulation -- --nocapture` lets a year go by, and prints what became of its
 //! fires.
 
-use crate::fixtures::daemon::Office;
+use crate::fixtures::daemon::DaemonFixture;
 use chrono::DateTime;
 use mpscript::{
     run::{daemon::Daemon, schedule::Schedule},
@@ -66,10 +66,10 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
         .collect();
     let automations: Vec<(&str, &str)> =
         texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let office = Office::of(&automations);
+    let fixture = DaemonFixture::of(&automations);
     let since = Instant::now();
-    let mut daemon = office.daemon().with_retention(FOREVER);
-    let begun = office.now();
+    let mut daemon = fixture.daemon().with_retention(FOREVER);
+    let begun = fixture.now();
     let schedules: BTreeMap<String, Schedule> = daemon
         .registry()
         .revisions()
@@ -79,25 +79,25 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
     assert_eq!(schedules.len(), 50);
     let mut random = fastrand::Rng::with_seed(4711);
     let (mut steps, mut restarts) = (0, 0);
-    while office.now() - begun < days * DAY {
+    while fixture.now() - begun < days * DAY {
         steps += 1;
         if random.u32(..150) == 0 {
             // It is down for a while, and what it missed is caught up or told.
             drop(daemon);
-            office.turn(Duration::from_secs(random.u64(1..36_000)));
-            daemon = office.daemon().with_retention(FOREVER);
+            fixture.advance(Duration::from_secs(random.u64(1..36_000)));
+            daemon = fixture.daemon().with_retention(FOREVER);
             restarts += 1;
         } else {
             let next = daemon.next_start().expect("something fires");
-            let wait = (next - office.now()).max(0).unsigned_abs() + random.u64(1..2_000);
-            office.turn(Duration::from_millis(wait));
+            let wait = (next - fixture.now()).max(0).unsigned_abs() + random.u64(1..2_000);
+            fixture.advance(Duration::from_millis(wait));
         }
-        settle(&office, &mut daemon);
+        settle(&fixture, &mut daemon);
     }
-    let ended = office.now();
+    let ended = fixture.now();
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
     for (name, schedule) in &schedules {
-        let armed = office.wait(office.store().fires(name, 100_000)).expect("the store works");
+        let armed = fixture.wait(fixture.store().fires(name, 100_000)).expect("the store works");
         let armed = armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").instant;
         let mut expected = BTreeSet::new();
         let mut at = armed;
@@ -105,7 +105,7 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
             expected.insert(next);
             at = next;
         }
-        let fires = office.fires(name);
+        let fires = fixture.fires(name);
         let instants: BTreeSet<i64> = fires.iter().map(|fire| fire.instant).collect();
         assert_eq!(instants.len(), fires.len(), "{name}: a fire is there twice");
         let show = |ms: &i64| DateTime::from_timestamp_millis(*ms).unwrap_or_default().to_rfc3339();
@@ -119,7 +119,7 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
         }
         // Each was run once: every run counts in what the automation keeps.
         let record =
-            office.wait(office.store().automation(name)).expect("the store works").expect("it is served");
+            fixture.wait(fixture.store().automation(name)).expect("the store works").expect("it is served");
         let kept = if done == 0 { String::new() } else { format!("{{\"n\":{done}}}") };
         assert_eq!(record.state, kept, "{name}");
     }
@@ -140,6 +140,6 @@ fn every_fire_of_a_long_time_is_accounted_for_once() {
 }
 
 #[track_caller]
-fn settle(office: &Office, daemon: &mut Daemon) {
-    office.settle(std::slice::from_mut(daemon));
+fn settle(fixture: &DaemonFixture, daemon: &mut Daemon) {
+    fixture.settle(std::slice::from_mut(daemon));
 }

@@ -1,9 +1,9 @@
 //! `mpscript serve` as a process: its words, its files, its signals, and what becomes of its runs when it dies.
 
 use crate::fixtures::{
-    postgres::cluster,
     program::{Folder, Running, TIMEOUT},
-    sandbox_process::Served,
+    runs::on_each_store,
+    sandbox_process::SandboxProcess,
 };
 use mpscript::{
     run::runtime,
@@ -23,24 +23,13 @@ fn tick(says: &str) -> String {
     format!("const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\nfn run(ctx) {{ print(\"{says}\") }}")
 }
 
-fn serve(folder: &Folder, sandbox: &Served, more: &[&str]) -> Running {
+fn serve(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> Running {
     folder.start(&[&["serve", "jobs", "--base-url", &sandbox.url()], more].concat())
-}
-
-/// On SQLite, and on PostgreSQL where there is one.
-fn on_each_store(work: impl Fn(fn(Folder) -> Folder)) {
-    work(|folder| folder.env("MPSCRIPT_STORE", "store.sqlite3"));
-    if cluster().is_some() {
-        work(|folder| {
-            let url = cluster().expect("it is there").database();
-            folder.env("MPSCRIPT_STORE", url.reveal())
-        });
-    }
 }
 
 #[test]
 fn saved_files_are_live_at_once_and_broken_ones_stale() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("eins"));
     let path = |name: &str| -> PathBuf { folder.path().join("jobs").join(name) };
     let daemon = serve(&folder, &sandbox, &[]);
@@ -77,7 +66,7 @@ fn saved_files_are_live_at_once_and_broken_ones_stale() {
 
 #[test]
 fn lines_of_json_name_automation_and_run() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("一行\\n二行"));
     let daemon = serve(&folder, &sandbox, &["--log", "json"]);
     daemon.wait_for("\"done\"");
@@ -121,7 +110,7 @@ fn what_can_not_be_served_is_told_before_anything_begins() {
 #[test]
 fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "3000", "--latency", "40ms"]);
+        let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "40ms"]);
         let job = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"forbid\" };\n\
                    fn run(ctx) { let r = followers().tag(\"甲\"); print(`ganz ${r.changed + r.already}`) }";
         let folder = with_store(Folder::new().account().file("jobs/job.rhai", job));
@@ -147,7 +136,7 @@ fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
 #[test]
 fn a_store_that_fails_for_a_while_is_told_twice_and_loses_no_fire() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "10"]);
+        let sandbox = SandboxProcess::start(&["--followers", "10"]);
         let folder = with_store(Folder::new().account().file("jobs/tick.rhai", tick("eins")));
         let daemon = serve(&folder, &sandbox, &[]);
         daemon.wait_for(": done");
@@ -230,7 +219,7 @@ fn put_to_sleep(process: &Running, folder: &Folder) {
 #[test]
 fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "300", "--latency", "20ms"]);
+        let sandbox = SandboxProcess::start(&["--followers", "300", "--latency", "20ms"]);
         // What its runs keep counts them: each fire in it once.
         let count = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"queue\" };\n\
                      fn run(ctx) { followers().take(300).tag(\"甲\"); sleep(0.3); ctx.state.n = (ctx.state?.n ?? 0) + 1 }";

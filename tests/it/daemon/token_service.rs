@@ -2,7 +2,9 @@
 
 use crate::{
     cli::secrets::assert_hidden,
-    fixtures::{account::request, program::Folder, sandbox_process::Served},
+    fixtures::{
+        account::request, paths::POST_STABLE_TOKEN, program::Folder, sandbox_process::SandboxProcess,
+    },
 };
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::{Value, json};
@@ -14,15 +16,10 @@ use std::{
 };
 
 const KEY: &str = "bearer-key-badger-5e1d93";
-const STABLE: &str = "POST /cgi-bin/stable_token";
 
 /// A folder whose account `shop` is the sandbox's.
-fn folder(sandbox: &Served) -> Folder {
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n",
-        sandbox.url()
-    );
-    Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET)
+fn folder(sandbox: &SandboxProcess) -> Folder {
+    Folder::new().shop(&sandbox.url(), "")
 }
 
 /// A running service; ended when it is dropped.
@@ -96,7 +93,7 @@ fn access_token(answer: &Value) -> String {
 
 #[test]
 fn other_programs_take_the_token_and_have_it_renewed() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
     let service = Service::start(&folder, &["--listen", "127.0.0.1:0"]);
     let (status, answer) = service.token("shop");
@@ -104,7 +101,7 @@ fn other_programs_take_the_token_and_have_it_renewed() {
     assert_eq!((status, answer["expires_in"].as_i64().is_some_and(|life| life > 7_000)), (200, true));
     assert_eq!(access_token(&service.token(DEFAULT_APPID).1), token, "by its AppID it is the same");
     assert_eq!(access_token(&service.ask("GET", "/token", KEY, &json!({})).1), token, "there is only one");
-    assert_eq!(sandbox.calls(STABLE), 1);
+    assert_eq!(sandbox.calls(POST_STABLE_TOKEN), 1);
     let tags = sandbox.get(&format!("/cgi-bin/tags/get?access_token={token}"));
     assert!(tags["tags"].is_array(), "{tags}");
 
@@ -114,9 +111,9 @@ fn other_programs_take_the_token_and_have_it_renewed() {
     let renewed = access_token(&answer);
     assert_eq!((status, renewed != token), (200, true));
     // Whoever comes late with the old one gets the new one, and nothing is fetched.
-    let calls = sandbox.calls(STABLE);
+    let calls = sandbox.calls(POST_STABLE_TOKEN);
     assert_eq!(access_token(&service.ask("POST", "/refresh", KEY, &stale).1), renewed);
-    assert_eq!(sandbox.calls(STABLE), calls);
+    assert_eq!(sandbox.calls(POST_STABLE_TOKEN), calls);
 
     let error =
         |(status, answer): (u16, Value)| (status, answer["error"].as_str().unwrap_or_default().to_owned());
@@ -139,7 +136,7 @@ fn other_programs_take_the_token_and_have_it_renewed() {
 
 #[test]
 fn a_socket_is_this_user_s_alone() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox).file("key", format!("{KEY}\n"));
     let key = folder.path().join("key");
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
@@ -153,7 +150,7 @@ fn a_socket_is_this_user_s_alone() {
 
 #[test]
 fn our_own_runs_take_their_tokens_from_the_service() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
     let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);
     let config = format!(
@@ -182,7 +179,7 @@ fn our_own_runs_take_their_tokens_from_the_service() {
 
 #[test]
 fn a_service_that_would_give_tokens_away_does_not_start() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox);
     let refused = |folder: &Folder, arguments: &[&str]| {
         folder.run(&[&["token", "serve"], arguments].concat()).failure(2)
@@ -209,7 +206,7 @@ fn a_service_that_would_give_tokens_away_does_not_start() {
 
 #[test]
 fn the_token_is_shown_masked_renewed_and_told_of() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox);
     let run = |arguments: &[&str]| folder.run(&[&["token"], arguments].concat()).success();
     let status = run(&["status"]);
@@ -227,7 +224,7 @@ store    {}
             store.display()
         )
     );
-    assert_eq!(sandbox.calls(STABLE), 0, "it makes no call");
+    assert_eq!(sandbox.calls(POST_STABLE_TOKEN), 0, "it makes no call");
     let shown = run(&["show"]);
     assert!(
         shown.starts_with("***, good for 7,") && shown.ends_with(" seconds (--reveal shows it)\n"),
@@ -254,7 +251,8 @@ store    {}
 
 #[test]
 fn an_appid_that_two_accounts_have_is_no_name() {
-    let (sandbox, test) = (Served::start(&["--followers", "10"]), Served::start(&["--followers", "10"]));
+    let (sandbox, test) =
+        (SandboxProcess::start(&["--followers", "10"]), SandboxProcess::start(&["--followers", "10"]));
     let account = |name: &str, url: &str| {
         format!(
             "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
@@ -270,7 +268,7 @@ fn an_appid_that_two_accounts_have_is_no_name() {
     );
     assert_eq!(service.ask("GET", "/token", KEY, &json!({})).0, 404, "nor is there an only one");
     assert_eq!((service.token("real").0, service.token("test").0), (200, 200));
-    assert_eq!((sandbox.calls(STABLE), test.calls(STABLE)), (1, 1));
+    assert_eq!((sandbox.calls(POST_STABLE_TOKEN), test.calls(POST_STABLE_TOKEN)), (1, 1));
     // A branch names the one that it means.
     let config = format!(
         "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\n\
@@ -288,7 +286,7 @@ fn an_appid_that_two_accounts_have_is_no_name() {
 
 #[test]
 fn what_the_platform_says_comes_through_the_service() {
-    let sandbox = Served::start(&["--followers", "10", "--secret", "another"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10", "--secret", "another"]);
     let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
     let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);
     for _ in 0..20 {
@@ -296,7 +294,10 @@ fn what_the_platform_says_comes_through_the_service() {
         assert_eq!(status, 502);
         assert!(answer["error"].as_str().unwrap().contains("40125 invalid appsecret"), "{answer}");
     }
-    assert!(sandbox.calls(STABLE) <= 2, "what no second call would mend is not asked again at once");
+    assert!(
+        sandbox.calls(POST_STABLE_TOKEN) <= 2,
+        "what no second call would mend is not asked again at once"
+    );
     let config = format!(
         "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_url = \"{}\"\ntoken_key_env = \"K\"\nbase_url = \"{}\"\n",
         service.place,

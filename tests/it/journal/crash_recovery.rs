@@ -4,14 +4,11 @@
 //! `MPSCRIPT_KILLS=200 cargo test --test it crash_recovery -- --nocapture` kills so often on each store; three of four times
 //! at a point of the journal, else at any instant.
 
-use crate::{
-    fixtures::{
-        program::{Finished, Folder, TIMEOUT},
-        sandbox_process::Served,
-    },
-    journal::resume::on_each_store,
+use crate::fixtures::{
+    program::{Finished, Folder, TIMEOUT},
+    runs::{newest_run, on_each_store},
+    sandbox_process::SandboxProcess,
 };
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::{Value, json};
 use std::{
     thread,
@@ -39,7 +36,7 @@ print(`${tagged} ${members("展台").count()}`);
 "#;
 
 /// The faults of the platform, one line each.
-fn faults(sandbox: &Served) {
+fn faults(sandbox: &SandboxProcess) {
     let attach = "/cgi-bin/tags/members/batchtagging";
     let details = "/cgi-bin/user/info/batchget";
     for fault in [
@@ -59,8 +56,8 @@ fn faults(sandbox: &Served) {
     }
 }
 
-fn sandbox() -> Served {
-    Served::start(&[
+fn sandbox() -> SandboxProcess {
+    SandboxProcess::start(&[
         "--followers",
         FOLLOWERS,
         "--scene",
@@ -74,26 +71,9 @@ fn sandbox() -> Served {
     ])
 }
 
-fn folder(sandbox: &Served) -> Folder {
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n",
-        sandbox.url()
-    );
+fn folder(sandbox: &SandboxProcess) -> Folder {
     // The platform's minute is as long as this says.
-    Folder::with(SCRIPT)
-        .file("mpscript.toml", config)
-        .env("SHOP_SECRET", DEFAULT_SECRET)
-        .env("MPSCRIPT_QUOTA_MINUTE", "300ms")
-}
-
-/// The state of the world that calls can change.
-fn world(sandbox: &Served) -> Value {
-    sandbox.get("/__sandbox/world")
-}
-
-fn newest(folder: &Folder) -> Value {
-    let runs: Value = serde_json::from_str(&folder.run(&["runs", "--json"]).success()).expect("it is JSON");
-    runs[0].clone()
+    Folder::with(SCRIPT).shop(&sandbox.url(), "").env("MPSCRIPT_QUOTA_MINUTE", "300ms")
 }
 
 /// Where a process is to die.
@@ -142,12 +122,7 @@ fn live(folder: &Folder, arguments: &[&str], death: &Death) -> Option<Finished> 
 }
 
 /// Kills a run until it has ended, at most so often; how often it was.
-fn one_run(
-    with_store: &dyn Fn(Folder) -> Folder,
-    random: &mut fastrand::Rng,
-    most: u32,
-    expected: &Value,
-) -> u32 {
+fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u32, expected: &Value) -> u32 {
     let sandbox = sandbox();
     faults(&sandbox);
     let folder = with_store(folder(&sandbox));
@@ -165,7 +140,7 @@ fn one_run(
         let before = sandbox.calls("GET /cgi-bin/user/get");
         let ended = live(&folder, &given, &death);
         listed = listed.max(sandbox.calls("GET /cgi-bin/user/get") - before);
-        let Some(run) = newest(&folder)["id"].as_str().map(str::to_owned) else {
+        let Some(run) = newest_run(&folder)["id"].as_str().map(str::to_owned) else {
             // It died before it was recorded: nothing was done, and it is started anew.
             kills += 1;
             continue;
@@ -189,7 +164,7 @@ fn one_run(
         }
     };
     assert_eq!(finished.code, Some(0), "{} {}", finished.out, finished.err);
-    assert_eq!(&world(&sandbox), expected, "after {kills} kills: {} {}", finished.out, finished.err);
+    assert_eq!(&sandbox.world(), expected, "after {kills} kills: {} {}", finished.out, finished.err);
     assert_eq!(finished.out.lines().last(), Some("4000 2500"));
     // Made once each, whatever happened.
     assert_eq!(sandbox.get("/__sandbox/cards").as_array().map(Vec::len), Some(1));
@@ -208,7 +183,7 @@ fn a_run_that_is_killed_again_and_again_leaves_the_account_as_one_that_was_not()
         let sandbox = sandbox();
         let finished = folder(&sandbox).run(&["run", "script.rhai", "--quiet"]);
         assert_eq!(finished.success(), "true\n4000 2500\n");
-        world(&sandbox)
+        sandbox.world()
     };
     on_each_store(|with_store| {
         let mut random = fastrand::Rng::with_seed(seed);

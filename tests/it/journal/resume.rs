@@ -1,38 +1,13 @@
 //! Runs that were cut off at any instant, and gone on with.
 
 use crate::fixtures::{
-    postgres::cluster,
-    program::{Finished, Folder},
-    sandbox_process::Served,
+    program::Folder,
+    runs::{newest_run, newest_run_id, on_each_store, resume},
+    sandbox_process::SandboxProcess,
 };
 use serde_json::{Value, json};
 
 const SCRIPT: &str = "print(followers().from_scene(98765).tag(\"展台\").changed);";
-
-/// On SQLite, and on PostgreSQL where there is one.
-pub(crate) fn on_each_store(work: impl Fn(&dyn Fn(Folder) -> Folder)) {
-    work(&|folder| folder);
-    if cluster().is_some() {
-        work(&|folder| {
-            let url = cluster().expect("it is there").database();
-            folder.env("MPSCRIPT_STORE", url.reveal())
-        });
-    }
-}
-
-pub(crate) fn newest(folder: &Folder) -> Value {
-    let runs = folder.run(&["runs", "--json"]).success();
-    let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
-    runs[0].clone()
-}
-
-pub(crate) fn id(folder: &Folder) -> String {
-    newest(folder)["id"].as_str().expect("a run has an id").to_owned()
-}
-
-pub(crate) fn resume(folder: &Folder) -> Finished {
-    folder.run(&["resume", &id(folder), "--quiet", "--report", "report.json"])
-}
 
 #[test]
 fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
@@ -40,12 +15,12 @@ fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
         [("batch-intent", 3), ("batch-call", 3), ("batch-outcome", 3), ("checkpoint", 1), ("batch-call", 1)];
     on_each_store(|with_store| {
         for (point, number) in points {
-            let sandbox = Served::start(&["--followers", "12000", "--scene", "98765=1234"]);
+            let sandbox = SandboxProcess::start(&["--followers", "12000", "--scene", "98765=1234"]);
             let folder = with_store(Folder::with(SCRIPT).account())
                 .env("MPSCRIPT_FAIL_POINT", &format!("{point}:{number}"));
             let killed = sandbox.run(&folder, &["--in-flight", "4"]);
             assert_eq!((killed.code, killed.out.as_str()), (None, ""), "{point}: {}", killed.err);
-            assert_eq!(newest(&folder)["state"], json!("interrupted"));
+            assert_eq!(newest_run(&folder)["state"], json!("interrupted"));
             let before = sandbox.calls("GET /cgi-bin/user/get");
             let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
             assert_eq!(resume(&folder).success(), "1234\n", "{point}");
@@ -57,13 +32,13 @@ fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
             assert!(sandbox.calls("GET /cgi-bin/user/get") - before <= 2, "{point}");
             assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 1, "{point}");
             let again = resume(&folder).success();
-            assert_eq!(again, format!("run {} has ended: done\n", id(&folder)));
+            assert_eq!(again, format!("run {} has ended: done\n", newest_run_id(&folder)));
         }
     });
 }
 
 /// A folder whose runs reach a stand-alone sandbox, and are killed at a point.
-pub(crate) fn killed_at(sandbox: &Served, script: &str, point: &str) -> Folder {
+pub(crate) fn killed_at(sandbox: &SandboxProcess, script: &str, point: &str) -> Folder {
     let folder = Folder::with(script).account().env("MPSCRIPT_FAIL_POINT", point);
     let killed = sandbox.run(&folder, &["--in-flight", "2"]);
     assert_eq!(killed.code, None, "{point}: {} {}", killed.out, killed.err);
@@ -79,7 +54,7 @@ fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
          for u in followers().filter(|u| u.qr_scene == 98765) { tag::attach(t, [u]); } print(\"done\");",
     ] {
         // Two pages, eight on each; the run dies on the second.
-        let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=16"]);
+        let sandbox = SandboxProcess::start(&["--followers", "20000", "--scene", "98765=16"]);
         for point in ["call-intent:13", "call-made:13", "call-intent:1", "call-made:1"] {
             sandbox.control("reset", &json!({}));
             let folder = killed_at(&sandbox, script, point);
@@ -102,7 +77,7 @@ fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
 
 #[test]
 fn finished_steps_answer_from_the_journal() {
-    let sandbox = Served::start(&["--followers", "3000", "--scene", "98765=300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=300"]);
     let script = "let n = followers().count(); let by = followers().count_by(|u| u.qr_scene);
         let caught = try { tag::delete(4711); 0 } catch (e) { e.errcode };
         followers().from_scene(98765).tag(\"展台\");
@@ -137,7 +112,7 @@ fn finished_steps_answer_from_the_journal() {
 
 #[test]
 fn a_sample_is_drawn_once() {
-    let sandbox = Served::start(&["--followers", "5000"]);
+    let sandbox = SandboxProcess::start(&["--followers", "5000"]);
     let script = "print(followers().sample(600).tag(\"抽样\").changed);";
     for point in ["batch-call:4", "checkpoint:1"] {
         sandbox.control("reset", &json!({}));
@@ -149,7 +124,7 @@ fn a_sample_is_drawn_once() {
 
 #[test]
 fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
-    let sandbox = Served::start(&["--followers", "500"]);
+    let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let script = "let l = openids_from(\"名单.csv\"); l.tag(\"名单\"); followers().tag(\"全部\");";
     let openids = sandbox.openids();
     let list = |openids: &[String]| format!("openid\n{}\n", openids.join("\n"));
@@ -162,7 +137,7 @@ fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
     let head = "error: the run does not go on as it began: step 1 was `openids([60 openids]) #";
     assert!(resumed.err.starts_with(head), "{}", resumed.err);
     assert!(resumed.err.contains("script.rhai:1:35"), "{}", resumed.err);
-    assert_eq!(newest(&folder)["state"], json!("parked"));
+    assert_eq!(newest_run(&folder)["state"], json!("parked"));
     let folder = folder.file("名单.csv", list(&openids[..60]));
     resume(&folder).success();
     assert_eq!((sandbox.tagged("名单"), sandbox.tagged("全部")), (Some(60), Some(500)));
@@ -170,7 +145,7 @@ fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
 
 #[test]
 fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
-    let sandbox = Served::start(&["--followers", "5"]);
+    let sandbox = SandboxProcess::start(&["--followers", "5"]);
     let script = "let card = card::general_card(#{logo_url: \"http://mmbiz.qpic.cn/x/0\", brand_name: \"微信餐厅\",
         color: \"Color010\", notice: \"出示此券\", description: \"仅限堂食\", quantity: 500, title: \"礼品卡\",
         fixed_term: 365}); print(card::create(card).card_id); print(\"done\");";
@@ -183,7 +158,7 @@ fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
             "{}",
             parked.err
         );
-        let run = id(&folder);
+        let run = newest_run_id(&folder);
         assert!(parked.err.contains(&format!("mpscript resume {run} --unsure again")), "{}", parked.err);
         assert_eq!(sandbox.calls("POST /card/create"), made, "nothing is sent before the word");
         let done = folder.run(&["resume", &run, "--unsure", "done", "--answer", "{\"card_id\": \"pABC\"}"]);
@@ -191,7 +166,7 @@ fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
         assert_eq!(sandbox.calls("POST /card/create"), made);
         sandbox.control("reset", &json!({}));
         let folder = killed_at(&sandbox, script, point);
-        let again = folder.run(&["resume", &id(&folder), "--unsure", "again"]).success();
+        let again = folder.run(&["resume", &newest_run_id(&folder), "--unsure", "again"]).success();
         assert!(again.ends_with("\ndone\n"), "{again}");
         assert_eq!(sandbox.calls("POST /card/create"), made + 1);
         sandbox.control("reset", &json!({}));
@@ -201,11 +176,11 @@ fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
 #[test]
 fn two_runs_do_not_write_the_same_tag_together() {
     on_each_store(|with_store| {
-        let sandbox = Served::start(&["--followers", "3000", "--latency", "60ms"]);
+        let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "60ms"]);
         let folder = with_store(Folder::with("followers().tag(\"展台\");").account());
         let first = sandbox.start_run(&folder, &["--in-flight", "2"]);
         sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
-        let run = id(&folder);
+        let run = newest_run_id(&folder);
         let other = folder.file("other.rhai", "followers().take(3).untag(\"展台\");");
         let refused = other.run(&["run", "other.rhai", "--base-url", &sandbox.url()]).failure(1);
         assert!(refused.starts_with(&format!("error: run {run} is writing tag ")), "{refused}");
@@ -230,12 +205,12 @@ fn two_runs_do_not_write_the_same_tag_together() {
 
 #[test]
 fn a_run_that_is_under_way_is_not_gone_on_with_and_an_unknown_one_is_told() {
-    let sandbox = Served::start(&["--followers", "3000", "--latency", "20ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "20ms"]);
     let folder = Folder::with("import \"lib/x\" as x; x::all();").account();
     let folder = folder.file("lib/x.rhai", "fn all() { followers().tag(\"展台\"); print(\"done\") }");
     let running = sandbox.start_run(&folder, &["--in-flight", "2"]);
     sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
-    let run = id(&folder);
+    let run = newest_run_id(&folder);
     let message = resume(&folder).failure(2);
     assert!(message.starts_with(&format!("error: run {run} is under way in the process ")), "{message}");
     running.signal("KILL");
@@ -254,10 +229,16 @@ fn a_run_that_is_under_way_is_not_gone_on_with_and_an_unknown_one_is_told() {
 
 #[test]
 fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
-    let sandbox = Served::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=3"]);
+    let sandbox =
+        SandboxProcess::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=3"]);
     let folder = Folder::with("print(followers().tag(\"展台\").changed);").account();
     let paused = sandbox.run(&folder, &["--in-flight", "1"]);
-    assert_eq!((paused.code, newest(&folder)["state"].clone()), (Some(4), json!("paused")), "{}", paused.err);
+    assert_eq!(
+        (paused.code, newest_run(&folder)["state"].clone()),
+        (Some(4), json!("paused")),
+        "{}",
+        paused.err
+    );
     assert_eq!(resume(&folder).code, Some(4), "still");
     sandbox.control("clock", &json!({"advance": "24h"}));
     // 150 a day.
@@ -271,7 +252,7 @@ fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
 
 #[test]
 fn calls_within_steps_belong_to_their_page_too() {
-    let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=160"]);
+    let sandbox = SandboxProcess::start(&["--followers", "20000", "--scene", "98765=160"]);
     let script = "let t = tag::create(\"看过\");
         let r = followers().filter(|u| { if u.qr_scene != 98765 { return false; } tag::attach(t, [u]); true })
             .tag(\"展台\");
@@ -286,7 +267,7 @@ fn calls_within_steps_belong_to_their_page_too() {
 
 #[test]
 fn an_end_that_was_refused_before_it_began_is_refused_again() {
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let script = "try { members(\"贵宾\").count(); } catch (e) { print(\"none\"); }
         followers().take(60).tag(\"贵宾\"); followers().take(200).tag(\"全部\"); print(\"done\");";
     let folder = killed_at(&sandbox, script, "batch-call:4");
@@ -296,7 +277,7 @@ fn an_end_that_was_refused_before_it_began_is_refused_again() {
 
 #[test]
 fn calls_on_a_sample_are_not_made_twice() {
-    let sandbox = Served::start(&["--followers", "3000"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "let t = tag::create(\"抽样\");
         followers().sample(30).each(|u| { user::remark(u, \"抽\"); tag::attach(t, [u]); }); print(\"done\");";
     for point in ["call-made:7", "call-intent:20", "call-made:50"] {
@@ -315,7 +296,7 @@ fn calls_on_a_sample_are_not_made_twice() {
 
 #[test]
 fn a_loop_that_only_collects_begins_anew() {
-    let sandbox = Served::start(&["--followers", "25000", "--scene", "98765=1234"]);
+    let sandbox = SandboxProcess::start(&["--followers", "25000", "--scene", "98765=1234"]);
     let script = "let ids = []; for u in followers() { if u.qr_scene == 98765 { ids.push(u.openid); } }
         let n = #{n: 0}; followers().each(|u| n.n += 1);
         openids(ids).tag(\"贵宾\"); print(`${ids.len()} ${n.n}`);";
@@ -330,7 +311,7 @@ fn a_loop_that_only_collects_begins_anew() {
 
 #[test]
 fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
-    let sandbox = Served::start(&["--followers", "3000", "--latency", "60ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "60ms"]);
     let folder = Folder::with("followers().tag(\"共用\");").account();
     let asleep = sandbox.start_run(&folder, &["--in-flight", "1"]);
     sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
@@ -366,7 +347,7 @@ fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
 
 #[test]
 fn a_job_that_failed_and_was_caught_is_in_the_report_of_whoever_goes_on() {
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let script = "try { followers().tag(7777); } catch (e) { print(e.errcode); } followers().tag(\"会员\");";
     let folder = killed_at(&sandbox, script, "batch-call:4");
     assert_eq!(resume(&folder).success(), "45159\n");
@@ -377,7 +358,7 @@ fn a_job_that_failed_and_was_caught_is_in_the_report_of_whoever_goes_on() {
 
 #[test]
 fn a_loop_that_was_left_is_not_entered_again() {
-    let sandbox = Served::start(&["--followers", "20000", "--scene", "98765=16"]);
+    let sandbox = SandboxProcess::start(&["--followers", "20000", "--scene", "98765=16"]);
     let script = "let n = 0; for u in followers().filter(|u| u.qr_scene == 98765) { if n >= 12 { break; } \
                   user::remark(u, \"到\"); n += 1; } tag::create(\"末\"); print(\"done\");";
     let folder = killed_at(&sandbox, script, "call-made:13");
@@ -389,7 +370,7 @@ fn a_loop_that_was_left_is_not_entered_again() {
 
 #[test]
 fn a_sample_that_is_only_collected_is_collected_again() {
-    let sandbox = Served::start(&["--followers", "3000"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "let ids = []; followers().sample(30).each(|u| ids.push(u.openid)); tag::create(\"别\"); \
                   openids(ids).tag(\"抽\"); print(ids.len());";
     let folder = killed_at(&sandbox, script, "checkpoint:1");
@@ -402,7 +383,7 @@ fn a_sample_that_is_only_collected_is_collected_again() {
 
 #[test]
 fn a_dry_run_that_takes_long_is_seen_to_be_under_way() {
-    let sandbox = Served::start(&["--followers", "200"]);
+    let sandbox = SandboxProcess::start(&["--followers", "200"]);
     let folder = Folder::with("sleep(11); followers().tag(\"会员\");").account();
     let running = sandbox.start_run(&folder, &["--dry-run"]);
     std::thread::sleep(std::time::Duration::from_secs(9));

@@ -1,21 +1,24 @@
 //! Runs that were cut off after they had changed what they look at, and what becomes of them.
 
 use crate::{
-    fixtures::{program::Folder, sandbox_process::Served},
-    journal::resume::{id, killed_at, newest, resume},
+    fixtures::{
+        paths::POST_ATTACH,
+        program::Folder,
+        runs::{newest_run, newest_run_id, resume},
+        sandbox_process::SandboxProcess,
+    },
+    journal::resume::killed_at,
 };
 use serde_json::json;
 
-const ATTACH: &str = "POST /cgi-bin/tags/members/batchtagging";
-
-fn remarks(sandbox: &Served, folder: &Folder, remark: &str) -> String {
+fn remarks(sandbox: &SandboxProcess, folder: &Folder, remark: &str) -> String {
     let script = format!("print(followers().filter(|u| u.remark == \"{remark}\").count())");
     folder.run(&["run", "-e", &script, "--base-url", &sandbox.url()]).success()
 }
 
 #[test]
 fn what_a_run_was_in_the_midst_of_is_not_lost_when_its_script_takes_another_way() {
-    let sandbox = Served::start(&["--followers", "3000"]);
+    let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "if !tag::list().some(|t| t.name == \"第一批\") { followers().take(500).tag(\"第一批\"); }\nprint(\"ok\");";
     let folder = killed_at(&sandbox, script, "batch-call:3");
     let told = resume(&folder);
@@ -25,7 +28,7 @@ fn what_a_run_was_in_the_midst_of_is_not_lost_when_its_script_takes_another_way(
         "{}",
         told.err
     );
-    assert_eq!(newest(&folder)["state"], json!("parked"));
+    assert_eq!(newest_run(&folder)["state"], json!("parked"));
 }
 
 #[test]
@@ -36,7 +39,7 @@ fn loops_that_change_whom_they_are_for_go_on() {
     ];
     for script in loops {
         for point in ["call-intent:90", "call-made:90"] {
-            let sandbox = Served::start(&["--followers", "200"]);
+            let sandbox = SandboxProcess::start(&["--followers", "200"]);
             let folder = killed_at(&sandbox, script, point);
             let unnamed = 200 - remarks(&sandbox, &folder, "新").trim().parse::<u64>().expect("a number");
             assert!((110..=200).contains(&unnamed), "{unnamed}");
@@ -61,7 +64,7 @@ fn id_of_script(folder: &Folder) -> String {
 
 #[test]
 fn a_call_that_must_not_be_made_twice_is_not_made_in_other_words() {
-    let sandbox = Served::start(&["--followers", "20"]);
+    let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let script = "followers().take(5).each(|u| api::post(\"/cgi-bin/tags/create\", #{tag: #{name: `t${tag::list().len()}`}}));";
     let folder = killed_at(&sandbox, script, "call-made:2");
     let told = resume(&folder);
@@ -72,7 +75,7 @@ fn a_call_that_must_not_be_made_twice_is_not_made_in_other_words() {
 
 #[test]
 fn counts_add_up_however_often_a_job_that_shrinks_its_own_list_is_cut_off() {
-    let sandbox = Served::start(&["--followers", "2000"]);
+    let sandbox = SandboxProcess::start(&["--followers", "2000"]);
     let folder = Folder::with("print(members(\"老\").untag(\"老\"));").account();
     let made = folder.run(&["run", "-e", "followers().take(600).tag(\"老\")", "--base-url", &sandbox.url()]);
     assert_eq!(made.code, Some(0), "{}", made.err);
@@ -93,12 +96,12 @@ fn counts_add_up_however_often_a_job_that_shrinks_its_own_list_is_cut_off() {
 fn an_undo_that_was_cut_off_anywhere_is_gone_on_with() {
     let points = ["batch-intent:2", "batch-call:6", "call-intent:1", "call-made:1", "batch-intent:12"];
     for point in points {
-        let sandbox = Served::start(&["--followers", "1000"]);
+        let sandbox = SandboxProcess::start(&["--followers", "1000"]);
         let script = "followers().take(500).tag(\"甲\"); followers().take(77).tag(\"乙\"); \
                       tag::update(tag::list().filter(|t| t.name == \"乙\")[0], \"丙\");";
         let folder = Folder::with(script).account();
         assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
-        let run = id(&folder);
+        let run = newest_run_id(&folder);
         let folder = folder.env("MPSCRIPT_FAIL_POINT", point);
         let cut_off = folder.run(&["undo", &run, "--yes", "--quiet", "--base-url", &sandbox.url()]);
         assert_eq!(cut_off.code, None, "{point}: {}", cut_off.err);
@@ -112,24 +115,25 @@ fn an_undo_that_was_cut_off_anywhere_is_gone_on_with() {
 
 #[test]
 fn what_can_not_be_taken_back_does_not_stand_in_the_way_of_the_rest() {
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account();
     let run = |script: &str| folder.run(&["run", "-e", script, "--base-url", &sandbox.url()]).success();
     run("followers().take(100).tag(\"老\");");
     run("followers().take(20).block(); members(\"老\").take(50).untag(\"老\");");
-    let done = id(&folder);
+    let done = newest_run_id(&folder);
     // By somebody else's hand.
     run("tag::delete(tag::list().filter(|t| t.name == \"老\")[0])");
     let undone = folder.run(&["undo", &done, "--yes", "--base-url", &sandbox.url()]);
     assert_eq!(undone.code, Some(3), "{}", undone.err);
     assert!(undone.err.contains("warning: can't be taken back: step 2: "), "{}", undone.err);
-    assert_eq!(newest(&folder)["state"], json!("done_with_failures"));
+    assert_eq!(newest_run(&folder)["state"], json!("done_with_failures"));
     assert_eq!(run("print(blacklisted().count())"), "0\n");
 }
 
 #[test]
 fn a_script_that_catches_the_end_of_the_quota_is_paused_and_does_the_rest_the_next_day() {
-    let sandbox = Served::start(&["--followers", "3000", "--quota", "/cgi-bin/tags/members/batchtagging=6"]);
+    let sandbox =
+        SandboxProcess::start(&["--followers", "3000", "--quota", "/cgi-bin/tags/members/batchtagging=6"]);
     let script = "for name in [\"一\", \"二\", \"三\"] { try { followers().take(200).tag(name); } catch (e) { print(e.errcode); } }";
     let folder = Folder::with(script).account();
     let told = sandbox.run(&folder, &["--quiet"]);
@@ -139,26 +143,26 @@ fn a_script_that_catches_the_end_of_the_quota_is_paused_and_does_the_rest_the_ne
     let resumed = resume(&folder);
     assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), ""), "{}", resumed.err);
     assert_eq!(["一", "二", "三"].map(|name| sandbox.tagged(name)), [Some(200); 3]);
-    assert_eq!(sandbox.calls(ATTACH), 12 + 2, "two were refused");
+    assert_eq!(sandbox.calls(POST_ATTACH), 12 + 2, "two were refused");
 }
 
 #[test]
 fn nobody_of_a_run_that_was_taken_back_is_tried_again() {
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45059, "openid": sandbox.openids()[7]}));
     assert_eq!(sandbox.run(&folder, &[]).code, Some(3));
-    let run = id(&folder);
+    let run = newest_run_id(&folder);
     folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]).success();
-    let calls = sandbox.calls(ATTACH);
+    let calls = sandbox.calls(POST_ATTACH);
     let message = folder.run(&["failed", &run, "--retry", "--base-url", &sandbox.url()]).failure(2);
     assert!(message.contains("was taken back by run "), "{message}");
-    assert_eq!(sandbox.calls(ATTACH), calls);
+    assert_eq!(sandbox.calls(POST_ATTACH), calls);
 }
 
 #[test]
 fn a_limit_that_allows_nothing_makes_no_tag() {
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(3).tag(\"空的\");").account();
     let told = sandbox.run(&folder, &["--max-changes", "0"]);
     assert_eq!(told.code, Some(1), "{}", told.err);
@@ -168,7 +172,7 @@ fn a_limit_that_allows_nothing_makes_no_tag() {
 #[test]
 fn a_list_goes_on_when_the_one_after_whom_it_does_has_left() {
     for switch in ["departed_cursor=empty_page", "departed_cursor=40003"] {
-        let sandbox = Served::start(&["--followers", "21000", "--switch", switch]);
+        let sandbox = SandboxProcess::start(&["--followers", "21000", "--switch", switch]);
         let folder = killed_at(&sandbox, "print(followers().tag(\"会员\").listed);", "checkpoint:1");
         let page =
             folder.run(&["run", "-e", "user::list().next_openid", "--base-url", &sandbox.url()]).success();
@@ -188,7 +192,7 @@ fn a_list_goes_on_when_the_one_after_whom_it_does_has_left() {
 
 #[test]
 fn a_tag_that_somebody_else_makes_meanwhile_is_not_taken_off_those_whom_they_gave_it() {
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let script = "print(followers().take(50).filter(|u| { \
                   while !tag::list().some(|t| t.name == \"同名\") { sleep(0.05); } true }).tag(\"同名\"));";
     let folder = Folder::with(script).account();
@@ -204,8 +208,12 @@ fn a_tag_that_somebody_else_makes_meanwhile_is_not_taken_off_those_whom_they_gav
 }
 
 /// Kills a run at a point, lets somebody do something, and goes on with it.
-fn go_on(script: &str, point: &str, meanwhile: &str) -> (Served, Folder, crate::fixtures::program::Finished) {
-    let sandbox = Served::start(&["--followers", "20"]);
+fn go_on(
+    script: &str,
+    point: &str,
+    meanwhile: &str,
+) -> (SandboxProcess, Folder, crate::fixtures::program::Finished) {
+    let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let folder = killed_at(&sandbox, script, point);
     if !meanwhile.is_empty() {
         folder.run(&["run", "-e", meanwhile, "--base-url", &sandbox.url()]).success();
@@ -268,7 +276,7 @@ fn calls_that_were_made_stand_in_nobody_s_way() {
 
 #[test]
 fn a_dry_run_deletes_no_tag_whoever_asks_for_it() {
-    let sandbox = Served::start(&["--followers", "20"]);
+    let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let folder = Folder::new().account();
     let run = |script: &str, more: &[&str]| {
         folder.run(&[&["run", "-e", script, "--base-url", &sandbox.url()], more].concat())
@@ -282,10 +290,10 @@ fn a_dry_run_deletes_no_tag_whoever_asks_for_it() {
 
 #[test]
 fn an_undo_that_meets_a_fault_is_no_undo_that_is_done() {
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
     assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
-    let run = id(&folder);
+    let run = newest_run_id(&folder);
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchuntagging", "errcode": 48001}));
     let failed = folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]);
     assert_eq!(failed.code, Some(2), "{}", failed.err);

@@ -1,98 +1,12 @@
 //! What a run has changed is taken back: the account is as it was before.
 
 use crate::fixtures::{
-    account::{Account, openids_of},
-    program::{Finished, Folder},
+    account::Account,
+    program::Folder,
+    runs::{UndoFixture, account_state, account_with_history},
 };
 use mpscript::sandbox::{Options, Switches};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// Followers with the names of their tags and their remark, the tags' names, the blacklist.
-pub(crate) fn world(account: &Account) -> Value {
-    account.renew();
-    let tags = account.ask("/cgi-bin/tags/get", "");
-    let tags: BTreeMap<i64, String> = tags["tags"]
-        .as_array()
-        .expect("tags are a list")
-        .iter()
-        .map(|tag| {
-            (tag["id"].as_i64().unwrap_or_default(), tag["name"].as_str().unwrap_or_default().to_owned())
-        })
-        .collect();
-    let mut people = Vec::new();
-    for openids in account.openids().chunks(100) {
-        let list: Vec<Value> = openids.iter().map(|openid| json!({"openid": openid})).collect();
-        let users = account.tell("/cgi-bin/user/info/batchget", json!({"user_list": list}));
-        for user in users["user_info_list"].as_array().expect("users are a list") {
-            let ids = user["tagid_list"].as_array().into_iter().flatten();
-            let mut names: Vec<&String> = ids.filter_map(|id| tags.get(&id.as_i64()?)).collect();
-            names.sort();
-            people.push(json!([user["openid"], names, user["remark"]]));
-        }
-    }
-    let page = account.tell("/cgi-bin/tags/members/getblacklist", json!({}));
-    let mut blocked = if page["count"] == 0 { Vec::new() } else { openids_of(&page) };
-    blocked.sort();
-    let mut names: Vec<&String> = tags.values().collect();
-    names.sort();
-    json!({"people": people, "tags": names, "blacklist": blocked})
-}
-
-/// A script's folder, whose runs reach the account.
-pub(crate) struct Place<'a> {
-    pub account: &'a Account,
-    pub folder: Folder,
-}
-
-impl<'a> Place<'a> {
-    pub(crate) fn new(account: &'a Account) -> Self {
-        Self { account, folder: Folder::new().account() }
-    }
-
-    pub(crate) fn call(&self, arguments: &[&str]) -> Finished {
-        let url = format!("http://{}", self.account.address());
-        self.folder.run(&[arguments, &["--base-url", &url]].concat())
-    }
-
-    /// Runs a script and gives the run's id.
-    #[track_caller]
-    pub(crate) fn run(&self, script: &str, code: i32) -> String {
-        let finished = self.call(&["run", "-e", script]);
-        assert_eq!(finished.code, Some(code), "{}", finished.err);
-        self.newest()
-    }
-
-    pub(crate) fn newest(&self) -> String {
-        let runs = self.folder.run(&["runs", "--json"]).success();
-        let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
-        runs[0]["id"].as_str().expect("a run has an id").to_owned()
-    }
-
-    #[track_caller]
-    pub(crate) fn undo(&self, run: &str) -> String {
-        let finished = self.call(&["undo", run, "--yes"]);
-        assert_eq!(finished.code, Some(0), "{}", finished.err);
-        self.newest()
-    }
-}
-
-/// A world with a past: tags on some, remarks, a blacklist.
-pub(crate) fn account() -> Account {
-    let account = Account::of(300);
-    let openids = account.openids();
-    let old = account.tag("老客户");
-    account.tell("/cgi-bin/tags/members/batchtagging", json!({"tagid": old, "openid_list": openids[..40]}));
-    account.tag("空");
-    for (number, openid) in openids[..5].iter().enumerate() {
-        account.tell(
-            "/cgi-bin/user/info/updateremark",
-            json!({"openid": openid, "remark": format!("客户{number}")}),
-        );
-    }
-    account.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": openids[290..295]}));
-    account
-}
 
 #[test]
 fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
@@ -142,17 +56,17 @@ fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
         ),
     ];
     for (name, script) in scripts {
-        let account = account();
-        let place = Place::new(&account);
-        let before = world(&account);
-        let run = place.run(script, 0);
-        let after = world(&account);
+        let account = account_with_history();
+        let fixture = UndoFixture::new(&account);
+        let before = account_state(&account);
+        let run = fixture.run(script, 0);
+        let after = account_state(&account);
         assert_ne!(before, after, "{name}");
-        let undone = place.undo(&run);
-        assert_eq!(world(&account), before, "{name}");
+        let undone = fixture.undo(&run);
+        assert_eq!(account_state(&account), before, "{name}");
         // The undoing is a run, and is undone like one.
-        place.undo(&undone);
-        assert_eq!(world(&account), after, "{name}");
+        fixture.undo(&undone);
+        assert_eq!(account_state(&account), after, "{name}");
     }
 }
 
@@ -160,38 +74,38 @@ fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
 fn a_run_with_failures_is_taken_back_as_far_as_it_went() {
     let options = Options { followers: 300, switches: Switches::default(), ..Options::default() };
     let account = Account::with(options);
-    let place = Place::new(&account);
-    let before = world(&account);
+    let fixture = UndoFixture::new(&account);
+    let before = account_state(&account);
     let openids = account.openids();
     account.control(
         "faults",
         json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45059, "openid": openids[7]}),
     );
-    let run = place.run("followers().take(100).tag(\"老客户\");", 3);
-    assert_ne!(world(&account), before);
-    place.undo(&run);
-    assert_eq!(world(&account), before);
+    let run = fixture.run("followers().take(100).tag(\"老客户\");", 3);
+    assert_ne!(account_state(&account), before);
+    fixture.undo(&run);
+    assert_eq!(account_state(&account), before);
 }
 
 #[test]
 fn what_somebody_did_since_is_left_alone() {
-    let account = account();
-    let place = Place::new(&account);
+    let account = account_with_history();
+    let fixture = UndoFixture::new(&account);
     let openids = account.openids();
-    let run = place.run("followers().take(3).remark(|u| \"新\"); followers().take(50).tag(\"会员\");", 0);
+    let run = fixture.run("followers().take(3).remark(|u| \"新\"); followers().take(50).tag(\"会员\");", 0);
     // A person has changed a remark by hand, and put the new tag on somebody else.
     account.tell("/cgi-bin/user/info/updateremark", json!({"openid": openids[1], "remark": "手改"}));
     let tags = account.ask("/cgi-bin/tags/get", "");
     let tags = tags["tags"].as_array().expect("tags are a list");
     let id = tags.iter().find(|tag| tag["name"] == "会员").expect("it is there")["id"].clone();
     account.tell("/cgi-bin/tags/members/batchtagging", json!({"tagid": id, "openid_list": [openids[200]]}));
-    let undone = place.call(&["undo", &run, "--yes"]);
+    let undone = fixture.call(&["undo", &run, "--yes"]);
     let expected = format!(
         "the tag `会员` stays: there are followers who have it\n\
          run {run} is taken back; the run that did so is the newest in mpscript runs\n"
     );
     assert_eq!(undone.out, expected, "{}", undone.err);
-    let after = world(&account);
+    let after = account_state(&account);
     let remark = |at: usize| after["people"][at][2].as_str().unwrap_or_default().to_owned();
     assert_eq!([remark(0), remark(1), remark(2)], ["客户0", "手改", "客户2"]);
     assert_eq!(after["people"][200][1], json!(["会员"]));
@@ -199,62 +113,64 @@ fn what_somebody_did_since_is_left_alone() {
 
 #[test]
 fn it_says_first_what_can_t_be_taken_back_and_asks() {
-    let account = account();
-    let place = Place::new(&account);
-    let before = world(&account);
+    let account = account_with_history();
+    let fixture = UndoFixture::new(&account);
+    let before = account_state(&account);
     let script = "tag::delete(tag::list().filter(|t| t.name == \"空\")[0]); \
                   api::post(\"/cgi-bin/tags/create\", #{tag: #{name: \"直接\"}}); followers().take(10).tag(\"会员\");";
-    let run = place.run(script, 0);
-    let asked = place.call(&["undo", &run]).failure(2);
+    let run = fixture.run(script, 0);
+    let asked = fixture.call(&["undo", &run]).failure(2);
     assert!(asked.contains("can't be taken back: api::post"), "{asked}");
     assert!(asked.contains("can't be taken back: the tag `空` "), "{asked}");
     assert!(asked.contains("give --yes, or --dry-run to see what would be taken back"), "{asked}");
-    let shown = place.call(&["undo", &run, "--dry-run"]);
+    let shown = fixture.call(&["undo", &run, "--dry-run"]);
     assert_eq!(shown.code, Some(0), "{}", shown.err);
     let expected = format!("changed_by(\"{run}\", \"3\", \"attach ");
     assert!(shown.err.contains(&expected), "{}", shown.err);
     assert!(shown.err.contains("// step 3: followers().take(10).tag(\"会员\")\n"), "{}", shown.err);
     assert_eq!(shown.out, "the tag `会员` goes if nobody else has it then\n");
     assert!(shown.err.contains("dry run: nothing was changed"), "{}", shown.err);
-    let after = world(&account);
+    let after = account_state(&account);
     assert_eq!(after["tags"], json!(["会员", "星标组", "直接", "老客户"]));
-    place.undo(&run);
+    fixture.undo(&run);
     // Once is enough: what was done since is somebody else's.
-    let again = place.call(&["undo", &run, "--yes"]).failure(2);
+    let again = fixture.call(&["undo", &run, "--yes"]).failure(2);
     assert!(again.contains(" was taken back by run "), "{again}");
-    let after = world(&account);
+    let after = account_state(&account);
     assert_eq!((&after["people"], &after["tags"]), (&before["people"], &json!(["星标组", "直接", "老客户"])));
     // There is nothing left to take back of a run that has changed nothing.
-    let run = place.run("print(followers().count())", 0);
-    let undone = place.call(&["undo", &run]).success();
+    let run = fixture.run("print(followers().count())", 0);
+    let undone = fixture.call(&["undo", &run]).success();
     assert_eq!(undone, format!("run {run} has changed nothing that can be taken back\n"));
 }
 
 #[test]
 fn a_run_that_was_killed_and_gone_on_with_is_taken_back_whole_and_so_is_one_that_was_not() {
     for resume in [true, false] {
-        let account = account();
-        let place = Place::new(&account);
-        let before = world(&account);
+        let account = account_with_history();
+        let fixture = UndoFixture::new(&account);
+        let before = account_state(&account);
         let script = "followers().take(250).tag(\"会员\"); followers().take(5).remark(|u| \"新\");";
-        let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", "batch-call:3"), ..place };
-        let killed = place.call(&["run", "-e", script, "--in-flight", "2"]);
+        let fixture =
+            UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", "batch-call:3"), ..fixture };
+        let killed = fixture.call(&["run", "-e", script, "--in-flight", "2"]);
         assert_eq!(killed.code, None, "{}", killed.err);
-        let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", ""), ..place };
-        let run = place.newest();
+        let fixture = UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", ""), ..fixture };
+        let run = fixture.newest();
         if resume {
-            let resumed = place.call(&["resume", &run]);
+            let resumed = fixture.call(&["resume", &run]);
             assert_eq!(resumed.code, Some(0), "{}", resumed.err);
         }
-        assert_ne!(world(&account), before);
+        assert_ne!(account_state(&account), before);
         // The undoing is killed too, and gone on with.
-        let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", "batch-intent:1"), ..place };
-        let killed = place.call(&["undo", &run, "--yes"]);
+        let fixture =
+            UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", "batch-intent:1"), ..fixture };
+        let killed = fixture.call(&["undo", &run, "--yes"]);
         assert_eq!(killed.code, None, "{}", killed.err);
-        let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", ""), ..place };
-        let resumed = place.call(&["resume", &place.newest()]);
+        let fixture = UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", ""), ..fixture };
+        let resumed = fixture.call(&["resume", &fixture.newest()]);
         assert_eq!(resumed.code, Some(0), "{}", resumed.err);
-        assert_eq!(world(&account), before, "{resume}");
+        assert_eq!(account_state(&account), before, "{resume}");
     }
 }
 
@@ -279,51 +195,51 @@ fn a_run_on_a_sandbox_of_its_own_has_no_world_any_more() {
 
 #[test]
 fn a_run_that_was_refused_has_nothing_to_take_back_from_others() {
-    let account = account();
-    let place = Place::new(&account);
+    let account = account_with_history();
+    let fixture = UndoFixture::new(&account);
     let fault = json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45009, "times": 40});
     account.control("faults", fault);
-    let refused = place.run("followers().take(100).tag(\"会员\");", 4);
+    let refused = fixture.run("followers().take(100).tag(\"会员\");", 4);
     account.control("faults/clear", json!({}));
-    place.run("followers().take(100).tag(\"会员\");", 0);
-    let after = world(&account);
-    place.undo(&refused);
-    assert_eq!(world(&account), after);
+    fixture.run("followers().take(100).tag(\"会员\");", 0);
+    let after = account_state(&account);
+    fixture.undo(&refused);
+    assert_eq!(account_state(&account), after);
     // A single call that was refused is none either.
-    let before = world(&account);
+    let before = account_state(&account);
     let script = "try { tag::create(\"空\"); } catch { } try { api::post(\"/cgi-bin/tags/delete\", #{tag: #{id: 9}}); } catch { } \
                   try { tag::attach(4711, user::list().data.openid); } catch { }";
-    let run = place.run(script, 0);
-    let undone = place.call(&["undo", &run, "--yes"]);
+    let run = fixture.run(script, 0);
+    let undone = fixture.call(&["undo", &run, "--yes"]);
     assert_eq!((undone.code, undone.err.as_str()), (Some(0), ""), "{}", undone.out);
-    assert_eq!(world(&account), before);
+    assert_eq!(account_state(&account), before);
 }
 
 #[test]
 fn a_tag_that_was_made_just_before_a_kill_is_taken_back() {
-    let account = account();
-    let before = world(&account);
-    let place = Place::new(&account);
-    let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", "call-made:1"), ..place };
-    assert_eq!(place.call(&["run", "-e", "followers().take(5).tag(\"剩\");"]).code, None);
-    let place = Place { folder: place.folder.env("MPSCRIPT_FAIL_POINT", ""), ..place };
-    assert_ne!(world(&account), before);
-    place.undo(&place.newest());
-    assert_eq!(world(&account), before);
+    let account = account_with_history();
+    let before = account_state(&account);
+    let fixture = UndoFixture::new(&account);
+    let fixture = UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", "call-made:1"), ..fixture };
+    assert_eq!(fixture.call(&["run", "-e", "followers().take(5).tag(\"剩\");"]).code, None);
+    let fixture = UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", ""), ..fixture };
+    assert_ne!(account_state(&account), before);
+    fixture.undo(&fixture.newest());
+    assert_eq!(account_state(&account), before);
 }
 
 #[test]
 fn a_run_that_was_undone_is_not_gone_on_with() {
-    let account = account();
-    let place = Place::new(&account);
-    let stopped = place.call(&["run", "-e", "followers().tag(\"会员\").changed", "--max-changes", "120"]);
+    let account = account_with_history();
+    let fixture = UndoFixture::new(&account);
+    let stopped = fixture.call(&["run", "-e", "followers().tag(\"会员\").changed", "--max-changes", "120"]);
     assert_eq!(stopped.code, Some(1), "{}", stopped.err);
-    let run = place.newest();
-    let more = place.call(&["resume", &run, "--max-changes", "170"]);
+    let run = fixture.newest();
+    let more = fixture.call(&["resume", &run, "--max-changes", "170"]);
     assert!(more.err.contains("the run may make 170 changes"), "{}", more.err);
-    let undone = place.undo(&run);
-    let refused = place.call(&["resume", &run]).failure(2);
+    let undone = fixture.undo(&run);
+    let refused = fixture.call(&["resume", &run]).failure(2);
     assert!(refused.starts_with(&format!("error: run {run} was taken back by run {undone}\n")), "{refused}");
-    let shown = place.call(&["show", &run]).success();
+    let shown = fixture.call(&["show", &run]).success();
     assert!(shown.contains(&format!("  undone by {undone}\n")), "{shown}");
 }

@@ -1,6 +1,6 @@
 //! Every automation of `scripts/automations/` does what its head says, on a clock that is turned.
 
-use crate::fixtures::{account::Account, daemon::Office, program::project};
+use crate::fixtures::{account::Account, daemon::DaemonFixture, program::project};
 use mpscript::{run::daemon::Daemon, sandbox::Options};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
@@ -10,16 +10,16 @@ fn text(name: &str) -> String {
 }
 
 /// An account with forty followers of scene 98765, and a daemon that serves this automation.
-fn served(name: &str, text: &str) -> (Office, Daemon) {
+fn served(name: &str, text: &str) -> (DaemonFixture, Daemon) {
     let options = Options { followers: 300, scenes: vec![(98_765, 40)], ..Options::default() };
-    let office = Office::with(&[(&format!("{name}.rhai"), text)], Account::with(options));
-    let daemon = office.daemon();
-    (office, daemon)
+    let fixture = DaemonFixture::with(&[(&format!("{name}.rhai"), text)], Account::with(options));
+    let daemon = fixture.daemon();
+    (fixture, daemon)
 }
 
-fn tags(office: &Office) -> Value {
-    office.sandbox.renew();
-    let listed = office.sandbox.ask("/cgi-bin/tags/get", "");
+fn tags(fixture: &DaemonFixture) -> Value {
+    fixture.sandbox.renew();
+    let listed = fixture.sandbox.ask("/cgi-bin/tags/get", "");
     let tags = listed["tags"].as_array().expect("there are tags").clone();
     tags.into_iter()
         .map(|tag| (tag["name"].as_str().unwrap_or_default().to_owned(), tag["count"].clone()))
@@ -40,22 +40,22 @@ fn every_automation_is_run_by_a_test() {
 
 #[test]
 fn a_booth_s_followers_are_tagged_every_morning() {
-    let (office, mut daemon) = served("booth", &text("booth_every_morning"));
-    office.days(1, &mut daemon);
-    assert_eq!(tags(&office)["展台"], 40);
-    assert!(office.said.all().contains("展台: 40 new, 0 had it"), "{}", office.said.all());
-    office.days(1, &mut daemon);
-    assert!(office.said.all().contains("展台: 0 new, 40 had it"), "{}", office.said.all());
+    let (fixture, mut daemon) = served("booth", &text("booth_every_morning"));
+    fixture.days(1, &mut daemon);
+    assert_eq!(tags(&fixture)["展台"], 40);
+    assert!(fixture.log.text().contains("展台: 40 new, 0 had it"), "{}", fixture.log.text());
+    fixture.days(1, &mut daemon);
+    assert!(fixture.log.text().contains("展台: 0 new, 40 had it"), "{}", fixture.log.text());
 }
 
 #[test]
 fn new_followers_are_reported_every_week() {
     let text = text("weekly_growth").replace("2026-01-01", "2020-01-01");
-    let (office, mut daemon) = served("growth", &text);
-    office.days(14, &mut daemon);
-    let said = office.said.all();
+    let (fixture, mut daemon) = served("growth", &text);
+    fixture.days(14, &mut daemon);
+    let said = fixture.log.text();
     assert!(said.contains("300 new from 2020-01-01 to ") && said.contains("0 new from 20"), "{said}");
-    let files: Vec<_> = fs::read_dir(office.jobs())
+    let files: Vec<_> = fs::read_dir(fixture.jobs())
         .expect("it is there")
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "csv"))
@@ -68,33 +68,34 @@ fn new_followers_are_reported_every_week() {
 
 #[test]
 fn people_come_off_the_blacklist_after_thirty_days() {
-    let (office, mut daemon) = served("free", &text("unblock_after_30_days"));
-    let openids = office.sandbox.openids();
-    office.sandbox.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": &openids[..5]}));
+    let (fixture, mut daemon) = served("free", &text("unblock_after_30_days"));
+    let openids = fixture.sandbox.openids();
+    fixture.sandbox.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": &openids[..5]}));
     let blocked = || {
-        office.sandbox.renew();
-        office.sandbox.tell("/cgi-bin/tags/members/getblacklist", json!({}))["total"].as_u64()
+        fixture.sandbox.renew();
+        fixture.sandbox.tell("/cgi-bin/tags/members/getblacklist", json!({}))["total"].as_u64()
     };
-    office.days(29, &mut daemon);
-    assert_eq!(blocked(), Some(5), "{}", office.said.all());
-    office.days(3, &mut daemon);
-    assert_eq!(blocked(), Some(0), "{}", office.said.all());
-    assert!(office.said.all().contains("5 are free again"), "{}", office.said.all());
+    fixture.days(29, &mut daemon);
+    assert_eq!(blocked(), Some(5), "{}", fixture.log.text());
+    fixture.days(3, &mut daemon);
+    assert_eq!(blocked(), Some(0), "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("5 are free again"), "{}", fixture.log.text());
 }
 
 #[test]
 fn tags_that_stay_empty_are_named_and_go_when_they_may() {
     let text = text("tag_hygiene").replace("init: false", "init: true").replace("init: 100", "init: 3");
-    let (office, mut daemon) = served("tags", &text);
+    let (fixture, mut daemon) = served("tags", &text);
     for name in ["空的", "有人", "也空"] {
-        office.sandbox.tag(name);
+        fixture.sandbox.tag(name);
     }
-    let members = json!({"openid_list": &office.sandbox.openids()[..3], "tagid": office.sandbox.tag("会员")});
-    office.sandbox.tell("/cgi-bin/tags/members/batchtagging", members);
-    office.days(17, &mut daemon);
-    let said = office.said.all();
+    let members =
+        json!({"openid_list": &fixture.sandbox.openids()[..3], "tagid": fixture.sandbox.tag("会员")});
+    fixture.sandbox.tell("/cgi-bin/tags/members/batchtagging", members);
+    fixture.days(17, &mut daemon);
+    let said = fixture.log.text();
     assert!(said.contains("空的: nobody has it") && said.contains("4 of 3 tags are taken"), "{said}");
-    office.days(17, &mut daemon);
-    assert!(office.said.all().contains("空的: deleted, nobody has it"), "{}", office.said.all());
-    assert_eq!((tags(&office)["会员"].as_u64(), tags(&office)["空的"].as_u64()), (Some(3), None));
+    fixture.days(17, &mut daemon);
+    assert!(fixture.log.text().contains("空的: deleted, nobody has it"), "{}", fixture.log.text());
+    assert_eq!((tags(&fixture)["会员"].as_u64(), tags(&fixture)["空的"].as_u64()), (Some(3), None));
 }

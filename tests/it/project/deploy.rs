@@ -5,7 +5,7 @@ use crate::{
     fixtures::{
         prerequisites::missing,
         program::{Folder, project},
-        sandbox_process::Served,
+        sandbox_process::SandboxProcess,
     },
 };
 use std::{
@@ -72,7 +72,7 @@ fn the_container_is_made_of_what_is_there_and_asked_how_it_is() {
     assert_eq!(list(&file, "ENTRYPOINT "), ["mpscript"]);
     assert_understood(&words, "/automations");
     let health = list(&file, "HEALTHCHECK --start-period=30s CMD ");
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/plain.rhai", "print(1)");
     let (daemon, place) = measured(&folder, &sandbox);
     let (_, port) = place.rsplit_once(':').expect("an address has a port");

@@ -1,6 +1,6 @@
 //! The README is true: its commands are run and print what it says, its scripts run.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served, terminal::Terminal};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess, terminal::Terminal};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -161,7 +161,7 @@ fn the_configuration_of_the_readme_is_read() {
 #[test]
 fn the_commands_for_runs_do_what_the_readme_says() {
     let block = blocks("console").into_iter().find(|block| block.contains("--dry-run")).expect("it is there");
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::with("followers().take(100).tag(\"老客户\");").account();
     let folder = folder.file("tag.rhai", "followers().take(100).tag(\"老客户\");");
     let mut run = String::new();

@@ -4,7 +4,7 @@ use crate::{
     cli::secrets::{assert_hidden, recorded},
     fixtures::{
         program::{Finished, Folder},
-        sandbox_process::Served,
+        sandbox_process::SandboxProcess,
         terminal::Terminal,
     },
 };
@@ -116,7 +116,7 @@ fn long_values_within_others_are_cut_on_a_terminal_and_steer_it_nowhere() {
 
 #[test]
 fn no_secret_of_the_session_is_kept() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account();
     let base = ["--base-url", &sandbox.url()];
     let token = folder.run(&[&["token", "show", "--reveal"][..], &base].concat()).success();

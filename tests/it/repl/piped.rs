@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     program::{Finished, Folder},
-    sandbox_process::Served,
+    sandbox_process::SandboxProcess,
 };
 use std::fs;
 
@@ -159,7 +159,7 @@ fn what_did_what_it_should_is_saved_as_a_script() {
 
 #[test]
 fn dry_lines_change_nothing() {
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account();
     let url = sandbox.url();
     let lines = "followers().tag(\"甲\").changed\n:dry off\nfollowers().take(20).tag(\"乙\").changed\n:dry on\ntag::create(\"丙\").id < 0\n";
@@ -173,7 +173,7 @@ fn dry_lines_change_nothing() {
 
 #[test]
 fn a_line_that_changed_the_account_is_a_run_and_is_taken_back_like_one() {
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account();
     let url = sandbox.url();
     let lines = "let n = 1;\nn = followers().tag(\"甲\").changed;\nn\n";
@@ -252,7 +252,7 @@ fn kinds_of_values_are_told_in_words() {
 
 #[test]
 fn a_line_that_changed_nothing_is_no_run_and_runs_are_named_by_their_files() {
-    let sandbox = Served::start(&["--followers", "300"]);
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account().file("vip.rhai", "followers().take(5).tag(\"甲\").changed");
     let url = sandbox.url();
     let lines = "fn t(a) { a.tag(\"乙\") }\nt(followers().take(0)).changed\n:dry on\nt(followers()).changed\n:dry off\n\

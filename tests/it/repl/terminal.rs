@@ -1,6 +1,6 @@
 //! The session at a real terminal.
 
-use crate::fixtures::{program::Folder, sandbox_process::Served, terminal::Terminal};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess, terminal::Terminal};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::json;
 use std::fs;
@@ -75,7 +75,7 @@ fn the_keys_of_vi_are_there_for_whoever_asks() {
 
 #[test]
 fn ctrl_c_stops_the_work_and_keeps_every_variable() {
-    let sandbox = Served::start(&["--followers", "20000", "--latency", "50ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "20000", "--latency", "50ms"]);
     let folder = Folder::new().account();
     let Some(terminal) =
         Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
@@ -138,7 +138,7 @@ fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
 
 #[test]
 fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
-    let sandbox = Served::start(&["--followers", "10", "--latency", "1500ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10", "--latency", "1500ms"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/get", "errcode": 48001}));
     let folder = Folder::new().account();
     let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else { return };
@@ -153,7 +153,7 @@ fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
 
 #[test]
 fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
-    let sandbox = Served::start(&["--followers", "10"]);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account();
     {
         let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else {
@@ -190,12 +190,8 @@ fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
 
 #[test]
 fn an_account_of_production_has_a_red_prompt_and_asks_once() {
-    let sandbox = Served::start(&["--followers", "10"]);
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\nproduction = true\n",
-        sandbox.url()
-    );
-    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().shop(&sandbox.url(), "production = true\n");
     let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
     terminal.ends_with("shop 1>");
     assert!(terminal.colours().contains("\u{1b}[31mshop 1>"), "{:?}", terminal.colours());
@@ -242,8 +238,9 @@ fn what_is_typed_ahead_is_evaluated_in_turn() {
 
 #[test]
 fn a_session_goes_to_another_account_and_knows_its_runs_and_lines() {
-    let (one, other) = (Served::start(&["--followers", "10"]), Served::start(&["--followers", "30"]));
-    let account = |name: &str, sandbox: &Served| {
+    let (one, other) =
+        (SandboxProcess::start(&["--followers", "10"]), SandboxProcess::start(&["--followers", "30"]));
+    let account = |name: &str, sandbox: &SandboxProcess| {
         let url = sandbox.url();
         format!(
             "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
@@ -275,7 +272,7 @@ fn a_session_goes_to_another_account_and_knows_its_runs_and_lines() {
 
 #[test]
 fn ctrl_c_ends_a_loop_that_has_no_end_and_leaves_no_progress_behind() {
-    let sandbox = Served::start(&["--followers", "20000", "--latency", "50ms"]);
+    let sandbox = SandboxProcess::start(&["--followers", "20000", "--latency", "50ms"]);
     let folder = Folder::new().account();
     let Some(terminal) =
         Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])

@@ -4,7 +4,7 @@ use crate::fixtures::{
     prerequisites,
     program::Folder,
     raw_server::{Act, RawServer},
-    sandbox_process::Served,
+    sandbox_process::SandboxProcess,
 };
 use fantoccini::{Client, ClientBuilder, Locator, error::CmdError, wd::WebDriverCompatibleCommand};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
@@ -104,12 +104,12 @@ impl Drop for Driver {
 }
 
 /// What a script prints on the sandbox that the browser visits.
-fn printed(sandbox: &Served, script: &str) -> String {
+fn printed(sandbox: &SandboxProcess, script: &str) -> String {
     let folder = Folder::new().env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", DEFAULT_SECRET);
     folder.run(&["run", "-e", script, "--base-url", &sandbox.url()]).success().trim().to_owned()
 }
 
-fn link(sandbox: &Served, back: &str, scope: &str) -> String {
+fn link(sandbox: &SandboxProcess, back: &str, scope: &str) -> String {
     let options = format!("#{{redirect_uri: \"{back}\", scope: \"{scope}\", state: \"abc123\"}}");
     printed(sandbox, &format!("print(oauth::authorize_url({options}))"))
 }
@@ -125,7 +125,7 @@ async fn code(browser: &Client, back: &str) -> Result<String, CmdError> {
     Ok(value("code").expect("there is a code"))
 }
 
-async fn visit(browser: &Client, sandbox: &Served, back: &str) -> Result<(), CmdError> {
+async fn visit(browser: &Client, sandbox: &SandboxProcess, back: &str) -> Result<(), CmdError> {
     let openid = printed(sandbox, "print(user::list().data.openid[2])");
 
     // A person sees who asks for what, and allows it as one of the followers.
@@ -186,7 +186,7 @@ fn a_person_authorizes_in_a_browser_and_comes_back_with_a_code() {
     let Some(driver) = Driver::start() else {
         return prerequisites::missing("chromium");
     };
-    let sandbox = Served::start(&["--followers", "100"]);
+    let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let page = "<!doctype html><p id=\"came-back\">回来了</p>";
     let page = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",

@@ -4,7 +4,7 @@
 //! The SDK is found through `MPSCRIPT_PYTHON`, a Python that has `tests/conformance/requirements.txt`.
 
 use crate::{
-    fixtures::{prerequisites, program::project, sandbox_process::Served},
+    fixtures::{prerequisites, program::project, sandbox_process::SandboxProcess},
     project::reference::conformance,
 };
 use mpscript::sandbox::{DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_SECRET};
@@ -82,7 +82,7 @@ fn differences(at: &str, function: &str, answer: &Value, fixture: &Value, found:
 #[test]
 fn an_sdk_that_others_wrote_finds_the_platform_in_the_sandbox() {
     let Some(python) = python() else { return prerequisites::missing("python") };
-    let sandbox = Served::start(&["--followers", "2000", "--unionid", "on"]);
+    let sandbox = SandboxProcess::start(&["--followers", "2000", "--unionid", "on"]);
     let output = Command::new(python)
         .arg(project("tests/conformance/drive.py"))
         .args([&sandbox.url(), DEFAULT_APPID, DEFAULT_SECRET, DEFAULT_CALLBACK_TOKEN, DEFAULT_AES_KEY])

@@ -1,14 +1,15 @@
 //! The sandbox's control routes: statistics, clock, followers who come and go, revoking, reset.
 
-use crate::fixtures::account::{Account, JSON, errcode, ok, request, token_of, token_target};
+use crate::fixtures::{
+    account::{Account, JSON, errcode, ok, request, token_of, token_target},
+    paths::ATTACH,
+};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options, Sandbox};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, Write},
     time::{SystemTime, UNIX_EPOCH},
 };
-
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 
 fn stats(account: &Account) -> Value {
     account.get("/__sandbox/stats").json()

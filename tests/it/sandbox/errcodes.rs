@@ -1,12 +1,12 @@
 //! Every errcode of the platform's document of 2020 can be provoked in a sandbox by a plain HTTP
 //! client: by a rule, by a switch, or by a fault where the platform's own reason can't be had.
 
-use crate::fixtures::account::{Account, FOREIGN, errcode, ok, token_target};
+use crate::fixtures::{
+    account::{Account, FOREIGN, errcode, ok, token_target},
+    paths::{ATTACH, CREATE_TAG},
+};
 use mpscript::sandbox::{AccountKind, DEFAULT_APPID, DEFAULT_SECRET, Options};
 use serde_json::{Value, json};
-
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
-const CREATE: &str = "/cgi-bin/tags/create";
 
 /// A code, how it comes about, and a call that does.
 struct Case {
@@ -67,7 +67,7 @@ const CALLS: &[Case] = &[
         for number in 0..100 {
             account.tag(&format!("标签{number}"));
         }
-        account.tell(CREATE, json!({"tag": {"name": "多一个"}}))
+        account.tell(CREATE_TAG, json!({"tag": {"name": "多一个"}}))
     }),
     case(45057, "rule: a tag of 100,001 followers is deleted", |_| {
         let account = Account::of(100_200);
@@ -93,11 +93,11 @@ const CALLS: &[Case] = &[
         attach(20)
     }),
     case(45157, "rule: a second tag by one name", |account| {
-        account.tell(CREATE, json!({"tag": {"name": "广东"}}));
-        account.tell(CREATE, json!({"tag": {"name": "广东"}}))
+        account.tell(CREATE_TAG, json!({"tag": {"name": "广东"}}));
+        account.tell(CREATE_TAG, json!({"tag": {"name": "广东"}}))
     }),
     case(45158, "rule: a tag's name of 31 bytes", |account| {
-        account.tell(CREATE, json!({"tag": {"name": "一二三四五六七八九十x"}}))
+        account.tell(CREATE_TAG, json!({"tag": {"name": "一二三四五六七八九十x"}}))
     }),
     case(45159, "rule: a tag that does not exist", |account| {
         account.tell(ATTACH, json!({"openid_list": &account.openids()[..1], "tagid": 9999}))

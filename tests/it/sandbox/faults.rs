@@ -1,13 +1,11 @@
 //! Faults on demand: which calls of the sandbox go wrong, how, and how often.
 
-use crate::fixtures::account::{Account, JSON, errcode, ok, request};
+use crate::fixtures::{
+    account::{Account, JSON, errcode, ok, request},
+    paths::{ATTACH, CREATE_TAG, LIST_TAGS, USER_INFO},
+};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-
-const TAGS: &str = "/cgi-bin/tags/get";
-const CREATE: &str = "/cgi-bin/tags/create";
-const INFO: &str = "/cgi-bin/user/info";
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 
 fn fault(account: &Account, rule: Value) {
     account.control("faults", rule);
@@ -15,13 +13,13 @@ fn fault(account: &Account, rule: Value) {
 
 /// The errcodes of so many calls one after another.
 fn codes(account: &Account, times: usize) -> Vec<i64> {
-    (0..times).map(|_| errcode(&account.ask(TAGS, ""))).collect()
+    (0..times).map(|_| errcode(&account.ask(LIST_TAGS, ""))).collect()
 }
 
 /// Makes a tag; whether there was an answer.
 fn is_answered(account: &Account, name: &str) -> bool {
     let body = json!({"tag": {"name": name}}).to_string();
-    account.attempt(&request("POST", &account.target(CREATE, ""), JSON, body.as_bytes())).is_some()
+    account.attempt(&request("POST", &account.target(CREATE_TAG, ""), JSON, body.as_bytes())).is_some()
 }
 
 fn names(account: &Account) -> Vec<Value> {
@@ -32,20 +30,20 @@ fn names(account: &Account) -> Vec<Value> {
 #[test]
 fn an_errcode_takes_the_place_of_the_call() {
     let account = Account::of(3);
-    fault(&account, json!({"path": CREATE, "errcode": -1}));
-    let answer = account.tell(CREATE, json!({"tag": {"name": "广东"}}));
+    fault(&account, json!({"path": CREATE_TAG, "errcode": -1}));
+    let answer = account.tell(CREATE_TAG, json!({"tag": {"name": "广东"}}));
     assert_eq!(errcode(&answer), -1);
     assert!(answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with("system error")), "{answer}");
     assert_eq!(names(&account), ["星标组"]);
-    assert_eq!(errcode(&account.ask(TAGS, "")), 0);
+    assert_eq!(errcode(&account.ask(LIST_TAGS, "")), 0);
 }
 
 #[test]
 fn a_gateways_errcode_has_the_gateways_form() {
     let account = Account::of(3);
     for code in [40001, 42001, 45009, 45011, 48001] {
-        fault(&account, json!({"path": TAGS, "errcode": code, "times": 1}));
-        let answer = account.ask(TAGS, "");
+        fault(&account, json!({"path": LIST_TAGS, "errcode": code, "times": 1}));
+        let answer = account.ask(LIST_TAGS, "");
         assert_eq!(errcode(&answer), code);
         let errmsg = answer["errmsg"].as_str().expect("there is a message");
         assert!(errmsg.contains(" rid: ") && !errmsg.contains(" hint: ["), "{errmsg}");
@@ -57,8 +55,8 @@ fn a_gateways_errcode_has_the_gateways_form() {
 #[test]
 fn a_status_takes_the_place_of_the_call() {
     let account = Account::of(3);
-    fault(&account, json!({"path": CREATE, "status": 502}));
-    let answer = account.post(&account.target(CREATE, ""), &json!({"tag": {"name": "广东"}}));
+    fault(&account, json!({"path": CREATE_TAG, "status": 502}));
+    let answer = account.post(&account.target(CREATE_TAG, ""), &json!({"tag": {"name": "广东"}}));
     assert_eq!((answer.status, answer.header("Content-Type")), (502, Some("text/html")));
     assert!(serde_json::from_slice::<Value>(&answer.body).is_err(), "{}", answer.text());
     assert_eq!(names(&account), ["星标组"]);
@@ -69,8 +67,8 @@ fn a_body_takes_the_place_of_the_answer() {
     let account = Account::of(3);
     let texts = [json!("<html>登录</html>"), json!({"tags": [], "广东": 1})];
     for (body, expected) in texts.into_iter().zip(["<html>登录</html>", r#"{"tags":[],"广东":1}"#]) {
-        fault(&account, json!({"path": TAGS, "body": body}));
-        let answer = account.get(&account.target(TAGS, ""));
+        fault(&account, json!({"path": LIST_TAGS, "body": body}));
+        let answer = account.get(&account.target(LIST_TAGS, ""));
         assert_eq!((answer.status, answer.text()), (200, expected));
         account.control("reset", json!({}));
     }
@@ -79,7 +77,7 @@ fn a_body_takes_the_place_of_the_answer() {
 #[test]
 fn a_call_dropped_before_its_effect_does_nothing() {
     let account = Account::of(3);
-    fault(&account, json!({"path": CREATE, "drop": "before", "times": 1}));
+    fault(&account, json!({"path": CREATE_TAG, "drop": "before", "times": 1}));
     assert!(!is_answered(&account, "广东"));
     assert_eq!(names(&account), ["星标组"]);
     assert!(is_answered(&account, "广东"));
@@ -88,7 +86,7 @@ fn a_call_dropped_before_its_effect_does_nothing() {
 #[test]
 fn a_call_dropped_after_its_effect_takes_effect() {
     let account = Account::of(3);
-    fault(&account, json!({"path": CREATE, "drop": "after", "times": 1}));
+    fault(&account, json!({"path": CREATE_TAG, "drop": "after", "times": 1}));
     assert!(!is_answered(&account, "广东"));
     assert_eq!(names(&account), ["星标组", "广东"]);
     assert!(is_answered(&account, "北京"));
@@ -97,27 +95,27 @@ fn a_call_dropped_after_its_effect_takes_effect() {
 #[test]
 fn a_delay_comes_before_the_answer_and_goes_with_other_faults() {
     let account = Account::of(3);
-    fault(&account, json!({"path": TAGS, "delay": "30ms"}));
+    fault(&account, json!({"path": LIST_TAGS, "delay": "30ms"}));
     let begin = Instant::now();
     assert_eq!(codes(&account, 1), [0]);
     assert!(begin.elapsed() >= Duration::from_millis(30));
-    fault(&account, json!({"path": CREATE, "delay": "30ms", "errcode": -1}));
+    fault(&account, json!({"path": CREATE_TAG, "delay": "30ms", "errcode": -1}));
     let begin = Instant::now();
-    assert_eq!(errcode(&account.tell(CREATE, json!({"tag": {"name": "广东"}}))), -1);
+    assert_eq!(errcode(&account.tell(CREATE_TAG, json!({"tag": {"name": "广东"}}))), -1);
     assert!(begin.elapsed() >= Duration::from_millis(30));
 }
 
 #[test]
 fn a_rule_with_times_hits_the_next_calls_only() {
     let account = Account::of(3);
-    fault(&account, json!({"path": TAGS, "errcode": -1, "times": 2}));
+    fault(&account, json!({"path": LIST_TAGS, "errcode": -1, "times": 2}));
     assert_eq!(codes(&account, 4), [-1, -1, 0, 0]);
 }
 
 #[test]
 fn a_rule_with_every_hits_each_nth_call() {
     let account = Account::of(3);
-    fault(&account, json!({"path": TAGS, "errcode": -1, "every": 3}));
+    fault(&account, json!({"path": LIST_TAGS, "errcode": -1, "every": 3}));
     assert_eq!(codes(&account, 7), [0, 0, -1, 0, 0, -1, 0]);
 }
 
@@ -125,9 +123,9 @@ fn a_rule_with_every_hits_each_nth_call() {
 fn a_rule_with_an_openid_hits_calls_that_name_them() {
     let account = Account::of(3);
     let openids = account.openids();
-    fault(&account, json!({"path": INFO, "errcode": 268_487_002, "openid": openids[1]}));
+    fault(&account, json!({"path": USER_INFO, "errcode": 268_487_002, "openid": openids[1]}));
     let codes: Vec<i64> =
-        openids.iter().map(|openid| errcode(&account.ask(INFO, &format!("&openid={openid}")))).collect();
+        openids.iter().map(|openid| errcode(&account.ask(USER_INFO, &format!("&openid={openid}")))).collect();
     assert_eq!(codes, [0, 268_487_002, 0]);
 
     let tagid = account.tag("广东");
@@ -158,20 +156,23 @@ fn a_rule_that_makes_no_sense_is_refused() {
     let account = Account::of(3);
     let effects = "give one of errcode, status, drop and body, or a delay";
     for (rule, reason) in [
-        (json!({"path": TAGS}), effects),
-        (json!({"path": TAGS, "errcode": -1, "status": 500}), effects),
-        (json!({"path": TAGS, "drop": "after", "body": "{}"}), effects),
-        (json!({"path": TAGS, "errcode": -1, "every": 2, "times": 2}), "give `every` or `times`, not both"),
-        (json!({"path": TAGS, "errcode": -1, "every": 0}), "`every` and `times` count from 1"),
-        (json!({"path": TAGS, "errcode": -1, "times": 0}), "`every` and `times` count from 1"),
+        (json!({"path": LIST_TAGS}), effects),
+        (json!({"path": LIST_TAGS, "errcode": -1, "status": 500}), effects),
+        (json!({"path": LIST_TAGS, "drop": "after", "body": "{}"}), effects),
+        (
+            json!({"path": LIST_TAGS, "errcode": -1, "every": 2, "times": 2}),
+            "give `every` or `times`, not both",
+        ),
+        (json!({"path": LIST_TAGS, "errcode": -1, "every": 0}), "`every` and `times` count from 1"),
+        (json!({"path": LIST_TAGS, "errcode": -1, "times": 0}), "`every` and `times` count from 1"),
         (json!({"path": "/cgi-bin/nowhere", "errcode": -1}), "`/cgi-bin/nowhere` is no path of the platform"),
-        (json!({"path": TAGS, "status": 99}), "`status` is from 200 to 599"),
-        (json!({"path": TAGS, "status": 600}), "`status` is from 200 to 599"),
+        (json!({"path": LIST_TAGS, "status": 99}), "`status` is from 200 to 599"),
+        (json!({"path": LIST_TAGS, "status": 600}), "`status` is from 200 to 599"),
         (json!({"errcode": -1}), "missing field `path`"),
-        (json!({"path": TAGS, "errcode": -1, "often": 2}), "unknown field `often`"),
-        (json!({"path": TAGS, "drop": "during"}), "unknown variant `during`"),
-        (json!({"path": TAGS, "delay": "soon"}), "expected number at 0"),
-        (json!({"path": TAGS, "errcode": "-1"}), "invalid type: string"),
+        (json!({"path": LIST_TAGS, "errcode": -1, "often": 2}), "unknown field `often`"),
+        (json!({"path": LIST_TAGS, "drop": "during"}), "unknown variant `during`"),
+        (json!({"path": LIST_TAGS, "delay": "soon"}), "expected number at 0"),
+        (json!({"path": LIST_TAGS, "errcode": "-1"}), "invalid type: string"),
         (json!([]), "invalid length 0"),
     ] {
         let refusal = account.refused_control("faults", rule.clone());

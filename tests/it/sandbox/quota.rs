@@ -1,11 +1,13 @@
 //! Rights and quotas of the sandbox's accounts.
 
-use crate::fixtures::account::{Account, FOREIGN, errcode, token_target};
+use crate::fixtures::{
+    account::{Account, FOREIGN, errcode, token_target},
+    paths::LIST_USERS,
+};
 use mpscript::sandbox::{AccountKind, DEFAULT_APPID, DEFAULT_SECRET, Options};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-const LIST: &str = "/cgi-bin/user/get";
 const DAY: i64 = 24 * 3600;
 
 /// Seconds until midnight in Beijing, which is eight hours ahead of UTC.
@@ -16,7 +18,7 @@ fn until_midnight(now: i64) -> i64 {
 /// Calls `user/get` this often.
 fn call(account: &Account, times: usize) {
     for time in 1..=times {
-        assert_eq!(errcode(&account.ask(LIST, "")), 0, "call {time}");
+        assert_eq!(errcode(&account.ask(LIST_USERS, "")), 0, "call {time}");
     }
 }
 
@@ -26,14 +28,14 @@ fn kind(account_kind: AccountKind) -> Account {
 
 #[test]
 fn a_days_quota_is_45009_until_midnight_in_beijing() {
-    let quotas = BTreeMap::from([(LIST.to_owned(), 2)]);
+    let quotas = BTreeMap::from([(LIST_USERS.to_owned(), 2)]);
     let account = Account::with(Options { followers: 3, quotas, ..Options::default() });
     // Begin in the morning, so that midnight does not come between two calls.
     let now = account.advance("0s");
     account.advance(&format!("{}s", until_midnight(now) + 3600));
     account.renew();
     call(&account, 2);
-    let answer = account.ask(LIST, "");
+    let answer = account.ask(LIST_USERS, "");
     assert_eq!(errcode(&answer), 45009);
     let text = "reach max api daily quota limit rid: ";
     assert!(answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with(text)), "{answer}");
@@ -43,24 +45,24 @@ fn a_days_quota_is_45009_until_midnight_in_beijing() {
     let now = account.advance("0s");
     account.advance(&format!("{}s", until_midnight(now) - 60));
     account.renew();
-    assert_eq!(errcode(&account.ask(LIST, "")), 45009);
+    assert_eq!(errcode(&account.ask(LIST_USERS, "")), 45009);
     account.advance("60s");
     call(&account, 2);
-    assert_eq!(errcode(&account.ask(LIST, "")), 45009);
+    assert_eq!(errcode(&account.ask(LIST_USERS, "")), 45009);
 }
 
 #[test]
 fn the_hour_at_which_quotas_come_back_is_a_switch() {
-    let quotas = BTreeMap::from([(LIST.to_owned(), 1)]);
+    let quotas = BTreeMap::from([(LIST_USERS.to_owned(), 1)]);
     let account = Account::with(Options { followers: 3, quotas, ..Options::default() });
     account.control("switches", json!({"quota_reset_hour": 5}));
     let now = account.advance("0s");
     account.advance(&format!("{}s", until_midnight(now) + 4 * 3600));
     account.renew();
     call(&account, 1);
-    assert_eq!(errcode(&account.ask(LIST, "")), 45009);
+    assert_eq!(errcode(&account.ask(LIST_USERS, "")), 45009);
     account.advance("59m");
-    assert_eq!(errcode(&account.ask(LIST, "")), 45009);
+    assert_eq!(errcode(&account.ask(LIST_USERS, "")), 45009);
     account.advance("1m");
     call(&account, 1);
 }
@@ -72,7 +74,7 @@ fn a_minutes_limit_is_45011_until_the_next_minute() {
     let now = account.advance("0s");
     account.advance(&format!("{}s", 60 - now.rem_euclid(60)));
     call(&account, 3);
-    let answer = account.ask(LIST, "");
+    let answer = account.ask(LIST_USERS, "");
     assert_eq!(errcode(&answer), 45011);
     let text = "api minute-quota reach limit, must slower, retry next minute rid: ";
     assert!(answer["errmsg"].as_str().is_some_and(|errmsg| errmsg.starts_with(text)), "{answer}");
@@ -88,7 +90,7 @@ fn a_new_account_lists_its_followers_500_times_a_day() {
     account.advance(&format!("{}s", until_midnight(now) + 60));
     account.renew();
     call(&account, 500);
-    assert_eq!(errcode(&account.ask(LIST, "")), 45009);
+    assert_eq!(errcode(&account.ask(LIST_USERS, "")), 45009);
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn a_test_account_has_every_right_and_smaller_quotas() {
         account.renew();
     }
     call(&account, 100);
-    assert_eq!(errcode(&account.ask(LIST, "")), 45009);
+    assert_eq!(errcode(&account.ask(LIST_USERS, "")), 45009);
     assert_eq!(errcode(&account.get(&token_target(DEFAULT_APPID, DEFAULT_SECRET)).json()), 45009);
     assert_eq!(account.tag("测试号"), 100);
 }
@@ -123,7 +125,7 @@ fn the_quota_of_tags_is_a_switch() {
 fn an_account_that_is_not_certified_gets_a_token_and_nothing_else() {
     let account = kind(AccountKind::Uncertified);
     let answers = [
-        account.ask(LIST, ""),
+        account.ask(LIST_USERS, ""),
         account.ask("/cgi-bin/user/info", &format!("&openid={FOREIGN}")),
         account.ask("/cgi-bin/tags/get", ""),
         account.tell("/cgi-bin/tags/create", json!({"tag": {"name": "未认证"}})),

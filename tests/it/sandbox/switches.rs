@@ -1,11 +1,13 @@
 //! The sandbox's switches: every question that the platform's documents leave open, and what each
 //! answer changes.
 
-use crate::fixtures::account::{Account, FOREIGN, JSON, errcode, ok, openids_of, request};
+use crate::fixtures::{
+    account::{Account, FOREIGN, JSON, errcode, ok, openids_of, request},
+    paths::ATTACH,
+};
 use mpscript::sandbox::SWITCHES;
 use serde_json::{Value, json};
 
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 const UPDATE: &str = "/cgi-bin/tags/update";
 
 /// The open questions, as the collection of the platform's facts lists them.

@@ -1,9 +1,11 @@
 //! Tags of the sandbox: made, listed, renamed, deleted, and their followers page by page.
 
-use crate::fixtures::account::{Account, errcode, ok, openids_of};
+use crate::fixtures::{
+    account::{Account, errcode, ok, openids_of},
+    paths::ATTACH,
+};
 use serde_json::{Value, json};
 
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 const MEMBERS: &str = "/cgi-bin/user/tag/get";
 
 fn create(account: &Account, name: &str) -> Value {

@@ -1,9 +1,11 @@
 //! Tags on followers in the sandbox: put on, taken off, and what refuses a call or a part of it.
 
-use crate::fixtures::account::{Account, FOREIGN, errcode, ok};
+use crate::fixtures::{
+    account::{Account, FOREIGN, errcode, ok},
+    paths::ATTACH,
+};
 use serde_json::{Value, json};
 
-const ATTACH: &str = "/cgi-bin/tags/members/batchtagging";
 const DETACH: &str = "/cgi-bin/tags/members/batchuntagging";
 
 fn attach(account: &Account, tagid: i64, openids: &[&str]) -> Value {

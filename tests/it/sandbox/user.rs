@@ -1,20 +1,20 @@
 //! Followers of the sandbox: its world, the pages of `user/get`, details, remarks.
 
-use crate::fixtures::account::{Account, FOREIGN, errcode, ok, openids_of};
+use crate::fixtures::{
+    account::{Account, FOREIGN, errcode, ok, openids_of},
+    paths::{BATCH_INFO, LIST_USERS, USER_INFO},
+};
 use mpscript::sandbox::Options;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const LIST: &str = "/cgi-bin/user/get";
-const INFO: &str = "/cgi-bin/user/info";
-const BATCH: &str = "/cgi-bin/user/info/batchget";
 const REMARK: &str = "/cgi-bin/user/info/updateremark";
 
 /// Asks for the details of these followers, whatever their number.
 fn batch<'a>(account: &Account, openids: impl IntoIterator<Item = &'a String>) -> Value {
     let list: Vec<Value> =
         openids.into_iter().map(|openid| json!({"openid": openid, "lang": "zh_CN"})).collect();
-    account.tell(BATCH, json!({"user_list": list}))
+    account.tell(BATCH_INFO, json!({"user_list": list}))
 }
 
 /// The details of everybody, a hundred at a time.
@@ -25,7 +25,7 @@ fn everybody(account: &Account) -> Vec<Value> {
 }
 
 fn info(account: &Account, openid: &str) -> Value {
-    account.ask(INFO, &format!("&openid={openid}&lang=zh_CN"))
+    account.ask(USER_INFO, &format!("&openid={openid}&lang=zh_CN"))
 }
 
 fn leave(account: &Account, openid: &str) {
@@ -35,12 +35,12 @@ fn leave(account: &Account, openid: &str) {
 #[test]
 fn a_cursor_names_the_last_openid_of_the_page_before() {
     let account = Account::of(10_050);
-    let first = account.ask(LIST, "");
+    let first = account.ask(LIST_USERS, "");
     let openids = openids_of(&first);
     assert_eq!((&first["total"], &first["count"], openids.len()), (&json!(10_050), &json!(10_000), 10_000));
     assert_eq!(first["next_openid"], openids[9_999]);
 
-    let second = account.ask(LIST, &format!("&next_openid={}", openids[9_999]));
+    let second = account.ask(LIST_USERS, &format!("&next_openid={}", openids[9_999]));
     let rest = openids_of(&second);
     assert_eq!((&second["total"], &second["count"], rest.len()), (&json!(10_050), &json!(50), 50));
     // The last page still names its last openid.
@@ -48,7 +48,7 @@ fn a_cursor_names_the_last_openid_of_the_page_before() {
     let distinct: BTreeSet<&String> = openids.iter().chain(&rest).collect();
     assert_eq!(distinct.len(), 10_050);
 
-    let middle = account.ask(LIST, &format!("&next_openid={}", openids[49]));
+    let middle = account.ask(LIST_USERS, &format!("&next_openid={}", openids[49]));
     assert_eq!(openids_of(&middle)[..3], openids[50..53]);
     assert_eq!(middle["next_openid"], rest[49]);
 }
@@ -57,16 +57,16 @@ fn a_cursor_names_the_last_openid_of_the_page_before() {
 fn the_page_after_the_last_has_no_data_and_an_empty_cursor() {
     let account = Account::of(12);
     let last = account.openids().pop().expect("there are followers");
-    let answer = account.ask(LIST, &format!("&next_openid={last}"));
+    let answer = account.ask(LIST_USERS, &format!("&next_openid={last}"));
     assert_eq!(answer, json!({"total": 12, "count": 0, "next_openid": ""}));
 }
 
 #[test]
 fn an_empty_cursor_is_none_and_a_bad_one_is_40003() {
     let account = Account::of(3);
-    assert_eq!(account.ask(LIST, "&next_openid="), account.ask(LIST, ""));
+    assert_eq!(account.ask(LIST_USERS, "&next_openid="), account.ask(LIST_USERS, ""));
     for cursor in ["bad", FOREIGN] {
-        assert_eq!(errcode(&account.ask(LIST, &format!("&next_openid={cursor}"))), 40003, "{cursor}");
+        assert_eq!(errcode(&account.ask(LIST_USERS, &format!("&next_openid={cursor}"))), 40003, "{cursor}");
     }
 }
 

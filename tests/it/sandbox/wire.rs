@@ -1,13 +1,13 @@
 //! How the sandbox's answers look on the wire: statuses, headers, messages, refused requests.
 
-use crate::fixtures::account::{Account, Answer, FOREIGN, JSON, errcode, request};
+use crate::fixtures::{
+    account::{Account, Answer, FOREIGN, JSON, errcode, request},
+    paths::{CREATE_TAG, LIST_TAGS},
+};
 use chrono::NaiveDateTime;
 use mpscript::sandbox::Options;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-
-const TAGS: &str = "/cgi-bin/tags/get";
-const CREATE: &str = "/cgi-bin/tags/create";
 
 /// Takes a message apart: the text, the mark between `hint: [` and `]`, and the groups of the rid.
 fn parts(answer: &Value) -> (String, Option<String>, Vec<String>) {
@@ -44,8 +44,8 @@ fn post_bytes(account: &Account, path: &str, headers: &[(&str, &str)], body: &[u
 #[test]
 fn a_refusal_has_status_200_and_the_headers_of_a_success() {
     let account = Account::of(3);
-    let refusal = account.get(TAGS);
-    let success = account.get(&account.target(TAGS, ""));
+    let refusal = account.get(LIST_TAGS);
+    let success = account.get(&account.target(LIST_TAGS, ""));
     assert_eq!((errcode(&refusal.json()), errcode(&success.json())), (41001, 0));
     for answer in [refusal, success] {
         assert_eq!(answer.status, 200);
@@ -57,7 +57,7 @@ fn a_refusal_has_status_200_and_the_headers_of_a_success() {
 fn tags_can_be_answered_as_text() {
     let account = Account::of(3);
     account.control("switches", json!({"tags_content_type": "text"}));
-    assert_eq!(account.get(&account.target(TAGS, "")).header("Content-Type"), Some("text/plain"));
+    assert_eq!(account.get(&account.target(LIST_TAGS, "")).header("Content-Type"), Some("text/plain"));
     let users = account.get(&account.target("/cgi-bin/user/get", ""));
     assert_eq!(users.header("Content-Type"), Some("application/json; encoding=utf-8"));
 }
@@ -65,9 +65,9 @@ fn tags_can_be_answered_as_text() {
 #[test]
 fn the_body_is_compact_json_in_plain_utf_8() {
     let account = Account::of(3);
-    let made = account.post(&account.target(CREATE, ""), &json!({"tag": {"name": "广东"}}));
+    let made = account.post(&account.target(CREATE_TAG, ""), &json!({"tag": {"name": "广东"}}));
     assert_eq!(made.text(), r#"{"tag":{"id":100,"name":"广东"}}"#);
-    let listed = account.get(&account.target(TAGS, ""));
+    let listed = account.get(&account.target(LIST_TAGS, ""));
     let expected = r#"{"tags":[{"id":2,"name":"星标组","count":0},{"id":100,"name":"广东","count":0}]}"#;
     assert_eq!(listed.text(), expected);
 }
@@ -77,7 +77,7 @@ fn the_date_has_hyphens_and_goes_with_the_clock() {
     let account = Account::of(3);
     for by in ["0s", "400days"] {
         let now = account.advance(by);
-        let answer = account.get(TAGS);
+        let answer = account.get(LIST_TAGS);
         let date = answer.header("Date").expect("there is a date");
         let parsed = NaiveDateTime::parse_from_str(date, "%a, %d-%b-%Y %H:%M:%S GMT").expect(date);
         let behind = parsed.and_utc().timestamp() - now;
@@ -90,7 +90,7 @@ fn the_date_has_hyphens_and_goes_with_the_clock() {
 #[test]
 fn a_one_shot_connection_ends_with_a_body_of_exactly_its_content_length() {
     let account = Account::of(3);
-    let target = account.target(CREATE, "");
+    let target = account.target(CREATE_TAG, "");
     let headers = [JSON[0], ("Connection", "close")];
     let answer = account.once(&request("POST", &target, &headers, r#"{"tag":{"name":"门店"}}"#.as_bytes()));
     assert_eq!(answer.text(), r#"{"tag":{"id":100,"name":"门店"}}"#);
@@ -102,7 +102,7 @@ fn a_one_shot_connection_ends_with_a_body_of_exactly_its_content_length() {
 fn a_connection_carries_one_request_after_another() {
     let account = Account::of(3);
     let mut connection = account.connect();
-    let target = account.target(TAGS, "");
+    let target = account.target(LIST_TAGS, "");
     let last = request("GET", &target, &[("Connection", "close")], b"");
     let both = [request("GET", &target, &[], b""), last].concat();
     connection.get_mut().write_all(&both).expect("the requests can be sent");
@@ -116,7 +116,7 @@ fn a_connection_carries_one_request_after_another() {
 fn the_connection_switch_closes_every_connection() {
     let account = Account::of(3);
     account.control("switches", json!({"connection": "close"}));
-    let answer = account.once(&request("GET", &account.target(TAGS, ""), &[], b""));
+    let answer = account.once(&request("GET", &account.target(LIST_TAGS, ""), &[], b""));
     assert_eq!(answer.header("Connection"), Some("close"));
     assert_eq!(errcode(&answer.json()), 0);
 }
@@ -131,7 +131,7 @@ fn a_post_needs_no_particular_content_type() {
     ];
     for (name, headers) in types {
         let body = json!({"tag": {"name": name}}).to_string();
-        let answer = post_bytes(&account, CREATE, headers, body.as_bytes());
+        let answer = post_bytes(&account, CREATE_TAG, headers, body.as_bytes());
         assert_eq!(answer.json()["tag"]["name"], name);
     }
 }
@@ -140,7 +140,7 @@ fn a_post_needs_no_particular_content_type() {
 fn the_gateway_names_the_time_of_a_refusal_in_its_rid() {
     let account = Account::of(3);
     let now = account.advance("30days");
-    let answer = account.get(TAGS).json();
+    let answer = account.get(LIST_TAGS).json();
     let (text, mark, rid) = parts(&answer);
     assert_eq!((text.as_str(), mark), ("access_token missing", None));
     check_rid(&rid, now + 4);
@@ -163,26 +163,26 @@ fn the_business_behind_the_gateway_adds_a_hint() {
 #[test]
 fn no_two_refusals_share_a_rid() {
     let account = Account::of(3);
-    let (first, second) = (account.get(TAGS).json(), account.get(TAGS).json());
+    let (first, second) = (account.get(LIST_TAGS).json(), account.get(LIST_TAGS).json());
     assert_ne!(parts(&first).2, parts(&second).2);
 }
 
 #[test]
 fn a_missing_token_is_41001_before_anything_else_is_asked() {
     let account = Account::of(3);
-    assert_eq!(errcode(&account.get(TAGS).json()), 41001);
+    assert_eq!(errcode(&account.get(LIST_TAGS).json()), 41001);
     assert_eq!(errcode(&account.get("/cgi-bin/tags/get?access_token=").json()), 41001);
-    assert_eq!(errcode(&account.post(CREATE, &json!({"tag": {"name": ""}})).json()), 41001);
+    assert_eq!(errcode(&account.post(CREATE_TAG, &json!({"tag": {"name": ""}})).json()), 41001);
     // The token belongs in the query only.
     let in_body = json!({"access_token": account.renew(), "tag": {"name": "华北"}});
-    assert_eq!(errcode(&account.post(CREATE, &in_body).json()), 41001);
+    assert_eq!(errcode(&account.post(CREATE_TAG, &in_body).json()), 41001);
 }
 
 #[test]
 fn an_unknown_token_is_40001_and_its_message_points_to_the_stable_token() {
     let account = Account::of(3);
     account.carry("50_Im7xQ2bTfVhYk3nLq8sRz0aWcEdFgHiJ");
-    let answer = account.ask(TAGS, "");
+    let answer = account.ask(LIST_TAGS, "");
     assert_eq!(errcode(&answer), 40001);
     let expected = "invalid credential, access_token is invalid or not latest, could get access_token by \
                     getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r";
@@ -202,12 +202,12 @@ fn a_malformed_token_is_40014() {
 fn a_wrong_method_is_43001_or_43002() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
-    for path in [TAGS, "/cgi-bin/user/get", "/cgi-bin/user/info", "/cgi-bin/token"] {
+    for path in [LIST_TAGS, "/cgi-bin/user/get", "/cgi-bin/user/info", "/cgi-bin/token"] {
         let answer = account.tell(path, json!({"openid": openid}));
         assert_eq!((errcode(&answer), parts(&answer).0.as_str()), (43001, "require GET method"), "{path}");
     }
     for path in [
-        CREATE,
+        CREATE_TAG,
         "/cgi-bin/stable_token",
         "/cgi-bin/user/tag/get",
         "/cgi-bin/user/info/batchget",
@@ -226,7 +226,7 @@ fn a_wrong_method_is_43001_or_43002() {
 #[test]
 fn an_empty_body_is_44002_and_a_broken_one_47001() {
     let account = Account::of(3);
-    let send = |body: &[u8]| post_bytes(&account, CREATE, JSON, body).json();
+    let send = |body: &[u8]| post_bytes(&account, CREATE_TAG, JSON, body).json();
     assert_eq!((errcode(&send(b"")), parts(&send(b"")).0.as_str()), (44002, "empty post data"));
     let unfinished: &[u8] = br#"{"tag":{"name":"#;
     let of_other_kinds: [&[u8]; 3] = [br#"{"tag":{"name":7}}"#, br#"{"tag":["name"]}"#, b"{}"];
