@@ -1,7 +1,7 @@
 //! A store that the program of version 5 has written: its runs are shown, resumed and undone, its automations keep
 //! their state, on SQLite and on PostgreSQL.
 
-use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::Served};
+use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 use std::{
@@ -35,7 +35,7 @@ followers().filter(|u| u.qr_scene == 4712).take(4).each(|u| { tag::attach(t, [u]
 
 /// A sandbox whose account is as those runs left it, and a folder with their store.
 struct Upgrade {
-    sandbox: Served,
+    sandbox: SandboxProcess,
     folder: Folder,
     /// What the blacklist was before those runs.
     blacklist: Value,
@@ -51,7 +51,7 @@ fn on_each_store(work: impl Fn(Upgrade)) {
 
 impl Upgrade {
     fn new(store: &str) -> Self {
-        let sandbox = Served::start(&[
+        let sandbox = SandboxProcess::start(&[
             "--followers",
             "12000",
             "--scene",
