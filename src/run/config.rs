@@ -5,7 +5,7 @@ use crate::{
     base::{Cancel, Clock},
     client::Client,
     host::Host,
-    script::{CallbackKeys, Gate, NoClient, Output},
+    script::{CallbackKeys, ConfirmWrite, NoClient, Output},
     store::Store,
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -32,7 +32,7 @@ pub struct RunConfig {
     /// Where runs are recorded.
     pub store: Option<Store>,
     /// Asks for confirmation before the first change.
-    pub gate: Option<Gate>,
+    pub confirm: Option<ConfirmWrite>,
     /// Where what the script prints is written.
     pub output: Arc<dyn Output>,
 }
@@ -57,7 +57,7 @@ impl RunConfig {
             cancel: cancel.clone(),
             params: options.params.clone(),
             store: None,
-            gate: None,
+            confirm: None,
             output,
         }
     }

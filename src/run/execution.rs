@@ -7,7 +7,7 @@ use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport},
     client::Client,
-    script::{Answer, Call, Env, NoClient, Output, Program, STACK, Script, Trouble},
+    script::{HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script, ScriptFailure},
     store::{RunEnd, RunState, Store, StoreError},
 };
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
@@ -29,7 +29,7 @@ pub struct Execution {
     /// Set for a dry run: nothing is changed, the report says what would be.
     pub dry: Option<Arc<DryRun>>,
     /// Whether it may wait: for the next day's quota, and for another run that holds a write lock that it needs.
-    pub may_pause: bool,
+    pub may_wait: bool,
     /// Whether what an automation's handler leaves in `ctx.state` is saved.
     pub saves_state: bool,
     /// Where jobs show their progress.
@@ -44,7 +44,7 @@ pub struct Outcome<T> {
     /// What the script returned.
     pub value: Option<T>,
     /// How it failed, if it did.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<ScriptFailure>,
     /// Why it waits for a person, if it does.
     pub parked: Option<JournalError>,
     /// Why its end is not in the store, if it is not.
@@ -86,14 +86,14 @@ impl Execution {
         self,
         runtime: &Runtime,
         program: &Arc<Program>,
-        call: &Call,
-    ) -> Result<Outcome<Answer>, StoreError> {
+        call: &HandlerCall,
+    ) -> Result<Outcome<HandlerResult>, StoreError> {
         let run = self.attempt.as_ref().map(|attempt| attempt.run.clone());
         let saves_state = self.saves_state;
         self.run_with_state(
             runtime,
             |env| Script::new(program, &env).call(call, run.as_deref()),
-            |answer: &Answer| {
+            |answer: &HandlerResult| {
                 (saves_state && answer.state != call.state).then(|| StateUpdate {
                     automation: call.automation.clone(),
                     json: serde_json::to_string(&answer.state).expect("a map with text keys is always JSON"),
@@ -106,7 +106,7 @@ impl Execution {
     pub fn execute<T: Send>(
         self,
         runtime: &Runtime,
-        work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
+        work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
     ) -> Result<Outcome<T>, StoreError> {
         self.run_with_state(runtime, work, |_| None)
     }
@@ -116,7 +116,7 @@ impl Execution {
     fn run_with_state<T: Send>(
         self,
         runtime: &Runtime,
-        work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
+        work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
         new_state: impl FnOnce(&T) -> Option<StateUpdate>,
     ) -> Result<Outcome<T>, StoreError> {
         let (open, env) = self.open(runtime)?;
@@ -136,8 +136,8 @@ impl Execution {
     }
 
     /// Opens the journal, the heartbeat of a dry run and the output log.
-    fn open(self, runtime: &Runtime) -> Result<(OpenExecution<'_>, Arc<Env>), StoreError> {
-        let Self { config, mut limits, attempt, dry, may_pause, board, .. } = self;
+    fn open(self, runtime: &Runtime) -> Result<(OpenExecution<'_>, Arc<RunEnv>), StoreError> {
+        let Self { config, mut limits, attempt, dry, may_wait, board, .. } = self;
         let started = Stopwatch::start();
         let record = config.store.clone().zip(attempt).map(|(store, attempt)| Record {
             store,
@@ -181,7 +181,7 @@ impl Execution {
             heartbeat,
             output_log,
         };
-        let mut env = Env::new(
+        let mut env = RunEnv::new(
             config.client,
             config.in_flight,
             runtime.handle().clone(),
@@ -197,8 +197,8 @@ impl Execution {
         env.clock = config.clock;
         env.journal = journal;
         env.dry = dry;
-        env.may_pause = may_pause;
-        env.gate = config.gate;
+        env.may_wait = may_wait;
+        env.confirm = config.confirm;
         env.store = config.store;
         Ok((open, Arc::new(env)))
     }
@@ -231,9 +231,9 @@ impl OpenExecution<'_> {
     /// Does the work on the script's thread.
     fn run<T: Send>(
         &self,
-        env: Arc<Env>,
-        work: impl FnOnce(Arc<Env>) -> Result<T, Trouble> + Send,
-    ) -> Result<T, Trouble> {
+        env: Arc<RunEnv>,
+        work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
+    ) -> Result<T, ScriptFailure> {
         thread::scope(|scope| {
             let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
             match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
@@ -245,7 +245,7 @@ impl OpenExecution<'_> {
     }
 
     /// Closes journal, output log and heartbeat, and reports what was done.
-    fn close<T>(self, result: &Result<T, Trouble>) -> Closed {
+    fn close<T>(self, result: &Result<T, ScriptFailure>) -> Closed {
         let trouble = result.as_ref().err();
         // The outcome of every call is durable before the end is reported, and every in-flight step has been replayed.
         let flushed = self.runtime.block_on(async {
@@ -289,7 +289,7 @@ fn classify(
     jobs: RunState,
     parked: Option<&JournalError>,
     is_cancelled: bool,
-    trouble: Option<&Trouble>,
+    trouble: Option<&ScriptFailure>,
 ) -> (RunState, Option<String>) {
     match (parked, trouble) {
         (Some(error), _) => (RunState::Parked, Some(error.to_string())),
@@ -377,9 +377,9 @@ async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<Str
     left
 }
 
-fn internal_error(message: &str) -> Trouble {
+fn internal_error(message: &str) -> ScriptFailure {
     let hint = "please report it with the script and what is printed above";
-    Trouble {
+    ScriptFailure {
         diagnostic: Diagnostic::new(message).hint(hint),
         is_configuration: false,
         is_cancelled: false,
@@ -395,7 +395,7 @@ mod tests {
     fn ended_run_has_the_state_of_what_ended_it() {
         use RunState::{Cancelled, Done, DoneWithFailures, Error, Parked, Paused};
         let failed = internal_error("failed");
-        let quota = Trouble { is_of_quota: true, ..internal_error("45009") };
+        let quota = ScriptFailure { is_of_quota: true, ..internal_error("45009") };
         let fenced = JournalError::TakenOver;
         let fenced_text = fenced.to_string();
         // Jobs, parked, cancelled, trouble; state, error.

@@ -3,7 +3,7 @@
 use crate::{
     bulk::{Attempt, LIFE, Verdict},
     host::Host,
-    script::{Call, Source},
+    script::{HandlerCall, Source},
     store::{RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -48,7 +48,7 @@ pub struct RunOptions {
     pub held_a_secret: bool,
     /// The handler of an automation that it calls, with everything that it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<Call>,
+    pub call: Option<HandlerCall>,
 }
 
 impl RunOptions {

@@ -8,7 +8,7 @@ use crate::{
     bulk::{Attempt, Board, DryRun, Limits, RunState, WayBack, way_back},
     client::Client,
     host::Host,
-    script::{self, Origin, Program, Shown, Source, Trouble, check::problems},
+    script::{self, Origin, Program, Rendered, ScriptFailure, Source, check::problems},
     store::StoreError,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -32,7 +32,7 @@ pub struct Session {
 #[derive(Debug)]
 pub enum SessionError {
     /// It is no script.
-    Script(Box<Trouble>),
+    Script(Box<ScriptFailure>),
     /// It can't be recorded.
     Store(StoreError),
 }
@@ -74,7 +74,7 @@ impl Session {
         runtime: &Runtime,
         (text, file): (&str, Option<&str>),
         board: &Arc<Board>,
-    ) -> Result<Outcome<Shown>, SessionError> {
+    ) -> Result<Outcome<Rendered>, SessionError> {
         let folder = self.config.folder.clone();
         let line = self
             .lines
@@ -140,7 +140,7 @@ impl Session {
         (origin, undoes): (&Origin, Option<&str>),
         board: &Arc<Board>,
     ) -> Result<Outcome<String>, SessionError> {
-        let script = |trouble: Trouble| SessionError::Script(Box::new(trouble));
+        let script = |trouble: ScriptFailure| SessionError::Script(Box::new(trouble));
         let program = Arc::new(Program::load(origin).map_err(script)?);
         if let Some(trouble) = problems(&program, &BTreeMap::new()).into_iter().next() {
             return Err(script(trouble));
@@ -217,7 +217,7 @@ impl Session {
             limits: Limits::default(),
             attempt,
             dry: self.dry.clone(),
-            may_pause: false,
+            may_wait: false,
             saves_state: false,
             board: Arc::clone(board),
         }

@@ -9,7 +9,7 @@ use crate::{
     bulk::{Attempt, Board, Limits},
     client::Client,
     host::Host,
-    script::{Answer, Call, Output, Program},
+    script::{HandlerCall, HandlerResult, Output, Program},
     store::{Store, StoreError},
 };
 use std::{
@@ -37,7 +37,7 @@ pub type Connector =
 /// A run that is to be made.
 pub(super) struct HandlerRun {
     pub program: Arc<Program>,
-    pub call: Call,
+    pub call: HandlerCall,
     pub connected: ConnectedAccount,
     pub cancel: Cancel,
     /// The run's name, once it has one, for what it prints.
@@ -47,8 +47,8 @@ pub(super) struct HandlerRun {
 /// What became of a run.
 pub(super) struct RunFinished {
     pub run: String,
-    pub call: Call,
-    pub outcome: Result<Outcome<Answer>, StoreError>,
+    pub call: HandlerCall,
+    pub outcome: Result<Outcome<HandlerResult>, StoreError>,
 }
 
 /// Records a run that starts_at.
@@ -91,7 +91,7 @@ pub(super) fn start(
             attempt: Some(attempt),
             dry: None,
             // Nobody is there to go on with it: it waits for the next day's quota itself.
-            may_pause: true,
+            may_wait: true,
             // Who hears of a failure was given what was kept long before.
             saves_state: call.error.is_none(),
             board: Arc::new(Board::default()),

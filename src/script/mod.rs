@@ -13,15 +13,15 @@ mod host;
 mod source;
 mod writes;
 
-pub use engine::display::{Shown, Variable, more};
+pub use engine::display::{Rendered, Variable, more};
 pub use engine::engine::{STACK, Script};
-pub use engine::handler::{Answer, Call};
+pub use engine::handler::{HandlerCall, HandlerResult};
 pub use engine::session::{Line, Session};
-pub use host::env::{CallbackKeys, Env, Gate, Nowhere, Output};
-pub use host::error::{NoClient, Trouble};
+pub use host::env::{CallbackKeys, ConfirmWrite, NullOutput, Output, RunEnv};
+pub use host::error::{NoClient, ScriptFailure};
 pub use source::automation::{
-    Automation, CatchUp, CatchUpPolicy, HANDLER, ON_FAILURE, Overlap, OwnLimits, Timing, TriggerText,
+    Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,
 };
 pub use source::parameters::{Kind, Parameter};
-pub use source::parse::{declared_functions, is_incomplete, is_look, is_script};
+pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};
 pub use source::program::{ImportSource, Origin, Program, Source};

@@ -18,7 +18,7 @@ use crate::{
         runtime,
         schedule::{trigger::Trigger, zone},
     },
-    script::{Automation, Call, HANDLER, Parameter, Program},
+    script::{Automation, HANDLER, HandlerCall, Parameter, Program},
     store::{AutomationRecord, FireState, Store},
 };
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone};
@@ -45,7 +45,7 @@ pub(crate) fn by_hand(
     program: &Program,
     automation: &Automation,
     params: &[(String, String)],
-) -> Result<Call, Failure> {
+) -> Result<HandlerCall, Failure> {
     let mut given = BTreeMap::new();
     for (name, value) in params {
         if given.insert(name.clone(), value.clone()).is_some() {
@@ -56,14 +56,14 @@ pub(crate) fn by_hand(
     let name = Path::new(&program.name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let now = host.clock.now_ms();
     let scheduled = DateTime::from_timestamp_millis(now).unwrap_or_default().with_timezone(&Local);
-    Ok(Call {
+    Ok(HandlerCall {
         automation: name.unwrap_or_default(),
         handler: HANDLER.to_owned(),
         trigger: BY_HAND.to_owned(),
         scheduled_ms: now,
         scheduled: scheduled.to_rfc3339(),
         params: values,
-        ..Call::default()
+        ..HandlerCall::default()
     })
 }
 

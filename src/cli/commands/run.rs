@@ -25,7 +25,7 @@ use crate::{
         record::{self, NewRun, RunOptions},
         runtime,
     },
-    script::{Gate, Output, Program, Trouble, check},
+    script::{ConfirmWrite, Output, Program, ScriptFailure, check},
     store::{RunRecord, Store},
 };
 use std::{
@@ -124,8 +124,8 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let said = Arc::clone(&words);
     signals::watch(&runtime, &cancel, move || said.stopping());
     // A dry run can't be gone on with, and has nothing to wait for.
-    let may_pause = !is_dry && (options.allow_pause || manner.allow_pause);
-    let calling = connect::Calling { in_flight: options.in_flight, waits_for_reset: may_pause, store: None };
+    let may_wait = !is_dry && (options.allow_pause || manner.allow_pause);
+    let calling = connect::Calling { in_flight: options.in_flight, waits_for_reset: may_wait, store: None };
     let reached = connect::reach(host, &runtime, reach, connect::Need::Calls, calling, &cancel)?;
     let store = reached.store_of_runs(host, &runtime, reach);
     // What is tried on a sandbox of its own neither knows nor changes what an automation keeps.
@@ -156,7 +156,7 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     let config = RunConfig {
         callback: reached.callback.clone(),
         store,
-        gate,
+        confirm: gate,
         ..RunConfig::new(host, &options, reached.client.clone(), &cancel, output)
     };
     let board = Arc::new(Board::default());
@@ -166,7 +166,7 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
         limits: Limits::new(options.max_changes, options.max_errors),
         attempt,
         dry: is_dry.then(Arc::default),
-        may_pause,
+        may_wait,
         saves_state: store_of_state.is_some(),
         board,
     };
@@ -193,7 +193,7 @@ pub(crate) fn perform(host: &Host, plan: Plan) -> Result<u8, Failure> {
     Ok(code)
 }
 
-fn of_trouble(trouble: &Trouble) -> Failure {
+fn of_trouble(trouble: &ScriptFailure) -> Failure {
     let code = if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT };
     Failure { diagnostic: trouble.diagnostic.clone(), code }
 }
@@ -229,7 +229,7 @@ fn of_its_account(run: &RunRecord, account: &str) -> Result<(), Failure> {
 }
 
 /// A gate that asks once a session, until it is opened.
-pub(crate) fn once(gate: Option<Gate>) -> Option<Gate> {
+pub(crate) fn once(gate: Option<ConfirmWrite>) -> Option<ConfirmWrite> {
     let gate = gate?;
     let is_open = AtomicBool::new(false);
     Some(Arc::new(move || {
@@ -249,7 +249,7 @@ pub(crate) fn gate(
     production: Option<String>,
     yes: bool,
     cancel: &Cancel,
-) -> Option<Gate> {
+) -> Option<ConfirmWrite> {
     let account = production.filter(|_| !yes)?;
     let (host, words, cancel) = (host.clone(), Arc::clone(words), cancel.clone());
     Some(Arc::new(move || {

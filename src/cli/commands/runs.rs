@@ -19,7 +19,7 @@ use crate::{
         record::{self, RunOptions},
         runtime,
     },
-    script::{Call, Origin, Source},
+    script::{HandlerCall, Origin, Source},
     store::{RunRecord, RunState, RunTexts, Store},
 };
 use chrono::{DateTime, Local};
@@ -114,7 +114,7 @@ pub(crate) fn list(host: &Host, arguments: &RunsArguments) -> Result<u8, Failure
 }
 
 /// Which automation a run is of, what has started it, and with which parameters.
-fn of_call(call: &Call) -> String {
+fn of_call(call: &HandlerCall) -> String {
     let by = if call.trigger == BY_HAND { "by hand".to_owned() } else { format!("by {}", call.trigger) };
     let params: Vec<String> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let with = if params.is_empty() { String::new() } else { format!(", with {}", params.join(" ")) };

@@ -26,7 +26,7 @@ use crate::{
         runtime,
         worker::{ConnectedAccount, Connector},
     },
-    script::Nowhere,
+    script::NullOutput,
     store::Store,
 };
 use chrono::{DateTime, Local, SecondsFormat};
@@ -92,7 +92,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u
     let connect = connect(host, &runtime, &store, arguments);
     // A configuration that can't work is told now, not at the first fire.
     let words = Arc::new(Words::new(host.out.clone(), arguments.log));
-    let usual = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
+    let usual = connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
     // Fires that can't be registry would only be burnt.
     if let (Err(no_client), true) = (&usual.config.client, has_no_account(host, &arguments.reach)?) {
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";

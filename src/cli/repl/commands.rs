@@ -18,7 +18,7 @@ use crate::{
         output::exit,
     },
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    script::{Origin, Program, Shown, Source, check, docs, more},
+    script::{Origin, Program, Rendered, Source, check, docs, more},
 };
 use std::{
     fs,
@@ -146,7 +146,7 @@ fn vars(repl: &Repl) {
 fn show_more(repl: &mut Repl) -> Result<(), Failure> {
     let rows = repl.session.lines.last().and_then(|value| more(&value, repl.shown_to));
     match rows {
-        Some(Shown::Rows { rows, .. }) if rows.is_empty() => {
+        Some(Rendered::Rows { rows, .. }) if rows.is_empty() => {
             fail("there are no more rows", "`it` is the whole list")
         }
         Some(shown) => {

@@ -1,7 +1,7 @@
 //! Lines of a session as a script: statements that get the semicolons they lack, and what `:save` writes.
 
 use super::lexer::{Kind, Known, is_unfinished, stretches};
-use crate::script::{declared_functions, is_look, is_script};
+use crate::script::{declared_functions, is_pure_expression, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 /// A line that did what it should.
@@ -221,7 +221,7 @@ fn statements(lines: &[Line]) -> Vec<Statement> {
             last_result = Some(line.number);
         }
     }
-    let is_idle = |line: &Line| is_look(&line.text);
+    let is_idle = |line: &Line| is_pure_expression(&line.text);
     for (line, (names, last_result)) in lines.iter().zip(&uses).rev() {
         if is_idle(line) && !of_it.contains(&line.number) && !of_out.contains(&line.number) {
             continue;

@@ -35,7 +35,7 @@ use crate::{
     client::CallError,
     host::Host,
     run::{Outcome, RunConfig, Session, SessionError, record::RunOptions, runtime},
-    script::{Shown, docs},
+    script::{Rendered, docs},
 };
 use rustyline::error::ReadlineError;
 use std::{
@@ -146,7 +146,7 @@ fn open(
     let config = RunConfig {
         callback: reached.callback.clone(),
         store: reached.store_of_runs(host, runtime, reach),
-        gate: once(gate(host, words, reached.production.clone(), arguments.yes, cancel)),
+        confirm: once(gate(host, words, reached.production.clone(), arguments.yes, cancel)),
         ..RunConfig::new(host, &options, reached.client.clone(), cancel, output)
     };
     Ok((reached, config, options))
@@ -294,8 +294,8 @@ impl Repl<'_> {
     }
 
     /// Prints a value, and remembers how much of a list that was.
-    pub(crate) fn show(&mut self, shown: &Shown) {
-        if let Shown::Rows { rows, from, .. } = shown {
+    pub(crate) fn show(&mut self, shown: &Rendered) {
+        if let Rendered::Rows { rows, from, .. } = shown {
             self.shown_to = from + rows.len();
         }
         self.shown = show(shown, self.columns);

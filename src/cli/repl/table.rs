@@ -1,6 +1,6 @@
 //! How the session shows what a line has given: tables that fit the terminal.
 
-use crate::{base::grouped, script::Shown};
+use crate::{base::grouped, script::Rendered};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
@@ -17,11 +17,11 @@ const OF_EXAMPLES: usize = 4;
 const ENOUGH: usize = 12;
 
 /// What is printed; a table no wider than the terminal.
-pub(crate) fn show(shown: &Shown, width: Option<usize>) -> String {
+pub(crate) fn show(shown: &Rendered, width: Option<usize>) -> String {
     match shown {
-        Shown::Nothing => String::new(),
-        Shown::Text(text) => text.clone(),
-        Shown::Rows { columns, rows, from, total } => {
+        Rendered::Nothing => String::new(),
+        Rendered::Text(text) => text.clone(),
+        Rendered::Rows { columns, rows, from, total } => {
             let width = width.unwrap_or(WIDTH);
             let (columns, left_out) = columns.split_at(columns_that_fit(columns, rows, width));
             let mut table = new_table(width);
@@ -146,12 +146,20 @@ mod tests {
     #[test]
     fn wide_characters_take_two_columns_and_long_lists_are_cut() {
         let rows = vec![vec!["2".to_owned(), "星标组".to_owned()], vec!["100".to_owned(), "vip".to_owned()]];
-        let shown =
-            Shown::Rows { columns: vec!["id".to_owned(), "name".to_owned()], rows, from: 0, total: 10_000 };
+        let shown = Rendered::Rows {
+            columns: vec!["id".to_owned(), "name".to_owned()],
+            rows,
+            from: 0,
+            total: 10_000,
+        };
         assert_eq!(show(&shown, Some(60)), " id   name\n 2    星标组\n 100  vip\n9,998 more (:more)");
         let long = vec![vec!["1".to_owned(), "很".repeat(200)]];
-        let shown =
-            Shown::Rows { columns: vec!["id".to_owned(), "name".to_owned()], rows: long, from: 0, total: 1 };
+        let shown = Rendered::Rows {
+            columns: vec!["id".to_owned(), "name".to_owned()],
+            rows: long,
+            from: 0,
+            total: 1,
+        };
         let widths: Vec<usize> = show(&shown, Some(40)).lines().map(UnicodeWidthStr::width).collect();
         assert!(widths.iter().all(|width| *width <= 40), "{widths:?}");
     }
@@ -161,7 +169,7 @@ mod tests {
         let openid = "o6_bmjrPTlm6_2sgVt7hMZOPfL2M";
         let row = [openid, "老客户李四", "2026-11-01 09:30", "QR_CODE", "98765"].map(str::to_owned).to_vec();
         let columns = ["openid", "remark", "subscribed", "scene", "qr_scene"].map(str::to_owned).to_vec();
-        let shown = Shown::Rows { columns, rows: vec![row], from: 0, total: 1 };
+        let shown = Rendered::Rows { columns, rows: vec![row], from: 0, total: 1 };
         let text = show(&shown, Some(60));
         assert!(text.contains(openid) && text.contains("老客户李四"), "{text}");
         assert!(text.ends_with("no room for scene, qr_scene"), "{text}");

@@ -4,7 +4,7 @@ use super::{Daemon, Level, LogRecord, Stopped, Waiting, told};
 use crate::{
     bulk::{JournalError, RunState},
     run::{registry::Revision, worker::RunFinished},
-    script::Call,
+    script::HandlerCall,
     store::{FAILURE_OF, Fire, FireState, StoreError},
 };
 use serde_json::json;
@@ -162,11 +162,11 @@ impl Daemon {
         &mut self,
         fire: &Fire,
         revision: Option<&Arc<Revision>>,
-        call: &Call,
+        call: &HandlerCall,
         state: FireState,
         (reason, message): (&str, &str),
     ) -> Result<(), StoreError> {
-        let revision = revision.filter(|revision| revision.automation.hears_of_failures);
+        let revision = revision.filter(|revision| revision.automation.has_failure_hook);
         // Who fails to hear is told of no more.
         let Some(revision) = revision.filter(|_| !fire.source.starts_with(FAILURE_OF)) else {
             return self.close(fire, state, reason).map(drop);

@@ -13,7 +13,7 @@ use crate::{
         schedule::due::starts_at,
         worker::{self, HandlerRun},
     },
-    script::{Call, HANDLER, ON_FAILURE, Overlap, Parameter},
+    script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
     store::{FAILURE_OF, Fire, FireState, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value};
@@ -113,7 +113,7 @@ impl Daemon {
             Ok(params) => (params, None),
             Err(diagnostic) => (Map::default(), Some(told(&diagnostic))),
         };
-        let call = Call {
+        let call = HandlerCall {
             automation: fire.automation.clone(),
             handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
             trigger: fire.source.clone(),
@@ -134,7 +134,7 @@ impl Daemon {
         let fire = &waiting.fire;
         let present = || self.registry.revisions().get(&fire.automation).cloned();
         let revision = waiting.revision.clone().or_else(present);
-        let Some(revision) = revision.filter(|revision| revision.automation.hears_of_failures) else {
+        let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
             let reason = "nobody wants to hear of it any more";
             return self.close(fire, FireState::Skipped, reason).map(|_| Begun::Over);
         };
@@ -142,7 +142,7 @@ impl Daemon {
             return Ok(Begun::Connects);
         }
         let error: Value = serde_json::from_str(&fire.reason).unwrap_or_default();
-        let call = Call {
+        let call = HandlerCall {
             automation: fire.automation.clone(),
             handler: ON_FAILURE.to_owned(),
             trigger: fire.source.clone(),
@@ -160,7 +160,7 @@ impl Daemon {
         &mut self,
         fire: &Fire,
         revision: &Arc<Revision>,
-        call: Call,
+        call: HandlerCall,
     ) -> Result<(), StoreError> {
         let automation = &revision.automation;
         let Prepared { connected, cancel, run, .. } = self.take_prepared(fire, automation.account.as_deref());

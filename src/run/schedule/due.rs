@@ -90,12 +90,12 @@ pub fn starts_at(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Timing, TriggerText};
+    use crate::script::{Timing, TriggerSpec};
     use std::time::Duration;
 
     fn trigger(jitter: Duration) -> Trigger {
         let timing = Timing::Every("1m".to_owned());
-        let text = TriggerText { timing, zone: None, jitter, handler: "run".to_owned(), place: None };
+        let text = TriggerSpec { timing, zone: None, jitter, handler: "run".to_owned(), place: None };
         Trigger::read(&text, chrono_tz::UTC).expect("it can be read")
     }
 
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn the_latest_of_the_missed_runs_where_none_is_on_time() {
         let timing = Timing::Every("1h".to_owned());
-        let text = TriggerText {
+        let text = TriggerSpec {
             timing,
             zone: None,
             jitter: Duration::ZERO,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, digest},
-    script::{Timing, TriggerText},
+    script::{Timing, TriggerSpec},
 };
 use chrono_tz::Tz;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Trigger {
     ///
     /// # Errors
     /// When its expression, its interval or its zone can't be read.
-    pub fn read(text: &TriggerText, default: Tz) -> Result<Self, Diagnostic> {
+    pub fn read(text: &TriggerSpec, default: Tz) -> Result<Self, Diagnostic> {
         let schedule = match &text.timing {
             Timing::Every(interval) => Schedule::every(interval),
             Timing::Cron(expression) => Cron::read(expression).and_then(|cron| {

@@ -12,8 +12,8 @@ use crate::{
     base::{digest, nearest},
     bulk::{ChangedByStep, Listed, Source},
     script::host::{
-        env::Env,
-        error::PlatformError,
+        env::RunEnv,
+        error::ScriptError,
         register::described,
         value::{Follower, describe_type},
     },
@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// People, not yet listed.
 #[derive(Clone)]
 pub(crate) struct Audience {
-    pub env: Arc<Env>,
+    pub env: Arc<RunEnv>,
     pub origin: Origin,
     pub steps: Vec<Step>,
 }
@@ -81,10 +81,10 @@ impl Closure {
     }
 
     /// Calls the closure, on the script's own thread.
-    pub(crate) fn call(&self, env: &Env, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+    pub(crate) fn call(&self, env: &RunEnv, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
         let engine = env.engine.get().and_then(std::sync::Weak::upgrade);
         let Some(engine) = engine else {
-            return Err(PlatformError::usage("a closure outlived its script", "").raise());
+            return Err(ScriptError::usage("a closure outlived its script", "").raise());
         };
         let context = self.around.create_context(&engine);
         self.function.call_within_context(&context, (argument,))
@@ -103,19 +103,19 @@ impl TagRef {
         let Ok(name) = value.as_immutable_string_ref() else {
             let message =
                 format!("a tag is given by its name, its id or itself, not by {}", describe_type(value));
-            return Err(PlatformError::usage(message, "").raise());
+            return Err(ScriptError::usage(message, "").raise());
         };
         if name.trim().is_empty() || name.len() > NAME_BYTES {
             let message = format!("`{}` can't be a tag's name: it has {} bytes", name.as_str(), name.len());
             let hint =
                 format!("a name has 1 to {NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
-            return Err(PlatformError::usage(message, hint).raise());
+            return Err(ScriptError::usage(message, hint).raise());
         }
         Ok(Self::Name(name.as_str().to_owned()))
     }
 
     /// The tag's id; a name that no tag has is an error.
-    pub(crate) fn existing(&self, env: &Env) -> Result<i64, Box<EvalAltResult>> {
+    pub(crate) fn existing(&self, env: &RunEnv) -> Result<i64, Box<EvalAltResult>> {
         match self {
             Self::Id(id) => Ok(*id),
             Self::Name(name) => {
@@ -128,14 +128,14 @@ impl TagRef {
                     || "tag::list() gives the account's tags".to_owned(),
                     |near| format!("did you mean `{near}`?"),
                 );
-                Err(PlatformError::usage(format!("there is no tag `{name}`"), hint).raise())
+                Err(ScriptError::usage(format!("there is no tag `{name}`"), hint).raise())
             }
         }
     }
 }
 
 impl Audience {
-    fn new(env: &Arc<Env>, origin: Origin) -> Self {
+    fn new(env: &Arc<RunEnv>, origin: Origin) -> Self {
         Self { env: Arc::clone(env), origin, steps: Vec::new() }
     }
 
@@ -221,7 +221,7 @@ impl Audience {
             Origin::Changed { run, step, change } => {
                 let Some(store) = self.env.store.clone() else {
                     let hint = "runs are recorded where there is a store";
-                    return Err(PlatformError::usage("no run is recorded here", hint).raise());
+                    return Err(ScriptError::usage("no run is recorded here", hint).raise());
                 };
                 // As JSON it stands in the journal.
                 let (run, step, change) = (run.clone(), step.clone(), json!(change).to_string());
@@ -245,7 +245,7 @@ pub(crate) fn to_value(person: &Listed) -> Dynamic {
     }
 }
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     engine
         .register_type_with_name::<Audience>("Audience")
         .register_fn("to_string", |audience: &mut Audience| audience.to_string())
@@ -275,7 +275,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
     described("openids_from", &["path: String", "Audience"], OPENIDS_FROM).register_into_engine(
         engine,
         move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
-            let openids = read_openids(&here.folder, path).map_err(PlatformError::raise)?;
+            let openids = read_openids(&here.folder, path).map_err(ScriptError::raise)?;
             Ok(Audience::new(&here, Origin::Openids(openids)))
         },
     );
@@ -372,7 +372,7 @@ const SAMPLE: &str = "So many of them, drawn at random, each as likely as any ot
 
 fn read_count(step: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
     usize::try_from(count)
-        .map_err(|_| PlatformError::usage(format!("{step} needs a count from 0, not {count}"), "").raise())
+        .map_err(|_| ScriptError::usage(format!("{step} needs a count from 0, not {count}"), "").raise())
 }
 
 fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
@@ -381,6 +381,6 @@ fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
     }
     entry.as_immutable_string_ref().map(|openid| openid.as_str().to_owned()).map_err(|_| {
         let message = format!("openids takes an array of strings, but one entry is {}", describe_type(entry));
-        PlatformError::usage(message, "for example openids([\"oABC…\", \"oDEF…\"])").raise()
+        ScriptError::usage(message, "for example openids([\"oABC…\", \"oDEF…\"])").raise()
     })
 }

@@ -10,8 +10,8 @@ use crate::{
     bulk::{Change, ChangeItem, Known, Listed, Source},
     script::{
         host::{
-            env::Env,
-            error::{PlatformError, ScriptResult, limit_reached},
+            env::RunEnv,
+            error::{ScriptError, ScriptResult, limit_reached},
             value::describe_type,
         },
         writes::{blacklist_cache::unknown, journaled_call},
@@ -35,7 +35,7 @@ pub(crate) trait Decide {
     fn look(&mut self, _walk: &Walk, _people: &[Listed]) -> ScriptResult<()> {
         Ok(())
     }
-    fn decide(&mut self, env: &Env, person: &Listed) -> ScriptResult<Decision>;
+    fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision>;
     /// Before anybody is listed; what an earlier attempt of the run has written is known.
     fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()>;
     /// Somebody needs it: now what is written must be there.
@@ -106,7 +106,7 @@ impl Decide for Tagging {
         }
     }
 
-    fn decide(&mut self, _env: &Env, person: &Listed) -> ScriptResult<Decision> {
+    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let has_it = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
             Some(tags) if !self.is_found_late => self.id.is_some_and(|id| tags.contains(&id)),
             _ => self.before.has(person),
@@ -164,7 +164,7 @@ impl Decide for Tagging {
 pub(crate) struct Remarking(pub Closure);
 
 impl Decide for Remarking {
-    fn decide(&mut self, env: &Env, person: &Listed) -> ScriptResult<Decision> {
+    fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let given = self.0.call(env, to_value(person))?;
         if given.is_unit() {
             return Ok(Decision::Skip);
@@ -173,7 +173,7 @@ impl Decide for Remarking {
             let message =
                 format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
             return Err(
-                PlatformError::usage(message, "write `()` for a follower to be left as they are").raise()
+                ScriptError::usage(message, "write `()` for a follower to be left as they are").raise()
             );
         };
         let present = present_remark(person);
@@ -200,7 +200,7 @@ fn present_remark(person: &Listed) -> &str {
 pub(crate) struct Restoring;
 
 impl Decide for Restoring {
-    fn decide(&mut self, _env: &Env, person: &Listed) -> ScriptResult<Decision> {
+    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let Some(past) = &person.remark_change else { return Ok(Decision::Skip) };
         let present = present_remark(person);
         Ok(if present == past.old {
@@ -242,7 +242,7 @@ impl Decide for Blocking {
         if self.are_blacklisted { Ok(()) } else { self.before.look(walk, &Source::Blacklisted, people) }
     }
 
-    fn decide(&mut self, _env: &Env, person: &Listed) -> ScriptResult<Decision> {
+    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let is_blocked = self.are_blacklisted || self.before.has(person);
         Ok(if is_blocked == self.block {
             Decision::Already

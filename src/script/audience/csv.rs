@@ -7,7 +7,7 @@ use crate::{
     base::{CsvFile, no_formula},
     bulk::{Listed, Source},
     script::host::{
-        error::PlatformError,
+        error::ScriptError,
         file::{existing, give_another},
         value::{Follower, field_by_name, field_unknown},
     },
@@ -31,9 +31,9 @@ const SHOWN: usize = 10;
 
 /// The openids of a file: of its column `openid`, or of its only column. The path is relative to where the
 /// person stands.
-pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, PlatformError> {
+pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptError> {
     let fail = |reason: String, hint: String| {
-        PlatformError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
+        ScriptError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
     };
     let unreadable = |reason: String| fail(reason, give_another(folder, path));
     let whole = existing(folder, path).map_err(unreadable)?;
@@ -97,14 +97,14 @@ fn is_head(cell: &[u8]) -> bool {
 }
 
 /// Which of a follower's fields are columns.
-pub(crate) fn columns(names: &Array) -> Result<Vec<String>, PlatformError> {
+pub(crate) fn columns(names: &Array) -> Result<Vec<String>, ScriptError> {
     if names.is_empty() {
         let hint = "name them, as in [\"openid\", \"remark\"]";
-        return Err(PlatformError::usage("write_csv needs a column", hint));
+        return Err(ScriptError::usage("write_csv needs a column", hint));
     }
     let column = |name: &Dynamic| {
         let Ok(name) = name.as_immutable_string_ref() else {
-            return Err(PlatformError::usage("write_csv takes the names of columns as strings", ""));
+            return Err(ScriptError::usage("write_csv takes the names of columns as strings", ""));
         };
         if FIELDS.iter().any(|field| field.name == name.as_str()) {
             Ok(name.as_str().to_owned())
@@ -134,7 +134,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Begins a table; the path is relative to where the person stands.
-    pub(crate) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, PlatformError> {
+    pub(crate) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, ScriptError> {
         let path = folder.join(path);
         match CsvFile::create(&path, &columns) {
             Ok(file) => Ok(Self { path, columns, file }),
@@ -143,7 +143,7 @@ impl Table {
     }
 
     /// Adds somebody.
-    pub(crate) fn add(&mut self, person: &Listed) -> Result<(), PlatformError> {
+    pub(crate) fn add(&mut self, person: &Listed) -> Result<(), ScriptError> {
         let cells = self.columns.iter().map(|column| match &person.user {
             Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)
                 .map_or_else(|_| String::new(), |value| cell(&value)),
@@ -153,14 +153,14 @@ impl Table {
     }
 
     /// Puts the table in its place.
-    pub(crate) fn finish(self) -> Result<(), PlatformError> {
+    pub(crate) fn finish(self) -> Result<(), ScriptError> {
         self.file.finish().map_err(|error| unwritable(&self.path, &error))
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> PlatformError {
+fn unwritable(path: &Path, error: &io::Error) -> ScriptError {
     let hint = "give a file in a folder that exists and can be written; what was there before is unchanged";
-    PlatformError::usage(format!("can't write the table {}: {error}", path.display()), hint)
+    ScriptError::usage(format!("can't write the table {}: {error}", path.display()), hint)
 }
 
 /// A value as a cell: nothing for what the platform left out, a list with spaces between.

@@ -13,8 +13,8 @@ use crate::{
     client::Client,
     script::{
         host::{
-            env::Env,
-            error::{PlatformError, ScriptResult},
+            env::RunEnv,
+            error::{ScriptError, ScriptResult},
         },
         writes::journaled_call::has_taken_effect,
     },
@@ -48,7 +48,7 @@ pub(crate) enum Opened {
 
 /// An audience that is being gone through.
 pub(crate) struct Walk {
-    pub env: Arc<Env>,
+    pub env: Arc<RunEnv>,
     pub client: Client,
     /// Its place in the run's journal.
     pub step: Step,
@@ -111,7 +111,7 @@ impl End<'_> {
                 if let Ok(report) = serde_json::from_value(ended["report"].take()) {
                     env.board.end(report);
                 }
-                return Err(PlatformError::read(ended["error"].take()).raise());
+                return Err(ScriptError::read(ended["error"].take()).raise());
             }
         };
         let before = row.as_ref().and_then(|row| serde_json::from_str(&row.checkpoint).ok());
@@ -119,7 +119,7 @@ impl End<'_> {
         match self.walk(step.clone(), before.unwrap_or_default(), change) {
             Ok(walk) => Ok(Opened::Walk(Box::new(walk))),
             Err(error) => {
-                if let Some(failed) = PlatformError::within(&error) {
+                if let Some(failed) = ScriptError::within(&error) {
                     let ended = json!({"error": failed.write()});
                     env.wait(step.failed(&ended)).map_err(|error| env.journal_error(&error))?;
                 }
@@ -206,7 +206,7 @@ impl Walk {
         self.enter_page();
         if let Some(reader) = &mut self.reader {
             let batch = self.env.wait(reader.next()).map_err(|error| match error {
-                ReadError::Call(error) => PlatformError::of(&error).raise(),
+                ReadError::Call(error) => ScriptError::of(&error).raise(),
                 ReadError::Store(error) => self.env.journal_error(&error.into()),
             })?;
             if let Some(batch) = batch {
@@ -367,7 +367,7 @@ impl Walk {
     /// Calls `visit` for everybody who passes, and reports; `fold` tells what it has come to.
     pub(crate) fn visit(
         mut self,
-        mut visit: impl FnMut(&Env, &Listed) -> ScriptResult<()>,
+        mut visit: impl FnMut(&RunEnv, &Listed) -> ScriptResult<()>,
     ) -> ScriptResult<EndReport> {
         let result = self.visit_all(|env, person| visit(env, person), || Value::Null);
         self.end(result, &Value::Null)
@@ -376,7 +376,7 @@ impl Walk {
     /// The same with something that adds up: it is written down with each page, and with the end.
     pub(crate) fn fold(
         mut self,
-        visit: impl FnMut(&Env, &Listed) -> ScriptResult<()>,
+        visit: impl FnMut(&RunEnv, &Listed) -> ScriptResult<()>,
         fold: impl Fn() -> Value,
     ) -> ScriptResult<EndReport> {
         let result = self.visit_all(visit, &fold);
@@ -385,7 +385,7 @@ impl Walk {
 
     fn visit_all(
         &mut self,
-        mut visit: impl FnMut(&Env, &Listed) -> ScriptResult<()>,
+        mut visit: impl FnMut(&RunEnv, &Listed) -> ScriptResult<()>,
         fold: impl Fn() -> Value,
     ) -> ScriptResult<()> {
         let env = Arc::clone(&self.env);
@@ -406,7 +406,7 @@ impl Walk {
             Ok(()) => self.env.wait(async {
                 self.step.done(&json!({"report": report, "value": value})).await?.wait().await
             }),
-            Err(error) => match PlatformError::within(error) {
+            Err(error) => match ScriptError::within(error) {
                 Some(error) => {
                     let ended = json!({"error": error.write(), "report": report});
                     self.env.wait(async { self.step.failed(&ended).await.map(drop) })

@@ -5,8 +5,8 @@ use crate::{
     bulk::{Change, CostError, Job, Shape, Source, estimate},
     client::Client,
     script::host::{
-        env::Env,
-        error::{PlatformError, ScriptResult},
+        env::RunEnv,
+        error::{ScriptError, ScriptResult},
     },
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Cost {
 
 /// Reckons a job's cost before its first call, where it is known how many people there are: openids that were given
 /// by hand, or a listing that was gone through before.
-pub(crate) fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cost) -> ScriptResult<Cost> {
+pub(crate) fn reckon_before(env: &RunEnv, client: &Client, job: &Job, mut cost: Cost) -> ScriptResult<Cost> {
     let people = match &cost.source {
         Source::Openids(openids) => Some(openids.len() as u64),
         Source::Followers => match &env.store {
@@ -50,7 +50,7 @@ pub(crate) fn reckon_before(env: &Env, client: &Client, job: &Job, mut cost: Cos
 }
 
 pub(crate) fn reckon(
-    env: &Env,
+    env: &RunEnv,
     client: &Client,
     job: &Job,
     cost: &Cost,
@@ -65,19 +65,19 @@ pub(crate) fn reckon(
         is_for_all,
     };
     // A run that is gone on with does what today allows.
-    let may_refuse = cost.is_exact && !env.may_pause && !env.journal.is_gone_on_with();
+    let may_refuse = cost.is_exact && !env.may_wait && !env.journal.is_gone_on_with();
     match env.wait(estimate(client, shape, may_refuse)) {
         Ok(estimates) => {
             // The first one is shown; what corrects it is the same but for a few calls.
             let _ = job.cost.set(estimates);
             Ok(())
         }
-        Err(CostError::Call(error)) => Err(PlatformError::of(&error).raise()),
+        Err(CostError::Call(error)) => Err(ScriptError::of(&error).raise()),
         Err(CostError::Shortage(shortage)) => {
             let hint = "--allow-pause starts it all the same, waits for the next day when the quota is used up, and \
                         goes on; take(N) makes it smaller";
-            let error = PlatformError::usage(shortage.to_string(), hint);
-            Err(PlatformError { errcode: Some(DAILY_QUOTA), ..error }.raise())
+            let error = ScriptError::usage(shortage.to_string(), hint);
+            Err(ScriptError { errcode: Some(DAILY_QUOTA), ..error }.raise())
         }
     }
 }

@@ -4,7 +4,7 @@ use super::audience::{Audience, Closure, Step, to_value};
 use crate::{
     api::{Batched, user},
     bulk::Listed,
-    script::host::{env::Env, error::PlatformError, value::describe_type},
+    script::host::{env::RunEnv, error::ScriptError, value::describe_type},
 };
 use rhai::EvalAltResult;
 
@@ -128,7 +128,7 @@ impl Steps {
     /// Shows somebody to the steps from this one on; filters let pass whom they have let pass `before`.
     pub(crate) fn judge(
         &mut self,
-        env: &Env,
+        env: &RunEnv,
         person: Listed,
         from: usize,
         before: bool,
@@ -154,7 +154,7 @@ impl Steps {
                             let message =
                                 format!("the closure of filter must give true or false; it gave {given}");
                             let hint = "write a comparison as its last line, without a semicolon";
-                            return Err(PlatformError::usage(message, hint).raise());
+                            return Err(ScriptError::usage(message, hint).raise());
                         }
                     }
                 }

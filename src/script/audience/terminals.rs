@@ -9,8 +9,8 @@ use super::{
 use crate::{
     bulk::{Change, Counters, EndReport, Listed, Stop, Writer, WriterSettings},
     script::host::{
-        env::Env,
-        error::{PlatformError, ScriptResult, limit_reached},
+        env::RunEnv,
+        error::{ScriptError, ScriptResult, limit_reached},
         register::described,
     },
 };
@@ -124,9 +124,9 @@ fn judge(walk: &Walk) -> ScriptResult<()> {
 
 /// What a person is told of a job that can't go on.
 #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
-fn stopped(env: &Env, stop: Stop) -> Box<EvalAltResult> {
+fn stopped(env: &RunEnv, stop: Stop) -> Box<EvalAltResult> {
     match stop {
-        Stop::Call(error) => PlatformError::of(&error).raise(),
+        Stop::Call(error) => ScriptError::of(&error).raise(),
         Stop::Limit(limit) => limit_reached(&limit),
         Stop::Journal(error) => env.journal_error(&error),
     }
@@ -227,7 +227,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
         details,
         change: None,
     };
-    let mut table = Table::create(&audience.env.folder, path, columns).map_err(PlatformError::raise)?;
+    let mut table = Table::create(&audience.env.folder, path, columns).map_err(ScriptError::raise)?;
     let mut walk = match end.open()? {
         Opened::Walk(walk) => walk,
         Opened::Done(report, _) => return Ok(*report),
@@ -235,10 +235,10 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
     let result = (|| {
         while let Some(people) = walk.next()? {
             for person in &people {
-                table.add(person).map_err(PlatformError::raise)?;
+                table.add(person).map_err(ScriptError::raise)?;
             }
         }
-        table.finish().map_err(PlatformError::raise)
+        table.finish().map_err(ScriptError::raise)
     })();
     walk.end(result, &Value::Null)
 }
@@ -357,7 +357,7 @@ pub(crate) fn register(engine: &mut Engine) {
         });
     described("write_csv", &[AUDIENCE, "path: String", "columns: Array", "Report"], WRITE_CSV_COLUMNS)
         .register_into_engine(engine, |audience: &mut Audience, path: &str, names: Array| {
-            write_csv(audience, path, columns(&names).map_err(PlatformError::raise)?)
+            write_csv(audience, path, columns(&names).map_err(ScriptError::raise)?)
         });
     described("to_array", &[AUDIENCE, "Array"], TO_ARRAY).register_into_engine(
         engine,

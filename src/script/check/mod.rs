@@ -10,24 +10,24 @@ mod handlers;
 mod params;
 
 use self::file::File;
-use crate::script::{host::error::Trouble, source::program::Program};
+use crate::script::{host::error::ScriptFailure, source::program::Program};
 use std::collections::BTreeMap;
 
 pub use params::names as params;
 
 /// Everything that is wrong with a script and its imports.
 #[must_use]
-pub fn check(program: &Program) -> Vec<Trouble> {
+pub fn check(program: &Program) -> Vec<ScriptFailure> {
     troubles(program, None)
 }
 
 /// The same, with the parameters of a run that is about to begin.
 #[must_use]
-pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<Trouble> {
+pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<ScriptFailure> {
     troubles(program, Some(given))
 }
 
-fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<Trouble> {
+fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<ScriptFailure> {
     let main = File { program, path: None, ast: &program.ast };
     let imports =
         program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
@@ -40,9 +40,9 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
             problems.extend(params::check(&file, given));
         }
         problems.sort_by_key(|problem| (problem.position.line(), problem.position.position()));
-        troubles.extend(problems.into_iter().map(|problem| Trouble {
+        troubles.extend(problems.into_iter().map(|problem| ScriptFailure {
             is_configuration: problem.is_usage,
-            ..Trouble::of_script(problem.diagnostic)
+            ..ScriptFailure::in_script(problem.diagnostic)
         }));
     }
     troubles

@@ -29,7 +29,7 @@ const SHORT: usize = 60;
 
 /// What a line has given, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum Rendered {
     /// Nothing.
     Nothing,
     /// A text.
@@ -67,13 +67,13 @@ pub struct Variable {
 }
 
 /// A value as a result.
-pub(crate) fn show_value(engine: &Engine, value: &Dynamic, at_once: usize) -> Shown {
-    rows_of(value, 0, at_once).unwrap_or_else(|| Shown::Text(text_of(engine, value, at_once)))
+pub(crate) fn show_value(engine: &Engine, value: &Dynamic, at_once: usize) -> Rendered {
+    rows_of(value, 0, at_once).unwrap_or_else(|| Rendered::Text(text_of(engine, value, at_once)))
 }
 
 /// More rows of a list.
 #[must_use]
-pub fn more(value: &Dynamic, from: usize) -> Option<Shown> {
+pub fn more(value: &Dynamic, from: usize) -> Option<Rendered> {
     rows_of(value, from, AT_ONCE)
 }
 
@@ -134,7 +134,7 @@ fn plan(audience: &Audience) -> String {
 }
 
 /// A list as rows, from one of them on.
-fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Shown> {
+fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Rendered> {
     let list = value.read_lock::<Array>()?;
     let first = list.first()?;
     let part = || list.iter().enumerate().skip(from).take(at_once);
@@ -169,7 +169,7 @@ fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Shown> {
         let rows = part().map(|(at, value)| vec![at.to_string(), in_a_cell(&cut(value, LEVELS, AT_ONCE))]);
         (words(&["", "value"]), rows.collect())
     };
-    Some(Shown::Rows { columns, rows, from, total: list.len() })
+    Some(Rendered::Rows { columns, rows, from, total: list.len() })
 }
 
 /// The keys that the maps of a list have, where all of its first ones are maps with few of them.

@@ -5,8 +5,8 @@ use crate::script::{
     audience::{audience, terminals},
     functions::{callback, endpoint, length_limits, param, raw_api, sleep, time_and_text},
     host::{
-        env::Env,
-        error::{self, Trouble},
+        env::RunEnv,
+        error::{self, ScriptFailure},
         limits::set_limits,
         stdlib,
         value::{self, to_text},
@@ -25,7 +25,7 @@ use std::sync::{Arc, LazyLock};
 pub const STACK: usize = 32 << 20;
 
 /// An engine with every function of ours.
-pub(crate) fn build(env: &Arc<Env>) -> Engine {
+pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
     // The language's own functions are the same for all, and making them takes longer than all of ours.
     static STANDARD: LazyLock<Shared<Module>> = LazyLock::new(|| StandardPackage::new().as_shared_module());
     let mut engine = Engine::new_raw();
@@ -65,7 +65,7 @@ pub struct Script {
 impl Script {
     /// Joins a program, an engine and an environment.
     #[must_use]
-    pub fn new(program: &Arc<Program>, env: &Arc<Env>) -> Self {
+    pub fn new(program: &Arc<Program>, env: &Arc<RunEnv>) -> Self {
         let mut engine = build(env);
         engine.set_module_resolver(program.resolver());
         let engine = Arc::new(engine);
@@ -78,7 +78,7 @@ impl Script {
     ///
     /// # Errors
     /// When the script fails or is stopped.
-    pub fn run(&self) -> Result<Option<String>, Trouble> {
+    pub fn run(&self) -> Result<Option<String>, ScriptFailure> {
         let result: Result<Dynamic, Box<EvalAltResult>> =
             self.engine.eval_ast_with_scope(&mut Scope::new(), &self.ast);
         match result {

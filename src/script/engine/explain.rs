@@ -7,7 +7,7 @@ use crate::{
         functions::kinds::value_fields,
         host::{
             catalog::{functions, kind_in_words},
-            error::{PlatformError, Trouble},
+            error::{ScriptError, ScriptFailure},
             stdlib::is_source,
             value::to_text,
         },
@@ -18,7 +18,7 @@ use rhai::{Engine, EvalAltResult};
 use std::collections::BTreeSet;
 
 /// A runtime error, with the place where it came up.
-pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> Trouble {
+pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> ScriptFailure {
     let mut inner = error;
     let mut source = None;
     // A function that another text declares.
@@ -48,12 +48,12 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
     }
     let place = program.place(source, function, position);
     if let EvalAltResult::ErrorRuntime(value, _) | EvalAltResult::ErrorTerminated(value, _) = inner
-        && let Some(error) = value.clone().try_cast::<PlatformError>()
+        && let Some(error) = value.clone().try_cast::<ScriptError>()
     {
         let mut diagnostic = Diagnostic::new(error.message).at(place);
         diagnostic.notes = error.notes;
         diagnostic.hint = error.hint;
-        return Trouble {
+        return ScriptFailure {
             diagnostic,
             is_configuration: error.is_configuration,
             is_cancelled: error.is_cancelled,
@@ -61,7 +61,7 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         };
     }
     let diagnostic = describe(inner, engine).at(place);
-    Trouble {
+    ScriptFailure {
         diagnostic,
         is_configuration: false,
         is_cancelled: matches!(inner, EvalAltResult::ErrorTerminated(..)),

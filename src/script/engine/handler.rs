@@ -2,7 +2,7 @@
 
 use super::{engine::Script, explain::explain};
 use crate::script::host::{
-    error::Trouble,
+    error::ScriptFailure,
     value::{to_dynamic, to_json, to_text},
 };
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
@@ -11,7 +11,7 @@ use serde_json::{Map as Json, Value};
 
 /// A call of a handler, with everything that it is given: a run that is gone on with is given the same again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
+pub struct HandlerCall {
     /// The automation.
     pub automation: String,
     /// The function.
@@ -33,7 +33,7 @@ pub struct Call {
 
 /// What a handler gave, and what it keeps for the next run.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct HandlerResult {
     /// Its value as text, if it has one.
     pub value: Option<String>,
     /// `ctx.state` as it left it.
@@ -45,7 +45,7 @@ impl Script {
     ///
     /// # Errors
     /// When it fails or is stopped.
-    pub fn call(&self, call: &Call, run: Option<&str>) -> Result<Answer, Trouble> {
+    pub fn call(&self, call: &HandlerCall, run: Option<&str>) -> Result<HandlerResult, ScriptFailure> {
         // Shared, so that what the handler writes into it is seen here.
         let state = to_dynamic(&Value::Object(call.state.clone())).into_shared();
         let mut ctx = Map::new();
@@ -70,6 +70,6 @@ impl Script {
             Value::Object(state) => state,
             _ => Json::new(),
         };
-        Ok(Answer { value, state })
+        Ok(HandlerResult { value, state })
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     bulk::Board,
     script::host::{
         catalog::{Function, functions},
-        env::{Env, Nowhere},
+        env::{NullOutput, RunEnv},
         error::NoClient,
     },
 };
@@ -31,14 +31,14 @@ pub(crate) fn reference_engine() -> Engine {
         Err(error) => unreachable!("a runtime without drivers asks nothing of the system: {error}"),
     };
     let no_client = Err(NoClient(Diagnostic::new("nothing is called while a script is checked")));
-    let env = Env::new(
+    let env = RunEnv::new(
         no_client,
         1,
         handle,
         Cancel::default(),
         BTreeMap::new(),
         Arc::new(Board::default()),
-        Arc::new(Nowhere),
+        Arc::new(NullOutput),
     );
     engine::build(&Arc::new(env))
 }

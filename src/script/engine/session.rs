@@ -5,7 +5,7 @@
 //! terminals, nor whether a line is recorded.
 
 use super::{
-    display::{AT_ONCE, Shown, Variable, show_value, variable},
+    display::{AT_ONCE, Rendered, Variable, show_value, variable},
     engine::build,
     explain::explain,
 };
@@ -13,8 +13,8 @@ use crate::base::lock;
 use crate::script::{
     audience::audience::Audience,
     host::{
-        env::Env,
-        error::{PlatformError, Trouble},
+        env::RunEnv,
+        error::{ScriptError, ScriptFailure},
     },
     source::{
         parse::called,
@@ -167,7 +167,7 @@ impl Session {
     ///
     /// # Errors
     /// When it is no script, or imports what can't be read.
-    pub fn read(&mut self, text: &str, file: Option<&str>, folder: &Path) -> Result<Line, Trouble> {
+    pub fn read(&mut self, text: &str, file: Option<&str>, folder: &Path) -> Result<Line, ScriptFailure> {
         let number = self.count + 1;
         let name = file.map_or_else(|| format!("line {number}"), str::to_owned);
         let mut program = Program::of_line(&name, text, folder)?;
@@ -203,7 +203,7 @@ impl Session {
     ///
     /// # Errors
     /// When it fails or is stopped.
-    pub fn evaluate(&mut self, line: &Line, env: &Arc<Env>) -> Result<Shown, Trouble> {
+    pub fn evaluate(&mut self, line: &Line, env: &Arc<RunEnv>) -> Result<Rendered, ScriptFailure> {
         self.modules.add(&line.program);
         self.state.texts.extend(line.program.texts_of_imports());
         self.rebind(env);
@@ -231,7 +231,7 @@ impl Session {
         }
         self.state.lines.push((line.number, line.text().to_owned()));
         if value.is_unit() {
-            return Ok(Shown::Nothing);
+            return Ok(Rendered::Nothing);
         }
         lock(&self.results).insert(line.number, value.clone());
         // A name that is taken again takes the place of the last one.
@@ -240,7 +240,7 @@ impl Session {
         Ok(show_value(&engine, &value, self.at_once))
     }
 
-    fn engine(&self, env: &Arc<Env>) -> Engine {
+    fn engine(&self, env: &Arc<RunEnv>) -> Engine {
         let mut engine = build(env);
         engine.set_module_resolver(Modules(Arc::clone(&self.modules)));
         let constants = self.state.constants.clone();
@@ -255,7 +255,7 @@ impl Session {
                     [] => "no line has given anything yet".to_owned(),
                     have => format!("lines {} have", have.join(", ")),
                 };
-                PlatformError::usage(format!("line {number} has given no result"), hint).raise()
+                ScriptError::usage(format!("line {number} has given no result"), hint).raise()
             })
         });
         engine
@@ -293,7 +293,7 @@ impl Session {
     }
 
     /// Audiences of earlier lines are gone through by this one.
-    fn rebind(&mut self, env: &Arc<Env>) {
+    fn rebind(&mut self, env: &Arc<RunEnv>) {
         let entries = entries(&self.state.scope);
         for value in self.state.constants.values_mut().chain(lock(&self.results).values_mut()) {
             rebind(value, env, LEVELS);
@@ -409,7 +409,7 @@ fn entries(scope: &Scope) -> Vec<(String, bool, Dynamic)> {
     entries
 }
 
-fn rebind(value: &mut Dynamic, env: &Arc<Env>, levels: usize) {
+fn rebind(value: &mut Dynamic, env: &Arc<RunEnv>, levels: usize) {
     if levels == 0 {
         return;
     }

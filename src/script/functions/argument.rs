@@ -4,8 +4,8 @@ use super::signature::signature;
 use crate::{
     api::{Field, FieldKind, Spec, tag::Tag},
     script::host::{
-        env::Env,
-        error::PlatformError,
+        env::RunEnv,
+        error::ScriptError,
         file,
         value::{Follower, OpaqueToken, describe_type, to_json, unsendable},
     },
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 /// A script's argument as the wire carries it.
 pub(crate) fn read_argument(
-    env: &Env,
+    env: &RunEnv,
     spec: &Spec,
     field: &Field,
     arg: &Dynamic,
-) -> Result<Value, PlatformError> {
+) -> Result<Value, ScriptError> {
     let wrong = |arg: &Dynamic| {
-        PlatformError::usage(
+        ScriptError::usage(
             format!(
                 "{}: `{}` must be {}, not {}",
                 spec.name,
@@ -54,7 +54,7 @@ pub(crate) fn read_argument(
         FieldKind::Map if arg.is_map() => match unsendable(arg) {
             Some(reason) => {
                 let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
-                Err(PlatformError::usage(message, "give texts, numbers, true or false, arrays and maps"))
+                Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"))
             }
             None => Ok(without_nulls(to_json(arg))),
         },
@@ -103,9 +103,9 @@ fn without_nulls(mut value: Value) -> Value {
 
 fn list(
     arg: &Dynamic,
-    wrong: &dyn Fn(&Dynamic) -> PlatformError,
-    entry: impl Fn(&Dynamic) -> Result<Value, PlatformError>,
-) -> Result<Value, PlatformError> {
+    wrong: &dyn Fn(&Dynamic) -> ScriptError,
+    entry: impl Fn(&Dynamic) -> Result<Value, ScriptError>,
+) -> Result<Value, ScriptError> {
     let entries = arg.as_array_ref().map_err(|_| wrong(arg))?;
     entries.iter().map(entry).collect::<Result<Vec<_>, _>>().map(Value::Array)
 }

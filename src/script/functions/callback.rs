@@ -4,8 +4,8 @@ use crate::{
     api::callback::{self, Error, FIELDS, Reply, Scene},
     base::nearest,
     script::host::{
-        env::{CallbackKeys, Env},
-        error::{PlatformError, placed},
+        env::{CallbackKeys, RunEnv},
+        error::{ScriptError, placed},
         modules::CALLBACK,
         register::described,
         value::{compact, describe_type, to_dynamic},
@@ -18,9 +18,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Message(Arc<callback::Message>);
 
-type Result<T> = std::result::Result<T, PlatformError>;
+type Result<T> = std::result::Result<T, ScriptError>;
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     register_message(engine);
     let mut module = Module::new();
 
@@ -72,7 +72,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
         move |at: NativeCallContext, xml: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let encrypt = || {
                 let timestamp = digits(&ENCRYPT, 1, &timestamp)?.parse().map_err(|_| {
-                    PlatformError::usage(
+                    ScriptError::usage(
                         "callback::encrypt: `timestamp` must be Unix seconds",
                         ENCRYPT.signature(),
                     )
@@ -192,23 +192,23 @@ fn function(shape: &Shape, parameters: &[&str]) -> FuncRegistration {
 
 /// The engine gives functions of modules no place for their errors.
 fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Result<T, Box<EvalAltResult>> {
-    placed(context.call_position(), result.map_err(PlatformError::raise))
+    placed(context.call_position(), result.map_err(ScriptError::raise))
 }
 
-fn keys_of(env: &Env) -> Result<&CallbackKeys> {
+fn keys_of(env: &RunEnv) -> Result<&CallbackKeys> {
     env.callback.as_ref().ok_or_else(|| {
-        let error = PlatformError::usage(
+        let error = ScriptError::usage(
             "no server callback is configured",
             "set MPSCRIPT_CALLBACK_TOKEN and MPSCRIPT_AES_KEY (设置与开发 > 基本配置 > 服务器配置 shows them), \
              name variables that are set by callback_token_env and aes_key_env of the account in \
              mpscript.toml, or try it with --sandbox",
         );
-        PlatformError { is_configuration: true, ..error }
+        ScriptError { is_configuration: true, ..error }
     })
 }
 
 /// What was wrong with a push, its keys, or a reply to it.
-fn fault(error: &Error) -> PlatformError {
+fn fault(error: &Error) -> ScriptError {
     let hint = match error {
         Error::Encrypted => {
             "callback::decrypt(xml, msg_signature, timestamp, nonce) gives the XML to parse".to_owned()
@@ -221,12 +221,12 @@ fn fault(error: &Error) -> PlatformError {
         error => error.hint().unwrap_or_default(),
     };
     let is_configuration = matches!(error, Error::NoAesKey | Error::AesKey { .. });
-    PlatformError { is_configuration, ..PlatformError::usage(error.to_string(), hint) }
+    ScriptError { is_configuration, ..ScriptError::usage(error.to_string(), hint) }
 }
 
-fn wrong(shape: &Shape, parameter: usize, wanted: &str, given: &Dynamic) -> PlatformError {
+fn wrong(shape: &Shape, parameter: usize, wanted: &str, given: &Dynamic) -> ScriptError {
     let (name, parameter, given) = (shape.name, shape.parameters[parameter], describe_type(given));
-    PlatformError::usage(
+    ScriptError::usage(
         format!("{CALLBACK}::{name}: `{parameter}` must be {wanted}, not {given}"),
         shape.signature(),
     )
@@ -246,7 +246,7 @@ fn digits(shape: &Shape, parameter: usize, given: &Dynamic) -> Result<String> {
     }
 }
 
-fn seal(env: &Env, xml: &Dynamic, timestamp: i64, nonce: &str) -> Result<String> {
+fn seal(env: &RunEnv, xml: &Dynamic, timestamp: i64, nonce: &str) -> Result<String> {
     let xml = text(&ENCRYPT, 0, xml)?;
     keys_of(env)?.seal(&xml, timestamp, nonce, random()?).map_err(|error| fault(&error))
 }
@@ -255,7 +255,7 @@ fn seal(env: &Env, xml: &Dynamic, timestamp: i64, nonce: &str) -> Result<String>
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|error| PlatformError::usage(format!("the system gives no random bytes: {error}"), ""))?;
+        .map_err(|error| ScriptError::usage(format!("the system gives no random bytes: {error}"), ""))?;
     Ok(bytes)
 }
 
@@ -264,7 +264,7 @@ fn read_reply(given: &Dynamic) -> Result<Reply> {
         return Err(wrong(&REPLY, 1, "a map, as in #{MsgType: \"text\", Content: \"…\"}", given));
     }
     let fields = serde_json::to_value(given).map_err(|error| {
-        PlatformError::usage(format!("{CALLBACK}::reply: `fields` holds what can't be sent: {error}"), "")
+        ScriptError::usage(format!("{CALLBACK}::reply: `fields` holds what can't be sent: {error}"), "")
     })?;
     let fields = fields.as_object().cloned().unwrap_or_default();
     Reply::from_fields(&fields).map_err(|error| fault(&error))
@@ -310,5 +310,5 @@ fn field_by_name(push: &mut Message, name: &str) -> std::result::Result<Dynamic,
         || "print the message to see the fields that it has".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );
-    Err(PlatformError::usage(format!("a message has no field `{name}`"), hint).raise())
+    Err(ScriptError::usage(format!("a message has no field `{name}`"), hint).raise())
 }

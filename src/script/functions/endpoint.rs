@@ -21,8 +21,8 @@ use crate::{
     for_each_endpoint,
     script::{
         host::{
-            env::Env,
-            error::{PlatformError, placed},
+            env::RunEnv,
+            error::{ScriptError, placed},
             stdlib,
             value::{Follower, OpaqueToken, to_dynamic},
         },
@@ -173,13 +173,13 @@ trait Callable: Endpoint {
         Ok(())
     }
 
-    fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>>;
+    fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>>;
 }
 
 macro_rules! called_as_it_is {
     ($($endpoint:ty),* $(,)?) => {
         $( impl Callable for $endpoint {
-            fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>> {
+            fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>> {
                 let client = env.client()?;
                 env.wait_for_call(client.call(&self))
             }
@@ -190,10 +190,10 @@ macro_rules! called_as_it_is {
 macro_rules! called_in_parts {
     ($($endpoint:ty),* $(,)?) => {
         $( impl Callable for $endpoint {
-            fn call_from_script(self, env: &Env) -> Result<Self::Answer, Box<EvalAltResult>> {
+            fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>> {
                 let client = env.client()?;
                 env.wait(call_in_parts(client, env.in_flight, self)).map_err(|split| {
-                    let error = PlatformError::of(&split.error);
+                    let error = ScriptError::of(&split.error);
                     if split.parts == 1 {
                         return error.raise();
                     }
@@ -213,7 +213,7 @@ called_as_it_is! {
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
 
 impl Callable for oauth::Exchange {
-    fn call_from_script(self, env: &Env) -> Result<Grant, Box<EvalAltResult>> {
+    fn call_from_script(self, env: &RunEnv) -> Result<Grant, Box<EvalAltResult>> {
         let client = env.client()?;
         env.wait_for_call(client.exchange(&self))
     }
@@ -223,11 +223,11 @@ impl Callable for card::Create {
     fn check(&self) -> Result<(), Box<EvalAltResult>> {
         let faults = card::check(&self.card);
         if let Some(first) = faults.first() {
-            let error = PlatformError::usage(
+            let error = ScriptError::usage(
                 format!("{}: {first}", Self::SPEC.name),
                 "nothing was sent; the number is what the platform would have answered",
             );
-            let error = PlatformError {
+            let error = ScriptError {
                 errcode: Some(first.errcode),
                 errmsg: first.to_string(),
                 endpoint: Self::SPEC.name.to_owned(),
@@ -245,14 +245,14 @@ impl Callable for card::Create {
         Ok(())
     }
 
-    fn call_from_script(self, env: &Env) -> Result<Created, Box<EvalAltResult>> {
+    fn call_from_script(self, env: &RunEnv) -> Result<Created, Box<EvalAltResult>> {
         let client = env.client()?;
         env.wait_for_call(client.call(&self))
     }
 }
 
 impl Callable for quota::Clear {
-    fn call_from_script(self, env: &Env) -> Result<Done, Box<EvalAltResult>> {
+    fn call_from_script(self, env: &RunEnv) -> Result<Done, Box<EvalAltResult>> {
         let client = env.client()?;
         let appid = self.appid.unwrap_or_else(|| client.appid().to_owned());
         env.wait_for_call(client.call(&Self { appid: Some(appid) }))
@@ -260,7 +260,7 @@ impl Callable for quota::Clear {
 }
 
 /// Makes a module of each area: `user::info`, `tag::attach`.
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let mut areas: BTreeMap<&'static str, Module> = BTreeMap::new();
     macro_rules! bind_all {
         ($($endpoint:path),* $(,)?) => { $( bind::<$endpoint>(&mut areas, env); )* };
@@ -273,7 +273,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
     }
 }
 
-fn bind<E: Callable>(areas: &mut BTreeMap<&'static str, Module>, env: &Arc<Env>)
+fn bind<E: Callable>(areas: &mut BTreeMap<&'static str, Module>, env: &Arc<RunEnv>)
 where
     E::Answer: ToScript,
 {
@@ -292,12 +292,12 @@ where
             let request = fields.collect::<Result<Map<_, _>, _>>().and_then(|fields| {
                 let fields = Value::Object(fields);
                 let request = serde_json::from_value::<E>(fields.clone()).map_err(|error| {
-                    PlatformError::usage(format!("{}: {error}", spec.name), signature(spec))
+                    ScriptError::usage(format!("{}: {error}", spec.name), signature(spec))
                 })?;
                 Ok((request, fields))
             });
             let called = request
-                .map_err(PlatformError::raise)
+                .map_err(ScriptError::raise)
                 .and_then(|(request, fields)| call::<E>(&env, request, &fields));
             placed(at, called.map(ToScript::to_script))
         };
@@ -325,11 +325,11 @@ where
 }
 
 /// Calls an endpoint: one that changes the account through the run's journal.
-fn call<E: Callable>(env: &Env, request: E, fields: &Value) -> Result<E::Answer, Box<EvalAltResult>> {
+fn call<E: Callable>(env: &RunEnv, request: E, fields: &Value) -> Result<E::Answer, Box<EvalAltResult>> {
     let read = |answer: Value| {
         serde_json::from_value(answer).map_err(|error| {
             let message = format!("{}: the answer that was given is none: {error}", E::SPEC.name);
-            PlatformError::usage(message, "give it as JSON, with the platform's field names").raise()
+            ScriptError::usage(message, "give it as JSON, with the platform's field names").raise()
         })
     };
     match E::SPEC.kind {

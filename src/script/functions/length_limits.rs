@@ -1,7 +1,7 @@
 //! Lists, texts and blobs of a length that a script gives: one that no memory holds would end the process, and with it
 //! whatever else that runs.
 
-use crate::script::host::error::{PlatformError, ScriptResult};
+use crate::script::host::error::{ScriptError, ScriptResult};
 use rhai::{Array, Blob, Dynamic, Engine, ImmutableString};
 
 /// The most entries of a list, and characters or bytes of a text or a blob, that are made at once.
@@ -10,7 +10,7 @@ const MOST: i64 = 50_000_000;
 fn fits(length: i64) -> ScriptResult<usize> {
     if length > MOST {
         let message = format!("at most {MOST} entries are made at once");
-        return Err(PlatformError::usage(message, "the memory would not hold more").raise());
+        return Err(ScriptError::usage(message, "the memory would not hold more").raise());
     }
     Ok(usize::try_from(length).unwrap_or_default())
 }
@@ -72,7 +72,7 @@ mod tests {
             "let b = blob(1); b.pad(1000000000000, 7);",
         ] {
             let error = engine.eval::<Dynamic>(too_long).expect_err(too_long);
-            assert!(PlatformError::within(&error).is_some(), "{too_long}: {error}");
+            assert!(ScriptError::within(&error).is_some(), "{too_long}: {error}");
         }
         let same = "let a = [1]; a.pad(3, 7); let s = \"乙\"; s.pad(3, '甲'); let t = \"乙\"; t.pad(4, \"ab\"); \
                     let b = blob(2, 258); b.pad(3, 1); a.pad(-1, 0); `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]}`";

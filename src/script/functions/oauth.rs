@@ -4,8 +4,8 @@ use crate::{
     api::oauth::{Authorize, Grant, REFRESH_LIFE, USERINFO},
     base::nearest,
     script::host::{
-        env::Env,
-        error::{PlatformError, placed},
+        env::RunEnv,
+        error::{ScriptError, placed},
         register::described,
         value::OpaqueToken,
     },
@@ -16,7 +16,7 @@ use std::{iter, sync::Arc};
 /// A state that is made when none is given has so many letters and digits.
 const STATE: usize = 32;
 
-pub(crate) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<RunEnv>) {
     engine
         .register_type_with_name::<Grant>("Grant")
         .register_get("access_token", |grant: &mut Grant| OpaqueToken {
@@ -66,11 +66,11 @@ const AUTHORIZE_URL: &str = "The address of the page that a person authorizes on
     print(oauth::authorize_url(#{redirect_uri: \"https://www.example.com/back\", scope: \"snsapi_base\"}));
     ```";
 
-fn authorize_url(env: &Env, options: &Map) -> Result<String, Box<EvalAltResult>> {
+fn authorize_url(env: &RunEnv, options: &Map) -> Result<String, Box<EvalAltResult>> {
     let usage = |message: String| {
         let hint = "for example oauth::authorize_url(#{redirect_uri: \"https://www.example.com/back\", \
                     scope: \"snsapi_base\"})";
-        PlatformError::usage(format!("oauth::authorize_url: {message}"), hint).raise()
+        ScriptError::usage(format!("oauth::authorize_url: {message}"), hint).raise()
     };
     let mut authorize = Authorize {
         scope: USERINFO.to_owned(),

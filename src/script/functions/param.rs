@@ -1,10 +1,10 @@
 //! `param(name, default)`: what the person gave on the command line, typed like the default.
 
-use crate::script::host::{env::Env, error::PlatformError, register::described};
+use crate::script::host::{env::RunEnv, error::ScriptError, register::described};
 use rhai::{Dynamic, Engine, EvalAltResult};
 use std::sync::Arc;
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let required = Arc::clone(env);
     let optional = Arc::clone(env);
     described("param", &["name: String", "String"], PARAM).register_into_engine(
@@ -20,7 +20,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
         engine,
         move |name: &str, default: Dynamic| -> Result<Dynamic, Box<EvalAltResult>> {
             match optional.params.get(name) {
-                Some(given) => read(name, given, &default).map_err(PlatformError::raise),
+                Some(given) => read(name, given, &default).map_err(ScriptError::raise),
                 None => Ok(default),
             }
         },
@@ -37,16 +37,16 @@ const PARAM: &str = "What the person gave with `--param NAME=VALUE`, typed like 
     ```";
 
 /// The error for a parameter that has no default and was not given.
-pub(crate) fn missing(name: &str) -> PlatformError {
-    let error = PlatformError::usage(
+pub(crate) fn missing(name: &str) -> ScriptError {
+    let error = ScriptError::usage(
         format!("parameter `{name}` is not given"),
         format!("give it with --param {name}=VALUE"),
     );
-    PlatformError { is_configuration: true, ..error }
+    ScriptError { is_configuration: true, ..error }
 }
 
 /// Reads what was given as the kind of the default.
-pub(crate) fn read(name: &str, given: &str, default: &Dynamic) -> Result<Dynamic, PlatformError> {
+pub(crate) fn read(name: &str, given: &str, default: &Dynamic) -> Result<Dynamic, ScriptError> {
     let (value, wanted) = if default.is_int() {
         (given.parse::<i64>().ok().map(Dynamic::from), "a whole number")
     } else if default.is_float() {
@@ -57,10 +57,10 @@ pub(crate) fn read(name: &str, given: &str, default: &Dynamic) -> Result<Dynamic
         (Some(given.to_owned().into()), "text")
     };
     value.ok_or_else(|| {
-        let error = PlatformError::usage(
+        let error = ScriptError::usage(
             format!("parameter `{name}` must be {wanted}, but `{given}` was given"),
             format!("for example --param {name}={default}"),
         );
-        PlatformError { is_configuration: true, ..error }
+        ScriptError { is_configuration: true, ..error }
     })
 }

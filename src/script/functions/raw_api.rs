@@ -5,8 +5,8 @@ use crate::{
     api::{CallKind, Method, any, wire::Outgoing},
     script::{
         host::{
-            env::Env,
-            error::{PlatformError, placed},
+            env::RunEnv,
+            error::{ScriptError, placed},
             modules::RAW_API,
             register::described,
             value::{to_dynamic, to_json, unsendable},
@@ -18,7 +18,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let mut module = Module::new();
     let here = Arc::clone(env);
     described("get", &["path: String", "Map"], GET).set_into_module(
@@ -44,7 +44,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
             let body = Dynamic::from(body);
             let called = if let Some(reason) = unsendable(&body) {
                 let hint = "give texts, numbers, true or false, arrays and maps";
-                Err(PlatformError::usage(format!("api::post: `body` can't be sent: {reason}"), hint).raise())
+                Err(ScriptError::usage(format!("api::post: `body` can't be sent: {reason}"), hint).raise())
             } else {
                 let body = Some(to_json(&body));
                 call(&here, Method::Post, path, &Outgoing { body, ..Outgoing::default() })
@@ -79,11 +79,9 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
             value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
             _ => {
                 let message = format!("api::get: `{name}` must be a string, a number or true or false");
-                return Err(PlatformError::usage(
-                    message,
-                    "for example api::get(\"/cgi-bin/menu/get\", #{})",
-                )
-                .raise());
+                return Err(
+                    ScriptError::usage(message, "for example api::get(\"/cgi-bin/menu/get\", #{})").raise()
+                );
             }
         };
         Ok((name.to_string(), text))
@@ -91,14 +89,14 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
     Ok(Outgoing { query: query.collect::<Result<_, _>>()?, ..Outgoing::default() })
 }
 
-fn call(env: &Env, method: Method, path: &str, request: &Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
+fn call(env: &RunEnv, method: Method, path: &str, request: &Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
     let name = if method == Method::Get { "get" } else { "post" };
     let spec = any::spec(method, path).map_err(|error| {
         let hint = match error {
             any::AnyError::Path(_) => "a path is written as in the platform's documents: /cgi-bin/menu/get",
             _ => "",
         };
-        PlatformError::usage(format!("{RAW_API}::{name}: {error}"), hint).raise()
+        ScriptError::usage(format!("{RAW_API}::{name}: {error}"), hint).raise()
     })?;
     let send = || {
         let client = env.client()?;

@@ -1,13 +1,13 @@
 //! `sleep` that ends when the run is stopped; the engine's own can't be interrupted.
 
-use crate::script::host::{env::Env, error::PlatformError, register::described};
+use crate::script::host::{env::RunEnv, error::ScriptError, register::described};
 use rhai::{Dynamic, Engine, EvalAltResult};
 use std::{sync::Arc, time::Duration};
 
 /// The longest sleep: a year.
 const LONGEST: f64 = 366.0 * 24.0 * 3600.0;
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let whole = Arc::clone(env);
     let parts = Arc::clone(env);
     #[allow(clippy::cast_precision_loss, reason = "seconds that fit a year fit a float")]
@@ -23,10 +23,10 @@ const SLEEP: &str = "Waits for so many seconds, or until the run is stopped.
     sleep(0.01);
     ```";
 
-fn sleep(env: &Env, seconds: f64) -> Result<(), Box<EvalAltResult>> {
+fn sleep(env: &RunEnv, seconds: f64) -> Result<(), Box<EvalAltResult>> {
     if !(0.0..=LONGEST).contains(&seconds) {
         let message = format!("sleep takes seconds from 0 to {LONGEST}, not {seconds}");
-        return Err(PlatformError::usage(message, "").raise());
+        return Err(ScriptError::usage(message, "").raise());
     }
     env.wait(async {
         tokio::select! {

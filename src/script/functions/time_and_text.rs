@@ -2,7 +2,7 @@
 
 use crate::script::{
     audience::audience::TagRef,
-    host::{env::Env, error::PlatformError, register::described},
+    host::{env::RunEnv, error::ScriptError, register::described},
 };
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
 use rhai::{Dynamic, Engine, EvalAltResult};
@@ -12,14 +12,13 @@ use unicode_width::UnicodeWidthStr;
 /// Beijing is eight hours ahead of UTC, all year.
 const BEIJING: i32 = 8 * 3_600;
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("display_width", &["text: String", "int"], DISPLAY_WIDTH)
         .register_into_engine(engine, |text: &str| i64::try_from(text.width()).unwrap_or(i64::MAX));
     described("unix_time", &["time: String", "int"], UNIX_TIME).register_into_engine(engine, |time: &str| {
         unix_time(time).ok_or_else(|| {
             let message = format!("`{time}` is no time");
-            PlatformError::usage(message, "write 2026-01-31, or 2026-01-31 09:00:00, in Beijing's time")
-                .raise()
+            ScriptError::usage(message, "write 2026-01-31, or 2026-01-31 09:00:00, in Beijing's time").raise()
         })
     });
     described("beijing_time", &["seconds: int", "String"], BEIJING_TIME)

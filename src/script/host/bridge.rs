@@ -3,7 +3,7 @@
 //! A script has a thread of its own, so waiting on it holds nobody else up. A closure of the
 //! script must not be called inside the work that is waited for: it may wait itself.
 
-use super::{env::Env, error::PlatformError};
+use super::{env::RunEnv, error::ScriptError};
 use crate::{
     api::tag::{List, Tag},
     base::Stopwatch,
@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// How often it looks whether the other one has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-impl Env {
+impl RunEnv {
     /// Waits for `work`. It ends soon after a stop is asked for: every call does.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
@@ -27,7 +27,7 @@ impl Env {
 
     /// The client, or the script error that says why there is none.
     pub(crate) fn client(&self) -> Result<&Client, Box<EvalAltResult>> {
-        self.client.as_ref().map_err(|no_client| PlatformError::no_client(no_client).raise())
+        self.client.as_ref().map_err(|no_client| ScriptError::no_client(no_client).raise())
     }
 
     /// Waits for a call; what goes wrong with it becomes a script error.
@@ -35,7 +35,7 @@ impl Env {
         &self,
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Box<EvalAltResult>> {
-        self.wait(work).map_err(|error| PlatformError::of(&error).raise())
+        self.wait(work).map_err(|error| ScriptError::of(&error).raise())
     }
 
     /// The account's tags; in a dry run as they would be.
@@ -47,10 +47,10 @@ impl Env {
 
     /// Says whether the account may be changed; whoever must be asked is asked once.
     pub(crate) fn may_write(&self) -> Result<(), Box<EvalAltResult>> {
-        let Some(gate) = self.gate.as_ref().filter(|_| self.dry.is_none()) else { return Ok(()) };
-        self.is_open.get_or_init(|| gate()).clone().map_err(|diagnostic| {
+        let Some(confirm) = self.confirm.as_ref().filter(|_| self.dry.is_none()) else { return Ok(()) };
+        self.confirmed.get_or_init(|| confirm()).clone().map_err(|diagnostic| {
             let hint = diagnostic.hint.unwrap_or_default();
-            PlatformError::usage(diagnostic.message, hint).raise()
+            ScriptError::usage(diagnostic.message, hint).raise()
         })
     }
 
@@ -66,7 +66,7 @@ impl Env {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let may_wait = self.may_pause && !self.cancel.is_cancelled() && since.elapsed() < LONGEST_WAIT;
+            let may_wait = self.may_wait && !self.cancel.is_cancelled() && since.elapsed() < LONGEST_WAIT;
             let (JournalError::Claimed { by, .. }, true) = (&error, may_wait) else {
                 return Err(self.journal_error(&error));
             };
@@ -86,6 +86,6 @@ impl Env {
     /// What is wrong with the run's journal, as a script error.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
-        PlatformError::of_journal(error, self.journal.run().unwrap_or("ID")).raise()
+        ScriptError::of_journal(error, self.journal.run().unwrap_or("ID")).raise()
     }
 }

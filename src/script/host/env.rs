@@ -27,18 +27,18 @@ pub trait Output: Send + Sync {
 }
 
 /// Where words go that nobody wants to hear.
-pub struct Nowhere;
+pub struct NullOutput;
 
-impl Output for Nowhere {
+impl Output for NullOutput {
     fn print(&self, _text: &str) {}
     fn debug(&self, _text: &str) {}
 }
 
 /// Asks whether the account may be changed; an error says why not.
-pub type Gate = Arc<dyn Fn() -> Result<(), Diagnostic> + Send + Sync>;
+pub type ConfirmWrite = Arc<dyn Fn() -> Result<(), Diagnostic> + Send + Sync>;
 
 /// What a running script reaches beyond itself.
-pub struct Env {
+pub struct RunEnv {
     /// Calls the platform, or says why it can't.
     pub client: Result<Client, NoClient>,
     /// The most calls under way together.
@@ -56,13 +56,13 @@ pub struct Env {
     /// Nothing is changed: it is only said what would be.
     pub dry: Option<Arc<DryRun>>,
     /// Is asked before the first change.
-    pub gate: Option<Gate>,
+    pub confirm: Option<ConfirmWrite>,
     /// What the gate has said.
-    pub(crate) is_open: OnceLock<Result<(), Diagnostic>>,
+    pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
     /// Who is blocked, as far as the run knows.
     pub(crate) blacklist: BlacklistCache,
     /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
-    pub may_pause: bool,
+    pub may_wait: bool,
     /// Where the runs of before are recorded.
     pub store: Option<Store>,
     /// Where jobs show how far they are.
@@ -82,7 +82,7 @@ pub struct Env {
     pub(crate) engine: OnceLock<Weak<Engine>>,
 }
 
-impl Env {
+impl RunEnv {
     /// An environment without a server callback, on the machine's clock; the engine joins it when
     /// the script starts.
     #[must_use]
@@ -104,10 +104,10 @@ impl Env {
             limits: Arc::default(),
             journal: Journal::default(),
             dry: None,
-            gate: None,
-            is_open: OnceLock::new(),
+            confirm: None,
+            confirmed: OnceLock::new(),
             blacklist: BlacklistCache::default(),
-            may_pause: false,
+            may_wait: false,
             store: None,
             board,
             output,

@@ -20,7 +20,7 @@ pub struct NoClient(pub Diagnostic);
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct PlatformError {
+pub(crate) struct ScriptError {
     pub message: String,
     pub errcode: Option<i64>,
     pub errmsg: String,
@@ -36,7 +36,7 @@ pub(crate) struct PlatformError {
     pub is_unsure: bool,
 }
 
-impl PlatformError {
+impl ScriptError {
     /// A mistake in how a function of ours was called.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         let message = message.into();
@@ -157,7 +157,7 @@ impl PlatformError {
 pub(crate) fn limit_reached(limit: &Limit) -> Box<EvalAltResult> {
     let hint =
         "what was done is in the report; raise the limit if it was meant to be more (resume takes one too)";
-    PlatformError::usage(limit.to_string(), hint).raise()
+    ScriptError::usage(limit.to_string(), hint).raise()
 }
 
 /// Gives an error the place of the call: the engine gives functions of modules none.
@@ -184,26 +184,22 @@ pub(crate) const ERROR_FIELDS: &[(&str, &str)] = &[
 /// Makes the error a value that scripts can look into.
 pub(crate) fn register(engine: &mut Engine) {
     engine
-        .register_type_with_name::<PlatformError>("Error")
-        .register_get("errcode", |error: &mut PlatformError| {
-            error.errcode.map_or(Dynamic::UNIT, Dynamic::from)
-        })
-        .register_get("errmsg", |error: &mut PlatformError| error.errmsg.clone())
-        .register_get("endpoint", |error: &mut PlatformError| error.endpoint.clone())
-        .register_get("rid", |error: &mut PlatformError| {
-            error.rid.clone().map_or(Dynamic::UNIT, Dynamic::from)
-        })
-        .register_get("hint", |error: &mut PlatformError| {
+        .register_type_with_name::<ScriptError>("Error")
+        .register_get("errcode", |error: &mut ScriptError| error.errcode.map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("errmsg", |error: &mut ScriptError| error.errmsg.clone())
+        .register_get("endpoint", |error: &mut ScriptError| error.endpoint.clone())
+        .register_get("rid", |error: &mut ScriptError| error.rid.clone().map_or(Dynamic::UNIT, Dynamic::from))
+        .register_get("hint", |error: &mut ScriptError| {
             error.hint.clone().map_or(Dynamic::UNIT, Dynamic::from)
         })
-        .register_get("message", |error: &mut PlatformError| error.message.clone())
-        .register_fn("to_string", |error: &mut PlatformError| error.message.clone())
-        .register_fn("to_debug", |error: &mut PlatformError| error.message.clone());
+        .register_get("message", |error: &mut ScriptError| error.message.clone())
+        .register_fn("to_string", |error: &mut ScriptError| error.message.clone())
+        .register_fn("to_debug", |error: &mut ScriptError| error.message.clone());
 }
 
 /// How a script failed.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct ScriptFailure {
     /// For the person.
     pub diagnostic: Diagnostic,
     /// The configuration is to be mended, not the script.
@@ -214,9 +210,9 @@ pub struct Trouble {
     pub is_of_quota: bool,
 }
 
-impl Trouble {
+impl ScriptFailure {
     /// Something that is wrong with the script itself.
-    pub(crate) fn of_script(diagnostic: Diagnostic) -> Self {
+    pub(crate) fn in_script(diagnostic: Diagnostic) -> Self {
         Self { diagnostic, is_configuration: false, is_cancelled: false, is_of_quota: false }
     }
 }

@@ -1,6 +1,6 @@
 //! Files that a script names.
 
-use super::error::PlatformError;
+use super::error::ScriptError;
 use crate::api::{
     Spec,
     media::{File, PICTURE_BYTES},
@@ -34,10 +34,10 @@ pub(crate) fn give_another(folder: &Path, path: &str) -> String {
 }
 
 /// Reads a picture that is about to be uploaded.
-pub(crate) fn picture(spec: &Spec, folder: &Path, path: &str) -> Result<File, PlatformError> {
+pub(crate) fn picture(spec: &Spec, folder: &Path, path: &str) -> Result<File, ScriptError> {
     let fail = |reason: String, hint: String| {
-        let error = PlatformError::usage(format!("{}: can't send `{path}`: {reason}", spec.name), hint);
-        PlatformError { endpoint: spec.name.to_owned(), ..error }
+        let error = ScriptError::usage(format!("{}: can't send `{path}`: {reason}", spec.name), hint);
+        ScriptError { endpoint: spec.name.to_owned(), ..error }
     };
     let unreadable = |reason: String| fail(reason, give_another(folder, path));
     let whole = existing(folder, path).map_err(unreadable)?;

@@ -1,6 +1,6 @@
 //! The values that scripts hold: followers, tags, tokens, reports.
 
-use super::error::PlatformError;
+use super::error::ScriptError;
 use crate::{
     api::{
         oauth::Grant,
@@ -172,7 +172,7 @@ pub(crate) fn describe_type(value: &Dynamic) -> String {
         "a Token"
     } else if value.is::<EndReport>() {
         "a Report"
-    } else if value.is::<PlatformError>() {
+    } else if value.is::<ScriptError>() {
         "an Error"
     } else if value.is::<Grant>() {
         "a Grant"
@@ -234,13 +234,13 @@ pub(crate) fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, 
 }
 
 /// What a person is told who asks for a field that there is not.
-pub(crate) fn field_unknown(name: &str) -> PlatformError {
+pub(crate) fn field_unknown(name: &str) -> ScriptError {
     let near = nearest(name, FIELDS.iter().map(|field| field.name));
     let hint = near.map_or_else(
         || format!("its fields are {}", FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
         |near| format!("did you mean `{near}`?"),
     );
-    PlatformError::usage(format!("a follower has no field `{name}`"), hint)
+    ScriptError::usage(format!("a follower has no field `{name}`"), hint)
 }
 
 /// The fields of a report, for the reference.

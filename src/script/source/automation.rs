@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, Place, nearest, read_share},
-    script::host::error::Trouble,
+    script::host::error::ScriptFailure,
 };
 use rhai::{ASTFlags, Stmt};
 use std::{collections::BTreeMap, time::Duration};
@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Clone, Debug)]
 pub struct Automation {
     /// What starts it.
-    pub triggers: Vec<TriggerText>,
+    pub triggers: Vec<TriggerSpec>,
     /// What becomes of a fire while the fire before still runs. By default it is left out.
     pub overlap: Overlap,
     /// What becomes of fires that nobody was there for. By default the latest of the last six hours runs.
@@ -32,18 +32,18 @@ pub struct Automation {
     /// What its handlers are given.
     pub params: BTreeMap<String, Parameter>,
     /// What a run may do at the most.
-    pub limits: OwnLimits,
+    pub limits: LimitSpec,
     /// An address that is fetched after each success.
     pub ping: Option<String>,
     /// The account of the configuration that it works on. By default the configuration's own choice.
     pub account: Option<String>,
     /// Whether somebody wants to hear of failures: `fn on_failure(ctx, error)`.
-    pub hears_of_failures: bool,
+    pub has_failure_hook: bool,
 }
 
 /// The limits that an automation sets itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnLimits {
+pub struct LimitSpec {
     /// Changes at the most.
     pub changes: Option<u64>,
     /// Failures at the most, in a thousandth of a per cent.
@@ -52,7 +52,7 @@ pub struct OwnLimits {
 
 /// One trigger as it is written.
 #[derive(Clone, Debug)]
-pub struct TriggerText {
+pub struct TriggerSpec {
     /// The expression or the interval.
     pub timing: Timing,
     /// The zone, where it has one.
@@ -128,7 +128,7 @@ impl Program {
     ///
     /// # Errors
     /// When it is one and something in it can't be read, or it does more than to declare.
-    pub fn automation(&self) -> Result<Option<Automation>, Trouble> {
+    pub fn automation(&self) -> Result<Option<Automation>, ScriptFailure> {
         let found = self.ast.statements().iter().find_map(|statement| match statement {
             Stmt::Var(variable, flags, position) if variable.0.name == "automation" => {
                 Some((&variable.1, flags.contains(ASTFlags::CONSTANT), *position))
@@ -136,7 +136,7 @@ impl Program {
             _ => None,
         });
         let Some((expression, is_constant, position)) = found else { return Ok(None) };
-        self.read_automation(expression, is_constant, position).map(Some).map_err(Trouble::of_script)
+        self.read_automation(expression, is_constant, position).map(Some).map_err(ScriptFailure::in_script)
     }
 
     fn read_automation(
@@ -179,10 +179,10 @@ impl Program {
             timeout: Duration::from_hours(12),
             retries: 0,
             params: BTreeMap::new(),
-            limits: OwnLimits::default(),
+            limits: LimitSpec::default(),
             ping: None,
             account: None,
-            hears_of_failures: self.has_handler(ON_FAILURE),
+            has_failure_hook: self.has_handler(ON_FAILURE),
         };
         let entries = teller.entries("an automation", literal, &names(AUTOMATION))?;
         if !entries.iter().any(|(name, _)| *name == "on") {
@@ -254,13 +254,13 @@ impl Program {
         functions.map(|function| function.params.len()).filter(|count| *count <= MOST_PARAMETERS).max()
     }
 
-    fn read_triggers(&self, literal: &Literal) -> Result<Vec<TriggerText>, Diagnostic> {
+    fn read_triggers(&self, literal: &Literal) -> Result<Vec<TriggerSpec>, Diagnostic> {
         const WANTED: &str = "on: [ #{ cron: \"0 9 * * 1-5\", tz: \"Asia/Shanghai\" }, #{ every: \"15m\" } ]";
         let teller = Teller(self);
         let Written::Array(entries) = &literal.value else {
             return Err(teller.wrong(literal.position, "`on` is no array of triggers", WANTED));
         };
-        let mut triggers: Vec<TriggerText> = Vec::new();
+        let mut triggers: Vec<TriggerSpec> = Vec::new();
         for entry in entries {
             let (mut timings, mut zone, mut jitter) = (Vec::new(), None, Duration::ZERO);
             let mut handler = (HANDLER.to_owned(), entry.position);
@@ -297,7 +297,7 @@ impl Program {
             }
             self.is_handler(&handler.0, handler.1)?;
             let place = self.place(None, None, *at);
-            let trigger = TriggerText { timing: timing.clone(), zone, jitter, handler: handler.0, place };
+            let trigger = TriggerSpec { timing: timing.clone(), zone, jitter, handler: handler.0, place };
             if triggers.iter().any(|known| known.key() == trigger.key()) {
                 return Err(teller.wrong(
                     entry.position,
@@ -344,7 +344,7 @@ impl Program {
     }
 }
 
-impl TriggerText {
+impl TriggerSpec {
     /// What it is known by among an automation's triggers.
     #[must_use]
     pub fn key(&self) -> String {
@@ -400,9 +400,9 @@ fn read_catch_up(teller: Teller, literal: &Literal) -> Result<CatchUp, Diagnosti
     Ok(catch_up)
 }
 
-fn read_limits(teller: Teller, literal: &Literal) -> Result<OwnLimits, Diagnostic> {
+fn read_limits(teller: Teller, literal: &Literal) -> Result<LimitSpec, Diagnostic> {
     const WANTED: &str = "write limits: #{changes: 50000, errors: \"1%\"}, both or one of them";
-    let mut limits = OwnLimits::default();
+    let mut limits = LimitSpec::default();
     for (name, value) in teller.entries("`limits`", literal, &["changes", "errors"])? {
         let wrong = |message: &str| teller.wrong(value.position, message, WANTED);
         if name == "changes" {

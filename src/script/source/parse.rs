@@ -1,7 +1,7 @@
 //! From a text to a program, and what can be told of a text without running it.
 
 use super::{span::place, syntax_error::explain_syntax};
-use crate::script::host::{error::Trouble, limits::set_limits, modules::modules};
+use crate::script::host::{error::ScriptFailure, limits::set_limits, modules::modules};
 use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Stmt};
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub fn is_script(text: &str) -> bool {
 
 /// Whether a text only looks at a value: nothing is called, declared or set.
 #[must_use]
-pub fn is_look(text: &str) -> bool {
+pub fn is_pure_expression(text: &str) -> bool {
     let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
     let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
     is_expression && called(&ast).is_empty()
@@ -109,7 +109,7 @@ pub(crate) fn lenient_parser() -> Engine {
     engine
 }
 
-pub(crate) fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Trouble> {
+pub(crate) fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, ScriptFailure> {
     let mut compiled = engine.compile(text);
     if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
     {
@@ -118,7 +118,7 @@ pub(crate) fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Tr
     }
     let mut ast = compiled.map_err(|error| {
         let place = place(name, text, error.position());
-        Trouble::of_script(explain_syntax(error.err_type(), place))
+        ScriptFailure::in_script(explain_syntax(error.err_type(), place))
     })?;
     ast.set_source(name);
     Ok(ast)

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, Place, lock},
-    script::host::error::Trouble,
+    script::host::error::ScriptFailure,
 };
 use rhai::{
     AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope, Shared, Stmt,
@@ -116,7 +116,7 @@ impl Program {
     ///
     /// # Errors
     /// When a file can't be read or compiled, or imports go out of bounds or in a circle.
-    pub fn load(origin: &Origin) -> Result<Self, Trouble> {
+    pub fn load(origin: &Origin) -> Result<Self, ScriptFailure> {
         let parent = |path: &Path| match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
@@ -125,9 +125,9 @@ impl Program {
             Origin::File { named, path } => {
                 let text = read(path).map_err(|reason| {
                     let hint = "give the path of a .rhai script; `-` reads one from standard input";
-                    Trouble {
+                    ScriptFailure {
                         is_configuration: true,
-                        ..Trouble::of_script(
+                        ..ScriptFailure::in_script(
                             Diagnostic::new(format!("can't read {}: {reason}", named.display())).hint(hint),
                         )
                     }
@@ -151,14 +151,14 @@ impl Program {
     }
 
     /// Reads and compiles a line of a session, which finds variables that other lines have made.
-    pub(crate) fn of_line(name: &str, text: &str, folder: &Path) -> Result<Self, Trouble> {
+    pub(crate) fn of_line(name: &str, text: &str, folder: &Path) -> Result<Self, ScriptFailure> {
         let ast = compile(&lenient_parser(), name, text)?;
         let engine = parser();
         let loader = Loader::new(&engine, folder.to_owned(), PathBuf::from("."), None);
         Self::with_imports(name.to_owned(), text.to_owned(), ast, loader)
     }
 
-    fn with_imports(name: String, text: String, ast: AST, mut loader: Loader) -> Result<Self, Trouble> {
+    fn with_imports(name: String, text: String, ast: AST, mut loader: Loader) -> Result<Self, ScriptFailure> {
         loader.follow(&name, &text, &ast)?;
         Ok(Self { name, ast, imports: loader.imports, earlier: Earlier::default(), text })
     }
@@ -263,10 +263,12 @@ impl<'a> Loader<'a> {
         Self { engine, folder, shown, stored, imports: Vec::new(), open: Vec::new() }
     }
 
-    fn follow(&mut self, name: &str, text: &str, ast: &AST) -> Result<(), Trouble> {
+    fn follow(&mut self, name: &str, text: &str, ast: &AST) -> Result<(), ScriptFailure> {
         for (path, position) in imports_of(ast) {
             let fail = |message: String, hint: &str| {
-                Err(Trouble::of_script(Diagnostic::new(message).hint(hint).at(place(name, text, position))))
+                Err(ScriptFailure::in_script(
+                    Diagnostic::new(message).hint(hint).at(place(name, text, position)),
+                ))
             };
             let Some(path) = path else {
                 return fail(

@@ -4,7 +4,7 @@
 use crate::{
     bulk::{Known, KnownError, ReadError, Source},
     client::Client,
-    script::host::error::PlatformError,
+    script::host::error::ScriptError,
 };
 use rhai::EvalAltResult;
 use std::{collections::HashSet, path::Path};
@@ -52,10 +52,10 @@ impl BlacklistCache {
 #[allow(clippy::unnecessary_box_returns, clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn unknown(error: KnownError) -> Box<EvalAltResult> {
     match error {
-        KnownError::Read(ReadError::Call(error)) => PlatformError::of(&error).raise(),
+        KnownError::Read(ReadError::Call(error)) => ScriptError::of(&error).raise(),
         KnownError::Read(ReadError::Store(error)) | KnownError::Store(error) => {
             let message = format!("temporary data of the job can't be stored: {error}");
-            PlatformError::usage(message, "set TMPDIR to a folder with free space").raise()
+            ScriptError::usage(message, "set TMPDIR to a folder with free space").raise()
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     },
     bulk::{Begun, JournalError, RecordedEffect, Step, Twice, pass},
     script::host::{
-        env::Env,
-        error::{PlatformError, ScriptResult},
+        env::RunEnv,
+        error::{ScriptError, ScriptResult},
         register::described,
     },
 };
@@ -23,12 +23,12 @@ const FOR_GOOD: &[i64] =
     &[INVALID_OPENID, INVALID_TAG_NAME, 43004, 45056, 45057, 45058, 45059, 45158, 45159, 49003, 50002, 50005];
 
 /// Does something as one step, unless that was done before. Doing it twice must be as good as doing it once.
-fn once(env: &Env, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
+fn once(env: &RunEnv, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
     let journal = |error: JournalError| env.journal_error(&error);
     env.may_write()?;
     let step = match env.wait(env.journal.begin(what, Twice::Harmless)).map_err(journal)? {
         Begun::Done(_) => return Ok(()),
-        Begun::Failed(error) => return Err(PlatformError::read(error).raise()),
+        Begun::Failed(error) => return Err(ScriptError::read(error).raise()),
         Begun::New(step, durable) => {
             env.wait(durable.wait()).map_err(journal)?;
             step
@@ -41,7 +41,7 @@ fn once(env: &Env, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> 
     let done = work(&step);
     let written = match &done {
         Ok(()) => env.wait(async { step.done(&Value::Null).await?.wait().await }),
-        Err(error) => match PlatformError::within(error) {
+        Err(error) => match ScriptError::within(error) {
             Some(error) => env.wait(async { step.failed(&error.write()).await.map(drop) }),
             None => Ok(()),
         },
@@ -51,7 +51,7 @@ fn once(env: &Env, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> 
 
 /// Makes one call that changes a tag, with what takes it back written down before.
 fn change(
-    env: &Env,
+    env: &RunEnv,
     step: &Step,
     deed: &RecordedEffect,
     call: impl FnOnce() -> ScriptResult<()>,
@@ -62,15 +62,14 @@ fn change(
     let called = call();
     pass("call-made");
     // What was refused has done nothing.
-    let is_refused =
-        |error: &EvalAltResult| PlatformError::within(error).is_some_and(|error| !error.is_unsure);
+    let is_refused = |error: &EvalAltResult| ScriptError::within(error).is_some_and(|error| !error.is_unsure);
     if called.as_ref().is_err_and(|error| is_refused(error)) {
         env.wait(step.changed_nothing()).map_err(|error| env.journal_error(&error))?;
     }
     called
 }
 
-fn restore_tag_name(env: &Env, id: i64, from: &str, to: &str) -> ScriptResult<()> {
+fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult<()> {
     let is_so = |tags: &[Tag]| tags.iter().any(|tag| tag.id == id && tag.name == to);
     if env.dry.is_some() {
         if is_so(&env.tags()?) {
@@ -91,7 +90,7 @@ fn restore_tag_name(env: &Env, id: i64, from: &str, to: &str) -> ScriptResult<()
     })
 }
 
-fn delete_tag_if_empty(env: &Env, id: i64, name: &str) -> ScriptResult<()> {
+fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
     if env.dry.is_some() {
         env.output.print(&format!("the tag `{name}` would go if nobody had it then"));
         return Ok(());
@@ -113,8 +112,8 @@ fn delete_tag_if_empty(env: &Env, id: i64, name: &str) -> ScriptResult<()> {
 }
 
 /// What the platform has refused for good is set aside and told; anything else ends the run as ever.
-fn not_taken_back(env: &Env, step: &str, error: &Dynamic) -> ScriptResult<()> {
-    let Some(refused) = error.read_lock::<PlatformError>().map(|error| error.clone()) else {
+fn not_taken_back(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()> {
+    let Some(refused) = error.read_lock::<ScriptError>().map(|error| error.clone()) else {
         return Err(EvalAltResult::ErrorRuntime(error.clone(), rhai::Position::NONE).into());
     };
     if !refused.errcode.is_some_and(|code| FOR_GOOD.contains(&code)) {
@@ -124,7 +123,7 @@ fn not_taken_back(env: &Env, step: &str, error: &Dynamic) -> ScriptResult<()> {
     Ok(())
 }
 
-pub(crate) fn register(engine: &mut Engine, env: &Arc<Env>) {
+pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let of = Arc::clone(env);
     described("restore_tag_name", &["id: int", "from: String", "to: String"], RESTORE_TAG_NAME)
         .register_into_engine(engine, move |id: i64, from: &str, to: &str| {

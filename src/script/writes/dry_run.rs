@@ -8,14 +8,19 @@ use crate::{
     },
     bulk::{Change, DryRun},
     script::host::{
-        env::Env,
-        error::{PlatformError, ScriptResult},
+        env::RunEnv,
+        error::{ScriptError, ScriptResult},
     },
 };
 use serde_json::{Value, json};
 
 /// The answer to a call that changes the account and is not made.
-pub(crate) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Value) -> ScriptResult<Value> {
+pub(crate) fn answer(
+    env: &RunEnv,
+    dry: &DryRun,
+    spec: &'static Spec,
+    request: &Value,
+) -> ScriptResult<Value> {
     let id = || request["id"].as_i64().unwrap_or_default();
     let name = || request["name"].as_str().unwrap_or_default().to_owned();
     let refuse = |code: i64| Err(refused(spec, code).raise());
@@ -94,7 +99,7 @@ pub(crate) fn answer(env: &Env, dry: &DryRun, spec: &'static Spec, request: &Val
 }
 
 /// What a call that only reads answers where the platform knows nothing of what the dry run has "done".
-pub(crate) fn read(env: &Env, spec: &Spec, request: &Value) -> ScriptResult<Option<Value>> {
+pub(crate) fn read(env: &RunEnv, spec: &Spec, request: &Value) -> ScriptResult<Option<Value>> {
     let Some(dry) = &env.dry else { return Ok(None) };
     match spec.name {
         "tag::list" => Ok(Some(json!({"tags": env.tags()?}))),
@@ -119,13 +124,13 @@ fn known(tags: &[Tag], spec: &Spec, id: i64) -> ScriptResult<()> {
     if tags.iter().any(|tag| tag.id == id) { Ok(()) } else { Err(refused(spec, 45159).raise()) }
 }
 
-fn refused(spec: &Spec, code: i64) -> PlatformError {
+fn refused(spec: &Spec, code: i64) -> ScriptError {
     let errmsg = errcode::text(code).to_owned();
     let hint = "this is a dry run: the platform was not asked, but would answer so";
-    PlatformError {
+    ScriptError {
         errcode: Some(code),
         errmsg: errmsg.clone(),
         endpoint: spec.name.to_owned(),
-        ..PlatformError::usage(format!("{}: {code} {errmsg}", spec.name), hint)
+        ..ScriptError::usage(format!("{}: {code} {errmsg}", spec.name), hint)
     }
 }

@@ -15,8 +15,8 @@ use crate::{
         call_in_parts, ensure_tag, find_tag, pass,
     },
     script::host::{
-        env::Env,
-        error::{PlatformError, ScriptResult, limit_reached},
+        env::RunEnv,
+        error::{ScriptError, ScriptResult, limit_reached},
     },
 };
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ const LONGEST: usize = 400;
 
 /// Makes a call that changes the account, unless it was made before.
 pub(crate) fn make(
-    env: &Env,
+    env: &RunEnv,
     spec: &'static Spec,
     request: &Value,
     call: &dyn Fn() -> ScriptResult<Value>,
@@ -43,7 +43,7 @@ pub(crate) fn make(
 
 /// The same, where it may be known that the tag which it makes is not there.
 fn make_looked_for(
-    env: &Env,
+    env: &RunEnv,
     spec: &'static Spec,
     request: &Value,
     is_new: bool,
@@ -58,7 +58,7 @@ fn make_looked_for(
     let twice = if spec.resend == Resend::Idempotent { Twice::Harmless } else { Twice::Never };
     match env.wait(env.journal.begin(&what, twice)).map_err(journal)? {
         Begun::Done(answer) => Ok(answer),
-        Begun::Failed(error) => Err(PlatformError::read(error).raise()),
+        Begun::Failed(error) => Err(ScriptError::read(error).raise()),
         Begun::New(step, durable) => {
             let making = Making { env, step, spec, request, is_new, may_be_made: false };
             making.claim()?;
@@ -83,7 +83,7 @@ fn make_looked_for(
 }
 
 /// Makes a tag, which nobody has yet; says whether somebody else has made it since it was looked for.
-pub(crate) fn make_tag(env: &Env, name: &str) -> ScriptResult<(Tag, bool)> {
+pub(crate) fn make_tag(env: &RunEnv, name: &str) -> ScriptResult<(Tag, bool)> {
     let made = make_looked_for(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
         let client = env.client()?;
         let (tag, was_there) = env.wait_for_call(ensure_tag(client, name))?;
@@ -99,7 +99,7 @@ pub(crate) fn make_tag(env: &Env, name: &str) -> ScriptResult<(Tag, bool)> {
 
 /// A call that changes the account, at its place in the journal.
 struct Making<'a> {
-    env: &'a Env,
+    env: &'a RunEnv,
     step: Step,
     spec: &'static Spec,
     request: &'a Value,
@@ -120,7 +120,7 @@ struct Looked {
 
 /// Whether an earlier attempt was told that nothing was done.
 fn was_refused(row: &StepRow) -> bool {
-    let earlier = serde_json::from_str(&row.answer).map(PlatformError::read).ok();
+    let earlier = serde_json::from_str(&row.answer).map(ScriptError::read).ok();
     row.state == "failed" && earlier.is_some_and(|error| !error.is_unsure)
 }
 
@@ -148,7 +148,7 @@ impl Making<'_> {
         let has_done_nothing = match &answer {
             Ok(_) => false,
             // A longer list was sent in parts, some of which may have been done; so may some of one.
-            Err(error) => PlatformError::within(error).is_some_and(|error| {
+            Err(error) => ScriptError::within(error).is_some_and(|error| {
                 let is_whole = named(request).len() <= IN_ONE_CALL;
                 !error.is_unsure && is_whole && error.errcode != Some(SOME_OPENIDS_FAILED)
             }),
@@ -189,9 +189,9 @@ impl Making<'_> {
                     }
                     step.done(&fit_to_keep(env, answer)).await?.wait().await
                 }
-                Err(error) => match PlatformError::within(error) {
+                Err(error) => match ScriptError::within(error) {
                     Some(error) => {
-                        let error = PlatformError { is_unsure: error.is_unsure || *may_be_made, ..error };
+                        let error = ScriptError { is_unsure: error.is_unsure || *may_be_made, ..error };
                         step.failed(&fit_to_keep(env, &error.write())).await.map(drop)
                     }
                     None => Ok(()),
@@ -321,7 +321,7 @@ fn named(request: &Value) -> Vec<String> {
 
 /// What may be written down of a request or an answer: `***` stands for whatever is called a token or a secret, and
 /// for those that are known. A run that is gone through again finds that in their place.
-fn fit_to_keep(env: &Env, value: &Value) -> Value {
+fn fit_to_keep(env: &RunEnv, value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| {
@@ -360,7 +360,7 @@ fn text(request: &Value, field: &str) -> String {
 
 /// What a call is about to do, if it is anything, and to whom of those who are not so already.
 fn look(
-    env: &Env,
+    env: &RunEnv,
     spec: &Spec,
     request: &Value,
     is_new: bool,
@@ -418,26 +418,26 @@ fn look(
 }
 
 /// Those of these openids that are on the blacklist.
-fn blacklisted_of(env: &Env, openids: &[String]) -> ScriptResult<HashSet<String>> {
+fn blacklisted_of(env: &RunEnv, openids: &[String]) -> ScriptResult<HashSet<String>> {
     let client = env.client()?;
     let listed = env.blacklist.intersect(client, env.in_flight, &env.scratch_folder, openids);
     env.wait(listed).map_err(unknown)
 }
 
 /// The details of people.
-fn details(env: &Env, openids: &[String]) -> ScriptResult<Vec<user::User>> {
+fn details(env: &RunEnv, openids: &[String]) -> ScriptResult<Vec<user::User>> {
     if openids.is_empty() {
         return Ok(Vec::new());
     }
     let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
     let request = user::Batch { user_list: refs.collect() };
     let users = env.wait(call_in_parts(env.client()?, env.in_flight, request));
-    Ok(users.map_err(|split| PlatformError::of(&split.error).raise())?.user_info_list)
+    Ok(users.map_err(|split| ScriptError::of(&split.error).raise())?.user_info_list)
 }
 
 /// Whether a call that was cut off, and does not come again, was made all the same: whom it was for may be so already, and
 /// then the script had no reason to come to it again.
-pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
+pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     // A job within the loop may have had more people than it had asked for by then.
     let is_call = row.what.split('(').next().is_some_and(|name| name.contains("::"));
     let Ok(RecordedEffect::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
@@ -472,7 +472,7 @@ pub(crate) fn has_taken_effect(env: &Env, row: &StepRow) -> ScriptResult<bool> {
 }
 
 /// What an earlier attempt has written down of a call.
-fn items_of(env: &Env, at: &str) -> ScriptResult<Vec<ChangeItem>> {
+fn items_of(env: &RunEnv, at: &str) -> ScriptResult<Vec<ChangeItem>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
     let rows = env.wait(store.batches_from(run, at, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;

@@ -30,18 +30,18 @@ pub(crate) struct About<'a> {
 }
 
 /// Why a report is not written.
-enum Trouble {
+enum ScriptFailure {
     File(io::Error),
     Journal(StoreError),
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for ScriptFailure {
     fn from(error: io::Error) -> Self {
         Self::File(error)
     }
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for ScriptFailure {
     fn from(error: StoreError) -> Self {
         Self::Journal(error)
     }
@@ -52,23 +52,23 @@ pub(crate) fn write(path: &Path, report: &RunReport, about: &About) -> Result<()
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default().to_lowercase();
     let written = match kind.as_str() {
         "csv" => write_table(path, report, about),
-        "html" | "htm" => write_text(path, &html::page(report, about)).map_err(Trouble::from),
+        "html" | "htm" => write_text(path, &html::page(report, about)).map_err(ScriptFailure::from),
         other if !["", "json"].contains(&other) => {
             let message = format!("a report can't be written as .{other}");
             return Err(Failure::usage(Diagnostic::new(message).hint("name the file .json, .csv or .html")));
         }
         _ => {
             let text = serde_json::to_string_pretty(report).unwrap_or_default();
-            write_text(path, &format!("{text}\n")).map_err(Trouble::from)
+            write_text(path, &format!("{text}\n")).map_err(ScriptFailure::from)
         }
     };
     written.map_err(|trouble| match trouble {
-        Trouble::File(error) => {
+        ScriptFailure::File(error) => {
             let message = format!("can't write the report {}: {error}", path.display());
             let hint = "give a file in a folder that exists and can be written";
             Failure::usage(Diagnostic::new(message).hint(hint))
         }
-        Trouble::Journal(error) => store::failure(&error),
+        ScriptFailure::Journal(error) => store::failure(&error),
     })
 }
 
@@ -80,7 +80,7 @@ fn write_text(path: &Path, text: &str) -> io::Result<()> {
 
 /// One line for everybody who failed, whom a dry run would have changed, or who was changed. The last come from the
 /// journal, a page at a time: they may be millions.
-fn write_table(path: &Path, report: &RunReport, about: &About) -> Result<(), Trouble> {
+fn write_table(path: &Path, report: &RunReport, about: &About) -> Result<(), ScriptFailure> {
     let mut table = CsvFile::create(path, &COLUMNS)?;
     for end in &report.ends {
         let target = end.target.as_deref().unwrap_or_default();
