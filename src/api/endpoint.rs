@@ -1,5 +1,6 @@
 //! What an endpoint is, and the small macro that spells one.
 
+use super::Violation;
 use crate::base::Secret;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
@@ -127,6 +128,16 @@ pub struct ListLimit {
     pub most: usize,
     /// The errcode for more (and for none).
     pub errcode: i64,
+}
+
+impl ListLimit {
+    /// Whether a list of so many entries goes into one call.
+    ///
+    /// # Errors
+    /// It is empty or too long.
+    pub const fn check(&self, entries: usize) -> Result<(), Violation> {
+        if entries == 0 || entries > self.most { Err(Violation::ListSize(self.errcode)) } else { Ok(()) }
+    }
 }
 
 /// How the pages of a listing follow each other.

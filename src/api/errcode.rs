@@ -55,19 +55,62 @@ pub struct Meaning {
 pub const INVALID_CREDENTIAL: i64 = 40001;
 /// The openid is malformed, or not of this account.
 pub const INVALID_OPENID: i64 = 40003;
+/// The AppID is not this account's.
+pub const INVALID_APPID: i64 = 40013;
+/// There is no such kind of QR code.
+pub const INVALID_ACTION_NAME: i64 = 40052;
+/// A QR code's scene or validity is out of bounds.
+pub const INVALID_ACTION_INFO: i64 = 40053;
+/// A card of a type that can't be made (any more).
+pub const INVALID_CARD_TYPE: i64 = 40071;
+/// The person does not follow the account.
+pub const NOT_SUBSCRIBED: i64 = 43004;
 /// The day's quota is used up.
 pub const DAILY_QUOTA: i64 = 45009;
 /// The minute's quota is used up.
 pub const MINUTE_QUOTA: i64 = 45011;
 /// A remark is too long.
 pub const INVALID_REMARK: i64 = 40092;
+/// The account has as many tags as it may have.
+pub const TOO_MANY_TAGS: i64 = 45056;
+/// The tag has too many followers to be deleted.
+pub const TOO_MANY_FOLLOWERS_OF_TAG: i64 = 45057;
+/// The tag is the platform's own.
+pub const SYSTEM_TAG: i64 = 45058;
+/// The follower has as many tags as they may have.
+pub const TOO_MANY_TAGS_OF_FOLLOWER: i64 = 45059;
 /// A tag by that name exists, or the name is not allowed.
 pub const INVALID_TAG_NAME: i64 = 45157;
+/// A tag's name is longer than 30 bytes.
+pub const TAG_NAME_TOO_LONG: i64 = 45158;
+/// There is no such tag, or none that this part of the platform knows of yet.
+pub const INVALID_TAG_ID: i64 = 45159;
+/// The platform is still busy with another request for one of the openids.
+pub const OPENID_BUSY: i64 = 45169;
 /// Some openids failed and are named; the others succeeded.
 pub const SOME_OPENIDS_FAILED: i64 = 45171;
 
+/// There is no such person.
+pub const UNKNOWN_USER: i64 = 46004;
+/// The body is not JSON as the endpoint takes it.
+pub const MALFORMED_BODY: i64 = 47001;
+/// The openid is well-formed and not of this account.
+pub const FOREIGN_OPENID: i64 = 49003;
+/// The person's account is limited: frozen or deleted.
+pub const USER_LIMITED: i64 = 50002;
+/// The person no longer follows the account.
+pub const UNSUBSCRIBED: i64 = 50005;
+
 /// Codes with which the platform refuses a whole batch for the sake of one openid.
-pub const ONE_OPENID: &[i64] = &[INVALID_OPENID, 45059, 49003, 50002, 50005, 43004, 46004];
+pub const ONE_OPENID: &[i64] = &[
+    INVALID_OPENID,
+    TOO_MANY_TAGS_OF_FOLLOWER,
+    FOREIGN_OPENID,
+    USER_LIMITED,
+    UNSUBSCRIBED,
+    NOT_SUBSCRIBED,
+    UNKNOWN_USER,
+];
 
 /// Looks a code up.
 #[must_use]

@@ -19,12 +19,14 @@ pub mod rid;
 pub mod tag;
 pub mod token;
 pub mod user;
+mod violation;
 pub mod wire;
 
 pub use endpoint::{
     Batched, CallKind, CallMode, Carried, Credential, Cursor, Daily, Endpoint, Field, FieldKind, FieldType,
     ListLimit, Method, Paged, Permission, Reads, Resend, Spec, Writes,
 };
+pub use violation::Violation;
 
 /// Hands every endpoint, in documentation order, to a macro.
 ///

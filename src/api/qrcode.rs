@@ -1,6 +1,6 @@
 //! QR codes with a scene (带参数的二维码): how a follower's scene comes to be.
 
-use super::{Daily, FieldKind, FieldType, Permission, Resend, endpoint::endpoint};
+use super::{Daily, FieldKind, FieldType, Permission, Resend, Violation, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// A temporary code with a number.
@@ -12,14 +12,14 @@ pub const QR_LIMIT_SCENE: &str = "QR_LIMIT_SCENE";
 /// A permanent code with a text.
 pub const QR_LIMIT_STR_SCENE: &str = "QR_LIMIT_STR_SCENE";
 
-/// The longest life of a temporary code in seconds: thirty days.
-pub const LONGEST: i64 = 2_592_000;
+/// The longest validity of a temporary code in seconds: thirty days.
+pub const MAX_SECONDS: i64 = 2_592_000;
 
 /// Permanent codes with a number have one from 1 to this.
-pub const MOST_PERMANENT: i64 = 100_000;
+pub const MAX_PERMANENT: i64 = 100_000;
 
-/// The longest text of a scene.
-pub const SCENE_STR: usize = 64;
+/// The longest text of a scene, in characters.
+pub const MAX_SCENE_STR: usize = 64;
 
 /// What a code stands for.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -82,5 +82,43 @@ endpoint! {
         permission: Permission::CertifiedService,
         daily: Daily { real: Some(100_000), test: Some(10_000) },
         errors: &[-1, 40052, 40053, 45029],
+    }
+}
+
+/// Permanent or temporary, with a number or a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// It never expires.
+    pub is_permanent: bool,
+    /// Its scene is a text.
+    pub is_text: bool,
+}
+
+impl Create {
+    /// The kind of the code, if it can be made.
+    ///
+    /// # Errors
+    /// The kind is unknown (40052), or the scene or the validity is out of bounds (40053).
+    pub fn check(&self) -> Result<Kind, Violation> {
+        let (is_permanent, is_text) = match self.action_name.as_str() {
+            QR_SCENE => (false, false),
+            QR_STR_SCENE => (false, true),
+            QR_LIMIT_SCENE => (true, false),
+            QR_LIMIT_STR_SCENE => (true, true),
+            _ => return Err(Violation::QrCodeKind),
+        };
+        let scene = &self.action_info.scene;
+        let is_scene = if is_text {
+            let characters = scene.scene_str.as_deref().unwrap_or_default().chars().count();
+            (1..=MAX_SCENE_STR).contains(&characters)
+        } else {
+            let max = if is_permanent { MAX_PERMANENT } else { i64::from(u32::MAX) };
+            (1..=max).contains(&scene.scene_id.unwrap_or_default())
+        };
+        let is_valid = |seconds: i64| is_permanent || (1..=MAX_SECONDS).contains(&seconds);
+        if !is_scene || !self.expire_seconds.is_none_or(is_valid) {
+            return Err(Violation::QrCodeInfo);
+        }
+        Ok(Kind { is_permanent, is_text })
     }
 }

@@ -1,6 +1,6 @@
 //! Quotas: looked at, and set back.
 
-use super::{Permission, Resend, answer::Done, endpoint::endpoint};
+use super::{Permission, Resend, Violation, answer::Done, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// An endpoint's quota as the platform counts it.
@@ -123,6 +123,16 @@ endpoint! {
         permission: Permission::Any,
         resend: Resend::VerifyFirst,
         errors: &[40013, 48006],
+    }
+}
+
+impl Clear {
+    /// Whether the AppID is the account's own.
+    ///
+    /// # Errors
+    /// It is another one (40013).
+    pub fn check(&self, own: &str) -> Result<(), Violation> {
+        if self.appid.as_deref() == Some(own) { Ok(()) } else { Err(Violation::ForeignAppid) }
     }
 }
 

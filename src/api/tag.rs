@@ -1,26 +1,13 @@
 //! Tags (标签): made, listed, renamed, deleted, and put on followers.
 
+pub mod rules;
+
 use super::{
     Resend,
     answer::{Done, OpenidPage},
     endpoint::endpoint,
 };
 use serde::{Deserialize, Serialize};
-
-/// A tag name's longest form in bytes of UTF-8: ten Chinese characters (45158).
-pub const NAME_BYTES: usize = 30;
-
-/// The most tags of one account (45056).
-pub const MOST_TAGS: usize = 100;
-
-/// The most tags of one follower (45059).
-pub const MOST_TAGS_OF_A_FOLLOWER: usize = 20;
-
-/// A tag with more followers than this can't be deleted (45057).
-pub const MOST_FOLLOWERS_TO_DELETE: u64 = 100_000;
-
-/// The starred group (星标组), which every account has. 0 (未分组) and 1 (黑名单) are never listed.
-pub const STARRED: i64 = 2;
 
 /// A tag as `tags/create` and `tags/get` answer it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,5 +1,7 @@
 //! Followers: listed, looked at, given a remark.
 
+pub mod rules;
+
 use super::{
     Daily, Field, FieldKind, FieldType, Permission,
     answer::{Done, OpenidPage},
@@ -11,17 +13,6 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt};
-
-/// A remark must be shorter than this many bytes of UTF-8 (40092). Whether exactly this many pass
-/// is not known.
-pub const REMARK_BYTES: usize = 30;
-
-/// Whether a text is of an openid's form: 28 letters, digits, `-` and `_`, the first an `o`.
-#[must_use]
-pub fn is_of_openid_form(text: &str) -> bool {
-    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || [b'-', b'_'].contains(&byte);
-    text.len() == 28 && text.starts_with('o') && text.bytes().all(is_of_it)
-}
 
 /// Hands the fields of a follower, in the platform's order, to a macro: name, type, document.
 #[macro_export]

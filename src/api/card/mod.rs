@@ -7,7 +7,7 @@ mod rules;
 pub use check::{Fault, Problem, check, suspects};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
-use crate::api::{FieldKind, FieldType, Resend, endpoint::endpoint};
+use crate::api::{FieldKind, FieldType, Resend, Violation, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,6 +28,33 @@ impl Card {
     pub fn card_type(&self) -> Option<&'static Type> {
         let name = self.0.get("card_type")?.as_str()?;
         TYPES.iter().find(|of| of.name == name)
+    }
+}
+
+impl Create {
+    /// Whether the platform takes the card at all; [`check`] says what is wrong with its fields.
+    ///
+    /// # Errors
+    /// It has a `null` (47001), or is a coupon (40071).
+    pub fn check_kind(&self) -> Result<(), Violation> {
+        // The platform takes an absent field, and no `null` in its place.
+        if self.card.0.values().any(has_null) {
+            return Err(Violation::NullField);
+        }
+        // The coupons can no longer be made since 2021-04-01.
+        if self.card.card_type().is_some_and(|of| of.is_coupon) {
+            return Err(Violation::Coupon);
+        }
+        Ok(())
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(entries) => entries.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        _ => false,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         blacklist,
-        errcode::{self, Class, ONE_OPENID},
+        errcode::{self, Class, INVALID_TAG_ID, ONE_OPENID, OPENID_BUSY, TOO_MANY_TAGS_OF_FOLLOWER},
         tag, user,
     },
     base::{RetrySchedule, Stopwatch},
@@ -30,15 +30,6 @@ use crate::{
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
-
-/// The platform is still busy with one of the openids.
-const OPENID_BUSY: i64 = 45169;
-
-/// There is no such tag, or none that this part of the platform knows of yet.
-const UNKNOWN_TAG: i64 = 45159;
-
-/// The follower has as many tags as there may be.
-const TOO_MANY_TAGS: i64 = 45059;
 
 /// A tag is new for so long.
 const NEW: Duration = Duration::from_mins(1);
@@ -325,7 +316,7 @@ async fn send(settings: &WriterSettings, items: Vec<ChangeItem>) -> Written {
             }
             // A tag that was made a moment ago is not known everywhere yet.
             CallError::Refused(refusal)
-                if refusal.errcode == UNKNOWN_TAG && made.is_some_and(|made| made.elapsed() < NEW) =>
+                if refusal.errcode == INVALID_TAG_ID && made.is_some_and(|made| made.elapsed() < NEW) =>
             {
                 parts.push(part);
                 let Some(pause) = retry.next_pause() else {
@@ -401,7 +392,7 @@ fn fail_or_halve(
         openid: item.openid().to_owned(),
         errcode: Some(refusal.errcode),
         errmsg: match refusal.errcode {
-            TOO_MANY_TAGS => "already has 20 tags".to_owned(),
+            TOO_MANY_TAGS_OF_FOLLOWER => "already has 20 tags".to_owned(),
             _ => refusal.errmsg.clone(),
         },
         rid: refusal.rid.clone(),

@@ -5,7 +5,7 @@ use crate::{
         Spec,
         errcode::{self, INVALID_REMARK},
         tag::Tag,
-        user,
+        user::rules::check_remark_length,
     },
     base::lock,
     bulk::model::{batch::ChangeItem, change::Change, counts::Counters, failure::Failure},
@@ -48,7 +48,7 @@ impl DryRun {
     ) -> Vec<Failure> {
         self.would_call(change.spec(), 1);
         let is_refused = |item: &ChangeItem| {
-            change == Change::Remark && item.remark_change().new.len() >= user::REMARK_BYTES
+            change == Change::Remark && check_remark_length(&item.remark_change().new).is_err()
         };
         let (refused, changed): (Vec<ChangeItem>, Vec<ChangeItem>) = batch.into_iter().partition(is_refused);
         Counters::add(&counts.changed, changed.len());

@@ -5,22 +5,19 @@ use crate::{
     api::{
         Paged,
         answer::{Done, OpenidPage, Openids},
-        blacklist, errcode,
+        blacklist,
+        user::rules::{Holder, check_block, check_unblock},
     },
     sandbox::{
         http::route::Simulate,
         world::{
             api_error::Refusal,
-            openid::NoFollower,
             switches::{BLACKLIST_GONE_OPENID, BLACKLIST_PAGE, DUPLICATE_OPENIDS, EMPTY_BLACKLIST_PAGE},
             world::{Cursor, World},
         },
     },
 };
 use std::ops::Bound;
-
-/// The openid is well-formed and of nobody here.
-const FOREIGN: i64 = 49003;
 
 impl Simulate for blacklist::List {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, Refusal> {
@@ -45,39 +42,38 @@ impl Simulate for blacklist::List {
 }
 
 impl World {
-    /// The people whom a blacklist call names; one bad openid refuses the whole call.
-    fn named(&self, openids: &[String]) -> Result<Vec<u32>, Refusal> {
+    /// Whom a blacklist call names.
+    fn holders(&self, openids: &[String]) -> Result<Vec<Holder>, Refusal> {
         if !self.switches.is(DUPLICATE_OPENIDS, "accept") {
             refuse_duplicates(openids.iter().map(String::as_str))?;
         }
-        openids
-            .iter()
-            .map(|openid| {
-                self.number(openid).map_err(|fault| match fault {
-                    NoFollower::Malformed => Refusal::new(errcode::INVALID_OPENID),
-                    NoFollower::Foreign => Refusal::new(FOREIGN),
-                })
-            })
-            .collect()
+        Ok(openids.iter().map(|openid| self.holder(openid)).collect())
     }
 }
 
 impl Simulate for blacklist::Add {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
-        let people = world.named(&self.openid_list)?;
-        let is_gone = |number: &u32| !world.followers[*number as usize].subscribed;
-        if people.iter().any(is_gone) && !world.switches.is(BLACKLIST_GONE_OPENID, "ok") {
-            return Err(Refusal::new(errcode::INVALID_OPENID));
+        let holders = world.holders(&self.openid_list)?;
+        // One bad openid refuses the whole call; whether somebody who no longer follows is one is not documented.
+        if world.switches.is(BLACKLIST_GONE_OPENID, "ok") {
+            check_unblock(holders.iter().copied())?;
+        } else {
+            check_block(holders.iter().copied())?;
         }
-        world.blacklist.extend(people);
+        let numbers: Vec<u32> =
+            self.openid_list.iter().filter_map(|openid| world.number(openid).ok()).collect();
+        world.blacklist.extend(numbers);
         Ok(Done::default())
     }
 }
 
 impl Simulate for blacklist::Remove {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
-        for number in world.named(&self.openid_list)? {
-            world.blacklist.remove(&number);
+        check_unblock(world.holders(&self.openid_list)?.into_iter())?;
+        for openid in &self.openid_list {
+            if let Ok(number) = world.number(openid) {
+                world.blacklist.remove(&number);
+            }
         }
         Ok(Done::default())
     }

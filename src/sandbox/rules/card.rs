@@ -1,7 +1,10 @@
 //! Cards: held to the manual's rules, and kept to be looked at (`GET /__sandbox/cards`).
 
 use crate::{
-    api::card::{Card, Create, Created, check},
+    api::{
+        Violation,
+        card::{Card, Create, Created, check},
+    },
     sandbox::{
         http::route::Simulate,
         world::{api_error::Refusal, switches::COUPON_ERRCODE, world::World},
@@ -14,13 +17,13 @@ const MOST: usize = 10_000;
 
 impl Simulate for Create {
     fn simulate(self, world: &mut World) -> Result<Created, Refusal> {
-        if self.card.0.values().any(has_null) {
-            return Err(Refusal::new(47001));
-        }
-        if self.card.card_type().is_some_and(|of| of.is_coupon)
-            && let Some(errcode) = world.switches.number(COUPON_ERRCODE)
-        {
-            return Err(Refusal::new(errcode));
+        match self.check_kind() {
+            // Which code a coupon is refused with, if it is, is not documented.
+            Err(Violation::Coupon) => match world.switches.number(COUPON_ERRCODE) {
+                Some(errcode) => return Err(Refusal::new(errcode)),
+                None => {}
+            },
+            checked => checked?,
         }
         if let Some(fault) = check(&self.card).first() {
             return Err(Refusal::new(fault.errcode));
@@ -31,16 +34,6 @@ impl Simulate for Create {
         }
         world.cards.push((card_id.clone(), self.card));
         Ok(Created { errcode: 0, errmsg: "ok".to_owned(), card_id })
-    }
-}
-
-/// The platform takes an absent field, and no `null` in its place.
-fn has_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(entries) => entries.iter().any(has_null),
-        Value::Object(fields) => fields.values().any(has_null),
-        _ => false,
     }
 }
 

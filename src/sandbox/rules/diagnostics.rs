@@ -99,9 +99,7 @@ impl Simulate for quota::Get {
 
 impl Simulate for quota::Clear {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
-        if self.appid.as_ref() != Some(&world.options.appid) {
-            return Err(Refusal::new(40013));
-        }
+        self.check(&world.options.appid)?;
         let now = world.now();
         world.clears.retain(|at| now - at < MONTH);
         if world.clears.len() >= CLEARS_A_MONTH {

@@ -1,9 +1,9 @@
 //! QR codes with a scene, and the people who scan them.
 
 use crate::{
-    api::qrcode::{
-        self, LONGEST, MOST_PERMANENT, QR_LIMIT_SCENE, QR_LIMIT_STR_SCENE, QR_SCENE, QR_STR_SCENE, SCENE_STR,
-        Ticket,
+    api::{
+        Violation,
+        qrcode::{self, Kind, Ticket},
     },
     sandbox::{
         http::route::Simulate,
@@ -70,28 +70,17 @@ impl World {
 
 impl Simulate for qrcode::Create {
     fn simulate(self, world: &mut World) -> Result<Ticket, Refusal> {
-        let bad_info = || Refusal::new(40053);
-        let (is_permanent, is_text) = match self.action_name.as_str() {
-            QR_SCENE => (false, false),
-            QR_STR_SCENE => (false, true),
-            QR_LIMIT_SCENE => (true, false),
-            QR_LIMIT_STR_SCENE => (true, true),
-            _ => return Err(Refusal::new(40052)),
-        };
+        let Kind { is_permanent, is_text } = self.check()?;
         let scene = if is_text {
-            let text = self.action_info.scene.scene_str.unwrap_or_default();
-            let is_fit = (1..=SCENE_STR).contains(&text.chars().count());
-            Scene::Text(if is_fit { text } else { return Err(bad_info()) })
+            Scene::Text(self.action_info.scene.scene_str.unwrap_or_default())
         } else {
             let id = self.action_info.scene.scene_id.unwrap_or_default();
-            let is_fit = id > 0 && (!is_permanent || id <= MOST_PERMANENT);
-            Scene::Number(u32::try_from(id).ok().filter(|_| is_fit).ok_or_else(bad_info)?)
+            Scene::Number(u32::try_from(id).map_err(|_| Violation::QrCodeInfo)?)
         };
         let seconds = match self.expire_seconds {
             _ if is_permanent => None,
             None => world.switches.number(QRCODE_DEFAULT_SECONDS),
-            Some(seconds) if (1..=LONGEST).contains(&seconds) => Some(seconds),
-            Some(_) => return Err(bad_info()),
+            seconds => seconds,
         };
         if is_permanent {
             if world.codes.permanent == MOST {

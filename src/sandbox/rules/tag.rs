@@ -3,12 +3,12 @@
 use super::user::{page, refuse_duplicates};
 use crate::{
     api::{
-        Paged,
+        Paged, Violation,
         answer::{Done, OpenidPage},
         errcode,
         tag::{
-            self, MOST_FOLLOWERS_TO_DELETE, MOST_TAGS, MOST_TAGS_OF_A_FOLLOWER, NAME_BYTES, STARRED, Tag,
-            TagIds, Tags,
+            self, Tag, TagIds, Tags,
+            rules::{check_changeable, check_create, check_delete, check_rename, check_room},
         },
     },
     sandbox::{
@@ -22,28 +22,15 @@ use crate::{
 };
 use std::{collections::BTreeSet, ops::Bound};
 
-/// Names of the platform's own groups, which no tag may take.
-const RESERVED_NAMES: [&str; 3] = ["未分组", "黑名单", "星标组"];
-
-const INVALID_TAG: i64 = 45159;
-const SYSTEM_TAG: i64 = 45058;
-
 impl World {
-    /// Whether a tag may be called `name`.
-    fn check_name(&self, name: &str) -> Result<(), Refusal> {
-        if name.len() > NAME_BYTES {
-            return Err(Refusal::new(45158));
-        }
-        let is_taken = self.tags.values().any(|tag| tag.name == name);
-        if name.trim().is_empty() || RESERVED_NAMES.contains(&name) || is_taken {
-            return Err(Refusal::new(errcode::INVALID_TAG_NAME));
-        }
-        Ok(())
+    /// Every tag by its id and name, for the rules.
+    fn tag_names(&self) -> impl Iterator<Item = (i64, &str)> + Clone {
+        self.tags.iter().map(|(id, tag)| (*id, tag.name.as_str()))
     }
 
     /// The tag, if it can be put on followers. The platform's own are 0 to 2, of which 2 can.
     fn tag(&mut self, id: i64) -> Result<&mut TagState, Refusal> {
-        self.tags.get_mut(&id).ok_or_else(|| Refusal::new(INVALID_TAG))
+        self.tags.get_mut(&id).ok_or_else(|| Violation::UnknownTag.into())
     }
 
     /// Followers and failures of a tagging call, after the checks that refuse it whole.
@@ -61,18 +48,9 @@ fn done(failed: Vec<String>) -> Result<Done, Refusal> {
     if failed.is_empty() { Ok(Done::default()) } else { Err(Refusal::partial(failed)) }
 }
 
-/// The platform's own tags can't be changed.
-fn refuse_system(id: i64) -> Result<(), Refusal> {
-    if (0..=STARRED).contains(&id) { Err(Refusal::new(SYSTEM_TAG)) } else { Ok(()) }
-}
-
 impl Simulate for tag::Create {
     fn simulate(self, world: &mut World) -> Result<Tag, Refusal> {
-        world.check_name(&self.name)?;
-        let own = world.tags.keys().filter(|id| **id > STARRED).count();
-        if own >= MOST_TAGS {
-            return Err(Refusal::new(45056));
-        }
+        check_create(&self.name, world.tag_names())?;
         let id = world.next_tag;
         world.next_tag += 1;
         world.tags.insert(id, TagState { name: self.name.clone(), members: BTreeSet::new() });
@@ -97,15 +75,15 @@ impl Simulate for tag::List {
 
 impl Simulate for tag::Update {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
-        refuse_system(self.id)?;
-        match world.tags.get(&self.id) {
-            None if world.switches.is(UPDATE_UNKNOWN_TAG, "ok") => return Ok(Done::default()),
-            None => return Err(Refusal::new(INVALID_TAG)),
-            Some(tag) if tag.name == self.name && world.switches.is(UPDATE_UNCHANGED_NAME, "ok") => {
-                return Ok(Done::default());
-            }
-            Some(_) => world.check_name(&self.name)?,
+        check_changeable(self.id)?;
+        let is_ok = match world.tags.get(&self.id) {
+            None => world.switches.is(UPDATE_UNKNOWN_TAG, "ok"),
+            Some(tag) => tag.name == self.name && world.switches.is(UPDATE_UNCHANGED_NAME, "ok"),
+        };
+        if is_ok {
+            return Ok(Done::default());
         }
+        check_rename(self.id, &self.name, world.tag_names())?;
         world.tag(self.id)?.name = self.name;
         Ok(Done::default())
     }
@@ -113,10 +91,7 @@ impl Simulate for tag::Update {
 
 impl Simulate for tag::Delete {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
-        refuse_system(self.id)?;
-        if world.tag(self.id)?.members.len() as u64 > MOST_FOLLOWERS_TO_DELETE {
-            return Err(Refusal::new(45057));
-        }
+        check_delete(self.id, world.tags.get(&self.id).map(|tag| tag.members.len() as u64))?;
         let members = world.tags.remove(&self.id).map(|tag| tag.members).unwrap_or_default();
         for number in members {
             world.follower(number).tags.retain(|tag| *tag != self.id);
@@ -143,12 +118,8 @@ impl Simulate for tag::Members {
 impl Simulate for tag::Attach {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
         let (followers, failed) = world.tagging(self.tagid, &self.openid_list)?;
-        let is_full = |number: &u32| {
-            let tags = &world.followers[*number as usize].tags;
-            tags.len() >= MOST_TAGS_OF_A_FOLLOWER && !tags.contains(&self.tagid)
-        };
-        if followers.iter().any(is_full) {
-            return Err(Refusal::new(45059));
+        for number in &followers {
+            check_room(&world.followers[*number as usize].tags, self.tagid)?;
         }
         for number in followers {
             if world.tag(self.tagid)?.members.insert(number) {

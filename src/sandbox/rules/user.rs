@@ -3,10 +3,13 @@
 use super::profile::Profile;
 use crate::{
     api::{
-        Paged,
+        Paged, Violation,
         answer::{Done, OpenidPage, Openids},
         errcode,
-        user::{self, REMARK_BYTES, User, UserRef, Users},
+        user::{
+            self, User, UserRef, Users,
+            rules::{REMARK_BYTES, check_remark},
+        },
     },
     sandbox::{
         http::route::Simulate,
@@ -137,17 +140,11 @@ fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> Us
 
 impl Simulate for user::Remark {
     fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
-        let number = world.number(&self.openid).map_err(|_| Refusal::new(errcode::INVALID_OPENID))?;
-        if !world.follower(number).subscribed {
-            return Err(Refusal::new(43004));
-        }
-        let is_too_long = match self.remark.len() {
-            REMARK_BYTES => world.switches.is(REMARK_OF_30_BYTES, "refuse"),
-            bytes => bytes > REMARK_BYTES,
-        };
-        if is_too_long {
-            return Err(Refusal::new(40092));
-        }
+        // What becomes of a remark of exactly 30 bytes is not documented.
+        let is_accepted =
+            self.remark.len() == REMARK_BYTES && world.switches.is(REMARK_OF_30_BYTES, "accept");
+        check_remark(world.holder(&self.openid), if is_accepted { "" } else { &self.remark })?;
+        let number = world.number(&self.openid).map_err(|_| Violation::InvalidOpenid)?;
         world.follower(number).remark = (!self.remark.is_empty()).then(|| self.remark.into_boxed_str());
         Ok(Done::default())
     }

@@ -1,8 +1,17 @@
 //! How the platform says no: HTTP 200, an errcode, and a message whose tail depends on who speaks.
 
 use super::{switches::ERRMSG_TAIL, world::World};
-use crate::api::errcode::{self, Class};
+use crate::api::{
+    Violation,
+    errcode::{self, Class},
+};
 use serde_json::{Value, json};
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::new(violation.errcode())
+    }
+}
 
 /// A refused call.
 #[derive(Debug)]

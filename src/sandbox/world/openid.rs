@@ -1,7 +1,7 @@
 //! Openids that need no memory: a follower's number, scrambled so that it looks like the
 //! platform's and can be read back.
 
-use crate::api::user::is_of_openid_form;
+use crate::api::user::rules::is_openid;
 
 /// 28 characters: `o`, five that an account's openids share, 22 of the follower's own.
 const LENGTH: usize = 28;
@@ -36,7 +36,7 @@ impl Openids {
 
     /// The number of the follower with this openid, or why there is none.
     pub(crate) fn number(&self, openid: &str) -> Result<u32, NoFollower> {
-        if !is_of_openid_form(openid) {
+        if !is_openid(openid) {
             return Err(NoFollower::Malformed);
         }
         let own = openid.as_bytes()[SHARED..SHARED + 11].iter().rev().fold(0_u128, |own, byte| {
@@ -104,7 +104,7 @@ mod tests {
         let openids = Openids::new(1);
         for number in [0, 1, 2, 9_999, 4_999_999, u32::MAX] {
             let openid = openids.of(number);
-            assert!(is_of_openid_form(&openid), "{openid}");
+            assert!(is_openid(&openid), "{openid}");
             assert_eq!(openids.number(&openid), Ok(number));
         }
         let mut other = openids.of(7);

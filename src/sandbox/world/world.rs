@@ -8,7 +8,12 @@ use super::{
     switches::{DEPARTED_CURSOR, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
 };
 use crate::{
-    api::{card::Card, tag::STARRED},
+    api::{
+        Violation,
+        card::Card,
+        tag::rules::{STARRED, check_taggable},
+        user::rules::Holder,
+    },
     base::Clock,
     sandbox::rules::{diagnostics::Refused, oauth::OauthBook, qrcode::Codes, quota::Usage, token::TokenBook},
 };
@@ -228,20 +233,34 @@ impl World {
         let mut good = Vec::with_capacity(openids.len());
         let mut failed = Vec::new();
         for openid in openids {
-            let fault = match self.number(openid) {
-                Ok(number) if self.followers[number as usize].subscribed => None,
-                Ok(_) => Some(GONE_OPENID),
-                Err(NoFollower::Malformed) => Some(MALFORMED_OPENID),
-                Err(NoFollower::Foreign) => Some(FOREIGN_OPENID),
+            let Err(violation) = check_taggable(self.holder(openid)) else {
+                good.extend(self.number(openid));
+                continue;
             };
-            match fault.map(|switch| self.switches.get(switch)) {
-                None => good.extend(self.number(openid)),
-                Some("ok") => {}
-                Some("45171") => failed.push(openid.clone()),
-                Some(errcode) => return Err(Refusal::new(errcode.parse().unwrap_or(40003))),
+            let switch = match violation {
+                Violation::MalformedOpenid => MALFORMED_OPENID,
+                Violation::ForeignOpenid => FOREIGN_OPENID,
+                _ => GONE_OPENID,
+            };
+            match self.switches.get(switch) {
+                "ok" => {}
+                "45171" => failed.push(openid.clone()),
+                errcode => {
+                    return Err(errcode.parse().map_or_else(|_| violation.into(), Refusal::new));
+                }
             }
         }
         Ok((good, failed))
+    }
+
+    /// Whom an openid names, for the rules.
+    pub(crate) fn holder(&self, openid: &str) -> Holder {
+        match self.number(openid) {
+            Ok(number) if self.followers[number as usize].subscribed => Holder::Follower,
+            Ok(_) => Holder::Unsubscribed,
+            Err(NoFollower::Malformed) => Holder::Malformed,
+            Err(NoFollower::Foreign) => Holder::Foreign,
+        }
     }
 
     /// Somebody begins or ceases to follow.

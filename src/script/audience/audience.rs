@@ -8,7 +8,7 @@
 
 use super::csv::read_openids;
 use crate::{
-    api::tag::{NAME_BYTES, Tag},
+    api::tag::{Tag, rules::MAX_NAME_BYTES},
     base::{digest, nearest},
     bulk::{ChangedByStep, Listed, Source},
     script::host::{
@@ -105,10 +105,10 @@ impl TagRef {
                 format!("a tag is given by its name, its id or itself, not by {}", describe_type(value));
             return Err(ScriptError::usage(message, "").raise());
         };
-        if name.trim().is_empty() || name.len() > NAME_BYTES {
+        if name.trim().is_empty() || name.len() > MAX_NAME_BYTES {
             let message = format!("`{}` can't be a tag's name: it has {} bytes", name.as_str(), name.len());
             let hint =
-                format!("a name has 1 to {NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
+                format!("a name has 1 to {MAX_NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
             return Err(ScriptError::usage(message, hint).raise());
         }
         Ok(Self::Name(name.as_str().to_owned()))

@@ -2,9 +2,12 @@
 
 use crate::{
     api::{
-        Spec, errcode,
-        tag::{MOST_TAGS, NAME_BYTES, STARRED, Tag},
-        user::{REMARK_BYTES, is_of_openid_form},
+        Endpoint, Spec, Violation, card, errcode, qrcode, quota,
+        tag::{
+            Tag,
+            rules::{check_create, check_delete, check_exists, check_rename, check_taggable},
+        },
+        user::rules::{Holder, check_remark, check_unblock, is_openid},
     },
     bulk::{Change, DryRun},
     script::host::{
@@ -23,7 +26,6 @@ pub(crate) fn answer(
 ) -> ScriptResult<Value> {
     let id = || request["id"].as_i64().unwrap_or_default();
     let name = || request["name"].as_str().unwrap_or_default().to_owned();
-    let refuse = |code: i64| Err(refused(spec, code).raise());
     let done = json!({"errcode": 0, "errmsg": "ok"});
     let listed = |field: &str, most: usize| {
         let count = request[field].as_array().map_or(0, Vec::len);
@@ -31,65 +33,57 @@ pub(crate) fn answer(
     };
     let mut calls = 1;
     let answer = match spec.name {
-        "tag::create" | "tag::update" => {
+        "tag::create" => {
             let (name, tags) = (name(), env.tags()?);
-            let is_new = spec.name == "tag::create";
-            if !is_new && (0..=STARRED).contains(&id()) {
-                return refuse(45058);
-            }
-            if name.trim().is_empty() {
-                return refuse(errcode::INVALID_TAG_NAME);
-            }
-            if name.len() > NAME_BYTES {
-                return refuse(45158);
-            }
-            if tags.iter().any(|tag| tag.name == name && (is_new || tag.id != id())) {
-                return refuse(45157);
-            }
-            if is_new && tags.len() > MOST_TAGS {
-                return refuse(45056);
-            }
-            if is_new {
-                json!(dry.make_tag(&name))
-            } else {
-                known(&tags, spec, id())?;
-                dry.rename_tag(id(), &name);
-                done
-            }
+            obey(spec, check_create(&name, names(&tags)))?;
+            json!(dry.make_tag(&name))
+        }
+        "tag::update" => {
+            let (name, tags) = (name(), env.tags()?);
+            obey(spec, check_rename(id(), &name, names(&tags)))?;
+            dry.rename_tag(id(), &name);
+            done
         }
         "tag::delete" => {
-            if (0..=STARRED).contains(&id()) {
-                return refuse(45058);
-            }
-            known(&env.tags()?, spec, id())?;
+            let tag = env.tags()?.into_iter().find(|tag| tag.id == id());
+            let followers = tag.map(|tag| tag.count.unwrap_or_default().unsigned_abs());
+            obey(spec, check_delete(id(), followers))?;
             dry.delete_tag(id());
             done
         }
         "tag::attach" | "tag::detach" => {
             let id = request["tagid"].as_i64().unwrap_or_default();
-            known(&env.tags()?, spec, id)?;
-            if let Some(code) = fault_of_openids(request) {
-                return refuse(code);
-            }
+            obey(spec, check_list(spec, request))?;
+            obey(spec, check_exists(id, env.tags()?.iter().map(|tag| tag.id)))?;
+            obey(spec, holders(request).into_iter().try_for_each(check_taggable))?;
             calls = listed("openid_list", Change::Attach(id).batch_size());
             done
         }
-        "user::remark" if !request["openid"].as_str().is_some_and(is_of_openid_form) => {
-            return refuse(errcode::INVALID_OPENID);
-        }
-        "user::remark" if request["remark"].as_str().is_some_and(|remark| remark.len() >= REMARK_BYTES) => {
-            return refuse(errcode::INVALID_REMARK);
+        "user::remark" => {
+            let holder = holder(request["openid"].as_str().unwrap_or_default());
+            obey(spec, check_remark(holder, request["remark"].as_str().unwrap_or_default()))?;
+            done
         }
         "blacklist::add" | "blacklist::remove" => {
-            if let Some(code) = fault_of_openids(request) {
-                return refuse(code);
-            }
+            obey(spec, check_list(spec, request))?;
+            obey(spec, check_unblock(holders(request).into_iter()))?;
             calls = listed("openid_list", Change::Block.batch_size());
             done
         }
-        "card::create" => json!({"errcode": 0, "errmsg": "ok", "card_id": "dry-run"}),
+        "card::create" => {
+            obey(spec, decode::<card::Create>(request).check_kind())?;
+            json!({"errcode": 0, "errmsg": "ok", "card_id": "dry-run"})
+        }
         "media::upload_image" => json!({"url": "http://mmbiz.qpic.cn/dry-run/0"}),
+        "quota::clear" => {
+            let mut request = decode::<quota::Clear>(request);
+            let own = env.client()?.appid();
+            request.appid.get_or_insert_with(|| own.to_owned());
+            obey(spec, request.check(own))?;
+            done
+        }
         "qrcode::create" => {
+            obey(spec, decode::<qrcode::Create>(request).check().map(drop))?;
             json!({"ticket": "dry-run", "expire_seconds": 60, "url": "http://weixin.qq.com/q/dry-run"})
         }
         _ => done,
@@ -110,18 +104,33 @@ pub(crate) fn read(env: &RunEnv, spec: &Spec, request: &Value) -> ScriptResult<O
     }
 }
 
-/// Why the platform would refuse the openids of a request, whoever they are.
-fn fault_of_openids(request: &Value) -> Option<i64> {
-    let openids = request["openid_list"].as_array()?;
-    let are_fit = openids.iter().all(|openid| openid.as_str().is_some_and(is_of_openid_form));
-    match openids.len() {
-        0 => Some(40032),
-        _ => (!are_fit).then_some(errcode::INVALID_OPENID),
-    }
+/// A list is cut into calls, so that it can only be too short.
+fn check_list(spec: &Spec, request: &Value) -> Result<(), Violation> {
+    let Some(limit) = spec.list else { return Ok(()) };
+    let entries = request[limit.field].as_array().map_or(0, Vec::len);
+    limit.check(entries.min(limit.most))
 }
 
-fn known(tags: &[Tag], spec: &Spec, id: i64) -> ScriptResult<()> {
-    if tags.iter().any(|tag| tag.id == id) { Ok(()) } else { Err(refused(spec, 45159).raise()) }
+fn decode<E: Endpoint>(request: &Value) -> E {
+    serde_json::from_value(request.clone()).unwrap_or_default()
+}
+
+fn names(tags: &[Tag]) -> impl Iterator<Item = (i64, &str)> + Clone {
+    tags.iter().map(|tag| (tag.id, tag.name.as_str()))
+}
+
+/// Whom an openid names, by its form.
+fn holder(openid: &str) -> Holder {
+    if is_openid(openid) { Holder::Follower } else { Holder::Malformed }
+}
+
+fn holders(request: &Value) -> Vec<Holder> {
+    let openids = request["openid_list"].as_array().into_iter().flatten();
+    openids.map(|openid| holder(openid.as_str().unwrap_or_default())).collect()
+}
+
+fn obey(spec: &Spec, checked: Result<(), Violation>) -> ScriptResult<()> {
+    checked.map_err(|violation| refused(spec, violation.errcode()).raise())
 }
 
 fn refused(spec: &Spec, code: i64) -> ScriptError {

@@ -3,6 +3,7 @@
 mod calls;
 mod csv;
 mod dry_run;
+mod dry_run_rules;
 mod failures;
 mod quota;
 mod terminals;

@@ -1,0 +1,108 @@
+//! Every rule of every write endpoint: a dry run refuses what the platform would refuse, with the same errcode.
+
+use crate::fixtures::{
+    account::{Account, FOREIGN},
+    program::Folder,
+};
+use serde_json::json;
+
+/// One call that breaks one rule: the endpoint, the call and the errcode.
+type Case = (&'static str, &'static str, i64);
+
+/// A cash coupon with every field that it must have.
+const COUPON: &str = "#{logo_url: \"http://mmbiz.qpic.cn/mmbiz_png/x/0\", brand_name: \"微信餐厅\", title: \"卡券\", \
+                      color: \"Color010\", notice: \"出示\", description: \"说明\", quantity: 5, reduce_cost: 1000, \
+                      fixed_term: 30}";
+
+/// What needs nothing but a tag (`TAG`, called 广东), somebody who follows (`OPENID`), somebody who does no longer (`GONE`),
+/// somebody with twenty tags (`FULL`) and an openid of another account (`FOREIGN`).
+const CASES: &[Case] = &[
+    ("tag::create", "tag::create(\"一二三四五六七八九十x\")", 45158),
+    ("tag::create", "tag::create(\"\")", 45157),
+    ("tag::create", "tag::create(\" \")", 45157),
+    ("tag::create", "tag::create(\"未分组\")", 45157),
+    ("tag::create", "tag::create(\"黑名单\")", 45157),
+    ("tag::create", "tag::create(\"星标组\")", 45157),
+    ("tag::create", "tag::create(\"广东\")", 45157),
+    ("tag::create", "followers().take(1).tag(\"黑名单\")", 45157),
+    ("tag::update", "tag::update(0, \"新名\")", 45058),
+    ("tag::update", "tag::update(2, \"黑名单\")", 45058),
+    ("tag::update", "tag::update(4711, \"一二三四五六七八九十x\")", 45159),
+    ("tag::update", "tag::update(TAG, \"一二三四五六七八九十x\")", 45158),
+    ("tag::update", "tag::update(TAG, \"黑名单\")", 45157),
+    ("tag::update", "tag::update(TAG, \"\")", 45157),
+    ("tag::update", "tag::update(TAG, \"广东\")", 45157),
+    ("tag::update", "tag::update(TAG, \"北京\")", 45157),
+    ("tag::delete", "tag::delete(1)", 45058),
+    ("tag::delete", "tag::delete(2)", 45058),
+    ("tag::delete", "tag::delete(4711)", 45159),
+    ("tag::attach", "tag::attach(4711, [])", 40032),
+    ("tag::attach", "tag::attach(4711, [\"不是\"])", 45159),
+    ("tag::attach", "tag::attach(TAG, [OPENID, \"不是\"])", 40003),
+    ("tag::detach", "tag::detach(TAG, [])", 40032),
+    ("tag::detach", "tag::detach(4711, [OPENID])", 45159),
+    ("tag::detach", "tag::detach(TAG, [OPENID, \"不是\"])", 40003),
+    ("user::remark", "user::remark(\"不是\", \"一二三四五六七八九十\")", 40003),
+    ("user::remark", "user::remark(OPENID, \"一二三四五六七八九十\")", 40092),
+    ("user::remark", "user::remark(OPENID, \"一二三四五六七八九十x\")", 40092),
+    ("blacklist::add", "blacklist::add([])", 40032),
+    ("blacklist::add", "blacklist::add([OPENID, \"不是\"])", 40003),
+    ("blacklist::remove", "blacklist::remove([])", 40032),
+    ("blacklist::remove", "blacklist::remove([\"不是\"])", 40003),
+    ("media::upload_image", "media::upload_image(\"note.txt\")", 40137),
+    ("media::upload_image", "media::upload_image(\"large.png\")", 40009),
+    ("card::create", "card::create(#{card_type: \"CARD\"})", 40071),
+    ("card::create", "card::create(#{card_type: \"MEMBER_CARD\"})", 41011),
+    ("card::create", "card::create(card::cash(COUPON))", 40071),
+    ("qrcode::create", "qrcode::create(\"QR\", #{scene: #{scene_id: 1}})", 40052),
+    ("qrcode::create", "qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 0}})", 40053),
+    ("qrcode::create", "qrcode::create(\"QR_LIMIT_SCENE\", #{scene: #{scene_id: 100001}})", 40053),
+    ("qrcode::create", "qrcode::create(\"QR_STR_SCENE\", #{scene: #{scene_str: \"\"}})", 40053),
+    ("qrcode::create", "qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 1}}, 2592001)", 40053),
+    ("quota::clear", "quota::clear(\"wx0000000000000000\")", 40013),
+];
+
+/// The errcodes that calls end with; 0 for one that is made.
+fn errcodes(account: &Account, calls: &[String], arguments: &[&str]) -> Vec<i64> {
+    let script: String = calls
+        .iter()
+        .map(|call| format!("try {{ {call}; print(0); }} catch (e) {{ print(e.errcode ?? e.message); }}\n"))
+        .collect();
+    let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &vec![0; 1 << 20]].concat();
+    let folder = Folder::with(&script).file("note.txt", "甲").file("large.png", png).account();
+    let url = format!("http://{}", account.address());
+    let finished = folder.run(&[&["run", "script.rhai", "--base-url", &url, "--quiet"], arguments].concat());
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    // A file that is not sent has no errcode of its own: its message names the platform's.
+    let named = |line: &str| line.rsplit_once('(')?.1.strip_suffix(')')?.parse().ok();
+    finished.out.lines().map(|line| line.parse().ok().or_else(|| named(line)).unwrap_or(-1)).collect()
+}
+
+/// Each call ends with its errcode, rehearsed and then live.
+fn assert_same_both_ways(account: &Account, cases: &[Case], fill: &[(&str, &str)]) {
+    let call =
+        |call: &str| fill.iter().fold(call.to_owned(), |call, (name, value)| call.replace(name, value));
+    let calls: Vec<String> = cases.iter().map(|(_, text, _)| call(text)).collect();
+    for arguments in [&["--dry-run"][..], &[]] {
+        let found = errcodes(account, &calls, arguments);
+        for ((call, (_, _, errcode)), found) in calls.iter().zip(cases).zip(found) {
+            assert_eq!(found, *errcode, "{call} with {arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_of_a_write_endpoint_is_refused_alike_rehearsed_and_live() {
+    let account = Account::of(30);
+    let openids = account.openids();
+    let tag = account.tag("广东");
+    account.tag("北京");
+    let fill = [
+        ("OPENID", json!(openids[0]).to_string()),
+        ("TAG", tag.to_string()),
+        ("COUPON", COUPON.to_owned()),
+        ("FOREIGN", json!(FOREIGN).to_string()),
+    ];
+    let fill: Vec<(&str, &str)> = fill.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_same_both_ways(&account, CASES, &fill);
+}
