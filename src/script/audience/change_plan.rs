@@ -66,11 +66,11 @@ impl Before {
             Some(known) => known,
             none => {
                 let listed = Known::list(&walk.client, env.in_flight, source.clone(), &env.scratch_folder);
-                none.insert(env.wait(listed).map_err(unknown)?)
+                none.insert(env.block_on(listed).map_err(unknown)?)
             }
         };
         let openids: Vec<String> = people.iter().map(|person| person.openid.clone()).collect();
-        self.here = env.wait(known.among(&openids)).map_err(unknown)?;
+        self.here = env.block_on(known.among(&openids)).map_err(unknown)?;
         Ok(())
     }
 
@@ -128,8 +128,8 @@ impl Decide for Tagging {
             (_, tag) => Some(tag.existing(env)?),
         };
         match (self.id, &self.tag) {
-            (None, TagRef::Name(name)) => env.claim(&format!("the tag `{name}`")),
-            (id, _) => env.claim(&format!("tag {}", id.unwrap_or_default())),
+            (None, TagRef::Name(name)) => env.lock(&format!("the tag `{name}`")),
+            (id, _) => env.lock(&format!("tag {}", id.unwrap_or_default())),
         }
     }
 
@@ -142,7 +142,7 @@ impl Decide for Tagging {
             let made = journaled_call::make_tag(&walk.env, name);
             walk.step.leave_page(0);
             let (Tag { id, .. }, was_there) = made?;
-            walk.env.claim(&format!("tag {id}"))?;
+            walk.env.lock(&format!("tag {id}"))?;
             self.id = Some(id);
             self.is_found_late = was_there;
             self.made = (!was_there).then(Stopwatch::start);
@@ -252,8 +252,8 @@ impl Decide for Blocking {
     }
 
     fn begin(&mut self, walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
-        walk.env.wait(walk.env.blacklist.invalidate());
-        walk.env.claim("the blacklist")
+        walk.env.block_on(walk.env.blacklist.invalidate());
+        walk.env.lock("the blacklist")
     }
 
     fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {

@@ -86,17 +86,19 @@ impl End<'_> {
         let env = &self.audience.env;
         let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
         let what = format!("{}.{}({target})", self.audience.told_apart(), self.name);
-        let begun =
-            env.wait(env.journal.begin(&what, Twice::Harmless)).map_err(|error| env.journal_error(&error))?;
+        let begun = env
+            .block_on(env.journal.begin(&what, Twice::Harmless))
+            .map_err(|error| env.journal_error(&error))?;
         let (step, row) = match begun {
             Begun::New(step, _) => (step, None),
             Begun::Open(step, row) => {
-                let was_left = env.wait(step.was_left(&row)).map_err(|error| env.journal_error(&error))?;
+                let was_left =
+                    env.block_on(step.was_left(&row)).map_err(|error| env.journal_error(&error))?;
                 if is_loop(self.name) && was_left {
                     self.warn_of_variables("was left before");
                     return Ok(Opened::Done(Box::default(), Value::Null));
                 }
-                env.wait(step.again(&what)).map_err(|error| env.journal_error(&error))?;
+                env.block_on(step.again(&what)).map_err(|error| env.journal_error(&error))?;
                 (step, Some(row))
             }
             Begun::Done(answer) => {
@@ -111,7 +113,7 @@ impl End<'_> {
                 if let Ok(report) = serde_json::from_value(ended["report"].take()) {
                     env.board.end(report);
                 }
-                return Err(ScriptError::read(ended["error"].take()).raise());
+                return Err(ScriptError::from_json(ended["error"].take()).raise());
             }
         };
         let before = row.as_ref().and_then(|row| serde_json::from_str(&row.checkpoint).ok());
@@ -119,9 +121,9 @@ impl End<'_> {
         match self.walk(step.clone(), before.unwrap_or_default(), change) {
             Ok(walk) => Ok(Opened::Walk(Box::new(walk))),
             Err(error) => {
-                if let Some(failed) = ScriptError::within(&error) {
-                    let ended = json!({"error": failed.write()});
-                    env.wait(step.failed(&ended)).map_err(|error| env.journal_error(&error))?;
+                if let Some(failed) = ScriptError::find_in(&error) {
+                    let ended = json!({"error": failed.to_json()});
+                    env.block_on(step.failed(&ended)).map_err(|error| env.journal_error(&error))?;
                 }
                 Err(error)
             }
@@ -176,8 +178,8 @@ impl End<'_> {
         if is_loop(self.name) && before.has_written && page > 1 && before.drawn.is_none() {
             self.warn_of_variables("goes on where it was cut off");
         }
-        let reader =
-            env.wait(async { Reader::open(&client, env.in_flight, source, details, limit, counts, mark) });
+        let reader = env
+            .block_on(async { Reader::open(&client, env.in_flight, source, details, limit, counts, mark) });
         Ok(Walk {
             failed: before.failed.clone(),
             asked: HashSet::new(),
@@ -205,8 +207,8 @@ impl Walk {
     pub(crate) fn next(&mut self) -> ScriptResult<Option<Vec<Listed>>> {
         self.enter_page();
         if let Some(reader) = &mut self.reader {
-            let batch = self.env.wait(reader.next()).map_err(|error| match error {
-                ReadError::Call(error) => ScriptError::of(&error).raise(),
+            let batch = self.env.block_on(reader.next()).map_err(|error| match error {
+                ReadError::Call(error) => ScriptError::from_call(&error).raise(),
                 ReadError::Store(error) => self.env.journal_error(&error.into()),
             })?;
             if let Some(batch) = batch {
@@ -245,7 +247,7 @@ impl Walk {
             && let Some(store) = &self.env.store
         {
             // It only makes the next reckoning better.
-            let _ = self.env.wait(store.save_total(self.client.account_key(), FOLLOWERS, total));
+            let _ = self.env.block_on(store.save_total(self.client.account_key(), FOLLOWERS, total));
         }
         (self.cost.people, self.cost.is_exact) = (total, true);
         reckon(&self.env, &self.client, &self.job, &self.cost, false)
@@ -361,7 +363,7 @@ impl Walk {
             drawn,
             fold,
         };
-        self.env.wait(self.step.checkpoint(&checkpoint)).map_err(|error| self.env.journal_error(&error))
+        self.env.block_on(self.step.checkpoint(&checkpoint)).map_err(|error| self.env.journal_error(&error))
     }
 
     /// Calls `visit` for everybody who passes, and reports; `fold` tells what it has come to.
@@ -403,13 +405,13 @@ impl Walk {
         let report = self.report(&result);
         let written = match &result {
             Ok(()) if self.begins_anew() => Ok(()),
-            Ok(()) => self.env.wait(async {
+            Ok(()) => self.env.block_on(async {
                 self.step.done(&json!({"report": report, "value": value})).await?.wait().await
             }),
-            Err(error) => match ScriptError::within(error) {
+            Err(error) => match ScriptError::find_in(error) {
                 Some(error) => {
-                    let ended = json!({"error": error.write(), "report": report});
-                    self.env.wait(async { self.step.failed(&ended).await.map(drop) })
+                    let ended = json!({"error": error.to_json(), "report": report});
+                    self.env.block_on(async { self.step.failed(&ended).await.map(drop) })
                 }
                 None => Ok(()),
             },

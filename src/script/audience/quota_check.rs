@@ -32,10 +32,10 @@ pub(crate) fn reckon_before(env: &RunEnv, client: &Client, job: &Job, mut cost: 
     let people = match &cost.source {
         Source::Openids(openids) => Some(openids.len() as u64),
         Source::Followers => match &env.store {
-            Some(store) => env.wait(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
+            Some(store) => env.block_on(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
             None => None,
         },
-        Source::ChangedByStep(changed) => env.wait(changed.count()).ok(),
+        Source::ChangedByStep(changed) => env.block_on(changed.count()).ok(),
         Source::Members(_) | Source::Blacklisted => None,
     };
     if let Some(people) = people {
@@ -66,13 +66,13 @@ pub(crate) fn reckon(
     };
     // A run that is gone on with does what today allows.
     let may_refuse = cost.is_exact && !env.may_wait && !env.journal.is_gone_on_with();
-    match env.wait(estimate(client, shape, may_refuse)) {
+    match env.block_on(estimate(client, shape, may_refuse)) {
         Ok(estimates) => {
             // The first one is shown; what corrects it is the same but for a few calls.
             let _ = job.cost.set(estimates);
             Ok(())
         }
-        Err(CostError::Call(error)) => Err(ScriptError::of(&error).raise()),
+        Err(CostError::Call(error)) => Err(ScriptError::from_call(&error).raise()),
         Err(CostError::Shortage(shortage)) => {
             let hint = "--allow-pause starts it all the same, waits for the next day when the quota is used up, and \
                         goes on; take(N) makes it smaller";

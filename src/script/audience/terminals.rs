@@ -30,13 +30,13 @@ fn write(end: &End, change: &mut dyn Decide) -> ScriptResult<EndReport> {
     let result = match writer {
         None => result,
         Some(writer) if result.is_ok() => {
-            let (failed, written) = env.wait(writer.finish());
+            let (failed, written) = env.block_on(writer.finish());
             walk.failed.extend(failed);
             written.map_err(|stop| stopped(&env, stop)).and_then(|()| judge(&walk))
         }
         // What is on its way is waited for and counted, whatever went wrong here.
         Some(writer) => {
-            walk.failed.extend(env.wait(writer.stop()));
+            walk.failed.extend(env.block_on(writer.stop()));
             result
         }
     };
@@ -49,10 +49,10 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
     change.begin(walk, known)?;
     if let Some(known) = known {
         // An earlier attempt has written: what it was about to is done first.
-        env.may_write()?;
+        env.confirm_write()?;
         let before = std::mem::take(&mut walk.before.waiting);
         let resumed = Writer::resume(settings(walk, known, None), before, walk.before.next_batch);
-        let (resumed, asked) = env.wait(resumed).map_err(|error| env.journal_error(&error))?;
+        let (resumed, asked) = env.block_on(resumed).map_err(|error| env.journal_error(&error))?;
         walk.asked = asked;
         walk.asked.extend(std::mem::take(&mut walk.before.asked));
         *writer = Some(resumed);
@@ -64,9 +64,9 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
             match change.decide(&env, person)? {
                 Decision::Change(item) => {
                     if writer.is_none() {
-                        env.may_write()?;
+                        env.confirm_write()?;
                         let ready = change.ready(walk)?;
-                        let written = env.wait(walk.step.change(&ready));
+                        let written = env.block_on(walk.step.change(&ready));
                         written.map_err(|error| env.journal_error(&error))?;
                         *writer = Some(Writer::new(settings(walk, ready, change.made())));
                         if change.must_look_again() {
@@ -85,7 +85,7 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
         }
         let (waiting, next_batch) = match writer {
             Some(writer) => {
-                env.wait(writer.send_full()).map_err(|stop| stopped(&env, stop))?;
+                env.block_on(writer.send_full()).map_err(|stop| stopped(&env, stop))?;
                 writer.waiting()
             }
             None => (&[][..], 0),
@@ -126,7 +126,7 @@ fn judge(walk: &Walk) -> ScriptResult<()> {
 #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
 fn stopped(env: &RunEnv, stop: Stop) -> Box<EvalAltResult> {
     match stop {
-        Stop::Call(error) => ScriptError::of(&error).raise(),
+        Stop::Call(error) => ScriptError::from_call(&error).raise(),
         Stop::Limit(limit) => limit_reached(&limit),
         Stop::Journal(error) => env.journal_error(&error),
     }

@@ -5,7 +5,7 @@ use crate::{
     base::nearest,
     script::host::{
         env::{CallbackKeys, RunEnv},
-        error::{ScriptError, placed},
+        error::{ScriptError, at_position},
         modules::CALLBACK,
         register::described,
         value::{compact, describe_type, to_dynamic},
@@ -192,7 +192,7 @@ fn function(shape: &Shape, parameters: &[&str]) -> FuncRegistration {
 
 /// The engine gives functions of modules no place for their errors.
 fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Result<T, Box<EvalAltResult>> {
-    placed(context.call_position(), result.map_err(ScriptError::raise))
+    at_position(context.call_position(), result.map_err(ScriptError::raise))
 }
 
 fn keys_of(env: &RunEnv) -> Result<&CallbackKeys> {

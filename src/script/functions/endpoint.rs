@@ -22,7 +22,7 @@ use crate::{
     script::{
         host::{
             env::RunEnv,
-            error::{ScriptError, placed},
+            error::{ScriptError, at_position},
             stdlib,
             value::{Follower, OpaqueToken, to_dynamic},
         },
@@ -181,7 +181,7 @@ macro_rules! called_as_it_is {
         $( impl Callable for $endpoint {
             fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>> {
                 let client = env.client()?;
-                env.wait_for_call(client.call(&self))
+                env.call(client.call(&self))
             }
         } )*
     };
@@ -192,8 +192,8 @@ macro_rules! called_in_parts {
         $( impl Callable for $endpoint {
             fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>> {
                 let client = env.client()?;
-                env.wait(call_in_parts(client, env.in_flight, self)).map_err(|split| {
-                    let error = ScriptError::of(&split.error);
+                env.block_on(call_in_parts(client, env.in_flight, self)).map_err(|split| {
+                    let error = ScriptError::from_call(&split.error);
                     if split.parts == 1 {
                         return error.raise();
                     }
@@ -215,7 +215,7 @@ called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklis
 impl Callable for oauth::Exchange {
     fn call_from_script(self, env: &RunEnv) -> Result<Grant, Box<EvalAltResult>> {
         let client = env.client()?;
-        env.wait_for_call(client.exchange(&self))
+        env.call(client.exchange(&self))
     }
 }
 
@@ -247,7 +247,7 @@ impl Callable for card::Create {
 
     fn call_from_script(self, env: &RunEnv) -> Result<Created, Box<EvalAltResult>> {
         let client = env.client()?;
-        env.wait_for_call(client.call(&self))
+        env.call(client.call(&self))
     }
 }
 
@@ -255,7 +255,7 @@ impl Callable for quota::Clear {
     fn call_from_script(self, env: &RunEnv) -> Result<Done, Box<EvalAltResult>> {
         let client = env.client()?;
         let appid = self.appid.unwrap_or_else(|| client.appid().to_owned());
-        env.wait_for_call(client.call(&Self { appid: Some(appid) }))
+        env.call(client.call(&Self { appid: Some(appid) }))
     }
 }
 
@@ -299,7 +299,7 @@ where
             let called = request
                 .map_err(ScriptError::raise)
                 .and_then(|(request, fields)| call::<E>(&env, request, &fields));
-            placed(at, called.map(ToScript::to_script))
+            at_position(at, called.map(ToScript::to_script))
         };
         FuncRegistration::new(name)
             .with_namespace(FnNamespace::Internal)

@@ -72,7 +72,7 @@ mod tests {
             "let b = blob(1); b.pad(1000000000000, 7);",
         ] {
             let error = engine.eval::<Dynamic>(too_long).expect_err(too_long);
-            assert!(ScriptError::within(&error).is_some(), "{too_long}: {error}");
+            assert!(ScriptError::find_in(&error).is_some(), "{too_long}: {error}");
         }
         let same = "let a = [1]; a.pad(3, 7); let s = \"乙\"; s.pad(3, '甲'); let t = \"乙\"; t.pad(4, \"ab\"); \
                     let b = blob(2, 258); b.pad(3, 1); a.pad(-1, 0); `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]}`";

@@ -5,7 +5,7 @@ use crate::{
     base::nearest,
     script::host::{
         env::RunEnv,
-        error::{ScriptError, placed},
+        error::{ScriptError, at_position},
         register::described,
         value::OpaqueToken,
     },
@@ -39,10 +39,12 @@ pub(crate) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<RunEn
         .register_fn("to_string", |grant: &mut Grant| format!("{} ({})", grant.openid, grant.scope))
         .register_fn("to_debug", |grant: &mut Grant| format!("{} ({})", grant.openid, grant.scope));
     let env = Arc::clone(env);
-    described("authorize_url", &["options: Map", "String"], AUTHORIZE_URL)
-        .set_into_module(module, move |at: NativeCallContext, options: Map| {
-            placed(at.call_position(), authorize_url(&env, &options))
-        });
+    described("authorize_url", &["options: Map", "String"], AUTHORIZE_URL).set_into_module(
+        module,
+        move |at: NativeCallContext, options: Map| {
+            at_position(at.call_position(), authorize_url(&env, &options))
+        },
+    );
 }
 
 /// The fields of what a person has authorized, for the reference.

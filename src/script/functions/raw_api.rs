@@ -6,7 +6,7 @@ use crate::{
     script::{
         host::{
             env::RunEnv,
-            error::{ScriptError, placed},
+            error::{ScriptError, at_position},
             modules::RAW_API,
             register::described,
             value::{to_dynamic, to_json, unsendable},
@@ -24,14 +24,14 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("get", &["path: String", "Map"], GET).set_into_module(
         &mut module,
         move |at: NativeCallContext, path: &str| {
-            placed(at.call_position(), call(&here, Method::Get, path, &Outgoing::default()))
+            at_position(at.call_position(), call(&here, Method::Get, path, &Outgoing::default()))
         },
     );
     let here = Arc::clone(env);
     described("get", &["path: String", "query: Map", "Map"], GET).set_into_module(
         &mut module,
         move |at: NativeCallContext, path: &str, query: Map| {
-            placed(
+            at_position(
                 at.call_position(),
                 read_query(&query).and_then(|request| call(&here, Method::Get, path, &request)),
             )
@@ -49,7 +49,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
                 let body = Some(to_json(&body));
                 call(&here, Method::Post, path, &Outgoing { body, ..Outgoing::default() })
             };
-            placed(at.call_position(), called)
+            at_position(at.call_position(), called)
         },
     );
     engine.register_static_module(RAW_API, module.into());
@@ -100,7 +100,7 @@ fn call(env: &RunEnv, method: Method, path: &str, request: &Outgoing) -> Result<
     })?;
     let send = || {
         let client = env.client()?;
-        env.wait_for_call(client.call_any(spec, request.clone()))
+        env.call(client.call_any(spec, request.clone()))
     };
     let answer = match spec.kind {
         CallKind::Read => send()?,

@@ -28,7 +28,7 @@ fn sleep(env: &RunEnv, seconds: f64) -> Result<(), Box<EvalAltResult>> {
         let message = format!("sleep takes seconds from 0 to {LONGEST}, not {seconds}");
         return Err(ScriptError::usage(message, "").raise());
     }
-    env.wait(async {
+    env.block_on(async {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => Ok(()),
             () = env.cancel.cancelled() => {

@@ -14,14 +14,14 @@ use rhai::EvalAltResult;
 use std::{future::Future, time::Duration};
 
 /// How long a run that may wait does so for another one that writes the same. Two that wait for each other end by this.
-const LONGEST_WAIT: Duration = Duration::from_mins(10);
+const MAX_LOCK_WAIT: Duration = Duration::from_mins(10);
 
 /// How often it looks whether the other one has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 impl RunEnv {
     /// Waits for `work`. It ends soon after a stop is asked for: every call does.
-    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
@@ -31,22 +31,22 @@ impl RunEnv {
     }
 
     /// Waits for a call; what goes wrong with it becomes a script error.
-    pub(crate) fn wait_for_call<T>(
+    pub(crate) fn call<T>(
         &self,
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Box<EvalAltResult>> {
-        self.wait(work).map_err(|error| ScriptError::of(&error).raise())
+        self.block_on(work).map_err(|error| ScriptError::from_call(&error).raise())
     }
 
     /// The account's tags; in a dry run as they would be.
     pub(crate) fn tags(&self) -> Result<Vec<Tag>, Box<EvalAltResult>> {
         let client = self.client()?;
-        let tags = self.wait_for_call(client.call(&List {}))?.tags;
+        let tags = self.call(client.call(&List {}))?.tags;
         Ok(self.dry.as_ref().map_or_else(|| tags.clone(), |dry| dry.see(tags.clone())))
     }
 
     /// Says whether the account may be changed; whoever must be asked is asked once.
-    pub(crate) fn may_write(&self) -> Result<(), Box<EvalAltResult>> {
+    pub(crate) fn confirm_write(&self) -> Result<(), Box<EvalAltResult>> {
         let Some(confirm) = self.confirm.as_ref().filter(|_| self.dry.is_none()) else { return Ok(()) };
         self.confirmed.get_or_init(|| confirm()).clone().map_err(|diagnostic| {
             let hint = diagnostic.hint.unwrap_or_default();
@@ -55,18 +55,18 @@ impl RunEnv {
     }
 
     /// No other run may write this meanwhile.
-    pub(crate) fn claim(&self, what: &str) -> Result<(), Box<EvalAltResult>> {
+    pub(crate) fn lock(&self, what: &str) -> Result<(), Box<EvalAltResult>> {
         if self.dry.is_some() {
             return Ok(());
         }
         let since = Stopwatch::start();
         let mut is_told = false;
         loop {
-            let error = match self.wait(self.journal.claim(what)) {
+            let error = match self.block_on(self.journal.claim(what)) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let may_wait = self.may_wait && !self.cancel.is_cancelled() && since.elapsed() < LONGEST_WAIT;
+            let may_wait = self.may_wait && !self.cancel.is_cancelled() && since.elapsed() < MAX_LOCK_WAIT;
             let (JournalError::Claimed { by, .. }, true) = (&error, may_wait) else {
                 return Err(self.journal_error(&error));
             };
@@ -74,9 +74,9 @@ impl RunEnv {
                 self.output.print(&format!("run {by} is writing {what}: waiting for its end"));
                 is_told = true;
             }
-            self.wait(async {
+            self.block_on(async {
                 tokio::select! {
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = tokio::time::sleep(POLL_INTERVAL) => {}
                     () = self.cancel.cancelled() => {}
                 }
             });
@@ -86,6 +86,6 @@ impl RunEnv {
     /// What is wrong with the run's journal, as a script error.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
-        ScriptError::of_journal(error, self.journal.run().unwrap_or("ID")).raise()
+        ScriptError::from_journal(error, self.journal.run().unwrap_or("ID")).raise()
     }
 }

@@ -49,7 +49,7 @@ impl ScriptError {
     }
 
     /// What is wrong with the journal of a run.
-    pub(crate) fn of_journal(error: &JournalError, run: &str) -> Self {
+    pub(crate) fn from_journal(error: &JournalError, run: &str) -> Self {
         match error {
             JournalError::Store(error) => {
                 Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
@@ -78,7 +78,7 @@ impl ScriptError {
     }
 
     /// The error that another carries, if it is one of ours.
-    pub(crate) fn within(error: &EvalAltResult) -> Option<Self> {
+    pub(crate) fn find_in(error: &EvalAltResult) -> Option<Self> {
         let mut inner = error;
         while let EvalAltResult::ErrorInFunctionCall(_, _, next, _)
         | EvalAltResult::ErrorInModule(_, next, _) = inner
@@ -94,17 +94,17 @@ impl ScriptError {
     }
 
     /// As it stands in a journal.
-    pub(crate) fn write(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
     /// As it stood in a journal.
-    pub(crate) fn read(value: Value) -> Self {
+    pub(crate) fn from_json(value: Value) -> Self {
         serde_json::from_value(value).unwrap_or_default()
     }
 
     /// What became of a call.
-    pub(crate) fn of(error: &CallError) -> Self {
+    pub(crate) fn from_call(error: &CallError) -> Self {
         let (errmsg, rid, endpoint) = match error {
             CallError::Refused(refusal) => (refusal.errmsg.clone(), refusal.rid.clone(), refusal.endpoint),
             CallError::NoAnswer { endpoint, .. }
@@ -161,7 +161,7 @@ pub(crate) fn limit_reached(limit: &Limit) -> Box<EvalAltResult> {
 }
 
 /// Gives an error the place of the call: the engine gives functions of modules none.
-pub(crate) fn placed<T>(
+pub(crate) fn at_position<T>(
     position: Position,
     result: Result<T, Box<EvalAltResult>>,
 ) -> Result<T, Box<EvalAltResult>> {

@@ -52,7 +52,7 @@ impl BlacklistCache {
 #[allow(clippy::unnecessary_box_returns, clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn unknown(error: KnownError) -> Box<EvalAltResult> {
     match error {
-        KnownError::Read(ReadError::Call(error)) => ScriptError::of(&error).raise(),
+        KnownError::Read(ReadError::Call(error)) => ScriptError::from_call(&error).raise(),
         KnownError::Read(ReadError::Store(error)) | KnownError::Store(error) => {
             let message = format!("temporary data of the job can't be stored: {error}");
             ScriptError::usage(message, "set TMPDIR to a folder with free space").raise()

@@ -25,24 +25,24 @@ const FOR_GOOD: &[i64] =
 /// Does something as one step, unless that was done before. Doing it twice must be as good as doing it once.
 fn once(env: &RunEnv, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
     let journal = |error: JournalError| env.journal_error(&error);
-    env.may_write()?;
-    let step = match env.wait(env.journal.begin(what, Twice::Harmless)).map_err(journal)? {
+    env.confirm_write()?;
+    let step = match env.block_on(env.journal.begin(what, Twice::Harmless)).map_err(journal)? {
         Begun::Done(_) => return Ok(()),
-        Begun::Failed(error) => return Err(ScriptError::read(error).raise()),
+        Begun::Failed(error) => return Err(ScriptError::from_json(error).raise()),
         Begun::New(step, durable) => {
-            env.wait(durable.wait()).map_err(journal)?;
+            env.block_on(durable.wait()).map_err(journal)?;
             step
         }
         Begun::Open(step, _) => {
-            env.wait(step.again(what)).map_err(journal)?;
+            env.block_on(step.again(what)).map_err(journal)?;
             step
         }
     };
     let done = work(&step);
     let written = match &done {
-        Ok(()) => env.wait(async { step.done(&Value::Null).await?.wait().await }),
-        Err(error) => match ScriptError::within(error) {
-            Some(error) => env.wait(async { step.failed(&error.write()).await.map(drop) }),
+        Ok(()) => env.block_on(async { step.done(&Value::Null).await?.wait().await }),
+        Err(error) => match ScriptError::find_in(error) {
+            Some(error) => env.block_on(async { step.failed(&error.to_json()).await.map(drop) }),
             None => Ok(()),
         },
     };
@@ -56,15 +56,16 @@ fn change(
     deed: &RecordedEffect,
     call: impl FnOnce() -> ScriptResult<()>,
 ) -> ScriptResult<()> {
-    let written = env.wait(async { step.change(deed).await?.wait().await });
+    let written = env.block_on(async { step.change(deed).await?.wait().await });
     written.map_err(|error| env.journal_error(&error))?;
     pass("call-intent");
     let called = call();
     pass("call-made");
     // What was refused has done nothing.
-    let is_refused = |error: &EvalAltResult| ScriptError::within(error).is_some_and(|error| !error.is_unsure);
+    let is_refused =
+        |error: &EvalAltResult| ScriptError::find_in(error).is_some_and(|error| !error.is_unsure);
     if called.as_ref().is_err_and(|error| is_refused(error)) {
-        env.wait(step.changed_nothing()).map_err(|error| env.journal_error(&error))?;
+        env.block_on(step.changed_nothing()).map_err(|error| env.journal_error(&error))?;
     }
     called
 }
@@ -78,14 +79,14 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
         return Ok(());
     }
     once(env, &format!("restore_tag_name({id}, {from:?}, {to:?})"), |step| {
-        env.claim(&format!("tag {id}"))?;
+        env.lock(&format!("tag {id}"))?;
         if !is_so(&env.tags()?) {
             return Ok(());
         }
         let deed = RecordedEffect::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
         change(env, step, &deed, || {
             let client = env.client()?;
-            env.wait_for_call(client.call(&Update { id, name: from.to_owned() })).map(drop)
+            env.call(client.call(&Update { id, name: from.to_owned() })).map(drop)
         })
     })
 }
@@ -99,15 +100,15 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
         // Whether it was made nobody may know, nor by which number.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
         let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };
-        env.claim(&format!("tag {}", tag.id))?;
+        env.lock(&format!("tag {}", tag.id))?;
         let client = env.client()?;
-        let members = env.wait_for_call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
+        let members = env.call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
         if members.count > 0 {
             env.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
             return Ok(());
         }
         let deed = RecordedEffect::DeleteTag { id: tag.id, name: tag.name.clone() };
-        change(env, step, &deed, || env.wait_for_call(client.call(&Delete { id: tag.id })).map(drop))
+        change(env, step, &deed, || env.call(client.call(&Delete { id: tag.id })).map(drop))
     })
 }
 

@@ -52,17 +52,17 @@ fn make_looked_for(
     if let Some(dry) = &env.dry {
         return dry_run::answer(env, dry, spec, request);
     }
-    env.may_write()?;
+    env.confirm_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
     let what = in_words(spec, &fit_to_keep(env, request));
     let twice = if spec.resend == Resend::Idempotent { Twice::Harmless } else { Twice::Never };
-    match env.wait(env.journal.begin(&what, twice)).map_err(journal)? {
+    match env.block_on(env.journal.begin(&what, twice)).map_err(journal)? {
         Begun::Done(answer) => Ok(answer),
-        Begun::Failed(error) => Err(ScriptError::read(error).raise()),
+        Begun::Failed(error) => Err(ScriptError::from_json(error).raise()),
         Begun::New(step, durable) => {
             let making = Making { env, step, spec, request, is_new, may_be_made: false };
             making.claim()?;
-            env.wait(durable.wait()).map_err(journal)?;
+            env.block_on(durable.wait()).map_err(journal)?;
             let looked = making.before()?;
             making.send(&looked, call)
         }
@@ -75,7 +75,7 @@ fn make_looked_for(
                 making.end(&Ok(answer.clone()), true)?;
                 return Ok(answer);
             }
-            env.wait(making.step.again(&what)).map_err(journal)?;
+            env.block_on(making.step.again(&what)).map_err(journal)?;
             let looked = making.looked_before(&row)?;
             making.send(&looked, call)
         }
@@ -86,7 +86,7 @@ fn make_looked_for(
 pub(crate) fn make_tag(env: &RunEnv, name: &str) -> ScriptResult<(Tag, bool)> {
     let made = make_looked_for(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
         let client = env.client()?;
-        let (tag, was_there) = env.wait_for_call(ensure_tag(client, name))?;
+        let (tag, was_there) = env.call(ensure_tag(client, name))?;
         let mut made = json!(tag);
         if was_there {
             made[WAS_THERE] = json!(true);
@@ -120,7 +120,7 @@ struct Looked {
 
 /// Whether an earlier attempt was told that nothing was done.
 fn was_refused(row: &StepRow) -> bool {
-    let earlier = serde_json::from_str(&row.answer).map(ScriptError::read).ok();
+    let earlier = serde_json::from_str(&row.answer).map(ScriptError::from_json).ok();
     row.state == "failed" && earlier.is_some_and(|error| !error.is_unsure)
 }
 
@@ -140,15 +140,15 @@ impl Making<'_> {
         match spec.name {
             "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
                 let blocks = spec.name == "blacklist::add";
-                env.wait(env.blacklist.update(&named(request), blocks));
+                env.block_on(env.blacklist.update(&named(request), blocks));
             }
-            "blacklist::add" | "blacklist::remove" => env.wait(env.blacklist.invalidate()),
+            "blacklist::add" | "blacklist::remove" => env.block_on(env.blacklist.invalidate()),
             _ => {}
         }
         let has_done_nothing = match &answer {
             Ok(_) => false,
             // A longer list was sent in parts, some of which may have been done; so may some of one.
-            Err(error) => ScriptError::within(error).is_some_and(|error| {
+            Err(error) => ScriptError::find_in(error).is_some_and(|error| {
                 let is_whole = named(request).len() <= IN_ONE_CALL;
                 !error.is_unsure && is_whole && error.errcode != Some(SOME_OPENIDS_FAILED)
             }),
@@ -156,7 +156,7 @@ impl Making<'_> {
         if has_done_nothing && taken.is_ok() {
             env.limits.give_back(changes);
         }
-        let written = env.wait(async {
+        let written = env.block_on(async {
             if answer.is_ok() && !items.is_empty() {
                 step.outcome(0, &Unresolved::default(), &[]).await?;
             }
@@ -178,7 +178,7 @@ impl Making<'_> {
     /// Writes down what a call came to.
     fn end(&self, answer: &ScriptResult<Value>, has_made_tag: bool) -> ScriptResult<()> {
         let Self { env, step, spec, request, may_be_made, .. } = self;
-        let written = env.wait(async {
+        let written = env.block_on(async {
             match answer {
                 Ok(answer) => {
                     if answer[WAS_THERE] == true {
@@ -189,10 +189,10 @@ impl Making<'_> {
                     }
                     step.done(&fit_to_keep(env, answer)).await?.wait().await
                 }
-                Err(error) => match ScriptError::within(error) {
+                Err(error) => match ScriptError::find_in(error) {
                     Some(error) => {
                         let error = ScriptError { is_unsure: error.is_unsure || *may_be_made, ..error };
-                        step.failed(&fit_to_keep(env, &error.write())).await.map(drop)
+                        step.failed(&fit_to_keep(env, &error.to_json())).await.map(drop)
                     }
                     None => Ok(()),
                 },
@@ -214,7 +214,7 @@ impl Making<'_> {
             let done = json!({"errcode": 0, "errmsg": "ok"});
             match spec.name {
                 "tag::create" => {
-                    let found = env.wait_for_call(find_tag(client, &text(request, "name")))?;
+                    let found = env.call(find_tag(client, &text(request, "name")))?;
                     return Ok(found.map(|tag| json!({"id": tag.id, "name": tag.name})));
                 }
                 "tag::update" => {
@@ -246,10 +246,10 @@ impl Making<'_> {
     fn claim(&self) -> ScriptResult<()> {
         let Self { env, request, .. } = self;
         let claimed = match self.spec.name {
-            "tag::attach" | "tag::detach" => env.claim(&format!("tag {}", request["tagid"])),
-            "tag::update" | "tag::delete" => env.claim(&format!("tag {}", request["id"])),
-            "tag::create" => env.claim(&format!("the tag `{}`", text(request, "name"))),
-            "blacklist::add" | "blacklist::remove" => env.claim("the blacklist"),
+            "tag::attach" | "tag::detach" => env.lock(&format!("tag {}", request["tagid"])),
+            "tag::update" | "tag::delete" => env.lock(&format!("tag {}", request["id"])),
+            "tag::create" => env.lock(&format!("the tag `{}`", text(request, "name"))),
+            "blacklist::add" | "blacklist::remove" => env.lock("the blacklist"),
             _ => Ok(()),
         };
         if let Err(error) = claimed {
@@ -301,7 +301,7 @@ impl Making<'_> {
             (Some(deed), Vec::new())
         });
         let Some(deed) = deed else { return Ok(Looked::default()) };
-        let written = env.wait(async {
+        let written = env.block_on(async {
             let known = step.change(&deed).await?;
             let durable = if items.is_empty() { known } else { step.intent(0, &items).await? };
             durable.wait().await
@@ -421,7 +421,7 @@ fn look(
 fn blacklisted_of(env: &RunEnv, openids: &[String]) -> ScriptResult<HashSet<String>> {
     let client = env.client()?;
     let listed = env.blacklist.intersect(client, env.in_flight, &env.scratch_folder, openids);
-    env.wait(listed).map_err(unknown)
+    env.block_on(listed).map_err(unknown)
 }
 
 /// The details of people.
@@ -431,8 +431,8 @@ fn details(env: &RunEnv, openids: &[String]) -> ScriptResult<Vec<user::User>> {
     }
     let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
     let request = user::Batch { user_list: refs.collect() };
-    let users = env.wait(call_in_parts(env.client()?, env.in_flight, request));
-    Ok(users.map_err(|split| ScriptError::of(&split.error).raise())?.user_info_list)
+    let users = env.block_on(call_in_parts(env.client()?, env.in_flight, request));
+    Ok(users.map_err(|split| ScriptError::from_call(&split.error).raise())?.user_info_list)
 }
 
 /// Whether a call that was cut off, and does not come again, was made all the same: whom it was for may be so already, and
@@ -449,7 +449,7 @@ pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool
     let openids: Vec<String> = items.iter().map(|item| item.openid().to_owned()).collect();
     match change {
         Change::Block | Change::Unblock => {
-            env.wait(env.blacklist.invalidate());
+            env.block_on(env.blacklist.invalidate());
             let listed = blacklisted_of(env, &openids)?;
             Ok(openids.iter().all(|openid| listed.contains(openid) == (change == Change::Block)))
         }
@@ -474,7 +474,7 @@ pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool
 /// What an earlier attempt has written down of a call.
 fn items_of(env: &RunEnv, at: &str) -> ScriptResult<Vec<ChangeItem>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
-    let rows = env.wait(store.batches_from(run, at, 0));
+    let rows = env.block_on(store.batches_from(run, at, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
     Ok(rows
         .iter()
