@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// A stream that several threads write to, a whole text at a time.
+/// An output stream that several threads share; each write is atomic.
 #[derive(Clone)]
 pub struct Stream(Arc<Mutex<dyn Write + Send>>);
 
@@ -22,8 +22,8 @@ impl Stream {
         Self(Arc::new(Mutex::new(writer)))
     }
 
-    /// Writes `text` as it is and flushes. A reader that went away (a closed pipe) is no error:
-    /// the work that is under way matters more than its output.
+    /// Writes `text` as it is and flushes. A failed write (a closed pipe) is ignored: the running job matters more
+    /// than its output.
     pub fn write(&self, text: &str) {
         let mut writer = lock(&self.0);
         let _ = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
@@ -42,10 +42,11 @@ pub struct Host {
     pub arguments: Vec<OsString>,
     /// The environment. Variables that are not UTF-8 are left out.
     pub environment: BTreeMap<String, String>,
-    /// The machine and the process, for other processes to see: `HOSTNAME/PID`.
+    /// Machine and process, as other processes see them: `HOSTNAME/PID`.
     pub process: String,
-    /// What tells the process from every other one that had or will have its number.
-    pub birth: String,
+    /// Identifies this process among all that ever have its PID: boot, PID namespace and start time. Empty where the
+    /// system has no `/proc`.
+    pub start_id: String,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
     /// Standard output: what scripts print and what a command answers.
@@ -58,71 +59,72 @@ pub struct Host {
     pub out_is_terminal: bool,
     /// Reads the whole of standard input.
     pub read_input: fn() -> io::Result<String>,
-    /// Whether somebody at a terminal can be asked.
+    /// Whether standard input is a terminal, so that a question can be asked.
     pub in_is_terminal: bool,
     /// Reads one line of standard input.
     pub read_line: fn() -> io::Result<String>,
-    /// Reads a person's answer: one line at the terminal, unless work is stopped meanwhile.
+    /// Reads one line at the terminal; fails with `Interrupted` when the run is cancelled meanwhile.
     pub read_answer: fn(&Cancel) -> io::Result<String>,
-    /// The program's own file, for whoever starts it once more.
+    /// The program's own file, to start it as another process.
     pub program: PathBuf,
-    /// What must be seen nowhere.
+    /// Secrets that are masked in everything shown or stored.
     pub secrets: Redactor,
     /// The one clock.
     pub clock: Clock,
-    /// The machine's time zone by its name, where it is known.
+    /// The machine's IANA time zone, if it is known.
     pub zone: Option<String>,
 }
 
-/// What a terminal did with Ctrl-C before its echo was turned off.
+/// The terminal's settings from before its echo was turned off.
 #[cfg(unix)]
-static BEFORE: Mutex<Option<nix::sys::termios::Termios>> = Mutex::new(None);
+static SAVED: Mutex<Option<nix::sys::termios::Termios>> = Mutex::new(None);
 
-/// While this is held, a terminal does not write `^C` into what is drawn on it.
-pub struct NoEcho(());
+/// While this is held, the terminal does not echo `^C` into what is drawn on it.
+pub struct EchoGuard(());
 
-impl NoEcho {
-    /// From now on; where there is no terminal nothing is changed.
+impl EchoGuard {
+    /// Turns the echo off. Does nothing without a terminal.
     #[must_use]
-    pub fn begin() -> Self {
+    pub fn turn_off() -> Self {
         #[cfg(unix)]
         {
             use nix::{
                 sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr},
                 unistd::{getpgrp, tcgetpgrp},
             };
-            // Whoever works in the background must leave the terminal alone, or is stopped by the system.
-            let is_ours = tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp());
-            if let (true, Ok(was), Ok(mut before)) = (is_ours, tcgetattr(io::stdin()), BEFORE.lock()) {
-                let mut without = was.clone();
+            // The system stops a background process that changes the terminal.
+            let is_foreground = tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp());
+            if let (true, Ok(settings), Ok(mut saved)) = (is_foreground, tcgetattr(io::stdin()), SAVED.lock())
+            {
+                let mut without = settings.clone();
                 without.local_flags.remove(LocalFlags::ECHOCTL);
                 let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &without);
-                before.get_or_insert(was);
+                saved.get_or_insert(settings);
             }
         }
         Self(())
     }
 
-    /// As it was before. Whoever leaves without an end of what is drawn calls it.
-    pub fn end() {
+    /// Restores the terminal. Code that exits the process without dropping the guard calls it.
+    pub fn restore() {
         #[cfg(unix)]
-        if let Some(was) = BEFORE.lock().ok().and_then(|mut before| before.take()) {
-            let _ = nix::sys::termios::tcsetattr(io::stdin(), nix::sys::termios::SetArg::TCSANOW, &was);
+        if let Some(settings) = SAVED.lock().ok().and_then(|mut saved| saved.take()) {
+            let _ = nix::sys::termios::tcsetattr(io::stdin(), nix::sys::termios::SetArg::TCSANOW, &settings);
         }
     }
 }
 
-impl Drop for NoEcho {
+impl Drop for EchoGuard {
     fn drop(&mut self) {
-        Self::end();
+        Self::restore();
     }
 }
 
-/// How long an answer is waited for before it is looked whether work was stopped.
+/// How often cancellation is checked while waiting for input.
 #[cfg(unix)]
-const LOOK_EVERY_MS: u16 = 50;
+const POLL_INTERVAL_MS: u16 = 50;
 
-/// Returns when there is something to read at standard input.
+/// Returns when standard input is readable.
 #[cfg(unix)]
 fn wait_for_input(cancel: &Cancel) -> io::Result<()> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -130,7 +132,7 @@ fn wait_for_input(cancel: &Cancel) -> io::Result<()> {
     let stdin = io::stdin();
     let mut waited = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
     while !cancel.is_cancelled() {
-        match poll(&mut waited, PollTimeout::from(LOOK_EVERY_MS)) {
+        match poll(&mut waited, PollTimeout::from(POLL_INTERVAL_MS)) {
             Ok(0) | Err(nix::errno::Errno::EINTR) => {}
             Ok(_) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -139,26 +141,26 @@ fn wait_for_input(cancel: &Cancel) -> io::Result<()> {
     Err(io::ErrorKind::Interrupted.into())
 }
 
-/// Reading waits by itself; a stop is seen after it.
+/// Without `poll`, the read itself blocks and cancellation is seen after it.
 #[cfg(not(unix))]
 fn wait_for_input(_cancel: &Cancel) -> io::Result<()> {
     Ok(())
 }
 
-/// The machine's name, where the system tells it.
+/// The machine's host name, `localhost` if it is unknown.
 fn machine() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
-/// When a process of this machine was started, and where it is counted: `BOOT.NAMESPACE.TICKS`. `None` when there is
-/// no such process, and where the system does not tell.
-fn birth(process: u32) -> Option<String> {
+/// The start id of a process of this machine: `BOOT.NAMESPACE.TICKS`. `None` when there is no such process, or no
+/// `/proc`.
+fn start_id(process: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name stands in brackets and may have spaces: what follows it is counted.
+    // The command name is in brackets and may contain spaces: fields are counted after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let is_dead = matches!(fields.next()?, "Z" | "X");
     let ticks = fields.nth(18).filter(|_| !is_dead)?;
@@ -167,16 +169,17 @@ fn birth(process: u32) -> Option<String> {
 }
 
 impl Host {
-    /// Whether another process is known to be no more. One of another machine never is.
+    /// Whether a process, named by its [`Host::process`] and [`Host::start_id`], is known to have ended. `false` for
+    /// processes of another machine, boot or PID namespace: nothing is known of them.
     #[must_use]
-    pub fn is_gone(&self, process: &str, birth_of: &str) -> bool {
-        let place = |birth: &str| birth.rsplit_once('.').map(|(place, _)| place.to_owned());
-        let number = process.rsplit_once('/').and_then(|(_, number)| number.parse().ok());
-        let (Some(number), Some(here)) = (number, place(&self.birth)) else { return false };
-        place(birth_of) == Some(here) && birth(number).as_deref() != Some(birth_of)
+    pub fn is_dead(&self, process: &str, its_start_id: &str) -> bool {
+        let namespace = |id: &str| id.rsplit_once('.').map(|(namespace, _)| namespace.to_owned());
+        let pid = process.rsplit_once('/').and_then(|(_, pid)| pid.parse().ok());
+        let (Some(pid), Some(own)) = (pid, namespace(&self.start_id)) else { return false };
+        namespace(its_start_id) == Some(own) && start_id(pid).as_deref() != Some(its_start_id)
     }
 
-    /// The process's own host.
+    /// The real process.
     #[must_use]
     pub fn real() -> Self {
         Self {
@@ -185,7 +188,7 @@ impl Host {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             process: format!("{}/{}", machine(), std::process::id()),
-            birth: birth(std::process::id()).unwrap_or_default(),
+            start_id: start_id(std::process::id()).unwrap_or_default(),
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             out: Stream::new(io::stdout()),
             err: Stream::new(io::stderr()),
@@ -218,7 +221,7 @@ impl Host {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Where files may be kept for as long as the process lives.
+    /// The folder for temporary files.
     #[must_use]
     pub fn scratch_folder(&self) -> PathBuf {
         PathBuf::from(self.variable("TMPDIR").unwrap_or("/tmp"))

@@ -1,4 +1,4 @@
-//! A wish to stop, seen at once by everything that waits or loops.
+//! Cooperative cancellation, seen at once by everything that waits or loops.
 
 use super::lock::lock;
 use std::sync::{
@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Cancellation that costs nothing to poll and can be awaited. Clones share it.
 ///
-/// The flag stands beside the token because a script's progress callback reads it after every
-/// operation, where the token's lock would show.
+/// The flag duplicates the token's state because a script's progress callback polls it after every
+/// operation, where the token's lock would cost measurable time.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     flag: Arc<AtomicBool>,
@@ -18,25 +18,25 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Asks everything that holds a clone to stop.
+    /// Requests cancellation of everything that holds a clone.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);
         self.token().cancel();
     }
 
-    /// Whether stopping was asked for.
+    /// Whether cancellation was requested.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 
-    /// Returns when stopping is asked for.
+    /// Resolves when cancellation is requested.
     pub async fn cancelled(&self) {
         let token = self.token();
         token.cancelled().await;
     }
 
-    /// The wish was met: what begins now goes on. What has stopped stays so.
+    /// Clears the request, so that new work can start. Work that was cancelled stays cancelled.
     pub fn reset(&self) {
         *lock(&self.token) = CancellationToken::new();
         self.flag.store(false, Ordering::Relaxed);

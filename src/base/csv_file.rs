@@ -1,47 +1,47 @@
-//! A table as Excel opens it: UTF-8 with a mark, lines that end with CRLF, and no cell that is taken for a formula.
+//! CSV as Excel opens it: UTF-8 with a byte order mark, CRLF line ends, and no cell that is taken for a formula.
 
-use super::WholeFile;
+use super::AtomicFile;
 use csv::{Terminator, Writer, WriterBuilder};
 use std::{
     io::{self, Write},
     path::Path,
 };
 
-/// A table under way. It takes its place when it is finished; until then what was there before stays.
-pub struct CsvFile(Writer<WholeFile>);
+/// A CSV file being written. It replaces the existing file when it is finished, not before.
+pub struct CsvFile(Writer<AtomicFile>);
 
 impl CsvFile {
-    /// Begins a table with these columns.
+    /// Starts a file with these columns.
     ///
     /// # Errors
-    /// When nothing can be written there.
+    /// As for [`AtomicFile::create`].
     pub fn create(path: &Path, columns: &[impl AsRef<[u8]>]) -> io::Result<Self> {
-        let mut file = WholeFile::create(path)?;
-        // The mark by which Excel knows that this is UTF-8.
+        let mut file = AtomicFile::create(path)?;
+        // Excel recognises UTF-8 by its byte order mark only.
         file.write_all("\u{feff}".as_bytes())?;
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(file);
         writer.write_record(columns)?;
         Ok(Self(writer))
     }
 
-    /// Adds a line. Its texts have been through [`no_formula`].
+    /// Adds a row. Texts that others chose must have been through [`no_formula`].
     ///
     /// # Errors
-    /// When there is no room for it, or it has another number of cells than there are columns.
+    /// When the disk is full, or the row has another number of cells than there are columns.
     pub fn add<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> io::Result<()> {
         Ok(self.0.write_record(cells)?)
     }
 
-    /// Puts the table in its place.
+    /// Moves the file to its final path.
     ///
     /// # Errors
-    /// When there is no room for it.
+    /// As for [`AtomicFile::finish`].
     pub fn finish(self) -> io::Result<()> {
         self.0.into_inner().map_err(csv::IntoInnerError::into_error)?.finish()
     }
 }
 
-/// A text that a table program does not take for a formula: followers choose their nicknames
+/// `text` so that a spreadsheet does not evaluate it as a formula: followers choose their own nicknames
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
 #[must_use]
 pub fn no_formula(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! A message for a person, as data: what is wrong, where, and what to do next.
 //!
-//! One place above prints it; here nothing knows of terminals or colours.
+//! `cli::output::render` prints it; nothing here knows terminals or colours.
 
-/// A place in a script.
+/// The part of a script that a message is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceSpan {
     /// The file as the person named it.
     pub file: String,
     /// The whole source, to show the line from.
@@ -22,18 +22,18 @@ pub struct Place {
 pub struct Diagnostic {
     /// Lower case, no full stop.
     pub message: String,
-    /// Where, if it is somewhere in a script.
-    pub place: Option<Place>,
-    /// Facts that help (`rid`, how far it came), one a line.
+    /// Where in a script, if it is about one.
+    pub span: Option<SourceSpan>,
+    /// Facts that help (`rid`, progress so far), one a line.
     pub notes: Vec<String>,
     /// What to do next.
     pub hint: Option<String>,
 }
 
 impl Diagnostic {
-    /// A message without a place.
+    /// A message without a span.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, notes: Vec::new(), hint: None }
+        Self { message: message.into(), span: None, notes: Vec::new(), hint: None }
     }
 
     /// Adds what to do next.
@@ -43,10 +43,10 @@ impl Diagnostic {
         self
     }
 
-    /// Adds where.
+    /// Sets where in a script it is.
     #[must_use]
-    pub fn at(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+    pub fn at(mut self, span: Option<SourceSpan>) -> Self {
+        self.span = span;
         self
     }
 

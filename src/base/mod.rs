@@ -1,23 +1,27 @@
-//! What every floor stands on: time, secrets, retry schedule, cancellation, diagnostics, whole files, tables.
+//! What every floor stands on: time, secrets, retries, cancellation, locks, diagnostics, files, numbers.
 //!
 //! Must never know WeChat: nothing here names an endpoint, an errcode or a follower.
 
+mod atomic_file;
 mod cancel;
 mod clock;
+mod closest_match;
 mod csv_file;
 mod diagnostic;
+mod fingerprint;
 mod lock;
+mod number;
 mod retry;
 mod secret;
-mod text;
-mod whole_file;
 
+pub use atomic_file::AtomicFile;
 pub use cancel::Cancel;
 pub use clock::{Clock, Stopwatch};
+pub use closest_match::closest_match;
 pub use csv_file::{CsvFile, no_formula};
-pub use diagnostic::{Diagnostic, Place};
+pub use diagnostic::{Diagnostic, SourceSpan};
+pub use fingerprint::fingerprint;
 pub use lock::{lock, read_lock, write_lock};
+pub use number::{parse_percent, with_thousands};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
-pub use text::{digest, grouped, nearest, read_share};
-pub use whole_file::WholeFile;

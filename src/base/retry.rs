@@ -1,57 +1,58 @@
-//! When to try again: a few tries, doubling pauses with full jitter, and a bound in all.
+//! Exponential backoff with full jitter: a limited number of attempts within a limited time.
 
 use super::clock::Stopwatch;
 use std::time::Duration;
 
-/// The shape of a retry.
+/// When an operation is retried.
 #[derive(Clone, Copy, Debug)]
 pub struct RetrySchedule {
-    /// Tries in all, the first included.
-    pub tries: u32,
-    /// The longest first pause.
-    pub first: Duration,
-    /// The longest pause of all.
-    pub longest: Duration,
-    /// No try starts later than this after the first.
-    pub in_all: Duration,
+    /// Attempts in all, the first included.
+    pub max_attempts: u32,
+    /// Upper bound of the delay before the second attempt; it doubles with each further one.
+    pub initial_backoff: Duration,
+    /// Upper bound of every delay.
+    pub max_backoff: Duration,
+    /// No attempt starts later than this after the first.
+    pub max_elapsed: Duration,
 }
 
-/// One thing that is being tried.
+/// The retries of one operation.
 #[derive(Debug)]
 pub struct Retry {
     schedule: RetrySchedule,
     since: Stopwatch,
-    tried: u32,
+    attempts: u32,
 }
 
 impl RetrySchedule {
-    /// Starts on the first try.
+    /// Starts the first attempt.
     #[must_use]
     pub fn start(self) -> Retry {
-        Retry { schedule: self, since: Stopwatch::start(), tried: 1 }
+        Retry { schedule: self, since: Stopwatch::start(), attempts: 1 }
     }
 }
 
 impl Retry {
-    /// Tries made so far, the one under way included.
+    /// Attempts so far, the running one included.
     #[must_use]
-    pub fn tried(&self) -> u32 {
-        self.tried
+    pub fn attempts(&self) -> u32 {
+        self.attempts
     }
 
-    /// How long to wait before the next try, or `None` when it is time to give up.
+    /// The delay before the next attempt, or `None` when there is none left.
     ///
-    /// The pause is drawn between nothing and the doubled bound, so that many callers who failed
-    /// together do not come back together.
-    pub fn next_pause(&mut self) -> Option<Duration> {
-        let doubled = self.schedule.first * 2_u32.saturating_pow(self.tried - 1);
-        let bound = doubled.min(self.schedule.longest);
-        let pause = bound.mul_f64(fastrand::f64());
-        if self.tried >= self.schedule.tries || self.since.elapsed() + pause > self.schedule.in_all {
+    /// Full jitter: the delay is drawn between zero and the backoff, so that callers that failed at the same moment
+    /// do not retry at the same moment.
+    pub fn next_delay(&mut self) -> Option<Duration> {
+        let doubled = self.schedule.initial_backoff * 2_u32.saturating_pow(self.attempts - 1);
+        let backoff = doubled.min(self.schedule.max_backoff);
+        let delay = backoff.mul_f64(fastrand::f64());
+        let is_exhausted = self.attempts >= self.schedule.max_attempts;
+        if is_exhausted || self.since.elapsed() + delay > self.schedule.max_elapsed {
             return None;
         }
-        self.tried += 1;
-        Some(pause)
+        self.attempts += 1;
+        Some(delay)
     }
 }
 
@@ -60,18 +61,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_retry_ends_after_its_tries_and_stays_under_its_bounds() {
+    fn a_retry_ends_after_its_attempts_and_stays_under_its_backoff() {
         let schedule = RetrySchedule {
-            tries: 5,
-            first: Duration::from_millis(200),
-            longest: Duration::from_secs(1),
-            in_all: Duration::from_mins(1),
+            max_attempts: 5,
+            initial_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(1),
+            max_elapsed: Duration::from_mins(1),
         };
         let mut retry = schedule.start();
-        let pauses: Vec<_> = std::iter::from_fn(|| retry.next_pause()).collect();
-        assert_eq!(pauses.len(), 4, "five tries have four pauses between them");
-        for (pause, bound) in pauses.iter().zip([200, 400, 800, 1000]) {
-            assert!(*pause <= Duration::from_millis(bound), "{pause:?} is over {bound} ms");
+        let delays: Vec<_> = std::iter::from_fn(|| retry.next_delay()).collect();
+        assert_eq!(delays.len(), 4, "five attempts have four delays between them");
+        for (delay, backoff) in delays.iter().zip([200, 400, 800, 1000]) {
+            assert!(*delay <= Duration::from_millis(backoff), "{delay:?} is over {backoff} ms");
         }
     }
 }

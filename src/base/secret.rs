@@ -1,4 +1,4 @@
-//! Text that must not be seen, and the sieve that takes it out of other text.
+//! Secrets, and the redactor that masks them in other text.
 
 use super::lock::{read_lock, write_lock};
 use serde::{Deserialize, Deserializer};
@@ -8,11 +8,11 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-/// What a secret looks like wherever it is shown.
+/// What is shown instead of a secret.
 const MASK: &str = "***";
 
-/// A secret shorter than this is not searched for in other text: masking every `a` helps nobody.
-const LEAST_SEARCHED: usize = 6;
+/// Secrets shorter than this are not masked in other text: every `a` would be.
+const MIN_MASKED_LEN: usize = 6;
 
 /// An AppSecret, a token: prints as `***`, and has no `Serialize` of its own.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -24,7 +24,7 @@ impl Secret {
         Self(Arc::from(text.as_ref()))
     }
 
-    /// The text itself, for the one place that sends it.
+    /// The text itself, for the code that sends it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -49,38 +49,38 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The secrets that a process knows of so far, of all its accounts; masks them in text that came from elsewhere (a server
-/// may echo what it was sent) and in whatever is kept. Clones share what is known.
+/// The secrets of all accounts that this process has seen so far. Masks them in text from outside (a server may echo
+/// what it was sent) and in everything that is stored. Clones share the secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor(Arc<RwLock<KnownSecrets>>);
 
 #[derive(Debug, Default)]
 struct KnownSecrets {
-    /// What stays a secret: each `AppSecret`, and keys.
+    /// Secrets that do not expire: every `AppSecret`, and keys.
     lasting: Vec<Secret>,
     /// Tokens, the oldest first.
     tokens: VecDeque<Secret>,
 }
 
 impl Redactor {
-    /// How many tokens are remembered; the oldest one has long expired by then.
-    const MOST_TOKENS: usize = 256;
+    /// Tokens that are remembered; the oldest has long expired when it is dropped.
+    const MAX_TOKENS: usize = 256;
 
-    /// From now on, an AppSecret or a key is masked.
+    /// Masks an AppSecret or a key from now on.
     pub fn learn(&self, secret: &Secret) {
         let mut known = write_lock(&self.0);
-        if secret.reveal().len() >= LEAST_SEARCHED && !known.lasting.contains(secret) {
+        if secret.reveal().len() >= MIN_MASKED_LEN && !known.lasting.contains(secret) {
             known.lasting.push(secret.clone());
         }
     }
 
-    /// From now on, a token is masked.
+    /// Masks a token from now on.
     pub fn learn_token(&self, token: &Secret) {
         let mut known = write_lock(&self.0);
-        if token.reveal().len() < LEAST_SEARCHED || known.tokens.contains(token) {
+        if token.reveal().len() < MIN_MASKED_LEN || known.tokens.contains(token) {
             return;
         }
-        if known.tokens.len() == Self::MOST_TOKENS {
+        if known.tokens.len() == Self::MAX_TOKENS {
             known.tokens.pop_front();
         }
         known.tokens.push_back(token.clone());
@@ -91,7 +91,7 @@ impl Redactor {
     pub fn mask(&self, text: &str) -> String {
         let known = read_lock(&self.0);
         let mut known: Vec<&str> = known.lasting.iter().chain(&known.tokens).map(Secret::reveal).collect();
-        // The longest first: one that begins like another must not leave its tail.
+        // The longest first: replacing a secret that is a prefix of another would leave the other's tail.
         known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
         known.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once.
 
 use super::output::exit;
-use crate::{base::Cancel, host::NoEcho};
+use crate::{base::Cancel, host::EchoGuard};
 use tokio::runtime::Runtime;
 
 /// From now on, signals stop `cancel`, and the person is told.
@@ -18,7 +18,7 @@ pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, stopping: impl Fn() + Se
 
 /// Leaves whatever is under way.
 pub(super) fn leave_at_once() {
-    NoEcho::end();
+    EchoGuard::restore();
     std::process::exit(i32::from(exit::INTERRUPTED));
 }
 

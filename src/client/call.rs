@@ -32,10 +32,10 @@ pub const DEFAULT_IN_FLIGHT: usize = 32;
 
 /// Tries of one call: busy answers, 5xx and connection faults.
 const RETRIES: RetrySchedule = RetrySchedule {
-    tries: 5,
-    first: Duration::from_millis(200),
-    longest: Duration::from_secs(10),
-    in_all: Duration::from_mins(1),
+    max_attempts: 5,
+    initial_backoff: Duration::from_millis(200),
+    max_backoff: Duration::from_secs(10),
+    max_elapsed: Duration::from_mins(1),
 };
 
 /// How often a call waits for the next minute (45011) before it gives up.
@@ -231,7 +231,7 @@ impl Client {
                     if error.is_unsure() {
                         *unsure = Some(error.clone());
                     }
-                    let Some(pause) = retry.next_pause() else { return Err(error) };
+                    let Some(pause) = retry.next_delay() else { return Err(error) };
                     self.pause(pause, spec).await?;
                 }
                 Next::Minute(error) => {
@@ -320,7 +320,7 @@ impl Client {
         tracing::debug!(
             "{} try {} {} in {} ms",
             spec.call(),
-            retry.tried(),
+            retry.attempts(),
             match &next {
                 Next::Done(_) => "done".to_owned(),
                 Next::Later => "not sent".to_owned(),
@@ -403,7 +403,7 @@ impl Client {
             endpoint: spec.name,
             host: host.transport.base().host(),
             reason: self.0.redactor.mask(reason),
-            tries: retry.tried(),
+            tries: retry.attempts(),
             unsure,
         }
     }

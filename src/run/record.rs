@@ -212,12 +212,12 @@ pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
     if run.state != RunState::Running {
         return run.state;
     }
-    let (process, birth) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
+    let (process, start_id) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
     let is_silent = host.clock.now_ms() - run.beat_at > LIFE;
-    if is_silent || host.is_gone(process, birth) { RunState::Interrupted } else { RunState::Running }
+    if is_silent || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
 }
 
-/// The process in a record: its name, and its birth.
+/// The process in a record: its name and its start id.
 fn owner(host: &Host) -> String {
-    format!("{} {}", host.process, host.birth)
+    format!("{} {}", host.process, host.start_id)
 }

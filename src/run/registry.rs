@@ -3,7 +3,7 @@
 
 use super::schedule::trigger::Trigger;
 use crate::{
-    base::{Diagnostic, digest},
+    base::{Diagnostic, fingerprint},
     script::{Automation, Origin, Program, Source, check},
     store::AutomationRecord,
 };
@@ -243,7 +243,7 @@ fn digests(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) ->
         } else if path.extension().is_some_and(|extension| extension == "rhai")
             && let Ok(bytes) = fs::read(&path)
         {
-            seen.insert(path, digest([String::from_utf8_lossy(&bytes).as_ref()]));
+            seen.insert(path, fingerprint([String::from_utf8_lossy(&bytes).as_ref()]));
         }
     }
     Ok(())

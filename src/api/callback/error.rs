@@ -170,7 +170,7 @@ impl Error {
                 "it is text, image, voice, video, music, news or transfer_customer_service"
             }
             Self::ReplyField { field, fields, .. } => {
-                return Some(match crate::base::nearest(field, fields.iter().copied()) {
+                return Some(match crate::base::closest_match(field, fields.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None if fields.is_empty() => "it has none".to_owned(),
                     None => format!("its fields are {}", fields.join(", ")),

@@ -4,7 +4,7 @@ use super::{
     Card,
     rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES},
 };
-use crate::{api::media::PICTURE_HOSTS, base::nearest};
+use crate::{api::media::PICTURE_HOSTS, base::closest_match};
 use serde_json::{Map, Value};
 use std::fmt;
 use url::Url;
@@ -109,7 +109,7 @@ fn look(card: &Card) -> Faults {
             None => {
                 return faults.with("card_type", Problem::Missing, 41011);
             }
-            Some(Value::String(word)) => Problem::Word(word.clone(), nearest(word, NAMES), &NAMES),
+            Some(Value::String(word)) => Problem::Word(word.clone(), closest_match(word, NAMES), &NAMES),
             Some(_) => Problem::Kind("a string"),
         };
         return faults.with("card_type", problem, 40071);
@@ -265,7 +265,7 @@ impl Faults {
     fn word(&mut self, at: &str, words: &'static [&'static str], errcode: i64, value: &Value) {
         let Some(word) = self.text(at, value) else { return };
         if !words.contains(&word) {
-            let near = nearest(word, words.iter().copied());
+            let near = closest_match(word, words.iter().copied());
             self.add(at, Problem::Word(word.to_owned(), near, words), errcode);
         }
     }
@@ -316,7 +316,7 @@ impl Faults {
             "DATE_TYPE_FIX_TERM" | "2" => &["fixed_term", "fixed_begin_term"],
             "DATE_TYPE_PERMANENT" => &[],
             other => {
-                let problem = Problem::Word(other.to_owned(), nearest(other, DATE_TYPES), &DATE_TYPES);
+                let problem = Problem::Word(other.to_owned(), closest_match(other, DATE_TYPES), &DATE_TYPES);
                 return self.add(&format!("{at}.type"), problem, 40079);
             }
         };

@@ -1,6 +1,6 @@
 //! The calls of one endpoint that a job is estimated to make.
 
-use crate::base::grouped;
+use crate::base::with_thousands;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -18,9 +18,9 @@ pub struct Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9} calls of {}", grouped(self.calls), self.call)?;
+        write!(f, "{:>9} calls of {}", with_thousands(self.calls), self.call)?;
         match self.left {
-            Some(left) => write!(f, " ({} left today)", grouped(left)),
+            Some(left) => write!(f, " ({} left today)", with_thousands(left)),
             None => Ok(()),
         }
     }

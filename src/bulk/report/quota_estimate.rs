@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Batched, Endpoint, Paged, Spec, blacklist, tag, user},
-    base::grouped,
+    base::with_thousands,
     bulk::model::{change::Change, estimate::Estimate, source::Source},
     client::{CallError, Client, Remaining},
 };
@@ -44,7 +44,7 @@ pub struct Shape<'a> {
 /// There are not enough calls left.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the job needs about {calls} calls of {path} today, and {left} are left of the {daily} of a day",
-    calls = grouped(*.calls), left = grouped(.left.left), daily = grouped(.left.daily))]
+    calls = with_thousands(*.calls), left = with_thousands(.left.left), daily = with_thousands(.left.daily))]
 pub struct Shortage {
     /// The endpoint.
     pub path: &'static str,

@@ -2,7 +2,7 @@
 
 use crate::{
     api,
-    base::{grouped, lock},
+    base::{lock, with_thousands},
     bulk::model::{counts::Counters, estimate::Estimate, failure::Failure, job::Job},
     client::{Slot, Timeline},
     store::RunState,
@@ -184,7 +184,7 @@ impl fmt::Display for EndReport {
         let failed = self.failed.len() as u64;
         for (depth, name, count) in self.totals.rows(failed, self.dry_run, self.is_of_changes()) {
             let name = format!("{:depth$}{name}", "", depth = 2 * depth);
-            write!(f, "\n  {name:<16}{:>12}", grouped(count))?;
+            write!(f, "\n  {name:<16}{:>12}", with_thousands(count))?;
         }
         for openid in &self.samples {
             write!(f, "\n  would change {openid}")?;
@@ -197,7 +197,7 @@ impl fmt::Display for EndReport {
             write!(
                 f,
                 "\n  and {} more failed; --report FILE lists them all",
-                grouped((self.failed.len() - SHOWN) as u64)
+                with_thousands((self.failed.len() - SHOWN) as u64)
             )?;
         }
         Ok(())

@@ -36,10 +36,10 @@ const NEW: Duration = Duration::from_mins(1);
 
 /// How often a new tag is tried that is not known yet.
 const NEW_TAG: RetrySchedule = RetrySchedule {
-    tries: 5,
-    first: Duration::from_millis(500),
-    longest: Duration::from_secs(8),
-    in_all: Duration::from_mins(1),
+    max_attempts: 5,
+    initial_backoff: Duration::from_millis(500),
+    max_backoff: Duration::from_secs(8),
+    max_elapsed: Duration::from_mins(1),
 };
 
 /// Why a job can't go on.
@@ -319,7 +319,7 @@ async fn send(settings: &WriterSettings, items: Vec<ChangeItem>) -> Written {
                 if refusal.errcode == INVALID_TAG_ID && made.is_some_and(|made| made.elapsed() < NEW) =>
             {
                 parts.push(part);
-                let Some(pause) = retry.next_pause() else {
+                let Some(pause) = retry.next_delay() else {
                     return written.broken_off(Vec::new(), parts, error);
                 };
                 tokio::time::sleep(pause).await;

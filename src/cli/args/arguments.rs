@@ -4,7 +4,7 @@ use super::automations::{
     AutomationsArguments, NamedArguments, NextArguments, PauseArguments, ServeFolderArguments, WatchArguments,
 };
 use crate::{
-    base::read_share,
+    base::parse_percent,
     client::DEFAULT_IN_FLIGHT,
     sandbox::{
         DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN,
@@ -480,7 +480,7 @@ pub(crate) fn in_flight(text: &str) -> Result<usize, String> {
 
 /// A share in a thousandth of a per cent.
 fn share(text: &str) -> Result<u32, String> {
-    read_share(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())
+    parse_percent(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

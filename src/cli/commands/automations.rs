@@ -1,7 +1,7 @@
 //! Automations at the command line: by hand, and what is known of those that are served.
 
 use crate::{
-    base::{Diagnostic, nearest},
+    base::{Diagnostic, closest_match},
     cli::{
         Failure,
         args::{
@@ -172,7 +172,7 @@ pub(crate) fn file_of(
     if file.exists() && !is_script {
         return Ok(Some(file));
     }
-    let near = nearest(&name, known.served.revisions().keys().map(String::as_str));
+    let near = closest_match(&name, known.served.revisions().keys().map(String::as_str));
     let elsewhere = if near == Some(&name) {
         String::new()
     } else {
@@ -197,7 +197,7 @@ impl Known {
     fn record(&self, name: &str) -> Result<AutomationRecord, Failure> {
         self.record_of(name)?.ok_or_else(|| {
             let names = self.served.revisions().keys().map(String::as_str);
-            let hint = match nearest(name, names) {
+            let hint = match closest_match(name, names) {
                 Some(near) if near == name => {
                     "it is in the folder, but was never served: mpscript serve".to_owned()
                 }

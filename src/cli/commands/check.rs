@@ -26,7 +26,7 @@ pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> Result<u8, Fai
             };
             let automation = registry::read(&program, zone).map_err(|diagnostic| {
                 // Of many files one must know which.
-                let is_placed = diagnostic.place.is_some();
+                let is_placed = diagnostic.span.is_some();
                 let of = format!("in {}", program.name);
                 let diagnostic = if is_placed { diagnostic } else { diagnostic.note(of) };
                 Failure { diagnostic, code: exit::SCRIPT }

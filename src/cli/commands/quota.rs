@@ -3,7 +3,7 @@
 use super::token::failure;
 use crate::{
     api::{self, Credential, quota},
-    base::{Cancel, Diagnostic, grouped},
+    base::{Cancel, Diagnostic, with_thousands},
     cli::{
         Failure,
         args::arguments::QuotaArguments,
@@ -110,7 +110,7 @@ async fn live(client: &Client) -> Result<Vec<Line>, crate::client::CallError> {
 }
 
 fn show(lines: &[Line]) -> String {
-    let count = |count: i64| grouped(count.unsigned_abs());
+    let count = |count: i64| with_thousands(count.unsigned_abs());
     let mut text = format!("{:<42} {:>10} {:>10} {:>10}\n", "endpoint", "used", "left", "a day");
     for line in lines {
         let left = line.limit.map(|limit| if line.is_spent { 0 } else { (limit - line.used).max(0) });

@@ -5,7 +5,7 @@ use super::{
     check::{compile, origin},
 };
 use crate::{
-    base::{Cancel, Diagnostic, grouped, nearest},
+    base::{Cancel, Diagnostic, closest_match, with_thousands},
     bulk::{Attempt, Board, Limits, RunReport, RunState, Verdict},
     cli::{
         Failure,
@@ -346,7 +346,7 @@ fn finish(
     for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
         let said = match end.totals.listed {
             0 => "nobody was listed".to_owned(),
-            listed => format!("nobody matched, of {} listed", grouped(listed)),
+            listed => format!("nobody matched, of {} listed", with_thousands(listed)),
         };
         host.err.line(&format!("warning: {}: {said}", end.title()));
     }
@@ -363,7 +363,7 @@ fn finish(
         (None, Some(run)) => format!("mpscript failed {run} {them}"),
         (None, None) => format!("--report FILE {them}"),
     };
-    host.err.line(&format!("done, but {} {openids} failed; {list}", grouped(failed as u64)));
+    host.err.line(&format!("done, but {} {openids} failed; {list}", with_thousands(failed as u64)));
     Ok(exit::FAILURES)
 }
 
@@ -374,7 +374,7 @@ pub(crate) fn would(report: &RunReport) -> String {
         text.push_str("  the script would change nothing\n");
     }
     for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
-        let (changed, title) = (grouped(end.totals.changed), end.title());
+        let (changed, title) = (with_thousands(end.totals.changed), end.title());
         let followers = if end.totals.changed == 1 { "follower" } else { "followers" };
         text.push_str(&format!("  {changed:>10} {followers} would be changed by {title}"));
         match end.samples.as_slice() {
@@ -384,9 +384,12 @@ pub(crate) fn would(report: &RunReport) -> String {
     }
     for (call, count) in &report.would_call {
         let calls = if *count == 1 { "call" } else { "calls" };
-        let left = report.left_today.get(call).map(|left| format!(" ({} left today)", grouped(*left)));
+        let left = report.left_today.get(call).map(|left| format!(" ({} left today)", with_thousands(*left)));
         let left = left.unwrap_or_default();
-        text.push_str(&format!("  {:>10} {calls:<5} of {call} would be made{left}\n", grouped(*count)));
+        text.push_str(&format!(
+            "  {:>10} {calls:<5} of {call} would be made{left}\n",
+            with_thousands(*count)
+        ));
     }
     text
 }
@@ -398,7 +401,7 @@ fn params(program: &Program, given: &[(String, String)]) -> Result<BTreeMap<Stri
     for (name, value) in given {
         if !known.iter().any(|known| known == name) {
             let message = format!("{} has no parameter `{name}`", program.name);
-            let hint = match nearest(name, known.iter().map(String::as_str)) {
+            let hint = match closest_match(name, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.is_empty() => {
                     "it has none: param(\"NAME\", DEFAULT) in the script makes one".to_owned()

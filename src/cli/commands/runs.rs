@@ -6,7 +6,7 @@ use super::{
     run::{Plan, perform},
 };
 use crate::{
-    base::{Diagnostic, grouped, no_formula},
+    base::{Diagnostic, no_formula, with_thousands},
     bulk::{Failure as FailedOpenid, RunReport},
     cli::{
         Failure,
@@ -186,20 +186,23 @@ pub(crate) fn show(host: &Host, arguments: &ShowArguments) -> Result<u8, Failure
         rows.push(("because", run.note.clone()));
     }
     if !printed.is_empty() {
-        let times =
-            if printed.len() == 1 { "once" } else { &format!("{} times", grouped(printed.len() as u64)) };
+        let times = if printed.len() == 1 {
+            "once"
+        } else {
+            &format!("{} times", with_thousands(printed.len() as u64))
+        };
         rows.push(("printed", format!("{times}: mpscript show {} --log", run.id)));
     }
     let stands = record::observed_state(host, &run);
     let report = read(&texts.report);
     if report.is_none() && !run.is_dry {
-        rows.push(("changed", format!("{} followers so far", grouped(changed))));
+        rows.push(("changed", format!("{} followers so far", with_thousands(changed))));
     }
     for (name, value) in rows {
         host.out.line(&format!("  {name:<9} {value}"));
     }
     for (end, count) in report.iter().flat_map(RunReport::ends_together) {
-        let times = if count == 1 { String::new() } else { format!("{} × ", grouped(count as u64)) };
+        let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };
         host.out.line(&format!("{times}{end}"));
     }
     if let Some(next) = next_step(&run, &texts, stands).filter(|_| !is_undone) {
@@ -316,7 +319,7 @@ pub(crate) fn failed(host: &Host, arguments: &FailedArguments) -> Result<u8, Fai
             Ok(_) => format!("; mpscript failed {} --retry tries them again", run.id),
             Err(_) => String::new(),
         };
-        host.err.line(&format!("{} failed{next}", grouped(count)));
+        host.err.line(&format!("{} failed{next}", with_thousands(count)));
     }
     Ok(exit::DONE)
 }

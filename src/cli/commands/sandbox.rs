@@ -1,7 +1,7 @@
 //! `mpscript sandbox`.
 
 use crate::{
-    base::{Diagnostic, nearest},
+    base::{Diagnostic, closest_match},
     cli::{
         Failure,
         args::arguments::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments},
@@ -81,7 +81,7 @@ fn unknown_switch(error: &SwitchError) -> Diagnostic {
     let diagnostic = Diagnostic::new(error.to_string());
     let SwitchError::Unknown(name) = error else { return diagnostic };
     let names = || SWITCHES.iter().map(|switch| switch.name);
-    match nearest(name, names()) {
+    match closest_match(name, names()) {
         Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
         None => diagnostic.hint(format!("the switches are {}", names().collect::<Vec<_>>().join(", "))),
     }

@@ -2,7 +2,7 @@
 
 use super::token_serve;
 use crate::{
-    base::{Cancel, Diagnostic, grouped},
+    base::{Cancel, Diagnostic, with_thousands},
     cli::{
         Failure,
         args::arguments::{TokenArguments, TokenCommand},
@@ -61,7 +61,7 @@ fn show(client: &Client, runtime: &Runtime, reveal: bool) -> Result<String, Call
         token.reveal().to_owned()
     } else {
         let life = u64::try_from(client.token_life()).unwrap_or_default();
-        format!("{token}, good for {} seconds (--reveal shows it)", grouped(life))
+        format!("{token}, good for {} seconds (--reveal shows it)", with_thousands(life))
     })
 }
 
@@ -69,9 +69,10 @@ fn refresh(client: &Client, runtime: &Runtime) -> Result<String, CallError> {
     runtime.block_on(async {
         let present = client.token().await?;
         match client.renew_token(&present).await? {
-            Some(_) => {
-                Ok(format!("a new token, good for {} seconds", grouped(client.token_life().unsigned_abs())))
-            }
+            Some(_) => Ok(format!(
+                "a new token, good for {} seconds",
+                with_thousands(client.token_life().unsigned_abs())
+            )),
             None => Err(CallError::NoToken { reason: "there is no other one now".to_owned() }),
         }
     })

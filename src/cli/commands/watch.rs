@@ -3,7 +3,7 @@
 
 use super::serve::watch;
 use crate::{
-    base::{Diagnostic, Stopwatch, digest},
+    base::{Diagnostic, Stopwatch, fingerprint},
     cli::{
         Failure,
         args::{
@@ -222,7 +222,7 @@ impl Watching<'_> {
         }
         let content = |file: &PathBuf| {
             let bytes = fs::read(file).ok()?;
-            Some(digest([String::from_utf8_lossy(&bytes).as_ref()]))
+            Some(fingerprint([String::from_utf8_lossy(&bytes).as_ref()]))
         };
         files.into_iter().map(|file| (file.clone(), content(&file))).collect()
     }

@@ -3,7 +3,7 @@
 use super::{callback, secret};
 use crate::{
     api::quota::Reset,
-    base::{Diagnostic, Secret, nearest},
+    base::{Diagnostic, Secret, closest_match},
     cli::{Failure, args::arguments::Reach},
     client::{Account, BaseUrl, External, TokenMode},
     host::Host,
@@ -185,7 +185,7 @@ pub(crate) fn account(host: &Host, reach: &Reach) -> Result<Result<Found, NoClie
     };
     let Some(entry) = file.accounts.get(name) else {
         let message = format!("{} has no account `{name}`", path.display());
-        let hint = nearest(name, names.iter().copied()).map_or_else(
+        let hint = closest_match(name, names.iter().copied()).map_or_else(
             || format!("it has {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") }),
             |near| format!("did you mean `{near}`?"),
         );
@@ -332,7 +332,7 @@ fn without_content(message: &str) -> String {
         return "a value of another kind belongs here".to_owned();
     }
     match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
-        Some((name, expected)) if nearest(name, FIELDS).is_none() => format!("unknown field{expected}"),
+        Some((name, expected)) if closest_match(name, FIELDS).is_none() => format!("unknown field{expected}"),
         _ => message.to_owned(),
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     api::{Endpoint, Spec, user},
-    base::{Stopwatch, grouped},
+    base::{Stopwatch, with_thousands},
     bulk::{Board, Counters, Job},
     client::Client,
-    host::{Host, NoEcho, Stream},
+    host::{EchoGuard, Host, Stream},
     script::Output,
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,7 +38,7 @@ pub(crate) struct Progress {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
     /// Ends after all is drawn.
-    _no_echo: Option<NoEcho>,
+    _echo_guard: Option<EchoGuard>,
 }
 
 /// What scripts print, and the bars that must step aside for it.
@@ -105,7 +105,7 @@ impl Progress {
         quiet: bool,
     ) -> Self {
         if quiet {
-            return Self { stop: None, thread: None, _no_echo: None };
+            return Self { stop: None, thread: None, _echo_guard: None };
         }
         let (stop, stopped) = mpsc::channel();
         let (board, err, client) = (Arc::clone(board), words.err.clone(), client.cloned());
@@ -134,7 +134,7 @@ impl Progress {
                 }
             }
         });
-        Self { stop: Some(stop), thread: Some(thread), _no_echo: is_drawn.then(NoEcho::begin) }
+        Self { stop: Some(stop), thread: Some(thread), _echo_guard: is_drawn.then(EchoGuard::turn_off) }
     }
 }
 
@@ -289,11 +289,15 @@ impl Watched {
     fn numbers(&self, stage: &Stage) -> String {
         let (done, total) = (self.done(stage.kind), self.total(stage.kind));
         if self.client.as_ref().is_some_and(Client::is_waiting_for_reset) {
-            return format!("{} of {}  waiting for the next day's quota", grouped(done), grouped(total));
+            return format!(
+                "{} of {}  waiting for the next day's quota",
+                with_thousands(done),
+                with_thousands(total)
+            );
         }
-        let mut text = format!("{} of {}", grouped(done), grouped(total));
+        let mut text = format!("{} of {}", with_thousands(done), with_thousands(total));
         if let Some(rate) = stage.rate() {
-            text.push_str(&format!("  {}/s", grouped(rate)));
+            text.push_str(&format!("  {}/s", with_thousands(rate)));
             let left = total.saturating_sub(done);
             if stage.kind != Kind::Changes && rate > 0 && left > 0 {
                 text.push_str(&format!("  {} left", seconds(left.div_ceil(rate))));
@@ -304,7 +308,7 @@ impl Watched {
             text.push_str(&format!("  {under_way} in flight"));
             if let Some(left) = left {
                 let left = left.saturating_sub(sent.saturating_sub(*before));
-                text.push_str(&format!("  {} calls left", grouped(left)));
+                text.push_str(&format!("  {} calls left", with_thousands(left)));
             }
         }
         text
@@ -313,10 +317,10 @@ impl Watched {
     /// All of it in one line.
     fn line(&self) -> String {
         let counts = &self.job.counts;
-        let read = |count| grouped(Counters::read(count));
+        let read = |count| with_thousands(Counters::read(count));
         let failed = match Counters::read(&counts.failed) {
             0 => String::new(),
-            failed => format!(", {} failed", grouped(failed)),
+            failed => format!(", {} failed", with_thousands(failed)),
         };
         let stages: Vec<String> = self
             .stages

@@ -5,7 +5,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// An error as a person reads it: what, where with the line and a caret, facts, what to do.
 pub(crate) fn error(host: &Host, diagnostic: &Diagnostic) -> String {
-    let Some(place) = &diagnostic.place else { return without_place(host, diagnostic) };
+    let Some(place) = &diagnostic.span else { return without_place(host, diagnostic) };
     let renderer = if host.colour() { Renderer::styled() } else { Renderer::plain() };
     let title = clean(&diagnostic.message);
     let mut group = Group::with_title(Level::ERROR.primary_title(title));

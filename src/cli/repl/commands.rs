@@ -9,7 +9,7 @@ use super::{
     table::{list, wrapped},
 };
 use crate::{
-    base::{Diagnostic, Stopwatch, WholeFile, nearest},
+    base::{AtomicFile, Diagnostic, Stopwatch, closest_match},
     cli::{
         Failure,
         args::arguments::RunsArguments,
@@ -106,7 +106,7 @@ pub(crate) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         }
         other => {
             let names = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next());
-            let hint = nearest(other, names).map_or_else(
+            let hint = closest_match(other, names).map_or_else(
                 || ":help lists the commands".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
@@ -274,7 +274,7 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     if count == 0 {
         return fail("the lines so far have only looked at values", "a script is made of what lines do");
     }
-    let written = WholeFile::create(&file).and_then(|mut written| {
+    let written = AtomicFile::create(&file).and_then(|mut written| {
         written.write_all(text.as_bytes())?;
         written.finish()
     });

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::tag,
-    base::{Cancel, Diagnostic, Stopwatch, grouped},
+    base::{Cancel, Diagnostic, Stopwatch, with_thousands},
     bulk::{Board, RunReport, RunState},
     cli::{
         Failure,
@@ -364,12 +364,13 @@ impl Repl<'_> {
         }
         if !report.failed.is_empty() {
             let of = report.run.as_deref().unwrap_or("RUN");
-            let failed = grouped(report.failed.len() as u64);
+            let failed = with_thousands(report.failed.len() as u64);
             self.host.err.line(&format!("{failed} openids failed; mpscript failed {of} names them"));
         }
         if is_timed || (self.is_interactive && watch.elapsed() >= WORTH_SAYING) {
             let took = watch.elapsed().as_secs_f64();
-            let calls = if calls == 1 { "1 call".to_owned() } else { format!("{} calls", grouped(calls)) };
+            let calls =
+                if calls == 1 { "1 call".to_owned() } else { format!("{} calls", with_thousands(calls)) };
             self.host.err.line(&format!("{took:.1} s, {calls}"));
         }
         let code = match report.state {

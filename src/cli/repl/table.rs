@@ -1,6 +1,6 @@
 //! How the session shows what a line has given: tables that fit the terminal.
 
-use crate::{base::grouped, script::Rendered};
+use crate::{base::with_thousands, script::Rendered};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
@@ -44,7 +44,7 @@ pub(crate) fn show(shown: &Rendered, width: Option<usize>) -> String {
             }
             let more = total.saturating_sub(from + rows.len());
             if more > 0 {
-                text.push_str(&format!("{} more (:more)", grouped(more as u64)));
+                text.push_str(&format!("{} more (:more)", with_thousands(more as u64)));
             }
             text.trim_end().to_owned()
         }

@@ -171,7 +171,7 @@ impl Daemon {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         Self {
-            node: format!("{} {} {number}", host.process, host.birth),
+            node: format!("{} {} {number}", host.process, host.start_id),
             host: host.clone(),
             runtime: Arc::clone(runtime),
             store: store.clone(),
@@ -445,7 +445,7 @@ fn next_start(name: &str, trigger: &Trigger, last: i64) -> Option<i64> {
 
 /// A message on one line, with its place and its mend.
 fn told(diagnostic: &Diagnostic) -> String {
-    let place = diagnostic.place.as_ref();
+    let place = diagnostic.span.as_ref();
     let place = place.map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
     let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})"));
     format!("{}{}{}", place.unwrap_or_default(), diagnostic.message, hint.unwrap_or_default())

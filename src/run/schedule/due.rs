@@ -3,7 +3,7 @@
 
 use super::trigger::Trigger;
 use crate::{
-    base::grouped,
+    base::with_thousands,
     script::{CatchUp, CatchUpPolicy},
 };
 /// A fire that starts_at so late is one that was missed: nobody was there, or the machine slept.
@@ -65,7 +65,7 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
     let missed = all.iter().take_while(|due| due.missed.is_some()).count();
     if missed > MOST {
         let before = missed - MOST;
-        let counted = grouped(before as u64);
+        let counted = with_thousands(before as u64);
         if let Some(DueFire { missed: Some(reason), .. }) = all.get_mut(before) {
             reason.push_str(&format!("; so are {counted} before it"));
         }

@@ -55,7 +55,7 @@ pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
             return Diagnostic::new(format!("there is no time zone `{name}`")).hint(hint);
         }
         let all = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let hint = match crate::base::nearest(name, all) {
+        let hint = match crate::base::closest_match(name, all) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "zones are named as in \"Asia/Shanghai\" or \"UTC\"".to_owned(),
         };

@@ -5,7 +5,7 @@ use super::{
     schedule::{Schedule, zone},
 };
 use crate::{
-    base::{Diagnostic, digest},
+    base::{Diagnostic, fingerprint},
     script::{Timing, TriggerSpec},
 };
 use chrono_tz::Tz;
@@ -54,7 +54,7 @@ impl Trigger {
         if most == 0 {
             return Duration::ZERO;
         }
-        let hex = digest([automation, &self.key, &instant.to_string()]);
+        let hex = fingerprint([automation, &self.key, &instant.to_string()]);
         let draw = u128::from(u64::from_str_radix(&hex, 16).unwrap_or_default());
         Duration::from_millis(u64::try_from(draw % most).unwrap_or_default())
     }

@@ -4,7 +4,7 @@
 use super::{push, route::Call, server::Shared};
 use crate::{
     api::oauth::{BASE, USERINFO},
-    base::digest,
+    base::fingerprint,
     sandbox::{
         rules::{card, qrcode::Scene},
         world::{
@@ -110,7 +110,10 @@ fn state(world: &World) -> Value {
         .values()
         .map(|tag| {
             let members = tag.members.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-            (tag.name.as_str(), json!({"count": tag.members.len(), "digest": digest([members.as_str()])}))
+            (
+                tag.name.as_str(),
+                json!({"count": tag.members.len(), "digest": fingerprint([members.as_str()])}),
+            )
         })
         .collect();
     let mut remarks = String::new();
@@ -126,9 +129,9 @@ fn state(world: &World) -> Value {
     let blacklist = world.blacklist.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
     json!({
         "tags": tags,
-        "remarks": digest([remarks.as_str()]),
-        "blacklist": digest([blacklist.as_str()]),
-        "followers": digest([following.as_str()]),
+        "remarks": fingerprint([remarks.as_str()]),
+        "blacklist": fingerprint([blacklist.as_str()]),
+        "followers": fingerprint([following.as_str()]),
     })
 }
 

@@ -9,7 +9,7 @@
 use super::csv::read_openids;
 use crate::{
     api::tag::{Tag, rules::MAX_NAME_BYTES},
-    base::{digest, nearest},
+    base::{closest_match, fingerprint},
     bulk::{ChangedByStep, Listed, Source},
     script::host::{
         env::RunEnv,
@@ -76,7 +76,7 @@ impl Closure {
         if texts.is_empty() {
             String::new()
         } else {
-            format!(" #{}", digest(texts.iter().map(String::as_str)))
+            format!(" #{}", fingerprint(texts.iter().map(String::as_str)))
         }
     }
 
@@ -123,7 +123,7 @@ impl TagRef {
                 if let Some(tag) = tags.iter().find(|tag| tag.name == *name) {
                     return Ok(tag.id);
                 }
-                let near = nearest(name, tags.iter().map(|tag| tag.name.as_str()));
+                let near = closest_match(name, tags.iter().map(|tag| tag.name.as_str()));
                 let hint = near.map_or_else(
                     || "tag::list() gives the account's tags".to_owned(),
                     |near| format!("did you mean `{near}`?"),
@@ -181,7 +181,7 @@ impl Audience {
         let is_in_page = self.env.journal.is_in_page();
         let text = self.in_words(|closure| if is_in_page { closure.captured() } else { String::new() });
         let Origin::Openids(Source::Openids(openids)) = &self.origin else { return text };
-        let digest = digest(openids.iter().map(String::as_str));
+        let digest = fingerprint(openids.iter().map(String::as_str));
         format!("{text} #{digest}")
     }
 

@@ -2,7 +2,7 @@
 
 use super::file::{Body, File, Node, Problem, bodies, literal};
 use crate::{
-    base::nearest,
+    base::closest_match,
     script::{engine::reference::known_functions, host::catalog::Function},
 };
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
@@ -155,7 +155,7 @@ impl Known {
             let modules = self.functions.iter().map(|function| function.namespace.as_str());
             let modules =
                 modules.chain(self.imports.keys().map(String::as_str)).filter(|module| !module.is_empty());
-            let hint = nearest(module, modules).map(|near| format!("did you mean `{near}::{name}`?"));
+            let hint = closest_match(module, modules).map(|near| format!("did you mean `{near}::{name}`?"));
             return Some(Problem::new(file, position, format!("there is no module `{module}`"), hint));
         }
         if inside.iter().any(|function| function.name == name && function.arguments == given) {
@@ -214,7 +214,7 @@ fn describe<'a>(
 ) -> Problem {
     if shapes.is_empty() {
         let (module, last) = name.rsplit_once("::").map_or(("", name), |(module, last)| (module, last));
-        let hint = nearest(last, candidates).map(|near| {
+        let hint = closest_match(last, candidates).map(|near| {
             let near = if module.is_empty() { near.to_owned() } else { format!("{module}::{near}") };
             format!("did you mean `{near}`?")
         });

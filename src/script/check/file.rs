@@ -1,7 +1,7 @@
 //! A file under check: its bodies, its nodes, and a problem with a place in it.
 
 use crate::{
-    base::{Diagnostic, Place},
+    base::{Diagnostic, SourceSpan},
     script::source::program::Program,
 };
 use rhai::{AST, ASTNode, Expr, Module, Position, Stmt};
@@ -15,7 +15,7 @@ pub(super) struct File<'a> {
 }
 
 impl File<'_> {
-    pub(super) fn place(&self, position: Position) -> Option<Place> {
+    pub(super) fn place(&self, position: Position) -> Option<SourceSpan> {
         self.program.place(self.path, None, position)
     }
 }

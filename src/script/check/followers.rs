@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{FieldKind, user::FIELDS},
-    base::nearest,
+    base::closest_match,
 };
 use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,7 +265,7 @@ fn unknown_field(file: &File, name: &str, position: Position) -> Option<Problem>
     if FIELDS.iter().any(|field| field.name == name) {
         return None;
     }
-    let hint = nearest(name, FIELDS.iter().map(|field| field.name)).map_or_else(
+    let hint = closest_match(name, FIELDS.iter().map(|field| field.name)).map_or_else(
         || format!("a field that the platform has added since is read as u[\"{name}\"]"),
         |near| format!("did you mean `{near}`?"),
     );

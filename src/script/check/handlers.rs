@@ -5,7 +5,7 @@ use super::{
     followers::{chain, first_of, is_variable},
 };
 use crate::{
-    base::nearest,
+    base::closest_match,
     script::{
         Automation, HANDLER, ON_FAILURE,
         source::automation_keys::{CTX, FAILURE, names},
@@ -97,7 +97,7 @@ fn unknown_keys(
         return;
     }
     problems.extend(found.into_iter().filter(|(key, _)| !set.contains(key)).map(|(key, position)| {
-        let hint = match nearest(&key, keys.iter().copied()) {
+        let hint = match closest_match(&key, keys.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if keys.is_empty() => format!("declare it: params: #{{ {key}: … }}"),
             None => format!("it has {}", keys.join(", ")),
@@ -132,7 +132,7 @@ fn misspelt_handler(file: &File, handlers: &BTreeSet<&str>) -> Option<Problem> {
     }
     let near = own.iter().map(|function| function.name).find(|name| {
         name.starts_with("on_")
-            && nearest(name, [ON_FAILURE]).is_some()
+            && closest_match(name, [ON_FAILURE]).is_some()
             && !handlers.contains(name)
             && !is_named(file, name)
     })?;

@@ -257,11 +257,11 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
     let quota = match (spec.daily.real, spec.daily.test) {
         _ if spec.path.starts_with("/sns/") => "none a day; 50,000 calls a minute".to_owned(),
         (None, _) => "not published; quota::get tells".to_owned(),
-        (Some(real), None) => format!("{} calls a day", crate::base::grouped(real)),
+        (Some(real), None) => format!("{} calls a day", crate::base::with_thousands(real)),
         (Some(real), Some(test)) => format!(
             "{} calls a day, {} for a test account (测试号)",
-            crate::base::grouped(real),
-            crate::base::grouped(test)
+            crate::base::with_thousands(real),
+            crate::base::with_thousands(test)
         ),
     };
     facts.push(("quota", quota));

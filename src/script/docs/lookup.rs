@@ -7,7 +7,7 @@ use super::{
     plain,
 };
 use crate::{
-    base::nearest,
+    base::closest_match,
     script::{functions::kinds, host::stdlib},
 };
 
@@ -51,7 +51,7 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
             let names: Vec<String> =
                 entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
             let names = names.iter().map(String::as_str).chain(described.iter().map(|value| value.name));
-            Err(nearest(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
+            Err(closest_match(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
         }
         // A module's functions one after another, or one function.
         found => Ok(found.iter().map(|entry| plain::entry(entry)).collect::<Vec<_>>().join("\n\n")),

@@ -3,7 +3,7 @@
 
 use crate::{
     api::{tag::Tag, user},
-    base::grouped,
+    base::with_thousands,
     bulk::EndReport,
     script::{
         audience::audience::Audience,
@@ -97,7 +97,7 @@ fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
 
 /// A value within another, with the first entries of what is long.
 fn cut(value: &Dynamic, levels: usize, at_once: usize) -> Value {
-    let more = |count: usize| Value::String(format!("{} more", grouped(count as u64)));
+    let more = |count: usize| Value::String(format!("{} more", with_thousands(count as u64)));
     if let Some(audience) = value.read_lock::<Audience>() {
         return Value::String(audience.to_string());
     }
@@ -205,7 +205,7 @@ fn report(report: &EndReport) -> Vec<String> {
     let counts =
         [report.totals.listed, report.totals.matched, report.totals.changed, report.failed.len() as u64];
     let mut row = vec![report.title(), report.state.as_str().replace('_', " ")];
-    row.extend(counts.map(grouped));
+    row.extend(counts.map(with_thousands));
     row
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     api::errcode::DAILY_QUOTA,
-    base::{Diagnostic, nearest},
+    base::{Diagnostic, closest_match},
     script::{
         functions::kinds::value_fields,
         host::{
@@ -147,7 +147,7 @@ fn no_such_field(text: &str) -> Option<Diagnostic> {
             diagnostic.hint("a value of the platform's is read only: change it with the function for that"),
         );
     }
-    let hint = match nearest(field, fields.iter().copied()) {
+    let hint = match closest_match(field, fields.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("its fields are {}", fields.join(", ")),
     };
@@ -170,7 +170,7 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
         .collect();
     if shapes.is_empty() {
         let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
-        return match nearest(name, known.iter().map(|function| function.name.as_str())) {
+        return match closest_match(name, known.iter().map(|function| function.name.as_str())) {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
             None => diagnostic,
         };

@@ -2,7 +2,7 @@
 
 use crate::{
     api::callback::{self, Error, FIELDS, Reply, Scene},
-    base::nearest,
+    base::closest_match,
     script::host::{
         env::{CallbackKeys, RunEnv},
         error::{ScriptError, at_position},
@@ -306,7 +306,7 @@ fn field_by_name(push: &mut Message, name: &str) -> std::result::Result<Dynamic,
     if names().any(|known| known == name) {
         return Ok(Dynamic::UNIT);
     }
-    let hint = nearest(name, names()).map_or_else(
+    let hint = closest_match(name, names()).map_or_else(
         || "print the message to see the fields that it has".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );

@@ -2,7 +2,7 @@
 
 use crate::{
     api::oauth::{Authorize, Grant, REFRESH_LIFE, USERINFO},
-    base::nearest,
+    base::closest_match,
     script::host::{
         env::RunEnv,
         error::{ScriptError, at_position},
@@ -85,7 +85,7 @@ fn authorize_url(env: &RunEnv, options: &Map) -> Result<String, Box<EvalAltResul
             "scope" => &mut authorize.scope,
             "state" => &mut authorize.state,
             other => {
-                let near = nearest(other, ["redirect_uri", "scope", "state"]);
+                let near = closest_match(other, ["redirect_uri", "scope", "state"]);
                 let near = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
                 return Err(usage(format!(
                     "there is no option `{other}`{near}; it takes redirect_uri, scope and state"

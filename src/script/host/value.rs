@@ -8,7 +8,7 @@ use crate::{
         token::Token,
         user::{FIELDS, User},
     },
-    base::{Secret, nearest},
+    base::{Secret, closest_match},
     bulk::EndReport,
     for_each_user_field,
 };
@@ -235,7 +235,7 @@ pub(crate) fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, 
 
 /// What a person is told who asks for a field that there is not.
 pub(crate) fn field_unknown(name: &str) -> ScriptError {
-    let near = nearest(name, FIELDS.iter().map(|field| field.name));
+    let near = closest_match(name, FIELDS.iter().map(|field| field.name));
     let hint = near.map_or_else(
         || format!("its fields are {}", FIELDS.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
         |near| format!("did you mean `{near}`?"),

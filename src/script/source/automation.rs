@@ -10,7 +10,7 @@ use super::{
     program::Program,
 };
 use crate::{
-    base::{Diagnostic, Place, nearest, read_share},
+    base::{Diagnostic, SourceSpan, closest_match, parse_percent},
     script::host::error::ScriptFailure,
 };
 use rhai::{ASTFlags, Stmt};
@@ -62,7 +62,7 @@ pub struct TriggerSpec {
     /// The function that it calls.
     pub handler: String,
     /// Where its timing stands, for whoever can't read it.
-    pub place: Option<Place>,
+    pub place: Option<SourceSpan>,
 }
 
 /// When, as it is written.
@@ -332,7 +332,7 @@ impl Program {
             .map(|function| function.name)
             .filter(|name| !name.contains('$') && *name != ON_FAILURE)
             .collect();
-        let hint = nearest(name, names).map_or_else(
+        let hint = closest_match(name, names).map_or_else(
             || {
                 format!(
                     "write fn {name}(ctx, p) {{ … }}; a handler takes the context and the parameters, or less"
@@ -368,7 +368,7 @@ fn word<T: Copy>(
     let given = literal.as_text().unwrap_or_default();
     words.iter().find(|(word, _)| *word == given).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let near = nearest(&given, all.iter().copied());
+        let near = closest_match(&given, all.iter().copied());
         let hint = near
             .map_or_else(|| format!("{name}: \"{}\"", all[0]), |near| format!("did you mean \"{near}\"?"));
         teller.wrong(literal.position, format!("`{name}` must be one of {}", all.join(", ")), hint)
@@ -409,7 +409,7 @@ fn read_limits(teller: Teller, literal: &Literal) -> Result<LimitSpec, Diagnosti
             let count = value.as_count().ok_or_else(|| wrong("`changes` is no whole number from 0"))?;
             limits.changes = Some(count);
         } else {
-            let share = value.as_text().and_then(|share| read_share(&share));
+            let share = value.as_text().and_then(|share| parse_percent(&share));
             limits.errors = Some(share.ok_or_else(|| wrong("`errors` is no share like \"1%\""))?);
         }
     }

@@ -1,7 +1,7 @@
 //! A constant written out in a script, with the place of each part: read without running anything.
 
 use super::program::Program;
-use crate::base::{Diagnostic, nearest};
+use crate::base::{Diagnostic, closest_match};
 use rhai::{Dynamic, Expr, Position};
 
 /// A value that is written out.
@@ -93,7 +93,7 @@ impl Teller<'_> {
         };
         for (name, position, _) in entries {
             if !known.contains(&name.as_str()) {
-                let hint = nearest(name, known.iter().copied()).map_or_else(
+                let hint = closest_match(name, known.iter().copied()).map_or_else(
                     || format!("it can have {}", known.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );

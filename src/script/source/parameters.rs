@@ -1,7 +1,7 @@
 //! Typed parameters of automations: what they may be, and what was given for them.
 
 use crate::{
-    base::{Diagnostic, nearest},
+    base::{Diagnostic, closest_match},
     script::host::value::to_json,
 };
 use rhai::Dynamic;
@@ -120,7 +120,7 @@ impl Parameter {
     ) -> Result<Map<String, Value>, Diagnostic> {
         if let Some(unknown) = given.keys().find(|name| !parameters.contains_key(*name)) {
             let names: Vec<&str> = parameters.keys().map(String::as_str).collect();
-            let hint = match nearest(unknown, names.iter().copied()) {
+            let hint = match closest_match(unknown, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if names.is_empty() => "it has none: params: #{ NAME: … } makes one".to_owned(),
                 None => format!("it has {}", names.join(", ")),

@@ -8,7 +8,7 @@ use super::{
     span::place,
 };
 use crate::{
-    base::{Diagnostic, Place, lock},
+    base::{Diagnostic, SourceSpan, lock},
     script::host::error::ScriptFailure,
 };
 use rhai::{
@@ -185,7 +185,7 @@ impl Program {
         source: Option<&str>,
         function: Option<&str>,
         position: Position,
-    ) -> Option<Place> {
+    ) -> Option<SourceSpan> {
         let import = source.and_then(|source| self.earlier.imports.get(source));
         let function = || function.and_then(|name| self.earlier.functions.get(name)).and_then(Option::as_ref);
         if let Some(Text { name, text }) = import.or_else(function).map(Arc::as_ref) {

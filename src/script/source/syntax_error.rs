@@ -1,13 +1,13 @@
 //! A syntax error of the engine as a diagnostic with its place and a hint.
 
 use crate::{
-    base::{Diagnostic, Place, nearest},
+    base::{Diagnostic, SourceSpan, closest_match},
     script::host::modules::modules,
 };
 use rhai::ParseErrorType;
 
 /// A syntax error, with its place.
-pub(crate) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Diagnostic {
+pub(crate) fn explain_syntax(kind: &ParseErrorType, place: Option<SourceSpan>) -> Diagnostic {
     let hint = match kind {
         ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
@@ -18,7 +18,7 @@ pub(crate) fn explain_syntax(kind: &ParseErrorType, place: Option<Place>) -> Dia
             Some(format!("did you mean `{name}()`?"))
         }
         ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
-        ParseErrorType::ModuleUndefined(name) => Some(nearest(name, modules()).map_or_else(
+        ParseErrorType::ModuleUndefined(name) => Some(closest_match(name, modules()).map_or_else(
             || format!("import one of your own first: import \"lib/{name}\" as {name};"),
             |near| format!("did you mean `{near}`?"),
         )),

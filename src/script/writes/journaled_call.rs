@@ -9,7 +9,7 @@ use crate::{
         tag::{self, Tag},
         user,
     },
-    base::digest,
+    base::fingerprint,
     bulk::{
         Begun, Change, ChangeItem, JournalError, RecordedEffect, Step, StepRow, Twice, Unresolved, Verdict,
         call_in_parts, ensure_tag, find_tag, pass,
@@ -349,7 +349,7 @@ fn in_words(spec: &Spec, request: &Value) -> String {
     if text.len() <= LONGEST {
         return format!("{}({text})", spec.name);
     }
-    let digest = digest([text.as_str()]);
+    let digest = fingerprint([text.as_str()]);
     let start: String = text.chars().take(80).collect();
     format!("{}({start}… {} bytes, {digest})", spec.name, text.len())
 }

@@ -1,7 +1,7 @@
 //! A run's calls over time as a drawing: how many a second above, how long they took below.
 
 use crate::{
-    base::grouped,
+    base::with_thousands,
     bulk::{CallSlot, CallTimes},
 };
 
@@ -217,10 +217,10 @@ impl<'a> Chart<'a> {
                 self.step,
                 LATENCY.1 - RATE.0,
                 span(seconds),
-                grouped(slot.calls),
-                grouped(slot.failed),
-                grouped(slot.mean_ms),
-                grouped(slot.max_ms)
+                with_thousands(slot.calls),
+                with_thousands(slot.failed),
+                with_thousands(slot.mean_ms),
+                with_thousands(slot.max_ms)
             ));
         }
     }
@@ -252,7 +252,7 @@ fn top(most: f64) -> (f64, f64) {
 )]
 fn label(value: f64) -> String {
     if value >= 10.0 || (value - value.round()).abs() < 1e-6 {
-        return grouped(value.round() as u64);
+        return with_thousands(value.round() as u64);
     }
     let text = format!("{value:.3}");
     text.trim_end_matches('0').to_owned()

@@ -2,7 +2,7 @@
 
 use super::{chart::chart, write::About};
 use crate::{
-    base::grouped,
+    base::with_thousands,
     bulk::{EndReport, Failure, RunReport, RunState},
 };
 use chrono::{DateTime, Local};
@@ -85,7 +85,7 @@ fn facts(report: &RunReport, about: &About) -> String {
         facts.push(("Started", time(about.started_at)));
     }
     facts.push(("Duration", duration(report.elapsed_ms)));
-    facts.push(("Calls", grouped(report.calls.values().sum())));
+    facts.push(("Calls", with_thousands(report.calls.values().sum())));
     let rows = joined(facts, |(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n"));
     format!("<section id=\"facts\">\n<h2>Run</h2>\n<table class=\"facts\">\n{rows}</table>\n</section>\n")
 }
@@ -96,7 +96,7 @@ fn counts(rows: &[(usize, &str, u64)]) -> String {
         let zero = if *count == 0 { " zero" } else { "" };
         format!(
             "<tr><th class=\"deep{depth}{zero}\">{name}</th><td class=\"number{zero}\">{}</td></tr>\n",
-            grouped(*count)
+            with_thousands(*count)
         )
     });
     format!("<table>\n{rows}</table>\n")
@@ -109,7 +109,7 @@ fn calls(id: &str, title: &str, calls: &BTreeMap<String, u64>) -> String {
     let mut calls: Vec<(&String, &u64)> = calls.iter().collect();
     calls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let rows = joined(calls, |(call, count)| {
-        let (call, count) = (escaped(call), grouped(*count));
+        let (call, count) = (escaped(call), with_thousands(*count));
         format!("<tr><td><code>{call}</code></td><td class=\"number\">{count}</td></tr>\n")
     });
     format!(
@@ -144,7 +144,7 @@ fn ends(report: &RunReport) -> String {
     if report.ends.len() > MOST_ENDS {
         text.push_str(&format!(
             "<p class=\"soft\">and {} more; <code>--report FILE.json</code> has them all</p>\n",
-            grouped((report.ends.len() - MOST_ENDS) as u64)
+            with_thousands((report.ends.len() - MOST_ENDS) as u64)
         ));
     }
     text.push_str("</section>\n");
@@ -162,10 +162,10 @@ fn failures(report: &RunReport) -> String {
         "<section id=\"failures\">\n<h2>Failed: {}</h2>\n<div class=\"wide\">\n<table class=\"failures\">\n<thead><tr>\
          <th>openid</th><th>job</th><th>errcode</th><th>what happened</th><th>rid</th></tr></thead>\n<tbody>\n{rows}\
          </tbody>\n</table>\n</div>\n",
-        grouped(count as u64)
+        with_thousands(count as u64)
     );
     if count > MOST_FAILURES {
-        let rest = grouped((count - MOST_FAILURES) as u64);
+        let rest = with_thousands((count - MOST_FAILURES) as u64);
         let place = match &report.run {
             Some(run) => format!("<code>mpscript failed {} --csv</code>", escaped(run)),
             None => "<code>--report FILE.csv</code>".to_owned(),

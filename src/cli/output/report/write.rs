@@ -2,7 +2,7 @@
 
 use super::html;
 use crate::{
-    base::{CsvFile, Diagnostic, WholeFile, no_formula},
+    base::{AtomicFile, CsvFile, Diagnostic, no_formula},
     bulk::{DoneReader, EndReport, RunReport},
     cli::{Failure, config::store},
     store::{Store, StoreError},
@@ -73,7 +73,7 @@ pub(crate) fn write(path: &Path, report: &RunReport, about: &About) -> Result<()
 }
 
 fn write_text(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = WholeFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     file.write_all(text.as_bytes())?;
     file.finish()
 }
