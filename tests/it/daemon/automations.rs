@@ -29,7 +29,7 @@ fn checked(automation: &str) -> String {
 }
 
 #[test]
-fn what_an_automation_says_of_itself_is_shown() {
+fn check_shows_triggers_parameters_and_zone() {
     let folder = Folder::new().file("jobs/booth.rhai", BOOTH).file("jobs/bad.rhai", "let a = ;");
     let booth = folder.run(&["check", "jobs/booth.rhai"]).success();
     for part in [
@@ -58,7 +58,7 @@ fn what_an_automation_says_of_itself_is_shown() {
 }
 
 #[test]
-fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
+fn invalid_automation_is_reported_with_place_and_hint() {
     for (automation, says) in [
         ("#{ }", "the automation does not say when it runs\n --> script.rhai:1:20"),
         ("#{ on: [], overlaps: 1 }", "an automation has no `overlaps`\n --> script.rhai:1:31"),
@@ -110,7 +110,7 @@ fn what_is_wrong_in_an_automation_is_told_with_its_place_and_a_mend() {
 }
 
 #[test]
-fn an_automation_runs_by_hand_and_keeps_its_state() {
+fn manual_run_of_an_automation_keeps_its_state() {
     let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=120", "--scene", "5=7"]);
     let folder = Folder::new().account().file("booth.rhai", BOOTH);
     let url = sandbox.url();
@@ -135,7 +135,7 @@ fn an_automation_runs_by_hand_and_keeps_its_state() {
 }
 
 #[test]
-fn what_handlers_are_given_is_in_the_reference() {
+fn handler_context_keys_match_the_reference() {
     let keys = "const automation = #{ on: [], params: #{ fails: false } };\n\
                 fn run(ctx, p) { for key in ctx.keys() { print(key) } }";
     let folder = Folder::new().account().file("keys.rhai", keys);
@@ -156,7 +156,7 @@ fn what_handlers_are_given_is_in_the_reference() {
 }
 
 #[test]
-fn what_handlers_do_not_have_is_found_before_they_run() {
+fn check_finds_unknown_context_keys_in_handlers() {
     let script = |body: &str| {
         format!(
             "const automation = #{{ on: [ #{{ every: \"1m\", handler: \"often\" }} ], params: #{{ scene: 5 }} }};\n{body}"
@@ -191,7 +191,7 @@ fn what_handlers_do_not_have_is_found_before_they_run() {
 }
 
 #[test]
-fn a_run_of_an_automation_is_taken_back_as_any_other() {
+fn automation_run_can_be_undone() {
     let sandbox = SandboxProcess::start(&["--followers", "100", "--scene", "98765=30"]);
     let folder = Folder::new().account().file("booth.rhai", BOOTH);
     let on = ["--base-url", &sandbox.url()];
@@ -204,7 +204,7 @@ fn a_run_of_an_automation_is_taken_back_as_any_other() {
 }
 
 #[test]
-fn the_ends_of_a_loop_are_shown_together() {
+fn terminals_of_a_loop_are_grouped_in_show() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let script = "for u in followers().take(7).to_array() { openids([u.openid]).tag(\"甲\") }";
     let folder = Folder::with(script).account();

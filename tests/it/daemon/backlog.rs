@@ -18,7 +18,7 @@ use std::{
 };
 
 #[test]
-fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
+fn shutdown_is_prompt_despite_a_backlog() {
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ], catch_up: \"all\", overlap: \"parallel\" };\n\
                fn run(ctx) { print(\"lief\") }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
@@ -41,7 +41,7 @@ fn a_backlog_holds_up_nobody_who_wants_it_to_stop() {
 }
 
 #[test]
-fn what_a_short_outage_has_missed_is_caught_up_one_after_another() {
+fn fires_missed_in_a_short_outage_run_in_sequence() {
     let job = "const automation = #{ on: [ #{ every: \"10s\" } ], catch_up: \"all\" };\nfn run(ctx) { sleep(0.05) }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
     let mut daemon = fixture.daemon();
@@ -52,7 +52,7 @@ fn what_a_short_outage_has_missed_is_caught_up_one_after_another() {
 }
 
 #[test]
-fn a_restart_takes_no_retry_away() {
+fn restarts_use_up_no_retries() {
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ], retries: 1 };\n\
                fn run(ctx) { sleep(0.2); throw \"坏了\" }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
@@ -81,7 +81,7 @@ fn a_restart_takes_no_retry_away() {
 }
 
 #[test]
-fn a_run_that_ends_its_process_again_and_again_is_given_up() {
+fn run_that_crashes_repeatedly_pauses_its_automation() {
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }\n\
                fn on_failure(ctx, error) { print(error.message) }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
@@ -107,7 +107,7 @@ fn a_run_that_ends_its_process_again_and_again_is_given_up() {
 }
 
 #[test]
-fn a_failure_is_heard_of_whatever_becomes_of_the_process() {
+fn failure_hook_survives_a_killed_daemon() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { throw \"坏了\" }\n\
                fn on_failure(ctx, error) { print(\"hears\"); sleep(3); print(`heard ${error.message}`) }";
@@ -142,7 +142,7 @@ fn a_failure_is_heard_of_whatever_becomes_of_the_process() {
 }
 
 #[test]
-fn a_folder_that_takes_the_place_of_another_is_watched() {
+fn folder_replaced_by_symlink_is_watched() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let tick = |says: &str| {
         format!(
@@ -182,7 +182,7 @@ fn a_folder_that_takes_the_place_of_another_is_watched() {
 }
 
 #[test]
-fn nobody_who_reads_its_words_holds_up_its_fires() {
+fn unread_output_pipe_does_not_block_fires() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
                fn run(ctx) { for n in 0..4000 { print(`Zeile ${n}`); } }";
@@ -214,7 +214,7 @@ fn nobody_who_reads_its_words_holds_up_its_fires() {
 }
 
 #[test]
-fn what_is_half_saved_is_told_of_as_it_runs() {
+fn stale_automation_is_reported_while_its_last_version_runs() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { }";
     let folder = Folder::new()
@@ -249,7 +249,7 @@ fn what_is_half_saved_is_told_of_as_it_runs() {
 }
 
 #[test]
-fn a_secret_that_takes_its_time_holds_up_nobody_else() {
+fn slow_secret_command_does_not_block_other_accounts() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = |account: &str| {
         format!(

@@ -17,7 +17,7 @@ fn schedule(expression: &str, name: &str) -> Schedule {
 }
 
 #[test]
-fn expressions_fire_at_the_instants_of_the_table() {
+fn cron_expressions_fire_at_the_expected_instants() {
     let mut count = 0;
     let mut wrong = Vec::new();
     for line in CASES.lines().skip(1) {
@@ -42,7 +42,7 @@ fn expressions_fire_at_the_instants_of_the_table() {
 }
 
 #[test]
-fn what_is_no_expression_is_told_with_field_value_range_and_a_mend() {
+fn invalid_cron_expression_is_refused_with_a_hint() {
     for (expression, message, hint) in [
         ("60 * * * *", "minute `60` is not in 0 to 59", "the next hour's minute 0"),
         ("0 24 * * *", "hour `24` is not in 0 to 23", "midnight is hour 0"),
@@ -138,7 +138,7 @@ proptest! {
     /// minutes or hours run through (twice in an hour that comes twice, not at all in one that is left out), and each
     /// local time fires once here.
     #[test]
-    fn another_library_finds_the_same_instants(
+    fn next_fires_match_another_library(
         minute in field(0, 59), hour in field(0, 23), day in field(1, 28), month in field(1, 12), weekday in field(0, 6),
         zone_at in 0..ZONES.len(), start in 1_262_304_000_i64..1_893_456_000,
     ) {

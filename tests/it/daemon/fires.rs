@@ -26,7 +26,7 @@ fn until(fixture: &DaemonFixture, daemon: &mut Daemon, words: &str) {
 }
 
 #[test]
-fn each_fire_runs_once_with_its_context_and_what_was_kept() {
+fn each_fire_runs_once_with_its_context_and_state() {
     let run =
         "ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`${ctx.state.n} ${ctx.scheduled} ${ctx.trigger}`);";
     let daily = "const automation = #{ on: [ #{ cron: \"30 9 * * *\", handler: \"morning\" } ], params: #{ tag: \"早\" } };\n\
@@ -54,7 +54,7 @@ fn each_fire_runs_once_with_its_context_and_what_was_kept() {
 }
 
 #[test]
-fn what_happened_while_nobody_was_there_follows_catch_up() {
+fn fires_missed_during_downtime_follow_catch_up() {
     let hourly = |policy: &str| {
         format!("const automation = #{{ on: [ #{{ every: \"1h\" }} ], catch_up: {policy} }};\nfn run() {{ }}")
     };
@@ -82,7 +82,7 @@ fn what_happened_while_nobody_was_there_follows_catch_up() {
 }
 
 #[test]
-fn a_fire_meets_a_run_that_is_under_way() {
+fn fire_during_a_run_follows_the_overlap_policy() {
     let slow = |overlap: &str| {
         format!(
             "const automation = #{{ on: [ #{{ every: \"5s\" }} ], overlap: \"{overlap}\" }};\n\
@@ -106,7 +106,7 @@ fn a_fire_meets_a_run_that_is_under_way() {
 }
 
 #[test]
-fn a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_gone_on_with() {
+fn timed_out_run_is_stopped_and_failed_run_is_retried() {
     let fixture = DaemonFixture::of(&[
         ("long.rhai", &every_minute(", timeout: \"30s\"", "while true { }")),
         (
@@ -146,7 +146,7 @@ fn a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_gone_on_with() {
 }
 
 #[test]
-fn files_are_taken_over_one_by_one_and_a_broken_one_is_stale() {
+fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     let fixture = DaemonFixture::of(&[
         ("one.rhai", &every_minute("", "print(\"one 1\")")),
         (
@@ -195,7 +195,7 @@ fn files_are_taken_over_one_by_one_and_a_broken_one_is_stale() {
 }
 
 #[test]
-fn who_does_not_know_its_folder_yet_or_serves_another_takes_nothing_over() {
+fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
     drop(fixture.daemon());
     let claimed = Fire {
@@ -222,7 +222,7 @@ fn who_does_not_know_its_folder_yet_or_serves_another_takes_nothing_over() {
 }
 
 #[test]
-fn a_clock_that_jumps_is_told_of() {
+fn clock_jump_is_logged_and_loses_no_fire() {
     let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
     let mut daemon = fixture.daemon();
     let jumps =
@@ -241,7 +241,7 @@ fn a_clock_that_jumps_is_told_of() {
 }
 
 #[test]
-fn who_could_not_even_begin_is_heard_of() {
+fn run_that_cannot_start_calls_on_failure() {
     let job = "const automation = #{ on: [ #{ every: \"1m\" } ], account: \"now and then\" };\nfn run() { }\n\
                fn on_failure(ctx, error) { print(\"heard\") }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
@@ -253,7 +253,7 @@ fn who_could_not_even_begin_is_heard_of() {
 }
 
 #[test]
-fn a_pause_lets_fires_pass_and_says_so() {
+fn paused_automation_skips_fires_with_a_reason() {
     let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
@@ -300,7 +300,7 @@ fn several_daemons_on_one_store_run_each_fire_once() {
 }
 
 #[test]
-fn a_daemon_that_leaves_is_gone_on_for_by_the_next() {
+fn run_left_at_shutdown_is_resumed_by_the_next_daemon() {
     let run = "followers().tag(\"甲\"); sleep(1); print(\"end\")";
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", run))]);
     let mut first = fixture.daemon();
@@ -324,7 +324,7 @@ fn a_daemon_that_leaves_is_gone_on_for_by_the_next() {
 }
 
 #[test]
-fn somebody_s_address_is_fetched_after_each_success() {
+fn success_requests_the_ping_address() {
     let server = RawServer::in_turn([ok("ok")]);
     let ping = format!(", ping: \"http://{}/geheim\"", server.address());
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(&ping, "print(1)"))]);
@@ -338,7 +338,7 @@ fn somebody_s_address_is_fetched_after_each_success() {
 }
 
 #[test]
-fn history_is_kept_by_age_and_the_last_of_each_outcome() {
+fn retention_keeps_recent_fires_and_some_of_each_outcome() {
     let daily = "const automation = #{ on: [ #{ cron: \"0 9 * * *\" } ] };\nfn run(ctx) { tag::list(); }";
     let fixture = DaemonFixture::of(&[("daily.rhai", daily)]);
     let mut daemon = fixture.daemon().with_retention(Duration::from_hours(30 * 24));
@@ -362,7 +362,7 @@ fn history_is_kept_by_age_and_the_last_of_each_outcome() {
 }
 
 #[test]
-fn what_the_store_does_not_take_in_time_is_done_later() {
+fn work_refused_by_the_store_is_done_later() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(", overlap: \"queue\"", "print(\"ran\")"))]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
@@ -381,7 +381,7 @@ fn what_the_store_does_not_take_in_time_is_done_later() {
 }
 
 #[test]
-fn a_fire_that_nobody_here_knows_is_gone_on_with() {
+fn claimed_fire_missing_from_memory_is_adopted() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
@@ -395,7 +395,7 @@ fn a_fire_that_nobody_here_knows_is_gone_on_with() {
 }
 
 #[test]
-fn a_run_that_waits_for_its_retry_is_replaced() {
+fn run_waiting_for_retry_is_replaced_by_a_later_fire() {
     let job = "const automation = #{ on: [ #{ every: \"5s\" } ], overlap: \"replace\", retries: 3 };\n\
                fn run(ctx) { if ctx.scheduled_at % 10 == 5 { throw \"坏了\" } }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
@@ -408,7 +408,7 @@ fn a_run_that_waits_for_its_retry_is_replaced() {
 }
 
 #[test]
-fn an_automation_that_can_not_fire_is_stale_and_an_emptied_file_is_not_gone() {
+fn automation_without_parameter_value_or_emptied_is_stale() {
     let needs = "const automation = #{ on: [ #{ every: \"1m\" } ], params: #{ n: #{ type: \"int\" } } };\nfn run() { }";
     let fixture =
         DaemonFixture::of(&[("needs.rhai", needs), ("job.rhai", &every_minute("", "print(\"ran\")"))]);

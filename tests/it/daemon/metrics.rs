@@ -50,7 +50,7 @@ fn figure(page: &str, row: &str) -> f64 {
 }
 
 #[test]
-fn a_daemon_s_figures_can_be_read() {
+fn metrics_page_reports_fires_tokens_and_quota() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", TICK).file("jobs/broken.rhai", "let a = ;");
     let (daemon, place) = measured(&folder, &sandbox);
@@ -101,7 +101,7 @@ fn a_daemon_s_figures_can_be_read() {
 }
 
 #[test]
-fn who_is_not_ready_says_why() {
+fn readiness_error_gives_the_reason() {
     let fixture = DaemonFixture::of(&[(
         "tick.rhai",
         "const automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { }",

@@ -35,7 +35,7 @@ fn steps(daemon: &mut Daemon, count: usize) {
 }
 
 #[test]
-fn a_broken_file_does_not_end_what_was_good_before_a_restart() {
+fn broken_file_after_restart_keeps_the_last_good_version() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"gut\")"))]);
     drop(fixture.daemon());
     fixture.write("job.rhai", "let a = ;");
@@ -59,7 +59,7 @@ fn a_broken_file_does_not_end_what_was_good_before_a_restart() {
 }
 
 #[test]
-fn a_claimed_fire_whose_trigger_is_no_more_calls_nothing() {
+fn claimed_fire_of_a_removed_trigger_is_skipped() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"alle\")"))]);
     let mut daemon = fixture.daemon();
     left(&fixture, "every 10s cleanup", FireState::Claimed, "");
@@ -70,7 +70,7 @@ fn a_claimed_fire_whose_trigger_is_no_more_calls_nothing() {
 }
 
 #[test]
-fn a_run_that_was_taken_back_does_not_stand_in_the_way() {
+fn undone_run_waiting_for_retry_is_stopped() {
     let fixture = DaemonFixture::of(&[(
         "job.rhai",
         &every_minute(", retries: 3", "tag::create(\"甲\"); throw \"坏了\""),
@@ -93,7 +93,7 @@ fn a_run_that_was_taken_back_does_not_stand_in_the_way() {
 }
 
 #[test]
-fn what_a_run_keeps_is_kept_with_its_end() {
+fn state_of_a_run_ended_before_its_fire_is_saved_once() {
     let job = every_minute("", "ctx.state.n = (ctx.state?.n ?? 0) + 1;");
     let fixture = DaemonFixture::of(&[("job.rhai", &job)]);
     let mut daemon = fixture.daemon();
@@ -109,7 +109,7 @@ fn what_a_run_keeps_is_kept_with_its_end() {
 }
 
 #[test]
-fn a_failure_that_nobody_saw_is_heard_of() {
+fn failure_recorded_before_a_crash_calls_on_failure() {
     let job = "const automation = #{ on: [ #{ every: \"1m\" } ] };\nfn run() { throw \"坏了\" }\n\
                fn on_failure(ctx, error) { print(`heard ${error.message}`) }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
@@ -128,7 +128,7 @@ fn a_failure_that_nobody_saw_is_heard_of() {
 }
 
 #[test]
-fn a_fire_does_not_wait_for_itself() {
+fn adopted_fire_does_not_wait_for_itself() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(", overlap: \"queue\"", "print(\"ran\")"))]);
     let mut daemon = fixture.daemon();
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
@@ -142,7 +142,7 @@ fn a_fire_does_not_wait_for_itself() {
 }
 
 #[test]
-fn odd_characters_stop_nobody() {
+fn nul_characters_do_not_stop_the_daemon() {
     let bad = every_minute("", "throw \"odd \\x00 name\"");
     let automations = [("bad.rhai", bad.as_str()), ("good.rhai", &every_minute("", "print(\"gut \\x00\")"))];
     let offices = [Some(DaemonFixture::of(&automations)), DaemonFixture::on_postgres(&automations)];
@@ -156,7 +156,7 @@ fn odd_characters_stop_nobody() {
 }
 
 #[test]
-fn two_automations_that_write_one_tag_wait_for_each_other() {
+fn automations_on_one_tag_wait_for_its_lock() {
     let run = "followers().tag(\"甲\"); sleep(0.4);";
     let fixture =
         DaemonFixture::of(&[("one.rhai", &every_minute("", run)), ("two.rhai", &every_minute("", run))]);
@@ -167,7 +167,7 @@ fn two_automations_that_write_one_tag_wait_for_each_other() {
 }
 
 #[test]
-fn a_step_takes_no_part_in_forgetting_that_goes_wrong() {
+fn failing_retention_does_not_stop_fires() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
     let mut daemon = fixture.daemon();
     steps(&mut daemon, 3);
@@ -180,7 +180,7 @@ fn a_step_takes_no_part_in_forgetting_that_goes_wrong() {
 }
 
 #[test]
-fn who_hears_of_a_failure_does_not_set_back_what_is_kept() {
+fn on_failure_does_not_overwrite_the_state() {
     let job = "const automation = #{ on: [ #{ every: \"1m\" } ] };\n\
                fn run(ctx) { if ctx.state?.n == 1 { throw \"坏了\" } ctx.state.n = (ctx.state?.n ?? 0) + 1 }\n\
                fn on_failure(ctx, error) { ctx.state.n = 100; print(\"heard\") }";
@@ -195,7 +195,7 @@ fn who_hears_of_a_failure_does_not_set_back_what_is_kept() {
 }
 
 #[test]
-fn a_file_that_is_half_saved_at_a_restart_misses_nothing() {
+fn file_emptied_at_restart_misses_no_fire() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"gut\")"))]);
     drop(fixture.daemon());
     fixture.write("job.rhai", "");

@@ -71,7 +71,7 @@ fn save(path: &Path, text: &str, way: u32) {
 }
 
 #[test]
-fn a_thousand_edits_lose_no_fire_double_none_and_mix_no_versions() {
+fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let mut folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3");
     for at in 0..LIBRARIES {

@@ -50,7 +50,7 @@ fn triggers() -> Vec<String> {
 }
 
 #[test]
-fn every_fire_of_a_long_time_is_accounted_for_once() {
+fn every_fire_of_a_long_period_is_recorded_once() {
     let asked = env::var("MPSCRIPT_DAYS").ok();
     let days = asked.as_ref().map_or(DAYS, |days| days.parse().expect("MPSCRIPT_DAYS is a number"));
     let texts: Vec<(String, String)> = triggers()

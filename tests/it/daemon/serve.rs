@@ -28,7 +28,7 @@ fn serve(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> Running {
 }
 
 #[test]
-fn saved_files_are_live_at_once_and_broken_ones_stale() {
+fn saved_file_is_live_at_once_and_broken_one_is_stale() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("eins"));
     let path = |name: &str| -> PathBuf { folder.path().join("jobs").join(name) };
@@ -65,7 +65,7 @@ fn saved_files_are_live_at_once_and_broken_ones_stale() {
 }
 
 #[test]
-fn lines_of_json_name_automation_and_run() {
+fn json_log_names_automation_and_run() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("一行\\n二行"));
     let daemon = serve(&folder, &sandbox, &["--log", "json"]);
@@ -80,7 +80,7 @@ fn lines_of_json_name_automation_and_run() {
 }
 
 #[test]
-fn what_can_not_be_served_is_told_before_anything_begins() {
+fn unservable_arguments_are_refused_before_start() {
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("x"));
     for (arguments, says) in [
         (&["serve", "nix"][..], "nix is no folder"),
@@ -108,7 +108,7 @@ fn what_can_not_be_served_is_told_before_anything_begins() {
 }
 
 #[test]
-fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
+fn run_of_a_killed_daemon_is_resumed_by_another() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "40ms"]);
         let job = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"forbid\" };\n\
@@ -134,7 +134,7 @@ fn a_killed_daemon_s_run_is_gone_on_with_by_another() {
 }
 
 #[test]
-fn a_store_that_fails_for_a_while_is_told_twice_and_loses_no_fire() {
+fn failing_store_is_logged_and_loses_no_fire() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "10"]);
         let folder = with_store(Folder::new().account().file("jobs/tick.rhai", tick("eins")));
@@ -217,7 +217,7 @@ fn put_to_sleep(process: &Running, folder: &Folder) {
 }
 
 #[test]
-fn three_processes_share_the_fires_while_one_is_killed_and_one_sleeps() {
+fn processes_share_fires_while_one_is_killed_and_one_stopped() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "300", "--latency", "20ms"]);
         // What its runs keep counts them: each fire in it once.

@@ -92,7 +92,7 @@ fn access_token(answer: &Value) -> String {
 }
 
 #[test]
-fn other_programs_take_the_token_and_have_it_renewed() {
+fn service_gives_and_renews_tokens_for_other_programs() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
     let service = Service::start(&folder, &["--listen", "127.0.0.1:0"]);
@@ -135,7 +135,7 @@ fn other_programs_take_the_token_and_have_it_renewed() {
 }
 
 #[test]
-fn a_socket_is_this_user_s_alone() {
+fn socket_is_accessible_to_its_owner_only() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox).file("key", format!("{KEY}\n"));
     let key = folder.path().join("key");
@@ -149,7 +149,7 @@ fn a_socket_is_this_user_s_alone() {
 }
 
 #[test]
-fn our_own_runs_take_their_tokens_from_the_service() {
+fn runs_with_token_url_use_the_service() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
     let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);
@@ -178,7 +178,7 @@ fn our_own_runs_take_their_tokens_from_the_service() {
 }
 
 #[test]
-fn a_service_that_would_give_tokens_away_does_not_start() {
+fn insecure_token_service_does_not_start() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox);
     let refused = |folder: &Folder, arguments: &[&str]| {
@@ -205,7 +205,7 @@ fn a_service_that_would_give_tokens_away_does_not_start() {
 }
 
 #[test]
-fn the_token_is_shown_masked_renewed_and_told_of() {
+fn token_commands_mask_renew_and_report_status() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = folder(&sandbox);
     let run = |arguments: &[&str]| folder.run(&[&["token"], arguments].concat()).success();
@@ -250,7 +250,7 @@ store    {}
 }
 
 #[test]
-fn an_appid_that_two_accounts_have_is_no_name() {
+fn appid_of_two_accounts_is_ambiguous() {
     let (sandbox, test) =
         (SandboxProcess::start(&["--followers", "10"]), SandboxProcess::start(&["--followers", "10"]));
     let account = |name: &str, url: &str| {
@@ -285,7 +285,7 @@ fn an_appid_that_two_accounts_have_is_no_name() {
 }
 
 #[test]
-fn what_the_platform_says_comes_through_the_service() {
+fn platform_error_passes_through_the_service() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--secret", "another"]);
     let central = folder(&sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
     let service = Service::start(&central, &["--listen", "127.0.0.1:0"]);

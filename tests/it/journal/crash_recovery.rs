@@ -176,7 +176,7 @@ fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u
 }
 
 #[test]
-fn a_run_that_is_killed_again_and_again_leaves_the_account_as_one_that_was_not() {
+fn repeatedly_killed_run_leaves_the_same_account_state() {
     let wanted = std::env::var("MPSCRIPT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = std::env::var("MPSCRIPT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(98_765);
     let expected = {

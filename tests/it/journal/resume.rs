@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const SCRIPT: &str = "print(followers().from_scene(98765).tag(\"展台\").changed);";
 
 #[test]
-fn a_run_that_is_killed_at_any_kind_of_instant_goes_on_where_it_was() {
+fn killed_run_resumes_from_its_checkpoint() {
     let points =
         [("batch-intent", 3), ("batch-call", 3), ("batch-outcome", 3), ("checkpoint", 1), ("batch-call", 1)];
     on_each_store(|with_store| {
@@ -46,7 +46,7 @@ pub(crate) fn killed_at(sandbox: &SandboxProcess, script: &str, point: &str) -> 
 }
 
 #[test]
-fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
+fn killed_loop_resumes_on_its_page_without_repeating_calls() {
     for script in [
         "let t = tag::create(\"逐个\"); let n = 0;
          followers().filter(|u| u.qr_scene == 98765).each(|u| tag::attach(t, [u])); print(\"done\");",
@@ -76,7 +76,7 @@ fn loops_go_on_with_their_page_and_no_call_is_made_twice() {
 }
 
 #[test]
-fn finished_steps_answer_from_the_journal() {
+fn completed_steps_replay_their_recorded_results() {
     let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=300"]);
     let script = "let n = followers().count(); let by = followers().count_by(|u| u.qr_scene);
         let caught = try { tag::delete(4711); 0 } catch (e) { e.errcode };
@@ -111,7 +111,7 @@ fn finished_steps_answer_from_the_journal() {
 }
 
 #[test]
-fn a_sample_is_drawn_once() {
+fn resumed_sample_keeps_the_openids_drawn_first() {
     let sandbox = SandboxProcess::start(&["--followers", "5000"]);
     let script = "print(followers().sample(600).tag(\"抽样\").changed);";
     for point in ["batch-call:4", "checkpoint:1"] {
@@ -123,7 +123,7 @@ fn a_sample_is_drawn_once() {
 }
 
 #[test]
-fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
+fn replay_mismatch_parks_the_run() {
     let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let script = "let l = openids_from(\"名单.csv\"); l.tag(\"名单\"); followers().tag(\"全部\");";
     let openids = sandbox.openids();
@@ -144,7 +144,7 @@ fn a_run_that_does_not_go_on_as_it_began_waits_for_a_person() {
 }
 
 #[test]
-fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
+fn non_idempotent_call_in_doubt_waits_for_a_decision() {
     let sandbox = SandboxProcess::start(&["--followers", "5"]);
     let script = "let card = card::general_card(#{logo_url: \"http://mmbiz.qpic.cn/x/0\", brand_name: \"微信餐厅\",
         color: \"Color010\", notice: \"出示此券\", description: \"仅限堂食\", quantity: 500, title: \"礼品卡\",
@@ -174,7 +174,7 @@ fn a_call_that_must_not_be_made_twice_waits_for_a_person_s_word() {
 }
 
 #[test]
-fn two_runs_do_not_write_the_same_tag_together() {
+fn second_run_on_a_locked_tag_is_refused() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "60ms"]);
         let folder = with_store(Folder::with("followers().tag(\"展台\");").account());
@@ -204,7 +204,7 @@ fn two_runs_do_not_write_the_same_tag_together() {
 }
 
 #[test]
-fn a_run_that_is_under_way_is_not_gone_on_with_and_an_unknown_one_is_told() {
+fn resume_of_a_running_or_unknown_run_is_refused() {
     let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "20ms"]);
     let folder = Folder::with("import \"lib/x\" as x; x::all();").account();
     let folder = folder.file("lib/x.rhai", "fn all() { followers().tag(\"展台\"); print(\"done\") }");
@@ -228,7 +228,7 @@ fn a_run_that_is_under_way_is_not_gone_on_with_and_an_unknown_one_is_told() {
 }
 
 #[test]
-fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
+fn run_paused_at_daily_quota_resumes_when_quota_resets() {
     let sandbox =
         SandboxProcess::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=3"]);
     let folder = Folder::with("print(followers().tag(\"展台\").changed);").account();
@@ -251,7 +251,7 @@ fn a_run_that_is_paused_at_the_day_s_quota_goes_on_when_there_is_quota_again() {
 }
 
 #[test]
-fn calls_within_steps_belong_to_their_page_too() {
+fn calls_in_a_filter_replay_with_their_page() {
     let sandbox = SandboxProcess::start(&["--followers", "20000", "--scene", "98765=160"]);
     let script = "let t = tag::create(\"看过\");
         let r = followers().filter(|u| { if u.qr_scene != 98765 { return false; } tag::attach(t, [u]); true })
@@ -266,7 +266,7 @@ fn calls_within_steps_belong_to_their_page_too() {
 }
 
 #[test]
-fn an_end_that_was_refused_before_it_began_is_refused_again() {
+fn terminal_refused_before_the_kill_is_refused_on_replay() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let script = "try { members(\"贵宾\").count(); } catch (e) { print(\"none\"); }
         followers().take(60).tag(\"贵宾\"); followers().take(200).tag(\"全部\"); print(\"done\");";
@@ -276,7 +276,7 @@ fn an_end_that_was_refused_before_it_began_is_refused_again() {
 }
 
 #[test]
-fn calls_on_a_sample_are_not_made_twice() {
+fn calls_on_a_resumed_sample_are_not_repeated() {
     let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "let t = tag::create(\"抽样\");
         followers().sample(30).each(|u| { user::remark(u, \"抽\"); tag::attach(t, [u]); }); print(\"done\");";
@@ -295,7 +295,7 @@ fn calls_on_a_sample_are_not_made_twice() {
 }
 
 #[test]
-fn a_loop_that_only_collects_begins_anew() {
+fn loop_without_calls_restarts_from_the_first_page() {
     let sandbox = SandboxProcess::start(&["--followers", "25000", "--scene", "98765=1234"]);
     let script = "let ids = []; for u in followers() { if u.qr_scene == 98765 { ids.push(u.openid); } }
         let n = #{n: 0}; followers().each(|u| n.n += 1);
@@ -310,7 +310,7 @@ fn a_loop_that_only_collects_begins_anew() {
 }
 
 #[test]
-fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
+fn suspended_run_stops_when_its_lock_was_taken() {
     let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "60ms"]);
     let folder = Folder::with("followers().tag(\"共用\");").account();
     let asleep = sandbox.start_run(&folder, &["--in-flight", "1"]);
@@ -346,7 +346,7 @@ fn a_run_that_was_asleep_stops_when_another_has_taken_its_tag() {
 }
 
 #[test]
-fn a_job_that_failed_and_was_caught_is_in_the_report_of_whoever_goes_on() {
+fn caught_job_failure_is_in_the_resumed_report() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let script = "try { followers().tag(7777); } catch (e) { print(e.errcode); } followers().tag(\"会员\");";
     let folder = killed_at(&sandbox, script, "batch-call:4");
@@ -357,7 +357,7 @@ fn a_job_that_failed_and_was_caught_is_in_the_report_of_whoever_goes_on() {
 }
 
 #[test]
-fn a_loop_that_was_left_is_not_entered_again() {
+fn loop_left_by_break_is_skipped_on_replay() {
     let sandbox = SandboxProcess::start(&["--followers", "20000", "--scene", "98765=16"]);
     let script = "let n = 0; for u in followers().filter(|u| u.qr_scene == 98765) { if n >= 12 { break; } \
                   user::remark(u, \"到\"); n += 1; } tag::create(\"末\"); print(\"done\");";
@@ -369,7 +369,7 @@ fn a_loop_that_was_left_is_not_entered_again() {
 }
 
 #[test]
-fn a_sample_that_is_only_collected_is_collected_again() {
+fn sample_without_calls_is_collected_again_on_replay() {
     let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "let ids = []; followers().sample(30).each(|u| ids.push(u.openid)); tag::create(\"别\"); \
                   openids(ids).tag(\"抽\"); print(ids.len());";
@@ -382,7 +382,7 @@ fn a_sample_that_is_only_collected_is_collected_again() {
 }
 
 #[test]
-fn a_dry_run_that_takes_long_is_seen_to_be_under_way() {
+fn long_dry_run_is_listed_as_running() {
     let sandbox = SandboxProcess::start(&["--followers", "200"]);
     let folder = Folder::with("sleep(11); followers().tag(\"会员\");").account();
     let running = sandbox.start_run(&folder, &["--dry-run"]);

@@ -17,7 +17,7 @@ fn remarks(sandbox: &SandboxProcess, folder: &Folder, remark: &str) -> String {
 }
 
 #[test]
-fn what_a_run_was_in_the_midst_of_is_not_lost_when_its_script_takes_another_way() {
+fn in_flight_job_not_reached_again_parks_the_run() {
     let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "if !tag::list().some(|t| t.name == \"第一批\") { followers().take(500).tag(\"第一批\"); }\nprint(\"ok\");";
     let folder = killed_at(&sandbox, script, "batch-call:3");
@@ -32,7 +32,7 @@ fn what_a_run_was_in_the_midst_of_is_not_lost_when_its_script_takes_another_way(
 }
 
 #[test]
-fn loops_that_change_whom_they_are_for_go_on() {
+fn loop_that_changes_its_own_filter_resumes() {
     let loops = [
         "for u in followers().filter(|u| u.remark == \"\") { user::remark(u, \"新\"); }",
         "followers().filter(|u| u.remark == \"\").each(|u| user::remark(u, \"新\"));",
@@ -63,7 +63,7 @@ fn id_of_script(folder: &Folder) -> String {
 }
 
 #[test]
-fn a_call_that_must_not_be_made_twice_is_not_made_in_other_words() {
+fn non_idempotent_call_with_other_arguments_parks_the_run() {
     let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let script = "followers().take(5).each(|u| api::post(\"/cgi-bin/tags/create\", #{tag: #{name: `t${tag::list().len()}`}}));";
     let folder = killed_at(&sandbox, script, "call-made:2");
@@ -74,7 +74,7 @@ fn a_call_that_must_not_be_made_twice_is_not_made_in_other_words() {
 }
 
 #[test]
-fn counts_add_up_however_often_a_job_that_shrinks_its_own_list_is_cut_off() {
+fn counts_add_up_when_a_shrinking_list_is_interrupted() {
     let sandbox = SandboxProcess::start(&["--followers", "2000"]);
     let folder = Folder::with("print(members(\"老\").untag(\"老\"));").account();
     let made = folder.run(&["run", "-e", "followers().take(600).tag(\"老\")", "--base-url", &sandbox.url()]);
@@ -93,7 +93,7 @@ fn counts_add_up_however_often_a_job_that_shrinks_its_own_list_is_cut_off() {
 }
 
 #[test]
-fn an_undo_that_was_cut_off_anywhere_is_gone_on_with() {
+fn interrupted_undo_resumes() {
     let points = ["batch-intent:2", "batch-call:6", "call-intent:1", "call-made:1", "batch-intent:12"];
     for point in points {
         let sandbox = SandboxProcess::start(&["--followers", "1000"]);
@@ -114,7 +114,7 @@ fn an_undo_that_was_cut_off_anywhere_is_gone_on_with() {
 }
 
 #[test]
-fn what_can_not_be_taken_back_does_not_stand_in_the_way_of_the_rest() {
+fn undo_skips_what_cannot_be_undone_and_does_the_rest() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account();
     let run = |script: &str| folder.run(&["run", "-e", script, "--base-url", &sandbox.url()]).success();
@@ -131,7 +131,7 @@ fn what_can_not_be_taken_back_does_not_stand_in_the_way_of_the_rest() {
 }
 
 #[test]
-fn a_script_that_catches_the_end_of_the_quota_is_paused_and_does_the_rest_the_next_day() {
+fn caught_quota_error_still_pauses_the_run() {
     let sandbox =
         SandboxProcess::start(&["--followers", "3000", "--quota", "/cgi-bin/tags/members/batchtagging=6"]);
     let script = "for name in [\"一\", \"二\", \"三\"] { try { followers().take(200).tag(name); } catch (e) { print(e.errcode); } }";
@@ -147,7 +147,7 @@ fn a_script_that_catches_the_end_of_the_quota_is_paused_and_does_the_rest_the_ne
 }
 
 #[test]
-fn nobody_of_a_run_that_was_taken_back_is_tried_again() {
+fn retry_of_an_undone_run_is_refused() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45059, "openid": sandbox.openids()[7]}));
@@ -161,7 +161,7 @@ fn nobody_of_a_run_that_was_taken_back_is_tried_again() {
 }
 
 #[test]
-fn a_limit_that_allows_nothing_makes_no_tag() {
+fn zero_change_limit_creates_no_tag() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(3).tag(\"空的\");").account();
     let told = sandbox.run(&folder, &["--max-changes", "0"]);
@@ -170,7 +170,7 @@ fn a_limit_that_allows_nothing_makes_no_tag() {
 }
 
 #[test]
-fn a_list_goes_on_when_the_one_after_whom_it_does_has_left() {
+fn listing_resumes_when_the_cursor_openid_has_unsubscribed() {
     for switch in ["departed_cursor=empty_page", "departed_cursor=40003"] {
         let sandbox = SandboxProcess::start(&["--followers", "21000", "--switch", switch]);
         let folder = killed_at(&sandbox, "print(followers().tag(\"会员\").listed);", "checkpoint:1");
@@ -191,7 +191,7 @@ fn a_list_goes_on_when_the_one_after_whom_it_does_has_left() {
 }
 
 #[test]
-fn a_tag_that_somebody_else_makes_meanwhile_is_not_taken_off_those_whom_they_gave_it() {
+fn undo_keeps_a_tag_on_followers_tagged_by_others() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let script = "print(followers().take(50).filter(|u| { \
                   while !tag::list().some(|t| t.name == \"同名\") { sleep(0.05); } true }).tag(\"同名\"));";
@@ -223,7 +223,7 @@ fn go_on(
 }
 
 #[test]
-fn a_loop_that_was_cut_off_is_not_taken_for_one_that_was_left() {
+fn interrupted_loop_is_not_mistaken_for_a_break() {
     let script = "followers().each(|u| if u.remark == \"先\" { user::remark(u, \"好\") });
                   followers().each(|u| user::remark(u, \"新\")); print(\"ganz\");";
     let (sandbox, folder, told) =
@@ -233,7 +233,7 @@ fn a_loop_that_was_cut_off_is_not_taken_for_one_that_was_left() {
 }
 
 #[test]
-fn what_is_half_done_for_one_of_a_loop_is_not_passed_over() {
+fn half_done_iteration_not_reached_again_parks_the_run() {
     let script = "for u in followers().take(6) { if u.remark != \"半\" {
                   user::remark(u, \"半\"); openids([u.openid]).tag(\"一半\"); } }";
     let (_, _, told) = go_on(script, "batch-intent:3", "");
@@ -245,7 +245,7 @@ fn what_is_half_done_for_one_of_a_loop_is_not_passed_over() {
 }
 
 #[test]
-fn audiences_within_a_loop_are_told_apart_by_what_they_are_for() {
+fn nested_audiences_are_matched_by_their_captures() {
     let script = "for u in followers().filter(|u| u.remark == \"\") { let id = u.openid;
                   followers().filter(|v| v.openid == id).remark(|v| \"内\"); }";
     let (sandbox, folder, told) = go_on(script, "batch-call:5", "");
@@ -256,7 +256,7 @@ fn audiences_within_a_loop_are_told_apart_by_what_they_are_for() {
 }
 
 #[test]
-fn a_step_that_has_ended_with_the_script_s_own_error_is_no_loose_end() {
+fn step_ended_by_a_caught_throw_does_not_block_replay() {
     let script = "let n = 0; try { followers().take(8).remark(|u| { n += 1; if n > 3 { throw \"nein\" } \"甲\" }) } catch (e) { }
                   followers().take(10).tag(\"乙\"); print(\"ganz\");";
     let (sandbox, _, told) = go_on(script, "batch-intent:1", "");
@@ -265,7 +265,7 @@ fn a_step_that_has_ended_with_the_script_s_own_error_is_no_loose_end() {
 }
 
 #[test]
-fn calls_that_were_made_stand_in_nobody_s_way() {
+fn completed_calls_do_not_block_replay() {
     let script = "for u in followers().take(8).filter(|u| u.remark != \"次\") {
                   api::post(\"/cgi-bin/tags/create\", #{tag: #{name: u.openid.sub_string(20)}}); user::remark(u, \"次\"); }";
     let (sandbox, folder, told) = go_on(script, "call-intent:6", "");
@@ -275,7 +275,7 @@ fn calls_that_were_made_stand_in_nobody_s_way() {
 }
 
 #[test]
-fn a_dry_run_deletes_no_tag_whoever_asks_for_it() {
+fn dry_run_with_undo_functions_changes_no_tag() {
     let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let folder = Folder::new().account();
     let run = |script: &str, more: &[&str]| {
@@ -289,7 +289,7 @@ fn a_dry_run_deletes_no_tag_whoever_asks_for_it() {
 }
 
 #[test]
-fn an_undo_that_meets_a_fault_is_no_undo_that_is_done() {
+fn undo_failed_by_fault_can_be_resumed() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(60).tag(\"会员\");").account();
     assert_eq!(sandbox.run(&folder, &[]).code, Some(0));

@@ -9,7 +9,7 @@ use mpscript::sandbox::{Options, Switches};
 use serde_json::{Value, json};
 
 #[test]
-fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
+fn undo_restores_the_account_and_can_itself_be_undone() {
     let scripts = [
         ("tag", "followers().take(90).tag(\"老客户\");"),
         ("tag anew", "followers().take(120).tag(\"新来的\");"),
@@ -71,7 +71,7 @@ fn whatever_a_run_did_is_taken_back_and_can_be_done_again() {
 }
 
 #[test]
-fn a_run_with_failures_is_taken_back_as_far_as_it_went() {
+fn undo_of_a_partly_failed_run_restores_the_account() {
     let options = Options { followers: 300, switches: Switches::default(), ..Options::default() };
     let account = Account::with(options);
     let fixture = UndoFixture::new(&account);
@@ -88,7 +88,7 @@ fn a_run_with_failures_is_taken_back_as_far_as_it_went() {
 }
 
 #[test]
-fn what_somebody_did_since_is_left_alone() {
+fn undo_keeps_later_changes_by_others() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let openids = account.openids();
@@ -112,7 +112,7 @@ fn what_somebody_did_since_is_left_alone() {
 }
 
 #[test]
-fn it_says_first_what_can_t_be_taken_back_and_asks() {
+fn undo_lists_irreversible_steps_and_asks_first() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let before = account_state(&account);
@@ -145,7 +145,7 @@ fn it_says_first_what_can_t_be_taken_back_and_asks() {
 }
 
 #[test]
-fn a_run_that_was_killed_and_gone_on_with_is_taken_back_whole_and_so_is_one_that_was_not() {
+fn undo_of_a_killed_run_resumed_or_not_is_complete() {
     for resume in [true, false] {
         let account = account_with_history();
         let fixture = UndoFixture::new(&account);
@@ -175,7 +175,7 @@ fn a_run_that_was_killed_and_gone_on_with_is_taken_back_whole_and_so_is_one_that
 }
 
 #[test]
-fn a_run_on_a_sandbox_of_its_own_has_no_world_any_more() {
+fn undo_of_a_run_on_its_own_sandbox_is_refused() {
     let folder = Folder::with("followers().take(3).tag(\"会员\");");
     folder.run(&["run", "script.rhai", "--sandbox"]).success();
     let runs = folder.run(&["runs", "--json"]).success();
@@ -194,7 +194,7 @@ fn a_run_on_a_sandbox_of_its_own_has_no_world_any_more() {
 }
 
 #[test]
-fn a_run_that_was_refused_has_nothing_to_take_back_from_others() {
+fn undo_of_a_refused_run_changes_nothing() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let fault = json!({"path": "/cgi-bin/tags/members/batchtagging", "errcode": 45009, "times": 40});
@@ -216,7 +216,7 @@ fn a_run_that_was_refused_has_nothing_to_take_back_from_others() {
 }
 
 #[test]
-fn a_tag_that_was_made_just_before_a_kill_is_taken_back() {
+fn undo_removes_a_tag_created_just_before_a_kill() {
     let account = account_with_history();
     let before = account_state(&account);
     let fixture = UndoFixture::new(&account);
@@ -229,7 +229,7 @@ fn a_tag_that_was_made_just_before_a_kill_is_taken_back() {
 }
 
 #[test]
-fn a_run_that_was_undone_is_not_gone_on_with() {
+fn resume_of_an_undone_run_is_refused() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let stopped = fixture.call(&["run", "-e", "followers().tag(\"会员\").changed", "--max-changes", "120"]);

@@ -20,7 +20,7 @@ fn refuse(account: &Account, path: &str, errcode: i64) {
 }
 
 #[test]
-fn what_may_have_been_done_stays_so_when_the_next_try_is_refused() {
+fn in_doubt_call_stays_undoable_after_a_refused_retry() {
     let job = "followers().take(40).tag(\"会员\");";
     let call = "let t = tag::list().filter(|t| t.name == \"空\")[0]; \
                 tag::attach(t, user::list().data.openid.extract(0, 5));";
@@ -50,7 +50,7 @@ fn what_may_have_been_done_stays_so_when_the_next_try_is_refused() {
 }
 
 #[test]
-fn a_call_that_was_done_in_part_is_taken_back() {
+fn undo_covers_a_partly_applied_call() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let before = account_state(&account);
@@ -71,7 +71,7 @@ fn a_call_that_was_done_in_part_is_taken_back() {
 }
 
 #[test]
-fn a_run_is_taken_back_on_its_own_account_only() {
+fn undo_on_another_account_is_refused() {
     let (account, other) = (account_with_history(), account_with_history());
     let fixture = UndoFixture::new(&account);
     let run = fixture.run("followers().take(5).tag(\"会员\");", 0);
@@ -86,7 +86,7 @@ fn a_run_is_taken_back_on_its_own_account_only() {
 }
 
 #[test]
-fn what_was_so_at_the_try_that_was_made_counts() {
+fn undo_restores_the_state_before_the_successful_attempt() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let openid = &account.openids()[0];
@@ -103,7 +103,7 @@ fn what_was_so_at_the_try_that_was_made_counts() {
 }
 
 #[test]
-fn a_tag_that_was_there_before_stays() {
+fn undo_keeps_a_tag_that_existed_before() {
     for point in ["call-intent:1", "call-made:1"] {
         let account = account_with_history();
         let before = account_state(&account);
@@ -120,7 +120,7 @@ fn a_tag_that_was_there_before_stays() {
 }
 
 #[test]
-fn a_limit_that_was_reached_gives_nothing_back() {
+fn change_limit_stays_reached_after_a_refusal() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let script = "let t = tag::list().filter(|t| t.name == \"空\")[0]; let all = followers().to_array().map(|u| u.openid); \
@@ -132,7 +132,7 @@ fn a_limit_that_was_reached_gives_nothing_back() {
 }
 
 #[test]
-fn an_undo_that_has_done_nothing_is_none() {
+fn undo_without_effect_does_not_mark_the_run_undone() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let before = account_state(&account);
@@ -156,7 +156,7 @@ fn an_undo_that_has_done_nothing_is_none() {
 }
 
 #[test]
-fn names_that_go_to_and_fro_end_as_they_began() {
+fn undo_of_repeated_renames_restores_the_first_name() {
     let account = account_with_history();
     let fixture = UndoFixture::new(&account);
     let before = account_state(&account);
