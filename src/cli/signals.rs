@@ -1,10 +1,11 @@
-//! Ctrl-C and SIGTERM: the first asks the run to stop, the second leaves at once.
+//! Ctrl-C and SIGTERM: the first one asks the run to stop, the second one ends the process at once.
 
 use super::output::exit;
-use crate::{base::Cancel, host::EchoGuard};
+use crate::{base::Cancel, host::NoEcho};
+use std::process::Child;
 use tokio::runtime::Runtime;
 
-/// From now on, signals stop `cancel`, and the person is told.
+/// From now on the first signal cancels the run and calls `stopping`; the second one ends the process.
 pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, stopping: impl Fn() + Send + 'static) {
     let cancel = cancel.clone();
     runtime.spawn(async move {
@@ -16,12 +17,13 @@ pub(super) fn watch(runtime: &Runtime, cancel: &Cancel, stopping: impl Fn() + Se
     });
 }
 
-/// Leaves whatever is under way.
+/// Ends the process without waiting for calls in flight.
 pub(super) fn leave_at_once() {
     EchoGuard::restore();
     std::process::exit(i32::from(exit::INTERRUPTED));
 }
 
+/// Waits for the next Ctrl-C or SIGTERM.
 #[cfg(unix)]
 pub(super) async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -43,13 +45,14 @@ pub(super) async fn signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// Every Ctrl-C from now on: whoever sets handlers aside after this and puts them back does no harm.
+/// Every Ctrl-C from now on. It is a handler of tokio's, installed once, so the line editor may replace handlers while a
+/// line is typed and restore them after.
 #[cfg(unix)]
 pub(super) struct Interrupts(tokio::signal::unix::Signal);
 
 #[cfg(unix)]
 impl Interrupts {
-    /// Begins to listen; `None` where the system does not let it.
+    /// Starts to listen; `None` if the system refuses it.
     pub(super) fn listen(runtime: &Runtime) -> Option<Self> {
         let _entered = runtime.enter();
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).ok().map(Self)
@@ -60,7 +63,6 @@ impl Interrupts {
     }
 }
 
-/// Every Ctrl-C from now on.
 #[cfg(not(unix))]
 pub(super) struct Interrupts;
 
@@ -74,3 +76,19 @@ impl Interrupts {
         let _ = tokio::signal::ctrl_c().await;
     }
 }
+
+/// Sends SIGINT to a process, which stops its run at the next checkpoint.
+#[cfg(unix)]
+pub(super) fn interrupt(child: &Child) {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    if let Ok(id) = i32::try_from(child.id()) {
+        let _ = kill(Pid::from_raw(id), Signal::SIGINT);
+    }
+}
+
+/// This system has no such signal; the process ends by itself.
+#[cfg(not(unix))]
+pub(super) fn interrupt(_child: &Child) {}

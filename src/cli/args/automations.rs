@@ -1,6 +1,6 @@
-//! What was typed after `watch`, `serve` and the commands that look at automations.
+//! What was typed after `watch`, `serve` and the commands that show or pause automations.
 
-use super::arguments::{Reach, duration, in_flight};
+use super::shared::{TargetArgs, duration, in_flight};
 use crate::client::DEFAULT_IN_FLIGHT;
 use clap::{Args, ValueEnum};
 use std::{
@@ -12,9 +12,9 @@ use std::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnBusy {
-    /// Let the run end, and run again then
+    /// Let the run end, then rerun
     Wait,
-    /// Stop the run where it can be stopped, and run again
+    /// Stop the run at its next checkpoint, then rerun
     Restart,
 }
 
@@ -23,13 +23,13 @@ pub(crate) struct WatchArguments {
     /// The script
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// What becomes of a run that is under way when something is saved
+    /// What to do with a running run when something is saved
     #[arg(long, value_name = "WHAT", value_enum, default_value = "restart")]
     pub on_busy: OnBusy,
-    /// Look at the files again and again, where the file system tells of no changes
+    /// Poll the files, for file systems without change notifications
     #[arg(long)]
     pub poll: bool,
-    /// Everything else is given to each `mpscript run FILE`: `--sandbox`, `--dry-run`, `--param NAME=VALUE`, …
+    /// Everything else is passed to each `mpscript run FILE`: `--sandbox`, `--dry-run`, `--param NAME=VALUE`, …
     #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub options: Vec<String>,
 }
@@ -43,33 +43,33 @@ pub(crate) enum LogFormat {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ServeFolderArguments {
+pub(crate) struct ServeArguments {
     /// The folder of the automations
     #[arg(value_name = "FOLDER")]
     pub folder: PathBuf,
-    /// How words are written on standard output
+    /// The format of the log on standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub log: LogFormat,
-    /// How long runs have to reach a place to go on from, when the daemon is stopped
+    /// How long running runs have to reach a checkpoint when the daemon is stopped
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub grace: Duration,
-    /// How long fires and their runs are kept; the last twenty of each outcome stay
+    /// How long fires and their runs are kept; the last twenty of each outcome always stay
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = duration)]
     pub keep: Duration,
-    /// Answer /healthz, /readyz and Prometheus' /metrics there, as in 127.0.0.1:9464
+    /// Serve /healthz, /readyz and Prometheus' /metrics at this address, as in 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub metrics: Option<SocketAddr>,
-    /// The most calls of one run under way together
+    /// The maximum number of concurrent calls of one run
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,
     /// Log every call on standard error
     #[arg(short, long)]
     pub verbose: bool,
     #[command(flatten)]
-    pub reach: Reach,
+    pub target: TargetArgs,
 }
 
-/// An automation's name; its file's name is understood too.
+/// An automation's name; the name of its file is accepted too.
 #[allow(clippy::unnecessary_wraps, reason = "every text is a name")]
 fn automation(text: &str) -> Result<String, Infallible> {
     Ok(text.strip_suffix(".rhai").unwrap_or(text).to_owned())
@@ -85,33 +85,33 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct AutomationsArguments {
+pub(crate) struct ListArguments {
     /// The folder, if not the one that was served last
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
     #[command(flatten)]
-    pub reach: Reach,
+    pub target: TargetArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct NextArguments {
-    /// The automation; all of them when left out
+    /// The automation; all of them if omitted
     #[arg(value_name = "NAME", value_parser = automation)]
     pub name: Option<String>,
     /// How many fires
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: u16,
     #[command(flatten)]
-    pub automations: AutomationsArguments,
+    pub list: ListArguments,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct NamedArguments {
+pub(crate) struct AutomationArgs {
     /// The automation
     #[arg(value_name = "NAME", value_parser = automation)]
     pub name: String,
     #[command(flatten)]
-    pub automations: AutomationsArguments,
+    pub list: ListArguments,
 }
 
 #[derive(Args, Debug)]
@@ -119,9 +119,9 @@ pub(crate) struct PauseArguments {
     /// The automation
     #[arg(value_name = "NAME", value_parser = automation)]
     pub name: String,
-    /// Until then, as in "2026-12-24 18:00" or 3d; without it until it is unpaused
+    /// The end of the pause, as in "2026-12-24 18:00" or 3d; if omitted, until it is unpaused
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     #[command(flatten)]
-    pub automations: AutomationsArguments,
+    pub list: ListArguments,
 }

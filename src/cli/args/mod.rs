@@ -1,4 +1,87 @@
 //! What can be typed on the command line.
 
-pub(crate) mod arguments;
-pub(crate) mod automations;
+mod account;
+mod automations;
+mod runs;
+mod sandbox;
+mod shared;
+
+pub(crate) use account::{
+    ConfigArguments, DoctorArguments, InitArguments, QuotaArguments, TokenArguments, TokenCommand,
+    TokenServeArguments,
+};
+pub(crate) use automations::{
+    AutomationArgs, ListArguments, LogFormat, NextArguments, OnBusy, PauseArguments, ServeArguments,
+    WatchArguments,
+};
+pub(crate) use runs::{
+    CheckArguments, DocsArguments, FailedArguments, ReplArguments, ResolveArgument, ResumeArguments,
+    RunArguments, RunsArguments, ShowArguments, StopArguments, UndoArguments,
+};
+pub(crate) use sandbox::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments};
+pub(crate) use shared::{RunFlags, TargetArgs};
+
+use clap::{Parser, Subcommand};
+
+/// Scripts for WeChat Official Accounts (微信公众号).
+#[derive(Debug, Parser)]
+#[command(name = "mpscript", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a script
+    Run(RunArguments),
+    /// Evaluate lines interactively
+    Repl(ReplArguments),
+    /// Check scripts without running them
+    Check(CheckArguments),
+    /// Run a script, and rerun it whenever it or one of its imports is saved
+    Watch(WatchArguments),
+    /// Run a folder of automations by their triggers, until stopped
+    Serve(ServeArguments),
+    /// List the automations with their status and next fire
+    Ls(ListArguments),
+    /// The next fires of all automations, or of one
+    Next(NextArguments),
+    /// Pause an automation: its triggers are skipped
+    Pause(PauseArguments),
+    /// End an automation's pause
+    Unpause(AutomationArgs),
+    /// Every fire of an automation: its outcome, or why it did not run
+    Why(AutomationArgs),
+    /// List the recorded runs, newest first
+    Runs(RunsArguments),
+    /// Show a run: its status and what it did
+    Show(ShowArguments),
+    /// Resume a run that was interrupted, stopped, paused or parked
+    Resume(ResumeArguments),
+    /// Ask a running run to stop
+    Stop(StopArguments),
+    /// The openids that failed in a run
+    Failed(FailedArguments),
+    /// Undo what a run changed
+    Undo(UndoArguments),
+    /// The account's access token: show, refresh, status, serve
+    Token(TokenArguments),
+    /// Today's calls by endpoint, and how many are left
+    Quota(QuotaArguments),
+    /// Show each setting and where it came from
+    Config(ConfigArguments),
+    /// Write a commented mpscript.toml and a first script
+    Init(InitArguments),
+    /// Check that everything works: configuration, store, clock, hosts, token, rights
+    Doctor(DoctorArguments),
+    /// Print the reference: every function, errcode and kind of value
+    Docs(DocsArguments),
+    /// Serve the platform's simulator on this machine
+    Sandbox(SandboxArguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}

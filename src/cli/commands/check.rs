@@ -1,63 +1,32 @@
-//! `mpscript check`, and how commands come by a script.
+//! `mpscript check`, and how commands load a script.
 
-use super::automations::{default_zone, describe};
 use crate::{
-    base::Diagnostic,
     cli::{
-        Failure,
-        args::arguments::CheckArguments,
+        args::CheckArguments,
+        config::default_zone,
+        failure::{Failure, usage_error},
         output::{exit, render},
     },
     host::Host,
-    run::{registry, scripts_in},
-    script::{Origin, Program, Timing, check, docs},
+    run::{registry, schedule::trigger::Trigger, scripts_in},
+    script::{Automation, HANDLER, Origin, Program, Timing, check, docs},
 };
+use anyhow::Context;
 use std::path::{Path, PathBuf};
 
-pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> Result<u8, Failure> {
+/// Fires of a trigger that are shown.
+const SHOWN_FIRES: usize = 5;
+
+pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> anyhow::Result<u8> {
     let mut code = exit::DONE;
-    let mut zone = None;
     for file in files(host, &arguments.files)? {
         let origin = origin(host, &file)?;
-        let checked = compile(&origin).and_then(|program| {
-            let (zone, source) = match zone {
-                Some(known) => known,
-                None => *zone.insert(default_zone(host, arguments.config.as_deref())?),
-            };
-            let automation = registry::read(&program, zone).map_err(|diagnostic| {
-                // Of many files one must know which.
-                let is_placed = diagnostic.span.is_some();
-                let of = format!("in {}", program.name);
-                let diagnostic = if is_placed { diagnostic } else { diagnostic.note(of) };
-                Failure { diagnostic, code: exit::SCRIPT }
-            })?;
-            Ok((program, automation, source))
-        });
-        match checked {
-            Err(failure) => {
-                host.err.line(&render::error(host, &failure.diagnostic));
-                code = code.max(failure.code);
-            }
-            Ok((program, automation, source)) => {
-                let problems = check::check(&program);
-                for problem in &problems {
-                    host.err.line(&render::error(host, &problem.diagnostic));
-                }
-                if problems.is_empty() {
-                    let about = automation.map(|(automation, triggers)| {
-                        let is_by_default = automation.triggers.iter().any(|trigger| {
-                            trigger.zone.is_none() && matches!(trigger.timing, Timing::Cron(_))
-                        });
-                        let source = if is_by_default {
-                            format!("\n  zone where none is given: {source}")
-                        } else {
-                            String::new()
-                        };
-                        describe(&automation, &triggers, host.clock.now_ms()) + source.as_str()
-                    });
-                    host.out.line(&summary(&program, &about.unwrap_or_default()));
-                } else {
-                    code = code.max(exit::SCRIPT);
+        match check_script(host, &origin, arguments.config.as_deref()) {
+            Ok(summary) => host.out.line(&summary),
+            Err(failures) => {
+                for failure in failures {
+                    host.err.line(&render::error(host, &failure.diagnostic));
+                    code = code.max(failure.code);
                 }
             }
         }
@@ -65,8 +34,37 @@ pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> Result<u8, Fai
     Ok(code)
 }
 
-/// The files that are named, and those in the folders that are.
-fn files(host: &Host, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// A summary of a sound script, or everything that is wrong with it.
+fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<String, Vec<Failure>> {
+    let one = |error: anyhow::Error| vec![Failure::from(error)];
+    let program = compile(origin).map_err(one)?;
+    let (zone, source) = default_zone(host, config).map_err(one)?;
+    let automation = registry::read(&program, zone).map_err(|diagnostic| {
+        // Of several files, a message without a place must say which one it is about.
+        let is_placed = diagnostic.place.is_some();
+        let note = format!("in {}", program.name);
+        vec![Failure::script(if is_placed { diagnostic } else { diagnostic.note(note) })]
+    })?;
+    let problems = check::check(&program);
+    if !problems.is_empty() {
+        return Err(problems.into_iter().map(|problem| Failure::script(problem.diagnostic)).collect());
+    }
+    let automation = automation.map(|(automation, triggers)| {
+        let mut text = describe(&automation, &triggers, host.clock.now_ms());
+        let has_default_zone = automation
+            .triggers
+            .iter()
+            .any(|trigger| trigger.zone.is_none() && matches!(trigger.timing, Timing::Cron(_)));
+        if has_default_zone {
+            text.push_str(&format!("\n  default zone: {source}"));
+        }
+        text
+    });
+    Ok(summary(&program, &automation.unwrap_or_default()))
+}
+
+/// The named files, and those in the named folders.
+fn files(host: &Host, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
         let folder = host.folder.join(path);
@@ -74,48 +72,65 @@ fn files(host: &Host, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
             continue;
         }
-        let found = scripts_in(&folder).map_err(|error| {
-            Failure::usage(Diagnostic::new(format!("can't list {}: {error}", path.display())))
-        })?;
+        let found = scripts_in(&folder).with_context(|| format!("can't list {}", path.display()))?;
         if found.is_empty() {
             let message = format!("there is no script in {}", path.display());
-            return Err(Failure::usage(
-                Diagnostic::new(message).hint("automations are its files that end in .rhai"),
-            ));
+            return Err(usage_error(message, "automations are its files that end in .rhai"));
         }
         files.extend(found.into_iter().filter_map(|file| Some(path.join(file.file_name()?))));
     }
     Ok(files)
 }
 
-/// What a sound script is made of.
-fn summary(program: &Program, about: &str) -> String {
+/// What a sound script consists of.
+fn summary(program: &Program, automation: &str) -> String {
     let list = |title: &str, names: Vec<String>| {
         if names.is_empty() { String::new() } else { format!("\n  {title}: {}", names.join(", ")) }
     };
     format!(
-        "{}: ok{about}{}{}{}",
+        "{}: ok{automation}{}{}{}",
         program.name,
         list("parameters", check::params(program)),
         list("imports", program.imports().map(str::to_owned).collect()),
-        if about.is_empty() { String::new() } else { list("functions", docs::functions_used(program)) }
+        if automation.is_empty() { String::new() } else { list("functions", docs::functions_used(program)) }
     )
 }
 
+/// An automation's triggers with their next fires, and its parameters.
+fn describe(automation: &Automation, triggers: &[Trigger], now: i64) -> String {
+    let mut text = String::new();
+    for trigger in triggers {
+        let handler =
+            if trigger.handler == HANDLER { String::new() } else { format!(" calls {}", trigger.handler) };
+        text.push_str(&format!("\n  {}{handler}", trigger.schedule));
+        let mut at = now;
+        for _ in 0..SHOWN_FIRES {
+            let Some(next) = trigger.schedule.after(at) else { break };
+            text.push_str(&format!("\n    {}", trigger.schedule.show(next)));
+            at = next;
+        }
+    }
+    if triggers.is_empty() {
+        text.push_str("\n  no triggers: it runs by hand");
+    }
+    for (name, parameter) in &automation.params {
+        let init = parameter.init().map_or("must be given".to_owned(), |init| format!("{init} by default"));
+        let help = if parameter.help.is_empty() { String::new() } else { format!(": {}", parameter.help) };
+        text.push_str(&format!("\n  parameter {name} ({}, {init}){help}", parameter.kind.words()));
+    }
+    text
+}
+
 /// Where a script comes from; `-` is standard input.
-pub(crate) fn origin(host: &Host, file: &Path) -> Result<Origin, Failure> {
+pub(super) fn origin(host: &Host, file: &Path) -> anyhow::Result<Origin> {
     if file != Path::new("-") {
         return Ok(Origin::File { named: file.to_owned(), path: host.folder.join(file) });
     }
-    let text = (host.read_input)()
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("can't read standard input: {error}"))))?;
+    let text = (host.read_input)().context("can't read standard input")?;
     Ok(Origin::Text { name: "-".to_owned(), text, folder: host.folder.clone() })
 }
 
 /// Compiles a script with its imports.
-pub(crate) fn compile(origin: &Origin) -> Result<Program, Failure> {
-    Program::load(origin).map_err(|trouble| Failure {
-        code: if trouble.is_configuration { exit::USAGE } else { exit::SCRIPT },
-        diagnostic: trouble.diagnostic,
-    })
+pub(super) fn compile(origin: &Origin) -> anyhow::Result<Program> {
+    Ok(Program::load(origin).map_err(|failure| Failure::from_script_failure(&failure))?)
 }

@@ -1,68 +1,66 @@
-//! `mpscript doctor`: looks in order at all that a call needs, and says what to do about what is wrong.
+//! `mpscript doctor`: checks in order everything that a call needs, and says what to do about each problem.
 
 use crate::{
-    api::{blacklist, errcode::Class, network, quota::Reset, tag, token::Stable, user},
+    api::{blacklist, errcode::Class, network, tag, token::Stable, user},
     base::{Cancel, Diagnostic},
     cli::{
-        Failure,
-        args::arguments::{DoctorArguments, Reach},
-        config::{
-            connect::{Calling, bases, client},
-            file, store,
-        },
+        args::{DoctorArguments, TargetArgs},
+        config::{Access, ClientAccount, ClientOptions, find_account, new_client, open_at, store_location},
+        failure::Failure,
         output::{exit, log},
+        runtime::start_runtime,
     },
     client::{CallError, Client, External, Probe, TokenMode},
     host::Host,
-    run::runtime,
     sandbox::{self, Sandbox},
-    store::Store,
+    store::{Store, StoreError},
 };
+use anyhow::Context;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
-/// A clock that is further off than this confuses leases, which last eight seconds. In seconds.
-const MOST_SKEW: i64 = 3;
+/// The clock skew that leases, which last eight seconds, tolerate. In seconds.
+const MAX_SKEW: i64 = 3;
 
 /// What was found.
 enum Finding {
     Good(String),
-    /// It works, but a person should know.
+    /// It works, but the person should know.
     Odd(String, String),
-    /// What is wrong, and what to do.
+    /// What is wrong, and what to do about it.
     Bad(String, String),
-    /// It can't be looked at before something else is mended.
+    /// It can't be checked before something else is fixed.
     Skipped(&'static str),
 }
 
-pub(crate) fn execute(host: &Host, arguments: &DoctorArguments) -> Result<u8, Failure> {
+pub(crate) fn execute(host: &Host, arguments: &DoctorArguments) -> anyhow::Result<u8> {
     log::start(host, false);
     let mut report = Report { host, is_well: true };
-    let runtime = runtime()
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
-    let reach = &arguments.reach;
-    let sandbox = if reach.sandbox { Some(start_sandbox()?) } else { None };
-    let account = configuration(&mut report, host, reach, sandbox.as_ref());
-    let store = if reach.sandbox {
-        report.show("store", &Finding::Good("in memory, as every --sandbox".to_owned()));
+    let runtime = start_runtime()?;
+    let target = &arguments.target;
+    let sandbox = if target.sandbox { Some(start_sandbox()?) } else { None };
+    let account = configuration(&mut report, host, target, sandbox.as_ref());
+    let store = if target.sandbox {
+        report.show("store", &Finding::Good("in memory, as with every --sandbox".to_owned()));
         None
     } else {
-        look_at_store(&mut report, host, reach, &runtime)
+        check_store(&mut report, host, target, &runtime)
     };
-    let Some(make) = account else {
+    let Some(account) = account else {
         for what in ["clock", "hosts", "token", "whitelist", "rights"] {
             report.show(what, &Finding::Skipped("there is no account"));
         }
         return Ok(report.code());
     };
-    let client = make(store);
+    let client = new_client(host, account, store, ClientOptions::default(), &Cancel::default());
     runtime.block_on(async {
         let probes = client.probe().await;
         report.show("clock", &clock(host, &probes));
         for probe in &probes {
-            report.show("hosts", &reached(probe));
+            report.show("hosts", &host_answer(probe));
         }
-        let is_reached = probes.iter().any(|probe| probe.answer.is_ok());
-        if is_reached {
+        let any_answers = probes.iter().any(|probe| probe.answer.is_ok());
+        if any_answers {
             account_works(&mut report, &client).await;
         } else {
             for what in ["token", "whitelist", "rights"] {
@@ -94,7 +92,7 @@ impl Report<'_> {
                 self.host.out.line(&line("FAIL", text));
                 self.host.out.line(&remedy(todo));
             }
-            Finding::Skipped(why) => self.host.out.line(&line("-", &format!("not looked at: {why}"))),
+            Finding::Skipped(why) => self.host.out.line(&line("-", &format!("not checked: {why}"))),
         }
     }
 
@@ -102,141 +100,108 @@ impl Report<'_> {
         self.host.out.line(if self.is_well {
             "everything works"
         } else {
-            "something is wrong: mend the first FAIL, then look again"
+            "something is wrong: fix the first FAIL, then run doctor again"
         });
         if self.is_well { exit::DONE } else { exit::USAGE }
     }
 }
 
-fn start_sandbox() -> Result<Sandbox, Failure> {
-    Sandbox::start(sandbox::Options::default())
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}"))))
+fn start_sandbox() -> anyhow::Result<Sandbox> {
+    Sandbox::start(sandbox::Options::default()).context("the sandbox did not start")
 }
 
-fn of(diagnostic: &Diagnostic) -> Finding {
-    Finding::Bad(diagnostic.message.clone(), diagnostic.hint.clone().unwrap_or_default())
+fn problem(diagnostic: Diagnostic) -> Finding {
+    Finding::Bad(diagnostic.message, diagnostic.hint.unwrap_or_default())
 }
 
-type Make<'a> = Box<dyn FnOnce(Option<Store>) -> Client + 'a>;
-
-/// The account's client, once there is a store.
-fn configuration<'a>(
-    report: &mut Report,
-    host: &'a Host,
-    reach: &Reach,
-    sandbox: Option<&Sandbox>,
-) -> Option<Make<'a>> {
-    let fail = |report: &mut Report, diagnostic: &Diagnostic| {
-        report.show("configuration", &of(diagnostic));
-        None
-    };
-    if let Some(sandbox) = sandbox {
-        let options = sandbox::Options::default();
-        let url = format!("http://{}", sandbox.address());
-        let base = match crate::client::BaseUrl::parse(&url) {
-            Ok(base) => base,
-            Err(error) => return fail(report, &Diagnostic::new(error.to_string())),
-        };
-        report.show("configuration", &Finding::Good(format!("a sandbox of its own, {}", options.appid)));
-        let account = crate::client::Account {
-            appid: options.appid,
-            secret: crate::base::Secret::new(&options.secret),
-        };
-        let mode = TokenMode::Stable;
-        return Some(Box::new(move |store| {
-            client(
-                host,
-                vec![base],
-                account,
-                mode,
-                store,
-                (Reset::MIDNIGHT, Calling::default()),
-                &Cancel::default(),
-            )
-        }));
-    }
-    let found = match file::account(host, reach) {
-        Ok(Ok(found)) => found,
-        Ok(Err(no_client)) => return fail(report, &no_client.0),
-        Err(failure) => return fail(report, &failure.diagnostic),
-    };
-    let bases = match bases(reach, &found) {
-        Ok(bases) => bases,
-        Err(failure) => return fail(report, &failure.diagnostic),
-    };
-    let account = match found.account() {
-        Ok(account) => account,
-        Err(failure) => return fail(report, &failure.diagnostic),
-    };
-    let mode = found.token_mode.as_str();
-    let text = format!("{} from {}, {mode} tokens", found.appid, found.source);
-    report.show("configuration", &Finding::Good(text));
-    Some(Box::new(move |store| {
-        let cancel = Cancel::default();
-        client(host, bases, account, found.token_mode, store, (found.reset, Calling::default()), &cancel)
-    }))
-}
-
-/// The store, if it can be written.
-fn look_at_store(
+/// The account, if it is configured well.
+fn configuration(
     report: &mut Report,
     host: &Host,
-    reach: &Reach,
-    runtime: &tokio::runtime::Runtime,
-) -> Option<Store> {
-    let place = match store::place(host, reach) {
-        Ok(Some((place, _))) => place,
-        Ok(None) => {
-            let text = "in memory: neither XDG_STATE_HOME nor HOME is set".to_owned();
-            report.show("store", &Finding::Odd(text, "set one of them, or MPSCRIPT_STORE".to_owned()));
-            return None;
-        }
-        Err(failure) => {
-            report.show("store", &of(&failure.diagnostic));
-            return None;
-        }
-    };
-    let now = host.clock.now_ms();
-    let opened = runtime.block_on(async {
-        let store = store::open_at(&place).await?;
-        // Written and taken back: reading alone tells too little.
-        store.take_lease("doctor", &host.process, now, now + 1).await?;
-        store.give_lease_back("doctor", &host.process).await?;
-        Ok(store)
-    });
-    match opened {
-        Ok(store) => {
-            report.show("store", &Finding::Good(store.place().to_owned()));
-            Some(store)
+    target: &TargetArgs,
+    sandbox: Option<&Sandbox>,
+) -> Option<ClientAccount> {
+    match find_client_account(host, target, sandbox) {
+        Ok((account, found)) => {
+            report.show("configuration", &Finding::Good(found));
+            Some(account)
         }
         Err(error) => {
-            report.show("store", &of(&store::failure(&error).diagnostic));
+            report.show("configuration", &problem(Failure::from(error).diagnostic));
             None
         }
     }
 }
 
+/// The account, and what is configured for it.
+fn find_client_account(
+    host: &Host,
+    target: &TargetArgs,
+    sandbox: Option<&Sandbox>,
+) -> anyhow::Result<(ClientAccount, String)> {
+    if let Some(sandbox) = sandbox {
+        let options = sandbox::Options::default();
+        let account = ClientAccount::of_sandbox(sandbox, &options)?;
+        return Ok((account, format!("a sandbox of its own, {}", options.appid)));
+    }
+    let config = find_account(host, target)?.map_err(|no_client| Failure::usage(no_client.0))?;
+    let account = ClientAccount::from_config(&config, target, Access::Call)?;
+    let text = format!("{} from {}, {} tokens", config.appid, config.source, config.token_mode.as_str());
+    Ok((account, text))
+}
+
+/// The store, if it can be written.
+fn check_store(report: &mut Report, host: &Host, target: &TargetArgs, runtime: &Runtime) -> Option<Store> {
+    match open_writable(host, target, runtime) {
+        Ok(Some(store)) => {
+            report.show("store", &Finding::Good(store.place().to_owned()));
+            Some(store)
+        }
+        Ok(None) => {
+            let text = "in memory: neither XDG_STATE_HOME nor HOME is set".to_owned();
+            report.show("store", &Finding::Odd(text, "set one of them, or MPSCRIPT_STORE".to_owned()));
+            None
+        }
+        Err(error) => {
+            report.show("store", &problem(Failure::from(error).diagnostic));
+            None
+        }
+    }
+}
+
+fn open_writable(host: &Host, target: &TargetArgs, runtime: &Runtime) -> anyhow::Result<Option<Store>> {
+    let Some((location, _)) = store_location(host, target)? else { return Ok(None) };
+    let now = host.clock.now_ms();
+    let opened = runtime.block_on(async {
+        let store = open_at(&location).await?;
+        // Reading alone would not show that the store can be written.
+        store.take_lease("doctor", &host.process, now, now + 1).await?;
+        store.give_lease_back("doctor", &host.process).await?;
+        Ok::<_, StoreError>(store)
+    });
+    Ok(Some(opened?))
+}
+
 /// This machine's clock against the platform's.
 fn clock(host: &Host, probes: &[Probe]) -> Finding {
-    let told = probes.iter().find_map(|probe| match &probe.answer {
+    let platform = probes.iter().find_map(|probe| match &probe.answer {
         Ok((_, Some(date))) => Some(*date),
         _ => None,
     });
-    let Some(date) = told else { return Finding::Skipped("no host tells the time") };
+    let Some(date) = platform else { return Finding::Skipped("no host has sent its time") };
     let skew = host.clock.now() - date;
     let span = humantime::format_duration(Duration::from_secs(skew.unsigned_abs()));
-    if skew.abs() <= MOST_SKEW {
+    if skew.abs() <= MAX_SKEW {
         return Finding::Good(format!("{skew} s from the platform's"));
     }
     let side = if skew > 0 { "ahead of" } else { "behind" };
     Finding::Bad(
         format!("{span} {side} the platform's"),
-        "set this machine's clock (timedatectl set-ntp true): tokens and leases are reckoned by it"
-            .to_owned(),
+        "set this machine's clock (timedatectl set-ntp true): tokens and leases depend on it".to_owned(),
     )
 }
 
-fn reached(probe: &Probe) -> Finding {
+fn host_answer(probe: &Probe) -> Finding {
     let host = &probe.host;
     match (&probe.addresses, &probe.answer) {
         (Err(_), Ok((took, _))) => {
@@ -318,10 +283,10 @@ fn remedy(client: &Client, error: &CallError) -> String {
     of_source.or_else(|| error.hint()).unwrap_or("try again in a moment").to_owned()
 }
 
-/// Whether this machine may fetch tokens: the one at hand may have been fetched by another.
+/// Whether this machine may fetch tokens: the present one may have been fetched by another machine.
 async fn whitelist(client: &Client) -> Finding {
     if !matches!(client.token_mode(), TokenMode::Stable) {
-        return Finding::Skipped("a fetch would end the present token, or somebody else makes it");
+        return Finding::Skipped("fetching would end the present token, or tokens come from elsewhere");
     }
     match client.call(&Stable::default()).await {
         Ok(_) => Finding::Good("this machine's address may fetch tokens".to_owned()),

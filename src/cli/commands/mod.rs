@@ -1,16 +1,28 @@
-//! One file a command.
+//! One file a command, and beside them what several commands share: `automation_folder`, `confirm`, `recorded` and
+//! `run_recorded`.
 
-pub(crate) mod automations;
+mod automation_folder;
+mod recorded;
+mod run_recorded;
+mod token_serve;
+
 pub(crate) mod check;
+pub(crate) mod confirm;
 pub(crate) mod docs;
 pub(crate) mod doctor;
+pub(crate) mod failed;
+pub(crate) mod ls;
+pub(crate) mod next;
+pub(crate) mod pause;
 pub(crate) mod quota;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
+pub(crate) mod show;
+pub(crate) mod stop;
 pub(crate) mod token;
-pub(crate) mod token_serve;
 pub(crate) mod undo;
 pub(crate) mod watch;
+pub(crate) mod why;

@@ -3,9 +3,10 @@
 use crate::{
     base::{Diagnostic, closest_match},
     cli::{
-        Failure,
-        args::arguments::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments},
+        args::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments},
+        failure::Failure,
         output::exit,
+        signals,
     },
     host::Host,
     sandbox::{
@@ -13,8 +14,9 @@ use crate::{
         StartError, SwitchError, Switches,
     },
 };
+use anyhow::Context;
 
-pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Failure> {
+pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> anyhow::Result<u8> {
     let mut switches = match arguments.rules {
         RulesArgument::Today => Switches::default(),
         RulesArgument::Of2020 => Switches::of_2020(),
@@ -55,7 +57,7 @@ pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
             StartError::Listen { .. } => diagnostic
                 .hint("another program may hold the port: choose another, or 127.0.0.1:0 for a free one"),
             StartError::Scenes { .. } => diagnostic.hint("give fewer with --scene, or more with --followers"),
-            StartError::AesKey(_) => diagnostic.hint("leave --aes-key out to have the sandbox's own"),
+            StartError::AesKey(_) => diagnostic.hint("omit --aes-key to use the sandbox's own"),
         })
     })?;
     host.out.line(&format!("sandbox listening on http://{}", sandbox.address()));
@@ -71,10 +73,8 @@ pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> Result<u8, Fa
         "mpscript run FILE --base-url http://{address}\ncurl http://{address}/__sandbox/\nCtrl-C ends it"
     ));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map(|runtime| runtime.block_on(crate::cli::signals::signal())) {
-        Ok(()) => Ok(exit::DONE),
-        Err(error) => Err(Failure::usage(Diagnostic::new(format!("can't wait for Ctrl-C: {error}")))),
-    }
+    runtime.context("can't wait for Ctrl-C")?.block_on(signals::signal());
+    Ok(exit::DONE)
 }
 
 fn unknown_switch(error: &SwitchError) -> Diagnostic {

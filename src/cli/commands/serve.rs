@@ -1,438 +1,347 @@
-//! `mpscript serve`: a folder of automations, for as long as nobody stops it.
+//! `mpscript serve`: runs a folder of automations until it is stopped.
 
-use super::automations::default_zone;
 use crate::{
-    base::{Cancel, Diagnostic, Stopwatch},
+    base::{Cancel, Stopwatch},
     cli::{
-        Failure,
-        args::{
-            arguments::Reach,
-            automations::{LogFormat, ServeFolderArguments},
-        },
-        config::{
-            connect::{self, Calling, Need},
-            file, store,
-        },
-        output::{exit, log},
+        args::{ServeArguments, TargetArgs},
+        config::{Access, ClientOptions, connect, default_zone, open_required, read_file},
+        failure::{Failure, usage_error},
+        file_events::WatchedFolder,
+        output::{DaemonLogWriter, exit, log},
+        runtime::start_runtime,
         signals,
     },
-    host::{Host, Stream},
+    host::Host,
     run::{
         BindAddress, HttpServer, RunConfig,
         daemon::{Daemon, Level, Log, LogRecord},
         http::metrics::Metrics,
         record::RunOptions,
         registry::AutomationRegistry,
-        runtime,
         worker::{ConnectedAccount, Connector},
     },
     script::NullOutput,
     store::Store,
 };
-use chrono::{DateTime, Local, SecondsFormat};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use serde_json::json;
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{self, Receiver, Sender, SyncSender},
+        mpsc::{self, Receiver, Sender},
     },
-    thread,
     time::Duration,
 };
 use tokio::runtime::Runtime;
 
-/// Files that are saved together are taken over together.
+/// How long the folder must be quiet before it is scanned: files that are saved together are loaded together.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Even while files change without an end, they are taken over after so long.
-const LONGEST_SETTLE: Duration = Duration::from_millis(500);
+/// How long a folder that does not become quiet waits for its scan.
+const MAX_SETTLE: Duration = Duration::from_millis(500);
 
-/// Even where no event tells of it, the folder is looked at so often.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Between two scans without any reported change.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A store that fails is tried again after so long.
-const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+/// Before the next step after one at which the store failed.
+const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the daemon is woken by.
+/// What wakes the daemon's loop.
 enum Wake {
-    /// Something in the folder is not as it was.
+    /// Something in the folder has changed.
     Changed,
     /// A run has ended.
-    Ended,
-    /// Somebody wants the folder looked at.
-    Look,
-    /// Somebody wants it to stop.
-    Leave,
+    RunEnded,
+    /// SIGHUP: scan the folder now.
+    Scan,
+    /// SIGTERM or Ctrl-C.
+    Stop,
 }
 
-pub(crate) fn execute(host: &Host, arguments: &ServeFolderArguments) -> Result<u8, Failure> {
+pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result<u8> {
     log::start(host, arguments.verbose);
     let folder = host.folder.join(&arguments.folder);
     if !folder.is_dir() {
-        let message = format!("{} is no folder", arguments.folder.display());
-        return Err(Failure::usage(Diagnostic::new(message).hint("give the folder of the automations")));
+        let message = format!("{} is not a folder", arguments.folder.display());
+        return Err(usage_error(message, "give the folder of the automations"));
     }
-    if arguments.reach.sandbox {
-        let message = "a daemon needs a platform that stays";
+    if arguments.target.sandbox {
         let hint = "start mpscript sandbox in another terminal, and give its address with --base-url";
-        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        return Err(usage_error("a daemon needs a platform that outlives it", hint));
     }
-    let (zone, source) = default_zone(host, arguments.reach.config.as_deref())?;
-    let runtime = runtime()
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
-    let runtime = Arc::new(runtime);
+    let (zone, source) = default_zone(host, arguments.target.config.as_deref())?;
+    let runtime = Arc::new(start_runtime()?);
     let (wake, woken) = mpsc::channel();
-    // Before anything takes long: a signal that nobody waits for ends the process.
-    listen(&runtime, &wake);
-    let store = store::require(host, &runtime, &arguments.reach)?;
-    let connect = connect(host, &runtime, &store, arguments);
-    // A configuration that can't work is told now, not at the first fire.
-    let words = Arc::new(Words::new(host.out.clone(), arguments.log));
-    let usual = connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
-    // Fires that can't be registry would only be burnt.
-    if let (Err(no_client), true) = (&usual.config.client, has_no_account(host, &arguments.reach)?) {
+    // Before anything that takes time: an unhandled signal ends the process.
+    wake_on_signals(&runtime, &wake);
+    let store = open_required(host, &runtime, &arguments.target)?;
+    let connect = connector(host, &runtime, &store, arguments);
+    // A configuration that can't work is reported now, not at the first fire.
+    let default = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
+    if let (Err(no_client), true) = (&default.setting.client, has_no_account(host, &arguments.target)?) {
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
-        return Err(Failure::usage(Diagnostic::new(&no_client.0.message).hint(hint)));
+        return Err(usage_error(&no_client.0.message, hint));
     }
-    let listening = arguments.metrics.map(|address| listen_at(&runtime, address)).transpose()?;
-    // Before the first look, so that nothing between the two is lost.
-    let mut watched = Watched::new(&folder, &wake);
-    let say = |level: Level, text: &str| {
-        let at = host.clock.now_ms();
-        words.write(&LogRecord { at, level, automation: "", run: "", is_printed: false, text });
-    };
-    if let Err(error) = &watched.watcher {
-        let every = humantime::format_duration(LOOK_EVERY);
-        say(Level::Warn, &format!("changes of files are seen only every {every}: {error}"));
+    let metrics = arguments.metrics.map(|address| listen_at(&runtime, address)).transpose()?;
+    // Before the first scan, so that no change between the two is lost.
+    let changed = wake.clone();
+    let watched = WatchedFolder::new(&folder, move || drop(changed.send(Wake::Changed)));
+    let writer = Arc::new(DaemonLogWriter::new(host.out.clone(), arguments.log));
+    let report = Report { host, writer: &writer };
+    if let Some(error) = watched.error() {
+        let every = humantime::format_duration(SCAN_INTERVAL);
+        report.warn(&format!("changed files are only noticed every {every}: {error}"));
     }
-    if let Err(no_client) = &usual.config.client {
-        say(Level::Error, &format!("automations that name no account can't call: {}", no_client.0.message));
+    if let Err(no_client) = &default.setting.client {
+        report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
     }
-    say(Level::Info, &format!("serving {} (zone where none is given: {zone}, {source})", folder.display()));
-    let registry = AutomationRegistry::new(&folder, zone);
+    report.info(&format!("serving {} (default zone: {zone}, {source})", folder.display()));
+    let served = AutomationRegistry::new(&folder, zone);
     let ended = wake.clone();
-    let mut daemon = Daemon::new(host, &runtime, &store, registry, connect, Arc::<Words>::clone(&words))
-        .with_retention(arguments.keep)
-        // When the loop has ended nobody needs to be woken.
-        .with_waker(Arc::new(move || drop(ended.send(Wake::Ended))));
-    if let Ok(client) = &usual.config.client {
+    let mut daemon =
+        Daemon::new(host, &runtime, &store, served, connect, Arc::<DaemonLogWriter>::clone(&writer))
+            .with_retention(arguments.keep)
+            // After the loop the receiver is dropped, and needs no waking.
+            .with_waker(Arc::new(move || drop(ended.send(Wake::RunEnded))));
+    if let Ok(client) = &default.setting.client {
         daemon.stats().track_account(client);
     }
-    if let Some(listening) = listening {
-        say(Level::Info, &format!("metrics at {}/metrics", listening.place));
+    if let Some(listening) = metrics {
+        report.info(&format!("metrics at {}/metrics", listening.place));
         let metrics = Metrics { stats: Arc::clone(daemon.stats()), clock: host.clock.clone() };
         runtime.spawn(listening.serve(metrics));
     }
-    serve(&mut daemon, (&woken, &mut watched), arguments.grace, &say);
-    drop(watched);
+    Serving {
+        daemon: &mut daemon,
+        woken,
+        watched,
+        grace: arguments.grace,
+        report,
+        changes: Changes::seen_now(),
+        scanned: Stopwatch::start(),
+        stopping: None,
+        is_empty: false,
+    }
+    .serve();
     runtime.block_on(store.close());
-    words.finish();
+    writer.finish();
     Ok(exit::DONE)
 }
 
-/// Serves until somebody wants it to stop, and what is under way has reached a place to go on from, or takes too long.
-fn serve(
-    daemon: &mut Daemon,
-    (woken, watched): (&Receiver<Wake>, &mut Watched),
-    grace: Duration,
-    say: &impl Fn(Level, &str),
-) {
-    let mut changed: Option<Stopwatch> = Some(Stopwatch::start());
-    let mut first_changed: Option<Stopwatch> = None;
-    let mut looked = Stopwatch::start();
-    let mut leaving: Option<Stopwatch> = None;
-    let mut is_empty = false;
-    loop {
-        let is_settled = changed.as_ref().is_some_and(|since| since.elapsed() >= SETTLE);
-        if leaving.is_none() && (is_settled || looked.elapsed() >= LOOK_EVERY) {
-            (changed, first_changed) = (None, None);
-            looked = Stopwatch::start();
-            watched.renew();
-            if let Err(error) = daemon.scan() {
-                say(Level::Error, &error.to_string());
-            } else if daemon.registry().is_empty() && !is_empty {
-                say(
-                    Level::Warn,
-                    "there is no automation in the folder: a file with `const automation = #{ … };`",
-                );
-            }
-            is_empty = daemon.registry().is_empty();
-        }
-        let wait = daemon.step().unwrap_or(AFTER_A_FAILURE);
-        if let Some(since) = &leaving
-            && (daemon.active_runs() == 0 || since.elapsed() >= grace)
-        {
-            break;
-        }
-        let wait = if changed.is_some() { wait.min(SETTLE) } else { wait };
-        match woken.recv_timeout(wait) {
-            // A file that is still being written is looked at when it is done.
-            Ok(Wake::Changed) => {
-                let since = *first_changed.get_or_insert_with(Stopwatch::start);
-                if changed.is_none() || since.elapsed() < LONGEST_SETTLE {
-                    changed = Some(Stopwatch::start());
-                }
-            }
-            Ok(Wake::Look) => {
-                changed = None;
-                if let Err(error) = daemon.scan() {
-                    say(Level::Error, &error.to_string());
-                }
-            }
-            Ok(Wake::Leave) if leaving.is_none() => {
-                say(Level::Info, &stopping(daemon.active_runs(), grace));
-                daemon.begin_shutdown();
-                leaving = Some(Stopwatch::start());
-            }
-            Ok(Wake::Leave) => break,
-            Ok(Wake::Ended) | Err(_) => {}
-        }
-    }
-    let left = daemon.active_runs();
-    if let Err(error) = daemon.release_lease() {
-        say(Level::Warn, &format!("what this process holds is free in some seconds only: {error}"));
-    }
-    say(
-        Level::Info,
-        &match left {
-            0 => "stopped".to_owned(),
-            1 => "stopped, a run was cut off".to_owned(),
-            _ => format!("stopped, {left} runs were cut off"),
-        },
-    );
+/// Entries of the log that belong to no automation.
+struct Report<'a> {
+    host: &'a Host,
+    writer: &'a DaemonLogWriter,
 }
 
-/// Where it tells how the daemon is.
-fn listen_at(runtime: &Runtime, address: SocketAddr) -> Result<HttpServer, Failure> {
+impl Report<'_> {
+    fn info(&self, text: &str) {
+        self.write(Level::Info, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.write(Level::Warn, text);
+    }
+
+    fn error(&self, text: &str) {
+        self.write(Level::Error, text);
+    }
+
+    fn write(&self, level: Level, text: &str) {
+        let at = self.host.clock.now_ms();
+        self.writer.write(&LogRecord { at, level, automation: "", run: "", is_printed: false, text });
+    }
+}
+
+/// Reported changes that no scan has seen yet.
+struct Changes {
+    first: Option<Stopwatch>,
+    last: Option<Stopwatch>,
+}
+
+impl Changes {
+    fn none() -> Self {
+        Self { first: None, last: None }
+    }
+
+    fn seen_now() -> Self {
+        Self { first: None, last: Some(Stopwatch::start()) }
+    }
+
+    fn is_pending(&self) -> bool {
+        self.last.is_some()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.elapsed() >= SETTLE)
+    }
+
+    /// A file that is being written keeps postponing the scan, but not beyond `MAX_SETTLE`.
+    fn add(&mut self) {
+        let first = self.first.get_or_insert_with(Stopwatch::start);
+        if self.last.is_none() || first.elapsed() < MAX_SETTLE {
+            self.last = Some(Stopwatch::start());
+        }
+    }
+}
+
+/// The daemon's loop.
+struct Serving<'a, C> {
+    daemon: &'a mut Daemon,
+    woken: Receiver<Wake>,
+    watched: WatchedFolder<'a, C>,
+    grace: Duration,
+    report: Report<'a>,
+    changes: Changes,
+    scanned: Stopwatch,
+    /// Since when the daemon is stopping.
+    stopping: Option<Stopwatch>,
+    /// Whether the last scan has found no automation.
+    is_empty: bool,
+}
+
+impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
+    /// Serves until it is stopped, and then until the running runs have reached a checkpoint or the grace is over.
+    fn serve(mut self) {
+        loop {
+            let is_due = self.changes.is_settled() || self.scanned.elapsed() >= SCAN_INTERVAL;
+            if self.stopping.is_none() && is_due {
+                self.changes = Changes::none();
+                self.scanned = Stopwatch::start();
+                self.watched.renew();
+                self.scan();
+            }
+            let wait = self.daemon.step().unwrap_or(STORE_RETRY_INTERVAL);
+            if let Some(since) = &self.stopping
+                && (self.daemon.active_runs() == 0 || since.elapsed() >= self.grace)
+            {
+                break;
+            }
+            let wait = if self.changes.is_pending() { wait.min(SETTLE) } else { wait };
+            match self.woken.recv_timeout(wait) {
+                Ok(Wake::Changed) => self.changes.add(),
+                Ok(Wake::Scan) => {
+                    self.changes.last = None;
+                    if let Err(error) = self.daemon.scan() {
+                        self.report.error(&error.to_string());
+                    }
+                }
+                Ok(Wake::Stop) if self.stopping.is_none() => self.begin_shutdown(),
+                Ok(Wake::Stop) => break,
+                Ok(Wake::RunEnded) | Err(_) => {}
+            }
+        }
+        self.finish();
+    }
+
+    fn scan(&mut self) {
+        let scanned = self.daemon.scan();
+        let is_empty = self.daemon.registry().is_empty();
+        match scanned {
+            Err(error) => self.report.error(&error.to_string()),
+            Ok(()) if is_empty && !self.is_empty => {
+                self.report
+                    .warn("there is no automation in the folder: a file with `const automation = #{ … };`");
+            }
+            Ok(()) => {}
+        }
+        self.is_empty = is_empty;
+    }
+
+    fn begin_shutdown(&mut self) {
+        let grace = humantime::format_duration(self.grace);
+        self.report.info(&match self.daemon.active_runs() {
+            0 => "stopping".to_owned(),
+            1 => format!("stopping: a run has {grace} to reach a checkpoint"),
+            count => format!("stopping: {count} runs have {grace} to reach a checkpoint"),
+        });
+        self.daemon.begin_shutdown();
+        self.stopping = Some(Stopwatch::start());
+    }
+
+    fn finish(self) {
+        let interrupted = self.daemon.active_runs();
+        if let Err(error) = self.daemon.release_lease() {
+            let text = format!("other processes take over only when this one's leases expire: {error}");
+            self.report.warn(&text);
+        }
+        self.report.info(&match interrupted {
+            0 => "stopped".to_owned(),
+            1 => "stopped, a run was interrupted".to_owned(),
+            count => format!("stopped, {count} runs were interrupted"),
+        });
+    }
+}
+
+fn listen_at(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<HttpServer> {
     runtime.block_on(HttpServer::bind(&BindAddress::Address(address))).map_err(|error| {
-        let message = format!("can't answer at {address}: {error}");
-        let hint = "is another mpscript serve there? choose another place with --metrics";
-        Failure::usage(Diagnostic::new(message).hint(hint))
+        let hint = "is another mpscript serve there? choose another address with --metrics";
+        usage_error(format!("can't listen at {address}: {error}"), hint)
     })
 }
 
-/// Whether no automation can name an account, for there is none.
-fn has_no_account(host: &Host, reach: &Reach) -> Result<bool, Failure> {
-    let configured = file::read(host, reach.config.as_deref())?;
+/// Whether the configuration has no account that an automation could name.
+fn has_no_account(host: &Host, target: &TargetArgs) -> anyhow::Result<bool> {
+    let configured = read_file(host, target.config.as_deref())?;
     Ok(configured.is_none_or(|(_, file)| file.accounts.is_empty()))
 }
 
-fn stopping(active_runs: usize, grace: Duration) -> String {
-    let grace = humantime::format_duration(grace);
-    match active_runs {
-        0 => "stopping".to_owned(),
-        1 => format!("stopping: a run has {grace} to reach a place to go on from"),
-        count => format!("stopping: {count} runs have {grace} to reach a place to go on from"),
-    }
-}
-
-/// Makes the surroundings of each run: a client of its own, on the account that its automation names.
-fn connect(
-    host: &Host,
-    runtime: &Arc<Runtime>,
-    store: &Store,
-    arguments: &ServeFolderArguments,
-) -> Connector {
+/// Connects each run: with a client of its own, for the account that its automation names.
+fn connector(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &ServeArguments) -> Connector {
     let (host, runtime, in_flight) = (host.clone(), Arc::clone(runtime), arguments.in_flight);
     let store = store.clone();
-    let given: Reach = arguments.reach.clone();
+    let given: TargetArgs = arguments.target.clone();
     Arc::new(move |account, cancel, output| {
-        let reach = Reach { account: account.map(str::to_owned).or(given.account.clone()), ..given.clone() };
-        let calling = Calling { in_flight, waits_for_reset: true, store: Some(&store) };
-        let reached = connect::reach(&host, &runtime, &reach, Need::Calls, calling, cancel)
-            .map_err(|failure| failure.diagnostic)?;
+        let account = account.map(str::to_owned).or(given.account.clone());
+        let target = TargetArgs { account, ..given.clone() };
+        let client = ClientOptions { in_flight, waits_for_reset: true, store: Some(&store) };
+        let connection = connect(&host, &runtime, &target, Access::Call, client, cancel)
+            .map_err(|error| Failure::from(error).diagnostic)?;
         let options = RunOptions {
-            account: reach.account.clone(),
-            base_urls: reach.base_url.clone(),
+            account: target.account.clone(),
+            base_urls: target.base_url.clone(),
             in_flight,
             folder: host.folder.clone(),
             allow_pause: true,
             ..RunOptions::default()
         };
-        // Without a confirmation: the operator who starts the daemon has agreed to what its automations do.
-        let config = RunConfig {
-            callback: reached.callback.clone(),
+        let setting = RunConfig {
+            client: connection.client.clone(),
+            callback: connection.callback.clone(),
+            in_flight,
+            folder: host.folder.clone(),
+            scratch_folder: host.scratch_folder(),
+            clock: host.clock.clone(),
+            cancel: cancel.clone(),
+            params: options.params.clone(),
             store: Some(store.clone()),
-            ..RunConfig::new(&host, &options, reached.client.clone(), cancel, output)
+            // No person is there to confirm: serving an automation is the confirmation.
+            gate: None,
+            output,
         };
         Ok(ConnectedAccount { config, options })
     })
 }
 
-/// The folder, as long as it is the same one: another one may take its place, or its link lead elsewhere.
-struct Watched<'a> {
-    folder: &'a Path,
-    wake: Sender<Wake>,
-    identity: Option<(u64, u64)>,
-    watcher: notify::Result<RecommendedWatcher>,
-}
-
-impl<'a> Watched<'a> {
-    fn new(folder: &'a Path, wake: &Sender<Wake>) -> Self {
-        let teller = wake.clone();
-        let watcher = watch(folder, move || teller.send(Wake::Changed).is_ok());
-        Self { folder, wake: wake.clone(), identity: identity(folder), watcher }
-    }
-
-    /// Watches what is there now.
-    fn renew(&mut self) {
-        if identity(self.folder) != self.identity {
-            *self = Self::new(self.folder, &self.wake);
-        }
-    }
-}
-
-/// What tells a folder from another one at its place.
-#[cfg(unix)]
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    folder.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-/// The system does not tell.
-#[cfg(not(unix))]
-fn identity(_folder: &Path) -> Option<(u64, u64)> {
-    None
-}
-
-/// Tells of everything that happens in a folder, but that files are read, for as long as somebody wants to hear.
-pub(crate) fn watch(
-    folder: &Path,
-    tell: impl Fn() -> bool + Send + 'static,
-) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-            tell();
-        }
-    })?;
-    watcher.watch(folder, RecursiveMode::Recursive)?;
-    Ok(watcher)
-}
-
-/// From now on signals wake the daemon: SIGTERM and Ctrl-C to stop it, SIGHUP to look at the folder.
-fn listen(runtime: &Runtime, wake: &Sender<Wake>) {
-    let begin_shutdown = wake.clone();
+/// From now on signals wake the daemon's loop: SIGTERM and Ctrl-C to stop, SIGHUP to scan the folder.
+fn wake_on_signals(runtime: &Runtime, wake: &Sender<Wake>) {
+    let stop = wake.clone();
     runtime.spawn(async move {
         loop {
             signals::signal().await;
-            if begin_shutdown.send(Wake::Leave).is_err() {
+            if stop.send(Wake::Stop).is_err() {
                 return;
             }
         }
     });
     #[cfg(unix)]
     {
-        let look = wake.clone();
+        let scan = wake.clone();
         runtime.spawn(async move {
             let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
             else {
                 return;
             };
-            while signals.recv().await.is_some() && look.send(Wake::Look).is_ok() {}
+            while signals.recv().await.is_some() && scan.send(Wake::Scan).is_ok() {}
         });
-    }
-}
-
-/// Lines that wait for whoever reads them; those beyond are counted instead.
-const MOST_WAITING: usize = 10_000;
-
-/// How long the last lines have to be read.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// The daemon's words on standard output: lines for a person, or JSON for a program. A reader that has stopped to read
-/// stops nobody: the lines wait, and when too many do the newest are left out.
-struct Words {
-    lines: SyncSender<Line>,
-    left_out: Arc<AtomicU64>,
-    format: LogFormat,
-}
-
-/// What is written.
-enum Line {
-    Text(String),
-    /// Everything before it is written.
-    Last(Sender<()>),
-}
-
-impl Words {
-    fn new(out: Stream, format: LogFormat) -> Self {
-        let (lines, waiting) = mpsc::sync_channel(MOST_WAITING);
-        let left_out = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&left_out);
-        thread::spawn(move || {
-            for line in waiting {
-                match line {
-                    Line::Text(line) => out.line(&line),
-                    Line::Last(written) => drop(written.send(())),
-                }
-                let count = counted.swap(0, Ordering::Relaxed);
-                if count > 0 {
-                    let text = format!("{count} lines were left out here: nobody read them in time");
-                    out.line(&match format {
-                        LogFormat::Json => json!({"level": "warn", "text": text}).to_string(),
-                        LogFormat::Text => text,
-                    });
-                }
-            }
-        });
-        Self { lines, left_out, format }
-    }
-
-    fn line(&self, line: String) {
-        if self.lines.try_send(Line::Text(line)).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits until everything is written, unless nobody reads it.
-    fn finish(&self) {
-        let (written, is_written) = mpsc::channel();
-        if self.lines.try_send(Line::Last(written)).is_ok() {
-            let _ = is_written.recv_timeout(LAST_WORDS);
-        }
-    }
-}
-
-impl Log for Words {
-    fn write(&self, entry: &LogRecord) {
-        let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default();
-        let level = match entry.level {
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        match self.format {
-            LogFormat::Json => {
-                let mut line = json!({
-                    "at": at.to_rfc3339_opts(SecondsFormat::Millis, true), "level": level, "text": entry.text,
-                });
-                if entry.is_printed {
-                    line["printed"] = true.into();
-                }
-                for (key, value) in [("automation", entry.automation), ("run", entry.run)] {
-                    if !value.is_empty() {
-                        line[key] = value.into();
-                    }
-                }
-                self.line(line.to_string());
-            }
-            LogFormat::Text => {
-                let of = match (entry.automation, entry.run) {
-                    ("", _) => String::new(),
-                    (automation, "") => format!("{automation}: "),
-                    (automation, run) => format!("{automation} {run}: "),
-                };
-                let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
-                for line in entry.text.lines() {
-                    let line: String =
-                        line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-                    self.line(format!("{at} {level:<5} {of}{line}"));
-                }
-            }
-        }
     }
 }

@@ -1,58 +1,42 @@
-//! `mpscript token`: the account's token, shown, renewed, told of, and served to other programs.
+//! `mpscript token`: shows, renews and serves the account's token.
 
 use super::token_serve;
 use crate::{
-    base::{Cancel, Diagnostic, with_thousands},
+    base::{Cancel, grouped},
     cli::{
-        Failure,
-        args::arguments::{TokenArguments, TokenCommand},
-        config::connect::{self, Calling, Need, Reached},
+        args::{TokenArguments, TokenCommand},
+        config::{Access, ClientOptions, Connection, connect},
         output::{exit, log, render},
+        runtime::start_runtime,
     },
     client::{CallError, Client},
     host::Host,
-    run::runtime,
 };
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-pub(crate) fn execute(host: &Host, arguments: &TokenArguments) -> Result<u8, Failure> {
+pub(crate) fn execute(host: &Host, arguments: &TokenArguments) -> anyhow::Result<u8> {
     log::start(host, false);
-    let runtime = runtime()
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let runtime = start_runtime()?;
     if let TokenCommand::Serve(serve) = &arguments.command {
-        return token_serve::execute(host, &runtime, &arguments.reach, serve);
+        return token_serve::execute(host, &runtime, &arguments.target, serve);
     }
-    let need = match &arguments.command {
-        TokenCommand::Status => Need::State,
-        _ => Need::Calls,
+    let access = match &arguments.command {
+        TokenCommand::Status => Access::ReadOnly,
+        _ => Access::Call,
     };
-    let reached =
-        connect::reach(host, &runtime, &arguments.reach, need, Calling::default(), &Cancel::default())?;
-    let client = reached.client()?;
-    let said = match &arguments.command {
+    let connection =
+        connect(host, &runtime, &arguments.target, access, ClientOptions::default(), &Cancel::default())?;
+    let client = connection.client()?;
+    let shown = match &arguments.command {
         TokenCommand::Show { reveal } => show(client, &runtime, *reveal),
         TokenCommand::Refresh => refresh(client, &runtime),
-        TokenCommand::Status => return status(host, &runtime, &reached),
+        TokenCommand::Status => return status(host, &runtime, &connection),
         TokenCommand::Serve(_) => return Ok(exit::DONE),
     };
     runtime.block_on(client.finish());
-    match said {
-        Ok(text) => host.out.line(&text),
-        Err(error) => return Err(failure(&error)),
-    }
+    host.out.line(&shown?);
     Ok(exit::DONE)
-}
-
-/// A call that failed, for the person.
-pub(crate) fn failure(error: &CallError) -> Failure {
-    let diagnostic = Diagnostic::new(error.to_string());
-    let diagnostic = match error.hint() {
-        Some(hint) => diagnostic.hint(hint),
-        None => diagnostic,
-    };
-    let code = if error.is_configuration() { exit::USAGE } else { exit::SCRIPT };
-    Failure { diagnostic, code }
 }
 
 fn show(client: &Client, runtime: &Runtime, reveal: bool) -> Result<String, CallError> {
@@ -69,23 +53,19 @@ fn refresh(client: &Client, runtime: &Runtime) -> Result<String, CallError> {
     runtime.block_on(async {
         let present = client.token().await?;
         match client.renew_token(&present).await? {
-            Some(_) => Ok(format!(
-                "a new token, good for {} seconds",
-                with_thousands(client.token_life().unsigned_abs())
-            )),
-            None => Err(CallError::NoToken { reason: "there is no other one now".to_owned() }),
+            Some(_) => {
+                Ok(format!("a new token, good for {} seconds", grouped(client.token_life().unsigned_abs())))
+            }
+            None => Err(CallError::NoToken { reason: "the platform returned the same one".to_owned() }),
         }
     })
 }
 
-/// What the store knows, without a call.
-fn status(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<u8, Failure> {
-    let client = reached.client()?;
-    let known = runtime.block_on(async {
-        let record = client.token_record().await?;
-        Ok((record, client.forced_today().await?))
-    });
-    let (record, (forced, most)) = known.map_err(|error| crate::cli::config::store::failure(&error))?;
+/// What the store knows about the token, without a call.
+fn status(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::Result<u8> {
+    let client = connection.client()?;
+    let record = runtime.block_on(client.token_record())?;
+    let (forced, max) = runtime.block_on(client.forced_today())?;
     let now = host.clock.now_ms();
     let span = |ms: i64| {
         let seconds = Duration::from_secs(ms.unsigned_abs() / 1_000);
@@ -94,10 +74,10 @@ fn status(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<u8, Failu
     let token = match record {
         None => "none in the store yet".to_owned(),
         Some(record) if record.expires_at <= now => {
-            format!("ended {} ago; fetched by {}", span(now - record.expires_at), record.renewed_by)
+            format!("expired {} ago; fetched by {}", span(now - record.expires_at), record.renewed_by)
         }
         Some(record) => format!(
-            "number {}, fetched {} ago by {}, ends in {}",
+            "number {}, fetched {} ago by {}, expires in {}",
             record.generation,
             span(now - record.renewed_at),
             record.renewed_by,
@@ -108,8 +88,8 @@ fn status(host: &Host, runtime: &Runtime, reached: &Reached) -> Result<u8, Failu
         ("account", client.account_key().replace(' ', " at ")),
         ("mode", client.token_mode().as_str().to_owned()),
         ("token", token),
-        ("forced", format!("{forced} of {most} renewals today (Beijing time)")),
-        ("store", reached.place().to_owned()),
+        ("forced", format!("{forced} of {max} renewals today (Beijing time)")),
+        ("store", connection.location().to_owned()),
     ];
     host.out.write(&render::rows(&rows));
     Ok(exit::DONE)

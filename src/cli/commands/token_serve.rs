@@ -1,16 +1,14 @@
 //! `mpscript token serve`.
 
 use crate::{
-    base::{Cancel, Diagnostic, Secret},
+    base::{Cancel, Secret},
     cli::{
-        Failure,
-        args::arguments::{Reach, ServeArguments},
+        args::{TargetArgs, TokenServeArguments},
         config::{
-            connect::{Calling, bases, client},
-            file::{self, Found},
-            secret::refuse_if_readable,
-            store,
+            Access, AccountConfig, ClientAccount, ClientOptions, find_account, new_client, open, read_file,
+            refuse_if_readable,
         },
+        failure::{Failure, usage_error},
         output::exit,
         signals,
     },
@@ -18,6 +16,7 @@ use crate::{
     host::Host,
     run::{BindAddress, HttpServer, TokenService},
 };
+use anyhow::Context;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -26,14 +25,14 @@ use std::{
 use tokio::runtime::Runtime;
 
 /// A key that is shorter can be guessed.
-const LEAST_KEY: usize = 16;
+const MIN_KEY: usize = 16;
 
 pub(crate) fn execute(
     host: &Host,
     runtime: &Runtime,
-    reach: &Reach,
-    arguments: &ServeArguments,
-) -> Result<u8, Failure> {
+    target: &TargetArgs,
+    arguments: &TokenServeArguments,
+) -> anyhow::Result<u8> {
     let key = key(host, arguments)?;
     let listen = match &arguments.socket {
         Some(path) => BindAddress::Socket(host.folder.join(path)),
@@ -43,22 +42,21 @@ pub(crate) fn execute(
         && !address.ip().is_loopback()
         && !arguments.behind_proxy
     {
-        let message = format!("{address} can be reached by others, and tokens would travel in the open");
-        let hint = "listen on 127.0.0.1, or put a proxy in front that speaks TLS and say --behind-proxy";
-        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        let message =
+            format!("{address} can be reached from other machines, and tokens would travel in clear text");
+        let hint = "listen on 127.0.0.1, or put a proxy in front that terminates TLS and give --behind-proxy";
+        return Err(usage_error(message, hint));
     }
-    let (accounts, shared) = accounts(host, runtime, reach)?;
-    let names: Vec<String> = accounts.keys().cloned().collect();
+    let Accounts { clients, shared } = accounts(host, runtime, target)?;
+    let names: Vec<String> = clients.keys().cloned().collect();
     let listening = runtime.block_on(HttpServer::bind(&listen)).map_err(|error| {
         let message = format!("can't listen: {error}");
-        Failure::usage(
-            Diagnostic::new(message).hint("another program may hold it: choose another with --listen"),
-        )
+        usage_error(message, "another program may use the address: choose another with --listen")
     })?;
     host.out.line(&format!("tokens of {} at {}", names.join(", "), listening.place));
     let log = host.err.clone();
-    let clients: Vec<Client> = accounts.values().cloned().collect();
-    let service = TokenService { accounts, shared, key, log: Arc::new(move |line| log.line(line)) };
+    let all: Vec<Client> = clients.values().cloned().collect();
+    let service = TokenService { accounts: clients, shared, key, log: Arc::new(move |line| log.line(line)) };
     runtime.block_on(async {
         tokio::select! {
             () = listening.serve(service) => {}
@@ -66,7 +64,7 @@ pub(crate) fn execute(
         }
     });
     runtime.block_on(async {
-        for client in clients {
+        for client in all {
             client.finish().await;
         }
     });
@@ -77,63 +75,62 @@ pub(crate) fn execute(
 }
 
 /// The bearer key that other programs must send.
-fn key(host: &Host, arguments: &ServeArguments) -> Result<Secret, Failure> {
-    let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+fn key(host: &Host, arguments: &TokenServeArguments) -> anyhow::Result<Secret> {
+    let fail = |message: String, hint: &str| Err(usage_error(message, hint));
     let text = match (&arguments.key_file, host.variable("MPSCRIPT_TOKEN_KEY")) {
         (Some(file), _) => {
             let path = host.folder.join(file);
-            let text = fs::read_to_string(&path).map_err(|error| {
-                Failure::usage(Diagnostic::new(format!("can't read {}: {error}", path.display())))
-            })?;
+            let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
             refuse_if_readable(&path)?;
             text.trim().to_owned()
         }
         (None, Some(key)) => key.to_owned(),
         (None, None) => {
-            let hint = "set MPSCRIPT_TOKEN_KEY, or name a file that you alone can read with --key-file; \
+            let hint = "set MPSCRIPT_TOKEN_KEY, or name a file that only you can read with --key-file; \
                         `openssl rand -hex 32` makes a key";
             return fail("a token service needs a key".to_owned(), hint);
         }
     };
-    if text.len() < LEAST_KEY || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let message = format!("the token service's key is no text of {LEAST_KEY} or more letters and digits");
+    if text.len() < MIN_KEY || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message =
+            format!("the token service's key must have at least {MIN_KEY} printable ASCII characters");
         return fail(message, "`openssl rand -hex 32` makes a good one");
     }
     Ok(Secret::new(text))
 }
 
-/// Every account that is configured, by its name and by its AppID, or the one that is named; and the AppIDs
-/// that several have.
-fn accounts(
-    host: &Host,
-    runtime: &Runtime,
-    reach: &Reach,
-) -> Result<(BTreeMap<String, Client>, BTreeSet<String>), Failure> {
-    let all = match file::read(host, reach.config.as_deref())? {
-        Some((path, file)) if reach.account.is_none() && host.variable("MPSCRIPT_APPID").is_none() => {
-            let found = file.accounts.iter().map(|(name, entry)| file::found(host, &path, name, entry));
-            found.collect::<Result<Vec<Found>, _>>()?
-        }
-        _ => Vec::new(),
-    };
-    let all = if all.is_empty() {
-        vec![file::account(host, reach)?.map_err(|no_client| Failure::usage(no_client.0))?]
-    } else {
-        all
-    };
-    let store = store::open(host, runtime, reach)?;
-    let (mut accounts, mut shared) = (BTreeMap::new(), BTreeSet::new());
-    for found in all {
-        let bases = bases(reach, &found)?;
-        let (appid, account) = (found.appid.clone(), found.account()?);
-        let (mode, store) = (found.token_mode, store.clone());
-        let client =
-            client(host, bases, account, mode, store, (found.reset, Calling::default()), &Cancel::default());
-        accounts.extend(found.name.map(|name| (name, client.clone())));
-        if accounts.insert(appid.clone(), client).is_some() {
-            shared.insert(appid);
+/// The accounts that are served.
+struct Accounts {
+    /// By name and by AppID.
+    clients: BTreeMap<String, Client>,
+    /// AppIDs of several accounts, by which none of them can be asked for.
+    shared: BTreeSet<String>,
+}
+
+/// The account that is asked for, else every configured one.
+fn accounts(host: &Host, runtime: &Runtime, target: &TargetArgs) -> anyhow::Result<Accounts> {
+    let mut all: Vec<AccountConfig> = Vec::new();
+    if target.account.is_none()
+        && host.variable("MPSCRIPT_APPID").is_none()
+        && let Some((path, file)) = read_file(host, target.config.as_deref())?
+    {
+        for (name, entry) in &file.accounts {
+            all.push(AccountConfig::from_entry(host, &path, name, entry)?);
         }
     }
-    accounts.retain(|name, _| !shared.contains(name));
-    Ok((accounts, shared))
+    if all.is_empty() {
+        all.push(find_account(host, target)?.map_err(|no_client| Failure::usage(no_client.0))?);
+    }
+    let store = open(host, runtime, target)?;
+    let (mut clients, mut shared) = (BTreeMap::new(), BTreeSet::new());
+    for config in all {
+        let account = ClientAccount::from_config(&config, target, Access::Call)?;
+        let client = new_client(host, account, store.clone(), ClientOptions::default(), &Cancel::default());
+        clients.extend(config.name.map(|name| (name, client.clone())));
+        if clients.insert(config.appid.clone(), client).is_some() {
+            shared.insert(config.appid);
+        }
+    }
+    clients.retain(|name, _| !shared.contains(name));
+    Ok(Accounts { clients, shared })
 }

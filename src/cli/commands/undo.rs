@@ -1,83 +1,49 @@
-//! `mpscript undo`: takes back what a run changed, as a run of its own.
+//! `mpscript undo`: undoes what a run changed, as a run of its own.
 
 use super::{
     check::compile,
-    resume::{Recorded, options_of, reach_of, recorded},
-    run::{Plan, perform},
+    confirm::is_yes,
+    recorded::{Recorded, read_run, target_of, with_store},
+    run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    base::Diagnostic,
-    bulk::way_back,
+    bulk::{WayBack, way_back},
     cli::{
-        Failure,
-        args::arguments::UndoArguments,
-        config::store,
+        args::{RunFlags, UndoArguments},
+        failure::usage_error,
         output::{exit, log},
     },
     host::Host,
-    run::{
-        record::{self, RunOptions},
-        runtime,
-    },
+    run::record::{self, RunOptions},
     script::{Origin, Source},
     store::RunState,
 };
+use std::{collections::BTreeMap, sync::Arc};
 
-pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Failure> {
-    log::start(host, arguments.manner.verbose);
-    let Recorded { run, texts, undone_by, .. } = recorded(host, &arguments.reach, &arguments.run)?;
-    let options = options_of(&run, &texts)?;
-    let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
-    if record::observed_state(host, &run) == RunState::Running {
-        return fail(format!("run {} is under way", run.id), "stop it first: mpscript stop RUN");
+pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<u8> {
+    log::start(host, arguments.flags.verbose);
+    let recorded = read_run(host, &arguments.target, &arguments.run)?;
+    let options = recorded.lasting_options()?;
+    refuse_if_not_undoable(host, &recorded)?;
+    let run = &recorded.run;
+    let plan = with_store(host, &arguments.target, |runtime, store| {
+        Ok(runtime.block_on(async {
+            // A suspended process must not continue the run meanwhile.
+            record::fence_dead_runs(host, store).await?;
+            way_back(store, &run.id, arguments.dry_run).await
+        })?)
+    })?;
+    for lasting in &plan.lasting {
+        host.err.line(&format!("can't be undone: {lasting}"));
     }
-    if let Some(by) = undone_by {
-        let message = format!("run {} was taken back by run {by} already", run.id);
-        let hint = format!(
-            "mpscript show {by} tells how that went; resume {by} goes on with it if it was cut off, undo {by} takes \
-             it back in turn"
-        );
-        return fail(message, &hint);
-    }
-    let way = {
-        let runtime = runtime().map_err(|error| {
-            Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}")))
-        })?;
-        let store = store::require(host, &runtime, &arguments.reach)?;
-        let way = runtime.block_on(async {
-            // One that only sleeps must not go on meanwhile.
-            record::fence_dead_runs(host, &store).await?;
-            way_back(&store, &run.id, arguments.dry_run).await
-        });
-        let way = way.map_err(|error| store::failure(&error))?;
-        runtime.block_on(store.close());
-        way
-    };
-    for lasting in &way.lasting {
-        host.err.line(&format!("can't be taken back: {lasting}"));
-    }
-    if way.script.is_empty() {
-        host.out.line(&format!("run {} has changed nothing that can be taken back", run.id));
+    if plan.script.is_empty() {
+        host.out.line(&format!("run {} has changed nothing that can be undone", run.id));
         return Ok(exit::DONE);
     }
-    if arguments.dry_run {
-        host.err.write(&way.script);
-    } else if !arguments.manner.yes {
-        if !host.in_is_terminal {
-            return fail(
-                format!("run {} is not undone without being asked for", run.id),
-                "give --yes, or --dry-run to see what would be taken back",
-            );
-        }
-        host.err.write(&format!("{}Take back what run {} did? [y/N] ", way.script, run.id));
-        let answer = (host.read_line)().unwrap_or_default();
-        if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-            return fail(format!("run {} was not undone", run.id), "answer y, or give --yes");
-        }
-    }
-    let source = Source { name: format!("undo {}", run.id), text: way.script, imports: Vec::new() };
+    confirm(host, arguments, &run.id, &plan)?;
+    let source = Source { name: format!("undo {}", run.id), text: plan.script, imports: Vec::new() };
     let options = RunOptions {
-        params: std::collections::BTreeMap::default(),
+        params: BTreeMap::default(),
         max_changes: None,
         max_errors: None,
         prints_value: false,
@@ -85,27 +51,59 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> Result<u8, Fail
         call: None,
         ..options
     };
-    let reach = reach_of(&arguments.reach, &options);
-    // The person was asked already.
-    let manner = crate::cli::args::arguments::Manner { yes: true, ..arguments.manner.clone() };
-    let code = perform(
+    let target = target_of(&arguments.target, &options);
+    // The undo itself has been confirmed.
+    let flags = RunFlags { yes: true, ..arguments.flags.clone() };
+    let code = run_recorded(
         host,
-        Plan {
-            program: compile(&Origin::Stored(source))?,
+        RunPlan {
+            program: Arc::new(compile(&Origin::Stored(source))?),
             options,
-            manner: &manner,
-            reach: &reach,
+            flags: &flags,
+            target: &target,
             is_dry: arguments.dry_run,
-            undoes: Some(&run),
-            repeats: None,
-            resumes: None,
+            purpose: Purpose::Undo { run },
         },
     )?;
     if code == exit::DONE && !arguments.dry_run {
-        host.out.line(&format!(
-            "run {} is taken back; the run that did so is the newest in mpscript runs",
-            run.id
-        ));
+        host.out.line(&format!("run {} is undone; its undo is the newest run in mpscript runs", run.id));
     }
     Ok(code)
+}
+
+fn refuse_if_not_undoable(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
+    let run = &recorded.run;
+    if record::observed_state(host, run) == RunState::Running {
+        let hint = format!("stop it first: mpscript stop {}", run.id);
+        return Err(usage_error(format!("run {} is running", run.id), hint));
+    }
+    if let Some(undo) = &recorded.undone_by {
+        let message = format!("run {} was already undone by run {undo}", run.id);
+        let hint = format!(
+            "mpscript show {undo} shows how that went; mpscript resume {undo} resumes it if it was interrupted, \
+             mpscript undo {undo} undoes it in turn"
+        );
+        return Err(usage_error(message, hint));
+    }
+    Ok(())
+}
+
+/// Shows what is going to be undone, and asks unless `--yes` is given; a dry run needs no confirmation.
+fn confirm(host: &Host, arguments: &UndoArguments, id: &str, plan: &WayBack) -> anyhow::Result<()> {
+    if arguments.dry_run {
+        host.err.write(&plan.script);
+        return Ok(());
+    }
+    if arguments.flags.yes {
+        return Ok(());
+    }
+    if !host.in_is_terminal {
+        let message = format!("run {id} is not undone without a confirmation");
+        return Err(usage_error(message, "give --yes, or --dry-run to see what would be undone"));
+    }
+    host.err.write(&format!("{}Undo what run {id} did? [y/N] ", plan.script));
+    if !is_yes(&(host.read_line)().unwrap_or_default()) {
+        return Err(usage_error(format!("run {id} was not undone"), "answer y, or give --yes"));
+    }
+    Ok(())
 }

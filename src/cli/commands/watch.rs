@@ -1,22 +1,20 @@
-//! `mpscript watch`: the loop of whoever writes a script. Each run is a process of its own, `mpscript run FILE`, so that it
-//! is shown, stopped and recorded as any other.
+//! `mpscript watch`: reruns a script whenever it is saved. Each run is a process of its own, `mpscript run FILE`, so that
+//! it is shown, stopped and recorded like any other.
 
-use super::serve::watch;
 use crate::{
-    base::{Diagnostic, Stopwatch, fingerprint},
+    base::{Stopwatch, digest},
     cli::{
-        Failure,
-        args::{
-            arguments::Arguments,
-            automations::{OnBusy, WatchArguments},
-        },
+        args::{Arguments, OnBusy, WatchArguments},
+        failure::usage_error,
+        file_events::watch,
         output::exit,
-        signals,
+        runtime::start_runtime,
+        signals::{interrupt, signal},
     },
     host::Host,
-    run::runtime,
     script::{Origin, Program},
 };
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use std::{
     collections::BTreeMap,
@@ -27,32 +25,32 @@ use std::{
     time::Duration,
 };
 
-/// Files that are saved together are run once.
+/// How long files must be quiet before a rerun: files that are saved together cause one.
 const SETTLE: Duration = Duration::from_millis(60);
 
-/// Even where no event tells of it, the files are looked at so often.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks at the files without any reported change.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The same where nothing tells of changes.
-const POLL_EVERY: Duration = Duration::from_millis(300);
+/// The same if changes are not reported at all.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How long somebody waits for the next thing to happen.
+/// Between two looks at the running process.
 const TICK: Duration = Duration::from_millis(30);
 
-/// Folders within folders that are looked into.
-const DEPTH: usize = 8;
+/// How deep subfolders are searched for scripts.
+const MAX_DEPTH: usize = 8;
 
-/// What the files held at some time; nothing for one that is not there.
+/// Digests of the files' contents; `None` for a file that does not exist.
 type Contents = BTreeMap<PathBuf, Option<String>>;
 
-/// What happens to the loop.
+/// What wakes the loop.
 enum Wake {
     Changed,
-    Leave,
+    Stop,
 }
 
-/// The options of the loop itself, wherever among those of the run they stand.
-fn sorted_out(arguments: &WatchArguments) -> Result<WatchArguments, Failure> {
+/// Separates the options of `watch` itself from those of the run, among which they may be given.
+fn own_options(arguments: &WatchArguments) -> anyhow::Result<WatchArguments> {
     let mut sorted = WatchArguments { options: Vec::new(), ..arguments.clone() };
     let mut options = arguments.options.iter();
     while let Some(option) = options.next() {
@@ -69,63 +67,61 @@ fn sorted_out(arguments: &WatchArguments) -> Result<WatchArguments, Failure> {
             }
         };
         sorted.on_busy = OnBusy::from_str(value, true).map_err(|_| {
-            let message = format!("`{value}` is nothing that --on-busy knows");
-            Failure::usage(Diagnostic::new(message).hint("--on-busy restart, or --on-busy wait"))
+            let message = format!("`{value}` is not a value of --on-busy");
+            usage_error(message, "--on-busy restart, or --on-busy wait")
         })?;
     }
     Ok(sorted)
 }
 
-pub(crate) fn execute(host: &Host, arguments: &WatchArguments) -> Result<u8, Failure> {
-    let arguments = &sorted_out(arguments)?;
+pub(crate) fn execute(host: &Host, arguments: &WatchArguments) -> anyhow::Result<u8> {
+    let arguments = &own_options(arguments)?;
     let file = host.folder.join(&arguments.file);
     let named = arguments.file.display();
     if file.is_dir() {
         let message = format!("{named} is a folder");
         let hint = format!("mpscript serve {named} runs its automations; watch one of its files");
-        return Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+        return Err(usage_error(message, hint));
     }
     let folder = match file.parent() {
         Some(folder) if folder.is_dir() => folder.to_owned(),
         _ => {
             let message = format!("there is no folder of {}", arguments.file.display());
-            return Err(Failure::usage(Diagnostic::new(message).hint("give the path of a .rhai script")));
+            return Err(usage_error(message, "give the path of a .rhai script"));
         }
     };
     if !file.exists() {
         let message = format!("there is no {named} to watch");
-        return Err(Failure::usage(Diagnostic::new(message).hint("give the path of a .rhai script")));
+        return Err(usage_error(message, "give the path of a .rhai script"));
     }
     let line = run_line(arguments);
-    // What `run` does not take is told once, not after each save.
+    // Options that `run` refuses are reported once, not after each save.
     if let Err(error) = Arguments::try_parse_from(&line) {
         host.err.write(&error.to_string());
         return Ok(exit::USAGE);
     }
-    let runtime = runtime()
-        .map_err(|error| Failure::usage(Diagnostic::new(format!("the system gives no threads: {error}"))))?;
+    let runtime = start_runtime()?;
     let (wake, woken) = mpsc::channel();
     let changed = wake.clone();
     let watcher = if arguments.poll {
         None
     } else {
-        match watch(&folder, move || changed.send(Wake::Changed).is_ok()) {
+        match watch(&folder, move || drop(changed.send(Wake::Changed))) {
             Ok(watcher) => Some(watcher),
             Err(error) => {
-                host.err.line(&format!(
-                    "watch: the system tells of no changes ({error}); looking again and again"
-                ));
+                host.err.line(&format!("watch: the system reports no changes ({error}); polling the files"));
                 None
             }
         }
     };
     runtime.spawn(async move {
-        signals::signal().await;
-        let _ = wake.send(Wake::Leave);
+        signal().await;
+        let _ = wake.send(Wake::Stop);
     });
-    let look_every = if watcher.is_some() { LOOK_EVERY } else { POLL_EVERY };
-    let rounds = Watching { host, arguments, line: &line[1..], file: &file, folder: &folder, look_every };
-    let code = rounds.go_round(&woken);
+    let check_interval = if watcher.is_some() { CHECK_INTERVAL } else { POLL_INTERVAL };
+    let watching =
+        Watching { host, arguments, line: &line[1..], file: &file, folder: &folder, check_interval };
+    let code = watching.run(&woken);
     drop(watcher);
     runtime.shutdown_background();
     code
@@ -138,18 +134,18 @@ fn run_line(arguments: &WatchArguments) -> Vec<String> {
     line
 }
 
-/// A loop with all that it looks at.
+/// The loop with what it watches and runs.
 struct Watching<'a> {
     host: &'a Host,
     arguments: &'a WatchArguments,
     line: &'a [String],
     file: &'a Path,
     folder: &'a Path,
-    look_every: Duration,
+    check_interval: Duration,
 }
 
 impl Watching<'_> {
-    fn go_round(&self, woken: &Receiver<Wake>) -> Result<u8, Failure> {
+    fn run(&self, woken: &Receiver<Wake>) -> anyhow::Result<u8> {
         let mut contents = self.contents();
         let mut child = Some(self.start()?);
         let (mut changed, mut looked) = (None::<Stopwatch>, Stopwatch::start());
@@ -157,7 +153,7 @@ impl Watching<'_> {
         loop {
             match woken.recv_timeout(TICK) {
                 Ok(Wake::Changed) => changed = changed.or_else(|| Some(Stopwatch::start())),
-                Ok(Wake::Leave) => {
+                Ok(Wake::Stop) => {
                     // Ctrl-C reaches the run too; SIGTERM does not.
                     if let Some(mut child) = child {
                         interrupt(&child);
@@ -171,14 +167,14 @@ impl Watching<'_> {
                 && let Ok(Some(status)) = running.try_wait()
             {
                 child = None;
-                let how = status.code().map_or("was ended".to_owned(), |code| match code {
+                let how = status.code().map_or("was killed".to_owned(), |code| match code {
                     0 => "ended well".to_owned(),
                     code => format!("ended with code {code}"),
                 });
                 self.host.err.line(&format!("watch: it {how}; waiting for changes, Ctrl-C leaves"));
             }
             let is_settled = changed.as_ref().is_some_and(|since| since.elapsed() >= SETTLE);
-            if is_settled || looked.elapsed() >= self.look_every {
+            if is_settled || looked.elapsed() >= self.check_interval {
                 (changed, looked) = (None, Stopwatch::start());
                 let now = self.contents();
                 if now != contents {
@@ -201,24 +197,21 @@ impl Watching<'_> {
         }
     }
 
-    fn start(&self) -> Result<Child, Failure> {
-        Command::new(&self.host.program).args(self.line).current_dir(&self.host.folder).spawn().map_err(
-            |error| {
-                Failure::usage(Diagnostic::new(format!(
-                    "can't start {}: {error}",
-                    self.host.program.display()
-                )))
-            },
-        )
+    fn start(&self) -> anyhow::Result<Child> {
+        let program = &self.host.program;
+        let mut command = Command::new(program);
+        command.args(self.line).current_dir(&self.host.folder);
+        command.spawn().with_context(|| format!("can't start {}", program.display()))
     }
 
-    /// What the script and its imports hold. While it can't be read, it may import whatever lies beside it.
+    /// The script and its imports. While the script can't be loaded its imports are unknown, so every script beside it is
+    /// watched.
     fn contents(&self) -> Contents {
         let mut files = vec![self.file.to_owned()];
         let origin = Origin::File { named: self.arguments.file.clone(), path: self.file.to_owned() };
         match Program::load(&origin) {
             Ok(program) => files.extend(program.files().map(|file| self.host.folder.join(file))),
-            Err(_) => scripts_under(self.folder, DEPTH, &mut files),
+            Err(_) => scripts_under(self.folder, MAX_DEPTH, &mut files),
         }
         let content = |file: &PathBuf| {
             let bytes = fs::read(file).ok()?;
@@ -227,7 +220,7 @@ impl Watching<'_> {
         files.into_iter().map(|file| (file.clone(), content(&file))).collect()
     }
 
-    /// The files that are not as they were, for a person.
+    /// The files that have changed, for a message.
     fn what_changed(&self, before: &Contents, now: &Contents) -> String {
         let other = now.iter().filter(|(file, content)| before.get(*file) != Some(*content));
         let names: Vec<String> = other
@@ -241,7 +234,7 @@ impl Watching<'_> {
 fn scripts_under(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        // Links may lead round in a circle.
+        // Symlinks may form a cycle.
         if path.is_dir() && depth > 0 {
             scripts_under(&path, depth - 1, files);
         } else if path.extension().is_some_and(|extension| extension == "rhai") {
@@ -249,19 +242,3 @@ fn scripts_under(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
         }
     }
 }
-
-/// Asks a run to stop at a safe point.
-#[cfg(unix)]
-pub(crate) fn interrupt(child: &Child) {
-    use nix::{
-        sys::signal::{Signal, kill},
-        unistd::Pid,
-    };
-    if let Ok(id) = i32::try_from(child.id()) {
-        let _ = kill(Pid::from_raw(id), Signal::SIGINT);
-    }
-}
-
-/// There is no such wish on this system: the run ends by itself.
-#[cfg(not(unix))]
-pub(crate) fn interrupt(_child: &Child) {}

@@ -2,8 +2,8 @@
 //! mpscript.toml.
 
 use crate::{
-    base::{Diagnostic, Secret},
-    cli::Failure,
+    base::Secret,
+    cli::failure::usage_error,
     host::Host,
     sandbox::{DEFAULT_AES_KEY, DEFAULT_CALLBACK_TOKEN},
     script::CallbackKeys,
@@ -19,7 +19,7 @@ pub(crate) fn of_sandbox(appid: &str) -> CallbackKeys {
 }
 
 /// The keys that the environment holds. `appid` is the account's, if there is one.
-pub(crate) fn of_environment(host: &Host, appid: Option<&str>) -> Result<Option<CallbackKeys>, Failure> {
+pub(crate) fn of_environment(host: &Host, appid: Option<&str>) -> anyhow::Result<Option<CallbackKeys>> {
     let appid = host.variable("MPSCRIPT_APPID").or(appid);
     let aes_key = host.variable("MPSCRIPT_AES_KEY");
     let Some(token) = host.variable("MPSCRIPT_CALLBACK_TOKEN") else {
@@ -51,6 +51,6 @@ pub(crate) fn of_account(
     Some(CallbackKeys { token: secret(token_env)?, aes_key: secret(aes_key_env), appid: appid.to_owned() })
 }
 
-fn half(unset: &str, hint: &str) -> Failure {
-    Failure::usage(Diagnostic::new(format!("MPSCRIPT_AES_KEY is set, but {unset} is not")).hint(hint))
+fn half(unset: &str, hint: &str) -> anyhow::Error {
+    usage_error(format!("MPSCRIPT_AES_KEY is set, but {unset} is not"), hint)
 }

@@ -1,182 +1,211 @@
-//! Whom a command calls, and where it keeps what outlives it.
+//! Connects a command: the client that it calls the platform with, and the store that it records in.
 
 use super::{
-    callback,
-    file::{self, Found},
-    store,
+    account::{AccountConfig, find_account},
+    callback, store,
 };
 use crate::{
     api::quota,
-    base::{Cancel, Diagnostic, Secret},
-    cli::{Failure, args::arguments::Reach},
+    base::{Cancel, Secret},
+    cli::{
+        args::TargetArgs,
+        failure::{Failure, usage_error},
+    },
     client::{Account, BaseUrl, Client, DEFAULT_IN_FLIGHT, Settings, TokenMode},
     host::Host,
     sandbox::{self, Sandbox},
     script::{CallbackKeys, NoClient},
     store::Store,
 };
+use anyhow::Context;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// A callback's Token is chosen by a person; one that is no shorter than this is no common word.
-const LONG_TOKEN: usize = 12;
+/// Callback Tokens are chosen by people. One of at least this length is not a common word, so it can be masked wherever
+/// it occurs.
+const MIN_MASKED_TOKEN: usize = 12;
 
-/// Whom to call. The sandbox, if there is one, lives as long as this.
-pub(crate) struct Reached {
+/// What a command works on. A sandbox of the command's own lives as long as this.
+pub(crate) struct Connection {
     pub client: Result<Client, NoClient>,
-    /// Where state is kept; in memory when there is none.
+    /// `None`: state is kept in memory.
     pub store: Option<Store>,
-    /// What the account's server callback is configured with, if it is.
+    /// The keys of the account's server callback, if it is configured.
     pub callback: Option<CallbackKeys>,
-    /// Its name in mpscript.toml.
+    /// The account's name in mpscript.toml.
     pub name: Option<String>,
-    /// Its name, where a person is asked before the account is changed.
+    /// The account's name, if changes to it need a confirmation.
     pub production: Option<String>,
     own_sandbox: Option<Sandbox>,
 }
 
-impl Reached {
+impl Connection {
+    /// A connection without a client.
+    fn without_client(reason: NoClient, callback: Option<CallbackKeys>) -> Self {
+        Self { client: Err(reason), store: None, callback, name: None, production: None, own_sandbox: None }
+    }
+
     /// Where state is kept, for messages.
-    pub(crate) fn place(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.store.as_ref().map_or("in memory", Store::place)
     }
 
-    /// Where a sandbox of this process's own is.
+    /// The address of the command's own sandbox, if it has one.
     pub(crate) fn sandbox_url(&self) -> Option<String> {
         self.own_sandbox.as_ref().map(|sandbox| format!("http://{}", sandbox.address()))
     }
 
-    /// Where runs are recorded: those on a sandbox of its own process too, whose client keeps nothing.
-    pub(crate) fn store_of_runs(&self, host: &Host, runtime: &Runtime, reach: &Reach) -> Option<Store> {
-        if reach.sandbox { store::open_if_possible(host, runtime, reach) } else { self.store.clone() }
+    /// The store in which runs are recorded. Runs on a sandbox of the command's own are recorded too, although their
+    /// client keeps no state.
+    pub(crate) fn store_of_runs(&self, host: &Host, runtime: &Runtime, target: &TargetArgs) -> Option<Store> {
+        if target.sandbox { store::open_if_possible(host, runtime, target) } else { self.store.clone() }
     }
 
-    /// The client, where a command is of no use without one.
-    pub(crate) fn client(&self) -> Result<&Client, Failure> {
-        self.client.as_ref().map_err(|no_client| Failure::usage(no_client.0.clone()))
+    /// The client, for a command that can't do without one.
+    pub(crate) fn client(&self) -> anyhow::Result<&Client> {
+        self.client.as_ref().map_err(|no_client| Failure::usage(no_client.0.clone()).into())
     }
 }
 
-/// How a command calls.
+/// How a command calls the platform.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Calling<'a> {
-    /// The most calls under way together.
+pub(crate) struct ClientOptions<'a> {
+    /// The maximum number of concurrent calls.
     pub in_flight: usize,
-    /// Whether it waits for the next day when the day's quota is used up.
+    /// Whether a call waits for the next day when the day's quota is used up.
     pub waits_for_reset: bool,
-    /// The store, where it is open already.
+    /// The store, if it is open already.
     pub store: Option<&'a Store>,
 }
 
-impl Default for Calling<'_> {
+impl Default for ClientOptions<'_> {
     fn default() -> Self {
         Self { in_flight: DEFAULT_IN_FLIGHT, waits_for_reset: false, store: None }
     }
 }
 
-/// What a command needs the client for.
+/// What a command needs its client for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum Access {
     /// It calls the platform.
-    Calls,
-    /// It looks at what is known, for which no AppSecret is needed.
-    State,
+    Call,
+    /// It only reads what the store knows of the account, for which no AppSecret is needed.
+    ReadOnly,
 }
 
-/// Makes the client that arguments, environment and configuration ask for. That there is no
-/// account is told only when a script calls the platform.
-pub(crate) fn reach(
+/// The account that a client calls, at which addresses and with which tokens.
+pub(crate) struct ClientAccount {
+    account: Account,
+    bases: Vec<BaseUrl>,
+    token_mode: TokenMode,
+    reset: quota::Reset,
+}
+
+impl ClientAccount {
+    /// The account of a sandbox that was started with these options.
+    pub(crate) fn of_sandbox(sandbox: &Sandbox, options: &sandbox::Options) -> anyhow::Result<Self> {
+        Ok(Self {
+            account: Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) },
+            bases: vec![base_url(&format!("http://{}", sandbox.address()))?],
+            token_mode: TokenMode::Stable,
+            reset: quota::Reset::MIDNIGHT,
+        })
+    }
+
+    pub(crate) fn from_config(
+        config: &AccountConfig,
+        target: &TargetArgs,
+        access: Access,
+    ) -> anyhow::Result<Self> {
+        let bases = base_urls(target, config)?;
+        let account = match (config.account(), access) {
+            (Ok(account), _) => account,
+            (Err(_), Access::ReadOnly) => Account { appid: config.appid.clone(), secret: Secret::default() },
+            (Err(error), Access::Call) => return Err(error),
+        };
+        Ok(Self { account, bases, token_mode: config.token_mode.clone(), reset: config.reset })
+    }
+}
+
+/// Makes the client that arguments, environment and configuration ask for. A missing account is an error only once a
+/// script calls the platform.
+pub(crate) fn connect(
     host: &Host,
     runtime: &Runtime,
-    reach: &Reach,
-    need: Need,
-    calling: Calling,
+    target: &TargetArgs,
+    access: Access,
+    options: ClientOptions,
     cancel: &Cancel,
-) -> Result<Reached, Failure> {
-    if reach.sandbox {
-        let options = sandbox::Options { followers: reach.sandbox_followers, ..sandbox::Options::default() };
-        let account = Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) };
-        let callback = Some(callback::of_sandbox(&options.appid));
-        let sandbox = Sandbox::start(options).map_err(|error| {
-            Failure::usage(Diagnostic::new(format!("the sandbox did not start: {error}")))
-        })?;
-        let bases = vec![base_url(&format!("http://{}", sandbox.address()))?];
-        // Its world ends with this process, and so does what is known of it.
-        let client =
-            client(host, bases, account, TokenMode::Stable, None, (quota::Reset::MIDNIGHT, calling), cancel);
-        return Ok(Reached {
-            client: Ok(client),
-            store: None,
-            callback,
-            name: None,
-            production: None,
-            own_sandbox: Some(sandbox),
-        });
+) -> anyhow::Result<Connection> {
+    if target.sandbox {
+        return connect_to_own_sandbox(host, target, options, cancel);
     }
-    let found = file::account(host, reach)?;
+    let found = find_account(host, target)?;
     let appid = found.as_ref().ok().map(|found| found.appid.as_str());
-    // An account that is named has its own keys or none.
+    // The environment's keys belong to the environment's account, not to one that `--account` names.
     let from_environment =
-        if reach.account.is_none() { callback::of_environment(host, appid)? } else { None };
-    let found = match found {
-        Ok(found) => found,
+        if target.account.is_none() { callback::of_environment(host, appid)? } else { None };
+    let config = match found {
+        Ok(config) => config,
         Err(no_client) => {
-            base_urls(&reach.base_url)?;
-            let callback = from_environment;
-            let client = Err(no_client);
-            return Ok(Reached {
-                client,
-                store: None,
-                callback,
-                name: None,
-                production: None,
-                own_sandbox: None,
-            });
+            parse_urls(&target.base_url)?;
+            return Ok(Connection::without_client(no_client, from_environment));
         }
     };
-    let bases = bases(reach, &found)?;
-    let store = match calling.store {
+    base_urls(target, &config)?;
+    let store = match options.store {
         Some(store) => Some(store.clone()),
-        None => store::open(host, runtime, reach)?,
+        None => store::open(host, runtime, target)?,
     };
-    let account = match need {
-        Need::Calls => found.account()?,
-        Need::State => {
-            found.account().unwrap_or(Account { appid: found.appid.clone(), secret: Secret::default() })
-        }
-    };
-    let callback = from_environment.or(found.callback);
+    let account = ClientAccount::from_config(&config, target, access)?;
+    let callback = from_environment.or(config.callback);
     if let Some(keys) = &callback {
         keys.aes_key.iter().for_each(|key| host.secrets.learn(key));
-        // A short one may be a word that stands everywhere.
-        if keys.token.reveal().len() >= LONG_TOKEN {
+        if keys.token.reveal().len() >= MIN_MASKED_TOKEN {
             host.secrets.learn(&keys.token);
         }
     }
-    let client =
-        client(host, bases, account, found.token_mode, store.clone(), (found.reset, calling), cancel);
-    let (name, production) = (found.name, found.production);
-    Ok(Reached { client: Ok(client), store, callback, name, production, own_sandbox: None })
+    let client = new_client(host, account, store.clone(), options, cancel);
+    let (name, production) = (config.name, config.production);
+    Ok(Connection { client: Ok(client), store, callback, name, production, own_sandbox: None })
 }
 
-/// A client of an account.
-pub(crate) fn client(
+fn connect_to_own_sandbox(
     host: &Host,
-    bases: Vec<BaseUrl>,
-    account: Account,
-    token_mode: TokenMode,
+    target: &TargetArgs,
+    options: ClientOptions,
+    cancel: &Cancel,
+) -> anyhow::Result<Connection> {
+    let world = sandbox::Options { followers: target.sandbox_followers, ..sandbox::Options::default() };
+    let sandbox = Sandbox::start(world.clone()).context("the sandbox did not start")?;
+    let account = ClientAccount::of_sandbox(&sandbox, &world)?;
+    // The sandbox's world ends with this process, so its tokens and counts are not stored.
+    let client = new_client(host, account, None, options, cancel);
+    Ok(Connection {
+        client: Ok(client),
+        store: None,
+        callback: Some(callback::of_sandbox(&world.appid)),
+        name: None,
+        production: None,
+        own_sandbox: Some(sandbox),
+    })
+}
+
+pub(crate) fn new_client(
+    host: &Host,
+    account: ClientAccount,
     store: Option<Store>,
-    (reset, calling): (quota::Reset, Calling),
+    options: ClientOptions,
     cancel: &Cancel,
 ) -> Client {
     Client::new(Settings {
-        bases,
-        account,
-        in_flight: calling.in_flight,
-        minute: minute(host),
-        reset,
-        waits_for_reset: calling.waits_for_reset,
-        token_mode,
+        bases: account.bases,
+        account: account.account,
+        in_flight: options.in_flight,
+        minute: quota_minute(host),
+        reset: account.reset,
+        waits_for_reset: options.waits_for_reset,
+        token_mode: account.token_mode,
         store,
         owner: host.process.clone(),
         secrets: host.secrets.clone(),
@@ -185,24 +214,25 @@ pub(crate) fn client(
     })
 }
 
-/// How long a minute of quotas is: a sandbox's may be shorter, and then this says so.
-fn minute(host: &Host) -> Duration {
+/// The length of a minute of quotas: `MPSCRIPT_QUOTA_MINUTE` shortens it for a sandbox with shorter minutes.
+fn quota_minute(host: &Host) -> Duration {
     let given = host.variable("MPSCRIPT_QUOTA_MINUTE").and_then(|text| humantime::parse_duration(text).ok());
     given.unwrap_or(Duration::from_mins(1))
 }
 
-/// Where an account's platform is: as given, else as configured, else the platform's own hosts.
-pub(crate) fn bases(reach: &Reach, found: &Found) -> Result<Vec<BaseUrl>, Failure> {
-    base_urls(if reach.base_url.is_empty() { &found.base_urls } else { &reach.base_url })
+/// The platform's addresses for an account: those on the command line, else the configured ones; empty for the
+/// platform's own hosts.
+pub(crate) fn base_urls(target: &TargetArgs, config: &AccountConfig) -> anyhow::Result<Vec<BaseUrl>> {
+    parse_urls(if target.base_url.is_empty() { &config.base_urls } else { &target.base_url })
 }
 
-fn base_urls(given: &[String]) -> Result<Vec<BaseUrl>, Failure> {
+fn parse_urls(given: &[String]) -> anyhow::Result<Vec<BaseUrl>> {
     given.iter().map(|given| base_url(given)).collect()
 }
 
-fn base_url(given: &str) -> Result<BaseUrl, Failure> {
+fn base_url(given: &str) -> anyhow::Result<BaseUrl> {
     BaseUrl::parse(given).map_err(|error| {
         let hint = "use https://, or http://127.0.0.1:PORT for a sandbox on this machine";
-        Failure::usage(Diagnostic::new(error.to_string()).hint(hint))
+        usage_error(error.to_string(), hint)
     })
 }

@@ -2,8 +2,7 @@
 
 use super::file::FILE;
 use crate::{
-    base::Diagnostic,
-    cli::{Failure, args::arguments::InitArguments, output::exit},
+    cli::{args::InitArguments, failure::usage_error, output::exit},
     host::Host,
 };
 use std::{fs, io::Write, path::Path};
@@ -14,22 +13,20 @@ const SCRIPT: &str = "first.rhai";
 const CONFIG: &str = include_str!("init.toml");
 const FIRST: &str = include_str!("init.rhai");
 
-pub(crate) fn execute(host: &Host, arguments: &InitArguments) -> Result<u8, Failure> {
+pub(crate) fn execute(host: &Host, arguments: &InitArguments) -> anyhow::Result<u8> {
     let folder = match &arguments.folder {
         Some(folder) => host.folder.join(folder),
         None => host.folder.clone(),
     };
     let fail = |path: &Path, error: &std::io::Error| {
         let message = format!("can't write {}: {error}", path.display());
-        Failure::usage(Diagnostic::new(message).hint("give a folder that can be written"))
+        usage_error(message, "give a folder that can be written")
     };
     fs::create_dir_all(&folder).map_err(|error| fail(&folder, &error))?;
     let files = [(folder.join(FILE), CONFIG), (folder.join(SCRIPT), FIRST)];
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         let message = format!("{} is there already", path.display());
-        return Err(Failure::usage(
-            Diagnostic::new(message).hint("nothing was written; give another folder, or move it away"),
-        ));
+        return Err(usage_error(message, "nothing was written; give another folder, or move it away"));
     }
     for (path, text) in &files {
         // A secret may be written into it later: its owner's alone from the start.

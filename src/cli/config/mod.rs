@@ -1,9 +1,19 @@
 //! Where accounts, secrets and the store come from, and how a command connects to them.
 
-pub(crate) mod callback;
-pub(crate) mod connect;
-pub(crate) mod file;
+mod account;
+mod callback;
+mod connect;
+mod file;
+mod secret;
+mod store;
+mod zone;
+
 pub(crate) mod init;
-pub(crate) mod secret;
 pub(crate) mod show;
-pub(crate) mod store;
+
+pub(crate) use account::{AccountConfig, find_account};
+pub(crate) use connect::{Access, ClientAccount, ClientOptions, Connection, connect, new_client};
+pub(crate) use file::read as read_file;
+pub(crate) use secret::refuse_if_readable;
+pub(crate) use store::{open, open_at, open_required, state_folder, store_location};
+pub(crate) use zone::default_zone;

@@ -1,11 +1,7 @@
 //! An account's AppSecret: from an environment variable, a file, a command, or the configuration itself.
 
 use super::file::Entry;
-use crate::{
-    base::{Diagnostic, Secret},
-    cli::Failure,
-    host::Host,
-};
+use crate::{base::Secret, cli::failure::usage_error, host::Host};
 use std::{
     fs,
     io::Read,
@@ -29,8 +25,8 @@ pub(crate) fn read(
     config: &Path,
     name: &str,
     entry: &Entry,
-) -> Result<(Secret, String), Failure> {
-    let fail = |message: String, hint: &str| Err(Failure::usage(Diagnostic::new(message).hint(hint)));
+) -> anyhow::Result<(Secret, String)> {
+    let fail = |message: String, hint: &str| Err(usage_error(message, hint));
     match (&entry.secret, &entry.secret_env, &entry.secret_file, &entry.secret_command) {
         (Some(secret), None, None, None) => {
             refuse_if_readable(config)?;
@@ -53,10 +49,7 @@ pub(crate) fn read(
             let text = fs::read_to_string(&file).map_err(|error| {
                 // Without its name: the AppSecret itself may stand there by mistake.
                 let message = format!("can't read secret_file of account `{name}`: {error}");
-                Failure::usage(
-                    Diagnostic::new(message)
-                        .hint("give the path of a file that holds the AppSecret and nothing else"),
-                )
+                usage_error(message, "give the path of a file that holds the AppSecret and nothing else")
             })?;
             refuse_if_readable(&file)?;
             Ok((Secret::new(text.trim()), format!("file {}", file.display())))
@@ -65,7 +58,7 @@ pub(crate) fn read(
             let secret = run(host, command).map_err(|reason| {
                 let message = format!("secret_command of account `{name}` {reason}");
                 let hint = "it is a shell command that prints the AppSecret and nothing else";
-                Failure::usage(Diagnostic::new(message).hint(hint))
+                usage_error(message, hint)
             })?;
             Ok((secret, "secret_command".to_owned()))
         }
@@ -81,10 +74,10 @@ pub(crate) fn read(
 }
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest text that is an AppSecret.
-const LONGEST: u64 = 1 << 10;
+const MAX_LENGTH: u64 = 1 << 10;
 
 /// What a command prints. Neither its words nor itself are shown: either may hold a secret.
 fn run(host: &Host, command: &str) -> Result<Secret, String> {
@@ -102,14 +95,14 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
     // Left behind if the command does not end: it ends with what it reads from.
     thread::spawn(move || {
         let mut text = String::new();
-        let read = stdout.map(|stdout| stdout.take(LONGEST).read_to_string(&mut text));
+        let read = stdout.map(|stdout| stdout.take(MAX_LENGTH).read_to_string(&mut text));
         let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(text));
     });
-    let Ok(text) = printed.recv_timeout(PATIENCE) else {
+    let Ok(text) = printed.recv_timeout(COMMAND_TIMEOUT) else {
         let _ = child.kill();
         // It has been killed, so this does not take long.
         let _ = child.wait();
-        return Err(format!("took over {} s", PATIENCE.as_secs()));
+        return Err(format!("took over {} s", COMMAND_TIMEOUT.as_secs()));
     };
     // What it would still print is no secret.
     let status = child.wait().map_err(failed)?;
@@ -122,17 +115,17 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
 
 /// A file with a secret in it must be its owner's alone.
 #[cfg(unix)]
-pub(crate) fn refuse_if_readable(path: &Path) -> Result<(), Failure> {
+pub(crate) fn refuse_if_readable(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let others = fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o077).unwrap_or_default();
     if others == 0 {
         return Ok(());
     }
     let message = format!("{} holds a secret and others can read it", path.display());
-    Err(Failure::usage(Diagnostic::new(message).hint(format!("chmod 600 {}", path.display()))))
+    Err(usage_error(message, format!("chmod 600 {}", path.display())))
 }
 
 #[cfg(not(unix))]
-pub(crate) fn refuse_if_readable(_path: &Path) -> Result<(), Failure> {
+pub(crate) fn refuse_if_readable(_path: &Path) -> anyhow::Result<()> {
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! `mpscript config`: each value, and where it came from. Secrets are masked.
 
 use super::{
-    connect::bases,
+    account::find_account,
+    connect::base_urls,
     file,
-    store::{self, Place},
+    store::{self, StoreLocation},
 };
 use crate::{
     cli::{
-        Failure,
-        args::arguments::ConfigArguments,
+        args::ConfigArguments,
         output::{exit, render},
     },
     client::BaseUrl,
@@ -17,28 +17,28 @@ use crate::{
 };
 use url::Url;
 
-pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Failure> {
-    let reach = &arguments.reach;
+pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> anyhow::Result<u8> {
+    let target = &arguments.target;
     let mut rows: Vec<(&str, String)> = Vec::new();
     let with = |value: String, source: &str| format!("{value}  ({source})");
-    if let Some((path, file)) = file::read(host, reach.config.as_deref())? {
+    if let Some((path, file)) = file::read(host, target.config.as_deref())? {
         let names: Vec<&str> = file.accounts.keys().map(String::as_str).collect();
         rows.push(("file", path.display().to_string()));
         rows.push(("accounts", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
     } else {
         rows.push(("file", format!("none: no {} here or in the configuration folder", file::FILE)));
     }
-    if reach.sandbox {
+    if target.sandbox {
         rows.push(("account", with(sandbox::DEFAULT_APPID.to_owned(), "--sandbox")));
         rows.push(("store", with("in memory".to_owned(), "--sandbox")));
         host.out.write(&render::rows(&rows));
         return Ok(exit::DONE);
     }
-    match file::account(host, reach)? {
+    match find_account(host, target)? {
         Err(no_client) => rows.push(("account", no_client.0.message)),
         Ok(found) => {
             if let Some(name) = &found.name {
-                let source = if reach.account.is_some() { "--account" } else { "default" };
+                let source = if target.account.is_some() { "--account" } else { "default" };
                 rows.push(("account", with(name.clone(), source)));
             }
             rows.push(("appid", with(found.appid.clone(), &found.source)));
@@ -49,8 +49,8 @@ pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Fa
             });
             let token = if found.name.is_some() { found.source.as_str() } else { "default" };
             rows.push(("token", with(found.token_mode.to_string(), token)));
-            let given = bases(reach, &found)?;
-            let source = match (reach.base_url.is_empty(), given.is_empty()) {
+            let given = base_urls(target, &found)?;
+            let source = match (target.base_url.is_empty(), given.is_empty()) {
                 (false, _) => "--base-url",
                 (true, false) => found.source.as_str(),
                 (true, true) => "default",
@@ -64,10 +64,12 @@ pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> Result<u8, Fa
             });
         }
     }
-    rows.push(match store::place(host, reach)? {
+    rows.push(match store::store_location(host, target)? {
         None => ("store", with("in memory".to_owned(), "neither XDG_STATE_HOME nor HOME is set")),
-        Some((Place::File(path), source)) => ("store", with(path.display().to_string(), &source)),
-        Some((Place::Server(url), source)) => ("store", with(without_password(url.reveal()), &source)),
+        Some((StoreLocation::File(path), source)) => ("store", with(path.display().to_string(), &source)),
+        Some((StoreLocation::Server(url), source)) => {
+            ("store", with(without_password(url.reveal()), &source))
+        }
     });
     host.out.write(&render::rows(&rows));
     Ok(exit::DONE)

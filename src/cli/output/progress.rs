@@ -1,20 +1,21 @@
-//! How far the running job is: a line for each of its stages on a terminal, a line now and then elsewhere.
+//! The progress of the running job: a bar for each of its stages at a terminal, a line now and then elsewhere.
+
+use super::console::{Console, ProgressMode};
 
 use crate::{
     api::{Endpoint, Spec, user},
     base::{Stopwatch, with_thousands},
     bulk::{Board, Counters, Job},
     client::Client,
-    host::{EchoGuard, Host, Stream},
-    script::Output,
+    host::NoEcho,
 };
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
 use std::{
     collections::VecDeque,
-    io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -24,117 +25,58 @@ use std::{
 /// Between two looks at the board.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Between two lines where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Between two lines without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A job that takes more calls than this of one endpoint says so before it starts.
-const WORTH_SAYING: u64 = 1_000;
+/// A job that takes more calls than this of one endpoint shows its estimate before it starts.
+const MIN_SHOWN_CALLS: u64 = 1_000;
 
-/// Looks that a rate is reckoned over.
-const LOOKS: usize = 30;
+/// Samples over which a rate is computed.
+const MAX_SAMPLES: usize = 30;
 
-/// Draws progress until it is dropped; scripts print above it.
+/// Shows progress until it is dropped; what scripts print appears above it.
 pub(crate) struct Progress {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Ends after all is drawn.
-    _echo_guard: Option<EchoGuard>,
-}
-
-/// What scripts print, and the bars that must step aside for it.
-pub(crate) struct Words {
-    out: Stream,
-    err: Stream,
-    bars: MultiProgress,
-    is_asking: AtomicBool,
-}
-
-impl Words {
-    /// Words to a person, with bars where they are drawn.
-    pub(crate) fn new(host: &Host, is_drawn: bool) -> Arc<Self> {
-        let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bars = MultiProgress::with_draw_target(target);
-        let (out, err) = (host.out.clone(), host.err.clone());
-        Arc::new(Self { out, err, bars, is_asking: AtomicBool::new(false) })
-    }
-
-    /// Asks something; nothing is drawn over the question before it is answered.
-    pub(crate) fn ask(
-        &self,
-        question: &str,
-        answer: impl FnOnce() -> io::Result<String>,
-    ) -> io::Result<String> {
-        self.bars.suspend(|| {
-            self.err.write(question);
-            self.is_asking.store(true, Ordering::SeqCst);
-            let answer = answer();
-            self.is_asking.store(false, Ordering::SeqCst);
-            if answer.is_err() {
-                // Nobody has ended the question's line.
-                self.err.write("\n");
-            }
-            answer
-        })
-    }
-
-    /// Says that work stops; at a question there is none to wait for.
-    pub(crate) fn stopping(&self) {
-        if !self.is_asking.load(Ordering::SeqCst) {
-            self.debug("stopping: answers on their way are waited for (Ctrl-C again to leave at once)");
-        }
-    }
-}
-
-impl Output for Words {
-    fn print(&self, text: &str) {
-        self.bars.suspend(|| self.out.line(text));
-    }
-
-    fn debug(&self, text: &str) {
-        self.bars.suspend(|| self.err.line(text));
-    }
+    /// Dropped after everything is drawn.
+    _no_echo: Option<NoEcho>,
 }
 
 impl Progress {
-    /// Begins to watch the board; the bars step aside for these words.
-    pub(crate) fn start(
-        words: &Words,
-        board: &Arc<Board>,
-        client: Option<&Client>,
-        is_drawn: bool,
-        quiet: bool,
-    ) -> Self {
-        if quiet {
-            return Self { stop: None, thread: None, _echo_guard: None };
+    /// Starts to watch the board on a thread of its own, and shows it as the console's mode says.
+    pub(crate) fn start(console: &Arc<Console>, board: &Arc<Board>, client: Option<&Client>) -> Self {
+        let mode = console.mode();
+        if mode == ProgressMode::Off {
+            return Self { stop: None, thread: None, _no_echo: None };
         }
         let (stop, stopped) = mpsc::channel();
-        let (board, err, client) = (Arc::clone(board), words.err.clone(), client.cloned());
-        let bars = words.bars.clone();
+        let (board, console, client) = (Arc::clone(board), Arc::clone(console), client.cloned());
         let thread = thread::spawn(move || {
-            let mut watched: Option<Watched> = None;
+            let mut view: Option<JobView> = None;
             let mut since_line = Stopwatch::start();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
                 let Some(job) = board.current() else {
-                    watched = None;
+                    view = None;
                     continue;
                 };
-                if watched.as_ref().is_none_or(|watched| !Arc::ptr_eq(&watched.job, &job)) {
-                    watched = Some(Watched::new(job, client.clone(), &bars));
+                if view.as_ref().is_none_or(|view| !Arc::ptr_eq(&view.job, &job)) {
+                    view = Some(JobView::new(job, client.clone(), console.bars()));
                 }
-                let Some(watched) = &mut watched else { continue };
-                if let Some(cost) = watched.cost() {
-                    bars.suspend(|| err.line(&cost));
+                let Some(view) = &mut view else { continue };
+                if let Some(estimate) = view.estimate() {
+                    console.note(&estimate);
                 }
-                watched.look();
-                if is_drawn {
-                    watched.draw();
-                } else if since_line.elapsed() >= LINE_EVERY {
-                    err.line(&watched.line());
+                view.sample();
+                if mode == ProgressMode::Bars {
+                    view.draw();
+                } else if since_line.elapsed() >= LINE_INTERVAL {
+                    console.note(&view.line());
                     since_line = Stopwatch::start();
                 }
             }
         });
-        Self { stop: Some(stop), thread: Some(thread), _echo_guard: is_drawn.then(EchoGuard::turn_off) }
+        let no_echo = (mode == ProgressMode::Bars).then(NoEcho::begin);
+        Self { stop: Some(stop), thread: Some(thread), _no_echo: no_echo }
     }
 }
 
@@ -142,13 +84,13 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // It only draws; if it panicked there is nothing to save.
+            // The thread only draws: if it has panicked, nothing is lost.
             let _ = thread.join();
         }
     }
 }
 
-/// What a job does one after another, each overlapping the next.
+/// The stages of a job, in order; each overlaps the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Listing,
@@ -159,48 +101,63 @@ enum Kind {
 /// One stage of a job.
 struct Stage {
     kind: Kind,
-    /// The endpoint that it calls, once that is known, with the calls of it before and those that were left then.
-    call: Option<(&'static Spec, u64, Option<u64>)>,
-    looks: VecDeque<(Duration, u64)>,
+    /// The endpoint that it calls, once that is known.
+    calls: Option<StageCalls>,
+    samples: VecDeque<Sample>,
     bar: ProgressBar,
 }
 
-/// A job that is being looked at.
-struct Watched {
+/// The endpoint of a stage.
+struct StageCalls {
+    spec: &'static Spec,
+    /// Calls that the process had sent before the job.
+    sent_before: u64,
+    /// Calls that were left of the day's quota before the job, where that is known.
+    left_before: Option<u64>,
+}
+
+/// How many followers a stage has done at some time after the job's start.
+struct Sample {
+    at: Duration,
+    done: u64,
+}
+
+/// A job with what is shown of it.
+struct JobView {
     job: Arc<Job>,
     client: Option<Client>,
     stages: Vec<Stage>,
-    is_cost_said: bool,
+    is_estimate_shown: bool,
     bars: MultiProgress,
 }
 
-impl Drop for Watched {
+impl Drop for JobView {
     fn drop(&mut self) {
         for stage in &self.stages {
             stage.bar.finish_and_clear();
             self.bars.remove(&stage.bar);
         }
-        // What can't be cleared is gone with the terminal.
+        // This fails only if the terminal has gone away.
         let _ = self.bars.clear();
     }
 }
 
-impl Watched {
+impl JobView {
     fn new(job: Arc<Job>, client: Option<Client>, bars: &MultiProgress) -> Self {
-        Self { job, client, stages: Vec::new(), is_cost_said: false, bars: bars.clone() }
+        Self { job, client, stages: Vec::new(), is_estimate_shown: false, bars: bars.clone() }
     }
 
-    /// What the job will cost, once, where that is worth saying.
-    fn cost(&mut self) -> Option<String> {
-        let estimates = self.job.cost.get().filter(|_| !self.is_cost_said)?;
-        self.is_cost_said = true;
-        let worth = estimates.iter().any(|estimate| estimate.calls > WORTH_SAYING);
+    /// The calls that the job will take, once, if they are many.
+    fn estimate(&mut self) -> Option<String> {
+        let estimates = self.job.cost.get().filter(|_| !self.is_estimate_shown)?;
+        self.is_estimate_shown = true;
+        let worth = estimates.iter().any(|estimate| estimate.calls > MIN_SHOWN_CALLS);
         let lines: Vec<String> = estimates.iter().map(|estimate| format!("\n  {estimate}")).collect();
         worth.then(|| format!("{} takes at most{}", title(&self.job), lines.concat()))
     }
 
-    /// Looks at the counts; a stage is shown from when it begins.
-    fn look(&mut self) {
+    /// Reads the counts; a stage is shown once it has done something.
+    fn sample(&mut self) {
         let style = ProgressStyle::with_template("{prefix:8} {bar:16} {wide_msg}");
         for kind in [Kind::Listing, Kind::Details, Kind::Changes] {
             let done = self.done(kind);
@@ -217,24 +174,24 @@ impl Watched {
                         Kind::Details => "details",
                         Kind::Changes => "changed",
                     });
-                    self.stages.push(Stage { kind, call: None, looks: VecDeque::new(), bar });
+                    self.stages.push(Stage { kind, calls: None, samples: VecDeque::new(), bar });
                     self.stages.len() - 1
                 }
                 None => continue,
             };
-            if self.stages[at].call.is_none() {
-                self.stages[at].call = self.call_of(kind);
+            if self.stages[at].calls.is_none() {
+                self.stages[at].calls = self.calls_of(kind);
             }
-            let looks = &mut self.stages[at].looks;
-            looks.push_back((self.job.elapsed(), done));
-            if looks.len() > LOOKS {
-                looks.pop_front();
+            let samples = &mut self.stages[at].samples;
+            samples.push_back(Sample { at: self.job.elapsed(), done });
+            if samples.len() > MAX_SAMPLES {
+                samples.pop_front();
             }
         }
     }
 
     /// The endpoint of a stage, as the estimate names it.
-    fn call_of(&self, kind: Kind) -> Option<(&'static Spec, u64, Option<u64>)> {
+    fn calls_of(&self, kind: Kind) -> Option<StageCalls> {
         let estimates = self.job.cost.get()?;
         let is_of = |spec: &Spec| match kind {
             Kind::Listing => spec.name.ends_with("::list") || spec.name == "tag::members",
@@ -248,9 +205,9 @@ impl Watched {
                 .find(|spec| format!("{} {}", spec.method.as_str(), spec.path) == estimate.call)?;
             is_of(spec).then_some((*spec, estimate.left))
         });
-        let (spec, left) = found?;
-        let before = self.client.as_ref().map_or(0, |client| client.tally().of(spec).0);
-        Some((spec, before, left))
+        let (spec, left_before) = found?;
+        let sent_before = self.client.as_ref().map_or(0, |client| client.tally().of(spec).0);
+        Some(StageCalls { spec, sent_before, left_before })
     }
 
     fn done(&self, kind: Kind) -> u64 {
@@ -262,7 +219,7 @@ impl Watched {
         }
     }
 
-    /// How many a stage has to do, where that is known.
+    /// How many followers a stage has to do, as far as that is known.
     fn total(&self, kind: Kind) -> u64 {
         let counts = &self.job.counts;
         match kind {
@@ -285,7 +242,7 @@ impl Watched {
         }
     }
 
-    /// Rate, calls under way, time and quota that are left.
+    /// Rate, calls in flight, and the time and quota that are left.
     fn numbers(&self, stage: &Stage) -> String {
         let (done, total) = (self.done(stage.kind), self.total(stage.kind));
         if self.client.as_ref().is_some_and(Client::is_waiting_for_reset) {
@@ -303,18 +260,18 @@ impl Watched {
                 text.push_str(&format!("  {} left", seconds(left.div_ceil(rate))));
             }
         }
-        if let (Some((spec, before, left)), Some(client)) = (&stage.call, &self.client) {
-            let (sent, under_way) = client.tally().of(spec);
-            text.push_str(&format!("  {under_way} in flight"));
-            if let Some(left) = left {
-                let left = left.saturating_sub(sent.saturating_sub(*before));
-                text.push_str(&format!("  {} calls left", with_thousands(left)));
+        if let (Some(calls), Some(client)) = (&stage.calls, &self.client) {
+            let (sent, in_flight) = client.tally().of(calls.spec);
+            text.push_str(&format!("  {in_flight} in flight"));
+            if let Some(left) = calls.left_before {
+                let left = left.saturating_sub(sent.saturating_sub(calls.sent_before));
+                text.push_str(&format!("  {} calls left", grouped(left)));
             }
         }
         text
     }
 
-    /// All of it in one line.
+    /// Every stage in one line.
     fn line(&self) -> String {
         let counts = &self.job.counts;
         let read = |count| with_thousands(Counters::read(count));
@@ -333,11 +290,12 @@ impl Watched {
 }
 
 impl Stage {
-    /// How many a second, over the last few looks.
+    /// Followers a second, over the last samples.
     fn rate(&self) -> Option<u64> {
-        let ((first, from), (last, to)) = (self.looks.front()?, self.looks.back()?);
-        let took = u64::try_from(last.saturating_sub(*first).as_millis()).ok().filter(|took| *took >= 500)?;
-        Some(to.saturating_sub(*from) * 1_000 / took)
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let took = u64::try_from(last.at.saturating_sub(first.at).as_millis()).ok();
+        let took = took.filter(|took| *took >= 500)?;
+        Some(last.done.saturating_sub(first.done) * 1_000 / took)
     }
 }
 

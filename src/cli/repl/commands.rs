@@ -5,17 +5,15 @@ use super::{
     editor::LineEditor,
     lexer::COMMANDS,
     script::{Line, automation, script, separated},
-    session_loop::Repl,
+    state::ReplSession,
     table::{list, wrapped},
 };
 use crate::{
     base::{AtomicFile, Diagnostic, Stopwatch, closest_match},
     cli::{
-        Failure,
-        args::arguments::RunsArguments,
-        commands::{quota, runs},
-        config::store,
-        output::exit,
+        args::{RunsArguments, TargetArgs},
+        commands::{confirm::is_yes, quota, runs},
+        failure::{Failure, usage_error},
     },
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
     script::{Origin, Program, Rendered, Source, check, docs, more},
@@ -28,41 +26,48 @@ use std::{
 };
 
 /// Lines of the history that are shown.
-const LINES: usize = 50;
+const MAX_LINES: usize = 50;
 
-/// Commands that take nothing.
-const ALONE: &[&str] = &[
+/// Commands without an argument.
+const WITHOUT_ARGUMENT: &[&str] = &[
     ":quit", ":q", ":help", ":vars", ":more", ":edit", ":stop", ":undo", ":quota", ":runs", ":history",
     ":reset",
 ];
 
-/// Whether the session goes on.
+/// Whether the session continues after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
-    GoOn,
-    Leave,
+pub(super) enum Flow {
+    Continue,
+    Exit,
 }
 
-fn fail<T>(message: impl Into<String>, hint: &str) -> Result<T, Failure> {
-    Err(Failure::usage(Diagnostic::new(message).hint(hint)))
+fn fail<T>(message: impl Into<String>, hint: &str) -> anyhow::Result<T> {
+    Err(usage_error(message, hint))
 }
 
-/// Does what a command says.
-pub(crate) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>) -> Result<After, Failure> {
+/// Carries out a command.
+pub(super) fn execute(
+    repl: &mut ReplSession,
+    line: &str,
+    editor: Option<&mut LineEditor>,
+) -> anyhow::Result<Flow> {
     if line.starts_with('?') {
-        return look_up(repl, line).map(|()| After::GoOn);
+        return look_up(repl, line).map(|()| Flow::Continue);
     }
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
-    if ALONE.contains(&command) && !rest.is_empty() {
-        return fail(format!("{command} stands alone, without `{rest}`"), &format!("{command}, or :help"));
+    if WITHOUT_ARGUMENT.contains(&command) && !rest.is_empty() {
+        return fail(
+            format!("{command} takes no argument, and `{rest}` is one"),
+            &format!("{command}, or :help"),
+        );
     }
     match command {
-        ":quit" | ":q" => return Ok(After::Leave),
+        ":quit" | ":q" => return Ok(Flow::Exit),
         ":help" => help(repl),
         ":vars" => vars(repl),
         ":time" if rest.is_empty() => {
-            return fail(":time says how long a line takes", ":time followers().count()");
+            return fail(":time shows how long a line takes", ":time followers().count()");
         }
         ":time" => repl.evaluate(rest, None, true)?,
         ":more" => show_more(repl)?,
@@ -75,7 +80,7 @@ pub(crate) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         ":watch" | ":serve" => start(repl, command, rest)?,
         ":stop" => match repl.background.titles() {
             none if none.is_empty() => {
-                return fail("nothing is under way in the background", ":watch FILE starts something");
+                return fail("nothing is running in the background", ":watch FILE starts something");
             }
             titles => {
                 repl.background.stop();
@@ -86,23 +91,23 @@ pub(crate) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
         ":undo" => undo(repl, editor)?,
         ":dry" => dry(repl, rest)?,
         ":account" if rest.is_empty() => repl.host.out.line(&repl.account()),
-        ":account" if repl.reach.sandbox => {
+        ":account" if repl.target.sandbox => {
             return fail(
                 "this session is on a sandbox of its own",
-                "begin one without --sandbox to choose an account",
+                "start one without --sandbox to choose an account",
             );
         }
         ":account" => repl.switch_account(rest)?,
-        ":quota" => repl.host.out.write(&quota::today(repl.host, repl.runtime, &repl.reached)?),
+        ":quota" => repl.host.out.write(&quota::today(repl.host, repl.runtime, &repl.connection)?),
         ":runs" => {
-            // A sandbox of its own has no store of its own.
-            let reach = crate::cli::args::arguments::Reach { sandbox: false, ..repl.reach.clone() };
-            runs::list(repl.host, &RunsArguments { json: false, reach })?;
+            // Runs on a sandbox of its own are recorded in the usual store.
+            let target = TargetArgs { sandbox: false, ..repl.target.clone() };
+            runs::execute(repl.host, &RunsArguments { json: false, target })?;
         }
         ":history" => history(repl, editor),
         ":reset" => {
             repl.session.reset();
-            repl.learn_names();
+            repl.refresh_names();
         }
         other => {
             let names = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next());
@@ -113,16 +118,16 @@ pub(crate) fn take(repl: &mut Repl, line: &str, editor: Option<&mut LineEditor>)
             return fail(format!("there is no command `{other}`"), &hint);
         }
     }
-    Ok(After::GoOn)
+    Ok(Flow::Continue)
 }
 
-fn help(repl: &Repl) {
-    let more = "  `it` is the last result, out(3) that of line 3. A line that is not finished goes on below; Ctrl-C clears \
-                it, and stops what is under way.";
+fn help(repl: &ReplSession) {
+    let more = "  `it` is the last result, out(3) that of line 3. An unfinished line continues below; Ctrl-C clears it, \
+                and stops a running line.";
     repl.page(&format!("{}\n{}", list(COMMANDS, repl.columns), wrapped(more, repl.columns)));
 }
 
-fn vars(repl: &Repl) {
+fn vars(repl: &ReplSession) {
     let variables = repl.session.lines.variables();
     for (path, name) in repl.session.lines.imports() {
         repl.host.out.line(&format!("  import {path:?} as {name}"));
@@ -143,7 +148,7 @@ fn vars(repl: &Repl) {
     }
 }
 
-fn show_more(repl: &mut Repl) -> Result<(), Failure> {
+fn show_more(repl: &mut ReplSession) -> anyhow::Result<()> {
     let rows = repl.session.lines.last().and_then(|value| more(&value, repl.shown_to));
     match rows {
         Some(Rendered::Rows { rows, .. }) if rows.is_empty() => {
@@ -153,11 +158,11 @@ fn show_more(repl: &mut Repl) -> Result<(), Failure> {
             repl.show(&shown);
             Ok(())
         }
-        None => fail("the last result is no list", "a line that gives one shows its first rows"),
+        None => fail("the last result is not a list", "a line whose value is a list shows its first rows"),
     }
 }
 
-fn read(repl: &Repl, name: &str, command: &str) -> Result<String, Failure> {
+fn read(repl: &ReplSession, name: &str, command: &str) -> anyhow::Result<String> {
     if name.is_empty() {
         return fail(format!("{command} needs the name of a file"), &format!("{command} lib/shop.rhai"));
     }
@@ -165,7 +170,7 @@ fn read(repl: &Repl, name: &str, command: &str) -> Result<String, Failure> {
         .or_else(|error| fail(format!("can't read {name}: {error}"), "Tab completes the names of files"))
 }
 
-fn run(repl: &mut Repl, name: &str) -> Result<(), Failure> {
+fn run(repl: &mut ReplSession, name: &str) -> anyhow::Result<()> {
     read(repl, name, ":run")?;
     let origin = Origin::File { named: PathBuf::from(name), path: repl.host.folder.join(name) };
     let watch = Stopwatch::start();
@@ -174,9 +179,9 @@ fn run(repl: &mut Repl, name: &str) -> Result<(), Failure> {
     repl.finish(&outcome, &watch, false)
 }
 
-fn edit(repl: &mut Repl) -> Result<(), Failure> {
+fn edit(repl: &mut ReplSession) -> anyhow::Result<()> {
     if !repl.is_interactive {
-        return fail(":edit needs a terminal, and lines come from elsewhere", "give the line itself");
+        return fail(":edit needs a terminal, and the lines are piped in", "give the line itself");
     }
     let host = repl.host;
     let editor = host.variable("VISUAL").or_else(|| host.variable("EDITOR")).unwrap_or("vi").to_owned();
@@ -184,9 +189,9 @@ fn edit(repl: &mut Repl) -> Result<(), Failure> {
     let text = repl.session.lines.lines().last().map(|(_, text, _)| text.to_owned()).unwrap_or_default();
     let cannot = |error: io::Error| {
         let message = format!("{editor} can't edit {}: {error}", file.display());
-        Failure::usage(Diagnostic::new(message).hint("set EDITOR to the editor that you use"))
+        usage_error(message, "set EDITOR to the editor that you use")
     };
-    // Nobody else may read or leave something there: what a line holds may be private.
+    // Created anew and for its owner alone: a line may be private, and another user must not have prepared the file.
     let mut options = fs::OpenOptions::new();
     options.create_new(true).write(true);
     #[cfg(unix)]
@@ -211,10 +216,10 @@ fn edit(repl: &mut Repl) -> Result<(), Failure> {
 }
 
 /// `:watch` and `:serve`.
-fn start(repl: &mut Repl, command: &str, name: &str) -> Result<(), Failure> {
+fn start(repl: &mut ReplSession, command: &str, name: &str) -> anyhow::Result<()> {
     if !repl.is_interactive {
         return fail(
-            format!("{command} needs a terminal, and lines come from elsewhere"),
+            format!("{command} needs a terminal, and the lines are piped in"),
             "mpscript watch and mpscript serve are for that",
         );
     }
@@ -223,7 +228,7 @@ fn start(repl: &mut Repl, command: &str, name: &str) -> Result<(), Failure> {
         return match repl.background.titles() {
             none if none.is_empty() => fail(format!("{command} needs a name"), example),
             titles => {
-                repl.host.out.line(&format!("under way: {}; :stop ends that", titles.join(", ")));
+                repl.host.out.line(&format!("running: {}; :stop stops that", titles.join(", ")));
                 Ok(())
             }
         };
@@ -232,11 +237,11 @@ fn start(repl: &mut Repl, command: &str, name: &str) -> Result<(), Failure> {
         return fail(format!("there is no {name}"), "Tab completes the names of files");
     }
     if command == ":serve" && repl.session.is_dry() {
-        return fail("lines change nothing now, and automations would", ":dry off, then :serve");
+        return fail("the session is dry, and automations would change the account", ":dry off, then :serve");
     }
-    let sandbox = repl.reached.sandbox_url();
+    let sandbox = repl.connection.sandbox_url();
     let mut arguments = vec![command[1..].to_owned(), name.to_owned()];
-    arguments.extend(as_arguments(&repl.reach, sandbox.as_deref()));
+    arguments.extend(as_arguments(&repl.target, sandbox.as_deref()));
     if repl.session.is_dry() {
         arguments.push("--dry-run".to_owned());
     }
@@ -245,7 +250,7 @@ fn start(repl: &mut Repl, command: &str, name: &str) -> Result<(), Failure> {
     repl.background.start(repl.host, &format!("{command} {name}"), &arguments, environment)
 }
 
-fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
+fn save(repl: &ReplSession, rest: &str) -> anyhow::Result<()> {
     let (is_automation, name) = match rest.strip_prefix("--automation") {
         Some(name) => (true, name.trim()),
         None => (rest.ends_with(" --automation"), rest.trim_end_matches("--automation").trim()),
@@ -264,7 +269,7 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
         .map(|(number, text, has_result)| Line { number, text: text.to_owned(), has_result })
         .collect();
     if lines.is_empty() {
-        return fail("no line has done what it should yet", "a script is made of the lines that have");
+        return fail("no line has succeeded yet", "a script is made of the lines that have");
     }
     let date = chrono::DateTime::from_timestamp(repl.host.clock.now(), 0).unwrap_or_default();
     let date = date.with_timezone(&chrono::Local).format("%Y-%m-%d");
@@ -272,7 +277,7 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     let (whole, count) = if is_automation { automation(&header, &lines) } else { script(&header, &lines) };
     let text = repl.host.secrets.mask(&whole);
     if count == 0 {
-        return fail("the lines so far have only looked at values", "a script is made of what lines do");
+        return fail("the lines so far have only shown values", "a script is made of what lines do");
     }
     let written = AtomicFile::create(&file).and_then(|mut written| {
         written.write_all(text.as_bytes())?;
@@ -283,44 +288,44 @@ fn save(repl: &Repl, rest: &str) -> Result<(), Failure> {
     let lines = if count == 1 { "line" } else { "lines" };
     repl.host.out.line(&format!("{count} {lines} written to {name}"));
     if text != whole {
-        repl.host.err.line("a secret was left out: *** stands for it; give it as a param(…) instead");
+        repl.host.err.line("a secret was masked as ***; give it as a param(…) instead");
     }
     let origin = Origin::File { named: PathBuf::from(name), path: file };
     let trouble = match Program::load(&origin) {
         Ok(program) => check::check(&program).into_iter().next(),
         Err(trouble) => Some(trouble),
     };
-    // What only the session has, out(n + 1) say, can't be in it.
-    trouble.map_or(Ok(()), |trouble| Err(Failure { diagnostic: trouble.diagnostic, code: exit::SCRIPT }))
+    // Some expressions, like out(n + 1), only work within the session.
+    trouble.map_or(Ok(()), |trouble| Err(Failure::script(trouble.diagnostic).into()))
 }
 
-fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure> {
-    let change = repl.session.last_change(repl.runtime).map_err(|error| store::failure(&error))?;
+fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Result<()> {
+    let change = repl.session.last_change(repl.runtime)?;
     if let Some((run, way)) = change {
         if repl.session.is_dry() {
-            return fail(
-                "the line has changed the account, and lines change nothing now",
-                ":dry off, then :undo",
-            );
+            return fail("the line has changed the account, and the session is dry", ":dry off, then :undo");
         }
         for lasting in &way.lasting {
-            repl.host.err.line(&format!("can't be taken back: {lasting}"));
+            repl.host.err.line(&format!("can't be undone: {lasting}"));
         }
         if !way.script.is_empty() {
             repl.host.err.write(&way.script);
-            if !repl.is_sure() {
+            if !repl.assume_yes() {
                 let Some(editor) = editor else {
                     return fail(
-                        "nothing was taken back: nobody can be asked",
+                        "nothing was undone: there is no terminal to confirm at",
                         "give --yes when you start the session",
                     );
                 };
                 let answer =
-                    editor.readline("Take back what the line did to the account? [y/N] ").unwrap_or_default();
-                if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-                    let or =
-                        if repl.reach.sandbox { String::new() } else { format!(", or: mpscript undo {run}") };
-                    return fail("nothing was taken back", &format!(":undo asks again: answer y{or}"));
+                    editor.readline("Undo what the line did to the account? [y/N] ").unwrap_or_default();
+                if !is_yes(&answer) {
+                    let or = if repl.target.sandbox {
+                        String::new()
+                    } else {
+                        format!(", or: mpscript undo {run}")
+                    };
+                    return fail("nothing was undone", &format!(":undo asks again: answer y{or}"));
                 }
             }
             let source = Source { name: format!("undo {run}"), text: way.script, imports: Vec::new() };
@@ -331,7 +336,7 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
             })?;
             repl.finish(&outcome, &watch, false)?;
             for what in &outcome.report.set_aside {
-                repl.host.err.line(&format!("warning: can't be taken back: {what}"));
+                repl.host.err.line(&format!("warning: not undone: {what}"));
             }
             if outcome.report.set_aside.is_empty() && outcome.report.failed.is_empty() {
                 repl.host.out.line("the account is as before that line");
@@ -339,28 +344,28 @@ fn undo(repl: &mut Repl, editor: Option<&mut LineEditor>) -> Result<(), Failure>
         }
     }
     if repl.session.restore() {
-        repl.learn_names();
+        repl.refresh_names();
         repl.host.out.line("the variables are as before that line");
         if let Some(earlier) = repl.session.last_undoable() {
             repl.host.out.line(&earlier_line(repl, &earlier));
         }
         return Ok(());
     }
-    fail("there is no line before this to go back to", "the last lines can be undone, one after another")
+    fail("there is no earlier line to undo", "the last lines can be undone, one after another")
 }
 
-/// How far a line that has changed the account is from the last one, and what takes it back.
-fn earlier_line(repl: &Repl, (back, run): &(usize, String)) -> String {
+/// Says that an earlier line has changed the account, and what undoes it.
+fn earlier_line(repl: &ReplSession, (back, run): &(usize, String)) -> String {
     let times = match back {
-        0 => return format!("a line before it has changed the account: mpscript undo {run} takes that back"),
+        0 => return format!("an earlier line has changed the account: mpscript undo {run} undoes that"),
         1 => ":undo once more".to_owned(),
         back => format!(":undo {back} times more"),
     };
-    let or = if repl.reach.sandbox { String::new() } else { format!(", or mpscript undo {run}") };
-    format!("a line before it has changed the account: {times}{or} takes that back")
+    let or = if repl.target.sandbox { String::new() } else { format!(", or mpscript undo {run}") };
+    format!("an earlier line has changed the account: {times}{or} undoes that")
 }
 
-fn dry(repl: &mut Repl, rest: &str) -> Result<(), Failure> {
+fn dry(repl: &mut ReplSession, rest: &str) -> anyhow::Result<()> {
     match rest {
         "on" => repl.session.set_dry(true),
         "off" => repl.session.set_dry(false),
@@ -368,7 +373,7 @@ fn dry(repl: &mut Repl, rest: &str) -> Result<(), Failure> {
         _ => return fail(format!("`{rest}` is neither on nor off"), ":dry on, or :dry off"),
     }
     let says = if repl.session.is_dry() {
-        "dry: lines change nothing, and say what they would"
+        "dry: lines change nothing, and show what they would change"
     } else {
         "not dry: lines change the account"
     };
@@ -376,33 +381,33 @@ fn dry(repl: &mut Repl, rest: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn history(repl: &Repl, editor: Option<&mut LineEditor>) {
+fn history(repl: &ReplSession, editor: Option<&mut LineEditor>) {
     let Some(editor) = editor else { return };
     let all: Vec<&String> = editor.history().iter().collect();
-    for line in &all[all.len().saturating_sub(LINES)..] {
+    for line in &all[all.len().saturating_sub(MAX_LINES)..] {
         repl.host.out.line(line);
     }
 }
 
 /// `?`, `?name` and `??name`.
-fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
+fn look_up(repl: &ReplSession, line: &str) -> anyhow::Result<()> {
     if let Some(name) = line.strip_prefix("??") {
         let name = name.trim().trim_end_matches(['(', ')']);
         if name.is_empty() {
             return fail(
                 "?? shows the source of a function that is written in a script",
-                "??NAME, say ??tag_id",
+                "??NAME, as in ??tag_id",
             );
         }
         let source = repl.session.lines.source_of(name).map(str::to_owned);
         let source = source.or_else(|| docs::library_source(name));
-        let hint = format!("?{name} shows what is known of it");
+        let hint = format!("?{name} shows its documentation");
         return match source {
             Some(source) => {
                 repl.page(&source);
                 Ok(())
             }
-            None => fail(format!("`{name}` is no function that is written in a script"), &hint),
+            None => fail(format!("`{name}` is not a function that is written in a script"), &hint),
         };
     }
     let name = line[1..].trim().trim_end_matches(['(', ')']);
@@ -414,10 +419,9 @@ fn look_up(repl: &Repl, line: &str) -> Result<(), Failure> {
     let text = match own {
         Some((_, signature)) => format!("{signature}\n\n  a function of this session: ??{name} shows it"),
         None => docs::look_up(name).map_err(|near| {
-            let hint = near
-                .map_or_else(|| "? lists what there is".to_owned(), |near| format!("did you mean ?{near}"));
-            let diagnostic = Diagnostic::new(format!("there is nothing called `{name}`")).hint(hint);
-            Failure { diagnostic, code: exit::SCRIPT }
+            let hint =
+                near.map_or_else(|| "? lists everything".to_owned(), |near| format!("did you mean ?{near}"));
+            Failure::script(Diagnostic::new(format!("there is nothing called `{name}`")).hint(hint))
         })?,
     };
     repl.page(&wrapped(&text, repl.columns));

@@ -1,7 +1,7 @@
 //! The line editor of a session: colours, completion, hints, lines that are not finished, history. On rustyline.
 
 use super::lexer::{
-    Completion, Kind, Known, complete, is_unfinished, pair_at, shown_as, signature_at, stretches,
+    Completion, CompletionNames, Kind, complete, is_unfinished, pair_at, shown_as, signature_at, tokenize,
 };
 use crate::base::{read_lock, write_lock};
 use rustyline::{
@@ -17,38 +17,38 @@ use std::{
     sync::{Arc, RwLock, RwLockReadGuard},
 };
 
-/// Lines that are kept in the history.
-const MOST_LINES: usize = 10_000;
+/// Lines that the history keeps.
+const MAX_LINES: usize = 10_000;
 
-/// What can be named, shared with whoever learns of it.
+/// The names that are completed, shared with the tasks that find them.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<RwLock<Known>>);
+pub(super) struct SharedNames(Arc<RwLock<CompletionNames>>);
 
-impl Shared {
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
+impl SharedNames {
+    fn read(&self) -> RwLockReadGuard<'_, CompletionNames> {
         read_lock(&self.0)
     }
 
-    /// Changes what is known.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Known)) {
+    /// Changes the names.
+    pub(super) fn change(&self, change: impl FnOnce(&mut CompletionNames)) {
         change(&mut write_lock(&self.0));
     }
 }
 
 /// What rustyline asks while a line is typed.
-pub(crate) struct Assistant {
-    known: Shared,
+pub(super) struct Assistant {
+    known: SharedNames,
     files: FilenameCompleter,
     history: HistoryHinter,
     is_coloured: bool,
 }
 
-pub(crate) type LineEditor = Editor<Assistant, FileHistory>;
+pub(super) type LineEditor = Editor<Assistant, FileHistory>;
 
 /// An editor for lines of this session.
-pub(crate) fn editor(known: Shared, vi: bool, is_coloured: bool) -> rustyline::Result<LineEditor> {
+pub(super) fn editor(known: SharedNames, vi: bool, is_coloured: bool) -> rustyline::Result<LineEditor> {
     let config = Config::builder()
-        .max_history_size(MOST_LINES)?
+        .max_history_size(MAX_LINES)?
         .history_ignore_space(true)
         .completion_type(CompletionType::List)
         .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
@@ -92,7 +92,7 @@ impl Completer for Assistant {
 }
 
 /// What is shown behind the cursor.
-pub(crate) struct Shadow {
+pub(super) struct Shadow {
     text: String,
     /// Whether the right arrow takes it.
     is_taken: bool,
@@ -128,10 +128,10 @@ impl Highlighter for Assistant {
         if !self.is_coloured || line.starts_with([':', '?']) {
             return Cow::Borrowed(line);
         }
-        let stretches = stretches(line, &self.known.read());
-        let pair = pair_at(line, position, &stretches);
+        let tokens = tokenize(line, &self.known.read());
+        let pair = pair_at(line, position, &tokens);
         let mut text = String::with_capacity(line.len() * 2);
-        for (range, kind) in stretches {
+        for (range, kind) in tokens {
             let is_of_pair = pair.is_some_and(|(one, other)| [one, other].contains(&range.start));
             let style = match kind {
                 _ if is_of_pair => "1;4",

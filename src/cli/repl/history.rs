@@ -1,7 +1,7 @@
-//! The lines that were typed, kept in the state folder for their owner alone and without what is secret.
+//! The history of typed lines, in a file of the state folder that only its owner can read, with secrets masked.
 
 use super::editor::LineEditor;
-use crate::{cli::config::store, host::Host};
+use crate::{cli::config::state_folder, host::Host};
 use std::{
     fs::{self, OpenOptions},
     path::{Path, PathBuf},
@@ -10,9 +10,9 @@ use std::{
 /// The file in the state folder.
 const FILE: &str = "mpscript/history";
 
-/// The history's file, which nobody else can read.
-pub(crate) fn file(host: &Host) -> Option<PathBuf> {
-    let file = store::folder(host)?.join(FILE);
+/// The history's file; only its owner can read it.
+pub(super) fn file(host: &Host) -> Option<PathBuf> {
+    let file = state_folder(host)?.join(FILE);
     fs::create_dir_all(file.parent()?).ok()?;
     let mut options = OpenOptions::new();
     options.create(true).append(true);
@@ -22,16 +22,16 @@ pub(crate) fn file(host: &Host) -> Option<PathBuf> {
         Ok(_) => Some(file),
         Err(error) => {
             let place = file.display();
-            host.err.line(&format!("warning: the history can't be kept in {place}: {error}"));
+            host.err.line(&format!("warning: the history can't be stored in {place}: {error}"));
             None
         }
     }
 }
 
-/// Adds a line to the history, without what is secret.
-pub(crate) fn remember(editor: &mut LineEditor, file: Option<&Path>, host: &Host, line: &str) {
+/// Adds a line to the history, with secrets masked.
+pub(super) fn remember(editor: &mut LineEditor, file: Option<&Path>, host: &Host, line: &str) {
     let line = host.secrets.mask(line);
-    // A line that can't be kept is none that would have to stop anybody.
+    // Failing to append is ignored: the session matters more than its history.
     if matches!(editor.add_history_entry(line.trim_end()), Ok(true))
         && let Some(file) = file
     {

@@ -1,5 +1,5 @@
 //! What a half-typed line is made of: its words for colours, the place of the cursor for completion and hints. It knows
-//! texts only; what there is to call and to name is told by `Known`.
+//! texts only; what there is to call and to name is told by `CompletionNames`.
 
 use crate::script::{
     Variable,
@@ -10,7 +10,7 @@ use std::{ops::Range, sync::Arc};
 
 /// What can be named at this moment.
 #[derive(Clone, Default)]
-pub(crate) struct Known {
+pub(super) struct CompletionNames {
     /// What is always there.
     pub words: Arc<Words>,
     /// The session's variables.
@@ -25,7 +25,7 @@ pub(crate) struct Known {
 
 /// What a stretch of a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Comment,
     Text,
     Number,
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 /// Commands of the session, with what they do.
-pub(crate) const COMMANDS: &[(&str, &str)] = &[
+pub(super) const COMMANDS: &[(&str, &str)] = &[
     (":help", "these commands"),
     (":vars", "the variables, and what they hold"),
     (":time LINE", "evaluates a line and says how long it took"),
@@ -80,9 +80,9 @@ fn is_of_word(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-/// The stretches of a line, in order and without gaps.
-pub(crate) fn stretches(line: &str, known: &Known) -> Vec<(Range<usize>, Kind)> {
-    let mut stretches = Vec::new();
+/// The tokens of a line, in order and without gaps.
+pub(super) fn tokenize(line: &str, known: &CompletionNames) -> Vec<(Range<usize>, Kind)> {
+    let mut tokens = Vec::new();
     let mut at = 0;
     let mut last_word = "";
     while let Some(first) = line[at..].chars().next() {
@@ -105,10 +105,10 @@ pub(crate) fn stretches(line: &str, known: &Known) -> Vec<(Range<usize>, Kind)> 
         } else {
             (first.len_utf8(), Kind::Plain)
         };
-        stretches.push((at..at + length, kind));
+        tokens.push((at..at + length, kind));
         at += length;
     }
-    stretches
+    tokens
 }
 
 /// The bytes of a comment that may hold others; `None` if it is open.
@@ -131,14 +131,14 @@ fn comment_length(rest: &str) -> Option<usize> {
 }
 
 /// Whether a line goes on below.
-pub(crate) fn is_unfinished(line: &str) -> bool {
+pub(super) fn is_unfinished(line: &str) -> bool {
     is_incomplete(line) || has_open_comment(line)
 }
 
 fn has_open_comment(line: &str) -> bool {
-    let stretches = stretches(line, &Known::default());
+    let tokens = tokenize(line, &CompletionNames::default());
     let last =
-        stretches.last().filter(|(_, kind)| *kind == Kind::Comment).map(|(range, _)| &line[range.clone()]);
+        tokens.last().filter(|(_, kind)| *kind == Kind::Comment).map(|(range, _)| &line[range.clone()]);
     last.is_some_and(|comment| comment.starts_with("/*") && comment_length(comment).is_none())
 }
 
@@ -154,7 +154,7 @@ fn text_length(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-fn kind_of_word(word: &str, before: &str, after: &str, last_word: &str, known: &Known) -> Kind {
+fn kind_of_word(word: &str, before: &str, after: &str, last_word: &str, known: &CompletionNames) -> Kind {
     if KEYWORDS.contains(&word) {
         return Kind::Keyword;
     }
@@ -176,12 +176,12 @@ fn kind_of_word(word: &str, before: &str, after: &str, last_word: &str, known: &
 }
 
 /// The brackets at the cursor, or before it, that belong together.
-pub(crate) fn pair_at(
+pub(super) fn pair_at(
     line: &str,
     position: usize,
-    stretches: &[(Range<usize>, Kind)],
+    tokens: &[(Range<usize>, Kind)],
 ) -> Option<(usize, usize)> {
-    let brackets: Vec<(usize, char)> = stretches
+    let brackets: Vec<(usize, char)> = tokens
         .iter()
         .filter(|(range, kind)| *kind == Kind::Plain && range.len() == 1)
         .filter_map(|(range, _)| Some((range.start, line[range.clone()].chars().next()?)))
@@ -205,10 +205,10 @@ pub(crate) fn pair_at(
 }
 
 /// The call whose arguments the cursor stands in: its name, with its module.
-pub(crate) fn open_call(line: &str) -> Option<&str> {
-    let stretches = stretches(line, &Known::default());
+pub(super) fn open_call(line: &str) -> Option<&str> {
+    let tokens = tokenize(line, &CompletionNames::default());
     let mut depth = 0_i32;
-    for (range, _) in stretches.iter().rev().filter(|(_, kind)| *kind == Kind::Plain) {
+    for (range, _) in tokens.iter().rev().filter(|(_, kind)| *kind == Kind::Plain) {
         match &line[range.clone()] {
             ")" | "]" | "}" => depth += 1,
             "(" | "[" | "{" if depth > 0 => depth -= 1,
@@ -228,7 +228,7 @@ pub(crate) fn open_call(line: &str) -> Option<&str> {
 }
 
 /// How the function whose arguments are being written can be called.
-pub(crate) fn signature_at(line: &str, known: &Known) -> Option<String> {
+pub(super) fn signature_at(line: &str, known: &CompletionNames) -> Option<String> {
     let name = open_call(line)?;
     if let Some((_, signature)) = known.functions.iter().find(|(known, _)| known == name) {
         return Some(signature.clone());
@@ -239,7 +239,7 @@ pub(crate) fn signature_at(line: &str, known: &Known) -> Option<String> {
 
 /// What can stand at the cursor.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Completion {
+pub(super) enum Completion {
     /// These, in place of what begins here.
     Words(usize, Vec<String>),
     /// The name of a file.
@@ -247,12 +247,12 @@ pub(crate) enum Completion {
 }
 
 /// What can stand at the end of `line`, which is cut at the cursor.
-pub(crate) fn complete(line: &str, known: &Known) -> Completion {
+pub(super) fn complete(line: &str, known: &CompletionNames) -> Completion {
     if line.starts_with(':') {
         return complete_command(line);
     }
-    let stretches = stretches(line, known);
-    if let Some((range, Kind::Text)) = stretches.last()
+    let tokens = tokenize(line, known);
+    if let Some((range, Kind::Text)) = tokens.last()
         && is_open_text(&line[range.clone()])
     {
         return complete_text(line, range.start, known);
@@ -288,14 +288,14 @@ pub(crate) fn complete(line: &str, known: &Known) -> Completion {
 }
 
 /// The language's own functions.
-fn of_language(known: &Known) -> impl Iterator<Item = String> {
+fn of_language(known: &CompletionNames) -> impl Iterator<Item = String> {
     let is_own = |name: &str| known.words.functions.iter().all(|word| word.name != name);
     let names = known.words.known.iter().filter(move |name| !name.contains("::") && is_own(name));
     names.map(|name| format!("{name}("))
 }
 
 /// How a word that can stand at the end of `line` is shown in a list of them: a function with its parameters.
-pub(crate) fn shown_as(line: &str, word: &str, known: &Known) -> String {
+pub(super) fn shown_as(line: &str, word: &str, known: &CompletionNames) -> String {
     let Some(name) = word.strip_suffix('(') else { return word.trim_end_matches(['"', '`']).to_owned() };
     let module = line.strip_suffix("::").map(|before| before.rsplit(|char| !is_of_word(char)).next());
     let full = module.flatten().map_or_else(|| name.to_owned(), |module| format!("{module}::{name}"));
@@ -323,7 +323,7 @@ fn complete_command(line: &str) -> Completion {
     Completion::Words(0, names.filter(|name| name.starts_with(line)).map(str::to_owned).collect())
 }
 
-fn complete_text(line: &str, start: usize, known: &Known) -> Completion {
+fn complete_text(line: &str, start: usize, known: &CompletionNames) -> Completion {
     let before = line[..start].trim_end();
     let begun = &line[start + 1..];
     let call = open_call(before).unwrap_or(if before.ends_with("import") { "import" } else { "" });
@@ -340,7 +340,7 @@ fn complete_text(line: &str, start: usize, known: &Known) -> Completion {
 }
 
 /// What can stand behind the point of this value.
-fn of_value(before: &str, known: &Known) -> Vec<String> {
+fn of_value(before: &str, known: &CompletionNames) -> Vec<String> {
     let of_audience = || {
         let words = known.words.functions.iter().filter(|word| word.is_of_audience);
         words.map(|word| format!("{}(", word.name))
@@ -369,7 +369,7 @@ fn of_value(before: &str, known: &Known) -> Vec<String> {
     }
 }
 
-fn everything(known: &Known) -> Vec<String> {
+fn everything(known: &CompletionNames) -> Vec<String> {
     let functions =
         known.words.functions.iter().filter(|word| !word.is_of_audience && !word.name.contains("::"));
     let modules = known.words.modules.iter().chain(&known.modules).map(|module| format!("{module}::"));
@@ -385,7 +385,7 @@ mod tests {
     use super::*;
     use crate::script::docs::words;
 
-    fn known() -> Known {
+    fn known() -> CompletionNames {
         let variable = |name: &str, fields: &[&str], is_audience| Variable {
             name: name.to_owned(),
             kind: String::new(),
@@ -395,7 +395,7 @@ mod tests {
             is_audience,
             is_constant: false,
         };
-        Known {
+        CompletionNames {
             words: Arc::new(words()),
             variables: vec![variable("booth", &["scene", "size"], false), variable("all", &[], true)],
             functions: vec![("mine".to_owned(), "mine(a, b)".to_owned())],
@@ -440,8 +440,8 @@ mod tests {
     fn words_that_nothing_answers_to_are_marked() {
         let known = known();
         let unknown = |line: &str| -> Vec<String> {
-            let stretches = stretches(line, &known).into_iter();
-            stretches
+            let tokens = tokenize(line, &known).into_iter();
+            tokens
                 .filter(|(_, kind)| *kind == Kind::Unknown)
                 .map(|(range, _)| line[range].to_owned())
                 .collect()
@@ -481,9 +481,9 @@ mod tests {
     #[test]
     fn brackets_are_matched_outside_of_texts() {
         let line = "f(\")\", [1])";
-        let stretches = stretches(line, &Known::default());
-        assert_eq!(pair_at(line, 1, &stretches), Some((1, 10)));
-        assert_eq!(pair_at(line, 11, &stretches), Some((10, 1)));
-        assert_eq!(pair_at(line, 4, &stretches), None);
+        let tokens = tokenize(line, &CompletionNames::default());
+        assert_eq!(pair_at(line, 1, &tokens), Some((1, 10)));
+        assert_eq!(pair_at(line, 11, &tokens), Some((10, 1)));
+        assert_eq!(pair_at(line, 4, &tokens), None);
     }
 }

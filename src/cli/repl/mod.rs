@@ -1,12 +1,15 @@
 //! `mpscript repl`: lines that share variables, at a terminal or piped in.
 
-pub(crate) mod background;
-pub(crate) mod commands;
-pub(crate) mod editor;
-pub(crate) mod history;
-pub(crate) mod lexer;
-pub(crate) mod piped;
-pub(crate) mod printer;
-pub(crate) mod script;
-pub(crate) mod session_loop;
-pub(crate) mod table;
+mod background;
+mod commands;
+mod editor;
+mod history;
+mod lexer;
+mod piped;
+mod printer;
+mod script;
+mod session_loop;
+mod state;
+mod table;
+
+pub(crate) use session_loop::execute;

@@ -1,11 +1,6 @@
-//! Lines that are piped into a session, as they come: nobody is waited for, and nothing that can't be read is passed over in
-//! silence.
+//! Lines that are piped into a session, each read as soon as it arrives; a line that can't be decoded is reported.
 
-use crate::{
-    base::Diagnostic,
-    cli::{Failure, output::exit},
-    host::Host,
-};
+use crate::{base::Diagnostic, cli::failure::Failure, host::Host};
 use std::{
     io,
     sync::mpsc::{self, Receiver},
@@ -13,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-/// Lines of a file, or of a program that writes them in one go, come one after another within this time.
-pub(crate) const AT_ONCE: Duration = Duration::from_millis(50);
+/// Lines of a file, or of a program that writes several at once, arrive within this time of each other.
+pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The lines of standard input as they come.
-pub(crate) fn lines_of(host: &Host) -> Receiver<io::Result<String>> {
+/// The lines of standard input as they arrive.
+pub(super) fn lines_of(host: &Host) -> Receiver<io::Result<String>> {
     let (to, lines) = mpsc::channel();
     let read_line = host.read_line;
     thread::spawn(move || {
@@ -25,7 +20,7 @@ pub(crate) fn lines_of(host: &Host) -> Receiver<io::Result<String>> {
             let line = read_line();
             let is_last = match &line {
                 Ok(line) => line.is_empty(),
-                // The lines behind one that is no text can be read.
+                // The lines after one that is not UTF-8 can still be read.
                 Err(error) => error.kind() != io::ErrorKind::InvalidData,
             };
             if to.send(line).is_err() || is_last {
@@ -36,9 +31,9 @@ pub(crate) fn lines_of(host: &Host) -> Receiver<io::Result<String>> {
     lines
 }
 
-pub(crate) fn unreadable(error: &io::Error) -> Failure {
-    let message = format!("a line of the input can't be read, and was left out: {error}");
+pub(super) fn unreadable(error: &io::Error) -> anyhow::Error {
+    let message = format!("a line of the input can't be read, and was skipped: {error}");
     let diagnostic =
         Diagnostic::new(message).hint("scripts are UTF-8: iconv -f GBK -t UTF-8 turns others into it");
-    Failure { diagnostic, code: exit::SCRIPT }
+    Failure::script(diagnostic).into()
 }

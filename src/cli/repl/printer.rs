@@ -1,7 +1,6 @@
-//! Where words of a session go: to their stream, or above the line that is typed, which stays as it is.
+//! Prints a session's output: to its stream, or above the line while one is being typed, so that the line stays intact.
 
-use crate::base::lock;
-use crate::host::Stream;
+use crate::{base::lock, host::Stream};
 use rustyline::ExternalPrinter;
 use std::{
     io::Write,
@@ -11,25 +10,25 @@ use std::{
     },
 };
 
-/// Where words go while a line is typed: above it.
+/// Prints above the line that is being typed.
 #[derive(Clone, Default)]
-pub(crate) struct Above {
+pub(super) struct TypingPrinter {
     is_typing: Arc<AtomicBool>,
     printer: Arc<Mutex<Option<Box<dyn ExternalPrinter + Send>>>>,
 }
 
-/// A stream whose words appear above the line that is typed.
-struct Routed {
+/// A stream that is printed above the line while one is being typed.
+struct RoutedStream {
     to: Stream,
-    above: Above,
+    printer: TypingPrinter,
 }
 
-impl Write for Routed {
+impl Write for RoutedStream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let mut printer = lock(&self.above.printer);
-        match printer.as_mut().filter(|_| self.above.is_typing.load(Ordering::SeqCst)) {
-            // A printer that is gone has no line that could be spoilt.
+        let mut printer = lock(&self.printer.printer);
+        match printer.as_mut().filter(|_| self.printer.is_typing.load(Ordering::SeqCst)) {
+            // Without its terminal the printer has no line to keep intact.
             Some(printer) => drop(printer.print(text.into_owned())),
             None => self.to.write(&text),
         }
@@ -41,24 +40,24 @@ impl Write for Routed {
     }
 }
 
-impl Above {
-    /// A stream whose words appear above the line while one is typed.
-    pub(crate) fn route(&self, to: &Stream) -> Stream {
-        Stream::new(Routed { to: to.clone(), above: self.clone() })
+impl TypingPrinter {
+    /// The stream, printed above the line while one is being typed.
+    pub(super) fn route(&self, to: &Stream) -> Stream {
+        Stream::new(RoutedStream { to: to.clone(), printer: self.clone() })
     }
 
-    /// What prints above the line.
-    pub(crate) fn print_with(&self, printer: impl ExternalPrinter + Send + 'static) {
+    /// Sets the editor's printer.
+    pub(super) fn print_with(&self, printer: impl ExternalPrinter + Send + 'static) {
         *lock(&self.printer) = Some(Box::new(printer));
     }
 
-    /// A line is typed from now on.
-    pub(crate) fn begin(&self) {
+    /// Called before a line is typed.
+    pub(super) fn begin(&self) {
         self.is_typing.store(true, Ordering::SeqCst);
     }
 
-    /// It is typed no more.
-    pub(crate) fn end(&self) {
+    /// Called after it.
+    pub(super) fn end(&self) {
         self.is_typing.store(false, Ordering::SeqCst);
     }
 }

@@ -1,11 +1,11 @@
 //! Lines of a session as a script: statements that get the semicolons they lack, and what `:save` writes.
 
-use super::lexer::{Kind, Known, is_unfinished, stretches};
-use crate::script::{declared_functions, is_pure_expression, is_script};
+use super::lexer::{CompletionNames, Kind, is_unfinished, tokenize};
+use crate::script::{declared_functions, is_look, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 /// A line that did what it should.
-pub(crate) struct Line {
+pub(super) struct Line {
     pub number: usize,
     pub text: String,
     /// Whether it gave a result, which `it` and `out(…)` name.
@@ -17,7 +17,7 @@ const LONGEST_BLOCK: usize = 300;
 
 /// A block whose statements stand on lines of their own gets the semicolons that it lacks between them; any other text
 /// stays as it is.
-pub(crate) fn separated(text: &str) -> Cow<'_, str> {
+pub(super) fn separated(text: &str) -> Cow<'_, str> {
     let lines: Vec<&str> = text.lines().collect();
     if !text.trim().contains('\n') || lines.len() > LONGEST_BLOCK || is_script(text) {
         return Cow::Borrowed(text);
@@ -55,7 +55,7 @@ fn goes_on_with(line: &str) -> bool {
 }
 
 /// Whether a line can't begin a statement of its own: it goes on with the one before.
-pub(crate) fn only_goes_on(line: &str) -> bool {
+pub(super) fn continues_previous(line: &str) -> bool {
     let line = line.trim_start();
     // A number with its sign, and a closure, may stand alone.
     goes_on_with(line)
@@ -65,11 +65,11 @@ pub(crate) fn only_goes_on(line: &str) -> bool {
 
 /// A statement with its semicolon, before the comment that may stand at its end.
 fn ended(text: &str) -> String {
-    let known = Known::default();
+    let known = CompletionNames::default();
     let is_code = |(range, kind): &(Range<usize>, Kind)| {
         *kind != Kind::Comment && !text[range.clone()].chars().all(char::is_whitespace)
     };
-    match stretches(text, &known).into_iter().rfind(is_code) {
+    match tokenize(text, &known).into_iter().rfind(is_code) {
         Some((range, _)) if &text[range.clone()] != ";" => {
             format!("{};{}", &text[..range.end], &text[range.end..])
         }
@@ -95,13 +95,13 @@ fn names(text: &str) -> Names {
 }
 
 fn names_within(text: &str, at: usize, names: &mut Names) {
-    let known = Known::default();
-    let stretches: Vec<(Range<usize>, Kind)> = stretches(text, &known)
+    let known = CompletionNames::default();
+    let tokens: Vec<(Range<usize>, Kind)> = tokenize(text, &known)
         .into_iter()
         .filter(|(range, kind)| *kind != Kind::Comment && !text[range.clone()].trim().is_empty())
         .collect();
-    let word = |at: usize| stretches.get(at).map_or("", |(range, _)| &text[range.clone()]);
-    for (number, (range, kind)) in stretches.iter().enumerate() {
+    let word = |at: usize| tokens.get(at).map_or("", |(range, _)| &text[range.clone()]);
+    for (number, (range, kind)) in tokens.iter().enumerate() {
         let before = number.checked_sub(1).map_or("", &word);
         let next = word(number + 1);
         match word(number) {
@@ -116,7 +116,7 @@ fn names_within(text: &str, at: usize, names: &mut Names) {
             "it" if before != "." && before != "let" && next != "(" && next != ":" => names.it = true,
             "out" if before != "." && next == "(" && word(number + 3) == ")" => {
                 if let Ok(of) = word(number + 2).parse() {
-                    names.outs.push((of, at + range.start..at + stretches[number + 3].0.end));
+                    names.outs.push((of, at + range.start..at + tokens[number + 3].0.end));
                 }
             }
             _ => {}
@@ -131,9 +131,9 @@ fn is_declaration(text: &str) -> bool {
 
 /// A line with a name for its result; as it is where no place for that is found.
 fn with_name(text: &str, name: &str) -> String {
-    let known = Known::default();
+    let known = CompletionNames::default();
     let (mut depth, mut ends) = (0_i32, vec![0]);
-    for (range, kind) in stretches(text, &known) {
+    for (range, kind) in tokenize(text, &known) {
         let word = &text[range.clone()];
         match word {
             _ if kind != Kind::Plain => {}
@@ -175,7 +175,7 @@ fn functions_apart(text: &str) -> (String, String) {
     let (mut functions, mut rest) = (String::new(), String::new());
     let (mut depth, mut began) = (0_i32, None);
     let mut before = 0;
-    for (range, kind) in stretches(text, &Known::default()) {
+    for (range, kind) in tokenize(text, &CompletionNames::default()) {
         let word = &text[range.clone()];
         match word {
             "fn" | "private" if kind == Kind::Keyword && depth == 0 => {
@@ -255,14 +255,14 @@ fn statements(lines: &[Line]) -> Vec<Statement> {
 }
 
 /// The lines as a script, and how many of them it has.
-pub(crate) fn script(header: &str, lines: &[Line]) -> (String, usize) {
+pub(super) fn script(header: &str, lines: &[Line]) -> (String, usize) {
     let statements = statements(lines);
     let texts: Vec<&str> = statements.iter().map(|statement| statement.text.as_str()).collect();
     (format!("{header}\n{}\n", texts.join("\n")), texts.len())
 }
 
 /// The lines as an automation: what may stand outside of a function, and the rest in `run`.
-pub(crate) fn automation(header: &str, lines: &[Line]) -> (String, usize) {
+pub(super) fn automation(header: &str, lines: &[Line]) -> (String, usize) {
     let statements = statements(lines);
     let (mut outside, mut inside) = (String::new(), String::new());
     for Statement { text, is_outside } in &statements {

@@ -17,7 +17,7 @@ const OF_EXAMPLES: usize = 4;
 const ENOUGH: usize = 12;
 
 /// What is printed; a table no wider than the terminal.
-pub(crate) fn show(shown: &Rendered, width: Option<usize>) -> String {
+pub(super) fn show(shown: &Shown, width: Option<usize>) -> String {
     match shown {
         Rendered::Nothing => String::new(),
         Rendered::Text(text) => text.clone(),
@@ -80,7 +80,7 @@ fn columns_that_fit(columns: &[String], rows: &[Vec<String>], width: usize) -> u
 }
 
 /// Words beside what they mean, which is broken between words where the terminal ends.
-pub(crate) fn list(rows: &[(&str, &str)], width: Option<usize>) -> String {
+pub(super) fn list(rows: &[(&str, &str)], width: Option<usize>) -> String {
     let mut table = new_table(width.unwrap_or(WIDTH));
     for (word, meaning) in rows {
         table.add_row([format!(" {word}"), (*meaning).to_owned()]);
@@ -93,7 +93,7 @@ pub(crate) fn list(rows: &[(&str, &str)], width: Option<usize>) -> String {
 
 /// A text whose lines are broken between words where the terminal ends; what goes on below stands as far in as its
 /// line began, or as what stands behind a gap in it. Lines that begin far in are examples, and stay as they are.
-pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(WIDTH);
     let mut whole = String::with_capacity(text.len() + text.len() / 16);
     for line in text.lines() {

@@ -17,10 +17,10 @@ const LATENCY: (f64, f64) = (236.0, 376.0);
 const HEIGHT: f64 = 428.0;
 
 /// A bar is no wider: a run of one second has one bar, not a wall.
-const WIDEST_BAR: f64 = 40.0;
+const MAX_BAR: f64 = 40.0;
 
 /// Slots up to which each has a dot on the lines.
-const MOST_DOTS: usize = 80;
+const MAX_DOTS: usize = 80;
 
 /// Steps between labels of the time, in seconds.
 const TIME_STEPS: [u64; 18] =
@@ -28,7 +28,7 @@ const TIME_STEPS: [u64; 18] =
 
 /// The drawing; it needs nothing from outside but the colours of the page.
 pub(crate) fn chart(times: &CallTimes) -> String {
-    let chart = Chart::of(times);
+    let chart = Chart::new(times);
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Calls a second and latency over time\">\n"
     );
@@ -60,7 +60,7 @@ struct Chart<'a> {
 }
 
 impl<'a> Chart<'a> {
-    fn of(times: &'a CallTimes) -> Self {
+    fn new(times: &'a CallTimes) -> Self {
         let most = |of: fn(&CallSlot) -> u64| times.slots.iter().map(of).max().unwrap_or_default();
         Self {
             times,
@@ -156,7 +156,7 @@ impl<'a> Chart<'a> {
     }
 
     fn bars(&self, svg: &mut String) {
-        let width = if self.step > 4.0 { (self.step * 0.8).min(WIDEST_BAR) } else { self.step };
+        let width = if self.step > 4.0 { (self.step * 0.8).min(MAX_BAR) } else { self.step };
         let height = |calls: u64| (RATE.1 - RATE.0) * rate(calls, self.times.slot_ms) / self.top_rate.0;
         for (at, slot) in self.slots() {
             let x = self.middle(at) - width / 2.0;
@@ -196,7 +196,7 @@ impl<'a> Chart<'a> {
             last = Some(at);
         }
         svg.push_str(&format!("<path class=\"{class}\" d=\"{path}\"/>\n"));
-        if self.times.slots.len() <= MOST_DOTS {
+        if self.times.slots.len() <= MAX_DOTS {
             for (at, slot) in self.slots() {
                 let (x, y) = place(at, slot);
                 svg.push_str(&format!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"));

@@ -1,6 +1,6 @@
 //! A run's report as one page: it needs nothing from outside, and no script.
 
-use super::{chart::chart, write::About};
+use super::{about::About, chart::chart};
 use crate::{
     base::with_thousands,
     bulk::{EndReport, Failure, RunReport, RunState},
@@ -9,10 +9,10 @@ use chrono::{DateTime, Local};
 use std::collections::BTreeMap;
 
 /// Failures that the page names.
-const MOST_FAILURES: usize = 200;
+const MAX_FAILURES: usize = 200;
 
 /// Ends that the page shows: a loop may have thousands.
-const MOST_ENDS: usize = 100;
+const MAX_ENDS: usize = 100;
 
 /// How the page looks.
 const STYLE: &str = include_str!("report.css");
@@ -123,7 +123,7 @@ fn ends(report: &RunReport) -> String {
         return String::new();
     }
     let mut text = "<section id=\"ends\">\n<h2>Jobs</h2>\n<div class=\"ends\">\n".to_owned();
-    for end in report.ends.iter().take(MOST_ENDS) {
+    for end in report.ends.iter().take(MAX_ENDS) {
         let target = end.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
         let (words, _) = in_words(end.state);
         let rows = end.totals.rows(end.failed.len() as u64, end.dry_run, end.is_of_changes());
@@ -141,10 +141,10 @@ fn ends(report: &RunReport) -> String {
         text.push_str("</section>\n");
     }
     text.push_str("</div>\n");
-    if report.ends.len() > MOST_ENDS {
+    if report.ends.len() > MAX_ENDS {
         text.push_str(&format!(
             "<p class=\"soft\">and {} more; <code>--report FILE.json</code> has them all</p>\n",
-            with_thousands((report.ends.len() - MOST_ENDS) as u64)
+            grouped((report.ends.len() - MAX_ENDS) as u64)
         ));
     }
     text.push_str("</section>\n");
@@ -156,7 +156,7 @@ fn failures(report: &RunReport) -> String {
         return String::new();
     }
     let all = report.ends.iter().flat_map(|end| end.failed.iter().map(move |failure| (end, failure)));
-    let rows = joined(all.take(MOST_FAILURES), |(end, failure)| failed(end, failure));
+    let rows = joined(all.take(MAX_FAILURES), |(end, failure)| failed(end, failure));
     let count = report.failed.len();
     let mut text = format!(
         "<section id=\"failures\">\n<h2>Failed: {}</h2>\n<div class=\"wide\">\n<table class=\"failures\">\n<thead><tr>\
@@ -164,14 +164,14 @@ fn failures(report: &RunReport) -> String {
          </tbody>\n</table>\n</div>\n",
         with_thousands(count as u64)
     );
-    if count > MOST_FAILURES {
-        let rest = with_thousands((count - MOST_FAILURES) as u64);
+    if count > MAX_FAILURES {
+        let rest = grouped((count - MAX_FAILURES) as u64);
         let place = match &report.run {
             Some(run) => format!("<code>mpscript failed {} --csv</code>", escaped(run)),
             None => "<code>--report FILE.csv</code>".to_owned(),
         };
         text.push_str(&format!(
-            "<p class=\"soft\">These are the first {MOST_FAILURES}; {place} lists the other {rest} too.</p>\n"
+            "<p class=\"soft\">These are the first {MAX_FAILURES}; {place} lists the other {rest} too.</p>\n"
         ));
     }
     text.push_str("</section>\n");
@@ -258,7 +258,7 @@ mod tests {
         let run = Some("abc234".to_owned());
         let report = RunReport { run, failed, ends: vec![end], ..RunReport::default() };
         let page = page(&report, &About::default());
-        assert_eq!(page.matches("<td>40003</td>").count(), MOST_FAILURES);
+        assert_eq!(page.matches("<td>40003</td>").count(), MAX_FAILURES);
         let note = "the first 200; <code>mpscript failed abc234 --csv</code> lists the other 1,034 too";
         assert!(page.contains(note), "{page}");
     }

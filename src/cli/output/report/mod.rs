@@ -1,5 +1,9 @@
-//! The report of a run as a file: JSON, HTML.
+//! The report of a run as a file: JSON, a table, or a page.
 
-pub(crate) mod chart;
-pub(crate) mod html;
-pub(crate) mod write;
+mod about;
+mod chart;
+mod html;
+mod write;
+
+pub(crate) use about::About;
+pub(crate) use write::write_report;

@@ -1,0 +1,191 @@
+//! The automations of a folder with what the store records of them: what the commands about automations share.
+
+use crate::{
+    base::nearest,
+    cli::{
+        args::{ListArguments, TargetArgs},
+        config::{default_zone, open_required},
+        failure::usage_error,
+        runtime::start_runtime,
+    },
+    host::Host,
+    run::{
+        daemon::{RUNS_LAST_GOOD, RUNS_NOTHING},
+        registry::AutomationRegistry,
+        schedule::trigger::Trigger,
+    },
+    store::{AutomationRecord, Store},
+};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use tokio::runtime::Runtime;
+use unicode_width::UnicodeWidthStr;
+
+pub(super) struct AutomationFolder {
+    pub runtime: Runtime,
+    pub store: Store,
+    pub served: AutomationRegistry,
+    pub folder: PathBuf,
+}
+
+/// A fire that a trigger's schedule has in the future.
+pub(super) struct NextFire<'a> {
+    pub at: i64,
+    pub trigger: &'a Trigger,
+}
+
+/// Opens the folder of `--dir`, else the one that was served last.
+pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Result<AutomationFolder> {
+    let (zone, _) = default_zone(host, arguments.target.config.as_deref())?;
+    let runtime = start_runtime()?;
+    let store = open_required(host, &runtime, &arguments.target)?;
+    let folder = match &arguments.dir {
+        Some(folder) => host.folder.join(folder),
+        None => last_served(&runtime, &store)?,
+    };
+    let mut served = AutomationRegistry::new(&folder, zone);
+    served.scan().with_context(|| format!("can't list {}", folder.display()))?;
+    // The daemon runs the last good revision of a file that can't be loaded.
+    let stale: Vec<String> = served.stale().keys().cloned().collect();
+    for name in stale {
+        if let Some(record) = runtime.block_on(store.automation(&name))? {
+            served.revive(&record);
+        }
+    }
+    let folder = served.folder().to_owned();
+    Ok(AutomationFolder { runtime, store, served, folder })
+}
+
+fn last_served(runtime: &Runtime, store: &Store) -> anyhow::Result<PathBuf> {
+    let records = runtime.block_on(store.automations())?;
+    let existing = records.into_iter().filter(|record| Path::new(&record.folder).is_dir());
+    let last = existing.max_by_key(|record| record.served_at).ok_or_else(|| {
+        let message = format!("no folder has been served with the store {}", store.place());
+        usage_error(message, "name it with --dir FOLDER, or serve it: mpscript serve FOLDER")
+    })?;
+    Ok(PathBuf::from(last.folder))
+}
+
+/// The file of the automation that `run NAME` means, if there is no script of that name.
+///
+/// # Errors
+/// When there is neither, but a folder is served whose automations could have been meant.
+pub(super) fn file_of(
+    host: &Host,
+    named: &Path,
+    dir: Option<&Path>,
+    target: &TargetArgs,
+) -> anyhow::Result<Option<PathBuf>> {
+    let is_script = named.extension().is_some_and(|extension| extension == "rhai");
+    let is_name = named.components().count() == 1;
+    if !is_name || named == Path::new("-") || host.folder.join(named).exists() {
+        return Ok(None);
+    }
+    let arguments = ListArguments { dir: dir.map(Path::to_owned), target: target.clone() };
+    // If no folder is served, loading the script reports that its file is missing.
+    let Ok(folder) = open_folder(host, &arguments) else { return Ok(None) };
+    // An automation's name may contain dots.
+    let name = if is_script { named.with_extension("") } else { named.to_owned() }.display().to_string();
+    let file = folder.folder.join(format!("{name}.rhai"));
+    if file.exists() && !is_script {
+        return Ok(Some(file));
+    }
+    let near = nearest(&name, folder.served.revisions().keys().map(String::as_str));
+    let elsewhere = if near == Some(&name) {
+        String::new()
+    } else {
+        format!(", nor an automation of that name in {}", folder.folder.display())
+    };
+    let message = format!("there is no script {} here{elsewhere}", named.display());
+    let hint = match near {
+        Some(near) if near == name => format!("mpscript run {name} runs the automation"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "mpscript ls lists them".to_owned(),
+    };
+    Err(usage_error(message, hint))
+}
+
+/// The time after which an automation fires next: fires up to the end of a pause are skipped.
+pub(super) fn fires_after(record: Option<&AutomationRecord>, now: i64) -> i64 {
+    record.map_or(now, |record| now.max(record.paused_until.saturating_sub(1)))
+}
+
+impl AutomationFolder {
+    /// What the store records of an automation, which must have been served.
+    pub(super) fn record(&self, name: &str) -> anyhow::Result<AutomationRecord> {
+        self.record_if_served(name)?.ok_or_else(|| {
+            let names = self.served.revisions().keys().map(String::as_str);
+            let hint = match nearest(name, names) {
+                Some(near) if near == name => {
+                    "it is in the folder, but was never served: mpscript serve".to_owned()
+                }
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "mpscript ls lists them".to_owned(),
+            };
+            usage_error(format!("there is no automation `{name}` in {}", self.folder.display()), hint)
+        })
+    }
+
+    pub(super) fn record_if_served(&self, name: &str) -> anyhow::Result<Option<AutomationRecord>> {
+        Ok(self.runtime.block_on(self.store.automation(name))?)
+    }
+
+    /// Warns if an automation's file is not the revision that runs.
+    pub(super) fn warn_stale(&self, host: &Host, name: &str) {
+        if self.served.stale().contains_key(name) {
+            host.err.line(&format!(
+                "{name} is STALE, {RUNS_LAST_GOOD}: mpscript ls shows what is wrong with its file"
+            ));
+        }
+    }
+
+    /// An automation's status, and when it fires next.
+    pub(super) fn status(
+        &self,
+        name: &str,
+        record: Option<&AutomationRecord>,
+        is_served: bool,
+        now: i64,
+    ) -> (&'static str, String) {
+        let stale = record.map(|record| record.stale.as_str()).unwrap_or_default();
+        if self.served.stale().contains_key(name) {
+            let goes_on = is_served && stale.ends_with(RUNS_LAST_GOOD);
+            return ("STALE", if goes_on { RUNS_LAST_GOOD } else { RUNS_NOTHING }.to_owned());
+        }
+        let paused = record.map_or(0, |record| record.paused_until);
+        if paused == i64::MAX {
+            return ("paused", "until it is unpaused".to_owned());
+        }
+        let next = self.next_fires(name, fires_after(record, now), 1);
+        let next = next.first().map(|fire| fire.trigger.schedule.show(fire.at));
+        let next = next.unwrap_or("by hand".to_owned());
+        let is_served = is_served && record.is_some_and(|record| Path::new(&record.folder) == self.folder);
+        match record {
+            Some(_) if paused > now => ("paused", next),
+            Some(_) if is_served => ("live", next),
+            _ => ("not served", next),
+        }
+    }
+
+    /// The next fires of an automation, in order.
+    pub(super) fn next_fires(&self, name: &str, after: i64, count: usize) -> Vec<NextFire<'_>> {
+        let triggers = self.served.revisions().get(name).map_or(&[][..], |version| &version.triggers);
+        let mut fires = Vec::new();
+        for trigger in triggers {
+            let mut at = after;
+            for _ in 0..count {
+                let Some(next) = trigger.schedule.after(at) else { break };
+                fires.push(NextFire { at: next, trigger });
+                at = next;
+            }
+        }
+        fires.sort_by_key(|fire| fire.at);
+        fires.truncate(count);
+        fires
+    }
+}
+
+/// A text padded to a width on the screen, where Chinese takes two columns a character.
+pub(super) fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}

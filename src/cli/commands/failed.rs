@@ -1,0 +1,142 @@
+//! `mpscript failed`: the openids that failed in a run, and retrying them.
+
+use super::{
+    check::compile,
+    recorded::{Recorded, read_run, target_of},
+    run_recorded::{Purpose, RunPlan, run_recorded},
+};
+use crate::{
+    base::{Diagnostic, grouped, no_formula},
+    bulk::{Failure as FailedOpenid, RunReport},
+    cli::{
+        args::FailedArguments,
+        failure::{Failure, usage_error},
+        output::{exit, log},
+    },
+    host::Host,
+    run::record::RunOptions,
+    script::{Origin, Source},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
+
+pub(crate) fn execute(host: &Host, arguments: &FailedArguments) -> anyhow::Result<u8> {
+    log::start(host, arguments.flags.verbose);
+    let recorded = read_run(host, &arguments.target, &arguments.run)?;
+    let id = &recorded.run.id;
+    let Some(report) = recorded.report()? else {
+        let hint = format!("mpscript resume {id} resumes it");
+        return Err(usage_error(format!("run {id} has no report: it was interrupted"), hint));
+    };
+    if arguments.retry {
+        return retry(host, arguments, &recorded, &report);
+    }
+    if arguments.csv {
+        host.out.write(&as_csv(&report)?);
+    } else {
+        list(host, id, &report);
+    }
+    Ok(exit::DONE)
+}
+
+/// The failed openids, each with the title of the job that it failed in.
+fn failures(report: &RunReport) -> impl Iterator<Item = (String, &FailedOpenid)> {
+    report.ends.iter().flat_map(|end| end.failed.iter().map(|failed| (end.title(), failed)))
+}
+
+fn list(host: &Host, id: &str, report: &RunReport) {
+    let mut count = 0;
+    for (end, failed) in failures(report) {
+        let code = failed.errcode.map(|code| format!("{code} ")).unwrap_or_default();
+        let rid = failed.rid.as_ref().map(|rid| format!(" (rid {rid})")).unwrap_or_default();
+        host.out.line(&format!("{}  {end}: {code}{}{rid}", failed.openid, failed.errmsg));
+        count += 1;
+    }
+    if count == 0 {
+        host.out.line("no openid failed");
+        return;
+    }
+    let next = match retry_script(report) {
+        Ok(_) => format!("; mpscript failed {id} --retry retries them"),
+        Err(_) => String::new(),
+    };
+    host.err.line(&format!("{} failed{next}", grouped(count)));
+}
+
+fn as_csv(report: &RunReport) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["openid", "end", "errcode", "errmsg", "rid"])?;
+    for (end, failed) in failures(report) {
+        let code = failed.errcode.map(|code| code.to_string()).unwrap_or_default();
+        let rid = failed.rid.as_deref().unwrap_or_default();
+        let cells = [&failed.openid, &end, &code, &failed.errmsg, rid];
+        writer.write_record(cells.map(no_formula))?;
+    }
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn retry(
+    host: &Host,
+    arguments: &FailedArguments,
+    recorded: &Recorded,
+    report: &RunReport,
+) -> anyhow::Result<u8> {
+    let run = &recorded.run;
+    if let Some(undo) = &recorded.undone_by {
+        let message = format!("run {} was undone by run {undo}: there is nothing left to retry", run.id);
+        let hint = format!("start its script again, or undo run {undo} first: mpscript undo {undo}");
+        return Err(usage_error(message, hint));
+    }
+    let options = recorded.lasting_options()?;
+    let text = retry_script(report).map_err(Failure::usage)?;
+    if text.is_empty() {
+        host.out.line("no openid failed");
+        return Ok(exit::DONE);
+    }
+    let source = Source { name: format!("failed {}", run.id), text, imports: Vec::new() };
+    let target = target_of(&arguments.target, &options);
+    run_recorded(
+        host,
+        RunPlan {
+            program: Arc::new(compile(&Origin::Stored(source))?),
+            options: RunOptions { params: BTreeMap::default(), of_session: false, call: None, ..options },
+            flags: &arguments.flags,
+            target: &target,
+            is_dry: false,
+            purpose: Purpose::Retry { run },
+        },
+    )
+}
+
+/// A script that does the same again to the openids that failed, or why there can be none.
+fn retry_script(report: &RunReport) -> Result<String, Diagnostic> {
+    if report.dry_run {
+        let message = "it was a dry run: it was to change nothing";
+        return Err(Diagnostic::new(message).hint("mpscript run, without --dry-run, does it"));
+    }
+    let mut text = String::new();
+    for end in report.ends.iter().filter(|end| !end.failed.is_empty()) {
+        // Only the script knows whether they pass its filters.
+        if end.failed.iter().any(|failed| failed.is_of_details) {
+            let title = end.title();
+            let message =
+                format!("{title}: the details of some were refused, so it is unknown whether they match");
+            let hint = "run the script again: followers that it has already changed cost no call";
+            return Err(Diagnostic::new(message).hint(hint));
+        }
+        let openids: Vec<&str> = end.failed.iter().map(|failed| failed.openid.as_str()).collect();
+        let openids = json!(openids);
+        let target = end.target_id.map_or_else(|| json!(end.target), |id| json!(id));
+        text.push_str(&match end.end.as_str() {
+            "tag" | "untag" => format!("openids({openids}).{}({target});\n", end.end),
+            "block" | "unblock" => format!("openids({openids}).{}();\n", end.end),
+            other => {
+                let message =
+                    format!("`{other}` can't be retried for some openids: what it does is in the script");
+                return Err(Diagnostic::new(message).hint("run the script again, with a filter for them"));
+            }
+        });
+    }
+    Ok(text)
+}

@@ -1,0 +1,65 @@
+//! `mpscript pause` and `unpause`.
+
+use super::automation_folder::{AutomationFolder, open_folder};
+use crate::{
+    cli::{
+        args::{AutomationArgs, PauseArguments},
+        config::default_zone,
+        failure::usage_error,
+        output::exit,
+    },
+    host::Host,
+};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
+use chrono_tz::Tz;
+
+pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result<u8> {
+    let folder = open_folder(host, &arguments.list)?;
+    folder.record(&arguments.name)?;
+    let (zone, _) = default_zone(host, arguments.list.target.config.as_deref())?;
+    let until = match &arguments.until {
+        None => i64::MAX,
+        Some(text) => future_time(text, zone, host.clock.now_ms()).ok_or_else(|| {
+            let hint = "for example --until \"2026-12-24 18:00\", or --until 3d";
+            usage_error(format!("`{text}` is in the past, or not a time"), hint)
+        })?,
+    };
+    set_pause(&folder, &arguments.name, until)?;
+    host.out.line(&if until == i64::MAX {
+        format!("{0} is paused: mpscript unpause {0} ends that", arguments.name)
+    } else {
+        let until = DateTime::from_timestamp_millis(until).unwrap_or_default().with_timezone(&zone);
+        format!("{} is paused until {} ({zone})", arguments.name, until.format("%Y-%m-%d %H:%M:%S"))
+    });
+    Ok(exit::DONE)
+}
+
+pub(crate) fn unpause(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
+    let folder = open_folder(host, &arguments.list)?;
+    let record = folder.record(&arguments.name)?;
+    set_pause(&folder, &arguments.name, 0)?;
+    let was = if record.paused_until > host.clock.now_ms() { "fires again" } else { "was not paused" };
+    host.out.line(&format!("{} {was}", arguments.name));
+    Ok(exit::DONE)
+}
+
+fn set_pause(folder: &AutomationFolder, name: &str, until: i64) -> anyhow::Result<()> {
+    folder.runtime.block_on(folder.store.pause_automation(name, until))?;
+    Ok(())
+}
+
+/// A time after `now`: a duration from now on, or a date with or without a time of day, in `zone` unless it names one.
+fn future_time(text: &str, zone: Tz, now: i64) -> Option<i64> {
+    if let Ok(length) = humantime::parse_duration(text) {
+        let until = now.checked_add(i64::try_from(length.as_millis()).ok()?)?;
+        return DateTime::from_timestamp_millis(until).map(|_| until);
+    }
+    let with_zone = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()).ok();
+    let formats = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M"];
+    let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let local = local.or_else(|| {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0))
+    });
+    let local = local.and_then(|local| zone.from_local_datetime(&local).earliest());
+    with_zone.or(local.map(|at| at.timestamp_millis())).filter(|at| *at > now)
+}

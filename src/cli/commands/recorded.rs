@@ -1,0 +1,138 @@
+//! Recorded runs as commands find and read them: what `runs`, `show`, `stop`, `failed`, `resume` and `undo` share.
+
+use crate::{
+    bulk::RunReport,
+    cli::{args::TargetArgs, config::open_required, failure::usage_error, runtime::start_runtime},
+    host::Host,
+    run::record::{self, RunOptions},
+    script::Source,
+    store::{Printed, RunRecord, RunTexts, Store},
+};
+use chrono::{DateTime, Local};
+use tokio::runtime::Runtime;
+
+/// Runs that are listed.
+pub(super) const MAX_RUNS: i64 = 1_000;
+
+/// A run with everything that is recorded of it.
+pub(super) struct Recorded {
+    pub run: RunRecord,
+    pub texts: RunTexts,
+    /// The run that has undone it.
+    pub undone_by: Option<String>,
+    /// How many followers it has changed, according to its journal.
+    pub changed: u64,
+    /// What its script has printed.
+    pub printed: Vec<Printed>,
+}
+
+impl Recorded {
+    /// What the run was started with.
+    pub(super) fn options(&self) -> anyhow::Result<RunOptions> {
+        decode(&self.run, "options", &self.texts.options)
+    }
+
+    /// What the run was started with, for working on what it did. The world of its own sandbox has ended with it, so
+    /// there is nothing to work on.
+    pub(super) fn lasting_options(&self) -> anyhow::Result<RunOptions> {
+        let options = self.options()?;
+        if options.sandbox {
+            let message =
+                format!("run {} was on a sandbox of its own, whose world has ended with it", self.run.id);
+            let hint = "use a sandbox that stays: mpscript sandbox, and then mpscript run … --base-url http://127.0.0.1:PORT";
+            return Err(usage_error(message, hint));
+        }
+        Ok(options)
+    }
+
+    /// Its script with the imports.
+    pub(super) fn source(&self) -> anyhow::Result<Source> {
+        decode(&self.run, "script", &self.texts.source)
+    }
+
+    /// Its report, once an attempt of it has ended.
+    pub(super) fn report(&self) -> anyhow::Result<Option<RunReport>> {
+        if self.texts.report.is_empty() {
+            return Ok(None);
+        }
+        decode(&self.run, "report", &self.texts.report).map(Some)
+    }
+}
+
+/// The run of this id, or the only one whose id begins with it, with everything that is recorded of it.
+pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Result<Recorded> {
+    with_store(host, target, |runtime, store| {
+        let run = find(host, runtime, store, id)?;
+        runtime.block_on(async {
+            let texts = store.run_texts(&run.id).await?;
+            let changed = store.changes_of(&run.id).await?.unsigned_abs();
+            let (undone_by, printed) = (store.undone_by(&run.id).await?, store.printed(&run.id).await?);
+            Ok(Recorded { run, texts, undone_by, changed, printed })
+        })
+    })
+}
+
+/// Works on the store in which runs are recorded, and closes it.
+pub(super) fn with_store<T>(
+    host: &Host,
+    target: &TargetArgs,
+    work: impl FnOnce(&Runtime, &Store) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let runtime = start_runtime()?;
+    let store = open_required(host, &runtime, target)?;
+    let done = work(&runtime, &store);
+    runtime.block_on(store.close());
+    done
+}
+
+/// The run of this id, or the only one whose id begins with it.
+pub(super) fn find(host: &Host, runtime: &Runtime, store: &Store, id: &str) -> anyhow::Result<RunRecord> {
+    let found = runtime.block_on(store.runs(id, MAX_RUNS))?;
+    if let Some(run) = found.iter().find(|run| run.id == id) {
+        return Ok(run.clone());
+    }
+    match found.as_slice() {
+        [only] if !id.is_empty() => Ok(only.clone()),
+        [] => Err(usage_error(
+            format!("there is no run `{id}` in {}", store.place()),
+            "mpscript runs lists them",
+        )),
+        several => {
+            let some: Vec<String> = several.iter().take(5).map(|run| line(host, run)).collect();
+            let message = format!("several runs begin with `{id}`:\n{}", some.join("\n"));
+            Err(usage_error(message, "give more of its letters"))
+        }
+    }
+}
+
+/// The account, addresses and store of a recorded run, unless the command line names others.
+pub(super) fn target_of(given: &TargetArgs, options: &RunOptions) -> TargetArgs {
+    let mut target = given.clone();
+    if target.account.is_none() {
+        target.account.clone_from(&options.account);
+    }
+    if target.base_url.is_empty() {
+        target.base_url.clone_from(&options.base_urls);
+    }
+    target
+}
+
+/// A run in one line.
+pub(super) fn line(host: &Host, run: &RunRecord) -> String {
+    let dry = if run.is_dry { " (dry run)" } else { "" };
+    let (started, state) = (local_time(run.started_at), record::observed_state(host, run));
+    format!("{}  {started}  {state:<18}  {}{dry}", run.id, run.script)
+}
+
+/// A time in this machine's zone.
+pub(super) fn local_time(ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn decode<T: serde::de::DeserializeOwned>(run: &RunRecord, what: &str, text: &str) -> anyhow::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("the {what} of run {} can't be read: {error}", run.id);
+        usage_error(message, "was it recorded by a newer mpscript?")
+    })
+}

@@ -1,0 +1,245 @@
+//! Connects, records a run, executes it and shows its outcome: what `run`, `resume`, `undo` and `failed` share.
+
+use super::confirm::confirm_production;
+use crate::{
+    base::Cancel,
+    bulk::{Attempt, Board, Limits, RunReport, Verdict},
+    cli::{
+        args::{RunFlags, TargetArgs},
+        config::{Access, ClientOptions, Connection, connect},
+        failure::usage_error,
+        output::{About, Console, Progress, ProgressMode, exit, show_outcome, write_report},
+        runtime::start_runtime,
+        signals,
+    },
+    client::Client,
+    host::Host,
+    run::{
+        Execution, Outcome, RunConfig,
+        record::{self, NewRun, RunOptions},
+        state_of,
+    },
+    script::Program,
+    store::{RunRecord, Store},
+};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// A run that is going to be made.
+pub(super) struct RunPlan<'a> {
+    pub program: Arc<Program>,
+    pub options: RunOptions,
+    pub flags: &'a RunFlags,
+    pub target: &'a TargetArgs,
+    pub is_dry: bool,
+    pub purpose: Purpose<'a>,
+}
+
+/// What a run is for, and the recorded run that it refers to.
+pub(super) enum Purpose<'a> {
+    New,
+    Undo {
+        run: &'a RunRecord,
+    },
+    /// Does a part of that run again.
+    Retry {
+        run: &'a RunRecord,
+    },
+    /// `resolution` is what the person says about the call that is in doubt.
+    Resume {
+        run: &'a RunRecord,
+        resolution: Option<Verdict>,
+    },
+}
+
+impl Purpose<'_> {
+    /// The recorded run that it refers to.
+    fn run(&self) -> Option<&RunRecord> {
+        match self {
+            Self::New => None,
+            Self::Undo { run } | Self::Retry { run } | Self::Resume { run, .. } => Some(run),
+        }
+    }
+
+    /// The start of the run that it resumes.
+    fn first_started_at(&self) -> Option<i64> {
+        match self {
+            Self::Resume { run, .. } => Some(run.started_at),
+            _ => None,
+        }
+    }
+}
+
+/// Makes a run, and gives the command's exit code.
+pub(super) fn run_recorded(host: &Host, mut plan: RunPlan) -> anyhow::Result<u8> {
+    if let Some(path) = &plan.flags.report {
+        // A report that can't be written is an error before the first call, not after the last.
+        write_report(&host.folder.join(path), &RunReport::default(), &About::default())?;
+    }
+    let runtime = start_runtime()?;
+    #[cfg(debug_assertions)]
+    if let Some(point) = host.variable("MPSCRIPT_FAIL_POINT") {
+        crate::bulk::arm(point);
+    }
+    let prepared = PreparedRun::connect(host, &runtime, &plan)?;
+    prepared.load_state(&mut plan)?;
+    let about = prepared.about(&plan);
+    let attempt = prepared.record(&plan)?;
+    let outcome = prepared.run(&plan, attempt)?;
+    let mut code = show_outcome(host, plan.flags, &plan.options, &outcome, &about)?;
+    // That the end could not be recorded was reported when it happened.
+    if outcome.end_not_recorded.is_some() && code == exit::DONE {
+        code = exit::SCRIPT;
+    }
+    drop((about, prepared));
+    // Requests whose answers are no longer needed end with the process.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// A run that is connected, with everything that it needs to be executed.
+struct PreparedRun<'a> {
+    host: &'a Host,
+    runtime: &'a Runtime,
+    console: Arc<Console>,
+    cancel: Cancel,
+    connection: Connection,
+    /// Whether calls wait for the next day when the day's quota is used up.
+    may_pause: bool,
+    /// Where the run is recorded.
+    store: Option<Store>,
+    /// Where an automation's state is kept. A run on its own sandbox neither reads nor changes it.
+    store_of_state: Option<Store>,
+}
+
+impl<'a> PreparedRun<'a> {
+    fn connect(host: &'a Host, runtime: &'a Runtime, plan: &RunPlan) -> anyhow::Result<Self> {
+        let cancel = Cancel::default();
+        let console = Console::new(host, progress_mode(host, plan.flags));
+        let stopping = Arc::clone(&console);
+        signals::watch(runtime, &cancel, move || stopping.show_stopping());
+        // A dry run can't be resumed, and has nothing to wait for.
+        let may_pause = !plan.is_dry && (plan.options.allow_pause || plan.flags.allow_pause);
+        let options =
+            ClientOptions { in_flight: plan.options.in_flight, waits_for_reset: may_pause, store: None };
+        let connection = connect(host, runtime, plan.target, Access::Call, options, &cancel)?;
+        let store = connection.store_of_runs(host, runtime, plan.target);
+        let store_of_state = store.clone().filter(|_| !plan.target.sandbox);
+        Ok(Self { host, runtime, console, cancel, connection, may_pause, store, store_of_state })
+    }
+
+    /// Gives the automation's state to its handler; a resumed run has the state that it was started with.
+    fn load_state(&self, plan: &mut RunPlan) -> anyhow::Result<()> {
+        if let (Some(call), Some(store)) = (&mut plan.options.call, &self.store_of_state)
+            && !matches!(plan.purpose, Purpose::Resume { .. })
+        {
+            call.state = self.runtime.block_on(state_of(store, &call.automation))?;
+        }
+        Ok(())
+    }
+
+    fn about(&self, plan: &RunPlan) -> About<'a> {
+        About {
+            script: plan.program.name.clone(),
+            started_at: self.host.clock.now_ms(),
+            first_started_at: plan.purpose.first_started_at(),
+            journal: self.store.clone().map(|store| (self.runtime, store)),
+        }
+    }
+
+    /// Records the run, or a new attempt of the run that is resumed; `None` if there is no store.
+    fn record(&self, plan: &RunPlan) -> anyhow::Result<Option<Attempt>> {
+        if let Some(run) = plan.purpose.run() {
+            check_account(run, self.connection.client()?.account_key())?;
+        }
+        let Some(store) = &self.store else { return Ok(None) };
+        let attempt = match &plan.purpose {
+            Purpose::Resume { run, resolution } => {
+                self.runtime.block_on(record::resume(self.host, store, run, resolution.clone()))
+            }
+            other => {
+                let account = self.connection.client.as_ref().map(Client::account_key).unwrap_or_default();
+                let undoes = match other {
+                    Purpose::Undo { run } => Some(run.id.as_str()),
+                    _ => None,
+                };
+                let new = NewRun {
+                    source: &plan.program.source(),
+                    options: &plan.options,
+                    account,
+                    is_dry: plan.is_dry,
+                    undoes,
+                };
+                self.runtime.block_on(record::begin(self.host, store, &new))
+            }
+        };
+        let attempt = attempt?.ok_or_else(|| {
+            let message = "another process is resuming or undoing the run at this moment";
+            usage_error(message, "mpscript runs shows its state")
+        })?;
+        if self.console.mode() == ProgressMode::Bars && !plan.target.sandbox {
+            self.console.note(&format!("run {0} (mpscript show {0} shows it at any time)", attempt.run));
+        }
+        Ok(Some(attempt))
+    }
+
+    fn run(&self, plan: &RunPlan, attempt: Option<Attempt>) -> anyhow::Result<Outcome<String>> {
+        let board = Arc::new(Board::default());
+        let progress = Progress::start(&self.console, &board, self.connection.client.as_ref().ok());
+        let execution = Execution {
+            setting: self.setting(plan),
+            limits: Limits::new(plan.options.max_changes, plan.options.max_errors),
+            attempt,
+            dry: plan.is_dry.then(Arc::default),
+            may_pause: self.may_pause,
+            saves_state: self.store_of_state.is_some(),
+            board,
+        };
+        let outcome = match &plan.options.call {
+            None => execution.run_program(self.runtime, &plan.program),
+            Some(call) => execution.run_handler(self.runtime, &plan.program, call)
+                .map(|outcome| outcome.map(|answer| answer.value)),
+        };
+        drop(progress);
+        if let Ok(client) = &self.connection.client {
+            self.runtime.block_on(client.finish());
+        }
+        Ok(outcome?)
+    }
+
+    fn setting(&self, plan: &RunPlan) -> RunConfig {
+        let (host, flags) = (self.host, plan.flags);
+        let production = self.connection.production.clone().filter(|_| !flags.yes);
+        RunConfig {
+            client: self.connection.client.clone(),
+            callback: self.connection.callback.clone(),
+            in_flight: plan.options.in_flight,
+            folder: plan.options.folder.clone(),
+            scratch_folder: host.scratch_folder(),
+            clock: host.clock.clone(),
+            cancel: self.cancel.clone(),
+            params: plan.options.params.clone(),
+            store: self.store.clone(),
+            gate: production.map(|account| confirm_production(host, &self.console, account, &self.cancel)),
+            output: Arc::<Console>::clone(&self.console),
+        }
+    }
+}
+
+/// Bars at a terminal, lines elsewhere, nothing with `--quiet`.
+fn progress_mode(host: &Host, flags: &RunFlags) -> ProgressMode {
+    match (flags.quiet, host.err_is_terminal) {
+        (true, _) => ProgressMode::Off,
+        (false, true) => ProgressMode::Bars,
+        (false, false) => ProgressMode::Lines,
+    }
+}
+
+/// Resume, undo and retry must target the account that the original run used.
+fn check_account(run: &RunRecord, account: &str) -> anyhow::Result<()> {
+    if run.account == account {
+        return Ok(());
+    }
+    let message = format!("run {} is of the account {}, and this is {account}", run.id, run.account);
+    Err(usage_error(message, "name its account with --account and its address with --base-url"))
+}

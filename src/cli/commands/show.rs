@@ -1,0 +1,157 @@
+//! `mpscript show`: a run, its status and what it did.
+
+use super::{
+    recorded::{Recorded, line, local_time, read_run},
+    run::MANUAL,
+};
+use crate::{
+    base::grouped,
+    bulk::RunReport,
+    cli::{args::ShowArguments, output::exit},
+    host::Host,
+    run::record::{self, RunOptions},
+    script::Call,
+    store::{Printed, RunRecord, RunState},
+};
+use serde_json::json;
+
+pub(crate) fn execute(host: &Host, arguments: &ShowArguments) -> anyhow::Result<u8> {
+    let recorded = read_run(host, &arguments.target, &arguments.run)?;
+    if arguments.json {
+        show_json(host, &recorded)?;
+    } else if arguments.source {
+        host.out.write(&recorded.source()?.text);
+    } else if arguments.log {
+        show_log(host, &recorded.printed);
+    } else {
+        show_summary(host, &recorded)?;
+    }
+    Ok(exit::DONE)
+}
+
+fn show_json(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
+    let run = &recorded.run;
+    let call = lasting(recorded.options()?).and_then(|options| options.call);
+    let shown = json!({
+        "id": run.id,
+        "script": run.script,
+        "account": run.account,
+        "state": record::observed_state(host, run),
+        "dry_run": run.is_dry,
+        "attempts": run.attempt,
+        "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
+        "undone_by": recorded.undone_by,
+        "automation": call.as_ref().map(|call| &call.automation),
+        "trigger": call.as_ref().map(|call| &call.trigger),
+        "params": call.as_ref().map(|call| &call.params),
+        "report": recorded.report()?,
+    });
+    host.out.line(&serde_json::to_string_pretty(&shown)?);
+    Ok(())
+}
+
+fn show_log(host: &Host, printed: &[Printed]) {
+    let mut attempt = 1;
+    for one in printed {
+        let at = local_time(one.at);
+        if one.attempt != attempt {
+            attempt = one.attempt;
+            host.out.line(&format!("{at}  -- attempt {attempt} --"));
+        }
+        // Further lines of one print are aligned with its first.
+        let text = one.text.replace('\n', &format!("\n{:width$}  ", "", width = at.len()));
+        host.out.line(&format!("{at}  {text}"));
+    }
+}
+
+fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
+    let run = &recorded.run;
+    let options = lasting(recorded.options()?);
+    let report = recorded.report()?;
+    host.out.line(&line(host, run));
+    for (name, value) in rows(recorded, options.as_ref(), report.as_ref()) {
+        host.out.line(&format!("  {name:<9} {value}"));
+    }
+    for (end, count) in report.iter().flat_map(RunReport::ends_together) {
+        let times = if count == 1 { String::new() } else { format!("{} × ", grouped(count as u64)) };
+        host.out.line(&format!("{times}{end}"));
+    }
+    if recorded.undone_by.is_none()
+        && let Some(next) = next_step(run, options.as_ref(), record::observed_state(host, run))
+    {
+        host.out.line(&format!("  {next}"));
+    }
+    Ok(())
+}
+
+/// What is known of a run beside its state and its report, by label.
+fn rows(
+    recorded: &Recorded,
+    options: Option<&RunOptions>,
+    report: Option<&RunReport>,
+) -> Vec<(&'static str, String)> {
+    let run = &recorded.run;
+    let mut rows = vec![("account", run.account.clone())];
+    if run.ended_at > 0 {
+        rows.push(("ended", local_time(run.ended_at)));
+    }
+    if run.attempt > 1 {
+        rows.push(("attempts", run.attempt.to_string()));
+    }
+    if !run.undoes.is_empty() {
+        rows.push(("undoes", run.undoes.clone()));
+    }
+    if let Some(call) = options.and_then(|options| options.call.as_ref()) {
+        rows.push(("automation", describe_call(call)));
+    }
+    if let Some(undo) = &recorded.undone_by {
+        rows.push(("undone by", undo.clone()));
+    }
+    if !run.note.is_empty() {
+        rows.push(("because", run.note.clone()));
+    }
+    match recorded.printed.len() {
+        0 => {}
+        1 => rows.push(("printed", format!("once: mpscript show {} --log", run.id))),
+        count => {
+            rows.push((
+                "printed",
+                format!("{} times: mpscript show {} --log", grouped(count as u64), run.id),
+            ));
+        }
+    }
+    if report.is_none() && !run.is_dry {
+        rows.push(("changed", format!("{} followers so far", grouped(recorded.changed))));
+    }
+    rows
+}
+
+/// Options of a run whose world still exists: that of its own sandbox has ended with it.
+fn lasting(options: RunOptions) -> Option<RunOptions> {
+    Some(options).filter(|options| !options.sandbox)
+}
+
+/// The automation that a run belongs to, what started it, and its parameters.
+fn describe_call(call: &Call) -> String {
+    let by = if call.trigger == MANUAL { "by hand".to_owned() } else { format!("by {}", call.trigger) };
+    let params: Vec<String> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let with = if params.is_empty() { String::new() } else { format!(", with {}", params.join(" ")) };
+    format!("{}, {by}{with}", call.automation)
+}
+
+/// What can be done with a run that is running, or has not ended well.
+fn next_step(run: &RunRecord, options: Option<&RunOptions>, state: RunState) -> Option<String> {
+    let id = &run.id;
+    if state == RunState::Running {
+        return Some(format!("mpscript stop {id} stops it at its next checkpoint"));
+    }
+    let options = options.filter(|_| !run.is_dry)?;
+    if state.is_completed() {
+        return None;
+    }
+    Some(if options.of_session {
+        format!("mpscript undo {id} undoes it")
+    } else {
+        format!("mpscript resume {id} resumes it; mpscript undo {id} undoes it")
+    })
+}

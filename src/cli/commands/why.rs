@@ -1,0 +1,37 @@
+//! `mpscript why`: the fires of an automation, each with its outcome.
+
+use super::automation_folder::open_folder;
+use crate::{
+    cli::{args::AutomationArgs, output::exit},
+    host::Host,
+};
+use chrono::{DateTime, Local};
+
+/// Fires that are shown.
+const MAX_FIRES: i64 = 1_000;
+
+pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
+    let folder = open_folder(host, &arguments.list)?;
+    folder.record(&arguments.name)?;
+    folder.warn_stale(host, &arguments.name);
+    let fires = folder.runtime.block_on(folder.store.fires(&arguments.name, MAX_FIRES))?;
+    let version = folder.served.revisions().get(&arguments.name);
+    if i64::try_from(fires.len()) == Ok(MAX_FIRES) {
+        host.err.line(&format!("the last {MAX_FIRES} fires; there may be older ones"));
+    }
+    for fire in fires {
+        let trigger =
+            version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.source));
+        let local = || {
+            let at = DateTime::from_timestamp_millis(fire.instant).unwrap_or_default();
+            at.with_timezone(&Local).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
+        };
+        let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.instant));
+        // The reason of a claimed fire is the daemon's own note, not yet an outcome.
+        let is_shown = !fire.reason.is_empty() && fire.state != "claimed";
+        let reason = if is_shown { format!(": {}", fire.reason) } else { String::new() };
+        let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
+        host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));
+    }
+    Ok(exit::DONE)
+}

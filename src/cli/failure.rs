@@ -1,0 +1,70 @@
+//! Errors on their way to the person: any error travels up as `anyhow::Error`, with its context, and is turned here into
+//! a message and an exit code.
+
+use super::output::exit;
+use crate::{base::Diagnostic, client::CallError, script::Trouble, store::StoreError};
+use std::{error::Error, fmt};
+
+/// A message for the person, and the exit code of a command that ends with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub diagnostic: Diagnostic,
+    pub code: u8,
+}
+
+impl Failure {
+    /// The arguments, the configuration or the environment are wrong.
+    pub(crate) fn usage(diagnostic: Diagnostic) -> Self {
+        Self { diagnostic, code: exit::USAGE }
+    }
+
+    /// The script failed.
+    pub(crate) fn script(diagnostic: Diagnostic) -> Self {
+        Self { diagnostic, code: exit::SCRIPT }
+    }
+
+    /// The script failed, unless the configuration is to blame.
+    pub(crate) fn from_script_failure(failure: &Trouble) -> Self {
+        let diagnostic = failure.diagnostic.clone();
+        if failure.is_configuration { Self::usage(diagnostic) } else { Self::script(diagnostic) }
+    }
+
+    fn from_call_error(error: &CallError) -> Self {
+        let diagnostic = Diagnostic::new(error.to_string());
+        let diagnostic = match error.hint() {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        };
+        if error.is_configuration() { Self::usage(diagnostic) } else { Self::script(diagnostic) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl Error for Failure {}
+
+/// Errors that know a hint or an exit code keep them; of any other the message is its context and its causes.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(failure) => return failure,
+            Err(error) => error,
+        };
+        if let Some(error) = error.downcast_ref::<StoreError>() {
+            return Self::usage(Diagnostic::new(error.to_string()).hint(error.hint()));
+        }
+        if let Some(error) = error.downcast_ref::<CallError>() {
+            return Self::from_call_error(error);
+        }
+        Self::usage(Diagnostic::new(format!("{error:#}")))
+    }
+}
+
+/// An error in what the person gave, with what to do about it.
+pub(crate) fn usage_error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Failure::usage(Diagnostic::new(message).hint(hint)).into()
+}

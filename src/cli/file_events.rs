@@ -1,0 +1,58 @@
+//! Changes in a folder, as the file system reports them.
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::Path;
+
+/// Calls `on_change` for everything that happens in a folder, except that files are read, until the watcher is dropped.
+pub(crate) fn watch(
+    folder: &Path,
+    on_change: impl Fn() + Send + 'static,
+) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+            on_change();
+        }
+    })?;
+    watcher.watch(folder, RecursiveMode::Recursive)?;
+    Ok(watcher)
+}
+
+/// A folder that is watched by its path. The path may come to lead to another folder (a moved one, a relinked symlink);
+/// then that one is watched.
+pub(crate) struct WatchedFolder<'a, C> {
+    folder: &'a Path,
+    on_change: C,
+    identity: Option<(u64, u64)>,
+    watcher: notify::Result<RecommendedWatcher>,
+}
+
+impl<'a, C: Fn() + Clone + Send + 'static> WatchedFolder<'a, C> {
+    pub(crate) fn new(folder: &'a Path, on_change: C) -> Self {
+        let watcher = watch(folder, on_change.clone());
+        Self { folder, on_change, identity: identity(folder), watcher }
+    }
+
+    /// Why changes are not reported, if so.
+    pub(crate) fn error(&self) -> Option<&notify::Error> {
+        self.watcher.as_ref().err()
+    }
+
+    /// Watches the folder to which the path leads now.
+    pub(crate) fn renew(&mut self) {
+        if identity(self.folder) != self.identity {
+            *self = Self::new(self.folder, self.on_change.clone());
+        }
+    }
+}
+
+/// Device and inode, by which a folder is told from another one at the same path.
+#[cfg(unix)]
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    folder.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_folder: &Path) -> Option<(u64, u64)> {
+    None
+}

@@ -1,0 +1,128 @@
+//! The log of the daemon on standard output: lines for a person, or JSON for a program.
+
+use crate::{
+    cli::args::LogFormat,
+    host::Stream,
+    run::daemon::{Level, Log, LogRecord},
+};
+use chrono::{DateTime, Local, SecondsFormat};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender, SyncSender},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Lines that wait to be written; those beyond are dropped and counted.
+const MAX_WAITING: usize = 10_000;
+
+/// How long the daemon waits at its end for the last lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Writes the log on a thread of its own, so that a reader that has stopped reading does not stop the daemon: lines wait,
+/// and when too many do the newest are dropped.
+pub(crate) struct DaemonLogWriter {
+    messages: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+    format: LogFormat,
+}
+
+enum Message {
+    Line(String),
+    /// Answered once everything before it is written.
+    Flush(Sender<()>),
+}
+
+impl DaemonLogWriter {
+    pub(crate) fn new(out: Stream, format: LogFormat) -> Self {
+        let (messages, waiting) = mpsc::sync_channel(MAX_WAITING);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        thread::spawn(move || write_all(&out, format, waiting, &counted));
+        Self { messages, dropped, format }
+    }
+
+    fn line(&self, line: String) {
+        if self.messages.try_send(Message::Line(line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything is written, unless the reader has stopped reading.
+    pub(crate) fn finish(&self) {
+        let (written, is_written) = mpsc::channel();
+        if self.messages.try_send(Message::Flush(written)).is_ok() {
+            let _ = is_written.recv_timeout(FLUSH_TIMEOUT);
+        }
+    }
+
+    fn as_json(entry: &LogRecord) -> String {
+        let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default();
+        let mut line = json!({
+            "at": at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "level": level(entry),
+            "text": entry.text,
+        });
+        if entry.is_printed {
+            line["printed"] = true.into();
+        }
+        for (key, value) in [("automation", entry.automation), ("run", entry.run)] {
+            if !value.is_empty() {
+                line[key] = value.into();
+            }
+        }
+        line.to_string()
+    }
+
+    fn as_lines(entry: &LogRecord) -> impl Iterator<Item = String> {
+        let of = match (entry.automation, entry.run) {
+            ("", _) => String::new(),
+            (automation, "") => format!("{automation}: "),
+            (automation, run) => format!("{automation} {run}: "),
+        };
+        let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default().with_timezone(&Local);
+        let head = format!("{} {:<5} {of}", at.format("%Y-%m-%d %H:%M:%S"), level(entry));
+        entry.text.lines().map(move |line| {
+            let line: String = line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+            format!("{head}{line}")
+        })
+    }
+}
+
+impl Log for DaemonLogWriter {
+    fn write(&self, entry: &LogRecord) {
+        match self.format {
+            LogFormat::Json => self.line(Self::as_json(entry)),
+            LogFormat::Text => Self::as_lines(entry).for_each(|line| self.line(line)),
+        }
+    }
+}
+
+fn level(entry: &LogRecord) -> &'static str {
+    match entry.level {
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+fn write_all(out: &Stream, format: LogFormat, waiting: Receiver<Message>, dropped: &AtomicU64) {
+    for message in waiting {
+        match message {
+            Message::Line(line) => out.line(&line),
+            Message::Flush(written) => drop(written.send(())),
+        }
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let text = format!("{count} lines were dropped here: the log was not read in time");
+            out.line(&match format {
+                LogFormat::Json => json!({"level": "warn", "text": text}).to_string(),
+                LogFormat::Text => text,
+            });
+        }
+    }
+}

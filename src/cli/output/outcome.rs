@@ -1,0 +1,162 @@
+//! What a run came to, as a person reads it when it ends, and the exit code that it leads to.
+
+use super::{
+    exit, render,
+    report::{About, write_report},
+};
+use crate::{
+    base::{Diagnostic, grouped},
+    bulk::{RunReport, RunState},
+    cli::args::RunFlags,
+    host::Host,
+    run::{Outcome, record::RunOptions},
+    script::Trouble,
+};
+
+/// Shows a run's outcome, writes its report, and gives the exit code.
+pub(crate) fn show_outcome(
+    host: &Host,
+    flags: &RunFlags,
+    options: &RunOptions,
+    outcome: &Outcome<String>,
+    about: &About,
+) -> anyhow::Result<u8> {
+    let report = &outcome.report;
+    if let (Some(value), true) = (&outcome.value, options.prints_value) {
+        host.out.line(value);
+    }
+    if let Some(path) = &flags.report {
+        write_report(&host.folder.join(path), report, about)?;
+    }
+    // The world of its own sandbox ends with the command, so there is nothing to resume or undo.
+    let changed =
+        report.run.as_deref().filter(|_| !options.sandbox && !report.dry_run && report.has_changed());
+    let ending = Ending { host, report, changed };
+    Ok(match (&outcome.trouble, &outcome.parked) {
+        _ if report.state == RunState::Cancelled => ending.show_stopped(),
+        (Some(failure), parked) => {
+            // A run that was stopped because it parks ends for the reason of the park.
+            let reason = parked.as_ref().filter(|_| failure.is_cancelled).map(ToString::to_string);
+            ending.show_failed(failure, reason)
+        }
+        (None, Some(parked)) => ending.show_parked(&parked.to_string()),
+        (None, None) => ending.show_done(flags),
+    })
+}
+
+/// The end of a run.
+struct Ending<'a> {
+    host: &'a Host,
+    report: &'a RunReport,
+    /// The run, if it has changed something that can be resumed or undone.
+    changed: Option<&'a str>,
+}
+
+impl Ending<'_> {
+    fn show_stopped(&self) -> u8 {
+        for end in &self.report.ends {
+            self.host.err.line(&end.to_string());
+        }
+        self.host.err.line("stopped");
+        self.show_next_step("");
+        exit::INTERRUPTED
+    }
+
+    /// `reason` replaces the message of a run that was stopped because it parks.
+    fn show_failed(&self, failure: &Trouble, reason: Option<String>) -> u8 {
+        // The counts of the job that failed are not shown by the script any more.
+        if let Some(end) = self.report.ends.last()
+            && (end.state == RunState::Error && (end.totals.changed > 0 || !end.failed.is_empty()))
+        {
+            self.host.err.line(&end.to_string());
+        }
+        let diagnostic = match (reason, &self.report.run) {
+            (Some(reason), Some(run)) => {
+                Diagnostic::new(reason).hint(format!("mpscript show {run} shows its state"))
+            }
+            _ => failure.diagnostic.clone(),
+        };
+        self.host.err.line(&render::error(self.host, &diagnostic));
+        match self.report.state {
+            RunState::Parked => exit::PARKED,
+            RunState::Paused => {
+                self.show_next_step(" once there is quota again, after midnight Beijing time");
+                exit::PAUSED
+            }
+            _ if failure.is_configuration => exit::USAGE,
+            _ => {
+                self.show_next_step("");
+                exit::SCRIPT
+            }
+        }
+    }
+
+    fn show_parked(&self, reason: &str) -> u8 {
+        let run = self.report.run.as_deref().unwrap_or("RUN");
+        let hint = format!("mpscript show {run} shows its state, and mpscript undo {run} undoes what it did");
+        self.host.err.line(&render::error(self.host, &Diagnostic::new(reason).hint(hint)));
+        exit::PARKED
+    }
+
+    fn show_done(&self, flags: &RunFlags) -> u8 {
+        let Self { host, report, .. } = self;
+        if report.dry_run {
+            host.err.write(&dry_run_summary(report));
+        }
+        // Most often a mistake: a scene without followers, or a file with another account's openids.
+        for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
+            let what = match end.totals.listed {
+                0 => "no follower was listed".to_owned(),
+                listed => format!("no follower matched, of {} listed", grouped(listed)),
+            };
+            host.err.line(&format!("warning: {}: {what}", end.title()));
+        }
+        for what in &report.set_aside {
+            host.err.line(&format!("warning: not undone: {what}"));
+        }
+        let failed = report.failed.len();
+        if failed == 0 {
+            return if report.set_aside.is_empty() { exit::DONE } else { exit::FAILURES };
+        }
+        let (openids, them) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
+        let list = match (&flags.report, &report.run) {
+            (Some(_), _) => format!("the report {them}"),
+            (None, Some(run)) => format!("mpscript failed {run} {them}"),
+            (None, None) => format!("--report FILE {them}"),
+        };
+        host.err.line(&format!("done, but {} {openids} failed; {list}", grouped(failed as u64)));
+        exit::FAILURES
+    }
+
+    fn show_next_step(&self, when: &str) {
+        if let Some(run) = self.changed {
+            self.host
+                .err
+                .line(&format!("  mpscript resume {run} resumes it{when}; mpscript undo {run} undoes it"));
+        }
+    }
+}
+
+/// What a dry run would have done.
+pub(crate) fn dry_run_summary(report: &RunReport) -> String {
+    let mut text = "dry run: nothing was changed\n".to_owned();
+    if report.would_call.is_empty() {
+        text.push_str("  the script would change nothing\n");
+    }
+    for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
+        let (changed, title) = (grouped(end.totals.changed), end.title());
+        let followers = if end.totals.changed == 1 { "follower" } else { "followers" };
+        text.push_str(&format!("  {changed:>10} {followers} would be changed by {title}"));
+        match end.samples.as_slice() {
+            [] => text.push('\n'),
+            samples => text.push_str(&format!(", as\n             {}\n", samples.join("\n             "))),
+        }
+    }
+    for (call, count) in &report.would_call {
+        let calls = if *count == 1 { "call" } else { "calls" };
+        let left = report.left_today.get(call).map(|left| format!(" ({} left today)", grouped(*left)));
+        let left = left.unwrap_or_default();
+        text.push_str(&format!("  {:>10} {calls:<5} of {call} would be made{left}\n", grouped(*count)));
+    }
+    text
+}
