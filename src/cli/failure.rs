@@ -2,7 +2,7 @@
 //! a message and an exit code.
 
 use super::output::exit;
-use crate::{base::Diagnostic, client::CallError, script::Trouble, store::StoreError};
+use crate::{base::Diagnostic, client::CallError, script::ScriptFailure, store::StoreError};
 use std::{error::Error, fmt};
 
 /// A message for the person, and the exit code of a command that ends with it.
@@ -24,7 +24,7 @@ impl Failure {
     }
 
     /// The script failed, unless the configuration is to blame.
-    pub(crate) fn from_script_failure(failure: &Trouble) -> Self {
+    pub(crate) fn from_script_failure(failure: &ScriptFailure) -> Self {
         let diagnostic = failure.diagnostic.clone();
         if failure.is_configuration { Self::usage(diagnostic) } else { Self::script(diagnostic) }
     }

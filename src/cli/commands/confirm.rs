@@ -1,6 +1,6 @@
 //! Asks a person before something is changed.
 
-use crate::{base::Cancel, base::Diagnostic, cli::output::Console, host::Host, script::Gate};
+use crate::{base::Cancel, base::Diagnostic, cli::output::Console, host::Host, script::ConfirmWrite};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -17,7 +17,7 @@ pub(crate) fn confirm_production(
     console: &Arc<Console>,
     account: String,
     cancel: &Cancel,
-) -> Gate {
+) -> ConfirmWrite {
     let (host, console, cancel) = (host.clone(), Arc::clone(console), cancel.clone());
     Arc::new(move || {
         let refusal = |message: String| {
@@ -39,7 +39,7 @@ pub(crate) fn confirm_production(
 }
 
 /// Asks until it is confirmed once; from then on it is open.
-pub(crate) fn confirm_once(confirm: Gate) -> Gate {
+pub(crate) fn confirm_once(confirm: ConfirmWrite) -> ConfirmWrite {
     let is_confirmed = AtomicBool::new(false);
     Arc::new(move || {
         if is_confirmed.load(Ordering::SeqCst) {

@@ -26,7 +26,7 @@ pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<
     for name in names {
         let record = folder.record_if_served(name)?;
         let fires = folder.runtime.block_on(folder.store.fires(name, RECENT_FIRES))?;
-        let last = fires.iter().find(|fire| !["armed", "disarmed"].contains(&fire.state.as_str()));
+        let last = fires.iter().find(|fire| !fire.state.is_marker());
         let last = last.map_or("never fired".to_owned(), |fire| {
             let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
             format!("last {}{run}", fire.state)

@@ -14,7 +14,7 @@ use crate::{
     },
     host::Host,
     run::record::RunOptions,
-    script::{Automation, Call, HANDLER, Origin, Parameter, Program, check},
+    script::{Automation, HANDLER, HandlerCall, Origin, Parameter, Program, check},
 };
 use chrono::{DateTime, Local};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -82,19 +82,19 @@ fn manual_call(
     program: &Program,
     automation: &Automation,
     given: &[(String, String)],
-) -> anyhow::Result<Call> {
+) -> anyhow::Result<HandlerCall> {
     let values = Parameter::values(&automation.params, &by_name(given)?).map_err(Failure::usage)?;
     let name = Path::new(&program.name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let now = host.clock.now_ms();
     let scheduled = DateTime::from_timestamp_millis(now).unwrap_or_default().with_timezone(&Local);
-    Ok(Call {
+    Ok(HandlerCall {
         automation: name.unwrap_or_default(),
         handler: HANDLER.to_owned(),
         trigger: MANUAL.to_owned(),
         scheduled_ms: now,
         scheduled: scheduled.to_rfc3339(),
         params: values,
-        ..Call::default()
+        ..HandlerCall::default()
     })
 }
 

@@ -15,9 +15,8 @@ use crate::{
     client::Client,
     host::Host,
     run::{
-        Execution, Outcome, RunConfig,
+        Execution, Outcome, RunConfig, automation_state,
         record::{self, NewRun, RunOptions},
-        state_of,
     },
     script::Program,
     store::{RunRecord, Store},
@@ -105,7 +104,7 @@ struct PreparedRun<'a> {
     cancel: Cancel,
     connection: Connection,
     /// Whether calls wait for the next day when the day's quota is used up.
-    may_pause: bool,
+    may_wait: bool,
     /// Where the run is recorded.
     store: Option<Store>,
     /// Where an automation's state is kept. A run on its own sandbox neither reads nor changes it.
@@ -119,13 +118,13 @@ impl<'a> PreparedRun<'a> {
         let stopping = Arc::clone(&console);
         signals::watch(runtime, &cancel, move || stopping.show_stopping());
         // A dry run can't be resumed, and has nothing to wait for.
-        let may_pause = !plan.is_dry && (plan.options.allow_pause || plan.flags.allow_pause);
+        let may_wait = !plan.is_dry && (plan.options.allow_pause || plan.flags.allow_pause);
         let options =
-            ClientOptions { in_flight: plan.options.in_flight, waits_for_reset: may_pause, store: None };
+            ClientOptions { in_flight: plan.options.in_flight, waits_for_reset: may_wait, store: None };
         let connection = connect(host, runtime, plan.target, Access::Call, options, &cancel)?;
         let store = connection.store_of_runs(host, runtime, plan.target);
         let store_of_state = store.clone().filter(|_| !plan.target.sandbox);
-        Ok(Self { host, runtime, console, cancel, connection, may_pause, store, store_of_state })
+        Ok(Self { host, runtime, console, cancel, connection, may_wait, store, store_of_state })
     }
 
     /// Gives the automation's state to its handler; a resumed run has the state that it was started with.
@@ -133,7 +132,7 @@ impl<'a> PreparedRun<'a> {
         if let (Some(call), Some(store)) = (&mut plan.options.call, &self.store_of_state)
             && !matches!(plan.purpose, Purpose::Resume { .. })
         {
-            call.state = self.runtime.block_on(state_of(store, &call.automation))?;
+            call.state = self.runtime.block_on(automation_state(store, &call.automation))?;
         }
         Ok(())
     }
@@ -187,17 +186,18 @@ impl<'a> PreparedRun<'a> {
         let board = Arc::new(Board::default());
         let progress = Progress::start(&self.console, &board, self.connection.client.as_ref().ok());
         let execution = Execution {
-            setting: self.setting(plan),
+            config: self.config(plan),
             limits: Limits::new(plan.options.max_changes, plan.options.max_errors),
             attempt,
             dry: plan.is_dry.then(Arc::default),
-            may_pause: self.may_pause,
+            may_wait: self.may_wait,
             saves_state: self.store_of_state.is_some(),
             board,
         };
         let outcome = match &plan.options.call {
             None => execution.run_program(self.runtime, &plan.program),
-            Some(call) => execution.run_handler(self.runtime, &plan.program, call)
+            Some(call) => execution
+                .run_handler(self.runtime, &plan.program, call)
                 .map(|outcome| outcome.map(|answer| answer.value)),
         };
         drop(progress);
@@ -207,21 +207,15 @@ impl<'a> PreparedRun<'a> {
         Ok(outcome?)
     }
 
-    fn setting(&self, plan: &RunPlan) -> RunConfig {
-        let (host, flags) = (self.host, plan.flags);
-        let production = self.connection.production.clone().filter(|_| !flags.yes);
+    fn config(&self, plan: &RunPlan) -> RunConfig {
+        let (host, cancel) = (self.host, &self.cancel);
+        let production = self.connection.production.clone().filter(|_| !plan.flags.yes);
+        let client = self.connection.client.clone();
         RunConfig {
-            client: self.connection.client.clone(),
             callback: self.connection.callback.clone(),
-            in_flight: plan.options.in_flight,
-            folder: plan.options.folder.clone(),
-            scratch_folder: host.scratch_folder(),
-            clock: host.clock.clone(),
-            cancel: self.cancel.clone(),
-            params: plan.options.params.clone(),
             store: self.store.clone(),
-            gate: production.map(|account| confirm_production(host, &self.console, account, &self.cancel)),
-            output: Arc::<Console>::clone(&self.console),
+            confirm: production.map(|account| confirm_production(host, &self.console, account, cancel)),
+            ..RunConfig::new(host, &plan.options, client, cancel, Arc::<Console>::clone(&self.console))
         }
     }
 }

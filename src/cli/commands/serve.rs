@@ -76,8 +76,8 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let store = open_required(host, &runtime, &arguments.target)?;
     let connect = connector(host, &runtime, &store, arguments);
     // A configuration that can't work is reported now, not at the first fire.
-    let default = connect(None, &Cancel::default(), Arc::new(Nowhere)).map_err(Failure::usage)?;
-    if let (Err(no_client), true) = (&default.setting.client, has_no_account(host, &arguments.target)?) {
+    let default = connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
+    if let (Err(no_client), true) = (&default.config.client, has_no_account(host, &arguments.target)?) {
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
         return Err(usage_error(&no_client.0.message, hint));
     }
@@ -91,7 +91,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
         let every = humantime::format_duration(SCAN_INTERVAL);
         report.warn(&format!("changed files are only noticed every {every}: {error}"));
     }
-    if let Err(no_client) = &default.setting.client {
+    if let Err(no_client) = &default.config.client {
         report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
     }
     report.info(&format!("serving {} (default zone: {zone}, {source})", folder.display()));
@@ -102,7 +102,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
             .with_retention(arguments.keep)
             // After the loop the receiver is dropped, and needs no waking.
             .with_waker(Arc::new(move || drop(ended.send(Wake::RunEnded))));
-    if let Ok(client) = &default.setting.client {
+    if let Ok(client) = &default.config.client {
         daemon.stats().track_account(client);
     }
     if let Some(listening) = metrics {
@@ -304,19 +304,11 @@ fn connector(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &Ser
             allow_pause: true,
             ..RunOptions::default()
         };
-        let setting = RunConfig {
-            client: connection.client.clone(),
+        // Without a confirmation: serving an automation is the confirmation of its changes.
+        let config = RunConfig {
             callback: connection.callback.clone(),
-            in_flight,
-            folder: host.folder.clone(),
-            scratch_folder: host.scratch_folder(),
-            clock: host.clock.clone(),
-            cancel: cancel.clone(),
-            params: options.params.clone(),
             store: Some(store.clone()),
-            // No person is there to confirm: serving an automation is the confirmation.
-            gate: None,
-            output,
+            ..RunConfig::new(&host, &options, connection.client.clone(), cancel, output)
         };
         Ok(ConnectedAccount { config, options })
     })

@@ -10,7 +10,7 @@ use crate::{
     cli::{args::ShowArguments, output::exit},
     host::Host,
     run::record::{self, RunOptions},
-    script::Call,
+    script::HandlerCall,
     store::{Printed, RunRecord, RunState},
 };
 use serde_json::json;
@@ -132,7 +132,7 @@ fn lasting(options: RunOptions) -> Option<RunOptions> {
 }
 
 /// The automation that a run belongs to, what started it, and its parameters.
-fn describe_call(call: &Call) -> String {
+fn describe_call(call: &HandlerCall) -> String {
     let by = if call.trigger == MANUAL { "by hand".to_owned() } else { format!("by {}", call.trigger) };
     let params: Vec<String> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let with = if params.is_empty() { String::new() } else { format!(", with {}", params.join(" ")) };

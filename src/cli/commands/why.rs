@@ -4,6 +4,7 @@ use super::automation_folder::open_folder;
 use crate::{
     cli::{args::AutomationArgs, output::exit},
     host::Host,
+    store::FireState,
 };
 use chrono::{DateTime, Local};
 
@@ -28,7 +29,7 @@ pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
         };
         let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.instant));
         // The reason of a claimed fire is the daemon's own note, not yet an outcome.
-        let is_shown = !fire.reason.is_empty() && fire.state != "claimed";
+        let is_shown = !fire.reason.is_empty() && fire.state != FireState::Claimed;
         let reason = if is_shown { format!(": {}", fire.reason) } else { String::new() };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
         host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));

@@ -10,7 +10,7 @@ use crate::{
     cli::args::RunFlags,
     host::Host,
     run::{Outcome, record::RunOptions},
-    script::Trouble,
+    script::ScriptFailure,
 };
 
 /// Shows a run's outcome, writes its report, and gives the exit code.
@@ -63,7 +63,7 @@ impl Ending<'_> {
     }
 
     /// `reason` replaces the message of a run that was stopped because it parks.
-    fn show_failed(&self, failure: &Trouble, reason: Option<String>) -> u8 {
+    fn show_failed(&self, failure: &ScriptFailure, reason: Option<String>) -> u8 {
         // The counts of the job that failed are not shown by the script any more.
         if let Some(end) = self.report.ends.last()
             && (end.state == RunState::Error && (end.totals.changed > 0 || !end.failed.is_empty()))

@@ -1,7 +1,7 @@
 //! Lines of a session as a script: statements that get the semicolons they lack, and what `:save` writes.
 
 use super::lexer::{CompletionNames, Kind, is_unfinished, tokenize};
-use crate::script::{declared_functions, is_look, is_script};
+use crate::script::{declared_functions, is_pure_expression, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 /// A line that did what it should.

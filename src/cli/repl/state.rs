@@ -16,8 +16,8 @@ use crate::{
     },
     client::CallError,
     host::Host,
-    run::{NotBegun, Outcome, RunConfig, Session, record::RunOptions},
-    script::{Shown, docs},
+    run::{Outcome, RunConfig, Session, SessionError, record::RunOptions},
+    script::{Rendered, docs},
 };
 use std::{
     io::Write,
@@ -72,7 +72,7 @@ impl<'a> ReplSession<'a> {
         let target = arguments.target.clone();
         let opened = open_account(host, runtime, arguments, &target, &console, cancel)?;
         Ok(Self {
-            session: Session::new(opened.setting, opened.options, arguments.dry_run),
+            session: Session::new(opened.config, opened.options, arguments.dry_run),
             connection: opened.connection,
             target,
             background: Background::default(),
@@ -144,8 +144,8 @@ impl<'a> ReplSession<'a> {
     }
 
     /// Prints a value, and remembers how many rows of a list that were.
-    pub(super) fn show(&mut self, shown: &Shown) {
-        if let Shown::Rows { rows, from, .. } = shown {
+    pub(super) fn show(&mut self, shown: &Rendered) {
+        if let Rendered::Rows { rows, from, .. } = shown {
             self.shown_to = from + rows.len();
         }
         self.shown = show(shown, self.columns);
@@ -183,7 +183,7 @@ impl<'a> ReplSession<'a> {
     /// Runs something that calls the platform: its progress is shown, and Ctrl-C stops it.
     pub(super) fn work<T>(
         &mut self,
-        work: impl FnOnce(&mut Self, &Arc<Board>) -> Result<Outcome<T>, NotBegun>,
+        work: impl FnOnce(&mut Self, &Arc<Board>) -> Result<Outcome<T>, SessionError>,
     ) -> anyhow::Result<Outcome<T>> {
         let board = Arc::new(Board::default());
         let progress = Progress::start(&self.console, &board, self.connection.client.as_ref().ok());
@@ -192,8 +192,8 @@ impl<'a> ReplSession<'a> {
         self.is_working.store(false, Ordering::SeqCst);
         drop(progress);
         outcome.map_err(|error| match error {
-            NotBegun::Script(failure) => Failure::script(failure.diagnostic).into(),
-            NotBegun::Store(error) => error.into(),
+            SessionError::Script(failure) => Failure::script(failure.diagnostic).into(),
+            SessionError::Store(error) => error.into(),
         })
     }
 
@@ -276,7 +276,7 @@ impl<'a> ReplSession<'a> {
         let target = TargetArgs { account, base_url: Vec::new(), ..self.target.clone() };
         let opened =
             open_account(self.host, self.runtime, self.arguments, &target, &self.console, &self.cancel)?;
-        self.session.go_to(opened.setting, opened.options);
+        self.session.switch_account(opened.config, opened.options);
         (self.target, self.connection) = (target, opened.connection);
         self.names.change(|names| names.tags.clear());
         self.refresh_tags();
@@ -339,7 +339,7 @@ impl<'a> ReplSession<'a> {
 /// An account that a session works on.
 struct OpenedAccount {
     connection: Connection,
-    setting: RunConfig,
+    config: RunConfig,
     options: RunOptions,
 }
 
@@ -363,20 +363,14 @@ fn open_account(
     };
     let production = connection.production.clone().filter(|_| !arguments.yes);
     let confirm = production.map(|account| confirm_once(confirm_production(host, console, account, cancel)));
-    let setting = RunConfig {
-        client: connection.client.clone(),
+    let output = Arc::<Console>::clone(console);
+    let config = RunConfig {
         callback: connection.callback.clone(),
-        in_flight: arguments.in_flight,
-        folder: host.folder.clone(),
-        scratch_folder: host.scratch_folder(),
-        clock: host.clock.clone(),
-        cancel: cancel.clone(),
-        params: options.params.clone(),
         store: connection.store_of_runs(host, runtime, target),
-        gate: confirm,
-        output: Arc::<Console>::clone(console),
+        confirm,
+        ..RunConfig::new(host, &options, connection.client.clone(), cancel, output)
     };
-    Ok(OpenedAccount { connection, setting, options })
+    Ok(OpenedAccount { connection, config, options })
 }
 
 /// Whether the calls of a line may have changed which tags there are.

@@ -17,7 +17,7 @@ const OF_EXAMPLES: usize = 4;
 const ENOUGH: usize = 12;
 
 /// What is printed; a table no wider than the terminal.
-pub(super) fn show(shown: &Shown, width: Option<usize>) -> String {
+pub(super) fn show(shown: &Rendered, width: Option<usize>) -> String {
     match shown {
         Rendered::Nothing => String::new(),
         Rendered::Text(text) => text.clone(),

@@ -67,8 +67,8 @@ impl ScriptError {
             JournalError::Unsure { .. } => Self::usage(
                 error.to_string(),
                 format!(
-                    "look in the console whether it did, then: mpscript resume {run} --unsure again, \
-                     or --unsure done"
+                    "look in the console whether it did, then: mpscript resume {run} --resolve retry, \
+                     or --resolve completed"
                 ),
             ),
             JournalError::Claimed { by, .. } => {

@@ -159,7 +159,7 @@ fn ends_at_the_quota(in_flight: &str) {
   |
   = note: rid {rid} (the platform's support can look it up)
   = hint: the quota comes back at midnight Beijing time; the console shows it under 设置与开发 > 接口权限
-  mpscript resume {run} goes on with it when there is quota again, after midnight Beijing time; mpscript undo {run} takes it back
+  mpscript resume {run} resumes it once there is quota again, after midnight Beijing time; mpscript undo {run} undoes it
 ",
         run = report["run"].as_str().expect("it is recorded")
     );

@@ -167,8 +167,8 @@ fn a_tag_is_made_only_for_somebody() {
         (finished.code, finished.err.as_str()),
         (
             Some(0),
-            "warning: tag `没人`: nobody matched, of 50 listed\n\
-             warning: tag `没人`: nobody was listed\nwarning: tag `没人`: nobody was listed\n"
+            "warning: tag `没人`: no follower matched, of 50 listed\n\
+             warning: tag `没人`: no follower was listed\nwarning: tag `没人`: no follower was listed\n"
         )
     );
     assert_eq!((calls(&account, "POST /cgi-bin/tags/create"), tags(&account)), (0, vec![]));

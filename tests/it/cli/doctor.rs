@@ -55,9 +55,9 @@ const RIGHTS: &str = "ok   rights         tag::…
 ok   rights         user::…
 ok   rights         blacklist::…
 ok   rights         network::…
--    rights         not looked at: oauth, media, card and qrcode can only be tried by using them
+-    rights         not checked: oauth, media, card and qrcode can only be tried by using them
 ";
-const WRONG: &str = "something is wrong: mend the first FAIL, then look again\n";
+const WRONG: &str = "something is wrong: fix the first FAIL, then run doctor again\n";
 
 #[test]
 fn everything_works() {
@@ -73,12 +73,12 @@ fn there_is_no_account() {
         "FAIL configuration  no account is configured
                     → set MPSCRIPT_APPID and MPSCRIPT_SECRET (设置与开发 > 基本配置 in the console shows them), write mpscript.toml, or try it with --sandbox
 ok   store          HERE/.local/state/mpscript/store.sqlite3
--    clock          not looked at: there is no account
--    hosts          not looked at: there is no account
--    token          not looked at: there is no account
--    whitelist      not looked at: there is no account
--    rights         not looked at: there is no account
-something is wrong: mend the first FAIL, then look again
+-    clock          not checked: there is no account
+-    hosts          not checked: there is no account
+-    token          not checked: there is no account
+-    whitelist      not checked: there is no account
+-    rights         not checked: there is no account
+something is wrong: fix the first FAIL, then run doctor again
 "
     );
 }
@@ -102,15 +102,15 @@ fn the_clock_is_wrong() {
     let seen =
         look_at(&sandbox, 2).replace("10m 1s behind", "10m behind").replace("9m 59s behind", "10m behind");
     let clock = "FAIL clock          10m behind the platform's
-                    → set this machine's clock (timedatectl set-ntp true): tokens and leases are reckoned by it
+                    → set this machine's clock (timedatectl set-ntp true): tokens and leases depend on it
 ";
     assert_eq!(seen, [CONFIGURATION, STORE, clock, HOSTS, TOKEN, RIGHTS, WRONG].concat());
 }
 
-const UNREACHED: &str = "-    token          not looked at: no host answers
--    whitelist      not looked at: no host answers
--    rights         not looked at: no host answers
-something is wrong: mend the first FAIL, then look again
+const UNREACHED: &str = "-    token          not checked: no host answers
+-    whitelist      not checked: no host answers
+-    rights         not checked: no host answers
+something is wrong: fix the first FAIL, then run doctor again
 ";
 
 #[test]
@@ -123,7 +123,7 @@ fn a_host_has_no_address() {
     assert_eq!(
         before,
         format!(
-            "{CONFIGURATION}{STORE}-    clock          not looked at: no host tells the time\nFAIL hosts          "
+            "{CONFIGURATION}{STORE}-    clock          not checked: no host has sent its time\nFAIL hosts          "
         )
     );
     let remedy = "                    → check the name, and this machine's DNS (/etc/resolv.conf)\n";
@@ -133,7 +133,7 @@ fn a_host_has_no_address() {
 #[test]
 fn nobody_listens() {
     let url = "http://127.0.0.1:9";
-    let hosts = "-    clock          not looked at: no host tells the time
+    let hosts = "-    clock          not checked: no host has sent its time
 FAIL hosts          URL does not answer: Connection refused (os error 111)
                     → check the network, the proxy (HTTPS_PROXY), and that the certificate is one this machine trusts
 ";
@@ -150,7 +150,7 @@ fn a_proxy_fails_in_the_platform_s_place() {
         ))
     });
     let url = format!("http://{}", server.address());
-    let hosts = "-    clock          not looked at: no host tells the time
+    let hosts = "-    clock          not checked: no host has sent its time
 FAIL hosts          URL does not answer: HTTP status 502
                     → check the network, the proxy (HTTPS_PROXY), and that the certificate is one this machine trusts
 ";
@@ -167,8 +167,8 @@ fn somebody_else_s_token_can_not_be_had() {
     let seen = look(&Folder::new().file("mpscript.toml", config), &sandbox.url(), 2);
     let token = "FAIL token          there is no access token: the token's command ended with exit status: 4
                     → run token_command by hand: it prints a token, alone or as the platform's JSON
--    whitelist      not looked at: there is no token
--    rights         not looked at: there is no token
+-    whitelist      not checked: there is no token
+-    rights         not checked: there is no token
 ";
     let configuration = CONFIGURATION.replace("stable tokens", "external tokens");
     assert_eq!(seen, [&configuration, STORE, CLOCK, HOSTS, token, WRONG].concat());
@@ -180,8 +180,8 @@ fn the_app_secret_is_another() {
     let seen = look_at(&sandbox, 2);
     let token = "FAIL token          token::stable was refused: 40125 invalid appsecret (无效的 AppSecret)
                     → compare it with 设置与开发 > 基本配置 > 开发者密码(AppSecret) in the console, and reset it there if it is lost
--    whitelist      not looked at: there is no token
--    rights         not looked at: there is no token
+-    whitelist      not checked: there is no token
+-    rights         not checked: there is no token
 ";
     assert_eq!(seen, [CONFIGURATION, STORE, CLOCK, HOSTS, token, WRONG].concat());
 }
@@ -194,7 +194,7 @@ fn the_machine_is_not_on_the_whitelist() {
                     → see the whitelist
 FAIL whitelist      127.0.0.1 is not in the IP白名单
                     → add 127.0.0.1 under 设置与开发 > 基本配置 > IP白名单 in the console
--    rights         not looked at: there is no token
+-    rights         not checked: there is no token
 ";
     assert_eq!(seen, [CONFIGURATION, STORE, CLOCK, HOSTS, token, WRONG].concat());
 }
@@ -214,7 +214,7 @@ fn the_account_lacks_rights() {
         refused("user", "user::list"),
         refused("blacklist", "blacklist::list"),
         "ok   rights         network::…\n".to_owned(),
-        "-    rights         not looked at: oauth, media, card and qrcode can only be tried by using them\n"
+        "-    rights         not checked: oauth, media, card and qrcode can only be tried by using them\n"
             .to_owned(),
     ];
     assert_eq!(seen, [CONFIGURATION, STORE, CLOCK, HOSTS, TOKEN, &rights.concat(), WRONG].concat());

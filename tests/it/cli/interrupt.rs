@@ -23,13 +23,11 @@ fn a_stopped_job_reports_exactly_what_the_platform_did() {
         running.signal(signal);
         let finished = running.finish();
         assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
-        let head = "stopping: answers on their way are waited for (Ctrl-C again to leave at once)\n\
+        let head = "stopping: waiting for calls in flight (Ctrl-C again to leave at once)\n\
                     tag `老客户`: cancelled in ";
         let report = folder.json("report.json");
         let run = report["run"].as_str().expect("it is recorded");
-        let tail = format!(
-            "\nstopped\n  mpscript resume {run} goes on with it; mpscript undo {run} takes it back\n"
-        );
+        let tail = format!("\nstopped\n  mpscript resume {run} resumes it; mpscript undo {run} undoes it\n");
         assert!(finished.err.starts_with(head) && finished.err.ends_with(&tail), "{}", finished.err);
         assert!(!finished.err.contains("error"), "{}", finished.err);
 

@@ -146,7 +146,7 @@ fn an_account_is_not_in_the_configuration() {
         &[],
         &format!(
             "error: {file} has several accounts: booth, flagship\n  \
-             hint: choose one with --account NAME, or write `default = \"NAME\"` at the file's top\n"
+             hint: choose one with --account NAME, or write `default = \"NAME\"` at the top of the file\n"
         ),
     );
     run(
@@ -214,7 +214,7 @@ error: the scenes have 11 followers together, but the account has only 10
     assert_message(&folder, &["sandbox", "--followers", "10", "--scene", "1=11"], 2, expected);
     let expected = "\
 error: the EncodingAESKey is not 43 letters and digits: it has 5 characters
-  hint: leave --aes-key out to have the sandbox's own
+  hint: omit --aes-key to use the sandbox's own
 ";
     assert_message(&folder, &["sandbox", "--aes-key", "short"], 2, expected);
     for (switch, value, part) in [

@@ -131,7 +131,7 @@ fn calls_are_kept_under_the_number_in_flight() {
     assert_eq!(sandbox.stats()["max_in_flight"], 3);
     for bad in ["0", "1001", "many"] {
         let message = folder.run(&["run", SCRIPT, "--in-flight", bad]).failure(2);
-        assert!(message.contains("it is from 1 to 1000"), "{message}");
+        assert!(message.contains("give a number from 1 to 1000"), "{message}");
     }
 }
 

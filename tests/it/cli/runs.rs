@@ -15,7 +15,8 @@ fn an_account_of_production_is_changed_only_when_that_is_asked_for() {
     let folder = production(&sandbox);
     let refused = folder.run(&["run", "script.rhai"]);
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), "10\n"));
-    let says = "error: account `shop` is marked `production = true`, and nobody can be asked\n";
+    let says =
+        "error: account `shop` is marked `production = true`, and there is no terminal to confirm at\n";
     assert!(refused.err.starts_with(says), "{}", refused.err);
     assert!(refused.err.contains("give --yes"), "{}", refused.err);
     assert_eq!((sandbox.tagged("会员"), sandbox.tagged("空")), (None, None));
@@ -50,7 +51,7 @@ fn a_run_that_was_cut_off_says_how_far_it_is_and_what_can_be_done() {
     // The batch after the fourth may have been written down too.
     let so_far = [200, 250].map(|changed| format!("  changed   {changed} followers so far\n"));
     assert!(so_far.iter().any(|line| shown.contains(line)), "{shown}");
-    let next = format!("  mpscript resume {run} goes on with it; mpscript undo {run} takes it back\n");
+    let next = format!("  mpscript resume {run} resumes it; mpscript undo {run} undoes it\n");
     assert!(shown.ends_with(&next), "{shown}");
 }
 
@@ -129,7 +130,7 @@ fn only_what_can_be_done_again_for_some_is_tried_again() {
             "followers().remark(|u| \"老\");",
             json!({"path": "/cgi-bin/user/info/updateremark", "errcode": 40003, "openid": openids[7]}),
             &[],
-            "`remark` can't be done again for some",
+            "`remark` can't be retried for some openids",
         ),
         (
             "followers().remark(|u| \"一二三四五六七八九十\");",
@@ -154,7 +155,7 @@ fn only_what_can_be_done_again_for_some_is_tried_again() {
 fn runs_are_listed_newest_first() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
-    assert_eq!(folder.run(&["runs"]).success(), "nothing was run yet\n");
+    assert_eq!(folder.run(&["runs"]).success(), "no run is recorded yet\n");
     assert_eq!(folder.run(&["runs", "--json"]).success(), "[]\n");
     sandbox.run(&folder, &[]).success();
     sandbox.run(&folder, &["--dry-run"]);
@@ -192,7 +193,7 @@ fn those_who_failed_are_listed_and_tried_again() {
     let listed = folder.run(&["failed", &run]);
     let expected = format!("{}  tag `会员`: 45059 already has 20 tags", openids[7]);
     assert!(listed.out.starts_with(&expected), "{}", listed.out);
-    assert_eq!(listed.err, format!("1 failed; mpscript failed {run} --retry tries them again\n"));
+    assert_eq!(listed.err, format!("1 failed; mpscript failed {run} --retry retries them\n"));
     let csv = folder.run(&["failed", &run, "--csv"]).success();
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines[0], "openid,end,errcode,errmsg,rid");

@@ -116,7 +116,7 @@ fn an_endpoint_whose_day_is_used_up_is_marked_until_it_is_set_back() {
     let folder = folder(&sandbox, "for i in 0..3 { tag::list(); }");
     let message = folder.run(&["run", "script.rhai"]).failure(4);
     assert!(message.starts_with("error: tag::list was refused: 45009 "), "{message}");
-    let spent = "/cgi-bin/tags/get 3 ? ? spent until midnight, Beijing time";
+    let spent = "/cgi-bin/tags/get 3 ? ? used up until midnight, Beijing time";
     assert_eq!(line(&folder.run(&["quota"]).success(), "/cgi-bin/tags/get"), spent);
     folder.run(&["run", "-e", "quota::clear()"]).success();
     assert_eq!(line(&folder.run(&["quota"]).success(), "/cgi-bin/tags/get"), "/cgi-bin/tags/get 3 ? ?");

@@ -52,7 +52,7 @@ fn check_shows_triggers_parameters_and_zone() {
     let folder = Folder::with(plain).file("mpscript.toml", "timezone = \"Europe/Berlin\"\n");
     let shown = folder.run(&["check", "script.rhai"]).success();
     assert!(shown.contains("cron @daily (Europe/Berlin)"), "{shown}");
-    assert!(shown.contains("zone where none is given: the configuration's"), "{shown}");
+    assert!(shown.contains("default zone: the configuration's"), "{shown}");
     let shown = Folder::with(plain).env("TZ", "Asia/Tokyo").run(&["check", "script.rhai"]).success();
     assert!(shown.contains("cron @daily (Asia/Tokyo)") && shown.contains("the machine's"), "{shown}");
 }

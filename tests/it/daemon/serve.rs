@@ -83,10 +83,10 @@ fn json_log_names_automation_and_run() {
 fn unservable_arguments_are_refused_before_start() {
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("x"));
     for (arguments, says) in [
-        (&["serve", "nix"][..], "nix is no folder"),
-        (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that stays"),
+        (&["serve", "nix"][..], "nix is not a folder"),
+        (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that outlives it"),
         (&["serve", "jobs", "--account", "nix"], "nix"),
-        (&["ls"], "knows of no folder that is served"),
+        (&["ls"], "no folder has been served with the store"),
         (&["why", "tick", "--dir", "jobs"], "there is no automation `tick`"),
         (&["next", "tock", "--dir", "jobs"], "did you mean `tick`?"),
         (&["run", "tock"], "can't read tock"),
@@ -101,7 +101,7 @@ fn unservable_arguments_are_refused_before_start() {
     }
     let listed = folder.run(&["ls", "--dir", "jobs"]);
     assert!(listed.out.contains("not served") && listed.out.contains("never fired"), "{}", listed.out);
-    assert!(listed.err.starts_with("warning: no process serves, so nothing fires: "), "{}", listed.err);
+    assert!(listed.err.starts_with("warning: no daemon is running, so nothing fires: "), "{}", listed.err);
     let folder = Folder::new().file("jobs/tick.rhai", tick("x"));
     let told = folder.run(&["serve", "jobs"]);
     assert!(told.code == Some(2) && told.err.contains("no account is configured"), "{}", told.err);

@@ -187,16 +187,16 @@ fn insecure_token_service_does_not_start() {
     assert_eq!(
         refused(&folder, &[]),
         "error: a token service needs a key
-  hint: set MPSCRIPT_TOKEN_KEY, or name a file that you alone can read with --key-file; `openssl rand -hex 32` makes a key
+  hint: set MPSCRIPT_TOKEN_KEY, or name a file that only you can read with --key-file; `openssl rand -hex 32` makes a key
 "
     );
     let folder = folder.env("MPSCRIPT_TOKEN_KEY", "short");
-    assert!(refused(&folder, &[]).starts_with("error: the token service's key is no text of 16 or more"));
+    assert!(refused(&folder, &[]).starts_with("error: the token service's key must have at least 16"));
     let folder = folder.env("MPSCRIPT_TOKEN_KEY", KEY);
     assert_eq!(
         refused(&folder, &["--listen", "0.0.0.0:7100"]),
-        "error: 0.0.0.0:7100 can be reached by others, and tokens would travel in the open
-  hint: listen on 127.0.0.1, or put a proxy in front that speaks TLS and say --behind-proxy
+        "error: 0.0.0.0:7100 can be reached from other machines, and tokens would travel in clear text
+  hint: listen on 127.0.0.1, or put a proxy in front that terminates TLS and give --behind-proxy
 "
     );
     let folder = folder.file("key", KEY);
@@ -243,7 +243,7 @@ store    {}
     let message = folder.run(&["token", "refresh", "--account", "shop"]);
     assert_eq!(message.code, Some(2), "{message:?}");
     assert!(
-        message.err.contains("error: there is no access token: there is no other one now\n"),
+        message.err.contains("error: there is no access token: the platform returned the same one\n"),
         "{}",
         message.err
     );

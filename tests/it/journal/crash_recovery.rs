@@ -153,10 +153,10 @@ fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u
                 assert!(finished.err.contains("must not be done twice"), "{}", finished.err);
                 let cards = sandbox.get("/__sandbox/cards");
                 match cards.as_array().and_then(|cards| cards.first()) {
-                    None => arguments.extend(["--unsure", "again"].map(str::to_owned)),
+                    None => arguments.extend(["--resolve", "retry"].map(str::to_owned)),
                     Some(card) => {
                         let answer = json!({"card_id": card["card_id"]}).to_string();
-                        arguments.extend(["--unsure", "done", "--answer", &answer].map(str::to_owned));
+                        arguments.extend(["--resolve", "completed", "--answer", &answer].map(str::to_owned));
                     }
                 }
             }

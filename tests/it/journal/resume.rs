@@ -159,14 +159,15 @@ fn non_idempotent_call_in_doubt_waits_for_a_decision() {
             parked.err
         );
         let run = newest_run_id(&folder);
-        assert!(parked.err.contains(&format!("mpscript resume {run} --unsure again")), "{}", parked.err);
+        assert!(parked.err.contains(&format!("mpscript resume {run} --resolve retry")), "{}", parked.err);
         assert_eq!(sandbox.calls("POST /card/create"), made, "nothing is sent before the word");
-        let done = folder.run(&["resume", &run, "--unsure", "done", "--answer", "{\"card_id\": \"pABC\"}"]);
+        let done =
+            folder.run(&["resume", &run, "--resolve", "completed", "--answer", "{\"card_id\": \"pABC\"}"]);
         assert_eq!(done.success(), "pABC\ndone\n");
         assert_eq!(sandbox.calls("POST /card/create"), made);
         sandbox.control("reset", &json!({}));
         let folder = killed_at(&sandbox, script, point);
-        let again = folder.run(&["resume", &newest_run_id(&folder), "--unsure", "again"]).success();
+        let again = folder.run(&["resume", &newest_run_id(&folder), "--resolve", "retry"]).success();
         assert!(again.ends_with("\ndone\n"), "{again}");
         assert_eq!(sandbox.calls("POST /card/create"), made + 1);
         sandbox.control("reset", &json!({}));
@@ -196,7 +197,7 @@ fn second_run_on_a_locked_tag_is_refused() {
         let stopped = other.run(&["stop", &run]).success();
         assert_eq!(stopped, format!("run {run}: cancelled\n"));
         assert_eq!(first.finish().code, Some(130));
-        assert_eq!(other.run(&["stop", &run]).success(), format!("run {run} is not under way: cancelled\n"));
+        assert_eq!(other.run(&["stop", &run]).success(), format!("run {run} is not running: cancelled\n"));
         other.run(&["run", "other.rhai", "--base-url", &sandbox.url()]).success();
         assert_eq!(other.run(&["resume", &run, "--quiet"]).code, Some(0));
         assert_eq!(sandbox.tagged("展台").map(|tagged| tagged >= 2990), Some(true));
@@ -212,7 +213,7 @@ fn resume_of_a_running_or_unknown_run_is_refused() {
     sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
     let run = newest_run_id(&folder);
     let message = resume(&folder).failure(2);
-    assert!(message.starts_with(&format!("error: run {run} is under way in the process ")), "{message}");
+    assert!(message.starts_with(&format!("error: run {run} is running in the process ")), "{message}");
     running.signal("KILL");
     drop(running.finish());
     // What it imports is stored with it, as it was.

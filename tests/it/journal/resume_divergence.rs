@@ -125,7 +125,7 @@ fn undo_skips_what_cannot_be_undone_and_does_the_rest() {
     run("tag::delete(tag::list().filter(|t| t.name == \"老\")[0])");
     let undone = folder.run(&["undo", &done, "--yes", "--base-url", &sandbox.url()]);
     assert_eq!(undone.code, Some(3), "{}", undone.err);
-    assert!(undone.err.contains("warning: can't be taken back: step 2: "), "{}", undone.err);
+    assert!(undone.err.contains("warning: not undone: step 2: "), "{}", undone.err);
     assert_eq!(newest_run(&folder)["state"], json!("done_with_failures"));
     assert_eq!(run("print(blacklisted().count())"), "0\n");
 }
@@ -156,7 +156,7 @@ fn retry_of_an_undone_run_is_refused() {
     folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]).success();
     let calls = sandbox.calls(POST_ATTACH);
     let message = folder.run(&["failed", &run, "--retry", "--base-url", &sandbox.url()]).failure(2);
-    assert!(message.contains("was taken back by run "), "{message}");
+    assert!(message.contains("was undone by run "), "{message}");
     assert_eq!(sandbox.calls(POST_ATTACH), calls);
 }
 

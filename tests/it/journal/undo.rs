@@ -102,7 +102,7 @@ fn undo_keeps_later_changes_by_others() {
     let undone = fixture.call(&["undo", &run, "--yes"]);
     let expected = format!(
         "the tag `会员` stays: there are followers who have it\n\
-         run {run} is taken back; the run that did so is the newest in mpscript runs\n"
+         run {run} is undone; its undo is the newest run in mpscript runs\n"
     );
     assert_eq!(undone.out, expected, "{}", undone.err);
     let after = account_state(&account);
@@ -120,9 +120,9 @@ fn undo_lists_irreversible_steps_and_asks_first() {
                   api::post(\"/cgi-bin/tags/create\", #{tag: #{name: \"直接\"}}); followers().take(10).tag(\"会员\");";
     let run = fixture.run(script, 0);
     let asked = fixture.call(&["undo", &run]).failure(2);
-    assert!(asked.contains("can't be taken back: api::post"), "{asked}");
-    assert!(asked.contains("can't be taken back: the tag `空` "), "{asked}");
-    assert!(asked.contains("give --yes, or --dry-run to see what would be taken back"), "{asked}");
+    assert!(asked.contains("can't be undone: api::post"), "{asked}");
+    assert!(asked.contains("can't be undone: the tag `空` "), "{asked}");
+    assert!(asked.contains("give --yes, or --dry-run to see what would be undone"), "{asked}");
     let shown = fixture.call(&["undo", &run, "--dry-run"]);
     assert_eq!(shown.code, Some(0), "{}", shown.err);
     let expected = format!("changed_by(\"{run}\", \"3\", \"attach ");
@@ -135,13 +135,13 @@ fn undo_lists_irreversible_steps_and_asks_first() {
     fixture.undo(&run);
     // Once is enough: what was done since is somebody else's.
     let again = fixture.call(&["undo", &run, "--yes"]).failure(2);
-    assert!(again.contains(" was taken back by run "), "{again}");
+    assert!(again.contains(" was already undone by run "), "{again}");
     let after = account_state(&account);
     assert_eq!((&after["people"], &after["tags"]), (&before["people"], &json!(["星标组", "直接", "老客户"])));
     // There is nothing left to take back of a run that has changed nothing.
     let run = fixture.run("print(followers().count())", 0);
     let undone = fixture.call(&["undo", &run]).success();
-    assert_eq!(undone, format!("run {run} has changed nothing that can be taken back\n"));
+    assert_eq!(undone, format!("run {run} has changed nothing that can be undone\n"));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn resume_of_an_undone_run_is_refused() {
     assert!(more.err.contains("the run may make 170 changes"), "{}", more.err);
     let undone = fixture.undo(&run);
     let refused = fixture.call(&["resume", &run]).failure(2);
-    assert!(refused.starts_with(&format!("error: run {run} was taken back by run {undone}\n")), "{refused}");
+    assert!(refused.starts_with(&format!("error: run {run} was undone by run {undone}\n")), "{refused}");
     let shown = fixture.call(&["show", &run]).success();
     assert!(shown.contains(&format!("  undone by {undone}\n")), "{shown}");
 }

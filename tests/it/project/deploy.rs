@@ -27,7 +27,7 @@ fn text(name: &str) -> String {
 #[track_caller]
 fn assert_understood(words: &[&str], folder: &str) {
     let told = Folder::new().account().run(words);
-    assert!(told.code == Some(2) && told.err.contains(&format!("{folder} is no folder")), "{}", told.err);
+    assert!(told.code == Some(2) && told.err.contains(&format!("{folder} is not a folder")), "{}", told.err);
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn the_commands_for_runs_do_what_the_readme_says() {
         match arguments[0] {
             "runs" => finished.out.split(' ').next().unwrap_or_default().clone_into(&mut run),
             "resume" => assert_eq!(finished.out, format!("run {run} has ended: done\n")),
-            "failed" => assert_eq!(finished.out, "nobody failed\n"),
+            "failed" => assert_eq!(finished.out, "no openid failed\n"),
             _ => {}
         }
         let tagged =

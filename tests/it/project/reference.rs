@@ -236,8 +236,8 @@ fn one_entry_is_printed_alone() {
     );
     assert_eq!(
         folder.run(&["docs", "40004"]).failure(2),
-        "error: 40004 is no errcode that mpscript knows\n  hint: the platform's own list is 全局返回码; \
-         `mpscript docs errors` prints ours\n"
+        "error: mpscript does not know the errcode 40004\n  hint: `mpscript docs errors` lists those it knows; \
+         the platform's own list is 全局返回码\n"
     );
     assert_eq!(
         folder.run(&["docs", "45059"]).success(),

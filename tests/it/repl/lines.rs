@@ -76,7 +76,9 @@ fn a_block_that_declares_functions_is_saved_as_an_automation() {
 fn commands_that_take_nothing_do_nothing_when_they_are_given_something() {
     let told = piped("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
     assert_eq!(told.out, "1\n");
-    for says in [":reset stands alone, without `alpha`", ":undo stands alone", ":edit needs a terminal"] {
+    for says in
+        [":reset takes no argument, and `alpha` is one", ":undo takes no argument", ":edit needs a terminal"]
+    {
         assert!(told.err.contains(says), "{}", told.err);
     }
 }

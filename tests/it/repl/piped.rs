@@ -122,7 +122,7 @@ fn commands_do_what_they_say() {
         (":dry maybe", "`maybe` is neither on nor off"),
         (":undo", "there is no line before this"),
         (":account shop", "this session is on a sandbox of its own"),
-        (":more", "the last result is no list"),
+        (":more", "the last result is not a list"),
         ("?folowers", "did you mean ?followers"),
         ("??", "??NAME"),
         ("??nix", "is no function that is written in a script"),
@@ -189,7 +189,7 @@ fn a_line_that_changed_the_account_is_a_run_and_is_taken_back_like_one() {
     // Asked for in the session; nobody can be asked where lines are piped.
     let lines = "followers().tag(\"乙\").changed\n:undo\n";
     let unasked = folder.run_with_input(&["repl", "--base-url", &url], lines);
-    assert!(unasked.err.contains("nobody can be asked"), "{}", unasked.err);
+    assert!(unasked.err.contains("there is no terminal to confirm at"), "{}", unasked.err);
     assert_eq!(sandbox.tagged("乙"), Some(300));
     let sure = folder
         .run_with_input(&["repl", "--yes", "--base-url", &url], "followers().tag(\"丙\").changed\n:undo\n");

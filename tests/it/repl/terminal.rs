@@ -97,7 +97,7 @@ fn ctrl_c_stops_the_work_and_keeps_every_variable() {
     terminal.line("followers().take(10).tag(\"乙\").changed");
     terminal.ends_with("calls\nmpscript 5>");
     terminal.line(":undo");
-    terminal.shows("Take back what the line did to the account? [y/N]");
+    terminal.shows("Undo what the line did to the account? [y/N]");
     terminal.line("y");
     terminal.shows("the account is as before that line\nthe variables are as before that line\na line before it has changed");
     assert_eq!(sandbox.tagged("乙"), None);
@@ -129,7 +129,7 @@ fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
     terminal.line(":stop");
     terminal.shows("stopped: :watch own.rhai, :serve jobs");
     terminal.line(":stop");
-    terminal.shows("nothing is under way in the background");
+    terminal.shows("nothing is running in the background");
     terminal.line(":watch nix.rhai");
     terminal.shows("there is no nix.rhai");
     terminal.press("C-d");
@@ -196,14 +196,14 @@ fn an_account_of_production_has_a_red_prompt_and_asks_once() {
     terminal.ends_with("shop 1>");
     assert!(terminal.colours().contains("\u{1b}[31mshop 1>"), "{:?}", terminal.colours());
     terminal.line("tag::create(\"甲\").name");
-    terminal.shows("The script is about to change the account `shop` (production). Go on? [y/N]");
+    terminal.shows("The script is about to change the account `shop` (production). Continue? [y/N]");
     terminal.line("n");
-    terminal.shows("account `shop` was not to be changed");
+    terminal.shows("changing the account `shop` was not confirmed");
     // Ctrl-C is a no, too.
     terminal.line("tag::create(\"甲\").name");
     terminal.ends_with("[y/N]");
     terminal.press("C-c");
-    terminal.shows("Go on? [y/N]\nerror: account `shop` was not to be changed");
+    terminal.shows("Continue? [y/N]\nerror: changing the account `shop` was not confirmed");
     terminal.ends_with("shop 3>");
     terminal.line("tag::create(\"甲\").name");
     terminal.ends_with("[y/N]");

@@ -144,7 +144,7 @@ fn call_in_doubt_since_version_5_is_made_again_when_told_so() {
     on_each_store(|upgrade| {
         let parked = upgrade.folder.run(&["resume", PARKED, "--quiet"]);
         assert_eq!(parked.code, Some(5), "{}", parked.err);
-        assert_eq!(upgrade.run(&["resume", PARKED, "--quiet", "--unsure", "again"]), "true\n");
+        assert_eq!(upgrade.run(&["resume", PARKED, "--quiet", "--resolve", "retry"]), "true\n");
         assert_eq!(upgrade.sandbox.calls("POST /card/create"), 1);
     });
 }
