@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first one asks the run to stop, the second one ends the process at once.
 
 use super::output::exit;
-use crate::{base::Cancel, host::NoEcho};
+use crate::{base::Cancel, host::EchoGuard};
 use std::process::Child;
 use tokio::runtime::Runtime;
 

@@ -1,6 +1,6 @@
 //! Arguments that several commands take, and the parsers of their values.
 
-use crate::{base::read_share, sandbox::DEFAULT_FOLLOWERS};
+use crate::{base::parse_percent, sandbox::DEFAULT_FOLLOWERS};
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
 
@@ -77,7 +77,7 @@ pub(super) fn in_flight(text: &str) -> Result<usize, String> {
 
 /// A percentage, in thousandths of a percent.
 fn percent(text: &str) -> Result<u32, String> {
-    read_share(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())
+    parse_percent(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

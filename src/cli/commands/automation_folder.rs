@@ -1,7 +1,7 @@
 //! The automations of a folder with what the store records of them: what the commands about automations share.
 
 use crate::{
-    base::nearest,
+    base::closest_match,
     cli::{
         args::{ListArguments, TargetArgs},
         config::{default_zone, open_required},
@@ -90,7 +90,7 @@ pub(super) fn file_of(
     if file.exists() && !is_script {
         return Ok(Some(file));
     }
-    let near = nearest(&name, folder.served.revisions().keys().map(String::as_str));
+    let near = closest_match(&name, folder.served.revisions().keys().map(String::as_str));
     let elsewhere = if near == Some(&name) {
         String::new()
     } else {
@@ -115,7 +115,7 @@ impl AutomationFolder {
     pub(super) fn record(&self, name: &str) -> anyhow::Result<AutomationRecord> {
         self.record_if_served(name)?.ok_or_else(|| {
             let names = self.served.revisions().keys().map(String::as_str);
-            let hint = match nearest(name, names) {
+            let hint = match closest_match(name, names) {
                 Some(near) if near == name => {
                     "it is in the folder, but was never served: mpscript serve".to_owned()
                 }

@@ -41,7 +41,7 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
     let (zone, source) = default_zone(host, config).map_err(one)?;
     let automation = registry::read(&program, zone).map_err(|diagnostic| {
         // Of several files, a message without a place must say which one it is about.
-        let is_placed = diagnostic.place.is_some();
+        let is_placed = diagnostic.span.is_some();
         let note = format!("in {}", program.name);
         vec![Failure::script(if is_placed { diagnostic } else { diagnostic.note(note) })]
     })?;

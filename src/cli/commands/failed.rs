@@ -6,7 +6,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    base::{Diagnostic, grouped, no_formula},
+    base::{Diagnostic, no_formula, with_thousands},
     bulk::{Failure as FailedOpenid, RunReport},
     cli::{
         args::FailedArguments,
@@ -60,7 +60,7 @@ fn list(host: &Host, id: &str, report: &RunReport) {
         Ok(_) => format!("; mpscript failed {id} --retry retries them"),
         Err(_) => String::new(),
     };
-    host.err.line(&format!("{} failed{next}", grouped(count)));
+    host.err.line(&format!("{} failed{next}", with_thousands(count)));
 }
 
 fn as_csv(report: &RunReport) -> anyhow::Result<String> {

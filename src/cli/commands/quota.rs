@@ -2,7 +2,7 @@
 
 use crate::{
     api::{self, Credential, quota},
-    base::{Cancel, grouped},
+    base::{Cancel, with_thousands},
     cli::{
         args::QuotaArguments,
         config::{Access, ClientOptions, Connection, connect},

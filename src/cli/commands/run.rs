@@ -6,7 +6,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    base::nearest,
+    base::closest_match,
     cli::{
         args::RunArguments,
         failure::{Failure, usage_error},

@@ -5,7 +5,7 @@ use super::{
     run::MANUAL,
 };
 use crate::{
-    base::grouped,
+    base::with_thousands,
     bulk::RunReport,
     cli::{args::ShowArguments, output::exit},
     host::Host,
@@ -73,7 +73,7 @@ fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
         host.out.line(&format!("  {name:<9} {value}"));
     }
     for (end, count) in report.iter().flat_map(RunReport::ends_together) {
-        let times = if count == 1 { String::new() } else { format!("{} × ", grouped(count as u64)) };
+        let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };
         host.out.line(&format!("{times}{end}"));
     }
     if recorded.undone_by.is_none()
@@ -116,12 +116,12 @@ fn rows(
         count => {
             rows.push((
                 "printed",
-                format!("{} times: mpscript show {} --log", grouped(count as u64), run.id),
+                format!("{} times: mpscript show {} --log", with_thousands(count as u64), run.id),
             ));
         }
     }
     if report.is_none() && !run.is_dry {
-        rows.push(("changed", format!("{} followers so far", grouped(recorded.changed))));
+        rows.push(("changed", format!("{} followers so far", with_thousands(recorded.changed))));
     }
     rows
 }

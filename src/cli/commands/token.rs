@@ -2,7 +2,7 @@
 
 use super::token_serve;
 use crate::{
-    base::{Cancel, grouped},
+    base::{Cancel, with_thousands},
     cli::{
         args::{TokenArguments, TokenCommand},
         config::{Access, ClientOptions, Connection, connect},
@@ -53,9 +53,10 @@ fn refresh(client: &Client, runtime: &Runtime) -> Result<String, CallError> {
     runtime.block_on(async {
         let present = client.token().await?;
         match client.renew_token(&present).await? {
-            Some(_) => {
-                Ok(format!("a new token, good for {} seconds", grouped(client.token_life().unsigned_abs())))
-            }
+            Some(_) => Ok(format!(
+                "a new token, good for {} seconds",
+                with_thousands(client.token_life().unsigned_abs())
+            )),
             None => Err(CallError::NoToken { reason: "the platform returned the same one".to_owned() }),
         }
     })

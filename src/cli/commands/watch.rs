@@ -2,7 +2,7 @@
 //! it is shown, stopped and recorded like any other.
 
 use crate::{
-    base::{Stopwatch, digest},
+    base::{Stopwatch, fingerprint},
     cli::{
         args::{Arguments, OnBusy, WatchArguments},
         failure::usage_error,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::quota::Reset,
-    base::{Diagnostic, Secret, nearest},
+    base::{Diagnostic, Secret, closest_match},
     cli::{
         args::TargetArgs,
         failure::{Failure, usage_error},
@@ -161,7 +161,7 @@ fn choose<'f>(target: &TargetArgs, path: &Path, file: &'f File) -> anyhow::Resul
         return Ok((name, entry));
     }
     let message = format!("{} has no account `{name}`", path.display());
-    let hint = nearest(name, names.iter().copied()).map_or_else(
+    let hint = closest_match(name, names.iter().copied()).map_or_else(
         || format!("it has {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") }),
         |near| format!("did you mean `{near}`?"),
     );

@@ -1,7 +1,7 @@
 //! The configuration file, mpscript.toml.
 
 use crate::{
-    base::{Secret, nearest},
+    base::{Secret, closest_match},
     cli::failure::usage_error,
     host::Host,
 };

@@ -5,7 +5,7 @@ use super::{
     report::{About, write_report},
 };
 use crate::{
-    base::{Diagnostic, grouped},
+    base::{Diagnostic, with_thousands},
     bulk::{RunReport, RunState},
     cli::args::RunFlags,
     host::Host,
@@ -107,7 +107,7 @@ impl Ending<'_> {
         for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
             let what = match end.totals.listed {
                 0 => "no follower was listed".to_owned(),
-                listed => format!("no follower matched, of {} listed", grouped(listed)),
+                listed => format!("no follower matched, of {} listed", with_thousands(listed)),
             };
             host.err.line(&format!("warning: {}: {what}", end.title()));
         }
@@ -124,7 +124,7 @@ impl Ending<'_> {
             (None, Some(run)) => format!("mpscript failed {run} {them}"),
             (None, None) => format!("--report FILE {them}"),
         };
-        host.err.line(&format!("done, but {} {openids} failed; {list}", grouped(failed as u64)));
+        host.err.line(&format!("done, but {} {openids} failed; {list}", with_thousands(failed as u64)));
         exit::FAILURES
     }
 
@@ -144,7 +144,7 @@ pub(crate) fn dry_run_summary(report: &RunReport) -> String {
         text.push_str("  the script would change nothing\n");
     }
     for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
-        let (changed, title) = (grouped(end.totals.changed), end.title());
+        let (changed, title) = (with_thousands(end.totals.changed), end.title());
         let followers = if end.totals.changed == 1 { "follower" } else { "followers" };
         text.push_str(&format!("  {changed:>10} {followers} would be changed by {title}"));
         match end.samples.as_slice() {
@@ -154,9 +154,12 @@ pub(crate) fn dry_run_summary(report: &RunReport) -> String {
     }
     for (call, count) in &report.would_call {
         let calls = if *count == 1 { "call" } else { "calls" };
-        let left = report.left_today.get(call).map(|left| format!(" ({} left today)", grouped(*left)));
+        let left = report.left_today.get(call).map(|left| format!(" ({} left today)", with_thousands(*left)));
         let left = left.unwrap_or_default();
-        text.push_str(&format!("  {:>10} {calls:<5} of {call} would be made{left}\n", grouped(*count)));
+        text.push_str(&format!(
+            "  {:>10} {calls:<5} of {call} would be made{left}\n",
+            with_thousands(*count)
+        ));
     }
     text
 }

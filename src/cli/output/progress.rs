@@ -7,7 +7,7 @@ use crate::{
     base::{Stopwatch, with_thousands},
     bulk::{Board, Counters, Job},
     client::Client,
-    host::NoEcho,
+    host::EchoGuard,
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -39,7 +39,7 @@ pub(crate) struct Progress {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
     /// Dropped after everything is drawn.
-    _no_echo: Option<NoEcho>,
+    _echo_guard: Option<EchoGuard>,
 }
 
 impl Progress {
@@ -47,7 +47,7 @@ impl Progress {
     pub(crate) fn start(console: &Arc<Console>, board: &Arc<Board>, client: Option<&Client>) -> Self {
         let mode = console.mode();
         if mode == ProgressMode::Off {
-            return Self { stop: None, thread: None, _no_echo: None };
+            return Self { stop: None, thread: None, _echo_guard: None };
         }
         let (stop, stopped) = mpsc::channel();
         let (board, console, client) = (Arc::clone(board), Arc::clone(console), client.cloned());
@@ -75,8 +75,8 @@ impl Progress {
                 }
             }
         });
-        let no_echo = (mode == ProgressMode::Bars).then(NoEcho::begin);
-        Self { stop: Some(stop), thread: Some(thread), _no_echo: no_echo }
+        let no_echo = (mode == ProgressMode::Bars).then(EchoGuard::turn_off);
+        Self { stop: Some(stop), thread: Some(thread), _echo_guard: no_echo }
     }
 }
 
@@ -265,7 +265,7 @@ impl JobView {
             text.push_str(&format!("  {in_flight} in flight"));
             if let Some(left) = calls.left_before {
                 let left = left.saturating_sub(sent.saturating_sub(calls.sent_before));
-                text.push_str(&format!("  {} calls left", grouped(left)));
+                text.push_str(&format!("  {} calls left", with_thousands(left)));
             }
         }
         text

@@ -5,7 +5,7 @@
 use super::{background::Background, editor::SharedNames, script::continues_previous, table::show};
 use crate::{
     api::{Endpoint, tag},
-    base::{Cancel, Diagnostic, Stopwatch, grouped},
+    base::{Cancel, Diagnostic, Stopwatch, with_thousands},
     bulk::{Board, RunReport, RunState},
     cli::{
         args::{ReplArguments, TargetArgs},
@@ -213,14 +213,14 @@ impl<'a> ReplSession<'a> {
         }
         if !report.failed.is_empty() {
             let run = report.run.as_deref().unwrap_or("RUN");
-            let failed = grouped(report.failed.len() as u64);
+            let failed = with_thousands(report.failed.len() as u64);
             self.host.err.line(&format!("{failed} openids failed; mpscript failed {run} lists them"));
         }
         if is_timed || (self.is_interactive && watch.elapsed() >= MIN_SHOWN_TIME) {
             let took = watch.elapsed().as_secs_f64();
             let calls = match report.calls.values().sum() {
                 1 => "1 call".to_owned(),
-                calls => format!("{} calls", grouped(calls)),
+                calls => format!("{} calls", with_thousands(calls)),
             };
             self.host.err.line(&format!("{took:.1} s, {calls}"));
         }

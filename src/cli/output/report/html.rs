@@ -144,7 +144,7 @@ fn ends(report: &RunReport) -> String {
     if report.ends.len() > MAX_ENDS {
         text.push_str(&format!(
             "<p class=\"soft\">and {} more; <code>--report FILE.json</code> has them all</p>\n",
-            grouped((report.ends.len() - MAX_ENDS) as u64)
+            with_thousands((report.ends.len() - MAX_ENDS) as u64)
         ));
     }
     text.push_str("</section>\n");
@@ -165,7 +165,7 @@ fn failures(report: &RunReport) -> String {
         with_thousands(count as u64)
     );
     if count > MAX_FAILURES {
-        let rest = grouped((count - MAX_FAILURES) as u64);
+        let rest = with_thousands((count - MAX_FAILURES) as u64);
         let place = match &report.run {
             Some(run) => format!("<code>mpscript failed {} --csv</code>", escaped(run)),
             None => "<code>--report FILE.csv</code>".to_owned(),

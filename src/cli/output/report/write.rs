@@ -2,7 +2,7 @@
 
 use super::{about::About, html};
 use crate::{
-    base::{CsvFile, WholeFile, no_formula},
+    base::{AtomicFile, CsvFile, no_formula},
     bulk::{DoneReader, EndReport, RunReport},
     cli::failure::usage_error,
 };
@@ -36,7 +36,7 @@ pub(crate) fn write_report(path: &Path, report: &RunReport, about: &About) -> an
 }
 
 fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = WholeFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     file.write_all(text.as_bytes())?;
     Ok(file.finish()?)
 }
