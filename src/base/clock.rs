@@ -1,5 +1,6 @@
-//! The one source of time. A test, or the sandbox's control route, turns it forward.
+//! The one source of time. Tests, and the sandbox's control route, advance it.
 
+use super::EpochMs;
 use std::{
     sync::{
         Arc,
@@ -8,54 +9,59 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Wall-clock time, plus what it was turned forward by. Clones share the turning.
+/// Wall-clock time plus an offset. Clones share the offset.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    ahead_ms: Arc<AtomicI64>,
+    offset_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The machine's clock, without an offset.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// Milliseconds since 1970-01-01 UTC.
+    /// The current time.
+    #[must_use]
+    pub fn now(&self) -> EpochMs {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        EpochMs::new(since_epoch.saturating_add(self.offset_ms.load(Ordering::SeqCst)))
+    }
+
+    /// The current time as milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_epoch.as_millis())
-            .unwrap_or(i64::MAX)
-            .saturating_add(self.ahead_ms.load(Ordering::SeqCst))
+        self.now().get()
     }
 
-    /// Whole seconds since 1970-01-01 UTC.
+    /// The current time as whole seconds since 1970-01-01 UTC, as the platform counts.
     #[must_use]
-    pub fn now(&self) -> i64 {
-        self.now_ms().div_euclid(1000)
+    pub fn now_secs(&self) -> i64 {
+        self.now().as_secs()
     }
 
-    /// Turns this clock, and every clone of it, forward, at the most to the end of what it can tell.
+    /// Advances this clock and every clone of it. Saturates at the end of the range.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        let turn = |ahead: i64| Some(ahead.saturating_add(by));
-        // It always turns, so there is no failure to look at.
-        let _ = self.ahead_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, turn);
+        let advanced = |offset: i64| Some(offset.saturating_add(by));
+        // The closure never gives `None`, so the update can't fail.
+        let _ = self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, advanced);
     }
 
-    /// Turns this clock back to the machine's time.
+    /// Sets this clock and every clone of it back to the machine's time.
     pub fn reset(&self) {
-        self.ahead_ms.store(0, Ordering::SeqCst);
+        self.offset_ms.store(0, Ordering::SeqCst);
     }
 }
 
-/// Time spent on something, which a turned or corrected clock must not falsify.
+/// Measures elapsed time by the monotonic clock, so that an advanced or corrected wall clock does not falsify it.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts counting.
+    /// Starts measuring.
     #[must_use]
     pub fn start() -> Self {
         Self(Instant::now())

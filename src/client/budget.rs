@@ -62,7 +62,7 @@ impl Budget {
     /// Takes one forced renewal out of the day's budget; for the stable token also thirty seconds after the one
     /// before at the earliest.
     pub(super) async fn may_force(&self, clock: &Clock) -> bool {
-        let today = quota::day(clock.now());
+        let today = quota::day(clock.now_secs());
         let may = match &self.store {
             Some(store) => self.may_force_by(store, clock, today).await.ok(),
             None => None,

@@ -54,7 +54,7 @@ impl Ledger {
 
     /// Adds calls of an endpoint to today; fewer than none when one was counted and not sent.
     pub fn count(&self, endpoint: &'static str, calls: i64) {
-        let day = self.0.reset.day(self.0.clock.now());
+        let day = self.0.reset.day(self.0.clock.now_secs());
         let mut pending = lock(&self.0.pending);
         *pending.entry((day, endpoint)).or_default() += calls;
     }
@@ -119,7 +119,7 @@ impl Ledger {
 
     /// The platform says that an endpoint's calls of today are used up.
     pub async fn mark_spent(&self, endpoint: &str) {
-        let day = self.0.reset.day(self.0.clock.now());
+        let day = self.0.reset.day(self.0.clock.now_secs());
         if let Err(error) = self.0.store.mark_spent(&self.0.account, endpoint, day, true).await {
             self.warn(&error);
         }
@@ -127,7 +127,7 @@ impl Ledger {
 
     /// The account's quotas were set back.
     pub async fn unmark_all(&self) {
-        let day = self.0.reset.day(self.0.clock.now());
+        let day = self.0.reset.day(self.0.clock.now_secs());
         if let Err(error) = self.0.store.unmark_all(&self.0.account, day).await {
             self.warn(&error);
         }
@@ -139,7 +139,7 @@ impl Ledger {
     /// When the store can't be read.
     pub async fn used(&self, endpoint: &'static str) -> Result<(i64, bool), StoreError> {
         let inner = &self.0;
-        let day = inner.reset.day(inner.clock.now());
+        let day = inner.reset.day(inner.clock.now_secs());
         let usage = inner.store.usage(&inner.account, day).await?;
         let known = usage.iter().find(|usage| usage.endpoint == endpoint);
         let pending = lock(&inner.pending);

@@ -46,7 +46,7 @@ impl Client {
     /// How long it is to the next day of quotas, a moment more so that it has begun there too.
     #[must_use]
     pub fn to_reset(&self) -> Duration {
-        let now = self.clock().now();
+        let now = self.clock().now_secs();
         Duration::from_secs(self.reset().next(now).abs_diff(now) + 1)
     }
 }

@@ -210,7 +210,7 @@ impl TokenKeeper {
 
     /// Forced renewals of today, all processes together.
     pub(super) async fn forced_today(&self, client: &Client) -> Result<i64, StoreError> {
-        self.budget.forced_today(client.clock().now()).await
+        self.budget.forced_today(client.clock().now_secs()).await
     }
 
     /// Whose token it is, in the store.
@@ -360,14 +360,14 @@ impl TokenKeeper {
         known: Option<&Record>,
     ) -> Result<Option<Secret>, CallError> {
         let Wish::Instead(refused) = wish else {
-            if !self.budget.may_renew(client.clock().now()).await {
+            if !self.budget.may_renew(client.clock().now_secs()).await {
                 let reason = format!("{RENEWALS_A_MINUTE} were fetched within a minute, and none was good");
                 return Err(CallError::NoToken { reason });
             }
             return self.fetch(client, gate, known, false, None).await.map(Some);
         };
         let is_stuck = gate.stuck.is_some_and(|since| since.elapsed() < FORCE_SPACING);
-        if is_stuck || !self.budget.may_renew(client.clock().now()).await {
+        if is_stuck || !self.budget.may_renew(client.clock().now_secs()).await {
             return Ok(None);
         }
         let token = match &self.mode {

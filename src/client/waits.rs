@@ -10,7 +10,7 @@ impl Client {
         let wait = self.to_reset();
         if !self.0.is_waiting.swap(true, Ordering::Relaxed) {
             let text = humantime::format_duration(wait);
-            let until = chrono::DateTime::from_timestamp(self.reset().next(self.clock().now()), 0);
+            let until = chrono::DateTime::from_timestamp(self.reset().next(self.clock().now_secs()), 0);
             let until = until.unwrap_or_default().with_timezone(&chrono::Local).format("%m-%d %H:%M");
             let name = spec.name;
             tracing::warn!(

@@ -189,7 +189,7 @@ fn clock(host: &Host, probes: &[Probe]) -> Finding {
         _ => None,
     });
     let Some(date) = platform else { return Finding::Skipped("no host has sent its time") };
-    let skew = host.clock.now() - date;
+    let skew = host.clock.now_secs() - date;
     let span = humantime::format_duration(Duration::from_secs(skew.unsigned_abs()));
     if skew.abs() <= MAX_SKEW {
         return Finding::Good(format!("{skew} s from the platform's"));

@@ -55,7 +55,7 @@ pub(crate) fn today(host: &Host, runtime: &Runtime, connection: &Connection) -> 
 /// What the store has counted today.
 fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::Result<Vec<Line>> {
     let client = connection.client()?;
-    let day = client.reset().day(host.clock.now());
+    let day = client.reset().day(host.clock.now_secs());
     let usage = match &connection.store {
         Some(store) => runtime.block_on(store.usage(client.account_key(), day)),
         None => Ok(Vec::new()),

@@ -271,7 +271,7 @@ fn save(repl: &ReplSession, rest: &str) -> anyhow::Result<()> {
     if lines.is_empty() {
         return fail("no line has succeeded yet", "a script is made of the lines that have");
     }
-    let date = chrono::DateTime::from_timestamp(repl.host.clock.now(), 0).unwrap_or_default();
+    let date = chrono::DateTime::from_timestamp(repl.host.clock.now_secs(), 0).unwrap_or_default();
     let date = date.with_timezone(&chrono::Local).format("%Y-%m-%d");
     let header = format!("//! Written on {date} in a session on the account {}.\n", repl.account());
     let (whole, count) = if is_automation { automation(&header, &lines) } else { script(&header, &lines) };

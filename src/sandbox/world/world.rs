@@ -138,7 +138,7 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> i64 {
-        self.clock.now()
+        self.clock.now_secs()
     }
 
     /// The id of a request: its second, and two numbers of its own.

@@ -61,7 +61,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         move |at: NativeCallContext, xml: Dynamic| {
             let encrypt = || {
                 let nonce = u64::from_be_bytes(random()?) % 10_000_000_000;
-                seal(&here, &xml, here.clock.now(), &nonce.to_string())
+                seal(&here, &xml, here.clock.now_secs(), &nonce.to_string())
             };
             at_call(&at, encrypt())
         },
@@ -102,7 +102,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
                 let message =
                     message.read_lock::<Message>().ok_or_else(|| wrong(&REPLY, 0, "a Message", &message))?;
                 let reply = read_reply(&fields)?;
-                reply.to_xml(&message.0, here.clock.now()).map_err(|error| fault(&error))
+                reply.to_xml(&message.0, here.clock.now_secs()).map_err(|error| fault(&error))
             };
             at_call(&at, reply())
         },

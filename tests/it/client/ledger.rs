@@ -19,7 +19,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn used(store: &Store, account: &str) -> i64 {
-    let today = mpscript::api::quota::day(Clock::system().now());
+    let today = mpscript::api::quota::day(Clock::system().now_secs());
     let mut used = 0;
     // The day may have changed while this ran.
     for day in [today - 1, today] {

@@ -113,7 +113,7 @@ fn a_platform_that_refuses_every_token_is_forced_twenty_times_a_day_by_all_toget
         let fixture = stable(&account, &path);
         // Within one day, Beijing time, whenever this runs: seconds pass for the spacing of thirty.
         let second = i64::from(round) * 40;
-        let to_noon = 12 * 3600 - (fixture.clock.now() + 8 * 3600).rem_euclid(24 * 3600);
+        let to_noon = 12 * 3600 - (fixture.clock.now_secs() + 8 * 3600).rem_euclid(24 * 3600);
         let ahead = to_noon.rem_euclid(24 * 3600) + second;
         fixture.clock.advance(Duration::from_secs(ahead.unsigned_abs()));
         fixture.fail(&List {});

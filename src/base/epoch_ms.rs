@@ -1,0 +1,105 @@
+//! A point in time: milliseconds since the Unix epoch.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    time::Duration,
+};
+
+/// Milliseconds since 1970-01-01 UTC. Arithmetic saturates: an instant beyond the range is the last (or first) one, as a
+/// lease that never expires is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EpochMs(i64);
+
+impl EpochMs {
+    /// The earliest instant.
+    pub const MIN: Self = Self(i64::MIN);
+
+    /// From milliseconds since the epoch, as a database column has them.
+    #[must_use]
+    pub const fn new(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the epoch, for a database column or a wire format.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// The time since an earlier instant; zero if that is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// How many whole periods have passed since the epoch: the number of the current minute, day or the like.
+    #[must_use]
+    pub fn period(self, length: Duration) -> i64 {
+        self.0.div_euclid(ms(length).max(1))
+    }
+
+    /// The time until the current period ends.
+    #[must_use]
+    pub fn until_next_period(self, length: Duration) -> Duration {
+        let length = ms(length).max(1);
+        Duration::from_millis((length - self.0.rem_euclid(length)).unsigned_abs())
+    }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Add<Duration> for EpochMs {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(ms(duration)))
+    }
+}
+
+impl Sub<Duration> for EpochMs {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(ms(duration)))
+    }
+}
+
+impl fmt::Display for EpochMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_the_ends_of_the_range() {
+        let second = Duration::from_secs(1);
+        assert_eq!(EpochMs::new(5) + second, EpochMs::new(1_005));
+        assert_eq!(EpochMs::new(i64::MAX) + second, EpochMs::new(i64::MAX));
+        assert_eq!(EpochMs::MIN - second, EpochMs::MIN);
+        assert_eq!(EpochMs::new(7).since(EpochMs::new(5)), Duration::from_millis(2));
+        assert_eq!(EpochMs::new(5).since(EpochMs::new(7)), Duration::ZERO);
+    }
+
+    #[test]
+    fn periods_are_counted_from_the_epoch_also_before_it() {
+        let minute = Duration::from_mins(1);
+        assert_eq!((EpochMs::new(59_999).period(minute), EpochMs::new(-1).period(minute)), (0, -1));
+        assert_eq!(EpochMs::new(59_999).until_next_period(minute), Duration::from_millis(1));
+        assert_eq!(EpochMs::new(60_000).until_next_period(minute), minute);
+    }
+}
