@@ -5,7 +5,7 @@ use super::{config::RunConfig, output_log::OutputLog};
 use crate::{
     api,
     base::{Cancel, Clock, Diagnostic, Stopwatch},
-    bulk::{Attempt, Board, DryRun, Journal, JournalError, Limits, RunReport},
+    bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport},
     client::Client,
     script::{HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script, ScriptFailure},
     store::{RunEnd, RunState, Store, StoreError},
@@ -33,7 +33,7 @@ pub struct Execution {
     /// Whether what an automation's handler leaves in `ctx.state` is saved.
     pub saves_state: bool,
     /// Where jobs show their progress.
-    pub board: Arc<Board>,
+    pub board: Arc<ProgressBoard>,
 }
 
 /// How a run ended.
@@ -212,7 +212,7 @@ struct OpenExecution<'a> {
     calls_before: BTreeMap<String, u64>,
     client: Result<Client, NoClient>,
     cancel: Cancel,
-    board: Arc<Board>,
+    board: Arc<ProgressBoard>,
     dry: Option<Arc<DryRun>>,
     record: Option<Record>,
     journal: Journal,
@@ -250,7 +250,7 @@ impl OpenExecution<'_> {
         // The outcome of every call is durable before the end is reported, and every in-flight step has been replayed.
         let flushed = self.runtime.block_on(async {
             self.journal.flush().await?;
-            if trouble.is_none() { self.journal.meet_all().await } else { Ok(()) }
+            if trouble.is_none() { self.journal.verify_replayed().await } else { Ok(()) }
         });
         let parked = self.journal.parked().or(flushed.err());
         if let Some((log, written)) = self.output_log {
@@ -396,7 +396,7 @@ mod tests {
         use RunState::{Cancelled, Done, DoneWithFailures, Error, Parked, Paused};
         let failed = internal_error("failed");
         let quota = ScriptFailure { is_of_quota: true, ..internal_error("45009") };
-        let fenced = JournalError::TakenOver;
+        let fenced = JournalError::Fenced;
         let fenced_text = fenced.to_string();
         // Jobs, parked, cancelled, trouble; state, error.
         let table = [

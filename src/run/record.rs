@@ -1,7 +1,7 @@
 //! The record of a run: its id, what it was started with, and who runs it.
 
 use crate::{
-    bulk::{Attempt, LIFE, Verdict},
+    bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
     script::{HandlerCall, Source},
     store::{RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
@@ -130,7 +130,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
                 .await?;
             return Ok(None);
         }
-        return Ok(Some(Attempt { run: id, account: record.account, attempt: 1, verdict: None }));
+        return Ok(Some(Attempt { run: id, account: record.account, attempt: 1, resolution: None }));
     }
 }
 
@@ -142,7 +142,7 @@ pub async fn resume(
     host: &Host,
     store: &Store,
     run: &RunRecord,
-    verdict: Option<Verdict>,
+    resolution: Option<Resolution>,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
     let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
@@ -162,7 +162,7 @@ pub async fn resume(
         run: run.id.clone(),
         account: run.account.clone(),
         attempt: run.attempt + 1,
-        verdict,
+        resolution,
     }))
 }
 
@@ -213,7 +213,7 @@ pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
         return run.state;
     }
     let (process, start_id) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
-    let is_silent = host.clock.now_ms() - run.beat_at > LIFE;
+    let is_silent = host.clock.now_ms() - run.beat_at > HEARTBEAT_TTL;
     if is_silent || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Execution, Outcome, RunConfig, record};
 use crate::{
-    bulk::{Attempt, Board, DryRun, Limits, RunState, WayBack, way_back},
+    bulk::{Attempt, DryRun, Limits, ProgressBoard, RunState, WayBack, way_back},
     client::Client,
     host::Host,
     script::{self, Origin, Program, Rendered, ScriptFailure, Source, check::problems},
@@ -73,7 +73,7 @@ impl Session {
         host: &Host,
         runtime: &Runtime,
         (text, file): (&str, Option<&str>),
-        board: &Arc<Board>,
+        board: &Arc<ProgressBoard>,
     ) -> Result<Outcome<Rendered>, SessionError> {
         let folder = self.config.folder.clone();
         let line = self
@@ -138,7 +138,7 @@ impl Session {
         host: &Host,
         runtime: &Runtime,
         (origin, undoes): (&Origin, Option<&str>),
-        board: &Arc<Board>,
+        board: &Arc<ProgressBoard>,
     ) -> Result<Outcome<String>, SessionError> {
         let script = |trouble: ScriptFailure| SessionError::Script(Box::new(trouble));
         let program = Arc::new(Program::load(origin).map_err(script)?);
@@ -211,7 +211,7 @@ impl Session {
         runtime.block_on(record::begin(host, store, &new))
     }
 
-    fn run(&self, board: &Arc<Board>, attempt: Option<Attempt>) -> Execution {
+    fn run(&self, board: &Arc<ProgressBoard>, attempt: Option<Attempt>) -> Execution {
         Execution {
             config: self.config.clone(),
             limits: Limits::default(),

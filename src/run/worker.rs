@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{Cancel, Diagnostic},
-    bulk::{Attempt, Board, Limits},
+    bulk::{Attempt, Limits, ProgressBoard},
     client::Client,
     host::Host,
     script::{HandlerCall, HandlerResult, Output, Program},
@@ -94,7 +94,7 @@ pub(super) fn start(
             may_wait: true,
             // Who hears of a failure was given what was kept long before.
             saves_state: call.error.is_none(),
-            board: Arc::new(Board::default()),
+            board: Arc::new(ProgressBoard::default()),
         };
         let outcome = run.run_handler(&runtime, &program, &call);
         if let Ok(client) = client {

@@ -12,20 +12,20 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 /// Entries that are written together at the most.
-pub(crate) const TOGETHER: usize = 256;
+pub(crate) const MAX_GROUP: usize = 256;
 
 /// Between two signs of life.
-const BEAT: Duration = Duration::from_millis(500);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often entries are tried that the store did not take at once, a second apart.
-const TRIES: u32 = 10;
+const MAX_ATTEMPTS: u32 = 10;
 
 /// An entry, if it is one and not only a question, and who waits for it to be on disk.
-pub(crate) type Waiting = (Option<Entry>, oneshot::Sender<Result<(), StoreError>>);
+pub(crate) type PendingCommit = (Option<Entry>, oneshot::Sender<Result<(), StoreError>>);
 
 /// What keeps a journal: one task writes, another gives signs of life.
 #[derive(Clone)]
-pub(crate) struct Keeper {
+pub(crate) struct GroupCommitter {
     pub store: Store,
     pub run: String,
     pub attempt: i64,
@@ -34,12 +34,12 @@ pub(crate) struct Keeper {
     pub parked: Arc<Mutex<Option<JournalError>>>,
 }
 
-impl Keeper {
+impl GroupCommitter {
     /// Writes what comes, together what has come together.
-    pub(crate) async fn write(self, mut received: mpsc::Receiver<Waiting>) {
-        let mut batch = Vec::with_capacity(TOGETHER);
+    pub(crate) async fn write(self, mut received: mpsc::Receiver<PendingCommit>) {
+        let mut batch = Vec::with_capacity(MAX_GROUP);
         let mut result = Ok(());
-        while received.recv_many(&mut batch, TOGETHER).await > 0 {
+        while received.recv_many(&mut batch, MAX_GROUP).await > 0 {
             let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             let entries: Vec<Entry> = entries.into_iter().flatten().collect();
             // After a fault nothing more is written: what comes later would stand there without what came before.
@@ -58,14 +58,14 @@ impl Keeper {
     }
 
     async fn write_together(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
-            tries += 1;
+            attempts += 1;
             let now = self.clock.now_ms();
             let written = self.store.write_journal(&self.run, self.attempt, now, &entries).await;
             match written {
                 Err(StoreError::Locked { .. } | StoreError::Unreachable { .. } | StoreError::Full { .. })
-                    if tries < TRIES && !self.cancel.is_cancelled() =>
+                    if attempts < MAX_ATTEMPTS && !self.cancel.is_cancelled() =>
                 {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -75,9 +75,9 @@ impl Keeper {
     }
 
     /// Gives signs of life, and looks whether somebody wants the run to stop.
-    pub(crate) async fn beat(self) {
+    pub(crate) async fn heartbeat(self) {
         loop {
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             let now = self.clock.now_ms();
             match self.store.beat(&self.run, self.attempt, now).await {
                 Ok(beat) if !beat.is_ours => {

@@ -10,13 +10,13 @@ pub enum JournalError {
     Store(StoreError),
     /// Nothing writes it any more.
     #[error("the run's journal is not written any more")]
-    Ended,
+    Closed,
     /// Another process goes on with the run.
     #[error("this process was silent for so long that another process has gone on in its place")]
-    TakenOver,
+    Fenced,
     /// The script does something else than it did before.
     #[error("step {step} was `{was}`, and is now `{is}`")]
-    Differs {
+    ReplayMismatch {
         /// Where.
         step: String,
         /// What it did.
@@ -26,7 +26,7 @@ pub enum JournalError {
     },
     /// The script has ended without something that it was in the midst of before.
     #[error("step {step}, `{what}`, was begun and has not ended, and the script did not come to it again")]
-    Unmet {
+    NotReplayed {
         /// Where.
         step: String,
         /// What it did.
@@ -34,7 +34,7 @@ pub enum JournalError {
     },
     /// It is not known whether a call took effect that must not be made twice.
     #[error("step {step}, `{what}`, may have taken effect or not, and must not be done twice")]
-    Unsure {
+    InDoubt {
         /// Where.
         step: String,
         /// The call.
@@ -42,7 +42,7 @@ pub enum JournalError {
     },
     /// Another run writes the same.
     #[error("run {by} is writing {what} now")]
-    Claimed {
+    Locked {
         /// The other run.
         by: String,
         /// What both want to write.
@@ -54,7 +54,7 @@ impl From<StoreError> for JournalError {
     fn from(error: StoreError) -> Self {
         match error {
             // The one thing that entries expect is that the attempt is still the run's last.
-            StoreError::Conflict { .. } => Self::TakenOver,
+            StoreError::Conflict { .. } => Self::Fenced,
             error => Self::Store(error),
         }
     }

@@ -16,7 +16,7 @@ pub fn arm(point: &str) {
 
 /// The process passes a point.
 #[cfg(debug_assertions)]
-pub fn pass(name: &str) {
+pub fn hit(name: &str) {
     use std::sync::atomic::{AtomicU64, Ordering};
     static PASSED: AtomicU64 = AtomicU64::new(0);
     if let Some((wanted, number)) = WANTED.get()
@@ -32,18 +32,18 @@ pub fn pass(name: &str) {
 
 /// The process passes a point, of which a release build has none.
 #[cfg(not(debug_assertions))]
-pub fn pass(_name: &str) {}
+pub fn hit(_name: &str) {}
 
 /// Passes a point once an entry is on disk, for which nobody else waits: nor does this, unless it is the point at which the
 /// process ends.
 #[cfg(debug_assertions)]
-pub(crate) async fn pass_when<E>(durable: impl Future<Output = Result<(), E>>, name: &'static str) {
+pub(crate) async fn hit_after<E>(durable: impl Future<Output = Result<(), E>>, name: &'static str) {
     let is_wanted = WANTED.get().is_some_and(|(wanted, _)| wanted == name);
     if is_wanted && durable.await.is_ok() {
-        pass(name);
+        hit(name);
     }
 }
 
 #[cfg(not(debug_assertions))]
 #[allow(clippy::unused_async, reason = "the other one waits")]
-pub(crate) async fn pass_when<E>(_durable: impl Future<Output = Result<(), E>>, _name: &'static str) {}
+pub(crate) async fn hit_after<E>(_durable: impl Future<Output = Result<(), E>>, _name: &'static str) {}

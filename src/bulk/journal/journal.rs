@@ -12,12 +12,13 @@
 
 use super::{
     checkpoint::Checkpoint,
-    committer::{Keeper, TOGETHER, Waiting},
+    committer::{GroupCommitter, MAX_GROUP, PendingCommit},
     error::JournalError,
     fail_point,
-    replay::{Frame, Place, Twice},
+    replay::{ReplayScope, Slot},
 };
 use crate::{
+    api::Resend,
     base::{Cancel, Clock, lock},
     bulk::model::{
         batch::{ChangeItem, Unresolved},
@@ -35,15 +36,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A run that gave no sign of life for so long has no process any more; what it holds is free. Milliseconds.
-pub const LIFE: i64 = 8_000;
+pub const HEARTBEAT_TTL: i64 = 8_000;
 
-/// What a person says of a call of which nobody knows whether it took effect.
+/// A person's answer to whether a call in doubt took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It did not: make it.
-    Again,
-    /// It did, and this was the answer.
-    Done(Value),
+pub enum Resolution {
+    /// It took no effect: make the call.
+    Retry,
+    /// It took effect, and this was the answer.
+    Completed(Value),
 }
 
 /// Which attempt of which run it is.
@@ -56,26 +57,26 @@ pub struct Attempt {
     /// 1 when it is started, more when it is gone on with.
     pub attempt: i64,
     /// What a person says of the call that the run is parked at.
-    pub verdict: Option<Verdict>,
+    pub resolution: Option<Resolution>,
 }
 
-/// What a step meets in the journal.
-pub enum Begun {
-    /// Nothing: it begins, once its entry is on disk.
-    New(Step, Durable),
-    /// It was begun before.
-    Open(Step, Box<StepRow>),
-    /// It is done, with this answer.
-    Done(Value),
-    /// It failed, and the script went on.
+/// What the journal knows of a step that the script has reached.
+pub enum Replay {
+    /// Nothing is recorded: it starts once its entry is durable.
+    Fresh(Step, CommitAck),
+    /// It was started, and the script never got its outcome.
+    Incomplete(Step, Box<StepRow>),
+    /// It succeeded with this answer.
+    Completed(Value),
+    /// It failed with this error, and the script handled it.
     Failed(Value),
 }
 
 /// Comes when an entry is on disk.
 #[derive(Default)]
-pub struct Durable(Option<oneshot::Receiver<Result<(), StoreError>>>);
+pub struct CommitAck(Option<oneshot::Receiver<Result<(), StoreError>>>);
 
-impl Durable {
+impl CommitAck {
     /// Waits.
     ///
     /// # Errors
@@ -84,7 +85,7 @@ impl Durable {
         match self.0 {
             None => Ok(()),
             // The writer answers every entry as long as it lives.
-            Some(written) => Ok(written.await.map_err(|_| JournalError::Ended)??),
+            Some(written) => Ok(written.await.map_err(|_| JournalError::Closed)??),
         }
     }
 }
@@ -98,12 +99,12 @@ struct Inner {
     store: Store,
     clock: Clock,
     cancel: Cancel,
-    entries: mpsc::Sender<Waiting>,
+    entries: mpsc::Sender<PendingCommit>,
     next_seq: AtomicI64,
     /// The last step that an earlier attempt has begun.
     last_before: i64,
-    frames: Mutex<Vec<Frame>>,
-    verdict: Mutex<Option<Verdict>>,
+    scopes: Mutex<Vec<ReplayScope>>,
+    resolution: Mutex<Option<Resolution>>,
     parked: Arc<Mutex<Option<JournalError>>>,
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
@@ -120,9 +121,9 @@ impl Journal {
         cancel: Cancel,
     ) -> Result<Self, StoreError> {
         let last = if attempt.attempt > 1 { store.last_step(&attempt.run).await? } else { 0 };
-        let (entries, received) = mpsc::channel(TOGETHER * 4);
+        let (entries, received) = mpsc::channel(MAX_GROUP * 4);
         let parked = Arc::default();
-        let keeper = Keeper {
+        let committer = GroupCommitter {
             store: store.clone(),
             run: attempt.run.clone(),
             attempt: attempt.attempt,
@@ -130,10 +131,10 @@ impl Journal {
             cancel: cancel.clone(),
             parked: Arc::clone(&parked),
         };
-        let beating = AbortOnDropHandle::new(tokio::spawn(keeper.clone().beat()));
-        let writing = AbortOnDropHandle::new(tokio::spawn(keeper.write(received)));
+        let beating = AbortOnDropHandle::new(tokio::spawn(committer.clone().heartbeat()));
+        let writing = AbortOnDropHandle::new(tokio::spawn(committer.write(received)));
         Ok(Self(Some(Arc::new(Inner {
-            verdict: Mutex::new(attempt.verdict.clone()),
+            resolution: Mutex::new(attempt.resolution.clone()),
             attempt,
             store,
             clock,
@@ -141,7 +142,7 @@ impl Journal {
             entries,
             next_seq: AtomicI64::new(last + 1),
             last_before: last,
-            frames: Mutex::new(vec![Frame::default()]),
+            scopes: Mutex::new(vec![ReplayScope::default()]),
             parked,
             tasks: Mutex::new(vec![beating, writing]),
         }))))
@@ -155,19 +156,20 @@ impl Journal {
         cancel: Cancel,
     ) -> AbortOnDropHandle<()> {
         let run = attempt.run.clone();
-        let keeper = Keeper { store, run, attempt: attempt.attempt, clock, cancel, parked: Arc::default() };
-        AbortOnDropHandle::new(tokio::spawn(keeper.beat()))
+        let committer =
+            GroupCommitter { store, run, attempt: attempt.attempt, clock, cancel, parked: Arc::default() };
+        AbortOnDropHandle::new(tokio::spawn(committer.heartbeat()))
     }
 
     /// Whether anything is written down at all.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
+    pub fn is_recording(&self) -> bool {
         self.0.is_some()
     }
 
     /// Whether the run was cut off before.
     #[must_use]
-    pub fn is_gone_on_with(&self) -> bool {
+    pub fn is_resumed(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.attempt.attempt > 1)
     }
 
@@ -187,39 +189,40 @@ impl Journal {
     ///
     /// # Errors
     /// When the journal can't be read, or the step was another one before: then the run is parked.
-    pub async fn begin(&self, what: &str, twice: Twice) -> Result<Begun, JournalError> {
-        let Some(inner) = &self.0 else { return Ok(Begun::New(Step::default(), Durable::default())) };
+    pub async fn begin(&self, what: &str, resend: Resend) -> Result<Replay, JournalError> {
+        let Some(inner) = &self.0 else { return Ok(Replay::Fresh(Step::default(), CommitAck::default())) };
         inner.read_page().await?;
-        let place = lock(&inner.frames).last_mut().map(|frame| frame.place(what, twice));
-        let (at, met) = match place.unwrap_or_else(|| Place::Next(String::new())) {
-            Place::Met(row) => (row.step.clone(), Some(*row)),
-            Place::New(at) => (at, None),
-            Place::Next(at) if inner.attempt.attempt == 1 => (at, None),
-            Place::Next(at) => {
+        let place = lock(&inner.scopes).last_mut().map(|scope| scope.place(what, resend));
+        let (at, met) = match place.unwrap_or_else(|| Slot::Next(String::new())) {
+            Slot::Matched(row) => (row.step.clone(), Some(*row)),
+            Slot::Fresh(at) => (at, None),
+            Slot::Next(at) if inner.attempt.attempt == 1 => (at, None),
+            Slot::Next(at) => {
                 let met = inner.store.step_at(&inner.attempt.run, &at).await?;
                 (at, met)
             }
-            Place::Differs(row) => {
+            Slot::Mismatch(row) => {
                 let (step, was, is) = (row.step, row.what, what.to_owned());
-                return Err(self.park(JournalError::Differs { step, was, is }));
+                return Err(self.park(JournalError::ReplayMismatch { step, was, is }));
             }
         };
         let step = Step { journal: self.clone(), at };
         let Some(row) = met else {
             let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
             let durable = step.write(|run, at| Entry::begun(run, at, seq, what)).await?;
-            return Ok(Begun::New(step, durable));
+            return Ok(Replay::Fresh(step, durable));
         };
         if row.what != what {
-            let differs = JournalError::Differs { step: step.at, was: row.what.clone(), is: what.to_owned() };
+            let differs =
+                JournalError::ReplayMismatch { step: step.at, was: row.what.clone(), is: what.to_owned() };
             return Err(self.park(differs));
         }
         match row.state.as_str() {
-            "done" => Ok(Begun::Done(serde_json::from_str(&row.answer).unwrap_or_default())),
+            "done" => Ok(Replay::Completed(serde_json::from_str(&row.answer).unwrap_or_default())),
             "failed" if inner.went_on_after(&row.step, row.seq).await? => {
-                Ok(Begun::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
+                Ok(Replay::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
             }
-            _ => Ok(Begun::Open(step, Box::new(row))),
+            _ => Ok(Replay::Incomplete(step, Box::new(row))),
         }
     }
 
@@ -227,28 +230,28 @@ impl Journal {
     ///
     /// # Errors
     /// When another run writes it, or the store fails.
-    pub async fn claim(&self, what: &str) -> Result<(), JournalError> {
+    pub async fn lock(&self, what: &str) -> Result<(), JournalError> {
         let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
         let name = format!("write {} {what}", attempt.account);
         // Whoever is taken for dead may only be asleep.
-        store.cut_off_silent(clock.now_ms() - LIFE).await?;
+        store.cut_off_silent(clock.now_ms() - HEARTBEAT_TTL).await?;
         if store.claim(&name, &attempt.run).await? {
             return Ok(());
         }
         let by = store.claimed_by(&name).await?.unwrap_or_else(|| "another one".to_owned());
-        Err(JournalError::Claimed { by, what: what.to_owned() })
+        Err(JournalError::Locked { by, what: what.to_owned() })
     }
 
     /// Whether the next step is a part of a page.
     #[must_use]
     pub fn is_in_page(&self) -> bool {
-        self.0.as_ref().is_some_and(|inner| lock(&inner.frames).len() > 1)
+        self.0.as_ref().is_some_and(|inner| lock(&inner.scopes).len() > 1)
     }
 
     /// What the person says of the call that the run was parked at; once.
     #[must_use]
-    pub fn verdict(&self) -> Option<Verdict> {
-        self.0.as_ref().and_then(|inner| lock(&inner.verdict).take())
+    pub fn resolution(&self) -> Option<Resolution> {
+        self.0.as_ref().and_then(|inner| lock(&inner.resolution).take())
     }
 
     /// The run stops here and waits for a person.
@@ -270,18 +273,18 @@ impl Journal {
     ///
     /// # Errors
     /// When the journal can't be read; when there is such a step: then the run is parked.
-    pub async fn meet_all(&self) -> Result<(), JournalError> {
+    pub async fn verify_replayed(&self) -> Result<(), JournalError> {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
         // The script came to so many steps of its own.
-        let met = lock(&inner.frames).first().map_or(0, |frame| frame.next);
+        let met = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
         let unfinished = inner.store.unfinished_steps(&inner.attempt.run).await?;
         let unmet = unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > met));
-        unmet.map_or(Ok(()), |row| Err(self.unmet(row)))
+        unmet.map_or(Ok(()), |row| Err(self.not_replayed(row)))
     }
 
     /// The run stops: the script did not come again to something that it was in the midst of.
-    pub fn unmet(&self, row: StepRow) -> JournalError {
-        self.park(JournalError::Unmet { step: row.step, what: row.what })
+    pub fn not_replayed(&self, row: StepRow) -> JournalError {
+        self.park(JournalError::NotReplayed { step: row.step, what: row.what })
     }
 
     /// Waits until everything is on disk.
@@ -299,12 +302,12 @@ impl Journal {
         }
     }
 
-    async fn send(&self, entry: Option<Entry>) -> Result<Durable, JournalError> {
-        let Some(inner) = &self.0 else { return Ok(Durable::default()) };
+    async fn send(&self, entry: Option<Entry>) -> Result<CommitAck, JournalError> {
+        let Some(inner) = &self.0 else { return Ok(CommitAck::default()) };
         let (sender, written) = oneshot::channel();
         match inner.entries.send((entry, sender)).await {
-            Ok(()) => Ok(Durable(Some(written))),
-            Err(_) => Err(self.parked().unwrap_or(JournalError::Ended)),
+            Ok(()) => Ok(CommitAck(Some(written))),
+            Err(_) => Err(self.parked().unwrap_or(JournalError::Closed)),
         }
     }
 }
@@ -321,13 +324,13 @@ impl Inner {
             return Ok(());
         }
         let prefix = {
-            let frames = lock(&self.frames);
-            frames.last().filter(|frame| frame.is_unread_page()).map(|frame| frame.prefix.clone())
+            let scopes = lock(&self.scopes);
+            scopes.last().filter(|scope| scope.is_unread_page()).map(|scope| scope.prefix.clone())
         };
         let Some(prefix) = prefix else { return Ok(()) };
         let rows = self.store.parts(&self.attempt.run, &prefix).await?;
-        if let Some(frame) = lock(&self.frames).last_mut() {
-            frame.meets(rows);
+        if let Some(scope) = lock(&self.scopes).last_mut() {
+            scope.load(rows);
         }
         Ok(())
     }
@@ -359,35 +362,35 @@ impl Step {
         &self.journal
     }
 
-    async fn write(&self, entry: impl FnOnce(&str, &str) -> Entry) -> Result<Durable, JournalError> {
+    async fn write(&self, entry: impl FnOnce(&str, &str) -> Entry) -> Result<CommitAck, JournalError> {
         match self.journal.run() {
-            None => Ok(Durable::default()),
+            None => Ok(CommitAck::default()),
             Some(run) => self.journal.send(Some(entry(run, &self.at))).await,
         }
     }
 
     /// It begins anew: it failed before.
-    pub async fn again(&self, what: &str) -> Result<Durable, JournalError> {
+    pub async fn reopen(&self, what: &str) -> Result<CommitAck, JournalError> {
         let seq = self.journal.0.as_ref().map_or(0, |inner| inner.next_seq.fetch_add(1, Ordering::SeqCst));
         self.write(|run, at| Entry::begun(run, at, seq, what)).await
     }
 
     /// Whether the script went on after it though it had not ended, as after a loop's `break`; what it had done by then
     /// are its parts.
-    pub async fn was_left(&self, row: &StepRow) -> Result<bool, JournalError> {
+    pub async fn was_abandoned(&self, row: &StepRow) -> Result<bool, JournalError> {
         let Some(inner) = self.journal.0.as_deref() else { return Ok(false) };
         let has_parts = inner.store.has_parts(&inner.attempt.run, &self.at).await?;
         Ok(has_parts && row.state == "begun" && inner.went_on_after(&self.at, row.seq).await?)
     }
 
     /// What it changes is known.
-    pub async fn change(&self, change: &impl Serialize) -> Result<Durable, JournalError> {
+    pub async fn change(&self, change: &impl Serialize) -> Result<CommitAck, JournalError> {
         let change = json(change);
         self.write(|run, at| Entry::change(run, at, &change)).await
     }
 
     /// It has changed nothing after all.
-    pub async fn changed_nothing(&self) -> Result<Durable, JournalError> {
+    pub async fn clear_effect(&self) -> Result<CommitAck, JournalError> {
         self.write(|run, at| Entry::change(run, at, "")).await
     }
 
@@ -395,14 +398,14 @@ impl Step {
     pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
         let checkpoint = json(checkpoint);
         let durable = self.write(|run, at| Entry::checkpoint(run, at, &checkpoint)).await?;
-        fail_point::pass_when(durable.wait(), "checkpoint").await;
+        fail_point::hit_after(durable.wait(), "checkpoint").await;
         Ok(())
     }
 
     /// A batch is about to be sent: not before this is on disk.
-    pub async fn intent(&self, number: i64, items: &[ChangeItem]) -> Result<Durable, JournalError> {
-        if !self.journal.is_kept() {
-            return Ok(Durable::default());
+    pub async fn intent(&self, number: i64, items: &[ChangeItem]) -> Result<CommitAck, JournalError> {
+        if !self.journal.is_recording() {
+            return Ok(CommitAck::default());
         }
         let (size, items) = (count(items), json(&items));
         self.write(|run, at| Entry::intent(run, at, number, &items, size)).await
@@ -415,7 +418,7 @@ impl Step {
         pending: &Unresolved,
         failed: &[Failure],
     ) -> Result<(), JournalError> {
-        if !self.journal.is_kept() {
+        if !self.journal.is_recording() {
             return Ok(());
         }
         let some = |count: i64, text: String| (count, if count == 0 { String::new() } else { text });
@@ -425,48 +428,48 @@ impl Step {
             Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
         };
         let durable = self.write(entry).await?;
-        fail_point::pass_when(durable.wait(), "batch-outcome").await;
+        fail_point::hit_after(durable.wait(), "batch-outcome").await;
         Ok(())
     }
 
     /// It has ended well, with this answer.
-    pub async fn done(&self, answer: &Value) -> Result<Durable, JournalError> {
+    pub async fn done(&self, answer: &Value) -> Result<CommitAck, JournalError> {
         let answer = answer.to_string();
         self.write(|run, at| Entry::ended(run, at, "done", &answer)).await
     }
 
     /// It has failed, and the script is told.
-    pub async fn failed(&self, error: &Value) -> Result<Durable, JournalError> {
+    pub async fn failed(&self, error: &Value) -> Result<CommitAck, JournalError> {
         let error = error.to_string();
         self.write(|run, at| Entry::ended(run, at, "failed", &error)).await
     }
 
     /// The steps that follow are those of a page of this one.
-    pub fn enter(&self, page: u64) {
+    pub fn enter_page(&self, page: u64) {
         self.leave_page(page);
         if let Some(inner) = &self.journal.0 {
-            lock(&inner.frames).push(Frame::of_page(format!("{}/{page}/", self.at)));
+            lock(&inner.scopes).push(ReplayScope::of_page(format!("{}/{page}/", self.at)));
         }
     }
 
     /// Whether steps were begun on this page of it.
     #[must_use]
-    pub fn has_parts(&self, page: u64) -> bool {
+    pub fn has_children(&self, page: u64) -> bool {
         let prefix = format!("{}/{page}/", self.at);
         let inner = self.journal.0.as_ref();
         inner.is_some_and(|inner| {
-            lock(&inner.frames).iter().any(|frame| frame.prefix == prefix && frame.next > 0)
+            lock(&inner.scopes).iter().any(|scope| scope.prefix == prefix && scope.next > 0)
         })
     }
 
     /// What an earlier attempt was in the midst of on this page, and the script has not come to again.
     #[must_use]
-    pub fn unmet_on(&self, page: u64) -> Vec<StepRow> {
+    pub fn missing_on(&self, page: u64) -> Vec<StepRow> {
         let prefix = format!("{}/{page}/", self.at);
         let Some(inner) = &self.journal.0 else { return Vec::new() };
-        let frames = lock(&inner.frames);
+        let scopes = lock(&inner.scopes);
         let before =
-            frames.iter().find(|frame| frame.prefix == prefix).and_then(|frame| frame.before.as_ref());
+            scopes.iter().find(|scope| scope.prefix == prefix).and_then(|scope| scope.before.as_ref());
         let unmet = before.into_iter().flatten().filter(|row| row.state == "begun" && !row.change.is_empty());
         unmet.cloned().collect()
     }
@@ -477,13 +480,13 @@ impl Step {
     }
 
     /// The steps that follow are no longer parts of this one.
-    pub fn leave(&self) {
+    pub fn exit(&self) {
         self.leave_all(&format!("{}/", self.at));
     }
 
     fn leave_all(&self, prefix: &str) {
         if let Some(inner) = &self.journal.0 {
-            lock(&inner.frames).retain(|frame| !frame.prefix.starts_with(prefix));
+            lock(&inner.scopes).retain(|scope| !scope.prefix.starts_with(prefix));
         }
     }
 }

@@ -1,20 +1,11 @@
 //! Where the steps of a run stand: one after another as the script comes to them, and on a page that was cut off by their
 //! words. Must never ask the store: what an earlier attempt has left of a page is told to it.
 
-use crate::store::StepRow;
-
-/// Whether something may be done twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twice {
-    /// It does no harm.
-    Harmless,
-    /// It must not be.
-    Never,
-}
+use crate::{api::Resend, store::StepRow};
 
 /// The steps of one page, or of the script itself.
 #[derive(Debug, Default)]
-pub(crate) struct Frame {
+pub(crate) struct ReplayScope {
     pub prefix: String,
     pub next: u32,
     /// Of a page that was cut off: its steps that were not met again yet. The loop may have changed whom it is for, so
@@ -23,18 +14,18 @@ pub(crate) struct Frame {
 }
 
 /// Where a step stands.
-pub(crate) enum Place {
+pub(crate) enum Slot {
     /// At the next place, as the script comes to it.
     Next(String),
     /// It was met on this page before.
-    Met(Box<StepRow>),
+    Matched(Box<StepRow>),
     /// This page never had it.
-    New(String),
+    Fresh(String),
     /// This page had another one like it that must not be done twice.
-    Differs(StepRow),
+    Mismatch(StepRow),
 }
 
-impl Frame {
+impl ReplayScope {
     /// Those of a page.
     pub(crate) fn of_page(prefix: String) -> Self {
         Self { prefix, ..Self::default() }
@@ -46,30 +37,30 @@ impl Frame {
     }
 
     /// What an earlier attempt has left of it.
-    pub(crate) fn meets(&mut self, rows: Vec<StepRow>) {
+    pub(crate) fn load(&mut self, rows: Vec<StepRow>) {
         let length = self.prefix.len();
         self.next = rows.iter().filter_map(|row| row.step[length..].parse().ok()).max().unwrap_or(0);
         self.before = Some(rows);
     }
 
     /// The place of the next step.
-    pub(crate) fn place(&mut self, what: &str, twice: Twice) -> Place {
+    pub(crate) fn place(&mut self, what: &str, resend: Resend) -> Slot {
         let before = self.before.as_mut();
         let of_page = before.is_some();
         if let Some(rows) = before {
             if let Some(at) = rows.iter().position(|row| row.what == what) {
-                return Place::Met(Box::new(rows.remove(at)));
+                return Slot::Matched(Box::new(rows.remove(at)));
             }
             let name = |what: &str| what.split('(').next().unwrap_or_default().to_owned();
-            if twice == Twice::Never
+            if resend != Resend::Idempotent
                 && let Some(at) =
                     rows.iter().position(|row| row.state != "done" && name(&row.what) == name(what))
             {
-                return Place::Differs(rows.remove(at));
+                return Slot::Mismatch(rows.remove(at));
             }
         }
         self.next += 1;
         let at = format!("{}{}", self.prefix, self.next);
-        if of_page { Place::New(at) } else { Place::Next(at) }
+        if of_page { Slot::Fresh(at) } else { Slot::Next(at) }
     }
 }

@@ -8,16 +8,16 @@ use crate::{
 use tokio_util::task::AbortOnDropHandle;
 
 /// Answers of the parts of a list, put together.
-pub trait Merge {
+pub trait MergeAnswer {
     /// Appends the next part's answer.
     fn merge(&mut self, next: Self);
 }
 
-impl Merge for Done {
+impl MergeAnswer for Done {
     fn merge(&mut self, _next: Self) {}
 }
 
-impl Merge for Users {
+impl MergeAnswer for Users {
     fn merge(&mut self, next: Self) {
         self.user_info_list.extend(next.user_info_list);
     }
@@ -25,7 +25,7 @@ impl Merge for Users {
 
 /// A list of which a part was refused. Every part was sent; the others were done.
 #[derive(Clone, Debug)]
-pub struct SplitError {
+pub struct PartialFailure {
     /// What became of the first part that was not done.
     pub error: CallError,
     /// Parts that were not done.
@@ -40,14 +40,14 @@ pub struct SplitError {
 ///
 /// # Errors
 /// When a part was not done.
-pub async fn call_in_parts<E>(
+pub async fn call_chunked<E>(
     client: &Client,
     in_flight: usize,
     mut request: E,
-) -> Result<E::Answer, SplitError>
+) -> Result<E::Answer, PartialFailure>
 where
     E: Batched,
-    E::Answer: Merge,
+    E::Answer: MergeAnswer,
 {
     let items = std::mem::take(request.items());
     let parts: Vec<Vec<E::Item>> =
@@ -78,7 +78,7 @@ where
     }
     match (first_error, whole) {
         (None, Some(whole)) => Ok(whole),
-        (Some(error), _) => Err(SplitError { error, failed, parts: count }),
+        (Some(error), _) => Err(PartialFailure { error, failed, parts: count }),
         (None, None) => unreachable!("there is at least one part"),
     }
 }

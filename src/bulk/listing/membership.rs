@@ -1,5 +1,5 @@
-//! Who is so already: everybody with a tag, or on the blacklist, listed before a job whose openids tell nothing of
-//! themselves. Kept out of memory: it may be millions.
+//! Disk-backed set of openids that already have the tag (or are blocked), for jobs over bare openids, which carry no tag
+//! list. There may be millions, so it is kept out of memory.
 
 use super::reader::{ReadError, Reader};
 use crate::{
@@ -9,34 +9,31 @@ use crate::{
 };
 use std::{collections::HashSet, path::Path, sync::Arc};
 
-/// Openids that are written at once.
-const AT_ONCE: usize = 10_000;
+/// Openids of one write.
+const CHUNK: usize = 10_000;
 
-/// Why it can't be known.
+/// Why membership can't be known.
 #[derive(Debug, thiserror::Error)]
-pub enum KnownError {
-    /// They can't be listed.
+pub enum MembershipError {
+    /// The list can't be read.
     #[error("{0}")]
     Read(#[from] ReadError),
-    /// They can't be kept.
+    /// The set can't be written or read.
     #[error("{0}")]
     Store(#[from] StoreError),
 }
 
-/// Everybody of a listing.
-pub struct Known(Scratch);
+/// The openids of a listing.
+pub struct MemberSet(Scratch);
 
-impl Known {
-    /// Lists everybody of a source, and keeps them in a file in this folder until it is dropped.
-    ///
-    /// # Errors
-    /// When a page can't be had, or there is no room.
+impl MemberSet {
+    /// Lists all openids of a source, and keeps them in a file in this folder until the set is dropped.
     pub async fn list(
         client: &Client,
         in_flight: usize,
         source: Source,
         folder: &Path,
-    ) -> Result<Self, KnownError> {
+    ) -> Result<Self, MembershipError> {
         let scratch = Scratch::new(folder).await?;
         let mut reader = Reader::open(
             client,
@@ -50,7 +47,7 @@ impl Known {
         let mut waiting = Vec::new();
         while let Some(batch) = reader.next().await? {
             waiting.extend(batch.people.into_iter().map(|person| person.openid));
-            if waiting.len() >= AT_ONCE {
+            if waiting.len() >= CHUNK {
                 scratch.add(&waiting).await?;
                 waiting.clear();
             }
@@ -59,20 +56,18 @@ impl Known {
         Ok(Self(scratch))
     }
 
-    /// These have come, or have gone.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    pub async fn change(&self, openids: &[String], have_come: bool) -> Result<(), KnownError> {
-        let changed = if have_come { self.0.add(openids).await } else { self.0.remove(openids).await };
-        Ok(changed?)
+    /// Adds openids.
+    pub async fn add(&self, openids: &[String]) -> Result<(), MembershipError> {
+        Ok(self.0.add(openids).await?)
     }
 
-    /// Those of these openids that are among them.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub async fn among(&self, openids: &[String]) -> Result<HashSet<String>, KnownError> {
+    /// Removes openids.
+    pub async fn remove(&self, openids: &[String]) -> Result<(), MembershipError> {
+        Ok(self.0.remove(openids).await?)
+    }
+
+    /// The given openids that are in the set.
+    pub async fn intersect(&self, openids: &[String]) -> Result<HashSet<String>, MembershipError> {
         Ok(self.0.among(openids).await?.into_iter().collect())
     }
 }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 
 /// The job that is running, and the reports of those that ended.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct ProgressBoard {
     current: Mutex<Option<Arc<Job>>>,
     ended: Mutex<Vec<EndReport>>,
     /// What could not be taken back of another run, in words.
     set_aside: Mutex<Vec<String>>,
 }
 
-impl Board {
+impl ProgressBoard {
     /// A job begins.
     pub fn begin(&self, job: &Arc<Job>) {
         *lock(&self.current) = Some(Arc::clone(job));

@@ -15,7 +15,7 @@ const PART_WORTH_ASKING: u64 = 200;
 
 /// Calls of one endpoint that a job will make.
 #[derive(Clone, Copy, Debug)]
-pub struct Need {
+pub struct CallDemand {
     /// The endpoint.
     pub spec: &'static Spec,
     /// How many calls, at the most.
@@ -26,7 +26,7 @@ pub struct Need {
 
 /// What a job is, as far as its cost goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape<'a> {
+pub struct JobShape<'a> {
     /// Whom it lists.
     pub source: &'a Source,
     /// How many are to be listed.
@@ -45,7 +45,7 @@ pub struct Shape<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the job needs about {calls} calls of {path} today, and {left} are left of the {daily} of a day",
     calls = with_thousands(*.calls), left = with_thousands(.left.left), daily = with_thousands(.left.daily))]
-pub struct Shortage {
+pub struct QuotaShortage {
     /// The endpoint.
     pub path: &'static str,
     /// Calls that the job needs.
@@ -59,19 +59,19 @@ pub struct Shortage {
 pub enum CostError {
     /// The day's quota is too small for it.
     #[error("{0}")]
-    Shortage(#[from] Shortage),
+    QuotaShortage(#[from] QuotaShortage),
     /// The run was stopped.
     #[error("{0}")]
     Call(#[from] CallError),
 }
 
-impl Shape<'_> {
+impl JobShape<'_> {
     /// The calls that it takes.
     #[must_use]
-    pub fn needs(&self) -> Vec<Need> {
+    pub fn needs(&self) -> Vec<CallDemand> {
         let pages = |page: usize| self.people.div_ceil(page as u64).max(1);
         let mut needs = Vec::new();
-        let mut need = |spec, calls, is_sure| needs.push(Need { spec, calls, is_sure });
+        let mut need = |spec, calls, is_sure| needs.push(CallDemand { spec, calls, is_sure });
         match self.source {
             Source::Followers => need(user::List::SPEC, pages(user::List::PAGE), true),
             Source::Blacklisted => need(blacklist::List::SPEC, pages(blacklist::List::PAGE), true),
@@ -95,11 +95,11 @@ impl Shape<'_> {
 /// When there is not enough of what it is sure to need, and `may_refuse`.
 pub async fn estimate(
     client: &Client,
-    shape: Shape<'_>,
+    shape: JobShape<'_>,
     may_refuse: bool,
 ) -> Result<Vec<Estimate>, CostError> {
     let mut estimates = Vec::new();
-    for Need { spec, calls, is_sure } in shape.needs() {
+    for CallDemand { spec, calls, is_sure } in shape.needs() {
         let mut left = client.remaining(spec).await;
         let is_worth_asking = match left {
             Some(remaining) => calls * PART_WORTH_ASKING > remaining.left,
@@ -109,7 +109,7 @@ pub async fn estimate(
             left = client.ask_remaining(spec).await?.or(left);
         }
         if let Some(remaining) = left.filter(|remaining| is_sure && may_refuse && remaining.left < calls) {
-            return Err(Shortage { path: spec.path, calls, left: remaining }.into());
+            return Err(QuotaShortage { path: spec.path, calls, left: remaining }.into());
         }
         let call = format!("{} {}", spec.method.as_str(), spec.path);
         estimates.push(Estimate { call, calls, left: left.map(|remaining| remaining.left) });

@@ -10,7 +10,7 @@ const TOGETHER: i64 = 200;
 
 /// Somebody who was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub struct ChangedOpenid {
     /// Who.
     pub openid: String,
     /// What did it: a job's end (`tag`) or a call (`tag::attach`).
@@ -20,14 +20,14 @@ pub struct Done {
 }
 
 /// Reads those who were changed, some at a time, in the order in which they were asked to be.
-pub struct DoneReader {
+pub struct ChangedReader {
     store: Store,
     run: String,
     after: (i64, i64),
     is_over: bool,
 }
 
-impl DoneReader {
+impl ChangedReader {
     /// Those of this run.
     #[must_use]
     pub fn new(store: Store, run: String) -> Self {
@@ -38,7 +38,7 @@ impl DoneReader {
     ///
     /// # Errors
     /// When the journal can't be read.
-    pub async fn next(&mut self) -> Result<Vec<Done>, StoreError> {
+    pub async fn next(&mut self) -> Result<Vec<ChangedOpenid>, StoreError> {
         let mut done = Vec::new();
         while done.is_empty() && !self.is_over {
             let rows = self.store.done_batches(&self.run, self.after, TOGETHER).await?;
@@ -53,9 +53,9 @@ impl DoneReader {
 }
 
 /// Those of a batch who have neither failed nor are yet to be changed.
-fn people(row: &DoneRow) -> impl Iterator<Item = Done> {
+fn people(row: &DoneRow) -> impl Iterator<Item = ChangedOpenid> {
     let (end, target) = by(&row.what, &row.change);
-    Unresolved::changed(&row.batch, false).into_iter().map(move |item| Done {
+    Unresolved::changed(&row.batch, false).into_iter().map(move |item| ChangedOpenid {
         openid: item.openid().to_owned(),
         end: end.clone(),
         target: target.clone(),

@@ -17,7 +17,7 @@ use crate::{
         journal::{
             error::JournalError,
             fail_point,
-            journal::{Durable, Step},
+            journal::{CommitAck, Step},
         },
         model::{
             batch::{ChangeItem, Unresolved},
@@ -44,7 +44,7 @@ const NEW_TAG: RetrySchedule = RetrySchedule {
 
 /// Why a job can't go on.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
+pub enum JobError {
     /// A call failed.
     #[error("{0}")]
     Call(#[from] CallError),
@@ -69,12 +69,12 @@ struct Written {
     /// Those who are not done.
     pending: Unresolved,
     /// The job can't go on.
-    broken: Option<Stop>,
+    broken: Option<JobError>,
 }
 
 /// What a writer is made of.
 #[derive(Clone)]
-pub struct WriterSettings {
+pub struct BatchWriterConfig {
     /// Who calls.
     pub client: Client,
     /// The most calls under way together.
@@ -94,18 +94,18 @@ pub struct WriterSettings {
 }
 
 /// Writes changes; dropping it lets calls that are under way end and makes no more.
-pub struct Writer {
-    settings: WriterSettings,
+pub struct BatchWriter {
+    settings: BatchWriterConfig,
     waiting: Vec<ChangeItem>,
     batches: JoinSet<Written>,
     failed: Vec<Failure>,
     next_batch: i64,
 }
 
-impl Writer {
+impl BatchWriter {
     /// A writer of one kind of change.
     #[must_use]
-    pub fn new(settings: WriterSettings) -> Self {
+    pub fn new(settings: BatchWriterConfig) -> Self {
         Self { settings, waiting: Vec::new(), batches: JoinSet::new(), failed: Vec::new(), next_batch: 0 }
     }
 
@@ -115,7 +115,7 @@ impl Writer {
     /// # Errors
     /// When the journal can't be read.
     pub async fn resume(
-        settings: WriterSettings,
+        settings: BatchWriterConfig,
         waiting: Vec<ChangeItem>,
         next_batch: i64,
     ) -> Result<(Self, HashSet<String>), JournalError> {
@@ -145,12 +145,12 @@ impl Writer {
             let unsure = pending.in_doubt.iter().map(|item| item.openid().to_owned()).collect();
             let pending: Vec<ChangeItem> = pending.in_doubt.into_iter().chain(pending.not_sent).collect();
             let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
-            writer.settings.limits.take_again(pending.len());
+            writer.settings.limits.restore(pending.len());
             writer.batches.spawn(write(
                 writer.settings.clone(),
                 pending,
                 row.number,
-                Durable::default(),
+                CommitAck::default(),
                 Earlier { failed: earlier, unsure },
             ));
         }
@@ -175,7 +175,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the job can't go on.
-    pub async fn send_full(&mut self) -> Result<(), Stop> {
+    pub async fn send_full(&mut self) -> Result<(), JobError> {
         while self.waiting.len() >= self.settings.change.batch_size() {
             self.send_one().await?;
         }
@@ -183,7 +183,7 @@ impl Writer {
     }
 
     /// Sends what is left and waits for every answer; gives those who failed, whatever happened.
-    pub async fn finish(mut self) -> (Vec<Failure>, Result<(), Stop>) {
+    pub async fn finish(mut self) -> (Vec<Failure>, Result<(), JobError>) {
         let mut result = Ok(());
         while result.is_ok() && !self.waiting.is_empty() {
             result = self.send_one().await;
@@ -201,7 +201,7 @@ impl Writer {
         self.finish().await.0
     }
 
-    async fn send_one(&mut self) -> Result<(), Stop> {
+    async fn send_one(&mut self) -> Result<(), JobError> {
         while self.batches.len() >= self.settings.in_flight * WINDOW {
             match self.batches.join_next().await {
                 Some(written) => self.take_in(written)?,
@@ -214,7 +214,7 @@ impl Writer {
         }
         let wanted = self.settings.change.batch_size().min(self.waiting.len());
         let size = loop {
-            match self.settings.limits.take(wanted) {
+            match self.settings.limits.reserve(wanted) {
                 Ok(size) => break size,
                 // What is under way may still give some back.
                 Err(limit) => match self.batches.join_next().await {
@@ -235,10 +235,10 @@ impl Writer {
         Ok(())
     }
 
-    fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), Stop> {
+    fn take_in(&mut self, written: Result<Written, tokio::task::JoinError>) -> Result<(), JobError> {
         // Batches are never aborted; a panic in one is a bug to be seen.
         let written = written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        self.settings.limits.give_back(written.size - written.used);
+        self.settings.limits.release(written.size - written.used);
         self.failed.extend(written.failed);
         self.failed.extend(written.unsure);
         written.broken.map_or(Ok(()), Err)
@@ -254,10 +254,10 @@ struct Earlier {
 
 /// Writes one batch once its intent is on disk, and then what it came to.
 async fn write(
-    settings: WriterSettings,
+    settings: BatchWriterConfig,
     items: Vec<ChangeItem>,
     number: i64,
-    intent: Durable,
+    intent: CommitAck,
     earlier: Earlier,
 ) -> Written {
     if let Err(error) = intent.wait().await {
@@ -268,10 +268,10 @@ async fn write(
             ..Written::default()
         };
     }
-    fail_point::pass("batch-intent");
+    fail_point::hit("batch-intent");
     let mut written = send(&settings, items).await;
     written.pending.keep_in_doubt(&earlier.unsure);
-    fail_point::pass("batch-call");
+    fail_point::hit("batch-call");
     let outcome = if earlier.failed.is_empty() {
         settings.step.outcome(number, &written.pending, &written.failed).await
     } else {
@@ -285,8 +285,8 @@ async fn write(
 }
 
 /// Sends one batch, in as many calls as it takes to find the openids that are refused.
-async fn send(settings: &WriterSettings, items: Vec<ChangeItem>) -> Written {
-    let WriterSettings { client, change, counts, made, .. } = settings;
+async fn send(settings: &BatchWriterConfig, items: Vec<ChangeItem>) -> Written {
+    let BatchWriterConfig { client, change, counts, made, .. } = settings;
     let mut written = Written { size: items.len(), ..Written::default() };
     let mut retry = NEW_TAG.start();
     let mut parts = vec![items];

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Failures are judged from so many followers on: of the first few one is a large share.
-const JUDGED_FROM: u64 = 1_000;
+const MIN_SAMPLE: u64 = 1_000;
 
 /// The limits of a run, with what is used of them. All its jobs share them.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Limits {
     }
 
     /// Takes up to `wanted` changes, before they are sent; how many may be.
-    pub(crate) fn take(&self, wanted: usize) -> Result<usize, Limit> {
+    pub(crate) fn reserve(&self, wanted: usize) -> Result<usize, Limit> {
         let Some(most) = self.changes else { return Ok(wanted) };
         let wanted = wanted as u64;
         let before = self.changed.fetch_add(wanted, Ordering::SeqCst);
@@ -71,8 +71,8 @@ impl Limits {
     /// # Errors
     /// When there are none left.
     pub fn allow_one(&self) -> Result<(), Limit> {
-        self.take_all(1)?;
-        self.give_back(1);
+        self.reserve_all(1)?;
+        self.release(1);
         Ok(())
     }
 
@@ -80,17 +80,17 @@ impl Limits {
     ///
     /// # Errors
     /// When there are not so many left.
-    pub fn take_all(&self, wanted: usize) -> Result<(), Limit> {
-        let taken = self.take(wanted)?;
+    pub fn reserve_all(&self, wanted: usize) -> Result<(), Limit> {
+        let taken = self.reserve(wanted)?;
         if taken == wanted {
             return Ok(());
         }
-        self.give_back(taken);
+        self.release(taken);
         Err(Limit::Changes(self.changes.unwrap_or_default()))
     }
 
     /// Takes changes that an earlier attempt of the run was given already.
-    pub(crate) fn take_again(&self, changes: usize) {
+    pub(crate) fn restore(&self, changes: usize) {
         if self.changes.is_some() {
             self.changed.fetch_add(changes as u64, Ordering::SeqCst);
         }
@@ -104,7 +104,7 @@ impl Limits {
     }
 
     /// Some that were taken were not made after all.
-    pub fn give_back(&self, unmade: usize) {
+    pub fn release(&self, unmade: usize) {
         if self.changes.is_some() {
             self.changed.fetch_sub(unmade as u64, Ordering::SeqCst);
         }
@@ -114,9 +114,9 @@ impl Limits {
     ///
     /// # Errors
     /// When there are more.
-    pub fn judge(&self, failed: u64, followers: u64) -> Result<(), Limit> {
+    pub fn check_error_rate(&self, failed: u64, followers: u64) -> Result<(), Limit> {
         match self.errors {
-            Some(most) if followers >= JUDGED_FROM && failed * 100_000 > followers * u64::from(most) => {
+            Some(most) if followers >= MIN_SAMPLE && failed * 100_000 > followers * u64::from(most) => {
                 Err(Limit::Errors { failed, followers, most: Share(most) })
             }
             _ => Ok(()),
@@ -131,18 +131,18 @@ mod tests {
     #[test]
     fn changes_are_taken_to_the_last_one_and_given_back() {
         let limits = Limits::new(Some(120), None);
-        assert_eq!((limits.take(50), limits.take(50), limits.take(50)), (Ok(50), Ok(50), Ok(20)));
-        assert_eq!(limits.take(1), Err(Limit::Changes(120)));
-        limits.give_back(3);
-        assert_eq!(limits.take(50), Ok(3));
-        assert_eq!(Limits::default().take(50), Ok(50));
+        assert_eq!((limits.reserve(50), limits.reserve(50), limits.reserve(50)), (Ok(50), Ok(50), Ok(20)));
+        assert_eq!(limits.reserve(1), Err(Limit::Changes(120)));
+        limits.release(3);
+        assert_eq!(limits.reserve(50), Ok(3));
+        assert_eq!(Limits::default().reserve(50), Ok(50));
     }
 
     #[test]
     fn failures_are_judged_by_their_share_from_a_thousand_followers_on() {
         let limits = Limits::new(None, Some(1_500));
-        assert_eq!((limits.judge(999, 999), limits.judge(15, 1_000)), (Ok(()), Ok(())));
-        let error = limits.judge(16, 1_000).unwrap_err();
+        assert_eq!((limits.check_error_rate(999, 999), limits.check_error_rate(15, 1_000)), (Ok(()), Ok(())));
+        let error = limits.check_error_rate(16, 1_000).unwrap_err();
         assert_eq!(error.to_string(), "16 of 1000 followers failed, which is more than 1.5% (--max-errors)");
     }
 }

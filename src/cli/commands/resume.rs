@@ -6,7 +6,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    bulk::Verdict,
+    bulk::Resolution,
     cli::{
         args::{ResolveArgument, ResumeArguments},
         failure::usage_error,
@@ -76,22 +76,22 @@ fn resumable_options(recorded: &Recorded, state: RunState) -> anyhow::Result<Run
 }
 
 /// How the person resolves the call that is in doubt.
-fn resolution(arguments: &ResumeArguments) -> anyhow::Result<Option<Verdict>> {
+fn resolution(arguments: &ResumeArguments) -> anyhow::Result<Option<Resolution>> {
     Ok(match (arguments.resolve, &arguments.answer) {
         (None, _) => None,
-        (Some(ResolveArgument::Retry), None) => Some(Verdict::Again),
+        (Some(ResolveArgument::Retry), None) => Some(Resolution::Retry),
         (Some(ResolveArgument::Retry), Some(_)) => {
             let hint = "a call that is made again has an answer of its own";
             return Err(usage_error("--answer goes with --resolve completed", hint));
         }
         (Some(ResolveArgument::Completed), None) => {
-            Some(Verdict::Done(json!({"errcode": 0, "errmsg": "ok"})))
+            Some(Resolution::Completed(json!({"errcode": 0, "errmsg": "ok"})))
         }
         (Some(ResolveArgument::Completed), Some(text)) => {
             let answer = serde_json::from_str(text).map_err(|error| {
                 usage_error(format!("--answer is not JSON: {error}"), "for example {\"card_id\": \"p…\"}")
             })?;
-            Some(Verdict::Done(answer))
+            Some(Resolution::Completed(answer))
         }
     })
 }

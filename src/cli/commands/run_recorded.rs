@@ -3,7 +3,7 @@
 use super::confirm::confirm_production;
 use crate::{
     base::Cancel,
-    bulk::{Attempt, Board, Limits, RunReport, Verdict},
+    bulk::{Attempt, Limits, ProgressBoard, Resolution, RunReport},
     cli::{
         args::{RunFlags, TargetArgs},
         config::{Access, ClientOptions, Connection, connect},
@@ -47,7 +47,7 @@ pub(super) enum Purpose<'a> {
     /// `resolution` is what the person says about the call that is in doubt.
     Resume {
         run: &'a RunRecord,
-        resolution: Option<Verdict>,
+        resolution: Option<Resolution>,
     },
 }
 
@@ -183,7 +183,7 @@ impl<'a> PreparedRun<'a> {
     }
 
     fn run(&self, plan: &RunPlan, attempt: Option<Attempt>) -> anyhow::Result<Outcome<String>> {
-        let board = Arc::new(Board::default());
+        let board = Arc::new(ProgressBoard::default());
         let progress = Progress::start(&self.console, &board, self.connection.client.as_ref().ok());
         let execution = Execution {
             config: self.config(plan),

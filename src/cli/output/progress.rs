@@ -5,7 +5,7 @@ use super::console::{Console, ProgressMode};
 use crate::{
     api::{Endpoint, Spec, user},
     base::{Stopwatch, with_thousands},
-    bulk::{Board, Counters, Job},
+    bulk::{Counters, Job, ProgressBoard},
     client::Client,
     host::EchoGuard,
 };
@@ -44,7 +44,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Starts to watch the board on a thread of its own, and shows it as the console's mode says.
-    pub(crate) fn start(console: &Arc<Console>, board: &Arc<Board>, client: Option<&Client>) -> Self {
+    pub(crate) fn start(console: &Arc<Console>, board: &Arc<ProgressBoard>, client: Option<&Client>) -> Self {
         let mode = console.mode();
         if mode == ProgressMode::Off {
             return Self { stop: None, thread: None, _echo_guard: None };

@@ -6,7 +6,7 @@ use super::{background::Background, editor::SharedNames, script::continues_previ
 use crate::{
     api::{Endpoint, tag},
     base::{Cancel, Diagnostic, Stopwatch, with_thousands},
-    bulk::{Board, RunReport, RunState},
+    bulk::{ProgressBoard, RunReport, RunState},
     cli::{
         args::{ReplArguments, TargetArgs},
         commands::confirm::{confirm_once, confirm_production},
@@ -183,9 +183,9 @@ impl<'a> ReplSession<'a> {
     /// Runs something that calls the platform: its progress is shown, and Ctrl-C stops it.
     pub(super) fn work<T>(
         &mut self,
-        work: impl FnOnce(&mut Self, &Arc<Board>) -> Result<Outcome<T>, SessionError>,
+        work: impl FnOnce(&mut Self, &Arc<ProgressBoard>) -> Result<Outcome<T>, SessionError>,
     ) -> anyhow::Result<Outcome<T>> {
-        let board = Arc::new(Board::default());
+        let board = Arc::new(ProgressBoard::default());
         let progress = Progress::start(&self.console, &board, self.connection.client.as_ref().ok());
         self.is_working.store(true, Ordering::SeqCst);
         let outcome = work(self, &board);

@@ -99,7 +99,7 @@ impl Daemon {
             // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
             // goes on with it. The same when the store did not take what it has done.
             (RunState::Parked, None)
-                if matches!(outcome.parked, Some(JournalError::TakenOver | JournalError::Store(_))) =>
+                if matches!(outcome.parked, Some(JournalError::Fenced | JournalError::Store(_))) =>
             {
                 self.say(Level::Warn, &fire.automation, run, &why);
                 let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();

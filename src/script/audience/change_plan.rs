@@ -7,7 +7,7 @@ use super::{
 use crate::{
     api::tag::Tag,
     base::Stopwatch,
-    bulk::{Change, ChangeItem, Known, Listed, Source},
+    bulk::{Change, ChangeItem, Listed, MemberSet, Source},
     script::{
         host::{
             env::RunEnv,
@@ -53,7 +53,7 @@ pub(crate) trait Decide {
 /// Who is so already, where people's details don't tell.
 #[derive(Default)]
 pub(crate) struct Before {
-    known: Option<Known>,
+    known: Option<MemberSet>,
     /// Those of the batch at hand.
     here: HashSet<String>,
 }
@@ -65,12 +65,13 @@ impl Before {
         let known = match &mut self.known {
             Some(known) => known,
             none => {
-                let listed = Known::list(&walk.client, env.in_flight, source.clone(), &env.scratch_folder);
+                let listed =
+                    MemberSet::list(&walk.client, env.in_flight, source.clone(), &env.scratch_folder);
                 none.insert(env.block_on(listed).map_err(unknown)?)
             }
         };
         let openids: Vec<String> = people.iter().map(|person| person.openid.clone()).collect();
-        self.here = env.block_on(known.among(&openids)).map_err(unknown)?;
+        self.here = env.block_on(known.intersect(&openids)).map_err(unknown)?;
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Decide for Tagging {
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
             walk.reckon_for_all()?;
             walk.env.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
-            walk.step.enter(0);
+            walk.step.enter_page(0);
             let made = journaled_call::make_tag(&walk.env, name);
             walk.step.leave_page(0);
             let (Tag { id, .. }, was_there) = made?;

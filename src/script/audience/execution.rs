@@ -6,9 +6,10 @@ use super::{
     stages::{Steps, Verdict},
 };
 use crate::{
+    api::Resend,
     bulk::{
-        Begun, Change, ChangeItem, Checkpoint, Counters, EndReport, Failure, Job, Listed, PageCursor,
-        ReadError, Reader, RunState, Source, Step, Twice,
+        Change, ChangeItem, Checkpoint, Counters, EndReport, Failure, Job, Listed, PageCursor, ReadError,
+        Reader, Replay, RunState, Source, Step,
     },
     client::Client,
     script::{
@@ -87,21 +88,21 @@ impl End<'_> {
         let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
         let what = format!("{}.{}({target})", self.audience.told_apart(), self.name);
         let begun = env
-            .block_on(env.journal.begin(&what, Twice::Harmless))
+            .block_on(env.journal.begin(&what, Resend::Idempotent))
             .map_err(|error| env.journal_error(&error))?;
         let (step, row) = match begun {
-            Begun::New(step, _) => (step, None),
-            Begun::Open(step, row) => {
+            Replay::Fresh(step, _) => (step, None),
+            Replay::Incomplete(step, row) => {
                 let was_left =
-                    env.block_on(step.was_left(&row)).map_err(|error| env.journal_error(&error))?;
+                    env.block_on(step.was_abandoned(&row)).map_err(|error| env.journal_error(&error))?;
                 if is_loop(self.name) && was_left {
                     self.warn_of_variables("was left before");
                     return Ok(Opened::Done(Box::default(), Value::Null));
                 }
-                env.block_on(step.again(&what)).map_err(|error| env.journal_error(&error))?;
+                env.block_on(step.reopen(&what)).map_err(|error| env.journal_error(&error))?;
                 (step, Some(row))
             }
-            Begun::Done(answer) => {
+            Replay::Completed(answer) => {
                 let report: EndReport = serde_json::from_value(answer["report"].clone()).unwrap_or_default();
                 env.board.end(report.clone());
                 if is_loop(self.name) {
@@ -109,7 +110,7 @@ impl End<'_> {
                 }
                 return Ok(Opened::Done(Box::new(report), answer["value"].clone()));
             }
-            Begun::Failed(mut ended) => {
+            Replay::Failed(mut ended) => {
                 if let Ok(report) = serde_json::from_value(ended["report"].take()) {
                     env.board.end(report);
                 }
@@ -287,16 +288,16 @@ impl Walk {
     /// The steps that closures take now are parts of this page.
     fn enter_page(&mut self) {
         if !self.is_in_page {
-            self.step.enter(self.page);
+            self.step.enter_page(self.page);
             self.is_in_page = true;
         }
     }
 
     /// What an earlier attempt was in the midst of on this page has been come to again, or was done.
     fn meet_all(&self) -> ScriptResult<()> {
-        for row in self.step.unmet_on(self.page) {
+        for row in self.step.missing_on(self.page) {
             if !has_taken_effect(&self.env, &row)? {
-                return Err(self.env.journal_error(&self.step.journal().unmet(row)));
+                return Err(self.env.journal_error(&self.step.journal().not_replayed(row)));
             }
         }
         Ok(())
@@ -304,8 +305,8 @@ impl Walk {
 
     fn leave_page(&mut self) {
         if self.is_in_page {
-            self.has_written |= self.step.has_parts(self.page);
-            self.step.leave();
+            self.has_written |= self.step.has_children(self.page);
+            self.step.exit();
             self.is_in_page = false;
         }
     }
@@ -345,7 +346,7 @@ impl Walk {
         fold: Value,
         drawn: Option<(usize, Vec<String>)>,
     ) -> ScriptResult<()> {
-        if !self.step.journal().is_kept() {
+        if !self.step.journal().is_recording() {
             return Ok(());
         }
         let mut counts = self.job.counts.snapshot();

@@ -2,7 +2,7 @@
 
 use crate::{
     api::errcode::DAILY_QUOTA,
-    bulk::{Change, CostError, Job, Shape, Source, estimate},
+    bulk::{Change, CostError, Job, JobShape, Source, estimate},
     client::Client,
     script::host::{
         env::RunEnv,
@@ -56,7 +56,7 @@ pub(crate) fn reckon(
     cost: &Cost,
     is_for_all: bool,
 ) -> ScriptResult<()> {
-    let shape = Shape {
+    let shape = JobShape {
         source: &cost.source,
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
         details: cost.details,
@@ -65,7 +65,7 @@ pub(crate) fn reckon(
         is_for_all,
     };
     // A run that is gone on with does what today allows.
-    let may_refuse = cost.is_exact && !env.may_wait && !env.journal.is_gone_on_with();
+    let may_refuse = cost.is_exact && !env.may_wait && !env.journal.is_resumed();
     match env.block_on(estimate(client, shape, may_refuse)) {
         Ok(estimates) => {
             // The first one is shown; what corrects it is the same but for a few calls.
@@ -73,7 +73,7 @@ pub(crate) fn reckon(
             Ok(())
         }
         Err(CostError::Call(error)) => Err(ScriptError::from_call(&error).raise()),
-        Err(CostError::Shortage(shortage)) => {
+        Err(CostError::QuotaShortage(shortage)) => {
             let hint = "--allow-pause starts it all the same, waits for the next day when the quota is used up, and \
                         goes on; take(N) makes it smaller";
             let error = ScriptError::usage(shortage.to_string(), hint);

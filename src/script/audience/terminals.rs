@@ -7,7 +7,7 @@ use super::{
     execution::{End, Opened, Walk},
 };
 use crate::{
-    bulk::{Change, Counters, EndReport, Listed, Stop, Writer, WriterSettings},
+    bulk::{BatchWriter, BatchWriterConfig, Change, Counters, EndReport, JobError, Listed},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
@@ -43,7 +43,7 @@ fn write(end: &End, change: &mut dyn Decide) -> ScriptResult<EndReport> {
     walk.end(result, &Value::Null)
 }
 
-fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Writer>) -> ScriptResult<()> {
+fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<BatchWriter>) -> ScriptResult<()> {
     let env = Arc::clone(&walk.env);
     let known: Option<Change> = serde_json::from_str(&walk.change).ok();
     change.begin(walk, known)?;
@@ -51,7 +51,7 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
         // An earlier attempt has written: what it was about to is done first.
         env.confirm_write()?;
         let before = std::mem::take(&mut walk.before.waiting);
-        let resumed = Writer::resume(settings(walk, known, None), before, walk.before.next_batch);
+        let resumed = BatchWriter::resume(settings(walk, known, None), before, walk.before.next_batch);
         let (resumed, asked) = env.block_on(resumed).map_err(|error| env.journal_error(&error))?;
         walk.asked = asked;
         walk.asked.extend(std::mem::take(&mut walk.before.asked));
@@ -68,7 +68,7 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
                         let ready = change.ready(walk)?;
                         let written = env.block_on(walk.step.change(&ready));
                         written.map_err(|error| env.journal_error(&error))?;
-                        *writer = Some(Writer::new(settings(walk, ready, change.made())));
+                        *writer = Some(BatchWriter::new(settings(walk, ready, change.made())));
                         if change.must_look_again() {
                             change.look(walk, left)?;
                             continue;
@@ -100,8 +100,8 @@ fn write_all(walk: &mut Walk, change: &mut dyn Decide, writer: &mut Option<Write
     Ok(())
 }
 
-fn settings(walk: &Walk, change: Change, made: Option<crate::base::Stopwatch>) -> WriterSettings {
-    WriterSettings {
+fn settings(walk: &Walk, change: Change, made: Option<crate::base::Stopwatch>) -> BatchWriterConfig {
+    BatchWriterConfig {
         client: walk.client.clone(),
         in_flight: walk.env.in_flight,
         change,
@@ -118,17 +118,17 @@ fn judge(walk: &Walk) -> ScriptResult<()> {
     let counts = &walk.job.counts;
     let followers =
         Counters::read(&counts.matched) + Counters::read(&counts.unmatched) + Counters::read(&counts.gone);
-    let judged = walk.env.limits.judge(Counters::read(&counts.failed), followers);
-    judged.map_err(|limit| stopped(&walk.env, Stop::Limit(limit)))
+    let judged = walk.env.limits.check_error_rate(Counters::read(&counts.failed), followers);
+    judged.map_err(|limit| stopped(&walk.env, JobError::Limit(limit)))
 }
 
 /// What a person is told of a job that can't go on.
 #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
-fn stopped(env: &RunEnv, stop: Stop) -> Box<EvalAltResult> {
+fn stopped(env: &RunEnv, stop: JobError) -> Box<EvalAltResult> {
     match stop {
-        Stop::Call(error) => ScriptError::from_call(&error).raise(),
-        Stop::Limit(limit) => limit_reached(&limit),
-        Stop::Journal(error) => env.journal_error(&error),
+        JobError::Call(error) => ScriptError::from_call(&error).raise(),
+        JobError::Limit(limit) => limit_reached(&limit),
+        JobError::Journal(error) => env.journal_error(&error),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::engine;
 use crate::{
     base::{Cancel, Diagnostic},
-    bulk::Board,
+    bulk::ProgressBoard,
     script::host::{
         catalog::{Function, functions},
         env::{NullOutput, RunEnv},
@@ -37,7 +37,7 @@ pub(crate) fn reference_engine() -> Engine {
         handle,
         Cancel::default(),
         BTreeMap::new(),
-        Arc::new(Board::default()),
+        Arc::new(ProgressBoard::default()),
         Arc::new(NullOutput),
     );
     engine::build(&Arc::new(env))

@@ -62,12 +62,12 @@ impl RunEnv {
         let since = Stopwatch::start();
         let mut is_told = false;
         loop {
-            let error = match self.block_on(self.journal.claim(what)) {
+            let error = match self.block_on(self.journal.lock(what)) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             let may_wait = self.may_wait && !self.cancel.is_cancelled() && since.elapsed() < MAX_LOCK_WAIT;
-            let (JournalError::Claimed { by, .. }, true) = (&error, may_wait) else {
+            let (JournalError::Locked { by, .. }, true) = (&error, may_wait) else {
                 return Err(self.journal_error(&error));
             };
             if !is_told {

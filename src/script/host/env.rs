@@ -5,7 +5,7 @@ pub use crate::api::callback::Keys as CallbackKeys;
 use super::error::NoClient;
 use crate::{
     base::{Cancel, Clock, Diagnostic},
-    bulk::{Board, DryRun, Journal, Limits},
+    bulk::{DryRun, Journal, Limits, ProgressBoard},
     client::Client,
     script::writes::blacklist_cache::BlacklistCache,
     store::Store,
@@ -66,7 +66,7 @@ pub struct RunEnv {
     /// Where the runs of before are recorded.
     pub store: Option<Store>,
     /// Where jobs show how far they are.
-    pub board: Arc<Board>,
+    pub board: Arc<ProgressBoard>,
     /// Where words go.
     pub output: Arc<dyn Output>,
     /// What the account's server callback is configured with, if it is.
@@ -92,7 +92,7 @@ impl RunEnv {
         runtime: Handle,
         cancel: Cancel,
         params: BTreeMap<String, String>,
-        board: Arc<Board>,
+        board: Arc<ProgressBoard>,
         output: Arc<dyn Output>,
     ) -> Self {
         Self {

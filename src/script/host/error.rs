@@ -54,24 +54,24 @@ impl ScriptError {
             JournalError::Store(error) => {
                 Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
             }
-            JournalError::Ended | JournalError::TakenOver => {
+            JournalError::Closed | JournalError::Fenced => {
                 Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
             }
-            JournalError::Differs { .. } | JournalError::Unmet { .. } => Self::usage(
+            JournalError::ReplayMismatch { .. } | JournalError::NotReplayed { .. } => Self::usage(
                 format!("the run does not go on as it began: {error}"),
                 format!(
                     "what the script looks at has changed since, by itself perhaps: run it anew, \
                      or take back what it did with mpscript undo {run}"
                 ),
             ),
-            JournalError::Unsure { .. } => Self::usage(
+            JournalError::InDoubt { .. } => Self::usage(
                 error.to_string(),
                 format!(
                     "look in the console whether it did, then: mpscript resume {run} --resolve retry, \
                      or --resolve completed"
                 ),
             ),
-            JournalError::Claimed { by, .. } => {
+            JournalError::Locked { by, .. } => {
                 Self::usage(error.to_string(), format!("wait for it, or stop it with mpscript stop {by}"))
             }
         }

@@ -2,7 +2,7 @@
 //! A job that writes the blacklist must invalidate it: answers never predate a write of the run.
 
 use crate::{
-    bulk::{Known, KnownError, ReadError, Source},
+    bulk::{MemberSet, MembershipError, ReadError, Source},
     client::Client,
     script::host::error::ScriptError,
 };
@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 /// Empty until the first look-up.
 #[derive(Default)]
-pub(crate) struct BlacklistCache(Mutex<Option<Known>>);
+pub(crate) struct BlacklistCache(Mutex<Option<MemberSet>>);
 
 impl BlacklistCache {
     /// Those of these openids that are on the blacklist. `in_flight` bounds the calls that list it, and `folder` takes
@@ -23,22 +23,23 @@ impl BlacklistCache {
         in_flight: usize,
         folder: &Path,
         openids: &[String],
-    ) -> Result<HashSet<String>, KnownError> {
+    ) -> Result<HashSet<String>, MembershipError> {
         let mut cached = self.0.lock().await;
         let listed = match &mut *cached {
             Some(listed) => listed,
-            none => none.insert(Known::list(client, in_flight, Source::Blacklisted, folder).await?),
+            none => none.insert(MemberSet::list(client, in_flight, Source::Blacklisted, folder).await?),
         };
-        listed.among(openids).await
+        listed.intersect(openids).await
     }
 
     /// Records that these openids were blocked or unblocked; what can't be recorded invalidates the cache.
     pub(crate) async fn update(&self, openids: &[String], are_on_it: bool) {
         let mut cached = self.0.lock().await;
-        if let Some(listed) = &*cached
-            && listed.change(openids, are_on_it).await.is_err()
-        {
-            *cached = None;
+        if let Some(listed) = &*cached {
+            let updated = if are_on_it { listed.add(openids).await } else { listed.remove(openids).await };
+            if updated.is_err() {
+                *cached = None;
+            }
         }
     }
 
@@ -50,10 +51,10 @@ impl BlacklistCache {
 
 /// Current members could not be read.
 #[allow(clippy::unnecessary_box_returns, clippy::needless_pass_by_value, reason = "for `map_err`")]
-pub(crate) fn unknown(error: KnownError) -> Box<EvalAltResult> {
+pub(crate) fn unknown(error: MembershipError) -> Box<EvalAltResult> {
     match error {
-        KnownError::Read(ReadError::Call(error)) => ScriptError::from_call(&error).raise(),
-        KnownError::Read(ReadError::Store(error)) | KnownError::Store(error) => {
+        MembershipError::Read(ReadError::Call(error)) => ScriptError::from_call(&error).raise(),
+        MembershipError::Read(ReadError::Store(error)) | MembershipError::Store(error) => {
             let message = format!("temporary data of the job can't be stored: {error}");
             ScriptError::usage(message, "set TMPDIR to a folder with free space").raise()
         }

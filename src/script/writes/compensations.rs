@@ -3,10 +3,11 @@
 
 use crate::{
     api::{
+        Resend,
         errcode::{INVALID_OPENID, INVALID_TAG_NAME},
         tag::{Delete, Members, Tag, Update},
     },
-    bulk::{Begun, JournalError, RecordedEffect, Step, Twice, pass},
+    bulk::{JournalError, RecordedEffect, Replay, Step, hit},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -26,15 +27,15 @@ const FOR_GOOD: &[i64] =
 fn once(env: &RunEnv, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
     let journal = |error: JournalError| env.journal_error(&error);
     env.confirm_write()?;
-    let step = match env.block_on(env.journal.begin(what, Twice::Harmless)).map_err(journal)? {
-        Begun::Done(_) => return Ok(()),
-        Begun::Failed(error) => return Err(ScriptError::from_json(error).raise()),
-        Begun::New(step, durable) => {
+    let step = match env.block_on(env.journal.begin(what, Resend::Idempotent)).map_err(journal)? {
+        Replay::Completed(_) => return Ok(()),
+        Replay::Failed(error) => return Err(ScriptError::from_json(error).raise()),
+        Replay::Fresh(step, durable) => {
             env.block_on(durable.wait()).map_err(journal)?;
             step
         }
-        Begun::Open(step, _) => {
-            env.block_on(step.again(what)).map_err(journal)?;
+        Replay::Incomplete(step, _) => {
+            env.block_on(step.reopen(what)).map_err(journal)?;
             step
         }
     };
@@ -58,14 +59,14 @@ fn change(
 ) -> ScriptResult<()> {
     let written = env.block_on(async { step.change(deed).await?.wait().await });
     written.map_err(|error| env.journal_error(&error))?;
-    pass("call-intent");
+    hit("call-intent");
     let called = call();
-    pass("call-made");
+    hit("call-made");
     // What was refused has done nothing.
     let is_refused =
         |error: &EvalAltResult| ScriptError::find_in(error).is_some_and(|error| !error.is_unsure);
     if called.as_ref().is_err_and(|error| is_refused(error)) {
-        env.block_on(step.changed_nothing()).map_err(|error| env.journal_error(&error))?;
+        env.block_on(step.clear_effect()).map_err(|error| env.journal_error(&error))?;
     }
     called
 }

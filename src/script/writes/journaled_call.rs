@@ -11,8 +11,8 @@ use crate::{
     },
     base::fingerprint,
     bulk::{
-        Begun, Change, ChangeItem, JournalError, RecordedEffect, Step, StepRow, Twice, Unresolved, Verdict,
-        call_in_parts, ensure_tag, find_tag, pass,
+        Change, ChangeItem, JournalError, RecordedEffect, Replay, Resolution, Step, StepRow, Unresolved,
+        call_chunked, ensure_tag, find_tag, hit,
     },
     script::host::{
         env::RunEnv,
@@ -55,18 +55,17 @@ fn make_looked_for(
     env.confirm_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
     let what = in_words(spec, &fit_to_keep(env, request));
-    let twice = if spec.resend == Resend::Idempotent { Twice::Harmless } else { Twice::Never };
-    match env.block_on(env.journal.begin(&what, twice)).map_err(journal)? {
-        Begun::Done(answer) => Ok(answer),
-        Begun::Failed(error) => Err(ScriptError::from_json(error).raise()),
-        Begun::New(step, durable) => {
+    match env.block_on(env.journal.begin(&what, spec.resend)).map_err(journal)? {
+        Replay::Completed(answer) => Ok(answer),
+        Replay::Failed(error) => Err(ScriptError::from_json(error).raise()),
+        Replay::Fresh(step, durable) => {
             let making = Making { env, step, spec, request, is_new, may_be_made: false };
             making.claim()?;
             env.block_on(durable.wait()).map_err(journal)?;
             let looked = making.before()?;
             making.send(&looked, call)
         }
-        Begun::Open(step, row) => {
+        Replay::Incomplete(step, row) => {
             // What was sent and not refused may have taken effect.
             let may_be_made = !row.change.is_empty() && !was_refused(&row);
             let making = Making { env, step, spec, request, is_new, may_be_made };
@@ -75,7 +74,7 @@ fn make_looked_for(
                 making.end(&Ok(answer.clone()), true)?;
                 return Ok(answer);
             }
-            env.block_on(making.step.again(&what)).map_err(journal)?;
+            env.block_on(making.step.reopen(&what)).map_err(journal)?;
             let looked = making.looked_before(&row)?;
             making.send(&looked, call)
         }
@@ -130,13 +129,13 @@ impl Making<'_> {
         // Where it is not known who is so already, everybody may be changed.
         let changes = looked.items.as_ref().map_or_else(|| named(request).len(), Vec::len);
         let items = looked.items.as_deref().unwrap_or_default();
-        let taken = env.limits.take_all(changes);
-        pass("call-intent");
+        let taken = env.limits.reserve_all(changes);
+        hit("call-intent");
         let answer = match &taken {
             Ok(()) => call(),
             Err(limit) => Err(limit_reached(limit)),
         };
-        pass("call-made");
+        hit("call-made");
         match spec.name {
             "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
                 let blocks = spec.name == "blacklist::add";
@@ -154,7 +153,7 @@ impl Making<'_> {
             }),
         };
         if has_done_nothing && taken.is_ok() {
-            env.limits.give_back(changes);
+            env.limits.release(changes);
         }
         let written = env.block_on(async {
             if answer.is_ok() && !items.is_empty() {
@@ -166,7 +165,7 @@ impl Making<'_> {
                     let pending = Unresolved { in_doubt: Vec::new(), not_sent: items.to_vec() };
                     step.outcome(0, &pending, &[]).await?;
                 }
-                step.changed_nothing().await?;
+                step.clear_effect().await?;
             }
             Ok(())
         });
@@ -182,7 +181,7 @@ impl Making<'_> {
             match answer {
                 Ok(answer) => {
                     if answer[WAS_THERE] == true {
-                        step.changed_nothing().await?;
+                        step.clear_effect().await?;
                     } else if spec.name == tag::Create::SPEC.name && has_made_tag {
                         let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
                         step.change(&RecordedEffect::CreateTag { id, name }).await?;
@@ -232,11 +231,11 @@ impl Making<'_> {
                 _ => {}
             }
         }
-        match env.journal.verdict() {
-            Some(Verdict::Again) => Ok(None),
-            Some(Verdict::Done(answer)) => Ok(Some(answer)),
+        match env.journal.resolution() {
+            Some(Resolution::Retry) => Ok(None),
+            Some(Resolution::Completed(answer)) => Ok(Some(answer)),
             None => {
-                let unsure = JournalError::Unsure { step: step.at().to_owned(), what: row.what.clone() };
+                let unsure = JournalError::InDoubt { step: step.at().to_owned(), what: row.what.clone() };
                 Err(env.journal_error(&env.journal.park(unsure)))
             }
         }
@@ -284,7 +283,7 @@ impl Making<'_> {
     /// can't be taken back.
     fn before(&self) -> ScriptResult<Looked> {
         let Self { env, step, spec, request, .. } = self;
-        if !env.journal.is_kept() {
+        if !env.journal.is_recording() {
             return Ok(Looked::default());
         }
         let seen = look(env, spec, request, self.is_new);
@@ -431,7 +430,7 @@ fn details(env: &RunEnv, openids: &[String]) -> ScriptResult<Vec<user::User>> {
     }
     let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
     let request = user::Batch { user_list: refs.collect() };
-    let users = env.block_on(call_in_parts(env.client()?, env.in_flight, request));
+    let users = env.block_on(call_chunked(env.client()?, env.in_flight, request));
     Ok(users.map_err(|split| ScriptError::from_call(&split.error).raise())?.user_info_list)
 }
 

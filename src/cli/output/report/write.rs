@@ -3,7 +3,7 @@
 use super::{about::About, html};
 use crate::{
     base::{AtomicFile, CsvFile, no_formula},
-    bulk::{DoneReader, EndReport, RunReport},
+    bulk::{ChangedReader, EndReport, RunReport},
     cli::failure::usage_error,
 };
 use std::{
@@ -57,7 +57,7 @@ fn write_table(path: &Path, report: &RunReport, about: &About) -> anyhow::Result
         write_samples(&mut table, end, target)?;
     }
     if let (Some((runtime, store)), Some(run)) = (&about.journal, &report.run) {
-        let mut reader = DoneReader::new(store.clone(), run.clone());
+        let mut reader = ChangedReader::new(store.clone(), run.clone());
         loop {
             let done = runtime.block_on(reader.next())?;
             if done.is_empty() {
