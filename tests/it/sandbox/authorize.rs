@@ -30,7 +30,7 @@ fn code_of(answer: &Answer) -> (String, String) {
 }
 
 #[test]
-fn a_silent_scope_comes_back_at_once_with_code_and_state() {
+fn silent_scope_redirects_with_code_and_state() {
     let account = Account::of(3);
     let (code, address) = code_of(&open(&account, &query("snsapi_base"), ""));
     assert_eq!(address, format!("{BACK}?…&state=abc"));
@@ -41,7 +41,7 @@ fn a_silent_scope_comes_back_at_once_with_code_and_state() {
 }
 
 #[test]
-fn userinfo_asks_unless_a_follower_comes_from_the_menu() {
+fn userinfo_scope_asks_unless_opened_from_the_menu() {
     let account = Account::of(3);
     let openid = &account.openids()[1];
     let asked = open(&account, &query("snsapi_userinfo"), "");
@@ -57,7 +57,7 @@ fn userinfo_asks_unless_a_follower_comes_from_the_menu() {
 }
 
 #[test]
-fn allowing_gives_a_code_and_refusing_gives_none() {
+fn allowing_gives_a_code_and_refusing_does_not() {
     let account = Account::of(3);
     let openid = &account.openids()[2];
     let link: String = url::form_urlencoded::byte_serialize(query("snsapi_userinfo").as_bytes()).collect();
@@ -75,7 +75,7 @@ fn allowing_gives_a_code_and_refusing_gives_none() {
 }
 
 #[test]
-fn each_error_of_the_page_is_shown_with_its_code() {
+fn page_error_is_shown_with_its_code() {
     let shown = |account: &Account, query: &str, cookies: &str| {
         let answer = open(account, query, cookies);
         assert_eq!(answer.status, 200, "{query}");
@@ -123,7 +123,7 @@ fn each_error_of_the_page_is_shown_with_its_code() {
 }
 
 #[test]
-fn the_address_that_we_make_is_one_that_the_page_takes() {
+fn authorize_url_built_by_the_api_is_accepted() {
     let account = Account::of(3);
     let authorize = Authorize {
         redirect_uri: "http://127.0.0.1:9/回来?a=1&b=2#x".to_owned(),
@@ -137,7 +137,7 @@ fn the_address_that_we_make_is_one_that_the_page_takes() {
 }
 
 #[test]
-fn the_page_shows_nothing_of_a_link_as_html() {
+fn link_text_is_escaped_on_the_page() {
     let account = Account::of(3);
     let query =
         query("snsapi_userinfo").replace("back&", "back%3F%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E&");

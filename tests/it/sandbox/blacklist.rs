@@ -18,7 +18,7 @@ fn blacklist(account: &Account) -> Value {
 }
 
 #[test]
-fn pages_have_1_000_openids_and_go_on_after_begin_openid() {
+fn page_has_1_000_openids_and_continues_after_begin_openid() {
     let account = Account::of(2_100);
     let openids: Vec<String> = account.openids().into_iter().take(2_050).collect();
     // Those who are gone can't be blocked; there are two of them among so many.
@@ -45,7 +45,7 @@ fn pages_have_1_000_openids_and_go_on_after_begin_openid() {
 }
 
 #[test]
-fn a_call_takes_1_to_20_openids() {
+fn call_with_fewer_than_1_or_more_than_20_openids_is_refused() {
     let account = Account::of(30);
     let openids = account.openids();
     for path in [ADD, REMOVE] {
@@ -56,7 +56,7 @@ fn a_call_takes_1_to_20_openids() {
 }
 
 #[test]
-fn one_bad_openid_refuses_the_whole_call() {
+fn one_invalid_openid_refuses_the_whole_call() {
     let account = Account::of(5);
     let openids = account.openids();
     account.control("followers", json!({"openid": openids[4], "subscribe": 0}));
@@ -70,7 +70,7 @@ fn one_bad_openid_refuses_the_whole_call() {
 }
 
 #[test]
-fn followers_on_the_blacklist_are_not_listed_unless_the_switch_says_so() {
+fn blacklisted_followers_are_listed_only_with_the_switch() {
     let account = Account::of(5);
     let openids = account.openids();
     block(&account, &openids[..2]);

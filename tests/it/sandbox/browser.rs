@@ -182,7 +182,7 @@ async fn visit(browser: &Client, sandbox: &SandboxProcess, back: &str) -> Result
 }
 
 #[test]
-fn a_person_authorizes_in_a_browser_and_comes_back_with_a_code() {
+fn authorization_in_a_browser_returns_a_code() {
     let Some(driver) = Driver::start() else {
         return prerequisites::missing("chromium");
     };

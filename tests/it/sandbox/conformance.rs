@@ -80,7 +80,7 @@ fn differences(at: &str, function: &str, answer: &Value, fixture: &Value, found:
 }
 
 #[test]
-fn an_sdk_that_others_wrote_finds_the_platform_in_the_sandbox() {
+fn wechatpy_accepts_every_sandbox_answer() {
     let Some(python) = python() else { return prerequisites::missing("python") };
     let sandbox = SandboxProcess::start(&["--followers", "2000", "--unionid", "on"]);
     let output = Command::new(python)

@@ -24,7 +24,7 @@ fn info(account: &Account, openid: &str) -> Value {
 }
 
 #[test]
-fn stats_count_calls_by_method_and_path_and_tokens() {
+fn stats_count_calls_by_method_and_path_and_tokens_issued() {
     let account = Account::of(3);
     account.renew();
     account.tag("广东");
@@ -42,7 +42,7 @@ fn stats_count_calls_by_method_and_path_and_tokens() {
 }
 
 #[test]
-fn stats_tell_how_many_calls_were_under_way_at_once() {
+fn stats_report_the_maximum_of_concurrent_calls() {
     let account = Account::of(3);
     account.control("faults", json!({"path": "/cgi-bin/tags/get", "delay": "50ms"}));
     let call = request("GET", &account.target("/cgi-bin/tags/get", ""), &[], b"");
@@ -59,7 +59,7 @@ fn stats_tell_how_many_calls_were_under_way_at_once() {
 }
 
 #[test]
-fn the_clock_begins_at_the_machines_time_and_is_turned_forward() {
+fn clock_starts_at_system_time_and_advances() {
     let account = Account::of(3);
     let machine = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
     let machine = i64::try_from(machine).expect("it is long before the end of time");
@@ -73,7 +73,7 @@ fn the_clock_begins_at_the_machines_time_and_is_turned_forward() {
 }
 
 #[test]
-fn a_clock_turned_past_the_end_of_time_still_runs() {
+fn clock_advanced_past_the_end_of_time_still_runs() {
     let account = Account::of(3);
     for _ in 0..3 {
         account.control("clock", json!({"advance": "500000000000years"}));
@@ -84,7 +84,7 @@ fn a_clock_turned_past_the_end_of_time_still_runs() {
 }
 
 #[test]
-fn revoking_voids_every_token_at_once() {
+fn revoke_invalidates_every_token_at_once() {
     let account = Account::of(3);
     let classic = account.renew();
     let body = json!({"grant_type": "client_credential", "appid": DEFAULT_APPID, "secret": DEFAULT_SECRET});
@@ -99,7 +99,7 @@ fn revoking_voids_every_token_at_once() {
 }
 
 #[test]
-fn somebody_leaves_and_comes_back_without_their_tags() {
+fn resubscribed_follower_has_no_tags() {
     let account = Account::of(10);
     let openids = account.openids();
     let tagid = account.tag("老客户");
@@ -127,7 +127,7 @@ fn somebody_leaves_and_comes_back_without_their_tags() {
 }
 
 #[test]
-fn tags_may_be_kept_for_somebody_who_comes_back() {
+fn resubscribed_follower_keeps_tags_with_the_switch() {
     let account = Account::of(10);
     account.control("switches", json!({"tags_after_refollow": "kept"}));
     let openid = account.openids().remove(3);
@@ -139,7 +139,7 @@ fn tags_may_be_kept_for_somebody_who_comes_back() {
 }
 
 #[test]
-fn only_somebody_of_this_account_can_come_or_go() {
+fn subscribe_change_of_an_unknown_openid_is_refused() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     for bad in [
@@ -155,7 +155,7 @@ fn only_somebody_of_this_account_can_come_or_go() {
 }
 
 #[test]
-fn a_reset_restores_everything() {
+fn reset_restores_the_initial_world() {
     let account = Account::of(10);
     let openids = account.openids();
     let before = info(&account, &openids[0]);
@@ -186,7 +186,7 @@ fn a_reset_restores_everything() {
 }
 
 #[test]
-fn a_reset_gives_back_the_days_quota() {
+fn reset_restores_the_daily_quota() {
     let quotas = [("/cgi-bin/user/get".to_owned(), 1)].into();
     let account = Account::with(Options { followers: 3, quotas, ..Options::default() });
     let list = || errcode(&account.ask("/cgi-bin/user/get", ""));
@@ -197,7 +197,7 @@ fn a_reset_gives_back_the_days_quota() {
 }
 
 #[test]
-fn the_control_route_lists_tags_without_a_token() {
+fn control_route_lists_tags_without_a_token() {
     let account = Account::without_token(Options { followers: 3, ..Options::default() });
     assert_eq!(account.get("/__sandbox/tags").json(), json!([{"id": 2, "name": "星标组", "count": 0}]));
     // Control calls are no calls of the platform.
@@ -205,7 +205,7 @@ fn the_control_route_lists_tags_without_a_token() {
 }
 
 #[test]
-fn an_unknown_control_route_is_404_and_names_those_that_exist() {
+fn unknown_control_route_is_404_and_lists_the_routes() {
     let account = Account::of(3);
     let answers = [
         account.get("/__sandbox/nothing"),
@@ -225,7 +225,7 @@ fn an_unknown_control_route_is_404_and_names_those_that_exist() {
 }
 
 #[test]
-fn a_control_call_may_have_an_empty_body() {
+fn control_call_with_empty_body_is_accepted() {
     let account = Account::of(3);
     let answer =
         account.attempt(&request("POST", "/__sandbox/tokens/revoke", &[], b"")).expect("there is an answer");
@@ -234,7 +234,7 @@ fn a_control_call_may_have_an_empty_body() {
 }
 
 #[test]
-fn the_account_has_the_appid_and_secret_that_were_given() {
+fn configured_appid_and_secret_are_required() {
     let (appid, secret) = ("wx1234567890abcdef", "0123456789abcdef0123456789abcdef");
     let account = Account::without_token(Options {
         followers: 3,
@@ -247,7 +247,7 @@ fn the_account_has_the_appid_and_secret_that_were_given() {
 }
 
 #[test]
-fn scenes_with_more_followers_than_the_account_do_not_start() {
+fn scenes_with_more_followers_than_the_account_are_refused() {
     let options = Options { followers: 10, scenes: vec![(1, 6), (2, 5)], ..Options::default() };
     let refusal = Sandbox::start(options).err().expect("it is refused").to_string();
     assert_eq!(refusal, "the scenes have 11 followers together, but the account has only 10");

@@ -13,7 +13,7 @@ fn clear(account: &Account) -> Value {
 }
 
 #[test]
-fn a_quota_tells_limit_use_and_rest() {
+fn quota_reports_limit_used_and_remaining() {
     let account = Account::with(Options { followers: 3, minute_limit: Some(600), ..Options::default() });
     account.ask("/cgi-bin/user/get", "");
     let answer = quota(&account, "/cgi-bin/user/get");
@@ -26,7 +26,7 @@ fn a_quota_tells_limit_use_and_rest() {
 }
 
 #[test]
-fn quotas_are_set_back_ten_times_a_month() {
+fn clear_quota_works_ten_times_a_month() {
     let quotas = [("/cgi-bin/tags/get".to_owned(), 1)].into();
     let account = Account::with(Options { followers: 3, quotas, ..Options::default() });
     let list = || errcode(&account.ask("/cgi-bin/tags/get", ""));
@@ -42,7 +42,7 @@ fn quotas_are_set_back_ten_times_a_month() {
 }
 
 #[test]
-fn a_rid_is_looked_up_for_seven_days_and_shows_no_token() {
+fn rid_is_found_for_seven_days_and_shows_no_token() {
     let account = Account::of(3);
     let refused = account.ask("/cgi-bin/user/info", "&openid=bad");
     let message = refused["errmsg"].as_str().unwrap();
@@ -62,7 +62,7 @@ fn a_rid_is_looked_up_for_seven_days_and_shows_no_token() {
 }
 
 #[test]
-fn addresses_and_reach_are_told() {
+fn network_check_reports_addresses_and_reachability() {
     let account = Account::of(3);
     for path in ["/cgi-bin/getcallbackip", "/cgi-bin/get_api_domain_ip"] {
         assert!(!account.ask(path, "")["ip_list"].as_array().unwrap().is_empty(), "{path}");

@@ -184,7 +184,7 @@ const DOCUMENT_PAGE: [u32; 11] =
     [10003, 10004, 10005, 10006, 10009, 10010, 10011, 10012, 10013, 10015, 10016];
 
 #[test]
-fn every_errcode_of_the_document_can_be_provoked() {
+fn every_documented_errcode_can_be_provoked() {
     assert_eq!(CALLS.iter().map(|case| case.code).collect::<Vec<_>>(), DOCUMENT);
     let account = Account::of(60);
     for case in CALLS {
@@ -194,7 +194,7 @@ fn every_errcode_of_the_document_can_be_provoked() {
 }
 
 #[test]
-fn every_error_of_the_authorize_page_can_be_provoked() {
+fn every_authorize_page_error_can_be_provoked() {
     assert_eq!(PAGES.iter().map(|case| case.code).collect::<Vec<_>>(), DOCUMENT_PAGE);
     let link = format!(
         "appid={DEFAULT_APPID}&redirect_uri=http%3A%2F%2F127.0.0.1%2Fback&response_type=code&scope=snsapi_base&state=abc"

@@ -28,7 +28,7 @@ fn names(account: &Account) -> Vec<Value> {
 }
 
 #[test]
-fn an_errcode_takes_the_place_of_the_call() {
+fn errcode_fault_replaces_the_call() {
     let account = Account::of(3);
     fault(&account, json!({"path": CREATE_TAG, "errcode": -1}));
     let answer = account.tell(CREATE_TAG, json!({"tag": {"name": "广东"}}));
@@ -39,7 +39,7 @@ fn an_errcode_takes_the_place_of_the_call() {
 }
 
 #[test]
-fn a_gateways_errcode_has_the_gateways_form() {
+fn gateway_errcode_fault_has_the_gateway_format() {
     let account = Account::of(3);
     for code in [40001, 42001, 45009, 45011, 48001] {
         fault(&account, json!({"path": LIST_TAGS, "errcode": code, "times": 1}));
@@ -53,7 +53,7 @@ fn a_gateways_errcode_has_the_gateways_form() {
 }
 
 #[test]
-fn a_status_takes_the_place_of_the_call() {
+fn status_fault_replaces_the_call() {
     let account = Account::of(3);
     fault(&account, json!({"path": CREATE_TAG, "status": 502}));
     let answer = account.post(&account.target(CREATE_TAG, ""), &json!({"tag": {"name": "广东"}}));
@@ -63,7 +63,7 @@ fn a_status_takes_the_place_of_the_call() {
 }
 
 #[test]
-fn a_body_takes_the_place_of_the_answer() {
+fn body_fault_replaces_the_answer() {
     let account = Account::of(3);
     let texts = [json!("<html>登录</html>"), json!({"tags": [], "广东": 1})];
     for (body, expected) in texts.into_iter().zip(["<html>登录</html>", r#"{"tags":[],"广东":1}"#]) {
@@ -75,7 +75,7 @@ fn a_body_takes_the_place_of_the_answer() {
 }
 
 #[test]
-fn a_call_dropped_before_its_effect_does_nothing() {
+fn call_dropped_before_has_no_effect() {
     let account = Account::of(3);
     fault(&account, json!({"path": CREATE_TAG, "drop": "before", "times": 1}));
     assert!(!is_answered(&account, "广东"));
@@ -84,7 +84,7 @@ fn a_call_dropped_before_its_effect_does_nothing() {
 }
 
 #[test]
-fn a_call_dropped_after_its_effect_takes_effect() {
+fn call_dropped_after_takes_effect() {
     let account = Account::of(3);
     fault(&account, json!({"path": CREATE_TAG, "drop": "after", "times": 1}));
     assert!(!is_answered(&account, "广东"));
@@ -93,7 +93,7 @@ fn a_call_dropped_after_its_effect_takes_effect() {
 }
 
 #[test]
-fn a_delay_comes_before_the_answer_and_goes_with_other_faults() {
+fn delay_precedes_the_answer_and_combines_with_faults() {
     let account = Account::of(3);
     fault(&account, json!({"path": LIST_TAGS, "delay": "30ms"}));
     let begin = Instant::now();
@@ -106,21 +106,21 @@ fn a_delay_comes_before_the_answer_and_goes_with_other_faults() {
 }
 
 #[test]
-fn a_rule_with_times_hits_the_next_calls_only() {
+fn rule_with_times_hits_only_the_next_calls() {
     let account = Account::of(3);
     fault(&account, json!({"path": LIST_TAGS, "errcode": -1, "times": 2}));
     assert_eq!(codes(&account, 4), [-1, -1, 0, 0]);
 }
 
 #[test]
-fn a_rule_with_every_hits_each_nth_call() {
+fn rule_with_every_hits_each_nth_call() {
     let account = Account::of(3);
     fault(&account, json!({"path": LIST_TAGS, "errcode": -1, "every": 3}));
     assert_eq!(codes(&account, 7), [0, 0, -1, 0, 0, -1, 0]);
 }
 
 #[test]
-fn a_rule_with_an_openid_hits_calls_that_name_them() {
+fn rule_with_openid_hits_calls_that_name_it() {
     let account = Account::of(3);
     let openids = account.openids();
     fault(&account, json!({"path": USER_INFO, "errcode": 268_487_002, "openid": openids[1]}));
@@ -137,7 +137,7 @@ fn a_rule_with_an_openid_hits_calls_that_name_them() {
 }
 
 #[test]
-fn a_partial_failure_on_demand_does_all_but_the_one_named() {
+fn partial_failure_fault_applies_all_but_the_named_openid() {
     let account = Account::of(3);
     let openids = account.openids();
     let tagid = account.tag("广东");
@@ -152,7 +152,7 @@ fn a_partial_failure_on_demand_does_all_but_the_one_named() {
 }
 
 #[test]
-fn a_rule_that_makes_no_sense_is_refused() {
+fn invalid_fault_rule_is_refused() {
     let account = Account::of(3);
     let effects = "give one of errcode, status, drop and body, or a delay";
     for (rule, reason) in [

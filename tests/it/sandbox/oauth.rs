@@ -28,7 +28,7 @@ fn with_token(account: &Account, path: &str, token: &Value, openid: &Value) -> V
 }
 
 #[test]
-fn a_code_gives_a_person_s_tokens_once_and_for_five_minutes() {
+fn code_is_exchanged_once_within_five_minutes() {
     let account = Account::of(3);
     let first = code(&account, USERINFO);
     let grant = exchange(&account, &first);
@@ -48,7 +48,7 @@ fn a_code_gives_a_person_s_tokens_once_and_for_five_minutes() {
 }
 
 #[test]
-fn answers_of_sns_are_plain_text_and_end_in_a_comma_and_a_rid() {
+fn sns_answer_is_plain_text_ending_in_comma_and_rid() {
     let account = Account::of(3);
     let answer =
         account.get("/sns/oauth2/access_token?appid=wx&secret=s&code=c&grant_type=authorization_code");
@@ -59,7 +59,7 @@ fn answers_of_sns_are_plain_text_and_end_in_a_comma_and_a_rid() {
 }
 
 #[test]
-fn the_app_is_checked_as_for_a_token() {
+fn exchange_with_wrong_app_credentials_is_refused() {
     let account = Account::of(3);
     let get = |query: &str| errcode(&account.get(&format!("/sns/oauth2/access_token?{query}")).json());
     assert_eq!(get("secret=s&code=c&grant_type=authorization_code"), 41002);
@@ -69,7 +69,7 @@ fn the_app_is_checked_as_for_a_token() {
 }
 
 #[test]
-fn a_profile_needs_the_scope_and_has_no_sex_or_region() {
+fn profile_needs_the_userinfo_scope_and_hides_sex_and_region() {
     let account = Account::of(3);
     let grant = exchange(&account, &code(&account, USERINFO));
     let profile = with_token(&account, "/sns/userinfo", &grant["access_token"], &grant["openid"]);
@@ -87,7 +87,7 @@ fn a_profile_needs_the_scope_and_has_no_sex_or_region() {
 }
 
 #[test]
-fn a_token_is_checked_with_its_person() {
+fn token_check_requires_the_openid_it_was_issued_for() {
     let account = Account::of(3);
     let grant = exchange(&account, &code(&account, USERINFO));
     let check = |token: &Value, openid: &Value| with_token(&account, "/sns/auth", token, openid);
@@ -104,7 +104,7 @@ fn a_token_is_checked_with_its_person() {
 }
 
 #[test]
-fn a_living_token_is_refreshed_in_place_and_a_dead_one_replaced_for_thirty_days() {
+fn refresh_extends_a_valid_token_and_replaces_an_expired_one() {
     let account = Account::of(3);
     let grant = exchange(&account, &code(&account, USERINFO));
     let token = grant["refresh_token"].as_str().unwrap();
@@ -125,7 +125,7 @@ fn a_living_token_is_refreshed_in_place_and_a_dead_one_replaced_for_thirty_days(
 }
 
 #[test]
-fn people_have_a_unionid_when_the_account_is_bound() {
+fn bound_account_returns_a_unionid() {
     let account = Account::with(Options { followers: 3, unionid: true, ..Options::default() });
     let grant = exchange(&account, &code(&account, USERINFO));
     let union = grant["unionid"].as_str().unwrap().to_owned();

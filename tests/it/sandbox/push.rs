@@ -54,7 +54,7 @@ fn push(account: &Account, server: &RawServer, order: Value) -> Value {
 }
 
 #[test]
-fn a_push_is_signed_and_readable_in_every_mode() {
+fn push_is_signed_and_readable_in_every_mode() {
     let account = Account::of(3);
     let openid = account.openids()[1].clone();
     let server = RawServer::start(|_| says("success"));
@@ -89,7 +89,7 @@ fn a_push_is_signed_and_readable_in_every_mode() {
 }
 
 #[test]
-fn an_event_has_its_kind_s_fields_with_what_was_given_in_their_place() {
+fn pushed_event_has_its_fields_overridden_by_the_given_ones() {
     let account = Account::of(3);
     let server = RawServer::start(|_| says(""));
     let order = json!({"message": {"MsgType": "event", "Event": "SCAN", "EventKey": "123"}});
@@ -110,7 +110,7 @@ fn an_event_has_its_kind_s_fields_with_what_was_given_in_their_place() {
 }
 
 #[test]
-fn a_reply_is_read_and_in_safe_mode_it_must_be_encrypted() {
+fn reply_in_safe_mode_must_be_encrypted() {
     let account = Account::of(3);
     let reply = |request: &str| {
         Reply::Text { content: "收到".to_owned() }.to_xml(&open(request), 1_700_000_000).unwrap()
@@ -145,7 +145,7 @@ fn a_reply_is_read_and_in_safe_mode_it_must_be_encrypted() {
 }
 
 #[test]
-fn a_push_that_nobody_answers_is_tried_again_with_the_same_id() {
+fn unanswered_push_is_retried_with_the_same_id() {
     let account = Account::of(3);
     let server = RawServer::start(|_| Act::Drop);
     let said = push(&account, &server, json!({}));
@@ -164,7 +164,7 @@ fn a_push_that_nobody_answers_is_tried_again_with_the_same_id() {
 }
 
 #[test]
-fn the_url_is_checked_as_the_console_checks_it() {
+fn url_check_requires_the_echostr() {
     let account = Account::of(3);
     let server = RawServer::start(|request| {
         let token = Secret::new(DEFAULT_CALLBACK_TOKEN);
@@ -183,7 +183,7 @@ fn the_url_is_checked_as_the_console_checks_it() {
 }
 
 #[test]
-fn a_wrong_order_is_refused_in_words() {
+fn invalid_push_order_is_refused_with_a_reason() {
     let account = Account::of(3);
     let only_here = "a sandbox pushes to http:// on this machine only, as in http://127.0.0.1:8000/wx";
     for url in ["https://127.0.0.1/", "http://192.168.0.1/", "http://example.com/wx"] {

@@ -16,7 +16,7 @@ fn details(account: &Account, openid: &Value) -> Value {
 }
 
 #[test]
-fn each_kind_of_code_has_its_own_scene_and_life() {
+fn each_kind_of_code_has_its_scene_and_expiry() {
     let account = Account::of(3);
     let number = || json!({"scene_id": 123});
     let text = || json!({"scene_str": "展台-09"});
@@ -35,7 +35,7 @@ fn each_kind_of_code_has_its_own_scene_and_life() {
 }
 
 #[test]
-fn a_code_out_of_its_limits_is_refused() {
+fn code_outside_its_limits_is_refused() {
     let account = Account::of(3);
     for (action, scene, seconds, code) in [
         ("QR_OTHER", json!({"scene_id": 1}), None, 40052),
@@ -54,7 +54,7 @@ fn a_code_out_of_its_limits_is_refused() {
 }
 
 #[test]
-fn who_scans_a_code_follows_by_its_scene() {
+fn scan_subscribes_with_the_code_s_scene() {
     let account = Account::of(3);
     let code = create(&account, "QR_SCENE", &json!({"scene_id": 55_555}), None);
     let somebody = account.control("scan", json!({"ticket": code["ticket"]}))["openid"].clone();
@@ -76,7 +76,7 @@ fn who_scans_a_code_follows_by_its_scene() {
 }
 
 #[test]
-fn an_old_code_or_none_is_not_scanned() {
+fn scan_of_an_expired_or_unknown_code_is_refused() {
     let account = Account::of(3);
     let code = create(&account, "QR_SCENE", &json!({"scene_id": 1}), Some(60));
     account.advance("60s");

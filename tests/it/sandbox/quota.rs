@@ -27,7 +27,7 @@ fn kind(account_kind: AccountKind) -> Account {
 }
 
 #[test]
-fn a_days_quota_is_45009_until_midnight_in_beijing() {
+fn exhausted_daily_quota_is_45009_until_midnight_in_beijing() {
     let quotas = BTreeMap::from([(LIST_USERS.to_owned(), 2)]);
     let account = Account::with(Options { followers: 3, quotas, ..Options::default() });
     // Begin in the morning, so that midnight does not come between two calls.
@@ -52,7 +52,7 @@ fn a_days_quota_is_45009_until_midnight_in_beijing() {
 }
 
 #[test]
-fn the_hour_at_which_quotas_come_back_is_a_switch() {
+fn quota_reset_hour_follows_the_switch() {
     let quotas = BTreeMap::from([(LIST_USERS.to_owned(), 1)]);
     let account = Account::with(Options { followers: 3, quotas, ..Options::default() });
     account.control("switches", json!({"quota_reset_hour": 5}));
@@ -68,7 +68,7 @@ fn the_hour_at_which_quotas_come_back_is_a_switch() {
 }
 
 #[test]
-fn a_minutes_limit_is_45011_until_the_next_minute() {
+fn exhausted_minute_limit_is_45011_until_the_next_minute() {
     let account = Account::with(Options { followers: 3, minute_limit: Some(3), ..Options::default() });
     // Begin at a minute's start, so that the next one does not come between two calls.
     let now = account.advance("0s");
@@ -84,7 +84,7 @@ fn a_minutes_limit_is_45011_until_the_next_minute() {
 }
 
 #[test]
-fn a_new_account_lists_its_followers_500_times_a_day() {
+fn new_account_lists_followers_500_times_a_day() {
     let account = kind(AccountKind::Service);
     let now = account.advance("0s");
     account.advance(&format!("{}s", until_midnight(now) + 60));
@@ -94,7 +94,7 @@ fn a_new_account_lists_its_followers_500_times_a_day() {
 }
 
 #[test]
-fn a_test_account_has_every_right_and_smaller_quotas() {
+fn test_account_has_every_right_and_smaller_quotas() {
     let account = kind(AccountKind::Test);
     let now = account.advance("0s");
     account.advance(&format!("{}s", until_midnight(now) + 60));
@@ -108,7 +108,7 @@ fn a_test_account_has_every_right_and_smaller_quotas() {
 }
 
 #[test]
-fn the_quota_of_tags_is_a_switch() {
+fn tag_quota_follows_the_switch() {
     let account = kind(AccountKind::Service);
     account.control("switches", json!({"tags_quota": 2}));
     let now = account.advance("0s");
@@ -122,7 +122,7 @@ fn the_quota_of_tags_is_a_switch() {
 }
 
 #[test]
-fn an_account_that_is_not_certified_gets_a_token_and_nothing_else() {
+fn uncertified_account_gets_only_a_token() {
     let account = kind(AccountKind::Uncertified);
     let answers = [
         account.ask(LIST_USERS, ""),
@@ -139,7 +139,7 @@ fn an_account_that_is_not_certified_gets_a_token_and_nothing_else() {
 }
 
 #[test]
-fn a_certified_subscription_account_has_all_but_remarks() {
+fn subscription_account_has_all_rights_but_remarks() {
     let account = kind(AccountKind::Subscription);
     let openid = account.openids().remove(0);
     assert_eq!(account.tag("订阅号"), 100);

@@ -60,7 +60,7 @@ fn every_open_question_has_a_switch() {
 }
 
 #[test]
-fn every_switch_takes_its_values_and_no_other() {
+fn switch_accepts_its_values_and_no_other() {
     let account = Account::of(3);
     let all = account.get("/__sandbox/switches").json();
     let all = all.as_object().expect("switches have names");
@@ -92,7 +92,7 @@ fn every_switch_takes_its_values_and_no_other() {
 }
 
 #[test]
-fn switches_are_set_all_together_or_not_at_all() {
+fn switches_are_set_all_or_none() {
     let account = Account::of(3);
     let reason =
         account.refused_control("switches", json!({"connection": "close", "user_get_order": "random"}));
@@ -104,7 +104,7 @@ fn switches_are_set_all_together_or_not_at_all() {
 }
 
 #[test]
-fn openid_faults_have_the_errcode_of_their_switch() {
+fn invalid_openid_errcode_follows_the_switch() {
     let account = Account::of(4);
     let openids = account.openids();
     let tagid = account.tag("开关");
@@ -122,7 +122,7 @@ fn openid_faults_have_the_errcode_of_their_switch() {
 }
 
 #[test]
-fn a_remark_of_exactly_30_bytes_may_be_accepted() {
+fn remark_of_30_bytes_is_accepted_with_the_switch() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     set(&account, "remark_of_30_bytes", "accept");
@@ -134,7 +134,7 @@ fn a_remark_of_exactly_30_bytes_may_be_accepted() {
 }
 
 #[test]
-fn a_rename_to_the_present_name_or_of_no_tag_may_be_accepted() {
+fn rename_without_effect_is_accepted_with_the_switch() {
     let account = Account::of(3);
     let id = account.tag("广东");
     let rename = |id: i64| errcode(&account.tell(UPDATE, json!({"tag": {"id": id, "name": "广东"}})));
@@ -145,7 +145,7 @@ fn a_rename_to_the_present_name_or_of_no_tag_may_be_accepted() {
 }
 
 #[test]
-fn the_list_of_followers_may_begin_with_the_newest() {
+fn follower_list_is_newest_first_with_the_switch() {
     let account = Account::of(30);
     let mut openids = account.openids();
     set(&account, "user_get_order", "newest_first");
@@ -156,7 +156,7 @@ fn the_list_of_followers_may_begin_with_the_newest() {
 }
 
 #[test]
-fn a_cursor_of_somebody_who_left_goes_on_or_ends_or_is_refused() {
+fn cursor_of_an_unsubscribed_openid_follows_the_switch() {
     let account = Account::of(10);
     let openids = account.openids();
     account.control("followers", json!({"openid": openids[4], "subscribe": 0}));
@@ -169,7 +169,7 @@ fn a_cursor_of_somebody_who_left_goes_on_or_ends_or_is_refused() {
 }
 
 #[test]
-fn an_openid_named_twice_may_be_refused() {
+fn duplicate_openids_are_refused_with_the_switch() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     let tagid = account.tag("重复");
@@ -183,7 +183,7 @@ fn an_openid_named_twice_may_be_refused() {
 }
 
 #[test]
-fn a_number_sent_as_a_string_may_be_read() {
+fn tag_id_as_text_is_accepted_with_the_switch() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     let tagid = account.tag("数字");
@@ -196,7 +196,7 @@ fn a_number_sent_as_a_string_may_be_read() {
 }
 
 #[test]
-fn escapes_in_names_are_decoded_or_kept_or_refused() {
+fn escaped_names_follow_the_switch() {
     let account = Account::of(3);
     let create = || {
         let target = account.target("/cgi-bin/tags/create", "");

@@ -40,12 +40,12 @@ fn starred() -> Value {
 }
 
 #[test]
-fn a_new_account_lists_the_starred_group_and_not_0_or_1() {
+fn new_account_lists_only_the_starred_group() {
     assert_eq!(list(&Account::of(3)), json!([starred()]));
 }
 
 #[test]
-fn ids_begin_at_100_and_are_never_used_again() {
+fn tag_ids_start_at_100_and_are_never_reused() {
     let account = Account::of(3);
     assert_eq!(create(&account, "广东"), json!({"tag": {"id": 100, "name": "广东"}}));
     assert_eq!(create(&account, "北京"), json!({"tag": {"id": 101, "name": "北京"}}));
@@ -60,7 +60,7 @@ fn ids_begin_at_100_and_are_never_used_again() {
 }
 
 #[test]
-fn a_name_has_at_most_30_bytes() {
+fn tag_name_over_30_bytes_is_refused() {
     let account = Account::of(3);
     let ten = "长三角地区重点客户群";
     assert_eq!(create(&account, ten)["tag"]["name"], ten);
@@ -76,7 +76,7 @@ fn a_name_has_at_most_30_bytes() {
 }
 
 #[test]
-fn no_two_tags_share_a_name_and_none_has_an_empty_or_reserved_one() {
+fn duplicate_empty_or_reserved_tag_name_is_refused() {
     let account = Account::of(3);
     account.tag("华东");
     let other = account.tag("华南");
@@ -91,7 +91,7 @@ fn no_two_tags_share_a_name_and_none_has_an_empty_or_reserved_one() {
 }
 
 #[test]
-fn an_account_has_at_most_100_tags() {
+fn tag_beyond_100_is_refused() {
     let account = Account::of(3);
     for number in 0..100 {
         assert_eq!(account.tag(&format!("门店{number}")), 100 + number);
@@ -105,7 +105,7 @@ fn an_account_has_at_most_100_tags() {
 }
 
 #[test]
-fn a_tag_is_renamed() {
+fn renamed_tag_frees_its_old_name() {
     let account = Account::of(3);
     let id = account.tag("广东");
     assert_eq!(rename(&account, id, "广东人"), ok());
@@ -115,7 +115,7 @@ fn a_tag_is_renamed() {
 }
 
 #[test]
-fn the_platforms_own_tags_can_not_be_changed() {
+fn change_of_a_system_tag_is_refused() {
     let account = Account::of(3);
     for id in 0..=2 {
         for answer in [rename(&account, id, "新名字"), delete(&account, id)] {
@@ -128,7 +128,7 @@ fn the_platforms_own_tags_can_not_be_changed() {
 }
 
 #[test]
-fn a_tag_that_does_not_exist_is_45159() {
+fn unknown_tag_is_45159() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     let answers = [
@@ -145,7 +145,7 @@ fn a_tag_that_does_not_exist_is_45159() {
 }
 
 #[test]
-fn a_deleted_tag_is_off_its_followers() {
+fn deleted_tag_is_removed_from_its_followers() {
     let account = Account::of(3);
     let openids = account.openids();
     let (gone, stays) = (account.tag("旧活动"), account.tag("新活动"));
@@ -159,7 +159,7 @@ fn a_deleted_tag_is_off_its_followers() {
 }
 
 #[test]
-fn a_tag_without_followers_has_a_count_of_0_and_nothing_else() {
+fn tag_without_followers_lists_only_a_count_of_0() {
     let account = Account::of(3);
     let tagid = account.tag("空标签");
     assert_eq!(account.tell(MEMBERS, json!({"tagid": tagid, "next_openid": ""})), json!({"count": 0}));
@@ -167,7 +167,7 @@ fn a_tag_without_followers_has_a_count_of_0_and_nothing_else() {
 }
 
 #[test]
-fn a_tags_cursor_names_the_last_openid_of_the_page_before() {
+fn tag_cursor_is_the_last_openid_of_the_page_before() {
     let account = Account::of(60);
     let openids = account.openids();
     let tagid = account.tag("老客户");
@@ -182,7 +182,7 @@ fn a_tags_cursor_names_the_last_openid_of_the_page_before() {
 }
 
 #[test]
-fn a_tag_with_more_than_100_000_followers_is_45057_until_it_has_fewer() {
+fn delete_of_a_tag_with_over_100_000_followers_is_45057() {
     let account = Account::of(100_200);
     let followers: Vec<String> =
         account.openids().chunks(100).flat_map(|chunk| who_follow(&account, chunk)).collect();

@@ -17,7 +17,7 @@ fn detach(account: &Account, tagid: i64, openids: &[&str]) -> Value {
 }
 
 #[test]
-fn a_tag_goes_on_and_off_and_doing_so_twice_is_no_error() {
+fn attach_and_detach_are_idempotent() {
     let account = Account::of(4);
     let openids = account.openids();
     let [first, second] = [openids[0].as_str(), openids[1].as_str()];
@@ -35,7 +35,7 @@ fn a_tag_goes_on_and_off_and_doing_so_twice_is_no_error() {
 }
 
 #[test]
-fn counts_follow_the_tags_of_followers() {
+fn tag_count_follows_attach_and_detach() {
     let account = Account::of(4);
     let openids = account.openids();
     let tagid = account.tag("会员");
@@ -48,7 +48,7 @@ fn counts_follow_the_tags_of_followers() {
 }
 
 #[test]
-fn one_call_takes_1_to_50_openids() {
+fn call_with_no_or_more_than_50_openids_is_refused() {
     let account = Account::of(51);
     let openids = account.openids();
     let openids: Vec<&str> = openids.iter().map(String::as_str).collect();
@@ -68,7 +68,7 @@ fn one_call_takes_1_to_50_openids() {
 }
 
 #[test]
-fn a_follower_has_at_most_20_tags() {
+fn tag_beyond_20_on_a_follower_refuses_the_call() {
     let account = Account::of(4);
     let openids = account.openids();
     let [full, free] = [openids[0].as_str(), openids[1].as_str()];
@@ -88,7 +88,7 @@ fn a_follower_has_at_most_20_tags() {
 }
 
 #[test]
-fn the_key_is_tagid_in_lower_case() {
+fn tag_id_in_camel_case_is_ignored() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     let tagid = account.tag("大小写");
@@ -100,7 +100,7 @@ fn the_key_is_tagid_in_lower_case() {
 }
 
 #[test]
-fn reserved_ids_0_and_1_are_45159_and_the_starred_group_can_be_put_on() {
+fn reserved_tag_ids_are_45159_except_the_starred_group() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     assert_eq!(errcode(&attach(&account, 0, &[&openid])), 45159);
@@ -110,7 +110,7 @@ fn reserved_ids_0_and_1_are_45159_and_the_starred_group_can_be_put_on() {
 }
 
 #[test]
-fn one_bad_openid_refuses_the_whole_call_and_nothing_changes() {
+fn one_invalid_openid_leaves_every_follower_unchanged() {
     let account = Account::of(4);
     let openids = account.openids();
     let [tagged, plain, gone] = [openids[0].as_str(), openids[1].as_str(), openids[2].as_str()];
@@ -133,7 +133,7 @@ fn one_bad_openid_refuses_the_whole_call_and_nothing_changes() {
 }
 
 #[test]
-fn a_partial_failure_names_those_who_failed_and_does_the_others() {
+fn partial_failure_names_failed_openids_and_applies_the_rest() {
     let account = Account::of(4);
     let openids = account.openids();
     let [one, two, gone] = [openids[0].as_str(), openids[1].as_str(), openids[2].as_str()];
@@ -157,7 +157,7 @@ fn a_partial_failure_names_those_who_failed_and_does_the_others() {
 }
 
 #[test]
-fn the_tags_of_an_openid_of_nobody_are_40003() {
+fn tags_of_an_unknown_openid_are_40003() {
     let account = Account::of(3);
     for openid in ["bad", FOREIGN] {
         assert_eq!(

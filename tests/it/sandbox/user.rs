@@ -33,7 +33,7 @@ fn leave(account: &Account, openid: &str) {
 }
 
 #[test]
-fn a_cursor_names_the_last_openid_of_the_page_before() {
+fn list_cursor_is_the_last_openid_of_the_page_before() {
     let account = Account::of(10_050);
     let first = account.ask(LIST_USERS, "");
     let openids = openids_of(&first);
@@ -54,7 +54,7 @@ fn a_cursor_names_the_last_openid_of_the_page_before() {
 }
 
 #[test]
-fn the_page_after_the_last_has_no_data_and_an_empty_cursor() {
+fn page_after_the_last_has_no_data_and_no_cursor() {
     let account = Account::of(12);
     let last = account.openids().pop().expect("there are followers");
     let answer = account.ask(LIST_USERS, &format!("&next_openid={last}"));
@@ -62,7 +62,7 @@ fn the_page_after_the_last_has_no_data_and_an_empty_cursor() {
 }
 
 #[test]
-fn an_empty_cursor_is_none_and_a_bad_one_is_40003() {
+fn empty_cursor_starts_over_and_invalid_one_is_40003() {
     let account = Account::of(3);
     assert_eq!(account.ask(LIST_USERS, "&next_openid="), account.ask(LIST_USERS, ""));
     for cursor in ["bad", FOREIGN] {
@@ -71,7 +71,7 @@ fn an_empty_cursor_is_none_and_a_bad_one_is_40003() {
 }
 
 #[test]
-fn of_10_000_followers_1_234_came_from_scene_98765_and_a_few_have_left() {
+fn default_world_has_10_000_followers_1_234_of_a_scene() {
     let account = Account::with(Options::default());
     let everybody = everybody(&account);
     assert_eq!(everybody.len(), 10_000);
@@ -88,7 +88,7 @@ fn of_10_000_followers_1_234_came_from_scene_98765_and_a_few_have_left() {
 }
 
 #[test]
-fn scenes_have_the_followers_that_were_asked_for() {
+fn configured_scenes_have_their_followers() {
     let scenes = vec![(7, 30), (1_005, 12)];
     let account = Account::with(Options { followers: 200, scenes, ..Options::default() });
     let everybody = everybody(&account);
@@ -97,7 +97,7 @@ fn scenes_have_the_followers_that_were_asked_for() {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_world_and_another_seed_other_openids() {
+fn same_seed_gives_the_same_world() {
     let world = |seed| Account::with(Options { followers: 300, seed, ..Options::default() });
     let (first, again, other) = (world(7), world(7), world(8));
     assert_eq!(everybody(&first), everybody(&again));
@@ -110,7 +110,7 @@ fn the_same_seed_makes_the_same_world_and_another_seed_other_openids() {
 }
 
 #[test]
-fn a_followers_profile_has_every_old_key_and_nothing_in_it() {
+fn profile_keeps_every_old_key_with_empty_values() {
     let account = Account::of(1);
     let openid = account.openids().remove(0);
     let user = info(&account, &openid);
@@ -141,7 +141,7 @@ fn a_followers_profile_has_every_old_key_and_nothing_in_it() {
 }
 
 #[test]
-fn a_starred_follower_shows_the_tag_as_their_group() {
+fn starred_follower_has_group_2() {
     let account = Account::of(3);
     let openid = account.openids().remove(1);
     let body = json!({"openid_list": [openid], "tagid": 2});
@@ -151,7 +151,7 @@ fn a_starred_follower_shows_the_tag_as_their_group() {
 }
 
 #[test]
-fn an_openid_that_is_malformed_is_40003() {
+fn malformed_openid_is_40003() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     for bad in ["bad", "", &openid[1..], &format!("{openid}%0D"), &openid.replacen('o', "p", 1)] {
@@ -161,7 +161,7 @@ fn an_openid_that_is_malformed_is_40003() {
 }
 
 #[test]
-fn a_batch_has_1_to_100_followers_in_the_order_asked_for() {
+fn batch_keeps_the_order_and_takes_1_to_100_openids() {
     let account = Account::of(101);
     let mut openids = account.openids();
     openids.reverse();
@@ -175,7 +175,7 @@ fn a_batch_has_1_to_100_followers_in_the_order_asked_for() {
 }
 
 #[test]
-fn a_batch_names_a_stranger_as_no_follower_and_is_refused_for_a_malformed_openid() {
+fn batch_reports_foreign_openids_and_refuses_malformed_ones() {
     let account = Account::of(3);
     let openids = account.openids();
     let answer = batch(&account, [&openids[0], &FOREIGN.to_owned(), &openids[1]]);
@@ -186,7 +186,7 @@ fn a_batch_names_a_stranger_as_no_follower_and_is_refused_for_a_malformed_openid
 }
 
 #[test]
-fn a_remark_is_shorter_than_30_bytes_of_utf_8() {
+fn remark_of_30_bytes_or_more_is_refused() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     let remark = |text: &str| account.tell(REMARK, json!({"openid": openid, "remark": text}));
@@ -207,7 +207,7 @@ fn a_remark_is_shorter_than_30_bytes_of_utf_8() {
 }
 
 #[test]
-fn a_remark_needs_a_follower_of_this_account() {
+fn remark_on_a_non_follower_is_refused() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     leave(&account, &openid);

@@ -42,7 +42,7 @@ fn post_bytes(account: &Account, path: &str, headers: &[(&str, &str)], body: &[u
 }
 
 #[test]
-fn a_refusal_has_status_200_and_the_headers_of_a_success() {
+fn refusal_has_status_200_and_success_headers() {
     let account = Account::of(3);
     let refusal = account.get(LIST_TAGS);
     let success = account.get(&account.target(LIST_TAGS, ""));
@@ -54,7 +54,7 @@ fn a_refusal_has_status_200_and_the_headers_of_a_success() {
 }
 
 #[test]
-fn tags_can_be_answered_as_text() {
+fn tag_answers_are_text_with_the_switch() {
     let account = Account::of(3);
     account.control("switches", json!({"tags_content_type": "text"}));
     assert_eq!(account.get(&account.target(LIST_TAGS, "")).header("Content-Type"), Some("text/plain"));
@@ -63,7 +63,7 @@ fn tags_can_be_answered_as_text() {
 }
 
 #[test]
-fn the_body_is_compact_json_in_plain_utf_8() {
+fn body_is_compact_json_in_plain_utf_8() {
     let account = Account::of(3);
     let made = account.post(&account.target(CREATE_TAG, ""), &json!({"tag": {"name": "广东"}}));
     assert_eq!(made.text(), r#"{"tag":{"id":100,"name":"广东"}}"#);
@@ -73,7 +73,7 @@ fn the_body_is_compact_json_in_plain_utf_8() {
 }
 
 #[test]
-fn the_date_has_hyphens_and_goes_with_the_clock() {
+fn date_header_has_hyphens_and_follows_the_clock() {
     let account = Account::of(3);
     for by in ["0s", "400days"] {
         let now = account.advance(by);
@@ -88,7 +88,7 @@ fn the_date_has_hyphens_and_goes_with_the_clock() {
 }
 
 #[test]
-fn a_one_shot_connection_ends_with_a_body_of_exactly_its_content_length() {
+fn closed_connection_has_a_body_of_its_content_length() {
     let account = Account::of(3);
     let target = account.target(CREATE_TAG, "");
     let headers = [JSON[0], ("Connection", "close")];
@@ -99,7 +99,7 @@ fn a_one_shot_connection_ends_with_a_body_of_exactly_its_content_length() {
 }
 
 #[test]
-fn a_connection_carries_one_request_after_another() {
+fn connection_serves_several_requests() {
     let account = Account::of(3);
     let mut connection = account.connect();
     let target = account.target(LIST_TAGS, "");
@@ -113,7 +113,7 @@ fn a_connection_carries_one_request_after_another() {
 }
 
 #[test]
-fn the_connection_switch_closes_every_connection() {
+fn connection_switch_closes_every_connection() {
     let account = Account::of(3);
     account.control("switches", json!({"connection": "close"}));
     let answer = account.once(&request("GET", &account.target(LIST_TAGS, ""), &[], b""));
@@ -122,7 +122,7 @@ fn the_connection_switch_closes_every_connection() {
 }
 
 #[test]
-fn a_post_needs_no_particular_content_type() {
+fn post_is_accepted_with_any_content_type() {
     let account = Account::of(3);
     let types: [(&str, &[(&str, &str)]); 3] = [
         ("无", &[]),
@@ -137,7 +137,7 @@ fn a_post_needs_no_particular_content_type() {
 }
 
 #[test]
-fn the_gateway_names_the_time_of_a_refusal_in_its_rid() {
+fn gateway_refusal_has_its_time_in_the_rid() {
     let account = Account::of(3);
     let now = account.advance("30days");
     let answer = account.get(LIST_TAGS).json();
@@ -147,7 +147,7 @@ fn the_gateway_names_the_time_of_a_refusal_in_its_rid() {
 }
 
 #[test]
-fn the_business_behind_the_gateway_adds_a_hint() {
+fn business_refusal_adds_a_hint() {
     let account = Account::of(3);
     let now = account.advance("0s");
     let answer = account.tell("/cgi-bin/tags/getidlist", json!({"openid": "bad"}));
@@ -161,14 +161,14 @@ fn the_business_behind_the_gateway_adds_a_hint() {
 }
 
 #[test]
-fn no_two_refusals_share_a_rid() {
+fn every_refusal_has_its_own_rid() {
     let account = Account::of(3);
     let (first, second) = (account.get(LIST_TAGS).json(), account.get(LIST_TAGS).json());
     assert_ne!(parts(&first).2, parts(&second).2);
 }
 
 #[test]
-fn a_missing_token_is_41001_before_anything_else_is_asked() {
+fn missing_token_is_41001_before_any_other_check() {
     let account = Account::of(3);
     assert_eq!(errcode(&account.get(LIST_TAGS).json()), 41001);
     assert_eq!(errcode(&account.get("/cgi-bin/tags/get?access_token=").json()), 41001);
@@ -179,7 +179,7 @@ fn a_missing_token_is_41001_before_anything_else_is_asked() {
 }
 
 #[test]
-fn an_unknown_token_is_40001_and_its_message_points_to_the_stable_token() {
+fn unknown_token_is_40001_and_suggests_the_stable_token() {
     let account = Account::of(3);
     account.carry("50_Im7xQ2bTfVhYk3nLq8sRz0aWcEdFgHiJ");
     let answer = account.ask(LIST_TAGS, "");
@@ -191,7 +191,7 @@ fn an_unknown_token_is_40001_and_its_message_points_to_the_stable_token() {
 }
 
 #[test]
-fn a_malformed_token_is_40014() {
+fn malformed_token_is_40014() {
     let account = Account::of(3);
     for token in ["not%20a%20token", "%E4%BB%A4%E7%89%8C", &"a".repeat(513)] {
         assert_eq!(account.errcode_with(token), 40014, "{token}");
@@ -199,7 +199,7 @@ fn a_malformed_token_is_40014() {
 }
 
 #[test]
-fn a_wrong_method_is_43001_or_43002() {
+fn wrong_method_is_43001_or_43002() {
     let account = Account::of(3);
     let openid = account.openids().remove(0);
     for path in [LIST_TAGS, "/cgi-bin/user/get", "/cgi-bin/user/info", "/cgi-bin/token"] {
@@ -224,7 +224,7 @@ fn a_wrong_method_is_43001_or_43002() {
 }
 
 #[test]
-fn an_empty_body_is_44002_and_a_broken_one_47001() {
+fn empty_body_is_44002_and_invalid_one_47001() {
     let account = Account::of(3);
     let send = |body: &[u8]| post_bytes(&account, CREATE_TAG, JSON, body).json();
     assert_eq!((errcode(&send(b"")), parts(&send(b"")).0.as_str()), (44002, "empty post data"));
@@ -238,7 +238,7 @@ fn an_empty_body_is_44002_and_a_broken_one_47001() {
 }
 
 #[test]
-fn an_account_serves_its_own_openids_only() {
+fn openid_of_another_account_is_40003() {
     let account = Account::with(Options { followers: 3, seed: 1, ..Options::default() });
     let other = Account::with(Options { followers: 3, seed: 2, ..Options::default() });
     for openid in other.openids().iter().map(String::as_str).chain([FOREIGN]) {
