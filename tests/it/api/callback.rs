@@ -57,7 +57,7 @@ pub(crate) fn refused(xml: &str) -> String {
 }
 
 #[test]
-fn the_signatures_are_those_of_the_published_vectors() {
+fn signatures_match_the_published_vectors() {
     let s1 = "f21891de399b4e33a1a93c9a7b8a8fffb5a443ff";
     assert_eq!(signature(&Secret::new("test"), "1410685589", "test"), s1);
     assert!(verify(&Secret::new("test"), "1410685589", "test", s1));
@@ -69,7 +69,7 @@ fn the_signatures_are_those_of_the_published_vectors() {
 }
 
 #[test]
-fn a_signature_that_differs_in_anything_is_refused() {
+fn altered_signature_is_refused() {
     let right = signature(&token(), "1409304348", "xxxxxx");
     for wrong in ["", &right[1..], &right.to_uppercase(), &format!("{right} "), &right.replace('7', "8")] {
         assert!(!verify(&token(), "1409304348", "xxxxxx", wrong), "{wrong}");
@@ -80,14 +80,14 @@ fn a_signature_that_differs_in_anything_is_refused() {
 }
 
 #[test]
-fn a1_is_encrypted_and_decrypted() {
+fn vector_a1_is_encrypted_and_decrypted() {
     let message = "我是中文abcd123".as_bytes();
     assert_eq!(encrypt(&key(), APPID, *b"aaaabbbbccccdddd", message), A1);
     assert_eq!(decrypt(&key(), APPID, A1).unwrap(), message);
 }
 
 #[test]
-fn a3_is_opened_and_read() {
+fn vector_a3_is_opened_and_parsed() {
     let xml = keys().open(safe_mode(A3).as_bytes(), A3_SIGNATURE, A3_TIMESTAMP, A3_NONCE).unwrap();
     // Random, length and AppID are 38 bytes; 21 of padding fill the last 32.
     assert_eq!((38 + xml.len() + 21) % 32, 0);
@@ -99,7 +99,7 @@ fn a3_is_opened_and_read() {
 }
 
 #[test]
-fn what_was_changed_on_its_way_is_not_opened() {
+fn altered_or_foreign_message_is_not_opened() {
     let open = |keys: &Keys, xml: &str, signature, timestamp, nonce| {
         keys.open(xml.as_bytes(), signature, timestamp, nonce).map_err(|error| error.to_string())
     };
@@ -137,7 +137,7 @@ fn what_was_changed_on_its_way_is_not_opened() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused_and_never_shown() {
+fn invalid_aes_key_is_refused_and_never_shown() {
     for wrong in ["", "abc", &KEY[1..], &format!("{KEY}="), &KEY.replace('a', "!"), &KEY.replace("abc", "中")]
     {
         let error = AesKey::read(&Secret::new(wrong)).expect_err(wrong);
@@ -173,7 +173,7 @@ fn encrypt_raw(plain: &[u8]) -> String {
 }
 
 #[test]
-fn padding_length_and_base64_are_checked() {
+fn invalid_padding_length_or_base64_is_refused() {
     let content = |length: u32, message: &[u8], appid: &str| {
         [&[b'r'; 16][..], &length.to_be_bytes(), message, appid.as_bytes()].concat()
     };
@@ -216,7 +216,7 @@ fn padding_length_and_base64_are_checked() {
 }
 
 #[test]
-fn an_encrypted_reply_is_what_the_platform_reads() {
+fn encrypted_reply_has_the_platform_s_form() {
     let reply = encrypted_reply(&token(), 1_409_304_348, "xxxxxx", A1);
     assert_eq!(
         reply,
@@ -234,7 +234,7 @@ fn an_encrypted_reply_is_what_the_platform_reads() {
 }
 
 #[test]
-fn compatible_mode_is_read_both_ways_and_safe_mode_is_told() {
+fn compatible_mode_is_parsed_and_safe_mode_is_refused() {
     let compatible = push(&format!(
         "<MsgType><![CDATA[text]]></MsgType>\n<Content><![CDATA[hello]]></Content>\n<MsgId>1</MsgId>\n\
          <Encrypt><![CDATA[{A3}]]></Encrypt>"

@@ -110,7 +110,7 @@ fn elements(fields: &Value) -> String {
 }
 
 #[test]
-fn every_message_and_event_keeps_all_its_fields() {
+fn every_message_and_event_keeps_all_fields() {
     for (name, fields) in every_push() {
         let message = parse(&push(&elements(&fields)));
         let mut expected = json!({
@@ -127,7 +127,7 @@ fn every_message_and_event_keeps_all_its_fields() {
 }
 
 #[test]
-fn every_declared_field_is_in_a_push_of_the_documents() {
+fn every_declared_field_occurs_in_a_documented_push() {
     let seen: String = every_push().iter().map(|(_, fields)| fields.to_string()).collect();
     for field in FIELDS {
         let is_common =
@@ -138,7 +138,7 @@ fn every_declared_field_is_in_a_push_of_the_documents() {
 }
 
 #[test]
-fn the_common_fields_are_typed() {
+fn common_fields_are_typed() {
     let message = parse(&push(
         "<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[subscribe]]></Event>\
          <EventKey><![CDATA[qrscene_98765]]></EventKey><Ticket><![CDATA[T]]></Ticket>",
@@ -154,7 +154,7 @@ fn the_common_fields_are_typed() {
 }
 
 #[test]
-fn a_scene_is_a_number_or_a_text() {
+fn scene_is_parsed_as_number_or_text() {
     let scene = |event: &str, key: &str| {
         let message = parse(&push(&elements(&json!({"MsgType": "event", "Event": event, "EventKey": key}))));
         match message.scene() {
@@ -176,7 +176,7 @@ fn a_scene_is_a_number_or_a_text() {
 }
 
 #[test]
-fn text_is_read_however_it_is_escaped() {
+fn escaped_text_is_decoded() {
     let content = |inner: &str| {
         let message = parse(&push(&format!("<MsgType>text</MsgType><Content>{inner}</Content>")));
         message.content().unwrap().to_owned()
@@ -197,7 +197,7 @@ fn text_is_read_however_it_is_escaped() {
 }
 
 #[test]
-fn a_number_that_is_none_stays_text() {
+fn invalid_number_stays_text() {
     let id = |text: &str| parse(&push(&format!("<MsgType>text</MsgType><MsgId>{text}</MsgId>"))).get("MsgId");
     assert_eq!(id("9223372036854775807"), Some(json!(i64::MAX)));
     assert_eq!(id("18446744073709551615"), Some(json!("18446744073709551615")));
@@ -277,7 +277,7 @@ fn hostile_xml_is_refused() {
 }
 
 #[test]
-fn a_push_of_thousands_of_elements_is_read() {
+fn push_of_thousands_of_elements_is_parsed() {
     let many: String = (0..5_500).flat_map(|n| ["<a".to_owned(), n.to_string(), "/>".to_owned()]).collect();
     let message = parse(&format!("<xml>{}<MsgType>text</MsgType>{many}</xml>", " ".repeat(15_000)));
     assert_eq!(message.get("a5499"), Some(json!("")));
@@ -288,7 +288,7 @@ fn reply(reply: &Reply) -> Result<String, Error> {
 }
 
 #[test]
-fn every_reply_is_spelled_as_the_platform_reads_it() {
+fn every_reply_has_the_platform_s_form() {
     let head = "<xml><ToUserName><![CDATA[oia2TjjewbmiOUlr6X-1crbLOvLw]]></ToUserName>\
                 <FromUserName><![CDATA[gh_7f083739789a]]></FromUserName><CreateTime>1395658921</CreateTime>";
     let given = [
@@ -337,7 +337,7 @@ fn every_reply_is_spelled_as_the_platform_reads_it() {
 }
 
 #[test]
-fn a_reply_can_be_read_back() {
+fn reply_can_be_parsed_back() {
     let content = "]]> <b>&amp;</b> ]]]]>> 你好\n]]>".to_owned();
     let xml = reply(&Reply::Text { content: content.clone() }).unwrap();
     let read = parse(&xml);
@@ -350,7 +350,7 @@ fn a_reply_can_be_read_back() {
 }
 
 #[test]
-fn a_reply_that_the_platform_would_not_show_is_refused() {
+fn reply_the_platform_would_not_show_is_refused() {
     let error = |error: Error| (error.to_string(), error.hint().unwrap_or_default());
     let text = |content: String| reply(&Reply::Text { content });
     assert!(text("x".repeat(2_048)).is_ok());

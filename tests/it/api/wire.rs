@@ -73,7 +73,7 @@ fn check_answer<E: Endpoint>() {
 }
 
 #[test]
-fn every_request_is_read_and_spelled_as_the_manual_spells_it() {
+fn every_request_round_trips_as_in_the_manual() {
     macro_rules! each {
         ($($endpoint:path),* $(,)?) => { $( check_request::<$endpoint>(); )* };
     }
@@ -81,7 +81,7 @@ fn every_request_is_read_and_spelled_as_the_manual_spells_it() {
 }
 
 #[test]
-fn every_answer_is_read_and_spelled_as_the_manual_spells_it() {
+fn every_answer_round_trips_as_in_the_manual() {
     macro_rules! each {
         ($($endpoint:path),* $(,)?) => { $( check_answer::<$endpoint>(); )* };
     }
@@ -104,7 +104,7 @@ fn every_fixture_belongs_to_an_endpoint() {
 }
 
 #[test]
-fn the_page_after_the_last_of_user_get_has_no_data_and_an_empty_cursor() {
+fn user_list_page_after_the_last_is_empty() {
     let empty = json!({"total": 23000, "count": 0, "next_openid": ""});
     assert_eq!(respell::<user::List>(&empty), empty);
     let page = wire::decode_answer::<user::List>(empty.to_string().as_bytes()).expect("it is a page");
@@ -112,7 +112,7 @@ fn the_page_after_the_last_of_user_get_has_no_data_and_an_empty_cursor() {
 }
 
 #[test]
-fn the_page_after_the_last_of_a_tag_has_a_count_and_nothing_else() {
+fn tag_members_page_after_the_last_is_empty() {
     let empty = json!({"count": 0});
     assert_eq!(respell::<tag::Members>(&empty), empty);
     let page = wire::decode_answer::<tag::Members>(empty.to_string().as_bytes()).expect("it is a page");
@@ -120,7 +120,7 @@ fn the_page_after_the_last_of_a_tag_has_a_count_and_nothing_else() {
 }
 
 #[test]
-fn somebody_who_does_not_follow_has_an_openid_and_an_empty_list_of_tags() {
+fn non_follower_has_an_openid_and_no_tags() {
     let nobody = json!({"subscribe": 0, "openid": "otvxTs_JZ6SEiP0imdhpi50fuSZg", "tagid_list": []});
     assert_eq!(respell::<user::Info>(&nobody), nobody);
     let user: User = serde_json::from_value(nobody).expect("it is a follower's answer");
@@ -129,7 +129,7 @@ fn somebody_who_does_not_follow_has_an_openid_and_an_empty_list_of_tags() {
 }
 
 #[test]
-fn a_field_that_the_platform_adds_later_stays_with_its_follower() {
+fn unknown_follower_field_is_kept() {
     let later = json!({
         "subscribe": 1,
         "openid": "otvxTs4dckWG7imySrJd6jSi0CWE",

@@ -24,7 +24,7 @@ fn of(followers: u32) -> Account {
 }
 
 #[test]
-fn a_listing_makes_one_call_a_page_and_at_most_one_more() {
+fn listing_makes_one_call_a_page_and_at_most_one_more() {
     for followers in [0, 1, 9_999, 10_000, 10_001, 20_000] {
         let account = of(followers);
         let (out, listed, fetched) = calls_of(&account, "print(followers().count());", &[]);
@@ -35,7 +35,7 @@ fn a_listing_makes_one_call_a_page_and_at_most_one_more() {
 }
 
 #[test]
-fn details_are_fetched_a_hundred_at_a_time() {
+fn details_are_fetched_in_batches_of_100() {
     for (followers, batches) in [(0, 0), (1, 1), (100, 1), (101, 2), (950, 10)] {
         let account = of(followers);
         let (out, _, fetched) = calls_of(&account, "print(followers().to_array().len());", &[]);
@@ -44,7 +44,7 @@ fn details_are_fetched_a_hundred_at_a_time() {
 }
 
 #[test]
-fn taking_a_few_lists_and_fetches_no_more_than_a_few() {
+fn take_lists_and_fetches_only_what_it_needs() {
     let account = of(20_000);
     let (out, listed, fetched) = calls_of(&account, "print(followers().take(5).to_array().len());", &[]);
     assert_eq!((out.as_str(), listed, fetched), ("5\n", 1, 1));
@@ -58,7 +58,7 @@ fn taking_a_few_lists_and_fetches_no_more_than_a_few() {
 }
 
 #[test]
-fn a_take_after_a_filter_stops_soon_after_it_is_full() {
+fn take_after_filter_stops_fetching_when_full() {
     let account = of(20_000);
     let script = "print(followers().filter(|u| u.subscribe == 1).take(3).tag(\"前三\").changed);";
     let (out, listed, fetched) = calls_of(&account, script, &["--in-flight", "2"]);
@@ -67,7 +67,7 @@ fn a_take_after_a_filter_stops_soon_after_it_is_full() {
 }
 
 #[test]
-fn a_loop_that_is_left_stops_fetching() {
+fn loop_left_by_break_stops_fetching() {
     let account = of(20_000);
     let script = "let seen = 0; for u in followers() { seen += 1; if seen == 3 { break; } } print(seen);";
     let (out, listed, fetched) = calls_of(&account, script, &["--in-flight", "2"]);
@@ -76,7 +76,7 @@ fn a_loop_that_is_left_stops_fetching() {
 }
 
 #[test]
-fn a_loop_goes_through_everybody_in_the_order_of_the_list() {
+fn loop_visits_everyone_in_list_order() {
     let account = Account::of(950);
     let script =
         "let n = 0; for (u, i) in followers() { if i != n { print(\"?\"); } n += 1; print(u.openid); }";
@@ -85,7 +85,7 @@ fn a_loop_goes_through_everybody_in_the_order_of_the_list() {
 }
 
 #[test]
-fn one_token_is_fetched_however_many_calls_wait_for_it() {
+fn concurrent_calls_fetch_one_token() {
     let account = of(2_000);
     run_on(&account, "followers().tag(\"所有人\");", &[]).0.success();
     let stats = account.get("/__sandbox/stats").json();

@@ -15,7 +15,7 @@ fn run_with(account: &Account, folder: &Folder, script: &str) -> String {
 }
 
 #[test]
-fn openids_go_to_a_file_and_come_back_without_anybody_s_details() {
+fn openids_round_trip_through_csv_without_details() {
     let account = Account::of(250);
     let script = "followers().take(120).write_csv(\"关注者.csv\");
         openids_from(\"关注者.csv\").tag(\"甲\");
@@ -29,7 +29,7 @@ fn openids_go_to_a_file_and_come_back_without_anybody_s_details() {
 }
 
 #[test]
-fn a_table_is_what_excel_reads_and_no_formula() {
+fn csv_is_readable_by_excel_and_has_no_formulas() {
     let account = Account::of(30);
     let openids = account.openids();
     for (openid, remark) in openids.iter().zip(["=1+2", "张三,\"店长\"", "@ab", "-1"]) {
@@ -53,7 +53,7 @@ fn a_table_is_what_excel_reads_and_no_formula() {
 }
 
 #[test]
-fn a_table_that_is_not_finished_leaves_the_one_before() {
+fn unfinished_csv_keeps_the_previous_file() {
     let account = Account::of(300);
     let folder = Folder::new().account().file("表.csv", "openid\noOld\n");
     let script =
@@ -68,7 +68,7 @@ fn a_table_that_is_not_finished_leaves_the_one_before() {
 }
 
 #[test]
-fn openids_are_found_in_tables_of_others() {
+fn openids_are_read_from_foreign_tables() {
     let account = Account::of(10);
     let openids = account.openids();
     // Excel's own: GBK, a column of names before, blanks, and somebody twice.
@@ -88,7 +88,7 @@ fn openids_are_found_in_tables_of_others() {
 }
 
 #[test]
-fn followers_are_counted_by_what_a_closure_gives() {
+fn count_by_groups_by_the_closure_s_result() {
     let account = Account::of(400);
     let folder = Folder::new().account();
     let script = "print(followers().count_by(|u| u.openid.len()));
@@ -105,7 +105,7 @@ fn matched(account: &Account) -> u64 {
 }
 
 #[test]
-fn what_is_no_table_or_no_column_is_refused_with_what_to_do() {
+fn invalid_table_or_column_is_refused_with_a_hint() {
     let folder = Folder::with("print(followers().write_csv(\"表.csv\", [\"opneid\"]));");
     assert_eq!(
         folder.run(&["run", "script.rhai", "--sandbox"]).failure(1),
@@ -140,7 +140,7 @@ fn what_is_no_table_or_no_column_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_file_that_may_lose_somebody_is_refused() {
+fn ambiguous_openid_file_is_refused() {
     for (content, said) in [
         ("oabc\n\"odef\noghi\nojkl\n", "line 2 has no openid, but `odef`"),
         ("openid;remark\noabc;x\n", "line 1 has no openid, but `openid;remark`"),
@@ -155,7 +155,7 @@ fn a_file_that_may_lose_somebody_is_refused() {
 }
 
 #[test]
-fn two_that_write_the_same_table_do_not_mix_their_lines() {
+fn concurrent_csv_writers_do_not_mix_lines() {
     let account = Account::of(20);
     let folder = Folder::new().account();
     let script = "followers().take(8).each(|u| if u.openid != \"\" {

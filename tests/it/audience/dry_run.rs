@@ -15,7 +15,7 @@ fn called(account: &Account) -> Vec<String> {
 }
 
 #[test]
-fn no_endpoint_that_writes_is_called() {
+fn dry_run_calls_no_write_endpoint() {
     // One call of each, with arguments that the platform would take.
     let calls = [
         ("tag::create", "tag::create(\"广东\")"),
@@ -77,7 +77,7 @@ fn no_endpoint_that_writes_is_called() {
 }
 
 #[test]
-fn it_says_what_would_be_changed() {
+fn dry_run_reports_what_would_change() {
     let account = Account::of(2_000);
     let script = "let t = tag::create(\"名单\");
          print(tag::list().filter(|t| t.name == \"名单\")[0].id == t.id);
@@ -118,7 +118,7 @@ fn it_says_what_would_be_changed() {
 }
 
 #[test]
-fn what_the_platform_would_refuse_is_refused() {
+fn dry_run_refuses_what_the_platform_would_refuse() {
     let account = Account::of(3);
     for (script, says) in [
         ("tag::create(\"星标组\")", "45157"),
@@ -145,7 +145,7 @@ fn what_the_platform_would_refuse_is_refused() {
 }
 
 #[test]
-fn those_whom_the_platform_would_refuse_are_named() {
+fn dry_run_names_openids_that_would_be_refused() {
     let account = Account::of(5);
     let script = "followers().remark(|u| if u.sex == 9 { () } else { \"一二三四五六七八九十\" });";
     let (finished, report) = run_on(&account, script, &["--dry-run", "--quiet"]);
@@ -161,7 +161,7 @@ fn those_whom_the_platform_would_refuse_are_named() {
 }
 
 #[test]
-fn a_dry_run_is_recorded_as_one_and_there_is_nothing_to_go_on_with() {
+fn dry_run_is_recorded_and_cannot_be_resumed() {
     let account = Account::of(3);
     let url = format!("http://{}", account.address());
     let folder = Folder::with("followers().tag(\"新\"); throw \"坏了\"").account();

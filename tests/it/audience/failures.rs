@@ -19,7 +19,7 @@ fn tagged(account: &Account, name: &str) -> u64 {
 }
 
 #[test]
-fn one_bad_openid_does_not_cost_the_other_forty_nine() {
+fn one_invalid_openid_fails_alone_in_its_batch() {
     let account = Account::of(50);
     let mut openids = account.openids();
     let gone = openids[20].clone();
@@ -58,7 +58,7 @@ fn one_bad_openid_does_not_cost_the_other_forty_nine() {
 }
 
 #[test]
-fn bad_openids_among_those_whose_details_are_looked_at_are_set_aside_or_gone() {
+fn invalid_openids_with_details_fail_or_count_as_gone() {
     let account = Account::of(100);
     let mut openids = account.openids();
     account.control("followers", json!({"openid": openids[30], "subscribe": 0}));
@@ -76,7 +76,7 @@ fn bad_openids_among_those_whose_details_are_looked_at_are_set_aside_or_gone() {
 }
 
 #[test]
-fn a_follower_with_twenty_tags_fails_alone() {
+fn follower_with_20_tags_fails_alone() {
     let account = Account::of(50);
     let openids = account.openids();
     for number in 0..20 {
@@ -92,7 +92,7 @@ fn a_follower_with_twenty_tags_fails_alone() {
 }
 
 #[test]
-fn a_remark_that_is_too_long_fails_alone() {
+fn remark_over_the_limit_fails_alone() {
     let account = Account::of(5);
     let openids = account.openids();
     let script = format!(
@@ -109,7 +109,7 @@ fn a_remark_that_is_too_long_fails_alone() {
 }
 
 #[test]
-fn an_error_is_a_value_that_can_be_looked_into() {
+fn caught_error_has_its_fields() {
     let account = Account::of(5);
     let script = "
         try { tag::delete(999); } catch (e) {
@@ -131,7 +131,7 @@ fn an_error_is_a_value_that_can_be_looked_into() {
 }
 
 #[test]
-fn the_days_quota_in_the_middle_of_a_job_ends_it_with_what_was_done() {
+fn daily_quota_during_a_job_pauses_it_with_its_counts() {
     for in_flight in ["1", "32"] {
         ends_at_the_quota(in_flight);
     }
@@ -169,7 +169,7 @@ fn ends_at_the_quota(in_flight: &str) {
 }
 
 #[test]
-fn a_closure_that_fails_in_the_middle_ends_the_job_with_what_was_done() {
+fn throwing_closure_ends_the_job_with_its_counts() {
     let account = Account::of(900);
     let script = "let seen = 0;
         try { followers().filter(|u| { seen += 1; if seen > 500 { throw \"数据坏了\" } true }).tag(\"老客户\"); }
@@ -189,7 +189,7 @@ fn a_closure_that_fails_in_the_middle_ends_the_job_with_what_was_done() {
 }
 
 #[test]
-fn the_days_quota_of_listing_ends_a_job_before_it_changes_anything() {
+fn daily_quota_of_listing_pauses_a_job_before_changes() {
     for (path, quota) in [(LIST_USERS, 1), (BATCH_INFO, 0)] {
         let quotas = [(path.to_owned(), quota)].into();
         let account = Account::without_token(Options { followers: 10_001, quotas, ..Options::default() });
@@ -201,7 +201,7 @@ fn the_days_quota_of_listing_ends_a_job_before_it_changes_anything() {
 }
 
 #[test]
-fn busy_answers_bad_gateways_and_dropped_connections_lose_nobody() {
+fn transient_faults_lose_no_follower() {
     let account = Account::of(1_200);
     // At most four misfortunes of one path, so that no call runs out of its five tries.
     for fault in [
@@ -227,7 +227,7 @@ fn busy_answers_bad_gateways_and_dropped_connections_lose_nobody() {
 }
 
 #[test]
-fn an_answer_that_names_those_who_failed_is_believed() {
+fn partial_failure_fails_only_the_named_openids() {
     let account = Account::of(120);
     let openid = account.openids().remove(60);
     account.control("faults", json!({"path": ATTACH, "errcode": 45171, "openid": openid}));
@@ -241,7 +241,7 @@ fn an_answer_that_names_those_who_failed_is_believed() {
 }
 
 #[test]
-fn a_tag_whose_making_got_no_answer_is_found_again() {
+fn tag_created_without_an_answer_is_found_again() {
     let account = Account::of(30);
     account.control("faults", json!({"path": "/cgi-bin/tags/create", "drop": "after", "times": 1}));
     let (finished, report) = run_on(&account, "followers().tag(\"老客户\");", &[]);
@@ -251,7 +251,7 @@ fn a_tag_whose_making_got_no_answer_is_found_again() {
 }
 
 #[test]
-fn a_token_that_is_revoked_in_the_middle_costs_one_renewal() {
+fn token_revoked_during_a_job_is_renewed_once() {
     let latency = std::time::Duration::from_millis(10);
     let account = Account::without_token(Options { followers: 3_000, latency, ..Options::default() });
     let folder = Folder::with("followers().tag(\"老客户\");").account();
@@ -277,7 +277,7 @@ fn a_token_that_is_revoked_in_the_middle_costs_one_renewal() {
 }
 
 #[test]
-fn no_more_changes_are_made_than_there_may_be() {
+fn change_limit_stops_the_run() {
     let account = Account::of(300);
     let script = "followers().take(100).tag(\"甲\"); followers().tag(\"乙\");";
     let (finished, report) = run_on(&account, script, &["--max-changes", "130"]);
@@ -292,7 +292,7 @@ fn no_more_changes_are_made_than_there_may_be() {
 }
 
 #[test]
-fn a_job_that_fails_too_often_is_stopped() {
+fn error_rate_over_the_limit_stops_the_job() {
     let account = Account::of(4_000);
     let mut openids = account.openids();
     // One of twenty is nobody's.
@@ -314,7 +314,7 @@ fn a_job_that_fails_too_often_is_stopped() {
 }
 
 #[test]
-fn a_tag_that_was_made_a_moment_ago_is_tried_again_until_it_is_known() {
+fn new_tag_is_retried_until_the_platform_knows_it() {
     let account = Account::of(60);
     account.control("faults", json!({"path": ATTACH, "errcode": 45159, "times": 3}));
     let (finished, report) = run_on(&account, "followers().tag(\"新\");", &["--in-flight", "1"]);
@@ -328,7 +328,7 @@ fn a_tag_that_was_made_a_moment_ago_is_tried_again_until_it_is_known() {
 }
 
 #[test]
-fn what_was_not_changed_does_not_count_towards_the_limit() {
+fn refused_changes_do_not_count_towards_the_limit() {
     let account = Account::of(200);
     // A tag that is not there: fifty are refused. Then three of a hundred are nobody's.
     let mut openids = account.openids();
@@ -347,7 +347,7 @@ fn what_was_not_changed_does_not_count_towards_the_limit() {
 }
 
 #[test]
-fn what_may_have_been_changed_counts_towards_the_limit() {
+fn changes_in_doubt_count_towards_the_limit() {
     let account = Account::of(200);
     account.control("faults", json!({"path": ATTACH, "drop": "after", "times": 5}));
     let script = "try { followers().take(50).tag(\"甲\"); } catch (e) { }
@@ -360,7 +360,7 @@ fn what_may_have_been_changed_counts_towards_the_limit() {
 }
 
 #[test]
-fn failures_in_the_last_batches_are_judged_too() {
+fn error_rate_covers_the_last_batches() {
     let account = Account::of(1_200);
     let mut openids = account.openids();
     for openid in &mut openids[1_150..] {
@@ -374,7 +374,7 @@ fn failures_in_the_last_batches_are_judged_too() {
 }
 
 #[test]
-fn a_script_s_own_limits_hold_unless_others_are_asked_for() {
+fn script_limits_apply_unless_overridden() {
     let account = Account::of(300);
     let script = "const automation = #{ on: [], limits: #{ changes: 120, errors: \"1%\" } };\nfn run() { followers().tag(\"老客户\"); }";
     let (finished, report) = run_on(&account, script, &[]);

@@ -21,7 +21,7 @@ fn estimate(folder: &Folder) -> Value {
 }
 
 #[test]
-fn a_job_s_calls_are_reckoned_before_it_starts_and_hold() {
+fn job_calls_are_estimated_before_start() {
     let sandbox = SandboxProcess::start(&["--followers", "12000"]);
     let folder = Folder::new().account();
     run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
@@ -41,7 +41,7 @@ fn a_job_s_calls_are_reckoned_before_it_starts_and_hold() {
 }
 
 #[test]
-fn a_job_that_takes_more_than_is_left_today_does_not_start() {
+fn job_over_the_remaining_quota_does_not_start() {
     let sandbox = SandboxProcess::start(&["--followers", "60000", "--quota", "/cgi-bin/user/get=5"]);
     let folder = Folder::new().account();
     // Of the whole listing nothing is known yet: its first page tells.
@@ -60,7 +60,7 @@ fn a_job_that_takes_more_than_is_left_today_does_not_start() {
 }
 
 #[test]
-fn writes_are_held_against_the_quota_only_where_they_are_sure_to_be_needed() {
+fn writes_count_against_quota_only_when_certain() {
     let sandbox = SandboxProcess::start(&[
         "--followers",
         "60000",
@@ -80,7 +80,7 @@ fn writes_are_held_against_the_quota_only_where_they_are_sure_to_be_needed() {
 }
 
 #[test]
-fn what_is_taken_back_is_reckoned_before_it_begins() {
+fn undo_over_the_remaining_quota_does_not_start() {
     let untag = "/cgi-bin/tags/members/batchuntagging";
     let sandbox = SandboxProcess::start(&["--followers", "60000", "--quota", &format!("{untag}=10")]);
     let folder = Folder::new().account();
@@ -93,7 +93,7 @@ fn what_is_taken_back_is_reckoned_before_it_begins() {
 }
 
 #[test]
-fn a_run_that_may_pause_waits_for_the_next_day_and_goes_on() {
+fn run_allowed_to_pause_waits_for_the_next_day() {
     let sandbox =
         SandboxProcess::start(&["--followers", "500", "--quota", "/cgi-bin/tags/members/batchtagging=4"]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();

@@ -34,7 +34,7 @@ fn printed(account: &Account, script: &str) -> String {
 }
 
 #[test]
-fn fifty_one_openids_are_two_calls() {
+fn tag_of_51_openids_makes_two_calls() {
     let account = Account::of(60);
     let openids = list(&account.openids()[..51]);
     let (finished, report) = run_on(&account, &format!("openids({openids}).tag(\"老客户\");"), &[]);
@@ -44,7 +44,7 @@ fn fifty_one_openids_are_two_calls() {
 }
 
 #[test]
-fn a_tag_is_taken_off_those_who_have_it() {
+fn untag_changes_only_followers_with_the_tag() {
     let account = Account::of(300);
     let script = "followers().take(120).tag(\"展台\"); print(followers().untag(\"展台\").changed);";
     let (finished, report) = run_on(&account, script, &[]);
@@ -59,7 +59,7 @@ fn a_tag_is_taken_off_those_who_have_it() {
 }
 
 #[test]
-fn remarks_are_set_left_and_skipped() {
+fn remark_sets_keeps_or_skips_each_follower() {
     let account = Account::of(40);
     let openids = account.openids();
     let body = json!({"openid": openids[0], "remark": "张三"});
@@ -82,7 +82,7 @@ fn remarks_are_set_left_and_skipped() {
 }
 
 #[test]
-fn each_count_and_to_array_go_through_everybody() {
+fn each_count_and_to_array_visit_everyone() {
     let account = Account::of(250);
     let script = "
         let seen = 0;
@@ -97,7 +97,7 @@ fn each_count_and_to_array_go_through_everybody() {
 }
 
 #[test]
-fn members_are_those_of_a_tag_by_its_name_its_id_or_itself() {
+fn members_accepts_a_tag_s_name_id_or_value() {
     let account = Account::of(100);
     let script = "
         followers().take(7).tag(\"老客户\");
@@ -112,7 +112,7 @@ fn members_are_those_of_a_tag_by_its_name_its_id_or_itself() {
 }
 
 #[test]
-fn members_of_a_tag_that_nobody_made_is_an_error() {
+fn members_of_an_unknown_tag_fails_with_a_suggestion() {
     let account = Account::of(10);
     account.tag("老客户");
     let message = run_on(&account, "members(\"老客尸\").count();", &[]).0.failure(1);
@@ -131,7 +131,7 @@ error: there is no tag `老客尸`
 }
 
 #[test]
-fn openids_that_are_given_twice_are_done_once() {
+fn duplicate_openids_are_changed_once() {
     let account = Account::of(10);
     let openids = account.openids();
     let script =
@@ -142,7 +142,7 @@ fn openids_that_are_given_twice_are_done_once() {
 }
 
 #[test]
-fn a_list_of_any_length_is_cut_into_calls() {
+fn long_lists_are_split_into_calls() {
     let account = Account::of(260);
     let tagid = account.tag("老客户");
     let openids = account.openids();
@@ -158,7 +158,7 @@ fn a_list_of_any_length_is_cut_into_calls() {
 }
 
 #[test]
-fn a_tag_is_made_only_for_somebody() {
+fn empty_audience_creates_no_tag() {
     let account = Account::of(50);
     let script = "followers().filter(|u| u.qr_scene == 424242).tag(\"没人\"); openids([]).tag(\"没人\");
                   followers().take(0).tag(\"没人\");";
@@ -180,7 +180,7 @@ fn a_tag_is_made_only_for_somebody() {
 }
 
 #[test]
-fn a_report_can_be_looked_into() {
+fn report_fields_are_readable_in_the_script() {
     let account = Account::of(50);
     let script = format!(
         "let r = openids({}).tag(\"老客户\");
@@ -203,7 +203,7 @@ fn a_report_can_be_looked_into() {
 }
 
 #[test]
-fn constants_and_imports_are_there_in_closures_that_run_later() {
+fn closures_see_constants_and_functions() {
     let account = Account::of(80);
     let script = "
         const SCENE = 98765;
@@ -217,7 +217,7 @@ fn constants_and_imports_are_there_in_closures_that_run_later() {
 }
 
 #[test]
-fn a_scene_that_is_none_does_not_select_everybody() {
+fn invalid_scene_is_refused() {
     let account = Account::of(400);
     for scene in ["\"\"", "0", "()", "[1]", "-5"] {
         let script = format!("followers().from_scene({scene}).tag(\"x\")");
@@ -235,7 +235,7 @@ fn a_scene_that_is_none_does_not_select_everybody() {
 }
 
 #[test]
-fn a_minute_limit_slows_a_job_down_and_is_run_into_three_times_at_the_most() {
+fn minute_limit_slows_a_job_down() {
     let mut switches = Switches::default();
     switches.set("minute_seconds", "1").unwrap();
     let options = Options { followers: 6_000, minute_limit: Some(10), switches, ..Options::default() };
@@ -251,7 +251,7 @@ fn a_minute_limit_slows_a_job_down_and_is_run_into_three_times_at_the_most() {
 }
 
 #[test]
-fn bare_openids_that_have_the_tag_already_are_not_written_again() {
+fn bare_openids_with_the_tag_are_not_written_again() {
     let account = Account::of(300);
     let openids = account.openids();
     let script = format!(
@@ -273,7 +273,7 @@ fn bare_openids_that_have_the_tag_already_are_not_written_again() {
 }
 
 #[test]
-fn a_sample_is_so_many_of_all_in_their_order_and_another_each_time() {
+fn sample_keeps_list_order_and_differs_each_time() {
     let account = Account::of(400);
     let script = "let first = followers().sample(50);
         let a = first.to_array().map(|openid| openid.openid);
@@ -298,7 +298,7 @@ fn a_sample_is_so_many_of_all_in_their_order_and_another_each_time() {
 }
 
 #[test]
-fn a_printed_report_speaks_of_changes_only_where_there_could_be_some() {
+fn printed_report_of_each_has_no_change_rows() {
     let account = Account::of(20);
     let said = printed(&account, "print(followers().each(|u| ()));");
     let (head, rows) = said.split_once('\n').unwrap();
@@ -309,7 +309,7 @@ fn a_printed_report_speaks_of_changes_only_where_there_could_be_some() {
 }
 
 #[test]
-fn a_job_that_shortens_its_own_list_goes_through_all_of_it() {
+fn job_that_shortens_its_own_list_visits_everyone() {
     let account = Account::with(Options { followers: 25_000, ..Options::default() });
     let (finished, report) = run_on(&account, "followers().block();", &["--quiet"]);
     assert_eq!(finished.code, Some(3), "{}", finished.err);

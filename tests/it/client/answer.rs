@@ -14,7 +14,7 @@ fn info() -> user::Info {
 }
 
 #[test]
-fn a_remark_that_is_almost_json_is_read() {
+fn remark_in_invalid_json_is_repaired() {
     let remarks: [(&[u8], &str); 5] = [
         (b"a\x01b\nc", "a\u{1}b\nc"),
         (b"\xe5\xb9\xbf\xe4", "广\u{FFFD}"),
@@ -33,7 +33,7 @@ fn a_remark_that_is_almost_json_is_read() {
 }
 
 #[test]
-fn an_errmsg_that_is_almost_json_is_read() {
+fn errmsg_in_invalid_json_is_repaired() {
     let body = b"{\"errcode\":40003,\"errmsg\":\"invalid\x02 openid \xff\"}";
     let server = RawServer::in_turn([token("96_token"), ok(body)]);
     let error = ClientFixture::of(server.address()).fail(&info());
@@ -41,7 +41,7 @@ fn an_errmsg_that_is_almost_json_is_read() {
 }
 
 #[test]
-fn what_is_no_answer_of_the_platform_is_told_without_a_word_of_it() {
+fn unreadable_answer_is_reported_without_its_text() {
     let bodies: [(&[u8], &str); 7] = [
         (b"<html>walrus</html>", "19 bytes that are not a JSON object"),
         (b"<html>\"errcode\" walrus</html>", "it is not JSON"),
@@ -63,7 +63,7 @@ fn what_is_no_answer_of_the_platform_is_told_without_a_word_of_it() {
 }
 
 #[test]
-fn an_answer_without_an_end_is_given_up() {
+fn answer_over_the_size_limit_is_given_up() {
     // One byte over what is read; the call is none that would be made again.
     let longest = 32 << 20;
     let body = [b"{\"tag\":\"".as_slice(), &vec![b'a'; longest + 1]].concat();
@@ -73,7 +73,7 @@ fn an_answer_without_an_end_is_given_up() {
 }
 
 #[test]
-fn an_answer_that_is_cut_short_counts_as_none() {
+fn truncated_answer_counts_as_no_answer() {
     let cut = || {
         let mut bytes = answer("200 OK", "", r#"{"tag":{"id":134,"name":"广东"}}"#);
         bytes.truncate(bytes.len() - 4);
@@ -90,7 +90,7 @@ fn an_answer_that_is_cut_short_counts_as_none() {
 }
 
 #[test]
-fn a_redirect_is_not_followed() {
+fn redirect_is_not_followed() {
     let elsewhere = RawServer::start(|_| ok("{}"));
     let location = format!("Location: http://{}/cgi-bin/tags/get\r\n", elsewhere.address());
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {

@@ -18,7 +18,7 @@ use std::time::Duration;
 const AT_ONCE: Duration = Duration::from_millis(200);
 
 #[test]
-fn after_a_stop_nothing_new_is_sent_and_what_was_sent_is_awaited() {
+fn cancel_sends_nothing_new_and_awaits_calls_in_flight() {
     let (account, fixture) = sandbox_of(Options { latency: Duration::from_millis(5), ..Options::default() });
     let mut calls = fixture.begin(200, &tag::List {});
     let mut succeeded: u64 = 0;
@@ -51,7 +51,7 @@ fn after_a_stop_nothing_new_is_sent_and_what_was_sent_is_awaited() {
 }
 
 #[test]
-fn a_stop_before_the_first_call_fetches_no_token() {
+fn cancel_before_the_first_call_fetches_no_token() {
     let (account, fixture) = sandbox();
     fixture.cancel.cancel();
     assert!(matches!(fixture.fail(&tag::List {}), CallError::Cancelled { .. }));
@@ -59,7 +59,7 @@ fn a_stop_before_the_first_call_fetches_no_token() {
 }
 
 #[test]
-fn a_slow_call_that_was_sent_before_a_stop_is_awaited_and_succeeds() {
+fn slow_call_sent_before_cancel_succeeds() {
     let (account, fixture) = sandbox();
     fixture.call(&tag::List {}).expect("the call succeeds");
     fault(&account, CREATE_TAG, json!({"delay": "300ms"}));
@@ -95,7 +95,7 @@ fn stopped_while_waiting(errcode: i64, tries: u64) -> (CallError, Duration) {
 }
 
 #[test]
-fn a_call_that_waits_for_its_next_try_ends_at_once_with_a_stop() {
+fn cancel_ends_a_backoff_at_once() {
     // 45011 waits for the next minute, the others for a pause that doubles.
     for (errcode, tries) in [(45011, 1), (-1, 2)] {
         let (error, after) = stopped_while_waiting(errcode, tries);
@@ -105,7 +105,7 @@ fn a_call_that_waits_for_its_next_try_ends_at_once_with_a_stop() {
 }
 
 #[test]
-fn no_more_calls_are_under_way_together_than_was_asked_for() {
+fn calls_in_flight_stay_within_the_limit() {
     let options = Options { followers: 3, latency: Duration::from_millis(10), ..Options::default() };
     let account = Account::without_token(options);
     let fixture = ClientFixture::with(account.address(), DEFAULT_SECRET, 3);

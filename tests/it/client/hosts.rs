@@ -38,7 +38,7 @@ fn asked(server: &RawServer) -> usize {
 }
 
 #[test]
-fn where_nobody_listens_every_call_goes_to_the_next_host() {
+fn unreachable_host_moves_every_call_to_the_next() {
     let second = server(|| ok(CREATED));
     let fixture = fixture(&[nobody(), second.address()]);
     // A write that must not be sent twice moves on too: it was never sent.
@@ -47,7 +47,7 @@ fn where_nobody_listens_every_call_goes_to_the_next_host() {
 }
 
 #[test]
-fn a_fault_after_sending_moves_a_call_on_only_where_twice_is_as_good_as_once() {
+fn fault_after_sending_moves_only_idempotent_calls() {
     for fault in [|| Act::Drop, || Act::Answer(answer("502 Bad Gateway", "", "<html>"))] {
         let (first, second) = (server(fault), server(|| ok(TAGS)));
         let reader = fixture(&[first.address(), second.address()]);
@@ -62,7 +62,7 @@ fn a_fault_after_sending_moves_a_call_on_only_where_twice_is_as_good_as_once() {
 }
 
 #[test]
-fn an_errcode_is_an_answer_and_moves_nothing() {
+fn errcode_does_not_change_the_host() {
     let (first, second) = (server(|| ok(r#"{"errcode":-1,"errmsg":"system error"}"#)), server(|| ok(TAGS)));
     let fixture = fixture(&[first.address(), second.address()]);
     assert_eq!(fixture.fail(&tag::List {}).errcode(), Some(-1));
@@ -70,7 +70,7 @@ fn an_errcode_is_an_answer_and_moves_nothing() {
 }
 
 #[test]
-fn a_host_that_failed_is_avoided_and_the_first_is_returned_to() {
+fn failed_first_host_is_avoided_and_used_again_later() {
     let mut calls = 0;
     let first = server(move || {
         calls += 1;
@@ -88,7 +88,7 @@ fn a_host_that_failed_is_avoided_and_the_first_is_returned_to() {
 }
 
 #[test]
-fn the_platform_s_own_hosts_are_five() {
+fn platform_has_five_hosts() {
     let hosts: Vec<String> = BaseUrl::platform().iter().map(BaseUrl::host).collect();
     let expected = ["api", "api2", "sh.api", "sz.api", "hk.api"];
     assert_eq!(hosts, expected.map(|host| format!("{host}.weixin.qq.com")));

@@ -29,7 +29,7 @@ async fn used(store: &Store, account: &str) -> i64 {
 }
 
 #[test]
-fn two_million_calls_from_eight_tasks_are_all_there_after_few_writes() {
+fn two_million_calls_are_counted_with_few_writes() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
@@ -57,7 +57,7 @@ fn two_million_calls_from_eight_tasks_are_all_there_after_few_writes() {
 }
 
 #[test]
-fn what_the_store_does_not_take_is_kept_for_the_next_time() {
+fn counts_refused_by_the_store_are_written_later() {
     let folder = tempfile::tempdir().unwrap();
     run(async {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
@@ -86,7 +86,7 @@ fn line(quota: &str, path: &str) -> String {
 }
 
 #[test]
-fn the_day_s_calls_are_told_with_what_is_left() {
+fn quota_lists_used_and_remaining_calls() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder =
         folder(&sandbox, "followers().filter(|u| u.qr_scene == 1).count(); api::get(\"/cgi-bin/menu/get\")");
@@ -111,7 +111,7 @@ fn the_day_s_calls_are_told_with_what_is_left() {
 }
 
 #[test]
-fn an_endpoint_whose_day_is_used_up_is_marked_until_it_is_set_back() {
+fn exhausted_endpoint_is_marked_until_cleared() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--quota", "/cgi-bin/tags/get=2"]);
     let folder = folder(&sandbox, "for i in 0..3 { tag::list(); }");
     let message = folder.run(&["run", "script.rhai"]).failure(4);

@@ -27,7 +27,7 @@ fn start(folder: &Folder) -> Running {
 }
 
 #[test]
-fn four_processes_make_one_token_call_and_a_hundred_calls() {
+fn four_processes_share_one_token_call() {
     for (mode, call) in [("token = \"stable\"", POST_STABLE_TOKEN), ("token = \"classic\"", CLASSIC)] {
         on_each_store(|with_store| {
             let sandbox = SandboxProcess::start(&["--followers", "10"]);
@@ -47,7 +47,7 @@ fn four_processes_make_one_token_call_and_a_hundred_calls() {
 }
 
 #[test]
-fn four_processes_ask_somebody_else_once() {
+fn four_processes_run_the_token_command_once() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "10"]);
         let token = token_of(&sandbox.get(&token_target(DEFAULT_APPID, DEFAULT_SECRET)));
@@ -66,7 +66,7 @@ fn four_processes_ask_somebody_else_once() {
 }
 
 #[test]
-fn a_process_that_dies_while_it_renews_holds_the_others_up_for_its_lease_and_no_longer() {
+fn process_killed_during_renewal_blocks_others_for_its_lease() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "10"]);
         let folder = with_store(folder(&sandbox, ""));
@@ -91,7 +91,7 @@ fn a_process_that_dies_while_it_renews_holds_the_others_up_for_its_lease_and_no_
 }
 
 #[test]
-fn a_sandbox_of_a_run_leaves_its_record_behind_and_no_token() {
+fn run_on_its_own_sandbox_stores_no_token() {
     let folder = Folder::with(CALLS);
     assert_eq!(folder.run(&["run", "script.rhai", "--sandbox"]).success(), "25\n");
     assert!(folder.run(&["runs"]).success().contains("  done                script.rhai\n"));

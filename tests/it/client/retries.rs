@@ -16,7 +16,7 @@ use std::thread;
 const TRIES: u64 = 5;
 
 #[test]
-fn a_busy_platform_is_asked_again() {
+fn busy_platform_is_retried() {
     thread::scope(|scope| {
         for errcode in [-1, 45169, 268_487_001, 268_487_002] {
             scope.spawn(move || {
@@ -30,7 +30,7 @@ fn a_busy_platform_is_asked_again() {
 }
 
 #[test]
-fn a_platform_that_stays_busy_is_asked_five_times() {
+fn platform_that_stays_busy_is_tried_five_times() {
     thread::scope(|scope| {
         for errcode in [-1, 45169, 268_487_001, 268_487_002] {
             scope.spawn(move || {
@@ -45,7 +45,7 @@ fn a_platform_that_stays_busy_is_asked_five_times() {
 }
 
 #[test]
-fn other_errcodes_are_answers_and_not_asked_again() {
+fn other_errcodes_are_not_retried() {
     let (account, fixture) = sandbox();
     for (times, errcode) in [(1, 45009), (2, 45157), (3, 40003), (4, 99999)] {
         fault(&account, CREATE_TAG, json!({"errcode": errcode, "times": 1}));
@@ -55,7 +55,7 @@ fn other_errcodes_are_answers_and_not_asked_again() {
 }
 
 #[test]
-fn a_5xx_is_asked_again_where_twice_is_the_same_as_once() {
+fn status_5xx_of_an_idempotent_call_is_retried() {
     let (account, fixture) = sandbox();
     fault(&account, LIST_TAGS, json!({"status": 502, "times": 2}));
     fixture.call(&tag::List {}).expect("the third try succeeds");
@@ -63,7 +63,7 @@ fn a_5xx_is_asked_again_where_twice_is_the_same_as_once() {
 }
 
 #[test]
-fn a_5xx_to_a_call_that_must_not_be_made_twice_leaves_it_unsure() {
+fn status_5xx_of_a_non_idempotent_call_is_in_doubt() {
     let (account, fixture) = sandbox();
     fault(&account, CREATE_TAG, json!({"status": 502}));
     let error = fixture.fail(&create());
@@ -73,7 +73,7 @@ fn a_5xx_to_a_call_that_must_not_be_made_twice_leaves_it_unsure() {
 }
 
 #[test]
-fn a_dropped_connection_is_made_up_for_where_twice_is_the_same_as_once() {
+fn dropped_connection_of_an_idempotent_call_is_retried() {
     for when in ["before", "after"] {
         let (account, fixture) = sandbox();
         // On a connection that is kept and on a fresh one.
@@ -85,7 +85,7 @@ fn a_dropped_connection_is_made_up_for_where_twice_is_the_same_as_once() {
 }
 
 #[test]
-fn a_dropped_connection_leaves_a_call_unsure_that_must_not_be_made_twice() {
+fn dropped_connection_of_a_non_idempotent_call_is_in_doubt() {
     for (when, made) in [("before", &[][..]), ("after", &["广东"][..])] {
         let (account, fixture) = sandbox();
         fixture.call(&tag::List {}).expect("the call succeeds");
@@ -98,7 +98,7 @@ fn a_dropped_connection_leaves_a_call_unsure_that_must_not_be_made_twice() {
 }
 
 #[test]
-fn a_refused_connection_is_tried_five_times_whatever_the_call_and_leaves_nothing_unsure() {
+fn refused_connection_is_retried_and_never_in_doubt() {
     // The token comes, and then nobody listens any more.
     let server = RawServer::in_turn([token("96_token")]);
     let fixture = ClientFixture::of(server.address());
@@ -111,7 +111,7 @@ fn a_refused_connection_is_tried_five_times_whatever_the_call_and_leaves_nothing
 }
 
 #[test]
-fn plain_http_to_another_machine_is_refused_because_it_is_open() {
+fn plain_http_to_another_machine_is_refused() {
     for url in ["http://api.weixin.qq.com", "http://192.0.2.7:8080", "http://localhost.example.com"] {
         let error = BaseUrl::parse(url).expect_err("it is refused");
         let expected =

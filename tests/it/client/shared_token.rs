@@ -30,7 +30,7 @@ fn stable(account: &Account, path: &std::path::Path) -> ClientFixture {
 }
 
 #[test]
-fn a_second_client_takes_the_first_one_s_token_from_the_store() {
+fn second_client_takes_the_token_from_the_store() {
     let (account, _folder, path) = shared();
     for _ in 0..3 {
         stable(&account, &path).call(&List {}).expect("the call succeeds");
@@ -39,7 +39,7 @@ fn a_second_client_takes_the_first_one_s_token_from_the_store() {
 }
 
 #[test]
-fn a_newer_token_of_the_store_is_taken_and_nothing_is_renewed() {
+fn newer_token_in_the_store_is_used_without_renewal() {
     let (account, _folder, path) = shared();
     let (one, other) = (stable(&account, &path), stable(&account, &path));
     one.call(&List {}).expect("the call succeeds");
@@ -54,7 +54,7 @@ fn a_newer_token_of_the_store_is_taken_and_nothing_is_renewed() {
 }
 
 #[test]
-fn a_sandbox_at_another_address_has_a_token_of_its_own() {
+fn sandbox_at_another_address_has_its_own_token() {
     let (account, _folder, path) = shared();
     let other = Account::without_token(mpscript::sandbox::Options { followers: 3, ..Default::default() });
     stable(&account, &path).call(&List {}).expect("the call succeeds");
@@ -63,7 +63,7 @@ fn a_sandbox_at_another_address_has_a_token_of_its_own() {
 }
 
 #[test]
-fn before_its_end_one_client_renews_the_token_and_the_others_go_on_with_the_old_one() {
+fn expiring_token_is_renewed_by_one_client_only() {
     let (account, _folder, path) = shared();
     let (one, other) = (stable(&account, &path), stable(&account, &path));
     for fixture in [&one, &other] {
@@ -86,7 +86,7 @@ fn before_its_end_one_client_renews_the_token_and_the_others_go_on_with_the_old_
 }
 
 #[test]
-fn a_store_that_fails_means_memory_and_no_storm() {
+fn failing_store_keeps_the_token_in_memory() {
     let (account, _folder, path) = shared();
     let fixture = stable(&account, &path);
     fixture.wait(async {
@@ -105,7 +105,7 @@ fn a_store_that_fails_means_memory_and_no_storm() {
 }
 
 #[test]
-fn a_platform_that_refuses_every_token_is_forced_twenty_times_a_day_by_all_together() {
+fn forced_renewals_are_limited_to_20_a_day_for_all_clients() {
     let (account, _folder, path) = shared();
     account.control("faults", json!({"path": "/cgi-bin/tags/get", "errcode": 40001}));
     let mut forced = Vec::new();
@@ -124,7 +124,7 @@ fn a_platform_that_refuses_every_token_is_forced_twenty_times_a_day_by_all_toget
 }
 
 #[test]
-fn a_classic_token_is_fetched_once_and_again_when_it_is_refused() {
+fn refused_classic_token_is_fetched_again_once() {
     let (account, _folder, path) = shared();
     let fixture = || ClientFixture::sharing(account.address(), &path, TokenMode::Classic);
     for _ in 0..3 {
@@ -137,7 +137,7 @@ fn a_classic_token_is_fetched_once_and_again_when_it_is_refused() {
 }
 
 #[test]
-fn an_end_that_can_not_be_is_believed_by_nobody() {
+fn impossible_token_expiry_is_refused() {
     let (account, folder, _) = shared();
     for (store, life, is_refused) in
         [("a", "0", true), ("b", "-5", true), ("c", "9223372036854775807", false)]
@@ -154,7 +154,7 @@ fn an_end_that_can_not_be_is_believed_by_nobody() {
 }
 
 #[test]
-fn the_platform_s_hosts_are_one_whichever_is_called_first() {
+fn platform_hosts_share_one_identity() {
     use mpscript::client::BaseUrl;
     let identity = |url: &str| BaseUrl::parse(url).expect("it is a URL").identity();
     assert_eq!(identity("https://sh.api.weixin.qq.com"), "https://api.weixin.qq.com");
@@ -163,7 +163,7 @@ fn the_platform_s_hosts_are_one_whichever_is_called_first() {
 }
 
 #[test]
-fn a_token_that_somebody_else_fetches_is_asked_for_and_never_fetched() {
+fn external_token_is_read_and_never_fetched() {
     let (account, folder, _) = shared();
     let token = || {
         let target = crate::fixtures::account::token_target(DEFAULT_APPID, DEFAULT_SECRET);

@@ -101,14 +101,14 @@ fn list_tags(server: &TlsServer, trusted: &str) -> Finished {
 }
 
 #[test]
-fn a_certificate_that_the_machine_trusts_is_taken() {
+fn trusted_certificate_is_accepted() {
     let server = TlsServer::start();
     assert_eq!(list_tags(&server, &server.authority).success(), "星标组\n");
     assert_eq!(server.requests.load(Ordering::SeqCst), 2);
 }
 
 #[test]
-fn any_other_certificate_is_refused_before_a_word_is_sent() {
+fn untrusted_certificate_is_refused_before_sending() {
     let server = TlsServer::start();
     let stranger = TlsServer::start();
     let error = list_tags(&server, &stranger.authority).failure(1);

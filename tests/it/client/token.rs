@@ -36,7 +36,7 @@ fn stable(account: &Account, force_refresh: bool) -> String {
 }
 
 #[test]
-fn twenty_calls_on_a_cold_start_make_one_token_call() {
+fn cold_start_of_20_calls_makes_one_token_call() {
     let (account, fixture) = sandbox();
     for answer in fixture.at_once(20, &List {}) {
         answer.expect("the call succeeds");
@@ -49,7 +49,7 @@ fn twenty_calls_on_a_cold_start_make_one_token_call() {
 }
 
 #[test]
-fn a_token_that_is_revoked_while_calls_go_on_costs_one_renewal_and_no_call() {
+fn token_revoked_during_calls_is_renewed_once() {
     let (account, fixture) = sandbox_of(Options { latency: Duration::from_millis(5), ..Options::default() });
     let mut calls = fixture.begin(200, &List {});
     fixture.wait(async {
@@ -66,7 +66,7 @@ fn a_token_that_is_revoked_while_calls_go_on_costs_one_renewal_and_no_call() {
 }
 
 #[test]
-fn a_token_that_one_call_has_renewed_is_not_renewed_again_by_the_others() {
+fn concurrent_refusals_renew_the_token_once() {
     let (account, fixture) = sandbox();
     fixture.call(&List {}).expect("the call succeeds");
     account.control("tokens/revoke", json!({}));
@@ -78,7 +78,7 @@ fn a_token_that_one_call_has_renewed_is_not_renewed_again_by_the_others() {
 }
 
 #[test]
-fn a_token_that_another_program_has_renewed_is_taken_over_and_not_voided() {
+fn token_renewed_by_another_program_is_adopted() {
     let (account, fixture) = sandbox();
     fixture.call(&List {}).expect("the call succeeds");
     let theirs = stable(&account, true);
@@ -89,7 +89,7 @@ fn a_token_that_another_program_has_renewed_is_taken_over_and_not_voided() {
 }
 
 #[test]
-fn an_expired_token_is_renewed_and_the_call_made_again() {
+fn expired_token_is_renewed_and_the_call_retried() {
     let (account, fixture) = sandbox();
     fixture.call(&List {}).expect("the call succeeds");
     // Only the sandbox's clock: the client's own lags behind and takes the token for good.
@@ -99,7 +99,7 @@ fn an_expired_token_is_renewed_and_the_call_made_again() {
 }
 
 #[test]
-fn a_token_near_its_end_is_fetched_anew_before_any_call_is_refused() {
+fn expiring_token_is_renewed_before_a_call_is_refused() {
     let (account, fixture) = sandbox();
     fixture.call(&List {}).expect("the call succeeds");
     let first = stable(&account, false);
@@ -122,7 +122,7 @@ fn a_token_near_its_end_is_fetched_anew_before_any_call_is_refused() {
 }
 
 #[test]
-fn one_call_whose_token_is_always_refused_makes_at_most_five_token_calls() {
+fn always_refused_token_makes_at_most_five_token_calls() {
     let (account, fixture) = sandbox();
     fault(&account, LIST_TAGS, json!({"errcode": 40001}));
     let error = fixture.fail(&List {});
@@ -133,7 +133,7 @@ fn one_call_whose_token_is_always_refused_makes_at_most_five_token_calls() {
 }
 
 #[test]
-fn thirty_two_calls_whose_token_is_always_refused_make_at_most_five_token_calls_together() {
+fn concurrent_refused_calls_share_five_token_calls() {
     let (account, fixture) = sandbox();
     fault(&account, LIST_TAGS, json!({"errcode": 40001}));
     for error in fixture.fail_at_once(32, &List {}) {
@@ -150,7 +150,7 @@ fn thirty_two_calls_whose_token_is_always_refused_make_at_most_five_token_calls_
 }
 
 #[test]
-fn a_platform_whose_new_tokens_are_all_refused_is_not_asked_for_more_than_three() {
+fn refused_new_tokens_are_fetched_at_most_three_times() {
     let mut number = 0;
     let server = RawServer::start(move |request| {
         if request.contains(STABLE_PATH) {
@@ -192,7 +192,7 @@ fn fails_with_one_token_call(options: Options, secret: &str) -> CallError {
 }
 
 #[test]
-fn a_wrong_app_secret_stops_at_once_and_says_what_to_look_at() {
+fn wrong_app_secret_fails_at_once_with_a_hint() {
     let error = fails_with_one_token_call(Options::default(), "wrong");
     assert_eq!(error.errcode(), Some(40125));
     assert!(error.is_configuration());
@@ -202,7 +202,7 @@ fn a_wrong_app_secret_stops_at_once_and_says_what_to_look_at() {
 }
 
 #[test]
-fn an_address_outside_the_whitelist_stops_at_once_and_is_named() {
+fn address_outside_the_whitelist_fails_at_once_and_is_named() {
     let whitelist = vec!["192.0.2.7".parse().expect("it is an address")];
     let error =
         fails_with_one_token_call(Options { ip_whitelist: whitelist, ..Options::default() }, DEFAULT_SECRET);
@@ -214,7 +214,7 @@ fn an_address_outside_the_whitelist_stops_at_once_and_is_named() {
 }
 
 #[test]
-fn a_right_that_the_account_lacks_costs_one_call() {
+fn missing_right_costs_one_call() {
     let (account, fixture) =
         sandbox_of(Options { account_kind: AccountKind::Uncertified, ..Options::default() });
     let error = fixture.fail(&List {});
@@ -224,7 +224,7 @@ fn a_right_that_the_account_lacks_costs_one_call() {
 }
 
 #[test]
-fn a_token_endpoint_that_calls_a_bad_secret_a_bad_token_is_not_asked_again() {
+fn token_endpoint_refusing_with_40001_is_not_retried() {
     let (account, fixture) = sandbox();
     fault(&account, STABLE_PATH, json!({"errcode": 40001}));
     let error = fixture.fail(&List {});
@@ -235,7 +235,7 @@ fn a_token_endpoint_that_calls_a_bad_secret_a_bad_token_is_not_asked_again() {
 }
 
 #[test]
-fn a_failed_fetch_does_not_stand_in_the_way_of_the_next() {
+fn failed_token_fetch_does_not_block_the_next() {
     let (account, fixture) = sandbox();
     fault(&account, STABLE_PATH, json!({"errcode": 45009, "times": 1}));
     let error = fixture.fail(&List {});

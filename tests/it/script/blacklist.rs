@@ -8,7 +8,7 @@ use crate::fixtures::{
 const BATCH: &str = "POST /cgi-bin/tags/members/batchblacklist";
 
 #[test]
-fn an_audience_is_blocked_twenty_a_call_and_released_again() {
+fn audience_is_blocked_in_batches_of_20_and_unblocked() {
     let account = Account::of(100);
     let (finished, report) = run_on(
         &account,
@@ -22,7 +22,7 @@ fn an_audience_is_blocked_twenty_a_call_and_released_again() {
 }
 
 #[test]
-fn a_list_of_any_length_is_cut_into_calls_of_twenty() {
+fn list_over_20_openids_is_split_into_calls() {
     let account = Account::of(100);
     let script = "let all = user::list().data.openid; blacklist::add(all); print(blacklist::list().count); \
                   blacklist::remove(all); print(blacklist::list().count);";
@@ -32,7 +32,7 @@ fn a_list_of_any_length_is_cut_into_calls_of_twenty() {
 }
 
 #[test]
-fn one_bad_openid_does_not_keep_the_others_off_the_blacklist() {
+fn one_invalid_openid_does_not_fail_the_others() {
     let account = Account::of(30);
     let script = "let all = user::list().data.openid; all.push(\"bad\"); openids(all).block();";
     let (finished, report) = run_on(&account, script, &[]);
@@ -42,7 +42,7 @@ fn one_bad_openid_does_not_keep_the_others_off_the_blacklist() {
 }
 
 #[test]
-fn who_is_on_the_blacklist_already_is_not_put_there_again() {
+fn blocked_followers_are_not_blocked_again() {
     let account = Account::of(2_500);
     account.control("switches", serde_json::json!({"blacklisted_in_user_get": "yes"}));
     let (finished, report) = run_on(
@@ -59,7 +59,7 @@ fn who_is_on_the_blacklist_already_is_not_put_there_again() {
 }
 
 #[test]
-fn nothing_is_left_of_what_was_kept_for_a_job() {
+fn temporary_data_of_a_job_is_removed() {
     let folder = Folder::with("followers().take(30).block(); print(followers().count());");
     let scratch = folder.path().join("scratch");
     std::fs::create_dir(&scratch).unwrap();

@@ -54,7 +54,7 @@ fn failure(script: &str, params: &[(&str, &str)], environment: &[(&str, &str)]) 
 }
 
 #[test]
-fn a_signature_is_verified() {
+fn signature_is_verified() {
     let script = r#"
         let right = "76480565cbe296026c53aaacd1ad523a1ddba24f";
         print(callback::verify(right, "1409304348", "xxxxxx"));
@@ -66,7 +66,7 @@ fn a_signature_is_verified() {
 }
 
 #[test]
-fn an_encrypted_push_is_answered_encrypted() {
+fn encrypted_push_is_answered_encrypted() {
     let script = r#"
         let xml = callback::decrypt(param("body"), param("msg_signature"), param("timestamp"), param("nonce"));
         let m = callback::parse(xml);
@@ -94,7 +94,7 @@ fn an_encrypted_push_is_answered_encrypted() {
 }
 
 #[test]
-fn a_message_has_the_platform_s_fields() {
+fn message_has_the_platform_s_fields() {
     let body = push(
         "<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[subscribe]]></Event>\n\
          <EventKey><![CDATA[qrscene_98765]]></EventKey>\n<Ticket><![CDATA[T]]></Ticket>\n\
@@ -120,7 +120,7 @@ fn a_message_has_the_platform_s_fields() {
 }
 
 #[test]
-fn a_slip_is_told_with_what_was_probably_meant() {
+fn misspelt_field_or_function_is_reported_with_a_suggestion() {
     let body = push("<MsgType>text</MsgType><Content>hi</Content>");
     let fails = |script: &str| failure(script, &[("body", &body)], &configured());
     let parsed = |rest: &str| fails(&format!("let m = callback::parse(param(\"body\")); {rest}"));
@@ -189,7 +189,7 @@ fn a_slip_is_told_with_what_was_probably_meant() {
 }
 
 #[test]
-fn an_error_says_where_it_came_up() {
+fn callback_error_has_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let script = "let m = callback::parse(\"<xml></xml>\");";
     let (code, _, err) = mpscript(&["run", "-e", script, "--sandbox"], &[], folder.path());
@@ -198,7 +198,7 @@ fn an_error_says_where_it_came_up() {
 }
 
 #[test]
-fn a_push_that_is_not_for_this_account_is_not_opened() {
+fn push_for_another_account_is_not_opened() {
     let script = r#"callback::decrypt(param("body"), param("signature"), "1458300676", "260774613")"#;
     let body = safe_mode(A3);
     let open = |signature: &str, environment: &[(&str, &str)]| {
@@ -240,7 +240,7 @@ fn a_push_that_is_not_for_this_account_is_not_opened() {
 }
 
 #[test]
-fn without_keys_it_says_what_to_set() {
+fn missing_keys_are_reported_with_what_to_set() {
     let verify = r#"callback::verify("", "", "")"#;
     let (code, message) = failure(verify, &[], &[]);
     assert_eq!(code, 2);
@@ -283,7 +283,7 @@ fn without_keys_it_says_what_to_set() {
 }
 
 #[test]
-fn the_keys_of_an_account_are_in_the_variables_that_it_names() {
+fn account_keys_are_read_from_its_variables() {
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "[accounts.shop]\nappid = \"{APPID}\"\nsecret_env = \"SHOP_SECRET\"\n\
@@ -312,7 +312,7 @@ fn the_keys_of_an_account_are_in_the_variables_that_it_names() {
 }
 
 #[test]
-fn the_sandbox_has_keys_and_a_check_needs_none() {
+fn sandbox_has_keys_and_check_needs_none() {
     let folder = tempfile::tempdir().unwrap();
     let script = r#"
         let m = callback::parse(param("body", "<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName><MsgType>text</MsgType></xml>"));

@@ -52,7 +52,7 @@ fn faults(card: &Value) -> Vec<(String, i64)> {
 }
 
 #[test]
-fn a_card_that_is_in_order_has_no_fault() {
+fn valid_card_has_no_fault() {
     assert_eq!(faults(&member_card()), []);
     assert_eq!(faults(&sample()["card"]), []);
     // 27 bytes of nine Chinese characters are allowed, and what is not known here is kept.
@@ -174,7 +174,7 @@ fn faults_of_dates_and_of_the_type() -> Vec<Case> {
 }
 
 #[test]
-fn each_fault_is_found_before_sending_and_refused_by_the_sandbox_with_the_same_errcode() {
+fn card_fault_has_the_errcode_the_sandbox_answers() {
     let account = Account::of(3);
     let cases = faults_of_base_info().into_iter().chain(faults_of_dates_and_of_the_type());
     for ((at, value), message, code) in cases {
@@ -197,7 +197,7 @@ fn each_fault_is_found_before_sending_and_refused_by_the_sandbox_with_the_same_e
 }
 
 #[test]
-fn a_misspelt_field_is_told_and_one_that_is_like_no_other_is_kept() {
+fn misspelt_card_field_is_reported_and_unknown_one_kept() {
     let account = Account::of(3);
     let create = |fields: &str| {
         let script = format!(
@@ -223,7 +223,7 @@ fn a_misspelt_field_is_told_and_one_that_is_like_no_other_is_kept() {
 }
 
 #[test]
-fn a_fault_stops_a_script_before_it_calls() {
+fn card_fault_stops_the_script_before_any_call() {
     let account = Account::of(3);
     let script = "card::create(card::movie_ticket(#{title: \"一二三四五六七八九十\", quantity: 1}))";
     let message = run_on(&account, script, &[]).0.failure(1);
@@ -252,7 +252,7 @@ const COMMON: &str = "logo_url: \"http://mmbiz.qpic.cn/mmbiz_png/x/0\", brand_na
                       title: \"卡券\", color: \"Color010\", notice: \"出示\", description: \"说明\", quantity: 5";
 
 #[test]
-fn every_type_has_a_builder_and_a_card_of_it_is_made() {
+fn every_card_type_has_a_builder() {
     let account =
         Account::with(Options { followers: 3, switches: Switches::of_2020(), ..Options::default() });
     let own = [
@@ -285,7 +285,7 @@ fn every_type_has_a_builder_and_a_card_of_it_is_made() {
 }
 
 #[test]
-fn a_builder_knows_every_field_of_its_type() {
+fn builder_knows_every_field_of_its_type() {
     let account = Account::of(3);
     let name = |rule: &Rule| rule.name.to_owned();
     for of in TYPES {
@@ -302,7 +302,7 @@ fn a_builder_knows_every_field_of_its_type() {
 }
 
 #[test]
-fn coupons_are_refused_today_and_made_by_the_rules_of_2020() {
+fn coupon_is_refused_today_and_created_by_the_rules_of_2020() {
     let today = Account::of(3);
     assert_eq!(errcode(&today.tell(CREATE, sample())), 40071);
     for other in [45160, 48001] {
@@ -318,14 +318,14 @@ fn coupons_are_refused_today_and_made_by_the_rules_of_2020() {
 }
 
 #[test]
-fn a_fault_is_a_value_with_the_errcode_that_the_platform_would_have_answered() {
+fn caught_card_fault_has_the_platform_s_errcode() {
     let account = Account::of(3);
     let script = "try { card::create(#{card_type: \"CASH\"}) } catch (e) { print(`${e.errcode} ${e.endpoint} ${e.errmsg}`) }";
     assert_eq!(run_on(&account, script, &[]).0.success(), "41011 card::create `cash` is missing (41011)\n");
 }
 
 #[test]
-fn what_is_no_json_is_not_sent() {
+fn card_value_without_json_form_is_refused() {
     let account = Account::of(3);
     let refused = |field: &str| {
         let script = format!("card::create(#{{card_type: \"CASH\", cash: #{{x: [{field}]}}}})");
@@ -346,7 +346,7 @@ fn what_is_no_json_is_not_sent() {
 }
 
 #[test]
-fn an_operator_s_null_is_left_out() {
+fn null_field_of_a_card_is_left_out() {
     let account = Account::of(3);
     let script = format!(
         "card::create(card::member_card(#{{{COMMON}, prerogative: \"双倍积分\", sub_title: (), x: [#{{y: ()}}]}}))"

@@ -28,7 +28,7 @@ fn upload(account: &Account, part: &str, content: &[u8]) -> serde_json::Value {
 }
 
 #[test]
-fn a_picture_is_uploaded_under_an_ascii_name() {
+fn picture_is_uploaded_under_an_ascii_name() {
     let server = RawServer::start(|request| match request {
         request if request.contains("/cgi-bin/stable_token") => token("96_T0KEN"),
         _ => ok(r#"{"url":"http:\/\/mmbiz.qpic.cn\/mmbiz_png\/x\/0"}"#),
@@ -45,7 +45,7 @@ fn a_picture_is_uploaded_under_an_ascii_name() {
 }
 
 #[test]
-fn a_picture_is_sent_whole_at_every_try() {
+fn picture_is_sent_whole_at_every_attempt() {
     let mut dropped = 0;
     let server = RawServer::start(move |request| match request {
         request if request.contains("/cgi-bin/stable_token") => token("96_T0KEN"),
@@ -64,7 +64,7 @@ fn a_picture_is_sent_whole_at_every_try() {
 }
 
 #[test]
-fn what_the_platform_would_refuse_is_not_sent() {
+fn invalid_picture_is_refused_before_sending() {
     let account = Account::of(3);
     let folder = Folder::with("media::upload_image(param(\"path\"))")
         .file("tag.png", "GIF89a")
@@ -93,7 +93,7 @@ fn what_the_platform_would_refuse_is_not_sent() {
 }
 
 #[test]
-fn a_script_s_upload_is_taken_by_the_sandbox() {
+fn uploaded_picture_gets_a_platform_url() {
     let account = Account::of(3);
     let folder = Folder::new().file("logo.png", PNG);
     let path = folder.path().join("logo.png");
@@ -104,7 +104,7 @@ fn a_script_s_upload_is_taken_by_the_sandbox() {
 }
 
 #[test]
-fn the_sandbox_takes_both_part_names_and_refuses_as_the_platform_does() {
+fn upload_accepts_both_part_names_and_refuses_invalid_files() {
     let account = Account::of(3);
     for part in ["media", "buffer"] {
         assert!(upload(&account, part, PNG)["url"].is_string(), "{part}");

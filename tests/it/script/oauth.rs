@@ -16,7 +16,7 @@ fn code(account: &Account) -> String {
 }
 
 #[test]
-fn a_code_that_is_given_twice_is_exchanged_once() {
+fn repeated_code_is_exchanged_once() {
     let account = Account::of(3);
     let code = code(&account);
     let script = format!(
@@ -31,7 +31,7 @@ fn a_code_that_is_given_twice_is_exchanged_once() {
 }
 
 #[test]
-fn an_error_says_which_of_the_two_tokens_failed() {
+fn error_names_the_token_that_failed() {
     let account = Account::of(3);
     let openid = &account.openids()[0];
     let script =
@@ -43,7 +43,7 @@ fn an_error_says_which_of_the_two_tokens_failed() {
 }
 
 #[test]
-fn a_state_is_made_when_none_is_given() {
+fn missing_state_is_generated() {
     let account = Account::of(3);
     let script = "print(oauth::authorize_url(#{redirect_uri: \"https://www.example.com/回来\"}))";
     let url = printed(&account, script);
@@ -55,7 +55,7 @@ fn a_state_is_made_when_none_is_given() {
 }
 
 #[test]
-fn a_person_s_tokens_travel_and_are_seen_nowhere_else() {
+fn personal_tokens_are_masked_everywhere() {
     const ACCESS: &str = "96_ACCESS-of-a-person";
     const REFRESH: &str = "96_REFRESH-of-a-person";
     let server = RawServer::start(|request| {

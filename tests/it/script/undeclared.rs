@@ -12,7 +12,7 @@ fn refused(account: &Account, script: &str) -> String {
 }
 
 #[test]
-fn a_path_is_called_with_query_or_body_and_answers_a_map() {
+fn undeclared_path_is_called_and_returns_a_map() {
     let account = Account::of(3);
     let openid = account.openids()[0].clone();
     let script = format!(
@@ -24,7 +24,7 @@ fn a_path_is_called_with_query_or_body_and_answers_a_map() {
 }
 
 #[test]
-fn an_errcode_is_an_error_with_all_its_parts() {
+fn errcode_of_an_undeclared_path_is_a_full_error() {
     let account = Account::of(3);
     let script = "try { api::post(\"/cgi-bin/tags/create\", #{tag: #{name: \"\"}}) } \
                   catch (e) { print(`${e.errcode} ${e.endpoint}`) }";
@@ -32,7 +32,7 @@ fn an_errcode_is_an_error_with_all_its_parts() {
 }
 
 #[test]
-fn a_post_of_an_unknown_path_is_never_sent_twice_and_one_that_reads_is() {
+fn write_post_is_sent_once_and_read_post_is_retried() {
     let account = Account::of(3);
     // The sandbox has neither path; a 404 is final, and what counts is how a fault is taken.
     for (path, calls) in [("/cgi-bin/tags/create", 1), ("/cgi-bin/tags/getidlist", 5)] {
@@ -45,7 +45,7 @@ fn a_post_of_an_unknown_path_is_never_sent_twice_and_one_that_reads_is() {
 }
 
 #[test]
-fn what_keeps_a_secret_or_is_no_path_is_refused_before_anything_is_called() {
+fn secret_or_invalid_path_is_refused_before_any_call() {
     let account = Account::of(3);
     for (script, error) in [
         ("api::get(\"/cgi-bin/token\")", "/cgi-bin/token is called by token::get, which keeps its secret"),

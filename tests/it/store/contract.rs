@@ -47,7 +47,7 @@ fn record(token: &str, generation: i64) -> Record {
 }
 
 #[test]
-fn a_token_is_kept_and_a_slower_writer_loses() {
+fn saved_token_is_replaced_only_by_a_newer_generation() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
         assert!(store.token("a", "stable").await.unwrap().is_none());
@@ -67,7 +67,7 @@ fn a_token_is_kept_and_a_slower_writer_loses() {
 }
 
 #[test]
-fn a_lease_has_one_owner_until_it_ends() {
+fn lease_has_one_owner_until_it_expires() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
         assert!(one.take_lease("token", "one", 100, 200).await.unwrap());
@@ -84,7 +84,7 @@ fn a_lease_has_one_owner_until_it_ends() {
 }
 
 #[test]
-fn a_budget_is_shared_and_every_period_has_its_own() {
+fn budget_is_shared_and_counted_per_period() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
         for store in [&one, &other, &one] {
@@ -103,7 +103,7 @@ fn spent(endpoint: &str, day: i64, calls: i64) -> Spent {
 }
 
 #[test]
-fn the_ledger_adds_up_whoever_writes_to_it() {
+fn concurrent_ledger_writes_add_up() {
     on_each(async |place| {
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..8 {
@@ -136,7 +136,7 @@ fn the_ledger_adds_up_whoever_writes_to_it() {
 }
 
 #[test]
-fn a_transaction_is_done_whole_or_not_at_all() {
+fn transaction_is_atomic() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
         store.mark_spent("a", "/x", 1, false).await.unwrap();
@@ -159,7 +159,7 @@ fn a_transaction_is_done_whole_or_not_at_all() {
 }
 
 #[test]
-fn processes_that_begin_together_make_the_tables_once() {
+fn concurrent_opens_create_the_tables_once() {
     on_each(async |place| {
         let (a, b, c, d) = tokio::join!(place.open(), place.open(), place.open(), place.open());
         for store in [a, b, c, d] {
@@ -169,7 +169,7 @@ fn processes_that_begin_together_make_the_tables_once() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_left_as_it_is() {
+fn store_of_a_newer_version_is_refused_untouched() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
         store.save_token("a", "stable", &record("kept", 1)).await.unwrap();
@@ -188,7 +188,7 @@ fn a_store_of_a_newer_version_is_left_as_it_is() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_and_its_folder_are_their_owner_s_alone() {
+fn store_file_and_folder_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/store.sqlite3");
@@ -208,7 +208,7 @@ fn a_file_and_its_folder_are_their_owner_s_alone() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_others_can_read_is_not_used() {
+fn store_file_readable_by_others_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite3");
@@ -221,7 +221,7 @@ fn a_file_that_others_can_read_is_not_used() {
 }
 
 #[test]
-fn tokens_travel_to_another_machine_with_tls_or_not_at_all() {
+fn remote_store_without_tls_is_refused() {
     for mode in ["disable", "allow", "prefer"] {
         let url = Secret::new(format!("postgres://mpscript:{PASSWORD}@db.invalid/state?sslmode={mode}"));
         let error = run(Store::postgres(&url)).unwrap_err().to_string();
@@ -231,7 +231,7 @@ fn tokens_travel_to_another_machine_with_tls_or_not_at_all() {
 }
 
 #[test]
-fn a_server_whose_table_is_locked_is_not_waited_for_for_ever() {
+fn locked_postgres_table_fails_with_locked() {
     let Some(cluster) = cluster() else { return };
     run(async {
         let url = cluster.database();
@@ -248,7 +248,7 @@ fn a_server_whose_table_is_locked_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_server_ends_the_transaction_of_a_process_that_sleeps() {
+fn postgres_limits_idle_transactions_to_10_seconds() {
     let Some(cluster) = cluster() else { return };
     run(async {
         let store = Store::postgres(&cluster.database()).await.unwrap();
@@ -258,7 +258,7 @@ fn a_server_ends_the_transaction_of_a_process_that_sleeps() {
 }
 
 #[test]
-fn a_file_that_is_something_else_is_not_touched() {
+fn foreign_file_is_refused_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite3");
     fs::write(&path, "my diary\n".repeat(500)).unwrap();
@@ -270,7 +270,7 @@ fn a_file_that_is_something_else_is_not_touched() {
 }
 
 #[test]
-fn a_store_that_another_process_holds_is_waited_for_and_then_told() {
+fn store_locked_by_another_process_fails_with_locked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite3");
     run(async {
@@ -286,7 +286,7 @@ fn a_store_that_another_process_holds_is_waited_for_and_then_told() {
 }
 
 #[test]
-fn a_server_that_can_not_be_reached_is_told_without_its_password() {
+fn unreachable_server_is_reported_without_its_password() {
     let url = Secret::new(format!("postgres://mpscript:{PASSWORD}@127.0.0.1:9/state"));
     let error = run(Store::postgres(&url)).unwrap_err().to_string();
     assert!(error.starts_with("the store postgres://127.0.0.1:9/state can't be opened: "), "{error}");

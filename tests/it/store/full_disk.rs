@@ -36,7 +36,7 @@ pub(crate) fn may_mount() -> bool {
 const ADDRESS: &str = "--base-url http://127.0.0.1:9";
 
 #[test]
-fn a_full_disk_is_told_and_what_was_written_before_is_safe() {
+fn full_disk_is_reported_and_keeps_earlier_data() {
     let seen = on_a_small_disk(&format!(
         "\"$MPSCRIPT\" token status {ADDRESS} > /dev/null && dd if=/dev/zero of=fill bs=1k 2> /dev/null; \
          \"$MPSCRIPT\" doctor {ADDRESS} | grep -A1 store; rm fill; \"$MPSCRIPT\" token status {ADDRESS} | head -3"
@@ -54,7 +54,7 @@ token    none in the store yet
 }
 
 #[test]
-fn a_new_store_on_a_full_disk_is_told_before_anything_is_called() {
+fn new_store_on_a_full_disk_fails_before_any_call() {
     let fill = "dd if=/dev/zero of=fill bs=1k 2> /dev/null";
     let Some(seen) = on_a_small_disk(&format!("{fill}; \"$MPSCRIPT\" token show {ADDRESS}")) else { return };
     assert_eq!(
@@ -66,7 +66,7 @@ fn a_new_store_on_a_full_disk_is_told_before_anything_is_called() {
 }
 
 #[test]
-fn a_store_that_can_not_be_written_is_told() {
+fn read_only_store_is_reported() {
     let seen = on_a_small_disk(&format!(
         "\"$MPSCRIPT\" token status {ADDRESS} > /dev/null && mount -o remount,ro /mnt && \
          \"$MPSCRIPT\" doctor {ADDRESS} | grep -A1 store"
