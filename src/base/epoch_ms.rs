@@ -44,18 +44,20 @@ impl EpochMs {
     /// How many whole periods have passed since the epoch: the number of the current minute, day or the like.
     #[must_use]
     pub fn period(self, length: Duration) -> i64 {
-        self.0.div_euclid(ms(length).max(1))
+        self.0.div_euclid(millis(length).max(1))
     }
 
     /// The time until the current period ends.
     #[must_use]
     pub fn until_next_period(self, length: Duration) -> Duration {
-        let length = ms(length).max(1);
+        let length = millis(length).max(1);
         Duration::from_millis((length - self.0.rem_euclid(length)).unsigned_abs())
     }
 }
 
-fn ms(duration: Duration) -> i64 {
+/// A duration in milliseconds, saturating: what an [`EpochMs`] and a database column count in.
+#[must_use]
+pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -63,7 +65,7 @@ impl Add<Duration> for EpochMs {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(ms(duration)))
+        Self(self.0.saturating_add(millis(duration)))
     }
 }
 
@@ -71,7 +73,7 @@ impl Sub<Duration> for EpochMs {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(ms(duration)))
+        Self(self.0.saturating_sub(millis(duration)))
     }
 }
 

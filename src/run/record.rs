@@ -4,7 +4,7 @@ use crate::{
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
     script::{HandlerCall, Source},
-    store::{RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
+    store::{AutomationRecord, RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -52,6 +52,11 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// The options in a run's record.
+    pub fn decode(run: &str, texts: &RunTexts) -> Result<Self, StoreError> {
+        decode("mpscript_run", run, "options", &texts.options, "a run's options as JSON")
+    }
+
     /// What stands in the way of going on with a run that was started with these.
     #[must_use]
     pub fn resume_blocker(&self) -> Option<&'static str> {
@@ -173,6 +178,16 @@ pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<Str
         return Ok(Map::default());
     }
     decode("mpscript_automation", automation, "state", &record.state, "a JSON object")
+}
+
+/// The script and its imports in a run's record.
+pub fn decode_source(run: &str, texts: &RunTexts) -> Result<Source, StoreError> {
+    decode("mpscript_run", run, "source", &texts.source, "a script and its imports as JSON")
+}
+
+/// The last good source in an automation's record.
+pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
+    decode("mpscript_automation", &record.name, "good", &record.good, "a script and its imports as JSON")
 }
 
 /// Decodes what a column holds as JSON. What can't be decoded is an error that names the row, never an empty value, which

@@ -1,10 +1,10 @@
 //! The automations of a folder, each in the revision that runs. A file is read, checked and only then put in the place of
 //! the revision before; one that can't be is stale, and what was good before goes on.
 
-use super::schedule::trigger::Trigger;
+use super::{record, schedule::trigger::Trigger};
 use crate::{
     base::{Diagnostic, fingerprint},
-    script::{Automation, Origin, Program, Source, check},
+    script::{Automation, Origin, Program, check},
     store::AutomationRecord,
 };
 use chrono_tz::Tz;
@@ -28,6 +28,14 @@ pub struct Revision {
     pub automation: Automation,
     /// What starts it.
     pub triggers: Vec<Trigger>,
+}
+
+impl Revision {
+    /// The trigger of a key, if this revision has it.
+    #[must_use]
+    pub fn trigger(&self, key: &str) -> Option<&Trigger> {
+        self.triggers.iter().find(|trigger| trigger.key == key)
+    }
 }
 
 /// What a scan has found to be other than before.
@@ -90,7 +98,7 @@ impl AutomationRegistry {
     /// When the folder can't be listed; everything stays as it is.
     pub fn scan(&mut self) -> io::Result<Vec<RegistryEvent>> {
         let mut seen = BTreeMap::new();
-        digests(&self.folder, DEPTH, &mut seen)?;
+        fingerprints(&self.folder, DEPTH, &mut seen)?;
         let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
         let touched: BTreeSet<PathBuf> =
             self.seen.keys().chain(seen.keys()).filter(|path| is_other(path)).cloned().collect();
@@ -150,21 +158,21 @@ impl AutomationRegistry {
         Ok(changes)
     }
 
-    /// Serves the revision of a record again that was good in this folder, for its file is not; nothing if that can't be
-    /// read either.
-    pub fn revive(&mut self, record: &AutomationRecord) {
-        if Path::new(&record.folder) != self.folder {
-            return;
+    /// Restores the last good revision of an automation of this folder whose file is stale, from its record. An error when
+    /// there is one that can't be used.
+    pub fn restore_last_good(&mut self, record: &AutomationRecord) -> Result<(), Diagnostic> {
+        if Path::new(&record.folder) != self.folder || record.good.is_empty() {
+            return Ok(());
         }
-        let Ok(source) = serde_json::from_str::<Source>(&record.good) else { return };
-        if let Ok(Some(revision)) = self.of(&record.name, &Origin::Stored(source)) {
+        let source = record::decode_last_good(record).map_err(|error| Diagnostic::new(error.to_string()))?;
+        if let Some(revision) = self.revision(&record.name, &Origin::Stored(source))? {
             self.revisions.insert(record.name.clone(), Arc::new(revision));
         }
+        Ok(())
     }
 
-    /// What has become of an automation that was served once, and was not found: its file is gone, or says no more when it
-    /// runs.
-    pub fn missing(&mut self, name: String) -> RegistryEvent {
+    /// An automation of the store is not in the folder: its file was removed, or has no `const automation` any more.
+    pub fn mark_missing(&mut self, name: String) -> RegistryEvent {
         if !self.folder.join(format!("{name}.rhai")).exists() {
             return RegistryEvent::Removed(name);
         }
@@ -174,10 +182,10 @@ impl AutomationRegistry {
 
     fn load(&self, name: &str, file: &Path) -> Result<Option<Revision>, Diagnostic> {
         let named = file.strip_prefix(&self.folder).unwrap_or(file).to_owned();
-        self.of(name, &Origin::File { named, path: file.to_owned() })
+        self.revision(name, &Origin::File { named, path: file.to_owned() })
     }
 
-    fn of(&self, name: &str, origin: &Origin) -> Result<Option<Revision>, Diagnostic> {
+    fn revision(&self, name: &str, origin: &Origin) -> Result<Option<Revision>, Diagnostic> {
         let program = Program::load(origin);
         let program = Arc::new(program.map_err(|trouble| trouble.diagnostic)?);
         let Some((automation, triggers)) = read(&program, self.zone)? else { return Ok(None) };
@@ -208,7 +216,7 @@ pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigg
 
 /// A file that was an automation before.
 fn no_automation() -> Diagnostic {
-    Diagnostic::new("it says no more when it runs").hint("remove the file to end it")
+    Diagnostic::new("no `const automation` any more").hint("remove the file to end it")
 }
 
 /// The scripts directly in a folder, in order.
@@ -231,7 +239,7 @@ fn stem(file: &Path) -> String {
 }
 
 /// What every script under a folder holds.
-fn digests(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) -> io::Result<()> {
+fn fingerprints(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
@@ -239,7 +247,7 @@ fn digests(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) ->
         }
         if path.is_dir() && depth > 0 {
             // A folder that is gone by now holds nothing.
-            let _ = digests(&path, depth - 1, seen);
+            let _ = fingerprints(&path, depth - 1, seen);
         } else if path.extension().is_some_and(|extension| extension == "rhai")
             && let Ok(bytes) = fs::read(&path)
         {

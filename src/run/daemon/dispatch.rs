@@ -1,142 +1,165 @@
-//! Fires whose time has come are claimed, and begin as soon as they may.
+//! From triggers to fires: claims the fires that are due, then starts and resumes what waits.
 
 use super::{
-    Begun, Daemon, Level, MAX_STEP, POLL_INTERVAL, Waiting, go_on_after, key, next_start,
-    preparation::CONNECTS, recovery::Parked,
+    Daemon, MAX_STEP, POLL_INTERVAL,
+    fire_queue::{FireId, QueuedFire},
+    log::Level,
+    preparation::PREPARATION_POLL,
+    start::StartOutcome,
+    step_errors::StepErrors,
+    transition::ResumeCause,
+    triggers::TriggerId,
 };
 use crate::{
-    base::Stopwatch,
-    run::schedule::{due::due, trigger::Trigger},
+    base::{Stopwatch, millis},
+    run::{
+        registry::Revision,
+        schedule::{
+            due::{DueFire, due},
+            trigger::Trigger,
+        },
+    },
     store::{Fire, FireState, StoreError},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// So many fires are recorded together at the most.
+/// The most fires that are recorded in one transaction.
 const MAX_BATCH: usize = 100;
 
 impl Daemon {
-    /// Claims what has come.
-    pub(super) fn fire_due(&mut self) -> Result<(), StoreError> {
-        let now = self.host.clock.now_ms();
-        let due_now: Vec<(String, String)> = self
-            .armed
-            .iter()
-            .filter(|(_, armed)| armed.next.is_some_and(|next| next <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
+    /// Records the fires that are due, and queues those that this process was the first to record.
+    pub(super) fn enqueue_due(&mut self) -> Result<(), StoreError> {
+        let now = self.process.now();
         let since = Stopwatch::start();
-        for (name, key) in due_now {
+        for id in self.triggers.due(now) {
             if since.elapsed() >= MAX_STEP {
-                self.is_behind = true;
+                self.has_backlog = true;
                 return Ok(());
             }
-            let Some(revision) = self.registry.revisions().get(&name).map(Arc::clone) else { continue };
-            let Some(trigger) = revision.triggers.iter().find(|trigger| trigger.key == key) else { continue };
-            let last = self.armed[&(name.clone(), key.clone())].last;
-            let come: Vec<Fire> = due(&name, trigger, revision.automation.catch_up, last, now)
-                .into_iter()
-                .map(|one| Fire {
-                    automation: name.clone(),
-                    source: key.clone(),
-                    instant: one.instant,
-                    state: if one.missed.is_some() { FireState::Missed } else { FireState::Claimed },
-                    reason: one.missed.unwrap_or_default(),
-                    run: String::new(),
-                    node: self.node.clone(),
-                    at: now,
-                    ..Fire::default()
-                })
-                .collect();
-            let mut missed = Vec::new();
-            for together in come.chunks(MAX_BATCH) {
-                let are_ours = self.runtime.block_on(self.store.add_fires(together))?;
-                if let (Some(armed), Some(latest)) =
-                    (self.armed.get_mut(&(name.clone(), key.clone())), together.last())
-                {
-                    armed.last = latest.instant;
-                    armed.next = next_start(&name, trigger, latest.instant);
-                }
-                for (fire, _) in together.iter().zip(are_ours).filter(|(_, is_ours)| *is_ours) {
-                    if fire.state == FireState::Missed {
-                        self.stats.ended(&name, FireState::Missed, now);
-                        missed.push((fire.instant, fire.reason.as_str()));
-                    } else {
-                        self.queue.push(Waiting { fire: fire.clone(), revision: None, not_before: now });
-                    }
-                }
-            }
-            self.tell_missed(&name, trigger, &missed);
+            let Some(revision) = self.registry.revisions().get(&id.automation).map(Arc::clone) else {
+                continue;
+            };
+            let Some(trigger) = revision.trigger(&id.key) else { continue };
+            let Some(last) = self.triggers.last(&id) else { continue };
+            self.enqueue_fires_of(&id, &revision, trigger, last, now)?;
         }
         Ok(())
     }
 
-    /// Says of fires that do not run why they do not: once for those that share a reason.
-    fn tell_missed(&self, name: &str, trigger: &Trigger, missed: &[(i64, &str)]) {
-        for same in missed.chunk_by(|one, other| one.1 == other.1) {
-            let [(first, reason), ..] = same else { continue };
-            let from = trigger.schedule.show(*first);
-            let text = match same {
-                [_] => format!("missed the fire of {from}: {reason}"),
-                [.., (last, _)] => {
-                    let (count, to) = (same.len(), trigger.schedule.show(*last));
-                    format!("missed {count} fires from {from} to {to}: {reason}")
+    fn enqueue_fires_of(
+        &mut self,
+        id: &TriggerId,
+        revision: &Revision,
+        trigger: &Trigger,
+        last: i64,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let due = due(&id.automation, trigger, revision.automation.catch_up, last, now);
+        let mut missed = Vec::new();
+        for batch in due.chunks(MAX_BATCH) {
+            let fires: Vec<Fire> = batch.iter().map(|due| self.fire_of(id, due, now)).collect();
+            let inserted = self.process.wait(self.process.store.add_fires(&fires))?;
+            if let Some(latest) = batch.last() {
+                self.triggers.advance(id.clone(), trigger, latest.instant);
+            }
+            let ours = batch.iter().zip(fires).zip(inserted).filter(|(_, inserted)| *inserted);
+            for ((due, fire), _) in ours {
+                if due.missed.is_some() {
+                    self.process.stats.count_fire(&id.automation, FireState::Missed, now);
+                    missed.push(due);
+                } else {
+                    self.queue.push_start(QueuedFire { fire, revision: None, not_before: now });
                 }
-                [] => continue,
-            };
-            self.say(Level::Warn, name, "", &text);
+            }
+        }
+        self.log_missed(&id.automation, trigger, &missed);
+        Ok(())
+    }
+
+    fn fire_of(&self, id: &TriggerId, due: &DueFire, now: i64) -> Fire {
+        Fire {
+            automation: id.automation.clone(),
+            source: id.key.clone(),
+            instant: due.instant,
+            state: if due.missed.is_some() { FireState::Missed } else { FireState::Claimed },
+            reason: due.missed.clone().unwrap_or_default(),
+            node: self.process.name.clone(),
+            at: now,
+            ..Fire::default()
         }
     }
 
-    /// Starts what waits, as far as it may.
-    pub(super) fn go_on_waiting(&mut self) -> Result<(), StoreError> {
-        let now = self.host.clock.now_ms();
-        let mut done = Ok(());
-        // Of each automation the first that waits is tried; those behind it wait for it.
+    /// Logs missed fires: one line for consecutive ones with the same reason.
+    fn log_missed(&self, automation: &str, trigger: &Trigger, missed: &[&DueFire]) {
+        for group in missed.chunk_by(|one, other| one.missed == other.missed) {
+            let [first, rest @ ..] = group else { continue };
+            let reason = first.missed.as_deref().unwrap_or_default();
+            let from = trigger.schedule.show(first.instant);
+            let text = match rest.last() {
+                None => format!("missed the fire of {from}: {reason}"),
+                Some(last) => {
+                    let (count, to) = (group.len(), trigger.schedule.show(last.instant));
+                    format!("missed {count} fires from {from} to {to}: {reason}")
+                }
+            };
+            self.process.log.automation(Level::Warn, automation, &text);
+        }
+    }
+
+    /// Starts the claimed fires that may start.
+    pub(super) fn start_queued(&mut self, errors: &mut StepErrors) -> Result<(), StoreError> {
+        let now = self.process.now();
+        // Fires of one automation start in order: only the first of each is tried.
         let mut tried = BTreeSet::new();
-        let mut at = 0;
+        let mut position = 0;
         let since = Stopwatch::start();
-        while let Some(waiting) = self.queue.get(at).cloned() {
+        while let Some(queued) = self.queue.start_at(position).cloned() {
             if since.elapsed() >= MAX_STEP {
-                self.is_behind = true;
-                return done;
+                self.has_backlog = true;
+                return Ok(());
             }
-            let is_first = tried.insert(waiting.fire.automation.clone());
-            if is_first && waiting.not_before <= now {
-                match self.begin(&waiting, now) {
-                    Ok(Begun::Over) => {
-                        // Somebody who hears of its failure may stand before it by now.
-                        let begun = key(&waiting.fire);
-                        self.queue.retain(|waiting| key(&waiting.fire) != begun);
-                        // The next one of the same automation may begin as well.
-                        tried.remove(&waiting.fire.automation);
+            let is_first = tried.insert(queued.fire.automation.clone());
+            if is_first && queued.not_before <= now {
+                let id = FireId::from(&queued.fire);
+                match self.try_start(&queued, now) {
+                    Ok(StartOutcome::Handled) => {
+                        self.queue.remove_start(&id);
+                        // The next fire of the automation may start as well.
+                        tried.remove(&queued.fire.automation);
                         continue;
                     }
-                    Ok(Begun::Waits) => self.queue[at].not_before = now + POLL_INTERVAL,
-                    Ok(Begun::Connects) => self.queue[at].not_before = now + CONNECTS,
+                    Ok(StartOutcome::Blocked) => self.queue.defer_start(&id, now + millis(POLL_INTERVAL)),
+                    Ok(StartOutcome::Preparing) => {
+                        self.queue.defer_start(&id, now + millis(PREPARATION_POLL));
+                    }
                     Err(error) => {
-                        let failed = key(&waiting.fire);
-                        let of = self.queue.iter_mut().filter(|waiting| key(&waiting.fire) == failed);
-                        of.for_each(|waiting| waiting.not_before = now + POLL_INTERVAL);
-                        done = go_on_after(done, error)?;
+                        self.queue.defer_start(&id, now + millis(POLL_INTERVAL));
+                        errors.absorb(Err(error))?;
                     }
                 }
             }
-            at += 1;
+            position += 1;
         }
-        let mut at = 0;
-        while let Some(waiting) = self.retries.get(at).cloned() {
-            if waiting.not_before > now {
-                at += 1;
+        Ok(())
+    }
+
+    /// Resumes the runs whose delay is over.
+    pub(super) fn resume_queued(&mut self, errors: &mut StepErrors) -> Result<(), StoreError> {
+        let now = self.process.now();
+        let mut position = 0;
+        while let Some(queued) = self.queue.resume_at(position).cloned() {
+            if queued.not_before > now {
+                position += 1;
                 continue;
             }
-            match self.go_on(&waiting.fire, waiting.revision, Parked::GoesOn) {
-                Ok(()) => drop(self.retries.remove(at)),
-                Err(error) => {
-                    self.retries[at].not_before = now + POLL_INTERVAL;
-                    done = go_on_after(done, error)?;
-                }
+            let result = self.resume(&queued.fire, queued.revision, ResumeCause::Queued);
+            if result.is_ok() {
+                self.queue.remove_resume_at(position);
+            } else {
+                self.queue.defer_resume_at(position, now + millis(POLL_INTERVAL));
             }
+            errors.absorb(result)?;
         }
-        done
+        Ok(())
     }
 }

@@ -1,8 +1,14 @@
-//! What becomes of a run when it has ended: its fire is closed, it is tried once more, and somebody hears of it.
+//! The end of a run: its fire is closed or retried, and the success or failure is reported.
 
-use super::{Daemon, Level, LogRecord, Stopped, Waiting, told};
+use super::{
+    Daemon,
+    fire_queue::QueuedFire,
+    log::{Level, one_line},
+    transition::{EndedRun, FireTransition, after_run},
+};
 use crate::{
-    bulk::{JournalError, RunState},
+    base::millis,
+    bulk::JournalError,
     run::{registry::Revision, worker::RunFinished},
     script::HandlerCall,
     store::{FAILURE_OF, Fire, FireState, StoreError},
@@ -10,146 +16,156 @@ use crate::{
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-/// How long the first retry waits, and the longest wait, in milliseconds.
-const INITIAL_RETRY: i64 = 10_000;
-const MAX_RETRY: i64 = 600_000;
+/// How a fire ended.
+pub(super) struct FireEnd {
+    pub state: FireState,
+    /// On one line, for the fire's record and the log.
+    pub reason: String,
+    /// As `on_failure` is given it.
+    pub message: String,
+}
 
-/// A run that the store has stopped so often waits for a person.
-const MAX_ATTEMPTS: i64 = 20;
+impl FireEnd {
+    /// A failure whose reason is its message.
+    pub(super) fn failed(state: FireState, reason: &str) -> Self {
+        Self { state, reason: reason.to_owned(), message: reason.to_owned() }
+    }
+}
 
 impl Daemon {
-    /// Ends a fire; `false` when it is somebody else's by now.
-    pub(super) fn close(&self, fire: &Fire, state: FireState, reason: &str) -> Result<bool, StoreError> {
-        self.close_and_add(fire, (state, reason), None)
+    /// Closes a fire; `false` when another process has changed it since.
+    pub(super) fn close_fire(&self, fire: &Fire, state: FireState, reason: &str) -> Result<bool, StoreError> {
+        self.close_fire_and_insert(fire, state, reason, None)
     }
 
-    /// The same, and at once another one is there that lets somebody hear of it.
-    fn close_and_add(
+    /// Closes a fire and inserts another one in the same transaction.
+    fn close_fire_and_insert(
         &self,
         fire: &Fire,
-        (state, reason): (FireState, &str),
+        state: FireState,
+        reason: &str,
         another: Option<&Fire>,
     ) -> Result<bool, StoreError> {
-        let to = Fire {
+        let closed = Fire {
             state,
             reason: reason.to_owned(),
-            node: self.node.clone(),
-            at: self.host.clock.now_ms(),
+            node: self.process.name.clone(),
+            at: self.process.now(),
             ..fire.clone()
         };
-        let is_ours = self.runtime.block_on(self.store.change_fire_and_add(fire, &to, another))?;
+        let is_ours = self.process.wait(self.process.store.change_fire_and_add(fire, &closed, another))?;
         if is_ours {
             if !fire.source.starts_with(FAILURE_OF) {
-                self.stats.ended(&fire.automation, state, to.at);
+                self.process.stats.count_fire(&fire.automation, state, closed.at);
             }
             let level = if state == FireState::Done { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
-            self.say(level, &fire.automation, &fire.run, &format!("{state}{colon}{reason}"));
+            let text = format!("{state}{colon}{reason}");
+            self.process.log.run(level, &fire.automation, &fire.run, &text);
         }
         Ok(is_ours)
     }
 
-    /// Records what became of a run.
-    pub(super) fn settle(&mut self, ended: &RunFinished) -> Result<(), StoreError> {
-        let Some(running) = self.running.get(&ended.run) else { return Ok(()) };
-        let (fire, revision, stopped) = (running.fire.clone(), running.revision.clone(), running.stopped);
-        let RunFinished { run, call, outcome } = ended;
+    /// Records how a run of this process ended, in its fire.
+    pub(super) fn record_outcome(&mut self, finished: &RunFinished) -> Result<(), StoreError> {
+        let RunFinished { run, call, outcome } = finished;
+        let Some(running) = self.running.get(run) else { return Ok(()) };
+        let (fire, revision, stop) = (running.fire.clone(), running.revision.clone(), running.stop);
+        let log = self.process.log.clone();
+        // Without a recorded end the run is resumed when its heartbeat has expired.
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            // It is silent from now on, and is gone on with when it was so for long enough.
             Err(error) => {
-                self.say(Level::Error, &call.automation, run, &format!("the store failed: {error}"));
+                let text = format!("the store failed: {error}");
+                log.run(Level::Error, &call.automation, run, &text);
                 return Ok(());
             }
         };
         if let Some(why) = &outcome.end_not_recorded {
-            self.say(Level::Error, &call.automation, run, &format!("its end is not recorded: {why}"));
+            log.run(Level::Error, &call.automation, run, &format!("its end is not recorded: {why}"));
             return Ok(());
         }
-        let why = outcome.trouble.as_ref().map(|trouble| told(&trouble.diagnostic));
+        let why = outcome.trouble.as_ref().map(|trouble| one_line(&trouble.diagnostic));
         let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
         let message = outcome.report.error.clone().unwrap_or_else(|| why.clone());
-        let state = outcome.report.state;
-        match (state, stopped) {
-            (RunState::Done | RunState::DoneWithFailures, _) => {
-                let closed =
-                    if state == RunState::Done { FireState::Done } else { FireState::DoneWithFailures };
+        let lost_journal = lost_journal(outcome.parked.as_ref());
+        let attempt = if lost_journal && stop.is_none() {
+            log.run(Level::Warn, &fire.automation, run, &why);
+            // A process that has fenced this attempt may have made others.
+            self.process.wait(self.process.store.run(run))?.unwrap_or_default().attempt
+        } else {
+            0
+        };
+        let ended = EndedRun {
+            state: outcome.report.state,
+            stop,
+            lost_journal,
+            attempt,
+            failures: fire.failures,
+            retries: retries(revision.as_deref()),
+        };
+        match after_run(ended) {
+            FireTransition::Complete(state) => {
                 let changed = outcome.report.totals.changed;
-                let did = if changed > 0 { format!("{changed} changed") } else { String::new() };
-                self.succeed(&fire, revision.as_ref(), closed, &did)
+                let note = if changed > 0 { format!("{changed} changed") } else { String::new() };
+                self.complete_fire(&fire, revision.as_deref(), state, &note)
             }
-            // What it has done is written down, and the next process goes on with it.
-            (RunState::Cancelled, Some(Stopped::Leaving)) => {
-                self.say(Level::Info, &fire.automation, run, "put off: the next process goes on with it");
-                Ok(())
-            }
-            (RunState::Running | RunState::Interrupted, _) => Ok(()),
-            (RunState::Cancelled, Some(Stopped::TimedOut)) => {
+            FireTransition::Stop(reason) => self.close_fire(&fire, FireState::Stopped, reason).map(drop),
+            FireTransition::Fail(FireState::TimedOut) => {
                 let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
                 let reason = format!("it took longer than {}", timeout.unwrap_or_default());
-                self.fail(&fire, revision.as_ref(), call, FireState::TimedOut, (&reason, &reason))
+                let end = FireEnd::failed(FireState::TimedOut, &reason);
+                self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
-            (RunState::Cancelled, Some(Stopped::Replaced)) => {
-                self.close(&fire, FireState::Stopped, "a later fire has replaced it").map(drop)
+            FireTransition::Fail(state) => {
+                self.fail_fire(&fire, revision.as_ref(), call, &FireEnd { state, reason: why, message })
             }
-            (RunState::Cancelled, None) => {
-                self.close(&fire, FireState::Stopped, "somebody has stopped it").map(drop)
-            }
-            // The clock has jumped, or this process slept, and somebody has taken it for dead: whoever looks first
-            // goes on with it. The same when the store did not take what it has done.
-            (RunState::Parked, None)
-                if matches!(outcome.parked, Some(JournalError::Fenced | JournalError::Store(_))) =>
-            {
-                self.say(Level::Warn, &fire.automation, run, &why);
-                let record = self.runtime.block_on(self.store.run(run))?.unwrap_or_default();
-                if record.attempt > MAX_ATTEMPTS {
-                    return self.fail(&fire, revision.as_ref(), call, FireState::Parked, (&why, &message));
-                }
-                let not_before = self.host.clock.now_ms() + wait_before(record.attempt);
-                self.retries.push(Waiting { fire, revision, not_before });
+            FireTransition::Retry { failures, after } => self.retry(fire, revision, failures, after, &why),
+            FireTransition::Resume { after } => {
+                let not_before = self.process.now() + millis(after);
+                self.queue.push_resume(QueuedFire { fire, revision, not_before });
                 Ok(())
             }
-            (RunState::Parked, _) => {
-                self.fail(&fire, revision.as_ref(), call, FireState::Parked, (&why, &message))
+            FireTransition::HandOver => {
+                let text = "interrupted by the shutdown: the next process resumes it";
+                log.run(Level::Info, &fire.automation, run, text);
+                Ok(())
             }
-            (RunState::Error | RunState::Paused, _) => {
-                let retries = revision.as_ref().map_or(0, |revision| revision.automation.retries);
-                // What the day's quota has ended is no fault of its own.
-                let is_paused = state == RunState::Paused;
-                if is_paused || fire.failures < i64::from(retries) {
-                    let failures = fire.failures + i64::from(!is_paused);
-                    let to = Fire { failures, at: self.host.clock.now_ms(), ..fire.clone() };
-                    if !self.runtime.block_on(self.store.change_fire(&fire, &to))? {
-                        return Ok(());
-                    }
-                    let fire = to;
-                    let wait = if is_paused { MAX_RETRY } else { wait_before(failures) };
-                    let after = humantime::format_duration(Duration::from_millis(wait.unsigned_abs()));
-                    self.say(
-                        Level::Warn,
-                        &fire.automation,
-                        run,
-                        &format!("failed: {why}; once more in {after}"),
-                    );
-                    let not_before = self.host.clock.now_ms() + wait;
-                    self.retries.push(Waiting { fire, revision, not_before });
-                    return Ok(());
-                }
-                self.fail(&fire, revision.as_ref(), call, FireState::Failed, (&why, &message))
-            }
+            FireTransition::Leave => Ok(()),
         }
     }
 
-    /// Ends a fire whose run is done, and tells whoever wants to hear of it.
-    pub(super) fn succeed(
+    /// Counts a failure of a run, and resumes it after a delay.
+    fn retry(
+        &mut self,
+        fire: Fire,
+        revision: Option<Arc<Revision>>,
+        failures: i64,
+        after: Duration,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let now = self.process.now();
+        let counted = Fire { failures, at: now, ..fire.clone() };
+        if !self.process.wait(self.process.store.change_fire(&fire, &counted))? {
+            return Ok(());
+        }
+        let text = format!("failed: {why}; retried in {}", humantime::format_duration(after));
+        self.process.log.run(Level::Warn, &fire.automation, &fire.run, &text);
+        let not_before = now + millis(after);
+        self.queue.push_resume(QueuedFire { fire: counted, revision, not_before });
+        Ok(())
+    }
+
+    /// Closes a fire whose run completed, and pings the automation's URL.
+    pub(super) fn complete_fire(
         &self,
         fire: &Fire,
-        revision: Option<&Arc<Revision>>,
+        revision: Option<&Revision>,
         state: FireState,
-        did: &str,
+        note: &str,
     ) -> Result<(), StoreError> {
-        if self.close(fire, state, did)?
+        if self.close_fire(fire, state, note)?
             && let Some(url) = revision.and_then(|revision| revision.automation.ping.clone())
         {
             self.ping(url, fire);
@@ -157,66 +173,65 @@ impl Daemon {
         Ok(())
     }
 
-    /// Ends a fire that has failed, and tells whoever wants to hear of it.
-    pub(super) fn fail(
+    /// Closes a fire that has failed, and queues the automation's `on_failure`.
+    pub(super) fn fail_fire(
         &mut self,
         fire: &Fire,
         revision: Option<&Arc<Revision>>,
         call: &HandlerCall,
-        state: FireState,
-        (reason, message): (&str, &str),
+        end: &FireEnd,
     ) -> Result<(), StoreError> {
         let revision = revision.filter(|revision| revision.automation.has_failure_hook);
-        // Who fails to hear is told of no more.
+        // The failure of an `on_failure` is not reported to another one.
         let Some(revision) = revision.filter(|_| !fire.source.starts_with(FAILURE_OF)) else {
-            return self.close(fire, state, reason).map(drop);
+            return self.close_fire(fire, end.state, &end.reason).map(drop);
         };
         let error = json!({
-            "message": message, "state": state, "run": fire.run, "handler": call.handler,
+            "message": end.message, "state": end.state, "run": fire.run, "handler": call.handler,
             "scheduled": call.scheduled,
         });
-        let now = self.host.clock.now_ms();
-        let of = if fire.run.is_empty() { &fire.source } else { &fire.run };
-        // A fire of its own, so that somebody hears of it whatever becomes of this process.
-        let heard = Fire {
+        let now = self.process.now();
+        let failed = if fire.run.is_empty() { &fire.source } else { &fire.run };
+        // A fire of its own, recorded with the failure: another process starts it if this one dies.
+        let hook = Fire {
             automation: fire.automation.clone(),
-            source: format!("{FAILURE_OF}{of}"),
+            source: format!("{FAILURE_OF}{failed}"),
             instant: fire.instant,
             state: FireState::Claimed,
             reason: error.to_string(),
-            node: self.node.clone(),
+            node: self.process.name.clone(),
             at: now,
             ..Fire::default()
         };
-        if self.close_and_add(fire, (state, reason), Some(&heard))? {
+        if self.close_fire_and_insert(fire, end.state, &end.reason, Some(&hook))? {
             let revision = Some(Arc::clone(revision));
-            // Those that wait are not waited for.
-            self.queue.insert(0, Waiting { fire: heard, revision, not_before: now });
+            self.queue.push_failure_hook(QueuedFire { fire: hook, revision, not_before: now });
         }
         Ok(())
     }
 
-    /// Tells somebody's address that a run has succeeded.
+    /// Pings an automation's URL after a success.
     fn ping(&self, url: String, fire: &Fire) {
-        let (log, automation, run) = (Arc::clone(&self.log), fire.automation.clone(), fire.run.clone());
-        let at = self.host.clock.now_ms();
-        self.runtime.spawn(async move {
+        let (log, automation, run) = (self.process.log.clone(), fire.automation.clone(), fire.run.clone());
+        self.process.runtime.spawn(async move {
             if let Err(error) = crate::client::ping(&url).await {
-                let text = format!("the ping failed: {error}");
-                log.write(&LogRecord {
-                    at,
-                    level: Level::Warn,
-                    automation: &automation,
-                    run: &run,
-                    is_printed: false,
-                    text: &text,
-                });
+                log.run(Level::Warn, &automation, &run, &format!("the ping failed: {error}"));
             }
         });
     }
 }
 
-fn wait_before(attempt: i64) -> i64 {
-    let doublings = u32::try_from(attempt.clamp(1, 10) - 1).unwrap_or_default();
-    (INITIAL_RETRY << doublings).min(MAX_RETRY)
+/// How many failures of a run are retried; none where the automation is not known.
+pub(super) fn retries(revision: Option<&Revision>) -> i64 {
+    revision.map_or(0, |revision| i64::from(revision.automation.retries))
+}
+
+/// Whether a run was parked only because this process lost its journal: it slept or its clock jumped, so that another
+/// process fenced it, or the store failed. What a store can't decode does not change by waiting.
+fn lost_journal(parked: Option<&JournalError>) -> bool {
+    match parked {
+        Some(JournalError::Fenced) => true,
+        Some(JournalError::Store(error)) => !matches!(error, StoreError::Decode { .. }),
+        _ => false,
+    }
 }

@@ -1,66 +1,101 @@
-//! What the daemon says, and what its scripts print.
+//! The daemon's log: its own messages and what its scripts print.
 
 use crate::{
-    base::{Clock, Redactor},
+    base::{Clock, Diagnostic, Redactor},
     script::Output,
 };
 use std::sync::{Arc, OnceLock};
 
-/// How weighty a word is.
+/// The severity of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// As it should be.
+    /// Normal operation.
     Info,
-    /// Somebody should look.
+    /// The operator should look at it.
     Warn,
     /// Something failed.
     Error,
 }
 
-/// One thing that is said.
+/// One message of the log.
 #[derive(Clone, Debug)]
 pub struct LogRecord<'a> {
-    /// When, in milliseconds.
+    /// When, in milliseconds since the epoch.
     pub at: i64,
-    /// How weighty it is.
+    /// Its severity.
     pub level: Level,
-    /// The automation, if it is of one.
+    /// The automation that it is about, or empty.
     pub automation: &'a str,
-    /// The run, if it is of one.
+    /// The run that it is about, or empty.
     pub run: &'a str,
-    /// Whether a script has said it.
+    /// Whether a script printed it.
     pub is_printed: bool,
-    /// What is said.
+    /// The message.
     pub text: &'a str,
 }
 
-/// Where the daemon's words go, and those of its scripts.
+/// Where log records are written.
 pub trait Log: Send + Sync {
-    /// Says something.
-    fn write(&self, entry: &LogRecord);
+    /// Writes one record.
+    fn write(&self, record: &LogRecord);
 }
 
-/// What a script prints, with its run's name.
+/// The log of one daemon.
+#[derive(Clone)]
+pub(super) struct DaemonLog {
+    log: Arc<dyn Log>,
+    clock: Clock,
+}
+
+impl DaemonLog {
+    pub(super) fn new(log: Arc<dyn Log>, clock: Clock) -> Self {
+        Self { log, clock }
+    }
+
+    /// A message about the daemon itself.
+    pub(super) fn daemon(&self, level: Level, text: &str) {
+        self.run(level, "", "", text);
+    }
+
+    /// A message about an automation.
+    pub(super) fn automation(&self, level: Level, automation: &str, text: &str) {
+        self.run(level, automation, "", text);
+    }
+
+    /// A message about a run.
+    pub(super) fn run(&self, level: Level, automation: &str, run: &str, text: &str) {
+        self.write(level, automation, run, text, false);
+    }
+
+    fn write(&self, level: Level, automation: &str, run: &str, text: &str, is_printed: bool) {
+        self.log.write(&LogRecord { at: self.clock.now_ms(), level, automation, run, is_printed, text });
+    }
+}
+
+/// Writes what a script prints to the daemon's log.
 pub(super) struct ScriptOutput {
-    pub log: Arc<dyn Log>,
-    pub clock: Clock,
+    pub log: DaemonLog,
     pub secrets: Redactor,
     pub automation: String,
-    /// Known once the run is recorded.
+    /// The run's id; set once the run is recorded.
     pub run: Arc<OnceLock<String>>,
 }
 
 impl Output for ScriptOutput {
     fn print(&self, text: &str) {
-        let at = self.clock.now_ms();
         let run = self.run.get().map_or("", String::as_str);
-        let text = &self.secrets.mask(text);
-        let entry =
-            LogRecord { at, level: Level::Info, automation: &self.automation, run, is_printed: true, text };
-        self.log.write(&entry);
+        self.log.write(Level::Info, &self.automation, run, &self.secrets.mask(text), true);
     }
 
     fn debug(&self, text: &str) {
         self.print(text);
     }
+}
+
+/// A diagnostic on one line, with its place and its hint.
+pub(super) fn one_line(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.span.as_ref();
+    let place = place.map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
+    let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})"));
+    format!("{}{}{}", place.unwrap_or_default(), diagnostic.message, hint.unwrap_or_default())
 }

@@ -1,61 +1,64 @@
-//! A store that fails for a while: told when it starts_at, when it fails for another reason, each minute, and when it is
-//! over; not at every try. Must never know what was tried.
+//! Logs the outage of a store: when it begins, when its reason changes, once a minute, and when it is over; not at every
+//! failed step. Must never know what the step did.
 
-use super::Level;
+use super::log::Level;
 use crate::{base::Stopwatch, store::StoreError};
 use std::{mem, time::Duration};
 
-/// How long nothing new is told of it.
-const TELL_EVERY: Duration = Duration::from_mins(1);
+/// Between two messages about an outage that has not changed.
+const REMINDER_INTERVAL: Duration = Duration::from_mins(1);
 
-/// It is over when nothing has failed for so long: not every step asks the store for what it can't do.
-const QUIET: Duration = Duration::from_secs(5);
+/// An outage is over when no step has failed for this long: a step may succeed because it did not need the store.
+const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
-/// How long the store has failed, and what was told of it.
+/// The outage of the store, if there is one.
 pub(super) struct Outage {
-    quiet: Duration,
-    failing: Option<Failing>,
+    recovered_after: Duration,
+    current: Option<Current>,
 }
 
-struct Failing {
+struct Current {
     since: Stopwatch,
-    last: Stopwatch,
-    told: Stopwatch,
-    why: StoreError,
+    last_failure: Stopwatch,
+    last_message: Stopwatch,
+    error: StoreError,
 }
 
 impl Default for Outage {
     fn default() -> Self {
-        Self { quiet: QUIET, failing: None }
+        Self { recovered_after: RECOVERED_AFTER, current: None }
     }
 }
 
 impl Outage {
-    /// What is to be told when a step has ended so.
-    pub(super) fn follow<T>(&mut self, step: &Result<T, StoreError>) -> Option<(Level, String)> {
+    /// What is to be logged after a step with this result.
+    pub(super) fn observe<T>(&mut self, step: &Result<T, StoreError>) -> Option<(Level, String)> {
         let Err(error) = step else {
-            let failing = self.failing.take_if(|failing| failing.last.elapsed() >= self.quiet)?;
-            return Some((Level::Info, format!("the store works again, after {}", so_long(&failing.since))));
+            let over =
+                self.current.take_if(|current| current.last_failure.elapsed() >= self.recovered_after)?;
+            return Some((Level::Info, format!("the store works again, after {}", duration(&over.since))));
         };
-        let Some(failing) = &mut self.failing else {
-            let now = Stopwatch::start;
-            self.failing = Some(Failing { since: now(), last: now(), told: now(), why: error.clone() });
-            let text = format!("the store failed and is tried until it works: {error} ({})", error.hint());
+        let Some(current) = &mut self.current else {
+            let now = Stopwatch::start();
+            let error_now = error.clone();
+            self.current =
+                Some(Current { since: now, last_failure: now, last_message: now, error: error_now });
+            let text = format!("the store failed and is retried until it works: {error} ({})", error.hint());
             return Some((Level::Error, text));
         };
-        failing.last = Stopwatch::start();
-        let is_news = mem::replace(&mut failing.why, error.clone()) != *error;
-        if !is_news && failing.told.elapsed() < TELL_EVERY {
+        current.last_failure = Stopwatch::start();
+        let has_changed = mem::replace(&mut current.error, error.clone()) != *error;
+        if !has_changed && current.last_message.elapsed() < REMINDER_INTERVAL {
             return None;
         }
-        failing.told = Stopwatch::start();
-        let since = so_long(&failing.since);
+        current.last_message = Stopwatch::start();
+        let since = duration(&current.since);
         Some((Level::Error, format!("the store has failed for {since}: {error} ({})", error.hint())))
     }
 }
 
-/// To the second.
-fn so_long(since: &Stopwatch) -> humantime::FormattedDuration {
+/// In whole seconds, one at least.
+fn duration(since: &Stopwatch) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(since.elapsed().as_secs().max(1)))
 }
 
@@ -64,23 +67,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lasts_is_told_once() {
+    fn outage_is_logged_when_it_begins_changes_and_ends() {
         let place = "store.sqlite3".to_owned();
         let locked = Err::<(), _>(StoreError::Locked { place: place.clone() });
-        let mut outage = Outage { quiet: Duration::ZERO, failing: None };
-        assert_eq!(outage.follow(&Ok(())), None);
-        let told = outage.follow(&locked).map(|(_, text)| text);
+        let mut outage = Outage { recovered_after: Duration::ZERO, current: None };
+        assert_eq!(outage.observe(&Ok(())), None);
+        let text = outage.observe(&locked).map(|(_, text)| text);
         assert_eq!(
-            told.as_deref(),
+            text.as_deref(),
             Some(
-                "the store failed and is tried until it works: the store store.sqlite3 is locked by another \
+                "the store failed and is retried until it works: the store store.sqlite3 is locked by another \
                  process (wait for the other process, or end it; nothing was lost)"
             )
         );
-        assert_eq!(outage.follow(&locked), None);
-        let told = outage.follow(&Err::<(), _>(StoreError::Full { place })).map(|(_, text)| text);
-        assert!(told.is_some_and(|text| text.starts_with("the store has failed for 1s: there is no room")));
-        assert!(outage.follow(&Ok(())).is_some_and(|(level, _)| level == Level::Info));
-        assert_eq!(outage.follow(&Ok(())), None);
+        assert_eq!(outage.observe(&locked), None);
+        let text = outage.observe(&Err::<(), _>(StoreError::Full { place })).map(|(_, text)| text);
+        assert!(text.is_some_and(|text| text.starts_with("the store has failed for 1s: there is no room")));
+        assert!(outage.observe(&Ok(())).is_some_and(|(level, _)| level == Level::Info));
+        assert_eq!(outage.observe(&Ok(())), None);
     }
 }

@@ -1,136 +1,145 @@
-//! Surroundings of runs that are being made, each on a thread of its own: a secret may take its time to come, and nobody else
-//! waits for it.
+//! The accounts of runs, connected before the runs start, each on a thread of its own: a secret may come from a slow
+//! command, which must not delay other fires.
 
-use super::{Daemon, Level, Waiting, key, log::ScriptOutput, told};
+use super::{
+    fire_queue::FireId,
+    log::{Level, ScriptOutput, one_line},
+    process::Process,
+};
 use crate::{
     base::{Cancel, Diagnostic},
-    run::worker::ConnectedAccount,
+    run::worker::{ConnectedAccount, Connector},
     store::Fire,
 };
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, OnceLock,
         mpsc::{self, Receiver, TryRecvError},
     },
     thread,
+    time::Duration,
 };
 
-/// Between two looks whether they are there, in milliseconds.
-pub(super) const CONNECTS: i64 = 100;
+/// How often an unfinished preparation is looked at, should the waker not have come first.
+pub(super) const PREPARATION_POLL: Duration = Duration::from_millis(100);
 
-/// The surroundings of one run, or why it has none.
-pub(super) struct Prepared {
-    /// The account that they are for.
+/// The connected account of one run, or why it can't be called.
+pub(super) struct PreparedRun {
+    /// The account that was asked for.
     account: Option<String>,
     pub connected: Result<ConnectedAccount, Diagnostic>,
     pub cancel: Cancel,
-    /// The run's name, once it has one, for what it prints.
+    /// The run's id, for what it prints; set once the run is recorded.
     pub run: Arc<OnceLock<String>>,
 }
 
-/// How far they are.
-pub(super) enum Connecting {
-    Waits(Receiver<Prepared>),
-    Ready(Box<Prepared>),
+/// The preparation of one run.
+enum Preparation {
+    Pending(Receiver<PreparedRun>),
+    Ready(Box<PreparedRun>),
 }
 
-impl Daemon {
-    /// Whether the surroundings of a fire's run are there; if not, they are being made from now on.
-    pub(super) fn is_prepared(&mut self, fire: &Fire, account: Option<&str>) -> bool {
-        let of = key(fire);
-        let ready = match self.connecting.get(&of) {
+/// The preparations of fires that wait.
+pub(super) struct Preparations {
+    connector: Connector,
+    by_fire: BTreeMap<FireId, Preparation>,
+}
+
+impl Preparations {
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector, by_fire: BTreeMap::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_fire.is_empty()
+    }
+
+    /// Whether the preparation of a fire is finished; starts it if it was not.
+    pub(super) fn poll(&mut self, process: &Process, fire: &Fire, account: Option<&str>) -> bool {
+        let id = FireId::from(fire);
+        let ready = match self.by_fire.get(&id) {
             None => {
-                let (to, prepared) = mpsc::channel();
-                let wake = Arc::clone(&self.wake);
-                let make = self.maker(account, &fire.automation);
+                let (sender, prepared) = mpsc::channel();
+                let waker = Arc::clone(&process.waker);
+                let prepare = self.preparer(process, account, &fire.automation);
                 let work = move || {
-                    // Nobody waits any more once the daemon has stopped.
-                    let _ = to.send(make());
-                    wake();
+                    // The receiver was dropped if the fire is no longer waiting.
+                    let _ = sender.send(prepare());
+                    waker();
                 };
                 match thread::Builder::new().name("connect".to_owned()).spawn(work) {
                     Ok(_) => {
-                        self.connecting.insert(of, Connecting::Waits(prepared));
+                        self.by_fire.insert(id, Preparation::Pending(prepared));
                         return false;
                     }
-                    Err(_) => Box::new(self.maker(account, &fire.automation)()),
+                    Err(_) => self.preparer(process, account, &fire.automation)(),
                 }
             }
-            Some(Connecting::Ready(_)) => return true,
-            Some(Connecting::Waits(prepared)) => match prepared.try_recv() {
-                Ok(prepared) => Box::new(prepared),
+            Some(Preparation::Ready(_)) => return true,
+            Some(Preparation::Pending(prepared)) => match prepared.try_recv() {
+                Ok(prepared) => prepared,
                 Err(TryRecvError::Empty) => return false,
-                // Whatever has happened there happens here, where it is seen.
-                Err(TryRecvError::Disconnected) => Box::new(self.maker(account, &fire.automation)()),
+                // The thread panicked. On this thread a second panic is visible.
+                Err(TryRecvError::Disconnected) => self.preparer(process, account, &fire.automation)(),
             },
         };
-        self.connecting.insert(of, Connecting::Ready(ready));
+        self.by_fire.insert(id, Preparation::Ready(Box::new(ready)));
         true
     }
 
-    /// The surroundings of a fire's run.
-    pub(super) fn take_prepared(&mut self, fire: &Fire, account: Option<&str>) -> Prepared {
-        let prepared = match self.connecting.remove(&key(fire)) {
-            // Its file may have been saved with another account meanwhile.
-            Some(Connecting::Ready(prepared)) if prepared.account.as_deref() == account => *prepared,
-            _ => self.maker(account, &fire.automation)(),
+    /// Takes the preparation of a fire; connects now what was not prepared.
+    pub(super) fn take(&mut self, process: &Process, fire: &Fire, account: Option<&str>) -> PreparedRun {
+        let prepared = match self.by_fire.remove(&FireId::from(fire)) {
+            // The file may name another account since it was saved again.
+            Some(Preparation::Ready(prepared)) if prepared.account.as_deref() == account => *prepared,
+            _ => self.preparer(process, account, &fire.automation)(),
         };
         if let Ok(ConnectedAccount { config, .. }) = &prepared.connected
             && let Ok(client) = &config.client
         {
-            self.stats.track_account(client);
+            process.stats.track_account(client);
         }
         prepared
     }
 
-    /// An account that can't be called is told when its automation comes, not when that first fires.
-    pub(super) fn try_account(&self, name: &str) {
-        let revisions = self.registry.revisions();
-        let Some(account) = revisions.get(name).and_then(|revision| revision.automation.account.clone())
-        else {
-            return;
-        };
-        let (log, clock, name) = (Arc::clone(&self.log), self.host.clock.clone(), name.to_owned());
-        let make = self.maker(Some(&account), &name);
+    /// Logs an account that can't be called when its automation is loaded, not only when it first fires.
+    pub(super) fn check_account(&self, process: &Process, automation: &str, account: &str) {
+        let (log, name) = (process.log.clone(), automation.to_owned());
+        let prepare = self.preparer(process, Some(account), automation);
         let work = move || {
-            if let Err(diagnostic) = make().connected {
-                let text = format!("its account can't be called: {}", told(&diagnostic));
-                let entry = crate::run::daemon::LogRecord {
-                    at: clock.now_ms(),
-                    level: Level::Error,
-                    automation: &name,
-                    run: "",
-                    is_printed: false,
-                    text: &text,
-                };
-                log.write(&entry);
+            if let Err(diagnostic) = prepare().connected {
+                let text = format!("its account can't be called: {}", one_line(&diagnostic));
+                log.automation(Level::Error, &name, &text);
             }
         };
-        // Without a thread for it the first fire tells.
+        // Without a thread for it the first fire reports the same.
         let _ = thread::Builder::new().name("account".to_owned()).spawn(work);
     }
 
-    /// What nobody waits for any more.
-    pub(super) fn forget_prepared(&mut self) {
-        let waiting = self.queue.iter().chain(&self.retries).map(|Waiting { fire, .. }| key(fire));
-        let waiting: HashSet<_> = waiting.collect();
-        self.connecting.retain(|of, _| waiting.contains(of));
+    /// Drops the preparations of fires that do not wait any longer.
+    pub(super) fn drop_unneeded(&mut self, waiting: &HashSet<FireId>) {
+        self.by_fire.retain(|id, _| waiting.contains(id));
     }
 
-    fn maker(&self, account: Option<&str>, automation: &str) -> impl FnOnce() -> Prepared + Send + 'static {
-        let (connect, account) = (Arc::clone(&self.connect), account.map(str::to_owned));
+    /// Prepares a run, on whichever thread it is called.
+    fn preparer(
+        &self,
+        process: &Process,
+        account: Option<&str>,
+        automation: &str,
+    ) -> impl FnOnce() -> PreparedRun + Send + 'static + use<> {
+        let (connector, account) = (Arc::clone(&self.connector), account.map(str::to_owned));
         let (cancel, run) = (Cancel::default(), Arc::default());
         let output = ScriptOutput {
-            log: Arc::clone(&self.log),
-            clock: self.host.clock.clone(),
-            secrets: self.host.secrets.clone(),
+            log: process.log.clone(),
+            secrets: process.host.secrets.clone(),
             automation: automation.to_owned(),
             run: Arc::clone(&run),
         };
         move || {
-            let connected = connect(account.as_deref(), &cancel, Arc::new(output));
-            Prepared { account, connected, cancel, run }
+            let connected = connector(account.as_deref(), &cancel, Arc::new(output));
+            PreparedRun { account, connected, cancel, run }
         }
     }
 }

@@ -1,225 +1,244 @@
-//! What processes have left that are gone, and runs that are gone on with.
+//! Recovery: adopts open fires whose processes are dead, and resumes their runs from their journals.
 
 use super::{
-    DEFAULT_TIMEOUT, Daemon, Level, POLL_INTERVAL, Waiting, key, node_lease,
-    preparation::{CONNECTS, Prepared},
-    told,
+    Daemon, POLL_INTERVAL,
+    finish::{FireEnd, retries},
+    fire_queue::{FireId, QueuedFire},
+    log::{Level, one_line},
+    preparation::{PREPARATION_POLL, PreparedRun},
+    start::DEFAULT_TIMEOUT,
+    transition::{FireTransition, RecordedRun, RecoveryTransition, ResumeCause, recover, without_account},
 };
 use crate::{
-    base::Diagnostic,
+    base::{Diagnostic, millis},
     run::{
         record::{self, RunOptions},
         registry::Revision,
         worker::HandlerRun,
     },
-    script::{Origin, Program, Source},
-    store::{Fire, FireState, RunRecord, RunState, RunTexts, StoreError},
+    script::{Origin, Program},
+    store::{Fire, FireState, RunRecord, RunTexts, StoreError},
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 impl Daemon {
-    /// Takes over what processes have left that are gone.
-    pub(super) fn take_over(&mut self, now: i64) -> Result<(), StoreError> {
-        let waiting = self.queue.iter().chain(&self.retries).map(|waiting| key(&waiting.fire));
-        let here: HashSet<(String, String, i64)> = waiting.collect();
-        for fire in self.runtime.block_on(self.store.open_fires())? {
-            if here.contains(&key(&fire)) || self.running.contains_key(&fire.run) {
+    /// Adopts the open fires of processes that are dead.
+    pub(super) fn adopt_orphans(&mut self, now: i64) -> Result<(), StoreError> {
+        let queued = self.queue.ids();
+        for fire in self.process.wait(self.process.store.open_fires())? {
+            if queued.contains(&FireId::from(&fire)) || self.running.contains(&fire.run) {
                 continue;
             }
-            // Its own that are nowhere here are those that the store did not take in time.
-            let lease = node_lease(&fire.node);
-            if fire.node != self.node && self.runtime.block_on(self.store.lease_until(&lease))? > now {
-                continue;
-            }
-            if !self.is_of_here(&fire.automation)? {
+            // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
+            let is_ours = fire.node == self.process.name;
+            if (!is_ours && self.process.is_alive(&fire.node, now)?) || !self.is_mine(&fire.automation)? {
                 continue;
             }
             if fire.state == FireState::Claimed {
-                let to = Fire { node: self.node.clone(), at: now, ..fire.clone() };
-                if self.runtime.block_on(self.store.change_fire(&fire, &to))? {
-                    self.say(Level::Info, &fire.automation, "", "taken over before it has begun");
-                    self.queue.push(Waiting { fire: to, revision: None, not_before: now });
-                }
-                continue;
+                self.adopt_claimed(&fire, now)?;
+            } else {
+                self.resume(&fire, None, ResumeCause::Adopted)?;
             }
-            self.go_on(&fire, None, Parked::Stays)?;
         }
         Ok(())
     }
 
-    /// Whether an automation is registry here, or was last: several folders may share a store.
-    fn is_of_here(&self, automation: &str) -> Result<bool, StoreError> {
+    /// Adopts a fire whose run was not started.
+    fn adopt_claimed(&mut self, fire: &Fire, now: i64) -> Result<(), StoreError> {
+        let adopted = Fire { node: self.process.name.clone(), at: now, ..fire.clone() };
+        if self.process.wait(self.process.store.change_fire(fire, &adopted))? {
+            self.process.log.automation(Level::Info, &fire.automation, "adopted before its run started");
+            self.queue.push_start(QueuedFire { fire: adopted, revision: None, not_before: now });
+        }
+        Ok(())
+    }
+
+    /// Whether an automation is served from this process's folder, or was last: several folders may share a store.
+    fn is_mine(&self, automation: &str) -> Result<bool, StoreError> {
         if self.registry.revisions().contains_key(automation) {
             return Ok(true);
         }
-        let record = self.runtime.block_on(self.store.automation(automation))?.unwrap_or_default();
+        let record = self.process.wait(self.process.store.automation(automation))?.unwrap_or_default();
         Ok(record.folder == self.registry.folder().display().to_string())
     }
 
-    /// Goes on with the run of a fire, from its journal.
-    pub(super) fn go_on(
+    /// Resumes the run of an open fire from its journal, or closes the fire by what the run came to.
+    pub(super) fn resume(
         &mut self,
         fire: &Fire,
         revision: Option<Arc<Revision>>,
-        parked: Parked,
+        cause: ResumeCause,
     ) -> Result<(), StoreError> {
-        let Some(record) = self.runtime.block_on(self.store.run(&fire.run))? else {
-            return self.close(fire, FireState::Failed, "the record of its run is gone").map(drop);
+        let store = self.process.store.clone();
+        let Some(record) = self.process.wait(store.run(&fire.run))? else {
+            return self.close_fire(fire, FireState::Failed, "the record of its run was deleted").map(drop);
         };
-        let state = record::observed_state(&self.host, &record);
-        let (mut failures, mut deaths) = (fire.failures, fire.deaths);
-        match state {
-            RunState::Running => return Ok(()),
-            RunState::Done | RunState::DoneWithFailures => {
-                let revision = revision.as_ref().or_else(|| self.registry.revisions().get(&fire.automation));
-                let closed =
-                    if state == RunState::Done { FireState::Done } else { FireState::DoneWithFailures };
-                return self.succeed(fire, revision, closed, &record.note);
-            }
-            RunState::Parked if parked == Parked::Stays => {
-                return self.fail_unseen(fire, &record, FireState::Parked);
-            }
-            // Whether it was counted is told by when the fire was written last.
-            RunState::Error if fire.at < record.ended_at => failures += 1,
-            // What ends its process does so soon; whoever has run for long was only beside it.
-            RunState::Interrupted if parked == Parked::Stays => {
-                deaths = if record.beat_at - fire.at < CRASH_WINDOW { deaths + 1 } else { 0 };
-            }
-            RunState::Parked
-            | RunState::Error
-            | RunState::Interrupted
-            | RunState::Cancelled
-            | RunState::Paused => {}
-        }
-        let present = revision.as_ref().or_else(|| self.registry.revisions().get(&fire.automation));
-        let retries = present.map_or(0, |revision| revision.automation.retries);
-        if failures > i64::from(retries) {
-            return self.fail_unseen(fire, &record, FireState::Failed);
-        }
-        if deaths > MAX_CRASHES {
-            return self.fail_deadly(fire, &record);
-        }
-        if let Some(by) = self.runtime.block_on(self.store.undone_by(&record.id))? {
-            return self.close(fire, FireState::Stopped, &format!("run {by} has taken it back")).map(drop);
-        }
-        let now = self.host.clock.now_ms();
-        let to = Fire { node: self.node.clone(), at: now, failures, deaths, ..fire.clone() };
-        if !self.runtime.block_on(self.store.change_fire(fire, &to))? {
-            return Ok(());
-        }
         let revision = revision.or_else(|| self.registry.revisions().get(&fire.automation).cloned());
-        let later =
-            |wait: i64| Waiting { fire: to.clone(), revision: revision.clone(), not_before: now + wait };
-        let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
-        let options: RunOptions = serde_json::from_str(&texts.options).unwrap_or_default();
-        if !self.is_prepared(&to, options.account.as_deref()) {
-            self.retries.push(later(CONNECTS));
+        let undone_by = self.process.wait(store.undone_by(&record.id))?;
+        let recorded = RecordedRun {
+            state: record::observed_state(&self.process.host, &record),
+            ended_since: fire.at < record.ended_at,
+            ran_ms: record.beat_at - fire.at,
+            is_undone: undone_by.is_some(),
+            failures: fire.failures,
+            crashes: fire.deaths,
+            retries: retries(revision.as_deref()),
+        };
+        match recover(recorded, cause) {
+            RecoveryTransition::Leave => Ok(()),
+            RecoveryTransition::Complete(state) => {
+                self.complete_fire(fire, revision.as_deref(), state, &record.note)
+            }
+            RecoveryTransition::Fail(state) => self.fail_recovered(fire, &record.id, state, &record.note),
+            RecoveryTransition::FailCrashLoop { crashes } => self.fail_crash_loop(fire, &record, crashes),
+            RecoveryTransition::StopUndone => {
+                let reason = format!("undone by run {}", undone_by.unwrap_or_default());
+                self.close_fire(fire, FireState::Stopped, &reason).map(drop)
+            }
+            RecoveryTransition::Resume { failures, crashes } => {
+                let counted = Fire {
+                    node: self.process.name.clone(),
+                    at: self.process.now(),
+                    failures,
+                    deaths: crashes,
+                    ..fire.clone()
+                };
+                if !self.process.wait(store.change_fire(fire, &counted))? {
+                    return Ok(());
+                }
+                self.start_attempt(counted, revision, &record)
+            }
+        }
+    }
+
+    /// Starts the next attempt of a recorded run, whose fire is this process's.
+    fn start_attempt(
+        &mut self,
+        fire: Fire,
+        revision: Option<Arc<Revision>>,
+        record: &RunRecord,
+    ) -> Result<(), StoreError> {
+        let store = self.process.store.clone();
+        let texts = self.process.wait(store.run_texts(&record.id))?;
+        let options = match RunOptions::decode(&record.id, &texts) {
+            Ok(options) => options,
+            Err(error) => return self.close_fire(&fire, FireState::Failed, &error.to_string()).map(drop),
+        };
+        let account = options.account.clone();
+        if !self.preparations.poll(&self.process, &fire, account.as_deref()) {
+            self.resume_later(fire, revision, PREPARATION_POLL);
             return Ok(());
         }
-        let prepared = self.take_prepared(&to, options.account.as_deref());
-        let plan = match plan_of(&texts, prepared) {
+        let prepared = self.preparations.take(&self.process, &fire, account.as_deref());
+        let plan = match handler_run(&record.id, &texts, options, prepared) {
             Ok(plan) => plan,
-            Err(NoPlan::Record(diagnostic)) => {
-                return self.close(&to, FireState::Failed, &told(&diagnostic)).map(drop);
+            Err(NotResumable::Record(diagnostic)) => {
+                return self.close_fire(&fire, FireState::Failed, &one_line(&diagnostic)).map(drop);
             }
-            // What is half done is not given up for want of an account that may be there again soon.
-            Err(NoPlan::Account(diagnostic)) => {
-                let timeout =
-                    revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-                if now - fire.instant > i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX) {
-                    return self.fail_unseen(&to, &record, FireState::Failed);
-                }
-                let after = humantime::format_duration(Duration::from_millis(ACCOUNT_RETRY.unsigned_abs()));
-                let text = format!("can't go on: {}; once more in {after}", told(&diagnostic));
-                self.say(Level::Error, &fire.automation, &fire.run, &text);
-                self.retries.push(later(ACCOUNT_RETRY));
-                return Ok(());
+            Err(NotResumable::Account(diagnostic)) => {
+                return self.wait_for_account(fire, revision, record, &diagnostic);
             }
         };
-        match self.runtime.block_on(record::resume(&self.host, &self.store, &record, None)) {
+        match self.process.wait(record::resume(&self.process.host, &store, record, None)) {
             Ok(None) => {}
             Ok(Some(attempt)) => {
-                let text = format!("goes on, attempt {}", attempt.attempt);
-                self.say(Level::Info, &fire.automation, &fire.run, &text);
-                self.run(to, revision, plan, attempt, now);
+                let text = format!("resumed, attempt {}", attempt.attempt);
+                self.process.log.run(Level::Info, &fire.automation, &fire.run, &text);
+                self.run(fire, revision, plan, attempt);
             }
-            Err(error) => self.go_on_later(later(POLL_INTERVAL), &error),
+            // The fire is ours by now: it is retried here instead of being left to the next adoption.
+            Err(error) => {
+                let text = format!("can't be resumed yet: {error}");
+                self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
+                self.resume_later(fire, revision, POLL_INTERVAL);
+            }
         }
         Ok(())
     }
 
-    /// The fire is this process's by now, and the store fails: it is not left to be found by chance.
-    fn go_on_later(&mut self, waiting: Waiting, error: &StoreError) {
-        let text = format!("can't go on yet: {error}");
-        self.say(Level::Error, &waiting.fire.automation, &waiting.fire.run, &text);
-        self.retries.push(waiting);
+    fn resume_later(&mut self, fire: Fire, revision: Option<Arc<Revision>>, after: Duration) {
+        let not_before = fire.at + millis(after);
+        self.queue.push_resume(QueuedFire { fire, revision, not_before });
     }
 
-    /// Ends a fire whose run ends its process, as it seems: it would do so again and again.
-    fn fail_deadly(&mut self, fire: &Fire, record: &RunRecord) -> Result<(), StoreError> {
+    /// Retries a run whose account can't be called now, or gives it up after its timeout.
+    fn wait_for_account(
+        &mut self,
+        fire: Fire,
+        revision: Option<Arc<Revision>>,
+        record: &RunRecord,
+        diagnostic: &Diagnostic,
+    ) -> Result<(), StoreError> {
+        let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
+        match without_account(fire.at - fire.instant, timeout) {
+            FireTransition::Resume { after } => {
+                let retried = humantime::format_duration(after);
+                let text = format!("can't be resumed: {}; retried in {retried}", one_line(diagnostic));
+                self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
+                self.resume_later(fire, revision, after);
+                Ok(())
+            }
+            _ => self.fail_recovered(&fire, &record.id, FireState::Failed, &record.note),
+        }
+    }
+
+    /// Closes the fire of a run that crashes its process again and again, and pauses the automation.
+    fn fail_crash_loop(&mut self, fire: &Fire, record: &RunRecord, crashes: i64) -> Result<(), StoreError> {
         let name = &fire.automation;
         let note = format!(
-            "its process has ended {} times while it was under way; the automation is paused: mpscript unpause {name}",
-            fire.deaths + 1
+            "its process has died {crashes} times while it was running; the automation is paused: mpscript unpause {name}"
         );
-        self.runtime.block_on(self.store.pause_automation(name, i64::MAX))?;
-        self.fail_unseen(fire, &RunRecord { note, ..record.clone() }, FireState::Failed)
+        self.process.wait(self.process.store.pause_automation(name, i64::MAX))?;
+        self.fail_recovered(fire, &record.id, FireState::Failed, &note)
     }
 
-    /// Ends a fire whose run has failed while nobody was there to see it.
-    fn fail_unseen(&mut self, fire: &Fire, record: &RunRecord, state: FireState) -> Result<(), StoreError> {
-        let texts = self.runtime.block_on(self.store.run_texts(&record.id))?;
-        let options: RunOptions = serde_json::from_str(&texts.options).unwrap_or_default();
+    /// Closes the fire of a run that failed in another process, or before this one started.
+    fn fail_recovered(
+        &mut self,
+        fire: &Fire,
+        run: &str,
+        state: FireState,
+        note: &str,
+    ) -> Result<(), StoreError> {
+        let texts = self.process.wait(self.process.store.run_texts(run))?;
+        let call = match RunOptions::decode(run, &texts) {
+            Ok(options) => options.call.unwrap_or_default(),
+            // Without its call the failure can't be reported to `on_failure`.
+            Err(error) => return self.close_fire(fire, state, &format!("{note} ({error})")).map(drop),
+        };
         let revision = self.registry.revisions().get(&fire.automation).cloned();
-        let call = options.call.unwrap_or_default();
-        self.fail(fire, revision.as_ref(), &call, state, (&record.note, &record.note))
+        self.fail_fire(fire, revision.as_ref(), &call, &FireEnd::failed(state, note))
     }
 }
 
-/// A recorded run with the source and everything else that it began with.
-fn plan_of(texts: &RunTexts, prepared: Prepared) -> Result<HandlerRun, NoPlan> {
-    let read = |error: serde_json::Error| {
-        NoPlan::Record(Diagnostic::new(format!("its record can't be read: {error}")))
-    };
-    let source: Source = serde_json::from_str(&texts.source).map_err(read)?;
-    let options: RunOptions = serde_json::from_str(&texts.options).map_err(read)?;
-    if let Some(resume_blocker) = options.resume_blocker() {
-        return Err(NoPlan::Record(Diagnostic::new(format!("the run {resume_blocker}"))));
+/// A recorded run, with the source and the options that it was started with.
+fn handler_run(
+    run: &str,
+    texts: &RunTexts,
+    options: RunOptions,
+    prepared: PreparedRun,
+) -> Result<HandlerRun, NotResumable> {
+    let source = record::decode_source(run, texts)
+        .map_err(|error| NotResumable::Record(Diagnostic::new(error.to_string())))?;
+    if let Some(blocker) = options.resume_blocker() {
+        return Err(NotResumable::Record(Diagnostic::new(format!("the run {blocker}"))));
     }
     let call = options.call.clone().unwrap_or_default();
     let program =
-        Program::load(&Origin::Stored(source)).map_err(|trouble| NoPlan::Record(trouble.diagnostic))?;
-    let Prepared { connected, cancel, run, .. } = prepared;
-    let mut connected = connected.map_err(NoPlan::Account)?;
+        Program::load(&Origin::Stored(source)).map_err(|trouble| NotResumable::Record(trouble.diagnostic))?;
+    let PreparedRun { connected, cancel, run, .. } = prepared;
+    let mut connected = connected.map_err(NotResumable::Account)?;
     if let Err(no_client) = &connected.config.client {
-        return Err(NoPlan::Account(no_client.0.clone()));
+        return Err(NotResumable::Account(no_client.0.clone()));
     }
     connected.options = options;
     Ok(HandlerRun { program: Arc::new(program), call, connected, cancel, run })
 }
 
-/// What becomes of a run that is parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parked {
-    /// It waits for a person.
-    Stays,
-    /// The store that has parked it may be well again.
-    GoesOn,
-}
-
-/// Why a recorded run can't be gone on with.
-enum NoPlan {
-    /// Its record can't be read.
+/// Why a recorded run can't be resumed.
+enum NotResumable {
+    /// Its record can't be used.
     Record(Diagnostic),
-    /// Its account can't be called now.
+    /// Its account can't be called at the moment.
     Account(Diagnostic),
 }
-
-/// A process that has ended so soon after a run was begun or gone on with may have ended by it, in milliseconds.
-const CRASH_WINDOW: i64 = 60_000;
-
-/// A run that was under way so often when its process ended is given up.
-const MAX_CRASHES: i64 = 4;
-
-/// A run whose account can't be called is tried again after so long, in milliseconds.
-const ACCOUNT_RETRY: i64 = 60_000;

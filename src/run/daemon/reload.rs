@@ -1,186 +1,197 @@
-//! What a scan of the folder has found becomes known: to the store, to the log, and to the triggers that are waited for.
+//! Reload: what a scan of the folder finds goes to the store, to the log and to the triggers that are waited for.
 
-use super::{Armed, DAEMON_LEASE, Daemon, Level, RUNS_LAST_GOOD, RUNS_NOTHING, next_start, told};
+use super::{
+    Daemon, RUNS_LAST_GOOD, RUNS_NOTHING,
+    log::{Level, one_line},
+    triggers::TriggerId,
+};
 use crate::{
+    base::Diagnostic,
     run::{registry::RegistryEvent, schedule::trigger::Trigger},
     store::{Fire, FireState, StoreError},
 };
 use std::{io, sync::Arc};
 
 impl Daemon {
-    /// Looks at the folder, and takes over what has changed.
-    ///
-    /// # Errors
-    /// When the folder can't be listed, or the store fails.
+    /// Scans the folder and loads what has changed.
     pub fn scan(&mut self) -> Result<(), ScanError> {
-        self.changes.extend(self.registry.scan()?);
-        if !self.is_known {
-            let gone = self.gone_meanwhile()?;
-            self.changes.extend(gone);
-            self.is_known = true;
+        self.events.extend(self.registry.scan()?);
+        if !self.has_scanned {
+            let removed = self.removed_while_down()?;
+            self.events.extend(removed);
+            self.has_scanned = true;
         }
-        self.apply_changes()?;
+        self.apply_events()?;
         Ok(())
     }
 
-    /// Makes known what a scan has found; what the store does not take now it takes at the next step.
-    pub(super) fn apply_changes(&mut self) -> Result<(), StoreError> {
+    /// Applies what a scan has found. An event that the store does not take is applied at the next step.
+    pub(super) fn apply_events(&mut self) -> Result<(), StoreError> {
         let folder = self.registry.folder().display().to_string();
-        let now = self.host.clock.now_ms();
-        while let Some(change) = self.changes.front().cloned() {
-            match &change {
-                RegistryEvent::Live(name) => {
-                    self.tell_namesake(name, &folder, now)?;
-                    let source =
-                        self.registry.revisions().get(name).map(|revision| revision.program.source());
-                    let source = serde_json::to_string(&source).unwrap_or_default();
-                    self.runtime.block_on(self.store.serve_automation(name, &folder, &source, now))?;
-                    self.arm(name, now)?;
-                    if let Some(at) = self.runtime.block_on(self.store.last_success(name))? {
-                        self.stats.lock().last_success.insert(name.clone(), at);
-                    }
-                    self.say(Level::Info, name, "", "live");
-                    self.try_account(name);
-                }
-                RegistryEvent::Stale(name, diagnostic) => {
-                    self.tell_namesake(name, &folder, now)?;
-                    let reason = told(diagnostic);
-                    if !self.registry.revisions().contains_key(name) {
-                        let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
-                        self.registry.revive(&record);
-                    }
-                    self.arm(name, now)?;
-                    let goes_on = if self.registry.revisions().contains_key(name) {
-                        RUNS_LAST_GOOD
-                    } else {
-                        RUNS_NOTHING
-                    };
-                    let stale = format!("{reason}; {goes_on}");
-                    self.runtime.block_on(self.store.mark_stale(name, &folder, &stale, now))?;
-                    self.say(Level::Error, name, "", &format!("STALE {stale}"));
-                }
-                RegistryEvent::Removed(name) => {
-                    self.arm(name, now)?;
-                    self.runtime.block_on(self.store.forget_good(name, &folder))?;
-                    self.stats.lock().last_success.remove(name);
-                    self.say(Level::Info, name, "", "gone: its triggers fire no more");
-                }
+        while let Some(event) = self.events.front().cloned() {
+            match &event {
+                RegistryEvent::Live(name) => self.apply_live(name, &folder)?,
+                RegistryEvent::Stale(name, diagnostic) => self.apply_stale(name, &folder, diagnostic)?,
+                RegistryEvent::Removed(name) => self.apply_removed(name, &folder)?,
             }
-            self.changes.pop_front();
+            self.events.pop_front();
         }
-        let mut stats = self.stats.lock();
+        let mut stats = self.process.stats.lock();
         stats.live = self.registry.revisions().keys().cloned().collect();
         stats.stale = self.registry.stale().len();
         Ok(())
     }
 
-    /// What was registry from the folder while another process did so, and is there no more, or says no more when it runs.
-    fn gone_meanwhile(&mut self) -> Result<Vec<RegistryEvent>, StoreError> {
-        let folder = self.registry.folder().display().to_string();
-        let records = self.runtime.block_on(self.store.automations())?;
-        let is_gone = |name: &String| {
-            !self.registry.revisions().contains_key(name) && !self.registry.stale().contains_key(name)
-        };
-        let was_here =
-            records.into_iter().filter(|record| record.folder == folder && !record.good.is_empty());
-        let gone: Vec<String> = was_here.map(|record| record.name).filter(is_gone).collect();
-        Ok(gone.into_iter().map(|name| self.registry.missing(name)).collect())
-    }
-
-    /// Two folders that share a store share what is kept of automations of one name.
-    fn tell_namesake(&self, name: &str, folder: &str, now: i64) -> Result<(), StoreError> {
-        let record = self.runtime.block_on(self.store.automation(name))?.unwrap_or_default();
-        if record.folder.is_empty() || record.folder == folder {
-            return Ok(());
+    /// An automation runs in a new revision.
+    fn apply_live(&mut self, name: &str, folder: &str) -> Result<(), StoreError> {
+        let now = self.process.now();
+        // A later event of the queue has removed it already.
+        let Some(revision) = self.registry.revisions().get(name).map(Arc::clone) else { return Ok(()) };
+        self.warn_shared_name(name, folder, now)?;
+        let source = serde_json::to_string(&revision.program.source())
+            .expect("a source is texts by name, which are always JSON");
+        let store = &self.process.store;
+        self.process.wait(store.serve_automation(name, folder, &source, now))?;
+        let last_success = self.process.wait(store.last_success(name))?;
+        self.register_triggers(name, now)?;
+        if let Some(at) = last_success {
+            self.process.stats.lock().last_success.insert(name.to_owned(), at);
         }
-        let owners = self.runtime.block_on(self.store.lease_owners(DAEMON_LEASE, now))?;
-        if owners.iter().any(|owner| *owner != self.node) {
-            let text = format!(
-                "{} has an automation of this name too, and another process may serve it: they share fires and \
-                 ctx.state; give one another name, or another --store",
-                record.folder
-            );
-            self.say(Level::Warn, name, "", &text);
+        self.process.log.automation(Level::Info, name, "live");
+        if let Some(account) = &revision.automation.account {
+            self.preparations.check_account(&self.process, name, account);
         }
         Ok(())
     }
 
-    /// Waits for the triggers that an automation has now, and no more for those that it had.
-    fn arm(&mut self, name: &str, now: i64) -> Result<(), StoreError> {
+    /// The file of an automation can't be used; its last good revision keeps running, if there is one.
+    fn apply_stale(&mut self, name: &str, folder: &str, diagnostic: &Diagnostic) -> Result<(), StoreError> {
+        let now = self.process.now();
+        self.warn_shared_name(name, folder, now)?;
+        if !self.registry.revisions().contains_key(name) {
+            let record = self.process.wait(self.process.store.automation(name))?.unwrap_or_default();
+            if let Err(error) = self.registry.restore_last_good(&record) {
+                let text = format!("its last good version can't be restored: {}", one_line(&error));
+                self.process.log.automation(Level::Error, name, &text);
+            }
+        }
+        self.register_triggers(name, now)?;
+        let runs = if self.registry.revisions().contains_key(name) { RUNS_LAST_GOOD } else { RUNS_NOTHING };
+        let stale = format!("{}; {runs}", one_line(diagnostic));
+        self.process.wait(self.process.store.mark_stale(name, folder, &stale, now))?;
+        self.process.log.automation(Level::Error, name, &format!("STALE: {stale}"));
+        Ok(())
+    }
+
+    /// The file of an automation was removed.
+    fn apply_removed(&mut self, name: &str, folder: &str) -> Result<(), StoreError> {
+        self.register_triggers(name, self.process.now())?;
+        self.process.wait(self.process.store.forget_good(name, folder))?;
+        self.process.stats.lock().last_success.remove(name);
+        self.process.log.automation(Level::Info, name, "removed: its triggers do not fire any more");
+        Ok(())
+    }
+
+    /// Automations that were served from the folder before this process started, and are not there any more.
+    fn removed_while_down(&mut self) -> Result<Vec<RegistryEvent>, StoreError> {
+        let folder = self.registry.folder().display().to_string();
+        let records = self.process.wait(self.process.store.automations())?;
+        let is_known = |name: &String| {
+            self.registry.revisions().contains_key(name) || self.registry.stale().contains_key(name)
+        };
+        let served = records.into_iter().filter(|record| record.folder == folder && !record.good.is_empty());
+        let missing: Vec<String> = served.map(|record| record.name).filter(|name| !is_known(name)).collect();
+        Ok(missing.into_iter().map(|name| self.registry.mark_missing(name)).collect())
+    }
+
+    /// Warns of an automation whose name one of another folder has: they share a record.
+    fn warn_shared_name(&self, name: &str, folder: &str, now: i64) -> Result<(), StoreError> {
+        let record = self.process.wait(self.process.store.automation(name))?.unwrap_or_default();
+        if record.folder.is_empty() || record.folder == folder {
+            return Ok(());
+        }
+        if !self.process.peers(now)?.is_empty() {
+            let text = format!(
+                "{} has an automation of this name too, and another process may serve it: they share fires and \
+                 ctx.state; rename one of them, or give it another --store",
+                record.folder
+            );
+            self.process.log.automation(Level::Warn, name, &text);
+        }
+        Ok(())
+    }
+
+    /// Waits for the triggers that an automation has now, and no longer for those that it had.
+    fn register_triggers(&mut self, name: &str, now: i64) -> Result<(), StoreError> {
         let revision = self.registry.revisions().get(name).map(Arc::clone);
         let triggers: &[Trigger] = revision.as_ref().map_or(&[], |revision| &revision.triggers);
-        let gone: Vec<(String, String)> = self
-            .armed
-            .keys()
-            .filter(|(of, key)| of == name && !triggers.iter().any(|trigger| trigger.key == *key))
-            .cloned()
-            .collect();
-        for (of, key) in gone {
-            self.note(name, &key, now, FireState::Disarmed, "its trigger is no more")?;
-            self.armed.remove(&(of, key));
+        let is_present = |key: &str| triggers.iter().any(|trigger| trigger.key == key);
+        let registered = self.triggers.ids_of(name);
+        for id in registered.iter().filter(|id| !is_present(&id.key)) {
+            self.record_marker(id, now, FireState::Disarmed, "its trigger was removed")?;
+            self.triggers.remove(id);
         }
-        // Those that went while nobody was there are waited for no more either.
-        if !self.armed.keys().any(|(of, _)| of == name) {
-            for (key, _, state) in self.runtime.block_on(self.store.last_fires(name))? {
-                if state != FireState::Disarmed && !triggers.iter().any(|trigger| trigger.key == key) {
-                    self.note(name, &key, now, FireState::Disarmed, "its trigger is no more")?;
+        // Triggers that were removed while no daemon was running.
+        if self.triggers.ids_of(name).is_empty() {
+            for (key, _, state) in self.process.wait(self.process.store.last_fires(name))? {
+                if state != FireState::Disarmed && !is_present(&key) {
+                    let id = TriggerId::new(name, &key);
+                    self.record_marker(&id, now, FireState::Disarmed, "its trigger was removed")?;
                 }
             }
         }
         for trigger in triggers {
-            let id = (name.to_owned(), trigger.key.clone());
-            let last = match self.armed.get(&id) {
-                Some(armed) => armed.last,
-                None => match self.runtime.block_on(self.store.last_fire(name, &trigger.key))? {
-                    Some((instant, state)) if state != FireState::Disarmed && instant <= now => instant,
-                    // A clock was wrong once: no fire waits for that day to come.
-                    Some((instant, _)) if instant > now => {
-                        let at = trigger.schedule.show(instant);
-                        self.say(
-                            Level::Warn,
-                            name,
-                            "",
-                            &format!("its last fire is told to be at {at}, which is to come"),
-                        );
-                        now
-                    }
-                    _ => {
-                        self.note(name, &trigger.key, now, FireState::Armed, "its trigger is new")?;
-                        now
-                    }
-                },
+            let id = TriggerId::new(name, &trigger.key);
+            let last = match self.triggers.last(&id) {
+                Some(last) => last,
+                None => self.last_recorded(&id, trigger, now)?,
             };
-            let next = next_start(name, trigger, last);
-            self.armed.insert(id, Armed { last, next });
+            self.triggers.advance(id, trigger, last);
         }
         Ok(())
     }
 
-    /// Writes a line into the account of a trigger's fires.
-    fn note(
+    /// The instant up to which the fires of a trigger are accounted for in the store.
+    fn last_recorded(&self, id: &TriggerId, trigger: &Trigger, now: i64) -> Result<i64, StoreError> {
+        match self.process.wait(self.process.store.last_fire(&id.automation, &id.key))? {
+            Some((instant, state)) if state != FireState::Disarmed && instant <= now => Ok(instant),
+            // The clock was wrong when it was recorded. Waiting for that instant would stop the trigger until then.
+            Some((instant, _)) if instant > now => {
+                let at = trigger.schedule.show(instant);
+                let text = format!("its last recorded fire, of {at}, is in the future and is ignored");
+                self.process.log.automation(Level::Warn, &id.automation, &text);
+                Ok(now)
+            }
+            _ => {
+                self.record_marker(id, now, FireState::Armed, "its trigger is new")?;
+                Ok(now)
+            }
+        }
+    }
+
+    /// Records among the fires of a trigger that it was added or removed.
+    fn record_marker(
         &self,
-        name: &str,
-        key: &str,
+        id: &TriggerId,
         instant: i64,
         state: FireState,
         reason: &str,
-    ) -> Result<bool, StoreError> {
-        let fire = Fire {
-            automation: name.to_owned(),
-            source: key.to_owned(),
+    ) -> Result<(), StoreError> {
+        let marker = Fire {
+            automation: id.automation.clone(),
+            source: id.key.clone(),
             instant,
             state,
             reason: reason.to_owned(),
-            run: String::new(),
-            node: self.node.clone(),
-            at: self.host.clock.now_ms(),
+            node: self.process.name.clone(),
+            at: self.process.now(),
             ..Fire::default()
         };
-        Ok(self.runtime.block_on(self.store.add_fires(&[fire]))?.contains(&true))
+        self.process.wait(self.process.store.add_fires(&[marker])).map(drop)
     }
 }
 
-/// Why the folder was not taken over.
+/// Why the folder was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// It can't be listed.

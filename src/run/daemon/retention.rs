@@ -1,35 +1,57 @@
-//! What is older than anybody wants is forgotten, a little at each step, so that it never stands in the way of a fire.
+//! Purges fires and runs that are older than the retention period, a batch a step, so that it never delays a fire.
 
-use super::{DAEMON_LEASE, Daemon, Level};
-use crate::store::StoreError;
+use super::process::{DAEMON_LEASE, Process};
+use crate::{base::millis, store::StoreError};
+use std::time::Duration;
 
-/// Between two times that what is older is forgotten, in milliseconds.
-const TIDY_EVERY: i64 = 24 * 3_600_000;
+/// How long fires and their runs are kept by default.
+pub const DEFAULT_RETENTION: Duration = Duration::from_hours(90 * 24);
 
-impl Daemon {
-    /// Forgets some of what is old; what the store can't do now it is asked for again the next day.
-    pub(super) fn tidy(&mut self, now: i64) {
-        if let Err(error) = self.try_to_tidy(now) {
-            self.say(Level::Warn, "", "", &format!("what is old can't be forgotten now: {error}"));
-        }
+/// Between two purges.
+const PURGE_INTERVAL: Duration = Duration::from_hours(24);
+
+/// Something that a purge has still to go through.
+enum Expirable {
+    /// The fires of an automation, with their runs.
+    Fires(String),
+    /// Runs of automations that belong to no fire: those started by hand, and failure hooks.
+    ManualRuns,
+}
+
+/// What is purged, and when.
+pub(super) struct Retention {
+    pub period: Duration,
+    /// When the last purge was planned, in milliseconds since the epoch.
+    planned_at: i64,
+    queue: Vec<Expirable>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { period: DEFAULT_RETENTION, planned_at: 0, queue: Vec::new() }
     }
+}
 
-    fn try_to_tidy(&mut self, now: i64) -> Result<(), StoreError> {
-        if (now - self.tidied_at).abs() >= TIDY_EVERY {
-            self.tidied_at = now;
-            self.runtime.block_on(self.store.forget_leases(DAEMON_LEASE, now - TIDY_EVERY))?;
-            let records = self.runtime.block_on(self.store.automations())?;
-            self.untidy = records.into_iter().map(|record| Some(record.name)).chain([None]).collect();
+impl Retention {
+    /// Purges one batch, if a purge is due or not done yet. What fails is left to the purge of the next day.
+    pub(super) fn purge_expired(&mut self, process: &Process, now: i64) -> Result<(), StoreError> {
+        if (now - self.planned_at).abs() >= millis(PURGE_INTERVAL) {
+            self.planned_at = now;
+            let before = now - millis(PURGE_INTERVAL);
+            process.wait(process.store.forget_leases(DAEMON_LEASE, before))?;
+            let records = process.wait(process.store.automations())?;
+            let fires = records.into_iter().map(|record| Expirable::Fires(record.name));
+            self.queue = fires.chain([Expirable::ManualRuns]).collect();
         }
-        let Some(of) = self.untidy.pop() else { return Ok(()) };
-        let before = now.saturating_sub(i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
-        let forgotten = match &of {
-            Some(name) => self.runtime.block_on(self.store.forget_fires(name, before))?,
-            None => self.runtime.block_on(self.store.forget_runs_by_hand(before))?,
+        let Some(next) = self.queue.pop() else { return Ok(()) };
+        let before = now.saturating_sub(millis(self.period));
+        let purged = match &next {
+            Expirable::Fires(automation) => process.wait(process.store.forget_fires(automation, before))?,
+            Expirable::ManualRuns => process.wait(process.store.forget_runs_by_hand(before))?,
         };
-        if forgotten > 0 {
-            // There may be more.
-            self.untidy.push(of);
+        if purged > 0 {
+            // The store purges a limited number at once.
+            self.queue.push(next);
         }
         Ok(())
     }

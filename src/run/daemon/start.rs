@@ -1,10 +1,17 @@
-//! From a fire to its run: whether it may begin, and what it starts_at with.
+//! From a fire to its run: whether it may start, and what it is started with.
 
 use super::{
-    Begun, DEFAULT_TIMEOUT, Daemon, HEARTBEAT_TTL, Level, Running, Stopped, Waiting, preparation::Prepared,
-    told,
+    Daemon,
+    finish::FireEnd,
+    fire_queue::QueuedFire,
+    log::{Level, one_line},
+    preparation::PreparedRun,
+    process::{HEARTBEAT_TTL, Process},
+    running_set::Running,
+    transition::{REPLACED, RunningFire, StartTransition, StopReason, on_due},
 };
 use crate::{
+    base::{Diagnostic, millis},
     bulk::Attempt,
     run::{
         automation_state,
@@ -16,159 +23,203 @@ use crate::{
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
     store::{FAILURE_OF, Fire, FireState, RunEnd, RunState, StoreError},
 };
-use serde_json::{Map, Value};
-use std::{collections::BTreeMap, sync::Arc};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// A fire that was claimed so long after it should have begun is one for which nobody was there, in milliseconds.
-const DOWNTIME_THRESHOLD: i64 = 5_000;
+/// The timeout of a run whose automation is not known any more.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(12);
+
+/// What became of the attempt to start a fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StartOutcome {
+    /// It was started or closed.
+    Handled,
+    /// It waits for another run to end.
+    Blocked,
+    /// Its account is being connected.
+    Preparing,
+}
 
 impl Daemon {
-    /// Begins with a fire, or says why it does not.
-    pub(super) fn begin(&mut self, waiting: &Waiting, now: i64) -> Result<Begun, StoreError> {
-        let fire = &waiting.fire;
+    /// Starts a fire, or closes it with the reason why it does not run.
+    pub(super) fn try_start(&mut self, queued: &QueuedFire, now: i64) -> Result<StartOutcome, StoreError> {
+        let fire = &queued.fire;
         if fire.source.starts_with(FAILURE_OF) {
-            return self.let_hear(waiting);
+            return self.start_failure_hook(queued);
         }
         let Some(revision) = self.registry.revisions().get(&fire.automation).cloned() else {
-            return self.close(fire, FireState::Skipped, "the automation is gone").map(|_| Begun::Over);
+            return self.skip(fire, "the automation was removed");
         };
-        if !revision.triggers.iter().any(|trigger| trigger.key == fire.source) {
-            return self.close(fire, FireState::Skipped, "its trigger is no more").map(|_| Begun::Over);
+        if revision.trigger(&fire.source).is_none() {
+            return self.skip(fire, "its trigger was removed");
         }
-        let record = self.runtime.block_on(self.store.automation(&fire.automation))?.unwrap_or_default();
+        let record = self.process.wait(self.process.store.automation(&fire.automation))?.unwrap_or_default();
         if record.paused_until > fire.instant {
-            return self.close(fire, FireState::Skipped, "it is paused").map(|_| Begun::Over);
+            return self.skip(fire, "the automation is paused");
         }
-        let (overlap, account) = (revision.automation.overlap, revision.automation.account.clone());
-        if overlap == Overlap::Parallel {
-            if !self.is_prepared(fire, account.as_deref()) {
-                return Ok(Begun::Connects);
+        let account = revision.automation.account.as_deref();
+        if revision.automation.overlap == Overlap::Parallel {
+            if !self.preparations.poll(&self.process, fire, account) {
+                return Ok(StartOutcome::Preparing);
             }
-            return self.start(fire, &revision).map(|()| Begun::Over);
+            return self.start(fire, &revision).map(|()| StartOutcome::Handled);
         }
-        // Whoever must wait, or does not run at all, needs nothing to hold.
-        if let Some(begun) = self.meets(fire, &revision)? {
-            return Ok(begun);
+        // A fire that waits or is skipped needs no account.
+        if let Some(outcome) = self.apply_overlap_policy(fire, &revision)? {
+            return Ok(outcome);
         }
-        if !self.is_prepared(fire, account.as_deref()) {
-            return Ok(Begun::Connects);
+        if !self.preparations.poll(&self.process, fire, account) {
+            return Ok(StartOutcome::Preparing);
         }
-        // Nobody else may begin with the same automation between the look and the start.
+        // No other process may start a run of the automation between the look at what is running and the start.
+        let (store, name) = (self.process.store.clone(), self.process.name.clone());
         let lease = format!("begin {}", fire.automation);
-        if !self.runtime.block_on(self.store.take_lease(&lease, &self.node, now, now + HEARTBEAT_TTL))? {
-            return Ok(Begun::Waits);
+        if !self.process.wait(store.take_lease(&lease, &name, now, now + millis(HEARTBEAT_TTL)))? {
+            return Ok(StartOutcome::Blocked);
         }
-        let begun = match self.meets(fire, &revision) {
-            Ok(None) => self.start(fire, &revision).map(|()| Begun::Over),
-            Ok(Some(begun)) => Ok(begun),
+        let outcome = match self.apply_overlap_policy(fire, &revision) {
+            Ok(None) => self.start(fire, &revision).map(|()| StartOutcome::Handled),
+            Ok(Some(outcome)) => Ok(outcome),
             Err(error) => Err(error),
         };
-        self.runtime.block_on(self.store.give_lease_back(&lease, &self.node))?;
-        begun
+        self.process.wait(store.give_lease_back(&lease, &name))?;
+        outcome
     }
 
-    /// What becomes of a fire of an automation whose runs do not overlap, while one is under way.
-    fn meets(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<Option<Begun>, StoreError> {
-        let other = self.runtime.block_on(self.store.fire_under_way(&fire.automation))?;
-        let Some(other) = other else { return Ok(None) };
-        // It has begun itself, and the store's answer was lost: it is found again by whoever takes over.
-        if (&other.source, other.instant) == (&fire.source, fire.instant) {
-            return Ok(Some(Begun::Over));
-        }
-        let trigger = revision.triggers.iter().find(|trigger| trigger.key == fire.source);
-        let starts_at =
-            trigger.map_or(fire.instant, |trigger| starts_at(&fire.automation, trigger, fire.instant));
-        match revision.automation.overlap {
-            // What is caught up comes one after another.
-            Overlap::Forbid if fire.at - starts_at < DOWNTIME_THRESHOLD => {
-                let reason = format!("run {} was still under way", other.run);
-                return self.close(fire, FireState::Skipped, &reason).map(|_| Some(Begun::Over));
+    /// Applies `overlap` to a due fire; `None` when it may start.
+    fn apply_overlap_policy(
+        &mut self,
+        fire: &Fire,
+        revision: &Revision,
+    ) -> Result<Option<StartOutcome>, StoreError> {
+        let overlap = revision.automation.overlap;
+        let other = self.process.wait(self.process.store.fire_under_way(&fire.automation))?;
+        let running = match &other {
+            None => RunningFire::None,
+            Some(other) if (&other.source, other.instant) == (&fire.source, fire.instant) => {
+                RunningFire::Same
             }
-            Overlap::Replace => self.replace(&other)?,
-            Overlap::Forbid | Overlap::Queue | Overlap::Parallel => {}
-        }
-        Ok(Some(Begun::Waits))
-    }
-
-    /// Ends the run of a fire for the sake of a later one.
-    fn replace(&mut self, other: &Fire) -> Result<(), StoreError> {
-        if let Some(running) = self.running.get_mut(&other.run) {
-            running.stopped.get_or_insert(Stopped::Replaced);
-            running.cancel.cancel();
-            return Ok(());
-        }
-        if let Some(at) = self.retries.iter().position(|waiting| waiting.fire.run == other.run) {
-            self.close(other, FireState::Stopped, "a later fire has replaced it")?;
-            self.retries.remove(at);
-            return Ok(());
-        }
-        self.runtime.block_on(self.store.ask_to_stop(&other.run))
-    }
-
-    /// Makes the run of a fire.
-    fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<(), StoreError> {
-        let trigger = revision.triggers.iter().find(|trigger| trigger.key == fire.source);
-        let given = BTreeMap::new();
-        let (params, missing) = match Parameter::values(&revision.automation.params, &given) {
-            Ok(params) => (params, None),
-            Err(diagnostic) => (Map::default(), Some(told(&diagnostic))),
+            Some(_) => RunningFire::Other,
         };
+        let start =
+            revision.trigger(&fire.source).map(|trigger| starts_at(&fire.automation, trigger, fire.instant));
+        let claimed_after = fire.at - start.unwrap_or(fire.instant);
+        let other = other.unwrap_or_default();
+        match on_due(overlap, running, claimed_after) {
+            StartTransition::Start => Ok(None),
+            StartTransition::Started => Ok(Some(StartOutcome::Handled)),
+            StartTransition::Skip => {
+                self.skip(fire, &format!("run {} was still running", other.run)).map(Some)
+            }
+            StartTransition::Wait => Ok(Some(StartOutcome::Blocked)),
+            StartTransition::Replace => {
+                self.replace(&other)?;
+                Ok(Some(StartOutcome::Blocked))
+            }
+        }
+    }
+
+    fn skip(&self, fire: &Fire, reason: &str) -> Result<StartOutcome, StoreError> {
+        self.close_fire(fire, FireState::Skipped, reason).map(|_| StartOutcome::Handled)
+    }
+
+    /// Stops the run of a fire in favour of a later one, wherever it runs.
+    fn replace(&mut self, other: &Fire) -> Result<(), StoreError> {
+        if self.running.stop(&other.run, StopReason::Replaced) {
+            return Ok(());
+        }
+        if self.queue.resumes(&other.run) {
+            self.close_fire(other, FireState::Stopped, REPLACED)?;
+            self.queue.remove_resume_of(&other.run);
+            return Ok(());
+        }
+        self.process.wait(self.process.store.ask_to_stop(&other.run))
+    }
+
+    /// Starts the run of a fire.
+    fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<(), StoreError> {
+        let trigger = revision.trigger(&fire.source);
         let call = HandlerCall {
             automation: fire.automation.clone(),
             handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
             trigger: fire.source.clone(),
             scheduled_ms: fire.instant,
             scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.instant)).unwrap_or_default(),
-            params,
-            state: self.runtime.block_on(automation_state(&self.store, &fire.automation))?,
-            error: None,
+            ..HandlerCall::default()
         };
-        if let Some(reason) = missing {
-            return self.fail(fire, Some(revision), &call, FireState::Failed, (&reason, &reason));
-        }
         self.launch(fire, revision, call)
     }
 
-    /// Lets an automation hear of a failure.
-    fn let_hear(&mut self, waiting: &Waiting) -> Result<Begun, StoreError> {
-        let fire = &waiting.fire;
+    /// Starts the `on_failure` of an automation.
+    fn start_failure_hook(&mut self, queued: &QueuedFire) -> Result<StartOutcome, StoreError> {
+        let fire = &queued.fire;
         let present = || self.registry.revisions().get(&fire.automation).cloned();
-        let revision = waiting.revision.clone().or_else(present);
+        let revision = queued.revision.clone().or_else(present);
         let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
-            let reason = "nobody wants to hear of it any more";
-            return self.close(fire, FireState::Skipped, reason).map(|_| Begun::Over);
+            return self.skip(fire, "the automation has no on_failure any more");
         };
-        if !self.is_prepared(fire, revision.automation.account.as_deref()) {
-            return Ok(Begun::Connects);
+        if !self.preparations.poll(&self.process, fire, revision.automation.account.as_deref()) {
+            return Ok(StartOutcome::Preparing);
         }
-        let error: Value = serde_json::from_str(&fire.reason).unwrap_or_default();
+        let error: Value = match serde_json::from_str(&fire.reason) {
+            Ok(error) => error,
+            Err(why) => {
+                let reason = format!("the failure that it reports can't be read as JSON: {why}");
+                return self.close_fire(fire, FireState::Failed, &reason).map(|_| StartOutcome::Handled);
+            }
+        };
         let call = HandlerCall {
             automation: fire.automation.clone(),
             handler: ON_FAILURE.to_owned(),
             trigger: fire.source.clone(),
             scheduled_ms: fire.instant,
             scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
-            params: Parameter::values(&revision.automation.params, &BTreeMap::new()).unwrap_or_default(),
-            state: self.runtime.block_on(automation_state(&self.store, &fire.automation))?,
             error: Some(error),
+            ..HandlerCall::default()
         };
-        self.launch(fire, &revision, call).map(|()| Begun::Over)
+        self.launch(fire, &revision, call).map(|()| StartOutcome::Handled)
     }
 
-    /// Records a run and starts it, for a fire or to hear of a failure.
-    pub(super) fn launch(
+    /// Gives a call the automation's parameters and its saved state; the inner error is why it has none.
+    fn complete_call(
+        &self,
+        revision: &Revision,
+        call: &mut HandlerCall,
+    ) -> Result<Result<(), Diagnostic>, StoreError> {
+        call.params = match Parameter::values(&revision.automation.params, &BTreeMap::new()) {
+            Ok(params) => params,
+            Err(diagnostic) => return Ok(Err(diagnostic)),
+        };
+        call.state = match self.process.wait(automation_state(&self.process.store, &call.automation)) {
+            Ok(state) => state,
+            // Trying again would not help, and an empty state in its place would be saved.
+            Err(error @ StoreError::Decode { .. }) => {
+                return Ok(Err(Diagnostic::new(error.to_string()).hint(error.hint())));
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Ok(()))
+    }
+
+    /// Records and starts the run of a fire.
+    fn launch(
         &mut self,
         fire: &Fire,
         revision: &Arc<Revision>,
-        call: HandlerCall,
+        mut call: HandlerCall,
     ) -> Result<(), StoreError> {
         let automation = &revision.automation;
-        let Prepared { connected, cancel, run, .. } = self.take_prepared(fire, automation.account.as_deref());
+        if let Err(diagnostic) = self.complete_call(revision, &mut call)? {
+            let end = FireEnd::failed(FireState::Failed, &one_line(&diagnostic));
+            return self.fail_fire(fire, Some(revision), &call, &end);
+        }
+        let PreparedRun { connected, cancel, run, .. } =
+            self.preparations.take(&self.process, fire, automation.account.as_deref());
         let mut connected = match connected {
             Ok(connected) => connected,
             Err(diagnostic) => {
-                let reason = told(&diagnostic);
-                return self.fail(fire, Some(revision), &call, FireState::Failed, (&reason, &reason));
+                let end = FireEnd::failed(FireState::Failed, &one_line(&diagnostic));
+                return self.fail_fire(fire, Some(revision), &call, &end);
             }
         };
         connected.options = RunOptions {
@@ -178,61 +229,64 @@ impl Daemon {
             ..connected.options
         };
         let plan = HandlerRun { program: Arc::clone(&revision.program), call, connected, cancel, run };
-        let Some(attempt) = self.runtime.block_on(worker::begin(&self.host, &self.store, &plan))? else {
-            return Ok(());
-        };
-        let now = self.host.clock.now_ms();
+        let attempt = self.process.wait(worker::begin(&self.process.host, &self.process.store, &plan))?;
+        let Some(attempt) = attempt else { return Ok(()) };
+        let now = self.process.now();
         let running = Fire {
             state: FireState::Running,
             reason: String::new(),
             run: attempt.run.clone(),
-            node: self.node.clone(),
+            node: self.process.name.clone(),
             at: now,
             ..fire.clone()
         };
-        if !self.runtime.block_on(self.store.change_fire(fire, &running))? {
-            // Somebody has taken it for dead and has it now.
-            let note = "another process has its fire";
+        if !self.process.wait(self.process.store.change_fire(fire, &running))? {
+            // Another process presumed this one dead and has adopted the fire.
             let end = RunEnd {
                 run: &attempt.run,
                 attempt: 1,
                 state: RunState::Cancelled,
-                note,
+                note: "another process has adopted its fire",
                 now,
                 ..RunEnd::default()
             };
-            self.runtime.block_on(self.store.end_run(&end))?;
+            self.process.wait(self.process.store.end_run(&end))?;
             return Ok(());
         }
-        let trigger = revision.triggers.iter().find(|trigger| trigger.key == fire.source);
-        if let Some(trigger) = trigger {
-            self.stats.begun(now - starts_at(&fire.automation, trigger, fire.instant));
+        if let Some(trigger) = revision.trigger(&fire.source) {
+            let lag = now - starts_at(&fire.automation, trigger, fire.instant);
+            self.process.stats.count_start(lag);
         }
-        self.say(Level::Info, &revision.name, &attempt.run, &format!("started by {}", plan.call.trigger));
-        self.run(running, Some(Arc::clone(revision)), plan, attempt, now);
+        let text = format!("started by {}", plan.call.trigger);
+        self.process.log.run(Level::Info, &revision.name, &attempt.run, &text);
+        self.run(running, Some(Arc::clone(revision)), plan, attempt);
         Ok(())
     }
 
+    /// Runs an attempt on a thread of its own.
     pub(super) fn run(
         &mut self,
         fire: Fire,
         revision: Option<Arc<Revision>>,
         plan: HandlerRun,
         attempt: Attempt,
-        now: i64,
     ) {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-        let deadline = now.saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+        let deadline = fire.at.saturating_add(millis(timeout));
         let cancel = plan.cancel.clone();
         let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
+        // It is not set yet: a preparation is used once.
         let _ = plan.run.set(run.clone());
-        match worker::start(&self.runtime, plan, attempt, &self.ended.0, &self.wake) {
+        let Process { runtime, waker, log, .. } = &self.process;
+        match worker::start(runtime, plan, attempt, self.running.sender(), waker) {
             Ok(thread) => {
-                let running = Running { fire, revision, cancel, deadline, stopped: None, thread };
+                let running = Running { fire, revision, cancel, deadline, stop: None, thread };
                 self.running.insert(run, running);
             }
-            // Its record is silent from now on, and somebody takes it over.
-            Err(error) => self.say(Level::Error, &automation, &run, &format!("no thread for it: {error}")),
+            // Its heartbeat expires, and a process adopts it.
+            Err(error) => {
+                log.run(Level::Error, &automation, &run, &format!("no thread for it: {error}"));
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a daemon tells of itself to whoever measures it: counts since it began, and how it stands now.
+//! Statistics of a daemon: counters since it started, and its present state.
 
 use crate::{
     base::{Stopwatch, lock},
@@ -11,51 +11,51 @@ use std::{
     time::Duration,
 };
 
-/// Bounds of the lags that are told apart, in milliseconds.
+/// The upper bounds of the buckets of start lags, in milliseconds.
 pub const LAG_BUCKETS: [i64; 7] = [100, 500, 1_000, 5_000, 30_000, 300_000, 3_600_000];
 
-/// A daemon's stats, shared with whoever reads them.
+/// A daemon whose last step is older than this hangs.
+const STEP_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The statistics of a daemon, shared with their readers.
 #[derive(Default)]
 pub struct DaemonStats(Mutex<StatsSnapshot>);
 
-/// DaemonStats at one moment.
+/// The statistics at one moment.
 #[derive(Clone, Default)]
 pub struct StatsSnapshot {
-    /// How many fires came to what, by automation and result.
+    /// Fires that were closed, by automation and state.
     pub fires: BTreeMap<(String, FireState), u64>,
-    /// How many runs began at most so late, by [`LAG_BUCKETS`]; each counts in the first that it fits.
+    /// Runs by their start lag: each counts in the first bucket of [`LAG_BUCKETS`] that it fits.
     pub lags: [u64; LAG_BUCKETS.len()],
-    /// How many runs began, however late.
-    pub begun: u64,
-    /// How late they began, all together, in milliseconds.
-    pub lag_ms: i64,
-    /// When a fire of an automation was last done, in milliseconds.
+    /// All runs that were started.
+    pub started: u64,
+    /// The sum of their start lags, in milliseconds.
+    pub lag_sum_ms: i64,
+    /// When a fire of an automation last completed, in milliseconds since the epoch.
     pub last_success: BTreeMap<String, i64>,
     /// The automations that are live.
     pub live: Vec<String>,
-    /// How many files are not what runs.
+    /// How many files are stale.
     pub stale: usize,
-    /// Runs of this process.
-    pub under_way: usize,
+    /// Runs of this process that have not ended.
+    pub active_runs: usize,
     /// Fires of this process that wait.
     pub waiting: usize,
     /// The accounts that were called, by AppID.
     pub accounts: BTreeMap<String, Client>,
-    /// Since the last step, whatever came of it.
+    /// Since the last step, failed or not.
     pub alive: Option<Stopwatch>,
-    /// Since the last step that was done, the folder being known.
+    /// Since the last step that succeeded after the first scan.
     pub stepped: Option<Stopwatch>,
-    /// Why the last step was not done, if it was not.
+    /// Why the last step failed, if it did.
     pub trouble: Option<String>,
-    /// It fires nothing more.
-    pub is_leaving: bool,
+    /// Whether the daemon starts nothing more.
+    pub is_shutting_down: bool,
 }
 
-/// A daemon that takes longer for a step hangs.
-const MAX_STEP: Duration = Duration::from_mins(1);
-
 impl DaemonStats {
-    /// The stats as they are now.
+    /// The statistics now.
     #[must_use]
     pub fn snapshot(&self) -> StatsSnapshot {
         self.lock().clone()
@@ -65,49 +65,49 @@ impl DaemonStats {
         lock(&self.0)
     }
 
-    /// An account that is called.
+    /// Reports on an account from now on.
     pub fn track_account(&self, client: &Client) {
         self.lock().accounts.insert(client.appid().to_owned(), client.clone());
     }
 
-    /// A fire came to something.
-    pub(super) fn ended(&self, automation: &str, result: FireState, at: i64) {
-        let mut reading = self.lock();
-        *reading.fires.entry((automation.to_owned(), result)).or_default() += 1;
-        if result.is_completed() {
-            reading.last_success.insert(automation.to_owned(), at);
+    /// Counts a fire that was closed.
+    pub(super) fn count_fire(&self, automation: &str, state: FireState, at: i64) {
+        let mut stats = self.lock();
+        *stats.fires.entry((automation.to_owned(), state)).or_default() += 1;
+        if state.is_completed() {
+            stats.last_success.insert(automation.to_owned(), at);
         }
     }
 
-    /// A run began so many milliseconds late.
-    pub(super) fn begun(&self, lag: i64) {
-        let mut reading = self.lock();
-        let lag = lag.max(0);
-        reading.begun += 1;
-        reading.lag_ms += lag;
-        if let Some(at) = LAG_BUCKETS.iter().position(|bound| lag <= *bound) {
-            reading.lags[at] += 1;
+    /// Counts a run that was started this many milliseconds late.
+    pub(super) fn count_start(&self, lag_ms: i64) {
+        let mut stats = self.lock();
+        let lag_ms = lag_ms.max(0);
+        stats.started += 1;
+        stats.lag_sum_ms += lag_ms;
+        if let Some(bucket) = LAG_BUCKETS.iter().position(|bound| lag_ms <= *bound) {
+            stats.lags[bucket] += 1;
         }
     }
 }
 
 impl StatsSnapshot {
-    /// Why the process should be started anew, if it should.
+    /// Why the daemon is not alive: the process should be restarted.
     #[must_use]
     pub fn liveness_error(&self) -> Option<String> {
         let since = self.alive.as_ref()?.elapsed();
         let shown = humantime::format_duration(Duration::from_secs(since.as_secs()));
-        (since > MAX_STEP).then(|| format!("it has done nothing for {shown}"))
+        (since > STEP_TIMEOUT).then(|| format!("the daemon has made no step for {shown}"))
     }
 
-    /// Why nothing fires now, if nothing does.
+    /// Why the daemon is not ready: nothing fires now.
     #[must_use]
     pub fn readiness_error(&self) -> Option<String> {
-        if self.is_leaving {
-            return Some("it is stopping".to_owned());
+        if self.is_shutting_down {
+            return Some("the daemon is shutting down".to_owned());
         }
         if self.stepped.is_none() {
-            return Some(self.trouble.clone().unwrap_or_else(|| "it has not begun yet".to_owned()));
+            return Some(self.trouble.clone().unwrap_or_else(|| "the daemon has not started yet".to_owned()));
         }
         self.trouble.clone().or(self.liveness_error())
     }

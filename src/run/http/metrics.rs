@@ -60,7 +60,7 @@ impl Metrics {
         for (name, value, help) in [
             ("automations", snapshot.live.len(), "Automations that are live."),
             ("stale_files", snapshot.stale, "Files that are not what runs: they can't be read."),
-            ("runs_under_way", snapshot.under_way, "Runs of this process."),
+            ("runs_under_way", snapshot.active_runs, "Runs of this process."),
             (
                 "fires_waiting",
                 snapshot.waiting,
@@ -98,9 +98,9 @@ impl Metrics {
             up_to += count;
             page.row("fire_lag_seconds_bucket", &[("le", &seconds(*bound).to_string())], up_to);
         }
-        page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], snapshot.begun);
-        page.row("fire_lag_seconds_sum", &[], seconds(snapshot.lag_ms));
-        page.row("fire_lag_seconds_count", &[], snapshot.begun);
+        page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], snapshot.started);
+        page.row("fire_lag_seconds_sum", &[], seconds(snapshot.lag_sum_ms));
+        page.row("fire_lag_seconds_count", &[], snapshot.started);
         let name = "last_success_timestamp_seconds";
         page.head(name, "gauge", "When a fire of the automation was last done.");
         for (automation, at) in &snapshot.last_success {

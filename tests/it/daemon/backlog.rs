@@ -77,7 +77,7 @@ fn restarts_use_up_no_retries() {
         fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     }
     assert_eq!(fixture.states("job"), ["failed"], "{}", fixture.log.text());
-    assert_eq!(fixture.log.text().matches("坏了; once more in").count(), 1, "{}", fixture.log.text());
+    assert_eq!(fixture.log.text().matches("坏了; retried in").count(), 1, "{}", fixture.log.text());
 }
 
 #[test]
@@ -95,7 +95,8 @@ fn run_that_crashes_repeatedly_pauses_its_automation() {
     let running = Fire { state, node: "gone".to_owned(), deaths: 4, ..done.clone() };
     assert!(fixture.wait(fixture.store().change_fire(&done, &running)).expect("the store works"));
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
-    let why = "its process has ended 5 times while it was under way; the automation is paused: mpscript unpause job";
+    let why =
+        "its process has died 5 times while it was running; the automation is paused: mpscript unpause job";
     assert!(fixture.log.text().contains(&format!("failed: {why}")), "{}", fixture.log.text());
     assert!(
         fixture.log.text().contains(&format!(": {why}")),
@@ -228,7 +229,7 @@ fn stale_automation_is_reported_while_its_last_version_runs() {
     daemon.wait_for("STALE");
     let next = folder.run(&["next", "job"]);
     assert!(next.code == Some(0) && next.out.contains("job"), "{} {}", next.out, next.err);
-    assert!(next.err.contains("job is STALE, the version before goes on"), "{}", next.err);
+    assert!(next.err.contains("job is STALE, the last good version keeps running"), "{}", next.err);
     let why = folder.run(&["why", "job"]);
     assert!(why.err.contains("job is STALE"), "{}", why.err);
     assert_eq!(folder.run(&["pause", "job"]).code, Some(0));

@@ -124,7 +124,7 @@ fn timed_out_run_is_stopped_and_failed_run_is_retried() {
     ]);
     let mut daemons = [fixture.daemon()];
     fixture.advance(MINUTE);
-    until(&fixture, &mut daemons[0], "坏了; once more in 10s");
+    until(&fixture, &mut daemons[0], "坏了; retried in 10s");
     until(&fixture, &mut daemons[0], "heard 坏了 of run");
     fixture.advance(Duration::from_secs(5));
     for _ in 0..6 {
@@ -139,10 +139,10 @@ fn timed_out_run_is_stopped_and_failed_run_is_retried() {
     assert_eq!(fixture.states("heard"), ["done", "failed"], "who heard of it, and what of");
     // The second try after ten seconds, the third after twenty more; the tag was put on once.
     fixture.advance_and_settle(Duration::from_secs(1), &mut daemons);
-    assert!(fixture.log.text().contains("goes on, attempt 2"), "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("resumed, attempt 2"), "{}", fixture.log.text());
     fixture.advance_and_settle(Duration::from_secs(21), &mut daemons);
     assert_eq!(fixture.states("flaky")[0], "failed", "{}", fixture.log.text());
-    assert_eq!(fixture.log.text().matches("goes on, attempt 3").count(), 1);
+    assert_eq!(fixture.log.text().matches("resumed, attempt 3").count(), 1);
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     fixture.write("lib/words.rhai", "fn say() { \"two 2\" }");
     daemons[0].scan().expect("the folder is there");
     let said = fixture.log.text();
-    assert!(said.contains("one: STALE one.rhai:1:38: hour `24` is not in 0 to 23"), "{said}");
-    assert!(said.contains("the version before goes on"), "{said}");
+    assert!(said.contains("one: STALE: one.rhai:1:38: hour `24` is not in 0 to 23"), "{said}");
+    assert!(said.contains("the last good version keeps running"), "{said}");
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.log.text().matches("one: one 1").count(), 2, "{}", fixture.log.text());
     assert!(fixture.log.text().contains("two: two 2"), "{}", fixture.log.text());
@@ -185,7 +185,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     for _ in 0..2 {
         fixture.advance_and_settle(MINUTE, &mut daemons);
     }
-    assert!(fixture.log.text().contains("two: gone"), "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("two: removed"), "{}", fixture.log.text());
     assert_eq!((fixture.fires("one").len(), fixture.fires("two").len()), (ones + 1, twos));
     // A trigger that comes back has missed nothing while it was away.
     fixture.write("two.rhai", &every_minute("", "print(\"two 3\")"));
@@ -263,7 +263,7 @@ fn paused_automation_skips_fires_with_a_reason() {
         fixture.advance_and_settle(MINUTE, &mut daemons);
     }
     assert_eq!(fixture.states("tick"), ["done", "skipped", "done", "done"]);
-    assert_eq!(fixture.fires("tick")[1].reason, "it is paused");
+    assert_eq!(fixture.fires("tick")[1].reason, "the automation is paused");
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn run_waiting_for_retry_is_replaced_by_a_later_fire() {
     assert_eq!(fixture.states("job"), ["running"], "{}", fixture.log.text());
     fixture.advance_and_settle(Duration::from_secs(5), &mut daemons);
     assert_eq!(fixture.states("job"), ["stopped", "done"], "{}", fixture.log.text());
-    assert_eq!(fixture.fires("job")[0].reason, "a later fire has replaced it");
+    assert_eq!(fixture.fires("job")[0].reason, "replaced by a later fire");
 }
 
 #[test]
@@ -413,10 +413,18 @@ fn automation_without_parameter_value_or_emptied_is_stale() {
     let fixture =
         DaemonFixture::of(&[("needs.rhai", needs), ("job.rhai", &every_minute("", "print(\"ran\")"))]);
     let mut daemons = [fixture.daemon()];
-    assert!(fixture.log.text().contains("needs: STALE parameter `n` has no value"), "{}", fixture.log.text());
+    assert!(
+        fixture.log.text().contains("needs: STALE: parameter `n` has no value"),
+        "{}",
+        fixture.log.text()
+    );
     fixture.write("job.rhai", "");
     daemons[0].scan().expect("the folder is there");
-    assert!(fixture.log.text().contains("job: STALE it says no more when it runs"), "{}", fixture.log.text());
+    assert!(
+        fixture.log.text().contains("job: STALE: no `const automation` any more"),
+        "{}",
+        fixture.log.text()
+    );
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.states("job"), ["done"]);
 }

@@ -120,5 +120,5 @@ fn readiness_error_gives_the_reason() {
     assert_eq!(stats.snapshot().readiness_error(), None);
     daemon.begin_shutdown();
     daemon.step().expect("the store works");
-    assert_eq!(stats.snapshot().readiness_error().as_deref(), Some("it is stopping"));
+    assert_eq!(stats.snapshot().readiness_error().as_deref(), Some("the daemon is shutting down"));
 }

@@ -40,7 +40,7 @@ fn broken_file_after_restart_keeps_the_last_good_version() {
     drop(fixture.daemon());
     fixture.write("job.rhai", "let a = ;");
     let mut daemon = fixture.daemon();
-    assert!(fixture.log.text().contains("; the version before goes on"), "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("; the last good version keeps running"), "{}", fixture.log.text());
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert!(fixture.log.text().contains("job: gut"), "{}", fixture.log.text());
     drop(daemon);
@@ -65,7 +65,7 @@ fn claimed_fire_of_a_removed_trigger_is_skipped() {
     left(&fixture, "every 10s cleanup", FireState::Claimed, "");
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     let fires = fixture.fires("job");
-    assert_eq!((fires[0].state.as_str(), fires[0].reason.as_str()), ("skipped", "its trigger is no more"));
+    assert_eq!((fires[0].state.as_str(), fires[0].reason.as_str()), ("skipped", "its trigger was removed"));
     assert!(!fixture.log.text().contains("alle"), "{}", fixture.log.text());
 }
 
@@ -89,7 +89,7 @@ fn undone_run_waiting_for_retry_is_stopped() {
     assert!(fixture.wait(fixture.store().add_run(&undo, &RunTexts::default())).expect("it works"));
     fixture.advance_and_settle(Duration::from_secs(15), from_mut(&mut daemon));
     let fire = fixture.fires("job").remove(0);
-    assert_eq!((fire.state.as_str(), fire.reason.as_str()), ("stopped", "run zurück has taken it back"));
+    assert_eq!((fire.state.as_str(), fire.reason.as_str()), ("stopped", "undone by run zurück"));
 }
 
 #[test]
@@ -202,7 +202,9 @@ fn file_emptied_at_restart_misses_no_fire() {
     let mut daemon = fixture.daemon();
     let said = fixture.log.text();
     assert!(
-        said.contains("STALE it says no more when it runs (remove the file to end it); the version before"),
+        said.contains(
+            "STALE: no `const automation` any more (remove the file to end it); the last good version"
+        ),
         "{said}"
     );
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));

@@ -101,7 +101,7 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
                 parts[at].0.insert(edit, now());
                 save(&path(&format!("lib/part{at}.rhai")), &library(edit), way);
             }
-            // Broken: the version before goes on until the file is saved once more.
+            // Broken: the last good version keeps running until the file is saved once more.
             1 => {
                 let at = random.usize(0..AUTOMATIONS);
                 let broken = ["let a = ;", "const automation = #{ on: [] };", "", "fn run() { unknown() }"];

@@ -39,7 +39,7 @@ fn saved_file_is_live_at_once_and_broken_one_is_stale() {
     fs::rename(path(".tick.rhai.swp"), path("tick.rhai")).expect("it can be moved");
     daemon.wait_for(": zwei\n");
     fs::write(path("tick.rhai"), "let a = ;").expect("it can be written");
-    daemon.wait_for("error tick: STALE tick.rhai:1:9: ");
+    daemon.wait_for("error tick: STALE: tick.rhai:1:9: ");
     let listed = folder.run(&["ls"]);
     assert!(listed.out.starts_with("tick ") && listed.out.contains(" STALE "), "{}", listed.out);
     fs::write(path("tick.rhai"), tick("drei")).expect("it can be written");
@@ -52,7 +52,7 @@ fn saved_file_is_live_at_once_and_broken_one_is_stale() {
     fs::write(path("other.rhai"), with_import).expect("it can be written");
     daemon.wait_for(": vier\n");
     fs::remove_file(path("tick.rhai")).expect("it is there");
-    daemon.wait_for("info  tick: gone");
+    daemon.wait_for("info  tick: removed");
     daemon.signal("HUP");
     daemon.signal("TERM");
     let finished = daemon.finish();
@@ -120,7 +120,7 @@ fn run_of_a_killed_daemon_is_resumed_by_another() {
         other.wait_for("job: live");
         one.signal("KILL");
         drop(one);
-        other.wait_for("goes on, attempt 2");
+        other.wait_for("resumed, attempt 2");
         other.wait_for(": ganz ");
         other.wait_for(": done");
         other.signal("TERM");
@@ -142,7 +142,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
         daemon.wait_for(": done");
         let runtime = runtime().expect("the system gives threads");
         runtime.block_on(while_nobody_else_writes(&folder, || {
-            daemon.wait_for("error the store failed and is tried until it works: the store ");
+            daemon.wait_for("error the store failed and is retried until it works: the store ");
             // The next try has failed, too.
             thread::sleep(Duration::from_secs(8));
         }));
@@ -238,7 +238,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
         put_to_sleep(&sleeper, &folder);
         // Longer than anybody is waited for: what it had is taken over.
         thread::sleep(Duration::from_secs(11));
-        other.wait_for_any(&["goes on, attempt", "taken over before it has begun", ": done"]);
+        other.wait_for_any(&["resumed, attempt", "adopted before its run started", ": done"]);
         sleeper.signal("CONT");
         thread::sleep(Duration::from_secs(3));
         for daemon in [sleeper, other] {

@@ -1,0 +1,83 @@
+//! Detects that the wall clock did not move as time did: the machine slept, or its clock was set.
+
+use crate::base::{Stopwatch, millis};
+use std::{fmt, time::Duration};
+
+/// The wall clock has jumped when it differs by this much from the time that has passed.
+const CLOCK_JUMP: Duration = Duration::from_secs(5);
+
+/// A jump of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClockJump {
+    Forward(Duration),
+    Back(Duration),
+}
+
+/// Compares the wall clock with a monotonic one, from one step to the next.
+#[derive(Default)]
+pub(super) struct ClockWatch {
+    last: Option<(Stopwatch, i64)>,
+}
+
+impl ClockWatch {
+    /// The jump since the last call, if there was one. `now` is in milliseconds since the epoch.
+    pub(super) fn observe(&mut self, now: i64) -> Option<ClockJump> {
+        let last = self.last.replace((Stopwatch::start(), now));
+        let (since, then) = last?;
+        jump(now.saturating_sub(then), millis(since.elapsed()))
+    }
+}
+
+/// The jump of a wall clock that moved by `moved` milliseconds while `passed` went by.
+fn jump(moved: i64, passed: i64) -> Option<ClockJump> {
+    let by = moved.saturating_sub(passed);
+    let size = Duration::from_millis(by.unsigned_abs());
+    match () {
+        () if by >= millis(CLOCK_JUMP) => Some(ClockJump::Forward(size)),
+        () if by <= -millis(CLOCK_JUMP) => Some(ClockJump::Back(size)),
+        () => None,
+    }
+}
+
+impl fmt::Display for ClockJump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Forward(size) | Self::Back(size)) = self;
+        let whole_seconds = Duration::from_secs(size.as_secs() + u64::from(size.subsec_millis() >= 500));
+        let shown = humantime::format_duration(whole_seconds);
+        match self {
+            Self::Forward(_) => write!(
+                f,
+                "the clock is {shown} ahead of the time that has passed: the machine slept, or its clock was set; \
+                 missed fires follow catch_up"
+            ),
+            Self::Back(_) => write!(
+                f,
+                "the clock was set back by {shown}: fires that are recorded do not fire again, and the next ones \
+                 come when the clock reaches them"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_jump_is_what_moved_beyond_the_time_that_passed() {
+        let table = [
+            (250, 250, None),
+            (5_249, 250, None),
+            (5_250, 250, Some(ClockJump::Forward(Duration::from_secs(5)))),
+            (7_200_250, 250, Some(ClockJump::Forward(Duration::from_hours(2)))),
+            (-4_749, 250, None),
+            (-4_750, 250, Some(ClockJump::Back(Duration::from_secs(5)))),
+            // The machine was busy: both clocks moved.
+            (60_000, 60_000, None),
+            (i64::MIN, i64::MAX, Some(ClockJump::Back(Duration::from_millis(i64::MIN.unsigned_abs())))),
+        ];
+        for (moved, passed, expected) in table {
+            assert_eq!(jump(moved, passed), expected, "moved {moved} while {passed} passed");
+        }
+    }
+}

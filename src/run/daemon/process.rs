@@ -1,0 +1,93 @@
+//! This process as one of those that share a store: its heartbeat, and what every part of the daemon works with.
+
+use super::{
+    log::{DaemonLog, Log},
+    stats::DaemonStats,
+};
+use crate::{
+    base::millis,
+    host::Host,
+    run::worker::Waker,
+    store::{Store, StoreError},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// The prefix of the leases that are the heartbeats of daemons; the process's name follows.
+pub const DAEMON_LEASE: &str = "node ";
+
+/// A process whose last heartbeat is older than this is presumed dead.
+pub(super) const HEARTBEAT_TTL: Duration = Duration::from_secs(8);
+
+/// This process, and what every part of its daemon works with.
+pub(super) struct Process {
+    pub host: Host,
+    pub runtime: Arc<Runtime>,
+    pub store: Store,
+    pub log: DaemonLog,
+    pub stats: Arc<DaemonStats>,
+    /// Wakes the thread that waits between two steps.
+    pub waker: Waker,
+    /// Names the daemon among all that share the store.
+    pub name: String,
+}
+
+impl Process {
+    pub(super) fn new(host: &Host, runtime: &Arc<Runtime>, store: &Store, log: Arc<dyn Log>) -> Self {
+        // Tests run several daemons in one process.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        Self {
+            name: format!("{} {} {number}", host.process, host.start_id),
+            host: host.clone(),
+            runtime: Arc::clone(runtime),
+            store: store.clone(),
+            log: DaemonLog::new(log, host.clock.clone()),
+            stats: Arc::default(),
+            waker: Arc::new(|| {}),
+        }
+    }
+
+    /// The time, in milliseconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
+        self.host.clock.now_ms()
+    }
+
+    /// Waits for a call to the store.
+    pub(super) fn wait<T>(&self, call: impl Future<Output = T>) -> T {
+        self.runtime.block_on(call)
+    }
+
+    /// Records a heartbeat.
+    pub(super) fn heartbeat(&self, now: i64) -> Result<(), StoreError> {
+        let lease = daemon_lease(&self.name);
+        self.wait(self.store.take_lease(&lease, &self.name, now, now + millis(HEARTBEAT_TTL))).map(drop)
+    }
+
+    /// Ends the heartbeat, so that other processes adopt at once what this one leaves.
+    pub(super) fn release(&self) -> Result<(), StoreError> {
+        self.wait(self.store.give_lease_back(&daemon_lease(&self.name), &self.name))
+    }
+
+    /// Whether a process has a heartbeat that has not expired.
+    pub(super) fn is_alive(&self, process: &str, now: i64) -> Result<bool, StoreError> {
+        Ok(process == self.name || self.wait(self.store.lease_until(&daemon_lease(process)))? > now)
+    }
+
+    /// The other daemons on this store.
+    pub(super) fn peers(&self, now: i64) -> Result<Vec<String>, StoreError> {
+        let mut names = self.wait(self.store.lease_owners(DAEMON_LEASE, now))?;
+        names.retain(|name| *name != self.name);
+        Ok(names)
+    }
+}
+
+fn daemon_lease(process: &str) -> String {
+    format!("{DAEMON_LEASE}{process}")
+}

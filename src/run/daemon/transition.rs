@@ -1,0 +1,375 @@
+//! What becomes of a fire, decided from states alone: a run has ended, an open fire was found in the store, a fire is due
+//! while another one runs. Must never know the store, the clock or the log; the callers carry the decisions out.
+
+use crate::{
+    base::millis,
+    script::Overlap,
+    store::{FireState, RunState},
+};
+use std::time::Duration;
+
+/// The delay of the first retry; it doubles with each further one.
+const INITIAL_RETRY_DELAY: Duration = Duration::from_secs(10);
+
+/// The longest delay of a retry.
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(10);
+
+/// A run that was fenced, or whose store failed, in this many attempts is left to a person.
+const MAX_ATTEMPTS: i64 = 20;
+
+/// Only a crash within this time after the start of an attempt is counted: a run that had been going for longer was
+/// probably a bystander.
+const CRASH_WINDOW: Duration = Duration::from_mins(1);
+
+/// A run whose process has crashed more often than this is given up.
+const MAX_CRASHES: i64 = 4;
+
+/// The delay after which a run is tried again whose account can't be called.
+const ACCOUNT_RETRY_DELAY: Duration = Duration::from_mins(1);
+
+/// A fire that was claimed this long after its start was due while no daemon was running. It is one of a backlog, which
+/// runs one after another, whatever `overlap` says of fires in time.
+const DOWNTIME_THRESHOLD: Duration = Duration::from_secs(5);
+
+/// Why the daemon asked a run to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// It took longer than the automation's timeout.
+    TimedOut,
+    /// The daemon shuts down.
+    ShuttingDown,
+    /// A later fire of the automation replaces it.
+    Replaced,
+}
+
+/// A run of this process that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndedRun {
+    pub state: RunState,
+    /// Why the daemon had asked it to stop, if it had.
+    pub stop: Option<StopReason>,
+    /// Whether it was parked only because its attempt was fenced or its journal could not be written: a new attempt can
+    /// resume it.
+    pub lost_journal: bool,
+    /// The number of its last attempt.
+    pub attempt: i64,
+    /// Its failures that are counted so far.
+    pub failures: i64,
+    /// How many failures the automation retries.
+    pub retries: i64,
+}
+
+/// What becomes of the fire of an ended run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FireTransition {
+    /// The fire is closed as completed, and the success is reported.
+    Complete(FireState),
+    /// The fire is closed as stopped, for this reason.
+    Stop(&'static str),
+    /// The fire is closed as failed, and the failure is reported.
+    Fail(FireState),
+    /// The run is resumed after a delay; `failures` is what is counted from now on.
+    Retry { failures: i64, after: Duration },
+    /// The run is resumed after a delay, and nothing is counted.
+    Resume { after: Duration },
+    /// The fire stays open for the process that comes next, which resumes the run.
+    HandOver,
+    /// The fire stays open, and recovery decides.
+    Leave,
+}
+
+/// What becomes of the fire of a run that has ended in this process.
+pub(super) fn after_run(run: EndedRun) -> FireTransition {
+    use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop};
+    match (run.state, run.stop) {
+        (RunState::Done, _) => Complete(FireState::Done),
+        (RunState::DoneWithFailures, _) => Complete(FireState::DoneWithFailures),
+        (RunState::Cancelled, Some(StopReason::ShuttingDown)) => HandOver,
+        (RunState::Cancelled, Some(StopReason::TimedOut)) => Fail(FireState::TimedOut),
+        (RunState::Cancelled, Some(StopReason::Replaced)) => Stop(REPLACED),
+        (RunState::Cancelled, None) => Stop("stopped on request"),
+        (RunState::Parked, None) if run.lost_journal && run.attempt <= MAX_ATTEMPTS => {
+            Resume { after: retry_delay(run.attempt) }
+        }
+        (RunState::Parked, _) => Fail(FireState::Parked),
+        // The day's quota is used up: that is not counted as a failure of the run.
+        (RunState::Paused, _) => Retry { failures: run.failures, after: MAX_RETRY_DELAY },
+        (RunState::Error, _) if run.failures < run.retries => {
+            let failures = run.failures + 1;
+            Retry { failures, after: retry_delay(failures) }
+        }
+        (RunState::Error, _) => Fail(FireState::Failed),
+        (RunState::Running | RunState::Interrupted, _) => Leave,
+    }
+}
+
+/// The reason of a fire that a later one replaces.
+pub(super) const REPLACED: &str = "replaced by a later fire";
+
+/// Why a run is resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResumeCause {
+    /// Its process is dead, or has lost it.
+    Adopted,
+    /// This process has queued it for another attempt.
+    Queued,
+}
+
+/// The recorded run of an open fire, which no process runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordedRun {
+    pub state: RunState,
+    /// Whether it ended after the fire was written last: its failure is not counted there.
+    pub ended_since: bool,
+    /// How long the attempt had been going at its last heartbeat, in milliseconds.
+    pub ran_ms: i64,
+    /// Whether another run undoes it.
+    pub is_undone: bool,
+    pub failures: i64,
+    pub crashes: i64,
+    pub retries: i64,
+}
+
+/// What becomes of an open fire whose run is not running in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecoveryTransition {
+    /// Another process runs it.
+    Leave,
+    /// The fire is closed as completed, and the success is reported.
+    Complete(FireState),
+    /// The fire is closed as failed, and the failure is reported.
+    Fail(FireState),
+    /// The run crashes its process again and again: the automation is paused, and the fire is closed as failed.
+    FailCrashLoop { crashes: i64 },
+    /// The fire is closed as stopped: an undone run is not resumed.
+    StopUndone,
+    /// The run is resumed; these counts are recorded first.
+    Resume { failures: i64, crashes: i64 },
+}
+
+/// What becomes of an open fire whose run is not running in this process.
+pub(super) fn recover(run: RecordedRun, cause: ResumeCause) -> RecoveryTransition {
+    use RecoveryTransition::{Complete, Fail, FailCrashLoop, Leave, Resume, StopUndone};
+    let (mut failures, mut crashes) = (run.failures, run.crashes);
+    match (run.state, cause) {
+        (RunState::Running, _) => return Leave,
+        (RunState::Done, _) => return Complete(FireState::Done),
+        (RunState::DoneWithFailures, _) => return Complete(FireState::DoneWithFailures),
+        (RunState::Parked, ResumeCause::Adopted) => return Fail(FireState::Parked),
+        (RunState::Error, _) if run.ended_since => failures += 1,
+        (RunState::Interrupted, ResumeCause::Adopted) => {
+            crashes = if run.ran_ms < millis(CRASH_WINDOW) { crashes + 1 } else { 0 };
+        }
+        (RunState::Error | RunState::Cancelled | RunState::Paused, _)
+        | (RunState::Parked | RunState::Interrupted, ResumeCause::Queued) => {}
+    }
+    if failures > run.retries {
+        Fail(FireState::Failed)
+    } else if crashes > MAX_CRASHES {
+        FailCrashLoop { crashes: run.crashes + 1 }
+    } else if run.is_undone {
+        StopUndone
+    } else {
+        Resume { failures, crashes }
+    }
+}
+
+/// What becomes of a fire whose run can't be resumed because its account can't be called. A half-finished run waits for
+/// its account as long as it could have run.
+pub(super) fn without_account(waited_ms: i64, timeout: Duration) -> FireTransition {
+    if waited_ms > millis(timeout) {
+        FireTransition::Fail(FireState::Failed)
+    } else {
+        FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }
+    }
+}
+
+/// The running fire that a due one meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunningFire {
+    /// No fire of the automation is running.
+    None,
+    /// The due fire itself: the store committed its start, but the reply was lost.
+    Same,
+    /// Another fire of the automation.
+    Other,
+}
+
+/// What becomes of a due fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StartTransition {
+    /// Its run is started.
+    Start,
+    /// It was started before.
+    Started,
+    /// It is closed as skipped.
+    Skip,
+    /// It waits for the running one.
+    Wait,
+    /// The running one is stopped, and it waits for that.
+    Replace,
+}
+
+/// What becomes of a due fire, which was claimed this many milliseconds after its start.
+pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after_ms: i64) -> StartTransition {
+    let is_backlog = claimed_after_ms >= millis(DOWNTIME_THRESHOLD);
+    match (running, overlap) {
+        (RunningFire::None, _) | (_, Overlap::Parallel) => StartTransition::Start,
+        (RunningFire::Same, _) => StartTransition::Started,
+        (RunningFire::Other, Overlap::Forbid) if !is_backlog => StartTransition::Skip,
+        (RunningFire::Other, Overlap::Replace) => StartTransition::Replace,
+        (RunningFire::Other, Overlap::Forbid | Overlap::Queue) => StartTransition::Wait,
+    }
+}
+
+/// The delay before an attempt that follows `failures` failed ones.
+fn retry_delay(failures: i64) -> Duration {
+    let doublings = u32::try_from(failures.clamp(1, 10) - 1).unwrap_or_default();
+    (INITIAL_RETRY_DELAY * (1 << doublings)).min(MAX_RETRY_DELAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn ended_run_closes_retries_or_leaves_its_fire() {
+        use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop};
+        use StopReason::{Replaced, ShuttingDown, TimedOut};
+        let quota = MAX_RETRY_DELAY;
+        // State, stop reason, failures so far of so many retried ones; transition.
+        let table = [
+            (RunState::Done, None, 0, 0, Complete(FireState::Done)),
+            // What was asked to stop and is done all the same, is done.
+            (RunState::Done, Some(TimedOut), 0, 0, Complete(FireState::Done)),
+            (RunState::Done, Some(ShuttingDown), 0, 0, Complete(FireState::Done)),
+            (RunState::Done, Some(Replaced), 0, 0, Complete(FireState::Done)),
+            (RunState::DoneWithFailures, None, 0, 0, Complete(FireState::DoneWithFailures)),
+            (RunState::Cancelled, Some(ShuttingDown), 0, 0, HandOver),
+            (RunState::Cancelled, Some(TimedOut), 0, 3, Fail(FireState::TimedOut)),
+            (RunState::Cancelled, Some(Replaced), 0, 3, Stop(REPLACED)),
+            (RunState::Cancelled, None, 0, 3, Stop("stopped on request")),
+            (RunState::Parked, None, 0, 3, Fail(FireState::Parked)),
+            (RunState::Parked, Some(ShuttingDown), 0, 3, Fail(FireState::Parked)),
+            (RunState::Paused, None, 0, 0, Retry { failures: 0, after: quota }),
+            (RunState::Paused, None, 3, 3, Retry { failures: 3, after: quota }),
+            (RunState::Paused, Some(ShuttingDown), 0, 0, Retry { failures: 0, after: quota }),
+            (RunState::Error, None, 0, 0, Fail(FireState::Failed)),
+            (RunState::Error, None, 0, 3, Retry { failures: 1, after: SECOND * 10 }),
+            (RunState::Error, None, 2, 3, Retry { failures: 3, after: SECOND * 40 }),
+            (RunState::Error, None, 3, 3, Fail(FireState::Failed)),
+            (RunState::Error, Some(TimedOut), 0, 3, Retry { failures: 1, after: SECOND * 10 }),
+            (RunState::Running, None, 0, 0, Leave),
+            (RunState::Interrupted, None, 0, 0, Leave),
+        ];
+        for (state, stop, failures, retries, expected) in table {
+            let run = EndedRun { state, stop, lost_journal: false, attempt: 1, failures, retries };
+            assert_eq!(after_run(run), expected, "{run:?}");
+        }
+        // Attempt, stop reason; transition of a run that lost its journal.
+        let table = [
+            (1, None, Resume { after: SECOND * 10 }),
+            (3, None, Resume { after: SECOND * 40 }),
+            (20, None, Resume { after: MAX_RETRY_DELAY }),
+            (21, None, Fail(FireState::Parked)),
+            (1, Some(ShuttingDown), Fail(FireState::Parked)),
+        ];
+        for (attempt, stop, expected) in table {
+            let state = RunState::Parked;
+            let run = EndedRun { state, stop, lost_journal: true, attempt, failures: 0, retries: 0 };
+            assert_eq!(after_run(run), expected, "{run:?}");
+        }
+    }
+
+    #[test]
+    fn open_fire_is_recovered_by_the_state_of_its_run() {
+        use RecoveryTransition::{Complete, Fail, FailCrashLoop, Leave, Resume, StopUndone};
+        use ResumeCause::{Adopted, Queued};
+        let run = |state: RunState| RecordedRun {
+            state,
+            ended_since: true,
+            ran_ms: 1_000,
+            is_undone: false,
+            failures: 0,
+            crashes: 0,
+            retries: 2,
+        };
+        let resume = |failures: i64, crashes: i64| Resume { failures, crashes };
+        let table = [
+            (run(RunState::Running), Adopted, Leave),
+            (run(RunState::Running), Queued, Leave),
+            (run(RunState::Done), Adopted, Complete(FireState::Done)),
+            (run(RunState::DoneWithFailures), Queued, Complete(FireState::DoneWithFailures)),
+            (run(RunState::Parked), Adopted, Fail(FireState::Parked)),
+            // The store that has parked it may work again.
+            (run(RunState::Parked), Queued, resume(0, 0)),
+            (run(RunState::Cancelled), Adopted, resume(0, 0)),
+            (run(RunState::Paused), Adopted, resume(0, 0)),
+            (run(RunState::Error), Adopted, resume(1, 0)),
+            // Its failure was counted when its retry was queued.
+            (RecordedRun { ended_since: false, ..run(RunState::Error) }, Queued, resume(0, 0)),
+            (RecordedRun { failures: 2, ..run(RunState::Error) }, Adopted, Fail(FireState::Failed)),
+            (RecordedRun { failures: 2, ended_since: false, ..run(RunState::Error) }, Queued, resume(2, 0)),
+            (RecordedRun { failures: 3, ..run(RunState::Paused) }, Adopted, Fail(FireState::Failed)),
+            (run(RunState::Interrupted), Adopted, resume(0, 1)),
+            (RecordedRun { ran_ms: -1, ..run(RunState::Interrupted) }, Adopted, resume(0, 1)),
+            (RecordedRun { ran_ms: 60_000, crashes: 3, ..run(RunState::Interrupted) }, Adopted, resume(0, 0)),
+            (RecordedRun { crashes: 4, ..run(RunState::Interrupted) }, Adopted, FailCrashLoop { crashes: 5 }),
+            (RecordedRun { crashes: 4, ..run(RunState::Interrupted) }, Queued, resume(0, 4)),
+            (RecordedRun { is_undone: true, ..run(RunState::Interrupted) }, Adopted, StopUndone),
+            (RecordedRun { is_undone: true, ..run(RunState::Error) }, Queued, StopUndone),
+            (RecordedRun { is_undone: true, ..run(RunState::Done) }, Adopted, Complete(FireState::Done)),
+        ];
+        for (run, cause, expected) in table {
+            assert_eq!(recover(run, cause), expected, "{run:?}, {cause:?}");
+        }
+    }
+
+    #[test]
+    fn run_without_account_waits_as_long_as_its_timeout() {
+        let hour = Duration::from_hours(1);
+        let table = [
+            (-1, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
+            (3_600_000, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
+            (3_600_001, FireTransition::Fail(FireState::Failed)),
+        ];
+        for (waited, expected) in table {
+            assert_eq!(without_account(waited, hour), expected, "{waited}");
+        }
+    }
+
+    #[test]
+    fn due_fire_follows_overlap() {
+        use Overlap::{Forbid, Parallel, Queue, Replace};
+        use RunningFire::{None, Other, Same};
+        let table = [
+            (Forbid, None, 0, StartTransition::Start),
+            (Queue, None, 0, StartTransition::Start),
+            (Replace, None, 60_000, StartTransition::Start),
+            (Parallel, None, 0, StartTransition::Start),
+            (Forbid, Same, 0, StartTransition::Started),
+            (Queue, Same, 60_000, StartTransition::Started),
+            (Replace, Same, 0, StartTransition::Started),
+            (Parallel, Same, 0, StartTransition::Start),
+            (Forbid, Other, -1, StartTransition::Skip),
+            (Forbid, Other, 4_999, StartTransition::Skip),
+            (Forbid, Other, 5_000, StartTransition::Wait),
+            (Queue, Other, 0, StartTransition::Wait),
+            (Queue, Other, 60_000, StartTransition::Wait),
+            (Replace, Other, 0, StartTransition::Replace),
+            (Replace, Other, 60_000, StartTransition::Replace),
+            (Parallel, Other, 0, StartTransition::Start),
+        ];
+        for (overlap, running, after, expected) in table {
+            assert_eq!(on_due(overlap, running, after), expected, "{overlap:?}, {running:?}, {after}");
+        }
+    }
+
+    #[test]
+    fn retry_delay_doubles_up_to_ten_minutes() {
+        let seconds: Vec<u64> = (0..=9).map(|failures| retry_delay(failures).as_secs()).collect();
+        assert_eq!(seconds, [10, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    }
+}
