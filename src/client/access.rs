@@ -6,7 +6,7 @@ use super::{
 use crate::{
     api::quota,
     base::{Cancel, Clock, Secret},
-    store::{Record, StoreError},
+    store::{StoreError, TokenRecord},
 };
 use std::sync::atomic::Ordering;
 
@@ -84,7 +84,7 @@ impl Client {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn token_record(&self) -> Result<Option<Record>, StoreError> {
+    pub async fn token_record(&self) -> Result<Option<TokenRecord>, StoreError> {
         self.0.tokens.record().await
     }
 

@@ -91,7 +91,7 @@ impl Budget {
             let until = now + i64::try_from(FORCE_SPACING.as_millis()).unwrap_or(i64::MAX);
             // Nobody's second one is its owner's: the name is new each time.
             let nobody: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
-            if !store.take_lease(&self.force, &nobody, now, until).await? {
+            if !store.acquire_lease(&self.force, &nobody, now, until).await? {
                 return Ok(false);
             }
         }

@@ -120,7 +120,7 @@ impl Ledger {
     /// The platform says that an endpoint's calls of today are used up.
     pub async fn mark_spent(&self, endpoint: &str) {
         let day = self.0.reset.day(self.0.clock.now_secs());
-        if let Err(error) = self.0.store.mark_spent(&self.0.account, endpoint, day, true).await {
+        if let Err(error) = self.0.store.mark_exhausted(&self.0.account, endpoint, day, true).await {
             self.warn(&error);
         }
     }
@@ -128,7 +128,7 @@ impl Ledger {
     /// The account's quotas were set back.
     pub async fn unmark_all(&self) {
         let day = self.0.reset.day(self.0.clock.now_secs());
-        if let Err(error) = self.0.store.unmark_all(&self.0.account, day).await {
+        if let Err(error) = self.0.store.clear_exhausted(&self.0.account, day).await {
             self.warn(&error);
         }
     }
@@ -144,7 +144,7 @@ impl Ledger {
         let known = usage.iter().find(|usage| usage.endpoint == endpoint);
         let pending = lock(&inner.pending);
         let unwritten = pending.get(&(day, endpoint)).copied().unwrap_or_default();
-        Ok((known.map_or(0, |usage| usage.used) + unwritten, known.is_some_and(|usage| usage.is_spent)))
+        Ok((known.map_or(0, |usage| usage.used) + unwritten, known.is_some_and(|usage| usage.is_exhausted)))
     }
 
     /// How often the store was written to.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::token::{Get, Stable, Token},
     base::{Secret, Stopwatch, lock},
-    store::{Record, Store, StoreError},
+    store::{Store, StoreError, TokenRecord},
 };
 use std::{
     sync::{
@@ -70,7 +70,7 @@ struct Held {
 }
 
 impl Held {
-    fn of(record: &Record) -> Self {
+    fn of(record: &TokenRecord) -> Self {
         let life = record.expires_at - record.renewed_at;
         Self {
             token: record.token.clone(),
@@ -201,7 +201,7 @@ impl TokenKeeper {
     }
 
     /// The record of the present token, if it is known here or in the store.
-    pub(super) async fn record(&self) -> Result<Option<Record>, StoreError> {
+    pub(super) async fn record(&self) -> Result<Option<TokenRecord>, StoreError> {
         match &self.store {
             Some(store) => store.token(&self.account, self.mode.as_str()).await,
             None => Ok(None),
@@ -290,12 +290,12 @@ impl TokenKeeper {
                 return Ok(Ok(Some(token)));
             }
             let now = client.clock().now_ms();
-            if store.take_lease(&lease, &self.holder, now, now + LEASE).await? {
+            if store.acquire_lease(&lease, &self.holder, now, now + LEASE).await? {
                 // It may have been renewed between the look and the lease.
                 let known = match self.look(store, client, wish).await {
                     Ok(Err(known)) => known,
                     looked => {
-                        store.give_lease_back(&lease, &self.holder).await?;
+                        store.release_lease(&lease, &self.holder).await?;
                         return looked.map(|token| Ok(token.ok()));
                     }
                 };
@@ -309,12 +309,12 @@ impl TokenKeeper {
                             () = tokio::time::sleep(beat) => {
                                 let now = client.clock().now_ms();
                                 // A store that fails now is found out when the token is saved.
-                                let _ = store.take_lease(&lease, &self.holder, now, now + LEASE).await;
+                                let _ = store.acquire_lease(&lease, &self.holder, now, now + LEASE).await;
                             }
                         }
                     }
                 };
-                let _ = store.give_lease_back(&lease, &self.holder).await;
+                let _ = store.release_lease(&lease, &self.holder).await;
                 return Ok(result);
             }
             if matches!(wish, Wish::Soon) {
@@ -339,7 +339,7 @@ impl TokenKeeper {
         store: &Store,
         client: &Client,
         wish: Wish<'_>,
-    ) -> Result<Result<Secret, Option<Record>>, StoreError> {
+    ) -> Result<Result<Secret, Option<TokenRecord>>, StoreError> {
         let record = store.token(&self.account, self.mode.as_str()).await?;
         if let Some(record) = &record {
             client.learn(&record.token);
@@ -357,7 +357,7 @@ impl TokenKeeper {
         client: &Client,
         gate: &mut Gate,
         wish: Wish<'_>,
-        known: Option<&Record>,
+        known: Option<&TokenRecord>,
     ) -> Result<Option<Secret>, CallError> {
         let Wish::Instead(refused) = wish else {
             if !self.budget.may_renew(client.clock().now_secs()).await {
@@ -395,7 +395,7 @@ impl TokenKeeper {
         &self,
         client: &Client,
         gate: &mut Gate,
-        known: Option<&Record>,
+        known: Option<&TokenRecord>,
         force: bool,
         stale: Option<&Secret>,
     ) -> Result<Secret, CallError> {
@@ -435,11 +435,11 @@ impl TokenKeeper {
     }
 
     /// Keeps a token that was fetched, in memory and in the store.
-    async fn keep(&self, client: &Client, known: Option<&Record>, answer: Token) -> Secret {
+    async fn keep(&self, client: &Client, known: Option<&TokenRecord>, answer: Token) -> Secret {
         let now = client.clock().now_ms();
         let before = known.map_or(0, |known| known.generation);
         let generation = before.max(self.held().map_or(0, |held| held.generation)) + 1;
-        let record = Record {
+        let record = TokenRecord {
             token: answer.access_token.0,
             expires_at: now + answer.expires_in.saturating_mul(1_000),
             generation,

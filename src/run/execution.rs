@@ -8,7 +8,7 @@ use crate::{
     bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport},
     client::Client,
     script::{HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script, ScriptFailure},
-    store::{RunEnd, RunState, Store, StoreError},
+    store::{RunEnd, RunState, SavedState, Store, StoreError},
 };
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 use tokio::{runtime::Runtime, task::JoinHandle};
@@ -337,7 +337,7 @@ impl Record {
                     note: &self.mask(report.error.as_deref().unwrap_or_default()),
                     report: &self.mask(&json),
                     now: self.clock.now_ms(),
-                    kept: state.as_ref().map(|(automation, json)| (automation.as_str(), json.as_str())),
+                    saved_state: state.as_ref().map(|(automation, json)| SavedState { automation, json }),
                 };
                 self.store.end_run(&end).await.map_err(|error| error.to_string())
             }

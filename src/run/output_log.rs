@@ -8,7 +8,7 @@ use crate::{
     bulk::Attempt,
     client::Client,
     script::Output,
-    store::{Printed, Store},
+    store::{OutputLine, Store},
 };
 use std::sync::{Arc, Mutex};
 use tokio::{
@@ -35,7 +35,7 @@ pub(super) struct OutputLog {
 
 struct State {
     /// To the task that writes to the store; `None` before the log is opened and after it is closed.
-    writer: Option<UnboundedSender<Printed>>,
+    writer: Option<UnboundedSender<OutputLine>>,
     number: i64,
     /// Bytes that may still be stored.
     left: usize,
@@ -83,7 +83,8 @@ impl OutputLog {
         // An empty line counts too, or a loop that prints nothing would fill the store.
         state.left = state.left.saturating_sub(1);
         state.number += 1;
-        let line = Printed { attempt: self.attempt, number: state.number, at: self.clock.now_ms(), text };
+        let line =
+            OutputLine { attempt: self.attempt, number: state.number, printed_at: self.clock.now_ms(), text };
         if let Some(writer) = &state.writer {
             // The receiver lives until the log is closed, unless the runtime is shutting down.
             let _ = writer.send(line);
@@ -103,10 +104,10 @@ impl Output for OutputLog {
     }
 }
 
-async fn write(store: Store, run: String, mut printed: UnboundedReceiver<Printed>) {
+async fn write(store: Store, run: String, mut printed: UnboundedReceiver<OutputLine>) {
     let mut lines = Vec::new();
     while printed.recv_many(&mut lines, MAX_BATCH).await > 0 {
-        if let Err(error) = store.keep_printed(&run, &lines).await {
+        if let Err(error) = store.append_output(&run, &lines).await {
             tracing::warn!("what run {run} prints can't be kept: {error}");
         }
         lines.clear();

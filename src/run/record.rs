@@ -4,7 +4,7 @@ use crate::{
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
     script::{HandlerCall, Source},
-    store::{AutomationRecord, RunEnd, RunRecord, RunState, RunTexts, Store, StoreError},
+    store::{AutomationRecord, RunEnd, RunPayload, RunRecord, RunState, StartedBy, Store, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -52,8 +52,20 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// What started the run.
+    #[must_use]
+    pub const fn started_by(&self) -> StartedBy {
+        if self.call.is_some() {
+            StartedBy::Automation
+        } else if self.of_session {
+            StartedBy::Session
+        } else {
+            StartedBy::Command
+        }
+    }
+
     /// The options in a run's record.
-    pub fn decode(run: &str, texts: &RunTexts) -> Result<Self, StoreError> {
+    pub fn decode(run: &str, texts: &RunPayload) -> Result<Self, StoreError> {
         decode("mpscript_run", run, "options", &texts.options, "a run's options as JSON")
     }
 
@@ -98,7 +110,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
     let whole = text(serde_json::to_string(&options));
     options.held_a_secret |= host.secrets.mask(&whole) != whole;
     let options = host.secrets.mask(&text(serde_json::to_string(&options)));
-    let texts = RunTexts { source, options, report: String::new() };
+    let texts = RunPayload { source, options, report: String::new() };
     loop {
         let letters =
             std::iter::repeat_with(|| fastrand::choice(LETTERS).map_or('2', |letter| char::from(*letter)));
@@ -110,9 +122,10 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
             state: RunState::Running,
             is_dry: new.is_dry,
             started_at: now,
-            beat_at: now,
+            heartbeat_at: now,
             owner: owner(host),
             undoes: new.undoes.unwrap_or_default().to_owned(),
+            started_by: new.options.started_by(),
             ..RunRecord::default()
         };
         if !store.add_run(&record, &texts).await? {
@@ -150,8 +163,8 @@ pub async fn resume(
     resolution: Option<Resolution>,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let taken = store.take_run(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
-    if taken && store.undone_by(&run.id).await?.is_some() {
+    let taken = store.start_attempt(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
+    if taken && store.active_undo_of(&run.id).await?.is_some() {
         let end = RunEnd {
             run: &run.id,
             attempt: run.attempt + 1,
@@ -181,13 +194,19 @@ pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<Str
 }
 
 /// The script and its imports in a run's record.
-pub fn decode_source(run: &str, texts: &RunTexts) -> Result<Source, StoreError> {
+pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError> {
     decode("mpscript_run", run, "source", &texts.source, "a script and its imports as JSON")
 }
 
 /// The last good source in an automation's record.
 pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
-    decode("mpscript_automation", &record.name, "good", &record.good, "a script and its imports as JSON")
+    decode(
+        "mpscript_automation",
+        &record.name,
+        "good",
+        &record.last_good_source,
+        "a script and its imports as JSON",
+    )
 }
 
 /// Decodes what a column holds as JSON. What can't be decoded is an error that names the row, never an empty value, which
@@ -213,9 +232,9 @@ fn decode<T: DeserializeOwned>(
 /// # Errors
 /// When the store fails.
 pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreError> {
-    for run in store.runs_under_way().await? {
+    for run in store.running_runs().await? {
         if observed_state(host, &run) != run.state {
-            store.cut_off(&run).await?;
+            store.fence_run(&run).await?;
         }
     }
     Ok(())
@@ -228,7 +247,7 @@ pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
         return run.state;
     }
     let (process, start_id) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
-    let is_silent = host.clock.now_ms() - run.beat_at > HEARTBEAT_TTL;
+    let is_silent = host.clock.now_ms() - run.heartbeat_at > HEARTBEAT_TTL;
     if is_silent || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
 }
 

@@ -161,7 +161,7 @@ impl AutomationRegistry {
     /// Restores the last good revision of an automation of this folder whose file is stale, from its record. An error when
     /// there is one that can't be used.
     pub fn restore_last_good(&mut self, record: &AutomationRecord) -> Result<(), Diagnostic> {
-        if Path::new(&record.folder) != self.folder || record.good.is_empty() {
+        if Path::new(&record.folder) != self.folder || record.last_good_source.is_empty() {
             return Ok(());
         }
         let source = record::decode_last_good(record).map_err(|error| Diagnostic::new(error.to_string()))?;

@@ -192,7 +192,7 @@ impl Session {
         if let (true, Some(store)) = (is_idle, &self.config.store)
             && let Some(run) = report.run.take()
         {
-            runtime.block_on(store.forget_run(&run))?;
+            runtime.block_on(store.delete_run(&run))?;
         }
         Ok(())
     }

@@ -1,17 +1,18 @@
-//! What a database must do, and the words that it is told in.
+//! The seam between the statements of the store and its databases: statements, values and rows, and what a driver
+//! does with them.
 
 use super::StoreError;
 use std::{future::Future, pin::Pin};
 
-/// What a statement will have come to.
-pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+/// The pending result of a driver.
+pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A database.
 pub(super) trait Driver: Send + Sync {
-    fn place(&self) -> &str;
-    fn query(&self, statement: Statement) -> Work<'_, Vec<Row>>;
-    fn execute(&self, statement: Statement) -> Work<'_, u64>;
-    fn transaction(&self, statements: Vec<Statement>) -> Work<'_, Vec<u64>>;
+    fn location(&self) -> &str;
+    fn query(&self, statement: Statement) -> BoxFuture<'_, Vec<Row>>;
+    fn execute(&self, statement: Statement) -> BoxFuture<'_, u64>;
+    fn transaction(&self, statements: Vec<Statement>) -> BoxFuture<'_, Vec<u64>>;
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
@@ -32,17 +33,17 @@ impl From<i64> for Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        // PostgreSQL takes no NUL in a text.
+        // PostgreSQL refuses NUL in a text.
         Self::Text(text.replace('\0', "\u{fffd}"))
     }
 }
 
-/// A statement with its values: `$1`, `$2` and so on stand for them.
+/// A statement with the values of its parameters `$1`, `$2` and so on.
 #[derive(Clone)]
 pub struct Statement {
     pub(super) sql: &'static str,
     pub(super) values: Vec<Value>,
-    /// How many rows it must change; any other number undoes its transaction.
+    /// How many rows it must change; with any other number its transaction is rolled back.
     pub(super) expects: Option<u64>,
 }
 
@@ -60,7 +61,7 @@ impl Statement {
         self
     }
 
-    /// Must change so many rows.
+    /// Requires that it changes `rows` rows: with any other number its transaction is rolled back, as a conflict.
     #[must_use]
     pub fn expecting(mut self, rows: u64) -> Self {
         self.expects = Some(rows);
@@ -68,11 +69,11 @@ impl Statement {
     }
 }
 
-/// A row.
+/// A row of a query's result.
 pub struct Row(pub(super) Vec<Value>);
 
 impl Row {
-    /// The number in a column; 0 where there is none.
+    /// The number in a column; 0 where there is none. For columns that the database itself computes.
     #[must_use]
     pub fn integer(&self, column: usize) -> i64 {
         match self.0.get(column) {
@@ -91,39 +92,42 @@ impl Row {
     }
 }
 
-/// Makes a driver of a struct with a `pool` and a `place`, in a module with a `fault` that turns its database's
-/// errors into ours. `begin` opens a transaction.
+/// Implements `Driver` for a struct with a `pool` and a `location`, in a module with a `fault` that turns its database's
+/// errors into `StoreError`. `begin` opens a transaction.
 macro_rules! drive {
     ($database:ty, |$pool:ident| $begin:expr) => {
         impl $crate::store::driver::Driver for $database {
-            fn place(&self) -> &str {
-                &self.place
+            fn location(&self) -> &str {
+                &self.location
             }
 
             fn query(
                 &self,
                 statement: $crate::store::Statement,
-            ) -> $crate::store::driver::Work<'_, Vec<$crate::store::Row>> {
+            ) -> $crate::store::driver::BoxFuture<'_, Vec<$crate::store::Row>> {
                 Box::pin(async move {
                     let rows = $crate::store::driver::bind!(statement).fetch_all(&self.pool).await;
                     rows.and_then(|rows| $crate::store::driver::read_rows!(rows))
-                        .map_err(|error| fault(&self.place, &error))
+                        .map_err(|error| fault(&self.location, &error))
                 })
             }
 
-            fn execute(&self, statement: $crate::store::Statement) -> $crate::store::driver::Work<'_, u64> {
+            fn execute(
+                &self,
+                statement: $crate::store::Statement,
+            ) -> $crate::store::driver::BoxFuture<'_, u64> {
                 Box::pin(async move {
                     let done = $crate::store::driver::bind!(statement).execute(&self.pool).await;
-                    done.map(|done| done.rows_affected()).map_err(|error| fault(&self.place, &error))
+                    done.map(|done| done.rows_affected()).map_err(|error| fault(&self.location, &error))
                 })
             }
 
             fn transaction(
                 &self,
                 statements: Vec<$crate::store::Statement>,
-            ) -> $crate::store::driver::Work<'_, Vec<u64>> {
+            ) -> $crate::store::driver::BoxFuture<'_, Vec<u64>> {
                 Box::pin(async move {
-                    let fault = |error: sqlx::Error| fault(&self.place, &error);
+                    let fault = |error: sqlx::Error| fault(&self.location, &error);
                     let $pool = &self.pool;
                     let mut transaction = $begin.await.map_err(fault)?;
                     let mut changed = Vec::with_capacity(statements.len());
@@ -132,7 +136,7 @@ macro_rules! drive {
                         let done = $crate::store::driver::bind!(statement).execute(&mut *transaction).await;
                         let done = done.map_err(fault)?;
                         if expects.is_some_and(|rows| rows != done.rows_affected()) {
-                            return Err(StoreError::Conflict { place: self.place.clone() });
+                            return Err(StoreError::Conflict { location: self.location.clone() });
                         }
                         changed.push(done.rows_affected());
                     }
@@ -164,7 +168,7 @@ macro_rules! bind {
 }
 pub(super) use bind;
 
-/// Reads rows into values; a column that is no number is a text.
+/// Reads rows into values; a column that is not a number is a text.
 macro_rules! read_rows {
     ($rows:expr) => {{
         use sqlx::Row as _;

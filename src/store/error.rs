@@ -1,61 +1,61 @@
-//! Why the store could not do something: what is wrong with it, and what to do next.
+//! Why a store operation failed, and what to do next.
 
-/// Why the store could not do something. It never holds what was to be written.
+/// Why a store operation failed. It never quotes what was to be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The file or the server can't be reached.
-    #[error("the store {place} can't be opened: {reason}")]
+    #[error("the store {location} can't be opened: {reason}")]
     Unreachable {
-        /// Where it is.
-        place: String,
-        /// The system's word.
+        /// The store's location.
+        location: String,
+        /// The operating system's reason.
         reason: String,
     },
     /// Another process holds it.
-    #[error("the store {place} is locked by another process")]
+    #[error("the store {location} is locked by another process")]
     Locked {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
     },
     /// It can't be written.
-    #[error("the store {place} is read-only")]
+    #[error("the store {location} is read-only")]
     ReadOnly {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
     },
-    /// Others can read it, and tokens are in it.
-    #[error("the store {place} can be read by others")]
+    /// Other users can read it, and it holds tokens.
+    #[error("the store {location} can be read by others")]
     Exposed {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
     },
-    /// There is no room.
-    #[error("there is no room for the store {place}: the disk is full")]
+    /// The disk is full.
+    #[error("there is no room for the store {location}: the disk is full")]
     Full {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
     },
-    /// It is damaged, or something else.
-    #[error("{place} is no store of mpscript, or is damaged")]
+    /// The file is damaged, or not a store.
+    #[error("{location} is no store of mpscript, or is damaged")]
     Corrupt {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
     },
-    /// A newer mpscript made it.
-    #[error("the store {place} is of version {found}, and this mpscript knows versions up to {known}")]
+    /// A newer version of mpscript migrated it.
+    #[error("the store {location} is of version {found}, and this mpscript knows versions up to {known}")]
     Newer {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
         /// Its version.
         found: i64,
         /// Ours.
         known: i64,
     },
-    /// Somebody else changed it at the same moment.
-    #[error("the store {place} was changed by another process at the same moment")]
+    /// Another process changed the same rows.
+    #[error("the store {location} was changed by another process at the same moment")]
     Conflict {
-        /// Where it is.
-        place: String,
+        /// The store's location.
+        location: String,
     },
     /// A column holds something that this program can't read.
     #[error("`{column}` in row `{row}` of {table} can't be read: expected {expected}, found {found}")]
@@ -72,11 +72,11 @@ pub enum StoreError {
         found: String,
     },
     /// Anything else.
-    #[error("the store {place} failed: {reason}")]
+    #[error("the store {location} failed: {reason}")]
     Other {
-        /// Where it is.
-        place: String,
-        /// The database's word.
+        /// The store's location.
+        location: String,
+        /// The database's reason.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
 //! The journal of a run: its steps, each a call or a job, and the batches of changes that a step sent.
 
-use super::{Row, Statement, Store, StoreError, run::beat};
+use super::{Row, Statement, Store, StoreError, run::heartbeat};
 
 /// One step of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl Store {
         now: i64,
         entries: &[Entry],
     ) -> Result<(), StoreError> {
-        let fence = beat(run, attempt, now).expecting(1);
+        let fence = heartbeat(run, attempt, now).expecting(1);
         let all = std::iter::once(fence).chain(entries.iter().map(|entry| entry.0.clone()));
         self.transaction(all.collect()).await.map(drop)
     }

@@ -1,38 +1,35 @@
 //! The ledger: how many calls of each endpoint an account has made on a day.
 
-use super::{Statement, Store, StoreError};
+use super::{Cells, Statement, Store, StoreError};
 
-/// Calls to be added to a day.
+/// Calls to add to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
     /// The endpoint.
     pub endpoint: String,
-    /// The day, by a number that grows by one each day.
+    /// The day, as a number that grows by one each day.
     pub day: i64,
-    /// How many; fewer than none when a call was counted that was not sent.
+    /// How many; negative when a call was counted and then not sent.
     pub calls: i64,
 }
 
-/// What a day's ledger says of an endpoint.
+/// What the ledger records of an endpoint for one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The endpoint.
     pub endpoint: String,
     /// Calls so far.
     pub used: i64,
-    /// Whether the platform has said that the day's calls are used up.
-    pub is_spent: bool,
+    /// Whether the platform has refused a call because the day's quota is exhausted.
+    pub is_exhausted: bool,
 }
 
 impl Store {
-    /// Adds calls to an account's ledger, all of them or none.
-    ///
-    /// # Errors
-    /// When the store fails; then nothing was added.
+    /// Adds calls to an account's ledger, all or none.
     pub async fn add_to_ledger(&self, account: &str, calls: &[Spent]) -> Result<(), StoreError> {
         let statements = calls.iter().map(|spent| {
             let statement = Statement::new(
-                "INSERT INTO mpscript_ledger (account, endpoint, day, used, spent) VALUES ($1, $2, $3, $4, 0)
+                "INSERT INTO mpscript_ledger (account, endpoint, day, used, exhausted) VALUES ($1, $2, $3, $4, 0)
                  ON CONFLICT (account, endpoint, day) DO UPDATE SET used = mpscript_ledger.used + excluded.used",
             );
             statement.with(account).with(spent.endpoint.as_str()).with(spent.day).with(spent.calls)
@@ -40,51 +37,39 @@ impl Store {
         self.transaction(statements.collect()).await.map(drop)
     }
 
-    /// Remembers that an endpoint's calls of a day are used up, or that they are not any more.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn mark_spent(
+    /// Records whether an endpoint's quota for a day is exhausted.
+    pub async fn mark_exhausted(
         &self,
         account: &str,
         endpoint: &str,
         day: i64,
-        is_spent: bool,
+        is_exhausted: bool,
     ) -> Result<(), StoreError> {
         let statement = Statement::new(
-            "INSERT INTO mpscript_ledger (account, endpoint, day, used, spent) VALUES ($1, $2, $3, 0, $4)
-             ON CONFLICT (account, endpoint, day) DO UPDATE SET spent = excluded.spent",
+            "INSERT INTO mpscript_ledger (account, endpoint, day, used, exhausted) VALUES ($1, $2, $3, 0, $4)
+             ON CONFLICT (account, endpoint, day) DO UPDATE SET exhausted = excluded.exhausted",
         );
-        let statement = statement.with(account).with(endpoint).with(day).with(i64::from(is_spent));
+        let statement = statement.with(account).with(endpoint).with(day).with(i64::from(is_exhausted));
         self.execute(statement).await.map(drop)
     }
 
-    /// Takes the marks of a day off an account's endpoints: its quotas were set back.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn unmark_all(&self, account: &str, day: i64) -> Result<(), StoreError> {
+    /// Clears the exhausted marks of an account's endpoints for a day, after the platform has reset its quotas.
+    pub async fn clear_exhausted(&self, account: &str, day: i64) -> Result<(), StoreError> {
         let statement =
-            Statement::new("UPDATE mpscript_ledger SET spent = 0 WHERE account = $1 AND day = $2");
+            Statement::new("UPDATE mpscript_ledger SET exhausted = 0 WHERE account = $1 AND day = $2");
         self.execute(statement.with(account).with(day)).await.map(drop)
     }
 
     /// What an account has used on a day, endpoint by endpoint.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn usage(&self, account: &str, day: i64) -> Result<Vec<Usage>, StoreError> {
         let statement = Statement::new(
-            "SELECT endpoint, used, spent FROM mpscript_ledger WHERE account = $1 AND day = $2 ORDER BY endpoint",
+            "SELECT endpoint, used, exhausted FROM mpscript_ledger WHERE account = $1 AND day = $2 ORDER BY endpoint",
         );
         let rows = self.query(statement.with(account).with(day)).await?;
-        Ok(rows
-            .iter()
-            .map(|row| Usage {
-                endpoint: row.text(0).to_owned(),
-                used: row.integer(1),
-                is_spent: row.integer(2) != 0,
-            })
-            .collect())
+        let usage = |row| {
+            let mut cells = Cells::new("mpscript_ledger", "endpoint, used, exhausted", account, row);
+            Ok(Usage { endpoint: cells.text()?, used: cells.integer()?, is_exhausted: cells.boolean()? })
+        };
+        rows.iter().map(usage).collect()
     }
 }

@@ -1,12 +1,26 @@
-//! The tables, version by version. A version that was released is never changed: the next one
-//! comes after it.
+//! The tables, version by version. A version that was released is never changed: the next one comes after it.
 
-use super::{Statement, Store, StoreError};
+use super::{Statement, Store, StoreError, driver::BoxFuture, migrate_v6};
 use std::time::Duration;
 
-/// What each version adds to the one before; the first is version 1.
-const VERSIONS: &[&[&str]] = &[
-    &[
+/// What a version changes, all in one transaction.
+struct Version {
+    /// Statements that are the same for every database.
+    sql: &'static [&'static str],
+    /// Data that plain SQL can't convert: reads the tables of the version before, and returns statements that run after
+    /// `sql`. It may know formats of floors above the store, as they were in the version before.
+    convert: Option<fn(&Store) -> BoxFuture<'_, Vec<Statement>>>,
+}
+
+impl Version {
+    const fn of_sql(sql: &'static [&'static str]) -> Self {
+        Self { sql, convert: None }
+    }
+}
+
+/// All versions; the first is version 1.
+const VERSIONS: &[Version] = &[
+    Version::of_sql(&[
     "CREATE TABLE IF NOT EXISTS mpscript_token (
         account TEXT NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL, expires_at BIGINT NOT NULL,
         generation BIGINT NOT NULL, renewed_by TEXT NOT NULL, renewed_at BIGINT NOT NULL,
@@ -18,8 +32,8 @@ const VERSIONS: &[&[&str]] = &[
     "CREATE TABLE IF NOT EXISTS mpscript_ledger (
         account TEXT NOT NULL, endpoint TEXT NOT NULL, day BIGINT NOT NULL, used BIGINT NOT NULL,
         spent BIGINT NOT NULL, PRIMARY KEY (account, endpoint, day))",
-    ],
-    &[
+    ]),
+    Version::of_sql(&[
         "CREATE TABLE IF NOT EXISTS mpscript_run (
         id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, script TEXT NOT NULL, state TEXT NOT NULL,
         dry_run BIGINT NOT NULL, started_at BIGINT NOT NULL, ended_at BIGINT NOT NULL, beat_at BIGINT NOT NULL,
@@ -35,8 +49,8 @@ const VERSIONS: &[&[&str]] = &[
         PRIMARY KEY (run, step, number))",
         "CREATE TABLE IF NOT EXISTS mpscript_total (
         account TEXT NOT NULL, listing TEXT NOT NULL, total BIGINT NOT NULL, PRIMARY KEY (account, listing))",
-    ],
-    &[
+    ]),
+    Version::of_sql(&[
         "CREATE TABLE IF NOT EXISTS mpscript_automation (
         name TEXT NOT NULL PRIMARY KEY, folder TEXT NOT NULL, since BIGINT NOT NULL, paused_until BIGINT NOT NULL,
         state TEXT NOT NULL, stale TEXT NOT NULL)",
@@ -45,8 +59,8 @@ const VERSIONS: &[&[&str]] = &[
         reason TEXT NOT NULL, run TEXT NOT NULL, node TEXT NOT NULL, at BIGINT NOT NULL,
         PRIMARY KEY (automation, source, instant))",
         "CREATE INDEX IF NOT EXISTS mpscript_fire_state ON mpscript_fire (state)",
-    ],
-    &[
+    ]),
+    Version::of_sql(&[
         "CREATE TABLE IF NOT EXISTS mpscript_printed (
         run TEXT NOT NULL, attempt BIGINT NOT NULL, number BIGINT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,
         PRIMARY KEY (run, attempt, number))",
@@ -55,41 +69,39 @@ const VERSIONS: &[&[&str]] = &[
         "CREATE INDEX IF NOT EXISTS mpscript_fire_outcome ON mpscript_fire (automation, state, instant)",
         "CREATE INDEX IF NOT EXISTS mpscript_fire_run ON mpscript_fire (run)",
         "CREATE INDEX IF NOT EXISTS mpscript_run_under_way ON mpscript_run (state) WHERE state = 'running'",
-    ],
-    &[
+    ]),
+    Version::of_sql(&[
         "ALTER TABLE mpscript_fire ADD COLUMN failures BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE mpscript_fire ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
-    ],
+    ]),
+    Version { sql: migrate_v6::SQL, convert: Some(migrate_v6::convert) },
 ];
 
-/// Several processes may begin together: each tries so often.
-const TRIES: u32 = 20;
+/// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.
+const MAX_ATTEMPTS: u32 = 20;
 
-/// Between tries.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between attempts.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 impl Store {
-    /// Brings the tables to this program's version.
-    ///
-    /// # Errors
-    /// When they are of a newer version, or the store can't be written.
+    /// Brings the tables to this program's version. Tables of a newer version are an error, and stay as they are.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         let known = i64::try_from(VERSIONS.len()).unwrap_or(i64::MAX);
         let mut result = Ok(());
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let found = self.version().await?.unwrap_or_default();
             if found == known {
                 return Ok(());
             }
             if found > known {
-                return Err(StoreError::Newer { place: self.place().to_owned(), found, known });
+                return Err(StoreError::Newer { location: self.location().to_owned(), found, known });
             }
             result = self.step(found).await;
             match &result {
                 Ok(()) => {}
-                // Somebody else makes the same tables at this moment; each database says so in its own way.
+                // Another process is migrating too; each database reports that in its own way.
                 Err(StoreError::Conflict { .. } | StoreError::Other { .. }) => {
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
                 Err(_) => return result,
             }
@@ -102,12 +114,13 @@ impl Store {
         let rows = self.query(Statement::new("SELECT version FROM mpscript_schema WHERE id = 1")).await;
         match rows {
             Ok(rows) => Ok(rows.first().map(|row| row.integer(0))),
-            // There is no such table yet: what else is wrong comes up when it is made.
+            // There is no such table yet; any other fault comes up again when it is created.
             Err(StoreError::Other { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// Migrates from one version to the next.
     async fn step(&self, from: i64) -> Result<(), StoreError> {
         if from == 0 {
             let table = "CREATE TABLE IF NOT EXISTS mpscript_schema (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)";
@@ -115,13 +128,13 @@ impl Store {
             let row = "INSERT INTO mpscript_schema (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING";
             self.execute(Statement::new(row)).await?;
         }
-        let at = usize::try_from(from).unwrap_or_default();
-        let mut statements: Vec<Statement> = VERSIONS[at..]
-            .iter()
-            .take(1)
-            .flat_map(|version| version.iter().map(|sql| Statement::new(sql)))
-            .collect();
-        // Only one process moves on from a version; the others see that it was done.
+        let next = usize::try_from(from).ok().and_then(|from| VERSIONS.get(from));
+        let Some(Version { sql, convert }) = next else { return Ok(()) };
+        let mut statements: Vec<Statement> = sql.iter().map(|sql| Statement::new(sql)).collect();
+        if let Some(convert) = convert {
+            statements.extend(convert(self).await?);
+        }
+        // Exactly one process moves on from a version; this makes the transaction of the others fail.
         statements.push(
             Statement::new("UPDATE mpscript_schema SET version = version + 1 WHERE id = 1 AND version = $1")
                 .with(from)

@@ -1,11 +1,30 @@
-//! Runs: what was started, with all that is needed to go on with it, and how it ended.
+//! Runs: what was started, with everything needed to resume it, and how it ended.
 
-use super::{Row, RunState, Statement, Store, StoreError, automation::keep};
+use super::{
+    Cells, Row, RunState, Statement, Store, StoreError, automation_state::save_state,
+    stored_enum::stored_enum,
+};
 
-/// What is known of a run, without its long texts.
+stored_enum! {
+    /// What started a run.
+    #[derive(Default)]
+    pub enum StartedBy {
+        /// A command with a script.
+        #[default]
+        Command = "command",
+        /// A line of a session, whose variables the run used.
+        Session = "session",
+        /// A handler of an automation was called: by a trigger, by hand, or as its failure hook.
+        Automation = "automation",
+        /// Recorded by an earlier version with options that can't be read.
+        Unknown = "unknown",
+    }
+}
+
+/// A run, without its long texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunRecord {
-    /// Its name among all runs.
+    /// Its id, unique among all runs.
     pub id: String,
     /// The account that it works on, as the client names it.
     pub account: String,
@@ -15,30 +34,41 @@ pub struct RunRecord {
     pub state: RunState,
     /// Whether it changes nothing.
     pub is_dry: bool,
-    /// When it was first started, in milliseconds.
+    /// When its first attempt started, in milliseconds since the epoch.
     pub started_at: i64,
-    /// When it ended, in milliseconds; 0 while it runs.
+    /// When its last attempt ended, in milliseconds since the epoch; 0 while it runs.
     pub ended_at: i64,
-    /// When its process last gave a sign of life, in milliseconds.
-    pub beat_at: i64,
+    /// When its process last sent a heartbeat, in milliseconds since the epoch.
+    pub heartbeat_at: i64,
     /// The process that runs it.
     pub owner: String,
-    /// How often it was started or gone on with.
+    /// The number of its last attempt: 1 when it was started, one more each time that it is resumed.
     pub attempt: i64,
-    /// The run that it undoes, if it does.
+    /// The run that it undoes; empty if it undoes none.
     pub undoes: String,
-    /// Why it waits for a person, if it does.
+    /// Why it failed or was parked; empty otherwise.
     pub note: String,
+    /// What started it.
+    pub started_by: StartedBy,
 }
 
-/// The long texts of a run.
+/// A run whose row can't be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRun {
+    /// Its id.
+    pub id: String,
+    /// What can't be decoded.
+    pub error: StoreError,
+}
+
+/// The long texts of a run, in the formats of the floors above.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunTexts {
+pub struct RunPayload {
     /// The script and its imports.
     pub source: String,
-    /// What it was started with.
+    /// The options that it was started with.
     pub options: String,
-    /// What it came to; empty before its end.
+    /// The report of its last attempt; empty before the end of that.
     pub report: String,
 }
 
@@ -49,54 +79,68 @@ pub struct RunEnd<'a> {
     pub run: &'a str,
     /// Which attempt.
     pub attempt: i64,
-    /// How it ended.
+    /// The state that it ended in.
     pub state: RunState,
-    /// Why, if it did not end well.
+    /// Why it failed or was parked; may be empty.
     pub note: &'a str,
-    /// What it came to; may be empty.
+    /// Its report; may be empty.
     pub report: &'a str,
-    /// When, in milliseconds.
+    /// When, in milliseconds since the epoch.
     pub now: i64,
-    /// The automation whose runs keep something, and what, as JSON.
-    pub kept: Option<(&'a str, &'a str)>,
+    /// The `ctx.state` that it leaves to the next run of its automation.
+    pub saved_state: Option<SavedState<'a>>,
 }
 
-/// What a sign of life meets.
+/// The `ctx.state` that a run of an automation leaves to the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct SavedState<'a> {
+    /// The automation.
+    pub automation: &'a str,
+    /// The state, as JSON.
+    pub json: &'a str,
+}
+
+/// What a process learns when it sends a heartbeat of its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beat {
-    /// Nobody else has gone on with the run, nor cut it off.
+pub struct HeartbeatStatus {
+    /// The attempt is still the run's current one, and was not fenced.
     pub is_ours: bool,
-    /// Somebody wants it to stop.
-    pub is_to_stop: bool,
+    /// A person has asked the run to stop.
+    pub is_stop_requested: bool,
+}
+
+macro_rules! columns {
+    () => {
+        "id, account, script, state, dry_run, started_at, ended_at, heartbeat_at, owner, attempt, undoes, note, started_by"
+    };
 }
 
 fn read(row: &Row) -> Result<RunRecord, StoreError> {
+    let mut cells = Cells::new("mpscript_run", columns!(), row.text(0), row);
     Ok(RunRecord {
-        id: row.text(0).to_owned(),
-        account: row.text(1).to_owned(),
-        script: row.text(2).to_owned(),
-        state: RunState::decode("mpscript_run", row.text(0), "state", row.text(3))?,
-        is_dry: row.integer(4) != 0,
-        started_at: row.integer(5),
-        ended_at: row.integer(6),
-        beat_at: row.integer(7),
-        owner: row.text(8).to_owned(),
-        attempt: row.integer(9),
-        undoes: row.text(10).to_owned(),
-        note: row.text(11).to_owned(),
+        id: cells.text()?,
+        account: cells.text()?,
+        script: cells.text()?,
+        state: cells.decode(RunState::decode)?,
+        is_dry: cells.boolean()?,
+        started_at: cells.integer()?,
+        ended_at: cells.integer()?,
+        heartbeat_at: cells.integer()?,
+        owner: cells.text()?,
+        attempt: cells.integer()?,
+        undoes: cells.text()?,
+        note: cells.text()?,
+        started_by: cells.decode(StartedBy::decode)?,
     })
 }
 
 impl Store {
-    /// Records a run that begins; `false` when there is one of its name.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn add_run(&self, run: &RunRecord, texts: &RunTexts) -> Result<bool, StoreError> {
+    /// Records a run that starts; `false` when its id is taken.
+    pub async fn add_run(&self, run: &RunRecord, payload: &RunPayload) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "INSERT INTO mpscript_run (id, account, script, state, dry_run, started_at, ended_at, beat_at, owner,
-                 attempt, undoes, note, stop, source, options, report)
-             VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 1, $9, '', 0, $10, $11, '')
+            "INSERT INTO mpscript_run (id, account, script, state, dry_run, started_at, ended_at, heartbeat_at, owner,
+                 attempt, undoes, note, stop_requested, source, options, report, started_by)
+             VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 1, $9, '', 0, $10, $11, '', $12)
              ON CONFLICT (id) DO NOTHING",
         );
         let statement = statement
@@ -106,92 +150,79 @@ impl Store {
             .with(run.state.as_str())
             .with(i64::from(run.is_dry))
             .with(run.started_at)
-            .with(run.beat_at)
+            .with(run.heartbeat_at)
             .with(run.owner.as_str())
             .with(run.undoes.as_str())
-            .with(texts.source.as_str())
-            .with(texts.options.as_str());
+            .with(payload.source.as_str())
+            .with(payload.options.as_str())
+            .with(run.started_by.as_str());
         Ok(self.execute(statement).await? == 1)
     }
 
-    /// The runs whose name begins so, newest first; all of them where it is empty.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn runs(&self, prefix: &str, most: i64) -> Result<Vec<RunRecord>, StoreError> {
-        let statement = Statement::new(
-            "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
-             FROM mpscript_run WHERE SUBSTR(id, 1, CAST($1 AS INTEGER)) = $2
-             ORDER BY started_at DESC, id LIMIT $3",
-        );
+    /// The runs whose ids start with `prefix`, newest first. A row that can't be decoded is an error in its place, so
+    /// that the others can be listed.
+    pub async fn runs(
+        &self,
+        prefix: &str,
+        limit: i64,
+    ) -> Result<Vec<Result<RunRecord, UnreadableRun>>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_run WHERE SUBSTR(id, 1, CAST($1 AS INTEGER)) = $2
+             ORDER BY started_at DESC, id LIMIT $3"
+        ));
         let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
-        let rows = self.query(statement.with(length).with(prefix).with(most)).await?;
-        rows.iter().map(read).collect()
+        let rows = self.query(statement.with(length).with(prefix).with(limit)).await?;
+        let unreadable = |row: &Row, error| UnreadableRun { id: row.text(0).to_owned(), error };
+        Ok(rows.iter().map(|row| read(row).map_err(|error| unreadable(row, error))).collect())
     }
 
     /// The record of a run.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
-        let statement = Statement::new(
-            "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
-             FROM mpscript_run WHERE id = $1",
-        );
+        let statement = Statement::new(concat!("SELECT ", columns!(), " FROM mpscript_run WHERE id = $1"));
         self.query(statement.with(id)).await?.first().map(read).transpose()
     }
 
     /// The state of a run as recorded; `None` when there is no such run.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn run_state(&self, id: &str) -> Result<Option<RunState>, StoreError> {
         let rows =
             self.query(Statement::new("SELECT state FROM mpscript_run WHERE id = $1").with(id)).await?;
-        rows.first().map(|row| RunState::decode("mpscript_run", id, "state", row.text(0))).transpose()
+        let state = |row| Cells::new("mpscript_run", "state", id, row).decode(RunState::decode);
+        rows.first().map(state).transpose()
     }
 
-    /// The runs that are said to be under way.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn runs_under_way(&self) -> Result<Vec<RunRecord>, StoreError> {
-        let statement = Statement::new(
-            "SELECT id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note
-             FROM mpscript_run WHERE state = 'running' ORDER BY started_at",
-        );
+    /// The runs that are recorded as running, oldest first. Processes of some may have died.
+    pub async fn running_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_run WHERE state = 'running' ORDER BY started_at"
+        ));
         self.query(statement).await?.iter().map(read).collect()
     }
 
-    /// Cuts a run off whose process seems to be gone: should it wake up after all, it writes nothing more. A run that
-    /// has given a sign of life since it was read stays as it is.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn cut_off(&self, run: &RunRecord) -> Result<(), StoreError> {
+    /// Fences a run whose process is presumed dead: should the process wake up, every write of this attempt is refused.
+    /// Does nothing if the run has sent a heartbeat since the record was read.
+    pub async fn fence_run(&self, run: &RunRecord) -> Result<(), StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET state = 'interrupted'
-             WHERE id = $1 AND attempt = $2 AND beat_at = $3 AND state = 'running'",
+             WHERE id = $1 AND attempt = $2 AND heartbeat_at = $3 AND state = 'running'",
         );
-        self.execute(statement.with(run.id.as_str()).with(run.attempt).with(run.beat_at)).await.map(drop)
+        let statement = statement.with(run.id.as_str()).with(run.attempt).with(run.heartbeat_at);
+        self.execute(statement).await.map(drop)
     }
 
-    /// Cuts all runs off that have given no sign of life since this instant.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn cut_off_silent(&self, since: i64) -> Result<(), StoreError> {
+    /// Fences all runs whose last heartbeat is not after an instant.
+    pub async fn fence_stale_runs(&self, last_heartbeat: i64) -> Result<(), StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_run SET state = 'interrupted' WHERE state = 'running' AND beat_at <= $1",
+            "UPDATE mpscript_run SET state = 'interrupted' WHERE state = 'running' AND heartbeat_at <= $1",
         );
-        self.execute(statement.with(since)).await.map(drop)
+        self.execute(statement.with(last_heartbeat)).await.map(drop)
     }
 
-    /// Nobody else may write this until the run ends or is cut off; `false` while another run holds it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn claim(&self, name: &str, run: &str) -> Result<bool, StoreError> {
+    /// Acquires a write lock for a run, which holds it until it ends or is fenced; `false` while another run holds it.
+    pub async fn acquire_write_lock(&self, name: &str, run: &str) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, 0)
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner
@@ -201,20 +232,16 @@ impl Store {
         Ok(self.execute(statement.with(name).with(run)).await? == 1)
     }
 
-    /// The run that has claimed something last.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn claimed_by(&self, name: &str) -> Result<Option<String>, StoreError> {
+    /// The run that acquired a write lock last.
+    pub async fn lock_owner(&self, name: &str) -> Result<Option<String>, StoreError> {
         let statement = Statement::new("SELECT owner FROM mpscript_lease WHERE name = $1");
-        Ok(self.query(statement.with(name)).await?.first().map(|row| row.text(0).to_owned()))
+        let rows = self.query(statement.with(name)).await?;
+        rows.first().map(|row| Cells::new("mpscript_lease", "owner", name, row).text()).transpose()
     }
 
-    /// The run that takes this one back, or has, if only in part, and was not taken back itself.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn undone_by(&self, id: &str) -> Result<Option<String>, StoreError> {
+    /// The newest run that undoes this one: it is running, it completed, or it failed after it had changed something.
+    /// An undo that was undone itself does not count.
+    pub async fn active_undo_of(&self, id: &str) -> Result<Option<String>, StoreError> {
         let statement = Statement::new(
             "SELECT u.id FROM mpscript_run u WHERE u.undoes = $1 AND u.dry_run = 0
                  AND (u.state IN ('running', 'done', 'done_with_failures')
@@ -227,54 +254,54 @@ impl Store {
                          AND v.state IN ('done', 'done_with_failures'))
              ORDER BY u.started_at DESC LIMIT 1",
         );
-        Ok(self.query(statement.with(id)).await?.first().map(|row| row.text(0).to_owned()))
+        let rows = self.query(statement.with(id)).await?;
+        rows.first().map(|row| Cells::new("mpscript_run", "id", id, row).text()).transpose()
     }
 
-    /// A run's long texts.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn run_texts(&self, id: &str) -> Result<RunTexts, StoreError> {
+    /// The long texts of a run; empty ones when there is no such run.
+    pub async fn run_payload(&self, id: &str) -> Result<RunPayload, StoreError> {
         let statement = Statement::new("SELECT source, options, report FROM mpscript_run WHERE id = $1");
         let rows = self.query(statement.with(id)).await?;
-        Ok(rows.first().map_or_else(RunTexts::default, |row| RunTexts {
-            source: row.text(0).to_owned(),
-            options: row.text(1).to_owned(),
-            report: row.text(2).to_owned(),
-        }))
+        let payload = |row| {
+            let mut cells = Cells::new("mpscript_run", "source, options, report", id, row);
+            Ok(RunPayload { source: cells.text()?, options: cells.text()?, report: cells.text()? })
+        };
+        rows.first().map_or_else(|| Ok(RunPayload::default()), payload)
     }
 
-    /// Goes on with a run as its next attempt; `false` when somebody else has meanwhile.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn take_run(&self, id: &str, attempt: i64, owner: &str, now: i64) -> Result<bool, StoreError> {
+    /// Starts the next attempt of a run; `false` when its current attempt is not `attempt` any more, because another
+    /// process was faster.
+    pub async fn start_attempt(
+        &self,
+        id: &str,
+        attempt: i64,
+        owner: &str,
+        now: i64,
+    ) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', report = '', stop = 0,
-                 owner = $3, beat_at = $4
+            "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', report = '', stop_requested = 0,
+                 owner = $3, heartbeat_at = $4
              WHERE id = $1 AND attempt = $2",
         );
         Ok(self.execute(statement.with(id).with(attempt).with(owner).with(now)).await? == 1)
     }
 
-    /// A sign of life.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn beat(&self, id: &str, attempt: i64, now: i64) -> Result<Beat, StoreError> {
-        let is_ours = self.execute(beat(id, attempt, now)).await? == 1;
+    /// Sends a heartbeat of a run.
+    pub async fn heartbeat(&self, id: &str, attempt: i64, now: i64) -> Result<HeartbeatStatus, StoreError> {
+        let is_ours = self.execute(heartbeat(id, attempt, now)).await? == 1;
         if !is_ours {
-            return Ok(Beat::default());
+            return Ok(HeartbeatStatus::default());
         }
-        let rows = self.query(Statement::new("SELECT stop FROM mpscript_run WHERE id = $1").with(id)).await?;
-        Ok(Beat { is_ours, is_to_stop: rows.first().is_some_and(|row| row.integer(0) != 0) })
+        let rows = self
+            .query(Statement::new("SELECT stop_requested FROM mpscript_run WHERE id = $1").with(id))
+            .await?;
+        let stop = |row| Cells::new("mpscript_run", "stop_requested", id, row).boolean();
+        let is_stop_requested = rows.first().map_or(Ok(false), stop)?;
+        Ok(HeartbeatStatus { is_ours, is_stop_requested })
     }
 
-    /// Records how an attempt of a run ended, lets go of what it claimed, and keeps what it leaves to the automation's next:
-    /// all or nothing; `false` when it was cut off or is somebody else's by now.
-    ///
-    /// # Errors
-    /// When the store fails.
+    /// In one transaction: records how an attempt of a run ended, releases the run's write locks, and saves the state
+    /// that it leaves to the automation's next run. `false`, with nothing written, when the attempt was fenced.
     pub async fn end_run(&self, end: &RunEnd<'_>) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET state = $3, note = $4, report = $5, ended_at = $6
@@ -287,9 +314,9 @@ impl Store {
             .with(end.note)
             .with(end.report)
             .with(end.now);
-        let claims = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(end.run);
-        let mut all = vec![statement.expecting(1), claims];
-        all.extend(end.kept.map(|(automation, kept)| keep(automation, kept, end.now)));
+        let locks = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(end.run);
+        let mut all = vec![statement.expecting(1), locks];
+        all.extend(end.saved_state.map(|saved| save_state(saved.automation, saved.json, end.now)));
         match self.transaction(all).await {
             Ok(_) => Ok(true),
             Err(StoreError::Conflict { .. }) => Ok(false),
@@ -297,37 +324,32 @@ impl Store {
         }
     }
 
-    /// Forgets a run and its journal.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn forget_run(&self, id: &str) -> Result<(), StoreError> {
-        self.transaction(forget_run(id)).await.map(drop)
+    /// Deletes a run with its journal and its output log.
+    pub async fn delete_run(&self, id: &str) -> Result<(), StoreError> {
+        self.transaction(delete_run(id)).await.map(drop)
     }
 
-    /// Asks the process of a run to stop.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn ask_to_stop(&self, id: &str) -> Result<(), StoreError> {
+    /// Asks the process of a run to stop; its next heartbeat tells it.
+    pub async fn request_stop(&self, id: &str) -> Result<(), StoreError> {
         let statement =
-            Statement::new("UPDATE mpscript_run SET stop = 1 WHERE id = $1 AND state = 'running'");
+            Statement::new("UPDATE mpscript_run SET stop_requested = 1 WHERE id = $1 AND state = 'running'");
         self.execute(statement.with(id)).await.map(drop)
     }
 }
 
-/// The sign of life by itself; it changes no row when the run was cut off or is somebody else's by now.
-pub(super) fn beat(id: &str, attempt: i64, now: i64) -> Statement {
+/// The heartbeat of an attempt, which is its fence too: it changes one row, and none once the attempt was fenced or a
+/// later one was started.
+pub(super) fn heartbeat(id: &str, attempt: i64, now: i64) -> Statement {
     let statement = Statement::new(
-        "UPDATE mpscript_run SET beat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
+        "UPDATE mpscript_run SET heartbeat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
     );
     statement.with(id).with(attempt).with(now)
 }
 
-/// A run goes with its journal and its words.
-pub(super) fn forget_run(id: &str) -> Vec<Statement> {
+/// Deletes a run with its journal and its output log.
+pub(super) fn delete_run(id: &str) -> Vec<Statement> {
     [
-        "DELETE FROM mpscript_printed WHERE run = $1",
+        "DELETE FROM mpscript_output WHERE run = $1",
         "DELETE FROM mpscript_batch WHERE run = $1",
         "DELETE FROM mpscript_step WHERE run = $1",
         "DELETE FROM mpscript_run WHERE id = $1",

@@ -8,48 +8,49 @@ use sqlx::{
 };
 use std::{fs, io, path::Path, time::Duration};
 
-/// How long a statement waits for other processes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement waits for the locks of other processes.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections of one process. With more each would read anew what the others write, and wait for them by trying again
-/// and again.
-const MOST: u32 = 1;
+/// Connections of one process. Each further connection would reread the pages that the others write, and wait for
+/// their locks by polling.
+const MAX_CONNECTIONS: u32 = 1;
 
 /// A SQLite file.
 pub(super) struct Sqlite {
     pool: SqlitePool,
-    place: String,
+    location: String,
 }
 
 impl Sqlite {
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
-        let place = path.display().to_string();
+        let location = path.display().to_string();
         prepare(path).map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull => StoreError::Full { place: place.clone() },
-            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { place: place.clone() },
-            _ => StoreError::Unreachable { place: place.clone(), reason: error.to_string() },
+            io::ErrorKind::StorageFull => StoreError::Full { location: location.clone() },
+            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { location: location.clone() },
+            _ => StoreError::Unreachable { location: location.clone(), reason: error.to_string() },
         })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            // Readers do not wait for a writer, and a writer not for readers.
+            // Readers and the writer do not block each other.
             .journal_mode(SqliteJournalMode::Wal)
-            // What was written is there after the machine has lost its power, too.
+            // A committed transaction survives a power failure.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(PATIENCE)
+            .busy_timeout(TIMEOUT)
             .disable_statement_logging();
         let since = Stopwatch::start();
         loop {
-            let pool = SqlitePoolOptions::new().max_connections(MOST).connect_with(options.clone()).await;
-            match pool.map_err(|error| fault(&place, &error)) {
-                Ok(_) if can_be_read_by_others(path) => return Err(StoreError::Exposed { place }),
-                Ok(pool) => return Ok(Self { pool, place }),
-                // The first ones to open a new file turn its log on, and for that nobody is waited for.
-                Err(StoreError::Locked { .. }) if since.elapsed() < PATIENCE => {
+            let pool =
+                SqlitePoolOptions::new().max_connections(MAX_CONNECTIONS).connect_with(options.clone()).await;
+            match pool.map_err(|error| fault(&location, &error)) {
+                Ok(_) if can_be_read_by_others(path) => return Err(StoreError::Exposed { location }),
+                Ok(pool) => return Ok(Self { pool, location }),
+                // Turning the write-ahead log on for a new file needs a lock that `busy_timeout` does not wait for.
+                Err(StoreError::Locked { .. }) if since.elapsed() < TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                // Without its log a file that can't be written can't be read either.
+                // A file in WAL mode that can't be written can't be read either.
                 Err(StoreError::Unreachable { .. }) if is_read_only(path) => {
-                    return Err(StoreError::ReadOnly { place });
+                    return Err(StoreError::ReadOnly { location });
                 }
                 Err(error) => return Err(error),
             }
@@ -57,7 +58,7 @@ impl Sqlite {
     }
 }
 
-/// Whether a file is there and this user may not write it.
+/// Whether a file exists that this user may not write.
 fn is_read_only(path: &Path) -> bool {
     let opened = fs::OpenOptions::new().write(true).open(path);
     opened.is_err_and(|error| {
@@ -76,8 +77,7 @@ fn can_be_read_by_others(_path: &Path) -> bool {
     false
 }
 
-/// Makes the file with its folder, both for their owner alone: SQLite gives its other files the
-/// rights of the first.
+/// Creates the file and its folder with access for their owner only: SQLite gives its log the same permissions.
 fn prepare(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         let mut builder = fs::DirBuilder::new();
@@ -96,26 +96,27 @@ fn prepare(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-// The lock is taken at once: one that is taken later may be refused without waiting.
+// The write lock is taken at the start of a transaction: taken later, it may be refused without waiting.
 drive!(Sqlite, |pool| pool.begin_with("BEGIN IMMEDIATE"));
 
-/// SQLite's result codes in our words (<https://www.sqlite.org/rescode.html>).
-fn fault(place: &str, error: &sqlx::Error) -> StoreError {
-    let place = place.to_owned();
+/// SQLite's result codes as `StoreError` (<https://www.sqlite.org/rescode.html>).
+fn fault(location: &str, error: &sqlx::Error) -> StoreError {
+    let location = location.to_owned();
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok());
-    // SQLITE_IOERR_SHMSIZE: no room to enlarge the file beside the log.
+    // SQLITE_IOERR_SHMSIZE: no room to enlarge the shared-memory file.
     if code == Some(4_874) {
-        return StoreError::Full { place };
+        return StoreError::Full { location };
     }
-    // An extended code has the primary one in its lowest byte.
+    // The lowest byte of an extended code is the primary code.
     match code.map(|code| code & 0xff) {
-        Some(5 | 6) => StoreError::Locked { place },
-        Some(8) => StoreError::ReadOnly { place },
-        Some(13) => StoreError::Full { place },
-        Some(11 | 26) => StoreError::Corrupt { place },
-        Some(14) => {
-            StoreError::Unreachable { place, reason: "it can't be opened for reading and writing".to_owned() }
-        }
-        _ => StoreError::Other { place, reason: error.to_string() },
+        Some(5 | 6) => StoreError::Locked { location },
+        Some(8) => StoreError::ReadOnly { location },
+        Some(13) => StoreError::Full { location },
+        Some(11 | 26) => StoreError::Corrupt { location },
+        Some(14) => StoreError::Unreachable {
+            location,
+            reason: "it can't be opened for reading and writing".to_owned(),
+        },
+        _ => StoreError::Other { location, reason: error.to_string() },
     }
 }

@@ -1,57 +1,61 @@
-//! Tokens: the one that all processes of an account share, with its end and its number.
+//! Tokens: the access token that all processes of an account share, with its expiry and generation.
 
-use super::{Statement, Store, StoreError};
+use super::{Cells, Statement, Store, StoreError};
 use crate::base::Secret;
 
-/// A token with what is known of it.
+/// A stored token.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct TokenRecord {
     /// The token.
     pub token: Secret,
-    /// When it ends, in milliseconds.
+    /// When it expires, in milliseconds since the epoch.
     pub expires_at: i64,
-    /// Each new token of an account has a larger number.
+    /// Grows with each new token of an account.
     pub generation: i64,
-    /// Which process fetched it.
+    /// The process that fetched it.
     pub renewed_by: String,
-    /// When, in milliseconds.
+    /// When it was fetched, in milliseconds since the epoch.
     pub renewed_at: i64,
 }
 
 impl Store {
-    /// The tokens of an account, whatever their kind.
-    ///
-    /// # Errors
-    /// When the store fails.
+    /// The tokens of an account, of every kind.
     pub async fn tokens(&self, account: &str) -> Result<Vec<Secret>, StoreError> {
         let statement = Statement::new("SELECT token FROM mpscript_token WHERE account = $1");
-        Ok(self.query(statement.with(account)).await?.iter().map(|row| Secret::new(row.text(0))).collect())
+        let rows = self.query(statement.with(account)).await?;
+        let token = |row| Cells::new("mpscript_token", "token", account, row).text().map(Secret::new);
+        rows.iter().map(token).collect()
     }
 
     /// The token of an account, if one was ever stored.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn token(&self, account: &str, kind: &str) -> Result<Option<Record>, StoreError> {
+    pub async fn token(&self, account: &str, kind: &str) -> Result<Option<TokenRecord>, StoreError> {
         let statement = Statement::new(
             "SELECT token, expires_at, generation, renewed_by, renewed_at FROM mpscript_token
              WHERE account = $1 AND kind = $2",
         );
         let rows = self.query(statement.with(account).with(kind)).await?;
-        Ok(rows.first().map(|row| Record {
-            token: Secret::new(row.text(0)),
-            expires_at: row.integer(1),
-            generation: row.integer(2),
-            renewed_by: row.text(3).to_owned(),
-            renewed_at: row.integer(4),
-        }))
+        let record = |row| {
+            let columns = "token, expires_at, generation, renewed_by, renewed_at";
+            let mut cells = Cells::new("mpscript_token", columns, account, row);
+            Ok(TokenRecord {
+                token: Secret::new(cells.text()?),
+                expires_at: cells.integer()?,
+                generation: cells.integer()?,
+                renewed_by: cells.text()?,
+                renewed_at: cells.integer()?,
+            })
+        };
+        rows.first().map(record).transpose()
     }
 
-    /// Stores a token, unless one with as large a number is there: whoever was too slow has lost.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn save_token(&self, account: &str, kind: &str, record: &Record) -> Result<bool, StoreError> {
+    /// Stores a token, unless one of the same or a later generation is stored: then another process was faster, and its
+    /// token is the valid one.
+    pub async fn save_token(
+        &self,
+        account: &str,
+        kind: &str,
+        record: &TokenRecord,
+    ) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "INSERT INTO mpscript_token (account, kind, token, expires_at, generation, renewed_by, renewed_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -79,13 +79,13 @@ impl GroupCommitter {
         loop {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             let now = self.clock.now_ms();
-            match self.store.beat(&self.run, self.attempt, now).await {
+            match self.store.heartbeat(&self.run, self.attempt, now).await {
                 Ok(beat) if !beat.is_ours => {
-                    let place = self.store.place().to_owned();
-                    lock(&self.parked).get_or_insert(StoreError::Conflict { place }.into());
+                    let place = self.store.location().to_owned();
+                    lock(&self.parked).get_or_insert(StoreError::Conflict { location: place }.into());
                     self.cancel.cancel();
                 }
-                Ok(beat) if beat.is_to_stop => self.cancel.cancel(),
+                Ok(beat) if beat.is_stop_requested => self.cancel.cancel(),
                 // A store that does not answer now may at the next beat; entries that it does not take stop the run.
                 Ok(_) | Err(_) => {}
             }

@@ -234,11 +234,11 @@ impl Journal {
         let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
         let name = format!("write {} {what}", attempt.account);
         // Whoever is taken for dead may only be asleep.
-        store.cut_off_silent(clock.now_ms() - HEARTBEAT_TTL).await?;
-        if store.claim(&name, &attempt.run).await? {
+        store.fence_stale_runs(clock.now_ms() - HEARTBEAT_TTL).await?;
+        if store.acquire_write_lock(&name, &attempt.run).await? {
             return Ok(());
         }
-        let by = store.claimed_by(&name).await?.unwrap_or_else(|| "another one".to_owned());
+        let by = store.lock_owner(&name).await?.unwrap_or_else(|| "another one".to_owned());
         Err(JournalError::Locked { by, what: what.to_owned() })
     }
 

@@ -5,7 +5,7 @@ use super::reader::{ReadError, Reader};
 use crate::{
     bulk::model::{counts::Counters, cursor::PageCursor, source::Source},
     client::Client,
-    store::{Scratch, StoreError},
+    store::{StoreError, TempSet},
 };
 use std::{collections::HashSet, path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ pub enum MembershipError {
 }
 
 /// The openids of a listing.
-pub struct MemberSet(Scratch);
+pub struct MemberSet(TempSet);
 
 impl MemberSet {
     /// Lists all openids of a source, and keeps them in a file in this folder until the set is dropped.
@@ -34,7 +34,7 @@ impl MemberSet {
         source: Source,
         folder: &Path,
     ) -> Result<Self, MembershipError> {
-        let scratch = Scratch::new(folder).await?;
+        let scratch = TempSet::new(folder).await?;
         let mut reader = Reader::open(
             client,
             in_flight,
@@ -68,6 +68,6 @@ impl MemberSet {
 
     /// The given openids that are in the set.
     pub async fn intersect(&self, openids: &[String]) -> Result<HashSet<String>, MembershipError> {
-        Ok(self.0.among(openids).await?.into_iter().collect())
+        Ok(self.0.intersect(openids).await?.into_iter().collect())
     }
 }

@@ -63,7 +63,7 @@ fn last_served(runtime: &Runtime, store: &Store) -> anyhow::Result<PathBuf> {
     let records = runtime.block_on(store.automations())?;
     let existing = records.into_iter().filter(|record| Path::new(&record.folder).is_dir());
     let last = existing.max_by_key(|record| record.served_at).ok_or_else(|| {
-        let message = format!("no folder has been served with the store {}", store.place());
+        let message = format!("no folder has been served with the store {}", store.location());
         usage_error(message, "name it with --dir FOLDER, or serve it: mpscript serve FOLDER")
     })?;
     Ok(PathBuf::from(last.folder))
@@ -150,7 +150,7 @@ impl AutomationFolder {
         is_served: bool,
         now: i64,
     ) -> (&'static str, String) {
-        let stale = record.map(|record| record.stale.as_str()).unwrap_or_default();
+        let stale = record.map(|record| record.load_error.as_str()).unwrap_or_default();
         if self.served.stale().contains_key(name) {
             let goes_on = is_served && stale.ends_with(RUNS_LAST_GOOD);
             return ("STALE", if goes_on { RUNS_LAST_GOOD } else { RUNS_NOTHING }.to_owned());

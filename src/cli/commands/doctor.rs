@@ -154,7 +154,7 @@ fn find_client_account(
 fn check_store(report: &mut Report, host: &Host, target: &TargetArgs, runtime: &Runtime) -> Option<Store> {
     match open_writable(host, target, runtime) {
         Ok(Some(store)) => {
-            report.show("store", &Finding::Good(store.place().to_owned()));
+            report.show("store", &Finding::Good(store.location().to_owned()));
             Some(store)
         }
         Ok(None) => {
@@ -175,8 +175,8 @@ fn open_writable(host: &Host, target: &TargetArgs, runtime: &Runtime) -> anyhow:
     let opened = runtime.block_on(async {
         let store = open_at(&location).await?;
         // Reading alone would not show that the store can be written.
-        store.take_lease("doctor", &host.process, now, now + 1).await?;
-        store.give_lease_back("doctor", &host.process).await?;
+        store.acquire_lease("doctor", &host.process, now, now + 1).await?;
+        store.release_lease("doctor", &host.process).await?;
         Ok::<_, StoreError>(store)
     });
     Ok(Some(opened?))

@@ -73,7 +73,7 @@ fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::R
                 endpoint: spec.path.to_owned(),
                 used: usage.as_ref().map_or(0, |usage| usage.used),
                 limit,
-                is_exhausted: usage.is_some_and(|usage| usage.is_spent),
+                is_exhausted: usage.is_some_and(|usage| usage.is_exhausted),
             });
         }
     }
@@ -81,7 +81,7 @@ fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::R
         endpoint: usage.endpoint,
         used: usage.used,
         limit: None,
-        is_exhausted: usage.is_spent,
+        is_exhausted: usage.is_exhausted,
     }));
     Ok(lines)
 }

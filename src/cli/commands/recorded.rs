@@ -6,7 +6,7 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::Source,
-    store::{Printed, RunRecord, RunTexts, Store},
+    store::{OutputLine, RunPayload, RunRecord, Store, UnreadableRun},
 };
 use chrono::{DateTime, Local};
 use tokio::runtime::Runtime;
@@ -17,13 +17,13 @@ pub(super) const MAX_RUNS: i64 = 1_000;
 /// A run with everything that is recorded of it.
 pub(super) struct Recorded {
     pub run: RunRecord,
-    pub texts: RunTexts,
+    pub texts: RunPayload,
     /// The run that has undone it.
     pub undone_by: Option<String>,
     /// How many followers it has changed, according to its journal.
     pub changed: u64,
     /// What its script has printed.
-    pub printed: Vec<Printed>,
+    pub printed: Vec<OutputLine>,
 }
 
 impl Recorded {
@@ -64,9 +64,9 @@ pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Re
     with_store(host, target, |runtime, store| {
         let run = find(host, runtime, store, id)?;
         runtime.block_on(async {
-            let texts = store.run_texts(&run.id).await?;
+            let texts = store.run_payload(&run.id).await?;
             let changed = store.changes_of(&run.id).await?.unsigned_abs();
-            let (undone_by, printed) = (store.undone_by(&run.id).await?, store.printed(&run.id).await?);
+            let (undone_by, printed) = (store.active_undo_of(&run.id).await?, store.output(&run.id).await?);
             Ok(Recorded { run, texts, undone_by, changed, printed })
         })
     })
@@ -88,17 +88,18 @@ pub(super) fn with_store<T>(
 /// The run of this id, or the only one whose id begins with it.
 pub(super) fn find(host: &Host, runtime: &Runtime, store: &Store, id: &str) -> anyhow::Result<RunRecord> {
     let found = runtime.block_on(store.runs(id, MAX_RUNS))?;
-    if let Some(run) = found.iter().find(|run| run.id == id) {
-        return Ok(run.clone());
+    let read = |run: &Listed| run.clone().map_err(|unreadable| unreadable.error.into());
+    if let Some(run) = found.iter().find(|run| id_of(run) == id) {
+        return read(run);
     }
     match found.as_slice() {
-        [only] if !id.is_empty() => Ok(only.clone()),
+        [only] if !id.is_empty() => read(only),
         [] => Err(usage_error(
-            format!("there is no run `{id}` in {}", store.place()),
+            format!("there is no run `{id}` in {}", store.location()),
             "mpscript runs lists them",
         )),
         several => {
-            let some: Vec<String> = several.iter().take(5).map(|run| line(host, run)).collect();
+            let some: Vec<String> = several.iter().take(5).map(|run| listed_line(host, run)).collect();
             let message = format!("several runs begin with `{id}`:\n{}", some.join("\n"));
             Err(usage_error(message, "give more of its letters"))
         }
@@ -115,6 +116,24 @@ pub(super) fn target_of(given: &TargetArgs, options: &RunOptions) -> TargetArgs 
         target.base_url.clone_from(&options.base_urls);
     }
     target
+}
+
+/// A run of a list, or why its row can't be shown.
+pub(super) type Listed = Result<RunRecord, UnreadableRun>;
+
+fn id_of(run: &Listed) -> &str {
+    match run {
+        Ok(run) => &run.id,
+        Err(unreadable) => &unreadable.id,
+    }
+}
+
+/// A run of a list in one line.
+pub(super) fn listed_line(host: &Host, run: &Listed) -> String {
+    match run {
+        Ok(run) => line(host, run),
+        Err(unreadable) => format!("{}  can't be shown: {}", unreadable.id, unreadable.error),
+    }
 }
 
 /// A run in one line.

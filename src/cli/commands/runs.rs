@@ -1,11 +1,11 @@
 //! `mpscript runs`: the recorded runs, newest first.
 
-use super::recorded::{MAX_RUNS, line, with_store};
+use super::recorded::{Listed, MAX_RUNS, listed_line, with_store};
 use crate::{
     cli::{args::RunsArguments, output::exit},
     host::Host,
     run::record,
-    store::RunRecord,
+    store::UnreadableRun,
 };
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
@@ -26,12 +26,16 @@ pub(crate) fn execute(host: &Host, arguments: &RunsArguments) -> anyhow::Result<
         host.out.line("no run is recorded yet");
     }
     for run in &runs {
-        host.out.line(&line(host, run));
+        host.out.line(&listed_line(host, run));
     }
     Ok(exit::DONE)
 }
 
-fn as_json(host: &Host, run: &RunRecord) -> Value {
+fn as_json(host: &Host, run: &Listed) -> Value {
+    let run = match run {
+        Ok(run) => run,
+        Err(UnreadableRun { id, error }) => return json!({"id": id, "error": error.to_string()}),
+    };
     let started = DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
     json!({
         "id": run.id,

@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::HandlerCall,
-    store::{Printed, RunRecord, RunState},
+    store::{OutputLine, RunRecord, RunState},
 };
 use serde_json::json;
 
@@ -50,10 +50,10 @@ fn show_json(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_log(host: &Host, printed: &[Printed]) {
+fn show_log(host: &Host, printed: &[OutputLine]) {
     let mut attempt = 1;
     for one in printed {
-        let at = local_time(one.at);
+        let at = local_time(one.printed_at);
         if one.attempt != attempt {
             attempt = one.attempt;
             host.out.line(&format!("{at}  -- attempt {attempt} --"));

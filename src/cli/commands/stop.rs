@@ -23,7 +23,7 @@ pub(crate) fn execute(host: &Host, arguments: &StopArguments) -> anyhow::Result<
             host.out.line(&format!("run {} is not running: {}", run.id, state.in_words()));
             return Ok(exit::DONE);
         }
-        runtime.block_on(store.ask_to_stop(&run.id))?;
+        runtime.block_on(store.request_stop(&run.id))?;
         for _ in 0..MAX_POLLS {
             thread::sleep(POLL_INTERVAL);
             let state = record::observed_state(host, &find(host, runtime, store, &run.id)?);

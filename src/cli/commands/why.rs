@@ -22,17 +22,17 @@ pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
     }
     for fire in fires {
         let trigger =
-            version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.source));
+            version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.trigger));
         let local = || {
-            let at = DateTime::from_timestamp_millis(fire.instant).unwrap_or_default();
+            let at = DateTime::from_timestamp_millis(fire.scheduled_at).unwrap_or_default();
             at.with_timezone(&Local).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
         };
-        let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.instant));
+        let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.scheduled_at));
         // The reason of a claimed fire is the daemon's own note, not yet an outcome.
         let is_shown = !fire.reason.is_empty() && fire.state != FireState::Claimed;
         let reason = if is_shown { format!(": {}", fire.reason) } else { String::new() };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
-        host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.source));
+        host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.trigger));
     }
     Ok(exit::DONE)
 }

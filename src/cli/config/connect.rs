@@ -47,7 +47,7 @@ impl Connection {
 
     /// Where state is kept, for messages.
     pub(crate) fn location(&self) -> &str {
-        self.store.as_ref().map_or("in memory", Store::place)
+        self.store.as_ref().map_or("in memory", Store::location)
     }
 
     /// The address of the command's own sandbox, if it has one.

@@ -58,7 +58,7 @@ impl Daemon {
         let mut missed = Vec::new();
         for batch in due.chunks(MAX_BATCH) {
             let fires: Vec<Fire> = batch.iter().map(|due| self.fire_of(id, due, now)).collect();
-            let inserted = self.process.wait(self.process.store.add_fires(&fires))?;
+            let inserted = self.process.wait(self.process.store.insert_fires(&fires))?;
             if let Some(latest) = batch.last() {
                 self.triggers.advance(id.clone(), trigger, latest.instant);
             }
@@ -79,12 +79,12 @@ impl Daemon {
     fn fire_of(&self, id: &TriggerId, due: &DueFire, now: i64) -> Fire {
         Fire {
             automation: id.automation.clone(),
-            source: id.key.clone(),
-            instant: due.instant,
+            trigger: id.key.clone(),
+            scheduled_at: due.instant,
             state: if due.missed.is_some() { FireState::Missed } else { FireState::Claimed },
             reason: due.missed.clone().unwrap_or_default(),
-            node: self.process.name.clone(),
-            at: now,
+            owner: self.process.name.clone(),
+            updated_at: now,
             ..Fire::default()
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     bulk::JournalError,
     run::{registry::Revision, worker::RunFinished},
     script::HandlerCall,
-    store::{FAILURE_OF, Fire, FireState, StoreError},
+    store::{Fire, FireKind, FireState, StoreError},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -49,14 +49,15 @@ impl Daemon {
         let closed = Fire {
             state,
             reason: reason.to_owned(),
-            node: self.process.name.clone(),
-            at: self.process.now(),
+            owner: self.process.name.clone(),
+            updated_at: self.process.now(),
             ..fire.clone()
         };
-        let is_ours = self.process.wait(self.process.store.change_fire_and_add(fire, &closed, another))?;
+        let is_ours =
+            self.process.wait(self.process.store.compare_and_set_fire_and_insert(fire, &closed, another))?;
         if is_ours {
-            if !fire.source.starts_with(FAILURE_OF) {
-                self.process.stats.count_fire(&fire.automation, state, closed.at);
+            if fire.kind != FireKind::FailureHook {
+                self.process.stats.count_fire(&fire.automation, state, closed.updated_at);
             }
             let level = if state == FireState::Done { Level::Info } else { Level::Warn };
             let colon = if reason.is_empty() { "" } else { ": " };
@@ -146,8 +147,8 @@ impl Daemon {
         why: &str,
     ) -> Result<(), StoreError> {
         let now = self.process.now();
-        let counted = Fire { failures, at: now, ..fire.clone() };
-        if !self.process.wait(self.process.store.change_fire(&fire, &counted))? {
+        let counted = Fire { failures, updated_at: now, ..fire.clone() };
+        if !self.process.wait(self.process.store.compare_and_set_fire(&fire, &counted))? {
             return Ok(());
         }
         let text = format!("failed: {why}; retried in {}", humantime::format_duration(after));
@@ -183,7 +184,7 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let revision = revision.filter(|revision| revision.automation.has_failure_hook);
         // The failure of an `on_failure` is not reported to another one.
-        let Some(revision) = revision.filter(|_| !fire.source.starts_with(FAILURE_OF)) else {
+        let Some(revision) = revision.filter(|_| fire.kind != FireKind::FailureHook) else {
             return self.close_fire(fire, end.state, &end.reason).map(drop);
         };
         let error = json!({
@@ -191,18 +192,8 @@ impl Daemon {
             "scheduled": call.scheduled,
         });
         let now = self.process.now();
-        let failed = if fire.run.is_empty() { &fire.source } else { &fire.run };
-        // A fire of its own, recorded with the failure: another process starts it if this one dies.
-        let hook = Fire {
-            automation: fire.automation.clone(),
-            source: format!("{FAILURE_OF}{failed}"),
-            instant: fire.instant,
-            state: FireState::Claimed,
-            reason: error.to_string(),
-            node: self.process.name.clone(),
-            at: now,
-            ..Fire::default()
-        };
+        // Recorded with the failure: another process starts it if this one dies.
+        let hook = Fire::failure_hook(fire, error.to_string(), self.process.name.clone(), now);
         if self.close_fire_and_insert(fire, end.state, &end.reason, Some(&hook))? {
             let revision = Some(Arc::clone(revision));
             self.queue.push_failure_hook(QueuedFire { fire: hook, revision, not_before: now });

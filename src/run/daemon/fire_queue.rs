@@ -9,7 +9,7 @@ pub(super) struct FireId(String, String, i64);
 
 impl From<&Fire> for FireId {
     fn from(fire: &Fire) -> Self {
-        Self(fire.automation.clone(), fire.source.clone(), fire.instant)
+        Self(fire.automation.clone(), fire.trigger.clone(), fire.scheduled_at)
     }
 }
 

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn outage_is_logged_when_it_begins_changes_and_ends() {
         let place = "store.sqlite3".to_owned();
-        let locked = Err::<(), _>(StoreError::Locked { place: place.clone() });
+        let locked = Err::<(), _>(StoreError::Locked { location: place.clone() });
         let mut outage = Outage { recovered_after: Duration::ZERO, current: None };
         assert_eq!(outage.observe(&Ok(())), None);
         let text = outage.observe(&locked).map(|(_, text)| text);
@@ -81,7 +81,7 @@ mod tests {
             )
         );
         assert_eq!(outage.observe(&locked), None);
-        let text = outage.observe(&Err::<(), _>(StoreError::Full { place })).map(|(_, text)| text);
+        let text = outage.observe(&Err::<(), _>(StoreError::Full { location: place })).map(|(_, text)| text);
         assert!(text.is_some_and(|text| text.starts_with("the store has failed for 1s: there is no room")));
         assert!(outage.observe(&Ok(())).is_some_and(|(level, _)| level == Level::Info));
         assert_eq!(outage.observe(&Ok(())), None);

@@ -67,17 +67,17 @@ impl Process {
     /// Records a heartbeat.
     pub(super) fn heartbeat(&self, now: i64) -> Result<(), StoreError> {
         let lease = daemon_lease(&self.name);
-        self.wait(self.store.take_lease(&lease, &self.name, now, now + millis(HEARTBEAT_TTL))).map(drop)
+        self.wait(self.store.acquire_lease(&lease, &self.name, now, now + millis(HEARTBEAT_TTL))).map(drop)
     }
 
     /// Ends the heartbeat, so that other processes adopt at once what this one leaves.
     pub(super) fn release(&self) -> Result<(), StoreError> {
-        self.wait(self.store.give_lease_back(&daemon_lease(&self.name), &self.name))
+        self.wait(self.store.release_lease(&daemon_lease(&self.name), &self.name))
     }
 
     /// Whether a process has a heartbeat that has not expired.
     pub(super) fn is_alive(&self, process: &str, now: i64) -> Result<bool, StoreError> {
-        Ok(process == self.name || self.wait(self.store.lease_until(&daemon_lease(process)))? > now)
+        Ok(process == self.name || self.wait(self.store.lease_expires_at(&daemon_lease(process)))? > now)
     }
 
     /// The other daemons on this store.

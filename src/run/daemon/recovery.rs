@@ -17,7 +17,7 @@ use crate::{
         worker::HandlerRun,
     },
     script::{Origin, Program},
-    store::{Fire, FireState, RunRecord, RunTexts, StoreError},
+    store::{Fire, FireState, RunPayload, RunRecord, StoreError},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -30,8 +30,8 @@ impl Daemon {
                 continue;
             }
             // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
-            let is_ours = fire.node == self.process.name;
-            if (!is_ours && self.process.is_alive(&fire.node, now)?) || !self.is_mine(&fire.automation)? {
+            let is_ours = fire.owner == self.process.name;
+            if (!is_ours && self.process.is_alive(&fire.owner, now)?) || !self.is_mine(&fire.automation)? {
                 continue;
             }
             if fire.state == FireState::Claimed {
@@ -45,8 +45,8 @@ impl Daemon {
 
     /// Adopts a fire whose run was not started.
     fn adopt_claimed(&mut self, fire: &Fire, now: i64) -> Result<(), StoreError> {
-        let adopted = Fire { node: self.process.name.clone(), at: now, ..fire.clone() };
-        if self.process.wait(self.process.store.change_fire(fire, &adopted))? {
+        let adopted = Fire { owner: self.process.name.clone(), updated_at: now, ..fire.clone() };
+        if self.process.wait(self.process.store.compare_and_set_fire(fire, &adopted))? {
             self.process.log.automation(Level::Info, &fire.automation, "adopted before its run started");
             self.queue.push_start(QueuedFire { fire: adopted, revision: None, not_before: now });
         }
@@ -74,14 +74,14 @@ impl Daemon {
             return self.close_fire(fire, FireState::Failed, "the record of its run was deleted").map(drop);
         };
         let revision = revision.or_else(|| self.registry.revisions().get(&fire.automation).cloned());
-        let undone_by = self.process.wait(store.undone_by(&record.id))?;
+        let undone_by = self.process.wait(store.active_undo_of(&record.id))?;
         let recorded = RecordedRun {
             state: record::observed_state(&self.process.host, &record),
-            ended_since: fire.at < record.ended_at,
-            ran_ms: record.beat_at - fire.at,
+            ended_since: fire.updated_at < record.ended_at,
+            ran_ms: record.heartbeat_at - fire.updated_at,
             is_undone: undone_by.is_some(),
             failures: fire.failures,
-            crashes: fire.deaths,
+            crashes: fire.crashes,
             retries: retries(revision.as_deref()),
         };
         match recover(recorded, cause) {
@@ -97,13 +97,13 @@ impl Daemon {
             }
             RecoveryTransition::Resume { failures, crashes } => {
                 let counted = Fire {
-                    node: self.process.name.clone(),
-                    at: self.process.now(),
+                    owner: self.process.name.clone(),
+                    updated_at: self.process.now(),
                     failures,
-                    deaths: crashes,
+                    crashes: crashes,
                     ..fire.clone()
                 };
-                if !self.process.wait(store.change_fire(fire, &counted))? {
+                if !self.process.wait(store.compare_and_set_fire(fire, &counted))? {
                     return Ok(());
                 }
                 self.start_attempt(counted, revision, &record)
@@ -119,7 +119,7 @@ impl Daemon {
         record: &RunRecord,
     ) -> Result<(), StoreError> {
         let store = self.process.store.clone();
-        let texts = self.process.wait(store.run_texts(&record.id))?;
+        let texts = self.process.wait(store.run_payload(&record.id))?;
         let options = match RunOptions::decode(&record.id, &texts) {
             Ok(options) => options,
             Err(error) => return self.close_fire(&fire, FireState::Failed, &error.to_string()).map(drop),
@@ -157,7 +157,7 @@ impl Daemon {
     }
 
     fn resume_later(&mut self, fire: Fire, revision: Option<Arc<Revision>>, after: Duration) {
-        let not_before = fire.at + millis(after);
+        let not_before = fire.updated_at + millis(after);
         self.queue.push_resume(QueuedFire { fire, revision, not_before });
     }
 
@@ -170,7 +170,7 @@ impl Daemon {
         diagnostic: &Diagnostic,
     ) -> Result<(), StoreError> {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-        match without_account(fire.at - fire.instant, timeout) {
+        match without_account(fire.updated_at - fire.scheduled_at, timeout) {
             FireTransition::Resume { after } => {
                 let retried = humantime::format_duration(after);
                 let text = format!("can't be resumed: {}; retried in {retried}", one_line(diagnostic));
@@ -200,7 +200,7 @@ impl Daemon {
         state: FireState,
         note: &str,
     ) -> Result<(), StoreError> {
-        let texts = self.process.wait(self.process.store.run_texts(run))?;
+        let texts = self.process.wait(self.process.store.run_payload(run))?;
         let call = match RunOptions::decode(run, &texts) {
             Ok(options) => options.call.unwrap_or_default(),
             // Without its call the failure can't be reported to `on_failure`.
@@ -214,7 +214,7 @@ impl Daemon {
 /// A recorded run, with the source and the options that it was started with.
 fn handler_run(
     run: &str,
-    texts: &RunTexts,
+    texts: &RunPayload,
     options: RunOptions,
     prepared: PreparedRun,
 ) -> Result<HandlerRun, NotResumable> {

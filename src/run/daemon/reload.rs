@@ -86,7 +86,7 @@ impl Daemon {
     /// The file of an automation was removed.
     fn apply_removed(&mut self, name: &str, folder: &str) -> Result<(), StoreError> {
         self.register_triggers(name, self.process.now())?;
-        self.process.wait(self.process.store.forget_good(name, folder))?;
+        self.process.wait(self.process.store.drop_last_good_source(name, folder))?;
         self.process.stats.lock().last_success.remove(name);
         self.process.log.automation(Level::Info, name, "removed: its triggers do not fire any more");
         Ok(())
@@ -99,7 +99,9 @@ impl Daemon {
         let is_known = |name: &String| {
             self.registry.revisions().contains_key(name) || self.registry.stale().contains_key(name)
         };
-        let served = records.into_iter().filter(|record| record.folder == folder && !record.good.is_empty());
+        let served = records
+            .into_iter()
+            .filter(|record| record.folder == folder && !record.last_good_source.is_empty());
         let missing: Vec<String> = served.map(|record| record.name).filter(|name| !is_known(name)).collect();
         Ok(missing.into_iter().map(|name| self.registry.mark_missing(name)).collect())
     }
@@ -133,9 +135,9 @@ impl Daemon {
         }
         // Triggers that were removed while no daemon was running.
         if self.triggers.ids_of(name).is_empty() {
-            for (key, _, state) in self.process.wait(self.process.store.last_fires(name))? {
-                if state != FireState::Disarmed && !is_present(&key) {
-                    let id = TriggerId::new(name, &key);
+            for last in self.process.wait(self.process.store.last_fires(name))? {
+                if last.state != FireState::Disarmed && !is_present(&last.trigger) {
+                    let id = TriggerId::new(name, &last.trigger);
                     self.record_marker(&id, now, FireState::Disarmed, "its trigger was removed")?;
                 }
             }
@@ -154,10 +156,12 @@ impl Daemon {
     /// The instant up to which the fires of a trigger are accounted for in the store.
     fn last_recorded(&self, id: &TriggerId, trigger: &Trigger, now: i64) -> Result<i64, StoreError> {
         match self.process.wait(self.process.store.last_fire(&id.automation, &id.key))? {
-            Some((instant, state)) if state != FireState::Disarmed && instant <= now => Ok(instant),
+            Some(last) if last.state != FireState::Disarmed && last.scheduled_at <= now => {
+                Ok(last.scheduled_at)
+            }
             // The clock was wrong when it was recorded. Waiting for that instant would stop the trigger until then.
-            Some((instant, _)) if instant > now => {
-                let at = trigger.schedule.show(instant);
+            Some(last) if last.scheduled_at > now => {
+                let at = trigger.schedule.show(last.scheduled_at);
                 let text = format!("its last recorded fire, of {at}, is in the future and is ignored");
                 self.process.log.automation(Level::Warn, &id.automation, &text);
                 Ok(now)
@@ -179,15 +183,15 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let marker = Fire {
             automation: id.automation.clone(),
-            source: id.key.clone(),
-            instant,
+            trigger: id.key.clone(),
+            scheduled_at: instant,
             state,
             reason: reason.to_owned(),
-            node: self.process.name.clone(),
-            at: self.process.now(),
+            owner: self.process.name.clone(),
+            updated_at: self.process.now(),
             ..Fire::default()
         };
-        self.process.wait(self.process.store.add_fires(&[marker])).map(drop)
+        self.process.wait(self.process.store.insert_fires(&[marker])).map(drop)
     }
 }
 

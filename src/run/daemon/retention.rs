@@ -38,7 +38,7 @@ impl Retention {
         if (now - self.planned_at).abs() >= millis(PURGE_INTERVAL) {
             self.planned_at = now;
             let before = now - millis(PURGE_INTERVAL);
-            process.wait(process.store.forget_leases(DAEMON_LEASE, before))?;
+            process.wait(process.store.purge_leases(DAEMON_LEASE, before))?;
             let records = process.wait(process.store.automations())?;
             let fires = records.into_iter().map(|record| Expirable::Fires(record.name));
             self.queue = fires.chain([Expirable::ManualRuns]).collect();
@@ -46,8 +46,8 @@ impl Retention {
         let Some(next) = self.queue.pop() else { return Ok(()) };
         let before = now.saturating_sub(millis(self.period));
         let purged = match &next {
-            Expirable::Fires(automation) => process.wait(process.store.forget_fires(automation, before))?,
-            Expirable::ManualRuns => process.wait(process.store.forget_runs_by_hand(before))?,
+            Expirable::Fires(automation) => process.wait(process.store.purge_fires(automation, before))?,
+            Expirable::ManualRuns => process.wait(process.store.purge_runs_without_fire(before))?,
         };
         if purged > 0 {
             // The store purges a limited number at once.

@@ -21,7 +21,7 @@ use crate::{
         worker::{self, HandlerRun},
     },
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
-    store::{FAILURE_OF, Fire, FireState, RunEnd, RunState, StoreError},
+    store::{Fire, FireKind, FireState, RunEnd, RunState, StoreError},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -44,17 +44,17 @@ impl Daemon {
     /// Starts a fire, or closes it with the reason why it does not run.
     pub(super) fn try_start(&mut self, queued: &QueuedFire, now: i64) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
-        if fire.source.starts_with(FAILURE_OF) {
+        if fire.kind == FireKind::FailureHook {
             return self.start_failure_hook(queued);
         }
         let Some(revision) = self.registry.revisions().get(&fire.automation).cloned() else {
             return self.skip(fire, "the automation was removed");
         };
-        if revision.trigger(&fire.source).is_none() {
+        if revision.trigger(&fire.trigger).is_none() {
             return self.skip(fire, "its trigger was removed");
         }
         let record = self.process.wait(self.process.store.automation(&fire.automation))?.unwrap_or_default();
-        if record.paused_until > fire.instant {
+        if record.paused_until > fire.scheduled_at {
             return self.skip(fire, "the automation is paused");
         }
         let account = revision.automation.account.as_deref();
@@ -74,7 +74,7 @@ impl Daemon {
         // No other process may start a run of the automation between the look at what is running and the start.
         let (store, name) = (self.process.store.clone(), self.process.name.clone());
         let lease = format!("begin {}", fire.automation);
-        if !self.process.wait(store.take_lease(&lease, &name, now, now + millis(HEARTBEAT_TTL)))? {
+        if !self.process.wait(store.acquire_lease(&lease, &name, now, now + millis(HEARTBEAT_TTL)))? {
             return Ok(StartOutcome::Blocked);
         }
         let outcome = match self.apply_overlap_policy(fire, &revision) {
@@ -82,7 +82,7 @@ impl Daemon {
             Ok(Some(outcome)) => Ok(outcome),
             Err(error) => Err(error),
         };
-        self.process.wait(store.give_lease_back(&lease, &name))?;
+        self.process.wait(store.release_lease(&lease, &name))?;
         outcome
     }
 
@@ -93,17 +93,18 @@ impl Daemon {
         revision: &Revision,
     ) -> Result<Option<StartOutcome>, StoreError> {
         let overlap = revision.automation.overlap;
-        let other = self.process.wait(self.process.store.fire_under_way(&fire.automation))?;
+        let other = self.process.wait(self.process.store.running_fire(&fire.automation))?;
         let running = match &other {
             None => RunningFire::None,
-            Some(other) if (&other.source, other.instant) == (&fire.source, fire.instant) => {
+            Some(other) if (&other.trigger, other.scheduled_at) == (&fire.trigger, fire.scheduled_at) => {
                 RunningFire::Same
             }
             Some(_) => RunningFire::Other,
         };
-        let start =
-            revision.trigger(&fire.source).map(|trigger| starts_at(&fire.automation, trigger, fire.instant));
-        let claimed_after = fire.at - start.unwrap_or(fire.instant);
+        let start = revision
+            .trigger(&fire.trigger)
+            .map(|trigger| starts_at(&fire.automation, trigger, fire.scheduled_at));
+        let claimed_after = fire.updated_at - start.unwrap_or(fire.scheduled_at);
         let other = other.unwrap_or_default();
         match on_due(overlap, running, claimed_after) {
             StartTransition::Start => Ok(None),
@@ -133,18 +134,18 @@ impl Daemon {
             self.queue.remove_resume_of(&other.run);
             return Ok(());
         }
-        self.process.wait(self.process.store.ask_to_stop(&other.run))
+        self.process.wait(self.process.store.request_stop(&other.run))
     }
 
     /// Starts the run of a fire.
     fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<(), StoreError> {
-        let trigger = revision.trigger(&fire.source);
+        let trigger = revision.trigger(&fire.trigger);
         let call = HandlerCall {
             automation: fire.automation.clone(),
             handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
-            trigger: fire.source.clone(),
-            scheduled_ms: fire.instant,
-            scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.instant)).unwrap_or_default(),
+            trigger: fire.trigger.clone(),
+            scheduled_ms: fire.scheduled_at,
+            scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.scheduled_at)).unwrap_or_default(),
             ..HandlerCall::default()
         };
         self.launch(fire, revision, call)
@@ -171,8 +172,8 @@ impl Daemon {
         let call = HandlerCall {
             automation: fire.automation.clone(),
             handler: ON_FAILURE.to_owned(),
-            trigger: fire.source.clone(),
-            scheduled_ms: fire.instant,
+            trigger: fire.trigger.clone(),
+            scheduled_ms: fire.scheduled_at,
             scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
             error: Some(error),
             ..HandlerCall::default()
@@ -236,11 +237,11 @@ impl Daemon {
             state: FireState::Running,
             reason: String::new(),
             run: attempt.run.clone(),
-            node: self.process.name.clone(),
-            at: now,
+            owner: self.process.name.clone(),
+            updated_at: now,
             ..fire.clone()
         };
-        if !self.process.wait(self.process.store.change_fire(fire, &running))? {
+        if !self.process.wait(self.process.store.compare_and_set_fire(fire, &running))? {
             // Another process presumed this one dead and has adopted the fire.
             let end = RunEnd {
                 run: &attempt.run,
@@ -253,8 +254,8 @@ impl Daemon {
             self.process.wait(self.process.store.end_run(&end))?;
             return Ok(());
         }
-        if let Some(trigger) = revision.trigger(&fire.source) {
-            let lag = now - starts_at(&fire.automation, trigger, fire.instant);
+        if let Some(trigger) = revision.trigger(&fire.trigger) {
+            let lag = now - starts_at(&fire.automation, trigger, fire.scheduled_at);
             self.process.stats.count_start(lag);
         }
         let text = format!("started by {}", plan.call.trigger);
@@ -272,7 +273,7 @@ impl Daemon {
         attempt: Attempt,
     ) {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-        let deadline = fire.at.saturating_add(millis(timeout));
+        let deadline = fire.updated_at.saturating_add(millis(timeout));
         let cancel = plan.cancel.clone();
         let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
         // It is not set yet: a preparation is used once.

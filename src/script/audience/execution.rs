@@ -248,7 +248,7 @@ impl Walk {
             && let Some(store) = &self.env.store
         {
             // It only makes the next reckoning better.
-            let _ = self.env.block_on(store.save_total(self.client.account_key(), FOLLOWERS, total));
+            let _ = self.env.block_on(store.save_audience_size(self.client.account_key(), FOLLOWERS, total));
         }
         (self.cost.people, self.cost.is_exact) = (total, true);
         reckon(&self.env, &self.client, &self.job, &self.cost, false)

@@ -32,7 +32,7 @@ pub(crate) fn reckon_before(env: &RunEnv, client: &Client, job: &Job, mut cost: 
     let people = match &cost.source {
         Source::Openids(openids) => Some(openids.len() as u64),
         Source::Followers => match &env.store {
-            Some(store) => env.block_on(store.total(client.account_key(), FOLLOWERS)).ok().flatten(),
+            Some(store) => env.block_on(store.audience_size(client.account_key(), FOLLOWERS)).ok().flatten(),
             None => None,
         },
         Source::ChangedByStep(changed) => env.block_on(changed.count()).ok(),

@@ -80,7 +80,7 @@ pub(crate) fn recorded(store: &Path) -> String {
         "SELECT id || account || script || source || options || report || note FROM mpscript_run",
         "SELECT what || change || checkpoint || answer FROM mpscript_step",
         "SELECT items || pending_items || failed FROM mpscript_batch",
-        "SELECT text FROM mpscript_printed",
+        "SELECT text FROM mpscript_output",
     ];
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
     runtime.block_on(async {

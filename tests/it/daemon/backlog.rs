@@ -8,7 +8,7 @@ use crate::fixtures::{
 };
 use mpscript::{
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    store::{FAILURE_OF, Fire, FireState, Statement},
+    store::{Fire, FireState, Statement},
 };
 use std::{
     fs,
@@ -92,8 +92,8 @@ fn run_that_crashes_repeatedly_pauses_its_automation() {
     assert_eq!(fixture.wait(fixture.store().execute(cut_off)), Ok(1));
     let done = fixture.fires("job").remove(0);
     let state = FireState::Running;
-    let running = Fire { state, node: "gone".to_owned(), deaths: 4, ..done.clone() };
-    assert!(fixture.wait(fixture.store().change_fire(&done, &running)).expect("the store works"));
+    let running = Fire { state, owner: "gone".to_owned(), crashes: 4, ..done.clone() };
+    assert!(fixture.wait(fixture.store().compare_and_set_fire(&done, &running)).expect("the store works"));
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     let why =
         "its process has died 5 times while it was running; the automation is paused: mpscript unpause job";
@@ -120,7 +120,7 @@ fn failure_hook_survives_a_killed_daemon() {
     first.signal("TERM");
     assert_eq!(first.finish().code, Some(0));
     let store = folder.path().join("store.sqlite3");
-    let earlier = format!("UPDATE mpscript_fire SET instant = instant - {}", 3_600_000);
+    let earlier = format!("UPDATE mpscript_fire SET scheduled_at = scheduled_at - {}", 3_600_000);
     let changed = std::process::Command::new("python3")
         .args([
             "-c",
@@ -139,7 +139,7 @@ fn failure_hook_survives_a_killed_daemon() {
     last.signal("TERM");
     assert_eq!(last.finish().code, Some(0));
     let why = folder.run(&["why", "job"]).success();
-    assert!(why.contains(FAILURE_OF) && why.contains(" failed "), "{why}");
+    assert!(why.contains("failure of ") && why.contains(" failed "), "{why}");
 }
 
 #[test]

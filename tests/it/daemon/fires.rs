@@ -40,7 +40,7 @@ fn each_fire_runs_once_with_its_context_and_state() {
     }
     assert_eq!(fixture.states("tick"), ["done"; 3]);
     let fires = fixture.fires("tick");
-    assert!(fires.iter().all(|fire| fire.instant % 60_000 == 0 && !fire.run.is_empty()), "{fires:?}");
+    assert!(fires.iter().all(|fire| fire.scheduled_at % 60_000 == 0 && !fire.run.is_empty()), "{fires:?}");
     let said = fixture.log.text();
     assert!(said.contains("tick: 3 ") && said.contains("every 1m"), "{said}");
     // To half a minute past the next half past nine in Shanghai.
@@ -170,7 +170,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     assert!(fixture.log.text().contains("two: two 2"), "{}", fixture.log.text());
     let record =
         fixture.wait(fixture.store().automation("one")).expect("the store works").expect("it is served");
-    assert!(record.stale.contains("hour `24`"), "{}", record.stale);
+    assert!(record.load_error.contains("hour `24`"), "{}", record.load_error);
     // Mended, with another trigger: the old one is no more, the new one begins now.
     fixture.write(
         "one.rhai",
@@ -180,7 +180,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     daemons[0].scan().expect("the folder is there");
     let record =
         fixture.wait(fixture.store().automation("one")).expect("the store works").expect("it is served");
-    assert_eq!(record.stale, "");
+    assert_eq!(record.load_error, "");
     let (ones, twos) = (fixture.fires("one").len(), fixture.fires("two").len());
     for _ in 0..2 {
         fixture.advance_and_settle(MINUTE, &mut daemons);
@@ -200,14 +200,14 @@ fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     drop(fixture.daemon());
     let claimed = Fire {
         automation: "job".to_owned(),
-        source: "every 1m".to_owned(),
-        instant: fixture.now() - 1_000,
+        trigger: "every 1m".to_owned(),
+        scheduled_at: fixture.now() - 1_000,
         state: FireState::Claimed,
-        node: "gone".to_owned(),
-        at: fixture.now(),
+        owner: "gone".to_owned(),
+        updated_at: fixture.now(),
         ..Fire::default()
     };
-    assert_eq!(fixture.wait(fixture.store().add_fires(&[claimed])).expect("the store works"), [true]);
+    assert_eq!(fixture.wait(fixture.store().insert_fires(&[claimed])).expect("the store works"), [true]);
     let mut elsewhere = fixture.daemon_of("other");
     let mut early = fixture.daemon_of("jobs");
     elsewhere.scan().expect("the folder is there");
@@ -388,7 +388,7 @@ fn claimed_fire_missing_from_memory_is_adopted() {
     // As if its answer had been lost: claimed by this process, which does not know it.
     let done = fixture.fires("job").remove(0);
     let claimed = Fire { state: FireState::Claimed, run: String::new(), ..done.clone() };
-    assert!(fixture.wait(fixture.store().change_fire(&done, &claimed)).expect("the store works"));
+    assert!(fixture.wait(fixture.store().compare_and_set_fire(&done, &claimed)).expect("the store works"));
     fixture.advance_and_settle(Duration::from_secs(3), &mut daemons);
     assert_eq!(fixture.states("job"), ["done"], "{}", fixture.log.text());
     assert_eq!(fixture.log.text().matches("ran").count(), 2);

@@ -3,7 +3,7 @@
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
 use mpscript::{
     run::daemon::Daemon,
-    store::{Fire, FireState, RunRecord, RunState, RunTexts, Statement},
+    store::{Fire, FireState, RunPayload, RunRecord, RunState, Statement},
 };
 use std::{fs, slice::from_mut, thread, time::Duration};
 
@@ -11,16 +11,16 @@ use std::{fs, slice::from_mut, thread, time::Duration};
 fn left(fixture: &DaemonFixture, source: &str, state: FireState, run: &str) -> Fire {
     let fire = Fire {
         automation: "job".to_owned(),
-        source: source.to_owned(),
-        instant: fixture.now() - 1_000,
+        trigger: source.to_owned(),
+        scheduled_at: fixture.now() - 1_000,
         state,
         run: run.to_owned(),
-        node: "gone".to_owned(),
-        at: fixture.now(),
+        owner: "gone".to_owned(),
+        updated_at: fixture.now(),
         ..Fire::default()
     };
     assert_eq!(
-        fixture.wait(fixture.store().add_fires(std::slice::from_ref(&fire))).expect("the store works"),
+        fixture.wait(fixture.store().insert_fires(std::slice::from_ref(&fire))).expect("the store works"),
         [true]
     );
     fire
@@ -86,7 +86,7 @@ fn undone_run_waiting_for_retry_is_stopped() {
         undoes: fire.run.clone(),
         ..RunRecord::default()
     };
-    assert!(fixture.wait(fixture.store().add_run(&undo, &RunTexts::default())).expect("it works"));
+    assert!(fixture.wait(fixture.store().add_run(&undo, &RunPayload::default())).expect("it works"));
     fixture.advance_and_settle(Duration::from_secs(15), from_mut(&mut daemon));
     let fire = fixture.fires("job").remove(0);
     assert_eq!((fire.state.as_str(), fire.reason.as_str()), ("stopped", "undone by run zurück"));
@@ -100,8 +100,8 @@ fn state_of_a_run_ended_before_its_fire_is_saved_once() {
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     // As if the process had died between the end of the run and that of its fire.
     let done = fixture.fires("job").remove(0);
-    let running = Fire { state: FireState::Running, node: "gone".to_owned(), ..done.clone() };
-    assert!(fixture.wait(fixture.store().change_fire(&done, &running)).expect("the store works"));
+    let running = Fire { state: FireState::Running, owner: "gone".to_owned(), ..done.clone() };
+    assert!(fixture.wait(fixture.store().compare_and_set_fire(&done, &running)).expect("the store works"));
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done"]);
     let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
@@ -118,10 +118,10 @@ fn failure_recorded_before_a_crash_calls_on_failure() {
     let failed = fixture.fires("job").remove(1);
     assert_eq!(fixture.log.text().matches("job: heard").count(), 1);
     // As if nobody had seen it.
-    let heard = Statement::new("DELETE FROM mpscript_fire WHERE source LIKE 'failure of %'");
+    let heard = Statement::new("DELETE FROM mpscript_fire WHERE kind = 'failure_hook'");
     assert_eq!(fixture.wait(fixture.store().execute(heard)), Ok(1));
-    let running = Fire { state: FireState::Running, node: "gone".to_owned(), ..failed.clone() };
-    assert!(fixture.wait(fixture.store().change_fire(&failed, &running)).expect("the store works"));
+    let running = Fire { state: FireState::Running, owner: "gone".to_owned(), ..failed.clone() };
+    assert!(fixture.wait(fixture.store().compare_and_set_fire(&failed, &running)).expect("the store works"));
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done", "failed"]);
     assert_eq!(fixture.log.text().matches("job: heard 坏了").count(), 2, "{}", fixture.log.text());
@@ -136,7 +136,11 @@ fn adopted_fire_does_not_wait_for_itself() {
     let fire = left(&fixture, "every 1m", FireState::Claimed, "");
     fixture.advance(Duration::from_secs(3));
     fixture.settle(from_mut(&mut daemon));
-    let now = fixture.fires("job").into_iter().find(|one| one.instant == fire.instant).expect("it is there");
+    let now = fixture
+        .fires("job")
+        .into_iter()
+        .find(|one| one.scheduled_at == fire.scheduled_at)
+        .expect("it is there");
     assert_eq!(now.state, FireState::Done, "{now:?}");
     assert_eq!(fixture.states("job"), ["done", "done"]);
 }
@@ -172,11 +176,11 @@ fn failing_retention_does_not_stop_fires() {
     let mut daemon = fixture.daemon();
     steps(&mut daemon, 3);
     let rename = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
-    rename("ALTER TABLE mpscript_printed RENAME TO away").expect("it can be renamed");
+    rename("ALTER TABLE mpscript_output RENAME TO away").expect("it can be renamed");
     fixture.advance(Duration::from_hours(25));
     fixture.settle(from_mut(&mut daemon));
     assert!(fixture.states("job").last().is_some_and(|state| *state == "done"), "{}", fixture.log.text());
-    rename("ALTER TABLE away RENAME TO mpscript_printed").expect("it can be renamed");
+    rename("ALTER TABLE away RENAME TO mpscript_output").expect("it can be renamed");
 }
 
 #[test]

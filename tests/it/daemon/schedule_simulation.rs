@@ -98,7 +98,8 @@ fn every_fire_of_a_long_period_is_recorded_once() {
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
     for (name, schedule) in &schedules {
         let armed = fixture.wait(fixture.store().fires(name, 100_000)).expect("the store works");
-        let armed = armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").instant;
+        let armed =
+            armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").scheduled_at;
         let mut expected = BTreeSet::new();
         let mut at = armed;
         while let Some(next) = schedule.after(at).filter(|next| *next < ended - 2_500) {
@@ -106,7 +107,7 @@ fn every_fire_of_a_long_period_is_recorded_once() {
             at = next;
         }
         let fires = fixture.fires(name);
-        let instants: BTreeSet<i64> = fires.iter().map(|fire| fire.instant).collect();
+        let instants: BTreeSet<i64> = fires.iter().map(|fire| fire.scheduled_at).collect();
         assert_eq!(instants.len(), fires.len(), "{name}: a fire is there twice");
         let show = |ms: &i64| DateTime::from_timestamp_millis(*ms).unwrap_or_default().to_rfc3339();
         let lost: Vec<String> = expected.difference(&instants).map(show).collect();

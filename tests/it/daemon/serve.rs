@@ -159,7 +159,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
             let (armed, fires) = fires.split_last().expect("it has fired");
             assert_eq!(armed.state, FireState::Armed);
             for pair in fires.windows(2) {
-                assert_eq!(pair[0].instant - pair[1].instant, 1_000, "{pair:?}");
+                assert_eq!(pair[0].scheduled_at - pair[1].scheduled_at, 1_000, "{pair:?}");
             }
             // The newest may have been under way at the end.
             let mut ended = fires.iter().skip_while(|fire| is_open(fire));
@@ -248,7 +248,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
         // What they left is seen through.
         let last = start();
         let number = format!("/{} ", last.id());
-        let is_left = |fire: &Fire| is_open(fire) && !fire.node.contains(&number);
+        let is_left = |fire: &Fire| is_open(fire) && !fire.owner.contains(&number);
         let runtime = runtime().expect("the system gives threads");
         runtime.block_on(async {
             let store = folder.store().await;
@@ -269,7 +269,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             fires.reverse();
             assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {
-                assert_eq!(pair[1].instant - pair[0].instant, 1_000, "{pair:?}");
+                assert_eq!(pair[1].scheduled_at - pair[0].scheduled_at, 1_000, "{pair:?}");
             }
             let done = fires.iter().filter(|fire| fire.state == FireState::Done).count();
             // Those that were missed while nobody was there say so.

@@ -3,7 +3,7 @@
 use crate::fixtures::postgres::{PASSWORD, cluster};
 use mpscript::{
     base::Secret,
-    store::{Record, Spent, Statement, Store, StoreError, Usage},
+    store::{Spent, Statement, Store, StoreError, TokenRecord, Usage},
 };
 use std::{fs, future::Future, path::Path};
 use tempfile::TempDir;
@@ -36,8 +36,8 @@ fn on_each<F: Future<Output = ()>>(contract: impl Fn(Place) -> F) {
     }
 }
 
-fn record(token: &str, generation: i64) -> Record {
-    Record {
+fn record(token: &str, generation: i64) -> TokenRecord {
+    TokenRecord {
         token: Secret::new(token),
         expires_at: 7_200_000,
         generation,
@@ -70,16 +70,19 @@ fn saved_token_is_replaced_only_by_a_newer_generation() {
 fn lease_has_one_owner_until_it_expires() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
-        assert!(one.take_lease("token", "one", 100, 200).await.unwrap());
-        assert!(!other.take_lease("token", "other", 150, 250).await.unwrap());
-        assert!(one.take_lease("token", "one", 150, 300).await.unwrap(), "its owner prolongs it");
-        assert!(!other.take_lease("token", "other", 299, 400).await.unwrap());
-        assert!(other.take_lease("token", "other", 300, 400).await.unwrap(), "it has ended");
-        one.give_lease_back("token", "one").await.unwrap();
-        assert!(!one.take_lease("token", "one", 301, 400).await.unwrap(), "it was not theirs to give back");
-        other.give_lease_back("token", "other").await.unwrap();
-        assert!(one.take_lease("token", "one", 302, 400).await.unwrap());
-        assert!(other.take_lease("another", "other", 302, 400).await.unwrap());
+        assert!(one.acquire_lease("token", "one", 100, 200).await.unwrap());
+        assert!(!other.acquire_lease("token", "other", 150, 250).await.unwrap());
+        assert!(one.acquire_lease("token", "one", 150, 300).await.unwrap(), "its owner prolongs it");
+        assert!(!other.acquire_lease("token", "other", 299, 400).await.unwrap());
+        assert!(other.acquire_lease("token", "other", 300, 400).await.unwrap(), "it has ended");
+        one.release_lease("token", "one").await.unwrap();
+        assert!(
+            !one.acquire_lease("token", "one", 301, 400).await.unwrap(),
+            "it was not theirs to give back"
+        );
+        other.release_lease("token", "other").await.unwrap();
+        assert!(one.acquire_lease("token", "one", 302, 400).await.unwrap());
+        assert!(other.acquire_lease("another", "other", 302, 400).await.unwrap());
     });
 }
 
@@ -123,15 +126,16 @@ fn concurrent_ledger_writes_add_up() {
         let store = place.open().await.unwrap();
         store.add_to_ledger("a", &[spent("/user/get", 7, -1), spent("/user/get", 8, 5)]).await.unwrap();
         store.add_to_ledger("b", &[spent("/user/get", 7, 1000)]).await.unwrap();
-        store.mark_spent("a", "/tags/get", 7, true).await.unwrap();
-        store.mark_spent("a", "/tags/new", 7, true).await.unwrap();
-        let usage = |endpoint: &str, used, is_spent| Usage { endpoint: endpoint.to_owned(), used, is_spent };
+        store.mark_exhausted("a", "/tags/get", 7, true).await.unwrap();
+        store.mark_exhausted("a", "/tags/new", 7, true).await.unwrap();
+        let usage =
+            |endpoint: &str, used, is_exhausted| Usage { endpoint: endpoint.to_owned(), used, is_exhausted };
         assert_eq!(
             store.usage("a", 7).await.unwrap(),
             [usage("/tags/get", 320, true), usage("/tags/new", 0, true), usage("/user/get", 159, false)]
         );
-        store.unmark_all("a", 7).await.unwrap();
-        assert!(store.usage("a", 7).await.unwrap().iter().all(|usage| !usage.is_spent));
+        store.clear_exhausted("a", 7).await.unwrap();
+        assert!(store.usage("a", 7).await.unwrap().iter().all(|usage| !usage.is_exhausted));
     });
 }
 
@@ -139,7 +143,7 @@ fn concurrent_ledger_writes_add_up() {
 fn transaction_is_atomic() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
-        store.mark_spent("a", "/x", 1, false).await.unwrap();
+        store.mark_exhausted("a", "/x", 1, false).await.unwrap();
         let add = || {
             Statement::new("UPDATE mpscript_ledger SET used = used + 1 WHERE account = $1 AND endpoint = $2")
                 .with("a")
@@ -163,7 +167,7 @@ fn concurrent_opens_create_the_tables_once() {
     on_each(async |place| {
         let (a, b, c, d) = tokio::join!(place.open(), place.open(), place.open(), place.open());
         for store in [a, b, c, d] {
-            store.unwrap().mark_spent("a", "/x", 1, true).await.unwrap();
+            store.unwrap().mark_exhausted("a", "/x", 1, true).await.unwrap();
         }
     });
 }
@@ -175,8 +179,8 @@ fn store_of_a_newer_version_is_refused_untouched() {
         store.save_token("a", "stable", &record("kept", 1)).await.unwrap();
         store.execute(Statement::new("UPDATE mpscript_schema SET version = 99")).await.unwrap();
         let error = place.open().await.unwrap_err();
-        let place_name = store.place().to_owned();
-        assert_eq!(error, StoreError::Newer { place: place_name.clone(), found: 99, known: 5 });
+        let place_name = store.location().to_owned();
+        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 6 });
         assert_eq!(
             error.to_string(),
             format!("the store {place_name} is of version 99, and this mpscript knows versions up to 5")
@@ -194,7 +198,7 @@ fn store_file_and_folder_are_private() {
     let path = folder.path().join("a/b/store.sqlite3");
     run(async {
         let store = Store::sqlite(&path).await.unwrap();
-        store.mark_spent("a", "/x", 1, true).await.unwrap();
+        store.mark_exhausted("a", "/x", 1, true).await.unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(path.parent().unwrap()), 0o700);
         let files: Vec<_> =
@@ -278,10 +282,10 @@ fn store_locked_by_another_process_fails_with_locked() {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
         let mut other: sqlx::SqliteConnection = sqlx::ConnectOptions::connect(&options).await.unwrap();
         sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
-        let error = store.mark_spent("a", "/x", 1, true).await.unwrap_err();
+        let error = store.mark_exhausted("a", "/x", 1, true).await.unwrap_err();
         assert_eq!(error.to_string(), format!("the store {} is locked by another process", path.display()));
         sqlx::query("COMMIT").execute(&mut other).await.unwrap();
-        store.mark_spent("a", "/x", 1, true).await.unwrap();
+        store.mark_exhausted("a", "/x", 1, true).await.unwrap();
     });
 }
 

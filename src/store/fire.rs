@@ -1,0 +1,310 @@
+//! Fires: one row for each instant of a trigger, with what became of it. A row changes only by compare-and-set, so that
+//! of several processes exactly one acts on it.
+
+use super::{Cells, FireState, Row, Statement, Store, StoreError, run::delete_run, stored_enum::stored_enum};
+
+/// Rows that are purged in one transaction.
+const MAX_BATCH: i64 = 100;
+
+stored_enum! {
+    /// What fired.
+    #[derive(Default)]
+    pub enum FireKind {
+        /// A trigger of the automation, at its scheduled instant.
+        #[default]
+        Trigger = "trigger",
+        /// The automation's failure hook, after one of its runs has failed.
+        FailureHook = "failure_hook",
+    }
+}
+
+/// A fire, with what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fire {
+    /// The automation.
+    pub automation: String,
+    /// What fired.
+    pub kind: FireKind,
+    /// The trigger, by its key among those of the automation; of a failure hook, which failure it is for.
+    pub trigger: String,
+    /// The instant that it was scheduled for, in milliseconds since the epoch.
+    pub scheduled_at: i64,
+    /// How far it is, or how it was closed.
+    pub state: FireState,
+    /// Why it did not run, or how it failed; the error that a failure hook is called with.
+    pub reason: String,
+    /// Its run; empty while it has none.
+    pub run: String,
+    /// The process that owns it.
+    pub owner: String,
+    /// When the row was last written, in milliseconds since the epoch.
+    pub updated_at: i64,
+    /// How often its run has failed.
+    pub failures: i64,
+    /// How often its process has died while the run was running.
+    pub crashes: i64,
+}
+
+impl Fire {
+    /// The fire of an automation's failure hook, for another fire of it that failed. A row of its own, so that the hook
+    /// is called even if this process dies before.
+    #[must_use]
+    pub fn failure_hook(failed: &Self, error: String, owner: String, now: i64) -> Self {
+        let of = if failed.run.is_empty() { &failed.trigger } else { &failed.run };
+        Self {
+            automation: failed.automation.clone(),
+            kind: FireKind::FailureHook,
+            trigger: format!("failure of {of}"),
+            scheduled_at: failed.scheduled_at,
+            reason: error,
+            owner,
+            updated_at: now,
+            ..Self::default()
+        }
+    }
+}
+
+/// The last fire of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastFire {
+    /// The trigger, by its key.
+    pub trigger: String,
+    /// The instant that it was scheduled for, in milliseconds since the epoch.
+    pub scheduled_at: i64,
+    /// What became of it.
+    pub state: FireState,
+}
+
+macro_rules! columns {
+    () => {
+        "automation, kind, trigger, scheduled_at, state, reason, run, owner, updated_at, failures, crashes"
+    };
+}
+
+macro_rules! last_fire_columns {
+    () => {
+        "trigger, scheduled_at, state"
+    };
+}
+
+fn read(row: &Row) -> Result<Fire, StoreError> {
+    let key = format!("{}, {}, {}", row.text(0), row.text(2), row.integer(3));
+    let mut cells = Cells::new("mpscript_fire", columns!(), &key, row);
+    Ok(Fire {
+        automation: cells.text()?,
+        kind: cells.decode(FireKind::decode)?,
+        trigger: cells.text()?,
+        scheduled_at: cells.integer()?,
+        state: cells.decode(FireState::decode)?,
+        reason: cells.text()?,
+        run: cells.text()?,
+        owner: cells.text()?,
+        updated_at: cells.integer()?,
+        failures: cells.integer()?,
+        crashes: cells.integer()?,
+    })
+}
+
+impl Store {
+    /// Inserts fires, all or none. For each: whether it was inserted; `false` when another process was faster.
+    pub async fn insert_fires(&self, fires: &[Fire]) -> Result<Vec<bool>, StoreError> {
+        let inserted = self.transaction(fires.iter().map(insert).collect()).await?;
+        Ok(inserted.into_iter().map(|rows| rows == 1).collect())
+    }
+
+    /// Replaces the record of a fire; `false` when another process has changed it since `from` was read.
+    pub async fn compare_and_set_fire(&self, from: &Fire, to: &Fire) -> Result<bool, StoreError> {
+        self.compare_and_set_fire_and_insert(from, to, None).await
+    }
+
+    /// Like `compare_and_set_fire`, and in the same transaction inserts another fire: that of the failure hook.
+    pub async fn compare_and_set_fire_and_insert(
+        &self,
+        from: &Fire,
+        to: &Fire,
+        another: Option<&Fire>,
+    ) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, owner = $7, updated_at = $8,
+                 failures = $12, crashes = $13
+             WHERE automation = $1 AND trigger = $2 AND scheduled_at = $3
+                 AND state = $9 AND owner = $10 AND updated_at = $11",
+        );
+        let statement = statement
+            .with(from.automation.as_str())
+            .with(from.trigger.as_str())
+            .with(from.scheduled_at)
+            .with(to.state.as_str())
+            .with(to.reason.as_str())
+            .with(to.run.as_str())
+            .with(to.owner.as_str())
+            .with(to.updated_at)
+            .with(from.state.as_str())
+            .with(from.owner.as_str())
+            .with(from.updated_at)
+            .with(to.failures)
+            .with(to.crashes);
+        let all = std::iter::once(statement.expecting(1)).chain(another.map(insert));
+        match self.transaction(all.collect()).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last fire of a trigger.
+    pub async fn last_fire(&self, automation: &str, trigger: &str) -> Result<Option<LastFire>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            last_fire_columns!(),
+            " FROM mpscript_fire WHERE automation = $1 AND trigger = $2 ORDER BY scheduled_at DESC LIMIT 1"
+        ));
+        let rows = self.query(statement.with(automation).with(trigger)).await?;
+        let last = |row: &Row| {
+            let key = format!("{automation}, {trigger}, {}", row.integer(1));
+            let mut cells = Cells::new("mpscript_fire", last_fire_columns!(), &key, row);
+            Ok(LastFire {
+                trigger: cells.text()?,
+                scheduled_at: cells.integer()?,
+                state: cells.decode(FireState::decode)?,
+            })
+        };
+        rows.first().map(last).transpose()
+    }
+
+    /// When a trigger's fire of an automation was last closed as completed, in milliseconds since the epoch.
+    pub async fn last_success(&self, automation: &str) -> Result<Option<i64>, StoreError> {
+        let statement = Statement::new(
+            "SELECT updated_at FROM mpscript_fire
+             WHERE automation = $1 AND state IN ('done', 'done_with_failures') AND kind = 'trigger'
+             ORDER BY scheduled_at DESC LIMIT 1",
+        );
+        let rows = self.query(statement.with(automation)).await?;
+        let at = |row| Cells::new("mpscript_fire", "updated_at", automation, row).integer();
+        rows.first().map(at).transpose()
+    }
+
+    /// The last fire of every trigger that an automation ever had.
+    pub async fn last_fires(&self, automation: &str) -> Result<Vec<LastFire>, StoreError> {
+        let triggers = Statement::new(
+            "SELECT DISTINCT trigger FROM mpscript_fire WHERE automation = $1 AND kind = 'trigger'",
+        );
+        let mut fires = Vec::new();
+        for row in self.query(triggers.with(automation)).await? {
+            let trigger = Cells::new("mpscript_fire", "trigger", automation, &row).text()?;
+            fires.extend(self.last_fire(automation, &trigger).await?);
+        }
+        Ok(fires)
+    }
+
+    /// The fires of an automation, newest first.
+    pub async fn fires(&self, automation: &str, limit: i64) -> Result<Vec<Fire>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_fire WHERE automation = $1 ORDER BY scheduled_at DESC, trigger LIMIT $2"
+        ));
+        self.query(statement.with(automation).with(limit)).await?.iter().map(read).collect()
+    }
+
+    /// Deletes closed fires of an automation that are older than an instant, with their runs, and returns how many. The
+    /// last twenty of each outcome and the last one of each trigger are kept.
+    pub async fn purge_fires(&self, automation: &str, before: i64) -> Result<usize, StoreError> {
+        let mut old = Vec::new();
+        for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
+            let newest = Statement::new(
+                "SELECT scheduled_at FROM mpscript_fire WHERE automation = $1 AND state = $2
+                 ORDER BY scheduled_at DESC LIMIT 1 OFFSET 19",
+            );
+            let newest = self.query(newest.with(automation).with(outcome.as_str())).await?;
+            let Some(row) = newest.first() else { continue };
+            let kept_from = Cells::new("mpscript_fire", "scheduled_at", automation, row).integer()?;
+            // A run that was resumed by hand since then is as young as its last attempt.
+            let fires = Statement::new(
+                "SELECT trigger, scheduled_at, run FROM mpscript_fire
+                 WHERE automation = $1 AND state = $2 AND scheduled_at < $3 AND updated_at < $4 AND NOT EXISTS (
+                     SELECT 1 FROM mpscript_run r
+                     WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $4))
+                 ORDER BY scheduled_at LIMIT $5",
+            );
+            let fires =
+                fires.with(automation).with(outcome.as_str()).with(kept_from).with(before).with(MAX_BATCH);
+            for row in self.query(fires).await? {
+                let mut cells = Cells::new("mpscript_fire", "trigger, scheduled_at, run", automation, &row);
+                old.push((cells.text()?, cells.integer()?, cells.text()?));
+            }
+        }
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let last = self.last_fires(automation).await?;
+        old.retain(|(trigger, at, _)| {
+            !last.iter().any(|last| last.trigger == *trigger && last.scheduled_at == *at)
+        });
+        let mut all = Vec::new();
+        for (trigger, at, run) in &old {
+            let fire =
+                "DELETE FROM mpscript_fire WHERE automation = $1 AND trigger = $2 AND scheduled_at = $3";
+            all.push(Statement::new(fire).with(automation).with(trigger.as_str()).with(*at));
+            all.extend(delete_run(run));
+        }
+        self.transaction(all).await?;
+        Ok(old.len())
+    }
+
+    /// Deletes runs of automations that ended before an instant and have no fire, as those that were started by hand;
+    /// returns how many.
+    pub async fn purge_runs_without_fire(&self, before: i64) -> Result<usize, StoreError> {
+        let runs = Statement::new(
+            "SELECT id FROM mpscript_run
+             WHERE ended_at > 0 AND ended_at < $1 AND started_by = 'automation'
+                 AND NOT EXISTS (SELECT 1 FROM mpscript_fire WHERE mpscript_fire.run = mpscript_run.id) LIMIT $2",
+        );
+        let rows = self.query(runs.with(before).with(MAX_BATCH)).await?;
+        self.transaction(rows.iter().flat_map(|row| delete_run(row.text(0))).collect()).await?;
+        Ok(rows.len())
+    }
+
+    /// The oldest fire of an automation's triggers whose run is running.
+    pub async fn running_fire(&self, automation: &str) -> Result<Option<Fire>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_fire WHERE automation = $1 AND state = 'running' AND kind = 'trigger'
+             ORDER BY scheduled_at LIMIT 1"
+        ));
+        self.query(statement.with(automation)).await?.first().map(read).transpose()
+    }
+
+    /// The fires that are not closed, oldest first.
+    pub async fn open_fires(&self) -> Result<Vec<Fire>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_fire WHERE state IN ('claimed', 'running') ORDER BY scheduled_at, automation, trigger"
+        ));
+        self.query(statement).await?.iter().map(read).collect()
+    }
+}
+
+/// Inserts a fire, unless it is there already.
+fn insert(fire: &Fire) -> Statement {
+    let statement = Statement::new(concat!(
+        "INSERT INTO mpscript_fire (",
+        columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (automation, trigger, scheduled_at) DO NOTHING"
+    ));
+    statement
+        .with(fire.automation.as_str())
+        .with(fire.kind.as_str())
+        .with(fire.trigger.as_str())
+        .with(fire.scheduled_at)
+        .with(fire.state.as_str())
+        .with(fire.reason.as_str())
+        .with(fire.run.as_str())
+        .with(fire.owner.as_str())
+        .with(fire.updated_at)
+        .with(fire.failures)
+        .with(fire.crashes)
+}

@@ -1,0 +1,62 @@
+//! The output log of a run: what its script printed, line by line.
+
+use super::{Cells, Statement, Store, StoreError};
+
+/// One text that a script printed; it may hold line breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputLine {
+    /// The attempt of the run that printed it.
+    pub attempt: i64,
+    /// Its number within the attempt, from 1.
+    pub number: i64,
+    /// When it was printed, in milliseconds since the epoch.
+    pub printed_at: i64,
+    /// The text.
+    pub text: String,
+}
+
+macro_rules! columns {
+    () => {
+        "attempt, number, printed_at, text"
+    };
+}
+
+impl Store {
+    /// Appends lines to the output log of a run, all or none.
+    pub async fn append_output(&self, run: &str, lines: &[OutputLine]) -> Result<(), StoreError> {
+        let statements = lines.iter().map(|line| {
+            let statement = Statement::new(concat!(
+                "INSERT INTO mpscript_output (run, ",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5)"
+            ));
+            statement
+                .with(run)
+                .with(line.attempt)
+                .with(line.number)
+                .with(line.printed_at)
+                .with(line.text.as_str())
+        });
+        self.transaction(statements.collect()).await.map(drop)
+    }
+
+    /// The output log of a run, in order.
+    pub async fn output(&self, run: &str) -> Result<Vec<OutputLine>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_output WHERE run = $1 ORDER BY attempt, number"
+        ));
+        let rows = self.query(statement.with(run)).await?;
+        let line = |row| {
+            let mut cells = Cells::new("mpscript_output", columns!(), run, row);
+            Ok(OutputLine {
+                attempt: cells.integer()?,
+                number: cells.integer()?,
+                printed_at: cells.integer()?,
+                text: cells.text()?,
+            })
+        };
+        rows.iter().map(line).collect()
+    }
+}
