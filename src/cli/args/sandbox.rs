@@ -1,9 +1,12 @@
 //! What was typed after `sandbox`.
 
 use super::shared::{duration, name_and_value};
-use crate::sandbox::{
-    DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN,
-    DEFAULT_SECRET,
+use crate::{
+    api::{self, Endpoint, user},
+    sandbox::{
+        DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN,
+        DEFAULT_SECRET,
+    },
 };
 use clap::{Args, ValueEnum};
 use std::{
@@ -102,8 +105,8 @@ fn scene(text: &str) -> Result<(u32, u32), String> {
 
 fn quota(text: &str) -> Result<(String, u64), String> {
     let (path, calls) = text.split_once('=').ok_or("write it as PATH=N")?;
-    if !crate::api::all().iter().any(|spec| spec.path == path) {
-        return Err(format!("`{path}` is not a path of the sandbox; one is /cgi-bin/user/get"));
+    if !api::all().iter().any(|spec| spec.path == path) {
+        return Err(format!("`{path}` is not a path of the sandbox; one is {}", user::List::SPEC.path));
     }
     Ok((path.to_owned(), calls.parse().map_err(|_| "the quota is a whole number")?))
 }

@@ -105,7 +105,7 @@ impl AccountConfig {
             source: format!("{} [accounts.{name}]", path.display()),
             secret,
             token_mode,
-            base_urls: entry.base_urls(),
+            base_urls: entry.base_url.clone(),
             callback,
             production: Some(name.to_owned()).filter(|_| entry.production),
             reset: reset(name, entry)?,

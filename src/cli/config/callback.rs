@@ -1,5 +1,4 @@
-//! What an account's server callback is configured with: environment, or the account's entry in
-//! mpscript.toml.
+//! The keys of an account's server callback: from the environment, or from the account's entry in mpscript.toml.
 
 use crate::{
     base::Secret,
@@ -39,8 +38,8 @@ pub(crate) fn of_environment(host: &Host, appid: Option<&str>) -> anyhow::Result
     }))
 }
 
-/// The keys in the variables that an account of mpscript.toml names. One that is not set is told
-/// only when a script uses the callback: most scripts don't.
+/// The keys in the variables that an account of mpscript.toml names. A missing one is reported only when a script uses the
+/// callback, which most scripts don't.
 pub(crate) fn of_account(
     host: &Host,
     appid: &str,

@@ -6,10 +6,13 @@ use crate::{
     host::Host,
 };
 use anyhow::Context;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -60,7 +63,8 @@ pub(crate) struct Entry {
     /// The environment variable that holds the server callback's EncodingAESKey.
     pub aes_key_env: Option<String>,
     /// One address, or several in the order in which they are tried.
-    pub base_url: Option<OneOrMany>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub base_url: Vec<String>,
     /// Whether changes to the account need a confirmation.
     #[serde(default)]
     pub production: bool,
@@ -75,14 +79,6 @@ impl Entry {
             || self.secret_file.is_some()
             || self.secret_command.is_some()
     }
-
-    pub(crate) fn base_urls(&self) -> Vec<String> {
-        match &self.base_url {
-            None => Vec::new(),
-            Some(OneOrMany::One(url)) => vec![url.clone()],
-            Some(OneOrMany::Many(urls)) => urls.clone(),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -92,11 +88,31 @@ pub(crate) enum TokenKind {
     Classic,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+/// A text, or a list of texts.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct OneOrMany;
+
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a text or a list of texts")
+        }
+
+        fn visit_str<E>(self, one: &str) -> Result<Vec<String>, E> {
+            Ok(vec![one.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<Vec<String>, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = many.next_element()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+
+    deserializer.deserialize_any(OneOrMany)
 }
 
 /// The configuration file, if there is one: the named one, else in the working folder, else in the user's configuration

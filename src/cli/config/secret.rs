@@ -12,8 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// Whether a text is an environment variable's name as they are usually written, which no
-/// AppSecret looks like: those are lower-case.
+/// Whether a text looks like the name of an environment variable. An AppSecret does not: it is lower-case.
 fn is_variable(name: &str) -> bool {
     !name.starts_with(|char: char| char.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
@@ -38,7 +37,7 @@ pub(crate) fn read(
                 format!("the environment variable {variable} of account `{name}` is not set"),
                 "set it to the AppSecret",
             ),
-            // The AppSecret itself may stand there by mistake.
+            // Not the name: it may be the AppSecret itself, written there by mistake.
             None => fail(
                 format!("secret_env of account `{name}` names no environment variable that is set"),
                 "give the variable's name, and set the variable to the AppSecret",
@@ -47,7 +46,7 @@ pub(crate) fn read(
         (None, None, Some(file), None) => {
             let file = config.parent().unwrap_or(Path::new(".")).join(file);
             let text = fs::read_to_string(&file).map_err(|error| {
-                // Without its name: the AppSecret itself may stand there by mistake.
+                // Not the name: it may be the AppSecret itself, written there by mistake.
                 let message = format!("can't read secret_file of account `{name}`: {error}");
                 usage_error(message, "give the path of a file that holds the AppSecret and nothing else")
             })?;
@@ -76,10 +75,10 @@ pub(crate) fn read(
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest text that is an AppSecret.
+/// The maximum length of an AppSecret in bytes.
 const MAX_LENGTH: u64 = 1 << 10;
 
-/// What a command prints. Neither its words nor itself are shown: either may hold a secret.
+/// What a command prints. Neither the command nor its output is ever shown: either may hold a secret.
 fn run(host: &Host, command: &str) -> Result<Secret, String> {
     let failed = |error: std::io::Error| format!("can't be run: {error}");
     let mut child = Command::new("sh")
@@ -92,7 +91,7 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
         .map_err(failed)?;
     let stdout = child.stdout.take();
     let (sender, printed) = mpsc::channel();
-    // Left behind if the command does not end: it ends with what it reads from.
+    // If the command does not end, this thread is left behind, and ends once the pipe is closed.
     thread::spawn(move || {
         let mut text = String::new();
         let read = stdout.map(|stdout| stdout.take(MAX_LENGTH).read_to_string(&mut text));
@@ -100,11 +99,11 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
     });
     let Ok(text) = printed.recv_timeout(COMMAND_TIMEOUT) else {
         let _ = child.kill();
-        // It has been killed, so this does not take long.
+        // A killed process ends at once.
         let _ = child.wait();
         return Err(format!("took over {} s", COMMAND_TIMEOUT.as_secs()));
     };
-    // What it would still print is no secret.
+    // Further output would be too long for a secret.
     let status = child.wait().map_err(failed)?;
     match (status.success(), text.unwrap_or_default().trim()) {
         (false, _) => Err(format!("ended with {status}")),
@@ -113,7 +112,7 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
     }
 }
 
-/// A file with a secret in it must be its owner's alone.
+/// A file with a secret in it must be readable by its owner alone.
 #[cfg(unix)]
 pub(crate) fn refuse_if_readable(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What goes on beside the work: warnings always, every call when asked for. On standard error.
+//! The log on standard error: warnings always, every call with `--verbose`.
 
 use crate::host::{Host, Stream};
 use std::{fmt, io::Write};
@@ -12,7 +12,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Logs our own lines only: other crates write addresses, and those hold tokens.
+/// Logs events of this crate only: other crates log URLs, which hold tokens.
 pub(crate) fn start(host: &Host, verbose: bool) {
     let ours = |level: Level| {
         filter::filter_fn(move |metadata| {
@@ -28,7 +28,7 @@ pub(crate) fn start(host: &Host, verbose: bool) {
             .with_writer(move || LogWriter(err.clone()))
             .with_filter(ours(Level::DEBUG))
     });
-    // Set already when several runs share a process; their lines go to the first one's place.
+    // Fails if it is set already, as in tests that run commands in one process; the first one stays.
     let _ = tracing_subscriber::registry().with(warnings).with(all).try_init();
 }
 

@@ -3,7 +3,7 @@
 use super::console::{Console, ProgressMode};
 
 use crate::{
-    api::{Endpoint, Spec, user},
+    api::{self, CallKind, Endpoint, Spec, user},
     base::{Stopwatch, with_thousands},
     bulk::{Counters, Job, ProgressBoard},
     client::Client,
@@ -194,15 +194,13 @@ impl JobView {
     fn calls_of(&self, kind: Kind) -> Option<StageCalls> {
         let estimates = self.job.cost.get()?;
         let is_of = |spec: &Spec| match kind {
-            Kind::Listing => spec.name.ends_with("::list") || spec.name == "tag::members",
+            Kind::Listing => spec.cursor.is_some(),
             Kind::Details => spec.name == user::Batch::SPEC.name,
-            Kind::Changes => spec.kind == crate::api::CallKind::Write,
+            Kind::Changes => spec.kind == CallKind::Write,
         };
-        let specs = crate::api::all();
+        let specs = api::all();
         let found = estimates.iter().find_map(|estimate| {
-            let spec = specs
-                .iter()
-                .find(|spec| format!("{} {}", spec.method.as_str(), spec.path) == estimate.call)?;
+            let spec = specs.iter().find(|spec| spec.call() == estimate.call)?;
             is_of(spec).then_some((*spec, estimate.left))
         });
         let (spec, left_before) = found?;

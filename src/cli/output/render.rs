@@ -1,9 +1,9 @@
-//! The one place that turns a diagnostic into text.
+//! Turns diagnostics into text, here only.
 
 use crate::{base::Diagnostic, host::Host};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// An error as a person reads it: what, where with the line and a caret, facts, what to do.
+/// An error as a person reads it: the message, the line with a caret, notes, a hint.
 pub(crate) fn error(host: &Host, diagnostic: &Diagnostic) -> String {
     let Some(place) = &diagnostic.span else { return without_place(host, diagnostic) };
     let renderer = if host.colour() { Renderer::styled() } else { Renderer::plain() };
@@ -27,7 +27,7 @@ pub(crate) fn error(host: &Host, diagnostic: &Diagnostic) -> String {
     renderer.render(&[group])
 }
 
-/// The same where there is no line to show.
+/// The same for an error without a place in a script.
 fn without_place(host: &Host, diagnostic: &Diagnostic) -> String {
     let (red, bold, reset) = if host.colour() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
     let mut text = format!("{red}error{reset}{bold}: {}{reset}", clean(&diagnostic.message));
@@ -45,7 +45,7 @@ fn byte_of(line: &str, count: usize) -> usize {
     line.char_indices().nth(count).map_or(line.len(), |(at, _)| at)
 }
 
-/// Without control characters: text from elsewhere must not steer the terminal.
+/// Replaces control characters: text from elsewhere must not control the terminal.
 fn clean(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char })

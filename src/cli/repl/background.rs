@@ -17,7 +17,7 @@ use std::{
 /// How long a process has to reach a checkpoint once the session ends.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The processes, by what they were started with.
+/// The processes, each with the command that started it.
 #[derive(Default)]
 pub(super) struct Background(Vec<(String, Child)>);
 

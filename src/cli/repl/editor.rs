@@ -1,4 +1,4 @@
-//! The line editor of a session: colours, completion, hints, lines that are not finished, history. On rustyline.
+//! The line editor of a session, on rustyline: colours, completion, hints, unfinished lines, history.
 
 use super::lexer::{
     Completion, CompletionNames, Kind, complete, is_unfinished, pair_at, shown_as, signature_at, tokenize,
@@ -35,7 +35,7 @@ impl SharedNames {
     }
 }
 
-/// What rustyline asks while a line is typed.
+/// Answers rustyline's requests while a line is typed.
 pub(super) struct Assistant {
     known: SharedNames,
     files: FilenameCompleter,
@@ -74,7 +74,7 @@ impl Completer for Assistant {
         match complete(&line[..position], &known) {
             Completion::File => {
                 let (start, mut files) = self.files.complete(line, position, context)?;
-                // Neither a text of the language nor a command knows a shell's way to write a space.
+                // Neither scripts nor commands escape a space as a shell does.
                 for file in &mut files {
                     file.replacement = file.replacement.replace("\\ ", " ");
                 }
@@ -91,35 +91,35 @@ impl Completer for Assistant {
     }
 }
 
-/// What is shown behind the cursor.
-pub(super) struct Shadow {
+/// A hint that is shown behind the cursor.
+pub(super) struct CursorHint {
     text: String,
-    /// Whether the right arrow takes it.
-    is_taken: bool,
+    /// Whether the right arrow inserts it.
+    is_insertable: bool,
 }
 
-impl Hint for Shadow {
+impl Hint for CursorHint {
     fn display(&self) -> &str {
         &self.text
     }
 
     fn completion(&self) -> Option<&str> {
-        self.is_taken.then_some(self.text.as_str())
+        self.is_insertable.then_some(self.text.as_str())
     }
 }
 
 impl Hinter for Assistant {
-    type Hint = Shadow;
+    type Hint = CursorHint;
 
-    fn hint(&self, line: &str, position: usize, context: &Context<'_>) -> Option<Shadow> {
+    fn hint(&self, line: &str, position: usize, context: &Context<'_>) -> Option<CursorHint> {
         if position < line.len() || line.is_empty() {
             return None;
         }
         if let Some(signature) = signature_at(line, &self.known.read()) {
-            return Some(Shadow { text: format!("   {signature}"), is_taken: false });
+            return Some(CursorHint { text: format!("   {signature}"), is_insertable: false });
         }
         let text = self.history.hint(line, position, context)?;
-        Some(Shadow { text, is_taken: true })
+        Some(CursorHint { text, is_insertable: true })
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a half-typed line is made of: its words for colours, the place of the cursor for completion and hints. It knows
-//! texts only; what there is to call and to name is told by `CompletionNames`.
+//! Lexes a half-typed line, for colours, completion and hints. It works on text alone; the names that exist come from
+//! `CompletionNames`.
 
 use crate::script::{
     Variable,
@@ -8,10 +8,10 @@ use crate::script::{
 };
 use std::{ops::Range, sync::Arc};
 
-/// What can be named at this moment.
+/// The names that exist at this moment.
 #[derive(Clone, Default)]
 pub(super) struct CompletionNames {
-    /// What is always there.
+    /// The names of the reference.
     pub words: Arc<Words>,
     /// The session's variables.
     pub variables: Vec<Variable>,
@@ -23,7 +23,7 @@ pub(super) struct CompletionNames {
     pub tags: Vec<String>,
 }
 
-/// What a stretch of a line is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Comment,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Number,
     Keyword,
     Call,
-    /// A call of something that is not there.
+    /// A call of a function that does not exist.
     Unknown,
     Plain,
 }
@@ -39,35 +39,32 @@ pub(super) enum Kind {
 /// Commands of the session, with what they do.
 pub(super) const COMMANDS: &[(&str, &str)] = &[
     (":help", "these commands"),
-    (":vars", "the variables, and what they hold"),
-    (":time LINE", "evaluates a line and says how long it took"),
+    (":vars", "the variables and their values"),
+    (":time LINE", "evaluates a line and shows how long it took"),
     (":more", "the next rows of the last list"),
-    (":load FILE", "evaluates a file here: what it declares stays"),
+    (":load FILE", "evaluates a file here: its declarations stay"),
     (":run FILE", "runs a file as a script of its own"),
     (":edit", "opens the last line in $EDITOR, and evaluates what is saved"),
-    (
-        ":save FILE",
-        "writes the lines that did what they should as a script; --automation as one for the daemon",
-    ),
+    (":save FILE", "writes the lines that succeeded as a script; with --automation as one for the daemon"),
     (
         ":undo",
-        "the variables as before the last line; what it changed on the account is taken back after a yes; again for \
-         the line before",
+        "undoes the last line: its variables, and after a confirmation what it changed on the account; repeat it for \
+         earlier lines",
     ),
     (
         ":watch FILE",
-        "runs a script in the background, again whenever it is saved; what it says appears above the line",
+        "runs a script in the background, and reruns it whenever it is saved; its output appears above the line",
     ),
     (":serve FOLDER", "serves a folder of automations in the background"),
-    (":stop", "ends what is under way in the background"),
-    (":dry on|off", "from now on nothing is changed, or it is"),
-    (":account NAME", "goes on with another account; without a name, says which it is"),
-    (":quota", "today's calls, and what is left"),
-    (":runs", "the runs that were started, newest first"),
-    (":history", "the last lines that were typed"),
+    (":stop", "stops what is running in the background"),
+    (":dry on|off", "turns on or off that lines change nothing and show what they would change"),
+    (":account NAME", "switches to another account; without a name, shows the current one"),
+    (":quota", "today's calls, and how many are left"),
+    (":runs", "the recorded runs, newest first"),
+    (":history", "the last typed lines"),
     (":reset", "forgets variables, functions and imports"),
     (":quit", "leaves, as Ctrl-D does"),
-    ("?", "what there is; ?tag::attach one entry, ?45009 an errcode, ??NAME a function's source"),
+    ("?", "the reference; ?tag::attach one entry, ?45009 an errcode, ??NAME a function's source"),
 ];
 
 /// Functions whose text is a file's name.
@@ -111,7 +108,7 @@ pub(super) fn tokenize(line: &str, known: &CompletionNames) -> Vec<(Range<usize>
     tokens
 }
 
-/// The bytes of a comment that may hold others; `None` if it is open.
+/// The length in bytes of a comment, which may be nested; `None` if it is not closed.
 fn comment_length(rest: &str) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, 0);
     while at < rest.len() {
@@ -130,7 +127,7 @@ fn comment_length(rest: &str) -> Option<usize> {
     None
 }
 
-/// Whether a line goes on below.
+/// Whether a line is continued by the next one.
 pub(super) fn is_unfinished(line: &str) -> bool {
     is_incomplete(line) || has_open_comment(line)
 }
@@ -142,7 +139,7 @@ fn has_open_comment(line: &str) -> bool {
     last.is_some_and(|comment| comment.starts_with("/*") && comment_length(comment).is_none())
 }
 
-/// The bytes of a text literal, to the end of the line if it is open.
+/// The length in bytes of a text literal, up to the end of the line if it is not closed.
 fn text_length(rest: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, char) in rest.char_indices().skip(1) {
@@ -163,7 +160,7 @@ fn kind_of_word(word: &str, before: &str, after: &str, last_word: &str, known: &
     }
     if let Some(before) = before.strip_suffix("::") {
         let module = before.rsplit(|char| !is_of_word(char)).next().unwrap_or_default();
-        // What an import holds can't be seen from here.
+        // The members of an import are unknown here.
         let is_there = module == "global"
             || known.modules.iter().any(|known| known == module)
             || before.contains(&format!(" as {module}"))
@@ -175,7 +172,7 @@ fn kind_of_word(word: &str, before: &str, after: &str, last_word: &str, known: &
     if is_declared || is_here || known.words.known.contains(word) { Kind::Call } else { Kind::Unknown }
 }
 
-/// The brackets at the cursor, or before it, that belong together.
+/// The bracket at the cursor, else the one before it, and its counterpart.
 pub(super) fn pair_at(
     line: &str,
     position: usize,
@@ -204,7 +201,7 @@ pub(super) fn pair_at(
     other.map(|(other, _)| (at, *other))
 }
 
-/// The call whose arguments the cursor stands in: its name, with its module.
+/// The name, with its module, of the call whose arguments the cursor is in.
 pub(super) fn open_call(line: &str) -> Option<&str> {
     let tokens = tokenize(line, &CompletionNames::default());
     let mut depth = 0_i32;
@@ -219,7 +216,7 @@ pub(super) fn open_call(line: &str) -> Option<&str> {
                     .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
                 return Some(before[start..].trim_start_matches(':')).filter(|name| !name.is_empty());
             }
-            // A closure or a block within the call: what is called there counts.
+            // In a closure or a block within the call, only calls made there count.
             "{" => return None,
             _ => {}
         }
@@ -227,7 +224,7 @@ pub(super) fn open_call(line: &str) -> Option<&str> {
     None
 }
 
-/// How the function whose arguments are being written can be called.
+/// The signature of the function whose arguments are being typed.
 pub(super) fn signature_at(line: &str, known: &CompletionNames) -> Option<String> {
     let name = open_call(line)?;
     if let Some((_, signature)) = known.functions.iter().find(|(known, _)| known == name) {
@@ -237,16 +234,16 @@ pub(super) fn signature_at(line: &str, known: &CompletionNames) -> Option<String
     word.signatures.first().cloned()
 }
 
-/// What can stand at the cursor.
+/// What can be completed at the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Completion {
-    /// These, in place of what begins here.
+    /// These words, each in place of the text from this byte on.
     Words(usize, Vec<String>),
     /// The name of a file.
     File,
 }
 
-/// What can stand at the end of `line`, which is cut at the cursor.
+/// What can be completed at the end of `line`, which is cut at the cursor.
 pub(super) fn complete(line: &str, known: &CompletionNames) -> Completion {
     if line.starts_with(':') {
         return complete_command(line);
@@ -271,7 +268,7 @@ pub(super) fn complete(line: &str, known: &CompletionNames) -> Completion {
         of_module.map(|name| format!("{name}(")).collect()
     } else if let Some(before) = before.strip_suffix('.') {
         let mut found = of_value(before, known);
-        // What a list or a text can be asked for are functions of the language.
+        // Methods of lists and texts are functions of the language.
         if found.is_empty() && !begun.is_empty() {
             found.extend(of_language(known));
         }
@@ -294,7 +291,7 @@ fn of_language(known: &CompletionNames) -> impl Iterator<Item = String> {
     names.map(|name| format!("{name}("))
 }
 
-/// How a word that can stand at the end of `line` is shown in a list of them: a function with its parameters.
+/// How a completion is shown in the list of them: a function with its parameters.
 pub(super) fn shown_as(line: &str, word: &str, known: &CompletionNames) -> String {
     let Some(name) = word.strip_suffix('(') else { return word.trim_end_matches(['"', '`']).to_owned() };
     let module = line.strip_suffix("::").map(|before| before.rsplit(|char| !is_of_word(char)).next());
@@ -339,21 +336,21 @@ fn complete_text(line: &str, start: usize, known: &CompletionNames) -> Completio
     Completion::Words(line.len(), Vec::new())
 }
 
-/// What can stand behind the point of this value.
+/// The members of the value before a dot.
 fn of_value(before: &str, known: &CompletionNames) -> Vec<String> {
     let of_audience = || {
         let words = known.words.functions.iter().filter(|word| word.is_of_audience);
         words.map(|word| format!("{}(", word.name))
     };
     let before = before.trim_end();
-    // What a call gives is most often an audience.
+    // Most calls return an audience.
     if before.ends_with(')') {
         return of_audience().collect();
     }
     let name = |text: &str| text.rsplit(|char| !is_of_word(char)).next().unwrap_or_default().to_owned();
     if let Some((list, _)) = before.strip_suffix(']').and_then(|before| before.rsplit_once('[')) {
         let list = known.variables.iter().rev().find(|variable| variable.name == name(list));
-        // What a list within another value holds can't be seen from here.
+        // Lists within other values are not looked up.
         return list.map(|list| list.fields_of_entries.clone()).unwrap_or_default();
     }
     let name = name(before);
@@ -364,7 +361,7 @@ fn of_value(before: &str, known: &CompletionNames) -> Vec<String> {
     match known.variables.iter().rev().find(|variable| variable.name == name) {
         Some(variable) if variable.is_audience => of_audience().collect(),
         Some(variable) => variable.fields.clone(),
-        // The parameter of a closure: a follower.
+        // Not a variable, so the parameter of a closure: a follower.
         None => crate::api::user::FIELDS.iter().map(|field| field.name.to_owned()).collect(),
     }
 }

@@ -1,25 +1,24 @@
-//! Lines of a session as a script: statements that get the semicolons they lack, and what `:save` writes.
+//! Turns the lines of a session into scripts: adds missing semicolons, and writes what `:save` saves.
 
 use super::lexer::{CompletionNames, Kind, is_unfinished, tokenize};
 use crate::script::{declared_functions, is_pure_expression, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
-/// A line that did what it should.
+/// A line that succeeded.
 pub(super) struct Line {
     pub number: usize,
     pub text: String,
-    /// Whether it gave a result, which `it` and `out(…)` name.
+    /// Whether it has a result, which `it` and `out(…)` refer to.
     pub has_result: bool,
 }
 
-/// A block of more lines stays as it is: each line is read with those before it.
-const LONGEST_BLOCK: usize = 300;
+/// A longer block is not separated into statements: that takes quadratic time.
+const MAX_BLOCK_LINES: usize = 300;
 
-/// A block whose statements stand on lines of their own gets the semicolons that it lacks between them; any other text
-/// stays as it is.
+/// Adds the missing semicolons to a block whose statements are on lines of their own; returns any other text unchanged.
 pub(super) fn separated(text: &str) -> Cow<'_, str> {
     let lines: Vec<&str> = text.lines().collect();
-    if !text.trim().contains('\n') || lines.len() > LONGEST_BLOCK || is_script(text) {
+    if !text.trim().contains('\n') || lines.len() > MAX_BLOCK_LINES || is_script(text) {
         return Cow::Borrowed(text);
     }
     let (mut whole, mut begun) = (String::with_capacity(text.len() + lines.len()), String::new());
@@ -33,7 +32,7 @@ pub(super) fn separated(text: &str) -> Cow<'_, str> {
             // The last one keeps its value.
             continue;
         };
-        if goes_on_with(next) || is_unfinished(&begun) {
+        if is_continuation(next) || is_unfinished(&begun) {
             begun.push('\n');
         } else {
             whole.push_str(&ended(&begun));
@@ -45,8 +44,8 @@ pub(super) fn separated(text: &str) -> Cow<'_, str> {
     if is_script(&whole) { Cow::Owned(whole) } else { Cow::Borrowed(text) }
 }
 
-/// Whether a line that begins so belongs to the one before.
-fn goes_on_with(line: &str) -> bool {
+/// Whether a line that begins like this continues the one before it.
+fn is_continuation(line: &str) -> bool {
     let is_operator = line
         .starts_with(['.', '?', ')', ']', '}', '+', '-', '*', '/', '%', '=', '<', '>', '&', '^'])
         && !line.starts_with("//")
@@ -54,16 +53,16 @@ fn goes_on_with(line: &str) -> bool {
     is_operator || ["||", "else", "catch", "in "].iter().any(|word| line.starts_with(word))
 }
 
-/// Whether a line can't begin a statement of its own: it goes on with the one before.
+/// Whether a line can't begin a statement of its own, so that it must continue the one before it.
 pub(super) fn continues_previous(line: &str) -> bool {
     let line = line.trim_start();
-    // A number with its sign, and a closure, may stand alone.
-    goes_on_with(line)
+    // A signed number and a closure can be statements of their own.
+    is_continuation(line)
         && !line.starts_with(['+', '-', '|'])
         && (!line.starts_with('?') || line.starts_with("?."))
 }
 
-/// A statement with its semicolon, before the comment that may stand at its end.
+/// A statement with its semicolon, which goes before a comment at its end.
 fn ended(text: &str) -> String {
     let known = CompletionNames::default();
     let is_code = |(range, kind): &(Range<usize>, Kind)| {
@@ -77,7 +76,7 @@ fn ended(text: &str) -> String {
     }
 }
 
-/// What a line names of earlier results.
+/// The earlier results to which a line refers.
 #[derive(Default)]
 struct Names {
     it: bool,
@@ -85,7 +84,7 @@ struct Names {
     outs: Vec<(usize, Range<usize>)>,
 }
 
-/// What a line names; a function sees neither `it` nor what stands around it.
+/// The results to which a line refers. A function sees neither `it` nor the variables of lines.
 fn names(text: &str) -> Names {
     let mut names = Names::default();
     if !is_declaration(text) {
@@ -105,7 +104,7 @@ fn names_within(text: &str, at: usize, names: &mut Names) {
         let before = number.checked_sub(1).map_or("", &word);
         let next = word(number + 1);
         match word(number) {
-            // What stands in a text between back-ticks is code again.
+            // An interpolation in a text between back-ticks is code.
             literal if *kind == Kind::Text && literal.starts_with('`') => {
                 for (open, _) in literal.match_indices("${") {
                     let inner = &literal[open + 2..];
@@ -124,12 +123,12 @@ fn names_within(text: &str, at: usize, names: &mut Names) {
     }
 }
 
-/// Whether a line only declares what may stand outside of functions.
+/// Whether a line only declares functions or imports, which can be outside of functions.
 fn is_declaration(text: &str) -> bool {
     !declared_functions(text).is_empty() || text.trim_start().starts_with("import ")
 }
 
-/// A line with a name for its result; as it is where no place for that is found.
+/// A line that assigns its result to a name; unchanged if it can't be made one.
 fn with_name(text: &str, name: &str) -> String {
     let known = CompletionNames::default();
     let (mut depth, mut ends) = (0_i32, vec![0]);
@@ -153,14 +152,14 @@ fn with_name(text: &str, name: &str) -> String {
     named.next().unwrap_or_else(|| text.to_owned())
 }
 
-/// A line as it stands in a script.
+/// A line as a statement of a script.
 struct Statement {
     text: String,
-    /// Whether it may stand outside of functions.
+    /// Whether it can be outside of functions.
     is_outside: bool,
 }
 
-/// A line that declares functions beside other statements, as two.
+/// Splits a line that declares functions beside other statements into two.
 fn parted(line: &Line) -> Vec<Line> {
     let (functions, rest) = functions_apart(&line.text);
     let part = |text: String, has_result| Line { number: line.number, text, has_result };
@@ -170,7 +169,7 @@ fn parted(line: &Line) -> Vec<Line> {
     vec![part(functions, false), part(rest.trim().to_owned(), line.has_result)]
 }
 
-/// The functions of a line, and what it is without them.
+/// The functions of a line, and the rest of it.
 fn functions_apart(text: &str) -> (String, String) {
     let (mut functions, mut rest) = (String::new(), String::new());
     let (mut depth, mut began) = (0_i32, None);
@@ -199,8 +198,8 @@ fn functions_apart(text: &str) -> (String, String) {
     (functions.trim_end().to_owned(), rest)
 }
 
-/// The lines as statements: without functions that a later line declares anew, without values that were only looked
-/// at, and with names for the results that others use.
+/// The lines as statements: without functions that a later line redeclares and without lines that only show a value, and
+/// with names for the results to which other lines refer.
 fn statements(lines: &[Line]) -> Vec<Statement> {
     let lines: Vec<Line> = lines.iter().flat_map(parted).collect();
     let is_in_force = |at: usize| {
@@ -212,7 +211,7 @@ fn statements(lines: &[Line]) -> Vec<Statement> {
     let lines: Vec<&Line> = (0..lines.len()).filter(|at| is_in_force(*at)).map(|at| &lines[at]).collect();
     let (mut of_it, mut of_out) = (BTreeSet::new(), BTreeSet::new());
     let mut last_result = None;
-    // `it` may be the result of a line that itself is needed only so; from the end on all are known.
+    // Whether a line is needed depends on later lines only, so they are visited from the last one.
     let mut uses = Vec::new();
     for line in &lines {
         let names = names(&line.text);
@@ -261,7 +260,7 @@ pub(super) fn script(header: &str, lines: &[Line]) -> (String, usize) {
     (format!("{header}\n{}\n", texts.join("\n")), texts.len())
 }
 
-/// The lines as an automation: what may stand outside of a function, and the rest in `run`.
+/// The lines as an automation: declarations at the top, the rest in `run`.
 pub(super) fn automation(header: &str, lines: &[Line]) -> (String, usize) {
     let statements = statements(lines);
     let (mut outside, mut inside) = (String::new(), String::new());

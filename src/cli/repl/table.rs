@@ -1,28 +1,28 @@
-//! How the session shows what a line has given: tables that fit the terminal.
+//! Formats values, lists and help for the width of the terminal.
 
 use crate::{base::with_thousands, script::Rendered};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
-/// The columns of a terminal that does not tell.
-const WIDTH: usize = 100;
+/// The width if the terminal's is unknown.
+const DEFAULT_WIDTH: usize = 100;
 
-/// What a table puts around a column.
+/// The padding of a table's column.
 const GAP: usize = 2;
 
-/// Lines that begin so far in are examples.
-const OF_EXAMPLES: usize = 4;
+/// Lines with at least this indentation are examples.
+const EXAMPLE_INDENT: usize = 4;
 
-/// So much of a long cell is enough to know it by.
-const ENOUGH: usize = 12;
+/// The width to which a long cell may be cut.
+const MIN_CELL: usize = 12;
 
-/// What is printed; a table no wider than the terminal.
+/// A value as it is printed; a list as a table that fits the terminal.
 pub(super) fn show(shown: &Rendered, width: Option<usize>) -> String {
     match shown {
         Rendered::Nothing => String::new(),
         Rendered::Text(text) => text.clone(),
         Rendered::Rows { columns, rows, from, total } => {
-            let width = width.unwrap_or(WIDTH);
+            let width = width.unwrap_or(DEFAULT_WIDTH);
             let (columns, left_out) = columns.split_at(columns_that_fit(columns, rows, width));
             let mut table = new_table(width);
             table.set_header(columns);
@@ -30,7 +30,7 @@ pub(super) fn show(shown: &Rendered, width: Option<usize>) -> String {
                 table
                     .add_row(row.iter().take(columns.len()).map(|cell| fit(cell, width)).collect::<Vec<_>>());
             }
-            // An openid that is cut can't be copied.
+            // A cut openid could not be copied.
             let widths = columns.iter().enumerate().filter(|(_, column)| *column == "openid");
             for (at, _) in widths {
                 if let Some(column) = table.column_mut(at) {
@@ -64,12 +64,12 @@ fn drawn(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// How many of the columns can be read side by side: each has its widest cell, or enough of it.
+/// How many of the columns fit side by side, each with its widest cell or at least `MIN_CELL` of it.
 fn columns_that_fit(columns: &[String], rows: &[Vec<String>], width: usize) -> usize {
     let wanted = columns.iter().enumerate().map(|(at, column)| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width());
         let widest = cells.chain([column.width()]).max().unwrap_or(0);
-        GAP + if column == "openid" { widest } else { widest.min(ENOUGH.max(column.width())) }
+        GAP + if column == "openid" { widest } else { widest.min(MIN_CELL.max(column.width())) }
     });
     let mut taken = 0;
     let fitting = wanted.take_while(|wanted| {
@@ -79,9 +79,9 @@ fn columns_that_fit(columns: &[String], rows: &[Vec<String>], width: usize) -> u
     fitting.count().max(1)
 }
 
-/// Words beside what they mean, which is broken between words where the terminal ends.
+/// A table of names and their meanings, with the meanings wrapped.
 pub(super) fn list(rows: &[(&str, &str)], width: Option<usize>) -> String {
-    let mut table = new_table(width.unwrap_or(WIDTH));
+    let mut table = new_table(width.unwrap_or(DEFAULT_WIDTH));
     for (word, meaning) in rows {
         table.add_row([format!(" {word}"), (*meaning).to_owned()]);
     }
@@ -91,14 +91,14 @@ pub(super) fn list(rows: &[(&str, &str)], width: Option<usize>) -> String {
     drawn(&table)
 }
 
-/// A text whose lines are broken between words where the terminal ends; what goes on below stands as far in as its
-/// line began, or as what stands behind a gap in it. Lines that begin far in are examples, and stay as they are.
+/// A text with its lines wrapped between words. Continuation lines are indented like their line, or to the second column
+/// of a line that has two columns with a gap between. Examples are not wrapped.
 pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
-    let width = width.unwrap_or(WIDTH);
+    let width = width.unwrap_or(DEFAULT_WIDTH);
     let mut whole = String::with_capacity(text.len() + text.len() / 16);
     for line in text.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
-        if indent.len() >= OF_EXAMPLES {
+        if indent.len() >= EXAMPLE_INDENT {
             whole.push_str(line);
             whole.push('\n');
             continue;

@@ -1,9 +1,8 @@
-//! What a report says beside its numbers.
+//! The facts of a report that are not in the run's own numbers.
 
 use crate::store::Store;
 use tokio::runtime::Runtime;
 
-/// What a report tells beside its numbers.
 #[derive(Default)]
 pub(crate) struct About<'a> {
     /// The script's name.

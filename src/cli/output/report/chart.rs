@@ -1,4 +1,4 @@
-//! A run's calls over time as a drawing: how many a second above, how long they took below.
+//! A run's calls over time as an SVG: calls a second at the top, latency at the bottom.
 
 use crate::{
     base::with_thousands,
@@ -9,24 +9,24 @@ const WIDTH: f64 = 960.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 944.0;
 
-/// Where each half of the drawing has its top and its foot.
+/// The top and the bottom of each half.
 const RATE: (f64, f64) = (36.0, 176.0);
 const LATENCY: (f64, f64) = (236.0, 376.0);
 
-/// Below this, the labels of the time and what they are.
+/// Including the labels of the time axis below the halves.
 const HEIGHT: f64 = 428.0;
 
-/// A bar is no wider: a run of one second has one bar, not a wall.
+/// The maximum width of a bar, for short runs with few bars.
 const MAX_BAR: f64 = 40.0;
 
-/// Slots up to which each has a dot on the lines.
+/// The maximum number of slots that have a dot each on the lines.
 const MAX_DOTS: usize = 80;
 
-/// Steps between labels of the time, in seconds.
+/// Possible steps between the labels of the time axis, in seconds.
 const TIME_STEPS: [u64; 18] =
     [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
 
-/// The drawing; it needs nothing from outside but the colours of the page.
+/// The SVG; its colours come from the page's style sheet.
 pub(crate) fn chart(times: &CallTimes) -> String {
     let chart = Chart::new(times);
     let mut svg = format!(
@@ -52,9 +52,9 @@ pub(crate) fn chart(times: &CallTimes) -> String {
 
 struct Chart<'a> {
     times: &'a CallTimes,
-    /// How wide a slot is drawn.
+    /// The width of a slot.
     step: f64,
-    /// What the top of each half stands for, and how far its lines are apart.
+    /// The value at the top of each half, and the step between its grid lines.
     top_rate: (f64, f64),
     top_ms: (f64, f64),
 }
@@ -79,7 +79,7 @@ impl<'a> Chart<'a> {
         svg.push_str(&format!("<text class=\"title\" x=\"{LEFT}\" y=\"{y}\">{title}{per}</text>\n"));
         let mut x = RIGHT;
         for (class, text) in legend.iter().rev() {
-            // A letter is about so wide.
+            // The approximate width of a letter.
             x -= 6.6 * number(text.len() as u64) + 18.0;
             let (swatch_y, text_x) = (y - 9.0, x + 16.0);
             svg.push_str(&if class.starts_with("bar") {
@@ -100,8 +100,8 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Lines across, each with its number.
-    #[allow(clippy::unused_self, reason = "it belongs to the others")]
+    /// The horizontal grid lines with their values.
+    #[allow(clippy::unused_self, reason = "a part of the drawing like the others")]
     fn scale(&self, svg: &mut String, (head, foot): (f64, f64), (top, step): (f64, f64)) {
         let mut value = 0.0;
         while value <= top + step / 2.0 {
@@ -121,7 +121,7 @@ impl<'a> Chart<'a> {
     fn time(&self, svg: &mut String) {
         let seconds = number(self.times.slot_ms * self.times.slots.len() as u64) / 1_000.0;
         let step = TIME_STEPS.into_iter().find(|step| number(*step) * 10.0 >= seconds);
-        // A run of weeks.
+        // A run that takes weeks.
         let step =
             step.unwrap_or_else(|| (self.times.slots.len() as u64 * self.times.slot_ms / 10_000).max(1));
         let mut at = 0;
@@ -146,7 +146,7 @@ impl<'a> Chart<'a> {
         ));
     }
 
-    /// The slots in which calls ended, each with its number.
+    /// The slots in which calls ended, each with its index.
     fn slots(&self) -> impl Iterator<Item = (u64, &CallSlot)> {
         (0..).zip(&self.times.slots).filter(|(_, slot)| slot.calls > 0)
     }
@@ -164,7 +164,7 @@ impl<'a> Chart<'a> {
             let mut foot = RATE.1;
             for (class, height) in [("done", done), ("failed", failed)] {
                 if height > 0.0 {
-                    // A single call among thousands is seen too.
+                    // So that a single call among thousands is visible.
                     let height = height.max(1.0);
                     foot -= height;
                     svg.push_str(&format!(
@@ -177,7 +177,7 @@ impl<'a> Chart<'a> {
         svg.push('\n');
     }
 
-    /// A line through the slots in which calls ended; it is broken where there was none.
+    /// A line through the slots in which calls ended, with gaps at the others.
     fn line(&self, svg: &mut String, class: &str, value: impl Fn(&CallSlot) -> u64) {
         let place = |at: u64, slot: &CallSlot| {
             let y = LATENCY.1 - (LATENCY.1 - LATENCY.0) * number(value(slot)) / self.top_ms.0;
@@ -189,7 +189,7 @@ impl<'a> Chart<'a> {
             let (x, y) = place(at, slot);
             let pen = if last.is_some_and(|last| last + 1 == at) { 'L' } else { 'M' };
             path.push_str(&format!("{pen}{x:.1} {y:.1}"));
-            // What stands alone has a length of nothing, and round ends.
+            // A lone point is a line of length 0, drawn by its round ends.
             if pen == 'M' {
                 path.push_str("h0");
             }
@@ -205,7 +205,7 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// What the pointer is told over a slot.
+    /// The tooltips of the slots.
     fn hints(&self, svg: &mut String) {
         for (at, slot) in self.slots() {
             let seconds = at * self.times.slot_ms / 1_000;
@@ -226,7 +226,7 @@ impl<'a> Chart<'a> {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a drawing is not so fine")]
+#[allow(clippy::cast_precision_loss, reason = "a drawing needs no more precision")]
 fn number(count: u64) -> f64 {
     count as f64
 }
@@ -235,20 +235,20 @@ fn rate(calls: u64, slot_ms: u64) -> f64 {
     number(calls) * 1_000.0 / number(slot_ms.max(1))
 }
 
-/// A round number that is no less, and the step between the lines up to it.
-fn top(most: f64) -> (f64, f64) {
-    let rough = (most / 4.0).max(0.05);
+/// The top of an axis that includes `max`: a round number, and the step between the grid lines up to it.
+fn top(max: f64) -> (f64, f64) {
+    let rough = (max / 4.0).max(0.05);
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power);
     let step = step.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(rough);
-    ((most / step).ceil().max(1.0) * step, step)
+    ((max / step).ceil().max(1.0) * step, step)
 }
 
-/// A number at a line: whole ones by thousands, others as short as they are.
+/// The label of a grid line: whole numbers with thousands separators, others without trailing zeros.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the numbers at the lines are small and not negative"
+    reason = "axis values are small and not negative"
 )]
 fn label(value: f64) -> String {
     if value >= 10.0 || (value - value.round()).abs() < 1e-6 {

@@ -1,4 +1,4 @@
-//! A run's report as one page: it needs nothing from outside, and no script.
+//! A run's report as one page, without external resources and without scripts.
 
 use super::{about::About, chart::chart};
 use crate::{
@@ -8,13 +8,13 @@ use crate::{
 use chrono::{DateTime, Local};
 use std::collections::BTreeMap;
 
-/// Failures that the page names.
+/// Failures that the page lists.
 const MAX_FAILURES: usize = 200;
 
-/// Ends that the page shows: a loop may have thousands.
+/// Jobs that the page shows: a loop may have thousands.
 const MAX_ENDS: usize = 100;
 
-/// How the page looks.
+/// The page's style sheet.
 const STYLE: &str = include_str!("report.css");
 
 /// The page.
@@ -26,7 +26,7 @@ pub(crate) fn page(report: &RunReport, about: &About) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>{script}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{script}</h1>\n"
     );
-    let (words, class) = in_words(report.state);
+    let (words, class) = describe_state(report.state);
     page.push_str(&format!("<span class=\"state {class}\">{words}</span>\n"));
     if report.dry_run {
         page.push_str("<span class=\"state wait\">dry run: nothing was changed</span>\n");
@@ -59,16 +59,16 @@ pub(crate) fn page(report: &RunReport, about: &About) -> String {
     page
 }
 
-/// How a run or a job stands, and the colour of that.
-fn in_words(state: RunState) -> (&'static str, &'static str) {
+/// The state of a run or a job as text, and the class that colours it.
+fn describe_state(state: RunState) -> (&'static str, &'static str) {
     match state {
-        RunState::Running => ("it has not ended", "wait"),
+        RunState::Running => ("running", "wait"),
         RunState::Done => ("done", "good"),
         RunState::DoneWithFailures => ("done, but some openids failed", "bad"),
-        RunState::Cancelled => ("stopped by a person", "wait"),
-        RunState::Error => ("ended by an error", "bad"),
+        RunState::Cancelled => ("stopped", "wait"),
+        RunState::Error => ("failed", "bad"),
         RunState::Paused => ("paused: the day's quota is used up", "wait"),
-        RunState::Parked => ("parked: it waits for a person's word", "wait"),
+        RunState::Parked => ("parked: it waits for a decision", "wait"),
         RunState::Interrupted => ("interrupted: its process has ended", "wait"),
     }
 }
@@ -79,8 +79,8 @@ fn facts(report: &RunReport, about: &About) -> String {
         facts.push(("Id", format!("<code>{}</code>", escaped(run))));
     }
     if let Some(first) = about.first_started_at {
-        facts.push(("Started at first", time(first)));
-        facts.push(("Gone on with", time(about.started_at)));
+        facts.push(("Started", time(first)));
+        facts.push(("Resumed", time(about.started_at)));
     } else {
         facts.push(("Started", time(about.started_at)));
     }
@@ -90,7 +90,7 @@ fn facts(report: &RunReport, about: &About) -> String {
     format!("<section id=\"facts\">\n<h2>Run</h2>\n<table class=\"facts\">\n{rows}</table>\n</section>\n")
 }
 
-/// Counts that add up, what is deeper under what it is a part of.
+/// Counts as an indented table: each is a part of the one above it with less indentation.
 fn counts(rows: &[(usize, &str, u64)]) -> String {
     let rows = joined(rows, |(depth, name, count)| {
         let zero = if *count == 0 { " zero" } else { "" };
@@ -125,7 +125,7 @@ fn ends(report: &RunReport) -> String {
     let mut text = "<section id=\"ends\">\n<h2>Jobs</h2>\n<div class=\"ends\">\n".to_owned();
     for end in report.ends.iter().take(MAX_ENDS) {
         let target = end.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
-        let (words, _) = in_words(end.state);
+        let (words, _) = describe_state(end.state);
         let rows = end.totals.rows(end.failed.len() as u64, end.dry_run, end.is_of_changes());
         text.push_str(&format!(
             "<section class=\"end\">\n<h3>{}{target}</h3>\n<p>{words}, in {}</p>\n{}",
@@ -193,7 +193,7 @@ fn failed(end: &EndReport, failure: &Failure) -> String {
     )
 }
 
-/// A time as the person's clock shows it, and where that is: others read the page too.
+/// A time in this machine's zone, with its offset, since the page may be read elsewhere.
 fn time(ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
     time.format("%Y-%m-%d %H:%M:%S %:z").to_string()
@@ -209,7 +209,7 @@ fn duration(ms: u64) -> String {
     }
 }
 
-/// What each of them is, one after another.
+/// The texts of all, concatenated.
 fn joined<T>(of: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
     let mut all = String::new();
     for one in of {
@@ -218,7 +218,7 @@ fn joined<T>(of: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> Str
     all
 }
 
-/// Text as it stands in a page, without what a page must not hold.
+/// Text as HTML, with characters that a page must not contain replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {
