@@ -46,14 +46,14 @@ impl Totals {
             let changed = if dry_run { "would change" } else { "changed" };
             rows.extend([
                 (2, changed, self.changed),
-                (2, "already so", self.already),
+                (2, "unchanged", self.already),
                 (2, "skipped", self.skipped),
             ]);
         }
         rows.extend([
             (2, "failed", failed),
             (1, "not matched", self.unmatched),
-            (1, "gone", self.gone),
+            (1, "unsubscribed", self.gone),
             (1, "not read", self.unread),
         ]);
         rows

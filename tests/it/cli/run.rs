@@ -46,11 +46,11 @@ tag `QR 98765`: done in …
   listed                10,000
     matched              1,234
       changed            1,234
-      already so             0
+      unchanged              0
       skipped                0
       failed                 0
     not matched          8,756
-    gone                    10
+    unsubscribed            10
     not read                 0
 ";
     assert_eq!(without_time(&out), expected);
