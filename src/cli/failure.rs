@@ -68,3 +68,35 @@ impl From<anyhow::Error> for Failure {
 pub(crate) fn usage_error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
     Failure::usage(Diagnostic::new(message).hint(hint)).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+    use std::io;
+
+    #[test]
+    fn usage_error_under_context_keeps_message_hint_and_code() {
+        let error =
+            Err::<(), _>(usage_error("`x` is not a folder", "give a folder")).context("while serving");
+        let failure = Failure::from(error.unwrap_err());
+        assert_eq!(failure.diagnostic, Diagnostic::new("`x` is not a folder").hint("give a folder"));
+        assert_eq!(failure.code, exit::USAGE);
+    }
+
+    #[test]
+    fn plain_error_becomes_context_and_cause_in_one_message() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let failure = Failure::from(Err::<(), _>(error).context("can't read booth.rhai").unwrap_err());
+        assert_eq!(failure.diagnostic, Diagnostic::new("can't read booth.rhai: no such file"));
+        assert_eq!(failure.code, exit::USAGE);
+    }
+
+    #[test]
+    fn store_error_keeps_its_hint() {
+        let error = StoreError::ReadOnly { place: "store.sqlite3".to_owned() };
+        let hint = error.hint().to_owned();
+        let failure = Failure::from(anyhow::Error::from(error));
+        assert_eq!(failure.diagnostic.hint, Some(hint));
+    }
+}
