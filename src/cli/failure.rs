@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn store_error_keeps_its_hint() {
-        let error = StoreError::ReadOnly { place: "store.sqlite3".to_owned() };
+        let error = StoreError::ReadOnly { location: "store.sqlite3".to_owned() };
         let hint = error.hint().to_owned();
         let failure = Failure::from(anyhow::Error::from(error));
         assert_eq!(failure.diagnostic.hint, Some(hint));

@@ -79,7 +79,7 @@ impl Console {
     /// Says that the run is stopping, unless it waits at a question and stops at once.
     pub(crate) fn show_stopping(&self) {
         if !self.is_asking.load(Ordering::SeqCst) {
-            self.note("stopping: waiting for calls in flight (Ctrl-C again to leave at once)");
+            self.note("stopping: waiting for running calls (Ctrl-C again to leave at once)");
         }
     }
 }

@@ -23,7 +23,7 @@ fn a_stopped_job_reports_exactly_what_the_platform_did() {
         running.signal(signal);
         let finished = running.finish();
         assert_eq!((finished.code, finished.out.as_str()), (Some(130), ""), "{}", finished.err);
-        let head = "stopping: waiting for calls in flight (Ctrl-C again to leave at once)\n\
+        let head = "stopping: waiting for running calls (Ctrl-C again to leave at once)\n\
                     tag `老客户`: cancelled in ";
         let report = folder.json("report.json");
         let run = report["run"].as_str().expect("it is recorded");

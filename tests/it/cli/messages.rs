@@ -222,7 +222,7 @@ error: the EncodingAESKey is not 43 letters and digits: it has 5 characters
         (
             "--quota",
             "/cgi-bin/nothing=5",
-            "`/cgi-bin/nothing` is no path of the sandbox; one is /cgi-bin/user/get",
+            "`/cgi-bin/nothing` is not a path of the sandbox; one is /cgi-bin/user/get",
         ),
         ("--quota", "/cgi-bin/user/get", "write it as PATH=N"),
         ("--latency", "soon", "write a number with its unit, as in 20ms, 30s or 2h"),

@@ -240,8 +240,8 @@ Exit codes:
     1  the script failed
     2  wrong arguments or configuration
     3  done, but some openids failed (the report names them)
-    4  paused: the day's quota is used up (`mpscript resume` goes on)
-    5  parked: the run waits for your word (the message says what for)
+    4  paused: the day's quota is used up (`mpscript resume` continues)
+    5  parked: the run waits for your decision (the message says which)
   130  stopped by Ctrl-C or `mpscript stop`
 ";
     assert!(help.ends_with(codes), "{help}");

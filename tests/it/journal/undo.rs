@@ -182,15 +182,14 @@ fn undo_of_a_run_on_its_own_sandbox_is_refused() {
     let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
     let run = runs[0]["id"].as_str().expect("a run has an id");
     let message = folder.run(&["undo", run, "--yes"]).failure(2);
-    let expected =
-        format!("error: run {run} was on a sandbox of its own, whose world is gone with its process\n");
+    let expected = format!("error: run {run} was on a sandbox of its own, whose world has ended with it\n");
     assert!(message.starts_with(&expected), "{message}");
     let folder = folder.file("script.rhai", "followers().take(3).tag(\"会员\"); throw \"坏了\"");
     assert_eq!(folder.run(&["run", "script.rhai", "--sandbox"]).code, Some(1));
     let runs = folder.run(&["runs", "--json"]).success();
     let runs: Value = serde_json::from_str(&runs).expect("it is JSON");
     let message = folder.run(&["resume", runs[0]["id"].as_str().expect("a run has an id")]).failure(2);
-    assert!(message.contains("whose world is gone with its process"), "{message}");
+    assert!(message.contains("whose world has ended with it"), "{message}");
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn one_entry_is_printed_alone() {
     assert_eq!(
         folder.run(&["docs", "45059"]).success(),
         "45059  can not tagging one user too much — 粉丝身上的标签数超过 20 个
-  fixture: the request itself is wrong
+  caller: the request itself is wrong
   hint: this follower has 20 tags already: take one off first
 "
     );

@@ -22,7 +22,7 @@ fn what_can_not_begin_a_statement_goes_on_with_the_line_before() {
     assert_eq!(piped(chain).success(), "0\n");
     assert_eq!(piped("if false { 1 }\nelse { 2 }\n1\n-5\n").success(), "2\n1\n-5\n");
     let alone = piped("print(1);\n:vars\n.count()\n");
-    assert!(alone.err.contains("the line above has been evaluated already"), "{}", alone.err);
+    assert!(alone.err.contains("the line above was already evaluated"), "{}", alone.err);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn lines_are_undone_one_after_another() {
     let undone = piped(lines);
     let restored = "the variables are as before that line\n";
     assert_eq!(undone.out, format!("{restored}2\n{restored}{restored}1\n{restored}{restored}"));
-    assert!(undone.err.contains("there is no line before this to go back to"), "{}", undone.err);
+    assert!(undone.err.contains("there is no earlier line to undo"), "{}", undone.err);
     // A run of its own is a line, too, and takes no other one's place.
     let folder = Folder::new().file("own.rhai", "print(\"own\");");
     let lines = "let q = 5;\n:run own.rhai\n:undo\nq\n";
@@ -129,7 +129,7 @@ fn no_secret_of_the_session_is_kept() {
          tag::create(\"甲\"); let y = \"{secret}\";\n:save kept.rhai\n"
     );
     let told = folder.run_with_input(&[&["repl"][..], &base].concat(), &lines);
-    assert!(told.err.contains("a secret was left out: *** stands for it"), "{}", told.err);
+    assert!(told.err.contains("a secret was masked as ***"), "{}", told.err);
     let saved = fs::read_to_string(folder.path().join("kept.rhai")).expect("it is written");
     assert!(saved.contains("let x = \"***\";"), "{saved}");
     assert_hidden("a saved session", &saved, secrets);

@@ -120,12 +120,12 @@ fn commands_do_what_they_say() {
         (":load", ":load needs the name of a file"),
         (":load nix.rhai", "can't read nix.rhai"),
         (":dry maybe", "`maybe` is neither on nor off"),
-        (":undo", "there is no line before this"),
+        (":undo", "there is no earlier line to undo"),
         (":account shop", "this session is on a sandbox of its own"),
         (":more", "the last result is not a list"),
         ("?folowers", "did you mean ?followers"),
         ("??", "??NAME"),
-        ("??nix", "is no function that is written in a script"),
+        ("??nix", "is not a function that is written in a script"),
     ] {
         let refused = run(&format!("{line}\n"));
         assert!(refused.code != Some(0) && refused.err.contains(says), "{line}: {}", refused.err);
@@ -165,7 +165,7 @@ fn dry_lines_change_nothing() {
     let lines = "followers().tag(\"甲\").changed\n:dry off\nfollowers().take(20).tag(\"乙\").changed\n:dry on\ntag::create(\"丙\").id < 0\n";
     let finished = folder.run_with_input(&["repl", "--dry-run", "--base-url", &url], lines);
     assert_eq!(finished.code, Some(0), "{}", finished.err);
-    let expected = "300\nnot dry: lines change the account\n20\ndry: lines change nothing, and say what they would\ntrue\n";
+    let expected = "300\nnot dry: lines change the account\n20\ndry: lines change nothing, and show what they would change\ntrue\n";
     assert_eq!(finished.out, expected);
     assert!(finished.err.contains("300 followers would be changed by tag `甲`"), "{}", finished.err);
     assert_eq!([sandbox.tagged("甲"), sandbox.tagged("乙"), sandbox.tagged("丙")], [None, Some(20), None]);
@@ -206,7 +206,7 @@ fn a_line_that_is_over_stops_no_other_one() {
 fn what_a_line_changed_is_not_taken_back_for_show() {
     let lines = "tag::create(\"甲\").name\n:dry on\n:undo\n:dry off\n:undo\ntag::list().len()\nlet n = 1;\n:reset\n:vars\n";
     let finished = Folder::new().run_with_input(&["repl", "--sandbox", "--yes"], lines);
-    assert!(finished.err.contains("lines change nothing now"), "{}", finished.err);
+    assert!(finished.err.contains("the session is dry"), "{}", finished.err);
     assert!(finished.out.contains("the account is as before that line\n"), "{}", finished.out);
     assert!(finished.out.ends_with("\n1\nnothing is declared yet\n"), "{}", finished.out);
 }
@@ -229,7 +229,7 @@ fn names_that_a_function_does_not_see_are_told_apart() {
     assert_eq!(saved.success(), "41\n3\n44\n132\n4 lines written to t.rhai\n");
     assert_eq!(folder.run(&["run", "t.rhai", "--sandbox"]).success(), "132\n");
     let looks = folder.run_with_input(&["repl", "--sandbox"], "1 + 1\n:save u.rhai\n");
-    assert!(looks.err.contains("have only looked at values"), "{}", looks.err);
+    assert!(looks.err.contains("have only shown values"), "{}", looks.err);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn ctrl_c_stops_the_work_and_keeps_every_variable() {
     terminal.line(":undo");
     terminal.shows("Undo what the line did to the account? [y/N]");
     terminal.line("y");
-    terminal.shows("the account is as before that line\nthe variables are as before that line\na line before it has changed");
+    terminal.shows("the account is as before that line\nthe variables are as before that line\nan earlier line has changed");
     assert_eq!(sandbox.tagged("乙"), None);
 }
 
@@ -125,7 +125,7 @@ fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
     terminal.shows("tick");
     terminal.shows("10000 da");
     terminal.line(":serve");
-    terminal.shows("under way: :watch own.rhai, :serve jobs; :stop ends that");
+    terminal.shows("running: :watch own.rhai, :serve jobs; :stop ends that");
     terminal.line(":stop");
     terminal.shows("stopped: :watch own.rhai, :serve jobs");
     terminal.line(":stop");
