@@ -1,5 +1,5 @@
-//! Audiences: a source of people and the steps that narrow it down. Lazy: nothing is called
-//! before an end (`jobs.rs`) runs it.
+//! An audience: a source of followers and the stages that narrow it down. Lazy: no call is made before a terminal
+//! operation (`terminals.rs`) runs it.
 
 #![allow(
     deprecated,
@@ -9,7 +9,7 @@
 use super::csv::read_openids;
 use crate::{
     api::tag::{Tag, rules::MAX_NAME_BYTES},
-    base::{closest_match, fingerprint},
+    base::{self, closest_match},
     bulk::{ChangedByStep, Listed, Source},
     script::host::{
         env::RunEnv,
@@ -22,22 +22,22 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Nati
 use serde_json::json;
 use std::sync::Arc;
 
-/// People, not yet listed.
+/// Followers that are not listed yet.
 #[derive(Clone)]
 pub(crate) struct Audience {
     pub env: Arc<RunEnv>,
-    pub origin: Origin,
-    pub steps: Vec<Step>,
+    pub source_ref: SourceRef,
+    pub stages: Vec<Stage>,
 }
 
-/// Where the people come from.
+/// Where an audience comes from, as the script wrote it: a tag's name is resolved only when the audience is run.
 #[derive(Clone, Debug)]
-pub(crate) enum Origin {
+pub(crate) enum SourceRef {
     Followers,
     Members(TagRef),
     Blacklisted,
     Openids(Source),
-    Changed { run: String, step: String, change: String },
+    ChangedByStep { run: String, step: String, change: String },
 }
 
 /// A tag as a script names it.
@@ -49,50 +49,50 @@ pub(crate) enum TagRef {
 
 /// What narrows an audience down.
 #[derive(Clone)]
-pub(crate) enum Step {
+pub(crate) enum Stage {
     Filter(Closure),
     Take(usize),
     Sample(usize),
 }
 
-/// A script's closure with the surroundings that it was written in: its imports and constants are
-/// there when it is called after the function that it was given to has returned.
+/// A script's closure with its call context, so that the imports and constants that it uses are still in scope when it
+/// is called after the function that it was passed to has returned.
 #[derive(Clone)]
 pub(crate) struct Closure {
     function: FnPtr,
-    around: Arc<NativeCallContextStore>,
+    call_context: Arc<NativeCallContextStore>,
 }
 
 impl Closure {
     pub(crate) fn new(context: &NativeCallContext, function: FnPtr) -> Self {
-        Self { function, around: Arc::new(context.store_data()) }
+        Self { function, call_context: Arc::new(context.store_data()) }
     }
 
-    /// What it has of its surroundings, as far as that is a plain value, in few words.
-    fn captured(&self) -> String {
+    /// A digest of the plain values that the closure captured; empty if there are none.
+    fn capture_fingerprint(&self) -> String {
         let values = self.function.curry().iter().map(Dynamic::flatten_clone);
         let plain = values.filter(|value| value.is_string() || value.is_int() || value.is_bool());
         let texts: Vec<String> = plain.map(|value| value.to_string()).collect();
         if texts.is_empty() {
             String::new()
         } else {
-            format!(" #{}", fingerprint(texts.iter().map(String::as_str)))
+            format!(" #{}", base::fingerprint(texts.iter().map(String::as_str)))
         }
     }
 
-    /// Calls the closure, on the script's own thread.
+    /// Calls the closure, on the script's thread.
     pub(crate) fn call(&self, env: &RunEnv, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
         let engine = env.engine.get().and_then(std::sync::Weak::upgrade);
         let Some(engine) = engine else {
             return Err(ScriptError::usage("a closure outlived its script", "").raise());
         };
-        let context = self.around.create_context(&engine);
+        let context = self.call_context.create_context(&engine);
         self.function.call_within_context(&context, (argument,))
     }
 }
 
 impl TagRef {
-    /// Reads what a script names a tag by.
+    /// Reads a tag that a script gave by name, id or value.
     pub(crate) fn read(value: &Dynamic) -> Result<Self, Box<EvalAltResult>> {
         if let Some(tag) = value.read_lock::<Tag>() {
             return Ok(Self::Id(tag.id));
@@ -114,7 +114,7 @@ impl TagRef {
         Ok(Self::Name(name.as_str().to_owned()))
     }
 
-    /// The tag's id; a name that no tag has is an error.
+    /// Resolves the tag to its id. A name that no tag has is an error.
     pub(crate) fn existing(&self, env: &RunEnv) -> Result<i64, Box<EvalAltResult>> {
         match self {
             Self::Id(id) => Ok(*id),
@@ -135,95 +135,98 @@ impl TagRef {
 }
 
 impl Audience {
-    fn new(env: &Arc<RunEnv>, origin: Origin) -> Self {
-        Self { env: Arc::clone(env), origin, steps: Vec::new() }
+    fn new(env: &Arc<RunEnv>, source_ref: SourceRef) -> Self {
+        Self { env: Arc::clone(env), source_ref, stages: Vec::new() }
     }
 
-    fn step(&self, step: Step) -> Self {
+    fn with_stage(&self, stage: Stage) -> Self {
         let mut audience = self.clone();
-        audience.steps.push(step);
+        audience.stages.push(stage);
         audience
     }
 
-    /// How many people need be listed at the most: what is taken before anybody is looked at.
-    pub(crate) fn limit(&self) -> Option<usize> {
-        self.steps
+    /// Upper bound of followers to list: the smallest `take` before the first filter or sample.
+    pub(crate) fn max_listed(&self) -> Option<usize> {
+        self.stages
             .iter()
-            .map_while(|step| match step {
-                Step::Take(count) => Some(*count),
-                Step::Filter(_) | Step::Sample(_) => None,
+            .map_while(|stage| match stage {
+                Stage::Take(count) => Some(*count),
+                Stage::Filter(_) | Stage::Sample(_) => None,
             })
             .min()
     }
 
-    /// How many people pass its steps at the most.
-    pub(crate) fn most(&self) -> Option<usize> {
-        let counts = self.steps.iter().filter_map(|step| match step {
-            Step::Take(count) | Step::Sample(count) => Some(*count),
-            Step::Filter(_) => None,
+    /// Upper bound of followers that pass every stage.
+    pub(crate) fn max_matches(&self) -> Option<usize> {
+        let counts = self.stages.iter().filter_map(|stage| match stage {
+            Stage::Take(count) | Stage::Sample(count) => Some(*count),
+            Stage::Filter(_) => None,
         });
         counts.min()
     }
 
-    /// Whether a step lets only some pass.
+    /// Whether the number of matches can't be told from the number of followers listed.
     pub(crate) fn is_filtered(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Filter(_) | Step::Sample(_)))
+        self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_) | Stage::Sample(_)))
     }
 
-    /// Whether a step looks at details.
-    pub(crate) fn looks_at_details(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Filter(_)))
+    /// Whether a stage reads the followers' details.
+    pub(crate) fn reads_details(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_)))
     }
 
-    /// What it is, in words that no other audience of the script shares by chance.
-    pub(crate) fn told_apart(&self) -> String {
-        // On a page of a loop steps are known again by their words: what a closure has of the loop's own is one of them.
+    /// Identifies the audience among the steps of a run: its text, and a digest of what the text leaves out.
+    pub(crate) fn fingerprint(&self) -> String {
+        // Inside a loop, steps are matched by fingerprint, so the values a closure captured from the loop are part of it.
         let is_in_page = self.env.journal.is_in_page();
-        let text = self.in_words(|closure| if is_in_page { closure.captured() } else { String::new() });
-        let Origin::Openids(Source::Openids(openids)) = &self.origin else { return text };
-        let digest = fingerprint(openids.iter().map(String::as_str));
+        let text =
+            self.describe(|closure| if is_in_page { closure.capture_fingerprint() } else { String::new() });
+        let SourceRef::Openids(Source::Openids(openids)) = &self.source_ref else { return text };
+        let digest = base::fingerprint(openids.iter().map(String::as_str));
         format!("{text} #{digest}")
     }
 
-    /// What it is; `of` tells more of a closure.
-    fn in_words(&self, of: impl Fn(&Closure) -> String) -> String {
-        let mut text = match &self.origin {
-            Origin::Followers => "followers()".to_owned(),
-            Origin::Blacklisted => "blacklisted()".to_owned(),
-            Origin::Members(TagRef::Id(id)) => format!("members({id})"),
-            Origin::Members(TagRef::Name(name)) => format!("members({name:?})"),
-            Origin::Openids(Source::Openids(openids)) => format!("openids([{} openids])", openids.len()),
-            Origin::Openids(source) => format!("{source:?}"),
-            Origin::Changed { run, step, change } => format!("changed_by({run:?}, {step:?}, {change:?})"),
+    /// The audience as a script would write it; `of_closure` adds what is to be said of a closure.
+    fn describe(&self, of_closure: impl Fn(&Closure) -> String) -> String {
+        let mut text = match &self.source_ref {
+            SourceRef::Followers => "followers()".to_owned(),
+            SourceRef::Blacklisted => "blacklisted()".to_owned(),
+            SourceRef::Members(TagRef::Id(id)) => format!("members({id})"),
+            SourceRef::Members(TagRef::Name(name)) => format!("members({name:?})"),
+            SourceRef::Openids(Source::Openids(openids)) => format!("openids([{} openids])", openids.len()),
+            SourceRef::Openids(source) => format!("{source:?}"),
+            SourceRef::ChangedByStep { run, step, change } => {
+                format!("changed_by({run:?}, {step:?}, {change:?})")
+            }
         };
-        for step in &self.steps {
-            text.push_str(&match step {
-                Step::Filter(closure) => format!(".filter(…{})", of(closure)),
-                Step::Take(count) => format!(".take({count})"),
-                Step::Sample(count) => format!(".sample({count})"),
+        for stage in &self.stages {
+            text.push_str(&match stage {
+                Stage::Filter(closure) => format!(".filter(…{})", of_closure(closure)),
+                Stage::Take(count) => format!(".take({count})"),
+                Stage::Sample(count) => format!(".sample({count})"),
             });
         }
         text
     }
 
-    /// The source to list; a tag's name becomes its id.
+    /// The source to list, with the tag's name resolved to its id.
     pub(crate) fn source(&self) -> Result<Source, Box<EvalAltResult>> {
-        Ok(match &self.origin {
-            Origin::Followers => Source::Followers,
-            Origin::Blacklisted => Source::Blacklisted,
-            Origin::Members(tag) => {
+        Ok(match &self.source_ref {
+            SourceRef::Followers => Source::Followers,
+            SourceRef::Blacklisted => Source::Blacklisted,
+            SourceRef::Members(tag) => {
                 let id = tag.existing(&self.env)?;
-                // A tag that a dry run only thinks of has nobody.
+                // A tag that exists only in a dry run has no members.
                 let is_placeholder = self.env.dry.as_ref().is_some_and(|dry| dry.is_placeholder(id));
                 if is_placeholder { Source::openids([]) } else { Source::Members(id) }
             }
-            Origin::Openids(source) => source.clone(),
-            Origin::Changed { run, step, change } => {
+            SourceRef::Openids(source) => source.clone(),
+            SourceRef::ChangedByStep { run, step, change } => {
                 let Some(store) = self.env.store.clone() else {
-                    let hint = "runs are recorded where there is a store";
-                    return Err(ScriptError::usage("no run is recorded here", hint).raise());
+                    let hint = "runs are recorded only where a store is configured";
+                    return Err(ScriptError::usage("no runs are recorded here", hint).raise());
                 };
-                // As JSON it stands in the journal.
+                // The journal stores effects as JSON.
                 let (run, step, change) = (run.clone(), step.clone(), json!(change).to_string());
                 Source::ChangedByStep(ChangedByStep { store, run, step, change })
             }
@@ -233,11 +236,11 @@ impl Audience {
 
 impl std::fmt::Display for Audience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.in_words(|_| String::new()))
+        f.write_str(&self.describe(|_| String::new()))
     }
 }
 
-/// Somebody as a script sees them.
+/// A listed follower as a script sees them: a `User` if the details were fetched, else the openid.
 pub(crate) fn to_value(person: &Listed) -> Dynamic {
     match &person.user {
         Some(user) => Dynamic::from(Follower(Arc::clone(user))),
@@ -252,15 +255,15 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         .register_fn("to_debug", |audience: &mut Audience| audience.to_string());
     let here = Arc::clone(env);
     described("followers", &["Audience"], FOLLOWERS)
-        .register_into_engine(engine, move || Audience::new(&here, Origin::Followers));
+        .register_into_engine(engine, move || Audience::new(&here, SourceRef::Followers));
     let here = Arc::clone(env);
     described("blacklisted", &["Audience"], BLACKLISTED)
-        .register_into_engine(engine, move || Audience::new(&here, Origin::Blacklisted));
+        .register_into_engine(engine, move || Audience::new(&here, SourceRef::Blacklisted));
     let here = Arc::clone(env);
     described("members", &["tag: ?", "Audience"], MEMBERS).register_into_engine(
         engine,
         move |tag: Dynamic| -> Result<Audience, Box<EvalAltResult>> {
-            Ok(Audience::new(&here, Origin::Members(TagRef::read(&tag)?)))
+            Ok(Audience::new(&here, SourceRef::Members(TagRef::read(&tag)?)))
         },
     );
     let here = Arc::clone(env);
@@ -268,7 +271,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         engine,
         move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
             let openids = list.iter().map(read_openid).collect::<Result<Vec<_>, _>>()?;
-            Ok(Audience::new(&here, Origin::Openids(Source::openids(openids))))
+            Ok(Audience::new(&here, SourceRef::Openids(Source::openids(openids))))
         },
     );
     let here = Arc::clone(env);
@@ -276,50 +279,50 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         engine,
         move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
             let openids = read_openids(&here.folder, path).map_err(ScriptError::raise)?;
-            Ok(Audience::new(&here, Origin::Openids(openids)))
+            Ok(Audience::new(&here, SourceRef::Openids(openids)))
         },
     );
     let here = Arc::clone(env);
     described("changed_by", &["run: String", "step: String", "change: String", "Audience"], CHANGED_BY)
         .register_into_engine(engine, move |run: &str, step: &str, change: &str| {
             let (run, step, change) = (run.to_owned(), step.to_owned(), change.to_owned());
-            Audience::new(&here, Origin::Changed { run, step, change })
+            Audience::new(&here, SourceRef::ChangedByStep { run, step, change })
         });
     described("filter", &["audience: Audience", "closure: FnPtr", "Audience"], FILTER).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            audience.step(Step::Filter(Closure::new(&context, closure)))
+            audience.with_stage(Stage::Filter(Closure::new(&context, closure)))
         },
     );
     described("take", &["audience: Audience", "count: int", "Audience"], TAKE).register_into_engine(
         engine,
         |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
-            Ok(audience.step(Step::Take(read_count("take", count)?)))
+            Ok(audience.with_stage(Stage::Take(read_count("take", count)?)))
         },
     );
     described("sample", &["audience: Audience", "count: int", "Audience"], SAMPLE).register_into_engine(
         engine,
         |audience: &mut Audience, count: i64| -> Result<Audience, Box<EvalAltResult>> {
-            Ok(audience.step(Step::Sample(read_count("sample", count)?)))
+            Ok(audience.with_stage(Stage::Sample(read_count("sample", count)?)))
         },
     );
 }
 
-const FOLLOWERS: &str = "Everybody who follows the account (关注者).
+const FOLLOWERS: &str = "All followers of the account (关注者).
 
-    Nothing is called before an end.
+    No call is made before a terminal operation runs it.
 
     ```rhai
     print(followers().count());
     ```";
 
-const BLACKLISTED: &str = "Everybody on the blacklist (黑名单).
+const BLACKLISTED: &str = "Everyone on the blacklist (黑名单).
 
     ```rhai
     print(blacklisted().count());
     ```";
 
-const MEMBERS: &str = "Everybody who has a tag: given by its name, its id, or itself.
+const MEMBERS: &str = "All followers with a tag, which is given by name, by id, or as a `Tag`.
 
     A name that no tag has is an error.
 
@@ -327,7 +330,7 @@ const MEMBERS: &str = "Everybody who has a tag: given by its name, its id, or it
     print(members(\"星标组\").count());
     ```";
 
-const OPENIDS: &str = "The people with these openids, each once.
+const OPENIDS: &str = "The followers with these openids; duplicates are removed.
 
     ```rhai
     let page = user::list();
@@ -335,7 +338,7 @@ const OPENIDS: &str = "The people with these openids, each once.
     ```";
 
 const OPENIDS_FROM: &str =
-    "The people whose openids are in a CSV file, each once: in its column `openid`, or one a line.
+    "The followers whose openids are in a CSV file: in its `openid` column, or one per line. Duplicates are removed.
 
     The path is relative to the folder that mpscript was started in.
 
@@ -344,35 +347,37 @@ const OPENIDS_FROM: &str =
     print(openids_from(\"关注者.csv\").count());
     ```";
 
-const CHANGED_BY: &str = "The people whom a step of a recorded run changed in one way.
+const CHANGED_BY: &str = "The followers that a step of a recorded run changed in the given way.
 
-    `mpscript undo` is written with it; `mpscript undo ID --dry-run` shows the script.";
+    The scripts that `mpscript undo` generates use it; `mpscript undo ID --dry-run` shows one.";
 
-const FILTER: &str = "Those for whom the closure gives `true`.
+const FILTER: &str = "Keeps the followers for which the closure returns `true`.
 
-    The closure sees a `User`; everybody's details are fetched, a hundred at a time, a page ahead.
+    The closure is given a `User`: details are fetched a hundred at a time, one page ahead.
 
     ```rhai
     print(followers().filter(|u| u.subscribe_scene == \"ADD_SCENE_QR_CODE\").count());
     ```";
 
-const TAKE: &str = "The first so many; what comes after them is not listed.
+const TAKE: &str = "Keeps the first `count` followers; listing stops after them.
 
     ```rhai
     print(followers().take(5).count());
     ```";
 
-const SAMPLE: &str = "So many of them, drawn at random, each as likely as any other; they keep their order.
+const SAMPLE: &str =
+    "Keeps `count` followers drawn at random with equal probability, in their original order.
 
-    All are listed, and looked at by the steps before, first; the drawn ones are held in memory.
+    The whole audience is listed and passes the earlier stages first; the drawn followers are held in memory.
 
     ```rhai
     print(followers().sample(10).tag(\"抽样\").changed);
     ```";
 
-fn read_count(step: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
-    usize::try_from(count)
-        .map_err(|_| ScriptError::usage(format!("{step} needs a count from 0, not {count}"), "").raise())
+fn read_count(stage: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
+    usize::try_from(count).map_err(|_| {
+        ScriptError::usage(format!("{stage} needs a count of 0 or more, not {count}"), "").raise()
+    })
 }
 
 fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {

@@ -1,8 +1,8 @@
-//! What the ends that write do to people: who needs it, who is so already, and what is written.
+//! What each changing terminal operation does to a follower: whether they need the change, and what is sent.
 
 use super::{
-    audience::{Audience, Closure, Origin, TagRef, to_value},
-    execution::Walk,
+    audience::{Audience, Closure, SourceRef, TagRef, to_value},
+    execution::JobExecution,
 };
 use crate::{
     api::tag::Tag,
@@ -19,111 +19,122 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// What a change means for one person.
+/// What a plan decides about a follower.
 pub(crate) enum Decision {
-    /// It is to be made.
-    Change(ChangeItem),
-    /// They are so already.
-    Already,
-    /// Nothing is to be done.
+    /// The change is made.
+    Apply(ChangeItem),
+    /// The follower is already in the desired state.
+    NoOp,
+    /// The follower is left as they are.
     Skip,
 }
 
-/// Decides over people, and says what is written once somebody needs it.
-pub(crate) trait Decide {
-    /// Sees people before they are decided over, a batch at a time.
-    fn look(&mut self, _walk: &Walk, _people: &[Listed]) -> ScriptResult<()> {
+/// Decides about followers, and prepares the change once one of them needs it. Called in this order: `start` once;
+/// `observe` for each batch and `decide` for each follower in it; `prepare` once, before the first change is sent.
+pub(crate) trait ChangePlan {
+    /// Before anything is listed. `recorded` is the change that an earlier attempt of the run has prepared.
+    fn start(&mut self, job: &JobExecution, recorded: Option<Change>) -> ScriptResult<()>;
+    /// Looks up the present state of a batch where the followers' details don't show it.
+    fn observe(&mut self, _job: &JobExecution, _people: &[Listed]) -> ScriptResult<()> {
         Ok(())
     }
     fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision>;
-    /// Before anybody is listed; what an earlier attempt of the run has written is known.
-    fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()>;
-    /// Somebody needs it: now what is written must be there.
-    fn ready(&mut self, walk: &Walk) -> ScriptResult<Change>;
-    /// Whether, after that, those who were decided over before it are to be looked at once more.
-    fn must_look_again(&self) -> bool {
+    /// Makes what the change needs (a tag that does not exist yet) and gives the change to send.
+    fn prepare(&mut self, job: &JobExecution) -> ScriptResult<Change>;
+    /// Whether `prepare` invalidated what was decided about the batch at hand.
+    fn needs_recheck(&self) -> bool {
         false
     }
-    /// When the job made what it writes, if it did.
-    fn made(&self) -> Option<Stopwatch> {
+    /// When `prepare` created the tag, if it did.
+    fn created_at(&self) -> Option<Stopwatch> {
         None
     }
 }
 
-/// Who is so already, where people's details don't tell.
-#[derive(Default)]
-pub(crate) struct Before {
-    known: Option<MemberSet>,
-    /// Those of the batch at hand.
-    here: HashSet<String>,
+/// What a change does to a set of openids: the members of a tag, or the blacklist.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Membership {
+    Add,
+    Remove,
 }
 
-impl Before {
-    /// Looks these people up; the first time everybody of the source is listed.
-    fn look(&mut self, walk: &Walk, source: &Source, people: &[Listed]) -> ScriptResult<()> {
-        let env = &walk.env;
-        let known = match &mut self.known {
-            Some(known) => known,
+impl Membership {
+    /// Whether a follower is already in the desired state.
+    fn is_reached(self, is_member: bool) -> bool {
+        is_member == (self == Self::Add)
+    }
+
+    fn decide(self, person: &Listed, is_member: bool) -> Decision {
+        if self.is_reached(is_member) {
+            Decision::NoOp
+        } else {
+            Decision::Apply(ChangeItem::Openid(person.openid.clone()))
+        }
+    }
+}
+
+/// Which followers of a batch are members of a set already, for jobs whose followers' details don't show it.
+#[derive(Default)]
+struct CurrentMembers {
+    /// The whole set, listed at the first batch.
+    listed: Option<MemberSet>,
+    /// The members in the batch at hand.
+    in_batch: HashSet<String>,
+}
+
+impl CurrentMembers {
+    fn observe(&mut self, job: &JobExecution, set: &Source, people: &[Listed]) -> ScriptResult<()> {
+        let env = &job.env;
+        let listed = match &mut self.listed {
+            Some(listed) => listed,
             none => {
-                let listed =
-                    MemberSet::list(&walk.client, env.in_flight, source.clone(), &env.scratch_folder);
-                none.insert(env.block_on(listed).map_err(unknown)?)
+                let listing = MemberSet::list(&job.client, env.in_flight, set.clone(), &env.scratch_folder);
+                none.insert(env.block_on(listing).map_err(unknown)?)
             }
         };
         let openids: Vec<String> = people.iter().map(|person| person.openid.clone()).collect();
-        self.here = env.block_on(known.intersect(&openids)).map_err(unknown)?;
+        self.in_batch = env.block_on(listed.intersect(&openids)).map_err(unknown)?;
         Ok(())
     }
 
-    fn has(&self, person: &Listed) -> bool {
-        self.here.contains(&person.openid)
+    fn contains(&self, person: &Listed) -> bool {
+        self.in_batch.contains(&person.openid)
     }
 }
 
-/// Puts a tag on or takes it off.
+/// Adds a tag to followers or removes it.
 pub(crate) struct Tagging {
-    pub tag: TagRef,
+    tag: TagRef,
+    membership: Membership,
     /// Absent while no tag has the name.
-    pub id: Option<i64>,
-    pub attach: bool,
-    /// When this job made it: nobody had it before.
-    pub made: Option<Stopwatch>,
-    pub before: Before,
-    /// Somebody else has made it while this job looked for whom it is: people's details may not tell of it yet.
-    pub is_found_late: bool,
+    id: Option<i64>,
+    /// When this job created the tag: it had no members before.
+    created_at: Option<Stopwatch>,
+    members: CurrentMembers,
+    /// The tag was created by another program between our lookup and our create; `tagid_list` may not show it yet, so
+    /// current members are read from the tag.
+    raced_creation: bool,
 }
 
-impl Decide for Tagging {
-    fn look(&mut self, walk: &Walk, people: &[Listed]) -> ScriptResult<()> {
-        match self.id {
-            Some(id) if self.is_found_late => self.before.look(walk, &Source::Members(id), people),
-            // Openids alone tell nothing; a tag that is yet to be made, or that only a dry run has made, nobody has.
-            Some(id)
-                if id > 0 && self.made.is_none() && people.iter().any(|person| person.user.is_none()) =>
-            {
-                self.before.look(walk, &Source::Members(id), people)
-            }
-            _ => Ok(()),
+impl Tagging {
+    pub(crate) fn new(tag: TagRef, membership: Membership) -> Self {
+        Self {
+            tag,
+            membership,
+            id: None,
+            created_at: None,
+            members: CurrentMembers::default(),
+            raced_creation: false,
         }
     }
+}
 
-    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
-        let has_it = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
-            Some(tags) if !self.is_found_late => self.id.is_some_and(|id| tags.contains(&id)),
-            _ => self.before.has(person),
-        };
-        Ok(if has_it == self.attach {
-            Decision::Already
-        } else {
-            Decision::Change(ChangeItem::Openid(person.openid.clone()))
-        })
-    }
-
-    fn begin(&mut self, walk: &Walk, known: Option<Change>) -> ScriptResult<()> {
-        let env = &walk.env;
-        self.id = match (known, &self.tag) {
+impl ChangePlan for Tagging {
+    fn start(&mut self, job: &JobExecution, recorded: Option<Change>) -> ScriptResult<()> {
+        let env = &job.env;
+        self.id = match (recorded, &self.tag) {
             (Some(Change::Attach(id) | Change::Detach(id)), _) => Some(id),
-            (_, TagRef::Name(name)) if self.attach => {
+            (_, TagRef::Name(name)) if self.membership == Membership::Add => {
                 env.tags()?.into_iter().find(|tag| tag.name == *name).map(|tag| tag.id)
             }
             (_, tag) => Some(tag.existing(env)?),
@@ -134,61 +145,82 @@ impl Decide for Tagging {
         }
     }
 
-    fn ready(&mut self, walk: &Walk) -> ScriptResult<Change> {
-        // Made only now: a job that matches nobody leaves no empty tag behind.
+    fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {
+        let lacks_details = || people.iter().any(|person| person.user.is_none());
+        match self.id {
+            Some(id) if self.raced_creation => self.members.observe(job, &Source::Members(id), people),
+            // A tag that this job created has no other members, and one with an id below 1 exists in a dry run only.
+            Some(id) if id > 0 && self.created_at.is_none() && lacks_details() => {
+                self.members.observe(job, &Source::Members(id), people)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
+        let is_member = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
+            Some(tags) if !self.raced_creation => self.id.is_some_and(|id| tags.contains(&id)),
+            _ => self.members.contains(person),
+        };
+        Ok(self.membership.decide(person, is_member))
+    }
+
+    fn prepare(&mut self, job: &JobExecution) -> ScriptResult<Change> {
+        // Not earlier: a job that matches no follower leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
-            walk.reckon_for_all()?;
-            walk.env.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
-            walk.step.enter_page(0);
-            let made = journaled_call::make_tag(&walk.env, name);
-            walk.step.leave_page(0);
-            let (Tag { id, .. }, was_there) = made?;
-            walk.env.lock(&format!("tag {id}"))?;
+            job.check_quota_for_all()?;
+            job.env.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
+            job.scope.step.enter_page(0);
+            let created = journaled_call::make_tag(&job.env, name);
+            job.scope.step.leave_page(0);
+            let (Tag { id, .. }, existed) = created?;
+            job.env.lock(&format!("tag {id}"))?;
             self.id = Some(id);
-            self.is_found_late = was_there;
-            self.made = (!was_there).then(Stopwatch::start);
+            self.raced_creation = existed;
+            self.created_at = (!existed).then(Stopwatch::start);
         }
         let id = self.id.unwrap_or_default();
-        Ok(if self.attach { Change::Attach(id) } else { Change::Detach(id) })
+        Ok(match self.membership {
+            Membership::Add => Change::Attach(id),
+            Membership::Remove => Change::Detach(id),
+        })
     }
 
-    fn made(&self) -> Option<Stopwatch> {
-        self.made
+    fn needs_recheck(&self) -> bool {
+        self.raced_creation
     }
 
-    fn must_look_again(&self) -> bool {
-        self.is_found_late
+    fn created_at(&self) -> Option<Stopwatch> {
+        self.created_at
     }
 }
 
-/// Sets the remark that a closure gives.
+/// Sets the remark that a closure returns.
 pub(crate) struct Remarking(pub Closure);
 
-impl Decide for Remarking {
+impl ChangePlan for Remarking {
+    fn start(&mut self, _job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
+        Ok(())
+    }
+
     fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let given = self.0.call(env, to_value(person))?;
         if given.is_unit() {
             return Ok(Decision::Skip);
         }
         let Ok(remark) = given.as_immutable_string_ref().map(|remark| remark.as_str().to_owned()) else {
-            let message =
-                format!("the closure of remark must give a string or (); it gave {}", describe_type(&given));
-            return Err(
-                ScriptError::usage(message, "write `()` for a follower to be left as they are").raise()
-            );
+            let given = describe_type(&given);
+            let message = format!("the closure of remark must return a string or (); it returned {given}");
+            return Err(ScriptError::usage(message, "return () to leave a follower as they are").raise());
         };
         let present = present_remark(person);
         if present == remark {
-            return Ok(Decision::Already);
+            return Ok(Decision::NoOp);
         }
-        Ok(Decision::Change(ChangeItem::Remark(person.openid.clone(), remark, present.to_owned())))
+        Ok(Decision::Apply(ChangeItem::Remark(person.openid.clone(), remark, present.to_owned())))
     }
 
-    fn begin(&mut self, _walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
-        Ok(())
-    }
-
-    fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {
+    fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
         Ok(Change::Remark)
     }
 }
@@ -197,67 +229,69 @@ fn present_remark(person: &Listed) -> &str {
     person.user.as_ref().and_then(|user| user.remark.as_deref()).unwrap_or_default()
 }
 
-/// Gives people the remark back that they had before a run, unless somebody has changed it since.
+/// Restores the remark from before a run, unless it was changed again since.
 pub(crate) struct Restoring;
 
-impl Decide for Restoring {
+impl ChangePlan for Restoring {
+    fn start(&mut self, _job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
+        Ok(())
+    }
+
     fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let Some(past) = &person.remark_change else { return Ok(Decision::Skip) };
         let present = present_remark(person);
         Ok(if present == past.old {
-            Decision::Already
+            Decision::NoOp
         } else if present == past.new {
             let (openid, old) = (person.openid.clone(), past.old.clone());
-            Decision::Change(ChangeItem::Remark(openid, old, past.new.clone()))
+            Decision::Apply(ChangeItem::Remark(openid, old, past.new.clone()))
         } else {
             Decision::Skip
         })
     }
 
-    fn begin(&mut self, _walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
-        Ok(())
-    }
-
-    fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {
+    fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
         Ok(Change::Remark)
     }
 }
 
-/// Puts people on the blacklist or takes them off.
+/// Adds followers to the blacklist or removes them.
 pub(crate) struct Blocking {
-    block: bool,
-    /// They come from the blacklist: all of them are on it.
-    are_blacklisted: bool,
-    before: Before,
+    membership: Membership,
+    /// The audience is the blacklist itself: all of them are members.
+    is_from_blacklist: bool,
+    members: CurrentMembers,
 }
 
 impl Blocking {
-    pub(crate) fn of(audience: &Audience, block: bool) -> Self {
-        let are_blacklisted = matches!(audience.origin, Origin::Blacklisted);
-        Self { block, are_blacklisted, before: Before::default() }
+    pub(crate) fn new(audience: &Audience, membership: Membership) -> Self {
+        let is_from_blacklist = matches!(audience.source_ref, SourceRef::Blacklisted);
+        Self { membership, is_from_blacklist, members: CurrentMembers::default() }
     }
 }
 
-impl Decide for Blocking {
-    fn look(&mut self, walk: &Walk, people: &[Listed]) -> ScriptResult<()> {
-        if self.are_blacklisted { Ok(()) } else { self.before.look(walk, &Source::Blacklisted, people) }
+impl ChangePlan for Blocking {
+    fn start(&mut self, job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
+        job.env.block_on(job.env.blacklist.invalidate());
+        job.env.lock("the blacklist")
+    }
+
+    fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {
+        if self.is_from_blacklist {
+            return Ok(());
+        }
+        self.members.observe(job, &Source::Blacklisted, people)
     }
 
     fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
-        let is_blocked = self.are_blacklisted || self.before.has(person);
-        Ok(if is_blocked == self.block {
-            Decision::Already
-        } else {
-            Decision::Change(ChangeItem::Openid(person.openid.clone()))
+        let is_member = self.is_from_blacklist || self.members.contains(person);
+        Ok(self.membership.decide(person, is_member))
+    }
+
+    fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
+        Ok(match self.membership {
+            Membership::Add => Change::Block,
+            Membership::Remove => Change::Unblock,
         })
-    }
-
-    fn begin(&mut self, walk: &Walk, _known: Option<Change>) -> ScriptResult<()> {
-        walk.env.block_on(walk.env.blacklist.invalidate());
-        walk.env.lock("the blacklist")
-    }
-
-    fn ready(&mut self, _walk: &Walk) -> ScriptResult<Change> {
-        Ok(if self.block { Change::Block } else { Change::Unblock })
     }
 }

@@ -1,4 +1,5 @@
-//! What a job will cost, held against what is left of the day's quota before it starts.
+//! Checks a job's estimated calls against what is left of the day's quota, before the job starts and once the number of
+//! followers is known.
 
 use crate::{
     api::errcode::DAILY_QUOTA,
@@ -10,25 +11,39 @@ use crate::{
     },
 };
 
-/// The listing of all followers, by the name that its size is remembered under.
+/// The key that the size of the listing of all followers is stored under.
 pub(crate) const FOLLOWERS: &str = "followers";
 
-/// What a job's cost is reckoned by.
-pub(crate) struct Cost {
+/// What the estimate of a job depends on.
+pub(crate) struct JobCost {
     pub source: Source,
     pub limit: Option<usize>,
-    pub most: Option<usize>,
-    pub details: bool,
+    pub max_matches: Option<usize>,
+    pub needs_details: bool,
     pub change: Option<Change>,
     pub is_filtered: bool,
-    /// How many people there are: as remembered until the listing has said it.
+    /// The number of followers: as remembered from an earlier job until the listing has said it.
     pub people: u64,
     pub is_exact: bool,
 }
 
-/// Reckons a job's cost before its first call, where it is known how many people there are: openids that were given
-/// by hand, or a listing that was gone through before.
-pub(crate) fn reckon_before(env: &RunEnv, client: &Client, job: &Job, mut cost: Cost) -> ScriptResult<Cost> {
+/// How many of the matching followers need the change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// All of them, for certain: the tag is new, or the change is undone.
+    All,
+    /// Unknown: some may be in the desired state already.
+    Some,
+}
+
+/// Checks the quota before a job's first call if the number of followers is known: for openids that the script gave, or
+/// a listing whose size an earlier job has stored.
+pub(crate) fn preflight(
+    env: &RunEnv,
+    client: &Client,
+    job: &Job,
+    mut cost: JobCost,
+) -> ScriptResult<JobCost> {
     let people = match &cost.source {
         Source::Openids(openids) => Some(openids.len() as u64),
         Source::Followers => match &env.store {
@@ -40,42 +55,43 @@ pub(crate) fn reckon_before(env: &RunEnv, client: &Client, job: &Job, mut cost: 
     };
     if let Some(people) = people {
         cost.people = people;
-        // What is remembered may be long ago: nothing is refused for it.
+        // The stored size may be old: it is not precise enough to refuse a job.
         cost.is_exact = !matches!(cost.source, Source::Followers);
-        // Whom a run has changed, they all are to be changed back.
-        let is_for_all = matches!(cost.source, Source::ChangedByStep(_));
-        reckon(env, client, job, &cost, is_for_all)?;
+        let writers =
+            if matches!(cost.source, Source::ChangedByStep(_)) { Writers::All } else { Writers::Some };
+        check_quota(env, client, job, &cost, writers)?;
     }
     Ok(cost)
 }
 
-pub(crate) fn reckon(
+/// Estimates the job's calls and fails if they exceed the quota for certain.
+pub(crate) fn check_quota(
     env: &RunEnv,
     client: &Client,
     job: &Job,
-    cost: &Cost,
-    is_for_all: bool,
+    cost: &JobCost,
+    writers: Writers,
 ) -> ScriptResult<()> {
     let shape = JobShape {
         source: &cost.source,
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
-        details: cost.details,
+        details: cost.needs_details,
         change: cost.change,
-        most: cost.most.map(|most| most as u64),
-        is_for_all,
+        most: cost.max_matches.map(|most| most as u64),
+        is_for_all: writers == Writers::All,
     };
-    // A run that is gone on with does what today allows.
+    // A resumed run does what the day's quota allows.
     let may_refuse = cost.is_exact && !env.may_wait && !env.journal.is_resumed();
     match env.block_on(estimate(client, shape, may_refuse)) {
         Ok(estimates) => {
-            // The first one is shown; what corrects it is the same but for a few calls.
+            // The first estimate is shown; a later one differs by a few calls only.
             let _ = job.cost.set(estimates);
             Ok(())
         }
         Err(CostError::Call(error)) => Err(ScriptError::from_call(&error).raise()),
         Err(CostError::QuotaShortage(shortage)) => {
-            let hint = "--allow-pause starts it all the same, waits for the next day when the quota is used up, and \
-                        goes on; take(N) makes it smaller";
+            let hint = "--allow-pause starts it anyway, waits for the next day when the quota is used up, and then \
+                        continues; take(N) makes it smaller";
             let error = ScriptError::usage(shortage.to_string(), hint);
             Err(ScriptError { errcode: Some(DAILY_QUOTA), ..error }.raise())
         }

@@ -1,178 +1,186 @@
-//! An audience's steps under way: who passes them, one after another.
+//! The stages of a running audience: which followers pass them, one after another.
 
-use super::audience::{Audience, Closure, Step, to_value};
+use super::audience::{Audience, Closure, Stage, to_value};
 use crate::{
     api::{Batched, user},
     bulk::Listed,
-    script::host::{env::RunEnv, error::ScriptError, value::describe_type},
+    script::host::{
+        env::RunEnv,
+        error::{ScriptError, ScriptResult},
+        value::describe_type,
+    },
 };
-use rhai::EvalAltResult;
 
-/// Steps under way.
-pub(crate) struct Steps(Vec<Sieve>);
+/// The stages of an audience with their state.
+pub(crate) struct Pipeline(Vec<StageState>);
 
-/// One step with what it has come to.
-enum Sieve {
+/// One stage with the state that it accumulates.
+enum StageState {
     Filter(Closure),
-    /// So many more may pass.
+    /// How many more may pass.
     Take(usize),
     Sample(Sample),
 }
 
-/// People drawn at random from a stream of unknown length (reservoir sampling): at any moment each of
-/// those seen is held with the same chance.
+/// Followers drawn at random from a stream of unknown length (reservoir sampling): at any moment each of
+/// those seen is held with the same probability.
 struct Sample {
     size: usize,
     seen: usize,
-    /// With the place in the stream.
+    /// With their positions in the stream.
     held: Vec<(usize, Listed)>,
-    /// Held in the reverse of their order, when the stream has ended.
+    /// `held` is in reverse order of position: the stream has ended.
     is_sorted: bool,
-    /// Somebody was told whom it holds at the end.
-    is_told: bool,
+    /// [`Pipeline::take_sample`] has returned it.
+    is_taken: bool,
 }
 
-/// What the steps make of somebody.
-pub(crate) enum Verdict {
-    Matched(Listed),
-    Unmatched,
-    /// It is not known yet: they may be drawn.
-    Held,
-    /// Nobody more can pass.
-    Enough,
+/// What the stages decided about a follower.
+pub(crate) enum StageResult {
+    Pass(Listed),
+    Reject,
+    /// Undecided until the stream ends: a sample may still draw them.
+    Buffered,
+    /// No further follower can pass.
+    Exhausted,
+}
+
+/// Whether a filter decides about a follower, or an earlier attempt has decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filtering {
+    Decides,
+    /// An earlier attempt batched the follower, so they passed. The filter is called for its effects only: its result
+    /// may have changed because the change itself was made.
+    Decided,
 }
 
 impl Sample {
-    /// Takes somebody in; whether that put somebody out for good.
+    fn new(size: usize) -> Self {
+        Self { size, seen: 0, held: Vec::new(), is_sorted: false, is_taken: false }
+    }
+
+    /// Offers a follower to the reservoir; whether one (this or an earlier one) is rejected for good.
     fn draw(&mut self, person: Listed) -> bool {
-        let place = self.seen;
+        let position = self.seen;
         self.seen += 1;
         if self.held.len() < self.size {
-            self.held.push((place, person));
+            self.held.push((position, person));
             return false;
         }
-        if let Some(held) = self.held.get_mut(fastrand::usize(..=place)) {
-            *held = (place, person);
+        if let Some(held) = self.held.get_mut(fastrand::usize(..=position)) {
+            *held = (position, person);
         }
         true
     }
 
     fn sort(&mut self) {
         if !self.is_sorted {
-            self.held.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+            self.held.sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
             self.is_sorted = true;
         }
     }
 
-    /// Takes out the next few: as many as come at once from a list, so that what follows can stop in time.
-    fn release(&mut self) -> Vec<Listed> {
+    /// Removes the next few, no more than a page of details, so that a later stage that is exhausted stops the drain.
+    fn drain(&mut self) -> Vec<Listed> {
         self.sort();
         let rest = self.held.len().saturating_sub(user::Batch::MOST);
         self.held.drain(rest..).rev().map(|(_, person)| person).collect()
     }
 }
 
-impl Steps {
+impl Pipeline {
     pub(crate) fn new(audience: &Audience) -> Self {
-        let sieves = audience.steps.iter().map(|step| match step {
-            Step::Filter(closure) => Sieve::Filter(closure.clone()),
-            Step::Take(count) => Sieve::Take(*count),
-            Step::Sample(size) => Sieve::Sample(Sample {
-                size: *size,
-                seen: 0,
-                held: Vec::new(),
-                is_sorted: false,
-                is_told: false,
-            }),
+        let stages = audience.stages.iter().map(|stage| match stage {
+            Stage::Filter(closure) => StageState::Filter(closure.clone()),
+            Stage::Take(count) => StageState::Take(*count),
+            Stage::Sample(size) => StageState::Sample(Sample::new(*size)),
         });
-        Self(sieves.collect())
+        Self(stages.collect())
     }
 
-    /// How many more each `take` lets pass, in order.
-    pub(crate) fn takes(&self) -> Vec<usize> {
-        let left = self.0.iter().filter_map(|sieve| match sieve {
-            Sieve::Take(left) => Some(*left),
+    /// How many more followers each `take` lets pass, in order of the stages. A checkpoint stores it.
+    pub(crate) fn take_remaining(&self) -> Vec<usize> {
+        let remaining = self.0.iter().filter_map(|stage| match stage {
+            StageState::Take(remaining) => Some(*remaining),
             _ => None,
         });
-        left.collect()
+        remaining.collect()
     }
 
-    /// Goes on from what `takes` gave.
-    pub(crate) fn restore(&mut self, takes: &[usize]) {
-        let of_takes = self.0.iter_mut().filter_map(|sieve| match sieve {
-            Sieve::Take(left) => Some(left),
+    /// Restores what [`Self::take_remaining`] gave.
+    pub(crate) fn restore(&mut self, take_remaining: &[usize]) {
+        let takes = self.0.iter_mut().filter_map(|stage| match stage {
+            StageState::Take(remaining) => Some(remaining),
             _ => None,
         });
-        for (left, before) in of_takes.zip(takes) {
-            *left = *before;
+        for (remaining, restored) in takes.zip(take_remaining) {
+            *remaining = *restored;
         }
     }
 
-    /// Whether a sample has seen somebody of whom it is not known yet whether they pass.
-    pub(crate) fn are_holding(&self) -> bool {
-        self.0.iter().any(|sieve| matches!(sieve, Sieve::Sample(sample) if sample.seen > 0))
+    /// Whether a sample holds followers that are not decided yet.
+    pub(crate) fn is_buffering(&self) -> bool {
+        self.0.iter().any(|stage| matches!(stage, StageState::Sample(sample) if sample.seen > 0))
     }
 
-    /// After the last of a stream, once for each sample: whom it holds, and the step that they come to.
-    pub(crate) fn newly_drawn(&mut self) -> Option<(usize, Vec<String>)> {
-        let mut samples = self.0.iter_mut().enumerate().filter_map(|(at, sieve)| match sieve {
-            Sieve::Sample(sample) if !sample.held.is_empty() => Some((at, sample)),
+    /// After the end of the stream, once per sample: the openids it drew, and the index of the stage after it.
+    pub(crate) fn take_sample(&mut self) -> Option<(usize, Vec<String>)> {
+        let mut samples = self.0.iter_mut().enumerate().filter_map(|(at, stage)| match stage {
+            StageState::Sample(sample) if !sample.held.is_empty() => Some((at, sample)),
             _ => None,
         });
-        let (at, sample) = samples.next().filter(|(_, sample)| !sample.is_told)?;
+        let (at, sample) = samples.next().filter(|(_, sample)| !sample.is_taken)?;
         sample.sort();
-        sample.is_told = true;
+        sample.is_taken = true;
         Some((at + 1, sample.held.iter().rev().map(|(_, person)| person.openid.clone()).collect()))
     }
 
-    /// Shows somebody to the steps from this one on; filters let pass whom they have let pass `before`.
-    pub(crate) fn judge(
+    /// Passes a follower through the stages from `from` on.
+    pub(crate) fn apply(
         &mut self,
         env: &RunEnv,
         person: Listed,
         from: usize,
-        before: bool,
-    ) -> Result<Verdict, Box<EvalAltResult>> {
-        for sieve in self.0.iter_mut().skip(from) {
-            match sieve {
-                Sieve::Take(0) => return Ok(Verdict::Enough),
-                Sieve::Take(left) => *left -= 1,
-                Sieve::Sample(sample) => {
-                    // This one, or one who was held until now.
-                    let is_somebody_out = sample.draw(person);
-                    return Ok(if is_somebody_out { Verdict::Unmatched } else { Verdict::Held });
+        filtering: Filtering,
+    ) -> ScriptResult<StageResult> {
+        for stage in self.0.iter_mut().skip(from) {
+            match stage {
+                StageState::Take(0) => return Ok(StageResult::Exhausted),
+                StageState::Take(remaining) => *remaining -= 1,
+                StageState::Sample(sample) => {
+                    let has_rejected = sample.draw(person);
+                    return Ok(if has_rejected { StageResult::Reject } else { StageResult::Buffered });
                 }
-                Sieve::Filter(closure) => {
-                    let verdict = closure.call(env, to_value(&person))?;
-                    match verdict.as_bool() {
-                        // The change itself may have turned the verdict.
-                        Ok(_) if before => {}
-                        Ok(true) => {}
-                        Ok(false) => return Ok(Verdict::Unmatched),
+                StageState::Filter(closure) => {
+                    let given = closure.call(env, to_value(&person))?;
+                    match given.as_bool() {
+                        Ok(passes) if passes || filtering == Filtering::Decided => {}
+                        Ok(_) => return Ok(StageResult::Reject),
                         Err(_) => {
-                            let given = describe_type(&verdict);
-                            let message =
-                                format!("the closure of filter must give true or false; it gave {given}");
-                            let hint = "write a comparison as its last line, without a semicolon";
+                            let given = describe_type(&given);
+                            let message = format!(
+                                "the closure of filter must return true or false; it returned {given}"
+                            );
+                            let hint = "end it with a comparison, without a semicolon";
                             return Err(ScriptError::usage(message, hint).raise());
                         }
                     }
                 }
             }
         }
-        Ok(Verdict::Matched(person))
+        Ok(StageResult::Pass(person))
     }
 
-    /// Whether nobody more can pass who comes to the steps from this one on.
-    pub(crate) fn are_full(&self, from: usize) -> bool {
-        self.0.iter().skip(from).any(|sieve| matches!(sieve, Sieve::Take(0)))
+    /// Whether no follower that enters at stage `from` can pass any more.
+    pub(crate) fn is_full(&self, from: usize) -> bool {
+        self.0.iter().skip(from).any(|stage| matches!(stage, StageState::Take(0)))
     }
 
-    /// After the last of a stream: the next of those whom the first sample still holds, in order, and the
-    /// step that they come to.
-    pub(crate) fn release(&mut self) -> Option<(Vec<Listed>, usize)> {
-        self.0.iter_mut().enumerate().find_map(|(at, sieve)| match sieve {
-            Sieve::Sample(sample) if !sample.held.is_empty() => Some((sample.release(), at + 1)),
+    /// After the end of the stream: the next followers that the first non-empty sample drew, in order, and the index of
+    /// the stage after it.
+    pub(crate) fn drain_sample(&mut self) -> Option<(Vec<Listed>, usize)> {
+        self.0.iter_mut().enumerate().find_map(|(at, stage)| match stage {
+            StageState::Sample(sample) if !sample.held.is_empty() => Some((sample.drain(), at + 1)),
             _ => None,
         })
     }

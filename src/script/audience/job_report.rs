@@ -1,0 +1,47 @@
+//! What a job did so far: counts, failures and calls, from which its report is made.
+
+use crate::{
+    bulk::{Counters, EndReport, Failure, Job, RunState},
+    client::Client,
+    script::host::env::RunEnv,
+};
+use std::{collections::BTreeMap, mem, sync::Arc};
+
+/// The counts of a running job.
+pub(crate) struct JobReport {
+    pub job: Arc<Job>,
+    /// Followers that could not be read or changed.
+    pub failed: Vec<Failure>,
+    calls_before: BTreeMap<String, u64>,
+}
+
+impl JobReport {
+    /// Starts to count the calls of `client`; `failed` was recorded by an earlier attempt.
+    pub(crate) fn new(job: Arc<Job>, failed: Vec<Failure>, client: &Client) -> Self {
+        Self { job, failed, calls_before: client.tally().snapshot() }
+    }
+
+    pub(crate) fn count_matched(&self, count: usize) {
+        Counters::add(&self.job.counts.matched, count);
+    }
+
+    /// Counts followers whose details were refused. Any of them may have matched, so they count as matched and failed.
+    pub(crate) fn count_unreadable(&mut self, failed: Vec<Failure>) {
+        self.count_matched(failed.len());
+        Counters::add(&self.job.counts.failed, failed.len());
+        self.failed.extend(failed);
+    }
+
+    /// Makes the report and posts it on the progress board.
+    pub(crate) fn post(&mut self, env: &RunEnv, client: &Client, state: RunState) -> EndReport {
+        let mut calls = client.tally().snapshot();
+        calls.retain(|call, count| {
+            *count -= self.calls_before.get(call).copied().unwrap_or_default();
+            *count > 0
+        });
+        let failed = mem::take(&mut self.failed);
+        let report = EndReport::of(&self.job, state, env.dry.is_some(), failed, calls);
+        env.board.end(report.clone());
+        report
+    }
+}
