@@ -5,7 +5,7 @@ use super::{
     quota_check::{FOLLOWERS, JobCost, Writers, check_quota, preflight},
     stages::{Filtering, Pipeline, StageResult},
     step_scope::StepScope,
-    terminal_op::{Completed, TerminalOp, failure},
+    terminal_op::{Completed, Failed, TerminalOp},
 };
 use crate::{
     bulk::{
@@ -319,7 +319,7 @@ impl JobExecution {
             }),
             Err(error) => match ScriptError::find_in(error) {
                 Some(error) => {
-                    let failed = failure(error, report.clone());
+                    let failed = json!(Failed { error, report: Some(report.clone()) });
                     self.env.block_on(async { step.failed(&failed).await.map(drop) })
                 }
                 None => Ok(()),

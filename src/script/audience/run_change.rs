@@ -3,7 +3,8 @@
 use super::{
     change_plan::{ChangePlan, Decision},
     execution::{BatchProgress, JobExecution},
-    terminal_op::{Opened, TerminalOp},
+    opening::Opened,
+    terminal_op::TerminalOp,
 };
 use crate::{
     base::Stopwatch,

@@ -1,12 +1,8 @@
-//! A terminal operation on an audience, and its step in the run's journal: it runs, or is answered from the journal.
+//! A terminal operation on an audience before it runs, and what it leaves in the run's journal.
 
-use super::{
-    audience::Audience,
-    execution::{JobExecution, PriorAttempt},
-};
+use super::audience::Audience;
 use crate::{
-    api::Resend,
-    bulk::{Change, EndReport, JournalError, Replay, Step},
+    bulk::{Change, EndReport},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -14,7 +10,7 @@ use crate::{
     store::{StoreError, TerminalKind},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A terminal operation on an audience, before it runs.
 pub(crate) struct TerminalOp<'a> {
@@ -30,12 +26,6 @@ pub(crate) struct TerminalOp<'a> {
     pub change: Option<Change>,
 }
 
-/// A terminal operation that runs, or one that an earlier attempt of the run has completed.
-pub(crate) enum Opened {
-    Run(Box<JobExecution>),
-    Replayed(Completed),
-}
-
 /// What a completed terminal operation leaves in the journal.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Completed {
@@ -46,11 +36,11 @@ pub(crate) struct Completed {
 
 /// What a failed one leaves.
 #[derive(Serialize, Deserialize)]
-struct Failed {
-    error: ScriptError,
+pub(crate) struct Failed {
+    pub error: ScriptError,
     /// Absent if it failed before it listed anything.
     #[serde(default)]
-    report: Option<EndReport>,
+    pub report: Option<EndReport>,
 }
 
 impl<'a> TerminalOp<'a> {
@@ -69,62 +59,6 @@ impl<'a> TerminalOp<'a> {
         Self { change: Some(change), ..self }
     }
 
-    /// Starts to list, or gives the answer that the run's journal has.
-    pub(crate) fn open(&self) -> ScriptResult<Opened> {
-        let env = &self.audience.env;
-        let journal = |error: JournalError| env.journal_error(&error);
-        let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
-        let label = format!("{}.{}({target})", self.audience.fingerprint(), self.kind.as_str());
-        let (step, row) =
-            match env.block_on(env.journal.begin(&label, Resend::Idempotent)).map_err(journal)? {
-                Replay::Fresh(step, _) => (step, None),
-                Replay::Incomplete(step, row) => {
-                    let was_left = env.block_on(step.was_abandoned(&row)).map_err(journal)?;
-                    if self.kind.is_loop() && was_left {
-                        self.warn_of_variables("was left early");
-                        return Ok(Opened::Replayed(Completed::default()));
-                    }
-                    env.block_on(step.reopen(&label)).map_err(journal)?;
-                    (step, Some(row))
-                }
-                Replay::Completed(answer) => {
-                    let completed: Completed =
-                        decode(env, &label, "the answer of a terminal operation", answer)?;
-                    env.board.end((*completed.report).clone());
-                    if self.kind.is_loop() {
-                        self.warn_of_variables("is already complete");
-                    }
-                    return Ok(Opened::Replayed(completed));
-                }
-                Replay::Failed(ended) => {
-                    let failed: Failed = decode(env, &label, "the error of a terminal operation", ended)?;
-                    if let Some(report) = failed.report {
-                        env.board.end(report);
-                    }
-                    return Err(failed.error.raise());
-                }
-            };
-        let prior = match row {
-            Some(row) => PriorAttempt::from_row(&row).map_err(|error| journal(env.journal.park(error)))?,
-            None => PriorAttempt::default(),
-        };
-        match JobExecution::start(self, step.clone(), prior) {
-            Ok(job) => Ok(Opened::Run(Box::new(job))),
-            Err(error) => {
-                if let Some(error) = ScriptError::find_in(&error) {
-                    let failed = json!(Failed { error, report: None });
-                    env.block_on(step.failed(&failed)).map_err(journal)?;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Starts to list without a step in the journal, which the answer may be too large for.
-    pub(crate) fn open_unrecorded(&self) -> ScriptResult<JobExecution> {
-        JobExecution::start(self, Step::default(), PriorAttempt::default())
-    }
-
     /// Warns that a loop does not start from its first follower.
     pub(crate) fn warn_of_variables(&self, why: &str) {
         let audience = self.audience;
@@ -139,11 +73,6 @@ impl Completed {
     pub(crate) fn new(report: EndReport, value: Value) -> Self {
         Self { report: Box::new(report), value }
     }
-}
-
-/// What a failed operation leaves in the journal.
-pub(crate) fn failure(error: ScriptError, report: EndReport) -> Value {
-    json!(Failed { error, report: Some(report) })
 }
 
 /// Decodes what an earlier attempt recorded; if it can't be decoded the run is parked.

@@ -5,8 +5,9 @@ use super::{
     change_plan::{Blocking, Membership, Remarking, Restoring, Tagging},
     csv::{Table, columns, need_details, only_openids},
     execution::{BatchProgress, JobExecution},
+    opening::Opened,
     run_change::run_change,
-    terminal_op::{Opened, TerminalOp, decode},
+    terminal_op::{TerminalOp, decode},
 };
 use crate::{
     bulk::{Change, EndReport, Listed},

@@ -62,8 +62,7 @@ fn killed_loop_resumes_on_its_page_without_repeating_calls() {
             let pages = sandbox.calls("GET /cgi-bin/user/get");
             let resumed = resume(&folder);
             assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), "done\n"), "{point}: {}", resumed.err);
-            let is_warned =
-                resumed.err.contains("goes on where it was cut off: what it added up in variables");
+            let is_warned = resumed.err.contains("resumes from its checkpoint: variables that it filled");
             assert_eq!(is_warned, point.ends_with(":13"), "{point}: {}", resumed.err);
             assert_eq!(sandbox.tagged("逐个"), Some(16), "{point}");
             assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 1, "{point}");
@@ -365,7 +364,7 @@ fn loop_left_by_break_is_skipped_on_replay() {
     let folder = killed_at(&sandbox, script, "call-made:13");
     let resumed = resume(&folder);
     assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), "done\n"), "{}", resumed.err);
-    assert!(resumed.err.contains("was left before"), "{}", resumed.err);
+    assert!(resumed.err.contains("was left early"), "{}", resumed.err);
     assert_eq!(sandbox.calls("POST /cgi-bin/user/info/updateremark"), 12);
 }
 

@@ -1,0 +1,76 @@
+//! Opens a terminal operation: its step in the run's journal says whether it runs or is replayed.
+
+use super::{
+    execution::{JobExecution, PriorAttempt},
+    terminal_op::{Completed, Failed, TerminalOp, decode},
+};
+use crate::{
+    api::Resend,
+    bulk::{JournalError, Replay, Step},
+    script::host::error::{ScriptError, ScriptResult},
+};
+use serde_json::json;
+
+/// A terminal operation that runs, or one that an earlier attempt of the run has completed.
+pub(crate) enum Opened {
+    Run(Box<JobExecution>),
+    Replayed(Completed),
+}
+
+impl TerminalOp<'_> {
+    /// Starts to list, or gives the answer that the run's journal has.
+    pub(crate) fn open(&self) -> ScriptResult<Opened> {
+        let env = &self.audience.env;
+        let journal = |error: JournalError| env.journal_error(&error);
+        let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
+        let label = format!("{}.{}({target})", self.audience.fingerprint(), self.kind.as_str());
+        let (step, row) =
+            match env.block_on(env.journal.begin(&label, Resend::Idempotent)).map_err(journal)? {
+                Replay::Fresh(step, _) => (step, None),
+                Replay::Incomplete(step, row) => {
+                    let was_left = env.block_on(step.was_abandoned(&row)).map_err(journal)?;
+                    if self.kind.is_loop() && was_left {
+                        self.warn_of_variables("was left early");
+                        return Ok(Opened::Replayed(Completed::default()));
+                    }
+                    env.block_on(step.reopen(&label)).map_err(journal)?;
+                    (step, Some(row))
+                }
+                Replay::Completed(answer) => {
+                    let completed: Completed =
+                        decode(env, &label, "the answer of a terminal operation", answer)?;
+                    env.board.end((*completed.report).clone());
+                    if self.kind.is_loop() {
+                        self.warn_of_variables("is already complete");
+                    }
+                    return Ok(Opened::Replayed(completed));
+                }
+                Replay::Failed(ended) => {
+                    let failed: Failed = decode(env, &label, "the error of a terminal operation", ended)?;
+                    if let Some(report) = failed.report {
+                        env.board.end(report);
+                    }
+                    return Err(failed.error.raise());
+                }
+            };
+        let prior = match row {
+            Some(row) => PriorAttempt::from_row(&row).map_err(|error| journal(env.journal.park(error)))?,
+            None => PriorAttempt::default(),
+        };
+        match JobExecution::start(self, step.clone(), prior) {
+            Ok(job) => Ok(Opened::Run(Box::new(job))),
+            Err(error) => {
+                if let Some(error) = ScriptError::find_in(&error) {
+                    let failed = json!(Failed { error, report: None });
+                    env.block_on(step.failed(&failed)).map_err(journal)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts to list without a step in the journal, which the answer may be too large for.
+    pub(crate) fn open_unrecorded(&self) -> ScriptResult<JobExecution> {
+        JobExecution::start(self, Step::default(), PriorAttempt::default())
+    }
+}
