@@ -25,7 +25,7 @@ fn main() {
     runtime.block_on(async {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
         let ledger = Ledger::new(store, "bench".to_owned(), Clock::system(), Reset::MIDNIGHT);
-        ledger.write_by_itself();
+        ledger.start_writer();
         let watch = Stopwatch::start();
         let tasks = (0..TASKS).map(|task| {
             let ledger = ledger.clone();

@@ -1,4 +1,4 @@
-//! Where the platform is. Plain HTTP is for loopback only: the AppSecret would travel in the open.
+//! The platform's address. Plain HTTP is allowed on loopback only: elsewhere the AppSecret would travel in clear text.
 
 use std::{fmt, net::IpAddr};
 use url::{Host, Url};
@@ -19,7 +19,7 @@ pub struct BaseUrl(Url);
 /// Why a base URL is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseUrlError {
-    /// It is no URL.
+    /// It is not a URL.
     #[error("base URL `{given}` is not a URL: {reason}")]
     NotAUrl {
         /// As given.
@@ -35,7 +35,7 @@ pub enum BaseUrlError {
         /// As given, without what may be a password.
         given: String,
     },
-    /// It would send the AppSecret in the open.
+    /// It would send the AppSecret in clear text.
     #[error("base URL `{given}` is plain HTTP: the AppSecret and the token would travel in the open")]
     PlainHttp {
         /// As given.
@@ -58,7 +58,7 @@ impl BaseUrl {
     /// Reads a base URL.
     ///
     /// # Errors
-    /// When it is no URL, or plain HTTP to another machine.
+    /// When it is not a URL, has more than host, port and path, or is plain HTTP to another machine.
     pub fn parse(given: &str) -> Result<Self, BaseUrlError> {
         let url = Url::parse(given).map_err(|error| BaseUrlError::NotAUrl {
             given: given.split('@').next_back().unwrap_or_default().to_owned(),
@@ -84,7 +84,7 @@ impl BaseUrl {
         self.0.scheme() == "http"
     }
 
-    /// What names the platform behind it: its hosts are one, whichever is called first.
+    /// Names the platform behind the address: all of its own hosts are one platform, so this is the same for each.
     #[must_use]
     pub fn identity(&self) -> String {
         if self.0.host_str().is_some_and(|host| PLATFORM.contains(&host)) {

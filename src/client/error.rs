@@ -11,19 +11,19 @@ pub enum CallError {
     /// The platform answered with an errcode.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// There was no answer that could be used.
+    /// There was no answer.
     #[error("{endpoint} got no answer from {host} in {tries} {}: {reason}", if *.tries == 1 { "try" } else { "tries" })]
     NoAnswer {
         /// The script function.
         endpoint: &'static str,
         /// The host that was asked.
         host: String,
-        /// What happened at the last try.
+        /// The failure of the last attempt.
         reason: String,
-        /// Tries made.
+        /// Attempts made.
         tries: u32,
-        /// The call may have taken effect all the same.
-        unsure: bool,
+        /// The call may have taken effect although no answer came.
+        in_doubt: bool,
     },
     /// The answer was not what the declaration says.
     #[error("{endpoint} got an answer that is not what the platform documents: {reason}")]
@@ -36,13 +36,13 @@ pub enum CallError {
     /// HTTPS can't be set up on this machine.
     #[error("HTTPS can't be set up: {0}")]
     NoTls(String),
-    /// There is no token to call with.
+    /// There is no token to make the call with.
     #[error("there is no access token: {reason}")]
     NoToken {
         /// Why.
         reason: String,
     },
-    /// The run was stopped before the call was made.
+    /// The run was cancelled before the call was made.
     #[error("stopped before {endpoint} was called")]
     Cancelled {
         /// The script function.
@@ -50,7 +50,7 @@ pub enum CallError {
     },
 }
 
-/// An errcode with what is known around it.
+/// An answer with an errcode, and its context.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// The script function.
@@ -63,10 +63,10 @@ pub struct Refusal {
     pub rid: Option<String>,
     /// With 45171: who failed.
     pub failed: Vec<String>,
-    /// What the call proved itself by.
+    /// The credential that the call was made with.
     pub credential: Credential,
-    /// An earlier try of the call was sent and got no answer: it may have taken effect all the same.
-    pub is_unsure: bool,
+    /// An earlier attempt of the call was sent and not answered, so it may have taken effect.
+    pub is_in_doubt: bool,
 }
 
 impl std::fmt::Display for Refusal {
@@ -76,7 +76,7 @@ impl std::fmt::Display for Refusal {
             Some(meaning) if !self.errmsg.contains(meaning.zh) => write!(f, " ({})", meaning.zh)?,
             _ => {}
         }
-        // There are two kinds of tokens, and the codes are the same.
+        // The account's token and a person's token have the same errcodes.
         match (errcode::class(self.errcode), self.credential) {
             (Class::Token, Credential::UserToken) => {
                 f.write_str(": the person's token (网页授权 access_token)")
@@ -88,10 +88,10 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// Splits what the server says into its text and its `rid`; the text's tail (`hint: [..]`) is
-    /// a mark for the platform's own staff.
+    /// Splits `errmsg` into its text and its `rid`, and drops the tail (`hint: [..]`), which only the platform's staff can
+    /// read.
     #[must_use]
-    pub fn read_message(errmsg: &str) -> (String, Option<String>) {
+    pub fn parse_message(errmsg: &str) -> (String, Option<String>) {
         let (text, rid) = match errmsg.rsplit_once("rid: ") {
             Some((text, rid)) => (text, Some(rid.trim().to_owned())),
             None => (errmsg, None),
@@ -115,12 +115,12 @@ impl Refusal {
         }
     }
 
-    /// What can be done about it. A bad AppSecret may be called 40001, like a bad token.
+    /// The errcode's class for this credential. A wrong AppSecret may get 40001, as a wrong token does.
     #[must_use]
     pub fn class(&self) -> Class {
         match errcode::class(self.errcode) {
             Class::Token if matches!(self.credential, Credential::AppSecret { .. }) => Class::Configuration,
-            // A person's token is renewed by nobody here, and a right that it lacks is its own.
+            // The client does not renew a person's token, and a missing right is that token's own.
             Class::Token | Class::Configuration if self.credential == Credential::UserToken => Class::Caller,
             class => class,
         }
@@ -133,7 +133,7 @@ impl CallError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused(refusal) => refusal.hint(),
-            Self::NoAnswer { unsure: true, .. } => {
+            Self::NoAnswer { in_doubt: true, .. } => {
                 Some("the call may have taken effect: look before you make it again")
             }
             Self::NoAnswer { .. } => Some(
@@ -150,23 +150,23 @@ impl CallError {
         }
     }
 
-    /// Whether the call may have taken effect all the same.
+    /// Whether the call may have taken effect although it failed.
     #[must_use]
-    pub fn is_unsure(&self) -> bool {
+    pub fn is_in_doubt(&self) -> bool {
         match self {
-            Self::Refused(refusal) => refusal.is_unsure,
-            Self::NoAnswer { unsure, .. } => *unsure,
+            Self::Refused(refusal) => refusal.is_in_doubt,
+            Self::NoAnswer { in_doubt, .. } => *in_doubt,
             Self::Unreadable { .. } => true,
             Self::NoTls(_) | Self::NoToken { .. } | Self::Cancelled { .. } => false,
         }
     }
 
-    /// The same error after a try that may have taken effect.
-    pub(super) fn after(self, unsure: Self) -> Self {
+    /// This error when an earlier attempt of the same call is in doubt.
+    pub(super) fn after(self, in_doubt: Self) -> Self {
         match self {
-            Self::Refused(refusal) => Self::Refused(Box::new(Refusal { is_unsure: true, ..*refusal })),
-            // What is known of the call counts, not why it was not tried again.
-            Self::NoToken { .. } | Self::Cancelled { .. } => unsure,
+            Self::Refused(refusal) => Self::Refused(Box::new(Refusal { is_in_doubt: true, ..*refusal })),
+            // That the call is in doubt matters more than why it was not retried.
+            Self::NoToken { .. } | Self::Cancelled { .. } => in_doubt,
             error => error,
         }
     }
@@ -180,7 +180,7 @@ impl CallError {
         }
     }
 
-    /// Whether no call will succeed before a person mends something.
+    /// Whether every call will fail until the configuration is corrected.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
@@ -196,9 +196,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_of_a_message_is_cut_whatever_its_age() {
+    fn message_tail_is_cut_in_old_and_new_forms() {
         let rid = Some("658ce562-2e1869db-200c6db8".to_owned());
-        let read = |text| Refusal::read_message(text);
+        let read = |text| Refusal::parse_message(text);
         assert_eq!(
             read("invalid tag name hint: [AfNFr0mre-4H1qbA] rid: 658ce562-2e1869db-200c6db8"),
             ("invalid tag name".to_owned(), rid.clone()),

@@ -1,30 +1,30 @@
-//! The platform's hosts in their order: the first that answers is called, one that does not is
-//! avoided for a while, and the first is returned to.
+//! The platform's hosts in order of preference, with failover.
 //!
-//! Faults move a call on, errcodes never do: whoever answers with one has answered. Whether a call
-//! may be made again at all, its declaration says.
+//! A host that failed is avoided for a while, then tried again. Only faults count as failures: a host that answers with
+//! an errcode works. Whether the call itself may be resent, its declaration says.
 
 use super::{BaseUrl, transport::Transport};
-use std::sync::atomic::{AtomicI64, Ordering};
+use crate::base::EpochMs;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
-/// How long a host that failed is avoided while another may answer, in milliseconds.
-const AVOIDED: i64 = 30_000;
-
-/// A host that has not failed.
-const NEVER: i64 = i64::MIN;
+/// How long a host that failed is avoided while there is another.
+const AVOIDED: Duration = Duration::from_secs(30);
 
 /// One host with its health.
-pub(super) struct Host {
+pub(super) struct ApiHost {
     pub transport: Transport,
-    /// When it last failed, in milliseconds.
-    failed: AtomicI64,
+    /// When it last failed, as [`EpochMs`]; its earliest instant if the last call succeeded.
+    failed_at: AtomicI64,
 }
 
-/// Every host, the preferred one first.
-pub(super) struct Hosts(Vec<Host>);
+/// All hosts, the preferred one first.
+pub(super) struct HostPool(Vec<ApiHost>);
 
-impl Hosts {
-    /// The hosts in their order; the platform's own when there are none.
+impl HostPool {
+    /// The hosts in this order; the platform's own if it is empty.
     pub(super) fn new(mut bases: Vec<BaseUrl>) -> Self {
         if bases.is_empty() {
             bases = BaseUrl::platform();
@@ -32,7 +32,10 @@ impl Hosts {
         Self(
             bases
                 .into_iter()
-                .map(|base| Host { transport: Transport::new(base), failed: AtomicI64::new(NEVER) })
+                .map(|base| ApiHost {
+                    transport: Transport::new(base),
+                    failed_at: AtomicI64::new(EpochMs::MIN.get()),
+                })
                 .collect(),
         )
     }
@@ -42,27 +45,28 @@ impl Hosts {
         self.0[0].transport.base()
     }
 
-    /// How each host is spoken to, in their order.
+    /// The transport of each host, in order.
     pub(super) fn transports(&self) -> impl Iterator<Item = &Transport> {
         self.0.iter().map(|host| &host.transport)
     }
 
     /// The host to call now: the first that is not avoided, else the one that failed longest ago.
-    pub(super) fn best(&self, now: i64) -> &Host {
-        let healthy = self.0.iter().find(|host| now.saturating_sub(host.failed()) >= AVOIDED);
-        let oldest = || self.0.iter().min_by_key(|host| host.failed());
-        // There is always one: an empty list became the platform's own.
+    pub(super) fn best(&self, now: EpochMs) -> &ApiHost {
+        let healthy = self.0.iter().find(|host| now.since(host.failed_at()) >= AVOIDED);
+        let oldest = || self.0.iter().min_by_key(|host| host.failed_at());
+        // The pool is never empty: an empty list became the platform's own hosts.
         healthy.or_else(oldest).unwrap_or(&self.0[0])
     }
 }
 
-impl Host {
-    fn failed(&self) -> i64 {
-        self.failed.load(Ordering::Relaxed)
+impl ApiHost {
+    fn failed_at(&self) -> EpochMs {
+        EpochMs::new(self.failed_at.load(Ordering::Relaxed))
     }
 
-    /// Remembers whether it answered.
-    pub(super) fn remember(&self, answered: bool, now: i64) {
-        self.failed.store(if answered { NEVER } else { now }, Ordering::Relaxed);
+    /// Records whether it answered.
+    pub(super) fn record_health(&self, answered: bool, now: EpochMs) {
+        let failed_at = if answered { EpochMs::MIN } else { now };
+        self.failed_at.store(failed_at.get(), Ordering::Relaxed);
     }
 }

@@ -1,5 +1,5 @@
-//! The ledger of calls: counted in memory as they are made, written to the store once a second and at
-//! the end, so that no call waits for a disk.
+//! The ledger of calls: counted in memory as they are made, written to the store once a second and at the end, so that
+//! no call waits for the disk.
 
 use crate::{
     api::quota::Reset,
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How often counts are written.
-const EVERY: Duration = Duration::from_secs(1);
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Counts calls of one account, by endpoint and day. Clones share the counts.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct Inner {
     clock: Clock,
     reset: Reset,
     pending: Mutex<HashMap<(i64, &'static str), i64>>,
-    /// One writer at a time: what it could not write goes back among the others.
+    /// Held while writing, since counts that could not be written are merged back.
     writing: tokio::sync::Mutex<()>,
     writes: AtomicU64,
     has_writer: AtomicBool,
@@ -52,36 +52,36 @@ impl Ledger {
         }))
     }
 
-    /// Adds calls of an endpoint to today; fewer than none when one was counted and not sent.
+    /// Adds calls of an endpoint to today; a negative number removes calls that were counted and not sent.
     pub fn count(&self, endpoint: &'static str, calls: i64) {
         let day = self.0.reset.day(self.0.clock.now_secs());
         let mut pending = lock(&self.0.pending);
         *pending.entry((day, endpoint)).or_default() += calls;
     }
 
-    /// Writes once a second from now on, on the runtime that this is called on.
-    pub fn write_by_itself(&self) {
+    /// Starts the task that writes once a second, on the current runtime. Further calls do nothing.
+    pub fn start_writer(&self) {
         if self.0.has_writer.swap(true, Ordering::SeqCst) {
             return;
         }
         let ledger = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(EVERY).await;
+                tokio::time::sleep(WRITE_INTERVAL).await;
                 let Some(inner) = Weak::upgrade(&ledger) else { return };
-                // What it could not write it has warned of, and has kept.
+                // On failure it has warned, and kept the counts.
                 let _ = Self(inner).write().await;
             }
         });
     }
 
-    /// Writes what has not been written; what the store does not take is kept for the next time.
+    /// Writes the unwritten counts. They are kept for the next time if the store fails.
     ///
     /// # Errors
-    /// When the store did not take it.
+    /// When the store fails.
     pub async fn write(&self) -> Result<(), StoreError> {
         let inner = &self.0;
-        let _one = inner.writing.lock().await;
+        let _guard = inner.writing.lock().await;
         let mut counts: Vec<((i64, &'static str), i64)> = {
             let mut pending = lock(&inner.pending);
             pending.drain().filter(|(_, calls)| *calls != 0).collect()
@@ -89,9 +89,9 @@ impl Ledger {
         if counts.is_empty() {
             return Ok(());
         }
-        // In one order, so that two processes never wait for each other's lines.
+        // A fixed order, so that two processes never deadlock on each other's rows.
         counts.sort_unstable();
-        let lines: Vec<Spent> = counts
+        let rows: Vec<Spent> = counts
             .iter()
             .map(|((day, endpoint), calls)| Spent {
                 endpoint: (*endpoint).to_owned(),
@@ -100,7 +100,7 @@ impl Ledger {
             })
             .collect();
         inner.writes.fetch_add(1, Ordering::SeqCst);
-        let written = inner.store.add_to_ledger(&inner.account, &lines).await;
+        let written = inner.store.add_to_ledger(&inner.account, &rows).await;
         if let Err(error) = &written {
             self.warn(error);
             let mut pending = lock(&inner.pending);
@@ -111,21 +111,21 @@ impl Ledger {
         written
     }
 
-    /// Calls that are counted and not written.
+    /// Counted calls that are not written yet.
     #[must_use]
     pub fn unwritten(&self) -> i64 {
         lock(&self.0.pending).values().sum()
     }
 
-    /// The platform says that an endpoint's calls of today are used up.
-    pub async fn mark_spent(&self, endpoint: &str) {
+    /// Records that the platform has refused an endpoint for its daily quota.
+    pub async fn mark_exhausted(&self, endpoint: &str) {
         let day = self.0.reset.day(self.0.clock.now_secs());
         if let Err(error) = self.0.store.mark_exhausted(&self.0.account, endpoint, day, true).await {
             self.warn(&error);
         }
     }
 
-    /// The account's quotas were set back.
+    /// Records that the account's quotas were cleared.
     pub async fn unmark_all(&self) {
         let day = self.0.reset.day(self.0.clock.now_secs());
         if let Err(error) = self.0.store.clear_exhausted(&self.0.account, day).await {
@@ -133,10 +133,10 @@ impl Ledger {
         }
     }
 
-    /// Calls of an endpoint today, by all processes; whether the platform has said that they are used up.
+    /// Calls of an endpoint today by all processes, and whether the platform has refused it for its daily quota.
     ///
     /// # Errors
-    /// When the store can't be read.
+    /// When the store fails.
     pub async fn used(&self, endpoint: &'static str) -> Result<(i64, bool), StoreError> {
         let inner = &self.0;
         let day = inner.reset.day(inner.clock.now_secs());
@@ -147,7 +147,7 @@ impl Ledger {
         Ok((known.map_or(0, |usage| usage.used) + unwritten, known.is_some_and(|usage| usage.is_exhausted)))
     }
 
-    /// How often the store was written to.
+    /// Number of writes to the store.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.0.writes.load(Ordering::SeqCst)

@@ -1,41 +1,38 @@
-//! Speaks to the platform: transport, token, limits, retries.
+//! Calls the platform: transport, token, limits, retries.
 //!
-//! It knows what the declarations in `api` say and nothing else of any endpoint. Must never know
-//! the sandbox: to this floor it is one more base URL.
+//! It knows of an endpoint what its declaration in `api` says, and nothing else. Must never know the sandbox: for this
+//! floor that is one more base URL.
 
-mod access;
-mod answer;
 mod base_url;
-mod budget;
 mod call;
+mod concurrency;
+mod config;
+mod envelope;
 mod error;
-mod external;
 mod hosts;
+mod info;
+mod json_repair;
 mod ledger;
-mod oauth;
-mod pace;
+mod minute_quotas;
 mod probe;
-mod remaining;
-mod repair;
+mod quota_left;
+mod sender;
 mod tally;
 mod timeline;
 mod token;
-mod token_mode;
 mod transport;
-mod waits;
+mod wait;
 
 pub use base_url::{BaseUrl, BaseUrlError};
-pub use budget::RENEWALS_A_MINUTE;
-pub use call::{Account, Client, DEFAULT_IN_FLIGHT, Settings};
+pub use call::Client;
+pub use config::{Account, ClientConfig, DEFAULT_IN_FLIGHT};
 pub use error::{CallError, Refusal};
-pub use external::External;
+pub use json_repair::repair;
 pub use ledger::Ledger;
-pub use pace::MOST_WAVES;
+pub use minute_quotas::MAX_PROBES;
 pub use probe::Probe;
-pub use remaining::Remaining;
-pub use repair::repair;
+pub use quota_left::Remaining;
 pub use tally::Tally;
-pub use timeline::{Slot, Timeline};
-pub use token::LEASE;
-pub use token_mode::TokenMode;
+pub use timeline::{Bucket, Timeline};
+pub use token::{cache::LEASE_TTL, external::External, mode::TokenMode};
 pub use transport::ping;

@@ -1,22 +1,22 @@
-//! A look at each host, for whoever wants to know why calls fail: its address, its answer, its clock.
+//! Probes each host, to find out why calls fail: its addresses, its answer, its clock.
 
 use super::Client;
 use crate::base::Stopwatch;
 use std::{net::IpAddr, time::Duration};
 
-/// What a look at a host came to.
+/// The result of probing one host.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The host, as it is configured.
     pub host: String,
-    /// Its addresses; an error's words when there are none.
+    /// Its addresses, or why there are none.
     pub addresses: Result<Vec<IpAddr>, String>,
-    /// How long its answer took and what its clock said (Unix seconds); an error's words without one.
+    /// The latency of its answer and its clock in Unix seconds, or why there is no answer.
     pub answer: Result<(Duration, Option<i64>), String>,
 }
 
 impl Client {
-    /// Looks at every host in its order, one call each, without a token.
+    /// Probes every host in order, with one request each and no token.
     pub async fn probe(&self) -> Vec<Probe> {
         let mut probes = Vec::new();
         for transport in self.transports() {
@@ -30,9 +30,9 @@ impl Client {
                 }
                 Err(error) => Err(error.to_string()),
             };
-            // Without an address too: a proxy may know what this machine does not.
+            // Also without an address: a proxy may resolve what this machine does not.
             let watch = Stopwatch::start();
-            let answer = transport.look().await.map(|date| (watch.elapsed(), date));
+            let answer = transport.probe().await.map(|date| (watch.elapsed(), date));
             probes.push(Probe { host: base.to_string(), addresses, answer });
         }
         probes

@@ -1,5 +1,5 @@
-//! How many calls were made, by method and path, and when. Every try that was sent counts: the platform
-//! counts it too.
+//! Counts calls by method and path, and records when they were made. Every attempt that was sent counts, as it does
+//! for the platform.
 
 use super::timeline::{Recorder, Timeline};
 use crate::{api::Spec, base::Stopwatch, base::lock};
@@ -16,18 +16,18 @@ pub struct Tally {
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     sent: u64,
-    under_way: u64,
+    in_flight: u64,
 }
 
 impl Tally {
-    /// One more call of an endpoint begins.
-    pub(super) fn begin(&self, spec: &'static Spec) -> Counted<'_> {
+    /// Starts a call of an endpoint.
+    pub(super) fn begin(&self, spec: &'static Spec) -> CallGuard<'_> {
         self.recorder.begin();
         self.change(spec, |count| {
             count.sent += 1;
-            count.under_way += 1;
+            count.in_flight += 1;
         });
-        Counted { tally: self, spec, watch: Stopwatch::start(), ended: None, was_sent: true }
+        CallGuard { tally: self, spec, watch: Stopwatch::start(), ended: None, was_sent: true }
     }
 
     fn change(&self, spec: &'static Spec, change: impl FnOnce(&mut Count)) {
@@ -35,12 +35,12 @@ impl Tally {
         change(counts.entry((spec.method.as_str(), spec.path)).or_default());
     }
 
-    /// Calls of an endpoint so far, and those that are under way.
+    /// Calls of an endpoint so far, and how many of them are in flight.
     #[must_use]
     pub fn of(&self, spec: &Spec) -> (u64, u64) {
         let counts = lock(&self.counts);
         let count = counts.get(&(spec.method.as_str(), spec.path)).copied().unwrap_or_default();
-        (count.sent, count.under_way)
+        (count.sent, count.in_flight)
     }
 
     /// The counts so far, keyed `"METHOD path"`.
@@ -56,39 +56,39 @@ impl Tally {
     }
 }
 
-/// A call that was counted and is under way. One that nobody waits for any more ends when it is dropped: it counts,
-/// with the time until then, and has not failed.
-pub(super) struct Counted<'a> {
+/// A call in flight. Dropped before its end (its receiver was dropped), the call counts as neither failed nor uncounted,
+/// with the time until then.
+pub(super) struct CallGuard<'a> {
     tally: &'a Tally,
     spec: &'static Spec,
     watch: Stopwatch,
-    /// What it took, and whether it failed.
+    /// Its duration, and whether it failed.
     ended: Option<(Duration, bool)>,
     was_sent: bool,
 }
 
-impl Counted<'_> {
-    /// It has not been sent: it is no call.
-    pub(super) fn take_back(&mut self) {
+impl CallGuard<'_> {
+    /// Removes the call from the counts: it was not sent.
+    pub(super) fn uncount(&mut self) {
         if std::mem::take(&mut self.was_sent) {
             self.tally.change(self.spec, |count| count.sent = count.sent.saturating_sub(1));
         }
     }
 
-    /// It has come to something.
+    /// Ends the call.
     pub(super) fn end(&mut self, is_done: bool) {
         self.ended = Some((self.elapsed(), !is_done));
     }
 
-    /// The time since it began.
+    /// The time since its start.
     pub(super) fn elapsed(&self) -> Duration {
         self.watch.elapsed()
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
-        self.tally.change(self.spec, |count| count.under_way = count.under_way.saturating_sub(1));
+        self.tally.change(self.spec, |count| count.in_flight = count.in_flight.saturating_sub(1));
         if self.was_sent {
             let (took, has_failed) = self.ended.unwrap_or((self.elapsed(), false));
             self.tally.recorder.end(took, has_failed);

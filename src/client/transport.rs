@@ -8,33 +8,33 @@ use crate::{
 use reqwest::multipart::{Form, Part};
 use std::{error::Error, sync::OnceLock, time::Duration};
 
-/// How long one try may take.
-const TRY: Duration = Duration::from_secs(15);
+/// Timeout of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Timeout of connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest answer that is read; a full page of openids is 0.3 MB.
-const LONGEST_ANSWER: usize = 32 << 20;
+/// Limit of an answer's size; a full page of openids is 0.3 MB.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
 
-/// Connections kept open while nothing uses them.
-const IDLE: usize = 64;
+/// Limit of idle connections that are kept open.
+const MAX_IDLE_CONNECTIONS: usize = 64;
 
-/// What came back.
+/// An answer.
 pub(super) struct Reply {
     pub status: u16,
     pub bytes: Vec<u8>,
 }
 
-/// Why nothing came back.
+/// Why there is no answer.
 pub(super) struct Fault {
-    /// In words, without the URL: it holds the token.
+    /// For people, without the URL, which contains the token.
     pub reason: String,
-    /// Whether the request can have reached the platform.
+    /// Whether the request may have reached the platform.
     pub sent: bool,
 }
 
-/// HTTP to one base URL.
+/// HTTP client of one base URL.
 pub(super) struct Transport {
     base: BaseUrl,
     http: OnceLock<Result<reqwest::Client, String>>,
@@ -49,21 +49,23 @@ impl Transport {
         &self.base
     }
 
-    /// Built at the first call: reading the machine's CA certificates takes milliseconds, and a
-    /// machine without them can still talk to loopback.
+    /// Built at the first call: loading the machine's CA certificates takes milliseconds, and a machine without them can
+    /// still reach loopback.
     fn http(&self) -> Result<&reqwest::Client, CallError> {
         self.http
             .get_or_init(|| {
                 let builder = builder(self.base.is_loopback(), self.base.is_plain());
-                builder.pool_max_idle_per_host(IDLE).build().map_err(|error| innermost(&error))
+                builder
+                    .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+                    .build()
+                    .map_err(|error| innermost(&error))
             })
             .as_ref()
             .map_err(|reason| CallError::NoTls(reason.clone()))
     }
 
-    /// Asks for something that needs no token, for the sake of an answer: the time that it tells, in Unix
-    /// seconds.
-    pub(super) async fn look(&self) -> Result<Option<i64>, String> {
+    /// Sends a request that needs no token, and gives the clock of the answer in Unix seconds.
+    pub(super) async fn probe(&self) -> Result<Option<i64>, String> {
         let http = self.http().map_err(|error| error.to_string())?;
         let answer = http.get(self.base.join("/cgi-bin/getcallbackip")).send().await;
         let answer = answer.map_err(|error| innermost(&error.without_url()))?;
@@ -102,7 +104,7 @@ impl Transport {
     }
 }
 
-/// The body of an upload, made anew for every try.
+/// The body of an upload. Built for each attempt, since sending consumes it.
 fn form(name: &'static str, file: &File) -> Form {
     let part =
         |media_type| Part::bytes(file.content.clone()).file_name(file.name.clone()).mime_str(media_type);
@@ -111,11 +113,11 @@ fn form(name: &'static str, file: &File) -> Form {
 }
 
 fn builder(is_loopback: bool, is_plain: bool) -> reqwest::ClientBuilder {
-    // Fails only when a provider is installed already, which is as good.
+    // Fails only when a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
-        .timeout(TRY)
-        .connect_timeout(CONNECT)
+        .timeout(ATTEMPT_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("mpscript/", env!("CARGO_PKG_VERSION")));
@@ -123,10 +125,10 @@ fn builder(is_loopback: bool, is_plain: bool) -> reqwest::ClientBuilder {
     if is_plain { builder.tls_certs_only([]) } else { builder.https_only(true) }
 }
 
-/// Fetches an address of somebody's for the sake of the fetch: plain HTTP on loopback only.
+/// Requests a URL that the user configured, such as a health check; plain HTTP on loopback only.
 ///
 /// # Errors
-/// When there is no answer, or one that tells of an error; the address, which may be a secret, is in neither.
+/// When there is no answer, or one with an error status. The message never contains the URL, which may be a secret.
 pub async fn ping(url: &str) -> Result<(), String> {
     let url = url::Url::parse(url).map_err(|error| error.to_string())?;
     let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
@@ -140,7 +142,7 @@ async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
     let fault = |error: reqwest::Error| Fault {
         sent: !(error.is_connect() || error.is_builder()),
         reason: if error.is_timeout() && !error.is_connect() {
-            format!("no answer within {} s", TRY.as_secs())
+            format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())
         } else {
             innermost(&error.without_url())
         },
@@ -149,16 +151,15 @@ async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
     let status = response.status().as_u16();
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(fault)? {
-        if bytes.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(Fault { reason: format!("the answer is over {LONGEST_ANSWER} bytes"), sent: true });
+        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(Fault { reason: format!("the answer is over {MAX_ANSWER_BYTES} bytes"), sent: true });
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(Reply { status, bytes })
 }
 
-/// Asks a token service for the account's token, other than the stale one if there is any: the body of
-/// its answer, `None` where it knows of no other one.
+/// Asks a token service for the account's token, other than `stale`: the body of its answer, `None` if it has no other.
 pub(super) async fn ask_for_token(
     base: &BaseUrl,
     key: Option<&Secret>,
@@ -190,30 +191,29 @@ pub(super) async fn ask_for_token(
         401 | 403 => Err(format!("the token service {from} does not know this key")),
         409 => Ok(None),
         status => {
-            // Its own words, where it has some: they name what the platform refused.
-            let said: Option<serde_json::Value> = serde_json::from_slice(&reply.bytes).ok();
-            let said = said.as_ref().and_then(|said| said.get("error")?.as_str());
-            let said: String = said.unwrap_or_default().chars().take(300).collect();
-            let said = match stale {
-                Some(stale) => said.replace(stale.reveal(), "***"),
-                None => said,
+            // The service's own message, if there is one, names what the platform refused.
+            let message: Option<serde_json::Value> = serde_json::from_slice(&reply.bytes).ok();
+            let message = message.as_ref().and_then(|message| message.get("error")?.as_str());
+            let message: String = message.unwrap_or_default().chars().take(300).collect();
+            let message = match stale {
+                Some(stale) => message.replace(stale.reveal(), "***"),
+                None => message,
             };
-            Err(format!("the token service {from} answered with status {status} {said}")
+            Err(format!("the token service {from} answered with status {status} {message}")
                 .trim_end()
                 .to_owned())
         }
     }
 }
 
-/// The `Date` of an answer. The platform writes it with hyphens: `Sat, 03-Jun-2023 06:27:04 GMT`.
+/// Parses the `Date` of an answer. The platform writes it with hyphens: `Sat, 03-Jun-2023 06:27:04 GMT`.
 fn read_date(text: &str) -> Option<i64> {
     let plain = text.trim_end_matches(" GMT").replace('-', " ");
     let date = chrono::NaiveDateTime::parse_from_str(&plain, "%a, %d %b %Y %H:%M:%S").ok()?;
     Some(date.and_utc().timestamp())
 }
 
-/// The last cause of an error: `Connection refused`, where the outer ones only say `error sending
-/// request`.
+/// The root cause of an error: `Connection refused`, where the outer errors only say `error sending request`.
 fn innermost(error: &dyn Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {

@@ -4,7 +4,7 @@ use crate::{
     api,
     base::{lock, with_thousands},
     bulk::model::{counts::Counters, estimate::Estimate, failure::Failure, job::Job},
-    client::{Slot, Timeline},
+    client::{Bucket, Timeline},
     store::RunState,
 };
 use serde::{Deserialize, Serialize};
@@ -236,13 +236,13 @@ impl CallTimes {
 
 impl From<Timeline> for CallTimes {
     fn from(timeline: Timeline) -> Self {
-        let slot = |slot: &Slot| CallSlot {
-            calls: slot.calls,
-            failed: slot.failed,
-            mean_ms: (slot.total_ms + slot.calls / 2).checked_div(slot.calls).unwrap_or_default(),
-            max_ms: slot.max_ms,
+        let slot = |bucket: &Bucket| CallSlot {
+            calls: bucket.calls,
+            failed: bucket.failed,
+            mean_ms: (bucket.total_ms + bucket.calls / 2).checked_div(bucket.calls).unwrap_or_default(),
+            max_ms: bucket.max_ms,
         };
-        Self { slot_ms: timeline.slot_ms, slots: timeline.slots.iter().map(slot).collect() }
+        Self { slot_ms: timeline.bucket_ms, slots: timeline.buckets.iter().map(slot).collect() }
     }
 }
 

@@ -329,7 +329,7 @@ async fn send(settings: &BatchWriterConfig, items: Vec<ChangeItem>) -> Written {
             }
             // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
             CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. }
-                if !error.is_unsure() =>
+                if !error.is_in_doubt() =>
             {
                 parts.push(part);
                 return written.broken_off(Vec::new(), parts, error);

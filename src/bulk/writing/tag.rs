@@ -26,7 +26,7 @@ pub async fn ensure_tag(client: &Client, name: &str) -> Result<(Tag, bool), Call
         Ok(tag) => return Ok((tag, false)),
         Err(error) => error,
     };
-    let is_unsure = matches!(&error, CallError::NoAnswer { unsure: true, .. });
+    let is_unsure = matches!(&error, CallError::NoAnswer { in_doubt: true, .. });
     if !is_unsure && error.errcode() != Some(crate::api::errcode::INVALID_TAG_NAME) {
         return Err(error);
     }

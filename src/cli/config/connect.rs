@@ -11,7 +11,7 @@ use crate::{
         args::TargetArgs,
         failure::{Failure, usage_error},
     },
-    client::{Account, BaseUrl, Client, DEFAULT_IN_FLIGHT, Settings, TokenMode},
+    client::{Account, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode},
     host::Host,
     sandbox::{self, Sandbox},
     script::{CallbackKeys, NoClient},
@@ -198,7 +198,7 @@ pub(crate) fn new_client(
     options: ClientOptions,
     cancel: &Cancel,
 ) -> Client {
-    Client::new(Settings {
+    Client::new(ClientConfig {
         bases: account.bases,
         account: account.account,
         in_flight: options.in_flight,

@@ -125,7 +125,7 @@ impl ScriptError {
             hint: error.hint().map(str::to_owned),
             is_configuration: error.is_configuration(),
             is_cancelled: matches!(error, CallError::Cancelled { .. }),
-            is_unsure: error.is_unsure(),
+            is_unsure: error.is_in_doubt(),
         }
     }
 

@@ -247,7 +247,7 @@ fn minute_limit_slows_a_job_down() {
     assert_eq!(finished.success(), "750\n");
     let stats = account.get("/__sandbox/stats").json();
     let full = stats["full_minutes"].as_u64().unwrap();
-    assert!((1..=u64::from(mpscript::client::MOST_WAVES)).contains(&full), "{stats}");
+    assert!((1..=u64::from(mpscript::client::MAX_PROBES)).contains(&full), "{stats}");
 }
 
 #[test]

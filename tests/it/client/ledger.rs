@@ -35,7 +35,7 @@ fn two_million_calls_are_counted_with_few_writes() {
         let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
         let ledger = Ledger::new(store.clone(), "a".to_owned(), Clock::system(), Reset::MIDNIGHT);
         let watch = Stopwatch::start();
-        ledger.write_by_itself();
+        ledger.start_writer();
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..TASKS {
             let ledger = ledger.clone();

@@ -84,7 +84,7 @@ fn process_killed_during_renewal_blocks_others_for_its_lease() {
         println!(
             "75 calls in {} ms after the kill; a lease is {} ms",
             since.elapsed().as_millis(),
-            mpscript::client::LEASE
+            mpscript::client::LEASE_TTL.as_millis()
         );
         assert_eq!((sandbox.calls(POST_STABLE_TOKEN), sandbox.calls(GET_LIST_TAGS)), (2, 75));
     });

@@ -1,9 +1,9 @@
-//! Tokens that somebody else fetches: a command, a file or a URL gives them, and we never fetch one.
+//! Tokens from another program: a command, a file or a URL gives them, and this client never fetches one itself.
 
-use super::{BaseUrl, CallError, transport};
 use crate::{
     api::{Carried, token::Token},
     base::Secret,
+    client::{BaseUrl, CallError, transport},
 };
 use serde::Deserialize;
 use std::{
@@ -18,23 +18,23 @@ use tokio::{
     process::Command,
 };
 
-/// A token that comes without its end is asked for again after so many seconds.
-const LIFE: i64 = 300;
+/// Assumed validity in seconds of a token that comes without an expiry.
+const TOKEN_TTL: i64 = 300;
 
-/// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of a command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest text that is a token or its JSON.
-const LONGEST: usize = 16 << 10;
+/// Limit of the size of a token or its JSON.
+const MAX_BYTES: usize = 16 << 10;
 
-/// Who gives tokens.
+/// The source of external tokens.
 #[derive(Clone, Debug)]
 pub enum External {
-    /// A shell command that prints one; it reads the refused one, if there is any, on its standard input.
+    /// A shell command that prints a token. Its standard input has the refused token, if there is one.
     Command(String),
-    /// A file that holds one.
+    /// A file that contains a token.
     File(PathBuf),
-    /// `mpscript token serve`, or whoever answers as it does.
+    /// `mpscript token serve`, or a service with the same interface.
     Url {
         /// Its address.
         base: BaseUrl,
@@ -46,9 +46,8 @@ pub enum External {
 }
 
 impl External {
-    /// Asks for a token, other than the stale one if there is another; `None` where it is known that there is
-    /// none.
-    pub(super) async fn fetch(
+    /// Asks for a token, other than `stale` if possible; `None` when the source knows that there is none.
+    pub(crate) async fn fetch(
         &self,
         appid: &str,
         stale: Option<&Secret>,
@@ -65,11 +64,11 @@ impl External {
                 text
             }
         };
-        read(&text).map(Some).ok_or_else(|| no_token("what was given is no token".to_owned()))
+        parse(&text).map(Some).ok_or_else(|| no_token("what was given is no token".to_owned()))
     }
 }
 
-/// A pipe would be waited for, and a file that others can read gives the token away.
+/// Reads a regular file (opening a pipe would block) that other users can't read.
 fn read_file(path: &Path) -> io::Result<String> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
@@ -80,7 +79,7 @@ fn read_file(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("others can read it: chmod 600 it"));
     }
     let mut text = String::new();
-    fs::File::open(path)?.take(LONGEST as u64).read_to_string(&mut text)?;
+    fs::File::open(path)?.take(MAX_BYTES as u64).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -95,39 +94,40 @@ async fn run(command: &str, stale: Option<&Secret>) -> Result<String, String> {
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // Not among its arguments, which every user of the machine sees. It need not read it.
+        // Not as an argument, which every user of the machine can see. The command need not read it.
         let line = stale.map(|stale| format!("{}\n", stale.reveal())).unwrap_or_default();
         let _ = stdin.write_all(line.as_bytes()).await;
     }
     let mut bytes = Vec::new();
     let ended = async {
         if let Some(stdout) = child.stdout.take() {
-            // One byte too many tells that it is no token; what it still writes is not waited for.
-            stdout.take(LONGEST as u64 + 1).read_to_end(&mut bytes).await.map_err(failed)?;
+            // One byte over the limit suffices to reject the output; the rest is not waited for.
+            stdout.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).await.map_err(failed)?;
         }
-        if bytes.len() > LONGEST {
+        if bytes.len() > MAX_BYTES {
             return Err("the token's command prints no token".to_owned());
         }
         child.wait().await.map_err(failed)
     };
-    let status = tokio::time::timeout(PATIENCE, ended).await;
-    let status = status.map_err(|_| format!("the token's command took over {} s", PATIENCE.as_secs()))??;
+    let status = tokio::time::timeout(COMMAND_TIMEOUT, ended).await;
+    let status =
+        status.map_err(|_| format!("the token's command took over {} s", COMMAND_TIMEOUT.as_secs()))??;
     if !status.success() {
-        // Not its own words: they may quote a token.
+        // Its output is not quoted: it may contain a token.
         return Err(format!("the token's command ended with {status}"));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A token alone, or JSON as the platform answers it.
-fn read(text: &str) -> Option<Token> {
+/// Parses a bare token, or JSON as the platform answers it.
+fn parse(text: &str) -> Option<Token> {
     #[derive(Deserialize)]
     struct Given {
         access_token: Secret,
         expires_in: Option<i64>,
     }
     let text = text.trim();
-    if text.len() > LONGEST {
+    if text.len() > MAX_BYTES {
         return None;
     }
     let (token, expires_in) = match serde_json::from_str::<Given>(text) {
@@ -136,7 +136,7 @@ fn read(text: &str) -> Option<Token> {
     };
     let is_token = !token.reveal().is_empty()
         && token.reveal().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    is_token.then(|| Token { access_token: Carried(token), expires_in: expires_in.unwrap_or(LIFE) })
+    is_token.then(|| Token { access_token: Carried(token), expires_in: expires_in.unwrap_or(TOKEN_TTL) })
 }
 
 #[cfg(test)]
@@ -144,10 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_alone_or_as_json() {
+    fn token_is_parsed_bare_or_as_json() {
         let read =
-            |text| read(text).map(|token| (token.access_token.0.reveal().to_owned(), token.expires_in));
-        assert_eq!(read("96_abc-D\n"), Some(("96_abc-D".to_owned(), LIFE)));
+            |text| parse(text).map(|token| (token.access_token.0.reveal().to_owned(), token.expires_in));
+        assert_eq!(read("96_abc-D\n"), Some(("96_abc-D".to_owned(), TOKEN_TTL)));
         assert_eq!(read(r#"{"access_token":"96_x","expires_in":7200}"#), Some(("96_x".to_owned(), 7200)));
         for text in ["", "<html>", "two words", r#"{"errcode":1}"#] {
             assert_eq!(read(text), None, "{text}");

@@ -1,10 +1,28 @@
-//! What is read of an answer before anybody knows its shape.
+//! Reads answers: the errcode and the tokens of any, the declared type of one without an errcode.
 
-use super::repair::repair;
-use crate::{api::wire::Head, base::Secret};
+use super::{CallError, json_repair::repair};
+use crate::{
+    api::{
+        Endpoint,
+        wire::{self, Head},
+    },
+    base::Secret,
+};
 
-/// The errcode of an answer, if it speaks of one. An answer is searched before it is parsed: a
-/// page of ten thousand openids has none.
+/// Decodes an answer, repaired if it is almost JSON.
+pub(super) fn decode<E: Endpoint>(bytes: &[u8]) -> Result<E::Answer, CallError> {
+    let first = match wire::decode_answer::<E>(bytes) {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    wire::decode_answer::<E>(&repair(bytes)).map_err(|_| CallError::Unreadable {
+        endpoint: E::SPEC.name,
+        reason: format!("{} (line {}, column {})", category(&first), first.line(), first.column()),
+    })
+}
+
+/// The head of an answer that has an errcode. The bytes are searched before they are parsed, since a page of ten
+/// thousand openids has none.
 pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
     const NEEDLE: &[u8] = b"\"errcode\"";
     if memchr::memmem::find(bytes, NEEDLE).is_none() {
@@ -20,8 +38,8 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
         .map_err(|error| category(&error).to_owned())
 }
 
-/// The tokens in an answer, whatever else that says. They are learned before anything of the answer
-/// is shown: a refusal may quote them, and so may the answers to later calls, whoever asked for them.
+/// The tokens in an answer of any shape. They must be masked before any part of the answer is shown: a refusal may
+/// quote them, and so may the answers to later calls.
 pub(super) fn tokens_in(bytes: &[u8]) -> Vec<Secret> {
     #[derive(serde::Deserialize)]
     struct Given {
@@ -34,7 +52,7 @@ pub(super) fn tokens_in(bytes: &[u8]) -> Vec<Secret> {
         .unwrap_or_default()
 }
 
-/// What is wrong with JSON, without its content: that may be anything, a token too.
+/// What is wrong with JSON, without quoting it: it may contain a token.
 pub(super) fn category(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",

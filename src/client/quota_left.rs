@@ -1,8 +1,7 @@
-//! What is left of the day's quotas, and the wait for the next day.
+//! What is left of the daily quotas.
 
 use super::{CallError, Client};
 use crate::api::{Spec, quota};
-use std::time::Duration;
 
 /// What is left of an endpoint's calls today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,23 +13,23 @@ pub struct Remaining {
 }
 
 impl Client {
-    /// What is left of an endpoint's calls today, as far as is known without a call: what the platform publishes less
-    /// what is counted. Accounts with many followers may have more.
+    /// What is left of an endpoint's calls today, without asking the platform: its published quota minus the counted
+    /// calls. Accounts with many followers may have more.
     pub async fn remaining(&self, spec: &Spec) -> Option<Remaining> {
-        let (used, is_spent) = match self.ledger() {
-            // A count that can't be read is none.
+        let (used, is_exhausted) = match self.ledger() {
+            // Without a readable ledger the estimate is the whole quota.
             Some(ledger) => ledger.used(spec.path).await.unwrap_or_default(),
             None => (0, false),
         };
-        let daily = spec.daily.real.or_else(|| is_spent.then_some(0))?;
-        let left = if is_spent { 0 } else { daily.saturating_sub(used.unsigned_abs()) };
+        let daily = spec.daily.real.or_else(|| is_exhausted.then_some(0))?;
+        let left = if is_exhausted { 0 } else { daily.saturating_sub(used.unsigned_abs()) };
         Some(Remaining { left, daily })
     }
 
-    /// The same as the platform says, by a call; `None` where it does not say.
+    /// Asks the platform what is left, which is one call; `None` where it does not answer that.
     ///
     /// # Errors
-    /// When the call is cancelled.
+    /// Only when the call is cancelled.
     pub async fn ask_remaining(&self, spec: &Spec) -> Result<Option<Remaining>, CallError> {
         match self.call(&quota::Get { cgi_path: spec.path.to_owned() }).await {
             Ok(answer) => Ok(Some(Remaining {
@@ -38,15 +37,8 @@ impl Client {
                 daily: u64::try_from(answer.quota.daily_limit).unwrap_or_default(),
             })),
             Err(error @ CallError::Cancelled { .. }) => Err(error),
-            // Some paths can't be asked for, and some accounts can't ask.
+            // Some paths have no answer, and some accounts may not ask.
             Err(_) => Ok(None),
         }
-    }
-
-    /// How long it is to the next day of quotas, a moment more so that it has begun there too.
-    #[must_use]
-    pub fn to_reset(&self) -> Duration {
-        let now = self.clock().now_secs();
-        Duration::from_secs(self.reset().next(now).abs_diff(now) + 1)
     }
 }

@@ -1,4 +1,4 @@
-//! Answers that are almost JSON.
+//! Repairs answers that are almost JSON.
 //!
 //! The platform passes nicknames and remarks through as they were typed: raw control characters,
 //! bytes that are not UTF-8, halves of surrogate pairs. `serde_json` refuses all three, so an
@@ -29,7 +29,7 @@ pub fn repair(bytes: &[u8]) -> Vec<u8> {
     repaired.into_bytes()
 }
 
-/// Copies the escape that `rest` stands in (its backslash is read), mended if it must be.
+/// Copies the escape after a backslash that was just read, repaired if necessary.
 fn escape<'a>(mut rest: std::str::Chars<'a>, repaired: &mut String) -> std::str::Chars<'a> {
     let whole = rest.clone();
     match rest.next() {
@@ -39,7 +39,7 @@ fn escape<'a>(mut rest: std::str::Chars<'a>, repaired: &mut String) -> std::str:
             repaired.push(char);
             return rest;
         }
-        // A backslash that begins no escape stands for itself.
+        // A backslash that starts no escape is literal.
         _ => {
             repaired.push_str("\\\\");
             return whole;

@@ -1,16 +1,16 @@
-//! Where an account's tokens come from.
+//! Where an account's access tokens come from.
 
-use super::External;
+use super::external::External;
 
 /// Where tokens come from.
 #[derive(Clone, Debug, Default)]
 pub enum TokenMode {
-    /// `stable_token`: the same token for whoever asks.
+    /// `stable_token`: every caller gets the same token.
     #[default]
     Stable,
-    /// `token`: each fetch makes a new one and ends the one before.
+    /// `token`: each fetch creates a new token and invalidates the previous one.
     Classic,
-    /// Somebody else fetches them.
+    /// Another program fetches them.
     External(External),
 }
 
@@ -25,10 +25,10 @@ impl TokenMode {
         }
     }
 
-    /// Renewals of a refused token a day: the platform's own bound for the stable one (`stable_token`), a
-    /// tenth of the 2,000 fetches a day of the classic one.
+    /// Limit of forced renewals a day: the platform's own for the stable token (`stable_token`), a tenth of the 2,000
+    /// fetches a day for the classic one.
     #[must_use]
-    pub const fn forced_a_day(&self) -> i64 {
+    pub const fn max_forced_a_day(&self) -> i64 {
         match self {
             Self::Stable => 20,
             Self::Classic | Self::External(_) => 200,
@@ -37,7 +37,7 @@ impl TokenMode {
 }
 
 impl std::fmt::Display for TokenMode {
-    /// The mode, and who gives the tokens; a command may hold a secret, so it is only called one.
+    /// The mode and the source. A command is not shown, since it may contain a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stable | Self::Classic => f.write_str(self.as_str()),
