@@ -1,4 +1,4 @@
-//! The record of a run: its id, what it was started with, and who runs it.
+//! The record of a run: its id, what it was started with, and which process runs it.
 
 use crate::{
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
@@ -10,43 +10,43 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// Letters of ids: none that is taken for another.
-const LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
+/// The alphabet of run ids, without characters that are easily confused.
+const ID_ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
-/// Letters of an id.
-const LENGTH: usize = 6;
+/// The length of a run id.
+const ID_LENGTH: usize = 6;
 
 /// What a run was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct RunOptions {
-    /// The account's name in the configuration; the environment's where there is none.
+    /// The account's name in the configuration; `None` for the account of the environment.
     pub account: Option<String>,
-    /// Where the platform was said to be on the command line.
+    /// `--base-url`: the platform's addresses.
     pub base_urls: Vec<String>,
-    /// On the sandbox of its own process.
+    /// Whether it runs on a sandbox in its own process.
     pub sandbox: bool,
     /// `--param` by name.
     pub params: BTreeMap<String, String>,
-    /// The most calls under way together.
+    /// The most calls in flight at the same time.
     pub in_flight: usize,
-    /// Changes at the most.
+    /// The most changes.
     pub max_changes: Option<u64>,
-    /// Failures at the most, in a thousandth of a per cent.
+    /// The highest error rate, in thousandths of a per cent.
     pub max_errors: Option<u32>,
     /// Whether it waits for the next day's quota.
     pub allow_pause: bool,
-    /// Where the person stood.
+    /// The working directory.
     pub folder: PathBuf,
-    /// It was a text on the command line, whose value is printed.
+    /// Whether the script was given on the command line, so that its value is printed.
     pub prints_value: bool,
-    /// It was a line of a session, whose variables are gone with it.
+    /// Whether it was a line of a session; its variables are not stored.
     #[serde(default)]
     pub of_session: bool,
-    /// Its text or a parameter held a secret, which is not kept.
+    /// Whether its script or a parameter held a secret, which is masked in the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held_a_secret: bool,
-    /// The handler of an automation that it calls, with everything that it was given.
+    /// The handler call of an automation's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<HandlerCall>,
 }
@@ -69,23 +69,23 @@ impl RunOptions {
         decode("mpscript_run", run, "options", &texts.options, "a run's options as JSON")
     }
 
-    /// What stands in the way of going on with a run that was started with these.
+    /// Why a run with these options can't be resumed, if it can't.
     #[must_use]
     pub fn resume_blocker(&self) -> Option<&'static str> {
         if self.of_session {
-            return Some("was a line of a session, whose variables are gone with it");
+            return Some("was a line of a session, whose variables are not stored");
         }
         self.held_a_secret.then_some("held a secret in its text or its parameters, and that was not kept")
     }
 }
 
-/// A run that starts_at.
+/// A run to be recorded.
 pub struct NewRun<'a> {
     /// The script and its imports.
     pub source: &'a Source,
-    /// What it is started with.
+    /// Its options.
     pub options: &'a RunOptions,
-    /// The account, as the client names it.
+    /// The client's key of the account.
     pub account: &'a str,
     /// Whether it changes nothing.
     pub is_dry: bool,
@@ -93,28 +93,15 @@ pub struct NewRun<'a> {
     pub undoes: Option<&'a str>,
 }
 
-/// Records a run that starts_at; `None` when it would take back a run that somebody goes on with at this moment.
-///
-/// # Errors
-/// When the store fails.
+/// Records a new run; `None` when it is an undo of a run that is being resumed at the same time.
 pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
     let now = host.clock.now_ms();
-    let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
-    // One that this process has not used yet is no less secret.
+    // The account's stored tokens are secrets too, even those that this process has not used.
     store.tokens(new.account).await?.iter().for_each(|token| host.secrets.learn_token(token));
-    let whole = text(serde_json::to_string(new.source));
-    let source = host.secrets.mask(&whole);
-    let mut options = new.options.clone();
-    options.held_a_secret = source != whole;
-    let whole = text(serde_json::to_string(&options));
-    options.held_a_secret |= host.secrets.mask(&whole) != whole;
-    let options = host.secrets.mask(&text(serde_json::to_string(&options)));
-    let texts = RunPayload { source, options, report: String::new() };
+    let texts = masked_texts(host, store, new)?;
     loop {
-        let letters =
-            std::iter::repeat_with(|| fastrand::choice(LETTERS).map_or('2', |letter| char::from(*letter)));
-        let id: String = letters.take(LENGTH).collect();
+        let id = random_id();
         let record = RunRecord {
             id: id.clone(),
             account: new.account.to_owned(),
@@ -131,31 +118,52 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
         if !store.add_run(&record, &texts).await? {
             continue;
         }
-        // Whoever goes on with a run looks for this record after theirs is written: one of the two gives way.
+        // An undo and a resumption of the same run exclude each other: each looks for the other's record after it has
+        // written its own.
         if let Some(undoes) = new.undoes.filter(|_| !new.is_dry)
             && store.run_state(undoes).await? == Some(RunState::Running)
         {
-            let note = "the run was gone on with";
-            store
-                .end_run(&RunEnd {
-                    run: &id,
-                    attempt: 1,
-                    state: RunState::Error,
-                    note,
-                    now,
-                    ..RunEnd::default()
-                })
-                .await?;
+            let end = RunEnd {
+                run: &id,
+                attempt: 1,
+                state: RunState::Error,
+                note: "the run was resumed",
+                now,
+                ..RunEnd::default()
+            };
+            store.end_run(&end).await?;
             return Ok(None);
         }
         return Ok(Some(Attempt { run: id, account: record.account, attempt: 1, resolution: None }));
     }
 }
 
-/// Goes on with a recorded run; `None` when somebody else has begun to meanwhile, or to take it back.
-///
-/// # Errors
-/// When the store fails.
+/// What a run's record holds of its script and options, with secrets masked.
+fn masked_texts(host: &Host, store: &Store, new: &NewRun) -> Result<RunPayload, StoreError> {
+    let whole = encode(store, new.source)?;
+    let source = host.secrets.mask(&whole);
+    let mut options = new.options.clone();
+    options.held_a_secret = source != whole;
+    let whole = encode(store, &options)?;
+    options.held_a_secret |= host.secrets.mask(&whole) != whole;
+    let options = host.secrets.mask(&encode(store, &options)?);
+    Ok(RunPayload { source, options, report: String::new() })
+}
+
+/// Encodes what a column holds as JSON. It fails for a path that is not UTF-8.
+fn encode<T: Serialize>(store: &Store, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Other {
+        location: store.location().to_owned(),
+        reason: format!("the run can't be written as JSON: {error}"),
+    })
+}
+
+fn random_id() -> String {
+    let letter = || fastrand::choice(ID_ALPHABET).map_or('2', |letter| char::from(*letter));
+    std::iter::repeat_with(letter).take(ID_LENGTH).collect()
+}
+
+/// Starts the next attempt of a recorded run; `None` when another process has resumed it since, or is undoing it.
 pub async fn resume(
     host: &Host,
     store: &Store,
@@ -163,8 +171,8 @@ pub async fn resume(
     resolution: Option<Resolution>,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let taken = store.start_attempt(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
-    if taken && store.active_undo_of(&run.id).await?.is_some() {
+    let is_ours = store.start_attempt(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
+    if is_ours && store.active_undo_of(&run.id).await?.is_some() {
         let end = RunEnd {
             run: &run.id,
             attempt: run.attempt + 1,
@@ -176,7 +184,7 @@ pub async fn resume(
         store.end_run(&end).await?;
         return Ok(None);
     }
-    Ok(taken.then(|| Attempt {
+    Ok(is_ours.then(|| Attempt {
         run: run.id.clone(),
         account: run.account.clone(),
         attempt: run.attempt + 1,
@@ -227,10 +235,8 @@ fn decode<T: DeserializeOwned>(
     })
 }
 
-/// What runs have claimed whose process is gone is free at once; and should one only have slept, it does nothing more.
-///
-/// # Errors
-/// When the store fails.
+/// Fences the runs whose processes are dead, which releases their write locks at once. A process that only slept can
+/// write nothing more.
 pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreError> {
     for run in store.running_runs().await? {
         if observed_state(host, &run) != run.state {
@@ -240,18 +246,19 @@ pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreErro
     Ok(())
 }
 
-/// How a run stands: one whose process is gone is `interrupted`.
+/// The state of a run, where one that is recorded as running is `Interrupted` if its process is dead or has missed its
+/// heartbeats.
 #[must_use]
 pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
     if run.state != RunState::Running {
         return run.state;
     }
     let (process, start_id) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
-    let is_silent = host.clock.now_ms() - run.heartbeat_at > HEARTBEAT_TTL;
-    if is_silent || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
+    let has_expired = host.clock.now_ms() - run.heartbeat_at > HEARTBEAT_TTL;
+    if has_expired || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
 }
 
-/// The process in a record: its name and its start id.
+/// This process in the record of a run: its name and its start id.
 fn owner(host: &Host) -> String {
     format!("{} {}", host.process, host.start_id)
 }

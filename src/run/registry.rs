@@ -1,5 +1,5 @@
-//! The automations of a folder, each in the revision that runs. A file is read, checked and only then put in the place of
-//! the revision before; one that can't be is stale, and what was good before goes on.
+//! The automations of a folder, each in the revision that runs. A file is read and checked before it replaces the running
+//! revision; one that fails is stale, and the last good revision keeps running.
 
 use super::{record, schedule::trigger::Trigger};
 use crate::{
@@ -15,18 +15,18 @@ use std::{
     sync::Arc,
 };
 
-/// Folders within folders that are looked into.
-const DEPTH: usize = 8;
+/// How deep folders are searched for imports.
+const MAX_DEPTH: usize = 8;
 
-/// An automation as it is at some time; runs keep theirs while another takes its place.
+/// One loaded version of an automation. Runs keep the revision that they were started with.
 pub struct Revision {
     /// The file's stem.
     pub name: String,
     /// The file with everything that it imports.
     pub program: Arc<Program>,
-    /// What it says of itself.
+    /// Its `const automation`.
     pub automation: Automation,
-    /// What starts it.
+    /// Its triggers.
     pub triggers: Vec<Trigger>,
 }
 
@@ -38,14 +38,14 @@ impl Revision {
     }
 }
 
-/// What a scan has found to be other than before.
+/// A change that a scan has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistryEvent {
-    /// It runs in this revision from now on.
+    /// A new revision of the automation runs.
     Live(String),
-    /// Its file is not what runs, or it does not run at all.
+    /// The file can't be used: the last good revision runs, or nothing.
     Stale(String, Diagnostic),
-    /// Its file is gone, and so are its triggers.
+    /// The file was removed, and the triggers with it.
     Removed(String),
 }
 
@@ -55,15 +55,15 @@ pub struct AutomationRegistry {
     zone: Tz,
     revisions: BTreeMap<String, Arc<Revision>>,
     stale: BTreeMap<String, Diagnostic>,
-    /// What the files of the folder held at the last scan.
+    /// The fingerprints of the folder's files at the last scan.
     seen: BTreeMap<PathBuf, String>,
 }
 
 impl AutomationRegistry {
-    /// A folder that was not looked at yet. Triggers without a zone have this one.
+    /// A folder that was not scanned yet. Triggers without a zone have this one.
     #[must_use]
     pub fn new(folder: &Path, zone: Tz) -> Self {
-        // However it is written, it is the same folder: `jobs/` and `./jobs`, too.
+        // Normalized: `jobs/` and `./jobs` are the same folder.
         let folder = folder.components().collect();
         Self { folder, zone, revisions: BTreeMap::new(), stale: BTreeMap::new(), seen: BTreeMap::new() }
     }
@@ -74,51 +74,48 @@ impl AutomationRegistry {
         &self.folder
     }
 
-    /// What runs.
+    /// The revisions that run, by the names of their automations.
     #[must_use]
     pub fn revisions(&self) -> &BTreeMap<String, Arc<Revision>> {
         &self.revisions
     }
 
-    /// Whether it holds nothing that would ever run.
+    /// Whether there is no automation, not even a stale one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.revisions.is_empty() && self.stale.is_empty()
     }
 
-    /// What is wrong with files, by the names of their automations.
+    /// What is wrong with the stale files, by the names of their automations.
     #[must_use]
     pub fn stale(&self) -> &BTreeMap<String, Diagnostic> {
         &self.stale
     }
 
-    /// Looks at the folder, and takes over what has changed: each file by itself.
-    ///
-    /// # Errors
-    /// When the folder can't be listed; everything stays as it is.
+    /// Loads the files that have changed, each by itself. When the folder can't be listed nothing changes.
     pub fn scan(&mut self) -> io::Result<Vec<RegistryEvent>> {
         let mut seen = BTreeMap::new();
-        fingerprints(&self.folder, DEPTH, &mut seen)?;
+        fingerprints(&self.folder, MAX_DEPTH, &mut seen)?;
         let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
         let touched: BTreeSet<PathBuf> =
             self.seen.keys().chain(seen.keys()).filter(|path| is_other(path)).cloned().collect();
         if touched.is_empty() {
             return Ok(Vec::new());
         }
-        let mut changes = Vec::new();
+        let mut events = Vec::new();
         let files = scripts_in(&self.folder)?;
         let names: BTreeSet<String> = files.iter().map(|file| stem(file)).collect();
-        let gone: BTreeSet<String> = self
+        let removed: BTreeSet<String> = self
             .revisions
             .keys()
             .chain(self.stale.keys())
             .filter(|name| !names.contains(*name))
             .cloned()
             .collect();
-        for name in gone {
+        for name in removed {
             self.revisions.remove(&name);
             self.stale.remove(&name);
-            changes.push(RegistryEvent::Removed(name));
+            events.push(RegistryEvent::Removed(name));
         }
         for file in files {
             let name = stem(&file);
@@ -139,23 +136,23 @@ impl AutomationRegistry {
                     self.stale.remove(&name);
                     if !is_same {
                         self.revisions.insert(name.clone(), Arc::new(revision));
-                        changes.push(RegistryEvent::Live(name));
+                        events.push(RegistryEvent::Live(name));
                     }
                 }
-                // A script that never was an automation is nobody's business here.
+                // A script without `const automation`, which never had one.
                 Ok(None) if !self.revisions.contains_key(&name) => {
                     self.stale.remove(&name);
                 }
                 other => {
                     let diagnostic = other.err().unwrap_or_else(no_automation);
                     if self.stale.insert(name.clone(), diagnostic.clone()).as_ref() != Some(&diagnostic) {
-                        changes.push(RegistryEvent::Stale(name, diagnostic));
+                        events.push(RegistryEvent::Stale(name, diagnostic));
                     }
                 }
             }
         }
         self.seen = seen;
-        Ok(changes)
+        Ok(events)
     }
 
     /// Restores the last good revision of an automation of this folder whose file is stale, from its record. An error when
@@ -196,10 +193,7 @@ impl AutomationRegistry {
     }
 }
 
-/// What a program says of itself as an automation, with triggers that can be asked; `None` for a script that is none.
-///
-/// # Errors
-/// When something in it can't be read, or it could not run when a trigger fires.
+/// The automation that a program declares, with its triggers; `None` for a script without one.
 pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigger>)>, Diagnostic> {
     let Some(automation) = program.automation().map_err(|trouble| trouble.diagnostic)? else {
         return Ok(None);
@@ -214,7 +208,7 @@ pub fn read(program: &Program, zone: Tz) -> Result<Option<(Automation, Vec<Trigg
     Ok(Some((automation, triggers)))
 }
 
-/// A file that was an automation before.
+/// What is wrong with a file that had a `const automation` before.
 fn no_automation() -> Diagnostic {
     Diagnostic::new("no `const automation` any more").hint("remove the file to end it")
 }
@@ -238,7 +232,7 @@ fn stem(file: &Path) -> String {
     file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// What every script under a folder holds.
+/// The fingerprints of all scripts under a folder.
 fn fingerprints(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -246,7 +240,7 @@ fn fingerprints(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String
             continue;
         }
         if path.is_dir() && depth > 0 {
-            // A folder that is gone by now holds nothing.
+            // A folder that was removed since has no scripts.
             let _ = fingerprints(&path, depth - 1, seen);
         } else if path.extension().is_some_and(|extension| extension == "rhai")
             && let Ok(bytes) = fs::read(&path)

@@ -1,7 +1,7 @@
-//! A session: lines that a person gives one after another. Each is a run of its own, recorded and journaled if it may
-//! change the account; variables and functions stay from one to the next.
+//! A session: lines that are evaluated one after another. Each is a run of its own, recorded and journaled if it may
+//! change the account; variables and functions stay from one line to the next.
 //!
-//! Must never know how lines are edited or shown.
+//! Must never know how lines are edited or displayed.
 
 use super::{Execution, Outcome, RunConfig, record};
 use crate::{
@@ -14,24 +14,25 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::runtime::Runtime;
 
-/// Lines with their setting.
+/// A session on an account.
 pub struct Session {
-    /// What they have made.
+    /// The variables, functions and imports of its lines.
     pub lines: script::Session,
     config: RunConfig,
-    /// What a line is recorded with.
+    /// The options that a line is recorded with.
     options: record::RunOptions,
     dry: Option<Arc<DryRun>>,
-    /// The runs of the lines that can be undone, if they have changed the account; the last one at the end.
+    /// One entry for each line whose variables can be restored, the last one at the end: its run, if it changed the
+    /// account.
     runs: Vec<Option<String>>,
-    /// The last line that changed the account and can't be undone here any more.
+    /// The run of the latest line that changed the account and whose variables can't be restored any more.
     earlier_run: Option<String>,
 }
 
 /// Why a line was not evaluated.
 #[derive(Debug)]
 pub enum SessionError {
-    /// It is no script.
+    /// It can't be parsed or checked.
     Script(Box<ScriptFailure>),
     /// It can't be recorded.
     Store(StoreError),
@@ -44,30 +45,27 @@ impl From<StoreError> for SessionError {
 }
 
 impl Session {
-    /// A session in which nothing was said yet.
+    /// A session without any line.
     #[must_use]
     pub fn new(config: RunConfig, options: record::RunOptions, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
         Self { lines: script::Session::default(), config, options, dry, runs: Vec::new(), earlier_run: None }
     }
 
-    /// Whether lines change nothing.
+    /// Whether lines are dry runs.
     #[must_use]
     pub fn is_dry(&self) -> bool {
         self.dry.is_some()
     }
 
-    /// From now on lines change nothing, or they do; what a dry run has made up is forgotten with it.
+    /// Makes lines dry runs from now on, or real ones. The changes that dry runs simulated are discarded.
     pub fn set_dry(&mut self, is_dry: bool) {
         if is_dry != self.is_dry() {
             self.dry = is_dry.then(Arc::default);
         }
     }
 
-    /// Reads a line, of a file where one is named, and evaluates it.
-    ///
-    /// # Errors
-    /// When it is no script, or the store fails before it starts_at.
+    /// Reads and evaluates a line.
     pub fn evaluate(
         &mut self,
         host: &Host,
@@ -94,7 +92,7 @@ impl Session {
         Ok(outcome)
     }
 
-    /// The run that a line has made, if it has changed the account.
+    /// Notes the run of the last line, if it changed the account.
     fn note_run<T>(&mut self, outcome: &Outcome<T>) {
         let is_dry = self.is_dry();
         if let Some(last) = self.runs.last_mut() {
@@ -102,8 +100,8 @@ impl Session {
         }
     }
 
-    /// The run of the last line before that one which has changed the account, and how often one must go back to take
-    /// it back; 0 where that can't be done here any more.
+    /// The latest run that changed the account, and how many lines must be undone to undo it; 0 when that can't be done in
+    /// this session any more.
     #[must_use]
     pub fn last_undoable(&self) -> Option<(usize, String)> {
         let at = self.runs.iter().rposition(Option::is_some);
@@ -111,16 +109,13 @@ impl Session {
         here.or_else(|| Some((0, self.earlier_run.clone()?)))
     }
 
-    /// Variables are again as they were before the last line; `false` when there is no line left to go back to.
+    /// Restores the variables to what they were before the last line; `false` when there is no line to go back to.
     pub fn restore(&mut self) -> bool {
         self.runs.pop();
         self.lines.restore()
     }
 
-    /// The run of the last line with the way back from it, if it has changed the account.
-    ///
-    /// # Errors
-    /// When its journal can't be read.
+    /// The run of the last line with its undo plan, if it changed the account.
     pub fn last_change(&self, runtime: &Runtime) -> Result<Option<(String, WayBack)>, StoreError> {
         let last = self.runs.last().and_then(Option::as_ref);
         let (Some(store), Some(run)) = (&self.config.store, last) else { return Ok(None) };
@@ -129,10 +124,7 @@ impl Session {
         Ok(has_changed.then(|| (run.clone(), way)))
     }
 
-    /// Runs a script of its own, which finds nothing of what lines have made; it may be one that takes a run back.
-    ///
-    /// # Errors
-    /// When it is no script, or the store fails before it starts_at.
+    /// Runs a script, which does not see the session's variables; it may be the undo script of a run.
     pub fn run_script(
         &mut self,
         host: &Host,
@@ -154,15 +146,15 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Goes on elsewhere: with another account, say. What lines have made stays.
+    /// Continues with another account. Variables, functions and imports stay.
     pub fn switch_account(&mut self, config: RunConfig, options: record::RunOptions) {
-        // What they did elsewhere is taken back there.
+        // What the lines did on the account before is undone there.
         self.runs.iter_mut().for_each(|run| *run = None);
         self.earlier_run = None;
         (self.config, self.options) = (config, options);
     }
 
-    /// Whoever wanted the last line to stop has had their wish; what can be undone is remembered.
+    /// Resets the cancellation of the last line, and takes a snapshot of the variables that this line can be undone to.
     fn begin(&mut self, can_be_undone: Option<usize>) {
         self.config.cancel.reset();
         if let Some(line) = can_be_undone {
@@ -172,19 +164,19 @@ impl Session {
         }
     }
 
-    /// The oldest ones can't be undone here any more.
+    /// Drops the oldest entries, whose snapshots are gone.
     fn forget_runs(&mut self, count: usize) {
         let gone = self.runs.drain(..count).flatten().last();
         self.earlier_run = gone.or(self.earlier_run.take());
     }
 
-    /// Forgets variables, functions and imports.
+    /// Clears variables, functions and imports.
     pub fn reset(&mut self) {
         self.lines.reset();
         self.forget_runs(self.runs.len());
     }
 
-    /// A line that might have changed the account and did not is no run that anybody would look for.
+    /// Deletes the record of a line that could have changed the account and did not.
     fn discard_noop_run<T>(&self, runtime: &Runtime, outcome: &mut Outcome<T>) -> Result<(), StoreError> {
         let report = &mut outcome.report;
         let has_ended = [RunState::Done, RunState::Error, RunState::Cancelled].contains(&report.state);

@@ -1,4 +1,4 @@
-//! One run of an automation on a thread of its own, from its surroundings to what it came to.
+//! One run of an automation on a thread of its own, from its connected account to its outcome.
 
 use super::{
     Execution, Outcome, RunConfig,
@@ -18,40 +18,39 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// Tells whoever waits between two steps that there is something to do.
+/// Wakes the thread that waits between two steps.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
-/// What a run is surrounded by, and what it is recorded with.
+/// An account that a run can call, and what the run is recorded with.
 pub struct ConnectedAccount {
-    /// What surrounds it.
+    /// The configuration of the run.
     pub config: RunConfig,
-    /// Which account it is, and where.
+    /// Which account it is, and at which address.
     pub options: RunOptions,
 }
 
-/// Makes the surroundings of a run on an account of the configuration, with a wish to stop and a place for words of its
-/// own.
+/// Connects an account of the configuration, with a cancellation and an output of the run's own.
 pub type Connector =
     Arc<dyn Fn(Option<&str>, &Cancel, Arc<dyn Output>) -> Result<ConnectedAccount, Diagnostic> + Send + Sync>;
 
-/// A run that is to be made.
+/// A run that is ready to start.
 pub(super) struct HandlerRun {
     pub program: Arc<Program>,
     pub call: HandlerCall,
     pub connected: ConnectedAccount,
     pub cancel: Cancel,
-    /// The run's name, once it has one, for what it prints.
+    /// The run's id, for what it prints; set once the run is recorded.
     pub run: Arc<OnceLock<String>>,
 }
 
-/// What became of a run.
+/// A run that has ended.
 pub(super) struct RunFinished {
     pub run: String,
     pub call: HandlerCall,
     pub outcome: Result<Outcome<HandlerResult>, StoreError>,
 }
 
-/// Records a run that starts_at.
+/// Records a run that is about to start.
 pub(super) async fn begin(
     host: &Host,
     store: &Store,
@@ -68,18 +67,15 @@ pub(super) async fn begin(
     record::begin(host, store, &new).await
 }
 
-/// Starts a recorded run; what becomes of it is told through `ended`.
-///
-/// # Errors
-/// When the system gives no thread.
+/// Starts a recorded run on a thread, which sends its outcome through `finished`.
 pub(super) fn start(
     runtime: &Arc<Runtime>,
     plan: HandlerRun,
     attempt: Attempt,
-    ended: &Sender<RunFinished>,
-    wake: &Waker,
+    finished: &Sender<RunFinished>,
+    waker: &Waker,
 ) -> std::io::Result<JoinHandle<()>> {
-    let (runtime, ended, wake) = (Arc::clone(runtime), ended.clone(), Arc::clone(wake));
+    let (runtime, finished, waker) = (Arc::clone(runtime), finished.clone(), Arc::clone(waker));
     let id = attempt.run.clone();
     let body = move || {
         let HandlerRun { program, call, connected, .. } = plan;
@@ -90,9 +86,9 @@ pub(super) fn start(
             limits,
             attempt: Some(attempt),
             dry: None,
-            // Nobody is there to go on with it: it waits for the next day's quota itself.
+            // Unattended: it waits for the next day's quota instead of ending.
             may_wait: true,
-            // Who hears of a failure was given what was kept long before.
+            // `on_failure` may run beside a later run: saving the state that it was given would overwrite that run's.
             saves_state: call.error.is_none(),
             board: Arc::new(ProgressBoard::default()),
         };
@@ -100,9 +96,9 @@ pub(super) fn start(
         if let Ok(client) = client {
             runtime.block_on(client.finish());
         }
-        // Nobody listens any more once the daemon has stopped.
-        let _ = ended.send(RunFinished { run: id, call, outcome });
-        wake();
+        // The receiver is dropped when the daemon has stopped.
+        let _ = finished.send(RunFinished { run: id, call, outcome });
+        waker();
     };
     thread::Builder::new().name("run".to_owned()).spawn(body)
 }

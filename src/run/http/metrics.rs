@@ -1,6 +1,6 @@
-//! The daemon's stats over HTTP: `/healthz`, `/readyz`, and `/metrics` in Prometheus' text format.
+//! The daemon's statistics over HTTP: `/healthz`, `/readyz`, and `/metrics` in Prometheus' text format.
 //!
-//! What it answers holds neither tokens nor secrets: whoever reaches the address may read it.
+//! No response holds a token or a secret: the address needs no authorization.
 
 use super::server::Service;
 use crate::{
@@ -17,11 +17,11 @@ use hyper::{
 };
 use std::{fmt::Display, sync::Arc};
 
-/// Tells a daemon's stats.
+/// Serves the statistics of a daemon.
 pub struct Metrics {
-    /// The stats.
+    /// The statistics.
     pub stats: Arc<DaemonStats>,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
 }
 
@@ -29,8 +29,8 @@ impl Service for Metrics {
     async fn answer(&self, request: Request<Incoming>, _peer: &str) -> Response<Full<Bytes>> {
         let snapshot = self.stats.snapshot();
         let (status, text) = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/healthz") => told(snapshot.liveness_error()),
-            (&Method::GET | &Method::HEAD, "/readyz") => told(snapshot.readiness_error()),
+            (&Method::GET | &Method::HEAD, "/healthz") => health(snapshot.liveness_error()),
+            (&Method::GET | &Method::HEAD, "/readyz") => health(snapshot.readiness_error()),
             (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, self.page(&snapshot).await),
             (&Method::GET | &Method::HEAD, _) => {
                 (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned())
@@ -45,7 +45,7 @@ impl Service for Metrics {
     }
 }
 
-fn told(trouble: Option<String>) -> (StatusCode, String) {
+fn health(trouble: Option<String>) -> (StatusCode, String) {
     match trouble {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
@@ -59,8 +59,12 @@ impl Metrics {
         page.row("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         for (name, value, help) in [
             ("automations", snapshot.live.len(), "Automations that are live."),
-            ("stale_files", snapshot.stale, "Files that are not what runs: they can't be read."),
-            ("runs_under_way", snapshot.active_runs, "Runs of this process."),
+            (
+                "stale_files",
+                snapshot.stale,
+                "Files that can't be loaded: their last good version runs, or nothing.",
+            ),
+            ("runs_under_way", snapshot.active_runs, "Runs of this process that have not ended."),
             (
                 "fires_waiting",
                 snapshot.waiting,
@@ -86,7 +90,7 @@ impl Metrics {
                 );
             }
         }
-        // Those that are gone have had their fires too.
+        // Automations that were removed since keep their counters.
         for ((name, result), count) in &snapshot.fires {
             if !snapshot.live.contains(name) {
                 page.row("fires_total", &[("automation", name), ("result", result.as_str())], count);

@@ -1,4 +1,4 @@
-//! What the process answers over HTTP: stats of the daemon, and tokens for other programs.
+//! What the process serves over HTTP: the daemon's metrics, and tokens for other programs.
 
 pub mod metrics;
 mod server;

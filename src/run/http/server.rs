@@ -1,6 +1,6 @@
-//! Where programs of this machine, or of others, ask: an address or a Unix socket, over HTTP/1.1.
+//! A small HTTP/1.1 server on a TCP address or a Unix socket.
 //!
-//! Must never know what is asked for.
+//! Must never know what it serves.
 
 use http_body_util::Full;
 use hyper::{
@@ -17,15 +17,15 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// Connections at once.
-const MOST: usize = 256;
+/// The most connections at the same time.
+const MAX_CONNECTIONS: usize = 256;
 
-/// How long a request may take to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
-    /// The answer to a request of `peer`, as far as that is known.
+    /// The response to a request of `peer`, an IP address or `this machine`.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -38,14 +38,14 @@ pub trait Service: Send + Sync + 'static {
 pub enum BindAddress {
     /// An address and a port.
     Address(SocketAddr),
-    /// A Unix socket, for this user alone.
+    /// A Unix socket, accessible to this user only.
     Socket(PathBuf),
 }
 
-/// A service that listens.
+/// A bound server, which does not accept connections yet.
 pub struct HttpServer {
     listener: Listener,
-    /// Where, as other programs reach it.
+    /// Its URL, or the path of its socket.
     pub place: String,
 }
 
@@ -55,10 +55,7 @@ enum Listener {
 }
 
 impl HttpServer {
-    /// Listens; nothing is answered before [`HttpServer::serve`].
-    ///
-    /// # Errors
-    /// When the address can't be had.
+    /// Binds the address; connections wait until [`HttpServer::serve`].
     pub async fn bind(listen: &BindAddress) -> io::Result<Self> {
         match listen {
             BindAddress::Address(address) => {
@@ -67,7 +64,7 @@ impl HttpServer {
                 Ok(Self { listener: Listener::Tcp(listener), place })
             }
             BindAddress::Socket(path) => {
-                // One that a process before has left behind; a file of another kind stays.
+                // A socket that a dead process left behind is replaced; a file of another kind is not.
                 let is_socket = std::fs::metadata(path)
                     .is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()));
                 if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
@@ -81,12 +78,12 @@ impl HttpServer {
         }
     }
 
-    /// Answers until the future is dropped.
+    /// Serves until the future is dropped.
     pub async fn serve(self, service: impl Service) {
         let service = Arc::new(service);
-        let room = Arc::new(Semaphore::new(MOST));
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             let service = Arc::clone(&service);
             match &self.listener {
                 Listener::Tcp(listener) => match listener.accept().await {
@@ -96,7 +93,7 @@ impl HttpServer {
                             drop(permit);
                         });
                     }
-                    // Out of file descriptors, say: those in use come free.
+                    // For example out of file descriptors, until some connection ends.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
                 Listener::Unix(listener) => match listener.accept().await {
@@ -118,10 +115,10 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, peer: String, s
         let (service, peer) = (Arc::clone(service), peer.clone());
         async move { Ok::<_, Infallible>(service.answer(request, &peer).await) }
     });
-    // An error here is a client that went away.
+    // An error means that the client has disconnected.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(REQUEST_TIMEOUT)
         .serve_connection(TokioIo::new(stream), answer)
         .await;
 }

@@ -4,7 +4,7 @@
 //! `GET /token?account=NAME` gives `{"access_token", "expires_in"}`; `POST /refresh {"account", "stale"}` gives
 //! another than the stale one. Both want `Authorization: Bearer KEY`. What is logged has no token in it.
 
-use super::server::{PATIENCE, Service};
+use super::server::{REQUEST_TIMEOUT, Service};
 use crate::{
     base::Secret,
     client::{CallError, Client},
@@ -23,21 +23,21 @@ use std::{
 };
 use subtle::ConstantTimeEq;
 
-/// The longest request body.
-const LONGEST_BODY: usize = 16 << 10;
+/// The longest request body, in bytes.
+const MAX_BODY: usize = 16 << 10;
 
-/// What can be asked for.
+/// The paths that are logged; any other one may hold a token.
 const PATHS: [&str; 3] = ["/token", "/refresh", "/healthz"];
 
-/// What the service is made of.
+/// The token service.
 pub struct TokenService {
-    /// The accounts by every name that they are asked for by: their name, their AppID.
+    /// The accounts, by name and by AppID.
     pub accounts: BTreeMap<String, Client>,
-    /// AppIDs that several accounts have.
+    /// AppIDs that several accounts share.
     pub shared: BTreeSet<String>,
     /// The bearer key.
     pub key: Secret,
-    /// Where a line goes for every request.
+    /// Logs one line for every request.
     pub log: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -51,8 +51,7 @@ struct Stale {
 impl Service for TokenService {
     async fn answer(&self, request: Request<Incoming>, peer: &str) -> Response<Full<Bytes>> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let (account, status, body) = self.found(request).await;
-        // Whatever else was asked for may hold a token.
+        let (account, status, body) = self.respond(request).await;
         let path = PATHS.into_iter().find(|known| *known == path).unwrap_or("/…");
         let account = if account.is_empty() { String::new() } else { format!(" {account}") };
         (self.log)(&format!("{method} {path}{account} {} from {peer}", status.as_u16()));
@@ -67,8 +66,8 @@ impl Service for TokenService {
 }
 
 impl TokenService {
-    /// The account's name as it was found, a status and a body.
-    async fn found(&self, request: Request<Incoming>) -> (String, StatusCode, Value) {
+    /// The account's name as the request gave it, a status and a body.
+    async fn respond(&self, request: Request<Incoming>) -> (String, StatusCode, Value) {
         let refuse = |status: StatusCode, text: &str| (String::new(), status, json!({"error": text}));
         if request.uri().path() == "/healthz" {
             return (String::new(), StatusCode::OK, json!({"ok": true}));
@@ -83,8 +82,8 @@ impl TokenService {
                 (pairs.find(|(name, _)| name == "account").map(|(_, value)| value.into_owned()), None)
             }
             (&Method::POST, "/refresh") => {
-                let body = Limited::new(request.into_body(), LONGEST_BODY).collect();
-                let Ok(Ok(body)) = tokio::time::timeout(PATIENCE, body).await else {
+                let body = Limited::new(request.into_body(), MAX_BODY).collect();
+                let Ok(Ok(body)) = tokio::time::timeout(REQUEST_TIMEOUT, body).await else {
                     return refuse(StatusCode::BAD_REQUEST, "the body is too long or does not come");
                 };
                 let Ok(Stale { account, stale }) = serde_json::from_slice(&body.to_bytes()) else {
@@ -130,7 +129,7 @@ impl TokenService {
         given.as_bytes().ct_eq(self.key.reveal().as_bytes()).into()
     }
 
-    /// The account by one of its names; the only one where nobody is named.
+    /// The account of a name; without a name the only account, if there is just one.
     fn find(&self, name: Option<&str>) -> Option<(String, &Client)> {
         if let Some(name) = name {
             return self.accounts.get(name).map(|client| (name.to_owned(), client));

@@ -8,44 +8,39 @@ use crate::base::Diagnostic;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::{collections::BTreeSet, str::FromStr};
 
-/// What fires at certain minutes of a calendar.
+/// A parsed cron expression.
 #[derive(Clone, Debug)]
 pub struct Cron {
     text: String,
-    /// A minute that one of them names fires.
+    /// It fires at the minutes of any of them.
     calendars: Vec<cron::Schedule>,
 }
 
 /// One of the five fields.
 struct Field {
     name: &'static str,
-    least: u8,
-    most: u8,
-    /// Names that stand for numbers, from `least` on.
+    min: u8,
+    max: u8,
+    /// Names of the numbers from `min` on.
     names: &'static [&'static str],
 }
 
 const FIELDS: [Field; 5] = [
-    Field { name: "minute", least: 0, most: 59, names: &[] },
-    Field { name: "hour", least: 0, most: 23, names: &[] },
-    Field { name: "day of month", least: 1, most: 31, names: &[] },
+    Field { name: "minute", min: 0, max: 59, names: &[] },
+    Field { name: "hour", min: 0, max: 23, names: &[] },
+    Field { name: "day of month", min: 1, max: 31, names: &[] },
     Field {
         name: "month",
-        least: 1,
-        most: 12,
+        min: 1,
+        max: 12,
         names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     },
     // Sunday is 0 and 7.
-    Field {
-        name: "day of week",
-        least: 0,
-        most: 7,
-        names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
-    },
+    Field { name: "day of week", min: 0, max: 7, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
 ];
 
-/// Names for whole expressions.
-const NAMED: [(&str, &str); 8] = [
+/// Names of whole expressions.
+const NICKNAMES: [(&str, &str); 8] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
@@ -56,10 +51,10 @@ const NAMED: [(&str, &str); 8] = [
     ("@annually", "0 0 1 1 *"),
 ];
 
-/// The values of a field, and whether it leaves any out by design: a field that starts_at with `*` does not.
+/// The values of a field, and whether it is unrestricted: whether it begins with `*`.
 struct Values {
     all: BTreeSet<u8>,
-    is_open: bool,
+    is_unrestricted: bool,
 }
 
 fn wrong<T>(message: String, hint: impl Into<String>) -> Result<T, Diagnostic> {
@@ -67,15 +62,13 @@ fn wrong<T>(message: String, hint: impl Into<String>) -> Result<T, Diagnostic> {
 }
 
 impl Cron {
-    /// Reads an expression: `0 9 * * 1-5`, `*/5 8-20 * * mon-fri`, `@daily`.
-    ///
-    /// # Errors
-    /// When it is none, or never fires; the message names the field, the value and what may stand there.
+    /// Parses an expression: `0 9 * * 1-5`, `*/5 8-20 * * mon-fri`, `@daily`.
     pub fn read(text: &str) -> Result<Self, Diagnostic> {
         let text = text.trim();
         let expanded = if text.starts_with('@') {
-            let Some((_, expanded)) = NAMED.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) else {
-                let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+            let Some((_, expanded)) = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text))
+            else {
+                let names: Vec<&str> = NICKNAMES.iter().map(|(name, _)| *name).collect();
                 return wrong(format!("cron knows no `{text}`"), format!("it knows {}", names.join(", ")));
             };
             expanded
@@ -102,10 +95,10 @@ impl Cron {
             cron::Schedule::from_str(&text)
                 .map_err(|error| Diagnostic::new(format!("`{}` can't be used: {error}", text.trim())))
         };
-        let calendars = if day.is_open || weekday.is_open {
+        let calendars = if day.is_unrestricted || weekday.is_unrestricted {
             vec![calendar(&list(&day), &days_of_week)?]
         } else {
-            // With both given, a day that either names is meant.
+            // Cron's rule: with both fields given, a day that either of them names matches.
             vec![calendar(&list(&day), "*")?, calendar("*", &days_of_week)?]
         };
         let cron = Self { text: text.to_owned(), calendars };
@@ -118,7 +111,7 @@ impl Cron {
         Ok(cron)
     }
 
-    /// As it was written.
+    /// The expression as it was written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -127,7 +120,7 @@ impl Cron {
     /// The first local time after this one at which it fires.
     #[must_use]
     pub fn after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
-        // The zone here is none: it only carries the local time through the calendar.
+        // The `cron` crate wants a zone. UTC only carries the local time here.
         let local: DateTime<Utc> = local.and_utc();
         let firsts = self.calendars.iter().filter_map(|calendar| calendar.after(&local).next());
         firsts.min().map(|first| first.naive_utc())
@@ -137,7 +130,7 @@ impl Cron {
 fn wrong_count<T>(text: &str, words: &[&str]) -> Result<T, Diagnostic> {
     let message =
         format!("`{text}` has {} fields, and cron has 5: minute hour day month weekday", words.len());
-    // What other crons write `?` for is any value here.
+    // Other dialects write `?` for any value.
     let words: Vec<&str> = words.iter().map(|word| if *word == "?" { "*" } else { word }).collect();
     let rest = words.get(1..).unwrap_or_default().join(" ");
     match words.as_slice() {
@@ -159,29 +152,29 @@ fn wrong_count<T>(text: &str, words: &[&str]) -> Result<T, Diagnostic> {
 }
 
 impl Field {
-    /// Reads one field: a list of values, ranges and steps.
+    /// Parses one field: a list of values, ranges and steps.
     fn read(&self, word: &str) -> Result<Values, Diagnostic> {
         let mut all = BTreeSet::new();
         for part in word.split(',') {
             self.read_part(word, part, &mut all)?;
         }
-        Ok(Values { all, is_open: word.starts_with('*') })
+        Ok(Values { all, is_unrestricted: word.starts_with('*') })
     }
 
     fn read_part(&self, word: &str, part: &str, all: &mut BTreeSet<u8>) -> Result<(), Diagnostic> {
-        let Self { name, least, most, .. } = self;
+        let Self { name, min, max, .. } = self;
         let (range, step) = match part.split_once('/') {
             Some((range, step)) => (range, Some(step)),
             None => (part, None),
         };
         let (from, to) = match range.split_once('-') {
-            _ if range == "*" => (*least, if self.names.len() == 7 { 6 } else { *most }),
+            _ if range == "*" => (*min, if self.names.len() == 7 { 6 } else { *max }),
             Some((from, to)) => {
                 let (first, last) = (self.read_value(word, from)?, self.read_value(word, to)?);
                 // `fri-sun` ends with the Sunday after.
-                let last = if *most == 7 && last == 0 && first > 0 { 7 } else { last };
+                let last = if *max == 7 && last == 0 && first > 0 { 7 } else { last };
                 if first > last {
-                    let mend = format!("{first}-{most},{least}-{last}");
+                    let mend = format!("{first}-{max},{min}-{last}");
                     return wrong(
                         format!("{name} `{part}` goes backwards"),
                         format!("over the end and on from the beginning: `{mend}`"),
@@ -194,7 +187,7 @@ impl Field {
                 if let Some(step) = step {
                     return wrong(
                         format!("{name} `{part}` has a step and no range"),
-                        format!("from {value} to the end: `{value}-{most}/{step}`"),
+                        format!("from {value} to the end: `{value}-{max}/{step}`"),
                     );
                 }
                 (value, value)
@@ -202,13 +195,13 @@ impl Field {
         };
         let step = match step.map(|step| (step, step.parse::<u8>())) {
             None => 1,
-            Some((_, Ok(step))) if step > 0 && step <= *most => step,
+            Some((_, Ok(step))) if step > 0 && step <= *max => step,
             Some((step, _)) => {
                 let hint = match *name {
                     "minute" if step.parse::<u32>().is_ok_and(|step| step > 59) => {
                         format!("an interval that is no part of an hour: every: \"{step}m\"")
                     }
-                    _ => format!("a step is a number from 1 to {most}"),
+                    _ => format!("a step is a number from 1 to {max}"),
                 };
                 return wrong(format!("{name} `{part}` has the step `{step}`"), hint);
             }
@@ -218,19 +211,18 @@ impl Field {
     }
 
     fn read_value(&self, word: &str, value: &str) -> Result<u8, Diagnostic> {
-        let Self { name, least, most, names } = self;
+        let Self { name, min, max, names } = self;
         if let Some(at) = names.iter().position(|name| name.eq_ignore_ascii_case(value)) {
-            return Ok(u8::try_from(at).unwrap_or_default() + least);
+            return Ok(u8::try_from(at).unwrap_or_default() + min);
         }
         let named = match names {
             [] => String::new(),
             [first, .., last] => format!(", or {first} to {last}"),
             [only] => format!(", or {only}"),
         };
-        let range = format!("{least} to {most}{named}");
+        let range = format!("{min} to {max}{named}");
         if let Ok(number) = value.parse::<i64>() {
-            if let Some(number) = u8::try_from(number).ok().filter(|number| (least..=most).contains(&number))
-            {
+            if let Some(number) = u8::try_from(number).ok().filter(|number| (min..=max).contains(&number)) {
                 return Ok(number);
             }
             let hint = match (*name, number) {

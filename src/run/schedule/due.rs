@@ -1,36 +1,37 @@
-//! Which instants of a trigger have come, and what becomes of those that nobody was there for. Pure: it knows neither
-//! stores nor runs.
+//! Which instants of a trigger are due, and which of those that were missed run. Pure: it knows neither stores nor runs.
 
 use super::trigger::Trigger;
 use crate::{
-    base::with_thousands,
+    base::{millis, with_thousands},
     script::{CatchUp, CatchUpPolicy},
 };
-/// A fire that starts_at so late is one that was missed: nobody was there, or the machine slept.
-const LATE: i64 = 60_000;
+use std::time::Duration;
 
-/// So many missed instants are told one by one; those before them in one line.
-const MOST: usize = 1_000;
+/// A fire that starts later than this after its time was missed: no daemon was running, or the machine slept.
+const MISSED_AFTER: Duration = Duration::from_mins(1);
 
-/// So many instants are gone through before it is only said that there were more.
-const MOST_COUNTED: usize = 200_000;
+/// The most missed instants that are listed one by one; earlier ones are summed up.
+const MAX_LISTED: usize = 1_000;
 
-/// An instant that has come.
+/// The most instants that are counted.
+const MAX_COUNTED: usize = 200_000;
+
+/// An instant that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueFire {
-    /// The instant that was scheduled, in milliseconds.
+    /// The scheduled instant, in milliseconds since the epoch.
     pub instant: i64,
-    /// Why it does not run, if it does not.
+    /// Why it was missed, if it was; it does not run then.
     pub missed: Option<String>,
 }
 
-/// The instants of a trigger after `last` whose time to begin has come, in order.
+/// The instants of a trigger after `last` whose start has come, in order.
 #[must_use]
 pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, now: i64) -> Vec<DueFire> {
     let mut instants = Vec::new();
     let mut at = last;
     while let Some(next) = trigger.schedule.after(at).filter(|next| *next <= now) {
-        if starts_at(automation, trigger, next) > now || instants.len() == MOST_COUNTED {
+        if starts_at(automation, trigger, next) > now || instants.len() == MAX_COUNTED {
             break;
         }
         instants.push(next);
@@ -39,74 +40,72 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
     let is_late = |instant: i64| is_late(starts_at(automation, trigger, instant), now);
     let is_on_time = instants.last().is_some_and(|instant| !is_late(*instant));
     let latest_late = instants.iter().rev().find(|instant| is_late(**instant)).copied();
-    let within = i64::try_from(catch_up.within.as_millis()).unwrap_or(i64::MAX);
-    let last_of_all = instants.last().copied();
-    let judge = |instant: i64| {
+    let within = millis(catch_up.within);
+    let latest = instants.last().copied();
+    let missed = |instant: i64| {
         if !is_late(instant) {
-            // Several at once, after a moment in which nobody looked: catching up is about them, too.
-            let is_one_of_several = Some(instant) != last_of_all && catch_up.policy != CatchUpPolicy::All;
-            return is_one_of_several.then(|| "several came at once, and the latest runs".to_owned());
+            // Several fires can be due at once and in time, when a step took long. `catch_up` applies to them too.
+            let is_superseded = Some(instant) != latest && catch_up.policy != CatchUpPolicy::All;
+            return is_superseded.then(|| "several were due at once, and only the latest runs".to_owned());
         }
-        let is_old = now - instant > within;
+        let is_expired = now - instant > within;
         match catch_up.policy {
-            CatchUpPolicy::None => Some("nobody was there, and it is not caught up".to_owned()),
-            _ if is_old => {
+            CatchUpPolicy::None => Some("no daemon was running (catch_up: none)".to_owned()),
+            _ if is_expired => {
                 let within = humantime::format_duration(catch_up.within);
-                Some(format!("nobody was there, and it is longer ago than {within}"))
+                Some(format!("no daemon was running, and it is older than {within} (catch_up.within)"))
             }
             CatchUpPolicy::Latest if is_on_time || Some(instant) != latest_late => {
-                Some("nobody was there, and a later one is caught up".to_owned())
+                Some("no daemon was running, and a later fire is caught up (catch_up: latest)".to_owned())
             }
             CatchUpPolicy::Latest | CatchUpPolicy::All => None,
         }
     };
     let mut all: Vec<DueFire> =
-        instants.iter().map(|instant| DueFire { instant: *instant, missed: judge(*instant) }).collect();
-    let missed = all.iter().take_while(|due| due.missed.is_some()).count();
-    if missed > MOST {
-        let before = missed - MOST;
-        let counted = with_thousands(before as u64);
-        if let Some(DueFire { missed: Some(reason), .. }) = all.get_mut(before) {
-            reason.push_str(&format!("; so are {counted} before it"));
+        instants.iter().map(|instant| DueFire { instant: *instant, missed: missed(*instant) }).collect();
+    let count = all.iter().take_while(|due| due.missed.is_some()).count();
+    if count > MAX_LISTED {
+        let unlisted = count - MAX_LISTED;
+        let counted = with_thousands(unlisted as u64);
+        if let Some(DueFire { missed: Some(reason), .. }) = all.get_mut(unlisted) {
+            reason.push_str(&format!("; {counted} fires before it were missed as well"));
         }
-        all.drain(..before);
+        all.drain(..unlisted);
     }
     all
 }
 
-/// Whether a fire that was to begin then is one that was missed.
+/// Whether a fire that was to start then is missed now.
 #[must_use]
-pub fn is_late(starts_at: i64, now: i64) -> bool {
-    now - starts_at > LATE
+pub fn is_late(start: i64, now: i64) -> bool {
+    now - start > millis(MISSED_AFTER)
 }
 
-/// When a fire starts_at: at its instant, or a little later where its trigger says so.
+/// When a fire starts: at its instant, delayed by the trigger's jitter.
 #[must_use]
 pub fn starts_at(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
-    let delay = trigger.delay(automation, instant);
-    instant + i64::try_from(delay.as_millis()).unwrap_or_default()
+    instant.saturating_add(millis(trigger.delay(automation, instant)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::script::{Timing, TriggerSpec};
-    use std::time::Duration;
 
     fn trigger(jitter: Duration) -> Trigger {
         let timing = Timing::Every("1m".to_owned());
         let text = TriggerSpec { timing, zone: None, jitter, handler: "run".to_owned(), place: None };
-        Trigger::read(&text, chrono_tz::UTC).expect("it can be read")
+        Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed")
     }
 
     fn seen(policy: CatchUpPolicy, within: &str, now: i64) -> Vec<(i64, bool)> {
-        let within = humantime::parse_duration(within).expect("it is a length of time");
+        let within = humantime::parse_duration(within).expect("it is a duration");
         let due = due("a", &trigger(Duration::ZERO), CatchUp { policy, within }, 0, now * 1_000);
         due.into_iter().map(|due| (due.instant / 60_000, due.missed.is_none())).collect()
     }
 
     #[test]
-    fn what_was_missed_follows_catch_up() {
+    fn missed_fires_follow_catch_up() {
         use CatchUpPolicy::{All, Latest, None};
         assert_eq!(seen(Latest, "1h", 59), []);
         assert_eq!(seen(None, "1h", 61), [(1, true)]);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_of_the_missed_runs_where_none_is_on_time() {
+    fn latest_missed_fire_runs_if_none_is_on_time() {
         let timing = Timing::Every("1h".to_owned());
         let text = TriggerSpec {
             timing,
@@ -128,7 +127,7 @@ mod tests {
             handler: "run".to_owned(),
             place: None,
         };
-        let hourly = Trigger::read(&text, chrono_tz::UTC).expect("it can be read");
+        let hourly = Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed");
         let hours = |count: i64| count * 3_600_000;
         let seen = due("a", &hourly, CatchUp::default(), 0, hours(5) + 120_000);
         let runs: Vec<i64> = seen.iter().filter(|due| due.missed.is_none()).map(|due| due.instant).collect();
@@ -138,18 +137,22 @@ mod tests {
     }
 
     #[test]
-    fn a_long_time_is_summed_up() {
+    fn many_missed_fires_are_summed_up() {
         let all = due("a", &trigger(Duration::ZERO), CatchUp::default(), 0, 3_000 * 60_000);
         assert_eq!(all.len(), 1_001);
         assert!(
-            all[0].missed.as_deref().unwrap_or_default().ends_with("so are 1,999 before it"),
+            all[0]
+                .missed
+                .as_deref()
+                .unwrap_or_default()
+                .ends_with("; 1,999 fires before it were missed as well"),
             "{:?}",
             all[0]
         );
     }
 
     #[test]
-    fn jitter_is_the_same_for_the_same_fire() {
+    fn jitter_of_a_fire_is_constant() {
         let trigger = trigger(Duration::from_secs(10));
         let delays: Vec<Duration> = (0..50).map(|at| trigger.delay("a", at * 60_000)).collect();
         assert!(delays.iter().all(|delay| *delay < Duration::from_secs(10)));

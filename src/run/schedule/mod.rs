@@ -1,4 +1,4 @@
-//! When a trigger is due: cron fields, zones, intervals, and what becomes of instants that were missed. Pure: no
+//! When a trigger is due: cron expressions, time zones, intervals, and which missed instants are caught up. Pure: no
 //! clock, no store.
 
 pub mod cron;

@@ -1,7 +1,8 @@
 //! When a trigger fires: a cron expression in a zone, or an interval aligned to the clock.
 //!
-//! Each local time that an expression names fires once. One that a zone skips fires right after the gap, together with
-//! what else falls into it; one that comes twice fires the first time. Must never know automations, nor the present time.
+//! Each local time that an expression names fires once. A local time that the zone skips fires right after the gap,
+//! together with all others in it; one that occurs twice fires at its first occurrence. Must never know automations, nor
+//! the present time.
 
 use super::cron::Cron;
 use crate::base::Diagnostic;
@@ -9,36 +10,33 @@ use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone, 
 use chrono_tz::Tz;
 use std::{fmt, time::Duration};
 
-/// No zone moves its clocks further than this at once, and none has more than one change within it.
-const LARGEST_SHIFT_HOURS: i64 = 26;
+/// No zone moves its clocks further than this at once, and none has more than one transition within it.
+const MAX_SHIFT_HOURS: i64 = 26;
 
 /// The shortest interval.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest interval: what is rarer than once a day is for cron.
-const LONGEST: Duration = Duration::from_hours(24);
+/// The longest interval: a cron expression says better what fires less than once a day.
+const MAX_INTERVAL: Duration = Duration::from_hours(24);
 
 /// When a trigger fires.
 #[derive(Clone, Debug)]
 pub enum Schedule {
     /// At local times of a zone.
     Cron {
-        /// Which ones.
+        /// Which local times.
         cron: Cron,
-        /// Whose.
+        /// Which zone.
         zone: Tz,
     },
-    /// Whenever the time is a multiple of this.
+    /// Whenever the time since the epoch is a multiple of this.
     Every(Duration),
 }
 
-/// A zone by its name in the IANA's database.
-///
-/// # Errors
-/// When there is none of that name.
+/// A zone by its name in the IANA database.
 pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
     name.parse().map_err(|_| {
-        // Names that people write for the platform's own zone.
+        // What users write for the platform's own zone.
         const CHINA: [&str; 9] = [
             "Asia/Beijing",
             "Beijing",
@@ -64,10 +62,7 @@ pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
 }
 
 impl Schedule {
-    /// Reads an interval: `30s`, `15m`, `6h`.
-    ///
-    /// # Errors
-    /// When it is none, or too short or too long.
+    /// Parses an interval: `30s`, `15m`, `6h`.
     pub fn every(text: &str) -> Result<Self, Diagnostic> {
         let fail = |message: String| {
             Err(Diagnostic::new(message).hint("for example every: \"30s\", \"15m\" or \"6h\""))
@@ -75,13 +70,13 @@ impl Schedule {
         let Ok(interval) = humantime::parse_duration(text) else {
             return fail(format!("`{text}` is no interval"));
         };
-        if interval < SHORTEST || interval > LONGEST || interval.subsec_millis() != 0 {
+        if interval < MIN_INTERVAL || interval > MAX_INTERVAL || interval.subsec_millis() != 0 {
             return fail(format!("the interval `{text}` is not in whole seconds from 1s to 24h"));
         }
         Ok(Self::Every(interval))
     }
 
-    /// The first instant after this one at which it fires, in milliseconds.
+    /// The first instant after this one at which it fires, in milliseconds since the epoch.
     #[must_use]
     pub fn after(&self, ms: i64) -> Option<i64> {
         match self {
@@ -91,8 +86,8 @@ impl Schedule {
             }
             Self::Cron { cron, zone } => {
                 let after = DateTime::from_timestamp_millis(ms)?;
-                let mut local = beginning(after, *zone);
-                // Local times that are the same instant are one fire.
+                let mut local = search_start(after, *zone);
+                // Local times in a gap are the same instant, which fires once.
                 loop {
                     local = cron.after(local)?;
                     let instant = resolve(local, *zone)?;
@@ -104,7 +99,7 @@ impl Schedule {
         }
     }
 
-    /// An instant with its zone's offset.
+    /// An instant in RFC 3339, with the offset of its zone.
     #[must_use]
     pub fn rfc3339(&self, ms: i64) -> String {
         let instant = DateTime::from_timestamp_millis(ms).unwrap_or_default();
@@ -114,7 +109,7 @@ impl Schedule {
         }
     }
 
-    /// An instant as a person of its zone writes it, with the offset.
+    /// An instant for display: weekday, date, time and offset of its zone.
     #[must_use]
     pub fn show(&self, ms: i64) -> String {
         let instant = DateTime::from_timestamp_millis(ms).unwrap_or_default();
@@ -136,25 +131,25 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// The local time from which one looks for what fires after this instant: where clocks are moved near it, local times
-/// before its own may be instants after it.
-fn beginning(after: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
+/// Where the search for the next local time starts: at the instant's own, but earlier near a transition, where a local time
+/// before it may be an instant after it.
+fn search_start(after: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
     let offset = |at: DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc();
-    let near = TimeDelta::hours(LARGEST_SHIFT_HOURS);
+    let near = TimeDelta::hours(MAX_SHIFT_HOURS);
     let local = after.with_timezone(&zone).naive_local();
     let is_moved = [after - near, after + near].into_iter().any(|at| offset(at) != offset(after));
     if is_moved { local - near } else { local }
 }
 
-/// The instant of a local time: the first one if there are two, and the end of the gap if there is none.
+/// The instant of a local time: the first of two, and the end of the gap if there is none.
 fn resolve(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     let mut at = local;
-    for _ in 0..=LARGEST_SHIFT_HOURS * 60 {
+    for _ in 0..=MAX_SHIFT_HOURS * 60 {
         match zone.from_local_datetime(&at) {
             LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => {
                 return Some(instant.with_timezone(&Utc));
             }
-            // Clocks are moved at whole minutes.
+            // All transitions are at whole minutes.
             LocalResult::None => at += TimeDelta::minutes(1),
         }
     }
