@@ -327,7 +327,7 @@ pub const TABLE: &[Meaning] = &[
         Caller,
         "too many tag now, no need to add new",
         "标签数过多,不能超过 100 个",
-        "delete a tag that nobody needs with tag::delete(id)",
+        "delete an unused tag with tag::delete(id)",
     ),
     row(
         45057,

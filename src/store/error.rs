@@ -96,12 +96,12 @@ impl StoreError {
             Self::Exposed { .. } => "tokens are kept there: chmod 600 it",
             Self::Full { .. } => "make room on the disk; what was written before is safe",
             Self::Corrupt { .. } => {
-                "move the file away to begin anew (tokens are fetched again, counts of today are lost), or restore it"
+                "move the file away to start with an empty store (tokens are fetched again, today's counts are lost), or restore it"
             }
             Self::Newer { .. } => "use the newer mpscript, or another store; this one was left as it is",
             Self::Conflict { .. } => "try again",
             Self::Decode { .. } => "the row was left as it is; was it written by a newer mpscript?",
-            Self::Other { .. } => "try again; if it stays so, move the store away to begin anew",
+            Self::Other { .. } => "try again; if it persists, move the store away to start with an empty one",
         }
     }
 }

@@ -201,10 +201,8 @@ fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
             .map(Scene::Number)
             .ok_or("a scene's number is from 1 to 4294967295")?,
         _ => {
-            return Err(
-                "give {\"ticket\": \"…\"} or {\"scene\": 123}, and \"openid\" for somebody in particular"
-                    .to_owned(),
-            );
+            return Err("give {\"ticket\": \"…\"} or {\"scene\": 123}, and \"openid\" for a particular user"
+                .to_owned());
         }
     };
     let number = match body.get("openid").and_then(Value::as_str) {

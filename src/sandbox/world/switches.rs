@@ -65,9 +65,9 @@ switches! {
     MALFORMED_OPENID = "malformed_openid", "which openid faults give 40003, 49003, 50005 or 45171 in batchtagging",
         OneOf(&["40003", "45171"]), "40003", "an openid that is not of an openid's form";
     FOREIGN_OPENID = "foreign_openid", "which openid faults give 40003, 49003, 50005 or 45171 in batchtagging",
-        OneOf(&["49003", "40003", "45171"]), "49003", "a well-formed openid of nobody here";
+        OneOf(&["49003", "40003", "45171"]), "49003", "a well-formed openid that belongs to no follower";
     GONE_OPENID = "gone_openid", "which openid faults give 40003, 49003, 50005 or 45171 in batchtagging",
-        OneOf(&["50005", "40003", "45171", "ok"]), "50005", "somebody who no longer follows";
+        OneOf(&["50005", "40003", "45171", "ok"]), "50005", "the openid of a user who has unsubscribed";
     REMARK_OF_30_BYTES = "remark_of_30_bytes", "exactly 30 bytes for remark",
         OneOf(&["refuse", "accept"]), "refuse", "a remark of exactly 30 bytes";
     UPDATE_UNKNOWN_TAG = "update_unknown_tag", "tags/update with an unknown or unchanged name",
@@ -75,13 +75,13 @@ switches! {
     UPDATE_UNCHANGED_NAME = "update_unchanged_name", "tags/update with an unknown or unchanged name",
         OneOf(&["45157", "ok"]), "45157", "a rename to the tag's present name";
     TAGS_AFTER_REFOLLOW = "tags_after_refollow", "tag state after unfollow/refollow",
-        OneOf(&["dropped", "kept"]), "dropped", "the tags of somebody who left and came back";
+        OneOf(&["dropped", "kept"]), "dropped", "the tags of a user who unsubscribed and subscribed again";
     BLACKLISTED_IN_USER_GET = "blacklisted_in_user_get", "blacklisted users in user/get",
         OneOf(&["no", "yes"]), "no", "whether the list of followers has those on the blacklist";
     USER_GET_ORDER = "user_get_order", "order of user/get",
         OneOf(&["oldest_first", "newest_first"]), "oldest_first", "the order of the list of followers";
     DEPARTED_CURSOR = "departed_cursor", "next_openid of a departed user",
-        OneOf(&["continues", "empty_page", "40003"]), "continues", "a cursor that names somebody who has left";
+        OneOf(&["continues", "empty_page", "40003"]), "continues", "a cursor that names a user who has unsubscribed";
     DUPLICATE_OPENIDS = "duplicate_openids", "duplicates in openid_list/user_list",
         OneOf(&["accept", "40003"]), "accept", "an openid that a list names twice";
     COUPON_ERRCODE = "coupon_errcode", "errcode for a coupon refused since 2021",
@@ -93,11 +93,11 @@ switches! {
     ERRMSG_TAIL = "errmsg_tail", "what follows an error's text: a rid today, a hint alone in 2020",
         OneOf(&["rid", "hint"]), "rid", "`hint: […] rid: …` as it is today, or `hint: […]`";
     PUSH_TRIES = "push_tries", "3 pushes or 1+3",
-        OneOf(&["3", "4"]), "3", "how often a push is tried that nobody answers";
+        OneOf(&["3", "4"]), "3", "how often an unanswered push is sent";
     MINUTE_SECONDS = "minute_seconds", "seconds of a minute of quotas: fewer, for tests",
         UpTo(60), "60", "how long --minute-limit counts; mpscript is told by MPSCRIPT_QUOTA_MINUTE";
     QUOTA_RESET_HOUR = "quota_reset_hour", "hour of the quota reset",
-        UpTo(23), "0", "the hour, Beijing time, at which daily quotas begin anew";
+        UpTo(23), "0", "the hour, Beijing time, at which the daily quotas are reset";
     STRING_TAGID = "string_tagid", "string vs number tagid",
         OneOf(&["47001", "accept"]), "47001", "a number that is sent as a string";
     ESCAPED_NAMES = "escaped_names", "raw `\\u` handling in tags/* today",
@@ -107,7 +107,7 @@ switches! {
     BLACKLIST_PAGE = "blacklist_page", "page of getblacklist: 1,000 today, 10,000 in 2020",
         OneOf(&["1000", "10000"]), "1000", "the most openids of one page of the blacklist";
     BLACKLIST_GONE_OPENID = "blacklist_gone_openid", "batchblacklist with a non-follower",
-        OneOf(&["40003", "ok"]), "40003", "somebody who no longer follows, put on the blacklist";
+        OneOf(&["40003", "ok"]), "40003", "blocking a user who has unsubscribed";
     TAGS_CONTENT_TYPE = "tags_content_type", "Content-Type of tags/* in 2026 (only 2022/2023 evidence for cgi-bin)",
         OneOf(&["json", "text"]), "json", "application/json or text/plain from tags/*";
     QRCODE_DEFAULT_SECONDS = "qrcode_default_seconds", "expire_seconds of a temporary code when absent: 30 or 60",

@@ -147,6 +147,6 @@ fn misspelt_handler(file: &File, handlers: &BTreeSet<&str>) -> Option<Problem> {
             }
         });
     }
-    let message = format!("nobody calls `{near}`");
+    let message = format!("`{near}` is never called");
     Some(Problem::new(file, position, message, Some(format!("did you mean `{ON_FAILURE}`?"))))
 }

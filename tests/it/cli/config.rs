@@ -196,7 +196,7 @@ fn a_broken_store_is_told_before_anything_is_called() {
         run(&["--store", "broken.db"]),
         format!(
             "error: {here}/broken.db is no store of mpscript, or is damaged
-  hint: move the file away to begin anew (tokens are fetched again, counts of today are lost), or restore it
+  hint: move the file away to start with an empty store (tokens are fetched again, today's counts are lost), or restore it
 "
         )
     );

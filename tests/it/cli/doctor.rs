@@ -90,7 +90,7 @@ fn the_store_is_something_else() {
         folder(&sandbox.url()).file("diary", "my diary\n".repeat(500)).env("MPSCRIPT_STORE", "diary");
     let seen = look(&folder, &sandbox.url(), 2);
     let store = "FAIL store          HERE/diary is no store of mpscript, or is damaged
-                    → move the file away to begin anew (tokens are fetched again, counts of today are lost), or restore it
+                    → move the file away to start with an empty store (tokens are fetched again, today's counts are lost), or restore it
 ";
     assert_eq!(seen, [CONFIGURATION, store, CLOCK, HOSTS, TOKEN, RIGHTS, WRONG].concat());
 }

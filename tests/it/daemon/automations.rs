@@ -169,7 +169,7 @@ fn check_finds_unknown_context_keys_in_handlers() {
             "fn often() { }\nfn on_failure(ctx, error) { print(error.mesage) }",
             "what went wrong has no `mesage`\n",
         ),
-        ("fn often() { }\nfn on_failur(ctx, error) { print(1) }", "nobody calls `on_failur`\n"),
+        ("fn often() { }\nfn on_failur(ctx, error) { print(1) }", "`on_failur` is never called\n"),
     ] {
         let told = Folder::with(&script(body)).run(&["check", "script.rhai"]).failure(1);
         assert!(told.contains(says) && told.contains("did you mean `"), "{body}: {told}");
