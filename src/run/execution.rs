@@ -7,7 +7,10 @@ use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport},
     client::Client,
-    script::{HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script, ScriptFailure},
+    script::{
+        Calls, HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script, ScriptFailure,
+        ScriptIo, WritePolicy,
+    },
     store::{RunEnd, RunState, SavedState, Store, StoreError},
 };
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
@@ -181,25 +184,23 @@ impl Execution {
             heartbeat,
             output_log,
         };
-        let mut env = RunEnv::new(
-            config.client,
-            config.in_flight,
-            runtime.handle().clone(),
-            config.cancel,
-            config.params,
+        let calls = Calls {
+            client: config.client,
+            in_flight: config.in_flight,
+            runtime: runtime.handle().clone(),
+            cancel: config.cancel,
+            callback: config.callback,
+        };
+        let policy = WritePolicy { limits: Arc::new(limits), dry, confirm: config.confirm, may_wait };
+        let io = ScriptIo {
+            params: config.params,
             board,
             output,
-        );
-        env.callback = config.callback;
-        env.limits = Arc::new(limits);
-        env.folder = config.folder;
-        env.scratch_folder = config.scratch_folder;
-        env.clock = config.clock;
-        env.journal = journal;
-        env.dry = dry;
-        env.may_wait = may_wait;
-        env.confirm = config.confirm;
-        env.store = config.store;
+            folder: config.folder,
+            scratch_folder: config.scratch_folder,
+            clock: config.clock,
+        };
+        let env = RunEnv::new(calls, journal, config.store, policy, io);
         Ok((open, Arc::new(env)))
     }
 }

@@ -17,7 +17,7 @@ pub use engine::display::{Rendered, Variable, more};
 pub use engine::engine::{STACK, Script};
 pub use engine::handler::{HandlerCall, HandlerResult};
 pub use engine::session::{Line, Session};
-pub use host::env::{CallbackKeys, ConfirmWrite, NullOutput, Output, RunEnv};
+pub use host::env::{CallbackKeys, Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, WritePolicy};
 pub use host::error::{NoClient, ScriptFailure};
 pub use source::automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,

@@ -217,7 +217,7 @@ impl Audience {
             SourceRef::Members(tag) => {
                 let id = tag.existing(&self.env)?;
                 // A tag that exists only in a dry run has no members.
-                let is_placeholder = self.env.dry.as_ref().is_some_and(|dry| dry.is_placeholder(id));
+                let is_placeholder = self.env.policy.dry.as_ref().is_some_and(|dry| dry.is_placeholder(id));
                 if is_placeholder { Source::openids([]) } else { Source::Members(id) }
             }
             SourceRef::Openids(source) => source.clone(),
@@ -278,7 +278,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("openids_from", &["path: String", "Audience"], OPENIDS_FROM).register_into_engine(
         engine,
         move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
-            let openids = read_openids(&here.folder, path).map_err(ScriptError::raise)?;
+            let openids = read_openids(&here.io.folder, path).map_err(ScriptError::raise)?;
             Ok(Audience::new(&here, SourceRef::Openids(openids)))
         },
     );

@@ -88,7 +88,8 @@ impl CurrentMembers {
         let listed = match &mut self.listed {
             Some(listed) => listed,
             none => {
-                let listing = MemberSet::list(&job.client, env.in_flight, set.clone(), &env.scratch_folder);
+                let listing =
+                    MemberSet::list(&job.client, env.calls.in_flight, set.clone(), &env.io.scratch_folder);
                 none.insert(env.block_on(listing).map_err(unknown)?)
             }
         };
@@ -169,7 +170,7 @@ impl ChangePlan for Tagging {
         // Not earlier: a job that matches no follower leaves no empty tag behind.
         if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
             job.check_quota_for_all()?;
-            job.env.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
+            job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
             job.scope.step.enter_page(0);
             let created = journaled_call::make_tag(&job.env, name);
             job.scope.step.leave_page(0);

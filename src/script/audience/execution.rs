@@ -111,14 +111,14 @@ impl JobExecution {
             is_exact: false,
         };
         let cost = preflight(env, &client, &job, cost)?;
-        env.board.begin(&job);
+        env.io.board.begin(&job);
         let page = checkpoint.mark.page + 1;
         if op.kind.is_loop() && checkpoint.has_written && page > 1 && !is_drawn {
             op.warn_of_variables("resumes from its checkpoint");
         }
         let cursor = if is_drawn { PageCursor::default() } else { checkpoint.mark.clone() };
         let reader = env.block_on(async {
-            Reader::open(&client, env.in_flight, source, needs_details, limit, counts, cursor)
+            Reader::open(&client, env.calls.in_flight, source, needs_details, limit, counts, cursor)
         });
         Ok(Self {
             env: Arc::clone(env),
@@ -339,7 +339,7 @@ impl JobExecution {
     fn close(&mut self, state: RunState) -> EndReport {
         self.pages.reader = None;
         self.scope.exit_page();
-        let state = if self.env.cancel.is_cancelled() { RunState::Cancelled } else { state };
+        let state = if self.env.calls.cancel.is_cancelled() { RunState::Cancelled } else { state };
         self.report.post(&self.env, &self.client, state)
     }
 

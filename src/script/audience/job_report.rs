@@ -40,8 +40,8 @@ impl JobReport {
             *count > 0
         });
         let failed = mem::take(&mut self.failed);
-        let report = EndReport::of(&self.job, state, env.dry.is_some(), failed, calls);
-        env.board.end(report.clone());
+        let report = EndReport::of(&self.job, state, env.policy.dry.is_some(), failed, calls);
+        env.io.board.end(report.clone());
         report
     }
 }

@@ -39,7 +39,7 @@ impl TerminalOp<'_> {
                 Replay::Completed(answer) => {
                     let completed: Completed =
                         decode(env, &label, "the answer of a terminal operation", answer)?;
-                    env.board.end((*completed.report).clone());
+                    env.io.board.end((*completed.report).clone());
                     if self.kind.is_loop() {
                         self.warn_of_variables("is already complete");
                     }
@@ -48,7 +48,7 @@ impl TerminalOp<'_> {
                 Replay::Failed(ended) => {
                     let failed: Failed = decode(env, &label, "the error of a terminal operation", ended)?;
                     if let Some(report) = failed.report {
-                        env.board.end(report);
+                        env.io.board.end(report);
                     }
                     return Err(failed.error.raise());
                 }

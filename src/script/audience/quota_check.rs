@@ -81,7 +81,7 @@ pub(crate) fn check_quota(
         is_for_all: writers == Writers::All,
     };
     // A resumed run does what the day's quota allows.
-    let may_refuse = cost.is_exact && !env.may_wait && !env.journal.is_resumed();
+    let may_refuse = cost.is_exact && !env.policy.may_wait && !env.journal.is_resumed();
     match env.block_on(estimate(client, shape, may_refuse)) {
         Ok(estimates) => {
             // The first estimate is shown; a later one differs by a few calls only.

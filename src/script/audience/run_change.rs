@@ -128,13 +128,13 @@ fn recorded_change(job: &JobExecution) -> ScriptResult<Option<Change>> {
 fn writer_config(job: &JobExecution, change: Change, created_at: Option<Stopwatch>) -> BatchWriterConfig {
     BatchWriterConfig {
         client: job.client.clone(),
-        in_flight: job.env.in_flight,
+        in_flight: job.env.calls.in_flight,
         change,
         counts: Arc::clone(&job.report.job.counts),
-        limits: Arc::clone(&job.env.limits),
+        limits: Arc::clone(&job.env.policy.limits),
         made: created_at,
         step: job.scope.step.clone(),
-        dry: job.env.dry.clone(),
+        dry: job.env.policy.dry.clone(),
     }
 }
 
@@ -143,7 +143,7 @@ fn check_error_rate(job: &JobExecution) -> ScriptResult<()> {
     let counts = &job.report.job.counts;
     let followers =
         Counters::read(&counts.matched) + Counters::read(&counts.unmatched) + Counters::read(&counts.gone);
-    let checked = job.env.limits.check_error_rate(Counters::read(&counts.failed), followers);
+    let checked = job.env.policy.limits.check_error_rate(Counters::read(&counts.failed), followers);
     checked.map_err(|limit| to_script_error(&job.env, JobError::Limit(limit)))
 }
 

@@ -65,7 +65,7 @@ impl<'a> TerminalOp<'a> {
         let text = format!(
             "warning: the loop over {audience} {why}: variables that it filled in an earlier attempt are empty"
         );
-        audience.env.output.debug(&text);
+        audience.env.io.output.debug(&text);
     }
 }
 

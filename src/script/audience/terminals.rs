@@ -119,7 +119,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
         needs_details: need_details(&columns),
         ..TerminalOp::new(audience, TerminalKind::WriteCsv)
     };
-    let mut table = Table::create(&audience.env.folder, path, columns).map_err(ScriptError::raise)?;
+    let mut table = Table::create(&audience.env.io.folder, path, columns).map_err(ScriptError::raise)?;
     let mut job = match op.open()? {
         Opened::Run(job) => job,
         Opened::Replayed(completed) => return Ok(*completed.report),

@@ -31,13 +31,13 @@ pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
     let mut engine = Engine::new_raw();
     engine.register_global_module(Shared::clone(&STANDARD));
     set_limits(&mut engine);
-    let (print, debug) = (Arc::clone(&env.output), Arc::clone(&env.output));
+    let (print, debug) = (Arc::clone(&env.io.output), Arc::clone(&env.io.output));
     engine.on_print(move |text| print.print(text));
     engine.on_debug(move |text, source, position| {
         let at = position.line().map(|line| format!("{}:{line}: ", source.unwrap_or("script")));
         debug.debug(&format!("{}{text}", at.unwrap_or_default()));
     });
-    let cancel = env.cancel.clone();
+    let cancel = env.calls.cancel.clone();
     engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
     error::register(&mut engine);
     value::register(&mut engine);

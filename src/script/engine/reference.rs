@@ -2,17 +2,18 @@
 
 use super::engine;
 use crate::{
-    base::{Cancel, Diagnostic},
-    bulk::ProgressBoard,
+    base::{Cancel, Clock, Diagnostic},
+    bulk::{Journal, ProgressBoard},
     script::host::{
         catalog::{Function, functions},
-        env::{NullOutput, RunEnv},
+        env::{Calls, NullOutput, RunEnv, ScriptIo, WritePolicy},
         error::NoClient,
     },
 };
 use rhai::Engine;
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -24,21 +25,23 @@ pub(crate) fn known_functions() -> &'static [Function] {
 
 /// An engine with every function, to look names up in. Nothing runs on it.
 pub(crate) fn reference_engine() -> Engine {
-    // A handle is needed to be one; a runtime without threads costs nothing.
+    // The environment needs a handle; a runtime without threads costs nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let handle = match &runtime {
         Ok(runtime) => runtime.handle().clone(),
         Err(error) => unreachable!("a runtime without drivers asks nothing of the system: {error}"),
     };
     let no_client = Err(NoClient(Diagnostic::new("nothing is called while a script is checked")));
-    let env = RunEnv::new(
-        no_client,
-        1,
-        handle,
-        Cancel::default(),
-        BTreeMap::new(),
-        Arc::new(ProgressBoard::default()),
-        Arc::new(NullOutput),
-    );
+    let calls =
+        Calls { client: no_client, in_flight: 1, runtime: handle, cancel: Cancel::default(), callback: None };
+    let io = ScriptIo {
+        params: BTreeMap::new(),
+        board: Arc::new(ProgressBoard::default()),
+        output: Arc::new(NullOutput),
+        folder: PathBuf::from("."),
+        scratch_folder: PathBuf::from("."),
+        clock: Clock::system(),
+    };
+    let env = RunEnv::new(calls, Journal::default(), None, WritePolicy::default(), io);
     engine::build(&Arc::new(env))
 }

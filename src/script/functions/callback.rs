@@ -61,7 +61,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         move |at: NativeCallContext, xml: Dynamic| {
             let encrypt = || {
                 let nonce = u64::from_be_bytes(random()?) % 10_000_000_000;
-                seal(&here, &xml, here.clock.now_secs(), &nonce.to_string())
+                seal(&here, &xml, here.io.clock.now_secs(), &nonce.to_string())
             };
             at_call(&at, encrypt())
         },
@@ -102,7 +102,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
                 let message =
                     message.read_lock::<Message>().ok_or_else(|| wrong(&REPLY, 0, "a Message", &message))?;
                 let reply = read_reply(&fields)?;
-                reply.to_xml(&message.0, here.clock.now_secs()).map_err(|error| fault(&error))
+                reply.to_xml(&message.0, here.io.clock.now_secs()).map_err(|error| fault(&error))
             };
             at_call(&at, reply())
         },
@@ -196,7 +196,7 @@ fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Re
 }
 
 fn keys_of(env: &RunEnv) -> Result<&CallbackKeys> {
-    env.callback.as_ref().ok_or_else(|| {
+    env.calls.callback.as_ref().ok_or_else(|| {
         let error = ScriptError::usage(
             "no server callback is configured",
             "set MPSCRIPT_CALLBACK_TOKEN and MPSCRIPT_AES_KEY (设置与开发 > 基本配置 > 服务器配置 shows them), \

@@ -10,7 +10,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("param", &["name: String", "String"], PARAM).register_into_engine(
         engine,
         move |name: &str| -> Result<Dynamic, Box<EvalAltResult>> {
-            match required.params.get(name) {
+            match required.io.params.get(name) {
                 Some(given) => Ok(given.clone().into()),
                 None => Err(missing(name).raise()),
             }
@@ -19,7 +19,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("param", &["name: String", "default: ?", "?"], PARAM).register_into_engine(
         engine,
         move |name: &str, default: Dynamic| -> Result<Dynamic, Box<EvalAltResult>> {
-            match optional.params.get(name) {
+            match optional.io.params.get(name) {
                 Some(given) => read(name, given, &default).map_err(ScriptError::raise),
                 None => Ok(default),
             }

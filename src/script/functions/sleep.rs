@@ -31,7 +31,7 @@ fn sleep(env: &RunEnv, seconds: f64) -> Result<(), Box<EvalAltResult>> {
     env.block_on(async {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => Ok(()),
-            () = env.cancel.cancelled() => {
+            () = env.calls.cancel.cancelled() => {
                 Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, rhai::Position::NONE).into())
             }
         }

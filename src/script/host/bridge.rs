@@ -22,12 +22,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 impl RunEnv {
     /// Waits for `work`. It ends soon after a stop is asked for: every call does.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+        self.calls.runtime.block_on(work)
     }
 
     /// The client, or the script error that says why there is none.
     pub(crate) fn client(&self) -> Result<&Client, Box<EvalAltResult>> {
-        self.client.as_ref().map_err(|no_client| ScriptError::no_client(no_client).raise())
+        self.calls.client.as_ref().map_err(|no_client| ScriptError::no_client(no_client).raise())
     }
 
     /// Waits for a call; what goes wrong with it becomes a script error.
@@ -42,12 +42,14 @@ impl RunEnv {
     pub(crate) fn tags(&self) -> Result<Vec<Tag>, Box<EvalAltResult>> {
         let client = self.client()?;
         let tags = self.call(client.call(&List {}))?.tags;
-        Ok(self.dry.as_ref().map_or_else(|| tags.clone(), |dry| dry.see(tags.clone())))
+        Ok(self.policy.dry.as_ref().map_or_else(|| tags.clone(), |dry| dry.see(tags.clone())))
     }
 
     /// Says whether the account may be changed; whoever must be asked is asked once.
     pub(crate) fn confirm_write(&self) -> Result<(), Box<EvalAltResult>> {
-        let Some(confirm) = self.confirm.as_ref().filter(|_| self.dry.is_none()) else { return Ok(()) };
+        let Some(confirm) = self.policy.confirm.as_ref().filter(|_| self.policy.dry.is_none()) else {
+            return Ok(());
+        };
         self.confirmed.get_or_init(|| confirm()).clone().map_err(|diagnostic| {
             let hint = diagnostic.hint.unwrap_or_default();
             ScriptError::usage(diagnostic.message, hint).raise()
@@ -56,7 +58,7 @@ impl RunEnv {
 
     /// No other run may write this meanwhile.
     pub(crate) fn lock(&self, what: &str) -> Result<(), Box<EvalAltResult>> {
-        if self.dry.is_some() {
+        if self.policy.dry.is_some() {
             return Ok(());
         }
         let since = Stopwatch::start();
@@ -66,18 +68,19 @@ impl RunEnv {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let may_wait = self.may_wait && !self.cancel.is_cancelled() && since.elapsed() < MAX_LOCK_WAIT;
+            let may_wait =
+                self.policy.may_wait && !self.calls.cancel.is_cancelled() && since.elapsed() < MAX_LOCK_WAIT;
             let (JournalError::Locked { by, .. }, true) = (&error, may_wait) else {
                 return Err(self.journal_error(&error));
             };
             if !is_told {
-                self.output.print(&format!("run {by} is writing {what}: waiting for its end"));
+                self.io.output.print(&format!("run {by} is writing {what}: waiting for its end"));
                 is_told = true;
             }
             self.block_on(async {
                 tokio::select! {
                     () = tokio::time::sleep(POLL_INTERVAL) => {}
-                    () = self.cancel.cancelled() => {}
+                    () = self.calls.cancel.cancelled() => {}
                 }
             });
         }

@@ -1,4 +1,4 @@
-//! What a running script reaches beyond itself.
+//! The environment of a running script: what it calls, records, may change, and reads and writes.
 
 pub use crate::api::callback::Keys as CallbackKeys;
 
@@ -18,15 +18,15 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Where a script's words go.
+/// Receives the output of a script.
 pub trait Output: Send + Sync {
-    /// What `print` was given.
+    /// A text that the script printed.
     fn print(&self, text: &str);
-    /// What `debug` was given, with where.
+    /// A text that the script gave to `debug`, with its source line.
     fn debug(&self, text: &str);
 }
 
-/// Where words go that nobody wants to hear.
+/// Discards all output.
 pub struct NullOutput;
 
 impl Output for NullOutput {
@@ -34,87 +34,91 @@ impl Output for NullOutput {
     fn debug(&self, _text: &str) {}
 }
 
-/// Asks whether the account may be changed; an error says why not.
+/// Asks for confirmation before the first change; an error says why the account must not be changed.
 pub type ConfirmWrite = Arc<dyn Fn() -> Result<(), Diagnostic> + Send + Sync>;
 
-/// What a running script reaches beyond itself.
-pub struct RunEnv {
-    /// Calls the platform, or says why it can't.
+/// How a script calls the platform.
+pub struct Calls {
+    /// The client, or why there is none.
     pub client: Result<Client, NoClient>,
-    /// The most calls under way together.
+    /// Upper bound of concurrent calls of a job.
     pub in_flight: usize,
-    /// Where asynchronous work runs.
+    /// Runs asynchronous work.
     pub runtime: Handle,
-    /// The wish to stop.
+    /// Cancels the run.
     pub cancel: Cancel,
+    /// The keys of the account's server callback, if configured.
+    pub callback: Option<CallbackKeys>,
+}
+
+/// What a script may change.
+#[derive(Clone, Default)]
+pub struct WritePolicy {
+    /// The limits of the run.
+    pub limits: Arc<Limits>,
+    /// Present in a dry run, which changes nothing and records what it would change.
+    pub dry: Option<Arc<DryRun>>,
+    /// Called before the first change.
+    pub confirm: Option<ConfirmWrite>,
+    /// Whether the run may wait: for the next day when the day's quota is used up, and for a lock that another run holds.
+    pub may_wait: bool,
+}
+
+/// What a script reads and writes beside the account.
+pub struct ScriptIo {
     /// `--param` by name.
     pub params: BTreeMap<String, String>,
-    /// What the run may do at the most.
-    pub limits: Arc<Limits>,
-    /// Where it is written down what the run does.
-    pub journal: Journal,
-    /// Nothing is changed: it is only said what would be.
-    pub dry: Option<Arc<DryRun>>,
-    /// Is asked before the first change.
-    pub confirm: Option<ConfirmWrite>,
-    /// What the gate has said.
-    pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
-    /// Who is blocked, as far as the run knows.
-    pub(crate) blacklist: BlacklistCache,
-    /// It may wait: for the next day when the day's quota is used up, and for another run that writes the same.
-    pub may_wait: bool,
-    /// Where the runs of before are recorded.
-    pub store: Option<Store>,
-    /// Where jobs show how far they are.
+    /// Shows the progress of jobs.
     pub board: Arc<ProgressBoard>,
-    /// Where words go.
+    /// Receives the script's output.
     pub output: Arc<dyn Output>,
-    /// What the account's server callback is configured with, if it is.
-    pub callback: Option<CallbackKeys>,
-    /// Where the person stands: relative paths of a script begin there.
+    /// Relative paths of a script begin here.
     pub folder: PathBuf,
-    /// Where a job keeps for a while what memory is too small for.
+    /// Holds temporary data that is too large for memory.
     pub scratch_folder: PathBuf,
-    /// What time it is.
+    /// The time.
     pub clock: Clock,
-    /// The engine that runs the script, for closures that are called after the function that they
-    /// were given to has returned. Set once, when the script starts.
+}
+
+/// The environment of a running script.
+pub struct RunEnv {
+    /// How it calls the platform.
+    pub calls: Calls,
+    /// Records its steps.
+    pub journal: Journal,
+    /// Where earlier runs are recorded.
+    pub store: Option<Store>,
+    /// What it may change.
+    pub policy: WritePolicy,
+    /// What it reads and writes.
+    pub io: ScriptIo,
+    /// The answer of [`WritePolicy::confirm`]; a run asks once.
+    pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
+    /// The blacklist as single calls of the run know it.
+    pub(crate) blacklist: BlacklistCache,
+    /// The engine that runs the script, for closures that are called after the function that they were passed to has
+    /// returned. Set once, when the script starts.
     pub(crate) engine: OnceLock<Weak<Engine>>,
 }
 
 impl RunEnv {
-    /// An environment without a server callback, on the machine's clock; the engine joins it when
-    /// the script starts.
+    /// The environment of a run; the engine joins it when the script starts.
     #[must_use]
     pub fn new(
-        client: Result<Client, NoClient>,
-        in_flight: usize,
-        runtime: Handle,
-        cancel: Cancel,
-        params: BTreeMap<String, String>,
-        board: Arc<ProgressBoard>,
-        output: Arc<dyn Output>,
+        calls: Calls,
+        journal: Journal,
+        store: Option<Store>,
+        policy: WritePolicy,
+        io: ScriptIo,
     ) -> Self {
         Self {
-            client,
-            in_flight,
-            runtime,
-            cancel,
-            params,
-            limits: Arc::default(),
-            journal: Journal::default(),
-            dry: None,
-            confirm: None,
+            calls,
+            journal,
+            store,
+            policy,
+            io,
             confirmed: OnceLock::new(),
             blacklist: BlacklistCache::default(),
-            may_wait: false,
-            store: None,
-            board,
-            output,
-            callback: None,
-            folder: PathBuf::from("."),
-            scratch_folder: PathBuf::from("."),
-            clock: Clock::system(),
             engine: OnceLock::new(),
         }
     }

@@ -73,9 +73,9 @@ fn change(
 
 fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult<()> {
     let is_so = |tags: &[Tag]| tags.iter().any(|tag| tag.id == id && tag.name == to);
-    if env.dry.is_some() {
+    if env.policy.dry.is_some() {
         if is_so(&env.tags()?) {
-            env.output.print(&format!("the tag `{to}` would be called `{from}` again"));
+            env.io.output.print(&format!("the tag `{to}` would be called `{from}` again"));
         }
         return Ok(());
     }
@@ -93,8 +93,8 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
 }
 
 fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
-    if env.dry.is_some() {
-        env.output.print(&format!("the tag `{name}` would go if nobody had it then"));
+    if env.policy.dry.is_some() {
+        env.io.output.print(&format!("the tag `{name}` would go if nobody had it then"));
         return Ok(());
     }
     once(env, &format!("delete_tag_if_empty({id}, {name:?})"), |step| {
@@ -105,7 +105,7 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
         let client = env.client()?;
         let members = env.call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
         if members.count > 0 {
-            env.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
+            env.io.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
             return Ok(());
         }
         let deed = RecordedEffect::DeleteTag { id: tag.id, name: tag.name.clone() };
@@ -121,7 +121,7 @@ fn not_taken_back(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()>
     if !refused.errcode.is_some_and(|code| FOR_GOOD.contains(&code)) {
         return Err(refused.raise());
     }
-    env.board.set_aside(format!("step {step}: {}", refused.message));
+    env.io.board.set_aside(format!("step {step}: {}", refused.message));
     Ok(())
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn answer(
 
 /// What a call that only reads answers where the platform knows nothing of what the dry run has "done".
 pub(crate) fn read(env: &RunEnv, spec: &Spec, request: &Value) -> ScriptResult<Option<Value>> {
-    let Some(dry) = &env.dry else { return Ok(None) };
+    let Some(dry) = &env.policy.dry else { return Ok(None) };
     match spec.name {
         "tag::list" => Ok(Some(json!({"tags": env.tags()?}))),
         "tag::members" if request["tagid"].as_i64().is_some_and(|id| dry.is_placeholder(id)) => {

@@ -49,7 +49,7 @@ fn make_looked_for(
     is_new: bool,
     call: &dyn Fn() -> ScriptResult<Value>,
 ) -> ScriptResult<Value> {
-    if let Some(dry) = &env.dry {
+    if let Some(dry) = &env.policy.dry {
         return dry_run::answer(env, dry, spec, request);
     }
     env.confirm_write()?;
@@ -129,7 +129,7 @@ impl Making<'_> {
         // Where it is not known who is so already, everybody may be changed.
         let changes = looked.items.as_ref().map_or_else(|| named(request).len(), Vec::len);
         let items = looked.items.as_deref().unwrap_or_default();
-        let taken = env.limits.reserve_all(changes);
+        let taken = env.policy.limits.reserve_all(changes);
         hit("call-intent");
         let answer = match &taken {
             Ok(()) => call(),
@@ -153,7 +153,7 @@ impl Making<'_> {
             }),
         };
         if has_done_nothing && taken.is_ok() {
-            env.limits.release(changes);
+            env.policy.limits.release(changes);
         }
         let written = env.block_on(async {
             if answer.is_ok() && !items.is_empty() {
@@ -287,7 +287,7 @@ impl Making<'_> {
             return Ok(Looked::default());
         }
         let seen = look(env, spec, request, self.is_new);
-        if env.cancel.is_cancelled() {
+        if env.calls.cancel.is_cancelled() {
             seen?;
             return Ok(Looked::default());
         }
@@ -334,7 +334,7 @@ fn fit_to_keep(env: &RunEnv, value: &Value) -> Value {
             Value::Object(fields.collect())
         }
         Value::Array(entries) => entries.iter().map(|entry| fit_to_keep(env, entry)).collect(),
-        Value::String(text) => match &env.client {
+        Value::String(text) => match &env.calls.client {
             Ok(client) => json!(client.mask(text)),
             Err(_) => value.clone(),
         },
@@ -419,7 +419,7 @@ fn look(
 /// Those of these openids that are on the blacklist.
 fn blacklisted_of(env: &RunEnv, openids: &[String]) -> ScriptResult<HashSet<String>> {
     let client = env.client()?;
-    let listed = env.blacklist.intersect(client, env.in_flight, &env.scratch_folder, openids);
+    let listed = env.blacklist.intersect(client, env.calls.in_flight, &env.io.scratch_folder, openids);
     env.block_on(listed).map_err(unknown)
 }
 
@@ -430,7 +430,7 @@ fn details(env: &RunEnv, openids: &[String]) -> ScriptResult<Vec<user::User>> {
     }
     let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
     let request = user::Batch { user_list: refs.collect() };
-    let users = env.block_on(call_chunked(env.client()?, env.in_flight, request));
+    let users = env.block_on(call_chunked(env.client()?, env.calls.in_flight, request));
     Ok(users.map_err(|split| ScriptError::from_call(&split.error).raise())?.user_info_list)
 }
 
