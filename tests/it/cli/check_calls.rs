@@ -35,7 +35,7 @@ fn assert_problem(script: &str, problem: &str, hint: &str) {
 }
 
 #[test]
-fn a_function_that_does_not_exist_is_found_however_it_is_called() {
+fn unknown_function_is_found_however_it_is_called() {
     for (script, problem, hint) in [
         ("folowers();", "there is no function `folowers`", "did you mean `followers`?"),
         ("if false { folowers(); }", "there is no function `folowers`", "did you mean `followers`?"),
@@ -61,7 +61,7 @@ fn a_function_that_does_not_exist_is_found_however_it_is_called() {
 }
 
 #[test]
-fn a_call_with_too_few_or_too_many_arguments_is_found() {
+fn call_with_a_wrong_number_of_arguments_is_found() {
     for (script, problem, hint) in [
         ("followers(1);", "`followers` can't be called with 1 argument", "it is followers()"),
         ("fn label(n) { n } label();", "`label` can't be called with 0 arguments", "it is label with 1"),
@@ -85,7 +85,7 @@ fn a_call_with_too_few_or_too_many_arguments_is_found() {
 }
 
 #[test]
-fn arrays_maps_and_texts_keep_their_own_methods() {
+fn methods_of_arrays_maps_and_strings_are_accepted() {
     assert_sound(
         "let a = [1, 2, 3].filter(|x| x > 1).map(|x| x * 2);
          print(a.reduce(|sum, x| sum + x, 0)); print(a.len() + a.len); a.push(1); a += 3; print(a.pop());
@@ -99,7 +99,7 @@ fn arrays_maps_and_texts_keep_their_own_methods() {
 }
 
 #[test]
-fn closures_are_called_from_variables_and_maps() {
+fn closures_in_variables_and_maps_are_accepted() {
     for script in [
         "let f = |x| x + 1; print(f.call(2)); print(call(f, 3)); fn apply(g, v) { g.call(v) } print(apply(f, 9));",
         "let m = #{ greet: |name| `你好 ${name}` }; print(m.greet(\"a\")); print(m.greet.call(\"b\"));",
@@ -118,7 +118,7 @@ fn closures_are_called_from_variables_and_maps() {
 }
 
 #[test]
-fn own_functions_are_known_in_every_style() {
+fn own_functions_are_accepted_in_every_call_style() {
     for script in [
         "fn double() { this * 2 } fn add(n) { this + n } let x = 4; print(x.double().add(3)); print(1.add(2));",
         "fn bump() { this += 1; } let x = 1; x.bump(); print(x);",
@@ -134,7 +134,7 @@ fn own_functions_are_known_in_every_style() {
 }
 
 #[test]
-fn imports_are_known_by_the_names_that_each_place_gives_them() {
+fn imports_are_resolved_by_their_local_names() {
     for script in [
         "import \"lib/labels\" as labels; print(labels::of_scene(1)); print(labels::多);",
         "fn a() { import \"lib/labels\" as l; l::of_scene(1) } fn b() { import \"lib/dates\" as l; l::today() } a(); b();",
@@ -147,7 +147,7 @@ fn imports_are_known_by_the_names_that_each_place_gives_them() {
 }
 
 #[test]
-fn every_construct_of_the_language_is_walked_through() {
+fn every_language_construct_is_accepted() {
     assert_sound(
         "let x = switch 3 { 1 => \"a\", 2 | 3 => { let y = 4; y.to_string() }, _ => \"c\" };
          let y = switch x { \"4\" if x.len() == 1 => 1..5, _ => 1..=2 };
@@ -160,7 +160,7 @@ fn every_construct_of_the_language_is_walked_through() {
 }
 
 #[test]
-fn text_that_is_run_may_declare_what_can_not_be_seen() {
+fn variables_declared_by_eval_are_accepted() {
     assert_sound("eval(\"let 新 = 5;\"); print(新); let code = \"40 + 2\"; print(eval(code));");
     // Without it, an unknown name is a slip.
     assert_problem("print(新);", "there is no variable `新`", "declare it first: let NAME = …;");

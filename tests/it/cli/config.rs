@@ -11,7 +11,7 @@ fn real(folder: &Folder) -> String {
 }
 
 #[test]
-fn each_value_is_shown_with_where_it_came_from() {
+fn config_shows_each_value_with_its_source() {
     let config = "default = \"shop\"\n[accounts.shop]\nappid = \"wx1\"\nsecret_command = \"printf hush-hush\"\n\
                   token = \"classic\"\n[accounts.booth]\nappid = \"wx2\"\nsecret_env = \"BOOTH\"\n\
                   base_url = [\"https://api.weixin.qq.com\", \"https://sh.api.weixin.qq.com\"]\n";
@@ -60,7 +60,7 @@ store     {}/.local/state/mpscript/store.sqlite3  (default)
 }
 
 #[test]
-fn a_password_of_the_store_is_shown_nowhere_and_not_taken_from_the_command_line() {
+fn store_password_is_never_shown_nor_read_from_arguments() {
     let url = format!("postgres://mpscript:{SECRET}@127.0.0.1:9/state");
     let folder = Folder::with("tag::list()").account().env("MPSCRIPT_STORE", &url);
     let shown = folder.run(&["config"]).success();
@@ -105,7 +105,7 @@ fn a_password_of_the_store_is_shown_nowhere_and_not_taken_from_the_command_line(
 }
 
 #[test]
-fn a_secret_command_that_fails_is_told_without_its_words() {
+fn failing_secret_command_is_reported_without_its_output() {
     let run = |command: &str| {
         let config = format!("[accounts.shop]\nappid = \"wx1\"\nsecret_command = \"{command}\"\n");
         let folder = Folder::with("tag::list()").file("mpscript.toml", config);
@@ -122,7 +122,7 @@ fn a_secret_command_that_fails_is_told_without_its_words() {
 }
 
 #[test]
-fn sources_that_contradict_each_other_are_told() {
+fn contradicting_sources_are_refused() {
     let run = |lines: &str| {
         let config = format!("[accounts.shop]\nappid = \"wx1\"\n{lines}\n");
         Folder::new().file("mpscript.toml", config).run(&["config"]).failure(2)
@@ -143,7 +143,7 @@ fn sources_that_contradict_each_other_are_told() {
 }
 
 #[test]
-fn a_start_is_made_with_a_configuration_and_a_script_that_work() {
+fn init_writes_a_working_configuration_and_script() {
     let folder = Folder::new();
     let here = real(&folder);
     assert_eq!(
@@ -184,7 +184,7 @@ try it: mpscript run shop/first.rhai --sandbox
 }
 
 #[test]
-fn a_broken_store_is_told_before_anything_is_called() {
+fn damaged_store_is_reported_before_any_call() {
     let folder = Folder::with("tag::list()").account().file("broken.db", "my diary\n".repeat(500));
     let run = |arguments: &[&str]| {
         folder

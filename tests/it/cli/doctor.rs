@@ -60,14 +60,14 @@ ok   rights         network::…
 const WRONG: &str = "something is wrong: fix the first FAIL, then run doctor again\n";
 
 #[test]
-fn everything_works() {
+fn doctor_passes_when_everything_works() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let seen = look_at(&sandbox, 0);
     assert_eq!(seen, [CONFIGURATION, STORE, CLOCK, HOSTS, TOKEN, RIGHTS, "everything works\n"].concat());
 }
 
 #[test]
-fn there_is_no_account() {
+fn missing_account_fails_doctor() {
     assert_eq!(
         look(&Folder::new(), "", 2),
         "FAIL configuration  no account is configured
@@ -84,7 +84,7 @@ something is wrong: fix the first FAIL, then run doctor again
 }
 
 #[test]
-fn the_store_is_something_else() {
+fn foreign_store_file_fails_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder =
         folder(&sandbox.url()).file("diary", "my diary\n".repeat(500)).env("MPSCRIPT_STORE", "diary");
@@ -96,7 +96,7 @@ fn the_store_is_something_else() {
 }
 
 #[test]
-fn the_clock_is_wrong() {
+fn wrong_clock_fails_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     sandbox.control("clock", &json!({"advance": "10m"}));
     let seen =
@@ -114,7 +114,7 @@ something is wrong: fix the first FAIL, then run doctor again
 ";
 
 #[test]
-fn a_host_has_no_address() {
+fn unresolvable_host_fails_doctor() {
     let url = "https://mpscript.invalid";
     let seen = look(&folder(url), url, 2);
     // Systems word it differently.
@@ -131,7 +131,7 @@ fn a_host_has_no_address() {
 }
 
 #[test]
-fn nobody_listens() {
+fn refused_connection_fails_doctor() {
     let url = "http://127.0.0.1:9";
     let hosts = "-    clock          not checked: no host has sent its time
 FAIL hosts          URL does not answer: Connection refused (os error 111)
@@ -141,7 +141,7 @@ FAIL hosts          URL does not answer: Connection refused (os error 111)
 }
 
 #[test]
-fn a_proxy_fails_in_the_platform_s_place() {
+fn failing_proxy_fails_doctor() {
     let server = crate::fixtures::raw_server::RawServer::start(|_| {
         crate::fixtures::raw_server::Act::Answer(crate::fixtures::raw_server::answer(
             "502 Bad Gateway",
@@ -158,7 +158,7 @@ FAIL hosts          URL does not answer: HTTP status 502
 }
 
 #[test]
-fn somebody_else_s_token_can_not_be_had() {
+fn failing_token_command_fails_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let config = format!(
         "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\ntoken_command = \"exit 4\"\nbase_url = \"{}\"\n",
@@ -175,7 +175,7 @@ fn somebody_else_s_token_can_not_be_had() {
 }
 
 #[test]
-fn the_app_secret_is_another() {
+fn wrong_app_secret_fails_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--secret", "another"]);
     let seen = look_at(&sandbox, 2);
     let token = "FAIL token          token::stable was refused: 40125 invalid appsecret (无效的 AppSecret)
@@ -187,7 +187,7 @@ fn the_app_secret_is_another() {
 }
 
 #[test]
-fn the_machine_is_not_on_the_whitelist() {
+fn address_outside_the_whitelist_fails_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--ip-whitelist", "10.0.0.1"]);
     let seen = look_at(&sandbox, 2);
     let token = "FAIL token          token::stable was refused: 40164 invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist (调用接口的 IP 地址不在白名单中)
@@ -200,7 +200,7 @@ FAIL whitelist      127.0.0.1 is not in the IP白名单
 }
 
 #[test]
-fn the_account_lacks_rights() {
+fn missing_rights_fail_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--account-kind", "uncertified"]);
     let seen = look_at(&sandbox, 2);
     let remedy = "                    → look at 设置与开发 > 接口权限 in the console: the account lacks this right (most need 微信认证)\n";
@@ -221,7 +221,7 @@ fn the_account_lacks_rights() {
 }
 
 #[test]
-fn the_sandbox_is_well() {
+fn doctor_passes_on_the_sandbox() {
     let printed = Folder::new().run(&["doctor", "--sandbox"]).success();
     assert!(
         printed.starts_with("ok   configuration  a sandbox of its own, wx5a2db0c5a9d0b0c5\n"),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 #[test]
-fn a_stopped_job_reports_exactly_what_the_platform_did() {
+fn interrupted_job_reports_exactly_what_was_changed() {
     for signal in ["INT", "TERM"] {
         let sandbox = SandboxProcess::start(&["--followers", "5000", "--latency", "30ms"]);
         let folder = Folder::with("print(followers().tag(\"老客户\")); print(\"never\");").account();
@@ -46,7 +46,7 @@ fn a_stopped_job_reports_exactly_what_the_platform_did() {
 }
 
 #[test]
-fn a_stop_is_not_an_error_that_a_script_can_catch() {
+fn interrupt_cannot_be_caught_by_the_script() {
     let sandbox = SandboxProcess::start(&["--followers", "5000", "--latency", "30ms"]);
     let script = "try { followers().tag(\"老客户\"); } catch { } print(\"after\"); tag::create(\"新\");";
     let folder = Folder::with(script).account();
@@ -59,7 +59,7 @@ fn a_stop_is_not_an_error_that_a_script_can_catch() {
 }
 
 #[test]
-fn a_second_stop_leaves_while_an_answer_is_awaited() {
+fn second_interrupt_exits_at_once() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/user/get", "delay": "1min"}));
     let folder = Folder::with("followers().count();").account();
@@ -74,7 +74,7 @@ fn a_second_stop_leaves_while_an_answer_is_awaited() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_waited_for_a_few_seconds() {
+fn interrupt_waits_a_few_seconds_for_an_answer() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/members/batchtagging", "delay": "1min"}));
     let folder = Folder::with("followers().tag(\"老客户\");").account();
@@ -90,7 +90,7 @@ fn an_answer_that_does_not_come_is_waited_for_a_few_seconds() {
 }
 
 #[test]
-fn sleep_and_endless_loops_end_at_once() {
+fn interrupt_ends_sleep_and_endless_loops_at_once() {
     for busy in [
         "sleep(60);",
         "loop {}",
@@ -117,7 +117,7 @@ fn sleep_and_endless_loops_end_at_once() {
 }
 
 #[test]
-fn a_sandbox_ends_well() {
+fn interrupted_sandbox_exits_with_0() {
     let running = Folder::new().start(&["sandbox", "--followers", "3"]);
     running.wait_for("sandbox listening on http://127.0.0.1:");
     running.wait_for("export MPSCRIPT_APPID=");

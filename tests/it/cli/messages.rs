@@ -12,7 +12,7 @@ fn assert_message(folder: &Folder, arguments: &[&str], code: i32, expected: &str
 }
 
 #[test]
-fn no_account_is_configured() {
+fn missing_account_is_reported() {
     let expected = "\
 error: no account is configured
  --> script.rhai:1:13
@@ -28,7 +28,7 @@ error: no account is configured
 }
 
 #[test]
-fn only_one_of_the_two_variables_is_set() {
+fn half_set_environment_is_reported() {
     let folder = Folder::with(COUNT).env("MPSCRIPT_APPID", DEFAULT_APPID);
     let expected = "\
 error: MPSCRIPT_APPID is set, but MPSCRIPT_SECRET is not
@@ -45,7 +45,7 @@ error: MPSCRIPT_SECRET is set, but MPSCRIPT_APPID is not
 }
 
 #[test]
-fn the_port_is_taken() {
+fn occupied_port_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("it has an address").to_string();
     let reason = TcpListener::bind(&address).expect_err("the port is taken");
@@ -58,7 +58,7 @@ fn the_port_is_taken() {
 }
 
 #[test]
-fn a_script_can_not_be_read() {
+fn unreadable_script_is_reported() {
     let folder = Folder::new().file("folder.rhai/a", "").file("latin.rhai", b"print(\"caf\xe9\");");
     for (file, reason) in [
         ("missing.rhai", "No such file or directory (os error 2)"),
@@ -77,7 +77,7 @@ fn a_script_can_not_be_read() {
 }
 
 #[test]
-fn a_parameter_is_of_another_kind_or_missing() {
+fn wrong_or_missing_parameter_is_reported() {
     let folder = Folder::with("let scene = param(\"scene\", 98765);\nlet name = param(\"名称\");");
     let expected = "\
 error: parameter `scene` must be a whole number, but `展台` was given
@@ -102,7 +102,7 @@ error: parameter `名称` is not given
 }
 
 #[test]
-fn the_secret_is_wrong() {
+fn wrong_secret_is_reported() {
     let sandbox = SandboxProcess::start(&["--followers", "3"]);
     let wrong = "0123456789abcdef0123456789abcdef";
     let folder = Folder::with(COUNT).env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", wrong);
@@ -125,7 +125,7 @@ error: token::stable was refused: 40125 invalid appsecret (无效的 AppSecret)
 }
 
 #[test]
-fn an_account_is_not_in_the_configuration() {
+fn unknown_account_is_reported() {
     let accounts = "[accounts.flagship]\nappid = \"wx1\"\nsecret_env = \"A\"\n\n\
                     [accounts.booth]\nappid = \"wx2\"\nsecret_env = \"B\"\n";
     let folder = Folder::with(COUNT).file("mpscript.toml", accounts);
@@ -163,7 +163,7 @@ error: account `booth` is not configured: there is no mpscript.toml
 
 #[test]
 #[cfg(unix)]
-fn a_secret_can_be_read_by_others() {
+fn secret_file_readable_by_others_is_refused() {
     use std::{fs, os::unix::fs::PermissionsExt};
     let sandbox = SandboxProcess::start(&["--followers", "3"]);
     let folder = Folder::with("print(followers().count());")
@@ -185,7 +185,7 @@ fn a_secret_can_be_read_by_others() {
 }
 
 #[test]
-fn a_configuration_file_is_broken_and_its_lines_are_not_shown() {
+fn invalid_configuration_is_reported_without_its_lines() {
     let folder = Folder::with(COUNT)
         .file("mpscript.toml", "[accounts.booth]\nappid = \"wx1\"\nsecrett = \"0123456789abcdef\"\n");
     let message = folder.run(&["run", "script.rhai"]).failure(2);
@@ -194,7 +194,7 @@ fn a_configuration_file_is_broken_and_its_lines_are_not_shown() {
 }
 
 #[test]
-fn a_switch_is_unknown_or_can_not_be_so() {
+fn invalid_switch_is_reported() {
     let folder = Folder::new();
     let run =
         |switch: &str, expected: &str| assert_message(&folder, &["sandbox", "--switch", switch], 2, expected);
@@ -205,7 +205,7 @@ fn a_switch_is_unknown_or_can_not_be_so() {
 }
 
 #[test]
-fn a_sandbox_can_not_be_as_it_is_asked_for() {
+fn impossible_sandbox_options_are_reported() {
     let folder = Folder::new();
     let expected = "\
 error: the scenes have 11 followers together, but the account has only 10

@@ -3,7 +3,7 @@
 use crate::fixtures::program::{Folder, assert_message, assert_refused};
 
 #[test]
-fn an_import_is_missing() {
+fn missing_import_is_reported() {
     assert_refused(
         "import \"lib/labels\" as labels;",
         "\
@@ -19,7 +19,7 @@ error: can't read the import `lib/labels` (./lib/labels.rhai): No such file or d
 }
 
 #[test]
-fn imports_go_in_a_circle() {
+fn circular_imports_are_reported() {
     let folder = Folder::with("import \"lib/甲\" as a;")
         .file("lib/甲.rhai", "import \"lib/乙\" as b;")
         .file("lib/乙.rhai", "\nimport \"lib/甲\" as a;");
@@ -36,7 +36,7 @@ error: imports go in a circle: lib/甲 → lib/乙 → lib/甲
 }
 
 #[test]
-fn a_script_imports_itself() {
+fn script_importing_itself_is_reported() {
     let folder = Folder::with("import \"script\" as me;");
     let expected = "\
 error: imports go in a circle: script → script
@@ -51,7 +51,7 @@ error: imports go in a circle: script → script
 }
 
 #[test]
-fn an_import_leads_out_of_the_folder() {
+fn import_outside_the_folder_is_refused() {
     for path in ["../secret", "/etc/passwd", "lib/../../secret"] {
         let expected = format!(
             "\
@@ -70,7 +70,7 @@ error: the import `{path}` leads out of the script's folder
 
 #[test]
 #[cfg(unix)]
-fn an_import_leads_out_of_the_folder_through_a_link() {
+fn import_through_a_link_outside_the_folder_is_refused() {
     let outside = Folder::new().file("x.rhai", "fn f() { 1 }");
     let folder = Folder::with("import \"lib/x\" as x;");
     std::os::unix::fs::symlink(outside.path(), folder.path().join("lib")).expect("a link can be made");
@@ -87,7 +87,7 @@ error: the import `lib/x` leads out of the script's folder through a link
 }
 
 #[test]
-fn an_import_is_not_known_before_the_script_runs() {
+fn dynamic_import_path_is_refused() {
     assert_refused(
         "let name = \"lib/x\";\nimport name as x;",
         "\

@@ -3,7 +3,7 @@
 use crate::fixtures::program::{Folder, assert_refused};
 
 #[test]
-fn a_function_is_misspelt() {
+fn misspelt_function_gets_a_suggestion() {
     assert_refused(
         "let who = followrs();",
         "\
@@ -19,7 +19,7 @@ error: there is no function `followrs`
 }
 
 #[test]
-fn a_field_is_misspelt() {
+fn misspelt_field_gets_a_suggestion() {
     assert_refused(
         "followers()\n    .filter(|u| u.qr_scen == 98765)\n    .tag(\"展台\");",
         "\
@@ -35,7 +35,7 @@ error: a follower has no field `qr_scen`
 }
 
 #[test]
-fn a_field_is_compared_with_a_constant_of_another_kind() {
+fn comparison_with_another_type_is_reported() {
     assert_refused(
         "followers().filter(|u| u.qr_scene == \"98765\").tag(\"展台\");",
         "\
@@ -51,7 +51,7 @@ error: `qr_scene` is an integer, and this compares it with a string
 }
 
 #[test]
-fn an_endpoint_is_given_an_argument_of_another_kind() {
+fn wrong_argument_type_of_an_endpoint_is_reported() {
     let folder = Folder::with("tag::attach(\"展台\", [\"oABC\"]);");
     let expected = "\
 error: tag::attach: `tagid` must be an integer, not a string
@@ -74,7 +74,7 @@ fn assert_fails(script: &str, expected: &str) {
 }
 
 #[test]
-fn a_function_is_given_something_of_another_kind() {
+fn wrong_argument_type_of_a_function_is_reported() {
     assert_fails(
         "followers().filter(\"qr_scene == 1\").count();",
         "\
@@ -102,7 +102,7 @@ error: `untag` can't be called with report, string
 }
 
 #[test]
-fn a_report_is_taken_for_an_audience() {
+fn report_used_as_an_audience_is_reported() {
     assert_refused(
         "followers().tag(\"新\").untag(\"旧\");",
         "\
@@ -118,7 +118,7 @@ error: `tag` runs the audience and gives a report, which has no `untag`
 }
 
 #[test]
-fn a_comparison_is_written_with_one_sign() {
+fn assignment_instead_of_comparison_is_reported() {
     assert_refused(
         "followers().filter(|u| u.qr_scene = 98765).tag(\"展台\");",
         "\
@@ -134,7 +134,7 @@ error: a follower's `qr_scene` can't be set
 }
 
 #[test]
-fn the_syntax_is_wrong() {
+fn syntax_error_is_reported() {
     assert_refused(
         "let scene = 98765;\nfollowers().filter(|u| u.qr_scene == scene;\n",
         "\
@@ -162,7 +162,7 @@ error: `go` is a reserved word
 }
 
 #[test]
-fn a_variable_or_a_module_is_unknown() {
+fn unknown_variable_or_module_is_reported() {
     assert_refused(
         "let scene = 98765;\nprint(scen);",
         "\
@@ -202,7 +202,7 @@ error: there is no module `crm`
 }
 
 #[test]
-fn a_closure_in_a_variable_is_called_like_a_function() {
+fn closure_called_like_a_function_is_reported() {
     assert_refused(
         "let label = |n| `展台 ${n}`;\nprint(label(1));",
         "\

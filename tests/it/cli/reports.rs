@@ -27,7 +27,7 @@ fn text(folder: &Folder, name: &str) -> String {
 }
 
 #[test]
-fn a_table_has_a_line_for_everybody_who_failed_or_was_changed() {
+fn csv_report_has_a_line_per_failed_or_changed_openid() {
     on_each_store(|with_store| {
         let account = Account::of(10);
         let openids = account.openids();
@@ -67,7 +67,7 @@ fn a_table_has_a_line_for_everybody_who_failed_or_was_changed() {
 }
 
 #[test]
-fn a_table_of_a_dry_run_has_samples() {
+fn csv_report_of_a_dry_run_has_samples() {
     let account = Account::of(30);
     let folder = Folder::with("openids_from(\"a.csv\").tag(\"甲\");").account();
     let folder = folder.file("a.csv", account.openids()[..3].join("\n"));
@@ -80,7 +80,7 @@ fn a_table_of_a_dry_run_has_samples() {
 }
 
 #[test]
-fn a_table_names_many_who_were_changed_once_each() {
+fn csv_report_names_every_changed_openid_once() {
     let sandbox = SandboxProcess::start(&["--followers", "12500"]);
     let folder = Folder::with("followers().tag(\"甲\");").account();
     sandbox.run(&folder, &["--report", "report.csv"]).success();
@@ -94,7 +94,7 @@ fn a_table_names_many_who_were_changed_once_each() {
 }
 
 #[test]
-fn a_table_has_those_who_were_changed_before_the_run_was_cut_off() {
+fn csv_report_includes_changes_before_the_interruption() {
     let sandbox = SandboxProcess::start(&["--followers", "900"]);
     let folder = Folder::with("followers().take(850).tag(\"甲\");").account();
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:9");
@@ -115,7 +115,7 @@ fn sum(report: &Value, name: &str) -> u64 {
 }
 
 #[test]
-fn every_call_is_on_the_timeline() {
+fn timeline_counts_every_call() {
     let account = Account::of(1_200);
     account.control("faults", json!({"path": ATTACH, "errcode": -1, "times": 2}));
     account.control("faults", json!({"path": "/cgi-bin/user/info/batchget", "status": 502, "times": 1}));
@@ -134,7 +134,7 @@ fn every_call_is_on_the_timeline() {
 }
 
 #[test]
-fn a_page_tells_what_the_run_came_to() {
+fn html_report_shows_the_outcome_escaped() {
     let account = Account::of(2_000);
     let mut openids = account.openids();
     openids[7] = "o<script>alert(1)</script>".to_owned();
@@ -193,7 +193,7 @@ async fn look(browser: &Client, page: &Url) -> Result<(), CmdError> {
 }
 
 #[test]
-fn a_page_is_readable_in_a_browser() {
+fn html_report_is_readable_in_a_browser() {
     let Some(driver) = Driver::start() else {
         return prerequisites::missing("chromium");
     };

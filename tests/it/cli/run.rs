@@ -21,7 +21,7 @@ fn without_time(out: &str) -> String {
 }
 
 #[test]
-fn the_main_job_tags_everybody_of_the_scene_in_as_few_calls_as_the_platform_allows() {
+fn main_job_tags_the_scene_in_the_fewest_calls() {
     let folder = main_script();
     let out = folder.run(&["run", SCRIPT, "--sandbox", "--report", "report.json"]).success();
     let report = folder.json("report.json");
@@ -57,7 +57,7 @@ tag `QR 98765`: done in …
 }
 
 #[test]
-fn a_second_run_finds_everybody_tagged_and_writes_nothing() {
+fn second_run_writes_nothing() {
     let sandbox = SandboxProcess::start(&[]);
     let folder = main_script().account();
     let run =
@@ -75,7 +75,7 @@ fn a_second_run_finds_everybody_tagged_and_writes_nothing() {
 }
 
 #[test]
-fn a_parameter_chooses_another_scene() {
+fn scene_parameter_selects_the_followers() {
     let sandbox = SandboxProcess::start(&["--followers", "300", "--scene", "98765=10", "--scene", "1001=7"]);
     let folder = main_script().account();
     folder.run(&["run", SCRIPT, "--param", "scene=1001", "--base-url", &sandbox.url()]).success();
@@ -83,7 +83,7 @@ fn a_parameter_chooses_another_scene() {
 }
 
 #[test]
-fn a_script_comes_from_standard_input_or_from_the_command_line() {
+fn script_is_read_from_stdin_or_the_command_line() {
     let folder = Folder::new().file("lib/tools.rhai", "fn label(n) { `展台 ${n}` }");
     let out = folder.run_with_input(&["run", "-"], "print(1 + 1); 5").success();
     assert_eq!(out, "2\n", "only -e shows the value of the last line");
@@ -97,7 +97,7 @@ fn a_script_comes_from_standard_input_or_from_the_command_line() {
 }
 
 #[test]
-fn values_are_printed_as_a_person_reads_them() {
+fn printed_values_are_readable() {
     let folder = Folder::new();
     let run =
         |text: &str| folder.run(&["run", "-e", text, "--sandbox", "--sandbox-followers", "3"]).success();
@@ -109,7 +109,7 @@ fn values_are_printed_as_a_person_reads_them() {
 }
 
 #[test]
-fn nothing_but_the_scripts_own_words_is_printed_to_a_pipe() {
+fn piped_output_holds_only_what_the_script_prints() {
     for arguments in [["--quiet"].as_slice(), &["--in-flight", "1"], &["--in-flight=1000", "-q"], &[]] {
         let arguments = [&["run", SCRIPT, "--sandbox", "--sandbox-followers", "800"], arguments].concat();
         for folder in
@@ -124,7 +124,7 @@ fn nothing_but_the_scripts_own_words_is_printed_to_a_pipe() {
 }
 
 #[test]
-fn calls_are_kept_under_the_number_in_flight() {
+fn in_flight_option_limits_concurrent_calls() {
     let sandbox = SandboxProcess::start(&["--followers", "2000", "--latency", "5ms"]);
     let folder = main_script().account();
     folder.run(&["run", SCRIPT, "--base-url", &sandbox.url(), "--in-flight", "3"]).success();
@@ -136,7 +136,7 @@ fn calls_are_kept_under_the_number_in_flight() {
 }
 
 #[test]
-fn what_is_wrong_with_arguments_is_told_before_the_first_call() {
+fn invalid_arguments_are_refused_before_any_call() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = main_script().account().file("needs.rhai", "print(param(\"tag\")); followers().count();");
     let url = sandbox.url();
@@ -172,7 +172,7 @@ fn what_is_wrong_with_arguments_is_told_before_the_first_call() {
 }
 
 #[test]
-fn parameters_have_the_kind_of_their_default() {
+fn parameter_has_the_type_of_its_default() {
     let script = "print(type_of(param(\"a\", 1))); print(type_of(param(\"b\", 1.5))); \
                   print(type_of(param(\"c\", false))); print(param(\"d\", \"x\")); print(param(\"e\"));";
     let folder = Folder::with(script);
@@ -197,7 +197,7 @@ fn parameters_have_the_kind_of_their_default() {
 }
 
 #[test]
-fn a_base_url_is_for_this_machine_or_https() {
+fn plain_http_base_url_is_refused() {
     let folder = main_script().account();
     let message = folder.run(&["run", SCRIPT, "--base-url", "http://example.com"]).failure(2);
     assert_eq!(
@@ -213,7 +213,7 @@ fn a_base_url_is_for_this_machine_or_https() {
 }
 
 #[test]
-fn each_way_to_end_has_its_exit_code() {
+fn every_outcome_has_its_exit_code() {
     let folder = Folder::new();
     let run = |text: &str| folder.run(&["run", "-e", text, "--sandbox", "--sandbox-followers", "10"]);
     let code = |finished: Finished| finished.code;
@@ -230,7 +230,7 @@ fn each_way_to_end_has_its_exit_code() {
 }
 
 #[test]
-fn help_version_and_completions_are_there() {
+fn help_version_and_completions_are_printed() {
     let folder = Folder::new();
     assert_eq!(folder.run(&["--version"]).success(), format!("mpscript {}\n", env!("CARGO_PKG_VERSION")));
     let help = folder.run(&["--help"]).success();

@@ -10,7 +10,7 @@ fn production(sandbox: &SandboxProcess) -> Folder {
 }
 
 #[test]
-fn an_account_of_production_is_changed_only_when_that_is_asked_for() {
+fn production_account_changes_only_when_confirmed() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = production(&sandbox);
     let refused = folder.run(&["run", "script.rhai"]);
@@ -27,7 +27,7 @@ fn an_account_of_production_is_changed_only_when_that_is_asked_for() {
 }
 
 #[test]
-fn an_account_of_production_is_one_wherever_its_secret_comes_from() {
+fn production_flag_holds_for_every_secret_source() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = production(&sandbox).account();
     let refused = folder.run(&["run", "script.rhai", "--base-url", &sandbox.url()]);
@@ -40,7 +40,7 @@ fn an_account_of_production_is_one_wherever_its_secret_comes_from() {
 }
 
 #[test]
-fn a_run_that_was_cut_off_says_how_far_it_is_and_what_can_be_done() {
+fn interrupted_run_shows_progress_and_next_commands() {
     let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:4");
@@ -56,7 +56,7 @@ fn a_run_that_was_cut_off_says_how_far_it_is_and_what_can_be_done() {
 }
 
 #[test]
-fn a_report_is_written_as_what_its_name_says_or_not_at_all() {
+fn report_format_follows_the_file_name() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     let refused = sandbox.run(&folder, &["--report", "report.xlsx"]);
@@ -66,10 +66,10 @@ fn a_report_is_written_as_what_its_name_says_or_not_at_all() {
 }
 
 #[test]
-fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
+fn output_is_logged_up_to_its_limit() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with(
-        "print(\"第一行\\n第二行\"); print(42); followers().tag(\"会员\"); if param(\"x\", 0) == 1 { let s = \"长\"; for i in 0..17 { s += s; } print(s); print(\"nie\"); }",
+        "print(\"第一行\\n第二行\"); print(42); followers().tag(\"会员\"); if param(\"x\", 0) == 1 { let s = \"长\"; for i in 0..17 { s += s; } print(s); print(\"never\"); }",
     );
     let folder = folder.account().env("MPSCRIPT_STORE", "store.sqlite3");
     assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
@@ -87,13 +87,13 @@ fn what_a_run_prints_is_kept_with_it_as_far_as_there_is_room() {
     let cut = log.lines().last().expect("there are lines");
     assert!(cut.ends_with("长… what was printed after this is not kept"), "{}", cut.len());
     assert!(cut.len() < MAX_LOG_BYTES + 100 && cut.len() > MAX_LOG_BYTES - 100, "{}", cut.len());
-    assert!(!log.contains("nie"));
+    assert!(!log.contains("never"));
 }
 
 #[test]
-fn an_attempt_s_words_stand_after_those_of_the_one_before() {
+fn log_separates_the_output_of_attempts() {
     let sandbox = SandboxProcess::start(&["--followers", "500"]);
-    let folder = Folder::with("print(\"hier\"); followers().tag(\"会员\");").account();
+    let folder = Folder::with("print(\"here\"); followers().tag(\"会员\");").account();
     let cut = folder.start_with(
         &["run", "script.rhai", "--base-url", &sandbox.url(), "--in-flight", "1"],
         &[("MPSCRIPT_FAIL_POINT", "batch-outcome:4")],
@@ -103,11 +103,11 @@ fn an_attempt_s_words_stand_after_those_of_the_one_before() {
     assert_eq!(folder.run(&["resume", &run]).code, Some(0));
     let log = folder.run(&["show", &run, "--log"]).success();
     let words: Vec<&str> = log.lines().filter_map(|line| Some(line.split_once("  ")?.1)).collect();
-    assert_eq!(words, ["hier", "-- attempt 2 --", "hier"], "{log}");
+    assert_eq!(words, ["here", "-- attempt 2 --", "here"], "{log}");
 }
 
 #[test]
-fn only_what_can_be_done_again_for_some_is_tried_again() {
+fn retry_is_refused_where_openids_are_not_known() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let openids = sandbox.openids();
     let folder = Folder::with("followers().tag(\"100\");").account();
@@ -179,7 +179,7 @@ fn runs_are_listed_newest_first() {
 }
 
 #[test]
-fn those_who_failed_are_listed_and_tried_again() {
+fn failed_openids_are_listed_and_retried() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let openids = sandbox.openids();
     let fault = json!({"path": ATTACH, "errcode": 45059, "openid": openids[7]});
@@ -208,7 +208,7 @@ fn those_who_failed_are_listed_and_tried_again() {
 }
 
 #[test]
-fn a_run_s_changes_are_counted_over_all_its_attempts() {
+fn change_limit_counts_over_all_attempts() {
     let sandbox = SandboxProcess::start(&["--followers", "500"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-outcome:2");

@@ -344,17 +344,17 @@ fn check_all(cases: Vec<Case>) {
 }
 
 #[test]
-fn no_run_on_the_sandbox_shows_the_app_secret_or_a_token() {
+fn runs_on_the_sandbox_show_no_secret() {
     check_all(cases_of_the_sandbox());
 }
 
 #[test]
-fn no_server_that_echoes_them_makes_a_run_show_the_app_secret_or_a_token() {
+fn echoing_server_makes_no_run_show_a_secret() {
     check_all(cases_of_an_echo());
 }
 
 #[test]
-fn the_app_secret_and_the_tokens_are_on_the_wire() {
+fn secret_and_token_are_sent_to_the_platform() {
     let server = sandbox(ours(), &[]);
     let folder = TempDir::new().expect("there is room for a folder");
     let said = said(run_on(server.address(), folder.path(), LIST), folder.path());
@@ -369,7 +369,7 @@ fn the_app_secret_and_the_tokens_are_on_the_wire() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_app_secret_is_not_among_the_arguments_that_every_user_of_the_machine_sees() {
+fn secret_is_not_in_the_process_arguments() {
     let (asked, is_asked) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel();
     let server = RawServer::start(move |_| {

@@ -17,7 +17,7 @@ fn said_to_configuration(text: &str, mode: u32) -> String {
 }
 
 #[test]
-fn a_configuration_that_others_can_read_is_refused_without_its_secret() {
+fn configuration_readable_by_others_is_refused() {
     let text = format!("[accounts.main]\nappid = \"wx1\"\nsecret = \"{SECRET}\"\n");
     for mode in [0o644, 0o640, 0o604] {
         let said = said_to_configuration(&text, mode);
@@ -27,7 +27,7 @@ fn a_configuration_that_others_can_read_is_refused_without_its_secret() {
 }
 
 #[test]
-fn no_mistake_in_a_configuration_makes_it_show_the_secret() {
+fn invalid_configuration_never_shows_the_secret() {
     let entry = |lines: &str| format!("[accounts.main]\nappid = \"wx1\"\n{lines}\n");
     let texts = [
         // The line is broken.

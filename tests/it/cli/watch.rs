@@ -49,7 +49,7 @@ fn says(text: &str) -> String {
 }
 
 #[test]
-fn a_script_runs_again_however_it_is_saved() {
+fn saved_script_runs_again_however_it_is_saved() {
     for before in [&[][..], &["--poll"]] {
         let desk = Desk::of(Folder::new().file("s.rhai", says("v0 ")), before, &[]);
         desk.watch.wait_for("v0 ");
@@ -88,7 +88,7 @@ fn a_script_runs_again_however_it_is_saved() {
 }
 
 #[test]
-fn what_is_imported_counts_and_what_is_not_does_not() {
+fn only_changes_of_imported_files_rerun_the_script() {
     let folder = Folder::new().file("s.rhai", "import \"lib/x\" as x;\nprint(x::say());");
     let desk = Desk::of(folder, &[], &[]);
     desk.watch.wait_for("can't read the import `lib/x`");
@@ -113,7 +113,7 @@ fn what_is_imported_counts_and_what_is_not_does_not() {
 }
 
 #[test]
-fn a_checkout_of_many_files_is_one_run() {
+fn checkout_of_many_files_causes_one_run() {
     let folder =
         Folder::new().file("s.rhai", "import \"x\" as x; import \"y\" as y;\nprint(`${x::v()}${y::v()} `);");
     let folder = folder.file("x.rhai", "fn v() { 1 }").file("y.rhai", "fn v() { 1 }");
@@ -125,16 +125,16 @@ fn a_checkout_of_many_files_is_one_run() {
     assert!(
         git(&["init", "-q"])
             && git(&["add", "."])
-            && git(&["commit", "-qm", "eins"])
-            && git(&["checkout", "-qb", "zwei"])
+            && git(&["commit", "-qm", "one"])
+            && git(&["checkout", "-qb", "two"])
     );
     for name in ["x.rhai", "y.rhai"] {
         fs::write(folder.path().join(name), "fn v() { 2 }").expect("it can be written");
     }
-    assert!(git(&["commit", "-qam", "zwei"]) && git(&["checkout", "-q", "-"]));
+    assert!(git(&["commit", "-qam", "two"]) && git(&["checkout", "-q", "-"]));
     let watch = folder.start(&["watch", "s.rhai", "--sandbox", "--quiet"]);
     watch.wait_for("11 ");
-    assert!(git(&["checkout", "-q", "zwei"]));
+    assert!(git(&["checkout", "-q", "two"]));
     watch.wait_for("22 ");
     watch.signal("TERM");
     let out = watch.finish().out;
@@ -142,9 +142,9 @@ fn a_checkout_of_many_files_is_one_run() {
 }
 
 #[test]
-fn a_run_that_is_under_way_is_stopped_or_waited_for() {
+fn save_during_a_run_follows_on_busy() {
     let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "150ms"]);
-    let job = "followers().tag(\"甲\"); print(\"ganz\");";
+    let job = "followers().tag(\"甲\"); print(\"完成\");";
     for on_busy in ["restart", "wait"] {
         let folder = Folder::new().account().file("s.rhai", job);
         let watch = folder.start(&[
@@ -169,29 +169,29 @@ fn a_run_that_is_under_way_is_stopped_or_waited_for() {
         }
         watch.signal("TERM");
         let finished = watch.finish();
-        assert_eq!(finished.out.contains("ganz"), on_busy == "wait", "{}{}", finished.out, finished.err);
+        assert_eq!(finished.out.contains("完成"), on_busy == "wait", "{}{}", finished.out, finished.err);
         assert_eq!(finished.err.contains("stopped"), on_busy == "restart", "{}", finished.err);
     }
 }
 
 #[test]
-fn what_run_does_not_take_is_told_at_once() {
+fn invalid_watch_arguments_are_refused_at_once() {
     let folder = Folder::new().file("s.rhai", says("x"));
     let told = folder.run(&["watch", "s.rhai", "--sandboxx"]);
     assert!(told.code == Some(2) && told.err.contains("--sandbox"), "{}", told.err);
-    let told = folder.run(&["watch", "nix.rhai", "--sandbox"]);
-    assert!(told.code == Some(2) && told.err.contains("there is no nix.rhai to watch"), "{}", told.err);
-    let told = folder.run(&["watch", "nix/s.rhai"]);
-    assert!(told.code == Some(2) && told.err.contains("there is no folder of nix/s.rhai"), "{}", told.err);
+    let told = folder.run(&["watch", "xyz.rhai", "--sandbox"]);
+    assert!(told.code == Some(2) && told.err.contains("there is no xyz.rhai to watch"), "{}", told.err);
+    let told = folder.run(&["watch", "xyz/s.rhai"]);
+    assert!(told.code == Some(2) && told.err.contains("there is no folder of xyz/s.rhai"), "{}", told.err);
 }
 
 #[test]
-fn links_that_lead_round_in_a_circle_end() {
+fn circular_links_do_not_hang_the_watch() {
     let folder = Folder::new().file("s.rhai", "let a = ;").file("lib/x.rhai", "fn say() { 1 }");
     symlink(folder.path(), folder.path().join("lib/round")).expect("a link can be made");
     let desk = Desk::of(folder, &["--poll"], &[]);
     desk.watch.wait_for("s.rhai:1:9");
-    desk.write("s.rhai", &says("ganz "));
-    desk.watch.wait_for("ganz ");
+    desk.write("s.rhai", &says("完成 "));
+    desk.watch.wait_for("完成 ");
     desk.leave();
 }

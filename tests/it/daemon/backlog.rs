@@ -20,7 +20,7 @@ use std::{
 #[test]
 fn shutdown_is_prompt_despite_a_backlog() {
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ], catch_up: \"all\", overlap: \"parallel\" };\n\
-               fn run(ctx) { print(\"lief\") }";
+               fn run(ctx) { print(\"ran\") }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
     let mut daemon = fixture.daemon();
     fixture.advance(Duration::from_mins(15));
@@ -153,22 +153,22 @@ fn folder_replaced_by_symlink_is_watched() {
     let folder = Folder::new()
         .account()
         .env("MPSCRIPT_STORE", "store.sqlite3")
-        .file("one/tick.rhai", tick("eins"))
-        .file("two/tick.rhai", tick("zwei"));
+        .file("one/tick.rhai", tick("first"))
+        .file("two/tick.rhai", tick("second"));
     let link = |to: &str| {
         std::os::unix::fs::symlink(to, folder.path().join("new")).expect("it can be linked");
         fs::rename(folder.path().join("new"), folder.path().join("current")).expect("it can be moved");
     };
     link("one");
     let daemon = folder.start(&["serve", "current", "--base-url", &sandbox.url()]);
-    daemon.wait_for(": eins\n");
+    daemon.wait_for(": first\n");
     link("two");
-    daemon.wait_for(": zwei\n");
+    daemon.wait_for(": second\n");
     // What is saved there now is seen at once, not at the next look.
     let since = Instant::now();
     let mut soon = 0;
     for round in 0..5 {
-        let says = format!("runde{round}");
+        let says = format!("round{round}");
         fs::write(folder.path().join("two/tick.rhai"), tick(&says)).expect("it can be written");
         let saved = Instant::now();
         while daemon.stdout().matches("tick: live").count() < 3 + round {
@@ -186,7 +186,7 @@ fn folder_replaced_by_symlink_is_watched() {
 fn unread_output_pipe_does_not_block_fires() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
-               fn run(ctx) { for n in 0..4000 { print(`Zeile ${n}`); } }";
+               fn run(ctx) { for n in 0..4000 { print(`line ${n}`); } }";
     let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
     // Its standard output is a pipe that nobody reads.
     let mut daemon =
@@ -263,23 +263,23 @@ fn slow_secret_command_does_not_block_other_accounts() {
         format!("[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\n{secret}\nbase_url = \"{url}\"\n")
     };
     let slow = format!("secret_command = \"sleep 20; echo {DEFAULT_SECRET}\"");
-    let config = format!("{}{}", account("langsam", &slow), account("schnell", "secret_env = \"SCHNELL\""));
+    let config = format!("{}{}", account("slow", &slow), account("fast", "secret_env = \"FAST_SECRET\""));
     let folder = Folder::new()
         .env("MPSCRIPT_STORE", "store.sqlite3")
-        .env("SCHNELL", DEFAULT_SECRET)
+        .env("FAST_SECRET", DEFAULT_SECRET)
         .file("mpscript.toml", config)
-        .file("jobs/langsam.rhai", job("langsam"))
-        .file("jobs/schnell.rhai", job("schnell"));
-    let daemon = folder.start(&["serve", "jobs", "--account", "schnell"]);
+        .file("jobs/slow.rhai", job("slow"))
+        .file("jobs/fast.rhai", job("fast"));
+    let daemon = folder.start(&["serve", "jobs", "--account", "fast"]);
     let ran = |name: &str| daemon.stdout().matches(&format!("{name} ")).count();
     let since = Instant::now();
-    while daemon.stdout().lines().filter(|line| line.contains("schnell ") && line.ends_with(": done")).count()
+    while daemon.stdout().lines().filter(|line| line.contains("fast ") && line.ends_with(": done")).count()
         < 5
     {
         assert!(since.elapsed() < TIMEOUT, "{}", daemon.stdout());
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(ran("langsam"), 0, "{}", daemon.stdout());
+    assert_eq!(ran("slow"), 0, "{}", daemon.stdout());
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
 }

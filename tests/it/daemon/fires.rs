@@ -326,7 +326,7 @@ fn run_left_at_shutdown_is_resumed_by_the_next_daemon() {
 #[test]
 fn success_requests_the_ping_address() {
     let server = RawServer::in_turn([ok("ok")]);
-    let ping = format!(", ping: \"http://{}/geheim\"", server.address());
+    let ping = format!(", ping: \"http://{}/ping-path\"", server.address());
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(&ping, "print(1)"))]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
@@ -334,7 +334,7 @@ fn success_requests_the_ping_address() {
     while server.exchanges().is_empty() && since.elapsed() < TIMEOUT {
         thread::sleep(Duration::from_millis(2));
     }
-    assert!(server.exchanges()[0].request.starts_with("GET /geheim "), "{}", fixture.log.text());
+    assert!(server.exchanges()[0].request.starts_with("GET /ping-path "), "{}", fixture.log.text());
 }
 
 #[test]

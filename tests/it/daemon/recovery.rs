@@ -36,13 +36,13 @@ fn steps(daemon: &mut Daemon, count: usize) {
 
 #[test]
 fn broken_file_after_restart_keeps_the_last_good_version() {
-    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"gut\")"))]);
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"好\")"))]);
     drop(fixture.daemon());
     fixture.write("job.rhai", "let a = ;");
     let mut daemon = fixture.daemon();
     assert!(fixture.log.text().contains("; the last good version keeps running"), "{}", fixture.log.text());
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
-    assert!(fixture.log.text().contains("job: gut"), "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("job: 好"), "{}", fixture.log.text());
     drop(daemon);
     // What is gone is not brought back, and was waited for no more.
     fs::remove_file(fixture.jobs().join("job.rhai")).expect("it is there");
@@ -52,7 +52,7 @@ fn broken_file_after_restart_keeps_the_last_good_version() {
     assert!(fixture.log.text().contains("; it does not run"), "{}", fixture.log.text());
     let fires = fixture.fires("job").len();
     fixture.advance(Duration::from_hours(3));
-    fixture.write("job.rhai", &every_minute("", "print(\"neu\")"));
+    fixture.write("job.rhai", &every_minute("", "print(\"新\")"));
     daemon.scan().expect("the folder is there");
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.fires("job").len(), fires + 1, "{:?}", fixture.fires("job"));
@@ -60,13 +60,13 @@ fn broken_file_after_restart_keeps_the_last_good_version() {
 
 #[test]
 fn claimed_fire_of_a_removed_trigger_is_skipped() {
-    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"alle\")"))]);
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"全部\")"))]);
     let mut daemon = fixture.daemon();
     left(&fixture, "every 10s cleanup", FireState::Claimed, "");
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     let fires = fixture.fires("job");
     assert_eq!((fires[0].state.as_str(), fires[0].reason.as_str()), ("skipped", "its trigger was removed"));
-    assert!(!fixture.log.text().contains("alle"), "{}", fixture.log.text());
+    assert!(!fixture.log.text().contains("全部"), "{}", fixture.log.text());
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn undone_run_waiting_for_retry_is_stopped() {
     assert_eq!(fire.state, FireState::Running, "it waits for its next try");
     // As `mpscript undo` leaves it.
     let undo = RunRecord {
-        id: "zurück".to_owned(),
+        id: "undo01".to_owned(),
         state: RunState::Done,
         undoes: fire.run.clone(),
         ..RunRecord::default()
@@ -89,7 +89,7 @@ fn undone_run_waiting_for_retry_is_stopped() {
     assert!(fixture.wait(fixture.store().add_run(&undo, &RunPayload::default())).expect("it works"));
     fixture.advance_and_settle(Duration::from_secs(15), from_mut(&mut daemon));
     let fire = fixture.fires("job").remove(0);
-    assert_eq!((fire.state.as_str(), fire.reason.as_str()), ("stopped", "undone by run zurück"));
+    assert_eq!((fire.state.as_str(), fire.reason.as_str()), ("stopped", "undone by run undo01"));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn adopted_fire_does_not_wait_for_itself() {
 #[test]
 fn nul_characters_do_not_stop_the_daemon() {
     let bad = every_minute("", "throw \"odd \\x00 name\"");
-    let automations = [("bad.rhai", bad.as_str()), ("good.rhai", &every_minute("", "print(\"gut \\x00\")"))];
+    let automations = [("bad.rhai", bad.as_str()), ("good.rhai", &every_minute("", "print(\"好 \\x00\")"))];
     let offices = [Some(DaemonFixture::of(&automations)), DaemonFixture::on_postgres(&automations)];
     for fixture in offices.into_iter().flatten() {
         fixture.write("worse.rhai", "const automation = \0\0\0");
@@ -200,7 +200,7 @@ fn on_failure_does_not_overwrite_the_state() {
 
 #[test]
 fn file_emptied_at_restart_misses_no_fire() {
-    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"gut\")"))]);
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"好\")"))]);
     drop(fixture.daemon());
     fixture.write("job.rhai", "");
     let mut daemon = fixture.daemon();
@@ -213,9 +213,9 @@ fn file_emptied_at_restart_misses_no_fire() {
     );
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done"]);
-    fixture.write("job.rhai", &every_minute("", "print(\"neu\")"));
+    fixture.write("job.rhai", &every_minute("", "print(\"新\")"));
     daemon.scan().expect("the folder is there");
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done", "done"]);
-    assert!(fixture.log.text().contains("job: neu"), "{}", fixture.log.text());
+    assert!(fixture.log.text().contains("job: 新"), "{}", fixture.log.text());
 }

@@ -30,27 +30,27 @@ fn serve(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> Running {
 #[test]
 fn saved_file_is_live_at_once_and_broken_one_is_stale() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
-    let folder = Folder::new().account().file("jobs/tick.rhai", tick("eins"));
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("one"));
     let path = |name: &str| -> PathBuf { folder.path().join("jobs").join(name) };
     let daemon = serve(&folder, &sandbox, &[]);
-    daemon.wait_for(": eins\n");
+    daemon.wait_for(": one\n");
     // As an editor saves: a new file in the old one's place.
-    fs::write(path(".tick.rhai.swp"), tick("zwei")).expect("it can be written");
+    fs::write(path(".tick.rhai.swp"), tick("two")).expect("it can be written");
     fs::rename(path(".tick.rhai.swp"), path("tick.rhai")).expect("it can be moved");
-    daemon.wait_for(": zwei\n");
+    daemon.wait_for(": two\n");
     fs::write(path("tick.rhai"), "let a = ;").expect("it can be written");
     daemon.wait_for("error tick: STALE: tick.rhai:1:9: ");
     let listed = folder.run(&["ls"]);
     assert!(listed.out.starts_with("tick ") && listed.out.contains(" STALE "), "{}", listed.out);
-    fs::write(path("tick.rhai"), tick("drei")).expect("it can be written");
-    daemon.wait_for(": drei\n");
+    fs::write(path("tick.rhai"), tick("three")).expect("it can be written");
+    daemon.wait_for(": three\n");
     // A folder that is made and filled at once, and a file that is no script.
     fs::create_dir_all(path("lib")).expect("a folder can be made");
-    fs::write(path("lib/x.rhai"), "fn say() { \"vier\" }").expect("it can be written");
+    fs::write(path("lib/x.rhai"), "fn say() { \"four\" }").expect("it can be written");
     fs::write(path("notes.txt"), "x").expect("it can be written");
     let with_import = "import \"lib/x\" as x;\nconst automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run() { print(x::say()) }";
     fs::write(path("other.rhai"), with_import).expect("it can be written");
-    daemon.wait_for(": vier\n");
+    daemon.wait_for(": four\n");
     fs::remove_file(path("tick.rhai")).expect("it is there");
     daemon.wait_for("info  tick: removed");
     daemon.signal("HUP");
@@ -83,9 +83,9 @@ fn json_log_names_automation_and_run() {
 fn unservable_arguments_are_refused_before_start() {
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("x"));
     for (arguments, says) in [
-        (&["serve", "nix"][..], "nix is not a folder"),
+        (&["serve", "missing"][..], "missing is not a folder"),
         (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that outlives it"),
-        (&["serve", "jobs", "--account", "nix"], "nix"),
+        (&["serve", "jobs", "--account", "missing"], "missing"),
         (&["ls"], "no folder has been served with the store"),
         (&["why", "tick", "--dir", "jobs"], "there is no automation `tick`"),
         (&["next", "tock", "--dir", "jobs"], "did you mean `tick`?"),
@@ -112,7 +112,7 @@ fn run_of_a_killed_daemon_is_resumed_by_another() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "40ms"]);
         let job = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"forbid\" };\n\
-                   fn run(ctx) { let r = followers().tag(\"甲\"); print(`ganz ${r.changed + r.already}`) }";
+                   fn run(ctx) { let r = followers().tag(\"甲\"); print(`all ${r.changed + r.already}`) }";
         let folder = with_store(Folder::new().account().file("jobs/job.rhai", job));
         let one = serve(&folder, &sandbox, &["--in-flight", "2"]);
         sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
@@ -121,7 +121,7 @@ fn run_of_a_killed_daemon_is_resumed_by_another() {
         one.signal("KILL");
         drop(one);
         other.wait_for("resumed, attempt 2");
-        other.wait_for(": ganz ");
+        other.wait_for(": all ");
         other.wait_for(": done");
         other.signal("TERM");
         assert_eq!(other.finish().code, Some(0));
@@ -137,7 +137,7 @@ fn run_of_a_killed_daemon_is_resumed_by_another() {
 fn failing_store_is_logged_and_loses_no_fire() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "10"]);
-        let folder = with_store(Folder::new().account().file("jobs/tick.rhai", tick("eins")));
+        let folder = with_store(Folder::new().account().file("jobs/tick.rhai", tick("one")));
         let daemon = serve(&folder, &sandbox, &[]);
         daemon.wait_for(": done");
         let runtime = runtime().expect("the system gives threads");

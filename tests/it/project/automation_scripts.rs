@@ -39,7 +39,7 @@ fn every_automation_is_run_by_a_test() {
 }
 
 #[test]
-fn a_booth_s_followers_are_tagged_every_morning() {
+fn booth_every_morning_tags_new_followers_daily() {
     let (fixture, mut daemon) = served("booth", &text("booth_every_morning"));
     fixture.days(1, &mut daemon);
     assert_eq!(tags(&fixture)["展台"], 40);
@@ -49,7 +49,7 @@ fn a_booth_s_followers_are_tagged_every_morning() {
 }
 
 #[test]
-fn new_followers_are_reported_every_week() {
+fn weekly_growth_reports_new_followers() {
     let text = text("weekly_growth").replace("2026-01-01", "2020-01-01");
     let (fixture, mut daemon) = served("growth", &text);
     fixture.days(14, &mut daemon);
@@ -67,7 +67,7 @@ fn new_followers_are_reported_every_week() {
 }
 
 #[test]
-fn people_come_off_the_blacklist_after_thirty_days() {
+fn unblock_after_30_days_unblocks_then() {
     let (fixture, mut daemon) = served("free", &text("unblock_after_30_days"));
     let openids = fixture.sandbox.openids();
     fixture.sandbox.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": &openids[..5]}));
@@ -83,7 +83,7 @@ fn people_come_off_the_blacklist_after_thirty_days() {
 }
 
 #[test]
-fn tags_that_stay_empty_are_named_and_go_when_they_may() {
+fn tag_hygiene_names_and_deletes_empty_tags() {
     let text = text("tag_hygiene").replace("init: false", "init: true").replace("init: 100", "init: 3");
     let (fixture, mut daemon) = served("tags", &text);
     for name in ["空的", "有人", "也空"] {

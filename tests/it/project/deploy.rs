@@ -31,7 +31,7 @@ fn assert_understood(words: &[&str], folder: &str) {
 }
 
 #[test]
-fn the_unit_is_one_and_starts_what_there_is() {
+fn systemd_unit_is_valid_and_starts_the_program() {
     let unit = text("deploy/mpscript.service");
     let joined = unit.replace("\\\n", " ");
     let start = joined.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mpscript "));
@@ -56,7 +56,7 @@ fn list(file: &str, begins: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_container_is_made_of_what_is_there_and_asked_how_it_is() {
+fn dockerfile_copies_existing_files_and_checks_health() {
     let file = text("deploy/Dockerfile");
     for copied in file.lines().filter_map(|line| line.strip_prefix("COPY ")) {
         let (from, _) = copied.rsplit_once(' ').expect("a place to copy to");

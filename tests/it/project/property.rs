@@ -74,7 +74,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop_oneof![vec(any::<u8>(), 0..64), almost_xml()]) {
+    fn arbitrary_bytes_are_parsed_or_refused(bytes in prop_oneof![vec(any::<u8>(), 0..64), almost_xml()]) {
         let _ = Encrypted::parse(&bytes);
         if let Ok(message) = Message::parse(&bytes) {
             prop_assert!(serde_json::to_value(&message).unwrap().is_object());
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_in_an_element_is_read_or_refused(bytes in prop_oneof![vec(any::<u8>(), 0..64), almost_xml()]) {
+    fn arbitrary_element_content_is_parsed_or_refused(bytes in prop_oneof![vec(any::<u8>(), 0..64), almost_xml()]) {
         let xml = [b"<xml><MsgType>text</MsgType><Content>", bytes.as_slice(), b"</Content></xml>"].concat();
         if let Ok(message) = Message::parse(&xml) {
             prop_assert_eq!(message.msg_type(), "text");
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reply_carries_any_text(content in "\\PC{1,40}|[\\]>\\[<&!CDAT]{1,40}") {
+    fn reply_round_trips_any_text(content in "\\PC{1,40}|[\\]>\\[<&!CDAT]{1,40}") {
         let message = Message::parse(
             b"<xml><ToUserName>gh</ToUserName><FromUserName>o</FromUserName><MsgType>text</MsgType></xml>",
         )
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn an_envelope_gives_back_what_was_put_in(
+    fn envelope_round_trips_any_message(
         message in vec(any::<u8>(), 0..200),
         random in any::<[u8; 16]>(),
         appid in "[a-z0-9]{0,40}",
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn any_ciphertext_is_decrypted_or_refused(
+    fn arbitrary_ciphertext_is_decrypted_or_refused(
         blocks in vec(any::<[u8; 32]>(), 0..6),
         text in "[A-Za-z0-9+/=]{0,90}|\\PC{0,20}",
     ) {
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_repaired_or_stay_invalid(bytes in vec(any::<u8>(), 0..80)) {
+    fn arbitrary_bytes_are_repaired_or_stay_invalid(bytes in vec(any::<u8>(), 0..80)) {
         let repaired = repair(&bytes);
         if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
             prop_assert_eq!(serde_json::from_slice::<Value>(&repaired).unwrap(), value);
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn json_with_anything_in_its_strings_is_repaired(bytes in almost_json()) {
+    fn json_with_arbitrary_strings_is_repaired(bytes in almost_json()) {
         let value = serde_json::from_slice::<Value>(&repair(&bytes));
         prop_assert!(value.is_ok(), "{:?}: {}", value, String::from_utf8_lossy(&bytes));
     }
@@ -140,7 +140,7 @@ proptest! {
     /// Whatever is asked for: an address with the five parameters in the page's order, whose
     /// `redirect_uri` reads back as it was given, or an error.
     #[test]
-    fn an_authorize_address_is_in_order_or_refused(
+    fn authorize_address_is_well_formed_or_refused(
         front in prop_oneof![Just("https://"), Just("http://"), Just("")],
         rest in any::<String>(),
         scope in prop_oneof![Just("snsapi_base".to_owned()), Just("snsapi_userinfo".to_owned()), any::<String>()],

@@ -47,7 +47,7 @@ fn without_time(text: &str) -> String {
 }
 
 #[test]
-fn the_main_command_prints_what_the_readme_says() {
+fn main_command_prints_what_the_readme_shows() {
     let first = &blocks("console")[0];
     let (command, printed) = first
         .split_once("$ cargo run --release -- ")
@@ -59,14 +59,14 @@ fn the_main_command_prints_what_the_readme_says() {
 }
 
 #[test]
-fn the_script_of_the_first_screen_runs() {
+fn first_script_block_of_the_readme_runs() {
     let output = run(&["run", "-e", &blocks("rhai")[0], "--sandbox"], &top());
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("tag `QR 98765`: done in "));
 }
 
 #[test]
-fn the_first_script_prints_what_the_readme_says() {
+fn first_script_prints_what_the_readme_shows() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("first.rhai"), &blocks("rhai")[1]).unwrap();
     let output = run(&["run", "first.rhai", "--sandbox"], folder.path());
@@ -75,7 +75,7 @@ fn the_first_script_prints_what_the_readme_says() {
 }
 
 #[test]
-fn the_session_goes_as_the_readme_says() {
+fn repl_session_matches_the_readme() {
     let block =
         blocks("text").into_iter().find(|block| block.contains("mpscript repl")).expect("it is there");
     let (_, expected) = block.split_once('\n').expect("the first line starts it");
@@ -99,7 +99,7 @@ fn the_session_goes_as_the_readme_says() {
 }
 
 #[test]
-fn the_misspelt_field_is_answered_as_the_readme_says() {
+fn misspelt_field_message_matches_the_readme() {
     let block = &blocks("console")[1];
     let (_, message) = block.split_once('\n').unwrap();
     let script = "followers().filter(|u| u.qr_scen == 1).count()";
@@ -109,7 +109,7 @@ fn the_misspelt_field_is_answered_as_the_readme_says() {
 }
 
 #[test]
-fn the_automation_of_the_readme_is_sound_and_runs_by_hand() {
+fn readme_automation_passes_check_and_runs() {
     let block =
         blocks("rhai").into_iter().find(|block| block.contains("const automation")).expect("it is there");
     let folder = Folder::new().file("automations/booth.rhai", block);
@@ -120,7 +120,7 @@ fn the_automation_of_the_readme_is_sound_and_runs_by_hand() {
 }
 
 #[test]
-fn every_script_has_a_head_and_passes_the_check() {
+fn every_script_has_a_head_and_passes_check() {
     let scripts: Vec<PathBuf> = ["scripts", "scripts/automations"]
         .into_iter()
         .flat_map(|folder| fs::read_dir(top().join(folder)).unwrap().map(|entry| entry.unwrap().path()))
@@ -140,7 +140,7 @@ fn every_script_has_a_head_and_passes_the_check() {
 }
 
 #[test]
-fn the_configuration_of_the_readme_is_read() {
+fn readme_configuration_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mpscript.toml"), &blocks("toml")[0]).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_mpscript"))
@@ -159,7 +159,7 @@ fn the_configuration_of_the_readme_is_read() {
 }
 
 #[test]
-fn the_commands_for_runs_do_what_the_readme_says() {
+fn readme_commands_for_runs_work() {
     let block = blocks("console").into_iter().find(|block| block.contains("--dry-run")).expect("it is there");
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::with("followers().take(100).tag(\"老客户\");").account();

@@ -118,12 +118,12 @@ fn assert_current(path: &Path, text: &str) {
 }
 
 #[test]
-fn the_reference_is_what_the_program_generates() {
+fn reference_is_up_to_date() {
     assert_current(&project("docs/reference.md"), &docs::reference(&table()));
 }
 
 #[test]
-fn the_definitions_are_what_the_program_generates() {
+fn definitions_are_up_to_date() {
     let folder = project("stdlib/definitions");
     let definitions = docs::definitions();
     for (name, text) in &definitions {
@@ -134,7 +134,7 @@ fn the_definitions_are_what_the_program_generates() {
 }
 
 #[test]
-fn every_function_is_documented_with_an_example() {
+fn every_function_has_an_example() {
     let entries = docs::entries();
     for spec in all() {
         assert!(
@@ -189,7 +189,7 @@ fn every_example_runs_on_a_sandbox() {
 }
 
 #[test]
-fn one_entry_is_printed_alone() {
+fn docs_command_prints_one_entry() {
     let folder = Folder::new();
     assert_eq!(
         folder.run(&["docs", "tag::of"]).success(),
@@ -253,7 +253,7 @@ fn one_entry_is_printed_alone() {
 }
 
 #[test]
-fn every_errcode_is_listed() {
+fn docs_errors_lists_every_errcode() {
     let listed = Folder::new().run(&["docs", "errors"]).success();
     for meaning in TABLE {
         assert!(

@@ -40,12 +40,12 @@ fn every_script_is_run_by_a_test() {
 }
 
 #[test]
-fn a_scene_s_followers_are_tagged() {
+fn tag_qr_scene_tags_the_scene_s_followers() {
     assert!(printed("tag_qr_scene.rhai", &[]).contains("\n      changed            1,234\n"));
 }
 
 #[test]
-fn a_card_of_each_type_is_made_or_refused_as_it_is_today() {
+fn cards_creates_or_is_refused_each_type() {
     let text = printed("cards.rhai", &[]);
     let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once(": ").unwrap()).collect();
     let names: BTreeSet<&str> = lines.iter().map(|(name, _)| *name).collect();
@@ -58,7 +58,7 @@ fn a_card_of_each_type_is_made_or_refused_as_it_is_today() {
 }
 
 #[test]
-fn the_walk_goes_through_the_whole_platform() {
+fn walkthrough_covers_the_whole_platform() {
     let text = printed("walkthrough.rhai", &[]);
     let lines = lines(&text);
     assert_eq!(
@@ -83,7 +83,7 @@ fn the_walk_goes_through_the_whole_platform() {
 }
 
 #[test]
-fn segments_are_counted_written_and_read_again() {
+fn segments_are_counted_written_and_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let text = printed("segments.rhai", &["--param", &format!("folder={}", folder.path().display())]);
     let (channels, rest) = text.split_once("written: ").unwrap();

@@ -17,7 +17,7 @@ fn piped(lines: &str) -> Finished {
 }
 
 #[test]
-fn what_can_not_begin_a_statement_goes_on_with_the_line_before() {
+fn line_starting_with_a_dot_continues_the_previous_one() {
     let chain = "let some = followers()\n  .filter(|u| u.sex == 9)\n\n  .take(5)\nsome.count()\n";
     assert_eq!(piped(chain).success(), "0\n");
     assert_eq!(piped("if false { 1 }\nelse { 2 }\n1\n-5\n").success(), "2\n1\n-5\n");
@@ -26,7 +26,7 @@ fn what_can_not_begin_a_statement_goes_on_with_the_line_before() {
 }
 
 #[test]
-fn a_line_that_is_no_text_is_told_and_those_behind_it_are_read() {
+fn line_that_is_not_utf_8_is_reported_and_skipped() {
     let mut child = Folder::new().command(&["repl", "--sandbox"]).spawn().expect("the program starts");
     let mut input = child.stdin.take().expect("standard input is a pipe");
     // 中 as GBK has it.
@@ -39,7 +39,7 @@ fn a_line_that_is_no_text_is_told_and_those_behind_it_are_read() {
 }
 
 #[test]
-fn lines_are_undone_one_after_another() {
+fn undo_reverts_lines_one_by_one() {
     let lines = "let a = 1;\na = 2;\na = 3;\n:undo\na\n:undo\n:undo\na\n:undo\n:undo\n:undo\n";
     let undone = piped(lines);
     let restored = "the variables are as before that line\n";
@@ -50,7 +50,7 @@ fn lines_are_undone_one_after_another() {
     let lines = "let q = 5;\n:run own.rhai\n:undo\nq\n";
     assert_eq!(folder.run_with_input(&["repl", "--sandbox"], lines).success(), format!("own\n{restored}5\n"));
     // What a line changed is within reach when the next one was wrong.
-    let lines = "let t = tag::create(\"甲\");\nt.nix\n:undo\n:undo\ntag::list().len()\n";
+    let lines = "let t = tag::create(\"甲\");\nt.xyz\n:undo\n:undo\ntag::list().len()\n";
     let undone = Folder::new().run_with_input(&["repl", "--sandbox", "--yes"], lines);
     assert!(undone.out.contains("a line before it has changed the account: :undo once more takes that back"));
     assert!(
@@ -62,18 +62,18 @@ fn lines_are_undone_one_after_another() {
 }
 
 #[test]
-fn a_block_that_declares_functions_is_saved_as_an_automation() {
+fn block_with_functions_is_saved_as_an_automation() {
     let folder = Folder::new();
-    let block = "fn doppelt(n) {\n  n * 2\n}\nlet summe = doppelt(4);\nprint(summe);\n";
+    let block = "fn doubled(n) {\n  n * 2\n}\nlet total = doubled(4);\nprint(total);\n";
     let saved = folder.file("block.rhai", block);
     fs::create_dir(saved.path().join("jobs")).expect("a folder can be made");
-    let lines = ":load block.rhai\n:save --automation jobs/doppelt.rhai\n";
+    let lines = ":load block.rhai\n:save --automation jobs/doubled.rhai\n";
     saved.run_with_input(&["repl", "--sandbox"], lines).success();
-    assert_eq!(saved.run(&["run", "jobs/doppelt.rhai", "--sandbox"]).success(), "8\n");
+    assert_eq!(saved.run(&["run", "jobs/doubled.rhai", "--sandbox"]).success(), "8\n");
 }
 
 #[test]
-fn commands_that_take_nothing_do_nothing_when_they_are_given_something() {
+fn command_with_unexpected_argument_is_refused() {
     let told = piped("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
     assert_eq!(told.out, "1\n");
     for says in
@@ -84,7 +84,7 @@ fn commands_that_take_nothing_do_nothing_when_they_are_given_something() {
 }
 
 #[test]
-fn long_values_within_others_are_cut_on_a_terminal_and_steer_it_nowhere() {
+fn long_nested_values_are_truncated_and_escaped() {
     let folder = Folder::new();
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
     terminal.ends_with("sandbox 1>");
@@ -93,8 +93,8 @@ fn long_values_within_others_are_cut_on_a_terminal_and_steer_it_nowhere() {
     terminal.line("#{ ids: ids, all: [followers(), |a| a] }");
     terminal.ends_with("    \"80 more\"\n  ]\n}\nsandbox 3>");
     terminal.shows("\"followers()\"");
-    terminal.line("\"a\\x1b[31mrot\"");
-    terminal.ends_with("\na[31mrot\nsandbox 4>");
+    terminal.line("\"a\\x1b[31mred\"");
+    terminal.ends_with("\na[31mred\nsandbox 4>");
     // Functions with their parameters, of the language too.
     terminal.type_in("tag::d");
     terminal.press("Tab");
@@ -117,7 +117,7 @@ fn long_values_within_others_are_cut_on_a_terminal_and_steer_it_nowhere() {
 }
 
 #[test]
-fn no_secret_of_the_session_is_kept() {
+fn secrets_are_masked_in_session_files() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account();
     let base = ["--base-url", &sandbox.url()];

@@ -16,11 +16,11 @@ fn gives(lines: &str, out: &str) {
 }
 
 #[test]
-fn piped_lines_give_plain_values_and_the_exit_code_of_the_last_error() {
+fn piped_lines_print_values_and_set_the_exit_code() {
     gives("1 + 1\n\"文本\"\nlet x = 5;\nx * 2\n()\n", "2\n文本\n10\n");
-    let failed = piped("1 / 0\nnix()\n2\n");
+    let failed = piped("1 / 0\nxyz()\n2\n");
     assert_eq!((failed.code, failed.out.as_str()), (Some(1), "2\n"));
-    assert!(failed.err.contains("there is no function `nix`\n --> line 2:1:1"), "{}", failed.err);
+    assert!(failed.err.contains("there is no function `xyz`\n --> line 2:1:1"), "{}", failed.err);
     assert!(!failed.err.contains('\u{1b}'), "{}", failed.err);
     // A line that is never finished is told at the end.
     let open = piped("followers(\n");
@@ -29,14 +29,14 @@ fn piped_lines_give_plain_values_and_the_exit_code_of_the_last_error() {
 }
 
 #[test]
-fn what_lines_make_stays() {
-    gives("fn doppelt(a) { a * 2 }\nlet f = |a| doppelt(a) + 1;\nf.call(4)\n", "9\n");
-    gives("const GRENZE = 5;\nfn over(a) { a > global::GRENZE }\nover(6)\nGRENZE\n", "true\n5\n");
+fn declarations_are_kept_across_lines() {
+    gives("fn doubled(a) { a * 2 }\nlet f = |a| doubled(a) + 1;\nf.call(4)\n", "9\n");
+    gives("const LIMIT = 5;\nfn over(a) { a > global::LIMIT }\nover(6)\nLIMIT\n", "true\n5\n");
     gives("let n = 0;\nlet add = |a| n += a;\nadd.call(3);\nadd.call(4);\nn\n", "7\n");
     gives("let x = 1;\nlet x = 2;\nx\nit + 1\nout(3) * 10\n", "2\n3\n20\n");
     // A variable takes a constant's name over, and the other way round.
     gives("const K = 1;\nlet K = 2;\nK += 1;\nK\nconst K = 9;\nK\n", "3\n9\n");
-    gives("if true {\n  \"ja\"\n} else {\n  \"nein\"\n}\n`a\nb`\n/* c\nd */ 7\n", "ja\na\nb\n7\n");
+    gives("if true {\n  \"yes\"\n} else {\n  \"no\"\n}\n`a\nb`\n/* c\nd */ 7\n", "yes\na\nb\n7\n");
     // An error leaves everything as it was but for what had been done.
     let failed = piped("let a = 1;\na = 2; throw \"坏了\";\na\n");
     assert_eq!((failed.code, failed.out.as_str()), (Some(1), "2\n"), "{}", failed.err);
@@ -48,37 +48,37 @@ fn what_lines_make_stays() {
 }
 
 #[test]
-fn imports_stay_and_errors_in_functions_of_other_lines_are_shown_where_they_are() {
+fn error_in_an_earlier_line_has_its_position() {
     let folder = Folder::new().file("lib/shop.rhai", "fn price(n) { n * 3 } export const NAME = \"店\";");
-    let lines = "import \"lib/shop\" as shop;\nshop::price(2)\nshop::NAME\nfn bad() {\n\n  nix()\n}\nbad()\n";
+    let lines = "import \"lib/shop\" as shop;\nshop::price(2)\nshop::NAME\nfn bad() {\n\n  xyz()\n}\nbad()\n";
     let finished = folder.run_with_input(&["repl", "--sandbox"], lines);
     assert_eq!((finished.code, finished.out.as_str()), (Some(1), "6\n店\n"), "{}", finished.err);
-    assert!(finished.err.contains("there is no function `nix`\n --> line 4:3:3"), "{}", finished.err);
+    assert!(finished.err.contains("there is no function `xyz`\n --> line 4:3:3"), "{}", finished.err);
     // In a closure, in a function that one of this line calls, and in a file.
     let told = |lines: &str| piped(lines).err;
-    assert!(told("let f = |x| x.nix();\n1\nf.call(1)\n").contains("--> line 1:1:15"));
+    assert!(told("let f = |x| x.xyz();\n1\nf.call(1)\n").contains("--> line 1:1:15"));
     assert!(told("fn f(x) { x.foo }\nfn g(x) { f(x) } g(1)\n").contains("--> line 1:1:13"));
     let own = told("fn f(x) { x }\nfn g(x) { f(x); x.foo } g(1)\n");
     assert!(own.contains("--> line 2:1:1"), "{own}");
-    let folder = Folder::new().file("bad.rhai", "fn drei() { 3 }\n\nfn vier() { nix() }\nlet a = ;");
+    let folder = Folder::new().file("bad.rhai", "fn three() { 3 }\n\nfn four() { xyz() }\nlet a = ;");
     let told = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines).err;
     // Of functions that share a name nothing tells which one it was.
-    let of_two = told("fn f(a) { a.nix() }\nfn f(a, b) { a + b }\n1 +\n f(1)\n");
+    let of_two = told("fn f(a) { a.xyz() }\nfn f(a, b) { a + b }\n1 +\n f(1)\n");
     assert!(of_two.contains("--> line 3:2:2"), "{of_two}");
     assert!(told(":load bad.rhai\n").contains("--> bad.rhai:4:9"), "{}", told(":load bad.rhai\n"));
     // In an import of an earlier line, though a line declares the same name.
-    let with_import = Folder::new().file("m.rhai", "\n\nfn h(x) {\n  x.nix()\n}");
+    let with_import = Folder::new().file("m.rhai", "\n\nfn h(x) {\n  x.xyz()\n}");
     let lines = "fn h(x) { 1 }\nimport \"m\" as m\nimport \"m\" as m\nm::h(5)\n:vars\n";
     let told_of = with_import.run_with_input(&["repl", "--sandbox"], lines);
     assert!(told_of.err.contains("m.rhai:4:5"), "{}", told_of.err);
     assert_eq!(told_of.out.matches("import").count(), 1, "{}", told_of.out);
-    let folder = Folder::new().file("bad.rhai", "fn vier() {\n  nix()\n}");
-    let told = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nvier()\n").err;
+    let folder = Folder::new().file("bad.rhai", "fn four() {\n  xyz()\n}");
+    let told = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nfour()\n").err;
     assert!(told.contains("--> bad.rhai:2:3"), "{told}");
 }
 
 #[test]
-fn values_are_shown_as_a_person_reads_them() {
+fn values_are_displayed_readably() {
     gives("tag::list()\n", " id  name    count\n 2   星标组  20\n");
     gives("#{b: [1], a: \"甲\"}\n", "{\n  \"a\": \"甲\",\n  \"b\": [\n    1\n  ]\n}\n");
     gives("[#{n: 1, 名: \"乙\"}, #{n: 2, 名: \"丙\"}]\n", " n  名\n 1  乙\n 2  丙\n");
@@ -98,14 +98,14 @@ fn values_are_shown_as_a_person_reads_them() {
 }
 
 #[test]
-fn commands_do_what_they_say() {
+fn commands_have_their_documented_effect() {
     let folder = Folder::new()
-        .file("more.rhai", "fn drei() { 3 }\nlet geladen = true;")
+        .file("more.rhai", "fn three() { 3 }\nlet present = true;")
         .file("own.rhai", "print(\"own\");");
     let run = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines);
-    let loaded = run(":load more.rhai\ndrei()\ngeladen\n:run own.rhai\n:vars\n").success();
-    assert!(loaded.starts_with("3\ntrue\nown\n  geladen          a bool           true\n"), "{loaded}");
-    assert!(loaded.ends_with("  fn drei()\n"), "{loaded}");
+    let loaded = run(":load more.rhai\nthree()\npresent\n:run own.rhai\n:vars\n").success();
+    assert!(loaded.starts_with("3\ntrue\nown\n  present          a bool           true\n"), "{loaded}");
+    assert!(loaded.ends_with("  fn three()\n"), "{loaded}");
     let made =
         run("import \"more\" as m;\nlet f = |a| a;\nlet r = followers().take(1).count();\n:vars\n").success();
     assert!(made.starts_with("  import \"more\" as m\n  f                a closure\n"), "{made}");
@@ -115,17 +115,17 @@ fn commands_do_what_they_say() {
     assert_eq!(timed.out, "2\n");
     assert!(timed.err.starts_with("0.") && timed.err.ends_with(" s, 0 calls\n"), "{}", timed.err);
     for (line, says) in [
-        (":nix", "there is no command `:nix`"),
+        (":xyz", "there is no command `:xyz`"),
         (":hlep", "did you mean `:help`?"),
         (":load", ":load needs the name of a file"),
-        (":load nix.rhai", "can't read nix.rhai"),
+        (":load xyz.rhai", "can't read xyz.rhai"),
         (":dry maybe", "`maybe` is neither on nor off"),
         (":undo", "there is no earlier line to undo"),
         (":account shop", "this session is on a sandbox of its own"),
         (":more", "the last result is not a list"),
         ("?folowers", "did you mean ?followers"),
         ("??", "??NAME"),
-        ("??nix", "is not a function that is written in a script"),
+        ("??xyz", "is not a function that is written in a script"),
     ] {
         let refused = run(&format!("{line}\n"));
         assert!(refused.code != Some(0) && refused.err.contains(says), "{line}: {}", refused.err);
@@ -134,14 +134,14 @@ fn commands_do_what_they_say() {
     assert!(run("?\n").success().contains("tag::attach"));
     assert!(run("?tag::attach\n").success().starts_with("tag::attach(tagid: int, openid_list: Array)"));
     assert!(run("??from_scene\n").success().contains("fn from_scene(scene) {"));
-    assert_eq!(run("fn eigen(a) { a }\n??eigen\n").success(), "fn eigen(a) { a }\n");
+    assert_eq!(run("fn mine(a) { a }\n??mine\n").success(), "fn mine(a) { a }\n");
     assert!(run("tag::list();\n:quota\n").success().contains("/cgi-bin/tags/get"));
 }
 
 #[test]
-fn what_did_what_it_should_is_saved_as_a_script() {
+fn successful_lines_are_saved_as_a_script() {
     let folder = Folder::new();
-    let lines = "const SCENE = 98765;\nfn booth() { followers().filter(|u| u.qr_scene == global::SCENE) }\nnix()\n\
+    let lines = "const SCENE = 98765;\nfn booth() { followers().filter(|u| u.qr_scene == global::SCENE) }\nxyz()\n\
                  print(booth().count())\n:save booth.rhai\n:save --automation daily.rhai\n:save booth.rhai\n";
     let saved = folder.run_with_input(&["repl", "--sandbox"], lines);
     assert_eq!(saved.out, "1234\n3 lines written to booth.rhai\n3 lines written to daily.rhai\n");
@@ -158,7 +158,7 @@ fn what_did_what_it_should_is_saved_as_a_script() {
 }
 
 #[test]
-fn dry_lines_change_nothing() {
+fn dry_run_lines_change_nothing() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account();
     let url = sandbox.url();
@@ -172,7 +172,7 @@ fn dry_lines_change_nothing() {
 }
 
 #[test]
-fn a_line_that_changed_the_account_is_a_run_and_is_taken_back_like_one() {
+fn line_that_changes_the_account_is_a_run_and_undoable() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account();
     let url = sandbox.url();
@@ -197,13 +197,13 @@ fn a_line_that_changed_the_account_is_a_run_and_is_taken_back_like_one() {
 }
 
 #[test]
-fn a_line_that_is_over_stops_no_other_one() {
+fn finished_line_does_not_stop_later_lines() {
     let lines = "let a = followers().filter(|u| u.qr_scene == 98765);\na.take(3).tag(\"一\").changed\nsleep(2)\na.count()\n";
     assert_eq!(piped(lines).success(), "3\n1234\n");
 }
 
 #[test]
-fn what_a_line_changed_is_not_taken_back_for_show() {
+fn undo_in_dry_run_mode_changes_nothing() {
     let lines = "tag::create(\"甲\").name\n:dry on\n:undo\n:dry off\n:undo\ntag::list().len()\nlet n = 1;\n:reset\n:vars\n";
     let finished = Folder::new().run_with_input(&["repl", "--sandbox", "--yes"], lines);
     assert!(finished.err.contains("the session is dry"), "{}", finished.err);
@@ -212,7 +212,7 @@ fn what_a_line_changed_is_not_taken_back_for_show() {
 }
 
 #[test]
-fn names_that_a_function_does_not_see_are_told_apart() {
+fn variables_outside_a_function_s_scope_are_explained() {
     let told = |lines: &str| piped(lines).err;
     assert!(
         told("let x = 5;\nfn f() { x }\nf()\n").contains("a function does not see the variables of lines")
@@ -233,7 +233,7 @@ fn names_that_a_function_does_not_see_are_told_apart() {
 }
 
 #[test]
-fn kinds_of_values_are_told_in_words() {
+fn type_errors_name_the_types_in_words() {
     for (line, says) in [
         ("let r = followers().tag(\"甲\"); r.changed = 1", "the field `changed` of a Report can't be set"),
         ("followers()[0]", "an audience can't be indexed"),
@@ -251,7 +251,7 @@ fn kinds_of_values_are_told_in_words() {
 }
 
 #[test]
-fn a_line_that_changed_nothing_is_no_run_and_runs_are_named_by_their_files() {
+fn line_without_changes_is_not_recorded_as_a_run() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
     let folder = Folder::new().account().file("vip.rhai", "followers().take(5).tag(\"甲\").changed");
     let url = sandbox.url();
@@ -264,7 +264,7 @@ fn a_line_that_changed_nothing_is_no_run_and_runs_are_named_by_their_files() {
 }
 
 #[test]
-fn a_dry_line_names_followers_once() {
+fn dry_run_line_names_each_follower_once() {
     let dry = Folder::new().run_with_input(
         &["repl", "--sandbox", "--dry-run"],
         "let e = followers().filter(|u| u.qr_scene == 98765).take(3).tag(\"甲\")\ne\nfollowers().take(1).tag(2)\n",

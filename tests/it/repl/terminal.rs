@@ -16,10 +16,10 @@ fn lines_are_edited_completed_and_coloured() {
     terminal.line("  stand: \"展台\" };");
     terminal.ends_with("sandbox 2>");
     let body: Vec<String> = (0..28).map(|n| format!("    let a{n} = {n};")).collect();
-    terminal.paste(&format!("fn lang() {{\n{}\n    a0 + a27\n}}", body.join("\n")));
+    terminal.paste(&format!("fn many() {{\n{}\n    a0 + a27\n}}", body.join("\n")));
     terminal.press("Enter");
     terminal.ends_with("sandbox 3>");
-    terminal.line("lang()");
+    terminal.line("many()");
     terminal.ends_with("27\nsandbox 4>");
     // Fields of a follower, keys of a map, modules, tag names.
     terminal.type_in("followers().filter(|u| u.qr_sc");
@@ -50,7 +50,7 @@ fn lines_are_edited_completed_and_coloured() {
     terminal.clear_line();
     // History: searched, and shown behind the cursor.
     terminal.press("C-r");
-    terminal.type_in("lang");
+    terminal.type_in("many");
     terminal.press("Enter");
     terminal.ends_with("27\nsandbox 7>");
     terminal.type_in("members");
@@ -61,7 +61,7 @@ fn lines_are_edited_completed_and_coloured() {
 }
 
 #[test]
-fn the_keys_of_vi_are_there_for_whoever_asks() {
+fn vi_option_enables_vi_keys() {
     let folder = Folder::new();
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox", "--vi"]) else { return };
     terminal.ends_with("sandbox 1>");
@@ -74,7 +74,7 @@ fn the_keys_of_vi_are_there_for_whoever_asks() {
 }
 
 #[test]
-fn ctrl_c_stops_the_work_and_keeps_every_variable() {
+fn ctrl_c_stops_the_job_and_keeps_variables() {
     let sandbox = SandboxProcess::start(&["--followers", "20000", "--latency", "50ms"]);
     let folder = Folder::new().account();
     let Some(terminal) =
@@ -104,13 +104,13 @@ fn ctrl_c_stops_the_work_and_keeps_every_variable() {
 }
 
 #[test]
-fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
-    let tick = "const automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run(ctx) { print(`${followers().count()} da`) }";
-    let folder = Folder::new().file("own.rhai", "print(\"eins\");").file("jobs/tick.rhai", tick);
+fn watched_output_is_printed_above_the_typed_line() {
+    let tick = "const automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run(ctx) { print(`${followers().count()} here`) }";
+    let folder = Folder::new().file("own.rhai", "print(\"one\");").file("jobs/tick.rhai", tick);
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
     terminal.ends_with("sandbox 1>");
     terminal.line(":watch own.rhai");
-    terminal.shows("[own.rhai] eins");
+    terminal.shows("[own.rhai] one");
     terminal.type_in("40 + ");
     fs::write(folder.path().join("own.rhai"), "print(followers().take(7).count());")
         .expect("it can be written");
@@ -123,21 +123,21 @@ fn what_is_watched_says_its_words_above_the_line_that_is_typed() {
     terminal.line(":serve jobs");
     terminal.shows("[jobs]");
     terminal.shows("tick");
-    terminal.shows("10000 da");
+    terminal.shows("10000 here");
     terminal.line(":serve");
     terminal.shows("running: :watch own.rhai, :serve jobs; :stop ends that");
     terminal.line(":stop");
     terminal.shows("stopped: :watch own.rhai, :serve jobs");
     terminal.line(":stop");
     terminal.shows("nothing is running in the background");
-    terminal.line(":watch nix.rhai");
-    terminal.shows("there is no nix.rhai");
+    terminal.line(":watch xyz.rhai");
+    terminal.shows("there is no xyz.rhai");
     terminal.press("C-d");
     terminal.is_left();
 }
 
 #[test]
-fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
+fn background_warning_is_printed_above_the_typed_line() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--latency", "1500ms"]);
     sandbox.control("faults", &json!({"path": "/cgi-bin/tags/get", "errcode": 48001}));
     let folder = Folder::new().account();
@@ -152,7 +152,7 @@ fn what_happens_meanwhile_is_said_above_the_line_that_is_typed() {
 }
 
 #[test]
-fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
+fn history_is_private_and_without_secrets() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account();
     {
@@ -162,16 +162,16 @@ fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
         terminal.ends_with("mpscript 1>");
         terminal.line(&format!("let s = \"{DEFAULT_SECRET}\";"));
         terminal.ends_with("mpscript 2>");
-        terminal.line(" let heimlich = 1;");
+        terminal.line(" let hidden = 1;");
         terminal.ends_with("mpscript 3>");
-        terminal.line("let offen = 2;");
+        terminal.line("let kept = 2;");
         terminal.ends_with("mpscript 4>");
         terminal.press("C-d");
         terminal.is_left();
     }
     let state = folder.path().join(".local/state/mpscript");
     let history = fs::read_to_string(state.join("history")).expect("there is a history");
-    assert!(history.contains("let offen = 2;") && !history.contains("heimlich"), "{history}");
+    assert!(history.contains("let kept = 2;") && !history.contains("hidden"), "{history}");
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &fs::metadata(state.join("history")).expect("it is there").permissions(),
     );
@@ -185,11 +185,11 @@ fn the_history_is_kept_for_its_owner_alone_and_without_secrets() {
     let Some(terminal) = Terminal::start(&folder, &["repl", "--base-url", &sandbox.url()]) else { return };
     terminal.ends_with("mpscript 1>");
     terminal.press("Up");
-    terminal.ends_with("mpscript 1> let offen = 2;");
+    terminal.ends_with("mpscript 1> let kept = 2;");
 }
 
 #[test]
-fn an_account_of_production_has_a_red_prompt_and_asks_once() {
+fn production_account_has_a_red_prompt_and_asks_once() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().shop(&sandbox.url(), "production = true\n");
     let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
@@ -215,7 +215,7 @@ fn an_account_of_production_has_a_red_prompt_and_asks_once() {
 }
 
 #[test]
-fn the_last_line_is_edited_in_the_person_s_editor() {
+fn edit_command_opens_the_last_line_in_the_editor() {
     let folder = Folder::new().env("EDITOR", "sed -i s/6/7/");
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
     terminal.ends_with("sandbox 1>");
@@ -226,7 +226,7 @@ fn the_last_line_is_edited_in_the_person_s_editor() {
 }
 
 #[test]
-fn what_is_typed_ahead_is_evaluated_in_turn() {
+fn lines_typed_ahead_are_evaluated_in_order() {
     let folder = Folder::new();
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
     terminal.ends_with("sandbox 1>");
@@ -237,7 +237,7 @@ fn what_is_typed_ahead_is_evaluated_in_turn() {
 }
 
 #[test]
-fn a_session_goes_to_another_account_and_knows_its_runs_and_lines() {
+fn account_command_switches_runs_and_history() {
     let (one, other) =
         (SandboxProcess::start(&["--followers", "10"]), SandboxProcess::start(&["--followers", "30"]));
     let account = |name: &str, sandbox: &SandboxProcess| {
@@ -246,7 +246,7 @@ fn a_session_goes_to_another_account_and_knows_its_runs_and_lines() {
             "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
         )
     };
-    let config = format!("default = \"shop\"\n{}{}", account("shop", &one), account("zweig", &other));
+    let config = format!("default = \"shop\"\n{}{}", account("shop", &one), account("branch", &other));
     let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
     let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
     terminal.ends_with("shop 1>");
@@ -254,24 +254,24 @@ fn a_session_goes_to_another_account_and_knows_its_runs_and_lines() {
     terminal.ends_with("10\nshop 2>");
     terminal.line("followers().tag(\"甲\").changed");
     terminal.ends_with("10\nshop 3>");
-    terminal.line(":account nix");
-    terminal.shows("nix");
+    terminal.line(":account xyz");
+    terminal.shows("xyz");
     terminal.ends_with("shop 3>");
-    terminal.line(":account zweig");
-    terminal.ends_with("zweig 3>");
+    terminal.line(":account branch");
+    terminal.ends_with("branch 3>");
     terminal.line("n + followers().count()");
-    terminal.ends_with("40\nzweig 4>");
+    terminal.ends_with("40\nbranch 4>");
     terminal.line(":undo");
-    terminal.ends_with("before that line\nzweig 4>");
+    terminal.ends_with("before that line\nbranch 4>");
     assert_eq!([one.tagged("甲"), other.tagged("甲")], [Some(10), None]);
     terminal.line(":runs");
     terminal.shows("done                line 2");
     terminal.line(":history");
-    terminal.shows("n + followers().count()\n:undo\n:runs\n:history\nzweig 4>");
+    terminal.shows("n + followers().count()\n:undo\n:runs\n:history\nbranch 4>");
 }
 
 #[test]
-fn ctrl_c_ends_a_loop_that_has_no_end_and_leaves_no_progress_behind() {
+fn ctrl_c_ends_an_endless_loop_and_clears_the_progress() {
     let sandbox = SandboxProcess::start(&["--followers", "20000", "--latency", "50ms"]);
     let folder = Folder::new().account();
     let Some(terminal) =
@@ -297,7 +297,7 @@ fn ctrl_c_ends_a_loop_that_has_no_end_and_leaves_no_progress_behind() {
 }
 
 #[test]
-fn brackets_that_belong_together_are_shown_and_a_pasted_block_is_one_line() {
+fn matching_brackets_are_marked_and_paste_is_one_line() {
     let folder = Folder::new().env("PAGER", "head -n 2");
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
     terminal.ends_with("sandbox 1>");
@@ -314,9 +314,9 @@ fn brackets_that_belong_together_are_shown_and_a_pasted_block_is_one_line() {
     terminal.press("Enter");
     terminal.ends_with("42\nsandbox 3>");
     // What is longer than the terminal is leafed through.
-    terminal.paste(&format!("fn lang() {{\n{}\n}}", "  1;\n".repeat(60)));
+    terminal.paste(&format!("fn many() {{\n{}\n}}", "  1;\n".repeat(60)));
     terminal.press("Enter");
     terminal.ends_with("sandbox 4>");
-    terminal.line("??lang");
-    terminal.ends_with("sandbox 4> ??lang\nfn lang() {\n  1;\nsandbox 4>");
+    terminal.line("??many");
+    terminal.ends_with("sandbox 4> ??many\nfn many() {\n  1;\nsandbox 4>");
 }
