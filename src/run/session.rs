@@ -5,7 +5,7 @@
 
 use super::{Execution, Outcome, RunConfig, record};
 use crate::{
-    bulk::{Attempt, DryRun, Limits, ProgressBoard, RunState, WayBack, way_back},
+    bulk::{Attempt, DryRun, Limits, ProgressBoard, RunState, UndoPlan, plan_undo},
     client::Client,
     host::Host,
     script::{self, Origin, Program, Rendered, ScriptFailure, Source, check::problems},
@@ -116,12 +116,11 @@ impl Session {
     }
 
     /// The run of the last line with its undo plan, if it changed the account.
-    pub fn last_change(&self, runtime: &Runtime) -> Result<Option<(String, WayBack)>, StoreError> {
+    pub fn last_change(&self, runtime: &Runtime) -> Result<Option<(String, UndoPlan)>, StoreError> {
         let last = self.runs.last().and_then(Option::as_ref);
         let (Some(store), Some(run)) = (&self.config.store, last) else { return Ok(None) };
-        let way = runtime.block_on(way_back(store, run, false))?;
-        let has_changed = !way.script.is_empty() || !way.lasting.is_empty();
-        Ok(has_changed.then(|| (run.clone(), way)))
+        let plan = runtime.block_on(plan_undo(store, run))?;
+        Ok((!plan.is_empty()).then(|| (run.clone(), plan)))
     }
 
     /// Runs a script, which does not see the session's variables; it may be the undo script of a run.

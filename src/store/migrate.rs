@@ -1,6 +1,6 @@
 //! The tables, version by version. A version that was released is never changed: the next one comes after it.
 
-use super::{Statement, Store, StoreError, driver::BoxFuture, migrate_v6};
+use super::{Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7};
 use std::time::Duration;
 
 /// What a version changes, all in one transaction.
@@ -75,6 +75,7 @@ const VERSIONS: &[Version] = &[
         "ALTER TABLE mpscript_fire ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
     ]),
     Version { sql: migrate_v6::SQL, convert: Some(migrate_v6::convert) },
+    Version { sql: migrate_v7::SQL, convert: Some(migrate_v7::convert) },
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.

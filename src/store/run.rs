@@ -246,9 +246,10 @@ impl Store {
             "SELECT u.id FROM mpscript_run u WHERE u.undoes = $1 AND u.dry_run = 0
                  AND (u.state IN ('running', 'done', 'done_with_failures')
                      OR EXISTS (SELECT 1 FROM mpscript_step s
-                         WHERE s.run = u.id AND s.state = 'done' AND s.change LIKE '{%')
+                         WHERE s.run = u.id AND s.state = 'done'
+                             AND s.effect_kind IN ('tag_created', 'tag_renamed', 'tag_deleted'))
                      OR EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = u.id
-                         AND (b.pending < b.size OR b.pending_items NOT LIKE '%\"unsure\":[]%')))
+                         AND (b.pending < b.size OR b.in_doubt > 0)))
                  AND NOT EXISTS (
                      SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0
                          AND v.state IN ('done', 'done_with_failures'))

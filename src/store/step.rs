@@ -46,9 +46,9 @@ stored_enum! {
         /// A POST to a path that no endpoint declares.
         Undeclared = "undeclared",
         /// Compensation: a renamed tag gets its former name.
-        RestoreTagName = "restore_tag_name",
+        RestoreTagName = "tag_restore_name",
         /// Compensation: a tag that a run created is deleted unless a follower has it.
-        DeleteTagIfEmpty = "delete_tag_if_empty",
+        DeleteTagIfEmpty = "tag_delete_if_empty",
     }
 }
 
@@ -79,6 +79,22 @@ stored_enum! {
         WriteCsv = "write_csv",
         /// Collects everything in memory.
         ToArray = "to_array",
+    }
+}
+
+stored_enum! {
+    /// The kind of effect that a step recorded: the discriminant of what its column `effect` holds.
+    pub enum RecordedKind {
+        /// Followers were changed.
+        Followers = "followers",
+        /// A tag was created.
+        TagCreated = "tag_created",
+        /// A tag was renamed.
+        TagRenamed = "tag_renamed",
+        /// A tag was deleted.
+        TagDeleted = "tag_deleted",
+        /// Something that can't be undone.
+        Irreversible = "irreversible",
     }
 }
 

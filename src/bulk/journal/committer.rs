@@ -3,7 +3,7 @@
 use super::error::JournalError;
 use crate::{
     base::{Cancel, Clock, lock},
-    store::{Entry, Store, StoreError},
+    store::{JournalWrite, Store, StoreError},
 };
 use std::{
     sync::{Arc, Mutex},
@@ -21,7 +21,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_ATTEMPTS: u32 = 10;
 
 /// An entry, if it is one and not only a question, and who waits for it to be on disk.
-pub(crate) type PendingCommit = (Option<Entry>, oneshot::Sender<Result<(), StoreError>>);
+pub(crate) type PendingCommit = (Option<JournalWrite>, oneshot::Sender<Result<(), StoreError>>);
 
 /// What keeps a journal: one task writes, another gives signs of life.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl GroupCommitter {
         let mut result = Ok(());
         while received.recv_many(&mut batch, MAX_GROUP).await > 0 {
             let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-            let entries: Vec<Entry> = entries.into_iter().flatten().collect();
+            let entries: Vec<JournalWrite> = entries.into_iter().flatten().collect();
             // After a fault nothing more is written: what comes later would stand there without what came before.
             if result.is_ok() && !entries.is_empty() {
                 result = self.write_together(entries).await;
@@ -57,7 +57,7 @@ impl GroupCommitter {
         }
     }
 
-    async fn write_together(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+    async fn write_together(&self, entries: Vec<JournalWrite>) -> Result<(), StoreError> {
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -15,16 +15,18 @@ use super::{
     committer::{GroupCommitter, MAX_GROUP, PendingCommit},
     error::JournalError,
     fail_point,
-    replay::{ReplayScope, Slot},
+    replay::{ReplayAction, ReplayScope, Slot, StepIdentity, action, depends_on_later},
 };
 use crate::{
     api::Resend,
     base::{Cancel, Clock, lock},
     bulk::model::{
-        batch::{ChangeItem, Unresolved},
+        batch::{ChangeItem, Items, Unresolved},
+        decode::of_step,
+        effect::RecordedEffect,
         failure::Failure,
     },
-    store::{Entry, StepRow, Store, StoreError},
+    store::{BatchOutcome, JournalWrite, NewStep, StepRow, StepState, Store, StoreError},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -70,6 +72,8 @@ pub enum Replay {
     Completed(Value),
     /// It failed with this error, and the script handled it.
     Failed(Value),
+    /// An earlier attempt left this loop early (`break`): it has child steps, never completed, and later steps exist.
+    Abandoned,
 }
 
 /// Comes when an entry is on disk.
@@ -185,44 +189,63 @@ impl Journal {
         self.0.as_ref().map(|inner| &inner.store)
     }
 
-    /// A step begins, or is met again.
-    ///
-    /// # Errors
-    /// When the journal can't be read, or the step was another one before: then the run is parked.
-    pub async fn begin(&self, what: &str, resend: Resend) -> Result<Replay, JournalError> {
+    /// A step starts, or is replayed. A step that is not the recorded one parks the run, and so does a row that can't
+    /// be decoded.
+    pub async fn begin(&self, identity: &StepIdentity, resend: Resend) -> Result<Replay, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Replay::Fresh(Step::default(), CommitAck::default())) };
+        let replay = self.replay(inner, identity, resend).await;
+        replay.map_err(|error| match error {
+            JournalError::Undecodable(_) | JournalError::ReplayMismatch { .. } => self.park(error),
+            error => error,
+        })
+    }
+
+    async fn replay(
+        &self,
+        inner: &Inner,
+        identity: &StepIdentity,
+        resend: Resend,
+    ) -> Result<Replay, JournalError> {
         inner.read_page().await?;
-        let place = lock(&inner.scopes).last_mut().map(|scope| scope.place(what, resend));
-        let (at, met) = match place.unwrap_or_else(|| Slot::Next(String::new())) {
+        let slot = lock(&inner.scopes).last_mut().map(|scope| scope.place(identity, resend));
+        let (at, recorded) = match slot.unwrap_or_else(|| Slot::Next(String::new())) {
             Slot::Matched(row) => (row.step.clone(), Some(*row)),
             Slot::Fresh(at) => (at, None),
             Slot::Next(at) if inner.attempt.attempt == 1 => (at, None),
             Slot::Next(at) => {
-                let met = inner.store.step_at(&inner.attempt.run, &at).await?;
-                (at, met)
+                let recorded = inner.store.step_at(&inner.attempt.run, &at).await?;
+                (at, recorded)
             }
-            Slot::Mismatch(row) => {
-                let (step, was, is) = (row.step, row.what, what.to_owned());
-                return Err(self.park(JournalError::ReplayMismatch { step, was, is }));
-            }
+            Slot::Mismatch(row) => return Err(mismatch(row, identity)),
         };
         let step = Step { journal: self.clone(), at };
-        let Some(row) = met else {
-            let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
-            let durable = step.write(|run, at| Entry::begun(run, at, seq, what)).await?;
-            return Ok(Replay::Fresh(step, durable));
-        };
-        if row.what != what {
-            let differs =
-                JournalError::ReplayMismatch { step: step.at, was: row.what.clone(), is: what.to_owned() };
-            return Err(self.park(differs));
+        let (mut has_later, mut has_children) = (false, false);
+        if let Some(row) = recorded.as_ref().filter(|row| depends_on_later(identity, row)) {
+            has_later = inner.has_later_step(&row.step, row.seq).await?;
+            has_children = has_later && inner.store.has_children(&inner.attempt.run, &row.step).await?;
         }
-        match row.state.as_str() {
-            "done" => Ok(Replay::Completed(serde_json::from_str(&row.answer).unwrap_or_default())),
-            "failed" if inner.went_on_after(&row.step, row.seq).await? => {
-                Ok(Replay::Failed(serde_json::from_str(&row.answer).unwrap_or_default()))
+        match (action(identity, recorded.as_ref(), has_later, has_children), recorded) {
+            (ReplayAction::Answer, Some(row)) => Ok(Replay::Completed(inner.answer(&row)?)),
+            (ReplayAction::Raise, Some(row)) => Ok(Replay::Failed(inner.answer(&row)?)),
+            (ReplayAction::Resume, Some(row)) => Ok(Replay::Incomplete(step, Box::new(row))),
+            (ReplayAction::Skip, Some(_)) => Ok(Replay::Abandoned),
+            (ReplayAction::Park, Some(row)) => Err(mismatch(row, identity)),
+            (_, None) | (ReplayAction::Start, Some(_)) => {
+                let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
+                let written = step.write(|run, at| {
+                    let new = NewStep {
+                        step: at,
+                        seq,
+                        kind: identity.kind,
+                        fingerprint: &identity.fingerprint,
+                        label: &identity.label,
+                        target: &identity.target,
+                        target_id: identity.target_id,
+                    };
+                    JournalWrite::begun(run, &new)
+                });
+                Ok(Replay::Fresh(step.clone(), written.await?))
             }
-            _ => Ok(Replay::Incomplete(step, Box::new(row))),
         }
     }
 
@@ -277,14 +300,14 @@ impl Journal {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
         // The script came to so many steps of its own.
         let met = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
-        let unfinished = inner.store.unfinished_steps(&inner.attempt.run).await?;
+        let unfinished = inner.store.in_flight_steps(&inner.attempt.run).await?;
         let unmet = unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > met));
         unmet.map_or(Ok(()), |row| Err(self.not_replayed(row)))
     }
 
     /// The run stops: the script did not come again to something that it was in the midst of.
     pub fn not_replayed(&self, row: StepRow) -> JournalError {
-        self.park(JournalError::NotReplayed { step: row.step, what: row.what })
+        self.park(JournalError::NotReplayed { step: row.step, what: row.label })
     }
 
     /// Waits until everything is on disk.
@@ -302,7 +325,7 @@ impl Journal {
         }
     }
 
-    async fn send(&self, entry: Option<Entry>) -> Result<CommitAck, JournalError> {
+    async fn send(&self, entry: Option<JournalWrite>) -> Result<CommitAck, JournalError> {
         let Some(inner) = &self.0 else { return Ok(CommitAck::default()) };
         let (sender, written) = oneshot::channel();
         match inner.entries.send((entry, sender)).await {
@@ -313,9 +336,15 @@ impl Journal {
 }
 
 impl Inner {
-    /// Whether an earlier attempt went on after a step.
-    async fn went_on_after(&self, step: &str, seq: i64) -> Result<bool, StoreError> {
-        self.store.went_on_after(&self.attempt.run, step, (seq, self.last_before)).await
+    /// The recorded answer or error of a step.
+    fn answer(&self, row: &StepRow) -> Result<Value, StoreError> {
+        let key = format!("{}/{}", self.attempt.run, row.step);
+        of_step(&key, "answer", "an answer, as JSON").decode(&row.answer)
+    }
+
+    /// Whether an earlier attempt started a step after this one that is no child of it.
+    async fn has_later_step(&self, step: &str, seq: i64) -> Result<bool, StoreError> {
+        self.store.has_later_step(&self.attempt.run, step, (seq, self.last_before)).await
     }
 
     /// Reads what an earlier attempt has left of the page that the next step is of.
@@ -328,7 +357,7 @@ impl Inner {
             scopes.last().filter(|scope| scope.is_unread_page()).map(|scope| scope.prefix.clone())
         };
         let Some(prefix) = prefix else { return Ok(()) };
-        let rows = self.store.parts(&self.attempt.run, &prefix).await?;
+        let rows = self.store.children(&self.attempt.run, &prefix).await?;
         if let Some(scope) = lock(&self.scopes).last_mut() {
             scope.load(rows);
         }
@@ -362,86 +391,85 @@ impl Step {
         &self.journal
     }
 
-    async fn write(&self, entry: impl FnOnce(&str, &str) -> Entry) -> Result<CommitAck, JournalError> {
+    async fn write(&self, entry: impl FnOnce(&str, &str) -> JournalWrite) -> Result<CommitAck, JournalError> {
         match self.journal.run() {
             None => Ok(CommitAck::default()),
             Some(run) => self.journal.send(Some(entry(run, &self.at))).await,
         }
     }
 
-    /// It begins anew: it failed before.
-    pub async fn reopen(&self, what: &str) -> Result<CommitAck, JournalError> {
+    /// It starts again; nothing else of its record changes.
+    pub async fn reopen(&self) -> Result<CommitAck, JournalError> {
         let seq = self.journal.0.as_ref().map_or(0, |inner| inner.next_seq.fetch_add(1, Ordering::SeqCst));
-        self.write(|run, at| Entry::begun(run, at, seq, what)).await
+        self.write(|run, at| JournalWrite::reopened(run, at, seq)).await
     }
 
-    /// Whether the script went on after it though it had not ended, as after a loop's `break`; what it had done by then
-    /// are its parts.
-    pub async fn was_abandoned(&self, row: &StepRow) -> Result<bool, JournalError> {
-        let Some(inner) = self.journal.0.as_deref() else { return Ok(false) };
-        let has_parts = inner.store.has_parts(&inner.attempt.run, &self.at).await?;
-        Ok(has_parts && row.state == "begun" && inner.went_on_after(&self.at, row.seq).await?)
+    /// What it does to the account is known.
+    pub async fn change(&self, effect: &RecordedEffect) -> Result<CommitAck, JournalError> {
+        let json = effect.to_json();
+        self.write(|run, at| JournalWrite::effect(run, at, effect.kind(), &json)).await
     }
 
-    /// What it changes is known.
-    pub async fn change(&self, change: &impl Serialize) -> Result<CommitAck, JournalError> {
-        let change = json(change);
-        self.write(|run, at| Entry::change(run, at, &change)).await
-    }
-
-    /// It has changed nothing after all.
+    /// It had no effect after all.
     pub async fn clear_effect(&self) -> Result<CommitAck, JournalError> {
-        self.write(|run, at| Entry::change(run, at, "")).await
+        self.write(JournalWrite::no_effect).await
     }
 
     /// How far it is.
     pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
         let checkpoint = json(checkpoint);
-        let durable = self.write(|run, at| Entry::checkpoint(run, at, &checkpoint)).await?;
+        let durable = self.write(|run, at| JournalWrite::checkpoint(run, at, &checkpoint)).await?;
         fail_point::hit_after(durable.wait(), "checkpoint").await;
         Ok(())
     }
 
-    /// A batch is about to be sent: not before this is on disk.
+    /// A batch is about to be sent: not before this is durable.
     pub async fn intent(&self, number: i64, items: &[ChangeItem]) -> Result<CommitAck, JournalError> {
         if !self.journal.is_recording() {
             return Ok(CommitAck::default());
         }
-        let (size, items) = (count(items), json(&items));
-        self.write(|run, at| Entry::intent(run, at, number, &items, size)).await
+        let (size, items) = (count(items), json(&Items(items)));
+        self.write(|run, at| JournalWrite::intent(run, at, number, &items, size)).await
     }
 
-    /// What a batch has come to: those that are not done, those that failed.
+    /// What became of a batch: its items without an outcome, and those that failed.
     pub async fn outcome(
         &self,
         number: i64,
-        pending: &Unresolved,
+        unresolved: &Unresolved,
         failed: &[Failure],
     ) -> Result<(), JournalError> {
         if !self.journal.is_recording() {
             return Ok(());
         }
-        let some = |count: i64, text: String| (count, if count == 0 { String::new() } else { text });
-        let pending = some(i64::try_from(pending.len()).unwrap_or(i64::MAX), json(&pending));
-        let failed = some(count(failed), json(&failed));
-        let entry = |run: &str, at: &str| {
-            Entry::outcome(run, at, number, (pending.0, &pending.1), (failed.0, &failed.1))
+        let unresolved_json = if unresolved.is_empty() { String::new() } else { json(unresolved) };
+        let failed_json = if failed.is_empty() { String::new() } else { json(&failed) };
+        let outcome = BatchOutcome {
+            pending: count(&unresolved.in_doubt) + count(&unresolved.not_sent),
+            in_doubt: count(&unresolved.in_doubt),
+            unresolved: &unresolved_json,
+            failures: count(failed),
+            failed: &failed_json,
         };
-        let durable = self.write(entry).await?;
+        let durable = self.write(|run, at| JournalWrite::outcome(run, at, number, &outcome)).await?;
         fail_point::hit_after(durable.wait(), "batch-outcome").await;
         Ok(())
     }
 
-    /// It has ended well, with this answer.
+    /// It has succeeded with this answer.
     pub async fn done(&self, answer: &Value) -> Result<CommitAck, JournalError> {
         let answer = answer.to_string();
-        self.write(|run, at| Entry::ended(run, at, "done", &answer)).await
+        self.write(|run, at| JournalWrite::ended(run, at, StepState::Done, &answer)).await
     }
 
-    /// It has failed, and the script is told.
+    /// It has failed, and the script gets the error. Where the journal can't be decoded it stays in flight: what is
+    /// recorded must not be overwritten.
     pub async fn failed(&self, error: &Value) -> Result<CommitAck, JournalError> {
+        if matches!(self.journal.parked(), Some(JournalError::Undecodable(_))) {
+            return Ok(CommitAck::default());
+        }
         let error = error.to_string();
-        self.write(|run, at| Entry::ended(run, at, "failed", &error)).await
+        self.write(|run, at| JournalWrite::ended(run, at, StepState::Failed, &error)).await
     }
 
     /// The steps that follow are those of a page of this one.
@@ -470,7 +498,10 @@ impl Step {
         let scopes = lock(&inner.scopes);
         let before =
             scopes.iter().find(|scope| scope.prefix == prefix).and_then(|scope| scope.before.as_ref());
-        let unmet = before.into_iter().flatten().filter(|row| row.state == "begun" && !row.change.is_empty());
+        let unmet = before
+            .into_iter()
+            .flatten()
+            .filter(|row| row.state == StepState::Begun && !row.effect.is_empty());
         unmet.cloned().collect()
     }
 
@@ -491,9 +522,14 @@ impl Step {
     }
 }
 
-/// Everything that is written down is plain data.
+/// The JSON of plain data, which has nothing that could fail; should it, the text is empty, which is refused when read.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Another step is recorded in the place of this one.
+fn mismatch(row: StepRow, identity: &StepIdentity) -> JournalError {
+    JournalError::ReplayMismatch { step: row.step, was: row.label, is: identity.label.clone() }
 }
 
 fn count<T>(items: &[T]) -> i64 {

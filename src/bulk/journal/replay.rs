@@ -1,66 +1,303 @@
-//! Where the steps of a run stand: one after another as the script comes to them, and on a page that was cut off by their
-//! words. Must never ask the store: what an earlier attempt has left of a page is told to it.
+//! Matches replayed steps to recorded ones: by position in general, by fingerprint on a page that was interrupted, because
+//! the loop may have changed which followers it visits. Pure: must never ask the store; what an earlier attempt has
+//! recorded is given to it.
 
-use crate::{api::Resend, store::StepRow};
+use crate::{
+    api::Resend,
+    base::fingerprint,
+    store::{StepKind, StepRow, StepState, TerminalKind},
+};
+
+/// What a step is, as the script names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepIdentity {
+    /// What it is.
+    pub kind: StepKind,
+    /// What it does, for people.
+    pub label: String,
+    /// What replay compares: the digest of a text that says all that the step depends on.
+    pub fingerprint: String,
+    /// The name of what it acts on, for reports; empty where there is none.
+    pub target: String,
+    /// The id of the tag that it acts on; 0 where there is none, or it is named.
+    pub target_id: i64,
+}
+
+impl StepIdentity {
+    /// A step that this text tells from every other of its kind.
+    #[must_use]
+    pub fn new(kind: StepKind, text: String) -> Self {
+        let fingerprint = fingerprint([text.as_str()]);
+        Self { kind, label: text, fingerprint, target: String::new(), target_id: 0 }
+    }
+
+    /// Says what it acts on.
+    #[must_use]
+    pub fn on(mut self, target: Option<&str>, target_id: Option<i64>) -> Self {
+        self.target = target.unwrap_or_default().to_owned();
+        self.target_id = target_id.unwrap_or_default();
+        self
+    }
+
+    /// Whether a recorded step is this one.
+    fn matches(&self, row: &StepRow) -> bool {
+        row.kind == self.kind && row.fingerprint == self.fingerprint
+    }
+}
 
 /// The steps of one page, or of the script itself.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayScope {
     pub prefix: String,
     pub next: u32,
-    /// Of a page that was cut off: its steps that were not met again yet. The loop may have changed whom it is for, so
-    /// that they are known again by their words.
+    /// Of an interrupted page: its recorded steps that were not replayed yet.
     pub before: Option<Vec<StepRow>>,
 }
 
-/// Where a step stands.
+/// Where a step is placed.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
-    /// At the next place, as the script comes to it.
+    /// At the next position: what is recorded there, if anything, must be this step.
     Next(String),
-    /// It was met on this page before.
+    /// It was recorded on this page.
     Matched(Box<StepRow>),
-    /// This page never had it.
+    /// This page has no record of it.
     Fresh(String),
-    /// This page had another one like it that must not be done twice.
+    /// This page has an unfinished call of the same kind that must not be made twice.
     Mismatch(StepRow),
 }
 
 impl ReplayScope {
-    /// Those of a page.
+    /// The steps of a page.
     pub(crate) fn of_page(prefix: String) -> Self {
         Self { prefix, ..Self::default() }
     }
 
-    /// Whether it is a page of which it is not known yet what an earlier attempt has left.
+    /// Whether it is a page whose recorded steps are not loaded yet.
     pub(crate) fn is_unread_page(&self) -> bool {
         !self.prefix.is_empty() && self.before.is_none()
     }
 
-    /// What an earlier attempt has left of it.
+    /// Takes the steps that an earlier attempt has recorded of it.
     pub(crate) fn load(&mut self, rows: Vec<StepRow>) {
         let length = self.prefix.len();
         self.next = rows.iter().filter_map(|row| row.step[length..].parse().ok()).max().unwrap_or(0);
         self.before = Some(rows);
     }
 
-    /// The place of the next step.
-    pub(crate) fn place(&mut self, what: &str, resend: Resend) -> Slot {
-        let before = self.before.as_mut();
-        let of_page = before.is_some();
-        if let Some(rows) = before {
-            if let Some(at) = rows.iter().position(|row| row.what == what) {
+    /// Places the next step.
+    pub(crate) fn place(&mut self, identity: &StepIdentity, resend: Resend) -> Slot {
+        let is_interrupted_page = self.before.is_some();
+        if let Some(rows) = self.before.as_mut() {
+            if let Some(at) = rows.iter().position(|row| identity.matches(row)) {
                 return Slot::Matched(Box::new(rows.remove(at)));
             }
-            let name = |what: &str| what.split('(').next().unwrap_or_default().to_owned();
+            let is_like = |row: &StepRow| row.state != StepState::Done && row.kind == identity.kind;
             if resend != Resend::Idempotent
-                && let Some(at) =
-                    rows.iter().position(|row| row.state != "done" && name(&row.what) == name(what))
+                && let Some(at) = rows.iter().position(is_like)
             {
                 return Slot::Mismatch(rows.remove(at));
             }
         }
         self.next += 1;
         let at = format!("{}{}", self.prefix, self.next);
-        if of_page { Slot::Fresh(at) } else { Slot::Next(at) }
+        if is_interrupted_page { Slot::Fresh(at) } else { Slot::Next(at) }
+    }
+}
+
+/// What replay does with a step that the script has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplayAction {
+    /// Nothing is recorded: it starts.
+    Start,
+    /// It answers from the journal.
+    Answer,
+    /// It raises its recorded error: the script has handled that once.
+    Raise,
+    /// It resumes: a job from its checkpoint, a call by what its `Resend` says.
+    Resume,
+    /// The script left it early (`break`), and is past it.
+    Skip,
+    /// Another step is recorded in its place: the run is parked.
+    Park,
+}
+
+/// Whether [`action`] depends on later steps being recorded, which is a query.
+pub(crate) fn depends_on_later(identity: &StepIdentity, row: &StepRow) -> bool {
+    match (identity.kind, row.state) {
+        (_, StepState::Failed) => true,
+        (StepKind::Terminal(kind), StepState::Begun) => kind.is_loop(),
+        _ => false,
+    }
+}
+
+/// The replay table. `has_later`: steps after this one, no children of it, are recorded.
+pub(crate) fn action(
+    identity: &StepIdentity,
+    recorded: Option<&StepRow>,
+    has_later: bool,
+    has_children: bool,
+) -> ReplayAction {
+    let Some(row) = recorded else { return ReplayAction::Start };
+    if !identity.matches(row) {
+        return ReplayAction::Park;
+    }
+    match (identity.kind, row.state) {
+        (_, StepState::Done) => ReplayAction::Answer,
+        (_, StepState::Failed) if has_later => ReplayAction::Raise,
+        (StepKind::Terminal(TerminalKind::Each | TerminalKind::For), StepState::Begun)
+            if has_later && has_children =>
+        {
+            ReplayAction::Skip
+        }
+        (_, StepState::Failed | StepState::Begun) => ReplayAction::Resume,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::EffectKind;
+
+    const TAG: StepKind = StepKind::Terminal(TerminalKind::Tag);
+    const EACH: StepKind = StepKind::Terminal(TerminalKind::Each);
+    const ATTACH: StepKind = StepKind::Call(EffectKind::TagAttach);
+    const CARD: StepKind = StepKind::Call(EffectKind::CardCreate);
+
+    fn identity(kind: StepKind, text: &str) -> StepIdentity {
+        StepIdentity::new(kind, text.to_owned())
+    }
+
+    fn row(at: &str, kind: StepKind, text: &str, state: StepState) -> StepRow {
+        let StepIdentity { kind, label, fingerprint, target, target_id } = identity(kind, text);
+        StepRow {
+            step: at.to_owned(),
+            seq: 1,
+            kind,
+            fingerprint,
+            label,
+            target,
+            target_id,
+            state,
+            effect: String::new(),
+            checkpoint: String::new(),
+            answer: String::new(),
+        }
+    }
+
+    /// The action for a step of this kind that is recorded in this state.
+    fn act(kind: StepKind, state: StepState, has_later: bool, has_children: bool) -> ReplayAction {
+        action(&identity(kind, "x"), Some(&row("1", kind, "x", state)), has_later, has_children)
+    }
+
+    #[test]
+    fn step_without_record_starts() {
+        for kind in [TAG, EACH, ATTACH, CARD] {
+            assert_eq!(action(&identity(kind, "x"), None, false, false), ReplayAction::Start);
+        }
+    }
+
+    #[test]
+    fn step_done_answers_whatever_follows() {
+        for kind in [TAG, EACH, ATTACH, CARD] {
+            for (has_later, has_children) in [(false, false), (true, false), (true, true)] {
+                assert_eq!(act(kind, StepState::Done, has_later, has_children), ReplayAction::Answer);
+            }
+        }
+    }
+
+    #[test]
+    fn step_failed_with_later_steps_raises_its_error() {
+        for kind in [TAG, EACH, ATTACH, CARD] {
+            assert_eq!(act(kind, StepState::Failed, true, false), ReplayAction::Raise);
+        }
+    }
+
+    #[test]
+    fn step_failed_last_resumes() {
+        for kind in [TAG, EACH, ATTACH, CARD] {
+            assert_eq!(act(kind, StepState::Failed, false, false), ReplayAction::Resume);
+        }
+    }
+
+    #[test]
+    fn step_begun_resumes() {
+        for kind in [TAG, EACH, ATTACH, CARD] {
+            assert_eq!(act(kind, StepState::Begun, false, true), ReplayAction::Resume);
+        }
+        assert_eq!(act(TAG, StepState::Begun, true, true), ReplayAction::Resume);
+        assert_eq!(act(EACH, StepState::Begun, true, false), ReplayAction::Resume);
+    }
+
+    #[test]
+    fn loop_begun_with_children_and_later_steps_is_skipped() {
+        assert_eq!(act(EACH, StepState::Begun, true, true), ReplayAction::Skip);
+    }
+
+    #[test]
+    fn step_of_other_kind_or_fingerprint_parks() {
+        for state in [StepState::Begun, StepState::Done, StepState::Failed] {
+            let recorded = row("1", TAG, "x", state);
+            assert_eq!(action(&identity(TAG, "y"), Some(&recorded), false, false), ReplayAction::Park);
+            assert_eq!(action(&identity(EACH, "x"), Some(&recorded), false, false), ReplayAction::Park);
+        }
+    }
+
+    #[test]
+    fn later_steps_matter_to_failed_steps_and_begun_loops_only() {
+        let depends = |kind, state| depends_on_later(&identity(kind, "x"), &row("1", kind, "x", state));
+        assert!(depends(ATTACH, StepState::Failed) && depends(EACH, StepState::Begun));
+        assert!(!depends(TAG, StepState::Begun) && !depends(ATTACH, StepState::Begun));
+        assert!(!depends(EACH, StepState::Done));
+    }
+
+    #[test]
+    fn steps_in_order_take_the_next_position() {
+        let mut scope = ReplayScope::default();
+        assert_eq!(scope.place(&identity(TAG, "x"), Resend::Idempotent), Slot::Next("1".to_owned()));
+        assert_eq!(scope.place(&identity(CARD, "y"), Resend::Never), Slot::Next("2".to_owned()));
+    }
+
+    /// The second page of step 3, which was interrupted with these steps recorded.
+    fn interrupted_page(rows: &[StepRow]) -> ReplayScope {
+        let mut scope = ReplayScope::of_page("3/2/".to_owned());
+        assert!(scope.is_unread_page());
+        scope.load(rows.to_vec());
+        scope
+    }
+
+    #[test]
+    fn step_on_interrupted_page_is_matched_by_fingerprint_once() {
+        let recorded =
+            [row("3/2/1", ATTACH, "a", StepState::Done), row("3/2/2", ATTACH, "b", StepState::Begun)];
+        let mut scope = interrupted_page(&recorded);
+        let matched = scope.place(&identity(ATTACH, "b"), Resend::Idempotent);
+        assert_eq!(matched, Slot::Matched(Box::new(recorded[1].clone())));
+        let again = scope.place(&identity(ATTACH, "b"), Resend::Idempotent);
+        assert_eq!(again, Slot::Fresh("3/2/3".to_owned()));
+    }
+
+    #[test]
+    fn step_new_to_interrupted_page_comes_after_its_steps() {
+        let mut scope = interrupted_page(&[row("3/2/7", ATTACH, "a", StepState::Begun)]);
+        let fresh = scope.place(&identity(ATTACH, "b"), Resend::Idempotent);
+        assert_eq!(fresh, Slot::Fresh("3/2/8".to_owned()));
+    }
+
+    #[test]
+    fn call_not_idempotent_beside_unfinished_one_of_its_kind_is_mismatch() {
+        let recorded = row("3/2/1", CARD, "a", StepState::Begun);
+        for resend in [Resend::Never, Resend::VerifyFirst] {
+            let mut scope = interrupted_page(std::slice::from_ref(&recorded));
+            assert_eq!(scope.place(&identity(CARD, "b"), resend), Slot::Mismatch(recorded.clone()));
+        }
+        // One that has ended, or is of another kind, is no reason to stop.
+        for recorded in
+            [row("3/2/1", CARD, "a", StepState::Done), row("3/2/1", ATTACH, "a", StepState::Begun)]
+        {
+            let mut scope = interrupted_page(&[recorded]);
+            let fresh = scope.place(&identity(CARD, "b"), Resend::Never);
+            assert_eq!(fresh, Slot::Fresh("3/2/2".to_owned()));
+        }
     }
 }

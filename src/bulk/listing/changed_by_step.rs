@@ -2,8 +2,9 @@
 
 use crate::{
     bulk::model::{
-        batch::{RemarkChange, Unresolved},
+        batch::{RemarkChange, read_changed},
         change::Change,
+        effect::RecordedEffect,
         person::Listed,
         source::ChangedByStep,
     },
@@ -13,12 +14,14 @@ use std::{collections::HashMap, sync::Arc};
 
 impl ChangedByStep {
     /// How many there are at most.
-    ///
-    /// # Errors
-    /// When the journal can't be read.
     pub async fn count(&self) -> Result<u64, StoreError> {
-        let count = self.store.people_of(&self.run, &self.step, &self.change).await?;
+        let count = self.store.count_changed(&self.run, &self.step, &self.effect()).await?;
         Ok(count.unsigned_abs())
+    }
+
+    /// The text by which the journal knows the change.
+    pub(crate) fn effect(&self) -> String {
+        RecordedEffect::Change(self.change).to_json()
     }
 
     /// Where a step may have changed a follower more than once, back and forth: those whose first change was this one,
@@ -26,28 +29,28 @@ impl ChangedByStep {
     /// its own.
     pub(crate) async fn first_net_changes(&self) -> Result<Option<Vec<Listed>>, StoreError> {
         let Self { store, run, step, change } = self;
-        let Ok(wanted) = serde_json::from_str::<Change>(change) else { return Ok(None) };
-        let opposite = wanted.opposite().map(|change| serde_json::to_string(&change).unwrap_or_default());
-        let is_of_calls = store.step_at(run, step).await?.is_none_or(|row| row.change != *change);
+        let effect = self.effect();
+        let opposite = change.opposite().map(|change| RecordedEffect::Change(change).to_json());
+        let is_of_calls = store.step_at(run, step).await?.is_none_or(|row| row.effect != effect);
         let others = match &opposite {
             Some(opposite) => store.batches_of(run, step, opposite, (-1, -1), 1).await?.len(),
             None => 0,
         };
-        if others == 0 && !(wanted == Change::Remark && is_of_calls) {
+        if others == 0 && !(*change == Change::Remark && is_of_calls) {
             return Ok(None);
         }
         let mut rows: Vec<(bool, BatchRow)> = Vec::new();
-        for (is_wanted, change) in
-            std::iter::once((true, change)).chain(opposite.iter().map(|one| (false, one)))
+        for (is_wanted, effect) in
+            std::iter::once((true, &effect)).chain(opposite.iter().map(|one| (false, one)))
         {
-            let found = store.batches_of(run, step, change, (-1, -1), i64::MAX).await?;
+            let found = store.batches_of(run, step, effect, (-1, -1), i64::MAX).await?;
             rows.extend(found.into_iter().map(|row| (is_wanted, row)));
         }
         rows.sort_by_key(|(_, row)| (row.seq, row.number));
         let mut first: Vec<Listed> = Vec::new();
         let mut known: HashMap<String, Option<usize>> = HashMap::new();
         for (is_wanted, row) in rows {
-            for item in Unresolved::changed(&row, true) {
+            for item in read_changed(&row, true)? {
                 match known.get(item.openid()) {
                     None => {
                         known.insert(item.openid().to_owned(), is_wanted.then_some(first.len()));
@@ -62,8 +65,8 @@ impl ChangedByStep {
                             .as_ref()
                             .map(|change| change.old.clone())
                             .unwrap_or_default();
-                        first[*at].remark_change =
-                            Some(Arc::new(RemarkChange { old: before, new: item.remark_change().new }));
+                        let new = item.remark_change().new;
+                        first[*at].remark_change = Some(Arc::new(RemarkChange { old: before, new }));
                     }
                     Some(None) => {}
                 }

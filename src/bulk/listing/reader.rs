@@ -11,7 +11,7 @@ use crate::{
     bulk::{
         WINDOW,
         model::{
-            batch::Unresolved,
+            batch::read_changed,
             counts::Counters,
             cursor::PageCursor,
             failure::Failure,
@@ -227,7 +227,7 @@ impl Lister {
 
     /// Those of a journal's batches whom the change has reached, or may have.
     async fn changed(&mut self, changed: ChangedByStep) -> Result<(), Option<ReadError>> {
-        let ChangedByStep { store, run, step, change } = &changed;
+        let ChangedByStep { store, run, step, .. } = &changed;
         let fault = |error: StoreError| Some(error.into());
         if let Some(first) = changed.first_net_changes().await.map_err(fault)? {
             self.counts.total.store(first.len() as u64, Ordering::Relaxed);
@@ -239,20 +239,29 @@ impl Lister {
         }
         self.counts.total.store(changed.count().await.map_err(fault)?, Ordering::Relaxed);
         let place = |cursor: &str| {
-            let (seq, number) = cursor.split_once('/')?;
-            Some((seq.parse::<i64>().ok()?, number.parse::<i64>().ok()?))
+            let place = cursor
+                .split_once('/')
+                .and_then(|(seq, number)| Some((seq.parse::<i64>().ok()?, number.parse::<i64>().ok()?)));
+            place.ok_or_else(|| StoreError::Decode {
+                table: "mpscript_step",
+                row: "the checkpoint that is resumed".to_owned(),
+                column: "checkpoint",
+                expected: "the cursor of a journal, `SEQ/NUMBER`".to_owned(),
+                found: format!("`{cursor}`"),
+            })
         };
-        let mut after = self.mark.cursor.as_deref().and_then(place).unwrap_or((-1, -1));
+        let after = self.mark.cursor.as_deref().map(place).transpose().map_err(fault)?;
+        let mut after = after.unwrap_or((-1, -1));
+        let effect = changed.effect();
         loop {
-            let rows = store.batches_of(run, step, change, after, BATCHES_A_PAGE).await.map_err(fault)?;
+            let rows = store.batches_of(run, step, &effect, after, BATCHES_A_PAGE).await.map_err(fault)?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = (last.seq, last.number);
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
-            let people: Vec<Listed> = rows
-                .iter()
-                .flat_map(|row| Unresolved::changed(row, true))
-                .map(|item| Listed::after(&item))
-                .collect();
+            let mut people: Vec<Listed> = Vec::new();
+            for row in &rows {
+                people.extend(read_changed(row, true).map_err(fault)?.iter().map(Listed::after));
+            }
             let cursor = Some(format!("{}/{}", after.0, after.1));
             self.hand_out(people, cursor, is_last).await.map_err(|Unread| None)?;
             if is_last {

@@ -2,10 +2,11 @@
 
 use crate::api::{Batched, Endpoint, Spec, blacklist, tag, user};
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
 
-/// A change to followers; the journal and undo scripts have it as text: `attach 100`.
+/// A change to followers. Undo scripts name it by its text: `attach 100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(tag = "change", content = "tag", rename_all = "snake_case")]
 pub enum Change {
     /// Put this tag on.
     Attach(i64),
@@ -19,30 +20,30 @@ pub enum Change {
     Remark,
 }
 
-impl From<Change> for String {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Attach(id) => format!("attach {id}"),
-            Change::Detach(id) => format!("detach {id}"),
-            Change::Block => "block".to_owned(),
-            Change::Unblock => "unblock".to_owned(),
-            Change::Remark => "remark".to_owned(),
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attach(id) => write!(f, "attach {id}"),
+            Self::Detach(id) => write!(f, "detach {id}"),
+            Self::Block => f.write_str("block"),
+            Self::Unblock => f.write_str("unblock"),
+            Self::Remark => f.write_str("remark"),
         }
     }
 }
 
-impl TryFrom<String> for Change {
-    type Error = String;
+impl FromStr for Change {
+    type Err = String;
 
-    fn try_from(words: String) -> Result<Self, String> {
-        let (word, id) = words.split_once(' ').unwrap_or((&words, ""));
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, id) = text.split_once(' ').unwrap_or((text, ""));
         match (word, id.parse()) {
             ("attach", Ok(id)) => Ok(Self::Attach(id)),
             ("detach", Ok(id)) => Ok(Self::Detach(id)),
             ("block", Err(_)) => Ok(Self::Block),
             ("unblock", Err(_)) => Ok(Self::Unblock),
             ("remark", Err(_)) => Ok(Self::Remark),
-            _ => Err(format!("`{words}` is not a change")),
+            _ => Err(format!("`{text}` is not a change")),
         }
     }
 }

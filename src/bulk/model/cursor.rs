@@ -13,11 +13,9 @@ pub struct PageCursor {
     pub cursor: Option<String>,
     /// Fallback cursor: the second-last openid of the page, used when the platform rejects the cursor because that
     /// follower has unsubscribed.
-    #[serde(default, rename = "before")]
     pub fallback: Option<String>,
     /// There is no next page.
     pub is_last: bool,
     /// The largest total that a page has stated: the job itself may shorten the list.
-    #[serde(default)]
     pub total: u64,
 }

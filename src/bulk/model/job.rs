@@ -1,7 +1,7 @@
 //! A job that is running: what it does, and how far it is.
 
 use super::{counts::Counters, estimate::Estimate};
-use crate::base::Stopwatch;
+use crate::{base::Stopwatch, store::TerminalKind};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 #[derive(Debug)]
 pub struct Job {
     /// What it does: `tag`, `count`.
-    pub end: &'static str,
+    pub end: TerminalKind,
     /// What it does it to: a tag's name.
     pub target: Option<String>,
     /// The tag's number, where it was given by that.
@@ -29,7 +29,7 @@ impl Job {
     /// A job that begins now.
     #[must_use]
     pub fn begin(
-        end: &'static str,
+        end: TerminalKind,
         target: Option<String>,
         target_id: Option<i64>,
         most: Option<usize>,

@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod change;
 pub(crate) mod counts;
 pub(crate) mod cursor;
+pub(crate) mod decode;
 pub(crate) mod effect;
 pub(crate) mod estimate;
 pub(crate) mod failure;

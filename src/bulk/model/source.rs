@@ -1,5 +1,6 @@
 //! Where the followers of an audience come from.
 
+use super::change::Change;
 use crate::store::Store;
 use std::{collections::HashSet, sync::Arc};
 
@@ -36,6 +37,6 @@ pub struct ChangedByStep {
     pub run: String,
     /// The step, with its child steps.
     pub step: String,
-    /// The change, as the journal has it.
-    pub change: String,
+    /// The change.
+    pub change: Change,
 }

@@ -5,7 +5,7 @@ use crate::{
     base::{lock, with_thousands},
     bulk::model::{counts::Counters, estimate::Estimate, failure::Failure, job::Job},
     client::{Bucket, Timeline},
-    store::RunState,
+    store::{RunState, TerminalKind},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -110,7 +110,7 @@ impl EndReport {
     /// Whether it was to change followers, not only to look at them.
     #[must_use]
     pub fn is_of_changes(&self) -> bool {
-        ["tag", "untag", "block", "unblock", "remark", "restore_remark"].contains(&self.end.as_str())
+        TerminalKind::from_word(&self.end).is_some_and(TerminalKind::is_change)
     }
 
     /// What it did, and to what: "tag `老客户`", or "tag 100" where it was given a number.
@@ -155,7 +155,7 @@ impl EndReport {
             skipped: matched.saturating_sub(changed + already + failed.len() as u64),
         };
         Self {
-            end: job.end.to_owned(),
+            end: job.end.as_str().to_owned(),
             target: job.target.clone(),
             target_id: job.target_id,
             state,

@@ -1,25 +1,26 @@
-//! Everybody whom a run has changed, as its journal has it, and by what.
+//! The openids that a run has changed, as its journal has them, and what changed them.
 
 use crate::{
-    bulk::model::{batch::Unresolved, change::Change, effect::RecordedEffect},
-    store::{DoneRow, Store, StoreError},
+    api::{Endpoint, blacklist, tag, user},
+    bulk::model::batch::read_changed,
+    store::{ChangedBatch, EffectKind, StepKind, Store, StoreError},
 };
 
-/// Batches that are read together.
-const TOGETHER: i64 = 200;
+/// Batches of one query.
+const PAGE_ROWS: i64 = 200;
 
-/// Somebody who was changed.
+/// An openid that was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedOpenid {
-    /// Who.
+    /// The openid.
     pub openid: String,
-    /// What did it: a job's end (`tag`) or a call (`tag::attach`).
+    /// What changed it: a terminal operation (`tag`) or a call, by its name.
     pub end: String,
-    /// What it did it to: a tag's name, or its id where a script named it so.
+    /// What that acted on: a tag's name, or its id where a script gave that.
     pub target: String,
 }
 
-/// Reads those who were changed, some at a time, in the order in which they were asked to be.
+/// Reads the changed openids, a page at a time, in the order of their batches.
 pub struct ChangedReader {
     store: Store,
     run: String,
@@ -35,100 +36,75 @@ impl ChangedReader {
     }
 
     /// The next ones; none after the last.
-    ///
-    /// # Errors
-    /// When the journal can't be read.
     pub async fn next(&mut self) -> Result<Vec<ChangedOpenid>, StoreError> {
         let mut done = Vec::new();
         while done.is_empty() && !self.is_over {
-            let rows = self.store.done_batches(&self.run, self.after, TOGETHER).await?;
-            self.is_over = i64::try_from(rows.len()).is_ok_and(|count| count < TOGETHER);
+            let rows = self.store.changed_batches(&self.run, self.after, PAGE_ROWS).await?;
+            self.is_over = i64::try_from(rows.len()).is_ok_and(|count| count < PAGE_ROWS);
             if let Some(last) = rows.last() {
                 self.after = (last.batch.seq, last.batch.number);
             }
-            done.extend(rows.iter().flat_map(people));
+            for row in &rows {
+                done.extend(openids(row)?);
+            }
         }
         Ok(done)
     }
 }
 
-/// Those of a batch who have neither failed nor are yet to be changed.
-fn people(row: &DoneRow) -> impl Iterator<Item = ChangedOpenid> {
-    let (end, target) = by(&row.what, &row.change);
-    Unresolved::changed(&row.batch, false).into_iter().map(move |item| ChangedOpenid {
+/// The openids of a batch that were changed, with what changed them.
+fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, StoreError> {
+    let end = match row.kind {
+        StepKind::Terminal(kind) => kind.as_str(),
+        StepKind::Call(kind) => call_name(kind),
+    };
+    let target = match (row.target.as_str(), row.target_id) {
+        ("", 0) => String::new(),
+        ("", id) => id.to_string(),
+        (name, _) => name.to_owned(),
+    };
+    let items = read_changed(&row.batch, false)?.into_iter();
+    Ok(items.map(move |item| ChangedOpenid {
         openid: item.openid().to_owned(),
-        end: end.clone(),
+        end: end.to_owned(),
         target: target.clone(),
-    })
+    }))
 }
 
-/// What a step is called, and what it does something to: `followers().tag("甲")` is `tag` and `甲`, and a call of
-/// its own is its name and the tag's id.
-fn by(what: &str, change: &str) -> (String, String) {
-    let change = match serde_json::from_str(change) {
-        Ok(RecordedEffect::Change(change)) => Some(change),
-        _ => None,
-    };
-    let ends: &[&str] = match change {
-        Some(Change::Attach(_)) => &["tag"],
-        Some(Change::Detach(_)) => &["untag"],
-        Some(Change::Block) => &["block"],
-        Some(Change::Unblock) => &["unblock"],
-        Some(Change::Remark) => &["remark", "restore_remark"],
-        None => &[],
-    };
-    let id = match change {
-        Some(Change::Attach(id) | Change::Detach(id)) => id.to_string(),
-        _ => String::new(),
-    };
-    for end in ends {
-        if what.ends_with(&format!(".{end}()")) {
-            return ((*end).to_owned(), id);
-        }
-        let begun = format!(".{end}(");
-        // The target is written as Rust writes a text, which nearly always is as JSON does.
-        let target = what.match_indices(&begun).find_map(|(at, _)| {
-            let rest = what.get(at + begun.len()..)?.strip_suffix(')')?;
-            serde_json::from_str(rest).ok()
-        });
-        match target {
-            Some(target) => return ((*end).to_owned(), target),
-            None if what.contains(&begun) => return ((*end).to_owned(), id),
-            None => {}
-        }
+/// The name of a call that changes followers.
+fn call_name(kind: EffectKind) -> &'static str {
+    match kind {
+        EffectKind::TagAttach => tag::Attach::SPEC.name,
+        EffectKind::TagDetach => tag::Detach::SPEC.name,
+        EffectKind::UserRemark => user::Remark::SPEC.name,
+        EffectKind::BlacklistAdd => blacklist::Add::SPEC.name,
+        EffectKind::BlacklistRemove => blacklist::Remove::SPEC.name,
+        // The others have no batches.
+        other => other.as_str(),
     }
-    (what.split('(').next().unwrap_or_default().to_owned(), id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{BatchRow, TerminalKind};
 
-    #[test]
-    fn a_step_says_what_it_was_and_what_it_was_done_to() {
-        let by = |what: &str, change: &str| {
-            let (end, target) = by(what, change);
-            format!("{end} {target}")
-        };
-        assert_eq!(by("followers().tag(\"老客户\")", "\"attach 100\""), "tag 老客户");
-        assert_eq!(by("followers().tag(\"a.tag(\\\"b\")", "\"attach 100\""), "tag a.tag(\"b");
-        assert_eq!(by("members(\"x\").untag(\"\\u{202e}\")", "\"detach 100\""), "untag 100");
-        assert_eq!(by("followers().block()", "\"block\""), "block ");
-        assert_eq!(by("changed_by(…).restore_remark()", "\"remark\""), "restore_remark ");
-        assert_eq!(by("tag::attach({\"tagid\":7})", "\"attach 7\""), "tag::attach 7");
+    fn changed(kind: StepKind, target: &str, target_id: i64) -> String {
+        let batch =
+            BatchRow { items: r#"{"type":"openids","items":["a"]}"#.to_owned(), ..BatchRow::default() };
+        let row = ChangedBatch { kind, target: target.to_owned(), target_id, batch };
+        let all: Vec<ChangedOpenid> = openids(&row).into_iter().flatten().collect();
+        all.iter().map(|one| format!("{} {} {}", one.openid, one.end, one.target)).collect()
     }
 
     #[test]
-    fn those_who_failed_or_are_not_done_were_not_changed() {
-        let batch = crate::store::BatchRow {
-            items: "[\"a\",\"b\",\"c\",[\"d\",\"new\",\"old\"]]".to_owned(),
-            pending_items: "{\"unsure\":[\"b\"]}".to_owned(),
-            pending: 1,
-            failed: "[{\"openid\":\"c\",\"errcode\":40003,\"errmsg\":\"invalid openid\"}]".to_owned(),
-            ..Default::default()
-        };
-        let row = DoneRow { what: "x.block()".to_owned(), change: "\"block\"".to_owned(), batch };
-        let openids: Vec<String> = people(&row).map(|done| done.openid).collect();
-        assert_eq!(openids, ["a", "d"]);
+    fn changed_openid_names_what_changed_it_and_the_target() {
+        let terminal = |kind| StepKind::Terminal(kind);
+        assert_eq!(changed(terminal(TerminalKind::Tag), "老客户", 0), "a tag 老客户");
+        assert_eq!(changed(terminal(TerminalKind::Untag), "100", 100), "a untag 100");
+        assert_eq!(changed(terminal(TerminalKind::Block), "", 0), "a block ");
+        assert_eq!(changed(terminal(TerminalKind::RestoreRemark), "", 0), "a restore_remark ");
+        assert_eq!(changed(StepKind::Call(EffectKind::TagAttach), "", 7), "a tag::attach 7");
+        assert_eq!(changed(StepKind::Call(EffectKind::BlacklistAdd), "", 0), "a blacklist::add ");
     }
 }

@@ -1,155 +1,379 @@
-//! The way back: what a run did, and the script that takes it back.
+//! From a journal to an undo: what each step did, and what undoes it, in the order in which it must be undone. The plan
+//! is plain data; the floor above makes a script of it.
 
 use crate::{
     bulk::model::{change::Change, effect::RecordedEffect},
-    store::{Store, StoreError},
+    store::{EffectKind, StepKind, StepRow, Store, StoreError},
 };
-use serde_json::json;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// Steps that are looked at together.
-const TOGETHER: i64 = 1_000;
+/// Steps of one query.
+const PAGE_ROWS: i64 = 1_000;
 
-/// How a run is taken back.
+/// How a run is undone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WayBack {
-    /// The script that does it; empty when there is nothing to do.
-    pub script: String,
-    /// What can't be taken back, for a person.
-    pub lasting: Vec<String>,
+pub struct UndoPlan {
+    /// The run.
+    pub run: String,
+    /// What is undone of each step: the last step first.
+    pub steps: Vec<UndoStep>,
+    /// What can't be undone, for people.
+    pub irreversible: Vec<String>,
 }
 
-/// One step of the script, which may be a loop of many calls, with the different things that were done in it: each
-/// with the number of the last step that did it.
-struct Outermost {
-    step: String,
-    what: String,
-    deeds: Vec<(i64, RecordedEffect)>,
+/// What is undone of one top-level step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoStep {
+    /// The step's place.
+    pub step: String,
+    /// What it did, for people.
+    pub label: String,
+    /// What undoes it, in order.
+    pub actions: Vec<UndoAction>,
 }
 
-/// The way back from what a run did: its steps in reverse, and within one what was done last first. One for a dry run
-/// says of tags what only the real one sees.
-///
-/// # Errors
-/// When the journal can't be read.
-pub async fn way_back(store: &Store, run: &str, is_dry: bool) -> Result<WayBack, StoreError> {
-    let mut outermost: Vec<Outermost> = Vec::new();
-    let mut at: HashMap<String, usize> = HashMap::new();
+/// One compensation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UndoAction {
+    /// The followers that the step changed in this way are changed back.
+    ChangeBack {
+        /// What the step did to them.
+        change: Change,
+        /// The name of the tag, where it was deleted since and must be created again.
+        recreate: Option<String>,
+    },
+    /// A tag that no follower had when it was deleted is created again.
+    RecreateTag {
+        /// Its name.
+        name: String,
+    },
+    /// A tag is given its former name.
+    RestoreTagName {
+        /// The tag's id.
+        id: i64,
+        /// The former name.
+        from: String,
+        /// The name that the run gave it.
+        to: String,
+    },
+    /// A tag that the run created is deleted, unless a follower has it.
+    DeleteTagIfEmpty {
+        /// The tag's id; 0 where it is not known.
+        id: i64,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl UndoPlan {
+    /// Whether the run did nothing that can be undone or reported.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.irreversible.is_empty()
+    }
+}
+
+/// The plan that undoes a run. A row of its journal that can't be decoded is an error.
+pub async fn plan_undo(store: &Store, run: &str) -> Result<UndoPlan, StoreError> {
+    let mut steps = TopLevelSteps::default();
     let mut after = 0;
     loop {
-        let rows = store.steps(run, after, TOGETHER).await?;
+        let rows = store.steps(run, after, PAGE_ROWS).await?;
         let Some(last) = rows.last() else { break };
         after = last.seq;
         for row in rows {
-            let step = row.step.split('/').next().unwrap_or_default().to_owned();
-            let at = *at.entry(step.clone()).or_insert_with(|| {
-                outermost.push(Outermost { step, what: row.what.clone(), deeds: Vec::new() });
-                outermost.len() - 1
+            let effect = RecordedEffect::read(run, &row)?;
+            steps.add(row, effect);
+        }
+    }
+    Ok(steps.plan(run))
+}
+
+/// A step of the script, which may be a loop of many calls, with its effects: each with the number of the last step that
+/// had it.
+struct TopLevelStep {
+    step: String,
+    kind: StepKind,
+    label: String,
+    effects: Vec<(i64, RecordedEffect)>,
+}
+
+/// The steps of a script, in the order in which they started.
+#[derive(Default)]
+struct TopLevelSteps {
+    steps: Vec<TopLevelStep>,
+    places: HashMap<String, usize>,
+}
+
+/// What a run did to tags, as far as it decides what can be undone.
+#[derive(Default)]
+struct TagHistory {
+    /// Tags that the run created.
+    created: BTreeSet<i64>,
+    /// Tags that it deleted; with the name by which it can be created again, where no follower had it then.
+    deleted: BTreeMap<i64, Option<String>>,
+    /// Tags that it took off followers.
+    detached: BTreeSet<i64>,
+    /// The names that tags had before the run renamed them.
+    former_names: BTreeMap<i64, String>,
+}
+
+impl TopLevelSteps {
+    /// Adds a step, which may be a child of a top-level one.
+    fn add(&mut self, row: StepRow, effect: Option<RecordedEffect>) {
+        let place = row.step.split('/').next().unwrap_or_default().to_owned();
+        let at = *self.places.entry(place.clone()).or_insert_with(|| {
+            let (kind, label) = (row.kind, row.label.clone());
+            self.steps.push(TopLevelStep { step: place, kind, label, effects: Vec::new() });
+            self.steps.len() - 1
+        });
+        let top = &mut self.steps[at];
+        if row.step == top.step {
+            (top.kind, top.label) = (row.kind, row.label);
+        }
+        let Some(effect) = effect else { return };
+        // Followers that were changed are changed back together; whatever has a name is undone step by step.
+        if matches!(effect, RecordedEffect::Change(_)) {
+            top.effects.retain(|(_, known)| *known != effect);
+        }
+        top.effects.push((row.seq, effect));
+    }
+
+    fn plan(self, run: &str) -> UndoPlan {
+        let history = TagHistory::of(&self.steps);
+        let mut plan = UndoPlan { run: run.to_owned(), ..UndoPlan::default() };
+        for TopLevelStep { step, label, mut effects, .. } in self.steps.into_iter().rev() {
+            effects.retain(|(_, effect)| history.can_undo(effect));
+            // A tag comes off its followers before it is deleted.
+            effects.sort_by_key(|(seq, effect)| {
+                (matches!(effect, RecordedEffect::CreateTag { .. }), Reverse(*seq))
             });
-            if row.step == outermost[at].step {
-                outermost[at].what.clone_from(&row.what);
+            let mut actions = Vec::new();
+            for (_, effect) in effects {
+                match history.inverse(effect, &step) {
+                    Ok(action) => actions.push(action),
+                    Err(irreversible) => plan.irreversible.push(irreversible),
+                }
             }
-            if let Ok(deed) = serde_json::from_str::<RecordedEffect>(&row.change) {
-                let deeds = &mut outermost[at].deeds;
-                // People who were changed are taken back together, whatever is named by its own step by step.
-                if matches!(deed, RecordedEffect::Change(_)) {
-                    deeds.retain(|(_, known)| *known != deed);
-                }
-                deeds.push((row.seq, deed));
-            }
-        }
-    }
-    // Of a tag that the run has deleted nothing can be taken back; one that it had made itself is no loss. One that
-    // nobody had any more when it was deleted comes back by its name.
-    let (mut made, mut deleted, mut taken_off) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-    let mut named: BTreeMap<i64, String> = BTreeMap::new();
-    for of in &outermost {
-        for (_, deed) in &of.deeds {
-            match deed {
-                RecordedEffect::CreateTag { id, .. } => drop(made.insert(*id)),
-                RecordedEffect::DeleteTag { id, name } => {
-                    let was_empty = of.what.starts_with("delete_tag_if_empty(");
-                    // As it was called before the run gave it other names.
-                    let name = named.get(id).unwrap_or(name);
-                    deleted.insert(*id, was_empty.then(|| name.clone()));
-                }
-                RecordedEffect::RenameTag { id, from, .. } => {
-                    named.entry(*id).or_insert_with(|| from.clone());
-                }
-                RecordedEffect::Change(Change::Detach(id)) => drop(taken_off.insert(*id)),
-                _ => {}
+            if !actions.is_empty() {
+                plan.steps.push(UndoStep { step, label, actions });
             }
         }
+        plan
     }
-    let comes_back = |id: &i64| deleted.get(id).and_then(Option::as_ref).filter(|_| !made.contains(id));
-    let mut way = WayBack::default();
-    for Outermost { step, what, mut deeds } in outermost.into_iter().rev() {
-        deeds.retain(|(_, deed)| match deed {
+}
+
+impl TagHistory {
+    fn of(steps: &[TopLevelStep]) -> Self {
+        let mut history = Self::default();
+        for step in steps {
+            for (_, effect) in &step.effects {
+                match effect {
+                    RecordedEffect::CreateTag { id, .. } => {
+                        history.created.insert(*id);
+                    }
+                    RecordedEffect::DeleteTag { id, name } => {
+                        let was_empty = step.kind == StepKind::Call(EffectKind::DeleteTagIfEmpty);
+                        // The name that it had before the run gave it others.
+                        let name = history.former_names.get(id).unwrap_or(name);
+                        history.deleted.insert(*id, was_empty.then(|| name.clone()));
+                    }
+                    RecordedEffect::RenameTag { id, from, .. } => {
+                        history.former_names.entry(*id).or_insert_with(|| from.clone());
+                    }
+                    RecordedEffect::Change(Change::Detach(id)) => {
+                        history.detached.insert(*id);
+                    }
+                    RecordedEffect::Change(_) | RecordedEffect::Other(_) => {}
+                }
+            }
+        }
+        history
+    }
+
+    /// The name by which a deleted tag is created again: no follower had it, and it was not the run's own.
+    fn recreated(&self, id: i64) -> Option<&String> {
+        self.deleted.get(&id).and_then(Option::as_ref).filter(|_| !self.created.contains(&id))
+    }
+
+    /// Whether there is something to undo, or to report. Of a tag that the run deleted nothing can be undone, and one
+    /// that it had created itself is no loss.
+    fn can_undo(&self, effect: &RecordedEffect) -> bool {
+        match effect {
             RecordedEffect::Change(Change::Detach(id)) => {
-                !deleted.contains_key(id) || comes_back(id).is_some()
+                !self.deleted.contains_key(id) || self.recreated(*id).is_some()
             }
             RecordedEffect::Change(Change::Attach(id))
             | RecordedEffect::CreateTag { id, .. }
-            | RecordedEffect::RenameTag { id, .. } => !deleted.contains_key(id),
-            // Putting it on makes it.
-            RecordedEffect::DeleteTag { id, .. } if comes_back(id).is_some() => !taken_off.contains(id),
-            RecordedEffect::DeleteTag { id, .. } => !made.contains(id),
-            _ => true,
-        });
-        // A tag comes off its followers before it is deleted.
-        deeds.sort_by_key(|(seq, deed)| (matches!(deed, RecordedEffect::CreateTag { .. }), Reverse(*seq)));
-        let before = way.script.len();
-        for (_, deed) in deeds {
-            let back = match &deed {
-                RecordedEffect::Change(Change::Detach(id)) | RecordedEffect::DeleteTag { id, .. } => {
-                    comes_back(id)
-                }
-                _ => None,
-            };
-            way.add(run, &step, &deed, (is_dry, back));
-        }
-        if way.script.len() > before {
-            way.script.insert_str(before, &format!("// step {step}: {}\n", what.replace('\n', " ")));
+            | RecordedEffect::RenameTag { id, .. } => !self.deleted.contains_key(id),
+            // Putting it on its followers creates it.
+            RecordedEffect::DeleteTag { id, .. } if self.recreated(*id).is_some() => {
+                !self.detached.contains(id)
+            }
+            RecordedEffect::DeleteTag { id, .. } => !self.created.contains(id),
+            RecordedEffect::Change(Change::Block | Change::Unblock | Change::Remark)
+            | RecordedEffect::Other(_) => true,
         }
     }
-    Ok(way)
+
+    /// What undoes an effect, or why nothing does.
+    fn inverse(&self, effect: RecordedEffect, step: &str) -> Result<UndoAction, String> {
+        Ok(match effect {
+            RecordedEffect::Change(change) => {
+                let recreate = match change {
+                    Change::Detach(id) => self.recreated(id).cloned(),
+                    _ => None,
+                };
+                UndoAction::ChangeBack { change, recreate }
+            }
+            RecordedEffect::RenameTag { id, from, to } => UndoAction::RestoreTagName { id, from, to },
+            RecordedEffect::CreateTag { id, name } => UndoAction::DeleteTagIfEmpty { id, name },
+            RecordedEffect::DeleteTag { id, name } => match self.recreated(id) {
+                Some(name) => UndoAction::RecreateTag { name: name.clone() },
+                None => {
+                    return Err(format!(
+                        "the tag `{name}` ({id}) was deleted, and its id is never used again"
+                    ));
+                }
+            },
+            RecordedEffect::Other(call) => return Err(format!("{call} (step {step})")),
+        })
+    }
 }
 
-impl WayBack {
-    /// Adds what takes a deed back; a tag that is gone is made again by the name that is given.
-    fn add(&mut self, run: &str, step: &str, deed: &RecordedEffect, (is_dry, back): (bool, Option<&String>)) {
-        let people = || format!("changed_by({}, {}, {})", json!(run), json!(step), json!(deed));
-        let line = match deed {
-            RecordedEffect::DeleteTag { .. } if back.is_some() => format!("tag::create({})", json!(back)),
-            RecordedEffect::Change(Change::Attach(id)) => format!("{}.untag({id})", people()),
-            RecordedEffect::Change(Change::Detach(id)) => {
-                format!("{}.tag({})", people(), back.map_or_else(|| json!(id), |name| json!(name)))
-            }
-            RecordedEffect::Change(Change::Block) => format!("{}.unblock()", people()),
-            RecordedEffect::Change(Change::Unblock) => format!("{}.block()", people()),
-            RecordedEffect::Change(Change::Remark) => format!("{}.restore_remark()", people()),
-            RecordedEffect::RenameTag { id, from, to } => {
-                format!("restore_tag_name({id}, {}, {})", json!(from), json!(to))
-            }
-            RecordedEffect::CreateTag { name, .. } if is_dry => {
-                format!("print({})", json!(format!("the tag `{name}` goes if nobody else has it then")))
-            }
-            RecordedEffect::CreateTag { id, name } => format!("delete_tag_if_empty({id}, {})", json!(name)),
-            RecordedEffect::DeleteTag { id, name } => {
-                self.lasting
-                    .push(format!("the tag `{name}` ({id}) was deleted, and its id is never used again"));
-                return;
-            }
-            RecordedEffect::Other(call) => {
-                self.lasting.push(format!("{call} (step {step})"));
-                return;
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StepState, TerminalKind};
+
+    /// The plan for steps of these places and effects, in the order in which they started.
+    fn plan(steps: &[(&str, StepKind, Option<RecordedEffect>)]) -> UndoPlan {
+        let mut all = TopLevelSteps::default();
+        for (number, (step, kind, effect)) in steps.iter().enumerate() {
+            let row = StepRow {
+                step: (*step).to_owned(),
+                seq: i64::try_from(number).unwrap_or_default(),
+                kind: *kind,
+                fingerprint: String::new(),
+                label: format!("step {step}"),
+                target: String::new(),
+                target_id: 0,
+                state: StepState::Done,
+                effect: String::new(),
+                checkpoint: String::new(),
+                answer: String::new(),
+            };
+            all.add(row, effect.clone());
+        }
+        all.plan("R")
+    }
+
+    const TAG: StepKind = StepKind::Terminal(TerminalKind::Tag);
+    const EACH: StepKind = StepKind::Terminal(TerminalKind::Each);
+    const CALL: StepKind = StepKind::Call(EffectKind::TagUpdate);
+
+    fn change(change: Change) -> Option<RecordedEffect> {
+        Some(RecordedEffect::Change(change))
+    }
+
+    fn created(id: i64) -> Option<RecordedEffect> {
+        Some(RecordedEffect::CreateTag { id, name: "甲".to_owned() })
+    }
+
+    fn deleted(id: i64) -> Option<RecordedEffect> {
+        Some(RecordedEffect::DeleteTag { id, name: "甲".to_owned() })
+    }
+
+    fn renamed(from: &str, to: &str) -> Option<RecordedEffect> {
+        Some(RecordedEffect::RenameTag { id: 7, from: from.to_owned(), to: to.to_owned() })
+    }
+
+    fn back(change: Change) -> UndoAction {
+        UndoAction::ChangeBack { change, recreate: None }
+    }
+
+    fn actions(plan: &UndoPlan) -> Vec<(&str, Vec<UndoAction>)> {
+        plan.steps.iter().map(|step| (step.step.as_str(), step.actions.clone())).collect()
+    }
+
+    #[test]
+    fn steps_are_undone_last_first() {
+        let plan = plan(&[("1", TAG, change(Change::Attach(7))), ("2", TAG, change(Change::Block))]);
+        assert_eq!(actions(&plan), [("2", vec![back(Change::Block)]), ("1", vec![back(Change::Attach(7))])]);
+        assert_eq!(plan.steps[0].label, "step 2");
+    }
+
+    #[test]
+    fn step_without_effect_is_left_out() {
+        assert!(plan(&[("1", TAG, None), ("2", EACH, None)]).is_empty());
+    }
+
+    #[test]
+    fn changes_of_one_kind_in_a_loop_are_undone_together() {
+        let plan = plan(&[
+            ("1", EACH, None),
+            ("1/1/1", CALL, change(Change::Attach(7))),
+            ("1/1/2", CALL, change(Change::Remark)),
+            ("1/1/3", CALL, change(Change::Attach(7))),
+        ]);
+        assert_eq!(actions(&plan), [("1", vec![back(Change::Attach(7)), back(Change::Remark)])]);
+        assert_eq!(plan.steps[0].label, "step 1");
+    }
+
+    #[test]
+    fn renames_in_a_loop_are_undone_one_by_one() {
+        let plan = plan(&[("1/1/1", CALL, renamed("甲", "乙")), ("1/1/2", CALL, renamed("乙", "丙"))]);
+        let restore = |from: &str, to: &str| UndoAction::RestoreTagName {
+            id: 7,
+            from: from.to_owned(),
+            to: to.to_owned(),
         };
-        // What the platform refuses for good does not stand in the way of the rest.
-        self.script
-            .push_str(&format!("try {{ {line}; }} catch (e) {{ not_taken_back({}, e); }}\n", json!(step)));
+        assert_eq!(actions(&plan), [("1", vec![restore("乙", "丙"), restore("甲", "乙")])]);
+    }
+
+    #[test]
+    fn tag_created_by_step_comes_off_before_it_is_deleted() {
+        let plan = plan(&[("1", TAG, change(Change::Attach(7))), ("1/0/1", CALL, created(7))]);
+        let delete = UndoAction::DeleteTagIfEmpty { id: 7, name: "甲".to_owned() };
+        assert_eq!(actions(&plan), [("1", vec![back(Change::Attach(7)), delete])]);
+    }
+
+    #[test]
+    fn tag_created_and_deleted_by_run_leaves_nothing_to_undo() {
+        let plan =
+            plan(&[("1", CALL, created(7)), ("2", CALL, change(Change::Attach(7))), ("3", CALL, deleted(7))]);
+        assert!(plan.is_empty());
+    }
+
+    #[test]
+    fn tag_deleted_is_irreversible() {
+        let plan = plan(&[("1", CALL, change(Change::Detach(7))), ("2", CALL, deleted(7))]);
+        assert_eq!(plan.steps, []);
+        assert_eq!(plan.irreversible, ["the tag `甲` (7) was deleted, and its id is never used again"]);
+    }
+
+    #[test]
+    fn tag_deleted_when_empty_is_recreated_by_its_former_name() {
+        let if_empty = StepKind::Call(EffectKind::DeleteTagIfEmpty);
+        let recreated = plan(&[("1", CALL, renamed("原名", "甲")), ("2", if_empty, deleted(7))]);
+        let name = "原名".to_owned();
+        assert_eq!(actions(&recreated), [("2", vec![UndoAction::RecreateTag { name: name.clone() }])]);
+        // Putting it back on its followers creates it.
+        let put_on = plan(&[
+            ("1", CALL, renamed("原名", "甲")),
+            ("2", TAG, change(Change::Detach(7))),
+            ("3", if_empty, deleted(7)),
+        ]);
+        let change = Change::Detach(7);
+        assert_eq!(actions(&put_on), [("2", vec![UndoAction::ChangeBack { change, recreate: Some(name) }])]);
+    }
+
+    #[test]
+    fn call_that_nothing_undoes_is_reported_with_its_step() {
+        let plan = plan(&[("4", CALL, Some(RecordedEffect::Other("a card".to_owned())))]);
+        assert_eq!((plan.steps, plan.irreversible), (Vec::new(), vec!["a card (step 4)".to_owned()]));
     }
 }

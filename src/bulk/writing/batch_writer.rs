@@ -20,7 +20,7 @@ use crate::{
             journal::{CommitAck, Step},
         },
         model::{
-            batch::{ChangeItem, Unresolved},
+            batch::{ChangeItem, Unresolved, read_failed, read_items},
             change::Change,
             counts::Counters,
             failure::Failure,
@@ -124,34 +124,33 @@ impl BatchWriter {
         let (Some(store), Some(run)) = (step.journal().store(), step.journal().run()) else {
             return Ok((writer, HashSet::new()));
         };
-        let sums = store.batch_sums(run, step.at()).await?;
-        writer.next_batch = sums.next;
-        Counters::add(
-            &writer.settings.counts.changed,
-            usize::try_from(sums.ended - sums.failed).unwrap_or(0),
-        );
-        for row in store.failed_batches(run, step.at()).await? {
-            let failed: Vec<Failure> = serde_json::from_str(&row.failed).unwrap_or_default();
-            Counters::add(&writer.settings.counts.failed, failed.len());
-            writer.failed.extend(failed);
-        }
+        let totals = store.batch_totals(run, step.at()).await?;
+        // Everything is decoded before anything is sent: a damaged row must not be found half way.
         let mut asked = HashSet::new();
         for row in store.batches_from(run, step.at(), next_batch).await? {
-            let items: Vec<ChangeItem> = serde_json::from_str(&row.items).unwrap_or_default();
-            asked.extend(items.iter().map(|item| item.openid().to_owned()));
+            asked.extend(read_items(&row)?.iter().map(|item| item.openid().to_owned()));
         }
+        let mut open = Vec::new();
         for row in store.open_batches(run, step.at()).await? {
-            let pending = Unresolved::of(&row);
-            let unsure = pending.in_doubt.iter().map(|item| item.openid().to_owned()).collect();
-            let pending: Vec<ChangeItem> = pending.in_doubt.into_iter().chain(pending.not_sent).collect();
-            let earlier = serde_json::from_str(&row.failed).unwrap_or_default();
-            writer.settings.limits.restore(pending.len());
+            open.push((row.number, Unresolved::read(&row)?, read_failed(&row)?));
+        }
+        for row in store.failed_batches(run, step.at()).await? {
+            writer.failed.extend(read_failed(&row)?);
+        }
+        writer.next_batch = totals.next;
+        let counts = &writer.settings.counts;
+        Counters::add(&counts.changed, usize::try_from(totals.ended - totals.failed).unwrap_or(0));
+        Counters::add(&counts.failed, writer.failed.len());
+        for (number, unresolved, failed) in open {
+            let in_doubt = unresolved.in_doubt.iter().map(|item| item.openid().to_owned()).collect();
+            let items: Vec<ChangeItem> = unresolved.in_doubt.into_iter().chain(unresolved.not_sent).collect();
+            writer.settings.limits.restore(items.len());
             writer.batches.spawn(write(
                 writer.settings.clone(),
-                pending,
-                row.number,
+                items,
+                number,
                 CommitAck::default(),
-                Earlier { failed: earlier, unsure },
+                Earlier { failed, unsure: in_doubt },
             ));
         }
         // Those who waited were decided over before; they do not come again.

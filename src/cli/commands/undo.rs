@@ -7,7 +7,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    bulk::{WayBack, way_back},
+    bulk::plan_undo,
     cli::{
         args::{RunFlags, UndoArguments},
         failure::usage_error,
@@ -15,7 +15,7 @@ use crate::{
     },
     host::Host,
     run::record::{self, RunOptions},
-    script::{Origin, Source},
+    script::{Origin, Source, undo_script},
     store::RunState,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -30,18 +30,19 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
         Ok(runtime.block_on(async {
             // A suspended process must not continue the run meanwhile.
             record::fence_dead_runs(host, store).await?;
-            way_back(store, &run.id, arguments.dry_run).await
+            plan_undo(store, &run.id).await
         })?)
     })?;
-    for lasting in &plan.lasting {
+    for lasting in &plan.irreversible {
         host.err.line(&format!("can't be undone: {lasting}"));
     }
-    if plan.script.is_empty() {
+    let script = undo_script(&plan, arguments.dry_run);
+    if script.is_empty() {
         host.out.line(&format!("run {} has changed nothing that can be undone", run.id));
         return Ok(exit::DONE);
     }
-    confirm(host, arguments, &run.id, &plan)?;
-    let source = Source { name: format!("undo {}", run.id), text: plan.script, imports: Vec::new() };
+    confirm(host, arguments, &run.id, &script)?;
+    let source = Source { name: format!("undo {}", run.id), text: script, imports: Vec::new() };
     let options = RunOptions {
         params: BTreeMap::default(),
         max_changes: None,
@@ -89,9 +90,9 @@ fn refuse_if_not_undoable(host: &Host, recorded: &Recorded) -> anyhow::Result<()
 }
 
 /// Shows what is going to be undone, and asks unless `--yes` is given; a dry run needs no confirmation.
-fn confirm(host: &Host, arguments: &UndoArguments, id: &str, plan: &WayBack) -> anyhow::Result<()> {
+fn confirm(host: &Host, arguments: &UndoArguments, id: &str, script: &str) -> anyhow::Result<()> {
     if arguments.dry_run {
-        host.err.write(&plan.script);
+        host.err.write(script);
         return Ok(());
     }
     if arguments.flags.yes {
@@ -101,7 +102,7 @@ fn confirm(host: &Host, arguments: &UndoArguments, id: &str, plan: &WayBack) -> 
         let message = format!("run {id} is not undone without a confirmation");
         return Err(usage_error(message, "give --yes, or --dry-run to see what would be undone"));
     }
-    host.err.write(&format!("{}Undo what run {id} did? [y/N] ", plan.script));
+    host.err.write(&format!("{script}Undo what run {id} did? [y/N] "));
     if !is_yes(&(host.read_line)().unwrap_or_default()) {
         return Err(usage_error(format!("run {id} was not undone"), "answer y, or give --yes"));
     }

@@ -16,7 +16,7 @@ use crate::{
         failure::{Failure, usage_error},
     },
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    script::{Origin, Program, Rendered, Source, check, docs, more},
+    script::{Origin, Program, Rendered, Source, check, docs, more, undo_script},
 };
 use std::{
     fs,
@@ -301,15 +301,16 @@ fn save(repl: &ReplSession, rest: &str) -> anyhow::Result<()> {
 
 fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Result<()> {
     let change = repl.session.last_change(repl.runtime)?;
-    if let Some((run, way)) = change {
+    if let Some((run, plan)) = change {
+        let script = undo_script(&plan, false);
         if repl.session.is_dry() {
             return fail("the line has changed the account, and the session is dry", ":dry off, then :undo");
         }
-        for lasting in &way.lasting {
+        for lasting in &plan.irreversible {
             repl.host.err.line(&format!("can't be undone: {lasting}"));
         }
-        if !way.script.is_empty() {
-            repl.host.err.write(&way.script);
+        if !script.is_empty() {
+            repl.host.err.write(&script);
             if !repl.assume_yes() {
                 let Some(editor) = editor else {
                     return fail(
@@ -328,7 +329,7 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
                     return fail("nothing was undone", &format!(":undo asks again: answer y{or}"));
                 }
             }
-            let source = Source { name: format!("undo {run}"), text: way.script, imports: Vec::new() };
+            let source = Source { name: format!("undo {run}"), text: script, imports: Vec::new() };
             let origin = Origin::Stored(source);
             let watch = Stopwatch::start();
             let outcome = repl.work(|repl, board| {

@@ -19,7 +19,6 @@ use crate::{
     },
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
-use serde_json::json;
 use std::sync::Arc;
 
 /// Followers that are not listed yet.
@@ -226,8 +225,11 @@ impl Audience {
                     let hint = "runs are recorded only where a store is configured";
                     return Err(ScriptError::usage("no runs are recorded here", hint).raise());
                 };
-                // The journal stores effects as JSON.
-                let (run, step, change) = (run.clone(), step.clone(), json!(change).to_string());
+                let change = change.parse().map_err(|error: String| {
+                    ScriptError::usage(format!("changed_by: {error}"), "for example `attach 100` or `block`")
+                        .raise()
+                })?;
+                let (run, step) = (run.clone(), step.clone());
                 Source::ChangedByStep(ChangedByStep { store, run, step, change })
             }
         })

@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{
     bulk::{
-        ChangeItem, Checkpoint, Counters, EndReport, Job, JournalError, Listed, PageCursor, ReadError,
-        Reader, RunState, Source, Step, StepRow,
+        Change, ChangeItem, Checkpoint, Counters, EndReport, Job, JournalError, Listed, PageCursor,
+        ReadError, Reader, RecordedEffect, RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
     },
-    store::{StoreError, TerminalKind},
+    store::TerminalKind,
 };
 use serde_json::{Value, json};
 use std::{collections::HashSet, mem, sync::Arc};
@@ -39,8 +39,8 @@ pub(crate) struct JobExecution {
 #[derive(Default)]
 pub(crate) struct PriorAttempt {
     pub checkpoint: Checkpoint,
-    /// The change that it prepared, as the journal has it; empty if it prepared none.
-    pub change: String,
+    /// The change that it prepared, if it prepared one.
+    pub change: Option<Change>,
     /// Openids in batches that it recorded after the checkpoint: they have passed the stages and are not decided again.
     pub batched: HashSet<String>,
 }
@@ -64,18 +64,13 @@ pub(crate) struct BatchProgress<'a> {
 }
 
 impl PriorAttempt {
-    pub(crate) fn from_row(row: &StepRow) -> Result<Self, JournalError> {
-        let checkpoint = match row.checkpoint.as_str() {
-            "" => Checkpoint::default(),
-            text => serde_json::from_str(text).map_err(|error| StoreError::Decode {
-                table: "mpscript_step",
-                row: format!("step {}", row.step),
-                column: "checkpoint",
-                expected: "a checkpoint".to_owned(),
-                found: format!("{text} ({error})"),
-            })?,
+    pub(crate) fn from_row(run: &str, row: &StepRow) -> Result<Self, JournalError> {
+        let (checkpoint, effect) = (Checkpoint::read(run, row)?, RecordedEffect::read(run, row)?);
+        let change = match effect {
+            Some(RecordedEffect::Change(change)) => Some(change),
+            _ => None,
         };
-        Ok(Self { checkpoint, change: row.change.clone(), batched: HashSet::new() })
+        Ok(Self { checkpoint, change, batched: HashSet::new() })
     }
 }
 
@@ -85,17 +80,17 @@ impl JobExecution {
         let (audience, env) = (op.audience, &op.audience.env);
         let client = env.client()?.clone();
         let checkpoint = &prior.checkpoint;
-        let job = Job::begin(op.kind.as_str(), op.target.clone(), op.target_id, audience.max_listed());
+        let job = Job::begin(op.kind, op.target.clone(), op.target_id, audience.max_listed());
         job.counts.restore(checkpoint.counts, checkpoint.failed.len());
         let report = JobReport::new(Arc::clone(&job), checkpoint.failed.clone(), &client);
         let mut pipeline = Pipeline::new(audience);
-        pipeline.restore(&checkpoint.takes);
+        pipeline.restore(&checkpoint.take_remaining);
         let needs_details = op.needs_details || audience.reads_details();
-        let is_drawn = checkpoint.drawn.is_some();
-        let (source, limit, counts, from_stage) = match &checkpoint.drawn {
+        let is_drawn = checkpoint.sampled.is_some();
+        let (source, limit, counts, from_stage) = match &checkpoint.sampled {
             // The drawn sample is the listing now, and has been counted as listed.
             Some((from_stage, drawn)) => {
-                Counters::add(&job.counts.listed, checkpoint.mark.listed);
+                Counters::add(&job.counts.listed, checkpoint.cursor.listed);
                 (Source::openids(drawn.iter().cloned()), None, Arc::default(), *from_stage)
             }
             None => (audience.source()?, audience.max_listed(), Arc::clone(&job.counts), 0),
@@ -112,11 +107,11 @@ impl JobExecution {
         };
         let cost = preflight(env, &client, &job, cost)?;
         env.io.board.begin(&job);
-        let page = checkpoint.mark.page + 1;
+        let page = checkpoint.cursor.page + 1;
         if op.kind.is_loop() && checkpoint.has_written && page > 1 && !is_drawn {
             op.warn_of_variables("resumes from its checkpoint");
         }
-        let cursor = if is_drawn { PageCursor::default() } else { checkpoint.mark.clone() };
+        let cursor = if is_drawn { PageCursor::default() } else { checkpoint.cursor.clone() };
         let reader = env.block_on(async {
             Reader::open(&client, env.calls.in_flight, source, needs_details, limit, counts, cursor)
         });
@@ -225,7 +220,7 @@ impl JobExecution {
     pub(crate) fn end_page(&mut self, batches: &BatchProgress, accumulator: Value) -> ScriptResult<()> {
         let Some(cursor) = self.pages.ended_at.take() else { return Ok(()) };
         // A drawn sample is one page: it is replayed from its start.
-        if self.prior.checkpoint.drawn.is_some() {
+        if self.prior.checkpoint.sampled.is_some() {
             return Ok(());
         }
         self.scope.verify_page_replayed(&self.env)?;
@@ -254,15 +249,15 @@ impl JobExecution {
         counts.already = Counters::read(&counters.already);
         let checkpoint = Checkpoint {
             has_written: self.scope.has_written(),
-            mark: cursor,
+            cursor,
             counts,
             failed: self.report.failed.clone(),
-            takes: self.pipeline.take_remaining(),
+            take_remaining: self.pipeline.take_remaining(),
             waiting: batches.waiting.to_vec(),
             next_batch: batches.next_batch,
-            asked: self.prior.batched.iter().cloned().collect(),
-            drawn,
-            fold: accumulator,
+            already_batched: self.prior.batched.iter().cloned().collect(),
+            sampled: drawn,
+            accumulator,
         };
         self.env
             .block_on(self.scope.step.checkpoint(&checkpoint))
@@ -345,6 +340,6 @@ impl JobExecution {
 
     /// The accumulator of an earlier attempt.
     pub(crate) fn take_accumulator(&mut self) -> Value {
-        mem::take(&mut self.prior.checkpoint.fold)
+        mem::take(&mut self.prior.checkpoint.accumulator)
     }
 }

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     api::Resend,
-    bulk::{JournalError, Replay, Step},
+    bulk::{JournalError, Replay, Step, StepIdentity},
     script::host::error::{ScriptError, ScriptResult},
+    store::StepKind,
 };
 use serde_json::json;
 
@@ -23,22 +24,21 @@ impl TerminalOp<'_> {
         let env = &self.audience.env;
         let journal = |error: JournalError| env.journal_error(&error);
         let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
-        let label = format!("{}.{}({target})", self.audience.fingerprint(), self.kind.as_str());
+        let text = format!("{}.{}({target})", self.audience.fingerprint(), self.kind);
+        let identity =
+            StepIdentity::new(StepKind::Terminal(self.kind), text).on(self.target.as_deref(), self.target_id);
+        let label = &identity.label;
         let (step, row) =
-            match env.block_on(env.journal.begin(&label, Resend::Idempotent)).map_err(journal)? {
+            match env.block_on(env.journal.begin(&identity, Resend::Idempotent)).map_err(journal)? {
                 Replay::Fresh(step, _) => (step, None),
-                Replay::Incomplete(step, row) => {
-                    let was_left = env.block_on(step.was_abandoned(&row)).map_err(journal)?;
-                    if self.kind.is_loop() && was_left {
-                        self.warn_of_variables("was left early");
-                        return Ok(Opened::Replayed(Completed::default()));
-                    }
-                    env.block_on(step.reopen(&label)).map_err(journal)?;
-                    (step, Some(row))
+                Replay::Abandoned => {
+                    self.warn_of_variables("was left early");
+                    return Ok(Opened::Replayed(Completed::default()));
                 }
+                Replay::Incomplete(step, row) => (step, Some(row)),
                 Replay::Completed(answer) => {
                     let completed: Completed =
-                        decode(env, &label, "the answer of a terminal operation", answer)?;
+                        decode(env, label, "the answer of a terminal operation", answer)?;
                     env.io.board.end((*completed.report).clone());
                     if self.kind.is_loop() {
                         self.warn_of_variables("is already complete");
@@ -46,7 +46,7 @@ impl TerminalOp<'_> {
                     return Ok(Opened::Replayed(completed));
                 }
                 Replay::Failed(ended) => {
-                    let failed: Failed = decode(env, &label, "the error of a terminal operation", ended)?;
+                    let failed: Failed = decode(env, label, "the error of a terminal operation", ended)?;
                     if let Some(report) = failed.report {
                         env.io.board.end(report);
                     }
@@ -54,7 +54,13 @@ impl TerminalOp<'_> {
                 }
             };
         let prior = match row {
-            Some(row) => PriorAttempt::from_row(&row).map_err(|error| journal(env.journal.park(error)))?,
+            Some(row) => {
+                let run = env.journal.run().unwrap_or_default();
+                // What is recorded is decoded before anything of it is overwritten.
+                let prior = PriorAttempt::from_row(run, &row).map_err(journal)?;
+                env.block_on(step.reopen()).map_err(journal)?;
+                prior
+            }
             None => PriorAttempt::default(),
         };
         match JobExecution::start(self, step.clone(), prior) {

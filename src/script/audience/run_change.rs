@@ -8,12 +8,11 @@ use super::{
 };
 use crate::{
     base::Stopwatch,
-    bulk::{BatchWriter, BatchWriterConfig, Change, Counters, EndReport, JobError, JournalError},
+    bulk::{BatchWriter, BatchWriterConfig, Change, Counters, EndReport, JobError, RecordedEffect},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
     },
-    store::StoreError,
 };
 use rhai::EvalAltResult;
 use serde_json::Value;
@@ -50,7 +49,7 @@ fn push_changes(
     writer: &mut Option<BatchWriter>,
 ) -> ScriptResult<()> {
     let env = Arc::clone(&job.env);
-    let recorded = recorded_change(job)?;
+    let recorded = job.prior.change;
     plan.start(job, recorded)?;
     if let Some(change) = recorded {
         // An earlier attempt prepared the change: its unresolved batches come first.
@@ -60,7 +59,7 @@ fn push_changes(
         let resumed = BatchWriter::resume(writer_config(job, change, None), waiting, next_batch);
         let (resumed, batched) = env.block_on(resumed).map_err(|error| env.journal_error(&error))?;
         job.prior.batched = batched;
-        job.prior.batched.extend(mem::take(&mut job.prior.checkpoint.asked));
+        job.prior.batched.extend(mem::take(&mut job.prior.checkpoint.already_batched));
         *writer = Some(resumed);
     }
     while let Some(people) = job.next()? {
@@ -72,7 +71,7 @@ fn push_changes(
                     if writer.is_none() {
                         env.confirm_write()?;
                         let change = plan.prepare(job)?;
-                        let recorded = env.block_on(job.scope.step.change(&change));
+                        let recorded = env.block_on(job.scope.step.change(&RecordedEffect::Change(change)));
                         recorded.map_err(|error| env.journal_error(&error))?;
                         *writer = Some(BatchWriter::new(writer_config(job, change, plan.created_at())));
                         if plan.needs_recheck() {
@@ -105,24 +104,6 @@ fn push_changes(
     Counters::add(&job.report.job.counts.listed, unseen);
     job.report.count_matched(unseen);
     Ok(())
-}
-
-/// The change that an earlier attempt prepared.
-fn recorded_change(job: &JobExecution) -> ScriptResult<Option<Change>> {
-    let text = job.prior.change.as_str();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_str(text).map(Some).map_err(|error| {
-        let error = StoreError::Decode {
-            table: "mpscript_step",
-            row: format!("step {}", job.scope.step.at()),
-            column: "change",
-            expected: "a change".to_owned(),
-            found: format!("{text} ({error})"),
-        };
-        job.env.journal_error(&job.env.journal.park(JournalError::from(error)))
-    })
 }
 
 fn writer_config(job: &JobExecution, change: Change, created_at: Option<Stopwatch>) -> BatchWriterConfig {

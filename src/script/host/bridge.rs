@@ -89,6 +89,10 @@ impl RunEnv {
     /// What is wrong with the run's journal, as a script error.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
+        // A catch must not pass over it: the run parks, and the row stays as it is.
+        if matches!(error, JournalError::Undecodable(_)) {
+            self.journal.park(error.clone());
+        }
         ScriptError::from_journal(error, self.journal.run().unwrap_or("ID")).raise()
     }
 }

@@ -54,6 +54,9 @@ impl ScriptError {
             JournalError::Store(error) => {
                 Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
             }
+            JournalError::Undecodable(error) => {
+                Self::usage(format!("the run's journal can't be read: {error}"), error.hint())
+            }
             JournalError::Closed | JournalError::Fenced => {
                 Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
             }

@@ -7,12 +7,13 @@ use crate::{
         errcode::{INVALID_OPENID, INVALID_TAG_NAME},
         tag::{Delete, Members, Tag, Update},
     },
-    bulk::{JournalError, RecordedEffect, Replay, Step, hit},
+    bulk::{JournalError, RecordedEffect, Replay, Step, StepIdentity, hit},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
         register::described,
     },
+    store::{EffectKind, StepKind},
 };
 use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value;
@@ -24,18 +25,23 @@ const FOR_GOOD: &[i64] =
     &[INVALID_OPENID, INVALID_TAG_NAME, 43004, 45056, 45057, 45058, 45059, 45158, 45159, 49003, 50002, 50005];
 
 /// Does something as one step, unless that was done before. Doing it twice must be as good as doing it once.
-fn once(env: &RunEnv, what: &str, work: impl FnOnce(&Step) -> ScriptResult<()>) -> ScriptResult<()> {
+fn once(
+    env: &RunEnv,
+    identity: &StepIdentity,
+    work: impl FnOnce(&Step) -> ScriptResult<()>,
+) -> ScriptResult<()> {
     let journal = |error: JournalError| env.journal_error(&error);
     env.confirm_write()?;
-    let step = match env.block_on(env.journal.begin(what, Resend::Idempotent)).map_err(journal)? {
-        Replay::Completed(_) => return Ok(()),
+    let step = match env.block_on(env.journal.begin(identity, Resend::Idempotent)).map_err(journal)? {
+        // A call is no loop, which alone can be abandoned.
+        Replay::Completed(_) | Replay::Abandoned => return Ok(()),
         Replay::Failed(error) => return Err(ScriptError::from_json(error).raise()),
         Replay::Fresh(step, durable) => {
             env.block_on(durable.wait()).map_err(journal)?;
             step
         }
         Replay::Incomplete(step, _) => {
-            env.block_on(step.reopen(what)).map_err(journal)?;
+            env.block_on(step.reopen()).map_err(journal)?;
             step
         }
     };
@@ -79,7 +85,9 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
         }
         return Ok(());
     }
-    once(env, &format!("restore_tag_name({id}, {from:?}, {to:?})"), |step| {
+    let text = format!("restore_tag_name({id}, {from:?}, {to:?})");
+    let kind = StepKind::Call(EffectKind::RestoreTagName);
+    once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
         env.lock(&format!("tag {id}"))?;
         if !is_so(&env.tags()?) {
             return Ok(());
@@ -97,7 +105,9 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
         env.io.output.print(&format!("the tag `{name}` would go if nobody had it then"));
         return Ok(());
     }
-    once(env, &format!("delete_tag_if_empty({id}, {name:?})"), |step| {
+    let text = format!("delete_tag_if_empty({id}, {name:?})");
+    let kind = StepKind::Call(EffectKind::DeleteTagIfEmpty);
+    once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
         // Whether it was made nobody may know, nor by which number.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
         let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };

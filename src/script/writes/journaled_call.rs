@@ -11,13 +11,14 @@ use crate::{
     },
     base::fingerprint,
     bulk::{
-        Change, ChangeItem, JournalError, RecordedEffect, Replay, Resolution, Step, StepRow, Unresolved,
-        call_chunked, ensure_tag, find_tag, hit,
+        Change, ChangeItem, JournalError, RecordedEffect, Replay, Resolution, Step, StepIdentity, StepRow,
+        Unresolved, call_chunked, ensure_tag, find_tag, hit, read_items,
     },
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
     },
+    store::{EffectKind, StepKind, StepState},
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -54,9 +55,13 @@ fn make_looked_for(
     }
     env.confirm_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
-    let what = in_words(spec, &fit_to_keep(env, request));
-    match env.block_on(env.journal.begin(&what, spec.resend)).map_err(journal)? {
+    let text = in_words(spec, &fit_to_keep(env, request));
+    let tag = request["tagid"].as_i64().or(request["id"].as_i64());
+    let identity = StepIdentity::new(StepKind::Call(effect_kind(spec)), text).on(None, tag);
+    match env.block_on(env.journal.begin(&identity, spec.resend)).map_err(journal)? {
         Replay::Completed(answer) => Ok(answer),
+        // A call is no loop, which alone can be abandoned.
+        Replay::Abandoned => Ok(Value::Null),
         Replay::Failed(error) => Err(ScriptError::from_json(error).raise()),
         Replay::Fresh(step, durable) => {
             let making = Making { env, step, spec, request, is_new, may_be_made: false };
@@ -67,14 +72,14 @@ fn make_looked_for(
         }
         Replay::Incomplete(step, row) => {
             // What was sent and not refused may have taken effect.
-            let may_be_made = !row.change.is_empty() && !was_refused(&row);
+            let may_be_made = !row.effect.is_empty() && !was_refused(&row);
             let making = Making { env, step, spec, request, is_new, may_be_made };
             making.claim()?;
             if let Some(answer) = making.settle(&row)? {
                 making.end(&Ok(answer.clone()), true)?;
                 return Ok(answer);
             }
-            env.block_on(making.step.reopen(&what)).map_err(journal)?;
+            env.block_on(making.step.reopen()).map_err(journal)?;
             let looked = making.looked_before(&row)?;
             making.send(&looked, call)
         }
@@ -120,7 +125,7 @@ struct Looked {
 /// Whether an earlier attempt was told that nothing was done.
 fn was_refused(row: &StepRow) -> bool {
     let earlier = serde_json::from_str(&row.answer).map(ScriptError::from_json).ok();
-    row.state == "failed" && earlier.is_some_and(|error| !error.is_unsure)
+    row.state == StepState::Failed && earlier.is_some_and(|error| !error.is_unsure)
 }
 
 impl Making<'_> {
@@ -235,7 +240,7 @@ impl Making<'_> {
             Some(Resolution::Retry) => Ok(None),
             Some(Resolution::Completed(answer)) => Ok(Some(answer)),
             None => {
-                let unsure = JournalError::InDoubt { step: step.at().to_owned(), what: row.what.clone() };
+                let unsure = JournalError::InDoubt { step: step.at().to_owned(), what: row.label.clone() };
                 Err(env.journal_error(&env.journal.park(unsure)))
             }
         }
@@ -261,7 +266,7 @@ impl Making<'_> {
 
     /// What was so before the first try of a call that is tried again.
     fn looked_before(&self, row: &StepRow) -> ScriptResult<Looked> {
-        let deed = serde_json::from_str(&row.change).ok();
+        let deed = recorded_effect(self.env, row)?;
         match deed {
             Some(RecordedEffect::Change(_)) => {
                 let items = items_of(self.env, self.step.at())?;
@@ -438,8 +443,8 @@ fn details(env: &RunEnv, openids: &[String]) -> ScriptResult<Vec<user::User>> {
 /// then the script had no reason to come to it again.
 pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     // A job within the loop may have had more people than it had asked for by then.
-    let is_call = row.what.split('(').next().is_some_and(|name| name.contains("::"));
-    let Ok(RecordedEffect::Change(change)) = serde_json::from_str(&row.change) else { return Ok(false) };
+    let is_call = matches!(row.kind, StepKind::Call(_));
+    let Some(RecordedEffect::Change(change)) = recorded_effect(env, row)? else { return Ok(false) };
     let items = items_of(env, &row.step)?;
     // Where nobody is written down it was not sent.
     if !is_call || items.is_empty() {
@@ -475,8 +480,34 @@ fn items_of(env: &RunEnv, at: &str) -> ScriptResult<Vec<ChangeItem>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
     let rows = env.block_on(store.batches_from(run, at, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
-    Ok(rows
-        .iter()
-        .flat_map(|row| serde_json::from_str::<Vec<ChangeItem>>(&row.items).unwrap_or_default())
-        .collect())
+    let mut items = Vec::new();
+    for row in &rows {
+        items.extend(read_items(row).map_err(|error| env.journal_error(&error.into()))?);
+    }
+    Ok(items)
+}
+
+/// The effect that an earlier attempt recorded of a call.
+fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedEffect>> {
+    let run = env.journal.run().unwrap_or_default();
+    RecordedEffect::read(run, row).map_err(|error| env.journal_error(&error.into()))
+}
+
+/// The kind of a write endpoint.
+fn effect_kind(spec: &Spec) -> EffectKind {
+    match spec.name {
+        "tag::create" => EffectKind::TagCreate,
+        "tag::update" => EffectKind::TagUpdate,
+        "tag::delete" => EffectKind::TagDelete,
+        "tag::attach" => EffectKind::TagAttach,
+        "tag::detach" => EffectKind::TagDetach,
+        "user::remark" => EffectKind::UserRemark,
+        "blacklist::add" => EffectKind::BlacklistAdd,
+        "blacklist::remove" => EffectKind::BlacklistRemove,
+        "media::upload_image" => EffectKind::MediaUploadImage,
+        "card::create" => EffectKind::CardCreate,
+        "qrcode::create" => EffectKind::QrcodeCreate,
+        "quota::clear" => EffectKind::QuotaClear,
+        _ => EffectKind::Undeclared,
+    }
 }

@@ -4,3 +4,4 @@ pub(crate) mod blacklist_cache;
 pub(crate) mod compensations;
 pub(crate) mod dry_run;
 pub(crate) mod journaled_call;
+pub(crate) mod undo_script;

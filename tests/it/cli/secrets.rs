@@ -78,8 +78,8 @@ pub(crate) fn said(mut command: Command, folder: &Path) -> String {
 pub(crate) fn recorded(store: &Path) -> String {
     let statements = [
         "SELECT id || account || script || source || options || report || note FROM mpscript_run",
-        "SELECT what || change || checkpoint || answer FROM mpscript_step",
-        "SELECT items || pending_items || failed FROM mpscript_batch",
+        "SELECT label || effect || target || checkpoint || answer FROM mpscript_step",
+        "SELECT items || unresolved || failed FROM mpscript_batch",
         "SELECT text FROM mpscript_output",
     ];
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");

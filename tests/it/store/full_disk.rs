@@ -4,14 +4,14 @@
 use crate::fixtures::prerequisites;
 use std::process::Command;
 
-/// Runs a shell script on a disk of 160 KiB at `/mnt`, which nobody else sees. `$MPSCRIPT` is the program
+/// Runs a shell script on a disk of 320 KiB at `/mnt`, which nobody else sees. `$MPSCRIPT` is the program
 /// with an account that nobody answers for.
 fn on_a_small_disk(script: &str) -> Option<String> {
     if !may_mount() {
         prerequisites::missing("namespaces");
         return None;
     }
-    let mounted = format!("mount -t tmpfs -o size=224k none /mnt && cd /mnt && {script}");
+    let mounted = format!("mount -t tmpfs -o size=320k none /mnt && cd /mnt && {script}");
     let output = Command::new("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", &mounted])
         .env_clear()

@@ -1,0 +1,93 @@
+//! The script that undoes a run, made of its undo plan. It is shown to the person before it runs, and recorded like any
+//! other script.
+
+use crate::bulk::{Change, UndoAction, UndoPlan};
+use serde_json::{Value, json};
+
+/// The script of a plan; empty when there is nothing to undo. A dry run has no tag that the run would leave empty, so
+/// its script only says what becomes of it.
+#[must_use]
+pub fn undo_script(plan: &UndoPlan, is_dry: bool) -> String {
+    let mut script = String::new();
+    for step in &plan.steps {
+        script.push_str(&format!("// step {}: {}\n", step.step, step.label.replace('\n', " ")));
+        for action in &step.actions {
+            let line = statement(&plan.run, &step.step, action, is_dry);
+            // What the platform refuses for good must not stop the rest.
+            script.push_str(&format!(
+                "try {{ {line}; }} catch (e) {{ not_taken_back({}, e); }}\n",
+                json!(step.step)
+            ));
+        }
+    }
+    script
+}
+
+fn statement(run: &str, step: &str, action: &UndoAction, is_dry: bool) -> String {
+    match action {
+        UndoAction::ChangeBack { change, recreate } => {
+            let changed =
+                format!("changed_by({}, {}, {})", json!(run), json!(step), json!(change.to_string()));
+            let back = match change {
+                Change::Attach(id) => format!("untag({id})"),
+                Change::Detach(id) => {
+                    let tag: Value = recreate.as_ref().map_or_else(|| json!(id), |name| json!(name));
+                    format!("tag({tag})")
+                }
+                Change::Block => "unblock()".to_owned(),
+                Change::Unblock => "block()".to_owned(),
+                Change::Remark => "restore_remark()".to_owned(),
+            };
+            format!("{changed}.{back}")
+        }
+        UndoAction::RecreateTag { name } => format!("tag::create({})", json!(name)),
+        UndoAction::RestoreTagName { id, from, to } => {
+            format!("restore_tag_name({id}, {}, {})", json!(from), json!(to))
+        }
+        UndoAction::DeleteTagIfEmpty { name, .. } if is_dry => {
+            format!("print({})", json!(format!("the tag `{name}` goes if nobody else has it then")))
+        }
+        UndoAction::DeleteTagIfEmpty { id, name } => format!("delete_tag_if_empty({id}, {})", json!(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::UndoStep;
+
+    #[test]
+    fn plan_with_every_action_is_a_script_with_a_line_each() {
+        let name = || "甲".to_owned();
+        let back = |change, recreate| UndoAction::ChangeBack { change, recreate };
+        let actions = vec![
+            back(Change::Attach(7), None),
+            back(Change::Detach(7), None),
+            back(Change::Detach(8), Some(name())),
+            back(Change::Block, None),
+            back(Change::Remark, None),
+            UndoAction::RestoreTagName { id: 7, from: name(), to: "乙".to_owned() },
+            UndoAction::DeleteTagIfEmpty { id: 9, name: name() },
+        ];
+        let step = UndoStep { step: "3".to_owned(), label: "a\nb".to_owned(), actions };
+        let plan = UndoPlan { run: "R".to_owned(), steps: vec![step], irreversible: Vec::new() };
+        let lines = [
+            "changed_by(\"R\", \"3\", \"attach 7\").untag(7)",
+            "changed_by(\"R\", \"3\", \"detach 7\").tag(7)",
+            "changed_by(\"R\", \"3\", \"detach 8\").tag(\"甲\")",
+            "changed_by(\"R\", \"3\", \"block\").unblock()",
+            "changed_by(\"R\", \"3\", \"remark\").restore_remark()",
+            "restore_tag_name(7, \"甲\", \"乙\")",
+            "delete_tag_if_empty(9, \"甲\")",
+        ];
+        let expected: String = std::iter::once("// step 3: a b\n".to_owned())
+            .chain(
+                lines
+                    .iter()
+                    .map(|line| format!("try {{ {line}; }} catch (e) {{ not_taken_back(\"3\", e); }}\n")),
+            )
+            .collect();
+        assert_eq!(undo_script(&plan, false), expected);
+        assert!(undo_script(&plan, true).contains("print(\"the tag `甲` goes if nobody else has it then\")"));
+    }
+}
