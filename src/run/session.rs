@@ -65,12 +65,13 @@ impl Session {
         }
     }
 
-    /// Reads and evaluates a line.
+    /// Reads and evaluates a line, or the text of a file that is named.
     pub fn evaluate(
         &mut self,
         host: &Host,
         runtime: &Runtime,
-        (text, file): (&str, Option<&str>),
+        text: &str,
+        file: Option<&str>,
         board: &Arc<ProgressBoard>,
     ) -> Result<Outcome<Rendered>, SessionError> {
         let folder = self.config.folder.clone();
@@ -128,7 +129,8 @@ impl Session {
         &mut self,
         host: &Host,
         runtime: &Runtime,
-        (origin, undoes): (&Origin, Option<&str>),
+        origin: &Origin,
+        undoes: Option<&str>,
         board: &Arc<ProgressBoard>,
     ) -> Result<Outcome<String>, SessionError> {
         let script = |trouble: ScriptFailure| SessionError::Script(Box::new(trouble));

@@ -175,7 +175,7 @@ fn run(repl: &mut ReplSession, name: &str) -> anyhow::Result<()> {
     let origin = Origin::File { named: PathBuf::from(name), path: repl.host.folder.join(name) };
     let watch = Stopwatch::start();
     let outcome =
-        repl.work(|repl, board| repl.session.run_script(repl.host, repl.runtime, (&origin, None), board))?;
+        repl.work(|repl, board| repl.session.run_script(repl.host, repl.runtime, &origin, None, board))?;
     repl.finish(&outcome, &watch, false)
 }
 
@@ -333,7 +333,7 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
             let origin = Origin::Stored(source);
             let watch = Stopwatch::start();
             let outcome = repl.work(|repl, board| {
-                repl.session.run_script(repl.host, repl.runtime, (&origin, Some(&run)), board)
+                repl.session.run_script(repl.host, repl.runtime, &origin, Some(&run), board)
             })?;
             repl.finish(&outcome, &watch, false)?;
             for what in &outcome.report.set_aside {

@@ -133,7 +133,7 @@ impl<'a> ReplSession<'a> {
     pub(super) fn evaluate(&mut self, text: &str, file: Option<&str>, is_timed: bool) -> anyhow::Result<()> {
         let watch = Stopwatch::start();
         let outcome =
-            self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, (text, file), board));
+            self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, text, file, board));
         self.refresh_names();
         let outcome = outcome.map_err(|error| self.explain(text, error))?;
         self.shown.clear();

@@ -74,13 +74,9 @@ impl Metrics {
             page.head(name, "gauge", help);
             page.row(name, &[], value);
         }
-        page.head(
-            "fires_total",
-            "counter",
-            "Fires that this process has seen through, by what they came to.",
-        );
+        page.head("fires_total", "counter", "Fires that this process has closed, by their state.");
         for name in &snapshot.live {
-            // Each result from the beginning, so that its first fire is seen as a change.
+            // Every state is there from the start, so that its first fire shows as an increase.
             for result in FireState::outcomes() {
                 let count = snapshot.fires.get(&(name.clone(), result));
                 page.row(
