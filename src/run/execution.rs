@@ -13,6 +13,7 @@ use crate::{
     },
     store::{RunEnd, RunState, SavedState, Store, StoreError},
 };
+use serde_json::Value;
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
@@ -99,7 +100,7 @@ impl Execution {
             |answer: &HandlerResult| {
                 (saves_state && answer.state != call.state).then(|| StateUpdate {
                     automation: call.automation.clone(),
-                    json: serde_json::to_string(&answer.state).expect("a map with text keys is always JSON"),
+                    json: Value::Object(answer.state.clone()).to_string(),
                 })
             },
         )
@@ -123,7 +124,7 @@ impl Execution {
         new_state: impl FnOnce(&T) -> Option<StateUpdate>,
     ) -> Result<Outcome<T>, StoreError> {
         let (open, env) = self.open(runtime)?;
-        let result = open.run(env, work);
+        let result = run_on_thread(env, work);
         let Closed { mut report, parked, record } = open.close(&result);
         let (value, trouble) = match result {
             Ok(value) => (Some(value), None),
@@ -229,22 +230,6 @@ struct Closed {
 }
 
 impl OpenExecution<'_> {
-    /// Does the work on the script's thread.
-    fn run<T: Send>(
-        &self,
-        env: Arc<RunEnv>,
-        work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
-    ) -> Result<T, ScriptFailure> {
-        thread::scope(|scope| {
-            let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
-            match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
-                Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),
-            }
-        })
-    }
-
     /// Closes journal, output log and heartbeat, and reports what was done.
     fn close<T>(self, result: &Result<T, ScriptFailure>) -> Closed {
         let trouble = result.as_ref().err();
@@ -282,6 +267,21 @@ impl OpenExecution<'_> {
         }
         Closed { report, parked, record: self.record }
     }
+}
+
+/// Does the work on the script's thread.
+fn run_on_thread<T: Send>(
+    env: Arc<RunEnv>,
+    work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
+) -> Result<T, ScriptFailure> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
+        match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
+            Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),
+        }
+    })
 }
 
 /// The state of a run that has ended and the error that goes with it. What ends a run first counts: a park stops all that

@@ -122,7 +122,7 @@ impl Daemon {
             FireTransition::Fail(state) => {
                 self.fail_fire(&fire, revision.as_ref(), call, &FireEnd { state, reason: why, message })
             }
-            FireTransition::Retry { failures, after } => self.retry(fire, revision, failures, after, &why),
+            FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, &why),
             FireTransition::Resume { after } => {
                 let not_before = self.process.now() + millis(after);
                 self.queue.push_resume(QueuedFire { fire, revision, not_before });
@@ -140,7 +140,7 @@ impl Daemon {
     /// Counts a failure of a run, and resumes it after a delay.
     fn retry(
         &mut self,
-        fire: Fire,
+        fire: &Fire,
         revision: Option<Arc<Revision>>,
         failures: i64,
         after: Duration,
@@ -148,7 +148,7 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let now = self.process.now();
         let counted = Fire { failures, updated_at: now, ..fire.clone() };
-        if !self.process.wait(self.process.store.compare_and_set_fire(&fire, &counted))? {
+        if !self.process.wait(self.process.store.compare_and_set_fire(fire, &counted))? {
             return Ok(());
         }
         let text = format!("failed: {why}; retried in {}", humantime::format_duration(after));

@@ -100,7 +100,7 @@ impl Daemon {
                     owner: self.process.name.clone(),
                     updated_at: self.process.now(),
                     failures,
-                    crashes: crashes,
+                    crashes,
                     ..fire.clone()
                 };
                 if !self.process.wait(store.compare_and_set_fire(fire, &counted))? {

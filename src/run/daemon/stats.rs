@@ -72,10 +72,10 @@ impl DaemonStats {
 
     /// Counts a fire that was closed.
     pub(super) fn count_fire(&self, automation: &str, state: FireState, at: i64) {
-        let mut stats = self.lock();
-        *stats.fires.entry((automation.to_owned(), state)).or_default() += 1;
+        let mut counters = self.lock();
+        *counters.fires.entry((automation.to_owned(), state)).or_default() += 1;
         if state.is_completed() {
-            stats.last_success.insert(automation.to_owned(), at);
+            counters.last_success.insert(automation.to_owned(), at);
         }
     }
 

@@ -75,7 +75,7 @@ fn fires_missed_during_downtime_follow_catch_up() {
     assert_eq!(fixture.states("latest"), ["done", "missed", "missed", "missed", "done"]);
     assert_eq!(fixture.states("all"), ["done", "missed", "missed", "done", "done"]);
     let reason = &fixture.fires("all")[1].reason;
-    assert!(reason.contains("longer ago than 2h 30m"), "{reason}");
+    assert!(reason.contains("older than 2h 30m"), "{reason}");
     // The process of a daemon that is gone and left nothing open changes nothing.
     fixture.advance_and_settle(Duration::from_mins(31), &mut daemons);
     assert_eq!(fixture.states("latest").len(), 6);

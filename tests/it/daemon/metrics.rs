@@ -92,7 +92,7 @@ fn metrics_page_reports_fires_tokens_and_quota() {
     // Another one can't be there too.
     let other = folder.run(&["serve", "jobs", "--base-url", &sandbox.url(), "--metrics", &place]);
     assert!(
-        other.code == Some(2) && other.err.contains("choose another place with --metrics"),
+        other.code == Some(2) && other.err.contains("choose another address with --metrics"),
         "{}",
         other.err
     );
