@@ -5,6 +5,7 @@
 //! account. Must never know scripts: whoever drives a job pulls people out of a [`Reader`], makes
 //! up its mind, and pushes changes into a [`Writer`].
 
+mod effect;
 mod journal;
 mod listing;
 mod model;
@@ -14,6 +15,14 @@ mod writing;
 
 pub use crate::store::RunState;
 pub use crate::store::StepRow;
+pub use effect::blacklist_cache::BlacklistCache;
+pub use effect::declared::{Declared, changes_tags, kind_of_call};
+pub use effect::dry_run::DryRun;
+pub use effect::effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError};
+pub use effect::ensure_tag::{EnsuredTag, ensure_tag};
+pub use effect::observer::{ObserveError, Observer};
+pub use effect::undeclared::Undeclared;
+pub use effect::write_call::WriteCall;
 pub use journal::checkpoint::Checkpoint;
 pub use journal::error::JournalError;
 #[cfg(debug_assertions)]
@@ -40,9 +49,7 @@ pub use report::report::{CallSlot, CallTimes, EndReport, RunReport, Totals};
 pub use undo::changed_openids::{ChangedOpenid, ChangedReader};
 pub use undo::plan::{UndoAction, UndoPlan, UndoStep, plan_undo};
 pub use writing::batch_writer::{BatchWriter, BatchWriterConfig, JobError};
-pub use writing::dry_run::DryRun;
 pub use writing::limits::{Limit, Limits, Share};
-pub use writing::tag::{ensure_tag, find_tag};
 
 /// Batches under way or waiting to be looked at, for each call that may be in flight: enough to
 /// keep the calls busy while one slow answer holds up the order.

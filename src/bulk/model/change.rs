@@ -1,6 +1,5 @@
 //! What a job changes about each follower.
 
-use crate::api::{Batched, Endpoint, Spec, blacklist, tag, user};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -49,6 +48,15 @@ impl FromStr for Change {
 }
 
 impl Change {
+    /// Whether it changes who is on the blacklist.
+    #[must_use]
+    pub fn is_of_blacklist(self) -> bool {
+        match self {
+            Self::Block | Self::Unblock => true,
+            Self::Attach(_) | Self::Detach(_) | Self::Remark => false,
+        }
+    }
+
     /// The change that undoes it; a remark is undone by another remark.
     #[must_use]
     pub fn opposite(self) -> Option<Self> {
@@ -58,30 +66,6 @@ impl Change {
             Self::Block => Some(Self::Unblock),
             Self::Unblock => Some(Self::Block),
             Self::Remark => None,
-        }
-    }
-
-    /// The call that makes it.
-    #[must_use]
-    pub fn spec(self) -> &'static Spec {
-        match self {
-            Self::Attach(_) => tag::Attach::SPEC,
-            Self::Detach(_) => tag::Detach::SPEC,
-            Self::Block => blacklist::Add::SPEC,
-            Self::Unblock => blacklist::Remove::SPEC,
-            Self::Remark => user::Remark::SPEC,
-        }
-    }
-
-    /// Openids of one call.
-    #[must_use]
-    pub fn batch_size(self) -> usize {
-        match self {
-            Self::Attach(_) => tag::Attach::MOST,
-            Self::Detach(_) => tag::Detach::MOST,
-            Self::Block => blacklist::Add::MOST,
-            Self::Unblock => blacklist::Remove::MOST,
-            Self::Remark => 1,
         }
     }
 }

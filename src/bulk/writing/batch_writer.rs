@@ -1,19 +1,13 @@
 //! Changes to followers, written in overlapping batches. A batch that is refused for the sake of
 //! one openid is halved until that one is found and set aside.
 
-use super::{
-    dry_run::DryRun,
-    limits::{Limit, Limits},
-};
+use super::limits::{Limit, Limits};
 use crate::{
-    api::{
-        blacklist,
-        errcode::{self, Class, INVALID_TAG_ID, ONE_OPENID, OPENID_BUSY, TOO_MANY_TAGS_OF_FOLLOWER},
-        tag, user,
-    },
+    api::errcode::{self, Class, INVALID_TAG_ID, ONE_OPENID, OPENID_BUSY, TOO_MANY_TAGS_OF_FOLLOWER},
     base::{RetrySchedule, Stopwatch},
     bulk::{
         WINDOW,
+        effect::dry_run::DryRun,
         journal::{
             error::JournalError,
             fail_point,
@@ -224,7 +218,7 @@ impl BatchWriter {
         };
         let batch: Vec<ChangeItem> = self.waiting.drain(..size).collect();
         if let Some(dry) = &self.settings.dry {
-            self.failed.extend(dry.would_change(self.settings.change, batch, &self.settings.counts));
+            self.failed.extend(dry.record_batch(self.settings.change, batch, &self.settings.counts));
             return Ok(());
         }
         let number = self.next_batch;
@@ -290,7 +284,7 @@ async fn send(settings: &BatchWriterConfig, items: Vec<ChangeItem>) -> Written {
     let mut retry = NEW_TAG.start();
     let mut parts = vec![items];
     while let Some(part) = parts.pop() {
-        let error = match call(client, *change, &part).await {
+        let error = match change.send(client, &part).await {
             Ok(()) => {
                 Counters::add(&counts.changed, part.len());
                 written.used += part.len();
@@ -369,8 +363,8 @@ impl Written {
 fn may_be_one_openid(change: Change, refusal: &Refusal) -> bool {
     let is_of_openid = ONE_OPENID.contains(&refusal.errcode)
         || [OPENID_BUSY, errcode::SOME_OPENIDS_FAILED].contains(&refusal.errcode);
-    // A remark's call has one openid, so whatever the request is refused for is its own.
-    is_of_openid || (change == Change::Remark && refusal.class() == Class::Caller)
+    // A call that takes a single openid is refused for that one's sake, whatever the code.
+    is_of_openid || (change.batch_size() == 1 && refusal.class() == Class::Caller)
 }
 
 /// Sets the one aside, or looks for it in both halves.
@@ -397,26 +391,4 @@ fn fail_or_halve(
         rid: refusal.rid.clone(),
         is_of_details: false,
     }));
-}
-
-async fn call(client: &Client, change: Change, items: &[ChangeItem]) -> Result<(), CallError> {
-    let openid_list = || items.iter().map(|item| item.openid().to_owned()).collect();
-    match change {
-        Change::Attach(tagid) => {
-            client.call(&tag::Attach { tagid, openid_list: openid_list() }).await.map(drop)
-        }
-        Change::Detach(tagid) => {
-            client.call(&tag::Detach { tagid, openid_list: openid_list() }).await.map(drop)
-        }
-        Change::Block => client.call(&blacklist::Add { openid_list: openid_list() }).await.map(drop),
-        Change::Unblock => client.call(&blacklist::Remove { openid_list: openid_list() }).await.map(drop),
-        Change::Remark => {
-            // A batch of remarks has one item (see `batch_size`).
-            for item in items {
-                let (openid, remark) = (item.openid().to_owned(), item.remark_change().new);
-                client.call(&user::Remark { openid, remark }).await?;
-            }
-            Ok(())
-        }
-    }
 }

@@ -1,6 +1,4 @@
-//! Changes in batches: the batch writer, the limits of a run, and the dry run that sends nothing.
+//! Changes in batches: the batch writer, and the limits of a run.
 
 pub(crate) mod batch_writer;
-pub(crate) mod dry_run;
 pub(crate) mod limits;
-pub(crate) mod tag;

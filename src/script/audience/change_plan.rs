@@ -5,16 +5,15 @@ use super::{
     execution::JobExecution,
 };
 use crate::{
-    api::tag::Tag,
     base::Stopwatch,
-    bulk::{Change, ChangeItem, Listed, MemberSet, Source},
+    bulk::{Change, ChangeItem, Listed, Lock, MemberSet, Source},
     script::{
         host::{
             env::RunEnv,
             error::{ScriptError, ScriptResult, limit_reached},
             value::describe_type,
         },
-        writes::{blacklist_cache::unknown, journaled_call},
+        writes::journaled_call::{self, CreatedTag},
     },
 };
 use std::collections::HashSet;
@@ -90,11 +89,11 @@ impl CurrentMembers {
             none => {
                 let listing =
                     MemberSet::list(&job.client, env.calls.in_flight, set.clone(), &env.io.scratch_folder);
-                none.insert(env.block_on(listing).map_err(unknown)?)
+                none.insert(env.observe(listing)?)
             }
         };
         let openids: Vec<String> = people.iter().map(|person| person.openid.clone()).collect();
-        self.in_batch = env.block_on(listed.intersect(&openids)).map_err(unknown)?;
+        self.in_batch = env.observe(listed.intersect(&openids))?;
         Ok(())
     }
 
@@ -141,8 +140,8 @@ impl ChangePlan for Tagging {
             (_, tag) => Some(tag.existing(env)?),
         };
         match (self.id, &self.tag) {
-            (None, TagRef::Name(name)) => env.lock(&format!("the tag `{name}`")),
-            (id, _) => env.lock(&format!("tag {}", id.unwrap_or_default())),
+            (None, TagRef::Name(name)) => env.lock(&Lock::TagName(name.clone())),
+            (id, _) => env.lock(&Lock::Tag(id.unwrap_or_default())),
         }
     }
 
@@ -172,13 +171,13 @@ impl ChangePlan for Tagging {
             job.check_quota_for_all()?;
             job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
             job.scope.step.enter_page(0);
-            let created = journaled_call::make_tag(&job.env, name);
+            let created = journaled_call::create_tag(&job.env, name);
             job.scope.step.leave_page(0);
-            let (Tag { id, .. }, existed) = created?;
-            job.env.lock(&format!("tag {id}"))?;
+            let CreatedTag { id, raced } = created?;
+            job.env.lock(&Lock::Tag(id))?;
             self.id = Some(id);
-            self.raced_creation = existed;
-            self.created_at = (!existed).then(Stopwatch::start);
+            self.raced_creation = raced;
+            self.created_at = (!raced).then(Stopwatch::start);
         }
         let id = self.id.unwrap_or_default();
         Ok(match self.membership {
@@ -274,7 +273,7 @@ impl Blocking {
 impl ChangePlan for Blocking {
     fn start(&mut self, job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
         job.env.block_on(job.env.blacklist.invalidate());
-        job.env.lock("the blacklist")
+        job.env.lock(&Lock::Blacklist)
     }
 
     fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {

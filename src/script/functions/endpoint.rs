@@ -3,7 +3,7 @@
 use super::{argument::read_argument, signature::signature};
 use crate::{
     api::{
-        Batched, CallKind, Endpoint, FieldKind, Spec,
+        Batched, Endpoint, FieldKind, Reads, Spec, Writes,
         answer::{Done, OpenidPage},
         blacklist,
         card::{self, Created},
@@ -17,16 +17,16 @@ use crate::{
         token::{self, Token},
         user::{self, User, Users},
     },
-    bulk::call_chunked,
+    bulk::{Effect, call_chunked},
     for_each_endpoint,
     script::{
         host::{
             env::RunEnv,
-            error::{ScriptError, at_position},
+            error::{ScriptError, ScriptResult, at_position},
             stdlib,
             value::{Follower, OpaqueToken, to_dynamic},
         },
-        writes::{dry_run, journaled_call},
+        writes::journaled_call::call_journaled,
     },
 };
 use rhai::{
@@ -206,11 +206,29 @@ macro_rules! called_in_parts {
 }
 
 called_as_it_is! {
-    token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::List, tag::Update,
-    tag::Delete, tag::Members, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
+    token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::Update,
+    tag::Delete, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
     media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
+
+impl Callable for tag::List {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Tags> {
+        // In a dry run as they would be.
+        Ok(Tags { tags: env.tags()? })
+    }
+}
+
+impl Callable for tag::Members {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<OpenidPage> {
+        // The platform knows nothing of a tag that only a dry run has created.
+        if env.policy.dry.as_ref().is_some_and(|dry_run| dry_run.is_placeholder(self.tagid)) {
+            return Ok(OpenidPage::default());
+        }
+        let client = env.client()?;
+        env.call(client.call(&self))
+    }
+}
 
 impl Callable for oauth::Exchange {
     fn call_from_script(self, env: &RunEnv) -> Result<Grant, Box<EvalAltResult>> {
@@ -273,8 +291,9 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     }
 }
 
-fn bind<E: Callable>(areas: &mut BTreeMap<&'static str, Module>, env: &Arc<RunEnv>)
+fn bind<E>(areas: &mut BTreeMap<&'static str, Module>, env: &Arc<RunEnv>)
 where
+    E: Dispatch<<E as Endpoint>::Mode>,
     E::Answer: ToScript,
 {
     let spec = E::SPEC;
@@ -298,7 +317,7 @@ where
             });
             let called = request
                 .map_err(ScriptError::raise)
-                .and_then(|(request, fields)| call::<E>(&env, request, &fields));
+                .and_then(|(request, fields)| request.dispatch(&env, &fields));
             at_position(at, called.map(ToScript::to_script))
         };
         FuncRegistration::new(name)
@@ -324,26 +343,27 @@ where
     }
 }
 
-/// Calls an endpoint: one that changes the account through the run's journal.
-fn call<E: Callable>(env: &RunEnv, request: E, fields: &Value) -> Result<E::Answer, Box<EvalAltResult>> {
-    let read = |answer: Value| {
+/// Calls an endpoint by its mode. A write endpoint without an `Effect` does not compile where it is bound.
+trait Dispatch<Mode>: Callable {
+    fn dispatch(self, env: &RunEnv, fields: &Value) -> ScriptResult<Self::Answer>;
+}
+
+impl<E: Callable + Endpoint<Mode = Reads>> Dispatch<Reads> for E {
+    fn dispatch(self, env: &RunEnv, _fields: &Value) -> ScriptResult<Self::Answer> {
+        self.call_from_script(env)
+    }
+}
+
+impl<E: Callable + Effect> Dispatch<Writes> for E {
+    fn dispatch(self, env: &RunEnv, fields: &Value) -> ScriptResult<Self::Answer> {
+        self.check()?;
+        let answer = call_journaled(env, &self, fields, &|| {
+            self.clone().call_from_script(env).map(|answer| json!(answer))
+        })?;
         serde_json::from_value(answer).map_err(|error| {
             let message = format!("{}: the answer that was given is none: {error}", E::SPEC.name);
             ScriptError::usage(message, "give it as JSON, with the platform's field names").raise()
         })
-    };
-    match E::SPEC.kind {
-        CallKind::Read => match dry_run::read(env, E::SPEC, fields)? {
-            Some(answer) => read(answer),
-            None => request.call_from_script(env),
-        },
-        CallKind::Write => {
-            request.check()?;
-            let made = journaled_call::make(env, E::SPEC, fields, &|| {
-                request.clone().call_from_script(env).map(|answer| json!(answer))
-            });
-            read(made?)
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::{
     api::{CallKind, Method, any, wire::Outgoing},
+    bulk::Undeclared,
     script::{
         host::{
             env::RunEnv,
@@ -11,7 +12,7 @@ use crate::{
             register::described,
             value::{to_dynamic, to_json, unsendable},
         },
-        writes::journaled_call,
+        writes::journaled_call::call_journaled,
     },
 };
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
@@ -106,7 +107,7 @@ fn call(env: &RunEnv, method: Method, path: &str, request: &Outgoing) -> Result<
         CallKind::Read => send()?,
         CallKind::Write => {
             let body = json!({"path": path, "body": request.body});
-            journaled_call::make(env, spec, &body, &send)?
+            call_journaled(env, &Undeclared { spec }, &body, &send)?
         }
     };
     Ok(to_dynamic(&answer))

@@ -3,11 +3,14 @@
 //! A script has a thread of its own, so waiting on it holds nobody else up. A closure of the
 //! script must not be called inside the work that is waited for: it may wait itself.
 
-use super::{env::RunEnv, error::ScriptError};
+use super::{
+    env::RunEnv,
+    error::{ScriptError, ScriptResult},
+};
 use crate::{
-    api::tag::{List, Tag},
+    api::tag::Tag,
     base::Stopwatch,
-    bulk::JournalError,
+    bulk::{JournalError, Lock, ObserveError, Observer},
     client::{CallError, Client},
 };
 use rhai::EvalAltResult;
@@ -38,11 +41,29 @@ impl RunEnv {
         self.block_on(work).map_err(|error| ScriptError::from_call(&error).raise())
     }
 
+    /// Reads the account for effects.
+    pub(crate) fn observer(&self) -> ScriptResult<Observer<'_>> {
+        Ok(Observer {
+            client: self.client()?,
+            in_flight: self.calls.in_flight,
+            scratch_folder: &self.io.scratch_folder,
+            blacklist: &self.blacklist,
+            dry_run: self.policy.dry.as_deref(),
+        })
+    }
+
+    /// Waits for what is read of the account; what goes wrong with it becomes a script error.
+    pub(crate) fn observe<T, E: Into<ObserveError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> ScriptResult<T> {
+        self.block_on(work).map_err(|error| ScriptError::from_observe(&error.into()).raise())
+    }
+
     /// The account's tags; in a dry run as they would be.
-    pub(crate) fn tags(&self) -> Result<Vec<Tag>, Box<EvalAltResult>> {
-        let client = self.client()?;
-        let tags = self.call(client.call(&List {}))?.tags;
-        Ok(self.policy.dry.as_ref().map_or_else(|| tags.clone(), |dry| dry.see(tags.clone())))
+    pub(crate) fn tags(&self) -> ScriptResult<Vec<Tag>> {
+        let account = self.observer()?;
+        self.call(account.tags())
     }
 
     /// Says whether the account may be changed; whoever must be asked is asked once.
@@ -57,14 +78,15 @@ impl RunEnv {
     }
 
     /// No other run may write this meanwhile.
-    pub(crate) fn lock(&self, what: &str) -> Result<(), Box<EvalAltResult>> {
+    pub(crate) fn lock(&self, lock: &Lock) -> Result<(), Box<EvalAltResult>> {
         if self.policy.dry.is_some() {
             return Ok(());
         }
+        let what = lock.to_string();
         let since = Stopwatch::start();
         let mut is_told = false;
         loop {
-            let error = match self.block_on(self.journal.lock(what)) {
+            let error = match self.block_on(self.journal.lock(&what)) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };

@@ -5,9 +5,8 @@ pub use crate::api::callback::Keys as CallbackKeys;
 use super::error::NoClient;
 use crate::{
     base::{Cancel, Clock, Diagnostic},
-    bulk::{DryRun, Journal, Limits, ProgressBoard},
+    bulk::{BlacklistCache, DryRun, Journal, Limits, ProgressBoard},
     client::Client,
-    script::writes::blacklist_cache::BlacklistCache,
     store::Store,
 };
 use rhai::Engine;

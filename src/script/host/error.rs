@@ -3,7 +3,7 @@
 use crate::{
     api::errcode::DAILY_QUOTA,
     base::Diagnostic,
-    bulk::{JournalError, Limit},
+    bulk::{JournalError, Limit, ObserveError},
     client::CallError,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
@@ -129,6 +129,17 @@ impl ScriptError {
             is_configuration: error.is_configuration(),
             is_cancelled: matches!(error, CallError::Cancelled { .. }),
             is_unsure: error.is_in_doubt(),
+        }
+    }
+
+    /// The account could not be read.
+    pub(crate) fn from_observe(error: &ObserveError) -> Self {
+        match error {
+            ObserveError::Call(error) => Self::from_call(error),
+            ObserveError::Store(error) => Self::usage(
+                format!("temporary data of the job can't be stored: {error}"),
+                "set TMPDIR to a folder with free space",
+            ),
         }
     }
 

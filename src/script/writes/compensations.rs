@@ -7,7 +7,7 @@ use crate::{
         errcode::{INVALID_OPENID, INVALID_TAG_NAME},
         tag::{Delete, Members, Tag, Update},
     },
-    bulk::{JournalError, RecordedEffect, Replay, Step, StepIdentity, hit},
+    bulk::{JournalError, Lock, RecordedEffect, Replay, Step, StepIdentity, hit},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -88,7 +88,7 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
     let text = format!("restore_tag_name({id}, {from:?}, {to:?})");
     let kind = StepKind::Call(EffectKind::RestoreTagName);
     once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
-        env.lock(&format!("tag {id}"))?;
+        env.lock(&Lock::Tag(id))?;
         if !is_so(&env.tags()?) {
             return Ok(());
         }
@@ -111,7 +111,7 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
         // Whether it was made nobody may know, nor by which number.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
         let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };
-        env.lock(&format!("tag {}", tag.id))?;
+        env.lock(&Lock::Tag(tag.id))?;
         let client = env.client()?;
         let members = env.call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
         if members.count > 0 {

@@ -1,125 +1,142 @@
-//! Calls that change the account, one at a time: each is written down before it is sent with what the way back
-//! needs, and answers from the journal when the run is gone through again.
+//! Single calls that change the account, in the run's journal: the state before a call is recorded before it is sent, and
+//! a replayed call answers from the journal. What a call does to the account is its `Effect`'s to say.
 
-use super::{blacklist_cache::unknown, dry_run};
+use super::dry_run;
 use crate::{
     api::{
-        Batched, Endpoint, Resend, Spec, blacklist,
+        Resend, Spec,
         errcode::SOME_OPENIDS_FAILED,
         tag::{self, Tag},
-        user,
     },
     base::fingerprint,
     bulk::{
-        Change, ChangeItem, JournalError, RecordedEffect, Replay, Resolution, Step, StepIdentity, StepRow,
-        Unresolved, call_chunked, ensure_tag, find_tag, hit, read_items,
+        ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, Replay, Resolution,
+        Step, StepIdentity, StepRow, Unresolved, WriteCall, ensure_tag, hit, read_items,
     },
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
     },
-    store::{EffectKind, StepKind, StepState},
+    store::{StepKind, StepState},
 };
 use serde_json::{Value, json};
-use std::collections::HashSet;
 
-/// The openids that every call takes at the least; a longer list may be cut into several.
-const IN_ONE_CALL: usize = blacklist::Add::MOST;
+/// Marks the recorded answer of a tag that another program created first.
+const RACED: &str = "was_there";
 
-/// What an answer has beside a tag that somebody else had made.
-const WAS_THERE: &str = "was_there";
+/// The longest request, in bytes, that the journal holds as it is; of a longer one it holds a fingerprint.
+const MAX_REQUEST: usize = 400;
 
-/// The longest request that is written down as it is; a longer one is told by its digest.
-const LONGEST: usize = 400;
+/// Sends a call; an answer is its JSON.
+pub(crate) type Send<'a> = &'a dyn Fn() -> ScriptResult<Value>;
 
-/// Makes a call that changes the account, unless it was made before.
-pub(crate) fn make(
+/// Makes a call that changes the account, unless the journal has its answer already. `request` is the call's fields as
+/// the script gave them.
+pub(crate) fn call_journaled(
     env: &RunEnv,
-    spec: &'static Spec,
+    call: &dyn WriteCall,
     request: &Value,
-    call: &dyn Fn() -> ScriptResult<Value>,
+    send: Send<'_>,
 ) -> ScriptResult<Value> {
-    make_looked_for(env, spec, request, false, call)
+    call_observed(env, call, request, None, send)
 }
 
-/// The same, where it may be known that the tag which it makes is not there.
-fn make_looked_for(
+/// The tag that `create_tag` has come to.
+pub(crate) struct CreatedTag {
+    pub id: i64,
+    /// Another program created it since it was looked for.
+    pub raced: bool,
+}
+
+/// Creates a tag that was looked for and does not exist.
+pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
+    let call = tag::Create { name: name.to_owned() };
+    let known = PreState::of(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
+    let answer = call_observed(env, &call, &json!({"name": name}), Some(known), &|| {
+        let client = env.client()?;
+        Ok(match env.call(ensure_tag(client, name))? {
+            EnsuredTag::Created(tag) => json!(tag),
+            EnsuredTag::Found(tag) => {
+                let mut answer = json!(tag);
+                answer[RACED] = json!(true);
+                answer
+            }
+        })
+    })?;
+    let raced = answer[RACED] == true;
+    let tag: Tag = serde_json::from_value(answer).map_err(|error| {
+        let message =
+            format!("the journal's answer to the creation of the tag `{name}` is not a tag: {error}");
+        ScriptError::usage(message, "give it as JSON: {\"id\": 100, \"name\": \"…\"}").raise()
+    })?;
+    Ok(CreatedTag { id: tag.id, raced })
+}
+
+/// Makes a call of which the state before may be `known`.
+fn call_observed(
     env: &RunEnv,
-    spec: &'static Spec,
+    call: &dyn WriteCall,
     request: &Value,
-    is_new: bool,
-    call: &dyn Fn() -> ScriptResult<Value>,
+    known: Option<PreState>,
+    send: Send<'_>,
 ) -> ScriptResult<Value> {
-    if let Some(dry) = &env.policy.dry {
-        return dry_run::answer(env, dry, spec, request);
+    if let Some(dry_run) = &env.policy.dry {
+        return dry_run::rehearse(env, dry_run, call);
     }
     env.confirm_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
-    let text = in_words(spec, &fit_to_keep(env, request));
-    let tag = request["tagid"].as_i64().or(request["id"].as_i64());
-    let identity = StepIdentity::new(StepKind::Call(effect_kind(spec)), text).on(None, tag);
-    match env.block_on(env.journal.begin(&identity, spec.resend)).map_err(journal)? {
+    let label = label(call.spec(), &redact(env, request));
+    let tag = match call.lock() {
+        Some(Lock::Tag(id)) => Some(id),
+        Some(Lock::TagName(_) | Lock::Blacklist) | None => None,
+    };
+    let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(None, tag);
+    match env.block_on(env.journal.begin(&identity, call.spec().resend)).map_err(journal)? {
         Replay::Completed(answer) => Ok(answer),
         // A call is no loop, which alone can be abandoned.
         Replay::Abandoned => Ok(Value::Null),
         Replay::Failed(error) => Err(ScriptError::from_json(error).raise()),
         Replay::Fresh(step, durable) => {
-            let making = Making { env, step, spec, request, is_new, may_be_made: false };
-            making.claim()?;
+            let call = JournaledCall { env, step, call, known, is_in_doubt: false };
+            call.lock()?;
             env.block_on(durable.wait()).map_err(journal)?;
-            let looked = making.before()?;
-            making.send(&looked, call)
+            let before = call.observe()?;
+            call.send(&before, send)
         }
         Replay::Incomplete(step, row) => {
-            // What was sent and not refused may have taken effect.
-            let may_be_made = !row.effect.is_empty() && !was_refused(&row);
-            let making = Making { env, step, spec, request, is_new, may_be_made };
-            making.claim()?;
-            if let Some(answer) = making.settle(&row)? {
-                making.end(&Ok(answer.clone()), true)?;
+            // It took effect unless it was not sent, or refused.
+            let is_in_doubt = !row.effect.is_empty() && !was_refused(&row);
+            let call = JournaledCall { env, step, call, known, is_in_doubt };
+            call.lock()?;
+            if let Some(answer) = call.resolve(&row)? {
+                let effect = recorded_effect(env, &row)?;
+                call.record_outcome(&Ok(answer.clone()), effect.as_ref())?;
                 return Ok(answer);
             }
-            env.block_on(making.step.reopen()).map_err(journal)?;
-            let looked = making.looked_before(&row)?;
-            making.send(&looked, call)
+            env.block_on(call.step.reopen()).map_err(journal)?;
+            let before = call.recorded_pre_state(&row)?;
+            call.send(&before, send)
         }
     }
 }
 
-/// Makes a tag, which nobody has yet; says whether somebody else has made it since it was looked for.
-pub(crate) fn make_tag(env: &RunEnv, name: &str) -> ScriptResult<(Tag, bool)> {
-    let made = make_looked_for(env, tag::Create::SPEC, &json!({"name": name}), true, &|| {
-        let client = env.client()?;
-        let (tag, was_there) = env.call(ensure_tag(client, name))?;
-        let mut made = json!(tag);
-        if was_there {
-            made[WAS_THERE] = json!(true);
-        }
-        Ok(made)
-    })?;
-    let was_there = made[WAS_THERE] == true;
-    Ok((serde_json::from_value(made).unwrap_or_default(), was_there))
-}
-
-/// A call that changes the account, at its place in the journal.
-struct Making<'a> {
+/// A call that changes the account, at its step of the journal.
+struct JournaledCall<'a> {
     env: &'a RunEnv,
     step: Step,
-    spec: &'static Spec,
-    request: &'a Value,
-    /// The tag that it makes was looked for, and is not there.
-    is_new: bool,
-    /// An earlier attempt has sent it, and may have had it done.
-    may_be_made: bool,
+    call: &'a dyn WriteCall,
+    /// The state before the call, where the caller knows it.
+    known: Option<PreState>,
+    /// An earlier attempt sent it, and recorded no outcome.
+    is_in_doubt: bool,
 }
 
-/// What was so before a call.
+/// What the journal has of the state before a call.
 #[derive(Default)]
-struct Looked {
-    /// Those whom it changes; `None` where that is not known.
+struct Recorded {
+    effect: Option<RecordedEffect>,
+    /// The followers that the call changes; `None` where the state before could not be read.
     items: Option<Vec<ChangeItem>>,
-    /// It makes a tag that was not there.
-    makes_tag: bool,
 }
 
 /// Whether an earlier attempt was told that nothing was done.
@@ -128,75 +145,89 @@ fn was_refused(row: &StepRow) -> bool {
     row.state == StepState::Failed && earlier.is_some_and(|error| !error.is_unsure)
 }
 
-impl Making<'_> {
-    fn send(&self, looked: &Looked, call: &dyn Fn() -> ScriptResult<Value>) -> ScriptResult<Value> {
-        let Self { env, step, spec, request, may_be_made, .. } = self;
-        // Where it is not known who is so already, everybody may be changed.
-        let changes = looked.items.as_ref().map_or_else(|| named(request).len(), Vec::len);
-        let items = looked.items.as_deref().unwrap_or_default();
-        let taken = env.policy.limits.reserve_all(changes);
+/// The effect that an earlier attempt recorded of a call.
+fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedEffect>> {
+    let run = env.journal.run().unwrap_or_default();
+    RecordedEffect::read(run, row).map_err(|error| env.journal_error(&error.into()))
+}
+
+impl JournaledCall<'_> {
+    fn send(&self, before: &Recorded, send: Send<'_>) -> ScriptResult<Value> {
+        let Self { env, step, call, is_in_doubt, .. } = self;
+        // If the state before is not known, every follower named may be changed.
+        let changes = before.items.as_ref().map_or_else(|| call.openids().len(), Vec::len);
+        let items = before.items.as_deref().unwrap_or_default();
+        let reserved = env.policy.limits.reserve_all(changes);
         hit("call-intent");
-        let answer = match &taken {
-            Ok(()) => call(),
+        let answer = match &reserved {
+            Ok(()) => send(),
             Err(limit) => Err(limit_reached(limit)),
         };
         hit("call-made");
-        match spec.name {
-            "blacklist::add" | "blacklist::remove" if answer.is_ok() => {
-                let blocks = spec.name == "blacklist::add";
-                env.block_on(env.blacklist.update(&named(request), blocks));
-            }
-            "blacklist::add" | "blacklist::remove" => env.block_on(env.blacklist.invalidate()),
-            _ => {}
-        }
-        let has_done_nothing = match &answer {
+        self.update_caches(answer.is_ok());
+        let took_no_effect = match &answer {
             Ok(_) => false,
-            // A longer list was sent in parts, some of which may have been done; so may some of one.
+            // Of several requests some may have been made, and so may a part of one.
             Err(error) => ScriptError::find_in(error).is_some_and(|error| {
-                let is_whole = named(request).len() <= IN_ONE_CALL;
-                !error.is_unsure && is_whole && error.errcode != Some(SOME_OPENIDS_FAILED)
+                !error.is_unsure && call.requests() == 1 && error.errcode != Some(SOME_OPENIDS_FAILED)
             }),
         };
-        if has_done_nothing && taken.is_ok() {
+        if took_no_effect && reserved.is_ok() {
             env.policy.limits.release(changes);
         }
         let written = env.block_on(async {
             if answer.is_ok() && !items.is_empty() {
                 step.outcome(0, &Unresolved::default(), &[]).await?;
             }
-            // What was refused did nothing that could be taken back, unless an earlier try did.
-            if has_done_nothing && !may_be_made {
+            // A refused call leaves nothing to undo, unless an earlier attempt may have made it.
+            if took_no_effect && !is_in_doubt {
                 if !items.is_empty() {
-                    let pending = Unresolved { in_doubt: Vec::new(), not_sent: items.to_vec() };
-                    step.outcome(0, &pending, &[]).await?;
+                    let unresolved = Unresolved { in_doubt: Vec::new(), not_sent: items.to_vec() };
+                    step.outcome(0, &unresolved, &[]).await?;
                 }
                 step.clear_effect().await?;
             }
             Ok(())
         });
         written.map_err(|error| env.journal_error(&error))?;
-        self.end(&answer, looked.makes_tag)?;
+        self.record_outcome(&answer, before.effect.as_ref())?;
         answer
     }
 
-    /// Writes down what a call came to.
-    fn end(&self, answer: &ScriptResult<Value>, has_made_tag: bool) -> ScriptResult<()> {
-        let Self { env, step, spec, request, may_be_made, .. } = self;
+    /// What the run knows of the account holds after the call as well.
+    fn update_caches(&self, succeeded: bool) {
+        let Self { env, call, .. } = self;
+        let Some(change) = call.change().filter(|change| change.is_of_blacklist()) else { return };
+        if succeeded {
+            env.block_on(env.blacklist.update(change, call.openids()));
+        } else {
+            env.block_on(env.blacklist.invalidate());
+        }
+    }
+
+    fn record_outcome(
+        &self,
+        answer: &ScriptResult<Value>,
+        effect: Option<&RecordedEffect>,
+    ) -> ScriptResult<()> {
+        let Self { env, step, call, is_in_doubt, .. } = self;
         let written = env.block_on(async {
             match answer {
                 Ok(answer) => {
-                    if answer[WAS_THERE] == true {
+                    if answer[RACED] == true {
                         step.clear_effect().await?;
-                    } else if spec.name == tag::Create::SPEC.name && has_made_tag {
-                        let (id, name) = (answer["id"].as_i64().unwrap_or_default(), text(request, "name"));
-                        step.change(&RecordedEffect::CreateTag { id, name }).await?;
+                    } else if let Some(effect) = effect {
+                        let completed = call.complete(effect.clone(), answer);
+                        if completed != *effect {
+                            step.change(&completed).await?;
+                        }
                     }
-                    step.done(&fit_to_keep(env, answer)).await?.wait().await
+                    step.done(&redact(env, answer)).await?.wait().await
                 }
                 Err(error) => match ScriptError::find_in(error) {
                     Some(error) => {
-                        let error = ScriptError { is_unsure: error.is_unsure || *may_be_made, ..error };
-                        step.failed(&fit_to_keep(env, &error.to_json())).await.map(drop)
+                        let error = ScriptError { is_unsure: error.is_unsure || *is_in_doubt, ..error };
+                        step.failed(&redact(env, &error.to_json())).await.map(drop)
                     }
                     None => Ok(()),
                 },
@@ -205,140 +236,101 @@ impl Making<'_> {
         written.map_err(|error| env.journal_error(&error))
     }
 
-    /// What is to be done with a call that an earlier attempt has begun: nothing more, if it is known to have taken
-    /// effect; else it is made again where that does no harm, and where it does a person is asked.
-    fn settle(&self, row: &StepRow) -> ScriptResult<Option<Value>> {
-        let Self { env, step, spec, request, may_be_made, .. } = self;
-        if !may_be_made || spec.resend == Resend::Idempotent {
+    /// Decides over a call that an earlier attempt has begun. Gives its answer if it took effect; nothing if it is to be
+    /// made, because it did not, or is idempotent. Where no look at the account tells, a person decides.
+    fn resolve(&self, row: &StepRow) -> ScriptResult<Option<Value>> {
+        let Self { env, step, call, is_in_doubt, .. } = self;
+        if !is_in_doubt || call.spec().resend == Resend::Idempotent {
             return Ok(None);
         }
-        if spec.resend == Resend::VerifyFirst {
-            let client = env.client()?;
-            let id = request["id"].as_i64().unwrap_or_default();
-            let done = json!({"errcode": 0, "errmsg": "ok"});
-            match spec.name {
-                "tag::create" => {
-                    let found = env.call(find_tag(client, &text(request, "name")))?;
-                    return Ok(found.map(|tag| json!({"id": tag.id, "name": tag.name})));
-                }
-                "tag::update" => {
-                    let name = text(request, "name");
-                    return Ok(env
-                        .tags()?
-                        .iter()
-                        .any(|tag| tag.id == id && tag.name == name)
-                        .then_some(done));
-                }
-                "tag::delete" => {
-                    let is_there = env.tags()?.iter().any(|tag| tag.id == id);
-                    return Ok((!is_there).then_some(done));
-                }
-                _ => {}
-            }
+        match env.observe(call.resolve(&env.observer()?))? {
+            InDoubt::Completed(answer) => return Ok(Some(answer)),
+            InDoubt::Retry => return Ok(None),
+            InDoubt::Unknown => {}
         }
         match env.journal.resolution() {
             Some(Resolution::Retry) => Ok(None),
             Some(Resolution::Completed(answer)) => Ok(Some(answer)),
             None => {
-                let unsure = JournalError::InDoubt { step: step.at().to_owned(), what: row.label.clone() };
-                Err(env.journal_error(&env.journal.park(unsure)))
+                let in_doubt = JournalError::InDoubt { step: step.at().to_owned(), what: row.label.clone() };
+                Err(env.journal_error(&env.journal.park(in_doubt)))
             }
         }
     }
 
-    /// No other run writes the same tag meanwhile.
-    fn claim(&self) -> ScriptResult<()> {
-        let Self { env, request, .. } = self;
-        let claimed = match self.spec.name {
-            "tag::attach" | "tag::detach" => env.lock(&format!("tag {}", request["tagid"])),
-            "tag::update" | "tag::delete" => env.lock(&format!("tag {}", request["id"])),
-            "tag::create" => env.lock(&format!("the tag `{}`", text(request, "name"))),
-            "blacklist::add" | "blacklist::remove" => env.lock("the blacklist"),
-            _ => Ok(()),
-        };
-        if let Err(error) = claimed {
+    /// Keeps other runs from writing the same.
+    fn lock(&self) -> ScriptResult<()> {
+        let Some(lock) = self.call.lock() else { return Ok(()) };
+        if let Err(error) = self.env.lock(&lock) {
             let refused = Err(error);
-            self.end(&refused, false)?;
+            self.record_outcome(&refused, None)?;
             return refused.map(drop);
         }
         Ok(())
     }
 
-    /// What was so before the first try of a call that is tried again.
-    fn looked_before(&self, row: &StepRow) -> ScriptResult<Looked> {
-        let deed = recorded_effect(self.env, row)?;
-        match deed {
-            Some(RecordedEffect::Change(_)) => {
-                let items = items_of(self.env, self.step.at())?;
-                // Where nobody was written down it was not sent, or nobody needed it.
+    /// The state before the first attempt of a call that is made again.
+    fn recorded_pre_state(&self, row: &StepRow) -> ScriptResult<Recorded> {
+        match recorded_effect(self.env, row)? {
+            Some(effect @ RecordedEffect::Change(_)) => {
+                let items = recorded_items(self.env, self.step.at())?;
+                // Without an intent it was not sent, or changed no follower.
                 if items.is_empty() {
-                    self.before()
-                } else {
-                    Ok(Looked { items: Some(items), makes_tag: false })
+                    return self.observe();
                 }
+                Ok(Recorded { effect: Some(effect), items: Some(items) })
             }
-            Some(deed) => {
-                Ok(Looked { items: None, makes_tag: matches!(deed, RecordedEffect::CreateTag { .. }) })
-            }
-            None => self.before(),
+            Some(effect) => Ok(Recorded { effect: Some(effect), items: None }),
+            None => self.observe(),
         }
     }
 
-    /// Looks at what is so before the call, and writes down what it will change. Where that can't be known, the call
-    /// can't be taken back.
-    fn before(&self) -> ScriptResult<Looked> {
-        let Self { env, step, spec, request, .. } = self;
+    /// Reads the state before the call and records it. If it can't be read, the call can't be undone.
+    fn observe(&self) -> ScriptResult<Recorded> {
+        let Self { env, step, call, known, .. } = self;
         if !env.journal.is_recording() {
-            return Ok(Looked::default());
+            return Ok(Recorded::default());
         }
-        let seen = look(env, spec, request, self.is_new);
+        let observed = match known {
+            Some(known) => Ok(known.clone()),
+            None => env.observer().and_then(|account| env.observe(call.observe(&account))),
+        };
         if env.calls.cancel.is_cancelled() {
-            seen?;
-            return Ok(Looked::default());
+            observed?;
+            return Ok(Recorded::default());
         }
-        let is_seen = seen.is_ok();
-        let (deed, items) = seen.unwrap_or_else(|_| {
-            let deed = RecordedEffect::Other(format!(
-                "{}, of which it could not be seen what was so before",
-                spec.name
-            ));
-            (Some(deed), Vec::new())
+        let is_observed = observed.is_ok();
+        let PreState { effect, items } = observed.unwrap_or_else(|_| {
+            let text = format!("{}, before which the account could not be read", call.spec().name);
+            PreState::of(RecordedEffect::Other(text))
         });
-        let Some(deed) = deed else { return Ok(Looked::default()) };
+        let Some(effect) = effect else { return Ok(Recorded::default()) };
         let written = env.block_on(async {
-            let known = step.change(&deed).await?;
-            let durable = if items.is_empty() { known } else { step.intent(0, &items).await? };
+            let recorded = step.change(&effect).await?;
+            let durable = if items.is_empty() { recorded } else { step.intent(0, &items).await? };
             durable.wait().await
         });
         written.map_err(|error| env.journal_error(&error))?;
-        let makes_tag = matches!(deed, RecordedEffect::CreateTag { .. });
-        Ok(Looked { items: is_seen.then_some(items), makes_tag })
+        Ok(Recorded { effect: Some(effect), items: is_observed.then_some(items) })
     }
 }
 
-/// The openids that a request names.
-fn named(request: &Value) -> Vec<String> {
-    let list = request["openid_list"].as_array().into_iter().flatten();
-    let one = request["remark"].as_str().and(request["openid"].as_str());
-    list.filter_map(Value::as_str).chain(one).map(str::to_owned).collect()
-}
-
-/// What may be written down of a request or an answer: `***` stands for whatever is called a token or a secret, and
-/// for those that are known. A run that is gone through again finds that in their place.
-fn fit_to_keep(env: &RunEnv, value: &Value) -> Value {
+/// What the journal may hold of a request or an answer: `***` replaces whatever is named a token or a secret, and every
+/// secret that is known. A replayed call answers with the `***`.
+fn redact(env: &RunEnv, value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| {
                 let is_secret = ["token", "secret"].iter().any(|word| name.to_lowercase().contains(word));
                 let kept = match value {
                     Value::String(_) if is_secret => json!("***"),
-                    value => fit_to_keep(env, value),
+                    value => redact(env, value),
                 };
                 (name.clone(), kept)
             });
             Value::Object(fields.collect())
         }
-        Value::Array(entries) => entries.iter().map(|entry| fit_to_keep(env, entry)).collect(),
+        Value::Array(entries) => entries.iter().map(|entry| redact(env, entry)).collect(),
         Value::String(text) => match &env.calls.client {
             Ok(client) => json!(client.mask(text)),
             Err(_) => value.clone(),
@@ -347,10 +339,10 @@ fn fit_to_keep(env: &RunEnv, value: &Value) -> Value {
     }
 }
 
-/// The call in words by which it is known again.
-fn in_words(spec: &Spec, request: &Value) -> String {
+/// The call as text: shown to people, and matched when the run is replayed.
+fn label(spec: &Spec, request: &Value) -> String {
     let text = request.to_string();
-    if text.len() <= LONGEST {
+    if text.len() <= MAX_REQUEST {
         return format!("{}({text})", spec.name);
     }
     let digest = fingerprint([text.as_str()]);
@@ -358,156 +350,28 @@ fn in_words(spec: &Spec, request: &Value) -> String {
     format!("{}({start}… {} bytes, {digest})", spec.name, text.len())
 }
 
-fn text(request: &Value, field: &str) -> String {
-    request[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// What a call is about to do, if it is anything, and to whom of those who are not so already.
-fn look(
-    env: &RunEnv,
-    spec: &Spec,
-    request: &Value,
-    is_new: bool,
-) -> ScriptResult<(Option<RecordedEffect>, Vec<ChangeItem>)> {
-    let id = request["id"].as_i64().unwrap_or_default();
-    let name_of = |id: i64| -> ScriptResult<String> {
-        let tags = env.tags()?;
-        Ok(tags.into_iter().find(|tag| tag.id == id).map(|tag| tag.name).unwrap_or_default())
-    };
-    Ok(match spec.name {
-        "tag::attach" | "tag::detach" => {
-            let tagid = request["tagid"].as_i64().unwrap_or_default();
-            let attach = spec.name == "tag::attach";
-            let users = details(env, &named(request))?;
-            let changed = users.into_iter().filter(|user| {
-                let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&tagid));
-                has_it != attach
-            });
-            let change = if attach { Change::Attach(tagid) } else { Change::Detach(tagid) };
-            (
-                Some(RecordedEffect::Change(change)),
-                changed.filter_map(|user| user.openid).map(ChangeItem::Openid).collect(),
-            )
-        }
-        "user::remark" => {
-            let (openid, new) = (text(request, "openid"), text(request, "remark"));
-            let user = details(env, std::slice::from_ref(&openid))?.into_iter().next();
-            let old = user.and_then(|user| user.remark);
-            (
-                Some(RecordedEffect::Change(Change::Remark)),
-                old.map(|old| ChangeItem::Remark(openid, new, old)).into_iter().collect(),
-            )
-        }
-        "blacklist::add" | "blacklist::remove" => {
-            let add = spec.name == "blacklist::add";
-            let openids = named(request);
-            let listed = blacklisted_of(env, &openids)?;
-            let items =
-                openids.into_iter().filter(|openid| listed.contains(openid) != add).map(ChangeItem::Openid);
-            (Some(RecordedEffect::Change(if add { Change::Block } else { Change::Unblock })), items.collect())
-        }
-        "tag::create" => {
-            let name = text(request, "name");
-            // One that is there is not made, whatever becomes of the call.
-            let is_there = !is_new && env.tags()?.iter().any(|tag| tag.name == name);
-            ((!is_there).then_some(RecordedEffect::CreateTag { id: 0, name }), Vec::new())
-        }
-        "tag::update" => (
-            Some(RecordedEffect::RenameTag { id, from: name_of(id)?, to: text(request, "name") }),
-            Vec::new(),
-        ),
-        "tag::delete" => (Some(RecordedEffect::DeleteTag { id, name: name_of(id)? }), Vec::new()),
-        name => (Some(RecordedEffect::Other(name.to_owned())), Vec::new()),
-    })
-}
-
-/// Those of these openids that are on the blacklist.
-fn blacklisted_of(env: &RunEnv, openids: &[String]) -> ScriptResult<HashSet<String>> {
-    let client = env.client()?;
-    let listed = env.blacklist.intersect(client, env.calls.in_flight, &env.io.scratch_folder, openids);
-    env.block_on(listed).map_err(unknown)
-}
-
-/// The details of people.
-fn details(env: &RunEnv, openids: &[String]) -> ScriptResult<Vec<user::User>> {
-    if openids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let refs = openids.iter().map(|openid| user::UserRef { openid: openid.clone(), lang: None });
-    let request = user::Batch { user_list: refs.collect() };
-    let users = env.block_on(call_chunked(env.client()?, env.calls.in_flight, request));
-    Ok(users.map_err(|split| ScriptError::from_call(&split.error).raise())?.user_info_list)
-}
-
-/// Whether a call that was cut off, and does not come again, was made all the same: whom it was for may be so already, and
-/// then the script had no reason to come to it again.
+/// Whether a call in doubt that the script did not reach again took effect: then whom it was for is in the state already,
+/// and the script had no reason to make it again.
 pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
-    // A job within the loop may have had more people than it had asked for by then.
+    // A job within the loop may have read more followers than it had batches for.
     let is_call = matches!(row.kind, StepKind::Call(_));
     let Some(RecordedEffect::Change(change)) = recorded_effect(env, row)? else { return Ok(false) };
-    let items = items_of(env, &row.step)?;
-    // Where nobody is written down it was not sent.
+    let items = recorded_items(env, &row.step)?;
+    // Without an intent it was not sent.
     if !is_call || items.is_empty() {
         return Ok(false);
     }
-    let openids: Vec<String> = items.iter().map(|item| item.openid().to_owned()).collect();
-    match change {
-        Change::Block | Change::Unblock => {
-            env.block_on(env.blacklist.invalidate());
-            let listed = blacklisted_of(env, &openids)?;
-            Ok(openids.iter().all(|openid| listed.contains(openid) == (change == Change::Block)))
-        }
-        Change::Attach(_) | Change::Detach(_) | Change::Remark => {
-            let users = details(env, &openids)?;
-            let is_so = |item: &ChangeItem| {
-                let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
-                user.is_some_and(|user| match change {
-                    Change::Remark => user.remark.as_deref() == Some(item.remark_change().new.as_str()),
-                    Change::Attach(id) | Change::Detach(id) => {
-                        let has_it = user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&id));
-                        has_it == matches!(change, Change::Attach(_))
-                    }
-                    Change::Block | Change::Unblock => false,
-                })
-            };
-            Ok(items.iter().all(is_so))
-        }
-    }
+    env.observe(change.has_taken_effect(&items, &env.observer()?))
 }
 
-/// What an earlier attempt has written down of a call.
-fn items_of(env: &RunEnv, at: &str) -> ScriptResult<Vec<ChangeItem>> {
+/// The followers of the intents that an earlier attempt recorded of a call.
+fn recorded_items(env: &RunEnv, step: &str) -> ScriptResult<Vec<ChangeItem>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
-    let rows = env.block_on(store.batches_from(run, at, 0));
+    let rows = env.block_on(store.batches_from(run, step, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
     let mut items = Vec::new();
     for row in &rows {
         items.extend(read_items(row).map_err(|error| env.journal_error(&error.into()))?);
     }
     Ok(items)
-}
-
-/// The effect that an earlier attempt recorded of a call.
-fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedEffect>> {
-    let run = env.journal.run().unwrap_or_default();
-    RecordedEffect::read(run, row).map_err(|error| env.journal_error(&error.into()))
-}
-
-/// The kind of a write endpoint.
-fn effect_kind(spec: &Spec) -> EffectKind {
-    match spec.name {
-        "tag::create" => EffectKind::TagCreate,
-        "tag::update" => EffectKind::TagUpdate,
-        "tag::delete" => EffectKind::TagDelete,
-        "tag::attach" => EffectKind::TagAttach,
-        "tag::detach" => EffectKind::TagDetach,
-        "user::remark" => EffectKind::UserRemark,
-        "blacklist::add" => EffectKind::BlacklistAdd,
-        "blacklist::remove" => EffectKind::BlacklistRemove,
-        "media::upload_image" => EffectKind::MediaUploadImage,
-        "card::create" => EffectKind::CardCreate,
-        "qrcode::create" => EffectKind::QrcodeCreate,
-        "quota::clear" => EffectKind::QuotaClear,
-        _ => EffectKind::Undeclared,
-    }
 }

@@ -1,6 +1,5 @@
 //! Single calls that change the account: journaled, rehearsed, undone.
 
-pub(crate) mod blacklist_cache;
 pub(crate) mod compensations;
 pub(crate) mod dry_run;
 pub(crate) mod journaled_call;

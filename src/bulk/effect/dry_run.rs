@@ -1,12 +1,7 @@
 //! A dry run: reads are made, writes are only counted.
 
 use crate::{
-    api::{
-        Spec,
-        errcode::{self, INVALID_REMARK},
-        tag::Tag,
-        user::rules::check_remark_length,
-    },
+    api::{Spec, errcode, tag::Tag},
     base::lock,
     bulk::model::{batch::ChangeItem, change::Change, counts::Counters, failure::Failure},
 };
@@ -16,7 +11,7 @@ use std::{
 };
 
 /// Openids of a job that the report names.
-const SAMPLES: usize = 5;
+const MAX_SAMPLES: usize = 5;
 
 /// What a dry run would have called, and the tags as they would be.
 #[derive(Debug, Default)]
@@ -38,32 +33,35 @@ impl DryRun {
         *lock(&self.calls).entry(format!("{} {}", spec.method.as_str(), spec.path)).or_default() += times;
     }
 
-    /// A batch that is not sent: everybody in it would be changed but for those who are given, whom the platform would
-    /// refuse.
-    pub(crate) fn would_change(
+    /// Counts a batch that is not sent: everybody in it would be changed, but for those whom the platform would refuse.
+    /// These are given back.
+    pub(crate) fn record_batch(
         &self,
         change: Change,
         batch: Vec<ChangeItem>,
         counts: &Counters,
     ) -> Vec<Failure> {
         self.would_call(change.spec(), 1);
-        let is_refused = |item: &ChangeItem| {
-            change == Change::Remark && check_remark_length(&item.remark_change().new).is_err()
-        };
-        let (refused, changed): (Vec<ChangeItem>, Vec<ChangeItem>) = batch.into_iter().partition(is_refused);
+        let mut failures = Vec::new();
+        let mut changed = Vec::with_capacity(batch.len());
+        for item in batch {
+            match change.check_item(&item) {
+                Ok(()) => changed.push(item),
+                Err(violation) => failures.push(Failure {
+                    openid: item.openid().to_owned(),
+                    errcode: Some(violation.errcode()),
+                    errmsg: errcode::text(violation.errcode()).to_owned(),
+                    rid: None,
+                    is_of_details: false,
+                }),
+            }
+        }
         Counters::add(&counts.changed, changed.len());
-        Counters::add(&counts.failed, refused.len());
+        Counters::add(&counts.failed, failures.len());
         let mut samples = lock(&counts.samples);
-        let room = SAMPLES - samples.len().min(SAMPLES);
+        let room = MAX_SAMPLES - samples.len().min(MAX_SAMPLES);
         samples.extend(changed.iter().take(room).map(|item| item.openid().to_owned()));
-        let failures = refused.into_iter().map(|item| Failure {
-            openid: item.openid().to_owned(),
-            errcode: Some(INVALID_REMARK),
-            errmsg: errcode::text(INVALID_REMARK).to_owned(),
-            rid: None,
-            is_of_details: false,
-        });
-        failures.collect()
+        failures
     }
 
     /// The calls that were not made since this was asked last, by `"METHOD path"`.
@@ -74,7 +72,7 @@ impl DryRun {
 
     /// The account's tags as they would be.
     #[must_use]
-    pub fn see(&self, mut tags: Vec<Tag>) -> Vec<Tag> {
+    pub fn overlay_tags(&self, mut tags: Vec<Tag>) -> Vec<Tag> {
         let seen = lock(&self.tags);
         tags.extend(seen.made.iter().cloned());
         tags.retain(|tag| !seen.deleted.contains(&tag.id));

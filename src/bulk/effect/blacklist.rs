@@ -1,0 +1,136 @@
+//! What the write endpoints of the blacklist do to the account.
+
+use super::{
+    dry_run::DryRun,
+    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    followers::{check_list, openids_of, opposite},
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::{
+        Batched,
+        answer::Done,
+        blacklist::{Add, Remove},
+        user::rules::{check_block, check_unblock},
+    },
+    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    store::EffectKind,
+};
+use std::collections::HashSet;
+
+impl Effect for Add {
+    const KIND: EffectKind = EffectKind::BlacklistAdd;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::Blacklist)
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let blocked = account.blacklisted(&self.openid_list).await?;
+        let items = self.openid_list.iter().filter(|openid| !blocked.contains(*openid)).cloned();
+        Ok(PreState::of_followers(Change::Block, items.map(ChangeItem::Openid).collect()))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        opposite(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        Ok(InDoubt::Retry)
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+        check_list::<Self>(&self.openid_list)?;
+        for openids in self.openid_list.chunks(Self::MOST) {
+            let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
+            check_block(people.holders())?;
+        }
+        Ok(Done::default())
+    }
+
+    fn openids(&self) -> &[String] {
+        &self.openid_list
+    }
+
+    fn change(&self) -> Option<Change> {
+        Some(Change::Block)
+    }
+}
+
+impl FollowerEffect for Add {
+    type Target = ();
+    const BATCH: usize = <Self as Batched>::MOST;
+
+    fn of_batch((): (), items: &[ChangeItem]) -> Self {
+        Self { openid_list: openids_of(items) }
+    }
+
+    async fn has_taken_effect(
+        (): (),
+        items: &[ChangeItem],
+        account: &Observer<'_>,
+    ) -> Result<bool, ObserveError> {
+        account.blacklist.invalidate().await;
+        let blocked = account.blacklisted(&openids_of(items)).await?;
+        Ok(items.iter().all(|item| blocked.contains(item.openid())))
+    }
+}
+
+impl Effect for Remove {
+    const KIND: EffectKind = EffectKind::BlacklistRemove;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::Blacklist)
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let blocked = account.blacklisted(&self.openid_list).await?;
+        let items = self.openid_list.iter().filter(|openid| blocked.contains(*openid)).cloned();
+        Ok(PreState::of_followers(Change::Unblock, items.map(ChangeItem::Openid).collect()))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        opposite(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        Ok(InDoubt::Retry)
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+        check_list::<Self>(&self.openid_list)?;
+        let blocked = account.blacklisted(&self.openid_list).await?;
+        for openids in self.openid_list.chunks(Self::MOST) {
+            let people = account.people(openids, &blocked).await.map_err(ObserveError::Call)?;
+            check_unblock(people.holders())?;
+        }
+        Ok(Done::default())
+    }
+
+    fn openids(&self) -> &[String] {
+        &self.openid_list
+    }
+
+    fn change(&self) -> Option<Change> {
+        Some(Change::Unblock)
+    }
+}
+
+impl FollowerEffect for Remove {
+    type Target = ();
+    const BATCH: usize = <Self as Batched>::MOST;
+
+    fn of_batch((): (), items: &[ChangeItem]) -> Self {
+        Self { openid_list: openids_of(items) }
+    }
+
+    async fn has_taken_effect(
+        (): (),
+        items: &[ChangeItem],
+        account: &Observer<'_>,
+    ) -> Result<bool, ObserveError> {
+        account.blacklist.invalidate().await;
+        let blocked = account.blacklisted(&openids_of(items)).await?;
+        Ok(items.iter().all(|item| !blocked.contains(item.openid())))
+    }
+}

@@ -1,0 +1,52 @@
+//! Who is on the blacklist, for calls that block or unblock by hand: listed once in a run, and kept up with the run's own
+//! calls. It must never answer from before a job of the run has written.
+
+use super::observer::{ObserveError, Observer};
+use crate::bulk::{
+    listing::membership::MemberSet,
+    model::{change::Change, source::Source},
+};
+use std::collections::HashSet;
+use tokio::sync::Mutex;
+
+/// The blacklist as the run knows it; empty before the first question.
+#[derive(Default)]
+pub struct BlacklistCache(Mutex<Option<MemberSet>>);
+
+impl BlacklistCache {
+    /// Those of these openids that are on the blacklist.
+    pub(crate) async fn among(
+        &self,
+        account: &Observer<'_>,
+        openids: &[String],
+    ) -> Result<HashSet<String>, ObserveError> {
+        let mut known = self.0.lock().await;
+        let known = match &mut *known {
+            Some(known) => known,
+            none => {
+                let (in_flight, folder) = (account.in_flight, account.scratch_folder);
+                none.insert(MemberSet::list(account.client, in_flight, Source::Blacklisted, folder).await?)
+            }
+        };
+        Ok(known.intersect(openids).await?)
+    }
+
+    /// A call of the run made this change to these openids. Where that can't be kept, the blacklist is listed again.
+    pub async fn update(&self, change: Change, openids: &[String]) {
+        let mut known = self.0.lock().await;
+        let Some(listed) = &*known else { return };
+        let kept = match change {
+            Change::Block => listed.add(openids).await,
+            Change::Unblock => listed.remove(openids).await,
+            Change::Attach(_) | Change::Detach(_) | Change::Remark => Ok(()),
+        };
+        if kept.is_err() {
+            *known = None;
+        }
+    }
+
+    /// What was known may not hold any more.
+    pub async fn invalidate(&self) {
+        *self.0.lock().await = None;
+    }
+}

@@ -1,0 +1,37 @@
+//! What the write endpoint of cards does to the account.
+
+use super::{
+    dry_run::DryRun,
+    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::card::{Create, Created},
+    bulk::model::effect::RecordedEffect,
+    store::EffectKind,
+};
+
+impl Effect for Create {
+    const KIND: EffectKind = EffectKind::CardCreate;
+
+    fn lock(&self) -> Option<Lock> {
+        None
+    }
+
+    async fn observe(&self, _account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        Ok(PreState::irreversible::<Self>())
+    }
+
+    fn inverse(_recorded: &RecordedEffect) -> Inverse {
+        Inverse::Irreversible("a created card stays: no declared endpoint deletes one")
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Created>, ObserveError> {
+        Ok(InDoubt::Unknown)
+    }
+
+    async fn rehearse(&self, _account: &Observer<'_>, _dry_run: &DryRun) -> Result<Created, RehearseError> {
+        self.check_kind()?;
+        Ok(Created { errcode: 0, errmsg: "ok".to_owned(), card_id: "dry-run".to_owned() })
+    }
+}

@@ -1,0 +1,196 @@
+//! The trait that a write endpoint implements, and the plain data that it speaks in.
+
+use super::{
+    dry_run::DryRun,
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::{Endpoint, Violation, Writes},
+    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    store::EffectKind,
+};
+use std::fmt;
+
+/// What one write endpoint does to the account.
+pub trait Effect: Endpoint<Mode = Writes> {
+    /// The name that the journal records. Once released it must not change.
+    const KIND: EffectKind;
+
+    /// What no other run may write while this one does; `None` where two runs can't get in each other's way.
+    fn lock(&self) -> Option<Lock>;
+
+    /// The state before the call, as far as an undo needs it. The journal records it before the call is made.
+    fn observe(&self, account: &Observer<'_>) -> impl Future<Output = Result<PreState, ObserveError>> + Send;
+
+    /// What undoes a recorded call of this endpoint, or why nothing does.
+    fn inverse(recorded: &RecordedEffect) -> Inverse;
+
+    /// Whether a call of an earlier attempt took effect, when a resumed run reaches it again and no outcome is recorded.
+    /// Not asked where the declaration says that the call is idempotent: then it is made again.
+    fn resolve(
+        &self,
+        account: &Observer<'_>,
+    ) -> impl Future<Output = Result<InDoubt<Self::Answer>, ObserveError>> + Send;
+
+    /// What a dry run answers in the platform's place, by the same rules; it notes what later calls of the run must see.
+    fn rehearse(
+        &self,
+        account: &Observer<'_>,
+        dry_run: &DryRun,
+    ) -> impl Future<Output = Result<Self::Answer, RehearseError>> + Send;
+
+    /// The openids that the call names.
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    /// The change to each of them, where the call is the same as what a terminal operation does in batches.
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    /// What the answer adds to the record: the id of what was made.
+    fn complete(recorded: RecordedEffect, _answer: &Self::Answer) -> RecordedEffect {
+        recorded
+    }
+}
+
+/// An [`Effect`] on followers one by one, which the batch writer sends for many at a time.
+pub(crate) trait FollowerEffect: Effect {
+    /// What the change names beside the followers: a tag's id, or `()`.
+    type Target: Copy + Send;
+
+    /// The most followers of one call.
+    const BATCH: usize;
+
+    /// The call for a batch.
+    fn of_batch(target: Self::Target, items: &[ChangeItem]) -> Self;
+
+    /// Whether the platform would take what is asked for one follower, as far as a dry run knows.
+    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+        Ok(())
+    }
+
+    /// Whether everybody of a batch is in the state that the change leads to.
+    fn has_taken_effect(
+        target: Self::Target,
+        items: &[ChangeItem],
+        account: &Observer<'_>,
+    ) -> impl Future<Output = Result<bool, ObserveError>> + Send;
+}
+
+/// What two runs must not write at the same time. Its text is the lock's name in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// A tag by its id.
+    Tag(i64),
+    /// A tag that is to be created, by its name.
+    TagName(String),
+    /// The blacklist.
+    Blacklist,
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(id) => write!(f, "tag {id}"),
+            Self::TagName(name) => write!(f, "the tag `{name}`"),
+            Self::Blacklist => f.write_str("the blacklist"),
+        }
+    }
+}
+
+/// The state before a call, as far as an undo needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PreState {
+    /// What the call will do; `None` where it will change nothing.
+    pub effect: Option<RecordedEffect>,
+    /// The followers that it will change: those who are not in the desired state already.
+    pub items: Vec<ChangeItem>,
+}
+
+impl PreState {
+    /// A call that changes no followers.
+    #[must_use]
+    pub fn of(effect: RecordedEffect) -> Self {
+        Self { effect: Some(effect), items: Vec::new() }
+    }
+
+    /// A call that can't be undone, whatever the state before.
+    #[must_use]
+    pub fn irreversible<E: Effect>() -> Self {
+        Self::of(RecordedEffect::Other(E::SPEC.name.to_owned()))
+    }
+
+    /// A call that changes these followers.
+    #[must_use]
+    pub fn of_followers(change: Change, items: Vec<ChangeItem>) -> Self {
+        Self { effect: Some(RecordedEffect::Change(change)), items }
+    }
+}
+
+/// What undoes a recorded effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inverse {
+    /// This change to the same followers.
+    Change(Change),
+    /// The remarks from before, for the same followers.
+    RestoreRemarks,
+    /// A tag gets its former name.
+    RestoreTagName {
+        /// The tag's id.
+        id: i64,
+        /// The former name.
+        from: String,
+        /// The name that the call gave.
+        to: String,
+    },
+    /// A tag is deleted, unless a follower has it.
+    DeleteTagIfEmpty {
+        /// The tag's id; 0 where it is not known.
+        id: i64,
+        /// The tag's name.
+        name: String,
+    },
+    /// Nothing does, for this reason.
+    Irreversible(&'static str),
+}
+
+/// Whether a call without a recorded outcome took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InDoubt<A> {
+    /// It did; this would have been its answer.
+    Completed(A),
+    /// It did not, or making it again does no harm: it is made.
+    Retry,
+    /// No look at the account tells: a person decides.
+    Unknown,
+}
+
+impl<A> InDoubt<A> {
+    /// The same with another form of the answer.
+    pub(crate) fn map<B>(self, map: impl FnOnce(A) -> B) -> InDoubt<B> {
+        match self {
+            Self::Completed(answer) => InDoubt::Completed(map(answer)),
+            Self::Retry => InDoubt::Retry,
+            Self::Unknown => InDoubt::Unknown,
+        }
+    }
+}
+
+/// Why a dry run has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearseError {
+    /// The platform would refuse the call.
+    #[error("refused: {}", .0.errcode())]
+    Refused(Violation),
+    /// The account can't be read.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+}
+
+impl From<Violation> for RehearseError {
+    fn from(violation: Violation) -> Self {
+        Self::Refused(violation)
+    }
+}

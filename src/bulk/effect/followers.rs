@@ -1,0 +1,47 @@
+//! What the effects on followers have in common.
+
+use super::{
+    effect::{Inverse, RehearseError},
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::{Endpoint, user::User},
+    bulk::model::{batch::ChangeItem, effect::RecordedEffect},
+};
+
+/// Why a call can't be undone of which no state was recorded.
+pub(super) const NOT_OBSERVED: &str = "the state before could not be read";
+
+pub(super) fn openids_of(items: &[ChangeItem]) -> Vec<String> {
+    items.iter().map(|item| item.openid().to_owned()).collect()
+}
+
+/// The inverse of a change to followers: the opposite change, or for remarks the former ones.
+pub(super) fn opposite(recorded: &RecordedEffect) -> Inverse {
+    match recorded {
+        RecordedEffect::Change(change) => change.opposite().map_or(Inverse::RestoreRemarks, Inverse::Change),
+        _ => Inverse::Irreversible(NOT_OBSERVED),
+    }
+}
+
+/// Holds a list to the platform's bounds. A script's list of any length is cut into calls, so that it can only be too
+/// short.
+pub(super) fn check_list<E: Endpoint>(openids: &[String]) -> Result<(), RehearseError> {
+    match E::SPEC.list {
+        Some(limit) => Ok(limit.check(openids.len().min(limit.most))?),
+        None => Ok(()),
+    }
+}
+
+/// Whether something holds of every follower of a batch; of somebody without details it does not.
+pub(super) async fn holds_of_all(
+    account: &Observer<'_>,
+    items: &[ChangeItem],
+    holds: impl Fn(&User, &ChangeItem) -> bool + Send,
+) -> Result<bool, ObserveError> {
+    let users = account.users(&openids_of(items)).await?;
+    Ok(items.iter().all(|item| {
+        let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
+        user.is_some_and(|user| holds(user, item))
+    }))
+}

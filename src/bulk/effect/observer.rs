@@ -1,0 +1,149 @@
+//! The account as effects read it: its tags, its people and its blacklist; in a dry run as they would be.
+
+use super::{blacklist_cache::BlacklistCache, dry_run::DryRun};
+use crate::{
+    api::{
+        errcode::INVALID_OPENID,
+        tag::{self, Tag},
+        user::{
+            self, User, UserRef,
+            rules::{Holder, is_openid},
+        },
+    },
+    bulk::listing::{chunked::call_chunked, membership::MembershipError, reader::ReadError},
+    client::{CallError, Client},
+    store::StoreError,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+/// Why the account can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// A call failed.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// What a listing gave can't be kept.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<MembershipError> for ObserveError {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::Read(ReadError::Call(error)) => Self::Call(error),
+            MembershipError::Read(ReadError::Store(error)) | MembershipError::Store(error) => {
+                Self::Store(error)
+            }
+        }
+    }
+}
+
+/// Reads the account for effects.
+#[derive(Clone, Copy)]
+pub struct Observer<'a> {
+    /// Makes the calls.
+    pub client: &'a Client,
+    /// The most calls in flight together.
+    pub in_flight: usize,
+    /// Where a listing that is too long for memory is kept.
+    pub scratch_folder: &'a Path,
+    /// What the run knows of the blacklist.
+    pub blacklist: &'a BlacklistCache,
+    /// What a dry run has pretended so far.
+    pub dry_run: Option<&'a DryRun>,
+}
+
+impl Observer<'_> {
+    /// The account's tags.
+    pub async fn tags(&self) -> Result<Vec<Tag>, CallError> {
+        let tags = self.client.call(&tag::List {}).await?.tags;
+        Ok(match self.dry_run {
+            Some(dry_run) => dry_run.overlay_tags(tags),
+            None => tags,
+        })
+    }
+
+    /// The tag with this id.
+    pub(crate) async fn tag(&self, id: i64) -> Result<Option<Tag>, CallError> {
+        Ok(self.tags().await?.into_iter().find(|tag| tag.id == id))
+    }
+
+    /// The details of people, in the order of these openids.
+    pub(crate) async fn users(&self, openids: &[String]) -> Result<Vec<User>, CallError> {
+        if openids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let refs = openids.iter().map(|openid| UserRef { openid: openid.clone(), lang: None });
+        let request = user::Batch { user_list: refs.collect() };
+        let users = call_chunked(self.client, self.in_flight, request).await;
+        users.map(|users| users.user_info_list).map_err(|split| split.error)
+    }
+
+    /// Those of these who are on the blacklist.
+    pub(crate) async fn blacklisted(&self, openids: &[String]) -> Result<HashSet<String>, ObserveError> {
+        self.blacklist.among(self, openids).await
+    }
+
+    /// What these openids are, for the rules of a dry run, and the details of those who follow.
+    ///
+    /// Details don't tell somebody who has left from another account's openid, so each of those is looked up, but for
+    /// those that are `known` to be of this account.
+    pub(crate) async fn people<'b>(
+        &self,
+        openids: &'b [String],
+        known: &HashSet<String>,
+    ) -> Result<People<'b>, CallError> {
+        let well_formed: Vec<String> = openids.iter().filter(|openid| is_openid(openid)).cloned().collect();
+        let users = self.users(&well_formed).await?.into_iter();
+        let users = users.filter_map(|user| Some((user.openid.clone()?, user))).collect();
+        let mut people = People { openids, users, foreign: HashSet::new() };
+        for openid in well_formed.iter().filter(|openid| !known.contains(*openid)) {
+            if people.user(openid).is_none_or(|user| !user.is_follower()) && self.is_foreign(openid).await? {
+                people.foreign.insert(openid.clone());
+            }
+        }
+        Ok(people)
+    }
+
+    async fn is_foreign(&self, openid: &str) -> Result<bool, CallError> {
+        match self.client.call(&user::Info { openid: openid.to_owned(), lang: None }).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.errcode() == Some(INVALID_OPENID) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The people that a request names, as the account knows them.
+pub(crate) struct People<'a> {
+    openids: &'a [String],
+    users: HashMap<String, User>,
+    foreign: HashSet<String>,
+}
+
+impl People<'_> {
+    /// The details of somebody.
+    pub(crate) fn user(&self, openid: &str) -> Option<&User> {
+        self.users.get(openid)
+    }
+
+    /// What each openid is, in the order of the request.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = Holder> + Clone {
+        self.openids.iter().map(|openid| self.holder(openid))
+    }
+
+    fn holder(&self, openid: &str) -> Holder {
+        if !is_openid(openid) {
+            Holder::Malformed
+        } else if self.foreign.contains(openid) {
+            Holder::Foreign
+        } else if self.user(openid).is_some_and(User::is_follower) {
+            Holder::Follower
+        } else {
+            Holder::Unsubscribed
+        }
+    }
+}

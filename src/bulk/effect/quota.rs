@@ -1,0 +1,40 @@
+//! What the write endpoint of quotas does to the account.
+
+use super::{
+    dry_run::DryRun,
+    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::{answer::Done, quota::Clear},
+    bulk::model::effect::RecordedEffect,
+    store::EffectKind,
+};
+
+impl Effect for Clear {
+    const KIND: EffectKind = EffectKind::QuotaClear;
+
+    fn lock(&self) -> Option<Lock> {
+        None
+    }
+
+    async fn observe(&self, _account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        Ok(PreState::irreversible::<Self>())
+    }
+
+    fn inverse(_recorded: &RecordedEffect) -> Inverse {
+        Inverse::Irreversible("a reset of the quotas counts against the ten of a month")
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        Ok(InDoubt::Unknown)
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+        let own = account.client.appid();
+        // Left out, it is the account's own.
+        let request = Self { appid: Some(self.appid.clone().unwrap_or_else(|| own.to_owned())) };
+        request.check(own)?;
+        Ok(Done::default())
+    }
+}

@@ -1,0 +1,262 @@
+//! What the write endpoints of tags do to the account.
+
+use super::{
+    dry_run::DryRun,
+    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    ensure_tag::find_tag,
+    followers::{NOT_OBSERVED, check_list, holds_of_all, openids_of, opposite},
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::{
+        Batched,
+        answer::Done,
+        tag::{
+            Attach, Create, Delete, Detach, Tag, Update,
+            rules::{check_create, check_delete, check_exists, check_rename, check_room, check_taggable},
+        },
+        user::User,
+    },
+    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    store::EffectKind,
+};
+use std::collections::HashSet;
+
+fn names(tags: &[Tag]) -> impl Iterator<Item = (i64, &str)> + Clone {
+    tags.iter().map(|tag| (tag.id, tag.name.as_str()))
+}
+
+impl Effect for Create {
+    const KIND: EffectKind = EffectKind::TagCreate;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::TagName(self.name.clone()))
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        // If the tag exists, the call is refused: then there is nothing to undo.
+        let exists = find_tag(account.client, &self.name).await?.is_some();
+        let effect = RecordedEffect::CreateTag { id: 0, name: self.name.clone() };
+        Ok(if exists { PreState::default() } else { PreState::of(effect) })
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        match recorded {
+            RecordedEffect::CreateTag { id, name } => {
+                Inverse::DeleteTagIfEmpty { id: *id, name: name.clone() }
+            }
+            _ => Inverse::Irreversible(NOT_OBSERVED),
+        }
+    }
+
+    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Tag>, ObserveError> {
+        let found = find_tag(account.client, &self.name).await?;
+        let created = |tag: Tag| Tag { count: None, ..tag };
+        Ok(found.map_or(InDoubt::Retry, |tag| InDoubt::Completed(created(tag))))
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Tag, RehearseError> {
+        let tags = account.tags().await.map_err(ObserveError::Call)?;
+        check_create(&self.name, names(&tags))?;
+        Ok(dry_run.make_tag(&self.name))
+    }
+
+    fn complete(recorded: RecordedEffect, answer: &Tag) -> RecordedEffect {
+        match recorded {
+            RecordedEffect::CreateTag { name, .. } => RecordedEffect::CreateTag { id: answer.id, name },
+            recorded => recorded,
+        }
+    }
+}
+
+impl Effect for Update {
+    const KIND: EffectKind = EffectKind::TagUpdate;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::Tag(self.id))
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let from = account.tag(self.id).await?.map(|tag| tag.name).unwrap_or_default();
+        Ok(PreState::of(RecordedEffect::RenameTag { id: self.id, from, to: self.name.clone() }))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        match recorded {
+            RecordedEffect::RenameTag { id, from, to } => {
+                Inverse::RestoreTagName { id: *id, from: from.clone(), to: to.clone() }
+            }
+            _ => Inverse::Irreversible(NOT_OBSERVED),
+        }
+    }
+
+    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        let is_renamed = account.tag(self.id).await?.is_some_and(|tag| tag.name == self.name);
+        Ok(if is_renamed { InDoubt::Completed(Done::default()) } else { InDoubt::Retry })
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Done, RehearseError> {
+        let tags = account.tags().await.map_err(ObserveError::Call)?;
+        check_rename(self.id, &self.name, names(&tags))?;
+        dry_run.rename_tag(self.id, &self.name);
+        Ok(Done::default())
+    }
+}
+
+impl Effect for Delete {
+    const KIND: EffectKind = EffectKind::TagDelete;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::Tag(self.id))
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let name = account.tag(self.id).await?.map(|tag| tag.name).unwrap_or_default();
+        Ok(PreState::of(RecordedEffect::DeleteTag { id: self.id, name }))
+    }
+
+    fn inverse(_recorded: &RecordedEffect) -> Inverse {
+        Inverse::Irreversible("the id of a deleted tag is never used again")
+    }
+
+    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        let is_there = account.tag(self.id).await?.is_some();
+        Ok(if is_there { InDoubt::Retry } else { InDoubt::Completed(Done::default()) })
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Done, RehearseError> {
+        let tag = account.tag(self.id).await.map_err(ObserveError::Call)?;
+        check_delete(self.id, tag.map(|tag| tag.count.unwrap_or_default().unsigned_abs()))?;
+        dry_run.delete_tag(self.id);
+        Ok(Done::default())
+    }
+}
+
+impl Effect for Attach {
+    const KIND: EffectKind = EffectKind::TagAttach;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::Tag(self.tagid))
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let users = account.users(&self.openid_list).await?.into_iter();
+        let items = users.filter(|user| !has_tag(user, self.tagid)).filter_map(|user| user.openid);
+        let items = items.map(ChangeItem::Openid).collect();
+        Ok(PreState::of_followers(Change::Attach(self.tagid), items))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        opposite(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        Ok(InDoubt::Retry)
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+        check_list::<Self>(&self.openid_list)?;
+        check_tag(account, self.tagid).await?;
+        for openids in self.openid_list.chunks(Self::MOST) {
+            let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
+            people.holders().try_for_each(check_taggable)?;
+            let tags = |openid: &str| people.user(openid).and_then(|user| user.tagid_list.clone());
+            openids
+                .iter()
+                .try_for_each(|openid| check_room(&tags(openid).unwrap_or_default(), self.tagid))?;
+        }
+        Ok(Done::default())
+    }
+
+    fn openids(&self) -> &[String] {
+        &self.openid_list
+    }
+
+    fn change(&self) -> Option<Change> {
+        Some(Change::Attach(self.tagid))
+    }
+}
+
+impl FollowerEffect for Attach {
+    type Target = i64;
+    const BATCH: usize = <Self as Batched>::MOST;
+
+    fn of_batch(id: i64, items: &[ChangeItem]) -> Self {
+        Self { tagid: id, openid_list: openids_of(items) }
+    }
+
+    async fn has_taken_effect(
+        id: i64,
+        items: &[ChangeItem],
+        account: &Observer<'_>,
+    ) -> Result<bool, ObserveError> {
+        holds_of_all(account, items, |user, _| has_tag(user, id)).await
+    }
+}
+
+impl Effect for Detach {
+    const KIND: EffectKind = EffectKind::TagDetach;
+
+    fn lock(&self) -> Option<Lock> {
+        Some(Lock::Tag(self.tagid))
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let users = account.users(&self.openid_list).await?.into_iter();
+        let items = users.filter(|user| has_tag(user, self.tagid)).filter_map(|user| user.openid);
+        let items = items.map(ChangeItem::Openid).collect();
+        Ok(PreState::of_followers(Change::Detach(self.tagid), items))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        opposite(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        Ok(InDoubt::Retry)
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+        check_list::<Self>(&self.openid_list)?;
+        check_tag(account, self.tagid).await?;
+        for openids in self.openid_list.chunks(Self::MOST) {
+            let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
+            people.holders().try_for_each(check_taggable)?;
+        }
+        Ok(Done::default())
+    }
+
+    fn openids(&self) -> &[String] {
+        &self.openid_list
+    }
+
+    fn change(&self) -> Option<Change> {
+        Some(Change::Detach(self.tagid))
+    }
+}
+
+impl FollowerEffect for Detach {
+    type Target = i64;
+    const BATCH: usize = <Self as Batched>::MOST;
+
+    fn of_batch(id: i64, items: &[ChangeItem]) -> Self {
+        Self { tagid: id, openid_list: openids_of(items) }
+    }
+
+    async fn has_taken_effect(
+        id: i64,
+        items: &[ChangeItem],
+        account: &Observer<'_>,
+    ) -> Result<bool, ObserveError> {
+        holds_of_all(account, items, |user, _| !has_tag(user, id)).await
+    }
+}
+
+fn has_tag(user: &User, id: i64) -> bool {
+    user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&id))
+}
+
+async fn check_tag(account: &Observer<'_>, id: i64) -> Result<(), RehearseError> {
+    let tags = account.tags().await.map_err(ObserveError::Call)?;
+    Ok(check_exists(id, tags.iter().map(|tag| tag.id))?)
+}

@@ -1,0 +1,89 @@
+//! What the write endpoint of a follower's details does to the account.
+
+use super::{
+    dry_run::DryRun,
+    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    followers::{holds_of_all, opposite},
+    observer::{ObserveError, Observer},
+};
+use crate::{
+    api::{
+        Violation,
+        answer::Done,
+        user::{
+            Remark,
+            rules::{check_remark, check_remark_length},
+        },
+    },
+    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    store::EffectKind,
+};
+use std::{collections::HashSet, slice};
+
+impl Effect for Remark {
+    const KIND: EffectKind = EffectKind::UserRemark;
+
+    fn lock(&self) -> Option<Lock> {
+        // Two runs that set remarks set those of different followers, or the later one wins.
+        None
+    }
+
+    async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
+        let user = account.users(slice::from_ref(&self.openid)).await?.into_iter().next();
+        let old = user.and_then(|user| user.remark);
+        let item = old.map(|old| ChangeItem::Remark(self.openid.clone(), self.remark.clone(), old));
+        Ok(PreState::of_followers(Change::Remark, item.into_iter().collect()))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        opposite(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+        Ok(InDoubt::Retry)
+    }
+
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+        let none = HashSet::new();
+        let people =
+            account.people(slice::from_ref(&self.openid), &none).await.map_err(ObserveError::Call)?;
+        people.holders().try_for_each(|holder| check_remark(holder, &self.remark))?;
+        Ok(Done::default())
+    }
+
+    fn openids(&self) -> &[String] {
+        slice::from_ref(&self.openid)
+    }
+
+    fn change(&self) -> Option<Change> {
+        Some(Change::Remark)
+    }
+}
+
+impl FollowerEffect for Remark {
+    type Target = ();
+    const BATCH: usize = 1;
+
+    fn of_batch((): (), items: &[ChangeItem]) -> Self {
+        let item = items.first();
+        Self {
+            openid: item.map(|item| item.openid().to_owned()).unwrap_or_default(),
+            remark: item.map(|item| item.remark_change().new).unwrap_or_default(),
+        }
+    }
+
+    fn check_item(item: &ChangeItem) -> Result<(), Violation> {
+        check_remark_length(&item.remark_change().new)
+    }
+
+    async fn has_taken_effect(
+        (): (),
+        items: &[ChangeItem],
+        account: &Observer<'_>,
+    ) -> Result<bool, ObserveError> {
+        holds_of_all(account, items, |user, item| {
+            user.remark.as_deref() == Some(item.remark_change().new.as_str())
+        })
+        .await
+    }
+}
