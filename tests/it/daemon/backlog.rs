@@ -114,7 +114,7 @@ fn failure_hook_survives_a_killed_daemon() {
                fn on_failure(ctx, error) { print(\"hears\"); sleep(3); print(`heard ${error.message}`) }";
     let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
     let serve = |dir: &str| folder.start(&["serve", dir, "--base-url", &sandbox.url()]);
-    // A fire that came while nobody was there.
+    // A fire that was missed while no daemon was running.
     let first = serve("jobs");
     first.wait_for("job: live");
     first.signal("TERM");

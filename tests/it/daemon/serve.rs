@@ -272,7 +272,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
                 assert_eq!(pair[1].scheduled_at - pair[0].scheduled_at, 1_000, "{pair:?}");
             }
             let done = fires.iter().filter(|fire| fire.state == FireState::Done).count();
-            // Those that were missed while nobody was there say so.
+            // Fires that were missed while no daemon was running say so.
             let missed = fires.iter().filter(|fire| fire.state == FireState::Missed).count();
             let open = fires.iter().filter(|fire| is_open(fire)).count();
             assert!(done >= 10 && done + open + missed == fires.len(), "{fires:#?}");

@@ -338,7 +338,7 @@ fn suspended_run_stops_when_its_lock_was_taken() {
     let says = if finished.code == Some(5) {
         "another process has gone on"
     } else {
-        "another process has taken it over"
+        "another process has resumed it"
     };
     assert!(finished.err.contains(says), "{}", finished.err);
     // What was on its way when it fell asleep may still have come.
