@@ -2,15 +2,15 @@
 //! limits and surprises, served over real HTTP on loopback.
 //!
 //! Must never know the client, the store or scripts: it meets them on the wire only, so that
-//! whoever points another SDK at it finds the same platform.
+//! any other SDK finds the same platform.
 
 mod http;
 mod rules;
 mod world;
 
-pub use http::server::{Sandbox, StartError};
+pub use http::server::Sandbox;
 pub use world::options::{
     AccountKind, DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS,
-    DEFAULT_REDIRECT_DOMAIN, DEFAULT_SCENE, DEFAULT_SECRET, Options,
+    DEFAULT_REDIRECT_DOMAIN, DEFAULT_SCENE, DEFAULT_SECRET, Options, StartError,
 };
 pub use world::switches::{SWITCHES, Switch, SwitchError, Switches};

@@ -37,7 +37,7 @@ pub(crate) struct Visitor {
 
 impl Visitor {
     /// Reads a `Cookie` header.
-    pub(crate) fn of_cookies(cookies: &str) -> Self {
+    pub(crate) fn from_cookies(cookies: &str) -> Self {
         let value = |name: &str| {
             cookies
                 .split(';')

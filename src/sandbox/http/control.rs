@@ -1,13 +1,15 @@
 //! The control routes under `/__sandbox/`: what a test or a curious person asks of the simulator
 //! itself. JSON whatever the Content-Type; an empty body is an empty object.
 
-use super::{push, route::Call, server::Shared};
+use super::{push, shared::Shared};
 use crate::{
     api::oauth::{BASE, USERINFO},
     base::fingerprint,
     sandbox::{
-        rules::{card, qrcode::Scene},
+        rules::card,
         world::{
+            call::Call,
+            codes::Scene,
             faults::Faults,
             switches::{SWITCHES, TAGS_AFTER_REFOLLOW, Values},
             world::World,
@@ -182,7 +184,7 @@ fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     const USAGE: &str = "give {\"openid\": \"…\", \"subscribe\": 0 or 1}";
     let openid = body.get("openid").and_then(Value::as_str).ok_or(USAGE)?;
     let subscribe = body.get("subscribe").and_then(Value::as_u64).filter(|value| *value < 2).ok_or(USAGE)?;
-    let number = world.somebody(openid)?;
+    let number = world.resolve_openid(openid)?;
     let keep_tags = world.switches.is(TAGS_AFTER_REFOLLOW, "kept");
     world.subscribe(number, subscribe == 1, keep_tags);
     Ok(json!({"ok": true}))
@@ -206,7 +208,7 @@ fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
         }
     };
     let number = match body.get("openid").and_then(Value::as_str) {
-        Some(openid) => world.somebody(openid)?,
+        Some(openid) => world.resolve_openid(openid)?,
         None => world.newcomer(),
     };
     world.scan(number, scene);
@@ -221,7 +223,7 @@ fn oauth_code(world: &mut World, body: &Value) -> Result<Value, String> {
         return Err(format!("scope is {BASE} or {USERINFO}, not `{scope}`"));
     }
     let number = match body.get("openid").and_then(Value::as_str) {
-        Some(openid) => world.somebody(openid)?,
+        Some(openid) => world.resolve_openid(openid)?,
         None if world.followers.is_empty() => world.newcomer(),
         None => 0,
     };

@@ -5,3 +5,4 @@ pub(crate) mod control;
 pub(crate) mod push;
 pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod shared;

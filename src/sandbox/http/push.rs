@@ -4,7 +4,7 @@
 //!
 //! A sandbox pushes when it is told to (`POST /__sandbox/push`), over plain HTTP, to this machine only.
 
-use super::server::Shared;
+use super::shared::Shared;
 use crate::{
     api::callback::{AesKey, Keys, Message, encrypt, msg_signature, signature},
     base::Secret,
@@ -156,7 +156,7 @@ impl Push {
     fn write(world: &mut World, order: &Order) -> Result<Self, String> {
         let openid = match &order.openid {
             Some(openid) => {
-                world.somebody(openid)?;
+                world.resolve_openid(openid)?;
                 openid.clone()
             }
             None => world.openids.of(0),

@@ -1,19 +1,21 @@
-//! The HTTP server: connections, latency, faults, headers. Below it stand routes and control.
+//! The HTTP server: connections, latency, faults, headers.
 
 use super::{
     authorize::{self, Page, Visitor},
     control,
-    route::{Call, Route, routes},
+    route::Route,
+    shared::{InFlight, Shared},
 };
 use crate::{
-    api::{callback, oauth::AUTHORIZE},
-    base::{Clock, lock},
+    api::oauth::AUTHORIZE,
+    base::Clock,
     sandbox::{
         rules::media,
         world::{
-            api_error::Refusal,
-            faults::{Misfortune, When},
-            options::Options,
+            api_error::ApiError,
+            call::Call,
+            faults::{InjectedFault, When},
+            options::{Options, StartError},
             switches::{CONNECTION, TAGS_CONTENT_TYPE},
             world::World,
         },
@@ -30,20 +32,15 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
-    collections::HashMap,
-    io,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 use url::Url;
 
-/// The longest request body.
-const LONGEST_BODY: usize = 4 << 20;
+/// Limit of a request body.
+const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// A sandbox that serves until it is dropped.
 pub struct Sandbox {
@@ -51,45 +48,7 @@ pub struct Sandbox {
     _runtime: Runtime,
 }
 
-/// Why a sandbox did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// More followers come from scenes than there are.
-    #[error("the scenes have {in_scenes} followers together, but the account has only {followers}")]
-    Scenes {
-        /// Followers of all scenes.
-        in_scenes: u64,
-        /// Followers of the account.
-        followers: u32,
-    },
-    /// The EncodingAESKey is none.
-    #[error("{0}")]
-    AesKey(callback::Error),
-    /// The address can't be listened on.
-    #[error("can't listen on {address}: {reason}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's word.
-        reason: io::Error,
-    },
-}
-
-/// What every connection shares.
-pub(crate) struct Shared {
-    world: Mutex<World>,
-    routes: HashMap<&'static str, Route>,
-    in_flight: AtomicUsize,
-    pub(crate) max_in_flight: AtomicUsize,
-}
-
-impl Shared {
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.world)
-    }
-}
-
-/// The connection is closed without an answer.
+/// Closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("dropped on demand")]
 struct Dropped;
@@ -110,12 +69,7 @@ impl Sandbox {
             .map_err(listen)?;
         let listener = runtime.block_on(TcpListener::bind(options.listen)).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let shared = Arc::new(Shared {
-            world: Mutex::new(World::new(options, Clock::system())),
-            routes: routes(),
-            in_flight: AtomicUsize::new(0),
-            max_in_flight: AtomicUsize::new(0),
-        });
+        let shared = Arc::new(Shared::new(World::new(options, Clock::system())));
         runtime.spawn(accept(listener, shared));
         Ok(Self { address, _runtime: runtime })
     }
@@ -130,7 +84,7 @@ impl Sandbox {
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
-            // Out of file descriptors, say: those in use come free.
+            // Out of file descriptors, for example: wait until some are closed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -139,7 +93,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::spawn(async move {
             let keep_alive = shared.world().switches.is(CONNECTION, "keep-alive");
             let service = service_fn(|request| answer(Arc::clone(&shared), request, peer.ip()));
-            // An error here is a client that went away, or a connection that was dropped on demand.
+            // An error here is a client that disconnected, or an injected drop.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .keep_alive(keep_alive)
@@ -147,23 +101,6 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
-    }
-}
-
-/// Counts a request as under way for as long as it lives.
-struct InFlight(Arc<Shared>);
-
-impl InFlight {
-    fn begin(shared: Arc<Shared>) -> Self {
-        let now = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        shared.max_in_flight.fetch_max(now, Ordering::SeqCst);
-        Self(shared)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -181,7 +118,7 @@ async fn answer(
     let content_type = content_type.unwrap_or_default().to_owned();
     let query = request.uri().query().unwrap_or_default();
     let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let Ok(body) = Limited::new(request.into_body(), LONGEST_BODY).collect().await else {
+    let Ok(body) = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large"));
     };
     let body = body.to_bytes();
@@ -190,7 +127,7 @@ async fn answer(
     if let Some(control) = path.strip_prefix("/__sandbox/") {
         let (status, body) = control::answer(&shared, control, &call).await;
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // For people: a line each, and an end.
+        // Pretty-printed and terminated by a newline, for people with curl.
         return Ok(respond(status, "application/json; charset=utf-8", format!("{body:#}\n")));
     }
     let Some(route) = shared.routes.get(path.as_str()).copied() else {
@@ -200,23 +137,23 @@ async fn answer(
     platform(&shared, route, call).await
 }
 
-/// Answers what a browser opens: the authorize page, and who the browser's person is.
+/// Answers what a browser opens: the authorize page, and the route that sets the visitor.
 fn page(shared: &Shared, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
     let query = request.uri().query().unwrap_or_default();
     let cookies = request.headers().get(header::COOKIE).and_then(|cookies| cookies.to_str().ok());
     let page = match request.uri().path() {
         AUTHORIZE => {
-            authorize::open(&mut shared.world(), query, &Visitor::of_cookies(cookies.unwrap_or_default()))
+            authorize::open(&mut shared.world(), query, &Visitor::from_cookies(cookies.unwrap_or_default()))
         }
         "/connect/oauth2/authorize/decide" => authorize::decide(&mut shared.world(), query),
-        "/__sandbox/enter" => return Some(enter(query)),
+        "/__sandbox/enter" => return Some(set_visitor(query)),
         _ => return None,
     };
     Some(match page {
         Page::Html(html) => respond(StatusCode::OK, "text/html; charset=utf-8", html),
         Page::Redirect(address) => {
             let mut response = respond(StatusCode::FOUND, "text/html; charset=utf-8", "");
-            // A header is ASCII: what a redirect_uri has beyond it is escaped.
+            // A header is ASCII: other characters of the redirect_uri are escaped.
             let address = Url::parse(&address).map_or(address, String::from);
             if let Ok(address) = address.parse() {
                 response.headers_mut().insert(header::LOCATION, address);
@@ -226,8 +163,8 @@ fn page(shared: &Shared, request: &Request<Incoming>) -> Option<Response<Full<By
     })
 }
 
-/// From now on the browser is this person's, who comes from the menu or from elsewhere.
-fn enter(query: &str) -> Response<Full<Bytes>> {
+/// Sets cookies that make the browser this person's, who comes from the menu or from elsewhere.
+fn set_visitor(query: &str) -> Response<Full<Bytes>> {
     let mut response = respond(StatusCode::OK, "text/plain; charset=utf-8", "entered\n");
     for (name, cookie) in [("openid", "sandbox_openid"), ("from", "sandbox_from")] {
         let value = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
@@ -244,38 +181,38 @@ fn enter(query: &str) -> Response<Full<Bytes>> {
 
 /// Answers a call of the platform.
 async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Response<Full<Bytes>>, Dropped> {
-    let (misfortune, latency) = {
+    let (fault, latency) = {
         let mut world = shared.world();
         *world.calls.entry(format!("{} {}", call.method, route.spec.path)).or_default() += 1;
-        let misfortune = world.faults.strike(route.spec.path, |openid| call.names(openid));
-        (misfortune, world.options.latency)
+        let fault = world.faults.apply(route.spec.path, |openid| call.names(openid));
+        (fault, world.options.latency)
     };
-    let wait = latency + misfortune.delay.unwrap_or_default();
+    let wait = latency + fault.delay.unwrap_or_default();
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    if misfortune.drop == Some(When::Before) {
+    if fault.drop == Some(When::Before) {
         return Err(Dropped);
     }
-    if let Some(status) = misfortune.status {
+    if let Some(status) = fault.status {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         return Ok(plain(status, "<html><body>an upstream failed</body></html>"));
     }
     let is_sns = route.spec.path.starts_with("/sns/");
     let mut world = shared.world();
-    let body = match misfortune.body {
+    let body = match fault.body {
         Some(ref body) => body.clone().into_bytes(),
-        None => match carry_out(route, &mut world, &mut call, &misfortune) {
+        None => match execute(route, &mut world, &mut call, &fault) {
             Ok(body) => body,
             Err(refusal) => {
                 let rid = world.rid();
-                let body = refusal.body(is_sns, &mut world, &rid).to_string();
-                world.remember(rid, &call, &body);
+                let body = world.error_body(&refusal, is_sns, &rid).to_string();
+                world.remember_rejected(rid, &call, &body);
                 body.into_bytes()
             }
         },
     };
-    if misfortune.drop == Some(When::After) {
+    if fault.drop == Some(When::After) {
         return Err(Dropped);
     }
     let as_text =
@@ -284,30 +221,30 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
     let date = DateTime::from_timestamp(world.now(), 0).unwrap_or_default();
     drop(world);
     let mut response = respond(StatusCode::OK, content_type, body);
-    // Hyphens between the parts of the date, as the platform writes it.
+    // With hyphens between the parts of the date, as the platform writes it.
     if let Ok(date) = date.format("%a, %d-%b-%Y %H:%M:%S GMT").to_string().parse() {
         response.headers_mut().insert(header::DATE, date);
     }
     Ok(response)
 }
 
-/// Does the call, or what a fault puts in its place.
-fn carry_out(
+/// Executes the call, or what a fault injects instead.
+fn execute(
     route: Route,
     world: &mut World,
     call: &mut Call,
-    misfortune: &Misfortune,
-) -> Result<Vec<u8>, Refusal> {
-    match (misfortune.errcode, &misfortune.openid) {
-        // A partial failure does all but the one that the fault names.
+    fault: &InjectedFault,
+) -> Result<Vec<u8>, ApiError> {
+    match (fault.errcode, &fault.openid) {
+        // A partial failure executes the call without the openid that the fault names.
         (Some(crate::api::errcode::SOME_OPENIDS_FAILED), Some(openid)) => {
-            call.leave_out(openid);
-            if call.names_anybody() {
+            call.remove_openid(openid);
+            if call.has_openids() {
                 (route.handler)(world, call)?;
             }
-            Err(Refusal::partial(vec![openid.clone()]))
+            Err(ApiError::partial(vec![openid.clone()]))
         }
-        (Some(errcode), _) => Err(Refusal::on_demand(errcode)),
+        (Some(errcode), _) => Err(ApiError::on_demand(errcode)),
         (None, _) => (route.handler)(world, call),
     }
 }

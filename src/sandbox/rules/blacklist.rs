@@ -9,9 +9,9 @@ use crate::{
         user::rules::{Holder, check_block, check_unblock},
     },
     sandbox::{
-        http::route::Simulate,
+        rules::simulate::Simulate,
         world::{
-            api_error::Refusal,
+            api_error::ApiError,
             switches::{BLACKLIST_GONE_OPENID, BLACKLIST_PAGE, DUPLICATE_OPENIDS, EMPTY_BLACKLIST_PAGE},
             world::{Cursor, World},
         },
@@ -20,7 +20,7 @@ use crate::{
 use std::ops::Bound;
 
 impl Simulate for blacklist::List {
-    fn simulate(self, world: &mut World) -> Result<OpenidPage, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.begin_openid.as_deref())?;
         let most = world.switches.number(BLACKLIST_PAGE).unwrap_or(Self::PAGE);
         let numbers: Vec<u32> = match cursor {
@@ -43,7 +43,7 @@ impl Simulate for blacklist::List {
 
 impl World {
     /// Whom a blacklist call names.
-    fn holders(&self, openids: &[String]) -> Result<Vec<Holder>, Refusal> {
+    fn holders(&self, openids: &[String]) -> Result<Vec<Holder>, ApiError> {
         if !self.switches.is(DUPLICATE_OPENIDS, "accept") {
             refuse_duplicates(openids.iter().map(String::as_str))?;
         }
@@ -52,7 +52,7 @@ impl World {
 }
 
 impl Simulate for blacklist::Add {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         let holders = world.holders(&self.openid_list)?;
         // One bad openid refuses the whole call; whether somebody who no longer follows is one is not documented.
         if world.switches.is(BLACKLIST_GONE_OPENID, "ok") {
@@ -68,7 +68,7 @@ impl Simulate for blacklist::Add {
 }
 
 impl Simulate for blacklist::Remove {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         check_unblock(world.holders(&self.openid_list)?.into_iter())?;
         for openid in &self.openid_list {
             if let Ok(number) = world.number(openid) {

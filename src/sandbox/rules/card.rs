@@ -6,8 +6,8 @@ use crate::{
         card::{Card, Create, Created, check},
     },
     sandbox::{
-        http::route::Simulate,
-        world::{api_error::Refusal, switches::COUPON_ERRCODE, world::World},
+        rules::simulate::Simulate,
+        world::{api_error::ApiError, switches::COUPON_ERRCODE, world::World},
     },
 };
 use serde_json::Value;
@@ -16,17 +16,17 @@ use serde_json::Value;
 const MOST: usize = 10_000;
 
 impl Simulate for Create {
-    fn simulate(self, world: &mut World) -> Result<Created, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Created, ApiError> {
         match self.check_kind() {
             // Which code a coupon is refused with, if it is, is not documented.
             Err(Violation::Coupon) => match world.switches.number(COUPON_ERRCODE) {
-                Some(errcode) => return Err(Refusal::new(errcode)),
+                Some(errcode) => return Err(ApiError::new(errcode)),
                 None => {}
             },
             checked => checked?,
         }
         if let Some(fault) = check(&self.card).first() {
-            return Err(Refusal::new(fault.errcode));
+            return Err(ApiError::new(fault.errcode));
         }
         let card_id = format!("p{}", world.characters(27));
         if world.cards.len() == MOST {

@@ -8,31 +8,22 @@ use crate::{
         rid::{self, Found, Request},
     },
     sandbox::{
-        http::route::{Call, Simulate},
-        world::{api_error::Refusal, world::World},
+        rules::simulate::Simulate,
+        world::{api_error::ApiError, call::Call, world::World},
     },
 };
-use std::collections::VecDeque;
+/// How long a rejected request can be looked up: seven days, in seconds.
+const RID_TTL: i64 = 7 * 24 * 3600;
 
-/// Refused requests that are remembered.
-const REMEMBERED: usize = 10_000;
+/// Limit of quota clears a month.
+const MAX_CLEARS_A_MONTH: usize = 10;
 
-/// How long one is remembered: seven days, in seconds.
-const RID_LIFE: i64 = 7 * 24 * 3600;
-
-/// Quotas can be set back so often a month.
-const CLEARS_A_MONTH: usize = 10;
-
-/// A month as these counts go: thirty days, in seconds.
+/// A month for this limit: thirty days, in seconds.
 const MONTH: i64 = 30 * 24 * 3600;
 
-/// Requests that were refused, by their `rid`.
-#[derive(Debug, Default)]
-pub(crate) struct Refused(VecDeque<(String, Request)>);
-
 impl World {
-    /// Keeps a refused request for `rid::get`, without what it proved itself by.
-    pub(crate) fn remember(&mut self, rid: String, call: &Call, response: &str) {
+    /// Remembers a rejected request for `rid::get`, without its credentials.
+    pub(crate) fn remember_rejected(&mut self, rid: String, call: &Call, response: &str) {
         let hidden = ["access_token", "secret", "refresh_token"];
         let query = call.query.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
         let request_url = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
@@ -44,41 +35,38 @@ impl World {
             response_body: response.to_owned(),
             client_ip: Some(call.peer.to_string()),
         };
-        if self.refused.0.len() == REMEMBERED {
-            self.refused.0.pop_front();
-        }
-        self.refused.0.push_back((rid, request));
+        self.rejected.push(rid, request);
     }
 }
 
 impl Simulate for rid::Get {
-    fn simulate(self, world: &mut World) -> Result<Found, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Found, ApiError> {
         let parts: Vec<&str> = self.rid.split('-').collect();
         let is_part = |part: &&str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
         if parts.len() != 3 || !parts.iter().all(is_part) {
-            return Err(Refusal::new(76002));
+            return Err(ApiError::new(76002));
         }
-        let found =
-            world.refused.0.iter().find(|(rid, _)| *rid == self.rid).map(|(_, request)| request.clone());
-        let request = found.ok_or_else(|| Refusal::new(76001))?;
-        if world.now() - request.invoke_time >= RID_LIFE {
-            return Err(Refusal::new(76004));
+        let found = world.rejected.get(&self.rid).cloned();
+        let request = found.ok_or_else(|| ApiError::new(76001))?;
+        if world.now() - request.invoke_time >= RID_TTL {
+            return Err(ApiError::new(76004));
         }
         Ok(Found { errcode: 0, errmsg: "ok".to_owned(), request })
     }
 }
 
 impl Simulate for quota::Get {
-    fn simulate(self, world: &mut World) -> Result<Quotas, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Quotas, ApiError> {
         if !self.cgi_path.starts_with('/') {
-            return Err(Refusal::new(76003));
+            return Err(ApiError::new(76003));
         }
         if self.cgi_path.starts_with("/sns/") {
-            return Err(Refusal::new(76022));
+            return Err(ApiError::new(76022));
         }
         let specs = crate::api::all();
-        let spec = specs.iter().find(|spec| spec.path == self.cgi_path).ok_or_else(|| Refusal::new(76021))?;
-        let (limit, used) = world.usage.of(spec, world.now(), &world.options, &world.switches);
+        let spec =
+            specs.iter().find(|spec| spec.path == self.cgi_path).ok_or_else(|| ApiError::new(76021))?;
+        let (limit, used) = world.usage.limit_and_used(spec, world.now(), &world.options, &world.switches);
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Quotas {
             errcode: 0,
@@ -98,12 +86,12 @@ impl Simulate for quota::Get {
 }
 
 impl Simulate for quota::Clear {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         self.check(&world.options.appid)?;
         let now = world.now();
         world.clears.retain(|at| now - at < MONTH);
-        if world.clears.len() >= CLEARS_A_MONTH {
-            return Err(Refusal::new(48006));
+        if world.clears.len() >= MAX_CLEARS_A_MONTH {
+            return Err(ApiError::new(48006));
         }
         world.clears.push(now);
         world.usage.clear_day();
@@ -112,27 +100,27 @@ impl Simulate for quota::Clear {
 }
 
 impl Simulate for network::CallbackIp {
-    fn simulate(self, _world: &mut World) -> Result<IpList, Refusal> {
+    fn simulate(self, _world: &mut World) -> Result<IpList, ApiError> {
         Ok(IpList { ip_list: ["101.226.62.77", "101.226.103.0/25"].map(str::to_owned).to_vec() })
     }
 }
 
 impl Simulate for network::ApiIp {
-    fn simulate(self, _world: &mut World) -> Result<IpList, Refusal> {
+    fn simulate(self, _world: &mut World) -> Result<IpList, ApiError> {
         Ok(IpList { ip_list: ["101.226.212.27", "182.254.11.176"].map(str::to_owned).to_vec() })
     }
 }
 
 impl Simulate for network::Check {
-    fn simulate(self, _world: &mut World) -> Result<Checked, Refusal> {
+    fn simulate(self, _world: &mut World) -> Result<Checked, ApiError> {
         let (dns, ping) = match self.action.as_str() {
             "dns" => (true, false),
             "ping" => (false, true),
             "all" => (true, true),
-            _ => return Err(Refusal::new(40202)),
+            _ => return Err(ApiError::new(40202)),
         };
         if !["CHINANET", "UNICOM", "CAP", "DEFAULT"].contains(&self.check_operator.as_str()) {
-            return Err(Refusal::new(40203));
+            return Err(ApiError::new(40203));
         }
         let ip = "127.0.0.1".to_owned();
         let operator = if self.check_operator == "DEFAULT" { "CAP".to_owned() } else { self.check_operator };

@@ -3,8 +3,8 @@
 use crate::{
     api::media::{File, Format, PARTS, PictureError, UploadImage, Uploaded},
     sandbox::{
-        http::route::Simulate,
-        world::{api_error::Refusal, switches::PICTURE_ERRCODE, world::World},
+        rules::simulate::Simulate,
+        world::{api_error::ApiError, switches::PICTURE_ERRCODE, world::World},
     },
 };
 use http_body_util::{BodyDataStream, Full};
@@ -27,10 +27,10 @@ pub(crate) async fn file_in(content_type: &str, body: Bytes) -> Option<File> {
 }
 
 impl Simulate for UploadImage {
-    fn simulate(self, world: &mut World) -> Result<Uploaded, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Uploaded, ApiError> {
         let file = File::picture(self.media.content).map_err(|error| match error {
-            PictureError::Empty | PictureError::TooLarge => Refusal::new(40009),
-            PictureError::Format => Refusal::new(world.switches.number(PICTURE_ERRCODE).unwrap_or(40137)),
+            PictureError::Empty | PictureError::TooLarge => ApiError::new(40009),
+            PictureError::Format => ApiError::new(world.switches.number(PICTURE_ERRCODE).unwrap_or(40137)),
         })?;
         let kind = match Format::of(&file.content) {
             Some(Format::Png) => "mmbiz_png",

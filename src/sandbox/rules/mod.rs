@@ -8,7 +8,7 @@ pub(crate) mod oauth;
 pub(crate) mod profile;
 pub(crate) mod push_payload;
 pub(crate) mod qrcode;
-pub(crate) mod quota;
+pub(crate) mod simulate;
 pub(crate) mod tag;
 pub(crate) mod token;
 pub(crate) mod user;

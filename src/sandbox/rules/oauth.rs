@@ -10,54 +10,23 @@ use crate::{
     },
     base::Secret,
     sandbox::{
-        http::route::Simulate,
-        world::{api_error::Refusal, world::World},
+        rules::simulate::Simulate,
+        world::{
+            api_error::ApiError,
+            grants::{Code, MAX_ENTRIES, Refreshable, Session},
+            world::World,
+        },
     },
 };
-use std::collections::HashMap;
-
-/// A person's token's life in seconds.
-const LIFE: i64 = 7_200;
-
-/// Entries of each kind that are remembered before all are forgotten.
-const MOST: usize = 100_000;
-
-#[derive(Clone, Debug)]
-struct Code {
-    number: u32,
-    scope: String,
-    expires: i64,
-    is_used: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Session {
-    number: u32,
-    scope: String,
-    expires: i64,
-}
-
-#[derive(Clone, Debug)]
-struct Refreshable {
-    access_token: String,
-    session: Session,
-    expires: i64,
-}
-
-/// Everything that was handed out.
-#[derive(Debug, Default)]
-pub(crate) struct OauthBook {
-    codes: HashMap<String, Code>,
-    sessions: HashMap<String, Session>,
-    refreshables: HashMap<String, Refreshable>,
-}
+/// Validity of a person's token in seconds.
+const TOKEN_TTL: i64 = 7_200;
 
 impl World {
-    /// A code for somebody, good once and for five minutes.
+    /// Issues a code for a person, valid once and for five minutes.
     pub(crate) fn issue_code(&mut self, number: u32, scope: &str) -> String {
         let code = self.characters(32);
         let expires = self.now() + CODE_LIFE;
-        if self.oauth.codes.len() == MOST {
+        if self.oauth.codes.len() == MAX_ENTRIES {
             self.oauth.codes.clear();
         }
         self.oauth
@@ -73,7 +42,7 @@ impl World {
 
     fn open_session(&mut self, session: &Session) -> String {
         let token = format!("96_{}", self.characters(86));
-        if self.oauth.sessions.len() == MOST {
+        if self.oauth.sessions.len() == MAX_ENTRIES {
             self.oauth.sessions.clear();
         }
         self.oauth.sessions.insert(token.clone(), session.clone());
@@ -84,7 +53,7 @@ impl World {
         let unionid = self.unionid(session.number).filter(|_| session.scope == USERINFO);
         Grant {
             access_token: Carried(Secret::new(access_token)),
-            expires_in: LIFE,
+            expires_in: TOKEN_TTL,
             refresh_token: Carried(Secret::new(refresh_token)),
             openid: self.openids.of(session.number),
             scope: session.scope.clone(),
@@ -93,47 +62,47 @@ impl World {
         }
     }
 
-    /// The session of a person's token, if it is good and theirs.
-    fn session(&self, token: &Carried, openid: &str) -> Result<&Session, Refusal> {
+    /// The session of a person's token, if it is valid and belongs to `openid`.
+    fn session(&self, token: &Carried, openid: &str) -> Result<&Session, ApiError> {
         let token = token.0.reveal();
         let is_well_formed =
             token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         if token.is_empty() {
-            return Err(Refusal::gateway(41001));
+            return Err(ApiError::gateway(41001));
         }
         if !is_well_formed {
-            return Err(Refusal::gateway(40014));
+            return Err(ApiError::gateway(40014));
         }
         let session =
-            self.oauth.sessions.get(token).ok_or_else(|| Refusal::gateway(errcode::INVALID_CREDENTIAL))?;
+            self.oauth.sessions.get(token).ok_or_else(|| ApiError::gateway(errcode::INVALID_CREDENTIAL))?;
         if self.now() >= session.expires {
-            return Err(Refusal::gateway(42001));
+            return Err(ApiError::gateway(42001));
         }
         if self.openids.of(session.number) != openid {
-            return Err(Refusal::new(errcode::INVALID_OPENID));
+            return Err(ApiError::new(errcode::INVALID_OPENID));
         }
         Ok(session)
     }
 }
 
 impl Simulate for oauth::Exchange {
-    fn simulate(self, world: &mut World) -> Result<Grant, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Grant, ApiError> {
         if self.code.is_empty() {
-            return Err(Refusal::new(41008));
+            return Err(ApiError::new(41008));
         }
         let now = world.now();
-        let code = world.oauth.codes.get_mut(&self.code).ok_or_else(|| Refusal::new(40029))?;
+        let code = world.oauth.codes.get_mut(&self.code).ok_or_else(|| ApiError::new(40029))?;
         if code.is_used {
-            return Err(Refusal::new(40163));
+            return Err(ApiError::new(40163));
         }
         if now >= code.expires {
-            return Err(Refusal::new(42003));
+            return Err(ApiError::new(42003));
         }
         code.is_used = true;
-        let session = Session { number: code.number, scope: code.scope.clone(), expires: now + LIFE };
+        let session = Session { number: code.number, scope: code.scope.clone(), expires: now + TOKEN_TTL };
         let access_token = world.open_session(&session);
         let refresh_token = format!("96_{}", world.characters(86));
-        if world.oauth.refreshables.len() == MOST {
+        if world.oauth.refreshables.len() == MAX_ENTRIES {
             world.oauth.refreshables.clear();
         }
         world.oauth.refreshables.insert(
@@ -149,19 +118,19 @@ impl Simulate for oauth::Exchange {
 }
 
 impl Simulate for oauth::Refresh {
-    fn simulate(self, world: &mut World) -> Result<Grant, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Grant, ApiError> {
         let refresh_token = self.refresh_token.0.reveal().to_owned();
         if refresh_token.is_empty() {
-            return Err(Refusal::new(41003));
+            return Err(ApiError::new(41003));
         }
         let now = world.now();
         let refreshable =
-            world.oauth.refreshables.get(&refresh_token).cloned().ok_or_else(|| Refusal::new(40030))?;
+            world.oauth.refreshables.get(&refresh_token).cloned().ok_or_else(|| ApiError::new(40030))?;
         if now >= refreshable.expires {
-            return Err(Refusal::new(42002));
+            return Err(ApiError::new(42002));
         }
-        let session = Session { expires: now + LIFE, ..refreshable.session };
-        // A token that is alive is kept, with a renewed end.
+        let session = Session { expires: now + TOKEN_TTL, ..refreshable.session };
+        // A token that is still valid is kept, and its validity prolonged.
         let is_alive =
             world.oauth.sessions.get(&refreshable.access_token).is_some_and(|session| now < session.expires);
         let access_token = if is_alive {
@@ -179,10 +148,10 @@ impl Simulate for oauth::Refresh {
 }
 
 impl Simulate for oauth::Userinfo {
-    fn simulate(self, world: &mut World) -> Result<Profile, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Profile, ApiError> {
         let session = world.session(&self.access_token, &self.openid)?;
         if session.scope != USERINFO {
-            return Err(Refusal::gateway(48001));
+            return Err(ApiError::gateway(48001));
         }
         let number = session.number;
         let person = profile::Profile::authorized(world, number);
@@ -201,7 +170,7 @@ impl Simulate for oauth::Userinfo {
 }
 
 impl Simulate for oauth::Check {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         world.session(&self.access_token, &self.openid).map(|_| Done::default())
     }
 }

@@ -1,4 +1,4 @@
-//! QR codes with a scene, and the people who scan them.
+//! QR codes with a scene, and what a scan does.
 
 use crate::{
     api::{
@@ -6,38 +6,20 @@ use crate::{
         qrcode::{self, Kind, Ticket},
     },
     sandbox::{
-        http::route::Simulate,
-        world::{api_error::Refusal, switches::QRCODE_DEFAULT_SECONDS, world::World},
+        rules::simulate::Simulate,
+        world::{
+            api_error::ApiError,
+            codes::{Code, Scene},
+            switches::QRCODE_DEFAULT_SECONDS,
+            world::{BY_QR_CODE, World},
+        },
     },
 };
-use std::collections::HashMap;
-
-/// Permanent codes of one account.
-const MOST: usize = 100_000;
-
-/// What a code stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scene {
-    Number(u32),
-    Text(String),
-}
-
-#[derive(Clone, Debug)]
-struct Code {
-    scene: Scene,
-    /// Absent for a permanent code.
-    expires: Option<i64>,
-}
-
-/// Every code that was made.
-#[derive(Debug, Default)]
-pub(crate) struct Codes {
-    by_ticket: HashMap<String, Code>,
-    permanent: usize,
-}
+/// Limit of permanent codes of one account.
+const MAX_PERMANENT: usize = 100_000;
 
 impl World {
-    /// The scene of a ticket that is still good.
+    /// The scene of a ticket that has not expired.
     pub(crate) fn scene_of(&self, ticket: &str) -> Result<Scene, String> {
         match self.codes.by_ticket.get(ticket) {
             None => Err(format!("there is no code with the ticket `{ticket}`")),
@@ -48,19 +30,19 @@ impl World {
         }
     }
 
-    /// A ticket of a code.
+    /// A new ticket.
     pub(crate) fn ticket(&mut self) -> String {
         format!("gQH4{}", self.characters(92))
     }
 
-    /// Somebody scans a code: who did not follow does so from now on, by this scene.
+    /// A person scans a code, and follows from now on by this scene, unless they followed already.
     pub(crate) fn scan(&mut self, number: u32, scene: Scene) {
         if self.follower(number).subscribed {
             return;
         }
         self.subscribe(number, true, true);
         let follower = self.follower(number);
-        follower.channel = crate::sandbox::world::world::BY_QR_CODE;
+        follower.channel = BY_QR_CODE;
         (follower.qr_scene, follower.qr_scene_str) = match scene {
             Scene::Number(number) => (number, "".into()),
             Scene::Text(text) => (0, text.into()),
@@ -69,7 +51,7 @@ impl World {
 }
 
 impl Simulate for qrcode::Create {
-    fn simulate(self, world: &mut World) -> Result<Ticket, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Ticket, ApiError> {
         let Kind { is_permanent, is_text } = self.check()?;
         let scene = if is_text {
             Scene::Text(self.action_info.scene.scene_str.unwrap_or_default())
@@ -83,8 +65,8 @@ impl Simulate for qrcode::Create {
             seconds => seconds,
         };
         if is_permanent {
-            if world.codes.permanent == MOST {
-                return Err(Refusal::new(45029));
+            if world.codes.permanent == MAX_PERMANENT {
+                return Err(ApiError::new(45029));
             }
             world.codes.permanent += 1;
         }

@@ -12,9 +12,9 @@ use crate::{
         },
     },
     sandbox::{
-        http::route::Simulate,
+        rules::simulate::Simulate,
         world::{
-            api_error::Refusal,
+            api_error::ApiError,
             switches::{DUPLICATE_OPENIDS, UPDATE_UNCHANGED_NAME, UPDATE_UNKNOWN_TAG},
             world::{Cursor, TagState, World},
         },
@@ -29,12 +29,12 @@ impl World {
     }
 
     /// The tag, if it can be put on followers. The platform's own are 0 to 2, of which 2 can.
-    fn tag(&mut self, id: i64) -> Result<&mut TagState, Refusal> {
+    fn tag(&mut self, id: i64) -> Result<&mut TagState, ApiError> {
         self.tags.get_mut(&id).ok_or_else(|| Violation::UnknownTag.into())
     }
 
     /// Followers and failures of a tagging call, after the checks that refuse it whole.
-    fn tagging(&mut self, tagid: i64, openids: &[String]) -> Result<(Vec<u32>, Vec<String>), Refusal> {
+    fn tagging(&mut self, tagid: i64, openids: &[String]) -> Result<(Vec<u32>, Vec<String>), ApiError> {
         self.tag(tagid)?;
         if !self.switches.is(DUPLICATE_OPENIDS, "accept") {
             refuse_duplicates(openids.iter().map(String::as_str))?;
@@ -44,12 +44,12 @@ impl World {
 }
 
 /// What a tagging call answers when some openids failed.
-fn done(failed: Vec<String>) -> Result<Done, Refusal> {
-    if failed.is_empty() { Ok(Done::default()) } else { Err(Refusal::partial(failed)) }
+fn done(failed: Vec<String>) -> Result<Done, ApiError> {
+    if failed.is_empty() { Ok(Done::default()) } else { Err(ApiError::partial(failed)) }
 }
 
 impl Simulate for tag::Create {
-    fn simulate(self, world: &mut World) -> Result<Tag, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Tag, ApiError> {
         check_create(&self.name, world.tag_names())?;
         let id = world.next_tag;
         world.next_tag += 1;
@@ -59,7 +59,7 @@ impl Simulate for tag::Create {
 }
 
 impl Simulate for tag::List {
-    fn simulate(self, world: &mut World) -> Result<Tags, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Tags, ApiError> {
         let tags = world
             .tags
             .iter()
@@ -74,7 +74,7 @@ impl Simulate for tag::List {
 }
 
 impl Simulate for tag::Update {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         check_changeable(self.id)?;
         let is_ok = match world.tags.get(&self.id) {
             None => world.switches.is(UPDATE_UNKNOWN_TAG, "ok"),
@@ -90,7 +90,7 @@ impl Simulate for tag::Update {
 }
 
 impl Simulate for tag::Delete {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         check_delete(self.id, world.tags.get(&self.id).map(|tag| tag.members.len() as u64))?;
         let members = world.tags.remove(&self.id).map(|tag| tag.members).unwrap_or_default();
         for number in members {
@@ -101,7 +101,7 @@ impl Simulate for tag::Delete {
 }
 
 impl Simulate for tag::Members {
-    fn simulate(self, world: &mut World) -> Result<OpenidPage, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.next_openid.as_deref())?;
         let members = &world.tag(self.tagid)?.members;
         let numbers: Vec<u32> = match cursor {
@@ -116,7 +116,7 @@ impl Simulate for tag::Members {
 }
 
 impl Simulate for tag::Attach {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         let (followers, failed) = world.tagging(self.tagid, &self.openid_list)?;
         for number in &followers {
             check_room(&world.followers[*number as usize].tags, self.tagid)?;
@@ -131,7 +131,7 @@ impl Simulate for tag::Attach {
 }
 
 impl Simulate for tag::Detach {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         let (followers, failed) = world.tagging(self.tagid, &self.openid_list)?;
         for number in followers {
             world.tag(self.tagid)?.members.remove(&number);
@@ -142,8 +142,8 @@ impl Simulate for tag::Detach {
 }
 
 impl Simulate for tag::Of {
-    fn simulate(self, world: &mut World) -> Result<TagIds, Refusal> {
-        let number = world.number(&self.openid).map_err(|_| Refusal::new(errcode::INVALID_OPENID))?;
+    fn simulate(self, world: &mut World) -> Result<TagIds, ApiError> {
+        let number = world.number(&self.openid).map_err(|_| ApiError::new(errcode::INVALID_OPENID))?;
         Ok(TagIds { tagid_list: world.follower(number).tags.clone() })
     }
 }

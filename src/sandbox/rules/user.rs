@@ -12,9 +12,9 @@ use crate::{
         },
     },
     sandbox::{
-        http::route::Simulate,
+        rules::simulate::Simulate,
         world::{
-            api_error::Refusal,
+            api_error::ApiError,
             openid::NoFollower,
             switches::{BLACKLISTED_IN_USER_GET, DUPLICATE_OPENIDS, REMARK_OF_30_BYTES, USER_GET_ORDER},
             world::{Cursor, World},
@@ -24,7 +24,7 @@ use crate::{
 use std::collections::HashSet;
 
 impl Simulate for user::List {
-    fn simulate(self, world: &mut World) -> Result<OpenidPage, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.next_openid.as_deref())?;
         let everyone = 0..u32::try_from(world.followers.len()).unwrap_or(u32::MAX);
         let is_newest_first = world.switches.is(USER_GET_ORDER, "newest_first");
@@ -67,14 +67,14 @@ pub(crate) fn page(world: &World, numbers: &[u32]) -> OpenidPage {
 }
 
 impl Simulate for user::Info {
-    fn simulate(self, world: &mut World) -> Result<User, Refusal> {
-        let number = world.number(&self.openid).map_err(|_| Refusal::new(errcode::INVALID_OPENID))?;
+    fn simulate(self, world: &mut World) -> Result<User, ApiError> {
+        let number = world.number(&self.openid).map_err(|_| ApiError::new(errcode::INVALID_OPENID))?;
         Ok(details(world, number, self.openid, self.lang.as_deref()))
     }
 }
 
 impl Simulate for user::Batch {
-    fn simulate(self, world: &mut World) -> Result<Users, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Users, ApiError> {
         if !world.switches.is(DUPLICATE_OPENIDS, "accept") {
             refuse_duplicates(self.user_list.iter().map(|user| user.openid.as_str()))?;
         }
@@ -84,7 +84,7 @@ impl Simulate for user::Batch {
             .map(|UserRef { openid, lang }| match world.number(&openid) {
                 Ok(number) => Ok(details(world, number, openid, lang.as_deref())),
                 Err(NoFollower::Foreign) => Ok(nobody(openid)),
-                Err(NoFollower::Malformed) => Err(Refusal::new(errcode::INVALID_OPENID)),
+                Err(NoFollower::Malformed) => Err(ApiError::new(errcode::INVALID_OPENID)),
             })
             .collect::<Result<_, _>>()?;
         Ok(Users { user_info_list })
@@ -92,11 +92,11 @@ impl Simulate for user::Batch {
 }
 
 /// Refuses a list that names somebody twice.
-pub(crate) fn refuse_duplicates<'a>(openids: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+pub(crate) fn refuse_duplicates<'a>(openids: impl Iterator<Item = &'a str>) -> Result<(), ApiError> {
     let mut seen = HashSet::new();
     for openid in openids {
         if !seen.insert(openid) {
-            return Err(Refusal::new(errcode::INVALID_OPENID));
+            return Err(ApiError::new(errcode::INVALID_OPENID));
         }
     }
     Ok(())
@@ -139,7 +139,7 @@ fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> Us
 }
 
 impl Simulate for user::Remark {
-    fn simulate(self, world: &mut World) -> Result<Done, Refusal> {
+    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         // What becomes of a remark of exactly 30 bytes is not documented.
         let is_accepted =
             self.remark.len() == REMARK_BYTES && world.switches.is(REMARK_OF_30_BYTES, "accept");

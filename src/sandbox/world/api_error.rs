@@ -1,42 +1,52 @@
-//! How the platform says no: HTTP 200, an errcode, and a message whose tail depends on who speaks.
+//! How the platform rejects a call: HTTP 200, an errcode, and a message whose tail depends on who answers.
 
-use super::{switches::ERRMSG_TAIL, world::World};
+use super::switches::{ERRMSG_TAIL, Switches};
 use crate::api::{
     Violation,
     errcode::{self, Class},
 };
 use serde_json::{Value, json};
 
-impl From<Violation> for Refusal {
+impl From<Violation> for ApiError {
     fn from(violation: Violation) -> Self {
         Self::new(violation.errcode())
     }
 }
 
-/// A refused call.
+/// Who answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    /// The web authorization under `/sns/`.
+    Sns,
+    /// The gateway in front of the endpoints: token, quota, permission.
+    Gateway,
+    /// The endpoint itself.
+    Business,
+}
+
+/// A rejected call.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     pub errcode: i64,
     text: Option<String>,
-    /// Refused by the gateway (token, quota, permission), not by the business behind it.
+    /// Rejected by the gateway (token, quota, permission), not by the endpoint behind it.
     gateway: bool,
-    /// With 45171: who failed; the others were done.
+    /// With 45171: the openids that failed; the call took effect for the others.
     failed: Vec<String>,
 }
 
-impl Refusal {
-    /// A refusal by the endpoint's own rules.
+impl ApiError {
+    /// Rejected by the endpoint's own rules.
     pub(crate) fn new(errcode: i64) -> Self {
         Self { errcode, text: None, gateway: false, failed: Vec::new() }
     }
 
-    /// A refusal before the endpoint was reached.
+    /// Rejected before the endpoint is reached.
     pub(crate) fn gateway(errcode: i64) -> Self {
         Self { gateway: true, ..Self::new(errcode) }
     }
 
-    /// A refusal that a fault asks for, in the form of whoever would make it: token, quota and
-    /// rights are the gateway's to check.
+    /// An injected error, in the form that its errcode has: the gateway answers those of token, quota and permission.
     pub(crate) fn on_demand(errcode: i64) -> Self {
         match errcode::class(errcode) {
             Class::Token | Class::Quota | Class::Rate | Class::Configuration => Self::gateway(errcode),
@@ -49,25 +59,26 @@ impl Refusal {
         self
     }
 
-    /// Some openids failed, the others were done.
+    /// Some openids failed; the call took effect for the others.
     pub(crate) fn partial(failed: Vec<String>) -> Self {
         Self { failed, ..Self::new(errcode::SOME_OPENIDS_FAILED) }
     }
 
-    /// The answer's body. `sns` writes `, rid:` where the others write ` rid:`; in 2020 nobody did.
-    pub(crate) fn body(&self, is_sns: bool, world: &mut World, rid: &str) -> Value {
-        // The stable token is younger than the hints without a rid.
-        let is_short = is_sns || world.switches.is(ERRMSG_TAIL, "hint");
+    /// Who answers, which decides over the form of the message.
+    pub(crate) fn speaker(&self, is_sns: bool) -> Speaker {
+        match (is_sns, self.gateway) {
+            (true, _) => Speaker::Sns,
+            (false, true) => Speaker::Gateway,
+            (false, false) => Speaker::Business,
+        }
+    }
+
+    /// The answer's body, with the message's text followed by `tail`.
+    pub(crate) fn body(&self, speaker: Speaker, switches: &Switches, tail: &str) -> Value {
+        // The text that names the stable token is younger than the tails without a rid.
+        let is_short = speaker == Speaker::Sns || switches.is(ERRMSG_TAIL, "hint");
         let text = self.text.as_deref().unwrap_or_else(|| self.default_text(is_short));
-        let errmsg = match (world.switches.is(ERRMSG_TAIL, "rid"), is_sns, self.gateway) {
-            (true, true, _) => format!("{text}, rid: {rid}"),
-            (true, false, true) => format!("{text} rid: {rid}"),
-            (true, false, false) => {
-                format!("{text} hint: [{}-{}] rid: {rid}", world.characters(6), world.characters(6))
-            }
-            (false, true, _) => format!("{text}, hints: [ req_id: {} ]", world.characters(14)),
-            (false, false, _) => format!("{text} hint: [{}]", world.characters(14)),
-        };
+        let errmsg = format!("{text}{tail}");
         let mut body = json!({"errcode": self.errcode, "errmsg": errmsg});
         if !self.failed.is_empty() {
             body["fail_openid_list"] = json!(self.failed);

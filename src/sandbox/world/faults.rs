@@ -1,11 +1,11 @@
-//! Faults on demand: which calls go wrong, how, and how often.
+//! Injected faults: which calls fail, how, and how often.
 
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The most rules at once.
-const MOST: usize = 1_000;
+/// Limit of rules.
+const MAX_RULES: usize = 1_000;
 
 /// A rule of `POST /__sandbox/faults`.
 #[derive(Debug, Deserialize)]
@@ -43,9 +43,9 @@ pub(crate) enum When {
     After,
 }
 
-/// What happens to one call.
+/// What is injected into one call.
 #[derive(Debug, Default)]
-pub(crate) struct Misfortune {
+pub(crate) struct InjectedFault {
     pub delay: Option<Duration>,
     pub errcode: Option<i64>,
     pub status: Option<u16>,
@@ -82,16 +82,16 @@ impl Faults {
         if fault.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Err("`status` is from 200 to 599".to_owned());
         }
-        if self.0.len() == MOST {
-            return Err(format!("there are {MOST} rules already; POST /__sandbox/reset clears them"));
+        if self.0.len() == MAX_RULES {
+            return Err(format!("there are {MAX_RULES} rules already; POST /__sandbox/reset clears them"));
         }
         self.0.push(fault);
         Ok(())
     }
 
     /// What happens to a call; rules that hit it add up.
-    pub(crate) fn strike(&mut self, path: &str, names: impl Fn(&str) -> bool) -> Misfortune {
-        let mut misfortune = Misfortune::default();
+    pub(crate) fn apply(&mut self, path: &str, names: impl Fn(&str) -> bool) -> InjectedFault {
+        let mut injected = InjectedFault::default();
         for fault in &mut self.0 {
             if fault.path != path || fault.openid.as_deref().is_some_and(|openid| !names(openid)) {
                 continue;
@@ -105,14 +105,14 @@ impl Faults {
             if !hits {
                 continue;
             }
-            misfortune.delay = misfortune.delay.max(fault.delay);
-            misfortune.errcode = misfortune.errcode.or(fault.errcode);
-            misfortune.status = misfortune.status.or(fault.status);
-            misfortune.drop = misfortune.drop.or(fault.drop);
-            misfortune.body = misfortune.body.or_else(|| fault.body.as_ref().map(body_text));
-            misfortune.openid = misfortune.openid.or_else(|| fault.openid.clone());
+            injected.delay = injected.delay.max(fault.delay);
+            injected.errcode = injected.errcode.or(fault.errcode);
+            injected.status = injected.status.or(fault.status);
+            injected.drop = injected.drop.or(fault.drop);
+            injected.body = injected.body.or_else(|| fault.body.as_ref().map(body_text));
+            injected.openid = injected.openid.or_else(|| fault.openid.clone());
         }
-        misfortune
+        injected
     }
 }
 

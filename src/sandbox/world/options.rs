@@ -1,8 +1,16 @@
 //! What a sandbox is started with.
 
 use super::switches::Switches;
-use crate::{api::callback::AesKey, base::Secret, sandbox::StartError};
-use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, time::Duration};
+use crate::{
+    api::callback::{self, AesKey},
+    base::Secret,
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// The account's AppID unless another is given.
 pub const DEFAULT_APPID: &str = "wx5a2db0c5a9d0b0c5";
@@ -99,6 +107,30 @@ impl Default for Options {
     }
 }
 
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// More followers come from scenes than there are.
+    #[error("the scenes have {in_scenes} followers together, but the account has only {followers}")]
+    Scenes {
+        /// Followers of all scenes.
+        in_scenes: u64,
+        /// Followers of the account.
+        followers: u32,
+    },
+    /// The EncodingAESKey is invalid.
+    #[error("{0}")]
+    AesKey(callback::Error),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        reason: io::Error,
+    },
+}
+
 impl Options {
     /// The scenes with how many followers each has.
     #[must_use]
@@ -111,7 +143,7 @@ impl Options {
         }
     }
 
-    /// What is wrong with these options, if anything is.
+    /// Fails if the options contradict each other.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let in_scenes: u64 = self.scenes.iter().map(|(_, count)| u64::from(*count)).sum();
         if in_scenes > u64::from(self.followers) {

@@ -1,11 +1,16 @@
-//! Everything that the platform remembers of one account.
+//! The state of one account on the platform.
 
 use super::{
-    api_error::Refusal,
+    api_error::{ApiError, Speaker},
+    codes::Codes,
     faults::Faults,
+    grants::Grants,
     openid::{NoFollower, Openids, push_characters},
     options::Options,
-    switches::{DEPARTED_CURSOR, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
+    quota::Usage,
+    rejected::RejectedRequests,
+    switches::{DEPARTED_CURSOR, ERRMSG_TAIL, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
+    tokens::TokenBook,
 };
 use crate::{
     api::{
@@ -15,19 +20,18 @@ use crate::{
         user::rules::Holder,
     },
     base::Clock,
-    sandbox::rules::{diagnostics::Refused, oauth::OauthBook, qrcode::Codes, quota::Usage, token::TokenBook},
 };
+use serde_json::Value;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// One of so many listed followers is gone: `user/get` still lists them, their details say
-/// `subscribe` 0.
-const ONE_GONE_OF: u32 = 1_000;
+/// One in this many listed followers has unsubscribed: `user/get` still lists them, their details say `subscribe` 0.
+const ONE_UNSUBSCRIBED_IN: u32 = 1_000;
 
-/// One of so many followers is starred from the start.
-const ONE_STARRED_OF: u32 = 500;
+/// One in this many followers is starred from the start.
+const ONE_STARRED_IN: u32 = 500;
 
 /// The first follower came on 2020-01-01, the last before 2026.
 const FIRST_DAY: i64 = 1_577_836_800;
@@ -75,7 +79,7 @@ pub(crate) struct TagState {
     pub members: BTreeSet<u32>,
 }
 
-/// The platform's memory.
+/// The state of the account.
 pub(crate) struct World {
     pub options: Options,
     pub switches: Switches,
@@ -87,14 +91,14 @@ pub(crate) struct World {
     pub tags: BTreeMap<i64, TagState>,
     pub next_tag: i64,
     pub blacklist: BTreeSet<u32>,
-    pub oauth: OauthBook,
+    pub oauth: Grants,
     pub codes: Codes,
     /// Cards with their ids, the oldest first.
     pub cards: Vec<(String, Card)>,
     /// The id of the last message that was pushed.
     message_id: i64,
-    pub refused: Refused,
-    /// When daily quotas were set back.
+    pub rejected: RejectedRequests,
+    /// When daily quotas were cleared.
     pub clears: Vec<i64>,
     pub tokens: TokenBook,
     pub usage: Usage,
@@ -104,14 +108,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The world that these options and this seed make, always the same.
+    /// The world of these options; the same options make the same world.
     pub(crate) fn new(options: Options, clock: Clock) -> Self {
         let mut random = fastrand::Rng::with_seed(options.seed);
-        let mut followers = strangers(&options, &mut random);
+        let mut followers = seed_followers(&options, &mut random);
         let scenes = options.scenes();
-        let in_scenes = place_in_scenes(&mut followers, &scenes, &mut random);
-        depart(&mut followers, &in_scenes, &mut random);
-        let starred = star(&mut followers);
+        let in_scenes = seed_scenes(&mut followers, &scenes, &mut random);
+        seed_unsubscribed(&mut followers, &in_scenes, &mut random);
+        let starred = seed_starred(&mut followers);
         Self {
             switches: options.switches.clone(),
             openids: Openids::new(options.seed),
@@ -121,11 +125,11 @@ impl World {
             // The platform's own ids end below 100.
             next_tag: 100,
             blacklist: BTreeSet::new(),
-            oauth: OauthBook::default(),
+            oauth: Grants::default(),
             codes: Codes::default(),
             cards: Vec::new(),
             message_id: FIRST_MESSAGE,
-            refused: Refused::default(),
+            rejected: RejectedRequests::default(),
             clears: Vec::new(),
             tokens: TokenBook::default(),
             usage: Usage::default(),
@@ -146,7 +150,27 @@ impl World {
         format!("{:08x}-{:08x}-{:08x}", self.now(), self.random.u32(..), self.random.u32(..))
     }
 
-    /// So many random characters of base64url.
+    /// The body of a rejected call.
+    pub(crate) fn error_body(&mut self, error: &ApiError, is_sns: bool, rid: &str) -> Value {
+        let speaker = error.speaker(is_sns);
+        let tail = self.message_tail(speaker, rid);
+        error.body(speaker, &self.switches, &tail)
+    }
+
+    /// The tail of a message. `sns` writes `, rid:` where the others write ` rid:`; in 2020 there was no rid.
+    fn message_tail(&mut self, speaker: Speaker, rid: &str) -> String {
+        match (self.switches.is(ERRMSG_TAIL, "rid"), speaker) {
+            (true, Speaker::Sns) => format!(", rid: {rid}"),
+            (true, Speaker::Gateway) => format!(" rid: {rid}"),
+            (true, Speaker::Business) => {
+                format!(" hint: [{}-{}] rid: {rid}", self.characters(6), self.characters(6))
+            }
+            (false, Speaker::Sns) => format!(", hints: [ req_id: {} ]", self.characters(14)),
+            (false, Speaker::Gateway | Speaker::Business) => format!(" hint: [{}]", self.characters(14)),
+        }
+    }
+
+    /// `count` random characters of base64url.
     pub(crate) fn characters(&mut self, count: usize) -> String {
         let mut text = String::with_capacity(count);
         let mut left = count;
@@ -158,7 +182,7 @@ impl World {
         text
     }
 
-    /// So many random digits, the first of which is not 0.
+    /// `count` random digits, the first of which is not 0.
     pub(crate) fn digits(&mut self, count: usize) -> String {
         (0..count).map(|at| char::from(b'0' + self.random.u8(u8::from(at == 0)..10))).collect()
     }
@@ -185,8 +209,8 @@ impl World {
         if (number as usize) < self.followers.len() { Ok(number) } else { Err(NoFollower::Foreign) }
     }
 
-    /// The same for a person who controls the sandbox.
-    pub(crate) fn somebody(&self, openid: &str) -> Result<u32, String> {
+    /// The number of an openid that a control call names.
+    pub(crate) fn resolve_openid(&self, openid: &str) -> Result<u32, String> {
         self.number(openid).map_err(|_| format!("`{openid}` is no openid of this account"))
     }
 
@@ -194,12 +218,12 @@ impl World {
         &mut self.followers[number as usize]
     }
 
-    /// Somebody's id across the accounts of one Open Platform account, if there is one.
+    /// A person's id across the accounts of one Open Platform account, if there is one.
     pub(crate) fn unionid(&self, number: u32) -> Option<String> {
         self.options.unionid.then(|| Openids::new(!self.options.seed).of(number))
     }
 
-    /// Somebody who has never followed the account.
+    /// Adds a person who has never followed the account.
     pub(crate) fn newcomer(&mut self) -> u32 {
         let number = u32::try_from(self.followers.len()).unwrap_or(u32::MAX);
         self.followers.push(Follower {
@@ -215,21 +239,21 @@ impl World {
         number
     }
 
-    /// Where a listing goes on after `openid` (exclusive), or refuses it.
-    pub(crate) fn cursor(&self, openid: Option<&str>) -> Result<Cursor, Refusal> {
+    /// Where a listing continues after `openid` (exclusive).
+    pub(crate) fn cursor(&self, openid: Option<&str>) -> Result<Cursor, ApiError> {
         let Some(openid) = openid.filter(|openid| !openid.is_empty()) else { return Ok(Cursor::Start) };
-        let number = self.number(openid).map_err(|_| Refusal::new(40003))?;
+        let number = self.number(openid).map_err(|_| ApiError::new(40003))?;
         let departed = !self.followers[number as usize].listed;
         match self.switches.get(DEPARTED_CURSOR) {
-            "40003" if departed => Err(Refusal::new(40003)),
+            "40003" if departed => Err(ApiError::new(40003)),
             "empty_page" if departed => Ok(Cursor::End),
             _ => Ok(Cursor::After(number)),
         }
     }
 
-    /// Sorts a write's openids into followers and failures, by the rules of the switches: one bad
-    /// openid refuses the whole call, unless it is only named afterwards (45171).
-    pub(crate) fn sort(&self, openids: &[String]) -> Result<(Vec<u32>, Vec<String>), Refusal> {
+    /// Splits a write's openids into followers and failures by the switches: one bad openid rejects the whole call, unless
+    /// the switch only reports it (45171).
+    pub(crate) fn sort(&self, openids: &[String]) -> Result<(Vec<u32>, Vec<String>), ApiError> {
         let mut good = Vec::with_capacity(openids.len());
         let mut failed = Vec::new();
         for openid in openids {
@@ -246,14 +270,14 @@ impl World {
                 "ok" => {}
                 "45171" => failed.push(openid.clone()),
                 errcode => {
-                    return Err(errcode.parse().map_or_else(|_| violation.into(), Refusal::new));
+                    return Err(errcode.parse().map_or_else(|_| violation.into(), ApiError::new));
                 }
             }
         }
         Ok((good, failed))
     }
 
-    /// Whom an openid names, for the rules.
+    /// What an openid names, for the rules.
     pub(crate) fn holder(&self, openid: &str) -> Holder {
         match self.number(openid) {
             Ok(number) if self.followers[number as usize].subscribed => Holder::Follower,
@@ -263,7 +287,7 @@ impl World {
         }
     }
 
-    /// Somebody begins or ceases to follow.
+    /// A person subscribes or unsubscribes.
     pub(crate) fn subscribe(&mut self, number: u32, follows: bool, keep_tags: bool) {
         let now = self.now();
         let follower = self.follower(number);
@@ -289,7 +313,7 @@ impl World {
     }
 }
 
-/// Where a listing goes on.
+/// Where a listing continues.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cursor {
     Start,
@@ -297,10 +321,10 @@ pub(crate) enum Cursor {
     End,
 }
 
-/// Followers who came by every other way.
-fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
+/// Followers from all channels but the requested scenes.
+fn seed_followers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
     let scenes = options.scenes();
-    let asked_for = |scene: u32| scenes.iter().any(|(id, _)| *id == scene);
+    let is_requested = |scene: u32| scenes.iter().any(|(id, _)| *id == scene);
     let step = SIX_YEARS / i64::from(options.followers.max(1));
     (0..options.followers)
         .map(|number| {
@@ -318,7 +342,7 @@ fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
                 0..4 => {
                     let scene = random.u32(OTHER_SCENES);
                     follower.channel = BY_QR_CODE;
-                    follower.qr_scene = if asked_for(scene) { 0 } else { scene };
+                    follower.qr_scene = if is_requested(scene) { 0 } else { scene };
                 }
                 4 => {
                     follower.channel = BY_QR_CODE;
@@ -331,8 +355,8 @@ fn strangers(options: &Options, random: &mut fastrand::Rng) -> Vec<Follower> {
         .collect()
 }
 
-/// Gives each scene its followers, spread over the whole list; says who was chosen.
-fn place_in_scenes(
+/// Assigns each scene its followers, spread over the whole list; gives the chosen ones.
+fn seed_scenes(
     followers: &mut [Follower],
     scenes: &[(u32, u32)],
     random: &mut fastrand::Rng,
@@ -356,11 +380,11 @@ fn place_in_scenes(
     numbers[..wanted].iter().copied().collect()
 }
 
-/// A few have left and are still listed; nobody of the scenes that were asked for.
-fn depart(followers: &mut [Follower], in_scenes: &BTreeSet<usize>, random: &mut fastrand::Rng) {
-    let few = followers.len() / ONE_GONE_OF as usize;
-    let most = followers.len().saturating_sub(in_scenes.len());
-    let mut left = few.min(most);
+/// A few have unsubscribed and are still listed; none of the requested scenes, whose counts are exact.
+fn seed_unsubscribed(followers: &mut [Follower], in_scenes: &BTreeSet<usize>, random: &mut fastrand::Rng) {
+    let few = followers.len() / ONE_UNSUBSCRIBED_IN as usize;
+    let available = followers.len().saturating_sub(in_scenes.len());
+    let mut left = few.min(available);
     while left > 0 {
         let number = random.usize(..followers.len());
         if followers[number].subscribed && !in_scenes.contains(&number) {
@@ -370,9 +394,9 @@ fn depart(followers: &mut [Follower], in_scenes: &BTreeSet<usize>, random: &mut 
     }
 }
 
-fn star(followers: &mut [Follower]) -> BTreeSet<u32> {
+fn seed_starred(followers: &mut [Follower]) -> BTreeSet<u32> {
     let mut starred = BTreeSet::new();
-    for (number, follower) in (0_u32..).zip(followers).skip(7).step_by(ONE_STARRED_OF as usize) {
+    for (number, follower) in (0_u32..).zip(followers).skip(7).step_by(ONE_STARRED_IN as usize) {
         if follower.subscribed {
             follower.tags.push(STARRED);
             starred.insert(number);

@@ -1,13 +1,11 @@
 //! Daily quotas (45009) and the minute limit (45011).
 
-use crate::{
-    api::{Spec, errcode},
-    sandbox::world::{
-        api_error::Refusal,
-        options::{AccountKind, Options},
-        switches::{MINUTE_SECONDS, QUOTA_RESET_HOUR, Switches, TAGS_QUOTA},
-    },
+use super::{
+    api_error::ApiError,
+    options::{AccountKind, Options},
+    switches::{MINUTE_SECONDS, QUOTA_RESET_HOUR, Switches, TAGS_QUOTA},
 };
+use crate::api::{Spec, errcode};
 use std::collections::{BTreeSet, HashMap};
 
 /// The daily limit where the platform publishes none.
@@ -16,7 +14,7 @@ const UNPUBLISHED: u64 = 100_000;
 /// Beijing time, in seconds ahead of UTC.
 const BEIJING: i64 = 8 * 3600;
 
-/// Calls of each path within the present day and minute.
+/// Calls of each path in the current day and minute.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     day: HashMap<&'static str, (i64, u64)>,
@@ -26,23 +24,23 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Counts a call, or refuses it.
+    /// Counts a call, or rejects it.
     pub(crate) fn take(
         &mut self,
         spec: &Spec,
         now: i64,
         options: &Options,
         switches: &Switches,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let day = day_of(now, switches);
         let used = current(&mut self.day, spec.path, day);
         if *used >= daily_limit(spec, options, switches) {
-            return Err(Refusal::gateway(errcode::DAILY_QUOTA));
+            return Err(ApiError::gateway(errcode::DAILY_QUOTA));
         }
         let in_minute = current(&mut self.minute, spec.path, minute_of(now, switches));
         if options.minute_limit.is_some_and(|limit| *in_minute >= limit) {
             self.full.insert(minute_of(now, switches));
-            return Err(Refusal::gateway(errcode::MINUTE_QUOTA));
+            return Err(ApiError::gateway(errcode::MINUTE_QUOTA));
         }
         *used += 1;
         *in_minute += 1;
@@ -50,18 +48,24 @@ impl Usage {
     }
 
     /// The day's limit of a path, and how much of it is used.
-    pub(crate) fn of(&self, spec: &Spec, now: i64, options: &Options, switches: &Switches) -> (u64, u64) {
+    pub(crate) fn limit_and_used(
+        &self,
+        spec: &Spec,
+        now: i64,
+        options: &Options,
+        switches: &Switches,
+    ) -> (u64, u64) {
         let used =
             self.day.get(spec.path).filter(|(day, _)| *day == day_of(now, switches)).map(|(_, used)| *used);
         (daily_limit(spec, options, switches), used.unwrap_or_default())
     }
 
-    /// How many minutes were too full.
+    /// The number of minutes in which calls were rejected.
     pub(crate) fn full_minutes(&self) -> usize {
         self.full.len()
     }
 
-    /// The day begins anew for every path.
+    /// Clears the day's counts of all paths.
     pub(crate) fn clear_day(&mut self) {
         self.day.clear();
     }
@@ -72,13 +76,13 @@ fn minute_of(now: i64, switches: &Switches) -> i64 {
     now.div_euclid(switches.number(MINUTE_SECONDS).unwrap_or(60).max(1))
 }
 
-/// The number of the day, Beijing time, from the hour at which quotas begin anew.
+/// The number of the day in Beijing time, which starts at the hour of the quota reset.
 fn day_of(now: i64, switches: &Switches) -> i64 {
     let reset: i64 = switches.number(QUOTA_RESET_HOUR).unwrap_or_default();
     (now + BEIJING - reset * 3600).div_euclid(24 * 3600)
 }
 
-/// The count of the present period; an older one is forgotten.
+/// The count of the current period, zero if the last one was earlier.
 fn current<'a>(
     counts: &'a mut HashMap<&'static str, (i64, u64)>,
     path: &'static str,
