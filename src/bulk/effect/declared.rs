@@ -50,6 +50,21 @@ impl Declared {
     }
 }
 
+impl RecordedEffect {
+    /// What undoes it, as the effect of the endpoint that had it declares.
+    #[must_use]
+    pub fn inverse(&self) -> Inverse {
+        let kind = match self {
+            Self::Change(change) => change.kind(),
+            Self::CreateTag { .. } => EffectKind::TagCreate,
+            Self::RenameTag { .. } => EffectKind::TagUpdate,
+            Self::DeleteTag { .. } => EffectKind::TagDelete,
+            Self::Other(_) => EffectKind::Undeclared,
+        };
+        Declared::of(kind).inverse(self)
+    }
+}
+
 fn undeclared(_recorded: &RecordedEffect) -> Inverse {
     Inverse::Irreversible("nothing is known of what it does")
 }

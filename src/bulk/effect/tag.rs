@@ -116,7 +116,7 @@ impl Effect for Delete {
     }
 
     fn inverse(_recorded: &RecordedEffect) -> Inverse {
-        Inverse::Irreversible("the id of a deleted tag is never used again")
+        Inverse::Irreversible("its id is never used again")
     }
 
     async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {

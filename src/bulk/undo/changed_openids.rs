@@ -1,9 +1,8 @@
 //! The openids that a run has changed, as its journal has them, and what changed them.
 
 use crate::{
-    api::{Endpoint, blacklist, tag, user},
-    bulk::model::batch::read_changed,
-    store::{ChangedBatch, EffectKind, StepKind, Store, StoreError},
+    bulk::{effect::declared::Declared, model::batch::read_changed},
+    store::{ChangedBatch, StepKind, Store, StoreError},
 };
 
 /// Batches of one query.
@@ -56,7 +55,7 @@ impl ChangedReader {
 fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, StoreError> {
     let end = match row.kind {
         StepKind::Terminal(kind) => kind.as_str(),
-        StepKind::Call(kind) => call_name(kind),
+        StepKind::Call(kind) => Declared::of(kind).spec.map_or(kind.as_str(), |spec| spec.name),
     };
     let target = match (row.target.as_str(), row.target_id) {
         ("", 0) => String::new(),
@@ -71,23 +70,10 @@ fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, St
     }))
 }
 
-/// The name of a call that changes followers.
-fn call_name(kind: EffectKind) -> &'static str {
-    match kind {
-        EffectKind::TagAttach => tag::Attach::SPEC.name,
-        EffectKind::TagDetach => tag::Detach::SPEC.name,
-        EffectKind::UserRemark => user::Remark::SPEC.name,
-        EffectKind::BlacklistAdd => blacklist::Add::SPEC.name,
-        EffectKind::BlacklistRemove => blacklist::Remove::SPEC.name,
-        // The others have no batches.
-        other => other.as_str(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{BatchRow, TerminalKind};
+    use crate::store::{BatchRow, EffectKind, TerminalKind};
 
     fn changed(kind: StepKind, target: &str, target_id: i64) -> String {
         let batch =

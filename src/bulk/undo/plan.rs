@@ -2,7 +2,10 @@
 //! is plain data; the floor above makes a script of it.
 
 use crate::{
-    bulk::model::{change::Change, effect::RecordedEffect},
+    bulk::{
+        effect::effect::Inverse,
+        model::{change::Change, effect::RecordedEffect},
+    },
     store::{EffectKind, StepKind, StepRow, Store, StoreError},
 };
 use std::{
@@ -153,7 +156,7 @@ impl TopLevelSteps {
             });
             let mut actions = Vec::new();
             for (_, effect) in effects {
-                match history.inverse(effect, &step) {
+                match history.action(&effect, &step) {
                     Ok(action) => actions.push(action),
                     Err(irreversible) => plan.irreversible.push(irreversible),
                 }
@@ -220,27 +223,26 @@ impl TagHistory {
     }
 
     /// What undoes an effect, or why nothing does.
-    fn inverse(&self, effect: RecordedEffect, step: &str) -> Result<UndoAction, String> {
-        Ok(match effect {
-            RecordedEffect::Change(change) => {
+    fn action(&self, effect: &RecordedEffect, step: &str) -> Result<UndoAction, String> {
+        match (effect.inverse(), effect) {
+            (Inverse::RestoreTagName { id, from, to }, _) => Ok(UndoAction::RestoreTagName { id, from, to }),
+            (Inverse::DeleteTagIfEmpty { id, name }, _) => Ok(UndoAction::DeleteTagIfEmpty { id, name }),
+            (_, RecordedEffect::Change(change)) => {
                 let recreate = match change {
-                    Change::Detach(id) => self.recreated(id).cloned(),
-                    _ => None,
+                    Change::Detach(id) => self.recreated(*id).cloned(),
+                    Change::Attach(_) | Change::Block | Change::Unblock | Change::Remark => None,
                 };
-                UndoAction::ChangeBack { change, recreate }
+                Ok(UndoAction::ChangeBack { change: *change, recreate })
             }
-            RecordedEffect::RenameTag { id, from, to } => UndoAction::RestoreTagName { id, from, to },
-            RecordedEffect::CreateTag { id, name } => UndoAction::DeleteTagIfEmpty { id, name },
-            RecordedEffect::DeleteTag { id, name } => match self.recreated(id) {
-                Some(name) => UndoAction::RecreateTag { name: name.clone() },
-                None => {
-                    return Err(format!(
-                        "the tag `{name}` ({id}) was deleted, and its id is never used again"
-                    ));
+            (Inverse::Irreversible(reason), RecordedEffect::DeleteTag { id, name }) => {
+                match self.recreated(*id) {
+                    Some(name) => Ok(UndoAction::RecreateTag { name: name.clone() }),
+                    None => Err(format!("the tag `{name}` ({id}) was deleted, and {reason}")),
                 }
-            },
-            RecordedEffect::Other(call) => return Err(format!("{call} (step {step})")),
-        })
+            }
+            (_, RecordedEffect::Other(call)) => Err(format!("{call} (step {step})")),
+            (_, effect) => Err(format!("{} (step {step})", effect.kind())),
+        }
     }
 }
 

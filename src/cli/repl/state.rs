@@ -4,9 +4,9 @@
 
 use super::{background::Background, editor::SharedNames, script::continues_previous, table::show};
 use crate::{
-    api::{Endpoint, tag},
+    api::tag,
     base::{Cancel, Diagnostic, Stopwatch, with_thousands},
-    bulk::{ProgressBoard, RunReport, RunState},
+    bulk::{ProgressBoard, RunReport, RunState, changes_tags, kind_of_call},
     cli::{
         args::{ReplArguments, TargetArgs},
         commands::confirm::{confirm_once, confirm_production},
@@ -375,6 +375,5 @@ fn open_account(
 
 /// Whether the calls of a line may have changed which tags there are.
 fn changes_tag_names(report: &RunReport) -> bool {
-    let changing = [&tag::Create::SPEC, &tag::Update::SPEC, &tag::Delete::SPEC];
-    changing.iter().any(|spec| report.calls.contains_key(&spec.call()))
+    report.calls.keys().filter_map(|call| kind_of_call(call)).any(changes_tags)
 }

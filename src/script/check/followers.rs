@@ -8,6 +8,7 @@ use super::{
 use crate::{
     api::{FieldKind, user::FIELDS},
     base::closest_match,
+    store::TerminalKind,
 };
 use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const SOURCES: [&str; 5] = ["followers", "members", "blacklisted", "openids", "openids_from"];
 /// Methods of an audience that give one again.
 const STEPS: [&str; 3] = ["filter", "take", "sample"];
-/// Methods of an audience that run it and give a report.
-const ENDS: [&str; 7] = ["tag", "untag", "block", "unblock", "remark", "each", "write_csv"];
 /// Methods of an audience whose closure is given a follower.
 const LOOKERS: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
@@ -173,11 +172,11 @@ fn lookers(expr: &Expr, audiences: &Audiences) -> Vec<String> {
 /// `followers().tag("a").untag("b")`: the first end has run, and gives a report.
 fn after_an_end(file: &File, expr: &Expr, known: &Audiences) -> Option<Problem> {
     let (root, links) = chain(expr);
-    let at = links.iter().position(|link| method(link).is_some_and(|call| is_one_of(call, &ENDS)))?;
+    let at = links.iter().position(|link| method(link).is_some_and(|call| is_end(call)))?;
     let is_of_audience = is_source(root, known)
         && links[..at].iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)));
     let Expr::MethodCall(next, position) = links.get(at + 1)? else { return None };
-    if !is_of_audience || !(is_one_of(next, &ENDS) || is_one_of(next, &STEPS)) {
+    if !is_of_audience || !(is_end(next) || is_one_of(next, &STEPS)) {
         return None;
     }
     let (end, next) = (&method(links[at])?.name, &next.name);
@@ -191,6 +190,12 @@ fn method(expr: &Expr) -> Option<&FnCallExpr> {
         Expr::MethodCall(call, _) => Some(call),
         _ => None,
     }
+}
+
+/// Whether a method of an audience runs it and gives a report.
+fn is_end(call: &FnCallExpr) -> bool {
+    TerminalKind::from_word(&call.name)
+        .is_some_and(|kind| kind.is_change() || matches!(kind, TerminalKind::Each | TerminalKind::WriteCsv))
 }
 
 fn is_one_of(call: &FnCallExpr, names: &[&str]) -> bool {

@@ -21,6 +21,7 @@ use crate::script::{
         program::{Earlier, Imports, Program, Text},
     },
 };
+use crate::store::{EffectKind, TerminalKind};
 use rhai::{
     AST, ASTFlags, ASTNode, Dynamic, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope,
     Shared, Stmt,
@@ -131,19 +132,9 @@ impl Line {
         names.extend(called(&session.state.functions));
         let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
-        writes.extend([
-            "tag",
-            "untag",
-            "block",
-            "unblock",
-            "remark",
-            "restore_remark",
-            "restore_tag_name",
-            "delete_tag_if_empty",
-            "post",
-            "eval",
-            "call",
-        ]);
+        writes.extend(TerminalKind::ALL.iter().filter(|kind| kind.is_change()).map(|kind| kind.as_str()));
+        writes.extend([EffectKind::RestoreTagName, EffectKind::DeleteTagIfEmpty].map(EffectKind::as_str));
+        writes.extend(["post", "eval", "call"]);
         // What imports and closures call can't be seen from here.
         let is_open = self.program.imports().next().is_some() || !session.state.imports.is_empty();
         is_open || names.iter().any(|name| writes.contains(name.as_str()))

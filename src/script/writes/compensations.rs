@@ -1,10 +1,14 @@
-//! What `mpscript undo` is written with beside the ends of audiences. Each is one step of the run's journal: it looks at
-//! the account itself, so that a run that was cut off comes to the same steps again whatever it has done already.
+//! Compensations: the functions that undo scripts call beside terminal operations. Each is one step of the journal and
+//! reads the account itself, so that an interrupted undo reaches the same steps again, whatever it has done already.
 
 use crate::{
     api::{
         Resend,
-        errcode::{INVALID_OPENID, INVALID_TAG_NAME},
+        errcode::{
+            FOREIGN_OPENID, INVALID_OPENID, INVALID_TAG_ID, INVALID_TAG_NAME, NOT_SUBSCRIBED, SYSTEM_TAG,
+            TAG_NAME_TOO_LONG, TOO_MANY_FOLLOWERS_OF_TAG, TOO_MANY_TAGS, TOO_MANY_TAGS_OF_FOLLOWER,
+            UNSUBSCRIBED, USER_LIMITED,
+        },
         tag::{Delete, Members, Tag, Update},
     },
     bulk::{JournalError, Lock, RecordedEffect, Replay, Step, StepIdentity, hit},
@@ -19,13 +23,25 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Answers that no later try would change: a tag that is gone, can't be deleted or has its name taken, a person who is gone or
+/// Refusals that no retry would change: the tag is deleted, can't be deleted or its name is taken; the person has left or
 /// has twenty tags.
-const FOR_GOOD: &[i64] =
-    &[INVALID_OPENID, INVALID_TAG_NAME, 43004, 45056, 45057, 45058, 45059, 45158, 45159, 49003, 50002, 50005];
+const PERMANENT_ERRORS: &[i64] = &[
+    INVALID_OPENID,
+    INVALID_TAG_NAME,
+    NOT_SUBSCRIBED,
+    TOO_MANY_TAGS,
+    TOO_MANY_FOLLOWERS_OF_TAG,
+    SYSTEM_TAG,
+    TOO_MANY_TAGS_OF_FOLLOWER,
+    TAG_NAME_TOO_LONG,
+    INVALID_TAG_ID,
+    FOREIGN_OPENID,
+    USER_LIMITED,
+    UNSUBSCRIBED,
+];
 
-/// Does something as one step, unless that was done before. Doing it twice must be as good as doing it once.
-fn once(
+/// Runs idempotent work as one step of the journal; a replayed step that has completed is skipped.
+fn run_step_once(
     env: &RunEnv,
     identity: &StepIdentity,
     work: impl FnOnce(&Step) -> ScriptResult<()>,
@@ -56,19 +72,19 @@ fn once(
     done.and(written.map_err(journal))
 }
 
-/// Makes one call that changes a tag, with what takes it back written down before.
+/// Makes one call that changes a tag. Its effect is recorded before, so that the undo can itself be undone.
 fn change(
     env: &RunEnv,
     step: &Step,
-    deed: &RecordedEffect,
+    effect: &RecordedEffect,
     call: impl FnOnce() -> ScriptResult<()>,
 ) -> ScriptResult<()> {
-    let written = env.block_on(async { step.change(deed).await?.wait().await });
+    let written = env.block_on(async { step.change(effect).await?.wait().await });
     written.map_err(|error| env.journal_error(&error))?;
     hit("call-intent");
     let called = call();
     hit("call-made");
-    // What was refused has done nothing.
+    // A refused call had no effect.
     let is_refused =
         |error: &EvalAltResult| ScriptError::find_in(error).is_some_and(|error| !error.is_unsure);
     if called.as_ref().is_err_and(|error| is_refused(error)) {
@@ -87,13 +103,13 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
     }
     let text = format!("restore_tag_name({id}, {from:?}, {to:?})");
     let kind = StepKind::Call(EffectKind::RestoreTagName);
-    once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
+    run_step_once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
         env.lock(&Lock::Tag(id))?;
         if !is_so(&env.tags()?) {
             return Ok(());
         }
-        let deed = RecordedEffect::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
-        change(env, step, &deed, || {
+        let effect = RecordedEffect::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
+        change(env, step, &effect, || {
             let client = env.client()?;
             env.call(client.call(&Update { id, name: from.to_owned() })).map(drop)
         })
@@ -107,8 +123,8 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
     }
     let text = format!("delete_tag_if_empty({id}, {name:?})");
     let kind = StepKind::Call(EffectKind::DeleteTagIfEmpty);
-    once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
-        // Whether it was made nobody may know, nor by which number.
+    run_step_once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
+        // A run that was interrupted while it created the tag does not know its id.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
         let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };
         env.lock(&Lock::Tag(tag.id))?;
@@ -118,17 +134,17 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
             env.io.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
             return Ok(());
         }
-        let deed = RecordedEffect::DeleteTag { id: tag.id, name: tag.name.clone() };
-        change(env, step, &deed, || env.call(client.call(&Delete { id: tag.id })).map(drop))
+        let effect = RecordedEffect::DeleteTag { id: tag.id, name: tag.name.clone() };
+        change(env, step, &effect, || env.call(client.call(&Delete { id: tag.id })).map(drop))
     })
 }
 
-/// What the platform has refused for good is set aside and told; anything else ends the run as ever.
-fn not_taken_back(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()> {
+/// Reports a step that the platform refused permanently and goes on; any other error ends the run.
+fn skip_undo_step(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()> {
     let Some(refused) = error.read_lock::<ScriptError>().map(|error| error.clone()) else {
         return Err(EvalAltResult::ErrorRuntime(error.clone(), rhai::Position::NONE).into());
     };
-    if !refused.errcode.is_some_and(|code| FOR_GOOD.contains(&code)) {
+    if !refused.errcode.is_some_and(|code| PERMANENT_ERRORS.contains(&code)) {
         return Err(refused.raise());
     }
     env.io.board.set_aside(format!("step {step}: {}", refused.message));
@@ -146,7 +162,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         .register_into_engine(engine, move |id: i64, name: &str| delete_tag_if_empty(&of, id, name));
     let of = Arc::clone(env);
     described("not_taken_back", &["step: String", "error: ?"], NOT_TAKEN_BACK)
-        .register_into_engine(engine, move |step: &str, error: Dynamic| not_taken_back(&of, step, &error));
+        .register_into_engine(engine, move |step: &str, error: Dynamic| skip_undo_step(&of, step, &error));
 }
 
 const RESTORE_TAG_NAME: &str =
