@@ -4,8 +4,8 @@
 use crate::fixtures::prerequisites;
 use std::process::Command;
 
-/// Runs a shell script on a disk of 320 KiB at `/mnt`, which nobody else sees. `$MPSCRIPT` is the program
-/// with an account that nobody answers for.
+/// Runs a shell script on a disk of 320 KiB at `/mnt`, in a namespace of its own. `$MPSCRIPT` is the program
+/// with an account whose address does not answer.
 fn on_a_small_disk(script: &str) -> Option<String> {
     if !may_mount() {
         prerequisites::missing("namespaces");

@@ -1,0 +1,167 @@
+//! Rows of runs, fires and automations that can't be decoded: each is an error that names the row, what was expected and
+//! what was found, on SQLite and on PostgreSQL. Nothing is overwritten.
+
+use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
+use mpscript::store::{Fire, RunPayload, RunRecord, Statement, Store};
+use std::future::Future;
+
+const AUTOMATION: &str = "const automation = #{ on: [ #{ every: \"1m\" } ] };
+fn run(ctx, p) { ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`第${ctx.state.n}次`); }";
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("the system gives a runtime").block_on(work)
+}
+
+/// A folder with an automation, whose store is on each database that this machine has.
+fn on_each_store(test: impl Fn(&Folder)) {
+    let folder =
+        |store: &str| Folder::new().file("jobs/每分.rhai", AUTOMATION).account().env("MPSCRIPT_STORE", store);
+    test(&folder("store.sqlite3"));
+    if let Some(cluster) = cluster() {
+        test(&folder(cluster.database().reveal()));
+    }
+}
+
+/// Works on the store of a folder.
+fn on_store<T>(folder: &Folder, work: impl AsyncFnOnce(&Store) -> T) -> T {
+    wait(async {
+        let store = folder.store().await;
+        let done = work(&store).await;
+        store.close().await;
+        done
+    })
+}
+
+/// Changes rows as a damaged disk or a foreign program might have.
+fn damage(folder: &Folder, sql: &'static str) {
+    on_store(folder, async |store| {
+        assert_eq!(store.execute(Statement::new(sql)).await, Ok(1), "{sql}");
+    });
+}
+
+/// Two recorded runs that have ended: `aaaaaa` and, newer, `bbbbbb`.
+fn two_runs(folder: &Folder) {
+    on_store(folder, async |store| {
+        for (id, started_at) in [("aaaaaa", 1_000), ("bbbbbb", 2_000)] {
+            let run = RunRecord {
+                id: id.to_owned(),
+                script: "老客户.rhai".to_owned(),
+                started_at,
+                heartbeat_at: started_at,
+                ..RunRecord::default()
+            };
+            let payload = RunPayload {
+                source: r#"{"name":"老客户.rhai","text":"tag::list()","imports":[]}"#.to_owned(),
+                options: "{}".to_owned(),
+                report: String::new(),
+            };
+            assert_eq!(store.add_run(&run, &payload).await, Ok(true));
+        }
+    });
+}
+
+#[test]
+fn run_with_unknown_state_is_listed_with_its_error_beside_the_others() {
+    on_each_store(|folder| {
+        two_runs(folder);
+        damage(folder, "UPDATE mpscript_run SET state = '睡着' WHERE id = 'aaaaaa'");
+        let error = "`state` in row `aaaaaa` of mpscript_run can't be read: expected one of `running` `done` \
+                     `done_with_failures` `cancelled` `error` `paused` `parked` `interrupted`, found `睡着`";
+        let listed = folder.run(&["runs"]).success();
+        let lines: Vec<&str> = listed.lines().collect();
+        assert_eq!(lines.len(), 2, "{listed}");
+        assert!(lines[0].starts_with("bbbbbb  ") && lines[0].ends_with("老客户.rhai"), "{listed}");
+        assert_eq!(lines[1], format!("aaaaaa  can't be shown: {error}"));
+        let json: serde_json::Value =
+            serde_json::from_str(&folder.run(&["runs", "--json"]).success()).expect("it is JSON");
+        assert_eq!(json[0]["id"], "bbbbbb");
+        assert_eq!(json[1], serde_json::json!({"id": "aaaaaa", "error": error}));
+        let shown = folder.run(&["show", "aaaaaa"]).failure(2);
+        assert!(shown.contains(error), "{shown}");
+    });
+}
+
+#[test]
+fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
+    on_each_store(|folder| {
+        two_runs(folder);
+        damage(
+            folder,
+            "UPDATE mpscript_run SET state = 'error', options = '{\"params\":', report = '[' WHERE id = 'aaaaaa'",
+        );
+        let resumed = folder.run(&["resume", "aaaaaa"]).failure(2);
+        assert!(resumed.contains("the options of run aaaaaa can't be read: EOF while parsing"), "{resumed}");
+        let failed = folder.run(&["failed", "aaaaaa"]).failure(2);
+        assert!(failed.contains("the report of run aaaaaa can't be read: EOF while parsing"), "{failed}");
+        let payload = on_store(folder, async |store| store.run_payload("aaaaaa").await);
+        let payload = payload.expect("the store works");
+        assert_eq!((payload.options.as_str(), payload.report.as_str()), ("{\"params\":", "["));
+    });
+}
+
+#[test]
+fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
+    on_each_store(|folder| {
+        let fire = Fire {
+            automation: "每分".to_owned(),
+            trigger: "every 1m".to_owned(),
+            scheduled_at: 60_000,
+            ..Fire::default()
+        };
+        on_store(folder, async |store| assert_eq!(store.insert_fires(&[fire]).await, Ok(vec![true])));
+        damage(folder, "UPDATE mpscript_fire SET state = 'dreaming'");
+        let found = on_store(folder, async |store| {
+            let fires = store.fires("每分", 10).await.unwrap_err().to_string();
+            assert_eq!(fires, store.last_fire("每分", "every 1m").await.unwrap_err().to_string());
+            fires
+        });
+        assert_eq!(
+            found,
+            "`state` in row `每分, every 1m, 60000` of mpscript_fire can't be read: expected one of `claimed` `running` \
+             `done` `done_with_failures` `failed` `missed` `parked` `skipped` `stopped` `timed_out` `armed` \
+             `disarmed`, found `dreaming`"
+        );
+        damage(folder, "UPDATE mpscript_fire SET state = 'claimed', kind = 'whim'");
+        let found = on_store(folder, async |store| store.open_fires().await.unwrap_err().to_string());
+        assert_eq!(
+            found,
+            "`kind` in row `每分, every 1m, 60000` of mpscript_fire can't be read: expected one of `trigger` \
+             `failure_hook`, found `whim`"
+        );
+    });
+}
+
+#[test]
+fn unreadable_automation_state_fails_the_run_and_is_not_overwritten() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    on_each_store(|folder| {
+        let url = sandbox.url();
+        let arguments = ["run", "每分", "--dir", "jobs", "--base-url", &url, "--quiet"];
+        assert_eq!(folder.run(&arguments).success(), "第1次\n");
+        damage(folder, "UPDATE mpscript_automation SET state = '{\"n\":' WHERE name = '每分'");
+        let failed = folder.run(&arguments).failure(2);
+        assert!(
+            failed.contains(
+                "`state` in row `每分` of mpscript_automation can't be read: expected a JSON object, found EOF while \
+                 parsing a value at line 1 column 5"
+            ),
+            "{failed}"
+        );
+        let record = on_store(folder, async |store| store.automation("每分").await);
+        assert_eq!(record.expect("the store works").expect("it is recorded").state, "{\"n\":");
+    });
+}
+
+#[test]
+fn sqlite_number_column_with_text_is_an_error() {
+    // PostgreSQL's columns have types of their own.
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3");
+    two_runs(&folder);
+    damage(&folder, "UPDATE mpscript_run SET started_at = '昨天' WHERE id = 'aaaaaa'");
+    let found = on_store(&folder, async |store| store.run("aaaaaa").await.unwrap_err().to_string());
+    assert_eq!(
+        found,
+        "`started_at` in row `aaaaaa` of mpscript_run can't be read: expected a whole number, found a text of 6 bytes"
+    );
+}
