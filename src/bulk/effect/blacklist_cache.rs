@@ -1,12 +1,14 @@
 //! Who is on the blacklist, for calls that block or unblock by hand: listed once in a run, and kept up with the run's own
 //! calls. It must never answer from before a job of the run has written.
 
-use super::observer::{ObserveError, Observer};
-use crate::bulk::{
-    listing::membership::MemberSet,
-    model::{change::Change, source::Source},
+use crate::{
+    bulk::{
+        listing::membership::{MemberSet, MembershipError},
+        model::{change::Change, source::Source},
+    },
+    client::Client,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 use tokio::sync::Mutex;
 
 /// The blacklist as the run knows it; empty before the first question.
@@ -14,21 +16,21 @@ use tokio::sync::Mutex;
 pub struct BlacklistCache(Mutex<Option<MemberSet>>);
 
 impl BlacklistCache {
-    /// Those of these openids that are on the blacklist.
+    /// Those of these openids that are on the blacklist. `in_flight` bounds the calls that list it, and `folder` takes
+    /// the list.
     pub(crate) async fn among(
         &self,
-        account: &Observer<'_>,
+        client: &Client,
+        in_flight: usize,
+        folder: &Path,
         openids: &[String],
-    ) -> Result<HashSet<String>, ObserveError> {
+    ) -> Result<HashSet<String>, MembershipError> {
         let mut known = self.0.lock().await;
         let known = match &mut *known {
             Some(known) => known,
-            none => {
-                let (in_flight, folder) = (account.in_flight, account.scratch_folder);
-                none.insert(MemberSet::list(account.client, in_flight, Source::Blacklisted, folder).await?)
-            }
+            none => none.insert(MemberSet::list(client, in_flight, Source::Blacklisted, folder).await?),
         };
-        Ok(known.intersect(openids).await?)
+        known.intersect(openids).await
     }
 
     /// A call of the run made this change to these openids. Where that can't be kept, the blacklist is listed again.
