@@ -124,7 +124,7 @@ fn altered_or_foreign_message_is_not_opened() {
     let other_key =
         Keys { aes_key: Some(Secret::new("Abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")), ..keys.clone() };
     let error = other_key.open(safe.as_bytes(), A3_SIGNATURE, A3_TIMESTAMP, A3_NONCE).unwrap_err();
-    assert!(matches!(error, Error::Padding | Error::Length { .. }), "{error}");
+    assert_eq!(error, Error::Padding);
     assert_eq!(
         open(&keys, "<xml><ToUserName>gh_1</ToUserName></xml>", A3_SIGNATURE, A3_TIMESTAMP, A3_NONCE),
         Err("field `Encrypt` is missing".to_owned())
