@@ -271,7 +271,7 @@ fn hostile_xml_is_refused() {
         refused(&message("<FromUserName>o1</FromUserName><FromUserName>o2</FromUserName>")),
         "field `FromUserName` is there twice"
     );
-    // What nobody knows may repeat: both are kept.
+    // An undeclared element may repeat: both are kept.
     let message = parse(&message("<New>1</New><New>2</New>"));
     assert_eq!(message.get("New"), Some(json!(["1", "2"])));
 }

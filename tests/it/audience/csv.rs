@@ -71,7 +71,7 @@ fn unfinished_csv_keeps_the_previous_file() {
 fn openids_are_read_from_foreign_tables() {
     let account = Account::of(10);
     let openids = account.openids();
-    // Excel's own: GBK, a column of names before, blanks, and somebody twice.
+    // Excel's own: GBK, a column of names before, blanks, and one openid twice.
     let mut gbk = b"\xd0\xd5\xc3\xfb,OpenID \r\n".to_vec();
     for openid in [&openids[0], &openids[1], &openids[1]] {
         gbk.extend(b"\xd5\xc5\xc8\xfd, ");

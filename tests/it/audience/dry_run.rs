@@ -1,4 +1,4 @@
-//! A dry run: every call that reads is made, none that writes is, and it says what would be done.
+//! A dry run: it makes every call that reads and none that writes, and reports what would change.
 
 use crate::fixtures::{
     account::Account,

@@ -1,4 +1,4 @@
-//! Jobs in which something goes wrong: nobody is lost, and what failed is named with its reason.
+//! Jobs in which something fails: no follower is lost, and each failure is named with its reason.
 
 use crate::fixtures::{
     account::{Account, FOREIGN},
@@ -50,7 +50,7 @@ fn one_invalid_openid_fails_alone_in_its_batch() {
             assert_eq!(tagged(&account, &name), 49);
         }
     }
-    // The platform may also take no notice of somebody who has left.
+    // The platform may also ignore a follower who has unsubscribed.
     account.control("switches", json!({"gone_openid": "ok"}));
     let (finished, report) = run_on(&account, &format!("openids({}).tag(\"ok\");", json!(openids)), &[]);
     finished.success();
@@ -66,7 +66,7 @@ fn invalid_openids_with_details_fail_or_count_as_gone() {
     let script = format!("openids({}).filter(|u| u.subscribe == 1).tag(\"老客户\");", json!(openids));
     let (finished, report) = run_on(&account, &script, &[]);
     assert_eq!((finished.code, finished.err.as_str()), (Some(3), ONE_FAILED));
-    // Who has left and who never followed are both nobody to the platform.
+    // The platform answers alike for openids that unsubscribed and that never followed.
     assert_eq!(counts(&report, ["listed", "matched", "gone", "changed", "failed"]), [100, 98, 2, 97, 1]);
     assert_eq!(
         (&report["failed"][0]["openid"], &report["failed"][0]["errcode"]),
@@ -295,7 +295,7 @@ fn change_limit_stops_the_run() {
 fn error_rate_over_the_limit_stops_the_job() {
     let account = Account::of(4_000);
     let mut openids = account.openids();
-    // One of twenty is nobody's.
+    // One openid of twenty is invalid.
     for openid in openids.iter_mut().step_by(20) {
         *openid = format!("{}x", &openid[..27]);
     }
@@ -330,7 +330,7 @@ fn new_tag_is_retried_until_the_platform_knows_it() {
 #[test]
 fn refused_changes_do_not_count_towards_the_limit() {
     let account = Account::of(200);
-    // A tag that is not there: fifty are refused. Then three of a hundred are nobody's.
+    // A tag that is not there: fifty are refused. Then three of a hundred are invalid.
     let mut openids = account.openids();
     for openid in &mut openids[10..13] {
         *openid = format!("{}x", &openid[..27]);

@@ -1,4 +1,4 @@
-//! Jobs that go well: what each end of an audience does, and what its report says.
+//! Jobs that succeed: what each terminal operation of an audience does, and what its report says.
 
 use crate::fixtures::{
     account::Account,

@@ -1,4 +1,4 @@
-//! Ctrl-C: what is on its way is counted, nothing more is sent, and a second one leaves at once.
+//! Ctrl-C: calls in flight are awaited and counted, nothing more is sent, and a second one exits at once.
 
 #![cfg(unix)]
 

@@ -23,7 +23,7 @@ error: no account is configured
   = hint: set MPSCRIPT_APPID and MPSCRIPT_SECRET (设置与开发 > 基本配置 in the console shows them), write mpscript.toml, or try it with --sandbox
 ";
     assert_message(&Folder::with(COUNT), &["run", "script.rhai"], 2, expected);
-    // A script that calls nobody needs none.
+    // A script without calls needs none.
     assert_eq!(Folder::with("print(1);").run(&["run", "script.rhai"]).success(), "1\n");
 }
 

@@ -1,4 +1,4 @@
-//! What was run: listed, shown, its failures, and the asking before a production account is changed.
+//! Recorded runs: listed, shown, their failures, and the confirmation before a production account is changed.
 
 use crate::fixtures::{paths::ATTACH, program::Folder, runs::newest_run_id, sandbox_process::SandboxProcess};
 use mpscript::run::MAX_LOG_BYTES;
@@ -119,7 +119,7 @@ fn retry_is_refused_where_openids_are_not_known() {
     assert_eq!(retried.code, Some(0), "{}", retried.err);
     assert_eq!(sandbox.tagged("100"), Some(100));
     let cases = [
-        // A job that looks at details, which are refused for one: whether they match nobody knows.
+        // A job that filters by details, which are refused for one openid: it is unknown whether it matches.
         (
             "followers().filter(|u| u.sex == 77).tag(\"甲\");",
             json!({"path": "/cgi-bin/user/info/batchget", "errcode": 40003, "openid": openids[7]}),

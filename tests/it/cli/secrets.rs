@@ -329,7 +329,7 @@ fn cases_of_an_echo() -> Vec<Case> {
             "45157 not with ***",
         ),
         ("redirect", redirect, LIST, "HTTP status 302"),
-        // The token comes, and then nobody listens any more.
+        // The server closes after the token.
         ("connection refused", RawServer::in_turn([raw_server::token(TOKEN)]), LIST, "refused"),
     ]
 }
@@ -373,7 +373,7 @@ fn secret_is_not_in_the_process_arguments() {
     let (asked, is_asked) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel();
     let server = RawServer::start(move |_| {
-        // The test may have failed, and then nobody waits.
+        // The test may have failed, and then the receiver was dropped.
         let _ = asked.send(());
         let _ = may_go_on.recv();
         raw_server::token(TOKEN)

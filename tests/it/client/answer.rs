@@ -1,4 +1,4 @@
-//! The client against answers that are almost JSON, and against those that are none.
+//! The client against answers that are almost JSON, and against those that are not JSON at all.
 
 use crate::fixtures::{
     client::{ClientFixture, create, no_answer},

@@ -1,4 +1,4 @@
-//! The client and a wish to stop, and its bound on calls that are under way together.
+//! Cancellation of the client's calls, and the limit on calls in flight.
 
 use crate::fixtures::{
     account::Account,

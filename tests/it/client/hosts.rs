@@ -23,8 +23,8 @@ fn server(mut act: impl FnMut() -> Act + Send + 'static) -> RawServer {
     RawServer::start(move |request| if request.contains("stable_token") { token("96_token") } else { act() })
 }
 
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
+/// An address at which no server listens.
+fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -40,7 +40,7 @@ fn asked(server: &RawServer) -> usize {
 #[test]
 fn unreachable_host_moves_every_call_to_the_next() {
     let second = server(|| ok(CREATED));
-    let fixture = fixture(&[nobody(), second.address()]);
+    let fixture = fixture(&[unused_address(), second.address()]);
     // A write that must not be sent twice moves on too: it was never sent.
     assert_eq!(fixture.call(&create()).unwrap().id, 100);
     assert_eq!(asked(&second), 1);

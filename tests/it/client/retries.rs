@@ -1,4 +1,4 @@
-//! The client against a platform that is busy, broken or gone: what is tried again, and what is not.
+//! The client against a platform that is busy, broken or unreachable: what is retried, and what is not.
 
 use crate::fixtures::{
     client::{ClientFixture, create, fault, names, no_answer, reached, sandbox},
@@ -99,7 +99,7 @@ fn dropped_connection_of_a_non_idempotent_call_is_in_doubt() {
 
 #[test]
 fn refused_connection_is_retried_and_never_in_doubt() {
-    // The token comes, and then nobody listens any more.
+    // The server closes after the token.
     let server = RawServer::in_turn([token("96_token")]);
     let fixture = ClientFixture::of(server.address());
     let error = fixture.fail(&create());

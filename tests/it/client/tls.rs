@@ -54,7 +54,7 @@ impl TlsServer {
         let address = listener.local_addr().unwrap();
         let requests = Arc::<AtomicUsize>::default();
         let (config, counted) = (Arc::new(config), Arc::clone(&requests));
-        // Ends with the process; it waits for nobody.
+        // Ends with the process.
         thread::spawn(move || {
             for stream in listener.incoming().take(MOST).flatten() {
                 let connection = ServerConnection::new(Arc::clone(&config)).unwrap();

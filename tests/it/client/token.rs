@@ -1,4 +1,4 @@
-//! The client's token: fetched once, renewed once, and never asked for without end.
+//! The client's token: fetched once, renewed once, and never requested in an endless loop.
 
 use crate::fixtures::{
     account::{Account, token_of},

@@ -1,4 +1,4 @@
-//! Automations: what they say of themselves is read without running anything, and they run by hand.
+//! Automations: their declaration is read without running anything, and they can be run by hand.
 
 use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 

@@ -1,4 +1,4 @@
-//! A daemon with more to do than it has time for, and what outlives one that ends.
+//! A daemon with more to do than it has time for, and what survives its end.
 
 use crate::fixtures::{
     daemon::{DaemonFixture, MINUTE},
@@ -188,7 +188,7 @@ fn unread_output_pipe_does_not_block_fires() {
     let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
                fn run(ctx) { for n in 0..4000 { print(`line ${n}`); } }";
     let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
-    // Its standard output is a pipe that nobody reads.
+    // Its standard output is a pipe that is never read.
     let mut daemon =
         folder.command(&["serve", "jobs", "--base-url", &sandbox.url()]).spawn().expect("it starts");
     let done = || {

@@ -1,29 +1,15 @@
-//! The daemon: every fire once, and an account of each.
+//! The daemon: every fire runs once and is recorded.
 
 use crate::fixtures::{
     daemon::{DaemonFixture, MINUTE, every_minute},
     program::TIMEOUT,
     raw_server::{RawServer, ok},
 };
-use mpscript::{
-    run::daemon::Daemon,
-    store::{Fire, FireState, Statement},
-};
+use mpscript::store::{Fire, FireState, Statement};
 use std::{
     thread,
     time::{Duration, Instant},
 };
-
-/// Steps until the log holds this.
-#[track_caller]
-fn until(fixture: &DaemonFixture, daemon: &mut Daemon, words: &str) {
-    let since = Instant::now();
-    while !fixture.log.text().contains(words) {
-        assert!(since.elapsed() < TIMEOUT, "no {words:?}:\n{}", fixture.log.text());
-        daemon.step().expect("the store works");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
 
 #[test]
 fn each_fire_runs_once_with_its_context_and_state() {
@@ -76,7 +62,7 @@ fn fires_missed_during_downtime_follow_catch_up() {
     assert_eq!(fixture.states("all"), ["done", "missed", "missed", "done", "done"]);
     let reason = &fixture.fires("all")[1].reason;
     assert!(reason.contains("older than 2h 30m"), "{reason}");
-    // The process of a daemon that is gone and left nothing open changes nothing.
+    // A dead daemon without open fires changes nothing.
     fixture.advance_and_settle(Duration::from_mins(31), &mut daemons);
     assert_eq!(fixture.states("latest").len(), 6);
 }
@@ -98,7 +84,7 @@ fn fire_during_a_run_follows_the_overlap_policy() {
         let fixture = DaemonFixture::of(&[("slow.rhai", &slow(overlap))]);
         let mut daemons = [fixture.daemon()];
         fixture.advance(Duration::from_secs(4));
-        until(&fixture, &mut daemons[0], "slow: started by");
+        fixture.step_until_logged(&mut daemons[0], "slow: started by");
         fixture.advance(Duration::from_secs(5));
         fixture.settle(&mut daemons);
         assert_eq!(fixture.states("slow"), states, "{overlap}:\n{}", fixture.log.text());
@@ -124,11 +110,11 @@ fn timed_out_run_is_stopped_and_failed_run_is_retried() {
     ]);
     let mut daemons = [fixture.daemon()];
     fixture.advance(MINUTE);
-    until(&fixture, &mut daemons[0], "坏了; retried in 10s");
-    until(&fixture, &mut daemons[0], "heard 坏了 of run");
+    fixture.step_until_logged(&mut daemons[0], "坏了; retried in 10s");
+    fixture.step_until_logged(&mut daemons[0], "heard 坏了 of run");
     fixture.advance(Duration::from_secs(5));
     for _ in 0..6 {
-        // A turn at once would look like a process that is gone.
+        // Advancing the clock at once would make the process miss its heartbeats.
         thread::sleep(Duration::from_millis(1_100));
         daemons[0].step().expect("the store works");
         fixture.advance(Duration::from_secs(4));
@@ -158,7 +144,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     ]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
-    // One is broken, and its old version goes on; the other's import is another now.
+    // One file is broken, so its last good version keeps running; the other file's import has changed.
     fixture.write("one.rhai", "const automation = #{ on: [ #{ cron: \"0 24 * * *\" } ] };\nfn run() { }");
     fixture.write("lib/words.rhai", "fn say() { \"two 2\" }");
     daemons[0].scan().expect("the folder is there");
@@ -305,19 +291,14 @@ fn run_left_at_shutdown_is_resumed_by_the_next_daemon() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", run))]);
     let mut first = fixture.daemon();
     fixture.advance(MINUTE);
-    until(&fixture, &mut first, "job: started by");
+    fixture.step_until_logged(&mut first, "job: started by");
     first.begin_shutdown();
-    let since = Instant::now();
-    while first.active_runs() > 0 {
-        assert!(since.elapsed() < TIMEOUT, "{}", fixture.log.text());
-        first.step().expect("the store works");
-        thread::sleep(Duration::from_millis(2));
-    }
+    fixture.step_until(&mut first, |daemon| daemon.active_runs() == 0);
     first.release_lease().expect("the store works");
     assert_eq!(fixture.states("job"), ["running"]);
     let mut second = fixture.daemon();
     fixture.advance(Duration::from_secs(3));
-    until(&fixture, &mut second, "job: end");
+    fixture.step_until_logged(&mut second, "job: end");
     fixture.settle(std::slice::from_mut(&mut second));
     assert_eq!(fixture.states("job"), ["done"]);
     assert_eq!(fixture.log.text().matches("job: end").count(), 1);
@@ -351,9 +332,9 @@ fn retention_keeps_recent_fires_and_some_of_each_outcome() {
     fixture.advance(Duration::from_hours(40 * 24));
     fixture.settle(std::slice::from_mut(&mut daemon));
     let done = fixture.states("daily").into_iter().filter(|state| *state == "done").count();
-    // The newest may have been under way when the others were counted.
+    // The newest may have been running when the others were counted.
     assert!((20..=21).contains(&done), "{done}");
-    // Of processes that are gone nothing stays.
+    // Leases of dead processes are purged.
     drop(daemon);
     fixture.advance(Duration::from_hours(48));
     fixture.settle(&mut [fixture.daemon()]);
@@ -366,7 +347,7 @@ fn work_refused_by_the_store_is_done_later() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute(", overlap: \"queue\"", "print(\"ran\")"))]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
-    // Somebody holds the store for longer than anybody waits, while a fire is claimed and files change.
+    // The store fails while a fire is claimed and files change.
     let lock = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
     lock("ALTER TABLE mpscript_fire RENAME TO away").expect("it can be renamed");
     fixture.write("new.rhai", &every_minute("", "print(\"new\")"));

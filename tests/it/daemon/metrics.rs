@@ -1,4 +1,4 @@
-//! What the daemon tells whoever measures it.
+//! The daemon's metrics page and health checks.
 
 use crate::{
     cli::secrets::assert_hidden,

@@ -1,13 +1,10 @@
-//! The daemon at the edges: what is half done, taken back, broken or old when somebody goes on with it.
+//! What a daemon recovers from its predecessor: half-done, undone, broken or outdated runs and files.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
-use mpscript::{
-    run::daemon::Daemon,
-    store::{Fire, FireState, RunPayload, RunRecord, RunState, Statement},
-};
-use std::{fs, slice::from_mut, thread, time::Duration};
+use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, Statement};
+use std::{fs, slice::from_mut, time::Duration};
 
-/// A fire as a process that is gone has left it.
+/// A fire as a dead process has left it.
 fn left(fixture: &DaemonFixture, source: &str, state: FireState, run: &str) -> Fire {
     let fire = Fire {
         automation: "job".to_owned(),
@@ -24,14 +21,6 @@ fn left(fixture: &DaemonFixture, source: &str, state: FireState, run: &str) -> F
         [true]
     );
     fire
-}
-
-/// Steps for a while, in which clocks are not turned.
-fn steps(daemon: &mut Daemon, count: usize) {
-    for _ in 0..count {
-        daemon.step().expect("the store works");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -117,7 +106,7 @@ fn failure_recorded_before_a_crash_calls_on_failure() {
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     let failed = fixture.fires("job").remove(1);
     assert_eq!(fixture.log.text().matches("job: heard").count(), 1);
-    // As if nobody had seen it.
+    // As if the failure had not been handled yet.
     let heard = Statement::new("DELETE FROM mpscript_fire WHERE kind = 'failure_hook'");
     assert_eq!(fixture.wait(fixture.store().execute(heard)), Ok(1));
     let running = Fire { state: FireState::Running, owner: "gone".to_owned(), ..failed.clone() };
@@ -174,7 +163,7 @@ fn automations_on_one_tag_wait_for_its_lock() {
 fn failing_retention_does_not_stop_fires() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
     let mut daemon = fixture.daemon();
-    steps(&mut daemon, 3);
+    fixture.settle(from_mut(&mut daemon));
     let rename = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
     rename("ALTER TABLE mpscript_output RENAME TO away").expect("it can be renamed");
     fixture.advance(Duration::from_hours(25));

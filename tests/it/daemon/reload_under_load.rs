@@ -157,7 +157,7 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
             }
             let (end, all) = fires.split_last().expect("it has fired");
             assert!(all.iter().all(|fire| fire.state == FireState::Done), "{fires:?}");
-            // The daemon may have left while the last one was under way.
+            // The daemon may have stopped while the last one was running.
             assert!(["done", "running", "claimed"].contains(&end.state.as_str()), "{end:?}");
             let runs = all.iter().filter(|fire| printed.contains_key(&fire.run)).count();
             assert_eq!(runs, all.len(), "each fire has its run");

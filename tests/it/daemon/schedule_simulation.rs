@@ -1,6 +1,6 @@
 //! Days of fifty automations with all clocks turned together: every fire is accounted for, exactly once.
 //!
-//! `MPSCRIPT_DAYS=365 cargo test --release --test it schedule_simulation -- --nocapture` lets a year go by, and prints what became of its
+//! `MPSCRIPT_DAYS=365 cargo test --release --test it schedule_simulation -- --nocapture` simulates a year, and prints what became of its
 //! fires.
 
 use crate::fixtures::daemon::DaemonFixture;

@@ -1,4 +1,4 @@
-//! `mpscript serve` as a process: its words, its files, its signals, and what becomes of its runs when it dies.
+//! `mpscript serve` as a process: its log, its files, its signals, and what becomes of its runs when it dies.
 
 use crate::fixtures::{
     program::{Folder, Running, TIMEOUT},
@@ -141,7 +141,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
         let daemon = serve(&folder, &sandbox, &[]);
         daemon.wait_for(": done");
         let runtime = runtime().expect("the system gives threads");
-        runtime.block_on(while_nobody_else_writes(&folder, || {
+        runtime.block_on(while_store_is_locked(&folder, || {
             daemon.wait_for("error the store failed and is retried until it works: the store ");
             // The next try has failed, too.
             thread::sleep(Duration::from_secs(8));
@@ -161,7 +161,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
             for pair in fires.windows(2) {
                 assert_eq!(pair[0].scheduled_at - pair[1].scheduled_at, 1_000, "{pair:?}");
             }
-            // The newest may have been under way at the end.
+            // The newest may have been running at the end.
             let mut ended = fires.iter().skip_while(|fire| is_open(fire));
             assert!(ended.all(|fire| ["done", "missed"].contains(&fire.state.as_str())), "{fires:#?}");
             store.close().await;
@@ -170,7 +170,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
 }
 
 /// Does something while the store is locked.
-async fn while_nobody_else_writes(folder: &Folder, work: impl FnOnce()) {
+async fn while_store_is_locked(folder: &Folder, work: impl FnOnce()) {
     let place = folder.store_place();
     if place.starts_with("postgres://") {
         let options: PgConnectOptions = place.parse().expect("it is a URL");
@@ -187,7 +187,7 @@ async fn while_nobody_else_writes(folder: &Folder, work: impl FnOnce()) {
     }
 }
 
-/// Whether nobody has a lock that only its owner can give back: a server ends what sleeps.
+/// Whether no process holds the SQLite write lock; a server ends the transaction of a stopped process by itself.
 async fn is_free(folder: &Folder) -> bool {
     let place = folder.store_place();
     let options =
@@ -196,13 +196,13 @@ async fn is_free(folder: &Folder) -> bool {
         || options.connect().await.expect("it is there").execute("BEGIN IMMEDIATE").await.is_ok()
 }
 
-/// Whether a fire is not seen through.
+/// Whether a fire is not completed.
 fn is_open(fire: &Fire) -> bool {
     ["claimed", "running"].contains(&fire.state.as_str())
 }
 
-/// Stops a process, where nobody waits for it: a stopped one keeps its lock on a file, and nobody can take it away.
-fn put_to_sleep(process: &Running, folder: &Folder) {
+/// Stops a process at a moment in which it does not hold the SQLite lock: no other process could release it.
+fn suspend(process: &Running, folder: &Folder) {
     let runtime = runtime().expect("the system gives threads");
     for _ in 0..200 {
         process.signal("STOP");
@@ -235,8 +235,8 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
         }
         killed.signal("KILL");
         drop(killed);
-        put_to_sleep(&sleeper, &folder);
-        // Longer than anybody is waited for: what it had is taken over.
+        suspend(&sleeper, &folder);
+        // Longer than a lease lasts: its fires are adopted.
         thread::sleep(Duration::from_secs(11));
         other.wait_for_any(&["resumed, attempt", "adopted before its run started", ": done"]);
         sleeper.signal("CONT");
@@ -245,7 +245,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             daemon.signal("TERM");
             assert_eq!(daemon.finish().code, Some(0));
         }
-        // What they left is seen through.
+        // What they left unfinished is completed.
         let last = start();
         let number = format!("/{} ", last.id());
         let is_left = |fire: &Fire| is_open(fire) && !fire.owner.contains(&number);
@@ -272,7 +272,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
                 assert_eq!(pair[1].scheduled_at - pair[0].scheduled_at, 1_000, "{pair:?}");
             }
             let done = fires.iter().filter(|fire| fire.state == FireState::Done).count();
-            // Fires that were missed while no daemon was running say so.
+            // Fires that were due while no daemon was running are recorded as missed.
             let missed = fires.iter().filter(|fire| fire.state == FireState::Missed).count();
             let open = fires.iter().filter(|fire| is_open(fire)).count();
             assert!(done >= 10 && done + open + missed == fires.len(), "{fires:#?}");

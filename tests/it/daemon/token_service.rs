@@ -1,4 +1,4 @@
-//! `mpscript token`: the token shown, renewed and told of, and the central service that serves it.
+//! `mpscript token`: the token shown, renewed and reported, and the central service that serves it.
 
 use crate::{
     cli::secrets::assert_hidden,

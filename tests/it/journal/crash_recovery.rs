@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Kills on each store when nobody says otherwise.
+/// Kills on each store, unless `MPSCRIPT_KILLS` says otherwise.
 const KILLS: u32 = 4;
 
 const FOLLOWERS: &str = "50000";
@@ -100,7 +100,7 @@ fn death(random: &mut fastrand::Rng) -> Death {
     Death::Point(point, random.u32(1..=most))
 }
 
-/// Starts or goes on with the run and lets it die; what it left behind if it ended by itself.
+/// Starts or resumes the run and kills it; what it left behind if it ended by itself.
 fn live(folder: &Folder, arguments: &[&str], death: &Death) -> Option<Finished> {
     // At one point there is the next process's own word for it.
     let point = match death {
@@ -121,7 +121,7 @@ fn live(folder: &Folder, arguments: &[&str], death: &Death) -> Option<Finished> 
     finished.code.is_some().then_some(finished)
 }
 
-/// Kills a run until it has ended, at most so often; how often it was.
+/// Kills a run until it has ended, at most `most` times; returns how often it was killed.
 fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u32, expected: &Value) -> u32 {
     let sandbox = sandbox();
     faults(&sandbox);
@@ -141,7 +141,7 @@ fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u
         let ended = live(&folder, &given, &death);
         listed = listed.max(sandbox.calls("GET /cgi-bin/user/get") - before);
         let Some(run) = newest_run(&folder)["id"].as_str().map(str::to_owned) else {
-            // It died before it was recorded: nothing was done, and it is started anew.
+            // It died before it was recorded: nothing was done, and it is started from scratch.
             kills += 1;
             continue;
         };

@@ -338,7 +338,6 @@ fn suspended_run_stops_when_its_lock_was_taken() {
     suspended.signal("CONT");
     let finished = suspended.finish();
     assert_eq!(finished.code, Some(5), "{}", finished.err);
-
     assert!(finished.err.contains("another process has gone on"), "{}", finished.err);
     assert_eq!(sandbox.tagged("共用"), Some(0), "nothing is written after its lock was taken");
 }

@@ -1,4 +1,4 @@
-//! What a run has changed is taken back: the account is as it was before.
+//! Undo of a run: the account is as it was before.
 
 use crate::fixtures::{
     account::Account,
@@ -64,7 +64,7 @@ fn undo_restores_the_account_and_can_itself_be_undone() {
         assert_ne!(before, after, "{name}");
         let undone = fixture.undo(&run);
         assert_eq!(account_state(&account), before, "{name}");
-        // The undoing is a run, and is undone like one.
+        // The undo is a run, and can be undone like one.
         fixture.undo(&undone);
         assert_eq!(account_state(&account), after, "{name}");
     }
@@ -93,7 +93,7 @@ fn undo_keeps_later_changes_by_others() {
     let fixture = UndoFixture::new(&account);
     let openids = account.openids();
     let run = fixture.run("followers().take(3).remark(|u| \"新\"); followers().take(50).tag(\"会员\");", 0);
-    // A person has changed a remark by hand, and put the new tag on somebody else.
+    // A person has changed a remark by hand and attached the new tag to another follower.
     account.tell("/cgi-bin/user/info/updateremark", json!({"openid": openids[1], "remark": "手改"}));
     let tags = account.ask("/cgi-bin/tags/get", "");
     let tags = tags["tags"].as_array().expect("tags are a list");
@@ -133,12 +133,12 @@ fn undo_lists_irreversible_steps_and_asks_first() {
     let after = account_state(&account);
     assert_eq!(after["tags"], json!(["会员", "星标组", "直接", "老客户"]));
     fixture.undo(&run);
-    // Once is enough: what was done since is somebody else's.
+    // A run is undone once: later changes are not its own.
     let again = fixture.call(&["undo", &run, "--yes"]).failure(2);
     assert!(again.contains(" was already undone by run "), "{again}");
     let after = account_state(&account);
     assert_eq!((&after["people"], &after["tags"]), (&before["people"], &json!(["星标组", "直接", "老客户"])));
-    // There is nothing left to take back of a run that has changed nothing.
+    // A run that has changed nothing has nothing to undo.
     let run = fixture.run("print(followers().count())", 0);
     let undone = fixture.call(&["undo", &run]).success();
     assert_eq!(undone, format!("run {run} has changed nothing that can be undone\n"));
@@ -162,7 +162,7 @@ fn undo_of_a_killed_run_resumed_or_not_is_complete() {
             assert_eq!(resumed.code, Some(0), "{}", resumed.err);
         }
         assert_ne!(account_state(&account), before);
-        // The undoing is killed too, and gone on with.
+        // The undo is killed too, and resumed.
         let fixture =
             UndoFixture { folder: fixture.folder.env("MPSCRIPT_FAIL_POINT", "batch-intent:1"), ..fixture };
         let killed = fixture.call(&["undo", &run, "--yes"]);
@@ -204,7 +204,7 @@ fn undo_of_a_refused_run_changes_nothing() {
     let after = account_state(&account);
     fixture.undo(&refused);
     assert_eq!(account_state(&account), after);
-    // A single call that was refused is none either.
+    // A refused single call has changed nothing either.
     let before = account_state(&account);
     let script = "try { tag::create(\"空\"); } catch { } try { api::post(\"/cgi-bin/tags/delete\", #{tag: #{id: 9}}); } catch { } \
                   try { tag::attach(4711, user::list().data.openid); } catch { }";

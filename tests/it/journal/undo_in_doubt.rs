@@ -1,5 +1,5 @@
-//! The way back where it is in doubt what was done: answers that were lost, calls that were done in part, runs of other
-//! accounts, undoing and going on at once.
+//! Undo where it is in doubt what was done: lost answers, partly applied calls, runs of other accounts, undo and
+//! resume at the same time.
 
 use crate::fixtures::{
     account::Account,
@@ -9,7 +9,7 @@ use crate::fixtures::{
 use serde_json::json;
 
 impl UndoFixture<'_> {
-    /// The run's processes die at this point from now on; at none where it is empty.
+    /// From now on the run's process is killed at this fail point; at none if it is empty.
     fn dying_at(self, point: &str) -> Self {
         UndoFixture { folder: self.folder.env("MPSCRIPT_FAIL_POINT", point), ..self }
     }
@@ -147,7 +147,7 @@ fn undo_without_effect_does_not_mark_the_run_undone() {
     assert!(resumed.err.contains("may make 100 changes"), "{}", resumed.err);
     fixture.undo(&run);
     assert_eq!(account_state(&account), before);
-    // What is done after the undo is another run's.
+    // Changes after the undo belong to another run.
     fixture.run("followers().take(7).tag(\"会员\");", 0);
     let after = account_state(&account);
     let again = fixture.call(&["undo", &run, "--yes"]).failure(2);

@@ -32,7 +32,7 @@ fn blocks(kind: &str) -> Vec<String> {
 fn run(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpscript"));
     command.args(arguments).current_dir(folder);
-    // Not into the records of whoever runs the tests.
+    // Not into the records of the user who runs the tests.
     command.env_remove("HOME").env_remove("XDG_STATE_HOME").env_remove("MPSCRIPT_STORE");
     command.output().unwrap()
 }

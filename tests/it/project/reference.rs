@@ -1,7 +1,7 @@
 //! The reference is complete and true: generated files are what the program generates, and every
 //! example runs.
 //!
-//! `MPSCRIPT_WRITE=1 cargo test --test it reference` writes the files anew.
+//! `MPSCRIPT_WRITE=1 cargo test --test it reference` regenerates the files.
 
 use crate::fixtures::{
     account::Account,

@@ -10,7 +10,7 @@ fn printed(script: &str, arguments: &[&str]) -> String {
         .args(["run", &format!("scripts/{script}"), "--sandbox"])
         .args(arguments)
         .current_dir(project("."))
-        // Not into the records of whoever runs the tests.
+        // Not into the records of the user who runs the tests.
         .env_remove("HOME")
         .env_remove("XDG_STATE_HOME")
         .env_remove("MPSCRIPT_STORE")

@@ -1,4 +1,4 @@
-//! The session: lines that go on below, what can be undone, what is saved, and that no secret is kept.
+//! The session: lines that are continued, what can be undone, what is saved, and that no secret is kept.
 
 use crate::{
     cli::secrets::{assert_hidden, recorded},
@@ -140,7 +140,7 @@ fn secrets_are_masked_in_session_files() {
     let kept = recorded(&store);
     assert!(kept.contains("tag::create") && kept.contains("***"), "{kept}");
     assert_hidden("what is recorded", &kept, secrets);
-    // What is not kept whole is not gone on with.
+    // A run that is not recorded whole is not resumed.
     let cut_off = script.file("cut.rhai", format!("let s = \"{secret}\"; followers().tag(\"丙\");"));
     let run = cut_off
         .start_with(&[&["run", "cut.rhai"][..], &base].concat(), &[("MPSCRIPT_FAIL_POINT", "batch-call:1")]);

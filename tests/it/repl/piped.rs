@@ -186,7 +186,7 @@ fn line_that_changes_the_account_is_a_run_and_undoable() {
     assert!(refused.out.contains("has ended: done"), "{}", refused.err);
     folder.run(&["undo", run, "--yes", "--quiet", "--base-url", &url]);
     assert_eq!(sandbox.tagged("甲"), None);
-    // Asked for in the session; nobody can be asked where lines are piped.
+    // The session asks for confirmation, which is impossible where lines are piped.
     let lines = "followers().tag(\"乙\").changed\n:undo\n";
     let unasked = folder.run_with_input(&["repl", "--base-url", &url], lines);
     assert!(unasked.err.contains("there is no terminal to confirm at"), "{}", unasked.err);

@@ -10,7 +10,7 @@ fn lines_are_edited_completed_and_coloured() {
     let folder = Folder::new();
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
     terminal.ends_with("sandbox 1>");
-    // A line that is not finished goes on below, and a pasted function is one line.
+    // An unfinished line is continued below, and a pasted function is one line.
     terminal.line("let m = #{");
     terminal.line("  scene: 98765,");
     terminal.line("  stand: \"展台\" };");
@@ -92,7 +92,7 @@ fn ctrl_c_stops_the_job_and_keeps_variables() {
     terminal.ends_with("mpscript 3>");
     terminal.line("n + 1");
     terminal.ends_with("42\nmpscript 4>");
-    // What it had done is taken back, after a yes; the line before that is the last one then.
+    // Its changes are undone after a yes; then the line before it is the last one.
     assert!(sandbox.tagged("会员") > Some(0));
     terminal.line("followers().take(10).tag(\"乙\").changed");
     terminal.ends_with("calls\nmpscript 5>");

@@ -147,7 +147,7 @@ fn partial_failure_fault_applies_all_but_the_named_openid() {
     assert_eq!((errcode(&answer), &answer["fail_openid_list"]), (45171, &json!([openids[1]])));
     let tags: Vec<Value> = openids.iter().map(|openid| account.tags_of(openid)).collect();
     assert_eq!(tags, [json!([tagid]), json!([]), json!([tagid])]);
-    // Alone, nobody is left to be done.
+    // Alone, there is no other openid to apply it to.
     assert_eq!(errcode(&attach(&openids[1..2])), 45171);
 }
 

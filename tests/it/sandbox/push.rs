@@ -1,4 +1,4 @@
-//! The sandbox pushes to a developer's URL as the platform does: signed, encrypted, tried again.
+//! The sandbox pushes to a developer's URL as the platform does: signed, encrypted, retried.
 
 use crate::fixtures::{
     account::Account,

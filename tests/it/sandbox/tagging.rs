@@ -1,4 +1,4 @@
-//! Tags on followers in the sandbox: put on, taken off, and what refuses a call or a part of it.
+//! Tags on followers in the sandbox: attached, detached, and what refuses a call or a part of it.
 
 use crate::fixtures::{
     account::{Account, FOREIGN, errcode, ok},

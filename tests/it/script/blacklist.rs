@@ -1,4 +1,4 @@
-//! The blacklist from a script: its functions, its audience, and the ends that write it.
+//! The blacklist from a script: its functions, its audience, and the terminal operations that write it.
 
 use crate::fixtures::{
     account::Account,

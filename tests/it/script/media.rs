@@ -1,4 +1,4 @@
-//! Pictures: looked at before they are sent, sent whole at every try, and taken by both part names.
+//! Pictures: checked before they are sent, sent whole at every attempt, and accepted under both part names.
 
 use crate::fixtures::{
     account::{Account, errcode, request},

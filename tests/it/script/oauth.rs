@@ -1,4 +1,4 @@
-//! Web authorization from a script: the page's address, the exchange, and whose token failed.
+//! Web authorization from a script: the page's address, the exchange, and which token failed.
 
 use crate::fixtures::{
     account::Account,

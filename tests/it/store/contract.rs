@@ -113,7 +113,7 @@ fn concurrent_ledger_writes_add_up() {
             let store = place.open().await.unwrap();
             tasks.spawn(async move {
                 for _ in 0..20 {
-                    // Two lines in another order each time: nobody waits for the other for ever.
+                    // Two lines in another order each time: they must not deadlock.
                     let mut lines = vec![spent("/user/get", 7, 1), spent("/tags/get", 7, 2)];
                     lines.rotate_left(number % 2);
                     lines.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
