@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_is_not_declared_is_taken_for_what_is_safe() {
+    fn undeclared_path_is_treated_as_the_safe_kind() {
         let known = |method, path| spec(method, path).map(|spec| (spec.kind, spec.resend));
         assert_eq!(known(Method::Get, "/cgi-bin/menu/get"), Ok((CallKind::Read, Resend::Idempotent)));
         assert_eq!(known(Method::Post, "/cgi-bin/menu/create"), Ok((CallKind::Write, Resend::Never)));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_or_has_a_secret_is_refused() {
+    fn invalid_or_secret_path_is_refused() {
         for path in ["cgi-bin/x", "//host/x", "https://host/x", "/x?y=1", "/x#y", "/a b", "/%2e", ""] {
             assert_eq!(spec(Method::Get, path).unwrap_err(), AnyError::Path(path.to_owned()));
         }

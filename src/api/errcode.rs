@@ -464,7 +464,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_in_order_and_named_once() {
+    fn errcodes_are_ordered_and_unique() {
         assert!(TABLE.windows(2).all(|pair| pair[0].code < pair[1].code));
     }
 }

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_known_by_its_first_bytes_and_named_in_ascii() {
+    fn picture_type_is_read_from_its_first_bytes() {
         let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 8]].concat();
         let file = File::picture(png).unwrap();
         assert_eq!((file.name.as_str(), file.media_type()), ("image.png", "image/png"));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_platform_would_refuse_is_no_picture() {
+    fn invalid_picture_is_refused() {
         assert_eq!(File::picture(Vec::new()), Err(PictureError::Empty));
         assert_eq!(File::picture(b"GIF89a".to_vec()), Err(PictureError::Format));
         let mut large = b"\x89PNG\r\n\x1a\n".to_vec();

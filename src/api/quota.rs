@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotas_come_back_at_the_time_of_day_in_beijing() {
+    fn quota_day_starts_at_the_reset_time_in_beijing() {
         // 2026-11-25 23:59:59 in Beijing is 15:59:59 UTC.
         let before = 1_795_622_399;
         assert_eq!((day(before) + 1, Reset::MIDNIGHT.next(before)), (day(before + 1), before + 1));

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typo_finds_its_name_and_another_word_does_not() {
+    fn typo_finds_its_name_and_another_word_does_not() {
         assert_eq!(closest_match("folowers", ["followers", "members"]), Some("followers"));
         assert_eq!(closest_match("banana", ["followers", "members"]), None);
     }

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_retry_ends_after_its_attempts_and_stays_under_its_backoff() {
+    fn retry_ends_after_its_attempts_within_its_backoff() {
         let schedule = RetrySchedule {
             max_attempts: 5,
             initial_backoff: Duration::from_millis(200),

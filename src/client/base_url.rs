@@ -152,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_base_url_is_refused_and_not_repeated() {
+    fn password_in_a_base_url_is_refused_and_not_repeated() {
         let error = BaseUrl::parse("https://user:hunter2@example.com").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn a_path_in_front_is_kept() {
+    fn path_prefix_is_kept() {
         let base = BaseUrl::parse("http://127.0.0.1:9/proxy/").unwrap();
         assert_eq!(base.join("/cgi-bin/token").as_str(), "http://127.0.0.1:9/proxy/cgi-bin/token");
     }

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_broken_utf8_and_lone_surrogates_are_read() {
+    fn invalid_characters_in_json_are_repaired() {
         assert_eq!(repaired(b"{\"a\":\"x\x01\ny\"}"), json!({"a": "x\u{1}\ny"}));
         assert_eq!(repaired(b"{\"a\":\"\xe5\xb9\xbf\xe4\"}"), json!({"a": "广\u{FFFD}"}));
         assert_eq!(repaired(br#"{"a":"\ud83d!"}"#), json!({"a": "\u{FFFD}!"}));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn good_json_means_the_same_after_repair() {
+    fn valid_json_is_unchanged_by_repair() {
         let good = br#"{"a\"b":"\ud83d\ude00 \/ \n \u0041 \\","c":[1, 2],
             "d":null}"#;
         assert_eq!(repaired(good), from_slice::<Value>(good).unwrap());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_merged_when_there_are_too_many() {
+    fn neighbouring_buckets_are_merged_when_too_many() {
         let mut timeline = Timeline::default();
         for second in 0..600 {
             timeline.add(second * 1_000, call(second));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_any_length_keeps_every_call_in_few_buckets() {
+    fn long_run_keeps_every_call_in_few_buckets() {
         let mut timeline = Timeline::default();
         // Nothing for a night, and then some more.
         for at in [0, 1_500, 36_000_000, 36_000_001, 100_000_000, u64::MAX] {

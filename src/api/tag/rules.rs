@@ -120,7 +120,7 @@ mod tests {
     const TAGS: [(i64, &str); 3] = [(2, "星标组"), (100, "广东"), (101, "北京")];
 
     #[test]
-    fn a_new_name_that_breaks_a_rule_is_refused() {
+    fn invalid_tag_name_is_refused() {
         let check = |name: &str| check_create(name, TAGS.into_iter()).map_err(Violation::errcode);
         assert_eq!(check("长三角地区重点客户群"), Ok(()));
         assert_eq!(check("长三角地区重点客户群a"), Err(45158));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_101st_tag_is_refused_and_the_starred_group_does_not_count() {
+    fn tag_101_is_refused_without_counting_the_starred_group() {
         let names: Vec<String> = (0..100).map(|number| format!("门店{number}")).collect();
         let tags = |count: usize| {
             let own = names[..count].iter().zip(100..).map(|(name, id)| (id, name.as_str()));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_is_refused_for_its_tag_before_its_name() {
+    fn rename_checks_the_tag_before_the_name() {
         let check = |id, name: &str| check_rename(id, name, TAGS.into_iter());
         assert_eq!(check(100, "广东人"), Ok(()));
         assert_eq!(check(2, ""), Err(Violation::SystemTag));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_of_100_000_followers_can_be_deleted_and_no_larger_one() {
+    fn delete_of_a_tag_over_100_000_followers_is_refused() {
         assert_eq!(check_delete(100, Some(100_000)), Ok(()));
         assert_eq!(check_delete(100, Some(100_001)), Err(Violation::TooManyFollowersOfTag));
         assert_eq!(check_delete(100, None), Err(Violation::UnknownTag));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_21st_tag_of_a_follower_is_refused_unless_they_have_it() {
+    fn tag_21_of_a_follower_is_refused_unless_present() {
         let tags: Vec<i64> = (100..120).collect();
         assert_eq!(check_room(&tags, 120), Err(Violation::TooManyTagsOfFollower));
         assert_eq!((check_room(&tags, 119), check_room(&tags[1..], 120)), (Ok(()), Ok(())));

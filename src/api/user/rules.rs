@@ -75,7 +75,7 @@ mod tests {
     use Holder::{Follower, Foreign, Malformed, Unsubscribed};
 
     #[test]
-    fn a_remark_is_refused_for_its_openid_before_its_length() {
+    fn remark_checks_the_openid_before_the_length() {
         let long = "一二三四五六七八九十";
         let check = |holder, remark: &str| check_remark(holder, remark).map_err(Violation::errcode);
         assert_eq!(check(Follower, "一二三四五六七八九"), Ok(()));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_blacklist_takes_followers_and_gives_back_anybody_of_the_account() {
+    fn blacklist_takes_followers_and_releases_any_openid() {
         let check = |holders: [Holder; 2]| {
             let errcode = |result: Result<(), Violation>| result.err().map(Violation::errcode);
             (errcode(check_block(holders.into_iter())), errcode(check_unblock(holders.into_iter())))

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_are_taken_to_the_last_one_and_given_back() {
+    fn changes_are_reserved_up_to_the_limit_and_released() {
         let limits = Limits::new(Some(120), None);
         assert_eq!((limits.reserve(50), limits.reserve(50), limits.reserve(50)), (Ok(50), Ok(50), Ok(20)));
         assert_eq!(limits.reserve(1), Err(Limit::Changes(120)));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_judged_by_their_share_from_a_thousand_followers_on() {
+    fn error_rate_is_checked_from_a_thousand_followers_on() {
         let limits = Limits::new(None, Some(1_500));
         assert_eq!((limits.check_error_rate(999, 999), limits.check_error_rate(15, 1_000)), (Ok(()), Ok(())));
         let error = limits.check_error_rate(16, 1_000).unwrap_err();

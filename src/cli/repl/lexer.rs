@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_stand_at_the_cursor_is_found() {
+    fn completion_context_at_the_cursor_is_found() {
         assert_eq!(completed("follo"), ["followers("]);
         assert!(completed("tag::a").contains(&"attach(".to_owned()));
         assert_eq!(completed("booth.s"), ["scene", "size"]);
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_call_that_is_being_written_tells_its_parameters() {
+    fn unfinished_call_shows_its_parameters() {
         assert_eq!(signature_at("mine(1, ", &known()).as_deref(), Some("mine(a, b)"));
         assert_eq!(open_call("tag::attach(t, [a"), Some("tag::attach"));
         assert_eq!(open_call("tag::attach(t, f(x), "), Some("tag::attach"));
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_nothing_answers_to_are_marked() {
+    fn unknown_names_are_marked() {
         let known = known();
         let unknown = |line: &str| -> Vec<String> {
             let tokens = tokenize(line, &known).into_iter();
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_below_is_told_from_what_is_wrong() {
+    fn unfinished_input_is_distinguished_from_an_error() {
         for line in
             ["f(", "let m = #{", "if x {", "`a", "`a ${x} b", "/* a", "/* a /* b */", "1 + 1 /*", "let x ="]
         {
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_are_matched_outside_of_texts() {
+    fn brackets_are_matched_outside_of_strings() {
         let line = "f(\")\", [1])";
         let tokens = tokenize(line, &CompletionNames::default());
         assert_eq!(pair_at(line, 1, &tokens), Some((1, 10)));

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_statements_gets_the_semicolons_that_it_lacks() {
+    fn missing_semicolons_of_a_block_are_added() {
         let block = "let a = 1 // 一\nlet m = #{\n  b: 2\n}\n\nfollowers()\n  // 一个\n  .take(1)\nlet d = a\n - 3\nfn f(x) {\n  x\n}\nif a == 1 {\n  2\n}\nelse { 3 }\na + m.b";
         assert_eq!(
             separated(block),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn results_that_others_use_get_names_and_looks_are_left_out() {
+    fn used_results_get_names_and_pure_reads_are_dropped() {
         assert_eq!(saved(&["let z = #{ a: 1 }", "z", "z.a + 1"]), "let z = #{ a: 1 };");
         assert_eq!(
             saved(&["40 + 1", "it + 1", "let x = it;"]),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_have_no_room_are_left_out_and_named() {
+    fn columns_without_room_are_dropped_and_named() {
         let openid = "o6_bmjrPTlm6_2sgVt7hMZOPfL2M";
         let row = [openid, "老客户李四", "2026-11-01 09:30", "QR_CODE", "98765"].map(str::to_owned).to_vec();
         let columns = ["openid", "remark", "subscribed", "scene", "qr_scene"].map(str::to_owned).to_vec();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_broken_between_words() {
+    fn long_lines_wrap_between_words() {
         assert_eq!(wrapped("  tag 老客户 ends\nnext", Some(12)), "  tag 老客户\n  ends\nnext");
         assert_eq!(wrapped("tagid  The tag", Some(11)), "tagid  The\n       tag");
         assert_eq!(wrapped("    f(a) // 四", Some(8)), "    f(a) // 四");

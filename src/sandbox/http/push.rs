@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sandbox_pushes_to_this_machine_only() {
+    fn push_to_another_machine_is_refused() {
         for url in ["http://127.0.0.1:80/wx", "http://[::1]:80/", "http://localhost/wx?a=b"] {
             assert!(Target::read(url).is_ok(), "{url}");
         }

@@ -196,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_sample_is_a_list_of_fields_that_are_declared() {
+    fn every_sample_has_only_declared_fields() {
         for sample in SAMPLES {
             let fields: Vec<(String, Value)> = serde_json::from_str(sample.fields).unwrap();
             for (name, _) in fields {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_is_written_as_the_platform_writes_it() {
+    fn push_has_the_platform_s_form() {
         let fields = [("MsgType", json!("event")), ("Scale", json!(20)), ("Latitude", json!("31.267813"))];
         let fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value)).into();
         assert_eq!(

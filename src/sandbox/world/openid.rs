@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_openid_leads_back_to_its_follower_and_no_other_text_does() {
+    fn openid_resolves_to_its_follower_only() {
         let openids = Openids::new(1);
         for number in [0, 1, 2, 9_999, 4_999_999, u32::MAX] {
             let openid = openids.of(number);

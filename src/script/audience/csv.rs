@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_no_formula_and_shows_nothing_for_what_was_left_out() {
+    fn cell_is_never_a_formula_and_unit_is_empty() {
         assert_eq!(cell(&"=1+2".into()), "'=1+2");
         assert_eq!(cell(&"@张三".into()), "'@张三");
         assert_eq!(cell(&"张三=李四".into()), "张三=李四");

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_memory_holds_is_refused_and_the_rest_is_as_ever() {
+    fn oversized_values_are_refused_and_others_unchanged() {
         let mut engine = Engine::new();
         register(&mut engine);
         for too_long in [

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_beijing() {
+    fn times_are_in_beijing_time() {
         // 2026-01-31 00:00 in Beijing is 2026-01-30 16:00 UTC.
         assert_eq!(unix_time("2026-01-31"), Some(1_769_788_800));
         assert_eq!(unix_time("2026-01-31 09:30"), Some(1_769_788_800 + 34_200));

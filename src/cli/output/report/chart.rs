@@ -293,13 +293,13 @@ mod tests {
     }
 
     #[test]
-    fn times_are_as_short_as_they_are_clear() {
+    fn times_are_shown_in_their_shortest_clear_form() {
         let spans = [0, 90, 150, 600, 7_200, 8_100].map(span);
         assert_eq!(spans, ["0 s", "90 s", "2:30 min", "10 min", "2 h", "2:15 h"]);
     }
 
     #[test]
-    fn a_line_is_broken_where_there_was_no_call() {
+    fn line_breaks_where_no_call_was_made() {
         let slot = |calls| CallSlot { calls, failed: 0, mean_ms: 10, max_ms: 20 };
         let times = CallTimes { slot_ms: 1_000, slots: vec![slot(3), slot(2), slot(0), slot(1)] };
         let svg = chart(&times);

@@ -240,12 +240,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_elsewhere_is_no_markup() {
+    fn foreign_text_is_escaped() {
         assert_eq!(escaped("<b>\"A&B\"</b>\0'"), "&lt;b&gt;&quot;A&amp;B&quot;&lt;/b&gt;\u{FFFD}&#39;");
     }
 
     #[test]
-    fn a_page_names_the_first_failures_and_says_where_the_others_are() {
+    fn page_lists_the_first_failures_and_refers_to_the_rest() {
         let failure = |number: usize| Failure {
             openid: format!("o{number}"),
             errcode: Some(40003),
