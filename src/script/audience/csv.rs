@@ -1,6 +1,6 @@
 //! Tables as CSV: openids that a script reads from one, and an audience that is written to one.
 //!
-//! Must never know the platform: who is read or written is an audience's matter.
+//! Must never know the platform: the audience decides which followers are read or written.
 
 use crate::{
     api::user::FIELDS,
@@ -20,10 +20,10 @@ use std::{
     sync::Arc,
 };
 
-/// The column that tells who somebody is.
+/// The column of openids.
 const OPENID: &str = "openid";
 
-/// What a file has to look like.
+/// The expected form of a file.
 const HOW: &str = "give a CSV file with commas and a column `openid`, or one openid a line";
 
 /// Columns that a message names.
@@ -115,17 +115,17 @@ pub(crate) fn columns(names: &Array) -> Result<Vec<String>, ScriptError> {
     names.iter().map(column).collect()
 }
 
-/// Only who they are: this needs nobody's details.
+/// The openid alone, which needs no details.
 pub(crate) fn only_openids() -> Vec<String> {
     vec![OPENID.to_owned()]
 }
 
-/// Whether somebody's details are needed for these columns.
+/// Whether these columns need details.
 pub(crate) fn need_details(columns: &[String]) -> bool {
     columns.iter().any(|column| column != OPENID)
 }
 
-/// A table under way. It takes its place when it is finished; until then what was there before stays.
+/// A table that is being written. It replaces an existing file when it is finished.
 pub(crate) struct Table {
     path: PathBuf,
     columns: Vec<String>,
@@ -142,7 +142,7 @@ impl Table {
         }
     }
 
-    /// Adds somebody.
+    /// Adds a row.
     pub(crate) fn add(&mut self, person: &Listed) -> Result<(), ScriptError> {
         let cells = self.columns.iter().map(|column| match &person.user {
             Some(user) => field_by_name(&mut Follower(Arc::clone(user)), column)

@@ -1,4 +1,4 @@
-//! Calls: functions that do not exist, or not with so many arguments.
+//! Calls: functions that do not exist, or not with that number of arguments.
 
 use super::file::{Body, File, Node, Problem, bodies, literal};
 use crate::{

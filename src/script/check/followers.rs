@@ -39,7 +39,7 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
         });
     }
     for body in &bodies {
-        // What a closure captures stands before what it is given.
+        // A closure's captured values come before its own parameters.
         if let (Some(name), Some(follower)) = (&body.name, body.parameters.last())
             && closures.contains(name)
         {
@@ -107,7 +107,7 @@ fn given(bodies: &[Body]) -> BTreeSet<String> {
             Node::Stmt(Stmt::For(of, _)) => {
                 given.insert(of.0.name.to_string());
             }
-            // What a closure captures stands before its own parameters.
+            // A closure's captured values come before its own parameters.
             Node::Expr(Expr::FnCall(call, _)) if call.name == "curry" => {
                 if let Some(closure) = call.args.first().and_then(closure_name) {
                     captured.insert(closure, call.args.len() - 1);

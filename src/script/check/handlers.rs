@@ -15,7 +15,7 @@ use rhai::{Expr, Position, Stmt};
 use std::collections::BTreeSet;
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
-    // What is wrong in what it says of itself is told by whoever reads that.
+    // Errors in the literal itself are reported by its parser.
     let (None, Ok(Some(automation))) = (file.path, file.program.automation()) else { return Vec::new() };
     let handlers: BTreeSet<&str> = automation
         .triggers
@@ -109,7 +109,7 @@ fn unknown_keys(
 /// Whether the file calls a function, or holds its name as a text by which it may be called.
 fn is_named(file: &File, name: &str) -> bool {
     let mut is_named = false;
-    // What the automation says of itself names its handlers; nobody calls them there.
+    // The literal names its handlers; that is no call.
     for body in bodies(file.ast).iter().filter(|body| body.name.is_some()) {
         body.walk(&mut |node| match node {
             Node::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
@@ -124,7 +124,7 @@ fn is_named(file: &File, name: &str) -> bool {
     is_named
 }
 
-/// `on_failur`, which nobody calls.
+/// A misspelt hook, `on_failur`, which is never called.
 fn misspelt_handler(file: &File, handlers: &BTreeSet<&str>) -> Option<Problem> {
     let own: Vec<_> = file.ast.iter_functions().filter(|function| !function.name.contains('$')).collect();
     if own.iter().any(|function| function.name == ON_FAILURE) {

@@ -1,7 +1,7 @@
 //! What is wrong with a script, found without running it: unknown functions, unknown fields of
 //! followers, comparisons that can never be true, parameters of the wrong kind.
 //!
-//! Everything that is told here would fail at run time; what can't be known is passed over.
+//! Everything reported here would fail at run time; what can't be known is ignored.
 
 mod calls;
 mod file;

@@ -11,7 +11,7 @@ use crate::{
 use rhai::{Engine, FuncInfo};
 use std::collections::BTreeSet;
 
-/// What stands before and after an example in a document.
+/// The lines before and after an example in a document.
 const EXAMPLE: &str = "```rhai";
 const EXAMPLE_END: &str = "```";
 
@@ -43,7 +43,7 @@ pub struct Signature {
 /// A function of the reference.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The chapter that it stands in: a module, or what a global function is for.
+    /// Its chapter: a module, or the purpose of a global function.
     pub chapter: String,
     /// The module; empty for a global function.
     pub module: String,
@@ -249,7 +249,7 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
     }
     if let Some(cursor) = spec.cursor {
         let text = format!(
-            "{} openids a page; `{}` of the answer goes on as `{}`",
+            "{} openids a page; pass `{}` of the answer as `{}` for the next",
             cursor.page, cursor.answer, cursor.request
         );
         facts.push(("pages", text));

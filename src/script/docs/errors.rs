@@ -28,7 +28,7 @@ pub fn errors() -> String {
     text.trim_end().to_owned()
 }
 
-/// What each class means for whoever calls.
+/// What each class means for the caller.
 pub(super) const CLASSES: [(Class, &str); 6] = [
     (Class::Busy, "the platform is busy: the call is tried again by itself"),
     (Class::Token, "the token is no longer good: it is renewed and the call made again by itself"),

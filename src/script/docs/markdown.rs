@@ -10,7 +10,7 @@ use crate::{
     script::functions::kinds::{Kind, kinds, of_automations},
 };
 
-/// The reference as Markdown; `table` stands before the functions.
+/// The reference as Markdown; `table` is inserted before the functions.
 #[must_use]
 pub fn reference(table: &str) -> String {
     let mut text = String::from(

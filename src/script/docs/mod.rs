@@ -1,5 +1,5 @@
 //! The reference: every function of a script with what is known of it, read from the declarations, the
-//! native functions and the standard library. Text only; whoever shows it decides where.
+//! native functions and the standard library. Text only: the caller decides where it is shown.
 
 mod cards;
 mod definitions;

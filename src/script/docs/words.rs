@@ -1,4 +1,4 @@
-//! The words of a script for whoever completes, colours and explains them while they are typed.
+//! The words of a script, for completion, colours and hints while a line is typed.
 
 use super::{entry::entries, plain::without_marks};
 use crate::script::engine::reference::known_functions;

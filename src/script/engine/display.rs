@@ -1,5 +1,5 @@
-//! What a session shows of a value: a text, or rows that whoever draws them fits to the terminal. Neither colours nor
-//! widths are known here.
+//! What a session shows of a value: a text, or rows that the REPL fits to the terminal. Knows neither colours nor
+//! widths.
 
 use crate::{
     api::{tag::Tag, user},
@@ -16,16 +16,16 @@ use rhai::{Array, Dynamic, Engine, Map};
 use serde_json::Value;
 
 /// Rows that are shown of a long list at once.
-pub(crate) const AT_ONCE: usize = 20;
+pub(crate) const PAGE_ROWS: usize = 20;
 
 /// Levels of values within values that are looked into.
 const LEVELS: usize = 16;
 
 /// Columns of a list of maps; with more, each is a text.
-const MOST_COLUMNS: usize = 8;
+const MAX_COLUMNS: usize = 8;
 
 /// Characters of a variable's value in a list of variables.
-const SHORT: usize = 60;
+const MAX_VALUE_CHARS: usize = 60;
 
 /// What a line has given, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(crate) fn show_value(engine: &Engine, value: &Dynamic, at_once: usize) -> Re
 /// More rows of a list.
 #[must_use]
 pub fn more(value: &Dynamic, from: usize) -> Option<Rendered> {
-    rows_of(value, from, AT_ONCE)
+    rows_of(value, from, PAGE_ROWS)
 }
 
 fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
@@ -157,7 +157,7 @@ fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Rendered> {
         (words(&["end", "state", "listed", "matched", "changed", "failed"]), rows.collect())
     } else if let Some(keys) = keys_of(&list) {
         let cell = |map: &Map, key: &String| {
-            map.get(key.as_str()).map(|value| in_a_cell(&cut(value, LEVELS, AT_ONCE))).unwrap_or_default()
+            map.get(key.as_str()).map(|value| in_a_cell(&cut(value, LEVELS, PAGE_ROWS))).unwrap_or_default()
         };
         let rows = part().filter_map(|(_, value)| {
             let map = value.read_lock::<Map>()?;
@@ -166,7 +166,7 @@ fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Rendered> {
         let rows = rows.collect();
         (keys, rows)
     } else {
-        let rows = part().map(|(at, value)| vec![at.to_string(), in_a_cell(&cut(value, LEVELS, AT_ONCE))]);
+        let rows = part().map(|(at, value)| vec![at.to_string(), in_a_cell(&cut(value, LEVELS, PAGE_ROWS))]);
         (words(&["", "value"]), rows.collect())
     };
     Some(Rendered::Rows { columns, rows, from, total: list.len() })
@@ -175,14 +175,14 @@ fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Rendered> {
 /// The keys that the maps of a list have, where all of its first ones are maps with few of them.
 fn keys_of(list: &Array) -> Option<Vec<String>> {
     let mut keys: Vec<String> = Vec::new();
-    for value in list.iter().take(AT_ONCE) {
+    for value in list.iter().take(PAGE_ROWS) {
         for key in value.read_lock::<Map>()?.keys() {
             if !keys.iter().any(|known| known == key.as_str()) {
                 keys.push(key.to_string());
             }
         }
     }
-    (!keys.is_empty() && keys.len() <= MOST_COLUMNS).then_some(keys)
+    (!keys.is_empty() && keys.len() <= MAX_COLUMNS).then_some(keys)
 }
 
 fn follower(Follower(user): &Follower) -> Vec<String> {
@@ -242,9 +242,9 @@ pub(crate) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variab
         None if value.is_fnptr() && value.clone_cast::<rhai::FnPtr>().fn_name().contains('$') => {
             (describe_type(value), String::new())
         }
-        None => (describe_type(value), in_a_cell(&cut(value, LEVELS, AT_ONCE))),
+        None => (describe_type(value), in_a_cell(&cut(value, LEVELS, PAGE_ROWS))),
     };
-    let mut short: String = value_text.chars().take(SHORT).collect();
+    let mut short: String = value_text.chars().take(MAX_VALUE_CHARS).collect();
     if short.len() < value_text.len() {
         short.push('…');
     }

@@ -30,7 +30,7 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
     {
         is_in_library |= is_source(of);
         if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner {
-            // Where it can't be told which function it was, the call is shown.
+            // If several functions have the name, the error is shown at the call.
             is_in_library |=
                 matches!(program.earlier.functions.get(name.as_str()), Some(None)) && !program.is_import(of);
             if !is_in_library && !next.position().is_none() {
@@ -115,7 +115,7 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
             if let Some(diagnostic) = no_such_field(&text) {
                 return diagnostic;
             }
-            // The engine writes the place behind its text; ours stands in the frame.
+            // The engine appends the position to its text; ours is in the source frame.
             let text = text.rsplit_once(" (line ").map_or(text.as_str(), |(text, _)| text);
             Diagnostic::new(lower_first(text))
         }

@@ -9,29 +9,29 @@ use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as Json, Value};
 
-/// A call of a handler, with everything that it is given: a run that is gone on with is given the same again.
+/// A call of a handler with all its arguments. It is stored with the run, so that a resumed run gets the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandlerCall {
     /// The automation.
     pub automation: String,
     /// The function.
     pub handler: String,
-    /// What has started it: `hand`, or the trigger.
+    /// What started it: `hand`, or the trigger.
     pub trigger: String,
-    /// The instant that it is the fire of, in milliseconds.
+    /// The time of its fire, in milliseconds since the epoch.
     pub scheduled_ms: i64,
     /// The same as a text in the trigger's zone.
     pub scheduled: String,
     /// The parameters.
     pub params: Json<String, Value>,
-    /// What the runs before have kept.
+    /// The state that earlier runs saved.
     pub state: Json<String, Value>,
-    /// What went wrong, for the handler that hears of failures.
+    /// The failure, for the failure hook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
 }
 
-/// What a handler gave, and what it keeps for the next run.
+/// What a handler returned, and the state that it saves for the next run.
 #[derive(Clone, Debug, Default)]
 pub struct HandlerResult {
     /// Its value as text, if it has one.

@@ -5,7 +5,7 @@
 //! terminals, nor whether a line is recorded.
 
 use super::{
-    display::{AT_ONCE, Rendered, Variable, show_value, variable},
+    display::{PAGE_ROWS, Rendered, Variable, show_value, variable},
     engine::build,
     explain::explain,
 };
@@ -41,13 +41,13 @@ const LAST: &str = "it";
 /// Levels of arrays and maps in which audiences are looked for.
 const LEVELS: usize = 16;
 
-/// So many lines can be undone, one after another.
-const MOST_BEFORE: usize = 20;
+/// How many lines can be undone, one after another.
+const MAX_SNAPSHOTS: usize = 20;
 
-/// A session whose variables hold more values than this keeps what they were before the last line only.
+/// A session whose variables hold more values than this keeps a snapshot of the last line only.
 const LARGE: usize = 100_000;
 
-/// What a line finds of those before it.
+/// What a line can use from earlier lines.
 #[derive(Clone, Default)]
 struct State {
     scope: Scope<'static>,
@@ -59,24 +59,24 @@ struct State {
     /// Paths and names, in order.
     imports: Vec<(String, String)>,
     constants: BTreeMap<String, Dynamic>,
-    /// The lines that did what they should, in order, with their numbers.
+    /// The lines that succeeded, in order, with their numbers.
     lines: Vec<(usize, String)>,
 }
 
-/// As it was before a line.
-struct Before {
+/// The session before a line.
+struct Snapshot {
     state: State,
-    /// What variables held that closures share.
+    /// The values of variables that closures share.
     shared: Vec<(Dynamic, Dynamic)>,
-    /// The lines from this one on have given nothing yet.
+    /// The number of the next line: results from it on are dropped at a rollback.
     next: usize,
 }
 
 /// Lines that share what they make.
 pub struct Session {
     state: State,
-    /// As it was before the last lines, the last one at the end.
-    before: Vec<Before>,
+    /// The session before each of the last lines, oldest first.
+    snapshots: Vec<Snapshot>,
     modules: Arc<Imports>,
     /// What lines have given, by their numbers.
     results: Arc<Mutex<BTreeMap<usize, Dynamic>>>,
@@ -90,11 +90,11 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             state: State::default(),
-            before: Vec::new(),
+            snapshots: Vec::new(),
             modules: Arc::default(),
             results: Arc::default(),
             count: 0,
-            at_once: AT_ONCE,
+            at_once: PAGE_ROWS,
         }
     }
 }
@@ -163,7 +163,7 @@ impl Session {
         let name = file.map_or_else(|| format!("line {number}"), str::to_owned);
         let mut program = Program::of_line(&name, text, folder)?;
         program.earlier =
-            Earlier { functions: self.elsewhere(&program.ast), imports: self.state.texts.clone() };
+            Earlier { functions: self.prior_functions(&program.ast), imports: self.state.texts.clone() };
         // What the line imports itself is as it is now.
         program.earlier.imports.retain(|path, _| !program.imports.iter().any(|import| import.path == *path));
         self.count = number;
@@ -171,7 +171,7 @@ impl Session {
     }
 
     /// The functions that a line with these of its own finds in earlier texts.
-    fn elsewhere(&self, own: &AST) -> BTreeMap<String, Option<Arc<Text>>> {
+    fn prior_functions(&self, own: &AST) -> BTreeMap<String, Option<Arc<Text>>> {
         let here = names_of_functions(own);
         let shapes = |name: &str| {
             let all = self.state.functions.iter_functions().chain(own.iter_functions());
@@ -214,7 +214,7 @@ impl Session {
         let text = Arc::new(line.program.as_text());
         let declared = names_of_functions(&line.program.ast);
         self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&text))));
-        self.settle(&line.program.ast, mark, pushed);
+        self.collect_scope(&line.program.ast, mark, pushed);
         let value = result.map_err(|error| fail(&error))?;
         for import in imports_of(&line.program.ast) {
             self.state.imports.retain(|known| *known != import);
@@ -227,7 +227,7 @@ impl Session {
         lock(&self.results).insert(line.number, value.clone());
         // A name that is taken again takes the place of the last one.
         self.state.scope.push_dynamic(LAST, value.clone());
-        self.settle(&AST::empty(), self.state.scope.len(), 0);
+        self.collect_scope(&AST::empty(), self.state.scope.len(), 0);
         Ok(show_value(&engine, &value, self.at_once))
     }
 
@@ -252,7 +252,7 @@ impl Session {
         engine
     }
 
-    /// What makes the imports and constants of earlier lines known again.
+    /// Declares the imports and constants of earlier lines.
     fn prelude(&self) -> String {
         let imports = self.state.imports.iter().map(|(path, name)| format!("import {path:?} as {name};"));
         let constants = self.state.constants.keys();
@@ -260,8 +260,8 @@ impl Session {
         imports.chain(constants).collect::<Vec<_>>().concat()
     }
 
-    /// Keeps what a line has left in the scope: its constants apart, each name once, and nothing of the prelude.
-    fn settle(&mut self, ast: &AST, mark: usize, pushed: usize) {
+    /// Collects what a line left in the scope: constants apart, each name once, nothing of the prelude.
+    fn collect_scope(&mut self, ast: &AST, mark: usize, pushed: usize) {
         let state = &mut self.state;
         let own = declared_constants(ast);
         let mut kept: Vec<(String, bool, Dynamic)> = Vec::new();
@@ -283,7 +283,7 @@ impl Session {
         }
     }
 
-    /// Audiences of earlier lines are gone through by this one.
+    /// Gives audiences of earlier lines the environment of this line, which runs them.
     fn rebind(&mut self, env: &Arc<RunEnv>) {
         let entries = entries(&self.state.scope);
         for value in self.state.constants.values_mut().chain(lock(&self.results).values_mut()) {
@@ -299,20 +299,20 @@ impl Session {
     /// Remembers how everything is before a line, for [`Session::restore`]; says how many times that can go back now.
     pub fn remember(&mut self, next: usize) -> usize {
         let entries = entries(&self.state.scope);
-        // What is large is kept once more only.
+        // A large session keeps one snapshot only.
         let size: usize = entries.iter().map(|(_, _, value)| size_of(value, LEVELS)).sum();
-        let most = if size > LARGE { 1 } else { MOST_BEFORE };
+        let most = if size > LARGE { 1 } else { MAX_SNAPSHOTS };
         let shared = entries.into_iter().filter(|(_, _, value)| value.is_shared());
         let shared = shared.map(|(_, _, value)| (value.clone(), value.flatten_clone())).collect();
-        self.before.push(Before { state: self.state.clone(), shared, next });
-        let surplus = self.before.len().saturating_sub(most);
-        self.before.drain(..surplus);
-        self.before.len()
+        self.snapshots.push(Snapshot { state: self.state.clone(), shared, next });
+        let surplus = self.snapshots.len().saturating_sub(most);
+        self.snapshots.drain(..surplus);
+        self.snapshots.len()
     }
 
-    /// Everything is again as it was when that was remembered last; `false` when there is nothing left to go back to.
+    /// Restores the last snapshot; `false` if there is none left.
     pub fn restore(&mut self) -> bool {
-        let Some(Before { state, shared, next }) = self.before.pop() else { return false };
+        let Some(Snapshot { state, shared, next }) = self.snapshots.pop() else { return false };
         for (mut cell, value) in shared {
             if let Some(mut cell) = cell.write_lock::<Dynamic>() {
                 *cell = value;

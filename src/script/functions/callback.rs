@@ -251,7 +251,7 @@ fn seal(env: &RunEnv, xml: &Dynamic, timestamp: i64, nonce: &str) -> Result<Stri
     keys_of(env)?.seal(&xml, timestamp, nonce, random()?).map_err(|error| fault(&error))
 }
 
-/// Bytes that nobody can foretell.
+/// Unpredictable bytes.
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)

@@ -168,7 +168,7 @@ impl ToScript for TagIds {
 
 /// How an endpoint is called from a script: as it is, or cut into calls of the platform's size.
 trait Callable: Endpoint {
-    /// What is wrong with the request is told before anything is sent or written down.
+    /// Checks the request before anything is sent or recorded.
     fn check(&self) -> Result<(), Box<EvalAltResult>> {
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(crate) fn of_automations() -> Vec<Kind> {
             "automation",
             "`const automation = #{ … };` at the top of a file that `mpscript serve` runs by itself. It is read without \
              running anything: everything in it is written out. Beside it there are `const`, `import` and functions. \
-             `trigger`, `params`, `ctx` and `on_failure` tell of its parts.",
+             `trigger`, `params`, `ctx` and `on_failure` describe its parts.",
             automation_keys::AUTOMATION,
         ),
         part("trigger", "An entry of `on`.", automation_keys::TRIGGER),
@@ -46,7 +46,7 @@ pub(crate) fn of_automations() -> Vec<Kind> {
         ),
         part(
             "on_failure",
-            "`fn on_failure(ctx, error)` hears of a fire that has failed for good, in a run of its own; this is `error`. \
+            "`fn on_failure(ctx, error)` is called for a fire that failed after all retries, in a run of its own; this is `error`. \
              Runs by hand do not call it.",
             automation_keys::FAILURE,
         ),
@@ -67,17 +67,17 @@ pub(crate) fn kinds() -> Vec<Kind> {
         },
         Kind {
             name: "Report",
-            doc: "What an end did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
+            doc: "What a terminal operation did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
             fields: owned(value::REPORT_FIELDS),
         },
         Kind {
             name: "Tag",
-            doc: "A tag (标签). It stands for its id where an id is wanted.",
+            doc: "A tag (标签). It can be given where an id is expected.",
             fields: owned(value::TAG_FIELDS),
         },
         Kind {
             name: "Token",
-            doc: "A token. It prints as `***`; only calls of ours take it.",
+            doc: "A token. It prints as `***`; only functions of mpscript can use it.",
             fields: owned(value::TOKEN_FIELDS),
         },
         Kind {

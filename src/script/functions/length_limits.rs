@@ -5,11 +5,11 @@ use crate::script::host::error::{ScriptError, ScriptResult};
 use rhai::{Array, Blob, Dynamic, Engine, ImmutableString};
 
 /// The most entries of a list, and characters or bytes of a text or a blob, that are made at once.
-const MOST: i64 = 50_000_000;
+const MAX_LENGTH: i64 = 50_000_000;
 
 fn fits(length: i64) -> ScriptResult<usize> {
-    if length > MOST {
-        let message = format!("at most {MOST} entries are made at once");
+    if length > MAX_LENGTH {
+        let message = format!("at most {MAX_LENGTH} entries are made at once");
         return Err(ScriptError::usage(message, "the memory would not hold more").raise());
     }
     Ok(usize::try_from(length).unwrap_or_default())

@@ -13,7 +13,7 @@ use crate::{
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
 use std::{iter, sync::Arc};
 
-/// A state that is made when none is given has so many letters and digits.
+/// Length of a generated state, in letters and digits.
 const STATE: usize = 32;
 
 pub(crate) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<RunEnv>) {

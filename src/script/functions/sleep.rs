@@ -5,7 +5,7 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 use std::{sync::Arc, time::Duration};
 
 /// The longest sleep: a year.
-const LONGEST: f64 = 366.0 * 24.0 * 3600.0;
+const MAX_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
 
 pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let whole = Arc::clone(env);
@@ -17,15 +17,15 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         .register_into_engine(engine, move |seconds: f64| sleep(&parts, seconds));
 }
 
-const SLEEP: &str = "Waits for so many seconds, or until the run is stopped.
+const SLEEP: &str = "Waits for the given number of seconds, or until the run is stopped.
 
     ```rhai
     sleep(0.01);
     ```";
 
 fn sleep(env: &RunEnv, seconds: f64) -> Result<(), Box<EvalAltResult>> {
-    if !(0.0..=LONGEST).contains(&seconds) {
-        let message = format!("sleep takes seconds from 0 to {LONGEST}, not {seconds}");
+    if !(0.0..=MAX_SECONDS).contains(&seconds) {
+        let message = format!("sleep takes seconds from 0 to {MAX_SECONDS}, not {seconds}");
         return Err(ScriptError::usage(message, "").raise());
     }
     env.block_on(async {

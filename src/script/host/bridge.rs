@@ -1,7 +1,7 @@
-//! Where a script's thread waits for asynchronous work. The only such place.
+//! The only place where a script's thread waits for asynchronous work.
 //!
-//! A script has a thread of its own, so waiting on it holds nobody else up. A closure of the
-//! script must not be called inside the work that is waited for: it may wait itself.
+//! A script has a thread of its own, so blocking it delays no other task. The work that is waited for must not call a
+//! closure of the script, which may block itself.
 
 use super::{
     env::RunEnv,
@@ -16,14 +16,14 @@ use crate::{
 use rhai::EvalAltResult;
 use std::{future::Future, time::Duration};
 
-/// How long a run that may wait does so for another one that writes the same. Two that wait for each other end by this.
+/// How long a run that may wait waits for a lock. It also ends a deadlock of two runs.
 const MAX_LOCK_WAIT: Duration = Duration::from_mins(10);
 
-/// How often it looks whether the other one has ended.
+/// How often a waiting run tries to take the lock.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 impl RunEnv {
-    /// Waits for `work`. It ends soon after a stop is asked for: every call does.
+    /// Blocks on `work`, which must end soon after cancellation, as every call does.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.calls.runtime.block_on(work)
     }
@@ -33,7 +33,7 @@ impl RunEnv {
         self.calls.client.as_ref().map_err(|no_client| ScriptError::no_client(no_client).raise())
     }
 
-    /// Waits for a call; what goes wrong with it becomes a script error.
+    /// Blocks on a call; its failure becomes a script error.
     pub(crate) fn call<T>(
         &self,
         work: impl Future<Output = Result<T, CallError>>,
@@ -52,7 +52,7 @@ impl RunEnv {
         })
     }
 
-    /// Waits for what is read of the account; what goes wrong with it becomes a script error.
+    /// Blocks on a read of the account; its failure becomes a script error.
     pub(crate) fn observe<T, E: Into<ObserveError>>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -60,13 +60,13 @@ impl RunEnv {
         self.block_on(work).map_err(|error| ScriptError::from_observe(&error.into()).raise())
     }
 
-    /// The account's tags; in a dry run as they would be.
+    /// The account's tags; in a dry run, with the changes that it would have made.
     pub(crate) fn tags(&self) -> ScriptResult<Vec<Tag>> {
         let account = self.observer()?;
         self.call(account.tags())
     }
 
-    /// Says whether the account may be changed; whoever must be asked is asked once.
+    /// Checks that the account may be changed. The person is asked for confirmation once per run.
     pub(crate) fn confirm_write(&self) -> Result<(), Box<EvalAltResult>> {
         let Some(confirm) = self.policy.confirm.as_ref().filter(|_| self.policy.dry.is_none()) else {
             return Ok(());
@@ -108,7 +108,7 @@ impl RunEnv {
         }
     }
 
-    /// What is wrong with the run's journal, as a script error.
+    /// A fault of the run's journal as a script error.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
         // A catch must not pass over it: the run parks, and the row stays as it is.

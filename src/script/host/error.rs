@@ -28,7 +28,7 @@ pub(crate) struct ScriptError {
     pub rid: Option<String>,
     pub hint: Option<String>,
     pub notes: Vec<String>,
-    /// No call will succeed before a person mends the configuration.
+    /// No call will succeed until the configuration is fixed.
     pub is_configuration: bool,
     /// The run was stopped.
     pub is_cancelled: bool,
@@ -37,7 +37,7 @@ pub(crate) struct ScriptError {
 }
 
 impl ScriptError {
-    /// A mistake in how a function of ours was called.
+    /// A mistake in how a function was called.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         let message = message.into();
         Self {
@@ -48,7 +48,7 @@ impl ScriptError {
         }
     }
 
-    /// What is wrong with the journal of a run.
+    /// A fault of the run's journal.
     pub(crate) fn from_journal(error: &JournalError, run: &str) -> Self {
         match error {
             JournalError::Store(error) => {
@@ -63,8 +63,8 @@ impl ScriptError {
             JournalError::ReplayMismatch { .. } | JournalError::NotReplayed { .. } => Self::usage(
                 format!("the run does not go on as it began: {error}"),
                 format!(
-                    "what the script looks at has changed since, by itself perhaps: run it anew, \
-                     or take back what it did with mpscript undo {run}"
+                    "what the script reads has changed since, maybe by its own writes: run it from scratch, \
+                     or undo what it did with mpscript undo {run}"
                 ),
             ),
             JournalError::InDoubt { .. } => Self::usage(
@@ -96,7 +96,7 @@ impl ScriptError {
         }
     }
 
-    /// As it stands in a journal.
+    /// As the journal stores it.
     pub(crate) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
@@ -106,7 +106,7 @@ impl ScriptError {
         serde_json::from_value(value).unwrap_or_default()
     }
 
-    /// What became of a call.
+    /// A failed call of the platform.
     pub(crate) fn from_call(error: &CallError) -> Self {
         let (errmsg, rid, endpoint) = match error {
             CallError::Refused(refusal) => (refusal.errmsg.clone(), refusal.rid.clone(), refusal.endpoint),
@@ -143,22 +143,22 @@ impl ScriptError {
         }
     }
 
-    /// There is nobody to call.
+    /// The platform can't be called.
     pub(crate) fn no_client(NoClient(diagnostic): &NoClient) -> Self {
         let hint = diagnostic.hint.clone().unwrap_or_default();
         Self { is_configuration: true, ..Self::usage(diagnostic.message.clone(), hint) }
     }
 
-    /// The same error with one more fact.
+    /// The same error with one more note.
     pub(crate) fn note(mut self, note: String) -> Self {
         self.notes.insert(0, note);
         self
     }
 
-    /// The error as the engine carries it; it gets its place there.
+    /// The error as the engine carries it; the engine adds its position.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn raise(self) -> Box<EvalAltResult> {
-        // The day's quota is used up: the run is paused here and goes on here, which no `catch` may pass over.
+        // The day's quota is used up: the run pauses here and resumes here, so no `catch` may handle it.
         if self.errcode == Some(DAILY_QUOTA) {
             return EvalAltResult::ErrorTerminated(Dynamic::from(self), Position::NONE).into();
         }
@@ -174,7 +174,7 @@ pub(crate) fn limit_reached(limit: &Limit) -> Box<EvalAltResult> {
     ScriptError::usage(limit.to_string(), hint).raise()
 }
 
-/// Gives an error the place of the call: the engine gives functions of modules none.
+/// Adds the position of the call: the engine adds none for functions of modules.
 pub(crate) fn at_position<T>(
     position: Position,
     result: Result<T, Box<EvalAltResult>>,

@@ -14,9 +14,9 @@ pub(crate) fn set_limits(engine: &mut Engine) {
         .set_max_variables(2_000)
         .set_max_modules(1_000)
         .set_max_strings_interned(1_024)
-        // Work is bounded by the wish to stop, which `on_progress` sees in callbacks too.
+        // Work is bounded by cancellation, which `on_progress` checks in callbacks too.
         .set_max_operations(0)
-        // A limit here would measure an array anew at every push.
+        // With a limit here the engine would measure the whole array at every push.
         .set_max_string_size(0)
         .set_max_array_size(0)
         .set_max_map_size(0);

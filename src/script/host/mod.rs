@@ -1,4 +1,5 @@
-//! What every other folder of `script` stands on: the environment, values, errors, the bridge to async code.
+//! The base of `script`: the environment, values, errors, the bridge to asynchronous code. Imports no other folder but the
+//! cache of `writes/` that the environment owns.
 
 pub(crate) mod bridge;
 pub(crate) mod catalog;

@@ -72,7 +72,7 @@ fn libraries(engine: &Engine, area: &str) -> Vec<Module> {
         .collect()
 }
 
-/// Whether a global function of the library, called as a method, has this name and so many parameters.
+/// Whether the library has a global function of this name and number of parameters, which is called as a method.
 pub(crate) fn is_step(name: &str, parameters: usize) -> bool {
     steps().iter().any(|(step, count)| *step == name && *count == parameters)
 }

@@ -66,13 +66,13 @@ impl<T: ToScript> ToScript for Option<T> {
 }
 
 /// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.
-const MOST_LEVELS: usize = 64;
+const MAX_LEVELS: usize = 64;
 
 /// Why a value can't be sent, and where in it: it is no JSON, or too deep.
 pub(crate) fn unsendable(value: &Dynamic) -> Option<String> {
     fn look(value: &Dynamic, at: &str, levels: usize) -> Option<String> {
-        if levels > MOST_LEVELS {
-            return Some(format!("it is nested more than {MOST_LEVELS} levels deep"));
+        if levels > MAX_LEVELS {
+            return Some(format!("it is nested more than {MAX_LEVELS} levels deep"));
         }
         if let Ok(entries) = value.as_array_ref() {
             let mut entries = entries.iter().enumerate();
@@ -101,7 +101,7 @@ pub(crate) fn to_json(value: &Dynamic) -> Value {
 }
 
 fn to_json_at(value: &Dynamic, levels: usize) -> Value {
-    if levels > MOST_LEVELS {
+    if levels > MAX_LEVELS {
         return json!("…");
     }
     if let Some(user) = value.read_lock::<Follower>() {
@@ -233,7 +233,7 @@ pub(crate) fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, 
     for_each_user_field!(known).ok_or_else(|| field_unknown(name).raise())
 }
 
-/// What a person is told who asks for a field that there is not.
+/// The error for a field that followers do not have.
 pub(crate) fn field_unknown(name: &str) -> ScriptError {
     let near = closest_match(name, FIELDS.iter().map(|field| field.name));
     let hint = near.map_or_else(
@@ -245,18 +245,18 @@ pub(crate) fn field_unknown(name: &str) -> ScriptError {
 
 /// The fields of a report, for the reference.
 pub(crate) const REPORT_FIELDS: &[(&str, &str)] = &[
-    ("end", "Which end it was: `tag`, `count`, …"),
+    ("end", "The terminal operation: `tag`, `count`, …"),
     ("target", "The tag, for `tag` and `untag`."),
     ("state", "`done`, `cancelled` or `error`."),
     ("listed", "How many were listed."),
-    ("fetched", "Whose details were fetched."),
-    ("matched", "Who passed every step."),
-    ("unmatched", "Who did not."),
+    ("fetched", "Followers whose details were fetched."),
+    ("matched", "Followers that passed every stage."),
+    ("unmatched", "Followers that did not."),
     ("gone", "Who is listed and no longer follows."),
     ("unread", "Who was not looked at any more."),
-    ("changed", "Who was changed."),
+    ("changed", "Followers that were changed."),
     ("already", "Who was so already."),
-    ("skipped", "Who was left as they are."),
+    ("skipped", "Followers that were left as they are."),
     ("failed", "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`."),
     ("calls", "Calls by path, a map."),
     ("elapsed_ms", "Milliseconds from the start to the end."),

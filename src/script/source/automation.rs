@@ -1,7 +1,7 @@
 //! Automations: files that say by one literal constant when they run and how, and do so in named functions.
 //!
 //! Everything is read without running a statement. Must never know when a cron expression fires: what a trigger says is
-//! kept as it is written, with its place, for whoever reads it.
+//! kept as written, with its position, for the caller that parses it.
 
 use super::{
     automation_keys::{AUTOMATION, PARAMETER, TRIGGER, names},
@@ -23,11 +23,11 @@ pub struct Automation {
     pub triggers: Vec<TriggerSpec>,
     /// What becomes of a fire while the fire before still runs. By default it is left out.
     pub overlap: Overlap,
-    /// What becomes of fires that nobody was there for. By default the latest of the last six hours runs.
+    /// What happens to fires that were missed while no daemon ran. By default the latest of the last six hours runs.
     pub catch_up: CatchUp,
     /// A run that takes longer is stopped. By default twelve hours.
     pub timeout: Duration,
-    /// How often a failed run is gone on with. By default never.
+    /// How often a failed run is resumed. By default never.
     pub retries: u32,
     /// What its handlers are given.
     pub params: BTreeMap<String, Parameter>,
@@ -37,7 +37,7 @@ pub struct Automation {
     pub ping: Option<String>,
     /// The account of the configuration that it works on. By default the configuration's own choice.
     pub account: Option<String>,
-    /// Whether somebody wants to hear of failures: `fn on_failure(ctx, error)`.
+    /// Whether it has a failure hook: `fn on_failure(ctx, error)`.
     pub has_failure_hook: bool,
 }
 
@@ -61,7 +61,7 @@ pub struct TriggerSpec {
     pub jitter: Duration,
     /// The function that it calls.
     pub handler: String,
-    /// Where its timing stands, for whoever can't read it.
+    /// The position of its timing, for errors in it.
     pub place: Option<SourceSpan>,
 }
 
@@ -74,7 +74,7 @@ pub enum Timing {
     Every(String),
 }
 
-/// What becomes of a fire while a run of the same automation is under way.
+/// What happens to a fire while a run of the same automation is running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overlap {
     /// It is left out.
@@ -88,7 +88,7 @@ pub enum Overlap {
     Parallel,
 }
 
-/// What becomes of fires that nobody was there for.
+/// What happens to fires that were missed while no daemon ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatchUp {
     /// Which of them run.
@@ -117,11 +117,11 @@ impl Default for CatchUp {
 /// The handler of a trigger that names none.
 pub const HANDLER: &str = "run";
 
-/// The function that hears of failures.
+/// The failure hook.
 pub const ON_FAILURE: &str = "on_failure";
 
 /// A handler takes the context and the parameters, or less.
-const MOST_PARAMETERS: usize = 2;
+const MAX_PARAMETERS: usize = 2;
 
 impl Program {
     /// What the file says of itself as an automation; `None` for a script that is none.
@@ -251,7 +251,7 @@ impl Program {
     /// How many of the context and the parameters a handler takes.
     pub(crate) fn handler_parameters(&self, name: &str) -> Option<usize> {
         let functions = self.ast.iter_functions().filter(|function| function.name == name);
-        functions.map(|function| function.params.len()).filter(|count| *count <= MOST_PARAMETERS).max()
+        functions.map(|function| function.params.len()).filter(|count| *count <= MAX_PARAMETERS).max()
     }
 
     fn read_triggers(&self, literal: &Literal) -> Result<Vec<TriggerSpec>, Diagnostic> {

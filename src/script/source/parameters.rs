@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Parameter {
     /// What it holds.
     pub kind: Kind,
-    /// What it is where nobody says otherwise; without one it must be given.
+    /// Its default; without one it is required.
     pub(crate) init: Option<Dynamic>,
     /// What it is for.
     pub help: String,
@@ -78,7 +78,7 @@ impl Kind {
 }
 
 impl Parameter {
-    /// Its value where nobody says otherwise, as text.
+    /// Its default value, as text.
     #[must_use]
     pub fn init(&self) -> Option<String> {
         self.init.as_ref().map(ToString::to_string)

@@ -1,4 +1,4 @@
-//! From a text to a program, and what can be told of a text without running it.
+//! Parses a text, and answers questions about it without running it.
 
 use super::{span::place, syntax_error::explain_syntax};
 use crate::script::host::{error::ScriptFailure, limits::set_limits, modules::modules};
@@ -6,7 +6,7 @@ use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, Pars
 use std::collections::BTreeSet;
 
 thread_local! {
-    /// Compiling one anew for each key would be slow.
+    /// Kept, since making a parser for each key press would be slow.
     static PARSER: Engine = lenient_parser();
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
 }
 
 /// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.
-/// A comment that is open is no error to the engine, and whoever reads lines looks for it.
+/// The engine accepts an open comment; the reader of lines checks for that.
 #[must_use]
 pub fn is_incomplete(text: &str) -> bool {
     PARSER.with(|engine| {
@@ -94,7 +94,7 @@ pub(crate) fn parser() -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_optimization_level(OptimizationLevel::None);
     set_limits(&mut engine);
-    // A variable or a module that nobody declared is told before anything runs.
+    // An undeclared variable or module is an error before anything runs.
     engine.set_strict_variables(true);
     for module in modules() {
         engine.register_static_module(module, Module::new().into());

@@ -23,10 +23,10 @@ use std::{
 };
 
 /// The longest script that is read.
-const LONGEST: u64 = 4 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 
 /// The most files that one script imports.
-const MOST_IMPORTS: usize = 200;
+const MAX_IMPORTS: usize = 200;
 
 /// Where a script comes from.
 #[derive(Clone, Debug)]
@@ -238,8 +238,8 @@ fn read(path: &Path) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a folder".to_owned());
     }
-    if metadata.len() > LONGEST {
-        return Err(format!("it has {} bytes, and a script has at most {LONGEST}", metadata.len()));
+    if metadata.len() > MAX_BYTES {
+        return Err(format!("it has {} bytes, and a script has at most {MAX_BYTES}", metadata.len()));
     }
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
@@ -286,8 +286,8 @@ impl<'a> Loader<'a> {
                     "move what both need into a third file",
                 );
             }
-            if self.imports.len() + self.open.len() >= MOST_IMPORTS {
-                return fail(format!("there are more than {MOST_IMPORTS} imports"), "");
+            if self.imports.len() + self.open.len() >= MAX_IMPORTS {
+                return fail(format!("there are more than {MAX_IMPORTS} imports"), "");
             }
             let (shown, text) = match self.read(&path) {
                 Ok(read) => read,
@@ -367,7 +367,7 @@ pub(crate) struct Imports {
 }
 
 impl Imports {
-    /// What another text imports too; an import that was changed since is read anew.
+    /// Adds another program's imports; one that changed since replaces the earlier version.
     pub(crate) fn add(&self, program: &Program) {
         let mut asts = lock(&self.asts);
         let mut modules = lock(&self.modules);
