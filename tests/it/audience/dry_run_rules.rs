@@ -179,11 +179,11 @@ fn a_rule_of_numbers_is_refused_alike_rehearsed_and_live() {
     let account = Account::of(100_200);
     let tag = account.tag("全体").to_string();
     let url = format!("http://{}", account.address());
-    let folder = Folder::with(&format!("followers().take(100001).tag({tag})")).account();
+    let folder = Folder::with(&format!("followers().tag({tag})")).account();
     let finished = folder.run(&["run", "script.rhai", "--base-url", &url, "--quiet"]);
     assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""));
     let tags = account.ask("/cgi-bin/tags/get", "");
-    assert_eq!(tags["tags"][1]["count"], json!(100_001), "{tags}");
+    assert!(tags["tags"][1]["count"].as_i64() > Some(100_000), "{tags}");
     for number in 1..100 {
         account.tag(&format!("门店{number}"));
     }
