@@ -13,7 +13,7 @@ pub enum Holder {
     Malformed,
     /// It is well-formed and belongs to another account, or to no person.
     Foreign,
-    /// Somebody who does not follow the account any more.
+    /// A person who does not follow the account any more.
     Unsubscribed,
     /// A follower.
     Follower,

@@ -33,7 +33,7 @@ pub(super) fn check_list<E: Endpoint>(openids: &[String]) -> Result<(), Rehearse
     }
 }
 
-/// Whether something holds of every follower of a batch; of somebody without details it does not.
+/// Whether something holds of every follower of a batch; of one without details it does not.
 pub(super) async fn holds_of_all(
     account: &Observer<'_>,
     items: &[ChangeItem],

@@ -89,7 +89,7 @@ impl Observer<'_> {
 
     /// What these openids are, for the rules of a dry run, and the details of those who follow.
     ///
-    /// Details don't tell somebody who has left from another account's openid, so each of those is looked up, but for
+    /// Details don't tell an unsubscribed person from another account's openid, so each of those is looked up, but for
     /// those that are `known` to be of this account.
     pub(crate) async fn people<'b>(
         &self,
@@ -125,7 +125,7 @@ pub(crate) struct People<'a> {
 }
 
 impl People<'_> {
-    /// The details of somebody.
+    /// The details of one of them.
     pub(crate) fn user(&self, openid: &str) -> Option<&User> {
         self.users.get(openid)
     }

@@ -54,7 +54,7 @@ impl World {
 impl Simulate for blacklist::Add {
     fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
         let holders = world.holders(&self.openid_list)?;
-        // One bad openid refuses the whole call; whether somebody who no longer follows is one is not documented.
+        // One bad openid refuses the whole call; whether an unsubscribed person is one is not documented.
         if world.switches.is(BLACKLIST_GONE_OPENID, "ok") {
             check_unblock(holders.iter().copied())?;
         } else {

@@ -118,7 +118,7 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
 
 fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
     if env.policy.dry.is_some() {
-        env.io.output.print(&format!("the tag `{name}` would go if nobody had it then"));
+        env.io.output.print(&format!("the tag `{name}` would be deleted unless a follower has it by then"));
         return Ok(());
     }
     let text = format!("delete_tag_if_empty({id}, {name:?})");
@@ -177,7 +177,7 @@ const RESTORE_TAG_NAME: &str =
     ```";
 
 const DELETE_TAG_IF_EMPTY: &str =
-    "Deletes a tag that nobody has, and says so of one that stays. An id of 0 goes by the name.
+    "Deletes a tag that no follower has, and reports one that stays. An id of 0 stands for an unknown one: then the name counts.
 
     `mpscript undo` is written with it.
 
@@ -187,8 +187,8 @@ const DELETE_TAG_IF_EMPTY: &str =
     ```";
 
 const NOT_TAKEN_BACK: &str =
-    "Tells that a step can't be taken back for what the platform has answered, and lets the rest go \
-    on; any other error ends the run.
+    "Reports that a step can't be undone, if the platform refused it permanently; any other error ends \
+    the run.
 
     `mpscript undo` is written with it.
 

@@ -45,7 +45,10 @@ fn statement(run: &str, step: &str, action: &UndoAction, is_dry: bool) -> String
             format!("restore_tag_name({id}, {}, {})", json!(from), json!(to))
         }
         UndoAction::DeleteTagIfEmpty { name, .. } if is_dry => {
-            format!("print({})", json!(format!("the tag `{name}` goes if nobody else has it then")))
+            format!(
+                "print({})",
+                json!(format!("the tag `{name}` is deleted unless a follower has it by then"))
+            )
         }
         UndoAction::DeleteTagIfEmpty { id, name } => format!("delete_tag_if_empty({id}, {})", json!(name)),
     }
@@ -88,6 +91,9 @@ mod tests {
             )
             .collect();
         assert_eq!(undo_script(&plan, false), expected);
-        assert!(undo_script(&plan, true).contains("print(\"the tag `甲` goes if nobody else has it then\")"));
+        assert!(
+            undo_script(&plan, true)
+                .contains("print(\"the tag `甲` is deleted unless a follower has it by then\")")
+        );
     }
 }
