@@ -2,8 +2,8 @@
 //! caller decides over each follower, changes are written in batches, and a report adds it up.
 //!
 //! Listing, details and writes overlap; each queue is bounded, so memory does not grow with the
-//! account. Must never know scripts: whoever drives a job pulls people out of a [`Reader`], makes
-//! up its mind, and pushes changes into a [`Writer`].
+//! account. Must never know scripts: the floor above pulls followers out of a [`Reader`], decides,
+//! and pushes changes into a [`BatchWriter`].
 
 mod effect;
 mod journal;
@@ -51,6 +51,6 @@ pub use undo::plan::{UndoAction, UndoPlan, UndoStep, plan_undo};
 pub use writing::batch_writer::{BatchWriter, BatchWriterConfig, JobError};
 pub use writing::limits::{Limit, Limits, Share};
 
-/// Batches under way or waiting to be looked at, for each call that may be in flight: enough to
-/// keep the calls busy while one slow answer holds up the order.
+/// Batches in flight or waiting to be decided, for each call that may be in flight: enough to keep the calls busy while
+/// one slow answer holds up the order.
 const WINDOW: usize = 2;

@@ -1,4 +1,4 @@
-//! What keeps a run's journal: the task that writes it, and the one that gives signs of life.
+//! The tasks of a run's journal: one commits its writes in groups, the other sends heartbeats.
 
 use super::error::JournalError;
 use crate::{
@@ -11,19 +11,19 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// Entries that are written together at the most.
+/// The most writes of one commit.
 pub(crate) const MAX_GROUP: usize = 256;
 
-/// Between two signs of life.
+/// Between two heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often entries are tried that the store did not take at once, a second apart.
+/// How often a commit is attempted, a second apart.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// An entry, if it is one and not only a question, and who waits for it to be on disk.
+/// A write, or only the question whether all before it is durable, and the sender of the answer.
 pub(crate) type PendingCommit = (Option<JournalWrite>, oneshot::Sender<Result<(), StoreError>>);
 
-/// What keeps a journal: one task writes, another gives signs of life.
+/// The committer of one attempt's journal.
 #[derive(Clone)]
 pub(crate) struct GroupCommitter {
     pub store: Store,
@@ -35,14 +35,15 @@ pub(crate) struct GroupCommitter {
 }
 
 impl GroupCommitter {
-    /// Writes what comes, together what has come together.
+    /// Commits what comes; what has come together is one group.
     pub(crate) async fn write(self, mut received: mpsc::Receiver<PendingCommit>) {
         let mut batch = Vec::with_capacity(MAX_GROUP);
         let mut result = Ok(());
         while received.recv_many(&mut batch, MAX_GROUP).await > 0 {
             let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             let entries: Vec<JournalWrite> = entries.into_iter().flatten().collect();
-            // After a fault nothing more is written: what comes later would stand there without what came before.
+            // After a failed commit nothing more is written: a later entry without the earlier ones would be an
+            // inconsistent journal.
             if result.is_ok() && !entries.is_empty() {
                 result = self.write_together(entries).await;
                 if let Err(error) = &result {
@@ -51,7 +52,7 @@ impl GroupCommitter {
                 }
             }
             for waiting in waiting {
-                // Whoever does not wait for it needs no answer.
+                // The receiver was dropped if nothing waits for it.
                 let _ = waiting.send(result.clone());
             }
         }
@@ -74,7 +75,7 @@ impl GroupCommitter {
         }
     }
 
-    /// Gives signs of life, and looks whether somebody wants the run to stop.
+    /// Sends heartbeats, and stops the run when that is requested.
     pub(crate) async fn heartbeat(self) {
         loop {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;

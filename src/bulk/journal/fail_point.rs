@@ -34,8 +34,7 @@ pub fn hit(name: &str) {
 #[cfg(not(debug_assertions))]
 pub fn hit(_name: &str) {}
 
-/// Passes a point once an entry is on disk, for which nobody else waits: nor does this, unless it is the point at which the
-/// process ends.
+/// Hits a point once an entry is durable. It waits for that only if this is the point at which the process ends.
 #[cfg(debug_assertions)]
 pub(crate) async fn hit_after<E>(durable: impl Future<Output = Result<(), E>>, name: &'static str) {
     let is_wanted = WANTED.get().is_some_and(|(wanted, _)| wanted == name);

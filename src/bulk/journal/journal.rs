@@ -1,14 +1,12 @@
-//! The journal of a run: what it was about to do, and what that came to, so that a run that was cut off at any
-//! instant goes on where it was.
+//! Write-ahead journal of a run. Each step records its intent before the call and its outcome after it, so that a run
+//! interrupted at any point can be replayed from the top and continue where it stopped.
 //!
-//! A script runs again from the top. Every job and every call that writes is a step with a place (`3`, or `3/7/2`
-//! for the second one on the seventh page of the third), and what it does in words. A step that is done answers from
-//! the journal; one that is not goes on from its checkpoint. On a page that was cut off steps are known again by their
-//! words: a loop may have changed whom it is for. Must never know scripts: what a step answers is JSON
-//! that others understand.
+//! Every job and every call that writes is a step with a place (`3`, or `3/7/2` for the second one on the seventh page
+//! of the third), a kind and a fingerprint. A completed step answers from the journal; an incomplete one resumes from its
+//! checkpoint. Must never know scripts: what a step answers is JSON of the floor above.
 //!
-//! Entries are written by one task, many in one transaction: a call waits for its own intent to be on disk, and the
-//! others that are under way share the wait.
+//! One task commits the writes, many in one transaction: a call waits until its own intent is durable, and the calls that
+//! run beside it share the wait.
 
 use super::{
     checkpoint::Checkpoint,
@@ -37,7 +35,7 @@ use std::sync::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A run that gave no sign of life for so long has no process any more; what it holds is free. Milliseconds.
+/// A run that missed its heartbeats for this long is presumed dead, and its write locks are free. Milliseconds.
 pub const HEARTBEAT_TTL: i64 = 8_000;
 
 /// A person's answer to whether a call in doubt took effect.
@@ -56,7 +54,7 @@ pub struct Attempt {
     pub run: String,
     /// The account, as the client names it.
     pub account: String,
-    /// 1 when it is started, more when it is gone on with.
+    /// 1 when the run starts, one more with each resume.
     pub attempt: i64,
     /// What a person says of the call that the run is parked at.
     pub resolution: Option<Resolution>,
@@ -76,7 +74,7 @@ pub enum Replay {
     Abandoned,
 }
 
-/// Comes when an entry is on disk.
+/// Resolves once the entry is durable (its group commit has been fsynced).
 #[derive(Default)]
 pub struct CommitAck(Option<oneshot::Receiver<Result<(), StoreError>>>);
 
@@ -114,7 +112,7 @@ struct Inner {
 }
 
 impl Journal {
-    /// The journal of an attempt, which is given signs of life as long as it lives.
+    /// Opens the journal of an attempt, and sends heartbeats until it is closed.
     ///
     /// # Errors
     /// When the store fails.
@@ -152,7 +150,7 @@ impl Journal {
         }))))
     }
 
-    /// Gives signs of life for a run that writes nothing down, as long as what is given lives.
+    /// Sends heartbeats for a run that records nothing, until the returned handle is dropped.
     pub fn keep_alive(
         store: Store,
         attempt: &Attempt,
@@ -171,7 +169,7 @@ impl Journal {
         self.0.is_some()
     }
 
-    /// Whether the run was cut off before.
+    /// Whether this attempt resumes the run.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.attempt.attempt > 1)
@@ -249,14 +247,14 @@ impl Journal {
         }
     }
 
-    /// Nobody else may write this as long as the run lives.
+    /// Takes the write lock of something for as long as the run lives.
     ///
     /// # Errors
     /// When another run writes it, or the store fails.
     pub async fn lock(&self, what: &str) -> Result<(), JournalError> {
         let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
         let name = format!("write {} {what}", attempt.account);
-        // Whoever is taken for dead may only be asleep.
+        // A process that is presumed dead may only be suspended.
         store.fence_stale_runs(clock.now_ms() - HEARTBEAT_TTL).await?;
         if store.acquire_write_lock(&name, &attempt.run).await? {
             return Ok(());
@@ -271,13 +269,13 @@ impl Journal {
         self.0.as_ref().is_some_and(|inner| lock(&inner.scopes).len() > 1)
     }
 
-    /// What the person says of the call that the run was parked at; once.
+    /// The person's answer for the call that the run is parked at; once.
     #[must_use]
     pub fn resolution(&self) -> Option<Resolution> {
         self.0.as_ref().and_then(|inner| lock(&inner.resolution).take())
     }
 
-    /// The run stops here and waits for a person.
+    /// Parks the run: it stops here and waits for a person.
     pub fn park(&self, error: JournalError) -> JournalError {
         if let Some(inner) = &self.0 {
             lock(&inner.parked).get_or_insert_with(|| error.clone());
@@ -292,33 +290,29 @@ impl Journal {
         self.0.as_ref().and_then(|inner| lock(&inner.parked).clone())
     }
 
-    /// What the script was in the midst of before and has not come to again, now that it has ended.
-    ///
-    /// # Errors
-    /// When the journal can't be read; when there is such a step: then the run is parked.
+    /// After the script ends: finds a step that an earlier attempt left in flight and that replay never reached. Such a
+    /// step would be lost, so the run is parked.
     pub async fn verify_replayed(&self) -> Result<(), JournalError> {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
-        // The script came to so many steps of its own.
-        let met = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
+        // The top-level steps that replay has reached.
+        let replayed = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
         let unfinished = inner.store.in_flight_steps(&inner.attempt.run).await?;
-        let unmet = unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > met));
-        unmet.map_or(Ok(()), |row| Err(self.not_replayed(row)))
+        let missing =
+            unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > replayed));
+        missing.map_or(Ok(()), |row| Err(self.not_replayed(row)))
     }
 
-    /// The run stops: the script did not come again to something that it was in the midst of.
+    /// Parks the run: replay did not reach a step that was in flight.
     pub fn not_replayed(&self, row: StepRow) -> JournalError {
         self.park(JournalError::NotReplayed { step: row.step, what: row.label })
     }
 
-    /// Waits until everything is on disk.
-    ///
-    /// # Errors
-    /// When the store did not take it.
+    /// Waits until everything is durable.
     pub async fn flush(&self) -> Result<(), JournalError> {
         self.send(None).await?.wait().await
     }
 
-    /// Nothing more is written and no sign of life given, whoever still holds it: the run has ended.
+    /// Ends the tasks: the run has ended, and clones of the journal write nothing more and send no heartbeat.
     pub fn close(&self) {
         if let Some(inner) = &self.0 {
             lock(&inner.tasks).clear();
@@ -371,7 +365,7 @@ impl Drop for Inner {
     }
 }
 
-/// A step under way.
+/// A step that runs.
 #[derive(Clone, Default)]
 pub struct Step {
     journal: Journal,
@@ -385,7 +379,7 @@ impl Step {
         &self.at
     }
 
-    /// The journal that it stands in.
+    /// The journal that records it.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
@@ -490,7 +484,7 @@ impl Step {
         })
     }
 
-    /// What an earlier attempt was in the midst of on this page, and the script has not come to again.
+    /// The steps of this page that an earlier attempt left in flight and that replay did not reach.
     #[must_use]
     pub fn missing_on(&self, page: u64) -> Vec<StepRow> {
         let prefix = format!("{}/{page}/", self.at);
@@ -498,11 +492,11 @@ impl Step {
         let scopes = lock(&inner.scopes);
         let before =
             scopes.iter().find(|scope| scope.prefix == prefix).and_then(|scope| scope.before.as_ref());
-        let unmet = before
+        let missing = before
             .into_iter()
             .flatten()
             .filter(|row| row.state == StepState::Begun && !row.effect.is_empty());
-        unmet.cloned().collect()
+        missing.cloned().collect()
     }
 
     /// The steps that follow are no longer those of this page.

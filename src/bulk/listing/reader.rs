@@ -137,7 +137,7 @@ struct Lister {
     mark: PageCursor,
 }
 
-/// Nobody reads any more.
+/// The receiver was dropped.
 struct Unread;
 
 impl Lister {
@@ -189,7 +189,7 @@ impl Lister {
                 let reason = format!("the list ended after {listed} of {total}");
                 return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
             }
-            // Whoever the cursor names comes once more after the one before them.
+            // After a fallback cursor the openid of the cursor proper is listed a second time.
             openids.retain(|openid| self.mark.cursor.as_ref() != Some(openid));
             let seen = self.mark.listed + openids.len();
             self.mark.total = self.mark.total.max(says_total.unwrap_or_default());

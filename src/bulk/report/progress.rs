@@ -1,4 +1,4 @@
-//! Where a running job shows how far it is, for whoever draws progress.
+//! The progress of a run's jobs: the running one, and the reports of those that ended.
 
 use super::report::EndReport;
 use crate::{base::lock, bulk::model::job::Job};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 pub struct ProgressBoard {
     current: Mutex<Option<Arc<Job>>>,
     ended: Mutex<Vec<EndReport>>,
-    /// What could not be taken back of another run, in words.
+    /// The undo steps that were skipped, in words.
     set_aside: Mutex<Vec<String>>,
 }
 
@@ -25,12 +25,12 @@ impl ProgressBoard {
         lock(&self.ended).push(report);
     }
 
-    /// Something of another run can't be taken back.
+    /// Reports an undo step that was skipped.
     pub fn set_aside(&self, what: String) {
         lock(&self.set_aside).push(what);
     }
 
-    /// What can't be taken back of another run.
+    /// The undo steps that were skipped.
     #[must_use]
     pub fn what_is_set_aside(&self) -> Vec<String> {
         lock(&self.set_aside).clone()

@@ -20,7 +20,7 @@ pub struct CallDemand {
     pub spec: &'static Spec,
     /// How many calls, at the most.
     pub calls: u64,
-    /// Whether it will be so many; else it is not known how many followers will need a change.
+    /// Whether the number is certain; it is not where followers may already be in the desired state.
     pub is_sure: bool,
 }
 

@@ -31,7 +31,7 @@ pub struct Totals {
     pub unread: u64,
     /// Matched followers whose change was made.
     pub changed: u64,
-    /// Matched followers that were so already.
+    /// Matched followers that were already in the desired state.
     pub already: u64,
     /// Matched followers with nothing to do, or not reached.
     pub skipped: u64,
@@ -276,7 +276,7 @@ pub struct RunReport {
     /// Calls of those that are left today, where that is known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_today: BTreeMap<String, u64>,
-    /// What could not be taken back of another run.
+    /// The undo steps that were skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_aside: Vec<String>,
     /// Milliseconds.

@@ -58,8 +58,8 @@ struct Written {
     /// Who was changed, or may have been.
     used: usize,
     failed: Vec<Failure>,
-    /// Whose change may have been made or not: they count as failed until somebody goes on with the run.
-    unsure: Vec<Failure>,
+    /// Items in doubt: they count as failed until the run is resumed.
+    in_doubt: Vec<Failure>,
     /// Those who are not done.
     pending: Unresolved,
     /// The job can't go on.
@@ -71,7 +71,7 @@ struct Written {
 pub struct BatchWriterConfig {
     /// Who calls.
     pub client: Client,
-    /// The most calls under way together.
+    /// The most calls in flight.
     pub in_flight: usize,
     /// What is done.
     pub change: Change,
@@ -87,7 +87,7 @@ pub struct BatchWriterConfig {
     pub dry: Option<Arc<DryRun>>,
 }
 
-/// Writes changes; dropping it lets calls that are under way end and makes no more.
+/// Writes changes; dropping it lets the calls in flight end and makes no more.
 pub struct BatchWriter {
     settings: BatchWriterConfig,
     waiting: Vec<ChangeItem>,
@@ -103,7 +103,7 @@ impl BatchWriter {
         Self { settings, waiting: Vec::new(), batches: JoinSet::new(), failed: Vec::new(), next_batch: 0 }
     }
 
-    /// A writer that goes on with what the journal says of a step: what is done is counted, what is not is sent again.
+    /// A writer that resumes from the batches of a step: those with an outcome are counted, the others are sent again.
     /// Gives those who come again and are in a batch already: in one from `next_batch` on, after the checkpoint.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl BatchWriter {
                 items,
                 number,
                 CommitAck::default(),
-                Earlier { failed, unsure: in_doubt },
+                Earlier { failed, in_doubt },
             ));
         }
         // Those who waited were decided over before; they do not come again.
@@ -164,7 +164,7 @@ impl BatchWriter {
         (&self.waiting, self.next_batch)
     }
 
-    /// Sends the batches that are full, waiting while too many are under way.
+    /// Sends the batches that are full, waiting while too many are in flight.
     ///
     /// # Errors
     /// When the job can't go on.
@@ -209,7 +209,7 @@ impl BatchWriter {
         let size = loop {
             match self.settings.limits.reserve(wanted) {
                 Ok(size) => break size,
-                // What is under way may still give some back.
+                // Batches in flight may still release some.
                 Err(limit) => match self.batches.join_next().await {
                     Some(written) => self.take_in(written)?,
                     None => return Err(limit.into()),
@@ -233,7 +233,7 @@ impl BatchWriter {
         let written = written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         self.settings.limits.release(written.size - written.used);
         self.failed.extend(written.failed);
-        self.failed.extend(written.unsure);
+        self.failed.extend(written.in_doubt);
         written.broken.map_or(Ok(()), Err)
     }
 }
@@ -242,7 +242,7 @@ impl BatchWriter {
 #[derive(Default)]
 struct Earlier {
     failed: Vec<Failure>,
-    unsure: HashSet<String>,
+    in_doubt: HashSet<String>,
 }
 
 /// Writes one batch once its intent is on disk, and then what it came to.
@@ -263,7 +263,7 @@ async fn write(
     }
     fail_point::hit("batch-intent");
     let mut written = send(&settings, items).await;
-    written.pending.keep_in_doubt(&earlier.unsure);
+    written.pending.keep_in_doubt(&earlier.in_doubt);
     fail_point::hit("batch-call");
     let outcome = if earlier.failed.is_empty() {
         settings.step.outcome(number, &written.pending, &written.failed).await
@@ -293,7 +293,7 @@ async fn send(settings: &BatchWriterConfig, items: Vec<ChangeItem>) -> Written {
             Err(error) => error,
         };
         match &error {
-            // The others were done; those that are named are tried once more by themselves.
+            // The others were changed; those that are named are retried by themselves.
             CallError::Refused(refusal)
                 if refusal.errcode == errcode::SOME_OPENIDS_FAILED && !refusal.failed.is_empty() =>
             {
@@ -320,7 +320,7 @@ async fn send(settings: &BatchWriterConfig, items: Vec<ChangeItem>) -> Written {
             CallError::Refused(refusal) if may_be_one_openid(*change, refusal) => {
                 fail_or_halve(part, refusal, &mut parts, &mut written, counts);
             }
-            // Nobody was changed, and nobody is to blame: what was not reached is `skipped`.
+            // No openid was changed, and none is at fault: what was not reached is `skipped`.
             CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. }
                 if !error.is_in_doubt() =>
             {
@@ -332,7 +332,7 @@ async fn send(settings: &BatchWriterConfig, items: Vec<ChangeItem>) -> Written {
                 let errmsg = error.to_string();
                 Counters::add(&counts.failed, part.len());
                 written.used += part.len();
-                written.unsure.extend(part.iter().map(|item| Failure {
+                written.in_doubt.extend(part.iter().map(|item| Failure {
                     openid: item.openid().to_owned(),
                     errcode: None,
                     errmsg: errmsg.clone(),

@@ -1,11 +1,11 @@
-//! What a run may do at the most: so many changes, and such a share of failures.
+//! The limits of a run: its changes, and its error rate.
 
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Failures are judged from so many followers on: of the first few one is a large share.
+/// The error rate is enforced only after this many followers; below it one failure is a large share.
 const MIN_SAMPLE: u64 = 1_000;
 
 /// The limits of a run, with what is used of them. All its jobs share them.
@@ -29,7 +29,7 @@ pub enum Limit {
     Errors {
         /// Who failed.
         failed: u64,
-        /// Of so many.
+        /// Of this many followers.
         followers: u64,
         /// The share that may.
         most: Share,
@@ -76,10 +76,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Takes so many changes for one call, or none.
-    ///
-    /// # Errors
-    /// When there are not so many left.
+    /// Reserves the changes of one call, all or none.
     pub fn reserve_all(&self, wanted: usize) -> Result<(), Limit> {
         let taken = self.reserve(wanted)?;
         if taken == wanted {
