@@ -183,7 +183,7 @@ fn store_of_a_newer_version_is_refused_untouched() {
         assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 7 });
         assert_eq!(
             error.to_string(),
-            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 6")
+            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 7")
         );
         assert!(!error.to_string().contains(PASSWORD));
         assert_eq!(store.token("a", "stable").await.unwrap().unwrap().token.reveal(), "kept");
