@@ -88,7 +88,7 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
         two_runs(folder);
         damage(
             folder,
-            "UPDATE mpscript_run SET state = 'error', options = '{\"params\":', report = '[' WHERE id = 'aaaaaa'",
+            "UPDATE mpscript_run SET state = 'error', options = '{\"params\":', report = '{\"run\":' WHERE id = 'aaaaaa'",
         );
         let resumed = folder.run(&["resume", "aaaaaa"]).failure(2);
         assert!(resumed.contains("the options of run aaaaaa can't be read: EOF while parsing"), "{resumed}");
@@ -96,7 +96,7 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
         assert!(failed.contains("the report of run aaaaaa can't be read: EOF while parsing"), "{failed}");
         let payload = on_store(folder, async |store| store.run_payload("aaaaaa").await);
         let payload = payload.expect("the store works");
-        assert_eq!((payload.options.as_str(), payload.report.as_str()), ("{\"params\":", "["));
+        assert_eq!((payload.options.as_str(), payload.report.as_str()), ("{\"params\":", "{\"run\":"));
     });
 }
 
