@@ -4,9 +4,11 @@ use crate::{
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
     script::{HandlerCall, Source},
-    store::{AutomationRecord, RunEnd, RunPayload, RunRecord, RunState, StartedBy, Store, StoreError},
+    store::{
+        AutomationRecord, RunEnd, RunPayload, RunRecord, RunState, StartedBy, Store, StoreError, decode_json,
+    },
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -66,7 +68,7 @@ impl RunOptions {
 
     /// The options in a run's record.
     pub fn decode(run: &str, texts: &RunPayload) -> Result<Self, StoreError> {
-        decode("mpscript_run", run, "options", &texts.options, "a run's options as JSON")
+        decode_json("mpscript_run", run, "options", &texts.options, "a run's options as JSON")
     }
 
     /// Why a run with these options can't be resumed, if it can't.
@@ -198,41 +200,23 @@ pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<Str
     if record.state.is_empty() {
         return Ok(Map::default());
     }
-    decode("mpscript_automation", automation, "state", &record.state, "a JSON object")
+    decode_json("mpscript_automation", automation, "state", &record.state, "a JSON object")
 }
 
 /// The script and its imports in a run's record.
 pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError> {
-    decode("mpscript_run", run, "source", &texts.source, "a script and its imports as JSON")
+    decode_json("mpscript_run", run, "source", &texts.source, "a script and its imports as JSON")
 }
 
 /// The last good source in an automation's record.
 pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
-    decode(
+    decode_json(
         "mpscript_automation",
         &record.name,
-        "good",
+        "last_good_source",
         &record.last_good_source,
         "a script and its imports as JSON",
     )
-}
-
-/// Decodes what a column holds as JSON. What can't be decoded is an error that names the row, never an empty value, which
-/// the next write would put in its place.
-fn decode<T: DeserializeOwned>(
-    table: &'static str,
-    row: &str,
-    column: &'static str,
-    json: &str,
-    expected: &str,
-) -> Result<T, StoreError> {
-    serde_json::from_str(json).map_err(|error| StoreError::Decode {
-        table,
-        row: row.to_owned(),
-        column,
-        expected: expected.to_owned(),
-        found: error.to_string(),
-    })
 }
 
 /// Fences the runs whose processes are dead, which releases their write locks at once. A process that only slept can

@@ -3,13 +3,16 @@
 use super::{Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7};
 use std::time::Duration;
 
+/// Reads the tables of the version before a migration and returns the statements that convert their data.
+type Convert = fn(&Store) -> BoxFuture<'_, Vec<Statement>>;
+
 /// What a version changes, all in one transaction.
 struct Version {
     /// Statements that are the same for every database.
     sql: &'static [&'static str],
     /// Data that plain SQL can't convert: reads the tables of the version before, and returns statements that run after
     /// `sql`. It may know formats of floors above the store, as they were in the version before.
-    convert: Option<fn(&Store) -> BoxFuture<'_, Vec<Statement>>>,
+    convert: Option<Convert>,
 }
 
 impl Version {
