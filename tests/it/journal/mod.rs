@@ -1,6 +1,7 @@
 //! The journal of a run: resume, undo, and recovery from crashes.
 
 mod crash_recovery;
+mod damage;
 pub(crate) mod resume;
 mod resume_divergence;
 pub(crate) mod undo;

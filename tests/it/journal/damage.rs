@@ -1,0 +1,135 @@
+//! Rows of a journal that can't be decoded, on SQLite and on PostgreSQL: the error names the row, what was expected and
+//! what was found; the run parks, `show` and `undo` report it, and nothing is overwritten.
+
+use crate::fixtures::{
+    program::Folder,
+    runs::{newest_run_id, on_each_store},
+    sandbox_process::SandboxProcess,
+};
+use mpscript::store::{Statement, Store};
+use std::future::Future;
+
+/// The count is done when the run dies; the tag has its effect, and a batch without an outcome.
+const SCRIPT: &str =
+    "print(followers().count()); print(followers().from_scene(98765).tag(\"展台\").changed);";
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("the system gives a runtime").block_on(work)
+}
+
+/// Works on the store of a folder.
+fn on_store<T>(folder: &Folder, work: impl AsyncFnOnce(&Store) -> T) -> T {
+    wait(async {
+        let store = folder.store().await;
+        let done = work(&store).await;
+        store.close().await;
+        done
+    })
+}
+
+/// Everything that the journal of a run holds, but the numbers of its steps.
+fn journal(folder: &Folder, run: &str) -> Vec<String> {
+    on_store(folder, async |store| {
+        let mut rows = Vec::new();
+        for sql in [
+            "SELECT step || '|' || kind || '|' || fingerprint || '|' || label || '|' || state || '|' || effect || '|'
+                 || checkpoint || '|' || answer FROM mpscript_step WHERE run = $1 ORDER BY step",
+            "SELECT step || '|' || items || '|' || unresolved || '|' || failed FROM mpscript_batch
+             WHERE run = $1 ORDER BY step, number",
+        ] {
+            let found = store.query(Statement::new(sql).with(run)).await.expect("the store works");
+            rows.extend(found.iter().map(|row| row.text(0).to_owned()));
+        }
+        rows
+    })
+}
+
+/// What is damaged, what the error says of it, and whether an undo reads it too.
+const DAMAGES: [(&str, &str, bool); 9] = [
+    (
+        "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
+        "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
+         found `terminal:stamp`",
+        true,
+    ),
+    (
+        "UPDATE mpscript_step SET state = '半' WHERE run = $1 AND step = '2'",
+        "`state` in row `RUN/2` of mpscript_step can't be read: expected one of `begun` `done` `failed`, found `半`",
+        true,
+    ),
+    (
+        "UPDATE mpscript_step SET effect = '{\"effect\":\"stamp\"}' WHERE run = $1 AND step = '2'",
+        "`effect` in row `RUN/2` of mpscript_step can't be read: expected an effect, as JSON, found \
+         `{\"effect\":\"stamp\"}` (unknown variant `stamp`",
+        true,
+    ),
+    (
+        "UPDATE mpscript_step SET checkpoint = '{\"cursor\":' WHERE run = $1 AND step = '2'",
+        "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected a checkpoint, as JSON, found \
+         `{\"cursor\":` (EOF while parsing",
+        false,
+    ),
+    (
+        "UPDATE mpscript_step SET answer = '{\"report\":' WHERE run = $1 AND step = '1'",
+        "`answer` in row `RUN/1` of mpscript_step can't be read: expected an answer, as JSON, found `{\"report\":` \
+         (EOF while parsing",
+        false,
+    ),
+    (
+        "UPDATE mpscript_batch SET items = '[\"oABC\"]' WHERE run = $1 AND step = '2' AND number = 0",
+        "`items` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items of a batch, as JSON, found \
+         `[\"oABC\"]` (",
+        true,
+    ),
+    (
+        "UPDATE mpscript_batch SET unresolved = '{\"in_doubt\":' WHERE run = $1 AND step = '2' AND number = 0",
+        "`unresolved` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items without an outcome, as \
+         JSON, found `{\"in_doubt\":` (EOF while parsing",
+        true,
+    ),
+    (
+        "UPDATE mpscript_batch SET failed = '[{', failures = 1 WHERE run = $1 AND step = '2' AND number = 0",
+        "`failed` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items that failed, as JSON, \
+         found `[{` (EOF while parsing",
+        true,
+    ),
+    (
+        "UPDATE mpscript_step SET answer = '{\"report\":7,\"value\":null}' WHERE run = $1 AND step = '1'",
+        "`answer` in row `followers().count()` of mpscript_step can't be read: expected the answer of a terminal \
+         operation, found {\"report\":7,\"value\":null} (invalid type",
+        false,
+    ),
+];
+
+#[test]
+fn damaged_row_parks_the_run_and_is_not_overwritten() {
+    on_each_store(|with_store| {
+        let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=600"]);
+        for (sql, expected, is_read_by_undo) in DAMAGES {
+            sandbox.control("reset", &serde_json::json!({}));
+            let folder =
+                with_store(Folder::with(SCRIPT).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
+            let killed = sandbox.run(&folder, &["--in-flight", "2"]);
+            assert_eq!(killed.code, None, "{}", killed.err);
+            let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+            let run = newest_run_id(&folder);
+            on_store(&folder, async |store| {
+                assert_eq!(store.execute(Statement::new(sql).with(run.as_str())).await, Ok(1), "{sql}");
+            });
+            let before = journal(&folder, &run);
+            let expected = expected.replace("RUN", &run);
+            let resumed = folder.run(&["resume", &run]);
+            assert!(resumed.err.contains(&expected), "{sql}: {} {}", resumed.out, resumed.err);
+            assert_eq!(journal(&folder, &run), before, "{sql}");
+            let shown = folder.run(&["show", &run]).success();
+            assert!(shown.contains("parked") && shown.contains(&expected), "{sql}: {shown}");
+            if is_read_by_undo {
+                let undone = folder.run(&["undo", &run, "--yes"]);
+                assert_ne!(undone.code, Some(0), "{sql}: {}", undone.out);
+                assert!(undone.err.contains(&expected), "{sql}: {}", undone.err);
+                assert_eq!(journal(&folder, &run), before, "{sql}");
+            }
+        }
+    });
+}
