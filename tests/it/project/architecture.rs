@@ -1,5 +1,7 @@
 //! The floors: a module imports only lower ones, and each folder says what it must never know.
 
+use super::imports::Imports;
+use mpscript::api;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -98,7 +100,7 @@ fn imported(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_reader_of_imports_sees_groups_and_paths() {
+fn import_groups_and_paths_are_read() {
     assert_eq!(imported("use crate::base::Clock;"), ["base"]);
     assert_eq!(
         imported("use crate::{\n    api::{Spec, wire::{Head, Outgoing}},\n    base::Secret,\n};"),
@@ -107,7 +109,7 @@ fn the_reader_of_imports_sees_groups_and_paths() {
 }
 
 #[test]
-fn a_module_imports_only_lower_floors() {
+fn import_from_a_higher_floor_is_refused() {
     let mut seen = 0;
     for (path, text) in sources() {
         let own = module_of(&path);
@@ -125,7 +127,7 @@ fn a_module_imports_only_lower_floors() {
 }
 
 #[test]
-fn every_folder_is_a_floor_and_says_what_it_must_never_know() {
+fn every_floor_says_what_it_must_never_know() {
     for (path, text) in sources() {
         assert!(text.starts_with("//! "), "{path} opens with what it is for");
         let is_door = path.ends_with("/mod.rs") && path.matches('/').count() == 2;
@@ -137,7 +139,7 @@ fn every_folder_is_a_floor_and_says_what_it_must_never_know() {
 }
 
 #[test]
-fn a_crate_is_named_only_where_it_belongs() {
+fn crate_outside_its_place_is_refused() {
     for (path, text) in sources() {
         for (name, places) in KEPT_TO {
             let names_it =
@@ -149,7 +151,7 @@ fn a_crate_is_named_only_where_it_belongs() {
 }
 
 #[test]
-fn only_the_host_reads_the_process_s_own_world() {
+fn process_environment_is_read_by_the_host_only() {
     for (path, text) in sources() {
         let reads = [
             "env::current_dir",
@@ -174,9 +176,70 @@ fn only_the_host_reads_the_process_s_own_world() {
 }
 
 #[test]
-fn a_long_file_says_why() {
+fn files_of_a_floor_form_no_circle() {
+    let sources = sources();
+    let imports = Imports::new(sources.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    assert_eq!(imports.circles(), Vec::<Vec<String>>::new());
+}
+
+/// The lines of a file that are no comment, with their numbers, as far as its unit tests.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Lines under these folders that hold one of these texts, as `path:line`.
+fn lines_with(folders: &[&str], words: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
     for (path, text) in sources() {
+        if !folders.contains(&module_of(&path)) {
+            continue;
+        }
+        for (number, line) in code_lines(&text) {
+            if words.iter().any(|word| line.contains(word.as_str())) {
+                found.push(format!("{path}:{}", number + 1));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn command_line_names_no_endpoint_path() {
+    let paths: Vec<String> = api::all().iter().map(|spec| spec.path.to_owned()).collect();
+    let prefixes = ["/cgi-bin/", "/card/", "/sns/"].map(str::to_owned);
+    assert_eq!(lines_with(&["cli"], &[paths, prefixes.to_vec()].concat()), Vec::<String>::new());
+}
+
+#[test]
+fn no_floor_below_scripts_names_a_script_function() {
+    let specs = api::all();
+    let declared = specs.iter().map(|spec| format!("\"{}\"", spec.name));
+    let helpers = ["changed_by(", "delete_tag_if_empty(", "restore_tag_name(", "print("].map(str::to_owned);
+    let words: Vec<String> = declared.chain(helpers).collect();
+    assert_eq!(lines_with(&["bulk", "client", "sandbox", "store", "base"], &words), Vec::<String>::new());
+}
+
+#[test]
+fn statements_of_the_store_do_not_look_into_json() {
+    let words = ["LIKE '%\"", "LIKE '{", "LIKE '[", "LIKE '%:"].map(str::to_owned);
+    assert_eq!(lines_with(&["store"], &words), Vec::<String>::new());
+}
+
+#[test]
+fn no_durable_type_is_untagged() {
+    let durable = ["store", "bulk", "script", "run", "cli", "client"];
+    assert_eq!(lines_with(&durable, &["serde(untagged".to_owned()]), Vec::<String>::new());
+}
+
+/// A file may be as long as its one subject needs; past this many lines its head says why it is one file.
+const LONG: usize = 500;
+
+#[test]
+fn long_file_says_in_its_head_why_it_is_one() {
+    for (path, text) in sources() {
+        let head: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
         let lines = text.lines().count();
-        assert!(lines <= 500, "{path} has {lines} lines");
+        assert!(lines <= LONG || head.contains("One file because"), "{path} has {lines} lines and no reason");
     }
 }

@@ -3,6 +3,7 @@
 mod architecture;
 mod automation_scripts;
 pub(crate) mod deploy;
+mod imports;
 mod property;
 mod readme;
 pub(crate) mod reference;

@@ -1,0 +1,241 @@
+//! Reads which file imports which, from `use` lines and paths in the code, with re-exports resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A module as its path from the crate: `["bulk", "journal", "replay"]`.
+pub(crate) type Module = Vec<String>;
+
+/// The files of `src/` as modules, and what each imports.
+pub(crate) struct Imports {
+    /// The text of every module without comments and unit tests.
+    texts: BTreeMap<Module, String>,
+    /// `pub use`: the name it is known by, and what it stands for.
+    re_exports: BTreeMap<Module, Module>,
+}
+
+/// The module of `src/bulk/journal/replay.rs`; a folder's door, `mod.rs`, is the folder itself.
+fn module_of(path: &str) -> Option<Module> {
+    let inside = path.strip_prefix("src/")?.strip_suffix(".rs")?;
+    let mut module: Module = inside.split('/').map(str::to_owned).collect();
+    if module.last().is_some_and(|name| name == "mod") {
+        module.pop();
+    }
+    let is_root = module.len() == 1 && ["lib", "main"].contains(&module[0].as_str());
+    (!is_root).then_some(module)
+}
+
+/// The text without comments, and without what comes after `#[cfg(test)] mod tests`.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// `a::{b, c::d}` as `[a, b]` and `[a, c, d]`; an alias counts as what it stands for.
+fn paths_of(tree: &str) -> Vec<Module> {
+    let tree = tree.trim();
+    let Some((before, group)) = tree.split_once('{') else {
+        let path = tree.split(" as ").next().unwrap_or_default();
+        return vec![path.split("::").map(|name| name.trim().to_owned()).collect()];
+    };
+    let prefix: Module =
+        before.split("::").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let group = group.trim_end().strip_suffix('}').unwrap_or(group);
+    let (mut depth, mut entries) = (0, vec![String::new()]);
+    for char in group.chars() {
+        match char {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if char == ',' && depth == 0 {
+            entries.push(String::new());
+        } else if let Some(entry) = entries.last_mut() {
+            entry.push(char);
+        }
+    }
+    let entries = entries.iter().filter(|entry| !entry.trim().is_empty());
+    entries.flat_map(|entry| paths_of(entry)).map(|path| [prefix.clone(), path].concat()).collect()
+}
+
+/// The `use` statements of a text: whether each is public, and its tree.
+fn uses(text: &str) -> Vec<(bool, String)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    let mut at_line_start = true;
+    while let Some(line_end) = rest.find('\n') {
+        let line = rest[..line_end].trim_start();
+        let visible = line.strip_prefix("pub").map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix('(')
+                .and_then(|line| line.split_once(')'))
+                .map_or(line, |(_, line)| line)
+                .trim_start()
+        });
+        if at_line_start
+            && visible.unwrap_or(line).starts_with("use ")
+            && let Some(end) = rest.find(';')
+        {
+            let statement = &rest[..end];
+            let tree = statement.split_once("use ").map_or("", |(_, tree)| tree);
+            found.push((visible.is_some(), tree.to_owned()));
+            rest = &rest[end + 1..];
+            at_line_start = false;
+            continue;
+        }
+        rest = &rest[line_end + 1..];
+        at_line_start = true;
+    }
+    found
+}
+
+/// A text without its `use` statements.
+fn without_uses(text: &str) -> String {
+    uses(text).iter().fold(text.to_owned(), |text, (_, tree)| text.replace(&format!("use {tree};"), ""))
+}
+
+/// Paths in the code outside `use` statements that begin with `crate`, `super` or `self`.
+fn inline_paths(text: &str) -> Vec<Module> {
+    let is_name = |char: char| char.is_alphanumeric() || char == '_';
+    let mut found = Vec::new();
+    for root in ["crate::", "super::", "self::"] {
+        for (at, _) in text.match_indices(root) {
+            if text[..at].chars().next_back().is_some_and(|char| is_name(char) || char == ':') {
+                continue;
+            }
+            let rest = &text[at..];
+            let end = rest.find(|char: char| !is_name(char) && char != ':').unwrap_or(rest.len());
+            found.push(rest[..end].split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect());
+        }
+    }
+    found
+}
+
+impl Imports {
+    /// Of these files: paths from the top of the project, and their texts.
+    pub(crate) fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let texts =
+            files.into_iter().filter_map(|(path, text)| Some((module_of(path)?, code(text)))).collect();
+        let mut imports = Self { texts, re_exports: BTreeMap::new() };
+        let mut re_exports = BTreeMap::new();
+        for (own, text) in &imports.texts {
+            for (_, tree) in uses(text).into_iter().filter(|(is_public, _)| *is_public) {
+                for path in paths_of(&tree) {
+                    let name = path.last().cloned().unwrap_or_default();
+                    if let Some(path) = imports.from_the_crate(own, &path) {
+                        re_exports.insert([own.clone(), vec![name]].concat(), path);
+                    }
+                }
+            }
+        }
+        imports.re_exports = re_exports;
+        imports
+    }
+
+    /// A path as the module `own` writes it, from the crate on; `None` for other crates.
+    fn from_the_crate(&self, own: &[String], path: &[String]) -> Option<Module> {
+        match path.first()?.as_str() {
+            "crate" => Some(path[1..].to_vec()),
+            "self" => Some([own, &path[1..]].concat()),
+            "super" => {
+                let ups = path.iter().take_while(|name| *name == "super").count();
+                Some([&own[..own.len().checked_sub(ups)?], &path[ups..]].concat())
+            }
+            child => {
+                let module = [own, &[child.to_owned()]].concat();
+                self.texts.contains_key(&module).then(|| [own, path].concat())
+            }
+        }
+    }
+
+    /// The file that a path leads to in the end.
+    fn file_of(&self, path: &[String], depth: u32) -> Option<Module> {
+        for length in (1..=path.len()).rev() {
+            let start = &path[..length];
+            if self.texts.contains_key(start) {
+                return Some(start.to_vec());
+            }
+            if let Some(target) = self.re_exports.get(start).filter(|_| depth < 8) {
+                return self.file_of(&[target, &path[length..]].concat(), depth + 1);
+            }
+        }
+        None
+    }
+
+    /// The files of its own floor that a module imports. Neither opening a child module nor re-exporting from it is an
+    /// import: a door stands before the files of its folder.
+    fn of(&self, own: &Module) -> BTreeSet<Module> {
+        let text = &self.texts[own];
+        let statements = uses(text);
+        let private = statements.iter().filter(|(is_public, _)| !is_public);
+        let used = private.flat_map(|(_, tree)| paths_of(tree));
+        let paths =
+            used.chain(inline_paths(&without_uses(text))).filter_map(|path| self.from_the_crate(own, &path));
+        let files = paths.filter_map(|path| self.file_of(&path, 0));
+        files.filter(|file| file != own && file[0] == own[0]).collect()
+    }
+
+    /// The circles of files inside a floor, each with its files in order: there is a way from each to each other.
+    pub(crate) fn circles(&self) -> Vec<Vec<String>> {
+        let graph: BTreeMap<&Module, BTreeSet<Module>> =
+            self.texts.keys().map(|own| (own, self.of(own))).collect();
+        let reachable = |from: &Module| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![from.clone()]);
+            while let Some(module) = next.pop() {
+                for other in &graph[&module] {
+                    if seen.insert(other.clone()) {
+                        next.push(other.clone());
+                    }
+                }
+            }
+            seen
+        };
+        let reached: BTreeMap<&Module, BTreeSet<Module>> =
+            graph.keys().map(|own| (*own, reachable(own))).collect();
+        let mut circles = BTreeSet::new();
+        for (own, others) in &reached {
+            let circle: BTreeSet<String> = others
+                .iter()
+                .filter(|other| reached[other].contains(*own))
+                .map(|module| module.join("/"))
+                .collect();
+            if circle.len() > 1 {
+                circles.insert(circle.into_iter().collect::<Vec<String>>());
+            }
+        }
+        circles.into_iter().collect()
+    }
+}
+
+#[test]
+fn paths_of_nested_tree_are_listed_one_by_one() {
+    let paths: Vec<String> =
+        paths_of("super::{a::{B, c::D}, e as f}").iter().map(|path| path.join("::")).collect();
+    assert_eq!(paths, ["super::a::B", "super::a::c::D", "super::e"]);
+}
+
+#[test]
+fn circle_of_two_files_is_found() {
+    let one = "use super::b::Two;\npub struct One;\n";
+    let two = "use crate::bulk::a::One;\npub struct Two;\n";
+    let imports =
+        Imports::new([("src/bulk/a.rs", one), ("src/bulk/b.rs", two), ("src/bulk/mod.rs", "mod a;\n")]);
+    assert_eq!(imports.circles(), [["bulk/a", "bulk/b"]]);
+}
+
+#[test]
+fn circle_through_a_re_export_is_found() {
+    let door = "mod a;\nmod b;\npub use a::One;\npub(crate) use b::Two;\n";
+    let one = "use super::Two;\npub struct One(Two);\n";
+    let two = "pub struct Two;\npub fn make() -> crate::bulk::One { todo() }\n";
+    let imports = Imports::new([("src/bulk/a.rs", one), ("src/bulk/b.rs", two), ("src/bulk/mod.rs", door)]);
+    assert_eq!(imports.circles(), [["bulk/a", "bulk/b"]]);
+}
+
+#[test]
+fn import_in_a_comment_or_a_unit_test_is_none() {
+    let one = "use super::b::Two;\n";
+    let two = "// use super::a::One;\n#[cfg(test)]\nmod tests {\n    use crate::bulk::a::One;\n}\n";
+    let imports = Imports::new([("src/bulk/a.rs", one), ("src/bulk/b.rs", two)]);
+    assert_eq!(imports.circles(), Vec::<Vec<String>>::new());
+}
