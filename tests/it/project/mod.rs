@@ -2,6 +2,7 @@
 
 mod architecture;
 mod automation_scripts;
+mod dependencies;
 pub(crate) mod deploy;
 mod imports;
 mod property;
