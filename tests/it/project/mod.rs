@@ -4,6 +4,7 @@ mod architecture;
 mod automation_scripts;
 mod dependencies;
 pub(crate) mod deploy;
+mod documents;
 mod imports;
 mod property;
 mod readme;
