@@ -305,7 +305,7 @@ fn printed_report_of_each_has_no_change_rows() {
     assert!(head.starts_with("each: done in "), "{said}");
     let rows: Vec<Vec<&str>> = rows.lines().map(|row| row.split_whitespace().collect()).collect();
     let names: Vec<String> = rows.iter().map(|row| row[..row.len() - 1].join(" ")).collect();
-    assert_eq!(names, ["listed", "matched", "failed", "not matched", "gone", "not read"]);
+    assert_eq!(names, ["listed", "matched", "failed", "not matched", "unsubscribed", "not read"]);
 }
 
 #[test]

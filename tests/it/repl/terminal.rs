@@ -125,7 +125,7 @@ fn watched_output_is_printed_above_the_typed_line() {
     terminal.shows("tick");
     terminal.shows("10000 here");
     terminal.line(":serve");
-    terminal.shows("running: :watch own.rhai, :serve jobs; :stop ends that");
+    terminal.shows("running: :watch own.rhai, :serve jobs; :stop stops that");
     terminal.line(":stop");
     terminal.shows("stopped: :watch own.rhai, :serve jobs");
     terminal.line(":stop");
