@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// `{"errcode":0,"errmsg":"ok"}`: what a write that has nothing to tell answers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Done {
+pub struct Empty {
     /// Always 0 here; any other value is an error.
     pub errcode: i64,
     /// `ok`.
     pub errmsg: String,
 }
 
-impl Default for Done {
+impl Default for Empty {
     fn default() -> Self {
         Self { errcode: 0, errmsg: "ok".to_owned() }
     }

@@ -1,7 +1,7 @@
 //! The blacklist (黑名单): listed, added to, removed from.
 
 use super::{
-    answer::{Done, OpenidPage},
+    answer::{Empty, OpenidPage},
     endpoint::endpoint,
 };
 
@@ -23,7 +23,7 @@ endpoint! {
     }
     answer OpenidPage;
     cursor begin_openid -> next_openid, page 1_000;
-    facts {
+    attributes {
         errors: &[-1, 40001, 40003, 49003],
     }
 }
@@ -44,9 +44,9 @@ endpoint! {
         /// The followers' openids.
         openid_list: Vec<String>,
     }
-    answer Done;
+    answer Empty;
     list openid_list: String, 20 else 40032;
-    facts {
+    attributes {
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 44002, 47001, 48001, 49003, 50002, 61016, 268_487_001,
         ],
@@ -68,9 +68,9 @@ endpoint! {
         /// The openids to be released.
         openid_list: Vec<String>,
     }
-    answer Done;
+    answer Empty;
     list openid_list: String, 20 else 40032;
-    facts {
+    attributes {
         errors: &[40001, 40003, 40032],
     }
 }

@@ -48,9 +48,9 @@ pub enum Credential {
 /// A secret that a request or an answer carries: its form on the wire is the text itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Carried(pub Secret);
+pub struct WireSecret(pub Secret);
 
-impl Serialize for Carried {
+impl Serialize for WireSecret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.reveal())
     }
@@ -112,7 +112,7 @@ pub enum Permission {
 
 /// How many calls a day an account has before 45009.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Daily {
+pub struct DailyQuota {
     /// A new account's limit; more followers have more. `None` where the platform publishes none.
     pub real: Option<u64>,
     /// The test account's (测试号) limit.
@@ -219,7 +219,7 @@ impl FieldType for String {
 impl FieldType for i64 {
     const KIND: FieldKind = FieldKind::Integer;
 }
-impl FieldType for Carried {
+impl FieldType for WireSecret {
     const KIND: FieldKind = FieldKind::Token;
 }
 impl FieldType for bool {
@@ -266,7 +266,7 @@ pub struct Spec {
     /// How pages follow each other.
     pub cursor: Option<Cursor>,
     /// Calls a day.
-    pub daily: Daily,
+    pub daily: DailyQuota,
     /// The errcodes that its page documents, beside those of every endpoint.
     pub errors: &'static [i64],
 }
@@ -287,7 +287,7 @@ impl Spec {
         answer_envelope: None,
         list: None,
         cursor: None,
-        daily: Daily { real: None, test: None },
+        daily: DailyQuota { real: None, test: None },
         errors: &[],
     };
 
@@ -316,7 +316,7 @@ pub trait Batched: Endpoint {
     /// An entry of the list.
     type Item: Clone + Send + Sync + 'static;
     /// The most entries of one call.
-    const MOST: usize;
+    const MAX_ITEMS: usize;
     /// The list.
     fn items(&mut self) -> &mut Vec<Self::Item>;
 }
@@ -339,7 +339,7 @@ pub trait Paged: Endpoint<Answer = super::answer::OpenidPage> {
 ///     answer Type;
 ///     list field: Item, 50 else 40032;          // if a list is bounded
 ///     cursor begin -> next, page 10_000;        // if it lists page by page
-///     facts { envelope: Some("tag"), … }        // what differs from Spec::COMMON
+///     attributes { envelope: Some("tag"), … }        // what differs from Spec::COMMON
 /// }
 /// ```
 macro_rules! endpoint {
@@ -352,7 +352,7 @@ macro_rules! endpoint {
         answer $answer:ty;
         $( list $list:ident : $item:ty, $most:literal else $over:literal; )?
         $( cursor $begin:ident -> $next:ident, page $page:literal; )?
-        facts { $( $fact:ident : $value:expr ),* $(,)? }
+        attributes { $( $attribute:ident : $value:expr ),* $(,)? }
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -382,14 +382,14 @@ macro_rules! endpoint {
                 $( cursor: Some($crate::api::Cursor {
                     request: stringify!($begin), answer: stringify!($next), page: $page,
                 }), )?
-                $( $fact: $value, )*
+                $( $attribute: $value, )*
                 ..$crate::api::Spec::COMMON
             };
         }
 
         $( impl $crate::api::Batched for $request {
             type Item = $item;
-            const MOST: usize = $most;
+            const MAX_ITEMS: usize = $most;
             fn items(&mut self) -> &mut Vec<Self::Item> {
                 &mut self.$list
             }

@@ -135,7 +135,7 @@ endpoint! {
         media: File,
     }
     answer Uploaded;
-    facts {
+    attributes {
         resend: Resend::Idempotent,
         errors: &[-1, 40001, 40005, 40009, 40113, 40137, 41005],
     }

@@ -4,7 +4,6 @@
 //! their help, the sandbox's routes and the bulk layer are all made from these declarations.
 
 pub mod answer;
-pub mod any;
 pub mod blacklist;
 pub mod callback;
 pub mod card;
@@ -18,13 +17,14 @@ pub mod quota;
 pub mod rid;
 pub mod tag;
 pub mod token;
+pub mod undeclared;
 pub mod user;
 mod violation;
 pub mod wire;
 
 pub use endpoint::{
-    Batched, CallKind, CallMode, Carried, Credential, Cursor, Daily, Endpoint, Field, FieldKind, FieldType,
-    ListLimit, Method, Paged, Permission, Reads, Resend, Spec, Writes,
+    Batched, CallKind, CallMode, Credential, Cursor, DailyQuota, Endpoint, Field, FieldKind, FieldType,
+    ListLimit, Method, Paged, Permission, Reads, Resend, Spec, WireSecret, Writes,
 };
 pub use violation::Violation;
 

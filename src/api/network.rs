@@ -12,7 +12,7 @@ pub struct IpList {
 
 /// What the platform found when it looked for the account's server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Checked {
+pub struct NetworkReport {
     /// Addresses that the server's name has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<Vec<Dns>>,
@@ -54,7 +54,7 @@ endpoint! {
     "network::callback_ip" = read GET "/cgi-bin/getcallbackip";
     request CallbackIp {}
     answer IpList;
-    facts {
+    attributes {
         permission: Permission::Any,
         errors: &[-1, 40013],
     }
@@ -71,7 +71,7 @@ endpoint! {
     "network::api_ip" = read GET "/cgi-bin/get_api_domain_ip";
     request ApiIp {}
     answer IpList;
-    facts {
+    attributes {
         permission: Permission::Any,
         errors: &[-1, 40013],
     }
@@ -92,8 +92,8 @@ endpoint! {
         /// `CHINANET`, `UNICOM`, `CAP` or `DEFAULT`.
         check_operator: String,
     }
-    answer Checked;
-    facts {
+    answer NetworkReport;
+    attributes {
         permission: Permission::Any,
         errors: &[40201, 40202, 40203],
     }

@@ -3,7 +3,7 @@
 //! Its tokens are not the account's access token: each belongs to one person, and only the calls
 //! of this area take it.
 
-use super::{Carried, Credential, Permission, answer::Done, endpoint::endpoint};
+use super::{Credential, Permission, WireSecret, answer::Empty, endpoint::endpoint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
@@ -32,11 +32,11 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Grant {
     /// The person's token; not the account's.
-    pub access_token: Carried,
+    pub access_token: WireSecret,
     /// Seconds, 7200 at the most.
     pub expires_in: i64,
     /// Good for thirty days; refreshing does not make it last longer.
-    pub refresh_token: Carried,
+    pub refresh_token: WireSecret,
     /// Who.
     pub openid: String,
     /// `snsapi_base` or `snsapi_userinfo`.
@@ -99,7 +99,7 @@ endpoint! {
         code: String,
     }
     answer Grant;
-    facts {
+    attributes {
         credential: Credential::AppSecret { grant_type: "authorization_code" },
         permission: Permission::CertifiedService,
         resend: super::Resend::Never,
@@ -122,10 +122,10 @@ endpoint! {
     "oauth::refresh" = read GET "/sns/oauth2/refresh_token";
     request Refresh {
         /// The refresh token of the exchange.
-        refresh_token: Carried,
+        refresh_token: WireSecret,
     }
     answer Grant;
-    facts {
+    attributes {
         credential: Credential::AppId { grant_type: "refresh_token" },
         permission: Permission::CertifiedService,
         errors: &[-1, 40013, 40030, 41003, 42002, 42007],
@@ -147,14 +147,14 @@ endpoint! {
     "oauth::userinfo" = read GET "/sns/userinfo";
     request Userinfo {
         /// The person's token, from the exchange.
-        access_token: Carried,
+        access_token: WireSecret,
         /// Who.
         openid: String,
         /// `zh_CN`, `zh_TW` or `en`.
         lang: Option<String>,
     }
     answer Profile;
-    facts {
+    attributes {
         credential: Credential::UserToken,
         permission: Permission::CertifiedService,
         errors: &[40001, 40003, 40014, 42001, 48001],
@@ -174,12 +174,12 @@ endpoint! {
     "oauth::check" = read GET "/sns/auth";
     request Check {
         /// The person's token, from the exchange.
-        access_token: Carried,
+        access_token: WireSecret,
         /// Who.
         openid: String,
     }
-    answer Done;
-    facts {
+    answer Empty;
+    attributes {
         credential: Credential::UserToken,
         permission: Permission::CertifiedService,
         errors: &[40001, 40003, 40014, 42001],

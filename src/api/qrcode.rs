@@ -1,6 +1,6 @@
 //! QR codes with a scene (带参数的二维码): how a follower's scene comes to be.
 
-use super::{Daily, FieldKind, FieldType, Permission, Resend, Violation, endpoint::endpoint};
+use super::{DailyQuota, FieldKind, FieldType, Permission, Resend, Violation, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// A temporary code with a number.
@@ -77,10 +77,10 @@ endpoint! {
         expire_seconds: Option<i64>,
     }
     answer Ticket;
-    facts {
+    attributes {
         resend: Resend::Idempotent,
         permission: Permission::CertifiedService,
-        daily: Daily { real: Some(100_000), test: Some(10_000) },
+        daily: DailyQuota { real: Some(100_000), test: Some(10_000) },
         errors: &[-1, 40052, 40053, 45029],
     }
 }

@@ -1,6 +1,6 @@
 //! Quotas: looked at, and set back.
 
-use super::{Permission, Resend, Violation, answer::Done, endpoint::endpoint};
+use super::{Permission, Resend, Violation, answer::Empty, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// An endpoint's quota as the platform counts it.
@@ -98,7 +98,7 @@ endpoint! {
         cgi_path: String,
     }
     answer Quotas;
-    facts {
+    attributes {
         permission: Permission::Any,
         errors: &[40013, 76003, 76021, 76022],
     }
@@ -118,8 +118,8 @@ endpoint! {
         /// The account's own AppID, which is taken when it is left out.
         appid: Option<String>,
     }
-    answer Done;
-    facts {
+    answer Empty;
+    attributes {
         permission: Permission::Any,
         resend: Resend::VerifyFirst,
         errors: &[40013, 48006],

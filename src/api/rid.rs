@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A request that was refused.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Found {
+pub struct RidInfo {
     /// 0.
     #[serde(default)]
     pub errcode: i64,
@@ -51,8 +51,8 @@ endpoint! {
         /// As in the error's message: three numbers of eight hexadecimal digits.
         rid: String,
     }
-    answer Found;
-    facts {
+    answer RidInfo;
+    attributes {
         permission: Permission::Any,
         errors: &[76001, 76002, 76003, 76004],
     }

@@ -4,7 +4,7 @@ pub mod rules;
 
 use super::{
     Resend,
-    answer::{Done, OpenidPage},
+    answer::{Empty, OpenidPage},
     endpoint::endpoint,
 };
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ endpoint! {
         name: String,
     }
     answer Tag;
-    facts {
+    attributes {
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
         answer_envelope: Some("tag"),
@@ -74,7 +74,7 @@ endpoint! {
     "tag::list" = read GET "/cgi-bin/tags/get";
     request List {}
     answer Tags;
-    facts {
+    attributes {
         errors: &[-1, 40001],
     }
 }
@@ -96,8 +96,8 @@ endpoint! {
         /// The new name, at most 30 bytes of UTF-8.
         name: String,
     }
-    answer Done;
-    facts {
+    answer Empty;
+    attributes {
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
         errors: &[-1, 40001, 41001, 42001, 44002, 45009, 45058, 45157, 45158, 45159, 47001, 48001],
@@ -119,8 +119,8 @@ endpoint! {
         /// The tag's id.
         id: i64,
     }
-    answer Done;
-    facts {
+    answer Empty;
+    attributes {
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
         errors: &[-1, 40001, 41001, 42001, 44002, 45009, 45057, 45058, 45159, 47001, 48001],
@@ -147,7 +147,7 @@ endpoint! {
     }
     answer OpenidPage;
     cursor next_openid -> next_openid, page 10_000;
-    facts {
+    attributes {
         errors: &[-1, 40001, 40003, 45159],
     }
 }
@@ -171,9 +171,9 @@ endpoint! {
         /// The followers' openids.
         openid_list: Vec<String>,
     }
-    answer Done;
+    answer Empty;
     list openid_list: String, 50 else 40032;
-    facts {
+    attributes {
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 44002, 45009, 45011, 45059, 45159, 45169, 45171, 47001, 48001,
             49003, 50002, 50005,
@@ -199,9 +199,9 @@ endpoint! {
         /// The followers' openids.
         openid_list: Vec<String>,
     }
-    answer Done;
+    answer Empty;
     list openid_list: String, 50 else 40032;
-    facts {
+    attributes {
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 45009, 45011, 45159, 45169, 45171, 47001, 48001, 49003,
         ],
@@ -223,7 +223,7 @@ endpoint! {
         openid: String,
     }
     answer TagIds;
-    facts {
+    attributes {
         errors: &[-1, 40001, 40003, 41001, 42001, 45009],
     }
 }

@@ -1,13 +1,13 @@
 //! Access tokens: what every other call is made with.
 
-use super::{Carried, Credential, Daily, Permission, endpoint::endpoint};
+use super::{Credential, DailyQuota, Permission, WireSecret, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// A token and how long it lasts.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Token {
     /// Up to 512 characters.
-    pub access_token: Carried,
+    pub access_token: WireSecret,
     /// Seconds, 7200 at the most.
     pub expires_in: i64,
 }
@@ -29,10 +29,10 @@ endpoint! {
     "token::get" = read GET "/cgi-bin/token";
     request Get {}
     answer Token;
-    facts {
+    attributes {
         credential: CLIENT_CREDENTIAL,
         permission: Permission::Any,
-        daily: Daily { real: Some(2_000), test: Some(200) },
+        daily: DailyQuota { real: Some(2_000), test: Some(200) },
         errors: &[-1, 40001, 40002, 40013, 40125, 40164, 40243, 41002, 41004, 89501, 89503, 89506, 89507],
     }
 }
@@ -55,10 +55,10 @@ endpoint! {
         force_refresh: Option<bool>,
     }
     answer Token;
-    facts {
+    attributes {
         credential: CLIENT_CREDENTIAL,
         permission: Permission::Any,
-        daily: Daily { real: Some(500_000), test: None },
+        daily: DailyQuota { real: Some(500_000), test: None },
         errors: &[-1, 40002, 40013, 40125, 40164, 40243, 41002, 41004, 43002, 45009, 45011, 89501, 89503, 89506, 89507],
     }
 }

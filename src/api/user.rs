@@ -3,8 +3,8 @@
 pub mod rules;
 
 use super::{
-    Daily, Field, FieldKind, FieldType, Permission,
-    answer::{Done, OpenidPage},
+    DailyQuota, Field, FieldKind, FieldType, Permission,
+    answer::{Empty, OpenidPage},
     endpoint::endpoint,
 };
 use serde::{
@@ -143,8 +143,8 @@ endpoint! {
     }
     answer OpenidPage;
     cursor next_openid -> next_openid, page 10_000;
-    facts {
-        daily: Daily { real: Some(500), test: Some(100) },
+    attributes {
+        daily: DailyQuota { real: Some(500), test: Some(100) },
         errors: &[-1, 40001, 40003, 40013, 41001, 42001, 45009, 48001, 50002, 268_487_002],
     }
 }
@@ -169,8 +169,8 @@ endpoint! {
         lang: Option<String>,
     }
     answer User;
-    facts {
-        daily: Daily { real: Some(5_000_000), test: Some(500_000) },
+    attributes {
+        daily: DailyQuota { real: Some(5_000_000), test: Some(500_000) },
         errors: &[-1, 40001, 40003, 40013],
     }
 }
@@ -195,8 +195,8 @@ endpoint! {
     }
     answer Users;
     list user_list: UserRef, 100 else 40032;
-    facts {
-        daily: Daily { real: Some(5_000_000), test: Some(500_000) },
+    attributes {
+        daily: DailyQuota { real: Some(5_000_000), test: Some(500_000) },
         errors: &[-1, 40001, 40003, 40013, 40032, 47001],
     }
 }
@@ -219,10 +219,10 @@ endpoint! {
         /// The remark, shorter than 30 bytes of UTF-8.
         remark: String,
     }
-    answer Done;
-    facts {
+    answer Empty;
+    attributes {
         permission: Permission::CertifiedService,
-        daily: Daily { real: Some(10_000), test: None },
+        daily: DailyQuota { real: Some(10_000), test: None },
         errors: &[
             -1, 40001, 40003, 40013, 40092, 41001, 42001, 43002, 43004, 44002, 45009, 47001, 48001,
         ],

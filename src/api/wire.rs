@@ -134,7 +134,7 @@ pub fn decode_answer<E: Endpoint>(bytes: &[u8]) -> Result<E::Answer, serde_json:
     }
 }
 
-/// The `errcode` and `errmsg` of an answer, if it is an error's or a [`Done`](super::answer::Done).
+/// The `errcode` and `errmsg` of an answer, if it is an error's or a [`Empty`](super::answer::Empty).
 #[derive(Debug, Default, serde::Deserialize)]
 pub struct Head {
     /// 0 or absent when the call succeeded.

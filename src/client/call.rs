@@ -47,7 +47,7 @@ impl Client {
         decode::<E>(&bytes)
     }
 
-    /// Calls any path (see [`api::any`](crate::api::undeclared)) and gives the answer as it is.
+    /// Calls any path (see [`api::undeclared`](crate::api::undeclared)) and gives the answer as it is.
     ///
     /// # Errors
     /// As for [`Client::call`].

@@ -3,7 +3,7 @@
 /// What is wrong with a push, its keys, or a reply to it. No variant holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// More bytes than [`super::MOST_BYTES`].
+    /// More bytes than [`super::MAX_BYTES`].
     #[error("the XML has {bytes} bytes, and a push has at most {most}")]
     TooLong {
         /// How many it has.
@@ -11,7 +11,7 @@ pub enum Error {
         /// How many it may have.
         most: usize,
     },
-    /// Elements in elements, further than [`super::MOST_DEPTH`].
+    /// Elements in elements, further than [`super::MAX_DEPTH`].
     #[error("the XML is nested deeper than {most} elements")]
     TooDeep {
         /// How deep it may be.
@@ -137,7 +137,7 @@ pub enum Error {
         /// How many it may have.
         most: usize,
     },
-    /// No article, or more than [`super::MOST_ARTICLES`].
+    /// No article, or more than [`super::MAX_ARTICLES`].
     #[error("the reply has {articles} articles, and must have 1 to {most}")]
     ReplyArticles {
         /// How many it has.

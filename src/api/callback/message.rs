@@ -132,7 +132,7 @@ impl Message {
     /// Reads a pushed XML of plaintext or compatible mode, or what [`super::Keys::open`] gave.
     ///
     /// # Errors
-    /// When it is too long ([`super::MOST_BYTES`]), too deep ([`super::MOST_DEPTH`]) or no XML of
+    /// When it is too long ([`super::MAX_BYTES`]), too deep ([`super::MAX_DEPTH`]) or no XML of
     /// the platform's, when a known field is there twice, when `MsgType` is missing, and
     /// [`Error::Encrypted`] for a push in safe mode.
     pub fn parse(xml: &[u8]) -> Result<Self, Error> {

@@ -19,6 +19,6 @@ mod xml;
 pub use envelope::{AesKey, Encrypted, Keys, decrypt, encrypt, encrypted_reply};
 pub use error::Error;
 pub use message::{FIELDS, Field, Kind, Message, Scene};
-pub use reply::{Article, MOST_ARTICLES, REPLY_TEXT_BYTES, Reply};
+pub use reply::{Article, MAX_ARTICLES, REPLY_TEXT_BYTES, Reply};
 pub use signature::{msg_signature, signature, verify};
-pub use xml::{MOST_BYTES, MOST_DEPTH, cdata};
+pub use xml::{MAX_BYTES, MAX_DEPTH, cdata};

@@ -11,7 +11,7 @@ pub const REPLY_TEXT_BYTES: usize = 2_048;
 
 /// The most articles of a reply. In answer to a message that somebody wrote, the platform shows
 /// one since 2018.
-pub const MOST_ARTICLES: usize = 8;
+pub const MAX_ARTICLES: usize = 8;
 
 /// What is shown to the sender of a push.
 ///
@@ -57,7 +57,7 @@ pub enum Reply {
         /// An uploaded picture.
         thumb_media_id: String,
     },
-    /// `news`: 1 to [`MOST_ARTICLES`].
+    /// `news`: 1 to [`MAX_ARTICLES`].
     News {
         /// The articles.
         articles: Vec<Article>,
@@ -230,8 +230,8 @@ impl Reply {
 }
 
 fn news(articles: &[Article]) -> Result<String, Error> {
-    if !(1..=MOST_ARTICLES).contains(&articles.len()) {
-        return Err(Error::ReplyArticles { articles: articles.len(), most: MOST_ARTICLES });
+    if !(1..=MAX_ARTICLES).contains(&articles.len()) {
+        return Err(Error::ReplyArticles { articles: articles.len(), most: MAX_ARTICLES });
     }
     let items = articles.iter().map(|article| {
         let values = [&article.title, &article.description, &article.pic_url, &article.url];

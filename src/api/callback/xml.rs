@@ -9,13 +9,13 @@ use std::collections::HashMap;
 
 /// The longest push that is read, in bytes. The longest text (2,048 bytes), encrypted and beside
 /// its plain form, has a tenth of that.
-pub const MOST_BYTES: usize = 64 << 10;
+pub const MAX_BYTES: usize = 64 << 10;
 
 /// Elements in elements. The deepest push is `xml/SendPicsInfo/PicList/item/PicMd5Sum`: five.
-pub const MOST_DEPTH: usize = 8;
+pub const MAX_DEPTH: usize = 8;
 
 /// A reason holds what was sent, which may be long.
-const MOST_REASON: usize = 200;
+const MAX_REASON: usize = 200;
 
 /// What an element holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(super) type Fields = Vec<(String, Content)>;
 /// Bytes that are not UTF-8 become U+FFFD. Comments are passed over, attributes too; a document
 /// type, an instruction, an entity of its own, text beside elements are refused.
 pub(super) fn parse(xml: &[u8]) -> Result<Fields, Error> {
-    if xml.len() > MOST_BYTES {
-        return Err(Error::TooLong { bytes: xml.len(), most: MOST_BYTES });
+    if xml.len() > MAX_BYTES {
+        return Err(Error::TooLong { bytes: xml.len(), most: MAX_BYTES });
     }
     let text = String::from_utf8_lossy(xml);
     let text = text.trim_start_matches('\u{FEFF}');
@@ -98,7 +98,7 @@ fn predefined(name: &str) -> Option<char> {
 }
 
 fn cut(text: &str) -> String {
-    text.chars().take(MOST_REASON).collect()
+    text.chars().take(MAX_REASON).collect()
 }
 
 fn not_xml(at: u64, reason: &str) -> Error {
@@ -152,8 +152,8 @@ impl Tree {
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
             return Err(not_xml(at, &format!("`{name}` is no name of an element")));
         }
-        if self.open.len() == MOST_DEPTH {
-            return Err(Error::TooDeep { most: MOST_DEPTH });
+        if self.open.len() == MAX_DEPTH {
+            return Err(Error::TooDeep { most: MAX_DEPTH });
         }
         match self.open.last_mut() {
             None if self.root.is_some() => return Err(not_xml(at, "something follows the end of `xml`")),

@@ -13,7 +13,7 @@ use url::Url;
 const PICTURE_URL_BYTES: usize = 128;
 
 /// Fields that a member card's owner may name (40124).
-const MOST_CUSTOM_FIELDS: usize = 3;
+const MAX_CUSTOM_FIELDS: usize = 3;
 
 /// A field that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ fn look(card: &Card) -> Faults {
         faults.between_fields(&format!("{object}.base_info"), base_info, of.name);
     }
     let custom_fields = fields.keys().filter(|name| name.starts_with("custom_field")).count();
-    if custom_fields > MOST_CUSTOM_FIELDS {
+    if custom_fields > MAX_CUSTOM_FIELDS {
         faults.add(&object, Problem::Other("has more than three custom fields"), 40124);
     }
     faults

@@ -96,7 +96,7 @@ endpoint! {
         card: Card,
     }
     answer Created;
-    facts {
+    attributes {
         resend: Resend::Never,
         errors: &[
             -1, 40001, 40053, 40070, 40071, 40072, 40076, 40079, 40100, 40122, 40124, 40141, 40150, 40151, 41011,

@@ -82,7 +82,7 @@ const CODE_TYPES: &[&str] = &[
 ];
 
 /// The largest stock (40122).
-pub(super) const MOST_QUANTITY: i64 = 100_000_000;
+pub(super) const MAX_QUANTITY: i64 = 100_000_000;
 
 /// What every card says of itself.
 pub const BASE_INFO: &[Rule] = &[
@@ -93,7 +93,7 @@ pub const BASE_INFO: &[Rule] = &[
     required("color", Word(COLOURS, 40076)),
     required("notice", Text(48)),
     required("description", Text(3072)),
-    required("sku", Object(&[required("quantity", Number(0, MOST_QUANTITY, 40122))])),
+    required("sku", Object(&[required("quantity", Number(0, MAX_QUANTITY, 40122))])),
     required("date_info", Dates),
     optional("sub_title", Text(54)),
     optional("service_phone", Text(24)),

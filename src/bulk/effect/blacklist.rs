@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{
         Batched,
-        answer::Done,
+        answer::Empty,
         blacklist::{Add, Remove},
         user::rules::{check_block, check_unblock},
     },
@@ -35,17 +35,17 @@ impl Effect for Add {
         opposite(recorded)
     }
 
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         Ok(InDoubt::Retry)
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
-        for openids in self.openid_list.chunks(Self::MOST) {
+        for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             check_block(people.holders())?;
         }
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 
     fn openids(&self) -> &[String] {
@@ -59,7 +59,7 @@ impl Effect for Add {
 
 impl FollowerEffect for Add {
     type Target = ();
-    const BATCH: usize = <Self as Batched>::MOST;
+    const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
     fn of_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
@@ -93,18 +93,18 @@ impl Effect for Remove {
         opposite(recorded)
     }
 
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         Ok(InDoubt::Retry)
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         let blocked = account.blacklisted(&self.openid_list).await?;
-        for openids in self.openid_list.chunks(Self::MOST) {
+        for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &blocked).await.map_err(ObserveError::Call)?;
             check_unblock(people.holders())?;
         }
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 
     fn openids(&self) -> &[String] {
@@ -118,7 +118,7 @@ impl Effect for Remove {
 
 impl FollowerEffect for Remove {
     type Target = ();
-    const BATCH: usize = <Self as Batched>::MOST;
+    const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
     fn of_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }

@@ -6,7 +6,7 @@ use super::{
     observer::{ObserveError, Observer},
 };
 use crate::{
-    api::{answer::Done, quota::Clear},
+    api::{answer::Empty, quota::Clear},
     bulk::model::effect::RecordedEffect,
     store::EffectKind,
 };
@@ -26,15 +26,15 @@ impl Effect for Clear {
         Inverse::Irreversible("a reset of the quotas counts against the ten of a month")
     }
 
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         Ok(InDoubt::Unknown)
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let own = account.client.appid();
         // Left out, it is the account's own.
         let request = Self { appid: Some(self.appid.clone().unwrap_or_else(|| own.to_owned())) };
         request.check(own)?;
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         Batched,
-        answer::Done,
+        answer::Empty,
         tag::{
             Attach, Create, Delete, Detach, Tag, Update,
             rules::{check_create, check_delete, check_exists, check_rename, check_room, check_taggable},
@@ -90,16 +90,16 @@ impl Effect for Update {
         }
     }
 
-    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         let is_renamed = account.tag(self.id).await?.is_some_and(|tag| tag.name == self.name);
-        Ok(if is_renamed { InDoubt::Completed(Done::default()) } else { InDoubt::Retry })
+        Ok(if is_renamed { InDoubt::Completed(Empty::default()) } else { InDoubt::Retry })
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let tags = account.tags().await.map_err(ObserveError::Call)?;
         check_rename(self.id, &self.name, names(&tags))?;
         dry_run.rename_tag(self.id, &self.name);
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }
 
@@ -119,16 +119,16 @@ impl Effect for Delete {
         Inverse::Irreversible("its id is never used again")
     }
 
-    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         let is_there = account.tag(self.id).await?.is_some();
-        Ok(if is_there { InDoubt::Retry } else { InDoubt::Completed(Done::default()) })
+        Ok(if is_there { InDoubt::Retry } else { InDoubt::Completed(Empty::default()) })
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let tag = account.tag(self.id).await.map_err(ObserveError::Call)?;
         check_delete(self.id, tag.map(|tag| tag.count.unwrap_or_default().unsigned_abs()))?;
         dry_run.delete_tag(self.id);
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }
 
@@ -150,14 +150,14 @@ impl Effect for Attach {
         opposite(recorded)
     }
 
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         Ok(InDoubt::Retry)
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
-        for openids in self.openid_list.chunks(Self::MOST) {
+        for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
             let tags = |openid: &str| people.user(openid).and_then(|user| user.tagid_list.clone());
@@ -165,7 +165,7 @@ impl Effect for Attach {
                 .iter()
                 .try_for_each(|openid| check_room(&tags(openid).unwrap_or_default(), self.tagid))?;
         }
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 
     fn openids(&self) -> &[String] {
@@ -179,7 +179,7 @@ impl Effect for Attach {
 
 impl FollowerEffect for Attach {
     type Target = i64;
-    const BATCH: usize = <Self as Batched>::MOST;
+    const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
     fn of_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
@@ -212,18 +212,18 @@ impl Effect for Detach {
         opposite(recorded)
     }
 
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         Ok(InDoubt::Retry)
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
-        for openids in self.openid_list.chunks(Self::MOST) {
+        for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
         }
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 
     fn openids(&self) -> &[String] {
@@ -237,7 +237,7 @@ impl Effect for Detach {
 
 impl FollowerEffect for Detach {
     type Target = i64;
-    const BATCH: usize = <Self as Batched>::MOST;
+    const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
     fn of_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{
         Violation,
-        answer::Done,
+        answer::Empty,
         user::{
             Remark,
             rules::{check_remark, check_remark_length},
@@ -39,16 +39,16 @@ impl Effect for Remark {
         opposite(recorded)
     }
 
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Done>, ObserveError> {
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
         Ok(InDoubt::Retry)
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Done, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let none = HashSet::new();
         let people =
             account.people(slice::from_ref(&self.openid), &none).await.map_err(ObserveError::Call)?;
         people.holders().try_for_each(|holder| check_remark(holder, &self.remark))?;
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 
     fn openids(&self) -> &[String] {

@@ -1,7 +1,7 @@
 //! A call with a list of any length: cut into calls of the platform's size, made together.
 
 use crate::{
-    api::{Batched, answer::Done, user::Users},
+    api::{Batched, answer::Empty, user::Users},
     bulk::WINDOW,
     client::{CallError, Client},
 };
@@ -13,7 +13,7 @@ pub trait MergeAnswer {
     fn merge(&mut self, next: Self);
 }
 
-impl MergeAnswer for Done {
+impl MergeAnswer for Empty {
     fn merge(&mut self, _next: Self) {}
 }
 
@@ -51,7 +51,7 @@ where
 {
     let items = std::mem::take(request.items());
     let parts: Vec<Vec<E::Item>> =
-        if items.is_empty() { vec![items] } else { items.chunks(E::MOST).map(<[_]>::to_vec).collect() };
+        if items.is_empty() { vec![items] } else { items.chunks(E::MAX_ITEMS).map(<[_]>::to_vec).collect() };
     let count = parts.len();
     let mut whole: Option<E::Answer> = None;
     let mut first_error = None;

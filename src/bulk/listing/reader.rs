@@ -289,10 +289,10 @@ impl Lister {
             is_last: is_last || self.left == 0,
             total: self.mark.total,
         };
-        let batches = people.len().div_ceil(user::Batch::MOST);
+        let batches = people.len().div_ceil(user::Batch::MAX_ITEMS);
         let mut people = people.into_iter();
         for number in 1..=batches {
-            let batch: Vec<Listed> = people.by_ref().take(user::Batch::MOST).collect();
+            let batch: Vec<Listed> = people.by_ref().take(user::Batch::MAX_ITEMS).collect();
             let page_end = (number == batches).then(|| self.mark.clone());
             let place = self.sender.reserve().await.map_err(|_| Unread)?;
             let coming = if self.details {

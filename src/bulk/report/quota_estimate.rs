@@ -79,7 +79,7 @@ impl JobShape<'_> {
             Source::Openids(_) | Source::ChangedByStep(_) => {}
         }
         if self.details {
-            need(user::Batch::SPEC, pages(user::Batch::MOST), true);
+            need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);
         }
         if let Some(change) = self.change {
             let people = self.most.map_or(self.people, |most| self.people.min(most));

@@ -1,7 +1,7 @@
 //! Tokens from another program: a command, a file or a URL gives them, and this client never fetches one itself.
 
 use crate::{
-    api::{Carried, token::Token},
+    api::{WireSecret, token::Token},
     base::Secret,
     client::{BaseUrl, CallError, transport},
 };
@@ -136,7 +136,7 @@ fn parse(text: &str) -> Option<Token> {
     };
     let is_token = !token.reveal().is_empty()
         && token.reveal().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    is_token.then(|| Token { access_token: Carried(token), expires_in: expires_in.unwrap_or(TOKEN_TTL) })
+    is_token.then(|| Token { access_token: WireSecret(token), expires_in: expires_in.unwrap_or(TOKEN_TTL) })
 }
 
 #[cfg(test)]

@@ -28,10 +28,10 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 /// The platform cuts the connection after so long.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest reply that is read.
-const LONGEST_REPLY: usize = 64 << 10;
+const MAX_REPLY_BYTES: usize = 64 << 10;
 
 /// What a person sees whose message was not answered as it should be.
 const UNAVAILABLE: &str = "该服务号暂时无法提供服务，请稍后再试";
@@ -74,7 +74,7 @@ pub(crate) async fn answer(shared: &Shared, order: Value) -> Result<Value, Strin
     let target = Target::read(&order.url)?;
     let patience = match &order.patience {
         Some(text) => humantime::parse_duration(text).map_err(|error| format!("`patience`: {error}"))?,
-        None => PATIENCE,
+        None => REPLY_TIMEOUT,
     };
     if order.check {
         return Ok(check(shared, &target, patience).await);
@@ -292,7 +292,7 @@ impl Target {
             tokio::spawn(connection);
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), LONGEST_REPLY).collect().await;
+            let body = Limited::new(response.into_body(), MAX_REPLY_BYTES).collect().await;
             // Whoever answers has answered, however badly.
             Ok((status, body.map_or(Bytes::from_static(b"(too long)"), http_body_util::Collected::to_bytes)))
         };

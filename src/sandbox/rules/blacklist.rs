@@ -4,7 +4,7 @@ use super::user::{page, refuse_duplicates};
 use crate::{
     api::{
         Paged,
-        answer::{Done, OpenidPage, Openids},
+        answer::{Empty, OpenidPage, Openids},
         blacklist,
         user::rules::{Holder, check_block, check_unblock},
     },
@@ -52,7 +52,7 @@ impl World {
 }
 
 impl Simulate for blacklist::Add {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         let holders = world.holders(&self.openid_list)?;
         // One bad openid refuses the whole call; whether an unsubscribed person is one is not documented.
         if world.switches.is(BLACKLIST_GONE_OPENID, "ok") {
@@ -63,18 +63,18 @@ impl Simulate for blacklist::Add {
         let numbers: Vec<u32> =
             self.openid_list.iter().filter_map(|openid| world.number(openid).ok()).collect();
         world.blacklist.extend(numbers);
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }
 
 impl Simulate for blacklist::Remove {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         check_unblock(world.holders(&self.openid_list)?.into_iter())?;
         for openid in &self.openid_list {
             if let Ok(number) = world.number(openid) {
                 world.blacklist.remove(&number);
             }
         }
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 use serde_json::Value;
 
 /// Cards that are kept; older ones are forgotten.
-const MOST: usize = 10_000;
+const MAX_CARDS: usize = 10_000;
 
 impl Simulate for Create {
     fn simulate(self, world: &mut World) -> Result<Created, ApiError> {
@@ -29,7 +29,7 @@ impl Simulate for Create {
             return Err(ApiError::new(fault.errcode));
         }
         let card_id = format!("p{}", world.characters(27));
-        if world.cards.len() == MOST {
+        if world.cards.len() == MAX_CARDS {
             world.cards.remove(0);
         }
         world.cards.push((card_id.clone(), self.card));

@@ -2,10 +2,10 @@
 
 use crate::{
     api::{
-        answer::Done,
-        network::{self, Checked, Dns, IpList, Ping},
+        answer::Empty,
+        network::{self, Dns, IpList, NetworkReport, Ping},
         quota::{self, Quota, Quotas, RateLimit},
-        rid::{self, Found, Request},
+        rid::{self, Request, RidInfo},
     },
     sandbox::{
         rules::simulate::Simulate,
@@ -40,7 +40,7 @@ impl World {
 }
 
 impl Simulate for rid::Get {
-    fn simulate(self, world: &mut World) -> Result<Found, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<RidInfo, ApiError> {
         let parts: Vec<&str> = self.rid.split('-').collect();
         let is_part = |part: &&str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
         if parts.len() != 3 || !parts.iter().all(is_part) {
@@ -51,7 +51,7 @@ impl Simulate for rid::Get {
         if world.now() - request.invoke_time >= RID_TTL {
             return Err(ApiError::new(76004));
         }
-        Ok(Found { errcode: 0, errmsg: "ok".to_owned(), request })
+        Ok(RidInfo { errcode: 0, errmsg: "ok".to_owned(), request })
     }
 }
 
@@ -86,7 +86,7 @@ impl Simulate for quota::Get {
 }
 
 impl Simulate for quota::Clear {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         self.check(&world.options.appid)?;
         let now = world.now();
         world.clears.retain(|at| now - at < MONTH);
@@ -95,7 +95,7 @@ impl Simulate for quota::Clear {
         }
         world.clears.push(now);
         world.usage.clear_day();
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }
 
@@ -112,7 +112,7 @@ impl Simulate for network::ApiIp {
 }
 
 impl Simulate for network::Check {
-    fn simulate(self, _world: &mut World) -> Result<Checked, ApiError> {
+    fn simulate(self, _world: &mut World) -> Result<NetworkReport, ApiError> {
         let (dns, ping) = match self.action.as_str() {
             "dns" => (true, false),
             "ping" => (false, true),
@@ -124,7 +124,7 @@ impl Simulate for network::Check {
         }
         let ip = "127.0.0.1".to_owned();
         let operator = if self.check_operator == "DEFAULT" { "CAP".to_owned() } else { self.check_operator };
-        Ok(Checked {
+        Ok(NetworkReport {
             dns: dns.then(|| vec![Dns { ip: ip.clone(), real_operator: operator.clone() }]),
             ping: ping.then(|| {
                 vec![Ping {

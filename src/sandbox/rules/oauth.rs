@@ -3,8 +3,8 @@
 use super::profile;
 use crate::{
     api::{
-        Carried,
-        answer::Done,
+        WireSecret,
+        answer::Empty,
         errcode,
         oauth::{self, BASE, CODE_LIFE, Grant, Profile, REFRESH_LIFE, USERINFO},
     },
@@ -52,9 +52,9 @@ impl World {
     fn grant(&self, access_token: String, refresh_token: String, session: &Session) -> Grant {
         let unionid = self.unionid(session.number).filter(|_| session.scope == USERINFO);
         Grant {
-            access_token: Carried(Secret::new(access_token)),
+            access_token: WireSecret(Secret::new(access_token)),
             expires_in: TOKEN_TTL,
-            refresh_token: Carried(Secret::new(refresh_token)),
+            refresh_token: WireSecret(Secret::new(refresh_token)),
             openid: self.openids.of(session.number),
             scope: session.scope.clone(),
             unionid,
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// The session of a person's token, if it is valid and belongs to `openid`.
-    fn session(&self, token: &Carried, openid: &str) -> Result<&Session, ApiError> {
+    fn session(&self, token: &WireSecret, openid: &str) -> Result<&Session, ApiError> {
         let token = token.0.reveal();
         let is_well_formed =
             token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
@@ -170,7 +170,7 @@ impl Simulate for oauth::Userinfo {
 }
 
 impl Simulate for oauth::Check {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
-        world.session(&self.access_token, &self.openid).map(|_| Done::default())
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
+        world.session(&self.access_token, &self.openid).map(|_| Empty::default())
     }
 }

@@ -4,7 +4,7 @@ use super::user::{page, refuse_duplicates};
 use crate::{
     api::{
         Paged, Violation,
-        answer::{Done, OpenidPage},
+        answer::{Empty, OpenidPage},
         errcode,
         tag::{
             self, Tag, TagIds, Tags,
@@ -44,8 +44,8 @@ impl World {
 }
 
 /// What a tagging call answers when some openids failed.
-fn done(failed: Vec<String>) -> Result<Done, ApiError> {
-    if failed.is_empty() { Ok(Done::default()) } else { Err(ApiError::partial(failed)) }
+fn done(failed: Vec<String>) -> Result<Empty, ApiError> {
+    if failed.is_empty() { Ok(Empty::default()) } else { Err(ApiError::partial(failed)) }
 }
 
 impl Simulate for tag::Create {
@@ -74,29 +74,29 @@ impl Simulate for tag::List {
 }
 
 impl Simulate for tag::Update {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         check_changeable(self.id)?;
         let is_ok = match world.tags.get(&self.id) {
             None => world.switches.is(UPDATE_UNKNOWN_TAG, "ok"),
             Some(tag) => tag.name == self.name && world.switches.is(UPDATE_UNCHANGED_NAME, "ok"),
         };
         if is_ok {
-            return Ok(Done::default());
+            return Ok(Empty::default());
         }
         check_rename(self.id, &self.name, world.tag_names())?;
         world.tag(self.id)?.name = self.name;
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }
 
 impl Simulate for tag::Delete {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         check_delete(self.id, world.tags.get(&self.id).map(|tag| tag.members.len() as u64))?;
         let members = world.tags.remove(&self.id).map(|tag| tag.members).unwrap_or_default();
         for number in members {
             world.follower(number).tags.retain(|tag| *tag != self.id);
         }
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }
 
@@ -116,7 +116,7 @@ impl Simulate for tag::Members {
 }
 
 impl Simulate for tag::Attach {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         let (followers, failed) = world.tagging(self.tagid, &self.openid_list)?;
         for number in &followers {
             check_room(&world.followers[*number as usize].tags, self.tagid)?;
@@ -131,7 +131,7 @@ impl Simulate for tag::Attach {
 }
 
 impl Simulate for tag::Detach {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         let (followers, failed) = world.tagging(self.tagid, &self.openid_list)?;
         for number in followers {
             world.tag(self.tagid)?.members.remove(&number);

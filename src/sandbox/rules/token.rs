@@ -2,7 +2,7 @@
 //! independent of them.
 
 use crate::{
-    api::{Carried, token},
+    api::{WireSecret, token},
     base::Secret,
     sandbox::{
         rules::simulate::Simulate,
@@ -23,7 +23,7 @@ impl World {
         let now = self.now();
         let token = format!("96_{}", self.characters(CHARACTERS));
         self.tokens.issue(kind, token.clone(), now, overlap);
-        token::Token { access_token: Carried(Secret::new(token)), expires_in: TOKEN_TTL }
+        token::Token { access_token: WireSecret(Secret::new(token)), expires_in: TOKEN_TTL }
     }
 }
 
@@ -45,7 +45,7 @@ impl Simulate for token::Stable {
         match book.present_stable(now) {
             Some((token, left)) => {
                 world.tokens.answers += 1;
-                Ok(token::Token { access_token: Carried(Secret::new(token)), expires_in: left })
+                Ok(token::Token { access_token: WireSecret(Secret::new(token)), expires_in: left })
             }
             None => Ok(world.issue(Kind::Stable, OVERLAP)),
         }

@@ -4,7 +4,7 @@ use super::profile::Profile;
 use crate::{
     api::{
         Paged, Violation,
-        answer::{Done, OpenidPage, Openids},
+        answer::{Empty, OpenidPage, Openids},
         errcode,
         user::{
             self, User, UserRef, Users,
@@ -139,13 +139,13 @@ fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> Us
 }
 
 impl Simulate for user::Remark {
-    fn simulate(self, world: &mut World) -> Result<Done, ApiError> {
+    fn simulate(self, world: &mut World) -> Result<Empty, ApiError> {
         // What becomes of a remark of exactly 30 bytes is not documented.
         let is_accepted =
             self.remark.len() == REMARK_BYTES && world.switches.is(REMARK_OF_30_BYTES, "accept");
         check_remark(world.holder(&self.openid), if is_accepted { "" } else { &self.remark })?;
         let number = world.number(&self.openid).map_err(|_| Violation::InvalidOpenid)?;
         world.follower(number).remark = (!self.remark.is_empty()).then(|| self.remark.into_boxed_str());
-        Ok(Done::default())
+        Ok(Empty::default())
     }
 }

@@ -83,7 +83,7 @@ impl Sample {
     /// Removes the next few, no more than a page of details, so that a later stage that is exhausted stops the drain.
     fn drain(&mut self) -> Vec<Listed> {
         self.sort();
-        let rest = self.held.len().saturating_sub(user::Batch::MOST);
+        let rest = self.held.len().saturating_sub(user::Batch::MAX_ITEMS);
         self.held.drain(rest..).rev().map(|(_, person)| person).collect()
     }
 }

@@ -4,15 +4,15 @@ use super::{argument::read_argument, signature::signature};
 use crate::{
     api::{
         Batched, Endpoint, FieldKind, Reads, Spec, Writes,
-        answer::{Done, OpenidPage},
+        answer::{Empty, OpenidPage},
         blacklist,
         card::{self, Created},
         media::{self, Uploaded},
-        network::{self, Checked, IpList},
+        network::{self, IpList, NetworkReport},
         oauth::{self, Grant, Profile},
         qrcode::{self, Ticket},
         quota::{self, Quotas},
-        rid::{self, Found},
+        rid::{self, RidInfo},
         tag::{self, Tag, TagIds, Tags},
         token::{self, Token},
         user::{self, User, Users},
@@ -45,7 +45,7 @@ trait ToScript {
     fn to_script(self) -> Dynamic;
 }
 
-impl ToScript for Done {
+impl ToScript for Empty {
     const KIND: &'static str = "()";
     const GIVES: &'static str = "nothing";
     fn to_script(self) -> Dynamic {
@@ -86,7 +86,7 @@ maps! {
     OpenidPage: "a map: `total`, `count`, `data.openid` (no `data` when the page is empty), `next_openid`",
     Profile: "a map: `openid`, `nickname`, `headimgurl`, `sex`, `province`, `city`, `country`, `privilege`, `unionid`",
     Ticket: "a map: `ticket`, `expire_seconds`, `url`",
-    Checked: "a map: `dns` and `ping`, each an array of maps",
+    NetworkReport: "a map: `dns` and `ping`, each an array of maps",
     Uploaded: "a map: `url`",
 }
 
@@ -141,7 +141,7 @@ impl ToScript for Quotas {
     }
 }
 
-impl ToScript for Found {
+impl ToScript for RidInfo {
     const KIND: &'static str = "Map";
     const GIVES: &'static str =
         "a map: `invoke_time`, `cost_in_ms`, `request_url`, `request_body`, `response_body`, `client_ip`";
@@ -197,7 +197,7 @@ macro_rules! called_in_parts {
                     if split.parts == 1 {
                         return error.raise();
                     }
-                    let (failed, parts, most) = (split.failed, split.parts, Self::MOST);
+                    let (failed, parts, most) = (split.failed, split.parts, Self::MAX_ITEMS);
                     error.note(format!("{failed} of {parts} calls of up to {most} were not done; the others were")).raise()
                 })
             }
@@ -270,7 +270,7 @@ impl Callable for card::Create {
 }
 
 impl Callable for quota::Clear {
-    fn call_from_script(self, env: &RunEnv) -> Result<Done, Box<EvalAltResult>> {
+    fn call_from_script(self, env: &RunEnv) -> Result<Empty, Box<EvalAltResult>> {
         let client = env.client()?;
         let appid = self.appid.unwrap_or_else(|| client.appid().to_owned());
         env.call(client.call(&Self { appid: Some(appid) }))

@@ -2,7 +2,7 @@
 //! redaction as the functions that are declared.
 
 use crate::{
-    api::{CallKind, Method, any, wire::Outgoing},
+    api::{CallKind, Method, undeclared, wire::Outgoing},
     bulk::Undeclared,
     script::{
         host::{
@@ -92,9 +92,11 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
 
 fn call(env: &RunEnv, method: Method, path: &str, request: &Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
     let name = if method == Method::Get { "get" } else { "post" };
-    let spec = any::spec(method, path).map_err(|error| {
+    let spec = undeclared::spec(method, path).map_err(|error| {
         let hint = match error {
-            any::AnyError::Path(_) => "a path is written as in the platform's documents: /cgi-bin/menu/get",
+            undeclared::UndeclaredError::Path(_) => {
+                "a path is written as in the platform's documents: /cgi-bin/menu/get"
+            }
             _ => "",
         };
         ScriptError::usage(format!("{RAW_API}::{name}: {error}"), hint).raise()

@@ -1,7 +1,7 @@
 //! The server callback on paper: what is pushed, and what is answered.
 
 use crate::api::callback::{parse, push, refused};
-use mpscript::api::callback::{Article, Error, FIELDS, Kind, MOST_BYTES, Message, Reply, Scene};
+use mpscript::api::callback::{Article, Error, FIELDS, Kind, MAX_BYTES, Message, Reply, Scene};
 use serde_json::{Value, json};
 
 /// Every message and event with its fields beside the common four.
@@ -238,8 +238,8 @@ fn hostile_xml_is_refused() {
         let room = bytes - message("<Content></Content>").len();
         message(&format!("<Content>{}</Content>", "x".repeat(room)))
     };
-    assert!(Message::parse(long(MOST_BYTES).as_bytes()).is_ok());
-    assert_eq!(refused(&long(MOST_BYTES + 1)), "the XML has 65537 bytes, and a push has at most 65536");
+    assert!(Message::parse(long(MAX_BYTES).as_bytes()).is_ok());
+    assert_eq!(refused(&long(MAX_BYTES + 1)), "the XML has 65537 bytes, and a push has at most 65536");
     for (xml, reason) in [
         ("", "there is no `xml` in it"),
         ("hello", "there is text outside of `xml`"),

@@ -35,11 +35,11 @@ const READS: [&str; 22] = [
 ];
 
 /// Paths that are remembered; a script that asks for more makes them up.
-const MOST: usize = 1_000;
+const MAX_PATHS: usize = 1_000;
 
 /// Why a path can't be called so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AnyError {
+pub enum UndeclaredError {
     /// It is no path.
     #[error("`{0}` is no path: it begins with / and has neither host nor query")]
     Path(String),
@@ -53,7 +53,7 @@ pub enum AnyError {
     #[error("{0} takes a file: call {1}")]
     Upload(String, &'static str),
     /// Too many different paths.
-    #[error("a script calls at most {MOST} different paths")]
+    #[error("a script calls at most {MAX_PATHS} different paths")]
     TooMany,
 }
 
@@ -61,24 +61,24 @@ pub enum AnyError {
 ///
 /// # Errors
 /// When it is no path, or must be called otherwise.
-pub fn spec(method: Method, path: &str) -> Result<&'static Spec, AnyError> {
+pub fn spec(method: Method, path: &str) -> Result<&'static Spec, UndeclaredError> {
     static KNOWN: Mutex<BTreeMap<(&'static str, String), &'static Spec>> = Mutex::new(BTreeMap::new());
     let is_path = path.starts_with('/')
         && !path.starts_with("//")
         && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte));
     if !is_path {
-        return Err(AnyError::Path(path.to_owned()));
+        return Err(UndeclaredError::Path(path.to_owned()));
     }
     let declared = all().into_iter().find(|spec| spec.path == path);
     if let Some(spec) = declared {
         if spec.credential != Credential::AccessToken {
-            return Err(AnyError::Declared(path.to_owned(), spec.name));
+            return Err(UndeclaredError::Declared(path.to_owned(), spec.name));
         }
         if spec.method == Method::Upload {
-            return Err(AnyError::Upload(path.to_owned(), spec.name));
+            return Err(UndeclaredError::Upload(path.to_owned(), spec.name));
         }
         if spec.method != method {
-            return Err(AnyError::Method(path.to_owned(), spec.method.as_str()));
+            return Err(UndeclaredError::Method(path.to_owned(), spec.method.as_str()));
         }
     }
     let mut known = lock(&KNOWN);
@@ -86,8 +86,8 @@ pub fn spec(method: Method, path: &str) -> Result<&'static Spec, AnyError> {
     if let Some(spec) = known.get(&key) {
         return Ok(spec);
     }
-    if known.len() == MOST {
-        return Err(AnyError::TooMany);
+    if known.len() == MAX_PATHS {
+        return Err(UndeclaredError::TooMany);
     }
     let reads = method == Method::Get || READS.contains(&path);
     let (kind, resend) = match declared {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn invalid_or_secret_path_is_refused() {
         for path in ["cgi-bin/x", "//host/x", "https://host/x", "/x?y=1", "/x#y", "/a b", "/%2e", ""] {
-            assert_eq!(spec(Method::Get, path).unwrap_err(), AnyError::Path(path.to_owned()));
+            assert_eq!(spec(Method::Get, path).unwrap_err(), UndeclaredError::Path(path.to_owned()));
         }
         let error = spec(Method::Post, "/cgi-bin/stable_token").unwrap_err();
         assert_eq!(
