@@ -7,6 +7,8 @@
 //!
 //! One task commits the writes, many in one transaction: a call waits until its own intent is durable, and the calls that
 //! run beside it share the wait.
+//!
+//! One file because a step and its journal are two ends of one protocol: what a step writes is what `begin` replays.
 
 use super::{
     checkpoint::Checkpoint,

@@ -279,7 +279,7 @@ fn dry_run_with_undo_functions_changes_no_tag() {
     run("tag::create(\"空的\")", &[]).success();
     let script = "for t in tag::list() { if t.name == \"空的\" { delete_tag_if_empty(t.id, t.name); restore_tag_name(t.id, \"新\", t.name); } }";
     let dry = run(script, &["--dry-run"]);
-    assert!(dry.code == Some(0) && dry.out.contains("would go"), "{} {}", dry.out, dry.err);
+    assert!(dry.code == Some(0) && dry.out.contains("would be deleted"), "{} {}", dry.out, dry.err);
     assert_eq!(sandbox.tagged("空的"), Some(0));
 }
 
