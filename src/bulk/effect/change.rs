@@ -27,16 +27,28 @@ macro_rules! with_effect {
             }
             Change::Block => {
                 type $endpoint = blacklist::Add;
+                #[allow(
+                    clippy::ignored_unit_patterns,
+                    reason = "this change names nothing beside the followers"
+                )]
                 let $target = ();
                 $value
             }
             Change::Unblock => {
                 type $endpoint = blacklist::Remove;
+                #[allow(
+                    clippy::ignored_unit_patterns,
+                    reason = "this change names nothing beside the followers"
+                )]
                 let $target = ();
                 $value
             }
             Change::Remark => {
                 type $endpoint = user::Remark;
+                #[allow(
+                    clippy::ignored_unit_patterns,
+                    reason = "this change names nothing beside the followers"
+                )]
                 let $target = ();
                 $value
             }

@@ -34,7 +34,7 @@ impl StepIdentity {
     /// Says what it acts on.
     #[must_use]
     pub fn on(mut self, target: Option<&str>, target_id: Option<i64>) -> Self {
-        self.target = target.unwrap_or_default().to_owned();
+        target.unwrap_or_default().clone_into(&mut self.target);
         self.target_id = target_id.unwrap_or_default();
         self
     }

@@ -186,7 +186,7 @@ pub fn read_changed(row: &BatchRow, with_in_doubt: bool) -> Result<Vec<ChangeIte
     Ok(items)
 }
 
-fn column<'a>(row: &'a BatchRow, column: &'static str, expected: &'static str) -> BatchColumn {
+fn column(row: &BatchRow, column: &'static str, expected: &'static str) -> BatchColumn {
     BatchColumn { row: format!("{} batch {}", row.step, row.number), column, expected }
 }
 
@@ -200,7 +200,7 @@ struct BatchColumn {
 impl BatchColumn {
     fn decode<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, StoreError> {
         let Self { row, column, expected } = self;
-        Column { table: "mpscript_batch", row, column, expected }.decode(text)
+        Column { table: "mpscript_batch", row, name: column, expected }.decode(text)
     }
 }
 

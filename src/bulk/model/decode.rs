@@ -12,7 +12,7 @@ pub(crate) struct Column<'a> {
     pub table: &'static str,
     /// The row, by its key.
     pub row: &'a str,
-    pub column: &'static str,
+    pub name: &'static str,
     /// What it holds, for the error.
     pub expected: &'static str,
 }
@@ -28,7 +28,7 @@ impl Column<'_> {
             StoreError::Decode {
                 table: self.table,
                 row: self.row.to_owned(),
-                column: self.column,
+                column: self.name,
                 expected: self.expected.to_owned(),
                 found: format!("`{excerpt}` ({error})"),
             }
@@ -38,5 +38,5 @@ impl Column<'_> {
 
 /// A column of a step.
 pub(crate) fn of_step<'a>(row: &'a str, column: &'static str, expected: &'static str) -> Column<'a> {
-    Column { table: "mpscript_step", row, column, expected }
+    Column { table: "mpscript_step", row, name: column, expected }
 }

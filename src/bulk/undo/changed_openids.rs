@@ -80,7 +80,9 @@ mod tests {
             BatchRow { items: r#"{"type":"openids","items":["a"]}"#.to_owned(), ..BatchRow::default() };
         let row = ChangedBatch { kind, target: target.to_owned(), target_id, batch };
         let all: Vec<ChangedOpenid> = openids(&row).into_iter().flatten().collect();
-        all.iter().map(|one| format!("{} {} {}", one.openid, one.end, one.target)).collect()
+        let words: Vec<String> =
+            all.iter().map(|one| format!("{} {} {}", one.openid, one.end, one.target)).collect();
+        words.concat()
     }
 
     #[test]

@@ -277,18 +277,22 @@ mod tests {
     const EACH: StepKind = StepKind::Terminal(TerminalKind::Each);
     const CALL: StepKind = StepKind::Call(EffectKind::TagUpdate);
 
+    #[allow(clippy::unnecessary_wraps, reason = "a step of the table may have no effect")]
     fn change(change: Change) -> Option<RecordedEffect> {
         Some(RecordedEffect::Change(change))
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "a step of the table may have no effect")]
     fn created(id: i64) -> Option<RecordedEffect> {
         Some(RecordedEffect::CreateTag { id, name: "甲".to_owned() })
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "a step of the table may have no effect")]
     fn deleted(id: i64) -> Option<RecordedEffect> {
         Some(RecordedEffect::DeleteTag { id, name: "甲".to_owned() })
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "a step of the table may have no effect")]
     fn renamed(from: &str, to: &str) -> Option<RecordedEffect> {
         Some(RecordedEffect::RenameTag { id: 7, from: from.to_owned(), to: to.to_owned() })
     }

@@ -400,14 +400,14 @@ impl TokenCache {
             }
             TokenMode::Classic => sender.call(&Get {}).await,
             TokenMode::External(external) => {
-                let stale = match mode {
+                let refused = match mode {
                     FetchMode::Current => None,
-                    FetchMode::Replace(stale) => Some(stale),
+                    FetchMode::Replace(refused) => Some(refused),
                 };
                 tokio::select! {
-                    given = external.fetch(&sender.account.appid, stale) => match (given, stale) {
+                    given = external.fetch(&sender.account.appid, refused) => match (given, refused) {
                         // The source has no other token now.
-                        (Ok(None), Some(stale)) => return Ok(stale.clone()),
+                        (Ok(None), Some(refused)) => return Ok(refused.clone()),
                         (Ok(None), None) => Err(CallError::NoToken { reason: "there is none now".to_owned() }),
                         (Ok(Some(token)), _) => Ok(token),
                         (Err(error), _) => Err(error),

@@ -19,10 +19,11 @@ impl Simulate for Create {
     fn simulate(self, world: &mut World) -> Result<Created, ApiError> {
         match self.check_kind() {
             // Which code a coupon is refused with, if it is, is not documented.
-            Err(Violation::Coupon) => match world.switches.number(COUPON_ERRCODE) {
-                Some(errcode) => return Err(ApiError::new(errcode)),
-                None => {}
-            },
+            Err(Violation::Coupon) => {
+                if let Some(errcode) = world.switches.number(COUPON_ERRCODE) {
+                    return Err(ApiError::new(errcode));
+                }
+            }
             checked => checked?,
         }
         if let Some(fault) = check(&self.card).first() {

@@ -172,7 +172,7 @@ fn lookers(expr: &Expr, audiences: &Audiences) -> Vec<String> {
 /// `followers().tag("a").untag("b")`: the first end has run, and gives a report.
 fn after_an_end(file: &File, expr: &Expr, known: &Audiences) -> Option<Problem> {
     let (root, links) = chain(expr);
-    let at = links.iter().position(|link| method(link).is_some_and(|call| is_end(call)))?;
+    let at = links.iter().position(|link| method(link).is_some_and(is_end))?;
     let is_of_audience = is_source(root, known)
         && links[..at].iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)));
     let Expr::MethodCall(next, position) = links.get(at + 1)? else { return None };

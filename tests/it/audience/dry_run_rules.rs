@@ -88,10 +88,11 @@ const CASES: &[Case] = &[
 
 /// The errcodes that calls end with; 0 for one that is made.
 fn errcodes(account: &Account, calls: &[String], arguments: &[&str]) -> Vec<i64> {
-    let script: String = calls
+    let lines: Vec<String> = calls
         .iter()
         .map(|call| format!("try {{ {call}; print(0); }} catch (e) {{ print(e.errcode ?? e.message); }}\n"))
         .collect();
+    let script = lines.concat();
     let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &vec![0; 1 << 20]].concat();
     let folder = Folder::with(&script).file("note.txt", "甲").file("large.png", png).account();
     let url = format!("http://{}", account.address());
@@ -103,9 +104,9 @@ fn errcodes(account: &Account, calls: &[String], arguments: &[&str]) -> Vec<i64>
 }
 
 /// Each call ends with its errcode, rehearsed and then live.
-fn assert_same_both_ways(account: &Account, cases: &[Case], fill: &[(&str, &str)]) {
+fn assert_same_both_ways(account: &Account, cases: &[Case], setup: &[(&str, &str)]) {
     let call =
-        |call: &str| fill.iter().fold(call.to_owned(), |call, (name, value)| call.replace(name, value));
+        |call: &str| setup.iter().fold(call.to_owned(), |call, (name, value)| call.replace(name, value));
     let calls: Vec<String> = cases.iter().map(|(_, text, _)| call(text)).collect();
     for arguments in [&["--dry-run"][..], &[]] {
         let found = errcodes(account, &calls, arguments);
@@ -121,10 +122,10 @@ fn a_rule_of_a_write_endpoint_is_refused_alike_rehearsed_and_live() {
     let openids = account.openids();
     let tag = account.tag("广东");
     account.tag("北京");
-    let fill =
+    let setup =
         [("OPENID", json!(openids[0]).to_string()), ("TAG", tag.to_string()), ("COUPON", COUPON.to_owned())];
-    let fill: Vec<(&str, &str)> = fill.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert_same_both_ways(&account, CASES, &fill);
+    let setup: Vec<(&str, &str)> = setup.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_same_both_ways(&account, CASES, &setup);
 }
 
 /// What depends on whom an openid names.
@@ -156,15 +157,15 @@ fn a_rule_of_people_is_refused_alike_rehearsed_and_live() {
         assert_eq!(account.tell("/cgi-bin/tags/members/batchtagging", attach), ok());
     }
     account.control("followers", json!({"openid": gone, "subscribe": 0}));
-    let fill = [
+    let setup = [
         ("OPENID", json!(openids[0]).to_string()),
         ("GONE", json!(gone).to_string()),
         ("FULL", json!(full).to_string()),
         ("FOREIGN", json!(FOREIGN).to_string()),
         ("TAG", tag.to_string()),
     ];
-    let fill: Vec<(&str, &str)> = fill.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert_same_both_ways(&account, PEOPLE, &fill);
+    let setup: Vec<(&str, &str)> = setup.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_same_both_ways(&account, PEOPLE, &setup);
 }
 
 /// What depends on how many tags there are, and how many have one.

@@ -33,7 +33,7 @@ fn documents_name_files_that_exist() {
         for word in quoted(&text).filter(|word| !word.contains(' ')) {
             let is_path = folders.iter().any(|folder| word.starts_with(folder));
             let is_inside = floors.iter().any(|floor| word.starts_with(floor))
-                && (word.ends_with('/') || word.ends_with(".rs"));
+                && (word.ends_with('/') || Path::new(word).extension().is_some_and(|end| end == "rs"));
             let is_missing = (is_path && !exists(word)) || (is_inside && !exists(&format!("src/{word}")));
             if is_missing && document != "README.md" {
                 missing.push(format!("{document}: {word}"));

@@ -28,7 +28,7 @@ fn module_of(path: &str) -> Option<Module> {
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// `a::{b, c::d}` as `[a, b]` and `[a, c, d]`; an alias counts as what it stands for.
@@ -122,7 +122,7 @@ impl Imports {
             for (_, tree) in uses(text).into_iter().filter(|(is_public, _)| *is_public) {
                 for path in paths_of(&tree) {
                     let name = path.last().cloned().unwrap_or_default();
-                    if let Some(path) = imports.from_the_crate(own, &path) {
+                    if let Some(path) = imports.absolute(own, &path) {
                         re_exports.insert([own.clone(), vec![name]].concat(), path);
                     }
                 }
@@ -133,7 +133,7 @@ impl Imports {
     }
 
     /// A path as the module `own` writes it, from the crate on; `None` for other crates.
-    fn from_the_crate(&self, own: &[String], path: &[String]) -> Option<Module> {
+    fn absolute(&self, own: &[String], path: &[String]) -> Option<Module> {
         match path.first()?.as_str() {
             "crate" => Some(path[1..].to_vec()),
             "self" => Some([own, &path[1..]].concat()),
@@ -170,7 +170,7 @@ impl Imports {
         let private = statements.iter().filter(|(is_public, _)| !is_public);
         let used = private.flat_map(|(_, tree)| paths_of(tree));
         let paths =
-            used.chain(inline_paths(&without_uses(text))).filter_map(|path| self.from_the_crate(own, &path));
+            used.chain(inline_paths(&without_uses(text))).filter_map(|path| self.absolute(own, &path));
         let files = paths.filter_map(|path| self.file_of(&path, 0));
         files.filter(|file| file != own && file[0] == own[0]).collect()
     }
