@@ -2,7 +2,7 @@
 
 use super::{
     execution::{JobExecution, PriorAttempt},
-    terminal_op::{Completed, Failed, TerminalOp, decode},
+    terminal_op::{Completed, Failed, TerminalOp},
 };
 use crate::{
     api::Resend,
@@ -38,7 +38,7 @@ impl TerminalOp<'_> {
                 Replay::Incomplete(step, row) => (step, Some(row)),
                 Replay::Completed(answer) => {
                     let completed: Completed =
-                        decode(env, label, "the answer of a terminal operation", answer)?;
+                        env.decode(label, "the answer of a terminal operation", answer)?;
                     env.io.board.end((*completed.report).clone());
                     if self.kind.is_loop() {
                         self.warn_of_variables("is already complete");
@@ -46,7 +46,7 @@ impl TerminalOp<'_> {
                     return Ok(Opened::Replayed(completed));
                 }
                 Replay::Failed(ended) => {
-                    let failed: Failed = decode(env, label, "the error of a terminal operation", ended)?;
+                    let failed: Failed = env.decode(label, "the error of a terminal operation", ended)?;
                     if let Some(report) = failed.report {
                         env.io.board.end(report);
                     }

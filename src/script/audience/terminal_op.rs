@@ -3,11 +3,8 @@
 use super::audience::Audience;
 use crate::{
     bulk::{Change, EndReport},
-    script::host::{
-        env::RunEnv,
-        error::{ScriptError, ScriptResult},
-    },
-    store::{StoreError, TerminalKind},
+    script::host::error::ScriptError,
+    store::TerminalKind,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -73,24 +70,4 @@ impl Completed {
     pub(crate) fn new(report: EndReport, value: Value) -> Self {
         Self { report: Box::new(report), value }
     }
-}
-
-/// Decodes what an earlier attempt recorded; if it can't be decoded the run is parked.
-pub(crate) fn decode<T: serde::de::DeserializeOwned>(
-    env: &RunEnv,
-    step: &str,
-    expected: &str,
-    recorded: Value,
-) -> ScriptResult<T> {
-    let found = recorded.to_string();
-    serde_json::from_value(recorded).map_err(|error| {
-        let error = StoreError::Decode {
-            table: "mpscript_step",
-            row: step.to_owned(),
-            column: "answer",
-            expected: expected.to_owned(),
-            found: format!("{found} ({error})"),
-        };
-        env.journal_error(&env.journal.park(error.into()))
-    })
 }

@@ -7,7 +7,7 @@ use super::{
     execution::{BatchProgress, JobExecution},
     opening::Opened,
     run_change::run_change,
-    terminal_op::{TerminalOp, decode},
+    terminal_op::TerminalOp,
 };
 use crate::{
     bulk::{Change, EndReport, Listed},
@@ -63,7 +63,7 @@ fn restore_remark(audience: &Audience) -> ScriptResult<EndReport> {
 /// Counts; details are fetched only if a stage reads them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
     const KIND: TerminalKind = TerminalKind::Count;
-    let read = |value: Value| decode::<Option<i64>>(&audience.env, KIND.as_str(), "a count", value);
+    let read = |value: Value| audience.env.decode::<Option<i64>>(KIND.as_str(), "a count", value);
     let mut job = match TerminalOp::new(audience, KIND).open()? {
         Opened::Run(job) => job,
         Opened::Replayed(completed) => return Ok(read(completed.value)?.unwrap_or_default()),
@@ -83,7 +83,7 @@ fn count(audience: &Audience) -> ScriptResult<i64> {
 fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
     const KIND: TerminalKind = TerminalKind::CountBy;
     let read = |value: Value| {
-        let counts: Option<BTreeMap<String, i64>> = decode(&audience.env, KIND.as_str(), "counts", value)?;
+        let counts: Option<BTreeMap<String, i64>> = audience.env.decode(KIND.as_str(), "counts", value)?;
         ScriptResult::Ok(counts.unwrap_or_default())
     };
     let counts = match TerminalOp::new(audience, KIND).with_details().open()? {

@@ -19,7 +19,6 @@ pub struct NoClient(pub Diagnostic);
 
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub(crate) struct ScriptError {
     pub message: String,
     pub errcode: Option<i64>,
@@ -99,11 +98,6 @@ impl ScriptError {
     /// As the journal stores it.
     pub(crate) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
-    }
-
-    /// As it stood in a journal.
-    pub(crate) fn from_json(value: Value) -> Self {
-        serde_json::from_value(value).unwrap_or_default()
     }
 
     /// A failed call of the platform.

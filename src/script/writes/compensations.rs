@@ -51,7 +51,10 @@ fn run_step_once(
     let step = match env.block_on(env.journal.begin(identity, Resend::Idempotent)).map_err(journal)? {
         // A call is no loop, which alone can be abandoned.
         Replay::Completed(_) | Replay::Abandoned => return Ok(()),
-        Replay::Failed(error) => return Err(ScriptError::from_json(error).raise()),
+        Replay::Failed(error) => {
+            let error: ScriptError = env.decode(&identity.label, "the error of a compensation", error)?;
+            return Err(error.raise());
+        }
         Replay::Fresh(step, durable) => {
             env.block_on(durable.wait()).map_err(journal)?;
             step

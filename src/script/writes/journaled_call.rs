@@ -17,7 +17,7 @@ use crate::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
     },
-    store::{StepKind, StepState},
+    store::{StepKind, StepState, decode_json},
 };
 use serde_json::{Value, json};
 
@@ -95,7 +95,10 @@ fn call_observed(
         Replay::Completed(answer) => Ok(answer),
         // A call is no loop, which alone can be abandoned.
         Replay::Abandoned => Ok(Value::Null),
-        Replay::Failed(error) => Err(ScriptError::from_json(error).raise()),
+        Replay::Failed(error) => {
+            let error: ScriptError = env.decode(&identity.label, "the error of a call", error)?;
+            Err(error.raise())
+        }
         Replay::Fresh(step, durable) => {
             let call = JournaledCall { env, step, call, known, is_in_doubt: false };
             call.lock()?;
@@ -105,7 +108,7 @@ fn call_observed(
         }
         Replay::Incomplete(step, row) => {
             // It took effect unless it was not sent, or refused.
-            let is_in_doubt = !row.effect.is_empty() && !was_refused(&row);
+            let is_in_doubt = !row.effect.is_empty() && !was_refused(env, &row)?;
             let call = JournaledCall { env, step, call, known, is_in_doubt };
             call.lock()?;
             if let Some(answer) = call.resolve(&row)? {
@@ -140,9 +143,14 @@ struct Recorded {
 }
 
 /// Whether an earlier attempt was told that nothing was done.
-fn was_refused(row: &StepRow) -> bool {
-    let earlier = serde_json::from_str(&row.answer).map(ScriptError::from_json).ok();
-    row.state == StepState::Failed && earlier.is_some_and(|error| !error.is_unsure)
+fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
+    if row.state != StepState::Failed {
+        return Ok(false);
+    }
+    let decoded =
+        decode_json::<ScriptError>("mpscript_step", &row.step, "answer", &row.answer, "the error of a call");
+    let earlier = decoded.map_err(|error| env.journal_error(&env.journal.park(error.into())))?;
+    Ok(!earlier.is_unsure)
 }
 
 /// The effect that an earlier attempt recorded of a call.

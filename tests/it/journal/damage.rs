@@ -133,3 +133,26 @@ fn damaged_row_parks_the_run_and_is_not_overwritten() {
         }
     });
 }
+
+#[test]
+fn damaged_error_of_a_call_parks_the_run() {
+    let script = "try { tag::delete(4711); } catch (e) { print(e.errcode); }
+        print(followers().from_scene(98765).tag(\"展台\").changed);";
+    on_each_store(|with_store| {
+        let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=600"]);
+        let folder = with_store(Folder::with(script).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
+        assert_eq!(sandbox.run(&folder, &["--in-flight", "2"]).code, None);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+        let run = newest_run_id(&folder);
+        on_store(&folder, async |store| {
+            let sql = "UPDATE mpscript_step SET answer = '{\"errcode\":45159}' WHERE run = $1 AND step = '1'";
+            assert_eq!(store.execute(Statement::new(sql).with(run.as_str())).await, Ok(1));
+        });
+        let before = journal(&folder, &run);
+        let resumed = folder.run(&["resume", &run]);
+        assert_eq!(resumed.code, Some(5), "{} {}", resumed.out, resumed.err);
+        let expected = "expected the error of a call, found {\"errcode\":45159} (missing field `message`)";
+        assert!(resumed.err.contains(expected), "{}", resumed.err);
+        assert_eq!(journal(&folder, &run), before);
+    });
+}
