@@ -131,7 +131,7 @@ pub struct ListLimit {
 }
 
 impl ListLimit {
-    /// Whether a list of so many entries goes into one call.
+    /// Whether a list of this many entries fits into one call.
     ///
     /// # Errors
     /// It is empty or too long.

@@ -17,7 +17,7 @@ pub const PICTURE_HOSTS: [&str; 2] = [".qpic.cn", ".qlogo.cn"];
 /// A file on its way to the platform.
 ///
 /// Its name on the wire is always `image.png` or `image.jpg`: the platform garbles names that are not
-/// ASCII, and how a file is called at home is nobody's business.
+/// ASCII, and the name of a local file is private.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// ASCII.

@@ -36,9 +36,9 @@ pub struct Quota {
 /// Calls within a short time.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct RateLimit {
-    /// So many calls
+    /// This many calls
     pub call_count: i64,
-    /// within so many seconds.
+    /// within this many seconds.
     pub refresh_second: i64,
 }
 

@@ -152,7 +152,7 @@ endpoint! {
 endpoint! {
     /// Gives what the platform knows of one follower.
     ///
-    /// Nickname, picture, sex and region are empty since 2021. Of somebody who does not follow the
+    /// Nickname, picture, sex and region are empty since 2021. Of a user who does not follow the
     /// account it gives `subscribe` 0, the openid and an empty `tagid_list`.
     /// Source: 获取用户基本信息 (getUserInfo).
     ///
@@ -178,7 +178,7 @@ endpoint! {
 endpoint! {
     /// Gives what the platform knows of several followers.
     ///
-    /// One call takes 100 (40032); a longer list is cut into calls. Somebody who does not follow
+    /// One call takes 100 (40032); a longer list is cut into calls. A user who does not follow
     /// the account has an entry with `subscribe` 0.
     /// Source: 批量获取用户基本信息 (batchGetUserInfo).
     ///

@@ -77,7 +77,7 @@ impl fmt::Debug for AesKey {
 
 /// Decrypts the text of `Encrypt`: gives the message, which is XML.
 ///
-/// Whoever calls has compared the [`msg_signature`] first: what is forged must not come as far as
+/// The caller compares the [`msg_signature`] first: what is forged must not come as far as
 /// here ([`Keys::open`] does both).
 ///
 /// # Errors
@@ -109,7 +109,7 @@ pub fn decrypt(key: &AesKey, appid: &str, encrypt: &str) -> Result<Vec<u8>, Erro
     Ok(message.to_vec())
 }
 
-/// Encrypts a message: gives the text of `Encrypt`. `random` must come from a source that nobody
+/// Encrypts a message: gives the text of `Encrypt`. `random` must come from a source that no one
 /// can foretell, and be used once.
 ///
 /// # Panics

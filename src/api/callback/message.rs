@@ -198,7 +198,7 @@ impl Message {
         self.integer("MsgId")
     }
 
-    /// The scene of the QR code that somebody came by (`subscribe` with `qrscene_…`) or scanned
+    /// The scene of the QR code that the user came by (`subscribe` with `qrscene_…`) or scanned
     /// (`SCAN`).
     #[must_use]
     pub fn scene(&self) -> Option<Scene<'_>> {

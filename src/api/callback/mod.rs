@@ -1,7 +1,7 @@
 //! The server callback (服务器配置): what the platform pushes to the developer's URL, and what may
 //! be answered.
 //!
-//! Pure data: texts go in and come out, and whoever calls brings the keys, the time and the
+//! Pure data: texts go in and come out, and the caller brings the keys, the time and the
 //! randomness. Must never know who listens on the URL.
 //!
 //! - [`verify`], [`msg_signature`]: is it the platform that speaks?

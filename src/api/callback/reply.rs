@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The longest text of a reply, in bytes of UTF-8. Whether exactly this many pass is not known.
 pub const REPLY_TEXT_BYTES: usize = 2_048;
 
-/// The most articles of a reply. In answer to a message that somebody wrote, the platform shows
+/// The most articles of a reply. In answer to a message that a user wrote, the platform shows
 /// one since 2018.
 pub const MAX_ARTICLES: usize = 8;
 

@@ -31,11 +31,11 @@ pub struct Fault {
 pub enum Problem {
     /// It is not there.
     Missing,
-    /// It is not there, and what stands in its place has this name.
+    /// It is missing, and a field of this name is there instead.
     Misspelt(String),
     /// It holds something of another kind than this.
     Kind(&'static str),
-    /// So many bytes, where so many are the most.
+    /// Its bytes, and the most that are allowed.
     TooLong(usize, usize),
     /// A word that it does not know, what may have been meant, and all that it knows.
     Word(String, Option<&'static str>, &'static [&'static str]),
@@ -281,7 +281,7 @@ impl Faults {
         }
     }
 
-    /// A card is good from one instant to another, for some days from when somebody takes it, or for ever.
+    /// A card is good from one instant to another, for some days from when a user takes it, or for ever.
     fn dates(&mut self, at: &str, fields: &Map<String, Value>) {
         let mut number = |name: &str, least: i64| match fields.get(name).map(Value::as_i64) {
             Some(Some(number)) if number >= least => Some(number),

@@ -30,7 +30,7 @@ pub struct Rule {
 /// What a field may hold.
 #[derive(Clone, Copy, Debug)]
 pub enum Holds {
-    /// Text of so many bytes at the most (45021).
+    /// Text of at most this many bytes (45021).
     Text(usize),
     /// Text without a stated limit.
     AnyText,

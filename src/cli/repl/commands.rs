@@ -191,7 +191,7 @@ fn edit(repl: &mut ReplSession) -> anyhow::Result<()> {
         let message = format!("{editor} can't edit {}: {error}", file.display());
         usage_error(message, "set EDITOR to the editor that you use")
     };
-    // Created anew and for its owner alone: a line may be private, and another user must not have prepared the file.
+    // Created for its owner alone, never reused: a line may be private, and another user must not have prepared the file.
     let mut options = fs::OpenOptions::new();
     options.create_new(true).write(true);
     #[cfg(unix)]

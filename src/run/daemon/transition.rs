@@ -239,7 +239,7 @@ mod tests {
         use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop};
         use StopReason::{Replaced, ShuttingDown, TimedOut};
         let quota = MAX_RETRY_DELAY;
-        // State, stop reason, failures so far of so many retried ones; transition.
+        // State, stop reason, failures so far and retries allowed; transition.
         let table = [
             (RunState::Done, None, 0, 0, Complete(FireState::Done)),
             // What was asked to stop and is done all the same, is done.

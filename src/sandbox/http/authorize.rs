@@ -67,8 +67,8 @@ pub(crate) fn open(world: &mut World, query: &str, visitor: &Visitor) -> Page {
     }
     let is_silent = link.scope == BASE
         || (visitor.from_menu && visiting.is_some_and(|number| is_follower(world, number)));
-    let somebody = visiting.or_else(|| (!world.followers.is_empty()).then_some(0));
-    match somebody {
+    let visitor = visiting.or_else(|| (!world.followers.is_empty()).then_some(0));
+    match visitor {
         Some(number) if is_silent => Page::Redirect(link.back(world, number)),
         _ => ask(world, &link, visiting),
     }
@@ -91,7 +91,7 @@ pub(crate) fn decide(world: &mut World, query: &str) -> Page {
     match field("openid").and_then(|openid| world.number(&openid).ok()) {
         Some(number) => Page::Redirect(link.back(world, number)),
         None => Page::Redirect({
-            // Somebody who has never followed the account.
+            // A user who has never followed the account.
             let number = world.newcomer();
             link.back(world, number)
         }),

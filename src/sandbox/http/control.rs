@@ -105,7 +105,7 @@ fn tags(world: &World) -> Value {
         .collect()
 }
 
-/// What calls can change of the people, as digests: two worlds with the same ones are the same to whoever calls.
+/// What calls can change of the people, as digests: two worlds with equal digests are equal to every caller.
 fn state(world: &World) -> Value {
     let tags: BTreeMap<&str, Value> = world
         .tags
@@ -179,7 +179,7 @@ fn turn_clock(world: &World, body: &Value) -> Result<Value, String> {
     Ok(json!({"now": world.now()}))
 }
 
-/// `{"openid": …, "subscribe": 0 or 1}`: somebody leaves or comes back.
+/// `{"openid": …, "subscribe": 0 or 1}`: a user leaves or comes back.
 fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     const USAGE: &str = "give {\"openid\": \"…\", \"subscribe\": 0 or 1}";
     let openid = body.get("openid").and_then(Value::as_str).ok_or(USAGE)?;
@@ -190,8 +190,8 @@ fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     Ok(json!({"ok": true}))
 }
 
-/// `{"ticket": …}` or `{"scene": …}`, and `"openid"` if it is somebody in particular: they scan the
-/// code, and follow if they did not.
+/// `{"ticket": …}` or `{"scene": …}`, and `"openid"` for a particular user, who scans the
+/// code, and follows if they did not.
 fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
     let scene = match (body.get("ticket"), body.get("scene")) {
         (Some(Value::String(ticket)), None) => world.scene_of(ticket)?,
@@ -216,7 +216,7 @@ fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
 }
 
 /// `{"openid": …, "scope": …}`: a code as if that person had authorized; the first follower when
-/// nobody is named.
+/// none is named.
 fn oauth_code(world: &mut World, body: &Value) -> Result<Value, String> {
     let scope = body.get("scope").and_then(Value::as_str).unwrap_or(USERINFO);
     if !World::is_scope(scope) {

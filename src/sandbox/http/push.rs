@@ -57,7 +57,7 @@ struct Order {
     /// Check the URL as the console does when it is saved, instead of pushing.
     #[serde(default)]
     check: bool,
-    /// Whose message; the first follower's when nobody is named.
+    /// Whose message; the first follower's when none is named.
     openid: Option<String>,
     #[serde(default)]
     mode: Mode,
@@ -293,7 +293,7 @@ impl Target {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_REPLY_BYTES).collect().await;
-            // Whoever answers has answered, however badly.
+            // Any answer is an answer, whatever its status.
             Ok((status, body.map_or(Bytes::from_static(b"(too long)"), http_body_util::Collected::to_bytes)))
         };
         let within = tokio::time::timeout(patience, exchange);

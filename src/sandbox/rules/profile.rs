@@ -10,7 +10,7 @@ const NICKNAMES: [&str; 8] = ["小明", "王芳", "李 雷", "Zoë", "张三🌸
 const CITIES: [(&str, &str); 4] =
     [("广州", "广东"), ("揭阳", "广东"), ("苏州", "江苏"), ("浦东新区", "上海")];
 
-/// Somebody's name, face, sex and place.
+/// A user's name, face, sex and place.
 #[derive(Debug, Default)]
 pub(crate) struct Profile {
     pub nickname: String,
@@ -23,12 +23,12 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// What user/info shows of somebody.
+    /// What user/info shows of a follower.
     pub(crate) fn of(world: &World, number: u32) -> Self {
         if world.switches.is(PROFILES, "given") { Self::whole(number) } else { Self::default() }
     }
 
-    /// What sns/userinfo shows of somebody who has authorized it.
+    /// What sns/userinfo shows of a user who has authorized it.
     pub(crate) fn authorized(world: &World, number: u32) -> Self {
         let whole = Self::whole(number);
         if world.switches.is(PROFILES, "given") {
@@ -51,7 +51,7 @@ impl Profile {
     }
 }
 
-/// Somebody's name.
+/// A user's name.
 pub(crate) fn nickname(number: u32) -> &'static str {
     NICKNAMES[number as usize % NICKNAMES.len()]
 }

@@ -49,13 +49,13 @@ impl Simulate for user::List {
             world.blacklist.iter().filter(|number| world.followers[**number as usize].listed).count();
         let hidden = if shows_blacklisted { 0 } else { i64::try_from(hidden).unwrap_or_default() };
         page.total = Some(i64::from(world.listed) - hidden);
-        // The page after the last one names nobody, with an empty text.
+        // The page after the last one has no openid, and an empty `next_openid`.
         page.next_openid.get_or_insert_default();
         Ok(page)
     }
 }
 
-/// A page of these followers; without `data` and `next_openid` when there is nobody.
+/// A page of these followers; without `data` and `next_openid` when there are none.
 pub(crate) fn page(world: &World, numbers: &[u32]) -> OpenidPage {
     let openid: Vec<String> = numbers.iter().map(|number| world.openids.of(*number)).collect();
     OpenidPage {
@@ -83,7 +83,7 @@ impl Simulate for user::Batch {
             .into_iter()
             .map(|UserRef { openid, lang }| match world.number(&openid) {
                 Ok(number) => Ok(details(world, number, openid, lang.as_deref())),
-                Err(NoFollower::Foreign) => Ok(nobody(openid)),
+                Err(NoFollower::Foreign) => Ok(not_following(openid)),
                 Err(NoFollower::Malformed) => Err(ApiError::new(errcode::INVALID_OPENID)),
             })
             .collect::<Result<_, _>>()?;
@@ -91,7 +91,7 @@ impl Simulate for user::Batch {
     }
 }
 
-/// Refuses a list that names somebody twice.
+/// Refuses a list that names an openid twice.
 pub(crate) fn refuse_duplicates<'a>(openids: impl Iterator<Item = &'a str>) -> Result<(), ApiError> {
     let mut seen = HashSet::new();
     for openid in openids {
@@ -102,8 +102,8 @@ pub(crate) fn refuse_duplicates<'a>(openids: impl Iterator<Item = &'a str>) -> R
     Ok(())
 }
 
-/// Somebody who does not follow: `tagid_list` is there, nothing else.
-fn nobody(openid: String) -> User {
+/// A user who does not follow: `tagid_list` is there, nothing else.
+fn not_following(openid: String) -> User {
     User { subscribe: Some(0), openid: Some(openid), tagid_list: Some(Vec::new()), ..User::default() }
 }
 
@@ -111,7 +111,7 @@ fn nobody(openid: String) -> User {
 fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> User {
     let follower = &world.followers[number as usize];
     if !follower.subscribed {
-        return nobody(openid);
+        return not_following(openid);
     }
     let profile = Profile::of(world, number);
     // Groups are gone; groupid mirrors a tag, and which one of several is not known: the first.

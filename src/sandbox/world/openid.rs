@@ -56,7 +56,7 @@ impl Openids {
 pub(crate) enum NoFollower {
     /// It is not of an openid's form.
     Malformed,
-    /// It belongs to another account, or to nobody.
+    /// It belongs to another account, or to no user at all.
     Foreign,
 }
 

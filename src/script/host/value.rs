@@ -255,7 +255,7 @@ pub(crate) const REPORT_FIELDS: &[(&str, &str)] = &[
     ("gone", "Who is listed and no longer follows."),
     ("unread", "Who was not looked at any more."),
     ("changed", "Followers that were changed."),
-    ("already", "Who was so already."),
+    ("already", "Followers who were in the desired state already."),
     ("skipped", "Followers that were left as they are."),
     ("failed", "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`."),
     ("calls", "Calls by path, a map."),

@@ -159,7 +159,7 @@ impl Program {
             _ => true,
         });
         if let Some(statement) = does_more {
-            let message = "an automation only declares: what it does stands in functions";
+            let message = "an automation only declares: what it does belongs in functions";
             let hint = "move it into fn run(ctx, p) { … }; beside functions there are import and const";
             return Err(teller.wrong(statement.position(), message, hint));
         }

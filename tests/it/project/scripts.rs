@@ -66,7 +66,7 @@ fn walkthrough_covers_the_whole_platform() {
         [
             "token: ***, good for 7200 seconds",
             "followers: 10000",
-            "somebody came by ADD_SCENE_PAID; ten at once: 10",
+            "a follower came by ADD_SCENE_PAID; ten at once: 10",
             "tagged: 1234 of 10000",
             "their page: 1234, one of them has [100]",
             "remark: 老客户",
