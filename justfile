@@ -29,7 +29,7 @@ lint:
 bench NAME="main_job":
     cargo bench --locked --bench {{ NAME }}
 
-# write the reference, the definitions for editors and the list of covered endpoints anew
+# write the reference, the definitions for editors and the list of covered endpoints
 docs:
     MPSCRIPT_WRITE=1 cargo test --locked --test it -- reference conformance
 
