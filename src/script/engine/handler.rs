@@ -2,7 +2,7 @@
 
 use super::{engine::Script, explain::explain};
 use crate::script::host::{
-    error::ScriptFailure,
+    error::{ScriptError, ScriptFailure},
     value::{to_dynamic, to_json, to_text},
 };
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
@@ -68,7 +68,15 @@ impl Script {
         let value = (!value.is_unit()).then(|| to_text(&self.engine, value));
         let state = match to_json(&state.flatten_clone()) {
             Value::Object(state) => state,
-            _ => Json::new(),
+            // `ctx.state = ()` clears it.
+            Value::Null => Json::new(),
+            other => {
+                let error = ScriptError::usage(
+                    format!("ctx.state is {other}, which is no map: nothing of it was saved"),
+                    "set its fields, as in `ctx.state.runs = 1`",
+                );
+                return Err(explain(&error.raise(), &self.engine, &self.program));
+            }
         };
         Ok(HandlerResult { value, state })
     }

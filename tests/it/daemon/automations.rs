@@ -214,3 +214,16 @@ fn terminals_of_a_loop_are_grouped_in_show() {
     assert!(shown.contains("7 × tag `甲`: done in ") && shown.matches("tag `甲`").count() == 1, "{shown}");
     assert!(shown.contains("changed") && shown.contains(" 7\n"), "{shown}");
 }
+
+#[test]
+fn state_that_is_no_map_is_refused_and_the_saved_one_kept() {
+    let automation = "const automation = #{ on: [] };\nfn run(ctx) { if ctx.state?.n == () { ctx.state.n = 7; \
+                      print(\"新\"); } else { print(ctx.state.n); ctx.state = 5; } }";
+    let folder = Folder::new().file("计数.rhai", automation).account().env("MPSCRIPT_STORE", "store.sqlite3");
+    let sandbox = SandboxProcess::start(&[]);
+    let run = || folder.run(&["run", "计数.rhai", "--base-url", &sandbox.url(), "--quiet"]);
+    assert_eq!(run().success(), "新\n");
+    let refused = run();
+    assert!(refused.err.contains("ctx.state is 5, which is no map"), "{} {}", refused.out, refused.err);
+    assert_eq!(run().out, "7\n", "the state of before is still there");
+}
