@@ -291,6 +291,12 @@ impl Spec {
         errors: &[],
     };
 
+    /// Whether it belongs to the web authorization, which answers in a form of its own.
+    #[must_use]
+    pub fn is_sns(&self) -> bool {
+        self.path.starts_with("/sns/")
+    }
+
     /// The key of call counts: `POST /cgi-bin/tags/create`.
     #[must_use]
     pub fn call(&self) -> String {

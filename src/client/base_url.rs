@@ -36,7 +36,7 @@ pub enum BaseUrlError {
         given: String,
     },
     /// It would send the AppSecret in clear text.
-    #[error("base URL `{given}` is plain HTTP: the AppSecret and the token would travel in the open")]
+    #[error("base URL `{given}` is plain HTTP: the AppSecret and the token would be sent in clear text")]
     PlainHttp {
         /// As given.
         given: String,

@@ -14,6 +14,15 @@ pub const MAX_PROBES: u32 = 3;
 #[derive(Default)]
 pub(super) struct MinuteQuotas(Mutex<HashMap<&'static str, Minute>>);
 
+/// What a call came to, as far as the minute's quota is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MinuteOutcome {
+    Succeeded,
+    /// Refused for the minute's quota (45011).
+    OverQuota,
+    Failed,
+}
+
 #[derive(Debug, Default)]
 struct Minute {
     number: i64,
@@ -39,14 +48,14 @@ impl MinuteQuotas {
         true
     }
 
-    /// Ends a counted call: whether it succeeded, and whether it was refused for the minute's quota.
-    pub(super) fn end(&self, path: &'static str, minute: i64, is_done: bool, is_full: bool) {
+    /// Ends a counted call.
+    pub(super) fn end(&self, path: &'static str, minute: i64, outcome: MinuteOutcome) {
         let mut minutes = lock(&self.0);
         let state = minutes.entry(path).or_default();
         state.running = state.running.saturating_sub(1);
-        state.succeeded += u64::from(is_done);
+        state.succeeded += u64::from(outcome == MinuteOutcome::Succeeded);
         // The answer to a call of an earlier minute says nothing about this one.
-        state.is_full |= is_full && state.number == minute;
+        state.is_full |= outcome == MinuteOutcome::OverQuota && state.number == minute;
     }
 }
 
@@ -101,7 +110,8 @@ mod tests {
                     if !is_done && full.last() != Some(&minute) {
                         full.push(minute);
                     }
-                    minutes.end(PATH, minute, is_done, !is_done);
+                    let outcome = if is_done { MinuteOutcome::Succeeded } else { MinuteOutcome::OverQuota };
+                    minutes.end(PATH, minute, outcome);
                 }
             }
             done += served;

@@ -9,7 +9,7 @@ use super::{
     envelope::{decode, head, tokens_in},
     hosts::{ApiHost, HostPool},
     ledger::Ledger,
-    minute_quotas::MinuteQuotas,
+    minute_quotas::{MinuteOutcome, MinuteQuotas},
     transport::{Fault, Reply},
     wait::Waits,
 };
@@ -247,10 +247,13 @@ impl Sender {
             Ok(Err(fault)) => self.after_fault(spec, host, retry, &fault),
             Ok(Ok(reply)) => self.after_reply(spec, host, retry, reply),
         };
-        let is_done = matches!(outcome, AttemptOutcome::Done(_));
-        let is_full = matches!(outcome, AttemptOutcome::RateLimited(_));
-        call.end(is_done);
-        self.minute_quotas.end(spec.path, minute, is_done, is_full);
+        let counted = match outcome {
+            AttemptOutcome::Done(_) => MinuteOutcome::Succeeded,
+            AttemptOutcome::RateLimited(_) => MinuteOutcome::OverQuota,
+            _ => MinuteOutcome::Failed,
+        };
+        call.end(counted == MinuteOutcome::Succeeded);
+        self.minute_quotas.end(spec.path, minute, counted);
         if let Some(permit) = permit {
             self.limiter.release(permit, outcome.signal());
         }

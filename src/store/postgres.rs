@@ -62,7 +62,7 @@ fn require_tls_off_loopback(options: PgConnectOptions, url: &Secret) -> Result<P
         PgSslMode::VerifyFull | PgSslMode::VerifyCa | PgSslMode::Require => Ok(options),
         _ if names_ssl_mode => Err(StoreError::Unreachable {
             location: format!("postgres://{}", options.get_host()),
-            reason: "its sslmode would let tokens travel in the open; use verify-full".to_owned(),
+            reason: "its sslmode would send tokens in clear text; use verify-full".to_owned(),
         }),
         _ => Ok(options.ssl_mode(PgSslMode::VerifyFull)),
     }

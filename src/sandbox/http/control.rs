@@ -11,7 +11,7 @@ use crate::{
             call::Call,
             codes::Scene,
             faults::Faults,
-            switches::{SWITCHES, TAGS_AFTER_REFOLLOW, Values},
+            switches::{SWITCHES, Values},
             world::World,
         },
     },
@@ -185,8 +185,11 @@ fn subscribe(world: &mut World, body: &Value) -> Result<Value, String> {
     let openid = body.get("openid").and_then(Value::as_str).ok_or(USAGE)?;
     let subscribe = body.get("subscribe").and_then(Value::as_u64).filter(|value| *value < 2).ok_or(USAGE)?;
     let number = world.resolve_openid(openid)?;
-    let keep_tags = world.switches.is(TAGS_AFTER_REFOLLOW, "kept");
-    world.subscribe(number, subscribe == 1, keep_tags);
+    if subscribe == 1 {
+        world.subscribe(number);
+    } else {
+        world.unsubscribe(number);
+    }
     Ok(json!({"ok": true}))
 }
 

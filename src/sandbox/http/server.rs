@@ -198,7 +198,6 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         return Ok(plain(status, "<html><body>an upstream failed</body></html>"));
     }
-    let is_sns = route.spec.path.starts_with("/sns/");
     let mut world = shared.world();
     let body = match fault.body {
         Some(ref body) => body.clone().into_bytes(),
@@ -206,7 +205,7 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
             Ok(body) => body,
             Err(refusal) => {
                 let rid = world.rid();
-                let body = world.error_body(&refusal, is_sns, &rid).to_string();
+                let body = world.error_body(&refusal, route.spec, &rid).to_string();
                 world.remember_rejected(rid, &call, &body);
                 body.into_bytes()
             }
@@ -215,8 +214,8 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
     if fault.drop == Some(When::After) {
         return Err(Dropped);
     }
-    let as_text =
-        is_sns || (route.spec.path.contains("/tags/") && world.switches.is(TAGS_CONTENT_TYPE, "text"));
+    let as_text = route.spec.is_sns()
+        || (route.spec.path.contains("/tags/") && world.switches.is(TAGS_CONTENT_TYPE, "text"));
     let content_type = if as_text { "text/plain" } else { "application/json; encoding=utf-8" };
     let date = DateTime::from_timestamp(world.now(), 0).unwrap_or_default();
     drop(world);

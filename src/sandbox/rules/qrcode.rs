@@ -40,7 +40,7 @@ impl World {
         if self.follower(number).subscribed {
             return;
         }
-        self.subscribe(number, true, true);
+        self.subscribe(number);
         let follower = self.follower(number);
         follower.channel = BY_QR_CODE;
         (follower.qr_scene, follower.qr_scene_str) = match scene {

@@ -2,7 +2,7 @@
 
 use super::switches::{ERRMSG_TAIL, Switches};
 use crate::api::{
-    Violation,
+    Spec, Violation,
     errcode::{self, Class},
 };
 use serde_json::{Value, json};
@@ -65,8 +65,8 @@ impl ApiError {
     }
 
     /// Who answers, which decides over the form of the message.
-    pub(crate) fn speaker(&self, is_sns: bool) -> Speaker {
-        match (is_sns, self.gateway) {
+    pub(crate) fn speaker(&self, spec: &Spec) -> Speaker {
+        match (spec.is_sns(), self.gateway) {
             (true, _) => Speaker::Sns,
             (false, true) => Speaker::Gateway,
             (false, false) => Speaker::Business,

@@ -9,12 +9,15 @@ use super::{
     options::Options,
     quota::Usage,
     rejected::RejectedRequests,
-    switches::{DEPARTED_CURSOR, ERRMSG_TAIL, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches},
+    switches::{
+        DEPARTED_CURSOR, ERRMSG_TAIL, FOREIGN_OPENID, GONE_OPENID, MALFORMED_OPENID, Switches,
+        TAGS_AFTER_REFOLLOW,
+    },
     tokens::TokenBook,
 };
 use crate::{
     api::{
-        Violation,
+        Spec, Violation,
         card::Card,
         tag::rules::{STARRED, check_taggable},
         user::rules::Holder,
@@ -151,8 +154,8 @@ impl World {
     }
 
     /// The body of a rejected call.
-    pub(crate) fn error_body(&mut self, error: &ApiError, is_sns: bool, rid: &str) -> Value {
-        let speaker = error.speaker(is_sns);
+    pub(crate) fn error_body(&mut self, error: &ApiError, spec: &Spec, rid: &str) -> Value {
+        let speaker = error.speaker(spec);
         let tail = self.message_tail(speaker, rid);
         error.body(speaker, &self.switches, &tail)
     }
@@ -287,29 +290,32 @@ impl World {
         }
     }
 
-    /// A person subscribes or unsubscribes.
-    pub(crate) fn subscribe(&mut self, number: u32, follows: bool, keep_tags: bool) {
+    /// A person subscribes.
+    pub(crate) fn subscribe(&mut self, number: u32) {
         let now = self.now();
         let follower = self.follower(number);
-        if follower.listed == follows && follower.subscribed == follows {
+        if follower.listed && follower.subscribed {
             return;
         }
-        let was_listed = std::mem::replace(&mut follower.listed, follows);
-        follower.subscribed = follows;
-        if follows {
-            follower.subscribe_time = now;
-        } else if !keep_tags {
-            for tag in std::mem::take(&mut follower.tags) {
-                if let Some(tag) = self.tags.get_mut(&tag) {
-                    tag.members.remove(&number);
-                }
+        let was_listed = std::mem::replace(&mut follower.listed, true);
+        follower.subscribed = true;
+        follower.subscribe_time = now;
+        self.listed += u32::from(!was_listed);
+    }
+
+    /// A follower unsubscribes. Their tags go, unless the switch keeps them.
+    pub(crate) fn unsubscribe(&mut self, number: u32) {
+        let keeps_tags = self.switches.is(TAGS_AFTER_REFOLLOW, "kept");
+        let follower = self.follower(number);
+        let was_listed = std::mem::replace(&mut follower.listed, false);
+        follower.subscribed = false;
+        let tags = if keeps_tags { Vec::new() } else { std::mem::take(&mut follower.tags) };
+        for tag in tags {
+            if let Some(tag) = self.tags.get_mut(&tag) {
+                tag.members.remove(&number);
             }
         }
-        match (was_listed, follows) {
-            (true, false) => self.listed -= 1,
-            (false, true) => self.listed += 1,
-            _ => {}
-        }
+        self.listed -= u32::from(was_listed);
     }
 }
 

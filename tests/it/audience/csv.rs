@@ -93,9 +93,9 @@ fn count_by_groups_by_the_closure_s_result() {
     let folder = Folder::new().account();
     let script = "print(followers().count_by(|u| u.openid.len()));
         print(followers().count_by(|u| ()));";
-    let said = run_with(&account, &folder, script);
+    let output = run_with(&account, &folder, script);
     let matched = matched(&account);
-    assert_eq!(said, format!("#{{\"28\": {matched}}}\n#{{\"\": {matched}}}\n"));
+    assert_eq!(output, format!("#{{\"28\": {matched}}}\n#{{\"\": {matched}}}\n"));
 }
 
 /// Followers whose details are given: some have gone since they were listed.
@@ -141,7 +141,7 @@ fn invalid_table_or_column_is_refused_with_a_hint() {
 
 #[test]
 fn ambiguous_openid_file_is_refused() {
-    for (content, said) in [
+    for (content, output) in [
         ("oabc\n\"odef\noghi\nojkl\n", "line 2 has no openid, but `odef`"),
         ("openid;remark\noabc;x\n", "line 1 has no openid, but `openid;remark`"),
         ("openid\tremark\noabc\tx\n", "line 1 has no openid, but `openid`"),
@@ -150,7 +150,7 @@ fn ambiguous_openid_file_is_refused() {
         let folder = Folder::new().file("list.csv", content);
         let refused =
             folder.run(&["run", "-e", "openids_from(\"list.csv\").count()", "--sandbox"]).failure(1);
-        assert!(refused.contains(&format!("can't read openids from `list.csv`: {said}\n")), "{refused}");
+        assert!(refused.contains(&format!("can't read openids from `list.csv`: {output}\n")), "{refused}");
     }
 }
 

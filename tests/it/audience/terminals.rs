@@ -300,9 +300,9 @@ fn sample_keeps_list_order_and_differs_each_time() {
 #[test]
 fn printed_report_of_each_has_no_change_rows() {
     let account = Account::of(20);
-    let said = printed(&account, "print(followers().each(|u| ()));");
-    let (head, rows) = said.split_once('\n').unwrap();
-    assert!(head.starts_with("each: done in "), "{said}");
+    let output = printed(&account, "print(followers().each(|u| ()));");
+    let (head, rows) = output.split_once('\n').unwrap();
+    assert!(head.starts_with("each: done in "), "{output}");
     let rows: Vec<Vec<&str>> = rows.lines().map(|row| row.split_whitespace().collect()).collect();
     let names: Vec<String> = rows.iter().map(|row| row[..row.len() - 1].join(" ")).collect();
     assert_eq!(names, ["listed", "matched", "failed", "not matched", "unsubscribed", "not read"]);

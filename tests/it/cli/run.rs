@@ -202,7 +202,7 @@ fn plain_http_base_url_is_refused() {
     let message = folder.run(&["run", SCRIPT, "--base-url", "http://example.com"]).failure(2);
     assert_eq!(
         message,
-        "error: base URL `http://example.com` is plain HTTP: the AppSecret and the token would travel in the open\n  \
+        "error: base URL `http://example.com` is plain HTTP: the AppSecret and the token would be sent in clear text\n  \
          hint: use https://, or http://127.0.0.1:PORT for a sandbox on this machine\n"
     );
     let message = folder.run(&["run", SCRIPT, "--sandbox", "--base-url", "http://127.0.0.1:1"]).failure(2);

@@ -53,8 +53,8 @@ fn run_on(address: SocketAddr, folder: &Path, script: &str) -> Command {
     command
 }
 
-/// All that it said: both streams, and every file that it left.
-pub(crate) fn said(mut command: Command, folder: &Path) -> String {
+/// All output: both streams, and every file that it left.
+pub(crate) fn all_output(mut command: Command, folder: &Path) -> String {
     let output = command.output().expect("the program starts");
     let mut text = format!("{}\n", output.status);
     text.push_str(&String::from_utf8_lossy(&output.stdout));
@@ -128,11 +128,11 @@ fn tokens(server: &RawServer) -> BTreeSet<String> {
     tokens
 }
 
-pub(crate) fn assert_hidden<'a>(case: &str, said: &str, secrets: impl IntoIterator<Item = &'a str>) {
+pub(crate) fn assert_hidden<'a>(case: &str, text: &str, secrets: impl IntoIterator<Item = &'a str>) {
     for secret in secrets {
         for part in secret.as_bytes().windows(PART) {
             let part = std::str::from_utf8(part).expect("a secret is ASCII");
-            assert!(!said.contains(part), "{case}: `{part}` of `{secret}` is in\n{said}");
+            assert!(!text.contains(part), "{case}: `{part}` of `{secret}` is in\n{text}");
         }
     }
 }
@@ -141,10 +141,10 @@ pub(crate) fn assert_hidden<'a>(case: &str, said: &str, secrets: impl IntoIterat
 /// that the case is the one that it means to be.
 fn check(case: &str, server: &RawServer, script: &str, shows: &str) {
     let folder = TempDir::new().expect("there is room for a folder");
-    let said = said(run_on(server.address(), folder.path(), script), folder.path());
-    assert!(said.contains(shows), "{case}: `{shows}` is not in\n{said}");
+    let text = all_output(run_on(server.address(), folder.path(), script), folder.path());
+    assert!(text.contains(shows), "{case}: `{shows}` is not in\n{text}");
     let tokens = tokens(server);
-    assert_hidden(case, &said, tokens.iter().map(String::as_str).chain([SECRET, TOKEN, NEXT_TOKEN]));
+    assert_hidden(case, &text, tokens.iter().map(String::as_str).chain([SECRET, TOKEN, NEXT_TOKEN]));
     let is_sent = server.exchanges().iter().any(|exchange| exchange.request.contains(SECRET));
     assert!(is_sent, "{case}: the AppSecret is on the wire");
 }
@@ -357,8 +357,8 @@ fn echoing_server_makes_no_run_show_a_secret() {
 fn secret_and_token_are_sent_to_the_platform() {
     let server = sandbox(ours(), &[]);
     let folder = TempDir::new().expect("there is room for a folder");
-    let said = said(run_on(server.address(), folder.path(), LIST), folder.path());
-    assert!(said.contains("exit status: 0"), "{said}");
+    let text = all_output(run_on(server.address(), folder.path(), LIST), folder.path());
+    assert!(text.contains("exit status: 0"), "{text}");
     let tokens = tokens(&server);
     let token = tokens.first().expect("there is a token");
     assert_eq!((tokens.len(), token.len()), (1, 136));

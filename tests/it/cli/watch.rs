@@ -177,12 +177,20 @@ fn save_during_a_run_follows_on_busy() {
 #[test]
 fn invalid_watch_arguments_are_refused_at_once() {
     let folder = Folder::new().file("s.rhai", says("x"));
-    let told = folder.run(&["watch", "s.rhai", "--sandboxx"]);
-    assert!(told.code == Some(2) && told.err.contains("--sandbox"), "{}", told.err);
-    let told = folder.run(&["watch", "xyz.rhai", "--sandbox"]);
-    assert!(told.code == Some(2) && told.err.contains("there is no xyz.rhai to watch"), "{}", told.err);
-    let told = folder.run(&["watch", "xyz/s.rhai"]);
-    assert!(told.code == Some(2) && told.err.contains("there is no folder of xyz/s.rhai"), "{}", told.err);
+    let printed = folder.run(&["watch", "s.rhai", "--sandboxx"]);
+    assert!(printed.code == Some(2) && printed.err.contains("--sandbox"), "{}", printed.err);
+    let printed = folder.run(&["watch", "xyz.rhai", "--sandbox"]);
+    assert!(
+        printed.code == Some(2) && printed.err.contains("there is no xyz.rhai to watch"),
+        "{}",
+        printed.err
+    );
+    let printed = folder.run(&["watch", "xyz/s.rhai"]);
+    assert!(
+        printed.code == Some(2) && printed.err.contains("there is no folder of xyz/s.rhai"),
+        "{}",
+        printed.err
+    );
 }
 
 #[test]

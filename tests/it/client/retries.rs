@@ -114,8 +114,9 @@ fn refused_connection_is_retried_and_never_in_doubt() {
 fn plain_http_to_another_machine_is_refused() {
     for url in ["http://api.weixin.qq.com", "http://192.0.2.7:8080", "http://localhost.example.com"] {
         let error = BaseUrl::parse(url).expect_err("it is refused");
-        let expected =
-            format!("base URL `{url}` is plain HTTP: the AppSecret and the token would travel in the open");
+        let expected = format!(
+            "base URL `{url}` is plain HTTP: the AppSecret and the token would be sent in clear text"
+        );
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -101,12 +101,12 @@ fn invalid_automation_is_reported_with_place_and_hint() {
         ("#{ on: [], params: #{ n: #{ init: 5, max: 4 } } }", "parameter `n` must be at most 4"),
         ("#{ on: [], retries: 1 + 1 }", "nothing in it is evaluated"),
     ] {
-        let told = checked(automation);
-        assert!(told.contains(says), "{automation}: {told}");
+        let output = checked(automation);
+        assert!(output.contains(says), "{automation}: {output}");
     }
     let folder = Folder::with("const automation = #{ on: [] };\nfn run() { }\nprint(1);");
-    let told = folder.run(&["check", "script.rhai"]).failure(1);
-    assert!(told.contains("an automation only declares") && told.contains("script.rhai:3:1"), "{told}");
+    let output = folder.run(&["check", "script.rhai"]).failure(1);
+    assert!(output.contains("an automation only declares") && output.contains("script.rhai:3:1"), "{output}");
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn manual_run_of_an_automation_keeps_its_state() {
         ("scene=x", "parameter `scene` must be a whole number, but `x` was given"),
         ("scen=5", "did you mean `scene`?"),
     ] {
-        let told = run(&["--param", given]);
-        assert!(told.code == Some(2) && told.err.contains(says), "{}", told.err);
+        let output = run(&["--param", given]);
+        assert!(output.code == Some(2) && output.err.contains(says), "{}", output.err);
     }
 }
 
@@ -141,14 +141,14 @@ fn handler_context_keys_match_the_reference() {
     let folder = Folder::new().account().file("keys.rhai", keys);
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let given = folder.run(&["run", "keys.rhai", "--base-url", &sandbox.url()]).success();
-    let told = folder.run(&["docs", "ctx"]).success();
+    let output = folder.run(&["docs", "ctx"]).success();
     let documented: Vec<&str> =
-        told.lines().skip(3).filter_map(|line| line.split_whitespace().next()).collect();
+        output.lines().skip(3).filter_map(|line| line.split_whitespace().next()).collect();
     let mut given: Vec<&str> = given.lines().collect();
     let mut sorted = documented.clone();
     given.sort_unstable();
     sorted.sort_unstable();
-    assert_eq!(given, sorted, "{told}");
+    assert_eq!(given, sorted, "{output}");
     let automation = folder.run(&["docs", "automation"]).success();
     assert!(automation.contains("\n  catch_up  "), "{automation}");
     let refused = folder.run(&["docs", "automatoin"]);
@@ -171,8 +171,8 @@ fn check_finds_unknown_context_keys_in_handlers() {
         ),
         ("fn often() { }\nfn on_failur(ctx, error) { print(1) }", "`on_failur` is never called\n"),
     ] {
-        let told = Folder::with(&script(body)).run(&["check", "script.rhai"]).failure(1);
-        assert!(told.contains(says) && told.contains("did you mean `"), "{body}: {told}");
+        let output = Folder::with(&script(body)).run(&["check", "script.rhai"]).failure(1);
+        assert!(output.contains(says) && output.contains("did you mean `"), "{body}: {output}");
     }
     for body in [
         "fn often(ctx, p) { ctx.state.n = p.scene; p.more = 1; print(p.more + ctx.state.n); helper(#{ x: 1 }) }\nfn helper(p) { print(p.x) }",
@@ -185,8 +185,8 @@ fn check_finds_unknown_context_keys_in_handlers() {
         "fn often() { }\nfn run(list, page, n) { print(page.size) }",
         "fn often() { }\nfn log_failure(e) { print(e) }",
     ] {
-        let told = Folder::with(&script(body)).run(&["check", "script.rhai"]);
-        assert_eq!(told.code, Some(0), "{body}: {}", told.err);
+        let output = Folder::with(&script(body)).run(&["check", "script.rhai"]);
+        assert_eq!(output.code, Some(0), "{body}: {}", output.err);
     }
 }
 

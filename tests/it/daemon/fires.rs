@@ -27,8 +27,8 @@ fn each_fire_runs_once_with_its_context_and_state() {
     assert_eq!(fixture.states("tick"), ["done"; 3]);
     let fires = fixture.fires("tick");
     assert!(fires.iter().all(|fire| fire.scheduled_at % 60_000 == 0 && !fire.run.is_empty()), "{fires:?}");
-    let said = fixture.log.text();
-    assert!(said.contains("tick: 3 ") && said.contains("every 1m"), "{said}");
+    let output = fixture.log.text();
+    assert!(output.contains("tick: 3 ") && output.contains("every 1m"), "{output}");
     // To half a minute past the next half past nine in Shanghai.
     let day = 24 * 3_600_000_i64;
     let to_morning = (90 * 60_000 - fixture.now()).rem_euclid(day) + 30_000;
@@ -148,9 +148,9 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     fixture.write("one.rhai", "const automation = #{ on: [ #{ cron: \"0 24 * * *\" } ] };\nfn run() { }");
     fixture.write("lib/words.rhai", "fn say() { \"two 2\" }");
     daemons[0].scan().expect("the folder is there");
-    let said = fixture.log.text();
-    assert!(said.contains("one: STALE: one.rhai:1:38: hour `24` is not in 0 to 23"), "{said}");
-    assert!(said.contains("the last good version keeps running"), "{said}");
+    let output = fixture.log.text();
+    assert!(output.contains("one: STALE: one.rhai:1:38: hour `24` is not in 0 to 23"), "{output}");
+    assert!(output.contains("the last good version keeps running"), "{output}");
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.log.text().matches("one: one 1").count(), 2, "{}", fixture.log.text());
     assert!(fixture.log.text().contains("two: two 2"), "{}", fixture.log.text());

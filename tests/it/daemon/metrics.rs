@@ -27,8 +27,8 @@ const TICK: &str = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
 pub(crate) fn measured(folder: &Folder, sandbox: &SandboxProcess) -> (Running, String) {
     let daemon = folder.start(&["serve", "jobs", "--base-url", &sandbox.url(), "--metrics", "127.0.0.1:0"]);
     daemon.wait_for("/metrics\n");
-    let said = daemon.stdout();
-    let place = said.split("metrics at http://").nth(1).and_then(|rest| rest.split('/').next());
+    let output = daemon.stdout();
+    let place = output.split("metrics at http://").nth(1).and_then(|rest| rest.split('/').next());
     (daemon, place.expect("an address").to_owned())
 }
 

@@ -193,12 +193,12 @@ fn file_emptied_at_restart_misses_no_fire() {
     drop(fixture.daemon());
     fixture.write("job.rhai", "");
     let mut daemon = fixture.daemon();
-    let said = fixture.log.text();
+    let output = fixture.log.text();
     assert!(
-        said.contains(
+        output.contains(
             "STALE: no `const automation` any more (remove the file to end it); the last good version"
         ),
-        "{said}"
+        "{output}"
     );
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done"]);

@@ -96,15 +96,15 @@ fn unservable_arguments_are_refused_before_start() {
         (&["serve", "jobs", "--grace", "5"], "write a number with its unit, as in 20ms, 30s or 2h"),
         (&["watch", "jobs"], "jobs is a folder"),
     ] {
-        let told = folder.run(arguments);
-        assert!(told.code == Some(2) && told.err.contains(says), "{arguments:?}: {}", told.err);
+        let output = folder.run(arguments);
+        assert!(output.code == Some(2) && output.err.contains(says), "{arguments:?}: {}", output.err);
     }
     let listed = folder.run(&["ls", "--dir", "jobs"]);
     assert!(listed.out.contains("not served") && listed.out.contains("never fired"), "{}", listed.out);
     assert!(listed.err.starts_with("warning: no daemon is running, so nothing fires: "), "{}", listed.err);
     let folder = Folder::new().file("jobs/tick.rhai", tick("x"));
-    let told = folder.run(&["serve", "jobs"]);
-    assert!(told.code == Some(2) && told.err.contains("no account is configured"), "{}", told.err);
+    let output = folder.run(&["serve", "jobs"]);
+    assert!(output.code == Some(2) && output.err.contains("no account is configured"), "{}", output.err);
 }
 
 #[test]

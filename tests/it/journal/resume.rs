@@ -92,9 +92,9 @@ fn completed_steps_replay_their_recorded_results() {
     let folder = killed_at(&sandbox, &script, "batch-outcome:8");
     let before = sandbox.stats()["calls"].clone();
     let resumed = resume(&folder);
-    let said = resumed.success();
-    let id = said.split(", ").nth(3).and_then(|id| id.split(']').next()).unwrap_or_default().to_owned();
-    assert_eq!(said, format!("[3000, 300, 45159, {id}]\ndone\n"));
+    let output = resumed.success();
+    let id = output.split(", ").nth(3).and_then(|id| id.split(']').next()).unwrap_or_default().to_owned();
+    assert_eq!(output, format!("[3000, 300, 45159, {id}]\ndone\n"));
     let after = sandbox.stats()["calls"].clone();
     let more = |call: &str| {
         let count = |calls: &Value| calls[call].as_u64().unwrap_or_default();
@@ -304,8 +304,8 @@ fn loop_without_calls_restarts_from_the_first_page() {
     for point in ["call-intent:1", "batch-call:3"] {
         sandbox.control("reset", &json!({}));
         let folder = killed_at(&sandbox, script, point);
-        let said = resume(&folder).success();
-        assert!(said.starts_with("1234 24"), "{point}: {said}");
+        let output = resume(&folder).success();
+        assert!(output.starts_with("1234 24"), "{point}: {output}");
         assert_eq!(sandbox.tagged("贵宾"), Some(1234), "{point}");
     }
 }

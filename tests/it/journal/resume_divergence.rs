@@ -21,12 +21,12 @@ fn in_flight_job_not_reached_again_parks_the_run() {
     let sandbox = SandboxProcess::start(&["--followers", "3000"]);
     let script = "if !tag::list().some(|t| t.name == \"第一批\") { followers().take(500).tag(\"第一批\"); }\nprint(\"ok\");";
     let folder = killed_at(&sandbox, script, "batch-call:3");
-    let told = resume(&folder);
-    assert_eq!((told.code, told.out.as_str()), (Some(5), "ok\n"), "{}", told.err);
+    let output = resume(&folder);
+    assert_eq!((output.code, output.out.as_str()), (Some(5), "ok\n"), "{}", output.err);
     assert!(
-        told.err.contains("was begun and has not ended, and the script did not come to it again"),
+        output.err.contains("was begun and has not ended, and the script did not come to it again"),
         "{}",
-        told.err
+        output.err
     );
     assert_eq!(newest_run(&folder)["state"], json!("parked"));
 }
@@ -43,8 +43,8 @@ fn loop_that_changes_its_own_filter_resumes() {
             let folder = killed_at(&sandbox, script, point);
             let named = remarks(&sandbox, &folder, "新");
             assert_eq!(named, if point == "call-made:90" { "90\n" } else { "89\n" }, "{point}");
-            let told = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
-            assert_eq!(told.code, Some(0), "{point}: {}", told.err);
+            let output = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
+            assert_eq!(output.code, Some(0), "{point}: {}", output.err);
             assert_eq!(remarks(&sandbox, &folder, "").trim(), "0", "{point}");
             assert_eq!(remarks(&sandbox, &folder, "新").trim(), "200", "{point}");
             // The call in doubt is not repeated: the account shows that it took effect.
@@ -66,9 +66,9 @@ fn non_idempotent_call_with_other_arguments_parks_the_run() {
     let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let script = "followers().take(5).each(|u| api::post(\"/cgi-bin/tags/create\", #{tag: #{name: `t${tag::list().len()}`}}));";
     let folder = killed_at(&sandbox, script, "call-made:2");
-    let told = resume(&folder);
-    assert_eq!(told.code, Some(5), "{}", told.err);
-    assert!(told.err.contains("the run does not go on as it began"), "{}", told.err);
+    let output = resume(&folder);
+    assert_eq!(output.code, Some(5), "{}", output.err);
+    assert!(output.err.contains("the run does not go on as it began"), "{}", output.err);
     assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 2);
 }
 
@@ -105,8 +105,8 @@ fn interrupted_undo_resumes() {
         let cut_off = folder.run(&["undo", &run, "--yes", "--quiet", "--base-url", &sandbox.url()]);
         assert_eq!(cut_off.code, None, "{point}: {}", cut_off.err);
         let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
-        let told = resume(&folder);
-        assert_eq!(told.code, Some(0), "{point}: {}", told.err);
+        let output = resume(&folder);
+        assert_eq!(output.code, Some(0), "{point}: {}", output.err);
         let tags = ["甲", "乙", "丙"].map(|name| sandbox.tagged(name));
         assert_eq!(tags, [None, None, None], "{point}");
     }
@@ -135,9 +135,9 @@ fn caught_quota_error_still_pauses_the_run() {
         SandboxProcess::start(&["--followers", "3000", "--quota", "/cgi-bin/tags/members/batchtagging=6"]);
     let script = "for name in [\"一\", \"二\", \"三\"] { try { followers().take(200).tag(name); } catch (e) { print(e.errcode); } }";
     let folder = Folder::with(script).account();
-    let told = sandbox.run(&folder, &["--quiet"]);
-    assert_eq!(told.code, Some(4), "{}", told.err);
-    assert!(told.err.contains("mpscript resume"), "{}", told.err);
+    let output = sandbox.run(&folder, &["--quiet"]);
+    assert_eq!(output.code, Some(4), "{}", output.err);
+    assert!(output.err.contains("mpscript resume"), "{}", output.err);
     sandbox.control("clock", &json!({"advance": "24h"}));
     let resumed = resume(&folder);
     assert_eq!((resumed.code, resumed.out.as_str()), (Some(0), ""), "{}", resumed.err);
@@ -163,8 +163,8 @@ fn retry_of_an_undone_run_is_refused() {
 fn zero_change_limit_creates_no_tag() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let folder = Folder::with("followers().take(3).tag(\"空的\");").account();
-    let told = sandbox.run(&folder, &["--max-changes", "0"]);
-    assert_eq!(told.code, Some(1), "{}", told.err);
+    let output = sandbox.run(&folder, &["--max-changes", "0"]);
+    assert_eq!(output.code, Some(1), "{}", output.err);
     assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 0);
 }
 
@@ -177,11 +177,11 @@ fn listing_resumes_when_the_cursor_openid_has_unsubscribed() {
             folder.run(&["run", "-e", "user::list().next_openid", "--base-url", &sandbox.url()]).success();
         sandbox.control("followers", &json!({"openid": page.trim(), "subscribe": 0}));
         let run = id_of_script(&folder);
-        let told = folder.run(&["resume", &run, "--quiet"]);
+        let output = folder.run(&["resume", &run, "--quiet"]);
         // The last follower of the page is in the batch that the page does not fill, and has left since.
-        assert_eq!(told.code, Some(3), "{switch}: {}", told.err);
-        assert!(told.err.contains("1 openid failed"), "{switch}: {}", told.err);
-        assert_eq!(sandbox.tagged("会员"), Some(20_978), "{switch}: {}", told.out);
+        assert_eq!(output.code, Some(3), "{switch}: {}", output.err);
+        assert!(output.err.contains("1 openid failed"), "{switch}: {}", output.err);
+        assert_eq!(sandbox.tagged("会员"), Some(20_978), "{switch}: {}", output.out);
     }
 }
 
@@ -213,17 +213,17 @@ fn resume_after(
     if !meanwhile.is_empty() {
         folder.run(&["run", "-e", meanwhile, "--base-url", &sandbox.url()]).success();
     }
-    let told = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
-    (sandbox, folder, told)
+    let output = folder.run(&["resume", &id_of_script(&folder), "--quiet"]);
+    (sandbox, folder, output)
 }
 
 #[test]
 fn interrupted_loop_is_not_mistaken_for_a_break() {
     let script = "followers().each(|u| if u.remark == \"先\" { user::remark(u, \"好\") });
                   followers().each(|u| user::remark(u, \"新\")); print(\"完成\");";
-    let (sandbox, folder, told) =
+    let (sandbox, folder, output) =
         resume_after(script, "call-made:5", "user::remark(user::list().data.openid[19], \"先\")");
-    assert_eq!((told.code, told.out.as_str()), (Some(0), "完成\n"), "{}", told.err);
+    assert_eq!((output.code, output.out.as_str()), (Some(0), "完成\n"), "{}", output.err);
     assert_eq!(remarks(&sandbox, &folder, "新").trim(), "20");
 }
 
@@ -231,22 +231,22 @@ fn interrupted_loop_is_not_mistaken_for_a_break() {
 fn half_done_iteration_not_reached_again_parks_the_run() {
     let script = "for u in followers().take(6) { if u.remark != \"半\" {
                   user::remark(u, \"半\"); openids([u.openid]).tag(\"一半\"); } }";
-    let (_, _, told) = resume_after(script, "batch-intent:3", "");
-    assert_eq!(told.code, Some(5), "{}", told.err);
-    assert!(told.err.contains("the script did not come to it again"), "{}", told.err);
+    let (_, _, output) = resume_after(script, "batch-intent:3", "");
+    assert_eq!(output.code, Some(5), "{}", output.err);
+    assert!(output.err.contains("the script did not come to it again"), "{}", output.err);
     let script = "if followers().take(1).to_array()[0].remark != \"全\" { followers().each(|u| user::remark(u, \"全\")); }";
-    let (_, _, told) = resume_after(script, "call-made:5", "");
-    assert_eq!(told.code, Some(5), "{}", told.err);
+    let (_, _, output) = resume_after(script, "call-made:5", "");
+    assert_eq!(output.code, Some(5), "{}", output.err);
 }
 
 #[test]
 fn nested_audiences_are_matched_by_their_captures() {
     let script = "for u in followers().filter(|u| u.remark == \"\") { let id = u.openid;
                   followers().filter(|v| v.openid == id).remark(|v| \"内\"); }";
-    let (sandbox, folder, told) = resume_after(script, "batch-call:5", "");
+    let (sandbox, folder, output) = resume_after(script, "batch-call:5", "");
     // The fifth follower has the remark, so the loop skips the step in doubt: it is matched to no other follower's.
-    assert_eq!(told.code, Some(5), "{}", told.err);
-    assert!(told.err.contains("step 1/1/5, "), "{}", told.err);
+    assert_eq!(output.code, Some(5), "{}", output.err);
+    assert!(output.err.contains("step 1/1/5, "), "{}", output.err);
     assert_eq!(remarks(&sandbox, &folder, "").trim(), "0");
 }
 
@@ -254,8 +254,8 @@ fn nested_audiences_are_matched_by_their_captures() {
 fn step_ended_by_a_caught_throw_does_not_block_replay() {
     let script = "let n = 0; try { followers().take(8).remark(|u| { n += 1; if n > 3 { throw \"不行\" } \"甲\" }) } catch (e) { }
                   followers().take(10).tag(\"乙\"); print(\"完成\");";
-    let (sandbox, _, told) = resume_after(script, "batch-intent:1", "");
-    assert_eq!((told.code, told.out.as_str()), (Some(0), "完成\n"), "{}", told.err);
+    let (sandbox, _, output) = resume_after(script, "batch-intent:1", "");
+    assert_eq!((output.code, output.out.as_str()), (Some(0), "完成\n"), "{}", output.err);
     assert_eq!(sandbox.tagged("乙"), Some(10));
 }
 
@@ -263,8 +263,8 @@ fn step_ended_by_a_caught_throw_does_not_block_replay() {
 fn completed_calls_do_not_block_replay() {
     let script = "for u in followers().take(8).filter(|u| u.remark != \"次\") {
                   api::post(\"/cgi-bin/tags/create\", #{tag: #{name: u.openid.sub_string(20)}}); user::remark(u, \"次\"); }";
-    let (sandbox, folder, told) = resume_after(script, "call-intent:6", "");
-    assert_eq!(told.code, Some(0), "{}", told.err);
+    let (sandbox, folder, output) = resume_after(script, "call-intent:6", "");
+    assert_eq!(output.code, Some(0), "{}", output.err);
     assert_eq!(remarks(&sandbox, &folder, "次").trim(), "8");
     assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 8);
 }

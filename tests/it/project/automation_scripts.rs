@@ -53,8 +53,8 @@ fn weekly_growth_reports_new_followers() {
     let text = text("weekly_growth").replace("2026-01-01", "2020-01-01");
     let (fixture, mut daemon) = served("growth", &text);
     fixture.days(14, &mut daemon);
-    let said = fixture.log.text();
-    assert!(said.contains("300 new from 2020-01-01 to ") && said.contains("0 new from 20"), "{said}");
+    let output = fixture.log.text();
+    assert!(output.contains("300 new from 2020-01-01 to ") && output.contains("0 new from 20"), "{output}");
     let files: Vec<_> = fs::read_dir(fixture.jobs())
         .expect("it is there")
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -93,8 +93,8 @@ fn tag_hygiene_names_and_deletes_empty_tags() {
         json!({"openid_list": &fixture.sandbox.openids()[..3], "tagid": fixture.sandbox.tag("会员")});
     fixture.sandbox.tell("/cgi-bin/tags/members/batchtagging", members);
     fixture.days(17, &mut daemon);
-    let said = fixture.log.text();
-    assert!(said.contains("空的: nobody has it") && said.contains("4 of 3 tags are taken"), "{said}");
+    let output = fixture.log.text();
+    assert!(output.contains("空的: nobody has it") && output.contains("4 of 3 tags are taken"), "{output}");
     fixture.days(17, &mut daemon);
     assert!(fixture.log.text().contains("空的: deleted, nobody has it"), "{}", fixture.log.text());
     assert_eq!((tags(&fixture)["会员"].as_u64(), tags(&fixture)["空的"].as_u64()), (Some(3), None));

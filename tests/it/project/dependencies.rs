@@ -14,9 +14,9 @@ fn packages() -> Vec<Value> {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments =
         ["metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform", &platform];
-    let told = Command::new(cargo).args(arguments).output().expect("cargo starts");
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let metadata: Value = serde_json::from_slice(&told.stdout).expect("it is JSON");
+    let reported = Command::new(cargo).args(arguments).output().expect("cargo starts");
+    assert!(reported.status.success(), "{}", String::from_utf8_lossy(&reported.stderr));
+    let metadata: Value = serde_json::from_slice(&reported.stdout).expect("it is JSON");
     metadata["packages"].as_array().expect("packages are a list").clone()
 }
 

@@ -26,8 +26,12 @@ fn text(name: &str) -> String {
 /// The program understands these words, up to the folder, which is not here.
 #[track_caller]
 fn assert_understood(words: &[&str], folder: &str) {
-    let told = Folder::new().account().run(words);
-    assert!(told.code == Some(2) && told.err.contains(&format!("{folder} is not a folder")), "{}", told.err);
+    let printed = Folder::new().account().run(words);
+    assert!(
+        printed.code == Some(2) && printed.err.contains(&format!("{folder} is not a folder")),
+        "{}",
+        printed.err
+    );
 }
 
 #[test]
@@ -45,8 +49,8 @@ fn systemd_unit_is_valid_and_starts_the_program() {
     let mut command = Command::new("systemd-analyze");
     let verified = command.args(["verify", "--man=no"]).arg(folder.path().join("mpscript.service")).output();
     let verified = verified.expect("it was looked for");
-    let said = String::from_utf8_lossy(&verified.stderr);
-    assert!(verified.status.success() && said.is_empty(), "{said}");
+    let shown = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && shown.is_empty(), "{shown}");
 }
 
 /// The words of a list in the container's file.

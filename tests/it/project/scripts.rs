@@ -50,10 +50,10 @@ fn cards_creates_or_is_refused_each_type() {
     let lines: Vec<(&str, &str)> = text.lines().map(|line| line.split_once(": ").unwrap()).collect();
     let names: BTreeSet<&str> = lines.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, TYPES.iter().map(|of| of.name).collect());
-    for (name, said) in lines {
+    for (name, shown) in lines {
         let is_coupon = TYPES.iter().any(|of| of.name == name && of.is_coupon);
-        assert_eq!(said == "40071 invalid card type", is_coupon, "{text}");
-        assert_eq!(said.len() == 28 && said.starts_with('p'), !is_coupon, "{text}");
+        assert_eq!(shown == "40071 invalid card type", is_coupon, "{text}");
+        assert_eq!(shown.len() == 28 && shown.starts_with('p'), !is_coupon, "{text}");
     }
 }
 

@@ -74,12 +74,12 @@ fn block_with_functions_is_saved_as_an_automation() {
 
 #[test]
 fn command_with_unexpected_argument_is_refused() {
-    let told = piped("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
-    assert_eq!(told.out, "1\n");
+    let printed = piped("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
+    assert_eq!(printed.out, "1\n");
     for says in
         [":reset takes no argument, and `alpha` is one", ":undo takes no argument", ":edit needs a terminal"]
     {
-        assert!(told.err.contains(says), "{}", told.err);
+        assert!(printed.err.contains(says), "{}", printed.err);
     }
 }
 
@@ -128,8 +128,8 @@ fn secrets_are_masked_in_session_files() {
         "let m = tag::create(\"秘\"); print(\"{secret} {token}\"); throw \"{token}\"\nlet x = \"{token}\";\n\
          tag::create(\"甲\"); let y = \"{secret}\";\n:save kept.rhai\n"
     );
-    let told = folder.run_with_input(&[&["repl"][..], &base].concat(), &lines);
-    assert!(told.err.contains("a secret was masked as ***"), "{}", told.err);
+    let printed = folder.run_with_input(&[&["repl"][..], &base].concat(), &lines);
+    assert!(printed.err.contains("a secret was masked as ***"), "{}", printed.err);
     let saved = fs::read_to_string(folder.path().join("kept.rhai")).expect("it is written");
     assert!(saved.contains("let x = \"***\";"), "{saved}");
     assert_hidden("a saved session", &saved, secrets);

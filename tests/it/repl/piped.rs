@@ -55,17 +55,17 @@ fn error_in_an_earlier_line_has_its_position() {
     assert_eq!((finished.code, finished.out.as_str()), (Some(1), "6\n店\n"), "{}", finished.err);
     assert!(finished.err.contains("there is no function `xyz`\n --> line 4:3:3"), "{}", finished.err);
     // In a closure, in a function that one of this line calls, and in a file.
-    let told = |lines: &str| piped(lines).err;
-    assert!(told("let f = |x| x.xyz();\n1\nf.call(1)\n").contains("--> line 1:1:15"));
-    assert!(told("fn f(x) { x.foo }\nfn g(x) { f(x) } g(1)\n").contains("--> line 1:1:13"));
-    let own = told("fn f(x) { x }\nfn g(x) { f(x); x.foo } g(1)\n");
+    let output = |lines: &str| piped(lines).err;
+    assert!(output("let f = |x| x.xyz();\n1\nf.call(1)\n").contains("--> line 1:1:15"));
+    assert!(output("fn f(x) { x.foo }\nfn g(x) { f(x) } g(1)\n").contains("--> line 1:1:13"));
+    let own = output("fn f(x) { x }\nfn g(x) { f(x); x.foo } g(1)\n");
     assert!(own.contains("--> line 2:1:1"), "{own}");
     let folder = Folder::new().file("bad.rhai", "fn three() { 3 }\n\nfn four() { xyz() }\nlet a = ;");
-    let told = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines).err;
+    let output = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines).err;
     // Of functions that share a name nothing tells which one it was.
-    let of_two = told("fn f(a) { a.xyz() }\nfn f(a, b) { a + b }\n1 +\n f(1)\n");
+    let of_two = output("fn f(a) { a.xyz() }\nfn f(a, b) { a + b }\n1 +\n f(1)\n");
     assert!(of_two.contains("--> line 3:2:2"), "{of_two}");
-    assert!(told(":load bad.rhai\n").contains("--> bad.rhai:4:9"), "{}", told(":load bad.rhai\n"));
+    assert!(output(":load bad.rhai\n").contains("--> bad.rhai:4:9"), "{}", output(":load bad.rhai\n"));
     // In an import of an earlier line, though a line declares the same name.
     let with_import = Folder::new().file("m.rhai", "\n\nfn h(x) {\n  x.xyz()\n}");
     let lines = "fn h(x) { 1 }\nimport \"m\" as m\nimport \"m\" as m\nm::h(5)\n:vars\n";
@@ -73,8 +73,8 @@ fn error_in_an_earlier_line_has_its_position() {
     assert!(told_of.err.contains("m.rhai:4:5"), "{}", told_of.err);
     assert_eq!(told_of.out.matches("import").count(), 1, "{}", told_of.out);
     let folder = Folder::new().file("bad.rhai", "fn four() {\n  xyz()\n}");
-    let told = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nfour()\n").err;
-    assert!(told.contains("--> bad.rhai:2:3"), "{told}");
+    let output = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nfour()\n").err;
+    assert!(output.contains("--> bad.rhai:2:3"), "{output}");
 }
 
 #[test]
@@ -213,11 +213,11 @@ fn undo_in_dry_run_mode_changes_nothing() {
 
 #[test]
 fn variables_outside_a_function_s_scope_are_explained() {
-    let told = |lines: &str| piped(lines).err;
+    let output = |lines: &str| piped(lines).err;
     assert!(
-        told("let x = 5;\nfn f() { x }\nf()\n").contains("a function does not see the variables of lines")
+        output("let x = 5;\nfn f() { x }\nf()\n").contains("a function does not see the variables of lines")
     );
-    assert!(told("let f = |n| n + 1;\nf(1)\n").contains("f.call(…) calls a closure"));
+    assert!(output("let f = |n| n + 1;\nf(1)\n").contains("f.call(…) calls a closure"));
     assert_eq!(piped("1\nexit\n2\n").success(), "1\n");
     let folder = Folder::new();
     let lines = "fn d(x) { x * 2 }\nfn d(x) { x * 3 }\nlet e = d(2) // 二\nprint(e)\n:save s.rhai\n";
@@ -245,8 +245,8 @@ fn type_errors_name_the_types_in_words() {
         ("let m = #{}; m[1]", "a string is expected here, not an integer"),
         ("let r = followers().count(); r.foo = 1", "an integer has no field `foo`"),
     ] {
-        let told = piped(&format!("{line}\n")).err;
-        assert!(told.contains(says), "{line}: {told}");
+        let output = piped(&format!("{line}\n")).err;
+        assert!(output.contains(says), "{line}: {output}");
     }
 }
 

@@ -91,9 +91,9 @@ impl WebDriverCompatibleCommand for Complaints {
 
 /// What a page has made the browser complain of: scripts that failed, files that were refused.
 pub(crate) async fn complaints(browser: &Client) -> Result<Vec<String>, CmdError> {
-    let said = browser.issue_cmd(Complaints).await?;
-    let said = said.as_array().cloned().unwrap_or_default();
-    Ok(said.iter().map(ToString::to_string).collect())
+    let logged = browser.issue_cmd(Complaints).await?;
+    let logged = logged.as_array().cloned().unwrap_or_default();
+    Ok(logged.iter().map(ToString::to_string).collect())
 }
 
 impl Drop for Driver {

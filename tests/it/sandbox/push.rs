@@ -118,15 +118,15 @@ fn reply_in_safe_mode_must_be_encrypted() {
     let sealed = RawServer::start(move |request| {
         says(&keys().seal(&reply(request), 1_700_000_000, "4711", [7; 16]).unwrap())
     });
-    let said = push(&account, &sealed, json!({"mode": "safe"}));
-    assert!(said["ok"] == true && said["reply"].as_str().unwrap().contains("收到"), "{said}");
+    let pushed = push(&account, &sealed, json!({"mode": "safe"}));
+    assert!(pushed["ok"] == true && pushed["reply"].as_str().unwrap().contains("收到"), "{pushed}");
     let open_reply = RawServer::start(move |request| says(&reply(request)));
     assert_eq!(push(&account, &open_reply, json!({"mode": "plain"}))["ok"], true);
     assert_eq!(push(&account, &open_reply, json!({"mode": "compatible"}))["ok"], true, "either will do");
-    let said = push(&account, &open_reply, json!({"mode": "safe"}));
+    let pushed = push(&account, &open_reply, json!({"mode": "safe"}));
     let shown = "该服务号暂时无法提供服务，请稍后再试";
     let error = "the reply must be encrypted; it has no MsgSignature";
-    assert_eq!(said, json!({"ok": false, "tries": 1, "status": 200, "error": error, "shown": shown}));
+    assert_eq!(pushed, json!({"ok": false, "tries": 1, "status": 200, "error": error, "shown": shown}));
     let to_nobody =
         RawServer::start(move |request| says(&reply(request).replace("<ToUserName>", "<ToUserName>x")));
     let error = &push(&account, &to_nobody, json!({}))["error"];
@@ -148,8 +148,8 @@ fn reply_in_safe_mode_must_be_encrypted() {
 fn unanswered_push_is_retried_with_the_same_id() {
     let account = Account::of(3);
     let server = RawServer::start(|_| Act::Drop);
-    let said = push(&account, &server, json!({}));
-    assert_eq!((&said["ok"], &said["tries"]), (&json!(false), &json!(3)));
+    let pushed = push(&account, &server, json!({}));
+    assert_eq!((&pushed["ok"], &pushed["tries"]), (&json!(false), &json!(3)));
     let ids: Vec<_> = server.exchanges().iter().map(|exchange| open(&exchange.request).msg_id()).collect();
     assert_eq!(ids, [ids[0]; 3]);
     account.control("switches", json!({"push_tries": 4}));
@@ -159,8 +159,8 @@ fn unanswered_push_is_retried_with_the_same_id() {
         RawServer::start(
             move |_| if std::mem::replace(&mut dropped, true) { says("success") } else { Act::Drop },
         );
-    let said = push(&account, &late, json!({"patience": "2s"}));
-    assert_eq!((&said["ok"], &said["tries"]), (&json!(true), &json!(2)));
+    let pushed = push(&account, &late, json!({"patience": "2s"}));
+    assert_eq!((&pushed["ok"], &pushed["tries"]), (&json!(true), &json!(2)));
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn remote_store_without_tls_is_refused() {
     for mode in ["disable", "allow", "prefer"] {
         let url = Secret::new(format!("postgres://mpscript:{PASSWORD}@db.invalid/state?sslmode={mode}"));
         let error = run(Store::postgres(&url)).unwrap_err().to_string();
-        let expected = "can't be opened: its sslmode would let tokens travel in the open; use verify-full";
+        let expected = "can't be opened: its sslmode would send tokens in clear text; use verify-full";
         assert!(error.contains(expected) && !error.contains(PASSWORD), "{error}");
     }
 }

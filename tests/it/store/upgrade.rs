@@ -168,8 +168,8 @@ fn automations_of_version_5_keep_their_state() {
             fn run(ctx, p) { ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`第${ctx.state.n}次`); }";
         fs::write(upgrade.folder.path().join("jobs/每秒.rhai"), automation).expect("a file can be written");
         let url = upgrade.sandbox.url();
-        let told = upgrade.run(&["run", "每秒", "--dir", "jobs", "--base-url", &url, "--quiet"]);
-        assert_eq!(told, "第7次\n");
+        let output = upgrade.run(&["run", "每秒", "--dir", "jobs", "--base-url", &url, "--quiet"]);
+        assert_eq!(output, "第7次\n");
         assert!(upgrade.run(&["why", "失败"]).contains("failed"));
     });
 }
