@@ -253,10 +253,11 @@ impl OpenExecution<'_> {
             .map(|client| (calls_since(client, &self.calls_before), client.timeline().into()))
             .unwrap_or_default();
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut report = RunReport { timeline, ..RunReport::of(self.board.ended(), calls, elapsed_ms) };
-        report.set_aside = self.board.what_is_set_aside();
+        let mut report =
+            RunReport { timeline, ..RunReport::from_ends(self.board.ended(), calls, elapsed_ms) };
+        report.not_undone = self.board.not_undone();
         let jobs = match report.state {
-            RunState::Done if !report.set_aside.is_empty() => RunState::DoneWithFailures,
+            RunState::Done if !report.not_undone.is_empty() => RunState::DoneWithFailures,
             state => state,
         };
         (report.state, report.error) = classify(jobs, parked.as_ref(), self.cancel.is_cancelled(), trouble);

@@ -28,7 +28,7 @@ impl Effect for Add {
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let blocked = account.blacklisted(&self.openid_list).await?;
         let items = self.openid_list.iter().filter(|openid| !blocked.contains(*openid)).cloned();
-        Ok(PreState::of_followers(Change::Block, items.map(ChangeItem::Openid).collect()))
+        Ok(PreState::from_followers(Change::Block, items.map(ChangeItem::Openid).collect()))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -61,7 +61,7 @@ impl FollowerEffect for Add {
     type Target = ();
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
-    fn of_batch((): (), items: &[ChangeItem]) -> Self {
+    fn from_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
     }
 
@@ -86,7 +86,7 @@ impl Effect for Remove {
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let blocked = account.blacklisted(&self.openid_list).await?;
         let items = self.openid_list.iter().filter(|openid| blocked.contains(*openid)).cloned();
-        Ok(PreState::of_followers(Change::Unblock, items.map(ChangeItem::Openid).collect()))
+        Ok(PreState::from_followers(Change::Unblock, items.map(ChangeItem::Openid).collect()))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -120,7 +120,7 @@ impl FollowerEffect for Remove {
     type Target = ();
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
-    fn of_batch((): (), items: &[ChangeItem]) -> Self {
+    fn from_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
     }
 

@@ -77,7 +77,7 @@ impl Change {
 
     /// Makes it for a batch.
     pub(crate) async fn send(self, client: &Client, items: &[ChangeItem]) -> Result<(), CallError> {
-        with_effect!(self, E, target => client.call(&E::of_batch(target, items)).await.map(drop))
+        with_effect!(self, E, target => client.call(&E::from_batch(target, items)).await.map(drop))
     }
 
     /// Whether the platform would take what is asked for one follower, as far as a dry run knows.
@@ -85,7 +85,7 @@ impl Change {
         with_effect!(self, E, _ => E::check_item(item))
     }
 
-    /// Whether everybody of a batch is in the state that it leads to.
+    /// Whether every follower of a batch is in the state that it leads to.
     pub async fn has_taken_effect(
         self,
         items: &[ChangeItem],

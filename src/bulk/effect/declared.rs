@@ -18,7 +18,7 @@ pub struct Declared {
 impl Declared {
     /// What is declared of this kind.
     #[must_use]
-    pub fn of(kind: EffectKind) -> Self {
+    pub fn from_kind(kind: EffectKind) -> Self {
         match kind {
             EffectKind::TagCreate => Self::effect::<tag::Create>(),
             EffectKind::TagUpdate => Self::effect::<tag::Update>(),
@@ -61,7 +61,7 @@ impl RecordedEffect {
             Self::DeleteTag { .. } => EffectKind::TagDelete,
             Self::Other(_) => EffectKind::Undeclared,
         };
-        Declared::of(kind).inverse(self)
+        Declared::from_kind(kind).inverse(self)
     }
 }
 
@@ -72,7 +72,7 @@ fn undeclared(_recorded: &RecordedEffect) -> Inverse {
 /// The kind of the call that a recorded `METHOD path` is of, if it is a write endpoint's.
 #[must_use]
 pub fn kind_of_call(call: &str) -> Option<EffectKind> {
-    let is_it = |kind: &EffectKind| Declared::of(*kind).spec.is_some_and(|spec| spec.call() == call);
+    let is_it = |kind: &EffectKind| Declared::from_kind(*kind).spec.is_some_and(|spec| spec.call() == call);
     EffectKind::ALL.iter().copied().find(is_it)
 }
 
@@ -108,7 +108,7 @@ mod tests {
     fn declared_every_write_endpoint_has_its_own_kind() {
         let mut declared: Vec<&str> = EffectKind::ALL
             .iter()
-            .filter_map(|kind| Declared::of(*kind).spec)
+            .filter_map(|kind| Declared::from_kind(*kind).spec)
             .map(|spec| spec.name)
             .collect();
         let mut written: Vec<&str> = Vec::new();
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn declared_kind_names_its_endpoint() {
         for kind in EffectKind::ALL {
-            if let Some(spec) = Declared::of(*kind).spec {
+            if let Some(spec) = Declared::from_kind(*kind).spec {
                 assert_eq!(kind.as_str(), spec.name.replace("::", "_"));
                 assert_eq!(kind_of_call(&spec.call()), Some(*kind));
             }

@@ -33,8 +33,8 @@ impl DryRun {
         *lock(&self.calls).entry(format!("{} {}", spec.method.as_str(), spec.path)).or_default() += times;
     }
 
-    /// Counts a batch that is not sent: everybody in it would be changed, but for those whom the platform would refuse.
-    /// These are given back.
+    /// Counts a batch that is not sent: everything in it would be changed, but for what the platform would refuse.
+    /// Those are returned.
     pub(crate) fn record_batch(
         &self,
         change: Change,

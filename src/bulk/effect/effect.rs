@@ -64,14 +64,14 @@ pub(crate) trait FollowerEffect: Effect {
     const BATCH: usize;
 
     /// The call for a batch.
-    fn of_batch(target: Self::Target, items: &[ChangeItem]) -> Self;
+    fn from_batch(target: Self::Target, items: &[ChangeItem]) -> Self;
 
     /// Whether the platform would take what is asked for one follower, as far as a dry run knows.
     fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
         Ok(())
     }
 
-    /// Whether everybody of a batch is in the state that the change leads to.
+    /// Whether every follower of a batch is in the state that the change leads to.
     fn has_taken_effect(
         target: Self::Target,
         items: &[ChangeItem],
@@ -112,19 +112,19 @@ pub struct PreState {
 impl PreState {
     /// A call that changes no followers.
     #[must_use]
-    pub fn of(effect: RecordedEffect) -> Self {
+    pub fn new(effect: RecordedEffect) -> Self {
         Self { effect: Some(effect), items: Vec::new() }
     }
 
     /// A call that can't be undone, whatever the state before.
     #[must_use]
     pub fn irreversible<E: Effect>() -> Self {
-        Self::of(RecordedEffect::Other(E::SPEC.name.to_owned()))
+        Self::new(RecordedEffect::Other(E::SPEC.name.to_owned()))
     }
 
     /// A call that changes these followers.
     #[must_use]
-    pub fn of_followers(change: Change, items: Vec<ChangeItem>) -> Self {
+    pub fn from_followers(change: Change, items: Vec<ChangeItem>) -> Self {
         Self { effect: Some(RecordedEffect::Change(change)), items }
     }
 }

@@ -37,7 +37,7 @@ impl Effect for Create {
         // If the tag exists, the call is refused: then there is nothing to undo.
         let exists = find_tag(account.client, &self.name).await?.is_some();
         let effect = RecordedEffect::CreateTag { id: 0, name: self.name.clone() };
-        Ok(if exists { PreState::default() } else { PreState::of(effect) })
+        Ok(if exists { PreState::default() } else { PreState::new(effect) })
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -78,7 +78,7 @@ impl Effect for Update {
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let from = account.tag(self.id).await?.map(|tag| tag.name).unwrap_or_default();
-        Ok(PreState::of(RecordedEffect::RenameTag { id: self.id, from, to: self.name.clone() }))
+        Ok(PreState::new(RecordedEffect::RenameTag { id: self.id, from, to: self.name.clone() }))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -112,7 +112,7 @@ impl Effect for Delete {
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let name = account.tag(self.id).await?.map(|tag| tag.name).unwrap_or_default();
-        Ok(PreState::of(RecordedEffect::DeleteTag { id: self.id, name }))
+        Ok(PreState::new(RecordedEffect::DeleteTag { id: self.id, name }))
     }
 
     fn inverse(_recorded: &RecordedEffect) -> Inverse {
@@ -143,7 +143,7 @@ impl Effect for Attach {
         let users = account.users(&self.openid_list).await?.into_iter();
         let items = users.filter(|user| !has_tag(user, self.tagid)).filter_map(|user| user.openid);
         let items = items.map(ChangeItem::Openid).collect();
-        Ok(PreState::of_followers(Change::Attach(self.tagid), items))
+        Ok(PreState::from_followers(Change::Attach(self.tagid), items))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -181,7 +181,7 @@ impl FollowerEffect for Attach {
     type Target = i64;
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
-    fn of_batch(id: i64, items: &[ChangeItem]) -> Self {
+    fn from_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
     }
 
@@ -205,7 +205,7 @@ impl Effect for Detach {
         let users = account.users(&self.openid_list).await?.into_iter();
         let items = users.filter(|user| has_tag(user, self.tagid)).filter_map(|user| user.openid);
         let items = items.map(ChangeItem::Openid).collect();
-        Ok(PreState::of_followers(Change::Detach(self.tagid), items))
+        Ok(PreState::from_followers(Change::Detach(self.tagid), items))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -239,7 +239,7 @@ impl FollowerEffect for Detach {
     type Target = i64;
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
 
-    fn of_batch(id: i64, items: &[ChangeItem]) -> Self {
+    fn from_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
     }
 

@@ -42,7 +42,7 @@ impl WriteCall for Undeclared {
     }
 
     fn observe<'a>(&'a self, _account: &'a Observer<'a>) -> Boxed<'a, Result<PreState, ObserveError>> {
-        Box::pin(async { Ok(PreState::of(RecordedEffect::Other(self.spec.name.to_owned()))) })
+        Box::pin(async { Ok(PreState::new(RecordedEffect::Other(self.spec.name.to_owned()))) })
     }
 
     fn resolve<'a>(&'a self, _account: &'a Observer<'a>) -> Boxed<'a, Result<InDoubt<Value>, ObserveError>> {

@@ -32,7 +32,7 @@ impl Effect for Remark {
         let user = account.users(slice::from_ref(&self.openid)).await?.into_iter().next();
         let old = user.and_then(|user| user.remark);
         let item = old.map(|old| ChangeItem::Remark(self.openid.clone(), self.remark.clone(), old));
-        Ok(PreState::of_followers(Change::Remark, item.into_iter().collect()))
+        Ok(PreState::from_followers(Change::Remark, item.into_iter().collect()))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -64,7 +64,7 @@ impl FollowerEffect for Remark {
     type Target = ();
     const BATCH: usize = 1;
 
-    fn of_batch((): (), items: &[ChangeItem]) -> Self {
+    fn from_batch((): (), items: &[ChangeItem]) -> Self {
         let item = items.first();
         Self {
             openid: item.map(|item| item.openid().to_owned()).unwrap_or_default(),

@@ -5,7 +5,7 @@ use crate::{
         batch::{ChangeItem, item_list},
         counts::CountsSnapshot,
         cursor::PageCursor,
-        decode::of_step,
+        decode::step_column,
         failure::Failure,
     },
     store::{StepRow, StoreError},
@@ -46,6 +46,6 @@ impl Checkpoint {
             return Ok(Self::default());
         }
         let key = format!("{run}/{}", row.step);
-        of_step(&key, "checkpoint", "a checkpoint, as JSON").decode(&row.checkpoint)
+        step_column(&key, "checkpoint", "a checkpoint, as JSON").decode(&row.checkpoint)
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     base::{Cancel, Clock, lock},
     bulk::model::{
         batch::{ChangeItem, Items, Unresolved},
-        decode::of_step,
+        decode::step_column,
         effect::RecordedEffect,
         failure::Failure,
     },
@@ -335,7 +335,7 @@ impl Inner {
     /// The recorded answer or error of a step.
     fn answer(&self, row: &StepRow) -> Result<Value, StoreError> {
         let key = format!("{}/{}", self.attempt.run, row.step);
-        of_step(&key, "answer", "an answer, as JSON").decode(&row.answer)
+        step_column(&key, "answer", "an answer, as JSON").decode(&row.answer)
     }
 
     /// Whether an earlier attempt started a step after this one that is no child of it.
@@ -472,7 +472,7 @@ impl Step {
     pub fn enter_page(&self, page: u64) {
         self.leave_page(page);
         if let Some(inner) = &self.journal.0 {
-            lock(&inner.scopes).push(ReplayScope::of_page(format!("{}/{page}/", self.at)));
+            lock(&inner.scopes).push(ReplayScope::new(format!("{}/{page}/", self.at)));
         }
     }
 

@@ -69,7 +69,7 @@ pub(crate) enum Slot {
 
 impl ReplayScope {
     /// The steps of a page.
-    pub(crate) fn of_page(prefix: String) -> Self {
+    pub(crate) fn new(prefix: String) -> Self {
         Self { prefix, ..Self::default() }
     }
 
@@ -260,7 +260,7 @@ mod tests {
 
     /// The second page of step 3, which was interrupted with these steps recorded.
     fn interrupted_page(rows: &[StepRow]) -> ReplayScope {
-        let mut scope = ReplayScope::of_page("3/2/".to_owned());
+        let mut scope = ReplayScope::new("3/2/".to_owned());
         assert!(scope.is_unread_page());
         scope.load(rows.to_vec());
         scope

@@ -55,7 +55,7 @@ impl ChangedByStep {
                     None => {
                         known.insert(item.openid().to_owned(), is_wanted.then_some(first.len()));
                         if is_wanted {
-                            first.push(Listed::after(&item));
+                            first.push(Listed::from_change(&item));
                         }
                     }
                     // The account has what the last change wrote.

@@ -61,8 +61,8 @@ where
         *request.items() = part;
         AbortOnDropHandle::new(tokio::spawn(async move { client.call(&request).await }))
     });
-    let mut under_way: std::collections::VecDeque<_> = parts.by_ref().take(in_flight * WINDOW).collect();
-    while let Some(part) = under_way.pop_front() {
+    let mut running: std::collections::VecDeque<_> = parts.by_ref().take(in_flight * WINDOW).collect();
+    while let Some(part) = running.pop_front() {
         // Parts are aborted only with this future; a panic in one is a bug to be seen.
         match part.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
             Ok(answer) => match &mut whole {
@@ -74,7 +74,7 @@ where
                 first_error.get_or_insert(error);
             }
         }
-        under_way.extend(parts.next());
+        running.extend(parts.next());
     }
     match (first_error, whole) {
         (None, Some(whole)) => Ok(whole),

@@ -57,10 +57,10 @@ pub struct Batch {
 }
 
 /// A batch that may still be on its way, and the end of the page that it is the last of.
-enum Coming {
-    Here(Vec<Listed>, Option<PageCursor>),
-    Fetching(AbortOnDropHandle<Result<Fetched, CallError>>, Option<PageCursor>),
-    Broken(ReadError),
+enum Pending {
+    Ready(Vec<Listed>, Option<PageCursor>),
+    InFlight(AbortOnDropHandle<Result<Fetched, CallError>>, Option<PageCursor>),
+    Failed(ReadError),
 }
 
 /// A batch with its details.
@@ -72,7 +72,7 @@ struct Fetched {
 
 /// Hands out people in batches. Dropping it stops listing and fetching.
 pub struct Reader {
-    coming: mpsc::Receiver<Coming>,
+    pending: mpsc::Receiver<Pending>,
     counts: Arc<Counters>,
     _lister: AbortOnDropHandle<()>,
 }
@@ -89,7 +89,7 @@ impl Reader {
         counts: Arc<Counters>,
         from: PageCursor,
     ) -> Self {
-        let (sender, coming) = mpsc::channel(in_flight * WINDOW);
+        let (sender, pending) = mpsc::channel(in_flight * WINDOW);
         Counters::add(&counts.listed, from.listed);
         let lister = Lister {
             client: client.clone(),
@@ -97,10 +97,10 @@ impl Reader {
             left: limit.unwrap_or(usize::MAX).saturating_sub(from.listed),
             sender,
             counts: Arc::clone(&counts),
-            mark: from,
+            position: from,
         };
         let lister = AbortOnDropHandle::new(tokio::spawn(lister.run(source)));
-        Self { coming, counts, _lister: lister }
+        Self { pending, counts, _lister: lister }
     }
 
     /// The next people, or `None` after the last.
@@ -108,11 +108,11 @@ impl Reader {
     /// # Errors
     /// When a page or a batch of details can't be had; what came before it has been handed out.
     pub async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        let Some(coming) = self.coming.recv().await else { return Ok(None) };
-        match coming {
-            Coming::Broken(error) => Err(error),
-            Coming::Here(people, page_end) => Ok(Some(Batch { people, failed: Vec::new(), page_end })),
-            Coming::Fetching(fetching, page_end) => {
+        let Some(pending) = self.pending.recv().await else { return Ok(None) };
+        match pending {
+            Pending::Failed(error) => Err(error),
+            Pending::Ready(people, page_end) => Ok(Some(Batch { people, failed: Vec::new(), page_end })),
+            Pending::InFlight(fetching, page_end) => {
                 // The task ends by itself or with this reader; a panic in it is a bug to be seen.
                 let Fetched { mut people, failed } =
                     fetching.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
@@ -131,37 +131,37 @@ struct Lister {
     client: Client,
     details: bool,
     left: usize,
-    sender: mpsc::Sender<Coming>,
+    sender: mpsc::Sender<Pending>,
     counts: Arc<Counters>,
     /// How far it is.
-    mark: PageCursor,
+    position: PageCursor,
 }
 
 /// The receiver was dropped.
-struct Unread;
+struct ReceiverDropped;
 
 impl Lister {
     async fn run(mut self, source: Source) {
-        if self.mark.is_last || (self.left == 0 && self.mark.page > 0) {
+        if self.position.is_last || (self.left == 0 && self.position.page > 0) {
             return;
         }
         let result = match source {
             Source::Followers => self.pages(user::List::default()).await,
             Source::Blacklisted => self.pages(blacklist::List::default()).await,
             Source::Members(tagid) => self.pages(tag::Members { tagid, next_openid: None }).await,
-            Source::Openids(openids) => self.openids(&openids).await.map_err(|Unread| None),
+            Source::Openids(openids) => self.openids(&openids).await.map_err(|ReceiverDropped| None),
             Source::ChangedByStep(changed) => self.changed(changed).await,
         };
         if let Err(Some(error)) = result {
             // A reader that is gone needs no error.
-            let _ = self.sender.send(Coming::Broken(error)).await;
+            let _ = self.sender.send(Pending::Failed(error)).await;
         }
     }
 
     /// Follows the cursor to the end: the counts have reached the total, a page is short, or an empty one comes. Some
     /// listings have no `total`, and no page size that is documented: they are read until the empty page.
     async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<ReadError>> {
-        if let Some(cursor) = &self.mark.cursor {
+        if let Some(cursor) = &self.position.cursor {
             request.after(cursor.clone());
         }
         loop {
@@ -169,7 +169,7 @@ impl Lister {
                 Ok(page) => page,
                 Err(error) => {
                     let is_of_cursor = error.errcode() == Some(INVALID_OPENID);
-                    match self.mark.fallback.take().filter(|_| is_of_cursor) {
+                    match self.position.fallback.take().filter(|_| is_of_cursor) {
                         Some(before) => request.after(before),
                         None => return Err(Some(error.into())),
                     }
@@ -180,9 +180,9 @@ impl Lister {
             let mut openids = page.into_openids();
             let count = openids.len();
             let says_total = total.and_then(|total| u64::try_from(total).ok());
-            let listed = self.mark.listed as u64;
+            let listed = self.position.listed as u64;
             if let Some(total) = says_total.filter(|total| count == 0 && listed < *total) {
-                if let Some(before) = self.mark.fallback.take() {
+                if let Some(before) = self.position.fallback.take() {
                     request.after(before);
                     continue;
                 }
@@ -190,16 +190,16 @@ impl Lister {
                 return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
             }
             // After a fallback cursor the openid of the cursor proper is listed a second time.
-            openids.retain(|openid| self.mark.cursor.as_ref() != Some(openid));
-            let seen = self.mark.listed + openids.len();
-            self.mark.total = self.mark.total.max(says_total.unwrap_or_default());
-            self.counts.total.store(self.mark.total, Ordering::Relaxed);
-            let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.mark.total);
+            openids.retain(|openid| self.position.cursor.as_ref() != Some(openid));
+            let seen = self.position.listed + openids.len();
+            self.position.total = self.position.total.max(says_total.unwrap_or_default());
+            self.counts.total.store(self.position.total, Ordering::Relaxed);
+            let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.position.total);
             let is_last = count == 0 || next.is_empty() || is_last || openids.len() >= self.left;
-            let does_not_move = !is_last && self.mark.cursor.as_ref() == Some(&next);
-            self.hand_out(openids.into_iter().map(Listed::of).collect(), Some(next.clone()), is_last)
+            let does_not_move = !is_last && self.position.cursor.as_ref() == Some(&next);
+            self.emit_page(openids.into_iter().map(Listed::new).collect(), Some(next.clone()), is_last)
                 .await
-                .map_err(|Unread| None)?;
+                .map_err(|ReceiverDropped| None)?;
             if is_last {
                 return Ok(());
             }
@@ -211,13 +211,13 @@ impl Lister {
         }
     }
 
-    async fn openids(&mut self, openids: &[String]) -> Result<(), Unread> {
+    async fn openids(&mut self, openids: &[String]) -> Result<(), ReceiverDropped> {
         self.counts.total.store(openids.len() as u64, Ordering::Relaxed);
-        let from = self.mark.listed.min(openids.len());
+        let from = self.position.listed.min(openids.len());
         let most = openids.len().min(from.saturating_add(self.left));
         for page in openids[from..].chunks(OPENIDS_A_PAGE) {
-            let is_last = self.mark.listed + page.len() >= most;
-            self.hand_out(page.iter().cloned().map(Listed::of).collect(), None, is_last).await?;
+            let is_last = self.position.listed + page.len() >= most;
+            self.emit_page(page.iter().cloned().map(Listed::new).collect(), None, is_last).await?;
             if is_last {
                 break;
             }
@@ -231,9 +231,9 @@ impl Lister {
         let fault = |error: StoreError| Some(error.into());
         if let Some(first) = changed.first_net_changes().await.map_err(fault)? {
             self.counts.total.store(first.len() as u64, Ordering::Relaxed);
-            for page in first.get(self.mark.listed..).unwrap_or_default().chunks(OPENIDS_A_PAGE) {
-                let is_last = self.mark.listed + page.len() >= first.len();
-                self.hand_out(page.to_vec(), None, is_last).await.map_err(|Unread| None)?;
+            for page in first.get(self.position.listed..).unwrap_or_default().chunks(OPENIDS_A_PAGE) {
+                let is_last = self.position.listed + page.len() >= first.len();
+                self.emit_page(page.to_vec(), None, is_last).await.map_err(|ReceiverDropped| None)?;
             }
             return Ok(());
         }
@@ -250,7 +250,7 @@ impl Lister {
                 found: format!("`{cursor}`"),
             })
         };
-        let after = self.mark.cursor.as_deref().map(place).transpose().map_err(fault)?;
+        let after = self.position.cursor.as_deref().map(place).transpose().map_err(fault)?;
         let mut after = after.unwrap_or((-1, -1));
         let effect = changed.effect();
         loop {
@@ -260,10 +260,10 @@ impl Lister {
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
             let mut people: Vec<Listed> = Vec::new();
             for row in &rows {
-                people.extend(read_changed(row, true).map_err(fault)?.iter().map(Listed::after));
+                people.extend(read_changed(row, true).map_err(fault)?.iter().map(Listed::from_change));
             }
             let cursor = Some(format!("{}/{}", after.0, after.1));
-            self.hand_out(people, cursor, is_last).await.map_err(|Unread| None)?;
+            self.emit_page(people, cursor, is_last).await.map_err(|ReceiverDropped| None)?;
             if is_last {
                 return Ok(());
             }
@@ -271,37 +271,37 @@ impl Lister {
     }
 
     /// Passes the people of a page on in batches of one detail call.
-    async fn hand_out(
+    async fn emit_page(
         &mut self,
         mut people: Vec<Listed>,
         cursor: Option<String>,
         is_last: bool,
-    ) -> Result<(), Unread> {
+    ) -> Result<(), ReceiverDropped> {
         people.truncate(self.left);
         self.left -= people.len();
         Counters::add(&self.counts.listed, people.len());
         let before = people.iter().rev().nth(1).map(|person| person.openid.clone());
-        self.mark = PageCursor {
-            fallback: before.or_else(|| self.mark.cursor.clone()),
-            page: self.mark.page + 1,
-            listed: self.mark.listed + people.len(),
+        self.position = PageCursor {
+            fallback: before.or_else(|| self.position.cursor.clone()),
+            page: self.position.page + 1,
+            listed: self.position.listed + people.len(),
             cursor,
             is_last: is_last || self.left == 0,
-            total: self.mark.total,
+            total: self.position.total,
         };
         let batches = people.len().div_ceil(user::Batch::MAX_ITEMS);
         let mut people = people.into_iter();
         for number in 1..=batches {
             let batch: Vec<Listed> = people.by_ref().take(user::Batch::MAX_ITEMS).collect();
-            let page_end = (number == batches).then(|| self.mark.clone());
-            let place = self.sender.reserve().await.map_err(|_| Unread)?;
-            let coming = if self.details {
+            let page_end = (number == batches).then(|| self.position.clone());
+            let place = self.sender.reserve().await.map_err(|_| ReceiverDropped)?;
+            let pending = if self.details {
                 let fetch = fetch(self.client.clone(), batch);
-                Coming::Fetching(AbortOnDropHandle::new(tokio::spawn(fetch)), page_end)
+                Pending::InFlight(AbortOnDropHandle::new(tokio::spawn(fetch)), page_end)
             } else {
-                Coming::Here(batch, page_end)
+                Pending::Ready(batch, page_end)
             };
-            place.send(coming);
+            place.send(pending);
         }
         Ok(())
     }
@@ -311,8 +311,8 @@ impl Lister {
 async fn fetch(client: Client, people: Vec<Listed>) -> Result<Fetched, CallError> {
     let mut fetched = Fetched::default();
     // Halves still to be fetched, the first last, so that the order is kept.
-    let mut parts = vec![people];
-    while let Some(mut part) = parts.pop() {
+    let mut queue = vec![people];
+    while let Some(mut part) = queue.pop() {
         // The openids are lent to the request: a million of them are not copied.
         let user_list = part.iter_mut().map(|person| UserRef {
             openid: std::mem::take(&mut person.openid),
@@ -328,8 +328,8 @@ async fn fetch(client: Client, people: Vec<Listed>) -> Result<Fetched, CallError
             Err(CallError::Refused(refusal)) if ONE_OPENID.contains(&refusal.errcode) => {
                 if part.len() > 1 {
                     let second = part.split_off(part.len() / 2);
-                    parts.push(second);
-                    parts.push(part);
+                    queue.push(second);
+                    queue.push(part);
                 } else {
                     fetched.failed.extend(part.into_iter().map(|person| Failure {
                         openid: person.openid,

@@ -37,6 +37,6 @@ impl Column<'_> {
 }
 
 /// A column of a step.
-pub(crate) fn of_step<'a>(row: &'a str, column: &'static str, expected: &'static str) -> Column<'a> {
+pub(crate) fn step_column<'a>(row: &'a str, column: &'static str, expected: &'static str) -> Column<'a> {
     Column { table: "mpscript_step", row, name: column, expected }
 }

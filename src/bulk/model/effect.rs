@@ -1,6 +1,6 @@
 //! What a step did to the account, as the journal records it.
 
-use super::{change::Change, decode::of_step};
+use super::{change::Change, decode::step_column};
 use crate::store::{RecordedKind, StepRow, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl RecordedEffect {
             return Ok(None);
         }
         let key = format!("{run}/{}", row.step);
-        of_step(&key, "effect", "an effect, as JSON").decode(&row.effect).map(Some)
+        step_column(&key, "effect", "an effect, as JSON").decode(&row.effect).map(Some)
     }
 
     /// Its kind, which queries decide by.

@@ -11,13 +11,13 @@ use std::{
 #[derive(Debug)]
 pub struct Job {
     /// What it does: `tag`, `count`.
-    pub end: TerminalKind,
+    pub operation: TerminalKind,
     /// What it does it to: a tag's name.
     pub target: Option<String>,
     /// The tag's number, where it was given by that.
     pub target_id: Option<i64>,
     /// The most openids that it lists.
-    pub most: Option<usize>,
+    pub max_listed: Option<usize>,
     /// How far it is.
     pub counts: Arc<Counters>,
     /// The calls that it is estimated to make, once that is known.
@@ -29,16 +29,16 @@ impl Job {
     /// A job that begins now.
     #[must_use]
     pub fn begin(
-        end: TerminalKind,
+        operation: TerminalKind,
         target: Option<String>,
         target_id: Option<i64>,
-        most: Option<usize>,
+        max_listed: Option<usize>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            end,
+            operation,
             target,
             target_id,
-            most,
+            max_listed,
             counts: Arc::default(),
             cost: OnceLock::new(),
             since: Stopwatch::start(),

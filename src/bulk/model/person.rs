@@ -18,12 +18,12 @@ pub struct Listed {
 impl Listed {
     /// A follower of whom only the openid is known.
     #[must_use]
-    pub fn of(openid: String) -> Self {
+    pub fn new(openid: String) -> Self {
         Self { openid, user: None, remark_change: None }
     }
 
     /// A follower that a run has changed.
-    pub(crate) fn after(item: &ChangeItem) -> Self {
-        Self { remark_change: Some(Arc::new(item.remark_change())), ..Self::of(item.openid().to_owned()) }
+    pub(crate) fn from_change(item: &ChangeItem) -> Self {
+        Self { remark_change: Some(Arc::new(item.remark_change())), ..Self::new(item.openid().to_owned()) }
     }
 }

@@ -10,7 +10,7 @@ pub struct ProgressBoard {
     current: Mutex<Option<Arc<Job>>>,
     ended: Mutex<Vec<EndReport>>,
     /// The undo steps that were skipped, in words.
-    set_aside: Mutex<Vec<String>>,
+    not_undone: Mutex<Vec<String>>,
 }
 
 impl ProgressBoard {
@@ -26,14 +26,14 @@ impl ProgressBoard {
     }
 
     /// Reports an undo step that was skipped.
-    pub fn set_aside(&self, what: String) {
-        lock(&self.set_aside).push(what);
+    pub fn skip_undo(&self, what: String) {
+        lock(&self.not_undone).push(what);
     }
 
     /// The undo steps that were skipped.
     #[must_use]
-    pub fn what_is_set_aside(&self) -> Vec<String> {
-        lock(&self.set_aside).clone()
+    pub fn not_undone(&self) -> Vec<String> {
+        lock(&self.not_undone).clone()
     }
 
     /// The running job.

@@ -1,4 +1,4 @@
-//! What a job will cost: its calls, told before it starts and held against what is left of the day's quotas.
+//! What a job will cost: its calls, estimated before it starts and checked against what is left of the day's quotas.
 
 use crate::{
     api::{Batched, Endpoint, Paged, Spec, blacklist, tag, user},
@@ -8,10 +8,10 @@ use crate::{
 };
 
 /// A job that takes more calls than this of an endpoint whose quota is not published asks the platform for it.
-const WORTH_ASKING: u64 = 1_000;
+const LIVE_CHECK_THRESHOLD: u64 = 1_000;
 
 /// A job that takes more than this part of a published quota asks too: what is published is a new account's.
-const PART_WORTH_ASKING: u64 = 200;
+const LIVE_CHECK_SHARE: u64 = 200;
 
 /// Calls of one endpoint that a job will make.
 #[derive(Clone, Copy, Debug)]
@@ -35,10 +35,10 @@ pub struct JobShape<'a> {
     pub details: bool,
     /// What it changes.
     pub change: Option<Change>,
-    /// How many pass its steps at the most, where a step says so.
-    pub most: Option<u64>,
-    /// Whether everybody is sure to need the change.
-    pub is_for_all: bool,
+    /// How many pass its stages at the most, where a stage says so.
+    pub max_matches: Option<u64>,
+    /// Whether every follower is certain to need the change.
+    pub all_need_change: bool,
 }
 
 /// There are not enough calls left.
@@ -82,14 +82,14 @@ impl JobShape<'_> {
             need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);
         }
         if let Some(change) = self.change {
-            let people = self.most.map_or(self.people, |most| self.people.min(most));
-            need(change.spec(), people.div_ceil(change.batch_size() as u64).max(1), self.is_for_all);
+            let people = self.max_matches.map_or(self.people, |most| self.people.min(most));
+            need(change.spec(), people.div_ceil(change.batch_size() as u64).max(1), self.all_need_change);
         }
         needs
     }
 }
 
-/// Holds what a job needs against what is left today.
+/// Checks what a job needs against what is left today.
 ///
 /// # Errors
 /// When there is not enough of what it is sure to need, and `may_refuse`.
@@ -101,11 +101,11 @@ pub async fn estimate(
     let mut estimates = Vec::new();
     for CallDemand { spec, calls, is_sure } in shape.needs() {
         let mut left = client.remaining(spec).await;
-        let is_worth_asking = match left {
-            Some(remaining) => calls * PART_WORTH_ASKING > remaining.left,
-            None => calls > WORTH_ASKING,
+        let needs_live_check = match left {
+            Some(remaining) => calls * LIVE_CHECK_SHARE > remaining.left,
+            None => calls > LIVE_CHECK_THRESHOLD,
         };
-        if is_worth_asking {
+        if needs_live_check {
             left = client.ask_remaining(spec).await?.or(left);
         }
         if let Some(remaining) = left.filter(|remaining| is_sure && may_refuse && remaining.left < calls) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// Failures that a printed report names.
-const SHOWN: usize = 5;
+const MAX_SHOWN: usize = 5;
 
 /// Counts that add up: listed = matched + unmatched + gone + unread, and
 /// matched = changed + already + skipped + failed.
@@ -99,7 +99,7 @@ pub struct EndReport {
     pub failed: Vec<Failure>,
     /// Calls made, by `"METHOD path"`.
     pub calls: BTreeMap<String, u64>,
-    /// What it was reckoned to cost before it started.
+    /// The calls that it was estimated to make.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub estimate: Vec<Estimate>,
     /// Milliseconds.
@@ -127,7 +127,7 @@ impl EndReport {
 
     /// The report of a job as it is now.
     #[must_use]
-    pub fn of(
+    pub fn from_job(
         job: &Job,
         state: RunState,
         dry_run: bool,
@@ -155,7 +155,7 @@ impl EndReport {
             skipped: matched.saturating_sub(changed + already + failed.len() as u64),
         };
         Self {
-            end: job.end.as_str().to_owned(),
+            end: job.operation.as_str().to_owned(),
             target: job.target.clone(),
             target_id: job.target_id,
             state,
@@ -189,15 +189,15 @@ impl fmt::Display for EndReport {
         for openid in &self.samples {
             write!(f, "\n  would change {openid}")?;
         }
-        for failure in self.failed.iter().take(SHOWN) {
+        for failure in self.failed.iter().take(MAX_SHOWN) {
             let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
             write!(f, "\n  failed {}: {code}{}", failure.openid, failure.errmsg)?;
         }
-        if self.failed.len() > SHOWN {
+        if self.failed.len() > MAX_SHOWN {
             write!(
                 f,
                 "\n  and {} more failed; --report FILE lists them all",
-                with_thousands((self.failed.len() - SHOWN) as u64)
+                with_thousands((self.failed.len() - MAX_SHOWN) as u64)
             )?;
         }
         Ok(())
@@ -277,8 +277,8 @@ pub struct RunReport {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_today: BTreeMap<String, u64>,
     /// The undo steps that were skipped.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub set_aside: Vec<String>,
+    #[serde(default, rename = "set_aside", skip_serializing_if = "Vec::is_empty")]
+    pub not_undone: Vec<String>,
     /// Milliseconds.
     pub elapsed_ms: u64,
     /// One entry for each end, in order.
@@ -311,7 +311,7 @@ impl RunReport {
             sum.totals.add(&end.totals);
             sum.failed.extend(end.failed.iter().cloned());
             sum.samples.extend(end.samples.iter().cloned());
-            sum.samples.truncate(SHOWN);
+            sum.samples.truncate(MAX_SHOWN);
             sum.elapsed_ms += end.elapsed_ms;
             *count += 1;
         }
@@ -320,7 +320,7 @@ impl RunReport {
 
     /// Sums up the ends of a run.
     #[must_use]
-    pub fn of(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {
+    pub fn from_ends(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {
         let mut totals = Totals::default();
         for end in &ends {
             totals.add(&end.totals);

@@ -55,7 +55,7 @@ impl ChangedReader {
 fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, StoreError> {
     let end = match row.kind {
         StepKind::Terminal(kind) => kind.as_str(),
-        StepKind::Call(kind) => Declared::of(kind).spec.map_or(kind.as_str(), |spec| spec.name),
+        StepKind::Call(kind) => Declared::from_kind(kind).spec.map_or(kind.as_str(), |spec| spec.name),
     };
     let target = match (row.target.as_str(), row.target_id) {
         ("", 0) => String::new(),

@@ -146,7 +146,7 @@ impl TopLevelSteps {
     }
 
     fn plan(self, run: &str) -> UndoPlan {
-        let history = TagHistory::of(&self.steps);
+        let history = TagHistory::from_steps(&self.steps);
         let mut plan = UndoPlan { run: run.to_owned(), ..UndoPlan::default() };
         for TopLevelStep { step, label, mut effects, .. } in self.steps.into_iter().rev() {
             effects.retain(|(_, effect)| history.can_undo(effect));
@@ -170,7 +170,7 @@ impl TopLevelSteps {
 }
 
 impl TagHistory {
-    fn of(steps: &[TopLevelStep]) -> Self {
+    fn from_steps(steps: &[TopLevelStep]) -> Self {
         let mut history = Self::default();
         for step in steps {
             for (_, effect) in &step.effects {

@@ -100,10 +100,10 @@ impl Limits {
         self
     }
 
-    /// Some that were taken were not made after all.
-    pub fn release(&self, unmade: usize) {
+    /// Some that were reserved were not made.
+    pub fn release(&self, unused: usize) {
         if self.changes.is_some() {
-            self.changed.fetch_sub(unmade as u64, Ordering::SeqCst);
+            self.changed.fetch_sub(unused as u64, Ordering::SeqCst);
         }
     }
 

@@ -111,12 +111,12 @@ impl Ending<'_> {
             };
             host.err.line(&format!("warning: {}: {what}", end.title()));
         }
-        for what in &report.set_aside {
+        for what in &report.not_undone {
             host.err.line(&format!("warning: not undone: {what}"));
         }
         let failed = report.failed.len();
         if failed == 0 {
-            return if report.set_aside.is_empty() { exit::DONE } else { exit::FAILURES };
+            return if report.not_undone.is_empty() { exit::DONE } else { exit::FAILURES };
         }
         let (openids, them) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
         let list = match (&flags.report, &report.run) {

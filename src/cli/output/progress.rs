@@ -222,7 +222,7 @@ impl JobView {
         let counts = &self.job.counts;
         match kind {
             Kind::Listing | Kind::Details => {
-                let total = self.job.most.map_or(Counters::read(&counts.total), |most| {
+                let total = self.job.max_listed.map_or(Counters::read(&counts.total), |most| {
                     Counters::read(&counts.total).min(most as u64)
                 });
                 total.max(Counters::read(&counts.listed))
@@ -307,5 +307,5 @@ fn seconds(left: u64) -> String {
 
 fn title(job: &Job) -> String {
     let target = job.target.as_ref().map(|target| format!(" `{target}`")).unwrap_or_default();
-    format!("{}{target}", job.end)
+    format!("{}{target}", job.operation)
 }

@@ -336,10 +336,10 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
                 repl.session.run_script(repl.host, repl.runtime, &origin, Some(&run), board)
             })?;
             repl.finish(&outcome, &watch, false)?;
-            for what in &outcome.report.set_aside {
+            for what in &outcome.report.not_undone {
                 repl.host.err.line(&format!("warning: not undone: {what}"));
             }
-            if outcome.report.set_aside.is_empty() && outcome.report.failed.is_empty() {
+            if outcome.report.not_undone.is_empty() && outcome.report.failed.is_empty() {
                 repl.host.out.line("the account is as before that line");
             }
         }

@@ -40,7 +40,7 @@ impl JobReport {
             *count > 0
         });
         let failed = mem::take(&mut self.failed);
-        let report = EndReport::of(&self.job, state, env.policy.dry.is_some(), failed, calls);
+        let report = EndReport::from_job(&self.job, state, env.policy.dry.is_some(), failed, calls);
         env.io.board.end(report.clone());
         report
     }

@@ -77,8 +77,8 @@ pub(crate) fn check_quota(
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
         details: cost.needs_details,
         change: cost.change,
-        most: cost.max_matches.map(|most| most as u64),
-        is_for_all: writers == Writers::All,
+        max_matches: cost.max_matches.map(|most| most as u64),
+        all_need_change: writers == Writers::All,
     };
     // A resumed run does what the day's quota allows.
     let may_refuse = cost.is_exact && !env.policy.may_wait && !env.journal.is_resumed();

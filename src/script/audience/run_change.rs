@@ -113,7 +113,7 @@ fn writer_config(job: &JobExecution, change: Change, created_at: Option<Stopwatc
         change,
         counts: Arc::clone(&job.report.job.counts),
         limits: Arc::clone(&job.env.policy.limits),
-        made: created_at,
+        created_at,
         step: job.scope.step.clone(),
         dry: job.env.policy.dry.clone(),
     }

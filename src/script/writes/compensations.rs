@@ -150,7 +150,7 @@ fn skip_undo_step(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()>
     if !refused.errcode.is_some_and(|code| PERMANENT_ERRORS.contains(&code)) {
         return Err(refused.raise());
     }
-    env.io.board.set_aside(format!("step {step}: {}", refused.message));
+    env.io.board.skip_undo(format!("step {step}: {}", refused.message));
     Ok(())
 }
 

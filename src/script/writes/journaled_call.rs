@@ -51,7 +51,7 @@ pub(crate) struct CreatedTag {
 /// Creates a tag that was looked for and does not exist.
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
-    let known = PreState::of(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
+    let known = PreState::new(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
     let answer = call_observed(env, &call, &json!({"name": name}), Some(known), &|| {
         let client = env.client()?;
         Ok(match env.call(ensure_tag(client, name))? {
@@ -310,7 +310,7 @@ impl JournaledCall<'_> {
         let is_observed = observed.is_ok();
         let PreState { effect, items } = observed.unwrap_or_else(|_| {
             let text = format!("{}, before which the account could not be read", call.spec().name);
-            PreState::of(RecordedEffect::Other(text))
+            PreState::new(RecordedEffect::Other(text))
         });
         let Some(effect) = effect else { return Ok(Recorded::default()) };
         let written = env.block_on(async {
