@@ -1,4 +1,4 @@
-//! Instants at which a test ends the process as a power cut would: `MPSCRIPT_FAIL_POINT=NAME:N` kills it when it
+//! Instants at which a test ends the process as a power failure would: `MPSCRIPT_FAIL_POINT=NAME:N` kills it when it
 //! passes NAME for the N-th time. There are none in a release build.
 
 #[cfg(debug_assertions)]
@@ -23,11 +23,20 @@ pub fn hit(name: &str) {
         && wanted == name
         && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *number
     {
-        let process = std::process::id().to_string();
-        // Nothing of ours runs any more once it has done its work.
-        let _ = std::process::Command::new("kill").args(["-9", &process]).status();
-        std::thread::sleep(std::time::Duration::from_mins(1));
+        end_process();
     }
+}
+
+/// Ends the process at once: a child that sent the signal would leave the other threads time to write.
+#[cfg(all(debug_assertions, unix))]
+fn end_process() {
+    // A process may always send itself a signal.
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+}
+
+#[cfg(all(debug_assertions, not(unix)))]
+fn end_process() {
+    std::process::abort();
 }
 
 /// The process passes a point, of which a release build has none.
