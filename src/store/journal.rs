@@ -292,6 +292,14 @@ impl Store {
         rows.iter().map(|row| step(run, row)).collect()
     }
 
+    /// The steps of a page, with the parts of those, that have started and not ended, and that had an effect.
+    pub async fn in_flight_on_page(&self, run: &str, prefix: &str) -> Result<Vec<StepRow>, StoreError> {
+        let statement =
+            Statement::new(steps!("state = 'begun' AND effect_kind <> '' AND step LIKE $2 ORDER BY seq"));
+        let rows = self.query(statement.with(run).with(format!("{prefix}%").as_str())).await?;
+        rows.iter().map(|row| step(run, row)).collect()
+    }
+
     /// The top-level steps that have started and not ended, and that had an effect or have child steps.
     pub async fn in_flight_steps(&self, run: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement = Statement::new(steps!(

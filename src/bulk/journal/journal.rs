@@ -108,6 +108,8 @@ struct Inner {
     /// The last step that an earlier attempt has begun.
     last_before: i64,
     scopes: Mutex<Vec<ReplayScope>>,
+    /// In-flight steps of an earlier attempt on pages that replay left without reaching them.
+    unreached: Mutex<Vec<StepRow>>,
     resolution: Mutex<Option<Resolution>>,
     parked: Arc<Mutex<Option<JournalError>>>,
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
@@ -147,6 +149,7 @@ impl Journal {
             next_seq: AtomicI64::new(last + 1),
             last_before: last,
             scopes: Mutex::new(vec![ReplayScope::default()]),
+            unreached: Mutex::default(),
             parked,
             tasks: Mutex::new(vec![beating, writing]),
         }))))
@@ -189,10 +192,11 @@ impl Journal {
         self.0.as_ref().map(|inner| &inner.store)
     }
 
-    /// A step starts, or is replayed. A step that is not the recorded one parks the run, and so does a row that can't
-    /// be decoded.
+    /// A step starts, or is replayed. A step that is not the recorded one parks the run, and so do a row that can't be
+    /// decoded and a page that was left with steps in flight.
     pub async fn begin(&self, identity: &StepIdentity, resend: Resend) -> Result<Replay, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Replay::Fresh(Step::default(), CommitAck::default())) };
+        self.verify_pages_replayed()?;
         let replay = self.replay(inner, identity, resend).await;
         replay.map_err(|error| match error {
             JournalError::Undecodable(_) | JournalError::ReplayMismatch { .. } => self.park(error),
@@ -296,6 +300,7 @@ impl Journal {
     /// step would be lost, so the run is parked.
     pub async fn verify_replayed(&self) -> Result<(), JournalError> {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else { return Ok(()) };
+        self.verify_pages_replayed()?;
         // The top-level steps that replay has reached.
         let replayed = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
         let unfinished = inner.store.in_flight_steps(&inner.attempt.run).await?;
@@ -304,8 +309,26 @@ impl Journal {
         missing.map_or(Ok(()), |row| Err(self.not_replayed(row)))
     }
 
-    /// Parks the run: replay did not reach a step that was in flight.
-    pub fn not_replayed(&self, row: StepRow) -> JournalError {
+    /// Parks the run if replay left a page without reaching a step that was in flight on it. This is asked once the
+    /// script goes on: a run that an error ends may reach the step when it is resumed.
+    pub fn verify_pages_replayed(&self) -> Result<(), JournalError> {
+        self.unreached().into_iter().next().map_or(Ok(()), |row| Err(self.not_replayed(row)))
+    }
+
+    /// The in-flight steps of an earlier attempt on pages that replay left without reaching them.
+    #[must_use]
+    pub fn unreached(&self) -> Vec<StepRow> {
+        self.0.as_ref().map_or_else(Vec::new, |inner| lock(&inner.unreached).clone())
+    }
+
+    /// The account shows that an unreached step took effect: it is not lost.
+    pub fn settle(&self, step: &str) {
+        if let Some(inner) = &self.0 {
+            lock(&inner.unreached).retain(|row| row.step != step);
+        }
+    }
+
+    fn not_replayed(&self, row: StepRow) -> JournalError {
         self.park(JournalError::NotReplayed { step: row.step, what: row.label })
     }
 
@@ -470,7 +493,6 @@ impl Step {
 
     /// The steps that follow are those of a page of this one.
     pub fn enter_page(&self, page: u64) {
-        self.leave_page(page);
         if let Some(inner) = &self.journal.0 {
             lock(&inner.scopes).push(ReplayScope::new(format!("{}/{page}/", self.at)));
         }
@@ -486,35 +508,25 @@ impl Step {
         })
     }
 
-    /// The steps of this page that an earlier attempt left in flight and that replay did not reach.
-    #[must_use]
-    pub fn missing_on(&self, page: u64) -> Vec<StepRow> {
+    /// The steps that follow are no longer those of this page. Those that an earlier attempt left in flight on it and
+    /// that replay did not reach are unreached from now on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn leave_page(&self, page: u64) -> Result<(), StoreError> {
+        let Some(inner) = &self.journal.0 else { return Ok(()) };
         let prefix = format!("{}/{page}/", self.at);
-        let Some(inner) = &self.journal.0 else { return Vec::new() };
-        let scopes = lock(&inner.scopes);
-        let before =
-            scopes.iter().find(|scope| scope.prefix == prefix).and_then(|scope| scope.before.as_ref());
-        let missing = before
-            .into_iter()
-            .flatten()
-            .filter(|row| row.state == StepState::Begun && !row.effect.is_empty());
-        missing.cloned().collect()
-    }
-
-    /// The steps that follow are no longer those of this page.
-    pub fn leave_page(&self, page: u64) {
-        self.leave_all(&format!("{}/{page}/", self.at));
-    }
-
-    /// The steps that follow are no longer parts of this one.
-    pub fn exit(&self) {
-        self.leave_all(&format!("{}/", self.at));
-    }
-
-    fn leave_all(&self, prefix: &str) {
-        if let Some(inner) = &self.journal.0 {
-            lock(&inner.scopes).retain(|scope| !scope.prefix.starts_with(prefix));
+        let left: Vec<ReplayScope> =
+            lock(&inner.scopes).extract_if(.., |scope| scope.prefix.starts_with(&prefix)).collect();
+        if inner.attempt.attempt == 1 {
+            return Ok(());
         }
+        for scope in left {
+            let mut rows = inner.store.in_flight_on_page(&inner.attempt.run, &scope.prefix).await?;
+            rows.retain(|row| !scope.has_reached(&row.step));
+            lock(&inner.unreached).extend(rows);
+        }
+        Ok(())
     }
 }
 

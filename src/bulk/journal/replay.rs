@@ -85,6 +85,15 @@ impl ReplayScope {
         self.before = Some(rows);
     }
 
+    /// Whether replay has reached the step of this page that is at this place, or that has a part there. A page whose
+    /// steps were not loaded has begun none.
+    pub(crate) fn has_reached(&self, at: &str) -> bool {
+        let is_of = |row: &StepRow| {
+            at.strip_prefix(&row.step).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.before.as_ref().is_some_and(|rows| !rows.iter().any(is_of))
+    }
+
     /// Places the next step.
     pub(crate) fn place(&mut self, identity: &StepIdentity, resend: Resend) -> Slot {
         let is_interrupted_page = self.before.is_some();
@@ -282,6 +291,22 @@ mod tests {
         let mut scope = interrupted_page(&[row("3/2/7", ATTACH, "a", StepState::Begun)]);
         let fresh = scope.place(&identity(ATTACH, "b"), Resend::Idempotent);
         assert_eq!(fresh, Slot::Fresh("3/2/8".to_owned()));
+    }
+
+    #[test]
+    fn step_on_interrupted_page_is_reached_with_its_parts() {
+        let recorded =
+            [row("3/2/1", EACH, "a", StepState::Begun), row("3/2/10", ATTACH, "b", StepState::Begun)];
+        let mut scope = interrupted_page(&recorded);
+        let reached = |scope: &ReplayScope| ["3/2/1", "3/2/1/1/4", "3/2/10"].map(|at| scope.has_reached(at));
+        assert_eq!(reached(&scope), [false, false, false]);
+        scope.place(&identity(EACH, "a"), Resend::Idempotent);
+        assert_eq!(reached(&scope), [true, true, false]);
+    }
+
+    #[test]
+    fn page_on_which_replay_began_no_step_has_reached_none() {
+        assert!(!ReplayScope::new("3/2/".to_owned()).has_reached("3/2/1"));
     }
 
     #[test]

@@ -145,12 +145,12 @@ impl JobExecution {
             self.pages.reader = None;
         }
         if let Some(drawn) = self.pipeline.take_sample() {
+            // The sample is a page of its own: a resumed run goes through the same followers from its start.
+            self.scope.complete_page(&self.env)?;
             let listed = Counters::read(&self.report.job.counts.listed);
             let listed = usize::try_from(listed).unwrap_or(usize::MAX);
             let cursor = PageCursor { page: self.scope.page, listed, ..PageCursor::default() };
             self.checkpoint(cursor, &BatchProgress::default(), Value::Null, Some(drawn))?;
-            // The sample is a page of its own: a resumed run goes through the same followers from its start.
-            self.scope.exit_page();
             self.scope.page += 1;
             self.scope.enter_page();
         }
@@ -223,8 +223,7 @@ impl JobExecution {
         if self.prior.checkpoint.sampled.is_some() {
             return Ok(());
         }
-        self.scope.verify_page_replayed(&self.env)?;
-        self.scope.exit_page();
+        self.scope.complete_page(&self.env)?;
         self.scope.page = cursor.page + 1;
         // A sample's followers are undecided until it is drawn.
         if self.pipeline.is_buffering() || self.restarts() {
@@ -300,6 +299,7 @@ impl JobExecution {
 
     /// Records how the operation ended and posts its report. An error goes on to the script.
     pub(crate) fn finish(&mut self, result: ScriptResult<()>, value: Value) -> ScriptResult<EndReport> {
+        let result = result.and_then(|()| self.scope.complete_page(&self.env));
         let state = match result {
             Ok(()) => RunState::Done,
             Err(_) => RunState::Error,
@@ -333,7 +333,8 @@ impl JobExecution {
     /// Stops what is still being fetched, leaves the page and posts the report.
     fn close(&mut self, state: RunState) -> EndReport {
         self.pages.reader = None;
-        self.scope.exit_page();
+        // What could not be settled parks the run if the script goes on.
+        let _ = self.scope.exit_page(&self.env);
         let state = if self.env.calls.cancel.is_cancelled() { RunState::Cancelled } else { state };
         self.report.post(&self.env, &self.client, state)
     }

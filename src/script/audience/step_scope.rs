@@ -35,22 +35,29 @@ impl StepScope {
         }
     }
 
-    pub(crate) fn exit_page(&mut self) {
-        if self.is_entered {
-            self.has_written |= self.step.has_children(self.page);
-            self.step.exit();
-            self.is_entered = false;
+    /// Leaves the page. What an earlier attempt left in flight on it and replay did not reach is settled where the account
+    /// shows that it took effect; else the run parks as soon as the script goes on.
+    pub(crate) fn exit_page(&mut self, env: &RunEnv) -> ScriptResult<()> {
+        if !self.is_entered {
+            return Ok(());
         }
-    }
-
-    /// Fails if an earlier attempt left a step of this page in flight that replay did not reach, unless the account
-    /// shows that the step took effect.
-    pub(crate) fn verify_page_replayed(&self, env: &RunEnv) -> ScriptResult<()> {
-        for row in self.step.missing_on(self.page) {
-            if !has_taken_effect(env, &row)? {
-                return Err(env.journal_error(&self.step.journal().not_replayed(row)));
+        self.has_written |= self.step.has_children(self.page);
+        self.is_entered = false;
+        let journal = self.step.journal();
+        let left = env.block_on(self.step.leave_page(self.page));
+        left.map_err(|error| env.journal_error(&journal.park(error.into())))?;
+        for row in journal.unreached() {
+            if has_taken_effect(env, &row)? {
+                journal.settle(&row.step);
             }
         }
         Ok(())
+    }
+
+    /// Leaves the page whose followers have all been visited. Fails if a step was in flight on it that replay did not
+    /// reach.
+    pub(crate) fn complete_page(&mut self, env: &RunEnv) -> ScriptResult<()> {
+        self.exit_page(env)?;
+        self.step.journal().verify_pages_replayed().map_err(|error| env.journal_error(&error))
     }
 }
