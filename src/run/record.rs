@@ -5,7 +5,8 @@ use crate::{
     host::Host,
     script::{HandlerCall, Source},
     store::{
-        AutomationRecord, RunEnd, RunPayload, RunRecord, RunState, StartedBy, Store, StoreError, decode_json,
+        AutomationRecord, JsonColumn, Quoting, RunEnd, RunPayload, RunRecord, RunState, StartedBy, Store,
+        StoreError,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ impl RunOptions {
 
     /// The options in a run's record.
     pub fn decode(run: &str, texts: &RunPayload) -> Result<Self, StoreError> {
-        decode_json("mpscript_run", run, "options", &texts.options, "a run's options as JSON")
+        run_column(run, "options", "a run's options as JSON").decode(&texts.options)
     }
 
     /// Why a run with these options can't be resumed, if it can't.
@@ -200,23 +201,26 @@ pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<Str
     if record.state.is_empty() {
         return Ok(Map::default());
     }
-    decode_json("mpscript_automation", automation, "state", &record.state, "a JSON object")
+    automation_column(automation, "state", "a JSON object").decode(&record.state)
 }
 
 /// The script and its imports in a run's record.
 pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError> {
-    decode_json("mpscript_run", run, "source", &texts.source, "a script and its imports as JSON")
+    run_column(run, "source", "a script and its imports as JSON").decode(&texts.source)
 }
 
 /// The last good source in an automation's record.
 pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
-    decode_json(
-        "mpscript_automation",
-        &record.name,
-        "last_good_source",
-        &record.last_good_source,
-        "a script and its imports as JSON",
-    )
+    automation_column(&record.name, "last_good_source", "a script and its imports as JSON")
+        .decode(&record.last_good_source)
+}
+
+fn run_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> JsonColumn<'a> {
+    JsonColumn { table: "mpscript_run", row, name, expected, quoting: Quoting::Never }
+}
+
+fn automation_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> JsonColumn<'a> {
+    JsonColumn { table: "mpscript_automation", row, name, expected, quoting: Quoting::Never }
 }
 
 /// Fences the runs whose processes are dead, which releases their write locks at once. A process that only slept can

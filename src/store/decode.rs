@@ -85,20 +85,80 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// Decodes the JSON that a column holds. The error tells where the JSON is wrong, and never quotes it: it may hold
-/// secrets.
-pub fn decode_json<T: DeserializeOwned>(
-    table: &'static str,
-    row: &str,
-    column: &'static str,
-    json: &str,
-    expected: &str,
-) -> Result<T, StoreError> {
-    serde_json::from_str(json).map_err(|error| StoreError::Decode {
-        table,
-        row: row.to_owned(),
-        column,
-        expected: expected.to_owned(),
-        found: error.to_string(),
-    })
+/// Letters of a text that can't be decoded which an error quotes.
+const EXCERPT: usize = 60;
+
+/// A column that holds JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonColumn<'a> {
+    /// Its table.
+    pub table: &'static str,
+    /// The key of the row.
+    pub row: &'a str,
+    /// The column.
+    pub name: &'static str,
+    /// What it holds, for errors.
+    pub expected: &'static str,
+    /// Whether errors may show what it holds.
+    pub quoting: Quoting,
+}
+
+/// What an error shows of a text that can't be decoded, beside where it is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quoting {
+    /// Its beginning.
+    Excerpt,
+    /// Nothing: it may hold secrets.
+    Never,
+}
+
+impl<'a> JsonColumn<'a> {
+    /// A column of a step, whose texts are masked when they are recorded.
+    #[must_use]
+    pub const fn for_step(row: &'a str, name: &'static str, expected: &'static str) -> Self {
+        Self { table: "mpscript_step", row, name, expected, quoting: Quoting::Excerpt }
+    }
+
+    /// Decodes what it holds.
+    pub fn decode<T: DeserializeOwned>(&self, json: &str) -> Result<T, StoreError> {
+        serde_json::from_str(json).map_err(|error| StoreError::Decode {
+            table: self.table,
+            row: self.row.to_owned(),
+            column: self.name,
+            expected: self.expected.to_owned(),
+            found: match self.quoting {
+                Quoting::Excerpt => format!("`{}` ({error})", excerpt(json)),
+                Quoting::Never => error.to_string(),
+            },
+        })
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    let mut excerpt: String = text.chars().take(EXCERPT).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(quoting: Quoting) -> String {
+        let column = JsonColumn { quoting, ..JsonColumn::for_step("R/3", "answer", "an answer") };
+        column.decode::<i64>(&"\"密\"".repeat(40)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn text_that_cannot_be_decoded_is_quoted_by_its_beginning() {
+        let found = format!("found `{}…` (invalid type", "\"密\"".repeat(20));
+        assert!(error(Quoting::Excerpt).contains(&found), "{}", error(Quoting::Excerpt));
+    }
+
+    #[test]
+    fn text_that_may_be_secret_is_not_quoted() {
+        assert!(!error(Quoting::Never).contains("密\"\""), "{}", error(Quoting::Never));
+    }
 }

@@ -30,7 +30,7 @@ mod temp_set;
 mod token;
 
 pub use automation::AutomationRecord;
-pub use decode::decode_json;
+pub use decode::{JsonColumn, Quoting};
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use fire::{Fire, FireKind, LastFire};

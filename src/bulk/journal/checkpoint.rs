@@ -5,10 +5,9 @@ use crate::{
         batch::{ChangeItem, item_list},
         counts::CountsSnapshot,
         cursor::PageCursor,
-        decode::step_column,
         failure::Failure,
     },
-    store::{StepRow, StoreError},
+    store::{JsonColumn, StepRow, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +45,6 @@ impl Checkpoint {
             return Ok(Self::default());
         }
         let key = format!("{run}/{}", row.step);
-        step_column(&key, "checkpoint", "a checkpoint, as JSON").decode(&row.checkpoint)
+        JsonColumn::for_step(&key, "checkpoint", "a checkpoint, as JSON").decode(&row.checkpoint)
     }
 }

@@ -22,11 +22,10 @@ use crate::{
     base::{Cancel, Clock, lock},
     bulk::model::{
         batch::{ChangeItem, Items, Unresolved},
-        decode::step_column,
         effect::RecordedEffect,
         failure::Failure,
     },
-    store::{BatchOutcome, JournalWrite, NewStep, StepRow, StepState, Store, StoreError},
+    store::{BatchOutcome, JournalWrite, JsonColumn, NewStep, StepRow, StepState, Store, StoreError},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -358,7 +357,7 @@ impl Inner {
     /// The recorded answer or error of a step.
     fn answer(&self, row: &StepRow) -> Result<Value, StoreError> {
         let key = format!("{}/{}", self.attempt.run, row.step);
-        step_column(&key, "answer", "an answer, as JSON").decode(&row.answer)
+        JsonColumn::for_step(&key, "answer", "an answer, as JSON").decode(&row.answer)
     }
 
     /// Whether an earlier attempt started a step after this one that is no child of it.

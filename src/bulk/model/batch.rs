@@ -1,8 +1,8 @@
 //! The items of a batch of changes, and those of them that have no outcome yet.
 
-use super::{decode::Column, failure::Failure};
-use crate::store::{BatchRow, StoreError};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
+use super::failure::Failure;
+use crate::store::{BatchRow, JsonColumn, Quoting, StoreError};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
 use std::collections::HashSet;
 
 /// One openid of a batch, with what the change and its undo need.
@@ -129,7 +129,7 @@ impl Unresolved {
         let read: Self = match (row.pending, row.unresolved.as_str()) {
             (0, "") => return Ok(Self::default()),
             (_, "") => return Ok(Self { in_doubt: read_items(row)?, not_sent: Vec::new() }),
-            (_, text) => column(row, "unresolved", "the items without an outcome, as JSON").decode(text)?,
+            (_, text) => decode(row, "unresolved", text, "the items without an outcome, as JSON")?,
         };
         Ok(read)
     }
@@ -158,7 +158,7 @@ impl Unresolved {
 
 /// All items of a batch.
 pub fn read_items(row: &BatchRow) -> Result<Vec<ChangeItem>, StoreError> {
-    let ReadItems(items) = column(row, "items", "the items of a batch, as JSON").decode(&row.items)?;
+    let ReadItems(items) = decode(row, "items", &row.items, "the items of a batch, as JSON")?;
     Ok(items)
 }
 
@@ -166,7 +166,7 @@ pub fn read_items(row: &BatchRow) -> Result<Vec<ChangeItem>, StoreError> {
 pub(crate) fn read_failed(row: &BatchRow) -> Result<Vec<Failure>, StoreError> {
     match row.failed.as_str() {
         "" => Ok(Vec::new()),
-        text => column(row, "failed", "the items that failed, as JSON").decode(text),
+        text => decode(row, "failed", text, "the items that failed, as JSON"),
     }
 }
 
@@ -186,22 +186,16 @@ pub fn read_changed(row: &BatchRow, with_in_doubt: bool) -> Result<Vec<ChangeIte
     Ok(items)
 }
 
-fn column(row: &BatchRow, column: &'static str, expected: &'static str) -> BatchColumn {
-    BatchColumn { row: format!("{} batch {}", row.step, row.number), column, expected }
-}
-
-/// A column of a batch.
-struct BatchColumn {
-    row: String,
-    column: &'static str,
+/// Decodes what a column of a batch holds.
+fn decode<T: DeserializeOwned>(
+    row: &BatchRow,
+    name: &'static str,
+    json: &str,
     expected: &'static str,
-}
-
-impl BatchColumn {
-    fn decode<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, StoreError> {
-        let Self { row, column, expected } = self;
-        Column { table: "mpscript_batch", row, name: column, expected }.decode(text)
-    }
+) -> Result<T, StoreError> {
+    let key = format!("{} batch {}", row.step, row.number);
+    let column = JsonColumn { table: "mpscript_batch", row: &key, name, expected, quoting: Quoting::Excerpt };
+    column.decode(json)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a step did to the account, as the journal records it.
 
-use super::{change::Change, decode::step_column};
-use crate::store::{RecordedKind, StepRow, StoreError};
+use super::change::Change;
+use crate::store::{JsonColumn, RecordedKind, StepRow, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// What a step did to the account, as the journal records it.
@@ -49,7 +49,7 @@ impl RecordedEffect {
             return Ok(None);
         }
         let key = format!("{run}/{}", row.step);
-        step_column(&key, "effect", "an effect, as JSON").decode(&row.effect).map(Some)
+        JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect).map(Some)
     }
 
     /// Its kind, which queries decide by.

@@ -1,10 +1,9 @@
-//! The plain data of jobs, which every other folder of this room stands on. Must never know what works on it.
+//! The plain data of jobs, which every other folder of this floor stands on. Must never know what works on it.
 
 pub(crate) mod batch;
 pub(crate) mod change;
 pub(crate) mod counts;
 pub(crate) mod cursor;
-pub(crate) mod decode;
 pub(crate) mod effect;
 pub(crate) mod estimate;
 pub(crate) mod failure;

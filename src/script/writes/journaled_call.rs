@@ -17,7 +17,7 @@ use crate::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
     },
-    store::{StepKind, StepState, decode_json},
+    store::{JsonColumn, StepKind, StepState},
 };
 use serde_json::{Value, json};
 
@@ -147,8 +147,8 @@ fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     if row.state != StepState::Failed {
         return Ok(false);
     }
-    let decoded =
-        decode_json::<ScriptError>("mpscript_step", &row.step, "answer", &row.answer, "the error of a call");
+    let column = JsonColumn::for_step(&row.step, "answer", "the error of a call");
+    let decoded: Result<ScriptError, _> = column.decode(&row.answer);
     let earlier = decoded.map_err(|error| env.journal_error(&env.journal.park(error.into())))?;
     Ok(!earlier.is_unsure)
 }
