@@ -2,8 +2,8 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError},
-    followers::{check_list, openids_of, opposite},
+    effect::{Effect, FollowerEffect, Lock, PreState, RehearseError},
+    followers::{check_list, openids_of},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         blacklist::{Add, Remove},
         user::rules::{check_block, check_unblock},
     },
-    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    bulk::model::{batch::ChangeItem, change::Change},
     store::EffectKind,
 };
 use std::collections::HashSet;
@@ -29,14 +29,6 @@ impl Effect for Add {
         let blocked = account.blacklisted(&self.openid_list).await?;
         let items = self.openid_list.iter().filter(|openid| !blocked.contains(*openid)).cloned();
         Ok(PreState::from_followers(Change::Block, items.map(ChangeItem::Openid).collect()))
-    }
-
-    fn inverse(recorded: &RecordedEffect) -> Inverse {
-        opposite(recorded)
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
-        Ok(InDoubt::Retry)
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
@@ -87,14 +79,6 @@ impl Effect for Remove {
         let blocked = account.blacklisted(&self.openid_list).await?;
         let items = self.openid_list.iter().filter(|openid| blocked.contains(*openid)).cloned();
         Ok(PreState::from_followers(Change::Unblock, items.map(ChangeItem::Openid).collect()))
-    }
-
-    fn inverse(recorded: &RecordedEffect) -> Inverse {
-        opposite(recorded)
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
-        Ok(InDoubt::Retry)
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {

@@ -4,7 +4,7 @@ use super::effect::{Effect, Inverse};
 use crate::{
     api::{Endpoint, Spec, blacklist, card, media, qrcode, quota, tag, user},
     bulk::model::effect::RecordedEffect,
-    store::EffectKind,
+    store::{EffectKind, StepKind},
 };
 
 /// What is declared of a kind of call.
@@ -51,15 +51,16 @@ impl Declared {
 }
 
 impl RecordedEffect {
-    /// What undoes it, as the effect of the endpoint that had it declares.
+    /// What undoes it where a step of this kind recorded it, as the effect of the endpoint that had it declares.
     #[must_use]
-    pub fn inverse(&self) -> Inverse {
-        let kind = match self {
-            Self::Change(change) => change.kind(),
-            Self::CreateTag { .. } => EffectKind::TagCreate,
-            Self::RenameTag { .. } => EffectKind::TagUpdate,
-            Self::DeleteTag { .. } => EffectKind::TagDelete,
-            Self::Other(_) => EffectKind::Undeclared,
+    pub fn inverse(&self, recorded_by: StepKind) -> Inverse {
+        let kind = match (self, recorded_by) {
+            (Self::Change(change), _) => change.kind(),
+            (Self::CreateTag { .. }, _) => EffectKind::TagCreate,
+            (Self::RenameTag { .. }, _) => EffectKind::TagUpdate,
+            (Self::DeleteTag { .. }, _) => EffectKind::TagDelete,
+            (Self::Other(_), StepKind::Call(kind)) => kind,
+            (Self::Other(_), StepKind::Terminal(_)) => EffectKind::Undeclared,
         };
         Declared::from_kind(kind).inverse(self)
     }

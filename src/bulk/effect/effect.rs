@@ -5,11 +5,14 @@ use super::{
     observer::{ObserveError, Observer},
 };
 use crate::{
-    api::{Endpoint, Violation, Writes},
+    api::{Endpoint, Resend, Violation, Writes},
     bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 use std::fmt;
+
+/// Why a call can't be undone of which no state was recorded.
+pub(super) const NOT_OBSERVED: &str = "the state before could not be read";
 
 /// What one write endpoint does to the account.
 pub trait Effect: Endpoint<Mode = Writes> {
@@ -22,15 +25,29 @@ pub trait Effect: Endpoint<Mode = Writes> {
     /// The state before the call, as far as an undo needs it. The journal records it before the call is made.
     fn observe(&self, account: &Observer<'_>) -> impl Future<Output = Result<PreState, ObserveError>> + Send;
 
-    /// What undoes a recorded call of this endpoint, or why nothing does.
-    fn inverse(recorded: &RecordedEffect) -> Inverse;
+    /// What undoes a recorded call of this endpoint, or why nothing does. For a change to followers that is the opposite
+    /// change, or for remarks the former ones.
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        match recorded {
+            RecordedEffect::Change(change) => {
+                change.opposite().map_or(Inverse::RestoreRemarks, Inverse::Change)
+            }
+            _ => Inverse::Irreversible(NOT_OBSERVED),
+        }
+    }
 
     /// Whether a call of an earlier attempt took effect, when a resumed run reaches it again and no outcome is recorded.
-    /// Not asked where the declaration says that the call is idempotent: then it is made again.
+    /// One that the declaration calls idempotent is made again, without asking; of another a person decides, unless the
+    /// endpoint can tell.
     fn resolve(
         &self,
-        account: &Observer<'_>,
-    ) -> impl Future<Output = Result<InDoubt<Self::Answer>, ObserveError>> + Send;
+        _account: &Observer<'_>,
+    ) -> impl Future<Output = Result<InDoubt<Self::Answer>, ObserveError>> + Send {
+        std::future::ready(Ok(match Self::SPEC.resend {
+            Resend::Idempotent => InDoubt::Retry,
+            Resend::VerifyFirst | Resend::Never => InDoubt::Unknown,
+        }))
+    }
 
     /// What a dry run answers in the platform's place, by the same rules; it notes what later calls of the run must see.
     fn rehearse(

@@ -1,27 +1,16 @@
 //! What the effects on followers have in common.
 
 use super::{
-    effect::{Inverse, RehearseError},
+    effect::RehearseError,
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{Endpoint, user::User},
-    bulk::model::{batch::ChangeItem, effect::RecordedEffect},
+    bulk::model::batch::ChangeItem,
 };
-
-/// Why a call can't be undone of which no state was recorded.
-pub(super) const NOT_OBSERVED: &str = "the state before could not be read";
 
 pub(super) fn openids_of(items: &[ChangeItem]) -> Vec<String> {
     items.iter().map(|item| item.openid().to_owned()).collect()
-}
-
-/// The inverse of a change to followers: the opposite change, or for remarks the former ones.
-pub(super) fn opposite(recorded: &RecordedEffect) -> Inverse {
-    match recorded {
-        RecordedEffect::Change(change) => change.opposite().map_or(Inverse::RestoreRemarks, Inverse::Change),
-        _ => Inverse::Irreversible(NOT_OBSERVED),
-    }
 }
 
 /// Holds a list to the platform's bounds. A script's list of any length is cut into calls, so that it can only be too

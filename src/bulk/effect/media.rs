@@ -2,7 +2,7 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, Inverse, Lock, PreState, RehearseError},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -24,10 +24,6 @@ impl Effect for UploadImage {
 
     fn inverse(_recorded: &RecordedEffect) -> Inverse {
         Inverse::Irreversible("an uploaded picture is not kept in the library and stays at its address")
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Uploaded>, ObserveError> {
-        Ok(InDoubt::Retry)
     }
 
     async fn rehearse(&self, _account: &Observer<'_>, _dry_run: &DryRun) -> Result<Uploaded, RehearseError> {

@@ -2,7 +2,7 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, Inverse, Lock, PreState, RehearseError},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -24,10 +24,6 @@ impl Effect for Clear {
 
     fn inverse(_recorded: &RecordedEffect) -> Inverse {
         Inverse::Irreversible("a reset of the quotas counts against the ten of a month")
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
-        Ok(InDoubt::Unknown)
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {

@@ -2,9 +2,9 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, NOT_OBSERVED, PreState, RehearseError},
     ensure_tag::find_tag,
-    followers::{NOT_OBSERVED, check_list, holds_of_all, openids_of, opposite},
+    followers::{check_list, holds_of_all, openids_of},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -146,14 +146,6 @@ impl Effect for Attach {
         Ok(PreState::from_followers(Change::Attach(self.tagid), items))
     }
 
-    fn inverse(recorded: &RecordedEffect) -> Inverse {
-        opposite(recorded)
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
-        Ok(InDoubt::Retry)
-    }
-
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
@@ -206,14 +198,6 @@ impl Effect for Detach {
         let items = users.filter(|user| has_tag(user, self.tagid)).filter_map(|user| user.openid);
         let items = items.map(ChangeItem::Openid).collect();
         Ok(PreState::from_followers(Change::Detach(self.tagid), items))
-    }
-
-    fn inverse(recorded: &RecordedEffect) -> Inverse {
-        opposite(recorded)
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
-        Ok(InDoubt::Retry)
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {

@@ -2,8 +2,8 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError},
-    followers::{holds_of_all, opposite},
+    effect::{Effect, FollowerEffect, Lock, PreState, RehearseError},
+    followers::holds_of_all,
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
             rules::{check_remark, check_remark_length},
         },
     },
-    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    bulk::model::{batch::ChangeItem, change::Change},
     store::EffectKind,
 };
 use std::{collections::HashSet, slice};
@@ -33,14 +33,6 @@ impl Effect for Remark {
         let old = user.and_then(|user| user.remark);
         let item = old.map(|old| ChangeItem::Remark(self.openid.clone(), self.remark.clone(), old));
         Ok(PreState::from_followers(Change::Remark, item.into_iter().collect()))
-    }
-
-    fn inverse(recorded: &RecordedEffect) -> Inverse {
-        opposite(recorded)
-    }
-
-    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
-        Ok(InDoubt::Retry)
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {

@@ -95,13 +95,21 @@ pub async fn plan_undo(store: &Store, run: &str) -> Result<UndoPlan, StoreError>
     Ok(steps.plan(run))
 }
 
-/// A step of the script, which may be a loop of many calls, with its effects: each with the number of the last step that
-/// had it.
+/// A step of the script, which may be a loop of many calls, with its effects.
 struct TopLevelStep {
     step: String,
     kind: StepKind,
     label: String,
-    effects: Vec<(i64, RecordedEffect)>,
+    effects: Vec<StepEffect>,
+}
+
+/// What a step of the script, or a part of one, did to the account.
+struct StepEffect {
+    /// The number of the last step that did it.
+    seq: i64,
+    /// What recorded it.
+    kind: StepKind,
+    effect: RecordedEffect,
 }
 
 /// The steps of a script, in the order in which they started.
@@ -140,23 +148,23 @@ impl TopLevelSteps {
         let Some(effect) = effect else { return };
         // Followers that were changed are changed back together; whatever has a name is undone step by step.
         if matches!(effect, RecordedEffect::Change(_)) {
-            top.effects.retain(|(_, known)| *known != effect);
+            top.effects.retain(|known| known.effect != effect);
         }
-        top.effects.push((row.seq, effect));
+        top.effects.push(StepEffect { seq: row.seq, kind: row.kind, effect });
     }
 
     fn plan(self, run: &str) -> UndoPlan {
         let history = TagHistory::from_steps(&self.steps);
         let mut plan = UndoPlan { run: run.to_owned(), ..UndoPlan::default() };
         for TopLevelStep { step, label, mut effects, .. } in self.steps.into_iter().rev() {
-            effects.retain(|(_, effect)| history.can_undo(effect));
+            effects.retain(|recorded| history.can_undo(&recorded.effect));
             // A tag comes off its followers before it is deleted.
-            effects.sort_by_key(|(seq, effect)| {
+            effects.sort_by_key(|StepEffect { seq, effect, .. }| {
                 (matches!(effect, RecordedEffect::CreateTag { .. }), Reverse(*seq))
             });
             let mut actions = Vec::new();
-            for (_, effect) in effects {
-                match history.action(&effect, &step) {
+            for recorded in effects {
+                match history.action(&recorded, &step) {
                     Ok(action) => actions.push(action),
                     Err(irreversible) => plan.irreversible.push(irreversible),
                 }
@@ -173,8 +181,8 @@ impl TagHistory {
     fn from_steps(steps: &[TopLevelStep]) -> Self {
         let mut history = Self::default();
         for step in steps {
-            for (_, effect) in &step.effects {
-                match effect {
+            for recorded in &step.effects {
+                match &recorded.effect {
                     RecordedEffect::CreateTag { id, .. } => {
                         history.created.insert(*id);
                     }
@@ -223,8 +231,9 @@ impl TagHistory {
     }
 
     /// What undoes an effect, or why nothing does.
-    fn action(&self, effect: &RecordedEffect, step: &str) -> Result<UndoAction, String> {
-        match (effect.inverse(), effect) {
+    fn action(&self, recorded: &StepEffect, step: &str) -> Result<UndoAction, String> {
+        let StepEffect { kind, effect, .. } = recorded;
+        match (effect.inverse(*kind), effect) {
             (Inverse::RestoreTagName { id, from, to }, _) => Ok(UndoAction::RestoreTagName { id, from, to }),
             (Inverse::DeleteTagIfEmpty { id, name }, _) => Ok(UndoAction::DeleteTagIfEmpty { id, name }),
             (_, RecordedEffect::Change(change)) => {
@@ -240,7 +249,9 @@ impl TagHistory {
                     None => Err(format!("the tag `{name}` ({id}) was deleted, and {reason}")),
                 }
             }
-            (_, RecordedEffect::Other(call)) => Err(format!("{call} (step {step})")),
+            (Inverse::Irreversible(reason), RecordedEffect::Other(call)) => {
+                Err(format!("{call} (step {step}): {reason}"))
+            }
             (_, effect) => Err(format!("{} (step {step})", effect.kind())),
         }
     }
@@ -378,8 +389,36 @@ mod tests {
     }
 
     #[test]
-    fn call_that_nothing_undoes_is_reported_with_its_step() {
-        let plan = plan(&[("4", CALL, Some(RecordedEffect::Other("a card".to_owned())))]);
-        assert_eq!((plan.steps, plan.irreversible), (Vec::new(), vec!["a card (step 4)".to_owned()]));
+    fn call_that_nothing_undoes_is_reported_with_its_step_and_the_reason() {
+        let other = |kind, name: &str| {
+            let plan = plan(&[("4", StepKind::Call(kind), Some(RecordedEffect::Other(name.to_owned())))]);
+            assert_eq!(plan.steps, []);
+            plan.irreversible.concat()
+        };
+        for (kind, name, expected) in [
+            (
+                EffectKind::CardCreate,
+                "card::create",
+                "card::create (step 4): a created card stays: no declared endpoint deletes one",
+            ),
+            (
+                EffectKind::QrcodeCreate,
+                "qrcode::create",
+                "qrcode::create (step 4): a QR code can not be withdrawn",
+            ),
+            (EffectKind::Undeclared, "api::post", "api::post (step 4): nothing is known of what it does"),
+            (
+                EffectKind::TagAttach,
+                "tag::attach",
+                "tag::attach (step 4): the state before could not be read",
+            ),
+            (
+                EffectKind::TagUpdate,
+                "tag::update",
+                "tag::update (step 4): the state before could not be read",
+            ),
+        ] {
+            assert_eq!(other(kind, name), expected);
+        }
     }
 }

@@ -308,10 +308,8 @@ impl JournaledCall<'_> {
             return Ok(Recorded::default());
         }
         let is_observed = observed.is_ok();
-        let PreState { effect, items } = observed.unwrap_or_else(|_| {
-            let text = format!("{}, before which the account could not be read", call.spec().name);
-            PreState::new(RecordedEffect::Other(text))
-        });
+        let PreState { effect, items } =
+            observed.unwrap_or_else(|_| PreState::new(RecordedEffect::Other(call.spec().name.to_owned())));
         let Some(effect) = effect else { return Ok(Recorded::default()) };
         let written = env.block_on(async {
             let recorded = step.change(&effect).await?;
