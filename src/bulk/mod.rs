@@ -32,8 +32,8 @@ pub use journal::journal::{Attempt, CommitAck, HEARTBEAT_TTL, Journal, Replay, R
 pub use journal::replay::StepIdentity;
 pub use listing::chunked::{MergeAnswer, PartialFailure, call_chunked};
 pub use listing::membership::{MemberSet, MembershipError};
-pub use listing::reader::{Batch, ReadError, Reader};
-pub use model::batch::{ChangeItem, RemarkChange, Unresolved, read_changed, read_items};
+pub use listing::reader::{Batch, Details, ReadError, Reader, ReaderConfig};
+pub use model::batch::{ChangeItem, InDoubtItems, RemarkChange, Unresolved, read_changed, read_items};
 pub use model::change::Change;
 pub use model::counts::{Counters, CountsSnapshot};
 pub use model::cursor::PageCursor;
@@ -44,11 +44,13 @@ pub use model::job::Job;
 pub use model::person::Listed;
 pub use model::source::{ChangedByStep, Source};
 pub use report::progress::ProgressBoard;
-pub use report::quota_estimate::{CallDemand, CostError, JobShape, QuotaShortage, estimate};
-pub use report::report::{CallSlot, CallTimes, EndReport, RunReport, Totals};
+pub use report::quota_estimate::{CallDemand, CostError, JobShape, OnShortage, QuotaShortage, estimate};
+pub use report::report::{CallSlot, CallTimes, CountRow, EndGroup, EndReport, RunReport, Totals};
 pub use undo::changed_openids::{ChangedOpenid, ChangedReader};
 pub use undo::plan::{UndoAction, UndoPlan, UndoStep, plan_undo};
-pub use writing::batch_writer::{BatchWriter, BatchWriterConfig, JobError};
+pub use writing::batch_writer::{
+    BatchProgress, BatchWriter, BatchWriterConfig, FinishedWriter, JobError, ResumedWriter,
+};
 pub use writing::limits::{Limit, Limits, Share};
 
 /// Batches in flight or waiting to be decided, for each call that may be in flight: enough to keep the calls busy while

@@ -31,7 +31,8 @@ impl Effect for Remark {
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let user = account.users(slice::from_ref(&self.openid)).await?.into_iter().next();
         let old = user.and_then(|user| user.remark);
-        let item = old.map(|old| ChangeItem::Remark(self.openid.clone(), self.remark.clone(), old));
+        let (openid, new) = (self.openid.clone(), self.remark.clone());
+        let item = old.map(|old| ChangeItem::Remark { openid, new, old });
         Ok(PreState::from_followers(Change::Remark, item.into_iter().collect()))
     }
 

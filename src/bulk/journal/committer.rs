@@ -20,8 +20,13 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// How often a commit is attempted, a second apart.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// A write, or only the question whether all before it is durable, and the sender of the answer.
-pub(crate) type PendingCommit = (Option<JournalWrite>, oneshot::Sender<Result<(), StoreError>>);
+/// A write that waits for its group.
+pub(crate) struct PendingCommit {
+    /// Absent where it is only asked whether everything before is durable.
+    pub write: Option<JournalWrite>,
+    /// Gets the answer.
+    pub durable: oneshot::Sender<Result<(), StoreError>>,
+}
 
 /// The committer of one attempt's journal.
 #[derive(Clone)]
@@ -40,8 +45,9 @@ impl GroupCommitter {
         let mut batch = Vec::with_capacity(MAX_GROUP);
         let mut result = Ok(());
         while received.recv_many(&mut batch, MAX_GROUP).await > 0 {
-            let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-            let entries: Vec<JournalWrite> = entries.into_iter().flatten().collect();
+            let (writes, waiting): (Vec<_>, Vec<_>) =
+                batch.drain(..).map(|PendingCommit { write, durable }| (write, durable)).unzip();
+            let entries: Vec<JournalWrite> = writes.into_iter().flatten().collect();
             // After a failed commit nothing more is written: a later entry without the earlier ones would be an
             // inconsistent journal.
             if result.is_ok() && !entries.is_empty() {

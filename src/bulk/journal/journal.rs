@@ -15,7 +15,7 @@ use super::{
     committer::{GroupCommitter, MAX_GROUP, PendingCommit},
     error::JournalError,
     fail_point,
-    replay::{ReplayAction, ReplayScope, Slot, StepIdentity, action, depends_on_later},
+    replay::{Following, ReplayAction, ReplayScope, Slot, StepIdentity, action, depends_on_later},
 };
 use crate::{
     api::Resend,
@@ -222,12 +222,11 @@ impl Journal {
             Slot::Mismatch(row) => return Err(mismatch(row, identity)),
         };
         let step = Step { journal: self.clone(), at };
-        let (mut has_later, mut has_children) = (false, false);
-        if let Some(row) = recorded.as_ref().filter(|row| depends_on_later(identity, row)) {
-            has_later = inner.has_later_step(&row.step, row.seq).await?;
-            has_children = has_later && inner.store.has_children(&inner.attempt.run, &row.step).await?;
-        }
-        match (action(identity, recorded.as_ref(), has_later, has_children), recorded) {
+        let following = match recorded.as_ref().filter(|row| depends_on_later(identity, row)) {
+            Some(row) => inner.following(row).await?,
+            None => Following::Nothing,
+        };
+        match (action(identity, recorded.as_ref(), following), recorded) {
             (ReplayAction::Answer, Some(row)) => Ok(Replay::Completed(inner.answer(&row)?)),
             (ReplayAction::Raise, Some(row)) => Ok(Replay::Failed(inner.answer(&row)?)),
             (ReplayAction::Resume, Some(row)) => Ok(Replay::Incomplete(step, Box::new(row))),
@@ -343,11 +342,11 @@ impl Journal {
         }
     }
 
-    async fn send(&self, entry: Option<JournalWrite>) -> Result<CommitAck, JournalError> {
+    async fn send(&self, write: Option<JournalWrite>) -> Result<CommitAck, JournalError> {
         let Some(inner) = &self.0 else { return Ok(CommitAck::default()) };
-        let (sender, written) = oneshot::channel();
-        match inner.entries.send((entry, sender)).await {
-            Ok(()) => Ok(CommitAck(Some(written))),
+        let (durable, acknowledged) = oneshot::channel();
+        match inner.entries.send(PendingCommit { write, durable }).await {
+            Ok(()) => Ok(CommitAck(Some(acknowledged))),
             Err(_) => Err(self.parked().unwrap_or(JournalError::Closed)),
         }
     }
@@ -360,9 +359,14 @@ impl Inner {
         JsonColumn::for_step(&key, "answer", "an answer, as JSON").decode(&row.answer)
     }
 
-    /// Whether an earlier attempt started a step after this one that is no child of it.
-    async fn has_later_step(&self, step: &str, seq: i64) -> Result<bool, StoreError> {
-        self.store.has_later_step(&self.attempt.run, step, (seq, self.last_before)).await
+    /// What earlier attempts recorded after a step.
+    async fn following(&self, row: &StepRow) -> Result<Following, StoreError> {
+        let run = &self.attempt.run;
+        if !self.store.has_later_step(run, &row.step, (row.seq, self.last_before)).await? {
+            return Ok(Following::Nothing);
+        }
+        let has_children = self.store.has_children(run, &row.step).await?;
+        Ok(if has_children { Following::ChildrenAndSteps } else { Following::Steps })
     }
 
     /// Reads what an earlier attempt has left of the page that the next step is of.

@@ -140,12 +140,22 @@ pub(crate) fn depends_on_later(identity: &StepIdentity, row: &StepRow) -> bool {
     }
 }
 
-/// The replay table. `has_later`: steps after this one, no children of it, are recorded.
+/// What is recorded after a step, where [`action`] depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Following {
+    /// No step that is not a child of it.
+    Nothing,
+    /// Later steps, and no child of it.
+    Steps,
+    /// Children of it, and later steps.
+    ChildrenAndSteps,
+}
+
+/// The replay table.
 pub(crate) fn action(
     identity: &StepIdentity,
     recorded: Option<&StepRow>,
-    has_later: bool,
-    has_children: bool,
+    following: Following,
 ) -> ReplayAction {
     let Some(row) = recorded else { return ReplayAction::Start };
     if !identity.matches(row) {
@@ -153,9 +163,9 @@ pub(crate) fn action(
     }
     match (identity.kind, row.state) {
         (_, StepState::Done) => ReplayAction::Answer,
-        (_, StepState::Failed) if has_later => ReplayAction::Raise,
+        (_, StepState::Failed) if following != Following::Nothing => ReplayAction::Raise,
         (StepKind::Terminal(TerminalKind::Each | TerminalKind::For), StepState::Begun)
-            if has_later && has_children =>
+            if following == Following::ChildrenAndSteps =>
         {
             ReplayAction::Skip
         }
@@ -195,22 +205,22 @@ mod tests {
     }
 
     /// The action for a step of this kind that is recorded in this state.
-    fn act(kind: StepKind, state: StepState, has_later: bool, has_children: bool) -> ReplayAction {
-        action(&identity(kind, "x"), Some(&row("1", kind, "x", state)), has_later, has_children)
+    fn act(kind: StepKind, state: StepState, following: Following) -> ReplayAction {
+        action(&identity(kind, "x"), Some(&row("1", kind, "x", state)), following)
     }
 
     #[test]
     fn step_without_record_starts() {
         for kind in [TAG, EACH, ATTACH, CARD] {
-            assert_eq!(action(&identity(kind, "x"), None, false, false), ReplayAction::Start);
+            assert_eq!(action(&identity(kind, "x"), None, Following::Nothing), ReplayAction::Start);
         }
     }
 
     #[test]
     fn step_done_answers_whatever_follows() {
         for kind in [TAG, EACH, ATTACH, CARD] {
-            for (has_later, has_children) in [(false, false), (true, false), (true, true)] {
-                assert_eq!(act(kind, StepState::Done, has_later, has_children), ReplayAction::Answer);
+            for following in [Following::Nothing, Following::Steps, Following::ChildrenAndSteps] {
+                assert_eq!(act(kind, StepState::Done, following), ReplayAction::Answer);
             }
         }
     }
@@ -218,37 +228,37 @@ mod tests {
     #[test]
     fn step_failed_with_later_steps_raises_its_error() {
         for kind in [TAG, EACH, ATTACH, CARD] {
-            assert_eq!(act(kind, StepState::Failed, true, false), ReplayAction::Raise);
+            assert_eq!(act(kind, StepState::Failed, Following::Steps), ReplayAction::Raise);
         }
     }
 
     #[test]
     fn step_failed_last_resumes() {
         for kind in [TAG, EACH, ATTACH, CARD] {
-            assert_eq!(act(kind, StepState::Failed, false, false), ReplayAction::Resume);
+            assert_eq!(act(kind, StepState::Failed, Following::Nothing), ReplayAction::Resume);
         }
     }
 
     #[test]
     fn step_begun_resumes() {
         for kind in [TAG, EACH, ATTACH, CARD] {
-            assert_eq!(act(kind, StepState::Begun, false, true), ReplayAction::Resume);
+            assert_eq!(act(kind, StepState::Begun, Following::Nothing), ReplayAction::Resume);
         }
-        assert_eq!(act(TAG, StepState::Begun, true, true), ReplayAction::Resume);
-        assert_eq!(act(EACH, StepState::Begun, true, false), ReplayAction::Resume);
+        assert_eq!(act(TAG, StepState::Begun, Following::ChildrenAndSteps), ReplayAction::Resume);
+        assert_eq!(act(EACH, StepState::Begun, Following::Steps), ReplayAction::Resume);
     }
 
     #[test]
     fn loop_begun_with_children_and_later_steps_is_skipped() {
-        assert_eq!(act(EACH, StepState::Begun, true, true), ReplayAction::Skip);
+        assert_eq!(act(EACH, StepState::Begun, Following::ChildrenAndSteps), ReplayAction::Skip);
     }
 
     #[test]
     fn step_of_other_kind_or_fingerprint_parks() {
         for state in [StepState::Begun, StepState::Done, StepState::Failed] {
             let recorded = row("1", TAG, "x", state);
-            assert_eq!(action(&identity(TAG, "y"), Some(&recorded), false, false), ReplayAction::Park);
-            assert_eq!(action(&identity(EACH, "x"), Some(&recorded), false, false), ReplayAction::Park);
+            assert_eq!(action(&identity(TAG, "y"), Some(&recorded), Following::Nothing), ReplayAction::Park);
+            assert_eq!(action(&identity(EACH, "x"), Some(&recorded), Following::Nothing), ReplayAction::Park);
         }
     }
 

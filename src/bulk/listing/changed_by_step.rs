@@ -2,7 +2,7 @@
 
 use crate::{
     bulk::model::{
-        batch::{RemarkChange, read_changed},
+        batch::{InDoubtItems, RemarkChange, read_changed},
         change::Change,
         effect::RecordedEffect,
         person::Listed,
@@ -50,7 +50,7 @@ impl ChangedByStep {
         let mut first: Vec<Listed> = Vec::new();
         let mut known: HashMap<String, Option<usize>> = HashMap::new();
         for (is_wanted, row) in rows {
-            for item in read_changed(&row, true)? {
+            for item in read_changed(&row, InDoubtItems::Included)? {
                 match known.get(item.openid()) {
                     None => {
                         known.insert(item.openid().to_owned(), is_wanted.then_some(first.len()));

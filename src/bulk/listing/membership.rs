@@ -1,9 +1,9 @@
 //! Disk-backed set of openids that already have the tag (or are blocked), for jobs over bare openids, which carry no tag
 //! list. There may be millions, so it is kept out of memory.
 
-use super::reader::{ReadError, Reader};
+use super::reader::{Details, ReadError, Reader, ReaderConfig};
 use crate::{
-    bulk::model::{counts::Counters, cursor::PageCursor, source::Source},
+    bulk::model::{cursor::PageCursor, source::Source},
     client::Client,
     store::{StoreError, TempSet},
 };
@@ -35,15 +35,15 @@ impl MemberSet {
         folder: &Path,
     ) -> Result<Self, MembershipError> {
         let scratch = TempSet::new(folder).await?;
-        let mut reader = Reader::open(
-            client,
+        let mut reader = Reader::open(ReaderConfig {
+            client: client.clone(),
             in_flight,
             source,
-            false,
-            None,
-            Arc::<Counters>::default(),
-            PageCursor::default(),
-        );
+            details: Details::Omitted,
+            limit: None,
+            counts: Arc::default(),
+            from: PageCursor::default(),
+        });
         let mut waiting = Vec::new();
         while let Some(batch) = reader.next().await? {
             waiting.extend(batch.people.into_iter().map(|person| person.openid));

@@ -11,7 +11,7 @@ use crate::{
     bulk::{
         WINDOW,
         model::{
-            batch::read_changed,
+            batch::{InDoubtItems, read_changed},
             counts::Counters,
             cursor::PageCursor,
             failure::Failure,
@@ -70,6 +70,33 @@ struct Fetched {
     failed: Vec<Failure>,
 }
 
+/// What a reader lists, and how.
+pub struct ReaderConfig {
+    /// Makes the calls.
+    pub client: Client,
+    /// The most calls in flight.
+    pub in_flight: usize,
+    /// What is listed.
+    pub source: Source,
+    /// Whether details are fetched.
+    pub details: Details,
+    /// The most followers in all.
+    pub limit: Option<usize>,
+    /// Where they are counted.
+    pub counts: Arc<Counters>,
+    /// The end of the page after which it begins.
+    pub from: PageCursor,
+}
+
+/// Whether the details of the followers of a listing are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// Each follower comes with them; unsubscribed ones are left out.
+    Fetched,
+    /// Only openids come.
+    Omitted,
+}
+
 /// Hands out people in batches. Dropping it stops listing and fetching.
 pub struct Reader {
     pending: mpsc::Receiver<Pending>,
@@ -78,21 +105,14 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Begins to list after `from`, and to fetch details if `details`; at most `limit` people in all.
+    /// Begins to list.
     #[must_use]
-    pub fn open(
-        client: &Client,
-        in_flight: usize,
-        source: Source,
-        details: bool,
-        limit: Option<usize>,
-        counts: Arc<Counters>,
-        from: PageCursor,
-    ) -> Self {
+    pub fn open(config: ReaderConfig) -> Self {
+        let ReaderConfig { client, in_flight, source, details, limit, counts, from } = config;
         let (sender, pending) = mpsc::channel(in_flight * WINDOW);
         Counters::add(&counts.listed, from.listed);
         let lister = Lister {
-            client: client.clone(),
+            client,
             details,
             left: limit.unwrap_or(usize::MAX).saturating_sub(from.listed),
             sender,
@@ -129,7 +149,7 @@ impl Reader {
 /// The task that lists.
 struct Lister {
     client: Client,
-    details: bool,
+    details: Details,
     left: usize,
     sender: mpsc::Sender<Pending>,
     counts: Arc<Counters>,
@@ -260,7 +280,9 @@ impl Lister {
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
             let mut people: Vec<Listed> = Vec::new();
             for row in &rows {
-                people.extend(read_changed(row, true).map_err(fault)?.iter().map(Listed::from_change));
+                people.extend(
+                    read_changed(row, InDoubtItems::Included).map_err(fault)?.iter().map(Listed::from_change),
+                );
             }
             let cursor = Some(format!("{}/{}", after.0, after.1));
             self.emit_page(people, cursor, is_last).await.map_err(|ReceiverDropped| None)?;
@@ -295,11 +317,12 @@ impl Lister {
             let batch: Vec<Listed> = people.by_ref().take(user::Batch::MAX_ITEMS).collect();
             let page_end = (number == batches).then(|| self.position.clone());
             let place = self.sender.reserve().await.map_err(|_| ReceiverDropped)?;
-            let pending = if self.details {
-                let fetch = fetch(self.client.clone(), batch);
-                Pending::InFlight(AbortOnDropHandle::new(tokio::spawn(fetch)), page_end)
-            } else {
-                Pending::Ready(batch, page_end)
+            let pending = match self.details {
+                Details::Fetched => {
+                    let fetch = fetch(self.client.clone(), batch);
+                    Pending::InFlight(AbortOnDropHandle::new(tokio::spawn(fetch)), page_end)
+                }
+                Details::Omitted => Pending::Ready(batch, page_end),
             };
             place.send(pending);
         }

@@ -10,8 +10,15 @@ use std::collections::HashSet;
 pub enum ChangeItem {
     /// The openid is all that the change needs.
     Openid(String),
-    /// The openid, the new remark, and the one before.
-    Remark(String, String, String),
+    /// A remark is changed.
+    Remark {
+        /// The openid.
+        openid: String,
+        /// The new remark.
+        new: String,
+        /// The one before.
+        old: String,
+    },
 }
 
 impl ChangeItem {
@@ -19,7 +26,7 @@ impl ChangeItem {
     #[must_use]
     pub fn openid(&self) -> &str {
         match self {
-            Self::Openid(openid) | Self::Remark(openid, ..) => openid,
+            Self::Openid(openid) | Self::Remark { openid, .. } => openid,
         }
     }
 
@@ -28,7 +35,7 @@ impl ChangeItem {
     pub fn remark_change(&self) -> RemarkChange {
         match self {
             Self::Openid(_) => RemarkChange::default(),
-            Self::Remark(_, new, old) => RemarkChange { old: old.clone(), new: new.clone() },
+            Self::Remark { new, old, .. } => RemarkChange { old: old.clone(), new: new.clone() },
         }
     }
 }
@@ -62,7 +69,7 @@ enum ItemListRef<'a> {
 }
 
 fn openids<S: Serializer>(items: &&[ChangeItem], serializer: S) -> Result<S::Ok, S::Error> {
-    if items.iter().any(|item| matches!(item, ChangeItem::Remark(..))) {
+    if items.iter().any(|item| matches!(item, ChangeItem::Remark { .. })) {
         return Err(S::Error::custom("a batch has items of two kinds"));
     }
     serializer.collect_seq(items.iter().map(ChangeItem::openid))
@@ -73,7 +80,7 @@ fn remarks<S: Serializer>(items: &&[ChangeItem], serializer: S) -> Result<S::Ok,
         return Err(S::Error::custom("a batch has items of two kinds"));
     }
     serializer.collect_seq(items.iter().filter_map(|item| match item {
-        ChangeItem::Remark(openid, new, old) => Some((openid, new, old)),
+        ChangeItem::Remark { openid, new, old } => Some((openid, new, old)),
         ChangeItem::Openid(_) => None,
     }))
 }
@@ -84,7 +91,7 @@ pub(crate) mod item_list {
 
     pub(crate) fn serialize<S: Serializer>(items: &[ChangeItem], serializer: S) -> Result<S::Ok, S::Error> {
         match items.first() {
-            Some(ChangeItem::Remark(..)) => ItemListRef::Remarks(items),
+            Some(ChangeItem::Remark { .. }) => ItemListRef::Remarks(items),
             Some(ChangeItem::Openid(_)) | None => ItemListRef::Openids(items),
         }
         .serialize(serializer)
@@ -95,9 +102,10 @@ pub(crate) mod item_list {
     ) -> Result<Vec<ChangeItem>, D::Error> {
         Ok(match ItemList::deserialize(deserializer)? {
             ItemList::Openids(openids) => openids.into_iter().map(ChangeItem::Openid).collect(),
-            ItemList::Remarks(remarks) => {
-                remarks.into_iter().map(|(openid, new, old)| ChangeItem::Remark(openid, new, old)).collect()
-            }
+            ItemList::Remarks(remarks) => remarks
+                .into_iter()
+                .map(|(openid, new, old)| ChangeItem::Remark { openid, new, old })
+                .collect(),
         })
     }
 }
@@ -170,16 +178,30 @@ pub(crate) fn read_failed(row: &BatchRow) -> Result<Vec<Failure>, StoreError> {
     }
 }
 
-/// The items of a batch that were changed, with those in doubt if they are asked for.
-pub fn read_changed(row: &BatchRow, with_in_doubt: bool) -> Result<Vec<ChangeItem>, StoreError> {
+/// Whether items in doubt count as changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InDoubtItems {
+    /// They do, as they must in an undo.
+    Included,
+    /// They don't.
+    Excluded,
+}
+
+/// The items of a batch that were changed.
+pub fn read_changed(row: &BatchRow, items_in_doubt: InDoubtItems) -> Result<Vec<ChangeItem>, StoreError> {
     let mut items = read_items(row)?;
     if row.pending == 0 && row.failed.is_empty() {
         return Ok(items);
     }
     let (unresolved, failed) = (Unresolved::read(row)?, read_failed(row)?);
-    let in_doubt = unresolved.in_doubt.iter().filter(|_| !with_in_doubt).map(ChangeItem::openid);
+    let in_doubt: &[ChangeItem] = match items_in_doubt {
+        InDoubtItems::Included => &[],
+        InDoubtItems::Excluded => &unresolved.in_doubt,
+    };
     let left_out: HashSet<&str> = in_doubt
-        .chain(unresolved.not_sent.iter().map(ChangeItem::openid))
+        .iter()
+        .chain(&unresolved.not_sent)
+        .map(ChangeItem::openid)
         .chain(failed.iter().map(|failure| failure.openid.as_str()))
         .collect();
     items.retain(|item| !left_out.contains(item.openid()));
@@ -209,7 +231,8 @@ mod tests {
     #[test]
     fn items_of_a_batch_survive_their_json() {
         let openids = vec![ChangeItem::Openid("a".to_owned()), ChangeItem::Openid("b".to_owned())];
-        let remarks = vec![ChangeItem::Remark("a".to_owned(), "新".to_owned(), "旧".to_owned())];
+        let remarks =
+            vec![ChangeItem::Remark { openid: "a".to_owned(), new: "新".to_owned(), old: "旧".to_owned() }];
         for (items, json) in [
             (openids.clone(), r#"{"type":"openids","items":["a","b"]}"#),
             (remarks.clone(), r#"{"type":"remarks","items":[["a","新","旧"]]}"#),
@@ -238,8 +261,8 @@ mod tests {
             Unresolved::read(&row),
             Ok(Unresolved { in_doubt: in_doubt.clone(), not_sent: Vec::new() })
         );
-        assert_eq!(read_changed(&row, true), Ok(in_doubt));
-        assert_eq!(read_changed(&row, false), Ok(Vec::new()));
+        assert_eq!(read_changed(&row, InDoubtItems::Included), Ok(in_doubt));
+        assert_eq!(read_changed(&row, InDoubtItems::Excluded), Ok(Vec::new()));
     }
 
     #[test]
@@ -252,12 +275,12 @@ mod tests {
             failed: r#"[{"openid":"d","errcode":40003,"errmsg":"invalid openid"}]"#.to_owned(),
             ..row(r#"{"type":"openids","items":["a","b","c","d"]}"#)
         };
-        let openids = |with_in_doubt| -> Vec<String> {
-            let changed = read_changed(&row, with_in_doubt).unwrap_or_default();
+        let openids = |in_doubt| -> Vec<String> {
+            let changed = read_changed(&row, in_doubt).unwrap_or_default();
             changed.iter().map(|item| item.openid().to_owned()).collect()
         };
         assert_eq!(
-            (openids(false), openids(true)),
+            (openids(InDoubtItems::Excluded), openids(InDoubtItems::Included)),
             (vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()])
         );
     }

@@ -3,7 +3,10 @@
 use crate::{
     api::{Batched, Endpoint, Paged, Spec, blacklist, tag, user},
     base::with_thousands,
-    bulk::model::{change::Change, estimate::Estimate, source::Source},
+    bulk::{
+        listing::reader::Details,
+        model::{change::Change, estimate::Estimate, source::Source},
+    },
     client::{CallError, Client, Remaining},
 };
 
@@ -32,7 +35,7 @@ pub struct JobShape<'a> {
     /// How many are to be listed.
     pub people: u64,
     /// Whether their details are fetched.
-    pub details: bool,
+    pub details: Details,
     /// What it changes.
     pub change: Option<Change>,
     /// How many pass its stages at the most, where a stage says so.
@@ -78,7 +81,7 @@ impl JobShape<'_> {
             Source::Members(_) => need(tag::Members::SPEC, pages(tag::Members::PAGE), true),
             Source::Openids(_) | Source::ChangedByStep(_) => {}
         }
-        if self.details {
+        if self.details == Details::Fetched {
             need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);
         }
         if let Some(change) = self.change {
@@ -89,14 +92,23 @@ impl JobShape<'_> {
     }
 }
 
+/// What happens to a job that needs more than is left of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnShortage {
+    /// It is refused.
+    Refuse,
+    /// It does what the quota allows.
+    Start,
+}
+
 /// Checks what a job needs against what is left today.
 ///
 /// # Errors
-/// When there is not enough of what it is sure to need, and `may_refuse`.
+/// When there is not enough of what it is sure to need, and it is to be refused for that.
 pub async fn estimate(
     client: &Client,
     shape: JobShape<'_>,
-    may_refuse: bool,
+    on_shortage: OnShortage,
 ) -> Result<Vec<Estimate>, CostError> {
     let mut estimates = Vec::new();
     for CallDemand { spec, calls, is_sure } in shape.needs() {
@@ -108,7 +120,8 @@ pub async fn estimate(
         if needs_live_check {
             left = client.ask_remaining(spec).await?.or(left);
         }
-        if let Some(remaining) = left.filter(|remaining| is_sure && may_refuse && remaining.left < calls) {
+        let is_refused = is_sure && on_shortage == OnShortage::Refuse;
+        if let Some(remaining) = left.filter(|remaining| is_refused && remaining.left < calls) {
             return Err(QuotaShortage { path: spec.path, calls, left: remaining }.into());
         }
         let call = format!("{} {}", spec.method.as_str(), spec.path);

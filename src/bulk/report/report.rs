@@ -37,24 +37,66 @@ pub struct Totals {
     pub skipped: u64,
 }
 
+/// A count of a report, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountRow {
+    /// How deep it stands: what is deeper adds up to what it stands under.
+    pub depth: usize,
+    /// Its name.
+    pub name: &'static str,
+    /// The count.
+    pub count: u64,
+}
+
+/// Whether followers were to be changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Changes {
+    None,
+    Made,
+    /// In a dry run.
+    Rehearsed,
+}
+
+impl Changes {
+    const fn new(is_of_changes: bool, dry_run: bool) -> Self {
+        match (is_of_changes, dry_run) {
+            (false, _) => Self::None,
+            (true, false) => Self::Made,
+            (true, true) => Self::Rehearsed,
+        }
+    }
+}
+
+/// The reports of ends that have one title and state, added up.
+#[derive(Clone, Debug)]
+pub struct EndGroup {
+    /// Their sum.
+    pub report: EndReport,
+    /// How many they were.
+    pub count: usize,
+}
+
 impl Totals {
-    /// Each count with its name and how deep it stands: what is deeper adds up to what it stands under.
-    #[must_use]
-    pub fn rows(&self, failed: u64, dry_run: bool, is_of_changes: bool) -> Vec<(usize, &'static str, u64)> {
-        let mut rows = vec![(0, "listed", self.listed), (1, "matched", self.matched)];
-        if is_of_changes {
-            let changed = if dry_run { "would change" } else { "changed" };
+    fn rows(&self, failed: usize, changes: Changes) -> Vec<CountRow> {
+        let row = |depth, name, count| CountRow { depth, name, count };
+        let mut rows = vec![row(0, "listed", self.listed), row(1, "matched", self.matched)];
+        let label = match changes {
+            Changes::None => None,
+            Changes::Made => Some("changed"),
+            Changes::Rehearsed => Some("would change"),
+        };
+        if let Some(label) = label {
             rows.extend([
-                (2, changed, self.changed),
-                (2, "unchanged", self.already),
-                (2, "skipped", self.skipped),
+                row(2, label, self.changed),
+                row(2, "unchanged", self.already),
+                row(2, "skipped", self.skipped),
             ]);
         }
         rows.extend([
-            (2, "failed", failed),
-            (1, "not matched", self.unmatched),
-            (1, "unsubscribed", self.gone),
-            (1, "not read", self.unread),
+            row(2, "failed", failed as u64),
+            row(1, "not matched", self.unmatched),
+            row(1, "unsubscribed", self.gone),
+            row(1, "not read", self.unread),
         ]);
         rows
     }
@@ -111,6 +153,12 @@ impl EndReport {
     #[must_use]
     pub fn is_of_changes(&self) -> bool {
         TerminalKind::from_word(&self.end).is_some_and(TerminalKind::is_change)
+    }
+
+    /// Its counts, as they are shown.
+    #[must_use]
+    pub fn rows(&self) -> Vec<CountRow> {
+        self.totals.rows(self.failed.len(), Changes::new(self.is_of_changes(), self.dry_run))
     }
 
     /// What it did, and to what: "tag `老客户`", or "tag 100" where it was given a number.
@@ -181,8 +229,7 @@ impl fmt::Display for EndReport {
         if self.dry_run && self.is_of_changes() {
             write!(f, " (dry run: nothing was changed)")?;
         }
-        let failed = self.failed.len() as u64;
-        for (depth, name, count) in self.totals.rows(failed, self.dry_run, self.is_of_changes()) {
+        for CountRow { depth, name, count } in self.rows() {
             let name = format!("{:depth$}{name}", "", depth = 2 * depth);
             write!(f, "\n  {name:<16}{:>12}", with_thousands(count))?;
         }
@@ -297,15 +344,22 @@ impl RunReport {
         self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))
     }
 
-    /// The ends with those of one title and state added up, each with how many they were: a loop may have thousands.
+    /// The counts of all its ends, as they are shown.
     #[must_use]
-    pub fn ends_together(&self) -> Vec<(EndReport, usize)> {
-        let mut together: Vec<(EndReport, usize)> = Vec::new();
+    pub fn rows(&self) -> Vec<CountRow> {
+        let is_of_changes = self.ends.iter().any(EndReport::is_of_changes);
+        self.totals.rows(self.failed.len(), Changes::new(is_of_changes, self.dry_run))
+    }
+
+    /// The ends with those of one title and state added up: a loop may have thousands.
+    #[must_use]
+    pub fn end_groups(&self) -> Vec<EndGroup> {
+        let mut groups: Vec<EndGroup> = Vec::new();
         let mut places: BTreeMap<(String, &str), usize> = BTreeMap::new();
         for end in &self.ends {
-            let at = *places.entry((end.title(), end.state.as_str())).or_insert(together.len());
-            let Some((sum, count)) = together.get_mut(at) else {
-                together.push((end.clone(), 1));
+            let at = *places.entry((end.title(), end.state.as_str())).or_insert(groups.len());
+            let Some(EndGroup { report: sum, count }) = groups.get_mut(at) else {
+                groups.push(EndGroup { report: end.clone(), count: 1 });
                 continue;
             };
             sum.totals.add(&end.totals);
@@ -315,7 +369,7 @@ impl RunReport {
             sum.elapsed_ms += end.elapsed_ms;
             *count += 1;
         }
-        together
+        groups
     }
 
     /// Sums up the ends of a run.

@@ -1,7 +1,10 @@
 //! The openids that a run has changed, as its journal has them, and what changed them.
 
 use crate::{
-    bulk::{effect::declared::Declared, model::batch::read_changed},
+    bulk::{
+        effect::declared::Declared,
+        model::batch::{InDoubtItems, read_changed},
+    },
     store::{ChangedBatch, StepKind, Store, StoreError},
 };
 
@@ -62,7 +65,7 @@ fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, St
         ("", id) => id.to_string(),
         (name, _) => name.to_owned(),
     };
-    let items = read_changed(&row.batch, false)?.into_iter();
+    let items = read_changed(&row.batch, InDoubtItems::Excluded)?.into_iter();
     Ok(items.map(move |item| ChangedOpenid {
         openid: item.openid().to_owned(),
         end: end.to_owned(),

@@ -96,6 +96,31 @@ pub struct BatchWriter {
     next_batch: i64,
 }
 
+/// A writer that resumed, and what an earlier attempt had batched.
+pub struct ResumedWriter {
+    /// The writer.
+    pub writer: BatchWriter,
+    /// Openids that are listed again though they are batched: in a batch after the checkpoint.
+    pub already_batched: HashSet<String>,
+}
+
+/// How far a writer is, for a checkpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchProgress<'a> {
+    /// The items that wait for their batch to be full.
+    pub waiting: &'a [ChangeItem],
+    /// The number of the next batch.
+    pub next_batch: i64,
+}
+
+/// What a writer came to.
+pub struct FinishedWriter {
+    /// The openids that failed, whatever happened.
+    pub failed: Vec<Failure>,
+    /// Why the job can't go on.
+    pub result: Result<(), JobError>,
+}
+
 impl BatchWriter {
     /// A writer of one kind of change.
     #[must_use]
@@ -104,8 +129,7 @@ impl BatchWriter {
     }
 
     /// A writer that resumes from the batches of a step: those with an outcome are counted, the others are sent again.
-    /// Also gives the openids that are listed again though they are batched: in a batch from `next_batch` on, after the
-    /// checkpoint.
+    /// `next_batch` is the checkpoint's.
     ///
     /// # Errors
     /// When the journal can't be read.
@@ -113,11 +137,11 @@ impl BatchWriter {
         config: BatchWriterConfig,
         waiting: Vec<ChangeItem>,
         next_batch: i64,
-    ) -> Result<(Self, HashSet<String>), JournalError> {
+    ) -> Result<ResumedWriter, JournalError> {
         let mut writer = Self::new(config);
         let step = writer.config.step.clone();
         let (Some(store), Some(run)) = (step.journal().store(), step.journal().run()) else {
-            return Ok((writer, HashSet::new()));
+            return Ok(ResumedWriter { writer, already_batched: HashSet::new() });
         };
         let totals = store.batch_totals(run, step.at()).await?;
         // Everything is decoded before anything is sent: a damaged row must not be found half way.
@@ -151,7 +175,7 @@ impl BatchWriter {
         // What was waiting is decided, and is not listed again.
         writer.waiting = waiting;
         writer.waiting.retain(|item| !already_batched.remove(item.openid()));
-        Ok((writer, already_batched))
+        Ok(ResumedWriter { writer, already_batched })
     }
 
     /// Takes one change; it is sent when its batch is full, or at the end.
@@ -159,10 +183,10 @@ impl BatchWriter {
         self.waiting.push(item);
     }
 
-    /// The items that wait for their batch to be full, and its number.
+    /// How far it is.
     #[must_use]
-    pub fn waiting(&self) -> (&[ChangeItem], i64) {
-        (&self.waiting, self.next_batch)
+    pub fn progress(&self) -> BatchProgress<'_> {
+        BatchProgress { waiting: &self.waiting, next_batch: self.next_batch }
     }
 
     /// Sends the batches that are full, waiting while too many are in flight.
@@ -176,8 +200,8 @@ impl BatchWriter {
         Ok(())
     }
 
-    /// Sends what is left and waits for every answer; gives those who failed, whatever happened.
-    pub async fn finish(mut self) -> (Vec<Failure>, Result<(), JobError>) {
+    /// Sends what is left and waits for every answer.
+    pub async fn finish(mut self) -> FinishedWriter {
         let mut result = Ok(());
         while result.is_ok() && !self.waiting.is_empty() {
             result = self.send_next().await;
@@ -186,13 +210,13 @@ impl BatchWriter {
             let ended = self.collect(outcome);
             result = result.and(ended);
         }
-        (self.failed, result)
+        FinishedWriter { failed: self.failed, result }
     }
 
     /// Waits for the answers that are on their way and sends nothing more.
     pub async fn stop(mut self) -> Vec<Failure> {
         self.waiting.clear();
-        self.finish().await.0
+        self.finish().await.failed
     }
 
     async fn send_next(&mut self) -> Result<(), JobError> {

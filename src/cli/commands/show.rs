@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::with_thousands,
-    bulk::RunReport,
+    bulk::{EndGroup, RunReport},
     cli::{args::ShowArguments, output::exit},
     host::Host,
     run::record::{self, RunOptions},
@@ -72,7 +72,7 @@ fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
     for (name, value) in rows(recorded, options.as_ref(), report.as_ref()) {
         host.out.line(&format!("  {name:<9} {value}"));
     }
-    for (end, count) in report.iter().flat_map(RunReport::ends_together) {
+    for EndGroup { report: end, count } in report.iter().flat_map(RunReport::end_groups) {
         let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };
         host.out.line(&format!("{times}{end}"));
     }

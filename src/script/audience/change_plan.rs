@@ -218,7 +218,11 @@ impl ChangePlan for Remarking {
         if present == remark {
             return Ok(Decision::NoOp);
         }
-        Ok(Decision::Apply(ChangeItem::Remark(person.openid.clone(), remark, present.to_owned())))
+        Ok(Decision::Apply(ChangeItem::Remark {
+            openid: person.openid.clone(),
+            new: remark,
+            old: present.to_owned(),
+        }))
     }
 
     fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
@@ -245,7 +249,7 @@ impl ChangePlan for Restoring {
             Decision::NoOp
         } else if present == past.new {
             let (openid, old) = (person.openid.clone(), past.old.clone());
-            Decision::Apply(ChangeItem::Remark(openid, old, past.new.clone()))
+            Decision::Apply(ChangeItem::Remark { openid, new: old, old: past.new.clone() })
         } else {
             Decision::Skip
         })

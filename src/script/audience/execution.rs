@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     bulk::{
-        Change, ChangeItem, Checkpoint, Counters, EndReport, Job, JournalError, Listed, PageCursor,
-        ReadError, Reader, RecordedEffect, RunState, Source, Step, StepRow,
+        BatchProgress, Change, Checkpoint, Counters, Details, EndReport, Job, JournalError, Listed,
+        PageCursor, ReadError, Reader, ReaderConfig, RecordedEffect, RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -55,14 +55,6 @@ struct Pages {
     ended_at: Option<PageCursor>,
 }
 
-/// How far a changing operation's batches are, for a checkpoint.
-#[derive(Default)]
-pub(crate) struct BatchProgress<'a> {
-    /// Items that wait for their batch to fill.
-    pub waiting: &'a [ChangeItem],
-    pub next_batch: i64,
-}
-
 impl PriorAttempt {
     pub(crate) fn from_row(run: &str, row: &StepRow) -> Result<Self, JournalError> {
         let (checkpoint, effect) = (Checkpoint::read(run, row)?, RecordedEffect::read(run, row)?);
@@ -86,6 +78,7 @@ impl JobExecution {
         let mut pipeline = Pipeline::new(audience);
         pipeline.restore(&checkpoint.take_remaining);
         let needs_details = op.needs_details || audience.reads_details();
+        let details = if needs_details { Details::Fetched } else { Details::Omitted };
         let is_drawn = checkpoint.sampled.is_some();
         let (source, limit, counts, from_stage) = match &checkpoint.sampled {
             // The drawn sample is the listing now, and has been counted as listed.
@@ -99,7 +92,7 @@ impl JobExecution {
             source: source.clone(),
             limit,
             max_matches: audience.max_matches(),
-            needs_details,
+            details,
             change: op.change,
             is_filtered: audience.is_filtered(),
             people: 0,
@@ -111,10 +104,11 @@ impl JobExecution {
         if op.kind.is_loop() && checkpoint.has_written && page > 1 && !is_drawn {
             op.warn_of_variables("resumes from its checkpoint");
         }
-        let cursor = if is_drawn { PageCursor::default() } else { checkpoint.cursor.clone() };
-        let reader = env.block_on(async {
-            Reader::open(&client, env.calls.in_flight, source, needs_details, limit, counts, cursor)
-        });
+        let from = if is_drawn { PageCursor::default() } else { checkpoint.cursor.clone() };
+        let in_flight = env.calls.in_flight;
+        let listing =
+            ReaderConfig { client: client.clone(), in_flight, source, details, limit, counts, from };
+        let reader = env.block_on(async { Reader::open(listing) });
         Ok(Self {
             env: Arc::clone(env),
             client,

@@ -3,7 +3,7 @@
 
 use crate::{
     api::errcode::DAILY_QUOTA,
-    bulk::{Change, CostError, Job, JobShape, Source, estimate},
+    bulk::{Change, CostError, Details, Job, JobShape, OnShortage, Source, estimate},
     client::Client,
     script::host::{
         env::RunEnv,
@@ -19,7 +19,7 @@ pub(crate) struct JobCost {
     pub source: Source,
     pub limit: Option<usize>,
     pub max_matches: Option<usize>,
-    pub needs_details: bool,
+    pub details: Details,
     pub change: Option<Change>,
     pub is_filtered: bool,
     /// The number of followers: as remembered from an earlier job until the listing has said it.
@@ -75,14 +75,15 @@ pub(crate) fn check_quota(
     let shape = JobShape {
         source: &cost.source,
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
-        details: cost.needs_details,
+        details: cost.details,
         change: cost.change,
         max_matches: cost.max_matches.map(|most| most as u64),
         all_need_change: writers == Writers::All,
     };
     // A resumed run does what the day's quota allows.
     let may_refuse = cost.is_exact && !env.policy.may_wait && !env.journal.is_resumed();
-    match env.block_on(estimate(client, shape, may_refuse)) {
+    let on_shortage = if may_refuse { OnShortage::Refuse } else { OnShortage::Start };
+    match env.block_on(estimate(client, shape, on_shortage)) {
         Ok(estimates) => {
             // The first estimate is shown; a later one differs by a few calls only.
             let _ = job.cost.set(estimates);

@@ -2,13 +2,15 @@
 
 use super::{
     change_plan::{ChangePlan, Decision},
-    execution::{BatchProgress, JobExecution},
+    execution::JobExecution,
     opening::Opened,
     terminal_op::TerminalOp,
 };
 use crate::{
     base::Stopwatch,
-    bulk::{BatchWriter, BatchWriterConfig, Change, Counters, EndReport, JobError, RecordedEffect},
+    bulk::{
+        BatchProgress, BatchWriter, BatchWriterConfig, Change, Counters, EndReport, JobError, RecordedEffect,
+    },
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
@@ -30,9 +32,12 @@ pub(crate) fn run_change(op: &TerminalOp, plan: &mut dyn ChangePlan) -> ScriptRe
     let result = match writer {
         None => result,
         Some(writer) if result.is_ok() => {
-            let (failed, written) = env.block_on(writer.finish());
-            job.report.failed.extend(failed);
-            written.map_err(|error| to_script_error(&env, error)).and_then(|()| check_error_rate(&job))
+            let finished = env.block_on(writer.finish());
+            job.report.failed.extend(finished.failed);
+            finished
+                .result
+                .map_err(|error| to_script_error(&env, error))
+                .and_then(|()| check_error_rate(&job))
         }
         // Batches in flight are waited for and counted, whatever failed here.
         Some(writer) => {
@@ -57,10 +62,10 @@ fn push_changes(
         let waiting = mem::take(&mut job.prior.checkpoint.waiting);
         let next_batch = job.prior.checkpoint.next_batch;
         let resumed = BatchWriter::resume(writer_config(job, change, None), waiting, next_batch);
-        let (resumed, batched) = env.block_on(resumed).map_err(|error| env.journal_error(&error))?;
-        job.prior.batched = batched;
+        let resumed = env.block_on(resumed).map_err(|error| env.journal_error(&error))?;
+        job.prior.batched = resumed.already_batched;
         job.prior.batched.extend(mem::take(&mut job.prior.checkpoint.already_batched));
-        *writer = Some(resumed);
+        *writer = Some(resumed.writer);
     }
     while let Some(people) = job.next()? {
         plan.observe(job, &people)?;
@@ -91,8 +96,7 @@ fn push_changes(
         let batches = match writer {
             Some(writer) => {
                 env.block_on(writer.send_full()).map_err(|error| to_script_error(&env, error))?;
-                let (waiting, next_batch) = writer.waiting();
-                BatchProgress { waiting, next_batch }
+                writer.progress()
             }
             None => BatchProgress::default(),
         };

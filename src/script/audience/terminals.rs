@@ -4,13 +4,13 @@ use super::{
     audience::{Audience, Closure, SourceRef, TagRef, to_value},
     change_plan::{Blocking, Membership, Remarking, Restoring, Tagging},
     csv::{Table, columns, need_details, only_openids},
-    execution::{BatchProgress, JobExecution},
+    execution::JobExecution,
     opening::Opened,
     run_change::run_change,
     terminal_op::TerminalOp,
 };
 use crate::{
-    bulk::{Change, EndReport, Listed},
+    bulk::{BatchProgress, Change, EndReport, Listed},
     script::host::{
         error::{ScriptError, ScriptResult},
         register::described,

@@ -3,7 +3,7 @@
 use super::{about::About, chart::chart};
 use crate::{
     base::with_thousands,
-    bulk::{EndReport, Failure, RunReport, RunState},
+    bulk::{CountRow, EndReport, Failure, RunReport, RunState},
 };
 use chrono::{DateTime, Local};
 use std::collections::BTreeMap;
@@ -36,11 +36,9 @@ pub(crate) fn page(report: &RunReport, about: &About) -> String {
     }
     page.push_str("</header>\n<div class=\"two\">\n");
     page.push_str(&facts(report, about));
-    let is_of_changes = report.ends.iter().any(EndReport::is_of_changes);
-    let rows = report.totals.rows(report.failed.len() as u64, report.dry_run, is_of_changes);
     page.push_str(&format!(
         "<section id=\"totals\">\n<h2>Followers</h2>\n{}</section>\n</div>\n",
-        counts(&rows)
+        counts(&report.rows())
     ));
     if !report.timeline.is_empty() {
         let drawing = chart(&report.timeline);
@@ -91,8 +89,8 @@ fn facts(report: &RunReport, about: &About) -> String {
 }
 
 /// Counts as an indented table: each is a part of the one above it with less indentation.
-fn counts(rows: &[(usize, &str, u64)]) -> String {
-    let rows = joined(rows, |(depth, name, count)| {
+fn counts(rows: &[CountRow]) -> String {
+    let rows = joined(rows, |CountRow { depth, name, count }| {
         let zero = if *count == 0 { " zero" } else { "" };
         format!(
             "<tr><th class=\"deep{depth}{zero}\">{name}</th><td class=\"number{zero}\">{}</td></tr>\n",
@@ -126,12 +124,11 @@ fn ends(report: &RunReport) -> String {
     for end in report.ends.iter().take(MAX_ENDS) {
         let target = end.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
         let (words, _) = describe_state(end.state);
-        let rows = end.totals.rows(end.failed.len() as u64, end.dry_run, end.is_of_changes());
         text.push_str(&format!(
             "<section class=\"end\">\n<h3>{}{target}</h3>\n<p>{words}, in {}</p>\n{}",
             escaped(&end.end),
             duration(end.elapsed_ms),
-            counts(&rows)
+            counts(&end.rows())
         ));
         if !end.samples.is_empty() {
             let samples =
