@@ -35,6 +35,20 @@ impl Stream {
     }
 }
 
+/// Keeps the process's memory, which holds secrets, and its environment from other processes of the user, and from core
+/// dumps.
+#[cfg(target_os = "linux")]
+pub fn protect_memory() {
+    use nix::sys::{prctl, resource};
+    // Neither call fails with these arguments; without them the program works as well.
+    let _ = prctl::set_dumpable(false);
+    let _ = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
+}
+
+/// This system has no such protection.
+#[cfg(not(target_os = "linux"))]
+pub fn protect_memory() {}
+
 /// What the program sees of the process that it runs in.
 #[derive(Clone)]
 pub struct Host {
@@ -177,6 +191,13 @@ impl Host {
         let pid = process.rsplit_once('/').and_then(|(_, pid)| pid.parse().ok());
         let (Some(pid), Some(own)) = (pid, namespace(&self.start_id)) else { return false };
         namespace(its_start_id) == Some(own) && start_id(pid).as_deref() != Some(its_start_id)
+    }
+
+    /// A process of this machine as the owner of a run: its name and its start id.
+    #[must_use]
+    pub fn owner_of(&self, id: u32) -> String {
+        let machine = self.process.rsplit_once('/').map_or("localhost", |(machine, _)| machine);
+        format!("{machine}/{id} {}", start_id(id).unwrap_or_default())
     }
 
     /// The real process.

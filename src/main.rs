@@ -8,5 +8,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    mpscript::host::protect_memory();
     ExitCode::from(mpscript::cli::execute(&mpscript::host::Host::real()))
 }

@@ -50,7 +50,7 @@ pub const fn day(now: i64) -> i64 {
 }
 
 /// When the day's quotas come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reset {
     /// Seconds after midnight Beijing time.
     after_midnight: i64,

@@ -3,11 +3,14 @@
 use super::EpochMs;
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+/// What monotonic time is counted from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Wall-clock time plus an offset. Clones share the offset.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +43,14 @@ impl Clock {
     #[must_use]
     pub fn now_secs(&self) -> i64 {
         self.now().as_secs()
+    }
+
+    /// The time since some instant of this process, by the monotonic clock: a corrected wall clock does not change it,
+    /// only [`Clock::advance`] does.
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        let offset = self.offset_ms.load(Ordering::SeqCst).max(0).unsigned_abs();
+        START.elapsed() + Duration::from_millis(offset)
     }
 
     /// Advances this clock and every clone of it. Saturates at the end of the range.

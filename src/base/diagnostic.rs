@@ -50,6 +50,15 @@ impl Diagnostic {
         self
     }
 
+    /// On one line, with its place and its hint.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let place = self.span.as_ref();
+        let place = place.map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})"));
+        format!("{}{}{}", place.unwrap_or_default(), self.message, hint.unwrap_or_default())
+    }
+
     /// Adds a fact.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {

@@ -17,7 +17,7 @@ use args::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
 use commands::{
     check, docs, doctor, failed, ls, next, pause, quota, resume, run, runs, sandbox, serve, show, stop,
-    token, undo, watch, why,
+    token, undo, watch, why, worker,
 };
 use config::{init, show as config_show};
 use failure::Failure;
@@ -67,6 +67,7 @@ fn dispatch(host: &Host, command: Command) -> anyhow::Result<u8> {
         Command::Doctor(doctor) => doctor::execute(host, &doctor),
         Command::Docs(docs) => docs::execute(host, &docs),
         Command::Sandbox(sandbox) => sandbox::execute(host, sandbox),
+        Command::Worker => worker::execute(host),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "mpscript", &mut script);

@@ -45,6 +45,20 @@ pub(super) async fn signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
+/// From now on Ctrl-C, SIGTERM and SIGHUP do nothing.
+#[cfg(unix)]
+pub(super) fn ignore(runtime: &Runtime) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _entered = runtime.enter();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        // The handler stays when what waits for it is dropped.
+        let _ = signal(kind);
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn ignore(_runtime: &Runtime) {}
+
 /// Every Ctrl-C from now on. It is a handler of tokio's, installed once, so the line editor may replace handlers while a
 /// line is typed and restore them after.
 #[cfg(unix)]

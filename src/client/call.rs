@@ -33,8 +33,10 @@ impl Client {
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
         let sender = Sender::new(&config);
-        let tokens =
-            TokenCache::new(config.token_mode, config.store, sender.account_key().to_owned(), config.owner);
+        // The process that answers shares its tokens with others by the store; both waiting for the lease of a renewal
+        // there would wait for each other.
+        let store = config.store.filter(|_| config.token_mode.broker().is_none());
+        let tokens = TokenCache::new(config.token_mode, store, sender.account_key().to_owned(), config.owner);
         Self(Arc::new(Inner { sender, tokens, codes: ExchangedCodes::default() }))
     }
 
@@ -58,7 +60,7 @@ impl Client {
         })
     }
 
-    async fn send(&self, spec: &'static Spec, request: Outgoing) -> Result<Vec<u8>, CallError> {
+    pub(super) async fn send(&self, spec: &'static Spec, request: Outgoing) -> Result<Vec<u8>, CallError> {
         let mut progress = Progress::default();
         let sent = self.send_with_token(spec, request, &mut progress).await;
         sent.map_err(|error| progress.explain(error))
@@ -72,6 +74,11 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Vec<u8>, CallError> {
         let Inner { sender, tokens, .. } = &*self.0;
+        if let (Credential::AppSecret { .. }, Some(broker)) = (spec.credential, tokens.mode().broker()) {
+            let bytes = broker.call(spec, request).await?;
+            sender.learn_tokens(&bytes);
+            return Ok(bytes);
+        }
         sender.add_credentials(spec, &mut request);
         let mut token = match spec.credential {
             Credential::AccessToken => Some(tokens.current(sender).await?),

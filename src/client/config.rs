@@ -20,6 +20,17 @@ pub struct Account {
     pub secret: Secret,
 }
 
+impl Account {
+    /// `text` without the AppSecret.
+    pub(super) fn mask(&self, text: &str) -> String {
+        if self.secret.reveal().is_empty() {
+            text.to_owned()
+        } else {
+            text.replace(self.secret.reveal(), "***")
+        }
+    }
+}
+
 /// Configuration of a [`Client`](super::Client).
 #[derive(Clone, Debug)]
 pub struct ClientConfig {

@@ -4,6 +4,7 @@
 //! floor that is one more base URL.
 
 mod base_url;
+mod brokered;
 mod call;
 mod concurrency;
 mod config;
@@ -24,6 +25,7 @@ mod transport;
 mod wait;
 
 pub use base_url::{BaseUrl, BaseUrlError};
+pub use brokered::ClientSettings;
 pub use call::Client;
 pub use config::{Account, ClientConfig, DEFAULT_IN_FLIGHT};
 pub use error::{CallError, Refusal};
@@ -34,5 +36,10 @@ pub use probe::Probe;
 pub use quota_left::Remaining;
 pub use tally::Tally;
 pub use timeline::{Bucket, Timeline};
-pub use token::{cache::LEASE_TTL, external::External, mode::TokenMode};
+pub use token::{
+    broker::{Answer, Broker, BrokeredError, Question},
+    cache::LEASE_TTL,
+    external::External,
+    mode::TokenMode,
+};
 pub use transport::ping;

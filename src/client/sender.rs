@@ -49,7 +49,7 @@ pub(super) struct Sender {
     pub limiter: AdaptiveLimiter,
     minute_quotas: MinuteQuotas,
     pub waits: Waits,
-    waits_for_reset: bool,
+    pub waits_for_reset: bool,
     pub clock: Clock,
     pub cancel: Cancel,
     pub tally: Tally,
@@ -310,9 +310,7 @@ impl Sender {
             };
         }
         if spec.credential != Credential::AccessToken {
-            for token in tokens_in(&reply.bytes) {
-                self.redactor.learn_token(&token);
-            }
+            self.learn_tokens(&reply.bytes);
         }
         let head = match head(&reply.bytes) {
             Ok(Some(head)) if head.errcode != 0 => head,
@@ -338,6 +336,13 @@ impl Sender {
             Class::Rate => AttemptOutcome::RateLimited(error),
             Class::Token => AttemptOutcome::RenewToken(error),
             Class::Quota | Class::Caller | Class::Configuration => AttemptOutcome::Fail(error),
+        }
+    }
+
+    /// Masks the tokens that an answer gives from now on.
+    pub(super) fn learn_tokens(&self, answer: &[u8]) {
+        for token in tokens_in(answer) {
+            self.redactor.learn_token(&token);
         }
     }
 

@@ -32,6 +32,11 @@ impl Waits {
         }
     }
 
+    /// The length of a minute of the platform's quotas.
+    pub(super) fn minute_length(&self) -> Duration {
+        self.minute
+    }
+
     /// The number of the platform's current minute.
     pub(super) fn minute(&self) -> i64 {
         self.clock.now().period(self.minute)

@@ -3,6 +3,7 @@
 //!
 //! Must never know terminals and colours: output goes to an `Output`, progress to a `Board`.
 
+mod bounded_output;
 mod config;
 pub mod daemon;
 mod execution;
@@ -10,6 +11,7 @@ pub mod http;
 mod output_log;
 pub mod record;
 pub mod registry;
+pub mod runner;
 pub mod schedule;
 mod session;
 pub mod worker;

@@ -67,6 +67,9 @@ impl OutputLog {
     }
 
     fn append(&self, text: &str) {
+        if lock(&self.state).left == 0 {
+            return;
+        }
         let text = self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text));
         let mut state = lock(&self.state);
         if state.left == 0 {

@@ -94,6 +94,8 @@ pub struct NewRun<'a> {
     pub is_dry: bool,
     /// The run that it undoes.
     pub undoes: Option<&'a str>,
+    /// The process that executes it.
+    pub owner: &'a str,
 }
 
 /// Records a new run; `None` when it is an undo of a run that is being resumed at the same time.
@@ -113,7 +115,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
             is_dry: new.is_dry,
             started_at: now,
             heartbeat_at: now,
-            owner: owner(host),
+            owner: new.owner.to_owned(),
             undoes: new.undoes.unwrap_or_default().to_owned(),
             started_by: new.options.started_by(),
             ..RunRecord::default()
@@ -166,15 +168,16 @@ fn random_id() -> String {
     std::iter::repeat_with(letter).take(ID_LENGTH).collect()
 }
 
-/// Starts the next attempt of a recorded run; `None` when another process has resumed it since, or is undoing it.
+/// Starts the next attempt of a recorded run, which `owner` executes; `None` when another process has resumed it since, or is undoing it.
 pub async fn resume(
     host: &Host,
     store: &Store,
     run: &RunRecord,
     resolution: Option<Resolution>,
+    owner: &str,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let is_ours = store.start_attempt(&run.id, run.attempt, &owner(host), host.clock.now_ms()).await?;
+    let is_ours = store.start_attempt(&run.id, run.attempt, owner, host.clock.now_ms()).await?;
     if is_ours && store.active_undo_of(&run.id).await?.is_some() {
         let end = RunEnd {
             run: &run.id,
@@ -247,6 +250,7 @@ pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
 }
 
 /// This process in the record of a run: its name and its start id.
-fn owner(host: &Host) -> String {
+#[must_use]
+pub fn owner(host: &Host) -> String {
     format!("{} {}", host.process, host.start_id)
 }

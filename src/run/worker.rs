@@ -1,25 +1,21 @@
-//! One run of an automation on a thread of its own, from its connected account to its outcome.
+//! One run of an automation, from its connected account to its outcome, on whichever thread or process executes it.
 
 use super::{
     Execution, Outcome, RunConfig,
+    bounded_output::BoundedOutput,
     record::{self, NewRun, RunOptions},
 };
 use crate::{
     base::{Cancel, Diagnostic},
-    bulk::{Attempt, Limits, ProgressBoard},
+    bulk::{Attempt, JournalError, Limits, ProgressBoard},
     client::Client,
     host::Host,
     script::{HandlerCall, HandlerResult, Output, Program},
-    store::{Store, StoreError},
+    store::{RunState, Store, StoreError},
 };
-use std::{
-    sync::{Arc, OnceLock, mpsc::Sender},
-    thread::{self, JoinHandle},
-};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
-
-/// Wakes the thread that waits between two steps.
-pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// An account that a run can call, and what the run is recorded with.
 pub struct ConnectedAccount {
@@ -34,27 +30,75 @@ pub type Connector =
     Arc<dyn Fn(Option<&str>, &Cancel, Arc<dyn Output>) -> Result<ConnectedAccount, Diagnostic> + Send + Sync>;
 
 /// A run that is ready to start.
-pub(super) struct HandlerRun {
+pub struct HandlerRun {
+    /// The script.
     pub program: Arc<Program>,
+    /// What is called in it.
     pub call: HandlerCall,
+    /// The account.
     pub connected: ConnectedAccount,
+    /// Stops it at its next safe point.
     pub cancel: Cancel,
     /// The run's id, for what it prints; set once the run is recorded.
     pub run: Arc<OnceLock<String>>,
 }
 
-/// A run that has ended.
-pub(super) struct RunFinished {
-    pub run: String,
-    pub call: HandlerCall,
-    pub outcome: Result<Outcome<HandlerResult>, StoreError>,
+/// How the execution of a run came to its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum RunOutcome {
+    /// It has ended, and its end is recorded.
+    Ended(RunEnded),
+    /// Its end is not in the store, for this reason: recovery decides.
+    NotRecorded(String),
+    /// Its process has died while it was running, in this way.
+    Died(String),
 }
 
-/// Records a run that is about to start.
+/// What its fire needs to know of a run that has ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// How it ended.
+    pub state: RunState,
+    /// What went wrong, on one line; empty if nothing did.
+    pub why: String,
+    /// What went wrong, as `on_failure` is given it.
+    pub message: String,
+    /// How many followers it has changed.
+    pub changed: u64,
+    /// Whether it was parked only because its attempt was fenced or its journal could not be written.
+    pub lost_journal: bool,
+}
+
+impl RunEnded {
+    fn new(outcome: &Outcome<HandlerResult>) -> Self {
+        let why = outcome.trouble.as_ref().map(|trouble| trouble.diagnostic.one_line());
+        let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
+        Self {
+            state: outcome.report.state,
+            message: outcome.report.error.clone().unwrap_or_else(|| why.clone()),
+            why,
+            changed: outcome.report.totals.changed,
+            lost_journal: lost_journal(outcome.parked.as_ref()),
+        }
+    }
+}
+
+/// Whether a run was parked only because this process lost its journal: it slept or its clock jumped, so that another
+/// process fenced it, or the store failed. What a store can't decode does not change by waiting.
+fn lost_journal(parked: Option<&JournalError>) -> bool {
+    match parked {
+        Some(JournalError::Fenced) => true,
+        Some(JournalError::Store(error)) => !matches!(error, StoreError::Decode { .. }),
+        _ => false,
+    }
+}
+
+/// Records a run that is about to start in the process `owner`.
 pub(super) async fn begin(
     host: &Host,
     store: &Store,
     plan: &HandlerRun,
+    owner: &str,
 ) -> Result<Option<Attempt>, StoreError> {
     let account = plan.connected.config.client.as_ref().map(Client::account_key).unwrap_or_default();
     let new = NewRun {
@@ -63,42 +107,39 @@ pub(super) async fn begin(
         account,
         is_dry: false,
         undoes: None,
+        owner,
     };
     record::begin(host, store, &new).await
 }
 
-/// Starts a recorded run on a thread, which sends its outcome through `finished`.
-pub(super) fn start(
-    runtime: &Arc<Runtime>,
-    plan: HandlerRun,
-    attempt: Attempt,
-    finished: &Sender<RunFinished>,
-    waker: &Waker,
-) -> std::io::Result<JoinHandle<()>> {
-    let (runtime, finished, waker) = (Arc::clone(runtime), finished.clone(), Arc::clone(waker));
-    let id = attempt.run.clone();
-    let body = move || {
-        let HandlerRun { program, call, connected, .. } = plan;
-        let client = connected.config.client.clone();
-        let limits = Limits::new(connected.options.max_changes, connected.options.max_errors);
-        let run = Execution {
-            config: connected.config,
-            limits,
-            attempt: Some(attempt),
-            dry: None,
-            // Unattended: it waits for the next day's quota instead of ending.
-            may_wait: true,
-            // `on_failure` may run beside a later run: saving the state that it was given would overwrite that run's.
-            saves_state: call.error.is_none(),
-            board: Arc::new(ProgressBoard::default()),
-        };
-        let outcome = run.run_handler(&runtime, &program, &call);
-        if let Ok(client) = client {
-            runtime.block_on(client.finish());
-        }
-        // The receiver is dropped when the daemon has stopped.
-        let _ = finished.send(RunFinished { run: id, call, outcome });
-        waker();
+/// Executes a recorded run to its end.
+pub(super) fn execute(runtime: &Runtime, plan: HandlerRun, attempt: Attempt) -> RunOutcome {
+    let HandlerRun { program, call, mut connected, .. } = plan;
+    let client = connected.config.client.clone();
+    let output = Arc::new(BoundedOutput::new(connected.config.output, client.clone().ok()));
+    connected.config.output = Arc::<BoundedOutput>::clone(&output);
+    let limits = Limits::new(connected.options.max_changes, connected.options.max_errors);
+    let run = Execution {
+        config: connected.config,
+        limits,
+        attempt: Some(attempt),
+        dry: None,
+        // Unattended: it waits for the next day's quota instead of ending.
+        may_wait: true,
+        // `on_failure` may run beside a later run: saving the state that it was given would overwrite that run's.
+        saves_state: call.error.is_none(),
+        board: Arc::new(ProgressBoard::default()),
     };
-    thread::Builder::new().name("run".to_owned()).spawn(body)
+    let outcome = run.run_handler(runtime, &program, &call);
+    output.finish();
+    if let Ok(client) = client {
+        runtime.block_on(client.finish());
+    }
+    match outcome {
+        Err(error) => RunOutcome::NotRecorded(format!("the store failed: {error}")),
+        Ok(Outcome { end_not_recorded: Some(why), .. }) => {
+            RunOutcome::NotRecorded(format!("its end is not recorded: {why}"))
+        }
+        Ok(outcome) => RunOutcome::Ended(RunEnded::new(&outcome)),
+    }
 }

@@ -1,7 +1,7 @@
 //! What was typed after `watch`, `serve` and the commands that show or pause automations.
 
-use super::shared::{TargetArgs, duration, in_flight};
-use crate::client::DEFAULT_IN_FLIGHT;
+use super::shared::{TargetArgs, bytes, duration, in_flight};
+use crate::{client::DEFAULT_IN_FLIGHT, run::daemon::DEFAULT_MAX_PARALLEL};
 use clap::{Args, ValueEnum};
 use std::{
     convert::Infallible,
@@ -62,11 +62,23 @@ pub(crate) struct ServeArguments {
     /// The maximum number of concurrent calls of one run
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,
+    /// How many runs run at the same time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_PARALLEL, value_parser = places)]
+    pub max_parallel: usize,
+    /// The address space that the process of one run may take, as in 512MiB or 4GiB; 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
+    pub run_memory: u64,
     /// Log every call on standard error
     #[arg(short, long)]
     pub verbose: bool,
     #[command(flatten)]
     pub target: TargetArgs,
+}
+
+/// How many runs may run at the same time.
+fn places(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=10_000).contains(count));
+    count.ok_or_else(|| "give a number from 1 to 10000".to_owned())
 }
 
 /// An automation's name; the name of its file is accepted too.

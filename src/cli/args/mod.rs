@@ -79,6 +79,9 @@ pub(crate) enum Command {
     Docs(DocsArguments),
     /// Serve the platform's simulator on this machine
     Sandbox(SandboxArguments),
+    /// Run what the daemon orders, in a process of its own
+    #[command(hide = true)]
+    Worker,
     /// Print a completion script for a shell
     Completions {
         /// The shell

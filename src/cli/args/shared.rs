@@ -75,6 +75,18 @@ pub(super) fn in_flight(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "give a number from 1 to 1000".to_owned())
 }
 
+/// A number of bytes, with the unit that is usual for memory.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 3] = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let (number, shift) = UNITS
+        .into_iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))
+        .unwrap_or((text, 0));
+    let count: Option<u64> = number.trim().parse().ok();
+    let bytes = count.and_then(|count| count.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "write a number with its unit, as in 512MiB or 4GiB".to_owned())
+}
+
 /// A percentage, in thousandths of a percent.
 fn percent(text: &str) -> Result<u32, String> {
     parse_percent(text).ok_or_else(|| "write it as 1% or 0.5%".to_owned())

@@ -26,3 +26,4 @@ pub(crate) mod token;
 pub(crate) mod undo;
 pub(crate) mod watch;
 pub(crate) mod why;
+pub(crate) mod worker;

@@ -152,9 +152,10 @@ impl<'a> PreparedRun<'a> {
             check_account(run, self.connection.client()?.account_key())?;
         }
         let Some(store) = &self.store else { return Ok(None) };
+        let owner = record::owner(self.host);
         let attempt = match &plan.purpose {
             Purpose::Resume { run, resolution } => {
-                self.runtime.block_on(record::resume(self.host, store, run, resolution.clone()))
+                self.runtime.block_on(record::resume(self.host, store, run, resolution.clone(), &owner))
             }
             other => {
                 let account = self.connection.client.as_ref().map(Client::account_key).unwrap_or_default();
@@ -168,6 +169,7 @@ impl<'a> PreparedRun<'a> {
                     account,
                     is_dry: plan.is_dry,
                     undoes,
+                    owner: &owner,
                 };
                 self.runtime.block_on(record::begin(self.host, store, &new))
             }

@@ -4,7 +4,7 @@ use crate::{
     base::{Cancel, Stopwatch},
     cli::{
         args::{ServeArguments, TargetArgs},
-        config::{Access, ClientOptions, connect, default_zone, open_required, read_file},
+        config::{Access, ClientOptions, address_of_store, connect, default_zone, open_required, read_file},
         failure::{Failure, usage_error},
         file_events::WatchedFolder,
         output::{DaemonLogWriter, exit, log},
@@ -18,6 +18,7 @@ use crate::{
         http::metrics::Metrics,
         record::RunOptions,
         registry::AutomationRegistry,
+        runner::{ChildProcess, ChildSettings},
         worker::{ConnectedAccount, Connector},
     },
     script::NullOutput,
@@ -96,10 +97,18 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     }
     report.info(&format!("serving {} (default zone: {zone}, {source})", folder.display()));
     let served = AutomationRegistry::new(&folder, zone);
+    let settings = ChildSettings {
+        store: address_of_store(host, &arguments.target)?,
+        memory: Some(arguments.run_memory).filter(|bytes| *bytes > 0),
+        grace: arguments.grace,
+    };
+    let runner = ChildProcess::new(host, &runtime, settings);
     let ended = wake.clone();
     let mut daemon =
         Daemon::new(host, &runtime, &store, served, connect, Arc::<DaemonLogWriter>::clone(&writer))
             .with_retention(arguments.keep)
+            .with_max_parallel(arguments.max_parallel)
+            .with_runner(Arc::new(runner))
             // After the loop the receiver is dropped, and needs no waking.
             .with_waker(Arc::new(move || drop(ended.send(Wake::RunEnded))));
     if let Ok(client) = &default.config.client {

@@ -2,9 +2,11 @@
 
 use super::{file, secret::refuse_if_readable};
 use crate::{
+    api::WireSecret,
     base::Secret,
     cli::{args::TargetArgs, failure::usage_error},
     host::Host,
+    run::runner::StoreAddress,
     store::{Store, StoreError},
 };
 use std::path::{Path, PathBuf};
@@ -76,6 +78,15 @@ fn read(folder: &Path, given: &str, name: &str) -> anyhow::Result<StoreLocation>
     }
 }
 
+/// Where the store is, as the processes of runs are told.
+pub(crate) fn address_of_store(host: &Host, target: &TargetArgs) -> anyhow::Result<StoreAddress> {
+    match store_location(host, target)? {
+        Some((StoreLocation::File(path), _)) => Ok(StoreAddress::File(path)),
+        Some((StoreLocation::Server(url), _)) => Ok(StoreAddress::Server(WireSecret(url))),
+        None => Err(no_store()),
+    }
+}
+
 /// Opens the store.
 pub(crate) fn open(host: &Host, runtime: &Runtime, target: &TargetArgs) -> anyhow::Result<Option<Store>> {
     let Some((location, _)) = store_location(host, target)? else {
@@ -94,10 +105,12 @@ pub(crate) fn open_if_possible(host: &Host, runtime: &Runtime, target: &TargetAr
 
 /// The store, for a command that can't do without one.
 pub(crate) fn open_required(host: &Host, runtime: &Runtime, target: &TargetArgs) -> anyhow::Result<Store> {
-    open(host, runtime, target)?.ok_or_else(|| {
-        let hint = "set HOME or XDG_STATE_HOME, or name the store with --store";
-        usage_error("there is no store in which runs could be recorded", hint)
-    })
+    open(host, runtime, target)?.ok_or_else(no_store)
+}
+
+fn no_store() -> anyhow::Error {
+    let hint = "set HOME or XDG_STATE_HOME, or name the store with --store";
+    usage_error("there is no store in which runs could be recorded", hint)
 }
 
 pub(crate) async fn open_at(location: &StoreLocation) -> Result<Store, StoreError> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender, SyncSender},
     },
     thread,
@@ -20,6 +20,9 @@ use std::{
 /// Lines that wait to be written; those beyond are dropped and counted.
 const MAX_WAITING: usize = 10_000;
 
+/// Bytes that wait to be written; lines beyond are dropped and counted.
+const MAX_WAITING_BYTES: usize = 16 << 20;
+
 /// How long the daemon waits at its end for the last lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -28,6 +31,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct DaemonLogWriter {
     messages: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
     format: LogFormat,
 }
 
@@ -41,13 +45,17 @@ impl DaemonLogWriter {
     pub(crate) fn new(out: Stream, format: LogFormat) -> Self {
         let (messages, waiting) = mpsc::sync_channel(MAX_WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&dropped);
-        thread::spawn(move || write_all(&out, format, waiting, &counted));
-        Self { messages, dropped, format }
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let (counted, left) = (Arc::clone(&dropped), Arc::clone(&bytes));
+        thread::spawn(move || write_all(&out, format, waiting, &counted, &left));
+        Self { messages, dropped, waiting: bytes, format }
     }
 
     fn line(&self, line: String) {
-        if self.messages.try_send(Message::Line(line)).is_err() {
+        let size = line.len();
+        let is_full = self.waiting.fetch_add(size, Ordering::Relaxed) + size > MAX_WAITING_BYTES;
+        if is_full || self.messages.try_send(Message::Line(line)).is_err() {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -110,10 +118,19 @@ fn level(entry: &LogRecord) -> &'static str {
     }
 }
 
-fn write_all(out: &Stream, format: LogFormat, waiting: Receiver<Message>, dropped: &AtomicU64) {
-    for message in waiting {
+fn write_all(
+    out: &Stream,
+    format: LogFormat,
+    messages: Receiver<Message>,
+    dropped: &AtomicU64,
+    waiting: &AtomicUsize,
+) {
+    for message in messages {
         match message {
-            Message::Line(line) => out.line(&line),
+            Message::Line(line) => {
+                waiting.fetch_sub(line.len(), Ordering::Relaxed);
+                out.line(&line);
+            }
             Message::Flush(written) => drop(written.send(())),
         }
         let count = dropped.swap(0, Ordering::Relaxed);

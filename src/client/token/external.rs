@@ -1,5 +1,6 @@
 //! Tokens from another program: a command, a file or a URL gives them, and this client never fetches one itself.
 
+use super::broker::Broker;
 use crate::{
     api::{WireSecret, token::Token},
     base::Secret,
@@ -43,6 +44,8 @@ pub enum External {
         /// The account's name there; its AppID when there is none.
         account: Option<String>,
     },
+    /// The process that started this one.
+    Broker(Broker),
 }
 
 impl External {
@@ -54,6 +57,7 @@ impl External {
     ) -> Result<Option<Token>, CallError> {
         let no_token = |reason: String| CallError::NoToken { reason };
         let text = match self {
+            Self::Broker(broker) => return broker.token(stale).await,
             Self::Command(command) => run(command, stale).await.map_err(no_token)?,
             Self::File(path) => read_file(path)
                 .map_err(|error| no_token(format!("the token's file {}: {error}", path.display())))?,

@@ -1,6 +1,6 @@
 //! Where an account's access tokens come from.
 
-use super::external::External;
+use super::{broker::Broker, external::External};
 
 /// Where tokens come from.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,14 @@ impl TokenMode {
         }
     }
 
+    /// The process that makes the calls which need the AppSecret, if this one has none.
+    pub(crate) fn broker(&self) -> Option<&Broker> {
+        match self {
+            Self::External(External::Broker(broker)) => Some(broker),
+            _ => None,
+        }
+    }
+
     /// Limit of forced renewals a day: the platform's own for the stable token (`stable_token`), a tenth of the 2,000
     /// fetches a day for the classic one.
     #[must_use]
@@ -44,6 +52,7 @@ impl std::fmt::Display for TokenMode {
             Self::External(External::Command(_)) => f.write_str("external, by token_command"),
             Self::External(External::File(path)) => write!(f, "external, from {}", path.display()),
             Self::External(External::Url { base, .. }) => write!(f, "external, from {base}"),
+            Self::External(External::Broker(_)) => f.write_str("external, from the daemon"),
         }
     }
 }

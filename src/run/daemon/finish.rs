@@ -3,13 +3,12 @@
 use super::{
     Daemon,
     fire_queue::QueuedFire,
-    log::{Level, one_line},
-    transition::{EndedRun, FireTransition, after_run},
+    log::Level,
+    transition::{EndedRun, FireTransition, after_death, after_run},
 };
 use crate::{
     base::millis,
-    bulk::JournalError,
-    run::{registry::Revision, worker::RunFinished},
+    run::{registry::Revision, runner::RunFinished, worker::RunOutcome},
     script::HandlerCall,
     store::{Fire, FireKind, FireState, StoreError},
 };
@@ -69,45 +68,56 @@ impl Daemon {
 
     /// Records how a run of this process ended, in its fire.
     pub(super) fn record_outcome(&mut self, finished: &RunFinished) -> Result<(), StoreError> {
-        let RunFinished { run, call, outcome } = finished;
+        let RunFinished { run, outcome } = finished;
         let Some(running) = self.running.get(run) else { return Ok(()) };
-        let (fire, revision, stop) = (running.fire.clone(), running.revision.clone(), running.stop);
-        let log = self.process.log.clone();
-        // Without a recorded end the run is resumed when its heartbeat has expired.
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                let text = format!("the store failed: {error}");
-                log.run(Level::Error, &call.automation, run, &text);
-                return Ok(());
+        let (fire, revision, call) = (running.fire.clone(), running.revision.clone(), running.call.clone());
+        let (stop, log) = (running.stop, self.process.log.clone());
+        let transition = match outcome {
+            RunOutcome::Ended(ended) => {
+                let attempt = if ended.lost_journal && stop.is_none() {
+                    log.run(Level::Warn, &fire.automation, run, &ended.why);
+                    // A process that has fenced this attempt may have made others.
+                    self.process.wait(self.process.store.run(run))?.unwrap_or_default().attempt
+                } else {
+                    0
+                };
+                after_run(EndedRun {
+                    state: ended.state,
+                    stop,
+                    lost_journal: ended.lost_journal,
+                    attempt,
+                    failures: fire.failures,
+                    retries: retries(revision.as_deref()),
+                })
+            }
+            // Without a recorded end the run is resumed when its heartbeat has expired.
+            RunOutcome::NotRecorded(why) => {
+                log.run(Level::Error, &fire.automation, run, why);
+                FireTransition::Leave
+            }
+            RunOutcome::Died(how) => {
+                log.run(Level::Error, &fire.automation, run, how);
+                after_death(stop, fire.crashes)
             }
         };
-        if let Some(why) = &outcome.end_not_recorded {
-            log.run(Level::Error, &call.automation, run, &format!("its end is not recorded: {why}"));
-            return Ok(());
-        }
-        let why = outcome.trouble.as_ref().map(|trouble| one_line(&trouble.diagnostic));
-        let why = why.or(outcome.parked.as_ref().map(ToString::to_string)).unwrap_or_default();
-        let message = outcome.report.error.clone().unwrap_or_else(|| why.clone());
-        let lost_journal = lost_journal(outcome.parked.as_ref());
-        let attempt = if lost_journal && stop.is_none() {
-            log.run(Level::Warn, &fire.automation, run, &why);
-            // A process that has fenced this attempt may have made others.
-            self.process.wait(self.process.store.run(run))?.unwrap_or_default().attempt
-        } else {
-            0
+        self.carry_out(transition, fire, revision, &call, outcome)
+    }
+
+    /// Carries out what becomes of the fire of a run that has ended.
+    fn carry_out(
+        &mut self,
+        transition: FireTransition,
+        fire: Fire,
+        revision: Option<Arc<Revision>>,
+        call: &HandlerCall,
+        outcome: &RunOutcome,
+    ) -> Result<(), StoreError> {
+        let (why, message, changed) = match outcome {
+            RunOutcome::Ended(ended) => (ended.why.as_str(), ended.message.as_str(), ended.changed),
+            RunOutcome::NotRecorded(why) | RunOutcome::Died(why) => (why.as_str(), why.as_str(), 0),
         };
-        let ended = EndedRun {
-            state: outcome.report.state,
-            stop,
-            lost_journal,
-            attempt,
-            failures: fire.failures,
-            retries: retries(revision.as_deref()),
-        };
-        match after_run(ended) {
+        match transition {
             FireTransition::Complete(state) => {
-                let changed = outcome.report.totals.changed;
                 let note = if changed > 0 { format!("{changed} changed") } else { String::new() };
                 self.complete_fire(&fire, revision.as_deref(), state, &note)
             }
@@ -120,17 +130,24 @@ impl Daemon {
                 self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
             FireTransition::Fail(state) => {
-                self.fail_fire(&fire, revision.as_ref(), call, &FireEnd { state, reason: why, message })
+                let end = FireEnd { state, reason: why.to_owned(), message: message.to_owned() };
+                self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
-            FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, &why),
+            FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, why),
             FireTransition::Resume { after } => {
                 let not_before = self.process.now() + millis(after);
                 self.queue.push_resume(QueuedFire { fire, revision, not_before });
                 Ok(())
             }
+            FireTransition::RetryCrashed { crashes, after } => {
+                self.retry_crashed(&fire, revision, crashes, after)
+            }
+            FireTransition::FailCrashLoop { crashes } => {
+                self.fail_crash_loop(&fire, revision.as_ref(), call, crashes)
+            }
             FireTransition::HandOver => {
                 let text = "interrupted by the shutdown: the next process resumes it";
-                log.run(Level::Info, &fire.automation, run, text);
+                self.process.log.run(Level::Info, &fire.automation, &fire.run, text);
                 Ok(())
             }
             FireTransition::Leave => Ok(()),
@@ -156,6 +173,40 @@ impl Daemon {
         let not_before = now + millis(after);
         self.queue.push_resume(QueuedFire { fire: counted, revision, not_before });
         Ok(())
+    }
+
+    /// Counts the death of a run's process, and resumes the run after a delay.
+    fn retry_crashed(
+        &mut self,
+        fire: &Fire,
+        revision: Option<Arc<Revision>>,
+        crashes: i64,
+        after: Duration,
+    ) -> Result<(), StoreError> {
+        let now = self.process.now();
+        let counted = Fire { crashes, updated_at: now, ..fire.clone() };
+        if self.process.wait(self.process.store.compare_and_set_fire(fire, &counted))? {
+            let text = format!("resumed in {}", humantime::format_duration(after));
+            self.process.log.run(Level::Warn, &fire.automation, &fire.run, &text);
+            self.queue.push_resume(QueuedFire { fire: counted, revision, not_before: now + millis(after) });
+        }
+        Ok(())
+    }
+
+    /// Closes the fire of a run whose process dies again and again, and pauses the automation.
+    fn fail_crash_loop(
+        &mut self,
+        fire: &Fire,
+        revision: Option<&Arc<Revision>>,
+        call: &HandlerCall,
+        crashes: i64,
+    ) -> Result<(), StoreError> {
+        let name = &fire.automation;
+        let note = format!(
+            "its process has died {crashes} times while it was running; the automation is paused: mpscript unpause {name}"
+        );
+        self.process.wait(self.process.store.pause_automation(name, i64::MAX))?;
+        self.fail_fire(fire, revision, call, &FireEnd::failed(FireState::Failed, &note))
     }
 
     /// Closes a fire whose run completed, and pings the automation's URL.
@@ -215,14 +266,4 @@ impl Daemon {
 /// How many failures of a run are retried; none where the automation is not known.
 pub(super) fn retries(revision: Option<&Revision>) -> i64 {
     revision.map_or(0, |revision| i64::from(revision.automation.retries))
-}
-
-/// Whether a run was parked only because this process lost its journal: it slept or its clock jumped, so that another
-/// process fenced it, or the store failed. What a store can't decode does not change by waiting.
-fn lost_journal(parked: Option<&JournalError>) -> bool {
-    match parked {
-        Some(JournalError::Fenced) => true,
-        Some(JournalError::Store(error)) => !matches!(error, StoreError::Decode { .. }),
-        _ => false,
-    }
 }

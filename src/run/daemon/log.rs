@@ -1,7 +1,7 @@
 //! The daemon's log: its own messages and what its scripts print.
 
 use crate::{
-    base::{Clock, Diagnostic, Redactor},
+    base::{Clock, Redactor},
     script::Output,
 };
 use std::sync::{Arc, OnceLock};
@@ -90,12 +90,4 @@ impl Output for ScriptOutput {
     fn debug(&self, text: &str) {
         self.print(text);
     }
-}
-
-/// A diagnostic on one line, with its place and its hint.
-pub(super) fn one_line(diagnostic: &Diagnostic) -> String {
-    let place = diagnostic.span.as_ref();
-    let place = place.map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
-    let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})"));
-    format!("{}{}{}", place.unwrap_or_default(), diagnostic.message, hint.unwrap_or_default())
 }

@@ -48,12 +48,16 @@ use crate::{
     host::Host,
     run::{
         registry::{AutomationRegistry, RegistryEvent},
-        worker::{Connector, Waker},
+        runner::{Runner, Waker},
+        worker::Connector,
     },
     store::{Store, StoreError},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::runtime::Runtime;
+
+/// How many runs of one daemon run at the same time by default.
+pub const DEFAULT_MAX_PARALLEL: usize = 100;
 
 /// Between two looks at the store for what other processes do.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -80,6 +84,10 @@ pub struct Daemon {
     triggers: Triggers,
     queue: FireQueue,
     running: RunningSet,
+    /// How many runs run at the same time.
+    max_parallel: usize,
+    /// Whether the log says that runs wait for others to end.
+    is_full: bool,
     preparations: Preparations,
     retention: Retention,
     clock_watch: ClockWatch,
@@ -110,6 +118,8 @@ impl Daemon {
             triggers: Triggers::default(),
             queue: FireQueue::default(),
             running: RunningSet::default(),
+            max_parallel: DEFAULT_MAX_PARALLEL,
+            is_full: false,
             preparations: Preparations::new(connector),
             retention: Retention::default(),
             clock_watch: ClockWatch::default(),
@@ -124,6 +134,20 @@ impl Daemon {
     #[must_use]
     pub fn with_retention(mut self, period: Duration) -> Self {
         self.retention.period = period;
+        self
+    }
+
+    /// Runs no more than this many runs at the same time.
+    #[must_use]
+    pub fn with_max_parallel(mut self, count: usize) -> Self {
+        self.max_parallel = count;
+        self
+    }
+
+    /// Executes runs so, instead of on threads of this process.
+    #[must_use]
+    pub fn with_runner(mut self, runner: Arc<dyn Runner>) -> Self {
+        self.process.runner = runner;
         self
     }
 
@@ -194,7 +218,7 @@ impl Daemon {
                 self.queue.retry_all();
             }
         }
-        self.running.enforce_timeouts(now);
+        self.running.enforce_timeouts(self.process.host.clock.monotonic());
         if !self.is_shutting_down && self.has_scanned {
             if self.polled_at.is_none_or(|at| (now - at).abs() >= millis(POLL_INTERVAL)) {
                 self.process.heartbeat(now)?;

@@ -3,7 +3,7 @@
 
 use super::{
     fire_queue::FireId,
-    log::{Level, ScriptOutput, one_line},
+    log::{Level, ScriptOutput},
     process::Process,
 };
 use crate::{
@@ -109,7 +109,7 @@ impl Preparations {
         let prepare = self.preparer(process, Some(account), automation);
         let work = move || {
             if let Err(diagnostic) = prepare().connected {
-                let text = format!("its account can't be called: {}", one_line(&diagnostic));
+                let text = format!("its account can't be called: {}", diagnostic.one_line());
                 log.automation(Level::Error, &name, &text);
             }
         };

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     base::millis,
     host::Host,
-    run::worker::Waker,
+    run::runner::{InProcess, Runner, Waker},
     store::{Store, StoreError},
 };
 use std::{
@@ -34,6 +34,8 @@ pub(super) struct Process {
     pub stats: Arc<DaemonStats>,
     /// Wakes the thread that waits between two steps.
     pub waker: Waker,
+    /// Executes the runs.
+    pub runner: Arc<dyn Runner>,
     /// Names the daemon among all that share the store.
     pub name: String,
 }
@@ -51,6 +53,7 @@ impl Process {
             log: DaemonLog::new(log, host.clock.clone()),
             stats: Arc::default(),
             waker: Arc::new(|| {}),
+            runner: Arc::new(InProcess::new(host, runtime)),
         }
     }
 

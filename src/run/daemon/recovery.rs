@@ -4,8 +4,9 @@ use super::{
     Daemon, POLL_INTERVAL,
     finish::{FireEnd, retries},
     fire_queue::{FireId, QueuedFire},
-    log::{Level, one_line},
+    log::Level,
     preparation::{PREPARATION_POLL, PreparedRun},
+    process::Process,
     start::DEFAULT_TIMEOUT,
     transition::{FireTransition, RecordedRun, RecoveryTransition, ResumeCause, recover, without_account},
 };
@@ -78,10 +79,8 @@ impl Daemon {
         let recorded = RecordedRun {
             state: record::observed_state(&self.process.host, &record),
             ended_since: fire.updated_at < record.ended_at,
-            ran_ms: record.heartbeat_at - fire.updated_at,
             is_undone: undone_by.is_some(),
             failures: fire.failures,
-            crashes: fire.crashes,
             retries: retries(revision.as_deref()),
         };
         match recover(recorded, cause) {
@@ -90,17 +89,15 @@ impl Daemon {
                 self.complete_fire(fire, revision.as_deref(), state, &record.note)
             }
             RecoveryTransition::Fail(state) => self.fail_recovered(fire, &record.id, state, &record.note),
-            RecoveryTransition::FailCrashLoop { crashes } => self.fail_crash_loop(fire, &record, crashes),
             RecoveryTransition::StopUndone => {
                 let reason = format!("undone by run {}", undone_by.unwrap_or_default());
                 self.close_fire(fire, FireState::Stopped, &reason).map(drop)
             }
-            RecoveryTransition::Resume { failures, crashes } => {
+            RecoveryTransition::Resume { failures } => {
                 let counted = Fire {
                     owner: self.process.name.clone(),
                     updated_at: self.process.now(),
                     failures,
-                    crashes,
                     ..fire.clone()
                 };
                 if !self.process.wait(store.compare_and_set_fire(fire, &counted))? {
@@ -125,26 +122,40 @@ impl Daemon {
             Err(error) => return self.close_fire(&fire, FireState::Failed, &error.to_string()).map(drop),
         };
         let account = options.account.clone();
+        if self.has_no_place() {
+            self.resume_later(fire, revision, POLL_INTERVAL);
+            return Ok(());
+        }
         if !self.preparations.poll(&self.process, &fire, account.as_deref()) {
             self.resume_later(fire, revision, PREPARATION_POLL);
             return Ok(());
         }
+        let spawned = match self.process.runner.spawn() {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                let text = format!("can't be resumed yet: the system gives it no process: {error}");
+                self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
+                self.resume_later(fire, revision, POLL_INTERVAL);
+                return Ok(());
+            }
+        };
         let prepared = self.preparations.take(&self.process, &fire, account.as_deref());
         let plan = match handler_run(&record.id, &texts, options, prepared) {
             Ok(plan) => plan,
             Err(NotResumable::Record(diagnostic)) => {
-                return self.close_fire(&fire, FireState::Failed, &one_line(&diagnostic)).map(drop);
+                return self.close_fire(&fire, FireState::Failed, &diagnostic.one_line()).map(drop);
             }
             Err(NotResumable::Account(diagnostic)) => {
                 return self.wait_for_account(fire, revision, record, &diagnostic);
             }
         };
-        match self.process.wait(record::resume(&self.process.host, &store, record, None)) {
+        let Process { host, .. } = &self.process;
+        match self.process.wait(record::resume(host, &store, record, None, &spawned.owner)) {
             Ok(None) => {}
             Ok(Some(attempt)) => {
                 let text = format!("resumed, attempt {}", attempt.attempt);
                 self.process.log.run(Level::Info, &fire.automation, &fire.run, &text);
-                self.run(fire, revision, plan, attempt);
+                self.run(spawned, fire, revision, plan, attempt);
             }
             // The fire is ours by now: it is retried here instead of being left to the next adoption.
             Err(error) => {
@@ -173,23 +184,13 @@ impl Daemon {
         match without_account(fire.updated_at - fire.scheduled_at, timeout) {
             FireTransition::Resume { after } => {
                 let retried = humantime::format_duration(after);
-                let text = format!("can't be resumed: {}; retried in {retried}", one_line(diagnostic));
+                let text = format!("can't be resumed: {}; retried in {retried}", diagnostic.one_line());
                 self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
                 self.resume_later(fire, revision, after);
                 Ok(())
             }
             _ => self.fail_recovered(&fire, &record.id, FireState::Failed, &record.note),
         }
-    }
-
-    /// Closes the fire of a run that crashes its process again and again, and pauses the automation.
-    fn fail_crash_loop(&mut self, fire: &Fire, record: &RunRecord, crashes: i64) -> Result<(), StoreError> {
-        let name = &fire.automation;
-        let note = format!(
-            "its process has died {crashes} times while it was running; the automation is paused: mpscript unpause {name}"
-        );
-        self.process.wait(self.process.store.pause_automation(name, i64::MAX))?;
-        self.fail_recovered(fire, &record.id, FireState::Failed, &note)
     }
 
     /// Closes the fire of a run that failed in another process, or before this one started.

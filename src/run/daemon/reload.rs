@@ -1,10 +1,6 @@
 //! Reload: what a scan of the folder finds goes to the store, to the log and to the triggers that are waited for.
 
-use super::{
-    Daemon, RUNS_LAST_GOOD, RUNS_NOTHING,
-    log::{Level, one_line},
-    triggers::TriggerId,
-};
+use super::{Daemon, RUNS_LAST_GOOD, RUNS_NOTHING, log::Level, triggers::TriggerId};
 use crate::{
     base::Diagnostic,
     run::{registry::RegistryEvent, schedule::trigger::Trigger},
@@ -71,13 +67,13 @@ impl Daemon {
         if !self.registry.revisions().contains_key(name) {
             let record = self.process.wait(self.process.store.automation(name))?.unwrap_or_default();
             if let Err(error) = self.registry.restore_last_good(&record) {
-                let text = format!("its last good version can't be restored: {}", one_line(&error));
+                let text = format!("its last good version can't be restored: {}", error.one_line());
                 self.process.log.automation(Level::Error, name, &text);
             }
         }
         self.register_triggers(name, now)?;
         let runs = if self.registry.revisions().contains_key(name) { RUNS_LAST_GOOD } else { RUNS_NOTHING };
-        let stale = format!("{}; {runs}", one_line(diagnostic));
+        let stale = format!("{}; {runs}", diagnostic.one_line());
         self.process.wait(self.process.store.mark_stale(name, folder, &stale, now))?;
         self.process.log.automation(Level::Error, name, &format!("STALE: {stale}"));
         Ok(())

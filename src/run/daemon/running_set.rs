@@ -3,7 +3,11 @@
 use super::transition::StopReason;
 use crate::{
     base::Cancel,
-    run::{registry::Revision, worker::RunFinished},
+    run::{
+        registry::Revision,
+        runner::{RunFinished, RunHandle},
+    },
+    script::HandlerCall,
     store::Fire,
 };
 use std::{
@@ -12,19 +16,21 @@ use std::{
         Arc,
         mpsc::{self, Receiver, Sender},
     },
-    thread::JoinHandle,
+    time::Duration,
 };
 
 /// A run of this process.
 pub(super) struct Running {
     pub fire: Fire,
     pub revision: Option<Arc<Revision>>,
+    /// What is called, without the state that it is given.
+    pub call: HandlerCall,
     pub cancel: Cancel,
-    /// When it times out, in milliseconds since the epoch.
-    pub deadline: i64,
+    /// When it times out, by the monotonic clock: neither a suspended machine nor a corrected clock shortens its time.
+    pub deadline: Duration,
     /// Why the daemon has asked it to stop, if it has. The first reason counts.
     pub stop: Option<StopReason>,
-    pub thread: JoinHandle<()>,
+    pub handle: RunHandle,
 }
 
 impl Running {
@@ -37,7 +43,7 @@ impl Running {
     }
 }
 
-/// The runs of this process, by id. A run leaves the set when its end is recorded, or when its thread has died without
+/// The runs of this process, by id. A run leaves the set when its end is recorded, or when its thread has panicked without
 /// reporting one: another process, or this one, then adopts it after its heartbeat has expired.
 pub(super) struct RunningSet {
     runs: BTreeMap<String, Running>,
@@ -76,18 +82,23 @@ impl RunningSet {
         self.runs.len()
     }
 
+    /// How many runs of an automation have not ended.
+    pub(super) fn count_of(&self, automation: &str) -> usize {
+        self.runs.values().filter(|running| running.fire.automation == automation).count()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// Receives the runs that have ended since, and drops those whose threads have died without reporting it. Returns how
+    /// Receives the runs that have ended since, and drops those whose threads have panicked without reporting it. Returns how
     /// many ends are to be recorded.
     pub(super) fn collect_finished(&mut self) -> usize {
-        // Looked at before the channel is read: a thread that reports in between must not be taken for a dead one.
+        // Looked at before the channel is read: a run that reports in between must not be taken for a dead one.
         let ended: Vec<String> = self
             .runs
             .iter()
-            .filter(|(_, running)| running.thread.is_finished())
+            .filter(|(_, running)| running.handle.is_finished())
             .map(|(run, _)| run.clone())
             .collect();
         self.finished.extend(std::iter::from_fn(|| self.receiver.try_recv().ok()));
@@ -125,7 +136,7 @@ impl RunningSet {
     }
 
     /// Asks the runs to stop that have exceeded their timeout.
-    pub(super) fn enforce_timeouts(&mut self, now: i64) {
+    pub(super) fn enforce_timeouts(&mut self, now: Duration) {
         let late = self.runs.values_mut().filter(|running| running.deadline <= now);
         late.for_each(|running| running.stop(StopReason::TimedOut));
     }

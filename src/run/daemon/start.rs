@@ -4,11 +4,11 @@ use super::{
     Daemon,
     finish::FireEnd,
     fire_queue::QueuedFire,
-    log::{Level, one_line},
+    log::Level,
     preparation::PreparedRun,
     process::{HEARTBEAT_TTL, Process},
     running_set::Running,
-    transition::{REPLACED, RunningFire, StartTransition, StopReason, on_due},
+    transition::{Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, on_due},
 };
 use crate::{
     base::{Diagnostic, millis},
@@ -17,14 +17,15 @@ use crate::{
         automation_state,
         record::RunOptions,
         registry::Revision,
+        runner::{Reporter, Spawned},
         schedule::due::starts_at,
         worker::{self, HandlerRun},
     },
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
     store::{Fire, FireKind, FireState, RunEnd, RunState, StoreError},
 };
-use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 /// The timeout of a run whose automation is not known any more.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(12);
@@ -59,14 +60,20 @@ impl Daemon {
         }
         let account = revision.automation.account.as_deref();
         if revision.automation.overlap == Overlap::Parallel {
+            if let Some(outcome) = self.apply_limits(fire, revision.automation.max_parallel)? {
+                return Ok(outcome);
+            }
             if !self.preparations.poll(&self.process, fire, account) {
                 return Ok(StartOutcome::Preparing);
             }
-            return self.start(fire, &revision).map(|()| StartOutcome::Handled);
+            return self.start(fire, &revision);
         }
         // A fire that waits or is skipped needs no account.
         if let Some(outcome) = self.apply_overlap_policy(fire, &revision)? {
             return Ok(outcome);
+        }
+        if self.has_no_place() {
+            return Ok(StartOutcome::Blocked);
         }
         if !self.preparations.poll(&self.process, fire, account) {
             return Ok(StartOutcome::Preparing);
@@ -78,7 +85,7 @@ impl Daemon {
             return Ok(StartOutcome::Blocked);
         }
         let outcome = match self.apply_overlap_policy(fire, &revision) {
-            Ok(None) => self.start(fire, &revision).map(|()| StartOutcome::Handled),
+            Ok(None) => self.start(fire, &revision),
             Ok(Some(outcome)) => Ok(outcome),
             Err(error) => Err(error),
         };
@@ -120,6 +127,39 @@ impl Daemon {
         }
     }
 
+    /// Applies the limits of parallel runs to a due fire; `None` when it may start.
+    fn apply_limits(&mut self, fire: &Fire, max: usize) -> Result<Option<StartOutcome>, StoreError> {
+        let places = Places {
+            of_automation: self.running.count_of(&fire.automation),
+            max_of_automation: max,
+            taken: self.running.len(),
+            max: self.max_parallel,
+        };
+        match admit(places) {
+            Admission::Start => Ok(None),
+            Admission::Wait => Ok(self.has_no_place().then_some(StartOutcome::Blocked)),
+            Admission::Skip => {
+                let Places { of_automation, taken, .. } = places;
+                let reason = format!(
+                    "{of_automation} of its runs are running (max_parallel: {max}), {taken} in all (--max-parallel {})",
+                    self.max_parallel
+                );
+                self.skip(fire, &reason).map(Some)
+            }
+        }
+    }
+
+    /// Whether as many runs run as may, which is logged once.
+    pub(super) fn has_no_place(&mut self) -> bool {
+        let is_full = self.running.len() >= self.max_parallel;
+        if is_full && !self.is_full {
+            let text = format!("{} runs are running: further ones wait (--max-parallel)", self.max_parallel);
+            self.process.log.daemon(Level::Warn, &text);
+        }
+        self.is_full = is_full;
+        is_full
+    }
+
     fn skip(&self, fire: &Fire, reason: &str) -> Result<StartOutcome, StoreError> {
         self.close_fire(fire, FireState::Skipped, reason).map(|_| StartOutcome::Handled)
     }
@@ -138,7 +178,7 @@ impl Daemon {
     }
 
     /// Starts the run of a fire.
-    fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<(), StoreError> {
+    fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<StartOutcome, StoreError> {
         let trigger = revision.trigger(&fire.trigger);
         let call = HandlerCall {
             automation: fire.automation.clone(),
@@ -159,6 +199,9 @@ impl Daemon {
         let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
             return self.skip(fire, "the automation has no on_failure any more");
         };
+        if self.has_no_place() {
+            return Ok(StartOutcome::Blocked);
+        }
         if !self.preparations.poll(&self.process, fire, revision.automation.account.as_deref()) {
             return Ok(StartOutcome::Preparing);
         }
@@ -178,7 +221,7 @@ impl Daemon {
             error: Some(error),
             ..HandlerCall::default()
         };
-        self.launch(fire, &revision, call).map(|()| StartOutcome::Handled)
+        self.launch(fire, &revision, call)
     }
 
     /// Gives a call the automation's parameters and its saved state; the inner error is why it has none.
@@ -208,19 +251,23 @@ impl Daemon {
         fire: &Fire,
         revision: &Arc<Revision>,
         mut call: HandlerCall,
-    ) -> Result<(), StoreError> {
+    ) -> Result<StartOutcome, StoreError> {
         let automation = &revision.automation;
         if let Err(diagnostic) = self.complete_call(revision, &mut call)? {
-            let end = FireEnd::failed(FireState::Failed, &one_line(&diagnostic));
-            return self.fail_fire(fire, Some(revision), &call, &end);
+            let end = FireEnd::failed(FireState::Failed, &diagnostic.one_line());
+            return self.fail_fire(fire, Some(revision), &call, &end).map(|()| StartOutcome::Handled);
         }
+        let spawned = match self.process.runner.spawn() {
+            Ok(spawned) => spawned,
+            Err(error) => return Ok(self.without_process(fire, &error)),
+        };
         let PreparedRun { connected, cancel, run, .. } =
             self.preparations.take(&self.process, fire, automation.account.as_deref());
         let mut connected = match connected {
             Ok(connected) => connected,
             Err(diagnostic) => {
-                let end = FireEnd::failed(FireState::Failed, &one_line(&diagnostic));
-                return self.fail_fire(fire, Some(revision), &call, &end);
+                let end = FireEnd::failed(FireState::Failed, &diagnostic.one_line());
+                return self.fail_fire(fire, Some(revision), &call, &end).map(|()| StartOutcome::Handled);
             }
         };
         connected.options = RunOptions {
@@ -230,8 +277,9 @@ impl Daemon {
             ..connected.options
         };
         let plan = HandlerRun { program: Arc::clone(&revision.program), call, connected, cancel, run };
-        let attempt = self.process.wait(worker::begin(&self.process.host, &self.process.store, &plan))?;
-        let Some(attempt) = attempt else { return Ok(()) };
+        let Process { host, store, .. } = &self.process;
+        let attempt = self.process.wait(worker::begin(host, store, &plan, &spawned.owner))?;
+        let Some(attempt) = attempt else { return Ok(StartOutcome::Handled) };
         let now = self.process.now();
         let running = Fire {
             state: FireState::Running,
@@ -252,7 +300,7 @@ impl Daemon {
                 ..RunEnd::default()
             };
             self.process.wait(self.process.store.end_run(&end))?;
-            return Ok(());
+            return Ok(StartOutcome::Handled);
         }
         if let Some(trigger) = revision.trigger(&fire.trigger) {
             let lag = now - starts_at(&fire.automation, trigger, fire.scheduled_at);
@@ -260,34 +308,36 @@ impl Daemon {
         }
         let text = format!("started by {}", plan.call.trigger);
         self.process.log.run(Level::Info, &revision.name, &attempt.run, &text);
-        self.run(running, Some(Arc::clone(revision)), plan, attempt);
-        Ok(())
+        self.run(spawned, running, Some(Arc::clone(revision)), plan, attempt);
+        Ok(StartOutcome::Handled)
     }
 
-    /// Runs an attempt on a thread of its own.
+    /// Starts a recorded attempt.
     pub(super) fn run(
         &mut self,
+        spawned: Spawned,
         fire: Fire,
         revision: Option<Arc<Revision>>,
         plan: HandlerRun,
         attempt: Attempt,
     ) {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-        let deadline = fire.updated_at.saturating_add(millis(timeout));
+        let deadline = self.process.host.clock.monotonic().saturating_add(timeout);
         let cancel = plan.cancel.clone();
-        let (run, automation) = (attempt.run.clone(), plan.call.automation.clone());
+        let call = HandlerCall { state: Map::new(), params: Map::new(), ..plan.call.clone() };
+        let run = attempt.run.clone();
         // It is not set yet: a preparation is used once.
         let _ = plan.run.set(run.clone());
-        let Process { runtime, waker, log, .. } = &self.process;
-        match worker::start(runtime, plan, attempt, self.running.sender(), waker) {
-            Ok(thread) => {
-                let running = Running { fire, revision, cancel, deadline, stop: None, thread };
-                self.running.insert(run, running);
-            }
-            // Its heartbeat expires, and a process adopts it.
-            Err(error) => {
-                log.run(Level::Error, &automation, &run, &format!("no thread for it: {error}"));
-            }
-        }
+        let reporter =
+            Reporter { finished: self.running.sender().clone(), waker: Arc::clone(&self.process.waker) };
+        let handle = (spawned.start)(plan, attempt, reporter);
+        self.running.insert(run, Running { fire, revision, call, cancel, deadline, stop: None, handle });
+    }
+
+    /// A run that gets no thread or process is not started: its fire waits.
+    fn without_process(&self, fire: &Fire, error: &io::Error) -> StartOutcome {
+        let text = format!("it waits: the system gives it no process: {error}");
+        self.process.log.automation(Level::Error, &fire.automation, &text);
+        StartOutcome::Blocked
     }
 }

@@ -17,12 +17,11 @@ const MAX_RETRY_DELAY: Duration = Duration::from_mins(10);
 /// A run that was fenced, or whose store failed, in this many attempts is left to a person.
 const MAX_ATTEMPTS: i64 = 20;
 
-/// Only a crash within this time after the start of an attempt is counted: a run that had been going for longer was
-/// probably a bystander.
-const CRASH_WINDOW: Duration = Duration::from_mins(1);
-
-/// A run whose process has crashed more often than this is given up.
+/// A run whose process has died more often than this is given up.
 const MAX_CRASHES: i64 = 4;
+
+/// The delay before the attempt that follows the first death of a run's process; it doubles with each further one.
+const INITIAL_CRASH_DELAY: Duration = Duration::from_secs(1);
 
 /// The delay after which a run is tried again whose account can't be called.
 const ACCOUNT_RETRY_DELAY: Duration = Duration::from_mins(1);
@@ -72,6 +71,10 @@ pub(super) enum FireTransition {
     Retry { failures: i64, after: Duration },
     /// The run is resumed after a delay, and nothing is counted.
     Resume { after: Duration },
+    /// The run is resumed after a delay; `crashes` is what is counted from now on.
+    RetryCrashed { crashes: i64, after: Duration },
+    /// The run's process dies at each attempt: the automation is paused, and the fire is closed as failed.
+    FailCrashLoop { crashes: i64 },
     /// The fire stays open for the process that comes next, which resumes the run.
     HandOver,
     /// The fire stays open, and recovery decides.
@@ -103,6 +106,19 @@ pub(super) fn after_run(run: EndedRun) -> FireTransition {
     }
 }
 
+/// What becomes of the fire of a run whose process has died while it was running. A death is that run's alone: it counts
+/// however long the attempt had been going, and only the end of the run ends the count.
+pub(super) fn after_death(stop: Option<StopReason>, crashes: i64) -> FireTransition {
+    let crashes = crashes + 1;
+    match stop {
+        Some(StopReason::ShuttingDown) => FireTransition::HandOver,
+        Some(StopReason::TimedOut) => FireTransition::Fail(FireState::TimedOut),
+        Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
+        None if crashes > MAX_CRASHES => FireTransition::FailCrashLoop { crashes },
+        None => FireTransition::RetryCrashed { crashes, after: crash_delay(crashes) },
+    }
+}
+
 /// The reason of a fire that a later one replaces.
 pub(super) const REPLACED: &str = "replaced by a later fire";
 
@@ -121,12 +137,9 @@ pub(super) struct RecordedRun {
     pub state: RunState,
     /// Whether it ended after the fire was written last: its failure is not counted there.
     pub ended_since: bool,
-    /// How long the attempt had been going at its last heartbeat, in milliseconds.
-    pub ran_ms: i64,
     /// Whether another run undoes it.
     pub is_undone: bool,
     pub failures: i64,
-    pub crashes: i64,
     pub retries: i64,
 }
 
@@ -139,38 +152,32 @@ pub(super) enum RecoveryTransition {
     Complete(FireState),
     /// The fire is closed as failed, and the failure is reported.
     Fail(FireState),
-    /// The run crashes its process again and again: the automation is paused, and the fire is closed as failed.
-    FailCrashLoop { crashes: i64 },
     /// The fire is closed as stopped: an undone run is not resumed.
     StopUndone,
-    /// The run is resumed; these counts are recorded first.
-    Resume { failures: i64, crashes: i64 },
+    /// The run is resumed; this count is recorded first.
+    Resume { failures: i64 },
 }
 
-/// What becomes of an open fire whose run is not running in this process.
+/// What becomes of an open fire whose run is not running in this process. Nothing is counted as the run's crash: the
+/// process that died was its daemon's, with all runs of it, and which of them is to blame, if any, is not known.
 pub(super) fn recover(run: RecordedRun, cause: ResumeCause) -> RecoveryTransition {
-    use RecoveryTransition::{Complete, Fail, FailCrashLoop, Leave, Resume, StopUndone};
-    let (mut failures, mut crashes) = (run.failures, run.crashes);
+    use RecoveryTransition::{Complete, Fail, Leave, Resume, StopUndone};
+    let mut failures = run.failures;
     match (run.state, cause) {
         (RunState::Running, _) => return Leave,
         (RunState::Done, _) => return Complete(FireState::Done),
         (RunState::DoneWithFailures, _) => return Complete(FireState::DoneWithFailures),
         (RunState::Parked, ResumeCause::Adopted) => return Fail(FireState::Parked),
         (RunState::Error, _) if run.ended_since => failures += 1,
-        (RunState::Interrupted, ResumeCause::Adopted) => {
-            crashes = if run.ran_ms < millis(CRASH_WINDOW) { crashes + 1 } else { 0 };
-        }
-        (RunState::Error | RunState::Cancelled | RunState::Paused, _)
-        | (RunState::Parked | RunState::Interrupted, ResumeCause::Queued) => {}
+        (RunState::Error | RunState::Cancelled | RunState::Paused | RunState::Interrupted, _)
+        | (RunState::Parked, ResumeCause::Queued) => {}
     }
     if failures > run.retries {
         Fail(FireState::Failed)
-    } else if crashes > MAX_CRASHES {
-        FailCrashLoop { crashes: run.crashes + 1 }
     } else if run.is_undone {
         StopUndone
     } else {
-        Resume { failures, crashes }
+        Resume { failures }
     }
 }
 
@@ -222,10 +229,52 @@ pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after_ms: i
     }
 }
 
+/// How many runs there are and may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// Those of the automation.
+    pub of_automation: usize,
+    /// The most of them.
+    pub max_of_automation: usize,
+    /// Those of the daemon.
+    pub taken: usize,
+    /// The most of them.
+    pub max: usize,
+}
+
+/// Whether one more run may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It may.
+    Start,
+    /// The daemon has no place: it waits for a run to end.
+    Wait,
+    /// The automation has its share: its fire is skipped.
+    Skip,
+}
+
+/// Whether one more run of an automation may start. The first run of each has all places; further ones, of parallel
+/// automations, have half of them, so that those whose runs never end leave room for the others.
+pub(super) fn admit(places: Places) -> Admission {
+    let Places { of_automation, max_of_automation, taken, max } = places;
+    match of_automation {
+        0 if taken < max => Admission::Start,
+        0 => Admission::Wait,
+        own if own < max_of_automation && taken < max / 2 => Admission::Start,
+        _ => Admission::Skip,
+    }
+}
+
 /// The delay before an attempt that follows `failures` failed ones.
 fn retry_delay(failures: i64) -> Duration {
     let doublings = u32::try_from(failures.clamp(1, 10) - 1).unwrap_or_default();
     (INITIAL_RETRY_DELAY * (1 << doublings)).min(MAX_RETRY_DELAY)
+}
+
+/// The delay before the attempt that follows the `crashes`th death of a run's process.
+fn crash_delay(crashes: i64) -> Duration {
+    let doublings = u32::try_from(crashes.clamp(1, MAX_CRASHES) - 1).unwrap_or_default();
+    INITIAL_CRASH_DELAY * (1 << doublings)
 }
 
 #[cfg(test)]
@@ -285,18 +334,16 @@ mod tests {
 
     #[test]
     fn open_fire_is_recovered_by_the_state_of_its_run() {
-        use RecoveryTransition::{Complete, Fail, FailCrashLoop, Leave, Resume, StopUndone};
+        use RecoveryTransition::{Complete, Fail, Leave, Resume, StopUndone};
         use ResumeCause::{Adopted, Queued};
         let run = |state: RunState| RecordedRun {
             state,
             ended_since: true,
-            ran_ms: 1_000,
             is_undone: false,
             failures: 0,
-            crashes: 0,
             retries: 2,
         };
-        let resume = |failures: i64, crashes: i64| Resume { failures, crashes };
+        let resume = |failures: i64| Resume { failures };
         let table = [
             (run(RunState::Running), Adopted, Leave),
             (run(RunState::Running), Queued, Leave),
@@ -304,26 +351,40 @@ mod tests {
             (run(RunState::DoneWithFailures), Queued, Complete(FireState::DoneWithFailures)),
             (run(RunState::Parked), Adopted, Fail(FireState::Parked)),
             // The store that has parked it may work again.
-            (run(RunState::Parked), Queued, resume(0, 0)),
-            (run(RunState::Cancelled), Adopted, resume(0, 0)),
-            (run(RunState::Paused), Adopted, resume(0, 0)),
-            (run(RunState::Error), Adopted, resume(1, 0)),
+            (run(RunState::Parked), Queued, resume(0)),
+            (run(RunState::Cancelled), Adopted, resume(0)),
+            (run(RunState::Paused), Adopted, resume(0)),
+            (run(RunState::Error), Adopted, resume(1)),
             // Its failure was counted when its retry was queued.
-            (RecordedRun { ended_since: false, ..run(RunState::Error) }, Queued, resume(0, 0)),
+            (RecordedRun { ended_since: false, ..run(RunState::Error) }, Queued, resume(0)),
             (RecordedRun { failures: 2, ..run(RunState::Error) }, Adopted, Fail(FireState::Failed)),
-            (RecordedRun { failures: 2, ended_since: false, ..run(RunState::Error) }, Queued, resume(2, 0)),
+            (RecordedRun { failures: 2, ended_since: false, ..run(RunState::Error) }, Queued, resume(2)),
             (RecordedRun { failures: 3, ..run(RunState::Paused) }, Adopted, Fail(FireState::Failed)),
-            (run(RunState::Interrupted), Adopted, resume(0, 1)),
-            (RecordedRun { ran_ms: -1, ..run(RunState::Interrupted) }, Adopted, resume(0, 1)),
-            (RecordedRun { ran_ms: 60_000, crashes: 3, ..run(RunState::Interrupted) }, Adopted, resume(0, 0)),
-            (RecordedRun { crashes: 4, ..run(RunState::Interrupted) }, Adopted, FailCrashLoop { crashes: 5 }),
-            (RecordedRun { crashes: 4, ..run(RunState::Interrupted) }, Queued, resume(0, 4)),
+            (run(RunState::Interrupted), Adopted, resume(0)),
+            (run(RunState::Interrupted), Queued, resume(0)),
             (RecordedRun { is_undone: true, ..run(RunState::Interrupted) }, Adopted, StopUndone),
             (RecordedRun { is_undone: true, ..run(RunState::Error) }, Queued, StopUndone),
             (RecordedRun { is_undone: true, ..run(RunState::Done) }, Adopted, Complete(FireState::Done)),
         ];
         for (run, cause, expected) in table {
             assert_eq!(recover(run, cause), expected, "{run:?}, {cause:?}");
+        }
+    }
+
+    #[test]
+    fn death_is_counted_until_the_run_is_given_up() {
+        use FireTransition::{Fail, FailCrashLoop, HandOver, RetryCrashed, Stop};
+        let table = [
+            (None, 0, RetryCrashed { crashes: 1, after: SECOND }),
+            (None, 1, RetryCrashed { crashes: 2, after: SECOND * 2 }),
+            (None, 3, RetryCrashed { crashes: 4, after: SECOND * 8 }),
+            (None, 4, FailCrashLoop { crashes: 5 }),
+            (Some(StopReason::ShuttingDown), 4, HandOver),
+            (Some(StopReason::TimedOut), 4, Fail(FireState::TimedOut)),
+            (Some(StopReason::Replaced), 4, Stop(REPLACED)),
+        ];
+        for (stop, crashes, expected) in table {
+            assert_eq!(after_death(stop, crashes), expected, "{stop:?}, {crashes}");
         }
     }
 
@@ -364,6 +425,25 @@ mod tests {
         ];
         for (overlap, running, after, expected) in table {
             assert_eq!(on_due(overlap, running, after), expected, "{overlap:?}, {running:?}, {after}");
+        }
+    }
+
+    #[test]
+    fn parallel_runs_leave_half_of_the_places_to_first_ones() {
+        // Runs of the automation, all runs; admission, with 3 an automation and 10 a daemon.
+        let table = [
+            (0, 0, Admission::Start),
+            (0, 9, Admission::Start),
+            (0, 10, Admission::Wait),
+            (0, 11, Admission::Wait),
+            (1, 4, Admission::Start),
+            (1, 5, Admission::Skip),
+            (2, 2, Admission::Start),
+            (3, 3, Admission::Skip),
+        ];
+        for (of_automation, taken, expected) in table {
+            let places = Places { of_automation, max_of_automation: 3, taken, max: 10 };
+            assert_eq!(admit(places), expected, "{places:?}");
         }
     }
 

@@ -9,6 +9,9 @@ use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as Json, Value};
 
+/// The most bytes of `ctx.state` as JSON: every run is given it.
+const MAX_STATE: usize = 1 << 20;
+
 /// A call of a handler with all its arguments. It is stored with the run, so that a resumed run gets the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandlerCall {
@@ -78,6 +81,16 @@ impl Script {
                 return Err(explain(&error.raise(), &self.engine, &self.program));
             }
         };
+        let size = Value::Object(state.clone()).to_string().len();
+        if size > MAX_STATE {
+            let error = ScriptError::usage(
+                format!(
+                    "ctx.state is {size} bytes as JSON, and {MAX_STATE} are kept: nothing of it was saved"
+                ),
+                "keep what the next run needs, and write the rest to a file with write_csv",
+            );
+            return Err(explain(&error.raise(), &self.engine, &self.program));
+        }
         Ok(HandlerResult { value, state })
     }
 }

@@ -25,6 +25,8 @@ pub struct Automation {
     pub overlap: Overlap,
     /// What happens to fires that were missed while no daemon ran. By default the latest of the last six hours runs.
     pub catch_up: CatchUp,
+    /// How many of its runs run at the same time. By default ten.
+    pub max_parallel: usize,
     /// A run that takes longer is stopped. By default twelve hours.
     pub timeout: Duration,
     /// How often a failed run is resumed. By default never.
@@ -176,6 +178,7 @@ impl Program {
             triggers: Vec::new(),
             overlap: Overlap::default(),
             catch_up: CatchUp::default(),
+            max_parallel: 10,
             timeout: Duration::from_hours(12),
             retries: 0,
             params: BTreeMap::new(),
@@ -206,6 +209,14 @@ impl Program {
                     automation.overlap = word(teller, name, value, &WORDS)?;
                 }
                 "catch_up" => automation.catch_up = read_catch_up(teller, value)?,
+                "max_parallel" => {
+                    let count = value.as_count().and_then(|count| usize::try_from(count).ok());
+                    automation.max_parallel =
+                        count.filter(|count| (1..=100).contains(count)).ok_or_else(|| {
+                            let message = "`max_parallel` is no whole number from 1 to 100";
+                            teller.wrong(at, message, "max_parallel: 5")
+                        })?;
+                }
                 "timeout" => {
                     automation.timeout = duration(teller, name, value)?;
                     if automation.timeout.is_zero() {

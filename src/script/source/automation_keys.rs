@@ -15,6 +15,10 @@ pub(crate) const AUTOMATION: &[Key] = &[
         "catch_up",
         "Which of the fires that were missed while no daemon was running are run later: `\"none\"`, `\"latest\"`, `\"all\"`, or `#{ policy: \"all\", within: \"2h\" }` for those no longer ago than `within`. By default the latest, within `\"6h\"`.",
     ),
+    (
+        "max_parallel",
+        "How many runs of it run at the same time, with `overlap: \"parallel\"`: further fires are skipped. 1 to 100; by default 10.",
+    ),
     ("timeout", "A run that takes longer is stopped, and its fire is `timed_out`. By default `\"12h\"`."),
     (
         "retries",

@@ -7,12 +7,19 @@ use crate::fixtures::{
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
+    bulk::Attempt,
+    host::Host,
+    run::{
+        runner::{Reporter, RunHandle, Runner, Spawned},
+        worker::RunOutcome,
+    },
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
     store::{Fire, FireState, Statement},
 };
 use std::{
-    fs,
+    fs, io,
     slice::from_mut,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -80,31 +87,56 @@ fn restarts_use_up_no_retries() {
     assert_eq!(fixture.log.text().matches("坏了; retried in").count(), 1, "{}", fixture.log.text());
 }
 
+/// Runs whose processes die at once.
+struct Dying;
+
+impl Runner for Dying {
+    fn spawn(&self) -> io::Result<Spawned> {
+        let start = |_plan, attempt: Attempt, reporter: Reporter| {
+            let alive = Arc::new(());
+            let handle = RunHandle::new(&alive);
+            reporter.report(&attempt.run, RunOutcome::Died("its process has died (signal: 6)".to_owned()));
+            handle
+        };
+        // As if it was a process of this machine that is gone: no process has this number.
+        let Host { process, start_id, .. } = Host::real();
+        let machine = process.rsplit_once('/').map_or("", |(machine, _)| machine);
+        let boot = start_id.rsplit_once('.').map_or("", |(boot, _)| boot);
+        Ok(Spawned { owner: format!("{machine}/{} {boot}.0", u32::MAX), start: Box::new(start) })
+    }
+}
+
 #[test]
-fn run_that_crashes_repeatedly_pauses_its_automation() {
-    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }\n\
-               fn on_failure(ctx, error) { print(error.message) }";
+fn run_whose_process_dies_five_times_pauses_its_automation() {
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
-    let mut daemon = fixture.daemon();
+    let mut daemon = fixture.daemon().with_runner(Arc::new(Dying));
     fixture.advance_and_settle(Duration::from_hours(1), from_mut(&mut daemon));
-    // As if its process had ended in the midst of it for the fifth time.
-    let cut_off = Statement::new("UPDATE mpscript_run SET state = 'interrupted', note = ''");
-    assert_eq!(fixture.wait(fixture.store().execute(cut_off)), Ok(1));
-    let done = fixture.fires("job").remove(0);
-    let state = FireState::Running;
-    let running = Fire { state, owner: "gone".to_owned(), crashes: 4, ..done.clone() };
-    assert!(fixture.wait(fixture.store().compare_and_set_fire(&done, &running)).expect("the store works"));
-    fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
+    for _ in 0..6 {
+        fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+    }
     let why =
         "its process has died 5 times while it was running; the automation is paused: mpscript unpause job";
     assert!(fixture.log.text().contains(&format!("failed: {why}")), "{}", fixture.log.text());
-    assert!(
-        fixture.log.text().contains(&format!(": {why}")),
-        "on_failure has heard of it: {}",
-        fixture.log.text()
-    );
+    assert_eq!(fixture.states("job"), ["failed"], "{}", fixture.log.text());
     let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
     assert_eq!(record.expect("it is served").paused_until, i64::MAX);
+}
+
+#[test]
+fn death_of_a_daemon_is_not_counted_as_its_runs() {
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }";
+    let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    let mut daemon = fixture.daemon();
+    fixture.advance_and_settle(Duration::from_hours(1), from_mut(&mut daemon));
+    // As if the daemon had ended in the midst of it.
+    let interrupted = Statement::new("UPDATE mpscript_run SET state = 'interrupted', note = ''");
+    assert_eq!(fixture.wait(fixture.store().execute(interrupted)), Ok(1));
+    let done = fixture.fires("job").remove(0);
+    let running = Fire { state: FireState::Running, owner: "gone".to_owned(), crashes: 4, ..done.clone() };
+    assert!(fixture.wait(fixture.store().compare_and_set_fire(&done, &running)).expect("the store works"));
+    fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
+    assert_eq!(fixture.states("job"), ["done"], "{}", fixture.log.text());
 }
 
 #[test]

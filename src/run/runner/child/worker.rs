@@ -1,0 +1,191 @@
+//! The process of a run: reads its order, runs it, and reports how it ended.
+
+use super::{
+    confine,
+    protocol::{Order, ToDaemon, ToWorker},
+};
+use crate::{
+    base::{Cancel, lock},
+    bulk::Attempt,
+    client::{Answer, Broker, Client},
+    host::{Host, Stream},
+    run::{
+        RunConfig,
+        record::RunOptions,
+        worker::{self, ConnectedAccount, HandlerRun, RunOutcome},
+    },
+    script::{NoClient, Origin, Output, Program},
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+    thread,
+};
+use tokio::{runtime::Runtime, sync::oneshot};
+
+/// Why the process has run nothing: it was not started by a daemon, or its order can't be carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Carries out the order that is read from standard input. The outcome is reported on standard output.
+///
+/// # Errors
+/// When there is no order, or it can't be carried out.
+pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
+    let line = (host.read_line)()?;
+    let order: Order =
+        serde_json::from_str(&line).map_err(|error| Refused(format!("the order can't be read: {error}")))?;
+    drop(line);
+    confine::bind_to_parent(order.parent)?;
+    if let Some(bytes) = order.memory {
+        confine::limit_memory(bytes)?;
+    }
+    let daemon = Daemon { out: host.out.clone() };
+    let cancel = Cancel::default();
+    let answers = Answers::default();
+    listen(host, &cancel, &answers)?;
+    report_stop(runtime, &cancel, &daemon);
+    let outcome = run(host, runtime, order, &cancel, &answers, &daemon)?;
+    daemon.say(&ToDaemon::Ended(outcome));
+    Ok(())
+}
+
+/// The daemon at the other end of standard output.
+#[derive(Clone)]
+struct Daemon {
+    out: Stream,
+}
+
+impl Daemon {
+    fn say(&self, message: &ToDaemon) {
+        // A message is texts, numbers and lists, which are always JSON.
+        if let Ok(line) = serde_json::to_string(message) {
+            self.out.line(&line);
+        }
+    }
+}
+
+impl Output for Daemon {
+    fn print(&self, text: &str) {
+        self.say(&ToDaemon::Printed(text.to_owned()));
+    }
+
+    fn debug(&self, text: &str) {
+        self.print(text);
+    }
+}
+
+/// Who waits for which answer.
+type Answers = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>>;
+
+/// Reads what the daemon says from now on. When it says nothing more, it has ended, and the run stops.
+fn listen(host: &Host, cancel: &Cancel, answers: &Answers) -> io::Result<()> {
+    let (read_line, cancel, answers) = (host.read_line, cancel.clone(), Arc::clone(answers));
+    let listen = move || {
+        while let Ok(line) = read_line()
+            && !line.is_empty()
+        {
+            match serde_json::from_str(&line) {
+                Ok(ToWorker::Answer { id, answer }) => {
+                    let asker = lock(&answers).remove(&id);
+                    // The call was cancelled meanwhile if nothing waits for it.
+                    asker.map(|asker| asker.send(answer));
+                }
+                Ok(ToWorker::Stop) | Err(_) => cancel.cancel(),
+            }
+        }
+        cancel.cancel();
+    };
+    thread::Builder::new().name("orders".to_owned()).spawn(listen).map(drop)
+}
+
+/// Tells the daemon of a stop that was requested in the store: the daemon ends a process that does not stop in time.
+fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
+    let (cancel, daemon) = (cancel.clone(), daemon.clone());
+    runtime.spawn(async move {
+        cancel.cancelled().await;
+        daemon.say(&ToDaemon::Stopping);
+    });
+}
+
+/// A broker whose questions go to the daemon.
+fn broker(runtime: &Runtime, daemon: &Daemon, answers: &Answers) -> Broker {
+    let (broker, mut asked) = Broker::new();
+    let (daemon, answers) = (daemon.clone(), Arc::clone(answers));
+    runtime.spawn(async move {
+        let mut id = 0;
+        while let Some((question, asker)) = asked.recv().await {
+            id += 1;
+            lock(&answers).insert(id, asker);
+            daemon.say(&ToDaemon::Asks { id, question });
+        }
+    });
+    broker
+}
+
+fn run(
+    host: &Host,
+    runtime: &Runtime,
+    order: Order,
+    cancel: &Cancel,
+    answers: &Answers,
+    daemon: &Daemon,
+) -> Result<RunOutcome, Refused> {
+    let store = match runtime.block_on(order.store.open()) {
+        Ok(store) => store,
+        Err(error) => return Ok(RunOutcome::NotRecorded(format!("the store failed: {error}"))),
+    };
+    // The account's stored tokens are secrets too, even those that this process does not use.
+    match runtime.block_on(store.tokens(&order.account)) {
+        Ok(tokens) => tokens.iter().for_each(|token| host.secrets.learn_token(token)),
+        Err(error) => return Ok(RunOutcome::NotRecorded(format!("the store failed: {error}"))),
+    }
+    let client = match order.client {
+        Ok(settings) => {
+            let broker = broker(runtime, daemon, answers);
+            let (owner, secrets) = (host.process.clone(), host.secrets.clone());
+            let (store, clock) = (store.clone(), host.clock.clone());
+            let config = settings.into_config(broker, store, owner, secrets, clock, cancel.clone());
+            Ok(Client::new(config.map_err(|error| Refused(error.to_string()))?))
+        }
+        Err(reason) => Err(NoClient(reason.into())),
+    };
+    let program = Program::load(&Origin::Stored(order.source))
+        .map_err(|failure| Refused(failure.diagnostic.one_line()))?;
+    let options = RunOptions {
+        in_flight: order.in_flight,
+        folder: order.folder,
+        max_changes: order.max_changes,
+        max_errors: order.max_errors,
+        ..RunOptions::default()
+    };
+    let config = RunConfig {
+        callback: order.callback.map(Into::into),
+        store: Some(store.clone()),
+        scratch_folder: order.scratch_folder,
+        ..RunConfig::new(host, &options, client, cancel, Arc::new(daemon.clone()))
+    };
+    if let Some(keys) = &config.callback {
+        keys.aes_key.iter().for_each(|key| host.secrets.learn(key));
+    }
+    let plan = HandlerRun {
+        program: Arc::new(program),
+        call: order.call,
+        connected: ConnectedAccount { config, options },
+        cancel: cancel.clone(),
+        run: Arc::default(),
+    };
+    let Order { run, account, attempt, .. } = order;
+    let attempt = Attempt { run, account, attempt, resolution: None };
+    let outcome = worker::execute(runtime, plan, attempt);
+    runtime.block_on(store.close());
+    Ok(outcome)
+}
