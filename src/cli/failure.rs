@@ -2,7 +2,12 @@
 //! a message and an exit code.
 
 use super::output::exit;
-use crate::{base::Diagnostic, client::CallError, script::ScriptFailure, store::StoreError};
+use crate::{
+    base::Diagnostic,
+    client::CallError,
+    script::{ErrorKind, ScriptFailure},
+    store::StoreError,
+};
 use std::{error::Error, fmt};
 
 /// A message for the person, and the exit code of a command that ends with it.
@@ -26,7 +31,10 @@ impl Failure {
     /// The script failed, unless the configuration is to blame.
     pub(crate) fn from_script_failure(failure: &ScriptFailure) -> Self {
         let diagnostic = failure.diagnostic.clone();
-        if failure.is_configuration { Self::usage(diagnostic) } else { Self::script(diagnostic) }
+        match failure.kind {
+            ErrorKind::Configuration => Self::usage(diagnostic),
+            ErrorKind::Script | ErrorKind::Cancelled | ErrorKind::Quota => Self::script(diagnostic),
+        }
     }
 
     fn from_call_error(error: &CallError) -> Self {

@@ -8,8 +8,8 @@ use crate::{
     bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport},
     client::Client,
     script::{
-        Calls, HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script, ScriptFailure,
-        ScriptIo, WritePolicy,
+        Calls, ErrorKind, HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script,
+        ScriptFailure, ScriptIo, WritePolicy,
     },
     store::{RunEnd, RunState, SavedState, Store, StoreError},
 };
@@ -297,7 +297,10 @@ fn classify(
         (Some(error), _) => (RunState::Parked, Some(error.to_string())),
         (None, _) if is_cancelled => (RunState::Cancelled, None),
         (None, Some(trouble)) => {
-            let state = if trouble.is_of_quota { RunState::Paused } else { RunState::Error };
+            let state = match trouble.kind {
+                ErrorKind::Quota => RunState::Paused,
+                ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Cancelled => RunState::Error,
+            };
             (state, Some(trouble.diagnostic.message.clone()))
         }
         (None, None) => (jobs, None),
@@ -381,12 +384,7 @@ async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<Str
 
 fn internal_error(message: &str) -> ScriptFailure {
     let hint = "please report it with the script and what is printed above";
-    ScriptFailure {
-        diagnostic: Diagnostic::new(message).hint(hint),
-        is_configuration: false,
-        is_cancelled: false,
-        is_of_quota: false,
-    }
+    ScriptFailure { diagnostic: Diagnostic::new(message).hint(hint), kind: ErrorKind::Script }
 }
 
 #[cfg(test)]
@@ -397,7 +395,7 @@ mod tests {
     fn ended_run_has_the_state_of_what_ended_it() {
         use RunState::{Cancelled, Done, DoneWithFailures, Error, Parked, Paused};
         let failed = internal_error("failed");
-        let quota = ScriptFailure { is_of_quota: true, ..internal_error("45009") };
+        let quota = ScriptFailure { kind: ErrorKind::Quota, ..internal_error("45009") };
         let fenced = JournalError::Fenced;
         let fenced_text = fenced.to_string();
         // Jobs, parked, cancelled, trouble; state, error.

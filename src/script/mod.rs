@@ -18,7 +18,7 @@ pub use engine::engine::{STACK, Script};
 pub use engine::handler::{HandlerCall, HandlerResult};
 pub use engine::session::{Line, Session};
 pub use host::env::{CallbackKeys, Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, WritePolicy};
-pub use host::error::{NoClient, ScriptFailure};
+pub use host::error::{ErrorKind, NoClient, ScriptFailure};
 pub use source::automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,
 };

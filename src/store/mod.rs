@@ -19,6 +19,7 @@ mod ledger;
 mod migrate;
 mod migrate_v6;
 mod migrate_v7;
+mod migrate_v8;
 mod output;
 mod postgres;
 mod run;

@@ -10,7 +10,7 @@ use crate::{
     cli::args::RunFlags,
     host::Host,
     run::{Outcome, record::RunOptions},
-    script::ScriptFailure,
+    script::{ErrorKind, ScriptFailure},
 };
 
 /// Shows a run's outcome, writes its report, and gives the exit code.
@@ -36,7 +36,10 @@ pub(crate) fn show_outcome(
         _ if report.state == RunState::Cancelled => ending.show_stopped(),
         (Some(failure), parked) => {
             // A run that was stopped because it parks ends for the reason of the park.
-            let reason = parked.as_ref().filter(|_| failure.is_cancelled).map(ToString::to_string);
+            let reason = match failure.kind {
+                ErrorKind::Cancelled => parked.as_ref().map(ToString::to_string),
+                ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Quota => None,
+            };
             ending.show_failed(failure, reason)
         }
         (None, Some(parked)) => ending.show_parked(&parked.to_string()),
@@ -77,14 +80,14 @@ impl Ending<'_> {
             _ => failure.diagnostic.clone(),
         };
         self.host.err.line(&render::error(self.host, &diagnostic));
-        match self.report.state {
-            RunState::Parked => exit::PARKED,
-            RunState::Paused => {
+        match (self.report.state, failure.kind) {
+            (RunState::Parked, _) => exit::PARKED,
+            (RunState::Paused, _) => {
                 self.show_next_step(" once there is quota again, after midnight Beijing time");
                 exit::PAUSED
             }
-            _ if failure.is_configuration => exit::USAGE,
-            _ => {
+            (_, ErrorKind::Configuration) => exit::USAGE,
+            (_, ErrorKind::Script | ErrorKind::Cancelled | ErrorKind::Quota) => {
                 self.show_next_step("");
                 exit::SCRIPT
             }

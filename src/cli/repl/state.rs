@@ -17,7 +17,7 @@ use crate::{
     client::CallError,
     host::Host,
     run::{Outcome, RunConfig, Session, SessionError, record::RunOptions},
-    script::{Rendered, docs},
+    script::{ErrorKind, Rendered, docs},
 };
 use std::{
     io::Write,
@@ -232,7 +232,9 @@ impl<'a> ReplSession<'a> {
             _ => exit::SCRIPT,
         };
         let diagnostic = match (&outcome.trouble, &outcome.parked) {
-            (Some(failure), _) if report.state == RunState::Cancelled && failure.is_cancelled => {
+            (Some(failure), _)
+                if report.state == RunState::Cancelled && failure.kind == ErrorKind::Cancelled =>
+            {
                 Diagnostic::new("stopped; every variable is still there")
             }
             (Some(failure), _) => failure.diagnostic.clone(),

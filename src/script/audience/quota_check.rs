@@ -7,7 +7,7 @@ use crate::{
     client::Client,
     script::host::{
         env::RunEnv,
-        error::{ScriptError, ScriptResult},
+        error::{ErrorKind, ScriptError, ScriptResult},
     },
 };
 
@@ -94,7 +94,7 @@ pub(crate) fn check_quota(
             let hint = "--allow-pause starts it anyway, waits for the next day when the quota is used up, and then \
                         continues; take(N) makes it smaller";
             let error = ScriptError::usage(shortage.to_string(), hint);
-            Err(ScriptError { errcode: Some(DAILY_QUOTA), ..error }.raise())
+            Err(ScriptError { errcode: Some(DAILY_QUOTA), kind: ErrorKind::Quota, ..error }.raise())
         }
     }
 }

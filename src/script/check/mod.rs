@@ -10,7 +10,10 @@ mod handlers;
 mod params;
 
 use self::file::File;
-use crate::script::{host::error::ScriptFailure, source::program::Program};
+use crate::script::{
+    host::error::{ErrorKind, ScriptFailure},
+    source::program::Program,
+};
 use std::collections::BTreeMap;
 
 pub use params::names as params;
@@ -40,9 +43,9 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
             problems.extend(params::check(&file, given));
         }
         problems.sort_by_key(|problem| (problem.position.line(), problem.position.position()));
-        troubles.extend(problems.into_iter().map(|problem| ScriptFailure {
-            is_configuration: problem.is_usage,
-            ..ScriptFailure::in_script(problem.diagnostic)
+        troubles.extend(problems.into_iter().map(|problem| {
+            let kind = if problem.is_usage { ErrorKind::Configuration } else { ErrorKind::Script };
+            ScriptFailure { diagnostic: problem.diagnostic, kind }
         }));
     }
     troubles

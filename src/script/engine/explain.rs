@@ -1,13 +1,12 @@
 //! A runtime error of the engine as a failure with a place in the source and words of ours.
 
 use crate::{
-    api::errcode::DAILY_QUOTA,
     base::{Diagnostic, closest_match},
     script::{
         functions::kinds::value_fields,
         host::{
             catalog::{functions, kind_in_words},
-            error::{ScriptError, ScriptFailure},
+            error::{ErrorKind, ScriptError, ScriptFailure},
             stdlib::is_source,
             value::to_text,
         },
@@ -53,20 +52,13 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         let mut diagnostic = Diagnostic::new(error.message).at(place);
         diagnostic.notes = error.notes;
         diagnostic.hint = error.hint;
-        return ScriptFailure {
-            diagnostic,
-            is_configuration: error.is_configuration,
-            is_cancelled: error.is_cancelled,
-            is_of_quota: error.errcode == Some(DAILY_QUOTA),
-        };
+        return ScriptFailure { diagnostic, kind: error.kind };
     }
-    let diagnostic = describe(inner, engine).at(place);
-    ScriptFailure {
-        diagnostic,
-        is_configuration: false,
-        is_cancelled: matches!(inner, EvalAltResult::ErrorTerminated(..)),
-        is_of_quota: false,
-    }
+    let kind = match inner {
+        EvalAltResult::ErrorTerminated(..) => ErrorKind::Cancelled,
+        _ => ErrorKind::Script,
+    };
+    ScriptFailure { diagnostic: describe(inner, engine).at(place), kind }
 }
 
 /// The engine's errors in our words.

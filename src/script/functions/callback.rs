@@ -197,13 +197,12 @@ fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Re
 
 fn keys_of(env: &RunEnv) -> Result<&CallbackKeys> {
     env.calls.callback.as_ref().ok_or_else(|| {
-        let error = ScriptError::usage(
+        ScriptError::configuration(
             "no server callback is configured",
             "set MPSCRIPT_CALLBACK_TOKEN and MPSCRIPT_AES_KEY (设置与开发 > 基本配置 > 服务器配置 shows them), \
              name variables that are set by callback_token_env and aes_key_env of the account in \
              mpscript.toml, or try it with --sandbox",
-        );
-        ScriptError { is_configuration: true, ..error }
+        )
     })
 }
 
@@ -220,8 +219,10 @@ fn fault(error: &Error) -> ScriptError {
         }
         error => error.hint().unwrap_or_default(),
     };
-    let is_configuration = matches!(error, Error::NoAesKey | Error::AesKey { .. });
-    ScriptError { is_configuration, ..ScriptError::usage(error.to_string(), hint) }
+    match error {
+        Error::NoAesKey | Error::AesKey { .. } => ScriptError::configuration(error.to_string(), hint),
+        error => ScriptError::usage(error.to_string(), hint),
+    }
 }
 
 fn wrong(shape: &Shape, parameter: usize, wanted: &str, given: &Dynamic) -> ScriptError {

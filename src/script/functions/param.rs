@@ -38,11 +38,10 @@ const PARAM: &str = "What the person gave with `--param NAME=VALUE`, typed like 
 
 /// The error for a parameter that has no default and was not given.
 pub(crate) fn missing(name: &str) -> ScriptError {
-    let error = ScriptError::usage(
+    ScriptError::configuration(
         format!("parameter `{name}` is not given"),
         format!("give it with --param {name}=VALUE"),
-    );
-    ScriptError { is_configuration: true, ..error }
+    )
 }
 
 /// Reads what was given as the kind of the default.
@@ -57,10 +56,9 @@ pub(crate) fn read(name: &str, given: &str, default: &Dynamic) -> Result<Dynamic
         (Some(given.to_owned().into()), "text")
     };
     value.ok_or_else(|| {
-        let error = ScriptError::usage(
+        ScriptError::configuration(
             format!("parameter `{name}` must be {wanted}, but `{given}` was given"),
             format!("for example --param {name}={default}"),
-        );
-        ScriptError { is_configuration: true, ..error }
+        )
     })
 }

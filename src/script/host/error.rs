@@ -17,6 +17,21 @@ pub(crate) type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 #[derive(Clone, Debug)]
 pub struct NoClient(pub Diagnostic);
 
+/// What an error means for the run that it ends: its state and its exit code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The script's own: a mistake in it, or a call that failed.
+    #[default]
+    Script,
+    /// No retry will succeed until the configuration or the arguments are corrected.
+    Configuration,
+    /// The run was stopped; there is nothing to correct.
+    Cancelled,
+    /// The day's quota is used up (45009): the run pauses.
+    Quota,
+}
+
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ScriptError {
@@ -27,12 +42,10 @@ pub(crate) struct ScriptError {
     pub rid: Option<String>,
     pub hint: Option<String>,
     pub notes: Vec<String>,
-    /// No call will succeed until the configuration is fixed.
-    pub is_configuration: bool,
-    /// The run was stopped.
-    pub is_cancelled: bool,
-    /// Whether the call took effect is not known.
-    pub is_unsure: bool,
+    pub kind: ErrorKind,
+    /// Whether the call took effect is unknown. An error of any kind can be: the first request of a call got no answer,
+    /// and its retry was refused.
+    pub in_doubt: bool,
 }
 
 impl ScriptError {
@@ -45,6 +58,11 @@ impl ScriptError {
             hint: Some(hint.into()).filter(|hint| !hint.is_empty()),
             ..Self::default()
         }
+    }
+
+    /// A mistake in the configuration or in the arguments of the command.
+    pub(crate) fn configuration(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Configuration, ..Self::usage(message, hint) }
     }
 
     /// A fault of the run's journal.
@@ -109,6 +127,16 @@ impl ScriptError {
             | CallError::Cancelled { endpoint } => (error.to_string(), None, *endpoint),
             CallError::NoTls(_) | CallError::NoToken { .. } => (error.to_string(), None, ""),
         };
+        let kind = match error {
+            CallError::Cancelled { .. } => ErrorKind::Cancelled,
+            CallError::Refused(refusal) if refusal.errcode == DAILY_QUOTA => ErrorKind::Quota,
+            error if error.is_configuration() => ErrorKind::Configuration,
+            CallError::Refused(_)
+            | CallError::NoAnswer { .. }
+            | CallError::Unreadable { .. }
+            | CallError::NoTls(_)
+            | CallError::NoToken { .. } => ErrorKind::Script,
+        };
         Self {
             message: error.to_string(),
             errcode: error.errcode(),
@@ -120,9 +148,8 @@ impl ScriptError {
                 .collect(),
             rid,
             hint: error.hint().map(str::to_owned),
-            is_configuration: error.is_configuration(),
-            is_cancelled: matches!(error, CallError::Cancelled { .. }),
-            is_unsure: error.is_in_doubt(),
+            kind,
+            in_doubt: error.is_in_doubt(),
         }
     }
 
@@ -140,7 +167,7 @@ impl ScriptError {
     /// The platform can't be called.
     pub(crate) fn no_client(NoClient(diagnostic): &NoClient) -> Self {
         let hint = diagnostic.hint.clone().unwrap_or_default();
-        Self { is_configuration: true, ..Self::usage(diagnostic.message.clone(), hint) }
+        Self::configuration(diagnostic.message.clone(), hint)
     }
 
     /// The same error with one more note.
@@ -152,11 +179,14 @@ impl ScriptError {
     /// The error as the engine carries it; the engine adds its position.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn raise(self) -> Box<EvalAltResult> {
-        // The day's quota is used up: the run pauses here and resumes here, so no `catch` may handle it.
-        if self.errcode == Some(DAILY_QUOTA) {
-            return EvalAltResult::ErrorTerminated(Dynamic::from(self), Position::NONE).into();
+        match self.kind {
+            // The run pauses here and resumes here, so no `catch` may handle it.
+            ErrorKind::Quota => EvalAltResult::ErrorTerminated(Dynamic::from(self), Position::NONE).into(),
+            // The engine's progress callback ends a cancelled run, whatever the script catches.
+            ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Cancelled => {
+                EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
+            }
         }
-        EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
     }
 }
 
@@ -210,17 +240,13 @@ pub(crate) fn register(engine: &mut Engine) {
 pub struct ScriptFailure {
     /// For the person.
     pub diagnostic: Diagnostic,
-    /// The configuration is to be mended, not the script.
-    pub is_configuration: bool,
-    /// The run was stopped; there is nothing to mend.
-    pub is_cancelled: bool,
-    /// The day's quota is used up (45009).
-    pub is_of_quota: bool,
+    /// What it means for the run.
+    pub kind: ErrorKind,
 }
 
 impl ScriptFailure {
     /// Something that is wrong with the script itself.
     pub(crate) fn in_script(diagnostic: Diagnostic) -> Self {
-        Self { diagnostic, is_configuration: false, is_cancelled: false, is_of_quota: false }
+        Self { diagnostic, kind: ErrorKind::Script }
     }
 }

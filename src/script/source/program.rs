@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, SourceSpan, lock},
-    script::host::error::ScriptFailure,
+    script::host::error::{ErrorKind, ScriptFailure},
 };
 use rhai::{
     AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope, Shared, Stmt,
@@ -126,7 +126,7 @@ impl Program {
                 let text = read(path).map_err(|reason| {
                     let hint = "give the path of a .rhai script; `-` reads one from standard input";
                     ScriptFailure {
-                        is_configuration: true,
+                        kind: ErrorKind::Configuration,
                         ..ScriptFailure::in_script(
                             Diagnostic::new(format!("can't read {}: {reason}", named.display())).hint(hint),
                         )

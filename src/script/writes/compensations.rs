@@ -88,8 +88,7 @@ fn change(
     let called = call();
     hit("call-made");
     // A refused call had no effect.
-    let is_refused =
-        |error: &EvalAltResult| ScriptError::find_in(error).is_some_and(|error| !error.is_unsure);
+    let is_refused = |error: &EvalAltResult| ScriptError::find_in(error).is_some_and(|error| !error.in_doubt);
     if called.as_ref().is_err_and(|error| is_refused(error)) {
         env.block_on(step.clear_effect()).map_err(|error| env.journal_error(&error))?;
     }
@@ -164,7 +163,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("delete_tag_if_empty", &["id: int", "name: String"], DELETE_TAG_IF_EMPTY)
         .register_into_engine(engine, move |id: i64, name: &str| delete_tag_if_empty(&of, id, name));
     let of = Arc::clone(env);
-    described("not_taken_back", &["step: String", "error: ?"], NOT_TAKEN_BACK)
+    described("skip_undo_step", &["step: String", "error: ?"], SKIP_UNDO_STEP)
         .register_into_engine(engine, move |step: &str, error: Dynamic| skip_undo_step(&of, step, &error));
 }
 
@@ -189,12 +188,12 @@ const DELETE_TAG_IF_EMPTY: &str =
     delete_tag_if_empty(t.id, \"空的\");
     ```";
 
-const NOT_TAKEN_BACK: &str =
+const SKIP_UNDO_STEP: &str =
     "Reports that a step can't be undone, if the platform refused it permanently; any other error ends \
     the run.
 
     `mpscript undo` is written with it.
 
     ```rhai
-    try { tag::delete(0); } catch (e) { not_taken_back(\"3\", e); }
+    try { tag::delete(0); } catch (e) { skip_undo_step(\"3\", e); }
     ```";

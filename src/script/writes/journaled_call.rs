@@ -150,7 +150,7 @@ fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     let column = JsonColumn::for_step(&row.step, "answer", "the error of a call");
     let decoded: Result<ScriptError, _> = column.decode(&row.answer);
     let earlier = decoded.map_err(|error| env.journal_error(&env.journal.park(error.into())))?;
-    Ok(!earlier.is_unsure)
+    Ok(!earlier.in_doubt)
 }
 
 /// The effect that an earlier attempt recorded of a call.
@@ -177,7 +177,7 @@ impl JournaledCall<'_> {
             Ok(_) => false,
             // Of several requests some may have been made, and so may a part of one.
             Err(error) => ScriptError::find_in(error).is_some_and(|error| {
-                !error.is_unsure && call.requests() == 1 && error.errcode != Some(SOME_OPENIDS_FAILED)
+                !error.in_doubt && call.requests() == 1 && error.errcode != Some(SOME_OPENIDS_FAILED)
             }),
         };
         if took_no_effect && reserved.is_ok() {
@@ -234,7 +234,7 @@ impl JournaledCall<'_> {
                 }
                 Err(error) => match ScriptError::find_in(error) {
                     Some(error) => {
-                        let error = ScriptError { is_unsure: error.is_unsure || *is_in_doubt, ..error };
+                        let error = ScriptError { in_doubt: error.in_doubt || *is_in_doubt, ..error };
                         step.failed(&redact(env, &error.to_json())).await.map(drop)
                     }
                     None => Ok(()),

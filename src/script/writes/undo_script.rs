@@ -15,7 +15,7 @@ pub fn undo_script(plan: &UndoPlan, is_dry: bool) -> String {
             let line = statement(&plan.run, &step.step, action, is_dry);
             // What the platform refuses for good must not stop the rest.
             script.push_str(&format!(
-                "try {{ {line}; }} catch (e) {{ not_taken_back({}, e); }}\n",
+                "try {{ {line}; }} catch (e) {{ skip_undo_step({}, e); }}\n",
                 json!(step.step)
             ));
         }
@@ -87,7 +87,7 @@ mod tests {
             .chain(
                 lines
                     .iter()
-                    .map(|line| format!("try {{ {line}; }} catch (e) {{ not_taken_back(\"3\", e); }}\n")),
+                    .map(|line| format!("try {{ {line}; }} catch (e) {{ skip_undo_step(\"3\", e); }}\n")),
             )
             .collect();
         assert_eq!(undo_script(&plan, false), expected);

@@ -21,6 +21,19 @@ const IN_A_LOOP: &str = "zz2gwp";
 /// Parked at a call that may have been made.
 const PARKED: &str = "54nzk6";
 
+/// An undo that was interrupted after its first step was refused, before it called what it skips a step with by another
+/// name. Its run and its steps stand beside those of the file.
+const INTERRUPTED_UNDO: &str = r#"
+INSERT INTO mpscript_run (id, account, script, state, dry_run, started_at, ended_at, beat_at, owner, attempt, undoes, note, stop, source, options, report)
+VALUES ('u7n3do', 'wx5a2db0c5a9d0b0c5 {base_url}', 'undo 237uqw', 'interrupted', 0, 1795902699000, 0, 1795902699100, 'shop/1 00000000-0000-0000-0000-000000000000.4026531836.1', 1, '237uqw', '', 0,
+ '{"name":"undo 237uqw","text":"try { tag::delete(0); } catch (e) { not_taken_back(\"3\", e); }\ntry { tag::delete(1); } catch (e) { not_taken_back(\"2\", e); }\n","imports":[]}',
+ '{"account":null,"base_urls":["{base_url}"],"sandbox":false,"params":{},"in_flight":1,"max_changes":null,"max_errors":null,"allow_pause":false,"folder":"{folder}","prints_value":false,"of_session":false}', '');
+INSERT INTO mpscript_step (run, step, seq, what, state, change, checkpoint, answer)
+VALUES ('u7n3do', '1', 1, 'tag::delete({"id":0})', 'failed', '', '', '{"message":"标签0不能删除","errcode":45058,"errmsg":"不能删除","endpoint":"tag::delete","rid":null,"hint":null,"notes":[],"is_configuration":false,"is_cancelled":false,"is_unsure":false}');
+INSERT INTO mpscript_step (run, step, seq, what, state, change, checkpoint, answer)
+VALUES ('u7n3do', '2', 2, 'tag::delete({"id":1})', 'begun', '', '', '');
+"#;
+
 /// What those runs had done to the account by then.
 const DONE_SCRIPT: &str = r#"let t = tag::create("老客户"); tag::update(t, "贵宾");
 followers().from_scene(4711).tag("贵宾");
@@ -68,7 +81,9 @@ impl Upgrade {
         }
         let folder = Folder::new().account().env("MPSCRIPT_STORE", store);
         let path = folder.path().to_str().expect("the path is UTF-8").to_owned();
-        let rows = STORE.replace("{base_url}", &sandbox.url()).replace("{folder}", &path);
+        let rows = format!("{STORE}{INTERRUPTED_UNDO}")
+            .replace("{base_url}", &sandbox.url())
+            .replace("{folder}", &path);
         load(&folder, &rows);
         Self { sandbox, folder, blacklist }
     }
@@ -157,6 +172,16 @@ fn run_done_in_version_5_can_be_undone() {
         assert_eq!(upgrade.sandbox.tagged("老客户"), None);
         let world = upgrade.sandbox.get("/__sandbox/world");
         assert_eq!(world["blacklist"], upgrade.blacklist, "{world}");
+    });
+}
+
+#[test]
+fn undo_interrupted_in_version_5_reports_what_it_skips() {
+    on_each_store(|upgrade| {
+        let undo = upgrade.folder.run(&["resume", "u7n3do", "--quiet"]);
+        assert_eq!(undo.code, Some(3), "{}", undo.err);
+        assert!(undo.err.contains("not undone: step 3: 标签0不能删除"), "{}", undo.err);
+        assert!(undo.err.contains("not undone: step 2: "), "{}", undo.err);
     });
 }
 
