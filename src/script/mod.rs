@@ -25,4 +25,4 @@ pub use source::automation::{
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};
 pub use source::program::{ImportSource, Origin, Program, Source};
-pub use writes::undo_script::undo_script;
+pub use writes::{retry_script::retry_script, undo_script::undo_script};

@@ -1,7 +1,7 @@
 //! `mpscript doctor`: checks in order everything that a call needs, and says what to do about each problem.
 
 use crate::{
-    api::{blacklist, errcode::Class, network, tag, token::Stable, user},
+    api::{Endpoint, blacklist, errcode::Class, network, tag, token::Stable, user},
     base::{Cancel, Diagnostic},
     cli::{
         args::{DoctorArguments, TargetArgs},
@@ -246,13 +246,14 @@ async fn account_works(report: &mut Report<'_>, client: &Client) {
         report.show("rights", &Finding::Skipped("there is no token"));
         return;
     }
-    let areas: [(&str, Result<(), CallError>); 4] = [
-        ("tag", client.call(&tag::List {}).await.map(drop)),
-        ("user", client.call(&user::List::default()).await.map(drop)),
-        ("blacklist", client.call(&blacklist::List::default()).await.map(drop)),
-        ("network", client.call(&network::CallbackIp {}).await.map(drop)),
+    let calls = [
+        (tag::List::SPEC, client.call(&tag::List {}).await.map(drop)),
+        (user::List::SPEC, client.call(&user::List::default()).await.map(drop)),
+        (blacklist::List::SPEC, client.call(&blacklist::List::default()).await.map(drop)),
+        (network::CallbackIp::SPEC, client.call(&network::CallbackIp {}).await.map(drop)),
     ];
-    for (area, called) in areas {
+    for (spec, called) in calls {
+        let area = spec.name.split("::").next().unwrap_or_default();
         let finding = match called {
             Ok(()) => Finding::Good(format!("{area}::…")),
             Err(CallError::Refused(refusal)) if refusal.class() == Class::Quota => Finding::Odd(

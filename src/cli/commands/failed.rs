@@ -6,7 +6,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    base::{Diagnostic, no_formula, with_thousands},
+    base::{no_formula, with_thousands},
     bulk::{Failure as FailedOpenid, RunReport},
     cli::{
         args::FailedArguments,
@@ -15,9 +15,8 @@ use crate::{
     },
     host::Host,
     run::record::RunOptions,
-    script::{Origin, Source},
+    script::{Origin, Source, retry_script},
 };
-use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) fn execute(host: &Host, arguments: &FailedArguments) -> anyhow::Result<u8> {
@@ -107,36 +106,4 @@ fn retry(
             purpose: Purpose::Retry { run },
         },
     )
-}
-
-/// A script that does the same again to the openids that failed, or why there can be none.
-fn retry_script(report: &RunReport) -> Result<String, Diagnostic> {
-    if report.dry_run {
-        let message = "it was a dry run: it was to change nothing";
-        return Err(Diagnostic::new(message).hint("mpscript run, without --dry-run, does it"));
-    }
-    let mut text = String::new();
-    for end in report.ends.iter().filter(|end| !end.failed.is_empty()) {
-        // Only the script knows whether they pass its filters.
-        if end.failed.iter().any(|failed| failed.is_of_details) {
-            let title = end.title();
-            let message =
-                format!("{title}: the details of some were refused, so it is unknown whether they match");
-            let hint = "run the script again: followers that it has already changed cost no call";
-            return Err(Diagnostic::new(message).hint(hint));
-        }
-        let openids: Vec<&str> = end.failed.iter().map(|failed| failed.openid.as_str()).collect();
-        let openids = json!(openids);
-        let target = end.target_id.map_or_else(|| json!(end.target), |id| json!(id));
-        text.push_str(&match end.end.as_str() {
-            "tag" | "untag" => format!("openids({openids}).{}({target});\n", end.end),
-            "block" | "unblock" => format!("openids({openids}).{}();\n", end.end),
-            other => {
-                let message =
-                    format!("`{other}` can't be retried for some openids: what it does is in the script");
-                return Err(Diagnostic::new(message).hint("run the script again, with a filter for them"));
-            }
-        });
-    }
-    Ok(text)
 }

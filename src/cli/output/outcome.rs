@@ -121,13 +121,13 @@ impl Ending<'_> {
         if failed == 0 {
             return if report.not_undone.is_empty() { exit::DONE } else { exit::FAILURES };
         }
-        let (openids, them) = if failed == 1 { ("openid", "names it") } else { ("openids", "lists them") };
+        let (plural, them) = if failed == 1 { ("", "names it") } else { ("s", "lists them") };
         let list = match (&flags.report, &report.run) {
             (Some(_), _) => format!("the report {them}"),
             (None, Some(run)) => format!("mpscript failed {run} {them}"),
             (None, None) => format!("--report FILE {them}"),
         };
-        host.err.line(&format!("done, but {} {openids} failed; {list}", with_thousands(failed as u64)));
+        host.err.line(&format!("done, but {} openid{plural} failed; {list}", with_thousands(failed as u64)));
         exit::FAILURES
     }
 
@@ -148,8 +148,8 @@ pub(crate) fn dry_run_summary(report: &RunReport) -> String {
     }
     for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
         let (changed, title) = (with_thousands(end.totals.changed), end.title());
-        let followers = if end.totals.changed == 1 { "follower" } else { "followers" };
-        text.push_str(&format!("  {changed:>10} {followers} would be changed by {title}"));
+        let plural = if end.totals.changed == 1 { "" } else { "s" };
+        text.push_str(&format!("  {changed:>10} follower{plural} would be changed by {title}"));
         match end.samples.as_slice() {
             [] => text.push('\n'),
             samples => text.push_str(&format!(", as\n             {}\n", samples.join("\n             "))),

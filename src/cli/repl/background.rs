@@ -34,7 +34,7 @@ impl Background {
         let mut command = Command::new(&host.program);
         command.args(arguments).envs(environment.iter().copied()).current_dir(&host.folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C at the terminal is meant for the line.
+        // A process group of its own, since Ctrl-C at the terminal is meant for the line.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().with_context(|| format!("can't start {}", host.program.display()))?;

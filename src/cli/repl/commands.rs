@@ -3,7 +3,7 @@
 use super::{
     background::as_arguments,
     editor::LineEditor,
-    lexer::COMMANDS,
+    names::COMMANDS,
     script::{Line, automation, script, separated},
     state::ReplSession,
     table::{list, wrapped},
@@ -45,7 +45,7 @@ fn fail<T>(message: impl Into<String>, hint: &str) -> anyhow::Result<T> {
     Err(usage_error(message, hint))
 }
 
-/// Carries out a command.
+/// Executes a command.
 pub(super) fn execute(
     repl: &mut ReplSession,
     line: &str,

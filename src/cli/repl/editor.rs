@@ -1,7 +1,9 @@
 //! The line editor of a session, on rustyline: colours, completion, hints, unfinished lines, history.
 
-use super::lexer::{
-    Completion, CompletionNames, Kind, complete, is_unfinished, pair_at, shown_as, signature_at, tokenize,
+use super::{
+    completion::{Completion, complete, shown_as, signature_at},
+    lexer::{Kind, is_unfinished, pair_at, tokenize},
+    names::CompletionNames,
 };
 use crate::base::{read_lock, write_lock};
 use rustyline::{

@@ -2,9 +2,11 @@
 
 mod background;
 mod commands;
+mod completion;
 mod editor;
 mod history;
 mod lexer;
+mod names;
 mod piped;
 mod printer;
 mod script;

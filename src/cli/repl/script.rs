@@ -1,6 +1,9 @@
 //! Turns the lines of a session into scripts: adds missing semicolons, and writes what `:save` saves.
 
-use super::lexer::{CompletionNames, Kind, is_unfinished, tokenize};
+use super::{
+    lexer::{Kind, is_unfinished, tokenize},
+    names::CompletionNames,
+};
 use crate::script::{declared_functions, is_pure_expression, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 

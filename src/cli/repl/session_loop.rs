@@ -1,4 +1,4 @@
-//! Reads the lines of a session, at a terminal or piped in, and has each of them carried out.
+//! Reads the lines of a session, at a terminal or piped in, and executes them.
 
 use super::{
     commands::{self, Flow},
@@ -32,7 +32,7 @@ pub(crate) fn execute(host: &Host, arguments: &ReplArguments) -> anyhow::Result<
     let mut repl = ReplSession::open(host, &runtime, arguments, &Cancel::default())?;
     let code = if repl.is_interactive {
         run_interactive(&mut repl, &printer)?;
-        // The person has seen every error; a program is told by the exit code.
+        // A person has seen every error at the terminal; a program that pipes lines in learns of them by the exit code.
         exit::DONE
     } else {
         repl.session.lines.show_whole();
@@ -102,8 +102,8 @@ fn run_piped(repl: &mut ReplSession) {
             if is_unfinished(&text) {
                 continue;
             }
-            // A next line that can't begin a statement belongs to this one, if it comes at once: a program that writes
-            // line by line and waits for each result must not wait for its own next line.
+            // A line that can't begin a statement continues this one, but only if it arrives at once: waiting longer would
+            // block a program that waits for each result before it writes its next line.
             next = lines.recv_timeout(BURST_INTERVAL).ok();
             let continues = |next: &String| next.trim().is_empty() || continues_previous(next);
             if next.as_ref().is_some_and(|next| next.as_ref().is_ok_and(continues)) {
@@ -117,7 +117,7 @@ fn run_piped(repl: &mut ReplSession) {
     }
 }
 
-/// Carries out a line: a command, or a text to evaluate.
+/// Executes a line: a command, or a text to evaluate.
 fn take_line(repl: &mut ReplSession, line: &str, editor: Option<&mut LineEditor>) -> Flow {
     let line = match line {
         "" => return Flow::Continue,

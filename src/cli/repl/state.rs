@@ -1,6 +1,6 @@
 //! The state of a session, and what every line needs of it: evaluating, showing values and errors, names to complete.
 //!
-//! Lines are shown here; what they do is the business of `run::Session`.
+//! Results are shown here; lines are evaluated by `run::Session`.
 
 use super::{background::Background, editor::SharedNames, script::continues_previous, table::show};
 use crate::{
@@ -197,7 +197,7 @@ impl<'a> ReplSession<'a> {
         })
     }
 
-    /// Shows what there is to say about a line beside its value.
+    /// Shows the warnings, failures, time and calls of a line, and its error, if it failed.
     pub(super) fn finish<T>(
         &mut self,
         outcome: &Outcome<T>,
@@ -330,7 +330,7 @@ impl<'a> ReplSession<'a> {
                 Ok(list) => names.change(|names| {
                     names.tags = list.tags.into_iter().map(|tag| tag.name).collect();
                 }),
-                // Ctrl-C was meant for the line.
+                // Ctrl-C, which cancels the line, cancels this call too: no reason to warn.
                 Err(CallError::Cancelled { .. }) => {}
                 Err(error) => tracing::warn!("tag names can't be completed: {error}"),
             }

@@ -128,7 +128,8 @@ pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     whole
 }
 
-/// One line of it: a text from elsewhere must neither break the table nor steer the terminal.
+/// The text as one line without control characters: a text of the platform must neither break the table nor control the
+/// terminal.
 fn fit(cell: &str, width: usize) -> String {
     let plain: String = cell.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     let most = width.max(20);

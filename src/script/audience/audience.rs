@@ -277,7 +277,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         },
     );
     let here = Arc::clone(env);
-    described("openids_from", &["path: String", "Audience"], OPENIDS_FROM).register_into_engine(
+    described("openids_from", &["file: String", "Audience"], OPENIDS_FROM).register_into_engine(
         engine,
         move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
             let openids = read_openids(&here.io.folder, path).map_err(ScriptError::raise)?;

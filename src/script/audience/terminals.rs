@@ -241,11 +241,11 @@ pub(crate) fn register(engine: &mut Engine) {
             count_by(audience, &Closure::new(&context, closure))
         },
     );
-    described("write_csv", &[AUDIENCE, "path: String", "Report"], WRITE_CSV)
+    described("write_csv", &[AUDIENCE, "file: String", "Report"], WRITE_CSV)
         .register_into_engine(engine, |audience: &mut Audience, path: &str| {
             write_csv(audience, path, only_openids())
         });
-    described("write_csv", &[AUDIENCE, "path: String", "columns: Array", "Report"], WRITE_CSV_COLUMNS)
+    described("write_csv", &[AUDIENCE, "file: String", "columns: Array", "Report"], WRITE_CSV_COLUMNS)
         .register_into_engine(engine, |audience: &mut Audience, path: &str, names: Array| {
             write_csv(audience, path, columns(&names).map_err(ScriptError::raise)?)
         });

@@ -17,4 +17,4 @@ pub use errors::errors;
 pub use lookup::{library_source, look_up, overview};
 pub use markdown::reference;
 pub use usage::functions_used;
-pub use words::{KEYWORDS, Word, Words, words};
+pub use words::{KEYWORDS, TextArgument, Word, Words, words};

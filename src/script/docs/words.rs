@@ -1,8 +1,23 @@
-//! The words of a script, for completion, colours and hints while a line is typed.
+//! The names that a script can use, for completion, colours and hints while a line is typed.
 
-use super::{entry::entries, plain::without_marks};
-use crate::script::engine::reference::known_functions;
+use super::{
+    entry::{Entry, entries},
+    plain::without_marks,
+};
+use crate::{
+    api::FieldKind,
+    script::{engine::reference::known_functions, host::register},
+};
 use std::collections::BTreeSet;
+
+/// What a text given to a function names, beside its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextArgument {
+    /// A tag of the account.
+    Tag,
+    /// A file.
+    File,
+}
 
 /// A function of the reference as a hint shows it.
 #[derive(Clone, Debug)]
@@ -13,11 +28,13 @@ pub struct Word {
     pub signatures: Vec<String>,
     /// It is called on an audience.
     pub is_of_audience: bool,
+    /// What a text given to it names.
+    pub text_argument: Option<TextArgument>,
     /// What it does, in a line.
     pub does: String,
 }
 
-/// What can be written.
+/// The names that a script can use.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     /// The functions of the reference.
@@ -35,7 +52,7 @@ pub const KEYWORDS: &[&str] = &[
     "private", "global",
 ];
 
-/// Functions that the language has beside its packages.
+/// Functions that are built into the engine, which its metadata does not list.
 const LANGUAGE: &[&str] = &[
     "print",
     "debug",
@@ -50,7 +67,20 @@ const LANGUAGE: &[&str] = &[
     "out",
 ];
 
-/// All of them.
+/// Read from the declaration of the function: a field of the endpoint that is a file, or the name of a parameter.
+fn text_argument(entry: &Entry) -> Option<TextArgument> {
+    if entry.spec.is_some_and(|spec| spec.fields.iter().any(|field| field.kind == FieldKind::File)) {
+        return Some(TextArgument::File);
+    }
+    let (name, _) = entry.signatures.first()?.parameters.first()?;
+    match name.as_str() {
+        register::FILE => Some(TextArgument::File),
+        register::TAG => Some(TextArgument::Tag),
+        _ => None,
+    }
+}
+
+/// Collects the names.
 #[must_use]
 pub fn words() -> Words {
     let functions_of_reference: Vec<Word> = entries()
@@ -60,6 +90,7 @@ pub fn words() -> Words {
             Word {
                 signatures: entry.signatures.iter().map(|signature| signature.show(&name)).collect(),
                 is_of_audience: entry.signatures.iter().any(|signature| signature.on == Some("audience")),
+                text_argument: text_argument(&entry),
                 does: without_marks(entry.doc.lines().next().unwrap_or_default()),
                 name,
             }

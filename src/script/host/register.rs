@@ -2,6 +2,12 @@
 
 use rhai::{FnNamespace, FuncRegistration};
 
+/// The name of a parameter that a text names a file in. Completion offers files for it.
+pub(crate) const FILE: &str = "file";
+
+/// The name of a parameter that a text names a tag in. Completion offers the account's tags for it.
+pub(crate) const TAG: &str = "tag";
+
 /// A function of ours, with its parameters as `name: Type`, the type of what it gives last, and its
 /// document, as the reference and an editor show them.
 pub(crate) fn described(name: &str, parameters: &[&str], doc: &str) -> FuncRegistration {

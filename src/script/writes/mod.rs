@@ -3,4 +3,5 @@
 pub(crate) mod compensations;
 pub(crate) mod dry_run;
 pub(crate) mod journaled_call;
+pub(crate) mod retry_script;
 pub(crate) mod undo_script;

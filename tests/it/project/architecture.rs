@@ -1,7 +1,7 @@
 //! The floors: a module imports only lower ones, and each folder says what it must never know.
 
 use super::imports::Imports;
-use mpscript::api;
+use mpscript::{api, script::docs};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -221,6 +221,17 @@ fn no_floor_below_scripts_names_a_script_function() {
     let mut found = lines_with(&["bulk", "client", "sandbox", "store", "base"], &words);
     found.retain(|line| !line.starts_with("src/store/migrate"));
     assert_eq!(found, Vec::<String>::new());
+}
+
+/// It may show a call as an example, within a sentence; scripts are made and names are known by the floor of scripts.
+#[test]
+fn command_line_names_no_script_function() {
+    let names: Vec<String> = docs::entries().iter().map(docs::Entry::full_name).collect();
+    // `--param` is an option of the command line as well.
+    let alone = names.iter().filter(|name| *name != "param").map(|name| format!("\"{name}\""));
+    let called = names.iter().map(|name| format!("\"{name}("));
+    let words: Vec<String> = alone.chain(called).collect();
+    assert_eq!(lines_with(&["cli"], &words), Vec::<String>::new());
 }
 
 #[test]

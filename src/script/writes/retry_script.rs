@@ -1,0 +1,115 @@
+//! The script that repeats a run's changes for the openids that failed, made of its report.
+
+use crate::{
+    base::Diagnostic,
+    bulk::{EndReport, RunReport},
+    store::TerminalKind,
+};
+use serde_json::{Value, json};
+
+/// The script of a report; empty when no openid failed.
+///
+/// # Errors
+/// When only the run's own script knows what to do for them.
+pub fn retry_script(report: &RunReport) -> Result<String, Diagnostic> {
+    if report.dry_run {
+        let message = "it was a dry run: it was to change nothing";
+        return Err(Diagnostic::new(message).hint("mpscript run, without --dry-run, does it"));
+    }
+    let failed = report.ends.iter().filter(|end| !end.failed.is_empty());
+    failed.map(statement).collect()
+}
+
+fn statement(end: &EndReport) -> Result<String, Diagnostic> {
+    // Without the details it is unknown whether they pass the filters of the run's script.
+    if end.failed.iter().any(|failed| failed.is_of_details) {
+        let title = end.title();
+        let message =
+            format!("{title}: the details of some were refused, so it is unknown whether they match");
+        let hint = "run the script again: followers that it has already changed cost no call";
+        return Err(Diagnostic::new(message).hint(hint));
+    }
+    let openids: Vec<&str> = end.failed.iter().map(|failed| failed.openid.as_str()).collect();
+    let openids = json!(openids);
+    let tag: Value = end.target_id.map_or_else(|| json!(end.target), |id| json!(id));
+    match TerminalKind::from_word(&end.end) {
+        Some(kind @ (TerminalKind::Tag | TerminalKind::Untag)) => {
+            Ok(format!("openids({openids}).{kind}({tag});\n"))
+        }
+        Some(kind @ (TerminalKind::Block | TerminalKind::Unblock)) => {
+            Ok(format!("openids({openids}).{kind}();\n"))
+        }
+        Some(
+            TerminalKind::Remark
+            | TerminalKind::RestoreRemark
+            | TerminalKind::Each
+            | TerminalKind::For
+            | TerminalKind::Count
+            | TerminalKind::CountBy
+            | TerminalKind::WriteCsv
+            | TerminalKind::ToArray,
+        )
+        | None => {
+            let end = &end.end;
+            let message = format!("`{end}` can't be retried for some openids: what it does is in the script");
+            Err(Diagnostic::new(message).hint("run the script again, with a filter for them"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::Failure;
+
+    fn end(end: &str, target: Option<&str>, target_id: Option<i64>) -> EndReport {
+        let failed = ["甲", "乙"].map(|openid| Failure {
+            openid: openid.to_owned(),
+            errcode: Some(-1),
+            errmsg: "system error".to_owned(),
+            rid: None,
+            is_of_details: false,
+        });
+        EndReport {
+            end: end.to_owned(),
+            target: target.map(str::to_owned),
+            target_id,
+            failed: failed.to_vec(),
+            ..EndReport::default()
+        }
+    }
+
+    fn script(ends: Vec<EndReport>) -> Result<String, String> {
+        let report = RunReport { ends, ..RunReport::default() };
+        retry_script(&report).map_err(|diagnostic| diagnostic.message)
+    }
+
+    #[test]
+    fn failed_openids_of_a_change_are_a_statement_each() {
+        let unfailed = EndReport { failed: Vec::new(), ..end("each", None, None) };
+        let ends = vec![
+            end("tag", Some("老客户"), None),
+            unfailed,
+            end("untag", Some("7"), Some(7)),
+            end("block", None, None),
+        ];
+        let expected = "openids([\"甲\",\"乙\"]).tag(\"老客户\");\n\
+                        openids([\"甲\",\"乙\"]).untag(7);\n\
+                        openids([\"甲\",\"乙\"]).block();\n";
+        assert_eq!(script(ends).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn failed_remark_is_left_to_the_script() {
+        let message = "`remark` can't be retried for some openids: what it does is in the script";
+        assert_eq!(script(vec![end("remark", None, None)]), Err(message.to_owned()));
+    }
+
+    #[test]
+    fn openid_without_details_is_left_to_the_script() {
+        let mut end = end("tag", Some("老客户"), None);
+        end.failed[1].is_of_details = true;
+        let message = "tag `老客户`: the details of some were refused, so it is unknown whether they match";
+        assert_eq!(script(vec![end]), Err(message.to_owned()));
+    }
+}
