@@ -162,7 +162,7 @@ impl AutomationRegistry {
             return Ok(());
         }
         let source = record::decode_last_good(record).map_err(|error| Diagnostic::new(error.to_string()))?;
-        if let Some(revision) = self.revision(&record.name, &Origin::Stored(source))? {
+        if let Some(revision) = self.revision(&record.name, &Origin::Recorded(source))? {
             self.revisions.insert(record.name.clone(), Arc::new(revision));
         }
         Ok(())

@@ -111,9 +111,9 @@ impl Session {
     }
 
     /// Restores the variables to what they were before the last line; `false` when there is no line to go back to.
-    pub fn restore(&mut self) -> bool {
+    pub fn rollback(&mut self) -> bool {
         self.runs.pop();
-        self.lines.restore()
+        self.lines.rollback()
     }
 
     /// The run of the last line with its undo plan, if it changed the account.
@@ -159,7 +159,7 @@ impl Session {
     fn begin(&mut self, can_be_undone: Option<usize>) {
         self.config.cancel.reset();
         if let Some(line) = can_be_undone {
-            let kept = self.lines.remember(line);
+            let kept = self.lines.snapshot(line);
             self.runs.push(None);
             self.forget_runs(self.runs.len().saturating_sub(kept));
         }

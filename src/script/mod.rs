@@ -1,8 +1,7 @@
 //! Scripts: the only floor that names `rhai`.
 //!
-//! Here the declarations become functions, followers become values, and errors become messages
-//! with a place in the source. Must never know HTTP: scripts are synchronous, everything under
-//! them is not, and they meet in `bridge.rs` alone.
+//! Here declarations become functions, followers become values, and errors become messages with a position in the source.
+//! Must never know HTTP: scripts are synchronous, everything under them is asynchronous, and they meet in `bridge.rs` only.
 
 mod audience;
 pub mod check;
@@ -22,7 +21,8 @@ pub use host::error::{ErrorKind, NoClient, ScriptFailure};
 pub use source::automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,
 };
+pub use source::origin::{ImportSource, Origin, Source};
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};
-pub use source::program::{ImportSource, Origin, Program, Source};
+pub use source::program::Program;
 pub use writes::{retry_script::retry_script, undo_script::undo_script};

@@ -42,7 +42,7 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
     let automation = registry::read(&program, zone).map_err(|diagnostic| {
         // Of several files, a message without a place must say which one it is about.
         let is_placed = diagnostic.span.is_some();
-        let note = format!("in {}", program.name);
+        let note = format!("in {}", program.name());
         vec![Failure::script(if is_placed { diagnostic } else { diagnostic.note(note) })]
     })?;
     let problems = check::check(&program);
@@ -89,7 +89,7 @@ fn summary(program: &Program, automation: &str) -> String {
     };
     format!(
         "{}: ok{automation}{}{}{}",
-        program.name,
+        program.name(),
         list("parameters", check::params(program)),
         list("imports", program.imports().map(str::to_owned).collect()),
         if automation.is_empty() { String::new() } else { list("functions", docs::functions_used(program)) }

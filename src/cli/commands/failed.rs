@@ -98,7 +98,7 @@ fn retry(
     run_recorded(
         host,
         RunPlan {
-            program: Arc::new(compile(&Origin::Stored(source))?),
+            program: Arc::new(compile(&Origin::Recorded(source))?),
             options: RunOptions { params: BTreeMap::default(), of_session: false, call: None, ..options },
             flags: &arguments.flags,
             target: &target,

@@ -35,7 +35,7 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> anyhow::Resul
     run_recorded(
         host,
         RunPlan {
-            program: Arc::new(compile(&Origin::Stored(recorded.source()?))?),
+            program: Arc::new(compile(&Origin::Recorded(recorded.source()?))?),
             options: RunOptions {
                 max_changes: arguments.limits.max_changes.or(options.max_changes),
                 max_errors: arguments.limits.max_errors.or(options.max_errors),

@@ -84,7 +84,7 @@ fn manual_call(
     given: &[(String, String)],
 ) -> anyhow::Result<HandlerCall> {
     let values = Parameter::values(&automation.params, &by_name(given)?).map_err(Failure::usage)?;
-    let name = Path::new(&program.name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = Path::new(program.name()).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let now = host.clock.now_ms();
     let scheduled = DateTime::from_timestamp_millis(now).unwrap_or_default().with_timezone(&Local);
     Ok(HandlerCall {
@@ -103,7 +103,7 @@ fn script_params(program: &Program, given: &[(String, String)]) -> anyhow::Resul
     let known = check::params(program);
     for (name, _) in given {
         if !known.contains(name) {
-            let message = format!("{} has no parameter `{name}`", program.name);
+            let message = format!("{} has no parameter `{name}`", program.name());
             let hint = match closest_match(name, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.is_empty() => {

@@ -40,7 +40,7 @@ pub(super) enum Purpose<'a> {
     Undo {
         run: &'a RunRecord,
     },
-    /// Does a part of that run again.
+    /// Retries a part of that run.
     Retry {
         run: &'a RunRecord,
     },
@@ -139,7 +139,7 @@ impl<'a> PreparedRun<'a> {
 
     fn about(&self, plan: &RunPlan) -> About<'a> {
         About {
-            script: plan.program.name.clone(),
+            script: plan.program.name().to_owned(),
             started_at: self.host.clock.now_ms(),
             first_started_at: plan.purpose.first_started_at(),
             journal: self.store.clone().map(|store| (self.runtime, store)),

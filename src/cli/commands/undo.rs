@@ -58,7 +58,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
     let code = run_recorded(
         host,
         RunPlan {
-            program: Arc::new(compile(&Origin::Stored(source))?),
+            program: Arc::new(compile(&Origin::Recorded(source))?),
             options,
             flags: &flags,
             target: &target,

@@ -330,7 +330,7 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
                 }
             }
             let source = Source { name: format!("undo {run}"), text: script, imports: Vec::new() };
-            let origin = Origin::Stored(source);
+            let origin = Origin::Recorded(source);
             let watch = Stopwatch::start();
             let outcome = repl.work(|repl, board| {
                 repl.session.run_script(repl.host, repl.runtime, &origin, Some(&run), board)
@@ -344,7 +344,7 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
             }
         }
     }
-    if repl.session.restore() {
+    if repl.session.rollback() {
         repl.refresh_names();
         repl.host.out.line("the variables are as before that line");
         if let Some(earlier) = repl.session.last_undoable() {

@@ -225,8 +225,8 @@ fn handler_run(
         return Err(NotResumable::Record(Diagnostic::new(format!("the run {blocker}"))));
     }
     let call = options.call.clone().unwrap_or_default();
-    let program =
-        Program::load(&Origin::Stored(source)).map_err(|trouble| NotResumable::Record(trouble.diagnostic))?;
+    let program = Program::load(&Origin::Recorded(source))
+        .map_err(|trouble| NotResumable::Record(trouble.diagnostic))?;
     let PreparedRun { connected, cancel, run, .. } = prepared;
     let mut connected = connected.map_err(NotResumable::Account)?;
     if let Err(no_client) = &connected.config.client {

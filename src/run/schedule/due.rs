@@ -94,7 +94,7 @@ mod tests {
 
     fn trigger(jitter: Duration) -> Trigger {
         let timing = Timing::Every("1m".to_owned());
-        let text = TriggerSpec { timing, zone: None, jitter, handler: "run".to_owned(), place: None };
+        let text = TriggerSpec { timing, zone: None, jitter, handler: "run".to_owned(), span: None };
         Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed")
     }
 
@@ -120,13 +120,8 @@ mod tests {
     #[test]
     fn latest_missed_fire_runs_if_none_is_on_time() {
         let timing = Timing::Every("1h".to_owned());
-        let text = TriggerSpec {
-            timing,
-            zone: None,
-            jitter: Duration::ZERO,
-            handler: "run".to_owned(),
-            place: None,
-        };
+        let text =
+            TriggerSpec { timing, zone: None, jitter: Duration::ZERO, handler: "run".to_owned(), span: None };
         let hourly = Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed");
         let hours = |count: i64| count * 3_600_000;
         let seen = due("a", &hourly, CatchUp::default(), 0, hours(5) + 120_000);

@@ -33,13 +33,13 @@ impl Trigger {
                 Ok(Schedule::Cron { cron, zone })
             }),
         };
-        let schedule = schedule.map_err(|diagnostic| diagnostic.at(text.place.clone()))?;
+        let schedule = schedule.map_err(|diagnostic| diagnostic.at(text.span.clone()))?;
         let period = schedule.after(0).and_then(|first| Some(schedule.after(first)? - first));
         let jitter = millis(text.jitter);
         if period.is_some_and(|period| jitter >= period) {
             let message = "the jitter is as long as the time to the next fire";
             let hint = "it spreads what would begin at the same moment: some seconds or minutes";
-            return Err(Diagnostic::new(message).hint(hint).at(text.place.clone()));
+            return Err(Diagnostic::new(message).hint(hint).at(text.span.clone()));
         }
         Ok(Self { key: text.key(), schedule, handler: text.handler.clone(), jitter: text.jitter })
     }

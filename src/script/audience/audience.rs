@@ -164,7 +164,7 @@ impl Audience {
         counts.min()
     }
 
-    /// Whether the number of matches can't be told from the number of followers listed.
+    /// Whether a stage may reject followers, so that the number of matches can't be derived from the number listed.
     pub(crate) fn is_filtered(&self) -> bool {
         self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_) | Stage::Sample(_)))
     }
@@ -185,7 +185,7 @@ impl Audience {
         format!("{text} #{digest}")
     }
 
-    /// The audience as a script would write it; `of_closure` adds what is to be said of a closure.
+    /// The audience as a script would write it; `of_closure` gives the text that stands for a closure.
     fn describe(&self, of_closure: impl Fn(&Closure) -> String) -> String {
         let mut text = match &self.source_ref {
             SourceRef::Followers => "followers()".to_owned(),

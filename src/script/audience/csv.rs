@@ -29,15 +29,15 @@ const HOW: &str = "give a CSV file with commas and a column `openid`, or one ope
 /// Columns that a message names.
 const SHOWN: usize = 10;
 
-/// The openids of a file: of its column `openid`, or of its only column. The path is relative to where the
-/// person stands.
+/// The openids of a file: of its column `openid`, or of its only column. The path is relative to the
+/// script's working directory.
 pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptError> {
     let fail = |reason: String, hint: String| {
         ScriptError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
     };
     let unreadable = |reason: String| fail(reason, give_another(folder, path));
     let whole = existing(folder, path).map_err(unreadable)?;
-    // Bytes, not text: a table that was saved as GBK has openids in the same letters.
+    // Bytes, not text: openids are ASCII, so a table in another encoding (GBK) can be read as well.
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -72,7 +72,7 @@ pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptEr
             },
         };
         let cell = record.get(at).unwrap_or_default().trim_ascii();
-        // Another delimiter, or a quotation mark that is not closed: what follows it would be lost.
+        // Another delimiter, or an unclosed quotation mark: the records after it would be lost.
         if cell.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'".contains(byte)) {
             let cell = String::from_utf8_lossy(cell);
             let shown: String = cell.chars().take_while(|letter| !letter.is_control()).take(40).collect();
@@ -85,10 +85,10 @@ pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptEr
     Ok(Source::openids(openids))
 }
 
-/// Where a table has its openids.
+/// Which column of a table holds the openids.
 enum Column {
     Named(usize),
-    /// It has no other.
+    /// The table has a single column.
     Only,
 }
 
@@ -133,7 +133,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Begins a table; the path is relative to where the person stands.
+    /// Begins a table; the path is relative to the script's working directory.
     pub(crate) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, ScriptError> {
         let path = folder.join(path);
         match CsvFile::create(&path, &columns) {
@@ -152,7 +152,7 @@ impl Table {
         self.file.add(cells).map_err(|error| unwritable(&self.path, &error))
     }
 
-    /// Puts the table in its place.
+    /// Replaces the existing file, if there is one, with the complete table.
     pub(crate) fn finish(self) -> Result<(), ScriptError> {
         self.file.finish().map_err(|error| unwritable(&self.path, &error))
     }

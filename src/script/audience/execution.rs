@@ -81,7 +81,7 @@ impl JobExecution {
         let details = if needs_details { Details::Fetched } else { Details::Omitted };
         let is_drawn = checkpoint.sampled.is_some();
         let (source, limit, counts, from_stage) = match &checkpoint.sampled {
-            // The drawn sample is the listing now, and has been counted as listed.
+            // From here on the drawn sample is the source. Its followers were counted as listed when they were drawn.
             Some((from_stage, drawn)) => {
                 Counters::add(&job.counts.listed, checkpoint.cursor.listed);
                 (Source::openids(drawn.iter().cloned()), None, Arc::default(), *from_stage)
@@ -163,7 +163,7 @@ impl JobExecution {
         if matches!(self.cost.source, Source::Followers)
             && let Some(store) = &self.env.store
         {
-            // Only the estimate of a later job depends on it.
+            // A failure is ignored: the stored size only improves the estimate of a later job.
             let _ = self.env.block_on(store.save_audience_size(self.client.account_key(), FOLLOWERS, total));
         }
         (self.cost.people, self.cost.is_exact) = (total, true);

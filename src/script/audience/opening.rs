@@ -75,7 +75,7 @@ impl TerminalOp<'_> {
         }
     }
 
-    /// Starts to list without a step in the journal, which the answer may be too large for.
+    /// Opens a terminal operation without a step of its own: its result may be too large for the journal.
     pub(crate) fn open_unrecorded(&self) -> ScriptResult<JobExecution> {
         JobExecution::start(self, Step::default(), PriorAttempt::default())
     }

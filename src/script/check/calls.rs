@@ -8,7 +8,7 @@ use crate::{
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Functions that the engine knows by itself.
+/// Functions that are built into the engine, which its metadata does not list.
 const KEYWORDS: [&str; 10] =
     ["print", "debug", "type_of", "eval", "Fn", "call", "curry", "is_shared", "is_def_fn", "is_def_var"];
 
@@ -40,7 +40,7 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
             }
         });
     }
-    // Text that is run may define functions that can't be seen from here.
+    // `eval` may define functions that the check doesn't see.
     if calls_eval { Vec::new() } else { problems }
 }
 

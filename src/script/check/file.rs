@@ -1,4 +1,4 @@
-//! A file under check: its bodies, its nodes, and a problem with a place in it.
+//! A file under check: its bodies, its nodes, and problems with their positions in it.
 
 use crate::{
     base::{Diagnostic, SourceSpan},
@@ -15,12 +15,12 @@ pub(super) struct File<'a> {
 }
 
 impl File<'_> {
-    pub(super) fn place(&self, position: Position) -> Option<SourceSpan> {
-        self.program.place(self.path, None, position)
+    pub(super) fn span_at(&self, position: Position) -> Option<SourceSpan> {
+        self.program.span_at(self.path, None, position)
     }
 }
 
-/// A problem with its position, for order.
+/// A problem with its position, by which problems are sorted.
 pub(super) struct Problem {
     pub(super) position: Position,
     pub(super) diagnostic: Diagnostic,
@@ -29,7 +29,7 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(file: &File, position: Position, message: String, hint: Option<String>) -> Self {
-        let mut diagnostic = Diagnostic::new(message).at(file.place(position));
+        let mut diagnostic = Diagnostic::new(message).at(file.span_at(position));
         diagnostic.hint = hint;
         Self { position, diagnostic, is_usage: false }
     }
@@ -71,7 +71,7 @@ pub(super) struct Body {
     /// `None` for the top level; a closure has the name that the parser made up.
     pub(super) name: Option<String>,
     pub(super) parameters: Vec<String>,
-    /// This body alone: the engine shows a function's statements in no other way.
+    /// An AST of this body alone: the engine gives access to a function's statements in no other way.
     ast: AST,
 }
 

@@ -1,5 +1,5 @@
-//! Followers: fields that they do not have or that are set, and comparisons that can never be
-//! true, in the closures and loops that are given them.
+//! Followers: unknown fields, assignments to fields, and comparisons that can never be true, in the closures and loops
+//! that are given followers.
 
 use super::{
     calls::own,
@@ -8,28 +8,25 @@ use super::{
 use crate::{
     api::{FieldKind, user::FIELDS},
     base::closest_match,
+    script::host::catalog::{SOURCES, STAGES},
     store::TerminalKind,
 };
 use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Functions that give an audience.
-const SOURCES: [&str; 5] = ["followers", "members", "blacklisted", "openids", "openids_from"];
-/// Methods of an audience that give one again.
-const STEPS: [&str; 3] = ["filter", "take", "sample"];
 /// Methods of an audience whose closure is given a follower.
-const LOOKERS: [&str; 4] = ["filter", "each", "remark", "count_by"];
+const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);
-    let known = Audiences::of(file, &bodies);
+    let known = Audiences::new(file, &bodies);
     let mut closures = BTreeSet::new();
     let mut problems = Vec::new();
     for body in &bodies {
         body.walk(&mut |node| match node {
             Node::Expr(expr @ Expr::Dot(..)) => {
-                closures.extend(lookers(expr, &known));
-                problems.extend(after_an_end(file, expr, &known));
+                closures.extend(follower_closures(expr, &known));
+                problems.extend(after_terminal(file, expr, &known));
             }
             Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &known) => {
                 let body = of.2.body.statements();
@@ -49,19 +46,19 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     problems
 }
 
-/// What gives an audience in a file.
+/// What is known to be an audience in a file.
 struct Audiences {
-    /// Those of [`SOURCES`] that the file has not given another meaning.
+    /// Those of [`SOURCES`] that the file does not redefine.
     sources: Vec<&'static str>,
-    /// The variables that hold an audience wherever they are set.
+    /// The variables that are only ever set to audiences.
     variables: BTreeSet<String>,
 }
 
 impl Audiences {
-    fn of(file: &File, bodies: &[Body]) -> Self {
+    fn new(file: &File, bodies: &[Body]) -> Self {
         let own = own(file.ast);
         let sources =
-            SOURCES.into_iter().filter(|source| !own.iter().any(|(own, _)| own == source)).collect();
+            SOURCES.iter().copied().filter(|source| !own.iter().any(|(own, _)| own == source)).collect();
         let given = given(bodies);
         let mut variables = BTreeSet::new();
         each_set(bodies, &mut |name, _| {
@@ -75,7 +72,7 @@ impl Audiences {
             });
             let before = known.variables.len();
             known.variables.retain(|name| !others.contains(name));
-            // One that is taken out may have been what another is made from.
+            // Another variable may be set from one that was just removed, so this repeats until nothing changes.
             if known.variables.len() == before {
                 return known;
             }
@@ -98,7 +95,7 @@ fn each_set(bodies: &[Body], visit: &mut dyn FnMut(&str, &Expr)) {
     }
 }
 
-/// Names whose values come from a caller or a loop: what they hold can't be known.
+/// Names whose values come from a caller or a loop, so that their types are unknown.
 fn given(bodies: &[Body]) -> BTreeSet<String> {
     let mut given = BTreeSet::new();
     let mut captured: BTreeMap<String, usize> = BTreeMap::new();
@@ -144,39 +141,39 @@ fn is_source(expr: &Expr, audiences: &Audiences) -> bool {
     }
 }
 
-/// Whether an expression gives an audience.
+/// Whether an expression is known to be an audience.
 fn is_audience(expr: &Expr, audiences: &Audiences) -> bool {
     let (root, links) = chain(expr);
     is_source(root, audiences)
-        && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)))
+        && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, STAGES)))
 }
 
 /// The closures in a chain that are given followers, by the names that the parser made up.
-fn lookers(expr: &Expr, audiences: &Audiences) -> Vec<String> {
+fn follower_closures(expr: &Expr, audiences: &Audiences) -> Vec<String> {
     let (root, links) = chain(expr);
     if !is_source(root, audiences) {
         return Vec::new();
     }
     let mut closures = Vec::new();
     for call in links.into_iter().map_while(method) {
-        if is_one_of(call, &LOOKERS) {
+        if is_one_of(call, &FOLLOWER_CLOSURES) {
             closures.extend(call.args.first().and_then(closure_name));
         }
-        if !is_one_of(call, &STEPS) {
+        if !is_one_of(call, STAGES) {
             break;
         }
     }
     closures
 }
 
-/// `followers().tag("a").untag("b")`: the first end has run, and gives a report.
-fn after_an_end(file: &File, expr: &Expr, known: &Audiences) -> Option<Problem> {
+/// `followers().tag("a").untag("b")`: the first terminal operation has run, and returns a report.
+fn after_terminal(file: &File, expr: &Expr, known: &Audiences) -> Option<Problem> {
     let (root, links) = chain(expr);
-    let at = links.iter().position(|link| method(link).is_some_and(is_end))?;
+    let at = links.iter().position(|link| method(link).is_some_and(is_terminal))?;
     let is_of_audience = is_source(root, known)
-        && links[..at].iter().all(|link| method(link).is_some_and(|call| is_one_of(call, &STEPS)));
+        && links[..at].iter().all(|link| method(link).is_some_and(|call| is_one_of(call, STAGES)));
     let Expr::MethodCall(next, position) = links.get(at + 1)? else { return None };
-    if !is_of_audience || !(is_end(next) || is_one_of(next, &STEPS)) {
+    if !is_of_audience || !(is_terminal(next) || is_one_of(next, STAGES)) {
         return None;
     }
     let (end, next) = (&method(links[at])?.name, &next.name);
@@ -192,8 +189,8 @@ fn method(expr: &Expr) -> Option<&FnCallExpr> {
     }
 }
 
-/// Whether a method of an audience runs it and gives a report.
-fn is_end(call: &FnCallExpr) -> bool {
+/// Whether a method of an audience is a terminal operation that returns a report.
+fn is_terminal(call: &FnCallExpr) -> bool {
     TerminalKind::from_word(&call.name)
         .is_some_and(|kind| kind.is_change() || matches!(kind, TerminalKind::Each | TerminalKind::WriteCsv))
 }
@@ -254,7 +251,7 @@ fn check_follower(
     }
 }
 
-/// `u.tags[0]` looks at `tags` first.
+/// `u.tags[0]` reads `tags` first.
 pub(super) fn first_of(expr: &Expr) -> &Expr {
     match expr {
         Expr::Index(index, ..) => first_of(&index.lhs),
@@ -313,7 +310,7 @@ fn mismatch(file: &File, call: &FnCallExpr, name: &str, position: Position) -> O
     Some(Problem::new(file, position, message, Some(hint)))
 }
 
-/// The field of the follower that an expression is, and nothing more of it.
+/// The field, if an expression is a field of the follower and nothing more.
 fn field_of<'a>(expr: &'a Expr, name: &str) -> Option<(FieldKind, &'a str)> {
     let (root, links) = chain(expr);
     let [Expr::Property(property, _)] = links.as_slice() else { return None };

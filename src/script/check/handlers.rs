@@ -1,4 +1,4 @@
-//! Handlers of automations: keys that what they are given does not have, and functions that were meant to be handlers.
+//! Handlers of automations: unknown keys of their arguments, and misspelt hooks.
 
 use super::{
     file::{Body, File, Node, Problem, bodies},
@@ -26,8 +26,8 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     let mut problems = Vec::new();
     for body in bodies(file.ast) {
         let Some(name) = body.name.as_deref() else { continue };
-        // Of several functions of one name the one with the most parameters that a handler may have is called; and what
-        // the file's own functions give it is not known.
+        // Of overloads the daemon calls the one with the most parameters that a handler may have. What other functions of
+        // the file pass to it is unknown.
         let is_called = file.program.handler_parameters(name) == Some(body.parameters.len());
         if handlers.contains(name) && is_called && !is_named(file, name) {
             let [first, second] = [0, 1].map(|at| body.parameters.get(at));
@@ -52,7 +52,7 @@ fn given_second<'a>(automation: &'a Automation, handler: &str) -> (&'static str,
     }
 }
 
-/// Looks at the keys of what `name` holds in a body.
+/// Finds unknown keys of the map that `name` holds in a body.
 fn unknown_keys(
     file: &File,
     body: &Body,
@@ -62,7 +62,7 @@ fn unknown_keys(
     problems: &mut Vec<Problem>,
 ) {
     let mut is_another = false;
-    // A key that the handler sets is there.
+    // Keys that the handler sets exist.
     let mut set = BTreeSet::new();
     let mut found = Vec::new();
     body.walk(&mut |node| match node {
@@ -71,7 +71,7 @@ fn unknown_keys(
             is_another |= of.0.name == name || of.1.as_ref().is_some_and(|counter| counter.name == name);
         }
         Node::Stmt(Stmt::TryCatch(caught, _)) => is_another |= is_variable(&caught.expr, name),
-        // `p["x"] = 1` makes a key.
+        // `p["x"] = 1` adds a key.
         Node::Expr(Expr::Index(index, ..)) => is_another |= is_variable(&index.lhs, name),
         Node::Stmt(Stmt::Assignment(assignment)) => {
             is_another |= is_variable(&assignment.1.lhs, name);
@@ -106,7 +106,7 @@ fn unknown_keys(
     }));
 }
 
-/// Whether the file calls a function, or holds its name as a text by which it may be called.
+/// Whether the file calls a function, or has its name as a text, by which it may be called.
 fn is_named(file: &File, name: &str) -> bool {
     let mut is_named = false;
     // The literal names its handlers; that is no call.

@@ -1,11 +1,15 @@
-//! One function of the reference, and how all of them are found.
+//! The entries of the reference, one for each function, and how they are collected.
 
 use crate::{
     api::{self, Spec},
     script::{
         engine::reference::reference_engine,
         functions::endpoint,
-        host::{modules::modules, stdlib},
+        host::{
+            catalog::{SOURCES, STAGES},
+            modules::modules,
+            stdlib,
+        },
     },
 };
 use rhai::{Engine, FuncInfo};
@@ -15,19 +19,16 @@ use std::collections::BTreeSet;
 const EXAMPLE: &str = "```rhai";
 const EXAMPLE_END: &str = "```";
 
-/// Global functions by what they are for, in the order that a reader needs.
+/// Global functions by purpose, in the order in which a reader needs them.
 const GLOBAL: &[(&str, &[&str])] = &[
-    ("Audiences: sources", &["followers", "members", "blacklisted", "openids", "openids_from"]),
-    ("Audiences: steps", &["filter", "take", "sample"]),
+    ("Audiences: sources", SOURCES),
+    ("Audiences: stages", STAGES),
     (
-        "Audiences: ends",
+        "Audiences: terminal operations",
         &["tag", "untag", "block", "unblock", "remark", "each", "count", "count_by", "to_array", "write_csv"],
     ),
     ("Everywhere", &["param", "sleep"]),
 ];
-
-/// The chapter that the library's steps join.
-const STEPS: usize = 1;
 
 /// How a function can be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Signature {
     pub on: Option<&'static str>,
     /// Names with types.
     pub parameters: Vec<(String, String)>,
-    /// The type of what it gives; `()` for nothing.
+    /// The type of its result; `()` for none.
     pub gives: String,
 }
 
@@ -90,16 +91,16 @@ struct Native {
 /// Every function, chapter by chapter.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
-    // What every engine has is the language's own, and has its own book.
+    // Functions of a plain engine belong to the language, which Rhai's own book describes.
     let standard: BTreeSet<String> =
         collect(&Engine::new()).into_iter().map(|native| native.signature.show(&native.name)).collect();
     let mut natives = collect(&reference_engine());
     natives.retain(|native| !standard.contains(&native.signature.show(&native.name)));
     natives.sort_by_cached_key(|native| (native.signature.parameters.len(), native.signature.show("")));
     let mut entries = Vec::new();
-    for (at, (chapter, names)) in GLOBAL.iter().enumerate() {
-        let steps = stdlib::steps().iter().map(|(name, _)| *name).filter(|_| at == STEPS);
-        for name in names.iter().copied().chain(steps) {
+    for (chapter, names) in GLOBAL {
+        let stages = stdlib::stages().iter().map(|(name, _)| *name).filter(|_| *names == STAGES);
+        for name in names.iter().copied().chain(stages) {
             entries.extend(found(&natives, chapter, "", name));
         }
     }
@@ -173,14 +174,14 @@ fn native(info: &FuncInfo) -> Native {
             (name.trim().to_owned(), kind.trim().to_owned())
         })
         .collect();
-    let is_step = namespace.is_empty() && stdlib::is_step(&metadata.name, metadata.num_params);
-    let mut on = is_step.then_some("audience");
+    let is_stage = namespace.is_empty() && stdlib::is_stage(&metadata.name, metadata.num_params);
+    let mut on = is_stage.then_some("audience");
     if parameters.first().is_some_and(|(name, _)| name == "audience") {
         parameters.remove(0);
         on = Some("audience");
     }
     let gives = match metadata.return_type.as_str() {
-        "" if is_step => "Audience",
+        "" if is_stage => "Audience",
         "" if namespace == "card" => "Map",
         "" => "()",
         gives => gives,
@@ -217,7 +218,7 @@ fn split(comments: &str) -> (String, Vec<String>) {
     (doc.trim().to_owned(), examples)
 }
 
-/// The facts of an endpoint that its document does not tell: a label and a text for each.
+/// The attributes of an endpoint's declaration: a label and a text for each.
 pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
     use crate::api::{CallKind, Credential, Permission, Resend};
     let mut facts = vec![("platform", spec.call())];

@@ -1,4 +1,4 @@
-//! The errcodes in words.
+//! The errcodes with their meanings.
 
 use crate::api::{
     Spec,
@@ -53,6 +53,6 @@ pub(super) fn one(meaning: &Meaning) -> String {
 }
 
 /// The codes that an endpoint's page documents.
-pub(super) fn of(spec: &Spec) -> Vec<&'static Meaning> {
+pub(super) fn documented(spec: &Spec) -> Vec<&'static Meaning> {
     spec.errors.iter().filter_map(|code| meaning(*code)).collect()
 }

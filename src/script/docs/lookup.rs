@@ -31,7 +31,7 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
     }
     let name = name.strip_prefix("audience.").unwrap_or(name);
     let mut described = kinds::kinds();
-    described.extend(kinds::of_automations());
+    described.extend(kinds::automation_parts());
     if let Some(value) = described.iter().find(|value| value.name == name) {
         return Ok(plain::value(value));
     }
@@ -43,8 +43,8 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
         .collect();
     match found.as_slice() {
         [] => {
-            // A key is shown among those that stand beside it.
-            let parts = kinds::of_automations();
+            // A key is shown with the other keys of its part.
+            let parts = kinds::automation_parts();
             if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|(key, _)| *key == name)) {
                 return Ok(plain::value(part));
             }
@@ -64,7 +64,7 @@ pub fn library_source(name: &str) -> Option<String> {
     stdlib::source_of(name)
 }
 
-/// What there is, a chapter a paragraph: names only.
+/// The names of all entries, a paragraph for each chapter.
 #[must_use]
 pub fn overview() -> String {
     let mut chapters: Vec<(String, Vec<String>)> = Vec::new();

@@ -3,11 +3,11 @@
 use super::{
     cards,
     entry::{Entry, entries, facts},
-    errors::{CLASSES, of},
+    errors::{CLASSES, documented},
 };
 use crate::{
     api::errcode::TABLE,
-    script::functions::kinds::{Kind, kinds, of_automations},
+    script::functions::kinds::{Kind, automation_parts, kinds},
 };
 
 /// The reference as Markdown; `table` is inserted before the functions.
@@ -31,7 +31,7 @@ pub fn reference(table: &str) -> String {
         text.push_str(&function(&entry));
     }
     text.push_str("\n## Automations\n");
-    text.extend(of_automations().iter().map(|part| fields(part, "key")));
+    text.extend(automation_parts().iter().map(|part| fields(part, "key")));
     text.push_str("\n## Values\n");
     text.extend(kinds().iter().map(|value| fields(value, "field")));
     text.push_str(&cards::markdown());
@@ -71,7 +71,7 @@ fn function(entry: &Entry) -> String {
         for (label, fact) in facts(spec) {
             text.push_str(&format!("- {label}: {fact}\n"));
         }
-        let codes: Vec<String> = of(spec)
+        let codes: Vec<String> = documented(spec)
             .iter()
             .map(|meaning| format!("{} {} ({})", meaning.code, meaning.text, meaning.zh))
             .collect();

@@ -1,4 +1,4 @@
-//! An entry for a terminal.
+//! Entries of the reference as plain text, for a terminal.
 
 use super::{
     entry::{Entry, facts},
@@ -33,7 +33,7 @@ pub(super) fn entry(entry: &Entry) -> String {
             text.push_str(&row(label, &without_marks(&fact)));
         }
         text.push_str("\n  errcodes, beside those of every call (mpscript docs errors)\n");
-        for meaning in errors::of(spec) {
+        for meaning in errors::documented(spec) {
             text.push_str(&row(
                 &format!("  {}", meaning.code),
                 &format!("{} — {}", meaning.text, meaning.zh),
@@ -67,7 +67,7 @@ pub(super) fn value(value: &Kind) -> String {
 }
 
 pub(super) fn row(label: &str, text: &str) -> String {
-    // A label that is longer than its column is followed by two blanks all the same.
+    // A label that is longer than its column is still followed by two blanks.
     let gap = LABEL.saturating_sub(label.chars().count()).max(2);
     format!("  {label}{}{text}\n", " ".repeat(gap))
 }
@@ -77,7 +77,7 @@ fn indent(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Markdown's marks are noise where there is no Markdown.
+/// Removes Markdown's back-ticks, which are noise in plain text.
 pub(super) fn without_marks(text: &str) -> String {
     text.replace('`', "")
 }

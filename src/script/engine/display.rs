@@ -15,60 +15,60 @@ use chrono::{DateTime, FixedOffset};
 use rhai::{Array, Dynamic, Engine, Map};
 use serde_json::Value;
 
-/// Rows that are shown of a long list at once.
+/// Rows of a long list that are shown at once.
 pub(crate) const PAGE_ROWS: usize = 20;
 
-/// Levels of values within values that are looked into.
+/// Maximum depth of nested values that is shown.
 const LEVELS: usize = 16;
 
-/// Columns of a list of maps; with more, each is a text.
+/// Maximum number of columns of a list of maps; with more keys, each map is shown as one text.
 const MAX_COLUMNS: usize = 8;
 
 /// Characters of a variable's value in a list of variables.
 const MAX_VALUE_CHARS: usize = 60;
 
-/// What a line has given, for a person.
+/// The result of a line, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rendered {
     /// Nothing.
     Nothing,
     /// A text.
     Text(String),
-    /// Rows with the names of their columns; how many there are in all.
+    /// Some rows of a list, with the names of the columns.
     Rows {
         /// What each column holds.
         columns: Vec<String>,
-        /// Some of the rows.
+        /// The rows that are shown.
         rows: Vec<Vec<String>>,
-        /// The first of them, counted from 0.
+        /// The index of the first of them in the list.
         from: usize,
-        /// All of them.
+        /// The length of the list.
         total: usize,
     },
 }
 
-/// A variable as a list of them, and completion, show it.
+/// A variable, as `:vars` and completion show it.
 #[derive(Clone, Debug)]
 pub struct Variable {
     /// What it is called.
     pub name: String,
-    /// What it holds, in words.
+    /// Its type, as messages name it.
     pub kind: String,
-    /// Its value, cut.
+    /// Its value, truncated.
     pub value: String,
-    /// What can stand behind its point.
+    /// The fields that can follow its dot.
     pub fields: Vec<String>,
-    /// What can stand behind the point of its entries, if it is a list.
+    /// The fields that can follow the dot of its entries, if it is a list.
     pub fields_of_entries: Vec<String>,
-    /// Whether it is an audience, which has steps and ends.
+    /// Whether it is an audience, which has stages and terminal operations.
     pub is_audience: bool,
     /// Whether it can't be set.
     pub is_constant: bool,
 }
 
 /// A value as a result.
-pub(crate) fn show_value(engine: &Engine, value: &Dynamic, at_once: usize) -> Rendered {
-    rows_of(value, 0, at_once).unwrap_or_else(|| Rendered::Text(text_of(engine, value, at_once)))
+pub(crate) fn show_value(engine: &Engine, value: &Dynamic, max_rows: usize) -> Rendered {
+    rows_of(value, 0, max_rows).unwrap_or_else(|| Rendered::Text(text_of(engine, value, max_rows)))
 }
 
 /// More rows of a list.
@@ -77,12 +77,12 @@ pub fn more(value: &Dynamic, from: usize) -> Option<Rendered> {
     rows_of(value, from, PAGE_ROWS)
 }
 
-fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
+fn text_of(engine: &Engine, value: &Dynamic, max_rows: usize) -> String {
     if let Some(audience) = value.read_lock::<Audience>() {
         return plan(&audience);
     }
     if value.is_map() {
-        return serde_json::to_string_pretty(&cut(value, LEVELS, at_once)).unwrap_or_default();
+        return serde_json::to_string_pretty(&cut(value, LEVELS, max_rows)).unwrap_or_default();
     }
     if let Some(user) = value.read_lock::<Follower>() {
         let fields = serde_json::to_value(&*user.0).unwrap_or_default();
@@ -95,8 +95,8 @@ fn text_of(engine: &Engine, value: &Dynamic, at_once: usize) -> String {
     to_text(engine, value.clone())
 }
 
-/// A value within another, with the first entries of what is long.
-fn cut(value: &Dynamic, levels: usize, at_once: usize) -> Value {
+/// A nested value, with long arrays and maps truncated.
+fn cut(value: &Dynamic, levels: usize, max_rows: usize) -> Value {
     let more = |count: usize| Value::String(format!("{} more", with_thousands(count as u64)));
     if let Some(audience) = value.read_lock::<Audience>() {
         return Value::String(audience.to_string());
@@ -108,13 +108,13 @@ fn cut(value: &Dynamic, levels: usize, at_once: usize) -> Value {
         return to_json(value);
     }
     if let Some(list) = value.read_lock::<Array>() {
-        let first = list.iter().take(at_once).map(|value| cut(value, levels - 1, at_once));
-        return first.chain(list.len().checked_sub(at_once).filter(|rest| *rest > 0).map(more)).collect();
+        let first = list.iter().take(max_rows).map(|value| cut(value, levels - 1, max_rows));
+        return first.chain(list.len().checked_sub(max_rows).filter(|rest| *rest > 0).map(more)).collect();
     }
     if let Some(map) = value.read_lock::<Map>() {
-        let first = map.iter().take(at_once.saturating_mul(2));
+        let first = map.iter().take(max_rows.saturating_mul(2));
         let mut shown: serde_json::Map<String, Value> =
-            first.map(|(key, value)| (key.to_string(), cut(value, levels - 1, at_once))).collect();
+            first.map(|(key, value)| (key.to_string(), cut(value, levels - 1, max_rows))).collect();
         if let Some(rest) = map.len().checked_sub(shown.len()).filter(|rest| *rest > 0) {
             shown.insert("…".to_owned(), more(rest));
         }
@@ -126,18 +126,18 @@ fn cut(value: &Dynamic, levels: usize, at_once: usize) -> Value {
 /// What an audience will do, without doing it.
 fn plan(audience: &Audience) -> String {
     let text = audience.to_string();
-    let steps =
-        text.split(").").map(|step| if step.ends_with(')') { step.to_owned() } else { format!("{step})") });
-    let steps: Vec<String> = steps.collect();
-    let steps = steps.join("\n  .");
-    format!("{steps}\nnothing is called yet: .count(), .each(|u| …) or .tag(\"…\") runs it")
+    let calls =
+        text.split(").").map(|call| if call.ends_with(')') { call.to_owned() } else { format!("{call})") });
+    let calls: Vec<String> = calls.collect();
+    let calls = calls.join("\n  .");
+    format!("{calls}\nnothing is called yet: .count(), .each(|u| …) or .tag(\"…\") runs it")
 }
 
-/// A list as rows, from one of them on.
-fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Rendered> {
+/// A list as rows, beginning with row `from`; `None` for any other value.
+fn rows_of(value: &Dynamic, from: usize, max_rows: usize) -> Option<Rendered> {
     let list = value.read_lock::<Array>()?;
     let first = list.first()?;
-    let part = || list.iter().enumerate().skip(from).take(at_once);
+    let part = || list.iter().enumerate().skip(from).take(max_rows);
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
     let (columns, rows): (Vec<String>, Vec<Vec<String>>) = if first.is::<Follower>() {
         let rows = part().filter_map(|(_, value)| Some(follower(&*value.read_lock::<Follower>()?)));
@@ -172,7 +172,7 @@ fn rows_of(value: &Dynamic, from: usize, at_once: usize) -> Option<Rendered> {
     Some(Rendered::Rows { columns, rows, from, total: list.len() })
 }
 
-/// The keys that the maps of a list have, where all of its first ones are maps with few of them.
+/// The columns of a list of maps; `None` if an entry of its first page is no map, or there are too many keys.
 fn keys_of(list: &Array) -> Option<Vec<String>> {
     let mut keys: Vec<String> = Vec::new();
     for value in list.iter().take(PAGE_ROWS) {
@@ -216,7 +216,7 @@ fn in_a_cell(value: &Value) -> String {
     }
 }
 
-/// What can stand behind the point of a value.
+/// The fields that can follow the dot of a value.
 fn fields(value: &Dynamic) -> Vec<String> {
     if let Some(map) = value.read_lock::<Map>() {
         map.keys().map(ToString::to_string).collect()
@@ -238,7 +238,7 @@ pub(crate) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variab
             "an audience".to_owned(),
             value.read_lock::<Audience>().map(|audience| audience.to_string()).unwrap_or_default(),
         ),
-        // What the engine calls a closure tells nothing.
+        // The engine's generated name of a closure is of no use.
         None if value.is_fnptr() && value.clone_cast::<rhai::FnPtr>().fn_name().contains('$') => {
             (describe_type(value), String::new())
         }

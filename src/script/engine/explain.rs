@@ -1,4 +1,4 @@
-//! A runtime error of the engine as a failure with a place in the source and words of ours.
+//! Turns a runtime error of the engine into a failure with its position in the source and a message of our own.
 
 use crate::{
     base::{Diagnostic, closest_match},
@@ -16,11 +16,11 @@ use crate::{
 use rhai::{Engine, EvalAltResult};
 use std::collections::BTreeSet;
 
-/// A runtime error, with the place where it came up.
+/// A runtime error as a failure.
 pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> ScriptFailure {
     let mut inner = error;
     let mut source = None;
-    // A function that another text declares.
+    // The function that the error came up in, if an earlier line of the session may declare it.
     let mut function = None;
     let mut is_in_library = false;
     let mut position = error.position();
@@ -31,7 +31,7 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner {
             // If several functions have the name, the error is shown at the call.
             is_in_library |=
-                matches!(program.earlier.functions.get(name.as_str()), Some(None)) && !program.is_import(of);
+                matches!(program.prior.functions.get(name.as_str()), Some(None)) && !program.is_import(of);
             if !is_in_library && !next.position().is_none() {
                 function = Some(name.as_str()).filter(|_| !program.is_import(of));
             }
@@ -40,16 +40,16 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
             source = Some(of.as_str());
         }
         inner = next;
-        // What goes wrong in the standard library is shown where the person called it.
+        // An error in the standard library is shown at the call in the user's script.
         if !inner.position().is_none() && !is_in_library {
             position = inner.position();
         }
     }
-    let place = program.place(source, function, position);
+    let span = program.span_at(source, function, position);
     if let EvalAltResult::ErrorRuntime(value, _) | EvalAltResult::ErrorTerminated(value, _) = inner
         && let Some(error) = value.clone().try_cast::<ScriptError>()
     {
-        let mut diagnostic = Diagnostic::new(error.message).at(place);
+        let mut diagnostic = Diagnostic::new(error.message).at(span);
         diagnostic.notes = error.notes;
         diagnostic.hint = error.hint;
         return ScriptFailure { diagnostic, kind: error.kind };
@@ -58,10 +58,10 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         EvalAltResult::ErrorTerminated(..) => ErrorKind::Cancelled,
         _ => ErrorKind::Script,
     };
-    ScriptFailure { diagnostic: describe(inner, engine).at(place), kind }
+    ScriptFailure { diagnostic: describe(inner, engine).at(span), kind }
 }
 
-/// The engine's errors in our words.
+/// The message and hint for an error of the engine.
 fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
     match error {
         EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(signature, engine),
@@ -114,7 +114,7 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
     }
 }
 
-/// The engine's name of a type in a person's words: "an integer".
+/// A type of the engine with its article: `an integer`.
 fn a_kind(kind: &str) -> String {
     let word = kind_in_words(kind);
     match word.as_str() {
@@ -124,7 +124,7 @@ fn a_kind(kind: &str) -> String {
     }
 }
 
-/// A field that a value does not have. The engine says so in words alone.
+/// An access to a field that a value does not have. The engine reports it as a text only, which is parsed here.
 fn no_such_field(text: &str) -> Option<Diagnostic> {
     let (_, rest) = text.split_once(" property '")?;
     let (field, rest) = rest.split_once('\'')?;
@@ -146,7 +146,7 @@ fn no_such_field(text: &str) -> Option<Diagnostic> {
     Some(Diagnostic::new(format!("a {kind} has no field `{field}`")).hint(hint))
 }
 
-/// A call that nothing answers to: the name is wrong, or what it was given is.
+/// A call that matches no function: its name is wrong, or its arguments are.
 fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
     let given = given.trim_end_matches(')');
@@ -168,7 +168,7 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
         };
     }
     let given: Vec<String> = given.split(", ").filter(|kind| !kind.is_empty()).map(kind_in_words).collect();
-    // Those for what it was called on, where there are some.
+    // Signatures for the type of the first argument are preferred.
     let of_first = format!("{name}({}", given.first().map_or("", String::as_str));
     let (near, far): (Vec<&str>, Vec<&str>) = shapes.iter().partition(|shape| shape.starts_with(&of_first));
     let shapes = if near.is_empty() { far } else { near };

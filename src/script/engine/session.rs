@@ -1,7 +1,7 @@
 //! A session: lines that are evaluated one after another and share variables, functions, imports and constants.
 //!
-//! Each line has an environment and an engine of its own, as a run has; what stays is in the scope, in one growing
-//! program of functions, and in the imports and constants that are made known again before each line. Must never know
+//! Each line has an environment and an engine of its own, as a run has. From line to line persist the scope, the functions
+//! (merged into one AST), and the imports and constants, which a prelude declares again before each line. Must never know
 //! terminals, nor whether a line is recorded.
 
 use super::{
@@ -17,8 +17,9 @@ use crate::script::{
         error::{ScriptError, ScriptFailure},
     },
     source::{
-        parse::called,
-        program::{Earlier, Imports, Program, Text},
+        named_source::NamedSource,
+        parse::called_names,
+        program::{Imports, PriorDeclarations, Program},
     },
 };
 use crate::store::{EffectKind, TerminalKind};
@@ -32,13 +33,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What gives a line its constants again.
+/// The function by which the prelude of a line gets the value of an earlier line's constant.
 const CONSTANT: &str = "constant_of_session";
 
 /// The variable that holds the last result.
 const LAST: &str = "it";
 
-/// Levels of arrays and maps in which audiences are looked for.
+/// Maximum depth of nested arrays and maps in which audiences are searched.
 const LEVELS: usize = 16;
 
 /// How many lines can be undone, one after another.
@@ -52,38 +53,38 @@ const LARGE: usize = 100_000;
 struct State {
     scope: Scope<'static>,
     functions: AST,
-    /// The texts that declare them, by their names.
-    declared: BTreeMap<String, Arc<Text>>,
-    /// The texts of imports, by their paths.
-    texts: BTreeMap<String, Arc<Text>>,
-    /// Paths and names, in order.
+    /// The source that declares each function, by its name.
+    declared: BTreeMap<String, Arc<NamedSource>>,
+    /// The sources of imports, by their paths.
+    import_sources: BTreeMap<String, Arc<NamedSource>>,
+    /// The paths and names of imports, in order.
     imports: Vec<(String, String)>,
     constants: BTreeMap<String, Dynamic>,
     /// The lines that succeeded, in order, with their numbers.
     lines: Vec<(usize, String)>,
 }
 
-/// The session before a line.
+/// The state of the session before a line.
 struct Snapshot {
     state: State,
-    /// The values of variables that closures share.
+    /// Variables that closures share, each with its value at that time: the shared cell itself changes later.
     shared: Vec<(Dynamic, Dynamic)>,
     /// The number of the next line: results from it on are dropped at a rollback.
     next: usize,
 }
 
-/// Lines that share what they make.
+/// Lines that share variables, functions, imports and constants.
 pub struct Session {
     state: State,
-    /// The session before each of the last lines, oldest first.
+    /// A snapshot before each of the last lines, oldest first.
     snapshots: Vec<Snapshot>,
     modules: Arc<Imports>,
-    /// What lines have given, by their numbers.
+    /// The results of lines, by their numbers.
     results: Arc<Mutex<BTreeMap<usize, Dynamic>>>,
     /// How many lines there were.
     count: usize,
     /// Rows of a long list that are shown at once.
-    at_once: usize,
+    max_rows: usize,
 }
 
 impl Default for Session {
@@ -94,12 +95,12 @@ impl Default for Session {
             modules: Arc::default(),
             results: Arc::default(),
             count: 0,
-            at_once: PAGE_ROWS,
+            max_rows: PAGE_ROWS,
         }
     }
 }
 
-/// Finds what lines have imported, in this session's folder.
+/// The module resolver for the imports of this session's lines.
 struct Modules(Arc<Imports>);
 
 impl ModuleResolver for Modules {
@@ -121,21 +122,21 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether it may change the account, as far as can be seen from the names that it calls.
+    /// Whether it may change the account, judging by the names of the functions that it calls.
     #[must_use]
     pub fn may_write(&self, session: &Session) -> bool {
-        let mut names = called(&self.program.ast);
+        let mut names = called_names(&self.program.ast);
         if names.is_empty() {
             return false;
         }
-        // What its functions call counts, those of earlier lines too.
-        names.extend(called(&session.state.functions));
+        // Calls in functions count as well, those of earlier lines included.
+        names.extend(called_names(&session.state.functions));
         let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
         writes.extend(TerminalKind::ALL.iter().filter(|kind| kind.is_change()).map(|kind| kind.as_str()));
         writes.extend([EffectKind::RestoreTagName, EffectKind::DeleteTagIfEmpty].map(EffectKind::as_str));
         writes.extend(["post", "eval", "call"]);
-        // What imports and closures call can't be seen from here.
+        // The calls of imports are unknown here, so a line with imports may write.
         let is_open = self.program.imports().next().is_some() || !session.state.imports.is_empty();
         is_open || names.iter().any(|name| writes.contains(name.as_str()))
     }
@@ -154,24 +155,26 @@ impl Line {
 }
 
 impl Session {
-    /// Reads the next line; one that comes from a file is named after that.
+    /// Reads and compiles the next line; a text that comes from a file is named after the file.
     ///
     /// # Errors
-    /// When it is no script, or imports what can't be read.
+    /// When it can't be compiled, or an import can't be loaded.
     pub fn read(&mut self, text: &str, file: Option<&str>, folder: &Path) -> Result<Line, ScriptFailure> {
         let number = self.count + 1;
         let name = file.map_or_else(|| format!("line {number}"), str::to_owned);
-        let mut program = Program::of_line(&name, text, folder)?;
-        program.earlier =
-            Earlier { functions: self.prior_functions(&program.ast), imports: self.state.texts.clone() };
-        // What the line imports itself is as it is now.
-        program.earlier.imports.retain(|path, _| !program.imports.iter().any(|import| import.path == *path));
+        let mut program = Program::from_line(&name, text, folder)?;
+        program.prior = PriorDeclarations {
+            functions: self.prior_functions(&program.ast),
+            imports: self.state.import_sources.clone(),
+        };
+        // The line's own imports were read just now, and replace those of earlier lines.
+        program.prior.imports.retain(|path, _| !program.imports.iter().any(|import| import.path == *path));
         self.count = number;
         Ok(Line { program, number })
     }
 
-    /// The functions that a line with these of its own finds in earlier texts.
-    fn prior_functions(&self, own: &AST) -> BTreeMap<String, Option<Arc<Text>>> {
+    /// The functions of earlier lines that a line can call, given the functions that it declares itself.
+    fn prior_functions(&self, own: &AST) -> BTreeMap<String, Option<Arc<NamedSource>>> {
         let here = names_of_functions(own);
         let shapes = |name: &str| {
             let all = self.state.functions.iter_functions().chain(own.iter_functions());
@@ -189,15 +192,15 @@ impl Session {
         functions
     }
 
-    /// Evaluates a line on this thread, which must be its own and have a stack of [`crate::script::STACK`] bytes. What it has
-    /// made stays, whatever became of the rest of it.
+    /// Evaluates a line on this thread, which must be its own and have a stack of [`crate::script::STACK`] bytes. What it
+    /// defines persists even if a later part of it fails.
     ///
     /// # Errors
     /// When it fails or is stopped.
     pub fn evaluate(&mut self, line: &Line, env: &Arc<RunEnv>) -> Result<Rendered, ScriptFailure> {
         self.modules.add(&line.program);
-        self.state.texts.extend(line.program.texts_of_imports());
-        self.rebind(env);
+        self.state.import_sources.extend(line.program.import_sources());
+        self.rebind_audiences(env);
         let engine = Arc::new(self.engine(env));
         let _ = env.engine.set(Arc::downgrade(&engine));
         let fail = |error: &EvalAltResult| explain(error, &engine, &line.program);
@@ -211,9 +214,9 @@ impl Session {
         let result: Result<Dynamic, Box<EvalAltResult>> =
             engine.eval_ast_with_scope(&mut self.state.scope, &all);
         self.state.functions = self.state.functions.merge(&line.program.ast.clone_functions_only());
-        let text = Arc::new(line.program.as_text());
+        let source = line.program.named_source();
         let declared = names_of_functions(&line.program.ast);
-        self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&text))));
+        self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&source))));
         self.collect_scope(&line.program.ast, mark, pushed);
         let value = result.map_err(|error| fail(&error))?;
         for import in imports_of(&line.program.ast) {
@@ -225,10 +228,10 @@ impl Session {
             return Ok(Rendered::Nothing);
         }
         lock(&self.results).insert(line.number, value.clone());
-        // A name that is taken again takes the place of the last one.
+        // `collect_scope` removes the previous variable of this name.
         self.state.scope.push_dynamic(LAST, value.clone());
         self.collect_scope(&AST::empty(), self.state.scope.len(), 0);
-        Ok(show_value(&engine, &value, self.at_once))
+        Ok(show_value(&engine, &value, self.max_rows))
     }
 
     fn engine(&self, env: &Arc<RunEnv>) -> Engine {
@@ -277,27 +280,27 @@ impl Session {
                 state.constants.insert(name, value);
                 continue;
             }
-            // A variable takes the name over from a constant.
+            // A variable replaces a constant of the same name.
             state.constants.remove(&name);
             state.scope.push_dynamic(name, value);
         }
     }
 
-    /// Gives audiences of earlier lines the environment of this line, which runs them.
-    fn rebind(&mut self, env: &Arc<RunEnv>) {
+    /// Binds audiences of earlier lines to the environment of this line, since this line runs them.
+    fn rebind_audiences(&mut self, env: &Arc<RunEnv>) {
         let entries = entries(&self.state.scope);
         for value in self.state.constants.values_mut().chain(lock(&self.results).values_mut()) {
-            rebind(value, env, LEVELS);
+            rebind_value(value, env, LEVELS);
         }
         self.state.scope.clear();
         for (name, _, mut value) in entries {
-            rebind(&mut value, env, LEVELS);
+            rebind_value(&mut value, env, LEVELS);
             self.state.scope.push_dynamic(name, value);
         }
     }
 
-    /// Remembers how everything is before a line, for [`Session::restore`]; says how many times that can go back now.
-    pub fn remember(&mut self, next: usize) -> usize {
+    /// Takes a snapshot before the line `next`, for [`Session::rollback`]; returns the number of snapshots that are kept.
+    pub fn snapshot(&mut self, next: usize) -> usize {
         let entries = entries(&self.state.scope);
         // A large session keeps one snapshot only.
         let size: usize = entries.iter().map(|(_, _, value)| size_of(value, LEVELS)).sum();
@@ -311,7 +314,7 @@ impl Session {
     }
 
     /// Restores the last snapshot; `false` if there is none left.
-    pub fn restore(&mut self) -> bool {
+    pub fn rollback(&mut self) -> bool {
         let Some(Snapshot { state, shared, next }) = self.snapshots.pop() else { return false };
         for (mut cell, value) in shared {
             if let Some(mut cell) = cell.write_lock::<Dynamic>() {
@@ -323,14 +326,14 @@ impl Session {
         true
     }
 
-    /// Forgets everything but the numbers of lines.
+    /// Clears the session; lines are still numbered from the last one.
     pub fn reset(&mut self) {
-        *self = Self { count: self.count, at_once: self.at_once, ..Self::default() };
+        *self = Self { count: self.count, max_rows: self.max_rows, ..Self::default() };
     }
 
-    /// From now on values are shown whole.
+    /// Shows long lists in full from now on.
     pub fn show_whole(&mut self) {
-        self.at_once = usize::MAX;
+        self.max_rows = usize::MAX;
     }
 
     /// How many lines there were.
@@ -339,7 +342,7 @@ impl Session {
         self.count
     }
 
-    /// The lines that did what they should, with their numbers, and whether they gave something.
+    /// The lines that succeeded, with their numbers and whether they have a result.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &str, bool)> {
         let results = lock(&self.results).keys().copied().collect::<BTreeSet<usize>>();
         let lines = self.state.lines.iter();
@@ -371,7 +374,7 @@ impl Session {
         functions
     }
 
-    /// What was imported: paths, and the names by which they can be reached.
+    /// The imports: paths, and the names that they were given.
     #[must_use]
     pub fn imports(&self) -> &[(String, String)] {
         &self.state.imports
@@ -380,17 +383,17 @@ impl Session {
     /// The last line that declares a function of this name.
     #[must_use]
     pub fn source_of(&self, name: &str) -> Option<&str> {
-        self.state.declared.get(name).map(|text| text.text.as_str())
+        self.state.declared.get(name).map(|source| source.text.as_str())
     }
 
-    /// The last result, for more of it.
+    /// The last result, for `:more`.
     #[must_use]
     pub fn last(&self) -> Option<Dynamic> {
         lock(&self.results).last_key_value().map(|(_, value)| value.clone())
     }
 }
 
-/// What is in a scope, in order; the engine gives it the other way round.
+/// The entries of a scope in order of declaration; the engine iterates in reverse.
 fn entries(scope: &Scope) -> Vec<(String, bool, Dynamic)> {
     let mut entries: Vec<_> = scope
         .iter_raw()
@@ -400,7 +403,7 @@ fn entries(scope: &Scope) -> Vec<(String, bool, Dynamic)> {
     entries
 }
 
-fn rebind(value: &mut Dynamic, env: &Arc<RunEnv>, levels: usize) {
+fn rebind_value(value: &mut Dynamic, env: &Arc<RunEnv>, levels: usize) {
     if levels == 0 {
         return;
     }
@@ -409,14 +412,14 @@ fn rebind(value: &mut Dynamic, env: &Arc<RunEnv>, levels: usize) {
         return;
     }
     if let Some(mut array) = value.write_lock::<rhai::Array>() {
-        // An array of followers or numbers holds none: its first entry tells.
+        // The entries of a list are of one kind as a rule, so only the first one is examined.
         if array.first().is_some_and(|first| first.is::<Audience>() || first.is_array() || first.is_map()) {
-            array.iter_mut().for_each(|value| rebind(value, env, levels - 1));
+            array.iter_mut().for_each(|value| rebind_value(value, env, levels - 1));
         }
         return;
     }
     if let Some(mut map) = value.write_lock::<rhai::Map>() {
-        map.values_mut().for_each(|value| rebind(value, env, levels - 1));
+        map.values_mut().for_each(|value| rebind_value(value, env, levels - 1));
     }
 }
 
@@ -426,7 +429,7 @@ fn size_of(value: &Dynamic, levels: usize) -> usize {
         return 1;
     }
     if let Some(array) = value.read_lock::<rhai::Array>() {
-        // Those of a list are much alike: its first entry tells.
+        // The entries of a list are alike as a rule, so only the first one is measured.
         return 1 + array.len() * array.first().map_or(0, |first| size_of(first, levels - 1));
     }
     let map = value.read_lock::<rhai::Map>();
@@ -437,7 +440,7 @@ fn names_of_functions(ast: &AST) -> BTreeSet<String> {
     ast.iter_functions().map(|function| function.name.to_string()).collect()
 }
 
-/// The constants that a line declares by itself, not within a block.
+/// The constants that a line declares at its top level, not within a block.
 fn declared_constants(ast: &AST) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     ast.walk(&mut |path: &[ASTNode]| {
@@ -451,7 +454,7 @@ fn declared_constants(ast: &AST) -> BTreeSet<String> {
     names
 }
 
-/// The imports of a line by itself, with the names that they get.
+/// The imports at the top level of a line, with the names that they are given.
 fn imports_of(ast: &AST) -> Vec<(String, String)> {
     let mut imports = Vec::new();
     ast.walk(&mut |path: &[ASTNode]| {

@@ -1,4 +1,4 @@
-//! What a script gives an endpoint's function, as the wire carries it.
+//! Converts the arguments that a script gives to an endpoint's function to the wire format.
 
 use super::signature::signature;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 use rhai::Dynamic;
 use serde_json::{Value, json};
 
-/// A script's argument as the wire carries it.
+/// A script's argument in the wire format.
 pub(crate) fn read_argument(
     env: &RunEnv,
     spec: &Spec,
@@ -82,7 +82,7 @@ pub(crate) fn read_argument(
     }
 }
 
-/// The platform takes an absent field, and no `null` in its place (47001).
+/// Removes fields that are `null`: the platform accepts an absent field, and refuses `null` (47001).
 fn without_nulls(mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {

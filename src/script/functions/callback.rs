@@ -48,7 +48,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
                 let (xml, signature) = (text(&DECRYPT, 0, &xml)?, text(&DECRYPT, 1, &signature)?);
                 let (timestamp, nonce) = (digits(&DECRYPT, 2, &timestamp)?, digits(&DECRYPT, 3, &nonce)?);
                 let opened = keys_of(&keys)?.open(xml.as_bytes(), &signature, &timestamp, &nonce);
-                // The platform passes on what was typed, broken UTF-8 too.
+                // The platform passes on what the follower typed, invalid UTF-8 included.
                 opened.map(|xml| String::from_utf8_lossy(&xml).into_owned()).map_err(|error| fault(&error))
             };
             at_call(&at, decrypt())
@@ -190,7 +190,7 @@ fn function(shape: &Shape, parameters: &[&str]) -> FuncRegistration {
     described(shape.name, parameters, shape.doc)
 }
 
-/// The engine gives functions of modules no place for their errors.
+/// Adds the position of the call to an error: the engine adds none for functions of modules.
 fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Result<T, Box<EvalAltResult>> {
     at_position(context.call_position(), result.map_err(ScriptError::raise))
 }
@@ -206,7 +206,7 @@ fn keys_of(env: &RunEnv) -> Result<&CallbackKeys> {
     })
 }
 
-/// What was wrong with a push, its keys, or a reply to it.
+/// A fault in a push, its keys or a reply to it, as a script error.
 fn fault(error: &Error) -> ScriptError {
     let hint = match error {
         Error::Encrypted => {
@@ -237,7 +237,7 @@ fn text(shape: &Shape, parameter: usize, given: &Dynamic) -> Result<String> {
     given.clone().into_string().map_err(|_| wrong(shape, parameter, "a string", given))
 }
 
-/// Text of the query that is a number now and then.
+/// A parameter of the query, which a script may have as a text or as an integer.
 fn digits(shape: &Shape, parameter: usize, given: &Dynamic) -> Result<String> {
     match given.as_int() {
         Ok(number) => Ok(number.to_string()),
@@ -252,7 +252,7 @@ fn seal(env: &RunEnv, xml: &Dynamic, timestamp: i64, nonce: &str) -> Result<Stri
     keys_of(env)?.seal(&xml, timestamp, nonce, random()?).map_err(|error| fault(&error))
 }
 
-/// Unpredictable bytes.
+/// Cryptographically secure random bytes.
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -294,8 +294,8 @@ fn scene(push: &Message) -> Dynamic {
     }
 }
 
-/// `m["name"]`, and `m.name` for a field that is not declared: one that the platform has added is
-/// there, any other is a slip.
+/// `m["name"]`, and `m.name` for a field that is not declared: one that the platform has
+/// added since is found, any other name is a mistake.
 fn field_by_name(push: &mut Message, name: &str) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
     if name == "scene" {
         return Ok(scene(push));

@@ -1,4 +1,4 @@
-//! From a declaration to a script function.
+//! Makes script functions of the declarations of endpoints.
 
 use super::{argument::read_argument, signature::signature};
 use crate::{
@@ -166,7 +166,7 @@ impl ToScript for TagIds {
     }
 }
 
-/// How an endpoint is called from a script: as it is, or cut into calls of the platform's size.
+/// How an endpoint is called from a script: as one call, or split into calls of the platform's maximum size.
 trait Callable: Endpoint {
     /// Checks the request before anything is sent or recorded.
     fn check(&self) -> Result<(), Box<EvalAltResult>> {
@@ -214,7 +214,7 @@ called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklis
 
 impl Callable for tag::List {
     fn call_from_script(self, env: &RunEnv) -> ScriptResult<Tags> {
-        // In a dry run as they would be.
+        // In a dry run with the changes that it would have made.
         Ok(Tags { tags: env.tags()? })
     }
 }
@@ -367,7 +367,7 @@ impl<E: Callable + Effect> Dispatch<Writes> for E {
     }
 }
 
-/// What an endpoint's function gives, in words.
+/// What an endpoint's function returns, for the reference.
 pub(crate) fn gives(spec: &Spec) -> &'static str {
     macro_rules! table {
         ($($endpoint:path),* $(,)?) => {
@@ -378,7 +378,7 @@ pub(crate) fn gives(spec: &Spec) -> &'static str {
     table.into_iter().find(|(name, _)| *name == spec.name).map_or("", |(_, gives)| gives)
 }
 
-/// The type of a parameter, in the engine's words.
+/// The type of a parameter, as the engine names it.
 const fn kind_in_rhai(kind: FieldKind) -> &'static str {
     match kind {
         FieldKind::Text | FieldKind::File => "String",

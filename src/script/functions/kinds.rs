@@ -19,7 +19,7 @@ pub(crate) struct Kind {
 }
 
 /// What an automation is made of, and what its handlers are given.
-pub(crate) fn of_automations() -> Vec<Kind> {
+pub(crate) fn automation_parts() -> Vec<Kind> {
     let part = |name, doc, keys: &[(&'static str, &str)]| Kind {
         name,
         doc,

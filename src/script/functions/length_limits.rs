@@ -1,5 +1,5 @@
-//! Lists, texts and blobs of a length that a script gives: one that no memory holds would end the process, and with it
-//! whatever else that runs.
+//! Limits the functions that make a list, a text or a blob of a length that the script gives: an allocation larger than
+//! the memory would abort the process, with every other run in it.
 
 use crate::script::host::error::{ScriptError, ScriptResult};
 use rhai::{Array, Blob, Dynamic, Engine, ImmutableString};

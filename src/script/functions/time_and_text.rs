@@ -1,4 +1,4 @@
-//! Small things about texts and times that the engine has not, or not as the platform means them.
+//! Functions for texts and times that Rhai lacks, or defines differently from the platform: Beijing time, lengths in bytes.
 
 use crate::script::{
     audience::audience::TagRef,

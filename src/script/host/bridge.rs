@@ -100,7 +100,7 @@ impl RunEnv {
         })
     }
 
-    /// No other run may write this meanwhile.
+    /// Takes the run's write lock on a tag or on the blacklist; waits for another run's lock if the policy allows it.
     pub(crate) fn lock(&self, lock: &Lock) -> Result<(), Box<EvalAltResult>> {
         if self.policy.dry.is_some() {
             return Ok(());
@@ -134,7 +134,7 @@ impl RunEnv {
     /// A fault of the run's journal as a script error.
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn journal_error(&self, error: &JournalError) -> Box<EvalAltResult> {
-        // A catch must not pass over it: the run parks, and the row stays as it is.
+        // A script must not catch this: the run parks, and the row is not overwritten.
         if matches!(error, JournalError::Undecodable(_)) {
             self.journal.park(error.clone());
         }

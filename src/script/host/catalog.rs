@@ -1,7 +1,13 @@
 //! What can be called: every function of an engine with its signature, for checks and hints.
 
-use super::stdlib::is_step;
+use super::stdlib::is_stage;
 use rhai::{Engine, FuncMetadata};
+
+/// Functions that return an audience.
+pub(crate) const SOURCES: &[&str] = &["followers", "members", "blacklisted", "openids", "openids_from"];
+
+/// Methods of an audience that return an audience, beside those of the standard library.
+pub(crate) const STAGES: &[&str] = &["filter", "take", "sample"];
 
 /// A function that a script can call.
 #[derive(Clone, Debug)]
@@ -20,13 +26,13 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
         |info| {
             let name = info.metadata.name.to_string();
             let is_name = name.chars().next().is_some_and(|first| first.is_alphabetic() || first == '_');
-            // The engine has a mark of its own on every value, which `x.tag()` reads; in a script
-            // here that is an audience's `tag` without a tag, and it would do nothing.
-            let is_mark = name == "tag" && info.metadata.num_params == 1;
-            // A step of the library is called on an audience, which is none of its parameters.
+            // Rhai has a built-in `tag` on every value, which `x.tag()` reads. In a script of ours that is an audience's
+            // `tag` whose argument was forgotten: it would do nothing, so it counts as unknown.
+            let is_built_in_tag = name == "tag" && info.metadata.num_params == 1;
+            // A stage of the library is called on an audience, which is none of its parameters.
             let on_audience =
-                usize::from(info.namespace.is_empty() && is_step(&name, info.metadata.num_params));
-            (is_name && !name.contains('$') && !is_mark).then(|| Function {
+                usize::from(info.namespace.is_empty() && is_stage(&name, info.metadata.num_params));
+            (is_name && !name.contains('$') && !is_built_in_tag).then(|| Function {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params + on_audience,
                 signature: signature(&name, info.metadata, on_audience > 0),
@@ -37,12 +43,11 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
     )
 }
 
-/// `filter(audience, closure)`: a function as a hint shows it. Parameters have their names, or
-/// what they hold where they have none.
+/// `filter(audience, closure)`: a function as a hint shows it. A parameter without a name is shown by its type.
 fn signature(name: &str, metadata: &FuncMetadata, on_audience: bool) -> String {
     let parameters = metadata.params_info.iter().map(|parameter| match parameter.split_once(':') {
         Some(("_" | "", kind)) => kind_in_words(kind),
-        // The engine's own functions call a closure by what it is for: `map`, `filter`.
+        // Rhai's own functions name a closure after its purpose: `map`, `filter`.
         Some((_, kind)) if kind_in_words(kind) == "closure" => "closure".to_owned(),
         Some((name, _)) => name.trim().to_owned(),
         None => kind_in_words(parameter),
@@ -52,7 +57,7 @@ fn signature(name: &str, metadata: &FuncMetadata, on_audience: bool) -> String {
     format!("{name}({})", parameters.join(", "))
 }
 
-/// A type as a person calls it.
+/// A type of the engine, as messages name it.
 pub(crate) fn kind_in_words(kind: &str) -> String {
     let kind = kind.trim().trim_start_matches("&mut ").trim_start_matches('&');
     match kind.rsplit("::").next().unwrap_or(kind) {
@@ -61,7 +66,7 @@ pub(crate) fn kind_in_words(kind: &str) -> String {
         "f64" | "FLOAT" => "float".to_owned(),
         "str" | "String" | "ImmutableString" | "str | ImmutableString | String" => "string".to_owned(),
         "Dynamic" | "?" | "" => "value".to_owned(),
-        // A name may stand in the place of a type.
+        // Metadata without types has the parameter's name here.
         other => other.to_lowercase(),
     }
 }

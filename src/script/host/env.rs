@@ -93,7 +93,7 @@ pub struct RunEnv {
     pub io: ScriptIo,
     /// The answer of [`WritePolicy::confirm`]; a run asks once.
     pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
-    /// The blacklist as single calls of the run know it.
+    /// The blacklist, cached for the run's single calls.
     pub(crate) blacklist: BlacklistCache,
     /// The engine that runs the script, for closures that are called after the function that they were passed to has
     /// returned. Set once, when the script starts.

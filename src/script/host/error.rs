@@ -78,7 +78,7 @@ impl ScriptError {
                 Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
             }
             JournalError::ReplayMismatch { .. } | JournalError::NotReplayed { .. } => Self::usage(
-                format!("the run does not go on as it began: {error}"),
+                format!("the run differs from what was recorded: {error}"),
                 format!(
                     "what the script reads has changed since, maybe by its own writes: run it from scratch, \
                      or undo what it did with mpscript undo {run}"
@@ -97,7 +97,7 @@ impl ScriptError {
         }
     }
 
-    /// The error that another carries, if it is one of ours.
+    /// The `ScriptError` that an error of the engine carries, if it carries one.
     pub(crate) fn find_in(error: &EvalAltResult) -> Option<Self> {
         let mut inner = error;
         while let EvalAltResult::ErrorInFunctionCall(_, _, next, _)
@@ -219,7 +219,7 @@ pub(crate) const ERROR_FIELDS: &[(&str, &str)] = &[
     ("message", "All of it as one line."),
 ];
 
-/// Makes the error a value that scripts can look into.
+/// Registers the error's fields for scripts.
 pub(crate) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<ScriptError>("Error")

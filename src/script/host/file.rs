@@ -11,11 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file that a script names, or why there is none to be read; the path is relative to where the person
-/// stands.
+/// The file that a script names, or why it can't be read; the path is relative to `folder`.
 pub(crate) fn existing(folder: &Path, path: &str) -> Result<PathBuf, String> {
     let whole = folder.join(path);
-    // A pipe would be waited for.
+    // Reading a pipe could block for ever.
     match fs::metadata(&whole) {
         Ok(metadata) if metadata.is_file() => Ok(whole),
         Ok(metadata) if metadata.is_dir() => Err("it is a folder".to_owned()),
@@ -42,7 +41,7 @@ pub(crate) fn picture(spec: &Spec, folder: &Path, path: &str) -> Result<File, Sc
     let unreadable = |reason: String| fail(reason, give_another(folder, path));
     let whole = existing(folder, path).map_err(unreadable)?;
     let mut content = Vec::new();
-    // One byte more than is allowed tells that it is too large, however large it is.
+    // One byte more than allowed is enough to see that it is too large.
     let read = fs::File::open(&whole).and_then(|file| {
         file.take(u64::try_from(PICTURE_BYTES).unwrap_or(u64::MAX)).read_to_end(&mut content)
     });

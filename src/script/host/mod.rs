@@ -1,5 +1,5 @@
-//! The base of `script`: the environment, values, errors, the bridge to asynchronous code. Imports no other folder but the
-//! cache of `writes/` that the environment owns.
+//! The base of `script`: the environment, values, errors, the bridge to asynchronous code. Imports no other folder of
+//! `script`.
 
 pub(crate) mod bridge;
 pub(crate) mod catalog;

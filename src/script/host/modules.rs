@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-/// Calls of paths that no function declares.
+/// Calls to paths of the platform that no endpoint declares.
 pub(crate) const RAW_API: &str = "api";
 
-/// What the platform pushes to the developer's server.
+/// Messages and events that the platform pushes to the developer's server.
 pub(crate) const CALLBACK: &str = "callback";
 
-/// Helpers for reports, which have no endpoints.
+/// Functions of the standard library for reports; it has no endpoints.
 pub(crate) const REPORT: &str = "report";
 
-/// One for each area of endpoints, and those above.
+/// The areas of endpoints, and the modules above.
 pub(crate) fn modules() -> BTreeSet<&'static str> {
     let areas = crate::api::all().into_iter().filter_map(|spec| Some(spec.name.split_once("::")?.0));
     areas.chain([RAW_API, CALLBACK, REPORT]).collect()

@@ -1,15 +1,15 @@
 //! The standard library: written in Rhai, embedded, and in scope everywhere without an import.
 //!
 //! A file's functions join the module of its area (`card::member_card`), or are global where they are
-//! steps of audiences. They take closures or return audiences, and never return closures: one that a
+//! stages of audiences. They take closures or return audiences, and never return closures: one that a
 //! module returns can't be called outside of it.
 
 use super::{limits::set_limits, modules::REPORT};
 use rhai::{AST, Engine, Module, Scope, Shared};
 use std::{collections::BTreeSet, sync::OnceLock};
 
-/// What begins the names of these files, and of no person's own; an error in one is shown at the call that
-/// led there.
+/// Prefix of the library's source names, which no file of a user has. An error inside the library is reported at the
+/// call in the user's script.
 const FOLDER: &str = "<stdlib>/";
 
 /// A file of the library.
@@ -30,7 +30,7 @@ const FILES: &[File] = &[
 fn compiled() -> &'static [(&'static File, AST)] {
     static COMPILED: OnceLock<Vec<(&'static File, AST)>> = OnceLock::new();
     COMPILED.get_or_init(|| {
-        // Raw: nothing is called while a library is read.
+        // A raw engine is enough: compiling calls no function.
         let mut engine = Engine::new_raw();
         set_limits(&mut engine);
         FILES
@@ -52,7 +52,7 @@ pub(crate) fn join(engine: &Engine, area: &str, module: &mut Module) {
     }
 }
 
-/// Makes the global functions callable, and those of modules that have nothing else.
+/// Registers the library's global functions, and the modules that consist of library functions only.
 pub(crate) fn register(engine: &mut Engine) {
     let mut report = Module::new();
     join(engine, REPORT, &mut report);
@@ -72,15 +72,15 @@ fn libraries(engine: &Engine, area: &str) -> Vec<Module> {
         .collect()
 }
 
-/// Whether the library has a global function of this name and number of parameters, which is called as a method.
-pub(crate) fn is_step(name: &str, parameters: usize) -> bool {
-    steps().iter().any(|(step, count)| *step == name && *count == parameters)
+/// Whether this is a stage that the library defines: a global function that is called on an audience.
+pub(crate) fn is_stage(name: &str, parameters: usize) -> bool {
+    stages().iter().any(|(stage, count)| *stage == name && *count == parameters)
 }
 
-/// The steps of audiences: names and numbers of parameters, sorted.
-pub(crate) fn steps() -> &'static BTreeSet<(&'static str, usize)> {
-    static STEPS: OnceLock<BTreeSet<(&str, usize)>> = OnceLock::new();
-    STEPS.get_or_init(|| {
+/// The stages of audiences: names and numbers of parameters, sorted.
+pub(crate) fn stages() -> &'static BTreeSet<(&'static str, usize)> {
+    static STAGES: OnceLock<BTreeSet<(&str, usize)>> = OnceLock::new();
+    STAGES.get_or_init(|| {
         let global = compiled().iter().filter(|(file, _)| file.module.is_empty());
         global
             .flat_map(|(_, ast)| ast.iter_functions().map(|function| (function.name, function.params.len())))

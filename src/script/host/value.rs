@@ -17,14 +17,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// A follower in a script. Cheap to copy: an array of maps costs ten times as much to go through.
+/// A follower in a script. Cheap to clone: iterating over an array of Rhai maps would cost ten times as much.
 #[derive(Clone, Debug)]
 pub(crate) struct Follower(pub Arc<User>);
 
 /// A token in a script: opaque, prints as `***`.
 #[derive(Clone, Debug)]
 pub(crate) struct OpaqueToken {
-    /// For our own calls only.
+    /// Only given to the client, never to a script.
     pub secret: Secret,
     /// Seconds.
     pub expires_in: i64,
@@ -95,7 +95,7 @@ pub(crate) fn unsendable(value: &Dynamic) -> Option<String> {
     look(value, "", 0)
 }
 
-/// A script's value as JSON. Tokens stay hidden; the engine's own would write the names of types.
+/// A script's value as JSON. Tokens are masked. (The engine's own serialization writes type names for our types.)
 pub(crate) fn to_json(value: &Dynamic) -> Value {
     to_json_at(value, 0)
 }
@@ -146,7 +146,7 @@ pub(crate) fn to_text(engine: &Engine, value: Dynamic) -> String {
     engine.eval_with_scope::<String>(&mut scope, "`${value}`").unwrap_or_default()
 }
 
-/// What a value is, in a person's words.
+/// The type of a value, as messages name it: `an integer`.
 pub(crate) fn describe_type(value: &Dynamic) -> String {
     let kind = if value.is_unit() {
         "()"
@@ -177,7 +177,7 @@ pub(crate) fn describe_type(value: &Dynamic) -> String {
     } else if value.is::<Grant>() {
         "a Grant"
     } else {
-        // A type of a room above has the name that scripts know it by.
+        // A type of another folder: its Rust name is the one that scripts use.
         let name = value.type_name().rsplit("::").next().unwrap_or_default();
         let article = if name.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
         return format!("{article} {name}");
@@ -219,8 +219,8 @@ fn register_follower(engine: &mut Engine) {
         .register_fn("==", |a: &mut Follower, b: Follower| a.0.openid == b.0.openid);
 }
 
-/// `u["name"]`, and `u.name` for a field that is not declared: one that the platform has added is
-/// there, any other is a slip.
+/// `u["name"]`, and `u.name` for a field that is not declared: one that the
+/// platform has added since is found, any other name is a mistake.
 pub(crate) fn field_by_name(user: &mut Follower, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     macro_rules! known {
         ($( $field:ident : $kind:ty, $doc:literal; )*) => {

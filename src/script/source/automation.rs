@@ -1,11 +1,12 @@
-//! Automations: files that say by one literal constant when they run and how, and do so in named functions.
+//! Automations: files that declare in one literal constant when and how they run; handlers, which are named functions, do
+//! the work.
 //!
-//! Everything is read without running a statement. Must never know when a cron expression fires: what a trigger says is
+//! Everything is read without running a statement. Must never know when a cron expression fires: a trigger's timing is
 //! kept as written, with its position, for the caller that parses it.
 
 use super::{
     automation_keys::{AUTOMATION, PARAMETER, TRIGGER, names},
-    literal::{Literal, Teller, Written},
+    literal::{Literal, LiteralErrors, LiteralValue},
     parameters::{Kind, Parameter},
     program::Program,
 };
@@ -16,12 +17,12 @@ use crate::{
 use rhai::{ASTFlags, Stmt};
 use std::{collections::BTreeMap, time::Duration};
 
-/// What an automation says of itself.
+/// The declaration of an automation.
 #[derive(Clone, Debug)]
 pub struct Automation {
     /// What starts it.
     pub triggers: Vec<TriggerSpec>,
-    /// What becomes of a fire while the fire before still runs. By default it is left out.
+    /// What happens to a fire while a run of the automation is running. By default the fire is skipped.
     pub overlap: Overlap,
     /// What happens to fires that were missed while no daemon ran. By default the latest of the last six hours runs.
     pub catch_up: CatchUp,
@@ -33,7 +34,7 @@ pub struct Automation {
     pub retries: u32,
     /// What its handlers are given.
     pub params: BTreeMap<String, Parameter>,
-    /// What a run may do at the most.
+    /// The limits of each run.
     pub limits: LimitSpec,
     /// An address that is fetched after each success.
     pub ping: Option<String>,
@@ -43,31 +44,31 @@ pub struct Automation {
     pub has_failure_hook: bool,
 }
 
-/// The limits that an automation sets itself.
+/// The limits that an automation declares for its runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitSpec {
-    /// Changes at the most.
+    /// Maximum number of changes.
     pub changes: Option<u64>,
-    /// Failures at the most, in a thousandth of a per cent.
+    /// Maximum share of followers that may fail, in thousandths of a per cent.
     pub errors: Option<u32>,
 }
 
-/// One trigger as it is written.
+/// A trigger as it is written, not yet parsed.
 #[derive(Clone, Debug)]
 pub struct TriggerSpec {
     /// The expression or the interval.
     pub timing: Timing,
     /// The zone, where it has one.
     pub zone: Option<String>,
-    /// Runs begin up to so much later, the same for the same fire.
+    /// The maximum delay of a fire: random per fire, and always the same for one fire.
     pub jitter: Duration,
     /// The function that it calls.
     pub handler: String,
     /// The position of its timing, for errors in it.
-    pub place: Option<SourceSpan>,
+    pub span: Option<SourceSpan>,
 }
 
-/// When, as it is written.
+/// The timing of a trigger as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Timing {
     /// `cron: "0 9 * * 1-5"`.
@@ -79,14 +80,14 @@ pub enum Timing {
 /// What happens to a fire while a run of the same automation is running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overlap {
-    /// It is left out.
+    /// The fire is skipped.
     #[default]
     Forbid,
-    /// It waits for the end.
+    /// The fire waits for the end of the run.
     Queue,
-    /// The run is stopped for it.
+    /// The run is stopped, then the fire starts.
     Replace,
-    /// Both run.
+    /// Both run at the same time.
     Parallel,
 }
 
@@ -95,7 +96,7 @@ pub enum Overlap {
 pub struct CatchUp {
     /// Which of them run.
     pub policy: CatchUpPolicy,
-    /// None that is longer ago.
+    /// Only fires that were missed within this time run.
     pub within: Duration,
 }
 
@@ -116,20 +117,20 @@ impl Default for CatchUp {
     }
 }
 
-/// The handler of a trigger that names none.
+/// The handler of a trigger without the key `handler`.
 pub const HANDLER: &str = "run";
 
 /// The failure hook.
 pub const ON_FAILURE: &str = "on_failure";
 
-/// A handler takes the context and the parameters, or less.
+/// A handler takes the context and the parameters, or only the first of them, or nothing.
 const MAX_PARAMETERS: usize = 2;
 
 impl Program {
-    /// What the file says of itself as an automation; `None` for a script that is none.
+    /// Reads `const automation`; `None` for a script without it.
     ///
     /// # Errors
-    /// When it is one and something in it can't be read, or it does more than to declare.
+    /// When the constant can't be read, or the file has statements that are no declarations.
     pub fn automation(&self) -> Result<Option<Automation>, ScriptFailure> {
         let found = self.ast.statements().iter().find_map(|statement| match statement {
             Stmt::Var(variable, flags, position) if variable.0.name == "automation" => {
@@ -147,9 +148,9 @@ impl Program {
         is_constant: bool,
         position: rhai::Position,
     ) -> Result<Automation, Diagnostic> {
-        let teller = Teller(self);
+        let errors = LiteralErrors(self);
         if !is_constant {
-            return Err(teller.wrong(
+            return Err(errors.error_at(
                 position,
                 "`automation` is a variable",
                 "write const automation = #{ on: […] };",
@@ -163,17 +164,17 @@ impl Program {
         if let Some(statement) = does_more {
             let message = "an automation only declares: what it does belongs in functions";
             let hint = "move it into fn run(ctx, p) { … }; beside functions there are import and const";
-            return Err(teller.wrong(statement.position(), message, hint));
+            return Err(errors.error_at(statement.position(), message, hint));
         }
         let literal = Literal::read(expression).map_err(|position| {
             let message = "what an automation says of itself is written out: nothing in it is evaluated";
-            teller.wrong(position, message, "write the value itself")
+            errors.error_at(position, message, "write the value itself")
         })?;
         self.read_keys(&literal)
     }
 
     fn read_keys(&self, literal: &Literal) -> Result<Automation, Diagnostic> {
-        let teller = Teller(self);
+        let errors = LiteralErrors(self);
         let mut automation = Automation {
             triggers: Vec::new(),
             overlap: Overlap::default(),
@@ -187,15 +188,15 @@ impl Program {
             account: None,
             has_failure_hook: self.has_handler(ON_FAILURE),
         };
-        let entries = teller.entries("an automation", literal, &names(AUTOMATION))?;
+        let entries = errors.entries("an automation", literal, &names(AUTOMATION))?;
         if !entries.iter().any(|(name, _)| *name == "on") {
             let hint = "on: [ #{ cron: \"0 9 * * *\", tz: \"Asia/Shanghai\" } ]; on: [] runs by hand only";
-            return Err(teller.wrong(literal.position, "the automation does not say when it runs", hint));
+            return Err(errors.error_at(literal.position, "the automation does not say when it runs", hint));
         }
         for (name, value) in entries {
             let at = value.position;
             let text = |wanted: &str| {
-                value.as_text().ok_or_else(|| teller.wrong(at, format!("`{name}` is no text"), wanted))
+                value.as_text().ok_or_else(|| errors.error_at(at, format!("`{name}` is no text"), wanted))
             };
             match name {
                 "on" => automation.triggers = self.read_triggers(value)?,
@@ -206,31 +207,31 @@ impl Program {
                         ("replace", Overlap::Replace),
                         ("parallel", Overlap::Parallel),
                     ];
-                    automation.overlap = word(teller, name, value, &WORDS)?;
+                    automation.overlap = parse_keyword(errors, name, value, &WORDS)?;
                 }
-                "catch_up" => automation.catch_up = read_catch_up(teller, value)?,
+                "catch_up" => automation.catch_up = read_catch_up(errors, value)?,
                 "max_parallel" => {
                     let count = value.as_count().and_then(|count| usize::try_from(count).ok());
                     automation.max_parallel =
                         count.filter(|count| (1..=100).contains(count)).ok_or_else(|| {
                             let message = "`max_parallel` is no whole number from 1 to 100";
-                            teller.wrong(at, message, "max_parallel: 5")
+                            errors.error_at(at, message, "max_parallel: 5")
                         })?;
                 }
                 "timeout" => {
-                    automation.timeout = duration(teller, name, value)?;
+                    automation.timeout = duration(errors, name, value)?;
                     if automation.timeout.is_zero() {
-                        return Err(teller.wrong(at, "no run ends in no time", "timeout: \"2h\""));
+                        return Err(errors.error_at(at, "no run ends in no time", "timeout: \"2h\""));
                     }
                 }
                 "retries" => {
                     let count = value.as_count().and_then(|count| u32::try_from(count).ok());
                     automation.retries = count.filter(|count| *count <= 10).ok_or_else(|| {
-                        teller.wrong(at, "`retries` is no whole number from 0 to 10", "retries: 2")
+                        errors.error_at(at, "`retries` is no whole number from 0 to 10", "retries: 2")
                     })?;
                 }
-                "params" => automation.params = Parameter::read_all(teller, value)?,
-                "limits" => automation.limits = read_limits(teller, value)?,
+                "params" => automation.params = Parameter::read_all(errors, value)?,
+                "limits" => automation.limits = read_limits(errors, value)?,
                 "ping" => {
                     let url = text("ping: \"https://…\"")?;
                     let is_safe = url::Url::parse(&url).is_ok_and(|url| {
@@ -240,7 +241,7 @@ impl Program {
                     });
                     if !is_safe {
                         let message = format!("`{url}` is no address for a ping");
-                        return Err(teller.wrong(
+                        return Err(errors.error_at(
                             at,
                             message,
                             "an address with https://; plain http:// only on this machine",
@@ -267,26 +268,26 @@ impl Program {
 
     fn read_triggers(&self, literal: &Literal) -> Result<Vec<TriggerSpec>, Diagnostic> {
         const WANTED: &str = "on: [ #{ cron: \"0 9 * * 1-5\", tz: \"Asia/Shanghai\" }, #{ every: \"15m\" } ]";
-        let teller = Teller(self);
-        let Written::Array(entries) = &literal.value else {
-            return Err(teller.wrong(literal.position, "`on` is no array of triggers", WANTED));
+        let errors = LiteralErrors(self);
+        let LiteralValue::Array(entries) = &literal.value else {
+            return Err(errors.error_at(literal.position, "`on` is no array of triggers", WANTED));
         };
         let mut triggers: Vec<TriggerSpec> = Vec::new();
         for entry in entries {
             let (mut timings, mut zone, mut jitter) = (Vec::new(), None, Duration::ZERO);
             let mut handler = (HANDLER.to_owned(), entry.position);
-            for (name, value) in teller.entries("a trigger", entry, &names(TRIGGER))? {
+            for (name, value) in errors.entries("a trigger", entry, &names(TRIGGER))? {
                 let text = || {
                     let message = format!("`{name}` is no text");
                     let wanted =
                         if name == "every" { "write every: \"15s\" or every: \"15m\"" } else { WANTED };
-                    value.as_text().ok_or_else(|| teller.wrong(value.position, message, wanted))
+                    value.as_text().ok_or_else(|| errors.error_at(value.position, message, wanted))
                 };
                 match name {
                     "cron" => timings.push((Timing::Cron(text()?), value.position)),
                     "every" => timings.push((Timing::Every(text()?), value.position)),
                     "tz" => zone = Some(text()?),
-                    "jitter" => jitter = duration(teller, name, value)?,
+                    "jitter" => jitter = duration(errors, name, value)?,
                     _ => handler = (text()?, value.position),
                 }
             }
@@ -296,21 +297,21 @@ impl Program {
                 } else {
                     "the trigger says both `cron` and `every`"
                 };
-                return Err(teller.wrong(entry.position, message, WANTED));
+                return Err(errors.error_at(entry.position, message, WANTED));
             };
             if matches!(timing, Timing::Every(_)) && zone.is_some() {
                 let message = "an interval has no zone";
-                return Err(teller.wrong(
+                return Err(errors.error_at(
                     entry.position,
                     message,
                     "leave `tz` out, or write cron for times of the day",
                 ));
             }
-            self.is_handler(&handler.0, handler.1)?;
-            let place = self.place(None, None, *at);
-            let trigger = TriggerSpec { timing: timing.clone(), zone, jitter, handler: handler.0, place };
+            self.check_handler(&handler.0, handler.1)?;
+            let span = self.span_at(None, None, *at);
+            let trigger = TriggerSpec { timing: timing.clone(), zone, jitter, handler: handler.0, span };
             if triggers.iter().any(|known| known.key() == trigger.key()) {
-                return Err(teller.wrong(
+                return Err(errors.error_at(
                     entry.position,
                     "the same trigger is there twice",
                     "leave one of them out",
@@ -319,19 +320,19 @@ impl Program {
             triggers.push(trigger);
         }
         if triggers.is_empty() {
-            self.is_handler(HANDLER, literal.position)?;
+            self.check_handler(HANDLER, literal.position)?;
         }
         Ok(triggers)
     }
 
-    fn is_handler(&self, name: &str, at: rhai::Position) -> Result<(), Diagnostic> {
+    fn check_handler(&self, name: &str, at: rhai::Position) -> Result<(), Diagnostic> {
         if self.has_handler(name) {
             return Ok(());
         }
         if let Some(function) = self.ast.iter_functions().find(|function| function.name == name) {
             let count = function.params.len();
             let message = format!("`{name}` takes {count} parameters, and a handler is given two");
-            return Err(Teller(self).wrong(
+            return Err(LiteralErrors(self).error_at(
                 at,
                 message,
                 format!("write fn {name}(ctx, p) {{ … }}, or fewer of them"),
@@ -351,12 +352,12 @@ impl Program {
             },
             |near| format!("did you mean `{near}`?"),
         );
-        Err(Teller(self).wrong(at, format!("there is no function `{name}` to call"), hint))
+        Err(LiteralErrors(self).error_at(at, format!("there is no function `{name}` to call"), hint))
     }
 }
 
 impl TriggerSpec {
-    /// What it is known by among an automation's triggers.
+    /// Identifies the trigger among those of its automation; fires are stored under it.
     #[must_use]
     pub fn key(&self) -> String {
         let timing = match &self.timing {
@@ -369,9 +370,9 @@ impl TriggerSpec {
     }
 }
 
-/// One of some words.
-fn word<T: Copy>(
-    teller: Teller,
+/// Parses a text that must be one of these words.
+fn parse_keyword<T: Copy>(
+    errors: LiteralErrors,
     name: &str,
     literal: &Literal,
     words: &[(&str, T)],
@@ -382,46 +383,46 @@ fn word<T: Copy>(
         let near = closest_match(&given, all.iter().copied());
         let hint = near
             .map_or_else(|| format!("{name}: \"{}\"", all[0]), |near| format!("did you mean \"{near}\"?"));
-        teller.wrong(literal.position, format!("`{name}` must be one of {}", all.join(", ")), hint)
+        errors.error_at(literal.position, format!("`{name}` must be one of {}", all.join(", ")), hint)
     })
 }
 
-fn duration(teller: Teller, name: &str, literal: &Literal) -> Result<Duration, Diagnostic> {
+fn duration(errors: LiteralErrors, name: &str, literal: &Literal) -> Result<Duration, Diagnostic> {
     let read = literal.as_text().and_then(|text| humantime::parse_duration(&text).ok());
     read.ok_or_else(|| {
         let message = format!("`{name}` is no length of time");
-        teller.wrong(literal.position, message, format!("for example {name}: \"90s\", \"15m\" or \"2h\""))
+        errors.error_at(literal.position, message, format!("for example {name}: \"90s\", \"15m\" or \"2h\""))
     })
 }
 
-fn read_catch_up(teller: Teller, literal: &Literal) -> Result<CatchUp, Diagnostic> {
+fn read_catch_up(errors: LiteralErrors, literal: &Literal) -> Result<CatchUp, Diagnostic> {
     const WORDS: [(&str, CatchUpPolicy); 3] =
         [("none", CatchUpPolicy::None), ("latest", CatchUpPolicy::Latest), ("all", CatchUpPolicy::All)];
     let mut catch_up = CatchUp::default();
     if literal.as_text().is_some() {
-        catch_up.policy = word(teller, "catch_up", literal, &WORDS)?;
+        catch_up.policy = parse_keyword(errors, "catch_up", literal, &WORDS)?;
         return Ok(catch_up);
     }
-    for (name, value) in teller.entries("`catch_up`", literal, &["policy", "within"])? {
+    for (name, value) in errors.entries("`catch_up`", literal, &["policy", "within"])? {
         match name {
-            "policy" => catch_up.policy = word(teller, name, value, &WORDS)?,
-            _ => catch_up.within = duration(teller, name, value)?,
+            "policy" => catch_up.policy = parse_keyword(errors, name, value, &WORDS)?,
+            _ => catch_up.within = duration(errors, name, value)?,
         }
     }
     Ok(catch_up)
 }
 
-fn read_limits(teller: Teller, literal: &Literal) -> Result<LimitSpec, Diagnostic> {
+fn read_limits(errors: LiteralErrors, literal: &Literal) -> Result<LimitSpec, Diagnostic> {
     const WANTED: &str = "write limits: #{changes: 50000, errors: \"1%\"}, both or one of them";
     let mut limits = LimitSpec::default();
-    for (name, value) in teller.entries("`limits`", literal, &["changes", "errors"])? {
-        let wrong = |message: &str| teller.wrong(value.position, message, WANTED);
+    for (name, value) in errors.entries("`limits`", literal, &["changes", "errors"])? {
+        let error = |message: &str| errors.error_at(value.position, message, WANTED);
         if name == "changes" {
-            let count = value.as_count().ok_or_else(|| wrong("`changes` is no whole number from 0"))?;
+            let count = value.as_count().ok_or_else(|| error("`changes` is no whole number from 0"))?;
             limits.changes = Some(count);
         } else {
             let share = value.as_text().and_then(|share| parse_percent(&share));
-            limits.errors = Some(share.ok_or_else(|| wrong("`errors` is no share like \"1%\""))?);
+            limits.errors = Some(share.ok_or_else(|| error("`errors` is no share like \"1%\""))?);
         }
     }
     Ok(limits)
@@ -429,18 +430,18 @@ fn read_limits(teller: Teller, literal: &Literal) -> Result<LimitSpec, Diagnosti
 
 impl Parameter {
     /// The parameters of an automation: `#{ scene: #{ type: "int", init: 98765, help: "…" } }`, or `#{ scene: 98765 }`.
-    fn read_all(teller: Teller, literal: &Literal) -> Result<BTreeMap<String, Self>, Diagnostic> {
+    fn read_all(errors: LiteralErrors, literal: &Literal) -> Result<BTreeMap<String, Self>, Diagnostic> {
         const WANTED: &str = "params: #{ scene: #{ type: \"int\", init: 98765, help: \"QR scene id\" } }";
-        let Written::Map(entries) = &literal.value else {
-            return Err(teller.wrong(literal.position, "`params` is no map", WANTED));
+        let LiteralValue::Map(entries) = &literal.value else {
+            return Err(errors.error_at(literal.position, "`params` is no map", WANTED));
         };
         let mut params = BTreeMap::new();
         for (name, at, value) in entries {
             let mut parameter = Self::default();
-            let Written::Map(_) = &value.value else {
+            let LiteralValue::Map(_) = &value.value else {
                 parameter.init = Some(value.value());
-                parameter.kind = Kind::of(&value.value()).ok_or_else(|| {
-                    teller.wrong(
+                parameter.kind = Kind::from_value(&value.value()).ok_or_else(|| {
+                    errors.error_at(
                         value.position,
                         format!("parameter `{name}` is neither a map nor a plain value"),
                         WANTED,
@@ -450,17 +451,19 @@ impl Parameter {
                 continue;
             };
             let mut kind = None;
-            for (key, value) in teller.entries(&format!("parameter `{name}`"), value, &names(PARAMETER))? {
+            for (key, value) in errors.entries(&format!("parameter `{name}`"), value, &names(PARAMETER))? {
                 match key {
-                    "type" => kind = Some(word(teller, key, value, &Kind::WORDS)?),
+                    "type" => kind = Some(parse_keyword(errors, key, value, &Kind::WORDS)?),
                     "init" => parameter.init = Some(value.value()),
                     "help" => parameter.help = value.as_text().unwrap_or_default(),
-                    "min" => parameter.least = Some(value.value()),
-                    "max" => parameter.most = Some(value.value()),
+                    "min" => parameter.min = Some(value.value()),
+                    "max" => parameter.max = Some(value.value()),
                     _ => match &value.value {
-                        Written::Array(all) => parameter.one_of = all.iter().map(Literal::value).collect(),
+                        LiteralValue::Array(all) => {
+                            parameter.one_of = all.iter().map(Literal::value).collect();
+                        }
                         _ => {
-                            return Err(teller.wrong(
+                            return Err(errors.error_at(
                                 value.position,
                                 "`one_of` is no array",
                                 "one_of: [1, 2, 3]",
@@ -469,14 +472,14 @@ impl Parameter {
                     },
                 }
             }
-            let of_init = parameter.init.as_ref().and_then(Kind::of);
+            let of_init = parameter.init.as_ref().and_then(Kind::from_value);
             parameter.kind = kind.or(of_init).ok_or_else(|| {
                 let message = format!("parameter `{name}` has neither a type nor a value to begin with");
-                teller.wrong(*at, message, WANTED)
+                errors.error_at(*at, message, WANTED)
             })?;
             if let Some(init) = &parameter.init {
-                parameter.hold(name, init).map_err(|message| {
-                    teller.wrong(value.position, message, "its `init` must be what it may be")
+                parameter.check(name, init).map_err(|message| {
+                    errors.error_at(value.position, message, "its `init` must be what it may be")
                 })?;
             }
             params.insert(name.clone(), parameter);

@@ -89,7 +89,7 @@ pub(crate) const FAILURE: &[Key] = &[
     ("scheduled", "The time of its fire, RFC 3339."),
 ];
 
-/// The names alone.
+/// The names of the keys.
 pub(crate) fn names(keys: &[Key]) -> Vec<&'static str> {
     keys.iter().map(|(name, _)| *name).collect()
 }

@@ -1,26 +1,26 @@
-//! A constant written out in a script, with the place of each part: read without running anything.
+//! A constant written out in a script, with the position of each part: read without running anything.
 
 use super::program::Program;
 use crate::base::{Diagnostic, closest_match};
 use rhai::{Dynamic, Expr, Position};
 
-/// A value that is written out.
+/// A value written out in a script, with its position.
 #[derive(Clone, Debug)]
 pub(crate) struct Literal {
     pub position: Position,
-    pub value: Written,
+    pub value: LiteralValue,
 }
 
-/// What is written.
+/// The value of a literal, with the positions of its parts.
 #[derive(Clone, Debug)]
-pub(crate) enum Written {
+pub(crate) enum LiteralValue {
     Map(Vec<(String, Position, Literal)>),
     Array(Vec<Literal>),
     Plain(Dynamic),
 }
 
 impl Literal {
-    /// What an expression writes out; the place of what would have to be evaluated, if it holds any.
+    /// Reads a constant expression. Of another the error is the position of the part that would have to be evaluated.
     pub(crate) fn read(expression: &Expr) -> Result<Self, Position> {
         let position = expression.start_position();
         let value = match expression {
@@ -29,55 +29,57 @@ impl Literal {
                     .0
                     .iter()
                     .map(|(name, value)| Ok((name.name.to_string(), name.pos, Self::read(value)?)));
-                Written::Map(entries.collect::<Result<_, Position>>()?)
+                LiteralValue::Map(entries.collect::<Result<_, Position>>()?)
             }
             Expr::Array(entries, _) => {
-                Written::Array(entries.iter().map(Self::read).collect::<Result<_, Position>>()?)
+                LiteralValue::Array(entries.iter().map(Self::read).collect::<Result<_, Position>>()?)
             }
-            plain => Written::Plain(plain.get_literal_value(None).ok_or(position)?),
+            plain => LiteralValue::Plain(plain.get_literal_value(None).ok_or(position)?),
         };
         Ok(Self { position, value })
     }
 
-    /// Its value, without places.
+    /// Its value, without positions.
     pub(crate) fn value(&self) -> Dynamic {
         match &self.value {
-            Written::Map(entries) => {
+            LiteralValue::Map(entries) => {
                 let entries = entries.iter().map(|(name, _, value)| (name.as_str().into(), value.value()));
                 Dynamic::from_map(entries.collect())
             }
-            Written::Array(entries) => Dynamic::from_array(entries.iter().map(Self::value).collect()),
-            Written::Plain(value) => value.clone(),
+            LiteralValue::Array(entries) => Dynamic::from_array(entries.iter().map(Self::value).collect()),
+            LiteralValue::Plain(value) => value.clone(),
         }
     }
 
     pub(crate) fn as_text(&self) -> Option<String> {
         match &self.value {
-            Written::Plain(value) => value.clone().into_immutable_string().ok().map(|text| text.to_string()),
+            LiteralValue::Plain(value) => {
+                value.clone().into_immutable_string().ok().map(|text| text.to_string())
+            }
             _ => None,
         }
     }
 
     pub(crate) fn as_count(&self) -> Option<u64> {
         match &self.value {
-            Written::Plain(value) => value.as_int().ok().and_then(|count| u64::try_from(count).ok()),
+            LiteralValue::Plain(value) => value.as_int().ok().and_then(|count| u64::try_from(count).ok()),
             _ => None,
         }
     }
 }
 
-/// Tells what is wrong in a literal, and where.
+/// Makes the errors of a literal, each with its position.
 #[derive(Clone, Copy)]
-pub(crate) struct Teller<'a>(pub &'a Program);
+pub(crate) struct LiteralErrors<'a>(pub &'a Program);
 
-impl Teller<'_> {
-    pub(crate) fn wrong(
+impl LiteralErrors<'_> {
+    pub(crate) fn error_at(
         self,
         at: Position,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Diagnostic {
-        Diagnostic::new(message).hint(hint).at(self.0.place(None, None, at))
+        Diagnostic::new(message).hint(hint).at(self.0.span_at(None, None, at))
     }
 
     /// The entries of a map whose keys are known.
@@ -87,9 +89,9 @@ impl Teller<'_> {
         literal: &'l Literal,
         known: &[&str],
     ) -> Result<Vec<(&'l str, &'l Literal)>, Diagnostic> {
-        let Written::Map(entries) = &literal.value else {
+        let LiteralValue::Map(entries) = &literal.value else {
             let message = format!("{what} is no map");
-            return Err(self.wrong(literal.position, message, format!("#{{ {}: … }}", known[0])));
+            return Err(self.error_at(literal.position, message, format!("#{{ {}: … }}", known[0])));
         };
         for (name, position, _) in entries {
             if !known.contains(&name.as_str()) {
@@ -97,7 +99,7 @@ impl Teller<'_> {
                     || format!("it can have {}", known.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                return Err(self.wrong(*position, format!("{what} has no `{name}`"), hint));
+                return Err(self.error_at(*position, format!("{what} has no `{name}`"), hint));
             }
         }
         Ok(entries.iter().map(|(name, _, value)| (name.as_str(), value)).collect())

@@ -3,8 +3,10 @@
 pub(crate) mod automation;
 pub(crate) mod automation_keys;
 pub(crate) mod literal;
+pub(crate) mod loader;
+pub(crate) mod named_source;
+pub(crate) mod origin;
 pub(crate) mod parameters;
 pub(crate) mod parse;
 pub(crate) mod program;
-pub(crate) mod span;
 pub(crate) mod syntax_error;

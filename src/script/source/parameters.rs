@@ -1,4 +1,4 @@
-//! Typed parameters of automations: what they may be, and what was given for them.
+//! Typed parameters of automations: their types, their allowed values, and the values that were given.
 
 use crate::{
     base::{Diagnostic, closest_match},
@@ -11,19 +11,19 @@ use std::collections::BTreeMap;
 /// A parameter of an automation.
 #[derive(Clone, Debug, Default)]
 pub struct Parameter {
-    /// What it holds.
+    /// Its type.
     pub kind: Kind,
     /// Its default; without one it is required.
     pub(crate) init: Option<Dynamic>,
     /// What it is for.
     pub help: String,
-    pub(crate) least: Option<Dynamic>,
-    pub(crate) most: Option<Dynamic>,
-    /// It is one of these, where there are any.
+    pub(crate) min: Option<Dynamic>,
+    pub(crate) max: Option<Dynamic>,
+    /// The allowed values; empty if any is allowed.
     pub(crate) one_of: Vec<Dynamic>,
 }
 
-/// What a parameter holds.
+/// The type of a parameter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A whole number.
@@ -46,7 +46,7 @@ impl Kind {
         ("text", Self::Text),
     ];
 
-    pub(crate) fn of(value: &Dynamic) -> Option<Self> {
+    pub(crate) fn from_value(value: &Dynamic) -> Option<Self> {
         match () {
             () if value.is_int() => Some(Self::Int),
             () if value.is_float() => Some(Self::Float),
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// In words.
+    /// The type as messages name it.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -84,23 +84,23 @@ impl Parameter {
         self.init.as_ref().map(ToString::to_string)
     }
 
-    /// Whether it may be this.
-    pub(crate) fn hold(&self, name: &str, value: &Dynamic) -> Result<(), String> {
-        if Kind::of(value) != Some(self.kind) {
+    /// Checks that it may have this value; the error says why not.
+    pub(crate) fn check(&self, name: &str, value: &Dynamic) -> Result<(), String> {
+        if Kind::from_value(value) != Some(self.kind) {
             return Err(format!("parameter `{name}` must be {}", self.kind.words()));
         }
         #[allow(clippy::cast_precision_loss, reason = "bounds are small numbers")]
         let number =
             |value: &Dynamic| value.as_float().ok().or(value.as_int().ok().map(|value| value as f64));
-        if let (Some(least), Some(value)) = (self.least.as_ref().and_then(number), number(value))
-            && value < least
+        if let (Some(min), Some(value)) = (self.min.as_ref().and_then(number), number(value))
+            && value < min
         {
-            return Err(format!("parameter `{name}` must be at least {least}"));
+            return Err(format!("parameter `{name}` must be at least {min}"));
         }
-        if let (Some(most), Some(value)) = (self.most.as_ref().and_then(number), number(value))
-            && value > most
+        if let (Some(max), Some(value)) = (self.max.as_ref().and_then(number), number(value))
+            && value > max
         {
-            return Err(format!("parameter `{name}` must be at most {most}"));
+            return Err(format!("parameter `{name}` must be at most {max}"));
         }
         let is_same = |one: &Dynamic| one.to_string() == value.to_string();
         if !self.one_of.is_empty() && !self.one_of.iter().any(is_same) {
@@ -113,7 +113,7 @@ impl Parameter {
     /// The values of all parameters, as they were given or by default.
     ///
     /// # Errors
-    /// When one is not there, must be given, or may not be that.
+    /// When an unknown parameter is given, a required one is not, or a value is not allowed.
     pub fn values(
         parameters: &BTreeMap<String, Self>,
         given: &BTreeMap<String, String>,
@@ -141,7 +141,7 @@ impl Parameter {
                     return Err(Diagnostic::new(format!("parameter `{name}` is not given")).hint(give));
                 }
             };
-            parameter.hold(name, &value).map_err(|message| Diagnostic::new(message).hint(give))?;
+            parameter.check(name, &value).map_err(|message| Diagnostic::new(message).hint(give))?;
             values.insert(name.clone(), to_json(&value));
         }
         Ok(values)

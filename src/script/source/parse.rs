@@ -1,12 +1,12 @@
 //! Parses a text, and answers questions about it without running it.
 
-use super::{span::place, syntax_error::explain_syntax};
+use super::{named_source::NamedSource, syntax_error::explain_syntax};
 use crate::script::host::{error::ScriptFailure, limits::set_limits, modules::modules};
 use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Stmt};
 use std::collections::BTreeSet;
 
 thread_local! {
-    /// Kept, since making a parser for each key press would be slow.
+    /// Kept: the REPL parses at each key press, and making a parser each time would be slow.
     static PARSER: Engine = lenient_parser();
 }
 
@@ -16,12 +16,12 @@ pub fn is_script(text: &str) -> bool {
     PARSER.with(|engine| engine.compile(text).is_ok())
 }
 
-/// Whether a text only looks at a value: nothing is called, declared or set.
+/// Whether a text is an expression that only reads: nothing is called, declared or set.
 #[must_use]
 pub fn is_pure_expression(text: &str) -> bool {
     let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
     let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
-    is_expression && called(&ast).is_empty()
+    is_expression && called_names(&ast).is_empty()
 }
 
 /// The functions of a text that declares functions and nothing else, with the number of their parameters.
@@ -36,8 +36,8 @@ pub fn declared_functions(text: &str) -> Vec<(String, usize)> {
 }
 
 /// The names of what a program calls.
-pub(crate) fn called(ast: &AST) -> BTreeSet<String> {
-    // An operator is called likewise.
+pub(crate) fn called_names(ast: &AST) -> BTreeSet<String> {
+    // Operators are calls too; their names have no letters.
     calls(ast)
         .into_iter()
         .map(|(_, name)| name)
@@ -45,7 +45,7 @@ pub(crate) fn called(ast: &AST) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a program calls: modules with names.
+/// The calls of a program: modules with names.
 pub(crate) fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
     let mut calls = Vec::new();
     ast.walk(&mut |path: &[ASTNode]| {
@@ -62,8 +62,8 @@ pub(crate) fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
     calls
 }
 
-/// Whether a text is the beginning of something: its error lies past its last character, or a back-tick string is open.
-/// The engine accepts an open comment; the reader of lines checks for that.
+/// Whether more input may complete a text: its error lies past its last character, or a back-tick string is not closed.
+/// The engine accepts an unclosed comment, so the REPL's lexer checks for that.
 #[must_use]
 pub fn is_incomplete(text: &str) -> bool {
     PARSER.with(|engine| {
@@ -89,7 +89,7 @@ pub fn is_incomplete(text: &str) -> bool {
     })
 }
 
-/// An engine that only parses. It keeps every branch, so that checks see dead ones too.
+/// An engine that only parses. It optimizes nothing away, so that checks see unreachable branches too.
 pub(crate) fn parser() -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_optimization_level(OptimizationLevel::None);
@@ -102,25 +102,26 @@ pub(crate) fn parser() -> Engine {
     engine
 }
 
-/// One that leaves it to the run whether a variable is there.
+/// A parser that accepts undeclared variables: whether they exist is known at run time.
 pub(crate) fn lenient_parser() -> Engine {
     let mut engine = parser();
     engine.set_strict_variables(false);
     engine
 }
 
-pub(crate) fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, ScriptFailure> {
+pub(crate) fn compile(engine: &Engine, source: &NamedSource) -> Result<AST, ScriptFailure> {
+    let text = source.text.as_str();
     let mut compiled = engine.compile(text);
     if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
     {
-        // Text that is run may declare variables that can't be seen from here.
+        // `eval` may declare variables that the parser doesn't see.
         compiled = lenient_parser().compile(text).ok().filter(calls_eval).map_or(compiled, Ok);
     }
     let mut ast = compiled.map_err(|error| {
-        let place = place(name, text, error.position());
-        ScriptFailure::in_script(explain_syntax(error.err_type(), place))
+        let span = source.span_at(error.position());
+        ScriptFailure::in_script(explain_syntax(error.err_type(), span))
     })?;
-    ast.set_source(name);
+    ast.set_source(source.name.as_str());
     Ok(ast)
 }
 

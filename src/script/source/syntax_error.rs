@@ -1,4 +1,4 @@
-//! A syntax error of the engine as a diagnostic with its place and a hint.
+//! A syntax error of the engine as a diagnostic with its position and a hint.
 
 use crate::{
     base::{Diagnostic, SourceSpan, closest_match},
@@ -6,8 +6,8 @@ use crate::{
 };
 use rhai::ParseErrorType;
 
-/// A syntax error, with its place.
-pub(crate) fn explain_syntax(kind: &ParseErrorType, place: Option<SourceSpan>) -> Diagnostic {
+/// A syntax error, with its position.
+pub(crate) fn explain_syntax(kind: &ParseErrorType, span: Option<SourceSpan>) -> Diagnostic {
     let hint = match kind {
         ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
@@ -30,12 +30,12 @@ pub(crate) fn explain_syntax(kind: &ParseErrorType, place: Option<SourceSpan>) -
         ParseErrorType::Reserved(name) => format!("`{name}` is a reserved word"),
         other => lower_first(&other.to_string()),
     };
-    let mut diagnostic = Diagnostic::new(message).at(place);
+    let mut diagnostic = Diagnostic::new(message).at(span);
     diagnostic.hint = hint;
     diagnostic
 }
 
-/// The engine's messages begin with a capital letter, ours do not.
+/// A message of the engine without its capital letter: our messages begin in lower case.
 pub(crate) fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     let second_is_lower = text.chars().nth(1).is_some_and(char::is_lowercase);

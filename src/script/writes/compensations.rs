@@ -23,8 +23,8 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Refusals that no retry would change: the tag is deleted, can't be deleted or its name is taken; the person has left or
-/// has twenty tags.
+/// Refusals that no retry would change: the tag is deleted, can't be deleted or its name is taken; the follower has
+/// unsubscribed or has twenty tags.
 const PERMANENT_ERRORS: &[i64] = &[
     INVALID_OPENID,
     INVALID_TAG_NAME,
@@ -49,7 +49,7 @@ fn run_step_once(
     let journal = |error: JournalError| env.journal_error(&error);
     env.confirm_write()?;
     let step = match env.block_on(env.journal.begin(identity, Resend::Idempotent)).map_err(journal)? {
-        // A call is no loop, which alone can be abandoned.
+        // Only a loop can be abandoned, by `break`.
         Replay::Completed(_) | Replay::Abandoned => return Ok(()),
         Replay::Failed(error) => {
             let error: ScriptError = env.decode(&identity.label, "the error of a compensation", error)?;
@@ -141,7 +141,7 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
     })
 }
 
-/// Reports a step that the platform refused permanently and goes on; any other error ends the run.
+/// Reports that a step of the undo is skipped, if the platform refused it permanently; any other error ends the run.
 fn skip_undo_step(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()> {
     let Some(refused) = error.read_lock::<ScriptError>().map(|error| error.clone()) else {
         return Err(EvalAltResult::ErrorRuntime(error.clone(), rhai::Position::NONE).into());

@@ -1,4 +1,4 @@
-//! A call that a dry run answers in the platform's place.
+//! Rehearsal of a single call: a dry run answers it in place of the platform.
 
 use crate::{
     api::{Spec, Violation, errcode},
@@ -10,7 +10,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Rehearses a call: gives what the platform would answer, and counts the requests that are not made.
+/// Rehearses a call: returns what the platform would answer, and counts the requests that a real run would make.
 pub(crate) fn rehearse(env: &RunEnv, dry_run: &DryRun, call: &dyn WriteCall) -> ScriptResult<Value> {
     let account = env.observer()?;
     let answer = env.block_on(call.rehearse(&account, dry_run)).map_err(|error| match error {

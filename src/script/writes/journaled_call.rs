@@ -1,5 +1,5 @@
 //! Single calls that change the account, in the run's journal: the state before a call is recorded before it is sent, and
-//! a replayed call answers from the journal. What a call does to the account is its `Effect`'s to say.
+//! a replayed call answers from the journal. What a call does to the account is declared by its `Effect`.
 
 use super::dry_run;
 use crate::{
@@ -41,14 +41,14 @@ pub(crate) fn call_journaled(
     call_observed(env, call, request, None, send)
 }
 
-/// The tag that `create_tag` has come to.
+/// The result of `create_tag`.
 pub(crate) struct CreatedTag {
     pub id: i64,
-    /// Another program created it since it was looked for.
+    /// Another program created it between our lookup and our create.
     pub raced: bool,
 }
 
-/// Creates a tag that was looked for and does not exist.
+/// Creates a tag that did not exist when the caller looked it up.
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
     let known = PreState::new(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
@@ -72,7 +72,7 @@ pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     Ok(CreatedTag { id: tag.id, raced })
 }
 
-/// Makes a call of which the state before may be `known`.
+/// Makes a call. `known` is the state before it, if the caller has observed that already.
 fn call_observed(
     env: &RunEnv,
     call: &dyn WriteCall,
@@ -93,7 +93,7 @@ fn call_observed(
     let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(None, tag);
     match env.block_on(env.journal.begin(&identity, call.spec().resend)).map_err(journal)? {
         Replay::Completed(answer) => Ok(answer),
-        // A call is no loop, which alone can be abandoned.
+        // Only a loop can be abandoned, by `break`.
         Replay::Abandoned => Ok(Value::Null),
         Replay::Failed(error) => {
             let error: ScriptError = env.decode(&identity.label, "the error of a call", error)?;
@@ -142,7 +142,7 @@ struct Recorded {
     items: Option<Vec<ChangeItem>>,
 }
 
-/// Whether an earlier attempt was told that nothing was done.
+/// Whether an earlier attempt recorded a refusal, so that the call took no effect.
 fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     if row.state != StepState::Failed {
         return Ok(false);
@@ -162,7 +162,7 @@ fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedE
 impl JournaledCall<'_> {
     fn send(&self, before: &Recorded, send: Send<'_>) -> ScriptResult<Value> {
         let Self { env, step, call, is_in_doubt, .. } = self;
-        // If the state before is not known, every follower named may be changed.
+        // If the state before is unknown, each follower of the call may be changed.
         let changes = before.items.as_ref().map_or_else(|| call.openids().len(), Vec::len);
         let items = before.items.as_deref().unwrap_or_default();
         let reserved = env.policy.limits.reserve_all(changes);
@@ -175,7 +175,7 @@ impl JournaledCall<'_> {
         self.update_caches(answer.is_ok());
         let took_no_effect = match &answer {
             Ok(_) => false,
-            // Of several requests some may have been made, and so may a part of one.
+            // With several requests some may have taken effect, and one request may have for some of its openids.
             Err(error) => ScriptError::find_in(error).is_some_and(|error| {
                 !error.in_doubt && call.requests() == 1 && error.errcode != Some(SOME_OPENIDS_FAILED)
             }),
@@ -202,7 +202,7 @@ impl JournaledCall<'_> {
         answer
     }
 
-    /// What the run knows of the account holds after the call as well.
+    /// Keeps the run's caches consistent with what the call has changed.
     fn update_caches(&self, succeeded: bool) {
         let Self { env, call, .. } = self;
         let Some(change) = call.change().filter(|change| change.is_of_blacklist()) else { return };
@@ -244,8 +244,9 @@ impl JournaledCall<'_> {
         written.map_err(|error| env.journal_error(&error))
     }
 
-    /// Decides over a call that an earlier attempt has begun. Gives its answer if it took effect; nothing if it is to be
-    /// made, because it did not, or is idempotent. Where no look at the account tells, a person decides.
+    /// Resolves a call that an earlier attempt left in flight. Returns its answer if it took effect, `None` if it is to be
+    /// sent: it did not take effect, or it is idempotent. If the account does not show which, the run parks until a person
+    /// decides.
     fn resolve(&self, row: &StepRow) -> ScriptResult<Option<Value>> {
         let Self { env, step, call, is_in_doubt, .. } = self;
         if !is_in_doubt || call.spec().resend == Resend::Idempotent {
@@ -266,7 +267,7 @@ impl JournaledCall<'_> {
         }
     }
 
-    /// Keeps other runs from writing the same.
+    /// Takes the write lock on what the call changes.
     fn lock(&self) -> ScriptResult<()> {
         let Some(lock) = self.call.lock() else { return Ok(()) };
         if let Err(error) = self.env.lock(&lock) {
@@ -277,7 +278,7 @@ impl JournaledCall<'_> {
         Ok(())
     }
 
-    /// The state before the first attempt of a call that is made again.
+    /// The state before the first attempt of a call that is sent again.
     fn recorded_pre_state(&self, row: &StepRow) -> ScriptResult<Recorded> {
         match recorded_effect(self.env, row)? {
             Some(effect @ RecordedEffect::Change(_)) => {
@@ -321,8 +322,8 @@ impl JournaledCall<'_> {
     }
 }
 
-/// What the journal may hold of a request or an answer: `***` replaces whatever is named a token or a secret, and every
-/// secret that is known. A replayed call answers with the `***`.
+/// A request or an answer as the journal may hold it: `***` replaces every field that is named a token or a secret, and
+/// every known secret in a text. A replayed call answers with the `***`.
 fn redact(env: &RunEnv, value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -356,10 +357,10 @@ fn label(spec: &Spec, request: &Value) -> String {
     format!("{}({start}… {} bytes, {digest})", spec.name, text.len())
 }
 
-/// Whether a call in doubt that the script did not reach again took effect: then whom it was for is in the state already,
-/// and the script had no reason to make it again.
+/// Whether a call in doubt that replay did not reach took effect. A filter like `u.remark == ""` skips a follower whose
+/// remark was set by the call, so the script may never reach it again; the account itself is asked.
 pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
-    // A job within the loop may have read more followers than it had batches for.
+    // Only for calls: the batches of a job within the loop need not cover all followers that it was to change.
     let is_call = matches!(row.kind, StepKind::Call(_));
     let Some(RecordedEffect::Change(change)) = recorded_effect(env, row)? else { return Ok(false) };
     let items = recorded_items(env, &row.step)?;
@@ -370,7 +371,7 @@ pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool
     env.observe(change.has_taken_effect(&items, &env.observer()?))
 }
 
-/// The followers of the intents that an earlier attempt recorded of a call.
+/// The followers in the intents that an earlier attempt recorded for a call.
 fn recorded_items(env: &RunEnv, step: &str) -> ScriptResult<Vec<ChangeItem>> {
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
     let rows = env.block_on(store.batches_from(run, step, 0));

@@ -4,8 +4,8 @@
 use crate::bulk::{Change, UndoAction, UndoPlan};
 use serde_json::{Value, json};
 
-/// The script of a plan; empty when there is nothing to undo. A dry run has no tag that the run would leave empty, so
-/// its script only says what becomes of it.
+/// The script of a plan; empty when there is nothing to undo. In a dry run no tag
+/// becomes empty, so the script only prints what would happen to it.
 #[must_use]
 pub fn undo_script(plan: &UndoPlan, is_dry: bool) -> String {
     let mut script = String::new();
@@ -13,7 +13,7 @@ pub fn undo_script(plan: &UndoPlan, is_dry: bool) -> String {
         script.push_str(&format!("// step {}: {}\n", step.step, step.label.replace('\n', " ")));
         for action in &step.actions {
             let line = statement(&plan.run, &step.step, action, is_dry);
-            // What the platform refuses for good must not stop the rest.
+            // A permanent refusal of one statement must not stop the others.
             script.push_str(&format!(
                 "try {{ {line}; }} catch (e) {{ skip_undo_step({}, e); }}\n",
                 json!(step.step)

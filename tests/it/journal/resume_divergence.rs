@@ -68,7 +68,7 @@ fn non_idempotent_call_with_other_arguments_parks_the_run() {
     let folder = killed_at(&sandbox, script, "call-made:2");
     let output = resume(&folder);
     assert_eq!(output.code, Some(5), "{}", output.err);
-    assert!(output.err.contains("the run does not go on as it began"), "{}", output.err);
+    assert!(output.err.contains("the run differs from what was recorded"), "{}", output.err);
     assert_eq!(sandbox.calls("POST /cgi-bin/tags/create"), 2);
 }
 

@@ -158,7 +158,7 @@ fn run(
         }
         Err(reason) => Err(NoClient(reason.into())),
     };
-    let program = Program::load(&Origin::Stored(order.source))
+    let program = Program::load(&Origin::Recorded(order.source))
         .map_err(|failure| Refused(failure.diagnostic.one_line()))?;
     let options = RunOptions {
         in_flight: order.in_flight,

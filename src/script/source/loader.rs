@@ -1,0 +1,166 @@
+//! Reads a script's file and follows its imports.
+//!
+//! Imports are confined to the folder of the script: no `..`, no absolute path, no link that leads out of it. A circle
+//! of imports would overflow the engine's stack, so it is refused here.
+
+use super::{named_source::NamedSource, origin::ImportSource, parse::compile};
+use crate::{base::Diagnostic, script::host::error::ScriptFailure};
+use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+/// The longest script that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// The most files that one script imports, directly or through other imports.
+const MAX_IMPORTS: usize = 200;
+
+/// An imported file.
+pub(crate) struct Import {
+    /// As the `import` names it.
+    pub path: String,
+    pub source: Arc<NamedSource>,
+    pub ast: AST,
+}
+
+/// Reads the text of a script's file; the error says why it can't be read.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(format!("it has {} bytes, and a script has at most {MAX_BYTES}", metadata.len()));
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+/// Follows imports, depth first.
+pub(crate) struct Loader<'a> {
+    engine: &'a Engine,
+    folder: PathBuf,
+    /// The same folder in messages.
+    displayed_folder: PathBuf,
+    /// The imports of a recorded script, which are used in place of files.
+    recorded: Option<&'a [ImportSource]>,
+    imports: Vec<Import>,
+    /// The paths whose imports are being followed, outermost first.
+    chain: Vec<String>,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        folder: PathBuf,
+        displayed_folder: PathBuf,
+        recorded: Option<&'a [ImportSource]>,
+    ) -> Self {
+        Self { engine, folder, displayed_folder, recorded, imports: Vec::new(), chain: Vec::new() }
+    }
+
+    /// Everything that a script imports, each before those that import it.
+    pub(crate) fn load(mut self, source: &NamedSource, ast: &AST) -> Result<Vec<Import>, ScriptFailure> {
+        self.follow(source, ast)?;
+        Ok(self.imports)
+    }
+
+    fn follow(&mut self, source: &NamedSource, ast: &AST) -> Result<(), ScriptFailure> {
+        for (path, position) in imports_of(ast) {
+            let fail = |message: String, hint: &str| {
+                Err(ScriptFailure::in_script(
+                    Diagnostic::new(message).hint(hint).at(source.span_at(position)),
+                ))
+            };
+            let Some(path) = path else {
+                return fail(
+                    "an import's path must be a literal string".to_owned(),
+                    "write import \"lib/NAME\" as NAME;",
+                );
+            };
+            if self.imports.iter().any(|import| import.path == path) {
+                continue;
+            }
+            if let Some(start) = self.chain.iter().position(|open| *open == path) {
+                let circle = [&self.chain[start..], &[path]].concat().join(" → ");
+                return fail(
+                    format!("imports go in a circle: {circle}"),
+                    "move what both need into a third file",
+                );
+            }
+            if self.imports.len() + self.chain.len() >= MAX_IMPORTS {
+                return fail(format!("there are more than {MAX_IMPORTS} imports"), "");
+            }
+            let source = match self.read(&path) {
+                Ok(source) => source,
+                Err((message, hint)) => return fail(message, hint),
+            };
+            let mut ast = compile(self.engine, &source)?;
+            // The engine's errors carry this path, by which the position is looked up.
+            ast.set_source(&path);
+            self.chain.push(path.clone());
+            self.follow(&source, &ast)?;
+            self.chain.pop();
+            self.imports.push(Import { path, source: Arc::new(source), ast });
+        }
+        Ok(())
+    }
+
+    /// An import; the error is a message and a hint.
+    fn read(&self, path: &str) -> Result<NamedSource, (String, &'static str)> {
+        const BESIDE: &str = "imports are looked for beside the script";
+        if let Some(recorded) = self.recorded {
+            let import = recorded.iter().find(|import| import.path == path);
+            let import =
+                import.ok_or_else(|| (format!("the import `{path}` was not stored with the run"), BESIDE))?;
+            return Ok(NamedSource { name: import.file.clone(), text: import.text.clone() });
+        }
+        let file = self.confine(path).map_err(|message| {
+            (message, "imports are looked for beside the script: import \"lib/NAME\" as NAME;")
+        })?;
+        let relative = file.strip_prefix(&self.folder).unwrap_or(&file);
+        let name = self.displayed_folder.join(relative).display().to_string();
+        let text = read(&file)
+            .map_err(|reason| (format!("can't read the import `{path}` ({name}): {reason}"), BESIDE))?;
+        Ok(NamedSource { name, text })
+    }
+
+    /// The file of an import, which must lie under the script's folder.
+    fn confine(&self, path: &str) -> Result<PathBuf, String> {
+        let relative = Path::new(path);
+        let is_plain =
+            relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if path.is_empty() || !is_plain {
+            return Err(format!("the import `{path}` leads out of the script's folder"));
+        }
+        let mut file = self.folder.join(relative);
+        if file.extension().is_none() {
+            file.set_extension("rhai");
+        }
+        let inside =
+            |file: &Path| Some(file.canonicalize().ok()?.starts_with(self.folder.canonicalize().ok()?));
+        if inside(&file) == Some(false) {
+            return Err(format!("the import `{path}` leads out of the script's folder through a link"));
+        }
+        Ok(file)
+    }
+}
+
+/// The imports of a script in order; a path that is no literal is `None`.
+pub(crate) fn imports_of(ast: &AST) -> Vec<(Option<String>, Position)> {
+    let mut imports = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last() {
+            let literal = match &import.0 {
+                Expr::StringConstant(path, _) => Some(path.to_string()),
+                _ => None,
+            };
+            imports.push((literal, *position));
+        }
+        true
+    });
+    imports
+}
