@@ -1,5 +1,5 @@
-//! Errors on their way to the person: any error travels up as `anyhow::Error`, with its context, and is turned here into
-//! a message and an exit code.
+//! How errors are reported: they travel up as `anyhow::Error`, with their context, and are turned here into a message and
+//! an exit code.
 
 use super::output::exit;
 use crate::{
@@ -55,7 +55,7 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// Errors that know a hint or an exit code keep them; of any other the message is its context and its causes.
+/// Errors that carry a hint or an exit code keep them; the message of any other is its context and its causes.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let error = match error.downcast::<Self>() {

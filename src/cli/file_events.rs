@@ -17,8 +17,8 @@ pub(crate) fn watch(
     Ok(watcher)
 }
 
-/// A folder that is watched by its path. The path may come to lead to another folder (a moved one, a relinked symlink);
-/// then that one is watched.
+/// Watches a folder by its path. If the path leads to another folder later (one was moved, a symlink was changed), that
+/// folder is watched.
 pub(crate) struct WatchedFolder<'a, C> {
     folder: &'a Path,
     on_change: C,
@@ -45,7 +45,7 @@ impl<'a, C: Fn() + Clone + Send + 'static> WatchedFolder<'a, C> {
     }
 }
 
-/// Device and inode, by which a folder is told from another one at the same path.
+/// Device and inode, which distinguish a folder from another one at the same path.
 #[cfg(unix)]
 fn identity(folder: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! What was typed after the commands that look at an account and its configuration.
+//! The arguments of the commands about an account and its configuration.
 
 use super::shared::TargetArgs;
 use clap::{Args, Subcommand};

@@ -1,4 +1,4 @@
-//! What was typed after `watch`, `serve` and the commands that show or pause automations.
+//! The arguments of `watch`, `serve` and the commands that show or pause automations.
 
 use super::shared::{TargetArgs, bytes, duration, in_flight};
 use crate::{client::DEFAULT_IN_FLIGHT, run::daemon::DEFAULT_MAX_PARALLEL};

@@ -1,4 +1,4 @@
-//! What can be typed on the command line.
+//! The arguments of the command line.
 
 mod account;
 mod automations;

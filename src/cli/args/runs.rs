@@ -1,4 +1,4 @@
-//! What was typed after the commands that run scripts and work on recorded runs.
+//! The arguments of the commands that run scripts and work on recorded runs.
 
 use super::shared::{LimitArguments, RunFlags, TargetArgs, in_flight, name_and_value};
 use crate::client::DEFAULT_IN_FLIGHT;

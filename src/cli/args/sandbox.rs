@@ -1,4 +1,4 @@
-//! What was typed after `sandbox`.
+//! The arguments of `sandbox`.
 
 use super::shared::{duration, name_and_value};
 use crate::{

@@ -49,7 +49,7 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     let stale: Vec<String> = served.stale().keys().cloned().collect();
     for name in stale {
         if let Some(record) = runtime.block_on(store.automation(&name))? {
-            // The others are listed all the same.
+            // One that can't be read does not hide the others.
             if let Err(error) = served.restore_last_good(&record) {
                 host.err.line(&format!("{name}: its last good version can't be restored: {}", error.message));
             }

@@ -38,7 +38,7 @@ pub(crate) fn confirm_production(
     })
 }
 
-/// Asks until it is confirmed once; from then on it is open.
+/// Asks until the person has confirmed once, and never again after that.
 pub(crate) fn confirm_once(confirm: ConfirmWrite) -> ConfirmWrite {
     let is_confirmed = AtomicBool::new(false);
     Arc::new(move || {

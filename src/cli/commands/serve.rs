@@ -40,10 +40,10 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// How long a folder that does not become quiet waits for its scan.
 const MAX_SETTLE: Duration = Duration::from_millis(500);
 
-/// Between two scans without any reported change.
+/// The interval of scans while no change is reported.
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Before the next step after one at which the store failed.
+/// The delay of the daemon's next step after the store failed.
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What wakes the daemon's loop.
@@ -202,7 +202,7 @@ struct Serving<'a, C> {
     report: Report<'a>,
     changes: Changes,
     scanned: Stopwatch,
-    /// Since when the daemon is stopping.
+    /// When the daemon began to stop.
     stopping: Option<Stopwatch>,
     /// Whether the last scan has found no automation.
     is_empty: bool,

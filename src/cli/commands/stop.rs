@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{thread, time::Duration};
 
-/// Between two looks at the run's state.
+/// How often the run's state is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many times the state is read before the command gives up: for 15 seconds.

@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// A key that is shorter can be guessed.
+/// The minimum length of the key: a shorter one could be guessed.
 const MIN_KEY: usize = 16;
 
 pub(crate) fn execute(
@@ -103,7 +103,7 @@ fn key(host: &Host, arguments: &TokenServeArguments) -> anyhow::Result<Secret> {
 struct Accounts {
     /// By name and by AppID.
     clients: BTreeMap<String, Client>,
-    /// AppIDs of several accounts, by which none of them can be asked for.
+    /// AppIDs that several accounts share: by such an AppID no account can be requested.
     shared: BTreeSet<String>,
 }
 

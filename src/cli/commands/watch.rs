@@ -28,13 +28,13 @@ use std::{
 /// How long files must be quiet before a rerun: files that are saved together cause one.
 const SETTLE: Duration = Duration::from_millis(60);
 
-/// Between two looks at the files without any reported change.
+/// The interval of checks of the files while no change is reported.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The same if changes are not reported at all.
+/// The interval where the file system reports no changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// Between two looks at the running process.
+/// How often the running process is polled.
 const TICK: Duration = Duration::from_millis(30);
 
 /// How deep subfolders are searched for scripts.

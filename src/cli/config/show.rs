@@ -79,7 +79,7 @@ pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> anyhow::Resul
 fn without_password(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return "***".to_owned() };
     if url.password().is_some() {
-        // Only a URL without a host refuses it, and that has no password either.
+        // This fails only for a URL without a host, which has no password either.
         let _ = url.set_password(Some("***"));
     }
     let is_secret = |name: &str| name.eq_ignore_ascii_case("password");

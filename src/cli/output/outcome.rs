@@ -1,4 +1,4 @@
-//! What a run came to, as a person reads it when it ends, and the exit code that it leads to.
+//! The outcome of a run: what is shown when it ends, and the exit code.
 
 use super::{
     exit, render,
@@ -67,7 +67,7 @@ impl Ending<'_> {
 
     /// `reason` replaces the message of a run that was stopped because it parks.
     fn show_failed(&self, failure: &ScriptFailure, reason: Option<String>) -> u8 {
-        // The counts of the job that failed are not shown by the script any more.
+        // The script has failed before it could print the counts of this job.
         if let Some(end) = self.report.ends.last()
             && (end.state == RunState::Error && (end.totals.changed > 0 || !end.failed.is_empty()))
         {

@@ -22,10 +22,10 @@ use std::{
     time::Duration,
 };
 
-/// Between two looks at the board.
+/// How often the board is read.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Between two lines without a terminal.
+/// The interval of progress lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A job that takes more calls than this of one endpoint shows its estimate before it starts.
@@ -137,7 +137,7 @@ impl Drop for JobView {
             stage.bar.finish_and_clear();
             self.bars.remove(&stage.bar);
         }
-        // This fails only if the terminal has gone away.
+        // This fails only if the terminal was closed.
         let _ = self.bars.clear();
     }
 }
