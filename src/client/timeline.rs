@@ -9,8 +9,8 @@ use std::{
 /// Limit of buckets: a longer run has longer buckets.
 const MAX_BUCKETS: usize = 600;
 
-/// The initial length of a bucket, in milliseconds.
-const INITIAL_BUCKET_MS: u64 = 1_000;
+/// The initial length of a bucket.
+const INITIAL_BUCKET: Duration = Duration::from_secs(1);
 
 /// The calls that ended in one bucket of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,41 +19,41 @@ pub struct Bucket {
     pub calls: u64,
     /// Those of them that ended without an answer, or with an errcode.
     pub failed: u64,
-    /// Their total duration, in milliseconds.
-    pub total_ms: u64,
-    /// The longest duration, in milliseconds.
-    pub max_ms: u64,
+    /// Their total duration.
+    pub total: Duration,
+    /// The longest duration.
+    pub max: Duration,
 }
 
 impl Bucket {
     fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.failed += other.failed;
-        self.total_ms += other.total_ms;
-        self.max_ms = self.max_ms.max(other.max_ms);
+        self.total = self.total.saturating_add(other.total);
+        self.max = self.max.max(other.max);
     }
 }
 
 /// The calls so far, in buckets of equal length since the start of the first call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// The length of a bucket, in milliseconds.
-    pub bucket_ms: u64,
+    /// The length of a bucket.
+    pub bucket_length: Duration,
     /// The buckets up to the last in which a call ended.
     pub buckets: Vec<Bucket>,
 }
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self { bucket_ms: INITIAL_BUCKET_MS, buckets: Vec::new() }
+        Self { bucket_length: INITIAL_BUCKET, buckets: Vec::new() }
     }
 }
 
 impl Timeline {
-    /// Adds a call that ended `at_ms` after the first one started.
-    fn add(&mut self, at_ms: u64, call: Bucket) {
+    /// Adds a call that ended this long after the first one started.
+    fn add(&mut self, after: Duration, call: Bucket) {
         let at = loop {
-            match usize::try_from(at_ms / self.bucket_ms) {
+            match usize::try_from(after.as_millis() / self.bucket_length.as_millis()) {
                 Ok(at) if at < MAX_BUCKETS => break at,
                 _ => self.halve(),
             }
@@ -75,7 +75,7 @@ impl Timeline {
             })
         };
         self.buckets = self.buckets.chunks(2).map(merge).collect();
-        self.bucket_ms = self.bucket_ms.saturating_mul(2);
+        self.bucket_length = self.bucket_length.saturating_mul(2);
     }
 }
 
@@ -94,11 +94,9 @@ impl Recorder {
 
     /// Records the end of a call.
     pub(super) fn end(&self, took: Duration, has_failed: bool) {
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let took = ms(took);
-        let call = Bucket { calls: 1, failed: u64::from(has_failed), total_ms: took, max_ms: took };
+        let call = Bucket { calls: 1, failed: u64::from(has_failed), total: took, max: took };
         let at = self.since.get_or_init(Stopwatch::start).elapsed();
-        lock(&self.timeline).add(ms(at), call);
+        lock(&self.timeline).add(at, call);
     }
 
     /// The timeline so far.
@@ -111,30 +109,36 @@ impl Recorder {
 mod tests {
     use super::*;
 
+    fn millis(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
     fn call(ms: u64) -> Bucket {
-        Bucket { calls: 1, failed: 0, total_ms: ms, max_ms: ms }
+        Bucket { calls: 1, failed: 0, total: millis(ms), max: millis(ms) }
     }
 
     #[test]
     fn calls_of_a_second_share_a_bucket() {
         let mut timeline = Timeline::default();
-        timeline.add(0, call(20));
-        timeline.add(999, Bucket { failed: 1, ..call(30) });
-        timeline.add(2_500, call(5));
-        let first = Bucket { calls: 2, failed: 1, total_ms: 50, max_ms: 30 };
-        assert_eq!(timeline, Timeline { bucket_ms: 1_000, buckets: vec![first, Bucket::default(), call(5)] });
+        timeline.add(Duration::ZERO, call(20));
+        timeline.add(millis(999), Bucket { failed: 1, ..call(30) });
+        timeline.add(millis(2_500), call(5));
+        let first = Bucket { calls: 2, failed: 1, total: millis(50), max: millis(30) };
+        let buckets = vec![first, Bucket::default(), call(5)];
+        assert_eq!(timeline, Timeline { bucket_length: Duration::from_secs(1), buckets });
     }
 
     #[test]
     fn neighbouring_buckets_are_merged_when_too_many() {
         let mut timeline = Timeline::default();
         for second in 0..600 {
-            timeline.add(second * 1_000, call(second));
+            timeline.add(Duration::from_secs(second), call(second));
         }
-        assert_eq!((timeline.bucket_ms, timeline.buckets.len()), (1_000, 600));
-        timeline.add(600_000, call(7));
-        assert_eq!((timeline.bucket_ms, timeline.buckets.len()), (2_000, 301));
-        assert_eq!(timeline.buckets[299], Bucket { calls: 2, failed: 0, total_ms: 598 + 599, max_ms: 599 });
+        assert_eq!((timeline.bucket_length, timeline.buckets.len()), (Duration::from_secs(1), 600));
+        timeline.add(Duration::from_mins(10), call(7));
+        assert_eq!((timeline.bucket_length, timeline.buckets.len()), (Duration::from_secs(2), 301));
+        let merged = Bucket { calls: 2, failed: 0, total: millis(598 + 599), max: millis(599) };
+        assert_eq!(timeline.buckets[299], merged);
         assert_eq!(timeline.buckets[300], call(7));
     }
 
@@ -143,10 +147,11 @@ mod tests {
         let mut timeline = Timeline::default();
         // Nothing for a night, and then some more.
         for at in [0, 1_500, 36_000_000, 36_000_001, 100_000_000, u64::MAX] {
-            timeline.add(at, call(10));
+            timeline.add(millis(at), call(10));
             assert!(timeline.buckets.len() <= MAX_BUCKETS, "{}", timeline.buckets.len());
         }
-        let sum = |of: fn(&Bucket) -> u64| timeline.buckets.iter().map(of).sum::<u64>();
-        assert_eq!((sum(|bucket| bucket.calls), sum(|bucket| bucket.total_ms)), (6, 60));
+        let calls: u64 = timeline.buckets.iter().map(|bucket| bucket.calls).sum();
+        let total: Duration = timeline.buckets.iter().map(|bucket| bucket.total).sum();
+        assert_eq!((calls, total), (6, millis(60)));
     }
 }

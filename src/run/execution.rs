@@ -252,9 +252,8 @@ impl OpenExecution<'_> {
             .as_ref()
             .map(|client| (calls_since(client, &self.calls_before), client.timeline().into()))
             .unwrap_or_default();
-        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut report =
-            RunReport { timeline, ..RunReport::from_ends(self.board.ended(), calls, elapsed_ms) };
+        let elapsed = self.started.elapsed();
+        let mut report = RunReport { timeline, ..RunReport::from_ends(self.board.ended(), calls, elapsed) };
         report.not_undone = self.board.not_undone();
         let jobs = match report.state {
             RunState::Done if !report.not_undone.is_empty() => RunState::DoneWithFailures,

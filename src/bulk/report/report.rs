@@ -8,7 +8,7 @@ use crate::{
     store::{RunState, TerminalKind},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// Failures that a printed report names.
 const MAX_SHOWN: usize = 5;
@@ -213,7 +213,7 @@ impl EndReport {
             failed,
             calls,
             estimate: job.cost.get().cloned().unwrap_or_default(),
-            elapsed_ms: u64::try_from(job.elapsed().as_millis()).unwrap_or(u64::MAX),
+            elapsed_ms: millis(job.elapsed()),
         }
     }
 }
@@ -251,6 +251,11 @@ impl fmt::Display for EndReport {
     }
 }
 
+/// A duration as reports have it: in milliseconds, saturating.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The calls of a run over time, from the start of the first one on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallTimes {
@@ -286,10 +291,10 @@ impl From<Timeline> for CallTimes {
         let slot = |bucket: &Bucket| CallSlot {
             calls: bucket.calls,
             failed: bucket.failed,
-            mean_ms: (bucket.total_ms + bucket.calls / 2).checked_div(bucket.calls).unwrap_or_default(),
-            max_ms: bucket.max_ms,
+            mean_ms: (millis(bucket.total) + bucket.calls / 2).checked_div(bucket.calls).unwrap_or_default(),
+            max_ms: millis(bucket.max),
         };
-        Self { slot_ms: timeline.bucket_ms, slots: timeline.buckets.iter().map(slot).collect() }
+        Self { slot_ms: millis(timeline.bucket_length), slots: timeline.buckets.iter().map(slot).collect() }
     }
 }
 
@@ -374,13 +379,13 @@ impl RunReport {
 
     /// Sums up the ends of a run.
     #[must_use]
-    pub fn from_ends(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed_ms: u64) -> Self {
+    pub fn from_ends(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed: Duration) -> Self {
         let mut totals = Totals::default();
         for end in &ends {
             totals.add(&end.totals);
         }
         let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
         let state = if failed.is_empty() { RunState::Done } else { RunState::DoneWithFailures };
-        Self { state, totals, failed, calls, elapsed_ms, ends, ..Self::default() }
+        Self { state, totals, failed, calls, elapsed_ms: millis(elapsed), ends, ..Self::default() }
     }
 }
