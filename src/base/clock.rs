@@ -33,12 +33,6 @@ impl Clock {
         EpochMs::new(since_epoch.saturating_add(self.offset_ms.load(Ordering::SeqCst)))
     }
 
-    /// The current time as milliseconds since 1970-01-01 UTC.
-    #[must_use]
-    pub fn now_ms(&self) -> i64 {
-        self.now().get()
-    }
-
     /// The current time as whole seconds since 1970-01-01 UTC, as the platform counts.
     #[must_use]
     pub fn now_secs(&self) -> i64 {

@@ -1,5 +1,6 @@
 //! A point in time: milliseconds since the Unix epoch.
 
+use chrono::{DateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -16,6 +17,9 @@ pub struct EpochMs(i64);
 impl EpochMs {
     /// The earliest instant.
     pub const MIN: Self = Self(i64::MIN);
+
+    /// The latest instant: the end of what doesn't end by itself.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// From milliseconds since the epoch, as a database column has them.
     #[must_use]
@@ -41,6 +45,18 @@ impl EpochMs {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The time between two instants, whichever is the earlier one.
+    #[must_use]
+    pub fn distance(self, other: Self) -> Duration {
+        self.since(other).max(other.since(self))
+    }
+
+    /// The date and time in UTC, for display and for calendars; the epoch if the calendar doesn't reach this instant.
+    #[must_use]
+    pub fn to_utc(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0).unwrap_or_default()
+    }
+
     /// How many whole periods have passed since the epoch: the number of the current minute, day or the like.
     #[must_use]
     pub fn period(self, length: Duration) -> i64 {
@@ -55,10 +71,15 @@ impl EpochMs {
     }
 }
 
-/// A duration in milliseconds, saturating: what an [`EpochMs`] and a database column count in.
-#[must_use]
-pub fn millis(duration: Duration) -> i64 {
+/// A duration in milliseconds, saturating.
+fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl<Zone: TimeZone> From<DateTime<Zone>> for EpochMs {
+    fn from(time: DateTime<Zone>) -> Self {
+        Self(time.timestamp_millis())
+    }
 }
 
 impl Add<Duration> for EpochMs {
@@ -95,6 +116,19 @@ mod tests {
         assert_eq!(EpochMs::MIN - second, EpochMs::MIN);
         assert_eq!(EpochMs::new(7).since(EpochMs::new(5)), Duration::from_millis(2));
         assert_eq!(EpochMs::new(5).since(EpochMs::new(7)), Duration::ZERO);
+    }
+
+    #[test]
+    fn distance_is_the_same_in_both_directions() {
+        let (five, seven) = (EpochMs::new(5), EpochMs::new(7));
+        assert_eq!([five.distance(seven), seven.distance(five)], [Duration::from_millis(2); 2]);
+    }
+
+    #[test]
+    fn date_survives_its_epoch_milliseconds() {
+        let instant = EpochMs::new(1_795_914_277_250);
+        assert_eq!(EpochMs::from(instant.to_utc()), instant);
+        assert_eq!(EpochMs::MAX.to_utc(), DateTime::<Utc>::default());
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use clock::{Clock, Stopwatch};
 pub use closest_match::closest_match;
 pub use csv_file::{CsvFile, no_formula};
 pub use diagnostic::{Diagnostic, SourceSpan};
-pub use epoch_ms::{EpochMs, millis};
+pub use epoch_ms::EpochMs;
 pub use fingerprint::fingerprint;
 pub use lock::{lock, read_lock, write_lock};
 pub use number::{parse_percent, with_thousands};

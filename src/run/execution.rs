@@ -340,7 +340,7 @@ impl Record {
                     state: report.state,
                     note: &self.mask(report.error.as_deref().unwrap_or_default()),
                     report: &self.mask(&json),
-                    now: self.clock.now_ms(),
+                    now: self.clock.now(),
                     saved_state: state.as_ref().map(|(automation, json)| SavedState { automation, json }),
                 };
                 self.store.end_run(&end).await.map_err(|error| error.to_string())

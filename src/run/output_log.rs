@@ -87,7 +87,7 @@ impl OutputLog {
         state.left = state.left.saturating_sub(1);
         state.number += 1;
         let line =
-            OutputLine { attempt: self.attempt, number: state.number, printed_at: self.clock.now_ms(), text };
+            OutputLine { attempt: self.attempt, number: state.number, printed_at: self.clock.now(), text };
         if let Some(writer) = &state.writer {
             // The receiver lives until the log is closed, unless the runtime is shutting down.
             let _ = writer.send(line);

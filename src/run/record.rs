@@ -101,7 +101,7 @@ pub struct NewRun<'a> {
 /// Records a new run; `None` when it is an undo of a run that is being resumed at the same time.
 pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let now = host.clock.now_ms();
+    let now = host.clock.now();
     // The account's stored tokens are secrets too, even those that this process has not used.
     store.tokens(new.account).await?.iter().for_each(|token| host.secrets.learn_token(token));
     let texts = masked_texts(host, store, new)?;
@@ -177,14 +177,14 @@ pub async fn resume(
     owner: &str,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let is_ours = store.start_attempt(&run.id, run.attempt, owner, host.clock.now_ms()).await?;
+    let is_ours = store.start_attempt(&run.id, run.attempt, owner, host.clock.now()).await?;
     if is_ours && store.active_undo_of(&run.id).await?.is_some() {
         let end = RunEnd {
             run: &run.id,
             attempt: run.attempt + 1,
             state: RunState::Interrupted,
             note: &run.note,
-            now: host.clock.now_ms(),
+            now: host.clock.now(),
             ..RunEnd::default()
         };
         store.end_run(&end).await?;
@@ -245,7 +245,7 @@ pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
         return run.state;
     }
     let (process, start_id) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
-    let has_expired = host.clock.now_ms() - run.heartbeat_at > HEARTBEAT_TTL;
+    let has_expired = host.clock.now().since(run.heartbeat_at) > HEARTBEAT_TTL;
     if has_expired || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
 }
 

@@ -1,6 +1,7 @@
 //! Automations: which are served, from where, and what their runs saved.
 
 use super::{Cells, Row, Statement, Store, StoreError};
+use crate::base::EpochMs;
 
 /// What is recorded of an automation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,16 +10,16 @@ pub struct AutomationRecord {
     pub name: String,
     /// The folder that it was last served from.
     pub folder: String,
-    /// When it was first served or run, in milliseconds since the epoch.
-    pub since: i64,
-    /// Until when it is paused, in milliseconds since the epoch; 0 when it is not.
-    pub paused_until: i64,
+    /// When it was first served or run.
+    pub since: EpochMs,
+    /// Until when it is paused; [`EpochMs::MAX`] until it is unpaused, `None` when it is not paused.
+    pub paused_until: Option<EpochMs>,
     /// The `ctx.state` that its last run saved, as JSON; empty before the first save.
     pub state: String,
     /// Why its file can't be served, so that its last good revision runs; empty when its file is what runs.
     pub load_error: String,
-    /// When its file was last read, in milliseconds since the epoch.
-    pub served_at: i64,
+    /// When its file was last read.
+    pub served_at: EpochMs,
     /// The source of its last good revision, as JSON; empty when its file was deleted.
     pub last_good_source: String,
 }
@@ -34,11 +35,11 @@ fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
     Ok(AutomationRecord {
         name: cells.text()?,
         folder: cells.text()?,
-        since: cells.integer()?,
-        paused_until: cells.integer()?,
+        since: cells.instant()?,
+        paused_until: cells.instant_if_any()?,
         state: cells.text()?,
         load_error: cells.text()?,
-        served_at: cells.integer()?,
+        served_at: cells.instant()?,
         last_good_source: cells.text()?,
     })
 }
@@ -50,7 +51,7 @@ impl Store {
         name: &str,
         folder: &str,
         source: &str,
-        now: i64,
+        now: EpochMs,
     ) -> Result<(), StoreError> {
         let statement = Statement::new(
             "INSERT INTO mpscript_automation
@@ -68,7 +69,7 @@ impl Store {
         name: &str,
         folder: &str,
         load_error: &str,
-        now: i64,
+        now: EpochMs,
     ) -> Result<(), StoreError> {
         let statement = Statement::new(
             "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, load_error, served_at)
@@ -103,8 +104,8 @@ impl Store {
         self.query(statement).await?.iter().map(read).collect()
     }
 
-    /// Pauses an automation until an instant; 0 resumes it. `false` when there is no such automation.
-    pub async fn pause_automation(&self, name: &str, until: i64) -> Result<bool, StoreError> {
+    /// Pauses an automation until an instant; `None` resumes it. `false` when there is no such automation.
+    pub async fn pause_automation(&self, name: &str, until: Option<EpochMs>) -> Result<bool, StoreError> {
         let statement = Statement::new("UPDATE mpscript_automation SET paused_until = $2 WHERE name = $1");
         Ok(self.execute(statement.with(name).with(until)).await? == 1)
     }

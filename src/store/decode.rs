@@ -2,6 +2,7 @@
 //! what was found, never a default.
 
 use super::{Row, StoreError, Value};
+use crate::base::EpochMs;
 use serde::de::DeserializeOwned;
 
 /// The cells of a row, read in the order in which its columns were selected.
@@ -26,6 +27,16 @@ impl<'a> Cells<'a> {
             Some(Value::Integer(number)) => Ok(*number),
             found => Err(self.error("a whole number", found)),
         }
+    }
+
+    /// The next cell, an instant in milliseconds since the epoch.
+    pub(super) fn instant(&mut self) -> Result<EpochMs, StoreError> {
+        self.integer().map(EpochMs::new)
+    }
+
+    /// The next cell, an instant; 0 stands for none.
+    pub(super) fn instant_if_any(&mut self) -> Result<Option<EpochMs>, StoreError> {
+        Ok(Some(self.instant()?).filter(|instant| *instant != EpochMs::default()))
     }
 
     /// The next cell, 0 or 1.

@@ -2,6 +2,7 @@
 //! does with them.
 
 use super::StoreError;
+use crate::base::EpochMs;
 use std::{future::Future, pin::Pin};
 
 /// The pending result of a driver.
@@ -28,6 +29,19 @@ pub enum Value {
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<EpochMs> for Value {
+    fn from(instant: EpochMs) -> Self {
+        Self::Integer(instant.get())
+    }
+}
+
+/// 0 stands for no instant.
+impl From<Option<EpochMs>> for Value {
+    fn from(instant: Option<EpochMs>) -> Self {
+        instant.unwrap_or_default().into()
     }
 }
 

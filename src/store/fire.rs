@@ -2,6 +2,7 @@
 //! of several processes exactly one acts on it.
 
 use super::{Cells, FireState, Row, Statement, Store, StoreError, run::delete_run, stored_enum::stored_enum};
+use crate::base::EpochMs;
 
 /// Rows that are purged in one transaction.
 const MAX_BATCH: i64 = 100;
@@ -27,8 +28,8 @@ pub struct Fire {
     pub kind: FireKind,
     /// The trigger, by its key among those of the automation; of a failure hook, which failure it is for.
     pub trigger: String,
-    /// The instant that it was scheduled for, in milliseconds since the epoch.
-    pub scheduled_at: i64,
+    /// The instant that it was scheduled for.
+    pub scheduled_at: EpochMs,
     /// How far it is, or how it was closed.
     pub state: FireState,
     /// Why it did not run, or how it failed; the error that a failure hook is called with.
@@ -37,8 +38,8 @@ pub struct Fire {
     pub run: String,
     /// The process that owns it.
     pub owner: String,
-    /// When the row was last written, in milliseconds since the epoch.
-    pub updated_at: i64,
+    /// When the row was last written.
+    pub updated_at: EpochMs,
     /// How often its run has failed.
     pub failures: i64,
     /// How often its process has died while the run was running.
@@ -49,7 +50,7 @@ impl Fire {
     /// The fire of an automation's failure hook, for another fire of it that failed. A row of its own, so that the hook
     /// is called even if this process dies before.
     #[must_use]
-    pub fn failure_hook(failed: &Self, error: String, owner: String, now: i64) -> Self {
+    pub fn failure_hook(failed: &Self, error: String, owner: String, now: EpochMs) -> Self {
         let of = if failed.run.is_empty() { &failed.trigger } else { &failed.run };
         Self {
             automation: failed.automation.clone(),
@@ -69,10 +70,17 @@ impl Fire {
 pub struct LastFire {
     /// The trigger, by its key.
     pub trigger: String,
-    /// The instant that it was scheduled for, in milliseconds since the epoch.
-    pub scheduled_at: i64,
+    /// The instant that it was scheduled for.
+    pub scheduled_at: EpochMs,
     /// What became of it.
     pub state: FireState,
+}
+
+/// A closed fire that may be purged, with its run.
+struct ExpiredFire {
+    trigger: String,
+    scheduled_at: EpochMs,
+    run: String,
 }
 
 macro_rules! columns {
@@ -94,12 +102,12 @@ fn read(row: &Row) -> Result<Fire, StoreError> {
         automation: cells.text()?,
         kind: cells.decode(FireKind::decode)?,
         trigger: cells.text()?,
-        scheduled_at: cells.integer()?,
+        scheduled_at: cells.instant()?,
         state: cells.decode(FireState::decode)?,
         reason: cells.text()?,
         run: cells.text()?,
         owner: cells.text()?,
-        updated_at: cells.integer()?,
+        updated_at: cells.instant()?,
         failures: cells.integer()?,
         crashes: cells.integer()?,
     })
@@ -165,22 +173,22 @@ impl Store {
             let mut cells = Cells::new("mpscript_fire", last_fire_columns!(), &key, row);
             Ok(LastFire {
                 trigger: cells.text()?,
-                scheduled_at: cells.integer()?,
+                scheduled_at: cells.instant()?,
                 state: cells.decode(FireState::decode)?,
             })
         };
         rows.first().map(last).transpose()
     }
 
-    /// When a trigger's fire of an automation was last closed as completed, in milliseconds since the epoch.
-    pub async fn last_success(&self, automation: &str) -> Result<Option<i64>, StoreError> {
+    /// When a trigger's fire of an automation was last closed as completed.
+    pub async fn last_success(&self, automation: &str) -> Result<Option<EpochMs>, StoreError> {
         let statement = Statement::new(
             "SELECT updated_at FROM mpscript_fire
              WHERE automation = $1 AND state IN ('done', 'done_with_failures') AND kind = 'trigger'
              ORDER BY scheduled_at DESC LIMIT 1",
         );
         let rows = self.query(statement.with(automation)).await?;
-        let at = |row| Cells::new("mpscript_fire", "updated_at", automation, row).integer();
+        let at = |row| Cells::new("mpscript_fire", "updated_at", automation, row).instant();
         rows.first().map(at).transpose()
     }
 
@@ -209,7 +217,7 @@ impl Store {
 
     /// Deletes closed fires of an automation that are older than an instant, with their runs, and returns how many. The
     /// last twenty of each outcome and the last one of each trigger are kept.
-    pub async fn purge_fires(&self, automation: &str, before: i64) -> Result<usize, StoreError> {
+    pub async fn purge_fires(&self, automation: &str, before: EpochMs) -> Result<usize, StoreError> {
         let mut old = Vec::new();
         for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
             let newest = Statement::new(
@@ -218,7 +226,7 @@ impl Store {
             );
             let newest = self.query(newest.with(automation).with(outcome.as_str())).await?;
             let Some(row) = newest.first() else { continue };
-            let kept_from = Cells::new("mpscript_fire", "scheduled_at", automation, row).integer()?;
+            let kept_from = Cells::new("mpscript_fire", "scheduled_at", automation, row).instant()?;
             // A run that was resumed by hand since then is as young as its last attempt.
             let fires = Statement::new(
                 "SELECT trigger, scheduled_at, run FROM mpscript_fire
@@ -231,21 +239,25 @@ impl Store {
                 fires.with(automation).with(outcome.as_str()).with(kept_from).with(before).with(MAX_BATCH);
             for row in self.query(fires).await? {
                 let mut cells = Cells::new("mpscript_fire", "trigger, scheduled_at, run", automation, &row);
-                old.push((cells.text()?, cells.integer()?, cells.text()?));
+                old.push(ExpiredFire {
+                    trigger: cells.text()?,
+                    scheduled_at: cells.instant()?,
+                    run: cells.text()?,
+                });
             }
         }
         if old.is_empty() {
             return Ok(0);
         }
         let last = self.last_fires(automation).await?;
-        old.retain(|(trigger, at, _)| {
-            !last.iter().any(|last| last.trigger == *trigger && last.scheduled_at == *at)
+        old.retain(|old| {
+            !last.iter().any(|last| last.trigger == old.trigger && last.scheduled_at == old.scheduled_at)
         });
         let mut all = Vec::new();
-        for (trigger, at, run) in &old {
+        for ExpiredFire { trigger, scheduled_at, run } in &old {
             let fire =
                 "DELETE FROM mpscript_fire WHERE automation = $1 AND trigger = $2 AND scheduled_at = $3";
-            all.push(Statement::new(fire).with(automation).with(trigger.as_str()).with(*at));
+            all.push(Statement::new(fire).with(automation).with(trigger.as_str()).with(*scheduled_at));
             all.extend(delete_run(run));
         }
         self.transaction(all).await?;
@@ -254,7 +266,7 @@ impl Store {
 
     /// Deletes runs of automations that ended before an instant and have no fire, as those that were started by hand;
     /// returns how many.
-    pub async fn purge_runs_without_fire(&self, before: i64) -> Result<usize, StoreError> {
+    pub async fn purge_runs_without_fire(&self, before: EpochMs) -> Result<usize, StoreError> {
         let runs = Statement::new(
             "SELECT id FROM mpscript_run
              WHERE ended_at > 0 AND ended_at < $1 AND started_by = 'automation'

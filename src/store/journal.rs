@@ -4,6 +4,7 @@
 //! here; what queries decide by has a typed column of its own.
 
 use super::{Row, Statement, StepKind, StepState, Store, StoreError, run::heartbeat, step::RecordedKind};
+use crate::base::EpochMs;
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,7 +255,7 @@ impl Store {
         &self,
         run: &str,
         attempt: i64,
-        now: i64,
+        now: EpochMs,
         entries: &[JournalWrite],
     ) -> Result<(), StoreError> {
         let fence = heartbeat(run, attempt, now).expecting(1);

@@ -1,35 +1,37 @@
-//! Leases: a name that one owner at a time holds, until an instant. Instants are milliseconds since the epoch by the
-//! caller's clock.
+//! Leases: a name that one owner at a time holds, until an instant of the caller's clock.
 
 use super::{Cells, Statement, Store, StoreError};
+use crate::base::EpochMs;
+use std::time::Duration;
 
 impl Store {
-    /// Acquires or renews a lease until `expires_at`; `false` while another owner holds it.
+    /// Acquires or renews a lease for `ttl` from `now` on; `false` while another owner holds it.
     pub async fn acquire_lease(
         &self,
         name: &str,
         owner: &str,
-        now: i64,
-        expires_at: i64,
+        now: EpochMs,
+        ttl: Duration,
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
              WHERE mpscript_lease.expires_at <= $4 OR mpscript_lease.owner = excluded.owner",
         );
-        let taken = self.execute(statement.with(name).with(owner).with(expires_at).with(now)).await?;
+        let taken = self.execute(statement.with(name).with(owner).with(now + ttl).with(now)).await?;
         Ok(taken == 1)
     }
 
-    /// When a lease expires or did expire; 0 when it was never acquired or was released.
-    pub async fn lease_expires_at(&self, name: &str) -> Result<i64, StoreError> {
+    /// When a lease expires or did expire; `None` when it was never acquired or was released.
+    pub async fn lease_expires_at(&self, name: &str) -> Result<Option<EpochMs>, StoreError> {
         let statement = Statement::new("SELECT expires_at FROM mpscript_lease WHERE name = $1");
         let rows = self.query(statement.with(name)).await?;
-        rows.first().map_or(Ok(0), |row| Cells::new("mpscript_lease", "expires_at", name, row).integer())
+        let expires_at = |row| Cells::new("mpscript_lease", "expires_at", name, row).instant();
+        rows.first().map(expires_at).transpose()
     }
 
     /// The owners of the leases whose names start with `prefix` and that have not expired.
-    pub async fn lease_owners(&self, prefix: &str, now: i64) -> Result<Vec<String>, StoreError> {
+    pub async fn lease_owners(&self, prefix: &str, now: EpochMs) -> Result<Vec<String>, StoreError> {
         let statement = Statement::new(
             "SELECT owner FROM mpscript_lease WHERE name LIKE $1 AND expires_at > $2 ORDER BY owner",
         );
@@ -39,7 +41,7 @@ impl Store {
 
     /// Deletes the leases whose names start with `prefix` and that expired before an instant: their processes are dead,
     /// and no other process uses their names.
-    pub async fn purge_leases(&self, prefix: &str, before: i64) -> Result<u64, StoreError> {
+    pub async fn purge_leases(&self, prefix: &str, before: EpochMs) -> Result<u64, StoreError> {
         let statement = Statement::new("DELETE FROM mpscript_lease WHERE name LIKE $1 AND expires_at < $2");
         self.execute(statement.with(format!("{prefix}%").as_str()).with(before)).await
     }

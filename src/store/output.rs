@@ -1,6 +1,7 @@
 //! The output log of a run: what its script printed, line by line.
 
 use super::{Cells, Statement, Store, StoreError};
+use crate::base::EpochMs;
 
 /// One text that a script printed; it may hold line breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,8 +10,8 @@ pub struct OutputLine {
     pub attempt: i64,
     /// Its number within the attempt, from 1.
     pub number: i64,
-    /// When it was printed, in milliseconds since the epoch.
-    pub printed_at: i64,
+    /// When it was printed.
+    pub printed_at: EpochMs,
     /// The text.
     pub text: String,
 }
@@ -53,7 +54,7 @@ impl Store {
             Ok(OutputLine {
                 attempt: cells.integer()?,
                 number: cells.integer()?,
-                printed_at: cells.integer()?,
+                printed_at: cells.instant()?,
                 text: cells.text()?,
             })
         };

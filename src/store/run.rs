@@ -4,6 +4,7 @@ use super::{
     Cells, Row, RunState, Statement, Store, StoreError, automation_state::save_state,
     stored_enum::stored_enum,
 };
+use crate::base::EpochMs;
 
 stored_enum! {
     /// What started a run.
@@ -34,12 +35,12 @@ pub struct RunRecord {
     pub state: RunState,
     /// Whether it changes nothing.
     pub is_dry: bool,
-    /// When its first attempt started, in milliseconds since the epoch.
-    pub started_at: i64,
-    /// When its last attempt ended, in milliseconds since the epoch; 0 while it runs.
-    pub ended_at: i64,
-    /// When its process last sent a heartbeat, in milliseconds since the epoch.
-    pub heartbeat_at: i64,
+    /// When its first attempt started.
+    pub started_at: EpochMs,
+    /// When its last attempt ended; `None` while it runs.
+    pub ended_at: Option<EpochMs>,
+    /// When its process last sent a heartbeat.
+    pub heartbeat_at: EpochMs,
     /// The process that runs it.
     pub owner: String,
     /// The number of its last attempt: 1 when it was started, one more each time that it is resumed.
@@ -85,8 +86,8 @@ pub struct RunEnd<'a> {
     pub note: &'a str,
     /// Its report; may be empty.
     pub report: &'a str,
-    /// When, in milliseconds since the epoch.
-    pub now: i64,
+    /// When.
+    pub now: EpochMs,
     /// The `ctx.state` that it leaves to the next run of its automation.
     pub saved_state: Option<SavedState<'a>>,
 }
@@ -123,9 +124,9 @@ fn read(row: &Row) -> Result<RunRecord, StoreError> {
         script: cells.text()?,
         state: cells.decode(RunState::decode)?,
         is_dry: cells.boolean()?,
-        started_at: cells.integer()?,
-        ended_at: cells.integer()?,
-        heartbeat_at: cells.integer()?,
+        started_at: cells.instant()?,
+        ended_at: cells.instant_if_any()?,
+        heartbeat_at: cells.instant()?,
         owner: cells.text()?,
         attempt: cells.integer()?,
         undoes: cells.text()?,
@@ -214,7 +215,7 @@ impl Store {
     }
 
     /// Fences all runs whose last heartbeat is not after an instant.
-    pub async fn fence_stale_runs(&self, last_heartbeat: i64) -> Result<(), StoreError> {
+    pub async fn fence_stale_runs(&self, last_heartbeat: EpochMs) -> Result<(), StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET state = 'interrupted' WHERE state = 'running' AND heartbeat_at <= $1",
         );
@@ -277,7 +278,7 @@ impl Store {
         id: &str,
         attempt: i64,
         owner: &str,
-        now: i64,
+        now: EpochMs,
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', report = '', stop_requested = 0,
@@ -288,7 +289,12 @@ impl Store {
     }
 
     /// Sends a heartbeat of a run.
-    pub async fn heartbeat(&self, id: &str, attempt: i64, now: i64) -> Result<HeartbeatStatus, StoreError> {
+    pub async fn heartbeat(
+        &self,
+        id: &str,
+        attempt: i64,
+        now: EpochMs,
+    ) -> Result<HeartbeatStatus, StoreError> {
         let is_ours = self.execute(heartbeat(id, attempt, now)).await? == 1;
         if !is_ours {
             return Ok(HeartbeatStatus::default());
@@ -340,7 +346,7 @@ impl Store {
 
 /// The heartbeat of an attempt, which is its fence too: it changes one row, and none once the attempt was fenced or a
 /// later one was started.
-pub(super) fn heartbeat(id: &str, attempt: i64, now: i64) -> Statement {
+pub(super) fn heartbeat(id: &str, attempt: i64, now: EpochMs) -> Statement {
     let statement = Statement::new(
         "UPDATE mpscript_run SET heartbeat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
     );

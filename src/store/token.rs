@@ -1,21 +1,21 @@
 //! Tokens: the access token that all processes of an account share, with its expiry and generation.
 
 use super::{Cells, Statement, Store, StoreError};
-use crate::base::Secret;
+use crate::base::{EpochMs, Secret};
 
 /// A stored token.
 #[derive(Clone, Debug)]
 pub struct TokenRecord {
     /// The token.
     pub token: Secret,
-    /// When it expires, in milliseconds since the epoch.
-    pub expires_at: i64,
+    /// When it expires.
+    pub expires_at: EpochMs,
     /// Grows with each new token of an account.
     pub generation: i64,
     /// The process that fetched it.
     pub renewed_by: String,
-    /// When it was fetched, in milliseconds since the epoch.
-    pub renewed_at: i64,
+    /// When it was fetched.
+    pub renewed_at: EpochMs,
 }
 
 impl Store {
@@ -39,10 +39,10 @@ impl Store {
             let mut cells = Cells::new("mpscript_token", columns, account, row);
             Ok(TokenRecord {
                 token: Secret::new(cells.text()?),
-                expires_at: cells.integer()?,
+                expires_at: cells.instant()?,
                 generation: cells.integer()?,
                 renewed_by: cells.text()?,
-                renewed_at: cells.integer()?,
+                renewed_at: cells.instant()?,
             })
         };
         rows.first().map(record).transpose()

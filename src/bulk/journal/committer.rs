@@ -68,7 +68,7 @@ impl GroupCommitter {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let now = self.clock.now_ms();
+            let now = self.clock.now();
             let written = self.store.write_journal(&self.run, self.attempt, now, &entries).await;
             match written {
                 Err(StoreError::Locked { .. } | StoreError::Unreachable { .. } | StoreError::Full { .. })
@@ -85,7 +85,7 @@ impl GroupCommitter {
     pub(crate) async fn heartbeat(self) {
         loop {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
-            let now = self.clock.now_ms();
+            let now = self.clock.now();
             match self.store.heartbeat(&self.run, self.attempt, now).await {
                 Ok(beat) if !beat.is_ours => {
                     let place = self.store.location().to_owned();

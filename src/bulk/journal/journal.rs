@@ -29,15 +29,18 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A run that missed its heartbeats for this long is presumed dead, and its write locks are free. Milliseconds.
-pub const HEARTBEAT_TTL: i64 = 8_000;
+/// A run that missed its heartbeats for this long is presumed dead, and its write locks are free.
+pub const HEARTBEAT_TTL: Duration = Duration::from_secs(8);
 
 /// A person's answer to whether a call in doubt took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,7 +262,7 @@ impl Journal {
         let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
         let name = format!("write {} {what}", attempt.account);
         // A process that is presumed dead may only be suspended.
-        store.fence_stale_runs(clock.now_ms() - HEARTBEAT_TTL).await?;
+        store.fence_stale_runs(clock.now() - HEARTBEAT_TTL).await?;
         if store.acquire_write_lock(&name, &attempt.run).await? {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! The automations of a folder with what the store records of them: what the commands about automations share.
 
 use crate::{
-    base::closest_match,
+    base::{EpochMs, closest_match},
     cli::{
         args::{ListArguments, TargetArgs},
         config::{default_zone, open_required},
@@ -17,7 +17,10 @@ use crate::{
     store::{AutomationRecord, Store},
 };
 use anyhow::Context;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::runtime::Runtime;
 use unicode_width::UnicodeWidthStr;
 
@@ -30,7 +33,7 @@ pub(super) struct AutomationFolder {
 
 /// A fire that a trigger's schedule has in the future.
 pub(super) struct NextFire<'a> {
-    pub at: i64,
+    pub at: EpochMs,
     pub trigger: &'a Trigger,
 }
 
@@ -109,8 +112,9 @@ pub(super) fn file_of(
 }
 
 /// The time after which an automation fires next: fires up to the end of a pause are skipped.
-pub(super) fn fires_after(record: Option<&AutomationRecord>, now: i64) -> i64 {
-    record.map_or(now, |record| now.max(record.paused_until.saturating_sub(1)))
+pub(super) fn fires_after(record: Option<&AutomationRecord>, now: EpochMs) -> EpochMs {
+    let paused_until = record.and_then(|record| record.paused_until);
+    paused_until.map_or(now, |until| now.max(until - Duration::from_millis(1)))
 }
 
 impl AutomationFolder {
@@ -148,15 +152,15 @@ impl AutomationFolder {
         name: &str,
         record: Option<&AutomationRecord>,
         is_served: bool,
-        now: i64,
+        now: EpochMs,
     ) -> (&'static str, String) {
         let stale = record.map(|record| record.load_error.as_str()).unwrap_or_default();
         if self.served.stale().contains_key(name) {
             let goes_on = is_served && stale.ends_with(RUNS_LAST_GOOD);
             return ("STALE", if goes_on { RUNS_LAST_GOOD } else { RUNS_NOTHING }.to_owned());
         }
-        let paused = record.map_or(0, |record| record.paused_until);
-        if paused == i64::MAX {
+        let paused_until = record.and_then(|record| record.paused_until);
+        if paused_until == Some(EpochMs::MAX) {
             return ("paused", "until it is unpaused".to_owned());
         }
         let next = self.next_fires(name, fires_after(record, now), 1);
@@ -164,14 +168,14 @@ impl AutomationFolder {
         let next = next.unwrap_or("by hand".to_owned());
         let is_served = is_served && record.is_some_and(|record| Path::new(&record.folder) == self.folder);
         match record {
-            Some(_) if paused > now => ("paused", next),
+            Some(_) if paused_until.is_some_and(|until| until > now) => ("paused", next),
             Some(_) if is_served => ("live", next),
             _ => ("not served", next),
         }
     }
 
     /// The next fires of an automation, in order.
-    pub(super) fn next_fires(&self, name: &str, after: i64, count: usize) -> Vec<NextFire<'_>> {
+    pub(super) fn next_fires(&self, name: &str, after: EpochMs, count: usize) -> Vec<NextFire<'_>> {
         let triggers = self.served.revisions().get(name).map_or(&[][..], |version| &version.triggers);
         let mut fires = Vec::new();
         for trigger in triggers {

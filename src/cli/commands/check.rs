@@ -1,6 +1,7 @@
 //! `mpscript check`, and how commands load a script.
 
 use crate::{
+    base::EpochMs,
     cli::{
         args::CheckArguments,
         config::default_zone,
@@ -50,7 +51,7 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
         return Err(problems.into_iter().map(|problem| Failure::script(problem.diagnostic)).collect());
     }
     let automation = automation.map(|(automation, triggers)| {
-        let mut text = describe(&automation, &triggers, host.clock.now_ms());
+        let mut text = describe(&automation, &triggers, host.clock.now());
         let has_default_zone = automation
             .triggers
             .iter()
@@ -97,7 +98,7 @@ fn summary(program: &Program, automation: &str) -> String {
 }
 
 /// An automation's triggers with their next fires, and its parameters.
-fn describe(automation: &Automation, triggers: &[Trigger], now: i64) -> String {
+fn describe(automation: &Automation, triggers: &[Trigger], now: EpochMs) -> String {
     let mut text = String::new();
     for trigger in triggers {
         let handler =

@@ -171,11 +171,10 @@ fn check_store(report: &mut Report, host: &Host, target: &TargetArgs, runtime: &
 
 fn open_writable(host: &Host, target: &TargetArgs, runtime: &Runtime) -> anyhow::Result<Option<Store>> {
     let Some((location, _)) = store_location(host, target)? else { return Ok(None) };
-    let now = host.clock.now_ms();
     let opened = runtime.block_on(async {
         let store = open_at(&location).await?;
         // Reading alone would not show that the store can be written.
-        store.acquire_lease("doctor", &host.process, now, now + 1).await?;
+        store.acquire_lease("doctor", &host.process, host.clock.now(), Duration::from_millis(1)).await?;
         store.release_lease("doctor", &host.process).await?;
         Ok::<_, StoreError>(store)
     });

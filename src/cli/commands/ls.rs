@@ -16,7 +16,7 @@ const RECENT_FIRES: i64 = 20;
 
 pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<u8> {
     let folder = open_folder(host, arguments)?;
-    let now = host.clock.now_ms();
+    let now = host.clock.now();
     let names: BTreeSet<&String> =
         folder.served.revisions().keys().chain(folder.served.stale().keys()).collect();
     if names.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::automation_folder::{NextFire, fires_after, open_folder, padded};
 use crate::{
+    base::EpochMs,
     cli::{args::NextArguments, failure::usage_error, output::exit},
     host::Host,
 };
@@ -15,7 +16,7 @@ pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<
         let message = format!("`{name}` has no triggers: its file is missing or can't be loaded");
         return Err(usage_error(message, "mpscript ls shows its status"));
     }
-    let now = host.clock.now_ms();
+    let now = host.clock.now();
     let count = usize::from(arguments.count);
     let names = folder
         .served
@@ -26,7 +27,7 @@ pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<
     for name in names {
         let record = folder.record_if_served(name)?;
         folder.warn_stale(host, name);
-        if record.as_ref().is_some_and(|record| record.paused_until == i64::MAX) {
+        if record.as_ref().is_some_and(|record| record.paused_until == Some(EpochMs::MAX)) {
             host.err.line(&format!("{name} is paused: mpscript unpause {name} ends that"));
             continue;
         }

@@ -2,6 +2,7 @@
 
 use super::automation_folder::{AutomationFolder, open_folder};
 use crate::{
+    base::EpochMs,
     cli::{
         args::{AutomationArgs, PauseArguments},
         config::default_zone,
@@ -18,17 +19,17 @@ pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result
     folder.record(&arguments.name)?;
     let (zone, _) = default_zone(host, arguments.list.target.config.as_deref())?;
     let until = match &arguments.until {
-        None => i64::MAX,
-        Some(text) => future_time(text, zone, host.clock.now_ms()).ok_or_else(|| {
+        None => EpochMs::MAX,
+        Some(text) => future_time(text, zone, host.clock.now()).ok_or_else(|| {
             let hint = "for example --until \"2026-12-24 18:00\", or --until 3d";
             usage_error(format!("`{text}` is in the past, or not a time"), hint)
         })?,
     };
-    set_pause(&folder, &arguments.name, until)?;
-    host.out.line(&if until == i64::MAX {
+    set_pause(&folder, &arguments.name, Some(until))?;
+    host.out.line(&if until == EpochMs::MAX {
         format!("{0} is paused: mpscript unpause {0} ends that", arguments.name)
     } else {
-        let until = DateTime::from_timestamp_millis(until).unwrap_or_default().with_timezone(&zone);
+        let until = until.to_utc().with_timezone(&zone);
         format!("{} is paused until {} ({zone})", arguments.name, until.format("%Y-%m-%d %H:%M:%S"))
     });
     Ok(exit::DONE)
@@ -37,29 +38,31 @@ pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result
 pub(crate) fn unpause(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
     let folder = open_folder(host, &arguments.list)?;
     let record = folder.record(&arguments.name)?;
-    set_pause(&folder, &arguments.name, 0)?;
-    let was = if record.paused_until > host.clock.now_ms() { "fires again" } else { "was not paused" };
+    set_pause(&folder, &arguments.name, None)?;
+    let now = host.clock.now();
+    let was =
+        if record.paused_until.is_some_and(|until| until > now) { "fires again" } else { "was not paused" };
     host.out.line(&format!("{} {was}", arguments.name));
     Ok(exit::DONE)
 }
 
-fn set_pause(folder: &AutomationFolder, name: &str, until: i64) -> anyhow::Result<()> {
+fn set_pause(folder: &AutomationFolder, name: &str, until: Option<EpochMs>) -> anyhow::Result<()> {
     folder.runtime.block_on(folder.store.pause_automation(name, until))?;
     Ok(())
 }
 
 /// A time after `now`: a duration from now on, or a date with or without a time of day, in `zone` unless it names one.
-fn future_time(text: &str, zone: Tz, now: i64) -> Option<i64> {
+fn future_time(text: &str, zone: Tz, now: EpochMs) -> Option<EpochMs> {
     if let Ok(length) = humantime::parse_duration(text) {
-        let until = now.checked_add(i64::try_from(length.as_millis()).ok()?)?;
-        return DateTime::from_timestamp_millis(until).map(|_| until);
+        let until = now + length;
+        return DateTime::from_timestamp_millis(until.get()).map(|_| until);
     }
-    let with_zone = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()).ok();
+    let with_zone = DateTime::parse_from_rfc3339(text).map(EpochMs::from).ok();
     let formats = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M"];
     let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
     let local = local.or_else(|| {
         NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0))
     });
     let local = local.and_then(|local| zone.from_local_datetime(&local).earliest());
-    with_zone.or(local.map(|at| at.timestamp_millis())).filter(|at| *at > now)
+    with_zone.or(local.map(EpochMs::from)).filter(|at| *at > now)
 }

@@ -1,6 +1,7 @@
 //! Recorded runs as commands find and read them: what `runs`, `show`, `stop`, `failed`, `resume` and `undo` share.
 
 use crate::{
+    base::EpochMs,
     bulk::RunReport,
     cli::{args::TargetArgs, config::open_required, failure::usage_error, runtime::start_runtime},
     host::Host,
@@ -8,7 +9,7 @@ use crate::{
     script::Source,
     store::{OutputLine, RunPayload, RunRecord, Store, UnreadableRun},
 };
-use chrono::{DateTime, Local};
+use chrono::Local;
 use tokio::runtime::Runtime;
 
 /// Runs that are listed.
@@ -144,9 +145,8 @@ pub(super) fn line(host: &Host, run: &RunRecord) -> String {
 }
 
 /// A time in this machine's zone.
-pub(super) fn local_time(ms: i64) -> String {
-    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
-    time.format("%Y-%m-%d %H:%M:%S").to_string()
+pub(super) fn local_time(instant: EpochMs) -> String {
+    instant.to_utc().with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn decode<T: serde::de::DeserializeOwned>(run: &RunRecord, what: &str, text: &str) -> anyhow::Result<T> {

@@ -16,7 +16,7 @@ use crate::{
     run::record::RunOptions,
     script::{Automation, HANDLER, HandlerCall, Origin, Parameter, Program, check},
 };
-use chrono::{DateTime, Local};
+use chrono::Local;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// `ctx.trigger` of a run that was started by hand.
@@ -85,14 +85,13 @@ fn manual_call(
 ) -> anyhow::Result<HandlerCall> {
     let values = Parameter::values(&automation.params, &by_name(given)?).map_err(Failure::usage)?;
     let name = Path::new(program.name()).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let now = host.clock.now_ms();
-    let scheduled = DateTime::from_timestamp_millis(now).unwrap_or_default().with_timezone(&Local);
+    let now = host.clock.now();
     Ok(HandlerCall {
         automation: name.unwrap_or_default(),
         handler: HANDLER.to_owned(),
         trigger: MANUAL.to_owned(),
-        scheduled_ms: now,
-        scheduled: scheduled.to_rfc3339(),
+        scheduled_at: now,
+        scheduled: now.to_utc().with_timezone(&Local).to_rfc3339(),
         params: values,
         ..HandlerCall::default()
     })

@@ -2,7 +2,7 @@
 
 use super::confirm::confirm_production;
 use crate::{
-    base::Cancel,
+    base::{Cancel, EpochMs},
     bulk::{Attempt, Limits, ProgressBoard, Resolution, RunReport},
     cli::{
         args::{RunFlags, TargetArgs},
@@ -61,7 +61,7 @@ impl Purpose<'_> {
     }
 
     /// The start of the run that it resumes.
-    fn first_started_at(&self) -> Option<i64> {
+    fn first_started_at(&self) -> Option<EpochMs> {
         match self {
             Self::Resume { run, .. } => Some(run.started_at),
             _ => None,
@@ -140,7 +140,7 @@ impl<'a> PreparedRun<'a> {
     fn about(&self, plan: &RunPlan) -> About<'a> {
         About {
             script: plan.program.name().to_owned(),
-            started_at: self.host.clock.now_ms(),
+            started_at: self.host.clock.now(),
             first_started_at: plan.purpose.first_started_at(),
             journal: self.store.clone().map(|store| (self.runtime, store)),
         }

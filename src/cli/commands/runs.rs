@@ -7,7 +7,7 @@ use crate::{
     run::record,
     store::UnreadableRun,
 };
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 pub(crate) fn execute(host: &Host, arguments: &RunsArguments) -> anyhow::Result<u8> {
@@ -36,12 +36,11 @@ fn as_json(host: &Host, run: &Listed) -> Value {
         Ok(run) => run,
         Err(UnreadableRun { id, error }) => return json!({"id": id, "error": error.to_string()}),
     };
-    let started = DateTime::from_timestamp_millis(run.started_at).unwrap_or_default();
     json!({
         "id": run.id,
         "script": run.script,
         "state": record::observed_state(host, run),
         "dry_run": run.is_dry,
-        "started": started.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "started": run.started_at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true),
     })
 }

@@ -156,7 +156,7 @@ impl Report<'_> {
     }
 
     fn write(&self, level: Level, text: &str) {
-        let at = self.host.clock.now_ms();
+        let at = self.host.clock.now();
         self.writer.write(&LogRecord { at, level, automation: "", run: "", is_printed: false, text });
     }
 }

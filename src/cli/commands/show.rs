@@ -92,8 +92,8 @@ fn rows(
 ) -> Vec<(&'static str, String)> {
     let run = &recorded.run;
     let mut rows = vec![("account", run.account.clone())];
-    if run.ended_at > 0 {
-        rows.push(("ended", local_time(run.ended_at)));
+    if let Some(ended_at) = run.ended_at {
+        rows.push(("ended", local_time(ended_at)));
     }
     if run.attempt > 1 {
         rows.push(("attempts", run.attempt.to_string()));

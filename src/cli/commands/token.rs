@@ -2,7 +2,7 @@
 
 use super::token_serve;
 use crate::{
-    base::{Cancel, with_thousands},
+    base::{Cancel, EpochMs, with_thousands},
     cli::{
         args::{TokenArguments, TokenCommand},
         config::{Access, ClientOptions, Connection, connect},
@@ -67,22 +67,22 @@ fn status(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::Re
     let client = connection.client()?;
     let record = runtime.block_on(client.token_record())?;
     let (forced, max) = runtime.block_on(client.forced_today())?;
-    let now = host.clock.now_ms();
-    let span = |ms: i64| {
-        let seconds = Duration::from_secs(ms.unsigned_abs() / 1_000);
-        humantime::format_duration(seconds).to_string()
+    let now = host.clock.now();
+    let span = |instant: EpochMs| {
+        let whole_seconds = Duration::from_secs(now.distance(instant).as_secs());
+        humantime::format_duration(whole_seconds).to_string()
     };
     let token = match record {
         None => "none in the store yet".to_owned(),
         Some(record) if record.expires_at <= now => {
-            format!("expired {} ago; fetched by {}", span(now - record.expires_at), record.renewed_by)
+            format!("expired {} ago; fetched by {}", span(record.expires_at), record.renewed_by)
         }
         Some(record) => format!(
             "number {}, fetched {} ago by {}, expires in {}",
             record.generation,
-            span(now - record.renewed_at),
+            span(record.renewed_at),
             record.renewed_by,
-            span(record.expires_at - now)
+            span(record.expires_at)
         ),
     };
     let rows = [

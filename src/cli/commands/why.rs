@@ -6,7 +6,7 @@ use crate::{
     host::Host,
     store::FireState,
 };
-use chrono::{DateTime, Local};
+use chrono::Local;
 
 /// Fires that are shown.
 const MAX_FIRES: i64 = 1_000;
@@ -24,8 +24,8 @@ pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
         let trigger =
             version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.trigger));
         let local = || {
-            let at = DateTime::from_timestamp_millis(fire.scheduled_at).unwrap_or_default();
-            at.with_timezone(&Local).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
+            let at = fire.scheduled_at.to_utc().with_timezone(&Local);
+            at.format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
         };
         let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.scheduled_at));
         // The reason of a claimed fire is the daemon's own note, not yet an outcome.

@@ -5,7 +5,7 @@ use crate::{
     host::Stream,
     run::daemon::{Level, Log, LogRecord},
 };
-use chrono::{DateTime, Local, SecondsFormat};
+use chrono::{Local, SecondsFormat};
 use serde_json::json;
 use std::{
     sync::{
@@ -69,9 +69,8 @@ impl DaemonLogWriter {
     }
 
     fn as_json(entry: &LogRecord) -> String {
-        let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default();
         let mut line = json!({
-            "at": at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "at": entry.at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true),
             "level": level(entry),
             "text": entry.text,
         });
@@ -92,7 +91,7 @@ impl DaemonLogWriter {
             (automation, "") => format!("{automation}: "),
             (automation, run) => format!("{automation} {run}: "),
         };
-        let at = DateTime::from_timestamp_millis(entry.at).unwrap_or_default().with_timezone(&Local);
+        let at = entry.at.to_utc().with_timezone(&Local);
         let head = format!("{} {:<5} {of}", at.format("%Y-%m-%d %H:%M:%S"), level(entry));
         entry.text.lines().map(move |line| {
             let line: String = line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();

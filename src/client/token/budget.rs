@@ -89,11 +89,9 @@ impl Budget {
 
     async fn take_forced_in(&self, store: &Store, clock: &Clock, today: i64) -> Result<bool, StoreError> {
         if self.is_stable {
-            let now = clock.now();
-            let until = now + FORCED_RENEWAL_SPACING;
             // A lease can be prolonged by its owner, so each renewal is an owner of its own.
             let owner: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
-            if !store.acquire_lease(&self.force, &owner, now.get(), until.get()).await? {
+            if !store.acquire_lease(&self.force, &owner, clock.now(), FORCED_RENEWAL_SPACING).await? {
                 return Ok(false);
             }
         }

@@ -67,8 +67,8 @@ struct CachedToken {
 
 impl CachedToken {
     fn new(record: &TokenRecord) -> Self {
-        let (renewed_at, expires_at) = (EpochMs::new(record.renewed_at), EpochMs::new(record.expires_at));
-        let lifetime = expires_at.since(renewed_at);
+        let expires_at = record.expires_at;
+        let lifetime = expires_at.since(record.renewed_at);
         Self {
             token: record.token.clone(),
             renew_at: expires_at - RENEW_AHEAD.min(lifetime / 2),
@@ -323,8 +323,7 @@ impl TokenCache {
 
     /// Takes the lease of the renewal, or prolongs it.
     async fn acquire_lease(&self, store: &Store, sender: &Sender, lease: &str) -> Result<bool, StoreError> {
-        let now = sender.clock.now();
-        store.acquire_lease(lease, &self.holder, now.get(), (now + LEASE_TTL).get()).await
+        store.acquire_lease(lease, &self.holder, sender.clock.now(), LEASE_TTL).await
     }
 
     /// The store's token if it makes the renewal unnecessary, otherwise its record.
@@ -442,10 +441,10 @@ impl TokenCache {
         let lifetime = Duration::from_secs(answer.expires_in.unsigned_abs());
         let record = TokenRecord {
             token: answer.access_token.0,
-            expires_at: (now + lifetime).get(),
+            expires_at: now + lifetime,
             generation,
             renewed_by: self.owner.clone(),
-            renewed_at: now.get(),
+            renewed_at: now,
         };
         sender.redactor.learn_token(&record.token);
         if let Some(store) = &self.store {

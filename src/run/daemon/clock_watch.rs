@@ -1,6 +1,6 @@
 //! Detects that the wall clock did not move as time did: the machine slept, or its clock was set.
 
-use crate::base::{Stopwatch, millis};
+use crate::base::{EpochMs, Stopwatch};
 use std::{fmt, time::Duration};
 
 /// The wall clock has jumped when it differs by this much from the time that has passed.
@@ -16,26 +16,25 @@ pub(super) enum ClockJump {
 /// Compares the wall clock with a monotonic one, from one step to the next.
 #[derive(Default)]
 pub(super) struct ClockWatch {
-    last: Option<(Stopwatch, i64)>,
+    last: Option<(Stopwatch, EpochMs)>,
 }
 
 impl ClockWatch {
-    /// The jump since the last call, if there was one. `now` is in milliseconds since the epoch.
-    pub(super) fn observe(&mut self, now: i64) -> Option<ClockJump> {
+    /// The jump since the last call, if there was one.
+    pub(super) fn observe(&mut self, now: EpochMs) -> Option<ClockJump> {
         let last = self.last.replace((Stopwatch::start(), now));
         let (since, then) = last?;
-        jump(now.saturating_sub(then), millis(since.elapsed()))
+        jump(now, then + since.elapsed())
     }
 }
 
-/// The jump of a wall clock that moved by `moved` milliseconds while `passed` went by.
-fn jump(moved: i64, passed: i64) -> Option<ClockJump> {
-    let by = moved.saturating_sub(passed);
-    let size = Duration::from_millis(by.unsigned_abs());
+/// The jump of a wall clock that shows `now` where it should show `expected`.
+fn jump(now: EpochMs, expected: EpochMs) -> Option<ClockJump> {
+    let size = now.distance(expected);
     match () {
-        () if by >= millis(CLOCK_JUMP) => Some(ClockJump::Forward(size)),
-        () if by <= -millis(CLOCK_JUMP) => Some(ClockJump::Back(size)),
-        () => None,
+        () if size < CLOCK_JUMP => None,
+        () if now > expected => Some(ClockJump::Forward(size)),
+        () => Some(ClockJump::Back(size)),
     }
 }
 
@@ -74,10 +73,11 @@ mod tests {
             (-4_750, 250, Some(ClockJump::Back(Duration::from_secs(5)))),
             // The machine was busy: both clocks moved.
             (60_000, 60_000, None),
-            (i64::MIN, i64::MAX, Some(ClockJump::Back(Duration::from_millis(i64::MIN.unsigned_abs())))),
+            (i64::MIN, i64::MAX, Some(ClockJump::Back(Duration::from_millis(i64::MAX.unsigned_abs())))),
         ];
-        for (moved, passed, expected) in table {
-            assert_eq!(jump(moved, passed), expected, "moved {moved} while {passed} passed");
+        for (now, expected, jumped) in table {
+            let seen = jump(EpochMs::new(now), EpochMs::new(expected));
+            assert_eq!(seen, jumped, "{now} instead of {expected}");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     triggers::TriggerId,
 };
 use crate::{
-    base::{Stopwatch, millis},
+    base::{EpochMs, Stopwatch},
     run::{
         registry::Revision,
         schedule::{
@@ -51,8 +51,8 @@ impl Daemon {
         id: &TriggerId,
         revision: &Revision,
         trigger: &Trigger,
-        last: i64,
-        now: i64,
+        last: EpochMs,
+        now: EpochMs,
     ) -> Result<(), StoreError> {
         let due = due(&id.automation, trigger, revision.automation.catch_up, last, now);
         let mut missed = Vec::new();
@@ -76,7 +76,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn fire_of(&self, id: &TriggerId, due: &DueFire, now: i64) -> Fire {
+    fn fire_of(&self, id: &TriggerId, due: &DueFire, now: EpochMs) -> Fire {
         Fire {
             automation: id.automation.clone(),
             trigger: id.key.clone(),
@@ -128,12 +128,12 @@ impl Daemon {
                         tried.remove(&queued.fire.automation);
                         continue;
                     }
-                    Ok(StartOutcome::Blocked) => self.queue.defer_start(&id, now + millis(POLL_INTERVAL)),
+                    Ok(StartOutcome::Blocked) => self.queue.defer_start(&id, now + POLL_INTERVAL),
                     Ok(StartOutcome::Preparing) => {
-                        self.queue.defer_start(&id, now + millis(PREPARATION_POLL));
+                        self.queue.defer_start(&id, now + PREPARATION_POLL);
                     }
                     Err(error) => {
-                        self.queue.defer_start(&id, now + millis(POLL_INTERVAL));
+                        self.queue.defer_start(&id, now + POLL_INTERVAL);
                         errors.absorb(Err(error))?;
                     }
                 }
@@ -156,7 +156,7 @@ impl Daemon {
             if result.is_ok() {
                 self.queue.remove_resume_at(position);
             } else {
-                self.queue.defer_resume_at(position, now + millis(POLL_INTERVAL));
+                self.queue.defer_resume_at(position, now + POLL_INTERVAL);
             }
             errors.absorb(result)?;
         }

@@ -7,7 +7,7 @@ use super::{
     transition::{EndedRun, FireTransition, after_death, after_run},
 };
 use crate::{
-    base::millis,
+    base::EpochMs,
     run::{registry::Revision, runner::RunFinished, worker::RunOutcome},
     script::HandlerCall,
     store::{Fire, FireKind, FireState, StoreError},
@@ -135,7 +135,7 @@ impl Daemon {
             }
             FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, why),
             FireTransition::Resume { after } => {
-                let not_before = self.process.now() + millis(after);
+                let not_before = self.process.now() + after;
                 self.queue.push_resume(QueuedFire { fire, revision, not_before });
                 Ok(())
             }
@@ -170,7 +170,7 @@ impl Daemon {
         }
         let text = format!("failed: {why}; retried in {}", humantime::format_duration(after));
         self.process.log.run(Level::Warn, &fire.automation, &fire.run, &text);
-        let not_before = now + millis(after);
+        let not_before = now + after;
         self.queue.push_resume(QueuedFire { fire: counted, revision, not_before });
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Daemon {
         if self.process.wait(self.process.store.compare_and_set_fire(fire, &counted))? {
             let text = format!("resumed in {}", humantime::format_duration(after));
             self.process.log.run(Level::Warn, &fire.automation, &fire.run, &text);
-            self.queue.push_resume(QueuedFire { fire: counted, revision, not_before: now + millis(after) });
+            self.queue.push_resume(QueuedFire { fire: counted, revision, not_before: now + after });
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Daemon {
         let note = format!(
             "its process has died {crashes} times while it was running; the automation is paused: mpscript unpause {name}"
         );
-        self.process.wait(self.process.store.pause_automation(name, i64::MAX))?;
+        self.process.wait(self.process.store.pause_automation(name, Some(EpochMs::MAX)))?;
         self.fail_fire(fire, revision, call, &FireEnd::failed(FireState::Failed, &note))
     }
 

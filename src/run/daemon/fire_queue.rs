@@ -1,11 +1,11 @@
 //! Fires that this process has and that wait: to be started, or to be resumed.
 
-use crate::{run::registry::Revision, store::Fire};
+use crate::{base::EpochMs, run::registry::Revision, store::Fire};
 use std::{collections::HashSet, sync::Arc};
 
 /// Names a fire: its automation, its trigger and its scheduled instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct FireId(String, String, i64);
+pub(super) struct FireId(String, String, EpochMs);
 
 impl From<&Fire> for FireId {
     fn from(fire: &Fire) -> Self {
@@ -19,8 +19,8 @@ pub(super) struct QueuedFire {
     pub fire: Fire,
     /// The revision that its run was started with, where this process knows it.
     pub revision: Option<Arc<Revision>>,
-    /// The earliest time of the next try, in milliseconds since the epoch.
-    pub not_before: i64,
+    /// The earliest time of the next try.
+    pub not_before: EpochMs,
 }
 
 /// Fires that wait, in the order in which they are tried. A fire is in one of the two queues at the most.
@@ -79,13 +79,13 @@ impl FireQueue {
     }
 
     /// Tries a claimed fire again, but not before this time.
-    pub(super) fn defer_start(&mut self, id: &FireId, not_before: i64) {
+    pub(super) fn defer_start(&mut self, id: &FireId, not_before: EpochMs) {
         let queued = self.starts.iter_mut().filter(|queued| FireId::from(&queued.fire) == *id);
         queued.for_each(|queued| queued.not_before = not_before);
     }
 
     /// Tries to resume a fire again, but not before this time.
-    pub(super) fn defer_resume_at(&mut self, position: usize, not_before: i64) {
+    pub(super) fn defer_resume_at(&mut self, position: usize, not_before: EpochMs) {
         if let Some(queued) = self.resumes.get_mut(position) {
             queued.not_before = not_before;
         }
@@ -93,12 +93,12 @@ impl FireQueue {
 
     /// Tries all claimed fires at once: a run has ended that they may have waited for.
     pub(super) fn retry_starts(&mut self) {
-        self.starts.iter_mut().for_each(|queued| queued.not_before = 0);
+        self.starts.iter_mut().for_each(|queued| queued.not_before = EpochMs::MIN);
     }
 
     /// Tries everything at once: its times were taken from a clock that was wrong.
     pub(super) fn retry_all(&mut self) {
-        self.starts.iter_mut().chain(&mut self.resumes).for_each(|queued| queued.not_before = 0);
+        self.starts.iter_mut().chain(&mut self.resumes).for_each(|queued| queued.not_before = EpochMs::MIN);
     }
 
     /// The names of all fires that wait.

@@ -1,7 +1,7 @@
 //! The daemon's log: its own messages and what its scripts print.
 
 use crate::{
-    base::{Clock, Redactor},
+    base::{Clock, EpochMs, Redactor},
     script::Output,
 };
 use std::sync::{Arc, OnceLock};
@@ -20,8 +20,8 @@ pub enum Level {
 /// One message of the log.
 #[derive(Clone, Debug)]
 pub struct LogRecord<'a> {
-    /// When, in milliseconds since the epoch.
-    pub at: i64,
+    /// When.
+    pub at: EpochMs,
     /// Its severity.
     pub level: Level,
     /// The automation that it is about, or empty.
@@ -68,7 +68,7 @@ impl DaemonLog {
     }
 
     fn write(&self, level: Level, automation: &str, run: &str, text: &str, is_printed: bool) {
-        self.log.write(&LogRecord { at: self.clock.now_ms(), level, automation, run, is_printed, text });
+        self.log.write(&LogRecord { at: self.clock.now(), level, automation, run, is_printed, text });
     }
 }
 

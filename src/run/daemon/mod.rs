@@ -44,7 +44,7 @@ use self::{
     triggers::Triggers,
 };
 use crate::{
-    base::{Stopwatch, millis},
+    base::{EpochMs, Stopwatch},
     host::Host,
     run::{
         registry::{AutomationRegistry, RegistryEvent},
@@ -92,8 +92,8 @@ pub struct Daemon {
     retention: Retention,
     clock_watch: ClockWatch,
     outage: Outage,
-    /// When the store was last polled, in milliseconds since the epoch.
-    polled_at: Option<i64>,
+    /// When the store was last polled.
+    polled_at: Option<EpochMs>,
     is_shutting_down: bool,
     /// Whether the step ended before everything was tried.
     has_backlog: bool,
@@ -176,9 +176,9 @@ impl Daemon {
         self.running.len()
     }
 
-    /// When the next fire starts, in milliseconds since the epoch.
+    /// When the next fire starts.
     #[must_use]
-    pub fn next_start(&self) -> Option<i64> {
+    pub fn next_start(&self) -> Option<EpochMs> {
         self.triggers.next_start()
     }
 
@@ -220,7 +220,7 @@ impl Daemon {
         }
         self.running.enforce_timeouts(self.process.host.clock.monotonic());
         if !self.is_shutting_down && self.has_scanned {
-            if self.polled_at.is_none_or(|at| (now - at).abs() >= millis(POLL_INTERVAL)) {
+            if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
                 self.process.heartbeat(now)?;
                 self.log_peers(now)?;
                 self.polled_at = Some(now);
@@ -243,9 +243,7 @@ impl Daemon {
         if std::mem::take(&mut self.has_backlog) {
             return Ok(Duration::ZERO);
         }
-        let until_next = self
-            .next_start()
-            .map(|next| Duration::from_millis(u64::try_from(next - now).unwrap_or_default()));
+        let until_next = self.next_start().map(|next| next.since(now));
         Ok(until_next.unwrap_or(MAX_SLEEP).clamp(Duration::from_millis(1), MAX_SLEEP))
     }
 
@@ -266,7 +264,7 @@ impl Daemon {
     }
 
     /// Logs once which other processes share the store.
-    fn log_peers(&self, now: i64) -> Result<(), StoreError> {
+    fn log_peers(&self, now: EpochMs) -> Result<(), StoreError> {
         if self.polled_at.is_some() {
             return Ok(());
         }

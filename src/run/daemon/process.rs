@@ -5,7 +5,7 @@ use super::{
     stats::DaemonStats,
 };
 use crate::{
-    base::millis,
+    base::EpochMs,
     host::Host,
     run::runner::{InProcess, Runner, Waker},
     store::{Store, StoreError},
@@ -57,9 +57,9 @@ impl Process {
         }
     }
 
-    /// The time, in milliseconds since the epoch.
-    pub(super) fn now(&self) -> i64 {
-        self.host.clock.now_ms()
+    /// The time.
+    pub(super) fn now(&self) -> EpochMs {
+        self.host.clock.now()
     }
 
     /// Waits for a call to the store.
@@ -68,9 +68,9 @@ impl Process {
     }
 
     /// Records a heartbeat.
-    pub(super) fn heartbeat(&self, now: i64) -> Result<(), StoreError> {
+    pub(super) fn heartbeat(&self, now: EpochMs) -> Result<(), StoreError> {
         let lease = daemon_lease(&self.name);
-        self.wait(self.store.acquire_lease(&lease, &self.name, now, now + millis(HEARTBEAT_TTL))).map(drop)
+        self.wait(self.store.acquire_lease(&lease, &self.name, now, HEARTBEAT_TTL)).map(drop)
     }
 
     /// Ends the heartbeat, so that other processes adopt at once what this one leaves.
@@ -79,12 +79,16 @@ impl Process {
     }
 
     /// Whether a process has a heartbeat that has not expired.
-    pub(super) fn is_alive(&self, process: &str, now: i64) -> Result<bool, StoreError> {
-        Ok(process == self.name || self.wait(self.store.lease_expires_at(&daemon_lease(process)))? > now)
+    pub(super) fn is_alive(&self, process: &str, now: EpochMs) -> Result<bool, StoreError> {
+        if process == self.name {
+            return Ok(true);
+        }
+        let expires_at = self.wait(self.store.lease_expires_at(&daemon_lease(process)))?;
+        Ok(expires_at.is_some_and(|expires_at| expires_at > now))
     }
 
     /// The other daemons on this store.
-    pub(super) fn peers(&self, now: i64) -> Result<Vec<String>, StoreError> {
+    pub(super) fn peers(&self, now: EpochMs) -> Result<Vec<String>, StoreError> {
         let mut names = self.wait(self.store.lease_owners(DAEMON_LEASE, now))?;
         names.retain(|name| *name != self.name);
         Ok(names)

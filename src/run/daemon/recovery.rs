@@ -11,7 +11,7 @@ use super::{
     transition::{FireTransition, RecordedRun, RecoveryTransition, ResumeCause, recover, without_account},
 };
 use crate::{
-    base::{Diagnostic, millis},
+    base::{Diagnostic, EpochMs},
     run::{
         record::{self, RunOptions},
         registry::Revision,
@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 impl Daemon {
     /// Adopts the open fires of processes that are dead.
-    pub(super) fn adopt_orphans(&mut self, now: i64) -> Result<(), StoreError> {
+    pub(super) fn adopt_orphans(&mut self, now: EpochMs) -> Result<(), StoreError> {
         let queued = self.queue.ids();
         for fire in self.process.wait(self.process.store.open_fires())? {
             if queued.contains(&FireId::from(&fire)) || self.running.contains(&fire.run) {
@@ -45,7 +45,7 @@ impl Daemon {
     }
 
     /// Adopts a fire whose run was not started.
-    fn adopt_claimed(&mut self, fire: &Fire, now: i64) -> Result<(), StoreError> {
+    fn adopt_claimed(&mut self, fire: &Fire, now: EpochMs) -> Result<(), StoreError> {
         let adopted = Fire { owner: self.process.name.clone(), updated_at: now, ..fire.clone() };
         if self.process.wait(self.process.store.compare_and_set_fire(fire, &adopted))? {
             self.process.log.automation(Level::Info, &fire.automation, "adopted before its run started");
@@ -78,7 +78,7 @@ impl Daemon {
         let undone_by = self.process.wait(store.active_undo_of(&record.id))?;
         let recorded = RecordedRun {
             state: record::observed_state(&self.process.host, &record),
-            ended_since: fire.updated_at < record.ended_at,
+            ended_since: record.ended_at.is_some_and(|ended_at| fire.updated_at < ended_at),
             is_undone: undone_by.is_some(),
             failures: fire.failures,
             retries: retries(revision.as_deref()),
@@ -168,7 +168,7 @@ impl Daemon {
     }
 
     fn resume_later(&mut self, fire: Fire, revision: Option<Arc<Revision>>, after: Duration) {
-        let not_before = fire.updated_at + millis(after);
+        let not_before = fire.updated_at + after;
         self.queue.push_resume(QueuedFire { fire, revision, not_before });
     }
 
@@ -181,7 +181,7 @@ impl Daemon {
         diagnostic: &Diagnostic,
     ) -> Result<(), StoreError> {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-        match without_account(fire.updated_at - fire.scheduled_at, timeout) {
+        match without_account(fire.updated_at.since(fire.scheduled_at), timeout) {
             FireTransition::Resume { after } => {
                 let retried = humantime::format_duration(after);
                 let text = format!("can't be resumed: {}; retried in {retried}", diagnostic.one_line());

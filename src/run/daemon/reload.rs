@@ -2,7 +2,7 @@
 
 use super::{Daemon, RUNS_LAST_GOOD, RUNS_NOTHING, log::Level, triggers::TriggerId};
 use crate::{
-    base::Diagnostic,
+    base::{Diagnostic, EpochMs},
     run::{registry::RegistryEvent, schedule::trigger::Trigger},
     store::{Fire, FireState, StoreError},
 };
@@ -103,7 +103,7 @@ impl Daemon {
     }
 
     /// Warns of an automation whose name one of another folder has: they share a record.
-    fn warn_shared_name(&self, name: &str, folder: &str, now: i64) -> Result<(), StoreError> {
+    fn warn_shared_name(&self, name: &str, folder: &str, now: EpochMs) -> Result<(), StoreError> {
         let record = self.process.wait(self.process.store.automation(name))?.unwrap_or_default();
         if record.folder.is_empty() || record.folder == folder {
             return Ok(());
@@ -120,7 +120,7 @@ impl Daemon {
     }
 
     /// Waits for the triggers that an automation has now, and no longer for those that it had.
-    fn register_triggers(&mut self, name: &str, now: i64) -> Result<(), StoreError> {
+    fn register_triggers(&mut self, name: &str, now: EpochMs) -> Result<(), StoreError> {
         let revision = self.registry.revisions().get(name).map(Arc::clone);
         let triggers: &[Trigger] = revision.as_ref().map_or(&[], |revision| &revision.triggers);
         let is_present = |key: &str| triggers.iter().any(|trigger| trigger.key == key);
@@ -150,7 +150,7 @@ impl Daemon {
     }
 
     /// The instant up to which the fires of a trigger are accounted for in the store.
-    fn last_recorded(&self, id: &TriggerId, trigger: &Trigger, now: i64) -> Result<i64, StoreError> {
+    fn last_recorded(&self, id: &TriggerId, trigger: &Trigger, now: EpochMs) -> Result<EpochMs, StoreError> {
         match self.process.wait(self.process.store.last_fire(&id.automation, &id.key))? {
             Some(last) if last.state != FireState::Disarmed && last.scheduled_at <= now => {
                 Ok(last.scheduled_at)
@@ -173,7 +173,7 @@ impl Daemon {
     fn record_marker(
         &self,
         id: &TriggerId,
-        instant: i64,
+        instant: EpochMs,
         state: FireState,
         reason: &str,
     ) -> Result<(), StoreError> {

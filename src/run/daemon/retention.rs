@@ -1,7 +1,7 @@
 //! Purges fires and runs that are older than the retention period, a batch a step, so that it never delays a fire.
 
 use super::process::{DAEMON_LEASE, Process};
-use crate::{base::millis, store::StoreError};
+use crate::{base::EpochMs, store::StoreError};
 use std::time::Duration;
 
 /// How long fires and their runs are kept by default.
@@ -21,30 +21,30 @@ enum Expirable {
 /// What is purged, and when.
 pub(super) struct Retention {
     pub period: Duration,
-    /// When the last purge was planned, in milliseconds since the epoch.
-    planned_at: i64,
+    /// When the last purge was planned.
+    planned_at: EpochMs,
     queue: Vec<Expirable>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { period: DEFAULT_RETENTION, planned_at: 0, queue: Vec::new() }
+        Self { period: DEFAULT_RETENTION, planned_at: EpochMs::default(), queue: Vec::new() }
     }
 }
 
 impl Retention {
     /// Purges one batch, if a purge is due or not done yet. What fails is left to the purge of the next day.
-    pub(super) fn purge_expired(&mut self, process: &Process, now: i64) -> Result<(), StoreError> {
-        if (now - self.planned_at).abs() >= millis(PURGE_INTERVAL) {
+    pub(super) fn purge_expired(&mut self, process: &Process, now: EpochMs) -> Result<(), StoreError> {
+        if now.distance(self.planned_at) >= PURGE_INTERVAL {
             self.planned_at = now;
-            let before = now - millis(PURGE_INTERVAL);
+            let before = now - PURGE_INTERVAL;
             process.wait(process.store.purge_leases(DAEMON_LEASE, before))?;
             let records = process.wait(process.store.automations())?;
             let fires = records.into_iter().map(|record| Expirable::Fires(record.name));
             self.queue = fires.chain([Expirable::ManualRuns]).collect();
         }
         let Some(next) = self.queue.pop() else { return Ok(()) };
-        let before = now.saturating_sub(millis(self.period));
+        let before = now - self.period;
         let purged = match &next {
             Expirable::Fires(automation) => process.wait(process.store.purge_fires(automation, before))?,
             Expirable::ManualRuns => process.wait(process.store.purge_runs_without_fire(before))?,

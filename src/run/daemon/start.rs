@@ -11,7 +11,7 @@ use super::{
     transition::{Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, on_due},
 };
 use crate::{
-    base::{Diagnostic, millis},
+    base::{Diagnostic, EpochMs},
     bulk::Attempt,
     run::{
         automation_state,
@@ -43,7 +43,11 @@ pub(super) enum StartOutcome {
 
 impl Daemon {
     /// Starts a fire, or closes it with the reason why it does not run.
-    pub(super) fn try_start(&mut self, queued: &QueuedFire, now: i64) -> Result<StartOutcome, StoreError> {
+    pub(super) fn try_start(
+        &mut self,
+        queued: &QueuedFire,
+        now: EpochMs,
+    ) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
         if fire.kind == FireKind::FailureHook {
             return self.start_failure_hook(queued);
@@ -55,7 +59,7 @@ impl Daemon {
             return self.skip(fire, "its trigger was removed");
         }
         let record = self.process.wait(self.process.store.automation(&fire.automation))?.unwrap_or_default();
-        if record.paused_until > fire.scheduled_at {
+        if record.paused_until.is_some_and(|until| until > fire.scheduled_at) {
             return self.skip(fire, "the automation is paused");
         }
         let account = revision.automation.account.as_deref();
@@ -81,7 +85,7 @@ impl Daemon {
         // No other process may start a run of the automation between the look at what is running and the start.
         let (store, name) = (self.process.store.clone(), self.process.name.clone());
         let lease = format!("begin {}", fire.automation);
-        if !self.process.wait(store.acquire_lease(&lease, &name, now, now + millis(HEARTBEAT_TTL)))? {
+        if !self.process.wait(store.acquire_lease(&lease, &name, now, HEARTBEAT_TTL))? {
             return Ok(StartOutcome::Blocked);
         }
         let outcome = match self.apply_overlap_policy(fire, &revision) {
@@ -111,7 +115,7 @@ impl Daemon {
         let start = revision
             .trigger(&fire.trigger)
             .map(|trigger| starts_at(&fire.automation, trigger, fire.scheduled_at));
-        let claimed_after = fire.updated_at - start.unwrap_or(fire.scheduled_at);
+        let claimed_after = fire.updated_at.since(start.unwrap_or(fire.scheduled_at));
         let other = other.unwrap_or_default();
         match on_due(overlap, running, claimed_after) {
             StartTransition::Start => Ok(None),
@@ -184,7 +188,7 @@ impl Daemon {
             automation: fire.automation.clone(),
             handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
             trigger: fire.trigger.clone(),
-            scheduled_ms: fire.scheduled_at,
+            scheduled_at: fire.scheduled_at,
             scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.scheduled_at)).unwrap_or_default(),
             ..HandlerCall::default()
         };
@@ -216,7 +220,7 @@ impl Daemon {
             automation: fire.automation.clone(),
             handler: ON_FAILURE.to_owned(),
             trigger: fire.trigger.clone(),
-            scheduled_ms: fire.scheduled_at,
+            scheduled_at: fire.scheduled_at,
             scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
             error: Some(error),
             ..HandlerCall::default()
@@ -303,7 +307,7 @@ impl Daemon {
             return Ok(StartOutcome::Handled);
         }
         if let Some(trigger) = revision.trigger(&fire.trigger) {
-            let lag = now - starts_at(&fire.automation, trigger, fire.scheduled_at);
+            let lag = now.since(starts_at(&fire.automation, trigger, fire.scheduled_at));
             self.process.stats.count_start(lag);
         }
         let text = format!("started by {}", plan.call.trigger);

@@ -1,7 +1,7 @@
 //! Statistics of a daemon: counters since it started, and its present state.
 
 use crate::{
-    base::{Stopwatch, lock},
+    base::{EpochMs, Stopwatch, lock},
     client::Client,
     store::FireState,
 };
@@ -11,8 +11,16 @@ use std::{
     time::Duration,
 };
 
-/// The upper bounds of the buckets of start lags, in milliseconds.
-pub const LAG_BUCKETS: [i64; 7] = [100, 500, 1_000, 5_000, 30_000, 300_000, 3_600_000];
+/// The upper bounds of the buckets of start lags.
+pub const LAG_BUCKETS: [Duration; 7] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_mins(5),
+    Duration::from_hours(1),
+];
 
 /// A daemon whose last step is older than this hangs.
 const STEP_TIMEOUT: Duration = Duration::from_mins(1);
@@ -30,10 +38,10 @@ pub struct StatsSnapshot {
     pub lags: [u64; LAG_BUCKETS.len()],
     /// All runs that were started.
     pub started: u64,
-    /// The sum of their start lags, in milliseconds.
-    pub lag_sum_ms: i64,
-    /// When a fire of an automation last completed, in milliseconds since the epoch.
-    pub last_success: BTreeMap<String, i64>,
+    /// The sum of their start lags.
+    pub lag_sum: Duration,
+    /// When a fire of an automation last completed.
+    pub last_success: BTreeMap<String, EpochMs>,
     /// The automations that are live.
     pub live: Vec<String>,
     /// How many files are stale.
@@ -71,7 +79,7 @@ impl DaemonStats {
     }
 
     /// Counts a fire that was closed.
-    pub(super) fn count_fire(&self, automation: &str, state: FireState, at: i64) {
+    pub(super) fn count_fire(&self, automation: &str, state: FireState, at: EpochMs) {
         let mut counters = self.lock();
         *counters.fires.entry((automation.to_owned(), state)).or_default() += 1;
         if state.is_completed() {
@@ -79,13 +87,12 @@ impl DaemonStats {
         }
     }
 
-    /// Counts a run that was started this many milliseconds late.
-    pub(super) fn count_start(&self, lag_ms: i64) {
+    /// Counts a run that was started this late.
+    pub(super) fn count_start(&self, lag: Duration) {
         let mut stats = self.lock();
-        let lag_ms = lag_ms.max(0);
         stats.started += 1;
-        stats.lag_sum_ms += lag_ms;
-        if let Some(bucket) = LAG_BUCKETS.iter().position(|bound| lag_ms <= *bound) {
+        stats.lag_sum += lag;
+        if let Some(bucket) = LAG_BUCKETS.iter().position(|bound| lag <= *bound) {
             stats.lags[bucket] += 1;
         }
     }

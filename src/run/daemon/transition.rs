@@ -2,7 +2,6 @@
 //! while another one runs. Must never know the store, the clock or the log; the callers carry the decisions out.
 
 use crate::{
-    base::millis,
     script::Overlap,
     store::{FireState, RunState},
 };
@@ -183,8 +182,8 @@ pub(super) fn recover(run: RecordedRun, cause: ResumeCause) -> RecoveryTransitio
 
 /// What becomes of a fire whose run can't be resumed because its account can't be called. A half-finished run waits for
 /// its account as long as it could have run.
-pub(super) fn without_account(waited_ms: i64, timeout: Duration) -> FireTransition {
-    if waited_ms > millis(timeout) {
+pub(super) fn without_account(waited: Duration, timeout: Duration) -> FireTransition {
+    if waited > timeout {
         FireTransition::Fail(FireState::Failed)
     } else {
         FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }
@@ -217,9 +216,9 @@ pub(super) enum StartTransition {
     Replace,
 }
 
-/// What becomes of a due fire, which was claimed this many milliseconds after its start.
-pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after_ms: i64) -> StartTransition {
-    let is_backlog = claimed_after_ms >= millis(DOWNTIME_THRESHOLD);
+/// What becomes of a due fire, which was claimed this long after its start.
+pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after: Duration) -> StartTransition {
+    let is_backlog = claimed_after >= DOWNTIME_THRESHOLD;
     match (running, overlap) {
         (RunningFire::None, _) | (_, Overlap::Parallel) => StartTransition::Start,
         (RunningFire::Same, _) => StartTransition::Started,
@@ -392,12 +391,12 @@ mod tests {
     fn run_without_account_waits_as_long_as_its_timeout() {
         let hour = Duration::from_hours(1);
         let table = [
-            (-1, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
-            (3_600_000, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
-            (3_600_001, FireTransition::Fail(FireState::Failed)),
+            (Duration::ZERO, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
+            (hour, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
+            (hour + Duration::from_millis(1), FireTransition::Fail(FireState::Failed)),
         ];
         for (waited, expected) in table {
-            assert_eq!(without_account(waited, hour), expected, "{waited}");
+            assert_eq!(without_account(waited, hour), expected, "{waited:?}");
         }
     }
 
@@ -414,7 +413,7 @@ mod tests {
             (Queue, Same, 60_000, StartTransition::Started),
             (Replace, Same, 0, StartTransition::Started),
             (Parallel, Same, 0, StartTransition::Start),
-            (Forbid, Other, -1, StartTransition::Skip),
+            (Forbid, Other, 0, StartTransition::Skip),
             (Forbid, Other, 4_999, StartTransition::Skip),
             (Forbid, Other, 5_000, StartTransition::Wait),
             (Queue, Other, 0, StartTransition::Wait),
@@ -424,7 +423,12 @@ mod tests {
             (Parallel, Other, 0, StartTransition::Start),
         ];
         for (overlap, running, after, expected) in table {
-            assert_eq!(on_due(overlap, running, after), expected, "{overlap:?}, {running:?}, {after}");
+            let claimed_after = Duration::from_millis(after);
+            assert_eq!(
+                on_due(overlap, running, claimed_after),
+                expected,
+                "{overlap:?}, {running:?}, {after}"
+            );
         }
     }
 

@@ -1,6 +1,9 @@
 //! The triggers that the daemon waits for, each with the instant up to which its fires are accounted for.
 
-use crate::run::schedule::{due::starts_at, trigger::Trigger};
+use crate::{
+    base::EpochMs,
+    run::schedule::{due::starts_at, trigger::Trigger},
+};
 use std::collections::BTreeMap;
 
 /// Names a trigger: its automation and its key there.
@@ -18,10 +21,10 @@ impl TriggerId {
 
 /// How far the fires of a trigger are accounted for.
 struct TriggerCursor {
-    /// The last instant whose fire is recorded, in milliseconds since the epoch.
-    last: i64,
+    /// The last instant whose fire is recorded.
+    last: EpochMs,
     /// When the next fire starts, if there is one.
-    next_start: Option<i64>,
+    next_start: Option<EpochMs>,
 }
 
 /// The triggers that the daemon waits for. The next start of each always follows from its schedule and its last instant.
@@ -30,23 +33,23 @@ pub(super) struct Triggers(BTreeMap<TriggerId, TriggerCursor>);
 
 impl Triggers {
     /// When the next fire of all triggers starts.
-    pub(super) fn next_start(&self) -> Option<i64> {
+    pub(super) fn next_start(&self) -> Option<EpochMs> {
         self.0.values().filter_map(|cursor| cursor.next_start).min()
     }
 
     /// The triggers whose next fire is due.
-    pub(super) fn due(&self, now: i64) -> Vec<TriggerId> {
+    pub(super) fn due(&self, now: EpochMs) -> Vec<TriggerId> {
         let is_due = |cursor: &TriggerCursor| cursor.next_start.is_some_and(|next| next <= now);
         self.0.iter().filter(|(_, cursor)| is_due(cursor)).map(|(id, _)| id.clone()).collect()
     }
 
     /// The last instant that is accounted for; `None` for a trigger that is not waited for.
-    pub(super) fn last(&self, id: &TriggerId) -> Option<i64> {
+    pub(super) fn last(&self, id: &TriggerId) -> Option<EpochMs> {
         self.0.get(id).map(|cursor| cursor.last)
     }
 
     /// The fires up to `last` are accounted for; waits for the next one.
-    pub(super) fn advance(&mut self, id: TriggerId, trigger: &Trigger, last: i64) {
+    pub(super) fn advance(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs) {
         let next = trigger.schedule.after(last);
         let next_start = next.map(|instant| starts_at(&id.automation, trigger, instant));
         self.0.insert(id, TriggerCursor { last, next_start });

@@ -5,7 +5,7 @@
 use super::server::Service;
 use crate::{
     api,
-    base::Clock,
+    base::{Clock, EpochMs},
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
     store::FireState,
 };
@@ -96,24 +96,24 @@ impl Metrics {
         let mut up_to = 0;
         for (bound, count) in LAG_BUCKETS.iter().zip(snapshot.lags) {
             up_to += count;
-            page.row("fire_lag_seconds_bucket", &[("le", &seconds(*bound).to_string())], up_to);
+            page.row("fire_lag_seconds_bucket", &[("le", &bound.as_secs_f64().to_string())], up_to);
         }
         page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], snapshot.started);
-        page.row("fire_lag_seconds_sum", &[], seconds(snapshot.lag_sum_ms));
+        page.row("fire_lag_seconds_sum", &[], snapshot.lag_sum.as_secs_f64());
         page.row("fire_lag_seconds_count", &[], snapshot.started);
         let name = "last_success_timestamp_seconds";
         page.head(name, "gauge", "When a fire of the automation was last done.");
         for (automation, at) in &snapshot.last_success {
-            page.row(name, &[("automation", automation)], seconds(*at));
+            page.row(name, &[("automation", automation)], at.since(EpochMs::default()).as_secs_f64());
         }
-        let now = self.clock.now_ms();
+        let now = self.clock.now();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
         for (appid, client) in &snapshot.accounts {
             if let Ok(Some(record)) = client.token_record().await {
                 page.row(
                     "token_age_seconds",
                     &[("account", appid)],
-                    seconds((now - record.renewed_at).max(0)),
+                    now.since(record.renewed_at).as_secs_f64(),
                 );
             }
         }
@@ -132,10 +132,6 @@ impl Metrics {
         }
         page.0
     }
-}
-
-fn seconds(ms: i64) -> f64 {
-    std::time::Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }
 
 /// Lines of Prometheus' text format.

@@ -2,7 +2,7 @@
 
 use super::trigger::Trigger;
 use crate::{
-    base::{millis, with_thousands},
+    base::{EpochMs, with_thousands},
     script::{CatchUp, CatchUpPolicy},
 };
 use std::time::Duration;
@@ -19,15 +19,21 @@ const MAX_COUNTED: usize = 200_000;
 /// An instant that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueFire {
-    /// The scheduled instant, in milliseconds since the epoch.
-    pub instant: i64,
+    /// The scheduled instant.
+    pub instant: EpochMs,
     /// Why it was missed, if it was; it does not run then.
     pub missed: Option<String>,
 }
 
 /// The instants of a trigger after `last` whose start has come, in order.
 #[must_use]
-pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, now: i64) -> Vec<DueFire> {
+pub fn due(
+    automation: &str,
+    trigger: &Trigger,
+    catch_up: CatchUp,
+    last: EpochMs,
+    now: EpochMs,
+) -> Vec<DueFire> {
     let mut instants = Vec::new();
     let mut at = last;
     while let Some(next) = trigger.schedule.after(at).filter(|next| *next <= now) {
@@ -37,18 +43,17 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
         instants.push(next);
         at = next;
     }
-    let is_late = |instant: i64| is_late(starts_at(automation, trigger, instant), now);
+    let is_late = |instant: EpochMs| is_late(starts_at(automation, trigger, instant), now);
     let is_on_time = instants.last().is_some_and(|instant| !is_late(*instant));
     let latest_late = instants.iter().rev().find(|instant| is_late(**instant)).copied();
-    let within = millis(catch_up.within);
     let latest = instants.last().copied();
-    let missed = |instant: i64| {
+    let missed = |instant: EpochMs| {
         if !is_late(instant) {
             // Several fires can be due at once and in time, when a step took long. `catch_up` applies to them too.
             let is_superseded = Some(instant) != latest && catch_up.policy != CatchUpPolicy::All;
             return is_superseded.then(|| "several were due at once, and only the latest runs".to_owned());
         }
-        let is_expired = now - instant > within;
+        let is_expired = now.since(instant) > catch_up.within;
         match catch_up.policy {
             CatchUpPolicy::None => Some("no daemon was running (catch_up: none)".to_owned()),
             _ if is_expired => {
@@ -77,14 +82,14 @@ pub fn due(automation: &str, trigger: &Trigger, catch_up: CatchUp, last: i64, no
 
 /// Whether a fire that was to start then is missed now.
 #[must_use]
-pub fn is_late(start: i64, now: i64) -> bool {
-    now - start > millis(MISSED_AFTER)
+pub fn is_late(start: EpochMs, now: EpochMs) -> bool {
+    now.since(start) > MISSED_AFTER
 }
 
 /// When a fire starts: at its instant, delayed by the trigger's jitter.
 #[must_use]
-pub fn starts_at(automation: &str, trigger: &Trigger, instant: i64) -> i64 {
-    instant.saturating_add(millis(trigger.delay(automation, instant)))
+pub fn starts_at(automation: &str, trigger: &Trigger, instant: EpochMs) -> EpochMs {
+    instant + trigger.delay(automation, instant)
 }
 
 #[cfg(test)]
@@ -92,16 +97,23 @@ mod tests {
     use super::*;
     use crate::script::{Timing, TriggerSpec};
 
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn after(minutes: u64) -> EpochMs {
+        EpochMs::default() + Duration::from_mins(minutes)
+    }
+
     fn trigger(jitter: Duration) -> Trigger {
         let timing = Timing::Every("1m".to_owned());
         let text = TriggerSpec { timing, zone: None, jitter, handler: "run".to_owned(), span: None };
         Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed")
     }
 
-    fn seen(policy: CatchUpPolicy, within: &str, now: i64) -> Vec<(i64, bool)> {
+    fn seen(policy: CatchUpPolicy, within: &str, now: u64) -> Vec<(i64, bool)> {
         let within = humantime::parse_duration(within).expect("it is a duration");
-        let due = due("a", &trigger(Duration::ZERO), CatchUp { policy, within }, 0, now * 1_000);
-        due.into_iter().map(|due| (due.instant / 60_000, due.missed.is_none())).collect()
+        let now = EpochMs::default() + Duration::from_secs(now);
+        let due = due("a", &trigger(Duration::ZERO), CatchUp { policy, within }, EpochMs::default(), now);
+        due.into_iter().map(|due| (due.instant.period(MINUTE), due.missed.is_none())).collect()
     }
 
     #[test]
@@ -123,17 +135,17 @@ mod tests {
         let text =
             TriggerSpec { timing, zone: None, jitter: Duration::ZERO, handler: "run".to_owned(), span: None };
         let hourly = Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed");
-        let hours = |count: i64| count * 3_600_000;
-        let seen = due("a", &hourly, CatchUp::default(), 0, hours(5) + 120_000);
-        let runs: Vec<i64> = seen.iter().filter(|due| due.missed.is_none()).map(|due| due.instant).collect();
-        assert_eq!((seen.len(), runs), (5, vec![hours(5)]));
-        let seen = due("a", &hourly, CatchUp::default(), 0, hours(5) + 1_000);
+        let seen = due("a", &hourly, CatchUp::default(), after(0), after(5 * 60 + 2));
+        let runs: Vec<EpochMs> =
+            seen.iter().filter(|due| due.missed.is_none()).map(|due| due.instant).collect();
+        assert_eq!((seen.len(), runs), (5, vec![after(5 * 60)]));
+        let seen = due("a", &hourly, CatchUp::default(), after(0), after(5 * 60) + Duration::from_secs(1));
         assert_eq!(seen.iter().filter(|due| due.missed.is_none()).count(), 1);
     }
 
     #[test]
     fn many_missed_fires_are_summed_up() {
-        let all = due("a", &trigger(Duration::ZERO), CatchUp::default(), 0, 3_000 * 60_000);
+        let all = due("a", &trigger(Duration::ZERO), CatchUp::default(), after(0), after(3_000));
         assert_eq!(all.len(), 1_001);
         assert!(
             all[0]
@@ -149,12 +161,15 @@ mod tests {
     #[test]
     fn jitter_of_a_fire_is_constant() {
         let trigger = trigger(Duration::from_secs(10));
-        let delays: Vec<Duration> = (0..50).map(|at| trigger.delay("a", at * 60_000)).collect();
+        let delays: Vec<Duration> = (0..50).map(|at| trigger.delay("a", after(at))).collect();
         assert!(delays.iter().all(|delay| *delay < Duration::from_secs(10)));
         assert!(delays.iter().collect::<std::collections::BTreeSet<_>>().len() > 40);
-        assert_eq!(trigger.delay("a", 60_000), delays[1]);
-        let starts_at = starts_at("a", &trigger, 60_000);
-        assert_eq!(due("a", &trigger, CatchUp::default(), 0, starts_at - 1), []);
-        assert_eq!(due("a", &trigger, CatchUp::default(), 0, starts_at).len(), 1);
+        assert_eq!(trigger.delay("a", after(1)), delays[1]);
+        let starts_at = starts_at("a", &trigger, after(1));
+        assert_eq!(
+            due("a", &trigger, CatchUp::default(), after(0), starts_at - Duration::from_millis(1)),
+            []
+        );
+        assert_eq!(due("a", &trigger, CatchUp::default(), after(0), starts_at).len(), 1);
     }
 }

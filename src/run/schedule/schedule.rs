@@ -5,7 +5,7 @@
 //! the present time.
 
 use super::cron::Cron;
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, EpochMs};
 use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use std::{fmt, time::Duration};
@@ -76,23 +76,24 @@ impl Schedule {
         Ok(Self::Every(interval))
     }
 
-    /// The first instant after this one at which it fires, in milliseconds since the epoch.
+    /// The first instant after this one at which it fires.
     #[must_use]
-    pub fn after(&self, ms: i64) -> Option<i64> {
+    pub fn after(&self, instant: EpochMs) -> Option<EpochMs> {
         match self {
             Self::Every(interval) => {
                 let interval = i64::try_from(interval.as_millis()).ok()?;
-                ms.div_euclid(interval).checked_add(1)?.checked_mul(interval)
+                let next = instant.get().div_euclid(interval).checked_add(1)?.checked_mul(interval)?;
+                Some(EpochMs::new(next))
             }
             Self::Cron { cron, zone } => {
-                let after = DateTime::from_timestamp_millis(ms)?;
+                let after = DateTime::from_timestamp_millis(instant.get())?;
                 let mut local = search_start(after, *zone);
                 // Local times in a gap are the same instant, which fires once.
                 loop {
                     local = cron.after(local)?;
                     let instant = resolve(local, *zone)?;
                     if instant > after {
-                        return Some(instant.timestamp_millis());
+                        return Some(instant.into());
                     }
                 }
             }
@@ -101,8 +102,8 @@ impl Schedule {
 
     /// An instant in RFC 3339, with the offset of its zone.
     #[must_use]
-    pub fn rfc3339(&self, ms: i64) -> String {
-        let instant = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    pub fn rfc3339(&self, instant: EpochMs) -> String {
+        let instant = instant.to_utc();
         match self {
             Self::Cron { zone, .. } => instant.with_timezone(zone).to_rfc3339(),
             Self::Every(_) => instant.to_rfc3339(),
@@ -111,8 +112,8 @@ impl Schedule {
 
     /// An instant for display: weekday, date, time and offset of its zone.
     #[must_use]
-    pub fn show(&self, ms: i64) -> String {
-        let instant = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    pub fn show(&self, instant: EpochMs) -> String {
+        let instant = instant.to_utc();
         match self {
             Self::Cron { zone, .. } => {
                 instant.with_timezone(zone).format("%a %Y-%m-%d %H:%M:%S %:z").to_string()

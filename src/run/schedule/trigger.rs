@@ -5,7 +5,7 @@ use super::{
     schedule::{Schedule, zone},
 };
 use crate::{
-    base::{Diagnostic, fingerprint, millis},
+    base::{Diagnostic, EpochMs, fingerprint},
     script::{Timing, TriggerSpec},
 };
 use chrono_tz::Tz;
@@ -34,9 +34,9 @@ impl Trigger {
             }),
         };
         let schedule = schedule.map_err(|diagnostic| diagnostic.at(text.span.clone()))?;
-        let period = schedule.after(0).and_then(|first| Some(schedule.after(first)? - first));
-        let jitter = millis(text.jitter);
-        if period.is_some_and(|period| jitter >= period) {
+        let first = schedule.after(EpochMs::default());
+        let period = first.and_then(|first| Some(schedule.after(first)?.since(first)));
+        if period.is_some_and(|period| text.jitter >= period) {
             let message = "the jitter is as long as the time to the next fire";
             let hint = "it spreads what would begin at the same moment: some seconds or minutes";
             return Err(Diagnostic::new(message).hint(hint).at(text.span.clone()));
@@ -46,7 +46,7 @@ impl Trigger {
 
     /// The jitter of a fire: how long after its instant it starts. It is the same on every machine.
     #[must_use]
-    pub fn delay(&self, automation: &str, instant: i64) -> Duration {
+    pub fn delay(&self, automation: &str, instant: EpochMs) -> Duration {
         let max = self.jitter.as_millis();
         if max == 0 {
             return Duration::ZERO;

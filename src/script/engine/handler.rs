@@ -1,9 +1,12 @@
 //! A handler of an automation: what it is called with, and the call.
 
 use super::{engine::Script, explain::explain};
-use crate::script::host::{
-    error::{ScriptError, ScriptFailure},
-    value::{to_dynamic, to_json, to_text},
+use crate::{
+    base::EpochMs,
+    script::host::{
+        error::{ScriptError, ScriptFailure},
+        value::{to_dynamic, to_json, to_text},
+    },
 };
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
 use serde::{Deserialize, Serialize};
@@ -21,8 +24,9 @@ pub struct HandlerCall {
     pub handler: String,
     /// What started it: `hand`, or the trigger.
     pub trigger: String,
-    /// The time of its fire, in milliseconds since the epoch.
-    pub scheduled_ms: i64,
+    /// The time of its fire.
+    #[serde(rename = "scheduled_ms")]
+    pub scheduled_at: EpochMs,
     /// The same as a text in the trigger's zone.
     pub scheduled: String,
     /// The parameters.
@@ -56,7 +60,7 @@ impl Script {
         ctx.insert("automation".into(), call.automation.clone().into());
         ctx.insert("trigger".into(), call.trigger.clone().into());
         ctx.insert("scheduled".into(), call.scheduled.clone().into());
-        ctx.insert("scheduled_at".into(), call.scheduled_ms.div_euclid(1000).into());
+        ctx.insert("scheduled_at".into(), call.scheduled_at.as_secs().into());
         ctx.insert("state".into(), state.clone());
         let second = match &call.error {
             Some(error) => to_dynamic(error),

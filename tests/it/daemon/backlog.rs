@@ -7,6 +7,7 @@ use crate::fixtures::{
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
+    base::EpochMs,
     bulk::Attempt,
     host::Host,
     run::{
@@ -120,7 +121,7 @@ fn run_whose_process_dies_five_times_pauses_its_automation() {
     assert!(fixture.log.text().contains(&format!("failed: {why}")), "{}", fixture.log.text());
     assert_eq!(fixture.states("job"), ["failed"], "{}", fixture.log.text());
     let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
-    assert_eq!(record.expect("it is served").paused_until, i64::MAX);
+    assert_eq!(record.expect("it is served").paused_until, Some(EpochMs::MAX));
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
-use mpscript::run::{
-    schedule::cron::Cron,
-    schedule::{Schedule, zone},
+use mpscript::{
+    base::EpochMs,
+    run::{
+        schedule::cron::Cron,
+        schedule::{Schedule, zone},
+    },
 };
 use proptest::{collection::vec, prelude::*};
 use std::str::FromStr;
@@ -16,6 +19,10 @@ fn schedule(expression: &str, name: &str) -> Schedule {
     Schedule::Cron { cron: Cron::read(expression).expect(expression), zone: zone(name).expect(name) }
 }
 
+fn instant(text: &str) -> EpochMs {
+    DateTime::parse_from_rfc3339(text).expect(text).into()
+}
+
 #[test]
 fn cron_expressions_fire_at_the_expected_instants() {
     let mut count = 0;
@@ -25,11 +32,10 @@ fn cron_expressions_fire_at_the_expected_instants() {
             panic!("{line}")
         };
         let schedule = schedule(expression, zone);
-        let mut at = DateTime::parse_from_rfc3339(start).expect(start).timestamp_millis();
+        let mut at = instant(start);
         for expected in expected.split(' ') {
             let next = schedule.after(at).expect(name);
-            let instant = DateTime::parse_from_rfc3339(expected).expect(expected);
-            if next != instant.timestamp_millis() {
+            if next != instant(expected) {
                 wrong.push(format!("{name}: {expression} {zone}: {} for {expected}", schedule.show(next)));
                 break;
             }
@@ -79,12 +85,11 @@ fn invalid_cron_expression_is_refused_with_a_hint() {
 
 #[test]
 fn intervals_are_aligned_to_the_clock() {
-    let ms = |text: &str| DateTime::parse_from_rfc3339(text).expect(text).timestamp_millis();
-    let next = |every: &str, start: &str| Schedule::every(every).expect(every).after(ms(start));
-    assert_eq!(next("30s", "2026-11-27T08:00:01Z"), Some(ms("2026-11-27T08:00:30Z")));
-    assert_eq!(next("15m", "2026-11-27T08:15:00Z"), Some(ms("2026-11-27T08:30:00Z")));
-    assert_eq!(next("1s", "2026-11-27T08:15:00.500Z"), Some(ms("2026-11-27T08:15:01Z")));
-    assert_eq!(next("2h 30m", "1970-01-01T00:00:00Z"), Some(ms("1970-01-01T02:30:00Z")));
+    let next = |every: &str, start: &str| Schedule::every(every).expect(every).after(instant(start));
+    assert_eq!(next("30s", "2026-11-27T08:00:01Z"), Some(instant("2026-11-27T08:00:30Z")));
+    assert_eq!(next("15m", "2026-11-27T08:15:00Z"), Some(instant("2026-11-27T08:30:00Z")));
+    assert_eq!(next("1s", "2026-11-27T08:15:00.500Z"), Some(instant("2026-11-27T08:15:01Z")));
+    assert_eq!(next("2h 30m", "1970-01-01T00:00:00Z"), Some(instant("1970-01-01T02:30:00Z")));
     for (text, says) in [
         ("", "`` is no interval"),
         ("30", "`30` is no interval"),
@@ -145,8 +150,8 @@ proptest! {
         let expression = format!("{minute} {hour} {day} {month} {weekday}");
         let zone = zone(ZONES[zone_at]).expect("it is there");
         let start = DateTime::<Utc>::from_timestamp(start, 0).expect("it is a time");
-        let ours = schedule(&expression, zone.name()).after(start.timestamp_millis());
-        let ours = ours.and_then(DateTime::from_timestamp_millis).expect("it comes");
+        let ours = schedule(&expression, zone.name()).after(start.into());
+        let ours = ours.expect("it comes").to_utc();
         let theirs = croner::Cron::from_str(&expression).expect("it is read");
         let theirs = theirs.find_next_occurrence(&start.with_timezone(&zone), false).expect("it comes");
         let theirs = theirs.with_timezone(&Utc);

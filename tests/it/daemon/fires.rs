@@ -26,13 +26,16 @@ fn each_fire_runs_once_with_its_context_and_state() {
     }
     assert_eq!(fixture.states("tick"), ["done"; 3]);
     let fires = fixture.fires("tick");
-    assert!(fires.iter().all(|fire| fire.scheduled_at % 60_000 == 0 && !fire.run.is_empty()), "{fires:?}");
+    assert!(
+        fires.iter().all(|fire| fire.scheduled_at.get() % 60_000 == 0 && !fire.run.is_empty()),
+        "{fires:?}"
+    );
     let output = fixture.log.text();
     assert!(output.contains("tick: 3 ") && output.contains("every 1m"), "{output}");
     // To half a minute past the next half past nine in Shanghai.
-    let day = 24 * 3_600_000_i64;
-    let to_morning = (90 * 60_000 - fixture.now()).rem_euclid(day) + 30_000;
-    fixture.advance_and_settle(Duration::from_millis(to_morning.unsigned_abs()), &mut daemons);
+    let since_morning = fixture.now() - Duration::from_mins(90);
+    let to_morning = since_morning.until_next_period(Duration::from_hours(24)) + Duration::from_secs(30);
+    fixture.advance_and_settle(to_morning, &mut daemons);
     let daily = fixture.fires("daily");
     assert_eq!(daily.len(), 1, "{daily:?}");
     assert_eq!((daily[0].state.as_str(), daily[0].reason.as_str()), ("done", "3 changed"));
@@ -49,9 +52,9 @@ fn fires_missed_during_downtime_follow_catch_up() {
         ("latest.rhai", &hourly("\"latest\"")),
         ("all.rhai", &hourly("#{ policy: \"all\", within: \"150m\" }")),
     ]);
-    let to_the_hour = 3_600_000 - fixture.now().rem_euclid(3_600_000) + 5_000;
+    let to_the_hour = fixture.now().until_next_period(Duration::from_hours(1)) + Duration::from_secs(5);
     let mut daemons = [fixture.daemon()];
-    fixture.advance_and_settle(Duration::from_millis(to_the_hour.unsigned_abs()), &mut daemons);
+    fixture.advance_and_settle(to_the_hour, &mut daemons);
     drop(daemons);
     // Four fires later, and half an hour after the last of them.
     fixture.advance(Duration::from_mins(4 * 60 + 30));
@@ -187,7 +190,7 @@ fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     let claimed = Fire {
         automation: "job".to_owned(),
         trigger: "every 1m".to_owned(),
-        scheduled_at: fixture.now() - 1_000,
+        scheduled_at: fixture.now() - Duration::from_secs(1),
         state: FireState::Claimed,
         owner: "gone".to_owned(),
         updated_at: fixture.now(),
@@ -243,7 +246,7 @@ fn paused_automation_skips_fires_with_a_reason() {
     let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
-    let until = fixture.now() + 90_000;
+    let until = Some(fixture.now() + Duration::from_secs(90));
     assert!(fixture.wait(fixture.store().pause_automation("tick", until)).expect("the store works"));
     for _ in 0..3 {
         fixture.advance_and_settle(MINUTE, &mut daemons);

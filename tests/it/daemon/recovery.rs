@@ -9,7 +9,7 @@ fn left(fixture: &DaemonFixture, source: &str, state: FireState, run: &str) -> F
     let fire = Fire {
         automation: "job".to_owned(),
         trigger: source.to_owned(),
-        scheduled_at: fixture.now() - 1_000,
+        scheduled_at: fixture.now() - Duration::from_secs(1),
         state,
         run: run.to_owned(),
         owner: "gone".to_owned(),

@@ -5,14 +5,12 @@ use crate::{
     daemon::metrics::{get, measured},
     fixtures::{program::Folder, sandbox_process::SandboxProcess},
 };
-use mpscript::{run::runtime, store::FireState};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+use mpscript::{
+    base::{Clock, EpochMs, Stopwatch},
+    run::runtime,
+    store::FireState,
 };
+use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
 const AUTOMATIONS: usize = 50;
 
@@ -20,11 +18,11 @@ const LIBRARIES: usize = 5;
 
 const EDITS: usize = 1_000;
 
-/// Between fires of an automation, in milliseconds.
-const EVERY: i64 = 10_000;
+/// Between fires of an automation.
+const EVERY: Duration = Duration::from_secs(10);
 
-/// A file that is read while it is replaced may be seen together with what another held so long ago, in milliseconds.
-const AT_ONCE: i64 = 1_000;
+/// A file that is read while it is replaced may be seen together with what another held so long ago.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// It says its version and its library's, before and after a while.
 fn automation(at: usize, version: usize) -> String {
@@ -42,20 +40,19 @@ fn library(version: usize) -> String {
     format!("fn version() {{ {version} }}")
 }
 
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
-    i64::try_from(now.as_millis()).expect("it fits")
+fn now() -> EpochMs {
+    Clock::system().now()
 }
 
 /// When each version of a file was written.
 #[derive(Default)]
-struct History(BTreeMap<usize, i64>);
+struct History(BTreeMap<usize, EpochMs>);
 
 impl History {
     /// From when to when it was what the file held.
-    fn of(&self, version: usize) -> (i64, i64) {
+    fn of(&self, version: usize) -> (EpochMs, EpochMs) {
         let from = *self.0.get(&version).unwrap_or_else(|| panic!("{version} was never written"));
-        (from, self.0.range(version + 1..).next().map_or(i64::MAX, |(_, until)| *until))
+        (from, self.0.range(version + 1..).next().map_or(EpochMs::MAX, |(_, until)| *until))
     }
 }
 
@@ -81,8 +78,9 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
         folder = folder.file(&format!("jobs/job{at:02}.rhai"), automation(at, 0));
     }
     let path = |name: &str| folder.path().join("jobs").join(name);
-    let mut mains: Vec<History> = (0..AUTOMATIONS).map(|_| History([(0, 0)].into())).collect();
-    let mut parts: Vec<History> = (0..LIBRARIES).map(|_| History([(0, 0)].into())).collect();
+    let mut mains: Vec<History> =
+        (0..AUTOMATIONS).map(|_| History([(0, EpochMs::default())].into())).collect();
+    let mut parts: Vec<History> = (0..LIBRARIES).map(|_| History([(0, EpochMs::default())].into())).collect();
     let (daemon, place) = measured(&folder, &sandbox);
     daemon.wait_for("job49: live");
     let mut random = fastrand::Rng::with_seed(815);
@@ -121,9 +119,9 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
         save(&path(&format!("job{at:02}.rhai")), &automation(at, EDITS + 1), 1);
     }
     let last = format!("versions {}", EDITS + 1);
-    let since = now();
+    let since = Stopwatch::start();
     while daemon.stdout().matches(&last).count() < AUTOMATIONS {
-        assert!(now() - since < 180_000, "{}", daemon.stdout());
+        assert!(since.elapsed() < Duration::from_mins(3), "{}", daemon.stdout());
         thread::sleep(Duration::from_millis(50));
     }
     daemon.signal("TERM");
@@ -142,7 +140,7 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
         let at: usize = name.trim_start_matches("job").parse().expect("a number");
         let number = |text: &str| text.parse::<usize>().expect("a number");
         let (main, part) = (mains[at].of(number(main)), parts[at % LIBRARIES].of(number(part)));
-        assert!(main.0 < part.1.saturating_add(AT_ONCE) && part.0 < main.1.saturating_add(AT_ONCE), "{line}");
+        assert!(main.0 < part.1 + AT_ONCE && part.0 < main.1 + AT_ONCE, "{line}");
     }
     assert!(printed.values().all(|count| *count == 1), "a run was made twice");
     let runtime = runtime().expect("the system gives threads");
@@ -153,7 +151,7 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
             fires.reverse();
             assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {
-                assert_eq!(pair[1].scheduled_at - pair[0].scheduled_at, EVERY, "{pair:?}");
+                assert_eq!(pair[1].scheduled_at.since(pair[0].scheduled_at), EVERY, "{pair:?}");
             }
             let (end, all) = fires.split_last().expect("it has fired");
             assert!(all.iter().all(|fire| fire.state == FireState::Done), "{fires:?}");

@@ -4,8 +4,8 @@
 //! fires.
 
 use crate::fixtures::daemon::DaemonFixture;
-use chrono::DateTime;
 use mpscript::{
+    base::EpochMs,
     run::{daemon::Daemon, schedule::Schedule},
     store::FireState,
 };
@@ -17,9 +17,9 @@ use std::{
 };
 
 /// Days that go by, unless `MPSCRIPT_DAYS` says otherwise.
-const DAYS: i64 = 5;
+const DAYS: u32 = 5;
 
-const DAY: i64 = 24 * 3_600_000;
+const DAY: Duration = Duration::from_hours(24);
 
 /// Nothing of the account is forgotten.
 const FOREVER: Duration = Duration::from_hours(24 * 10_000);
@@ -79,7 +79,7 @@ fn every_fire_of_a_long_period_is_recorded_once() {
     assert_eq!(schedules.len(), 50);
     let mut random = fastrand::Rng::with_seed(4711);
     let (mut steps, mut restarts) = (0, 0);
-    while fixture.now() - begun < days * DAY {
+    while fixture.now() < begun + days * DAY {
         steps += 1;
         if random.u32(..150) == 0 {
             // It is down for a while, and what it missed is caught up or told.
@@ -89,8 +89,7 @@ fn every_fire_of_a_long_period_is_recorded_once() {
             restarts += 1;
         } else {
             let next = daemon.next_start().expect("something fires");
-            let wait = (next - fixture.now()).max(0).unsigned_abs() + random.u64(1..2_000);
-            fixture.advance(Duration::from_millis(wait));
+            fixture.advance(next.since(fixture.now()) + Duration::from_millis(random.u64(1..2_000)));
         }
         settle(&fixture, &mut daemon);
     }
@@ -102,14 +101,15 @@ fn every_fire_of_a_long_period_is_recorded_once() {
             armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").scheduled_at;
         let mut expected = BTreeSet::new();
         let mut at = armed;
-        while let Some(next) = schedule.after(at).filter(|next| *next < ended - 2_500) {
+        while let Some(next) = schedule.after(at).filter(|next| *next < ended - Duration::from_millis(2_500))
+        {
             expected.insert(next);
             at = next;
         }
         let fires = fixture.fires(name);
-        let instants: BTreeSet<i64> = fires.iter().map(|fire| fire.scheduled_at).collect();
+        let instants: BTreeSet<EpochMs> = fires.iter().map(|fire| fire.scheduled_at).collect();
         assert_eq!(instants.len(), fires.len(), "{name}: a fire is there twice");
-        let show = |ms: &i64| DateTime::from_timestamp_millis(*ms).unwrap_or_default().to_rfc3339();
+        let show = |instant: &EpochMs| instant.to_utc().to_rfc3339();
         let lost: Vec<String> = expected.difference(&instants).map(show).collect();
         assert!(lost.is_empty(), "{name}: {lost:?}");
         let mut done = 0;

@@ -159,7 +159,11 @@ fn failing_store_is_logged_and_loses_no_fire() {
             let (armed, fires) = fires.split_last().expect("it has fired");
             assert_eq!(armed.state, FireState::Armed);
             for pair in fires.windows(2) {
-                assert_eq!(pair[0].scheduled_at - pair[1].scheduled_at, 1_000, "{pair:?}");
+                assert_eq!(
+                    pair[0].scheduled_at.since(pair[1].scheduled_at),
+                    Duration::from_secs(1),
+                    "{pair:?}"
+                );
             }
             // The newest may have been running at the end.
             let mut ended = fires.iter().skip_while(|fire| is_open(fire));
@@ -269,7 +273,11 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             fires.reverse();
             assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {
-                assert_eq!(pair[1].scheduled_at - pair[0].scheduled_at, 1_000, "{pair:?}");
+                assert_eq!(
+                    pair[1].scheduled_at.since(pair[0].scheduled_at),
+                    Duration::from_secs(1),
+                    "{pair:?}"
+                );
             }
             let done = fires.iter().filter(|fire| fire.state == FireState::Done).count();
             // Fires that were due while no daemon was running are recorded as missed.

@@ -2,10 +2,10 @@
 
 use crate::fixtures::postgres::{PASSWORD, cluster};
 use mpscript::{
-    base::Secret,
+    base::{EpochMs, Secret},
     store::{Spent, Statement, Store, StoreError, TokenRecord, Usage},
 };
-use std::{fs, future::Future, path::Path};
+use std::{fs, future::Future, path::Path, time::Duration};
 use tempfile::TempDir;
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -39,10 +39,10 @@ fn on_each<F: Future<Output = ()>>(contract: impl Fn(Place) -> F) {
 fn record(token: &str, generation: i64) -> TokenRecord {
     TokenRecord {
         token: Secret::new(token),
-        expires_at: 7_200_000,
+        expires_at: EpochMs::new(7_200_000),
         generation,
         renewed_by: "here/1".to_owned(),
-        renewed_at: 1,
+        renewed_at: EpochMs::new(1),
     }
 }
 
@@ -57,8 +57,11 @@ fn saved_token_is_replaced_only_by_a_newer_generation() {
         assert!(!store.save_token("a", "stable", &record("third too", 3)).await.unwrap());
         store.close().await;
         let kept = place.open().await.unwrap().token("a", "stable").await.unwrap().unwrap();
-        assert_eq!((kept.token.reveal(), kept.generation, kept.expires_at), ("third", 3, 7_200_000));
-        assert_eq!((kept.renewed_by.as_str(), kept.renewed_at), ("here/1", 1));
+        assert_eq!(
+            (kept.token.reveal(), kept.generation, kept.expires_at),
+            ("third", 3, EpochMs::new(7_200_000))
+        );
+        assert_eq!((kept.renewed_by.as_str(), kept.renewed_at), ("here/1", EpochMs::new(1)));
         // Another kind and another account have their own.
         let store = place.open().await.unwrap();
         assert!(store.token("a", "classic").await.unwrap().is_none());
@@ -70,19 +73,20 @@ fn saved_token_is_replaced_only_by_a_newer_generation() {
 fn lease_has_one_owner_until_it_expires() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
-        assert!(one.acquire_lease("token", "one", 100, 200).await.unwrap());
-        assert!(!other.acquire_lease("token", "other", 150, 250).await.unwrap());
-        assert!(one.acquire_lease("token", "one", 150, 300).await.unwrap(), "its owner prolongs it");
-        assert!(!other.acquire_lease("token", "other", 299, 400).await.unwrap());
-        assert!(other.acquire_lease("token", "other", 300, 400).await.unwrap(), "it has ended");
+        let (at, ms) = (EpochMs::new, Duration::from_millis);
+        assert!(one.acquire_lease("token", "one", at(100), ms(100)).await.unwrap());
+        assert!(!other.acquire_lease("token", "other", at(150), ms(100)).await.unwrap());
+        assert!(one.acquire_lease("token", "one", at(150), ms(150)).await.unwrap(), "its owner prolongs it");
+        assert!(!other.acquire_lease("token", "other", at(299), ms(101)).await.unwrap());
+        assert!(other.acquire_lease("token", "other", at(300), ms(100)).await.unwrap(), "it has ended");
         one.release_lease("token", "one").await.unwrap();
         assert!(
-            !one.acquire_lease("token", "one", 301, 400).await.unwrap(),
+            !one.acquire_lease("token", "one", at(301), ms(99)).await.unwrap(),
             "it was not theirs to give back"
         );
         other.release_lease("token", "other").await.unwrap();
-        assert!(one.acquire_lease("token", "one", 302, 400).await.unwrap());
-        assert!(other.acquire_lease("another", "other", 302, 400).await.unwrap());
+        assert!(one.acquire_lease("token", "one", at(302), ms(98)).await.unwrap());
+        assert!(other.acquire_lease("another", "other", at(302), ms(98)).await.unwrap());
     });
 }
 

@@ -2,7 +2,10 @@
 //! what was found, on SQLite and on PostgreSQL. Nothing is overwritten.
 
 use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
-use mpscript::store::{Fire, RunPayload, RunRecord, Statement, Store};
+use mpscript::{
+    base::EpochMs,
+    store::{Fire, RunPayload, RunRecord, Statement, Store},
+};
 use std::future::Future;
 
 const AUTOMATION: &str = "const automation = #{ on: [ #{ every: \"1m\" } ] };
@@ -47,8 +50,8 @@ fn two_runs(folder: &Folder) {
             let run = RunRecord {
                 id: id.to_owned(),
                 script: "老客户.rhai".to_owned(),
-                started_at,
-                heartbeat_at: started_at,
+                started_at: EpochMs::new(started_at),
+                heartbeat_at: EpochMs::new(started_at),
                 ..RunRecord::default()
             };
             let payload = RunPayload {
@@ -106,7 +109,7 @@ fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
         let fire = Fire {
             automation: "每分".to_owned(),
             trigger: "every 1m".to_owned(),
-            scheduled_at: 60_000,
+            scheduled_at: EpochMs::new(60_000),
             ..Fire::default()
         };
         on_store(folder, async |store| assert_eq!(store.insert_fires(&[fire]).await, Ok(vec![true])));

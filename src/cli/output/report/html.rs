@@ -2,10 +2,10 @@
 
 use super::{about::About, chart::chart};
 use crate::{
-    base::with_thousands,
+    base::{EpochMs, with_thousands},
     bulk::{CountRow, EndReport, Failure, RunReport, RunState},
 };
-use chrono::{DateTime, Local};
+use chrono::Local;
 use std::collections::BTreeMap;
 
 /// Failures that the page lists.
@@ -191,9 +191,8 @@ fn failed(end: &EndReport, failure: &Failure) -> String {
 }
 
 /// A time in this machine's zone, with its offset, since the page may be read elsewhere.
-fn time(ms: i64) -> String {
-    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
-    time.format("%Y-%m-%d %H:%M:%S %:z").to_string()
+fn time(instant: EpochMs) -> String {
+    instant.to_utc().with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 fn duration(ms: u64) -> String {

@@ -315,7 +315,7 @@ async fn record_kill(store: &Store, host: &Host, attempt: &Attempt, grace: Durat
         attempt: attempt.attempt,
         state: RunState::Cancelled,
         note: &why,
-        now: host.clock.now_ms(),
+        now: host.clock.now(),
         ..RunEnd::default()
     };
     match store.end_run(&end).await {
