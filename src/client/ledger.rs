@@ -120,7 +120,7 @@ impl Ledger {
     /// Records that the platform has refused an endpoint for its daily quota.
     pub async fn mark_exhausted(&self, endpoint: &str) {
         let day = self.0.reset.day(self.0.clock.now_secs());
-        if let Err(error) = self.0.store.mark_exhausted(&self.0.account, endpoint, day, true).await {
+        if let Err(error) = self.0.store.mark_exhausted(&self.0.account, endpoint, day).await {
             self.warn(&error);
         }
     }

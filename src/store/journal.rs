@@ -71,6 +71,28 @@ pub struct BatchRow {
     pub failed: String,
 }
 
+impl BatchRow {
+    /// Its place among the batches of its run.
+    #[must_use]
+    pub const fn position(&self) -> BatchPosition {
+        BatchPosition { seq: self.seq, number: self.number }
+    }
+}
+
+/// The place of a batch among those of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchPosition {
+    /// The number of its step.
+    pub seq: i64,
+    /// Its number within its step.
+    pub number: i64,
+}
+
+impl BatchPosition {
+    /// Before every batch.
+    pub const START: Self = Self { seq: -1, number: -1 };
+}
+
 /// A batch in which followers were changed, with the step that did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedBatch {
@@ -312,18 +334,13 @@ impl Store {
     }
 
     /// Whether a step that is no child of this one started after it, up to the number `last`.
-    pub async fn has_later_step(
-        &self,
-        run: &str,
-        at: &str,
-        (seq, last): (i64, i64),
-    ) -> Result<bool, StoreError> {
+    pub async fn has_later_step(&self, run: &str, step: &StepRow, last: i64) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "SELECT seq FROM mpscript_step WHERE run = $1 AND seq > $2 AND seq <= $4 AND step NOT LIKE $3 LIMIT 1",
         );
-        let statement = statement.with(run).with(seq).with(format!("{at}/%").as_str()).with(last);
-        let rows = self.query(statement).await?;
-        Ok(!rows.is_empty())
+        let children = format!("{}/%", step.step);
+        let statement = statement.with(run).with(step.seq).with(children.as_str()).with(last);
+        Ok(!self.query(statement).await?.is_empty())
     }
 
     /// Whether a step has child steps.
@@ -384,11 +401,11 @@ impl Store {
         Ok(self.query(statement.with(run).with(step)).await?.iter().map(|row| batch(run, row)).collect())
     }
 
-    /// The batches of a whole run in which followers were changed, after a place among them, in their order.
+    /// The batches of a whole run in which followers were changed, after a position, in their order.
     pub async fn changed_batches(
         &self,
         run: &str,
-        (seq, number): (i64, i64),
+        after: BatchPosition,
         most: i64,
     ) -> Result<Vec<ChangedBatch>, StoreError> {
         let statement = Statement::new(
@@ -398,7 +415,7 @@ impl Store {
                  AND s.seq >= $2 AND (s.seq > $2 OR b.number > $3)
              ORDER BY s.seq, b.number LIMIT $4",
         );
-        let rows = self.query(statement.with(run).with(seq).with(number).with(most)).await?;
+        let rows = self.query(statement.with(run).with(after.seq).with(after.number).with(most)).await?;
         let changed = |row: &Row| {
             Ok(ChangedBatch {
                 kind: StepKind::decode(&format!("{run}/{}", row.text(0)), row.text(7))?,
@@ -422,13 +439,13 @@ impl Store {
         Ok(rows.first().map_or(0, |row| row.integer(0)))
     }
 
-    /// The batches of one effect that a step and its children had, after a place among them, in their order.
+    /// The batches of one effect that a step and its children had, after a position, in their order.
     pub async fn batches_of(
         &self,
         run: &str,
         step: &str,
         effect: &str,
-        (seq, number): (i64, i64),
+        after: BatchPosition,
         most: i64,
     ) -> Result<Vec<BatchRow>, StoreError> {
         let statement = Statement::new(
@@ -440,7 +457,7 @@ impl Store {
         );
         let within = format!("{step}/%");
         let statement = statement.with(run).with(step).with(within.as_str()).with(effect);
-        let rows = self.query(statement.with(seq).with(number).with(most)).await?;
+        let rows = self.query(statement.with(after.seq).with(after.number).with(most)).await?;
         Ok(rows.iter().map(|row| batch(run, row)).collect())
     }
 }

@@ -37,20 +37,13 @@ impl Store {
         self.transaction(statements.collect()).await.map(drop)
     }
 
-    /// Records whether an endpoint's quota for a day is exhausted.
-    pub async fn mark_exhausted(
-        &self,
-        account: &str,
-        endpoint: &str,
-        day: i64,
-        is_exhausted: bool,
-    ) -> Result<(), StoreError> {
+    /// Records that an endpoint's quota for a day is exhausted.
+    pub async fn mark_exhausted(&self, account: &str, endpoint: &str, day: i64) -> Result<(), StoreError> {
         let statement = Statement::new(
-            "INSERT INTO mpscript_ledger (account, endpoint, day, used, exhausted) VALUES ($1, $2, $3, 0, $4)
+            "INSERT INTO mpscript_ledger (account, endpoint, day, used, exhausted) VALUES ($1, $2, $3, 0, 1)
              ON CONFLICT (account, endpoint, day) DO UPDATE SET exhausted = excluded.exhausted",
         );
-        let statement = statement.with(account).with(endpoint).with(day).with(i64::from(is_exhausted));
-        self.execute(statement).await.map(drop)
+        self.execute(statement.with(account).with(endpoint).with(day)).await.map(drop)
     }
 
     /// Clears the exhausted marks of an account's endpoints for a day, after the platform has reset its quotas.

@@ -36,7 +36,9 @@ pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use fire::{Fire, FireKind, LastFire};
 pub use fire_state::FireState;
-pub use journal::{BatchOutcome, BatchRow, BatchTotals, ChangedBatch, JournalWrite, NewStep, StepRow};
+pub use journal::{
+    BatchOutcome, BatchPosition, BatchRow, BatchTotals, ChangedBatch, JournalWrite, NewStep, StepRow,
+};
 pub use ledger::{Spent, Usage};
 pub use output::OutputLine;
 pub use run::{HeartbeatStatus, RunEnd, RunPayload, RunRecord, SavedState, StartedBy, UnreadableRun};

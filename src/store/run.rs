@@ -102,12 +102,14 @@ pub struct SavedState<'a> {
 }
 
 /// What a process learns when it sends a heartbeat of its run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeartbeatStatus {
-    /// The attempt is still the run's current one, and was not fenced.
-    pub is_ours: bool,
-    /// A person has asked the run to stop.
-    pub is_stop_requested: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeartbeatStatus {
+    /// The attempt is still the run's current one.
+    Alive,
+    /// It is, and a person has asked the run to stop.
+    StopRequested,
+    /// The attempt was fenced, or a later one was started.
+    Fenced,
 }
 
 macro_rules! columns {
@@ -295,16 +297,15 @@ impl Store {
         attempt: i64,
         now: EpochMs,
     ) -> Result<HeartbeatStatus, StoreError> {
-        let is_ours = self.execute(heartbeat(id, attempt, now)).await? == 1;
-        if !is_ours {
-            return Ok(HeartbeatStatus::default());
+        if self.execute(heartbeat(id, attempt, now)).await? != 1 {
+            return Ok(HeartbeatStatus::Fenced);
         }
         let rows = self
             .query(Statement::new("SELECT stop_requested FROM mpscript_run WHERE id = $1").with(id))
             .await?;
         let stop = |row| Cells::new("mpscript_run", "stop_requested", id, row).boolean();
         let is_stop_requested = rows.first().map_or(Ok(false), stop)?;
-        Ok(HeartbeatStatus { is_ours, is_stop_requested })
+        Ok(if is_stop_requested { HeartbeatStatus::StopRequested } else { HeartbeatStatus::Alive })
     }
 
     /// In one transaction: records how an attempt of a run ended, releases the run's write locks, and saves the state

@@ -3,7 +3,7 @@
 use super::error::JournalError;
 use crate::{
     base::{Cancel, Clock, lock},
-    store::{JournalWrite, Store, StoreError},
+    store::{HeartbeatStatus, JournalWrite, Store, StoreError},
 };
 use std::{
     sync::{Arc, Mutex},
@@ -87,14 +87,14 @@ impl GroupCommitter {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             let now = self.clock.now();
             match self.store.heartbeat(&self.run, self.attempt, now).await {
-                Ok(beat) if !beat.is_ours => {
+                Ok(HeartbeatStatus::Fenced) => {
                     let place = self.store.location().to_owned();
                     lock(&self.parked).get_or_insert(StoreError::Conflict { location: place }.into());
                     self.cancel.cancel();
                 }
-                Ok(beat) if beat.is_stop_requested => self.cancel.cancel(),
+                Ok(HeartbeatStatus::StopRequested) => self.cancel.cancel(),
                 // A store that does not answer now may at the next beat; entries that it does not take stop the run.
-                Ok(_) | Err(_) => {}
+                Ok(HeartbeatStatus::Alive) | Err(_) => {}
             }
         }
     }

@@ -365,7 +365,7 @@ impl Inner {
     /// What earlier attempts recorded after a step.
     async fn following(&self, row: &StepRow) -> Result<Following, StoreError> {
         let run = &self.attempt.run;
-        if !self.store.has_later_step(run, &row.step, (row.seq, self.last_before)).await? {
+        if !self.store.has_later_step(run, row, self.last_before).await? {
             return Ok(Following::Nothing);
         }
         let has_children = self.store.has_children(run, &row.step).await?;

@@ -8,7 +8,7 @@ use crate::{
         person::Listed,
         source::ChangedByStep,
     },
-    store::{BatchRow, StoreError},
+    store::{BatchPosition, BatchRow, StoreError},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -33,7 +33,7 @@ impl ChangedByStep {
         let opposite = change.opposite().map(|change| RecordedEffect::Change(change).to_json());
         let is_of_calls = store.step_at(run, step).await?.is_none_or(|row| row.effect != effect);
         let others = match &opposite {
-            Some(opposite) => store.batches_of(run, step, opposite, (-1, -1), 1).await?.len(),
+            Some(opposite) => store.batches_of(run, step, opposite, BatchPosition::START, 1).await?.len(),
             None => 0,
         };
         if others == 0 && !(*change == Change::Remark && is_of_calls) {
@@ -43,10 +43,10 @@ impl ChangedByStep {
         for (is_wanted, effect) in
             std::iter::once((true, &effect)).chain(opposite.iter().map(|one| (false, one)))
         {
-            let found = store.batches_of(run, step, effect, (-1, -1), i64::MAX).await?;
+            let found = store.batches_of(run, step, effect, BatchPosition::START, i64::MAX).await?;
             rows.extend(found.into_iter().map(|row| (is_wanted, row)));
         }
-        rows.sort_by_key(|(_, row)| (row.seq, row.number));
+        rows.sort_by_key(|(_, row)| row.position());
         let mut first: Vec<Listed> = Vec::new();
         let mut known: HashMap<String, Option<usize>> = HashMap::new();
         for (is_wanted, row) in rows {

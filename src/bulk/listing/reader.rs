@@ -20,7 +20,7 @@ use crate::{
         },
     },
     client::{CallError, Client},
-    store::StoreError,
+    store::{BatchPosition, StoreError},
 };
 use std::{
     borrow::Cow,
@@ -259,9 +259,9 @@ impl Lister {
         }
         self.counts.total.store(changed.count().await.map_err(fault)?, Ordering::Relaxed);
         let place = |cursor: &str| {
-            let place = cursor
-                .split_once('/')
-                .and_then(|(seq, number)| Some((seq.parse::<i64>().ok()?, number.parse::<i64>().ok()?)));
+            let place = cursor.split_once('/').and_then(|(seq, number)| {
+                Some(BatchPosition { seq: seq.parse().ok()?, number: number.parse().ok()? })
+            });
             place.ok_or_else(|| StoreError::Decode {
                 table: "mpscript_step",
                 row: "the checkpoint that is resumed".to_owned(),
@@ -271,12 +271,12 @@ impl Lister {
             })
         };
         let after = self.position.cursor.as_deref().map(place).transpose().map_err(fault)?;
-        let mut after = after.unwrap_or((-1, -1));
+        let mut after = after.unwrap_or(BatchPosition::START);
         let effect = changed.effect();
         loop {
             let rows = store.batches_of(run, step, &effect, after, BATCHES_A_PAGE).await.map_err(fault)?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = (last.seq, last.number);
+            after = last.position();
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
             let mut people: Vec<Listed> = Vec::new();
             for row in &rows {
@@ -284,7 +284,7 @@ impl Lister {
                     read_changed(row, InDoubtItems::Included).map_err(fault)?.iter().map(Listed::from_change),
                 );
             }
-            let cursor = Some(format!("{}/{}", after.0, after.1));
+            let cursor = Some(format!("{}/{}", after.seq, after.number));
             self.emit_page(people, cursor, is_last).await.map_err(|ReceiverDropped| None)?;
             if is_last {
                 return Ok(());

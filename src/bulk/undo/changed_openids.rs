@@ -5,7 +5,7 @@ use crate::{
         effect::declared::Declared,
         model::batch::{InDoubtItems, read_changed},
     },
-    store::{ChangedBatch, StepKind, Store, StoreError},
+    store::{BatchPosition, ChangedBatch, StepKind, Store, StoreError},
 };
 
 /// Batches of one query.
@@ -26,7 +26,7 @@ pub struct ChangedOpenid {
 pub struct ChangedReader {
     store: Store,
     run: String,
-    after: (i64, i64),
+    after: BatchPosition,
     is_over: bool,
 }
 
@@ -34,7 +34,7 @@ impl ChangedReader {
     /// Those of this run.
     #[must_use]
     pub fn new(store: Store, run: String) -> Self {
-        Self { store, run, after: (-1, -1), is_over: false }
+        Self { store, run, after: BatchPosition::START, is_over: false }
     }
 
     /// The next ones; none after the last.
@@ -44,7 +44,7 @@ impl ChangedReader {
             let rows = self.store.changed_batches(&self.run, self.after, PAGE_ROWS).await?;
             self.is_over = i64::try_from(rows.len()).is_ok_and(|count| count < PAGE_ROWS);
             if let Some(last) = rows.last() {
-                self.after = (last.batch.seq, last.batch.number);
+                self.after = last.batch.position();
             }
             for row in &rows {
                 done.extend(openids(row)?);

@@ -130,8 +130,8 @@ fn concurrent_ledger_writes_add_up() {
         let store = place.open().await.unwrap();
         store.add_to_ledger("a", &[spent("/user/get", 7, -1), spent("/user/get", 8, 5)]).await.unwrap();
         store.add_to_ledger("b", &[spent("/user/get", 7, 1000)]).await.unwrap();
-        store.mark_exhausted("a", "/tags/get", 7, true).await.unwrap();
-        store.mark_exhausted("a", "/tags/new", 7, true).await.unwrap();
+        store.mark_exhausted("a", "/tags/get", 7).await.unwrap();
+        store.mark_exhausted("a", "/tags/new", 7).await.unwrap();
         let usage =
             |endpoint: &str, used, is_exhausted| Usage { endpoint: endpoint.to_owned(), used, is_exhausted };
         assert_eq!(
@@ -147,7 +147,7 @@ fn concurrent_ledger_writes_add_up() {
 fn transaction_is_atomic() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
-        store.mark_exhausted("a", "/x", 1, false).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
         let add = || {
             Statement::new("UPDATE mpscript_ledger SET used = used + 1 WHERE account = $1 AND endpoint = $2")
                 .with("a")
@@ -171,7 +171,7 @@ fn concurrent_opens_create_the_tables_once() {
     on_each(async |place| {
         let (a, b, c, d) = tokio::join!(place.open(), place.open(), place.open(), place.open());
         for store in [a, b, c, d] {
-            store.unwrap().mark_exhausted("a", "/x", 1, true).await.unwrap();
+            store.unwrap().mark_exhausted("a", "/x", 1).await.unwrap();
         }
     });
 }
@@ -202,7 +202,7 @@ fn store_file_and_folder_are_private() {
     let path = folder.path().join("a/b/store.sqlite3");
     run(async {
         let store = Store::sqlite(&path).await.unwrap();
-        store.mark_exhausted("a", "/x", 1, true).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(path.parent().unwrap()), 0o700);
         let files: Vec<_> =
@@ -286,10 +286,10 @@ fn store_locked_by_another_process_fails_with_locked() {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
         let mut other: sqlx::SqliteConnection = sqlx::ConnectOptions::connect(&options).await.unwrap();
         sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
-        let error = store.mark_exhausted("a", "/x", 1, true).await.unwrap_err();
+        let error = store.mark_exhausted("a", "/x", 1).await.unwrap_err();
         assert_eq!(error.to_string(), format!("the store {} is locked by another process", path.display()));
         sqlx::query("COMMIT").execute(&mut other).await.unwrap();
-        store.mark_exhausted("a", "/x", 1, true).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
     });
 }
 
