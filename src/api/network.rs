@@ -3,6 +3,15 @@
 use super::{Permission, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
+/// The platform's own hosts (公众平台接口域名说明), the nearest first: 通用域名, 异地容灾, 上海, 深圳, 香港.
+pub const HOSTS: [&str; 5] = [
+    "api.weixin.qq.com",
+    "api2.weixin.qq.com",
+    "sh.api.weixin.qq.com",
+    "sz.api.weixin.qq.com",
+    "hk.api.weixin.qq.com",
+];
+
 /// Addresses, alone or as ranges (`101.226.103.0/25`).
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct IpList {

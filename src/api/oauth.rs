@@ -16,6 +16,9 @@ pub const CODE_LIFE: i64 = 300;
 /// Seconds that a refresh token is good for: thirty days.
 pub const REFRESH_LIFE: i64 = 30 * 24 * 3600;
 
+/// The host of the page that a person opens.
+pub const AUTHORIZE_HOST: &str = "open.weixin.qq.com";
+
 /// The path of the page that a person opens.
 pub const AUTHORIZE: &str = "/connect/oauth2/authorize";
 

@@ -1,4 +1,4 @@
-//! What every floor stands on: time, secrets, retries, cancellation, locks, diagnostics, files, numbers.
+//! What every floor stands on: time, secrets, retries, cancellation, locks, diagnostics, files, numbers, HTTP servers.
 //!
 //! Must never know WeChat: nothing here names an endpoint, an errcode or a follower.
 
@@ -10,6 +10,7 @@ mod csv_file;
 mod diagnostic;
 mod epoch_ms;
 mod fingerprint;
+pub mod http;
 mod lock;
 mod number;
 mod retry;

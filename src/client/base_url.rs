@@ -1,16 +1,8 @@
 //! The platform's address. Plain HTTP is allowed on loopback only: elsewhere the AppSecret would travel in clear text.
 
+use crate::api::network::HOSTS;
 use std::{fmt, net::IpAddr};
 use url::{Host, Url};
-
-/// The platform's own hosts (公众平台接口域名说明).
-const PLATFORM: [&str; 5] = [
-    "api.weixin.qq.com",
-    "api2.weixin.qq.com",
-    "sh.api.weixin.qq.com",
-    "sz.api.weixin.qq.com",
-    "hk.api.weixin.qq.com",
-];
 
 /// A base URL that secrets may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +36,7 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrl {
-    /// The platform's own hosts, the nearest first: 通用域名, 异地容灾, 上海, 深圳, 香港.
+    /// The platform's own hosts, the nearest first.
     ///
     /// # Panics
     /// Never: the addresses are constants.
@@ -52,7 +44,7 @@ impl BaseUrl {
     pub fn platform() -> Vec<Self> {
         let parse = |host: &&str| Url::parse(&format!("https://{host}"));
         let unparsed = |error| unreachable!("the platform's addresses are URLs: {error}");
-        PLATFORM.iter().map(|host| Self(parse(host).unwrap_or_else(unparsed))).collect()
+        HOSTS.iter().map(|host| Self(parse(host).unwrap_or_else(unparsed))).collect()
     }
 
     /// Reads a base URL.
@@ -87,8 +79,8 @@ impl BaseUrl {
     /// Names the platform behind the address: all of its own hosts are one platform, so this is the same for each.
     #[must_use]
     pub fn identity(&self) -> String {
-        if self.0.host_str().is_some_and(|host| PLATFORM.contains(&host)) {
-            return format!("https://{}", PLATFORM[0]);
+        if self.0.host_str().is_some_and(|host| HOSTS.contains(&host)) {
+            return format!("https://{}", HOSTS[0]);
         }
         self.to_string()
     }

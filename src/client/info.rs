@@ -3,16 +3,13 @@
 use super::{BaseUrl, CallError, Client, Tally, Timeline, TokenMode, ledger::Ledger, transport::Transport};
 use crate::{
     api::{
-        oauth::{Exchange, Grant},
+        oauth::{AUTHORIZE_HOST, Exchange, Grant},
         quota,
     },
     base::{Cancel, Secret},
     store::{StoreError, TokenRecord},
 };
 use std::time::Duration;
-
-/// The host of the platform's authorize page.
-const AUTHORIZE_BASE: &str = "https://open.weixin.qq.com";
 
 impl Client {
     /// Counts of the calls so far.
@@ -111,7 +108,7 @@ impl Client {
     /// The base URL of the page that people authorize on. A sandbox has its own.
     #[must_use]
     pub fn pages(&self) -> String {
-        if self.base().is_loopback() { self.base().to_string() } else { AUTHORIZE_BASE.to_owned() }
+        if self.base().is_loopback() { self.base().to_string() } else { format!("https://{AUTHORIZE_HOST}") }
     }
 
     /// Writes what is still unwritten, before the process ends.

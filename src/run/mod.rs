@@ -18,7 +18,7 @@ pub mod worker;
 
 pub use config::RunConfig;
 pub use execution::{Execution, Outcome, runtime};
-pub use http::{BindAddress, HttpServer, TokenService};
+pub use http::TokenService;
 pub use output_log::MAX_LOG_BYTES;
 pub use record::automation_state;
 pub use registry::scripts_in;

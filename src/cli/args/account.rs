@@ -1,6 +1,7 @@
 //! The arguments of the commands about an account and its configuration.
 
 use super::shared::TargetArgs;
+use crate::base::http::read_name;
 use clap::{Args, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -42,6 +43,9 @@ pub(crate) struct TokenServeArguments {
     /// Allow a public address: a proxy in front terminates TLS
     #[arg(long)]
     pub behind_proxy: bool,
+    /// A name by which it may be addressed, beside localhost and its address; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = read_name)]
+    pub allow_host: Vec<String>,
 }
 
 #[derive(Args, Debug)]

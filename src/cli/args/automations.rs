@@ -1,7 +1,7 @@
 //! The arguments of `watch`, `serve` and the commands that show or pause automations.
 
 use super::shared::{TargetArgs, bytes, duration, in_flight};
-use crate::{client::DEFAULT_IN_FLIGHT, run::daemon::DEFAULT_MAX_PARALLEL};
+use crate::{base::http::read_name, client::DEFAULT_IN_FLIGHT, run::daemon::DEFAULT_MAX_PARALLEL};
 use clap::{Args, ValueEnum};
 use std::{
     convert::Infallible,
@@ -59,6 +59,9 @@ pub(crate) struct ServeArguments {
     /// Serve /healthz, /readyz and Prometheus' /metrics at this address, as in 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub metrics: Option<SocketAddr>,
+    /// A name by which that address may be addressed, beside localhost and its address; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = read_name, requires = "metrics")]
+    pub allow_host: Vec<String>,
     /// The maximum number of concurrent calls of one run
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,

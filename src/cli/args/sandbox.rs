@@ -3,6 +3,7 @@
 use super::shared::{duration, name_and_value};
 use crate::{
     api::{self, Endpoint, user},
+    base::http::read_name,
     sandbox::{
         DEFAULT_AES_KEY, DEFAULT_APPID, DEFAULT_CALLBACK_TOKEN, DEFAULT_FOLLOWERS, DEFAULT_REDIRECT_DOMAIN,
         DEFAULT_SECRET,
@@ -31,6 +32,9 @@ pub(crate) struct SandboxArguments {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    /// A name by which it may be addressed, beside localhost and its address; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = read_name)]
+    pub allow_host: Vec<String>,
     /// How many followers the account has
     #[arg(long, value_name = "N", default_value_t = DEFAULT_FOLLOWERS)]
     pub followers: u32,

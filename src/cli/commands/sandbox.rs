@@ -29,6 +29,7 @@ pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> anyhow::Resul
         arguments.callback_token == DEFAULT_CALLBACK_TOKEN && arguments.aes_key == DEFAULT_AES_KEY;
     let options = Options {
         listen: arguments.listen,
+        allowed_hosts: arguments.allow_host,
         followers: arguments.followers,
         scenes: arguments.scenes,
         appid: arguments.appid,

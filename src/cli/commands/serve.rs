@@ -1,7 +1,10 @@
 //! `mpscript serve`: runs a folder of automations until it is stopped.
 
 use crate::{
-    base::{Cancel, Stopwatch},
+    base::{
+        Cancel, Stopwatch,
+        http::{BindAddress, HttpServer, ServerOptions},
+    },
     cli::{
         args::{ServeArguments, TargetArgs},
         config::{Access, ClientOptions, address_of_store, connect, default_zone, open_required, read_file},
@@ -13,7 +16,7 @@ use crate::{
     },
     host::Host,
     run::{
-        BindAddress, HttpServer, RunConfig,
+        RunConfig,
         daemon::{Daemon, Level, Log, LogRecord},
         http::metrics::Metrics,
         record::RunOptions,
@@ -82,7 +85,8 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
         return Err(usage_error(&no_client.0.message, hint));
     }
-    let metrics = arguments.metrics.map(|address| listen_at(&runtime, address)).transpose()?;
+    let metrics =
+        arguments.metrics.map(|address| listen_at(&runtime, address, &arguments.allow_host)).transpose()?;
     // Before the first scan, so that no change between the two is lost.
     let changed = wake.clone();
     let watched = WatchedFolder::new(&folder, move || drop(changed.send(Wake::Changed)));
@@ -281,8 +285,9 @@ impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
     }
 }
 
-fn listen_at(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<HttpServer> {
-    runtime.block_on(HttpServer::bind(&BindAddress::Address(address))).map_err(|error| {
+fn listen_at(runtime: &Runtime, address: SocketAddr, names: &[String]) -> anyhow::Result<HttpServer> {
+    let options = ServerOptions { names: names.to_vec(), ..ServerOptions::default() };
+    runtime.block_on(HttpServer::bind(&BindAddress::Address(address), options)).map_err(|error| {
         let hint = "is another mpscript serve there? choose another address with --metrics";
         usage_error(format!("can't listen at {address}: {error}"), hint)
     })

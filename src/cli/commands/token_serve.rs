@@ -1,7 +1,10 @@
 //! `mpscript token serve`.
 
 use crate::{
-    base::{Cancel, Secret},
+    base::{
+        Cancel, Secret,
+        http::{BindAddress, HttpServer, ServerOptions},
+    },
     cli::{
         args::{TargetArgs, TokenServeArguments},
         config::{
@@ -14,7 +17,7 @@ use crate::{
     },
     client::Client,
     host::Host,
-    run::{BindAddress, HttpServer, TokenService},
+    run::TokenService,
 };
 use anyhow::Context;
 use std::{
@@ -49,14 +52,15 @@ pub(crate) fn execute(
     }
     let Accounts { clients, shared } = accounts(host, runtime, target)?;
     let names: Vec<String> = clients.keys().cloned().collect();
-    let listening = runtime.block_on(HttpServer::bind(&listen)).map_err(|error| {
+    let options = ServerOptions { names: arguments.allow_host.clone(), ..ServerOptions::default() };
+    let listening = runtime.block_on(HttpServer::bind(&listen, options)).map_err(|error| {
         let message = format!("can't listen: {error}");
         usage_error(message, "another program may use the address: choose another with --listen")
     })?;
     host.out.line(&format!("tokens of {} at {}", names.join(", "), listening.place));
     let log = host.err.clone();
     let all: Vec<Client> = clients.values().cloned().collect();
-    let service = TokenService { accounts: clients, shared, key, log: Arc::new(move |line| log.line(line)) };
+    let service = TokenService::new(clients, shared, key, Arc::new(move |line| log.line(line)));
     runtime.block_on(async {
         tokio::select! {
             () = listening.serve(service) => {}

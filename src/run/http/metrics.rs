@@ -2,10 +2,12 @@
 //!
 //! No response holds a token or a secret: the address needs no authorization.
 
-use super::server::Service;
 use crate::{
     api,
-    base::{Clock, EpochMs},
+    base::{
+        Clock, EpochMs,
+        http::{Peer, Service},
+    },
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
     store::FireState,
 };
@@ -26,7 +28,7 @@ pub struct Metrics {
 }
 
 impl Service for Metrics {
-    async fn answer(&self, request: Request<Incoming>, _peer: &str) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, _peer: &Peer) -> Option<Response<Full<Bytes>>> {
         let snapshot = self.stats.snapshot();
         let (status, text) = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/healthz") => health(snapshot.liveness_error()),
@@ -41,7 +43,11 @@ impl Service for Metrics {
         *response.status_mut() = status;
         let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, plain);
-        response
+        Some(response)
+    }
+
+    fn is_urgent(&self, path: &str) -> bool {
+        matches!(path, "/healthz" | "/readyz")
     }
 }
 

@@ -1,8 +1,7 @@
 //! What the process serves over HTTP: the daemon's metrics, and tokens for other programs.
 
+mod coalesced_log;
 pub mod metrics;
-mod server;
 mod token_service;
 
-pub use server::{BindAddress, HttpServer};
 pub use token_service::TokenService;

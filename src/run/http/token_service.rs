@@ -4,9 +4,12 @@
 //! `GET /token?account=NAME` gives `{"access_token", "expires_in"}`; `POST /refresh {"account", "stale"}` gives
 //! another than the stale one. Both want `Authorization: Bearer KEY`. What is logged has no token in it.
 
-use super::server::{REQUEST_TIMEOUT, Service};
+use super::coalesced_log::{CoalescedLog, LineWriter};
 use crate::{
-    base::Secret,
+    base::{
+        Secret,
+        http::{Peer, Service},
+    },
     client::{CallError, Client},
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -20,25 +23,32 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use subtle::ConstantTimeEq;
 
 /// The longest request body, in bytes.
 const MAX_BODY: usize = 16 << 10;
 
+/// How long a client may take to send a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The paths that are logged; any other one may hold a token.
-const PATHS: [&str; 3] = ["/token", "/refresh", "/healthz"];
+const PATHS: [&str; 3] = ["/token", "/refresh", HEALTH];
+
+/// Answered without a key.
+const HEALTH: &str = "/healthz";
 
 /// The token service.
 pub struct TokenService {
-    /// The accounts, by name and by AppID.
-    pub accounts: BTreeMap<String, Client>,
-    /// AppIDs that several accounts share.
-    pub shared: BTreeSet<String>,
-    /// The bearer key.
-    pub key: Secret,
-    /// Logs one line for every request.
-    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    accounts: BTreeMap<String, Client>,
+    shared: BTreeSet<String>,
+    key: Secret,
+    log: LineWriter,
+    /// Requests without the key, which fill no log.
+    refused: Arc<CoalescedLog>,
+    /// Health checks, which need no key.
+    checked: Arc<CoalescedLog>,
 }
 
 /// The body of `POST /refresh`.
@@ -49,27 +59,50 @@ struct Stale {
 }
 
 impl Service for TokenService {
-    async fn answer(&self, request: Request<Incoming>, peer: &str) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Option<Response<Full<Bytes>>> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (account, status, body) = self.respond(request).await;
         let path = PATHS.into_iter().find(|known| *known == path).unwrap_or("/…");
         let account = if account.is_empty() { String::new() } else { format!(" {account}") };
-        (self.log)(&format!("{method} {path}{account} {} from {peer}", status.as_u16()));
+        let line = format!("{method} {path}{account} {} from {peer}", status.as_u16());
+        match (status, path) {
+            (StatusCode::UNAUTHORIZED, _) => self.refused.line(line),
+            (_, HEALTH) => self.checked.line(line),
+            _ => (self.log)(&line),
+        }
         let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
         *response.status_mut() = status;
         let json = header::HeaderValue::from_static("application/json; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         let no_store = header::HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-        response
+        Some(response)
+    }
+
+    fn is_urgent(&self, path: &str) -> bool {
+        path == HEALTH
     }
 }
 
 impl TokenService {
+    /// A service for accounts by name and by AppID; `shared` has the AppIDs of several accounts, which name none of
+    /// them. `log` gets a line for every request with the key, and a line a second at the most for the others.
+    #[must_use]
+    pub fn new(
+        accounts: BTreeMap<String, Client>,
+        shared: BTreeSet<String>,
+        key: Secret,
+        log: Arc<dyn Fn(&str) + Send + Sync>,
+    ) -> Self {
+        let refused = CoalescedLog::new(Arc::clone(&log), "requests without the key");
+        let checked = CoalescedLog::new(Arc::clone(&log), "health checks");
+        Self { accounts, shared, key, log, refused, checked }
+    }
+
     /// The account's name as the request gave it, a status and a body.
     async fn respond(&self, request: Request<Incoming>) -> (String, StatusCode, Value) {
         let refuse = |status: StatusCode, text: &str| (String::new(), status, json!({"error": text}));
-        if request.uri().path() == "/healthz" {
+        if request.uri().path() == HEALTH {
             return (String::new(), StatusCode::OK, json!({"ok": true}));
         }
         if !self.is_authorized(&request) {
@@ -83,7 +116,7 @@ impl TokenService {
             }
             (&Method::POST, "/refresh") => {
                 let body = Limited::new(request.into_body(), MAX_BODY).collect();
-                let Ok(Ok(body)) = tokio::time::timeout(REQUEST_TIMEOUT, body).await else {
+                let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
                     return refuse(StatusCode::BAD_REQUEST, "the body is too long or does not come");
                 };
                 let Ok(Stale { account, stale }) = serde_json::from_slice(&body.to_bytes()) else {

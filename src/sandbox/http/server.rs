@@ -1,4 +1,4 @@
-//! The HTTP server: connections, latency, faults, headers.
+//! What the HTTP server answers: pages, control calls, calls of the platform with their latency, faults and headers.
 
 use super::{
     authorize::{self, Page, Visitor},
@@ -7,8 +7,14 @@ use super::{
     shared::{InFlight, Shared},
 };
 use crate::{
-    api::oauth::AUTHORIZE,
-    base::Clock,
+    api::{
+        network::HOSTS,
+        oauth::{AUTHORIZE, AUTHORIZE_HOST},
+    },
+    base::{
+        Clock,
+        http::{BindAddress, HttpServer, Limits, Peer, ServerOptions, Service},
+    },
     sandbox::{
         rules::media,
         world::{
@@ -26,32 +32,37 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header,
-    server::conn::http1,
-    service::service_fn,
+    header::{self, HeaderValue},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::runtime::Runtime;
 use url::Url;
 
 /// Limit of a request body.
 const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// How long a client may take to send a request's head or its body, and how long it may read nothing of an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As many connections as the most calls at once of a client, and then some; none ends while it is used, since the
+/// platform's don't.
+const LIMITS: Limits = Limits {
+    connections: 2_048,
+    connections_per_address: 2_048,
+    requests_at_once: 2_048,
+    requests_per_connection: None,
+    life: None,
+    patience: PATIENCE,
+};
 
 /// A sandbox that serves until it is dropped.
 pub struct Sandbox {
     address: SocketAddr,
     _runtime: Runtime,
 }
-
-/// Closes the connection without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("dropped on demand")]
-struct Dropped;
 
 impl Sandbox {
     /// Starts a sandbox on threads of its own.
@@ -67,10 +78,15 @@ impl Sandbox {
             .enable_all()
             .build()
             .map_err(listen)?;
-        let listener = runtime.block_on(TcpListener::bind(options.listen)).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let shared = Arc::new(Shared::new(World::new(options, Clock::system())));
-        runtime.spawn(accept(listener, shared));
+        // It stands in for the platform's hosts, also behind a proxy that keeps their names.
+        let own = HOSTS.into_iter().chain([AUTHORIZE_HOST]).map(str::to_owned);
+        let names = own.chain(options.allowed_hosts.iter().cloned()).collect();
+        let listen_at = BindAddress::Address(options.listen);
+        let server =
+            HttpServer::bind(&listen_at, ServerOptions { names, limits: LIMITS, title_case_headers: true });
+        let server = runtime.block_on(server).map_err(listen)?;
+        let address = server.address().unwrap_or(options.listen);
+        runtime.spawn(server.serve(Shared::new(World::new(options, Clock::system()))));
         Ok(Self { address, _runtime: runtime })
     }
 
@@ -81,60 +97,48 @@ impl Sandbox {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            // Out of file descriptors, for example: wait until some are closed.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let keep_alive = shared.world().switches.is(CONNECTION, "keep-alive");
-            let service = service_fn(|request| answer(Arc::clone(&shared), request, peer.ip()));
-            // An error here is a client that disconnected, or an injected drop.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .keep_alive(keep_alive)
-                .title_case_headers(true)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
+impl Service for Shared {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Option<Response<Full<Bytes>>> {
+        let keeps_alive = self.world().switches.is(CONNECTION, "keep-alive");
+        let Peer::Address(peer) = *peer else { return None };
+        let mut response = answer(self, request, peer).await?;
+        if !keeps_alive {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Some(response)
     }
 }
 
-async fn answer(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-    peer: IpAddr,
-) -> Result<Response<Full<Bytes>>, Dropped> {
+/// The response to a request; `None` when the connection is dropped on demand.
+async fn answer(shared: &Shared, request: Request<Incoming>, peer: IpAddr) -> Option<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
-    if let Some(page) = page(&shared, &request) {
-        return Ok(page);
+    if let Some(page) = page(shared, &request) {
+        return Some(page);
     }
     let method = request.method().to_string();
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let content_type = content_type.unwrap_or_default().to_owned();
     let query = request.uri().query().unwrap_or_default();
     let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let Ok(body) = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await else {
-        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large"));
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let body = match tokio::time::timeout(PATIENCE, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return Some(plain(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large")),
+        Err(_) => return Some(plain(StatusCode::REQUEST_TIMEOUT, "request timeout")),
     };
-    let body = body.to_bytes();
     let file = media::file_in(&content_type, body.clone()).await;
     let call = Call { method, query, body: body.to_vec(), file, peer };
     if let Some(control) = path.strip_prefix("/__sandbox/") {
-        let (status, body) = control::answer(&shared, control, &call).await;
+        let (status, body) = control::answer(shared, control, &call).await;
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // Pretty-printed and terminated by a newline, for people with curl.
-        return Ok(respond(status, "application/json; charset=utf-8", format!("{body:#}\n")));
+        return Some(respond(status, "application/json; charset=utf-8", format!("{body:#}\n")));
     }
     let Some(route) = shared.routes.get(path.as_str()).copied() else {
-        return Ok(plain(StatusCode::NOT_FOUND, "404 page not found"));
+        return Some(plain(StatusCode::NOT_FOUND, "404 page not found"));
     };
-    let _in_flight = InFlight::begin(Arc::clone(&shared));
-    platform(&shared, route, call).await
+    let _in_flight = InFlight::begin(shared);
+    platform(shared, route, call).await
 }
 
 /// Answers what a browser opens: the authorize page, and the route that sets the visitor.
@@ -179,8 +183,8 @@ fn set_visitor(query: &str) -> Response<Full<Bytes>> {
     response
 }
 
-/// Answers a call of the platform.
-async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Response<Full<Bytes>>, Dropped> {
+/// Answers a call of the platform; not at all when a fault drops it.
+async fn platform(shared: &Shared, route: Route, mut call: Call) -> Option<Response<Full<Bytes>>> {
     let (fault, latency) = {
         let mut world = shared.world();
         *world.calls.entry(format!("{} {}", call.method, route.spec.path)).or_default() += 1;
@@ -192,11 +196,11 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
         tokio::time::sleep(wait).await;
     }
     if fault.drop == Some(When::Before) {
-        return Err(Dropped);
+        return None;
     }
     if let Some(status) = fault.status {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-        return Ok(plain(status, "<html><body>an upstream failed</body></html>"));
+        return Some(plain(status, "<html><body>an upstream failed</body></html>"));
     }
     let mut world = shared.world();
     let body = match fault.body {
@@ -212,7 +216,7 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
         },
     };
     if fault.drop == Some(When::After) {
-        return Err(Dropped);
+        return None;
     }
     let as_text = route.spec.is_sns()
         || (route.spec.path.contains("/tags/") && world.switches.is(TAGS_CONTENT_TYPE, "text"));
@@ -224,7 +228,7 @@ async fn platform(shared: &Shared, route: Route, mut call: Call) -> Result<Respo
     if let Ok(date) = date.format("%a, %d-%b-%Y %H:%M:%S GMT").to_string().parse() {
         response.headers_mut().insert(header::DATE, date);
     }
-    Ok(response)
+    Some(response)
 }
 
 /// Executes the call, or what a fault injects instead.
@@ -255,6 +259,6 @@ fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
 fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -5,7 +5,7 @@ use crate::{base::lock, sandbox::world::world::World};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -34,17 +34,17 @@ impl Shared {
 }
 
 /// Counts a request as in flight until it is dropped.
-pub(crate) struct InFlight(Arc<Shared>);
+pub(crate) struct InFlight<'a>(&'a Shared);
 
-impl InFlight {
-    pub(crate) fn begin(shared: Arc<Shared>) -> Self {
+impl<'a> InFlight<'a> {
+    pub(crate) fn begin(shared: &'a Shared) -> Self {
         let now = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         shared.max_in_flight.fetch_max(now, Ordering::SeqCst);
         Self(shared)
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }

@@ -52,6 +52,8 @@ pub enum AccountKind {
 pub struct Options {
     /// Where to listen; loopback unless the person says otherwise.
     pub listen: SocketAddr,
+    /// Names by which it may be addressed, beside localhost, its address and the platform's own hosts.
+    pub allowed_hosts: Vec<String>,
     /// How many followers `user/get` lists.
     pub followers: u32,
     /// How many of them came from which QR scene; the default scene when empty.
@@ -88,6 +90,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            allowed_hosts: Vec::new(),
             followers: DEFAULT_FOLLOWERS,
             scenes: Vec::new(),
             appid: DEFAULT_APPID.to_owned(),

@@ -3,10 +3,11 @@
 use crate::{
     cli::secrets::assert_hidden,
     fixtures::{
-        account::request,
+        account::{request, request_to},
         daemon::DaemonFixture,
         program::{Folder, Running},
         sandbox_process::SandboxProcess,
+        slow_readers::{SlowReaders, wait_for_sockets},
     },
 };
 use mpscript::{
@@ -25,7 +26,14 @@ const TICK: &str = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
 
 /// A daemon with its figures, and where they are.
 pub(crate) fn measured(folder: &Folder, sandbox: &SandboxProcess) -> (Running, String) {
-    let daemon = folder.start(&["serve", "jobs", "--base-url", &sandbox.url(), "--metrics", "127.0.0.1:0"]);
+    measured_with(folder, sandbox, &[])
+}
+
+/// The same with more arguments.
+pub(crate) fn measured_with(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> (Running, String) {
+    let url = sandbox.url();
+    let always = ["serve", "jobs", "--base-url", &url, "--metrics", "127.0.0.1:0"];
+    let daemon = folder.start(&[&always, more].concat());
     daemon.wait_for("/metrics\n");
     let output = daemon.stdout();
     let place = output.split("metrics at http://").nth(1).and_then(|rest| rest.split('/').next());
@@ -34,8 +42,13 @@ pub(crate) fn measured(folder: &Folder, sandbox: &SandboxProcess) -> (Running, S
 
 /// The status line and the body.
 pub(crate) fn get(place: &str, method: &str, target: &str) -> (String, String) {
+    send(place, &request(method, target, &[("Connection", "close")], b""))
+}
+
+/// The same for any request that asks for its connection to be closed.
+pub(crate) fn send(place: &str, request: &[u8]) -> (String, String) {
     let mut stream = TcpStream::connect(place).expect("the daemon answers");
-    stream.write_all(&request(method, target, &[("Connection", "close")], b"")).expect("it can be sent");
+    stream.write_all(request).expect("it can be sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the daemon closes the connection");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
@@ -121,4 +134,75 @@ fn readiness_error_gives_the_reason() {
     daemon.begin_shutdown();
     daemon.step().expect("the store works");
     assert_eq!(stats.snapshot().readiness_error().as_deref(), Some("the daemon is shutting down"));
+}
+
+/// A daemon without automations, and where its figures are.
+fn idle(more: &[&str]) -> (Running, String) {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/plain.rhai", "print(1)");
+    measured_with(&folder, &sandbox, more)
+}
+
+/// The status of `GET` with this Host and these headers.
+fn status(place: &str, host: &str, headers: &[(&str, &str)], target: &str) -> u16 {
+    let headers = [&[("Connection", "close")], headers].concat();
+    let (line, _) = send(place, &request_to(host, "GET", target, &headers, b""));
+    line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+}
+
+#[test]
+fn health_is_answered_while_clients_read_nothing() {
+    let (daemon, place) = idle(&[]);
+    let mut readers = SlowReaders::of(&place, "/metrics");
+    for _ in 0..20 {
+        assert_eq!(get(&place, "GET", "/healthz"), ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned()));
+    }
+    assert_eq!(get(&place, "GET", "/metrics").0, "HTTP/1.1 200 OK");
+    // All come from one address: it has 128 connections, and the daemon some of its own.
+    wait_for_sockets(daemon.id(), 128 + 32);
+    assert!(readers.open() <= 128, "{}", readers.open());
+    readers.wait_for_the_end();
+}
+
+#[test]
+fn connection_takes_a_hundred_requests() {
+    let (_daemon, place) = idle(&[]);
+    let mut stream = TcpStream::connect(&*place).expect("the daemon answers");
+    stream.write_all(&request("GET", "/healthz", &[], b"").repeat(150)).expect("they can be sent");
+    let mut answers = Vec::new();
+    // What it did not take makes the system reset the connection.
+    let _ = stream.read_to_end(&mut answers);
+    let answers = String::from_utf8_lossy(&answers);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 100, "{answers}");
+}
+
+#[test]
+fn metrics_for_a_foreign_host_are_refused() {
+    let (_daemon, place) = idle(&[]);
+    let own = ["localhost", "127.0.0.1:9464", &place];
+    assert_eq!(own.map(|host| status(&place, host, &[], "/metrics")), [200; 3]);
+    let foreign = ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "192.168.1.5"];
+    assert_eq!(foreign.map(|host| status(&place, host, &[], "/metrics")), [421; 4]);
+    assert_eq!(status(&place, "evil.example", &[], "/healthz"), 421);
+}
+
+#[test]
+fn metrics_for_a_page_of_another_site_are_refused() {
+    let (_daemon, place) = idle(&[]);
+    let statuses = ["http://evil.example", "null", "http://localhost:3000"]
+        .map(|origin| status(&place, "127.0.0.1", &[("Origin", origin)], "/metrics"));
+    assert_eq!(statuses, [403, 403, 200]);
+}
+
+#[test]
+fn allowed_host_is_answered() {
+    let (_daemon, place) = idle(&["--allow-host", "mpscript", "--allow-host", "Shop.example.com"]);
+    let hosts = ["mpscript:9464", "shop.example.com", "other.example.com"];
+    assert_eq!(hosts.map(|host| status(&place, host, &[], "/metrics")), [200, 200, 421]);
+}
+
+#[test]
+fn health_check_without_a_host_is_answered() {
+    let (_daemon, place) = idle(&[]);
+    assert_eq!(send(&place, b"GET /healthz HTTP/1.0\r\n\r\n").1, "ok\n");
 }

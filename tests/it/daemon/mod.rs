@@ -5,6 +5,7 @@ mod backlog;
 mod cron;
 mod fires;
 pub(crate) mod metrics;
+pub(crate) mod proxy;
 mod recovery;
 mod reload_under_load;
 mod schedule_simulation;

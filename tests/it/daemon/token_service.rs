@@ -2,8 +2,13 @@
 
 use crate::{
     cli::secrets::assert_hidden,
+    daemon::metrics::send,
     fixtures::{
-        account::request, paths::POST_STABLE_TOKEN, program::Folder, sandbox_process::SandboxProcess,
+        account::{request, request_to},
+        paths::POST_STABLE_TOKEN,
+        program::Folder,
+        sandbox_process::SandboxProcess,
+        slow_readers::SlowReaders,
     },
 };
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
@@ -67,6 +72,11 @@ impl Service {
 
     fn token(&self, account: &str) -> (u16, Value) {
         self.ask("GET", &format!("/token?account={account}"), KEY, &json!({}))
+    }
+
+    /// Its address and port.
+    fn address(&self) -> &str {
+        self.place.strip_prefix("http://").expect("it listens on an address")
     }
 
     /// What it logged, after it was told to stop.
@@ -309,4 +319,77 @@ fn platform_error_passes_through_the_service() {
         message.contains("answered with status 502") && message.contains("40125 invalid appsecret"),
         "{message}"
     );
+}
+
+/// A service of the sandbox's account.
+fn service(sandbox: &SandboxProcess, more: &[&str]) -> Service {
+    let folder = folder(sandbox).env("MPSCRIPT_TOKEN_KEY", KEY);
+    Service::start(&folder, &[&["--listen", "127.0.0.1:0"], more].concat())
+}
+
+/// How many requests the lines of a log that hold this tell of, and how many lines they are.
+fn told(log: &str, what: &str) -> (u64, usize) {
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(what)).collect();
+    let count = |line: &&str| {
+        let more =
+            line.split_once(", and ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+        1 + more.unwrap_or_default()
+    };
+    (lines.iter().map(count).sum(), lines.len())
+}
+
+#[test]
+fn requests_without_the_key_are_logged_with_a_count() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let service = service(&sandbox, &[]);
+    let flood = request("GET", "/token", &[], b"").repeat(100);
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(service.address()).expect("the service listens");
+        stream.write_all(&flood).expect("they can be sent");
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("the service closes the connection");
+        assert_eq!(answers.matches("HTTP/1.1 401").count(), 100);
+    }
+    let log = service.log();
+    let (requests, lines) = told(&log, "GET /token 401 from 127.0.0.1");
+    assert_eq!(requests, 2_000, "{log}");
+    // One a second, on the slowest of machines.
+    assert!(lines < 60, "{log}");
+}
+
+#[test]
+fn health_checks_are_logged_with_a_count() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let service = service(&sandbox, &[]);
+    let flood = request("GET", "/healthz", &[], b"").repeat(100);
+    let (_, answers) = send(service.address(), &flood);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 99, "the first one is the head");
+    let log = service.log();
+    assert_eq!(told(&log, "GET /healthz 200 from 127.0.0.1").0, 100, "{log}");
+}
+
+#[test]
+fn token_is_given_while_clients_read_nothing() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let service = service(&sandbox, &[]);
+    let mut readers = SlowReaders::of(service.address(), "/token");
+    assert_eq!(service.ask("GET", "/healthz", "", &json!({})), (200, json!({"ok": true})));
+    assert_eq!(service.token("shop").0, 200);
+    assert!(readers.open() <= 128, "{}", readers.open());
+}
+
+#[test]
+fn token_for_a_foreign_host_or_a_page_of_another_site_is_refused() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let service = service(&sandbox, &["--allow-host", "tokens.example.com"]);
+    let bearer = format!("Bearer {KEY}");
+    let status = |host: &str, origin: &[(&str, &str)]| {
+        let headers = [&[("Authorization", bearer.as_str()), ("Connection", "close")], origin].concat();
+        send(service.address(), &request_to(host, "GET", "/token", &headers, b"")).0
+    };
+    let misdirected = "HTTP/1.1 421 Misdirected Request";
+    assert_eq!(status("evil.example", &[]), misdirected);
+    assert_eq!(status("127.0.0.1", &[("Origin", "https://evil.example")]), "HTTP/1.1 403 Forbidden");
+    assert_eq!(status("tokens.example.com", &[]), "HTTP/1.1 200 OK");
+    assert_eq!(sandbox.calls(POST_STABLE_TOKEN), 1);
 }

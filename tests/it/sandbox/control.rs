@@ -1,7 +1,7 @@
 //! The sandbox's control routes: statistics, clock, followers who come and go, revoking, reset.
 
 use crate::fixtures::{
-    account::{Account, JSON, errcode, ok, request, token_of, token_target},
+    account::{Account, JSON, errcode, ok, request, request_to, token_of, token_target},
     paths::ATTACH,
 };
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options, Sandbox};
@@ -251,4 +251,54 @@ fn scenes_with_more_followers_than_the_account_are_refused() {
     let options = Options { followers: 10, scenes: vec![(1, 6), (2, 5)], ..Options::default() };
     let refusal = Sandbox::start(options).err().expect("it is refused").to_string();
     assert_eq!(refusal, "the scenes have 11 followers together, but the account has only 10");
+}
+
+/// The status of a request with this Host and these headers.
+fn status(account: &Account, host: &str, headers: &[(&str, &str)], method: &str, target: &str) -> u16 {
+    account.attempt(&request_to(host, method, target, headers, b"")).expect("there is an answer").status
+}
+
+#[test]
+fn reset_by_a_page_of_another_site_is_refused() {
+    let account = Account::of(3);
+    account.tag("广东");
+    for origin in ["http://evil.example", "https://evil.example:8443", "null"] {
+        assert_eq!(status(&account, "127.0.0.1", &[("Origin", origin)], "POST", "/__sandbox/reset"), 403);
+    }
+    assert_eq!(stats(&account)["calls"]["POST /cgi-bin/tags/create"], 1, "it is the same world");
+    let own = [("Origin", "http://localhost:5173")];
+    assert_eq!(status(&account, "127.0.0.1", &own, "POST", "/__sandbox/reset"), 200);
+}
+
+#[test]
+fn foreign_host_is_refused_on_every_route() {
+    let account = Account::of(3);
+    let calls = stats(&account);
+    for target in [
+        "/__sandbox/stats",
+        "/__sandbox/enter?openid=x",
+        "/connect/oauth2/authorize",
+        "/connect/oauth2/authorize/decide",
+        "/cgi-bin/tags/get",
+        "/nothing",
+    ] {
+        assert_eq!(status(&account, "evil.example", &[], "GET", target), 421, "{target}");
+    }
+    assert_eq!(status(&account, "evil.example", &[], "POST", "/__sandbox/reset"), 421);
+    assert_eq!(stats(&account), calls);
+}
+
+#[test]
+fn platforms_own_host_is_answered() {
+    let account = Account::of(3);
+    for host in ["api.weixin.qq.com", "sh.api.weixin.qq.com", "open.weixin.qq.com", "localhost:8765"] {
+        assert_eq!(status(&account, host, &[], "GET", "/__sandbox/stats"), 200, "{host}");
+    }
+}
+
+#[test]
+fn allowed_host_is_answered() {
+    let allowed_hosts = vec!["sandbox.example.com".to_owned()];
+    let account = Account::with(Options { followers: 3, allowed_hosts, ..Options::default() });
+    assert_eq!(status(&account, "sandbox.example.com", &[], "GET", "/__sandbox/stats"), 200);
 }

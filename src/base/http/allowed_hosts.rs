@@ -1,0 +1,165 @@
+//! By which names a server may be addressed. A web page of another site reaches a server of this machine too: with its
+//! own Origin, or by a name of its own that it makes resolve to this machine (DNS rebinding), which the Host tells.
+
+use hyper::{HeaderMap, Uri, header, http::uri::Authority};
+use std::net::IpAddr;
+use url::{Host, Url};
+
+/// The hosts by which a server may be addressed, and the sites whose pages may call it: loopback, the bound address,
+/// and names that are configured.
+#[derive(Clone, Debug)]
+pub struct AllowedHosts {
+    /// The bound address; a Unix socket has none.
+    pub bound: Option<IpAddr>,
+    /// Names beside `localhost`, as [`read_name`] gives them.
+    pub names: Vec<String>,
+}
+
+/// Reads a name by which a server may be addressed: a domain or an IP address, without a port.
+///
+/// # Errors
+/// When it is no such name.
+pub fn read_name(text: &str) -> Result<String, String> {
+    let name = Host::parse(text).map_err(|_| "give a name without a port, as in mpscript.example.com")?;
+    Ok(name.to_string())
+}
+
+impl AllowedHosts {
+    /// Fails if the request was meant for another host, or comes from a page of another site.
+    ///
+    /// # Errors
+    /// With the status and the reason.
+    pub fn check(&self, target: &Uri, headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
+        let is_ours = |authority: &str| authority.parse().is_ok_and(|authority| self.allows(&authority));
+        let mut hosts = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        // Without a Host it is no browser: HTTP/1.0, as health checks write it by hand.
+        if !hosts.all(is_ours) || target.authority().is_some_and(|authority| !self.allows(authority)) {
+            return Err((421, "this server is not addressed by that Host; --allow-host adds a name"));
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        // `null` is the Origin of pages that hide theirs.
+        let is_own_site = |origin: &str| Url::parse(origin).is_ok_and(|url| self.allows_host(url.host()));
+        if !origins.all(|origin| origin.to_str().is_ok_and(is_own_site)) {
+            return Err((403, "this server answers no page of another site; --allow-host adds a name"));
+        }
+        Ok(())
+    }
+
+    fn allows(&self, authority: &Authority) -> bool {
+        !authority.as_str().contains('@')
+            && Host::parse(authority.host()).is_ok_and(|host| self.allows_host(Some(host)))
+    }
+
+    fn allows_host<S: AsRef<str>>(&self, host: Option<Host<S>>) -> bool {
+        let address = match host {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical(),
+            Some(Host::Domain(name)) => {
+                return name.as_ref() == "localhost" || self.names.iter().any(|own| own == name.as_ref());
+            }
+            None => return false,
+        };
+        // On every address of the machine: it may have several, and a container is reached by its host's. No page makes
+        // an address resolve to another one.
+        let is_bound =
+            self.bound.is_some_and(|bound| bound.is_unspecified() || bound.to_canonical() == address);
+        address.is_loopback() || is_bound || self.names.contains(&name_of(address))
+    }
+}
+
+/// An address as [`read_name`] gives it.
+fn name_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => Host::<&str>::Ipv4(address).to_string(),
+        IpAddr::V6(address) => Host::<&str>::Ipv6(address).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(bound: &str, names: &[&str]) -> AllowedHosts {
+        let bound = bound.parse().expect("an address");
+        AllowedHosts {
+            bound: Some(bound),
+            names: names.iter().map(|name| read_name(name).expect(name)).collect(),
+        }
+    }
+
+    /// The status of a request with this header, 200 if it is answered.
+    fn status(hosts: &AllowedHosts, name: &'static str, value: &str) -> u16 {
+        let headers =
+            [(name.parse().expect("a name"), value.parse().expect("a value"))].into_iter().collect();
+        hosts.check(&Uri::from_static("/metrics"), &headers).err().map_or(200, |(status, _)| status)
+    }
+
+    #[test]
+    fn loopback_host_is_allowed() {
+        let hosts = hosts("127.0.0.1", &[]);
+        for host in
+            ["127.0.0.1", "127.0.0.1:9464", "localhost:80", "LOCALHOST", "[::1]:9464", "[::ffff:127.0.0.1]"]
+        {
+            assert_eq!(status(&hosts, "host", host), 200, "{host}");
+        }
+    }
+
+    #[test]
+    fn foreign_host_is_refused() {
+        let hosts = hosts("127.0.0.1", &[]);
+        for host in [
+            "evil.example",
+            "evil.example:9464",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "192.168.1.5",
+            "127.0.0.1@evil.example",
+            "evil.example@127.0.0.1",
+            "0.0.0.0",
+            "",
+            "a b",
+            "[::2]",
+            "localhost.",
+        ] {
+            assert_eq!(status(&hosts, "host", host), 421, "{host}");
+        }
+    }
+
+    #[test]
+    fn foreign_origin_is_refused() {
+        let hosts = hosts("127.0.0.1", &["shop.example.com"]);
+        for origin in
+            ["http://evil.example", "null", "", "https://evil.example:9464", "file://", "http://10.0.0.1"]
+        {
+            assert_eq!(status(&hosts, "origin", origin), 403, "{origin}");
+        }
+        for origin in ["http://127.0.0.1:5173", "http://localhost", "https://shop.example.com"] {
+            assert_eq!(status(&hosts, "origin", origin), 200, "{origin}");
+        }
+    }
+
+    #[test]
+    fn configured_name_is_allowed_in_any_case_and_with_any_port() {
+        let hosts = hosts("127.0.0.1", &["Shop.Example.com", "10.0.0.7", "商店.example"]);
+        for host in ["shop.example.com", "SHOP.example.com:443", "10.0.0.7:9464", "xn--czrs0t.example"] {
+            assert_eq!(status(&hosts, "host", host), 200, "{host}");
+        }
+        assert_eq!(status(&hosts, "host", "a.shop.example.com"), 421);
+        read_name("shop.example.com:80").unwrap_err();
+    }
+
+    #[test]
+    fn server_on_every_address_is_reached_by_any_address_but_no_name() {
+        let hosts = hosts("0.0.0.0", &[]);
+        assert_eq!(status(&hosts, "host", "192.168.1.5:9464"), 200);
+        assert_eq!(status(&hosts, "host", "evil.example"), 421);
+    }
+
+    #[test]
+    fn absolute_target_of_a_foreign_host_is_refused() {
+        let hosts = hosts("127.0.0.1", &[]);
+        let target = Uri::from_static("http://evil.example/metrics");
+        assert_eq!(hosts.check(&target, &HeaderMap::new()).unwrap_err().0, 421);
+        assert_eq!(hosts.check(&Uri::from_static("/metrics"), &HeaderMap::new()), Ok(()));
+    }
+}
