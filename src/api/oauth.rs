@@ -6,6 +6,7 @@
 use super::{Credential, Permission, WireSecret, answer::Empty, endpoint::endpoint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The longest `state`, in bytes.
 pub const STATE_BYTES: usize = 128;
@@ -224,9 +225,8 @@ impl Authorize {
     /// # Errors
     /// When the page would refuse it.
     pub fn url(&self, base: &str, appid: &str) -> Result<String, AuthorizeError> {
-        let is_address =
-            |prefix| self.redirect_uri.strip_prefix(prefix).is_some_and(|rest: &str| !rest.is_empty());
-        if !(is_address("https://") || is_address("http://")) {
+        let has_prefix = ["https://", "http://"].iter().any(|prefix| self.redirect_uri.starts_with(prefix));
+        if !has_prefix || Url::parse(&self.redirect_uri).is_err() {
             return Err(AuthorizeError::RedirectUri(self.redirect_uri.clone()));
         }
         if ![BASE, USERINFO].contains(&self.scope.as_str()) {

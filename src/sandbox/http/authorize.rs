@@ -24,7 +24,7 @@ const ORDER: [&str; 5] = ["appid", "redirect_uri", "response_type", "scope", "st
 #[derive(Debug)]
 pub(crate) enum Page {
     Html(String),
-    Redirect(String),
+    Redirect(Url),
 }
 
 /// Who opens the page, as `GET /__sandbox/enter` has set it in the browser.
@@ -101,7 +101,7 @@ pub(crate) fn decide(world: &mut World, query: &str) -> Page {
 /// A link that is in order.
 struct Link {
     whole: String,
-    redirect_uri: String,
+    redirect_uri: Url,
     scope: String,
     state: String,
 }
@@ -146,24 +146,27 @@ impl Link {
         if !has_right || !World::is_scope(get("scope")) {
             return Err((10005, "此公众号并没有这些scope的权限"));
         }
-        let address = Url::parse(get("redirect_uri")).ok();
-        let domain = address.as_ref().and_then(Url::host_str);
-        if domain != Some(world.options.redirect_domain.as_str()) {
+        let is_allowed = |url: &Url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host_str() == Some(world.options.redirect_domain.as_str())
+        };
+        let Some(redirect_uri) = Url::parse(get("redirect_uri")).ok().filter(is_allowed) else {
             return Err((10003, "redirect_uri域名与后台配置不一致"));
-        }
+        };
         Ok(Self {
             whole: query.to_owned(),
-            redirect_uri: get("redirect_uri").to_owned(),
+            redirect_uri,
             scope: get("scope").to_owned(),
             state: state.to_owned(),
         })
     }
 
-    /// Where the person goes, with a code.
-    fn back(&self, world: &mut World, number: u32) -> String {
+    /// Where the person goes, with a code and the state at the end of the query.
+    fn back(&self, world: &mut World, number: u32) -> Url {
         let code = world.issue_code(number, &self.scope);
-        let joint = if self.redirect_uri.contains('?') { '&' } else { '?' };
-        format!("{}{joint}code={code}&state={}", self.redirect_uri, self.state)
+        let mut back = self.redirect_uri.clone();
+        back.query_pairs_mut().append_pair("code", &code).append_pair("state", &self.state);
+        back
     }
 }
 
@@ -200,7 +203,7 @@ fn ask(world: &World, link: &Link, visiting: Option<u32>) -> Page {
          document.getElementById('fragment').hidden = false;\
          for (const button of document.querySelectorAll('button')) button.disabled = true; }}</script>",
         appid = escape(&world.options.appid),
-        back = escape(&link.redirect_uri),
+        back = escape(link.redirect_uri.as_str()),
         link = escape(&link.whole),
     );
     html("网页授权", &body)

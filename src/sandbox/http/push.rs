@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{net::IpAddr, time::Duration};
 use tokio::net::TcpStream;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The platform cuts the connection after so long.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -257,11 +257,10 @@ impl Target {
     fn request(&self, method: &str, query: &[(&'static str, String)]) -> hyper::http::request::Builder {
         let mut url = self.url.clone();
         url.query_pairs_mut().extend_pairs(query);
-        let target = format!("{}?{}", url.path(), url.query().unwrap_or_default());
         let authority = url.host_str().map(|host| format!("{host}:{}", self.port)).unwrap_or_default();
         Request::builder()
             .method(method)
-            .uri(target)
+            .uri(&url[Position::BeforePath..Position::AfterQuery])
             .header(HOST, authority)
             .header(USER_AGENT, "Mozilla/4.0")
             .header(ACCEPT, "*/*")

@@ -39,7 +39,6 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Runtime;
-use url::Url;
 
 /// Limit of a request body.
 const MAX_BODY_BYTES: usize = 4 << 20;
@@ -157,9 +156,7 @@ fn page(shared: &Shared, request: &Request<Incoming>) -> Option<Response<Full<By
         Page::Html(html) => respond(StatusCode::OK, "text/html; charset=utf-8", html),
         Page::Redirect(address) => {
             let mut response = respond(StatusCode::FOUND, "text/html; charset=utf-8", "");
-            // A header is ASCII: other characters of the redirect_uri are escaped.
-            let address = Url::parse(&address).map_or(address, String::from);
-            if let Ok(address) = address.parse() {
+            if let Ok(address) = address.as_str().parse() {
                 response.headers_mut().insert(header::LOCATION, address);
             }
             response

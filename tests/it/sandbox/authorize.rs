@@ -41,6 +41,45 @@ fn silent_scope_redirects_with_code_and_state() {
 }
 
 #[test]
+fn code_and_state_go_into_the_query_whatever_the_address_has() {
+    let account = Account::of(3);
+    for (redirect_uri, back) in [
+        ("http://127.0.0.1/app#/spa", "http://127.0.0.1/app?…&state=abc#/spa"),
+        ("http://127.0.0.1:9/app?x=1#/spa?y=2", "http://127.0.0.1:9/app?x=1&…&state=abc#/spa?y=2"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9/?…&state=abc"),
+        ("http://127.0.0.1/?", "http://127.0.0.1/?…&state=abc"),
+        ("http://127.0.0.1/a?x=%E4%B8%80&y=a+b", "http://127.0.0.1/a?x=%E4%B8%80&y=a+b&…&state=abc"),
+        ("http://user:word@127.0.0.1:9/a", "http://user:word@127.0.0.1:9/a?…&state=abc"),
+        ("https://127.0.0.1/回来", "https://127.0.0.1/%E5%9B%9E%E6%9D%A5?…&state=abc"),
+    ] {
+        let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
+        let query = query("snsapi_base").replace("http%3A%2F%2F127.0.0.1%3A9%2Fback", &encoded);
+        assert_eq!(code_of(&open(&account, &query, "")).1, back, "{redirect_uri}");
+    }
+}
+
+#[test]
+fn address_of_another_domain_in_any_spelling_is_refused() {
+    let account = Account::of(3);
+    for redirect_uri in [
+        "http://127.0.0.1@evil.example/",
+        "http://evil.example/127.0.0.1",
+        "http://evil.example?127.0.0.1",
+        "http://evil.example#@127.0.0.1",
+        "http://evil.example\\@127.0.0.1/",
+        "javascript://127.0.0.1/%0aalert(1)",
+        "ftp://127.0.0.1/",
+        "//127.0.0.1/",
+        "nonsense",
+    ] {
+        let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
+        let query = query("snsapi_base").replace("http%3A%2F%2F127.0.0.1%3A9%2Fback", &encoded);
+        let answer = open(&account, &query, "");
+        assert!(answer.text().contains("10003</b>"), "{redirect_uri}: {answer:?}");
+    }
+}
+
+#[test]
 fn userinfo_scope_asks_unless_opened_from_the_menu() {
     let account = Account::of(3);
     let openid = &account.openids()[1];
