@@ -86,7 +86,7 @@ mod tests {
     fn logged(lines: &[&str]) -> Vec<String> {
         let written = Arc::<Mutex<Vec<String>>>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let _entered = runtime.as_ref().expect("the system gives a runtime").enter();
+        let entered = runtime.as_ref().expect("the system gives a runtime").enter();
         let to = Arc::clone(&written);
         let log = CoalescedLog::new(Arc::new(move |line| lock(&to).push(line.to_owned())), "requests");
         for line in lines {
@@ -94,7 +94,7 @@ mod tests {
         }
         drop(log);
         // Its interval does not end: the task that waits for it is dropped.
-        drop(_entered);
+        drop(entered);
         drop(runtime);
         let written = lock(&written);
         written.clone()
