@@ -15,10 +15,11 @@ use crate::script::{
     host::{
         env::RunEnv,
         error::{ScriptError, ScriptFailure},
+        modules::RAW_API,
     },
     source::{
         named_source::NamedSource,
-        parse::called_names,
+        parse::{called_names, calls},
         program::{Imports, PriorDeclarations, Program},
     },
 };
@@ -131,6 +132,12 @@ impl Line {
         }
         // Calls in functions count as well, those of earlier lines included.
         names.extend(called_names(&session.state.functions));
+        let is_raw_get = |ast: &AST| {
+            calls(ast).iter().any(|(module, name)| module.as_deref() == Some(RAW_API) && name == "get")
+        };
+        if is_raw_get(&self.program.ast) || is_raw_get(&session.state.functions) {
+            return true;
+        }
         let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
         writes.extend(TerminalKind::ALL.iter().filter(|kind| kind.is_change()).map(|kind| kind.as_str()));

@@ -3,7 +3,7 @@
 use super::{argument::read_argument, signature::signature};
 use crate::{
     api::{
-        Batched, Endpoint, FieldKind, Reads, Spec, Writes,
+        Batched, Endpoint, FieldKind, Reads, Spec, WireSecret, Writes,
         answer::{Empty, OpenidPage},
         blacklist,
         card::{self, Created},
@@ -17,6 +17,7 @@ use crate::{
         token::{self, Token},
         user::{self, User, Users},
     },
+    base::Secret,
     bulk::{Effect, call_chunked},
     for_each_endpoint,
     script::{
@@ -206,11 +207,40 @@ macro_rules! called_in_parts {
 }
 
 called_as_it_is! {
-    token::Get, token::Stable, user::List, user::Info, user::Remark, tag::Create, tag::Update,
+    user::List, user::Info, user::Remark, tag::Create, tag::Update,
     tag::Delete, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
     media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
+
+impl Callable for token::Get {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Token> {
+        let client = env.client()?;
+        renew_token(env, Self::SPEC, || env.call(client.call(&self)))
+    }
+}
+
+impl Callable for token::Stable {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Token> {
+        let client = env.client()?;
+        if self.force_refresh == Some(true) {
+            return renew_token(env, Self::SPEC, || env.call(client.call(&self)));
+        }
+        env.call(client.call(&self))
+    }
+}
+
+/// Renews a token that voids the one of other programs. That changes the account: a dry run gives a placeholder.
+fn renew_token(env: &RunEnv, spec: &Spec, send: impl FnOnce() -> ScriptResult<Token>) -> ScriptResult<Token> {
+    /// As of a real one, in seconds.
+    const TTL: i64 = 7_200;
+    let Some(dry_run) = &env.policy.dry else {
+        env.confirm_write()?;
+        return send();
+    };
+    dry_run.would_call(spec, 1);
+    Ok(Token { access_token: WireSecret(Secret::new("dry-run")), expires_in: TTL })
+}
 
 impl Callable for tag::List {
     fn call_from_script(self, env: &RunEnv) -> ScriptResult<Tags> {

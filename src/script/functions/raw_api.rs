@@ -58,7 +58,8 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
 
 const GET: &str = "Calls any path of the platform that is a GET and gives the answer as a map.
 
-    `query` is a map of texts, numbers and flags; the access token is added.
+    `query` is a map of texts, numbers and flags; the access token is added. A path that is not known to read counts as a
+    write that is never sent twice: a GET may change the account, as `/cgi-bin/menu/delete` does.
 
     ```rhai
     print(api::get(\"/cgi-bin/tags/get\").tags.len());
@@ -108,8 +109,11 @@ fn call(env: &RunEnv, method: Method, path: &str, request: &Outgoing) -> Result<
     let answer = match spec.kind {
         CallKind::Read => send()?,
         CallKind::Write => {
-            let body = json!({"path": path, "body": request.body});
-            call_journaled(env, &Undeclared { spec }, &body, &send)?
+            let named = match method {
+                Method::Get => json!({"path": path, "query": request.query}),
+                Method::Post | Method::Upload => json!({"path": path, "body": request.body}),
+            };
+            call_journaled(env, &Undeclared { spec }, &named, &send)?
         }
     };
     Ok(to_dynamic(&answer))

@@ -77,6 +77,23 @@ fn dry_run_calls_no_write_endpoint() {
 }
 
 #[test]
+fn dry_run_renews_no_token_by_force() {
+    let account = Account::of(3);
+    let script = "print(token::get()); print(token::stable(true)); print(user::list().count);";
+    let fetched = || account.get("/__sandbox/stats").json()["calls"]["GET /cgi-bin/token"].clone();
+    let before = fetched();
+    let (finished, report) = run_on(&account, script, &["--dry-run"]);
+    assert_eq!(finished.out, "***\n***\n3\n");
+    assert_eq!(
+        report["would_call"],
+        json!({"GET /cgi-bin/token": 1, "POST /cgi-bin/stable_token": 1}),
+        "{}",
+        finished.err
+    );
+    assert_eq!(fetched(), before);
+}
+
+#[test]
 fn dry_run_reports_what_would_change() {
     let account = Account::of(2_000);
     let script = "let t = tag::create(\"名单\");
