@@ -120,7 +120,8 @@ pub struct Uploaded {
 endpoint! {
     /// Uploads a picture and gives its address, for a card's `logo_url` and other pictures.
     ///
-    /// PNG or JPG, under 1 MB (40009); the path is relative to the folder that mpscript was started in.
+    /// PNG or JPG, under 1 MB (40009); the path is relative to the folder that mpscript was started in,
+    /// and of those that `openids_from` may read.
     /// The picture does not count against the library's 100,000, and its address works inside WeChat
     /// only.
     /// Source: 上传图文消息内的图片获取URL (uploadImage).

@@ -62,6 +62,16 @@ struct KnownSecrets {
     tokens: VecDeque<Secret>,
 }
 
+impl KnownSecrets {
+    fn mask(&self, text: String) -> String {
+        let found = self.lasting.iter().chain(&self.tokens).map(Secret::reveal);
+        let mut found: Vec<&str> = found.filter(|secret| text.contains(secret)).collect();
+        // The longest first: replacing a secret that is a prefix of another would leave the other's tail.
+        found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        found.iter().fold(text, |text, secret| text.replace(secret, MASK))
+    }
+}
+
 impl Redactor {
     /// Tokens that are remembered; the oldest has long expired when it is dropped.
     const MAX_TOKENS: usize = 256;
@@ -89,10 +99,13 @@ impl Redactor {
     /// `text` without any known secret.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
+        read_lock(&self.0).mask(text.to_owned())
+    }
+
+    /// Each of the texts without any known secret.
+    #[must_use]
+    pub fn mask_all(&self, texts: Vec<String>) -> Vec<String> {
         let known = read_lock(&self.0);
-        let mut known: Vec<&str> = known.lasting.iter().chain(&known.tokens).map(Secret::reveal).collect();
-        // The longest first: replacing a secret that is a prefix of another would leave the other's tail.
-        known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-        known.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+        texts.into_iter().map(|text| known.mask(text)).collect()
     }
 }

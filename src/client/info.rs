@@ -44,6 +44,12 @@ impl Client {
         self.0.sender.hosts.transports()
     }
 
+    /// Texts with every known secret masked.
+    #[must_use]
+    pub fn mask_all(&self, texts: Vec<String>) -> Vec<String> {
+        self.0.sender.redactor.mask_all(texts)
+    }
+
     /// `text` with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {

@@ -5,7 +5,7 @@ use crate::{
     base::{Cancel, Clock},
     client::Client,
     host::Host,
-    script::{CallbackKeys, ConfirmWrite, NoClient, Output},
+    script::{CallbackKeys, ConfirmWrite, FileAccess, NoClient, Output},
     store::Store,
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -19,8 +19,8 @@ pub struct RunConfig {
     pub callback: Option<CallbackKeys>,
     /// The most calls in flight at the same time.
     pub in_flight: usize,
-    /// The working directory: relative paths of a script begin there.
-    pub folder: PathBuf,
+    /// The files that scripts may read and write.
+    pub files: FileAccess,
     /// The folder of temporary files, for sets that are too large for memory.
     pub scratch_folder: PathBuf,
     /// The clock.
@@ -38,20 +38,24 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The configuration that follows from a run's options; without a callback, a store and a confirmation.
+    /// The configuration that follows from a run's options; without a callback, a store and a confirmation. `files` is
+    /// what the configuration allows and protects, to which the options add.
     #[must_use]
     pub fn new(
         host: &Host,
         options: &RunOptions,
+        files: &FileAccess,
         client: Result<Client, NoClient>,
         cancel: &Cancel,
         output: Arc<dyn Output>,
     ) -> Self {
+        let mut files = files.starting_in(&options.folder);
+        files.allow(&options.roots);
         Self {
             client,
             callback: None,
             in_flight: options.in_flight,
-            folder: options.folder.clone(),
+            files,
             scratch_folder: host.scratch_folder(),
             clock: host.clock.clone(),
             cancel: cancel.clone(),

@@ -197,7 +197,7 @@ impl Execution {
             params: config.params,
             board,
             output,
-            folder: config.folder,
+            files: config.files,
             scratch_folder: config.scratch_folder,
             clock: config.clock,
         };

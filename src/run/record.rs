@@ -41,6 +41,9 @@ pub struct RunOptions {
     pub allow_pause: bool,
     /// The working directory.
     pub folder: PathBuf,
+    /// What the script may read and write files under, beside the folders of the configuration.
+    #[serde(default)]
+    pub roots: Vec<PathBuf>,
     /// Whether the script was given on the command line, so that its value is printed.
     pub prints_value: bool,
     /// Whether it was a line of a session; its variables are not stored.
@@ -69,7 +72,13 @@ impl RunOptions {
 
     /// The options in a run's record.
     pub fn decode(run: &str, texts: &RunPayload) -> Result<Self, StoreError> {
-        run_column(run, "options", "a run's options as JSON").decode(&texts.options)
+        let mut options: Self =
+            run_column(run, "options", "a run's options as JSON").decode(&texts.options)?;
+        if options.roots.is_empty() {
+            // Recorded by an earlier version, whose scripts could use any file.
+            options.roots.push(options.folder.clone());
+        }
+        Ok(options)
     }
 
     /// Why a run with these options can't be resumed, if it can't.

@@ -74,7 +74,7 @@ impl Session {
         file: Option<&str>,
         board: &Arc<ProgressBoard>,
     ) -> Result<Outcome<Rendered>, SessionError> {
-        let folder = self.config.folder.clone();
+        let folder = self.options.folder.clone();
         let line = self
             .lines
             .read(text, file, &folder)
@@ -139,8 +139,12 @@ impl Session {
             return Err(script(trouble));
         }
         self.begin(undoes.is_none().then(|| self.lines.count() + 1));
-        let attempt = self.record(host, runtime, &program.source(), &self.options, undoes)?;
-        let outcome = self.run(board, attempt).run_program(runtime, &program)?;
+        let mut options = self.options.clone();
+        options.roots.extend(origin.folder());
+        let attempt = self.record(host, runtime, &program.source(), &options, undoes)?;
+        let mut run = self.run(board, attempt);
+        run.config.files.allow(&options.roots);
+        let outcome = run.run_program(runtime, &program)?;
         if undoes.is_none() {
             self.note_run(&outcome);
         }

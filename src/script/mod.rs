@@ -18,6 +18,7 @@ pub use engine::handler::{HandlerCall, HandlerResult};
 pub use engine::session::{Line, Session};
 pub use host::env::{CallbackKeys, Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, WritePolicy};
 pub use host::error::{ErrorKind, NoClient, ScriptFailure};
+pub use host::file::FileAccess;
 pub use source::automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,
 };

@@ -17,14 +17,19 @@ use crate::{
     script::{Automation, HANDLER, HandlerCall, Origin, Parameter, Program, check},
 };
 use chrono::Local;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{MAIN_SEPARATOR, Path, PathBuf},
+    sync::Arc,
+};
 
 /// `ctx.trigger` of a run that was started by hand.
 pub(super) const MANUAL: &str = "hand";
 
 pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u8> {
     log::start(host, arguments.flags.verbose);
-    let program = compile(&script_of(host, arguments)?)?;
+    let origin = script_of(host, arguments)?;
+    let program = compile(&origin)?;
     let automation = program.automation().map_err(|trouble| Failure::from_script_failure(&trouble))?;
     let (params, call) = match &automation {
         Some(automation) => {
@@ -48,6 +53,7 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u
         max_errors: arguments.limits.max_errors.or(own.errors),
         allow_pause: arguments.flags.allow_pause,
         folder: host.folder.clone(),
+        roots: roots(host, &origin, &arguments.params),
         prints_value: arguments.expression.is_some(),
         of_session: false,
         held_a_secret: false,
@@ -64,6 +70,18 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u
             purpose: Purpose::New,
         },
     )
+}
+
+/// What the script of a run by hand may read and write files under: its own folder, the working folder, and each path
+/// that a parameter names.
+fn roots(host: &Host, origin: &Origin, params: &[(String, String)]) -> Vec<PathBuf> {
+    let named = params.iter().map(|(_, value)| value.as_str()).filter(|value| value.contains(MAIN_SEPARATOR));
+    origin
+        .folder()
+        .into_iter()
+        .chain([host.folder.clone()])
+        .chain(named.map(|path| host.folder.join(path)))
+        .collect()
 }
 
 /// Where the script comes from: the command line itself, a file, an automation, or standard input.

@@ -217,7 +217,14 @@ impl<'a> PreparedRun<'a> {
             callback: self.connection.callback.clone(),
             store: self.store.clone(),
             confirm: production.map(|account| confirm_production(host, &self.console, account, cancel)),
-            ..RunConfig::new(host, &plan.options, client, cancel, Arc::<Console>::clone(&self.console))
+            ..RunConfig::new(
+                host,
+                &plan.options,
+                &self.connection.files,
+                client,
+                cancel,
+                Arc::<Console>::clone(&self.console),
+            )
         }
     }
 }

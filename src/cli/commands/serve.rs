@@ -322,7 +322,7 @@ fn connector(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &Ser
         let config = RunConfig {
             callback: connection.callback.clone(),
             store: Some(store.clone()),
-            ..RunConfig::new(&host, &options, connection.client.clone(), cancel, output)
+            ..RunConfig::new(&host, &options, &connection.files, connection.client.clone(), cancel, output)
         };
         Ok(ConnectedAccount { config, options })
     })

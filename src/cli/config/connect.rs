@@ -2,7 +2,7 @@
 
 use super::{
     account::{AccountConfig, find_account},
-    callback, store,
+    callback, files, store,
 };
 use crate::{
     api::quota,
@@ -14,7 +14,7 @@ use crate::{
     client::{Account, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode},
     host::Host,
     sandbox::{self, Sandbox},
-    script::{CallbackKeys, NoClient},
+    script::{CallbackKeys, FileAccess, NoClient},
     store::Store,
 };
 use anyhow::Context;
@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     pub store: Option<Store>,
     /// The keys of the account's server callback, if it is configured.
     pub callback: Option<CallbackKeys>,
+    /// What scripts may use beside their own folders, and what they may not.
+    pub files: FileAccess,
     /// The account's name in mpscript.toml.
     pub name: Option<String>,
     /// The account's name, if changes to it need a confirmation.
@@ -41,8 +43,16 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A connection without a client.
-    fn without_client(reason: NoClient, callback: Option<CallbackKeys>) -> Self {
-        Self { client: Err(reason), store: None, callback, name: None, production: None, own_sandbox: None }
+    fn without_client(reason: NoClient, callback: Option<CallbackKeys>, files: FileAccess) -> Self {
+        Self {
+            client: Err(reason),
+            store: None,
+            callback,
+            files,
+            name: None,
+            production: None,
+            own_sandbox: None,
+        }
     }
 
     /// Where state is kept, for messages.
@@ -137,8 +147,9 @@ pub(crate) fn connect(
     options: ClientOptions,
     cancel: &Cancel,
 ) -> anyhow::Result<Connection> {
+    let files = files::access(host, target)?;
     if target.sandbox {
-        return connect_to_own_sandbox(host, target, options, cancel);
+        return connect_to_own_sandbox(host, target, files, options, cancel);
     }
     let found = find_account(host, target)?;
     let appid = found.as_ref().ok().map(|found| found.appid.as_str());
@@ -149,7 +160,7 @@ pub(crate) fn connect(
         Ok(config) => config,
         Err(no_client) => {
             parse_urls(&target.base_url)?;
-            return Ok(Connection::without_client(no_client, from_environment));
+            return Ok(Connection::without_client(no_client, from_environment, files));
         }
     };
     base_urls(target, &config)?;
@@ -167,12 +178,13 @@ pub(crate) fn connect(
     }
     let client = new_client(host, account, store.clone(), options, cancel);
     let (name, production) = (config.name, config.production);
-    Ok(Connection { client: Ok(client), store, callback, name, production, own_sandbox: None })
+    Ok(Connection { client: Ok(client), store, callback, files, name, production, own_sandbox: None })
 }
 
 fn connect_to_own_sandbox(
     host: &Host,
     target: &TargetArgs,
+    files: FileAccess,
     options: ClientOptions,
     cancel: &Cancel,
 ) -> anyhow::Result<Connection> {
@@ -185,6 +197,7 @@ fn connect_to_own_sandbox(
         client: Ok(client),
         store: None,
         callback: Some(callback::of_sandbox(&world.appid)),
+        files,
         name: None,
         production: None,
         own_sandbox: Some(sandbox),

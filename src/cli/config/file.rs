@@ -29,6 +29,9 @@ pub(crate) struct File {
     pub store: Option<Secret>,
     /// The zone of triggers that name none; the machine's if omitted.
     pub timezone: Option<String>,
+    /// Folders whose files scripts may read and write.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub files: Vec<String>,
     #[serde(default)]
     pub accounts: BTreeMap<String, Entry>,
 }
@@ -144,8 +147,9 @@ pub(crate) fn read(host: &Host, named: Option<&Path>) -> anyhow::Result<Option<(
 /// The parser's message without the values that it quotes, since a secret may be in the wrong place. The name of an
 /// unknown field is shown only if it is close to a known one.
 fn without_content(message: &str) -> String {
-    const FIELDS: [&str; 20] = [
+    const FIELDS: [&str; 21] = [
         "timezone",
+        "files",
         "quota_reset",
         "production",
         "token_account",

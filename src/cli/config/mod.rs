@@ -4,6 +4,7 @@ mod account;
 mod callback;
 mod connect;
 mod file;
+mod files;
 mod secret;
 mod store;
 mod zone;

@@ -24,6 +24,9 @@ pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> anyhow::Resul
     if let Some((path, file)) = file::read(host, target.config.as_deref())? {
         let names: Vec<&str> = file.accounts.keys().map(String::as_str).collect();
         rows.push(("file", path.display().to_string()));
+        if !file.files.is_empty() {
+            rows.push(("files", file.files.join(", ")));
+        }
         rows.push(("accounts", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
     } else {
         rows.push(("file", format!("none: no {} here or in the configuration folder", file::FILE)));

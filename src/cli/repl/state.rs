@@ -357,6 +357,7 @@ fn open_account(
     let connection = connect(host, runtime, target, Access::Call, client, cancel)?;
     let options = RunOptions {
         account: target.account.clone(),
+        roots: vec![host.folder.clone()],
         base_urls: target.base_url.clone(),
         sandbox: target.sandbox,
         in_flight: arguments.in_flight,
@@ -370,7 +371,7 @@ fn open_account(
         callback: connection.callback.clone(),
         store: connection.store_of_runs(host, runtime, target),
         confirm,
-        ..RunConfig::new(host, &options, connection.client.clone(), cancel, output)
+        ..RunConfig::new(host, &options, &connection.files, connection.client.clone(), cancel, output)
     };
     Ok(OpenedAccount { connection, config, options })
 }

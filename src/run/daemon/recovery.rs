@@ -232,6 +232,7 @@ fn handler_run(
     if let Err(no_client) = &connected.config.client {
         return Err(NotResumable::Account(no_client.0.clone()));
     }
+    connected.config.files.allow(&options.roots);
     connected.options = options;
     Ok(HandlerRun { program: Arc::new(program), call, connected, cancel, run })
 }

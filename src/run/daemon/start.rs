@@ -275,11 +275,13 @@ impl Daemon {
             }
         };
         connected.options = RunOptions {
+            roots: vec![self.registry.folder().to_owned()],
             max_changes: automation.limits.changes,
             max_errors: automation.limits.errors,
             call: Some(call.clone()),
             ..connected.options
         };
+        connected.config.files.allow(&connected.options.roots);
         let plan = HandlerRun { program: Arc::clone(&revision.program), call, connected, cancel, run };
         let Process { host, store, .. } = &self.process;
         let attempt = self.process.wait(worker::begin(host, store, &plan, &spawned.owner))?;

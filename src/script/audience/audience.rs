@@ -273,14 +273,14 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         engine,
         move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
             let openids = list.iter().map(read_openid).collect::<Result<Vec<_>, _>>()?;
-            Ok(Audience::new(&here, SourceRef::Openids(Source::openids(openids))))
+            Ok(Audience::new(&here, SourceRef::Openids(Source::openids(here.mask_openids(openids)))))
         },
     );
     let here = Arc::clone(env);
     described("openids_from", &["file: String", "Audience"], OPENIDS_FROM).register_into_engine(
         engine,
         move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
-            let openids = read_openids(&here.io.folder, path).map_err(ScriptError::raise)?;
+            let openids = read_openids(&here, path).map_err(ScriptError::raise)?;
             Ok(Audience::new(&here, SourceRef::Openids(openids)))
         },
     );
@@ -342,7 +342,9 @@ const OPENIDS: &str = "The followers with these openids; duplicates are removed.
 const OPENIDS_FROM: &str =
     "The followers whose openids are in a CSV file: in its `openid` column, or one per line. Duplicates are removed.
 
-    The path is relative to the folder that mpscript was started in.
+    The path is relative to the folder that mpscript was started in. A script may use the files under its own folder and
+    under those that `files` in mpscript.toml names; one that is run by hand also those under the folder that it is started
+    in, and what a `--param` names.
 
     ```rhai
     followers().take(5).write_csv(\"关注者.csv\");

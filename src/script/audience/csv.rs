@@ -7,8 +7,9 @@ use crate::{
     base::{CsvFile, no_formula},
     bulk::{Listed, Source},
     script::host::{
+        env::RunEnv,
         error::ScriptError,
-        file::{existing, give_another},
+        file::{FileAccess, FileError},
         value::{Follower, field_by_name, field_unknown},
     },
 };
@@ -26,27 +27,22 @@ const OPENID: &str = "openid";
 /// The expected form of a file.
 const HOW: &str = "give a CSV file with commas and a column `openid`, or one openid a line";
 
-/// Columns that a message names.
-const SHOWN: usize = 10;
-
-/// The openids of a file: of its column `openid`, or of its only column. The path is relative to the
-/// script's working directory.
-pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptError> {
+/// The openids of a file: of its column `openid`, or of its only column. A message names lines and columns by their number
+/// only: the file may be another than the person thinks, with secrets in it.
+pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptError> {
     let fail = |reason: String, hint: String| {
         ScriptError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
     };
-    let unreadable = |reason: String| fail(reason, give_another(folder, path));
-    let whole = existing(folder, path).map_err(unreadable)?;
-    // Bytes, not text: openids are ASCII, so a table in another encoding (GBK) can be read as well.
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_path(&whole)
-        .map_err(|error| unreadable(error.to_string()))?;
+    let files = &env.io.files;
+    let unreadable = |error: FileError| fail(error.to_string(), files.hint(path, &error));
+    let broken = |error: csv::Error| unreadable(FileError::Io(error.into()));
+    let file = files.open(path).map_err(unreadable)?;
+    // Bytes, not text: a table that was saved as GBK has openids in the same letters.
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
     let mut openids = Vec::new();
     let mut column = None;
     let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|error| unreadable(error.to_string()))? {
+    while reader.read_byte_record(&mut record).map_err(broken)? {
         let line = record.position().map(csv::Position::line).unwrap_or_default();
         let at = match column {
             Some(Column::Named(at)) => at,
@@ -65,8 +61,8 @@ pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptEr
                     0
                 }
                 None => {
-                    let names: Vec<_> = record.iter().take(SHOWN).map(String::from_utf8_lossy).collect();
-                    let reason = format!("its first line has no column `{OPENID}`, but {}", names.join(", "));
+                    let count = record.len();
+                    let reason = format!("its first line has {count} columns, and none is `{OPENID}`");
                     return Err(fail(reason, HOW.to_owned()));
                 }
             },
@@ -74,15 +70,16 @@ pub(crate) fn read_openids(folder: &Path, path: &str) -> Result<Source, ScriptEr
         let cell = record.get(at).unwrap_or_default().trim_ascii();
         // Another delimiter, or an unclosed quotation mark: the records after it would be lost.
         if cell.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'".contains(byte)) {
-            let cell = String::from_utf8_lossy(cell);
-            let shown: String = cell.chars().take_while(|letter| !letter.is_control()).take(40).collect();
-            return Err(fail(format!("line {line} has no openid, but `{shown}`"), HOW.to_owned()));
+            let reason = format!(
+                "line {line} has no openid, but a text with a blank, a delimiter or a quotation mark"
+            );
+            return Err(fail(reason, HOW.to_owned()));
         }
         if !cell.is_empty() {
             openids.push(String::from_utf8_lossy(cell).into_owned());
         }
     }
-    Ok(Source::openids(openids))
+    Ok(Source::openids(env.mask_openids(openids)))
 }
 
 /// Which column of a table holds the openids.
@@ -133,9 +130,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Begins a table; the path is relative to the script's working directory.
-    pub(crate) fn create(folder: &Path, path: &str, columns: Vec<String>) -> Result<Self, ScriptError> {
-        let path = folder.join(path);
+    /// Begins a table.
+    pub(crate) fn create(files: &FileAccess, path: &str, columns: Vec<String>) -> Result<Self, ScriptError> {
+        let path = files.destination(path).map_err(|error| {
+            ScriptError::usage(format!("can't write the table `{path}`: {error}"), files.hint(path, &error))
+        })?;
         match CsvFile::create(&path, &columns) {
             Ok(file) => Ok(Self { path, columns, file }),
             Err(error) => Err(unwritable(&path, &error)),

@@ -119,7 +119,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
         needs_details: need_details(&columns),
         ..TerminalOp::new(audience, TerminalKind::WriteCsv)
     };
-    let mut table = Table::create(&audience.env.io.folder, path, columns).map_err(ScriptError::raise)?;
+    let mut table = Table::create(&audience.env.io.files, path, columns).map_err(ScriptError::raise)?;
     let mut job = match op.open()? {
         Opened::Run(job) => job,
         Opened::Replayed(completed) => return Ok(*completed.report),
@@ -320,7 +320,7 @@ const COUNT_BY: &str =
 const WRITE_CSV: &str = "Writes the openids to a CSV file, which `openids_from` can read.
 
     An existing file is replaced only once the new one is complete. The path is relative to the folder that mpscript was
-    started in.
+    started in; `openids_from` says which folders a script may use.
 
     ```rhai
     print(members(\"星标组\").write_csv(\"星标组.csv\").matched);

@@ -8,6 +8,7 @@ use crate::{
         catalog::{Function, functions},
         env::{Calls, NullOutput, RunEnv, ScriptIo, WritePolicy},
         error::NoClient,
+        file::FileAccess,
     },
 };
 use rhai::Engine;
@@ -38,7 +39,7 @@ pub(crate) fn reference_engine() -> Engine {
         params: BTreeMap::new(),
         board: Arc::new(ProgressBoard::default()),
         output: Arc::new(NullOutput),
-        folder: PathBuf::from("."),
+        files: FileAccess::default(),
         scratch_folder: PathBuf::from("."),
         clock: Clock::system(),
     };

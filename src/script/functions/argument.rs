@@ -60,7 +60,7 @@ pub(crate) fn read_argument(
         },
         FieldKind::Map => Err(wrong(arg)),
         FieldKind::File => match arg.as_immutable_string_ref() {
-            Ok(path) => file::picture(spec, &env.io.folder, path.as_str()).map(|file| json!(file)),
+            Ok(path) => file::picture(spec, &env.io.files, path.as_str()).map(|file| json!(file)),
             Err(_) => Err(wrong(arg)),
         },
         FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {

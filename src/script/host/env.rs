@@ -2,7 +2,7 @@
 
 pub use crate::api::callback::Keys as CallbackKeys;
 
-use super::error::NoClient;
+use super::{error::NoClient, file::FileAccess};
 use crate::{
     base::{Cancel, Clock, Diagnostic},
     bulk::{BlacklistCache, DryRun, Journal, Limits, ProgressBoard},
@@ -71,8 +71,8 @@ pub struct ScriptIo {
     pub board: Arc<ProgressBoard>,
     /// Receives the script's output.
     pub output: Arc<dyn Output>,
-    /// Relative paths of a script begin here.
-    pub folder: PathBuf,
+    /// The files that the script may read and write.
+    pub files: FileAccess,
     /// Holds temporary data that is too large for memory.
     pub scratch_folder: PathBuf,
     /// The time.

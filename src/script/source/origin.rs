@@ -1,7 +1,7 @@
 //! Where the text of a script comes from, and what is recorded of it.
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a script comes from.
 #[derive(Clone, Debug)]
@@ -24,6 +24,26 @@ pub enum Origin {
     },
     /// The recorded script of a run, with its imports as they were then.
     Recorded(Source),
+}
+
+impl Origin {
+    /// The folder of the script, if it lies in one.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::File { path, .. } => Some(parent(path)),
+            Self::Text { folder, .. } => Some(folder.clone()),
+            Self::Recorded(_) => None,
+        }
+    }
+}
+
+/// The folder that a file lies in.
+pub(super) fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// A script and its imports, as text.

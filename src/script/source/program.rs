@@ -3,7 +3,7 @@
 use super::{
     loader::{Import, Loader, read},
     named_source::NamedSource,
-    origin::{ImportSource, Origin, Source},
+    origin::{ImportSource, Origin, Source, parent},
     parse::{compile, lenient_parser, parser},
 };
 use crate::{
@@ -43,11 +43,8 @@ impl Program {
     /// # Errors
     /// When a file can't be read or compiled, or imports go out of bounds or in a circle.
     pub fn load(origin: &Origin) -> Result<Self, ScriptFailure> {
-        let parent = |path: &Path| match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let (name, text, folder, displayed_folder) = match origin {
+        let folder = origin.folder().unwrap_or_default();
+        let (name, text, displayed_folder) = match origin {
             Origin::File { named, path } => {
                 let text = read(path).map_err(|reason| {
                     let hint = "give the path of a .rhai script; `-` reads one from standard input";
@@ -57,14 +54,10 @@ impl Program {
                         kind: ErrorKind::Configuration,
                     }
                 })?;
-                (named.display().to_string(), text, parent(path), parent(named))
+                (named.display().to_string(), text, parent(named))
             }
-            Origin::Text { name, text, folder } => {
-                (name.clone(), text.clone(), folder.clone(), PathBuf::from("."))
-            }
-            Origin::Recorded(source) => {
-                (source.name.clone(), source.text.clone(), PathBuf::new(), PathBuf::new())
-            }
+            Origin::Text { name, text, .. } => (name.clone(), text.clone(), PathBuf::from(".")),
+            Origin::Recorded(source) => (source.name.clone(), source.text.clone(), PathBuf::new()),
         };
         let recorded = match origin {
             Origin::Recorded(source) => Some(source.imports.as_slice()),

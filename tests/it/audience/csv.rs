@@ -3,7 +3,9 @@
 use crate::fixtures::{
     account::Account,
     paths::POST_BATCH_INFO,
-    program::{Folder, counts, run_on},
+    program::{Finished, Folder, counts, run_on},
+    runs::newest_run_id,
+    sandbox_process::SandboxProcess,
 };
 use serde_json::json;
 use std::fs;
@@ -122,7 +124,7 @@ fn invalid_table_or_column_is_refused_with_a_hint() {
     let refused = folder.run(&["run", "-e", "openids_from(\"others.csv\").count()", "--sandbox"]).failure(1);
     assert!(
         refused.starts_with(
-            "error: can't read openids from `others.csv`: its first line has no column `openid`, but name, phone\n"
+            "error: can't read openids from `others.csv`: its first line has 2 columns, and none is `openid`\n"
         ),
         "{refused}"
     );
@@ -132,19 +134,106 @@ fn invalid_table_or_column_is_refused_with_a_hint() {
     );
     let refused = folder.run(&["run", "-e", "openids_from(\"absent.csv\").count()", "--sandbox"]).failure(1);
     assert!(refused.contains("paths are relative to the folder that mpscript was started in: "), "{refused}");
-    for place in [".", "absent/a.csv", "/dev/stdout"] {
+    for (place, reason) in [
+        (".", "it is a folder"),
+        ("absent/a.csv", "No such file or directory (os error 2)"),
+        ("/dev/stdout", "scripts may not touch it"),
+        ("../a.csv", "it is outside of the folders that the script may use"),
+    ] {
         let script = format!("followers().write_csv(\"{place}\")");
         let refused = folder.run(&["run", "-e", &script, "--sandbox"]).failure(1);
-        assert!(refused.contains("give a file in a folder that exists and can be written"), "{refused}");
+        assert!(
+            refused.starts_with(&format!("error: can't write the table `{place}`: {reason}\n")),
+            "{refused}"
+        );
     }
+}
+
+/// What a run of a script says that writes a table here.
+fn written_to(folder: &Folder, place: &str, more: &[&str]) -> Finished {
+    let script = format!("followers().take(2).write_csv(\"{place}\");");
+    folder.run(&[&["run", "-e", &script, "--sandbox"], more].concat())
+}
+
+#[test]
+fn table_in_a_configured_folder_is_written() {
+    let elsewhere = Folder::new();
+    let out = elsewhere.path().display();
+    let folder = Folder::new().file("mpscript.toml", format!("files = [\"{out}\"]\n"));
+    written_to(&folder, &format!("{out}/表.csv"), &[]).success();
+    assert!(elsewhere.path().join("表.csv").exists());
+}
+
+#[test]
+fn table_that_a_parameter_names_is_written() {
+    let elsewhere = Folder::new();
+    let path = elsewhere.path().join("表.csv");
+    let folder = Folder::with("followers().take(2).write_csv(param(\"to\"));");
+    let to = format!("to={}", path.display());
+    folder.run(&["run", "script.rhai", "--sandbox", "--param", &to]).success();
+    assert!(path.exists());
+}
+
+#[test]
+fn table_over_the_store_leaves_the_store() {
+    let folder = Folder::new().env("MPSCRIPT_STORE", "store.sqlite3");
+    let refused = written_to(&folder, "store.sqlite3", &[]).failure(1);
+    assert!(refused.contains("`store.sqlite3`: scripts may not touch it"), "{refused}");
+    assert!(fs::read(folder.path().join("store.sqlite3")).unwrap().starts_with(b"SQLite format 3"));
+}
+
+#[test]
+fn table_over_the_configuration_leaves_the_configuration() {
+    let folder = Folder::new().file("mpscript.toml", "timezone = \"Asia/Shanghai\"\n");
+    written_to(&folder, "mpscript.toml", &[]).failure(1);
+    let text = fs::read_to_string(folder.path().join("mpscript.toml")).unwrap();
+    assert_eq!(text, "timezone = \"Asia/Shanghai\"\n");
+}
+
+#[test]
+fn table_over_a_script_leaves_the_script() {
+    let folder = Folder::with("print(\"甲\")");
+    written_to(&folder, "script.rhai", &[]).failure(1);
+    assert_eq!(fs::read_to_string(folder.path().join("script.rhai")).unwrap(), "print(\"甲\")");
+}
+
+#[test]
+fn resumed_run_keeps_the_folders_that_it_was_started_with() {
+    let sandbox = SandboxProcess::start(&["--followers", "200"]);
+    let elsewhere = Folder::new();
+    let to = format!("to={}", elsewhere.path().join("表.csv").display());
+    let script = "followers().tag(\"甲\"); followers().write_csv(param(\"to\"));";
+    let folder = Folder::with(script).account().env("MPSCRIPT_FAIL_POINT", "batch-outcome:2");
+    assert_eq!(sandbox.run(&folder, &["--param", &to]).code, None);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+    folder.run(&["resume", &newest_run_id(&folder), "--quiet"]).success();
+    assert!(elsewhere.path().join("表.csv").exists());
+}
+
+#[test]
+fn cells_with_control_characters_are_plain_in_a_table() {
+    let folder = Folder::new();
+    let script = "openids([\"o\\x1b[2J\\u202e甲\\n乙\"]).write_csv(\"表.csv\");";
+    folder.run(&["run", "-e", script, "--sandbox"]).success();
+    let table = fs::read_to_string(folder.path().join("表.csv")).unwrap();
+    assert_eq!(table, "\u{feff}openid\r\no\u{fffd}[2J\u{fffd}甲 乙\r\n");
 }
 
 #[test]
 fn ambiguous_openid_file_is_refused() {
     for (content, output) in [
-        ("oabc\n\"odef\noghi\nojkl\n", "line 2 has no openid, but `odef`"),
-        ("openid;remark\noabc;x\n", "line 1 has no openid, but `openid;remark`"),
-        ("openid\tremark\noabc\tx\n", "line 1 has no openid, but `openid`"),
+        (
+            "oabc\n\"odef\noghi\nojkl\n",
+            "line 2 has no openid, but a text with a blank, a delimiter or a quotation mark",
+        ),
+        (
+            "openid;remark\noabc;x\n",
+            "line 1 has no openid, but a text with a blank, a delimiter or a quotation mark",
+        ),
+        (
+            "openid\tremark\noabc\tx\n",
+            "line 1 has no openid, but a text with a blank, a delimiter or a quotation mark",
+        ),
         ("标题\nnickname,openid\n张三,oabc\n", "its first line has one column, but line 2 has 2"),
     ] {
         let folder = Folder::new().file("list.csv", content);

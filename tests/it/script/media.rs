@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     account::{Account, errcode, request},
-    program::{Folder, run_on},
+    program::Folder,
     raw_server::{Act, RawServer, ok, token},
 };
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options};
@@ -95,10 +95,9 @@ fn invalid_picture_is_refused_before_sending() {
 #[test]
 fn uploaded_picture_gets_a_platform_url() {
     let account = Account::of(3);
-    let folder = Folder::new().file("logo.png", PNG);
-    let path = folder.path().join("logo.png");
-    let script = format!("print(media::upload_image({:?}).url)", path.display().to_string());
-    let url = run_on(&account, &script, &[]).0.success();
+    let folder = Folder::with("print(media::upload_image(\"logo.png\").url)").file("logo.png", PNG).account();
+    let url =
+        folder.run(&["run", "script.rhai", "--base-url", &format!("http://{}", account.address())]).success();
     assert!(url.starts_with("http://mmbiz.qpic.cn/mmbiz_png/") && url.ends_with("/0\n"), "{url}");
     assert!(url.len() <= 128, "a card's logo_url has 128 bytes: {url}");
 }

@@ -195,7 +195,7 @@ fn order(plan: &HandlerRun, attempt: &Attempt, settings: &ChildSettings) -> Orde
         in_flight: config.in_flight,
         max_changes: options.max_changes,
         max_errors: options.max_errors,
-        folder: config.folder.clone(),
+        files: config.files.clone(),
         scratch_folder: config.scratch_folder.clone(),
         store: settings.store.clone(),
         memory: settings.memory,

@@ -5,7 +5,7 @@ use crate::{
     base::{Diagnostic, Secret},
     client::{Answer, ClientSettings, Question},
     run::worker::RunOutcome,
-    script::{CallbackKeys, HandlerCall, Source},
+    script::{CallbackKeys, FileAccess, HandlerCall, Source},
     store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub(super) struct Order {
     pub in_flight: usize,
     pub max_changes: Option<u64>,
     pub max_errors: Option<u32>,
-    pub folder: PathBuf,
+    pub files: FileAccess,
     pub scratch_folder: PathBuf,
     pub store: StoreAddress,
     /// The most bytes of address space, if there is a limit.

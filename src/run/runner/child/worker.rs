@@ -14,7 +14,7 @@ use crate::{
         record::RunOptions,
         worker::{self, ConnectedAccount, HandlerRun, RunOutcome},
     },
-    script::{NoClient, Origin, Output, Program},
+    script::{FileAccess, NoClient, Origin, Output, Program},
 };
 use std::{
     collections::BTreeMap,
@@ -162,7 +162,6 @@ fn run(
         .map_err(|failure| Refused(failure.diagnostic.one_line()))?;
     let options = RunOptions {
         in_flight: order.in_flight,
-        folder: order.folder,
         max_changes: order.max_changes,
         max_errors: order.max_errors,
         ..RunOptions::default()
@@ -171,7 +170,8 @@ fn run(
         callback: order.callback.map(Into::into),
         store: Some(store.clone()),
         scratch_folder: order.scratch_folder,
-        ..RunConfig::new(host, &options, client, cancel, Arc::new(daemon.clone()))
+        files: order.files,
+        ..RunConfig::new(host, &options, &FileAccess::default(), client, cancel, Arc::new(daemon.clone()))
     };
     if let Some(keys) = &config.callback {
         keys.aes_key.iter().for_each(|key| host.secrets.learn(key));
