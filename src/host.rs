@@ -3,7 +3,7 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::{Cancel, Clock, Redactor, lock};
+use crate::base::{Cancel, Clock, Redactor, lock, plain_text};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -12,20 +12,42 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// An output stream that several threads share; each write is atomic.
+/// An output stream that several threads share; each write is atomic. Everything that the program shows goes through one,
+/// where secrets are masked.
 #[derive(Clone)]
-pub struct Stream(Arc<Mutex<dyn Write + Send>>);
+pub struct Stream {
+    writer: Arc<Mutex<dyn Write + Send>>,
+    secrets: Redactor,
+    /// Whether what is written must not control a terminal.
+    is_plain: bool,
+}
 
 impl Stream {
-    /// A stream over any writer.
-    pub fn new(writer: impl Write + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(writer)))
+    /// A stream over any writer, which masks these secrets. A plain one replaces control characters.
+    pub fn new(writer: impl Write + Send + 'static, secrets: &Redactor, is_plain: bool) -> Self {
+        Self { writer: Arc::new(Mutex::new(writer)), secrets: secrets.clone(), is_plain }
     }
 
-    /// Writes `text` as it is and flushes. A failed write (a closed pipe) is ignored: the running job matters more
-    /// than its output.
+    /// The same over another writer.
+    #[must_use]
+    pub fn through(&self, writer: impl Write + Send + 'static) -> Self {
+        Self::new(writer, &self.secrets, self.is_plain)
+    }
+
+    /// Writes `text` and flushes.
     pub fn write(&self, text: &str) {
-        let mut writer = lock(&self.0);
+        if self.is_plain { self.styled(&plain_text(text)) } else { self.styled(text) }
+    }
+
+    /// Writes text that the program has coloured. What it is made of must be plain already.
+    pub fn styled(&self, text: &str) {
+        self.exactly(&self.secrets.mask(text));
+    }
+
+    /// Writes `text` as it is: a secret that a person has asked for, or what has been through another stream. A failed
+    /// write (a closed pipe) is ignored: the running job matters more than its output.
+    pub fn exactly(&self, text: &str) {
+        let mut writer = lock(&self.writer);
         let _ = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
     }
 
@@ -203,6 +225,8 @@ impl Host {
     /// The real process.
     #[must_use]
     pub fn real() -> Self {
+        let secrets = Redactor::default();
+        let out_is_terminal = io::stdout().is_terminal();
         Self {
             arguments: std::env::args_os().collect(),
             environment: std::env::vars_os()
@@ -211,10 +235,10 @@ impl Host {
             process: format!("{}/{}", machine(), std::process::id()),
             start_id: start_id(std::process::id()).unwrap_or_default(),
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            out: Stream::new(io::stdout()),
-            err: Stream::new(io::stderr()),
+            out: Stream::new(io::stdout(), &secrets, out_is_terminal),
+            err: Stream::new(io::stderr(), &secrets, true),
             err_is_terminal: io::stderr().is_terminal(),
-            out_is_terminal: io::stdout().is_terminal(),
+            out_is_terminal,
             read_input: || {
                 let mut text = String::new();
                 io::stdin().read_to_string(&mut text).map(|_| text)
@@ -230,7 +254,7 @@ impl Host {
                 io::stdin().read_line(&mut line).map(|_| line)
             },
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mpscript")),
-            secrets: Redactor::default(),
+            secrets,
             clock: Clock::system(),
             zone: iana_time_zone::get_timezone().ok(),
         }

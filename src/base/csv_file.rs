@@ -1,6 +1,6 @@
 //! CSV as Excel opens it: UTF-8 with a byte order mark, CRLF line ends, and no cell that is taken for a formula.
 
-use super::AtomicFile;
+use super::{AtomicFile, plain_line};
 use csv::{Terminator, Writer, WriterBuilder};
 use std::{
     io::{self, Write},
@@ -41,13 +41,14 @@ impl CsvFile {
     }
 }
 
-/// `text` so that a spreadsheet does not evaluate it as a formula: followers choose their own nicknames
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+/// `text` on one line, without control characters, and so that a spreadsheet does not evaluate it as a formula: followers
+/// choose their own nicknames (<https://owasp.org/www-community/attacks/CSV_Injection>).
 #[must_use]
 pub fn no_formula(text: &str) -> String {
+    let plain = plain_line(text);
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        format!("'{text}")
+        format!("'{plain}")
     } else {
-        text.to_owned()
+        plain.into_owned()
     }
 }

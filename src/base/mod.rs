@@ -13,6 +13,7 @@ mod fingerprint;
 pub mod http;
 mod lock;
 mod number;
+mod plain_text;
 mod retry;
 mod secret;
 
@@ -26,5 +27,6 @@ pub use epoch_ms::EpochMs;
 pub use fingerprint::fingerprint;
 pub use lock::{lock, read_lock, write_lock};
 pub use number::{parse_percent, with_thousands};
+pub use plain_text::{is_unprintable, plain_line, plain_text};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};

@@ -37,7 +37,7 @@ pub fn execute(host: &Host) -> u8 {
     };
     result.unwrap_or_else(|error| {
         let failure = Failure::from(error);
-        host.err.line(&render::error(host, &failure.diagnostic));
+        render::show_error(host, &failure.diagnostic);
         failure.code
     })
 }
@@ -81,10 +81,10 @@ fn dispatch(host: &Host, command: Command) -> anyhow::Result<u8> {
 fn not_parsed(host: &Host, error: &clap::Error) -> u8 {
     let text = if host.colour() { error.render().ansi().to_string() } else { error.render().to_string() };
     if !error.use_stderr() {
-        host.out.write(&text);
+        host.out.styled(&text);
         return exit::DONE;
     }
-    host.err.write(&text);
+    host.err.styled(&text);
     let script = host.arguments.get(1).and_then(|first| first.to_str());
     if let Some(script) =
         script.filter(|script| Path::new(script).extension().is_some_and(|kind| kind == "rhai"))

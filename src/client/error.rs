@@ -1,8 +1,11 @@
 //! What can go wrong with a call, as data.
 
-use crate::api::{
-    Credential,
-    errcode::{self, Class},
+use crate::{
+    api::{
+        Credential,
+        errcode::{self, Class},
+    },
+    base::plain_line,
 };
 
 /// A call that did not succeed.
@@ -69,6 +72,20 @@ pub struct Refusal {
     pub is_in_doubt: bool,
 }
 
+/// The longest `errmsg` that is kept, in characters; the platform's own have fewer than 200.
+const MAX_ERRMSG: usize = 500;
+
+/// The longest `rid` that is kept, in characters.
+const MAX_RID: usize = 100;
+
+/// The beginning of a text from outside, as one plain line.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", plain_line(&text[..at])),
+        None => plain_line(text).into_owned(),
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} was refused: {} {}", self.endpoint, self.errcode, self.errmsg)?;
@@ -89,7 +106,7 @@ impl std::fmt::Display for Refusal {
 
 impl Refusal {
     /// Splits `errmsg` into its text and its `rid`, and drops the tail (`hint: [..]`), which only the platform's staff can
-    /// read.
+    /// read. Both are cut and are one plain line: what stands between here and the platform may answer anything.
     #[must_use]
     pub fn parse_message(errmsg: &str) -> (String, Option<String>) {
         let (text, rid) = match errmsg.rsplit_once("rid: ") {
@@ -98,7 +115,8 @@ impl Refusal {
         };
         let text = text.split(" hint: [").next().unwrap_or_default();
         let text = text.split(", hints: [").next().unwrap_or_default();
-        (text.trim().trim_end_matches(',').to_owned(), rid)
+        let text = cut(text.trim().trim_end_matches(','), MAX_ERRMSG);
+        (text, rid.map(|rid| cut(&rid, MAX_RID)))
     }
 
     fn hint(&self) -> Option<&'static str> {
@@ -208,5 +226,13 @@ mod tests {
         let of_sns = "code been used, hints: [ req_id: mZ19ca0020th54 ]";
         assert_eq!(read(of_sns), ("code been used".to_owned(), None));
         assert_eq!(read("invalid appid"), ("invalid appid".to_owned(), None));
+    }
+
+    #[test]
+    fn long_message_is_cut_and_plain() {
+        let (text, rid) =
+            Refusal::parse_message(&format!("\u{1b}[2J{} rid: {}", "长".repeat(9_999), "6".repeat(999)));
+        assert_eq!(text, format!("\u{fffd}[2J{}…", "长".repeat(496)));
+        assert_eq!(rid, Some(format!("{}…", "6".repeat(100))));
     }
 }

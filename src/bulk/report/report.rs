@@ -2,7 +2,7 @@
 
 use crate::{
     api,
-    base::{lock, with_thousands},
+    base::{lock, plain_line, with_thousands},
     bulk::model::{counts::Counters, estimate::Estimate, failure::Failure, job::Job},
     client::{Bucket, Timeline},
     store::{RunState, TerminalKind},
@@ -225,7 +225,7 @@ impl fmt::Display for EndReport {
             ms @ 0..1000 => format!("{ms} ms"),
             ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         };
-        write!(f, "{}: {state} in {elapsed}", self.title())?;
+        write!(f, "{}: {state} in {elapsed}", plain_line(&self.title()))?;
         if self.dry_run && self.is_of_changes() {
             write!(f, " (dry run: nothing was changed)")?;
         }
@@ -234,11 +234,11 @@ impl fmt::Display for EndReport {
             write!(f, "\n  {name:<16}{:>12}", with_thousands(count))?;
         }
         for openid in &self.samples {
-            write!(f, "\n  would change {openid}")?;
+            write!(f, "\n  would change {}", plain_line(openid))?;
         }
         for failure in self.failed.iter().take(MAX_SHOWN) {
             let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
-            write!(f, "\n  failed {}: {code}{}", failure.openid, failure.errmsg)?;
+            write!(f, "\n  failed {}: {code}{}", plain_line(&failure.openid), plain_line(&failure.errmsg))?;
         }
         if self.failed.len() > MAX_SHOWN {
             write!(

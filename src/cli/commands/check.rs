@@ -1,7 +1,7 @@
 //! `mpscript check`, and how commands load a script.
 
 use crate::{
-    base::EpochMs,
+    base::{EpochMs, plain_line},
     cli::{
         args::CheckArguments,
         config::default_zone,
@@ -26,7 +26,7 @@ pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> anyhow::Result
             Ok(summary) => host.out.line(&summary),
             Err(failures) => {
                 for failure in failures {
-                    host.err.line(&render::error(host, &failure.diagnostic));
+                    render::show_error(host, &failure.diagnostic);
                     code = code.max(failure.code);
                 }
             }
@@ -90,7 +90,7 @@ fn summary(program: &Program, automation: &str) -> String {
     };
     format!(
         "{}: ok{automation}{}{}{}",
-        program.name(),
+        plain_line(program.name()),
         list("parameters", check::params(program)),
         list("imports", program.imports().map(str::to_owned).collect()),
         if automation.is_empty() { String::new() } else { list("functions", docs::functions_used(program)) }

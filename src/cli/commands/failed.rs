@@ -6,7 +6,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
-    base::{no_formula, with_thousands},
+    base::{no_formula, plain_line, with_thousands},
     bulk::{Failure as FailedOpenid, RunReport},
     cli::{
         args::FailedArguments,
@@ -48,7 +48,7 @@ fn list(host: &Host, id: &str, report: &RunReport) {
     for (end, failed) in failures(report) {
         let code = failed.errcode.map(|code| format!("{code} ")).unwrap_or_default();
         let rid = failed.rid.as_ref().map(|rid| format!(" (rid {rid})")).unwrap_or_default();
-        host.out.line(&format!("{}  {end}: {code}{}{rid}", failed.openid, failed.errmsg));
+        host.out.line(&plain_line(&format!("{}  {end}: {code}{}{rid}", failed.openid, failed.errmsg)));
         count += 1;
     }
     if count == 0 {
@@ -69,7 +69,7 @@ fn as_csv(report: &RunReport) -> anyhow::Result<String> {
         let code = failed.errcode.map(|code| code.to_string()).unwrap_or_default();
         let rid = failed.rid.as_deref().unwrap_or_default();
         let cells = [&failed.openid, &end, &code, &failed.errmsg, rid];
-        writer.write_record(cells.map(no_formula))?;
+        writer.write_record(cells.map(|cell| no_formula(cell)))?;
     }
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

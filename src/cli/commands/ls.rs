@@ -2,6 +2,7 @@
 
 use super::automation_folder::{open_folder, padded};
 use crate::{
+    base::plain_line,
     cli::{
         args::ListArguments,
         output::{exit, render},
@@ -32,9 +33,13 @@ pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<
             format!("last {}{run}", fire.state)
         });
         let (status, next) = folder.status(name, record.as_ref(), is_served, now);
-        host.out.line(&format!("{} {status:<10} {} {last}", padded(name, 24), padded(&next, 33)));
+        host.out.line(&format!(
+            "{} {status:<10} {} {last}",
+            padded(&plain_line(name), 24),
+            padded(&next, 33)
+        ));
         if let Some(diagnostic) = folder.served.stale().get(name) {
-            host.err.line(&render::error(host, diagnostic));
+            render::show_error(host, diagnostic);
         }
     }
     if !is_served {

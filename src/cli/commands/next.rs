@@ -2,7 +2,7 @@
 
 use super::automation_folder::{NextFire, fires_after, open_folder, padded};
 use crate::{
-    base::EpochMs,
+    base::{EpochMs, plain_line},
     cli::{args::NextArguments, failure::usage_error, output::exit},
     host::Host,
 };
@@ -37,7 +37,7 @@ pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<
     fires.sort_by_key(|(fire, name)| (fire.at, *name));
     for (NextFire { at, trigger }, name) in fires.into_iter().take(count) {
         let schedule = &trigger.schedule;
-        host.out.line(&format!("{:<33} {} {schedule}", schedule.show(at), padded(name, 24)));
+        host.out.line(&format!("{:<33} {} {schedule}", schedule.show(at), padded(&plain_line(name), 24)));
     }
     Ok(exit::DONE)
 }

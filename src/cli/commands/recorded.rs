@@ -1,7 +1,7 @@
 //! Recorded runs as commands find and read them: what `runs`, `show`, `stop`, `failed`, `resume` and `undo` share.
 
 use crate::{
-    base::EpochMs,
+    base::{EpochMs, plain_line},
     bulk::RunReport,
     cli::{args::TargetArgs, config::open_required, failure::usage_error, runtime::start_runtime},
     host::Host,
@@ -141,7 +141,7 @@ pub(super) fn listed_line(host: &Host, run: &Listed) -> String {
 pub(super) fn line(host: &Host, run: &RunRecord) -> String {
     let dry = if run.is_dry { " (dry run)" } else { "" };
     let (started, state) = (local_time(run.started_at), record::observed_state(host, run));
-    format!("{}  {started}  {state:<18}  {}{dry}", run.id, run.script)
+    format!("{}  {started}  {state:<18}  {}{dry}", run.id, plain_line(&run.script))
 }
 
 /// A time in this machine's zone.

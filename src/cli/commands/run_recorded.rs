@@ -73,7 +73,7 @@ impl Purpose<'_> {
 pub(super) fn run_recorded(host: &Host, mut plan: RunPlan) -> anyhow::Result<u8> {
     if let Some(path) = &plan.flags.report {
         // A report that can't be written is an error before the first call, not after the last.
-        write_report(&host.folder.join(path), &RunReport::default(), &About::default())?;
+        write_report(host, path, &RunReport::default(), &About::default())?;
     }
     let runtime = start_runtime()?;
     #[cfg(debug_assertions)]

@@ -5,7 +5,7 @@ use super::{
     run::MANUAL,
 };
 use crate::{
-    base::with_thousands,
+    base::{plain_line, plain_text, with_thousands},
     bulk::{EndGroup, RunReport},
     cli::{args::ShowArguments, output::exit},
     host::Host,
@@ -59,7 +59,7 @@ fn show_log(host: &Host, printed: &[OutputLine]) {
             host.out.line(&format!("{at}  -- attempt {attempt} --"));
         }
         // Further lines of one print are aligned with its first.
-        let text = one.text.replace('\n', &format!("\n{:width$}  ", "", width = at.len()));
+        let text = plain_text(&one.text).replace('\n', &format!("\n{:width$}  ", "", width = at.len()));
         host.out.line(&format!("{at}  {text}"));
     }
 }
@@ -70,7 +70,7 @@ fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
     let report = recorded.report()?;
     host.out.line(&line(host, run));
     for (name, value) in rows(recorded, options.as_ref(), report.as_ref()) {
-        host.out.line(&format!("  {name:<9} {value}"));
+        host.out.line(&format!("  {name:<9} {}", plain_line(&value)));
     }
     for EndGroup { report: end, count } in report.iter().flat_map(RunReport::end_groups) {
         let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };

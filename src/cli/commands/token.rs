@@ -29,24 +29,24 @@ pub(crate) fn execute(host: &Host, arguments: &TokenArguments) -> anyhow::Result
         connect(host, &runtime, &arguments.target, access, ClientOptions::default(), &Cancel::default())?;
     let client = connection.client()?;
     let shown = match &arguments.command {
-        TokenCommand::Show { reveal } => show(client, &runtime, *reveal),
-        TokenCommand::Refresh => refresh(client, &runtime),
+        TokenCommand::Show { reveal: true } => {
+            // It was asked for, so it is not masked.
+            runtime.block_on(client.token()).map(|token| host.out.exactly(&format!("{}\n", token.reveal())))
+        }
+        TokenCommand::Show { reveal: false } => show(client, &runtime).map(|text| host.out.line(&text)),
+        TokenCommand::Refresh => refresh(client, &runtime).map(|text| host.out.line(&text)),
         TokenCommand::Status => return status(host, &runtime, &connection),
         TokenCommand::Serve(_) => return Ok(exit::DONE),
     };
     runtime.block_on(client.finish());
-    host.out.line(&shown?);
+    shown?;
     Ok(exit::DONE)
 }
 
-fn show(client: &Client, runtime: &Runtime, reveal: bool) -> Result<String, CallError> {
+fn show(client: &Client, runtime: &Runtime) -> Result<String, CallError> {
     let token = runtime.block_on(client.token())?;
-    Ok(if reveal {
-        token.reveal().to_owned()
-    } else {
-        let life = u64::try_from(client.token_life()).unwrap_or_default();
-        format!("{token}, good for {} seconds (--reveal shows it)", with_thousands(life))
-    })
+    let life = u64::try_from(client.token_life()).unwrap_or_default();
+    Ok(format!("{token}, good for {} seconds (--reveal shows it)", with_thousands(life)))
 }
 
 fn refresh(client: &Client, runtime: &Runtime) -> Result<String, CallError> {

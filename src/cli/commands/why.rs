@@ -2,6 +2,7 @@
 
 use super::automation_folder::open_folder;
 use crate::{
+    base::plain_line,
     cli::{args::AutomationArgs, output::exit},
     host::Host,
     store::FireState,
@@ -32,7 +33,8 @@ pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
         let is_shown = !fire.reason.is_empty() && fire.state != FireState::Claimed;
         let reason = if is_shown { format!(": {}", fire.reason) } else { String::new() };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
-        host.out.line(&format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.trigger));
+        let line = format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.trigger);
+        host.out.line(&plain_line(&line));
     }
     Ok(exit::DONE)
 }

@@ -1,6 +1,7 @@
 //! The log of the daemon on standard output: lines for a person, or JSON for a program.
 
 use crate::{
+    base::{is_unprintable, plain_line},
     cli::args::LogFormat,
     host::Stream,
     run::daemon::{Level, Log, LogRecord},
@@ -82,7 +83,7 @@ impl DaemonLogWriter {
                 line[key] = value.into();
             }
         }
-        line.to_string()
+        escaped(&line.to_string())
     }
 
     fn as_lines(entry: &LogRecord) -> impl Iterator<Item = String> {
@@ -93,10 +94,8 @@ impl DaemonLogWriter {
         };
         let at = entry.at.to_utc().with_timezone(&Local);
         let head = format!("{} {:<5} {of}", at.format("%Y-%m-%d %H:%M:%S"), level(entry));
-        entry.text.lines().map(move |line| {
-            let line: String = line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-            format!("{head}{line}")
-        })
+        let head = plain_line(&head).into_owned();
+        entry.text.lines().map(move |line| format!("{head}{}", plain_line(line)))
     }
 }
 
@@ -107,6 +106,19 @@ impl Log for DaemonLogWriter {
             LogFormat::Text => Self::as_lines(entry).for_each(|line| self.line(line)),
         }
     }
+}
+
+/// JSON in which a character that would control a terminal is escaped, not only those below U+0020.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for char in json.chars() {
+        if is_unprintable(char) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(char)));
+        } else {
+            escaped.push(char);
+        }
+    }
+    escaped
 }
 
 fn level(entry: &LogRecord) -> &'static str {

@@ -57,7 +57,7 @@ struct LogWriter(Stream);
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(&String::from_utf8_lossy(bytes));
+        self.0.styled(&String::from_utf8_lossy(bytes));
         Ok(bytes.len())
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn show_outcome(
         host.out.line(value);
     }
     if let Some(path) = &flags.report {
-        write_report(&host.folder.join(path), report, about)?;
+        write_report(host, path, report, about)?;
     }
     // The world of its own sandbox ends with the command, so there is nothing to resume or undo.
     let changed =
@@ -79,7 +79,7 @@ impl Ending<'_> {
             }
             _ => failure.diagnostic.clone(),
         };
-        self.host.err.line(&render::error(self.host, &diagnostic));
+        render::show_error(self.host, &diagnostic);
         match (self.report.state, failure.kind) {
             (RunState::Parked, _) => exit::PARKED,
             (RunState::Paused, _) => {
@@ -97,7 +97,7 @@ impl Ending<'_> {
     fn show_parked(&self, reason: &str) -> u8 {
         let run = self.report.run.as_deref().unwrap_or("RUN");
         let hint = format!("mpscript show {run} shows its state, and mpscript undo {run} undoes what it did");
-        self.host.err.line(&render::error(self.host, &Diagnostic::new(reason).hint(hint)));
+        render::show_error(self.host, &Diagnostic::new(reason).hint(hint));
         exit::PARKED
     }
 

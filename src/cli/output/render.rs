@@ -1,28 +1,36 @@
 //! Turns diagnostics into text, here only.
 
-use crate::{base::Diagnostic, host::Host};
+use crate::{
+    base::{Diagnostic, plain_line, plain_text},
+    host::Host,
+};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+/// Shows an error on standard error.
+pub(crate) fn show_error(host: &Host, diagnostic: &Diagnostic) {
+    host.err.styled(&format!("{}\n", error(host, diagnostic)));
+}
+
 /// An error as a person reads it: the message, the line with a caret, notes, a hint.
-pub(crate) fn error(host: &Host, diagnostic: &Diagnostic) -> String {
+fn error(host: &Host, diagnostic: &Diagnostic) -> String {
     let Some(place) = &diagnostic.span else { return without_place(host, diagnostic) };
     let renderer = if host.colour() { Renderer::styled() } else { Renderer::plain() };
-    let title = clean(&diagnostic.message);
+    let title = plain_text(&diagnostic.message);
     let mut group = Group::with_title(Level::ERROR.primary_title(title));
-    let line = clean(place.source.lines().nth(place.line - 1).unwrap_or_default());
+    let line = plain_text(place.source.lines().nth(place.line - 1).unwrap_or_default()).into_owned();
     let start = byte_of(&line, place.column - 1);
     let end = byte_of(&line, place.column - 1 + place.width).max(start);
     group = group.element(
         Snippet::source(line)
             .line_start(place.line)
-            .path(place.file.clone())
+            .path(plain_line(&place.file).into_owned())
             .annotation(AnnotationKind::Primary.span(start..end)),
     );
     for note in &diagnostic.notes {
-        group = group.element(Level::NOTE.message(clean(note)));
+        group = group.element(Level::NOTE.message(plain_text(note)));
     }
     if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.with_name("hint").message(clean(hint)));
+        group = group.element(Level::HELP.with_name("hint").message(plain_text(hint)));
     }
     renderer.render(&[group])
 }
@@ -30,12 +38,12 @@ pub(crate) fn error(host: &Host, diagnostic: &Diagnostic) -> String {
 /// The same for an error without a place in a script.
 fn without_place(host: &Host, diagnostic: &Diagnostic) -> String {
     let (red, bold, reset) = if host.colour() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-    let mut text = format!("{red}error{reset}{bold}: {}{reset}", clean(&diagnostic.message));
+    let mut text = format!("{red}error{reset}{bold}: {}{reset}", plain_text(&diagnostic.message));
     for note in &diagnostic.notes {
-        text.push_str(&format!("\n  {bold}note{reset}: {}", clean(note)));
+        text.push_str(&format!("\n  {bold}note{reset}: {}", plain_text(note)));
     }
     if let Some(hint) = &diagnostic.hint {
-        text.push_str(&format!("\n  {bold}hint{reset}: {}", clean(hint)));
+        text.push_str(&format!("\n  {bold}hint{reset}: {}", plain_text(hint)));
     }
     text
 }
@@ -43,13 +51,6 @@ fn without_place(host: &Host, diagnostic: &Diagnostic) -> String {
 /// The byte at which the `count`-th character begins.
 fn byte_of(line: &str, count: usize) -> usize {
     line.char_indices().nth(count).map_or(line.len(), |(at, _)| at)
-}
-
-/// Replaces control characters: text from elsewhere must not control the terminal.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|char| if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char })
-        .collect()
 }
 
 /// Labels with their texts, a line each.

@@ -5,7 +5,7 @@ use super::{
     lexer::{Kind, is_unfinished, pair_at, tokenize},
     names::CompletionNames,
 };
-use crate::base::{read_lock, write_lock};
+use crate::base::{is_unprintable, read_lock, write_lock};
 use rustyline::{
     CompletionType, Config, Context, EditMode, Editor, Helper,
     completion::{Completer, FilenameCompleter, Pair},
@@ -76,6 +76,8 @@ impl Completer for Assistant {
         match complete(&line[..position], &known) {
             Completion::File => {
                 let (start, mut files) = self.files.complete(line, position, context)?;
+                // The terminal would obey the name.
+                files.retain(|file| !file.replacement.contains(is_unprintable));
                 // Neither scripts nor commands escape a space as a shell does.
                 for file in &mut files {
                     file.replacement = file.replacement.replace("\\ ", " ");
@@ -87,7 +89,9 @@ impl Completer for Assistant {
                     display: shown_as(&line[..start], &word, &known),
                     replacement: word,
                 };
-                Ok((start, words.into_iter().map(pair).collect()))
+                // The name of a tag may have been chosen elsewhere.
+                let words = words.into_iter().filter(|word| !word.contains(is_unprintable));
+                Ok((start, words.map(pair).collect()))
             }
         }
     }

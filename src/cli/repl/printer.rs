@@ -30,7 +30,7 @@ impl Write for RoutedStream {
         match printer.as_mut().filter(|_| self.printer.is_typing.load(Ordering::SeqCst)) {
             // Without its terminal the printer has no line to keep intact.
             Some(printer) => drop(printer.print(text.into_owned())),
-            None => self.to.write(&text),
+            None => self.to.exactly(&text),
         }
         Ok(bytes.len())
     }
@@ -43,7 +43,7 @@ impl Write for RoutedStream {
 impl TypingPrinter {
     /// The stream, printed above the line while one is being typed.
     pub(super) fn route(&self, to: &Stream) -> Stream {
-        Stream::new(RoutedStream { to: to.clone(), printer: self.clone() })
+        to.through(RoutedStream { to: to.clone(), printer: self.clone() })
     }
 
     /// Sets the editor's printer.

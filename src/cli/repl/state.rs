@@ -5,7 +5,7 @@
 use super::{background::Background, editor::SharedNames, script::continues_previous, table::show};
 use crate::{
     api::tag,
-    base::{Cancel, Diagnostic, Stopwatch, with_thousands},
+    base::{Cancel, Diagnostic, Stopwatch, plain_text, with_thousands},
     bulk::{ProgressBoard, RunReport, RunState, changes_tags, kind_of_call},
     cli::{
         args::{ReplArguments, TargetArgs},
@@ -125,7 +125,7 @@ impl<'a> ReplSession<'a> {
 
     pub(super) fn show_error(&mut self, error: anyhow::Error) {
         let failure = Failure::from(error);
-        self.host.err.line(&render::error(self.host, &failure.diagnostic));
+        render::show_error(self.host, &failure.diagnostic);
         self.code = failure.code;
     }
 
@@ -149,10 +149,6 @@ impl<'a> ReplSession<'a> {
             self.shown_to = from + rows.len();
         }
         self.shown = show(shown, self.columns);
-        if self.is_interactive {
-            // Text from the account must not control the terminal.
-            self.shown.retain(|char| !char.is_control() || ['\n', '\t'].contains(&char));
-        }
         if !self.shown.is_empty() {
             self.host.out.line(&self.shown);
         }
@@ -175,7 +171,7 @@ impl<'a> ReplSession<'a> {
             Command::new("sh").arg("-c").arg(pager).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut pager) = pager else { return false };
         // A pager that is closed before the end stops reading.
-        let _ = pager.stdin.take().map(|mut to| to.write_all(format!("{text}\n").as_bytes()));
+        let _ = pager.stdin.take().map(|mut to| to.write_all(format!("{}\n", plain_text(text)).as_bytes()));
         // 127 is the shell's exit code for a program that does not exist.
         pager.wait().is_ok_and(|status| status.code() != Some(127))
     }
@@ -357,11 +353,11 @@ fn open_account(
     let connection = connect(host, runtime, target, Access::Call, client, cancel)?;
     let options = RunOptions {
         account: target.account.clone(),
-        roots: vec![host.folder.clone()],
         base_urls: target.base_url.clone(),
         sandbox: target.sandbox,
         in_flight: arguments.in_flight,
         folder: host.folder.clone(),
+        roots: vec![host.folder.clone()],
         ..RunOptions::default()
     };
     let production = connection.production.clone().filter(|_| !arguments.yes);

@@ -1,6 +1,9 @@
 //! Formats values, lists and help for the width of the terminal.
 
-use crate::{base::with_thousands, script::Rendered};
+use crate::{
+    base::{plain_line, with_thousands},
+    script::Rendered,
+};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
@@ -131,10 +134,10 @@ pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
 /// The text as one line without control characters: a text of the platform must neither break the table nor control the
 /// terminal.
 fn fit(cell: &str, width: usize) -> String {
-    let plain: String = cell.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    let plain = plain_line(cell);
     let most = width.max(20);
     if plain.chars().count() <= most {
-        return plain;
+        return plain.into_owned();
     }
     let cut: String = plain.chars().take(most - 1).collect();
     format!("{cut}…")

@@ -6,7 +6,8 @@
 use crate::fixtures::{
     account::Account,
     paths::ATTACH,
-    raw_server::{self, Act, RawServer, answer, ok},
+    program::project,
+    raw_server::{self, Act, Exchange, RawServer, answer, ok},
 };
 use mpscript::{
     sandbox::{DEFAULT_APPID, Options, Switches},
@@ -141,10 +142,17 @@ pub(crate) fn assert_hidden<'a>(case: &str, text: &str, secrets: impl IntoIterat
 /// that the case is the one that it means to be.
 fn check(case: &str, server: &RawServer, script: &str, shows: &str) {
     let folder = TempDir::new().expect("there is room for a folder");
+    fs::copy(project("scripts/logo.png"), folder.path().join("logo.png")).expect("the picture can be copied");
     let text = all_output(run_on(server.address(), folder.path(), script), folder.path());
     assert!(text.contains(shows), "{case}: `{shows}` is not in\n{text}");
     let tokens = tokens(server);
     assert_hidden(case, &text, tokens.iter().map(String::as_str).chain([SECRET, TOKEN, NEXT_TOKEN]));
+    let of_tokens =
+        |exchange: &Exchange| exchange.request.contains("token HTTP") || exchange.request.contains("/token?");
+    for exchange in server.exchanges().iter().filter(|exchange| !of_tokens(exchange)) {
+        let body = exchange.request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        assert_hidden(case, body, [SECRET, TOKEN, NEXT_TOKEN]);
+    }
     let is_sent = server.exchanges().iter().any(|exchange| exchange.request.contains(SECRET));
     assert!(is_sent, "{case}: the AppSecret is on the wire");
 }
@@ -188,7 +196,7 @@ fn instead_of_token(body: impl Into<String>) -> RawServer {
 
 pub(crate) const LIST: &str = "tag::list()";
 const JOB: &str = r#"followers().tag("广东")"#;
-const UPLOAD: &str = concat!("media::upload_image(\"", env!("CARGO_MANIFEST_DIR"), "/scripts/logo.png\")");
+const UPLOAD: &str = "media::upload_image(\"logo.png\")";
 
 type Case = (&'static str, RawServer, &'static str, &'static str);
 
@@ -255,6 +263,7 @@ fn cases_of_the_sandbox() -> Vec<Case> {
 fn cases_of_an_echo() -> Vec<Case> {
     let page = format!("<html>\"errcode\" appid={DEFAULT_APPID}&amp;secret={SECRET} {TOKEN}</html>");
     let refused = format!(r#"{{"errcode":45157,"errmsg":"no {SECRET} {TOKEN}","rid":"{TOKEN}"}}"#);
+    let said = format!(r#"{{"errcode":0,"said":"{SECRET}-{TOKEN}","tag":{{"id":134,"name":"x"}}}}"#);
     let rid = format!(r#"{{"errcode":45157,"errmsg":"no rid: {TOKEN} {SECRET}"}}"#);
     let of_openids = format!(
         r#"{{"errcode":45171,"errmsg":"{TOKEN} {SECRET}","fail_openid_list":["{TOKEN}"],"tag":{{"id":134,"name":"x"}}}}"#
@@ -319,6 +328,36 @@ fn cases_of_an_echo() -> Vec<Case> {
             )),
             "api::post(\"/cgi-bin/x/y\", #{a: 1}); print(\"well\")",
             "well",
+        ),
+        (
+            "answer that echoes, printed",
+            after_token(said.clone()),
+            "print(api::get(\"/cgi-bin/menu/get\").said)",
+            "***",
+        ),
+        (
+            "answer that echoes, debugged",
+            after_token(said.clone()),
+            "debug(api::get(\"/cgi-bin/menu/get\"))",
+            "***",
+        ),
+        (
+            "answer that echoes, as a value",
+            after_token(said.clone()),
+            "api::get(\"/cgi-bin/menu/get\").said",
+            "***",
+        ),
+        (
+            "answer that echoes, thrown",
+            after_token(said.clone()),
+            "throw api::get(\"/cgi-bin/menu/get\").said",
+            "***",
+        ),
+        (
+            "answer that echoes, among openids",
+            after_token(said),
+            "openids([api::get(\"/cgi-bin/menu/get\").said]).write_csv(\"名单.csv\")",
+            "***-***",
         ),
         ("upload that echoes", after_token(refused.clone()), UPLOAD, "45157 no *** ***"),
         ("upload to nobody", RawServer::in_turn([raw_server::token(TOKEN)]), UPLOAD, "refused"),

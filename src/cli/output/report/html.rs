@@ -2,7 +2,7 @@
 
 use super::{about::About, chart::chart};
 use crate::{
-    base::{EpochMs, with_thousands},
+    base::{EpochMs, plain_text, with_thousands},
     bulk::{CountRow, EndReport, Failure, RunReport, RunState},
 };
 use chrono::Local;
@@ -217,14 +217,13 @@ fn joined<T>(of: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> Str
 /// Text as HTML, with characters that a page must not contain replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
+    for char in plain_text(text).chars() {
         match char {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            char if char.is_control() && !"\n\t".contains(char) => escaped.push('\u{FFFD}'),
             char => escaped.push(char),
         }
     }

@@ -2,9 +2,10 @@
 
 use super::{about::About, html};
 use crate::{
-    base::{AtomicFile, CsvFile, no_formula},
-    bulk::{ChangedReader, EndReport, RunReport},
+    base::{AtomicFile, CsvFile, Redactor, no_formula},
+    bulk::{ChangedReader, RunReport},
     cli::failure::usage_error,
+    host::Host,
 };
 use std::{
     io::{self, Write},
@@ -14,13 +15,22 @@ use std::{
 /// The columns of a table, which has a line for each openid.
 const COLUMNS: [&str; 7] = ["openid", "end", "target", "outcome", "errcode", "errmsg", "rid"];
 
-/// Writes the report, atomically: a reader never sees a part of one.
-pub(crate) fn write_report(path: &Path, report: &RunReport, about: &About) -> anyhow::Result<()> {
+/// Writes the report, atomically: a reader never sees a part of one. Secrets are masked in all of it.
+pub(crate) fn write_report(
+    host: &Host,
+    path: &Path,
+    report: &RunReport,
+    about: &About,
+) -> anyhow::Result<()> {
+    let path = &host.folder.join(path);
     let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default().to_lowercase();
     let written = match kind.as_str() {
-        "csv" => write_table(path, report, about),
-        "html" | "htm" => write_text(path, &html::page(report, about)),
-        "" | "json" => write_text(path, &format!("{}\n", serde_json::to_string_pretty(report)?)),
+        "csv" => write_table(path, report, about, &host.secrets),
+        "html" | "htm" => write_text(path, &host.secrets.mask(&html::page(report, about))),
+        "" | "json" => {
+            let json = serde_json::to_string_pretty(report)?;
+            write_text(path, &format!("{}\n", host.secrets.mask(&json)))
+        }
         other => {
             let message = format!("a report can't be written as .{other}");
             return Err(usage_error(message, "name the file .json, .csv or .html"));
@@ -43,18 +53,20 @@ fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// A line for each openid that failed, would be changed by a dry run, or was changed. Those that were changed may be
 /// millions, so they are read from the journal page by page.
-fn write_table(path: &Path, report: &RunReport, about: &About) -> anyhow::Result<()> {
+fn write_table(path: &Path, report: &RunReport, about: &About, secrets: &Redactor) -> anyhow::Result<()> {
     let mut table = CsvFile::create(path, &COLUMNS)?;
+    let cell = |text: &str| no_formula(&secrets.mask(text));
     for end in &report.ends {
         let target = end.target.as_deref().unwrap_or_default();
         for failure in &end.failed {
             let code = failure.errcode.map(|code| code.to_string()).unwrap_or_default();
             let rid = failure.rid.as_deref().unwrap_or_default();
-            let [openid, target, errmsg, rid] =
-                [&failure.openid, target, &failure.errmsg, rid].map(no_formula);
+            let [openid, target, errmsg, rid] = [&failure.openid, target, &failure.errmsg, rid].map(cell);
             table.add([&openid, &end.end, &target, "failed", &code, &errmsg, &rid])?;
         }
-        write_samples(&mut table, end, target)?;
+        for openid in &end.samples {
+            table.add([&cell(openid), &end.end, &cell(target), "would change", "", "", ""])?;
+        }
     }
     if let (Some((runtime, store)), Some(run)) = (&about.journal, &report.run) {
         let mut reader = ChangedReader::new(store.clone(), run.clone());
@@ -64,17 +76,10 @@ fn write_table(path: &Path, report: &RunReport, about: &About) -> anyhow::Result
                 break;
             }
             for one in done {
-                let [openid, target] = [&one.openid, &one.target].map(|text| no_formula(text));
+                let [openid, target] = [&one.openid, &one.target].map(|text| cell(text));
                 table.add([&openid, &one.end, &target, "changed", "", "", ""])?;
             }
         }
     }
     Ok(table.finish()?)
-}
-
-fn write_samples(table: &mut CsvFile, end: &EndReport, target: &str) -> io::Result<()> {
-    for openid in &end.samples {
-        table.add([&no_formula(openid), &end.end, &no_formula(target), "would change", "", "", ""])?;
-    }
-    Ok(())
 }

@@ -1,0 +1,54 @@
+//! A secret that a server echoes, in every form of report.
+
+use crate::{
+    cli::secrets::{SECRET, all_output, assert_hidden, mpscript},
+    fixtures::raw_server::{RawServer, ok, token},
+};
+use mpscript::sandbox::DEFAULT_APPID;
+use std::fs;
+use tempfile::TempDir;
+
+const TOKEN: &str = "96_T0KEN-pelican-7d21e8b35a90cc41";
+
+/// The report, by its ending, of a run that throws what the server echoes.
+#[track_caller]
+fn assert_report_is_masked(ending: &str, script: &str) {
+    let server = RawServer::start(|request| match request {
+        request if request.contains("/cgi-bin/stable_token") => token(TOKEN),
+        request if request.contains("/cgi-bin/menu/get") => ok(format!(r#"{{"said":"{SECRET} {TOKEN}"}}"#)),
+        request if request.contains("batchget") => {
+            ok(r#"{"user_info_list":[{"subscribe":1,"openid":"*** ***","remark":"","tagid_list":[]}]}"#)
+        }
+        _ => ok(format!(r#"{{"errcode":40003,"errmsg":"{TOKEN} {SECRET}"}}"#)),
+    });
+    let folder = TempDir::new().expect("there is room for a folder");
+    let report = format!("report.{ending}");
+    let mut command = mpscript(folder.path());
+    command.env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", SECRET);
+    command.args(["run", "--report", &report, "-e", script]);
+    command.args(["--base-url", &format!("http://{}", server.address())]);
+    let output = all_output(command, folder.path());
+    let written = fs::read_to_string(folder.path().join(&report)).expect("the report is written");
+    assert!(written.contains("***"), "{written}");
+    assert_hidden(ending, &output, [SECRET, TOKEN]);
+}
+
+const THROWN: &str = "throw api::get(\"/cgi-bin/menu/get\").said";
+
+/// The secret is an openid of a job that fails, with an errmsg that holds it too.
+const FAILED: &str = "openids([api::get(\"/cgi-bin/menu/get\").said]).remark(|u| \"客户\")";
+
+#[test]
+fn json_report_of_a_thrown_secret_is_masked() {
+    assert_report_is_masked("json", THROWN);
+}
+
+#[test]
+fn html_report_of_a_thrown_secret_is_masked() {
+    assert_report_is_masked("html", THROWN);
+}
+
+#[test]
+fn csv_report_of_a_failed_secret_is_masked() {
+    assert_report_is_masked("csv", FAILED);
+}
