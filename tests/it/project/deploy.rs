@@ -53,6 +53,14 @@ fn systemd_unit_is_valid_and_starts_the_program() {
     assert!(verified.status.success() && shown.is_empty(), "{shown}");
 }
 
+#[test]
+fn systemd_unit_bounds_memory_tasks_and_core_dumps() {
+    let unit = text("deploy/mpscript.service");
+    let has = |line: &str| unit.lines().any(|other| other == line);
+    assert!(["MemoryMax=2G", "OOMPolicy=continue", "TasksMax=1024", "LimitCORE=0"].into_iter().all(has));
+    assert!(text("deploy/Dockerfile").contains("--memory 2g --pids-limit 1024 --ulimit core=0"));
+}
+
 /// The words of a list in the container's file.
 fn list(file: &str, begins: &str) -> Vec<String> {
     let line = file.lines().find_map(|line| line.strip_prefix(begins)).expect("it is there");

@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 /// Documents for people who work on the code.
 fn documents() -> Vec<(String, String)> {
-    let mut paths = vec!["ARCHITECTURE.md".to_owned(), "CONTRIBUTING.md".to_owned(), "README.md".to_owned()];
+    let mut paths =
+        ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs/security.md"].map(str::to_owned).to_vec();
     for folder in ["docs/adr", "docs/dev"] {
         let entries = fs::read_dir(folder).expect("the folder is there");
         paths.extend(entries.map(|entry| entry.expect("it can be listed").path().display().to_string()));
@@ -70,11 +71,39 @@ fn each_invariant_names_a_test_that_exists() {
     let entries = numbered.join(" ");
     let tests: Vec<&str> = quoted(&entries).filter(|word| word.contains("::")).collect();
     assert!(tests.len() >= 8, "{tests:?}");
+    assert_tests_exist(&tests);
+}
+
+#[track_caller]
+fn assert_tests_exist(tests: &[&str]) {
     for test in tests {
         let (module, name) = test.rsplit_once("::").expect("it has a module");
         let file = file_of(module);
         let source = fs::read_to_string(&file).expect("it can be read");
         assert!(source.contains(&format!("fn {name}(")), "{file} has no test {name}");
+    }
+}
+
+#[test]
+fn each_promise_of_security_names_a_test_that_exists() {
+    let text = fs::read_to_string("docs/security.md").expect("it is there");
+    let chapter = text.split("## Promises").nth(1).expect("there are promises");
+    let chapter = chapter.split("\n## ").next().unwrap_or_default();
+    let is_promise =
+        |line: &str| line.split_once(". ").is_some_and(|(number, _)| number.parse::<u8>().is_ok());
+    let mut promises: Vec<String> = Vec::new();
+    for line in chapter.lines() {
+        match promises.last_mut() {
+            Some(promise) if line.starts_with("   ") => promise.push_str(line),
+            _ if is_promise(line) => promises.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    assert!(promises.len() >= 16, "{} promises", promises.len());
+    for promise in &promises {
+        let tests: Vec<&str> = quoted(promise).filter(|word| word.contains("::")).collect();
+        assert!(!tests.is_empty(), "no test holds: {promise}");
+        assert_tests_exist(&tests);
     }
 }
 
