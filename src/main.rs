@@ -9,5 +9,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     mpscript::host::protect_memory();
+    mpscript::run::hide_script_panics();
     ExitCode::from(mpscript::cli::execute(&mpscript::host::Host::real()))
 }

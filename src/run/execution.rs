@@ -269,13 +269,28 @@ impl OpenExecution<'_> {
     }
 }
 
+/// The name of the threads of scripts.
+const THREAD: &str = "script";
+
+/// From now on a panic on a script's thread prints nothing: it becomes the script's error.
+pub fn hide_script_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() == Some(THREAD) {
+            tracing::debug!("a script's thread has panicked: {panic}");
+        } else {
+            before(panic);
+        }
+    }));
+}
+
 /// Does the work on the script's thread.
 fn run_on_thread<T: Send>(
     env: Arc<RunEnv>,
     work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
 ) -> Result<T, ScriptFailure> {
     thread::scope(|scope| {
-        let thread = thread::Builder::new().name("script".to_owned()).stack_size(STACK);
+        let thread = thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
         match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),

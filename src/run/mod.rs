@@ -17,7 +17,7 @@ mod session;
 pub mod worker;
 
 pub use config::RunConfig;
-pub use execution::{Execution, Outcome, runtime};
+pub use execution::{Execution, Outcome, hide_script_panics, runtime};
 pub use http::TokenService;
 pub use output_log::MAX_LOG_BYTES;
 pub use record::automation_state;

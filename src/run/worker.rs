@@ -50,6 +50,8 @@ pub enum RunOutcome {
     Ended(RunEnded),
     /// Its end is not in the store, for this reason: recovery decides.
     NotRecorded(String),
+    /// It was not started: its process has ended before, in this way.
+    NotStarted(String),
     /// Its process has died while it was running, in this way.
     Died(String),
 }

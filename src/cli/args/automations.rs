@@ -68,8 +68,8 @@ pub(crate) struct ServeArguments {
     /// How many runs run at the same time; further ones wait
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_PARALLEL, value_parser = places)]
     pub max_parallel: usize,
-    /// The address space that the process of one run may take, as in 512MiB or 4GiB; 0 for no limit
-    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
+    /// The memory that one run may take, as in 512MiB or 4GiB; 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bytes)]
     pub run_memory: u64,
     /// Log every call on standard error
     #[arg(short, long)]

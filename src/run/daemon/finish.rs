@@ -4,7 +4,7 @@ use super::{
     Daemon,
     fire_queue::QueuedFire,
     log::Level,
-    transition::{EndedRun, FireTransition, after_death, after_run},
+    transition::{EndedRun, FireTransition, after_death, after_failed_start, after_run},
 };
 use crate::{
     base::EpochMs,
@@ -76,8 +76,7 @@ impl Daemon {
             RunOutcome::Ended(ended) => {
                 let attempt = if ended.lost_journal && stop.is_none() {
                     log.run(Level::Warn, &fire.automation, run, &ended.why);
-                    // A process that has fenced this attempt may have made others.
-                    self.process.wait(self.process.store.run(run))?.unwrap_or_default().attempt
+                    self.last_attempt(run)?
                 } else {
                     0
                 };
@@ -95,12 +94,21 @@ impl Daemon {
                 log.run(Level::Error, &fire.automation, run, why);
                 FireTransition::Leave
             }
+            RunOutcome::NotStarted(why) => {
+                log.run(Level::Error, &fire.automation, run, why);
+                after_failed_start(stop, self.last_attempt(run)?)
+            }
             RunOutcome::Died(how) => {
                 log.run(Level::Error, &fire.automation, run, how);
                 after_death(stop, fire.crashes)
             }
         };
         self.carry_out(transition, fire, revision, &call, outcome)
+    }
+
+    /// The number of a run's last attempt: a process that has fenced one may have made others.
+    fn last_attempt(&self, run: &str) -> Result<i64, StoreError> {
+        Ok(self.process.wait(self.process.store.run(run))?.unwrap_or_default().attempt)
     }
 
     /// Carries out what becomes of the fire of a run that has ended.
@@ -114,7 +122,9 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let (why, message, changed) = match outcome {
             RunOutcome::Ended(ended) => (ended.why.as_str(), ended.message.as_str(), ended.changed),
-            RunOutcome::NotRecorded(why) | RunOutcome::Died(why) => (why.as_str(), why.as_str(), 0),
+            RunOutcome::NotRecorded(why) | RunOutcome::NotStarted(why) | RunOutcome::Died(why) => {
+                (why.as_str(), why.as_str(), 0)
+            }
         };
         match transition {
             FireTransition::Complete(state) => {

@@ -13,7 +13,7 @@ const INITIAL_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The longest delay of a retry.
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(10);
 
-/// A run that was fenced, or whose store failed, in this many attempts is left to a person.
+/// A run that was fenced, or whose store failed or whose process did not start, in this many attempts is left to a person.
 const MAX_ATTEMPTS: i64 = 20;
 
 /// A run whose process has died more often than this is given up.
@@ -115,6 +115,17 @@ pub(super) fn after_death(stop: Option<StopReason>, crashes: i64) -> FireTransit
         Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
         None if crashes > MAX_CRASHES => FireTransition::FailCrashLoop { crashes },
         None => FireTransition::RetryCrashed { crashes, after: crash_delay(crashes) },
+    }
+}
+
+/// What becomes of the fire of a run whose process could not start its script: that is not the run's doing.
+pub(super) fn after_failed_start(stop: Option<StopReason>, attempt: i64) -> FireTransition {
+    match stop {
+        Some(StopReason::ShuttingDown) => FireTransition::HandOver,
+        Some(StopReason::TimedOut) => FireTransition::Fail(FireState::TimedOut),
+        Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
+        None if attempt <= MAX_ATTEMPTS => FireTransition::Resume { after: retry_delay(attempt) },
+        None => FireTransition::Fail(FireState::Failed),
     }
 }
 
@@ -384,6 +395,19 @@ mod tests {
         ];
         for (stop, crashes, expected) in table {
             assert_eq!(after_death(stop, crashes), expected, "{stop:?}, {crashes}");
+        }
+    }
+
+    #[test]
+    fn failed_start_is_retried_and_counted_as_no_crash() {
+        let table = [
+            (None, 1, FireTransition::Resume { after: SECOND * 10 }),
+            (None, 20, FireTransition::Resume { after: MAX_RETRY_DELAY }),
+            (None, 21, FireTransition::Fail(FireState::Failed)),
+            (Some(StopReason::ShuttingDown), 1, FireTransition::HandOver),
+        ];
+        for (stop, attempt, expected) in table {
+            assert_eq!(after_failed_start(stop, attempt), expected, "{stop:?}, {attempt}");
         }
     }
 

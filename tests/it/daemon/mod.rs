@@ -4,6 +4,7 @@ mod automations;
 mod backlog;
 mod cron;
 mod fires;
+mod isolation;
 pub(crate) mod metrics;
 pub(crate) mod proxy;
 mod recovery;

@@ -23,15 +23,20 @@ pub(super) fn bind_to_parent(_parent: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Limits the process's memory.
-#[cfg(unix)]
+/// Limits the memory that the process may take beyond what it has: its address space, since the system has no other limit
+/// that needs no privilege.
+#[cfg(target_os = "linux")]
 pub(super) fn limit_memory(bytes: u64) -> io::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
-    Ok(setrlimit(Resource::RLIMIT_AS, bytes, bytes)?)
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
+    let kib: u64 = size.and_then(|kib| kib.parse().ok()).unwrap_or_default();
+    let limit = bytes.saturating_add(kib << 10);
+    Ok(setrlimit(Resource::RLIMIT_AS, limit, limit)?)
 }
 
 /// This system has no such limit.
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn limit_memory(_bytes: u64) -> io::Result<()> {
     Ok(())
 }

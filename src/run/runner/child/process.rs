@@ -51,7 +51,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct ChildSettings {
     /// Where they record.
     pub store: StoreAddress,
-    /// The most bytes of address space of one of them, if there is a limit.
+    /// The most bytes that one of them may take, if there is a limit.
     pub memory: Option<u64>,
     /// How long one that is asked to stop has to reach a safe point, before it is killed.
     pub grace: Duration,
@@ -77,6 +77,8 @@ impl ChildProcess {
         command
             .arg("worker")
             .env_clear()
+            // Address space is what is limited: the allocator must not reserve a GiB of it at once.
+            .env("MIMALLOC_ARENA_RESERVE", "64MiB")
             .envs(self.host.environment.iter().filter(|(name, _)| is_given(name)))
             .current_dir(&self.host.folder)
             .stdin(Stdio::piped())
@@ -155,8 +157,9 @@ async fn supervise(
         say,
         grace: settings.grace,
         killed_at: None,
+        has_started: false,
     };
-    let followed = supervised.follow(&mut child, Lines::new(stdout)).await;
+    let (followed, has_started) = supervised.follow(&mut child, Lines::new(stdout)).await;
     let status = match tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await {
         Ok(status) => status,
         Err(_) => match child.kill().await {
@@ -171,10 +174,14 @@ async fn supervise(
             None => RunOutcome::NotRecorded("its process was killed".to_owned()),
         },
         Followed::Broken(why) => RunOutcome::Died(format!("its process was killed: {why}")),
-        Followed::Closed => RunOutcome::Died(match status {
-            Ok(status) => format!("its process has died ({status})"),
-            Err(error) => format!("its process has died: {error}"),
-        }),
+        Followed::Closed => {
+            let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+            if has_started {
+                RunOutcome::Died(format!("its process has died ({status})"))
+            } else {
+                RunOutcome::NotStarted(format!("its process did not start ({status})"))
+            }
+        }
     }
 }
 
@@ -230,6 +237,8 @@ struct Supervised<'a> {
     plan: &'a HandlerRun,
     say: UnboundedSender<String>,
     grace: Duration,
+    /// Whether the script has started.
+    has_started: bool,
     /// When it is killed, once it was asked to stop.
     killed_at: Option<Instant>,
 }
@@ -239,11 +248,21 @@ impl Supervised<'_> {
         mut self,
         child: &mut Child,
         mut reports: Lines<impl tokio::io::AsyncRead + Unpin>,
+    ) -> (Followed, bool) {
+        let followed = self.follow_reports(child, &mut reports).await;
+        (followed, self.has_started)
+    }
+
+    async fn follow_reports(
+        &mut self,
+        child: &mut Child,
+        reports: &mut Lines<impl tokio::io::AsyncRead + Unpin>,
     ) -> Followed {
         let mut is_told = false;
         loop {
-            let kill = async {
-                match self.killed_at {
+            let killed_at = self.killed_at;
+            let kill = async move {
+                match killed_at {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -284,6 +303,7 @@ impl Supervised<'_> {
     fn take(&mut self, report: ToDaemon) {
         match report {
             ToDaemon::Printed(text) => self.plan.connected.config.output.print(&text),
+            ToDaemon::Starts => self.has_started = true,
             ToDaemon::Stopping => self.stop_within_grace(),
             ToDaemon::Asks { id, question } => {
                 let (client, answers) = (self.client.clone(), self.say.clone());

@@ -30,7 +30,7 @@ pub(super) struct Order {
     pub files: FileAccess,
     pub scratch_folder: PathBuf,
     pub store: StoreAddress,
-    /// The most bytes of address space, if there is a limit.
+    /// The most bytes that the run may take, if there is a limit.
     pub memory: Option<u64>,
 }
 
@@ -64,6 +64,8 @@ pub(super) enum ToWorker {
 /// To the daemon.
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToDaemon {
+    /// Everything is ready: the script starts. What ends the process from now on is the run's doing.
+    Starts,
     /// The script has printed a text.
     Printed(String),
     /// Something that needs a token or the AppSecret, with the number of its answer.

@@ -184,6 +184,7 @@ fn run(
         cancel: cancel.clone(),
         run: Arc::default(),
     };
+    daemon.say(&ToDaemon::Starts);
     let Order { run, account, attempt, .. } = order;
     let attempt = Attempt { run, account, attempt, resolution: None };
     let outcome = worker::execute(runtime, plan, attempt);

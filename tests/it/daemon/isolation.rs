@@ -1,0 +1,209 @@
+//! `mpscript serve` beside scripts that end, fill or hang their processes: each harms its own run only.
+
+use crate::fixtures::{
+    daemon::DaemonFixture,
+    program::{Folder, Running, TIMEOUT},
+    sandbox_process::SandboxProcess,
+};
+use mpscript::{run::runtime, sandbox::DEFAULT_SECRET, store::FireState};
+use std::{fs, process::Command, slice::from_mut, thread, time::Duration, time::Instant};
+
+/// An automation that fires each second.
+fn every_second(more: &str, run: &str) -> String {
+    format!("const automation = #{{ on: [ #{{ every: \"1s\" }} ]{more} }};\nfn run(ctx) {{ {run} }}")
+}
+
+fn folder() -> Folder {
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3");
+    folder.file("jobs/healthy.rhai", every_second("", "print(\"well\")"))
+}
+
+fn serve(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> Running {
+    folder.start(&[&["serve", "jobs", "--base-url", &sandbox.url()], more].concat())
+}
+
+/// The processes of the runs of a daemon.
+fn children(daemon: &Running) -> Vec<u32> {
+    let parent = format!(" {} ", daemon.id());
+    let processes = fs::read_dir("/proc").expect("there is a /proc").filter_map(Result::ok);
+    let ids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let is_child = |id: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // After the name: the state, then the parent.
+        stat.rsplit_once(')').is_some_and(|(_, rest)| {
+            rest.get(2..).is_some_and(|rest| rest.starts_with(&parent)) && !rest.starts_with(" Z")
+        })
+    };
+    ids.filter(is_child).collect()
+}
+
+#[track_caller]
+fn wait_for_child(daemon: &Running) -> u32 {
+    let since = Instant::now();
+    loop {
+        if let Some(child) = children(daemon).first() {
+            return *child;
+        }
+        assert!(since.elapsed() < TIMEOUT, "no run starts: {}", daemon.stdout());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.expect("there is a kill").success(), "the process has ended before the signal");
+}
+
+/// The most memory that a process has taken, in MiB.
+fn peak_memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    peak.and_then(|kib| kib.parse::<u64>().ok()).expect("a process has a peak") / 1024
+}
+
+/// The states of the fires of an automation whose daemon has ended, and until when it is paused.
+fn fires_and_pause(folder: &Folder, automation: &str) -> (Vec<FireState>, i64) {
+    runtime().expect("the system gives threads").block_on(async {
+        let store = folder.store().await;
+        let mut fires = store.fires(automation, 10_000).await.expect("the store works");
+        fires.retain(|fire| !fire.state.is_marker());
+        let record = store.automation(automation).await.expect("the store works").unwrap_or_default();
+        store.close().await;
+        (fires.into_iter().map(|fire| fire.state).collect(), record.paused_until)
+    })
+}
+
+#[test]
+fn deadly_automations_are_paused_and_the_healthy_one_never_fails() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let nested = "let a = []; for i in 0..100000 { let b = a; a = []; let f = || b; a = [f]; }";
+    let folder = folder()
+        .file("jobs/nested.rhai", every_second("", nested))
+        .file("jobs/double.rhai", every_second("", "let s = \"x\"; loop { s += s; }"));
+    let daemon = serve(&folder, &sandbox, &["--run-memory", "256MiB"]);
+    for guilty in ["nested", "double"] {
+        daemon.wait_for(&format!(
+            "died 5 times while it was running; the automation is paused: mpscript unpause {guilty}"
+        ));
+    }
+    let peak = peak_memory(daemon.id());
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.out);
+    assert!(peak < 100, "the daemon took {peak} MiB");
+    let (fires, paused_until) = fires_and_pause(&folder, "healthy");
+    let is_well = |state: &FireState| [FireState::Done, FireState::Skipped].contains(state);
+    // The newest may have been running at the end.
+    assert!(fires.iter().skip(1).all(is_well) && paused_until == 0, "{fires:?} {}", finished.out);
+    assert!(fires.iter().filter(|state| **state == FireState::Done).count() >= 10, "{fires:?}");
+}
+
+#[test]
+fn killed_process_of_a_run_is_replaced_by_another_attempt() {
+    let sandbox = SandboxProcess::start(&["--followers", "2000", "--latency", "40ms"]);
+    let job = every_second(
+        ", overlap: \"forbid\"",
+        "let r = followers().tag(\"甲\"); print(`all ${r.changed + r.already}`)",
+    );
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let daemon = serve(&folder, &sandbox, &["--in-flight", "2"]);
+    sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 3);
+    signal(wait_for_child(&daemon), "KILL");
+    daemon.wait_for("its process has died (signal: 9 (SIGKILL))");
+    daemon.wait_for("resumed, attempt 2");
+    daemon.wait_for(": all ");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+    assert_eq!(sandbox.tagged("甲").map(|tagged| tagged >= 1_990), Some(true));
+}
+
+#[test]
+fn process_that_does_not_hear_its_timeout_is_killed() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = every_second(", timeout: \"1s\"", "print(\"begins\"); sleep(3600)");
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let daemon = serve(&folder, &sandbox, &["--grace", "1s"]);
+    daemon.wait_for(": begins");
+    signal(wait_for_child(&daemon), "STOP");
+    daemon.wait_for("timed_out: it took longer than 1s");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn run_stopped_by_a_command_ends_in_its_process() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = every_second("", "print(`begins ${ctx.run}`); sleep(3600)");
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": begins ");
+    let out = daemon.stdout();
+    let run = out.split(": begins ").nth(1).and_then(|rest| rest.get(..6)).expect("it was printed");
+    assert_eq!(folder.run(&["stop", run]).code, Some(0));
+    daemon.wait_for("stopped on request");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn parallel_runs_that_never_end_leave_room_for_others() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let endless = every_second(", overlap: \"parallel\", max_parallel: 2", "sleep(3600)");
+    let folder = folder().file("jobs/endless.rhai", endless);
+    let daemon = serve(&folder, &sandbox, &["--max-parallel", "6", "--grace", "5s"]);
+    daemon.wait_for("skipped: 2 of its runs are running (max_parallel: 2)");
+    let before = daemon.stdout().matches(": well").count();
+    let since = Instant::now();
+    while daemon.stdout().matches(": well").count() < before + 3 {
+        assert!(since.elapsed() < TIMEOUT, "the healthy one waits: {}", daemon.stdout());
+        thread::sleep(Duration::from_millis(20));
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn run_prints_ten_mebibytes_at_the_most() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = every_second("", "let s = \"\"; s.pad(100000, \"微\"); for i in 0..300 { print(s) }");
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for("were not printed: a run prints 10 MiB at the most");
+    let peak = peak_memory(daemon.id());
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+    assert!(peak < 100, "the daemon took {peak} MiB");
+}
+
+#[test]
+fn large_state_fails_the_run_with_its_size() {
+    let job = every_second("", "let s = \"\"; s.pad(2000000, \"x\"); ctx.state.s = s");
+    let fixture = DaemonFixture::of(&[("job.rhai", &job)]);
+    let mut daemon = fixture.daemon();
+    fixture.advance_and_settle(Duration::from_secs(1), from_mut(&mut daemon));
+    let text = fixture.log.text();
+    assert!(text.contains("ctx.state is 2000008 bytes as JSON, and 1048576 are kept"), "{text}");
+}
+
+#[test]
+fn process_of_a_run_has_no_secret_but_can_exchange_a_code() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let script = "let code = api::post(\"/__sandbox/oauth/code\", #{scope: \"snsapi_base\"}).code;\n\
+                  print(`openid ${oauth::exchange(code).openid}`);\n\
+                  try { oauth::exchange(\"x\") } catch (e) { print(`errcode ${e.errcode}`) }\n\
+                  sleep(3600)";
+    let job = every_second("", script);
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let daemon = serve(&folder, &sandbox, &["--grace", "5s"]);
+    daemon.wait_for(": openid o");
+    daemon.wait_for(": errcode 40029");
+    let child = wait_for_child(&daemon);
+    // Only root can read the environment of a process that can't be dumped.
+    let environment = fs::read(format!("/proc/{child}/environ")).unwrap_or_default();
+    let arguments = fs::read(format!("/proc/{child}/cmdline")).expect("it runs");
+    for text in [environment, arguments].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
+        assert!(!text.contains(DEFAULT_SECRET) && !text.contains("MPSCRIPT_"), "{text}");
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
