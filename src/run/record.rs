@@ -216,6 +216,16 @@ pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<Str
     automation_column(automation, "state", "a JSON object").decode(&record.state)
 }
 
+/// Removes the `ctx.state` that a run was given from its record: once it is done, it is not resumed, and the record of
+/// every run would keep a copy.
+pub(super) async fn forget_state(store: &Store, run: &str) -> Result<(), StoreError> {
+    let mut options = RunOptions::decode(run, &store.run_payload(run).await?)?;
+    if let Some(call) = &mut options.call {
+        call.state.clear();
+    }
+    store.replace_options(run, &encode(store, &options)?).await
+}
+
 /// The script and its imports in a run's record.
 pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError> {
     run_column(run, "source", "a script and its imports as JSON").decode(&texts.source)

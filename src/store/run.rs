@@ -273,6 +273,13 @@ impl Store {
         rows.first().map_or_else(|| Ok(RunPayload::default()), payload)
     }
 
+    /// Replaces the options of a run that has ended.
+    pub async fn replace_options(&self, id: &str, options: &str) -> Result<(), StoreError> {
+        let statement =
+            Statement::new("UPDATE mpscript_run SET options = $2 WHERE id = $1 AND state <> 'running'");
+        self.execute(statement.with(id).with(options)).await.map(drop)
+    }
+
     /// Starts the next attempt of a run; `false` when its current attempt is not `attempt` any more, because another
     /// process was faster.
     pub async fn start_attempt(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::EpochMs,
-    run::{registry::Revision, runner::RunFinished, worker::RunOutcome},
+    run::{record, registry::Revision, runner::RunFinished, worker::RunOutcome},
     script::HandlerCall,
     store::{Fire, FireKind, FireState, StoreError},
 };
@@ -95,15 +95,19 @@ impl Daemon {
                 FireTransition::Leave
             }
             RunOutcome::NotStarted(why) => {
+                let attempt = self.last_attempt(run)?;
                 log.run(Level::Error, &fire.automation, run, why);
-                after_failed_start(stop, self.last_attempt(run)?)
+                after_failed_start(stop, attempt)
             }
-            RunOutcome::Died(how) => {
-                log.run(Level::Error, &fire.automation, run, how);
-                after_death(stop, fire.crashes)
-            }
+            RunOutcome::Died(_) => after_death(stop, fire.crashes),
         };
-        self.carry_out(transition, fire, revision, &call, outcome)
+        let forgets_state = running.has_large_state && matches!(transition, FireTransition::Complete(_));
+        self.carry_out(transition, fire, revision, &call, outcome)?;
+        if forgets_state && let Err(error) = self.process.wait(record::forget_state(&self.process.store, run))
+        {
+            log.run(Level::Warn, &call.automation, run, &format!("its record keeps ctx.state: {error}"));
+        }
+        Ok(())
     }
 
     /// The number of a run's last attempt: a process that has fenced one may have made others.
@@ -150,7 +154,7 @@ impl Daemon {
                 Ok(())
             }
             FireTransition::RetryCrashed { crashes, after } => {
-                self.retry_crashed(&fire, revision, crashes, after)
+                self.retry_crashed(&fire, revision, crashes, after, why)
             }
             FireTransition::FailCrashLoop { crashes } => {
                 self.fail_crash_loop(&fire, revision.as_ref(), call, crashes)
@@ -192,12 +196,13 @@ impl Daemon {
         revision: Option<Arc<Revision>>,
         crashes: i64,
         after: Duration,
+        why: &str,
     ) -> Result<(), StoreError> {
         let now = self.process.now();
         let counted = Fire { crashes, updated_at: now, ..fire.clone() };
         if self.process.wait(self.process.store.compare_and_set_fire(fire, &counted))? {
-            let text = format!("resumed in {}", humantime::format_duration(after));
-            self.process.log.run(Level::Warn, &fire.automation, &fire.run, &text);
+            let text = format!("{why}; resumed in {}", humantime::format_duration(after));
+            self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
             self.queue.push_resume(QueuedFire { fire: counted, revision, not_before: now + after });
         }
         Ok(())

@@ -25,6 +25,8 @@ pub(super) struct Running {
     pub revision: Option<Arc<Revision>>,
     /// What is called, without the state that it is given.
     pub call: HandlerCall,
+    /// Whether that state is large.
+    pub has_large_state: bool,
     pub cancel: Cancel,
     /// When it times out, by the monotonic clock: neither a suspended machine nor a corrected clock shortens its time.
     pub deadline: Duration,

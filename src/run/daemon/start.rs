@@ -30,6 +30,13 @@ use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 /// The timeout of a run whose automation is not known any more.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(12);
 
+/// A `ctx.state` that is longer as JSON does not stay in the records of the runs that were given it.
+const MAX_KEPT_STATE: usize = 4 << 10;
+
+fn is_large(state: &Map<String, Value>) -> bool {
+    !state.is_empty() && serde_json::to_string(state).is_ok_and(|json| json.len() > MAX_KEPT_STATE)
+}
+
 /// What became of the attempt to start a fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StartOutcome {
@@ -330,6 +337,7 @@ impl Daemon {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
         let deadline = self.process.host.clock.monotonic().saturating_add(timeout);
         let cancel = plan.cancel.clone();
+        let has_large_state = is_large(&plan.call.state);
         let call = HandlerCall { state: Map::new(), params: Map::new(), ..plan.call.clone() };
         let run = attempt.run.clone();
         // It is not set yet: a preparation is used once.
@@ -337,7 +345,10 @@ impl Daemon {
         let reporter =
             Reporter { finished: self.running.sender().clone(), waker: Arc::clone(&self.process.waker) };
         let handle = (spawned.start)(plan, attempt, reporter);
-        self.running.insert(run, Running { fire, revision, call, cancel, deadline, stop: None, handle });
+        self.running.insert(
+            run,
+            Running { fire, revision, call, has_large_state, cancel, deadline, stop: None, handle },
+        );
     }
 
     /// A run that gets no thread or process is not started: its fire waits.

@@ -5,7 +5,7 @@ use crate::fixtures::{
     program::{Folder, Running, TIMEOUT},
     sandbox_process::SandboxProcess,
 };
-use mpscript::{run::runtime, sandbox::DEFAULT_SECRET, store::FireState};
+use mpscript::{base::EpochMs, run::runtime, sandbox::DEFAULT_SECRET, store::FireState};
 use std::{fs, process::Command, slice::from_mut, thread, time::Duration, time::Instant};
 
 /// An automation that fires each second.
@@ -62,7 +62,7 @@ fn peak_memory(process: u32) -> u64 {
 }
 
 /// The states of the fires of an automation whose daemon has ended, and until when it is paused.
-fn fires_and_pause(folder: &Folder, automation: &str) -> (Vec<FireState>, i64) {
+fn fires_and_pause(folder: &Folder, automation: &str) -> (Vec<FireState>, Option<EpochMs>) {
     runtime().expect("the system gives threads").block_on(async {
         let store = folder.store().await;
         let mut fires = store.fires(automation, 10_000).await.expect("the store works");
@@ -94,7 +94,7 @@ fn deadly_automations_are_paused_and_the_healthy_one_never_fails() {
     let (fires, paused_until) = fires_and_pause(&folder, "healthy");
     let is_well = |state: &FireState| [FireState::Done, FireState::Skipped].contains(state);
     // The newest may have been running at the end.
-    assert!(fires.iter().skip(1).all(is_well) && paused_until == 0, "{fires:?} {}", finished.out);
+    assert!(fires.iter().skip(1).all(is_well) && paused_until.is_none(), "{fires:?} {}", finished.out);
     assert!(fires.iter().filter(|state| **state == FireState::Done).count() >= 10, "{fires:?}");
 }
 
@@ -183,6 +183,20 @@ fn large_state_fails_the_run_with_its_size() {
     fixture.advance_and_settle(Duration::from_secs(1), from_mut(&mut daemon));
     let text = fixture.log.text();
     assert!(text.contains("ctx.state is 2000008 bytes as JSON, and 1048576 are kept"), "{text}");
+}
+
+#[test]
+fn record_of_a_done_run_keeps_no_large_state() {
+    let job = every_second("", "let s = \"\"; s.pad(100000, \"微\"); ctx.state.s = s");
+    let fixture = DaemonFixture::of(&[("job.rhai", &job)]);
+    let mut daemon = fixture.daemon();
+    for _ in 0..3 {
+        fixture.advance_and_settle(Duration::from_secs(1), from_mut(&mut daemon));
+    }
+    let options =
+        |run: &str| fixture.wait(fixture.store().run_payload(run)).expect("the store works").options;
+    let sizes: Vec<usize> = fixture.fires("job").iter().map(|fire| options(&fire.run).len()).collect();
+    assert!(sizes.len() == 3 && sizes.iter().all(|size| *size < 4_096), "{sizes:?}");
 }
 
 #[test]

@@ -77,8 +77,10 @@ impl ChildProcess {
         command
             .arg("worker")
             .env_clear()
-            // Address space is what is limited: the allocator must not reserve a GiB of it at once.
+            // Address space is what is limited: the allocators, ours and that of the C library, must not reserve it in
+            // large pieces.
             .env("MIMALLOC_ARENA_RESERVE", "64MiB")
+            .env("MALLOC_ARENA_MAX", "1")
             .envs(self.host.environment.iter().filter(|(name, _)| is_given(name)))
             .current_dir(&self.host.folder)
             .stdin(Stdio::piped())

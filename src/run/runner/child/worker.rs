@@ -45,9 +45,6 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
         serde_json::from_str(&line).map_err(|error| Refused(format!("the order can't be read: {error}")))?;
     drop(line);
     confine::bind_to_parent(order.parent)?;
-    if let Some(bytes) = order.memory {
-        confine::limit_memory(bytes)?;
-    }
     let daemon = Daemon { out: host.out.clone() };
     let cancel = Cancel::default();
     let answers = Answers::default();
@@ -184,6 +181,10 @@ fn run(
         cancel: cancel.clone(),
         run: Arc::default(),
     };
+    // From here on it is the script that takes memory.
+    if let Some(bytes) = order.memory {
+        confine::limit_memory(bytes)?;
+    }
     daemon.say(&ToDaemon::Starts);
     let Order { run, account, attempt, .. } = order;
     let attempt = Attempt { run, account, attempt, resolution: None };
