@@ -4,7 +4,6 @@ use super::{
     Daemon, MAX_STEP, POLL_INTERVAL,
     fire_queue::{FireId, QueuedFire},
     log::Level,
-    preparation::PREPARATION_POLL,
     start::StartOutcome,
     step_errors::StepErrors,
     transition::ResumeCause,
@@ -129,9 +128,8 @@ impl Daemon {
                         continue;
                     }
                     Ok(StartOutcome::Blocked) => self.queue.defer_start(&id, now + POLL_INTERVAL),
-                    Ok(StartOutcome::Preparing) => {
-                        self.queue.defer_start(&id, now + PREPARATION_POLL);
-                    }
+                    // It is tried at each step: the waker comes when its account is connected.
+                    Ok(StartOutcome::Preparing) => {}
                     Err(error) => {
                         self.queue.defer_start(&id, now + POLL_INTERVAL);
                         errors.absorb(Err(error))?;

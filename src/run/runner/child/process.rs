@@ -5,6 +5,7 @@ use super::{
     protocol::{Order, StoreAddress, ToDaemon, ToWorker},
 };
 use crate::{
+    base::Stopwatch,
     bulk::Attempt,
     client::Client,
     host::Host,
@@ -20,7 +21,6 @@ use tokio::{
     process::{Child, ChildStdin, Command},
     runtime::Runtime,
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
-    time::Instant,
 };
 
 /// The variables that a run's process is given: none of them holds a secret of the account. Those that begin with `LC_`
@@ -158,7 +158,7 @@ async fn supervise(
         plan: &plan,
         say,
         grace: settings.grace,
-        killed_at: None,
+        stopping: None,
         has_started: false,
     };
     let (followed, has_started) = supervised.follow(&mut child, Lines::new(stdout)).await;
@@ -241,8 +241,8 @@ struct Supervised<'a> {
     grace: Duration,
     /// Whether the script has started.
     has_started: bool,
-    /// When it is killed, once it was asked to stop.
-    killed_at: Option<Instant>,
+    /// Since when it was asked to stop.
+    stopping: Option<Stopwatch>,
 }
 
 impl Supervised<'_> {
@@ -262,10 +262,10 @@ impl Supervised<'_> {
     ) -> Followed {
         let mut is_told = false;
         loop {
-            let killed_at = self.killed_at;
+            let left = self.stopping.map(|since| self.grace.saturating_sub(since.elapsed()));
             let kill = async move {
-                match killed_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
+                match left {
+                    Some(left) => tokio::time::sleep(left).await,
                     None => std::future::pending().await,
                 }
             };
@@ -299,7 +299,7 @@ impl Supervised<'_> {
     }
 
     fn stop_within_grace(&mut self) {
-        self.killed_at.get_or_insert_with(|| Instant::now() + self.grace);
+        self.stopping.get_or_insert_with(Stopwatch::start);
     }
 
     fn take(&mut self, report: ToDaemon) {
