@@ -204,6 +204,25 @@ fn start_id(process: u32) -> Option<String> {
     Some(format!("{}.{namespace}.{ticks}", boot.trim()))
 }
 
+/// Whether `/proc` shows a process. One that can't be dumped is hidden from its own user where `/proc` is mounted with
+/// `hidepid`.
+fn is_visible(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok()
+}
+
+/// Whether the system knows a process.
+#[cfg(unix)]
+fn exists(process: u32) -> bool {
+    use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+    i32::try_from(process).is_ok_and(|id| kill(Pid::from_raw(id), None) != Err(Errno::ESRCH))
+}
+
+/// Without signals nothing is known.
+#[cfg(not(unix))]
+fn exists(_process: u32) -> bool {
+    true
+}
+
 impl Host {
     /// Whether a process, named by its [`Host::process`] and [`Host::start_id`], is known to have ended. `false` for
     /// processes of another machine, boot or PID namespace: nothing is known of them.
@@ -212,7 +231,9 @@ impl Host {
         let namespace = |id: &str| id.rsplit_once('.').map(|(namespace, _)| namespace.to_owned());
         let pid = process.rsplit_once('/').and_then(|(_, pid)| pid.parse().ok());
         let (Some(pid), Some(own)) = (pid, namespace(&self.start_id)) else { return false };
-        namespace(its_start_id) == Some(own) && start_id(pid).as_deref() != Some(its_start_id)
+        namespace(its_start_id) == Some(own)
+            && start_id(pid).as_deref() != Some(its_start_id)
+            && (is_visible(pid) || !exists(pid))
     }
 
     /// A process of this machine as the owner of a run: its name and its start id.

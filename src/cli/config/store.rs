@@ -82,9 +82,22 @@ fn read(folder: &Path, given: &str, name: &str) -> anyhow::Result<StoreLocation>
 pub(crate) fn address_of_store(host: &Host, target: &TargetArgs) -> anyhow::Result<StoreAddress> {
     match store_location(host, target)? {
         Some((StoreLocation::File(path), _)) => Ok(StoreAddress::File(path)),
-        Some((StoreLocation::Server(url), _)) => Ok(StoreAddress::Server(WireSecret(url))),
+        Some((StoreLocation::Server(url), _)) => {
+            Ok(StoreAddress::Server(WireSecret(with_password(host, url))))
+        }
         None => Err(no_store()),
     }
+}
+
+/// The URL with the password of the environment, if it has none: that variable is not given on.
+fn with_password(host: &Host, url: Secret) -> Secret {
+    let password = host.variable("PGPASSWORD").filter(|_| !has_password(url.reveal()));
+    if let (Ok(mut parsed), Some(password)) = (Url::parse(url.reveal()), password)
+        && parsed.set_password(Some(password)).is_ok()
+    {
+        return Secret::new(parsed);
+    }
+    url
 }
 
 /// Opens the store.

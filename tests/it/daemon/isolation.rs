@@ -166,6 +166,26 @@ fn killed_process_of_a_run_is_replaced_by_another_attempt() {
 }
 
 #[test]
+fn processes_of_runs_end_with_their_killed_daemon() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = every_second("", "print(\"begins\"); sleep(3600)");
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/job.rhai", job);
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": begins");
+    let child = wait_for_child(&daemon);
+    daemon.signal("KILL");
+    let since = Instant::now();
+    let is_alive = || {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    };
+    while is_alive() {
+        assert!(since.elapsed() < TIMEOUT, "it outlives its daemon");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn process_that_does_not_hear_its_timeout_is_killed() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = every_second(", timeout: \"1s\"", "print(\"begins\"); sleep(3600)");

@@ -24,8 +24,8 @@ use tokio::{
 };
 
 /// The variables that a run's process is given: none of them holds a secret of the account. Those that begin with `LC_`
-/// or `XDG_` are given too.
-const VARIABLES: [&str; 14] = [
+/// or `XDG_` are given too, and those of PostgreSQL without its password.
+const VARIABLES: [&str; 16] = [
     "PATH",
     "HOME",
     "LANG",
@@ -41,6 +41,9 @@ const VARIABLES: [&str; 14] = [
     "https_proxy",
     "all_proxy",
     "no_proxy",
+    // Certificates that the machine trusts.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
 ];
 
 /// How long a process that has reported its end may take to end.
@@ -97,7 +100,8 @@ impl ChildProcess {
 }
 
 fn is_given(name: &str) -> bool {
-    VARIABLES.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_")
+    let is_of_postgres = name.starts_with("PG") && name != "PGPASSWORD";
+    VARIABLES.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_") || is_of_postgres
 }
 
 /// The running program itself, even if its file was replaced by another version since.
