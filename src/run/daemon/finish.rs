@@ -130,6 +130,8 @@ impl Daemon {
                 (why.as_str(), why.as_str(), 0)
             }
         };
+        // A script may throw what a server has echoed, and the reason is recorded with the fire.
+        let [why, message] = [why, message].map(|text| self.process.host.secrets.mask(text));
         match transition {
             FireTransition::Complete(state) => {
                 let note = if changed > 0 { format!("{changed} changed") } else { String::new() };
@@ -144,17 +146,17 @@ impl Daemon {
                 self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
             FireTransition::Fail(state) => {
-                let end = FireEnd { state, reason: why.to_owned(), message: message.to_owned() };
+                let end = FireEnd { state, reason: why, message };
                 self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
-            FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, why),
+            FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, &why),
             FireTransition::Resume { after } => {
                 let not_before = self.process.now() + after;
                 self.queue.push_resume(QueuedFire { fire, revision, not_before });
                 Ok(())
             }
             FireTransition::RetryCrashed { crashes, after } => {
-                self.retry_crashed(&fire, revision, crashes, after, why)
+                self.retry_crashed(&fire, revision, crashes, after, &why)
             }
             FireTransition::FailCrashLoop { crashes } => {
                 self.fail_crash_loop(&fire, revision.as_ref(), call, crashes)

@@ -2,7 +2,10 @@
 
 use crate::{
     cli::secrets::{SECRET, all_output, assert_hidden, mpscript},
-    fixtures::raw_server::{RawServer, ok, token},
+    fixtures::{
+        program::Folder,
+        raw_server::{RawServer, ok, token},
+    },
 };
 use mpscript::sandbox::DEFAULT_APPID;
 use std::fs;
@@ -46,6 +49,25 @@ fn json_report_of_a_thrown_secret_is_masked() {
 #[test]
 fn html_report_of_a_thrown_secret_is_masked() {
     assert_report_is_masked("html", THROWN);
+}
+
+#[test]
+fn reason_of_a_fire_that_threw_a_secret_is_masked() {
+    let server = RawServer::start(|request| match request {
+        request if request.contains("/cgi-bin/stable_token") => token(TOKEN),
+        _ => ok(format!(r#"{{"said":"{SECRET} {TOKEN}"}}"#)),
+    });
+    let automation = format!(
+        "const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\n\
+         fn run(ctx) {{ {THROWN} }}\nfn on_failure(ctx, error) {{ print(`heard ${{error.message}}`) }}"
+    );
+    let folder = Folder::new().env("MPSCRIPT_APPID", DEFAULT_APPID).env("MPSCRIPT_SECRET", SECRET);
+    let folder = folder.file("jobs/回声.rhai", automation);
+    let daemon = folder.start(&["serve", "jobs", "--base-url", &format!("http://{}", server.address())]);
+    daemon.wait_for("heard ");
+    let why = folder.run(&["why", "回声"]).success();
+    assert!(why.contains(": *** ***"), "{why}");
+    assert_hidden("daemon", &format!("{why}{}{}", daemon.stdout(), daemon.stderr()), [SECRET, TOKEN]);
 }
 
 #[test]
