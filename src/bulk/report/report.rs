@@ -164,13 +164,14 @@ impl EndReport {
     /// What it did, and to what: "tag `老客户`", or "tag 100" where it was given a number.
     #[must_use]
     pub fn title(&self) -> String {
-        match &self.target {
+        let title = match &self.target {
             Some(target) if self.target_id.is_some_and(|id| *target == id.to_string()) => {
                 format!("{} {target}", self.end)
             }
             Some(target) => format!("{} `{target}`", self.end),
             None => self.end.clone(),
-        }
+        };
+        plain_line(&title).into_owned()
     }
 
     /// The report of a job as it is now.
@@ -225,7 +226,7 @@ impl fmt::Display for EndReport {
             ms @ 0..1000 => format!("{ms} ms"),
             ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         };
-        write!(f, "{}: {state} in {elapsed}", plain_line(&self.title()))?;
+        write!(f, "{}: {state} in {elapsed}", self.title())?;
         if self.dry_run && self.is_of_changes() {
             write!(f, " (dry run: nothing was changed)")?;
         }

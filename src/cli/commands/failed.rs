@@ -69,7 +69,7 @@ fn as_csv(report: &RunReport) -> anyhow::Result<String> {
         let code = failed.errcode.map(|code| code.to_string()).unwrap_or_default();
         let rid = failed.rid.as_deref().unwrap_or_default();
         let cells = [&failed.openid, &end, &code, &failed.errmsg, rid];
-        writer.write_record(cells.map(|cell| no_formula(cell)))?;
+        writer.write_record(cells.map(no_formula))?;
     }
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

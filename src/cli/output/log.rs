@@ -20,12 +20,12 @@ pub(crate) fn start(host: &Host, verbose: bool) {
         })
     };
     let warnings = (!verbose).then(|| Warnings(host.err.clone()).with_filter(ours(Level::WARN)));
-    let err = host.err.clone();
+    let (err, is_coloured) = (host.err.clone(), host.colour());
     let all = verbose.then(|| {
         tracing_subscriber::fmt::layer()
-            .with_ansi(host.colour())
+            .with_ansi(is_coloured)
             .with_target(false)
-            .with_writer(move || LogWriter(err.clone()))
+            .with_writer(move || LogWriter { err: err.clone(), is_coloured })
             .with_filter(ours(Level::DEBUG))
     });
     // Fails if it is set already, as in tests that run commands in one process; the first one stays.
@@ -53,11 +53,19 @@ impl Visit for Message {
     }
 }
 
-struct LogWriter(Stream);
+struct LogWriter {
+    err: Stream,
+    is_coloured: bool,
+}
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.styled(&String::from_utf8_lossy(bytes));
+        let text = String::from_utf8_lossy(bytes);
+        if self.is_coloured {
+            self.err.styled(&text)
+        } else {
+            self.err.write(&text)
+        }
         Ok(bytes.len())
     }
 

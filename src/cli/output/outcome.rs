@@ -5,7 +5,7 @@ use super::{
     report::{About, write_report},
 };
 use crate::{
-    base::{Diagnostic, with_thousands},
+    base::{Diagnostic, plain_line, with_thousands},
     bulk::{RunReport, RunState},
     cli::args::RunFlags,
     host::Host,
@@ -152,7 +152,10 @@ pub(crate) fn dry_run_summary(report: &RunReport) -> String {
         text.push_str(&format!("  {changed:>10} follower{plural} would be changed by {title}"));
         match end.samples.as_slice() {
             [] => text.push('\n'),
-            samples => text.push_str(&format!(", as\n             {}\n", samples.join("\n             "))),
+            samples => {
+                let samples: Vec<_> = samples.iter().map(|openid| plain_line(openid)).collect();
+                text.push_str(&format!(", as\n             {}\n", samples.join("\n             ")));
+            }
         }
     }
     for (call, count) in &report.would_call {

@@ -4,7 +4,7 @@ use super::console::{Console, ProgressMode};
 
 use crate::{
     api::{self, CallKind, Endpoint, Spec, user},
-    base::{Stopwatch, with_thousands},
+    base::{Stopwatch, plain_line, with_thousands},
     bulk::{Counters, Job, ProgressBoard},
     client::Client,
     host::EchoGuard,
@@ -307,5 +307,5 @@ fn seconds(left: u64) -> String {
 
 fn title(job: &Job) -> String {
     let target = job.target.as_ref().map(|target| format!(" `{target}`")).unwrap_or_default();
-    format!("{}{target}", job.operation)
+    plain_line(&format!("{}{target}", job.operation)).into_owned()
 }

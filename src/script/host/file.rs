@@ -213,7 +213,8 @@ pub(crate) fn picture(spec: &Spec, files: &FileAccess, path: &str) -> Result<Pic
         .map_err(|error| fail(error.to_string(), "send a JPG or PNG under 1 MB".to_owned()))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

@@ -183,6 +183,33 @@ fn automation_does_not_read_the_environment_of_the_daemon() {
     assert_hidden("daemon", &text, [mpscript::sandbox::DEFAULT_SECRET]);
 }
 
+/// The processes that this one has started.
+#[cfg(target_os = "linux")]
+fn children(process: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("it is running");
+    let children = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    children.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn process_of_a_run_has_no_secret_in_its_environment() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let automation = "const automation = #{ on: [ #{ every: \"1s\" } ] };\n\
+                      fn run(ctx) { print(followers().count()); sleep(600) }";
+    let folder = Folder::new().account().file("jobs/长.rhai", automation);
+    let daemon = folder.start(&["serve", "jobs", "--base-url", &sandbox.url()]);
+    daemon.wait_for(": 10\n");
+    let children = children(daemon.id());
+    assert!(!children.is_empty());
+    for child in children {
+        // Of another user's process it is not even readable.
+        let environment = fs::read(format!("/proc/{child}/environ")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&environment);
+        assert_hidden("environment", &text, [mpscript::sandbox::DEFAULT_SECRET]);
+    }
+}
+
 /// Whether a process that runs these words dumps its memory when it is aborted.
 fn dumps_core(words: &[&str]) -> bool {
     let folder = TempDir::new().expect("there is room for a folder");
