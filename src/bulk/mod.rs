@@ -29,6 +29,7 @@ pub use journal::error::JournalError;
 pub use journal::fail_point::arm;
 pub use journal::fail_point::hit;
 pub use journal::journal::{Attempt, CommitAck, HEARTBEAT_TTL, Journal, Replay, Resolution, Step};
+pub use journal::recorded_json::RecordedJson;
 pub use journal::replay::StepIdentity;
 pub use listing::chunked::{MergeAnswer, PartialFailure, call_chunked};
 pub use listing::membership::{MemberSet, MembershipError};

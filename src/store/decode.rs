@@ -132,7 +132,13 @@ impl<'a> JsonColumn<'a> {
 
     /// Decodes what it holds.
     pub fn decode<T: DeserializeOwned>(&self, json: &str) -> Result<T, StoreError> {
-        serde_json::from_str(json).map_err(|error| StoreError::Decode {
+        serde_json::from_str(json).map_err(|error| self.error(json, &error))
+    }
+
+    /// The error of a column that holds something else.
+    #[must_use]
+    pub fn error(&self, json: &str, error: &serde_json::Error) -> StoreError {
+        StoreError::Decode {
             table: self.table,
             row: self.row.to_owned(),
             column: self.name,
@@ -141,7 +147,7 @@ impl<'a> JsonColumn<'a> {
                 Quoting::Excerpt => format!("`{}` ({error})", excerpt(json)),
                 Quoting::Never => error.to_string(),
             },
-        })
+        }
     }
 }
 

@@ -57,11 +57,7 @@ impl FollowerEffect for Add {
         Self { openid_list: openids_of(items) }
     }
 
-    async fn has_taken_effect(
-        (): (),
-        items: &[ChangeItem],
-        account: &Observer<'_>,
-    ) -> Result<bool, ObserveError> {
+    async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
         account.blacklist.invalidate().await;
         let blocked = account.blacklisted(&openids_of(items)).await?;
         Ok(items.iter().all(|item| blocked.contains(item.openid())))
@@ -108,11 +104,7 @@ impl FollowerEffect for Remove {
         Self { openid_list: openids_of(items) }
     }
 
-    async fn has_taken_effect(
-        (): (),
-        items: &[ChangeItem],
-        account: &Observer<'_>,
-    ) -> Result<bool, ObserveError> {
+    async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
         account.blacklist.invalidate().await;
         let blocked = account.blacklisted(&openids_of(items)).await?;
         Ok(items.iter().all(|item| !blocked.contains(item.openid())))

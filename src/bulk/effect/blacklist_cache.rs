@@ -18,7 +18,7 @@ pub struct BlacklistCache(Mutex<Option<MemberSet>>);
 impl BlacklistCache {
     /// Those of these openids that are on the blacklist. `in_flight` bounds the calls that list it, and `folder` takes
     /// the list.
-    pub(crate) async fn among(
+    pub(crate) async fn intersect(
         &self,
         client: &Client,
         in_flight: usize,

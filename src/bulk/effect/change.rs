@@ -86,11 +86,11 @@ impl Change {
     }
 
     /// Whether every follower of a batch is in the state that it leads to.
-    pub async fn has_taken_effect(
+    pub async fn took_effect(
         self,
         items: &[ChangeItem],
         account: &Observer<'_>,
     ) -> Result<bool, ObserveError> {
-        with_effect!(self, E, target => E::has_taken_effect(target, items, account).await)
+        with_effect!(self, E, target => E::took_effect(target, items, account).await)
     }
 }

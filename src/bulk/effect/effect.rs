@@ -89,7 +89,7 @@ pub(crate) trait FollowerEffect: Effect {
     }
 
     /// Whether every follower of a batch is in the state that the change leads to.
-    fn has_taken_effect(
+    fn took_effect(
         target: Self::Target,
         items: &[ChangeItem],
         account: &Observer<'_>,

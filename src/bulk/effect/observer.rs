@@ -84,7 +84,7 @@ impl Observer<'_> {
 
     /// Those of these who are on the blacklist.
     pub(crate) async fn blacklisted(&self, openids: &[String]) -> Result<HashSet<String>, ObserveError> {
-        Ok(self.blacklist.among(self.client, self.in_flight, self.scratch_folder, openids).await?)
+        Ok(self.blacklist.intersect(self.client, self.in_flight, self.scratch_folder, openids).await?)
     }
 
     /// What these openids are, for the rules of a dry run, and the details of those who follow.

@@ -177,7 +177,7 @@ impl FollowerEffect for Attach {
         Self { tagid: id, openid_list: openids_of(items) }
     }
 
-    async fn has_taken_effect(
+    async fn took_effect(
         id: i64,
         items: &[ChangeItem],
         account: &Observer<'_>,
@@ -227,7 +227,7 @@ impl FollowerEffect for Detach {
         Self { tagid: id, openid_list: openids_of(items) }
     }
 
-    async fn has_taken_effect(
+    async fn took_effect(
         id: i64,
         items: &[ChangeItem],
         account: &Observer<'_>,

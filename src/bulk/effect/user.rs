@@ -69,11 +69,7 @@ impl FollowerEffect for Remark {
         check_remark_length(&item.remark_change().new)
     }
 
-    async fn has_taken_effect(
-        (): (),
-        items: &[ChangeItem],
-        account: &Observer<'_>,
-    ) -> Result<bool, ObserveError> {
+    async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
         holds_of_all(account, items, |user, item| {
             user.remark.as_deref() == Some(item.remark_change().new.as_str())
         })

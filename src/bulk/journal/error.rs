@@ -15,7 +15,7 @@ pub enum JournalError {
     #[error("the run's journal is not written any more")]
     Closed,
     /// The attempt is fenced: another process has resumed the run.
-    #[error("this process was silent for so long that another process has gone on in its place")]
+    #[error("this attempt is fenced: its process missed its heartbeats, and another one has resumed the run")]
     Fenced,
     /// The script does something else than is recorded.
     #[error("step {step} was `{was}`, and is now `{is}`")]
@@ -28,7 +28,7 @@ pub enum JournalError {
         is: String,
     },
     /// The script has ended without reaching a step that an earlier attempt left in flight.
-    #[error("step {step}, `{what}`, was begun and has not ended, and the script did not come to it again")]
+    #[error("step {step}, `{what}`, is in flight, and the script ended without reaching it")]
     NotReplayed {
         /// Where.
         step: String,
@@ -42,6 +42,16 @@ pub enum JournalError {
         step: String,
         /// The call.
         what: String,
+    },
+    /// What a person gave as the answer of a call in doubt does not fit the call.
+    #[error("step {step}, `{what}`: the answer that was given does not fit: {reason}")]
+    UnusableAnswer {
+        /// Where.
+        step: String,
+        /// The call.
+        what: String,
+        /// Why it does not fit.
+        reason: String,
     },
     /// Another run holds the write lock.
     #[error("run {by} is writing {what} now")]

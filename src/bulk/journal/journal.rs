@@ -15,6 +15,7 @@ use super::{
     committer::{GroupCommitter, MAX_GROUP, PendingCommit},
     error::JournalError,
     fail_point,
+    recorded_json::RecordedJson,
     replay::{Following, ReplayAction, ReplayScope, Slot, StepIdentity, action, depends_on_later},
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
         effect::RecordedEffect,
         failure::Failure,
     },
-    store::{BatchOutcome, JournalWrite, JsonColumn, NewStep, StepRow, StepState, Store, StoreError},
+    store::{BatchOutcome, JournalWrite, NewStep, StepRow, StepState, Store, StoreError},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -71,9 +72,9 @@ pub enum Replay {
     /// It was started, and the script never got its outcome.
     Incomplete(Step, Box<StepRow>),
     /// It succeeded with this answer.
-    Completed(Value),
+    Completed(RecordedJson),
     /// It failed with this error, and the script handled it.
-    Failed(Value),
+    Failed(RecordedJson),
     /// An earlier attempt left this loop early (`break`): it has child steps, never completed, and later steps exist.
     Abandoned,
 }
@@ -230,8 +231,8 @@ impl Journal {
             None => Following::Nothing,
         };
         match (action(identity, recorded.as_ref(), following), recorded) {
-            (ReplayAction::Answer, Some(row)) => Ok(Replay::Completed(inner.answer(&row)?)),
-            (ReplayAction::Raise, Some(row)) => Ok(Replay::Failed(inner.answer(&row)?)),
+            (ReplayAction::Answer, Some(row)) => Ok(Replay::Completed(inner.answer(row))),
+            (ReplayAction::Raise, Some(row)) => Ok(Replay::Failed(inner.answer(row))),
             (ReplayAction::Resume, Some(row)) => Ok(Replay::Incomplete(step, Box::new(row))),
             (ReplayAction::Skip, Some(_)) => Ok(Replay::Abandoned),
             (ReplayAction::Park, Some(row)) => Err(mismatch(row, identity)),
@@ -323,7 +324,7 @@ impl Journal {
     }
 
     /// The account shows that an unreached step took effect: it is not lost.
-    pub fn settle(&self, step: &str) {
+    pub fn confirm_effect(&self, step: &str) {
         if let Some(inner) = &self.0 {
             lock(&inner.unreached).retain(|row| row.step != step);
         }
@@ -357,9 +358,8 @@ impl Journal {
 
 impl Inner {
     /// The recorded answer or error of a step.
-    fn answer(&self, row: &StepRow) -> Result<Value, StoreError> {
-        let key = format!("{}/{}", self.attempt.run, row.step);
-        JsonColumn::for_step(&key, "answer", "an answer, as JSON").decode(&row.answer)
+    fn answer(&self, row: StepRow) -> RecordedJson {
+        RecordedJson::new(&self.attempt.run, &row.step, "answer", row.answer)
     }
 
     /// What earlier attempts recorded after a step.
@@ -519,7 +519,7 @@ impl Step {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn leave_page(&self, page: u64) -> Result<(), StoreError> {
+    pub async fn exit_page(&self, page: u64) -> Result<(), StoreError> {
         let Some(inner) = &self.journal.0 else { return Ok(()) };
         let prefix = format!("{}/{page}/", self.at);
         let left: Vec<ReplayScope> =

@@ -5,4 +5,5 @@ pub(crate) mod committer;
 pub(crate) mod error;
 pub(crate) mod fail_point;
 pub(crate) mod journal;
+pub(crate) mod recorded_json;
 pub(crate) mod replay;

@@ -172,7 +172,7 @@ impl ChangePlan for Tagging {
             job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
             job.scope.step.enter_page(0);
             let created = journaled_call::create_tag(&job.env, name);
-            let left = job.env.block_on(job.scope.step.leave_page(0));
+            let left = job.env.block_on(job.scope.step.exit_page(0));
             let CreatedTag { id, raced } = created?;
             left.map_err(|error| job.env.journal_error(&error.into()))?;
             job.env.lock(&Lock::Tag(id))?;

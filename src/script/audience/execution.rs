@@ -10,7 +10,8 @@ use super::{
 use crate::{
     bulk::{
         BatchProgress, Change, Checkpoint, Counters, Details, EndReport, Job, JournalError, Listed,
-        PageCursor, ReadError, Reader, ReaderConfig, RecordedEffect, RunState, Source, Step, StepRow,
+        PageCursor, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson, RunState, Source, Step,
+        StepRow,
     },
     client::Client,
     script::host::{
@@ -39,6 +40,8 @@ pub(crate) struct JobExecution {
 #[derive(Default)]
 pub(crate) struct PriorAttempt {
     pub checkpoint: Checkpoint,
+    /// The checkpoint's accumulator, not decoded yet.
+    pub accumulator: Option<RecordedJson>,
     /// The change that it prepared, if it prepared one.
     pub change: Option<Change>,
     /// Openids in batches that it recorded after the checkpoint: they have passed the stages and are not decided again.
@@ -57,12 +60,14 @@ struct Pages {
 
 impl PriorAttempt {
     pub(crate) fn from_row(run: &str, row: &StepRow) -> Result<Self, JournalError> {
-        let (checkpoint, effect) = (Checkpoint::read(run, row)?, RecordedEffect::read(run, row)?);
+        let (mut checkpoint, effect) = (Checkpoint::read(run, row)?, RecordedEffect::read(run, row)?);
+        let accumulator = mem::take(&mut checkpoint.accumulator);
+        let accumulator = RecordedJson::new(run, &row.step, "checkpoint", accumulator.to_string());
         let change = match effect {
             Some(RecordedEffect::Change(change)) => Some(change),
             _ => None,
         };
-        Ok(Self { checkpoint, change, batched: HashSet::new() })
+        Ok(Self { checkpoint, accumulator: Some(accumulator), change, batched: HashSet::new() })
     }
 }
 
@@ -334,7 +339,7 @@ impl JobExecution {
     }
 
     /// The accumulator of an earlier attempt.
-    pub(crate) fn take_accumulator(&mut self) -> Value {
-        mem::take(&mut self.prior.checkpoint.accumulator)
+    pub(crate) fn take_accumulator(&mut self) -> Option<RecordedJson> {
+        self.prior.accumulator.take()
     }
 }

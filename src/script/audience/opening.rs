@@ -6,16 +6,23 @@ use super::{
 };
 use crate::{
     api::Resend,
-    bulk::{JournalError, Replay, Step, StepIdentity},
+    bulk::{EndReport, JournalError, RecordedJson, Replay, Step, StepIdentity},
     script::host::error::{ScriptError, ScriptResult},
     store::StepKind,
 };
 use serde_json::json;
 
+/// What a terminal operation that is not run again gives the script.
+pub(crate) struct ReplayedOp {
+    pub report: EndReport,
+    /// What it returned beside the report; absent if it was left early.
+    pub value: Option<RecordedJson>,
+}
+
 /// A terminal operation that runs, or one that an earlier attempt of the run has completed.
 pub(crate) enum Opened {
     Run(Box<JobExecution>),
-    Replayed(Completed),
+    Replayed(ReplayedOp),
 }
 
 impl TerminalOp<'_> {
@@ -27,26 +34,28 @@ impl TerminalOp<'_> {
         let text = format!("{}.{}({target})", self.audience.fingerprint(), self.kind);
         let identity =
             StepIdentity::new(StepKind::Terminal(self.kind), text).on(self.target.as_deref(), self.target_id);
-        let label = &identity.label;
         let (step, row) =
             match env.block_on(env.journal.begin(&identity, Resend::Idempotent)).map_err(journal)? {
                 Replay::Fresh(step, _) => (step, None),
                 Replay::Abandoned => {
                     self.warn_of_variables("was left early");
-                    return Ok(Opened::Replayed(Completed::default()));
+                    return Ok(Opened::Replayed(ReplayedOp { report: EndReport::default(), value: None }));
                 }
                 Replay::Incomplete(step, row) => (step, Some(row)),
                 Replay::Completed(answer) => {
-                    let completed: Completed =
-                        env.decode(label, "the answer of a terminal operation", answer)?;
-                    env.io.board.end((*completed.report).clone());
+                    let Completed { report, value } =
+                        env.decode(&answer, "the answer of a terminal operation, as JSON")?;
+                    env.io.board.end((*report).clone());
                     if self.kind.is_loop() {
                         self.warn_of_variables("is already complete");
                     }
-                    return Ok(Opened::Replayed(completed));
+                    return Ok(Opened::Replayed(ReplayedOp {
+                        report: *report,
+                        value: Some(answer.part(&value)),
+                    }));
                 }
                 Replay::Failed(ended) => {
-                    let failed: Failed = env.decode(label, "the error of a terminal operation", ended)?;
+                    let failed: Failed = env.decode(&ended, "the error of a terminal operation, as JSON")?;
                     if let Some(report) = failed.report {
                         env.io.board.end(report);
                     }

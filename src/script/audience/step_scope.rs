@@ -4,7 +4,7 @@ use crate::{
     bulk::Step,
     script::{
         host::{env::RunEnv, error::ScriptResult},
-        writes::journaled_call::has_taken_effect,
+        writes::journaled_call::took_effect,
     },
 };
 
@@ -44,11 +44,11 @@ impl StepScope {
         self.has_written |= self.step.has_children(self.page);
         self.is_entered = false;
         let journal = self.step.journal();
-        let left = env.block_on(self.step.leave_page(self.page));
+        let left = env.block_on(self.step.exit_page(self.page));
         left.map_err(|error| env.journal_error(&journal.park(error.into())))?;
         for row in journal.unreached() {
-            if has_taken_effect(env, &row)? {
-                journal.settle(&row.step);
+            if took_effect(env, &row)? {
+                journal.confirm_effect(&row.step);
             }
         }
         Ok(())

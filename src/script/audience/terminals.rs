@@ -10,7 +10,7 @@ use super::{
     terminal_op::TerminalOp,
 };
 use crate::{
-    bulk::{BatchProgress, Change, EndReport, Listed},
+    bulk::{BatchProgress, Change, EndReport, Listed, RecordedJson},
     script::host::{
         error::{ScriptError, ScriptResult},
         register::described,
@@ -18,6 +18,7 @@ use crate::{
     store::TerminalKind,
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeMap, vec};
 
@@ -62,13 +63,15 @@ fn restore_remark(audience: &Audience) -> ScriptResult<EndReport> {
 
 /// Counts; details are fetched only if a stage reads them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
-    const KIND: TerminalKind = TerminalKind::Count;
-    let read = |value: Value| audience.env.decode::<Option<i64>>(KIND.as_str(), "a count", value);
-    let mut job = match TerminalOp::new(audience, KIND).open()? {
-        Opened::Run(job) => job,
-        Opened::Replayed(completed) => return Ok(read(completed.value)?.unwrap_or_default()),
+    let read = |value: Option<RecordedJson>| {
+        let count: Option<i64> = recorded(audience, value.as_ref(), "a count, as JSON")?;
+        ScriptResult::Ok(count.unwrap_or_default())
     };
-    let count = RefCell::new(read(job.take_accumulator())?.unwrap_or_default());
+    let mut job = match TerminalOp::new(audience, TerminalKind::Count).open()? {
+        Opened::Run(job) => job,
+        Opened::Replayed(completed) => return read(completed.value),
+    };
+    let count = RefCell::new(read(job.take_accumulator())?);
     job.accumulate(
         |_, _| {
             *count.borrow_mut() += 1;
@@ -79,14 +82,22 @@ fn count(audience: &Audience) -> ScriptResult<i64> {
     Ok(count.into_inner())
 }
 
+/// What an earlier attempt recorded of a result; `None` if it recorded none.
+fn recorded<T: DeserializeOwned>(
+    audience: &Audience,
+    value: Option<&RecordedJson>,
+    expected: &'static str,
+) -> ScriptResult<Option<T>> {
+    value.map_or(Ok(None), |value| audience.env.decode(value, expected))
+}
+
 /// Counts by what the closure returns.
 fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
-    const KIND: TerminalKind = TerminalKind::CountBy;
-    let read = |value: Value| {
-        let counts: Option<BTreeMap<String, i64>> = audience.env.decode(KIND.as_str(), "counts", value)?;
+    let read = |value: Option<RecordedJson>| {
+        let counts: Option<BTreeMap<String, i64>> = recorded(audience, value.as_ref(), "counts, as JSON")?;
         ScriptResult::Ok(counts.unwrap_or_default())
     };
-    let counts = match TerminalOp::new(audience, KIND).with_details().open()? {
+    let counts = match TerminalOp::new(audience, TerminalKind::CountBy).with_details().open()? {
         Opened::Run(mut job) => {
             let counts = RefCell::new(read(job.take_accumulator())?);
             job.accumulate(
@@ -108,7 +119,7 @@ fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
 fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
     match TerminalOp::new(audience, TerminalKind::Each).with_details().open()? {
         Opened::Run(job) => job.for_each(|env, person| closure.call(env, to_value(person)).map(drop)),
-        Opened::Replayed(completed) => Ok(*completed.report),
+        Opened::Replayed(completed) => Ok(completed.report),
     }
 }
 
@@ -122,7 +133,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
     let mut table = Table::create(&audience.env.io.files, path, columns).map_err(ScriptError::raise)?;
     let mut job = match op.open()? {
         Opened::Run(job) => job,
-        Opened::Replayed(completed) => return Ok(*completed.report),
+        Opened::Replayed(completed) => return Ok(completed.report),
     };
     let result = (|| {
         while let Some(people) = job.next()? {

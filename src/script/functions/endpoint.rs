@@ -387,13 +387,7 @@ impl<E: Callable + Endpoint<Mode = Reads>> Dispatch<Reads> for E {
 impl<E: Callable + Effect> Dispatch<Writes> for E {
     fn dispatch(self, env: &RunEnv, fields: &Value) -> ScriptResult<Self::Answer> {
         self.check()?;
-        let answer = call_journaled(env, &self, fields, &|| {
-            self.clone().call_from_script(env).map(|answer| json!(answer))
-        })?;
-        serde_json::from_value(answer).map_err(|error| {
-            let message = format!("{}: the answer that was given is none: {error}", E::SPEC.name);
-            ScriptError::usage(message, "give it as JSON, with the platform's field names").raise()
-        })
+        call_journaled(env, &self, fields, &|| self.clone().call_from_script(env).map(|answer| json!(answer)))
     }
 }
 

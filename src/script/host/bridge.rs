@@ -10,13 +10,11 @@ use super::{
 use crate::{
     api::tag::Tag,
     base::Stopwatch,
-    bulk::{JournalError, Lock, ObserveError, Observer},
+    bulk::{JournalError, Lock, ObserveError, Observer, RecordedJson},
     client::{CallError, Client},
-    store::StoreError,
 };
 use rhai::EvalAltResult;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::{future::Future, time::Duration};
 
 /// How long a run that may wait waits for a lock. It also ends a deadlock of two runs.
@@ -26,24 +24,14 @@ const MAX_LOCK_WAIT: Duration = Duration::from_mins(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 impl RunEnv {
-    /// Decodes an answer that an earlier attempt recorded; if it can't be decoded the run is parked.
+    /// Decodes what an earlier attempt recorded; if it can't be decoded the run is parked.
     pub(crate) fn decode<T: DeserializeOwned>(
         &self,
-        step: &str,
-        expected: &str,
-        recorded: Value,
+        recorded: &RecordedJson,
+        expected: &'static str,
     ) -> ScriptResult<T> {
-        let found = recorded.to_string();
-        serde_json::from_value(recorded).map_err(|error| {
-            let error = StoreError::Decode {
-                table: "mpscript_step",
-                row: step.to_owned(),
-                column: "answer",
-                expected: expected.to_owned(),
-                found: format!("{found} ({error})"),
-            };
-            self.journal_error(&self.journal.park(error.into()))
-        })
+        let decoded = recorded.decode(expected);
+        decoded.map_err(|error| self.journal_error(&self.journal.park(error.into())))
     }
 
     /// Blocks on `work`, which must end soon after cancellation, as every call does.

@@ -91,6 +91,12 @@ impl ScriptError {
                      or --resolve completed"
                 ),
             ),
+            JournalError::UnusableAnswer { .. } => Self::usage(
+                error.to_string(),
+                format!(
+                    "give it with the platform's field names: mpscript resume {run} --resolve completed --answer JSON"
+                ),
+            ),
             JournalError::Locked { by, .. } => {
                 Self::usage(error.to_string(), format!("wait for it, or stop it with mpscript stop {by}"))
             }

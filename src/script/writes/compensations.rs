@@ -52,7 +52,7 @@ fn run_step_once(
         // Only a loop can be abandoned, by `break`.
         Replay::Completed(_) | Replay::Abandoned => return Ok(()),
         Replay::Failed(error) => {
-            let error: ScriptError = env.decode(&identity.label, "the error of a compensation", error)?;
+            let error: ScriptError = env.decode(&error, "the error of a compensation, as JSON")?;
             return Err(error.raise());
         }
         Replay::Fresh(step, durable) => {

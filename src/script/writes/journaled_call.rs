@@ -10,15 +10,16 @@ use crate::{
     },
     base::fingerprint,
     bulk::{
-        ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, Replay, Resolution,
-        Step, StepIdentity, StepRow, Unresolved, WriteCall, ensure_tag, hit, read_items,
+        ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, RecordedJson, Replay,
+        Resolution, Step, StepIdentity, StepRow, Unresolved, WriteCall, ensure_tag, hit, read_items,
     },
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult, limit_reached},
     },
-    store::{JsonColumn, StepKind, StepState},
+    store::{StepKind, StepState},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Marks the recorded answer of a tag that another program created first.
@@ -32,13 +33,24 @@ pub(crate) type Send<'a> = &'a dyn Fn() -> ScriptResult<Value>;
 
 /// Makes a call that changes the account, unless the journal has its answer already. `request` is the call's fields as
 /// the script gave them.
-pub(crate) fn call_journaled(
+pub(crate) fn call_journaled<A: DeserializeOwned>(
     env: &RunEnv,
     call: &dyn WriteCall,
     request: &Value,
     send: Send<'_>,
-) -> ScriptResult<Value> {
-    call_observed(env, call, request, None, send)
+) -> ScriptResult<A> {
+    let answer = call_observed(env, call, request, None, &accepts::<A>, send)?;
+    serde_json::from_value(answer).map_err(|error| {
+        let message = format!("{}: the platform's answer can't be used: {error}", call.spec().name);
+        ScriptError::usage(message, "").raise()
+    })
+}
+
+/// Whether an answer has the shape that a call's caller needs.
+type Accepts<'a> = &'a dyn Fn(&Value) -> serde_json::Result<()>;
+
+fn accepts<A: DeserializeOwned>(answer: &Value) -> serde_json::Result<()> {
+    A::deserialize(answer).map(drop)
 }
 
 /// The result of `create_tag`.
@@ -52,7 +64,7 @@ pub(crate) struct CreatedTag {
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
     let known = PreState::new(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
-    let answer = call_observed(env, &call, &json!({"name": name}), Some(known), &|| {
+    let answer = call_observed(env, &call, &json!({"name": name}), Some(known), &accepts::<Tag>, &|| {
         let client = env.client()?;
         Ok(match env.call(ensure_tag(client, name))? {
             EnsuredTag::Created(tag) => json!(tag),
@@ -66,8 +78,8 @@ pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let raced = answer[RACED] == true;
     let tag: Tag = serde_json::from_value(answer).map_err(|error| {
         let message =
-            format!("the journal's answer to the creation of the tag `{name}` is not a tag: {error}");
-        ScriptError::usage(message, "give it as JSON: {\"id\": 100, \"name\": \"…\"}").raise()
+            format!("the platform's answer to the creation of the tag `{name}` is not a tag: {error}");
+        ScriptError::usage(message, "").raise()
     })?;
     Ok(CreatedTag { id: tag.id, raced })
 }
@@ -78,6 +90,7 @@ fn call_observed(
     call: &dyn WriteCall,
     request: &Value,
     known: Option<PreState>,
+    accepts: Accepts<'_>,
     send: Send<'_>,
 ) -> ScriptResult<Value> {
     if let Some(dry_run) = &env.policy.dry {
@@ -92,11 +105,18 @@ fn call_observed(
     };
     let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(None, tag);
     match env.block_on(env.journal.begin(&identity, call.spec().resend)).map_err(journal)? {
-        Replay::Completed(answer) => Ok(answer),
+        Replay::Completed(recorded) => {
+            let answer: Value = env.decode(&recorded, "the answer of a call, as JSON")?;
+            accepts(&answer).map_err(|error| {
+                let error = recorded.mismatch("the answer of this call, as JSON", &error);
+                env.journal_error(&env.journal.park(error.into()))
+            })?;
+            Ok(answer)
+        }
         // Only a loop can be abandoned, by `break`.
         Replay::Abandoned => Ok(Value::Null),
         Replay::Failed(error) => {
-            let error: ScriptError = env.decode(&identity.label, "the error of a call", error)?;
+            let error: ScriptError = env.decode(&error, "the error of a call, as JSON")?;
             Err(error.raise())
         }
         Replay::Fresh(step, durable) => {
@@ -111,7 +131,7 @@ fn call_observed(
             let is_in_doubt = !row.effect.is_empty() && !was_refused(env, &row)?;
             let call = JournaledCall { env, step, call, known, is_in_doubt };
             call.lock()?;
-            if let Some(answer) = call.resolve(&row)? {
+            if let Some(answer) = call.resolve(&row, accepts)? {
                 let effect = recorded_effect(env, &row)?;
                 call.record_outcome(&Ok(answer.clone()), effect.as_ref())?;
                 return Ok(answer);
@@ -136,7 +156,7 @@ struct JournaledCall<'a> {
 
 /// What the journal has of the state before a call.
 #[derive(Default)]
-struct Recorded {
+struct RecordedPreState {
     effect: Option<RecordedEffect>,
     /// The followers that the call changes; `None` where the state before could not be read.
     items: Option<Vec<ChangeItem>>,
@@ -147,9 +167,9 @@ fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     if row.state != StepState::Failed {
         return Ok(false);
     }
-    let column = JsonColumn::for_step(&row.step, "answer", "the error of a call");
-    let decoded: Result<ScriptError, _> = column.decode(&row.answer);
-    let earlier = decoded.map_err(|error| env.journal_error(&env.journal.park(error.into())))?;
+    let run = env.journal.run().unwrap_or_default();
+    let recorded = RecordedJson::new(run, &row.step, "answer", row.answer.clone());
+    let earlier: ScriptError = env.decode(&recorded, "the error of a call, as JSON")?;
     Ok(!earlier.in_doubt)
 }
 
@@ -160,7 +180,7 @@ fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedE
 }
 
 impl JournaledCall<'_> {
-    fn send(&self, before: &Recorded, send: Send<'_>) -> ScriptResult<Value> {
+    fn send(&self, before: &RecordedPreState, send: Send<'_>) -> ScriptResult<Value> {
         let Self { env, step, call, is_in_doubt, .. } = self;
         // If the state before is unknown, each follower of the call may be changed.
         let changes = before.items.as_ref().map_or_else(|| call.openids().len(), Vec::len);
@@ -247,7 +267,7 @@ impl JournaledCall<'_> {
     /// Resolves a call that an earlier attempt left in flight. Returns its answer if it took effect, `None` if it is to be
     /// sent: it did not take effect, or it is idempotent. If the account does not show which, the run parks until a person
     /// decides.
-    fn resolve(&self, row: &StepRow) -> ScriptResult<Option<Value>> {
+    fn resolve(&self, row: &StepRow, accepts: Accepts<'_>) -> ScriptResult<Option<Value>> {
         let Self { env, step, call, is_in_doubt, .. } = self;
         if !is_in_doubt || call.spec().resend == Resend::Idempotent {
             return Ok(None);
@@ -259,7 +279,14 @@ impl JournaledCall<'_> {
         }
         match env.journal.resolution() {
             Some(Resolution::Retry) => Ok(None),
-            Some(Resolution::Completed(answer)) => Ok(Some(answer)),
+            Some(Resolution::Completed(answer)) => match accepts(&answer) {
+                Ok(()) => Ok(Some(answer)),
+                Err(error) => {
+                    let (step, what) = (step.at().to_owned(), row.label.clone());
+                    let unusable = JournalError::UnusableAnswer { step, what, reason: error.to_string() };
+                    Err(env.journal_error(&env.journal.park(unusable)))
+                }
+            },
             None => {
                 let in_doubt = JournalError::InDoubt { step: step.at().to_owned(), what: row.label.clone() };
                 Err(env.journal_error(&env.journal.park(in_doubt)))
@@ -279,7 +306,7 @@ impl JournaledCall<'_> {
     }
 
     /// The state before the first attempt of a call that is sent again.
-    fn recorded_pre_state(&self, row: &StepRow) -> ScriptResult<Recorded> {
+    fn recorded_pre_state(&self, row: &StepRow) -> ScriptResult<RecordedPreState> {
         match recorded_effect(self.env, row)? {
             Some(effect @ RecordedEffect::Change(_)) => {
                 let items = recorded_items(self.env, self.step.at())?;
@@ -287,18 +314,18 @@ impl JournaledCall<'_> {
                 if items.is_empty() {
                     return self.observe();
                 }
-                Ok(Recorded { effect: Some(effect), items: Some(items) })
+                Ok(RecordedPreState { effect: Some(effect), items: Some(items) })
             }
-            Some(effect) => Ok(Recorded { effect: Some(effect), items: None }),
+            Some(effect) => Ok(RecordedPreState { effect: Some(effect), items: None }),
             None => self.observe(),
         }
     }
 
     /// Reads the state before the call and records it. If it can't be read, the call can't be undone.
-    fn observe(&self) -> ScriptResult<Recorded> {
+    fn observe(&self) -> ScriptResult<RecordedPreState> {
         let Self { env, step, call, known, .. } = self;
         if !env.journal.is_recording() {
-            return Ok(Recorded::default());
+            return Ok(RecordedPreState::default());
         }
         let observed = match known {
             Some(known) => Ok(known.clone()),
@@ -306,19 +333,19 @@ impl JournaledCall<'_> {
         };
         if env.calls.cancel.is_cancelled() {
             observed?;
-            return Ok(Recorded::default());
+            return Ok(RecordedPreState::default());
         }
         let is_observed = observed.is_ok();
         let PreState { effect, items } =
             observed.unwrap_or_else(|_| PreState::new(RecordedEffect::Other(call.spec().name.to_owned())));
-        let Some(effect) = effect else { return Ok(Recorded::default()) };
+        let Some(effect) = effect else { return Ok(RecordedPreState::default()) };
         let written = env.block_on(async {
             let recorded = step.change(&effect).await?;
             let durable = if items.is_empty() { recorded } else { step.intent(0, &items).await? };
             durable.wait().await
         });
         written.map_err(|error| env.journal_error(&error))?;
-        Ok(Recorded { effect: Some(effect), items: is_observed.then_some(items) })
+        Ok(RecordedPreState { effect: Some(effect), items: is_observed.then_some(items) })
     }
 }
 
@@ -359,7 +386,7 @@ fn label(spec: &Spec, request: &Value) -> String {
 
 /// Whether a call in doubt that replay did not reach took effect. A filter like `u.remark == ""` skips a follower whose
 /// remark was set by the call, so the script may never reach it again; the account itself is asked.
-pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
+pub(crate) fn took_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     // Only for calls: the batches of a job within the loop need not cover all followers that it was to change.
     let is_call = matches!(row.kind, StepKind::Call(_));
     let Some(RecordedEffect::Change(change)) = recorded_effect(env, row)? else { return Ok(false) };
@@ -368,7 +395,7 @@ pub(crate) fn has_taken_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool
     if !is_call || items.is_empty() {
         return Ok(false);
     }
-    env.observe(change.has_taken_effect(&items, &env.observer()?))
+    env.observe(change.took_effect(&items, &env.observer()?))
 }
 
 /// The followers in the intents that an earlier attempt recorded for a call.

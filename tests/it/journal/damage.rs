@@ -45,60 +45,61 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
     })
 }
 
-/// What is damaged, what the error says of it, and whether an undo reads it too.
-const DAMAGES: [(&str, &str, bool); 9] = [
+/// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
+/// where its run parks.
+const DAMAGES: [(&str, &str, Option<i32>); 9] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
          found `terminal:stamp`",
-        true,
+        Some(2),
     ),
     (
         "UPDATE mpscript_step SET state = '半' WHERE run = $1 AND step = '2'",
         "`state` in row `RUN/2` of mpscript_step can't be read: expected one of `begun` `done` `failed`, found `半`",
-        true,
+        Some(2),
     ),
     (
         "UPDATE mpscript_step SET effect = '{\"effect\":\"stamp\"}' WHERE run = $1 AND step = '2'",
         "`effect` in row `RUN/2` of mpscript_step can't be read: expected an effect, as JSON, found \
          `{\"effect\":\"stamp\"}` (unknown variant `stamp`",
-        true,
+        Some(2),
     ),
     (
         "UPDATE mpscript_step SET checkpoint = '{\"cursor\":' WHERE run = $1 AND step = '2'",
         "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected a checkpoint, as JSON, found \
          `{\"cursor\":` (EOF while parsing",
-        false,
+        None,
     ),
     (
         "UPDATE mpscript_step SET answer = '{\"report\":' WHERE run = $1 AND step = '1'",
-        "`answer` in row `RUN/1` of mpscript_step can't be read: expected an answer, as JSON, found `{\"report\":` \
-         (EOF while parsing",
-        false,
+        "`answer` in row `RUN/1` of mpscript_step can't be read: expected the answer of a terminal operation, as JSON, found \
+         `{\"report\":` (EOF while parsing",
+        None,
     ),
     (
         "UPDATE mpscript_batch SET items = '[\"oABC\"]' WHERE run = $1 AND step = '2' AND number = 0",
         "`items` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items of a batch, as JSON, found \
          `[\"oABC\"]` (",
-        true,
+        Some(5),
     ),
     (
         "UPDATE mpscript_batch SET unresolved = '{\"in_doubt\":' WHERE run = $1 AND step = '2' AND number = 0",
         "`unresolved` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items without an outcome, as \
          JSON, found `{\"in_doubt\":` (EOF while parsing",
-        true,
+        Some(5),
     ),
     (
         "UPDATE mpscript_batch SET failed = '[{', failures = 1 WHERE run = $1 AND step = '2' AND number = 0",
         "`failed` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items that failed, as JSON, \
          found `[{` (EOF while parsing",
-        true,
+        Some(5),
     ),
     (
         "UPDATE mpscript_step SET answer = '{\"report\":7,\"value\":null}' WHERE run = $1 AND step = '1'",
-        "`answer` in row `followers().count()` of mpscript_step can't be read: expected the answer of a terminal \
-         operation, found {\"report\":7,\"value\":null} (invalid type",
-        false,
+        "`answer` in row `RUN/1` of mpscript_step can't be read: expected the answer of a terminal operation, as JSON, \
+         found `{\"report\":7,\"value\":null}` (invalid type",
+        None,
     ),
 ];
 
@@ -106,7 +107,7 @@ const DAMAGES: [(&str, &str, bool); 9] = [
 fn damaged_row_parks_the_run_and_is_not_overwritten() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=600"]);
-        for (sql, expected, is_read_by_undo) in DAMAGES {
+        for (sql, expected, undo_code) in DAMAGES {
             sandbox.control("reset", &serde_json::json!({}));
             let folder =
                 with_store(Folder::with(SCRIPT).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
@@ -124,9 +125,9 @@ fn damaged_row_parks_the_run_and_is_not_overwritten() {
             assert_eq!(journal(&folder, &run), before, "{sql}");
             let shown = folder.run(&["show", &run]).success();
             assert!(shown.contains("parked") && shown.contains(&expected), "{sql}: {shown}");
-            if is_read_by_undo {
+            if undo_code.is_some() {
                 let undone = folder.run(&["undo", &run, "--yes"]);
-                assert_ne!(undone.code, Some(0), "{sql}: {}", undone.out);
+                assert_eq!(undone.code, undo_code, "{sql}: {}", undone.out);
                 assert!(undone.err.contains(&expected), "{sql}: {}", undone.err);
                 assert_eq!(journal(&folder, &run), before, "{sql}");
             }
@@ -134,25 +135,43 @@ fn damaged_row_parks_the_run_and_is_not_overwritten() {
     });
 }
 
-#[test]
-fn damaged_error_of_a_call_parks_the_run() {
-    let script = "try { tag::delete(4711); } catch (e) { print(e.errcode); }
-        print(followers().from_scene(98765).tag(\"展台\").changed);";
+/// A script whose first step is a call, and which dies in its second.
+fn damaged_call(call: &str, answer: &str, expected: &str) {
+    let script = format!("{call} print(followers().from_scene(98765).tag(\"展台\").changed);");
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=600"]);
-        let folder = with_store(Folder::with(script).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
+        let folder = with_store(Folder::with(&script).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
         assert_eq!(sandbox.run(&folder, &["--in-flight", "2"]).code, None);
         let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
         let run = newest_run_id(&folder);
         on_store(&folder, async |store| {
-            let sql = "UPDATE mpscript_step SET answer = '{\"errcode\":45159}' WHERE run = $1 AND step = '1'";
-            assert_eq!(store.execute(Statement::new(sql).with(run.as_str())).await, Ok(1));
+            let sql = "UPDATE mpscript_step SET answer = $2 WHERE run = $1 AND step = '1'";
+            let damage = Statement::new(sql).with(run.as_str()).with(answer);
+            assert_eq!(store.execute(damage).await, Ok(1));
         });
         let before = journal(&folder, &run);
         let resumed = folder.run(&["resume", &run]);
         assert_eq!(resumed.code, Some(5), "{} {}", resumed.out, resumed.err);
-        let expected = "expected the error of a call, found {\"errcode\":45159} (missing field `message`)";
-        assert!(resumed.err.contains(expected), "{}", resumed.err);
+        let expected = format!("`answer` in row `{run}/1` of mpscript_step can't be read: {expected}");
+        assert!(resumed.err.contains(&expected), "{}", resumed.err);
         assert_eq!(journal(&folder, &run), before);
     });
+}
+
+#[test]
+fn damaged_error_of_a_call_parks_the_run() {
+    damaged_call(
+        "try { tag::delete(4711); } catch (e) { print(e.errcode); }",
+        "{\"errcode\":45159}",
+        "expected the error of a call, as JSON, found `{\"errcode\":45159}` (missing field `message`",
+    );
+}
+
+#[test]
+fn damaged_answer_of_a_call_parks_the_run() {
+    damaged_call(
+        "try { print(tag::create(\"老客户\").id); } catch (e) { print(e.message); }",
+        "{\"name\":\"老客户\"}",
+        "expected the answer of this call, as JSON, found `{\"name\":\"老客户\"}` (missing field `id`",
+    );
 }

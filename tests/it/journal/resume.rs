@@ -175,11 +175,31 @@ fn non_idempotent_call_in_doubt_waits_for_a_decision() {
 }
 
 #[test]
+fn answer_that_does_not_fit_the_call_in_doubt_is_refused_and_can_be_corrected() {
+    let sandbox = SandboxProcess::start(&["--followers", "5"]);
+    let script = "let card = card::general_card(#{logo_url: \"http://mmbiz.qpic.cn/x/0\", brand_name: \"微信餐厅\",
+        color: \"Color010\", notice: \"出示此券\", description: \"仅限堂食\", quantity: 500, title: \"礼品卡\",
+        fixed_term: 365}); try { print(card::create(card).card_id); } catch { print(\"caught\"); }";
+    let folder = killed_at(&sandbox, script, "call-made:1");
+    let run = newest_run_id(&folder);
+    let resume =
+        |answer: &str| folder.run(&["resume", &run, "--resolve", "completed", "--answer", answer, "--quiet"]);
+    let refused = resume("{\"card\": \"pABC\"}");
+    assert_eq!((refused.code, refused.out.as_str()), (Some(5), ""), "{}", refused.err);
+    assert!(
+        refused.err.contains("the answer that was given does not fit: missing field `card_id`"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(resume("{\"card_id\": \"pABC\"}").success(), "pABC\n");
+}
+
+#[test]
 fn second_run_on_a_locked_tag_is_refused() {
     on_each_store(|with_store| {
-        let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "60ms"]);
+        let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "100ms"]);
         let folder = with_store(Folder::with("followers().tag(\"展台\");").account());
-        let first = sandbox.start_run(&folder, &["--in-flight", "2"]);
+        let first = sandbox.start_run(&folder, &["--in-flight", "1"]);
         sandbox.wait_for_calls("POST /cgi-bin/tags/members/batchtagging", 2);
         let run = newest_run_id(&folder);
         let other = folder.file("other.rhai", "followers().take(3).untag(\"展台\");");
@@ -338,7 +358,11 @@ fn suspended_run_stops_when_its_lock_was_taken() {
     suspended.signal("CONT");
     let finished = suspended.finish();
     assert_eq!(finished.code, Some(5), "{}", finished.err);
-    assert!(finished.err.contains("another process has gone on"), "{}", finished.err);
+    assert!(
+        finished.err.contains("its process missed its heartbeats, and another one has resumed the run"),
+        "{}",
+        finished.err
+    );
     assert_eq!(sandbox.tagged("共用"), Some(0), "nothing is written after its lock was taken");
 }
 

@@ -23,11 +23,7 @@ fn in_flight_job_not_reached_again_parks_the_run() {
     let folder = killed_at(&sandbox, script, "batch-call:3");
     let output = resume(&folder);
     assert_eq!((output.code, output.out.as_str()), (Some(5), "ok\n"), "{}", output.err);
-    assert!(
-        output.err.contains("was begun and has not ended, and the script did not come to it again"),
-        "{}",
-        output.err
-    );
+    assert!(output.err.contains("is in flight, and the script ended without reaching it"), "{}", output.err);
     assert_eq!(newest_run(&folder)["state"], json!("parked"));
 }
 
@@ -233,7 +229,7 @@ fn half_done_iteration_not_reached_again_parks_the_run() {
                   user::remark(u, \"半\"); openids([u.openid]).tag(\"一半\"); } }";
     let (_, _, output) = resume_after(script, "batch-intent:3", "");
     assert_eq!(output.code, Some(5), "{}", output.err);
-    assert!(output.err.contains("the script did not come to it again"), "{}", output.err);
+    assert!(output.err.contains("the script ended without reaching it"), "{}", output.err);
     let script = "if followers().take(1).to_array()[0].remark != \"全\" { followers().each(|u| user::remark(u, \"全\")); }";
     let (_, _, output) = resume_after(script, "call-made:5", "");
     assert_eq!(output.code, Some(5), "{}", output.err);
@@ -244,9 +240,9 @@ fn half_done_iteration_not_reached_again_parks_the_run() {
 fn assert_parks(script: &str, point: &str, followers: &str) {
     let sandbox = SandboxProcess::start(&["--followers", followers]);
     let folder = killed_at(&sandbox, script, point);
-    let told = resume(&folder);
-    assert_eq!(told.code, Some(5), "{}{}", told.out, told.err);
-    assert!(told.err.contains("the script did not come to it again"), "{}", told.err);
+    let output = resume(&folder);
+    assert_eq!(output.code, Some(5), "{}{}", output.out, output.err);
+    assert!(output.err.contains("the script ended without reaching it"), "{}", output.err);
 }
 
 /// The body of a loop of which an interrupted follower is not begun again.
@@ -266,8 +262,8 @@ fn in_flight_step_on_a_page_left_by_break_parks_the_run_before_its_next_step() {
     let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let script = format!("for u in followers() {{ {HALF_DONE} break; }} followers().tag(\"之后\");");
     let folder = killed_at(&sandbox, &script, "batch-intent:1");
-    let told = resume(&folder);
-    assert_eq!(told.code, Some(5), "{}", told.err);
+    let output = resume(&folder);
+    assert_eq!(output.code, Some(5), "{}", output.err);
     assert_eq!(sandbox.tagged("之后"), None);
 }
 
@@ -275,8 +271,8 @@ fn in_flight_step_on_a_page_left_by_break_parks_the_run_before_its_next_step() {
 fn call_that_took_effect_on_a_page_left_by_break_does_not_park_the_run() {
     let script = "let n = 0; for u in followers().filter(|u| u.remark == \"\") { user::remark(u, \"新\"); n += 1; \
                   if n == 3 { break; } } print(\"完成\");";
-    let (_, _, told) = resume_after(script, "call-made:3", "");
-    assert_eq!((told.code, told.out.as_str()), (Some(0), "完成\n"), "{}", told.err);
+    let (_, _, output) = resume_after(script, "call-made:3", "");
+    assert_eq!((output.code, output.out.as_str()), (Some(0), "完成\n"), "{}", output.err);
 }
 
 #[test]
