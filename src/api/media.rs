@@ -43,7 +43,7 @@ pub enum Format {
 impl Format {
     /// Looks at the first bytes; a file's ending may say anything.
     #[must_use]
-    pub fn of(content: &[u8]) -> Option<Self> {
+    pub fn detect(content: &[u8]) -> Option<Self> {
         match content {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
             [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
@@ -87,7 +87,7 @@ impl File {
         if content.len() >= PICTURE_BYTES {
             return Err(PictureError::TooLarge);
         }
-        let name = match Format::of(&content).ok_or(PictureError::Format)? {
+        let name = match Format::detect(&content).ok_or(PictureError::Format)? {
             Format::Png => "image.png",
             Format::Jpeg => "image.jpg",
         };
@@ -97,7 +97,7 @@ impl File {
     /// The media type of its part.
     #[must_use]
     pub fn media_type(&self) -> &'static str {
-        Format::of(&self.content).map_or("application/octet-stream", Format::media_type)
+        Format::detect(&self.content).map_or("application/octet-stream", Format::media_type)
     }
 }
 

@@ -107,7 +107,7 @@ impl Client {
     /// # Errors
     /// When the platform refuses the code, or gives no usable answer.
     pub async fn exchange(&self, request: &Exchange) -> Result<Grant, CallError> {
-        let exchanged = self.0.codes.of_code(&request.code);
+        let exchanged = self.0.codes.for_code(&request.code);
         exchanged.get_or_try_init(|| self.call(request)).await.cloned()
     }
 

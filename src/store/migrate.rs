@@ -16,14 +16,14 @@ struct Version {
 }
 
 impl Version {
-    const fn of_sql(sql: &'static [&'static str]) -> Self {
+    const fn from_sql(sql: &'static [&'static str]) -> Self {
         Self { sql, convert: None }
     }
 }
 
 /// All versions; the first is version 1.
 const VERSIONS: &[Version] = &[
-    Version::of_sql(&[
+    Version::from_sql(&[
     "CREATE TABLE IF NOT EXISTS mpscript_token (
         account TEXT NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL, expires_at BIGINT NOT NULL,
         generation BIGINT NOT NULL, renewed_by TEXT NOT NULL, renewed_at BIGINT NOT NULL,
@@ -36,7 +36,7 @@ const VERSIONS: &[Version] = &[
         account TEXT NOT NULL, endpoint TEXT NOT NULL, day BIGINT NOT NULL, used BIGINT NOT NULL,
         spent BIGINT NOT NULL, PRIMARY KEY (account, endpoint, day))",
     ]),
-    Version::of_sql(&[
+    Version::from_sql(&[
         "CREATE TABLE IF NOT EXISTS mpscript_run (
         id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, script TEXT NOT NULL, state TEXT NOT NULL,
         dry_run BIGINT NOT NULL, started_at BIGINT NOT NULL, ended_at BIGINT NOT NULL, beat_at BIGINT NOT NULL,
@@ -53,7 +53,7 @@ const VERSIONS: &[Version] = &[
         "CREATE TABLE IF NOT EXISTS mpscript_total (
         account TEXT NOT NULL, listing TEXT NOT NULL, total BIGINT NOT NULL, PRIMARY KEY (account, listing))",
     ]),
-    Version::of_sql(&[
+    Version::from_sql(&[
         "CREATE TABLE IF NOT EXISTS mpscript_automation (
         name TEXT NOT NULL PRIMARY KEY, folder TEXT NOT NULL, since BIGINT NOT NULL, paused_until BIGINT NOT NULL,
         state TEXT NOT NULL, stale TEXT NOT NULL)",
@@ -63,7 +63,7 @@ const VERSIONS: &[Version] = &[
         PRIMARY KEY (automation, source, instant))",
         "CREATE INDEX IF NOT EXISTS mpscript_fire_state ON mpscript_fire (state)",
     ]),
-    Version::of_sql(&[
+    Version::from_sql(&[
         "CREATE TABLE IF NOT EXISTS mpscript_printed (
         run TEXT NOT NULL, attempt BIGINT NOT NULL, number BIGINT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,
         PRIMARY KEY (run, attempt, number))",
@@ -73,7 +73,7 @@ const VERSIONS: &[Version] = &[
         "CREATE INDEX IF NOT EXISTS mpscript_fire_run ON mpscript_fire (run)",
         "CREATE INDEX IF NOT EXISTS mpscript_run_under_way ON mpscript_run (state) WHERE state = 'running'",
     ]),
-    Version::of_sql(&[
+    Version::from_sql(&[
         "ALTER TABLE mpscript_fire ADD COLUMN failures BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE mpscript_fire ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
     ]),

@@ -141,7 +141,7 @@ fn find_client_account(
 ) -> anyhow::Result<(ClientAccount, String)> {
     if let Some(sandbox) = sandbox {
         let options = sandbox::Options::default();
-        let account = ClientAccount::of_sandbox(sandbox, &options)?;
+        let account = ClientAccount::from_sandbox(sandbox, &options)?;
         return Ok((account, format!("a sandbox of its own, {}", options.appid)));
     }
     let config = find_account(host, target)?.map_err(|no_client| Failure::usage(no_client.0))?;

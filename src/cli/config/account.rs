@@ -93,7 +93,7 @@ impl AccountConfig {
                 .map(Some)
                 .map_err(|error| Failure::from(error).diagnostic),
         };
-        let callback = callback::of_account(
+        let callback = callback::from_account(
             host,
             &entry.appid,
             entry.callback_token_env.as_deref(),

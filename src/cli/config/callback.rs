@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The keys of a sandbox's account.
-pub(crate) fn of_sandbox(appid: &str) -> CallbackKeys {
+pub(crate) fn sandbox_keys(appid: &str) -> CallbackKeys {
     CallbackKeys {
         token: Secret::new(DEFAULT_CALLBACK_TOKEN),
         aes_key: Some(Secret::new(DEFAULT_AES_KEY)),
@@ -18,7 +18,7 @@ pub(crate) fn of_sandbox(appid: &str) -> CallbackKeys {
 }
 
 /// The keys that the environment holds. `appid` is the account's, if there is one.
-pub(crate) fn of_environment(host: &Host, appid: Option<&str>) -> anyhow::Result<Option<CallbackKeys>> {
+pub(crate) fn from_environment(host: &Host, appid: Option<&str>) -> anyhow::Result<Option<CallbackKeys>> {
     let appid = host.variable("MPSCRIPT_APPID").or(appid);
     let aes_key = host.variable("MPSCRIPT_AES_KEY");
     let Some(token) = host.variable("MPSCRIPT_CALLBACK_TOKEN") else {
@@ -40,7 +40,7 @@ pub(crate) fn of_environment(host: &Host, appid: Option<&str>) -> anyhow::Result
 
 /// The keys in the variables that an account of mpscript.toml names. A missing one is reported only when a script uses the
 /// callback, which most scripts don't.
-pub(crate) fn of_account(
+pub(crate) fn from_account(
     host: &Host,
     appid: &str,
     token_env: Option<&str>,

@@ -113,7 +113,7 @@ pub(crate) struct ClientAccount {
 
 impl ClientAccount {
     /// The account of a sandbox that was started with these options.
-    pub(crate) fn of_sandbox(sandbox: &Sandbox, options: &sandbox::Options) -> anyhow::Result<Self> {
+    pub(crate) fn from_sandbox(sandbox: &Sandbox, options: &sandbox::Options) -> anyhow::Result<Self> {
         Ok(Self {
             account: Account { appid: options.appid.clone(), secret: Secret::new(&options.secret) },
             bases: vec![base_url(&format!("http://{}", sandbox.address()))?],
@@ -155,7 +155,7 @@ pub(crate) fn connect(
     let appid = found.as_ref().ok().map(|found| found.appid.as_str());
     // The environment's keys belong to the environment's account, not to one that `--account` names.
     let from_environment =
-        if target.account.is_none() { callback::of_environment(host, appid)? } else { None };
+        if target.account.is_none() { callback::from_environment(host, appid)? } else { None };
     let config = match found {
         Ok(config) => config,
         Err(no_client) => {
@@ -190,13 +190,13 @@ fn connect_to_own_sandbox(
 ) -> anyhow::Result<Connection> {
     let world = sandbox::Options { followers: target.sandbox_followers, ..sandbox::Options::default() };
     let sandbox = Sandbox::start(world.clone()).context("the sandbox did not start")?;
-    let account = ClientAccount::of_sandbox(&sandbox, &world)?;
+    let account = ClientAccount::from_sandbox(&sandbox, &world)?;
     // The sandbox's world ends with this process, so its tokens and counts are not stored.
     let client = new_client(host, account, None, options, cancel);
     Ok(Connection {
         client: Ok(client),
         store: None,
-        callback: Some(callback::of_sandbox(&world.appid)),
+        callback: Some(callback::sandbox_keys(&world.appid)),
         files,
         name: None,
         production: None,

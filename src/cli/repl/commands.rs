@@ -359,7 +359,7 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
 fn earlier_line(repl: &ReplSession, (back, run): &(usize, String)) -> String {
     let times = match back {
         0 => return format!("an earlier line has changed the account: mpscript undo {run} undoes that"),
-        1 => ":undo once more".to_owned(),
+        1 => ":undo one more time".to_owned(),
         back => format!(":undo {back} times more"),
     };
     let or = if repl.target.sandbox { String::new() } else { format!(", or mpscript undo {run}") };

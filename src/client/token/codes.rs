@@ -22,7 +22,7 @@ type ExchangedCode = Arc<OnceCell<Grant>>;
 pub(crate) struct ExchangedCodes(Mutex<HashMap<String, (Stopwatch, ExchangedCode)>>);
 
 impl ExchangedCodes {
-    pub(crate) fn of_code(&self, code: &str) -> ExchangedCode {
+    pub(crate) fn for_code(&self, code: &str) -> ExchangedCode {
         let mut codes = lock(&self.0);
         let ttl = Duration::from_secs(CODE_LIFE.unsigned_abs());
         codes.retain(|_, (since, _)| since.elapsed() < ttl);

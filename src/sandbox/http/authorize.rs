@@ -183,7 +183,7 @@ fn ask(world: &World, link: &Link, visiting: Option<u32>) -> Page {
     };
     let mut people = String::new();
     for number in offered {
-        let openid = world.openids.of(number);
+        let openid = world.openids.openid(number);
         people.push_str(&format!("<option value=\"{openid}\">{} ({openid})</option>", nickname(number)));
     }
     if visiting.is_none() {

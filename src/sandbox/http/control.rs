@@ -215,7 +215,7 @@ fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
         None => world.newcomer(),
     };
     world.scan(number, scene);
-    Ok(json!({"openid": world.openids.of(number)}))
+    Ok(json!({"openid": world.openids.openid(number)}))
 }
 
 /// `{"openid": …, "scope": …}`: a code as if that person had authorized; the first follower when

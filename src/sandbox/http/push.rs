@@ -159,7 +159,7 @@ impl Push {
                 world.resolve_openid(openid)?;
                 openid.clone()
             }
-            None => world.openids.of(0),
+            None => world.openids.openid(0),
         };
         let keys = keys(world);
         let to_user_name = world.original_id();

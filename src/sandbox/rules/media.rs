@@ -32,7 +32,7 @@ impl Simulate for UploadImage {
             PictureError::Empty | PictureError::TooLarge => ApiError::new(40009),
             PictureError::Format => ApiError::new(world.switches.number(PICTURE_ERRCODE).unwrap_or(40137)),
         })?;
-        let kind = match Format::of(&file.content) {
+        let kind = match Format::detect(&file.content) {
             Some(Format::Png) => "mmbiz_png",
             _ => "mmbiz_jpg",
         };

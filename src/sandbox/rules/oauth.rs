@@ -55,7 +55,7 @@ impl World {
             access_token: WireSecret(Secret::new(access_token)),
             expires_in: TOKEN_TTL,
             refresh_token: WireSecret(Secret::new(refresh_token)),
-            openid: self.openids.of(session.number),
+            openid: self.openids.openid(session.number),
             scope: session.scope.clone(),
             unionid,
             is_snapshotuser: None,
@@ -78,7 +78,7 @@ impl World {
         if self.now() >= session.expires {
             return Err(ApiError::gateway(42001));
         }
-        if self.openids.of(session.number) != openid {
+        if self.openids.openid(session.number) != openid {
             return Err(ApiError::new(errcode::INVALID_OPENID));
         }
         Ok(session)

@@ -24,7 +24,7 @@ pub(crate) struct Profile {
 
 impl Profile {
     /// What user/info shows of a follower.
-    pub(crate) fn of(world: &World, number: u32) -> Self {
+    pub(crate) fn new(world: &World, number: u32) -> Self {
         if world.switches.is(PROFILES, "given") { Self::whole(number) } else { Self::default() }
     }
 

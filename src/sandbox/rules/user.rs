@@ -57,7 +57,7 @@ impl Simulate for user::List {
 
 /// A page of these followers; without `data` and `next_openid` when there are none.
 pub(crate) fn page(world: &World, numbers: &[u32]) -> OpenidPage {
-    let openid: Vec<String> = numbers.iter().map(|number| world.openids.of(*number)).collect();
+    let openid: Vec<String> = numbers.iter().map(|number| world.openids.openid(*number)).collect();
     OpenidPage {
         total: None,
         count: i64::try_from(openid.len()).unwrap_or(i64::MAX),
@@ -113,7 +113,7 @@ fn details(world: &World, number: u32, openid: String, lang: Option<&str>) -> Us
     if !follower.subscribed {
         return not_following(openid);
     }
-    let profile = Profile::of(world, number);
+    let profile = Profile::new(world, number);
     // Groups are gone; groupid mirrors a tag, and which one of several is not known: the first.
     let groupid = follower.tags.first().copied().unwrap_or_default();
     User {

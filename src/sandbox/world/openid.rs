@@ -24,7 +24,7 @@ impl Openids {
     }
 
     /// The openid of the follower with this number.
-    pub(crate) fn of(&self, number: u32) -> String {
+    pub(crate) fn openid(&self, number: u32) -> String {
         let own = scramble(u64::from(number) ^ self.key);
         let proof = scramble(own.wrapping_add(self.key));
         let mut openid = String::with_capacity(LENGTH);
@@ -46,7 +46,7 @@ impl Openids {
         u64::try_from(own)
             .ok()
             .and_then(|own| u32::try_from(unscramble(own) ^ self.key).ok())
-            .filter(|number| self.of(*number) == openid)
+            .filter(|number| self.openid(*number) == openid)
             .ok_or(NoFollower::Foreign)
     }
 }
@@ -103,16 +103,16 @@ mod tests {
     fn openid_resolves_to_its_follower_only() {
         let openids = Openids::new(1);
         for number in [0, 1, 2, 9_999, 4_999_999, u32::MAX] {
-            let openid = openids.of(number);
+            let openid = openids.openid(number);
             assert!(is_openid(&openid), "{openid}");
             assert_eq!(openids.number(&openid), Ok(number));
         }
-        let mut other = openids.of(7);
+        let mut other = openids.openid(7);
         let last = if other.pop() == Some('A') { 'B' } else { 'A' };
         other.push(last);
         assert_eq!(openids.number(&other), Err(NoFollower::Foreign));
-        assert_eq!(openids.number(&Openids::new(2).of(7)), Err(NoFollower::Foreign));
+        assert_eq!(openids.number(&Openids::new(2).openid(7)), Err(NoFollower::Foreign));
         assert_eq!(openids.number("bad"), Err(NoFollower::Malformed));
-        assert_eq!(openids.number(&format!("{}\r", openids.of(7))), Err(NoFollower::Malformed));
+        assert_eq!(openids.number(&format!("{}\r", openids.openid(7))), Err(NoFollower::Malformed));
     }
 }

@@ -223,7 +223,7 @@ impl World {
 
     /// A person's id across the accounts of one Open Platform account, if there is one.
     pub(crate) fn unionid(&self, number: u32) -> Option<String> {
-        self.options.unionid.then(|| Openids::new(!self.options.seed).of(number))
+        self.options.unionid.then(|| Openids::new(!self.options.seed).openid(number))
     }
 
     /// Adds a person who has never followed the account.

@@ -1,7 +1,10 @@
 //! The script that undoes a run, made of its undo plan. It is shown to the person before it runs, and recorded like any
 //! other script.
 
-use crate::bulk::{Change, UndoAction, UndoPlan};
+use crate::{
+    api::{Endpoint, tag},
+    bulk::{Change, UndoAction, UndoPlan},
+};
 use serde_json::{Value, json};
 
 /// The script of a plan; empty when there is nothing to undo. In a dry run no tag
@@ -40,7 +43,7 @@ fn statement(run: &str, step: &str, action: &UndoAction, is_dry: bool) -> String
             };
             format!("{changed}.{back}")
         }
-        UndoAction::RecreateTag { name } => format!("tag::create({})", json!(name)),
+        UndoAction::RecreateTag { name } => format!("{}({})", tag::Create::SPEC.name, json!(name)),
         UndoAction::RestoreTagName { id, from, to } => {
             format!("restore_tag_name({id}, {}, {})", json!(from), json!(to))
         }

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Less than the time for which answers on their way are waited for.
-const AT_ONCE: Duration = Duration::from_secs(3);
+const MAX_DELAY: Duration = Duration::from_secs(3);
 
 #[test]
 fn interrupted_job_reports_exactly_what_was_changed() {
@@ -70,7 +70,7 @@ fn second_interrupt_exits_at_once() {
     let since = Instant::now();
     running.signal("INT");
     assert_eq!(running.finish().code, Some(130));
-    assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+    assert!(since.elapsed() < MAX_DELAY, "{:?}", since.elapsed());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn interrupt_ends_sleep_and_endless_loops_at_once() {
             "{busy}: {}",
             finished.err
         );
-        assert!(since.elapsed() < AT_ONCE, "{busy}: {:?}", since.elapsed());
+        assert!(since.elapsed() < MAX_DELAY, "{busy}: {:?}", since.elapsed());
     }
 }
 

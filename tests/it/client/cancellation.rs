@@ -15,7 +15,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// What has to happen at once happens within this, on a busy machine too.
-const AT_ONCE: Duration = Duration::from_millis(200);
+const MAX_DELAY: Duration = Duration::from_millis(200);
 
 #[test]
 fn cancel_sends_nothing_new_and_awaits_calls_in_flight() {
@@ -40,7 +40,7 @@ fn cancel_sends_nothing_new_and_awaits_calls_in_flight() {
             Err(error) => panic!("another error: {error}"),
         }
     }
-    assert!(watch.elapsed() < AT_ONCE, "{:?}", watch.elapsed());
+    assert!(watch.elapsed() < MAX_DELAY, "{:?}", watch.elapsed());
     assert_eq!((fixture.tried(&tag::List::SPEC.call()), reached(&account, &tag::List {})), (tried, tried));
     assert_eq!((succeeded, stopped), (tried, 200 - tried));
     assert!(stopped > 0, "the stop came before the last call");
@@ -100,7 +100,7 @@ fn cancel_ends_a_backoff_at_once() {
     for (errcode, tries) in [(45011, 1), (-1, 2)] {
         let (error, after) = stopped_while_waiting(errcode, tries);
         assert!(matches!(error, CallError::Cancelled { endpoint: "tag::list" }), "{error}");
-        assert!(after < AT_ONCE, "{errcode}: {after:?}");
+        assert!(after < MAX_DELAY, "{errcode}: {after:?}");
     }
 }
 

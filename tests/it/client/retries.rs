@@ -13,7 +13,7 @@ use serde_json::json;
 use std::thread;
 
 /// Tries of one call before it is given up.
-const TRIES: u64 = 5;
+const MAX_ATTEMPTS: u64 = 5;
 
 #[test]
 fn busy_platform_is_retried() {
@@ -38,7 +38,7 @@ fn platform_that_stays_busy_is_tried_five_times() {
                 // A refused call has done nothing, so one that is no two times the same goes again too.
                 fault(&account, CREATE_TAG, json!({"errcode": errcode}));
                 assert_eq!(fixture.fail(&create()).errcode(), Some(errcode));
-                assert_eq!(reached(&account, &create()), TRIES, "{errcode}");
+                assert_eq!(reached(&account, &create()), MAX_ATTEMPTS, "{errcode}");
             });
         }
     });

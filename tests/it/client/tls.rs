@@ -21,7 +21,7 @@ use std::{
 };
 
 /// Connections that a server takes before it ends; a run makes fewer.
-const MOST: usize = 20;
+const MAX: usize = 20;
 
 /// A server on loopback with a certificate of its own authority.
 struct TlsServer {
@@ -56,7 +56,7 @@ impl TlsServer {
         let (config, counted) = (Arc::new(config), Arc::clone(&requests));
         // Ends with the process.
         thread::spawn(move || {
-            for stream in listener.incoming().take(MOST).flatten() {
+            for stream in listener.incoming().take(MAX).flatten() {
                 let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
                 // A client that does not trust the certificate goes away.
                 let _ = serve(StreamOwned::new(connection, stream), &counted);

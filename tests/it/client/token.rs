@@ -18,7 +18,7 @@ const STABLE_PATH: &str = "/cgi-bin/stable_token";
 
 /// The most token calls that a platform gets which refuses every token: the first fetch, and two
 /// renewals that ask for the present token and then for another one by force.
-const MOST_TOKEN_CALLS: u64 = 5;
+const MAX_TOKEN_CALLS: u64 = 5;
 
 fn tokens_issued(account: &Account) -> u64 {
     account.get("/__sandbox/stats").json()["tokens_issued"].as_u64().expect("it is a count")
@@ -128,7 +128,7 @@ fn always_refused_token_makes_at_most_five_token_calls() {
     let error = fixture.fail(&List {});
     assert_eq!(error.errcode(), Some(40001), "{error}");
     let issued = tokens_issued(&account);
-    assert!((1..=MOST_TOKEN_CALLS).contains(&issued), "{issued} token calls");
+    assert!((1..=MAX_TOKEN_CALLS).contains(&issued), "{issued} token calls");
     assert!((1..=3).contains(&reached(&account, &List {})), "the call itself is made once for each token");
 }
 
@@ -140,7 +140,7 @@ fn concurrent_refused_calls_share_five_token_calls() {
         assert_eq!(error.errcode(), Some(40001), "{error}");
     }
     let issued = tokens_issued(&account);
-    assert!((1..=MOST_TOKEN_CALLS).contains(&issued), "{issued} token calls");
+    assert!((1..=MAX_TOKEN_CALLS).contains(&issued), "{issued} token calls");
 
     // Nor do those that come later ask again at once.
     for error in fixture.fail_at_once(32, &List {}) {

@@ -22,7 +22,7 @@ const EDITS: usize = 1_000;
 const EVERY: Duration = Duration::from_secs(10);
 
 /// A file that is read while it is replaced may be seen together with what another held so long ago.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// It says its version and its library's, before and after a while.
 fn automation(at: usize, version: usize) -> String {
@@ -140,7 +140,7 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
         let at: usize = name.trim_start_matches("job").parse().expect("a number");
         let number = |text: &str| text.parse::<usize>().expect("a number");
         let (main, part) = (mains[at].of(number(main)), parts[at % LIBRARIES].of(number(part)));
-        assert!(main.0 < part.1 + AT_ONCE && part.0 < main.1 + AT_ONCE, "{line}");
+        assert!(main.0 < part.1 + MAX_DELAY && part.0 < main.1 + MAX_DELAY, "{line}");
     }
     assert!(printed.values().all(|count| *count == 1), "a run was made twice");
     let runtime = runtime().expect("the system gives threads");

@@ -328,7 +328,7 @@ fn service(sandbox: &SandboxProcess, more: &[&str]) -> Service {
 }
 
 /// How many requests the lines of a log that hold this tell of, and how many lines they are.
-fn told(log: &str, what: &str) -> (u64, usize) {
+fn logged(log: &str, what: &str) -> (u64, usize) {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(what)).collect();
     let count = |line: &&str| {
         let more =
@@ -351,7 +351,7 @@ fn requests_without_the_key_are_logged_with_a_count() {
         assert_eq!(answers.matches("HTTP/1.1 401").count(), 100);
     }
     let log = service.log();
-    let (requests, lines) = told(&log, "GET /token 401 from 127.0.0.1");
+    let (requests, lines) = logged(&log, "GET /token 401 from 127.0.0.1");
     assert_eq!(requests, 2_000, "{log}");
     // One a second, on the slowest of machines.
     assert!(lines < 60, "{log}");
@@ -365,7 +365,7 @@ fn health_checks_are_logged_with_a_count() {
     let (_, answers) = send(service.address(), &flood);
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 99, "the first one is the head");
     let log = service.log();
-    assert_eq!(told(&log, "GET /healthz 200 from 127.0.0.1").0, 100, "{log}");
+    assert_eq!(logged(&log, "GET /healthz 200 from 127.0.0.1").0, 100, "{log}");
 }
 
 #[test]

@@ -127,6 +127,15 @@ fn import_from_a_higher_floor_is_refused() {
 }
 
 #[test]
+fn relative_path_does_not_leave_its_floor() {
+    for (path, text) in sources() {
+        let inside = path.trim_start_matches("src/").trim_end_matches("/mod.rs");
+        let depth = inside.split('/').count();
+        assert!(!text.contains(&"super::".repeat(depth)), "{path} climbs out of its floor by `super::`");
+    }
+}
+
+#[test]
 fn every_floor_says_what_it_must_never_know() {
     for (path, text) in sources() {
         assert!(text.starts_with("//! "), "{path} opens with what it is for");

@@ -52,7 +52,7 @@ fn undo_reverts_lines_one_by_one() {
     // What a line changed is within reach when the next one was wrong.
     let lines = "let t = tag::create(\"甲\");\nt.xyz\n:undo\n:undo\ntag::list().len()\n";
     let undone = Folder::new().run_with_input(&["repl", "--sandbox", "--yes"], lines);
-    assert!(undone.out.contains("an earlier line has changed the account: :undo once more undoes that"));
+    assert!(undone.out.contains("an earlier line has changed the account: :undo one more time undoes that"));
     assert!(
         undone
             .out
