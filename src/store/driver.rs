@@ -11,6 +11,8 @@ pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreEr
 /// A database.
 pub(super) trait Driver: Send + Sync {
     fn location(&self) -> &str;
+    /// Whether it is still the database that was opened.
+    fn is_in_place(&self) -> bool;
     fn query(&self, statement: Statement) -> BoxFuture<'_, Vec<Row>>;
     fn execute(&self, statement: Statement) -> BoxFuture<'_, u64>;
     fn transaction(&self, statements: Vec<Statement>) -> BoxFuture<'_, Vec<u64>>;
@@ -106,13 +108,17 @@ impl Row {
     }
 }
 
-/// Implements `Driver` for a struct with a `pool` and a `location`, in a module with a `fault` that turns its database's
-/// errors into `StoreError`. `begin` opens a transaction.
+/// Implements `Driver` for a struct with a `pool`, a `location` and an `is_in_place`, in a module with a `fault` that turns
+/// its database's errors into `StoreError`. `begin` opens a transaction.
 macro_rules! drive {
     ($database:ty, |$pool:ident| $begin:expr) => {
         impl $crate::store::driver::Driver for $database {
             fn location(&self) -> &str {
                 &self.location
+            }
+
+            fn is_in_place(&self) -> bool {
+                self.is_in_place()
             }
 
             fn query(

@@ -1,5 +1,7 @@
 //! Why a store operation failed, and what to do next.
 
+use std::time::Duration;
+
 /// Why a store operation failed. It never quotes what was to be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -16,6 +18,40 @@ pub enum StoreError {
     Locked {
         /// The store's location.
         location: String,
+    },
+    /// It has not answered in time: its disk or server is slow, or this process asks too much of it.
+    #[error("the store {location} did not answer within {} s", .within.as_secs())]
+    TimedOut {
+        /// The store's location.
+        location: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The file was deleted or replaced while it was open.
+    #[error("the store {location} was deleted or replaced while it was in use")]
+    Replaced {
+        /// The store's location.
+        location: String,
+    },
+    /// A pooler gives each transaction another connection of the server.
+    #[error("{location} is a pooler that shares the server's connections between transactions")]
+    Pooled {
+        /// The store's location.
+        location: String,
+    },
+    /// A server that takes no writes.
+    #[error("the store {location} takes no writes: it is a standby, or read-only for this role")]
+    Standby {
+        /// The store's location.
+        location: String,
+    },
+    /// The role lacks rights on the server.
+    #[error("the role of the store {location} lacks rights: {reason}")]
+    NoRights {
+        /// The store's location.
+        location: String,
+        /// The server's reason.
+        reason: String,
     },
     /// It can't be written.
     #[error("the store {location} is read-only")]
@@ -82,26 +118,55 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether no later operation of this process can succeed.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Replaced { .. })
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => {
-                "check the path and its rights, or the server's address, name and password in MPSCRIPT_STORE"
+            Self::Unreachable { location, .. } if is_server(location) => {
+                "check the server's address, name and password in MPSCRIPT_STORE"
             }
+            Self::Unreachable { .. } => "check the path and its rights",
             Self::Locked { .. } => "wait for the other process, or end it; nothing was lost",
+            Self::TimedOut { location, .. } if is_server(location) => {
+                "see whether the server or the network is overloaded; nothing was lost"
+            }
+            Self::TimedOut { .. } => {
+                "its disk is slow, or this process asks for more at once than it can do; nothing was lost"
+            }
+            Self::Replaced { .. } => {
+                "end what uses a store before it is moved or restored; this process wrote nothing more: start it again"
+            }
+            Self::Pooled { .. } => "connect to PostgreSQL itself, or to a pool in session mode",
+            Self::Standby { .. } => "connect to the primary server, with a role that may write",
+            Self::NoRights { .. } => {
+                "as the database's owner: GRANT USAGE, CREATE ON SCHEMA public TO the role; tables that exist must belong to it"
+            }
             Self::ReadOnly { .. } => {
                 "give yourself the right to write the file and its folder, or set XDG_STATE_HOME to another folder"
             }
             Self::Exposed { .. } => "tokens are kept there: chmod 600 it",
             Self::Full { .. } => "make room on the disk; what was written before is safe",
+            Self::Corrupt { location } if is_server(location) => {
+                "the server reports damaged data: restore the database from a backup"
+            }
             Self::Corrupt { .. } => {
                 "move the file away to start with an empty store (tokens are fetched again, today's counts are lost), or restore it"
             }
             Self::Newer { .. } => "use the newer mpscript, or another store; this one was left as it is",
             Self::Conflict { .. } => "try again",
             Self::Decode { .. } => "the row was left as it is; was it written by a newer mpscript?",
-            Self::Other { .. } => "try again; if it persists, move the store away to start with an empty one",
+            Self::Other { .. } => "try again; the store was left as it is",
         }
     }
+}
+
+/// Whether a store's location is that of a server, or of the variable that holds its URL.
+fn is_server(location: &str) -> bool {
+    location.starts_with("postgres://") || location == "MPSCRIPT_STORE"
 }

@@ -104,16 +104,40 @@ impl Store {
         self.within(self.0.transaction(statements)).await
     }
 
-    /// Bounds an operation by `TIMEOUT`: a server that does not answer is reported like one that is locked.
+    /// Bounds an operation by `TIMEOUT`, and refuses it when the store is no longer the one that was opened.
     async fn within<T>(&self, work: BoxFuture<'_, T>) -> Result<T, StoreError> {
-        match tokio::time::timeout(TIMEOUT, work).await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::Locked { location: self.location().to_owned() }),
+        if !self.0.is_in_place() {
+            return Err(StoreError::Replaced { location: self.location().to_owned() });
         }
+        answer(self.location(), TIMEOUT, work).await
     }
 
     /// Closes files and connections.
     pub async fn close(&self) {
         self.0.close().await;
+    }
+}
+
+/// The result of an operation, if it comes within a time: another one of this process may hold the connection.
+async fn answer<T>(
+    location: &str,
+    within: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(within, work).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::TimedOut { location: location.to_owned(), within }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn operation_without_answer_fails_with_timed_out() {
+        let silent = std::future::pending::<Result<(), StoreError>>();
+        let error = answer("store.sqlite3", Duration::from_millis(1), silent).await.unwrap_err();
+        assert_eq!(error.to_string(), "the store store.sqlite3 did not answer within 0 s");
     }
 }

@@ -1,12 +1,20 @@
 //! SQLite: one file for all processes of a machine.
 
 use super::{StoreError, driver::drive};
-use crate::base::Stopwatch;
+use crate::base::{Stopwatch, lock};
 use sqlx::{
-    ConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions, Connection,
+    sqlite::{
+        SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
 };
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// How long a statement waits for the locks of other processes.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,6 +27,7 @@ const MAX_CONNECTIONS: u32 = 1;
 pub(super) struct Sqlite {
     pool: SqlitePool,
     location: String,
+    opened: Arc<OpenedFiles>,
 }
 
 impl Sqlite {
@@ -37,13 +46,38 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(TIMEOUT)
             .disable_statement_logging();
+        let opened = Arc::new(OpenedFiles::new(path));
+        let (connecting, releasing) = (Arc::clone(&opened), Arc::clone(&opened));
+        let pooled = SqlitePoolOptions::new()
+            .max_connections(MAX_CONNECTIONS)
+            // The last one to close a file deletes its log.
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(move |connection, _| {
+                let opened = Arc::clone(&connecting);
+                Box::pin(async move {
+                    // The log is opened by the first statement that reads.
+                    sqlx::raw_sql("SELECT 1 FROM sqlite_schema").execute(connection).await?;
+                    opened.connected();
+                    Ok(())
+                })
+            })
+            .after_release(move |connection, _| {
+                let opened = Arc::clone(&releasing);
+                Box::pin(async move {
+                    let is_reusable = is_reusable(connection).await;
+                    if !matches!(is_reusable, Ok(true)) {
+                        opened.closing();
+                    }
+                    is_reusable
+                })
+            });
         let since = Stopwatch::start();
         loop {
-            let pool =
-                SqlitePoolOptions::new().max_connections(MAX_CONNECTIONS).connect_with(options.clone()).await;
+            let pool = pooled.clone().connect_with(options.clone()).await;
             match pool.map_err(|error| fault(&location, &error)) {
                 Ok(_) if can_be_read_by_others(path) => return Err(StoreError::Exposed { location }),
-                Ok(pool) => return Ok(Self { pool, location }),
+                Ok(pool) => return Ok(Self { pool, location, opened }),
                 // Turning the write-ahead log on for a new file needs a lock that `busy_timeout` does not wait for.
                 Err(StoreError::Locked { .. }) if since.elapsed() < TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -56,6 +90,90 @@ impl Sqlite {
             }
         }
     }
+}
+
+impl Sqlite {
+    fn is_in_place(&self) -> bool {
+        self.opened.are_in_place()
+    }
+}
+
+/// A file of the system, whatever its name: its device and its number there.
+type FileId = (u64, u64);
+
+/// The files of a store, by which they are told from others of the same names.
+struct OpenedFiles {
+    path: PathBuf,
+    ids: Mutex<FileIds>,
+}
+
+#[derive(Default)]
+struct FileIds {
+    database: Option<FileId>,
+    /// Of the write-ahead log, while a connection has it open.
+    log: Option<FileId>,
+}
+
+impl OpenedFiles {
+    fn new(path: &Path) -> Self {
+        // SQLite follows links, and puts the log beside their target.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        Self { path, ids: Mutex::default() }
+    }
+
+    fn log(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-wal");
+        name.into()
+    }
+
+    /// A connection has opened the files.
+    fn connected(&self) {
+        let mut ids = lock(&self.ids);
+        if ids.database.is_none() {
+            ids.database = file_id(&self.path).ok();
+        }
+        ids.log = file_id(&self.log()).ok();
+    }
+
+    /// The connection is about to be closed, and may delete the log.
+    fn closing(&self) {
+        lock(&self.ids).log = None;
+    }
+
+    /// Whether the names stand for the files that were opened: what is written into others, or into deleted ones, is lost.
+    fn are_in_place(&self) -> bool {
+        let ids = lock(&self.ids);
+        is_in_place(&self.path, ids.database) && is_in_place(&self.log(), ids.log)
+    }
+}
+
+fn is_in_place(path: &Path, opened: Option<FileId>) -> bool {
+    let Some(opened) = opened else { return true };
+    match file_id(path) {
+        Ok(found) => found == opened,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> io::Result<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(_path: &Path) -> io::Result<FileId> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a connection may be used again. SQLite rolls back by itself when the disk is full or fails
+/// (<https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction>); the rollback that follows
+/// then fails, and leaves the connection in a transaction that no longer exists.
+async fn is_reusable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Answered after the rollback that is pending.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Whether a file exists that this user may not write.

@@ -71,9 +71,12 @@ impl GroupCommitter {
             let now = self.clock.now();
             let written = self.store.write_journal(&self.run, self.attempt, now, &entries).await;
             match written {
-                Err(StoreError::Locked { .. } | StoreError::Unreachable { .. } | StoreError::Full { .. })
-                    if attempts < MAX_ATTEMPTS && !self.cancel.is_cancelled() =>
-                {
+                Err(
+                    StoreError::Locked { .. }
+                    | StoreError::TimedOut { .. }
+                    | StoreError::Unreachable { .. }
+                    | StoreError::Full { .. },
+                ) if attempts < MAX_ATTEMPTS && !self.cancel.is_cancelled() => {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 written => return written,
@@ -93,6 +96,10 @@ impl GroupCommitter {
                     self.cancel.cancel();
                 }
                 Ok(HeartbeatStatus::StopRequested) => self.cancel.cancel(),
+                Err(error) if error.is_final() => {
+                    lock(&self.parked).get_or_insert(error.into());
+                    self.cancel.cancel();
+                }
                 // A store that does not answer now may at the next beat; entries that it does not take stop the run.
                 Ok(HeartbeatStatus::Alive) | Err(_) => {}
             }

@@ -25,7 +25,7 @@ use crate::{
         worker::{ConnectedAccount, Connector},
     },
     script::NullOutput,
-    store::Store,
+    store::{Store, StoreError},
 };
 use std::{
     net::SocketAddr,
@@ -123,7 +123,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
         let metrics = Metrics { stats: Arc::clone(daemon.stats()), clock: host.clock.clone() };
         runtime.spawn(listening.serve(metrics));
     }
-    Serving {
+    let served = Serving {
         daemon: &mut daemon,
         woken,
         watched,
@@ -137,7 +137,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     .serve();
     runtime.block_on(store.close());
     writer.finish();
-    Ok(exit::DONE)
+    served.map(|()| exit::DONE).map_err(Into::into)
 }
 
 /// Entries of the log that belong to no automation.
@@ -213,8 +213,9 @@ struct Serving<'a, C> {
 }
 
 impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
-    /// Serves until it is stopped, and then until the running runs have reached a checkpoint or the grace is over.
-    fn serve(mut self) {
+    /// Serves until it is stopped, and then until the running runs have reached a checkpoint or the grace is over. A final
+    /// error of the store ends it at once.
+    fn serve(mut self) -> Result<(), StoreError> {
         loop {
             let is_due = self.changes.is_settled() || self.scanned.elapsed() >= SCAN_INTERVAL;
             if self.stopping.is_none() && is_due {
@@ -223,7 +224,14 @@ impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
                 self.watched.renew();
                 self.scan();
             }
-            let wait = self.daemon.step().unwrap_or(STORE_RETRY_INTERVAL);
+            let wait = match self.daemon.step() {
+                Ok(wait) => wait,
+                Err(error) if error.is_final() => {
+                    self.report.error(&format!("{error} ({})", error.hint()));
+                    return Err(error);
+                }
+                Err(_) => STORE_RETRY_INTERVAL,
+            };
             if let Some(since) = &self.stopping
                 && (self.daemon.active_runs() == 0 || since.elapsed() >= self.grace)
             {
@@ -244,6 +252,7 @@ impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
             }
         }
         self.finish();
+        Ok(())
     }
 
     fn scan(&mut self) {

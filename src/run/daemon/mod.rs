@@ -189,10 +189,11 @@ impl Daemon {
     }
 
     /// Does what is due, and returns how long to sleep until the next step. An error of the store is logged, and the next
-    /// step tries again.
+    /// step tries again; one that is final ends the daemon.
     pub fn step(&mut self) -> Result<Duration, StoreError> {
         let done = self.step_inner();
-        if let Some((level, text)) = self.outage.observe(&done) {
+        let is_final = done.as_ref().is_err_and(StoreError::is_final);
+        if !is_final && let Some((level, text)) = self.outage.observe(&done) {
             self.process.log.daemon(level, &text);
         }
         let mut stats = self.process.stats.lock();

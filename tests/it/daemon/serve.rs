@@ -65,6 +65,35 @@ fn saved_file_is_live_at_once_and_broken_one_is_stale() {
 }
 
 #[test]
+fn daemon_whose_store_was_deleted_ends_with_an_error() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder =
+        Folder::new().account().env("MPSCRIPT_STORE", "state/store").file("jobs/tick.rhai", tick("滴答"));
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": 滴答\n");
+    fs::remove_dir_all(folder.path().join("state")).expect("it is there");
+    let finished = daemon.finish();
+    assert_eq!(finished.code, Some(2), "{}", finished.out);
+    let error = "state/store was deleted or replaced while it was in use";
+    assert!(finished.err.contains(error) && finished.out.contains(error), "{}", finished.err);
+    assert!(!folder.path().join("state").exists());
+}
+
+#[test]
+fn run_whose_store_was_replaced_ends_with_an_error() {
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "100ms"]);
+    let folder = Folder::with("print(\"开始\"); followers().each(|u| sleep(1))").account();
+    let folder = folder.env("MPSCRIPT_STORE", "store");
+    let run = sandbox.start_run(&folder, &["--in-flight", "1"]);
+    run.wait_for("开始");
+    fs::copy(folder.path().join("store"), folder.path().join("copy")).expect("it can be copied");
+    fs::rename(folder.path().join("copy"), folder.path().join("store")).expect("it can be moved");
+    let finished = run.finish();
+    assert!(finished.err.contains("was deleted or replaced while it was in use"), "{}", finished.err);
+    assert_ne!(finished.code, Some(0));
+}
+
+#[test]
 fn json_log_names_automation_and_run() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("一行\\n二行"));

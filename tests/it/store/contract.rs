@@ -8,7 +8,7 @@ use mpscript::{
 use std::{fs, future::Future, path::Path, time::Duration};
 use tempfile::TempDir;
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("the system gives a runtime").block_on(work)
 }
@@ -291,6 +291,83 @@ fn store_locked_by_another_process_fails_with_locked() {
         sqlx::query("COMMIT").execute(&mut other).await.unwrap();
         store.mark_exhausted("a", "/x", 1).await.unwrap();
     });
+}
+
+/// Limits a store to the pages that it has, or to as many as any store may have. SQLite's limit is one of a connection.
+async fn limit_pages(store: &Store, sql: &'static str) {
+    store.query(Statement::new(sql)).await.unwrap();
+}
+
+fn large_row(number: i64) -> Statement {
+    let sql =
+        "INSERT INTO mpscript_output (run, attempt, number, printed_at, text) VALUES ('长', 1, $1, 0, $2)";
+    Statement::new(sql).with(number).with("满".repeat(200_000).as_str())
+}
+
+#[test]
+fn store_that_was_full_works_once_there_is_room() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
+        limit_pages(&store, "PRAGMA max_page_count = 1").await;
+        let error = store.transaction(vec![large_row(1)]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+        limit_pages(&store, "PRAGMA max_page_count = 4294967294").await;
+        assert_eq!(store.transaction(vec![large_row(1), large_row(2)]).await, Ok(vec![1, 1]));
+    });
+}
+
+/// What a store says after something was done to the folder of its file.
+fn error_after(change: impl Fn(&Path)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let path = state.join("store.sqlite3");
+    run(async {
+        let store = Store::sqlite(&path).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
+        change(&state);
+        let error = store.mark_exhausted("a", "/y", 1).await.unwrap_err();
+        assert!(error.is_final(), "{error}");
+        error.to_string().replace(&path.display().to_string(), "PATH")
+    })
+}
+
+const REPLACED: &str = "the store PATH was deleted or replaced while it was in use";
+
+#[test]
+fn deleted_store_fails_with_replaced() {
+    let delete = |state: &Path| fs::remove_file(state.join("store.sqlite3")).unwrap();
+    assert_eq!(error_after(delete), REPLACED);
+}
+
+#[test]
+fn store_in_a_deleted_folder_fails_with_replaced() {
+    assert_eq!(error_after(|state| fs::remove_dir_all(state).unwrap()), REPLACED);
+}
+
+#[test]
+fn store_replaced_by_a_copy_fails_with_replaced() {
+    let replace = |state: &Path| {
+        fs::copy(state.join("store.sqlite3"), state.join("copy")).unwrap();
+        fs::rename(state.join("copy"), state.join("store.sqlite3")).unwrap();
+    };
+    assert_eq!(error_after(replace), REPLACED);
+}
+
+#[test]
+fn store_without_its_log_fails_with_replaced() {
+    let delete = |state: &Path| fs::remove_file(state.join("store.sqlite3-wal")).unwrap();
+    assert_eq!(error_after(delete), REPLACED);
+}
+
+#[test]
+fn hint_moves_a_store_away_only_when_it_is_damaged() {
+    let error = run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::sqlite(&folder.path().join("store.sqlite3")).await.unwrap();
+        store.execute(Statement::new("UPDATE mpscript_ledger SET no_such_column = 1")).await.unwrap_err()
+    });
+    assert_eq!(error.hint(), "try again; the store was left as it is");
 }
 
 #[test]
