@@ -4,7 +4,7 @@ use super::{StoreError, driver::drive};
 use crate::base::Secret;
 use sqlx::{
     ConnectOptions,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
+    postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode},
 };
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
@@ -15,9 +15,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: u32 = 4;
 
 /// The server cancels a statement that takes longer or waits longer for a lock, and ends a transaction whose process
-/// was suspended in it, so that no process waits forever for another.
-const LIMITS: [(&str, &str); 3] =
-    [("lock_timeout", "5s"), ("statement_timeout", "8s"), ("idle_in_transaction_session_timeout", "10s")];
+/// was suspended in it, so that no process waits forever for another. Set once connected: poolers refuse parameters of
+/// the startup.
+const SET_LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '8s';
+    SET idle_in_transaction_session_timeout = '10s'";
+
+/// Undoes `SET_LIMITS` on a connection that others use too.
+const RESET_LIMITS: &str =
+    "RESET lock_timeout; RESET statement_timeout; RESET idle_in_transaction_session_timeout";
 
 /// A database on a server.
 pub(super) struct Postgres {
@@ -32,16 +37,23 @@ impl Postgres {
             location: "MPSCRIPT_STORE".to_owned(),
             reason: "it is no URL like postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
         })?;
-        let options = options.disable_statement_logging().options(LIMITS);
+        // Poolers refuse that parameter too.
+        let options = options.disable_statement_logging().extra_float_digits(None);
         let options = require_tls_off_loopback(options, url)?;
         let database = options.get_database().unwrap_or_else(|| options.get_username());
         let location = format!("postgres://{}:{}/{database}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::raw_sql(SET_LIMITS).execute(connection).await.map(drop) })
+            })
             .connect_with(options)
             .await
             .map_err(|error| fault(&location, &error))?;
+        if shares_sessions(&pool).await.map_err(|error| fault(&location, &error))? {
+            return Err(StoreError::Pooled { location });
+        }
         Ok(Self { pool, location })
     }
 
@@ -49,6 +61,28 @@ impl Postgres {
     fn is_in_place(&self) -> bool {
         true
     }
+}
+
+/// Whether a pooler gives one session of the server to several connections, as in PgBouncer's transaction mode: settings
+/// and prepared statements of one would be those of another.
+async fn shares_sessions(pool: &PgPool) -> sqlx::Result<bool> {
+    let mut one = pool.acquire().await?;
+    // A server that has no second connection is no pooler.
+    let Ok(mut other) = pool.acquire().await else { return Ok(false) };
+    let shared = session(&mut one).await? == session(&mut other).await?;
+    if shared {
+        sqlx::raw_sql(RESET_LIMITS).execute(&mut *one).await?;
+    }
+    other.close().await?;
+    Ok(shared)
+}
+
+/// The process that serves a connection now.
+async fn session(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    use sqlx::Row as _;
+    // Without a prepared statement, which a pooler might look for in another session.
+    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 drive!(Postgres, |pool| pool.begin());
@@ -87,7 +121,12 @@ fn fault(location: &str, error: &sqlx::Error) -> StoreError {
     };
     let code = database.code().unwrap_or_default();
     match code.as_ref() {
-        "25006" => StoreError::ReadOnly { location },
+        // A read-only transaction.
+        "25006" => StoreError::Standby { location },
+        "42501" => StoreError::NoRights { location, reason: database.message().to_owned() },
+        // A prepared statement that exists already, or does not exist, or has other parameters.
+        "42P05" | "26000" => StoreError::Pooled { location },
+        "08P01" if database.message().starts_with("bind message supplies") => StoreError::Pooled { location },
         "53100" => StoreError::Full { location },
         // Lock timeout, deadlock, statement timeout.
         "55P03" | "40P01" | "57014" => StoreError::Locked { location },

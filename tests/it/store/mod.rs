@@ -3,4 +3,5 @@
 mod contract;
 mod damage;
 pub(crate) mod full_disk;
+mod servers;
 mod upgrade;
