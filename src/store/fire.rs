@@ -114,7 +114,8 @@ fn read(row: &Row) -> Result<Fire, StoreError> {
 }
 
 impl Store {
-    /// Inserts fires, all or none. For each: whether it was inserted; `false` when another process was faster.
+    /// Inserts fires, all or none. For each: whether it was inserted; `false` when another process was faster. What was
+    /// missed by a clock that was ahead did not run, and is claimed when the right clock reaches it.
     pub async fn insert_fires(&self, fires: &[Fire]) -> Result<Vec<bool>, StoreError> {
         let inserted = self.transaction(fires.iter().map(insert).collect()).await?;
         Ok(inserted.into_iter().map(|rows| rows == 1).collect())
@@ -305,7 +306,11 @@ fn insert(fire: &Fire) -> Statement {
         "INSERT INTO mpscript_fire (",
         columns!(),
         ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-         ON CONFLICT (automation, trigger, scheduled_at) DO NOTHING"
+         ON CONFLICT (automation, trigger, scheduled_at) DO UPDATE
+             SET state = excluded.state, reason = excluded.reason, owner = excluded.owner,
+                 updated_at = excluded.updated_at
+             WHERE mpscript_fire.state = 'missed' AND excluded.state = 'claimed'
+                 AND mpscript_fire.updated_at > excluded.updated_at"
     ));
     statement
         .with(fire.automation.as_str())

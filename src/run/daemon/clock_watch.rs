@@ -17,6 +17,8 @@ pub(super) enum ClockJump {
 #[derive(Default)]
 pub(super) struct ClockWatch {
     last: Option<(Stopwatch, EpochMs)>,
+    /// The latest time that the clock did show or should have shown, while it has not come to it again.
+    set_back_from: Option<EpochMs>,
 }
 
 impl ClockWatch {
@@ -24,7 +26,18 @@ impl ClockWatch {
     pub(super) fn observe(&mut self, now: EpochMs) -> Option<ClockJump> {
         let last = self.last.replace((Stopwatch::start(), now));
         let (since, then) = last?;
-        jump(now, then + since.elapsed())
+        let expected = then + since.elapsed();
+        let jump = jump(now, expected);
+        if matches!(jump, Some(ClockJump::Back(_))) {
+            self.set_back_from = self.set_back_from.max(Some(expected));
+        }
+        self.set_back_from.take_if(|from| *from <= now);
+        jump
+    }
+
+    /// How long it takes until a clock that was set back shows again what it did show.
+    pub(super) fn behind(&self, now: EpochMs) -> Duration {
+        self.set_back_from.map(|from| from.since(now)).unwrap_or_default()
     }
 }
 
@@ -51,8 +64,8 @@ impl fmt::Display for ClockJump {
             ),
             Self::Back(_) => write!(
                 f,
-                "the clock was set back by {shown}: fires that are recorded do not fire again, and the next ones \
-                 come when the clock reaches them"
+                "the clock was set back by {shown}: intervals go on with the time that passes, and cron fires what \
+                 has not run yet when the clock reaches it"
             ),
         }
     }
@@ -61,6 +74,18 @@ impl fmt::Display for ClockJump {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clock_is_behind_until_it_shows_again_what_it_did_show() {
+        let mut watch = ClockWatch::default();
+        let at = |seconds| EpochMs::default() + Duration::from_secs(seconds);
+        assert_eq!(watch.observe(at(1_000)), None);
+        assert!(matches!(watch.observe(at(900)), Some(ClockJump::Back(_))));
+        assert_eq!(watch.behind(at(900)).as_secs(), 100);
+        assert_eq!(watch.behind(at(960)).as_secs(), 40);
+        assert!(matches!(watch.observe(at(1_001)), Some(ClockJump::Forward(_))));
+        assert_eq!(watch.behind(at(1_001)), Duration::ZERO);
+    }
 
     #[test]
     fn clock_jump_is_what_moved_beyond_the_time_that_passed() {

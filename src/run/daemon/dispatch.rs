@@ -30,7 +30,7 @@ impl Daemon {
     pub(super) fn enqueue_due(&mut self) -> Result<(), StoreError> {
         let now = self.process.now();
         let since = Stopwatch::start();
-        for id in self.triggers.due(now) {
+        for (id, time) in self.triggers.due(now) {
             if since.elapsed() >= MAX_STEP {
                 self.has_backlog = true;
                 return Ok(());
@@ -40,7 +40,7 @@ impl Daemon {
             };
             let Some(trigger) = revision.trigger(&id.key) else { continue };
             let Some(last) = self.triggers.last(&id) else { continue };
-            self.enqueue_fires_of(&id, &revision, trigger, last, now)?;
+            self.enqueue_fires_of(&id, &revision, trigger, last, time)?;
         }
         Ok(())
     }
@@ -51,9 +51,10 @@ impl Daemon {
         revision: &Revision,
         trigger: &Trigger,
         last: EpochMs,
-        now: EpochMs,
+        time: EpochMs,
     ) -> Result<(), StoreError> {
-        let due = due(&id.automation, trigger, revision.automation.catch_up, last, now);
+        let now = self.process.now();
+        let due = due(&id.automation, trigger, revision.automation.catch_up, last, time);
         let mut missed = Vec::new();
         for batch in due.chunks(MAX_BATCH) {
             let fires: Vec<Fire> = batch.iter().map(|due| self.fire_of(id, due, now)).collect();

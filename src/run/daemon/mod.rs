@@ -36,7 +36,7 @@ use self::{
     fire_queue::FireQueue,
     outage::Outage,
     preparation::Preparations,
-    process::Process,
+    process::{HEARTBEAT_TTL, Process},
     retention::Retention,
     running_set::RunningSet,
     step_errors::StepErrors,
@@ -53,7 +53,11 @@ use crate::{
     },
     store::{Store, StoreError},
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::runtime::Runtime;
 
 /// How many runs of one daemon run at the same time by default.
@@ -92,6 +96,8 @@ pub struct Daemon {
     retention: Retention,
     clock_watch: ClockWatch,
     outage: Outage,
+    /// The daemons whose clocks are ahead of this one's, as the log has said.
+    clocks_ahead: BTreeSet<String>,
     /// When the store was last polled.
     polled_at: Option<EpochMs>,
     is_shutting_down: bool,
@@ -124,6 +130,7 @@ impl Daemon {
             retention: Retention::default(),
             clock_watch: ClockWatch::default(),
             outage: Outage::default(),
+            clocks_ahead: BTreeSet::new(),
             polled_at: None,
             is_shutting_down: false,
             has_backlog: false,
@@ -205,6 +212,7 @@ impl Daemon {
         stats.active_runs = self.running.len();
         stats.waiting = self.queue.len();
         stats.is_shutting_down = self.is_shutting_down;
+        stats.clock_behind = self.clock_watch.behind(self.process.now());
         drop(stats);
         done
     }
@@ -218,12 +226,14 @@ impl Daemon {
             if matches!(jump, ClockJump::Back(_)) {
                 self.queue.retry_all();
             }
+            self.follow_jump(jump, now);
         }
         self.running.enforce_timeouts(self.process.host.clock.monotonic());
         if !self.is_shutting_down && self.has_scanned {
             if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
                 self.process.heartbeat(now)?;
                 self.log_peers(now)?;
+                self.log_clocks_ahead(now)?;
                 self.polled_at = Some(now);
                 self.preparations.drop_unneeded(&self.queue.ids());
                 errors.absorb(self.adopt_orphans(now))?;
@@ -260,6 +270,31 @@ impl Daemon {
             }
             errors.absorb(result)?;
             self.queue.retry_starts();
+        }
+        Ok(())
+    }
+
+    fn follow_jump(&mut self, jump: ClockJump, now: EpochMs) {
+        for id in self.triggers.ids() {
+            let revision = self.registry.revisions().get(&id.automation).map(Arc::clone);
+            if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
+                self.triggers.follow_jump(&id, trigger, jump, now);
+            }
+        }
+    }
+
+    /// Logs once of each daemon whose heartbeats come from the future. Nothing is judged by its clock.
+    fn log_clocks_ahead(&mut self, now: EpochMs) -> Result<(), StoreError> {
+        for peer in self.process.peers(now + 2 * HEARTBEAT_TTL)? {
+            let name = peer.split(' ').next().unwrap_or_default().to_owned();
+            if self.clocks_ahead.insert(peer) {
+                let text = format!(
+                    "the clock of {name} is more than {} s ahead of this one: one of them is wrong, and fires of both \
+                     may be late or look missed; synchronize them (NTP)",
+                    HEARTBEAT_TTL.as_secs()
+                );
+                self.process.log.daemon(Level::Warn, &text);
+            }
         }
         Ok(())
     }

@@ -140,11 +140,13 @@ impl Daemon {
         }
         for trigger in triggers {
             let id = TriggerId::new(name, &trigger.key);
-            let last = match self.triggers.last(&id) {
-                Some(last) => last,
-                None => self.last_recorded(&id, trigger, now)?,
-            };
-            self.triggers.advance(id, trigger, last);
+            match self.triggers.last(&id) {
+                Some(last) => self.triggers.advance(id, trigger, last),
+                None => {
+                    let last = self.last_recorded(&id, trigger, now)?;
+                    self.triggers.resume(id, trigger, last, now);
+                }
+            }
         }
         Ok(())
     }
@@ -155,12 +157,12 @@ impl Daemon {
             Some(last) if last.state != FireState::Disarmed && last.scheduled_at <= now => {
                 Ok(last.scheduled_at)
             }
-            // The clock was wrong when it was recorded. Waiting for that instant would stop the trigger until then.
+            // The clock was wrong when it was recorded, or is now.
             Some(last) if last.scheduled_at > now => {
                 let at = trigger.schedule.show(last.scheduled_at);
-                let text = format!("its last recorded fire, of {at}, is in the future and is ignored");
+                let text = format!("its last recorded fire, of {at}, is in the future: is the clock right?");
                 self.process.log.automation(Level::Warn, &id.automation, &text);
-                Ok(now)
+                Ok(last.scheduled_at)
             }
             _ => {
                 self.record_marker(id, now, FireState::Armed, "its trigger is new")?;

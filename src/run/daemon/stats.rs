@@ -60,6 +60,8 @@ pub struct StatsSnapshot {
     pub trouble: Option<String>,
     /// Whether the daemon starts nothing more.
     pub is_shutting_down: bool,
+    /// How long it takes until a clock that was set back shows again what it did show.
+    pub clock_behind: Duration,
 }
 
 impl DaemonStats {
@@ -116,6 +118,14 @@ impl StatsSnapshot {
         if self.stepped.is_none() {
             return Some(self.trouble.clone().unwrap_or_else(|| "the daemon has not started yet".to_owned()));
         }
-        self.trouble.clone().or(self.liveness_error())
+        self.trouble.clone().or(self.liveness_error()).or(self.clock_error())
+    }
+
+    fn clock_error(&self) -> Option<String> {
+        let behind = Duration::from_secs(self.clock_behind.as_secs());
+        let shown = humantime::format_duration(behind);
+        (!behind.is_zero()).then(|| {
+            format!("the clock was set back: it shows its earlier time in {shown}, and what cron has fired till then does not fire again")
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! The triggers that the daemon waits for, each with the instant up to which its fires are accounted for.
 
+use super::clock_watch::ClockJump;
 use crate::{
     base::EpochMs,
-    run::schedule::{due::starts_at, trigger::Trigger},
+    run::schedule::{Schedule, due::starts_at, trigger::Trigger},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Names a trigger: its automation and its key there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,16 @@ struct TriggerCursor {
     last: EpochMs,
     /// When the next fire starts, if there is one.
     next_start: Option<EpochMs>,
+    /// How far its time is ahead of the clock's: that of an interval goes on when the clock is set back.
+    ahead: Duration,
+}
+
+impl TriggerCursor {
+    fn new(automation: &str, trigger: &Trigger, last: EpochMs, ahead: Duration) -> Self {
+        let next = trigger.schedule.after(last);
+        let next_start = next.map(|instant| starts_at(automation, trigger, instant));
+        Self { last, next_start, ahead }
+    }
 }
 
 /// The triggers that the daemon waits for. The next start of each always follows from its schedule and its last instant.
@@ -34,13 +45,14 @@ pub(super) struct Triggers(BTreeMap<TriggerId, TriggerCursor>);
 impl Triggers {
     /// When the next fire of all triggers starts.
     pub(super) fn next_start(&self) -> Option<EpochMs> {
-        self.0.values().filter_map(|cursor| cursor.next_start).min()
+        self.0.values().filter_map(|cursor| Some(cursor.next_start? - cursor.ahead)).min()
     }
 
-    /// The triggers whose next fire is due.
-    pub(super) fn due(&self, now: EpochMs) -> Vec<TriggerId> {
-        let is_due = |cursor: &TriggerCursor| cursor.next_start.is_some_and(|next| next <= now);
-        self.0.iter().filter(|(_, cursor)| is_due(cursor)).map(|(id, _)| id.clone()).collect()
+    /// The triggers whose next fire is due, each with its time.
+    pub(super) fn due(&self, now: EpochMs) -> Vec<(TriggerId, EpochMs)> {
+        let due = self.0.iter().map(|(id, cursor)| (id, cursor, now + cursor.ahead));
+        let due = due.filter(|(_, cursor, now)| cursor.next_start.is_some_and(|next| next <= *now));
+        due.map(|(id, _, now)| (id.clone(), now)).collect()
     }
 
     /// The last instant that is accounted for; `None` for a trigger that is not waited for.
@@ -50,9 +62,41 @@ impl Triggers {
 
     /// The fires up to `last` are accounted for; waits for the next one.
     pub(super) fn advance(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs) {
-        let next = trigger.schedule.after(last);
-        let next_start = next.map(|instant| starts_at(&id.automation, trigger, instant));
-        self.0.insert(id, TriggerCursor { last, next_start });
+        let ahead = self.0.get(&id).map(|cursor| cursor.ahead).unwrap_or_default();
+        let cursor = TriggerCursor::new(&id.automation, trigger, last, ahead);
+        self.0.insert(id, cursor);
+    }
+
+    /// Waits for a trigger whose last fire in the store is of an instant that the clock reaches later, or did reach: an
+    /// interval continues from there, and a cron expression names times of the clock.
+    pub(super) fn resume(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs, now: EpochMs) {
+        let cursor = match trigger.schedule {
+            Schedule::Every(_) => TriggerCursor::new(&id.automation, trigger, last, last.since(now)),
+            Schedule::Cron { .. } => {
+                TriggerCursor::new(&id.automation, trigger, last.min(now), Duration::ZERO)
+            }
+        };
+        self.0.insert(id, cursor);
+    }
+
+    /// The clock has jumped. An interval that was ahead of the clock stays so for less when it jumps forward.
+    pub(super) fn follow_jump(&mut self, id: &TriggerId, trigger: &Trigger, jump: ClockJump, now: EpochMs) {
+        let Some(cursor) = self.0.get_mut(id) else { return };
+        match (&trigger.schedule, jump) {
+            (Schedule::Every(_), ClockJump::Back(size)) => cursor.ahead = cursor.ahead.saturating_add(size),
+            (Schedule::Every(_), ClockJump::Forward(size)) => {
+                cursor.ahead = cursor.ahead.saturating_sub(size)
+            }
+            (Schedule::Cron { .. }, ClockJump::Back(_)) => {
+                *cursor = TriggerCursor::new(&id.automation, trigger, cursor.last.min(now), Duration::ZERO);
+            }
+            (Schedule::Cron { .. }, ClockJump::Forward(_)) => {}
+        }
+    }
+
+    /// The triggers that are waited for.
+    pub(super) fn ids(&self) -> Vec<TriggerId> {
+        self.0.keys().cloned().collect()
     }
 
     /// Waits no longer for a trigger.

@@ -80,6 +80,12 @@ impl Metrics {
             page.head(name, "gauge", help);
             page.row(name, &[], value);
         }
+        page.head(
+            "clock_behind_seconds",
+            "gauge",
+            "Seconds until a clock that was set back shows its earlier time.",
+        );
+        page.row("clock_behind_seconds", &[], snapshot.clock_behind.as_secs_f64());
         page.head("fires_total", "counter", "Fires that this process has closed, by their state.");
         for name in &snapshot.live {
             // Every state is there from the start, so that its first fire shows as an increase.

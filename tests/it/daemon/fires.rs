@@ -5,8 +5,12 @@ use crate::fixtures::{
     program::TIMEOUT,
     raw_server::{RawServer, ok},
 };
-use mpscript::store::{Fire, FireState, Statement};
+use mpscript::{
+    run::daemon::Daemon,
+    store::{Fire, FireState, Statement},
+};
 use std::{
+    slice::from_mut,
     thread,
     time::{Duration, Instant},
 };
@@ -206,7 +210,7 @@ fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     }
     assert_eq!(fixture.states("job"), ["claimed"]);
     early.scan().expect("the folder is there");
-    fixture.settle(std::slice::from_mut(&mut early));
+    fixture.settle(from_mut(&mut early));
     assert_eq!(fixture.states("job"), ["done"], "{}", fixture.log.text());
 }
 
@@ -222,11 +226,88 @@ fn clock_jump_is_logged_and_loses_no_fire() {
     daemon.step().expect("the store works");
     assert!(fixture.log.text().contains(": the clock is 2h ahead"), "{}", fixture.log.text());
     fixture.reset_clock();
-    fixture.settle(std::slice::from_mut(&mut daemon));
+    fixture.settle(from_mut(&mut daemon));
     assert!(fixture.log.text().contains(": the clock was set back by 2h"), "{}", fixture.log.text());
     assert_eq!(jumps(&fixture), 1);
     // Nothing fires a second time, and nothing is lost.
     assert_eq!(fixture.fires("tick").len(), 120);
+}
+
+/// A daemon whose clock was ahead by ten minutes, long enough for fires, and is right again.
+fn after_a_wrong_clock(fixture: &DaemonFixture) -> Daemon {
+    let mut daemon = fixture.daemon();
+    fixture.advance_and_settle(Duration::from_mins(10), from_mut(&mut daemon));
+    fixture.reset_clock();
+    daemon
+}
+
+#[test]
+fn interval_continues_while_the_clock_is_set_back() {
+    let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run() { print(\"滴答\") }";
+    let fixture = DaemonFixture::of(&[("tick.rhai", job)]);
+    let mut daemon = after_a_wrong_clock(&fixture);
+    let fired = fixture.fires("tick").len();
+    fixture.step_until(&mut daemon, |_| fixture.fires("tick").len() >= fired + 2);
+}
+
+#[test]
+fn interval_continues_after_a_restart_with_a_clock_set_back() {
+    let job = "const automation = #{ on: [ #{ every: \"1s\" } ] };\nfn run() { print(\"滴答\") }";
+    let fixture = DaemonFixture::of(&[("tick.rhai", job)]);
+    drop(after_a_wrong_clock(&fixture));
+    let fired = fixture.fires("tick").len();
+    let mut daemon = fixture.daemon();
+    fixture.step_until(&mut daemon, |_| fixture.fires("tick").len() >= fired + 2);
+}
+
+#[test]
+fn cron_fire_missed_by_a_wrong_clock_runs_when_the_right_one_reaches_it() {
+    let job = "const automation = #{ on: [ #{ cron: \"* * * * *\" } ] };\nfn run() { print(\"每分\") }";
+    let of = |fixture: DaemonFixture| {
+        let mut daemon = after_a_wrong_clock(&fixture);
+        let ran =
+            |fixture: &DaemonFixture| fixture.states("job").iter().filter(|state| **state == "done").count();
+        assert_eq!((fixture.states("job").len(), ran(&fixture)), (10, 1));
+        daemon.step().expect("the store works");
+        // To the last of the instants that were recorded, which has run.
+        for _ in 0..11 {
+            fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+        }
+        assert_eq!((fixture.states("job").len(), ran(&fixture)), (11, 11), "{}", fixture.log.text());
+    };
+    of(DaemonFixture::of(&[("job.rhai", job)]));
+    if let Some(fixture) = DaemonFixture::on_postgres(&[("job.rhai", job)]) {
+        of(fixture);
+    }
+}
+
+#[test]
+fn daemon_is_not_ready_while_its_clock_is_set_back() {
+    let fixture = DaemonFixture::of(&[("tick.rhai", &every_minute("", "print(1)"))]);
+    let mut daemon = after_a_wrong_clock(&fixture);
+    daemon.step().expect("the store works");
+    let error = daemon.stats().snapshot().readiness_error().unwrap_or_default();
+    assert!(error.starts_with("the clock was set back: it shows its earlier time in "), "{error}");
+    fixture.advance(Duration::from_mins(11));
+    fixture.settle(from_mut(&mut daemon));
+    assert_eq!(daemon.stats().snapshot().readiness_error(), None);
+}
+
+#[test]
+fn daemon_with_a_clock_ahead_is_logged_once() {
+    let of = |fixture: DaemonFixture| {
+        let (store, ahead) = (fixture.store(), fixture.now() + Duration::from_hours(1));
+        let lease = store.acquire_lease("node 远方/1 x 0", "远方/1 x 0", ahead, Duration::from_secs(8));
+        assert_eq!(fixture.wait(lease), Ok(true));
+        let mut daemon = fixture.daemon();
+        fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+        let logged = fixture.log.text().matches("the clock of 远方/1 is more than 8 s ahead").count();
+        assert_eq!(logged, 1, "{}", fixture.log.text());
+    };
+    of(DaemonFixture::of(&[]));
+    if let Some(fixture) = DaemonFixture::on_postgres(&[]) {
+        of(fixture);
+    }
 }
 
 #[test]
@@ -302,7 +383,7 @@ fn run_left_at_shutdown_is_resumed_by_the_next_daemon() {
     let mut second = fixture.daemon();
     fixture.advance(Duration::from_secs(3));
     fixture.step_until_logged(&mut second, "job: end");
-    fixture.settle(std::slice::from_mut(&mut second));
+    fixture.settle(from_mut(&mut second));
     assert_eq!(fixture.states("job"), ["done"]);
     assert_eq!(fixture.log.text().matches("job: end").count(), 1);
 }
@@ -333,7 +414,7 @@ fn retention_keeps_recent_fires_and_some_of_each_outcome() {
     assert_eq!(runs.len(), fires.len());
     // After a long pause nothing is young; twenty of the outcome are still there.
     fixture.advance(Duration::from_hours(40 * 24));
-    fixture.settle(std::slice::from_mut(&mut daemon));
+    fixture.settle(from_mut(&mut daemon));
     let done = fixture.states("daily").into_iter().filter(|state| *state == "done").count();
     // The newest may have been running when the others were counted.
     assert!((20..=21).contains(&done), "{done}");
