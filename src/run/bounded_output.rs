@@ -96,7 +96,9 @@ mod tests {
     fn printed(texts: &[&str], max_bytes: usize) -> Vec<String> {
         let kept = Arc::new(Kept::default());
         let output = BoundedOutput { max_bytes, ..BoundedOutput::new(Arc::<Kept>::clone(&kept), None) };
-        texts.iter().for_each(|text| output.print(text));
+        for text in texts {
+            output.print(text);
+        }
         output.finish();
         lock(&kept.0).clone()
     }

@@ -38,7 +38,7 @@ use self::{
     preparation::Preparations,
     process::{HEARTBEAT_TTL, Process},
     retention::Retention,
-    running_set::RunningSet,
+    running_set::{Capacity, RunningSet},
     step_errors::StepErrors,
     transition::StopReason,
     triggers::Triggers,
@@ -88,10 +88,7 @@ pub struct Daemon {
     triggers: Triggers,
     queue: FireQueue,
     running: RunningSet,
-    /// How many runs run at the same time.
-    max_parallel: usize,
-    /// Whether the log says that runs wait for others to end.
-    is_full: bool,
+    capacity: Capacity,
     preparations: Preparations,
     retention: Retention,
     clock_watch: ClockWatch,
@@ -124,8 +121,7 @@ impl Daemon {
             triggers: Triggers::default(),
             queue: FireQueue::default(),
             running: RunningSet::default(),
-            max_parallel: DEFAULT_MAX_PARALLEL,
-            is_full: false,
+            capacity: Capacity { max: DEFAULT_MAX_PARALLEL, is_full: false },
             preparations: Preparations::new(connector),
             retention: Retention::default(),
             clock_watch: ClockWatch::default(),
@@ -147,7 +143,7 @@ impl Daemon {
     /// Runs no more than this many runs at the same time.
     #[must_use]
     pub fn with_max_parallel(mut self, count: usize) -> Self {
-        self.max_parallel = count;
+        self.capacity.max = count;
         self
     }
 

@@ -45,6 +45,14 @@ impl Running {
     }
 }
 
+/// How many runs of this process run at the same time.
+pub(super) struct Capacity {
+    /// At the most.
+    pub max: usize,
+    /// Whether the log says that further ones wait.
+    pub is_full: bool,
+}
+
 /// The runs of this process, by id. A run leaves the set when its end is recorded, or when its thread has panicked without
 /// reporting one: another process, or this one, then adopts it after its heartbeat has expired.
 pub(super) struct RunningSet {

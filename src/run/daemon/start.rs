@@ -144,7 +144,7 @@ impl Daemon {
             of_automation: self.running.count_of(&fire.automation),
             max_of_automation: max,
             taken: self.running.len(),
-            max: self.max_parallel,
+            max: self.capacity.max,
         };
         match admit(places) {
             Admission::Start => Ok(None),
@@ -153,7 +153,7 @@ impl Daemon {
                 let Places { of_automation, taken, .. } = places;
                 let reason = format!(
                     "{of_automation} of its runs are running (max_parallel: {max}), {taken} in all (--max-parallel {})",
-                    self.max_parallel
+                    self.capacity.max
                 );
                 self.skip(fire, &reason).map(Some)
             }
@@ -162,12 +162,12 @@ impl Daemon {
 
     /// Whether as many runs run as may, which is logged once.
     pub(super) fn has_no_place(&mut self) -> bool {
-        let is_full = self.running.len() >= self.max_parallel;
-        if is_full && !self.is_full {
-            let text = format!("{} runs are running: further ones wait (--max-parallel)", self.max_parallel);
+        let is_full = self.running.len() >= self.capacity.max;
+        if is_full && !self.capacity.is_full {
+            let text = format!("{} runs are running: further ones wait (--max-parallel)", self.capacity.max);
             self.process.log.daemon(Level::Warn, &text);
         }
-        self.is_full = is_full;
+        self.capacity.is_full = is_full;
         is_full
     }
 

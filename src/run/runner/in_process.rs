@@ -36,13 +36,13 @@ impl Runner for InProcess {
         let (runtime, alive) = (Arc::clone(&self.runtime), Arc::new(()));
         let handle = RunHandle::new(&alive);
         thread::Builder::new().name("run".to_owned()).spawn(move || {
-            let _alive = alive;
             // The sender is dropped where the run is not started after all.
             if let Ok((plan, attempt, reporter)) = given.recv() {
                 let run = attempt.run.clone();
                 let outcome = worker::execute(&runtime, plan, attempt);
                 reporter.report(&run, outcome);
             }
+            drop(alive);
         })?;
         let start = move |plan, attempt, reporter| {
             // The thread waits for it.
