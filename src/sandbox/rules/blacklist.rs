@@ -1,6 +1,6 @@
 //! The blacklist: listed, added to, removed from.
 
-use super::user::{page, refuse_duplicates};
+use super::user::{page, page_size, refuse_duplicates};
 use crate::{
     api::{
         Paged,
@@ -22,7 +22,7 @@ use std::ops::Bound;
 impl Simulate for blacklist::List {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.begin_openid.as_deref())?;
-        let most = world.switches.number(BLACKLIST_PAGE).unwrap_or(Self::PAGE);
+        let most = page_size(world, world.switches.number(BLACKLIST_PAGE).unwrap_or(Self::PAGE));
         let numbers: Vec<u32> = match cursor {
             Cursor::Start => world.blacklist.iter().copied().take(most).collect(),
             Cursor::After(number) => {

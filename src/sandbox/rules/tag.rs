@@ -1,6 +1,6 @@
 //! Tags: made, listed, renamed, deleted, and put on followers.
 
-use super::user::{page, refuse_duplicates};
+use super::user::{page, page_size, refuse_duplicates};
 use crate::{
     api::{
         Paged, Violation,
@@ -103,11 +103,12 @@ impl Simulate for tag::Delete {
 impl Simulate for tag::Members {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.next_openid.as_deref())?;
+        let most = page_size(world, Self::PAGE);
         let members = &world.tag(self.tagid)?.members;
         let numbers: Vec<u32> = match cursor {
-            Cursor::Start => members.iter().copied().take(Self::PAGE).collect(),
+            Cursor::Start => members.iter().copied().take(most).collect(),
             Cursor::After(number) => {
-                members.range((Bound::Excluded(number), Bound::Unbounded)).copied().take(Self::PAGE).collect()
+                members.range((Bound::Excluded(number), Bound::Unbounded)).copied().take(most).collect()
             }
             Cursor::End => Vec::new(),
         };

@@ -16,7 +16,9 @@ use crate::{
         world::{
             api_error::ApiError,
             openid::NoFollower,
-            switches::{BLACKLISTED_IN_USER_GET, DUPLICATE_OPENIDS, REMARK_OF_30_BYTES, USER_GET_ORDER},
+            switches::{
+                BLACKLISTED_IN_USER_GET, DUPLICATE_OPENIDS, LIST_PAGE, REMARK_OF_30_BYTES, USER_GET_ORDER,
+            },
             world::{Cursor, World},
         },
     },
@@ -26,6 +28,7 @@ use std::collections::HashSet;
 impl Simulate for user::List {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.next_openid.as_deref())?;
+        let most = page_size(world, Self::PAGE);
         let everyone = 0..u32::try_from(world.followers.len()).unwrap_or(u32::MAX);
         let is_newest_first = world.switches.is(USER_GET_ORDER, "newest_first");
         let range = match (cursor, is_newest_first) {
@@ -40,9 +43,9 @@ impl Simulate for user::List {
                 && (shows_blacklisted || !world.blacklist.contains(number))
         };
         let numbers: Vec<u32> = if is_newest_first {
-            range.rev().filter(listed).take(Self::PAGE).collect()
+            range.rev().filter(listed).take(most).collect()
         } else {
-            range.filter(listed).take(Self::PAGE).collect()
+            range.filter(listed).take(most).collect()
         };
         let mut page = page(world, &numbers);
         let hidden =
@@ -53,6 +56,11 @@ impl Simulate for user::List {
         page.next_openid.get_or_insert_default();
         Ok(page)
     }
+}
+
+/// How many openids a page of a list has that may have `most`.
+pub(crate) fn page_size(world: &World, most: usize) -> usize {
+    world.switches.number(LIST_PAGE).unwrap_or(most).min(most)
 }
 
 /// A page of these followers; without `data` and `next_openid` when there are none.

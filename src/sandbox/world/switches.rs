@@ -80,6 +80,8 @@ switches! {
         OneOf(&["no", "yes"]), "no", "whether the list of followers has those on the blacklist";
     USER_GET_ORDER = "user_get_order", "order of user/get",
         OneOf(&["oldest_first", "newest_first"]), "oldest_first", "the order of the list of followers";
+    LIST_PAGE = "list_page", "pages of lists: full, or with fewer than the most (最多)",
+        UpTo(10_000), "10000", "the most openids of one page of followers, of a tag's and of the blacklist";
     DEPARTED_CURSOR = "departed_cursor", "next_openid of a departed user",
         OneOf(&["continues", "empty_page", "40003"]), "continues", "a cursor that names a user who has unsubscribed";
     DUPLICATE_OPENIDS = "duplicate_openids", "duplicates in openid_list/user_list",

@@ -32,7 +32,7 @@ const OPEN_QUESTIONS: [&str; 16] = [
 
 /// Switches beside that list: what has changed with the years, what its sections leave open in
 /// passing, and what a simulator need not do.
-const OF_ITS_OWN: [&str; 10] = [
+const OF_ITS_OWN: [&str; 11] = [
     "seconds of a minute of quotas: fewer, for tests",
     "which of 40005, 40113 and 40137 a GIF yields",
     "nickname, sex and region in user/info and sns/userinfo: empty today, given in 2020",
@@ -41,6 +41,7 @@ const OF_ITS_OWN: [&str; 10] = [
     "state of the authorize page: optional, or 10013",
     "errors of the authorize page that depend on the account's standing",
     "page of getblacklist: 1,000 today, 10,000 in 2020",
+    "pages of lists: full, or with fewer than the most (最多)",
     "batchblacklist with a non-follower",
     "`Connection: close` on every answer",
 ];
@@ -153,6 +154,22 @@ fn follower_list_is_newest_first_with_the_switch() {
     assert_eq!(account.openids(), openids);
     let page = account.ask("/cgi-bin/user/get", &format!("&next_openid={}", openids[9]));
     assert_eq!(openids_of(&page), openids[10..]);
+}
+
+#[test]
+fn page_has_fewer_openids_with_the_switch() {
+    let account = Account::of(30);
+    let openids = account.openids();
+    let tagid = account.tag("短页");
+    account.tell(ATTACH, json!({"openid_list": openids[..20], "tagid": tagid}));
+    account.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": openids[20..]}));
+    set(&account, "list_page", "7");
+    let followers = account.ask("/cgi-bin/user/get", "");
+    assert_eq!((&followers["total"], &followers["count"]), (&json!(20), &json!(7)));
+    assert_eq!(openids_of(&followers), openids[..7]);
+    assert_eq!(openids_of(&account.tell("/cgi-bin/user/tag/get", json!({"tagid": tagid}))), openids[..7]);
+    let blacklist = account.tell("/cgi-bin/tags/members/getblacklist", json!({}));
+    assert_eq!(openids_of(&blacklist), openids[20..27]);
 }
 
 #[test]
