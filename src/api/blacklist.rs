@@ -23,6 +23,7 @@ endpoint! {
     }
     answer OpenidPage;
     cursor begin_openid -> next_openid, page 1_000;
+    records data.openid;
     attributes {
         errors: &[-1, 40001, 40003, 49003],
     }

@@ -265,6 +265,8 @@ pub struct Spec {
     pub list: Option<ListLimit>,
     /// How pages follow each other.
     pub cursor: Option<Cursor>,
+    /// The most bytes of its answer that are read.
+    pub max_answer: usize,
     /// Calls a day.
     pub daily: DailyQuota,
     /// The errcodes that its page documents, beside those of every endpoint.
@@ -287,6 +289,8 @@ impl Spec {
         answer_envelope: None,
         list: None,
         cursor: None,
+        // A full page of openids is 0.3 MB, the details of a hundred followers 0.1 MB.
+        max_answer: 4 << 20,
         daily: DailyQuota { real: None, test: None },
         errors: &[],
     };
@@ -315,6 +319,14 @@ pub trait Endpoint: Serialize + DeserializeOwned + Default + Clone + Send + Sync
     type Mode: CallMode;
     /// The declaration.
     const SPEC: &'static Spec;
+
+    /// Holds an answer to what was asked.
+    ///
+    /// # Errors
+    /// What is wrong with it: then nothing of it is believed.
+    fn verify(&self, _answer: &Self::Answer) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// An endpoint that takes a bounded list.
@@ -327,9 +339,15 @@ pub trait Batched: Endpoint {
     fn items(&mut self) -> &mut Vec<Self::Item>;
 }
 
+/// An endpoint that answers a list of records, each of which can be read without the others.
+pub trait Records: Endpoint {
+    /// The names of the fields that lead to the list.
+    const RECORDS: &'static [&'static str];
+}
+
 /// An endpoint that lists openids page by page.
-pub trait Paged: Endpoint<Answer = super::answer::OpenidPage> {
-    /// The most openids of one page.
+pub trait Paged: Records<Answer = super::answer::OpenidPage> {
+    /// The most openids of one page. A page may have fewer, and be followed by another all the same.
     const PAGE: usize;
     /// Asks for the page after `openid`.
     fn after(&mut self, openid: String);
@@ -345,6 +363,8 @@ pub trait Paged: Endpoint<Answer = super::answer::OpenidPage> {
 ///     answer Type;
 ///     list field: Item, 50 else 40032;          // if a list is bounded
 ///     cursor begin -> next, page 10_000;        // if it lists page by page
+///     records data.openid;                      // if its answer is a list of records
+///     verify function;                          // if an answer can be held to its request
 ///     attributes { envelope: Some("tag"), … }        // what differs from Spec::COMMON
 /// }
 /// ```
@@ -358,6 +378,8 @@ macro_rules! endpoint {
         answer $answer:ty;
         $( list $list:ident : $item:ty, $most:literal else $over:literal; )?
         $( cursor $begin:ident -> $next:ident, page $page:literal; )?
+        $( records $($record:ident).+; )?
+        $( verify $verify:path; )?
         attributes { $( $attribute:ident : $value:expr ),* $(,)? }
     ) => {
         $(#[doc = $doc])*
@@ -391,6 +413,9 @@ macro_rules! endpoint {
                 $( $attribute: $value, )*
                 ..$crate::api::Spec::COMMON
             };
+            $( fn verify(&self, answer: &Self::Answer) -> Result<(), String> {
+                $verify(self, answer)
+            } )?
         }
 
         $( impl $crate::api::Batched for $request {
@@ -399,6 +424,10 @@ macro_rules! endpoint {
             fn items(&mut self) -> &mut Vec<Self::Item> {
                 &mut self.$list
             }
+        } )?
+
+        $( impl $crate::api::Records for $request {
+            const RECORDS: &'static [&'static str] = &[$( stringify!($record) ),+];
         } )?
 
         $( impl $crate::api::Paged for $request {

@@ -10,6 +10,7 @@ pub mod card;
 mod endpoint;
 pub mod errcode;
 pub mod media;
+pub mod mismatch;
 pub mod network;
 pub mod oauth;
 pub mod qrcode;
@@ -24,7 +25,7 @@ pub mod wire;
 
 pub use endpoint::{
     Batched, CallKind, CallMode, Credential, Cursor, DailyQuota, Endpoint, Field, FieldKind, FieldType,
-    ListLimit, Method, Paged, Permission, Reads, Resend, Spec, WireSecret, Writes,
+    ListLimit, Method, Paged, Permission, Reads, Records, Resend, Spec, WireSecret, Writes,
 };
 pub use violation::Violation;
 

@@ -136,6 +136,10 @@ endpoint! {
     }
 }
 
+fn is_of_asked(asked: &Userinfo, profile: &Profile) -> Result<(), String> {
+    if profile.openid == asked.openid { Ok(()) } else { Err("it is about another openid".to_owned()) }
+}
+
 endpoint! {
     /// Gives the profile of a person who has authorized `snsapi_userinfo`.
     ///
@@ -158,6 +162,7 @@ endpoint! {
         lang: Option<String>,
     }
     answer Profile;
+    verify is_of_asked;
     attributes {
         credential: Credential::UserToken,
         permission: Permission::CertifiedService,

@@ -147,6 +147,7 @@ endpoint! {
     }
     answer OpenidPage;
     cursor next_openid -> next_openid, page 10_000;
+    records data.openid;
     attributes {
         errors: &[-1, 40001, 40003, 45159],
     }

@@ -133,6 +133,7 @@ pub fn spec(method: Method, path: &str) -> Result<&'static Spec, UndeclaredError
         kind,
         resend,
         permission: Permission::Any,
+        max_answer: 32 << 20,
         ..Spec::COMMON
     }));
     known.insert(key, spec);

@@ -12,7 +12,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// Hands the fields of a follower, in the platform's order, to a macro: name, type, document.
 #[macro_export]
@@ -125,6 +125,26 @@ pub struct Users {
     pub user_info_list: Vec<User>,
 }
 
+fn is_of_asked(asked: &Info, user: &User) -> Result<(), String> {
+    match &user.openid {
+        Some(openid) if *openid != asked.openid => Err("it is about another openid".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn are_all_asked(asked: &Batch, users: &Users) -> Result<(), String> {
+    let asked: HashSet<&str> = asked.user_list.iter().map(|user| user.openid.as_str()).collect();
+    let answered: HashSet<&str> =
+        users.user_info_list.iter().map(|user| user.openid.as_deref().unwrap_or_default()).collect();
+    if !answered.is_subset(&asked) {
+        return Err("it has openids that were not asked for".to_owned());
+    }
+    match asked.len() - answered.len() {
+        0 => Ok(()),
+        missing => Err(format!("it lacks {missing} of the {} openids that were asked for", asked.len())),
+    }
+}
+
 endpoint! {
     /// Gives one page of the account's followers, up to 10,000 openids.
     ///
@@ -143,6 +163,7 @@ endpoint! {
     }
     answer OpenidPage;
     cursor next_openid -> next_openid, page 10_000;
+    records data.openid;
     attributes {
         daily: DailyQuota { real: Some(500), test: Some(100) },
         errors: &[-1, 40001, 40003, 40013, 41001, 42001, 45009, 48001, 50002, 268_487_002],
@@ -169,6 +190,7 @@ endpoint! {
         lang: Option<String>,
     }
     answer User;
+    verify is_of_asked;
     attributes {
         daily: DailyQuota { real: Some(5_000_000), test: Some(500_000) },
         errors: &[-1, 40001, 40003, 40013],
@@ -195,6 +217,8 @@ endpoint! {
     }
     answer Users;
     list user_list: UserRef, 100 else 40032;
+    records user_info_list;
+    verify are_all_asked;
     attributes {
         daily: DailyQuota { real: Some(5_000_000), test: Some(500_000) },
         errors: &[-1, 40001, 40003, 40013, 40032, 47001],

@@ -1,6 +1,11 @@
 //! How a request looks on the wire, in both directions.
 
-use super::{Credential, Endpoint, FieldKind, Method, Spec, media::File};
+use super::{
+    Credential, Endpoint, FieldKind, Method, Spec,
+    media::File,
+    mismatch::{Mismatch, Segment, explain},
+};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// A request as HTTP carries it, without its credential.
@@ -134,8 +139,22 @@ pub fn decode_answer<E: Endpoint>(bytes: &[u8]) -> Result<E::Answer, serde_json:
     }
 }
 
+/// Why JSON is not an answer of the declared shape; `None` when it is one.
+#[must_use]
+pub fn explain_answer<E: Endpoint>(whole: &Value) -> Option<Mismatch> {
+    let Some(envelope) = E::SPEC.answer_envelope else { return explain::<E::Answer>(whole) };
+    if let Some(mismatch) = explain::<Map<String, Value>>(whole) {
+        return Some(mismatch);
+    }
+    let inner = whole.get(envelope);
+    let mut mismatch = explain::<E::Answer>(inner.unwrap_or(&Value::Null))?;
+    mismatch.found.take_if(|_| inner.is_none());
+    mismatch.place.insert(0, Segment::Field(envelope.to_owned()));
+    Some(mismatch)
+}
+
 /// The `errcode` and `errmsg` of an answer, if it is an error's or a [`Empty`](super::answer::Empty).
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Head {
     /// 0 or absent when the call succeeded.
     #[serde(default)]
@@ -143,9 +162,15 @@ pub struct Head {
     /// The message, which no program should compare.
     #[serde(default)]
     pub errmsg: String,
-    /// With 45171: the openids that failed; the others succeeded.
-    #[serde(default)]
+    /// With 45171: the openids that failed; the others succeeded. Empty when it can't be read.
+    #[serde(default, deserialize_with = "all_texts")]
     pub fail_openid_list: Vec<String>,
+}
+
+/// A list of texts; empty when one of them is something else, since the others would pass for the whole list.
+fn all_texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(list).unwrap_or_default())
 }
 
 fn query_text(value: Value) -> String {

@@ -3,13 +3,13 @@
 use super::{
     CallError,
     config::ClientConfig,
-    envelope::{category, decode},
+    envelope::{BrokenRecord, category, decode, decode_records},
     json_repair::repair,
     sender::{Progress, Sender, Sent},
     token::{cache::TokenCache, codes::ExchangedCodes},
 };
 use crate::api::{
-    Credential, Endpoint, Spec,
+    Credential, Endpoint, Records, Spec,
     wire::{self, Outgoing},
 };
 use serde_json::Value;
@@ -46,7 +46,24 @@ impl Client {
     /// When the platform refuses the call, gives no usable answer, or the run is cancelled.
     pub async fn call<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
         let bytes = self.send(E::SPEC, wire::encode(request)).await?;
-        decode::<E>(&bytes)
+        let answer = decode::<E>(&bytes)?;
+        match request.verify(&answer) {
+            Ok(()) => Ok(answer),
+            Err(reason) => Err(CallError::Unreadable { endpoint: E::SPEC.name, reason }),
+        }
+    }
+
+    /// Calls an endpoint that answers a list of records. Those that can't be read are named beside the others; the
+    /// caller holds the answer to what it asked.
+    ///
+    /// # Errors
+    /// As for [`Client::call`].
+    pub async fn call_records<E: Records>(
+        &self,
+        request: &E,
+    ) -> Result<(E::Answer, Vec<BrokenRecord>), CallError> {
+        let bytes = self.send(E::SPEC, wire::encode(request)).await?;
+        decode_records::<E>(&bytes)
     }
 
     /// Calls any path (see [`api::undeclared`](crate::api::undeclared)) and gives the answer as it is.

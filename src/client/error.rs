@@ -7,6 +7,7 @@ use crate::{
     },
     base::plain_line,
 };
+use std::time::Duration;
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -27,6 +28,19 @@ pub enum CallError {
         tries: u32,
         /// The call may have taken effect although no answer came.
         in_doubt: bool,
+    },
+    /// A host turned the call away because there were too many (HTTP status 429). It has taken no effect.
+    #[error("{endpoint} was turned away by {host} in {tries} {}: HTTP status 429, too many requests{}",
+        if *.tries == 1 { "try" } else { "tries" }, describe_wait(*.wait))]
+    Throttled {
+        /// The script function.
+        endpoint: &'static str,
+        /// The host that was asked.
+        host: String,
+        /// Attempts made.
+        tries: u32,
+        /// The wait that the last answer asked for (`Retry-After`).
+        wait: Option<Duration>,
     },
     /// The answer was not what the declaration says.
     #[error("{endpoint} got an answer that is not what the platform documents: {reason}")]
@@ -70,6 +84,11 @@ pub struct Refusal {
     pub credential: Credential,
     /// An earlier attempt of the call was sent and not answered, so it may have taken effect.
     pub is_in_doubt: bool,
+}
+
+fn describe_wait(wait: Option<Duration>) -> String {
+    let text = |wait| format!("; it asks to wait {}", humantime::format_duration(wait));
+    wait.map(text).unwrap_or_default()
 }
 
 /// The longest `errmsg` that is kept, in characters; the platform's own have fewer than 200.
@@ -160,6 +179,9 @@ impl CallError {
             Self::Unreadable { .. } => {
                 Some("something between here and the platform may answer in its place")
             }
+            Self::Throttled { .. } => Some(
+                "wait as long, or make fewer calls at once (--in-flight); a proxy in between may count them too",
+            ),
             Self::NoTls(_) => {
                 Some("install the machine's CA certificates (Debian: apt install ca-certificates)")
             }
@@ -175,7 +197,7 @@ impl CallError {
             Self::Refused(refusal) => refusal.is_in_doubt,
             Self::NoAnswer { in_doubt, .. } => *in_doubt,
             Self::Unreadable { .. } => true,
-            Self::NoTls(_) | Self::NoToken { .. } | Self::Cancelled { .. } => false,
+            Self::Throttled { .. } | Self::NoTls(_) | Self::NoToken { .. } | Self::Cancelled { .. } => false,
         }
     }
 

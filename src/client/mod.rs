@@ -28,6 +28,7 @@ pub use base_url::{BaseUrl, BaseUrlError};
 pub use brokered::ClientSettings;
 pub use call::Client;
 pub use config::{Account, ClientConfig, DEFAULT_IN_FLIGHT};
+pub use envelope::BrokenRecord;
 pub use error::{CallError, Refusal};
 pub use json_repair::repair;
 pub use ledger::Ledger;

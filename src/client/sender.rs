@@ -10,7 +10,7 @@ use super::{
     hosts::{ApiHost, HostPool},
     ledger::Ledger,
     minute_quotas::{MinuteOutcome, MinuteQuotas},
-    transport::{Fault, Reply},
+    transport::{Fault, Reply, read_retry_after},
     wait::Waits,
 };
 use crate::{
@@ -32,8 +32,17 @@ const RETRIES: RetrySchedule = RetrySchedule {
     max_elapsed: Duration::from_mins(1),
 };
 
+/// The HTTP status of a call that was turned away because there were too many.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// How often a call waits for the next minute (45011) before it fails.
 const MAX_MINUTE_WAITS: u32 = 3;
+
+/// How often a call waits for as long as an answer asks (HTTP status 429) before it fails.
+const MAX_ASKED_WAITS: u32 = 3;
+
+/// The longest wait that an answer may ask for; a longer one is the caller's to decide.
+const MAX_ASKED_WAIT: Duration = Duration::from_mins(1);
 
 /// After cancellation, how long a request that was sent may still be answered.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -63,6 +72,8 @@ enum AttemptOutcome {
     Retry(CallError),
     /// The platform says that the minute's quota is used up.
     RateLimited(CallError),
+    /// Turned away (HTTP status 429), with the wait that was asked for.
+    Throttled(CallError, Duration),
     /// Not sent, since the minute's quota is known to be used up.
     Deferred,
     /// The platform refused the token.
@@ -82,13 +93,14 @@ pub(super) enum Sent {
 pub(super) struct Progress {
     retry: Retry,
     minute_waits: u32,
+    asked_waits: u32,
     /// The last attempt that may have taken effect although it was not answered.
     in_doubt: Option<CallError>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { retry: RETRIES.start(), minute_waits: 0, in_doubt: None }
+        Self { retry: RETRIES.start(), minute_waits: 0, asked_waits: 0, in_doubt: None }
     }
 }
 
@@ -187,6 +199,14 @@ impl Sender {
                     }
                     self.waits.for_next_minute(spec).await?;
                     // The wait was no failure: the retries start over.
+                    progress.retry = RETRIES.start();
+                }
+                AttemptOutcome::Throttled(error, wait) => {
+                    progress.asked_waits += 1;
+                    if progress.asked_waits > MAX_ASKED_WAITS || wait > MAX_ASKED_WAIT {
+                        return Err(error);
+                    }
+                    self.waits.pause(wait, spec).await?;
                     progress.retry = RETRIES.start();
                 }
                 AttemptOutcome::Deferred => self.waits.for_next_minute(spec).await?,
@@ -302,6 +322,9 @@ impl Sender {
         retry: &Retry,
         reply: Reply,
     ) -> AttemptOutcome {
+        if reply.status == TOO_MANY_REQUESTS {
+            return self.after_throttle(spec, host, retry, &reply);
+        }
         if reply.status != 200 {
             let fault = Fault { reason: format!("HTTP status {}", reply.status), sent: true };
             return match self.after_fault(spec, host, retry, &fault) {
@@ -339,6 +362,24 @@ impl Sender {
         }
     }
 
+    /// A call that was turned away for its number has taken no effect, so that any may be made again.
+    fn after_throttle(
+        &self,
+        spec: &'static Spec,
+        host: &ApiHost,
+        retry: &Retry,
+        reply: &Reply,
+    ) -> AttemptOutcome {
+        let wait = reply.retry_after.as_deref();
+        let wait = wait.and_then(|text| read_retry_after(text, self.clock.now_secs()));
+        let host = host.transport.base().host();
+        let error = CallError::Throttled { endpoint: spec.name, host, tries: retry.attempts(), wait };
+        match wait {
+            Some(wait) => AttemptOutcome::Throttled(error, wait),
+            None => AttemptOutcome::Retry(error),
+        }
+    }
+
     /// Masks the tokens that an answer gives from now on.
     pub(super) fn learn_tokens(&self, answer: &[u8]) {
         for token in tokens_in(answer) {
@@ -362,9 +403,10 @@ impl AttemptOutcome {
     fn signal(&self) -> Signal {
         match self {
             Self::Done(_) => Signal::Success,
-            Self::Retry(_) | Self::RateLimited(_) | Self::Fail(CallError::NoAnswer { .. }) => {
-                Signal::Overload
-            }
+            Self::Retry(_)
+            | Self::RateLimited(_)
+            | Self::Throttled(..)
+            | Self::Fail(CallError::NoAnswer { .. }) => Signal::Overload,
             Self::Fail(_) | Self::RenewToken(_) | Self::Deferred => Signal::Neutral,
         }
     }
@@ -372,9 +414,11 @@ impl AttemptOutcome {
     fn error(&self) -> Option<&CallError> {
         match self {
             Self::Done(_) | Self::Deferred => None,
-            Self::Retry(error) | Self::RateLimited(error) | Self::RenewToken(error) | Self::Fail(error) => {
-                Some(error)
-            }
+            Self::Retry(error)
+            | Self::RateLimited(error)
+            | Self::Throttled(error, _)
+            | Self::RenewToken(error)
+            | Self::Fail(error) => Some(error),
         }
     }
 }

@@ -14,8 +14,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Timeout of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Limit of an answer's size; a full page of openids is 0.3 MB.
-const MAX_ANSWER_BYTES: usize = 32 << 20;
+/// Limit of the size of a token service's answer.
+const MAX_TOKEN_BYTES: usize = 1 << 20;
 
 /// Limit of idle connections that are kept open.
 const MAX_IDLE_CONNECTIONS: usize = 64;
@@ -23,6 +23,8 @@ const MAX_IDLE_CONNECTIONS: usize = 64;
 /// An answer.
 pub(super) struct Reply {
     pub status: u16,
+    /// `Retry-After`, in seconds or as a date.
+    pub retry_after: Option<String>,
     pub bytes: Vec<u8>,
 }
 
@@ -100,7 +102,7 @@ impl Transport {
                 .body(body.to_string()),
             (None, Some((name, file))) => http.post(url).multipart(form(name, file)),
         };
-        Ok(read(outgoing).await)
+        Ok(read(outgoing, spec.max_answer).await)
     }
 }
 
@@ -138,7 +140,8 @@ pub async fn ping(url: &str) -> Result<(), String> {
     if status.is_success() { Ok(()) } else { Err(format!("HTTP status {}", status.as_u16())) }
 }
 
-async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
+/// Sends a request and reads at most so many bytes of the answer.
+async fn read(outgoing: reqwest::RequestBuilder, most: usize) -> Result<Reply, Fault> {
     let fault = |error: reqwest::Error| Fault {
         sent: !(error.is_connect() || error.is_builder()),
         reason: if error.is_timeout() && !error.is_connect() {
@@ -149,14 +152,16 @@ async fn read(outgoing: reqwest::RequestBuilder) -> Result<Reply, Fault> {
     };
     let mut response = outgoing.send().await.map_err(fault)?;
     let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.map(str::to_owned);
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(fault)? {
-        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(Fault { reason: format!("the answer is over {MAX_ANSWER_BYTES} bytes"), sent: true });
+        if bytes.len() + chunk.len() > most {
+            return Err(Fault { reason: format!("the answer is over {most} bytes"), sent: true });
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Reply { status, bytes })
+    Ok(Reply { status, retry_after, bytes })
 }
 
 /// Asks a token service for the account's token, other than `stale`: the body of its answer, `None` if it has no other.
@@ -184,8 +189,9 @@ pub(super) async fn ask_for_token(
         None => outgoing,
     };
     let from = base.host();
-    let reply =
-        read(outgoing).await.map_err(|fault| format!("the token service {from}: {}", fault.reason))?;
+    let reply = read(outgoing, MAX_TOKEN_BYTES)
+        .await
+        .map_err(|fault| format!("the token service {from}: {}", fault.reason))?;
     match reply.status {
         200 => Ok(Some(String::from_utf8_lossy(&reply.bytes).into_owned())),
         401 | 403 => Err(format!("the token service {from} does not know this key")),
@@ -206,6 +212,14 @@ pub(super) async fn ask_for_token(
     }
 }
 
+/// For how long an answer asks to wait: its `Retry-After` is in seconds, or a date, which `now` is before.
+pub(super) fn read_retry_after(text: &str, now: i64) -> Option<Duration> {
+    let seconds = text.trim().parse::<u64>().ok();
+    let seconds =
+        seconds.or_else(|| Some(u64::try_from(read_date(text.trim())? - now).unwrap_or_default()))?;
+    Some(Duration::from_secs(seconds))
+}
+
 /// Parses the `Date` of an answer. The platform writes it with hyphens: `Sat, 03-Jun-2023 06:27:04 GMT`.
 fn read_date(text: &str) -> Option<i64> {
     let plain = text.trim_end_matches(" GMT").replace('-', " ");
@@ -220,4 +234,23 @@ fn innermost(error: &dyn Error) -> String {
         last = source;
     }
     last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let now = 1_685_758_000;
+        let wait = |text| read_retry_after(text, now);
+        assert_eq!(wait("120"), Some(Duration::from_mins(2)));
+        assert_eq!(
+            wait("Sat, 03 Jun 2023 02:08:00 GMT"),
+            Some(Duration::from_secs(1_685_758_080 - 1_685_758_000))
+        );
+        assert_eq!(wait("Sat, 03 Jun 2023 01:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("-1"), None);
+        assert_eq!(wait("soon"), None);
+    }
 }

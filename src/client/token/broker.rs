@@ -10,6 +10,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Asks the process that holds the AppSecret.
@@ -82,6 +83,17 @@ pub enum BrokeredError {
         /// What was found instead.
         reason: String,
     },
+    /// A host turned the call away (HTTP status 429).
+    Throttled {
+        /// The script function.
+        endpoint: String,
+        /// The host that was asked.
+        host: String,
+        /// Attempts made.
+        tries: u32,
+        /// The wait that was asked for.
+        wait: Option<Duration>,
+    },
     /// HTTPS can't be set up.
     NoTls(String),
     /// There is no token.
@@ -152,6 +164,9 @@ impl From<CallError> for BrokeredError {
             CallError::Unreadable { endpoint, reason } => {
                 Self::Unreadable { endpoint: endpoint.to_owned(), reason }
             }
+            CallError::Throttled { endpoint, host, tries, wait } => {
+                Self::Throttled { endpoint: endpoint.to_owned(), host, tries, wait }
+            }
             CallError::NoTls(reason) => Self::NoTls(reason),
             CallError::NoToken { reason } => Self::NoToken(reason),
             CallError::Cancelled { endpoint } => Self::Cancelled { endpoint: endpoint.to_owned() },
@@ -180,6 +195,9 @@ impl From<BrokeredError> for CallError {
             }
             BrokeredError::Unreadable { endpoint, reason } => {
                 Self::Unreadable { endpoint: name(&endpoint), reason }
+            }
+            BrokeredError::Throttled { endpoint, host, tries, wait } => {
+                Self::Throttled { endpoint: name(&endpoint), host, tries, wait }
             }
             BrokeredError::NoTls(reason) => Self::NoTls(reason),
             BrokeredError::NoToken(reason) => Self::NoToken { reason },

@@ -129,6 +129,7 @@ impl ScriptError {
         let (errmsg, rid, endpoint) = match error {
             CallError::Refused(refusal) => (refusal.errmsg.clone(), refusal.rid.clone(), refusal.endpoint),
             CallError::NoAnswer { endpoint, .. }
+            | CallError::Throttled { endpoint, .. }
             | CallError::Unreadable { endpoint, .. }
             | CallError::Cancelled { endpoint } => (error.to_string(), None, *endpoint),
             CallError::NoTls(_) | CallError::NoToken { .. } => (error.to_string(), None, ""),
@@ -139,6 +140,7 @@ impl ScriptError {
             error if error.is_configuration() => ErrorKind::Configuration,
             CallError::Refused(_)
             | CallError::NoAnswer { .. }
+            | CallError::Throttled { .. }
             | CallError::Unreadable { .. }
             | CallError::NoTls(_)
             | CallError::NoToken { .. } => ErrorKind::Script,

@@ -296,7 +296,7 @@ fn cases_of_an_echo() -> Vec<Case> {
     vec![
         ("page for a token", instead_of_token(page.clone()), LIST, "not what the platform documents"),
         ("page for an answer", after_token(page), LIST, "not what the platform documents"),
-        ("token of another kind", instead_of_token(soon), LIST, "a field is of another kind"),
+        ("token of another kind", instead_of_token(soon), LIST, "is a string and must be an integer"),
         ("token cut short", instead_of_token(cut), LIST, "it ends too early"),
         ("token in a list", instead_of_token(in_a_list), LIST, "not a JSON object"),
         ("refusal with a token", instead_of_token(new_token), LIST, "40013 no *** *** "),

@@ -42,13 +42,14 @@ fn errmsg_in_invalid_json_is_repaired() {
 
 #[test]
 fn unreadable_answer_is_reported_without_its_text() {
-    let bodies: [(&[u8], &str); 7] = [
+    let bodies: [(&[u8], &str); 8] = [
         (b"<html>walrus</html>", "19 bytes that are not a JSON object"),
         (b"<html>\"errcode\" walrus</html>", "it is not JSON"),
         (b"[\"walrus\"]", "10 bytes that are not a JSON object"),
         (b"", "it is empty"),
-        (b"{\"tags\":\"walrus\"}", "a field is of another kind (line 1, column 16)"),
-        (b"{\"errcode\":\"walrus\"}", "a field is of another kind"),
+        (b"{\"tags\":\"walrus\"}", "`tags` is a string and must be an array"),
+        (b"{\"errcode\":\"walrus\"}", "`errcode` is a string and must be an integer"),
+        (b"{\"errcode\":0,\"errmsg\":\"ok\"}", "`tags` is missing and must be an array"),
         (b"{\"tags\":[{\"name\":\"walrus", "it ends too early (line 1, column 24)"),
     ];
     let answers: Vec<Act> = bodies.iter().map(|(body, _)| ok(body)).collect();
@@ -65,11 +66,28 @@ fn unreadable_answer_is_reported_without_its_text() {
 #[test]
 fn answer_over_the_size_limit_is_given_up() {
     // One byte over what is read; the call is none that would be made again.
-    let longest = 32 << 20;
+    let longest = 4 << 20;
     let body = [b"{\"tag\":\"".as_slice(), &vec![b'a'; longest + 1]].concat();
     let server = RawServer::in_turn([token("96_token"), ok(body)]);
     let error = ClientFixture::of(server.address()).fail(&create());
-    assert_eq!(no_answer(&error), ("the answer is over 33554432 bytes", 1, true));
+    assert_eq!(no_answer(&error), ("the answer is over 4194304 bytes", 1, true));
+}
+
+#[test]
+fn field_in_an_envelope_is_named_with_it() {
+    let server = RawServer::in_turn([token("96_token"), ok("{}"), ok(r#"{"tag":{"id":"7"}}"#)]);
+    let fixture = ClientFixture::of(server.address());
+    for reason in ["`tag` is missing and must be an object", "`tag.id` is a string and must be an integer"] {
+        let error = fixture.fail(&create()).to_string();
+        assert!(error.ends_with(reason), "{error}");
+    }
+}
+
+#[test]
+fn details_of_another_openid_are_refused() {
+    let server = RawServer::in_turn([token("96_token"), ok(r#"{"subscribe":1,"openid":"other"}"#)]);
+    let error = ClientFixture::of(server.address()).fail(&info()).to_string();
+    assert!(error.ends_with("it is about another openid"), "{error}");
 }
 
 #[test]

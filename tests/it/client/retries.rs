@@ -3,14 +3,17 @@
 use crate::fixtures::{
     client::{ClientFixture, create, fault, names, no_answer, reached, sandbox},
     paths::{CREATE_TAG, LIST_TAGS},
-    raw_server::{RawServer, token},
+    raw_server::{Act, RawServer, answer, ok, token},
 };
 use mpscript::{
     api::{Endpoint, tag},
-    client::BaseUrl,
+    client::{BaseUrl, CallError},
 };
 use serde_json::json;
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Tries of one call before it is given up.
 const MAX_ATTEMPTS: u64 = 5;
@@ -70,6 +73,49 @@ fn status_5xx_of_a_non_idempotent_call_is_in_doubt() {
     assert_eq!(no_answer(&error), ("HTTP status 502", 1, true));
     assert_eq!(error.hint(), Some("the call may have taken effect: look before you make it again"));
     assert_eq!(reached(&account, &create()), 1);
+}
+
+/// A host that turns a call away because there are too many.
+fn too_many(headers: &str) -> Act {
+    Act::Answer(answer("429 Too Many Requests", headers, ""))
+}
+
+/// The answer to a call that makes a tag.
+fn made() -> Act {
+    ok(r#"{"tag":{"id":134,"name":"广东"}}"#)
+}
+
+#[test]
+fn call_that_is_turned_away_waits_as_long_as_it_is_asked_to() {
+    // A call that must not be made twice goes again too: it has taken no effect.
+    let server = RawServer::in_turn([token("96_token"), too_many("Retry-After: 1\r\n"), made()]);
+    let since = Instant::now();
+    ClientFixture::of(server.address()).call(&create()).expect("the second try succeeds");
+    assert!(since.elapsed() >= Duration::from_secs(1), "{:?}", since.elapsed());
+}
+
+#[test]
+fn call_that_is_turned_away_without_a_wait_is_retried() {
+    let server = RawServer::in_turn([token("96_token"), too_many(""), too_many(""), made()]);
+    ClientFixture::of(server.address()).call(&create()).expect("the third try succeeds");
+}
+
+#[test]
+fn call_that_is_turned_away_for_long_fails_and_names_the_wait() {
+    let server = RawServer::in_turn([token("96_token"), too_many("Retry-After: 3600\r\n")]);
+    let error = ClientFixture::of(server.address()).fail(&create());
+    let says = " in 1 try: HTTP status 429, too many requests; it asks to wait 1h";
+    assert!(error.to_string().ends_with(says), "{error}");
+    assert!(matches!(error, CallError::Throttled { .. }) && !error.is_in_doubt());
+}
+
+#[test]
+fn call_that_is_turned_away_each_time_fails_after_three_waits() {
+    let away = || too_many("Retry-After: 0\r\n");
+    let server = RawServer::in_turn([token("96_token"), away(), away(), away(), away(), made()]);
+    let error = ClientFixture::of(server.address()).fail(&tag::List {});
+    assert!(matches!(error, CallError::Throttled { .. }), "{error}");
+    assert_eq!(server.calls().len(), 1 + 4);
 }
 
 #[test]
