@@ -3,8 +3,8 @@
 
 use super::reader::{Details, ReadError, Reader, ReaderConfig};
 use crate::{
-    bulk::model::{cursor::PageCursor, source::Source},
-    client::Client,
+    bulk::model::{counts::Counters, cursor::PageCursor, source::Source},
+    client::{CallError, Client},
     store::{StoreError, TempSet},
 };
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -35,13 +35,14 @@ impl MemberSet {
         folder: &Path,
     ) -> Result<Self, MembershipError> {
         let scratch = TempSet::new(folder).await?;
+        let (listing, counts) = (source.listing(), Arc::<Counters>::default());
         let mut reader = Reader::open(ReaderConfig {
             client: client.clone(),
             in_flight,
             source,
             details: Details::Omitted,
             limit: None,
-            counts: Arc::default(),
+            counts: Arc::clone(&counts),
             from: PageCursor::default(),
         });
         let mut waiting = Vec::new();
@@ -53,7 +54,15 @@ impl MemberSet {
             }
         }
         scratch.add(&waiting).await?;
-        Ok(Self(scratch))
+        // Who is not in the set would be taken for no member.
+        match (Counters::read(&counts.missing), listing) {
+            (missing @ 1.., Some(spec)) => {
+                let listed = Counters::read(&counts.listed);
+                let reason = format!("the list ended after {listed} of {}", listed + missing);
+                Err(ReadError::Call(CallError::Unreadable { endpoint: spec.name, reason }).into())
+            }
+            _ => Ok(Self(scratch)),
+        }
     }
 
     /// Adds openids.

@@ -2,5 +2,6 @@
 
 pub(crate) mod changed_by_step;
 pub(crate) mod chunked;
+mod details;
 pub(crate) mod membership;
 pub(crate) mod reader;

@@ -1,13 +1,9 @@
 //! Where people come from: listed page by page, their details fetched in overlapping batches,
 //! handed out in the order of the list.
 
+use super::details::{Fetched, fetch};
 use crate::{
-    api::{
-        Batched, Paged, blacklist,
-        errcode::{INVALID_OPENID, ONE_OPENID},
-        tag,
-        user::{self, User, UserRef},
-    },
+    api::{Batched, Paged, blacklist, errcode::INVALID_OPENID, tag, user},
     bulk::{
         WINDOW,
         model::{
@@ -19,12 +15,11 @@ use crate::{
             source::{ChangedByStep, Source},
         },
     },
-    client::{CallError, Client},
+    client::{BrokenRecord, CallError, Client},
     store::{BatchPosition, StoreError},
 };
 use std::{
-    borrow::Cow,
-    collections::HashMap,
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::mpsc;
@@ -45,12 +40,15 @@ pub enum ReadError {
 const BATCHES_A_PAGE: i64 = 200;
 const OPENIDS_A_PAGE: usize = 10_000;
 
+/// Entries of a page that are named when they can't be read.
+const MAX_WARNED: usize = 5;
+
 /// People in the order of the list, and those of the same stretch who can't be handed out.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Followers.
     pub people: Vec<Listed>,
-    /// Openids whose details the platform refuses.
+    /// Openids without details: the platform refuses them or does not give them.
     pub failed: Vec<Failure>,
     /// The page ends with them.
     pub page_end: Option<PageCursor>,
@@ -60,14 +58,9 @@ pub struct Batch {
 enum Pending {
     Ready(Vec<Listed>, Option<PageCursor>),
     InFlight(AbortOnDropHandle<Result<Fetched, CallError>>, Option<PageCursor>),
+    /// The list has ended, without so many that it should have had.
+    Ended(u64),
     Failed(ReadError),
-}
-
-/// A batch with its details.
-#[derive(Default)]
-struct Fetched {
-    people: Vec<Listed>,
-    failed: Vec<Failure>,
 }
 
 /// What a reader lists, and how.
@@ -131,6 +124,10 @@ impl Reader {
         let Some(pending) = self.pending.recv().await else { return Ok(None) };
         match pending {
             Pending::Failed(error) => Err(error),
+            Pending::Ended(missing) => {
+                self.counts.missing.store(missing, Ordering::Relaxed);
+                Ok(None)
+            }
             Pending::Ready(people, page_end) => Ok(Some(Batch { people, failed: Vec::new(), page_end })),
             Pending::InFlight(fetching, page_end) => {
                 // The task ends by itself or with this reader; a panic in it is a bug to be seen.
@@ -163,7 +160,7 @@ struct ReceiverDropped;
 impl Lister {
     async fn run(mut self, source: Source) {
         if self.position.is_last || (self.left == 0 && self.position.page > 0) {
-            return;
+            return self.end().await;
         }
         let result = match source {
             Source::Followers => self.pages(user::List::default()).await,
@@ -172,20 +169,35 @@ impl Lister {
             Source::Openids(openids) => self.openids(&openids).await.map_err(|ReceiverDropped| None),
             Source::ChangedByStep(changed) => self.changed(changed).await,
         };
-        if let Err(Some(error)) = result {
-            // A reader that is gone needs no error.
-            let _ = self.sender.send(Pending::Failed(error)).await;
+        match result {
+            Ok(()) => self.end().await,
+            Err(None) => {}
+            Err(Some(error)) => {
+                // A reader that is gone needs no error.
+                let _ = self.sender.send(Pending::Failed(error)).await;
+            }
         }
     }
 
-    /// Follows the cursor to the end: the counts have reached the total, a page is short, or an empty one comes. Some
-    /// listings have no `total`, and no page size that is documented: they are read until the empty page.
+    /// Says how many the list should have had and has not.
+    async fn end(&self) {
+        if self.position.missing > 0 {
+            // A reader that is gone needs no count.
+            let _ = self.sender.send(Pending::Ended(self.position.missing)).await;
+        }
+    }
+
+    /// Follows the cursor to the end: as many as the total are listed, the page names no next one, or it is empty. A
+    /// page that has fewer than it may is none: the documents say 最多 (at most).
     async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<ReadError>> {
         if let Some(cursor) = &self.position.cursor {
             request.after(cursor.clone());
         }
+        // Cursors of this list so far: one that comes again would list the same followers for ever.
+        let mut cursors: HashSet<String> = self.position.cursor.iter().cloned().collect();
+        let mut is_after_fallback = false;
         loop {
-            let page = match self.client.call(&request).await {
+            let (page, broken) = match self.client.call_records(&request).await {
                 Ok(page) => page,
                 Err(error) => {
                     let is_of_cursor = error.errcode() == Some(INVALID_OPENID);
@@ -193,40 +205,56 @@ impl Lister {
                         Some(before) => request.after(before),
                         None => return Err(Some(error.into())),
                     }
+                    is_after_fallback = true;
                     continue;
                 }
             };
-            let (total, next) = (page.total, page.next_openid.clone().unwrap_or_default());
+            let total = page.total.and_then(|total| u64::try_from(total).ok());
+            let count = usize::try_from(page.count).unwrap_or_default();
+            let next = page.next_openid.clone().unwrap_or_default();
             let mut openids = page.into_openids();
-            let count = openids.len();
-            let says_total = total.and_then(|total| u64::try_from(total).ok());
-            let listed = self.position.listed as u64;
-            if let Some(total) = says_total.filter(|total| count == 0 && listed < *total) {
-                if let Some(before) = self.position.fallback.take() {
-                    request.after(before);
-                    continue;
-                }
-                let reason = format!("the list ended after {listed} of {total}");
-                return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
-            }
+            let entries = openids.len() + broken.len();
             // After a fallback cursor the openid of the cursor proper is listed a second time.
             openids.retain(|openid| self.position.cursor.as_ref() != Some(openid));
-            let seen = self.position.listed + openids.len();
-            self.position.total = self.position.total.max(says_total.unwrap_or_default());
-            self.counts.total.store(self.position.total, Ordering::Relaxed);
-            let is_last = says_total.is_some() && (count < E::PAGE || seen as u64 >= self.position.total);
-            let is_last = count == 0 || next.is_empty() || is_last || openids.len() >= self.left;
-            let does_not_move = !is_last && self.position.cursor.as_ref() == Some(&next);
+            let is_new = !openids.is_empty() || !broken.is_empty();
+            if entries == 0 || (is_after_fallback && !is_new) {
+                let missing = self.position.missing_of(total).min(self.left as u64);
+                if missing > 0
+                    && let Some(before) = self.position.fallback.take()
+                {
+                    request.after(before);
+                    is_after_fallback = true;
+                    continue;
+                }
+                self.position.missing = missing;
+                return Ok(());
+            }
+            if !next.is_empty() && !cursors.insert(next.clone()) {
+                let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
+                let reason = format!("its cursor repeats after {}{of}", self.position.listed);
+                return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
+            }
+            warn_of_broken(E::SPEC.name, &broken);
+            drop_repeated(&mut openids);
+            let position = &mut self.position;
+            // Without a total only the page itself says how many it should have.
+            let unlisted = if total.is_some() { 0 } else { count.saturating_sub(entries) };
+            position.unreadable += (broken.len() + unlisted) as u64;
+            position.total = position.total.max(total.unwrap_or_default());
+            // A total that is smaller than its page counts something else.
+            let least = total.filter(|total| *total >= entries as u64);
+            position.least_total = [position.least_total, least].into_iter().flatten().min();
+            self.counts.total.store(position.total, Ordering::Relaxed);
+            let seen = (position.listed + openids.len()) as u64 + position.unreadable;
+            let is_complete = position.total > 0 && seen >= position.total;
+            let is_last = next.is_empty() || is_complete || openids.len() >= self.left;
             self.emit_page(openids.into_iter().map(Listed::new).collect(), Some(next.clone()), is_last)
                 .await
                 .map_err(|ReceiverDropped| None)?;
             if is_last {
                 return Ok(());
             }
-            if does_not_move {
-                let reason = "its cursor does not move on".to_owned();
-                return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
-            }
+            is_after_fallback = false;
             request.after(next);
         }
     }
@@ -303,14 +331,15 @@ impl Lister {
         self.left -= people.len();
         Counters::add(&self.counts.listed, people.len());
         let before = people.iter().rev().nth(1).map(|person| person.openid.clone());
-        self.position = PageCursor {
-            fallback: before.or_else(|| self.position.cursor.clone()),
-            page: self.position.page + 1,
-            listed: self.position.listed + people.len(),
-            cursor,
-            is_last: is_last || self.left == 0,
-            total: self.position.total,
-        };
+        let position = &mut self.position;
+        position.fallback = before.or_else(|| position.cursor.take());
+        position.cursor = cursor;
+        position.page += u64::from(!people.is_empty());
+        position.listed += people.len();
+        position.is_last = is_last || self.left == 0;
+        if position.is_last {
+            position.missing = position.missing_of(None).min(self.left as u64);
+        }
         let batches = people.len().div_ceil(user::Batch::MAX_ITEMS);
         let mut people = people.into_iter();
         for number in 1..=batches {
@@ -330,60 +359,20 @@ impl Lister {
     }
 }
 
-/// Fetches details; a batch that is refused for one openid is halved until that one is found.
-async fn fetch(client: Client, people: Vec<Listed>) -> Result<Fetched, CallError> {
-    let mut fetched = Fetched::default();
-    // Halves still to be fetched, the first last, so that the order is kept.
-    let mut queue = vec![people];
-    while let Some(mut part) = queue.pop() {
-        // The openids are lent to the request: a million of them are not copied.
-        let user_list = part.iter_mut().map(|person| UserRef {
-            openid: std::mem::take(&mut person.openid),
-            lang: Some(Cow::Borrowed("zh_CN")),
-        });
-        let request = user::Batch { user_list: user_list.collect() };
-        let answered = client.call(&request).await;
-        for (person, asked) in part.iter_mut().zip(request.user_list) {
-            person.openid = asked.openid;
-        }
-        match answered {
-            Ok(answer) => fetched.people.extend(in_order(part, answer.user_info_list)),
-            Err(CallError::Refused(refusal)) if ONE_OPENID.contains(&refusal.errcode) => {
-                if part.len() > 1 {
-                    let second = part.split_off(part.len() / 2);
-                    queue.push(second);
-                    queue.push(part);
-                } else {
-                    fetched.failed.extend(part.into_iter().map(|person| Failure {
-                        openid: person.openid,
-                        errcode: Some(refusal.errcode),
-                        errmsg: refusal.errmsg.clone(),
-                        rid: refusal.rid.clone(),
-                        is_of_details: true,
-                    }));
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(fetched)
+/// Drops the openids that a page names again.
+fn drop_repeated(openids: &mut Vec<String>) {
+    let mut seen = HashSet::with_capacity(openids.len());
+    let is_first: Vec<bool> = openids.iter().map(|openid| seen.insert(openid.as_str())).collect();
+    let mut is_first = is_first.into_iter();
+    openids.retain(|_| is_first.next().unwrap_or(true));
 }
 
-/// Each asked-for person with their own entry: entries have been seen to shift, so the openid tells.
-fn in_order(mut asked: Vec<Listed>, users: Vec<User>) -> Vec<Listed> {
-    let is_in_order = users.len() == asked.len()
-        && users.iter().zip(&asked).all(|(user, person)| user.openid.as_ref() == Some(&person.openid));
-    if is_in_order {
-        for (person, user) in asked.iter_mut().zip(users) {
-            person.user = Some(Arc::new(user));
-        }
-        return asked;
+/// Logs the entries of a page that can't be read: there is no openid to report them by.
+fn warn_of_broken(endpoint: &str, broken: &[BrokenRecord]) {
+    for record in broken.iter().take(MAX_WARNED) {
+        tracing::warn!("{endpoint}: {}: this entry of the list is left out", record.reason);
     }
-    let mut by_openid: HashMap<String, User> =
-        users.into_iter().filter_map(|user| Some((user.openid.clone()?, user))).collect();
-    asked.retain_mut(|person| {
-        person.user = by_openid.remove(&person.openid).map(Arc::new);
-        person.user.is_some()
-    });
-    asked
+    if broken.len() > MAX_WARNED {
+        tracing::warn!("{endpoint}: {} more entries of this page are left out", broken.len() - MAX_WARNED);
+    }
 }

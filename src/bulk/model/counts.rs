@@ -15,6 +15,8 @@ pub struct Counters {
     pub listed: AtomicU64,
     /// How many the platform says there are; 0 when it does not say.
     pub total: AtomicU64,
+    /// How many the platform counts and did not list; known once the list has ended.
+    pub missing: AtomicU64,
     /// Followers whose details came.
     pub fetched: AtomicU64,
     /// Followers that passed every stage.

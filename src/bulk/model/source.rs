@@ -1,7 +1,10 @@
 //! Where the followers of an audience come from.
 
 use super::change::Change;
-use crate::store::Store;
+use crate::{
+    api::{Endpoint, Spec, blacklist, tag, user},
+    store::Store,
+};
 use std::{collections::HashSet, sync::Arc};
 
 /// The list that an audience begins with.
@@ -25,6 +28,17 @@ impl Source {
     pub fn openids(openids: impl IntoIterator<Item = String>) -> Self {
         let mut seen = HashSet::new();
         Self::Openids(openids.into_iter().filter(|openid| seen.insert(openid.clone())).collect())
+    }
+
+    /// The endpoint that lists it, if it is a list of the platform's.
+    #[must_use]
+    pub fn listing(&self) -> Option<&'static Spec> {
+        match self {
+            Self::Followers => Some(user::List::SPEC),
+            Self::Members(_) => Some(tag::Members::SPEC),
+            Self::Blacklisted => Some(blacklist::List::SPEC),
+            Self::Openids(_) | Self::ChangedByStep(_) => None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a job will cost: its calls, estimated before it starts and checked against what is left of the day's quotas.
 
 use crate::{
-    api::{Batched, Endpoint, Paged, Spec, blacklist, tag, user},
+    api::{Batched, Endpoint, Spec, user},
     base::with_thousands,
     bulk::{
         listing::reader::Details,
@@ -75,11 +75,8 @@ impl JobShape<'_> {
         let pages = |page: usize| self.people.div_ceil(page as u64).max(1);
         let mut needs = Vec::new();
         let mut need = |spec, calls, is_sure| needs.push(CallDemand { spec, calls, is_sure });
-        match self.source {
-            Source::Followers => need(user::List::SPEC, pages(user::List::PAGE), true),
-            Source::Blacklisted => need(blacklist::List::SPEC, pages(blacklist::List::PAGE), true),
-            Source::Members(_) => need(tag::Members::SPEC, pages(tag::Members::PAGE), true),
-            Source::Openids(_) | Source::ChangedByStep(_) => {}
+        if let Some(spec) = self.source.listing() {
+            need(spec, spec.cursor.map_or(1, |cursor| pages(cursor.page)), true);
         }
         if self.details == Details::Fetched {
             need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);

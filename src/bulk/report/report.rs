@@ -3,7 +3,7 @@
 use crate::{
     api,
     base::{lock, plain_line, with_thousands},
-    bulk::model::{counts::Counters, estimate::Estimate, failure::Failure, job::Job},
+    bulk::model::{counts::Counters, cursor::is_zero, estimate::Estimate, failure::Failure, job::Job},
     client::{Bucket, Timeline},
     store::{RunState, TerminalKind},
 };
@@ -19,6 +19,9 @@ const MAX_SHOWN: usize = 5;
 pub struct Totals {
     /// Openids that were listed.
     pub listed: u64,
+    /// How many the platform counts and did not list.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u64,
     /// Openids whose details came.
     pub fetched: u64,
     /// Followers that passed every step.
@@ -98,12 +101,16 @@ impl Totals {
             row(1, "unsubscribed", self.gone),
             row(1, "not read", self.unread),
         ]);
+        if self.missing > 0 {
+            rows.push(row(0, "not listed", self.missing));
+        }
         rows
     }
 
     /// Adds another job's.
     fn add(&mut self, other: &Self) {
         self.listed += other.listed;
+        self.missing += other.missing;
         self.fetched += other.fetched;
         self.matched += other.matched;
         self.unmatched += other.unmatched;
@@ -187,13 +194,15 @@ impl EndReport {
         let [listed, matched, unmatched, gone] =
             [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counters::read);
         let [changed, already] = [&counts.changed, &counts.already].map(Counters::read);
+        let missing = Counters::read(&counts.missing);
         let state = match state {
-            RunState::Done if !failed.is_empty() => RunState::DoneWithFailures,
+            RunState::Done if !failed.is_empty() || missing > 0 => RunState::DoneWithFailures,
             state => state,
         };
         let samples = lock(&counts.samples).clone();
         let totals = Totals {
             listed,
+            missing,
             fetched: Counters::read(&counts.fetched),
             matched,
             unmatched,
@@ -386,7 +395,8 @@ impl RunReport {
             totals.add(&end.totals);
         }
         let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
-        let state = if failed.is_empty() { RunState::Done } else { RunState::DoneWithFailures };
+        let is_whole = failed.is_empty() && totals.missing == 0;
+        let state = if is_whole { RunState::Done } else { RunState::DoneWithFailures };
         Self { state, totals, failed, calls, elapsed_ms: millis(elapsed), ends, ..Self::default() }
     }
 }

@@ -318,9 +318,10 @@ async fn send(config: &BatchWriterConfig, items: Vec<ChangeItem>) -> BatchOutcom
             Err(error) => error,
         };
         match &error {
-            // The others were changed; those that are named are retried by themselves.
+            // The others were changed; those that are named are retried by themselves. An answer that names openids
+            // which were not sent says nothing of those that were.
             CallError::Refused(refusal)
-                if refusal.errcode == errcode::SOME_OPENIDS_FAILED && !refusal.failed.is_empty() =>
+                if refusal.errcode == errcode::SOME_OPENIDS_FAILED && are_of(&refusal.failed, &part) =>
             {
                 let (again, done): (Vec<ChangeItem>, _) =
                     part.into_iter().partition(|item| refusal.failed.iter().any(|one| one == item.openid()));
@@ -347,7 +348,10 @@ async fn send(config: &BatchWriterConfig, items: Vec<ChangeItem>) -> BatchOutcom
                 bisect(part, refusal, &mut queue, &mut outcome, counts);
             }
             // No openid was changed, and none is at fault: what was not reached is `skipped`.
-            CallError::Refused(_) | CallError::Cancelled { .. } | CallError::NoToken { .. }
+            CallError::Refused(_)
+            | CallError::Throttled { .. }
+            | CallError::Cancelled { .. }
+            | CallError::NoToken { .. }
                 if !error.is_in_doubt() =>
             {
                 queue.push(part);
@@ -378,6 +382,12 @@ impl BatchOutcome {
         self.error = Some(error.into());
         self
     }
+}
+
+/// Whether these openids, of which there are some, are all of a part.
+fn are_of(failed: &[String], part: &[ChangeItem]) -> bool {
+    let sent: HashSet<&str> = part.iter().map(ChangeItem::openid).collect();
+    !failed.is_empty() && failed.iter().all(|openid| sent.contains(openid.as_str()))
 }
 
 /// Whether a refusal can be for the sake of one openid of the batch.

@@ -51,6 +51,10 @@ fn list(host: &Host, id: &str, report: &RunReport) {
         host.out.line(&plain_line(&format!("{}  {end}: {code}{}{rid}", failed.openid, failed.errmsg)));
         count += 1;
     }
+    if report.totals.missing > 0 {
+        let missing = with_thousands(report.totals.missing);
+        host.err.line(&format!("{missing} followers that the platform counts were not listed"));
+    }
     if count == 0 {
         host.out.line("no openid failed");
         return;

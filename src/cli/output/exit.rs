@@ -6,7 +6,7 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const SCRIPT: u8 = 1;
 /// The arguments or the configuration are wrong.
 pub(crate) const USAGE: u8 = 2;
-/// The script ended, but some openids failed.
+/// The script ended, but some openids failed, or the platform did not list all that it counts.
 pub(crate) const FAILURES: u8 = 3;
 /// Paused: the day's quota is used up.
 pub(crate) const PAUSED: u8 = 4;
@@ -21,7 +21,7 @@ pub(crate) fn help() -> String {
         (DONE, "done"),
         (SCRIPT, "the script failed"),
         (USAGE, "wrong arguments or configuration"),
-        (FAILURES, "done, but some openids failed (the report names them)"),
+        (FAILURES, "done, but some openids failed or were not listed (the report says which)"),
         (PAUSED, "paused: the day's quota is used up (`mpscript resume` continues)"),
         (PARKED, "parked: the run waits for your decision (the message says which)"),
         (INTERRUPTED, "stopped by Ctrl-C or `mpscript stop`"),

@@ -117,7 +117,19 @@ impl Ending<'_> {
         for what in &report.not_undone {
             host.err.line(&format!("warning: not undone: {what}"));
         }
-        let failed = report.failed.len();
+        let (failed, missing) = (report.failed.len(), report.totals.missing);
+        if missing > 0 {
+            let were = if missing == 1 {
+                "follower that the platform counts was"
+            } else {
+                "followers that the platform counts were"
+            };
+            let next = "the report counts them; start the script again to try for the rest";
+            host.err.line(&format!("done, but {} {were} not listed; {next}", with_thousands(missing)));
+        }
+        if failed == 0 && missing > 0 {
+            return exit::FAILURES;
+        }
         if failed == 0 {
             return if report.not_undone.is_empty() { exit::DONE } else { exit::FAILURES };
         }

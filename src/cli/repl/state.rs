@@ -212,6 +212,10 @@ impl<'a> ReplSession<'a> {
             let failed = with_thousands(report.failed.len() as u64);
             self.host.err.line(&format!("{failed} openids failed; mpscript failed {run} lists them"));
         }
+        if report.totals.missing > 0 {
+            let missing = with_thousands(report.totals.missing);
+            self.host.err.line(&format!("{missing} followers that the platform counts were not listed"));
+        }
         if is_timed || (self.is_interactive && watch.elapsed() >= MIN_SHOWN_TIME) {
             let took = watch.elapsed().as_secs_f64();
             let calls = match report.calls.values().sum() {

@@ -21,7 +21,11 @@ use crate::{
     store::TerminalKind,
 };
 use serde_json::{Value, json};
-use std::{collections::HashSet, mem, sync::Arc};
+use std::{
+    collections::HashSet,
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// A running terminal operation.
 pub(crate) struct JobExecution {
@@ -89,6 +93,7 @@ impl JobExecution {
             // From here on the drawn sample is the source. Its followers were counted as listed when they were drawn.
             Some((from_stage, drawn)) => {
                 Counters::add(&job.counts.listed, checkpoint.cursor.listed);
+                job.counts.missing.store(checkpoint.cursor.missing, Ordering::Relaxed);
                 (Source::openids(drawn.iter().cloned()), None, Arc::default(), *from_stage)
             }
             None => (audience.source()?, audience.max_listed(), Arc::clone(&job.counts), 0),
@@ -148,7 +153,8 @@ impl JobExecution {
             self.scope.complete_page(&self.env)?;
             let listed = Counters::read(&self.report.job.counts.listed);
             let listed = usize::try_from(listed).unwrap_or(usize::MAX);
-            let cursor = PageCursor { page: self.scope.page, listed, ..PageCursor::default() };
+            let missing = Counters::read(&self.report.job.counts.missing);
+            let cursor = PageCursor { page: self.scope.page, listed, missing, ..PageCursor::default() };
             self.checkpoint(cursor, &BatchProgress::default(), Value::Null, Some(drawn))?;
             self.scope.page += 1;
             self.scope.enter_page();

@@ -249,6 +249,7 @@ pub(crate) const REPORT_FIELDS: &[(&str, &str)] = &[
     ("target", "The tag, for `tag` and `untag`."),
     ("state", "`done`, `cancelled` or `error`."),
     ("listed", "How many were listed."),
+    ("missing", "How many the platform counts and did not list; more than 0 is a failure."),
     ("fetched", "Followers whose details were fetched."),
     ("matched", "Followers that passed every stage."),
     ("unmatched", "Followers that did not."),
@@ -282,6 +283,7 @@ fn register_report(engine: &mut Engine) {
         .register_get("target", |report: &mut EndReport| report.target.to_script())
         .register_get("state", |report: &mut EndReport| report.state.as_str())
         .register_get("listed", |report: &mut EndReport| count(report.totals.listed))
+        .register_get("missing", |report: &mut EndReport| count(report.totals.missing))
         .register_get("fetched", |report: &mut EndReport| count(report.totals.fetched))
         .register_get("matched", |report: &mut EndReport| count(report.totals.matched))
         .register_get("unmatched", |report: &mut EndReport| count(report.totals.unmatched))

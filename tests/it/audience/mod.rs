@@ -5,5 +5,6 @@ mod csv;
 mod dry_run;
 mod dry_run_rules;
 mod failures;
+mod listing;
 mod quota;
 mod terminals;

@@ -146,7 +146,7 @@ fn html_report_shows_the_outcome_escaped() {
     for part in [
         "<html lang=\"zh-CN\">",
         "<h1>script.rhai</h1>",
-        "<span class=\"state bad\">done, but some openids failed</span>",
+        "<span class=\"state bad\">done, with failures</span>",
         "<th class=\"deep0\">listed</th><td class=\"number\">2,000</td>",
         "<th class=\"deep2\">changed</th><td class=\"number\">1,997</td>",
         "<th class=\"deep2\">failed</th><td class=\"number\">3</td>",

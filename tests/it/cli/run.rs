@@ -239,7 +239,7 @@ Exit codes:
     0  done
     1  the script failed
     2  wrong arguments or configuration
-    3  done, but some openids failed (the report names them)
+    3  done, but some openids failed or were not listed (the report says which)
     4  paused: the day's quota is used up (`mpscript resume` continues)
     5  parked: the run waits for your decision (the message says which)
   130  stopped by Ctrl-C or `mpscript stop`

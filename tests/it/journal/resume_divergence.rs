@@ -182,6 +182,14 @@ fn listing_resumes_when_the_cursor_openid_has_unsubscribed() {
 }
 
 #[test]
+fn listing_of_short_pages_resumes_at_its_page() {
+    let sandbox = SandboxProcess::start(&["--followers", "2500", "--switch", "list_page=1000"]);
+    let folder = killed_at(&sandbox, "print(followers().tag(\"会员\").missing);", "checkpoint:1");
+    assert_eq!(resume(&folder).success(), "0\n");
+    assert_eq!(sandbox.tagged("会员"), Some(2_498));
+}
+
+#[test]
 fn undo_keeps_a_tag_on_followers_tagged_by_others() {
     let sandbox = SandboxProcess::start(&["--followers", "100"]);
     let script = "print(followers().take(50).filter(|u| { \

@@ -62,7 +62,7 @@ fn describe_state(state: RunState) -> (&'static str, &'static str) {
     match state {
         RunState::Running => ("running", "wait"),
         RunState::Done => ("done", "good"),
-        RunState::DoneWithFailures => ("done, but some openids failed", "bad"),
+        RunState::DoneWithFailures => ("done, with failures", "bad"),
         RunState::Cancelled => ("stopped", "wait"),
         RunState::Error => ("failed", "bad"),
         RunState::Paused => ("paused: the day's quota is used up", "wait"),

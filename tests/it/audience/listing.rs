@@ -1,0 +1,473 @@
+//! Listings and details of a platform that answers less, other or more than it was asked: no follower is lost without a
+//! word, and none is handed out twice.
+
+use crate::fixtures::{
+    account::Account,
+    paths::{ATTACH, BATCH_INFO, LIST_USERS},
+    program::{Finished, Folder, assert_adds_up, counts, run_on},
+    raw_server::{RawServer, ok, token},
+};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+const BLACKLIST: &str = "/cgi-bin/tags/members/getblacklist";
+const MEMBERS: &str = "/cgi-bin/user/tag/get";
+
+/// The openid of the follower with this number.
+fn openid(number: usize) -> String {
+    format!("o{number:027}")
+}
+
+fn openids(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    numbers.into_iter().map(openid).collect()
+}
+
+/// A page of a list of so many; its cursor is its last openid.
+fn page(total: usize, openids: &[String]) -> Value {
+    let count = openids.len();
+    json!({"total": total, "count": count, "data": {"openid": openids}, "next_openid": openids.last()})
+}
+
+/// The page after the last.
+fn empty_page(total: usize) -> Value {
+    json!({"total": total, "count": 0, "next_openid": ""})
+}
+
+fn details(openid: &str) -> Value {
+    json!({"subscribe": 1, "openid": openid, "remark": format!("备注{}", &openid[26..]), "tagid_list": []})
+}
+
+fn all_details(asked: &[String]) -> Value {
+    json!({"user_info_list": asked.iter().map(|openid| details(openid)).collect::<Vec<_>>()})
+}
+
+/// A platform whose lists answer as `list` says for a cursor, and whose details answer as `users` says for the openids
+/// that are asked for and the number of the call, from 1.
+fn platform(
+    list: impl Fn(&str) -> Value + Send + 'static,
+    users: impl Fn(&[String], usize) -> Value + Send + 'static,
+) -> RawServer {
+    let mut calls: HashMap<String, usize> = HashMap::new();
+    RawServer::start(move |request| {
+        let target = request.split(' ').nth(1).unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let body = request.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let call = calls.entry(path.to_owned()).or_default();
+        *call += 1;
+        let answer = match path {
+            "/cgi-bin/stable_token" => return token("96_token"),
+            LIST_USERS => {
+                let cursor = query.split('&').find_map(|pair| pair.strip_prefix("next_openid="));
+                list(cursor.unwrap_or_default())
+            }
+            BLACKLIST => list(body["begin_openid"].as_str().unwrap_or_default()),
+            MEMBERS => list(body["next_openid"].as_str().unwrap_or_default()),
+            BATCH_INFO => {
+                let asked = body["user_list"].as_array().expect("it asks for followers");
+                let asked: Vec<String> =
+                    asked.iter().map(|user| user["openid"].as_str().expect("a text").to_owned()).collect();
+                users(&asked, *call)
+            }
+            "/cgi-bin/tags/get" => json!({"tags": [{"id": 100, "name": "会员", "count": 0}]}),
+            _ => json!({"errcode": 0, "errmsg": "ok"}),
+        };
+        ok(answer.to_string())
+    })
+}
+
+/// A platform with one page of this many followers.
+fn with_details(count: usize, users: impl Fn(&[String], usize) -> Value + Send + 'static) -> RawServer {
+    platform(move |_| page(count, &openids(0..count)), users)
+}
+
+/// Runs a script against a server; gives what it printed and its report.
+fn run(server: &RawServer, script: &str) -> (Finished, Value) {
+    let folder = Folder::with(script).account();
+    let url = format!("http://{}", server.address());
+    let arguments = ["run", "script.rhai", "--base-url", &url, "--report", "report.json", "--in-flight", "1"];
+    let finished = folder.run(&arguments);
+    let report = folder.json("report.json");
+    assert_adds_up(&report);
+    (finished, report)
+}
+
+fn calls_of(server: &RawServer, path: &str) -> usize {
+    server.calls().iter().filter(|call| call.ends_with(path)).count()
+}
+
+/// The openids that failed, with why.
+fn failures(report: &Value) -> Vec<(&str, &str)> {
+    let failed = report["failed"].as_array().expect("failures are a list");
+    failed
+        .iter()
+        .map(|failure| {
+            (failure["openid"].as_str().unwrap_or_default(), failure["errmsg"].as_str().unwrap_or_default())
+        })
+        .collect()
+}
+
+/// An account of which every list has short pages.
+fn with_short_pages() -> Account {
+    let account = Account::of(30);
+    account.control("switches", json!({"list_page": "7"}));
+    account
+}
+
+#[test]
+fn short_pages_of_followers_are_all_read() {
+    let (finished, report) = run_on(&with_short_pages(), "print(followers().count());", &[]);
+    assert_eq!(
+        (finished.success().as_str(), &report["calls"][format!("GET {LIST_USERS}")]),
+        ("30\n", &json!(5))
+    );
+}
+
+#[test]
+fn short_pages_of_a_tags_members_are_all_read() {
+    let account = with_short_pages();
+    let tagid = account.tag("会员");
+    account
+        .tell(ATTACH, json!({"openid_list": account.ask(LIST_USERS, "")["data"]["openid"], "tagid": tagid}));
+    account.control("switches", json!({"list_page": "3"}));
+    let (finished, _) = run_on(&account, "print(members(\"会员\").count());", &[]);
+    assert_eq!(finished.success(), "7\n");
+}
+
+#[test]
+fn short_pages_of_the_blacklist_are_all_read() {
+    let account = with_short_pages();
+    let openids = account.ask(LIST_USERS, "")["data"]["openid"].clone();
+    account.tell("/cgi-bin/tags/members/batchblacklist", json!({"openid_list": openids}));
+    account.control("switches", json!({"list_page": "3"}));
+    let (finished, _) = run_on(&account, "print(blacklisted().count());", &[]);
+    assert_eq!(finished.success(), "7\n");
+}
+
+#[test]
+fn empty_page_before_the_total_counts_who_is_missing() {
+    for total_of_the_end in [10, 0] {
+        let server = platform(
+            move |cursor| {
+                if cursor.is_empty() { page(10, &openids(0..3)) } else { empty_page(total_of_the_end) }
+            },
+            |asked, _| all_details(asked),
+        );
+        let (finished, report) = run(&server, "print(followers().count());");
+        assert_eq!((finished.code, finished.out.as_str()), (Some(3), "3\n"), "{}", finished.err);
+        assert_eq!(
+            finished.err,
+            "done, but 7 followers that the platform counts were not listed; the report counts them; start the script \
+             again to try for the rest\n"
+        );
+        assert_eq!(
+            (counts(&report, ["listed", "missing"]), &report["state"]),
+            ([3, 7], &json!("done_with_failures"))
+        );
+    }
+}
+
+#[test]
+fn page_without_a_next_one_before_the_total_counts_who_is_missing() {
+    let server = platform(
+        |_| json!({"total": 10, "count": 3, "data": {"openid": openids(0..3)}, "next_openid": ""}),
+        |asked, _| all_details(asked),
+    );
+    let (finished, report) = run(&server, "print(followers().tag(100).missing);");
+    assert_eq!((finished.code, finished.out.as_str()), (Some(3), "7\n"), "{}", finished.err);
+    assert_eq!(counts(&report, ["listed", "changed", "missing"]), [3, 3, 7]);
+}
+
+#[test]
+fn followers_who_leave_during_the_listing_are_not_missing() {
+    let server = platform(
+        |cursor| match cursor {
+            "" => page(10, &openids(0..6)),
+            cursor if cursor == openid(5) => page(8, &openids(8..10)),
+            _ => empty_page(8),
+        },
+        |asked, _| all_details(asked),
+    );
+    let (finished, _) = run(&server, "print(followers().count());");
+    assert_eq!(finished.success(), "8\n");
+}
+
+#[test]
+fn limit_within_an_incomplete_list_misses_no_follower() {
+    let server = platform(|_| page(10, &openids(0..5)), |asked, _| all_details(asked));
+    let (finished, _) = run(&server, "print(followers().take(5).count());");
+    assert_eq!(finished.success(), "5\n");
+}
+
+#[test]
+fn cursor_that_repeats_is_an_error() {
+    let server = platform(|_| page(1_000_000, &openids(0..5)), |asked, _| all_details(asked));
+    let (finished, report) = run(&server, "print(followers().count());");
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""), "{}", finished.err);
+    assert!(finished.err.contains("its cursor repeats after 5 of 1000000\n"), "{}", finished.err);
+    // The followers of the page that came again are not handed out again.
+    assert_eq!(counts(&report, ["listed"]), [5]);
+}
+
+#[test]
+fn cursor_that_cycles_is_an_error() {
+    for path in ["followers()", "members(100)", "blacklisted()"] {
+        let server = platform(
+            |cursor| {
+                let mut page = match cursor {
+                    "" => page(9, &openids(0..2)),
+                    cursor if cursor == openid(1) => page(9, &openids(2..4)),
+                    _ => page(9, &openids(4..6)),
+                };
+                if page["next_openid"] == openid(5) {
+                    page["next_openid"] = json!(openid(1));
+                }
+                page
+            },
+            |asked, _| all_details(asked),
+        );
+        let (finished, report) = run(&server, &format!("print({path}.count());"));
+        assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""), "{path}: {}", finished.err);
+        assert!(finished.err.contains("its cursor repeats after 4 of 9\n"), "{path}: {}", finished.err);
+        assert_eq!(counts(&report, ["listed"]), [4], "{path}");
+    }
+}
+
+#[test]
+fn openid_that_a_page_names_twice_is_handed_out_once() {
+    let server = platform(
+        |cursor| match cursor {
+            "" => page(3, &openids([0, 1, 1])),
+            cursor if cursor == openid(1) => page(3, &openids([2])),
+            _ => empty_page(3),
+        },
+        |asked, _| all_details(asked),
+    );
+    let (finished, _) = run(&server, "print(followers().count());");
+    assert_eq!(finished.success(), "3\n");
+}
+
+#[test]
+fn entry_of_a_page_that_is_no_openid_is_left_out_and_counted() {
+    for (path, total) in [("followers()", json!(4)), ("members(100)", json!(null))] {
+        let server = platform(
+            move |cursor| {
+                if !cursor.is_empty() {
+                    return json!({"count": 0});
+                }
+                let mut list = json!(openids(0..4));
+                list[2] = json!(null);
+                json!({"total": total, "count": 4, "data": {"openid": list}, "next_openid": openid(3)})
+            },
+            |asked, _| all_details(asked),
+        );
+        let (finished, report) = run(&server, &format!("print({path}.count());"));
+        assert_eq!((finished.code, finished.out.as_str()), (Some(3), "3\n"), "{path}: {}", finished.err);
+        let names_it = "`data.openid[2]` is null and must be a string: this entry of the list is left out";
+        assert!(finished.err.contains(names_it), "{path}: {}", finished.err);
+        assert_eq!(counts(&report, ["listed", "missing"]), [3, 1], "{path}");
+    }
+}
+
+#[test]
+fn page_of_a_members_list_that_has_fewer_than_it_counts_is_a_failure() {
+    let server = platform(
+        |cursor| {
+            if cursor.is_empty() {
+                json!({"count": 5, "data": {"openid": openids(0..3)}, "next_openid": openid(2)})
+            } else {
+                json!({"count": 0})
+            }
+        },
+        |asked, _| all_details(asked),
+    );
+    let (finished, report) = run(&server, "print(members(100).count());");
+    assert_eq!((finished.code, counts(&report, ["missing"])), (Some(3), [2]), "{}", finished.err);
+}
+
+#[test]
+fn answer_that_is_no_page_is_an_error() {
+    let server = platform(|_| json!({"errcode": 0, "errmsg": "ok"}), |asked, _| all_details(asked));
+    let (finished, _) = run(&server, "print(followers().count());");
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""), "{}", finished.err);
+    assert!(finished.err.contains("`count` is missing and must be an integer\n"), "{}", finished.err);
+}
+
+#[test]
+fn incomplete_blacklist_blocks_no_follower() {
+    let server = platform(
+        |cursor| if cursor.is_empty() { page(10, &openids(0..3)) } else { empty_page(10) },
+        |asked, _| all_details(asked),
+    );
+    let script = format!("openids({}).unblock();", json!(openids(5..8)));
+    let (finished, report) = run(&server, &script);
+    assert_eq!((finished.code, counts(&report, ["changed"])), (Some(1), [0]), "{}", finished.err);
+    assert!(finished.err.contains("the list ended after 3 of 10\n"), "{}", finished.err);
+}
+
+#[test]
+fn details_that_are_missing_once_are_asked_for_again() {
+    let server = with_details(4, |asked, call| match call {
+        1 => all_details(&[&asked[..1], &asked[2..3]].concat()),
+        _ => all_details(asked),
+    });
+    let script = "followers().each(|u| print(u.openid.sub_string(27)));";
+    let (finished, _) = run(&server, script);
+    assert_eq!((finished.success().as_str(), calls_of(&server, BATCH_INFO)), ("0\n1\n2\n3\n", 2));
+}
+
+#[test]
+fn details_that_never_come_are_a_failure() {
+    let server = with_details(4, |asked, _| {
+        let came: Vec<String> = asked.iter().filter(|one| **one != openid(1)).cloned().collect();
+        all_details(&came)
+    });
+    let (finished, report) = run(&server, "followers().tag(100);");
+    assert_eq!((finished.code, counts(&report, ["changed", "failed", "unread"])), (Some(3), [3, 1, 0]));
+    assert_eq!(failures(&report), [(openid(1).as_str(), "the platform gave no details of it")]);
+    assert_eq!(calls_of(&server, BATCH_INFO), 2);
+}
+
+#[test]
+fn details_of_others_are_not_believed() {
+    let server = with_details(3, |asked, _| {
+        let mut answer = all_details(asked);
+        answer["user_info_list"][1] = details(&openid(77));
+        answer
+    });
+    let (finished, report) = run(&server, "followers().tag(100);");
+    assert_eq!(
+        (finished.code, counts(&report, ["changed", "failed"])),
+        (Some(3), [0, 3]),
+        "{}",
+        finished.err
+    );
+    let reason = "the platform answered with the details of others";
+    let expected = openids(0..3);
+    let expected: Vec<(&str, &str)> = expected.iter().map(|openid| (openid.as_str(), reason)).collect();
+    assert_eq!(failures(&report), expected);
+}
+
+#[test]
+fn details_of_others_that_come_once_are_asked_for_again() {
+    let server = with_details(3, |asked, call| match call {
+        1 => all_details(&openids(7..10)),
+        _ => all_details(asked),
+    });
+    let (finished, report) = run(&server, "followers().tag(100);");
+    finished.success();
+    assert_eq!(counts(&report, ["changed"]), [3]);
+}
+
+#[test]
+fn swapped_details_belong_to_their_openids() {
+    let server = with_details(3, |asked, _| {
+        let mut asked = asked.to_vec();
+        asked.reverse();
+        all_details(&asked)
+    });
+    let (finished, _) = run(&server, "followers().each(|u| print(u.openid.sub_string(26) + u.remark));");
+    assert_eq!(finished.success(), "00备注00\n01备注01\n02备注02\n");
+}
+
+#[test]
+fn doubled_details_that_agree_are_believed() {
+    let server = with_details(2, |asked, _| all_details(&[asked, asked].concat()));
+    let (finished, report) = run(&server, "followers().tag(100);");
+    finished.success();
+    assert_eq!(counts(&report, ["changed"]), [2]);
+}
+
+#[test]
+fn doubled_details_that_differ_are_a_failure() {
+    let server = with_details(2, |asked, _| {
+        let mut answer = all_details(&[asked, &asked[..1]].concat());
+        let last = answer["user_info_list"].as_array().map_or(0, Vec::len) - 1;
+        answer["user_info_list"][last]["remark"] = json!("另一个");
+        answer
+    });
+    let (finished, report) = run(&server, "followers().tag(100);");
+    assert_eq!(
+        (finished.code, counts(&report, ["changed", "failed"])),
+        (Some(3), [1, 1]),
+        "{}",
+        finished.err
+    );
+    assert_eq!(failures(&report), [(openid(0).as_str(), "the platform gave two different answers about it")]);
+}
+
+#[test]
+fn broken_details_fail_alone() {
+    for (broken, reason) in [
+        (
+            json!({"subscribe": 1, "subscribe_time": "昨天"}),
+            "its details can't be read: `user_info_list[1].subscribe_time` is a string and must be an integer",
+        ),
+        (json!({"remark": "老"}), "`subscribe` is missing and must be 0 or 1"),
+        (json!({"subscribe": 7}), "`subscribe` is 7 and must be 0 or 1"),
+    ] {
+        let server = with_details(3, move |asked, call| {
+            let mut answer = all_details(asked);
+            // The second call asks for this one alone.
+            let at = usize::from(call == 1);
+            answer["user_info_list"][at] = broken.clone();
+            answer["user_info_list"][at]["openid"] = json!(openid(1));
+            answer
+        });
+        let (finished, report) = run(&server, "followers().tag(100);");
+        assert_eq!(
+            (finished.code, counts(&report, ["changed", "failed"])),
+            (Some(3), [2, 1]),
+            "{}",
+            finished.err
+        );
+        let reason = reason.replace("[1]", "[0]");
+        assert_eq!(failures(&report), [(openid(1).as_str(), reason.as_str())]);
+    }
+}
+
+#[test]
+fn details_of_which_none_can_be_read_are_an_error() {
+    let server = with_details(3, |_, _| json!({"user_info_list": ["甲", "乙", "丙"]}));
+    let (finished, _) = run(&server, "followers().tag(100);");
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.err.contains("`user_info_list[0]` is a string and must be a follower\n"),
+        "{}",
+        finished.err
+    );
+}
+
+#[test]
+fn batch_of_details_that_a_script_asks_for_is_held_to_its_openids() {
+    for (answered, reason) in [
+        (vec![0, 7], "it has openids that were not asked for\n"),
+        (vec![0], "it lacks 1 of the 2 openids that were asked for\n"),
+    ] {
+        let server = with_details(1, move |_, _| all_details(&openids(answered.clone())));
+        let (finished, _) = run(&server, &format!("print(user::batch({}));", json!(openids(0..2))));
+        assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""));
+        assert!(finished.err.contains(reason), "{}", finished.err);
+    }
+}
+
+#[test]
+fn partial_failure_that_names_others_counts_no_follower_as_changed() {
+    let server = RawServer::start(|request| {
+        let target = request.split([' ', '?']).nth(1).unwrap_or_default();
+        match target {
+            "/cgi-bin/stable_token" => token("96_token"),
+            LIST_USERS => ok(page(2, &openids(0..2)).to_string()),
+            BATCH_INFO => ok(all_details(&openids(0..2)).to_string()),
+            _ => ok(json!({"errcode": 45171, "errmsg": "some openid fail", "fail_openid_list": [openid(9)]})
+                .to_string()),
+        }
+    });
+    let (finished, report) = run(&server, "followers().tag(100);");
+    assert_eq!(
+        (finished.code, counts(&report, ["changed", "failed"])),
+        (Some(3), [0, 2]),
+        "{}",
+        finished.err
+    );
+}
