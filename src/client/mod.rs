@@ -35,6 +35,7 @@ pub use ledger::Ledger;
 pub use minute_quotas::MAX_PROBES;
 pub use probe::Probe;
 pub use quota_left::Remaining;
+pub use sender::account_key;
 pub use tally::Tally;
 pub use timeline::{Bucket, Timeline};
 pub use token::{

@@ -11,7 +11,7 @@ use crate::{
         Calls, ErrorKind, HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script,
         ScriptFailure, ScriptIo, WritePolicy,
     },
-    store::{RunEnd, RunState, SavedState, Store, StoreError},
+    store::{AutomationId, RunEnd, RunState, SavedState, Store, StoreError},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
@@ -70,7 +70,7 @@ pub fn runtime() -> io::Result<Runtime> {
 
 /// The new `ctx.state` of an automation, saved in the same transaction as the end of the run that made it.
 struct StateUpdate {
-    automation: String,
+    automation: AutomationId,
     json: String,
 }
 
@@ -93,13 +93,14 @@ impl Execution {
         call: &HandlerCall,
     ) -> Result<Outcome<HandlerResult>, StoreError> {
         let run = self.attempt.as_ref().map(|attempt| attempt.run.clone());
+        let account = self.attempt.as_ref().map(|attempt| attempt.account.clone()).unwrap_or_default();
         let saves_state = self.saves_state;
         self.run_with_state(
             runtime,
             |env| Script::new(program, &env).call(call, run.as_deref()),
             |answer: &HandlerResult| {
                 (saves_state && answer.state != call.state).then(|| StateUpdate {
-                    automation: call.automation.clone(),
+                    automation: AutomationId { account, name: call.automation.clone() },
                     json: Value::Object(answer.state.clone()).to_string(),
                 })
             },

@@ -5,8 +5,8 @@ use crate::{
     host::Host,
     script::{HandlerCall, Source},
     store::{
-        AutomationRecord, JsonColumn, Quoting, RunEnd, RunPayload, RunRecord, RunState, StartedBy, Store,
-        StoreError,
+        AutomationId, AutomationRecord, JsonColumn, Quoting, RunEnd, RunPayload, RunRecord, RunState,
+        StartedBy, Store, StoreError,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -208,12 +208,15 @@ pub async fn resume(
 }
 
 /// The `ctx.state` that the runs of an automation have saved; empty before the first save.
-pub async fn automation_state(store: &Store, automation: &str) -> Result<Map<String, Value>, StoreError> {
+pub async fn automation_state(
+    store: &Store,
+    automation: &AutomationId,
+) -> Result<Map<String, Value>, StoreError> {
     let record = store.automation(automation).await?.unwrap_or_default();
     if record.state.is_empty() {
         return Ok(Map::default());
     }
-    automation_column(automation, "state", "a JSON object").decode(&record.state)
+    automation_column(&automation.name, "state", "a JSON object").decode(&record.state)
 }
 
 /// Removes the `ctx.state` that a run was given from its record: once it is done, it is not resumed, and the record of
@@ -233,7 +236,7 @@ pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError
 
 /// The last good source in an automation's record.
 pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
-    automation_column(&record.name, "last_good_source", "a script and its imports as JSON")
+    automation_column(&record.id.name, "last_good_source", "a script and its imports as JSON")
         .decode(&record.last_good_source)
 }
 

@@ -162,8 +162,8 @@ impl AutomationRegistry {
             return Ok(());
         }
         let source = record::decode_last_good(record).map_err(|error| Diagnostic::new(error.to_string()))?;
-        if let Some(revision) = self.revision(&record.name, &Origin::Recorded(source))? {
-            self.revisions.insert(record.name.clone(), Arc::new(revision));
+        if let Some(revision) = self.revision(&record.id.name, &Origin::Recorded(source))? {
+            self.revisions.insert(record.id.name.clone(), Arc::new(revision));
         }
         Ok(())
     }

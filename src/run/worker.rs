@@ -25,9 +25,44 @@ pub struct ConnectedAccount {
     pub options: RunOptions,
 }
 
-/// Connects an account of the configuration, with a cancellation and an output of the run's own.
-pub type Connector =
-    Arc<dyn Fn(Option<&str>, &Cancel, Arc<dyn Output>) -> Result<ConnectedAccount, Diagnostic> + Send + Sync>;
+/// How an account is found: what a command line says of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountChoice {
+    /// Its name in the configuration; `None` for the account of the environment, or the configuration's default.
+    pub account: Option<String>,
+    /// The platform's addresses, if they are not the account's own.
+    pub base_urls: Vec<String>,
+}
+
+/// An account that was looked up.
+pub struct ResolvedAccount {
+    /// The client's key of it; empty if no account is configured.
+    pub key: String,
+    /// How it was found.
+    pub choice: AccountChoice,
+}
+
+/// Finds the accounts of the configuration; `None` is the account of the command.
+pub trait Connector: Send + Sync {
+    /// Looks up an account, without its AppSecret and without a call.
+    fn resolve(&self, account: Option<&str>) -> Result<ResolvedAccount, Diagnostic>;
+
+    /// Connects an account, with a cancellation and an output of the run's own.
+    fn connect(
+        &self,
+        account: Option<&str>,
+        cancel: &Cancel,
+        output: Arc<dyn Output>,
+    ) -> Result<ConnectedAccount, Diagnostic>;
+}
+
+impl ConnectedAccount {
+    /// The client's key of the account; empty if no account is configured.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.config.client.as_ref().map(Client::account_key).unwrap_or_default()
+    }
+}
 
 /// A run that is ready to start.
 pub struct HandlerRun {
@@ -102,11 +137,10 @@ pub(super) async fn begin(
     plan: &HandlerRun,
     owner: &str,
 ) -> Result<Option<Attempt>, StoreError> {
-    let account = plan.connected.config.client.as_ref().map(Client::account_key).unwrap_or_default();
     let new = NewRun {
         source: &plan.program.source(),
         options: &plan.connected.options,
-        account,
+        account: plan.connected.key(),
         is_dry: false,
         undoes: None,
         owner,

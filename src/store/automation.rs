@@ -1,13 +1,13 @@
-//! Automations: which are served, from where, and what their runs saved.
+//! Automations: which are served, for which accounts, from where, and what their runs saved.
 
-use super::{Cells, Row, Statement, Store, StoreError};
+use super::{AutomationId, Cells, Fire, Row, Statement, Store, StoreError, fire};
 use crate::base::EpochMs;
 
-/// What is recorded of an automation.
+/// What is recorded of an automation for one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AutomationRecord {
-    /// Its name: its file's stem.
-    pub name: String,
+    /// Its account and its name.
+    pub id: AutomationId,
     /// The folder that it was last served from.
     pub folder: String,
     /// When it was first served or run.
@@ -22,18 +22,48 @@ pub struct AutomationRecord {
     pub served_at: EpochMs,
     /// The source of its last good revision, as JSON; empty when its file was deleted.
     pub last_good_source: String,
+    /// How the daemon that served it last finds the account, as JSON; empty before it was served.
+    pub served_as: String,
+}
+
+/// What a scan of a folder has found out about an automation, for one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScanChange {
+    /// It is served in the revision that its file holds.
+    Served {
+        /// The automation.
+        id: AutomationId,
+        /// The revision's source, as JSON.
+        source: String,
+        /// How the account is found, as JSON.
+        served_as: String,
+    },
+    /// Its file can't be served, for this reason. A last good revision of another folder is dropped.
+    Stale {
+        /// The automation.
+        id: AutomationId,
+        /// Why.
+        load_error: String,
+        /// How the account is found, as JSON.
+        served_as: String,
+    },
+    /// Its file was deleted from the folder, or names the account no longer: the last good revision is dropped.
+    Removed {
+        /// The automation.
+        id: AutomationId,
+    },
 }
 
 macro_rules! columns {
     () => {
-        "name, folder, since, paused_until, state, load_error, served_at, last_good_source"
+        "account, name, folder, since, paused_until, state, load_error, served_at, last_good_source, served_as"
     };
 }
 
 fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
-    let mut cells = Cells::new("mpscript_automation", columns!(), row.text(0), row);
+    let mut cells = Cells::new("mpscript_automation", columns!(), row.text(1), row);
     Ok(AutomationRecord {
-        name: cells.text()?,
+        id: AutomationId { account: cells.text()?, name: cells.text()? },
         folder: cells.text()?,
         since: cells.instant()?,
         paused_until: cells.instant_if_any()?,
@@ -41,72 +71,119 @@ fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
         load_error: cells.text()?,
         served_at: cells.instant()?,
         last_good_source: cells.text()?,
+        served_as: cells.text()?,
     })
 }
 
 impl Store {
-    /// Records that an automation is served from a folder, in the revision that its file holds.
-    pub async fn serve_automation(
+    /// Records what a scan of a folder has found, and fires that follow from it, in one transaction.
+    pub async fn record_scan(
         &self,
-        name: &str,
         folder: &str,
-        source: &str,
+        changes: &[ScanChange],
+        fires: &[Fire],
         now: EpochMs,
     ) -> Result<(), StoreError> {
-        let statement = Statement::new(
-            "INSERT INTO mpscript_automation
-                 (name, folder, since, paused_until, state, load_error, last_good_source, served_at)
-             VALUES ($1, $2, $3, 0, '', '', $4, $3)
-             ON CONFLICT (name) DO UPDATE SET folder = excluded.folder, load_error = '',
-                 last_good_source = excluded.last_good_source, served_at = excluded.served_at",
-        );
-        self.execute(statement.with(name).with(folder).with(now).with(source)).await.map(drop)
+        let changes = changes.iter().flat_map(|change| statements(folder, change, now));
+        self.transaction(changes.chain(fires.iter().map(fire::insert)).collect()).await.map(drop)
     }
 
-    /// Records why an automation's file can't be served. A last good revision of another folder is dropped.
-    pub async fn mark_stale(
-        &self,
-        name: &str,
-        folder: &str,
-        load_error: &str,
-        now: EpochMs,
-    ) -> Result<(), StoreError> {
-        let statement = Statement::new(
-            "INSERT INTO mpscript_automation (name, folder, since, paused_until, state, load_error, served_at)
-             VALUES ($1, $2, $3, 0, '', $4, $3)
-             ON CONFLICT (name) DO UPDATE SET folder = excluded.folder, load_error = excluded.load_error,
-                 served_at = excluded.served_at,
-                 last_good_source = CASE WHEN mpscript_automation.folder = excluded.folder
-                     THEN mpscript_automation.last_good_source ELSE '' END",
-        );
-        self.execute(statement.with(name).with(folder).with(now).with(load_error)).await.map(drop)
+    /// The record of an automation; `None` when it was never served nor run for this account.
+    pub async fn automation(&self, id: &AutomationId) -> Result<Option<AutomationRecord>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_automation WHERE account = $1 AND name = $2"
+        ));
+        self.query(id.given_to(statement)).await?.first().map(read).transpose()
     }
 
-    /// Drops the last good revision of an automation whose file was deleted from a folder.
-    pub async fn drop_last_good_source(&self, name: &str, folder: &str) -> Result<(), StoreError> {
-        let statement = Statement::new(
-            "UPDATE mpscript_automation SET last_good_source = '', load_error = '' WHERE name = $1 AND folder = $2",
-        );
-        self.execute(statement.with(name).with(folder)).await.map(drop)
+    /// The records of an automation, by account.
+    pub async fn automations_named(&self, name: &str) -> Result<Vec<AutomationRecord>, StoreError> {
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_automation WHERE name = $1 ORDER BY account"
+        ));
+        self.query(statement.with(name)).await?.iter().map(read).collect()
     }
 
-    /// The record of an automation; `None` when it was never served nor run.
-    pub async fn automation(&self, name: &str) -> Result<Option<AutomationRecord>, StoreError> {
-        let statement =
-            Statement::new(concat!("SELECT ", columns!(), " FROM mpscript_automation WHERE name = $1"));
-        self.query(statement.with(name)).await?.first().map(read).transpose()
-    }
-
-    /// All automations that were ever served or run, by name.
+    /// All automations that were ever served or run, by name and account.
     pub async fn automations(&self) -> Result<Vec<AutomationRecord>, StoreError> {
-        let statement =
-            Statement::new(concat!("SELECT ", columns!(), " FROM mpscript_automation ORDER BY name"));
+        let statement = Statement::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM mpscript_automation ORDER BY name, account"
+        ));
         self.query(statement).await?.iter().map(read).collect()
     }
 
     /// Pauses an automation until an instant; `None` resumes it. `false` when there is no such automation.
-    pub async fn pause_automation(&self, name: &str, until: Option<EpochMs>) -> Result<bool, StoreError> {
-        let statement = Statement::new("UPDATE mpscript_automation SET paused_until = $2 WHERE name = $1");
-        Ok(self.execute(statement.with(name).with(until)).await? == 1)
+    pub async fn pause_automation(
+        &self,
+        id: &AutomationId,
+        until: Option<EpochMs>,
+    ) -> Result<bool, StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_automation SET paused_until = $3 WHERE account = $1 AND name = $2",
+        );
+        Ok(self.execute(id.given_to(statement).with(until)).await? == 1)
     }
+}
+
+fn statements(folder: &str, change: &ScanChange, now: EpochMs) -> Vec<Statement> {
+    match change {
+        ScanChange::Served { id, source, served_as } => {
+            let served = Statement::new(
+                "INSERT INTO mpscript_automation
+                     (account, name, folder, since, paused_until, state, load_error, last_good_source, served_at,
+                         served_as)
+                 VALUES ($1, $2, $3, $4, 0, '', '', $5, $4, $6)
+                 ON CONFLICT (account, name) DO UPDATE SET folder = excluded.folder, load_error = '',
+                     last_good_source = excluded.last_good_source, served_at = excluded.served_at,
+                     served_as = excluded.served_as",
+            );
+            let served = id.given_to(served).with(folder).with(now).with(source.as_str());
+            let [fires, record] = adopt_unassigned(folder, id);
+            vec![fires, record, served.with(served_as.as_str())]
+        }
+        ScanChange::Stale { id, load_error, served_as } => {
+            let stale = Statement::new(
+                "INSERT INTO mpscript_automation
+                     (account, name, folder, since, paused_until, state, load_error, served_at, served_as)
+                 VALUES ($1, $2, $3, $4, 0, '', $5, $4, $6)
+                 ON CONFLICT (account, name) DO UPDATE SET folder = excluded.folder,
+                     load_error = excluded.load_error, served_at = excluded.served_at,
+                     served_as = excluded.served_as,
+                     last_good_source = CASE WHEN mpscript_automation.folder = excluded.folder
+                         THEN mpscript_automation.last_good_source ELSE '' END",
+            );
+            let stale = id.given_to(stale).with(folder).with(now).with(load_error.as_str());
+            let [fires, record] = adopt_unassigned(folder, id);
+            vec![fires, record, stale.with(served_as.as_str())]
+        }
+        ScanChange::Removed { id } => {
+            let removed = Statement::new(
+                "UPDATE mpscript_automation SET last_good_source = '', load_error = ''
+                 WHERE account = $1 AND name = $2 AND folder = $3",
+            );
+            vec![id.given_to(removed).with(folder)]
+        }
+    }
+}
+
+/// Gives an account what was recorded of an automation of this folder before its account was known.
+fn adopt_unassigned(folder: &str, id: &AutomationId) -> [Statement; 2] {
+    let fires = Statement::new(
+        "UPDATE mpscript_fire SET account = $1
+         WHERE account = '' AND automation = $2
+             AND EXISTS (SELECT 1 FROM mpscript_automation a WHERE a.account = '' AND a.name = $2 AND a.folder = $3)
+             AND NOT EXISTS (SELECT 1 FROM mpscript_automation a WHERE a.account = $1 AND a.name = $2)",
+    );
+    let record = Statement::new(
+        "UPDATE mpscript_automation SET account = $1
+         WHERE account = '' AND name = $2 AND folder = $3
+             AND NOT EXISTS (SELECT 1 FROM mpscript_automation a WHERE a.account = $1 AND a.name = $2)",
+    );
+    [fires, record].map(|statement| id.given_to(statement).with(folder))
 }

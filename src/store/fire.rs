@@ -1,7 +1,10 @@
 //! Fires: one row for each instant of a trigger, with what became of it. A row changes only by compare-and-set, so that
 //! of several processes exactly one acts on it.
 
-use super::{Cells, FireState, Row, Statement, Store, StoreError, run::delete_run, stored_enum::stored_enum};
+use super::{
+    AutomationId, Cells, FireState, Row, Statement, Store, StoreError, run::delete_run,
+    stored_enum::stored_enum,
+};
 use crate::base::EpochMs;
 
 /// Rows that are purged in one transaction.
@@ -22,8 +25,8 @@ stored_enum! {
 /// A fire, with what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fire {
-    /// The automation.
-    pub automation: String,
+    /// The automation, with the account that it is served for.
+    pub automation: AutomationId,
     /// What fired.
     pub kind: FireKind,
     /// The trigger, by its key among those of the automation; of a failure hook, which failure it is for.
@@ -85,7 +88,7 @@ struct ExpiredFire {
 
 macro_rules! columns {
     () => {
-        "automation, kind, trigger, scheduled_at, state, reason, run, owner, updated_at, failures, crashes"
+        "account, automation, kind, trigger, scheduled_at, state, reason, run, owner, updated_at, failures, crashes"
     };
 }
 
@@ -96,10 +99,10 @@ macro_rules! last_fire_columns {
 }
 
 fn read(row: &Row) -> Result<Fire, StoreError> {
-    let key = format!("{}, {}, {}", row.text(0), row.text(2), row.integer(3));
+    let key = format!("{}, {}, {}", row.text(1), row.text(3), row.integer(4));
     let mut cells = Cells::new("mpscript_fire", columns!(), &key, row);
     Ok(Fire {
-        automation: cells.text()?,
+        automation: AutomationId { account: cells.text()?, name: cells.text()? },
         kind: cells.decode(FireKind::decode)?,
         trigger: cells.text()?,
         scheduled_at: cells.instant()?,
@@ -134,13 +137,14 @@ impl Store {
         another: Option<&Fire>,
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_fire SET state = $4, reason = $5, run = $6, owner = $7, updated_at = $8,
-                 failures = $12, crashes = $13
-             WHERE automation = $1 AND trigger = $2 AND scheduled_at = $3
-                 AND state = $9 AND owner = $10 AND updated_at = $11",
+            "UPDATE mpscript_fire SET state = $5, reason = $6, run = $7, owner = $8, updated_at = $9,
+                 failures = $13, crashes = $14
+             WHERE account = $1 AND automation = $2 AND trigger = $3 AND scheduled_at = $4
+                 AND state = $10 AND owner = $11 AND updated_at = $12",
         );
-        let statement = statement
-            .with(from.automation.as_str())
+        let statement = from
+            .automation
+            .given_to(statement)
             .with(from.trigger.as_str())
             .with(from.scheduled_at)
             .with(to.state.as_str())
@@ -162,15 +166,20 @@ impl Store {
     }
 
     /// The last fire of a trigger.
-    pub async fn last_fire(&self, automation: &str, trigger: &str) -> Result<Option<LastFire>, StoreError> {
+    pub async fn last_fire(
+        &self,
+        automation: &AutomationId,
+        trigger: &str,
+    ) -> Result<Option<LastFire>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             last_fire_columns!(),
-            " FROM mpscript_fire WHERE automation = $1 AND trigger = $2 ORDER BY scheduled_at DESC LIMIT 1"
+            " FROM mpscript_fire WHERE account = $1 AND automation = $2 AND trigger = $3
+             ORDER BY scheduled_at DESC LIMIT 1"
         ));
-        let rows = self.query(statement.with(automation).with(trigger)).await?;
+        let rows = self.query(automation.given_to(statement).with(trigger)).await?;
         let last = |row: &Row| {
-            let key = format!("{automation}, {trigger}, {}", row.integer(1));
+            let key = format!("{}, {trigger}, {}", automation.name, row.integer(1));
             let mut cells = Cells::new("mpscript_fire", last_fire_columns!(), &key, row);
             Ok(LastFire {
                 trigger: cells.text()?,
@@ -182,64 +191,70 @@ impl Store {
     }
 
     /// When a trigger's fire of an automation was last closed as completed.
-    pub async fn last_success(&self, automation: &str) -> Result<Option<EpochMs>, StoreError> {
+    pub async fn last_success(&self, automation: &AutomationId) -> Result<Option<EpochMs>, StoreError> {
         let statement = Statement::new(
             "SELECT updated_at FROM mpscript_fire
-             WHERE automation = $1 AND state IN ('done', 'done_with_failures') AND kind = 'trigger'
+             WHERE account = $1 AND automation = $2 AND state IN ('done', 'done_with_failures') AND kind = 'trigger'
              ORDER BY scheduled_at DESC LIMIT 1",
         );
-        let rows = self.query(statement.with(automation)).await?;
-        let at = |row| Cells::new("mpscript_fire", "updated_at", automation, row).instant();
+        let rows = self.query(automation.given_to(statement)).await?;
+        let at = |row| Cells::new("mpscript_fire", "updated_at", &automation.name, row).instant();
         rows.first().map(at).transpose()
     }
 
     /// The last fire of every trigger that an automation ever had.
-    pub async fn last_fires(&self, automation: &str) -> Result<Vec<LastFire>, StoreError> {
+    pub async fn last_fires(&self, automation: &AutomationId) -> Result<Vec<LastFire>, StoreError> {
         let triggers = Statement::new(
-            "SELECT DISTINCT trigger FROM mpscript_fire WHERE automation = $1 AND kind = 'trigger'",
+            "SELECT DISTINCT trigger FROM mpscript_fire WHERE account = $1 AND automation = $2 AND kind = 'trigger'",
         );
         let mut fires = Vec::new();
-        for row in self.query(triggers.with(automation)).await? {
-            let trigger = Cells::new("mpscript_fire", "trigger", automation, &row).text()?;
+        for row in self.query(automation.given_to(triggers)).await? {
+            let trigger = Cells::new("mpscript_fire", "trigger", &automation.name, &row).text()?;
             fires.extend(self.last_fire(automation, &trigger).await?);
         }
         Ok(fires)
     }
 
     /// The fires of an automation, newest first.
-    pub async fn fires(&self, automation: &str, limit: i64) -> Result<Vec<Fire>, StoreError> {
+    pub async fn fires(&self, automation: &AutomationId, limit: i64) -> Result<Vec<Fire>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
-            " FROM mpscript_fire WHERE automation = $1 ORDER BY scheduled_at DESC, trigger LIMIT $2"
+            " FROM mpscript_fire WHERE account = $1 AND automation = $2 ORDER BY scheduled_at DESC, trigger LIMIT $3"
         ));
-        self.query(statement.with(automation).with(limit)).await?.iter().map(read).collect()
+        self.query(automation.given_to(statement).with(limit)).await?.iter().map(read).collect()
     }
 
     /// Deletes closed fires of an automation that are older than an instant, with their runs, and returns how many. The
     /// last twenty of each outcome and the last one of each trigger are kept.
-    pub async fn purge_fires(&self, automation: &str, before: EpochMs) -> Result<usize, StoreError> {
+    pub async fn purge_fires(&self, automation: &AutomationId, before: EpochMs) -> Result<usize, StoreError> {
         let mut old = Vec::new();
         for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
             let newest = Statement::new(
-                "SELECT scheduled_at FROM mpscript_fire WHERE automation = $1 AND state = $2
+                "SELECT scheduled_at FROM mpscript_fire WHERE account = $1 AND automation = $2 AND state = $3
                  ORDER BY scheduled_at DESC LIMIT 1 OFFSET 19",
             );
-            let newest = self.query(newest.with(automation).with(outcome.as_str())).await?;
+            let newest = self.query(automation.given_to(newest).with(outcome.as_str())).await?;
             let Some(row) = newest.first() else { continue };
-            let kept_from = Cells::new("mpscript_fire", "scheduled_at", automation, row).instant()?;
+            let kept_from = Cells::new("mpscript_fire", "scheduled_at", &automation.name, row).instant()?;
             // A run that was resumed by hand since then is as young as its last attempt.
             let fires = Statement::new(
                 "SELECT trigger, scheduled_at, run FROM mpscript_fire
-                 WHERE automation = $1 AND state = $2 AND scheduled_at < $3 AND updated_at < $4 AND NOT EXISTS (
-                     SELECT 1 FROM mpscript_run r
-                     WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $4))
-                 ORDER BY scheduled_at LIMIT $5",
+                 WHERE account = $1 AND automation = $2 AND state = $3 AND scheduled_at < $4 AND updated_at < $5
+                     AND NOT EXISTS (
+                         SELECT 1 FROM mpscript_run r
+                         WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $5))
+                 ORDER BY scheduled_at LIMIT $6",
             );
-            let fires =
-                fires.with(automation).with(outcome.as_str()).with(kept_from).with(before).with(MAX_BATCH);
+            let fires = automation
+                .given_to(fires)
+                .with(outcome.as_str())
+                .with(kept_from)
+                .with(before)
+                .with(MAX_BATCH);
             for row in self.query(fires).await? {
-                let mut cells = Cells::new("mpscript_fire", "trigger, scheduled_at, run", automation, &row);
+                let mut cells =
+                    Cells::new("mpscript_fire", "trigger, scheduled_at, run", &automation.name, &row);
                 old.push(ExpiredFire {
                     trigger: cells.text()?,
                     scheduled_at: cells.instant()?,
@@ -256,37 +271,39 @@ impl Store {
         });
         let mut all = Vec::new();
         for ExpiredFire { trigger, scheduled_at, run } in &old {
-            let fire =
-                "DELETE FROM mpscript_fire WHERE automation = $1 AND trigger = $2 AND scheduled_at = $3";
-            all.push(Statement::new(fire).with(automation).with(trigger.as_str()).with(*scheduled_at));
+            let fire = Statement::new(
+                "DELETE FROM mpscript_fire
+                 WHERE account = $1 AND automation = $2 AND trigger = $3 AND scheduled_at = $4",
+            );
+            all.push(automation.given_to(fire).with(trigger.as_str()).with(*scheduled_at));
             all.extend(delete_run(run));
         }
         self.transaction(all).await?;
         Ok(old.len())
     }
 
-    /// Deletes runs of automations that ended before an instant and have no fire, as those that were started by hand;
-    /// returns how many.
-    pub async fn purge_runs_without_fire(&self, before: EpochMs) -> Result<usize, StoreError> {
+    /// Deletes runs of an account's automations that ended before an instant and have no fire, as those that were started
+    /// by hand; returns how many.
+    pub async fn purge_runs_without_fire(&self, account: &str, before: EpochMs) -> Result<usize, StoreError> {
         let runs = Statement::new(
             "SELECT id FROM mpscript_run
-             WHERE ended_at > 0 AND ended_at < $1 AND started_by = 'automation'
-                 AND NOT EXISTS (SELECT 1 FROM mpscript_fire WHERE mpscript_fire.run = mpscript_run.id) LIMIT $2",
+             WHERE account = $1 AND ended_at > 0 AND ended_at < $2 AND started_by = 'automation'
+                 AND NOT EXISTS (SELECT 1 FROM mpscript_fire WHERE mpscript_fire.run = mpscript_run.id) LIMIT $3",
         );
-        let rows = self.query(runs.with(before).with(MAX_BATCH)).await?;
+        let rows = self.query(runs.with(account).with(before).with(MAX_BATCH)).await?;
         self.transaction(rows.iter().flat_map(|row| delete_run(row.text(0))).collect()).await?;
         Ok(rows.len())
     }
 
-    /// The oldest fire of an automation's triggers whose run is running.
-    pub async fn running_fire(&self, automation: &str) -> Result<Option<Fire>, StoreError> {
+    /// The fires of an automation's triggers whose runs are running, oldest first.
+    pub async fn running_fires(&self, automation: &AutomationId) -> Result<Vec<Fire>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
-            " FROM mpscript_fire WHERE automation = $1 AND state = 'running' AND kind = 'trigger'
-             ORDER BY scheduled_at LIMIT 1"
+            " FROM mpscript_fire
+             WHERE account = $1 AND automation = $2 AND state = 'running' AND kind = 'trigger' ORDER BY scheduled_at"
         ));
-        self.query(statement.with(automation)).await?.first().map(read).transpose()
+        self.query(automation.given_to(statement)).await?.iter().map(read).collect()
     }
 
     /// The fires that are not closed, oldest first.
@@ -294,26 +311,26 @@ impl Store {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
-            " FROM mpscript_fire WHERE state IN ('claimed', 'running') ORDER BY scheduled_at, automation, trigger"
+            " FROM mpscript_fire WHERE state IN ('claimed', 'running') ORDER BY scheduled_at, account, automation, trigger"
         ));
         self.query(statement).await?.iter().map(read).collect()
     }
 }
 
 /// Inserts a fire, unless it is there already.
-fn insert(fire: &Fire) -> Statement {
+pub(super) fn insert(fire: &Fire) -> Statement {
     let statement = Statement::new(concat!(
         "INSERT INTO mpscript_fire (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-         ON CONFLICT (automation, trigger, scheduled_at) DO UPDATE
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (account, automation, trigger, scheduled_at) DO UPDATE
              SET state = excluded.state, reason = excluded.reason, owner = excluded.owner,
                  updated_at = excluded.updated_at
              WHERE mpscript_fire.state = 'missed' AND excluded.state = 'claimed'
                  AND mpscript_fire.updated_at > excluded.updated_at"
     ));
-    statement
-        .with(fire.automation.as_str())
+    fire.automation
+        .given_to(statement)
         .with(fire.kind.as_str())
         .with(fire.trigger.as_str())
         .with(fire.scheduled_at)

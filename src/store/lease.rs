@@ -39,6 +39,13 @@ impl Store {
         rows.iter().map(|row| Cells::new("mpscript_lease", "owner", prefix, row).text()).collect()
     }
 
+    /// The owner that acquired a lease or a write lock last, unless it was released.
+    pub async fn lease_owner(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let statement = Statement::new("SELECT owner FROM mpscript_lease WHERE name = $1");
+        let rows = self.query(statement.with(name)).await?;
+        rows.first().map(|row| Cells::new("mpscript_lease", "owner", name, row).text()).transpose()
+    }
+
     /// Deletes the leases whose names start with `prefix` and that expired before an instant: their processes are dead,
     /// and no other process uses their names.
     pub async fn purge_leases(&self, prefix: &str, before: EpochMs) -> Result<u64, StoreError> {

@@ -1,6 +1,8 @@
 //! The tables, version by version. A version that was released is never changed: the next one comes after it.
 
-use super::{Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8};
+use super::{
+    Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
+};
 use std::time::Duration;
 
 /// Reads the tables of the version before a migration and returns the statements that convert their data.
@@ -80,6 +82,7 @@ const VERSIONS: &[Version] = &[
     Version { sql: migrate_v6::SQL, convert: Some(migrate_v6::convert) },
     Version { sql: migrate_v7::SQL, convert: Some(migrate_v7::convert) },
     Version { sql: migrate_v8::SQL, convert: Some(migrate_v8::convert) },
+    Version::from_sql(migrate_v9::SQL),
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.

@@ -6,6 +6,7 @@
 
 mod audience_size;
 mod automation;
+mod automation_id;
 mod automation_state;
 mod budget;
 mod decode;
@@ -20,6 +21,7 @@ mod migrate;
 mod migrate_v6;
 mod migrate_v7;
 mod migrate_v8;
+mod migrate_v9;
 mod output;
 mod postgres;
 mod run;
@@ -30,7 +32,8 @@ mod stored_enum;
 mod temp_set;
 mod token;
 
-pub use automation::AutomationRecord;
+pub use automation::{AutomationRecord, ScanChange};
+pub use automation_id::AutomationId;
 pub use decode::{JsonColumn, Quoting};
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;

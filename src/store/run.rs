@@ -1,7 +1,7 @@
 //! Runs: what was started, with everything needed to resume it, and how it ended.
 
 use super::{
-    Cells, Row, RunState, Statement, Store, StoreError, automation_state::save_state,
+    AutomationId, Cells, Row, RunState, Statement, Store, StoreError, automation_state::save_state,
     stored_enum::stored_enum,
 };
 use crate::base::EpochMs;
@@ -95,8 +95,8 @@ pub struct RunEnd<'a> {
 /// The `ctx.state` that a run of an automation leaves to the next one.
 #[derive(Clone, Copy, Debug)]
 pub struct SavedState<'a> {
-    /// The automation.
-    pub automation: &'a str,
+    /// The automation, with the account of the run.
+    pub automation: &'a AutomationId,
     /// The state, as JSON.
     pub json: &'a str,
 }
@@ -233,13 +233,6 @@ impl Store {
                  SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_lease.owner AND r.state = 'running')",
         );
         Ok(self.execute(statement.with(name).with(run)).await? == 1)
-    }
-
-    /// The run that acquired a write lock last.
-    pub async fn lock_owner(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let statement = Statement::new("SELECT owner FROM mpscript_lease WHERE name = $1");
-        let rows = self.query(statement.with(name)).await?;
-        rows.first().map(|row| Cells::new("mpscript_lease", "owner", name, row).text()).transpose()
     }
 
     /// The newest run that undoes this one: it is running, it completed, or it failed after it had changed something.

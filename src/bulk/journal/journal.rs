@@ -267,7 +267,7 @@ impl Journal {
         if store.acquire_write_lock(&name, &attempt.run).await? {
             return Ok(());
         }
-        let by = store.lock_owner(&name).await?.unwrap_or_else(|| "another one".to_owned());
+        let by = store.lease_owner(&name).await?.unwrap_or_else(|| "another one".to_owned());
         Err(JournalError::Locked { by, what: what.to_owned() })
     }
 

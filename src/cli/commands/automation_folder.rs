@@ -1,10 +1,11 @@
 //! The automations of a folder with what the store records of them: what the commands about automations share.
 
+use super::served_account::{is_named, live_accounts, shown_account};
 use crate::{
     base::{EpochMs, closest_match},
     cli::{
         args::{ListArguments, TargetArgs},
-        config::{default_zone, open_required},
+        config::{default_zone, find_account_key, open_required},
         failure::usage_error,
         runtime::start_runtime,
     },
@@ -18,6 +19,7 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,6 +31,12 @@ pub(super) struct AutomationFolder {
     pub store: Store,
     pub served: AutomationRegistry,
     pub folder: PathBuf,
+    /// What the store records of automations, by name and account.
+    records: Vec<AutomationRecord>,
+    /// The accounts that a daemon serves the folder for at the moment.
+    live: BTreeSet<String>,
+    /// The account that the command line names, if it does.
+    account: Option<String>,
 }
 
 /// A fire that a trigger's schedule has in the future.
@@ -42,34 +50,49 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     let (zone, _) = default_zone(host, arguments.target.config.as_deref())?;
     let runtime = start_runtime()?;
     let store = open_required(host, &runtime, &arguments.target)?;
+    let records = runtime.block_on(store.automations())?;
+    let account = find_account_key(host, &arguments.target);
+    let account = if is_named(&arguments.target) { Some(account?) } else { account.ok() };
     let folder = match &arguments.dir {
         Some(folder) => host.folder.join(folder),
-        None => last_served(&runtime, &store)?,
+        None => last_served(&store, &records, account.as_deref())?,
     };
+    let account = account.filter(|_| is_named(&arguments.target));
     let mut served = AutomationRegistry::new(&folder, zone);
     served.scan().with_context(|| format!("can't list {}", folder.display()))?;
     // The daemon runs the last good revision of a file that can't be loaded.
     let stale: Vec<String> = served.stale().keys().cloned().collect();
     for name in stale {
-        if let Some(record) = runtime.block_on(store.automation(&name))? {
-            // One that can't be read does not hide the others.
-            if let Err(error) = served.restore_last_good(&record) {
-                host.err.line(&format!("{name}: its last good version can't be restored: {}", error.message));
-            }
+        let of_name = records.iter().filter(|record| {
+            record.id.name == name && account.as_ref().is_none_or(|account| record.id.account == *account)
+        });
+        // One that can't be read does not hide the others.
+        if let Some(record) = of_name.max_by_key(|record| record.served_at)
+            && let Err(error) = served.restore_last_good(record)
+        {
+            host.err.line(&format!("{name}: its last good version can't be restored: {}", error.message));
         }
     }
     let folder = served.folder().to_owned();
-    Ok(AutomationFolder { runtime, store, served, folder })
+    let here: Vec<AutomationRecord> =
+        records.iter().filter(|record| Path::new(&record.folder) == folder).cloned().collect();
+    let live = runtime.block_on(live_accounts(host, &store, &here))?;
+    Ok(AutomationFolder { runtime, store, served, folder, records, live, account })
 }
 
-fn last_served(runtime: &Runtime, store: &Store) -> anyhow::Result<PathBuf> {
-    let records = runtime.block_on(store.automations())?;
-    let existing = records.into_iter().filter(|record| Path::new(&record.folder).is_dir());
-    let last = existing.max_by_key(|record| record.served_at).ok_or_else(|| {
+/// The folder that was served last for an account; for any, if none was for this one.
+fn last_served(
+    store: &Store,
+    records: &[AutomationRecord],
+    account: Option<&str>,
+) -> anyhow::Result<PathBuf> {
+    let existing = records.iter().filter(|record| Path::new(&record.folder).is_dir());
+    let last = existing.max_by_key(|record| (Some(record.id.account.as_str()) == account, record.served_at));
+    let last = last.ok_or_else(|| {
         let message = format!("no folder has been served with the store {}", store.location());
         usage_error(message, "name it with --dir FOLDER, or serve it: mpscript serve FOLDER")
     })?;
-    Ok(PathBuf::from(last.folder))
+    Ok(PathBuf::from(&last.folder))
 }
 
 /// The file of the automation that `run NAME` means, if there is no script of that name.
@@ -118,23 +141,54 @@ pub(super) fn fires_after(record: Option<&AutomationRecord>, now: EpochMs) -> Ep
 }
 
 impl AutomationFolder {
-    /// What the store records of an automation, which must have been served.
-    pub(super) fn record(&self, name: &str) -> anyhow::Result<AutomationRecord> {
-        self.record_if_served(name)?.ok_or_else(|| {
-            let names = self.served.revisions().keys().map(String::as_str);
-            let hint = match closest_match(name, names) {
-                Some(near) if near == name => {
-                    "it is in the folder, but was never served: mpscript serve".to_owned()
-                }
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "mpscript ls lists them".to_owned(),
-            };
-            usage_error(format!("there is no automation `{name}` in {}", self.folder.display()), hint)
-        })
+    /// What the store records of an automation, which must have been served, for each account.
+    pub(super) fn records(&self, name: &str) -> anyhow::Result<Vec<&AutomationRecord>> {
+        let records = self.records_if_served(name);
+        if !records.is_empty() {
+            return Ok(records);
+        }
+        let elsewhere: Vec<String> =
+            self.records.iter().filter(|record| record.id.name == name).map(shown_account).collect();
+        if !elsewhere.is_empty() {
+            let message = format!("`{name}` was not served for this account");
+            return Err(usage_error(message, format!("it was for {}", elsewhere.join(", "))));
+        }
+        let names = self.served.revisions().keys().map(String::as_str);
+        let hint = match closest_match(name, names) {
+            Some(near) if near == name => {
+                "it is in the folder, but was never served: mpscript serve".to_owned()
+            }
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "mpscript ls lists them".to_owned(),
+        };
+        Err(usage_error(format!("there is no automation `{name}` in {}", self.folder.display()), hint))
     }
 
-    pub(super) fn record_if_served(&self, name: &str) -> anyhow::Result<Option<AutomationRecord>> {
-        Ok(self.runtime.block_on(self.store.automation(name))?)
+    /// The records of an automation: for the account that the command line names, else for those that it is served for
+    /// at the moment, else for all that it ever was.
+    pub(super) fn records_if_served(&self, name: &str) -> Vec<&AutomationRecord> {
+        let mut records: Vec<&AutomationRecord> =
+            self.records.iter().filter(|record| record.id.name == name).collect();
+        let keep = |records: &mut Vec<&AutomationRecord>, kept: &dyn Fn(&AutomationRecord) -> bool| {
+            if records.iter().any(|record| kept(record)) {
+                records.retain(|record| kept(record));
+            }
+        };
+        if let Some(account) = &self.account {
+            records.retain(|record| record.id.account == *account);
+        }
+        keep(&mut records, &|record| Path::new(&record.folder) == self.folder);
+        keep(&mut records, &|record| self.is_live(record));
+        records
+    }
+
+    /// Whether a daemon serves the folder at the moment.
+    pub(super) fn is_served(&self) -> bool {
+        self.account.as_ref().map_or(!self.live.is_empty(), |account| self.live.contains(account))
+    }
+
+    fn is_live(&self, record: &AutomationRecord) -> bool {
+        Path::new(&record.folder) == self.folder && self.live.contains(&record.id.account)
     }
 
     /// Warns if an automation's file is not the revision that runs.
@@ -146,14 +200,14 @@ impl AutomationFolder {
         }
     }
 
-    /// An automation's status, and when it fires next.
+    /// An automation's status for an account, and when it fires next.
     pub(super) fn status(
         &self,
         name: &str,
         record: Option<&AutomationRecord>,
-        is_served: bool,
         now: EpochMs,
     ) -> (&'static str, String) {
+        let is_served = record.is_some_and(|record| self.is_live(record));
         let stale = record.map(|record| record.load_error.as_str()).unwrap_or_default();
         if self.served.stale().contains_key(name) {
             let goes_on = is_served && stale.ends_with(RUNS_LAST_GOOD);
@@ -166,7 +220,6 @@ impl AutomationFolder {
         let next = self.next_fires(name, fires_after(record, now), 1);
         let next = next.first().map(|fire| fire.trigger.schedule.show(fire.at));
         let next = next.unwrap_or("by hand".to_owned());
-        let is_served = is_served && record.is_some_and(|record| Path::new(&record.folder) == self.folder);
         match record {
             Some(_) if paused_until.is_some_and(|until| until > now) => ("paused", next),
             Some(_) if is_served => ("live", next),

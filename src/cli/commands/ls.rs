@@ -1,14 +1,17 @@
 //! `mpscript ls`: the automations with their status and next fire.
 
-use super::automation_folder::{open_folder, padded};
+use super::{
+    automation_folder::{AutomationFolder, open_folder, padded},
+    served_account::shown_account,
+};
 use crate::{
-    base::plain_line,
+    base::{EpochMs, plain_line},
     cli::{
         args::ListArguments,
         output::{exit, render},
     },
     host::Host,
-    run::daemon::DAEMON_LEASE,
+    store::AutomationRecord,
 };
 use std::collections::BTreeSet;
 
@@ -23,28 +26,44 @@ pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<
     if names.is_empty() {
         host.out.line(&format!("there is no automation in {}", folder.folder.display()));
     }
-    let is_served = !folder.runtime.block_on(folder.store.lease_owners(DAEMON_LEASE, now))?.is_empty();
     for name in names {
-        let record = folder.record_if_served(name)?;
-        let fires = folder.runtime.block_on(folder.store.fires(name, RECENT_FIRES))?;
-        let last = fires.iter().find(|fire| !fire.state.is_marker());
-        let last = last.map_or("never fired".to_owned(), |fire| {
-            let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
-            format!("last {}{run}", fire.state)
-        });
-        let (status, next) = folder.status(name, record.as_ref(), is_served, now);
-        host.out.line(&format!(
-            "{} {status:<10} {} {last}",
-            padded(&plain_line(name), 24),
-            padded(&next, 33)
-        ));
+        let records = folder.records_if_served(name);
+        if let [] | [_] = &records[..] {
+            let line = line(&folder, name, records.first().copied(), now)?;
+            host.out.line(&line);
+        } else {
+            for record in records {
+                let line = line(&folder, name, Some(record), now)?;
+                host.out.line(&format!("{line}, account {}", shown_account(record)));
+            }
+        }
         if let Some(diagnostic) = folder.served.stale().get(name) {
             render::show_error(host, diagnostic);
         }
     }
-    if !is_served {
+    if !folder.is_served() {
         let folder = folder.folder.display();
         host.err.line(&format!("warning: no daemon is running, so nothing fires: mpscript serve {folder}"));
     }
     Ok(exit::DONE)
+}
+
+/// An automation in one line, for one of its accounts.
+fn line(
+    folder: &AutomationFolder,
+    name: &str,
+    record: Option<&AutomationRecord>,
+    now: EpochMs,
+) -> anyhow::Result<String> {
+    let fires = match record {
+        Some(record) => folder.runtime.block_on(folder.store.fires(&record.id, RECENT_FIRES))?,
+        None => Vec::new(),
+    };
+    let last = fires.iter().find(|fire| !fire.state.is_marker());
+    let last = last.map_or("never fired".to_owned(), |fire| {
+        let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
+        format!("last {}{run}", fire.state)
+    });
+    let (status, next) = folder.status(name, record, now);
+    Ok(format!("{} {status:<10} {} {last}", padded(&plain_line(name), 24), padded(&next, 33)))
 }

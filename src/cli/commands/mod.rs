@@ -4,6 +4,7 @@
 mod automation_folder;
 mod recorded;
 mod run_recorded;
+mod served_account;
 mod token_serve;
 
 pub(crate) mod check;

@@ -1,6 +1,9 @@
 //! `mpscript next`: the next fires.
 
-use super::automation_folder::{NextFire, fires_after, open_folder, padded};
+use super::{
+    automation_folder::{NextFire, fires_after, open_folder, padded},
+    served_account::shown_account,
+};
 use crate::{
     base::{EpochMs, plain_line},
     cli::{args::NextArguments, failure::usage_error, output::exit},
@@ -12,7 +15,7 @@ pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<
     if let Some(name) = &arguments.name
         && !folder.served.revisions().contains_key(name)
     {
-        folder.record(name)?;
+        folder.records(name)?;
         let message = format!("`{name}` has no triggers: its file is missing or can't be loaded");
         return Err(usage_error(message, "mpscript ls shows its status"));
     }
@@ -23,21 +26,34 @@ pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<
         .revisions()
         .keys()
         .filter(|name| arguments.name.as_ref().is_none_or(|one| one == *name));
-    let mut fires: Vec<(NextFire, &String)> = Vec::new();
+    // With the name of an automation, the account, where there are several.
+    let mut fires: Vec<(NextFire, &String, String)> = Vec::new();
     for name in names {
-        let record = folder.record_if_served(name)?;
         folder.warn_stale(host, name);
-        if record.as_ref().is_some_and(|record| record.paused_until == Some(EpochMs::MAX)) {
-            host.err.line(&format!("{name} is paused: mpscript unpause {name} ends that"));
-            continue;
+        let records = folder.records_if_served(name);
+        if records.is_empty() {
+            let next = folder.next_fires(name, now, count);
+            fires.extend(next.into_iter().map(|fire| (fire, name, String::new())));
         }
-        let next = folder.next_fires(name, fires_after(record.as_ref(), now), count);
-        fires.extend(next.into_iter().map(|fire| (fire, name)));
+        let has_several = records.len() > 1;
+        for record in records {
+            let account =
+                if has_several { format!(", account {}", shown_account(record)) } else { String::new() };
+            if record.paused_until == Some(EpochMs::MAX) {
+                host.err.line(&format!("{name} is paused{account}: mpscript unpause {name} ends that"));
+                continue;
+            }
+            let next = folder.next_fires(name, fires_after(Some(record), now), count);
+            fires.extend(next.into_iter().map(|fire| (fire, name, account.clone())));
+        }
     }
-    fires.sort_by_key(|(fire, name)| (fire.at, *name));
-    for (NextFire { at, trigger }, name) in fires.into_iter().take(count) {
+    fires.sort_by(|(one, name, account), (other, other_name, other_account)| {
+        (one.at, *name, account).cmp(&(other.at, *other_name, other_account))
+    });
+    for (NextFire { at, trigger }, name, account) in fires.into_iter().take(count) {
         let schedule = &trigger.schedule;
-        host.out.line(&format!("{:<33} {} {schedule}", schedule.show(at), padded(&plain_line(name), 24)));
+        let name = padded(&plain_line(name), 24);
+        host.out.line(&format!("{:<33} {name} {schedule}{account}", schedule.show(at)));
     }
     Ok(exit::DONE)
 }

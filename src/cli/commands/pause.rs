@@ -1,6 +1,9 @@
 //! `mpscript pause` and `unpause`.
 
-use super::automation_folder::{AutomationFolder, open_folder};
+use super::{
+    automation_folder::{AutomationFolder, open_folder},
+    served_account::shown_account,
+};
 use crate::{
     base::EpochMs,
     cli::{
@@ -10,13 +13,14 @@ use crate::{
         output::exit,
     },
     host::Host,
+    store::AutomationRecord,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 
 pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result<u8> {
     let folder = open_folder(host, &arguments.list)?;
-    folder.record(&arguments.name)?;
+    let records = folder.records(&arguments.name)?;
     let (zone, _) = default_zone(host, arguments.list.target.config.as_deref())?;
     let until = match &arguments.until {
         None => EpochMs::MAX,
@@ -25,30 +29,43 @@ pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result
             usage_error(format!("`{text}` is in the past, or not a time"), hint)
         })?,
     };
-    set_pause(&folder, &arguments.name, Some(until))?;
-    host.out.line(&if until == EpochMs::MAX {
-        format!("{0} is paused: mpscript unpause {0} ends that", arguments.name)
-    } else {
-        let until = until.to_utc().with_timezone(&zone);
-        format!("{} is paused until {} ({zone})", arguments.name, until.format("%Y-%m-%d %H:%M:%S"))
-    });
+    for record in &records {
+        set_pause(&folder, record, Some(until))?;
+        let account = account_if_several(record, &records);
+        host.out.line(&if until == EpochMs::MAX {
+            format!("{0}{account} is paused: mpscript unpause {0} ends that", arguments.name)
+        } else {
+            let until = until.to_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
+            format!("{}{account} is paused until {until} ({zone})", arguments.name)
+        });
+    }
     Ok(exit::DONE)
 }
 
 pub(crate) fn unpause(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
     let folder = open_folder(host, &arguments.list)?;
-    let record = folder.record(&arguments.name)?;
-    set_pause(&folder, &arguments.name, None)?;
+    let records = folder.records(&arguments.name)?;
     let now = host.clock.now();
-    let was =
-        if record.paused_until.is_some_and(|until| until > now) { "fires again" } else { "was not paused" };
-    host.out.line(&format!("{} {was}", arguments.name));
+    for record in &records {
+        set_pause(&folder, record, None)?;
+        let was_paused = record.paused_until.is_some_and(|until| until > now);
+        let was = if was_paused { "fires again" } else { "was not paused" };
+        host.out.line(&format!("{}{} {was}", arguments.name, account_if_several(record, &records)));
+    }
     Ok(exit::DONE)
 }
 
-fn set_pause(folder: &AutomationFolder, name: &str, until: Option<EpochMs>) -> anyhow::Result<()> {
-    folder.runtime.block_on(folder.store.pause_automation(name, until))?;
+fn set_pause(
+    folder: &AutomationFolder,
+    record: &AutomationRecord,
+    until: Option<EpochMs>,
+) -> anyhow::Result<()> {
+    folder.runtime.block_on(folder.store.pause_automation(&record.id, until))?;
     Ok(())
+}
+
+fn account_if_several(record: &AutomationRecord, records: &[&AutomationRecord]) -> String {
+    if records.len() > 1 { format!(", account {},", shown_account(record)) } else { String::new() }
 }
 
 /// A time after `now`: a duration from now on, or a date with or without a time of day, in `zone` unless it names one.

@@ -4,11 +4,12 @@ use super::{
     automation_folder::file_of,
     check::{compile, origin},
     run_recorded::{Purpose, RunPlan, run_recorded},
+    served_account::choose_account,
 };
 use crate::{
     base::closest_match,
     cli::{
-        args::RunArguments,
+        args::{RunArguments, TargetArgs},
         failure::{Failure, usage_error},
         output::log,
     },
@@ -41,10 +42,14 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u
     if let Some(problem) = check::problems(&program, &params).into_iter().next() {
         return Err(Failure::from_script_failure(&problem).into());
     }
+    let target = match (&automation, &call) {
+        (Some(automation), Some(call)) => account_of(host, arguments, &origin, automation, call)?,
+        _ => arguments.target.clone(),
+    };
     let own = automation.map(|automation| automation.limits).unwrap_or_default();
     let options = RunOptions {
-        account: arguments.target.account.clone(),
-        base_urls: arguments.target.base_url.clone(),
+        account: target.account.clone(),
+        base_urls: target.base_url.clone(),
         sandbox: arguments.target.sandbox,
         params,
         in_flight: arguments.in_flight,
@@ -65,7 +70,7 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u
             program: Arc::new(program),
             options,
             flags: &arguments.flags,
-            target: &arguments.target,
+            target: &target,
             is_dry: arguments.dry_run,
             purpose: Purpose::New,
         },
@@ -82,6 +87,23 @@ fn roots(host: &Host, origin: &Origin, params: &[(String, String)]) -> Vec<PathB
         .chain([host.folder.clone()])
         .chain(named.map(|path| host.folder.join(path)))
         .collect()
+}
+
+/// The account that the run of an automation works on; says which, unless the command line does.
+fn account_of(
+    host: &Host,
+    arguments: &RunArguments,
+    origin: &Origin,
+    automation: &Automation,
+    call: &HandlerCall,
+) -> anyhow::Result<TargetArgs> {
+    // Normalized as the daemon does it.
+    let folder: PathBuf = origin.folder().as_ref().unwrap_or(&host.folder).components().collect();
+    let chosen = choose_account(host, &arguments.target, automation, &folder, &call.automation)?;
+    if let Some(note) = chosen.note.filter(|_| !arguments.flags.quiet) {
+        host.err.line(&note);
+    }
+    Ok(chosen.target)
 }
 
 /// Where the script comes from: the command line itself, a file, an automation, or standard input.

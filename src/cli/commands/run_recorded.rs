@@ -19,7 +19,7 @@ use crate::{
         record::{self, NewRun, RunOptions},
     },
     script::Program,
-    store::{RunRecord, Store},
+    store::{AutomationId, RunRecord, StartedBy, Store},
 };
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -132,7 +132,9 @@ impl<'a> PreparedRun<'a> {
         if let (Some(call), Some(store)) = (&mut plan.options.call, &self.store_of_state)
             && !matches!(plan.purpose, Purpose::Resume { .. })
         {
-            call.state = self.runtime.block_on(automation_state(store, &call.automation))?;
+            let account = self.connection.client.as_ref().map(Client::account_key).unwrap_or_default();
+            let automation = AutomationId::new(account, &call.automation);
+            call.state = self.runtime.block_on(automation_state(store, &automation))?;
         }
         Ok(())
     }
@@ -150,6 +152,10 @@ impl<'a> PreparedRun<'a> {
     fn record(&self, plan: &RunPlan) -> anyhow::Result<Option<Attempt>> {
         if let Some(run) = plan.purpose.run() {
             check_account(run, self.connection.client()?.account_key())?;
+            if run.started_by == StartedBy::Automation && !plan.flags.quiet {
+                let account = run.account.replace(' ', " at ");
+                self.console.note(&format!("account: {account}, which run {} worked on", run.id));
+            }
         }
         let Some(store) = &self.store else { return Ok(None) };
         let owner = record::owner(self.host);

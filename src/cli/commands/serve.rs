@@ -2,12 +2,15 @@
 
 use crate::{
     base::{
-        Cancel, Stopwatch,
+        Cancel, Diagnostic, Stopwatch,
         http::{BindAddress, HttpServer, ServerOptions},
     },
     cli::{
         args::{ServeArguments, TargetArgs},
-        config::{Access, ClientOptions, address_of_store, connect, default_zone, open_required, read_file},
+        config::{
+            Access, ClientOptions, address_of_store, connect, default_zone, find_account_key, open_required,
+            read_file,
+        },
         failure::{Failure, usage_error},
         file_events::WatchedFolder,
         output::{DaemonLogWriter, exit, log},
@@ -22,9 +25,9 @@ use crate::{
         record::RunOptions,
         registry::AutomationRegistry,
         runner::{ChildProcess, ChildSettings},
-        worker::{ConnectedAccount, Connector},
+        worker::{AccountChoice, ConnectedAccount, Connector, ResolvedAccount},
     },
-    script::NullOutput,
+    script::{NullOutput, Output},
     store::{Store, StoreError},
 };
 use std::{
@@ -78,9 +81,15 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     // Before anything that takes time: an unhandled signal ends the process.
     wake_on_signals(&runtime, &wake);
     let store = open_required(host, &runtime, &arguments.target)?;
-    let connect = connector(host, &runtime, &store, arguments);
+    let accounts = Arc::new(ConfiguredAccounts {
+        host: host.clone(),
+        runtime: Arc::clone(&runtime),
+        store: store.clone(),
+        target: arguments.target.clone(),
+        in_flight: arguments.in_flight,
+    });
     // A configuration that can't work is reported now, not at the first fire.
-    let default = connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
+    let default = accounts.connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
     if let (Err(no_client), true) = (&default.config.client, has_no_account(host, &arguments.target)?) {
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
         return Err(usage_error(&no_client.0.message, hint));
@@ -98,6 +107,9 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     }
     if let Err(no_client) = &default.config.client {
         report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
+    } else {
+        let key = default.key().replace(' ', " at ");
+        report.info(&format!("automations that name no account work on {key}"));
     }
     report.info(&format!("serving {} (default zone: {zone}, {source})", folder.display()));
     let served = AutomationRegistry::new(&folder, zone);
@@ -109,7 +121,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let runner = ChildProcess::new(host, &runtime, settings);
     let ended = wake.clone();
     let mut daemon =
-        Daemon::new(host, &runtime, &store, served, connect, Arc::<DaemonLogWriter>::clone(&writer))
+        Daemon::new(host, &runtime, &store, served, accounts, Arc::<DaemonLogWriter>::clone(&writer))
             .with_retention(arguments.keep)
             .with_max_parallel(arguments.max_parallel)
             .with_runner(Arc::new(runner))
@@ -161,7 +173,15 @@ impl Report<'_> {
 
     fn write(&self, level: Level, text: &str) {
         let at = self.host.clock.now();
-        self.writer.write(&LogRecord { at, level, automation: "", run: "", is_printed: false, text });
+        self.writer.write(&LogRecord {
+            at,
+            level,
+            automation: "",
+            account: "",
+            run: "",
+            is_printed: false,
+            text,
+        });
     }
 }
 
@@ -308,33 +328,67 @@ fn has_no_account(host: &Host, target: &TargetArgs) -> anyhow::Result<bool> {
     Ok(configured.is_none_or(|(_, file)| file.accounts.is_empty()))
 }
 
-/// Connects each run: with a client of its own, for the account that its automation names.
-fn connector(host: &Host, runtime: &Arc<Runtime>, store: &Store, arguments: &ServeArguments) -> Connector {
-    let (host, runtime, in_flight) = (host.clone(), Arc::clone(runtime), arguments.in_flight);
-    let store = store.clone();
-    let given: TargetArgs = arguments.target.clone();
-    Arc::new(move |account, cancel, output| {
-        let account = account.map(str::to_owned).or(given.account.clone());
-        let target = TargetArgs { account, ..given.clone() };
-        let client = ClientOptions { in_flight, waits_for_reset: true, store: Some(&store) };
-        let connection = connect(&host, &runtime, &target, Access::Call, client, cancel)
+/// The accounts of the configuration. Each run is connected with a client of its own.
+struct ConfiguredAccounts {
+    host: Host,
+    runtime: Arc<Runtime>,
+    store: Store,
+    /// As the command was given it.
+    target: TargetArgs,
+    in_flight: usize,
+}
+
+impl ConfiguredAccounts {
+    fn target_of(&self, account: Option<&str>) -> TargetArgs {
+        let account = account.map(str::to_owned).or(self.target.account.clone());
+        TargetArgs { account, ..self.target.clone() }
+    }
+}
+
+impl Connector for ConfiguredAccounts {
+    fn resolve(&self, account: Option<&str>) -> Result<ResolvedAccount, Diagnostic> {
+        let target = self.target_of(account);
+        let key = find_account_key(&self.host, &target).map_err(|error| Failure::from(error).diagnostic)?;
+        Ok(ResolvedAccount {
+            key,
+            choice: AccountChoice { account: target.account, base_urls: target.base_url },
+        })
+    }
+
+    fn connect(
+        &self,
+        account: Option<&str>,
+        cancel: &Cancel,
+        output: Arc<dyn Output>,
+    ) -> Result<ConnectedAccount, Diagnostic> {
+        let target = self.target_of(account);
+        let client =
+            ClientOptions { in_flight: self.in_flight, waits_for_reset: true, store: Some(&self.store) };
+        let connection = connect(&self.host, &self.runtime, &target, Access::Call, client, cancel)
             .map_err(|error| Failure::from(error).diagnostic)?;
         let options = RunOptions {
             account: target.account.clone(),
             base_urls: target.base_url.clone(),
-            in_flight,
-            folder: host.folder.clone(),
+            in_flight: self.in_flight,
+            folder: self.host.folder.clone(),
             allow_pause: true,
             ..RunOptions::default()
         };
         // Without a confirmation: serving an automation is the confirmation of its changes.
         let config = RunConfig {
             callback: connection.callback.clone(),
-            store: Some(store.clone()),
-            ..RunConfig::new(&host, &options, &connection.files, connection.client.clone(), cancel, output)
+            store: Some(self.store.clone()),
+            ..RunConfig::new(
+                &self.host,
+                &options,
+                &connection.files,
+                connection.client.clone(),
+                cancel,
+                output,
+            )
         };
         Ok(ConnectedAccount { config, options })
-    })
+    }
 }
 
 /// From now on signals wake the daemon's loop: SIGTERM and Ctrl-C to stop, SIGHUP to scan the folder.

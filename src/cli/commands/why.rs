@@ -1,11 +1,14 @@
 //! `mpscript why`: the fires of an automation, each with its outcome.
 
-use super::automation_folder::open_folder;
+use super::{
+    automation_folder::{AutomationFolder, open_folder},
+    served_account::shown_account,
+};
 use crate::{
     base::plain_line,
     cli::{args::AutomationArgs, output::exit},
     host::Host,
-    store::FireState,
+    store::{AutomationId, FireState},
 };
 use chrono::Local;
 
@@ -14,10 +17,22 @@ const MAX_FIRES: i64 = 1_000;
 
 pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
     let folder = open_folder(host, &arguments.list)?;
-    folder.record(&arguments.name)?;
+    let records = folder.records(&arguments.name)?;
     folder.warn_stale(host, &arguments.name);
-    let fires = folder.runtime.block_on(folder.store.fires(&arguments.name, MAX_FIRES))?;
-    let version = folder.served.revisions().get(&arguments.name);
+    let has_several = records.len() > 1;
+    for record in records {
+        if has_several {
+            host.out.line(&format!("account {}:", shown_account(record)));
+        }
+        show(host, &folder, &record.id)?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Shows the fires of an automation for one account.
+fn show(host: &Host, folder: &AutomationFolder, id: &AutomationId) -> anyhow::Result<()> {
+    let fires = folder.runtime.block_on(folder.store.fires(id, MAX_FIRES))?;
+    let version = folder.served.revisions().get(&id.name);
     if i64::try_from(fires.len()) == Ok(MAX_FIRES) {
         host.err.line(&format!("the last {MAX_FIRES} fires; there may be older ones"));
     }
@@ -36,5 +51,5 @@ pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
         let line = format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.trigger);
         host.out.line(&plain_line(&line));
     }
-    Ok(exit::DONE)
+    Ok(())
 }

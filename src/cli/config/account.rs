@@ -16,7 +16,7 @@ use crate::{
     host::Host,
     script::{CallbackKeys, NoClient},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An account as it is configured, and where that came from.
 pub(crate) struct AccountConfig {
@@ -119,10 +119,37 @@ pub(crate) fn find_account(
     host: &Host,
     target: &TargetArgs,
 ) -> anyhow::Result<Result<AccountConfig, NoClient>> {
+    Ok(match locate(host, target)? {
+        Err(no_client) => Err(no_client),
+        Ok(Located::Environment(account)) => Ok(*account),
+        Ok(Located::Entry { path, name, entry }) => {
+            Ok(AccountConfig::from_entry(host, &path, &name, &entry)?)
+        }
+    })
+}
+
+/// The AppID and the configured addresses of the account, found without its AppSecret; `None` if no account is
+/// configured.
+pub(crate) fn find_appid(host: &Host, target: &TargetArgs) -> anyhow::Result<Option<(String, Vec<String>)>> {
+    Ok(match locate(host, target)? {
+        Err(_) => None,
+        Ok(Located::Environment(account)) => Some((account.appid, account.base_urls)),
+        Ok(Located::Entry { entry, .. }) => Some((entry.appid, entry.base_url)),
+    })
+}
+
+/// Where an account is configured.
+enum Located {
+    Environment(Box<AccountConfig>),
+    Entry { path: PathBuf, name: String, entry: Box<Entry> },
+}
+
+/// Finds where the account is configured.
+fn locate(host: &Host, target: &TargetArgs) -> anyhow::Result<Result<Located, NoClient>> {
     if target.account.is_none()
         && let Some(account) = AccountConfig::from_environment(host, target)?
     {
-        return Ok(account);
+        return Ok(account.map(|account| Located::Environment(Box::new(account))));
     }
     let Some((path, file)) = file::read(host, target.config.as_deref())? else {
         if let Some(name) = &target.account {
@@ -137,7 +164,8 @@ pub(crate) fn find_account(
         return Ok(Err(NoClient(diagnostic)));
     };
     let (name, entry) = choose(target, &path, &file)?;
-    AccountConfig::from_entry(host, &path, name, entry).map(Ok)
+    let (name, entry) = (name.to_owned(), Box::new(entry.clone()));
+    Ok(Ok(Located::Entry { path, name, entry }))
 }
 
 /// The file's entry that is asked for, else its default, else its only one.

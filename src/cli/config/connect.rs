@@ -1,7 +1,7 @@
 //! Connects a command: the client that it calls the platform with, and the store that it records in.
 
 use super::{
-    account::{AccountConfig, find_account},
+    account::{AccountConfig, find_account, find_appid},
     callback, files, store,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         args::TargetArgs,
         failure::{Failure, usage_error},
     },
-    client::{Account, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode},
+    client::{Account, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode, account_key},
     host::Host,
     sandbox::{self, Sandbox},
     script::{CallbackKeys, FileAccess, NoClient},
@@ -127,7 +127,7 @@ impl ClientAccount {
         target: &TargetArgs,
         access: Access,
     ) -> anyhow::Result<Self> {
-        let bases = base_urls(target, config)?;
+        let bases = base_urls(target, &config.base_urls)?;
         let account = match (config.account(), access) {
             (Ok(account), _) => account,
             (Err(_), Access::ReadOnly) => Account { appid: config.appid.clone(), secret: Secret::default() },
@@ -163,7 +163,7 @@ pub(crate) fn connect(
             return Ok(Connection::without_client(no_client, from_environment, files));
         }
     };
-    base_urls(target, &config)?;
+    base_urls(target, &config.base_urls)?;
     let store = match options.store {
         Some(store) => Some(store.clone()),
         None => store::open(host, runtime, target)?,
@@ -235,8 +235,14 @@ fn quota_minute(host: &Host) -> Duration {
 
 /// The platform's addresses for an account: those on the command line, else the configured ones; empty for the
 /// platform's own hosts.
-pub(crate) fn base_urls(target: &TargetArgs, config: &AccountConfig) -> anyhow::Result<Vec<BaseUrl>> {
-    parse_urls(if target.base_url.is_empty() { &config.base_urls } else { &target.base_url })
+pub(crate) fn base_urls(target: &TargetArgs, configured: &[String]) -> anyhow::Result<Vec<BaseUrl>> {
+    parse_urls(if target.base_url.is_empty() { configured } else { &target.base_url })
+}
+
+/// The client's key of the account, found without its AppSecret; empty if none is configured.
+pub(crate) fn find_account_key(host: &Host, target: &TargetArgs) -> anyhow::Result<String> {
+    let Some((appid, configured)) = find_appid(host, target)? else { return Ok(String::new()) };
+    Ok(account_key(&appid, &base_urls(target, &configured)?))
 }
 
 fn parse_urls(given: &[String]) -> anyhow::Result<Vec<BaseUrl>> {

@@ -37,7 +37,7 @@ pub(crate) struct File {
 }
 
 /// One `[accounts.NAME]`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
     pub appid: String,

@@ -13,8 +13,12 @@ pub(crate) mod init;
 pub(crate) mod show;
 
 pub(crate) use account::{AccountConfig, find_account};
-pub(crate) use connect::{Access, ClientAccount, ClientOptions, Connection, connect, new_client};
+pub(crate) use connect::{
+    Access, ClientAccount, ClientOptions, Connection, connect, find_account_key, new_client,
+};
 pub(crate) use file::read as read_file;
 pub(crate) use secret::refuse_if_readable;
-pub(crate) use store::{address_of_store, open, open_at, open_required, state_folder, store_location};
+pub(crate) use store::{
+    address_of_store, open, open_at, open_if_possible, open_required, state_folder, store_location,
+};
 pub(crate) use zone::default_zone;

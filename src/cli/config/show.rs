@@ -52,7 +52,7 @@ pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> anyhow::Resul
             });
             let token = if found.name.is_some() { found.source.as_str() } else { "default" };
             rows.push(("token", with(found.token_mode.to_string(), token)));
-            let given = base_urls(target, &found)?;
+            let given = base_urls(target, &found.base_urls)?;
             let source = match (target.base_url.is_empty(), given.is_empty()) {
                 (false, _) => "--base-url",
                 (true, false) => found.source.as_str(),

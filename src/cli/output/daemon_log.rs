@@ -78,7 +78,8 @@ impl DaemonLogWriter {
         if entry.is_printed {
             line["printed"] = true.into();
         }
-        for (key, value) in [("automation", entry.automation), ("run", entry.run)] {
+        for (key, value) in [("automation", entry.automation), ("account", entry.account), ("run", entry.run)]
+        {
             if !value.is_empty() {
                 line[key] = value.into();
             }
@@ -87,10 +88,11 @@ impl DaemonLogWriter {
     }
 
     fn as_lines(entry: &LogRecord) -> impl Iterator<Item = String> {
+        let account = if entry.account.is_empty() { String::new() } else { format!(" ({})", entry.account) };
         let of = match (entry.automation, entry.run) {
             ("", _) => String::new(),
-            (automation, "") => format!("{automation}: "),
-            (automation, run) => format!("{automation} {run}: "),
+            (automation, "") => format!("{automation}{account}: "),
+            (automation, run) => format!("{automation}{account} {run}: "),
         };
         let at = entry.at.to_utc().with_timezone(&Local);
         let head = format!("{} {:<5} {of}", at.format("%Y-%m-%d %H:%M:%S"), level(entry));

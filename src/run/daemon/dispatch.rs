@@ -18,7 +18,7 @@ use crate::{
             trigger::Trigger,
         },
     },
-    store::{Fire, FireState, StoreError},
+    store::{AutomationId, Fire, FireState, StoreError},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -35,7 +35,7 @@ impl Daemon {
                 self.has_backlog = true;
                 return Ok(());
             }
-            let Some(revision) = self.registry.revisions().get(&id.automation).map(Arc::clone) else {
+            let Some(revision) = self.registry.revisions().get(&id.automation.name).map(Arc::clone) else {
                 continue;
             };
             let Some(trigger) = revision.trigger(&id.key) else { continue };
@@ -54,7 +54,7 @@ impl Daemon {
         time: EpochMs,
     ) -> Result<(), StoreError> {
         let now = self.process.now();
-        let due = due(&id.automation, trigger, revision.automation.catch_up, last, time);
+        let due = due(&id.automation.name, trigger, revision.automation.catch_up, last, time);
         let mut missed = Vec::new();
         for batch in due.chunks(MAX_BATCH) {
             let fires: Vec<Fire> = batch.iter().map(|due| self.fire_of(id, due, now)).collect();
@@ -90,7 +90,7 @@ impl Daemon {
     }
 
     /// Logs missed fires: one line for consecutive ones with the same reason.
-    fn log_missed(&self, automation: &str, trigger: &Trigger, missed: &[&DueFire]) {
+    fn log_missed(&self, automation: &AutomationId, trigger: &Trigger, missed: &[&DueFire]) {
         for group in missed.chunk_by(|one, other| one.missed == other.missed) {
             let [first, rest @ ..] = group else { continue };
             let reason = first.missed.as_deref().unwrap_or_default();

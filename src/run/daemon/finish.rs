@@ -102,10 +102,11 @@ impl Daemon {
             RunOutcome::Died(_) => after_death(stop, fire.crashes),
         };
         let forgets_state = running.has_large_state && matches!(transition, FireTransition::Complete(_));
+        let automation = fire.automation.clone();
         self.carry_out(transition, fire, revision, &call, outcome)?;
         if forgets_state && let Err(error) = self.process.wait(record::forget_state(&self.process.store, run))
         {
-            log.run(Level::Warn, &call.automation, run, &format!("its record keeps ctx.state: {error}"));
+            log.run(Level::Warn, &automation, run, &format!("its record keeps ctx.state: {error}"));
         }
         Ok(())
     }
@@ -218,11 +219,11 @@ impl Daemon {
         call: &HandlerCall,
         crashes: i64,
     ) -> Result<(), StoreError> {
-        let name = &fire.automation;
+        let name = &fire.automation.name;
         let note = format!(
             "its process has died {crashes} times while it was running; the automation is paused: mpscript unpause {name}"
         );
-        self.process.wait(self.process.store.pause_automation(name, Some(EpochMs::MAX)))?;
+        self.process.wait(self.process.store.pause_automation(&fire.automation, Some(EpochMs::MAX)))?;
         self.fail_fire(fire, revision, call, &FireEnd::failed(FireState::Failed, &note))
     }
 

@@ -1,11 +1,15 @@
 //! Fires that this process has and that wait: to be started, or to be resumed.
 
-use crate::{base::EpochMs, run::registry::Revision, store::Fire};
+use crate::{
+    base::EpochMs,
+    run::registry::Revision,
+    store::{AutomationId, Fire},
+};
 use std::{collections::HashSet, sync::Arc};
 
 /// Names a fire: its automation, its trigger and its scheduled instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct FireId(String, String, EpochMs);
+pub(super) struct FireId(AutomationId, String, EpochMs);
 
 impl From<&Fire> for FireId {
     fn from(fire: &Fire) -> Self {

@@ -1,10 +1,15 @@
 //! The daemon's log: its own messages and what its scripts print.
 
+use super::accounts::ServedAccount;
 use crate::{
-    base::{Clock, EpochMs, Redactor},
+    base::{Clock, EpochMs, Redactor, lock},
     script::Output,
+    store::AutomationId,
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 /// The severity of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub struct LogRecord<'a> {
     pub level: Level,
     /// The automation that it is about, or empty.
     pub automation: &'a str,
+    /// The account's name in the automation's declaration, if that names several; else empty.
+    pub account: &'a str,
     /// The run that it is about, or empty.
     pub run: &'a str,
     /// Whether a script printed it.
@@ -45,30 +52,53 @@ pub trait Log: Send + Sync {
 pub(super) struct DaemonLog {
     log: Arc<dyn Log>,
     clock: Clock,
+    /// The accounts' names, of automations that are served for several.
+    accounts: Arc<Mutex<BTreeMap<AutomationId, String>>>,
 }
 
 impl DaemonLog {
     pub(super) fn new(log: Arc<dyn Log>, clock: Clock) -> Self {
-        Self { log, clock }
+        Self { log, clock, accounts: Arc::default() }
+    }
+
+    /// Names the accounts of an automation in its messages from now on, where there are several.
+    pub(super) fn name_accounts(&self, automation: &str, accounts: &[ServedAccount]) {
+        let mut names = lock(&self.accounts);
+        names.retain(|id, _| id.name != automation);
+        if accounts.len() > 1 {
+            names.extend(accounts.iter().map(|account| {
+                let id = AutomationId::new(&account.key, automation);
+                (id, account.name.clone().unwrap_or_default())
+            }));
+        }
     }
 
     /// A message about the daemon itself.
     pub(super) fn daemon(&self, level: Level, text: &str) {
-        self.run(level, "", "", text);
+        self.run(level, &AutomationId::default(), "", text);
     }
 
-    /// A message about an automation.
-    pub(super) fn automation(&self, level: Level, automation: &str, text: &str) {
+    /// A message about an automation; without an account about its file, which is the same for all of them.
+    pub(super) fn automation(&self, level: Level, automation: &AutomationId, text: &str) {
         self.run(level, automation, "", text);
     }
 
     /// A message about a run.
-    pub(super) fn run(&self, level: Level, automation: &str, run: &str, text: &str) {
+    pub(super) fn run(&self, level: Level, automation: &AutomationId, run: &str, text: &str) {
         self.write(level, automation, run, text, false);
     }
 
-    fn write(&self, level: Level, automation: &str, run: &str, text: &str, is_printed: bool) {
-        self.log.write(&LogRecord { at: self.clock.now(), level, automation, run, is_printed, text });
+    fn write(&self, level: Level, automation: &AutomationId, run: &str, text: &str, is_printed: bool) {
+        let account = lock(&self.accounts).get(automation).cloned().unwrap_or_default();
+        self.log.write(&LogRecord {
+            at: self.clock.now(),
+            level,
+            automation: &automation.name,
+            account: &account,
+            run,
+            is_printed,
+            text,
+        });
     }
 }
 
@@ -76,7 +106,7 @@ impl DaemonLog {
 pub(super) struct ScriptOutput {
     pub log: DaemonLog,
     pub secrets: Redactor,
-    pub automation: String,
+    pub automation: AutomationId,
     /// The run's id; set once the run is recorded.
     pub run: Arc<OnceLock<String>>,
 }

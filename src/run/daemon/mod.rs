@@ -7,6 +7,7 @@
 //!
 //! Must never know how its folder is watched, nor where its log is written.
 
+mod accounts;
 mod clock_watch;
 mod dispatch;
 mod finish;
@@ -26,12 +27,13 @@ mod transition;
 mod triggers;
 
 pub use log::{Level, Log, LogRecord};
-pub use process::DAEMON_LEASE;
+pub use process::serving_lease;
 pub use reload::ScanError;
 pub use retention::DEFAULT_RETENTION;
 pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 
 use self::{
+    accounts::ServedAccounts,
     clock_watch::{ClockJump, ClockWatch},
     fire_queue::FireQueue,
     outage::Outage,
@@ -85,6 +87,8 @@ pub struct Daemon {
     /// Whether the folder was scanned. Before the first scan every known automation would look deleted, so nothing is
     /// adopted or fired.
     has_scanned: bool,
+    /// The accounts that the automations are served for.
+    accounts: ServedAccounts,
     triggers: Triggers,
     queue: FireQueue,
     running: RunningSet,
@@ -110,7 +114,7 @@ impl Daemon {
         runtime: &Arc<Runtime>,
         store: &Store,
         registry: AutomationRegistry,
-        connector: Connector,
+        connector: Arc<dyn Connector>,
         log: Arc<dyn Log>,
     ) -> Self {
         Self {
@@ -118,6 +122,7 @@ impl Daemon {
             registry,
             events: VecDeque::new(),
             has_scanned: false,
+            accounts: ServedAccounts::new(Arc::clone(&connector)),
             triggers: Triggers::default(),
             queue: FireQueue::default(),
             running: RunningSet::default(),
@@ -228,7 +233,7 @@ impl Daemon {
         if !self.is_shutting_down && self.has_scanned {
             if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
                 self.process.heartbeat(now)?;
-                self.log_peers(now)?;
+                self.announce(now)?;
                 self.log_clocks_ahead(now)?;
                 self.polled_at = Some(now);
                 self.preparations.drop_unneeded(&self.queue.ids());
@@ -238,7 +243,7 @@ impl Daemon {
             errors.absorb(self.enqueue_due())?;
             self.start_queued(&mut errors)?;
             self.resume_queued(&mut errors)?;
-            if let Err(error) = self.retention.purge_expired(&self.process, now) {
+            if let Err(error) = self.retention.purge_expired(&self.process, &self.accounts.keys(), now) {
                 let text = format!("expired fires and runs can't be purged now: {error}");
                 self.process.log.daemon(Level::Warn, &text);
             }
@@ -272,7 +277,7 @@ impl Daemon {
 
     fn follow_jump(&mut self, jump: ClockJump, now: EpochMs) {
         for id in self.triggers.ids() {
-            let revision = self.registry.revisions().get(&id.automation).map(Arc::clone);
+            let revision = self.registry.revisions().get(&id.automation.name).map(Arc::clone);
             if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                 self.triggers.follow_jump(&id, trigger, jump, now);
             }
@@ -295,18 +300,24 @@ impl Daemon {
         Ok(())
     }
 
-    /// Logs once which other processes share the store.
-    fn log_peers(&self, now: EpochMs) -> Result<(), StoreError> {
-        if self.polled_at.is_some() {
-            return Ok(());
+    /// Records for which accounts the folder is served. Logs once which other processes serve it for them.
+    fn announce(&self, now: EpochMs) -> Result<(), StoreError> {
+        let folder = self.folder();
+        let mut peers = BTreeSet::new();
+        for account in self.accounts.keys() {
+            peers.extend(self.process.announce(&account, &folder, now)?);
         }
-        let peers = self.process.peers(now)?;
-        let names: Vec<&str> = peers.iter().filter_map(|name| name.split(' ').next()).collect();
-        if !names.is_empty() {
-            let text = format!("{} serves on this store too: each fire runs once", names.join(", "));
+        if self.polled_at.is_none() && !peers.is_empty() {
+            let names: Vec<&str> = peers.iter().filter_map(|name| name.split(' ').next()).collect();
+            let text = format!("{} serves this folder too: each fire runs once", names.join(", "));
             self.process.log.daemon(Level::Info, &text);
         }
         Ok(())
+    }
+
+    /// The folder, as the store keeps it.
+    fn folder(&self) -> String {
+        self.registry.folder().display().to_string()
     }
 
     /// Starts nothing more, and asks the runs of this process to stop at a safe point.
@@ -317,6 +328,9 @@ impl Daemon {
 
     /// Ends the heartbeat, so that other processes need not wait for it to expire before they adopt what is left.
     pub fn release_lease(&self) -> Result<(), StoreError> {
+        for account in self.accounts.keys() {
+            self.process.renounce(&account, &self.folder())?;
+        }
         self.process.release()
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{Cancel, Diagnostic},
     run::worker::{ConnectedAccount, Connector},
-    store::Fire,
+    store::{AutomationId, Fire},
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -42,12 +42,12 @@ enum Preparation {
 
 /// The preparations of fires that wait.
 pub(super) struct Preparations {
-    connector: Connector,
+    connector: Arc<dyn Connector>,
     by_fire: BTreeMap<FireId, Preparation>,
 }
 
 impl Preparations {
-    pub(super) fn new(connector: Connector) -> Self {
+    pub(super) fn new(connector: Arc<dyn Connector>) -> Self {
         Self { connector, by_fire: BTreeMap::new() }
     }
 
@@ -104,8 +104,8 @@ impl Preparations {
     }
 
     /// Logs an account that can't be called when its automation is loaded, not only when it first fires.
-    pub(super) fn check_account(&self, process: &Process, automation: &str, account: &str) {
-        let (log, name) = (process.log.clone(), automation.to_owned());
+    pub(super) fn check_account(&self, process: &Process, automation: &AutomationId, account: &str) {
+        let (log, name) = (process.log.clone(), automation.clone());
         let prepare = self.preparer(process, Some(account), automation);
         let work = move || {
             if let Err(diagnostic) = prepare().connected {
@@ -127,18 +127,18 @@ impl Preparations {
         &self,
         process: &Process,
         account: Option<&str>,
-        automation: &str,
+        automation: &AutomationId,
     ) -> impl FnOnce() -> PreparedRun + Send + 'static + use<> {
         let (connector, account) = (Arc::clone(&self.connector), account.map(str::to_owned));
         let (cancel, run) = (Cancel::default(), Arc::default());
         let output = ScriptOutput {
             log: process.log.clone(),
             secrets: process.host.secrets.clone(),
-            automation: automation.to_owned(),
+            automation: automation.clone(),
             run: Arc::clone(&run),
         };
         move || {
-            let connected = connector(account.as_deref(), &cancel, Arc::new(output));
+            let connected = connector.connect(account.as_deref(), &cancel, Arc::new(output));
             PreparedRun { account, connected, cancel, run }
         }
     }

@@ -20,7 +20,16 @@ use std::{
 use tokio::runtime::Runtime;
 
 /// The prefix of the leases that are the heartbeats of daemons; the process's name follows.
-pub const DAEMON_LEASE: &str = "node ";
+pub(super) const DAEMON_LEASE: &str = "node ";
+
+/// The prefix of the leases that say that a folder is served for an account; see [`serving_lease`].
+pub(super) const SERVING_LEASE: &str = "serves ";
+
+/// The lease that says that a folder is served for an account: of several processes that do, one holds it.
+#[must_use]
+pub fn serving_lease(account: &str, folder: &str) -> String {
+    format!("{SERVING_LEASE}{account} {folder}")
+}
 
 /// A process whose last heartbeat is older than this is presumed dead.
 pub(super) const HEARTBEAT_TTL: Duration = Duration::from_secs(8);
@@ -92,6 +101,33 @@ impl Process {
         let mut names = self.wait(self.store.lease_owners(DAEMON_LEASE, now))?;
         names.retain(|name| *name != self.name);
         Ok(names)
+    }
+
+    /// Records that this process serves a folder for an account. Returns the other process that does so already.
+    pub(super) fn announce(
+        &self,
+        account: &str,
+        folder: &str,
+        now: EpochMs,
+    ) -> Result<Option<String>, StoreError> {
+        let lease = serving_lease(account, folder);
+        if self.wait(self.store.acquire_lease(&lease, &self.name, now, HEARTBEAT_TTL))? {
+            return Ok(None);
+        }
+        self.wait(self.store.lease_owner(&lease))
+    }
+
+    /// No longer serves a folder for an account.
+    pub(super) fn renounce(&self, account: &str, folder: &str) -> Result<(), StoreError> {
+        self.wait(self.store.release_lease(&serving_lease(account, folder), &self.name))
+    }
+
+    /// Whether another process serves a folder for an account.
+    pub(super) fn has_peer(&self, account: &str, folder: &str, now: EpochMs) -> Result<bool, StoreError> {
+        let lease = serving_lease(account, folder);
+        let expires_at = self.wait(self.store.lease_expires_at(&lease))?;
+        let owner = self.wait(self.store.lease_owner(&lease))?;
+        Ok(expires_at.is_some_and(|at| at > now) && owner.is_some_and(|owner| owner != self.name))
     }
 }
 

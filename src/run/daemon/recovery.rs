@@ -18,7 +18,7 @@ use crate::{
         worker::HandlerRun,
     },
     script::{Origin, Program},
-    store::{Fire, FireState, RunPayload, RunRecord, StoreError},
+    store::{AutomationId, Fire, FireState, RunPayload, RunRecord, StoreError},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -54,13 +54,14 @@ impl Daemon {
         Ok(())
     }
 
-    /// Whether an automation is served from this process's folder, or was last: several folders may share a store.
-    fn is_mine(&self, automation: &str) -> Result<bool, StoreError> {
-        if self.registry.revisions().contains_key(automation) {
+    /// Whether an automation is served from this process's folder for one of its accounts, or was last: several folders
+    /// and accounts may share a store.
+    fn is_mine(&mut self, automation: &AutomationId) -> Result<bool, StoreError> {
+        if self.accounts.find(automation).is_some() {
             return Ok(true);
         }
         let record = self.process.wait(self.process.store.automation(automation))?.unwrap_or_default();
-        Ok(record.folder == self.registry.folder().display().to_string())
+        Ok(record.folder == self.folder() && self.accounts.is_ours(&record))
     }
 
     /// Resumes the run of an open fire from its journal, or closes the fire by what the run came to.
@@ -74,7 +75,7 @@ impl Daemon {
         let Some(record) = self.process.wait(store.run(&fire.run))? else {
             return self.close_fire(fire, FireState::Failed, "the record of its run was deleted").map(drop);
         };
-        let revision = revision.or_else(|| self.registry.revisions().get(&fire.automation).cloned());
+        let revision = revision.or_else(|| self.registry.revisions().get(&fire.automation.name).cloned());
         let undone_by = self.process.wait(store.active_undo_of(&record.id))?;
         let recorded = RecordedRun {
             state: record::observed_state(&self.process.host, &record),
@@ -140,7 +141,7 @@ impl Daemon {
             }
         };
         let prepared = self.preparations.take(&self.process, &fire, account.as_deref());
-        let plan = match handler_run(&record.id, &texts, options, prepared) {
+        let plan = match handler_run(&fire, &record.id, &texts, options, prepared) {
             Ok(plan) => plan,
             Err(NotResumable::Record(diagnostic)) => {
                 return self.close_fire(&fire, FireState::Failed, &diagnostic.one_line()).map(drop);
@@ -207,13 +208,14 @@ impl Daemon {
             // Without its call the failure can't be reported to `on_failure`.
             Err(error) => return self.close_fire(fire, state, &format!("{note} ({error})")).map(drop),
         };
-        let revision = self.registry.revisions().get(&fire.automation).cloned();
+        let revision = self.registry.revisions().get(&fire.automation.name).cloned();
         self.fail_fire(fire, revision.as_ref(), &call, &FireEnd::failed(state, note))
     }
 }
 
 /// A recorded run, with the source and the options that it was started with.
 fn handler_run(
+    fire: &Fire,
     run: &str,
     texts: &RunPayload,
     options: RunOptions,
@@ -231,6 +233,10 @@ fn handler_run(
     let mut connected = connected.map_err(NotResumable::Account)?;
     if let Err(no_client) = &connected.config.client {
         return Err(NotResumable::Account(no_client.0.clone()));
+    }
+    if connected.key() != fire.automation.account {
+        let message = format!("its account is {} now", connected.key());
+        return Err(NotResumable::Account(Diagnostic::new(message)));
     }
     connected.config.files.allow(&options.roots);
     connected.options = options;

@@ -1,18 +1,52 @@
 //! Reload: what a scan of the folder finds goes to the store, to the log and to the triggers that are waited for.
+//!
+//! A batch of events is planned first, which only reads; then everything that it changes is written in one transaction,
+//! and only then applied. A batch that the store does not take is planned anew at the next step.
 
-use super::{Daemon, RUNS_LAST_GOOD, RUNS_NOTHING, log::Level, triggers::TriggerId};
-use crate::{
-    base::{Diagnostic, EpochMs},
-    run::{registry::RegistryEvent, schedule::trigger::Trigger},
-    store::{Fire, FireState, StoreError},
+use super::{
+    Daemon, MAX_STEP, RUNS_LAST_GOOD, RUNS_NOTHING, accounts::ServedAccount, log::Level, triggers::TriggerId,
 };
-use std::{io, sync::Arc};
+use crate::{
+    base::{Diagnostic, EpochMs, Stopwatch},
+    run::{registry::RegistryEvent, schedule::trigger::Trigger},
+    store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
+};
+use std::{collections::BTreeSet, io, sync::Arc};
+
+/// What a batch of events changes.
+#[derive(Default)]
+struct ReloadPlan {
+    changes: Vec<ScanChange>,
+    /// The markers of added and removed triggers.
+    markers: Vec<Fire>,
+    effects: Vec<Effect>,
+}
+
+/// What a batch changes in this process once it is written.
+enum Effect {
+    /// An automation is served for these accounts.
+    Serve(String, Vec<ServedAccount>),
+    /// The fires of a trigger are accounted for up to this instant.
+    Advance(TriggerId, EpochMs),
+    /// A trigger is waited for from now on, whose fires are accounted for up to this instant in the store.
+    Resume(TriggerId, EpochMs),
+    /// A trigger is not waited for any longer.
+    Forget(TriggerId),
+    /// An automation completed last at this instant, if it ever did.
+    LastSuccess(AutomationId, Option<EpochMs>),
+    /// A message about an automation.
+    Log(Level, AutomationId, String),
+    /// An account that an automation names is looked up.
+    CheckAccount(AutomationId, String),
+}
 
 impl Daemon {
     /// Scans the folder and loads what has changed.
     pub fn scan(&mut self) -> Result<(), ScanError> {
         self.events.extend(self.registry.scan()?);
-        if !self.has_scanned {
+        if self.has_scanned {
+            self.reload_changed_accounts();
+        } else {
             let removed = self.removed_while_down()?;
             self.events.extend(removed);
             self.has_scanned = true;
@@ -21,139 +55,294 @@ impl Daemon {
         Ok(())
     }
 
-    /// Applies what a scan has found. An event that the store does not take is applied at the next step.
-    pub(super) fn apply_events(&mut self) -> Result<(), StoreError> {
-        let folder = self.registry.folder().display().to_string();
-        while let Some(event) = self.events.front().cloned() {
-            match &event {
-                RegistryEvent::Live(name) => self.apply_live(name, &folder)?,
-                RegistryEvent::Stale(name, diagnostic) => self.apply_stale(name, &folder, diagnostic)?,
-                RegistryEvent::Removed(name) => self.apply_removed(name, &folder)?,
+    /// Loads the automations again whose accounts the configuration finds otherwise than before.
+    fn reload_changed_accounts(&mut self) {
+        self.accounts.refresh();
+        for (name, revision) in self.registry.revisions() {
+            let before = self.accounts.of(name).to_vec();
+            if !before.is_empty() && self.accounts.of_declaration(&revision.automation) != before {
+                self.events.push_back(RegistryEvent::Live(name.clone()));
             }
-            self.events.pop_front();
+        }
+    }
+
+    /// Applies what a scan has found. Events that the store does not take are applied at the next step.
+    pub(super) fn apply_events(&mut self) -> Result<(), StoreError> {
+        let (now, since) = (self.process.now(), Stopwatch::start());
+        let mut plan = ReloadPlan::default();
+        let mut count = 0;
+        while let Some(event) = self.events.get(count).cloned() {
+            match &event {
+                RegistryEvent::Live(name) => self.plan_live(name, now, &mut plan)?,
+                RegistryEvent::Stale(name, diagnostic) => {
+                    self.plan_stale(name, diagnostic, now, &mut plan)?
+                }
+                RegistryEvent::Removed(name) => self.plan_removed(name, now, &mut plan)?,
+            }
+            count += 1;
+            if since.elapsed() >= MAX_STEP {
+                break;
+            }
+        }
+        if count > 0 {
+            let (folder, store) = (self.folder(), &self.process.store);
+            self.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
+            self.events.drain(..count);
+            plan.effects.into_iter().for_each(|effect| self.apply(effect, now));
+            self.has_backlog |= !self.events.is_empty();
         }
         let mut stats = self.process.stats.lock();
-        stats.live = self.registry.revisions().keys().cloned().collect();
+        stats.live = self.accounts.ids().collect();
         stats.stale = self.registry.stale().len();
         Ok(())
     }
 
+    fn apply(&mut self, effect: Effect, now: EpochMs) {
+        match effect {
+            Effect::Serve(name, accounts) => {
+                self.process.log.name_accounts(&name, &accounts);
+                self.accounts.serve(&name, accounts);
+            }
+            Effect::Advance(id, last) => {
+                let revision = self.registry.revisions().get(&id.automation.name).map(Arc::clone);
+                if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
+                    self.triggers.advance(id, trigger, last);
+                }
+            }
+            Effect::Resume(id, last) => {
+                let revision = self.registry.revisions().get(&id.automation.name).map(Arc::clone);
+                if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
+                    self.triggers.resume(id, trigger, last, now);
+                }
+            }
+            Effect::Forget(id) => self.triggers.remove(&id),
+            Effect::LastSuccess(id, at) => {
+                let mut stats = self.process.stats.lock();
+                match at {
+                    Some(at) => stats.last_success.insert(id, at),
+                    None => stats.last_success.remove(&id),
+                };
+            }
+            Effect::Log(level, id, text) => self.process.log.automation(level, &id, &text),
+            Effect::CheckAccount(id, account) => {
+                self.preparations.check_account(&self.process, &id, &account)
+            }
+        }
+    }
+
     /// An automation runs in a new revision.
-    fn apply_live(&mut self, name: &str, folder: &str) -> Result<(), StoreError> {
-        let now = self.process.now();
+    fn plan_live(&mut self, name: &str, now: EpochMs, plan: &mut ReloadPlan) -> Result<(), StoreError> {
         // A later event of the queue has removed it already.
         let Some(revision) = self.registry.revisions().get(name).map(Arc::clone) else { return Ok(()) };
-        self.warn_shared_name(name, folder, now)?;
         let source = serde_json::to_string(&revision.program.source())
             .expect("a source is texts by name, which are always JSON");
-        let store = &self.process.store;
-        self.process.wait(store.serve_automation(name, folder, &source, now))?;
-        let last_success = self.process.wait(store.last_success(name))?;
-        self.register_triggers(name, now)?;
-        if let Some(at) = last_success {
-            self.process.stats.lock().last_success.insert(name.to_owned(), at);
+        let accounts = self.accounts.of_declaration(&revision.automation);
+        plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
+        for account in &accounts {
+            let id = AutomationId::new(&account.key, name);
+            let recorded = self.recorded(&id)?;
+            self.warn_shared_name(&id, &recorded, now, plan)?;
+            let served_as = served_as(account);
+            plan.changes.push(ScanChange::Served { id: id.clone(), source: source.clone(), served_as });
+            let last_success = self.process.wait(self.process.store.last_success(&recorded.id))?;
+            self.plan_triggers(&id, &recorded.id, &revision.triggers, now, plan)?;
+            plan.effects.push(Effect::LastSuccess(id, last_success));
         }
-        self.process.log.automation(Level::Info, name, "live");
-        if let Some(account) = &revision.automation.account {
-            self.preparations.check_account(&self.process, name, account);
+        self.plan_dropped_accounts(name, &accounts, now, plan)?;
+        plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), "live".to_owned()));
+        for account in accounts {
+            if let Some(named) = account.name {
+                plan.effects.push(Effect::CheckAccount(AutomationId::new(&account.key, name), named));
+            }
         }
         Ok(())
     }
 
     /// The file of an automation can't be used; its last good revision keeps running, if there is one.
-    fn apply_stale(&mut self, name: &str, folder: &str, diagnostic: &Diagnostic) -> Result<(), StoreError> {
-        let now = self.process.now();
-        self.warn_shared_name(name, folder, now)?;
+    fn plan_stale(
+        &mut self,
+        name: &str,
+        diagnostic: &Diagnostic,
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
+        let ours = self.records_of(name)?;
         if !self.registry.revisions().contains_key(name) {
-            let record = self.process.wait(self.process.store.automation(name))?.unwrap_or_default();
-            if let Err(error) = self.registry.restore_last_good(&record) {
+            let good = ours.iter().filter(|record| !record.last_good_source.is_empty());
+            if let Some(record) = good.max_by_key(|record| record.served_at)
+                && let Err(error) = self.registry.restore_last_good(record)
+            {
                 let text = format!("its last good version can't be restored: {}", error.one_line());
-                self.process.log.automation(Level::Error, name, &text);
+                plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
             }
         }
-        self.register_triggers(name, now)?;
-        let runs = if self.registry.revisions().contains_key(name) { RUNS_LAST_GOOD } else { RUNS_NOTHING };
+        let revision = self.registry.revisions().get(name).map(Arc::clone);
+        let (accounts, runs) = match &revision {
+            Some(revision) => (self.accounts.of_declaration(&revision.automation), RUNS_LAST_GOOD),
+            None => (Vec::new(), RUNS_NOTHING),
+        };
         let stale = format!("{}; {runs}", diagnostic.one_line());
-        self.process.wait(self.process.store.mark_stale(name, folder, &stale, now))?;
-        self.process.log.automation(Level::Error, name, &format!("STALE: {stale}"));
+        let triggers: &[Trigger] = revision.as_ref().map_or(&[], |revision| &revision.triggers);
+        plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
+        // Without a revision nothing says which accounts it is for.
+        let marked = if accounts.is_empty() { vec![self.accounts.of_command()] } else { accounts };
+        for account in marked {
+            let id = AutomationId::new(&account.key, name);
+            let recorded = self.recorded(&id)?;
+            self.warn_shared_name(&id, &recorded, now, plan)?;
+            self.plan_triggers(&id, &recorded.id, triggers, now, plan)?;
+            let served_as = served_as(&account);
+            plan.changes.push(ScanChange::Stale { id, load_error: stale.clone(), served_as });
+        }
+        plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), format!("STALE: {stale}")));
         Ok(())
     }
 
     /// The file of an automation was removed.
-    fn apply_removed(&mut self, name: &str, folder: &str) -> Result<(), StoreError> {
-        self.register_triggers(name, self.process.now())?;
-        self.process.wait(self.process.store.drop_last_good_source(name, folder))?;
-        self.process.stats.lock().last_success.remove(name);
-        self.process.log.automation(Level::Info, name, "removed: its triggers do not fire any more");
+    fn plan_removed(&mut self, name: &str, now: EpochMs, plan: &mut ReloadPlan) -> Result<(), StoreError> {
+        self.plan_dropped_accounts(name, &[], now, plan)?;
+        plan.effects.push(Effect::Serve(name.to_owned(), Vec::new()));
+        let text = "removed: its triggers do not fire any more".to_owned();
+        plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), text));
         Ok(())
+    }
+
+    /// Ends what was served of an automation for other accounts than these, by this process or by one before it.
+    fn plan_dropped_accounts(
+        &mut self,
+        name: &str,
+        accounts: &[ServedAccount],
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
+        let recorded =
+            self.records_of(name)?.into_iter().filter(|record| !record.last_good_source.is_empty());
+        let mut dropped: BTreeSet<AutomationId> = recorded.map(|record| record.id).collect();
+        dropped.extend(self.triggers.automations_named(name));
+        // What has no account yet is adopted by the accounts that it is served for now.
+        dropped.retain(|id| {
+            let is_adopted = id.account.is_empty() && !accounts.is_empty();
+            !is_adopted && accounts.iter().all(|account| account.key != id.account)
+        });
+        for id in dropped {
+            self.plan_triggers(&id, &id, &[], now, plan)?;
+            plan.changes.push(ScanChange::Removed { id: id.clone() });
+            plan.effects.push(Effect::LastSuccess(id, None));
+        }
+        Ok(())
+    }
+
+    /// The records of an automation that was served from this folder by a process that found its account as this one
+    /// does.
+    fn records_of(&mut self, name: &str) -> Result<Vec<AutomationRecord>, StoreError> {
+        let folder = self.folder();
+        let mut records = self.process.wait(self.process.store.automations_named(name))?;
+        records.retain(|record| record.folder == folder && self.accounts.is_ours(record));
+        Ok(records)
     }
 
     /// Automations that were served from the folder before this process started, and are not there any more.
     fn removed_while_down(&mut self) -> Result<Vec<RegistryEvent>, StoreError> {
-        let folder = self.registry.folder().display().to_string();
+        let folder = self.folder();
         let records = self.process.wait(self.process.store.automations())?;
         let is_known = |name: &String| {
             self.registry.revisions().contains_key(name) || self.registry.stale().contains_key(name)
         };
-        let served = records
-            .into_iter()
-            .filter(|record| record.folder == folder && !record.last_good_source.is_empty());
-        let missing: Vec<String> = served.map(|record| record.name).filter(|name| !is_known(name)).collect();
+        let served = records.into_iter().filter(|record| {
+            record.folder == folder && !record.last_good_source.is_empty() && self.accounts.is_ours(record)
+        });
+        let names: BTreeSet<String> = served.map(|record| record.id.name).collect();
+        let missing: Vec<String> = names.into_iter().filter(|name| !is_known(name)).collect();
         Ok(missing.into_iter().map(|name| self.registry.mark_missing(name)).collect())
     }
 
+    /// What is recorded of an automation for an account, or was before its account was known.
+    fn recorded(&self, id: &AutomationId) -> Result<AutomationRecord, StoreError> {
+        let store = &self.process.store;
+        if let Some(record) = self.process.wait(store.automation(id))? {
+            return Ok(record);
+        }
+        let unassigned = self.process.wait(store.automation(&AutomationId::new("", &id.name)))?;
+        let unassigned = unassigned.filter(|record| record.folder == self.folder());
+        Ok(unassigned.unwrap_or_else(|| AutomationRecord { id: id.clone(), ..AutomationRecord::default() }))
+    }
+
     /// Warns of an automation whose name one of another folder has: they share a record.
-    fn warn_shared_name(&self, name: &str, folder: &str, now: EpochMs) -> Result<(), StoreError> {
-        let record = self.process.wait(self.process.store.automation(name))?.unwrap_or_default();
-        if record.folder.is_empty() || record.folder == folder {
+    fn warn_shared_name(
+        &self,
+        id: &AutomationId,
+        record: &AutomationRecord,
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
+        if record.folder.is_empty() || record.folder == self.folder() {
             return Ok(());
         }
-        if !self.process.peers(now)?.is_empty() {
+        if self.process.has_peer(&id.account, &record.folder, now)? {
             let text = format!(
-                "{} has an automation of this name too, and another process may serve it: they share fires and \
-                 ctx.state; rename one of them, or give it another --store",
+                "{} has an automation of this name too, and another process serves it for this account: they share \
+                 fires and ctx.state; rename one of them, or give it another --store",
                 record.folder
             );
-            self.process.log.automation(Level::Warn, name, &text);
+            plan.effects.push(Effect::Log(Level::Warn, id.clone(), text));
         }
         Ok(())
     }
 
-    /// Waits for the triggers that an automation has now, and no longer for those that it had.
-    fn register_triggers(&mut self, name: &str, now: EpochMs) -> Result<(), StoreError> {
-        let revision = self.registry.revisions().get(name).map(Arc::clone);
-        let triggers: &[Trigger] = revision.as_ref().map_or(&[], |revision| &revision.triggers);
+    /// Waits for the triggers that an automation has now, and no longer for those that it had. `recorded` is where the
+    /// store has its fires so far.
+    fn plan_triggers(
+        &self,
+        id: &AutomationId,
+        recorded: &AutomationId,
+        triggers: &[Trigger],
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
         let is_present = |key: &str| triggers.iter().any(|trigger| trigger.key == key);
-        let registered = self.triggers.ids_of(name);
-        for id in registered.iter().filter(|id| !is_present(&id.key)) {
-            self.record_marker(id, now, FireState::Disarmed, "its trigger was removed")?;
-            self.triggers.remove(id);
+        let registered = self.triggers.ids_of(id);
+        for gone in registered.iter().filter(|id| !is_present(&id.key)) {
+            plan.markers.push(self.marker(gone, now, FireState::Disarmed, "its trigger was removed"));
+            plan.effects.push(Effect::Forget(gone.clone()));
         }
         // Triggers that were removed while no daemon was running.
-        if self.triggers.ids_of(name).is_empty() {
-            for last in self.process.wait(self.process.store.last_fires(name))? {
+        if registered.is_empty() {
+            for last in self.process.wait(self.process.store.last_fires(recorded))? {
                 if last.state != FireState::Disarmed && !is_present(&last.trigger) {
-                    let id = TriggerId::new(name, &last.trigger);
-                    self.record_marker(&id, now, FireState::Disarmed, "its trigger was removed")?;
+                    let gone = TriggerId::new(id, &last.trigger);
+                    plan.markers.push(self.marker(
+                        &gone,
+                        now,
+                        FireState::Disarmed,
+                        "its trigger was removed",
+                    ));
                 }
             }
         }
         for trigger in triggers {
-            let id = TriggerId::new(name, &trigger.key);
-            match self.triggers.last(&id) {
-                Some(last) => self.triggers.advance(id, trigger, last),
+            let trigger_id = TriggerId::new(id, &trigger.key);
+            let effect = match self.triggers.last(&trigger_id) {
+                Some(last) => Effect::Advance(trigger_id, last),
                 None => {
-                    let last = self.last_recorded(&id, trigger, now)?;
-                    self.triggers.resume(id, trigger, last, now);
+                    let last = self.last_recorded(&trigger_id, recorded, trigger, now, plan)?;
+                    Effect::Resume(trigger_id, last)
                 }
-            }
+            };
+            plan.effects.push(effect);
         }
         Ok(())
     }
 
     /// The instant up to which the fires of a trigger are accounted for in the store.
-    fn last_recorded(&self, id: &TriggerId, trigger: &Trigger, now: EpochMs) -> Result<EpochMs, StoreError> {
-        match self.process.wait(self.process.store.last_fire(&id.automation, &id.key))? {
+    fn last_recorded(
+        &self,
+        id: &TriggerId,
+        recorded: &AutomationId,
+        trigger: &Trigger,
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<EpochMs, StoreError> {
+        match self.process.wait(self.process.store.last_fire(recorded, &id.key))? {
             Some(last) if last.state != FireState::Disarmed && last.scheduled_at <= now => {
                 Ok(last.scheduled_at)
             }
@@ -161,25 +350,19 @@ impl Daemon {
             Some(last) if last.scheduled_at > now => {
                 let at = trigger.schedule.show(last.scheduled_at);
                 let text = format!("its last recorded fire, of {at}, is in the future: is the clock right?");
-                self.process.log.automation(Level::Warn, &id.automation, &text);
+                plan.effects.push(Effect::Log(Level::Warn, id.automation.clone(), text));
                 Ok(last.scheduled_at)
             }
             _ => {
-                self.record_marker(id, now, FireState::Armed, "its trigger is new")?;
+                plan.markers.push(self.marker(id, now, FireState::Armed, "its trigger is new"));
                 Ok(now)
             }
         }
     }
 
-    /// Records among the fires of a trigger that it was added or removed.
-    fn record_marker(
-        &self,
-        id: &TriggerId,
-        instant: EpochMs,
-        state: FireState,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let marker = Fire {
+    /// What is recorded among the fires of a trigger when it was added or removed.
+    fn marker(&self, id: &TriggerId, instant: EpochMs, state: FireState, reason: &str) -> Fire {
+        Fire {
             automation: id.automation.clone(),
             trigger: id.key.clone(),
             scheduled_at: instant,
@@ -188,9 +371,13 @@ impl Daemon {
             owner: self.process.name.clone(),
             updated_at: self.process.now(),
             ..Fire::default()
-        };
-        self.process.wait(self.process.store.insert_fires(&[marker])).map(drop)
+        }
     }
+}
+
+/// How an account is found, as its automations' records keep it.
+fn served_as(account: &ServedAccount) -> String {
+    serde_json::to_string(&account.choice).expect("a choice is texts, which are always JSON")
 }
 
 /// Why the folder was not loaded.

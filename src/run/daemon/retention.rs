@@ -1,8 +1,11 @@
 //! Purges fires and runs that are older than the retention period, a batch a step, so that it never delays a fire.
 
-use super::process::{DAEMON_LEASE, Process};
-use crate::{base::EpochMs, store::StoreError};
-use std::time::Duration;
+use super::process::{DAEMON_LEASE, Process, SERVING_LEASE};
+use crate::{
+    base::EpochMs,
+    store::{AutomationId, StoreError},
+};
+use std::{collections::BTreeSet, time::Duration};
 
 /// How long fires and their runs are kept by default.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(90 * 24);
@@ -13,9 +16,9 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(24);
 /// Something that a purge has still to go through.
 enum Expirable {
     /// The fires of an automation, with their runs.
-    Fires(String),
-    /// Runs of automations that belong to no fire: those started by hand, and failure hooks.
-    ManualRuns,
+    Fires(AutomationId),
+    /// Runs of an account's automations that belong to no fire: those started by hand, and failure hooks.
+    ManualRuns(String),
 }
 
 /// What is purged, and when.
@@ -33,21 +36,32 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Purges one batch, if a purge is due or not done yet. What fails is left to the purge of the next day.
-    pub(super) fn purge_expired(&mut self, process: &Process, now: EpochMs) -> Result<(), StoreError> {
+    /// Purges one batch of what is recorded for these accounts, if a purge is due or not done yet. What fails is left to
+    /// the purge of the next day.
+    pub(super) fn purge_expired(
+        &mut self,
+        process: &Process,
+        accounts: &BTreeSet<String>,
+        now: EpochMs,
+    ) -> Result<(), StoreError> {
         if now.distance(self.planned_at) >= PURGE_INTERVAL {
             self.planned_at = now;
             let before = now - PURGE_INTERVAL;
             process.wait(process.store.purge_leases(DAEMON_LEASE, before))?;
+            process.wait(process.store.purge_leases(SERVING_LEASE, before))?;
             let records = process.wait(process.store.automations())?;
-            let fires = records.into_iter().map(|record| Expirable::Fires(record.name));
-            self.queue = fires.chain([Expirable::ManualRuns]).collect();
+            let ours =
+                records.into_iter().map(|record| record.id).filter(|id| accounts.contains(&id.account));
+            let runs = accounts.iter().cloned().map(Expirable::ManualRuns);
+            self.queue = ours.map(Expirable::Fires).chain(runs).collect();
         }
         let Some(next) = self.queue.pop() else { return Ok(()) };
         let before = now - self.period;
         let purged = match &next {
             Expirable::Fires(automation) => process.wait(process.store.purge_fires(automation, before))?,
-            Expirable::ManualRuns => process.wait(process.store.purge_runs_without_fire(before))?,
+            Expirable::ManualRuns(account) => {
+                process.wait(process.store.purge_runs_without_fire(account, before))?
+            }
         };
         if purged > 0 {
             // The store purges a limited number at once.

@@ -8,7 +8,7 @@ use crate::{
         runner::{RunFinished, RunHandle},
     },
     script::HandlerCall,
-    store::Fire,
+    store::{AutomationId, Fire},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -93,8 +93,8 @@ impl RunningSet {
     }
 
     /// How many runs of an automation have not ended.
-    pub(super) fn count_of(&self, automation: &str) -> usize {
-        self.runs.values().filter(|running| running.fire.automation == automation).count()
+    pub(super) fn count_of(&self, automation: &AutomationId) -> usize {
+        self.runs.values().filter(|running| running.fire.automation == *automation).count()
     }
 
     pub(super) fn is_empty(&self) -> bool {

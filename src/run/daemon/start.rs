@@ -22,7 +22,7 @@ use crate::{
         worker::{self, HandlerRun},
     },
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
-    store::{Fire, FireKind, FireState, RunEnd, RunState, StoreError},
+    store::{AutomationId, Fire, FireKind, FireState, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
@@ -59,9 +59,13 @@ impl Daemon {
         if fire.kind == FireKind::FailureHook {
             return self.start_failure_hook(queued);
         }
-        let Some(revision) = self.registry.revisions().get(&fire.automation).cloned() else {
+        let Some(revision) = self.registry.revisions().get(&fire.automation.name).cloned() else {
             return self.skip(fire, "the automation was removed");
         };
+        let Some(account) = self.accounts.find(&fire.automation).map(|account| account.name.clone()) else {
+            return self.skip(fire, "the automation is no longer served for this account");
+        };
+        let account = account.as_deref();
         if revision.trigger(&fire.trigger).is_none() {
             return self.skip(fire, "its trigger was removed");
         }
@@ -69,7 +73,6 @@ impl Daemon {
         if record.paused_until.is_some_and(|until| until > fire.scheduled_at) {
             return self.skip(fire, "the automation is paused");
         }
-        let account = revision.automation.account.as_deref();
         if revision.automation.overlap == Overlap::Parallel {
             if let Some(outcome) = self.apply_limits(fire, revision.automation.max_parallel)? {
                 return Ok(outcome);
@@ -91,7 +94,7 @@ impl Daemon {
         }
         // No other process may start a run of the automation between the look at what is running and the start.
         let (store, name) = (self.process.store.clone(), self.process.name.clone());
-        let lease = format!("begin {}", fire.automation);
+        let lease = format!("begin {} {}", fire.automation.account, fire.automation.name);
         if !self.process.wait(store.acquire_lease(&lease, &name, now, HEARTBEAT_TTL))? {
             return Ok(StartOutcome::Blocked);
         }
@@ -111,7 +114,8 @@ impl Daemon {
         revision: &Revision,
     ) -> Result<Option<StartOutcome>, StoreError> {
         let overlap = revision.automation.overlap;
-        let other = self.process.wait(self.process.store.running_fire(&fire.automation))?;
+        let other = self.process.wait(self.process.store.running_fires(&fire.automation))?;
+        let other = other.into_iter().next();
         let running = match &other {
             None => RunningFire::None,
             Some(other) if (&other.trigger, other.scheduled_at) == (&fire.trigger, fire.scheduled_at) => {
@@ -121,7 +125,7 @@ impl Daemon {
         };
         let start = revision
             .trigger(&fire.trigger)
-            .map(|trigger| starts_at(&fire.automation, trigger, fire.scheduled_at));
+            .map(|trigger| starts_at(&fire.automation.name, trigger, fire.scheduled_at));
         let claimed_after = fire.updated_at.since(start.unwrap_or(fire.scheduled_at));
         let other = other.unwrap_or_default();
         match on_due(overlap, running, claimed_after) {
@@ -192,7 +196,7 @@ impl Daemon {
     fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<StartOutcome, StoreError> {
         let trigger = revision.trigger(&fire.trigger);
         let call = HandlerCall {
-            automation: fire.automation.clone(),
+            automation: fire.automation.name.clone(),
             handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
             trigger: fire.trigger.clone(),
             scheduled_at: fire.scheduled_at,
@@ -205,7 +209,7 @@ impl Daemon {
     /// Starts the `on_failure` of an automation.
     fn start_failure_hook(&mut self, queued: &QueuedFire) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
-        let present = || self.registry.revisions().get(&fire.automation).cloned();
+        let present = || self.registry.revisions().get(&fire.automation.name).cloned();
         let revision = queued.revision.clone().or_else(present);
         let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
             return self.skip(fire, "the automation has no on_failure any more");
@@ -213,7 +217,8 @@ impl Daemon {
         if self.has_no_place() {
             return Ok(StartOutcome::Blocked);
         }
-        if !self.preparations.poll(&self.process, fire, revision.automation.account.as_deref()) {
+        let account = self.accounts.find(&fire.automation).and_then(|account| account.name.clone());
+        if !self.preparations.poll(&self.process, fire, account.as_deref()) {
             return Ok(StartOutcome::Preparing);
         }
         let error: Value = match serde_json::from_str(&fire.reason) {
@@ -224,7 +229,7 @@ impl Daemon {
             }
         };
         let call = HandlerCall {
-            automation: fire.automation.clone(),
+            automation: fire.automation.name.clone(),
             handler: ON_FAILURE.to_owned(),
             trigger: fire.trigger.clone(),
             scheduled_at: fire.scheduled_at,
@@ -239,13 +244,14 @@ impl Daemon {
     fn complete_call(
         &self,
         revision: &Revision,
+        automation: &AutomationId,
         call: &mut HandlerCall,
     ) -> Result<Result<(), Diagnostic>, StoreError> {
         call.params = match Parameter::values(&revision.automation.params, &BTreeMap::new()) {
             Ok(params) => params,
             Err(diagnostic) => return Ok(Err(diagnostic)),
         };
-        call.state = match self.process.wait(automation_state(&self.process.store, &call.automation)) {
+        call.state = match self.process.wait(automation_state(&self.process.store, automation)) {
             Ok(state) => state,
             // Trying again would not help, and an empty state in its place would be saved.
             Err(error @ StoreError::Decode { .. }) => {
@@ -264,7 +270,7 @@ impl Daemon {
         mut call: HandlerCall,
     ) -> Result<StartOutcome, StoreError> {
         let automation = &revision.automation;
-        if let Err(diagnostic) = self.complete_call(revision, &mut call)? {
+        if let Err(diagnostic) = self.complete_call(revision, &fire.automation, &mut call)? {
             let end = FireEnd::failed(FireState::Failed, &diagnostic.one_line());
             return self.fail_fire(fire, Some(revision), &call, &end).map(|()| StartOutcome::Handled);
         }
@@ -272,8 +278,9 @@ impl Daemon {
             Ok(spawned) => spawned,
             Err(error) => return Ok(self.without_process(fire, &error)),
         };
+        let account = self.accounts.find(&fire.automation).and_then(|account| account.name.clone());
         let PreparedRun { connected, cancel, run, .. } =
-            self.preparations.take(&self.process, fire, automation.account.as_deref());
+            self.preparations.take(&self.process, fire, account.as_deref());
         let mut connected = match connected {
             Ok(connected) => connected,
             Err(diagnostic) => {
@@ -281,6 +288,10 @@ impl Daemon {
                 return self.fail_fire(fire, Some(revision), &call, &end).map(|()| StartOutcome::Handled);
             }
         };
+        if connected.key() != fire.automation.account {
+            let reason = format!("its account is {} now: the next scan notices it", connected.key());
+            return self.skip(fire, &reason);
+        }
         connected.options = RunOptions {
             roots: vec![self.registry.folder().to_owned()],
             max_changes: automation.limits.changes,
@@ -316,11 +327,11 @@ impl Daemon {
             return Ok(StartOutcome::Handled);
         }
         if let Some(trigger) = revision.trigger(&fire.trigger) {
-            let lag = now.since(starts_at(&fire.automation, trigger, fire.scheduled_at));
+            let lag = now.since(starts_at(&fire.automation.name, trigger, fire.scheduled_at));
             self.process.stats.count_start(lag);
         }
         let text = format!("started by {}", plan.call.trigger);
-        self.process.log.run(Level::Info, &revision.name, &attempt.run, &text);
+        self.process.log.run(Level::Info, &fire.automation, &attempt.run, &text);
         self.run(spawned, running, Some(Arc::clone(revision)), plan, attempt);
         Ok(StartOutcome::Handled)
     }

@@ -3,7 +3,7 @@
 use crate::{
     base::{EpochMs, Stopwatch, lock},
     client::Client,
-    store::FireState,
+    store::{AutomationId, FireState},
 };
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ pub struct DaemonStats(Mutex<StatsSnapshot>);
 #[derive(Clone, Default)]
 pub struct StatsSnapshot {
     /// Fires that were closed, by automation and state.
-    pub fires: BTreeMap<(String, FireState), u64>,
+    pub fires: BTreeMap<(AutomationId, FireState), u64>,
     /// Runs by their start lag: each counts in the first bucket of [`LAG_BUCKETS`] that it fits.
     pub lags: [u64; LAG_BUCKETS.len()],
     /// All runs that were started.
@@ -41,9 +41,9 @@ pub struct StatsSnapshot {
     /// The sum of their start lags.
     pub lag_sum: Duration,
     /// When a fire of an automation last completed.
-    pub last_success: BTreeMap<String, EpochMs>,
-    /// The automations that are live.
-    pub live: Vec<String>,
+    pub last_success: BTreeMap<AutomationId, EpochMs>,
+    /// The automations that are live, once for each account.
+    pub live: Vec<AutomationId>,
     /// How many files are stale.
     pub stale: usize,
     /// Runs of this process that have not ended.
@@ -81,11 +81,11 @@ impl DaemonStats {
     }
 
     /// Counts a fire that was closed.
-    pub(super) fn count_fire(&self, automation: &str, state: FireState, at: EpochMs) {
+    pub(super) fn count_fire(&self, automation: &AutomationId, state: FireState, at: EpochMs) {
         let mut counters = self.lock();
-        *counters.fires.entry((automation.to_owned(), state)).or_default() += 1;
+        *counters.fires.entry((automation.clone(), state)).or_default() += 1;
         if state.is_completed() {
-            counters.last_success.insert(automation.to_owned(), at);
+            counters.last_success.insert(automation.clone(), at);
         }
     }
 

@@ -4,19 +4,23 @@ use super::clock_watch::ClockJump;
 use crate::{
     base::EpochMs,
     run::schedule::{Schedule, due::starts_at, trigger::Trigger},
+    store::AutomationId,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-/// Names a trigger: its automation and its key there.
+/// Names a trigger: its automation, with the account, and its key there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TriggerId {
-    pub automation: String,
+    pub automation: AutomationId,
     pub key: String,
 }
 
 impl TriggerId {
-    pub(super) fn new(automation: &str, key: &str) -> Self {
-        Self { automation: automation.to_owned(), key: key.to_owned() }
+    pub(super) fn new(automation: &AutomationId, key: &str) -> Self {
+        Self { automation: automation.clone(), key: key.to_owned() }
     }
 }
 
@@ -63,7 +67,7 @@ impl Triggers {
     /// The fires up to `last` are accounted for; waits for the next one.
     pub(super) fn advance(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs) {
         let ahead = self.0.get(&id).map(|cursor| cursor.ahead).unwrap_or_default();
-        let cursor = TriggerCursor::new(&id.automation, trigger, last, ahead);
+        let cursor = TriggerCursor::new(&id.automation.name, trigger, last, ahead);
         self.0.insert(id, cursor);
     }
 
@@ -71,9 +75,9 @@ impl Triggers {
     /// interval continues from there, and a cron expression names times of the clock.
     pub(super) fn resume(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs, now: EpochMs) {
         let cursor = match trigger.schedule {
-            Schedule::Every(_) => TriggerCursor::new(&id.automation, trigger, last, last.since(now)),
+            Schedule::Every(_) => TriggerCursor::new(&id.automation.name, trigger, last, last.since(now)),
             Schedule::Cron { .. } => {
-                TriggerCursor::new(&id.automation, trigger, last.min(now), Duration::ZERO)
+                TriggerCursor::new(&id.automation.name, trigger, last.min(now), Duration::ZERO)
             }
         };
         self.0.insert(id, cursor);
@@ -88,7 +92,8 @@ impl Triggers {
                 cursor.ahead = cursor.ahead.saturating_sub(size)
             }
             (Schedule::Cron { .. }, ClockJump::Back(_)) => {
-                *cursor = TriggerCursor::new(&id.automation, trigger, cursor.last.min(now), Duration::ZERO);
+                *cursor =
+                    TriggerCursor::new(&id.automation.name, trigger, cursor.last.min(now), Duration::ZERO);
             }
             (Schedule::Cron { .. }, ClockJump::Forward(_)) => {}
         }
@@ -104,8 +109,13 @@ impl Triggers {
         self.0.remove(id);
     }
 
-    /// The triggers of an automation that are waited for.
-    pub(super) fn ids_of(&self, automation: &str) -> Vec<TriggerId> {
-        self.0.keys().filter(|id| id.automation == automation).cloned().collect()
+    /// The triggers of an automation that are waited for, for one of its accounts.
+    pub(super) fn ids_of(&self, automation: &AutomationId) -> Vec<TriggerId> {
+        self.0.keys().filter(|id| id.automation == *automation).cloned().collect()
+    }
+
+    /// The accounts, each with this automation's name, that triggers are waited for.
+    pub(super) fn automations_named(&self, name: &str) -> BTreeSet<AutomationId> {
+        self.0.keys().map(|id| &id.automation).filter(|id| id.name == name).cloned().collect()
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         http::{Peer, Service},
     },
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
-    store::FireState,
+    store::{AutomationId, FireState},
 };
 use http_body_util::Full;
 use hyper::{
@@ -17,7 +17,7 @@ use hyper::{
     body::{Bytes, Incoming},
     header,
 };
-use std::{fmt::Display, sync::Arc};
+use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
 /// Serves the statistics of a daemon.
 pub struct Metrics {
@@ -63,8 +63,9 @@ impl Metrics {
         let mut page = Page::default();
         page.head("build_info", "gauge", "The program's version.");
         page.row("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let names: BTreeSet<&String> = snapshot.live.iter().map(|id| &id.name).collect();
         for (name, value, help) in [
-            ("automations", snapshot.live.len(), "Automations that are live."),
+            ("automations", names.len(), "Automations that are live."),
             (
                 "stale_files",
                 snapshot.stale,
@@ -87,21 +88,23 @@ impl Metrics {
         );
         page.row("clock_behind_seconds", &[], snapshot.clock_behind.as_secs_f64());
         page.head("fires_total", "counter", "Fires that this process has closed, by their state.");
-        for name in &snapshot.live {
+        for id in &snapshot.live {
             // Every state is there from the start, so that its first fire shows as an increase.
             for result in FireState::outcomes() {
-                let count = snapshot.fires.get(&(name.clone(), result));
+                let count = snapshot.fires.get(&(id.clone(), result));
+                let [automation, account] = labels(id);
                 page.row(
                     "fires_total",
-                    &[("automation", name), ("result", result.as_str())],
+                    &[automation, account, ("result", result.as_str())],
                     count.unwrap_or(&0),
                 );
             }
         }
         // Automations that were removed since keep their counters.
-        for ((name, result), count) in &snapshot.fires {
-            if !snapshot.live.contains(name) {
-                page.row("fires_total", &[("automation", name), ("result", result.as_str())], count);
+        for ((id, result), count) in &snapshot.fires {
+            if !snapshot.live.contains(id) {
+                let [automation, account] = labels(id);
+                page.row("fires_total", &[automation, account, ("result", result.as_str())], count);
             }
         }
         page.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");
@@ -115,8 +118,8 @@ impl Metrics {
         page.row("fire_lag_seconds_count", &[], snapshot.started);
         let name = "last_success_timestamp_seconds";
         page.head(name, "gauge", "When a fire of the automation was last done.");
-        for (automation, at) in &snapshot.last_success {
-            page.row(name, &[("automation", automation)], at.since(EpochMs::default()).as_secs_f64());
+        for (id, at) in &snapshot.last_success {
+            page.row(name, &labels(id), at.since(EpochMs::default()).as_secs_f64());
         }
         let now = self.clock.now();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
@@ -144,6 +147,12 @@ impl Metrics {
         }
         page.0
     }
+}
+
+/// An automation, and the AppID that it is served for.
+fn labels(id: &AutomationId) -> [(&'static str, &str); 2] {
+    let appid = id.account.split_once(' ').map_or(id.account.as_str(), |(appid, _)| appid);
+    [("automation", &id.name), ("account", appid)]
 }
 
 /// Lines of Prometheus' text format.

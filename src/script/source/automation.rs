@@ -5,6 +5,7 @@
 //! kept as written, with its position, for the caller that parses it.
 
 use super::{
+    accounts::read_accounts,
     automation_keys::{AUTOMATION, PARAMETER, TRIGGER, names},
     literal::{Literal, LiteralErrors, LiteralValue},
     parameters::{Kind, Parameter},
@@ -38,8 +39,8 @@ pub struct Automation {
     pub limits: LimitSpec,
     /// An address that is fetched after each success.
     pub ping: Option<String>,
-    /// The account of the configuration that it works on. By default the configuration's own choice.
-    pub account: Option<String>,
+    /// The accounts of the configuration that it works on. By default the account of the command.
+    pub accounts: Vec<String>,
     /// Whether it has a failure hook: `fn on_failure(ctx, error)`.
     pub has_failure_hook: bool,
 }
@@ -185,7 +186,7 @@ impl Program {
             params: BTreeMap::new(),
             limits: LimitSpec::default(),
             ping: None,
-            account: None,
+            accounts: Vec::new(),
             has_failure_hook: self.has_handler(ON_FAILURE),
         };
         let entries = errors.entries("an automation", literal, &names(AUTOMATION))?;
@@ -249,7 +250,7 @@ impl Program {
                     }
                     automation.ping = Some(url);
                 }
-                _ => automation.account = Some(text("account: \"shop\", as mpscript.toml names it")?),
+                _ => automation.accounts = read_accounts(errors, value)?,
             }
         }
         Ok(automation)

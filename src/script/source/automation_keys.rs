@@ -9,7 +9,7 @@ pub(crate) const AUTOMATION: &[Key] = &[
     ("on", "The triggers, in an array; `[]` runs by hand only. Must be given."),
     (
         "overlap",
-        "What a fire does while a run of the automation is running: `\"forbid\"` skips the fire, `\"queue\"` lets it wait, `\"replace\"` stops the run, `\"parallel\"` runs both. By default `\"forbid\"`.",
+        "What a fire does while a run of the same handler is running: `\"forbid\"` skips the fire, `\"queue\"` lets it wait, `\"replace\"` stops the run, `\"parallel\"` runs both. By default `\"forbid\"`. Different handlers of an automation run one after another, except with `\"parallel\"`.",
     ),
     (
         "catch_up",
@@ -30,7 +30,10 @@ pub(crate) const AUTOMATION: &[Key] = &[
         "`#{ changes: 50000, errors: \"1%\" }`: more changes, or a larger share of failures after 1,000 followers, stop a run. By default there are none.",
     ),
     ("ping", "An https:// address that is fetched after each success. By default none."),
-    ("account", "The account of mpscript.toml that it works on. By default the configuration's default."),
+    (
+        "account",
+        "The account of mpscript.toml that it works on, or a list of them: `\"shop\"`, `[\"shop\", \"booth\"]`. It fires once for each, and each has a `ctx.state` of its own. By default the account that `mpscript serve` is given.",
+    ),
 ];
 
 /// Keys of a trigger.

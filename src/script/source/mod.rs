@@ -1,5 +1,6 @@
 //! From text to a program: imports, syntax, the literal `const automation` and its parameters.
 
+mod accounts;
 pub(crate) mod automation;
 pub(crate) mod automation_keys;
 pub(crate) mod literal;

@@ -120,7 +120,7 @@ fn run_whose_process_dies_five_times_pauses_its_automation() {
         "its process has died 5 times while it was running; the automation is paused: mpscript unpause job";
     assert!(fixture.log.text().contains(&format!("failed: {why}")), "{}", fixture.log.text());
     assert_eq!(fixture.states("job"), ["failed"], "{}", fixture.log.text());
-    let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
+    let record = fixture.wait(fixture.store().automation(&fixture.id("job"))).expect("the store works");
     assert_eq!(record.expect("it is served").paused_until, Some(EpochMs::MAX));
 }
 

@@ -161,8 +161,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.log.text().matches("one: one 1").count(), 2, "{}", fixture.log.text());
     assert!(fixture.log.text().contains("two: two 2"), "{}", fixture.log.text());
-    let record =
-        fixture.wait(fixture.store().automation("one")).expect("the store works").expect("it is served");
+    let record = fixture.record("one");
     assert!(record.load_error.contains("hour `24`"), "{}", record.load_error);
     // Mended, with another trigger: the old one is no more, the new one begins now.
     fixture.write(
@@ -171,8 +170,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     );
     std::fs::remove_file(fixture.jobs().join("two.rhai")).expect("it is there");
     daemons[0].scan().expect("the folder is there");
-    let record =
-        fixture.wait(fixture.store().automation("one")).expect("the store works").expect("it is served");
+    let record = fixture.record("one");
     assert_eq!(record.load_error, "");
     let (ones, twos) = (fixture.fires("one").len(), fixture.fires("two").len());
     for _ in 0..2 {
@@ -192,7 +190,7 @@ fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
     drop(fixture.daemon());
     let claimed = Fire {
-        automation: "job".to_owned(),
+        automation: fixture.id("job"),
         trigger: "every 1m".to_owned(),
         scheduled_at: fixture.now() - Duration::from_secs(1),
         state: FireState::Claimed,
@@ -328,7 +326,9 @@ fn paused_automation_skips_fires_with_a_reason() {
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
     let until = Some(fixture.now() + Duration::from_secs(90));
-    assert!(fixture.wait(fixture.store().pause_automation("tick", until)).expect("the store works"));
+    assert!(
+        fixture.wait(fixture.store().pause_automation(&fixture.id("tick"), until)).expect("the store works")
+    );
     for _ in 0..3 {
         fixture.advance_and_settle(MINUTE, &mut daemons);
     }
@@ -362,8 +362,7 @@ fn several_daemons_on_one_store_run_each_fire_once() {
         for at in 0..6 {
             let name = format!("job{at}");
             assert_eq!(fixture.states(&name), ["done"; 5], "{}", fixture.log.text());
-            let record = fixture.wait(fixture.store().automation(&name)).expect("the store works");
-            assert_eq!(record.expect("it is served").state, "{\"n\":5}");
+            assert_eq!(fixture.record(&name).state, "{\"n\":5}");
         }
         assert_eq!(fixture.log.text().matches("started by").count(), 30);
     }

@@ -3,6 +3,7 @@
 use crate::fixtures::{
     daemon::DaemonFixture,
     program::{Folder, Running, TIMEOUT},
+    runs::id_of,
     sandbox_process::SandboxProcess,
 };
 use mpscript::{base::EpochMs, run::runtime, sandbox::DEFAULT_SECRET, store::FireState};
@@ -65,9 +66,10 @@ fn peak_memory(process: u32) -> u64 {
 fn fires_and_pause(folder: &Folder, automation: &str) -> (Vec<FireState>, Option<EpochMs>) {
     runtime().expect("the system gives threads").block_on(async {
         let store = folder.store().await;
-        let mut fires = store.fires(automation, 10_000).await.expect("the store works");
+        let id = id_of(&store, automation).await;
+        let mut fires = store.fires(&id, 10_000).await.expect("the store works");
         fires.retain(|fire| !fire.state.is_marker());
-        let record = store.automation(automation).await.expect("the store works").unwrap_or_default();
+        let record = store.automation(&id).await.expect("the store works").unwrap_or_default();
         store.close().await;
         (fires.into_iter().map(|fire| fire.state).collect(), record.paused_until)
     })

@@ -74,15 +74,17 @@ fn metrics_page_reports_fires_tokens_and_quota() {
     assert_eq!(get(&place, "GET", "/readyz").1, "ok\n");
     let (status, page) = get(&place, "GET", "/metrics");
     assert_eq!(status, "HTTP/1.1 200 OK");
+    let tick = format!("automation=\"tick\",account=\"{DEFAULT_APPID}\"");
     for result in ["done", "failed"] {
-        let row = format!("mpscript_fires_total{{automation=\"tick\",result=\"{result}\"}}");
+        let row = format!("mpscript_fires_total{{{tick},result=\"{result}\"}}");
         assert!(figure(&page, &row) >= 1.0, "{page}");
     }
-    assert!(figure(&page, "mpscript_fires_total{automation=\"tick\",result=\"missed\"}") < 0.5, "{page}");
+    let row = format!("mpscript_fires_total{{{tick},result=\"missed\"}}");
+    assert!(figure(&page, &row) < 0.5, "{page}");
     assert!(figure(&page, "mpscript_stale_files") > 0.5 && figure(&page, "mpscript_automations") > 0.5);
     let begun = figure(&page, "mpscript_fire_lag_seconds_count");
     assert!(begun >= 2.0 && figure(&page, "mpscript_fire_lag_seconds_bucket{le=\"+Inf\"}") >= begun);
-    let success = figure(&page, "mpscript_last_success_timestamp_seconds{automation=\"tick\"}");
+    let success = figure(&page, &format!("mpscript_last_success_timestamp_seconds{{{tick}}}"));
     assert!(success > 1_700_000_000.0, "{page}");
     let account = format!("account=\"{DEFAULT_APPID}\"");
     assert!(figure(&page, &format!("mpscript_token_age_seconds{{{account}}}")) < 60.0, "{page}");

@@ -1,5 +1,6 @@
 //! Automations and the daemon that serves them: fires, backlog, recovery, metrics.
 
+mod accounts;
 mod automations;
 mod backlog;
 mod cron;

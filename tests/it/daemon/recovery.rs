@@ -7,7 +7,7 @@ use std::{fs, slice::from_mut, time::Duration};
 /// A fire as a dead process has left it.
 fn left(fixture: &DaemonFixture, source: &str, state: FireState, run: &str) -> Fire {
     let fire = Fire {
-        automation: "job".to_owned(),
+        automation: fixture.id("job"),
         trigger: source.to_owned(),
         scheduled_at: fixture.now() - Duration::from_secs(1),
         state,
@@ -93,7 +93,7 @@ fn state_of_a_run_ended_before_its_fire_is_saved_once() {
     assert!(fixture.wait(fixture.store().compare_and_set_fire(&done, &running)).expect("the store works"));
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done"]);
-    let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
+    let record = fixture.wait(fixture.store().automation(&fixture.id("job"))).expect("the store works");
     assert_eq!(record.expect("it is served").state, "{\"n\":1}");
 }
 
@@ -183,7 +183,7 @@ fn on_failure_does_not_overwrite_the_state() {
         fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     }
     assert!(fixture.log.text().contains("heard"), "{}", fixture.log.text());
-    let record = fixture.wait(fixture.store().automation("job")).expect("the store works");
+    let record = fixture.wait(fixture.store().automation(&fixture.id("job"))).expect("the store works");
     assert_eq!(record.expect("it is served").state, "{\"n\":1}", "{}", fixture.log.text());
 }
 

@@ -96,7 +96,7 @@ fn every_fire_of_a_long_period_is_recorded_once() {
     let ended = fixture.now();
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
     for (name, schedule) in &schedules {
-        let armed = fixture.wait(fixture.store().fires(name, 100_000)).expect("the store works");
+        let armed = fixture.wait(fixture.store().fires(&fixture.id(name), 100_000)).expect("the store works");
         let armed =
             armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").scheduled_at;
         let mut expected = BTreeSet::new();
@@ -119,8 +119,7 @@ fn every_fire_of_a_long_period_is_recorded_once() {
             *table.entry(fire.state.to_string()).or_default() += 1;
         }
         // Each was run once: every run counts in what the automation keeps.
-        let record =
-            fixture.wait(fixture.store().automation(name)).expect("the store works").expect("it is served");
+        let record = fixture.record(name);
         let kept = if done == 0 { String::new() } else { format!("{{\"n\":{done}}}") };
         assert_eq!(record.state, kept, "{name}");
     }

@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     program::{Folder, Running, TIMEOUT},
-    runs::on_each_store,
+    runs::{id_of, on_each_store},
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
@@ -183,7 +183,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
         assert_eq!(ended.out.matches("the store failed").count(), 1, "{}", ended.out);
         runtime.block_on(async {
             let store = folder.store().await;
-            let fires = store.fires("tick", 10_000).await.expect("the store works");
+            let fires = store.fires(&id_of(&store, "tick").await, 10_000).await.expect("the store works");
             // The newest first; the oldest is the row that the trigger was armed with.
             let (armed, fires) = fires.split_last().expect("it has fired");
             assert_eq!(armed.state, FireState::Armed);
@@ -288,7 +288,8 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             let since = Instant::now();
             loop {
                 let is_seen_through = !store.open_fires().await.expect("the store works").iter().any(is_left);
-                let fires = store.fires("count", 10_000).await.expect("the store works");
+                let fires =
+                    store.fires(&id_of(&store, "count").await, 10_000).await.expect("the store works");
                 if is_seen_through && fires.iter().filter(|fire| fire.state == FireState::Done).count() >= 10
                 {
                     break;
@@ -298,7 +299,8 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             }
             last.signal("TERM");
             assert_eq!(last.finish().code, Some(0));
-            let mut fires = store.fires("count", 10_000).await.expect("the store works");
+            let mut fires =
+                store.fires(&id_of(&store, "count").await, 10_000).await.expect("the store works");
             fires.reverse();
             assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {
@@ -314,7 +316,11 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             let open = fires.iter().filter(|fire| is_open(fire)).count();
             assert!(done >= 10 && done + open + missed == fires.len(), "{fires:#?}");
             assert!(!fires.iter().any(is_left), "{fires:#?}");
-            let record = store.automation("count").await.expect("the store works").expect("it is served");
+            let record = store
+                .automation(&id_of(&store, "count").await)
+                .await
+                .expect("the store works")
+                .expect("it is served");
             assert_eq!(record.state, format!("{{\"n\":{done}}}"), "{fires:#?}");
             store.close().await;
         });

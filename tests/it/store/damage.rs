@@ -4,7 +4,7 @@
 use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{
     base::EpochMs,
-    store::{Fire, RunPayload, RunRecord, Statement, Store},
+    store::{AutomationId, Fire, RunPayload, RunRecord, Statement, Store},
 };
 use std::future::Future;
 
@@ -107,7 +107,7 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
 fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
     on_each_store(|folder| {
         let fire = Fire {
-            automation: "每分".to_owned(),
+            automation: AutomationId::new("", "每分"),
             trigger: "every 1m".to_owned(),
             scheduled_at: EpochMs::new(60_000),
             ..Fire::default()
@@ -115,8 +115,9 @@ fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
         on_store(folder, async |store| assert_eq!(store.insert_fires(&[fire]).await, Ok(vec![true])));
         damage(folder, "UPDATE mpscript_fire SET state = 'dreaming'");
         let found = on_store(folder, async |store| {
-            let fires = store.fires("每分", 10).await.unwrap_err().to_string();
-            assert_eq!(fires, store.last_fire("每分", "every 1m").await.unwrap_err().to_string());
+            let id = AutomationId::new("", "每分");
+            let fires = store.fires(&id, 10).await.unwrap_err().to_string();
+            assert_eq!(fires, store.last_fire(&id, "every 1m").await.unwrap_err().to_string());
             fires
         });
         assert_eq!(
@@ -151,8 +152,8 @@ fn unreadable_automation_state_fails_the_run_and_is_not_overwritten() {
             ),
             "{failed}"
         );
-        let record = on_store(folder, async |store| store.automation("每分").await);
-        assert_eq!(record.expect("the store works").expect("it is recorded").state, "{\"n\":");
+        let records = on_store(folder, async |store| store.automations_named("每分").await);
+        assert_eq!(records.expect("the store works")[0].state, "{\"n\":");
     });
 }
 

@@ -2,6 +2,11 @@
 //! their state, on SQLite and on PostgreSQL.
 
 use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
+use mpscript::{
+    base::EpochMs,
+    sandbox::DEFAULT_APPID,
+    store::{AutomationId, FireState, Store},
+};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 use std::{
@@ -32,6 +37,14 @@ INSERT INTO mpscript_step (run, step, seq, what, state, change, checkpoint, answ
 VALUES ('u7n3do', '1', 1, 'tag::delete({"id":0})', 'failed', '', '', '{"message":"标签0不能删除","errcode":45058,"errmsg":"不能删除","endpoint":"tag::delete","rid":null,"hint":null,"notes":[],"is_configuration":false,"is_cancelled":false,"is_unsure":false}');
 INSERT INTO mpscript_step (run, step, seq, what, state, change, checkpoint, answer)
 VALUES ('u7n3do', '2', 2, 'tag::delete({"id":1})', 'begun', '', '', '');
+"#;
+
+/// An automation that was served and never ran, so that nothing says for which account.
+const NEVER_RUN: &str = r#"
+INSERT INTO mpscript_automation (name, folder, since, paused_until, state, stale, good, served_at)
+VALUES ('待命', '{folder}/jobs', 1795902690175, 0, '{"n":41}', '', '', 1795902690175);
+INSERT INTO mpscript_fire (automation, source, instant, state, reason, run, node, at, failures, deaths)
+VALUES ('待命', 'cron 0 0 1 1 *', 1795902690175, 'armed', 'its trigger is new', '', 'shop/1 a 0', 1795902690175, 0, 0);
 "#;
 
 /// What those runs had done to the account by then.
@@ -81,7 +94,7 @@ impl Upgrade {
         }
         let folder = Folder::new().account().env("MPSCRIPT_STORE", store);
         let path = folder.path().to_str().expect("the path is UTF-8").to_owned();
-        let rows = format!("{STORE}{INTERRUPTED_UNDO}")
+        let rows = format!("{STORE}{INTERRUPTED_UNDO}{NEVER_RUN}")
             .replace("{base_url}", &sandbox.url())
             .replace("{folder}", &path);
         load(&folder, &rows);
@@ -197,4 +210,50 @@ fn automations_of_version_5_keep_their_state() {
         assert_eq!(output, "第7次\n");
         assert!(upgrade.run(&["why", "失败"]).contains("failed"));
     });
+}
+
+#[test]
+fn fires_of_version_5_have_the_account_of_their_runs() {
+    on_each_store(|upgrade| {
+        let account = format!("{DEFAULT_APPID} {}", upgrade.sandbox.url());
+        let id = AutomationId::new(&account, "失败");
+        let fires = on_store(&upgrade.folder, async |store| store.fires(&id, 10_000).await);
+        let fires = fires.expect("the store works");
+        assert!(fires.iter().any(|fire| fire.state == FireState::Armed), "{fires:?}");
+        assert!(fires.iter().any(|fire| fire.state == FireState::Failed), "{fires:?}");
+    });
+}
+
+#[test]
+fn automation_of_version_5_that_never_ran_is_adopted_with_its_fires() {
+    on_each_store(|upgrade| {
+        fs::create_dir(upgrade.folder.path().join("jobs")).expect("a folder can be made");
+        let automation = "const automation = #{ on: [ #{ cron: \"0 0 1 1 *\" } ] };\nfn run() { }";
+        fs::write(upgrade.folder.path().join("jobs/待命.rhai"), automation).expect("a file can be written");
+        let url = upgrade.sandbox.url();
+        let daemon = upgrade.folder.start(&["serve", "jobs", "--base-url", &url]);
+        daemon.wait_for("待命: live");
+        daemon.signal("TERM");
+        assert_eq!(daemon.finish().code, Some(0));
+        let (records, fires) = on_store(&upgrade.folder, async |store| {
+            let records = store.automations_named("待命").await.expect("the store works");
+            let fires = store.fires(&records[0].id, 10).await.expect("the store works");
+            (records, fires)
+        });
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0].id.account, format!("{DEFAULT_APPID} {url}"));
+        assert_eq!(records[0].state, "{\"n\":41}");
+        assert_eq!(fires.len(), 1, "{fires:?}");
+        assert_eq!(fires[0].scheduled_at, EpochMs::new(1_795_902_690_175));
+    });
+}
+
+fn on_store<T>(folder: &Folder, work: impl AsyncFnOnce(&Store) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("the system gives a runtime").block_on(async {
+        let store = folder.store().await;
+        let done = work(&store).await;
+        store.close().await;
+        done
+    })
 }

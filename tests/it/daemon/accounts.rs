@@ -1,0 +1,139 @@
+//! Several accounts on one store: fires, states, pauses and triggers of each stay apart.
+
+use crate::fixtures::{
+    account::Account,
+    daemon::{DaemonFixture, MINUTE, every_minute, id_for},
+    program::{Folder, TIMEOUT},
+    runs::on_each_store,
+    sandbox_process::SandboxProcess,
+};
+use mpscript::base::EpochMs;
+use std::{slice::from_mut, time::Instant};
+
+/// Counts its runs in its state.
+fn counter(more: &str) -> String {
+    every_minute(more, "ctx.state.n = (ctx.state?.n ?? 0) + 1;")
+}
+
+/// On SQLite, and on PostgreSQL where there is one.
+fn on_each_fixture(automations: &[(&str, &str)], work: impl Fn(&DaemonFixture)) {
+    work(&DaemonFixture::of(automations));
+    if let Some(fixture) = DaemonFixture::on_postgres(automations) {
+        work(&fixture);
+    }
+}
+
+/// How many fires an account's automation has, that all of them are done, and the state of the last.
+#[track_caller]
+fn assert_fired(fixture: &DaemonFixture, account: &Account, name: &str, count: usize) {
+    let id = id_for(account, name);
+    let states: Vec<&str> = fixture.fires_of(&id).into_iter().map(|fire| fire.state.as_str()).collect();
+    assert_eq!(states, vec!["done"; count], "{}", fixture.log.text());
+    let record = fixture.wait(fixture.store().automation(&id)).expect("the store works");
+    assert_eq!(record.expect("it is served").state, format!("{{\"n\":{count}}}"));
+}
+
+#[test]
+fn two_accounts_and_a_sandbox_on_one_store_fire_once_each_for_an_hour() {
+    on_each_fixture(&[("计数.rhai", &counter(""))], |fixture| {
+        let (booth, trial) = (Account::of(10), Account::of(10));
+        let mut daemons = [
+            fixture.daemon(),
+            fixture.daemon_with("jobs", &booth, &[]),
+            fixture.daemon_with("jobs", &trial, &[]),
+        ];
+        for daemon in &mut daemons {
+            daemon.scan().expect("the folder is there");
+        }
+        for _ in 0..60 {
+            fixture.advance_and_settle(MINUTE, &mut daemons);
+        }
+        for account in [&fixture.sandbox, &booth, &trial] {
+            assert_fired(fixture, account, "计数", 60);
+        }
+    });
+}
+
+#[test]
+fn automation_that_names_two_accounts_fires_once_for_each() {
+    let automation = counter(", account: [\"总店\", \"展台\"]");
+    on_each_fixture(&[("计数.rhai", &automation)], |fixture| {
+        let booth = Account::of(10);
+        let mut daemon = fixture.daemon_with("jobs", &fixture.sandbox, &[("展台", &booth)]);
+        daemon.scan().expect("the folder is there");
+        for _ in 0..3 {
+            fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+        }
+        assert_fired(fixture, &fixture.sandbox, "计数", 3);
+        assert_fired(fixture, &booth, "计数", 3);
+        let log = fixture.log.text();
+        assert_eq!(log.matches("计数 (展台): started by").count(), 3, "{log}");
+    });
+}
+
+#[test]
+fn pause_of_one_account_leaves_the_other() {
+    let automation = counter(", account: [\"总店\", \"展台\"]");
+    let fixture = DaemonFixture::of(&[("计数.rhai", &automation)]);
+    let booth = Account::of(10);
+    let mut daemon = fixture.daemon_with("jobs", &fixture.sandbox, &[("展台", &booth)]);
+    daemon.scan().expect("the folder is there");
+    let until = Some(EpochMs::MAX);
+    let id = id_for(&booth, "计数");
+    assert!(fixture.wait(fixture.store().pause_automation(&id, until)).expect("the store works"));
+    fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+    assert_fired(&fixture, &fixture.sandbox, "计数", 1);
+    assert_eq!(fixture.fires_of(&id)[0].reason, "the automation is paused");
+}
+
+#[test]
+fn account_that_the_file_names_no_longer_is_not_served() {
+    let fixture = DaemonFixture::of(&[("计数.rhai", &counter(", account: [\"总店\", \"展台\"]"))]);
+    let booth = Account::of(10);
+    let mut daemon = fixture.daemon_with("jobs", &fixture.sandbox, &[("展台", &booth)]);
+    daemon.scan().expect("the folder is there");
+    fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+    fixture.write("计数.rhai", &counter(", account: \"总店\""));
+    daemon.scan().expect("the folder is there");
+    fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+    assert_fired(&fixture, &fixture.sandbox, "计数", 2);
+    assert_fired(&fixture, &booth, "计数", 1);
+    let last = fixture.wait(fixture.store().last_fires(&id_for(&booth, "计数"))).expect("the store works");
+    assert_eq!(last[0].state.as_str(), "disarmed");
+}
+
+#[test]
+fn open_fire_of_another_account_is_not_adopted() {
+    let fixture = DaemonFixture::of(&[("计数.rhai", &counter(""))]);
+    let booth = Account::of(10);
+    let mut other = fixture.daemon_with("jobs", &booth, &[]);
+    other.scan().expect("the folder is there");
+    fixture.advance(MINUTE);
+    other.step().expect("the store works");
+    other.release_lease().expect("the store works");
+    drop(other);
+    let mut daemon = fixture.daemon();
+    fixture.advance_and_settle(MINUTE * 2, from_mut(&mut daemon));
+    let open = fixture.wait(fixture.store().open_fires()).expect("the store works");
+    assert!(open.iter().all(|fire| fire.automation == id_for(&booth, "计数")), "{open:?}");
+    assert!(!open.is_empty(), "{}", fixture.log.text());
+}
+
+#[test]
+fn run_by_hand_works_on_the_account_that_the_daemon_serves() {
+    on_each_store(|with_store| {
+        let sandbox = SandboxProcess::start(&["--followers", "10"]);
+        let job = "const automation = #{ on: [ #{ cron: \"0 0 1 1 *\" } ] };\nfn run(ctx) { tag::create(\"手工\"); }";
+        let folder = with_store(Folder::new().account().file("jobs/手工.rhai", job));
+        let daemon = folder.start(&["serve", "jobs", "--base-url", &sandbox.url()]);
+        daemon.wait_for("手工: live");
+        let since = Instant::now();
+        while !folder.run(&["ls"]).out.contains("live") {
+            assert!(since.elapsed() < TIMEOUT, "it is never served");
+        }
+        let finished = folder.run(&["run", "手工"]);
+        let says = format!("at {}, which 手工 is served for", sandbox.url());
+        assert!(finished.code == Some(0) && finished.err.contains(&says), "{}", finished.err);
+        assert_eq!(sandbox.tagged("手工"), Some(0));
+    });
+}
