@@ -14,6 +14,7 @@ pub mod http;
 mod lock;
 mod number;
 mod plain_text;
+mod regular_file;
 mod retry;
 mod secret;
 
@@ -28,5 +29,6 @@ pub use fingerprint::fingerprint;
 pub use lock::{lock, read_lock, write_lock};
 pub use number::{parse_percent, with_thousands};
 pub use plain_text::{is_unprintable, plain_line, plain_text};
+pub use regular_file::{ReadError, read_regular};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};

@@ -3,8 +3,8 @@
 
 use super::{record, schedule::trigger::Trigger};
 use crate::{
-    base::{Diagnostic, fingerprint},
-    script::{Automation, Origin, Program, check},
+    base::{Diagnostic, ReadError, fingerprint, read_regular},
+    script::{Automation, MAX_SCRIPT_BYTES, Origin, Program, check},
     store::AutomationRecord,
 };
 use chrono_tz::Tz;
@@ -220,7 +220,9 @@ pub fn scripts_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         // Editors write hidden files beside the one that they save.
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && path.extension().is_some_and(|extension| extension == "rhai") && path.is_file() {
+        // A pipe or a device of that name is an error to report. A link that leads nowhere is nothing.
+        let is_there = || path.metadata().is_ok_and(|metadata| !metadata.is_dir());
+        if !is_hidden && path.extension().is_some_and(|extension| extension == "rhai") && is_there() {
             files.push(path);
         }
     }
@@ -242,10 +244,17 @@ fn fingerprints(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String
         if path.is_dir() && depth > 0 {
             // A folder that was removed since has no scripts.
             let _ = fingerprints(&path, depth - 1, seen);
-        } else if path.extension().is_some_and(|extension| extension == "rhai")
-            && let Ok(bytes) = fs::read(&path)
-        {
-            seen.insert(path, fingerprint([String::from_utf8_lossy(&bytes).as_ref()]));
+        } else if path.extension().is_some_and(|extension| extension == "rhai") {
+            match read_regular(&path, MAX_SCRIPT_BYTES) {
+                Ok(bytes) => {
+                    seen.insert(path, fingerprint([String::from_utf8_lossy(&bytes).as_ref()]));
+                }
+                Err(ReadError::NotRegular | ReadError::TooLong(_)) => {
+                    seen.insert(path, String::new());
+                }
+                // It was removed since.
+                Err(ReadError::Folder | ReadError::Io(_)) => {}
+            }
         }
     }
     Ok(())

@@ -4,16 +4,18 @@
 //! of imports would overflow the engine's stack, so it is refused here.
 
 use super::{named_source::NamedSource, origin::ImportSource, parse::compile};
-use crate::{base::Diagnostic, script::host::error::ScriptFailure};
+use crate::{
+    base::{Diagnostic, read_regular},
+    script::host::error::ScriptFailure,
+};
 use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
 use std::{
-    fs,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 /// The longest script that is read, in bytes.
-const MAX_BYTES: u64 = 4 << 20;
+pub const MAX_SCRIPT_BYTES: u64 = 1 << 20;
 
 /// The most files that one script imports, directly or through other imports.
 const MAX_IMPORTS: usize = 200;
@@ -28,14 +30,7 @@ pub(crate) struct Import {
 
 /// Reads the text of a script's file; the error says why it can't be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".to_owned());
-    }
-    if metadata.len() > MAX_BYTES {
-        return Err(format!("it has {} bytes, and a script has at most {MAX_BYTES}", metadata.len()));
-    }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = read_regular(path, MAX_SCRIPT_BYTES).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
