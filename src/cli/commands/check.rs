@@ -10,13 +10,19 @@ use crate::{
     },
     host::Host,
     run::{registry, schedule::trigger::Trigger, scripts_in},
-    script::{Automation, HANDLER, Origin, Program, Timing, check, docs},
+    script::{Automation, HANDLER, Origin, Overlap, Program, Timing, check, docs},
 };
 use anyhow::Context;
-use std::path::{Path, PathBuf};
+use std::{
+    cmp::Ordering,
+    path::{Path, PathBuf},
+};
 
 /// Fires of a trigger that are shown.
 const SHOWN_FIRES: usize = 5;
+
+/// Fires of two triggers that are compared: for some weeks of a trigger of every quarter of an hour.
+const COMPARED_FIRES: usize = 5_000;
 
 pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> anyhow::Result<u8> {
     let mut code = exit::DONE;
@@ -114,12 +120,53 @@ fn describe(automation: &Automation, triggers: &[Trigger], now: EpochMs) -> Stri
     if triggers.is_empty() {
         text.push_str("\n  no triggers: it runs by hand");
     }
+    for Coincidence { first, second, at } in coincidences(triggers, now) {
+        let fate = match automation.overlap {
+            Overlap::Forbid => "one of the two is skipped (overlap: \"forbid\")",
+            Overlap::Replace => "one of the two is stopped (overlap: \"replace\")",
+            Overlap::Queue => "it runs twice (overlap: \"queue\")",
+            Overlap::Parallel => "it runs twice at a time (overlap: \"parallel\")",
+        };
+        let (handler, when) = (&first.handler, first.schedule.show(at));
+        let (one, other) = (&first.schedule, &second.schedule);
+        text.push_str(&format!("\n  `{handler}` is due twice at {when}, by {one} and by {other}: {fate}"));
+    }
     for (name, parameter) in &automation.params {
         let init = parameter.init().map_or("must be given".to_owned(), |init| format!("{init} by default"));
         let help = if parameter.help.is_empty() { String::new() } else { format!(": {}", parameter.help) };
         text.push_str(&format!("\n  parameter {name} ({}, {init}){help}", parameter.kind.words()));
     }
     text
+}
+
+/// Two triggers of one handler that are due at the same instant.
+struct Coincidence<'a> {
+    first: &'a Trigger,
+    second: &'a Trigger,
+    /// The first such instant.
+    at: EpochMs,
+}
+
+/// The triggers that coincide with another one of their handler, as far as their next fires show.
+fn coincidences(triggers: &[Trigger], now: EpochMs) -> Vec<Coincidence<'_>> {
+    let mut found = Vec::new();
+    for (number, first) in triggers.iter().enumerate() {
+        for second in triggers[number + 1..].iter().filter(|second| second.handler == first.handler) {
+            let (mut one, mut other) = (first.schedule.after(now), second.schedule.after(now));
+            for _ in 0..COMPARED_FIRES {
+                let (Some(at), Some(other_at)) = (one, other) else { break };
+                match at.cmp(&other_at) {
+                    Ordering::Less => one = first.schedule.after(at),
+                    Ordering::Greater => other = second.schedule.after(other_at),
+                    Ordering::Equal => {
+                        found.push(Coincidence { first, second, at });
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Where a script comes from; `-` is standard input.

@@ -4,7 +4,7 @@ use super::{
     Daemon, MAX_STEP, POLL_INTERVAL,
     fire_queue::{FireId, QueuedFire},
     log::Level,
-    start::StartOutcome,
+    start::{StartOutcome, handler_of},
     step_errors::StepErrors,
     transition::ResumeCause,
     triggers::TriggerId,
@@ -18,9 +18,10 @@ use crate::{
             trigger::Trigger,
         },
     },
-    store::{AutomationId, Fire, FireState, StoreError},
+    script::ON_FAILURE,
+    store::{AutomationId, Fire, FireKind, FireState, StoreError},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The most fires that are recorded in one transaction.
 const MAX_BATCH: usize = 100;
@@ -109,8 +110,8 @@ impl Daemon {
     /// Starts the claimed fires that may start.
     pub(super) fn start_queued(&mut self, errors: &mut StepErrors) -> Result<(), StoreError> {
         let now = self.process.now();
-        // Fires of one automation start in order: only the first of each is tried.
-        let mut tried = BTreeSet::new();
+        // Fires of one handler start in order: only the first of each is tried.
+        let mut tried: BTreeMap<(AutomationId, String), Fire> = BTreeMap::new();
         let mut position = 0;
         let since = Stopwatch::start();
         while let Some(queued) = self.queue.start_at(position).cloned() {
@@ -118,14 +119,28 @@ impl Daemon {
                 self.has_backlog = true;
                 return Ok(());
             }
-            let is_first = tried.insert(queued.fire.automation.clone());
-            if is_first && queued.not_before <= now {
+            let handler = self.handler_name(&queued.fire);
+            let key = (queued.fire.automation.clone(), handler);
+            if let Some(first) = tried.get(&key) {
+                match self.skip_behind_another(&queued.fire, first) {
+                    Ok(true) => {
+                        self.queue.remove_start(&FireId::from(&queued.fire));
+                        continue;
+                    }
+                    Ok(false) => {}
+                    Err(error) => errors.absorb(Err(error))?,
+                }
+                position += 1;
+                continue;
+            }
+            tried.insert(key.clone(), queued.fire.clone());
+            if queued.not_before <= now {
                 let id = FireId::from(&queued.fire);
                 match self.try_start(&queued, now) {
                     Ok(StartOutcome::Handled) => {
                         self.queue.remove_start(&id);
-                        // The next fire of the automation may start as well.
-                        tried.remove(&queued.fire.automation);
+                        // The next fire of the handler may start as well.
+                        tried.remove(&key);
                         continue;
                     }
                     Ok(StartOutcome::Blocked) => self.queue.defer_start(&id, now + POLL_INTERVAL),
@@ -140,6 +155,15 @@ impl Daemon {
             position += 1;
         }
         Ok(())
+    }
+
+    /// The handler that a queued fire calls; the failure hook has a place of its own.
+    fn handler_name(&self, fire: &Fire) -> String {
+        if fire.kind == FireKind::FailureHook {
+            return ON_FAILURE.to_owned();
+        }
+        let revision = self.registry.revisions().get(&fire.automation.name);
+        revision.and_then(|revision| handler_of(revision, fire)).unwrap_or_default().to_owned()
     }
 
     /// Resumes the runs whose delay is over.

@@ -53,10 +53,10 @@ use crate::{
         runner::{Runner, Waker},
         worker::Connector,
     },
-    store::{Store, StoreError},
+    store::{AutomationId, Store, StoreError},
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -93,6 +93,8 @@ pub struct Daemon {
     queue: FireQueue,
     running: RunningSet,
     capacity: Capacity,
+    /// The last run of each automation of which the log says that it has outlived the time to the next fire.
+    outlived: BTreeMap<AutomationId, String>,
     preparations: Preparations,
     retention: Retention,
     clock_watch: ClockWatch,
@@ -127,6 +129,7 @@ impl Daemon {
             queue: FireQueue::default(),
             running: RunningSet::default(),
             capacity: Capacity { max: DEFAULT_MAX_PARALLEL, is_full: false },
+            outlived: BTreeMap::new(),
             preparations: Preparations::new(connector),
             retention: Retention::default(),
             clock_watch: ClockWatch::default(),

@@ -8,7 +8,9 @@ use super::{
     preparation::PreparedRun,
     process::{HEARTBEAT_TTL, Process},
     running_set::Running,
-    transition::{Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, on_due},
+    transition::{
+        Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, is_backlog, on_due,
+    },
 };
 use crate::{
     base::{Diagnostic, EpochMs},
@@ -46,6 +48,19 @@ pub(super) enum StartOutcome {
     Blocked,
     /// Its account is being connected.
     Preparing,
+}
+
+/// The handler that a fire calls; `None` once its trigger was removed.
+pub(super) fn handler_of<'a>(revision: &'a Revision, fire: &Fire) -> Option<&'a str> {
+    revision.trigger(&fire.trigger).map(|trigger| trigger.handler.as_str())
+}
+
+/// How long after its start a fire was claimed.
+fn claimed_after(revision: &Revision, fire: &Fire) -> Duration {
+    let start = revision
+        .trigger(&fire.trigger)
+        .map(|trigger| starts_at(&fire.automation.name, trigger, fire.scheduled_at));
+    fire.updated_at.since(start.unwrap_or(fire.scheduled_at))
 }
 
 impl Daemon {
@@ -114,21 +129,26 @@ impl Daemon {
         revision: &Revision,
     ) -> Result<Option<StartOutcome>, StoreError> {
         let overlap = revision.automation.overlap;
-        let other = self.process.wait(self.process.store.running_fires(&fire.automation))?;
-        let other = other.into_iter().next();
-        let running = match &other {
-            None => RunningFire::None,
-            Some(other) if (&other.trigger, other.scheduled_at) == (&fire.trigger, fire.scheduled_at) => {
-                RunningFire::Same
+        let relation = |other: &Fire| {
+            if (&other.trigger, other.scheduled_at) == (&fire.trigger, fire.scheduled_at) {
+                return RunningFire::Same;
             }
-            Some(_) => RunningFire::Other,
+            // The handler of a trigger that was removed is not known: it counts as the same.
+            match handler_of(revision, other) {
+                Some(handler) if Some(handler) != handler_of(revision, fire) => RunningFire::OtherHandler,
+                _ => RunningFire::Other,
+            }
         };
-        let start = revision
-            .trigger(&fire.trigger)
-            .map(|trigger| starts_at(&fire.automation.name, trigger, fire.scheduled_at));
-        let claimed_after = fire.updated_at.since(start.unwrap_or(fire.scheduled_at));
-        let other = other.unwrap_or_default();
-        match on_due(overlap, running, claimed_after) {
+        let others = self.process.wait(self.process.store.running_fires(&fire.automation))?;
+        let related = others.into_iter().map(|other| (relation(&other), other));
+        let (running, other) = related.min_by_key(|(relation, _)| *relation).unwrap_or_default();
+        let transition = on_due(overlap, running, claimed_after(revision, fire));
+        if running == RunningFire::Other
+            && matches!(transition, StartTransition::Skip | StartTransition::Wait)
+        {
+            self.log_outlived(fire, &other, transition);
+        }
+        match transition {
             StartTransition::Start => Ok(None),
             StartTransition::Started => Ok(Some(StartOutcome::Handled)),
             StartTransition::Skip => {
@@ -140,6 +160,37 @@ impl Daemon {
                 Ok(Some(StartOutcome::Blocked))
             }
         }
+    }
+
+    /// Logs once of each run that it takes longer than the time to the next fire of its handler: if that is the rule,
+    /// most fires of it do not run.
+    fn log_outlived(&mut self, fire: &Fire, other: &Fire, transition: StartTransition) {
+        if self.outlived.get(&fire.automation) == Some(&other.run) {
+            return;
+        }
+        self.outlived.insert(fire.automation.clone(), other.run.clone());
+        let seconds = |span: Duration| humantime::format_duration(Duration::from_secs(span.as_secs()));
+        let runs = seconds(self.process.now().since(other.updated_at));
+        let interval = seconds(fire.scheduled_at.since(other.scheduled_at));
+        let fate = if transition == StartTransition::Skip { "is skipped" } else { "waits" };
+        let text =
+            format!("it has been running for {runs}, and the next fire came after {interval}: that {fate}");
+        self.process.log.run(Level::Warn, &fire.automation, &other.run, &text);
+    }
+
+    /// Closes a fire whose handler has an earlier one that has not started yet, unless it may wait as well.
+    pub(super) fn skip_behind_another(&self, fire: &Fire, first: &Fire) -> Result<bool, StoreError> {
+        let Some(revision) = self.registry.revisions().get(&fire.automation.name) else { return Ok(false) };
+        let may_wait = fire.kind == FireKind::FailureHook
+            || revision.automation.overlap != Overlap::Forbid
+            || is_backlog(claimed_after(revision, fire))
+            || is_backlog(claimed_after(revision, first));
+        if may_wait {
+            return Ok(false);
+        }
+        let at = revision.trigger(&first.trigger).map(|trigger| trigger.schedule.show(first.scheduled_at));
+        let reason = format!("the fire of {} had not started yet", at.unwrap_or_default());
+        self.skip(fire, &reason).map(|_| true)
     }
 
     /// Applies the limits of parallel runs to a due fire; `None` when it may start.

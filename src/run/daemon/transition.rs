@@ -201,15 +201,18 @@ pub(super) fn without_account(waited: Duration, timeout: Duration) -> FireTransi
     }
 }
 
-/// The running fire that a due one meets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The running fire that a due one meets; of several, the first of these counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RunningFire {
-    /// No fire of the automation is running.
-    None,
     /// The due fire itself: the store committed its start, but the reply was lost.
     Same,
-    /// Another fire of the automation.
+    /// Another fire of the same handler.
     Other,
+    /// A fire of another handler of the automation.
+    OtherHandler,
+    /// No fire of the automation is running.
+    #[default]
+    None,
 }
 
 /// What becomes of a due fire.
@@ -227,12 +230,19 @@ pub(super) enum StartTransition {
     Replace,
 }
 
+/// Whether a fire that was claimed this long after its start is one of a backlog.
+pub(super) fn is_backlog(claimed_after: Duration) -> bool {
+    claimed_after >= DOWNTIME_THRESHOLD
+}
+
 /// What becomes of a due fire, which was claimed this long after its start.
 pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after: Duration) -> StartTransition {
-    let is_backlog = claimed_after >= DOWNTIME_THRESHOLD;
+    let is_backlog = is_backlog(claimed_after);
     match (running, overlap) {
         (RunningFire::None, _) | (_, Overlap::Parallel) => StartTransition::Start,
         (RunningFire::Same, _) => StartTransition::Started,
+        // Handlers share `ctx.state`: they run one after another, and none takes another's fire.
+        (RunningFire::OtherHandler, _) => StartTransition::Wait,
         (RunningFire::Other, Overlap::Forbid) if !is_backlog => StartTransition::Skip,
         (RunningFire::Other, Overlap::Replace) => StartTransition::Replace,
         (RunningFire::Other, Overlap::Forbid | Overlap::Queue) => StartTransition::Wait,
@@ -427,7 +437,7 @@ mod tests {
     #[test]
     fn due_fire_follows_overlap() {
         use Overlap::{Forbid, Parallel, Queue, Replace};
-        use RunningFire::{None, Other, Same};
+        use RunningFire::{None, Other, OtherHandler, Same};
         let table = [
             (Forbid, None, 0, StartTransition::Start),
             (Queue, None, 0, StartTransition::Start),
@@ -445,6 +455,10 @@ mod tests {
             (Replace, Other, 0, StartTransition::Replace),
             (Replace, Other, 60_000, StartTransition::Replace),
             (Parallel, Other, 0, StartTransition::Start),
+            (Forbid, OtherHandler, 0, StartTransition::Wait),
+            (Queue, OtherHandler, 60_000, StartTransition::Wait),
+            (Replace, OtherHandler, 0, StartTransition::Wait),
+            (Parallel, OtherHandler, 0, StartTransition::Start),
         ];
         for (overlap, running, after, expected) in table {
             let claimed_after = Duration::from_millis(after);

@@ -7,6 +7,7 @@ mod cron;
 mod fires;
 mod isolation;
 pub(crate) mod metrics;
+mod overlap;
 pub(crate) mod proxy;
 mod recovery;
 mod reload_under_load;
