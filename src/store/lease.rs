@@ -4,8 +4,13 @@ use super::{Cells, Statement, Store, StoreError};
 use crate::base::EpochMs;
 use std::time::Duration;
 
+/// How far the clocks of processes may differ. A lease that lasts longer than any that could be acquired now was written
+/// by a clock that was ahead, and does not hold until the right one reaches its end.
+const MAX_SKEW: Duration = Duration::from_mins(1);
+
 impl Store {
-    /// Acquires or renews a lease for `ttl` from `now` on; `false` while another owner holds it.
+    /// Acquires or renews a lease for `ttl` from `now` on; `false` while another owner holds it. A lease is always acquired
+    /// for the same `ttl`.
     pub async fn acquire_lease(
         &self,
         name: &str,
@@ -16,9 +21,12 @@ impl Store {
         let statement = Statement::new(
             "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
-             WHERE mpscript_lease.expires_at <= $4 OR mpscript_lease.owner = excluded.owner",
+             WHERE mpscript_lease.expires_at <= $4 OR mpscript_lease.owner = excluded.owner
+                 OR mpscript_lease.expires_at > $5",
         );
-        let taken = self.execute(statement.with(name).with(owner).with(now + ttl).with(now)).await?;
+        let latest = now + ttl + MAX_SKEW;
+        let taken =
+            self.execute(statement.with(name).with(owner).with(now + ttl).with(now).with(latest)).await?;
         Ok(taken == 1)
     }
 

@@ -91,6 +91,18 @@ fn lease_has_one_owner_until_it_expires() {
 }
 
 #[test]
+fn lease_written_by_a_clock_ahead_holds_nothing_up() {
+    on_each(async |place| {
+        let store = place.open().await.unwrap();
+        let (at, ttl) = (|secs: i64| EpochMs::new(secs * 1_000), Duration::from_secs(8));
+        assert!(store.acquire_lease("begin 每日", "死者", at(3_600), ttl).await.unwrap());
+        assert!(store.acquire_lease("begin 每日", "活者", at(10), ttl).await.unwrap());
+        // Clocks that differ a little leave a lease with its owner.
+        assert!(!store.acquire_lease("begin 每日", "又一个", at(1), ttl).await.unwrap());
+    });
+}
+
+#[test]
 fn budget_is_shared_and_counted_per_period() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
