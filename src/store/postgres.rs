@@ -63,7 +63,7 @@ impl Postgres {
     }
 }
 
-/// Whether a pooler gives one session of the server to several connections, as in PgBouncer's transaction mode: settings
+/// Whether a pooler gives one session of the server to several connections, as poolers do in transaction mode: settings
 /// and prepared statements of one would be those of another.
 async fn shares_sessions(pool: &PgPool) -> sqlx::Result<bool> {
     let mut one = pool.acquire().await?;

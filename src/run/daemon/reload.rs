@@ -321,12 +321,11 @@ impl Daemon {
         }
         for trigger in triggers {
             let trigger_id = TriggerId::new(id, &trigger.key);
-            let effect = match self.triggers.last(&trigger_id) {
-                Some(last) => Effect::Advance(trigger_id, last),
-                None => {
-                    let last = self.last_recorded(&trigger_id, recorded, trigger, now, plan)?;
-                    Effect::Resume(trigger_id, last)
-                }
+            let effect = if let Some(last) = self.triggers.last(&trigger_id) {
+                Effect::Advance(trigger_id, last)
+            } else {
+                let last = self.last_recorded(&trigger_id, recorded, trigger, now, plan)?;
+                Effect::Resume(trigger_id, last)
             };
             plan.effects.push(effect);
         }

@@ -87,9 +87,11 @@ impl Triggers {
     pub(super) fn follow_jump(&mut self, id: &TriggerId, trigger: &Trigger, jump: ClockJump, now: EpochMs) {
         let Some(cursor) = self.0.get_mut(id) else { return };
         match (&trigger.schedule, jump) {
-            (Schedule::Every(_), ClockJump::Back(size)) => cursor.ahead = cursor.ahead.saturating_add(size),
+            (Schedule::Every(_), ClockJump::Back(size)) => {
+                cursor.ahead = cursor.ahead.saturating_add(size);
+            }
             (Schedule::Every(_), ClockJump::Forward(size)) => {
-                cursor.ahead = cursor.ahead.saturating_sub(size)
+                cursor.ahead = cursor.ahead.saturating_sub(size);
             }
             (Schedule::Cron { .. }, ClockJump::Back(_)) => {
                 *cursor =
