@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use crate::base::EpochMs;
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 /// The pending result of a driver.
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -17,6 +17,18 @@ pub(super) trait Driver: Send + Sync {
     fn execute(&self, statement: Statement) -> BoxFuture<'_, u64>;
     fn transaction(&self, statements: Vec<Statement>) -> BoxFuture<'_, Vec<u64>>;
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// The result of an operation, if it comes within a time: another one of this process may hold the connection.
+pub(super) async fn answer<T>(
+    location: &str,
+    within: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(within, work).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::TimedOut { location: location.to_owned(), within }),
+    }
 }
 
 /// A value in a row or in a statement. It has no `Debug`: it may be a token.
@@ -205,3 +217,15 @@ macro_rules! read_rows {
     }};
 }
 pub(super) use read_rows;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn operation_without_answer_fails_with_timed_out() {
+        let silent = std::future::pending::<Result<(), StoreError>>();
+        let error = answer("store.sqlite3", Duration::from_millis(1), silent).await.unwrap_err();
+        assert_eq!(error.to_string(), "the store store.sqlite3 did not answer within 0 s");
+    }
+}

@@ -52,7 +52,7 @@ pub use token::TokenRecord;
 
 use crate::base::Secret;
 use decode::Cells;
-use driver::{BoxFuture, Driver};
+use driver::{BoxFuture, Driver, answer};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long a database operation may take; the limits of the databases themselves are shorter.
@@ -118,29 +118,5 @@ impl Store {
     /// Closes files and connections.
     pub async fn close(&self) {
         self.0.close().await;
-    }
-}
-
-/// The result of an operation, if it comes within a time: another one of this process may hold the connection.
-async fn answer<T>(
-    location: &str,
-    within: Duration,
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    match tokio::time::timeout(within, work).await {
-        Ok(result) => result,
-        Err(_) => Err(StoreError::TimedOut { location: location.to_owned(), within }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn operation_without_answer_fails_with_timed_out() {
-        let silent = std::future::pending::<Result<(), StoreError>>();
-        let error = answer("store.sqlite3", Duration::from_millis(1), silent).await.unwrap_err();
-        assert_eq!(error.to_string(), "the store store.sqlite3 did not answer within 0 s");
     }
 }
