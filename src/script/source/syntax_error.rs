@@ -2,7 +2,10 @@
 
 use crate::{
     base::{Diagnostic, SourceSpan, closest_match},
-    script::host::modules::modules,
+    script::host::{
+        limits::{EXPRESSION_LEVELS, FUNCTION_LEVELS},
+        modules::modules,
+    },
 };
 use rhai::ParseErrorType;
 
@@ -22,12 +25,21 @@ pub(crate) fn explain_syntax(kind: &ParseErrorType, span: Option<SourceSpan>) ->
             || format!("import one of your own first: import \"lib/{name}\" as {name};"),
             |near| format!("did you mean `{near}`?"),
         )),
+        ParseErrorType::ExprTooDeep => Some(
+            "a long `||` is [98765, 98766].contains(u.qr_scene); a long sum, or blocks in blocks, are split with `let` or \
+             functions"
+                .to_owned(),
+        ),
         _ => None,
     };
     let message = match kind {
         ParseErrorType::VariableUndefined(name) => format!("there is no variable `{name}`"),
         ParseErrorType::ModuleUndefined(name) => format!("there is no module `{name}`"),
         ParseErrorType::Reserved(name) => format!("`{name}` is a reserved word"),
+        ParseErrorType::ExprTooDeep => format!(
+            "this is nested too deeply: {EXPRESSION_LEVELS} levels are allowed, and {FUNCTION_LEVELS} in a function or a \
+             closure"
+        ),
         other => lower_first(&other.to_string()),
     };
     let mut diagnostic = Diagnostic::new(message).at(span);
