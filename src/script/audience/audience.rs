@@ -11,11 +11,14 @@ use crate::{
     api::tag::{Tag, rules::MAX_NAME_BYTES},
     base::{self, closest_match},
     bulk::{ChangedByStep, Listed, Source},
-    script::host::{
-        env::RunEnv,
-        error::ScriptError,
-        register::described,
-        value::{Follower, describe_type},
+    script::{
+        host::{
+            env::RunEnv,
+            error::{ScriptError, ScriptResult},
+            register::described,
+            value::{Follower, describe_type},
+        },
+        source::closures::{expect_parameters, keep_values},
     },
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
@@ -63,8 +66,15 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    pub(crate) fn new(context: &NativeCallContext, function: FnPtr) -> Self {
-        Self { function, call_context: Arc::new(context.store_data()) }
+    /// The closure of a terminal operation, which runs at once: it shares its variables with the code around it.
+    pub(crate) fn new(context: &NativeCallContext, function: FnPtr) -> ScriptResult<Self> {
+        expect_parameters(context, &function, 1)?;
+        Ok(Self { function, call_context: Arc::new(context.store_data()) })
+    }
+
+    /// The closure of a stage, which runs later: it keeps the values that it reads as they are now.
+    pub(crate) fn of_stage(context: &NativeCallContext, function: &FnPtr) -> ScriptResult<Self> {
+        Self::new(context, keep_values(context.namespaces(), function))
     }
 
     /// A digest of the plain values that the closure captured; empty if there are none.
@@ -292,8 +302,8 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         });
     described("filter", &["audience: Audience", "closure: FnPtr", "Audience"], FILTER).register_into_engine(
         engine,
-        |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            audience.with_stage(Stage::Filter(Closure::new(&context, closure)))
+        |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| -> ScriptResult<Audience> {
+            Ok(audience.with_stage(Stage::Filter(Closure::of_stage(&context, &closure)?)))
         },
     );
     described("take", &["audience: Audience", "count: int", "Audience"], TAKE).register_into_engine(
@@ -357,7 +367,9 @@ const CHANGED_BY: &str = "The followers that a step of a recorded run changed in
 
 const FILTER: &str = "Keeps the followers for which the closure returns `true`.
 
-    The closure is given a `User`: details are fetched a hundred at a time, one page ahead.
+    The closure is given a `User`: details are fetched a hundred at a time, one page ahead. It runs later, with the
+    values that the variables it reads have now; a variable that it changes (`n += 1`) is shared, and changes when the
+    audience is run.
 
     ```rhai
     print(followers().filter(|u| u.subscribe_scene == \"ADD_SCENE_QR_CODE\").count());

@@ -10,10 +10,12 @@ use super::{
     terminal_op::TerminalOp,
 };
 use crate::{
+    api::tag::Tag,
     bulk::{BatchProgress, Change, EndReport, Listed, RecordedJson},
     script::host::{
         error::{ScriptError, ScriptResult},
         register::described,
+        value::{describe_type, is_plain},
     },
     store::TerminalKind,
 };
@@ -102,8 +104,7 @@ fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
             let counts = RefCell::new(read(job.take_accumulator())?);
             job.accumulate(
                 |env, person| {
-                    let key = closure.call(env, to_value(person))?;
-                    let key = if key.is_unit() { String::new() } else { key.to_string() };
+                    let key = group_name(&closure.call(env, to_value(person))?)?;
                     *counts.borrow_mut().entry(key).or_default() += 1;
                     Ok(())
                 },
@@ -114,6 +115,23 @@ fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
         Opened::Replayed(completed) => read(completed.value)?,
     };
     Ok(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect())
+}
+
+/// What a follower is counted under.
+fn group_name(key: &Dynamic) -> ScriptResult<String> {
+    if let Some(tag) = key.read_lock::<Tag>() {
+        return Ok(tag.name.clone());
+    }
+    if key.is_unit() {
+        return Ok(String::new());
+    }
+    let is_plain_list = key.read_lock::<Array>().is_some_and(|list| list.iter().all(is_plain));
+    if is_plain_list || is_plain(key) {
+        return Ok(key.to_string());
+    }
+    let message =
+        format!("the closure of count_by must return a text or a number; it returned {}", describe_type(key));
+    Err(ScriptError::usage(message, "return one field: count_by(|u| u.subscribe_scene)").raise())
 }
 
 fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
@@ -233,7 +251,7 @@ pub(crate) fn register(engine: &mut Engine) {
     described("remark", &[AUDIENCE, "closure: FnPtr", "Report"], REMARK).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            remark(audience, Closure::new(&context, closure))
+            remark(audience, Closure::new(&context, closure)?)
         },
     );
     described("restore_remark", &[AUDIENCE, "Report"], RESTORE_REMARK)
@@ -241,7 +259,7 @@ pub(crate) fn register(engine: &mut Engine) {
     described("each", &[AUDIENCE, "closure: FnPtr", "Report"], EACH).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            each(audience, &Closure::new(&context, closure))
+            each(audience, &Closure::new(&context, closure)?)
         },
     );
     described("count", &[AUDIENCE, "int"], COUNT)
@@ -249,7 +267,7 @@ pub(crate) fn register(engine: &mut Engine) {
     described("count_by", &[AUDIENCE, "closure: FnPtr", "Map"], COUNT_BY).register_into_engine(
         engine,
         |context: NativeCallContext, audience: &mut Audience, closure: FnPtr| {
-            count_by(audience, &Closure::new(&context, closure))
+            count_by(audience, &Closure::new(&context, closure)?)
         },
     );
     described("write_csv", &[AUDIENCE, "file: String", "Report"], WRITE_CSV)

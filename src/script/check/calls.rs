@@ -79,9 +79,7 @@ impl Known {
                 _ => {}
             });
         }
-        let asts =
-            std::iter::once(&file.program.ast).chain(file.program.imports.iter().map(|import| &import.ast));
-        let keys = asts.flat_map(bodies).flat_map(|body| keys(&body)).collect();
+        let keys = file.program.asts().flat_map(bodies).flat_map(|body| keys(&body)).collect();
         Self { functions: known_functions(), own: own(file.ast), imports, keys, variables }
     }
 

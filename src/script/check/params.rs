@@ -18,8 +18,7 @@ struct Param {
 #[must_use]
 pub fn names(program: &Program) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    let asts = std::iter::once(&program.ast).chain(program.imports.iter().map(|import| &import.ast));
-    for ast in asts {
+    for ast in program.asts() {
         for param in params(&File { program, path: None, ast }) {
             if !names.contains(&param.name) {
                 names.push(param.name);

@@ -2,14 +2,13 @@
 
 use super::entry::{Entry, entries};
 use crate::script::source::{parse::calls, program::Program};
-use std::{collections::BTreeSet, iter};
+use std::collections::BTreeSet;
 
 /// Those that a script and its imports call, in order.
 #[must_use]
 pub fn functions_used(program: &Program) -> Vec<String> {
     let known: BTreeSet<String> = entries().iter().map(Entry::full_name).collect();
-    let asts = iter::once(&program.ast).chain(program.imports.iter().map(|import| &import.ast));
-    let names = asts.flat_map(calls).map(|(module, name)| match module {
+    let names = program.asts().flat_map(calls).map(|(module, name)| match module {
         Some(module) => format!("{module}::{name}"),
         None => name,
     });

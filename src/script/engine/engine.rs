@@ -3,7 +3,9 @@
 use super::explain::explain;
 use crate::script::{
     audience::{audience, terminals},
-    functions::{callback, endpoint, length_limits, param, raw_api, sleep, time_and_text},
+    functions::{
+        callback, deep_values, endpoint, length_limits, list_closures, param, raw_api, sleep, time_and_text,
+    },
     host::{
         env::RunEnv,
         error::{self, ScriptFailure},
@@ -11,7 +13,7 @@ use crate::script::{
         stdlib,
         value::{self, to_text},
     },
-    source::program::Program,
+    source::{closures::LoopVariables, program::Program},
     writes::compensations,
 };
 use rhai::{
@@ -46,6 +48,8 @@ pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
     audience::register(&mut engine, env);
     terminals::register(&mut engine);
     length_limits::register(&mut engine);
+    list_closures::register(&mut engine);
+    deep_values::register(&mut engine);
     compensations::register(&mut engine, env);
     callback::register(&mut engine, env);
     param::register(&mut engine, env);
@@ -68,6 +72,7 @@ impl Script {
     pub fn new(program: &Arc<Program>, env: &Arc<RunEnv>) -> Self {
         let mut engine = build(env);
         engine.set_module_resolver(program.resolver());
+        LoopVariables::of(program.asts()).register(&mut engine);
         let engine = Arc::new(engine);
         let _ = env.engine.set(Arc::downgrade(&engine));
         Self { engine, ast: program.ast.clone(), program: Arc::clone(program) }

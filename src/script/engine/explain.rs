@@ -5,16 +5,51 @@ use crate::{
     script::{
         functions::kinds::value_fields,
         host::{
-            catalog::{functions, kind_in_words},
+            catalog::{Function, functions, kind_in_words},
             error::{ErrorKind, ScriptError, ScriptFailure},
             stdlib::is_source,
             value::to_text,
         },
-        source::{program::Program, syntax_error::lower_first},
+        source::{
+            closures::{captured_counts, parameters},
+            program::Program,
+            syntax_error::lower_first,
+        },
     },
 };
 use rhai::{Engine, EvalAltResult};
 use std::collections::BTreeSet;
+
+/// Methods that call a closure once for each entry.
+const WITH_CLOSURES: &[&str] = &[
+    "all",
+    "dedup",
+    "drain",
+    "filter",
+    "find",
+    "find_map",
+    "for_each",
+    "index_of",
+    "map",
+    "order",
+    "order_by",
+    "reduce",
+    "reduce_rev",
+    "retain",
+    "some",
+    "sort",
+    "sort_by",
+    "zip",
+];
+
+/// Where an error came up.
+#[derive(Default)]
+struct Caller<'a> {
+    /// The function of the standard library that the script called.
+    library: Option<&'a str>,
+    /// The method that called a closure.
+    method: Option<&'a str>,
+}
 
 /// A runtime error as a failure.
 pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> ScriptFailure {
@@ -23,12 +58,17 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
     // The function that the error came up in, if an earlier line of the session may declare it.
     let mut function = None;
     let mut is_in_library = false;
+    let mut caller = Caller::default();
     let mut position = error.position();
     while let EvalAltResult::ErrorInFunctionCall(_, of, next, _) | EvalAltResult::ErrorInModule(of, next, _) =
         inner
     {
         is_in_library |= is_source(of);
         if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner {
+            if is_source(of) {
+                caller.library = caller.library.or(Some(name));
+            }
+            caller.method = Some(name.as_str()).filter(|name| WITH_CLOSURES.contains(name));
             // If several functions have the name, the error is shown at the call.
             is_in_library |=
                 matches!(program.prior.functions.get(name.as_str()), Some(None)) && !program.is_import(of);
@@ -58,7 +98,67 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
         EvalAltResult::ErrorTerminated(..) => ErrorKind::Cancelled,
         _ => ErrorKind::Script,
     };
-    ScriptFailure { diagnostic: describe(inner, engine).at(span), kind }
+    let diagnostic = match (inner, caller.library) {
+        (EvalAltResult::ErrorFunctionNotFound(signature, _), _) if signature.contains(CLOSURE) => {
+            closure_mismatch(signature, caller.method, program)
+        }
+        (EvalAltResult::ErrorRuntime(..) | EvalAltResult::ErrorTerminated(..), _) | (_, None) => {
+            describe(inner, engine)
+        }
+        (inner, Some(library)) => refused_by_library(library, inner, engine),
+    };
+    ScriptFailure { diagnostic: diagnostic.at(span), kind }
+}
+
+/// How the engine's generated names of closures begin.
+const CLOSURE: &str = "anon$";
+
+/// The kinds of the arguments in an unknown signature, `name (i64, &str)`.
+fn given_kinds(signature: &str) -> (&str, Vec<&str>) {
+    let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
+    let given = given.trim_end_matches(')');
+    (name, given.split(", ").filter(|kind| !kind.is_empty()).collect())
+}
+
+/// A closure that was called with another number of arguments than it has parameters.
+fn closure_mismatch(signature: &str, method: Option<&str>, program: &Program) -> Diagnostic {
+    let (name, given) = given_kinds(signature);
+    let counts = program.asts().find_map(|ast| {
+        let closure = ast.iter_functions().find(|function| function.name == name)?;
+        let captured = captured_counts(ast).get(name).copied().unwrap_or_default();
+        Some((closure.params.len().checked_sub(captured)?, given.len().checked_sub(captured)?))
+    });
+    let closure = method.map_or_else(|| "this closure".to_owned(), |method| format!("{method}'s closure"));
+    match counts {
+        Some((own, given)) if own != given => {
+            let most = if method.is_some() && own > given { " at the most" } else { "" };
+            let arguments = parameters(given).replace("parameter", "argument");
+            Diagnostic::new(format!(
+                "{closure} has {}, and is called with {arguments}{most}",
+                parameters(own)
+            ))
+        }
+        _ => Diagnostic::new(format!("{closure} can't be called here"))
+            .hint("a closure that another file makes can't leave it: let the function of that file call it"),
+    }
+}
+
+/// A function of the standard library that can't do anything with what it was given.
+fn refused_by_library(library: &str, error: &EvalAltResult, engine: &Engine) -> Diagnostic {
+    let message = match error {
+        EvalAltResult::ErrorFunctionNotFound(signature, _) if signature.starts_with(char::is_alphabetic) => {
+            let (_, given) = given_kinds(signature);
+            let given: Vec<String> = given.into_iter().map(a_kind).collect();
+            format!("`{library}` can't take {}", given.join(" and "))
+        }
+        error => format!("`{library}` can't take what it was given: {}", describe(error, engine).message),
+    };
+    let known = functions(engine);
+    let shape = known.iter().find(|function| function.name == library);
+    let hint = shape.map(|function| format!("it is {}: see mpscript docs {library}", function.signature));
+    let mut diagnostic = Diagnostic::new(message);
+    diagnostic.hint = hint;
+    diagnostic
 }
 
 /// The message and hint for an error of the engine.
@@ -148,30 +248,45 @@ fn no_such_field(text: &str) -> Option<Diagnostic> {
 
 /// A call that matches no function: its name is wrong, or its arguments are.
 fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
-    let (name, given) = signature.split_once(" (").unwrap_or((signature, ")"));
-    let given = given.trim_end_matches(')');
+    // The engine puts a whole sentence here.
+    if let Some(kind) =
+        signature.strip_prefix("elements of ").and_then(|rest| rest.strip_suffix(" cannot be sorted"))
+    {
+        let message = match kind {
+            "different types" => "an array with values of different kinds can't be sorted".to_owned(),
+            kind => format!("an array can't be sorted by {} itself", a_kind(kind)),
+        };
+        return Diagnostic::new(message).hint("say how: list.sort(|a, b| a.count - b.count)");
+    }
+    let (name, given) = given_kinds(signature);
     if !name.contains(char::is_alphabetic) {
-        let given: Vec<String> = given.split(", ").map(a_kind).collect();
+        let given: Vec<String> = given.into_iter().map(a_kind).collect();
         return Diagnostic::new(format!("`{name}` can't be applied to {}", given.join(" and ")));
     }
     let known = functions(engine);
-    let shapes: BTreeSet<&str> = known
+    let shapes: BTreeSet<String> = known
         .iter()
-        .filter(|function| function.name == name)
-        .map(|function| function.signature.as_str())
+        .filter(|function| function.full_name() == name)
+        .map(|function| match function.namespace.as_str() {
+            "" => function.signature.clone(),
+            module => format!("{module}::{}", function.signature),
+        })
         .collect();
     if shapes.is_empty() {
         let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
-        return match closest_match(name, known.iter().map(|function| function.name.as_str())) {
+        let names: BTreeSet<String> = known.iter().map(Function::full_name).collect();
+        return match closest_match(name, names.iter().map(String::as_str)) {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
             None => diagnostic,
         };
     }
-    let given: Vec<String> = given.split(", ").filter(|kind| !kind.is_empty()).map(kind_in_words).collect();
+    let given: Vec<String> = given.into_iter().map(kind_in_words).collect();
     // Signatures for the type of the first argument are preferred.
     let of_first = format!("{name}({}", given.first().map_or("", String::as_str));
-    let (near, far): (Vec<&str>, Vec<&str>) = shapes.iter().partition(|shape| shape.starts_with(&of_first));
-    let shapes = if near.is_empty() { far } else { near };
+    let (near, far): (Vec<&String>, Vec<&String>) =
+        shapes.iter().partition(|shape| shape.starts_with(&of_first));
+    let shapes: Vec<&str> =
+        if near.is_empty() { far } else { near }.into_iter().map(String::as_str).collect();
     let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
     Diagnostic::new(format!("`{name}` can't be called with {given}"))
         .hint(format!("it is {}", shapes.join(" or ")))

@@ -5,7 +5,7 @@ use crate::{
     base::EpochMs,
     script::host::{
         error::{ScriptError, ScriptFailure},
-        value::{to_dynamic, to_json, to_text},
+        value::{to_dynamic, to_json, to_text, without_json},
     },
 };
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
@@ -73,28 +73,33 @@ impl Script {
             self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, &call.handler, arguments);
         let value = result.map_err(|error| explain(&error, &self.engine, &self.program))?;
         let value = (!value.is_unit()).then(|| to_text(&self.engine, value));
-        let state = match to_json(&state.flatten_clone()) {
-            Value::Object(state) => state,
-            // `ctx.state = ()` clears it.
-            Value::Null => Json::new(),
-            other => {
-                let error = ScriptError::usage(
-                    format!("ctx.state is {other}, which is no map: nothing of it was saved"),
-                    "set its fields, as in `ctx.state.runs = 1`",
-                );
-                return Err(explain(&error.raise(), &self.engine, &self.program));
-            }
-        };
-        let size = Value::Object(state.clone()).to_string().len();
-        if size > MAX_STATE {
-            let error = ScriptError::usage(
-                format!(
-                    "ctx.state is {size} bytes as JSON, and {MAX_STATE} are kept: nothing of it was saved"
-                ),
-                "keep what the next run needs, and write the rest to a file with write_csv",
-            );
-            return Err(explain(&error.raise(), &self.engine, &self.program));
-        }
+        let state = kept(&state.flatten_clone())
+            .map_err(|error| explain(&error.raise(), &self.engine, &self.program))?;
         Ok(HandlerResult { value, state })
     }
+}
+
+/// What of `ctx.state` is saved for the next run: all of it, or an error.
+fn kept(state: &Dynamic) -> Result<Json<String, Value>, ScriptError> {
+    if let Some(reason) = without_json(state, "ctx.state") {
+        let message = format!("{reason} and can't be kept: nothing of `ctx.state` was saved");
+        return Err(ScriptError::usage(message, "keep texts, numbers, true or false, arrays and maps"));
+    }
+    let state = match to_json(state) {
+        Value::Object(state) => state,
+        // `ctx.state = ()` clears it.
+        Value::Null => Json::new(),
+        other => {
+            let message = format!("ctx.state is {other}, which is no map: nothing of it was saved");
+            return Err(ScriptError::usage(message, "set its fields, as in `ctx.state.runs = 1`"));
+        }
+    };
+    let size = Value::Object(state.clone()).to_string().len();
+    if size > MAX_STATE {
+        let message =
+            format!("ctx.state is {size} bytes as JSON, and {MAX_STATE} are kept: nothing of it was saved");
+        let hint = "keep what the next run needs, and write the rest to a file with write_csv";
+        return Err(ScriptError::usage(message, hint));
+    }
+    Ok(state)
 }

@@ -18,6 +18,7 @@ use crate::script::{
         modules::RAW_API,
     },
     source::{
+        closures::LoopVariables,
         named_source::NamedSource,
         parse::{called_names, calls},
         program::{Imports, PriorDeclarations, Program},
@@ -208,7 +209,11 @@ impl Session {
         self.modules.add(&line.program);
         self.state.import_sources.extend(line.program.import_sources());
         self.rebind_audiences(env);
-        let engine = Arc::new(self.engine(env));
+        let mut engine = self.engine(env);
+        let imports = self.modules.asts();
+        let asts = [&self.state.functions, &line.program.ast].into_iter().chain(&imports);
+        LoopVariables::of(asts).register(&mut engine);
+        let engine = Arc::new(engine);
         let _ = env.engine.set(Arc::downgrade(&engine));
         let fail = |error: &EvalAltResult| explain(error, &engine, &line.program);
         let prelude = engine.compile(self.prelude()).map_err(|error| {

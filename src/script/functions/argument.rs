@@ -7,7 +7,7 @@ use crate::{
         env::RunEnv,
         error::ScriptError,
         file,
-        value::{Follower, OpaqueToken, describe_type, to_json, unsendable},
+        value::{Follower, OpaqueToken, describe_type, to_json, without_json},
     },
 };
 use rhai::Dynamic;
@@ -35,6 +35,13 @@ pub(crate) fn read_argument(
     let text = |arg: &Dynamic| {
         arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg))
     };
+    let sendable = |map: &Dynamic| match without_json(map, "") {
+        Some(reason) => {
+            let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
+            Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"))
+        }
+        None => Ok(without_nulls(to_json(map))),
+    };
     match field.kind {
         FieldKind::Text => match arg.read_lock::<Follower>() {
             // A follower stands for their openid.
@@ -51,13 +58,7 @@ pub(crate) fn read_argument(
             Some(token) => Ok(json!(token.secret.reveal())),
             None => text(arg),
         },
-        FieldKind::Map if arg.is_map() => match unsendable(arg) {
-            Some(reason) => {
-                let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
-                Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"))
-            }
-            None => Ok(without_nulls(to_json(arg))),
-        },
+        FieldKind::Map if arg.is_map() => sendable(arg),
         FieldKind::Map => Err(wrong(arg)),
         FieldKind::File => match arg.as_immutable_string_ref() {
             Ok(path) => file::picture(spec, &env.io.files, path.as_str()).map(|file| json!(file)),
@@ -67,15 +68,16 @@ pub(crate) fn read_argument(
             Some(user) => Ok(json!(user.0.openid)),
             None => text(entry),
         }),
-        FieldKind::IntegerList => {
-            list(arg, &wrong, |entry| entry.as_int().map(Value::from).map_err(|_| wrong(entry)))
-        }
+        FieldKind::IntegerList => list(arg, &wrong, |entry| match entry.read_lock::<Tag>() {
+            Some(tag) => Ok(json!(tag.id)),
+            None => entry.as_int().map(Value::from).map_err(|_| wrong(entry)),
+        }),
         FieldKind::UserList => list(arg, &wrong, |entry| {
             if let Some(user) = entry.read_lock::<Follower>() {
                 return Ok(json!({"openid": user.0.openid}));
             }
             if entry.is_map() {
-                return serde_json::to_value(entry).map_err(|_| wrong(entry));
+                return sendable(entry);
             }
             text(entry).map(|openid| json!({"openid": openid}))
         }),

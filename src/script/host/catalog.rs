@@ -19,6 +19,17 @@ pub(crate) struct Function {
     pub signature: String,
 }
 
+impl Function {
+    /// The name with its module.
+    pub(crate) fn full_name(&self) -> String {
+        if self.namespace.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}::{}", self.namespace, self.name)
+        }
+    }
+}
+
 /// Every function of an engine, operators and getters left out.
 pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
     engine.collect_fn_metadata(
@@ -60,11 +71,14 @@ fn signature(name: &str, metadata: &FuncMetadata, on_audience: bool) -> String {
 /// A type of the engine, as messages name it.
 pub(crate) fn kind_in_words(kind: &str) -> String {
     let kind = kind.trim().trim_start_matches("&mut ").trim_start_matches('&');
+    let kind = kind.split('<').next().unwrap_or(kind);
     match kind.rsplit("::").next().unwrap_or(kind) {
         "Fn" | "FnPtr" => "closure".to_owned(),
         "i64" | "INT" => "integer".to_owned(),
         "f64" | "FLOAT" => "float".to_owned(),
         "str" | "String" | "ImmutableString" | "str | ImmutableString | String" => "string".to_owned(),
+        "Range" | "RangeInclusive" | "ExclusiveRange" | "InclusiveRange" => "range".to_owned(),
+        "Instant" => "timestamp".to_owned(),
         "Dynamic" | "?" | "" => "value".to_owned(),
         // Metadata without types has the parameter's name here.
         other => other.to_lowercase(),

@@ -1,6 +1,6 @@
 //! The values that scripts hold: followers, tags, tokens, reports.
 
-use super::error::ScriptError;
+use super::error::{ScriptError, ScriptResult};
 use crate::{
     api::{
         oauth::Grant,
@@ -12,10 +12,14 @@ use crate::{
     bulk::EndReport,
     for_each_user_field,
 };
-use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Scope};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext, Scope};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{
+    any::TypeId,
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
 /// A follower in a script. Cheap to clone: iterating over an array of Rhai maps would cost ten times as much.
 #[derive(Clone, Debug)]
@@ -55,7 +59,10 @@ impl ToScript for String {
 
 impl ToScript for Vec<i64> {
     fn to_script(&self) -> Dynamic {
-        self.iter().copied().map(Dynamic::from).collect::<Array>().into()
+        let ids: Array = self.iter().copied().map(Dynamic::from).collect();
+        let mut ids = Dynamic::from(ids);
+        ids.set_tag(TAG_IDS);
+        ids
     }
 }
 
@@ -65,37 +72,50 @@ impl<T: ToScript> ToScript for Option<T> {
     }
 }
 
-/// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.
-const MAX_LEVELS: usize = 64;
+/// The mark of a list of tags' ids, in which a text is never found.
+const TAG_IDS: i32 = 2;
 
-/// Why a value can't be sent, and where in it: it is no JSON, or too deep.
-pub(crate) fn unsendable(value: &Dynamic) -> Option<String> {
+/// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.
+pub(crate) const MAX_LEVELS: usize = 64;
+
+/// Why a value can't be sent or kept, and where in it: it has no JSON form, or is too deep. `root` is what the value is
+/// called: `ctx.state`, or nothing.
+pub(crate) fn without_json(value: &Dynamic, root: &str) -> Option<String> {
     fn look(value: &Dynamic, at: &str, levels: usize) -> Option<String> {
         if levels > MAX_LEVELS {
             return Some(format!("it is nested more than {MAX_LEVELS} levels deep"));
         }
-        if let Ok(entries) = value.as_array_ref() {
+        if let Some(entries) = value.read_lock::<Array>() {
             let mut entries = entries.iter().enumerate();
             return entries.find_map(|(number, entry)| look(entry, &format!("{at}[{number}]"), levels + 1));
         }
-        if let Ok(map) = value.as_map_ref() {
+        if let Some(map) = value.read_lock::<Map>() {
             let dot = if at.is_empty() { "" } else { "." };
             return map.iter().find_map(|(key, value)| look(value, &format!("{at}{dot}{key}"), levels + 1));
         }
-        let is_sendable = value.is_unit()
-            || value.is_int()
-            || value.is_bool()
-            || value.is_string()
-            || value.is_char()
-            || value.as_float().is_ok_and(f64::is_finite)
+        let has_json = is_plain(value)
             || value.is::<Follower>()
-            || value.is::<Tag>();
-        (!is_sendable).then(|| format!("`{at}` is {}", describe_type(value)))
+            || value.is::<Tag>()
+            || value.is::<EndReport>()
+            || value.is::<Grant>();
+        let place = if at.is_empty() { "it".to_owned() } else { format!("`{at}`") };
+        (!has_json).then(|| format!("{place} is {}", describe_type(value)))
     }
-    look(value, "", 0)
+    look(value, root, 0)
 }
 
-/// A script's value as JSON. Tokens are masked. (The engine's own serialization writes type names for our types.)
+/// Whether a value is one of JSON's own, and no list or map.
+pub(crate) fn is_plain(value: &Dynamic) -> bool {
+    value.is_unit()
+        || value.is_int()
+        || value.is_bool()
+        || value.is_string()
+        || value.is_char()
+        || value.as_float().is_ok_and(f64::is_finite)
+}
+
+/// A script's value as JSON. Tokens are masked, and what has no JSON form is described: [`without_json`] finds it where that
+/// would be wrong. (The engine's own serialization writes the names of Rust types.)
 pub(crate) fn to_json(value: &Dynamic) -> Value {
     to_json_at(value, 0)
 }
@@ -119,13 +139,16 @@ fn to_json_at(value: &Dynamic, levels: usize) -> Value {
     if let Some(grant) = value.read_lock::<Grant>() {
         return json!({"openid": grant.openid, "scope": grant.scope, "unionid": grant.unionid});
     }
-    if let Ok(entries) = value.as_array_ref() {
+    if let Some(entries) = value.read_lock::<Array>() {
         return entries.iter().map(|entry| to_json_at(entry, levels + 1)).collect();
     }
-    if let Ok(map) = value.as_map_ref() {
+    if let Some(map) = value.read_lock::<Map>() {
         return map.iter().map(|(key, value)| (key.to_string(), to_json_at(value, levels + 1))).collect();
     }
-    serde_json::to_value(value).unwrap_or_default()
+    if is_plain(value) {
+        return serde_json::to_value(value).unwrap_or_default();
+    }
+    json!(describe_type(value))
 }
 
 /// Any data as maps, arrays, texts and numbers.
@@ -152,14 +175,24 @@ pub(crate) fn describe_type(value: &Dynamic) -> String {
         "()"
     } else if value.is_int() {
         "an integer"
+    } else if value.as_float().is_ok_and(|number| !number.is_finite()) {
+        "no finite number"
     } else if value.is_float() {
         "a float"
     } else if value.is_bool() {
         "a bool"
     } else if value.is_string() {
         "a string"
+    } else if value.is_char() {
+        "a character"
     } else if value.is_array() {
         "an array"
+    } else if value.is_blob() {
+        "a blob"
+    } else if value.is_timestamp() {
+        "a timestamp"
+    } else if value.is::<Range<i64>>() || value.is::<RangeInclusive<i64>>() {
+        "a range"
     } else if value.is_map() {
         "a map"
     } else if value.is_fnptr() {
@@ -194,14 +227,61 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_get("count", |tag: &mut Tag| tag.count.to_script())
         .register_fn("to_string", |tag: &mut Tag| format!("{} (id {})", tag.name, tag.id))
         .register_fn("to_debug", |tag: &mut Tag| compact(tag))
-        .register_fn("==", |a: &mut Tag, b: Tag| a.id == b.id);
+        .register_fn("==", |a: &mut Tag, b: Tag| a.id == b.id)
+        .register_fn("!=", |a: &mut Tag, b: Tag| a.id != b.id)
+        // A tag stands for its id.
+        .register_fn("==", |tag: &mut Tag, id: i64| tag.id == id)
+        .register_fn("!=", |tag: &mut Tag, id: i64| tag.id != id)
+        .register_fn("==", |id: i64, tag: Tag| tag.id == id)
+        .register_fn("!=", |id: i64, tag: Tag| tag.id != id);
     engine
         .register_type_with_name::<OpaqueToken>("Token")
         .register_get("expires_in", |token: &mut OpaqueToken| token.expires_in)
         .register_fn("to_string", |_: &mut OpaqueToken| "***")
         .register_fn("to_debug", |_: &mut OpaqueToken| "***");
     register_report(engine);
-    engine.register_fn("to_json", |map: &mut Map| to_json(&Dynamic::from(map.clone())).to_string());
+    register_plain(engine);
+}
+
+/// Functions of the engine's own types that would lose something, or show what is inside the engine.
+fn register_plain(engine: &mut Engine) {
+    engine
+        .register_fn("to_json", |map: &mut Map| -> ScriptResult<String> {
+            let map = Dynamic::from(map.clone());
+            match without_json(&map, "") {
+                Some(reason) => {
+                    let hint = "JSON has texts, numbers, true or false, arrays and maps";
+                    Err(ScriptError::usage(format!("to_json: {reason}"), hint).raise())
+                }
+                None => Ok(to_json(&map).to_string()),
+            }
+        })
+        .register_fn("to_string", |closure: &mut FnPtr| describe_closure(closure))
+        .register_fn("to_debug", |closure: &mut FnPtr| describe_closure(closure));
+    engine.register_raw_fn(
+        "contains",
+        [TypeId::of::<Array>(), TypeId::of::<ImmutableString>()],
+        |_: NativeCallContext, arguments: &mut [&mut Dynamic]| -> ScriptResult<bool> {
+            let [list, wanted] = arguments else { return Ok(false) };
+            let wanted = wanted.clone().into_immutable_string().unwrap_or_default();
+            if list.tag() == TAG_IDS {
+                let message = format!("`tagid_list` holds ids, and this looks for `{wanted}` in it");
+                let hint = format!("write with_tag({wanted:?}), or tag_id({wanted:?}) in u.tagid_list");
+                return Err(ScriptError::usage(message, hint).raise());
+            }
+            let mut buffer = [0; 4];
+            let mut is_wanted = |entry: &Dynamic| match entry.as_char() {
+                Ok(entry) => *entry.encode_utf8(&mut buffer) == *wanted,
+                Err(_) => entry.as_immutable_string_ref().is_ok_and(|entry| *entry == wanted),
+            };
+            Ok(list.as_array_ref().is_ok_and(|list| list.iter().any(&mut is_wanted)))
+        },
+    );
+}
+
+/// A function by its name; the engine's generated name of a closure is of no use.
+fn describe_closure(closure: &FnPtr) -> String {
+    if closure.is_anonymous() { "a closure".to_owned() } else { format!("Fn({})", closure.fn_name()) }
 }
 
 fn register_follower(engine: &mut Engine) {

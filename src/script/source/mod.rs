@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod automation;
 pub(crate) mod automation_keys;
+pub(crate) mod closures;
 pub(crate) mod literal;
 pub(crate) mod loader;
 pub(crate) mod named_source;

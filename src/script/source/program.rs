@@ -151,11 +151,16 @@ impl Program {
 
     /// The module resolver for the program's imports.
     pub(crate) fn resolver(&self) -> Imports {
-        Imports { asts: Mutex::new(self.asts().collect()), modules: Mutex::default() }
+        Imports { asts: Mutex::new(self.imported_asts().collect()), modules: Mutex::default() }
     }
 
-    fn asts(&self) -> impl Iterator<Item = (String, AST)> {
+    fn imported_asts(&self) -> impl Iterator<Item = (String, AST)> {
         self.imports.iter().map(|import| (import.path.clone(), import.ast.clone()))
+    }
+
+    /// The script and its imports as they were parsed.
+    pub(crate) fn asts(&self) -> impl Iterator<Item = &AST> {
+        std::iter::once(&self.ast).chain(self.imports.iter().map(|import| &import.ast))
     }
 }
 
@@ -171,10 +176,15 @@ impl Imports {
     pub(crate) fn add(&self, program: &Program) {
         let mut asts = lock(&self.asts);
         let mut modules = lock(&self.modules);
-        for (path, ast) in program.asts() {
+        for (path, ast) in program.imported_asts() {
             modules.remove(&path);
             asts.insert(path, ast);
         }
+    }
+
+    /// The imports as they were parsed.
+    pub(crate) fn asts(&self) -> Vec<AST> {
+        lock(&self.asts).values().cloned().collect()
     }
 }
 

@@ -216,3 +216,22 @@ error: there is no function `label`
 ",
     );
 }
+
+#[test]
+fn expression_that_is_nested_too_deeply_names_the_bound() {
+    let condition = vec!["u.qr_scene == 1"; 500].join(" || ");
+    let folder = Folder::with(&format!("followers().filter(|u| {condition}).count();"));
+    let message = folder.run(&["check", "script.rhai"]).failure(1);
+    let expected =
+        "error: this is nested too deeply: 128 levels are allowed, and 64 in a function or a closure\n";
+    assert!(message.starts_with(expected), "{message}");
+    assert!(message.contains("hint: a long `||` is [98765, 98766].contains(u.qr_scene); "), "{message}");
+}
+
+#[test]
+fn function_of_a_module_with_a_wrong_argument_shows_its_form() {
+    let folder = Folder::with("let n = 5; oauth::authorize_url(\"https://x\");");
+    let message = folder.run(&["run", "script.rhai", "--sandbox", "--quiet"]).failure(1);
+    assert!(message.starts_with("error: `oauth::authorize_url` can't be called with "), "{message}");
+    assert!(message.contains("hint: it is oauth::authorize_url("), "{message}");
+}

@@ -3,6 +3,8 @@
 mod blacklist;
 mod callback;
 mod card;
+mod closures;
+mod json;
 mod media;
 mod oauth;
 mod undeclared;
