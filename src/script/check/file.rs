@@ -5,6 +5,7 @@ use crate::{
     script::source::program::Program,
 };
 use rhai::{AST, ASTNode, Expr, Module, Position, Stmt};
+use std::collections::BTreeMap;
 
 /// One file of a program under check.
 pub(super) struct File<'a> {
@@ -76,6 +77,12 @@ pub(super) struct Body {
 }
 
 impl Body {
+    /// Its parameters without the variables that it captures, which come first.
+    pub(super) fn own_parameters(&self, captured: &BTreeMap<String, usize>) -> &[String] {
+        let captured = self.name.as_ref().and_then(|name| captured.get(name)).copied().unwrap_or_default();
+        self.parameters.get(captured..).unwrap_or_default()
+    }
+
     pub(super) fn walk(&self, visit: &mut dyn FnMut(Node)) {
         self.ast.walk(&mut |path: &[ASTNode]| show(path, visit));
     }
@@ -94,4 +101,29 @@ pub(super) fn bodies(ast: &AST) -> Vec<Body> {
     });
     let top = Body { name: None, parameters: Vec::new(), ast: ast.clone_statements_only() };
     std::iter::once(top).chain(functions).collect()
+}
+
+/// `root.a(…).b(…)` as its root and its links.
+pub(super) fn chain(expr: &Expr) -> (&Expr, Vec<&Expr>) {
+    let Expr::Dot(dot, ..) = expr else { return (expr, Vec::new()) };
+    let mut links = Vec::new();
+    let mut rest = &dot.rhs;
+    while let Expr::Dot(dot, ..) = rest {
+        links.push(&dot.lhs);
+        rest = &dot.rhs;
+    }
+    links.push(rest);
+    (&dot.lhs, links)
+}
+
+/// `u.tags[0]` reads `tags` first.
+pub(super) fn first_of(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Index(index, ..) => first_of(&index.lhs),
+        expr => expr,
+    }
+}
+
+pub(super) fn is_variable(expr: &Expr, name: &str) -> bool {
+    matches!(expr, Expr::Variable(variable, ..) if variable.1 == name && variable.2.is_empty())
 }

@@ -1,17 +1,24 @@
-//! Followers: unknown fields, assignments to fields, and comparisons that can never be true, in the closures and loops
-//! that are given followers.
+//! Followers: unknown fields, assignments to fields, comparisons that can never be true, and closures with too many
+//! parameters, wherever a script is given followers.
 
 use super::{
     calls::own,
-    file::{Body, File, Node, Problem, bodies, walk},
+    comparisons::Kinds,
+    file::{Body, File, Node, Problem, bodies, chain, first_of, is_variable, walk},
 };
 use crate::{
-    api::{FieldKind, user::FIELDS},
+    api::user::FIELDS,
     base::closest_match,
-    script::host::catalog::{SOURCES, STAGES},
+    script::{
+        host::{
+            catalog::{SOURCES, STAGES},
+            stdlib,
+        },
+        source::closures::{captured_counts, closure_name, parameters},
+    },
     store::TerminalKind,
 };
-use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt, Token};
+use rhai::{Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Methods of an audience whose closure is given a follower.
@@ -19,8 +26,10 @@ const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);
-    let known = Audiences::new(file, &bodies);
-    let mut closures = BTreeSet::new();
+    let captured = captured_counts(file.ast);
+    let known = Audiences::new(file, &bodies, &captured);
+    let kinds = Kinds::new(file, &bodies, &captured);
+    let mut closures = BTreeMap::new();
     let mut problems = Vec::new();
     for body in &bodies {
         body.walk(&mut |node| match node {
@@ -30,17 +39,23 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
             }
             Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &known) => {
                 let body = of.2.body.statements();
-                check_follower(file, |visit| walk(body, visit), &of.0.name, &mut problems);
+                check_follower(file, &kinds, |visit| walk(body, visit), &of.0.name, &mut problems);
             }
             _ => {}
         });
     }
     for body in &bodies {
-        // A closure's captured values come before its own parameters.
-        if let (Some(name), Some(follower)) = (&body.name, body.parameters.last())
-            && closures.contains(name)
-        {
-            check_follower(file, |visit| body.walk(visit), follower, &mut problems);
+        let Some((method, position)) = body.name.as_ref().and_then(|name| closures.get(name)) else {
+            continue;
+        };
+        match body.own_parameters(&captured) {
+            [follower] => check_follower(file, &kinds, |visit| body.walk(visit), follower, &mut problems),
+            own => {
+                let message =
+                    format!("{method}'s closure takes one parameter, and this has {}", parameters(own.len()));
+                let hint = Some(format!("write {method}(|u| …)"));
+                problems.push(Problem::new(file, *position, message, hint));
+            }
         }
     }
     problems
@@ -55,11 +70,11 @@ struct Audiences {
 }
 
 impl Audiences {
-    fn new(file: &File, bodies: &[Body]) -> Self {
+    fn new(file: &File, bodies: &[Body], captured: &BTreeMap<String, usize>) -> Self {
         let own = own(file.ast);
         let sources =
             SOURCES.iter().copied().filter(|source| !own.iter().any(|(own, _)| own == source)).collect();
-        let given = given(bodies);
+        let given = given(bodies, captured);
         let mut variables = BTreeSet::new();
         each_set(bodies, &mut |name, _| {
             variables.extend((!given.contains(name)).then(|| name.to_owned()));
@@ -96,41 +111,17 @@ fn each_set(bodies: &[Body], visit: &mut dyn FnMut(&str, &Expr)) {
 }
 
 /// Names whose values come from a caller or a loop, so that their types are unknown.
-fn given(bodies: &[Body]) -> BTreeSet<String> {
+fn given(bodies: &[Body], captured: &BTreeMap<String, usize>) -> BTreeSet<String> {
     let mut given = BTreeSet::new();
-    let mut captured: BTreeMap<String, usize> = BTreeMap::new();
     for body in bodies {
-        body.walk(&mut |node| match node {
-            Node::Stmt(Stmt::For(of, _)) => {
+        body.walk(&mut |node| {
+            if let Node::Stmt(Stmt::For(of, _)) = node {
                 given.insert(of.0.name.to_string());
             }
-            // A closure's captured values come before its own parameters.
-            Node::Expr(Expr::FnCall(call, _)) if call.name == "curry" => {
-                if let Some(closure) = call.args.first().and_then(closure_name) {
-                    captured.insert(closure, call.args.len() - 1);
-                }
-            }
-            _ => {}
         });
-    }
-    for body in bodies {
-        let captured = body.name.as_ref().and_then(|name| captured.get(name)).copied().unwrap_or_default();
-        given.extend(body.parameters.iter().skip(captured).cloned());
+        given.extend(body.own_parameters(captured).iter().cloned());
     }
     given
-}
-
-/// `root.a(…).b(…)` as its root and its links.
-pub(super) fn chain(expr: &Expr) -> (&Expr, Vec<&Expr>) {
-    let Expr::Dot(dot, ..) = expr else { return (expr, Vec::new()) };
-    let mut links = Vec::new();
-    let mut rest = &dot.rhs;
-    while let Expr::Dot(dot, ..) = rest {
-        links.push(&dot.lhs);
-        rest = &dot.rhs;
-    }
-    links.push(rest);
-    (&dot.lhs, links)
 }
 
 fn is_source(expr: &Expr, audiences: &Audiences) -> bool {
@@ -144,22 +135,23 @@ fn is_source(expr: &Expr, audiences: &Audiences) -> bool {
 /// Whether an expression is known to be an audience.
 fn is_audience(expr: &Expr, audiences: &Audiences) -> bool {
     let (root, links) = chain(expr);
-    is_source(root, audiences)
-        && links.iter().all(|link| method(link).is_some_and(|call| is_one_of(call, STAGES)))
+    is_source(root, audiences) && links.iter().all(|link| method(link).is_some_and(is_stage))
 }
 
-/// The closures in a chain that are given followers, by the names that the parser made up.
-fn follower_closures(expr: &Expr, audiences: &Audiences) -> Vec<String> {
+/// The closures in a chain that are given followers, by the names that the parser made up, with the methods that they
+/// are given to.
+fn follower_closures(expr: &Expr, audiences: &Audiences) -> Vec<(String, (String, Position))> {
     let (root, links) = chain(expr);
     if !is_source(root, audiences) {
         return Vec::new();
     }
     let mut closures = Vec::new();
-    for call in links.into_iter().map_while(method) {
-        if is_one_of(call, &FOLLOWER_CLOSURES) {
-            closures.extend(call.args.first().and_then(closure_name));
+    for link in links {
+        let Expr::MethodCall(call, position) = link else { break };
+        if let (true, [closure]) = (is_one_of(call, &FOLLOWER_CLOSURES), call.args.as_slice()) {
+            closures.extend(closure_name(closure).map(|name| (name, (call.name.to_string(), *position))));
         }
-        if !is_one_of(call, STAGES) {
+        if !is_stage(call) {
             break;
         }
     }
@@ -170,10 +162,10 @@ fn follower_closures(expr: &Expr, audiences: &Audiences) -> Vec<String> {
 fn after_terminal(file: &File, expr: &Expr, known: &Audiences) -> Option<Problem> {
     let (root, links) = chain(expr);
     let at = links.iter().position(|link| method(link).is_some_and(is_terminal))?;
-    let is_of_audience = is_source(root, known)
-        && links[..at].iter().all(|link| method(link).is_some_and(|call| is_one_of(call, STAGES)));
+    let is_of_audience =
+        is_source(root, known) && links[..at].iter().all(|link| method(link).is_some_and(is_stage));
     let Expr::MethodCall(next, position) = links.get(at + 1)? else { return None };
-    if !is_of_audience || !(is_terminal(next) || is_one_of(next, STAGES)) {
+    if !is_of_audience || !(is_terminal(next) || is_stage(next)) {
         return None;
     }
     let (end, next) = (&method(links[at])?.name, &next.name);
@@ -195,26 +187,19 @@ fn is_terminal(call: &FnCallExpr) -> bool {
         .is_some_and(|kind| kind.is_change() || matches!(kind, TerminalKind::Each | TerminalKind::WriteCsv))
 }
 
-fn is_one_of(call: &FnCallExpr, names: &[&str]) -> bool {
-    names.contains(&call.name.as_str())
+/// Whether a method of an audience gives an audience.
+fn is_stage(call: &FnCallExpr) -> bool {
+    is_one_of(call, STAGES) || stdlib::is_stage(&call.name, call.args.len())
 }
 
-/// A closure is a constant, wrapped in a `curry` when it captures variables.
-fn closure_name(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::DynamicConstant(value, _) => Some(value.read_lock::<FnPtr>()?.fn_name().to_owned()),
-        Expr::FnCall(call, _) if call.name == "curry" => closure_name(call.args.first()?),
-        Expr::Stmt(block) => block.statements().iter().find_map(|statement| match statement {
-            Stmt::Expr(expr) => closure_name(expr),
-            _ => None,
-        }),
-        _ => None,
-    }
+fn is_one_of(call: &FnCallExpr, names: &[&str]) -> bool {
+    names.contains(&call.name.as_str())
 }
 
 /// Checks what is done with the follower that `name` holds.
 fn check_follower(
     file: &File,
+    kinds: &Kinds,
     walk: impl FnOnce(&mut dyn FnMut(Node)),
     name: &str,
     problems: &mut Vec<Problem>,
@@ -235,7 +220,8 @@ fn check_follower(
                 found.push(Problem::new(file, *position, message, Some(hint)));
             }
         }
-        Node::Expr(expr @ Expr::Dot(..)) => {
+        Node::Expr(expr @ (Expr::Dot(..) | Expr::FnCall(..))) => {
+            found.extend(kinds.problem(file, expr, name));
             let (root, links) = chain(expr);
             if is_variable(root, name)
                 && let Some(Expr::Property(property, position)) = links.first().map(|link| first_of(link))
@@ -243,24 +229,11 @@ fn check_follower(
                 found.extend(unknown_field(file, &property.2, *position));
             }
         }
-        Node::Expr(Expr::FnCall(call, position)) => found.extend(mismatch(file, call, name, *position)),
         _ => {}
     });
     if !is_shadowed {
         problems.extend(found);
     }
-}
-
-/// `u.tags[0]` reads `tags` first.
-pub(super) fn first_of(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Index(index, ..) => first_of(&index.lhs),
-        expr => expr,
-    }
-}
-
-pub(super) fn is_variable(expr: &Expr, name: &str) -> bool {
-    matches!(expr, Expr::Variable(variable, ..) if variable.1 == name && variable.2.is_empty())
 }
 
 fn unknown_field(file: &File, name: &str, position: Position) -> Option<Problem> {
@@ -272,48 +245,4 @@ fn unknown_field(file: &File, name: &str, position: Position) -> Option<Problem>
         |near| format!("did you mean `{near}`?"),
     );
     Some(Problem::new(file, position, format!("a follower has no field `{name}`"), Some(hint)))
-}
-
-/// `u.qr_scene == "98765"`: a number is never equal to a text.
-fn mismatch(file: &File, call: &FnCallExpr, name: &str, position: Position) -> Option<Problem> {
-    use Token::{EqualsTo, GreaterThan, GreaterThanEqualsTo, LessThan, LessThanEqualsTo, NotEqualsTo};
-    let [left, right] = call.args.as_slice() else { return None };
-    let is_comparison = matches!(
-        call.op_token,
-        Some(EqualsTo | NotEqualsTo | LessThan | LessThanEqualsTo | GreaterThan | GreaterThanEqualsTo)
-    );
-    if !is_comparison {
-        return None;
-    }
-    let (kind, field, constant) = match (field_of(left, name), field_of(right, name)) {
-        (Some((kind, field)), None) => (kind, field, right),
-        (None, Some((kind, field))) => (kind, field, left),
-        _ => return None,
-    };
-    let given = match (kind, constant) {
-        (FieldKind::Integer | FieldKind::Text, Expr::BoolConstant(..)) => "true or false",
-        (FieldKind::Text, Expr::FloatConstant(..)) => "a float",
-        (FieldKind::Text | FieldKind::IntegerList, Expr::IntegerConstant(..)) => "an integer",
-        (FieldKind::Integer, Expr::StringConstant(..) | Expr::InterpolatedString(..))
-        | (FieldKind::IntegerList, Expr::StringConstant(..)) => "a string",
-        _ => return None,
-    };
-    let hint = match (kind, constant) {
-        (FieldKind::Integer, Expr::StringConstant(text, _)) if text.parse::<i64>().is_ok() => {
-            format!("write {text} without quotes")
-        }
-        (FieldKind::Text, Expr::IntegerConstant(number, _)) => format!("write \"{number}\" in quotes"),
-        (FieldKind::IntegerList, _) => format!("write {name}.{field}.contains(ID)"),
-        _ => format!("compare it with {}", kind.describe()),
-    };
-    let message = format!("`{field}` is {}, and this compares it with {given}", kind.describe());
-    Some(Problem::new(file, position, message, Some(hint)))
-}
-
-/// The field, if an expression is a field of the follower and nothing more.
-fn field_of<'a>(expr: &'a Expr, name: &str) -> Option<(FieldKind, &'a str)> {
-    let (root, links) = chain(expr);
-    let [Expr::Property(property, _)] = links.as_slice() else { return None };
-    let field = FIELDS.iter().find(|field| is_variable(root, name) && property.2 == field.name)?;
-    Some((field.kind, field.name))
 }

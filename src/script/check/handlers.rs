@@ -1,9 +1,6 @@
 //! Handlers of automations: unknown keys of their arguments, and misspelt hooks.
 
-use super::{
-    file::{Body, File, Node, Problem, bodies},
-    followers::{chain, first_of, is_variable},
-};
+use super::file::{Body, File, Node, Problem, bodies, chain, first_of, is_variable};
 use crate::{
     base::closest_match,
     script::{

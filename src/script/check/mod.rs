@@ -4,6 +4,7 @@
 //! Everything reported here would fail at run time; what can't be known is ignored.
 
 mod calls;
+mod comparisons;
 mod file;
 mod followers;
 mod handlers;

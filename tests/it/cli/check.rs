@@ -141,6 +141,68 @@ fn comparison_that_is_never_true_is_found() {
 }
 
 #[test]
+fn comparison_with_a_value_of_a_known_kind_is_found() {
+    let text = "`qr_scene` is an integer, and this compares it with a string";
+    for script in [
+        "let s = param(\"s\", \"\"); followers().filter(|u| u.qr_scene == s).count();",
+        "let s = \"98765\"; followers().filter(|u| u.qr_scene == s).count();",
+        "let s = \"98765\"; let t = s; for u in followers() { if u.qr_scene == t { print(1); } }",
+        "const S = \"98765\"; fn f() { followers().filter(|u| u.qr_scene == global::S).count() } f();",
+        "for s in [\"98765\", \"5\"] { followers().filter(|u| u.qr_scene == s).count(); }",
+        "followers().filter(|u| u.qr_scene == param(\"s\", \"\")).count();",
+        "followers().since(\"2026-01-01\").filter(|u| u.qr_scene == \"1\").count();",
+        "const automation = #{ on: [], params: #{ s: \"98765\" } };\n\
+         fn run(ctx, p) { followers().filter(|u| u.qr_scene == p.s).count() }",
+    ] {
+        assert_problem(script, text);
+    }
+}
+
+#[test]
+fn membership_that_is_never_true_is_found() {
+    let ids = "`tagid_list` never has a string in it";
+    for (condition, problem) in [
+        ("u.tagid_list.contains(\"星标组\")", ids),
+        ("\"星标组\" in u.tagid_list", ids),
+        ("!(\"星标组\" in u.tagid_list)", ids),
+        ("u.tagid_list.contains(name)", ids),
+        ("name in u.tagid_list", ids),
+        ("u.tagid_list.index_of(\"星标组\") >= 0", ids),
+        ("u.qr_scene in [\"1\", \"2\"]", "`qr_scene` is an integer, and this list has strings only"),
+        ("texts.contains(u.qr_scene)", "`qr_scene` is an integer, and this list has strings only"),
+        ("[1, 2].contains(u.openid)", "`openid` is a string, and this list has integers only"),
+    ] {
+        let script = format!(
+            "let name = \"星标组\"; let texts = [\"1\"]; followers().filter(|u| {condition}).count();"
+        );
+        assert_problem(&script, problem);
+    }
+}
+
+#[test]
+fn comparison_with_a_value_of_an_unknown_kind_is_accepted() {
+    for script in [
+        "let s = \"1\"; s = 2; followers().filter(|u| u.qr_scene == s).count();",
+        "let s = param(\"s\", 98765); followers().filter(|u| u.qr_scene == s).count();",
+        "let s = parse_int(param(\"s\", \"5\")); followers().filter(|u| u.qr_scene == s || u.qr_scene_str == `${s}`).count();",
+        "fn f(s) { followers().filter(|u| u.qr_scene == s).count() } let s = \"1\"; f(5);",
+        "for s in [1, \"2\"] { followers().filter(|u| u.qr_scene == s).count(); }",
+        "let ids = [1, 2]; followers().filter(|u| u.qr_scene in ids && !(\"a\" in u.openid)).count();",
+        "let tag = tag_id(\"星标组\"); followers().filter(|u| tag in u.tagid_list).count();",
+    ] {
+        assert_sound(script);
+    }
+}
+
+#[test]
+fn closure_of_followers_with_two_parameters_is_found() {
+    assert_problem(
+        "let n = 1; followers().filter(|u, i| u.qr_scene == n).count();",
+        "filter's closure takes one parameter, and this has two parameters",
+    );
+}
+
+#[test]
 fn comparison_that_may_be_true_is_accepted() {
     assert_sound(
         "let scenes = [1, \"x\"]; let name = \"展台\";
