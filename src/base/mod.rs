@@ -17,6 +17,7 @@ mod plain_text;
 mod regular_file;
 mod retry;
 mod secret;
+mod text_file;
 
 pub use atomic_file::AtomicFile;
 pub use cancel::Cancel;
@@ -32,3 +33,4 @@ pub use plain_text::{is_unprintable, plain_line, plain_text};
 pub use regular_file::{ReadError, read_regular};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
+pub use text_file::decode_text;

@@ -9,7 +9,7 @@ use super::{
     table::{list, wrapped},
 };
 use crate::{
-    base::{AtomicFile, Diagnostic, Stopwatch, closest_match},
+    base::{AtomicFile, Diagnostic, Stopwatch, closest_match, decode_text},
     cli::{
         args::{RunsArguments, TargetArgs},
         commands::{confirm::is_yes, quota, runs},
@@ -166,8 +166,9 @@ fn read(repl: &ReplSession, name: &str, command: &str) -> anyhow::Result<String>
     if name.is_empty() {
         return fail(format!("{command} needs the name of a file"), &format!("{command} lib/shop.rhai"));
     }
-    fs::read_to_string(repl.host.folder.join(name))
-        .or_else(|error| fail(format!("can't read {name}: {error}"), "Tab completes the names of files"))
+    let read = fs::read(repl.host.folder.join(name)).map_err(|error| error.to_string());
+    read.and_then(decode_text)
+        .or_else(|reason| fail(format!("can't read {name}: {reason}"), "Tab completes the names of files"))
 }
 
 fn run(repl: &mut ReplSession, name: &str) -> anyhow::Result<()> {

@@ -16,8 +16,14 @@ pub(super) fn lines_of(host: &Host) -> Receiver<io::Result<String>> {
     let (to, lines) = mpsc::channel();
     let read_line = host.read_line;
     thread::spawn(move || {
+        let mut is_first = true;
         loop {
-            let line = read_line();
+            let mut line = read_line();
+            // Editors of Windows put a byte order mark before the first line.
+            if let (Ok(text), true) = (&mut line, is_first) {
+                text.drain(..text.len() - text.trim_start_matches('\u{feff}').len());
+            }
+            is_first = false;
             let is_last = match &line {
                 Ok(line) => line.is_empty(),
                 // The lines after one that is not UTF-8 can still be read.

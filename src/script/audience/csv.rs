@@ -4,7 +4,7 @@
 
 use crate::{
     api::user::FIELDS,
-    base::{CsvFile, no_formula},
+    base::{CsvFile, decode_text, no_formula},
     bulk::{Listed, Source},
     script::host::{
         env::RunEnv,
@@ -16,7 +16,8 @@ use crate::{
 use csv::{ByteRecord, ReaderBuilder};
 use rhai::{Array, Dynamic};
 use std::{
-    io,
+    fs::File,
+    io::{self, Cursor, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,6 +28,9 @@ const OPENID: &str = "openid";
 /// The expected form of a file.
 const HOW: &str = "give a CSV file with commas and a column `openid`, or one openid a line";
 
+/// What to do about a quotation mark that swallows rows.
+const CLOSE: &str = "close it, or write a quotation mark of the text twice: \"\"";
+
 /// The openids of a file: of its column `openid`, or of its only column. A message names lines and columns by their number
 /// only: the file may be another than the person thinks, with secrets in it.
 pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptError> {
@@ -36,14 +40,35 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
     let files = &env.io.files;
     let unreadable = |error: FileError| fail(error.to_string(), files.hint(path, &error));
     let broken = |error: csv::Error| unreadable(FileError::Io(error.into()));
-    let file = files.open(path).map_err(unreadable)?;
+    let io = |error: io::Error| unreadable(FileError::Io(error));
+    let (start, input) = open_table(files.open(path).map_err(unreadable)?).map_err(io)?;
+    if start.starts_with(b"PK") {
+        let hint = "save it as CSV: in Excel, 另存为 > CSV UTF-8";
+        return Err(fail("it is an Excel workbook".to_owned(), hint.to_owned()));
+    }
     // Bytes, not text: a table that was saved as GBK has openids in the same letters.
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter(&start))
+        .from_reader(QuoteWatch::new(input, delimiter(&start)));
+    // As many columns as the first line has.
+    let mut width = 0;
     let mut openids = Vec::new();
     let mut column = None;
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(broken)? {
         let line = record.position().map(csv::Position::line).unwrap_or_default();
+        width = if width == 0 { record.len() } else { width };
+        if width > 1 && record.iter().any(|cell| holds_rows(cell, width, delimiter(&start))) {
+            let is_open = reader.get_ref().open_quote() == Some(line);
+            let reason = if is_open {
+                never_closed(line)
+            } else {
+                format!("the quoted cell of line {line} holds lines that look like rows")
+            };
+            return Err(fail(reason, CLOSE.to_owned()));
+        }
         let at = match column {
             Some(Column::Named(at)) => at,
             Some(Column::Only) if record.len() > 1 => {
@@ -58,6 +83,10 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
                 }
                 None if record.len() == 1 => {
                     column = Some(Column::Only);
+                    // A title, as in `用户标识`.
+                    if !is_openid(trim(record.get(0).unwrap_or_default())) {
+                        continue;
+                    }
                     0
                 }
                 None => {
@@ -67,19 +96,127 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
                 }
             },
         };
-        let cell = record.get(at).unwrap_or_default().trim_ascii();
-        // Another delimiter, or an unclosed quotation mark: the records after it would be lost.
-        if cell.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'".contains(byte)) {
-            let reason = format!(
-                "line {line} has no openid, but a text with a blank, a delimiter or a quotation mark"
-            );
+        let cell = trim(record.get(at).unwrap_or_default());
+        if !is_openid(cell) {
+            let reason =
+                format!("line {line} has no openid, but a text with other characters than A-Z a-z 0-9 _ -");
             return Err(fail(reason, HOW.to_owned()));
         }
         if !cell.is_empty() {
             openids.push(String::from_utf8_lossy(cell).into_owned());
         }
     }
+    if let Some(line) = reader.get_ref().open_quote() {
+        return Err(fail(never_closed(line), CLOSE.to_owned()));
+    }
     Ok(Source::openids(env.mask_openids(openids)))
+}
+
+fn never_closed(line: u64) -> String {
+    format!("a quotation mark that line {line} opens is never closed")
+}
+
+/// The longest table in UTF-16, in bytes: it is decoded as a whole.
+const MAX_UTF_16: u64 = 512 << 20;
+
+/// How much of a table is looked at to learn its form, in bytes.
+const START: u64 = 4 << 10;
+
+/// Opens a table: its first bytes, and all of it as UTF-8 or another encoding whose letters are ASCII.
+fn open_table(mut file: File) -> io::Result<(Vec<u8>, Box<dyn Read>)> {
+    let mut start = Vec::new();
+    file.by_ref().take(START).read_to_end(&mut start)?;
+    if !matches!(start.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        let whole = Cursor::new(start.clone()).chain(file);
+        return Ok((start, Box::new(whole)));
+    }
+    let mut bytes = start;
+    file.take(MAX_UTF_16).read_to_end(&mut bytes)?;
+    let text = decode_text(bytes).map_err(io::Error::other)?.into_bytes();
+    Ok((text.iter().take(4 << 10).copied().collect(), Box::new(Cursor::new(text))))
+}
+
+/// The delimiter of a table, by its first line: a tab or a semicolon where there is no comma.
+fn delimiter(start: &[u8]) -> u8 {
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    [b',', b'\t', b';'].into_iter().find(|delimiter| line.contains(delimiter)).unwrap_or(b',')
+}
+
+/// A cell without blanks around it, those of other alphabets and invisible ones among them.
+fn trim(cell: &[u8]) -> &[u8] {
+    let Ok(text) = str::from_utf8(cell) else { return cell.trim_ascii() };
+    let is_blank = |char: char| char.is_whitespace() || ['\u{200b}', '\u{feff}'].contains(&char);
+    text.trim_matches(is_blank).as_bytes()
+}
+
+/// Whether a cell can be an openid, or is empty.
+fn is_openid(cell: &[u8]) -> bool {
+    cell.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
+}
+
+/// Whether a quoted cell has a line with as many columns as the table: its quotation mark may be one of the text, and rows
+/// would be lost in it.
+fn holds_rows(cell: &[u8], width: usize, delimiter: u8) -> bool {
+    let columns = |line: &[u8]| line.iter().filter(|byte| **byte == delimiter).count() + 1;
+    cell.contains(&b'\n') && cell.split(|byte| *byte == b'\n').any(|line| columns(line) == width)
+}
+
+/// Watches the bytes of a table for a quotation mark that is never closed.
+struct QuoteWatch<R> {
+    input: R,
+    delimiter: u8,
+    line: u64,
+    state: Quotes,
+    /// The line of the last quotation mark that opened a cell.
+    quoted_from: u64,
+}
+
+/// Where a table's next byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    /// At the beginning of a cell.
+    Start,
+    /// In a cell, outside of quotation marks.
+    Outside,
+    Inside,
+    /// After a quotation mark in a quoted cell: its end, or the first of two.
+    Ended,
+}
+
+impl<R: Read> QuoteWatch<R> {
+    const fn new(input: R, delimiter: u8) -> Self {
+        Self { input, delimiter, line: 1, state: Quotes::Start, quoted_from: 1 }
+    }
+
+    /// The line of a quotation mark that is not closed yet.
+    fn open_quote(&self) -> Option<u64> {
+        (self.state == Quotes::Inside).then_some(self.quoted_from)
+    }
+
+    fn watch(&mut self, byte: u8) {
+        self.state = match (self.state, byte) {
+            (Quotes::Start, b'"') => {
+                self.quoted_from = self.line;
+                Quotes::Inside
+            }
+            (Quotes::Inside, b'"') => Quotes::Ended,
+            (Quotes::Ended, b'"') | (Quotes::Inside, _) => Quotes::Inside,
+            (_, b'\n' | b'\r') => Quotes::Start,
+            (_, byte) if byte == self.delimiter => Quotes::Start,
+            // A byte order mark stands before the first cell.
+            (Quotes::Start, 0xef | 0xbb | 0xbf) if self.line == 1 => Quotes::Start,
+            _ => Quotes::Outside,
+        };
+        self.line += u64::from(byte == b'\n');
+    }
+}
+
+impl<R: Read> Read for QuoteWatch<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        buffer[..count].iter().for_each(|byte| self.watch(*byte));
+        Ok(count)
+    }
 }
 
 /// Which column of a table holds the openids.

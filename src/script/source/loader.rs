@@ -5,7 +5,7 @@
 
 use super::{named_source::NamedSource, origin::ImportSource, parse::compile};
 use crate::{
-    base::{Diagnostic, read_regular},
+    base::{Diagnostic, decode_text, read_regular},
     script::host::error::ScriptFailure,
 };
 use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
@@ -31,7 +31,16 @@ pub(crate) struct Import {
 /// Reads the text of a script's file; the error says why it can't be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     let bytes = read_regular(path, MAX_SCRIPT_BYTES).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+    decode_text(bytes).map(without_interpreter_line)
+}
+
+/// The text without the content of a first line `#!…`, which names the program that runs the file. The line stays, so
+/// that positions are right.
+fn without_interpreter_line(text: String) -> String {
+    if !text.starts_with("#!") {
+        return text;
+    }
+    text.find('\n').map_or_else(String::new, |end| text[end..].to_owned())
 }
 
 /// Follows imports, depth first.

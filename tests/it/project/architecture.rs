@@ -131,6 +131,7 @@ fn relative_path_does_not_leave_its_floor() {
     for (path, text) in sources() {
         let inside = path.trim_start_matches("src/").trim_end_matches("/mod.rs");
         let depth = inside.split('/').count();
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         assert!(!text.contains(&"super::".repeat(depth)), "{path} climbs out of its floor by `super::`");
     }
 }

@@ -7,4 +7,5 @@ mod closures;
 mod json;
 mod media;
 mod oauth;
+mod text_files;
 mod undeclared;
