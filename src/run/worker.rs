@@ -34,6 +34,15 @@ pub struct AccountChoice {
     pub base_urls: Vec<String>,
 }
 
+/// How a daemon finds the account that it serves an automation for, as the automation's record keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedAs {
+    /// The name that the automation declares; `None` for the account of the command.
+    pub declared: Option<String>,
+    /// What a command line says of it.
+    pub choice: AccountChoice,
+}
+
 /// An account that was looked up.
 pub struct ResolvedAccount {
     /// The client's key of it; empty if no account is configured.

@@ -9,7 +9,10 @@ use crate::{
         runtime::start_runtime,
     },
     host::Host,
-    run::{daemon::serving_lease, worker::AccountChoice},
+    run::{
+        daemon::serving_lease,
+        worker::{AccountChoice, ServedAs},
+    },
     script::Automation,
     store::{AutomationRecord, Store, StoreError},
 };
@@ -112,7 +115,7 @@ pub(super) async fn live_accounts(
 /// How the daemon that served an automation last finds its account.
 fn choice_of(record: &AutomationRecord) -> AccountChoice {
     // A record of an earlier version has none.
-    serde_json::from_str(&record.served_as).unwrap_or_default()
+    serde_json::from_str(&record.served_as).map(|served_as: ServedAs| served_as.choice).unwrap_or_default()
 }
 
 /// An account for a person: its name, if it has one, with the AppID and the address.

@@ -2,7 +2,7 @@
 //! accounts may share the store and even the folder.
 
 use crate::{
-    run::worker::{AccountChoice, Connector},
+    run::worker::{AccountChoice, Connector, ServedAs},
     script::Automation,
     store::{AutomationId, AutomationRecord},
 };
@@ -119,7 +119,13 @@ impl ServedAccounts {
         if record.id.account.is_empty() {
             return true;
         }
-        let Ok(choice) = serde_json::from_str::<AccountChoice>(&record.served_as) else { return false };
-        self.resolve(choice.account).key == record.id.account
+        match serde_json::from_str::<ServedAs>(&record.served_as) {
+            Ok(served_as) => self.resolve(served_as.declared).key == record.id.account,
+            // An earlier version recorded only the account.
+            Err(_) => {
+                self.of_command().key == record.id.account
+                    || self.resolved.values().any(|account| account.key == record.id.account)
+            }
+        }
     }
 }

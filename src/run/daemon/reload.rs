@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, EpochMs, Stopwatch},
-    run::{registry::RegistryEvent, schedule::trigger::Trigger},
+    run::{registry::RegistryEvent, schedule::trigger::Trigger, worker::ServedAs},
     store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
 };
 use std::{collections::BTreeSet, io, sync::Arc};
@@ -60,8 +60,12 @@ impl Daemon {
         self.accounts.refresh();
         for (name, revision) in self.registry.revisions() {
             let before = self.accounts.of(name).to_vec();
-            if !before.is_empty() && self.accounts.of_declaration(&revision.automation) != before {
-                self.events.push_back(RegistryEvent::Live(name.clone()));
+            let event = RegistryEvent::Live(name.clone());
+            if !before.is_empty()
+                && self.accounts.of_declaration(&revision.automation) != before
+                && !self.events.contains(&event)
+            {
+                self.events.push_back(event);
             }
         }
     }
@@ -376,7 +380,8 @@ impl Daemon {
 
 /// How an account is found, as its automations' records keep it.
 fn served_as(account: &ServedAccount) -> String {
-    serde_json::to_string(&account.choice).expect("a choice is texts, which are always JSON")
+    let served_as = ServedAs { declared: account.name.clone(), choice: account.choice.clone() };
+    serde_json::to_string(&served_as).expect("it is texts, which are always JSON")
 }
 
 /// Why the folder was not loaded.

@@ -7,8 +7,8 @@ use crate::fixtures::{
     runs::on_each_store,
     sandbox_process::SandboxProcess,
 };
-use mpscript::base::EpochMs;
-use std::{slice::from_mut, time::Instant};
+use mpscript::{base::EpochMs, run::runtime, store::FireState};
+use std::{fs, slice::from_mut, time::Instant};
 
 /// Counts its runs in its state.
 fn counter(more: &str) -> String {
@@ -136,4 +136,42 @@ fn run_by_hand_works_on_the_account_that_the_daemon_serves() {
         assert!(finished.code == Some(0) && finished.err.contains(&says), "{}", finished.err);
         assert_eq!(sandbox.tagged("手工"), Some(0));
     });
+}
+
+#[test]
+fn daemons_that_are_given_two_accounts_serve_one_folder_side_by_side() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let accounts = "[accounts.shop]\nappid = \"wx1\"\nsecret_env = \"S\"\n\
+                    [accounts.booth]\nappid = \"wx2\"\nsecret_env = \"S\"\n";
+    let says = |text: &str| {
+        format!("const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\nfn run() {{ print(\"{text}\") }}")
+    };
+    let folder = Folder::new().env("S", "0123456789abcdef").env("MPSCRIPT_STORE", "store.sqlite3");
+    let folder = folder.file("mpscript.toml", accounts).file("jobs/计数.rhai", says("第一版"));
+    let daemons = ["shop", "booth"].map(|account| {
+        let daemon = folder.start(&["serve", "jobs", "--account", account, "--base-url", &sandbox.url()]);
+        daemon.wait_for("计数: live");
+        daemon
+    });
+    fs::write(folder.path().join("jobs/计数.rhai"), says("第二版")).expect("a file can be written");
+    for daemon in &daemons {
+        daemon.wait_for("第二版");
+    }
+    let listed = folder.run(&["ls"]).success();
+    for account in ["shop (wx1 at", "booth (wx2 at"] {
+        assert!(listed.lines().any(|line| line.contains("live") && line.contains(account)), "{listed}");
+    }
+    let by_hand = folder.run(&["run", "计数"]).failure(2);
+    assert!(by_hand.contains("计数 is served for several accounts: shop (wx1 at"), "{by_hand}");
+    let states = runtime().expect("the system gives threads").block_on(async {
+        let store = folder.store().await;
+        let mut states = Vec::new();
+        for record in store.automations_named("计数").await.expect("the store works") {
+            states.extend(store.last_fires(&record.id).await.expect("the store works"));
+        }
+        store.close().await;
+        states
+    });
+    assert_eq!(states.len(), 2, "{states:?}");
+    assert!(states.iter().all(|last| last.state != FireState::Disarmed), "{states:?}");
 }
