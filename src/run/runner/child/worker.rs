@@ -17,12 +17,16 @@ use crate::{
     script::{FileAccess, NoClient, Origin, Output, Program},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 use tokio::{runtime::Runtime, sync::oneshot};
+
+/// The exit code of a process whose daemon does not hear it.
+const UNHEARD: i32 = 75;
 
 /// Why the process has run nothing: it was not started by a daemon, or its order can't be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +51,10 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
     confine::bind_to_parent(order.parent)?;
     let daemon = Daemon { out: host.out.clone() };
     let cancel = Cancel::default();
-    let answers = Answers::default();
-    listen(host, &cancel, &answers)?;
+    let questions = Questions::default();
+    listen(host, &cancel, &questions)?;
     report_stop(runtime, &cancel, &daemon);
-    let outcome = run(host, runtime, order, &cancel, &answers, &daemon)?;
+    let outcome = run(host, runtime, order, &cancel, &questions, &daemon)?;
     daemon.say(&ToDaemon::Ended(outcome));
     Ok(())
 }
@@ -81,19 +85,34 @@ impl Output for Daemon {
     }
 }
 
-/// Who waits for which answer.
-type Answers = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>>;
+/// How long a daemon may take to hear a question. One that is suspended hears none, and its lease expires as soon.
+const HEARING_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The questions that the daemon was asked.
+#[derive(Clone, Default)]
+struct Questions(Arc<Mutex<OpenQuestions>>);
+
+#[derive(Default)]
+struct OpenQuestions {
+    /// Who waits for which answer.
+    askers: BTreeMap<u64, oneshot::Sender<Answer>>,
+    /// What the daemon has not acknowledged.
+    unheard: BTreeSet<u64>,
+}
 
 /// Reads what the daemon says from now on. When it says nothing more, it has ended, and the run stops.
-fn listen(host: &Host, cancel: &Cancel, answers: &Answers) -> io::Result<()> {
-    let (read_line, cancel, answers) = (host.read_line, cancel.clone(), Arc::clone(answers));
+fn listen(host: &Host, cancel: &Cancel, questions: &Questions) -> io::Result<()> {
+    let (read_line, cancel, questions) = (host.read_line, cancel.clone(), questions.clone());
     let listen = move || {
         while let Ok(line) = read_line()
             && !line.is_empty()
         {
             match serde_json::from_str(&line) {
+                Ok(ToWorker::Heard { id }) => {
+                    lock(&questions.0).unheard.remove(&id);
+                }
                 Ok(ToWorker::Answer { id, answer }) => {
-                    let asker = lock(&answers).remove(&id);
+                    let asker = lock(&questions.0).askers.remove(&id);
                     // The call was cancelled meanwhile if nothing waits for it.
                     asker.map(|asker| asker.send(answer));
                 }
@@ -114,15 +133,26 @@ fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
     });
 }
 
-/// A broker whose questions go to the daemon.
-fn broker(runtime: &Runtime, daemon: &Daemon, answers: &Answers) -> Broker {
+/// A broker whose questions go to the daemon. When the daemon does not hear one, the process ends as if it had died: its
+/// heartbeats would keep other daemons from resuming the run.
+fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
     let (broker, mut asked) = Broker::new();
-    let (daemon, answers) = (daemon.clone(), Arc::clone(answers));
+    let (daemon, questions) = (daemon.clone(), questions.clone());
     runtime.spawn(async move {
         let mut id = 0;
         while let Some((question, asker)) = asked.recv().await {
             id += 1;
-            lock(&answers).insert(id, asker);
+            let mut open = lock(&questions.0);
+            open.askers.insert(id, asker);
+            open.unheard.insert(id);
+            drop(open);
+            let questions = questions.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(HEARING_TIMEOUT).await;
+                if lock(&questions.0).unheard.contains(&id) {
+                    std::process::exit(UNHEARD);
+                }
+            });
             daemon.say(&ToDaemon::Asks { id, question });
         }
     });
@@ -134,7 +164,7 @@ fn run(
     runtime: &Runtime,
     order: Order,
     cancel: &Cancel,
-    answers: &Answers,
+    questions: &Questions,
     daemon: &Daemon,
 ) -> Result<RunOutcome, Refused> {
     let store = match runtime.block_on(order.store.open()) {
@@ -148,7 +178,7 @@ fn run(
     }
     let client = match order.client {
         Ok(settings) => {
-            let broker = broker(runtime, daemon, answers);
+            let broker = broker(runtime, daemon, questions);
             let (owner, secrets) = (host.process.clone(), host.secrets.clone());
             let (store, clock) = (store.clone(), host.clock.clone());
             let config = settings.into_config(broker, store, owner, secrets, clock, cancel.clone());
