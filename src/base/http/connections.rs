@@ -29,9 +29,9 @@ pub struct Limits {
     pub requests_per_connection: Option<u64>,
     /// A connection takes no further request after two thirds of this, and ends after it unless a request is being
     /// worked on.
-    pub life: Option<Duration>,
+    pub max_lifetime: Option<Duration>,
     /// How long a client may take to send a request's head, and how long it may read nothing of an answer.
-    pub patience: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl Limits {
@@ -41,8 +41,8 @@ impl Limits {
         connections_per_address: 128,
         requests_at_once: 64,
         requests_per_connection: Some(100),
-        life: Some(Duration::from_secs(30)),
-        patience: Duration::from_secs(10),
+        max_lifetime: Some(Duration::from_secs(30)),
+        idle_timeout: Duration::from_secs(10),
     };
 }
 
@@ -84,6 +84,8 @@ pub(super) struct OpenConnection {
     all: Arc<Connections>,
     origin: Origin,
     own: Arc<Connection>,
+    /// Whether another one was ended to make room for it.
+    pub replaces_another: bool,
 }
 
 impl Connections {
@@ -101,9 +103,11 @@ impl Connections {
         let origin = origin(peer);
         let mut open = lock(&self.open);
         let of_origin = open.get(&origin).map_or(0, Vec::len);
+        let is_over_a_bound = (origin.is_some() && of_origin >= self.limits.connections_per_address)
+            || open.values().map(Vec::len).sum::<usize>() >= self.limits.connections;
         let has_room = if origin.is_some() && of_origin >= self.limits.connections_per_address {
             end_longest_inactive(&mut open, origin)
-        } else if open.values().map(Vec::len).sum::<usize>() >= self.limits.connections {
+        } else if is_over_a_bound {
             end_any(&mut open)
         } else {
             true
@@ -117,7 +121,7 @@ impl Connections {
             ended: Notify::new(),
         });
         open.entry(origin).or_default().push(Arc::clone(&own));
-        Some(OpenConnection { all: Arc::clone(self), origin, own })
+        Some(OpenConnection { all: Arc::clone(self), origin, own, replaces_another: is_over_a_bound })
     }
 
     /// Ends a connection, for want of file descriptors.
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_over_the_bound_of_its_address_ends_that_addresss_longest_inactive_one() {
+    fn connection_over_the_bound_of_its_address_ends_its_longest_inactive_one() {
         let all = connections(8, 2);
         let other = all.admit(&peer("10.0.0.2")).expect("there is room");
         let [first, second] = [(); 2].map(|()| all.admit(&peer("10.0.0.1")).expect("there is room"));
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_over_the_bound_of_all_ends_one_of_the_address_that_has_most() {
+    fn connection_over_the_bound_of_all_ends_one_of_the_busiest_address() {
         let all = connections(3, 3);
         let one = all.admit(&peer("10.0.0.1")).expect("there is room");
         let [first, _second] = [(); 2].map(|()| all.admit(&peer("10.0.0.2")).expect("there is room"));

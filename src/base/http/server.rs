@@ -60,6 +60,10 @@ pub enum BindAddress {
     Socket(PathBuf),
 }
 
+/// Between two connections that each end another one: with 128 of an address, one has at least an eighth of a second to
+/// send its request.
+const REPLACEMENT_INTERVAL: Duration = Duration::from_millis(1);
+
 /// How a server behaves.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -131,19 +135,25 @@ impl HttpServer {
         let connections = Arc::new(Connections::new(self.options.limits));
         let served = Arc::new(Served { service, hosts: self.hosts, options: self.options });
         loop {
-            let accepted = match &self.listener {
+            let replaces_another = match &self.listener {
                 Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
                     let _ = stream.set_nodelay(true);
-                    spawn(stream, Peer::Address(peer.ip()), &connections, &served);
+                    spawn(stream, Peer::Address(peer.ip()), &connections, &served)
                 }),
-                Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                    spawn(stream, Peer::ThisMachine, &connections, &served);
-                }),
+                Listener::Unix(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, _)| spawn(stream, Peer::ThisMachine, &connections, &served)),
             };
-            if accepted.is_err() {
+            match replaces_another {
+                Ok(false) => {}
+                // A burst must not end connections that it has brought before they could send their requests.
+                Ok(true) => sleep(REPLACEMENT_INTERVAL).await,
                 // Out of file descriptors, for example.
-                connections.make_room();
-                sleep(Duration::from_millis(50)).await;
+                Err(_) => {
+                    connections.make_room();
+                    sleep(Duration::from_millis(50)).await;
+                }
             }
         }
     }
@@ -156,16 +166,18 @@ struct Served<S> {
     options: ServerOptions,
 }
 
+/// Serves a connection, if there is room. Returns whether another one was ended for it.
 fn spawn(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     connections: &Arc<Connections>,
     served: &Arc<Served<impl Service>>,
-) {
-    if let Some(connection) = connections.admit(&peer) {
-        let served = Arc::clone(served);
-        tokio::spawn(async move { served.connection(stream, peer, connection).await });
-    }
+) -> bool {
+    let Some(connection) = connections.admit(&peer) else { return false };
+    let replaces_another = connection.replaces_another;
+    let served = Arc::clone(served);
+    tokio::spawn(async move { served.connection(stream, peer, connection).await });
+    replaces_another
 }
 
 /// Closes the connection without an answer.
@@ -187,11 +199,11 @@ impl<S: Service> Served<S> {
             let is_last = limits.requests_per_connection.is_some_and(|most| number >= most);
             self.answer(request, peer, &connection, is_last)
         });
-        let stream = TokioIo::new(WriteDeadline::new(stream, limits.patience));
+        let stream = TokioIo::new(WriteDeadline::new(stream, limits.idle_timeout));
         let mut serving = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(limits.patience)
+                .header_read_timeout(limits.idle_timeout)
                 .max_buf_size(MAX_BUFFER)
                 .title_case_headers(self.options.title_case_headers)
                 .serve_connection(stream, answer)
@@ -200,9 +212,9 @@ impl<S: Service> Served<S> {
         tokio::select! {
             _ = serving.as_mut() => return,
             () = connection.ended() => return,
-            () = after(limits.life.map(|life| life * 2 / 3)) => serving.as_mut().graceful_shutdown(),
+            () = after(limits.max_lifetime.map(|max_lifetime| max_lifetime * 2 / 3)) => serving.as_mut().graceful_shutdown(),
         }
-        let rest = limits.life.map(|life| life / 3);
+        let rest = limits.max_lifetime.map(|max_lifetime| max_lifetime / 3);
         tokio::select! {
             _ = serving.as_mut() => {}
             () = connection.ended() => {}
@@ -238,7 +250,7 @@ impl<S: Service> Served<S> {
     }
 }
 
-/// Resolves after so long, or never.
+/// Resolves after a time, or never.
 async fn after(time: Option<Duration>) {
     match time {
         Some(time) => sleep(time).await,
@@ -307,31 +319,31 @@ mod tests {
 
     #[test]
     fn connection_ends_with_its_life() {
-        let limits = Limits { life: Some(SHORT), patience: LONG, ..Limits::SERVICE };
+        let limits = Limits { max_lifetime: Some(SHORT), idle_timeout: LONG, ..Limits::SERVICE };
         assert!(received(limits, &get("/")).ends_with("plain"));
     }
 
     #[test]
     fn request_that_is_worked_on_is_answered_after_the_life_of_its_connection() {
-        let limits = Limits { life: Some(SHORT), patience: LONG, ..Limits::SERVICE };
+        let limits = Limits { max_lifetime: Some(SHORT), idle_timeout: LONG, ..Limits::SERVICE };
         assert!(received(limits, &get("/slow")).ends_with("slow"));
     }
 
     #[test]
     fn connection_whose_client_does_not_read_ends_with_its_life() {
-        let limits = Limits { life: Some(SHORT), patience: LONG, ..Limits::SERVICE };
+        let limits = Limits { max_lifetime: Some(SHORT), idle_timeout: LONG, ..Limits::SERVICE };
         assert!(received(limits, &get("/large")).len() <= BUFFER);
     }
 
     #[test]
-    fn connection_whose_client_does_not_read_ends_when_patience_does() {
-        let limits = Limits { life: None, patience: SHORT, ..Limits::SERVICE };
+    fn connection_whose_client_does_not_read_ends_at_the_idle_timeout() {
+        let limits = Limits { max_lifetime: None, idle_timeout: SHORT, ..Limits::SERVICE };
         assert!(received(limits, &get("/large")).len() <= BUFFER);
     }
 
     #[test]
-    fn connection_whose_client_sends_no_whole_head_ends_when_patience_does() {
-        let limits = Limits { life: None, patience: SHORT, ..Limits::SERVICE };
+    fn connection_whose_client_sends_no_whole_head_ends_at_the_idle_timeout() {
+        let limits = Limits { max_lifetime: None, idle_timeout: SHORT, ..Limits::SERVICE };
         assert!(!received(limits, "GET / HTTP/1.1\r\nHost: local").contains("200 OK"));
     }
 

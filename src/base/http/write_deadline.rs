@@ -14,14 +14,14 @@ use tokio::{
 /// Fails a write when the peer has taken no byte for so long.
 pub(super) struct WriteDeadline<S> {
     stream: S,
-    patience: Duration,
+    idle_timeout: Duration,
     /// Runs while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteDeadline<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None }
+    pub(super) fn new(stream: S, idle_timeout: Duration) -> Self {
+        Self { stream, idle_timeout, deadline: None }
     }
 
     /// A write's result; an error when it has waited too long.
@@ -30,8 +30,8 @@ impl<S> WriteDeadline<S> {
             self.deadline = None;
             return written;
         }
-        let patience = self.patience;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let idle_timeout = self.idle_timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -44,7 +44,7 @@ use tokio::runtime::Runtime;
 const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// How long a client may take to send a request's head or its body, and how long it may read nothing of an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// As many connections as the most calls at once of a client, and then some; none ends while it is used, since the
 /// platform's don't.
@@ -53,8 +53,8 @@ const LIMITS: Limits = Limits {
     connections_per_address: 2_048,
     requests_at_once: 2_048,
     requests_per_connection: None,
-    life: None,
-    patience: PATIENCE,
+    max_lifetime: None,
+    idle_timeout: IDLE_TIMEOUT,
 };
 
 /// A sandbox that serves until it is dropped.
@@ -120,7 +120,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>, peer: IpAddr) -> Op
     let query = request.uri().query().unwrap_or_default();
     let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
-    let body = match tokio::time::timeout(PATIENCE, body).await {
+    let body = match tokio::time::timeout(IDLE_TIMEOUT, body).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(_)) => return Some(plain(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large")),
         Err(_) => return Some(plain(StatusCode::REQUEST_TIMEOUT, "request timeout")),
