@@ -56,6 +56,7 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
     let mut width = 0;
     let mut openids = Vec::new();
     let mut column = None;
+    let mut has_title = false;
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(broken)? {
         let line = record.position().map(csv::Position::line).unwrap_or_default();
@@ -83,8 +84,10 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
                 }
                 None if record.len() == 1 => {
                     column = Some(Column::Only);
+                    let first = trim(record.get(0).unwrap_or_default());
                     // A title, as in `用户标识`.
-                    if !is_openid(trim(record.get(0).unwrap_or_default())) {
+                    if is_title(first) {
+                        has_title = true;
                         continue;
                     }
                     0
@@ -108,6 +111,9 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
     }
     if let Some(line) = reader.get_ref().open_quote() {
         return Err(fail(never_closed(line), CLOSE.to_owned()));
+    }
+    if has_title && openids.is_empty() {
+        return Err(fail("it has one line, which is no openid".to_owned(), HOW.to_owned()));
     }
     Ok(Source::openids(env.mask_openids(openids)))
 }
@@ -154,10 +160,17 @@ fn is_openid(cell: &[u8]) -> bool {
     cell.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
 }
 
+/// Whether the first cell of an only column is its title: letters of another alphabet, and nothing that a damaged or another
+/// kind of file has.
+fn is_title(cell: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
+    !cell.is_ascii() && cell.iter().all(is_plain)
+}
+
 /// Whether a quoted cell has a line with as many columns as the table: its quotation mark may be one of the text, and rows
 /// would be lost in it.
 fn holds_rows(cell: &[u8], width: usize, delimiter: u8) -> bool {
-    let columns = |line: &[u8]| line.iter().filter(|byte| **byte == delimiter).count() + 1;
+    let columns = |line: &[u8]| line.split(|byte| *byte == delimiter).count();
     cell.contains(&b'\n') && cell.split(|byte| *byte == b'\n').any(|line| columns(line) == width)
 }
 

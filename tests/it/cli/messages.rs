@@ -63,7 +63,7 @@ fn unreadable_script_is_reported() {
     for (file, reason) in [
         ("missing.rhai", "No such file or directory (os error 2)"),
         ("folder.rhai", "it is a folder"),
-        ("latin.rhai", "it is not UTF-8 text"),
+        ("latin.rhai", "it is not UTF-8 text: save it as UTF-8"),
     ] {
         let expected = format!(
             "error: can't read {file}: {reason}\n  \
