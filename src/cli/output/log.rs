@@ -62,9 +62,9 @@ impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         if self.is_coloured {
-            self.err.styled(&text)
+            self.err.styled(&text);
         } else {
-            self.err.write(&text)
+            self.err.write(&text);
         }
         Ok(bytes.len())
     }

@@ -79,7 +79,7 @@ impl Daemon {
             match &event {
                 RegistryEvent::Live(name) => self.plan_live(name, now, &mut plan)?,
                 RegistryEvent::Stale(name, diagnostic) => {
-                    self.plan_stale(name, diagnostic, now, &mut plan)?
+                    self.plan_stale(name, diagnostic, now, &mut plan)?;
                 }
                 RegistryEvent::Removed(name) => self.plan_removed(name, now, &mut plan)?,
             }
@@ -129,7 +129,7 @@ impl Daemon {
             }
             Effect::Log(level, id, text) => self.process.log.automation(level, &id, &text),
             Effect::CheckAccount(id, account) => {
-                self.preparations.check_account(&self.process, &id, &account)
+                self.preparations.check_account(&self.process, &id, &account);
             }
         }
     }

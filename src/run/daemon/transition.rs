@@ -241,11 +241,12 @@ pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after: Dura
     match (running, overlap) {
         (RunningFire::None, _) | (_, Overlap::Parallel) => StartTransition::Start,
         (RunningFire::Same, _) => StartTransition::Started,
-        // Handlers share `ctx.state`: they run one after another, and none takes another's fire.
-        (RunningFire::OtherHandler, _) => StartTransition::Wait,
         (RunningFire::Other, Overlap::Forbid) if !is_backlog => StartTransition::Skip,
         (RunningFire::Other, Overlap::Replace) => StartTransition::Replace,
-        (RunningFire::Other, Overlap::Forbid | Overlap::Queue) => StartTransition::Wait,
+        // Handlers share `ctx.state`: they run one after another, and none takes another's fire.
+        (RunningFire::OtherHandler, _) | (RunningFire::Other, Overlap::Forbid | Overlap::Queue) => {
+            StartTransition::Wait
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// What a terminal operation that is not run again gives the script.
 pub(crate) struct ReplayedOp {
-    pub report: EndReport,
+    pub report: Box<EndReport>,
     /// What it returned beside the report; absent if it was left early.
     pub value: Option<RecordedJson>,
 }
@@ -39,7 +39,7 @@ impl TerminalOp<'_> {
                 Replay::Fresh(step, _) => (step, None),
                 Replay::Abandoned => {
                     self.warn_of_variables("was left early");
-                    return Ok(Opened::Replayed(ReplayedOp { report: EndReport::default(), value: None }));
+                    return Ok(Opened::Replayed(ReplayedOp { report: Box::default(), value: None }));
                 }
                 Replay::Incomplete(step, row) => (step, Some(row)),
                 Replay::Completed(answer) => {
@@ -49,10 +49,7 @@ impl TerminalOp<'_> {
                     if self.kind.is_loop() {
                         self.warn_of_variables("is already complete");
                     }
-                    return Ok(Opened::Replayed(ReplayedOp {
-                        report: *report,
-                        value: Some(answer.part(&value)),
-                    }));
+                    return Ok(Opened::Replayed(ReplayedOp { report, value: Some(answer.part(&value)) }));
                 }
                 Replay::Failed(ended) => {
                     let failed: Failed = env.decode(&ended, "the error of a terminal operation, as JSON")?;

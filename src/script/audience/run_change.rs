@@ -24,7 +24,7 @@ use std::{mem, sync::Arc};
 pub(crate) fn run_change(op: &TerminalOp, plan: &mut dyn ChangePlan) -> ScriptResult<EndReport> {
     let mut job = match op.open()? {
         Opened::Run(job) => *job,
-        Opened::Replayed(completed) => return Ok(completed.report),
+        Opened::Replayed(completed) => return Ok(*completed.report),
     };
     let env = Arc::clone(&job.env);
     let mut writer = None;

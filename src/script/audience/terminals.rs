@@ -137,7 +137,7 @@ fn group_name(key: &Dynamic) -> ScriptResult<String> {
 fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
     match TerminalOp::new(audience, TerminalKind::Each).with_details().open()? {
         Opened::Run(job) => job.for_each(|env, person| closure.call(env, to_value(person)).map(drop)),
-        Opened::Replayed(completed) => Ok(completed.report),
+        Opened::Replayed(completed) => Ok(*completed.report),
     }
 }
 
@@ -151,7 +151,7 @@ fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptRes
     let mut table = Table::create(&audience.env.io.files, path, columns).map_err(ScriptError::raise)?;
     let mut job = match op.open()? {
         Opened::Run(job) => job,
-        Opened::Replayed(completed) => return Ok(completed.report),
+        Opened::Replayed(completed) => return Ok(*completed.report),
     };
     let result = (|| {
         while let Some(people) = job.next()? {

@@ -263,7 +263,6 @@ fn cases_of_the_sandbox() -> Vec<Case> {
 fn cases_of_an_echo() -> Vec<Case> {
     let page = format!("<html>\"errcode\" appid={DEFAULT_APPID}&amp;secret={SECRET} {TOKEN}</html>");
     let refused = format!(r#"{{"errcode":45157,"errmsg":"no {SECRET} {TOKEN}","rid":"{TOKEN}"}}"#);
-    let said = format!(r#"{{"errcode":0,"said":"{SECRET}-{TOKEN}","tag":{{"id":134,"name":"x"}}}}"#);
     let rid = format!(r#"{{"errcode":45157,"errmsg":"no rid: {TOKEN} {SECRET}"}}"#);
     let of_openids = format!(
         r#"{{"errcode":45171,"errmsg":"{TOKEN} {SECRET}","fail_openid_list":["{TOKEN}"],"tag":{{"id":134,"name":"x"}}}}"#
@@ -329,36 +328,6 @@ fn cases_of_an_echo() -> Vec<Case> {
             "api::post(\"/cgi-bin/x/y\", #{a: 1}); print(\"well\")",
             "well",
         ),
-        (
-            "answer that echoes, printed",
-            after_token(said.clone()),
-            "print(api::get(\"/cgi-bin/menu/get\").said)",
-            "***",
-        ),
-        (
-            "answer that echoes, debugged",
-            after_token(said.clone()),
-            "debug(api::get(\"/cgi-bin/menu/get\"))",
-            "***",
-        ),
-        (
-            "answer that echoes, as a value",
-            after_token(said.clone()),
-            "api::get(\"/cgi-bin/menu/get\").said",
-            "***",
-        ),
-        (
-            "answer that echoes, thrown",
-            after_token(said.clone()),
-            "throw api::get(\"/cgi-bin/menu/get\").said",
-            "***",
-        ),
-        (
-            "answer that echoes, among openids",
-            after_token(said),
-            "openids([api::get(\"/cgi-bin/menu/get\").said]).write_csv(\"名单.csv\")",
-            "***-***",
-        ),
         ("upload that echoes", after_token(refused.clone()), UPLOAD, "45157 no *** ***"),
         ("upload to nobody", RawServer::in_turn([raw_server::token(TOKEN)]), UPLOAD, "refused"),
         (
@@ -370,6 +339,43 @@ fn cases_of_an_echo() -> Vec<Case> {
         ("redirect", redirect, LIST, "HTTP status 302"),
         // The server closes after the token.
         ("connection refused", RawServer::in_turn([raw_server::token(TOKEN)]), LIST, "refused"),
+    ]
+}
+
+/// An answer that a script sees, and that echoes secrets.
+fn cases_of_an_echoed_answer() -> Vec<Case> {
+    let echo = format!(r#"{{"errcode":0,"said":"{SECRET}-{TOKEN}","tag":{{"id":134,"name":"x"}}}}"#);
+    vec![
+        (
+            "answer that echoes, printed",
+            after_token(echo.clone()),
+            "print(api::get(\"/cgi-bin/menu/get\").said)",
+            "***",
+        ),
+        (
+            "answer that echoes, debugged",
+            after_token(echo.clone()),
+            "debug(api::get(\"/cgi-bin/menu/get\"))",
+            "***",
+        ),
+        (
+            "answer that echoes, as a value",
+            after_token(echo.clone()),
+            "api::get(\"/cgi-bin/menu/get\").said",
+            "***",
+        ),
+        (
+            "answer that echoes, thrown",
+            after_token(echo.clone()),
+            "throw api::get(\"/cgi-bin/menu/get\").said",
+            "***",
+        ),
+        (
+            "answer that echoes, among openids",
+            after_token(echo),
+            "openids([api::get(\"/cgi-bin/menu/get\").said]).write_csv(\"名单.csv\")",
+            "***-***",
+        ),
     ]
 }
 
@@ -390,6 +396,7 @@ fn runs_on_the_sandbox_show_no_secret() {
 #[test]
 fn echoing_server_makes_no_run_show_a_secret() {
     check_all(cases_of_an_echo());
+    check_all(cases_of_an_echoed_answer());
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn interpreter_line_is_skipped_and_counted() {
 
 #[test]
 fn script_in_gbk_is_refused_with_what_to_do() {
-    let folder = Folder::new().file("script.rhai", b"print(\"\xce\xa2\xd0\xc5\");".to_vec());
+    let folder = Folder::new().file("script.rhai", b"print(\"\xce\xa2\xd0\xc5\");");
     let refused = folder.run(&["run", "script.rhai", "--sandbox"]);
     assert!(refused.err.contains("it is not UTF-8 text: save it as UTF-8"), "{}", refused.err);
 }
