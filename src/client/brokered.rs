@@ -98,8 +98,11 @@ impl Client {
             return Err(CallError::NoToken { reason: "this call needs no AppSecret".to_owned() });
         };
         let bytes = self.send(spec, Outgoing { query, body, file: None }).await?;
-        let text = String::from_utf8_lossy(&bytes);
+        let text = str::from_utf8(&bytes).map_err(|error| CallError::Unreadable {
+            endpoint: spec.name,
+            reason: format!("it is not UTF-8: {error}"),
+        })?;
         // A server may echo what it was sent; tokens that it gives are what was asked for.
-        Ok(Answer::Body(self.0.sender.account.mask(&text)))
+        Ok(Answer::Body(self.0.sender.account.mask(text)))
     }
 }

@@ -1,5 +1,6 @@
 //! The record of a run: its id, what it was started with, and which process runs it.
 
+use super::worker::ServedAs;
 use crate::{
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
@@ -216,7 +217,7 @@ pub async fn automation_state(
     if record.state.is_empty() {
         return Ok(Map::default());
     }
-    automation_column(&automation.name, "state", "a JSON object").decode(&record.state)
+    automation_column(&automation_row(automation), "state", "a JSON object").decode(&record.state)
 }
 
 /// Removes the `ctx.state` that a run was given from its record: once it is done, it is not resumed, and the record of
@@ -234,14 +235,30 @@ pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError
     run_column(run, "source", "a script and its imports as JSON").decode(&texts.source)
 }
 
+/// How the daemon that served an automation last finds its account; `None` where an earlier version recorded nothing of it.
+pub fn decode_served_as(record: &AutomationRecord) -> Result<Option<ServedAs>, StoreError> {
+    if record.served_as.is_empty() {
+        return Ok(None);
+    }
+    let row = automation_row(&record.id);
+    automation_column(&row, "served_as", "how an account is found, as JSON")
+        .decode(&record.served_as)
+        .map(Some)
+}
+
 /// The last good source in an automation's record.
 pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
-    automation_column(&record.id.name, "last_good_source", "a script and its imports as JSON")
+    automation_column(&automation_row(&record.id), "last_good_source", "a script and its imports as JSON")
         .decode(&record.last_good_source)
 }
 
 fn run_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> JsonColumn<'a> {
     JsonColumn { table: "mpscript_run", row, name, expected, quoting: Quoting::Never }
+}
+
+/// The key of an automation's row, for errors.
+fn automation_row(id: &AutomationId) -> String {
+    format!("{}/{}", id.account, id.name)
 }
 
 fn automation_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> JsonColumn<'a> {

@@ -1,4 +1,4 @@
-//! Fetches the details of followers, and holds each answer to what was asked: nobody is dropped without a reason.
+//! Fetches the details of followers, and holds each answer to what was asked: no follower is dropped without a reason.
 
 use crate::{
     api::{

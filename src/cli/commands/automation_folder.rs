@@ -147,8 +147,8 @@ impl AutomationFolder {
         if !records.is_empty() {
             return Ok(records);
         }
-        let elsewhere: Vec<String> =
-            self.records.iter().filter(|record| record.id.name == name).map(shown_account).collect();
+        let elsewhere = self.records.iter().filter(|record| record.id.name == name).map(shown_account);
+        let elsewhere = elsewhere.collect::<Result<Vec<String>, _>>()?;
         if !elsewhere.is_empty() {
             let message = format!("`{name}` was not served for this account");
             return Err(usage_error(message, format!("it was for {}", elsewhere.join(", "))));

@@ -34,7 +34,7 @@ pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<
         } else {
             for record in records {
                 let line = line(&folder, name, Some(record), now)?;
-                host.out.line(&format!("{line}, account {}", shown_account(record)));
+                host.out.line(&format!("{line}, account {}", shown_account(record)?));
             }
         }
         if let Some(diagnostic) = folder.served.stale().get(name) {

@@ -38,7 +38,7 @@ pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<
         let has_several = records.len() > 1;
         for record in records {
             let account =
-                if has_several { format!(", account {}", shown_account(record)) } else { String::new() };
+                if has_several { format!(", account {}", shown_account(record)?) } else { String::new() };
             if record.paused_until == Some(EpochMs::MAX) {
                 host.err.line(&format!("{name} is paused{account}: mpscript unpause {name} ends that"));
                 continue;

@@ -31,7 +31,7 @@ pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result
     };
     for record in &records {
         set_pause(&folder, record, Some(until))?;
-        let account = account_if_several(record, &records);
+        let account = account_if_several(record, &records)?;
         host.out.line(&if until == EpochMs::MAX {
             format!("{0}{account} is paused: mpscript unpause {0} ends that", arguments.name)
         } else {
@@ -50,7 +50,7 @@ pub(crate) fn unpause(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
         set_pause(&folder, record, None)?;
         let was_paused = record.paused_until.is_some_and(|until| until > now);
         let was = if was_paused { "fires again" } else { "was not paused" };
-        host.out.line(&format!("{}{} {was}", arguments.name, account_if_several(record, &records)));
+        host.out.line(&format!("{}{} {was}", arguments.name, account_if_several(record, &records)?));
     }
     Ok(exit::DONE)
 }
@@ -64,8 +64,8 @@ fn set_pause(
     Ok(())
 }
 
-fn account_if_several(record: &AutomationRecord, records: &[&AutomationRecord]) -> String {
-    if records.len() > 1 { format!(", account {},", shown_account(record)) } else { String::new() }
+fn account_if_several(record: &AutomationRecord, records: &[&AutomationRecord]) -> anyhow::Result<String> {
+    Ok(if records.len() > 1 { format!(", account {},", shown_account(record)?) } else { String::new() })
 }
 
 /// A time after `now`: a duration from now on, or a date with or without a time of day, in `zone` unless it names one.

@@ -9,10 +9,7 @@ use crate::{
         runtime::start_runtime,
     },
     host::Host,
-    run::{
-        daemon::serving_lease,
-        worker::{AccountChoice, ServedAs},
-    },
+    run::{daemon::serving_lease, record, worker::AccountChoice},
     script::Automation,
     store::{AutomationRecord, Store, StoreError},
 };
@@ -38,9 +35,9 @@ pub(super) fn choose_account(
     }
     let served = served_now(host, given, folder, name)?;
     if let [record] = &served[..] {
-        let choice = choice_of(record);
+        let choice = choice_of(record)?;
         let target = TargetArgs { account: choice.account, base_url: choice.base_urls, ..given.clone() };
-        let shown = shown_account(record);
+        let shown = shown_account(record)?;
         let found = find_account_key(host, &target)?;
         if !found.is_empty() && found != record.id.account {
             let here = found.replace(' ', " at ");
@@ -51,7 +48,7 @@ pub(super) fn choose_account(
         return Ok(ChosenAccount { target, note });
     }
     if !served.is_empty() {
-        let names: Vec<String> = served.iter().map(shown_account).collect();
+        let names = served.iter().map(shown_account).collect::<Result<Vec<String>, _>>()?;
         let message = format!("{name} is served for several accounts: {}", names.join(", "));
         return Err(usage_error(message, "choose one with --account NAME, or with --base-url URL"));
     }
@@ -113,19 +110,19 @@ pub(super) async fn live_accounts(
 }
 
 /// How the daemon that served an automation last finds its account.
-fn choice_of(record: &AutomationRecord) -> AccountChoice {
+fn choice_of(record: &AutomationRecord) -> Result<AccountChoice, StoreError> {
     // A record of an earlier version has none.
-    serde_json::from_str(&record.served_as).map(|served_as: ServedAs| served_as.choice).unwrap_or_default()
+    Ok(record::decode_served_as(record)?.map(|served_as| served_as.choice).unwrap_or_default())
 }
 
 /// An account for a person: its name, if it has one, with the AppID and the address.
-pub(super) fn shown_account(record: &AutomationRecord) -> String {
+pub(super) fn shown_account(record: &AutomationRecord) -> Result<String, StoreError> {
     let key = match record.id.account.as_str() {
         "" => "not known".to_owned(),
         key => key.replace(' ', " at "),
     };
-    match choice_of(record).account {
+    Ok(match choice_of(record)?.account {
         Some(name) => format!("{name} ({key})"),
         None => key,
-    }
+    })
 }

@@ -22,7 +22,7 @@ pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result
     let has_several = records.len() > 1;
     for record in records {
         if has_several {
-            host.out.line(&format!("account {}:", shown_account(record)));
+            host.out.line(&format!("account {}:", shown_account(record)?));
         }
         show(host, &folder, &record.id)?;
     }

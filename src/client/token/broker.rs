@@ -60,6 +60,8 @@ pub enum BrokeredError {
         errmsg: String,
         /// The request's id.
         rid: Option<String>,
+        /// The openids that failed.
+        failed: Vec<String>,
         /// Whether an earlier attempt may have taken effect.
         is_in_doubt: bool,
     },
@@ -155,8 +157,8 @@ impl From<CallError> for BrokeredError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused(refusal) => {
-                let Refusal { endpoint, errcode, errmsg, rid, is_in_doubt, .. } = *refusal;
-                Self::Refused { endpoint: endpoint.to_owned(), errcode, errmsg, rid, is_in_doubt }
+                let Refusal { endpoint, errcode, errmsg, rid, failed, is_in_doubt, .. } = *refusal;
+                Self::Refused { endpoint: endpoint.to_owned(), errcode, errmsg, rid, failed, is_in_doubt }
             }
             CallError::NoAnswer { endpoint, host, reason, tries, in_doubt } => {
                 Self::NoAnswer { endpoint: endpoint.to_owned(), host, reason, tries, in_doubt }
@@ -178,14 +180,14 @@ impl From<BrokeredError> for CallError {
     fn from(error: BrokeredError) -> Self {
         let name = |endpoint: &str| spec_of(endpoint).map_or("token", |spec| spec.name);
         match error {
-            BrokeredError::Refused { endpoint, errcode, errmsg, rid, is_in_doubt } => {
+            BrokeredError::Refused { endpoint, errcode, errmsg, rid, failed, is_in_doubt } => {
                 let spec = spec_of(&endpoint);
                 Self::Refused(Box::new(Refusal {
                     endpoint: name(&endpoint),
                     errcode,
                     errmsg,
                     rid,
-                    failed: Vec::new(),
+                    failed,
                     credential: spec.map_or(Credential::AccessToken, |spec| spec.credential),
                     is_in_doubt,
                 }))

@@ -2,9 +2,12 @@
 //! accounts may share the store and even the folder.
 
 use crate::{
-    run::worker::{AccountChoice, Connector, ServedAs},
+    run::{
+        record,
+        worker::{AccountChoice, Connector},
+    },
     script::Automation,
-    store::{AutomationId, AutomationRecord},
+    store::{AutomationId, AutomationRecord, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -113,19 +116,33 @@ impl ServedAccounts {
         self.by_automation.values().flatten().map(|account| account.key.clone()).collect()
     }
 
+    /// Those of some records that are of this process, see [`ServedAccounts::is_ours`].
+    pub(super) fn ours(
+        &mut self,
+        records: impl Iterator<Item = AutomationRecord>,
+    ) -> Result<Vec<AutomationRecord>, StoreError> {
+        let mut ours = Vec::new();
+        for record in records {
+            if self.is_ours(&record)? {
+                ours.push(record);
+            }
+        }
+        Ok(ours)
+    }
+
     /// Whether this process would find the account of a record as the process did that wrote it. What has no account was
     /// recorded before accounts were, and belongs to the first process that serves its folder.
-    pub(super) fn is_ours(&mut self, record: &AutomationRecord) -> bool {
+    pub(super) fn is_ours(&mut self, record: &AutomationRecord) -> Result<bool, StoreError> {
         if record.id.account.is_empty() {
-            return true;
+            return Ok(true);
         }
-        match serde_json::from_str::<ServedAs>(&record.served_as) {
-            Ok(served_as) => self.resolve(served_as.declared).key == record.id.account,
+        Ok(match record::decode_served_as(record)? {
+            Some(served_as) => self.resolve(served_as.declared).key == record.id.account,
             // An earlier version recorded only the account.
-            Err(_) => {
+            None => {
                 self.of_command().key == record.id.account
                     || self.resolved.values().any(|account| account.key == record.id.account)
             }
-        }
+        })
     }
 }

@@ -103,7 +103,7 @@ impl Process {
         Ok(names)
     }
 
-    /// Records that this process serves a folder for an account. Returns the other process that does so already.
+    /// Records that this process serves a folder for an account. Returns the process that holds the lease already, if another one does.
     pub(super) fn announce(
         &self,
         account: &str,

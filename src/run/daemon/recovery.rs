@@ -61,7 +61,7 @@ impl Daemon {
             return Ok(true);
         }
         let record = self.process.wait(self.process.store.automation(automation))?.unwrap_or_default();
-        Ok(record.folder == self.folder() && self.accounts.is_ours(&record))
+        Ok(record.folder == self.folder() && self.accounts.is_ours(&record)?)
     }
 
     /// Resumes the run of an open fire from its journal, or closes the fire by what the run came to.

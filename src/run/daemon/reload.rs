@@ -1,7 +1,7 @@
 //! Reload: what a scan of the folder finds goes to the store, to the log and to the triggers that are waited for.
 //!
 //! A batch of events is planned first, which only reads; then everything that it changes is written in one transaction,
-//! and only then applied. A batch that the store does not take is planned anew at the next step.
+//! and only then applied. A batch that the store does not take is planned again at the next step.
 
 use super::{
     Daemon, MAX_STEP, RUNS_LAST_GOOD, RUNS_NOTHING, accounts::ServedAccount, log::Level, triggers::TriggerId,
@@ -240,9 +240,8 @@ impl Daemon {
     /// does.
     fn records_of(&mut self, name: &str) -> Result<Vec<AutomationRecord>, StoreError> {
         let folder = self.folder();
-        let mut records = self.process.wait(self.process.store.automations_named(name))?;
-        records.retain(|record| record.folder == folder && self.accounts.is_ours(record));
-        Ok(records)
+        let records = self.process.wait(self.process.store.automations_named(name))?;
+        self.accounts.ours(records.into_iter().filter(|record| record.folder == folder))
     }
 
     /// Automations that were served from the folder before this process started, and are not there any more.
@@ -252,10 +251,11 @@ impl Daemon {
         let is_known = |name: &String| {
             self.registry.revisions().contains_key(name) || self.registry.stale().contains_key(name)
         };
-        let served = records.into_iter().filter(|record| {
-            record.folder == folder && !record.last_good_source.is_empty() && self.accounts.is_ours(record)
-        });
-        let names: BTreeSet<String> = served.map(|record| record.id.name).collect();
+        let served = records
+            .into_iter()
+            .filter(|record| record.folder == folder && !record.last_good_source.is_empty());
+        let served = self.accounts.ours(served)?;
+        let names: BTreeSet<String> = served.into_iter().map(|record| record.id.name).collect();
         let missing: Vec<String> = names.into_iter().filter(|name| !is_known(name)).collect();
         Ok(missing.into_iter().map(|name| self.registry.mark_missing(name)).collect())
     }

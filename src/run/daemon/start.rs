@@ -165,13 +165,14 @@ impl Daemon {
     /// Logs once of each run that it takes longer than the time to the next fire of its handler: if that is the rule,
     /// most fires of it do not run.
     fn log_outlived(&mut self, fire: &Fire, other: &Fire, transition: StartTransition) {
-        if self.outlived.get(&fire.automation) == Some(&other.run) {
+        let (runs, interval) =
+            (self.process.now().since(other.updated_at), fire.scheduled_at.since(other.scheduled_at));
+        if runs < interval || self.outlived.get(&fire.automation) == Some(&other.run) {
             return;
         }
         self.outlived.insert(fire.automation.clone(), other.run.clone());
         let seconds = |span: Duration| humantime::format_duration(Duration::from_secs(span.as_secs()));
-        let runs = seconds(self.process.now().since(other.updated_at));
-        let interval = seconds(fire.scheduled_at.since(other.scheduled_at));
+        let (runs, interval) = (seconds(runs), seconds(interval));
         let fate = if transition == StartTransition::Skip { "is skipped" } else { "waits" };
         let text =
             format!("it has been running for {runs}, and the next fire came after {interval}: that {fate}");

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{Cancel, lock},
-    bulk::Attempt,
+    bulk::{Attempt, HEARTBEAT_TTL},
     client::{Answer, Broker, Client},
     host::{Host, Stream},
     run::{
@@ -21,7 +21,6 @@ use std::{
     io,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -85,9 +84,6 @@ impl Output for Daemon {
     }
 }
 
-/// How long a daemon may take to hear a question. One that is suspended hears none, and its lease expires as soon.
-const HEARING_TIMEOUT: Duration = Duration::from_secs(8);
-
 /// The questions that the daemon was asked.
 #[derive(Clone, Default)]
 struct Questions(Arc<Mutex<OpenQuestions>>);
@@ -133,8 +129,9 @@ fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
     });
 }
 
-/// A broker whose questions go to the daemon. When the daemon does not hear one, the process ends as if it had died: its
-/// heartbeats would keep other daemons from resuming the run.
+/// A broker whose questions go to the daemon. When the daemon does not hear one for as long as its own heartbeat may be
+/// missed, as when it is suspended, the process ends as if it had died: the run's heartbeats would keep other daemons from
+/// resuming it.
 fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
     let (broker, mut asked) = Broker::new();
     let (daemon, questions) = (daemon.clone(), questions.clone());
@@ -148,7 +145,7 @@ fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
             drop(open);
             let questions = questions.clone();
             tokio::spawn(async move {
-                tokio::time::sleep(HEARING_TIMEOUT).await;
+                tokio::time::sleep(HEARTBEAT_TTL).await;
                 if lock(&questions.0).unheard.contains(&id) {
                     std::process::exit(UNHEARD);
                 }
