@@ -3,6 +3,7 @@
 //!
 //! Must never know terminals and colours: output goes to an `Output`, progress to a `Board`.
 
+pub mod account_choice;
 mod bounded_output;
 mod config;
 pub mod daemon;

@@ -1,6 +1,6 @@
 //! The record of a run: its id, what it was started with, and which process runs it.
 
-use super::worker::ServedAs;
+use super::account_choice::ServedAs;
 use crate::{
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
@@ -258,7 +258,7 @@ fn run_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> J
 
 /// The key of an automation's row, for errors.
 fn automation_row(id: &AutomationId) -> String {
-    format!("{}/{}", id.account, id.name)
+    format!("{}, {}", id.account, id.name)
 }
 
 fn automation_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> JsonColumn<'a> {

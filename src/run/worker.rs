@@ -2,6 +2,7 @@
 
 use super::{
     Execution, Outcome, RunConfig,
+    account_choice::AccountChoice,
     bounded_output::BoundedOutput,
     record::{self, NewRun, RunOptions},
 };
@@ -23,24 +24,6 @@ pub struct ConnectedAccount {
     pub config: RunConfig,
     /// Which account it is, and at which address.
     pub options: RunOptions,
-}
-
-/// How an account is found: what a command line says of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountChoice {
-    /// Its name in the configuration; `None` for the account of the environment, or the configuration's default.
-    pub account: Option<String>,
-    /// The platform's addresses, if they are not the account's own.
-    pub base_urls: Vec<String>,
-}
-
-/// How a daemon finds the account that it serves an automation for, as the automation's record keeps it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServedAs {
-    /// The name that the automation declares; `None` for the account of the command.
-    pub declared: Option<String>,
-    /// What a command line says of it.
-    pub choice: AccountChoice,
 }
 
 /// An account that was looked up.

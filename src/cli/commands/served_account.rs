@@ -9,7 +9,7 @@ use crate::{
         runtime::start_runtime,
     },
     host::Host,
-    run::{daemon::serving_lease, record, worker::AccountChoice},
+    run::{account_choice::AccountChoice, daemon::serving_lease, record},
     script::Automation,
     store::{AutomationRecord, Store, StoreError},
 };

@@ -2,10 +2,7 @@
 //! accounts may share the store and even the folder.
 
 use crate::{
-    run::{
-        record,
-        worker::{AccountChoice, Connector},
-    },
+    run::{account_choice::AccountChoice, record, worker::Connector},
     script::Automation,
     store::{AutomationId, AutomationRecord, StoreError},
 };

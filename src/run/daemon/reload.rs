@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, EpochMs, Stopwatch},
-    run::{registry::RegistryEvent, schedule::trigger::Trigger, worker::ServedAs},
+    run::{account_choice::ServedAs, registry::RegistryEvent, schedule::trigger::Trigger},
     store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
 };
 use std::{collections::BTreeSet, io, sync::Arc};

@@ -4,6 +4,7 @@
 use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{
     base::EpochMs,
+    sandbox::DEFAULT_APPID,
     store::{AutomationId, Fire, RunPayload, RunRecord, Statement, Store},
 };
 use std::future::Future;
@@ -146,10 +147,10 @@ fn unreadable_automation_state_fails_the_run_and_is_not_overwritten() {
         damage(folder, "UPDATE mpscript_automation SET state = '{\"n\":' WHERE name = '每分'");
         let failed = folder.run(&arguments).failure(2);
         assert!(
-            failed.contains(
-                "`state` in row `每分` of mpscript_automation can't be read: expected a JSON object, found EOF while \
-                 parsing a value at line 1 column 5"
-            ),
+            failed.contains(&format!(
+                "`state` in row `{DEFAULT_APPID} {url}, 每分` of mpscript_automation can't be read: expected a JSON object, found EOF \
+                 while parsing a value at line 1 column 5"
+            )),
             "{failed}"
         );
         let records = on_store(folder, async |store| store.automations_named("每分").await);
