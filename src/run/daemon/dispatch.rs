@@ -112,6 +112,7 @@ impl Daemon {
         let now = self.process.now();
         // Fires of one handler start in order: only the first of each is tried.
         let mut tried: BTreeMap<(AutomationId, String), Fire> = BTreeMap::new();
+        let mut waiting = self.queue.resumes_by_kind();
         let mut position = 0;
         let since = Stopwatch::start();
         while let Some(queued) = self.queue.start_at(position).cloned() {
@@ -119,39 +120,37 @@ impl Daemon {
                 self.has_backlog = true;
                 return Ok(());
             }
-            let handler = self.handler_name(&queued.fire);
-            let key = (queued.fire.automation.clone(), handler);
-            if let Some(first) = tried.get(&key) {
-                match self.skip_behind_another(&queued.fire, first) {
-                    Ok(true) => {
-                        self.queue.remove_start(&FireId::from(&queued.fire));
-                        continue;
-                    }
-                    Ok(false) => {}
-                    Err(error) => errors.absorb(Err(error))?,
+            let id = FireId::from(&queued.fire);
+            let key = (queued.fire.automation.clone(), self.handler_name(&queued.fire));
+            let outcome = match tried.get(&key) {
+                Some(first) => self.skip_behind_another(&queued.fire, first),
+                None if queued.not_before > now => Ok(StartOutcome::Blocked),
+                None => self.try_start(&queued, now),
+            };
+            let is_tried = queued.not_before <= now && !tried.contains_key(&key);
+            let before = waiting.entry((queued.fire.automation.clone(), queued.fire.kind)).or_default();
+            let outcome = match outcome {
+                Ok(StartOutcome::Blocked) if self.is_bounded(&queued.fire) => {
+                    *before += 1;
+                    self.skip_beyond_bound(&queued.fire, *before - 1)
                 }
-                position += 1;
-                continue;
-            }
-            tried.insert(key.clone(), queued.fire.clone());
-            if queued.not_before <= now {
-                let id = FireId::from(&queued.fire);
-                match self.try_start(&queued, now) {
-                    Ok(StartOutcome::Handled) => {
-                        self.queue.remove_start(&id);
-                        // The next fire of the handler may start as well.
-                        tried.remove(&key);
-                        continue;
-                    }
-                    Ok(StartOutcome::Blocked) => self.queue.defer_start(&id, now + POLL_INTERVAL),
-                    // It is tried at each step: the waker comes when its account is connected.
-                    Ok(StartOutcome::Preparing) => {}
-                    Err(error) => {
-                        self.queue.defer_start(&id, now + POLL_INTERVAL);
-                        errors.absorb(Err(error))?;
-                    }
+                other => other,
+            };
+            match outcome {
+                Ok(StartOutcome::Handled) => {
+                    self.queue.remove_start(&id);
+                    // The next fire of the handler may start as well.
+                    continue;
+                }
+                Ok(StartOutcome::Blocked) if is_tried => self.queue.defer_start(&id, now + POLL_INTERVAL),
+                // It is tried at each step: the waker comes when its account is connected.
+                Ok(StartOutcome::Preparing | StartOutcome::Blocked) => {}
+                Err(error) => {
+                    self.queue.defer_start(&id, now + POLL_INTERVAL);
+                    errors.absorb(Err(error))?;
                 }
             }
+            tried.entry(key).or_insert(queued.fire);
             position += 1;
         }
         Ok(())

@@ -3,9 +3,12 @@
 use crate::{
     base::EpochMs,
     run::registry::Revision,
-    store::{AutomationId, Fire},
+    store::{AutomationId, Fire, FireKind},
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 /// Names a fire: its automation, its trigger and its scheduled instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,6 +111,15 @@ impl FireQueue {
     /// The names of all fires that wait.
     pub(super) fn ids(&self) -> HashSet<FireId> {
         self.starts.iter().chain(&self.resumes).map(|queued| FireId::from(&queued.fire)).collect()
+    }
+
+    /// How many runs wait to be resumed, by the fires' automations and kinds.
+    pub(super) fn resumes_by_kind(&self) -> BTreeMap<(AutomationId, FireKind), usize> {
+        let mut counts = BTreeMap::new();
+        for QueuedFire { fire, .. } in &self.resumes {
+            *counts.entry((fire.automation.clone(), fire.kind)).or_default() += 1;
+        }
+        counts
     }
 
     /// Whether no claimed fire waits to be started.

@@ -24,6 +24,9 @@ use std::{
 /// How often an unfinished preparation is looked at, should the waker not have come first.
 pub(super) const PREPARATION_POLL: Duration = Duration::from_millis(100);
 
+/// How many fires of one account are prepared at the same time. Further ones wait; those of other accounts do not.
+const MAX_PENDING: usize = 16;
+
 /// The connected account of one run, or why it can't be called.
 pub(super) struct PreparedRun {
     /// The account that was asked for.
@@ -36,7 +39,7 @@ pub(super) struct PreparedRun {
 
 /// The preparation of one run.
 enum Preparation {
-    Pending(Receiver<PreparedRun>),
+    Pending(Option<String>, Receiver<PreparedRun>),
     Ready(Box<PreparedRun>),
 }
 
@@ -55,10 +58,20 @@ impl Preparations {
         self.by_fire.is_empty()
     }
 
+    /// How many preparations of an account are not finished.
+    fn pending(&self, account: Option<&str>) -> usize {
+        let is_pending = |preparation: &&Preparation| match preparation {
+            Preparation::Pending(of, _) => of.as_deref() == account,
+            Preparation::Ready(_) => false,
+        };
+        self.by_fire.values().filter(is_pending).count()
+    }
+
     /// Whether the preparation of a fire is finished; starts it if it was not.
     pub(super) fn poll(&mut self, process: &Process, fire: &Fire, account: Option<&str>) -> bool {
         let id = FireId::from(fire);
         let ready = match self.by_fire.get(&id) {
+            None if self.pending(account) >= MAX_PENDING => return false,
             None => {
                 let (sender, prepared) = mpsc::channel();
                 let waker = Arc::clone(&process.waker);
@@ -70,14 +83,15 @@ impl Preparations {
                 };
                 match thread::Builder::new().name("connect".to_owned()).spawn(work) {
                     Ok(_) => {
-                        self.by_fire.insert(id, Preparation::Pending(prepared));
+                        let pending = Preparation::Pending(account.map(str::to_owned), prepared);
+                        self.by_fire.insert(id, pending);
                         return false;
                     }
                     Err(_) => self.preparer(process, account, &fire.automation)(),
                 }
             }
             Some(Preparation::Ready(_)) => return true,
-            Some(Preparation::Pending(prepared)) => match prepared.try_recv() {
+            Some(Preparation::Pending(_, prepared)) => match prepared.try_recv() {
                 Ok(prepared) => prepared,
                 Err(TryRecvError::Empty) => return false,
                 // The thread panicked. On this thread a second panic is visible.
@@ -103,14 +117,16 @@ impl Preparations {
         prepared
     }
 
-    /// Logs an account that can't be called when its automation is loaded, not only when it first fires.
-    pub(super) fn check_account(&self, process: &Process, automation: &AutomationId, account: &str) {
-        let (log, name) = (process.log.clone(), automation.clone());
-        let prepare = self.preparer(process, Some(account), automation);
+    /// Logs an account that can't be called when automations of it are loaded, not only when one first fires.
+    pub(super) fn check_account(&self, process: &Process, account: &str, automations: Vec<AutomationId>) {
+        let log = process.log.clone();
+        let prepare = self.preparer(process, Some(account), &AutomationId::default());
         let work = move || {
             if let Err(diagnostic) = prepare().connected {
                 let text = format!("its account can't be called: {}", diagnostic.one_line());
-                log.automation(Level::Error, &name, &text);
+                for automation in automations {
+                    log.automation(Level::Error, &automation, &text);
+                }
             }
         };
         // Without a thread for it the first fire reports the same.

@@ -11,7 +11,11 @@ use crate::{
     run::{account_choice::ServedAs, registry::RegistryEvent, schedule::trigger::Trigger},
     store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
 };
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 /// What a batch of events changes.
 #[derive(Default)]
@@ -20,6 +24,8 @@ struct ReloadPlan {
     /// The markers of added and removed triggers.
     markers: Vec<Fire>,
     effects: Vec<Effect>,
+    /// The accounts that loaded automations name: each is looked up.
+    named: BTreeMap<String, Vec<AutomationId>>,
 }
 
 /// What a batch changes in this process once it is written.
@@ -36,8 +42,6 @@ enum Effect {
     LastSuccess(AutomationId, Option<EpochMs>),
     /// A message about an automation.
     Log(Level, AutomationId, String),
-    /// An account that an automation names is looked up.
-    CheckAccount(AutomationId, String),
 }
 
 impl Daemon {
@@ -93,6 +97,9 @@ impl Daemon {
             self.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
             self.events.drain(..count);
             plan.effects.into_iter().for_each(|effect| self.apply(effect, now));
+            for (account, automations) in plan.named {
+                self.preparations.check_account(&self.process, &account, automations);
+            }
             self.has_backlog |= !self.events.is_empty();
         }
         let mut stats = self.process.stats.lock();
@@ -128,9 +135,6 @@ impl Daemon {
                 };
             }
             Effect::Log(level, id, text) => self.process.log.automation(level, &id, &text),
-            Effect::CheckAccount(id, account) => {
-                self.preparations.check_account(&self.process, &id, &account);
-            }
         }
     }
 
@@ -156,7 +160,7 @@ impl Daemon {
         plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), "live".to_owned()));
         for account in accounts {
             if let Some(named) = account.name {
-                plan.effects.push(Effect::CheckAccount(AutomationId::new(&account.key, name), named));
+                plan.named.entry(named).or_default().push(AutomationId::new(&account.key, name));
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::{
         runner::{RunFinished, RunHandle},
     },
     script::HandlerCall,
-    store::{AutomationId, Fire},
+    store::{AutomationId, Fire, FireKind},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -95,6 +95,12 @@ impl RunningSet {
     /// How many runs of an automation have not ended.
     pub(super) fn count_of(&self, automation: &AutomationId) -> usize {
         self.runs.values().filter(|running| running.fire.automation == *automation).count()
+    }
+
+    /// How many of them are of its failure hook.
+    pub(super) fn count_of_hooks(&self, automation: &AutomationId) -> usize {
+        let is_hook = |fire: &Fire| fire.automation == *automation && fire.kind == FireKind::FailureHook;
+        self.runs.values().filter(|running| is_hook(&running.fire)).count()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -180,28 +180,25 @@ impl Daemon {
     }
 
     /// Closes a fire whose handler has an earlier one that has not started yet, unless it may wait as well.
-    pub(super) fn skip_behind_another(&self, fire: &Fire, first: &Fire) -> Result<bool, StoreError> {
-        let Some(revision) = self.registry.revisions().get(&fire.automation.name) else { return Ok(false) };
+    pub(super) fn skip_behind_another(&self, fire: &Fire, first: &Fire) -> Result<StartOutcome, StoreError> {
+        let Some(revision) = self.registry.revisions().get(&fire.automation.name) else {
+            return Ok(StartOutcome::Blocked);
+        };
         let may_wait = fire.kind == FireKind::FailureHook
             || revision.automation.overlap != Overlap::Forbid
             || is_backlog(claimed_after(revision, fire))
             || is_backlog(claimed_after(revision, first));
         if may_wait {
-            return Ok(false);
+            return Ok(StartOutcome::Blocked);
         }
         let at = revision.trigger(&first.trigger).map(|trigger| trigger.schedule.show(first.scheduled_at));
         let reason = format!("the fire of {} had not started yet", at.unwrap_or_default());
-        self.skip(fire, &reason).map(|_| true)
+        self.skip(fire, &reason)
     }
 
     /// Applies the limits of parallel runs to a due fire; `None` when it may start.
     fn apply_limits(&mut self, fire: &Fire, max: usize) -> Result<Option<StartOutcome>, StoreError> {
-        let places = Places {
-            of_automation: self.running.count_of(&fire.automation),
-            max_of_automation: max,
-            taken: self.running.len(),
-            max: self.capacity.max,
-        };
+        let places = self.places(self.running.count_of(&fire.automation), max);
         match admit(places) {
             Admission::Start => Ok(None),
             Admission::Wait => Ok(self.has_no_place().then_some(StartOutcome::Blocked)),
@@ -213,6 +210,29 @@ impl Daemon {
                 );
                 self.skip(fire, &reason).map(Some)
             }
+        }
+    }
+
+    /// The places of an automation of which this many runs are running.
+    fn places(&self, of_automation: usize, max_of_automation: usize) -> Places {
+        Places { of_automation, max_of_automation, taken: self.running.len(), max: self.capacity.max }
+    }
+
+    /// Whether a waiting fire is one of those that `max_waiting` bounds: what is caught up was decided by `catch_up`.
+    pub(super) fn is_bounded(&self, fire: &Fire) -> bool {
+        let revision = self.registry.revisions().get(&fire.automation.name);
+        fire.kind == FireKind::FailureHook
+            || revision.is_some_and(|revision| !is_backlog(claimed_after(revision, fire)))
+    }
+
+    /// Closes a fire behind as many others of its automation as may wait.
+    pub(super) fn skip_beyond_bound(&self, fire: &Fire, waiting: usize) -> Result<StartOutcome, StoreError> {
+        let revision = self.registry.revisions().get(&fire.automation.name);
+        match revision.map(|revision| revision.automation.max_waiting) {
+            Some(max) if waiting >= max => {
+                self.skip(fire, &format!("{waiting} of its fires wait already (max_waiting: {max})"))
+            }
+            _ => Ok(StartOutcome::Blocked),
         }
     }
 
@@ -266,7 +286,9 @@ impl Daemon {
         let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
             return self.skip(fire, "the automation has no on_failure any more");
         };
-        if self.has_no_place() {
+        let places =
+            self.places(self.running.count_of_hooks(&fire.automation), revision.automation.max_parallel);
+        if self.has_no_place() || admit(places) != Admission::Start {
             return Ok(StartOutcome::Blocked);
         }
         let account = self.accounts.find(&fire.automation).and_then(|account| account.name.clone());

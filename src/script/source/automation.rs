@@ -29,6 +29,8 @@ pub struct Automation {
     pub catch_up: CatchUp,
     /// How many of its runs run at the same time. By default ten.
     pub max_parallel: usize,
+    /// How many of its fires wait at the same time. By default a hundred.
+    pub max_waiting: usize,
     /// A run that takes longer is stopped. By default twelve hours.
     pub timeout: Duration,
     /// How often a failed run is resumed. By default never.
@@ -181,6 +183,7 @@ impl Program {
             overlap: Overlap::default(),
             catch_up: CatchUp::default(),
             max_parallel: 10,
+            max_waiting: 100,
             timeout: Duration::from_hours(12),
             retries: 0,
             params: BTreeMap::new(),
@@ -212,12 +215,18 @@ impl Program {
                 }
                 "catch_up" => automation.catch_up = read_catch_up(errors, value)?,
                 "max_parallel" => {
-                    let count = value.as_count().and_then(|count| usize::try_from(count).ok());
-                    automation.max_parallel =
-                        count.filter(|count| (1..=100).contains(count)).ok_or_else(|| {
-                            let message = "`max_parallel` is no whole number from 1 to 100";
-                            errors.error_at(at, message, "max_parallel: 5")
-                        })?;
+                    let count = count_up_to(100, value);
+                    automation.max_parallel = count.ok_or_else(|| {
+                        let message = "`max_parallel` is no whole number from 1 to 100";
+                        errors.error_at(at, message, "max_parallel: 5")
+                    })?;
+                }
+                "max_waiting" => {
+                    let count = count_up_to(10_000, value);
+                    automation.max_waiting = count.ok_or_else(|| {
+                        let message = "`max_waiting` is no whole number from 1 to 10000";
+                        errors.error_at(at, message, "max_waiting: 20")
+                    })?;
                 }
                 "timeout" => {
                     automation.timeout = duration(errors, name, value)?;
@@ -369,6 +378,12 @@ impl TriggerSpec {
         let handler = if self.handler == HANDLER { String::new() } else { format!(" {}", self.handler) };
         format!("{timing}{zone}{handler}")
     }
+}
+
+/// A whole number from one to this.
+fn count_up_to(max: usize, literal: &Literal) -> Option<usize> {
+    let count = literal.as_count().and_then(|count| usize::try_from(count).ok());
+    count.filter(|count| (1..=max).contains(count))
 }
 
 /// Parses a text that must be one of these words.

@@ -17,7 +17,11 @@ pub(crate) const AUTOMATION: &[Key] = &[
     ),
     (
         "max_parallel",
-        "How many runs of it run at the same time, with `overlap: \"parallel\"`: further fires are skipped. 1 to 100; by default 10.",
+        "How many runs of it run at the same time, with `overlap: \"parallel\"`: further fires are skipped. As many runs of `on_failure` run at the same time with any `overlap`: further ones wait. 1 to 100; by default 10.",
+    ),
+    (
+        "max_waiting",
+        "How many fires of it wait at the same time, for another run of it to end, for a place, or for a retry: further fires are skipped. Those that `catch_up` runs later are not counted. 1 to 10,000; by default 100.",
     ),
     ("timeout", "A run that takes longer is stopped, and its fire is `timed_out`. By default `\"12h\"`."),
     (
