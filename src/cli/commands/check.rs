@@ -121,15 +121,22 @@ fn describe(automation: &Automation, triggers: &[Trigger], now: EpochMs) -> Stri
         text.push_str("\n  no triggers: it runs by hand");
     }
     for Coincidence { first, second, at } in coincidences(triggers, now) {
+        let is_same = first.handler == second.handler;
         let fate = match automation.overlap {
+            Overlap::Parallel if is_same => "it runs twice at a time (overlap: \"parallel\")",
+            Overlap::Parallel => "they run at the same time (overlap: \"parallel\")",
+            _ if !is_same => "they run one after another",
             Overlap::Forbid => "one of the two is skipped (overlap: \"forbid\")",
             Overlap::Replace => "one of the two is stopped (overlap: \"replace\")",
             Overlap::Queue => "it runs twice (overlap: \"queue\")",
-            Overlap::Parallel => "it runs twice at a time (overlap: \"parallel\")",
         };
-        let (handler, when) = (&first.handler, first.schedule.show(at));
+        let when = first.schedule.show(at);
+        let due = match (&first.handler, &second.handler) {
+            (handler, _) if is_same => format!("`{handler}` is due twice at {when}"),
+            (one, other) => format!("`{one}` and `{other}` are due at {when}"),
+        };
         let (one, other) = (&first.schedule, &second.schedule);
-        text.push_str(&format!("\n  `{handler}` is due twice at {when}, by {one} and by {other}: {fate}"));
+        text.push_str(&format!("\n  {due}, by {one} and by {other}: {fate}"));
     }
     for (name, parameter) in &automation.params {
         let init = parameter.init().map_or("must be given".to_owned(), |init| format!("{init} by default"));
@@ -139,7 +146,7 @@ fn describe(automation: &Automation, triggers: &[Trigger], now: EpochMs) -> Stri
     text
 }
 
-/// Two triggers of one handler that are due at the same instant.
+/// Two triggers that are due at the same instant.
 struct Coincidence<'a> {
     first: &'a Trigger,
     second: &'a Trigger,
@@ -147,11 +154,11 @@ struct Coincidence<'a> {
     at: EpochMs,
 }
 
-/// The triggers that coincide with another one of their handler, as far as their next fires show.
+/// The triggers that coincide with another one, as far as their next fires show.
 fn coincidences(triggers: &[Trigger], now: EpochMs) -> Vec<Coincidence<'_>> {
     let mut found = Vec::new();
     for (number, first) in triggers.iter().enumerate() {
-        for second in triggers[number + 1..].iter().filter(|second| second.handler == first.handler) {
+        for second in &triggers[number + 1..] {
             let (mut one, mut other) = (first.schedule.after(now), second.schedule.after(now));
             for _ in 0..COMPARED_FIRES {
                 let (Some(at), Some(other_at)) = (one, other) else { break };

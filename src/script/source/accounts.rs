@@ -13,6 +13,10 @@ pub(super) fn read_accounts(errors: LiteralErrors, literal: &Literal) -> Result<
         let name = entry.as_text().ok_or_else(|| {
             errors.error_at(entry.position, "`account` is no text, nor a list of texts", WANTED)
         })?;
+        if name.trim().is_empty() || name.contains(char::is_control) {
+            let message = "`account` has a name that is empty or has control characters";
+            return Err(errors.error_at(entry.position, message, WANTED));
+        }
         if accounts.contains(&name) {
             let message = format!("the account `{name}` is there twice");
             return Err(errors.error_at(entry.position, message, "leave one of them out"));

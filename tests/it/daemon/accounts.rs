@@ -175,3 +175,33 @@ fn daemons_that_are_given_two_accounts_serve_one_folder_side_by_side() {
     assert_eq!(states.len(), 2, "{states:?}");
     assert!(states.iter().all(|last| last.state != FireState::Disarmed), "{states:?}");
 }
+
+#[test]
+fn accounts_of_strange_names_that_are_not_configured_fail_with_the_reason_and_harm_no_other() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = |more: &str| {
+        format!(
+            "const automation = #{{ on: [ #{{ every: \"1s\" }} ]{more} }};\nfn run(ctx) {{ print(\"滴答\") }}"
+        )
+    };
+    let strange = ", account: [\"?\", \"?展台\", \"展台\", \"a b\"]";
+    let folder = Folder::new()
+        .shop(&sandbox.url(), "")
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("jobs/怪.rhai", job(strange))
+        .file("jobs/好.rhai", job(", account: \"shop\""));
+    let daemon = folder.start(&["serve", "jobs"]);
+    for name in ["?", "?展台", "展台", "a b"] {
+        daemon.wait_for(&format!("怪 ({name}): failed: "));
+        assert!(daemon.stdout().contains(&format!("has no account `{name}`")), "{}", daemon.stdout());
+    }
+    let before = daemon.stdout().matches(": 滴答\n").count();
+    let since = Instant::now();
+    while daemon.stdout().matches(": 滴答\n").count() < before + 2 {
+        assert!(since.elapsed() < TIMEOUT, "the other does not fire: {}", daemon.stdout());
+    }
+    let listed = folder.run(&["ls"]).success();
+    assert!(listed.contains("account ?展台") && listed.matches("last failed").count() == 4, "{listed}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}

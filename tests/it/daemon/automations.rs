@@ -42,7 +42,7 @@ fn check_shows_triggers_parameters_and_zone() {
     ] {
         assert!(booth.contains(part), "{part}: {booth}");
     }
-    assert_eq!(booth.matches(" 09:00:00 +08:00").count(), 5, "{booth}");
+    assert_eq!(booth.matches(" 09:00:00 +08:00\n").count(), 5, "{booth}");
     // A folder is checked whole.
     let all = folder.run(&["check", "jobs"]);
     assert_eq!(all.code, Some(1));
@@ -55,6 +55,36 @@ fn check_shows_triggers_parameters_and_zone() {
     assert!(shown.contains("default zone: the configuration's"), "{shown}");
     let shown = Folder::with(plain).env("TZ", "Asia/Tokyo").run(&["check", "script.rhai"]).success();
     assert!(shown.contains("cron @daily (Asia/Tokyo)") && shown.contains("the machine's"), "{shown}");
+}
+
+/// What `check` shows of two triggers that come at nine o'clock, of these handlers.
+fn checked_at_nine(more: &str, second: &str) -> String {
+    let text = format!(
+        "const automation = #{{ on: [ #{{ cron: \"0 9 * * *\", tz: \"UTC\" }}, #{{ every: \"1h\"{second} }} ]{more} }};\n\
+         fn run() {{ }}\nfn 轮询() {{ }}"
+    );
+    Folder::with(&text).run(&["check", "script.rhai"]).success()
+}
+
+#[test]
+fn check_tells_of_two_triggers_of_one_handler_that_coincide() {
+    let shown = checked_at_nine("", "");
+    assert!(shown.contains("\n  `run` is due twice at "), "{shown}");
+    let told = " 09:00:00 +00:00, by cron 0 9 * * * (UTC) and by every 1h: one of the two is skipped";
+    assert!(shown.contains(told), "{shown}");
+}
+
+#[test]
+fn check_tells_of_two_handlers_that_coincide() {
+    let shown = checked_at_nine("", ", handler: \"轮询\"");
+    let told = " 09:00:00 +00:00, by cron 0 9 * * * (UTC) and by every 1h: they run one after another";
+    assert!(shown.contains("\n  `run` and `轮询` are due at ") && shown.contains(told), "{shown}");
+}
+
+#[test]
+fn check_tells_of_two_handlers_that_run_at_the_same_time() {
+    let shown = checked_at_nine(", overlap: \"parallel\"", ", handler: \"轮询\"");
+    assert!(shown.contains(": they run at the same time (overlap: \"parallel\")"), "{shown}");
 }
 
 #[test]
@@ -100,6 +130,12 @@ fn invalid_automation_is_reported_with_place_and_hint() {
         ),
         ("#{ on: [], params: #{ n: #{ init: 5, max: 4 } } }", "parameter `n` must be at most 4"),
         ("#{ on: [], retries: 1 + 1 }", "nothing in it is evaluated"),
+        ("#{ on: [], max_waiting: 0 }", "`max_waiting` is no whole number from 1 to 10000"),
+        ("#{ on: [], account: [] }", "`account` names no account"),
+        ("#{ on: [], account: \" \" }", "`account` has a name that is empty or has control characters"),
+        ("#{ on: [], account: [\"总店\", \"展\\n台\"] }", "a name that is empty or has control characters"),
+        ("#{ on: [], account: [\"总店\", \"总店\"] }", "the account `总店` is there twice"),
+        ("#{ on: [], account: [\"总店\", 5] }", "`account` is no text, nor a list of texts"),
     ] {
         let output = checked(automation);
         assert!(output.contains(says), "{automation}: {output}");

@@ -14,7 +14,9 @@ use serde_json::Value;
 use sqlx::{ConnectOptions, Executor, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use std::{
     fs,
-    path::PathBuf,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -91,6 +93,64 @@ fn run_whose_store_was_replaced_ends_with_an_error() {
     let finished = run.finish();
     assert!(finished.err.contains("was deleted or replaced while it was in use"), "{}", finished.err);
     assert_ne!(finished.code, Some(0));
+}
+
+/// Adds something to the folder of a daemon whose automation fires: it fires on and can be stopped, and `ls` says this.
+#[track_caller]
+fn assert_survives(add: impl FnOnce(&Path), stale: &str) {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("滴答"));
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": 滴答\n");
+    add(&folder.path().join("jobs"));
+    daemon.wait_for("error 怪: STALE: ");
+    let before = daemon.stdout().matches(": 滴答\n").count();
+    let since = Instant::now();
+    while daemon.stdout().matches(": 滴答\n").count() < before + 3 {
+        assert!(since.elapsed() < TIMEOUT, "it fires no more: {}", daemon.stdout());
+        thread::sleep(Duration::from_millis(20));
+    }
+    let listed = folder.run(&["ls"]);
+    assert!(listed.out.contains(" STALE ") && listed.err.contains(stale), "{}{}", listed.out, listed.err);
+    let since = Instant::now();
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+    assert!(since.elapsed() < Duration::from_secs(10), "it stops late: {:?}", since.elapsed());
+}
+
+fn make_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().expect("there is a mkfifo");
+    assert!(made.success());
+}
+
+#[test]
+fn named_pipe_in_the_folder_is_stale_and_delays_nothing() {
+    assert_survives(|folder| make_pipe(&folder.join("怪.rhai")), "can't read 怪.rhai: it is no regular file");
+}
+
+#[test]
+fn import_of_a_named_pipe_is_stale_and_delays_nothing() {
+    let add = |folder: &Path| {
+        make_pipe(&folder.join("管.rhai"));
+        let job = "import \"管\" as x;\nconst automation = #{ on: [] };\nfn run() { }";
+        fs::write(folder.join("怪.rhai"), job).expect("it can be written");
+    };
+    assert_survives(add, "can't read the import `管` (./管.rhai): it is no regular file");
+}
+
+#[test]
+fn link_to_an_endless_device_is_stale_and_delays_nothing() {
+    let add = |folder: &Path| symlink("/dev/zero", folder.join("怪.rhai")).expect("a link can be made");
+    assert_survives(add, "can't read 怪.rhai: it is no regular file");
+}
+
+#[test]
+fn sparse_giant_is_stale_and_delays_nothing() {
+    let add = |folder: &Path| {
+        let giant = fs::File::create(folder.join("怪.rhai")).expect("it can be written");
+        giant.set_len(5 << 30).expect("it takes no room");
+    };
+    assert_survives(add, "can't read 怪.rhai: ");
 }
 
 #[test]
