@@ -25,7 +25,7 @@ lint:
     cargo clippy --locked --all-targets -- -D warnings
     typos
 
-# measure: the main job, or the bench that is named (bulk_job, ledger, repl, serve)
+# measure: the main job, or the bench that is named (bulk_job, ledger, record, repl, serve)
 bench NAME="main_job":
     cargo bench --locked --bench {{ NAME }}
 

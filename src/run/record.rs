@@ -20,42 +20,54 @@ const ID_ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 /// The length of a run id.
 const ID_LENGTH: usize = 6;
 
-/// What a run was started with.
+/// What a run was started with. What most runs have is left out of their records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct RunOptions {
     /// The account's name in the configuration; `None` for the account of the environment.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub account: Option<String>,
     /// `--base-url`: the platform's addresses.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub base_urls: Vec<String>,
     /// Whether it runs on a sandbox in its own process.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sandbox: bool,
     /// `--param` by name.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub params: BTreeMap<String, String>,
     /// The most calls in flight at the same time.
     pub in_flight: usize,
     /// The most changes.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub max_changes: Option<u64>,
     /// The highest error rate, in thousandths of a per cent.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub max_errors: Option<u32>,
     /// Whether it waits for the next day's quota.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow_pause: bool,
     /// The working directory.
     pub folder: PathBuf,
     /// What the script may read and write files under, beside the folders of the configuration.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub roots: Vec<PathBuf>,
     /// Whether the script was given on the command line, so that its value is printed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub prints_value: bool,
     /// Whether it was a line of a session; its variables are not stored.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub of_session: bool,
     /// Whether its script or a parameter held a secret, which is masked in the record.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub held_a_secret: bool,
     /// The handler call of an automation's run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub call: Option<HandlerCall>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl RunOptions {
@@ -232,7 +244,7 @@ pub(super) async fn forget_state(store: &Store, run: &str) -> Result<(), StoreEr
 
 /// The script and its imports in a run's record.
 pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError> {
-    run_column(run, "source", "a script and its imports as JSON").decode(&texts.source)
+    run_column(run, "source_id", "a script and its imports as JSON").decode(&texts.source)
 }
 
 /// How the daemon that served an automation last finds its account; `None` where an earlier version recorded nothing of it.

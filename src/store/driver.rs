@@ -11,6 +11,8 @@ pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreEr
 /// A database.
 pub(super) trait Driver: Send + Sync {
     fn location(&self) -> &str;
+    /// The first statements of a transaction that may take longer than others.
+    fn unlimited_transaction(&self) -> &'static [&'static str];
     /// Whether it is still the database that was opened.
     fn is_in_place(&self) -> bool;
     fn query(&self, statement: Statement) -> BoxFuture<'_, Vec<Row>>;
@@ -121,12 +123,16 @@ impl Row {
 }
 
 /// Implements `Driver` for a struct with a `pool`, a `location` and an `is_in_place`, in a module with a `fault` that turns
-/// its database's errors into `StoreError`. `begin` opens a transaction.
+/// its database's errors into `StoreError`, and with its `UNLIMITED_TRANSACTION`. `begin` opens a transaction.
 macro_rules! drive {
     ($database:ty, |$pool:ident| $begin:expr) => {
         impl $crate::store::driver::Driver for $database {
             fn location(&self) -> &str {
                 &self.location
+            }
+
+            fn unlimited_transaction(&self) -> &'static [&'static str] {
+                UNLIMITED_TRANSACTION
             }
 
             fn is_in_place(&self) -> bool {

@@ -2,7 +2,8 @@
 //! of several processes exactly one acts on it.
 
 use super::{
-    AutomationId, Cells, FireState, Row, Statement, Store, StoreError, run::delete_run,
+    AutomationId, Cells, FireState, Row, Statement, Store, StoreError,
+    run::{ExpiredRun, delete_runs},
     stored_enum::stored_enum,
 };
 use crate::base::EpochMs;
@@ -83,7 +84,7 @@ pub struct LastFire {
 struct ExpiredFire {
     trigger: String,
     scheduled_at: EpochMs,
-    run: String,
+    run: ExpiredRun,
 }
 
 macro_rules! columns {
@@ -239,7 +240,9 @@ impl Store {
             let kept_from = Cells::new("mpscript_fire", "scheduled_at", &automation.name, row).instant()?;
             // A run that was resumed by hand since then is as young as its last attempt.
             let fires = Statement::new(
-                "SELECT trigger, scheduled_at, run FROM mpscript_fire
+                "SELECT trigger, scheduled_at, run,
+                     COALESCE((SELECT r.source_id FROM mpscript_run r WHERE r.id = mpscript_fire.run), '')
+                 FROM mpscript_fire
                  WHERE account = $1 AND automation = $2 AND state = $3 AND scheduled_at < $4 AND updated_at < $5
                      AND NOT EXISTS (
                          SELECT 1 FROM mpscript_run r
@@ -253,12 +256,12 @@ impl Store {
                 .with(before)
                 .with(MAX_BATCH);
             for row in self.query(fires).await? {
-                let mut cells =
-                    Cells::new("mpscript_fire", "trigger, scheduled_at, run", &automation.name, &row);
+                let columns = "trigger, scheduled_at, run, source_id";
+                let mut cells = Cells::new("mpscript_fire", columns, &automation.name, &row);
                 old.push(ExpiredFire {
                     trigger: cells.text()?,
                     scheduled_at: cells.instant()?,
-                    run: cells.text()?,
+                    run: ExpiredRun { id: cells.text()?, source_id: cells.text()? },
                 });
             }
         }
@@ -269,30 +272,37 @@ impl Store {
         old.retain(|old| {
             !last.iter().any(|last| last.trigger == old.trigger && last.scheduled_at == old.scheduled_at)
         });
-        let mut all = Vec::new();
-        for ExpiredFire { trigger, scheduled_at, run } in &old {
-            let fire = Statement::new(
+        let delete = |fire: &ExpiredFire| {
+            let statement = Statement::new(
                 "DELETE FROM mpscript_fire
                  WHERE account = $1 AND automation = $2 AND trigger = $3 AND scheduled_at = $4",
             );
-            all.push(automation.given_to(fire).with(trigger.as_str()).with(*scheduled_at));
-            all.extend(delete_run(run));
-        }
+            automation.given_to(statement).with(fire.trigger.as_str()).with(fire.scheduled_at)
+        };
+        let mut all: Vec<Statement> = old.iter().map(delete).collect();
+        let count = old.len();
+        let runs: Vec<ExpiredRun> = old.into_iter().map(|fire| fire.run).collect();
+        all.extend(delete_runs(&runs));
         self.transaction(all).await?;
-        Ok(old.len())
+        Ok(count)
     }
 
     /// Deletes runs of an account's automations that ended before an instant and have no fire, as those that were started
     /// by hand; returns how many.
     pub async fn purge_runs_without_fire(&self, account: &str, before: EpochMs) -> Result<usize, StoreError> {
         let runs = Statement::new(
-            "SELECT id FROM mpscript_run
+            "SELECT id, source_id FROM mpscript_run
              WHERE account = $1 AND ended_at > 0 AND ended_at < $2 AND started_by = 'automation'
                  AND NOT EXISTS (SELECT 1 FROM mpscript_fire WHERE mpscript_fire.run = mpscript_run.id) LIMIT $3",
         );
         let rows = self.query(runs.with(account).with(before).with(MAX_BATCH)).await?;
-        self.transaction(rows.iter().flat_map(|row| delete_run(row.text(0))).collect()).await?;
-        Ok(rows.len())
+        let read = |row| {
+            let mut cells = Cells::new("mpscript_run", "id, source_id", account, row);
+            Ok(ExpiredRun { id: cells.text()?, source_id: cells.text()? })
+        };
+        let expired: Vec<ExpiredRun> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+        self.transaction(delete_runs(&expired)).await?;
+        Ok(expired.len())
     }
 
     /// The fires of an automation's triggers whose runs are running, oldest first.

@@ -2,24 +2,34 @@
 
 use super::{
     Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
+    migrate_v11,
 };
 use std::time::Duration;
 
 /// Reads the tables of the version before a migration and returns the statements that convert their data.
 type Convert = fn(&Store) -> BoxFuture<'_, Vec<Statement>>;
 
-/// What a version changes, all in one transaction.
+/// Moves data in transactions of its own, before that of its version; started over after an interruption, it continues.
+type Move = fn(&Store) -> BoxFuture<'_, ()>;
+
+/// What a version changes, in one transaction.
 struct Version {
     /// Statements that are the same for every database.
     sql: &'static [&'static str],
     /// Data that plain SQL can't convert: reads the tables of the version before, and returns statements that run after
     /// `sql`. It may know formats of floors above the store, as they were in the version before.
     convert: Option<Convert>,
+    /// Data that one transaction can't hold.
+    moves: Option<Move>,
 }
 
 impl Version {
     const fn from_sql(sql: &'static [&'static str]) -> Self {
-        Self { sql, convert: None }
+        Self { sql, convert: None, moves: None }
+    }
+
+    const fn with_convert(sql: &'static [&'static str], convert: Convert) -> Self {
+        Self { sql, convert: Some(convert), moves: None }
     }
 }
 
@@ -79,10 +89,16 @@ const VERSIONS: &[Version] = &[
         "ALTER TABLE mpscript_fire ADD COLUMN failures BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE mpscript_fire ADD COLUMN deaths BIGINT NOT NULL DEFAULT 0",
     ]),
-    Version { sql: migrate_v6::SQL, convert: Some(migrate_v6::convert) },
-    Version { sql: migrate_v7::SQL, convert: Some(migrate_v7::convert) },
-    Version { sql: migrate_v8::SQL, convert: Some(migrate_v8::convert) },
+    Version::with_convert(migrate_v6::SQL, migrate_v6::convert),
+    Version::with_convert(migrate_v7::SQL, migrate_v7::convert),
+    Version::with_convert(migrate_v8::SQL, migrate_v8::convert),
     Version::from_sql(migrate_v9::SQL),
+    Version::from_sql(migrate_v11::SQL_10),
+    Version {
+        sql: migrate_v11::SQL_11,
+        convert: Some(migrate_v11::convert),
+        moves: Some(migrate_v11::move_sources),
+    },
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.
@@ -137,7 +153,10 @@ impl Store {
             self.execute(Statement::new(row)).await?;
         }
         let next = usize::try_from(from).ok().and_then(|from| VERSIONS.get(from));
-        let Some(Version { sql, convert }) = next else { return Ok(()) };
+        let Some(Version { sql, convert, moves }) = next else { return Ok(()) };
+        if let Some(moves) = moves {
+            moves(self).await?;
+        }
         let mut statements: Vec<Statement> = sql.iter().map(|sql| Statement::new(sql)).collect();
         if let Some(convert) = convert {
             statements.extend(convert(self).await?);
@@ -148,6 +167,6 @@ impl Store {
                 .with(from)
                 .expecting(1),
         );
-        self.transaction(statements).await.map(drop)
+        self.migrating_transaction(statements).await.map(drop)
     }
 }

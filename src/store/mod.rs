@@ -18,6 +18,7 @@ mod journal;
 mod lease;
 mod ledger;
 mod migrate;
+mod migrate_v11;
 mod migrate_v6;
 mod migrate_v7;
 mod migrate_v8;
@@ -26,6 +27,7 @@ mod output;
 mod postgres;
 mod run;
 mod run_state;
+mod source;
 mod sqlite;
 mod step;
 mod stored_enum;
@@ -105,6 +107,12 @@ impl Store {
     /// of rows than it expects is `StoreError::Conflict`.
     pub async fn transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
         self.within(self.0.transaction(statements)).await
+    }
+
+    /// A transaction of a migration, which takes as long as the rows need that a store has.
+    async fn migrating_transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
+        let unlimited = self.0.unlimited_transaction().iter().map(|sql| Statement::new(sql));
+        self.0.transaction(unlimited.chain(statements).collect()).await
     }
 
     /// Bounds an operation by `TIMEOUT`, and refuses it when the store is no longer the one that was opened.

@@ -20,6 +20,9 @@ const MAX_CONNECTIONS: u32 = 4;
 const SET_LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '8s';
     SET idle_in_transaction_session_timeout = '10s'";
 
+/// A migration changes as many rows as there are.
+const UNLIMITED_TRANSACTION: &[&str] = &["SET LOCAL statement_timeout = 0"];
+
 /// Undoes `SET_LIMITS` on a connection that others use too.
 const RESET_LIMITS: &str =
     "RESET lock_timeout; RESET statement_timeout; RESET idle_in_transaction_session_timeout";

@@ -1,7 +1,9 @@
 //! Runs: what was started, with everything needed to resume it, and how it ended.
 
 use super::{
-    AutomationId, Cells, Row, RunState, Statement, Store, StoreError, automation_state::save_state,
+    AutomationId, Cells, Row, RunState, Statement, Store, StoreError,
+    automation_state::save_state,
+    source::{self, source_id},
     stored_enum::stored_enum,
 };
 use crate::base::EpochMs;
@@ -142,10 +144,11 @@ impl Store {
     pub async fn add_run(&self, run: &RunRecord, payload: &RunPayload) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "INSERT INTO mpscript_run (id, account, script, state, dry_run, started_at, ended_at, heartbeat_at, owner,
-                 attempt, undoes, note, stop_requested, source, options, report, started_by)
+                 attempt, undoes, note, stop_requested, source_id, options, report, started_by)
              VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, 1, $9, '', 0, $10, $11, '', $12)
              ON CONFLICT (id) DO NOTHING",
         );
+        let source = source_id(&payload.source);
         let statement = statement
             .with(run.id.as_str())
             .with(run.account.as_str())
@@ -156,10 +159,15 @@ impl Store {
             .with(run.heartbeat_at)
             .with(run.owner.as_str())
             .with(run.undoes.as_str())
-            .with(payload.source.as_str())
+            .with(source.as_str())
             .with(payload.options.as_str())
             .with(run.started_by.as_str());
-        Ok(self.execute(statement).await? == 1)
+        let all = vec![source::insert(&source, &payload.source), statement.expecting(1)];
+        match self.transaction(all).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The runs whose ids start with `prefix`, newest first. A row that can't be decoded is an error in its place, so
@@ -257,10 +265,14 @@ impl Store {
 
     /// The long texts of a run; empty ones when there is no such run.
     pub async fn run_payload(&self, id: &str) -> Result<RunPayload, StoreError> {
-        let statement = Statement::new("SELECT source, options, report FROM mpscript_run WHERE id = $1");
+        // Without its source the text is empty, which its decoder reports.
+        let statement = Statement::new(
+            "SELECT COALESCE(s.text, ''), r.options, r.report
+             FROM mpscript_run r LEFT JOIN mpscript_source s ON s.id = r.source_id WHERE r.id = $1",
+        );
         let rows = self.query(statement.with(id)).await?;
         let payload = |row| {
-            let mut cells = Cells::new("mpscript_run", "source, options, report", id, row);
+            let mut cells = Cells::new("mpscript_run", "source_id, options, report", id, row);
             Ok(RunPayload { source: cells.text()?, options: cells.text()?, report: cells.text()? })
         };
         rows.first().map_or_else(|| Ok(RunPayload::default()), payload)
@@ -332,9 +344,13 @@ impl Store {
         }
     }
 
-    /// Deletes a run with its journal and its output log.
+    /// Deletes a run with its journal and its output log, and its source if no other run names it.
     pub async fn delete_run(&self, id: &str) -> Result<(), StoreError> {
-        self.transaction(delete_run(id)).await.map(drop)
+        let rows =
+            self.query(Statement::new("SELECT source_id FROM mpscript_run WHERE id = $1").with(id)).await?;
+        let source_id = |row| Cells::new("mpscript_run", "source_id", id, row).text();
+        let source_id = rows.first().map_or(Ok(String::new()), source_id)?;
+        self.transaction(delete_runs(&[ExpiredRun { id: id.to_owned(), source_id }])).await.map(drop)
     }
 
     /// Asks the process of a run to stop; its next heartbeat tells it.
@@ -354,14 +370,23 @@ pub(super) fn heartbeat(id: &str, attempt: i64, now: EpochMs) -> Statement {
     statement.with(id).with(attempt).with(now)
 }
 
-/// Deletes a run with its journal and its output log.
-pub(super) fn delete_run(id: &str) -> Vec<Statement> {
-    [
-        "DELETE FROM mpscript_output WHERE run = $1",
-        "DELETE FROM mpscript_batch WHERE run = $1",
-        "DELETE FROM mpscript_step WHERE run = $1",
-        "DELETE FROM mpscript_run WHERE id = $1",
-    ]
-    .map(|sql| Statement::new(sql).with(id))
-    .into()
+/// A run that is deleted.
+pub(super) struct ExpiredRun {
+    pub id: String,
+    /// Its source.
+    pub source_id: String,
+}
+
+/// Deletes runs with their journals and output logs, and the sources that no other run names.
+pub(super) fn delete_runs(runs: &[ExpiredRun]) -> Vec<Statement> {
+    let rows = runs.iter().flat_map(|run| {
+        [
+            "DELETE FROM mpscript_output WHERE run = $1",
+            "DELETE FROM mpscript_batch WHERE run = $1",
+            "DELETE FROM mpscript_step WHERE run = $1",
+            "DELETE FROM mpscript_run WHERE id = $1",
+        ]
+        .map(|sql| Statement::new(sql).with(run.id.as_str()))
+    });
+    rows.chain(source::delete_unused(runs.iter().map(|run| run.source_id.as_str()))).collect()
 }

@@ -23,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// their locks by polling.
 const MAX_CONNECTIONS: u32 = 1;
 
+/// SQLite limits no statement.
+const UNLIMITED_TRANSACTION: &[&str] = &[];
+
 /// A SQLite file.
 pub(super) struct Sqlite {
     pool: SqlitePool,

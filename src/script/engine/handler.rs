@@ -30,8 +30,10 @@ pub struct HandlerCall {
     /// The same as a text in the trigger's zone.
     pub scheduled: String,
     /// The parameters.
+    #[serde(default, skip_serializing_if = "Json::is_empty")]
     pub params: Json<String, Value>,
     /// The state that earlier runs saved.
+    #[serde(default, skip_serializing_if = "Json::is_empty")]
     pub state: Json<String, Value>,
     /// The failure, for the failure hook.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -78,7 +78,8 @@ pub(crate) fn all_output(mut command: Command, folder: &Path) -> String {
 /// What runs and their journals have left in the store, beside its tokens.
 pub(crate) fn recorded(store: &Path) -> String {
     let statements = [
-        "SELECT id || account || script || source || options || report || note FROM mpscript_run",
+        "SELECT id || account || script || source_id || options || report || note FROM mpscript_run",
+        "SELECT id || text FROM mpscript_source",
         "SELECT label || effect || target || checkpoint || answer FROM mpscript_step",
         "SELECT items || unresolved || failed FROM mpscript_batch",
         "SELECT text FROM mpscript_output",

@@ -14,13 +14,13 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Where a store is opened, again and again.
-enum Place {
+pub(super) enum Place {
     File(TempDir),
     Server(Secret),
 }
 
 impl Place {
-    async fn open(&self) -> Result<Store, StoreError> {
+    pub(super) async fn open(&self) -> Result<Store, StoreError> {
         match self {
             Self::File(folder) => Store::sqlite(&folder.path().join("state/store.sqlite3")).await,
             Self::Server(url) => Store::postgres(url).await,
@@ -29,7 +29,7 @@ impl Place {
 }
 
 /// Does something on an empty store of each kind that this machine has.
-fn on_each<F: Future<Output = ()>>(contract: impl Fn(Place) -> F) {
+pub(super) fn on_each<F: Future<Output = ()>>(contract: impl Fn(Place) -> F) {
     run(contract(Place::File(tempfile::tempdir().expect("there is room for a folder"))));
     if let Some(cluster) = cluster() {
         run(contract(Place::Server(cluster.database())));
@@ -196,10 +196,10 @@ fn store_of_a_newer_version_is_refused_untouched() {
         store.execute(Statement::new("UPDATE mpscript_schema SET version = 99")).await.unwrap();
         let error = place.open().await.unwrap_err();
         let place_name = store.location().to_owned();
-        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 9 });
+        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 11 });
         assert_eq!(
             error.to_string(),
-            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 9")
+            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 11")
         );
         assert!(!error.to_string().contains(PASSWORD));
         assert_eq!(store.token("a", "stable").await.unwrap().unwrap().token.reveal(), "kept");

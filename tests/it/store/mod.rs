@@ -4,4 +4,5 @@ mod contract;
 mod damage;
 pub(crate) mod full_disk;
 mod servers;
+mod sources;
 mod upgrade;

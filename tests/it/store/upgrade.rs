@@ -5,11 +5,12 @@ use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::Sandb
 use mpscript::{
     base::EpochMs,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, FireState, Store},
+    store::{AutomationId, FireState, Statement, Store},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 use std::{
+    collections::BTreeSet,
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
 };
@@ -131,6 +132,53 @@ fn load(folder: &Folder, rows: &str) {
             store.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(rows.to_owned()))).await.expect("it is SQL");
             store.close().await.expect("the file closes");
         }
+    });
+}
+
+/// The source of every run, by run.
+async fn sources(store: &Store) -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    for run in store.runs("", 100).await.expect("the store works") {
+        let id = run.expect("it can be read").id;
+        let payload = store.run_payload(&id).await.expect("the store works");
+        sources.push((id, payload.source));
+    }
+    sources
+}
+
+#[test]
+fn sources_of_version_5_are_kept_once() {
+    on_each_store(|upgrade| {
+        let (runs, kept) = on_store(&upgrade.folder, async |store| {
+            let kept = store.query(Statement::new("SELECT text FROM mpscript_source")).await;
+            (sources(store).await, kept.expect("the store works"))
+        });
+        assert!(runs.iter().all(|(_, source)| source.starts_with("{\"name\":")), "{runs:?}");
+        let distinct: BTreeSet<&str> = runs.iter().map(|(_, source)| source.as_str()).collect();
+        let kept: Vec<&str> = kept.iter().map(|row| row.text(0)).collect();
+        assert_eq!(kept.len(), distinct.len());
+        assert_eq!(kept.into_iter().collect::<BTreeSet<_>>(), distinct);
+    });
+}
+
+#[test]
+fn interrupted_move_of_sources_is_continued() {
+    on_each_store(|upgrade| {
+        let moved = on_store(&upgrade.folder, async |store| {
+            let moved = sources(store).await;
+            // As version 10 is in the midst of it.
+            for sql in [
+                "DROP INDEX mpscript_run_source",
+                "ALTER TABLE mpscript_run RENAME COLUMN source_id TO source",
+                "UPDATE mpscript_run SET source = (SELECT s.text FROM mpscript_source s WHERE s.id = mpscript_run.source)
+                 WHERE id IN ('b2tkvb', 'zz2gwp')",
+                "UPDATE mpscript_schema SET version = 10",
+            ] {
+                store.execute(Statement::new(sql)).await.expect("it is SQL");
+            }
+            moved
+        });
+        assert_eq!(on_store(&upgrade.folder, async |store| sources(store).await), moved);
     });
 }
 
