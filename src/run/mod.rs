@@ -9,6 +9,7 @@ mod config;
 pub mod daemon;
 mod execution;
 pub mod http;
+pub mod kept;
 mod output_log;
 pub mod record;
 pub mod registry;

@@ -9,7 +9,7 @@ use crate::{
     client::Client,
     host::Host,
     script::{self, Origin, Program, Rendered, ScriptFailure, Source, check::problems},
-    store::StoreError,
+    store::{Store, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::runtime::Runtime;
@@ -50,6 +50,12 @@ impl Session {
     pub fn new(config: RunConfig, options: record::RunOptions, is_dry: bool) -> Self {
         let dry = is_dry.then(Arc::default);
         Self { lines: script::Session::default(), config, options, dry, runs: Vec::new(), earlier_run: None }
+    }
+
+    /// Where its lines are recorded.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.config.store.as_ref()
     }
 
     /// Whether lines are dry runs.

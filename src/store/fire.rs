@@ -1,15 +1,8 @@
 //! Fires: one row for each instant of a trigger, with what became of it. A row changes only by compare-and-set, so that
 //! of several processes exactly one acts on it.
 
-use super::{
-    AutomationId, Cells, FireState, Row, Statement, Store, StoreError,
-    run::{ExpiredRun, delete_runs},
-    stored_enum::stored_enum,
-};
+use super::{AutomationId, Cells, FireState, Row, Statement, Store, StoreError, stored_enum::stored_enum};
 use crate::base::EpochMs;
-
-/// Rows that are purged in one transaction.
-const MAX_BATCH: i64 = 100;
 
 stored_enum! {
     /// What fired.
@@ -78,13 +71,6 @@ pub struct LastFire {
     pub scheduled_at: EpochMs,
     /// What became of it.
     pub state: FireState,
-}
-
-/// A closed fire that may be purged, with its run.
-struct ExpiredFire {
-    trigger: String,
-    scheduled_at: EpochMs,
-    run: ExpiredRun,
 }
 
 macro_rules! columns {
@@ -224,85 +210,6 @@ impl Store {
             " FROM mpscript_fire WHERE account = $1 AND automation = $2 ORDER BY scheduled_at DESC, trigger LIMIT $3"
         ));
         self.query(automation.given_to(statement).with(limit)).await?.iter().map(read).collect()
-    }
-
-    /// Deletes closed fires of an automation that are older than an instant, with their runs, and returns how many. The
-    /// last twenty of each outcome and the last one of each trigger are kept.
-    pub async fn purge_fires(&self, automation: &AutomationId, before: EpochMs) -> Result<usize, StoreError> {
-        let mut old = Vec::new();
-        for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
-            let newest = Statement::new(
-                "SELECT scheduled_at FROM mpscript_fire WHERE account = $1 AND automation = $2 AND state = $3
-                 ORDER BY scheduled_at DESC LIMIT 1 OFFSET 19",
-            );
-            let newest = self.query(automation.given_to(newest).with(outcome.as_str())).await?;
-            let Some(row) = newest.first() else { continue };
-            let kept_from = Cells::new("mpscript_fire", "scheduled_at", &automation.name, row).instant()?;
-            // A run that was resumed by hand since then is as young as its last attempt.
-            let fires = Statement::new(
-                "SELECT trigger, scheduled_at, run,
-                     COALESCE((SELECT r.source_id FROM mpscript_run r WHERE r.id = mpscript_fire.run), '')
-                 FROM mpscript_fire
-                 WHERE account = $1 AND automation = $2 AND state = $3 AND scheduled_at < $4 AND updated_at < $5
-                     AND NOT EXISTS (
-                         SELECT 1 FROM mpscript_run r
-                         WHERE r.id = mpscript_fire.run AND (r.state = 'running' OR r.ended_at >= $5))
-                 ORDER BY scheduled_at LIMIT $6",
-            );
-            let fires = automation
-                .given_to(fires)
-                .with(outcome.as_str())
-                .with(kept_from)
-                .with(before)
-                .with(MAX_BATCH);
-            for row in self.query(fires).await? {
-                let columns = "trigger, scheduled_at, run, source_id";
-                let mut cells = Cells::new("mpscript_fire", columns, &automation.name, &row);
-                old.push(ExpiredFire {
-                    trigger: cells.text()?,
-                    scheduled_at: cells.instant()?,
-                    run: ExpiredRun { id: cells.text()?, source_id: cells.text()? },
-                });
-            }
-        }
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let last = self.last_fires(automation).await?;
-        old.retain(|old| {
-            !last.iter().any(|last| last.trigger == old.trigger && last.scheduled_at == old.scheduled_at)
-        });
-        let delete = |fire: &ExpiredFire| {
-            let statement = Statement::new(
-                "DELETE FROM mpscript_fire
-                 WHERE account = $1 AND automation = $2 AND trigger = $3 AND scheduled_at = $4",
-            );
-            automation.given_to(statement).with(fire.trigger.as_str()).with(fire.scheduled_at)
-        };
-        let mut all: Vec<Statement> = old.iter().map(delete).collect();
-        let count = old.len();
-        let runs: Vec<ExpiredRun> = old.into_iter().map(|fire| fire.run).collect();
-        all.extend(delete_runs(&runs));
-        self.transaction(all).await?;
-        Ok(count)
-    }
-
-    /// Deletes runs of an account's automations that ended before an instant and have no fire, as those that were started
-    /// by hand; returns how many.
-    pub async fn purge_runs_without_fire(&self, account: &str, before: EpochMs) -> Result<usize, StoreError> {
-        let runs = Statement::new(
-            "SELECT id, source_id FROM mpscript_run
-             WHERE account = $1 AND ended_at > 0 AND ended_at < $2 AND started_by = 'automation'
-                 AND NOT EXISTS (SELECT 1 FROM mpscript_fire WHERE mpscript_fire.run = mpscript_run.id) LIMIT $3",
-        );
-        let rows = self.query(runs.with(account).with(before).with(MAX_BATCH)).await?;
-        let read = |row| {
-            let mut cells = Cells::new("mpscript_run", "id, source_id", account, row);
-            Ok(ExpiredRun { id: cells.text()?, source_id: cells.text()? })
-        };
-        let expired: Vec<ExpiredRun> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
-        self.transaction(delete_runs(&expired)).await?;
-        Ok(expired.len())
     }
 
     /// The fires of an automation's triggers whose runs are running, oldest first.

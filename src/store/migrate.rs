@@ -2,7 +2,7 @@
 
 use super::{
     Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
-    migrate_v11,
+    migrate_v11, migrate_v12,
 };
 use std::time::Duration;
 
@@ -99,6 +99,7 @@ const VERSIONS: &[Version] = &[
         convert: Some(migrate_v11::convert),
         moves: Some(migrate_v11::move_sources),
     },
+    Version::from_sql(migrate_v12::SQL),
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.

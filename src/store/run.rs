@@ -344,15 +344,6 @@ impl Store {
         }
     }
 
-    /// Deletes a run with its journal and its output log, and its source if no other run names it.
-    pub async fn delete_run(&self, id: &str) -> Result<(), StoreError> {
-        let rows =
-            self.query(Statement::new("SELECT source_id FROM mpscript_run WHERE id = $1").with(id)).await?;
-        let source_id = |row| Cells::new("mpscript_run", "source_id", id, row).text();
-        let source_id = rows.first().map_or(Ok(String::new()), source_id)?;
-        self.transaction(delete_runs(&[ExpiredRun { id: id.to_owned(), source_id }])).await.map(drop)
-    }
-
     /// Asks the process of a run to stop; its next heartbeat tells it.
     pub async fn request_stop(&self, id: &str) -> Result<(), StoreError> {
         let statement =
@@ -368,25 +359,4 @@ pub(super) fn heartbeat(id: &str, attempt: i64, now: EpochMs) -> Statement {
         "UPDATE mpscript_run SET heartbeat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
     );
     statement.with(id).with(attempt).with(now)
-}
-
-/// A run that is deleted.
-pub(super) struct ExpiredRun {
-    pub id: String,
-    /// Its source.
-    pub source_id: String,
-}
-
-/// Deletes runs with their journals and output logs, and the sources that no other run names.
-pub(super) fn delete_runs(runs: &[ExpiredRun]) -> Vec<Statement> {
-    let rows = runs.iter().flat_map(|run| {
-        [
-            "DELETE FROM mpscript_output WHERE run = $1",
-            "DELETE FROM mpscript_batch WHERE run = $1",
-            "DELETE FROM mpscript_step WHERE run = $1",
-            "DELETE FROM mpscript_run WHERE id = $1",
-        ]
-        .map(|sql| Statement::new(sql).with(run.id.as_str()))
-    });
-    rows.chain(source::delete_unused(runs.iter().map(|run| run.source_id.as_str()))).collect()
 }

@@ -6,7 +6,7 @@ use crate::{
     bulk::{Attempt, Limits, ProgressBoard, Resolution, RunReport},
     cli::{
         args::{RunFlags, TargetArgs},
-        config::{Access, ClientOptions, Connection, connect},
+        config::{Access, ClientOptions, Connection, connect, purge_old_runs},
         failure::usage_error,
         output::{About, Console, Progress, ProgressMode, exit, show_outcome, write_report},
         runtime::start_runtime,
@@ -86,6 +86,7 @@ pub(super) fn run_recorded(host: &Host, mut plan: RunPlan) -> anyhow::Result<u8>
     let attempt = prepared.record(&plan)?;
     let outcome = prepared.run(&plan, attempt)?;
     let mut code = show_outcome(host, plan.flags, &plan.options, &outcome, &about)?;
+    purge_old_runs(host, &runtime, plan.target, prepared.store.as_ref());
     // That the end could not be recorded was reported when it happened.
     if outcome.end_not_recorded.is_some() && code == exit::DONE {
         code = exit::SCRIPT;

@@ -8,8 +8,8 @@ use crate::{
     cli::{
         args::{ServeArguments, TargetArgs},
         config::{
-            Access, ClientOptions, address_of_store, connect, default_zone, find_account_key, open_required,
-            read_file,
+            Access, ClientOptions, address_of_store, connect, default_zone, find_account_key, keep_periods,
+            open_required, read_file,
         },
         failure::{Failure, usage_error},
         file_events::WatchedFolder,
@@ -76,6 +76,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
         let hint = "start mpscript sandbox in another terminal, and give its address with --base-url";
         return Err(usage_error("a daemon needs a platform that outlives it", hint));
     }
+    let kept = keep_periods(host, &arguments.target)?;
     let (zone, source) = default_zone(host, arguments.target.config.as_deref())?;
     let runtime = Arc::new(start_runtime()?);
     let (wake, woken) = mpsc::channel();
@@ -124,6 +125,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let mut daemon =
         Daemon::new(host, &runtime, &store, served, accounts, Arc::<DaemonLogWriter>::clone(&writer))
             .with_retention(arguments.keep)
+            .with_kept(kept)
             .with_max_parallel(arguments.max_parallel)
             .with_runner(Arc::new(runner))
             // After the loop the receiver is dropped, and needs no waking.

@@ -8,12 +8,13 @@ use crate::{
 use anyhow::Context;
 use serde::{
     Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
+    de::{Error, SeqAccess, Visitor},
 };
 use std::{
     collections::BTreeMap,
     fmt, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The file's name.
@@ -32,6 +33,12 @@ pub(crate) struct File {
     /// Folders whose files scripts may read and write.
     #[serde(default, deserialize_with = "one_or_many")]
     pub files: Vec<String>,
+    /// How long runs by hand are kept; 90 days if omitted.
+    #[serde(default, deserialize_with = "span")]
+    pub keep_runs: Option<Duration>,
+    /// How long lines of sessions are kept; 90 days if omitted.
+    #[serde(default, deserialize_with = "span")]
+    pub keep_sessions: Option<Duration>,
     #[serde(default)]
     pub accounts: BTreeMap<String, Entry>,
 }
@@ -91,6 +98,13 @@ pub(crate) enum TokenKind {
     Classic,
 }
 
+/// A span of time, as in `90d`.
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let span = humantime::parse_duration(&text);
+    span.map(Some).map_err(|_| D::Error::custom("write a number with its unit here, as in 90d or 1year"))
+}
+
 /// A text, or a list of texts.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct OneOrMany;
@@ -147,9 +161,11 @@ pub(crate) fn read(host: &Host, named: Option<&Path>) -> anyhow::Result<Option<(
 /// The parser's message without the values that it quotes, since a secret may be in the wrong place. The name of an
 /// unknown field is shown only if it is close to a known one.
 fn without_content(message: &str) -> String {
-    const FIELDS: [&str; 21] = [
+    const FIELDS: [&str; 23] = [
         "timezone",
         "files",
+        "keep_runs",
+        "keep_sessions",
         "quota_reset",
         "production",
         "token_account",

@@ -5,6 +5,7 @@ mod callback;
 mod connect;
 mod file;
 mod files;
+mod keep;
 mod secret;
 mod store;
 mod zone;
@@ -17,6 +18,7 @@ pub(crate) use connect::{
     Access, ClientAccount, ClientOptions, Connection, connect, find_account_key, new_client,
 };
 pub(crate) use file::read as read_file;
+pub(crate) use keep::{keep_periods, purge_old_runs};
 pub(crate) use secret::refuse_if_readable;
 pub(crate) use store::{
     address_of_store, open, open_at, open_if_possible, open_required, state_folder, store_location,

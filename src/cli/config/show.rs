@@ -27,6 +27,9 @@ pub(crate) fn execute(host: &Host, arguments: &ConfigArguments) -> anyhow::Resul
         if !file.files.is_empty() {
             rows.push(("files", file.files.join(", ")));
         }
+        let kept = [("keep_runs", file.keep_runs), ("keep_sessions", file.keep_sessions)];
+        let shown = |span| humantime::format_duration(span).to_string();
+        rows.extend(kept.into_iter().filter_map(|(name, span)| Some((name, shown(span?)))));
         rows.push(("accounts", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
     } else {
         rows.push(("file", format!("none: no {} here or in the configuration folder", file::FILE)));

@@ -14,6 +14,7 @@ use crate::{
     base::Cancel,
     cli::{
         args::ReplArguments,
+        config::purge_old_runs,
         output::{exit, log},
         runtime::start_runtime,
         signals::{Interrupts, leave_at_once},
@@ -42,6 +43,7 @@ pub(crate) fn execute(host: &Host, arguments: &ReplArguments) -> anyhow::Result<
     if let Ok(client) = &repl.connection.client {
         runtime.block_on(client.finish());
     }
+    purge_old_runs(host, &runtime, &arguments.target, repl.session.store());
     drop(repl);
     runtime.shutdown_background();
     Ok(code)

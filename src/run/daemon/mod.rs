@@ -49,6 +49,7 @@ use crate::{
     base::{EpochMs, Stopwatch},
     host::Host,
     run::{
+        kept::KeepPeriods,
         registry::{AutomationRegistry, RegistryEvent},
         runner::{Runner, Waker},
         worker::Connector,
@@ -145,6 +146,13 @@ impl Daemon {
     #[must_use]
     pub fn with_retention(mut self, period: Duration) -> Self {
         self.retention.period = period;
+        self
+    }
+
+    /// Keeps other runs for so long.
+    #[must_use]
+    pub fn with_kept(mut self, by_hand: KeepPeriods) -> Self {
+        self.retention.by_hand = by_hand;
         self
     }
 

@@ -3,6 +3,7 @@
 use super::process::{DAEMON_LEASE, Process, SERVING_LEASE};
 use crate::{
     base::EpochMs,
+    run::kept::KeepPeriods,
     store::{AutomationId, StoreError},
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -10,57 +11,79 @@ use std::{collections::BTreeSet, time::Duration};
 /// How long fires and their runs are kept by default.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(90 * 24);
 
-/// Between two purges.
+/// Between two purges, and how long the lease of a dead process is kept.
 const PURGE_INTERVAL: Duration = Duration::from_hours(24);
 
 /// Something that a purge has still to go through.
 enum Expirable {
     /// The fires of an automation, with their runs.
     Fires(AutomationId),
-    /// Runs of an account's automations that belong to no fire: those started by hand, and failure hooks.
-    ManualRuns(String),
+    /// Runs by hand.
+    Runs,
+    /// Lines of sessions.
+    SessionLines,
 }
 
 /// What is purged, and when.
 pub(super) struct Retention {
+    /// How long fires and their runs are kept.
     pub period: Duration,
-    /// When the last purge was planned.
-    planned_at: EpochMs,
+    /// How long other runs are.
+    pub by_hand: KeepPeriods,
+    /// The day of the last purge that was planned.
+    planned: Option<i64>,
+    /// The latest instant that is believed to be past, by which the planned purge goes.
+    believed: EpochMs,
     queue: Vec<Expirable>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { period: DEFAULT_RETENTION, planned_at: EpochMs::default(), queue: Vec::new() }
+        Self {
+            period: DEFAULT_RETENTION,
+            by_hand: KeepPeriods::default(),
+            planned: None,
+            believed: EpochMs::default(),
+            queue: Vec::new(),
+        }
     }
 }
 
 impl Retention {
-    /// Purges one batch of what is recorded for these accounts, if a purge is due or not done yet. What fails is left to
-    /// the purge of the next day.
+    /// Purges one batch of what is recorded for these accounts, and of what was started by hand, if a purge is due or not
+    /// done yet. What fails is left to the purge of the next day.
     pub(super) fn purge_expired(
         &mut self,
         process: &Process,
         accounts: &BTreeSet<String>,
         now: EpochMs,
     ) -> Result<(), StoreError> {
-        if now.distance(self.planned_at) >= PURGE_INTERVAL {
-            self.planned_at = now;
+        let today = now.period(PURGE_INTERVAL);
+        if self.planned != Some(today) {
+            self.planned = Some(today);
+            self.queue.clear();
             let before = now - PURGE_INTERVAL;
             process.wait(process.store.purge_leases(DAEMON_LEASE, before))?;
             process.wait(process.store.purge_leases(SERVING_LEASE, before))?;
+            let seen = process.wait(process.store.see_day(now))?;
+            let Some(believed) = seen.believed else { return Ok(()) };
+            self.believed = believed;
             let records = process.wait(process.store.automations())?;
             let ours =
                 records.into_iter().map(|record| record.id).filter(|id| accounts.contains(&id.account));
-            let runs = accounts.iter().cloned().map(Expirable::ManualRuns);
-            self.queue = ours.map(Expirable::Fires).chain(runs).collect();
+            self.queue = ours.map(Expirable::Fires).collect();
+            self.queue.extend([Expirable::Runs, Expirable::SessionLines]);
         }
         let Some(next) = self.queue.pop() else { return Ok(()) };
-        let before = now - self.period;
+        let before = |period| self.believed - period;
+        let store = &process.store;
         let purged = match &next {
-            Expirable::Fires(automation) => process.wait(process.store.purge_fires(automation, before))?,
-            Expirable::ManualRuns(account) => {
-                process.wait(process.store.purge_runs_without_fire(account, before))?
+            Expirable::Fires(automation) => {
+                process.wait(store.purge_fires(automation, before(self.period)))?
+            }
+            Expirable::Runs => process.wait(store.purge_runs_by_hand(before(self.by_hand.runs)))?,
+            Expirable::SessionLines => {
+                process.wait(store.purge_session_lines(before(self.by_hand.sessions)))?
             }
         };
         if purged > 0 {

@@ -3,6 +3,7 @@
 mod contract;
 mod damage;
 pub(crate) mod full_disk;
+mod retention;
 mod servers;
 mod sources;
 mod upgrade;

@@ -58,7 +58,7 @@ fn source_whose_runs_are_purged_is_deleted() {
         let store = place.open().await.unwrap();
         add(&store, "aaaaaa", SOURCE).await;
         add(&store, "bbbbbb", SOURCE).await;
-        assert_eq!(store.purge_runs_without_fire("", EpochMs::new(2_000)).await, Ok(2));
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(2_000)).await, Ok(2));
         assert_eq!(sources(&store).await, [""; 0]);
     });
 }

@@ -1,0 +1,52 @@
+//! The days on which the store was used. A clock alone is not believed when something is deleted for its age: one that is
+//! a year ahead would delete everything.
+
+use super::{Cells, Statement, Store, StoreError};
+use crate::base::EpochMs;
+use std::time::Duration;
+
+/// A day is believed to be past once the store was used on so many later ones.
+const LATER_DAYS: usize = 7;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// What is known of the days after one was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenDay {
+    /// Whether no process has recorded this day before.
+    pub is_new: bool,
+    /// The latest instant that is believed to be past; `None` until the store was used on enough days.
+    pub believed: Option<EpochMs>,
+}
+
+impl Store {
+    /// Records that the store is used on the day of `now`. Later days were recorded by a clock that was ahead, and are
+    /// forgotten.
+    pub async fn see_day(&self, now: EpochMs) -> Result<SeenDay, StoreError> {
+        let today = now.period(DAY);
+        let seen = self.seen_days().await?;
+        if seen.first() == Some(&today) {
+            return Ok(SeenDay { is_new: false, believed: believed(&seen) });
+        }
+        let ahead = Statement::new("DELETE FROM mpscript_day WHERE day > $1");
+        let insert =
+            Statement::new("INSERT INTO mpscript_day (day) VALUES ($1) ON CONFLICT (day) DO NOTHING");
+        let needless = Statement::new("DELETE FROM mpscript_day WHERE day < $1");
+        let mut all = vec![ahead.with(today), insert.with(today)];
+        // Without it there are as many as are needed.
+        all.extend(seen.get(LATER_DAYS).map(|day| needless.with(*day)));
+        let is_new = self.transaction(all).await?.get(1) == Some(&1);
+        Ok(SeenDay { is_new, believed: believed(&self.seen_days().await?) })
+    }
+
+    /// The days on which the store was used, the latest first.
+    async fn seen_days(&self) -> Result<Vec<i64>, StoreError> {
+        let rows = self.query(Statement::new("SELECT day FROM mpscript_day ORDER BY day DESC")).await?;
+        rows.iter().map(|row| Cells::new("mpscript_day", "day", "day", row).integer()).collect()
+    }
+}
+
+/// The start of the earliest of the last days.
+fn believed(days: &[i64]) -> Option<EpochMs> {
+    days.get(LATER_DAYS).map(|day| EpochMs::default() + DAY * u32::try_from(*day).unwrap_or_default())
+}

@@ -1,0 +1,168 @@
+//! What is purged of runs by hand and lines of sessions, what is kept however old it is, and which clock is believed.
+
+use super::contract::{Place, on_each};
+use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
+use mpscript::{
+    base::EpochMs,
+    store::{RunPayload, RunRecord, RunState, SeenDay, StartedBy, Statement, Store},
+};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Records a run of the first day in this state.
+async fn add(store: &Store, id: &str, state: RunState, change: impl Fn(RunRecord) -> RunRecord) {
+    let instant = EpochMs::new(1_000);
+    let record = RunRecord {
+        id: id.to_owned(),
+        state,
+        started_at: instant,
+        heartbeat_at: instant,
+        ..RunRecord::default()
+    };
+    assert_eq!(store.add_run(&change(record), &RunPayload::default()).await, Ok(true));
+}
+
+fn undo_of(run: &'static str) -> impl Fn(RunRecord) -> RunRecord {
+    move |record| RunRecord { undoes: run.to_owned(), ..record }
+}
+
+async fn execute(store: &Store, sql: &'static str) {
+    store.execute(Statement::new(sql)).await.unwrap();
+}
+
+async fn left(store: &Store) -> Vec<String> {
+    let runs = store.runs("", 100).await.unwrap();
+    let mut ids: Vec<String> = runs.into_iter().map(|run| run.unwrap().id).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn runs_by_hand_are_purged_once_they_are_old() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        for (id, state) in [
+            ("done", RunState::Done),
+            ("failed", RunState::Error),
+            ("interrupted", RunState::Interrupted),
+            ("paused", RunState::Paused),
+        ] {
+            add(&store, id, state, |record| record).await;
+        }
+        let young = |record| RunRecord { heartbeat_at: EpochMs::new(5_000), ..record };
+        add(&store, "resumed", RunState::Interrupted, young).await;
+        let line = |record| RunRecord { started_by: StartedBy::Session, ..record };
+        add(&store, "line", RunState::Done, line).await;
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(4));
+        assert_eq!(left(&store).await, ["line", "resumed"]);
+        assert_eq!(store.purge_session_lines(EpochMs::new(5_000)).await, Ok(1));
+        assert_eq!(left(&store).await, ["resumed"]);
+    });
+}
+
+#[test]
+fn runs_that_wait_for_a_decision_are_not_purged() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        add(&store, "call", RunState::Error, |record| record).await;
+        add(&store, "batch", RunState::Interrupted, |record| record).await;
+        add(&store, "parked", RunState::Parked, |record| record).await;
+        add(&store, "running", RunState::Running, |record| record).await;
+        execute(
+            &store,
+            "INSERT INTO mpscript_step (run, step, seq, label, state, effect, checkpoint, answer, kind, effect_kind)
+             VALUES ('call', '1', 1, '卡券', 'begun', '{}', '', '', 'call:card_create', 'irreversible')",
+        )
+        .await;
+        execute(
+            &store,
+            "INSERT INTO mpscript_batch
+                 (run, step, number, items, size, pending, unresolved, failed, failures, in_doubt)
+             VALUES ('batch', '1', 1, '', 50, 50, '', '', 0, 50)",
+        )
+        .await;
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(0));
+        assert_eq!(left(&store).await, ["batch", "call", "parked", "running"]);
+    });
+}
+
+#[test]
+fn run_whose_undo_can_be_resumed_is_not_purged() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        add(&store, "first", RunState::Done, |record| record).await;
+        add(&store, "second", RunState::Done, |record| record).await;
+        add(&store, "undo of first", RunState::Parked, undo_of("first")).await;
+        let young = |record| RunRecord { heartbeat_at: EpochMs::new(5_000), ..undo_of("second")(record) };
+        add(&store, "undo of second", RunState::Interrupted, young).await;
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(0));
+    });
+}
+
+#[test]
+fn completed_undo_is_purged_after_the_run_that_it_undid() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        add(&store, "done", RunState::Done, |record| record).await;
+        add(&store, "undo", RunState::Done, undo_of("done")).await;
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(1));
+        assert_eq!(left(&store).await, ["undo"]);
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(1));
+    });
+}
+
+#[test]
+fn day_is_believed_to_be_past_once_seven_later_ones_were_seen() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        let day = |number| EpochMs::default() + number * DAY;
+        for number in 10..17 {
+            assert_eq!(store.see_day(day(number)).await, Ok(SeenDay { is_new: true, believed: None }));
+        }
+        let seen = SeenDay { is_new: true, believed: Some(day(10)) };
+        assert_eq!(store.see_day(day(17)).await, Ok(seen));
+        assert_eq!(store.see_day(day(17)).await, Ok(SeenDay { is_new: false, ..seen }));
+        // A clock that is a year ahead is one day more, and forgotten by the right one.
+        assert_eq!(store.see_day(day(382)).await, Ok(SeenDay { is_new: true, believed: Some(day(11)) }));
+        assert_eq!(store.see_day(day(18)).await, Ok(SeenDay { is_new: true, believed: Some(day(11)) }));
+    });
+}
+
+/// Records the days before now as seen, and a run of long ago.
+fn used_for_years(folder: &Folder) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("the system gives a runtime").block_on(async {
+        let store = folder.store().await;
+        add(&store, "aaaaaa", RunState::Done, |record| record).await;
+        let today = mpscript::base::Clock::system().now();
+        for number in (1..9).rev() {
+            store.see_day(today - number * DAY).await.expect("the store works");
+        }
+        store.close().await;
+    });
+}
+
+#[test]
+fn run_by_hand_purges_those_that_the_configuration_does_not_keep() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let arguments =
+        |url: &str| ["run", "-e", "tag::list().len()", "--quiet", "--base-url", url].map(str::to_owned);
+    for (keep_runs, runs) in [("1h", 1), ("100years", 2)] {
+        let folder = Folder::new()
+            .account()
+            .env("MPSCRIPT_STORE", "store.sqlite3")
+            .file("mpscript.toml", &format!("keep_runs = \"{keep_runs}\"\n"));
+        used_for_years(&folder);
+        let arguments = arguments(&sandbox.url());
+        folder.run(&arguments.each_ref().map(String::as_str)).success();
+        assert_eq!(folder.run(&["runs"]).success().lines().count(), runs, "{keep_runs}");
+    }
+}
+
+#[test]
+fn span_without_a_unit_is_refused_in_the_configuration() {
+    let folder = Folder::new().account().file("mpscript.toml", "keep_sessions = \"90\"\n");
+    let error = folder.run(&["config"]).failure(2);
+    assert!(error.contains("mpscript.toml, line 1: write a number with its unit here, as in 90d"), "{error}");
+}
