@@ -12,7 +12,11 @@ use rhai::ParseErrorType;
 /// A syntax error, with its position.
 pub(crate) fn explain_syntax(kind: &ParseErrorType, span: Option<SourceSpan>) -> Diagnostic {
     let hint = match kind {
-        ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
+        ParseErrorType::Reserved(name) => Some(match name.as_str() {
+            "null" | "nil" => "nothing is written ()".to_owned(),
+            "var" => "a variable is declared with let".to_owned(),
+            _ => "choose another name".to_owned(),
+        }),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
         ParseErrorType::MissingToken(token, _) if token == "," => {
             Some("a comma or a closing bracket is missing before this place".to_owned())
