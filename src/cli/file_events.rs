@@ -1,7 +1,7 @@
 //! Changes in a folder, as the file system reports them.
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Calls `on_change` for everything that happens in a folder, except that files are read, until the watcher is dropped.
 pub(crate) fn watch(
@@ -19,17 +19,17 @@ pub(crate) fn watch(
 
 /// Watches a folder by its path. If the path leads to another folder later (one was moved, a symlink was changed), that
 /// folder is watched.
-pub(crate) struct WatchedFolder<'a, C> {
-    folder: &'a Path,
+pub(crate) struct WatchedFolder<C> {
+    folder: PathBuf,
     on_change: C,
     identity: Option<(u64, u64)>,
     watcher: notify::Result<RecommendedWatcher>,
 }
 
-impl<'a, C: Fn() + Clone + Send + 'static> WatchedFolder<'a, C> {
-    pub(crate) fn new(folder: &'a Path, on_change: C) -> Self {
+impl<C: Fn() + Clone + Send + 'static> WatchedFolder<C> {
+    pub(crate) fn new(folder: &Path, on_change: C) -> Self {
         let watcher = watch(folder, on_change.clone());
-        Self { folder, on_change, identity: identity(folder), watcher }
+        Self { folder: folder.to_owned(), on_change, identity: identity(folder), watcher }
     }
 
     /// Why changes are not reported, if so.
@@ -39,8 +39,8 @@ impl<'a, C: Fn() + Clone + Send + 'static> WatchedFolder<'a, C> {
 
     /// Watches the folder to which the path leads now.
     pub(crate) fn renew(&mut self) {
-        if identity(self.folder) != self.identity {
-            *self = Self::new(self.folder, self.on_change.clone());
+        if identity(&self.folder) != self.identity {
+            *self = Self::new(&self.folder, self.on_change.clone());
         }
     }
 }

@@ -39,14 +39,50 @@ impl Revision {
 }
 
 /// A change that a scan has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum RegistryEvent {
     /// A new revision of the automation runs.
-    Live(String),
+    Live(Arc<Revision>),
     /// The file can't be used: the last good revision runs, or nothing.
     Stale(String, Diagnostic),
+    /// The file can't be used, and its last good revision was looked for in the store.
+    Restored {
+        /// The automation.
+        name: String,
+        /// Why the file can't be used.
+        diagnostic: Diagnostic,
+        /// The last good revision, or why there is none; `None` for no reason but that.
+        revision: Result<Arc<Revision>, Option<Diagnostic>>,
+    },
     /// The file was removed, and the triggers with it.
     Removed(String),
+}
+
+impl RegistryEvent {
+    /// The automation that it is about.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Live(revision) => &revision.name,
+            Self::Stale(name, _) | Self::Restored { name, .. } | Self::Removed(name) => name,
+        }
+    }
+}
+
+/// Who follows a scan while it goes on.
+pub trait ScanObserver {
+    /// This is read from now on: a folder's entries, or a file.
+    fn reading(&self, path: &Path);
+
+    /// A change was found.
+    fn found(&self, event: RegistryEvent);
+}
+
+/// What is found is in the registry when the scan has ended.
+impl ScanObserver for () {
+    fn reading(&self, _path: &Path) {}
+
+    fn found(&self, _event: RegistryEvent) {}
 }
 
 /// The automations of a folder.
@@ -80,6 +116,12 @@ impl AutomationRegistry {
         &self.revisions
     }
 
+    /// Whether there is an automation of this name, be it a stale one.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.revisions.contains_key(name) || self.stale.contains_key(name)
+    }
+
     /// Whether there is no automation, not even a stale one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -93,16 +135,16 @@ impl AutomationRegistry {
     }
 
     /// Loads the files that have changed, each by itself. When the folder can't be listed nothing changes.
-    pub fn scan(&mut self) -> io::Result<Vec<RegistryEvent>> {
+    pub fn scan(&mut self, observer: &dyn ScanObserver) -> io::Result<()> {
         let mut seen = BTreeMap::new();
-        fingerprints(&self.folder, MAX_DEPTH, &mut seen)?;
+        fingerprints(&self.folder, MAX_DEPTH, &mut seen, observer)?;
         let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
         let touched: BTreeSet<PathBuf> =
             self.seen.keys().chain(seen.keys()).filter(|path| is_other(path)).cloned().collect();
         if touched.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let mut events = Vec::new();
+        observer.reading(&self.folder);
         let files = scripts_in(&self.folder)?;
         let names: BTreeSet<String> = files.iter().map(|file| stem(file)).collect();
         let removed: BTreeSet<String> = self
@@ -115,7 +157,7 @@ impl AutomationRegistry {
         for name in removed {
             self.revisions.remove(&name);
             self.stale.remove(&name);
-            events.push(RegistryEvent::Removed(name));
+            observer.found(RegistryEvent::Removed(name));
         }
         for file in files {
             let name = stem(&file);
@@ -127,6 +169,7 @@ impl AutomationRegistry {
             if !is_affected {
                 continue;
             }
+            observer.reading(&file);
             match self.load(&name, &file) {
                 Ok(Some(revision)) => {
                     let is_same = self.revisions.get(&name).is_some_and(|before| {
@@ -135,8 +178,9 @@ impl AutomationRegistry {
                     });
                     self.stale.remove(&name);
                     if !is_same {
-                        self.revisions.insert(name.clone(), Arc::new(revision));
-                        events.push(RegistryEvent::Live(name));
+                        let revision = Arc::new(revision);
+                        self.revisions.insert(name, Arc::clone(&revision));
+                        observer.found(RegistryEvent::Live(revision));
                     }
                 }
                 // A script without `const automation`, which never had one.
@@ -146,13 +190,13 @@ impl AutomationRegistry {
                 other => {
                     let diagnostic = other.err().unwrap_or_else(no_automation);
                     if self.stale.insert(name.clone(), diagnostic.clone()).as_ref() != Some(&diagnostic) {
-                        events.push(RegistryEvent::Stale(name, diagnostic));
+                        observer.found(RegistryEvent::Stale(name, diagnostic));
                     }
                 }
             }
         }
         self.seen = seen;
-        Ok(events)
+        Ok(())
     }
 
     /// Restores the last good revision of an automation of this folder whose file is stale, from its record. An error when
@@ -235,15 +279,22 @@ fn stem(file: &Path) -> String {
 }
 
 /// The fingerprints of all scripts under a folder.
-fn fingerprints(folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) -> io::Result<()> {
+fn fingerprints(
+    folder: &Path,
+    depth: usize,
+    seen: &mut BTreeMap<PathBuf, String>,
+    observer: &dyn ScanObserver,
+) -> io::Result<()> {
+    observer.reading(folder);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
             continue;
         }
+        observer.reading(&path);
         if path.is_dir() && depth > 0 {
             // A folder that was removed since has no scripts.
-            let _ = fingerprints(&path, depth - 1, seen);
+            let _ = fingerprints(&path, depth - 1, seen, observer);
         } else if path.extension().is_some_and(|extension| extension == "rhai") {
             match read_regular(&path, MAX_SCRIPT_BYTES) {
                 Ok(bytes) => {

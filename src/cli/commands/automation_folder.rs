@@ -59,7 +59,7 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     };
     let account = account.filter(|_| is_named(&arguments.target));
     let mut served = AutomationRegistry::new(&folder, zone);
-    served.scan().with_context(|| format!("can't list {}", folder.display()))?;
+    served.scan(&()).with_context(|| format!("can't list {}", folder.display()))?;
     // The daemon runs the last good revision of a file that can't be loaded.
     let stale: Vec<String> = served.stale().keys().cloned().collect();
     for name in stale {

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{
-        Cancel, Diagnostic, Stopwatch,
+        Cancel, Clock, Diagnostic, Stopwatch,
         http::{BindAddress, HttpServer, ServerOptions},
     },
     cli::{
@@ -33,6 +33,7 @@ use crate::{
 };
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender},
@@ -57,8 +58,8 @@ const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 enum Wake {
     /// Something in the folder has changed.
     Changed,
-    /// A run has ended.
-    RunEnded,
+    /// A run has ended, or a scan has found something.
+    Due,
     /// SIGHUP: scan the folder now.
     Scan,
     /// SIGTERM or Ctrl-C.
@@ -98,15 +99,8 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     }
     let metrics =
         arguments.metrics.map(|address| listen_at(&runtime, address, &arguments.allow_host)).transpose()?;
-    // Before the first scan, so that no change between the two is lost.
-    let changed = wake.clone();
-    let watched = WatchedFolder::new(&folder, move || drop(changed.send(Wake::Changed)));
     let writer = Arc::new(DaemonLogWriter::new(host.out.clone(), arguments.log));
-    let report = Report { host, writer: &writer };
-    if let Some(error) = watched.error() {
-        let every = humantime::format_duration(SCAN_INTERVAL);
-        report.warn(&format!("changed files are only noticed every {every}: {error}"));
-    }
+    let report = Report { clock: host.clock.clone(), writer: Arc::clone(&writer) };
     if let Err(no_client) = &default.config.client {
         report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
     } else {
@@ -129,7 +123,8 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
             .with_max_parallel(arguments.max_parallel)
             .with_runner(Arc::new(runner))
             // After the loop the receiver is dropped, and needs no waking.
-            .with_waker(Arc::new(move || drop(ended.send(Wake::RunEnded))));
+            .with_waker(Arc::new(move || drop(ended.send(Wake::Due))))
+            .with_scan_hook(watcher(&folder, wake, report.clone()));
     if let Ok(client) = &default.config.client {
         daemon.stats().track_account(client);
     }
@@ -141,13 +136,11 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let served = Serving {
         daemon: &mut daemon,
         woken,
-        watched,
         grace: arguments.grace,
         report,
         changes: Changes::seen_now(),
         scanned: Stopwatch::start(),
         stopping: None,
-        is_empty: false,
     }
     .serve();
     runtime.block_on(store.close());
@@ -155,13 +148,33 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     served.map(|()| exit::DONE).map_err(Into::into)
 }
 
-/// Entries of the log that belong to no automation.
-struct Report<'a> {
-    host: &'a Host,
-    writer: &'a DaemonLogWriter,
+/// Watches the folder from the first scan on, and the folder to which its path leads at each later one. Before the scan, so
+/// that no change between the two is lost.
+fn watcher(folder: &Path, wake: Sender<Wake>, report: Report) -> impl FnMut() + Send + 'static {
+    let folder = folder.to_owned();
+    let mut watched = None;
+    move || match &mut watched {
+        None => {
+            let changed = wake.clone();
+            let watching = WatchedFolder::new(&folder, move || drop(changed.send(Wake::Changed)));
+            if let Some(error) = watching.error() {
+                let every = humantime::format_duration(SCAN_INTERVAL);
+                report.warn(&format!("changed files are only noticed every {every}: {error}"));
+            }
+            watched = Some(watching);
+        }
+        Some(watched) => watched.renew(),
+    }
 }
 
-impl Report<'_> {
+/// Entries of the log that belong to no automation.
+#[derive(Clone)]
+struct Report {
+    clock: Clock,
+    writer: Arc<DaemonLogWriter>,
+}
+
+impl Report {
     fn info(&self, text: &str) {
         self.write(Level::Info, text);
     }
@@ -175,7 +188,7 @@ impl Report<'_> {
     }
 
     fn write(&self, level: Level, text: &str) {
-        let at = self.host.clock.now();
+        let at = self.clock.now();
         self.writer.write(&LogRecord {
             at,
             level,
@@ -221,21 +234,18 @@ impl Changes {
 }
 
 /// The daemon's loop.
-struct Serving<'a, C> {
+struct Serving<'a> {
     daemon: &'a mut Daemon,
     woken: Receiver<Wake>,
-    watched: WatchedFolder<'a, C>,
     grace: Duration,
-    report: Report<'a>,
+    report: Report,
     changes: Changes,
     scanned: Stopwatch,
     /// When the daemon began to stop.
     stopping: Option<Stopwatch>,
-    /// Whether the last scan has found no automation.
-    is_empty: bool,
 }
 
-impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
+impl Serving<'_> {
     /// Serves until it is stopped, and then until the running runs have reached a checkpoint or the grace is over. A final
     /// error of the store ends it at once.
     fn serve(mut self) -> Result<(), StoreError> {
@@ -244,8 +254,7 @@ impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
             if self.stopping.is_none() && is_due {
                 self.changes = Changes::none();
                 self.scanned = Stopwatch::start();
-                self.watched.renew();
-                self.scan();
+                self.daemon.begin_scan();
             }
             let wait = match self.daemon.step() {
                 Ok(wait) => wait,
@@ -265,31 +274,15 @@ impl<C: Fn() + Clone + Send + 'static> Serving<'_, C> {
                 Ok(Wake::Changed) => self.changes.add(),
                 Ok(Wake::Scan) => {
                     self.changes.last = None;
-                    if let Err(error) = self.daemon.scan() {
-                        self.report.error(&error.to_string());
-                    }
+                    self.daemon.begin_scan();
                 }
                 Ok(Wake::Stop) if self.stopping.is_none() => self.begin_shutdown(),
                 Ok(Wake::Stop) => break,
-                Ok(Wake::RunEnded) | Err(_) => {}
+                Ok(Wake::Due) | Err(_) => {}
             }
         }
         self.finish();
         Ok(())
-    }
-
-    fn scan(&mut self) {
-        let scanned = self.daemon.scan();
-        let is_empty = self.daemon.registry().is_empty();
-        match scanned {
-            Err(error) => self.report.error(&error.to_string()),
-            Ok(()) if is_empty && !self.is_empty => {
-                self.report
-                    .warn("there is no automation in the folder: a file with `const automation = #{ … };`");
-            }
-            Ok(()) => {}
-        }
-        self.is_empty = is_empty;
     }
 
     fn begin_shutdown(&mut self) {

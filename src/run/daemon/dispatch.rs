@@ -21,7 +21,7 @@ use crate::{
     script::ON_FAILURE,
     store::{AutomationId, Fire, FireKind, FireState, StoreError},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 /// The most fires that are recorded in one transaction.
 const MAX_BATCH: usize = 100;
@@ -36,7 +36,7 @@ impl Daemon {
                 self.has_backlog = true;
                 return Ok(());
             }
-            let Some(revision) = self.registry.revisions().get(&id.automation.name).map(Arc::clone) else {
+            let Some(revision) = self.loaded.get(&id.automation.name) else {
                 continue;
             };
             let Some(trigger) = revision.trigger(&id.key) else { continue };
@@ -161,7 +161,7 @@ impl Daemon {
         if fire.kind == FireKind::FailureHook {
             return ON_FAILURE.to_owned();
         }
-        let revision = self.registry.revisions().get(&fire.automation.name);
+        let revision = self.loaded.revisions().get(&fire.automation.name);
         revision.and_then(|revision| handler_of(revision, fire)).unwrap_or_default().to_owned()
     }
 

@@ -12,6 +12,8 @@ mod clock_watch;
 mod dispatch;
 mod finish;
 mod fire_queue;
+mod folder_health;
+mod loaded;
 mod log;
 mod outage;
 mod preparation;
@@ -20,6 +22,7 @@ mod recovery;
 mod reload;
 mod retention;
 mod running_set;
+mod scans;
 mod start;
 mod stats;
 mod step_errors;
@@ -28,7 +31,6 @@ mod triggers;
 
 pub use log::{Level, Log, LogRecord};
 pub use process::serving_lease;
-pub use reload::ScanError;
 pub use retention::DEFAULT_RETENTION;
 pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 
@@ -36,11 +38,14 @@ use self::{
     accounts::ServedAccounts,
     clock_watch::{ClockJump, ClockWatch},
     fire_queue::FireQueue,
+    folder_health::{FirstLook, FolderHealth},
+    loaded::LoadedAutomations,
     outage::Outage,
     preparation::Preparations,
     process::{HEARTBEAT_TTL, Process},
     retention::Retention,
     running_set::{Capacity, RunningSet},
+    scans::FolderScans,
     step_errors::StepErrors,
     transition::StopReason,
     triggers::Triggers,
@@ -50,7 +55,7 @@ use crate::{
     host::Host,
     run::{
         kept::KeepPeriods,
-        registry::{AutomationRegistry, RegistryEvent},
+        registry::{AutomationRegistry, RegistryEvent, Revision},
         runner::{Runner, Waker},
         worker::Connector,
     },
@@ -82,12 +87,11 @@ const MAX_SLEEP: Duration = Duration::from_millis(250);
 /// The daemon: its parts, and the order of a step. Each part keeps its own invariants.
 pub struct Daemon {
     process: Process,
-    registry: AutomationRegistry,
-    /// What a scan has found and the store has not taken yet.
+    scans: FolderScans,
+    /// What scans have found and the store has not taken yet.
     events: VecDeque<RegistryEvent>,
-    /// Whether the folder was scanned. Before the first scan every known automation would look deleted, so nothing is
-    /// adopted or fired.
-    has_scanned: bool,
+    loaded: LoadedAutomations,
+    folder_health: FolderHealth,
     /// The accounts that the automations are served for.
     accounts: ServedAccounts,
     triggers: Triggers,
@@ -120,11 +124,14 @@ impl Daemon {
         connector: Arc<dyn Connector>,
         log: Arc<dyn Log>,
     ) -> Self {
+        let process = Process::new(host, runtime, store, log);
+        let loaded = LoadedAutomations::of(registry.folder());
         Self {
-            process: Process::new(host, runtime, store, log),
-            registry,
+            scans: FolderScans::new(registry, Arc::clone(&process.waker)),
+            process,
             events: VecDeque::new(),
-            has_scanned: false,
+            loaded,
+            folder_health: FolderHealth::default(),
             accounts: ServedAccounts::new(Arc::clone(&connector)),
             triggers: Triggers::default(),
             queue: FireQueue::default(),
@@ -173,14 +180,22 @@ impl Daemon {
     /// Calls this when there is something to do before the sleep between two steps is over.
     #[must_use]
     pub fn with_waker(mut self, waker: Waker) -> Self {
+        self.scans.set_waker(Arc::clone(&waker));
         self.process.waker = waker;
         self
     }
 
-    /// The automations of its folder.
+    /// Calls this before each scan of the folder, on the thread of the scans. To be set before the first one.
     #[must_use]
-    pub fn registry(&self) -> &AutomationRegistry {
-        &self.registry
+    pub fn with_scan_hook(mut self, hook: impl FnMut() + Send + 'static) -> Self {
+        self.scans.set_hook(Box::new(hook));
+        self
+    }
+
+    /// The revisions that run, by the names of their automations.
+    #[must_use]
+    pub fn revisions(&self) -> &BTreeMap<String, Arc<Revision>> {
+        self.loaded.revisions()
     }
 
     /// Its statistics, which it updates as it goes.
@@ -218,7 +233,7 @@ impl Daemon {
         let mut stats = self.process.stats.lock();
         stats.alive = Some(Stopwatch::start());
         stats.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
-        if done.is_ok() && self.has_scanned {
+        if done.is_ok() && self.folder_health.first_look == FirstLook::Done {
             stats.stepped = Some(Stopwatch::start());
         }
         stats.active_runs = self.running.len();
@@ -241,20 +256,25 @@ impl Daemon {
             self.follow_jump(jump, now);
         }
         self.running.enforce_timeouts(self.process.host.clock.monotonic());
-        if !self.is_shutting_down && self.has_scanned {
+        if !self.is_shutting_down {
             if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
                 self.process.heartbeat(now)?;
                 self.announce(now)?;
                 self.log_clocks_ahead(now)?;
                 self.polled_at = Some(now);
                 self.preparations.drop_unneeded(&self.queue.ids());
-                errors.absorb(self.adopt_orphans(now))?;
+                if self.folder_health.first_look == FirstLook::Done {
+                    errors.absorb(self.adopt_orphans(now))?;
+                }
             }
-            errors.absorb(self.apply_events())?;
+            errors.absorb(self.load_found())?;
             errors.absorb(self.enqueue_due())?;
             self.start_queued(&mut errors)?;
             self.resume_queued(&mut errors)?;
-            if let Err(error) = self.retention.purge_expired(&self.process, &self.accounts.keys(), now) {
+            // The day's purge is planned once, for all accounts that are served.
+            if self.folder_health.first_look == FirstLook::Done
+                && let Err(error) = self.retention.purge_expired(&self.process, &self.accounts.keys(), now)
+            {
                 let text = format!("expired fires and runs can't be purged now: {error}");
                 self.process.log.daemon(Level::Warn, &text);
             }
@@ -288,7 +308,7 @@ impl Daemon {
 
     fn follow_jump(&mut self, jump: ClockJump, now: EpochMs) {
         for id in self.triggers.ids() {
-            let revision = self.registry.revisions().get(&id.automation.name).map(Arc::clone);
+            let revision = self.loaded.get(&id.automation.name);
             if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                 self.triggers.follow_jump(&id, trigger, jump, now);
             }
@@ -318,7 +338,7 @@ impl Daemon {
         for account in self.accounts.keys() {
             peers.extend(self.process.announce(&account, &folder, now)?);
         }
-        if self.polled_at.is_none() && !peers.is_empty() {
+        if self.polled_at.is_none() && self.folder_health.first_look == FirstLook::Done && !peers.is_empty() {
             let names: Vec<&str> = peers.iter().filter_map(|name| name.split(' ').next()).collect();
             let text = format!("{} serves this folder too: each fire runs once", names.join(", "));
             self.process.log.daemon(Level::Info, &text);
@@ -328,7 +348,7 @@ impl Daemon {
 
     /// The folder, as the store keeps it.
     fn folder(&self) -> String {
-        self.registry.folder().display().to_string()
+        self.loaded.folder().display().to_string()
     }
 
     /// Starts nothing more, and asks the runs of this process to stop at a safe point.

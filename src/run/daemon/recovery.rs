@@ -75,7 +75,7 @@ impl Daemon {
         let Some(record) = self.process.wait(store.run(&fire.run))? else {
             return self.close_fire(fire, FireState::Failed, "the record of its run was deleted").map(drop);
         };
-        let revision = revision.or_else(|| self.registry.revisions().get(&fire.automation.name).cloned());
+        let revision = revision.or_else(|| self.loaded.get(&fire.automation.name));
         let undone_by = self.process.wait(store.active_undo_of(&record.id))?;
         let recorded = RecordedRun {
             state: record::observed_state(&self.process.host, &record),
@@ -208,7 +208,7 @@ impl Daemon {
             // Without its call the failure can't be reported to `on_failure`.
             Err(error) => return self.close_fire(fire, state, &format!("{note} ({error})")).map(drop),
         };
-        let revision = self.registry.revisions().get(&fire.automation.name).cloned();
+        let revision = self.loaded.get(&fire.automation.name);
         self.fail_fire(fire, revision.as_ref(), &call, &FireEnd::failed(state, note))
     }
 }

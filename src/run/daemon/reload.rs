@@ -1,21 +1,28 @@
-//! Reload: what a scan of the folder finds goes to the store, to the log and to the triggers that are waited for.
+//! Reload: what scans of the folder find goes to the store, to the log and to the triggers that are waited for.
 //!
 //! A batch of events is planned first, which only reads; then everything that it changes is written in one transaction,
 //! and only then applied. A batch that the store does not take is planned again at the next step.
 
 use super::{
-    Daemon, MAX_STEP, RUNS_LAST_GOOD, RUNS_NOTHING, accounts::ServedAccount, log::Level, triggers::TriggerId,
+    Daemon, MAX_STEP, RUNS_LAST_GOOD, RUNS_NOTHING, accounts::ServedAccount, folder_health::FirstLook,
+    log::Level, scans::Found, triggers::TriggerId,
 };
 use crate::{
     base::{Diagnostic, EpochMs, Stopwatch},
-    run::{account_choice::ServedAs, registry::RegistryEvent, schedule::trigger::Trigger},
+    run::{
+        account_choice::ServedAs,
+        registry::{RegistryEvent, Revision},
+        schedule::trigger::Trigger,
+    },
     store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     sync::Arc,
 };
+
+/// Findings of scans that are taken at once; the scan waits for the store with the rest.
+const MAX_EVENTS: usize = 256;
 
 /// What a batch of events changes.
 #[derive(Default)]
@@ -30,6 +37,14 @@ struct ReloadPlan {
 
 /// What a batch changes in this process once it is written.
 enum Effect {
+    /// A revision runs.
+    Load(Arc<Revision>),
+    /// A file can't be used.
+    MarkStale(String),
+    /// An automation runs no more.
+    Unload(String),
+    /// The last good revision of a stale automation is looked for.
+    Restore(AutomationRecord),
     /// An automation is served for these accounts.
     Serve(String, Vec<ServedAccount>),
     /// The fires of a trigger are accounted for up to this instant.
@@ -45,83 +60,136 @@ enum Effect {
 }
 
 impl Daemon {
-    /// Scans the folder and loads what has changed.
-    pub fn scan(&mut self) -> Result<(), ScanError> {
-        self.events.extend(self.registry.scan()?);
-        if self.has_scanned {
+    /// Has the folder scanned. The steps that follow load what is found.
+    pub fn begin_scan(&mut self) {
+        if self.folder_health.first_look == FirstLook::Done {
             self.reload_changed_accounts();
-        } else {
-            let removed = self.removed_while_down()?;
-            self.events.extend(removed);
-            self.has_scanned = true;
         }
-        self.apply_events()?;
-        Ok(())
+        if let Err(error) = self.scans.begin() {
+            let text = format!("the folder can't be scanned now: the system gives no thread: {error}");
+            self.process.log.daemon(Level::Error, &text);
+        }
+    }
+
+    /// Whether a scan goes on, or something that it has found is not loaded yet.
+    #[must_use]
+    pub fn is_scanning(&self) -> bool {
+        let is_comparing = matches!(self.folder_health.first_look, FirstLook::Comparing | FirstLook::Loading);
+        is_comparing || !self.scans.is_idle() || !self.events.is_empty()
     }
 
     /// Loads the automations again whose accounts the configuration finds otherwise than before.
     fn reload_changed_accounts(&mut self) {
         self.accounts.refresh();
-        for (name, revision) in self.registry.revisions() {
+        for (name, revision) in self.loaded.revisions() {
             let before = self.accounts.of(name).to_vec();
-            let event = RegistryEvent::Live(name.clone());
             if !before.is_empty()
                 && self.accounts.of_declaration(&revision.automation) != before
-                && !self.events.contains(&event)
+                && self.events.iter().all(|event| event.name() != name)
             {
-                self.events.push_back(event);
+                self.events.push_back(RegistryEvent::Live(Arc::clone(revision)));
             }
         }
     }
 
-    /// Applies what a scan has found. Events that the store does not take are applied at the next step.
-    pub(super) fn apply_events(&mut self) -> Result<(), StoreError> {
-        let (now, since) = (self.process.now(), Stopwatch::start());
-        let mut plan = ReloadPlan::default();
-        let mut count = 0;
-        while let Some(event) = self.events.get(count).cloned() {
-            match &event {
-                RegistryEvent::Live(name) => self.plan_live(name, now, &mut plan)?,
-                RegistryEvent::Stale(name, diagnostic) => {
-                    self.plan_stale(name, diagnostic, now, &mut plan)?;
+    /// Takes what scans have found, and loads it. Events that the store does not take are applied at the next step.
+    pub(super) fn load_found(&mut self) -> Result<(), StoreError> {
+        while self.events.len() < MAX_EVENTS
+            && let Some(found) = self.scans.receive()
+        {
+            match found {
+                Found::Event(event) => self.events.push_back(event),
+                Found::Scanned(scanned) => {
+                    let told = self.folder_health.observe_scan(scanned);
+                    self.tell(told);
                 }
-                RegistryEvent::Removed(name) => self.plan_removed(name, now, &mut plan)?,
-            }
-            count += 1;
-            if since.elapsed() >= MAX_STEP {
-                break;
+                Found::Done => {}
             }
         }
-        if count > 0 {
-            let (folder, store) = (self.folder(), &self.process.store);
-            self.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
-            self.events.drain(..count);
-            plan.effects.into_iter().for_each(|effect| self.apply(effect, now));
-            for (account, automations) in plan.named {
-                self.preparations.check_account(&self.process, &account, automations);
+        let told = self.folder_health.observe_stall(self.scans.stalled());
+        self.tell(told);
+        self.apply_events()?;
+        match self.folder_health.first_look {
+            FirstLook::Comparing => {
+                let served = self.served_before()?;
+                self.scans.mark_missing(served);
+                self.folder_health.first_look = FirstLook::Loading;
             }
-            self.has_backlog |= !self.events.is_empty();
+            FirstLook::Loading if self.scans.is_idle() && self.events.is_empty() => {
+                self.folder_health.first_look = FirstLook::Done;
+                // Now it is known which fires are this daemon's.
+                self.polled_at = None;
+                self.has_backlog = true;
+            }
+            FirstLook::Reading | FirstLook::Loading | FirstLook::Done => {}
+        }
+        self.has_backlog |= !self.events.is_empty();
+        let served = self.loaded.revisions().len();
+        self.process.stats.lock().scan_error = self.folder_health.error(served);
+        Ok(())
+    }
+
+    fn tell(&self, message: Option<(Level, String)>) {
+        if let Some((level, text)) = message {
+            self.process.log.daemon(level, &text);
+        }
+    }
+
+    /// Loads what waits to be loaded.
+    fn apply_events(&mut self) -> Result<(), StoreError> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let (now, since) = (self.process.now(), Stopwatch::start());
+        let mut plan = ReloadPlan::default();
+        let mut names = BTreeSet::new();
+        while let Some(event) = self.events.get(names.len()).cloned() {
+            // An event is planned on what the one before it has changed of its automation.
+            if since.elapsed() >= MAX_STEP || !names.insert(event.name().to_owned()) {
+                break;
+            }
+            match event {
+                RegistryEvent::Live(revision) => self.plan_live(&revision, now, &mut plan)?,
+                RegistryEvent::Stale(name, diagnostic) => {
+                    self.plan_stale(&name, &diagnostic, now, &mut plan)?;
+                }
+                RegistryEvent::Restored { name, diagnostic, revision } => {
+                    self.plan_restored(&name, &diagnostic, revision, now, &mut plan)?;
+                }
+                RegistryEvent::Removed(name) => self.plan_removed(&name, now, &mut plan)?,
+            }
+        }
+        let (folder, store) = (self.folder(), &self.process.store);
+        self.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
+        self.events.drain(..names.len());
+        plan.effects.into_iter().for_each(|effect| self.apply(effect, now));
+        for (account, automations) in plan.named {
+            self.preparations.check_account(&self.process, &account, automations);
         }
         let mut stats = self.process.stats.lock();
         stats.live = self.accounts.ids().collect();
-        stats.stale = self.registry.stale().len();
+        stats.stale = self.loaded.count_stale();
         Ok(())
     }
 
     fn apply(&mut self, effect: Effect, now: EpochMs) {
         match effect {
+            Effect::Load(revision) => self.loaded.load(revision),
+            Effect::MarkStale(name) => self.loaded.mark_stale(&name),
+            Effect::Unload(name) => self.loaded.unload(&name),
+            Effect::Restore(record) => self.scans.restore(record),
             Effect::Serve(name, accounts) => {
                 self.process.log.name_accounts(&name, &accounts);
                 self.accounts.serve(&name, accounts);
             }
             Effect::Advance(id, last) => {
-                let revision = self.registry.revisions().get(&id.automation.name).map(Arc::clone);
+                let revision = self.loaded.get(&id.automation.name);
                 if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                     self.triggers.advance(id, trigger, last);
                 }
             }
             Effect::Resume(id, last) => {
-                let revision = self.registry.revisions().get(&id.automation.name).map(Arc::clone);
+                let revision = self.loaded.get(&id.automation.name);
                 if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                     self.triggers.resume(id, trigger, last, now);
                 }
@@ -139,9 +207,14 @@ impl Daemon {
     }
 
     /// An automation runs in a new revision.
-    fn plan_live(&mut self, name: &str, now: EpochMs, plan: &mut ReloadPlan) -> Result<(), StoreError> {
-        // A later event of the queue has removed it already.
-        let Some(revision) = self.registry.revisions().get(name).map(Arc::clone) else { return Ok(()) };
+    fn plan_live(
+        &mut self,
+        revision: &Arc<Revision>,
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
+        let name = revision.name.as_str();
+        plan.effects.push(Effect::Load(Arc::clone(revision)));
         let source = serde_json::to_string(&revision.program.source())
             .expect("a source is texts by name, which are always JSON");
         let accounts = self.accounts.of_declaration(&revision.automation);
@@ -166,7 +239,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// The file of an automation can't be used; its last good revision keeps running, if there is one.
+    /// The file of an automation can't be used; its last good revision keeps running, if there is one. One that only the store
+    /// has is restored first.
     fn plan_stale(
         &mut self,
         name: &str,
@@ -174,23 +248,51 @@ impl Daemon {
         now: EpochMs,
         plan: &mut ReloadPlan,
     ) -> Result<(), StoreError> {
-        let ours = self.records_of(name)?;
-        if !self.registry.revisions().contains_key(name) {
-            let good = ours.iter().filter(|record| !record.last_good_source.is_empty());
-            if let Some(record) = good.max_by_key(|record| record.served_at)
-                && let Err(error) = self.registry.restore_last_good(record)
-            {
-                let text = format!("its last good version can't be restored: {}", error.one_line());
-                plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
+        let revision = self.loaded.get(name);
+        if revision.is_none() {
+            let recorded = self.records_of(name)?.into_iter();
+            let good = recorded.filter(|record| !record.last_good_source.is_empty());
+            if let Some(record) = good.max_by_key(|record| record.served_at) {
+                plan.effects.push(Effect::Restore(record));
+                return Ok(());
             }
         }
-        let revision = self.registry.revisions().get(name).map(Arc::clone);
-        let (accounts, runs) = match &revision {
+        self.plan_last_good(name, diagnostic, revision.as_ref(), now, plan)
+    }
+
+    /// The last good revision of a stale automation was looked for.
+    fn plan_restored(
+        &mut self,
+        name: &str,
+        diagnostic: &Diagnostic,
+        revision: Result<Arc<Revision>, Option<Diagnostic>>,
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
+        if let Err(Some(error)) = &revision {
+            let text = format!("its last good version can't be restored: {}", error.one_line());
+            plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
+        }
+        plan.effects.extend(revision.iter().map(Arc::clone).map(Effect::Load));
+        self.plan_last_good(name, diagnostic, revision.ok().as_ref(), now, plan)
+    }
+
+    /// The file of an automation can't be used, and this revision of it runs, or none.
+    fn plan_last_good(
+        &mut self,
+        name: &str,
+        diagnostic: &Diagnostic,
+        revision: Option<&Arc<Revision>>,
+        now: EpochMs,
+        plan: &mut ReloadPlan,
+    ) -> Result<(), StoreError> {
+        plan.effects.push(Effect::MarkStale(name.to_owned()));
+        let (accounts, runs) = match revision {
             Some(revision) => (self.accounts.of_declaration(&revision.automation), RUNS_LAST_GOOD),
             None => (Vec::new(), RUNS_NOTHING),
         };
         let stale = format!("{}; {runs}", diagnostic.one_line());
-        let triggers: &[Trigger] = revision.as_ref().map_or(&[], |revision| &revision.triggers);
+        let triggers: &[Trigger] = revision.map_or(&[], |revision| &revision.triggers);
         plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
         // Without a revision nothing says which accounts it is for.
         let marked = if accounts.is_empty() { vec![self.accounts.of_command()] } else { accounts };
@@ -209,6 +311,7 @@ impl Daemon {
     /// The file of an automation was removed.
     fn plan_removed(&mut self, name: &str, now: EpochMs, plan: &mut ReloadPlan) -> Result<(), StoreError> {
         self.plan_dropped_accounts(name, &[], now, plan)?;
+        plan.effects.push(Effect::Unload(name.to_owned()));
         plan.effects.push(Effect::Serve(name.to_owned(), Vec::new()));
         let text = "removed: its triggers do not fire any more".to_owned();
         plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), text));
@@ -248,20 +351,16 @@ impl Daemon {
         self.accounts.ours(records.into_iter().filter(|record| record.folder == folder))
     }
 
-    /// Automations that were served from the folder before this process started, and are not there any more.
-    fn removed_while_down(&mut self) -> Result<Vec<RegistryEvent>, StoreError> {
+    /// The automations that were served from the folder before this process started.
+    fn served_before(&mut self) -> Result<Vec<String>, StoreError> {
         let folder = self.folder();
         let records = self.process.wait(self.process.store.automations())?;
-        let is_known = |name: &String| {
-            self.registry.revisions().contains_key(name) || self.registry.stale().contains_key(name)
-        };
         let served = records
             .into_iter()
             .filter(|record| record.folder == folder && !record.last_good_source.is_empty());
         let served = self.accounts.ours(served)?;
         let names: BTreeSet<String> = served.into_iter().map(|record| record.id.name).collect();
-        let missing: Vec<String> = names.into_iter().filter(|name| !is_known(name)).collect();
-        Ok(missing.into_iter().map(|name| self.registry.mark_missing(name)).collect())
+        Ok(names.into_iter().collect())
     }
 
     /// What is recorded of an automation for an account, or was before its account was known.
@@ -386,15 +485,4 @@ impl Daemon {
 fn served_as(account: &ServedAccount) -> String {
     let served_as = ServedAs { declared: account.name.clone(), choice: account.choice.clone() };
     serde_json::to_string(&served_as).expect("it is texts, which are always JSON")
-}
-
-/// Why the folder was not loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum ScanError {
-    /// It can't be listed.
-    #[error("the folder can't be listed: {0}")]
-    Folder(#[from] io::Error),
-    /// The store fails.
-    #[error("{0}")]
-    Store(#[from] StoreError),
 }

@@ -74,7 +74,7 @@ impl Daemon {
         if fire.kind == FireKind::FailureHook {
             return self.start_failure_hook(queued);
         }
-        let Some(revision) = self.registry.revisions().get(&fire.automation.name).cloned() else {
+        let Some(revision) = self.loaded.get(&fire.automation.name) else {
             return self.skip(fire, "the automation was removed");
         };
         let Some(account) = self.accounts.find(&fire.automation).map(|account| account.name.clone()) else {
@@ -181,7 +181,7 @@ impl Daemon {
 
     /// Closes a fire whose handler has an earlier one that has not started yet, unless it may wait as well.
     pub(super) fn skip_behind_another(&self, fire: &Fire, first: &Fire) -> Result<StartOutcome, StoreError> {
-        let Some(revision) = self.registry.revisions().get(&fire.automation.name) else {
+        let Some(revision) = self.loaded.revisions().get(&fire.automation.name) else {
             return Ok(StartOutcome::Blocked);
         };
         let may_wait = fire.kind == FireKind::FailureHook
@@ -220,14 +220,14 @@ impl Daemon {
 
     /// Whether a waiting fire is one of those that `max_waiting` bounds: what is caught up was decided by `catch_up`.
     pub(super) fn is_bounded(&self, fire: &Fire) -> bool {
-        let revision = self.registry.revisions().get(&fire.automation.name);
+        let revision = self.loaded.revisions().get(&fire.automation.name);
         fire.kind == FireKind::FailureHook
             || revision.is_some_and(|revision| !is_backlog(claimed_after(revision, fire)))
     }
 
     /// Closes a fire behind as many others of its automation as may wait.
     pub(super) fn skip_beyond_bound(&self, fire: &Fire, waiting: usize) -> Result<StartOutcome, StoreError> {
-        let revision = self.registry.revisions().get(&fire.automation.name);
+        let revision = self.loaded.revisions().get(&fire.automation.name);
         match revision.map(|revision| revision.automation.max_waiting) {
             Some(max) if waiting >= max => {
                 self.skip(fire, &format!("{waiting} of its fires wait already (max_waiting: {max})"))
@@ -281,7 +281,7 @@ impl Daemon {
     /// Starts the `on_failure` of an automation.
     fn start_failure_hook(&mut self, queued: &QueuedFire) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
-        let present = || self.registry.revisions().get(&fire.automation.name).cloned();
+        let present = || self.loaded.get(&fire.automation.name);
         let revision = queued.revision.clone().or_else(present);
         let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
             return self.skip(fire, "the automation has no on_failure any more");
@@ -367,7 +367,7 @@ impl Daemon {
             return self.skip(fire, &reason);
         }
         connected.options = RunOptions {
-            roots: vec![self.registry.folder().to_owned()],
+            roots: vec![self.loaded.folder().to_owned()],
             max_changes: automation.limits.changes,
             max_errors: automation.limits.errors,
             call: Some(call.clone()),

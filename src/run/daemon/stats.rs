@@ -58,6 +58,8 @@ pub struct StatsSnapshot {
     pub stepped: Option<Stopwatch>,
     /// Why the last step failed, if it did.
     pub trouble: Option<String>,
+    /// Why the folder is not served as it is, if so.
+    pub scan_error: Option<String>,
     /// Whether the daemon starts nothing more.
     pub is_shutting_down: bool,
     /// How long it takes until a clock that was set back shows again what it did show.
@@ -115,10 +117,11 @@ impl StatsSnapshot {
         if self.is_shutting_down {
             return Some("the daemon is shutting down".to_owned());
         }
+        let trouble = self.trouble.as_ref().or(self.scan_error.as_ref()).cloned();
         if self.stepped.is_none() {
-            return Some(self.trouble.clone().unwrap_or_else(|| "the daemon has not started yet".to_owned()));
+            return Some(trouble.unwrap_or_else(|| "the daemon has not started yet".to_owned()));
         }
-        self.trouble.clone().or(self.liveness_error()).or(self.clock_error())
+        trouble.or(self.liveness_error()).or(self.clock_error())
     }
 
     fn clock_error(&self) -> Option<String> {

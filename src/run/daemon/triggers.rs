@@ -44,31 +44,35 @@ impl TriggerCursor {
 
 /// The triggers that the daemon waits for. The next start of each always follows from its schedule and its last instant.
 #[derive(Default)]
-pub(super) struct Triggers(BTreeMap<TriggerId, TriggerCursor>);
+pub(super) struct Triggers {
+    cursors: BTreeMap<TriggerId, TriggerCursor>,
+    /// Their names, by those of their automations.
+    by_name: BTreeMap<String, BTreeSet<TriggerId>>,
+}
 
 impl Triggers {
     /// When the next fire of all triggers starts.
     pub(super) fn next_start(&self) -> Option<EpochMs> {
-        self.0.values().filter_map(|cursor| Some(cursor.next_start? - cursor.ahead)).min()
+        self.cursors.values().filter_map(|cursor| Some(cursor.next_start? - cursor.ahead)).min()
     }
 
     /// The triggers whose next fire is due, each with its time.
     pub(super) fn due(&self, now: EpochMs) -> Vec<(TriggerId, EpochMs)> {
-        let due = self.0.iter().map(|(id, cursor)| (id, cursor, now + cursor.ahead));
+        let due = self.cursors.iter().map(|(id, cursor)| (id, cursor, now + cursor.ahead));
         let due = due.filter(|(_, cursor, now)| cursor.next_start.is_some_and(|next| next <= *now));
         due.map(|(id, _, now)| (id.clone(), now)).collect()
     }
 
     /// The last instant that is accounted for; `None` for a trigger that is not waited for.
     pub(super) fn last(&self, id: &TriggerId) -> Option<EpochMs> {
-        self.0.get(id).map(|cursor| cursor.last)
+        self.cursors.get(id).map(|cursor| cursor.last)
     }
 
     /// The fires up to `last` are accounted for; waits for the next one.
     pub(super) fn advance(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs) {
-        let ahead = self.0.get(&id).map(|cursor| cursor.ahead).unwrap_or_default();
+        let ahead = self.cursors.get(&id).map(|cursor| cursor.ahead).unwrap_or_default();
         let cursor = TriggerCursor::new(&id.automation.name, trigger, last, ahead);
-        self.0.insert(id, cursor);
+        self.insert(id, cursor);
     }
 
     /// Waits for a trigger whose last fire in the store is of an instant that the clock reaches later, or did reach: an
@@ -80,12 +84,17 @@ impl Triggers {
                 TriggerCursor::new(&id.automation.name, trigger, last.min(now), Duration::ZERO)
             }
         };
-        self.0.insert(id, cursor);
+        self.insert(id, cursor);
+    }
+
+    fn insert(&mut self, id: TriggerId, cursor: TriggerCursor) {
+        self.by_name.entry(id.automation.name.clone()).or_default().insert(id.clone());
+        self.cursors.insert(id, cursor);
     }
 
     /// The clock has jumped. An interval that was ahead of the clock stays so for less when it jumps forward.
     pub(super) fn follow_jump(&mut self, id: &TriggerId, trigger: &Trigger, jump: ClockJump, now: EpochMs) {
-        let Some(cursor) = self.0.get_mut(id) else { return };
+        let Some(cursor) = self.cursors.get_mut(id) else { return };
         match (&trigger.schedule, jump) {
             (Schedule::Every(_), ClockJump::Back(size)) => {
                 cursor.ahead = cursor.ahead.saturating_add(size);
@@ -103,21 +112,28 @@ impl Triggers {
 
     /// The triggers that are waited for.
     pub(super) fn ids(&self) -> Vec<TriggerId> {
-        self.0.keys().cloned().collect()
+        self.cursors.keys().cloned().collect()
     }
 
     /// Waits no longer for a trigger.
     pub(super) fn remove(&mut self, id: &TriggerId) {
-        self.0.remove(id);
+        self.cursors.remove(id);
+        if let Some(ids) = self.by_name.get_mut(&id.automation.name) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_name.remove(&id.automation.name);
+            }
+        }
     }
 
     /// The triggers of an automation that are waited for, for one of its accounts.
     pub(super) fn ids_of(&self, automation: &AutomationId) -> Vec<TriggerId> {
-        self.0.keys().filter(|id| id.automation == *automation).cloned().collect()
+        let named = self.by_name.get(&automation.name).into_iter().flatten();
+        named.filter(|id| id.automation == *automation).cloned().collect()
     }
 
     /// The accounts, each with this automation's name, that triggers are waited for.
     pub(super) fn automations_named(&self, name: &str) -> BTreeSet<AutomationId> {
-        self.0.keys().map(|id| &id.automation).filter(|id| id.name == name).cloned().collect()
+        self.by_name.get(name).into_iter().flatten().map(|id| id.automation.clone()).collect()
     }
 }

@@ -43,7 +43,7 @@ fn two_accounts_and_a_sandbox_on_one_store_fire_once_each_for_an_hour() {
             fixture.daemon_with("jobs", &trial, &[]),
         ];
         for daemon in &mut daemons {
-            daemon.scan().expect("the folder is there");
+            fixture.scan(daemon).expect("the store works");
         }
         for _ in 0..60 {
             fixture.advance_and_settle(MINUTE, &mut daemons);
@@ -60,7 +60,7 @@ fn automation_that_names_two_accounts_fires_once_for_each() {
     on_each_fixture(&[("计数.rhai", &automation)], |fixture| {
         let booth = Account::of(10);
         let mut daemon = fixture.daemon_with("jobs", &fixture.sandbox, &[("展台", &booth)]);
-        daemon.scan().expect("the folder is there");
+        fixture.scan(&mut daemon).expect("the store works");
         for _ in 0..3 {
             fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
         }
@@ -77,7 +77,7 @@ fn pause_of_one_account_leaves_the_other() {
     let fixture = DaemonFixture::of(&[("计数.rhai", &automation)]);
     let booth = Account::of(10);
     let mut daemon = fixture.daemon_with("jobs", &fixture.sandbox, &[("展台", &booth)]);
-    daemon.scan().expect("the folder is there");
+    fixture.scan(&mut daemon).expect("the store works");
     let until = Some(EpochMs::MAX);
     let id = id_for(&booth, "计数");
     assert!(fixture.wait(fixture.store().pause_automation(&id, until)).expect("the store works"));
@@ -91,10 +91,10 @@ fn account_that_the_file_names_no_longer_is_not_served() {
     let fixture = DaemonFixture::of(&[("计数.rhai", &counter(", account: [\"总店\", \"展台\"]"))]);
     let booth = Account::of(10);
     let mut daemon = fixture.daemon_with("jobs", &fixture.sandbox, &[("展台", &booth)]);
-    daemon.scan().expect("the folder is there");
+    fixture.scan(&mut daemon).expect("the store works");
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     fixture.write("计数.rhai", &counter(", account: \"总店\""));
-    daemon.scan().expect("the folder is there");
+    fixture.scan(&mut daemon).expect("the store works");
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_fired(&fixture, &fixture.sandbox, "计数", 2);
     assert_fired(&fixture, &booth, "计数", 1);
@@ -107,7 +107,7 @@ fn open_fire_of_another_account_is_not_adopted() {
     let fixture = DaemonFixture::of(&[("计数.rhai", &counter(""))]);
     let booth = Account::of(10);
     let mut other = fixture.daemon_with("jobs", &booth, &[]);
-    other.scan().expect("the folder is there");
+    fixture.scan(&mut other).expect("the store works");
     fixture.advance(MINUTE);
     other.step().expect("the store works");
     other.release_lease().expect("the store works");

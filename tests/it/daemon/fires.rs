@@ -154,7 +154,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     // One file is broken, so its last good version keeps running; the other file's import has changed.
     fixture.write("one.rhai", "const automation = #{ on: [ #{ cron: \"0 24 * * *\" } ] };\nfn run() { }");
     fixture.write("lib/words.rhai", "fn say() { \"two 2\" }");
-    daemons[0].scan().expect("the folder is there");
+    fixture.scan(&mut daemons[0]).expect("the store works");
     let output = fixture.log.text();
     assert!(output.contains("one: STALE: one.rhai:1:38: hour `24` is not in 0 to 23"), "{output}");
     assert!(output.contains("the last good version keeps running"), "{output}");
@@ -169,7 +169,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
         "const automation = #{ on: [ #{ every: \"2m\" } ] };\nfn run() { print(\"one 2\") }",
     );
     std::fs::remove_file(fixture.jobs().join("two.rhai")).expect("it is there");
-    daemons[0].scan().expect("the folder is there");
+    fixture.scan(&mut daemons[0]).expect("the store works");
     let record = fixture.record("one");
     assert_eq!(record.load_error, "");
     let (ones, twos) = (fixture.fires("one").len(), fixture.fires("two").len());
@@ -180,7 +180,7 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
     assert_eq!((fixture.fires("one").len(), fixture.fires("two").len()), (ones + 1, twos));
     // A trigger that comes back has missed nothing while it was away.
     fixture.write("two.rhai", &every_minute("", "print(\"two 3\")"));
-    daemons[0].scan().expect("the folder is there");
+    fixture.scan(&mut daemons[0]).expect("the store works");
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.fires("two").len(), twos + 1, "{:?}", fixture.fires("two"));
 }
@@ -201,13 +201,13 @@ fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     assert_eq!(fixture.wait(fixture.store().insert_fires(&[claimed])).expect("the store works"), [true]);
     let mut elsewhere = fixture.daemon_of("other");
     let mut early = fixture.daemon_of("jobs");
-    elsewhere.scan().expect("the folder is there");
+    fixture.scan(&mut elsewhere).expect("the store works");
     for daemon in [&mut elsewhere, &mut early] {
         daemon.step().expect("the store works");
         daemon.step().expect("the store works");
     }
     assert_eq!(fixture.states("job"), ["claimed"]);
-    early.scan().expect("the folder is there");
+    fixture.scan(&mut early).expect("the store works");
     fixture.settle(from_mut(&mut early));
     assert_eq!(fixture.states("job"), ["done"], "{}", fixture.log.text());
 }
@@ -454,7 +454,7 @@ fn work_refused_by_the_store_is_done_later() {
     let lock = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
     lock("ALTER TABLE mpscript_fire RENAME TO away").expect("it can be renamed");
     fixture.write("new.rhai", &every_minute("", "print(\"new\")"));
-    assert!(daemons[0].scan().is_err());
+    assert!(fixture.scan(&mut daemons[0]).is_err());
     fixture.advance(MINUTE);
     assert!(daemons[0].step().is_err());
     lock("ALTER TABLE away RENAME TO mpscript_fire").expect("it can be renamed");
@@ -503,7 +503,7 @@ fn automation_without_parameter_value_or_emptied_is_stale() {
         fixture.log.text()
     );
     fixture.write("job.rhai", "");
-    daemons[0].scan().expect("the folder is there");
+    fixture.scan(&mut daemons[0]).expect("the store works");
     assert!(
         fixture.log.text().contains("job: STALE: no `const automation` any more"),
         "{}",

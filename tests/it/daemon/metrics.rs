@@ -138,11 +138,12 @@ fn readiness_error_gives_the_reason() {
     assert_eq!(stats.snapshot().readiness_error().as_deref(), Some("the daemon is shutting down"));
 }
 
-/// A daemon without automations, and where its figures are.
-fn idle(more: &[&str]) -> (Running, String) {
+/// A daemon without automations, where its figures are, and its folder.
+fn idle(more: &[&str]) -> (Running, String, Folder) {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/plain.rhai", "print(1)");
-    measured_with(&folder, &sandbox, more)
+    let (daemon, place) = measured_with(&folder, &sandbox, more);
+    (daemon, place, folder)
 }
 
 /// The status of `GET` with this Host and these headers.
@@ -154,7 +155,7 @@ fn status(place: &str, host: &str, headers: &[(&str, &str)], target: &str) -> u1
 
 #[test]
 fn health_is_answered_while_clients_read_nothing() {
-    let (daemon, place) = idle(&[]);
+    let (daemon, place, _folder) = idle(&[]);
     let mut readers = SlowReaders::of(&place, "/metrics");
     for _ in 0..20 {
         assert_eq!(get(&place, "GET", "/healthz"), ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned()));
@@ -168,7 +169,7 @@ fn health_is_answered_while_clients_read_nothing() {
 
 #[test]
 fn connection_takes_a_hundred_requests() {
-    let (_daemon, place) = idle(&[]);
+    let (_daemon, place, _folder) = idle(&[]);
     let mut stream = TcpStream::connect(&*place).expect("the daemon answers");
     stream.write_all(&request("GET", "/healthz", &[], b"").repeat(150)).expect("they can be sent");
     let mut answers = Vec::new();
@@ -180,7 +181,7 @@ fn connection_takes_a_hundred_requests() {
 
 #[test]
 fn metrics_for_a_foreign_host_are_refused() {
-    let (_daemon, place) = idle(&[]);
+    let (_daemon, place, _folder) = idle(&[]);
     let own = ["localhost", "127.0.0.1:9464", &place];
     assert_eq!(own.map(|host| status(&place, host, &[], "/metrics")), [200; 3]);
     let foreign = ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "192.168.1.5"];
@@ -190,7 +191,7 @@ fn metrics_for_a_foreign_host_are_refused() {
 
 #[test]
 fn metrics_for_a_page_of_another_site_are_refused() {
-    let (_daemon, place) = idle(&[]);
+    let (_daemon, place, _folder) = idle(&[]);
     let statuses = ["http://evil.example", "null", "http://localhost:3000"]
         .map(|origin| status(&place, "127.0.0.1", &[("Origin", origin)], "/metrics"));
     assert_eq!(statuses, [403, 403, 200]);
@@ -198,13 +199,13 @@ fn metrics_for_a_page_of_another_site_are_refused() {
 
 #[test]
 fn allowed_host_is_answered() {
-    let (_daemon, place) = idle(&["--allow-host", "mpscript", "--allow-host", "Shop.example.com"]);
+    let (_daemon, place, _folder) = idle(&["--allow-host", "mpscript", "--allow-host", "Shop.example.com"]);
     let hosts = ["mpscript:9464", "shop.example.com", "other.example.com"];
     assert_eq!(hosts.map(|host| status(&place, host, &[], "/metrics")), [200, 200, 421]);
 }
 
 #[test]
 fn health_check_without_a_host_is_answered() {
-    let (_daemon, place) = idle(&[]);
+    let (_daemon, place, _folder) = idle(&[]);
     assert_eq!(send(&place, b"GET /healthz HTTP/1.0\r\n\r\n").1, "ok\n");
 }

@@ -5,6 +5,7 @@ mod automations;
 mod backlog;
 mod cron;
 mod fires;
+mod folder;
 mod isolation;
 pub(crate) mod metrics;
 mod overlap;

@@ -42,7 +42,7 @@ fn broken_file_after_restart_keeps_the_last_good_version() {
     let fires = fixture.fires("job").len();
     fixture.advance(Duration::from_hours(3));
     fixture.write("job.rhai", &every_minute("", "print(\"新\")"));
-    daemon.scan().expect("the folder is there");
+    fixture.scan(&mut daemon).expect("the store works");
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.fires("job").len(), fires + 1, "{:?}", fixture.fires("job"));
 }
@@ -203,7 +203,7 @@ fn file_emptied_at_restart_misses_no_fire() {
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done"]);
     fixture.write("job.rhai", &every_minute("", "print(\"新\")"));
-    daemon.scan().expect("the folder is there");
+    fixture.scan(&mut daemon).expect("the store works");
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.states("job"), ["done", "done"]);
     assert!(fixture.log.text().contains("job: 新"), "{}", fixture.log.text());

@@ -71,7 +71,6 @@ fn every_fire_of_a_long_period_is_recorded_once() {
     let mut daemon = fixture.daemon().with_retention(FOREVER);
     let begun = fixture.now();
     let schedules: BTreeMap<String, Schedule> = daemon
-        .registry()
         .revisions()
         .iter()
         .map(|(name, version)| (name.clone(), version.triggers[0].schedule.clone()))
