@@ -16,7 +16,7 @@ use crate::{
     script::host::error::ScriptFailure,
 };
 use rhai::{ASTFlags, Stmt};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 /// The declaration of an automation.
 #[derive(Clone, Debug)]
@@ -214,32 +214,15 @@ impl Program {
                     automation.overlap = parse_keyword(errors, name, value, &WORDS)?;
                 }
                 "catch_up" => automation.catch_up = read_catch_up(errors, value)?,
-                "max_parallel" => {
-                    let count = count_up_to(100, value);
-                    automation.max_parallel = count.ok_or_else(|| {
-                        let message = "`max_parallel` is no whole number from 1 to 100";
-                        errors.error_at(at, message, "max_parallel: 5")
-                    })?;
-                }
-                "max_waiting" => {
-                    let count = count_up_to(10_000, value);
-                    automation.max_waiting = count.ok_or_else(|| {
-                        let message = "`max_waiting` is no whole number from 1 to 10000";
-                        errors.error_at(at, message, "max_waiting: 20")
-                    })?;
-                }
+                "max_parallel" => automation.max_parallel = count(errors, name, value, 1, 100)?,
+                "max_waiting" => automation.max_waiting = count(errors, name, value, 1, 10_000)?,
                 "timeout" => {
                     automation.timeout = duration(errors, name, value)?;
                     if automation.timeout.is_zero() {
                         return Err(errors.error_at(at, "no run ends in no time", "timeout: \"2h\""));
                     }
                 }
-                "retries" => {
-                    let count = value.as_count().and_then(|count| u32::try_from(count).ok());
-                    automation.retries = count.filter(|count| *count <= 10).ok_or_else(|| {
-                        errors.error_at(at, "`retries` is no whole number from 0 to 10", "retries: 2")
-                    })?;
-                }
+                "retries" => automation.retries = count(errors, name, value, 0, 10)?,
                 "params" => automation.params = Parameter::read_all(errors, value)?,
                 "limits" => automation.limits = read_limits(errors, value)?,
                 "ping" => {
@@ -380,10 +363,19 @@ impl TriggerSpec {
     }
 }
 
-/// A whole number from one to this.
-fn count_up_to(max: usize, literal: &Literal) -> Option<usize> {
-    let count = literal.as_count().and_then(|count| usize::try_from(count).ok());
-    count.filter(|count| (1..=max).contains(count))
+/// A whole number within bounds.
+fn count<T: TryFrom<u64> + Ord + Display>(
+    errors: LiteralErrors,
+    name: &str,
+    literal: &Literal,
+    min: T,
+    max: T,
+) -> Result<T, Diagnostic> {
+    let given = literal.as_count().and_then(|count| T::try_from(count).ok());
+    given.filter(|count| (&min..=&max).contains(&count)).ok_or_else(|| {
+        let message = format!("`{name}` is no whole number from {min} to {max}");
+        errors.error_at(literal.position, message, format!("{name}: {max}"))
+    })
 }
 
 /// Parses a text that must be one of these words.
