@@ -13,6 +13,14 @@ pub enum StoreError {
         /// The operating system's reason.
         reason: String,
     },
+    /// Its server does not answer now, or takes no connection now.
+    #[error("the store {location} can't be opened: {reason}")]
+    Down {
+        /// The store's location.
+        location: String,
+        /// Why.
+        reason: String,
+    },
     /// Another process holds it.
     #[error("the store {location} is locked by another process")]
     Locked {
@@ -124,6 +132,19 @@ impl StoreError {
         matches!(self, Self::Replaced { .. })
     }
 
+    /// Whether a later operation may succeed although nothing here has changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Down { .. }
+                | Self::Locked { .. }
+                | Self::TimedOut { .. }
+                | Self::Full { .. }
+                | Self::Conflict { .. }
+        )
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -132,6 +153,7 @@ impl StoreError {
                 "check the server's address, name and password in MPSCRIPT_STORE"
             }
             Self::Unreachable { .. } => "check the path and its rights",
+            Self::Down { .. } => "start the server, or check its address in MPSCRIPT_STORE; nothing was lost",
             Self::Locked { .. } => "wait for the other process, or end it; nothing was lost",
             Self::TimedOut { location, .. } if is_server(location) => {
                 "see whether the server or the network is overloaded; nothing was lost"

@@ -6,7 +6,7 @@ use sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode},
 };
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{io, net::IpAddr, str::FromStr, time::Duration};
 
 /// How long connecting may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,14 +110,34 @@ fn require_tls_off_loopback(options: PgConnectOptions, url: &Secret) -> Result<P
     }
 }
 
+/// Whether a connection that failed so may succeed later: the server or the network is down, or its socket is not there.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::NotFound
+    ) || error.to_string().contains("Temporary failure in name resolution")
+}
+
 /// SQLSTATE codes as `StoreError`.
 fn fault(location: &str, error: &sqlx::Error) -> StoreError {
     let location = location.to_owned();
     let unreachable = |reason: String| StoreError::Unreachable { location: location.clone(), reason };
+    let down = |reason: String| StoreError::Down { location: location.clone(), reason };
     let Some(database) = error.as_database_error() else {
         return match error {
+            sqlx::Error::Io(error) if may_pass(error) => down(error.to_string()),
             sqlx::Error::Io(error) => unreachable(error.to_string()),
-            sqlx::Error::PoolTimedOut => unreachable(format!("no connection within {} s", TIMEOUT.as_secs())),
+            sqlx::Error::PoolTimedOut => down(format!("no connection within {} s", TIMEOUT.as_secs())),
             sqlx::Error::Tls(error) => unreachable(error.to_string()),
             other => StoreError::Other { location, reason: other.to_string() },
         };
@@ -136,12 +156,10 @@ fn fault(location: &str, error: &sqlx::Error) -> StoreError {
         // A unique violation, a serialization failure, an object that another process created.
         "23505" | "40001" | "42P07" | "42710" => StoreError::Conflict { location },
         "XX001" | "XX002" => StoreError::Corrupt { location },
-        // Connection, authentication, unknown database, shutdown.
-        code if code.starts_with("08")
-            || code.starts_with("28")
-            || code.starts_with("3D")
-            || code.starts_with("57P") =>
-        {
+        // It shuts down or starts up, or has too many connections.
+        code if code.starts_with("57P") || code == "53300" => down(database.message().to_owned()),
+        // Connection, authentication, unknown database.
+        code if code.starts_with("08") || code.starts_with("28") || code.starts_with("3D") => {
             unreachable(database.message().to_owned())
         }
         _ => StoreError::Other { location, reason: database.message().to_owned() },

@@ -75,6 +75,7 @@ impl GroupCommitter {
                     StoreError::Locked { .. }
                     | StoreError::TimedOut { .. }
                     | StoreError::Unreachable { .. }
+                    | StoreError::Down { .. }
                     | StoreError::Full { .. },
                 ) if attempts < MAX_ATTEMPTS && !self.cancel.is_cancelled() => {
                     tokio::time::sleep(Duration::from_secs(1)).await;

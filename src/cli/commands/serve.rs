@@ -9,7 +9,7 @@ use crate::{
         args::{ServeArguments, TargetArgs},
         config::{
             Access, ClientOptions, address_of_store, connect, default_zone, find_account_key, keep_periods,
-            open_required, read_file,
+            open_at, read_file, required_location,
         },
         failure::{Failure, usage_error},
         file_events::WatchedFolder,
@@ -21,7 +21,7 @@ use crate::{
     run::{
         RunConfig,
         account_choice::AccountChoice,
-        daemon::{Daemon, Level, Log, LogRecord},
+        daemon::{Daemon, DaemonStats, Level, Log, LogRecord, Outage},
         http::metrics::Metrics,
         record::RunOptions,
         registry::AutomationRegistry,
@@ -64,6 +64,8 @@ enum Wake {
     Scan,
     /// SIGTERM or Ctrl-C.
     Stop,
+    /// The store was opened, or could not be.
+    Opened(Result<Store, StoreError>),
 }
 
 pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result<u8> {
@@ -83,7 +85,29 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let (wake, woken) = mpsc::channel();
     // Before anything that takes time: an unhandled signal ends the process.
     wake_on_signals(&runtime, &wake);
-    let store = open_required(host, &runtime, &arguments.target)?;
+    let stats = Arc::<DaemonStats>::default();
+    let writer = Arc::new(DaemonLogWriter::new(host.out.clone(), arguments.log));
+    let report = Report { clock: host.clock.clone(), writer: Arc::clone(&writer) };
+    // Before the store, for which it may have to wait.
+    if let Some(address) = arguments.metrics {
+        let listening = listen_at(&runtime, address, &arguments.allow_host)?;
+        report.info(&format!("metrics at {}/metrics", listening.place));
+        let metrics = Metrics { stats: Arc::clone(&stats), clock: host.clock.clone() };
+        runtime.spawn(listening.serve(metrics));
+    }
+    let mut outage = Outage::default();
+    let opening = Opening { host, runtime: &runtime, wake: &wake, woken: &woken };
+    let store = opening.open(&arguments.target, |error| {
+        stats.set_trouble(error);
+        if let Some((level, text)) = outage.observe(&Err::<(), _>(error.clone())) {
+            report.write(level, &text);
+        }
+    })?;
+    let Some(store) = store else {
+        report.info("stopped");
+        writer.finish();
+        return Ok(exit::DONE);
+    };
     let accounts = Arc::new(ConfiguredAccounts {
         host: host.clone(),
         runtime: Arc::clone(&runtime),
@@ -97,10 +121,6 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
         let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
         return Err(usage_error(&no_client.0.message, hint));
     }
-    let metrics =
-        arguments.metrics.map(|address| listen_at(&runtime, address, &arguments.allow_host)).transpose()?;
-    let writer = Arc::new(DaemonLogWriter::new(host.out.clone(), arguments.log));
-    let report = Report { clock: host.clock.clone(), writer: Arc::clone(&writer) };
     if let Err(no_client) = &default.config.client {
         report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
     } else {
@@ -118,6 +138,8 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let ended = wake.clone();
     let mut daemon =
         Daemon::new(host, &runtime, &store, served, accounts, Arc::<DaemonLogWriter>::clone(&writer))
+            .with_stats(stats)
+            .with_outage(outage)
             .with_retention(arguments.keep)
             .with_kept(kept)
             .with_max_parallel(arguments.max_parallel)
@@ -127,11 +149,6 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
             .with_scan_hook(watcher(&folder, wake, report.clone()));
     if let Ok(client) = &default.config.client {
         daemon.stats().track_account(client);
-    }
-    if let Some(listening) = metrics {
-        report.info(&format!("metrics at {}/metrics", listening.place));
-        let metrics = Metrics { stats: Arc::clone(daemon.stats()), clock: host.clock.clone() };
-        runtime.spawn(listening.serve(metrics));
     }
     let served = Serving {
         daemon: &mut daemon,
@@ -146,6 +163,48 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     runtime.block_on(store.close());
     writer.finish();
     served.map(|()| exit::DONE).map_err(Into::into)
+}
+
+/// Opens the store.
+struct Opening<'a> {
+    host: &'a Host,
+    runtime: &'a Runtime,
+    wake: &'a Sender<Wake>,
+    woken: &'a Receiver<Wake>,
+}
+
+impl Opening<'_> {
+    /// Opens the store. While it can't be opened for a reason that may pass, it is tried again, as by a daemon that serves;
+    /// `None` when the daemon is stopped meanwhile.
+    fn open(
+        &self,
+        target: &TargetArgs,
+        mut failed: impl FnMut(&StoreError),
+    ) -> anyhow::Result<Option<Store>> {
+        let mut pause = Duration::ZERO;
+        loop {
+            let location = required_location(self.host, target)?;
+            let wake = self.wake.clone();
+            self.runtime.spawn(async move {
+                tokio::time::sleep(pause).await;
+                // After the loop the receiver is dropped.
+                let _ = wake.send(Wake::Opened(open_at(&location).await));
+            });
+            let opened = loop {
+                match self.woken.recv() {
+                    Ok(Wake::Opened(opened)) => break opened,
+                    Ok(Wake::Stop) | Err(_) => return Ok(None),
+                    // The first scan comes anyway.
+                    Ok(Wake::Changed | Wake::Due | Wake::Scan) => {}
+                }
+            };
+            match opened {
+                Err(error) if error.is_transient() => failed(&error),
+                opened => return Ok(Some(opened?)),
+            }
+            pause = STORE_RETRY_INTERVAL;
+        }
+    }
 }
 
 /// Watches the folder from the first scan on, and the folder to which its path leads at each later one. Before the scan, so
@@ -278,7 +337,7 @@ impl Serving<'_> {
                 }
                 Ok(Wake::Stop) if self.stopping.is_none() => self.begin_shutdown(),
                 Ok(Wake::Stop) => break,
-                Ok(Wake::Due) | Err(_) => {}
+                Ok(Wake::Due | Wake::Opened(_)) | Err(_) => {}
             }
         }
         self.finish();

@@ -80,13 +80,10 @@ fn read(folder: &Path, given: &str, name: &str) -> anyhow::Result<StoreLocation>
 
 /// Where the store is, as the processes of runs are told.
 pub(crate) fn address_of_store(host: &Host, target: &TargetArgs) -> anyhow::Result<StoreAddress> {
-    match store_location(host, target)? {
-        Some((StoreLocation::File(path), _)) => Ok(StoreAddress::File(path)),
-        Some((StoreLocation::Server(url), _)) => {
-            Ok(StoreAddress::Server(WireSecret(with_password(host, url))))
-        }
-        None => Err(no_store()),
-    }
+    Ok(match required_location(host, target)? {
+        StoreLocation::File(path) => StoreAddress::File(path),
+        StoreLocation::Server(url) => StoreAddress::Server(WireSecret(with_password(host, url))),
+    })
 }
 
 /// The URL with the password of the environment, if it has none: that variable is not given on.
@@ -118,12 +115,16 @@ pub(crate) fn open_if_possible(host: &Host, runtime: &Runtime, target: &TargetAr
 
 /// The store, for a command that can't do without one.
 pub(crate) fn open_required(host: &Host, runtime: &Runtime, target: &TargetArgs) -> anyhow::Result<Store> {
-    open(host, runtime, target)?.ok_or_else(no_store)
+    Ok(runtime.block_on(open_at(&required_location(host, target)?))?)
 }
 
-fn no_store() -> anyhow::Error {
-    let hint = "set HOME or XDG_STATE_HOME, or name the store with --store";
-    usage_error("there is no store in which runs could be recorded", hint)
+/// Where the store is, for a command that can't do without one.
+pub(crate) fn required_location(host: &Host, target: &TargetArgs) -> anyhow::Result<StoreLocation> {
+    let location = store_location(host, target)?.ok_or_else(|| {
+        let hint = "set HOME or XDG_STATE_HOME, or name the store with --store";
+        usage_error("there is no store in which runs could be recorded", hint)
+    })?;
+    Ok(location.0)
 }
 
 pub(crate) async fn open_at(location: &StoreLocation) -> Result<Store, StoreError> {

@@ -30,6 +30,7 @@ mod transition;
 mod triggers;
 
 pub use log::{Level, Log, LogRecord};
+pub use outage::Outage;
 pub use process::serving_lease;
 pub use retention::DEFAULT_RETENTION;
 pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
@@ -40,12 +41,12 @@ use self::{
     fire_queue::FireQueue,
     folder_health::{FirstLook, FolderHealth},
     loaded::LoadedAutomations,
-    outage::Outage,
     preparation::Preparations,
     process::{HEARTBEAT_TTL, Process},
     retention::Retention,
     running_set::{Capacity, RunningSet},
     scans::FolderScans,
+    stats::trouble_of,
     step_errors::StepErrors,
     transition::StopReason,
     triggers::Triggers,
@@ -170,6 +171,20 @@ impl Daemon {
         self
     }
 
+    /// Continues these statistics.
+    #[must_use]
+    pub fn with_stats(mut self, stats: Arc<DaemonStats>) -> Self {
+        self.process.stats = stats;
+        self
+    }
+
+    /// Continues an outage of the store that began before it was opened.
+    #[must_use]
+    pub fn with_outage(mut self, outage: Outage) -> Self {
+        self.outage = outage;
+        self
+    }
+
     /// Executes runs so, instead of on threads of this process.
     #[must_use]
     pub fn with_runner(mut self, runner: Arc<dyn Runner>) -> Self {
@@ -232,7 +247,7 @@ impl Daemon {
         }
         let mut stats = self.process.stats.lock();
         stats.alive = Some(Stopwatch::start());
-        stats.trouble = done.as_ref().err().map(|error| format!("the store failed: {error}"));
+        stats.trouble = done.as_ref().err().map(trouble_of);
         if done.is_ok() && self.folder_health.first_look == FirstLook::Done {
             stats.stepped = Some(Stopwatch::start());
         }

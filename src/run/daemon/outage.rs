@@ -12,7 +12,7 @@ const REMINDER_INTERVAL: Duration = Duration::from_mins(1);
 const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 /// The outage of the store, if there is one.
-pub(super) struct Outage {
+pub struct Outage {
     recovered_after: Duration,
     current: Option<Current>,
 }
@@ -32,7 +32,7 @@ impl Default for Outage {
 
 impl Outage {
     /// What is to be logged after a step with this result.
-    pub(super) fn observe<T>(&mut self, step: &Result<T, StoreError>) -> Option<(Level, String)> {
+    pub fn observe<T>(&mut self, step: &Result<T, StoreError>) -> Option<(Level, String)> {
         let Err(error) = step else {
             let over =
                 self.current.take_if(|current| current.last_failure.elapsed() >= self.recovered_after)?;

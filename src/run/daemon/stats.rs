@@ -3,7 +3,7 @@
 use crate::{
     base::{EpochMs, Stopwatch, lock},
     client::Client,
-    store::{AutomationId, FireState},
+    store::{AutomationId, FireState, StoreError},
 };
 use std::{
     collections::BTreeMap,
@@ -77,6 +77,11 @@ impl DaemonStats {
         lock(&self.0)
     }
 
+    /// The store can't be opened.
+    pub fn set_trouble(&self, error: &StoreError) {
+        self.lock().trouble = Some(trouble_of(error));
+    }
+
     /// Reports on an account from now on.
     pub fn track_account(&self, client: &Client) {
         self.lock().accounts.insert(client.appid().to_owned(), client.clone());
@@ -100,6 +105,11 @@ impl DaemonStats {
             stats.lags[bucket] += 1;
         }
     }
+}
+
+/// Why nothing fires while the store fails.
+pub(super) fn trouble_of(error: &StoreError) -> String {
+    format!("the store failed: {error}")
 }
 
 impl StatsSnapshot {

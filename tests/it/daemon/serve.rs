@@ -1,6 +1,8 @@
 //! `mpscript serve` as a process: its log, its files, its signals, and what becomes of its runs when it dies.
 
+use super::metrics::{get, measured};
 use crate::fixtures::{
+    postgres::{PASSWORD, cluster},
     program::{Folder, Running, TIMEOUT},
     runs::{id_of, on_each_store},
     sandbox_process::SandboxProcess,
@@ -13,8 +15,10 @@ use mpscript::{
 use serde_json::Value;
 use sqlx::{ConnectOptions, Executor, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use std::{
-    fs,
-    os::unix::fs::symlink,
+    fs::{self, Permissions},
+    io,
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -385,4 +389,96 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             store.close().await;
         });
     });
+}
+
+/// Passes on what comes to a port, to another one. What is under way ends with the test.
+fn forward(from: TcpListener, to: u16) {
+    thread::spawn(move || {
+        for client in from.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+            let clone = |stream: &TcpStream| stream.try_clone().expect("there are descriptors");
+            for (mut one, mut other) in [(clone(&client), clone(&server)), (server, client)] {
+                thread::spawn(move || {
+                    let _ = io::copy(&mut one, &mut other);
+                    let _ = other.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+}
+
+/// A folder whose store is a database of the cluster, behind a port at which nothing listens yet.
+fn behind_a_closed_port() -> Option<(Folder, u16)> {
+    let cluster = cluster()?;
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let url = cluster.database().reveal().replace(&format!(":{}/", cluster.port()), &format!(":{port}/"));
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("滴答"));
+    Some((folder.env("MPSCRIPT_STORE", &url), port))
+}
+
+#[test]
+fn daemon_that_begins_without_its_database_serves_when_it_comes() {
+    let Some((folder, port)) = behind_a_closed_port() else { return };
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let (daemon, place) = measured(&folder, &sandbox);
+    daemon.wait_for("error the store failed and is retried until it works: the store postgres://127.0.0.1:");
+    let (status, why) = get(&place, "GET", "/readyz");
+    assert!(status.contains(" 503 ") && why.contains("the store failed: "), "{status} {why}");
+    assert!(get(&place, "GET", "/healthz").0.contains(" 200 "));
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("it is free still");
+    forward(listener, cluster().expect("it is there").port());
+    daemon.wait_for(": 滴答\n");
+    daemon.wait_for("info  the store works again, after ");
+    assert!(get(&place, "GET", "/readyz").0.contains(" 200 "));
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
+
+#[test]
+fn daemon_that_waits_for_its_database_can_be_stopped() {
+    let Some((folder, _)) = behind_a_closed_port() else { return };
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for("the store failed and is retried until it works");
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert!(finished.code == Some(0) && finished.out.ends_with("info  stopped\n"), "{}", finished.out);
+}
+
+#[test]
+fn daemon_with_a_wrong_password_of_its_database_ends_at_once() {
+    let Some(cluster) = cluster() else { return };
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let url = cluster.database().reveal().replace(PASSWORD, "wrong");
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("滴答")).env("MPSCRIPT_STORE", &url);
+    let finished = serve(&folder, &sandbox, &[]).finish();
+    assert_eq!(finished.code, Some(2), "{}", finished.out);
+    let hint = "check the server's address, name and password in MPSCRIPT_STORE";
+    assert!(
+        finished.err.contains("password authentication failed") && finished.err.contains(hint),
+        "{}",
+        finished.err
+    );
+}
+
+#[test]
+fn daemon_that_begins_while_its_store_is_locked_serves_later() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("滴答"));
+    let folder = folder.file("store.sqlite3", "").env("MPSCRIPT_STORE", "store.sqlite3");
+    let path = folder.path().join("store.sqlite3");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
+    let runtime = runtime().expect("the system gives threads");
+    let mut holder = runtime.block_on(async {
+        let mut holder = SqliteConnectOptions::new().filename(&path).connect().await.expect("it is there");
+        holder.execute("BEGIN EXCLUSIVE").await.expect("no other process has it");
+        holder
+    });
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for("error the store failed and is retried until it works: the store ");
+    runtime.block_on(async { holder.execute("COMMIT").await.expect("it holds it") });
+    daemon.wait_for(": 滴答\n");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
 }
