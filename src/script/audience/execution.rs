@@ -137,7 +137,7 @@ impl JobExecution {
         self.scope.enter_page();
         if let Some(reader) = &mut self.pages.reader {
             let batch = self.env.block_on(reader.next()).map_err(|error| match error {
-                ReadError::Call(error) => ScriptError::from_call(&error).raise(),
+                ReadError::Call(error) => self.env.call_error(&error).raise(),
                 ReadError::Store(error) => self.env.journal_error(&error.into()),
             })?;
             if let Some(batch) = batch {

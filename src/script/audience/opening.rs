@@ -56,7 +56,7 @@ impl TerminalOp<'_> {
                     if let Some(report) = failed.report {
                         env.io.board.end(report);
                     }
-                    return Err(failed.error.raise());
+                    return Err(env.pause_on_quota(failed.error).raise());
                 }
             };
         let prior = match row {

@@ -89,12 +89,13 @@ pub(crate) fn check_quota(
             let _ = job.cost.set(estimates);
             Ok(())
         }
-        Err(CostError::Call(error)) => Err(ScriptError::from_call(&error).raise()),
+        Err(CostError::Call(error)) => Err(env.call_error(&error).raise()),
         Err(CostError::QuotaShortage(shortage)) => {
             let hint = "--allow-pause starts it anyway, waits for the next day when the quota is used up, and then \
                         continues; take(N) makes it smaller";
             let error = ScriptError::usage(shortage.to_string(), hint);
-            Err(ScriptError { errcode: Some(DAILY_QUOTA), kind: ErrorKind::Quota, ..error }.raise())
+            let error = ScriptError { errcode: Some(DAILY_QUOTA), kind: ErrorKind::Quota, ..error };
+            Err(env.pause_on_quota(error).raise())
         }
     }
 }

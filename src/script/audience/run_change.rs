@@ -13,7 +13,7 @@ use crate::{
     },
     script::host::{
         env::RunEnv,
-        error::{ScriptError, ScriptResult, limit_reached},
+        error::{ScriptResult, limit_reached},
     },
 };
 use rhai::EvalAltResult;
@@ -136,7 +136,7 @@ fn check_error_rate(job: &JobExecution) -> ScriptResult<()> {
 #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
 fn to_script_error(env: &RunEnv, error: JobError) -> Box<EvalAltResult> {
     match error {
-        JobError::Call(error) => ScriptError::from_call(&error).raise(),
+        JobError::Call(error) => env.call_error(&error).raise(),
         JobError::Limit(limit) => limit_reached(&limit),
         JobError::Journal(error) => env.journal_error(&error),
     }

@@ -39,8 +39,8 @@ pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
         let at = position.line().map(|line| format!("{}:{line}: ", source.unwrap_or("script")));
         debug.debug(&format!("{}{text}", at.unwrap_or_default()));
     });
-    let cancel = env.calls.cancel.clone();
-    engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
+    let interrupted = Arc::clone(env);
+    engine.on_progress(move |_| interrupted.interruption());
     error::register(&mut engine);
     value::register(&mut engine);
     endpoint::register(&mut engine, env);
@@ -64,6 +64,7 @@ pub struct Script {
     pub(crate) engine: Arc<Engine>,
     pub(crate) ast: AST,
     pub(crate) program: Arc<Program>,
+    pub(crate) env: Arc<RunEnv>,
 }
 
 impl Script {
@@ -75,7 +76,7 @@ impl Script {
         LoopVariables::of(program.asts()).register(&mut engine);
         let engine = Arc::new(engine);
         let _ = env.engine.set(Arc::downgrade(&engine));
-        Self { engine, ast: program.ast.clone(), program: Arc::clone(program) }
+        Self { engine, ast: program.ast.clone(), program: Arc::clone(program), env: Arc::clone(env) }
     }
 
     /// Runs the script on this thread, which must be its own and have a stack of [`STACK`] bytes.
@@ -86,7 +87,7 @@ impl Script {
     pub fn run(&self) -> Result<Option<String>, ScriptFailure> {
         let result: Result<Dynamic, Box<EvalAltResult>> =
             self.engine.eval_ast_with_scope(&mut Scope::new(), &self.ast);
-        match result {
+        match self.env.unless_pausing(result) {
             Ok(value) if value.is_unit() => Ok(None),
             Ok(value) => Ok(Some(to_text(&self.engine, value))),
             Err(error) => Err(explain(&error, &self.engine, &self.program)),

@@ -230,7 +230,7 @@ impl Session {
         let declared = names_of_functions(&line.program.ast);
         self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&source))));
         self.collect_scope(&line.program.ast, mark, pushed);
-        let value = result.map_err(|error| fail(&error))?;
+        let value = env.unless_pausing(result).map_err(|error| fail(&error))?;
         for import in imports_of(&line.program.ast) {
             self.state.imports.retain(|known| *known != import);
             self.state.imports.push(import);

@@ -194,7 +194,7 @@ macro_rules! called_in_parts {
             fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>> {
                 let client = env.client()?;
                 env.block_on(call_chunked(client, env.calls.in_flight, self)).map_err(|split| {
-                    let error = ScriptError::from_call(&split.error);
+                    let error = env.call_error(&split.error);
                     if split.parts == 1 {
                         return error.raise();
                     }

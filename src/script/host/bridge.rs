@@ -5,7 +5,7 @@
 
 use super::{
     env::RunEnv,
-    error::{ScriptError, ScriptResult},
+    error::{ErrorKind, ScriptError, ScriptResult},
 };
 use crate::{
     api::tag::Tag,
@@ -13,7 +13,7 @@ use crate::{
     bulk::{JournalError, Lock, ObserveError, Observer, RecordedJson},
     client::{CallError, Client},
 };
-use rhai::EvalAltResult;
+use rhai::{Dynamic, EvalAltResult};
 use serde::de::DeserializeOwned;
 use std::{future::Future, time::Duration};
 
@@ -57,7 +57,7 @@ impl RunEnv {
         &self,
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Box<EvalAltResult>> {
-        self.block_on(work).map_err(|error| ScriptError::from_call(&error).raise())
+        self.block_on(work).map_err(|error| self.call_error(&error).raise())
     }
 
     /// Reads the account for effects.
@@ -76,7 +76,7 @@ impl RunEnv {
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> ScriptResult<T> {
-        self.block_on(work).map_err(|error| ScriptError::from_observe(&error.into()).raise())
+        self.block_on(work).map_err(|error| self.observe_error(&error.into()).raise())
     }
 
     /// The account's tags; in a dry run, with the changes that it would have made.
@@ -124,6 +124,42 @@ impl RunEnv {
                     () = self.calls.cancel.cancelled() => {}
                 }
             });
+        }
+    }
+
+    /// A failed call as a script error.
+    pub(crate) fn call_error(&self, error: &CallError) -> ScriptError {
+        self.pause_on_quota(ScriptError::from_call(error))
+    }
+
+    /// A failed read of the account as a script error.
+    pub(crate) fn observe_error(&self, error: &ObserveError) -> ScriptError {
+        self.pause_on_quota(ScriptError::from_observe(error))
+    }
+
+    /// The error itself. If the run pauses on it, nothing more of the script runs, whatever the script catches: what comes
+    /// after it would be done before what was left out, and a second time when the run is resumed.
+    pub(crate) fn pause_on_quota(&self, error: ScriptError) -> ScriptError {
+        if error.kind == ErrorKind::Quota {
+            // The first one tells where the run stopped.
+            let _ = self.pausing.set(error.clone());
+        }
+        error
+    }
+
+    /// What ends the script at its next operation, for the engine's progress callback: it was cancelled, or it pauses.
+    pub(crate) fn interruption(&self) -> Option<Dynamic> {
+        if self.calls.cancel.is_cancelled() {
+            return Some(Dynamic::UNIT);
+        }
+        self.pausing.get().cloned().map(Dynamic::from)
+    }
+
+    /// The result of a script, which is the error on which the run pauses if the script has caught it.
+    pub(crate) fn unless_pausing<T>(&self, result: ScriptResult<T>) -> ScriptResult<T> {
+        match (&result, self.pausing.get()) {
+            (Ok(_), Some(error)) => Err(error.clone().raise()),
+            _ => result,
         }
     }
 

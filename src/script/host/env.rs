@@ -2,7 +2,10 @@
 
 pub use crate::api::callback::Keys as CallbackKeys;
 
-use super::{error::NoClient, file::FileAccess};
+use super::{
+    error::{NoClient, ScriptError},
+    file::FileAccess,
+};
 use crate::{
     base::{Cancel, Clock, Diagnostic},
     bulk::{BlacklistCache, DryRun, Journal, Limits, ProgressBoard},
@@ -95,6 +98,8 @@ pub struct RunEnv {
     pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
     /// The blacklist, cached for the run's single calls.
     pub(crate) blacklist: BlacklistCache,
+    /// The error by which the run pauses, once it has come up: nothing more of the script runs.
+    pub(super) pausing: OnceLock<ScriptError>,
     /// The engine that runs the script, for closures that are called after the function that they were passed to has
     /// returned. Set once, when the script starts.
     pub(crate) engine: OnceLock<Weak<Engine>>,
@@ -118,6 +123,7 @@ impl RunEnv {
             io,
             confirmed: OnceLock::new(),
             blacklist: BlacklistCache::default(),
+            pausing: OnceLock::new(),
             engine: OnceLock::new(),
         }
     }

@@ -125,7 +125,7 @@ impl ScriptError {
     }
 
     /// A failed call of the platform.
-    pub(crate) fn from_call(error: &CallError) -> Self {
+    pub(super) fn from_call(error: &CallError) -> Self {
         let (errmsg, rid, endpoint) = match error {
             CallError::Refused(refusal) => (refusal.errmsg.clone(), refusal.rid.clone(), refusal.endpoint),
             CallError::NoAnswer { endpoint, .. }
@@ -162,7 +162,7 @@ impl ScriptError {
     }
 
     /// The account could not be read.
-    pub(crate) fn from_observe(error: &ObserveError) -> Self {
+    pub(super) fn from_observe(error: &ObserveError) -> Self {
         match error {
             ObserveError::Call(error) => Self::from_call(error),
             ObserveError::Store(error) => Self::usage(
@@ -188,7 +188,8 @@ impl ScriptError {
     #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
     pub(crate) fn raise(self) -> Box<EvalAltResult> {
         match self.kind {
-            // The run pauses here and resumes here, so no `catch` may handle it.
+            // The run pauses here and resumes here, so no `catch` may handle it. The callbacks of the engine's own
+            // functions make it an error that can be caught: `RunEnv::interruption` ends the run then.
             ErrorKind::Quota => EvalAltResult::ErrorTerminated(Dynamic::from(self), Position::NONE).into(),
             // The engine's progress callback ends a cancelled run, whatever the script catches.
             ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Cancelled => {

@@ -53,7 +53,7 @@ fn run_step_once(
         Replay::Completed(_) | Replay::Abandoned => return Ok(()),
         Replay::Failed(error) => {
             let error: ScriptError = env.decode(&error, "the error of a compensation, as JSON")?;
-            return Err(error.raise());
+            return Err(env.pause_on_quota(error).raise());
         }
         Replay::Fresh(step, durable) => {
             env.block_on(durable.wait()).map_err(journal)?;

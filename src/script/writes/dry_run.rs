@@ -15,7 +15,7 @@ pub(crate) fn rehearse(env: &RunEnv, dry_run: &DryRun, call: &dyn WriteCall) -> 
     let account = env.observer()?;
     let answer = env.block_on(call.rehearse(&account, dry_run)).map_err(|error| match error {
         RehearseError::Refused(violation) => refused(call.spec(), violation).raise(),
-        RehearseError::Observe(error) => ScriptError::from_observe(&error).raise(),
+        RehearseError::Observe(error) => env.observe_error(&error).raise(),
     })?;
     dry_run.would_call(call.spec(), u64::try_from(call.requests()).unwrap_or(u64::MAX));
     Ok(answer)

@@ -117,7 +117,7 @@ fn call_observed(
         Replay::Abandoned => Ok(Value::Null),
         Replay::Failed(error) => {
             let error: ScriptError = env.decode(&error, "the error of a call, as JSON")?;
-            Err(error.raise())
+            Err(env.pause_on_quota(error).raise())
         }
         Replay::Fresh(step, durable) => {
             let call = JournaledCall { env, step, call, known, is_in_doubt: false };

@@ -135,15 +135,53 @@ fn comparator_without_an_order_is_an_error() {
     assert_eq!(error("[3, 1].sort(|a, b| ());"), format!("{expected}()"));
 }
 
+/// Asserts that a quota error in each of these calls pauses the run, whatever the script catches.
+fn assert_quota_error_pauses(calls: &[&str]) {
+    let account = Account::of(3);
+    fault(&account, "/cgi-bin/user/get", json!({"errcode": 45009, "times": 400}));
+    let url = format!("http://{}", account.address());
+    for call in calls {
+        let script =
+            format!("let a = [3, 1, 2]; let m = #{{ 甲: 1 }}; try {{ {call} }} catch {{ }} print(a);");
+        let folder = Folder::with(&script).account();
+        let finished = folder.run(&["run", "script.rhai", "--base-url", &url, "--quiet"]);
+        assert_eq!((finished.code, finished.out.as_str()), (Some(4), ""), "{call}: {}", finished.err);
+    }
+}
+
 #[test]
-fn quota_error_in_a_comparator_pauses_the_run() {
+fn quota_error_in_a_closure_of_an_array_pauses_the_run() {
+    assert_quota_error_pauses(&[
+        "a.sort(|x, y| { user::list(); y - x });",
+        "a.map(|x| user::list());",
+        "a.filter(|x| { user::list(); true });",
+        "a.reduce(|x, y| user::list());",
+        "a.find(|x| { user::list(); true });",
+        "a.for_each(|| user::list());",
+        "a.retain(|x| { user::list(); true });",
+        "a.zip([1, 2, 3], |x, y| user::list());",
+        "a.dedup(|x, y| { user::list(); true });",
+    ]);
+}
+
+#[test]
+fn quota_error_in_a_closure_of_a_map_pauses_the_run() {
+    assert_quota_error_pauses(&["m.map(|k, v| user::list());", "m.retain(|k, v| { user::list(); true });"]);
+}
+
+#[test]
+fn quota_error_in_evaluated_text_pauses_the_run() {
+    assert_quota_error_pauses(&["eval(\"user::list()\");"]);
+}
+
+#[test]
+fn quota_error_that_the_last_statement_catches_pauses_the_run() {
     let account = Account::of(3);
     fault(&account, "/cgi-bin/user/get", json!({"errcode": 45009, "times": 40}));
-    let script = "let a = [3, 1, 2]; try { a.sort(|x, y| { user::list(); y - x }); } catch { } print(a);";
-    let folder = Folder::with(script).account();
+    let folder = Folder::with("try { [1].map(|x| user::list()) } catch { }").account();
     let url = format!("http://{}", account.address());
     let finished = folder.run(&["run", "script.rhai", "--base-url", &url, "--quiet"]);
-    assert_eq!((finished.code, finished.out.as_str()), (Some(4), ""), "{}", finished.err);
+    assert_eq!(finished.code, Some(4), "{}", finished.err);
 }
 
 #[test]
