@@ -18,6 +18,7 @@ mod regular_file;
 mod retry;
 mod secret;
 mod text_file;
+mod typed_sign;
 
 pub use atomic_file::AtomicFile;
 pub use cancel::Cancel;
@@ -34,3 +35,4 @@ pub use regular_file::{ReadError, read_regular};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
 pub use text_file::decode_text;
+pub use typed_sign::{TypedSign, in_ascii};

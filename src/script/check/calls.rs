@@ -3,7 +3,9 @@
 use super::file::{Body, File, Node, Problem, bodies, literal};
 use crate::{
     base::closest_match,
-    script::{engine::reference::known_functions, host::catalog::Function},
+    script::{
+        engine::reference::known_functions, host::catalog::Function, source::syntax_error::hint_for_name,
+    },
 };
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,9 +214,11 @@ fn describe<'a>(
 ) -> Problem {
     if shapes.is_empty() {
         let (module, last) = name.rsplit_once("::").map_or(("", name), |(module, last)| (module, last));
-        let hint = closest_match(last, candidates).map(|near| {
-            let near = if module.is_empty() { near.to_owned() } else { format!("{module}::{near}") };
-            format!("did you mean `{near}`?")
+        let hint = hint_for_name(last).or_else(|| {
+            closest_match(last, candidates).map(|near| {
+                let near = if module.is_empty() { near.to_owned() } else { format!("{module}::{near}") };
+                format!("did you mean `{near}`?")
+            })
         });
         return Problem::new(file, position, format!("there is no function `{name}`"), hint);
     }

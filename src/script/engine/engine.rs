@@ -13,7 +13,7 @@ use crate::script::{
         stdlib,
         value::{self, to_text},
     },
-    source::{closures::LoopVariables, program::Program},
+    source::{closures::LoopVariables, parse_trace::ParseTrace, program::Program},
     writes::compensations,
 };
 use rhai::{
@@ -33,6 +33,7 @@ pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
     let mut engine = Engine::new_raw();
     engine.register_global_module(Shared::clone(&STANDARD));
     set_limits(&mut engine);
+    ParseTrace::record(&mut engine);
     let (print, debug) = (Arc::clone(&env.io.output), Arc::clone(&env.io.output));
     engine.on_print(move |text| print.print(text));
     engine.on_debug(move |text, source, position| {

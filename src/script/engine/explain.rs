@@ -13,7 +13,7 @@ use crate::{
         source::{
             closures::{captured_counts, parameters},
             program::Program,
-            syntax_error::lower_first,
+            syntax_error::{explain_syntax, hint_for_name, lower_first},
         },
     },
 };
@@ -70,6 +70,7 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
             }
             caller.method = Some(name.as_str()).filter(|name| WITH_CLOSURES.contains(name));
             // If several functions have the name, the error is shown at the call.
+            is_in_library |= name == "eval";
             is_in_library |=
                 matches!(program.prior.functions.get(name.as_str()), Some(None)) && !program.is_import(of);
             if !is_in_library && !next.position().is_none() {
@@ -80,7 +81,7 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
             source = Some(of.as_str());
         }
         inner = next;
-        // An error in the standard library is shown at the call in the user's script.
+        // An error in the standard library, or in a text for `eval`, is shown at the call in the user's script.
         if !inner.position().is_none() && !is_in_library {
             position = inner.position();
         }
@@ -170,8 +171,10 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
                 .hint("only what its file exports can be seen: export const NAME = …;")
         }
         EvalAltResult::ErrorVariableNotFound(name, _) => {
-            Diagnostic::new(format!("there is no variable `{name}`")).hint("declare it first: let NAME = …;")
+            let hint = hint_for_name(name).unwrap_or_else(|| "declare it first: let NAME = …;".to_owned());
+            Diagnostic::new(format!("there is no variable `{name}`")).hint(hint)
         }
+        EvalAltResult::ErrorParsing(kind, position) => explain_syntax(kind, *position).0,
         EvalAltResult::ErrorRuntime(value, _) => {
             let text = to_text(engine, value.clone());
             Diagnostic::new(if text.is_empty() { "the script threw ()".to_owned() } else { text })
@@ -274,6 +277,9 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
         .collect();
     if shapes.is_empty() {
         let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
+        if let Some(hint) = hint_for_name(name) {
+            return diagnostic.hint(hint);
+        }
         let names: BTreeSet<String> = known.iter().map(Function::full_name).collect();
         return match closest_match(name, names.iter().map(String::as_str)) {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),

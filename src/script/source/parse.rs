@@ -1,20 +1,17 @@
 //! Parses a text, and answers questions about it without running it.
 
-use super::{named_source::NamedSource, syntax_error::explain_syntax};
-use crate::script::host::{error::ScriptFailure, limits::set_limits, modules::modules};
-use rhai::{
-    AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseError, ParseErrorType, Stmt, Token,
+use super::{named_source::NamedSource, parse_trace::ParseTrace, syntax_error::explain_syntax};
+use crate::{
+    base::{Diagnostic, TypedSign},
+    script::host::{error::ScriptFailure, limits::set_limits, modules::modules},
 };
-use std::{cell::Cell, collections::BTreeSet};
+use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Position, Stmt};
+use std::collections::BTreeSet;
 
-/// The most variables and constants that a file declares. At each name the parser looks through those that are declared
-/// before it: 100,000 of them, in a file of 1 MiB, would take it a minute.
-const MAX_DECLARATIONS: usize = 2_000;
+/// Signs that close a text only to the reader's eye.
+const QUOTATION_MARKS: &str = "“”„‟＂";
 
 thread_local! {
-    /// What the text that this thread parses has declared so far.
-    static DECLARATIONS: Cell<usize> = const { Cell::new(0) };
-
     /// Kept: the REPL parses at each key press, and making a parser each time would be slow.
     static PARSER: Engine = lenient_parser();
 }
@@ -22,13 +19,13 @@ thread_local! {
 /// Whether a text can be evaluated as it stands.
 #[must_use]
 pub fn is_script(text: &str) -> bool {
-    PARSER.with(|engine| parse(engine, text).is_ok())
+    PARSER.with(|engine| engine.compile(text).is_ok())
 }
 
 /// Whether a text is an expression that only reads: nothing is called, declared or set.
 #[must_use]
 pub fn is_pure_expression(text: &str) -> bool {
-    let Ok(ast) = PARSER.with(|engine| parse(engine, text)) else { return false };
+    let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
     let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
     is_expression && called_names(&ast).is_empty()
 }
@@ -36,7 +33,7 @@ pub fn is_pure_expression(text: &str) -> bool {
 /// The functions of a text that declares functions and nothing else, with the number of their parameters.
 #[must_use]
 pub fn declared_functions(text: &str) -> Vec<(String, usize)> {
-    let Ok(ast) = PARSER.with(|engine| parse(engine, text)) else { return Vec::new() };
+    let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return Vec::new() };
     if ast.statements().iter().any(|statement| !matches!(statement, Stmt::Noop(_))) {
         return Vec::new();
     }
@@ -76,7 +73,7 @@ pub(crate) fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
 #[must_use]
 pub fn is_incomplete(text: &str) -> bool {
     PARSER.with(|engine| {
-        let Err(error) = parse(engine, text) else { return false };
+        let Err(error) = engine.compile(text) else { return false };
         let (line, column) = (error.position().line(), error.position().position());
         let is_past_the_end = error.position().is_none() || {
             let last = text.lines().count();
@@ -98,37 +95,14 @@ pub fn is_incomplete(text: &str) -> bool {
     })
 }
 
-/// Parses a text. Everything is parsed through this.
-fn parse(engine: &Engine, text: &str) -> Result<AST, ParseError> {
-    DECLARATIONS.set(0);
-    engine.compile(text)
-}
-
-/// Counts the declarations, and ends the parsing at one too many.
-fn count_declarations(token: Token) -> Token {
-    if matches!(token, Token::Let | Token::Const) {
-        let count = DECLARATIONS.get() + 1;
-        DECLARATIONS.set(count);
-        if count > MAX_DECLARATIONS {
-            let message = format!("more than {MAX_DECLARATIONS} variables and constants are declared");
-            return Token::LexError(LexError::Runtime(message).into());
-        }
-    }
-    token
-}
-
 /// An engine that only parses. It optimizes nothing away, so that checks see unreachable branches too.
 pub(crate) fn parser() -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_optimization_level(OptimizationLevel::None);
+    ParseTrace::record(&mut engine);
     set_limits(&mut engine);
     // An undeclared variable or module is an error before anything runs.
     engine.set_strict_variables(true);
-    #[expect(
-        deprecated,
-        reason = "not deprecated, but marked so as what may change with the engine's version"
-    )]
-    engine.on_parse_token(|token, _, _| count_declarations(token));
     for module in modules() {
         engine.register_static_module(module, Module::new().into());
     }
@@ -144,18 +118,29 @@ pub(crate) fn lenient_parser() -> Engine {
 
 pub(crate) fn compile(engine: &Engine, source: &NamedSource) -> Result<AST, ScriptFailure> {
     let text = source.text.as_str();
-    let mut compiled = parse(engine, text);
-    if compiled.as_ref().is_err_and(|error| matches!(error.err_type(), ParseErrorType::VariableUndefined(_)))
-    {
+    let mut ast = engine.compile(text).or_else(|error| {
+        let kind = error.err_type();
+        let (diagnostic, position) = explain_syntax(kind, error.position());
+        let is_undeclared = matches!(kind, ParseErrorType::VariableUndefined(_));
         // `eval` may declare variables that the parser doesn't see.
-        compiled = parse(&lenient_parser(), text).ok().filter(calls_eval).map_or(compiled, Ok);
-    }
-    let mut ast = compiled.map_err(|error| {
-        let span = source.span_at(error.position());
-        ScriptFailure::in_script(explain_syntax(error.err_type(), span))
+        let lenient = || lenient_parser().compile(text).ok().filter(calls_eval);
+        let ast = if is_undeclared { lenient() } else { None };
+        ast.ok_or_else(|| {
+            let diagnostic = open_text(kind, position, text).unwrap_or(diagnostic);
+            ScriptFailure::in_script(diagnostic.at(source.span_at(position)))
+        })
     })?;
     ast.set_source(source.name.as_str());
     Ok(ast)
+}
+
+/// A text that is not closed because another sign stands for its quotation mark.
+fn open_text(kind: &ParseErrorType, position: Position, text: &str) -> Option<Diagnostic> {
+    let ParseErrorType::BadInput(LexError::UnterminatedString) = kind else { return None };
+    let line = text.lines().nth(position.line()? - 1)?;
+    let sign = line.chars().skip(position.position()?).find(|char| QUOTATION_MARKS.contains(*char))?;
+    let sign = TypedSign::new(sign)?.describe();
+    Some(Diagnostic::new("a text is not closed").hint(format!("is it meant to end here? {sign}")))
 }
 
 fn calls_eval(ast: &AST) -> bool {

@@ -1,22 +1,46 @@
 //! A syntax error of the engine as a diagnostic with its position and a hint.
 
+use super::{
+    foreign_words::{explain_foreign, hint_for_word},
+    parse_trace::ParseTrace,
+};
 use crate::{
-    base::{Diagnostic, SourceSpan, closest_match},
+    base::{Diagnostic, TypedSign, closest_match, in_ascii},
     script::host::{
         limits::{EXPRESSION_LEVELS, FUNCTION_LEVELS},
         modules::modules,
     },
 };
-use rhai::ParseErrorType;
+use rhai::{ParseErrorType, Position};
 
-/// A syntax error, with its position.
-pub(crate) fn explain_syntax(kind: &ParseErrorType, span: Option<SourceSpan>) -> Diagnostic {
+/// The error of the last parse on this thread, and where it is: a sign that no script can have comes before any other
+/// explanation.
+pub(crate) fn explain_syntax(kind: &ParseErrorType, position: Position) -> (Diagnostic, Position) {
+    ParseTrace::with_last(|trace| {
+        if let Some((sign, position)) = trace.sign() {
+            let hint = "only texts and comments can have such characters";
+            return (Diagnostic::new(sign).hint(hint), position);
+        }
+        let diagnostic = match explain_foreign(kind, position, trace) {
+            Some((message, hint)) => Diagnostic::new(message).hint(hint),
+            None => explain_plain(kind),
+        };
+        (diagnostic, position)
+    })
+}
+
+/// What a name that does not exist was probably meant to be, if it is written in full-width letters or is a word of another
+/// language.
+pub(crate) fn hint_for_name(name: &str) -> Option<String> {
+    if let (Some(ascii), Some(sign)) = (in_ascii(name), name.chars().find_map(TypedSign::new)) {
+        return Some(format!("{}; the whole name is `{ascii}`", sign.describe()));
+    }
+    hint_for_word(name).map(str::to_owned)
+}
+
+fn explain_plain(kind: &ParseErrorType) -> Diagnostic {
     let hint = match kind {
-        ParseErrorType::Reserved(name) => Some(match name.as_str() {
-            "null" | "nil" => "nothing is written ()".to_owned(),
-            "var" => "a variable is declared with let".to_owned(),
-            _ => "choose another name".to_owned(),
-        }),
+        ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
         ParseErrorType::UnexpectedEOF => Some("a bracket, a string or a comment is still open".to_owned()),
         ParseErrorType::MissingToken(token, _) if token == "," => {
             Some("a comma or a closing bracket is missing before this place".to_owned())
@@ -24,7 +48,9 @@ pub(crate) fn explain_syntax(kind: &ParseErrorType, span: Option<SourceSpan>) ->
         ParseErrorType::VariableUndefined(name) if ["followers", "blacklisted"].contains(&name.as_str()) => {
             Some(format!("did you mean `{name}()`?"))
         }
-        ParseErrorType::VariableUndefined(_) => Some("declare it first: let NAME = …;".to_owned()),
+        ParseErrorType::VariableUndefined(name) => {
+            Some(hint_for_name(name).unwrap_or_else(|| "declare it first: let NAME = …;".to_owned()))
+        }
         ParseErrorType::ModuleUndefined(name) => Some(closest_match(name, modules()).map_or_else(
             || format!("import one of your own first: import \"lib/{name}\" as {name};"),
             |near| format!("did you mean `{near}`?"),
@@ -46,7 +72,7 @@ pub(crate) fn explain_syntax(kind: &ParseErrorType, span: Option<SourceSpan>) ->
         ),
         other => lower_first(&other.to_string()),
     };
-    let mut diagnostic = Diagnostic::new(message).at(span);
+    let mut diagnostic = Diagnostic::new(message);
     diagnostic.hint = hint;
     diagnostic
 }

@@ -8,6 +8,7 @@ mod interrupt;
 mod messages;
 mod messages_import;
 mod messages_script;
+mod messages_typed;
 mod plain_output;
 mod reports;
 mod run;
