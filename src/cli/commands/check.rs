@@ -9,7 +9,11 @@ use crate::{
         output::{exit, render},
     },
     host::Host,
-    run::{registry, schedule::trigger::Trigger, scripts_in},
+    run::{
+        registry,
+        schedule::{Schedule, misleading_name, trigger::Trigger},
+        scripts_in,
+    },
     script::{Automation, HANDLER, Origin, Overlap, Program, Timing, check, docs},
 };
 use anyhow::Context;
@@ -115,6 +119,11 @@ fn describe(automation: &Automation, triggers: &[Trigger], now: EpochMs) -> Stri
             let Some(next) = trigger.schedule.after(at) else { break };
             text.push_str(&format!("\n    {}", trigger.schedule.show(next)));
             at = next;
+        }
+        if let Schedule::Cron { zone, .. } = &trigger.schedule
+            && let Some(warning) = misleading_name(*zone)
+        {
+            text.push_str(&format!("\n    warning: {warning}"));
         }
     }
     if triggers.is_empty() {

@@ -4,6 +4,7 @@
 //! its fields name it, so it is given lists of numbers and names of days, once for each way in which a day can match.
 //! Must never know instants: what a local time is in a zone is the business of `schedule.rs`.
 
+use super::foreign_cron;
 use crate::base::Diagnostic;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::{collections::BTreeSet, str::FromStr};
@@ -65,6 +66,11 @@ impl Cron {
     /// Parses an expression: `0 9 * * 1-5`, `*/5 8-20 * * mon-fri`, `@daily`.
     pub fn read(text: &str) -> Result<Self, Diagnostic> {
         let text = text.trim();
+        Self::parse(text)
+            .map_err(|error| foreign_cron::explain(text, &|text| Self::parse(text).is_ok()).unwrap_or(error))
+    }
+
+    fn parse(text: &str) -> Result<Self, Diagnostic> {
         let expanded = if text.starts_with('@') {
             let Some((_, expanded)) = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text))
             else {
@@ -128,8 +134,7 @@ impl Cron {
 }
 
 fn wrong_count<T>(text: &str, words: &[&str]) -> Result<T, Diagnostic> {
-    let message =
-        format!("`{text}` has {} fields, and cron has 5: minute hour day month weekday", words.len());
+    let message = foreign_cron::count(text, words.len());
     // Other dialects write `?` for any value.
     let words: Vec<&str> = words.iter().map(|word| if *word == "?" { "*" } else { word }).collect();
     let rest = words.get(1..).unwrap_or_default().join(" ");
@@ -235,11 +240,15 @@ impl Field {
         let hint = match value {
             "" => "a comma, a `-` or a `/` has nothing beside it".to_owned(),
             "?" => "write `*`".to_owned(),
-            _ if value.contains(['L', 'W', '#']) => {
+            _ if value.contains(['L', 'W', '#']) && !value.contains(char::is_lowercase) => {
                 "the last day, the nearest weekday and the n-th weekday are not cron's: look at the date in the script"
                     .to_owned()
             }
-            _ => format!("it is {range}"),
+            // `Monday`
+            _ => match names.iter().find(|name| value.to_lowercase().starts_with(**name)) {
+                Some(short) if value.len() > 4 => format!("write `{short}`"),
+                _ => format!("it is {range}"),
+            },
         };
         wrong(format!("{name} `{word}`: `{value}` is no {name}"), hint)
     }

@@ -3,7 +3,8 @@
 
 pub mod cron;
 pub mod due;
+mod foreign_cron;
 mod schedule;
 pub mod trigger;
 
-pub use schedule::{Schedule, zone};
+pub use schedule::{Schedule, misleading_name, zone};

@@ -37,19 +37,20 @@ pub enum Schedule {
 pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
     name.parse().map_err(|_| {
         // What users write for the platform's own zone.
-        const CHINA: [&str; 9] = [
-            "Asia/Beijing",
-            "Beijing",
-            "北京",
-            "CST",
-            "GMT+8",
-            "UTC+8",
-            "+8",
-            "+08:00",
-            "China Standard Time",
-        ];
+        const CHINA: [&str; 5] = ["Asia/Beijing", "Beijing", "北京", "CST", "China Standard Time"];
         if CHINA.iter().any(|china| china.eq_ignore_ascii_case(name)) {
             let hint = "China's zone, Beijing's time too, is \"Asia/Shanghai\"";
+            return Diagnostic::new(format!("there is no time zone `{name}`")).hint(hint);
+        }
+        if let Some(hours) = offset_in_hours(name) {
+            let hint = match hours {
+                8 => "China's zone, Beijing's time too, is \"Asia/Shanghai\"".to_owned(),
+                0 => "write \"UTC\"".to_owned(),
+                hours => format!(
+                    "write a city of it, or \"Etc/GMT{:+}\": the sign of these is the other way round",
+                    -hours
+                ),
+            };
             return Diagnostic::new(format!("there is no time zone `{name}`")).hint(hint);
         }
         let all = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
@@ -59,6 +60,32 @@ pub fn zone(name: &str) -> Result<Tz, Diagnostic> {
         };
         Diagnostic::new(format!("there is no time zone `{name}`")).hint(hint)
     })
+}
+
+/// `UTC+9`, `GMT+09:00`, `+0900`: an offset, which is no name of a zone.
+fn offset_in_hours(name: &str) -> Option<i8> {
+    let name = name.strip_prefix("Etc/").unwrap_or(name);
+    let offset = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).unwrap_or(name);
+    let digits = offset.strip_prefix(['+', '-'])?;
+    let hours = digits
+        .strip_suffix(":00")
+        .or(digits.strip_suffix("00").filter(|rest| rest.len() == 2))
+        .unwrap_or(digits);
+    let hours: i8 = hours.parse().ok().filter(|hours| (0..=14).contains(hours))?;
+    Some(if offset.starts_with('-') { -hours } else { hours })
+}
+
+/// What is misleading in a zone's name: `Etc/GMT+8` is eight hours behind UTC.
+#[must_use]
+pub fn misleading_name(zone: Tz) -> Option<String> {
+    let hours: i8 = zone.name().strip_prefix("Etc/GMT")?.parse().ok().filter(|hours| *hours != 0)?;
+    let city = if hours == 8 { "\"Asia/Shanghai\" or " } else { "" };
+    Some(format!(
+        "`{}` is UTC{:+}: the sign of such a name is the other way round; UTC{hours:+} is {city}\"Etc/GMT{:+}\"",
+        zone.name(),
+        -hours,
+        -hours,
+    ))
 }
 
 impl Schedule {

@@ -6,7 +6,7 @@ use mpscript::{
     base::EpochMs,
     run::{
         schedule::cron::Cron,
-        schedule::{Schedule, zone},
+        schedule::{Schedule, misleading_name, zone},
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -77,10 +77,79 @@ fn invalid_cron_expression_is_refused_with_a_hint() {
         assert!(error.message.contains(message), "{expression}: {}", error.message);
         assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{expression}: {:?}", error.hint);
     }
-    let error = zone("Asia/Shangai").expect_err("it is misspelt");
-    assert_eq!(error.hint.as_deref(), Some("did you mean `Asia/Shanghai`?"));
     // The day of month is no part of the rule where the other field names days.
     assert!(Cron::read("0 0 31 2 1").is_ok());
+}
+
+#[test]
+fn form_of_another_cron_is_translated() {
+    let zone_key = "the zone is a key of its own: cron: \"0 0 * * *\", tz: \"Asia/Tokyo\"";
+    for (expression, message, hint) in [
+        ("CRON_TZ=Asia/Tokyo 0 0 * * *", "`CRON_TZ=Asia/Tokyo` is no part of a cron expression", zone_key),
+        ("TZ=Asia/Tokyo 0 0 * * *", "`TZ=Asia/Tokyo` is no part of a cron expression", zone_key),
+        ("TZ=Asia/Tokyo @daily", "no part of a cron expression", "cron: \"@daily\", tz: \"Asia/Tokyo\""),
+        ("MAILTO=甲 0 9 * * *", "`MAILTO=甲` is no part", "without it: `0 9 * * *`"),
+        ("0 9 * * * # nine", "has a comment, which is no part of it", "without it: `0 9 * * *`"),
+        ("0 9 * * 1-5 #", "has a comment", "without it: `0 9 * * 1-5`"),
+        ("@hourly # 注释", "has a comment", "without it: `@hourly`"),
+        ("# 0 9 * * *", "has a comment", "is left out"),
+        ("0 9 * * * Asia/Tokyo", "has 6 fields", "tz: \"Asia/Tokyo\"; without it: `0 9 * * *`"),
+        ("@midnight UTC", "has more than `@midnight`", "tz: \"UTC\""),
+        ("0 9 * * * root", "has 6 fields", "without it: `0 9 * * *`"),
+        ("0 9 * * * /usr/bin/x -v", "has 7 fields", "without it: `0 9 * * *`"),
+        ("cron(0 9 * * ? *)", "another scheduler's form", "write `0 9 * * *`"),
+        ("0 9 ? * MON *", "has 6 fields", "without the year at its end: `0 9 * * MON`"),
+        ("0 0 9 ? * MON-FRI *", "has 7 fields", "`0 9 * * MON-FRI`"),
+        ("0 0 9 * * ?", "has 6 fields", "without the seconds at its beginning: `0 9 * * *`"),
+        ("@every 5m", "is an interval", "every: \"5m\""),
+        ("rate(5 minutes)", "is an interval", "every: \"5m\""),
+        ("5m", "is an interval", "every: \"5m\""),
+        ("H/15 * * * *", "`H/15` is a moment that Jenkins and some crons choose", "jitter: \"10m\""),
+        ("0~59 * * * *", "`0~59` is a moment", "jitter"),
+        ("09:30", "names a time of the day", "every day at 9:30 is `30 9 * * *`"),
+        ("0 9 * * Monday", "`Monday` is no day of week", "write `mon`"),
+        ("0 9 ＊ * *", "full-width `＊` (U+FF0A): write `*`", ""),
+        ("0，30 9 * * *", "full-width `，` (U+FF0C): write `,`", ""),
+        ("０ 9 * * *", "full-width `０` (U+FF10): write `0`", ""),
+    ] {
+        let error = Cron::read(expression).expect_err(expression);
+        assert!(error.message.contains(message), "{expression}: {}", error.message);
+        assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{expression}: {:?}", error.hint);
+    }
+}
+
+#[test]
+fn unknown_zone_is_refused_with_a_hint() {
+    for (name, hint) in [
+        ("Asia/Shangai", "did you mean `Asia/Shanghai`?"),
+        ("GMT+8", "China's zone, Beijing's time too, is \"Asia/Shanghai\""),
+        ("UTC+08:00", "China's zone, Beijing's time too, is \"Asia/Shanghai\""),
+        ("+0800", "China's zone, Beijing's time too, is \"Asia/Shanghai\""),
+        ("UTC+9", "write a city of it, or \"Etc/GMT-9\": the sign of these is the other way round"),
+        ("Etc/UTC-5", "write a city of it, or \"Etc/GMT+5\": the sign of these is the other way round"),
+    ] {
+        let error = zone(name).expect_err(name);
+        assert_eq!(error.hint.as_deref(), Some(hint), "{name}");
+    }
+}
+
+#[test]
+fn zone_with_the_sign_the_other_way_round_is_told() {
+    let told = |name: &str| misleading_name(zone(name).expect(name));
+    assert_eq!(
+        told("Etc/GMT+8").as_deref(),
+        Some(
+            "`Etc/GMT+8` is UTC-8: the sign of such a name is the other way round; \
+             UTC+8 is \"Asia/Shanghai\" or \"Etc/GMT-8\""
+        )
+    );
+    assert_eq!(
+        told("Etc/GMT-9").as_deref(),
+        Some("`Etc/GMT-9` is UTC+9: the sign of such a name is the other way round; UTC-9 is \"Etc/GMT+9\"")
+    );
+    for plain in ["Asia/Shanghai", "UTC", "Etc/GMT", "Etc/GMT+0", "EST5EDT"] {
+        assert_eq!(told(plain), None, "{plain}");
+    }
 }
 
 #[test]
