@@ -40,6 +40,7 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
         let mut problems = calls::check(&file);
         problems.extend(followers::check(&file));
         problems.extend(handlers::check(&file));
+        problems.extend(params::check_defaults(&file));
         if let Some(given) = given {
             problems.extend(params::check(&file, given));
         }

@@ -1,7 +1,10 @@
 //! Parameters: which a script has, and whether those that were given fit.
 
 use super::file::{File, Node, Problem, bodies, literal};
-use crate::script::{functions::param, source::program::Program};
+use crate::script::{
+    functions::param,
+    source::{closures::closure_name, program::Program},
+};
 use rhai::{Dynamic, Expr, Position, Stmt};
 use std::collections::BTreeMap;
 
@@ -10,6 +13,8 @@ struct Param {
     name: String,
     /// Its default, where it is a constant.
     default: Option<Dynamic>,
+    /// The kind of a default that no text can give.
+    unreadable: Option<&'static str>,
     is_required: bool,
     position: Position,
 }
@@ -26,6 +31,14 @@ pub fn names(program: &Program) -> Vec<String> {
         }
     }
     names
+}
+
+/// Defaults whose kind can't be read from what is typed.
+pub(super) fn check_defaults(file: &File) -> Vec<Problem> {
+    let params = params(file).into_iter();
+    let unreadable =
+        params.filter_map(|found| Some((param::unreadable(&found.name, found.unreadable?), found.position)));
+    unreadable.map(|(error, position)| Problem::new(file, position, error.message, error.hint)).collect()
 }
 
 /// Parameters that were not given and have no default, or do not fit their default's kind.
@@ -59,6 +72,7 @@ fn params(file: &File) -> Vec<Param> {
                 params.push(Param {
                     name: name.to_owned(),
                     default: call.args.get(1).and_then(constant),
+                    unreadable: call.args.get(1).and_then(unreadable),
                     is_required: call.args.len() == 1,
                     position: *position,
                 });
@@ -66,6 +80,16 @@ fn params(file: &File) -> Vec<Param> {
         });
     }
     params
+}
+
+/// What a default is, where it is written out and can't be read from a text.
+fn unreadable(expr: &Expr) -> Option<&'static str> {
+    match expr {
+        Expr::Array(..) => Some("an array"),
+        Expr::Map(..) => Some("a map"),
+        Expr::CharConstant(..) => Some("a character"),
+        _ => closure_name(expr).map(|_| "a closure"),
+    }
 }
 
 /// The value of a constant.

@@ -191,9 +191,36 @@ fn parameter_has_the_type_of_its_default() {
         "e=",
     ]);
     assert_eq!(out.success(), "i64\nf64\nbool\na=b 标签\n\n");
-    for bad in ["a=1.5", "a=", "b=x", "c=yes"] {
+    for bad in ["a=1.5", "a=", "b=x", "b=nan", "b=inf", "b=-infinity", "b=1e999", "c=yes"] {
         folder.run(&["run", "script.rhai", "--param", "e=1", "--param", bad]).failure(2);
     }
+}
+
+#[test]
+fn default_that_no_text_can_give_is_refused() {
+    for (default, kind) in
+        [("[1]", "an array"), ("#{ a: 1 }", "a map"), ("|x| x", "a closure"), ("'a'", "a character")]
+    {
+        let script = format!("print(param(\"名单\", {default}))");
+        let message = format!("the default of parameter `名单` is {kind}, which can't be read from a text");
+        let checked = Folder::with(&script).run(&["check", "script.rhai"]);
+        assert!(checked.err.contains(&message), "{default}: {}", checked.err);
+        // Where only the run can know it, whether the parameter is given or not.
+        let script = format!("let x = {default}; print(param(\"名单\", x))");
+        for given in [&["--param", "名单=[3]"][..], &[]] {
+            let finished = Folder::with(&script).run(&[&["run", "script.rhai"][..], given].concat());
+            assert!(finished.err.contains(&message), "{default}: {}", finished.err);
+        }
+    }
+    let finished = Folder::new().run(&["run", "-e", "print(param(\"名单\", followers()))"]);
+    assert!(finished.err.contains("is an Audience, which can't be read from a text"), "{}", finished.err);
+}
+
+#[test]
+fn default_of_unit_is_for_a_text_that_may_be_missing() {
+    let folder = Folder::with("print(param(\"备注\", ()) ?? \"无\")");
+    assert_eq!(folder.run(&["run", "script.rhai"]).success(), "无\n");
+    assert_eq!(folder.run(&["run", "script.rhai", "--param", "备注=展台"]).success(), "展台\n");
 }
 
 #[test]
