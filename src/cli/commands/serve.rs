@@ -329,19 +329,32 @@ impl Serving<'_> {
                 break;
             }
             let wait = if self.changes.is_pending() { wait.min(SETTLE) } else { wait };
-            match self.woken.recv_timeout(wait) {
-                Ok(Wake::Changed) => self.changes.add(),
-                Ok(Wake::Scan) => {
-                    self.changes.last = None;
-                    self.daemon.begin_scan();
-                }
-                Ok(Wake::Stop) if self.stopping.is_none() => self.begin_shutdown(),
-                Ok(Wake::Stop) => break,
-                Ok(Wake::Due | Wake::Opened(_)) | Err(_) => {}
+            // All that has come: a step may take longer than the next event.
+            let mut woken = self.woken.recv_timeout(wait).ok();
+            let mut is_killed = false;
+            while let Some(wake) = woken {
+                is_killed |= matches!(wake, Wake::Stop) && self.stopping.is_some();
+                self.hear(&wake);
+                woken = self.woken.try_recv().ok();
+            }
+            if is_killed {
+                break;
             }
         }
         self.finish();
         Ok(())
+    }
+
+    fn hear(&mut self, wake: &Wake) {
+        match wake {
+            Wake::Changed => self.changes.add(),
+            Wake::Scan => {
+                self.changes.last = None;
+                self.daemon.begin_scan();
+            }
+            Wake::Stop if self.stopping.is_none() => self.begin_shutdown(),
+            Wake::Stop | Wake::Due | Wake::Opened(_) => {}
+        }
     }
 
     fn begin_shutdown(&mut self) {

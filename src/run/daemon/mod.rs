@@ -288,7 +288,7 @@ impl Daemon {
             self.resume_queued(&mut errors)?;
             // The day's purge is planned once, for all accounts that are served.
             if self.folder_health.first_look == FirstLook::Done
-                && let Err(error) = self.retention.purge_expired(&self.process, &self.accounts.keys(), now)
+                && let Err(error) = self.retention.purge_expired(&self.process, &self.accounts, now)
             {
                 let text = format!("expired fires and runs can't be purged now: {error}");
                 self.process.log.daemon(Level::Warn, &text);

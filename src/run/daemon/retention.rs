@@ -1,12 +1,15 @@
 //! Purges fires and runs that are older than the retention period, a batch a step, so that it never delays a fire.
 
-use super::process::{DAEMON_LEASE, Process, SERVING_LEASE};
+use super::{
+    accounts::ServedAccounts,
+    process::{DAEMON_LEASE, Process, SERVING_LEASE},
+};
 use crate::{
     base::EpochMs,
     run::kept::KeepPeriods,
     store::{AutomationId, StoreError},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 /// How long fires and their runs are kept by default.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(90 * 24);
@@ -55,7 +58,7 @@ impl Retention {
     pub(super) fn purge_expired(
         &mut self,
         process: &Process,
-        accounts: &BTreeSet<String>,
+        accounts: &ServedAccounts,
         now: EpochMs,
     ) -> Result<(), StoreError> {
         let today = now.period(PURGE_INTERVAL);
@@ -68,6 +71,7 @@ impl Retention {
             let seen = process.wait(process.store.see_day(now))?;
             let Some(believed) = seen.believed else { return Ok(()) };
             self.believed = believed;
+            let accounts = accounts.keys();
             let records = process.wait(process.store.automations())?;
             let ours =
                 records.into_iter().map(|record| record.id).filter(|id| accounts.contains(&id.account));

@@ -17,6 +17,7 @@ use crate::{
     store::AutomationRecord,
 };
 use std::{
+    cell::Cell,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -30,6 +31,9 @@ use std::{
 
 /// Findings that wait for the daemon; then the thread waits.
 const MAX_WAITING: usize = 256;
+
+/// The daemon is woken when this many were found: it loads them together.
+const BATCH: usize = 64;
 
 /// A file or a folder that takes longer to be read and loaded does not answer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,6 +72,8 @@ struct Reporter {
     found: SyncSender<Found>,
     progress: Arc<Progress>,
     waker: Waker,
+    /// Events since the daemon was woken.
+    unseen: Cell<usize>,
 }
 
 /// What the thread reads now, and since when.
@@ -94,7 +100,8 @@ impl FolderScans {
         let (orders, ordered) = mpsc::channel();
         let (sender, found) = mpsc::sync_channel(MAX_WAITING);
         let progress = Arc::<Progress>::default();
-        let reporter = Reporter { found: sender, progress: Arc::clone(&progress), waker };
+        let reporter =
+            Reporter { found: sender, progress: Arc::clone(&progress), waker, unseen: Cell::new(0) };
         let worker = Worker { registry, before_scan: Box::new(|| {}), orders: ordered, reporter };
         Self {
             worker: Arc::new(Mutex::new(worker)),
@@ -228,9 +235,14 @@ impl Worker {
 impl Reporter {
     fn send(&self, found: Found) {
         *lock(&self.progress.0) = None;
+        let is_end = !matches!(found, Found::Event(_));
         // After the end of the daemon there is no receiver.
         let _ = self.found.send(found);
-        (self.waker)();
+        self.unseen.set(self.unseen.get() + 1);
+        if is_end || self.unseen.get() >= BATCH {
+            self.unseen.set(0);
+            (self.waker)();
+        }
     }
 }
 
