@@ -98,7 +98,7 @@ impl Daemon {
             && let Some(found) = self.scans.receive()
         {
             match found {
-                Found::Event(event) => self.events.push_back(event),
+                Found::Event(event) => self.events.push_back(*event),
                 Found::Scanned(scanned) => {
                     let told = self.folder_health.observe_scan(scanned);
                     self.tell(told);

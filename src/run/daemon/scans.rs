@@ -50,7 +50,7 @@ enum Order {
 
 /// What the thread answers. `Scanned` or `Done` ends the answer to an order.
 pub(super) enum Found {
-    Event(RegistryEvent),
+    Event(Box<RegistryEvent>),
     /// The folder was scanned; whether it has no automation.
     Scanned(io::Result<bool>),
     Done,
@@ -252,6 +252,6 @@ impl ScanObserver for Reporter {
     }
 
     fn found(&self, event: RegistryEvent) {
-        self.send(Found::Event(event));
+        self.send(Found::Event(Box::new(event)));
     }
 }

@@ -364,7 +364,7 @@ impl TriggerSpec {
 }
 
 /// A whole number within bounds.
-fn count<T: TryFrom<u64> + Ord + Display>(
+fn count<T: TryFrom<u64> + Ord + Copy + Display>(
     errors: LiteralErrors,
     name: &str,
     literal: &Literal,
