@@ -10,6 +10,7 @@ use std::{
     io::{self, IsTerminal, Read, Write},
     path::PathBuf,
     sync::{Arc, Mutex},
+    thread,
 };
 
 /// An output stream that several threads share; each write is atomic. Everything that the program shows goes through one,
@@ -70,6 +71,46 @@ pub fn protect_memory() {
 /// This system has no such protection.
 #[cfg(not(target_os = "linux"))]
 pub fn protect_memory() {}
+
+/// The stack of threads that hold values of scripts. Only what is used of it takes memory. Dropping or copying a value takes
+/// up to 350 bytes of it a level, and running out of it would end the process.
+const DEEP_STACK: usize = 1 << 30;
+
+/// Does work on a thread of its own whose stack lets it drop values of some millions of levels. It has `min` bytes where the
+/// address space is limited, which a large stack would take from the script.
+///
+/// # Errors
+/// When there is no thread. The inner error is a panic's.
+pub fn on_deep_stack<T: Send>(
+    name: &str,
+    min: usize,
+    work: impl FnOnce() -> T + Send,
+) -> io::Result<thread::Result<T>> {
+    let work = Mutex::new(Some(work));
+    thread::scope(|scope| {
+        let spawn = |stack| {
+            let thread = thread::Builder::new().name(name.to_owned()).stack_size(stack);
+            thread.spawn_scoped(scope, || lock(&work).take().map(|work| work()))
+        };
+        // A system that counts all that might be used has not always room for the large one.
+        let thread =
+            if has_free_address_space() { spawn(DEEP_STACK).or_else(|_| spawn(min)) } else { spawn(min) };
+        let result = thread?.join();
+        Ok(result
+            .map(|done| done.unwrap_or_else(|| unreachable!("the work is taken once, by the one thread"))))
+    })
+}
+
+#[cfg(unix)]
+fn has_free_address_space() -> bool {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_AS).is_ok_and(|(limit, _)| limit == RLIM_INFINITY)
+}
+
+#[cfg(not(unix))]
+fn has_free_address_space() -> bool {
+    true
+}
 
 /// What the program sees of the process that it runs in.
 #[derive(Clone)]

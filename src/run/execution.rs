@@ -7,6 +7,7 @@ use crate::{
     base::{Cancel, Clock, Diagnostic, Stopwatch},
     bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport},
     client::Client,
+    host::on_deep_stack,
     script::{
         Calls, ErrorKind, HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script,
         ScriptFailure, ScriptIo, WritePolicy,
@@ -290,14 +291,11 @@ fn run_on_thread<T: Send>(
     env: Arc<RunEnv>,
     work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
 ) -> Result<T, ScriptFailure> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
-        match thread.spawn_scoped(scope, || work(env)).map(thread::ScopedJoinHandle::join) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
-            Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),
-        }
-    })
+    match on_deep_stack(THREAD, STACK, || work(env)) {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
+        Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),
+    }
 }
 
 /// The state of a run that has ended and the error that goes with it. What ends a run first counts: a park stops all that

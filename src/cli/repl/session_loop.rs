@@ -19,13 +19,21 @@ use crate::{
         runtime::start_runtime,
         signals::{Interrupts, leave_at_once},
     },
-    host::Host,
+    host::{Host, on_deep_stack},
+    script::STACK,
 };
 use anyhow::Context;
 use rustyline::error::ReadlineError;
 use std::sync::{Arc, atomic::Ordering};
 
 pub(crate) fn execute(host: &Host, arguments: &ReplArguments) -> anyhow::Result<u8> {
+    // The session drops and copies what its lines have made.
+    let done = on_deep_stack("session", STACK, || run_session(host, arguments))
+        .context("no thread for the session")?;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn run_session(host: &Host, arguments: &ReplArguments) -> anyhow::Result<u8> {
     let printer = TypingPrinter::default();
     let host = &Host { out: printer.route(&host.out), err: printer.route(&host.err), ..host.clone() };
     log::start(host, arguments.verbose);

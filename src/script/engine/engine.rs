@@ -1,6 +1,6 @@
 //! The engine: its limits, its functions, and one run of a script on it.
 
-use super::explain::explain;
+use super::{explain::explain, variables::watch_variables};
 use crate::script::{
     audience::{audience, terminals},
     functions::{
@@ -13,7 +13,7 @@ use crate::script::{
         stdlib,
         value::{self, to_text},
     },
-    source::{closures::LoopVariables, parse_trace::ParseTrace, program::Program},
+    source::{parse_trace::ParseTrace, program::Program},
     writes::compensations,
 };
 use rhai::{
@@ -74,7 +74,7 @@ impl Script {
     pub fn new(program: &Arc<Program>, env: &Arc<RunEnv>) -> Self {
         let mut engine = build(env);
         engine.set_module_resolver(program.resolver());
-        LoopVariables::of(program.asts()).register(&mut engine);
+        watch_variables(&mut engine, program.asts());
         let engine = Arc::new(engine);
         let _ = env.engine.set(Arc::downgrade(&engine));
         Self { engine, ast: program.ast.clone(), program: Arc::clone(program), env: Arc::clone(env) }

@@ -6,3 +6,4 @@ pub(crate) mod explain;
 pub(crate) mod handler;
 pub(crate) mod reference;
 pub(crate) mod session;
+mod variables;

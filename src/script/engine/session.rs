@@ -8,6 +8,7 @@ use super::{
     display::{PAGE_ROWS, Rendered, Variable, show_value, variable},
     engine::build,
     explain::explain,
+    variables::watch_variables,
 };
 use crate::base::lock;
 use crate::script::{
@@ -18,7 +19,6 @@ use crate::script::{
         modules::RAW_API,
     },
     source::{
-        closures::LoopVariables,
         named_source::NamedSource,
         parse::{called_names, calls},
         program::{Imports, PriorDeclarations, Program},
@@ -212,7 +212,7 @@ impl Session {
         let mut engine = self.engine(env);
         let imports = self.modules.asts();
         let asts = [&self.state.functions, &line.program.ast].into_iter().chain(&imports);
-        LoopVariables::of(asts).register(&mut engine);
+        watch_variables(&mut engine, asts);
         let engine = Arc::new(engine);
         let _ = env.engine.set(Arc::downgrade(&engine));
         let fail = |error: &EvalAltResult| explain(error, &engine, &line.program);

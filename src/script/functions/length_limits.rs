@@ -15,6 +15,35 @@ fn fits(length: i64) -> ScriptResult<usize> {
     Ok(usize::try_from(length).unwrap_or_default())
 }
 
+/// Refuses a value that is longer: what has grown by something else than the functions here.
+pub(crate) fn is_within_limit(value: &Dynamic) -> ScriptResult<()> {
+    let length = if let Some(text) = value.read_lock::<ImmutableString>() {
+        text.len()
+    } else if let Some(list) = value.read_lock::<Array>() {
+        list.len()
+    } else if let Some(bytes) = value.read_lock::<Blob>() {
+        bytes.len()
+    } else {
+        return Ok(());
+    };
+    sum_fits(length, 0)
+}
+
+fn sum_fits(have: usize, more: usize) -> ScriptResult<()> {
+    fits(i64::try_from(have.saturating_add(more)).unwrap_or(i64::MAX)).map(|_| ())
+}
+
+fn append<T>(to: &mut Vec<T>, mut more: Vec<T>) -> ScriptResult<()> {
+    sum_fits(to.len(), more.len())?;
+    to.append(&mut more);
+    Ok(())
+}
+
+fn joined(mut first: Array, second: Array) -> ScriptResult<Array> {
+    append(&mut first, second)?;
+    Ok(first)
+}
+
 fn pad_text(text: &mut ImmutableString, length: i64, with: &str) -> ScriptResult<()> {
     let length = fits(length)?;
     let have = text.chars().count();
@@ -51,6 +80,9 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_fn("pad", |text: &mut ImmutableString, length: i64, with: &str| {
             pad_text(text, length, with)
         })
+        .register_fn("append", append::<Dynamic>)
+        .register_fn("append", append::<u8>)
+        .register_fn("+", joined)
         .register_fn("blob", |length: i64| blob(length, 0))
         .register_fn("blob", blob);
 }
@@ -70,13 +102,15 @@ mod tests {
             "blob(1000000000000)",
             "blob(1000000000000, 7)",
             "let b = blob(1); b.pad(1000000000000, 7);",
+            "let b = blob(30000000); b.append(b);",
         ] {
             let error = engine.eval::<Dynamic>(too_long).expect_err(too_long);
             assert!(ScriptError::find_in(&error).is_some(), "{too_long}: {error}");
         }
         let same = "let a = [1]; a.pad(3, 7); let s = \"乙\"; s.pad(3, '甲'); let t = \"乙\"; t.pad(4, \"ab\"); \
-                    let b = blob(2, 258); b.pad(3, 1); a.pad(-1, 0); `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]}`";
+                    let b = blob(2, 258); b.pad(3, 1); a.pad(-1, 0); a.append([8] + [9]); \
+                    `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]}`";
         let text = engine.eval::<String>(same).expect("it is a script");
-        assert_eq!(text, "[1, 7, 7] 乙甲甲 乙aba 3 2 1");
+        assert_eq!(text, "[1, 7, 7, 8, 9] 乙甲甲 乙aba 3 2 1");
     }
 }

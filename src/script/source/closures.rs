@@ -6,7 +6,8 @@
 
 use crate::script::host::error::{ScriptError, ScriptResult};
 use rhai::{
-    AST, ASTNode, Dynamic, Expr, FnCallExpr, FnPtr, Module, NativeCallContext, ScriptFuncDef, Shared, Stmt,
+    AST, ASTNode, Dynamic, Expr, FnCallExpr, FnPtr, Module, NativeCallContext, Scope, ScriptFuncDef, Shared,
+    Stmt,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -281,28 +282,22 @@ impl LoopVariables {
         Self(of_loops.into_iter().filter(is_fresh).collect())
     }
 
-    /// Makes an engine give each closure a cell of its own for such a variable.
-    #[allow(
-        deprecated,
-        reason = "rhai marks its variable resolver so for being volatile; its exact version is pinned"
-    )]
-    pub(crate) fn register(self, engine: &mut rhai::Engine) {
-        // The resolver is asked about each access, so it is set only where it is needed.
-        if self.0.is_empty() {
-            return;
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What a closure that takes such a variable gets instead of it: a cell of its own.
+    pub(crate) fn own_cell(&self, name: &str, scope: &mut Scope) -> Option<Dynamic> {
+        if !self.0.iter().any(|known| known == name) {
+            return None;
         }
-        engine.on_var(move |name, _, mut context| {
-            if !self.0.iter().any(|known| known == name) {
-                return Ok(None);
-            }
-            let Some(variable) = context.scope_mut().get_mut(name) else { return Ok(None) };
-            // The engine shares a variable just before a closure takes it, so this is the closure's access.
-            if !variable.is_shared() || variable.tag() == OWN_CELL {
-                return Ok(None);
-            }
-            let value = variable.flatten_clone();
-            *variable = value.clone();
-            Ok(Some(own_cell(value)))
-        });
+        let variable = scope.get_mut(name)?;
+        // The engine shares a variable just before a closure takes it, so this is the closure's access.
+        if !variable.is_shared() || variable.tag() == OWN_CELL {
+            return None;
+        }
+        let value = variable.flatten_clone();
+        *variable = value.clone();
+        Some(own_cell(value))
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod automation;
 pub(crate) mod automation_keys;
 pub(crate) mod closures;
 mod foreign_words;
+pub(crate) mod growth;
 pub(crate) mod literal;
 pub(crate) mod loader;
 pub(crate) mod named_source;

@@ -159,7 +159,7 @@ impl Program {
     }
 
     /// The script and its imports as they were parsed.
-    pub(crate) fn asts(&self) -> impl Iterator<Item = &AST> {
+    pub(crate) fn asts(&self) -> impl Iterator<Item = &AST> + Clone {
         std::iter::once(&self.ast).chain(self.imports.iter().map(|import| &import.ast))
     }
 }

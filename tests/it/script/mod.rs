@@ -4,6 +4,7 @@ mod blacklist;
 mod callback;
 mod card;
 mod closures;
+mod growth;
 mod json;
 mod media;
 mod oauth;

@@ -1,0 +1,35 @@
+//! The hook that the engine calls for each access to a variable: closures get cells of their own for variables of loops, and
+//! a variable that grows is bounded.
+
+use crate::script::{
+    functions::length_limits::is_within_limit,
+    host::error::ScriptResult,
+    source::{closures::LoopVariables, growth::GrowingVariables},
+};
+use rhai::{AST, Dynamic, Engine, Scope};
+
+/// Registers the hook, if one of these scripts needs it: it costs each access to a variable some nanoseconds.
+#[allow(
+    deprecated,
+    reason = "rhai marks its variable resolver so for being volatile; its exact version is pinned"
+)]
+pub(super) fn watch_variables<'a>(engine: &mut Engine, asts: impl Iterator<Item = &'a AST> + Clone) {
+    let loops = LoopVariables::of(asts.clone());
+    let growing = GrowingVariables::of(asts);
+    if loops.is_empty() && growing.is_empty() {
+        return;
+    }
+    engine.on_var(move |name, _, mut context| {
+        let scope = context.scope_mut();
+        if growing.contains(name) {
+            bound(name, scope)?;
+        }
+        Ok(loops.own_cell(name, scope))
+    });
+}
+
+/// Ends the script before a variable that is past the limit grows on. What was added last is past it already, so a value
+/// gets to at most twice the limit.
+fn bound(name: &str, scope: &mut Scope) -> ScriptResult<()> {
+    scope.get_mut(name).map_or(Ok(()), |value: &mut Dynamic| is_within_limit(value))
+}

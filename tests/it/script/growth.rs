@@ -1,0 +1,67 @@
+//! Values that grow or nest without end: an error of the script, and never the end of the process.
+
+use crate::fixtures::program::Folder;
+
+const TOO_LONG: &str = "at most 50000000 entries are made at once";
+
+fn error(script: &str) -> String {
+    let finished = Folder::with(script).run(&["run", "script.rhai"]);
+    assert_eq!(finished.code, Some(1), "{script}: {}", finished.err);
+    finished.err
+}
+
+#[test]
+fn text_that_doubles_is_refused() {
+    for script in [
+        "let s = \"甲\"; loop { s += s; }",
+        "let s = \"甲\"; loop { s = s + s; }",
+        "let s = \"甲\"; loop { s = `${s}${s}`; }",
+        "fn f() { let s = \"甲\"; loop { s += s; } } f()",
+    ] {
+        let error = error(script);
+        assert!(error.contains(TOO_LONG), "{script}: {error}");
+    }
+}
+
+#[test]
+fn blob_that_doubles_is_refused() {
+    for script in [
+        "let b = blob(1); loop { b += b; }",
+        "let b = blob(1); loop { b.append(b); }",
+        "let b = blob(1); loop { b = b + b; }",
+    ] {
+        let error = error(script);
+        assert!(error.contains(TOO_LONG), "{script}: {error}");
+    }
+}
+
+#[test]
+fn text_that_doubles_in_a_line_of_the_session_leaves_the_session() {
+    let lines = "let s = \"甲\"; loop { s += s; }\ns = \"\";\n1 + 1\n";
+    let finished = Folder::new().run_with_input(&["repl", "--sandbox"], lines);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), "2\n"), "{}", finished.err);
+    assert!(finished.err.contains(TOO_LONG), "{}", finished.err);
+}
+
+#[test]
+fn growth_within_the_bound_is_unchanged() {
+    let script = "let s = \"\"; let a = []; let n = 0; for i in 0..1000 { s += \"甲\"; a += i; n += i * 2; } \
+                  print(`${s.len()} ${a.len()} ${n}`);";
+    assert_eq!(Folder::with(script).run(&["run", "script.rhai"]).success(), "1000 1000 999000\n");
+}
+
+/// A closure in a closure, deeper than the usual stack of a thread can drop.
+const NESTED: &str = "let f = |x| x; for i in 0..250000 { let g = f; f = |x| g.call(x); }";
+
+#[test]
+fn deeply_nested_value_is_dropped() {
+    let script = format!("{NESTED} print(\"完\");");
+    assert_eq!(Folder::with(&script).run(&["run", "script.rhai"]).success(), "完\n");
+}
+
+#[test]
+fn deeply_nested_value_of_a_session_is_dropped() {
+    let lines = format!("{NESTED}\n:reset\n1 + 1\n{NESTED}\n2 + 2\n");
+    let finished = Folder::new().run_with_input(&["repl", "--sandbox"], &lines);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), "2\n4\n"), "{}", finished.err);
+}
