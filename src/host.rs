@@ -134,8 +134,8 @@ pub struct Host {
     pub err_is_terminal: bool,
     /// Whether standard output is a terminal.
     pub out_is_terminal: bool,
-    /// Reads the whole of standard input.
-    pub read_input: fn() -> io::Result<String>,
+    /// Reads standard input to its end, or up to this many bytes.
+    pub read_input: fn(limit: u64) -> io::Result<Vec<u8>>,
     /// Whether standard input is a terminal, so that a question can be asked.
     pub in_is_terminal: bool,
     /// Reads one line of standard input.
@@ -301,9 +301,9 @@ impl Host {
             err: Stream::new(io::stderr(), &secrets, true),
             err_is_terminal: io::stderr().is_terminal(),
             out_is_terminal,
-            read_input: || {
-                let mut text = String::new();
-                io::stdin().read_to_string(&mut text).map(|_| text)
+            read_input: |limit| {
+                let mut bytes = Vec::new();
+                io::stdin().take(limit).read_to_end(&mut bytes).map(|_| bytes)
             },
             in_is_terminal: io::stdin().is_terminal(),
             read_line: || {

@@ -92,6 +92,8 @@ pub(super) enum Sent {
 /// How far a call has come. It survives a token renewal, so that renewals grant no further retries.
 pub(super) struct Progress {
     retry: Retry,
+    /// Requests sent so far.
+    tries: u32,
     minute_waits: u32,
     asked_waits: u32,
     /// The last attempt that may have taken effect although it was not answered.
@@ -100,7 +102,7 @@ pub(super) struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { retry: RETRIES.start(), minute_waits: 0, asked_waits: 0, in_doubt: None }
+        Self { retry: RETRIES.start(), tries: 0, minute_waits: 0, asked_waits: 0, in_doubt: None }
     }
 }
 
@@ -185,7 +187,9 @@ impl Sender {
         progress: &mut Progress,
     ) -> Result<Sent, CallError> {
         loop {
-            match self.attempt(spec, request, token, &progress.retry).await {
+            let outcome = self.attempt(spec, request, token, progress.tries + 1).await;
+            progress.tries += u32::from(!matches!(outcome, AttemptOutcome::Deferred));
+            match outcome {
                 AttemptOutcome::Done(bytes) => return Ok(Sent::Answered(bytes)),
                 AttemptOutcome::RenewToken(error) => return Ok(Sent::TokenRefused(error)),
                 AttemptOutcome::Fail(error)
@@ -230,7 +234,7 @@ impl Sender {
         spec: &'static Spec,
         request: &Outgoing,
         token: Option<&Secret>,
-        retry: &Retry,
+        tries: u32,
     ) -> AttemptOutcome {
         let permit = tokio::select! {
             biased;
@@ -258,7 +262,7 @@ impl Sender {
             () = async { self.cancel.cancelled().await; tokio::time::sleep(CANCEL_GRACE).await } => {
                 call.end(false);
                 let fault = Fault { reason: "stopped while the answer was on its way".to_owned(), sent: true };
-                return AttemptOutcome::Fail(self.no_answer(spec, host, retry, &fault));
+                return AttemptOutcome::Fail(self.no_answer(spec, host, tries, &fault));
             }
         };
         if let Ok(exchanged) = &reply {
@@ -274,8 +278,8 @@ impl Sender {
         }
         let outcome = match reply {
             Err(error) => AttemptOutcome::Fail(error),
-            Ok(Err(fault)) => self.after_fault(spec, host, retry, &fault),
-            Ok(Ok(reply)) => self.after_reply(spec, host, retry, reply),
+            Ok(Err(fault)) => self.after_fault(spec, host, tries, &fault),
+            Ok(Ok(reply)) => self.after_reply(spec, host, tries, reply),
         };
         let counted = match outcome {
             AttemptOutcome::Done(_) => MinuteOutcome::Succeeded,
@@ -291,7 +295,7 @@ impl Sender {
         tracing::debug!(
             "{} try {} {} in {} ms",
             spec.call(),
-            retry.attempts(),
+            tries,
             match outcome.error() {
                 None => "done".to_owned(),
                 Some(error) => format!("failed: {error}"),
@@ -313,31 +317,19 @@ impl Sender {
         }
     }
 
-    fn after_fault(
-        &self,
-        spec: &'static Spec,
-        host: &ApiHost,
-        retry: &Retry,
-        fault: &Fault,
-    ) -> AttemptOutcome {
+    fn after_fault(&self, spec: &'static Spec, host: &ApiHost, tries: u32, fault: &Fault) -> AttemptOutcome {
         let may_resend = !fault.sent || spec.resend == Resend::Idempotent;
-        let error = self.no_answer(spec, host, retry, fault);
+        let error = self.no_answer(spec, host, tries, fault);
         if may_resend { AttemptOutcome::Retry(error) } else { AttemptOutcome::Fail(error) }
     }
 
-    fn after_reply(
-        &self,
-        spec: &'static Spec,
-        host: &ApiHost,
-        retry: &Retry,
-        reply: Reply,
-    ) -> AttemptOutcome {
+    fn after_reply(&self, spec: &'static Spec, host: &ApiHost, tries: u32, reply: Reply) -> AttemptOutcome {
         if reply.status == TOO_MANY_REQUESTS {
-            return self.after_throttle(spec, host, retry, &reply);
+            return self.after_throttle(spec, host, tries, &reply);
         }
         if reply.status != 200 {
             let fault = Fault { reason: format!("HTTP status {}", reply.status), sent: true };
-            return match self.after_fault(spec, host, retry, &fault) {
+            return match self.after_fault(spec, host, tries, &fault) {
                 AttemptOutcome::Retry(error) if reply.status < 500 => AttemptOutcome::Fail(error),
                 outcome => outcome,
             };
@@ -377,13 +369,13 @@ impl Sender {
         &self,
         spec: &'static Spec,
         host: &ApiHost,
-        retry: &Retry,
+        tries: u32,
         reply: &Reply,
     ) -> AttemptOutcome {
         let wait = reply.retry_after.as_deref();
         let wait = wait.and_then(|text| read_retry_after(text, self.clock.now_secs()));
         let host = host.transport.base().host();
-        let error = CallError::Throttled { endpoint: spec.name, host, tries: retry.attempts(), wait };
+        let error = CallError::Throttled { endpoint: spec.name, host, tries, wait };
         match wait {
             Some(wait) => AttemptOutcome::Throttled(error, wait),
             None => AttemptOutcome::Retry(error),
@@ -397,12 +389,12 @@ impl Sender {
         }
     }
 
-    fn no_answer(&self, spec: &'static Spec, host: &ApiHost, retry: &Retry, fault: &Fault) -> CallError {
+    fn no_answer(&self, spec: &'static Spec, host: &ApiHost, tries: u32, fault: &Fault) -> CallError {
         CallError::NoAnswer {
             endpoint: spec.name,
             host: host.transport.base().host(),
             reason: self.redactor.mask(&fault.reason),
-            tries: retry.attempts(),
+            tries,
             in_doubt: fault.sent && spec.kind == CallKind::Write,
         }
     }

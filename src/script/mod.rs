@@ -22,7 +22,7 @@ pub use host::file::FileAccess;
 pub use source::automation::{
     Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,
 };
-pub use source::loader::MAX_SCRIPT_BYTES;
+pub use source::loader::{MAX_SCRIPT_BYTES, decode_script};
 pub use source::origin::{ImportSource, Origin, Source};
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};

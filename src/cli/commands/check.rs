@@ -1,7 +1,7 @@
 //! `mpscript check`, and how commands load a script.
 
 use crate::{
-    base::{EpochMs, plain_line},
+    base::{Diagnostic, EpochMs, plain_line},
     cli::{
         args::CheckArguments,
         config::default_zone,
@@ -14,7 +14,9 @@ use crate::{
         schedule::{Schedule, misleading_name, trigger::Trigger},
         scripts_in,
     },
-    script::{Automation, HANDLER, Origin, Overlap, Program, Timing, check, docs},
+    script::{
+        Automation, HANDLER, MAX_SCRIPT_BYTES, Origin, Overlap, Program, Timing, check, decode_script, docs,
+    },
 };
 use anyhow::Context;
 use std::{
@@ -190,7 +192,15 @@ pub(super) fn origin(host: &Host, file: &Path) -> anyhow::Result<Origin> {
     if file != Path::new("-") {
         return Ok(Origin::File { named: file.to_owned(), path: host.folder.join(file) });
     }
-    let text = (host.read_input)().context("can't read standard input")?;
+    let bytes = (host.read_input)(MAX_SCRIPT_BYTES + 1).context("can't read standard input")?;
+    if bytes.len() as u64 > MAX_SCRIPT_BYTES {
+        return Err(Failure::script(Diagnostic::new(format!(
+            "standard input is no script: it is longer than {MAX_SCRIPT_BYTES} bytes"
+        )))
+        .into());
+    }
+    let text = decode_script(bytes)
+        .map_err(|reason| Failure::script(Diagnostic::new(format!("can't read standard input: {reason}"))))?;
     Ok(Origin::Text { name: "-".to_owned(), text, folder: host.folder.clone() })
 }
 

@@ -22,6 +22,10 @@ pub(super) fn lines_of(host: &Host) -> Receiver<io::Result<String>> {
             // Editors of Windows put a byte order mark before the first line.
             if let (Ok(text), true) = (&mut line, is_first) {
                 text.drain(..text.len() - text.trim_start_matches('\u{feff}').len());
+                // A script that is piped may name the program that runs it.
+                if text.starts_with("#!") {
+                    text.replace_range(..text.trim_end_matches(['\r', '\n']).len(), "");
+                }
             }
             is_first = false;
             let is_last = match &line {

@@ -30,7 +30,14 @@ pub(crate) struct Import {
 
 /// Reads the text of a script's file; the error says why it can't be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    let bytes = read_regular(path, MAX_SCRIPT_BYTES).map_err(|error| error.to_string())?;
+    decode_script(read_regular(path, MAX_SCRIPT_BYTES).map_err(|error| error.to_string())?)
+}
+
+/// The text of a script; the error says why it can't be decoded.
+///
+/// # Errors
+/// When it is neither UTF-8 nor UTF-16 with a byte order mark.
+pub fn decode_script(bytes: Vec<u8>) -> Result<String, String> {
     decode_text(bytes).map(without_interpreter_line)
 }
 

@@ -114,7 +114,7 @@ fn call_that_is_turned_away_each_time_fails_after_three_waits() {
     let away = || too_many("Retry-After: 0\r\n");
     let server = RawServer::in_turn([token("96_token"), away(), away(), away(), away(), made()]);
     let error = ClientFixture::of(server.address()).fail(&tag::List {});
-    assert!(matches!(error, CallError::Throttled { .. }), "{error}");
+    assert!(matches!(error, CallError::Throttled { tries: 4, .. }), "{error}");
     assert_eq!(server.calls().len(), 1 + 4);
 }
 

@@ -32,6 +32,28 @@ fn script_in_gbk_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn piped_script_with_a_byte_order_mark_runs() {
+    for command in ["run", "check"] {
+        let finished =
+            Folder::new().run_with_input(&[command, "-"], "\u{feff}#!/usr/bin/env -S mpscript run\n1 + 1");
+        assert_eq!(finished.code, Some(0), "{command}: {}", finished.err);
+    }
+}
+
+#[test]
+fn piped_script_that_is_too_long_is_refused() {
+    let text = format!("//{}", "长".repeat(400_000));
+    let told = Folder::new().run_with_input(&["check", "-"], &text).failure(1);
+    assert!(told.contains("standard input is no script: it is longer than 1048576 bytes"), "{told}");
+}
+
+#[test]
+fn first_piped_line_that_names_the_program_is_skipped() {
+    let lines = "#!/usr/bin/env -S mpscript repl\n1 + 1\n";
+    assert_eq!(Folder::new().run_with_input(&["repl", "--sandbox"], lines).success(), "2\n");
+}
+
+#[test]
 fn first_piped_line_with_a_byte_order_mark_is_read() {
     let folder = Folder::new();
     assert_eq!(folder.run_with_input(&["repl", "--sandbox"], "\u{feff}1 + 1\n").success(), "2\n");
