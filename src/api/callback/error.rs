@@ -121,14 +121,6 @@ pub enum Error {
         /// What it must be.
         wanted: &'static str,
     },
-    /// A character that XML cannot carry.
-    #[error("field `{field}` of the reply has a control character (U+{code:04X})")]
-    ReplyCharacter {
-        /// The field.
-        field: &'static str,
-        /// The character's number.
-        code: u32,
-    },
     /// A text longer than [`super::REPLY_TEXT_BYTES`].
     #[error("the reply's text has {bytes} bytes, and may have {most}")]
     ReplyTooLong {

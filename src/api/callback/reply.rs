@@ -2,7 +2,7 @@
 
 use super::{
     Error, Message,
-    xml::{cdata, is_forbidden},
+    xml::{cdata, without_forbidden},
 };
 use serde_json::{Map, Value};
 
@@ -167,11 +167,12 @@ impl Reply {
     ///
     /// # Errors
     /// When the message has no `FromUserName` or `ToUserName`, a text is too long, there are too
-    /// many articles or none, or a text has a control character.
+    /// many articles or none.
     pub fn to_xml(&self, message: &Message, create_time: i64) -> Result<String, Error> {
         let body = self.body()?;
         let there = |field, text: &'_ str| {
-            if text.is_empty() { Err(Error::Missing { field }) } else { Ok(cdata(text)) }
+            let text = without_forbidden(text);
+            if text.is_empty() { Err(Error::Missing { field }) } else { Ok(cdata(&text)) }
         };
         let to = there("FromUserName", message.from_user_name())?;
         let from = there("ToUserName", message.to_user_name())?;
@@ -199,8 +200,9 @@ impl Reply {
     fn body(&self) -> Result<String, Error> {
         let values: Vec<Option<&str>> = match self {
             Self::Text { content } => {
-                if content.len() > REPLY_TEXT_BYTES {
-                    return Err(Error::ReplyTooLong { bytes: content.len(), most: REPLY_TEXT_BYTES });
+                let bytes = without_forbidden(content).len();
+                if bytes > REPLY_TEXT_BYTES {
+                    return Err(Error::ReplyTooLong { bytes, most: REPLY_TEXT_BYTES });
                 }
                 vec![Some(content)]
             }
@@ -219,7 +221,7 @@ impl Reply {
             Self::TransferCustomerService { kf_account } => vec![kf_account.as_deref()],
         };
         let shape = self.shape();
-        let elements = elements(shape.fields.iter().copied().zip(values))?;
+        let elements = elements(shape.fields.iter().copied().zip(values));
         Ok(match shape.group {
             // Without a person to hand over to, there is no element for one.
             Some(_) if elements.is_empty() => elements,
@@ -236,23 +238,16 @@ fn news(articles: &[Article]) -> Result<String, Error> {
     let items = articles.iter().map(|article| {
         let values = [&article.title, &article.description, &article.pic_url, &article.url];
         let values = values.map(|value| Some(value.as_str()));
-        elements(ARTICLE.into_iter().zip(values)).map(|elements| format!("<item>{elements}</item>"))
+        format!("<item>{}</item>", elements(ARTICLE.into_iter().zip(values)))
     });
-    let items = items.collect::<Result<String, _>>()?;
+    let items: String = items.collect();
     Ok(format!("<ArticleCount>{}</ArticleCount><Articles>{items}</Articles>", articles.len()))
 }
 
 /// Elements for the values that are there.
-fn elements<'a>(values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>) -> Result<String, Error> {
-    let mut text = String::new();
-    for (field, value) in values {
-        let Some(value) = value else { continue };
-        if let Some(char) = value.chars().find(|char| is_forbidden(*char)) {
-            return Err(Error::ReplyCharacter { field, code: char.into() });
-        }
-        text.push_str(&format!("<{field}>{}</{field}>", cdata(value)));
-    }
-    Ok(text)
+fn elements<'a>(values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>) -> String {
+    let values = values.into_iter().filter_map(|(field, value)| Some((field, value?)));
+    values.map(|(field, value)| format!("<{field}>{}</{field}>", cdata(&without_forbidden(value)))).collect()
 }
 
 /// The fields that were given for a reply of one kind.
@@ -278,7 +273,7 @@ impl Given {
     }
 
     fn needed(&self, field: &'static str) -> Result<String, Error> {
-        let text = self.text(field)?.filter(|text| !text.is_empty());
+        let text = self.text(field)?.filter(|text| !without_forbidden(text).is_empty());
         text.ok_or(Error::ReplyNeeds { msg_type: self.shape.msg_type, field })
     }
 

@@ -75,8 +75,14 @@ pub(super) fn parse(xml: &[u8]) -> Result<Fields, Error> {
 }
 
 /// What XML 1.0 cannot carry, escaped or not.
-pub(super) fn is_forbidden(char: char) -> bool {
+fn is_forbidden(char: char) -> bool {
     matches!(char, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// Text without what XML 1.0 cannot carry. The platform pushes such characters as a follower typed them, so a reply that
+/// repeats a message has them too.
+pub(super) fn without_forbidden(text: &str) -> String {
+    text.replace(is_forbidden, "")
 }
 
 /// Text as a CDATA section, which XML takes letter by letter; `]]>` in it is cut in two, each half in a

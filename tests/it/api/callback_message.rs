@@ -361,10 +361,6 @@ fn reply_the_platform_would_not_show_is_refused() {
             "a Chinese character has three bytes; send the rest as another message".to_owned()
         )
     );
-    assert_eq!(
-        text("a\u{1}".to_owned()).unwrap_err().to_string(),
-        "field `Content` of the reply has a control character (U+0001)"
-    );
     for count in [0, 9] {
         let articles = vec![Article::default(); count];
         assert_eq!(
@@ -410,4 +406,28 @@ fn reply_the_platform_would_not_show_is_refused() {
         read(json!({"MsgType": "news", "Articles": "x"})).0,
         "field `Articles` of the reply must be a list of objects with Title, Description, PicUrl and Url"
     );
+}
+
+#[test]
+fn control_characters_that_were_pushed_are_left_out_of_every_field_of_a_reply() {
+    let message = parse(&push("<MsgType>text</MsgType><Content>甲\u{2}乙\u{FFFE}</Content>"));
+    let content = message.content().unwrap();
+    let given = [
+        json!({"MsgType": "text", "Content": content}),
+        json!({"MsgType": "image", "MediaId": content}),
+        json!({"MsgType": "music", "ThumbMediaId": content, "Title": content, "HQMusicUrl": content}),
+        json!({"MsgType": "news", "Articles": [{"Title": content, "Description": content, "Url": content}]}),
+        json!({"MsgType": "transfer_customer_service", "KfAccount": content}),
+    ];
+    for fields in given {
+        let xml = reply(&Reply::from_fields(fields.as_object().unwrap()).unwrap()).unwrap();
+        assert!(xml.contains("<![CDATA[甲乙]]>") && !xml.contains(['\u{2}', '\u{FFFE}']), "{xml}");
+    }
+}
+
+#[test]
+fn reply_of_nothing_but_control_characters_is_refused_as_empty() {
+    let fields = json!({"MsgType": "text", "Content": "\u{2}\u{1}"});
+    let error = Reply::from_fields(fields.as_object().unwrap()).unwrap_err();
+    assert!(matches!(error, Error::ReplyNeeds { msg_type: "text", field: "Content" }), "{error}");
 }
