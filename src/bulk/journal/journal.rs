@@ -196,15 +196,11 @@ impl Journal {
     }
 
     /// A step starts, or is replayed. A step that is not the recorded one parks the run, and so do a row that can't be
-    /// decoded and a page that was left with steps in flight.
+    /// decoded, a store that fails, and a page that was left with steps in flight.
     pub async fn begin(&self, identity: &StepIdentity, resend: Resend) -> Result<Replay, JournalError> {
         let Some(inner) = &self.0 else { return Ok(Replay::Fresh(Step::default(), CommitAck::default())) };
         self.verify_pages_replayed()?;
-        let replay = self.replay(inner, identity, resend).await;
-        replay.map_err(|error| match error {
-            JournalError::Undecodable(_) | JournalError::ReplayMismatch { .. } => self.park(error),
-            error => error,
-        })
+        self.replay(inner, identity, resend).await.map_err(|error| self.park(error))
     }
 
     async fn replay(
@@ -258,17 +254,25 @@ impl Journal {
     /// Takes the write lock of something for as long as the run lives.
     ///
     /// # Errors
-    /// When another run writes it, or the store fails.
+    /// When another run writes it, or the store fails, which parks the run: nothing of the step was sent.
     pub async fn lock(&self, what: &str) -> Result<(), JournalError> {
-        let Some(Inner { store, attempt, clock, .. }) = self.0.as_deref() else { return Ok(()) };
+        let Some(inner) = self.0.as_deref() else { return Ok(()) };
+        let Some(by) = Self::acquire_lock(inner, what).await.map_err(|error| self.park(error.into()))? else {
+            return Ok(());
+        };
+        Err(JournalError::Locked { by, what: what.to_owned() })
+    }
+
+    /// Takes a write lock; gives the run that holds it, if another one does.
+    async fn acquire_lock(inner: &Inner, what: &str) -> Result<Option<String>, StoreError> {
+        let Inner { store, attempt, clock, .. } = inner;
         let name = format!("write {} {what}", attempt.account);
         // A process that is presumed dead may only be suspended.
         store.fence_stale_runs(clock.now() - HEARTBEAT_TTL).await?;
         if store.acquire_write_lock(&name, &attempt.run).await? {
-            return Ok(());
+            return Ok(None);
         }
-        let by = store.lease_owner(&name).await?.unwrap_or_else(|| "another one".to_owned());
-        Err(JournalError::Locked { by, what: what.to_owned() })
+        Ok(Some(store.lease_owner(&name).await?.unwrap_or_else(|| "another one".to_owned())))
     }
 
     /// Whether the next step is a part of a page.

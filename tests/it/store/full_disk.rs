@@ -135,3 +135,22 @@ fn run_goes_on_once_its_disk_has_room() {
     let Some(seen) = seen else { return };
     assert_eq!(seen, "0\n全部\n");
 }
+
+#[test]
+fn job_whose_first_step_finds_a_full_disk_parks_and_can_be_resumed() {
+    let sandbox = SandboxProcess::start(&["--followers", "300"]);
+    let seen = on_a_disk(
+        "4m",
+        &format!(
+            "{}
+             echo 'print(\"开始\"); sleep(3); let r = followers().tag(\"甲\"); print(\"全部\")' > script.rhai
+             \"$MPSCRIPT\" run script.rhai --yes --base-url {} > $log 2> /dev/null & pid=$!
+             await 开始 1; fill; wait $pid; echo $?; rm fill; run=$(\"$MPSCRIPT\" runs | cut -c1-6)
+             \"$MPSCRIPT\" resume $run --quiet --yes",
+            prelude(),
+            sandbox.url()
+        ),
+    );
+    let Some(seen) = seen else { return };
+    assert_eq!(seen, "5\n开始\n全部\n");
+}
