@@ -1,7 +1,7 @@
 //! What recording a run costs: a thousand runs of one script of 20 KB with its imports.
 //!
 //! `cargo bench --bench record` prints the time and the bytes of the store a run, and the machine's load. The store is a
-//! file; with MPSCRIPT_BENCH_STORE=postgres://… it is that database, which must be empty.
+//! file; with `MPSCRIPT_BENCH_STORE=postgres://…` it is that database, which must be empty.
 
 #![allow(
     clippy::unwrap_used,

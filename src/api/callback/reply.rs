@@ -246,8 +246,12 @@ fn news(articles: &[Article]) -> Result<String, Error> {
 
 /// Elements for the values that are there.
 fn elements<'a>(values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>) -> String {
-    let values = values.into_iter().filter_map(|(field, value)| Some((field, value?)));
-    values.map(|(field, value)| format!("<{field}>{}</{field}>", cdata(&without_forbidden(value)))).collect()
+    let mut text = String::new();
+    for (field, value) in values {
+        let Some(value) = value else { continue };
+        text.push_str(&format!("<{field}>{}</{field}>", cdata(&without_forbidden(value))));
+    }
+    text
 }
 
 /// The fields that were given for a reply of one kind.

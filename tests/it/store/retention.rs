@@ -152,7 +152,7 @@ fn run_by_hand_purges_those_that_the_configuration_does_not_keep() {
         let folder = Folder::new()
             .account()
             .env("MPSCRIPT_STORE", "store.sqlite3")
-            .file("mpscript.toml", &format!("keep_runs = \"{keep_runs}\"\n"));
+            .file("mpscript.toml", format!("keep_runs = \"{keep_runs}\"\n"));
         used_for_years(&folder);
         let arguments = arguments(&sandbox.url());
         folder.run(&arguments.each_ref().map(String::as_str)).success();
