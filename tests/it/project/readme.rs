@@ -146,6 +146,7 @@ fn readme_configuration_is_accepted() {
     let output = Command::new(env!("CARGO_BIN_EXE_mpscript"))
         .args(["run", "-e", "tag::list()", "--base-url", "http://127.0.0.1:9"])
         .current_dir(folder.path())
+        .env("MPSCRIPT_STORE", "store.sqlite3")
         .env_remove("MPSCRIPT_APPID")
         .env_remove("MPSCRIPT_SECRET")
         .env_remove("SHOP_SECRET")
