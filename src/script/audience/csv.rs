@@ -31,6 +31,9 @@ const HOW: &str = "give a CSV file with commas and a column `openid`, or one ope
 /// What to do about a quotation mark that swallows rows.
 const CLOSE: &str = "close it, or write a quotation mark of the text twice: \"\"";
 
+/// What to do about a cell that a delimiter cuts in two.
+const QUOTE: &str = "put a cell that holds the delimiter in quotation marks";
+
 /// The openids of a file: of its column `openid`, or of its only column. A message names lines and columns by their number
 /// only: the file may be another than the person thinks, with secrets in it.
 pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptError> {
@@ -70,14 +73,33 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
             };
             return Err(fail(reason, CLOSE.to_owned()));
         }
+        let cells = record.iter().rposition(|cell| !trim(cell).is_empty()).map_or(0, |last| last + 1);
+        let head = record.iter().position(is_head);
         let at = match column {
+            // A comma in a name makes two cells of it: the openid would be another cell.
+            Some(Column::Named(_)) if cells > width => {
+                let reason = format!("line {line} has {cells} cells, and the first line has {width}");
+                return Err(fail(reason, QUOTE.to_owned()));
+            }
+            Some(Column::Named(at)) if cells > 0 && record.len() <= at => {
+                let is_open = reader.get_ref().open_quote() == Some(line);
+                let ends = format!("line {line} ends before the column `{OPENID}`");
+                let reason = if is_open { never_closed(line) } else { ends };
+                return Err(fail(reason, CLOSE.to_owned()));
+            }
             Some(Column::Named(at)) => at,
+            // The line before was a title above the header.
+            Some(Column::Only) if has_title && openids.is_empty() && head.is_some() => {
+                column = head.map(Column::Named);
+                width = record.len();
+                continue;
+            }
             Some(Column::Only) if record.len() > 1 => {
                 let reason = format!("its first line has one column, but line {line} has {}", record.len());
                 return Err(fail(reason, HOW.to_owned()));
             }
             Some(Column::Only) => 0,
-            None => match record.iter().position(is_head) {
+            None => match head {
                 Some(at) => {
                     column = Some(Column::Named(at));
                     continue;

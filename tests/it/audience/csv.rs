@@ -226,7 +226,7 @@ fn ambiguous_openid_file_is_refused() {
             "oabc\n\"odef\noghi\nojkl\n",
             "line 2 has no openid, but a text with other characters than A-Z a-z 0-9 _ -",
         ),
-        ("标题\nnickname,openid\n张三,oabc\n", "its first line has one column, but line 2 has 2"),
+        ("标题\n张三,oabc\n", "its first line has one column, but line 2 has 2"),
     ] {
         let folder = Folder::new().file("list.csv", content);
         let refused =
@@ -277,6 +277,28 @@ fn quoted_cell_that_holds_rows_is_refused() {
     let table = "nick,openid\n\"老王,oAAA\n小李,oBBB\n小张\",oCCC\n";
     let refused = count_of("q.csv", table);
     assert!(refused.contains("the quoted cell of line 2 holds lines that look like rows"), "{refused}");
+}
+
+#[test]
+fn line_with_more_cells_than_the_header_is_refused() {
+    let refused = count_of("q.csv", "nick,openid\n老王,小李,oAAA\n小张,oBBB\n");
+    assert!(refused.contains("line 2 has 3 cells, and the first line has 2"), "{refused}");
+}
+
+#[test]
+fn line_that_ends_before_the_openids_is_refused() {
+    let refused = count_of("q.csv", "nick,openid\n老王,oAAA\n小张\n");
+    assert!(refused.contains("line 3 ends before the column `openid`"), "{refused}");
+}
+
+#[test]
+fn empty_cells_at_the_end_of_a_line_are_left_out() {
+    assert_eq!(count_of("q.csv", "nick,openid\n老王,oAAA,,\n,,\n\n小张,oBBB\n"), "2\n");
+}
+
+#[test]
+fn header_below_a_title_is_read() {
+    assert_eq!(count_of("q.csv", "导出名单\nopenid\noAAA\noBBB\n"), "2\n");
 }
 
 #[test]

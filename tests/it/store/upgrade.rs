@@ -168,6 +168,9 @@ fn interrupted_move_of_sources_is_continued() {
             let moved = sources(store).await;
             // As version 10 is in the midst of it.
             for sql in [
+                "DROP TABLE mpscript_day",
+                "DROP INDEX mpscript_run_started",
+                "DROP INDEX mpscript_run_undoes",
                 "DROP INDEX mpscript_run_source",
                 "ALTER TABLE mpscript_run RENAME COLUMN source_id TO source",
                 "UPDATE mpscript_run SET source = (SELECT s.text FROM mpscript_source s WHERE s.id = mpscript_run.source)
