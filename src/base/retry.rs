@@ -33,12 +33,6 @@ impl RetrySchedule {
 }
 
 impl Retry {
-    /// Attempts so far, the running one included.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
     /// The delay before the next attempt, or `None` when there is none left.
     ///
     /// Full jitter: the delay is drawn between zero and the backoff, so that callers that failed at the same moment

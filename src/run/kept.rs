@@ -29,13 +29,13 @@ impl Default for KeepPeriods {
 
 /// Purges what is older than it is kept. Of all processes that share a store, the first one of a day does.
 pub async fn purge_once_a_day(store: &Store, keep: KeepPeriods, now: EpochMs) -> Result<(), StoreError> {
-    let SeenDay { is_new: true, believed: Some(believed) } = store.see_day(now).await? else {
+    let SeenDay { is_new: true, trusted_now: Some(trusted_now) } = store.see_day(now).await? else {
         return Ok(());
     };
     let since = Stopwatch::start();
     while since.elapsed() < MAX_PURGE {
-        let runs = store.purge_runs_by_hand(believed - keep.runs).await?;
-        let lines = store.purge_session_lines(believed - keep.sessions).await?;
+        let runs = store.purge_runs_by_hand(trusted_now - keep.runs).await?;
+        let lines = store.purge_session_lines(trusted_now - keep.sessions).await?;
         if runs + lines == 0 {
             break;
         }

@@ -1,12 +1,12 @@
-//! The days on which the store was used. A clock alone is not believed when something is deleted for its age: one that is
+//! The days on which the store was used. A clock alone is not trusted when something is deleted for its age: one that is
 //! a year ahead would delete everything.
 
 use super::{Cells, Statement, Store, StoreError};
 use crate::base::EpochMs;
 use std::time::Duration;
 
-/// A day is believed to be past once the store was used on so many later ones.
-const LATER_DAYS: usize = 7;
+/// A day counts as past once the store was used on this many later days.
+const MIN_LATER_DAYS: usize = 7;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -15,8 +15,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct SeenDay {
     /// Whether no process has recorded this day before.
     pub is_new: bool,
-    /// The latest instant that is believed to be past; `None` until the store was used on enough days.
-    pub believed: Option<EpochMs>,
+    /// The latest instant that counts as past; `None` until the store was used on enough days.
+    pub trusted_now: Option<EpochMs>,
 }
 
 impl Store {
@@ -26,17 +26,17 @@ impl Store {
         let today = now.period(DAY);
         let seen = self.seen_days().await?;
         if seen.first() == Some(&today) {
-            return Ok(SeenDay { is_new: false, believed: believed(&seen) });
+            return Ok(SeenDay { is_new: false, trusted_now: trusted_now(&seen) });
         }
         let ahead = Statement::new("DELETE FROM mpscript_day WHERE day > $1");
         let insert =
             Statement::new("INSERT INTO mpscript_day (day) VALUES ($1) ON CONFLICT (day) DO NOTHING");
         let needless = Statement::new("DELETE FROM mpscript_day WHERE day < $1");
         let mut all = vec![ahead.with(today), insert.with(today)];
-        // Without it there are as many as are needed.
-        all.extend(seen.get(LATER_DAYS).map(|day| needless.with(*day)));
+        // With today's there are enough later days without the earliest one.
+        all.extend(seen.get(MIN_LATER_DAYS).map(|day| needless.with(*day)));
         let is_new = self.transaction(all).await?.get(1) == Some(&1);
-        Ok(SeenDay { is_new, believed: believed(&self.seen_days().await?) })
+        Ok(SeenDay { is_new, trusted_now: trusted_now(&self.seen_days().await?) })
     }
 
     /// The days on which the store was used, the latest first.
@@ -46,7 +46,7 @@ impl Store {
     }
 }
 
-/// The start of the earliest of the last days.
-fn believed(days: &[i64]) -> Option<EpochMs> {
-    days.get(LATER_DAYS).map(|day| EpochMs::default() + DAY * u32::try_from(*day).unwrap_or_default())
+/// The start of the day that has `MIN_LATER_DAYS` later ones.
+fn trusted_now(days: &[i64]) -> Option<EpochMs> {
+    days.get(MIN_LATER_DAYS).map(|day| EpochMs::default() + DAY * u32::try_from(*day).unwrap_or_default())
 }

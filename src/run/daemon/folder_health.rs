@@ -31,7 +31,7 @@ pub(super) struct FolderHealth {
 }
 
 impl FolderHealth {
-    /// What is to be logged after a scan that has ended so; whether it found no automation.
+    /// What is to be logged after a scan; `Ok` says whether it found no automation.
     pub(super) fn observe_scan(&mut self, scanned: io::Result<bool>) -> Option<(Level, String)> {
         match scanned {
             Ok(is_empty) => {
@@ -51,7 +51,7 @@ impl FolderHealth {
         }
     }
 
-    /// What is to be logged of a folder that does not answer, if that is so now: once, and once that it does again.
+    /// What is to be logged when the folder stops answering, and when it answers again: each change once.
     pub(super) fn observe_stall(&mut self, stalled: Option<Stall>) -> Option<(Level, String)> {
         let before = std::mem::replace(&mut self.stalled, stalled);
         match (&before, &self.stalled) {

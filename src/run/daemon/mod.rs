@@ -42,7 +42,7 @@ use self::{
     folder_health::{FirstLook, FolderHealth},
     loaded::LoadedAutomations,
     preparation::Preparations,
-    process::{HEARTBEAT_TTL, Process},
+    process::Process,
     retention::Retention,
     running_set::{Capacity, RunningSet},
     scans::FolderScans,
@@ -53,6 +53,7 @@ use self::{
 };
 use crate::{
     base::{EpochMs, Stopwatch},
+    bulk::HEARTBEAT_TTL,
     host::Host,
     run::{
         kept::KeepPeriods,

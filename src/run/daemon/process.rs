@@ -6,16 +6,14 @@ use super::{
 };
 use crate::{
     base::EpochMs,
+    bulk::HEARTBEAT_TTL,
     host::Host,
     run::runner::{InProcess, Runner, Waker},
     store::{Store, StoreError},
 };
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 use tokio::runtime::Runtime;
 
@@ -30,9 +28,6 @@ pub(super) const SERVING_LEASE: &str = "serves ";
 pub fn serving_lease(account: &str, folder: &str) -> String {
     format!("{SERVING_LEASE}{account} {folder}")
 }
-
-/// A process whose last heartbeat is older than this is presumed dead.
-pub(super) const HEARTBEAT_TTL: Duration = Duration::from_secs(8);
 
 /// This process, and what every part of its daemon works with.
 pub(super) struct Process {

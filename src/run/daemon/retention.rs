@@ -35,8 +35,8 @@ pub(super) struct Retention {
     pub by_hand: KeepPeriods,
     /// The day of the last purge that was planned.
     planned: Option<i64>,
-    /// The latest instant that is believed to be past, by which the planned purge goes.
-    believed: EpochMs,
+    /// The latest instant that counts as past, by which the planned purge goes.
+    trusted_now: EpochMs,
     queue: Vec<Expirable>,
 }
 
@@ -46,7 +46,7 @@ impl Default for Retention {
             period: DEFAULT_RETENTION,
             by_hand: KeepPeriods::default(),
             planned: None,
-            believed: EpochMs::default(),
+            trusted_now: EpochMs::default(),
             queue: Vec::new(),
         }
     }
@@ -69,8 +69,8 @@ impl Retention {
             process.wait(process.store.purge_leases(DAEMON_LEASE, before))?;
             process.wait(process.store.purge_leases(SERVING_LEASE, before))?;
             let seen = process.wait(process.store.see_day(now))?;
-            let Some(believed) = seen.believed else { return Ok(()) };
-            self.believed = believed;
+            let Some(trusted_now) = seen.trusted_now else { return Ok(()) };
+            self.trusted_now = trusted_now;
             let accounts = accounts.keys();
             let records = process.wait(process.store.automations())?;
             let ours =
@@ -79,7 +79,7 @@ impl Retention {
             self.queue.extend([Expirable::Runs, Expirable::SessionLines]);
         }
         let Some(next) = self.queue.pop() else { return Ok(()) };
-        let before = |period| self.believed - period;
+        let before = |period| self.trusted_now - period;
         let store = &process.store;
         let purged = match &next {
             Expirable::Fires(automation) => {

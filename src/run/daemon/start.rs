@@ -6,7 +6,7 @@ use super::{
     fire_queue::QueuedFire,
     log::Level,
     preparation::PreparedRun,
-    process::{HEARTBEAT_TTL, Process},
+    process::Process,
     running_set::Running,
     transition::{
         Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, is_backlog, on_due,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, EpochMs},
-    bulk::Attempt,
+    bulk::{Attempt, HEARTBEAT_TTL},
     run::{
         automation_state,
         record::RunOptions,

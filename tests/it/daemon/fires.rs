@@ -1,4 +1,6 @@
 //! The daemon: every fire runs once and is recorded.
+//!
+//! One file because all of it is the life of a fire, on one fixture and one turned clock.
 
 use crate::fixtures::{
     daemon::{DaemonFixture, MINUTE, every_minute},

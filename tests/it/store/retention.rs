@@ -1,4 +1,4 @@
-//! What is purged of runs by hand and lines of sessions, what is kept however old it is, and which clock is believed.
+//! What is purged of runs by hand and lines of sessions, what is kept however old it is, and which clock is trusted.
 
 use super::contract::{Place, on_each};
 use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
@@ -113,19 +113,19 @@ fn completed_undo_is_purged_after_the_run_that_it_undid() {
 }
 
 #[test]
-fn day_is_believed_to_be_past_once_seven_later_ones_were_seen() {
+fn day_counts_as_past_after_use_on_seven_later_days() {
     on_each(async |place: Place| {
         let store = place.open().await.unwrap();
         let day = |number| EpochMs::default() + number * DAY;
         for number in 10..17 {
-            assert_eq!(store.see_day(day(number)).await, Ok(SeenDay { is_new: true, believed: None }));
+            assert_eq!(store.see_day(day(number)).await, Ok(SeenDay { is_new: true, trusted_now: None }));
         }
-        let seen = SeenDay { is_new: true, believed: Some(day(10)) };
+        let seen = SeenDay { is_new: true, trusted_now: Some(day(10)) };
         assert_eq!(store.see_day(day(17)).await, Ok(seen));
         assert_eq!(store.see_day(day(17)).await, Ok(SeenDay { is_new: false, ..seen }));
         // A clock that is a year ahead is one day more, and forgotten by the right one.
-        assert_eq!(store.see_day(day(382)).await, Ok(SeenDay { is_new: true, believed: Some(day(11)) }));
-        assert_eq!(store.see_day(day(18)).await, Ok(SeenDay { is_new: true, believed: Some(day(11)) }));
+        assert_eq!(store.see_day(day(382)).await, Ok(SeenDay { is_new: true, trusted_now: Some(day(11)) }));
+        assert_eq!(store.see_day(day(18)).await, Ok(SeenDay { is_new: true, trusted_now: Some(day(11)) }));
     });
 }
 
