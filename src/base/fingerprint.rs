@@ -2,7 +2,7 @@
 
 use sha1::{Digest, Sha1};
 
-/// Bytes of the SHA-1 that are kept: enough to tell the steps of one run apart.
+/// Bytes of the SHA-1 that are kept: enough to distinguish the steps of one run.
 const BYTES: usize = 8;
 
 /// A fingerprint of `texts` in their order, in hexadecimal. Equal texts have equal fingerprints in every process and

@@ -1,6 +1,6 @@
 //! Text files as editors of every system write them.
 
-/// What a file in another encoding is told as.
+/// The error for a file in another encoding.
 const NOT_UTF_8: &str = "it is not UTF-8 text: save it as UTF-8";
 
 /// The text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one.

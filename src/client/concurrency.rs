@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn concurrency_halves_once_for_calls_that_started_together_and_grows_back() {
+    fn concurrency_halves_once_per_wave_and_grows_back() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let limiter = AdaptiveLimiter::new(32);
         let take = || runtime.block_on(limiter.acquire()).unwrap();

@@ -14,7 +14,7 @@ pub(super) const SQL: &[&str] = &[
     "ALTER TABLE mpscript_fire RENAME COLUMN at TO updated_at",
     "ALTER TABLE mpscript_fire RENAME COLUMN deaths TO crashes",
     "ALTER TABLE mpscript_fire ADD COLUMN kind TEXT NOT NULL DEFAULT 'trigger'",
-    // Version 5 told the fires of failure hooks by what their source began with.
+    // Version 5 marked the fires of failure hooks by a prefix of their source.
     "UPDATE mpscript_fire SET kind = 'failure_hook' WHERE trigger LIKE 'failure of %'",
     "ALTER TABLE mpscript_automation RENAME COLUMN good TO last_good_source",
     "ALTER TABLE mpscript_automation RENAME COLUMN stale TO load_error",

@@ -1,5 +1,5 @@
 //! Version 7: the journal says in typed columns what each step is and did. Before, one text said it all, and JSON was
-//! told apart by its shape; this file is the only one that still knows those formats.
+//! distinguished by its shape; this file is the only one that still knows those formats.
 //!
 //! A row that it can't read stays as it is: whatever needs that row reports it, and the rest of the store is used.
 
@@ -94,7 +94,7 @@ fn items(old: Value) -> Option<Value> {
     }
 }
 
-/// What a step did, which was told by the shape of its JSON.
+/// What a step did, inferred from the shape of its JSON.
 fn effect(old: &str) -> Option<(RecordedKind, Value)> {
     let old: Value = serde_json::from_str(old).ok()?;
     let id_of = |field: &str| old[field].as_i64();

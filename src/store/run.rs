@@ -344,7 +344,7 @@ impl Store {
         }
     }
 
-    /// Asks the process of a run to stop; its next heartbeat tells it.
+    /// Asks the process of a run to stop; it learns of this at its next heartbeat.
     pub async fn request_stop(&self, id: &str) -> Result<(), StoreError> {
         let statement =
             Statement::new("UPDATE mpscript_run SET stop_requested = 1 WHERE id = $1 AND state = 'running'");

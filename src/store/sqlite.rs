@@ -104,7 +104,7 @@ impl Sqlite {
 /// A file of the system, whatever its name: its device and its number there.
 type FileId = (u64, u64);
 
-/// The files of a store, by which they are told from others of the same names.
+/// The identities of a store's files, which other files of the same names do not have.
 struct OpenedFiles {
     path: PathBuf,
     ids: Mutex<FileIds>,

@@ -1,5 +1,5 @@
 //! By which names a server may be addressed. A web page of another site reaches a server of this machine too: with its
-//! own Origin, or by a name of its own that it makes resolve to this machine (DNS rebinding), which the Host tells.
+//! own Origin, or by a name of its own that it makes resolve to this machine (DNS rebinding), which the Host header shows.
 
 use hyper::{HeaderMap, Uri, header, http::uri::Authority};
 use std::net::IpAddr;

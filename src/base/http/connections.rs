@@ -1,7 +1,7 @@
 //! The connections of a server: how many there are, from where, and which one ends when there is no room for another.
 //!
-//! A connection that nothing is done for, because its client does not send or does not read, never keeps another one
-//! out: it ends to make room. So a health check behind the same proxy as a flood is answered.
+//! When there is no room for a new connection, the longest inactive one is closed, so that clients which neither send
+//! nor read can't lock out others: a health check is answered even behind the same proxy as a flood.
 
 use super::peer::Peer;
 use crate::base::lock;
@@ -52,7 +52,7 @@ pub(super) struct Connection {
     active_at: AtomicU64,
     /// Whether a request is being worked on.
     works: watch::Sender<bool>,
-    /// Tells it to end, to make room.
+    /// Asks it to end, to make room.
     ended: Notify,
 }
 
@@ -124,13 +124,13 @@ impl Connections {
         Some(OpenConnection { all: Arc::clone(self), origin, own, replaces_another: is_over_a_bound })
     }
 
-    /// Ends a connection, for want of file descriptors.
+    /// Closes a connection, because the process has no more file descriptors.
     pub(super) fn make_room(&self) {
         end_any(&mut lock(&self.open));
     }
 }
 
-/// Ends a connection of whom has most.
+/// Closes the longest inactive connection of the address that has the most connections.
 fn end_any(open: &mut HashMap<Origin, Vec<Arc<Connection>>>) -> bool {
     let mut origins: Vec<(usize, Origin)> = open.iter().map(|(origin, all)| (all.len(), *origin)).collect();
     origins.sort_unstable_by(|a, b| b.cmp(a));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_over_the_bound_of_its_address_ends_its_longest_inactive_one() {
+    fn connection_over_its_address_bound_evicts_the_most_idle_one() {
         let all = connections(8, 2);
         let other = all.admit(&peer("10.0.0.2")).expect("there is room");
         let [first, second] = [(); 2].map(|()| all.admit(&peer("10.0.0.1")).expect("there is room"));

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn request_that_is_worked_on_is_answered_after_the_life_of_its_connection() {
+    fn request_in_flight_is_answered_after_the_connections_lifetime() {
         let limits = Limits { max_lifetime: Some(SHORT), idle_timeout: LONG, ..Limits::SERVICE };
         assert!(received(limits, &get("/slow")).ends_with("slow"));
     }

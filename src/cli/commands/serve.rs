@@ -334,7 +334,7 @@ impl Serving<'_> {
             let mut is_killed = false;
             while let Some(wake) = woken {
                 is_killed |= matches!(wake, Wake::Stop) && self.stopping.is_some();
-                self.hear(&wake);
+                self.handle(&wake);
                 woken = self.woken.try_recv().ok();
             }
             if is_killed {
@@ -345,7 +345,7 @@ impl Serving<'_> {
         Ok(())
     }
 
-    fn hear(&mut self, wake: &Wake) {
+    fn handle(&mut self, wake: &Wake) {
         match wake {
             Wake::Changed => self.changes.add(),
             Wake::Scan => {

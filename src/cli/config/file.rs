@@ -188,7 +188,7 @@ fn without_content(message: &str) -> String {
     ];
     // These two quote the value; other messages that begin with `invalid` are about TOML itself.
     if message.starts_with("invalid type: ") || message.starts_with("invalid value: ") {
-        return "a value of another kind belongs here".to_owned();
+        return "expected a value of another type".to_owned();
     }
     match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
         Some((name, expected)) if closest_match(name, FIELDS).is_none() => format!("unknown field{expected}"),

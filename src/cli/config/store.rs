@@ -78,7 +78,7 @@ fn read(folder: &Path, given: &str, name: &str) -> anyhow::Result<StoreLocation>
     }
 }
 
-/// Where the store is, as the processes of runs are told.
+/// Where the store is, as it is passed to the processes of runs.
 pub(crate) fn address_of_store(host: &Host, target: &TargetArgs) -> anyhow::Result<StoreAddress> {
     Ok(match required_location(host, target)? {
         StoreLocation::File(path) => StoreAddress::File(path),

@@ -184,7 +184,9 @@ impl TokenCache {
             _ => {}
         }
         let token = self.renew_once(sender, RenewReason::Missing).await?;
-        token.ok_or_else(|| CallError::NoToken { reason: "there is none to be had".to_owned() })
+        token.ok_or_else(|| CallError::NoToken {
+            reason: "the platform gave none that has not been refused already".to_owned(),
+        })
     }
 
     /// A token other than `refused`, which the platform did not accept. `None` when there is no other.

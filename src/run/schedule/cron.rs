@@ -111,7 +111,7 @@ impl Cron {
         if cron.after(NaiveDateTime::default()).is_none() {
             return wrong(
                 format!("`{text}` never comes: no month that it names has such a day"),
-                "the last day of a month is none of cron's; 28 is in every month",
+                "`L`, the last day of a month, is not supported; 28 is in every month",
             );
         }
         Ok(cron)

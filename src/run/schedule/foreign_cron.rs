@@ -3,7 +3,7 @@
 use crate::base::{Diagnostic, TypedSign};
 use chrono_tz::Tz;
 
-/// What a word of an expression is, where it is none of cron's five fields.
+/// What a word of an expression is that is not one of the five fields.
 fn describe_word(word: &str) -> String {
     match word {
         _ if is_zone(word) => format!("the zone is a key of its own: tz: \"{word}\""),
@@ -20,7 +20,7 @@ fn names_weekdays(word: &str) -> bool {
     word == "?" || word.starts_with(char::is_alphabetic)
 }
 
-/// What is wrong with an expression that is another cron's; `is_cron` tells whether a text is ours.
+/// What is wrong with an expression that is another cron's; `is_cron` is whether a text is an expression of this cron.
 pub(super) fn explain(text: &str, is_cron: &dyn Fn(&str) -> bool) -> Option<Diagnostic> {
     let sign = text.chars().filter(|char| !char.is_whitespace()).find_map(TypedSign::new);
     if let Some(sign) = sign {

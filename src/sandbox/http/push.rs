@@ -2,7 +2,7 @@
 //! once as often as a switch says; and the check of that URL. The minute-spaced tries of card events and
 //! the pause after repeated failures (`MarkFail`) are not simulated.
 //!
-//! A sandbox pushes when it is told to (`POST /__sandbox/push`), over plain HTTP, to this machine only.
+//! A sandbox pushes on request (`POST /__sandbox/push`), over plain HTTP, to this machine only.
 
 use super::shared::Shared;
 use crate::{

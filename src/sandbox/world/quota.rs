@@ -9,7 +9,7 @@ use crate::api::{Spec, errcode};
 use std::collections::{BTreeSet, HashMap};
 
 /// The daily limit where the platform publishes none.
-const UNPUBLISHED: u64 = 100_000;
+const DEFAULT_DAILY_LIMIT: u64 = 100_000;
 
 /// Beijing time, in seconds ahead of UTC.
 const BEIJING: i64 = 8 * 3600;
@@ -103,8 +103,8 @@ fn daily_limit(spec: &Spec, options: &Options, switches: &Switches) -> u64 {
     let published = if is_test { spec.daily.test.or(spec.daily.real) } else { spec.daily.real };
     let limit = match published {
         Some(limit) => limit,
-        None if spec.path.contains("/tag") => switches.number(TAGS_QUOTA).unwrap_or(UNPUBLISHED),
-        None => UNPUBLISHED,
+        None if spec.path.contains("/tag") => switches.number(TAGS_QUOTA).unwrap_or(DEFAULT_DAILY_LIMIT),
+        None => DEFAULT_DAILY_LIMIT,
     };
     if is_test { limit } else { limit.saturating_mul(growth(options.followers)) }
 }

@@ -97,7 +97,7 @@ switches! {
     PUSH_TRIES = "push_tries", "3 pushes or 1+3",
         OneOf(&["3", "4"]), "3", "how often an unanswered push is sent";
     MINUTE_SECONDS = "minute_seconds", "seconds of a minute of quotas: fewer, for tests",
-        UpTo(60), "60", "how long --minute-limit counts; mpscript is told by MPSCRIPT_QUOTA_MINUTE";
+        UpTo(60), "60", "how long --minute-limit counts; for mpscript set MPSCRIPT_QUOTA_MINUTE";
     QUOTA_RESET_HOUR = "quota_reset_hour", "hour of the quota reset",
         UpTo(23), "0", "the hour, Beijing time, at which the daily quotas are reset";
     STRING_TAGID = "string_tagid", "string vs number tagid",
@@ -126,7 +126,7 @@ switches! {
 #[derive(Clone, Debug, Default)]
 pub struct Switches(BTreeMap<&'static str, String>);
 
-/// The rules of 2020, where they differ from today's and a switch can tell.
+/// The rules of 2020, where they differ from today's and a switch exists.
 const OF_2020: [(&str, &str); 4] =
     [(BLACKLIST_PAGE, "10000"), (COUPON_ERRCODE, "accept"), (PROFILES, "given"), (ERRMSG_TAIL, "hint")];
 

@@ -257,7 +257,7 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
     }
     let quota = match (spec.daily.real, spec.daily.test) {
         _ if spec.path.starts_with("/sns/") => "none a day; 50,000 calls a minute".to_owned(),
-        (None, _) => "not published; quota::get tells".to_owned(),
+        (None, _) => "not published; quota::get shows it".to_owned(),
         (Some(real), None) => format!("{} calls a day", crate::base::with_thousands(real)),
         (Some(real), Some(test)) => format!(
             "{} calls a day, {} for a test account (测试号)",

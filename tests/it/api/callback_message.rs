@@ -409,7 +409,7 @@ fn reply_the_platform_would_not_show_is_refused() {
 }
 
 #[test]
-fn control_characters_that_were_pushed_are_left_out_of_every_field_of_a_reply() {
+fn control_characters_of_a_push_are_stripped_from_every_reply_field() {
     let message = parse(&push("<MsgType>text</MsgType><Content>甲\u{2}乙\u{FFFE}</Content>"));
     let content = message.content().unwrap();
     let given = [

@@ -58,7 +58,7 @@ fn one_invalid_openid_fails_alone_in_its_batch() {
 }
 
 #[test]
-fn invalid_openids_with_details_fail_or_count_as_gone() {
+fn invalid_openids_with_details_fail_or_count_as_unsubscribed() {
     let account = Account::of(100);
     let mut openids = account.openids();
     account.control("followers", json!({"openid": openids[30], "subscribe": 0}));

@@ -87,7 +87,7 @@ fn text_closed_by_another_quotation_mark_is_reported() {
 }
 
 #[test]
-fn name_in_full_width_letters_is_told_from_its_ascii_twin() {
+fn name_in_full_width_letters_is_refused_with_its_ascii_twin() {
     let hint = "full-width `ｐ` (U+FF50): write `p`; the whole name is `print`".to_owned();
     assert_eq!(refused("ｐｒｉｎｔ(\"你好\")"), ("there is no function `ｐｒｉｎｔ`".to_owned(), hint));
     assert!(refused("print(ｂ)").1.starts_with("full-width `ｂ` (U+FF42)"));

@@ -159,8 +159,8 @@ fn save_during_a_run_follows_on_busy() {
         ]);
         let before = sandbox.calls("POST /cgi-bin/user/info/batchget");
         sandbox.wait_for_calls("POST /cgi-bin/user/info/batchget", before + 3);
-        fs::write(folder.path().join("s.rhai"), says("neu")).expect("it can be written");
-        watch.wait_for("neu");
+        fs::write(folder.path().join("s.rhai"), says("新文本")).expect("it can be written");
+        watch.wait_for("新文本");
         // The run that has said so may have its end still to write down.
         let runs = if on_busy == "wait" { 2 } else { 1 };
         let since = Instant::now();

@@ -177,7 +177,7 @@ fn daemons_that_are_given_two_accounts_serve_one_folder_side_by_side() {
 }
 
 #[test]
-fn accounts_of_strange_names_that_are_not_configured_fail_with_the_reason_and_harm_no_other() {
+fn unconfigured_accounts_fail_alone_with_the_reason() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = |more: &str| {
         format!(

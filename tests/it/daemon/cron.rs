@@ -134,7 +134,7 @@ fn unknown_zone_is_refused_with_a_hint() {
 }
 
 #[test]
-fn zone_with_the_sign_the_other_way_round_is_told() {
+fn zone_with_the_opposite_sign_gets_a_warning() {
     let told = |name: &str| misleading_name(zone(name).expect(name));
     assert_eq!(
         told("Etc/GMT+8").as_deref(),

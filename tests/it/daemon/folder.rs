@@ -47,7 +47,7 @@ fn scan_that_hangs_delays_no_fire() {
 }
 
 #[test]
-fn scan_that_hangs_is_told_until_it_ends() {
+fn scan_that_hangs_is_reported_until_it_ends() {
     let fixture = fixture();
     let (mut daemon, release) = hanging(&fixture);
     fixture.step_until_logged(&mut daemon, "jobs has not answered for 1");
@@ -99,7 +99,7 @@ fn stopping_daemon_waits_for_no_scan() {
 }
 
 #[test]
-fn folder_without_an_automation_is_told_once() {
+fn folder_without_an_automation_is_logged_once() {
     let fixture = DaemonFixture::of(&[("普通.rhai", "print(1)")]);
     let mut daemon = fixture.daemon();
     fixture.scan(&mut daemon).expect("the store works");
@@ -108,7 +108,7 @@ fn folder_without_an_automation_is_told_once() {
 }
 
 #[test]
-fn folder_that_is_away_is_told_once_and_its_automations_fire_on() {
+fn missing_folder_is_logged_once_and_its_automations_still_fire() {
     let fixture = fixture();
     let mut daemon = fixture.daemon();
     std::fs::rename(fixture.jobs(), fixture.jobs().with_file_name("away")).expect("it can be moved");

@@ -32,7 +32,7 @@ fn handlers_due_at_one_instant_run_one_after_another() {
 }
 
 #[test]
-fn run_longer_than_its_interval_is_told_once_with_the_numbers() {
+fn run_longer_than_its_interval_is_logged_once_with_the_numbers() {
     let slow = "const automation = #{ on: [ #{ every: \"5s\" } ] };\nfn run(ctx) { sleep(2); print(\"完\") }";
     let fixture = DaemonFixture::of(&[("慢.rhai", slow)]);
     let mut daemon = fixture.daemon();
@@ -86,7 +86,7 @@ fn hundred_fires_of_an_automation_wait_by_default() {
 }
 
 #[test]
-fn run_longer_than_its_interval_is_told_when_fires_queue() {
+fn run_longer_than_its_interval_is_logged_when_fires_queue() {
     let fixture = DaemonFixture::of(&[("排队.rhai", &slow(", overlap: \"queue\""))]);
     let _daemon = after_fires(&fixture, 2);
     let told = "it has been running for 5s, and the next fire came after 5s: that waits";

@@ -96,7 +96,7 @@ fn name_that_a_proxy_passes_on_must_be_allowed() {
 }
 
 #[test]
-fn health_is_answered_behind_a_proxy_while_its_other_clients_read_nothing() {
+fn health_behind_a_proxy_is_answered_despite_stalled_readers() {
     let Some(nginx) = program() else { return missing("nginx") };
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/plain.rhai", "print(1)");

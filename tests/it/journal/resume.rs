@@ -175,7 +175,7 @@ fn non_idempotent_call_in_doubt_waits_for_a_decision() {
 }
 
 #[test]
-fn answer_that_does_not_fit_the_call_in_doubt_is_refused_and_can_be_corrected() {
+fn mismatched_answer_for_a_call_in_doubt_is_refused_and_correctable() {
     let sandbox = SandboxProcess::start(&["--followers", "5"]);
     let script = "let card = card::general_card(#{logo_url: \"http://mmbiz.qpic.cn/x/0\", brand_name: \"微信餐厅\",
         color: \"Color010\", notice: \"出示此券\", description: \"仅限堂食\", quantity: 500, title: \"礼品卡\",

@@ -266,7 +266,7 @@ fn in_flight_step_on_a_page_left_by_break_parks_the_run() {
 }
 
 #[test]
-fn in_flight_step_on_a_page_left_by_break_parks_the_run_before_its_next_step() {
+fn in_flight_step_on_a_page_left_by_break_parks_the_run_before_later_writes() {
     let sandbox = SandboxProcess::start(&["--followers", "20"]);
     let script = format!("for u in followers() {{ {HALF_DONE} break; }} followers().tag(\"之后\");");
     let folder = killed_at(&sandbox, &script, "batch-intent:1");

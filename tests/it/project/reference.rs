@@ -205,7 +205,7 @@ fn docs_command_prints_one_entry() {
   gives            an array of ids
   credential       the account's access token
   rights           certified 公众号 and 服务号 (仅认证); others get 48001
-  quota            not published; quota::get tells
+  quota            not published; quota::get shows it
   effect           reads; sent again when its answer is lost
 
   errcodes, beside those of every call (mpscript docs errors)

@@ -71,7 +71,7 @@ fn get_that_is_not_known_to_read_is_not_sent_in_a_dry_run() {
 }
 
 #[test]
-fn get_that_is_not_known_to_read_asks_before_a_production_account_is_changed() {
+fn get_not_known_to_read_asks_before_changing_production() {
     let (finished, calls) = deletion_of_the_menu(&[]);
     assert_eq!((finished.code, calls.len()), (Some(1), 0));
     assert!(

@@ -15,7 +15,7 @@ async fn administer(url: &Secret, sql: &'static str) {
 }
 
 #[test]
-fn role_without_rights_is_told_what_to_grant() {
+fn role_without_rights_gets_the_grant_to_make() {
     let Some(cluster) = cluster() else { return };
     let url = cluster.database();
     let low = Secret::new(url.reveal().replace("mpscript:", "low:"));
@@ -30,7 +30,7 @@ fn role_without_rights_is_told_what_to_grant() {
 }
 
 #[test]
-fn server_that_takes_no_writes_is_told_to_be_a_standby() {
+fn read_only_server_is_reported_as_a_standby() {
     let Some(cluster) = cluster() else { return };
     let url = cluster.database();
     let sql = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on',

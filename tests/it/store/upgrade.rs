@@ -219,7 +219,7 @@ fn loop_interrupted_in_version_5_makes_no_call_twice() {
 }
 
 #[test]
-fn call_in_doubt_since_version_5_is_made_again_when_told_so() {
+fn call_in_doubt_since_version_5_is_retried_on_request() {
     on_each_store(|upgrade| {
         let parked = upgrade.folder.run(&["resume", PARKED, "--quiet"]);
         assert_eq!(parked.code, Some(5), "{}", parked.err);

@@ -312,7 +312,7 @@ impl Supervised<'_> {
             ToDaemon::Starts => self.has_started = true,
             ToDaemon::Stopping => self.stop_within_grace(),
             ToDaemon::Asks { id, question } => {
-                say(&self.say, &ToWorker::Heard { id });
+                say(&self.say, &ToWorker::Acknowledge { id });
                 let (client, answers) = (self.client.clone(), self.say.clone());
                 tokio::spawn(async move {
                     // A process without a client asks nothing.

@@ -58,7 +58,7 @@ pub(super) enum ToWorker {
     /// The run is to stop at its next safe point.
     Stop,
     /// The daemon runs and works on what was asked for under this number.
-    Heard { id: u64 },
+    Acknowledge { id: u64 },
     /// What was asked for under this number.
     Answer { id: u64, answer: Answer },
 }

@@ -24,8 +24,8 @@ use std::{
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
-/// The exit code of a process whose daemon does not hear it.
-const UNHEARD: i32 = 75;
+/// The exit code of a process whose daemon does not acknowledge its messages.
+const EXIT_UNACKNOWLEDGED: i32 = 75;
 
 /// Why the process has run nothing: it was not started by a daemon, or its order can't be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ struct OpenQuestions {
     /// Who waits for which answer.
     askers: BTreeMap<u64, oneshot::Sender<Answer>>,
     /// What the daemon has not acknowledged.
-    unheard: BTreeSet<u64>,
+    unacknowledged: BTreeSet<u64>,
 }
 
 /// Reads what the daemon says from now on. When it says nothing more, it has ended, and the run stops.
@@ -104,8 +104,8 @@ fn listen(host: &Host, cancel: &Cancel, questions: &Questions) -> io::Result<()>
             && !line.is_empty()
         {
             match serde_json::from_str(&line) {
-                Ok(ToWorker::Heard { id }) => {
-                    lock(&questions.0).unheard.remove(&id);
+                Ok(ToWorker::Acknowledge { id }) => {
+                    lock(&questions.0).unacknowledged.remove(&id);
                 }
                 Ok(ToWorker::Answer { id, answer }) => {
                     let asker = lock(&questions.0).askers.remove(&id);
@@ -129,9 +129,8 @@ fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
     });
 }
 
-/// A broker whose questions go to the daemon. When the daemon does not hear one for as long as its own heartbeat may be
-/// missed, as when it is suspended, the process ends as if it had died: the run's heartbeats would keep other daemons from
-/// resuming it.
+/// A broker whose questions go to the daemon. A question that is not acknowledged within `HEARTBEAT_TTL` ends the process:
+/// its daemon is suspended or dead, and the run's heartbeats would keep other daemons from resuming it.
 fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
     let (broker, mut asked) = Broker::new();
     let (daemon, questions) = (daemon.clone(), questions.clone());
@@ -141,13 +140,13 @@ fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
             id += 1;
             let mut open = lock(&questions.0);
             open.askers.insert(id, asker);
-            open.unheard.insert(id);
+            open.unacknowledged.insert(id);
             drop(open);
             let questions = questions.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(HEARTBEAT_TTL).await;
-                if lock(&questions.0).unheard.contains(&id) {
-                    std::process::exit(UNHEARD);
+                if lock(&questions.0).unacknowledged.contains(&id) {
+                    std::process::exit(EXIT_UNACKNOWLEDGED);
                 }
             });
             daemon.say(&ToDaemon::Asks { id, question });
