@@ -29,7 +29,7 @@ pub use diagnostic::{Diagnostic, SourceSpan};
 pub use epoch_ms::EpochMs;
 pub use fingerprint::fingerprint;
 pub use lock::{lock, read_lock, write_lock};
-pub use number::{parse_percent, with_thousands};
+pub use number::{millis_as_secs, parse_percent, with_thousands};
 pub use plain_text::{is_unprintable, plain_line, plain_text};
 pub use regular_file::{ReadError, read_regular};
 pub use retry::{Retry, RetrySchedule};

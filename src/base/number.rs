@@ -8,6 +8,15 @@ pub fn parse_percent(text: &str) -> Option<u32> {
     Some((number * 1_000.0).round() as u32)
 }
 
+/// The last second of ten digits, in the year 2286.
+const LAST_SECOND: u64 = 9_999_999_999;
+
+/// A time that was given in milliseconds where Unix seconds belong, in seconds: it has more than ten digits.
+#[must_use]
+pub const fn millis_as_secs(time: i64) -> Option<i64> {
+    if time.unsigned_abs() > LAST_SECOND { Some(time / 1_000) } else { None }
+}
+
 /// A count with commas: `1,234,567`.
 #[must_use]
 pub fn with_thousands(count: u64) -> String {

@@ -4,7 +4,10 @@ use super::{
     Card,
     rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES},
 };
-use crate::{api::media::PICTURE_HOSTS, base::closest_match};
+use crate::{
+    api::media::PICTURE_HOSTS,
+    base::{closest_match, millis_as_secs},
+};
 use serde_json::{Map, Value};
 use std::fmt;
 use url::Url;
@@ -31,6 +34,10 @@ pub struct Fault {
 pub enum Problem {
     /// It is not there.
     Missing,
+    /// It is required, and is a text with nothing but blanks in it.
+    Blank,
+    /// A time in milliseconds, which is this one in seconds.
+    Milliseconds(i64),
     /// It is missing, and a field of this name is there instead.
     Misspelt(String),
     /// It holds something of another kind than this.
@@ -63,6 +70,10 @@ impl fmt::Display for Fault {
                     )?;
                 }
             }
+            Problem::Blank => write!(f, "`{at}` is required and is blank")?,
+            Problem::Milliseconds(seconds) => {
+                write!(f, "`{at}` looks like milliseconds; the platform wants seconds: {seconds}")?;
+            }
             Problem::Misspelt(given) => write!(f, "`{at}` is missing; did you mean it by `{given}`?")?,
             Problem::Kind(wanted) => write!(f, "`{at}` must be {wanted}")?,
             Problem::TooLong(bytes, most) => {
@@ -89,10 +100,20 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong with a card, in the order of its declaration.
+/// Everything that is wrong with a card at any time, in the order of its declaration; [`ended`] says what is wrong with it
+/// now.
 #[must_use]
 pub fn check(card: &Card) -> Vec<Fault> {
     look(card).found
+}
+
+/// The end of a card's time, if that has passed at `now` (Unix seconds).
+#[must_use]
+pub fn ended(card: &Card, now: i64) -> Option<Fault> {
+    let object = card.card_type()?.name.to_lowercase();
+    let end = card.0.get(&object)?.get("base_info")?.get("date_info")?.get("end_timestamp")?.as_i64()?;
+    let at = format!("{object}.base_info.date_info.end_timestamp");
+    (end <= now).then_some(Fault { at, problem: Problem::Other("has passed"), errcode: 40100 })
 }
 
 /// Names in a card that are no declared fields and much like one that is not there. They are sent as they
@@ -176,6 +197,10 @@ impl Faults {
         for rule in rules {
             let at = format!("{at}.{}", rule.name);
             if let Some(value) = fields.get(rule.name) {
+                if rule.required && value.as_str().is_some_and(|text| text.trim().is_empty()) {
+                    self.add(&at, Problem::Blank, 41011);
+                    continue;
+                }
                 self.value(&at, rule.holds, value);
                 continue;
             }
@@ -284,9 +309,14 @@ impl Faults {
     /// A card is good from one instant to another, for some days from when a user takes it, or for ever.
     fn dates(&mut self, at: &str, fields: &Map<String, Value>) {
         let mut number = |name: &str, least: i64| match fields.get(name).map(Value::as_i64) {
-            Some(Some(number)) if number >= least => Some(number),
-            Some(Some(_)) => {
-                self.add(&format!("{at}.{name}"), Problem::Range(least, i64::MAX), 40100);
+            Some(Some(number)) => {
+                let millis = millis_as_secs(number).filter(|_| name.ends_with("_timestamp"));
+                let (problem, errcode) = match millis {
+                    Some(seconds) => (Problem::Milliseconds(seconds), 40079),
+                    None if number >= least => return Some(number),
+                    None => (Problem::Range(least, i64::MAX), 40100),
+                };
+                self.add(&format!("{at}.{name}"), problem, errcode);
                 None
             }
             Some(None) => {
@@ -304,6 +334,9 @@ impl Faults {
         number("fixed_term", 1);
         number("fixed_begin_term", 0);
         let kind = match fields.get("type") {
+            Some(Value::String(kind)) if kind.trim().is_empty() => {
+                return self.add(&format!("{at}.type"), Problem::Blank, 41011);
+            }
             Some(Value::String(kind)) => kind.as_str(),
             // Old samples have numbers.
             Some(Value::Number(kind)) if kind.as_i64() == Some(1) => "1",

@@ -4,7 +4,7 @@
 mod check;
 mod rules;
 
-pub use check::{Fault, Problem, check, suspects};
+pub use check::{Fault, Problem, check, ended, suspects};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
 use crate::api::{FieldKind, FieldType, Resend, Violation, endpoint::endpoint};

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         Violation,
-        card::{Card, Create, Created, check},
+        card::{Card, Create, Created, check, ended},
     },
     sandbox::{
         rules::simulate::Simulate,
@@ -26,7 +26,8 @@ impl Simulate for Create {
             }
             checked => checked?,
         }
-        if let Some(fault) = check(&self.card).first() {
+        let faults = check(&self.card).into_iter().chain(ended(&self.card, world.now()));
+        if let Some(fault) = faults.into_iter().next() {
             return Err(ApiError::new(fault.errcode));
         }
         let card_id = format!("p{}", world.characters(27));

@@ -7,10 +7,14 @@ use super::{
 };
 use crate::{
     api::{FieldKind, user::FIELDS},
+    base::millis_as_secs,
     script::{HANDLER, source::parameters},
 };
 use rhai::{Expr, FnCallExpr, Position, Stmt, Token};
 use std::collections::BTreeMap;
+
+/// The field that is a time.
+const SUBSCRIBE_TIME: &str = "subscribe_time";
 
 /// What an expression is known to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +205,12 @@ impl Kinds {
         follower: &str,
         position: Position,
     ) -> Option<Problem> {
+        if let (SUBSCRIBE_TIME, Expr::IntegerConstant(number, _)) = (field, other)
+            && let Some(seconds) = millis_as_secs(*number)
+        {
+            let message = format!("`{field}` is in seconds, and this compares it with milliseconds");
+            return Some(Problem::new(file, position, message, Some(format!("write {seconds}"))));
+        }
         let given = self.of(other).filter(|given| !given.fits(kind))?;
         let hint = match (kind, other) {
             (FieldKind::Integer, Expr::StringConstant(text, _)) if text.parse::<i64>().is_ok() => {

@@ -2,7 +2,7 @@
 
 use crate::{
     api::callback::{self, Error, FIELDS, Reply, Scene},
-    base::closest_match,
+    base::{closest_match, millis_as_secs},
     script::host::{
         env::{CallbackKeys, RunEnv},
         error::{ScriptError, at_position},
@@ -71,12 +71,19 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         &mut module,
         move |at: NativeCallContext, xml: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let encrypt = || {
-                let timestamp = digits(&ENCRYPT, 1, &timestamp)?.parse().map_err(|_| {
+                let given = digits(&ENCRYPT, 1, &timestamp)?;
+                let timestamp = given.parse().map_err(|_| {
                     ScriptError::usage(
                         "callback::encrypt: `timestamp` must be Unix seconds",
                         ENCRYPT.signature(),
                     )
                 })?;
+                if let Some(seconds) = millis_as_secs(timestamp) {
+                    let message = format!(
+                        "callback::encrypt: `timestamp` {given} looks like milliseconds, and it takes seconds"
+                    );
+                    return Err(ScriptError::usage(message, format!("write {seconds}, or / 1000")));
+                }
                 seal(&here, &xml, timestamp, &digits(&ENCRYPT, 2, &nonce)?)
             };
             at_call(&at, encrypt())

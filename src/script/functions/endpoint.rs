@@ -174,6 +174,12 @@ trait Callable: Endpoint {
         Ok(())
     }
 
+    /// Checks what passes with time, given in Unix seconds, just before the request is sent: what the journal answers was
+    /// in time.
+    fn check_at(&self, _now: i64) -> Result<(), Box<EvalAltResult>> {
+        Ok(())
+    }
+
     fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>>;
 }
 
@@ -269,34 +275,37 @@ impl Callable for oauth::Exchange {
 
 impl Callable for card::Create {
     fn check(&self) -> Result<(), Box<EvalAltResult>> {
-        let faults = card::check(&self.card);
-        if let Some(first) = faults.first() {
-            let error = ScriptError::usage(
-                format!("{}: {first}", Self::SPEC.name),
-                "nothing was sent; the number is what the platform would have answered",
-            );
-            let error = ScriptError {
-                errcode: Some(first.errcode),
-                errmsg: first.to_string(),
-                endpoint: Self::SPEC.name.to_owned(),
-                ..error
-            };
-            return Err(faults[1..]
-                .iter()
-                .rev()
-                .fold(error, |error, fault| error.note(fault.to_string()))
-                .raise());
-        }
+        refuse_card(&card::check(&self.card))?;
         for (field, near) in card::suspects(&self.card) {
             tracing::warn!("{}: `{field}` is sent as it is; did you mean `{near}`?", Self::SPEC.name);
         }
         Ok(())
     }
 
+    fn check_at(&self, now: i64) -> Result<(), Box<EvalAltResult>> {
+        refuse_card(card::ended(&self.card, now).as_slice())
+    }
+
     fn call_from_script(self, env: &RunEnv) -> Result<Created, Box<EvalAltResult>> {
         let client = env.client()?;
         env.call(client.call(&self))
     }
+}
+
+fn refuse_card(faults: &[card::Fault]) -> Result<(), Box<EvalAltResult>> {
+    let [first, others @ ..] = faults else { return Ok(()) };
+    let name = card::Create::SPEC.name;
+    let error = ScriptError::usage(
+        format!("{name}: {first}"),
+        "nothing was sent; the number is what the platform would have answered",
+    );
+    let error = ScriptError {
+        errcode: Some(first.errcode),
+        errmsg: first.to_string(),
+        endpoint: name.to_owned(),
+        ..error
+    };
+    Err(others.iter().rev().fold(error, |error, fault| error.note(fault.to_string())).raise())
 }
 
 impl Callable for quota::Clear {
@@ -387,7 +396,14 @@ impl<E: Callable + Endpoint<Mode = Reads>> Dispatch<Reads> for E {
 impl<E: Callable + Effect> Dispatch<Writes> for E {
     fn dispatch(self, env: &RunEnv, fields: &Value) -> ScriptResult<Self::Answer> {
         self.check()?;
-        call_journaled(env, &self, fields, &|| self.clone().call_from_script(env).map(|answer| json!(answer)))
+        let check_now = || self.check_at(env.io.clock.now_secs());
+        if env.policy.dry.is_some() {
+            check_now()?;
+        }
+        call_journaled(env, &self, fields, &|| {
+            check_now()?;
+            self.clone().call_from_script(env).map(|answer| json!(answer))
+        })
     }
 }
 

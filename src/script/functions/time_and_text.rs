@@ -1,8 +1,11 @@
 //! Functions for texts and times that Rhai lacks, or defines differently from the platform: Beijing time, lengths in bytes.
 
-use crate::script::{
-    audience::audience::TagRef,
-    host::{env::RunEnv, error::ScriptError, register::described},
+use crate::{
+    base::millis_as_secs,
+    script::{
+        audience::audience::TagRef,
+        host::{env::RunEnv, error::ScriptError, register::described},
+    },
 };
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
 use rhai::{Dynamic, Engine, EvalAltResult};
@@ -21,8 +24,17 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
             ScriptError::usage(message, "write 2026-01-31, or 2026-01-31 09:00:00, in Beijing's time").raise()
         })
     });
-    described("beijing_time", &["seconds: int", "String"], BEIJING_TIME)
-        .register_into_engine(engine, beijing_time);
+    described("beijing_time", &["seconds: int", "String"], BEIJING_TIME).register_into_engine(
+        engine,
+        |seconds: i64| match millis_as_secs(seconds) {
+            None => Ok(beijing_time(seconds)),
+            Some(fewer) => {
+                let message =
+                    format!("beijing_time: {seconds} looks like milliseconds, and it takes seconds");
+                Err(ScriptError::usage(message, format!("write {fewer}, or / 1000")).raise())
+            }
+        },
+    );
     let env = Arc::clone(env);
     described("tag_id", &["tag: ?", "int"], TAG_ID)
         .register_into_engine(engine, move |tag: Dynamic| -> Result<i64, Box<EvalAltResult>> {

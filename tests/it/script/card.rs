@@ -6,7 +6,7 @@ use crate::fixtures::{
     program::run_on,
 };
 use mpscript::{
-    api::card::{Card, Rule, TYPES, check},
+    api::card::{self, Card, Rule, TYPES, check},
     sandbox::{Options, Switches},
 };
 use serde_json::{Map, Value, json};
@@ -74,6 +74,13 @@ fn faults_of_base_info() -> Vec<Case> {
             "`member_card.base_info.title` has 30 bytes, and 27 are the most (9 Chinese characters)",
             45021,
         ),
+        (("base_info.title", json!("")), "`member_card.base_info.title` is required and is blank", 41011),
+        (
+            ("base_info.logo_url", json!("\u{3000}")),
+            "`member_card.base_info.logo_url` is required and is blank",
+            41011,
+        ),
+        (("base_info.color", json!(" ")), "`member_card.base_info.color` is required and is blank", 41011),
         (("base_info.notice", json!(5)), "`member_card.base_info.notice` must be a string", 47001),
         (
             ("base_info.color", json!("Color011")),
@@ -156,6 +163,28 @@ fn faults_of_dates_and_of_the_type() -> Vec<Case> {
             "`member_card.base_info.date_info.begin_timestamp` must be a whole number (times are Unix seconds)",
             40079,
         ),
+        (
+            dates(
+                json!({"type": "DATE_TYPE_FIX_TIME_RANGE", "begin_timestamp": 1_795_898_350_000_i64, "end_timestamp": 1_799_898_350_i64}),
+            ),
+            "`member_card.base_info.date_info.begin_timestamp` looks like milliseconds; the platform wants seconds: \
+             1795898350",
+            40079,
+        ),
+        (
+            dates(
+                json!({"type": "DATE_TYPE_FIX_TERM", "fixed_term": 1, "fixed_begin_term": 0, "end_timestamp": 1_799_898_350_000_i64}),
+            ),
+            "`member_card.base_info.date_info.end_timestamp` looks like milliseconds; the platform wants seconds: \
+             1799898350",
+            40079,
+        ),
+        (
+            dates(json!({"type": " "})),
+            "`member_card.base_info.date_info.type` is required and is blank",
+            41011,
+        ),
+        (("prerogative", json!("")), "`member_card.prerogative` is required and is blank", 41011),
         (("prerogative", Value::Null), "`member_card.prerogative` is missing", 41011),
         (("supply_bonus", json!("yes")), "`member_card.supply_bonus` must be true or false", 47001),
         (("custom_field4", json!({})), "`member_card` has more than three custom fields", 40124),
@@ -194,6 +223,51 @@ fn card_fault_has_the_errcode_the_sandbox_answers() {
     );
     assert_eq!(errcode(&account.tell(CREATE, json!({"card": unknown}))), 40071);
     assert_eq!(errcode(&account.tell(CREATE, json!({"card": with("note", json!({"x": null}))}))), 47001);
+}
+
+/// A card of the platform's that is good until this second.
+fn until(end: i64) -> Value {
+    with(
+        "base_info.date_info",
+        json!({"type": "DATE_TYPE_FIX_TIME_RANGE", "begin_timestamp": 1, "end_timestamp": end}),
+    )
+}
+
+#[test]
+fn ended_card_has_the_errcode_the_sandbox_answers() {
+    let account = Account::of(3);
+    let ended = until(1_472_724_261);
+    let fault = card::ended(&serde_json::from_value(ended.clone()).unwrap(), 1_472_724_261).unwrap();
+    assert_eq!(
+        (fault.to_string(), fault.errcode),
+        ("`member_card.base_info.date_info.end_timestamp` has passed (40100)".to_owned(), 40100)
+    );
+    assert_eq!(errcode(&account.tell(CREATE, json!({"card": ended}))), 40100);
+}
+
+#[test]
+fn card_ends_by_the_clock_of_the_sandbox() {
+    let account = Account::of(3);
+    let card = json!({"card": until(4_102_415_999)});
+    assert_eq!(errcode(&account.tell(CREATE, card.clone())), 0);
+    account.control("clock", json!({"advance": "100years"}));
+    account.renew();
+    assert_eq!(errcode(&account.tell(CREATE, card)), 40100);
+}
+
+#[test]
+fn ended_card_stops_the_script_before_the_call() {
+    let account = Account::of(3);
+    for arguments in [&[][..], &["--dry-run"]] {
+        let script = format!(
+            "card::create(card::movie_ticket(#{{{COMMON}, begin_timestamp: 1, end_timestamp: 1472724261}}))"
+        );
+        let message = run_on(&account, &script, arguments).0.failure(1);
+        let error =
+            "error: card::create: `movie_ticket.base_info.date_info.end_timestamp` has passed (40100)\n";
+        assert!(message.starts_with(error), "{message}");
+    }
+    assert_eq!(account.get("/__sandbox/cards").json(), json!([]));
 }
 
 #[test]
@@ -262,7 +336,7 @@ fn every_card_type_has_a_builder() {
         ("gift", "gift: \"音乐木盒\", fixed_term: 30"),
         ("general_coupon", "default_detail: \"优惠\", fixed_term: 30, fixed_begin_term: 1"),
         ("member_card", "prerogative: \"双倍积分\""),
-        ("general_card", "begin_timestamp: 1, end_timestamp: 2"),
+        ("general_card", "begin_timestamp: 1, end_timestamp: 4102415999"),
         ("meeting_ticket", "meeting_detail: \"三号厅\", fixed_term: 1"),
         ("scenic_ticket", "ticket_class: \"平日全票\", fixed_term: 1"),
         ("movie_ticket", "detail: \"周六场\", fixed_term: 1"),

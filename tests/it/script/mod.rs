@@ -9,4 +9,5 @@ mod json;
 mod media;
 mod oauth;
 mod text_files;
+mod times;
 mod undeclared;
