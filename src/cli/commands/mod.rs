@@ -1,7 +1,8 @@
-//! One file a command, and beside them what several commands share: `automation_folder`, `confirm`, `recorded` and
-//! `run_recorded`.
+//! One file a command, and beside them what several commands share: `automation_folder`, `configured_accounts`, `confirm`,
+//! `recorded` and `run_recorded`.
 
 mod automation_folder;
+mod configured_accounts;
 mod recorded;
 mod run_recorded;
 mod served_account;

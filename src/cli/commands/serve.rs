@@ -1,16 +1,14 @@
 //! `mpscript serve`: runs a folder of automations until it is stopped.
 
+use super::configured_accounts::{ConfiguredAccounts, has_no_account};
 use crate::{
     base::{
-        Cancel, Clock, Diagnostic, Stopwatch,
+        Cancel, Clock, Stopwatch,
         http::{BindAddress, HttpServer, ServerOptions},
     },
     cli::{
         args::{ServeArguments, TargetArgs},
-        config::{
-            Access, ClientOptions, address_of_store, connect, default_zone, find_account_key, keep_periods,
-            open_at, read_file, required_location,
-        },
+        config::{address_of_store, default_zone, keep_periods, open_at, required_location},
         failure::{Failure, usage_error},
         file_events::WatchedFolder,
         output::{DaemonLogWriter, exit, log},
@@ -19,16 +17,13 @@ use crate::{
     },
     host::Host,
     run::{
-        RunConfig,
-        account_choice::AccountChoice,
         daemon::{Daemon, DaemonStats, Level, Log, LogRecord, Outage},
         http::metrics::Metrics,
-        record::RunOptions,
         registry::AutomationRegistry,
         runner::{ChildProcess, ChildSettings},
-        worker::{ConnectedAccount, Connector, ResolvedAccount},
+        worker::{ConnectedAccount, Connector},
     },
-    script::{NullOutput, Output},
+    script::NullOutput,
     store::{Store, StoreError},
 };
 use std::{
@@ -70,15 +65,7 @@ enum Wake {
 
 pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result<u8> {
     log::start(host, arguments.verbose);
-    let folder = host.folder.join(&arguments.folder);
-    if !folder.is_dir() {
-        let message = format!("{} is not a folder", arguments.folder.display());
-        return Err(usage_error(message, "give the folder of the automations"));
-    }
-    if arguments.target.sandbox {
-        let hint = "start mpscript sandbox in another terminal, and give its address with --base-url";
-        return Err(usage_error("a daemon needs a platform that outlives it", hint));
-    }
+    check_arguments(host, arguments)?;
     let kept = keep_periods(host, &arguments.target)?;
     let (zone, source) = default_zone(host, arguments.target.config.as_deref())?;
     let runtime = Arc::new(start_runtime()?);
@@ -89,12 +76,7 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     let writer = Arc::new(DaemonLogWriter::new(host.out.clone(), arguments.log));
     let report = Report { clock: host.clock.clone(), writer: Arc::clone(&writer) };
     // Before the store, for which it may have to wait.
-    if let Some(address) = arguments.metrics {
-        let listening = listen_at(&runtime, address, &arguments.allow_host)?;
-        report.info(&format!("metrics at {}/metrics", listening.place));
-        let metrics = Metrics { stats: Arc::clone(&stats), clock: host.clock.clone() };
-        runtime.spawn(listening.serve(metrics));
-    }
+    serve_metrics(host, arguments, &runtime, &stats, &report)?;
     let mut outage = Outage::default();
     let opening = Opening { host, runtime: &runtime, wake: &wake, woken: &woken };
     let store = opening.open(&arguments.target, |error| {
@@ -115,26 +97,16 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
         target: arguments.target.clone(),
         in_flight: arguments.in_flight,
     });
-    // A configuration that can't work is reported now, not at the first fire.
-    let default = accounts.connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
-    if let (Err(no_client), true) = (&default.config.client, has_no_account(host, &arguments.target)?) {
-        let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
-        return Err(usage_error(&no_client.0.message, hint));
-    }
-    if let Err(no_client) = &default.config.client {
-        report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
-    } else {
-        let key = default.key().replace(' ', " at ");
-        report.info(&format!("automations that name no account work on {key}"));
-    }
+    let default = connect_default(host, arguments, &accounts, &report)?;
+    let folder = host.folder.join(&arguments.folder);
     report.info(&format!("serving {} (default zone: {zone}, {source})", folder.display()));
-    let served = AutomationRegistry::new(&folder, zone);
     let settings = ChildSettings {
         store: address_of_store(host, &arguments.target)?,
         memory: Some(arguments.run_memory).filter(|bytes| *bytes > 0),
         grace: arguments.grace,
     };
     let runner = ChildProcess::new(host, &runtime, settings);
+    let served = AutomationRegistry::new(&folder, zone);
     let ended = wake.clone();
     let mut daemon =
         Daemon::new(host, &runtime, &store, served, accounts, Arc::<DaemonLogWriter>::clone(&writer))
@@ -163,6 +135,60 @@ pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result
     runtime.block_on(store.close());
     writer.finish();
     served.map(|()| exit::DONE).map_err(Into::into)
+}
+
+fn check_arguments(host: &Host, arguments: &ServeArguments) -> anyhow::Result<()> {
+    if !host.folder.join(&arguments.folder).is_dir() {
+        let message = format!("{} is not a folder", arguments.folder.display());
+        return Err(usage_error(message, "give the folder of the automations"));
+    }
+    if arguments.target.sandbox {
+        let hint = "start mpscript sandbox in another terminal, and give its address with --base-url";
+        return Err(usage_error("a daemon needs a platform that keeps running without it", hint));
+    }
+    Ok(())
+}
+
+/// Serves the statistics and the health checks, if the command line gives an address for them.
+fn serve_metrics(
+    host: &Host,
+    arguments: &ServeArguments,
+    runtime: &Runtime,
+    stats: &Arc<DaemonStats>,
+    report: &Report,
+) -> anyhow::Result<()> {
+    if let Some(address) = arguments.metrics {
+        let listening = listen_at(runtime, address, &arguments.allow_host)?;
+        report.info(&format!("metrics at {}/metrics", listening.place));
+        let metrics = Metrics { stats: Arc::clone(stats), clock: host.clock.clone() };
+        runtime.spawn(listening.serve(metrics));
+    }
+    Ok(())
+}
+
+/// Connects the account of automations that name none. A configuration that can't work is reported now, not at the first
+/// fire.
+fn connect_default(
+    host: &Host,
+    arguments: &ServeArguments,
+    accounts: &ConfiguredAccounts,
+    report: &Report,
+) -> anyhow::Result<ConnectedAccount> {
+    let default = accounts.connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
+    match &default.config.client {
+        Ok(_) => {
+            let key = default.key().replace(' ', " at ");
+            report.info(&format!("automations that name no account work on {key}"));
+        }
+        Err(no_client) if has_no_account(host, &arguments.target)? => {
+            let hint = "set MPSCRIPT_APPID and MPSCRIPT_SECRET, or write mpscript.toml; `mpscript sandbox` prints those of a simulator";
+            return Err(usage_error(&no_client.0.message, hint));
+        }
+        Err(no_client) => {
+            report.error(&format!("automations that name no account can't call: {}", no_client.0.message));
+        }
+    }
+    Ok(default)
 }
 
 /// Opens the store.
@@ -388,75 +414,6 @@ fn listen_at(runtime: &Runtime, address: SocketAddr, names: &[String]) -> anyhow
         let hint = "is another mpscript serve there? choose another address with --metrics";
         usage_error(format!("can't listen at {address}: {error}"), hint)
     })
-}
-
-/// Whether the configuration has no account that an automation could name.
-fn has_no_account(host: &Host, target: &TargetArgs) -> anyhow::Result<bool> {
-    let configured = read_file(host, target.config.as_deref())?;
-    Ok(configured.is_none_or(|(_, file)| file.accounts.is_empty()))
-}
-
-/// The accounts of the configuration. Each run is connected with a client of its own.
-struct ConfiguredAccounts {
-    host: Host,
-    runtime: Arc<Runtime>,
-    store: Store,
-    /// As the command was given it.
-    target: TargetArgs,
-    in_flight: usize,
-}
-
-impl ConfiguredAccounts {
-    fn target_of(&self, account: Option<&str>) -> TargetArgs {
-        let account = account.map(str::to_owned).or(self.target.account.clone());
-        TargetArgs { account, ..self.target.clone() }
-    }
-}
-
-impl Connector for ConfiguredAccounts {
-    fn resolve(&self, account: Option<&str>) -> Result<ResolvedAccount, Diagnostic> {
-        let target = self.target_of(account);
-        let key = find_account_key(&self.host, &target).map_err(|error| Failure::from(error).diagnostic)?;
-        Ok(ResolvedAccount {
-            key,
-            choice: AccountChoice { account: target.account, base_urls: target.base_url },
-        })
-    }
-
-    fn connect(
-        &self,
-        account: Option<&str>,
-        cancel: &Cancel,
-        output: Arc<dyn Output>,
-    ) -> Result<ConnectedAccount, Diagnostic> {
-        let target = self.target_of(account);
-        let client =
-            ClientOptions { in_flight: self.in_flight, waits_for_reset: true, store: Some(&self.store) };
-        let connection = connect(&self.host, &self.runtime, &target, Access::Call, client, cancel)
-            .map_err(|error| Failure::from(error).diagnostic)?;
-        let options = RunOptions {
-            account: target.account.clone(),
-            base_urls: target.base_url.clone(),
-            in_flight: self.in_flight,
-            folder: self.host.folder.clone(),
-            allow_pause: true,
-            ..RunOptions::default()
-        };
-        // Without a confirmation: serving an automation is the confirmation of its changes.
-        let config = RunConfig {
-            callback: connection.callback.clone(),
-            store: Some(self.store.clone()),
-            ..RunConfig::new(
-                &self.host,
-                &options,
-                &connection.files,
-                connection.client.clone(),
-                cancel,
-                output,
-            )
-        };
-        Ok(ConnectedAccount { config, options })
-    }
 }
 
 /// From now on signals wake the daemon's loop: SIGTERM and Ctrl-C to stop, SIGHUP to scan the folder.

@@ -6,7 +6,7 @@
     reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned"
 )]
 
-use super::csv::read_openids;
+use super::openid_table::read_openids;
 use crate::{
     api::tag::{Tag, rules::MAX_NAME_BYTES},
     base::{self, closest_match},

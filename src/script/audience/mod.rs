@@ -5,6 +5,7 @@ pub(crate) mod change_plan;
 pub(crate) mod csv;
 pub(crate) mod execution;
 pub(crate) mod job_report;
+pub(crate) mod openid_table;
 pub(crate) mod opening;
 pub(crate) mod quota_check;
 pub(crate) mod run_change;

@@ -1,4 +1,4 @@
-//! Overlap is judged by handler: no handler takes another's fire, a run that outlives its interval is told, and what waits
+//! Overlap is judged by handler: no handler takes another's fire, a run longer than its interval is logged, and what waits
 //! is bounded.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};

@@ -177,7 +177,7 @@ fn unservable_arguments_are_refused_before_start() {
     let folder = Folder::new().account().file("jobs/tick.rhai", tick("x"));
     for (arguments, says) in [
         (&["serve", "missing"][..], "missing is not a folder"),
-        (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that outlives it"),
+        (&["serve", "jobs", "--sandbox"], "a daemon needs a platform that keeps running without it"),
         (&["serve", "jobs", "--account", "missing"], "missing"),
         (&["ls"], "no folder has been served with the store"),
         (&["why", "tick", "--dir", "jobs"], "there is no automation `tick`"),
