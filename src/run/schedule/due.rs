@@ -14,7 +14,7 @@ const MISSED_AFTER: Duration = Duration::from_mins(1);
 const MAX_LISTED: usize = 1_000;
 
 /// The most instants that are counted.
-const MAX_COUNTED: usize = 200_000;
+const MAX_COUNTED: usize = 20_000;
 
 /// An instant that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,8 @@ pub fn due(
     now: EpochMs,
 ) -> Vec<DueFire> {
     let mut instants = Vec::new();
-    let mut at = last;
+    let first = search_start(trigger, catch_up, last, now);
+    let mut at = first;
     while let Some(next) = trigger.schedule.after(at).filter(|next| *next <= now) {
         if starts_at(automation, trigger, next) > now || instants.len() == MAX_COUNTED {
             break;
@@ -69,15 +70,46 @@ pub fn due(
     let mut all: Vec<DueFire> =
         instants.iter().map(|instant| DueFire { instant: *instant, missed: missed(*instant) }).collect();
     let count = all.iter().take_while(|due| due.missed.is_some()).count();
-    if count > MAX_LISTED {
-        let unlisted = count - MAX_LISTED;
-        let counted = with_thousands(unlisted as u64);
-        if let Some(DueFire { missed: Some(reason), .. }) = all.get_mut(unlisted) {
-            reason.push_str(&format!("; {counted} fires before it were missed as well"));
-        }
-        all.drain(..unlisted);
+    let unlisted = count.saturating_sub(MAX_LISTED);
+    let before_it = match unlisted {
+        _ if first > last => Some(format!("all fires after {}", trigger.schedule.show(last))),
+        0 => None,
+        _ => Some(format!("{} fires before it", with_thousands(unlisted as u64))),
+    };
+    if let (Some(before_it), Some(DueFire { missed: Some(reason), .. })) = (before_it, all.get_mut(unlisted))
+    {
+        reason.push_str(&format!("; {before_it} were missed as well"));
     }
+    all.drain(..unlisted);
     all
+}
+
+/// After which instant those that are due are searched for: `last`, or a later one if there are too many to count and
+/// enough of them to list. After a jump of the clock by a year there are millions, and nothing fires while they are counted.
+fn search_start(trigger: &Trigger, catch_up: CatchUp, last: EpochMs, now: EpochMs) -> EpochMs {
+    let has_more = |after: EpochMs, before: EpochMs, count: usize| {
+        let next = |at: &EpochMs| trigger.schedule.after(*at).filter(|next| *next < before);
+        std::iter::successors(next(&after), next).nth(count).is_some()
+    };
+    if !has_more(last, now, MAX_COUNTED) {
+        return last;
+    }
+    let may_run = match catch_up.policy {
+        CatchUpPolicy::All => catch_up.within,
+        CatchUpPolicy::None | CatchUpPolicy::Latest => MISSED_AFTER,
+    };
+    let missed_before = now - may_run;
+    let mut span = MISSED_AFTER;
+    loop {
+        let start = missed_before - span;
+        if start <= last {
+            return last;
+        }
+        if has_more(start, missed_before, MAX_LISTED) {
+            return start;
+        }
+        span = span.saturating_mul(2);
+    }
 }
 
 /// Whether a fire that was to start then is missed now.
@@ -156,6 +188,36 @@ mod tests {
             "{:?}",
             all[0]
         );
+    }
+
+    #[test]
+    fn fires_missed_in_a_year_are_found_without_counting_them() {
+        let timing = Timing::Every("1s".to_owned());
+        let text =
+            TriggerSpec { timing, zone: None, jitter: Duration::ZERO, handler: "run".to_owned(), span: None };
+        let secondly = Trigger::read(&text, chrono_tz::UTC).expect("it can be parsed");
+        let year = 365 * 24 * 60;
+        let seen = due("a", &secondly, CatchUp::default(), after(0), after(year));
+        let runs: Vec<EpochMs> =
+            seen.iter().filter(|due| due.missed.is_none()).map(|due| due.instant).collect();
+        assert_eq!((seen.last().map(|due| due.instant), runs), (Some(after(year)), vec![after(year)]));
+        assert!(seen.len() <= MAX_LISTED + 60, "{}", seen.len());
+        assert_eq!(
+            seen[0].missed.as_deref(),
+            Some(
+                "no daemon was running, and a later fire is caught up (catch_up: latest); \
+                 all fires after Thu 1970-01-01 00:00:00 +00:00 were missed as well"
+            )
+        );
+    }
+
+    #[test]
+    fn all_fires_within_the_limit_run_after_a_year() {
+        let within = Duration::from_hours(2);
+        let catch_up = CatchUp { policy: CatchUpPolicy::All, within };
+        let seen = due("a", &trigger(Duration::ZERO), catch_up, after(0), after(365 * 24 * 60));
+        assert_eq!(seen.iter().filter(|due| due.missed.is_none()).count(), 121);
+        assert_eq!(seen.len(), MAX_LISTED + 121);
     }
 
     #[test]
