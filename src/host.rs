@@ -3,15 +3,18 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::{Cancel, Clock, Redactor, lock, plain_text};
+use crate::base::{Cancel, Clock, Redactor, lock, plain_text, read_text};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     io::{self, IsTerminal, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
 };
+
+/// The most that is read of a file of `/proc`, in bytes.
+const MAX_PROC: u64 = 16 << 10;
 
 /// An output stream that several threads share; each write is atomic. Everything that the program shows goes through one,
 /// where secrets are masked.
@@ -226,17 +229,21 @@ fn wait_for_input(_cancel: &Cancel) -> io::Result<()> {
 
 /// The machine's host name, `localhost` if it is unknown.
 fn machine() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = read_text(Path::new("/proc/sys/kernel/hostname"), MAX_PROC).unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+fn stat_file(process: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{process}/stat"))
 }
 
 /// The start id of a process of this machine: `BOOT.NAMESPACE.TICKS`. `None` when there is no such process, or no
 /// `/proc`.
 fn start_id(process: u32) -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot = read_text(Path::new("/proc/sys/kernel/random/boot_id"), MAX_PROC).ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let stat = read_text(&stat_file(process), MAX_PROC).ok()?;
     // The command name is in brackets and may contain spaces: fields are counted after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let is_dead = matches!(fields.next()?, "Z" | "X");
@@ -248,7 +255,7 @@ fn start_id(process: u32) -> Option<String> {
 /// Whether `/proc` shows a process. One that can't be dumped is hidden from its own user where `/proc` is mounted with
 /// `hidepid`.
 fn is_visible(process: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok()
+    read_text(&stat_file(process), MAX_PROC).is_ok()
 }
 
 /// Whether the system knows a process.

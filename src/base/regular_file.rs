@@ -1,7 +1,7 @@
 //! Reading files that may be anything: a pipe that is never written, a device without end, a giant.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read},
     path::Path,
 };
@@ -23,18 +23,42 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
-/// Reads a regular file of at most `max` bytes. Anything else is not even opened: that could block, or have effects.
+/// Whether it is a regular file.
+///
+/// # Errors
+/// When it is of another kind.
+pub fn refuse_other_kinds(metadata: &Metadata) -> Result<(), ReadError> {
+    match metadata {
+        metadata if metadata.is_dir() => Err(ReadError::Folder),
+        metadata if !metadata.is_file() => Err(ReadError::NotRegular),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a regular file. Anything else is not even opened: that could block, or have effects.
+///
+/// # Errors
+/// When it is of another kind, or can't be read.
+pub fn open_regular(path: &Path) -> Result<File, ReadError> {
+    refuse_other_kinds(&fs::metadata(path)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // A pipe that has taken the file's place since is not waited for.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nix::libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    refuse_other_kinds(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads a regular file of at most `max` bytes.
+///
+/// # Errors
+/// As for [`open_regular`], or when it is longer.
 pub fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(ReadError::Folder);
-    }
-    if !metadata.is_file() {
-        return Err(ReadError::NotRegular);
-    }
     let mut bytes = Vec::new();
     // One that grows while it is read is too long as well.
-    File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(ReadError::TooLong(max));
     }

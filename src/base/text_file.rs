@@ -1,5 +1,8 @@
 //! Text files as editors of every system write them.
 
+use super::regular_file::read_regular;
+use std::path::Path;
+
 /// The error for a file in another encoding.
 const NOT_UTF_8: &str = "it is not UTF-8 text: save it as UTF-8";
 
@@ -14,6 +17,14 @@ pub fn decode_text(bytes: Vec<u8>) -> Result<String, String> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).map_err(|_| NOT_UTF_8.to_owned()),
         _ => String::from_utf8(bytes).map_err(|_| NOT_UTF_8.to_owned()),
     }
+}
+
+/// The text of a regular file of at most `max` bytes; the error says why it can't be read, and nothing of what is in it.
+///
+/// # Errors
+/// When it is no regular file, is longer, or is in another encoding.
+pub fn read_text(path: &Path, max: u64) -> Result<String, String> {
+    read_regular(path, max).map_err(|error| error.to_string()).and_then(decode_text)
 }
 
 fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {

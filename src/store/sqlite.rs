@@ -1,7 +1,7 @@
 //! SQLite: one file for all processes of a machine.
 
 use super::{StoreError, driver::drive};
-use crate::base::{Stopwatch, lock};
+use crate::base::{Stopwatch, lock, refuse_other_kinds};
 use sqlx::{
     ConnectOptions, Connection,
     sqlite::{
@@ -207,8 +207,9 @@ fn prepare(path: &Path) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
-    if path.exists() {
-        return Ok(());
+    if let Ok(metadata) = fs::metadata(path) {
+        // SQLite would wait for a pipe.
+        return refuse_other_kinds(&metadata).map_err(io::Error::other);
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);

@@ -4,6 +4,7 @@ use crate::{
     base::{
         Cancel, Secret,
         http::{BindAddress, HttpServer, ServerOptions},
+        read_text,
     },
     cli::{
         args::{TargetArgs, TokenServeArguments},
@@ -19,7 +20,6 @@ use crate::{
     host::Host,
     run::TokenService,
 };
-use anyhow::Context;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -29,6 +29,9 @@ use tokio::runtime::Runtime;
 
 /// The minimum length of the key: a shorter one could be guessed.
 const MIN_KEY: usize = 16;
+
+/// The longest file of a key, in bytes.
+const MAX_KEY_FILE: u64 = 16 << 10;
 
 pub(crate) fn execute(
     host: &Host,
@@ -84,7 +87,10 @@ fn key(host: &Host, arguments: &TokenServeArguments) -> anyhow::Result<Secret> {
     let text = match (&arguments.key_file, host.variable("MPSCRIPT_TOKEN_KEY")) {
         (Some(file), _) => {
             let path = host.folder.join(file);
-            let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+            let text = read_text(&path, MAX_KEY_FILE).map_err(|reason| {
+                let message = format!("can't read {}: {reason}", path.display());
+                usage_error(message, "give the path of a file that holds the key and nothing else")
+            })?;
             refuse_if_readable(&path)?;
             text.trim().to_owned()
         }

@@ -2,7 +2,7 @@
 //! it is shown, stopped and recorded like any other.
 
 use crate::{
-    base::{Stopwatch, fingerprint},
+    base::{Stopwatch, fingerprint, read_regular},
     cli::{
         args::{Arguments, OnBusy, WatchArguments},
         failure::usage_error,
@@ -12,7 +12,7 @@ use crate::{
         signals::{interrupt, signal},
     },
     host::Host,
-    script::{Origin, Program},
+    script::{MAX_SCRIPT_BYTES, Origin, Program},
 };
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -214,7 +214,7 @@ impl Watching<'_> {
             Err(_) => scripts_under(self.folder, MAX_DEPTH, &mut files),
         }
         let content = |file: &PathBuf| {
-            let bytes = fs::read(file).ok()?;
+            let bytes = read_regular(file, MAX_SCRIPT_BYTES).ok()?;
             Some(fingerprint([String::from_utf8_lossy(&bytes).as_ref()]))
         };
         files.into_iter().map(|file| (file.clone(), content(&file))).collect()

@@ -1,24 +1,26 @@
 //! The configuration file, mpscript.toml.
 
 use crate::{
-    base::{Secret, closest_match},
+    base::{Secret, closest_match, read_text},
     cli::failure::usage_error,
     host::Host,
 };
-use anyhow::Context;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// The file's name.
 pub(crate) const FILE: &str = "mpscript.toml";
+
+/// The longest configuration, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// mpscript.toml.
 #[derive(Debug, Default, Deserialize)]
@@ -141,10 +143,14 @@ pub(crate) fn read(host: &Host, named: Option<&Path>) -> anyhow::Result<Option<(
     };
     let found = || {
         let candidates = [Some(host.folder.join(FILE)), home().map(|home| home.join("mpscript").join(FILE))];
-        candidates.into_iter().flatten().find(|path| path.is_file())
+        // Whatever lies there: one that can't be read is an error, and not another account.
+        candidates.into_iter().flatten().find(|path| path.symlink_metadata().is_ok())
     };
     let Some(path) = named.map(|named| host.folder.join(named)).or_else(found) else { return Ok(None) };
-    let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let text = read_text(&path, MAX_BYTES).map_err(|reason| {
+        let message = format!("can't read {}: {reason}", path.display());
+        usage_error(message, "give the path of a configuration, as `mpscript init` writes one")
+    })?;
     match toml::from_str(&text) {
         Ok(file) => Ok(Some((path, file))),
         Err(error) => {

@@ -1,7 +1,11 @@
 //! An account's AppSecret: from an environment variable, a file, a command, or the configuration itself.
 
 use super::file::Entry;
-use crate::{base::Secret, cli::failure::usage_error, host::Host};
+use crate::{
+    base::{Secret, read_text},
+    cli::failure::usage_error,
+    host::Host,
+};
 use std::{
     fs,
     io::Read,
@@ -45,9 +49,9 @@ pub(crate) fn read(
         },
         (None, None, Some(file), None) => {
             let file = config.parent().unwrap_or(Path::new(".")).join(file);
-            let text = fs::read_to_string(&file).map_err(|error| {
+            let text = read_text(&file, MAX_LENGTH).map_err(|reason| {
                 // Not the name: it may be the AppSecret itself, written there by mistake.
-                let message = format!("can't read secret_file of account `{name}`: {error}");
+                let message = format!("can't read secret_file of account `{name}`: {reason}");
                 usage_error(message, "give the path of a file that holds the AppSecret and nothing else")
             })?;
             refuse_if_readable(&file)?;

@@ -9,14 +9,14 @@ use super::{
     table::{list, wrapped},
 };
 use crate::{
-    base::{AtomicFile, Diagnostic, Stopwatch, closest_match, decode_text},
+    base::{AtomicFile, Diagnostic, Stopwatch, closest_match, read_text},
     cli::{
         args::{RunsArguments, TargetArgs},
         commands::{confirm::is_yes, quota, runs},
         failure::{Failure, usage_error},
     },
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    script::{Origin, Program, Rendered, Source, check, docs, more, undo_script},
+    script::{MAX_SCRIPT_BYTES, Origin, Program, Rendered, Source, check, docs, more, undo_script},
 };
 use std::{
     fs,
@@ -166,8 +166,7 @@ fn read(repl: &ReplSession, name: &str, command: &str) -> anyhow::Result<String>
     if name.is_empty() {
         return fail(format!("{command} needs the name of a file"), &format!("{command} lib/shop.rhai"));
     }
-    let read = fs::read(repl.host.folder.join(name)).map_err(|error| error.to_string());
-    read.and_then(decode_text)
+    read_text(&repl.host.folder.join(name), MAX_SCRIPT_BYTES)
         .or_else(|reason| fail(format!("can't read {name}: {reason}"), "Tab completes the names of files"))
 }
 
@@ -202,7 +201,7 @@ fn edit(repl: &mut ReplSession) -> anyhow::Result<()> {
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&file).status();
     let edited = status.and_then(|status| {
         if status.success() {
-            fs::read_to_string(&file)
+            read_text(&file, MAX_SCRIPT_BYTES).map_err(io::Error::other)
         } else {
             Err(io::Error::other("it ended with an error"))
         }

@@ -1,14 +1,22 @@
 //! The history of typed lines, in a file of the state folder that only its owner can read, with secrets masked.
 
 use super::editor::LineEditor;
-use crate::{cli::config::state_folder, host::Host};
+use crate::{
+    base::{ReadError, read_regular},
+    cli::config::state_folder,
+    host::Host,
+};
 use std::{
     fs::{self, OpenOptions},
+    io,
     path::{Path, PathBuf},
 };
 
 /// The file in the state folder.
 const FILE: &str = "mpscript/history";
+
+/// The longest history that is read, in bytes: the editor keeps fewer lines than that.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// The history's file; only its owner can read it.
 pub(super) fn file(host: &Host) -> Option<PathBuf> {
@@ -18,7 +26,11 @@ pub(super) fn file(host: &Host) -> Option<PathBuf> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(&file) {
+    let readable = match read_regular(&file, MAX_BYTES) {
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        read => read.map(drop),
+    };
+    match readable.and_then(|()| Ok(options.open(&file)?)) {
         Ok(_) => Some(file),
         Err(error) => {
             let place = file.display();

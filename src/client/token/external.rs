@@ -3,13 +3,12 @@
 use super::broker::Broker;
 use crate::{
     api::{WireSecret, token::Token},
-    base::Secret,
+    base::{Secret, read_text},
     client::{BaseUrl, CallError, transport},
 };
 use serde::Deserialize;
 use std::{
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -72,19 +71,15 @@ impl External {
     }
 }
 
-/// Reads a regular file (opening a pipe would block) that other users can't read.
-fn read_file(path: &Path) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
+/// Reads a file that other users can't read.
+fn read_file(path: &Path) -> Result<String, String> {
     #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
-        return Err(io::Error::other("others can read it: chmod 600 it"));
+    if fs::metadata(path).is_ok_and(|metadata| {
+        metadata.is_file() && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
+    }) {
+        return Err("others can read it: chmod 600 it".to_owned());
     }
-    let mut text = String::new();
-    fs::File::open(path)?.take(MAX_BYTES as u64).read_to_string(&mut text)?;
-    Ok(text)
+    read_text(path, MAX_BYTES as u64)
 }
 
 async fn run(command: &str, stale: Option<&Secret>) -> Result<String, String> {

@@ -34,10 +34,10 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
     };
     let files = &env.io.files;
     let unreadable = |error: FileError| fail(error.to_string(), files.hint(path, &error));
-    let broken = |error: csv::Error| unreadable(FileError::Io(error.into()));
+    let broken = |error: csv::Error| unreadable(io::Error::from(error).into());
     let damaged = |damage: Damage| fail(damage.reason, damage.hint.to_owned());
     let (start, input) =
-        files.open(path).and_then(|file| open_table(file).map_err(FileError::Io)).map_err(unreadable)?;
+        files.open(path).and_then(|file| open_table(file).map_err(FileError::from)).map_err(unreadable)?;
     if start.starts_with(b"PK") {
         let hint = "save it as CSV: in Excel, 另存为 > CSV UTF-8";
         return Err(fail("it is an Excel workbook".to_owned(), hint.to_owned()));

@@ -1,9 +1,12 @@
 //! The files that a script names: one type decides which of them it may read and write.
 
 use super::error::ScriptError;
-use crate::api::{
-    Spec,
-    media::{File as Picture, PICTURE_BYTES},
+use crate::{
+    api::{
+        Spec,
+        media::{File as Picture, PICTURE_BYTES},
+    },
+    base::{ReadError, open_regular, refuse_other_kinds},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -38,17 +41,19 @@ pub struct FileAccess {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("it is a folder")]
-    Folder,
-    #[error("it is no file")]
-    NoFile,
+    Unreadable(#[from] ReadError),
     #[error("it is outside of the folders that the script may use")]
     Outside,
     #[error("scripts may not touch it")]
     Protected,
     #[error("it is a script")]
     Script,
+}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> Self {
+        ReadError::from(error).into()
+    }
 }
 
 impl FileAccess {
@@ -78,14 +83,13 @@ impl FileAccess {
         refuse_system(&named)?;
         let real = fs::canonicalize(named)?;
         self.check(&real)?;
-        let metadata = fs::metadata(&real)?;
-        // Before it is opened: a pipe would be waited for.
-        refuse_other_kinds(&metadata)?;
+        let file = open_regular(&real)?;
+        let metadata = file.metadata()?;
         // A hard link has another path, and is the same file.
         if self.protected.iter().any(|protected| is_same_file(protected, &metadata)) {
             return Err(FileError::Protected);
         }
-        Ok(File::open(real)?)
+        Ok(file)
     }
 
     /// Where a file that is going to be written really lies.
@@ -120,10 +124,10 @@ impl FileAccess {
                     .to_owned()
             }
             FileError::Script => "give the file another ending than .rhai".to_owned(),
-            FileError::Io(_) | FileError::Folder | FileError::NoFile if Path::new(path).is_absolute() => {
+            FileError::Unreadable(_) if Path::new(path).is_absolute() => {
                 "give the path of a file that exists, in a folder that can be used".to_owned()
             }
-            FileError::Io(_) | FileError::Folder | FileError::NoFile => {
+            FileError::Unreadable(_) => {
                 format!(
                     "paths are relative to the folder that mpscript was started in: {}",
                     self.folder.display()
@@ -165,14 +169,6 @@ fn is_private(below: &Path) -> bool {
 
 fn refuse_system(path: &Path) -> Result<(), FileError> {
     if SYSTEM.iter().any(|folder| path.starts_with(folder)) { Err(FileError::Protected) } else { Ok(()) }
-}
-
-fn refuse_other_kinds(metadata: &Metadata) -> Result<(), FileError> {
-    match metadata {
-        metadata if metadata.is_dir() => Err(FileError::Folder),
-        metadata if !metadata.is_file() => Err(FileError::NoFile),
-        _ => Ok(()),
-    }
 }
 
 /// A path without links; its last component need not exist.
@@ -296,7 +292,7 @@ mod tests {
         let (folder, files) = account();
         let pipe = folder.path().join("jobs/a.csv");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(refusal(files.open("jobs/a.csv")), FileError::NoFile.to_string());
+        assert_eq!(refusal(files.open("jobs/a.csv")), ReadError::NotRegular.to_string());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::{named_source::NamedSource, origin::ImportSource, parse::compile};
 use crate::{
-    base::{Diagnostic, decode_text, read_regular},
+    base::{Diagnostic, decode_text, read_text},
     script::host::error::ScriptFailure,
 };
 use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
@@ -30,7 +30,7 @@ pub(crate) struct Import {
 
 /// Reads the text of a script's file; the error says why it can't be read.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    decode_script(read_regular(path, MAX_SCRIPT_BYTES).map_err(|error| error.to_string())?)
+    read_text(path, MAX_SCRIPT_BYTES).map(without_interpreter_line)
 }
 
 /// The text of a script; the error says why it can't be decoded.

@@ -17,4 +17,5 @@ pub(crate) mod secrets;
 mod secrets_config;
 mod secrets_files;
 mod secrets_reports;
+mod special_files;
 mod watch;

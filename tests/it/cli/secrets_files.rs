@@ -107,7 +107,7 @@ fn pipe_is_not_waited_for() {
     let made =
         Command::new("mkfifo").arg(folder.path().join("名单.csv")).status().expect("there is a mkfifo");
     assert!(made.success());
-    assert_unreadable(&folder, "名单.csv", "it is no file");
+    assert_unreadable(&folder, "名单.csv", "it is no regular file");
 }
 
 #[test]

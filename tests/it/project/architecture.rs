@@ -256,6 +256,27 @@ fn no_durable_type_is_untagged() {
     assert_eq!(lines_with(&durable, &["serde(untagged".to_owned()]), Vec::<String>::new());
 }
 
+/// The one file that opens files to read them: it waits for no pipe, and bounds what it takes.
+const READER: &str = "src/base/regular_file.rs";
+
+/// What reads something else than a file: the output of a command.
+const OTHER_READ: (&str, &str) = ("src/cli/config/secret.rs", "stdout.take(MAX_LENGTH).read_to_string(");
+
+#[test]
+fn files_are_opened_for_reading_in_one_place() {
+    let words = ["fs::read(", "read_to_string(", "File::open(", ".read(true)"];
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in code_lines(&text) {
+            let is_other = path == OTHER_READ.0 && line.contains(OTHER_READ.1);
+            if path != READER && !is_other && words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{path}:{}", number + 1));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 /// A file may be as long as its one subject needs; past this many lines its head says why it is one file.
 const LONG: usize = 500;
 

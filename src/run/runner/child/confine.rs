@@ -27,8 +27,12 @@ pub(super) fn bind_to_parent(_parent: u32) -> io::Result<()> {
 /// that needs no privilege.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_memory(bytes: u64) -> io::Result<()> {
+    use crate::base::read_text;
     use nix::sys::resource::{Resource, setrlimit};
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    /// The most that is read of the process's status, in bytes.
+    const MAX_STATUS: u64 = 64 << 10;
+    let status =
+        read_text(std::path::Path::new("/proc/self/status"), MAX_STATUS).map_err(io::Error::other)?;
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
     let kib: u64 = size.and_then(|kib| kib.parse().ok()).unwrap_or_default();
     let limit = bytes.saturating_add(kib << 10);
