@@ -72,7 +72,7 @@ fields! {
     "ScanResult" Text "In `ScanCodeInfo`: what the code says.";
     "SendPicsInfo" Group "`pic_sysphoto`, `pic_photo_or_album`, `pic_weixin`: which pictures were sent.";
     "Count" Integer "In `SendPicsInfo` and the like: how many.";
-    "PicList" Group "In `SendPicsInfo`: an `item` for each picture.";
+    "PicList" Group "In `SendPicsInfo`: an `item` for each picture, an array.";
     "PicMd5Sum" Text "In an `item` of `PicList`: the picture's MD5.";
     "MsgID" Integer "`TEMPLATESENDJOBFINISH`, `MASSSENDJOBFINISH`: the id of what was sent.";
     "Status" Text "How it went: `success`, `send success`, `failed:user block`, `err(30003)`.";
@@ -82,6 +82,16 @@ fields! {
     "ErrorCount" Integer "`MASSSENDJOBFINISH`: how many it did not reach.";
     "CopyrightCheckResult" Group "`MASSSENDJOBFINISH`: what the check for originality said.";
     "ArticleUrlResult" Group "`MASSSENDJOBFINISH`: where the articles are.";
+    "ResultList" Group "In those two: an `item` for each article, an array.";
+    "PublishEventInfo" Group "`PUBLISHJOBFINISH`: what became of a publication.";
+    "article_detail" Group "In `PublishEventInfo`: an `item` for each article, an array.";
+    "fail_idx" Integer "In `PublishEventInfo`: the articles that were refused, an array of their numbers.";
+    "SubscribeMsgPopupEvent" Group "`subscribe_msg_popup_event`: what the follower chose in the dialog.";
+    "SubscribeMsgChangeEvent" Group "`subscribe_msg_change_event`: what the follower changed later.";
+    "SubscribeMsgSentEvent" Group "`subscribe_msg_sent_event`: what became of a message.";
+    "List" Group "In those three: an entry for each template, an array.";
+    "TemplateId" Text "In an entry of `List`: the template's id.";
+    "SubscribeStatusString" Text "In an entry of `List`: `accept` or `reject`.";
     "OpenID" Text "`user_authorization_revoke`: whose authorization.";
     "AppID" Text "`user_authorization_revoke`: which application's.";
     "RevokeInfo" Text "`user_authorization_revoke`: what was revoked.";
@@ -104,6 +114,33 @@ fields! {
     "IsReturnBack" Integer "`user_gifting_card`: 1 when it came back.";
     "IsChatRoom" Integer "`user_gifting_card`: 1 when it went to a group.";
     "Detail" Text "`card_sku_remind`: the warning.";
+}
+
+/// Elements of which there may be any number, as (parent, element): an array however many there are.
+const REPEATED: &[(&str, &str)] = &[
+    ("PicList", "item"),
+    ("ResultList", "item"),
+    ("article_detail", "item"),
+    ("PublishEventInfo", "fail_idx"),
+    ("SubscribeMsgPopupEvent", LIST),
+    ("SubscribeMsgChangeEvent", LIST),
+    ("SubscribeMsgSentEvent", LIST),
+    ("AroundBeacons", "AroundBeacon"),
+];
+
+const LIST: &str = "List";
+
+/// The platform's name for an entry, also in lists that are not known.
+pub(crate) const ENTRY: &str = "item";
+
+/// What a parent may have any number of.
+pub(crate) fn repeated_in(parent: &str) -> impl Iterator<Item = &'static str> {
+    REPEATED.iter().filter(move |(of, _)| *of == parent).map(|(_, element)| *element)
+}
+
+/// Whether an element is an array under its parent, however many there are.
+pub(crate) fn is_repeated(parent: &str, element: &str) -> bool {
+    element == ENTRY || repeated_in(parent).any(|repeated| repeated == element)
 }
 
 /// The kind of a field at any depth; text where it is not known.
@@ -225,11 +262,11 @@ impl Message {
     }
 
     /// A field by the platform's name, known or not: text, a number where its kind says so, an
-    /// object for a group, an array for elements that repeat and for every `item`. A number that
-    /// is none, or is too large for 64 bits, stays text.
+    /// object for a group, an array for elements that may repeat, however many there are, and for those
+    /// that do. A number that is none, or is too large for 64 bits, stays text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value> {
-        self.content_of(name).map(|content| to_value(name, content))
+        self.content_of(name).map(|content| to_value("xml", name, content))
     }
 
     fn content_of(&self, name: &str) -> Option<&Content> {
@@ -245,14 +282,22 @@ impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.fields.len()))?;
         for (name, content) in &self.fields {
-            map.serialize_entry(name, &to_value(name, content))?;
+            map.serialize_entry(name, &to_value("xml", name, content))?;
         }
         map.end()
     }
 }
 
-fn to_value(name: &str, content: &Content) -> Value {
+fn to_value(parent: &str, name: &str, content: &Content) -> Value {
+    let value = as_it_came(name, content);
+    if is_repeated(parent, name) && !value.is_array() { vec![value].into() } else { value }
+}
+
+fn as_it_came(name: &str, content: &Content) -> Value {
     match content {
+        Content::Text(text) if text.trim().is_empty() && repeated_in(name).next().is_some() => {
+            group_to_value(name, &[])
+        }
         Content::Text(text) => {
             let number = match kind_of(name) {
                 Kind::Integer => text.trim().parse::<i64>().ok().map(Value::from),
@@ -261,10 +306,16 @@ fn to_value(name: &str, content: &Content) -> Value {
             };
             number.unwrap_or_else(|| Value::from(text.as_str()))
         }
-        Content::List(list) => list.iter().map(|content| to_value(name, content)).collect(),
-        Content::Group(fields) => {
-            let fields = fields.iter().map(|(name, content)| (name.clone(), to_value(name, content)));
-            Value::Object(fields.collect::<Map<_, _>>())
-        }
+        Content::List(list) => list.iter().map(|content| as_it_came(name, content)).collect(),
+        Content::Group(fields) => group_to_value(name, fields),
     }
+}
+
+fn group_to_value(name: &str, fields: &[(String, Content)]) -> Value {
+    let of_name = |(field, content): &(String, Content)| (field.clone(), to_value(name, field, content));
+    let mut group: Map<_, _> = fields.iter().map(of_name).collect();
+    for element in repeated_in(name) {
+        group.entry(element).or_insert_with(|| Value::Array(Vec::new()));
+    }
+    group.into()
 }

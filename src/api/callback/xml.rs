@@ -139,8 +139,6 @@ impl Open {
             return;
         }
         self.index.insert(name.clone(), self.fields.len());
-        // The platform's name for an entry of a list, also where the list has only one.
-        let content = if name == "item" { Content::List(vec![content]) } else { content };
         self.fields.push((name, content));
     }
 }

@@ -2,7 +2,7 @@
 //! and spelling.
 
 use crate::{
-    api::callback::{FIELDS, Kind, cdata},
+    api::callback::{ENTRY, FIELDS, Kind, cdata, is_repeated, repeated_in},
     sandbox::world::world::World,
 };
 use serde_json::{Map, Value};
@@ -83,6 +83,22 @@ const SAMPLES: &[Sample] = &[
     event(
         "card_sku_remind",
         r#"[["CardId","pFS7Fjg8kV1IdDz01r4SQwMkuCKc"],["Detail","the card's quantity is equal to 0"]]"#,
+    ),
+    event(
+        "PUBLISHJOBFINISH",
+        r#"[["PublishEventInfo",{"publish_id":"2247503051","publish_status":0,"article_id":"b5O2OUs25HBxRceL7hfReg","article_detail":{"count":1,"item":[{"idx":1,"article_url":"http://mp.weixin.qq.com/s?__biz=sandbox"}]}}]]"#,
+    ),
+    event(
+        "subscribe_msg_popup_event",
+        r#"[["SubscribeMsgPopupEvent",{"List":[{"TemplateId":"hD-ixGOhYmUfjOnI8MCzQMPshzGVeux_2vzyvQu7O68","SubscribeStatusString":"accept","PopupScene":"0"}]}]]"#,
+    ),
+    event(
+        "subscribe_msg_change_event",
+        r#"[["SubscribeMsgChangeEvent",{"List":[{"TemplateId":"hD-ixGOhYmUfjOnI8MCzQMPshzGVeux_2vzyvQu7O68","SubscribeStatusString":"reject"}]}]]"#,
+    ),
+    event(
+        "subscribe_msg_sent_event",
+        r#"[["SubscribeMsgSentEvent",{"List":[{"TemplateId":"hD-ixGOhYmUfjOnI8MCzQMPshzGVeux_2vzyvQu7O68","MsgID":"1864323726461255680","ErrorCode":"0","ErrorStatus":"success"}]}]]"#,
     ),
     event("user_authorization_revoke", r#"[["OpenID",""],["AppID",""],["RevokeInfo","1"]]"#),
 ];
@@ -172,17 +188,23 @@ pub(crate) fn fields_of(
 
 /// Tags joined by newlines, text in CDATA, numbers bare, no declaration: as the platform writes it.
 pub(crate) fn xml(fields: &[(String, Value)]) -> String {
-    let inner: Vec<String> = fields.iter().map(|(name, value)| element(name, value)).collect();
+    let inner: Vec<String> = fields.iter().map(|(name, value)| element("xml", name, value)).collect();
     format!("<xml>{}\n</xml>", inner.join("\n"))
 }
 
-fn element(name: &str, value: &Value) -> String {
+fn element(parent: &str, name: &str, value: &Value) -> String {
+    if let (Value::Array(items), true) = (value, is_repeated(parent, name)) {
+        return items.iter().map(|item| element(parent, name, item)).collect();
+    }
     let is_number = |name: &str| {
         FIELDS.iter().any(|field| field.name == name && matches!(field.kind, Kind::Integer | Kind::Decimal))
     };
     let inner = match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| element(name, value)).collect(),
-        Value::Array(items) => items.iter().map(|item| element("item", item)).collect(),
+        Value::Object(fields) => fields.iter().map(|(field, value)| element(name, field, value)).collect(),
+        Value::Array(items) => {
+            let entry = repeated_in(name).next().unwrap_or(ENTRY);
+            items.iter().map(|item| element(name, entry, item)).collect()
+        }
         Value::String(text) if is_number(name) && text.parse::<f64>().is_ok() => text.clone(),
         Value::String(text) => cdata(text),
         other => other.to_string(),
@@ -193,6 +215,7 @@ fn element(name: &str, value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::callback::Message;
     use serde_json::json;
 
     #[test]
@@ -202,6 +225,37 @@ mod tests {
             for (name, _) in fields {
                 assert!(FIELDS.iter().any(|field| field.name == name), "{} {name}", sample.event);
             }
+        }
+    }
+
+    #[test]
+    fn repeated_element_is_parsed_as_the_array_that_was_pushed() {
+        let list = |name: &str, count: usize| json!({name: vec![json!({"A": "1"}); count]});
+        for count in 0..3 {
+            for (name, inner) in [
+                ("PicList", list("item", count)),
+                ("ResultList", list("item", count)),
+                ("article_detail", list("item", count)),
+                ("PublishEventInfo", json!({"fail_idx": vec![1; count]})),
+                ("SubscribeMsgPopupEvent", list("List", count)),
+                ("SubscribeMsgChangeEvent", list("List", count)),
+                ("SubscribeMsgSentEvent", list("List", count)),
+                ("AroundBeacons", list("AroundBeacon", count)),
+            ] {
+                let pushed =
+                    [("MsgType".to_owned(), json!("event")), ("In".to_owned(), json!({name: inner.clone()}))];
+                let message = Message::parse(xml(&pushed).as_bytes()).unwrap();
+                assert_eq!(message.get("In"), Some(json!({name: inner})), "{name} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn array_in_place_of_its_parent_s_elements_is_pushed_as_them() {
+        for (name, entry) in [("PicList", "item"), ("SubscribeMsgPopupEvent", "List"), ("Unknown", "item")] {
+            let pushed = [("MsgType".to_owned(), json!("event")), (name.to_owned(), json!([{"A": "1"}]))];
+            let message = Message::parse(xml(&pushed).as_bytes()).unwrap();
+            assert_eq!(message.get(name), Some(json!({entry: [{"A": "1"}]})));
         }
     }
 

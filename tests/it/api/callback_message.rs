@@ -24,6 +24,7 @@ fn every_push() -> Vec<(&'static str, Value)> {
         "IsRestoreMemberCard": 0, "IsRecommendByFriend": 0, "UnionId": "o6"});
     let consumed = json!({"CardId": "pX", "UserCardCode": "1", "ConsumeSource": "FROM_API", "LocationName": "",
         "StaffOpenId": "oZ", "VerifyCode": "", "RemarkAmount": "", "OuterStr": "xxxx"});
+    let chosen = json!({"List": [{"TemplateId": "T1", "SubscribeStatusString": "accept"}]});
     vec![
         ("text", json!({"MsgType": "text", "Content": "你好 <&> ]]", "MsgId": id, "BusinessId": "b"})),
         ("image", json!({"MsgType": "image", "PicUrl": "http://a?b&c", "MsgId": id, "MediaId": "m"})),
@@ -86,6 +87,26 @@ fn every_push() -> Vec<(&'static str, Value)> {
             "card_sku_remind",
             event("card_sku_remind", json!({"CardId": "p", "Detail": "the card's quantity is equal to 0"})),
         ),
+        (
+            "PUBLISHJOBFINISH",
+            event(
+                "PUBLISHJOBFINISH",
+                json!({"PublishEventInfo": {"publish_id": "2247503051", "publish_status": "2",
+                    "article_detail": {"count": "1", "item": [{"idx": "1"}]}, "fail_idx": [1]}}),
+            ),
+        ),
+        (
+            "subscribe_msg_popup_event",
+            event("subscribe_msg_popup_event", json!({"SubscribeMsgPopupEvent": chosen})),
+        ),
+        (
+            "subscribe_msg_change_event",
+            event("subscribe_msg_change_event", json!({"SubscribeMsgChangeEvent": chosen})),
+        ),
+        (
+            "subscribe_msg_sent_event",
+            event("subscribe_msg_sent_event", json!({"SubscribeMsgSentEvent": chosen})),
+        ),
         // Seen by name only: what they hold is kept as it comes.
         ("user_view_card", event("user_view_card", json!({"CardId": "p", "SomethingNew": "1"}))),
         ("update_member_card", event("update_member_card", json!({"ModifyBonus": "100"}))),
@@ -135,6 +156,30 @@ fn every_declared_field_occurs_in_a_documented_push() {
         assert!(is_common || seen.contains(&format!("\"{}\"", field.name)), "{}", field.name);
     }
     assert!(FIELDS.iter().any(|field| field.kind == Kind::Decimal));
+}
+
+#[test]
+fn element_that_may_repeat_is_an_array_when_it_came_once() {
+    let message = parse(&push(
+        "<MsgType>event</MsgType><SubscribeMsgPopupEvent><List><TemplateId>T1</TemplateId></List></SubscribeMsgPopupEvent>",
+    ));
+    assert_eq!(message.get("SubscribeMsgPopupEvent"), Some(json!({"List": [{"TemplateId": "T1"}]})));
+}
+
+#[test]
+fn element_that_may_repeat_is_an_empty_array_when_none_came() {
+    let message = parse(&push(
+        "<MsgType>event</MsgType><SendPicsInfo><Count>0</Count><PicList>\n</PicList></SendPicsInfo>\
+         <PublishEventInfo><publish_status>0</publish_status></PublishEventInfo>",
+    ));
+    assert_eq!(message.get("SendPicsInfo"), Some(json!({"Count": 0, "PicList": {"item": []}})));
+    assert_eq!(message.get("PublishEventInfo"), Some(json!({"publish_status": "0", "fail_idx": []})));
+}
+
+#[test]
+fn entry_of_an_undeclared_list_is_an_array_when_it_came_once() {
+    let message = parse(&push("<MsgType>event</MsgType><Of2027><item><A>1</A></item></Of2027>"));
+    assert_eq!(message.get("Of2027"), Some(json!({"item": [{"A": "1"}]})));
 }
 
 #[test]
