@@ -46,7 +46,7 @@ pub use model::person::Listed;
 pub use model::source::{ChangedByStep, Source};
 pub use report::progress::ProgressBoard;
 pub use report::quota_estimate::{CallDemand, CostError, JobShape, OnShortage, QuotaShortage, estimate};
-pub use report::report::{CallSlot, CallTimes, CountRow, EndGroup, EndReport, RunReport, Totals};
+pub use report::report::{CallSlot, CallTimes, CountRow, OperationGroup, OperationReport, RunReport, Totals};
 pub use undo::changed_openids::{ChangedOpenid, ChangedReader};
 pub use undo::plan::{UndoAction, UndoPlan, UndoStep, plan_undo};
 pub use writing::batch_writer::{

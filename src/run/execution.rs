@@ -255,7 +255,8 @@ impl OpenExecution<'_> {
             .map(|client| (calls_since(client, &self.calls_before), client.timeline().into()))
             .unwrap_or_default();
         let elapsed = self.started.elapsed();
-        let mut report = RunReport { timeline, ..RunReport::from_ends(self.board.ended(), calls, elapsed) };
+        let mut report =
+            RunReport { timeline, ..RunReport::from_operations(self.board.ended(), calls, elapsed) };
         report.not_undone = self.board.not_undone();
         let jobs = match report.state {
             RunState::Done if !report.not_undone.is_empty() => RunState::DoneWithFailures,

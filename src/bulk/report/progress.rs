@@ -1,6 +1,6 @@
 //! The progress of a run's jobs: the running one, and the reports of those that ended.
 
-use super::report::EndReport;
+use super::report::OperationReport;
 use crate::{base::lock, bulk::model::job::Job};
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug, Default)]
 pub struct ProgressBoard {
     current: Mutex<Option<Arc<Job>>>,
-    ended: Mutex<Vec<EndReport>>,
+    ended: Mutex<Vec<OperationReport>>,
     /// The undo steps that were skipped, in words.
     not_undone: Mutex<Vec<String>>,
 }
@@ -20,7 +20,7 @@ impl ProgressBoard {
     }
 
     /// The running job has ended.
-    pub fn end(&self, report: EndReport) {
+    pub fn end(&self, report: OperationReport) {
         *lock(&self.current) = None;
         lock(&self.ended).push(report);
     }
@@ -44,7 +44,7 @@ impl ProgressBoard {
 
     /// The reports of the jobs that ended, in order.
     #[must_use]
-    pub fn ended(&self) -> Vec<EndReport> {
+    pub fn ended(&self) -> Vec<OperationReport> {
         lock(&self.ended).clone()
     }
 }

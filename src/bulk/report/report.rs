@@ -70,11 +70,11 @@ impl Changes {
     }
 }
 
-/// The reports of ends that have one title and state, added up.
+/// The reports of terminal operations that have one title and state, added up.
 #[derive(Clone, Debug)]
-pub struct EndGroup {
+pub struct OperationGroup {
     /// Their sum.
-    pub report: EndReport,
+    pub report: OperationReport,
     /// How many they were.
     pub count: usize,
 }
@@ -122,11 +122,12 @@ impl Totals {
     }
 }
 
-/// The report of one end of an audience.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct EndReport {
+/// The report of one terminal operation. Stored and written reports call the operation `end`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OperationReport {
     /// What it did: `tag`, `count`.
-    pub end: String,
+    #[serde(rename = "end")]
+    pub operation: TerminalKind,
     /// What it did it to: a tag's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -155,11 +156,29 @@ pub struct EndReport {
     pub elapsed_ms: u64,
 }
 
-impl EndReport {
+impl OperationReport {
+    /// The report of an operation that has not listed anything.
+    #[must_use]
+    pub fn empty(operation: TerminalKind, state: RunState) -> Self {
+        Self {
+            operation,
+            target: None,
+            target_id: None,
+            state,
+            dry_run: false,
+            samples: Vec::new(),
+            totals: Totals::default(),
+            failed: Vec::new(),
+            calls: BTreeMap::new(),
+            estimate: Vec::new(),
+            elapsed_ms: 0,
+        }
+    }
+
     /// Whether it was to change followers, not only to look at them.
     #[must_use]
-    pub fn is_of_changes(&self) -> bool {
-        TerminalKind::from_word(&self.end).is_some_and(TerminalKind::is_change)
+    pub const fn is_of_changes(&self) -> bool {
+        self.operation.is_change()
     }
 
     /// Its counts, as they are shown.
@@ -173,10 +192,10 @@ impl EndReport {
     pub fn title(&self) -> String {
         let title = match &self.target {
             Some(target) if self.target_id.is_some_and(|id| *target == id.to_string()) => {
-                format!("{} {target}", self.end)
+                format!("{} {target}", self.operation)
             }
-            Some(target) => format!("{} `{target}`", self.end),
-            None => self.end.clone(),
+            Some(target) => format!("{} `{target}`", self.operation),
+            None => self.operation.to_string(),
         };
         plain_line(&title).into_owned()
     }
@@ -213,7 +232,7 @@ impl EndReport {
             skipped: matched.saturating_sub(changed + already + failed.len() as u64),
         };
         Self {
-            end: job.operation.as_str().to_owned(),
+            operation: job.operation,
             target: job.target.clone(),
             target_id: job.target_id,
             state,
@@ -228,7 +247,7 @@ impl EndReport {
     }
 }
 
-impl fmt::Display for EndReport {
+impl fmt::Display for OperationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.as_str().replace('_', " ");
         let elapsed = match self.elapsed_ms {
@@ -308,7 +327,7 @@ impl From<Timeline> for CallTimes {
     }
 }
 
-/// The report of a whole run: the sums of its ends.
+/// The report of a whole run: the sums of its terminal operations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunReport {
     /// The run's id, if it is recorded.
@@ -322,12 +341,12 @@ pub struct RunReport {
     /// The uncaught error, if that is how the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Sums of the ends.
+    /// Sums of the operations.
     #[serde(flatten)]
     pub totals: Totals,
-    /// Failures of all ends.
+    /// Failures of all operations.
     pub failed: Vec<Failure>,
-    /// Every call of the run, by `"METHOD path"`, those outside an end too.
+    /// Every call of the run, by `"METHOD path"`, those outside an operation too.
     pub calls: BTreeMap<String, u64>,
     /// When they were made.
     #[serde(default, skip_serializing_if = "CallTimes::is_empty")]
@@ -343,8 +362,9 @@ pub struct RunReport {
     pub not_undone: Vec<String>,
     /// Milliseconds.
     pub elapsed_ms: u64,
-    /// One entry for each end, in order.
-    pub ends: Vec<EndReport>,
+    /// One entry for each terminal operation, in order.
+    #[serde(rename = "ends")]
+    pub operations: Vec<OperationReport>,
 }
 
 impl RunReport {
@@ -359,44 +379,73 @@ impl RunReport {
         self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))
     }
 
-    /// The counts of all its ends, as they are shown.
+    /// The counts of all its operations, as they are shown.
     #[must_use]
     pub fn rows(&self) -> Vec<CountRow> {
-        let is_of_changes = self.ends.iter().any(EndReport::is_of_changes);
+        let is_of_changes = self.operations.iter().any(OperationReport::is_of_changes);
         self.totals.rows(self.failed.len(), Changes::new(is_of_changes, self.dry_run))
     }
 
-    /// The ends with those of one title and state added up: a loop may have thousands.
+    /// The operations with those of one title and state added up: a loop may have thousands.
     #[must_use]
-    pub fn end_groups(&self) -> Vec<EndGroup> {
-        let mut groups: Vec<EndGroup> = Vec::new();
+    pub fn operation_groups(&self) -> Vec<OperationGroup> {
+        let mut groups: Vec<OperationGroup> = Vec::new();
         let mut places: BTreeMap<(String, &str), usize> = BTreeMap::new();
-        for end in &self.ends {
-            let at = *places.entry((end.title(), end.state.as_str())).or_insert(groups.len());
-            let Some(EndGroup { report: sum, count }) = groups.get_mut(at) else {
-                groups.push(EndGroup { report: end.clone(), count: 1 });
+        for job in &self.operations {
+            let at = *places.entry((job.title(), job.state.as_str())).or_insert(groups.len());
+            let Some(OperationGroup { report: sum, count }) = groups.get_mut(at) else {
+                groups.push(OperationGroup { report: job.clone(), count: 1 });
                 continue;
             };
-            sum.totals.add(&end.totals);
-            sum.failed.extend(end.failed.iter().cloned());
-            sum.samples.extend(end.samples.iter().cloned());
+            sum.totals.add(&job.totals);
+            sum.failed.extend(job.failed.iter().cloned());
+            sum.samples.extend(job.samples.iter().cloned());
             sum.samples.truncate(MAX_SHOWN);
-            sum.elapsed_ms += end.elapsed_ms;
+            sum.elapsed_ms += job.elapsed_ms;
             *count += 1;
         }
         groups
     }
 
-    /// Sums up the ends of a run.
+    /// Sums up the terminal operations of a run.
     #[must_use]
-    pub fn from_ends(ends: Vec<EndReport>, calls: BTreeMap<String, u64>, elapsed: Duration) -> Self {
+    pub fn from_operations(
+        operations: Vec<OperationReport>,
+        calls: BTreeMap<String, u64>,
+        elapsed: Duration,
+    ) -> Self {
         let mut totals = Totals::default();
-        for end in &ends {
-            totals.add(&end.totals);
+        for job in &operations {
+            totals.add(&job.totals);
         }
-        let failed: Vec<Failure> = ends.iter().flat_map(|end| end.failed.iter().cloned()).collect();
+        let failed: Vec<Failure> = operations.iter().flat_map(|job| job.failed.iter().cloned()).collect();
         let is_whole = failed.is_empty() && totals.missing == 0;
         let state = if is_whole { RunState::Done } else { RunState::DoneWithFailures };
-        Self { state, totals, failed, calls, elapsed_ms: millis(elapsed), ends, ..Self::default() }
+        Self { state, totals, failed, calls, elapsed_ms: millis(elapsed), operations, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An operation of a report as the store holds it.
+    const STORED: &str = r#"{"end":"tag","target":"贵宾","state":"done","listed":12000,"fetched":12000,
+        "matched":60,"unmatched":11928,"gone":12,"unread":0,"changed":60,"already":0,"skipped":0,"failed":[],
+        "calls":{"GET /cgi-bin/user/get":2},"elapsed_ms":1604}"#;
+
+    #[test]
+    fn stored_operation_decodes_into_its_kind_and_is_written_back_under_the_same_names() {
+        let report: OperationReport = serde_json::from_str(STORED).expect("it decodes");
+        assert_eq!((report.operation, report.is_of_changes()), (TerminalKind::Tag, true));
+        let written: serde_json::Value = serde_json::to_value(&report).expect("it has a JSON form");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(STORED).expect("it is JSON"));
+    }
+
+    #[test]
+    fn stored_operation_of_an_unknown_kind_is_an_error_that_names_it() {
+        let damaged = STORED.replace("\"tag\"", "\"stamp\"");
+        let error = serde_json::from_str::<OperationReport>(&damaged).expect_err("there is no such kind");
+        assert!(error.to_string().starts_with("unknown variant `stamp`, expected one of `tag`"), "{error}");
     }
 }

@@ -16,10 +16,21 @@ const PAGE_ROWS: i64 = 200;
 pub struct ChangedOpenid {
     /// The openid.
     pub openid: String,
-    /// What changed it: a terminal operation (`tag`) or a call, by its name.
-    pub end: String,
+    /// The kind of the step that changed it.
+    pub changed_by: StepKind,
     /// What that acted on: a tag's name, or its id where a script gave that.
     pub target: String,
+}
+
+impl ChangedOpenid {
+    /// The name of what changed it: a terminal operation (`tag`) or an endpoint (`tag::attach`).
+    #[must_use]
+    pub fn changed_by_name(&self) -> &'static str {
+        match self.changed_by {
+            StepKind::Terminal(kind) => kind.as_str(),
+            StepKind::Call(kind) => Declared::from_kind(kind).spec.map_or(kind.as_str(), |spec| spec.name),
+        }
+    }
 }
 
 /// Reads the changed openids, a page at a time, in the order of their batches.
@@ -56,10 +67,6 @@ impl ChangedReader {
 
 /// The openids of a batch that were changed, with what changed them.
 fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, StoreError> {
-    let end = match row.kind {
-        StepKind::Terminal(kind) => kind.as_str(),
-        StepKind::Call(kind) => Declared::from_kind(kind).spec.map_or(kind.as_str(), |spec| spec.name),
-    };
     let target = match (row.target.as_str(), row.target_id) {
         ("", 0) => String::new(),
         ("", id) => id.to_string(),
@@ -68,7 +75,7 @@ fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, St
     let items = read_changed(&row.batch, InDoubtItems::Excluded)?.into_iter();
     Ok(items.map(move |item| ChangedOpenid {
         openid: item.openid().to_owned(),
-        end: end.to_owned(),
+        changed_by: row.kind,
         target: target.clone(),
     }))
 }
@@ -83,8 +90,10 @@ mod tests {
             BatchRow { items: r#"{"type":"openids","items":["a"]}"#.to_owned(), ..BatchRow::default() };
         let row = ChangedBatch { kind, target: target.to_owned(), target_id, batch };
         let all: Vec<ChangedOpenid> = openids(&row).into_iter().flatten().collect();
-        let words: Vec<String> =
-            all.iter().map(|one| format!("{} {} {}", one.openid, one.end, one.target)).collect();
+        let words: Vec<String> = all
+            .iter()
+            .map(|one| format!("{} {} {}", one.openid, one.changed_by_name(), one.target))
+            .collect();
         words.concat()
     }
 

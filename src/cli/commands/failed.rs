@@ -40,15 +40,15 @@ pub(crate) fn execute(host: &Host, arguments: &FailedArguments) -> anyhow::Resul
 
 /// The failed openids, each with the title of the job that it failed in.
 fn failures(report: &RunReport) -> impl Iterator<Item = (String, &FailedOpenid)> {
-    report.ends.iter().flat_map(|end| end.failed.iter().map(|failed| (end.title(), failed)))
+    report.operations.iter().flat_map(|job| job.failed.iter().map(|failed| (job.title(), failed)))
 }
 
 fn list(host: &Host, id: &str, report: &RunReport) {
     let mut count = 0;
-    for (end, failed) in failures(report) {
+    for (job, failed) in failures(report) {
         let code = failed.errcode.map(|code| format!("{code} ")).unwrap_or_default();
         let rid = failed.rid.as_ref().map(|rid| format!(" (rid {rid})")).unwrap_or_default();
-        host.out.line(&plain_line(&format!("{}  {end}: {code}{}{rid}", failed.openid, failed.errmsg)));
+        host.out.line(&plain_line(&format!("{}  {job}: {code}{}{rid}", failed.openid, failed.errmsg)));
         count += 1;
     }
     if report.totals.missing > 0 {
@@ -69,10 +69,10 @@ fn list(host: &Host, id: &str, report: &RunReport) {
 fn as_csv(report: &RunReport) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["openid", "end", "errcode", "errmsg", "rid"])?;
-    for (end, failed) in failures(report) {
+    for (job, failed) in failures(report) {
         let code = failed.errcode.map(|code| code.to_string()).unwrap_or_default();
         let rid = failed.rid.as_deref().unwrap_or_default();
-        let cells = [&failed.openid, &end, &code, &failed.errmsg, rid];
+        let cells = [&failed.openid, &job, &code, &failed.errmsg, rid];
         writer.write_record(cells.map(no_formula))?;
     }
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;

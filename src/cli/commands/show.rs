@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{plain_line, plain_text, with_thousands},
-    bulk::{EndGroup, RunReport},
+    bulk::{OperationGroup, RunReport},
     cli::{args::ShowArguments, output::exit},
     host::Host,
     run::record::{self, RunOptions},
@@ -72,9 +72,9 @@ fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
     for (name, value) in rows(recorded, options.as_ref(), report.as_ref()) {
         host.out.line(&format!("  {name:<9} {}", plain_line(&value)));
     }
-    for EndGroup { report: end, count } in report.iter().flat_map(RunReport::end_groups) {
+    for OperationGroup { report: job, count } in report.iter().flat_map(RunReport::operation_groups) {
         let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };
-        host.out.line(&format!("{times}{end}"));
+        host.out.line(&format!("{times}{job}"));
     }
     if recorded.undone_by.is_none()
         && let Some(next) = next_step(run, options.as_ref(), record::observed_state(host, run))

@@ -57,8 +57,8 @@ struct Ending<'a> {
 
 impl Ending<'_> {
     fn show_stopped(&self) -> u8 {
-        for end in &self.report.ends {
-            self.host.err.line(&end.to_string());
+        for job in &self.report.operations {
+            self.host.err.line(&job.to_string());
         }
         self.host.err.line("stopped");
         self.show_next_step("");
@@ -68,10 +68,10 @@ impl Ending<'_> {
     /// `reason` replaces the message of a run that was stopped because it parks.
     fn show_failed(&self, failure: &ScriptFailure, reason: Option<String>) -> u8 {
         // The script has failed before it could print the counts of this job.
-        if let Some(end) = self.report.ends.last()
-            && (end.state == RunState::Error && (end.totals.changed > 0 || !end.failed.is_empty()))
+        if let Some(job) = self.report.operations.last()
+            && (job.state == RunState::Error && (job.totals.changed > 0 || !job.failed.is_empty()))
         {
-            self.host.err.line(&end.to_string());
+            self.host.err.line(&job.to_string());
         }
         let diagnostic = match (reason, &self.report.run) {
             (Some(reason), Some(run)) => {
@@ -107,12 +107,12 @@ impl Ending<'_> {
             host.err.write(&dry_run_summary(report));
         }
         // Most often a mistake: a scene without followers, or a file with another account's openids.
-        for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.matched == 0) {
-            let what = match end.totals.listed {
+        for job in report.operations.iter().filter(|job| job.is_of_changes() && job.totals.matched == 0) {
+            let what = match job.totals.listed {
                 0 => "no follower was listed".to_owned(),
                 listed => format!("no follower matched, of {} listed", with_thousands(listed)),
             };
-            host.err.line(&format!("warning: {}: {what}", end.title()));
+            host.err.line(&format!("warning: {}: {what}", job.title()));
         }
         for what in &report.not_undone {
             host.err.line(&format!("warning: not undone: {what}"));
@@ -158,11 +158,11 @@ pub(crate) fn dry_run_summary(report: &RunReport) -> String {
     if report.would_call.is_empty() {
         text.push_str("  the script would change nothing\n");
     }
-    for end in report.ends.iter().filter(|end| end.is_of_changes() && end.totals.changed > 0) {
-        let (changed, title) = (with_thousands(end.totals.changed), end.title());
-        let plural = if end.totals.changed == 1 { "" } else { "s" };
+    for job in report.operations.iter().filter(|job| job.is_of_changes() && job.totals.changed > 0) {
+        let (changed, title) = (with_thousands(job.totals.changed), job.title());
+        let plural = if job.totals.changed == 1 { "" } else { "s" };
         text.push_str(&format!("  {changed:>10} follower{plural} would be changed by {title}"));
-        match end.samples.as_slice() {
+        match job.samples.as_slice() {
             [] => text.push('\n'),
             samples => {
                 let samples: Vec<_> = samples.iter().map(|openid| plain_line(openid)).collect();

@@ -249,8 +249,8 @@ impl<'a> ReplSession<'a> {
         let report = &outcome.report;
         let has_changed = report.totals.changed > 0 && !report.dry_run;
         if let (Some(_), Some(run), true) = (&outcome.trouble, &report.run, has_changed) {
-            for end in report.ends.iter().filter(|end| end.totals.changed > 0) {
-                self.host.err.line(&end.to_string());
+            for job in report.operations.iter().filter(|job| job.totals.changed > 0) {
+                self.host.err.line(&job.to_string());
             }
             let later = if self.target.sandbox {
                 String::new()
@@ -265,10 +265,10 @@ impl<'a> ReplSession<'a> {
     fn without_shown_samples(&self, report: &RunReport) -> RunReport {
         let mut report = report.clone();
         report
-            .ends
+            .operations
             .iter_mut()
-            .filter(|end| self.shown.contains(&end.to_string()))
-            .for_each(|end| end.samples.clear());
+            .filter(|job| self.shown.contains(&job.to_string()))
+            .for_each(|job| job.samples.clear());
         report
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bulk::{
-        BatchProgress, Change, Checkpoint, Counters, Details, EndReport, Job, JournalError, Listed,
+        BatchProgress, Change, Checkpoint, Counters, Details, Job, JournalError, Listed, OperationReport,
         PageCursor, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson, RunState, Source, Step,
         StepRow,
     },
@@ -272,7 +272,7 @@ impl JobExecution {
     pub(crate) fn for_each(
         self,
         visit: impl FnMut(&RunEnv, &Listed) -> ScriptResult<()>,
-    ) -> ScriptResult<EndReport> {
+    ) -> ScriptResult<OperationReport> {
         self.accumulate(visit, || Value::Null)
     }
 
@@ -282,7 +282,7 @@ impl JobExecution {
         mut self,
         visit: impl FnMut(&RunEnv, &Listed) -> ScriptResult<()>,
         accumulator: impl Fn() -> Value,
-    ) -> ScriptResult<EndReport> {
+    ) -> ScriptResult<OperationReport> {
         let result = self.visit_all(visit, &accumulator);
         self.finish(result, accumulator())
     }
@@ -303,7 +303,7 @@ impl JobExecution {
     }
 
     /// Records how the operation ended and posts its report. An error goes on to the script.
-    pub(crate) fn finish(&mut self, result: ScriptResult<()>, value: Value) -> ScriptResult<EndReport> {
+    pub(crate) fn finish(&mut self, result: ScriptResult<()>, value: Value) -> ScriptResult<OperationReport> {
         let result = result.and_then(|()| self.scope.complete_page(&self.env));
         let state = match result {
             Ok(()) => RunState::Done,
@@ -336,7 +336,7 @@ impl JobExecution {
     }
 
     /// Stops what is still being fetched, leaves the page and posts the report.
-    fn close(&mut self, state: RunState) -> EndReport {
+    fn close(&mut self, state: RunState) -> OperationReport {
         self.pages.reader = None;
         // What could not be settled parks the run if the script goes on.
         let _ = self.scope.exit_page(&self.env);

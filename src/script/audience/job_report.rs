@@ -1,7 +1,7 @@
 //! What a job did so far: counts, failures and calls, from which its report is made.
 
 use crate::{
-    bulk::{Counters, EndReport, Failure, Job, RunState},
+    bulk::{Counters, Failure, Job, OperationReport, RunState},
     client::Client,
     script::host::env::RunEnv,
 };
@@ -33,14 +33,14 @@ impl JobReport {
     }
 
     /// Makes the report and posts it on the progress board.
-    pub(crate) fn post(&mut self, env: &RunEnv, client: &Client, state: RunState) -> EndReport {
+    pub(crate) fn post(&mut self, env: &RunEnv, client: &Client, state: RunState) -> OperationReport {
         let mut calls = client.tally().snapshot();
         calls.retain(|call, count| {
             *count -= self.calls_before.get(call).copied().unwrap_or_default();
             *count > 0
         });
         let failed = mem::take(&mut self.failed);
-        let report = EndReport::from_job(&self.job, state, env.policy.dry.is_some(), failed, calls);
+        let report = OperationReport::from_job(&self.job, state, env.policy.dry.is_some(), failed, calls);
         env.io.board.end(report.clone());
         report
     }

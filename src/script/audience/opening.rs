@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::Resend,
-    bulk::{EndReport, JournalError, RecordedJson, Replay, Step, StepIdentity},
+    bulk::{JournalError, OperationReport, RecordedJson, Replay, RunState, Step, StepIdentity},
     script::host::error::{ScriptError, ScriptResult},
     store::StepKind,
 };
@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// What a terminal operation that is not run again gives the script.
 pub(crate) struct ReplayedOp {
-    pub report: Box<EndReport>,
+    pub report: Box<OperationReport>,
     /// What it returned beside the report; absent if it was left early.
     pub value: Option<RecordedJson>,
 }
@@ -39,7 +39,8 @@ impl TerminalOp<'_> {
                 Replay::Fresh(step, _) => (step, None),
                 Replay::Abandoned => {
                     self.warn_of_variables("was left early");
-                    return Ok(Opened::Replayed(ReplayedOp { report: Box::default(), value: None }));
+                    let report = Box::new(OperationReport::empty(self.kind, RunState::Done));
+                    return Ok(Opened::Replayed(ReplayedOp { report, value: None }));
                 }
                 Replay::Incomplete(step, row) => (step, Some(row)),
                 Replay::Completed(answer) => {

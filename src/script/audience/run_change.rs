@@ -9,7 +9,8 @@ use super::{
 use crate::{
     base::Stopwatch,
     bulk::{
-        BatchProgress, BatchWriter, BatchWriterConfig, Change, Counters, EndReport, JobError, RecordedEffect,
+        BatchProgress, BatchWriter, BatchWriterConfig, Change, Counters, JobError, OperationReport,
+        RecordedEffect,
     },
     script::host::{
         env::RunEnv,
@@ -21,7 +22,7 @@ use serde_json::Value;
 use std::{mem, sync::Arc};
 
 /// Makes the change to each follower that passes the stages and needs it.
-pub(crate) fn run_change(op: &TerminalOp, plan: &mut dyn ChangePlan) -> ScriptResult<EndReport> {
+pub(crate) fn run_change(op: &TerminalOp, plan: &mut dyn ChangePlan) -> ScriptResult<OperationReport> {
     let mut job = match op.open()? {
         Opened::Run(job) => *job,
         Opened::Replayed(completed) => return Ok(*completed.report),

@@ -2,7 +2,7 @@
 
 use super::audience::Audience;
 use crate::{
-    bulk::{Change, EndReport},
+    bulk::{Change, OperationReport},
     script::host::error::ScriptError,
     store::TerminalKind,
 };
@@ -24,9 +24,9 @@ pub(crate) struct TerminalOp<'a> {
 }
 
 /// What a completed terminal operation leaves in the journal.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Completed {
-    pub report: Box<EndReport>,
+    pub report: Box<OperationReport>,
     /// What it returned to the script, beside the report.
     pub value: Value,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Failed {
     pub error: ScriptError,
     /// Absent if it failed before it listed anything.
     #[serde(default)]
-    pub report: Option<EndReport>,
+    pub report: Option<OperationReport>,
 }
 
 impl<'a> TerminalOp<'a> {
@@ -67,7 +67,7 @@ impl<'a> TerminalOp<'a> {
 }
 
 impl Completed {
-    pub(crate) fn new(report: EndReport, value: Value) -> Self {
+    pub(crate) fn new(report: OperationReport, value: Value) -> Self {
         Self { report: Box::new(report), value }
     }
 }

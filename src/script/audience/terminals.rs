@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::tag::Tag,
-    bulk::{BatchProgress, Change, EndReport, Listed, RecordedJson},
+    bulk::{BatchProgress, Change, Listed, OperationReport, RecordedJson},
     script::host::{
         error::{ScriptError, ScriptResult},
         register::described,
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeMap, vec};
 
-fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> ScriptResult<EndReport> {
+fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> ScriptResult<OperationReport> {
     let tag = TagRef::read(tag)?;
     let (target, target_id) = match &tag {
         TagRef::Name(name) => (name.clone(), None),
@@ -44,7 +44,7 @@ fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> Script
     run_change(&op, &mut Tagging::new(tag, membership))
 }
 
-fn blocking(audience: &Audience, membership: Membership) -> ScriptResult<EndReport> {
+fn blocking(audience: &Audience, membership: Membership) -> ScriptResult<OperationReport> {
     let (kind, change) = match membership {
         Membership::Add => (TerminalKind::Block, Change::Block),
         Membership::Remove => (TerminalKind::Unblock, Change::Unblock),
@@ -53,12 +53,12 @@ fn blocking(audience: &Audience, membership: Membership) -> ScriptResult<EndRepo
     run_change(&op, &mut Blocking::new(audience, membership))
 }
 
-fn remark(audience: &Audience, closure: Closure) -> ScriptResult<EndReport> {
+fn remark(audience: &Audience, closure: Closure) -> ScriptResult<OperationReport> {
     let op = TerminalOp::new(audience, TerminalKind::Remark).with_details().changing(Change::Remark);
     run_change(&op, &mut Remarking(closure))
 }
 
-fn restore_remark(audience: &Audience) -> ScriptResult<EndReport> {
+fn restore_remark(audience: &Audience) -> ScriptResult<OperationReport> {
     let op = TerminalOp::new(audience, TerminalKind::RestoreRemark).with_details().changing(Change::Remark);
     run_change(&op, &mut Restoring)
 }
@@ -134,7 +134,7 @@ fn group_name(key: &Dynamic) -> ScriptResult<String> {
     Err(ScriptError::usage(message, "return one field: count_by(|u| u.subscribe_scene)").raise())
 }
 
-fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
+fn each(audience: &Audience, closure: &Closure) -> ScriptResult<OperationReport> {
     match TerminalOp::new(audience, TerminalKind::Each).with_details().open()? {
         Opened::Run(job) => job.for_each(|env, person| closure.call(env, to_value(person)).map(drop)),
         Opened::Replayed(completed) => Ok(*completed.report),
@@ -142,7 +142,7 @@ fn each(audience: &Audience, closure: &Closure) -> ScriptResult<EndReport> {
 }
 
 /// Writes a table, which replaces the file only once it is complete; an interrupted one is written from scratch.
-fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<EndReport> {
+fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<OperationReport> {
     let op = TerminalOp {
         target: Some(path.to_owned()),
         needs_details: need_details(&columns),

@@ -4,7 +4,7 @@
 use crate::{
     api::{tag::Tag, user},
     base::with_thousands,
-    bulk::EndReport,
+    bulk::OperationReport,
     script::{
         audience::audience::Audience,
         functions::kinds::value_fields,
@@ -152,8 +152,8 @@ fn rows_of(value: &Dynamic, from: usize, max_rows: usize) -> Option<Rendered> {
         };
         let rows = part().filter_map(|(_, value)| Some(row(&*value.read_lock::<Tag>()?)));
         (words(&["id", "name", "count"]), rows.collect())
-    } else if first.is::<EndReport>() {
-        let rows = part().filter_map(|(_, value)| Some(report(&*value.read_lock::<EndReport>()?)));
+    } else if first.is::<OperationReport>() {
+        let rows = part().filter_map(|(_, value)| Some(report(&*value.read_lock::<OperationReport>()?)));
         (words(&["end", "state", "listed", "matched", "changed", "failed"]), rows.collect())
     } else if let Some(keys) = keys_of(&list) {
         let cell = |map: &Map, key: &String| {
@@ -201,7 +201,7 @@ fn follower(Follower(user): &Follower) -> Vec<String> {
     ]
 }
 
-fn report(report: &EndReport) -> Vec<String> {
+fn report(report: &OperationReport) -> Vec<String> {
     let counts =
         [report.totals.listed, report.totals.matched, report.totals.changed, report.failed.len() as u64];
     let mut row = vec![report.title(), report.state.as_str().replace('_', " ")];

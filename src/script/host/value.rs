@@ -9,7 +9,7 @@ use crate::{
         user::{FIELDS, User},
     },
     base::{Secret, closest_match},
-    bulk::EndReport,
+    bulk::OperationReport,
     for_each_user_field,
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext, Scope};
@@ -96,7 +96,7 @@ pub(crate) fn without_json(value: &Dynamic, root: &str) -> Option<String> {
         let has_json = is_plain(value)
             || value.is::<Follower>()
             || value.is::<Tag>()
-            || value.is::<EndReport>()
+            || value.is::<OperationReport>()
             || value.is::<Grant>();
         let place = if at.is_empty() { "it".to_owned() } else { format!("`{at}`") };
         (!has_json).then(|| format!("{place} is {}", describe_type(value)))
@@ -130,7 +130,7 @@ fn to_json_at(value: &Dynamic, levels: usize) -> Value {
     if let Some(tag) = value.read_lock::<Tag>() {
         return json!(*tag);
     }
-    if let Some(report) = value.read_lock::<EndReport>() {
+    if let Some(report) = value.read_lock::<OperationReport>() {
         return json!(*report);
     }
     if let Some(token) = value.read_lock::<OpaqueToken>() {
@@ -203,7 +203,7 @@ pub(crate) fn describe_type(value: &Dynamic) -> String {
         "a Tag"
     } else if value.is::<OpaqueToken>() {
         "a Token"
-    } else if value.is::<EndReport>() {
+    } else if value.is::<OperationReport>() {
         "a Report"
     } else if value.is::<ScriptError>() {
         "an Error"
@@ -358,29 +358,29 @@ fn register_report(engine: &mut Engine) {
         i64::try_from(count).unwrap_or(i64::MAX)
     }
     engine
-        .register_type_with_name::<EndReport>("Report")
-        .register_get("end", |report: &mut EndReport| report.end.clone())
-        .register_get("target", |report: &mut EndReport| report.target.to_script())
-        .register_get("state", |report: &mut EndReport| report.state.as_str())
-        .register_get("listed", |report: &mut EndReport| count(report.totals.listed))
-        .register_get("missing", |report: &mut EndReport| count(report.totals.missing))
-        .register_get("fetched", |report: &mut EndReport| count(report.totals.fetched))
-        .register_get("matched", |report: &mut EndReport| count(report.totals.matched))
-        .register_get("unmatched", |report: &mut EndReport| count(report.totals.unmatched))
-        .register_get("gone", |report: &mut EndReport| count(report.totals.gone))
-        .register_get("unread", |report: &mut EndReport| count(report.totals.unread))
-        .register_get("changed", |report: &mut EndReport| count(report.totals.changed))
-        .register_get("already", |report: &mut EndReport| count(report.totals.already))
-        .register_get("skipped", |report: &mut EndReport| count(report.totals.skipped))
-        .register_get("failed", |report: &mut EndReport| to_dynamic(&report.failed))
-        .register_get("calls", |report: &mut EndReport| {
+        .register_type_with_name::<OperationReport>("Report")
+        .register_get("end", |report: &mut OperationReport| report.operation.as_str())
+        .register_get("target", |report: &mut OperationReport| report.target.to_script())
+        .register_get("state", |report: &mut OperationReport| report.state.as_str())
+        .register_get("listed", |report: &mut OperationReport| count(report.totals.listed))
+        .register_get("missing", |report: &mut OperationReport| count(report.totals.missing))
+        .register_get("fetched", |report: &mut OperationReport| count(report.totals.fetched))
+        .register_get("matched", |report: &mut OperationReport| count(report.totals.matched))
+        .register_get("unmatched", |report: &mut OperationReport| count(report.totals.unmatched))
+        .register_get("gone", |report: &mut OperationReport| count(report.totals.gone))
+        .register_get("unread", |report: &mut OperationReport| count(report.totals.unread))
+        .register_get("changed", |report: &mut OperationReport| count(report.totals.changed))
+        .register_get("already", |report: &mut OperationReport| count(report.totals.already))
+        .register_get("skipped", |report: &mut OperationReport| count(report.totals.skipped))
+        .register_get("failed", |report: &mut OperationReport| to_dynamic(&report.failed))
+        .register_get("calls", |report: &mut OperationReport| {
             report
                 .calls
                 .iter()
                 .map(|(call, times)| (call.as_str().into(), count(*times).into()))
                 .collect::<Map>()
         })
-        .register_get("elapsed_ms", |report: &mut EndReport| count(report.elapsed_ms))
-        .register_fn("to_string", |report: &mut EndReport| report.to_string())
-        .register_fn("to_debug", |report: &mut EndReport| compact(report));
+        .register_get("elapsed_ms", |report: &mut OperationReport| count(report.elapsed_ms))
+        .register_fn("to_string", |report: &mut OperationReport| report.to_string())
+        .register_fn("to_debug", |report: &mut OperationReport| compact(report));
 }

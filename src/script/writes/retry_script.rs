@@ -2,7 +2,7 @@
 
 use crate::{
     base::Diagnostic,
-    bulk::{EndReport, RunReport},
+    bulk::{OperationReport, RunReport},
     store::TerminalKind,
 };
 use serde_json::{Value, json};
@@ -16,42 +16,37 @@ pub fn retry_script(report: &RunReport) -> Result<String, Diagnostic> {
         let message = "it was a dry run: it was to change nothing";
         return Err(Diagnostic::new(message).hint("mpscript run, without --dry-run, does it"));
     }
-    let failed = report.ends.iter().filter(|end| !end.failed.is_empty());
+    let failed = report.operations.iter().filter(|job| !job.failed.is_empty());
     failed.map(statement).collect()
 }
 
-fn statement(end: &EndReport) -> Result<String, Diagnostic> {
+fn statement(job: &OperationReport) -> Result<String, Diagnostic> {
     // Without the details it is unknown whether they pass the filters of the run's script.
-    if end.failed.iter().any(|failed| failed.is_of_details) {
-        let title = end.title();
+    if job.failed.iter().any(|failed| failed.is_of_details) {
+        let title = job.title();
         let message =
             format!("{title}: the details of some were refused, so it is unknown whether they match");
         let hint = "run the script again: followers that it has already changed cost no call";
         return Err(Diagnostic::new(message).hint(hint));
     }
-    let openids: Vec<&str> = end.failed.iter().map(|failed| failed.openid.as_str()).collect();
+    let openids: Vec<&str> = job.failed.iter().map(|failed| failed.openid.as_str()).collect();
     let openids = json!(openids);
-    let tag: Value = end.target_id.map_or_else(|| json!(end.target), |id| json!(id));
-    match TerminalKind::from_word(&end.end) {
-        Some(kind @ (TerminalKind::Tag | TerminalKind::Untag)) => {
+    let tag: Value = job.target_id.map_or_else(|| json!(job.target), |id| json!(id));
+    match job.operation {
+        kind @ (TerminalKind::Tag | TerminalKind::Untag) => {
             Ok(format!("openids({openids}).{kind}({tag});\n"))
         }
-        Some(kind @ (TerminalKind::Block | TerminalKind::Unblock)) => {
-            Ok(format!("openids({openids}).{kind}();\n"))
-        }
-        Some(
-            TerminalKind::Remark
-            | TerminalKind::RestoreRemark
-            | TerminalKind::Each
-            | TerminalKind::For
-            | TerminalKind::Count
-            | TerminalKind::CountBy
-            | TerminalKind::WriteCsv
-            | TerminalKind::ToArray,
-        )
-        | None => {
-            let end = &end.end;
-            let message = format!("`{end}` can't be retried for some openids: what it does is in the script");
+        kind @ (TerminalKind::Block | TerminalKind::Unblock) => Ok(format!("openids({openids}).{kind}();\n")),
+        kind @ (TerminalKind::Remark
+        | TerminalKind::RestoreRemark
+        | TerminalKind::Each
+        | TerminalKind::For
+        | TerminalKind::Count
+        | TerminalKind::CountBy
+        | TerminalKind::WriteCsv
+        | TerminalKind::ToArray) => {
+            let message =
+                format!("`{kind}` can't be retried for some openids: what it does is in the script");
             Err(Diagnostic::new(message).hint("run the script again, with a filter for them"))
         }
     }
@@ -60,9 +55,9 @@ fn statement(end: &EndReport) -> Result<String, Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::Failure;
+    use crate::bulk::{Failure, RunState};
 
-    fn end(end: &str, target: Option<&str>, target_id: Option<i64>) -> EndReport {
+    fn job(operation: TerminalKind, target: Option<&str>, target_id: Option<i64>) -> OperationReport {
         let failed = ["甲", "乙"].map(|openid| Failure {
             openid: openid.to_owned(),
             errcode: Some(-1),
@@ -70,46 +65,45 @@ mod tests {
             rid: None,
             is_of_details: false,
         });
-        EndReport {
-            end: end.to_owned(),
+        OperationReport {
             target: target.map(str::to_owned),
             target_id,
             failed: failed.to_vec(),
-            ..EndReport::default()
+            ..OperationReport::empty(operation, RunState::DoneWithFailures)
         }
     }
 
-    fn script(ends: Vec<EndReport>) -> Result<String, String> {
-        let report = RunReport { ends, ..RunReport::default() };
+    fn script(operations: Vec<OperationReport>) -> Result<String, String> {
+        let report = RunReport { operations, ..RunReport::default() };
         retry_script(&report).map_err(|diagnostic| diagnostic.message)
     }
 
     #[test]
     fn failed_openids_of_a_change_are_a_statement_each() {
-        let unfailed = EndReport { failed: Vec::new(), ..end("each", None, None) };
-        let ends = vec![
-            end("tag", Some("老客户"), None),
+        let unfailed = OperationReport { failed: Vec::new(), ..job(TerminalKind::Each, None, None) };
+        let operations = vec![
+            job(TerminalKind::Tag, Some("老客户"), None),
             unfailed,
-            end("untag", Some("7"), Some(7)),
-            end("block", None, None),
+            job(TerminalKind::Untag, Some("7"), Some(7)),
+            job(TerminalKind::Block, None, None),
         ];
         let expected = "openids([\"甲\",\"乙\"]).tag(\"老客户\");\n\
                         openids([\"甲\",\"乙\"]).untag(7);\n\
                         openids([\"甲\",\"乙\"]).block();\n";
-        assert_eq!(script(ends).as_deref(), Ok(expected));
+        assert_eq!(script(operations).as_deref(), Ok(expected));
     }
 
     #[test]
     fn failed_remark_is_left_to_the_script() {
         let message = "`remark` can't be retried for some openids: what it does is in the script";
-        assert_eq!(script(vec![end("remark", None, None)]), Err(message.to_owned()));
+        assert_eq!(script(vec![job(TerminalKind::Remark, None, None)]), Err(message.to_owned()));
     }
 
     #[test]
     fn openid_without_details_is_left_to_the_script() {
-        let mut end = end("tag", Some("老客户"), None);
-        end.failed[1].is_of_details = true;
+        let mut job = job(TerminalKind::Tag, Some("老客户"), None);
+        job.failed[1].is_of_details = true;
         let message = "tag `老客户`: the details of some were refused, so it is unknown whether they match";
-        assert_eq!(script(vec![end]), Err(message.to_owned()));
+        assert_eq!(script(vec![job]), Err(message.to_owned()));
     }
 }

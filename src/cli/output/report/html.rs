@@ -3,7 +3,7 @@
 use super::{about::About, chart::chart};
 use crate::{
     base::{EpochMs, plain_text, with_thousands},
-    bulk::{CountRow, EndReport, Failure, RunReport, RunState},
+    bulk::{CountRow, Failure, OperationReport, RunReport, RunState},
 };
 use chrono::Local;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 const MAX_FAILURES: usize = 200;
 
 /// Jobs that the page shows: a loop may have thousands.
-const MAX_ENDS: usize = 100;
+const MAX_JOBS: usize = 100;
 
 /// The page's style sheet.
 const STYLE: &str = include_str!("report.css");
@@ -48,7 +48,7 @@ pub(crate) fn page(report: &RunReport, about: &About) -> String {
     }
     page.push_str(&calls("calls", "Calls by endpoint", &report.calls));
     page.push_str(&calls("would-call", "Calls that would be made", &report.would_call));
-    page.push_str(&ends(report));
+    page.push_str(&jobs(report));
     page.push_str(&failures(report));
     page.push_str(&format!(
         "<footer>Made by mpscript {}.</footer>\n</main>\n</body>\n</html>\n",
@@ -116,32 +116,32 @@ fn calls(id: &str, title: &str, calls: &BTreeMap<String, u64>) -> String {
     )
 }
 
-fn ends(report: &RunReport) -> String {
-    if report.ends.is_empty() {
+fn jobs(report: &RunReport) -> String {
+    if report.operations.is_empty() {
         return String::new();
     }
-    let mut text = "<section id=\"ends\">\n<h2>Jobs</h2>\n<div class=\"ends\">\n".to_owned();
-    for end in report.ends.iter().take(MAX_ENDS) {
-        let target = end.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
-        let (words, _) = describe_state(end.state);
+    let mut text = "<section id=\"jobs\">\n<h2>Jobs</h2>\n<div class=\"jobs\">\n".to_owned();
+    for job in report.operations.iter().take(MAX_JOBS) {
+        let target = job.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
+        let (words, _) = describe_state(job.state);
         text.push_str(&format!(
-            "<section class=\"end\">\n<h3>{}{target}</h3>\n<p>{words}, in {}</p>\n{}",
-            escaped(&end.end),
-            duration(end.elapsed_ms),
-            counts(&end.rows())
+            "<section class=\"job\">\n<h3>{}{target}</h3>\n<p>{words}, in {}</p>\n{}",
+            job.operation,
+            duration(job.elapsed_ms),
+            counts(&job.rows())
         ));
-        if !end.samples.is_empty() {
+        if !job.samples.is_empty() {
             let samples =
-                joined(&end.samples, |openid| format!("<li><code>{}</code></li>\n", escaped(openid)));
+                joined(&job.samples, |openid| format!("<li><code>{}</code></li>\n", escaped(openid)));
             text.push_str(&format!("<p>would change, among others:</p>\n<ul>\n{samples}</ul>\n"));
         }
         text.push_str("</section>\n");
     }
     text.push_str("</div>\n");
-    if report.ends.len() > MAX_ENDS {
+    if report.operations.len() > MAX_JOBS {
         text.push_str(&format!(
             "<p class=\"soft\">and {} more; <code>--report FILE.json</code> has them all</p>\n",
-            with_thousands((report.ends.len() - MAX_ENDS) as u64)
+            with_thousands((report.operations.len() - MAX_JOBS) as u64)
         ));
     }
     text.push_str("</section>\n");
@@ -152,8 +152,8 @@ fn failures(report: &RunReport) -> String {
     if report.failed.is_empty() {
         return String::new();
     }
-    let all = report.ends.iter().flat_map(|end| end.failed.iter().map(move |failure| (end, failure)));
-    let rows = joined(all.take(MAX_FAILURES), |(end, failure)| failed(end, failure));
+    let all = report.operations.iter().flat_map(|job| job.failed.iter().map(move |failure| (job, failure)));
+    let rows = joined(all.take(MAX_FAILURES), |(job, failure)| failed(job, failure));
     let count = report.failed.len();
     let mut text = format!(
         "<section id=\"failures\">\n<h2>Failed: {}</h2>\n<div class=\"wide\">\n<table class=\"failures\">\n<thead><tr>\
@@ -175,15 +175,15 @@ fn failures(report: &RunReport) -> String {
     text
 }
 
-fn failed(end: &EndReport, failure: &Failure) -> String {
-    let job = match &end.target {
-        Some(target) => format!("{} {target}", end.end),
-        None => end.end.clone(),
+fn failed(job: &OperationReport, failure: &Failure) -> String {
+    let title = match &job.target {
+        Some(target) => format!("{} {target}", job.operation),
+        None => job.operation.to_string(),
     };
     format!(
         "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>\n",
         escaped(&failure.openid),
-        escaped(&job),
+        escaped(&title),
         failure.errcode.map(|code| code.to_string()).unwrap_or_default(),
         escaped(&failure.errmsg),
         escaped(failure.rid.as_deref().unwrap_or_default())
@@ -233,6 +233,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::TerminalKind;
 
     #[test]
     fn foreign_text_is_escaped() {
@@ -249,9 +250,12 @@ mod tests {
             is_of_details: false,
         };
         let failed: Vec<Failure> = (0..1_234).map(failure).collect();
-        let end = EndReport { end: "tag".to_owned(), failed: failed.clone(), ..EndReport::default() };
+        let job = OperationReport {
+            failed: failed.clone(),
+            ..OperationReport::empty(TerminalKind::Tag, RunState::DoneWithFailures)
+        };
         let run = Some("abc234".to_owned());
-        let report = RunReport { run, failed, ends: vec![end], ..RunReport::default() };
+        let report = RunReport { run, failed, operations: vec![job], ..RunReport::default() };
         let page = page(&report, &About::default());
         assert_eq!(page.matches("<td>40003</td>").count(), MAX_FAILURES);
         let note = "the first 200; <code>mpscript failed abc234 --csv</code> lists the other 1,034 too";

@@ -56,16 +56,16 @@ fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
 fn write_table(path: &Path, report: &RunReport, about: &About, secrets: &Redactor) -> anyhow::Result<()> {
     let mut table = CsvFile::create(path, &COLUMNS)?;
     let cell = |text: &str| no_formula(&secrets.mask(text));
-    for end in &report.ends {
-        let target = end.target.as_deref().unwrap_or_default();
-        for failure in &end.failed {
+    for job in &report.operations {
+        let target = job.target.as_deref().unwrap_or_default();
+        for failure in &job.failed {
             let code = failure.errcode.map(|code| code.to_string()).unwrap_or_default();
             let rid = failure.rid.as_deref().unwrap_or_default();
             let [openid, target, errmsg, rid] = [&failure.openid, target, &failure.errmsg, rid].map(cell);
-            table.add([&openid, &end.end, &target, "failed", &code, &errmsg, &rid])?;
+            table.add([&openid, job.operation.as_str(), &target, "failed", &code, &errmsg, &rid])?;
         }
-        for openid in &end.samples {
-            table.add([&cell(openid), &end.end, &cell(target), "would change", "", "", ""])?;
+        for openid in &job.samples {
+            table.add([&cell(openid), job.operation.as_str(), &cell(target), "would change", "", "", ""])?;
         }
     }
     if let (Some((runtime, store)), Some(run)) = (&about.journal, &report.run) {
@@ -77,7 +77,7 @@ fn write_table(path: &Path, report: &RunReport, about: &About, secrets: &Redacto
             }
             for one in done {
                 let [openid, target] = [&one.openid, &one.target].map(|text| cell(text));
-                table.add([&openid, &one.end, &target, "changed", "", "", ""])?;
+                table.add([&openid, one.changed_by_name(), &target, "changed", "", "", ""])?;
             }
         }
     }
