@@ -2,18 +2,18 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, Lock, PreState, RehearseError},
-    followers::{check_list, openids_of},
+    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    followers::{check_list, inverse_of_change, openids_of},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{
-        Batched,
+        Batched, Violation,
         answer::Empty,
         blacklist::{Add, Remove},
         user::rules::{check_block, check_unblock},
     },
-    bulk::model::{batch::ChangeItem, change::Change},
+    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 use std::collections::HashSet;
@@ -29,6 +29,14 @@ impl Effect for Add {
         let blocked = account.blacklisted(&self.openid_list).await?;
         let items = self.openid_list.iter().filter(|openid| !blocked.contains(*openid)).cloned();
         Ok(PreState::from_followers(Change::Block, items.map(ChangeItem::Openid).collect()))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        inverse_of_change(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
@@ -47,6 +55,10 @@ impl Effect for Add {
     fn change(&self) -> Option<Change> {
         Some(Change::Block)
     }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
+    }
 }
 
 impl FollowerEffect for Add {
@@ -55,6 +67,10 @@ impl FollowerEffect for Add {
 
     fn from_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
+    }
+
+    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+        Ok(())
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
@@ -77,6 +93,14 @@ impl Effect for Remove {
         Ok(PreState::from_followers(Change::Unblock, items.map(ChangeItem::Openid).collect()))
     }
 
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        inverse_of_change(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         let blocked = account.blacklisted(&self.openid_list).await?;
@@ -94,6 +118,10 @@ impl Effect for Remove {
     fn change(&self) -> Option<Change> {
         Some(Change::Unblock)
     }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
+    }
 }
 
 impl FollowerEffect for Remove {
@@ -102,6 +130,10 @@ impl FollowerEffect for Remove {
 
     fn from_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
+    }
+
+    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+        Ok(())
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {

@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::card::{Create, Created},
-    bulk::model::effect::RecordedEffect,
+    bulk::model::{change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 
@@ -26,8 +26,24 @@ impl Effect for Create {
         Inverse::Irreversible("a created card stays: no declared endpoint deletes one")
     }
 
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Created>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, _account: &Observer<'_>, _dry_run: &DryRun) -> Result<Created, RehearseError> {
         self.check_kind()?;
         Ok(Created { errcode: 0, errmsg: "ok".to_owned(), card_id: "dry-run".to_owned() })
+    }
+
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Created) -> RecordedEffect {
+        recorded
     }
 }

@@ -11,10 +11,11 @@ use crate::{
 };
 use std::fmt;
 
-/// Why a call can't be undone of which no state was recorded.
+/// Why a call without a recorded state can't be undone.
 pub(super) const NOT_OBSERVED: &str = "the state before could not be read";
 
-/// What one write endpoint does to the account.
+/// What one write endpoint does to the account. No item has a default, so that each endpoint says what undoes it and how
+/// doubt is resolved.
 pub trait Effect: Endpoint<Mode = Writes> {
     /// The name that the journal records. Once released it must not change.
     const KIND: EffectKind;
@@ -25,29 +26,15 @@ pub trait Effect: Endpoint<Mode = Writes> {
     /// The state before the call, as far as an undo needs it. The journal records it before the call is made.
     fn observe(&self, account: &Observer<'_>) -> impl Future<Output = Result<PreState, ObserveError>> + Send;
 
-    /// What undoes a recorded call of this endpoint, or why nothing does. For a change to followers that is the opposite
-    /// change, or for remarks the former ones.
-    fn inverse(recorded: &RecordedEffect) -> Inverse {
-        match recorded {
-            RecordedEffect::Change(change) => {
-                change.opposite().map_or(Inverse::RestoreRemarks, Inverse::Change)
-            }
-            _ => Inverse::Irreversible(NOT_OBSERVED),
-        }
-    }
+    /// What undoes a recorded call of this endpoint, or why nothing does.
+    fn inverse(recorded: &RecordedEffect) -> Inverse;
 
     /// Whether a call of an earlier attempt took effect, when a resumed run reaches it again and no outcome is recorded.
-    /// One that the declaration calls idempotent is made again, without asking; of another a person decides, unless the
-    /// endpoint can tell.
+    /// [`resolve_by_resend`] where the account can't tell.
     fn resolve(
         &self,
-        _account: &Observer<'_>,
-    ) -> impl Future<Output = Result<InDoubt<Self::Answer>, ObserveError>> + Send {
-        std::future::ready(Ok(match Self::SPEC.resend {
-            Resend::Idempotent => InDoubt::Retry,
-            Resend::VerifyFirst | Resend::Never => InDoubt::Unknown,
-        }))
-    }
+        account: &Observer<'_>,
+    ) -> impl Future<Output = Result<InDoubt<Self::Answer>, ObserveError>> + Send;
 
     /// What a dry run answers in the platform's place, by the same rules; it notes what later calls of the run must see.
     fn rehearse(
@@ -56,19 +43,21 @@ pub trait Effect: Endpoint<Mode = Writes> {
         dry_run: &DryRun,
     ) -> impl Future<Output = Result<Self::Answer, RehearseError>> + Send;
 
-    /// The openids that the call names.
-    fn openids(&self) -> &[String] {
-        &[]
-    }
+    /// The openids that the call names; empty where it is not a change to followers.
+    fn openids(&self) -> &[String];
 
     /// The change to each of them, where the call is the same as what a terminal operation does in batches.
-    fn change(&self) -> Option<Change> {
-        None
-    }
+    fn change(&self) -> Option<Change>;
 
-    /// What the answer adds to the record: the id of what was made.
-    fn complete(recorded: RecordedEffect, _answer: &Self::Answer) -> RecordedEffect {
-        recorded
+    /// The record with what the answer adds to it: the id of what was made.
+    fn complete(recorded: RecordedEffect, answer: &Self::Answer) -> RecordedEffect;
+}
+
+/// Resolves doubt without a look at the account: an idempotent call is made again, of another a person decides.
+pub(super) fn resolve_by_resend<E: Effect>() -> InDoubt<E::Answer> {
+    match E::SPEC.resend {
+        Resend::Idempotent => InDoubt::Retry,
+        Resend::VerifyFirst | Resend::Never => InDoubt::Unknown,
     }
 }
 
@@ -84,9 +73,7 @@ pub(crate) trait FollowerEffect: Effect {
     fn from_batch(target: Self::Target, items: &[ChangeItem]) -> Self;
 
     /// Whether the platform would take what is asked for one follower, as far as a dry run knows.
-    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
-        Ok(())
-    }
+    fn check_item(item: &ChangeItem) -> Result<(), Violation>;
 
     /// Whether every follower of a batch is in the state that the change leads to.
     fn took_effect(
@@ -180,7 +167,7 @@ pub enum InDoubt<A> {
     Completed(A),
     /// It did not, or making it again does no harm: it is made.
     Retry,
-    /// No look at the account tells: a person decides.
+    /// The account does not show it: a person decides.
     Unknown,
 }
 

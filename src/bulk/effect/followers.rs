@@ -1,16 +1,27 @@
 //! What the effects on followers have in common.
 
 use super::{
-    effect::RehearseError,
+    effect::{Inverse, NOT_OBSERVED, RehearseError},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{Endpoint, user::User},
-    bulk::model::batch::ChangeItem,
+    bulk::model::{batch::ChangeItem, effect::RecordedEffect},
 };
 
 pub(super) fn openids_of(items: &[ChangeItem]) -> Vec<String> {
     items.iter().map(|item| item.openid().to_owned()).collect()
+}
+
+/// What undoes a change to followers: the opposite change, or for remarks the former ones.
+pub(super) fn inverse_of_change(recorded: &RecordedEffect) -> Inverse {
+    match recorded {
+        RecordedEffect::Change(change) => change.opposite().map_or(Inverse::RestoreRemarks, Inverse::Change),
+        RecordedEffect::CreateTag { .. }
+        | RecordedEffect::RenameTag { .. }
+        | RecordedEffect::DeleteTag { .. }
+        | RecordedEffect::Other(_) => Inverse::Irreversible(NOT_OBSERVED),
+    }
 }
 
 /// Holds a list to the platform's bounds. A script's list of any length is cut into calls, so that it can only be too

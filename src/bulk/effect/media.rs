@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::media::{UploadImage, Uploaded},
-    bulk::model::effect::RecordedEffect,
+    bulk::model::{change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 
@@ -26,8 +26,24 @@ impl Effect for UploadImage {
         Inverse::Irreversible("an uploaded picture is not kept in the library and stays at its address")
     }
 
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Uploaded>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, _account: &Observer<'_>, _dry_run: &DryRun) -> Result<Uploaded, RehearseError> {
         // The file was held to the platform's rules when the script's path was read.
         Ok(Uploaded { url: "http://mmbiz.qpic.cn/dry-run/0".to_owned() })
+    }
+
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Uploaded) -> RecordedEffect {
+        recorded
     }
 }

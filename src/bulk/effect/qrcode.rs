@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::qrcode::{Create, Ticket},
-    bulk::model::effect::RecordedEffect,
+    bulk::model::{change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 
@@ -26,9 +26,25 @@ impl Effect for Create {
         Inverse::Irreversible("a QR code can not be withdrawn")
     }
 
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Ticket>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, _account: &Observer<'_>, _dry_run: &DryRun) -> Result<Ticket, RehearseError> {
         self.check()?;
         let url = "http://weixin.qq.com/q/dry-run".to_owned();
         Ok(Ticket { ticket: "dry-run".to_owned(), expire_seconds: Some(60), url })
+    }
+
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Ticket) -> RecordedEffect {
+        recorded
     }
 }

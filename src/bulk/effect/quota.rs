@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, Inverse, Lock, PreState, RehearseError},
+    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{answer::Empty, quota::Clear},
-    bulk::model::effect::RecordedEffect,
+    bulk::model::{change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 
@@ -26,11 +26,27 @@ impl Effect for Clear {
         Inverse::Irreversible("a reset of the quotas counts against the ten of a month")
     }
 
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let own = account.client.appid();
         // Left out, it is the account's own.
         let request = Self { appid: Some(self.appid.clone().unwrap_or_else(|| own.to_owned())) };
         request.check(own)?;
         Ok(Empty::default())
+    }
+
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
     }
 }

@@ -2,14 +2,17 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, NOT_OBSERVED, PreState, RehearseError},
+    effect::{
+        Effect, FollowerEffect, InDoubt, Inverse, Lock, NOT_OBSERVED, PreState, RehearseError,
+        resolve_by_resend,
+    },
     ensure_tag::find_tag,
-    followers::{check_list, holds_of_all, openids_of},
+    followers::{check_list, holds_of_all, inverse_of_change, openids_of},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{
-        Batched,
+        Batched, Violation,
         answer::Empty,
         tag::{
             Attach, Create, Delete, Detach, Tag, Update,
@@ -61,6 +64,14 @@ impl Effect for Create {
         Ok(dry_run.make_tag(&self.name))
     }
 
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
     fn complete(recorded: RecordedEffect, answer: &Tag) -> RecordedEffect {
         match recorded {
             RecordedEffect::CreateTag { name, .. } => RecordedEffect::CreateTag { id: answer.id, name },
@@ -101,6 +112,18 @@ impl Effect for Update {
         dry_run.rename_tag(self.id, &self.name);
         Ok(Empty::default())
     }
+
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
+    }
 }
 
 impl Effect for Delete {
@@ -130,6 +153,18 @@ impl Effect for Delete {
         dry_run.delete_tag(self.id);
         Ok(Empty::default())
     }
+
+    fn openids(&self) -> &[String] {
+        &[]
+    }
+
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
+    }
 }
 
 impl Effect for Attach {
@@ -144,6 +179,14 @@ impl Effect for Attach {
         let items = users.filter(|user| !has_tag(user, self.tagid)).filter_map(|user| user.openid);
         let items = items.map(ChangeItem::Openid).collect();
         Ok(PreState::from_followers(Change::Attach(self.tagid), items))
+    }
+
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        inverse_of_change(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
     }
 
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
@@ -167,6 +210,10 @@ impl Effect for Attach {
     fn change(&self) -> Option<Change> {
         Some(Change::Attach(self.tagid))
     }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
+    }
 }
 
 impl FollowerEffect for Attach {
@@ -175,6 +222,10 @@ impl FollowerEffect for Attach {
 
     fn from_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
+    }
+
+    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+        Ok(())
     }
 
     async fn took_effect(
@@ -200,6 +251,14 @@ impl Effect for Detach {
         Ok(PreState::from_followers(Change::Detach(self.tagid), items))
     }
 
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        inverse_of_change(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
@@ -217,6 +276,10 @@ impl Effect for Detach {
     fn change(&self) -> Option<Change> {
         Some(Change::Detach(self.tagid))
     }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
+    }
 }
 
 impl FollowerEffect for Detach {
@@ -225,6 +288,10 @@ impl FollowerEffect for Detach {
 
     fn from_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
+    }
+
+    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+        Ok(())
     }
 
     async fn took_effect(

@@ -2,8 +2,8 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, Lock, PreState, RehearseError},
-    followers::holds_of_all,
+    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    followers::{holds_of_all, inverse_of_change},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
             rules::{check_remark, check_remark_length},
         },
     },
-    bulk::model::{batch::ChangeItem, change::Change},
+    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 use std::{collections::HashSet, slice};
@@ -36,6 +36,14 @@ impl Effect for Remark {
         Ok(PreState::from_followers(Change::Remark, item.into_iter().collect()))
     }
 
+    fn inverse(recorded: &RecordedEffect) -> Inverse {
+        inverse_of_change(recorded)
+    }
+
+    async fn resolve(&self, _account: &Observer<'_>) -> Result<InDoubt<Empty>, ObserveError> {
+        Ok(resolve_by_resend::<Self>())
+    }
+
     async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let none = HashSet::new();
         let people =
@@ -50,6 +58,10 @@ impl Effect for Remark {
 
     fn change(&self) -> Option<Change> {
         Some(Change::Remark)
+    }
+
+    fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
+        recorded
     }
 }
 
