@@ -44,6 +44,7 @@ pub use model::failure::Failure;
 pub use model::job::Job;
 pub use model::person::Listed;
 pub use model::source::{ChangedByStep, Source};
+pub use model::target::Target;
 pub use report::progress::ProgressBoard;
 pub use report::quota_estimate::{CallDemand, CostError, JobShape, OnShortage, QuotaShortage, estimate};
 pub use report::report::{CallSlot, CallTimes, CountRow, OperationGroup, OperationReport, RunReport, Totals};

@@ -25,6 +25,7 @@ use crate::{
         batch::{ChangeItem, Items, Unresolved},
         effect::RecordedEffect,
         failure::Failure,
+        target::Target,
     },
     store::{BatchOutcome, JournalWrite, NewStep, StepRow, StepState, Store, StoreError},
 };
@@ -235,14 +236,15 @@ impl Journal {
             (_, None) | (ReplayAction::Start, Some(_)) => {
                 let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
                 let written = step.write(|run, at| {
+                    let (target, target_id) = Target::columns(identity.target.as_ref());
                     let new = NewStep {
                         step: at,
                         seq,
                         kind: identity.kind,
                         fingerprint: &identity.fingerprint,
                         label: &identity.label,
-                        target: &identity.target,
-                        target_id: identity.target_id,
+                        target,
+                        target_id,
                     };
                     JournalWrite::begun(run, &new)
                 });

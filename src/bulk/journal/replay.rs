@@ -5,6 +5,7 @@
 use crate::{
     api::Resend,
     base::fingerprint,
+    bulk::model::target::Target,
     store::{StepKind, StepRow, StepState, TerminalKind},
 };
 
@@ -17,10 +18,8 @@ pub struct StepIdentity {
     pub label: String,
     /// What replay compares: the digest of a text that says all that the step depends on.
     pub fingerprint: String,
-    /// The name of what it acts on, for reports; empty where there is none.
-    pub target: String,
-    /// The id of the tag that it acts on; 0 where there is none, or it is named.
-    pub target_id: i64,
+    /// What it acts on, for reports.
+    pub target: Option<Target>,
 }
 
 impl StepIdentity {
@@ -28,15 +27,13 @@ impl StepIdentity {
     #[must_use]
     pub fn new(kind: StepKind, text: String) -> Self {
         let fingerprint = fingerprint([text.as_str()]);
-        Self { kind, label: text, fingerprint, target: String::new(), target_id: 0 }
+        Self { kind, label: text, fingerprint, target: None }
     }
 
     /// Says what it acts on.
     #[must_use]
-    pub fn on(mut self, target: Option<&str>, target_id: Option<i64>) -> Self {
-        target.unwrap_or_default().clone_into(&mut self.target);
-        self.target_id = target_id.unwrap_or_default();
-        self
+    pub fn on(self, target: Option<Target>) -> Self {
+        Self { target, ..self }
     }
 
     /// Whether a recorded step is this one.
@@ -188,15 +185,15 @@ mod tests {
     }
 
     fn row(at: &str, kind: StepKind, text: &str, state: StepState) -> StepRow {
-        let StepIdentity { kind, label, fingerprint, target, target_id } = identity(kind, text);
+        let StepIdentity { kind, label, fingerprint, target: _ } = identity(kind, text);
         StepRow {
             step: at.to_owned(),
             seq: 1,
             kind,
             fingerprint,
             label,
-            target,
-            target_id,
+            target: String::new(),
+            target_id: 0,
             state,
             effect: String::new(),
             checkpoint: String::new(),

@@ -1,6 +1,6 @@
 //! A job that is running: what it does, and how far it is.
 
-use super::{counts::Counters, estimate::Estimate};
+use super::{counts::Counters, estimate::Estimate, target::Target};
 use crate::{base::Stopwatch, store::TerminalKind};
 use std::{
     sync::{Arc, OnceLock},
@@ -12,10 +12,8 @@ use std::{
 pub struct Job {
     /// What it does: `tag`, `count`.
     pub operation: TerminalKind,
-    /// What it does it to: a tag's name.
-    pub target: Option<String>,
-    /// The tag's number, where it was given by that.
-    pub target_id: Option<i64>,
+    /// What it does it to.
+    pub target: Option<Target>,
     /// The most openids that it lists.
     pub max_listed: Option<usize>,
     /// How far it is.
@@ -28,16 +26,10 @@ pub struct Job {
 impl Job {
     /// A job that begins now.
     #[must_use]
-    pub fn begin(
-        operation: TerminalKind,
-        target: Option<String>,
-        target_id: Option<i64>,
-        max_listed: Option<usize>,
-    ) -> Arc<Self> {
+    pub fn begin(operation: TerminalKind, target: Option<Target>, max_listed: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
             operation,
             target,
-            target_id,
             max_listed,
             counts: Arc::default(),
             cost: OnceLock::new(),

@@ -10,3 +10,4 @@ pub(crate) mod failure;
 pub(crate) mod job;
 pub(crate) mod person;
 pub(crate) mod source;
+pub(crate) mod target;

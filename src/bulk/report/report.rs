@@ -3,7 +3,14 @@
 use crate::{
     api,
     base::{lock, plain_line, with_thousands},
-    bulk::model::{counts::Counters, cursor::is_zero, estimate::Estimate, failure::Failure, job::Job},
+    bulk::model::{
+        counts::Counters,
+        cursor::is_zero,
+        estimate::Estimate,
+        failure::Failure,
+        job::Job,
+        target::{self, Target},
+    },
     client::{Bucket, Timeline},
     store::{RunState, TerminalKind},
 };
@@ -128,12 +135,9 @@ pub struct OperationReport {
     /// What it did: `tag`, `count`.
     #[serde(rename = "end")]
     pub operation: TerminalKind,
-    /// What it did it to: a tag's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// The tag's number, where it was given by that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_id: Option<i64>,
+    /// What it did it to.
+    #[serde(flatten, with = "target")]
+    pub target: Option<Target>,
     /// `done`, `done_with_failures`, `cancelled` or `error`.
     pub state: RunState,
     /// Nothing was changed: this is what would have been.
@@ -163,7 +167,6 @@ impl OperationReport {
         Self {
             operation,
             target: None,
-            target_id: None,
             state,
             dry_run: false,
             samples: Vec::new(),
@@ -191,10 +194,7 @@ impl OperationReport {
     #[must_use]
     pub fn title(&self) -> String {
         let title = match &self.target {
-            Some(target) if self.target_id.is_some_and(|id| *target == id.to_string()) => {
-                format!("{} {target}", self.operation)
-            }
-            Some(target) => format!("{} `{target}`", self.operation),
+            Some(target) => format!("{} {}", self.operation, target.quoted()),
             None => self.operation.to_string(),
         };
         plain_line(&title).into_owned()
@@ -234,7 +234,6 @@ impl OperationReport {
         Self {
             operation: job.operation,
             target: job.target.clone(),
-            target_id: job.target_id,
             state,
             dry_run,
             samples,
@@ -440,6 +439,23 @@ mod tests {
         assert_eq!((report.operation, report.is_of_changes()), (TerminalKind::Tag, true));
         let written: serde_json::Value = serde_json::to_value(&report).expect("it has a JSON form");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(STORED).expect("it is JSON"));
+    }
+
+    #[test]
+    fn stored_target_is_an_id_only_where_the_report_says_so() {
+        let target = |fields: &str| {
+            let json = STORED.replace("\"target\":\"贵宾\",", fields);
+            let report: OperationReport = serde_json::from_str(&json).map_err(|error| error.to_string())?;
+            assert_eq!(serde_json::to_value(&report).ok(), serde_json::from_str(&json).ok());
+            Ok::<_, String>((report.title(), report.target))
+        };
+        let name = Some(Target::Name("100".to_owned()));
+        assert_eq!(target(r#""target":"100","#), Ok(("tag `100`".to_owned(), name)));
+        let id = Some(Target::TagId(100));
+        assert_eq!(target(r#""target":"100","target_id":100,"#), Ok(("tag 100".to_owned(), id)));
+        assert_eq!(target(""), Ok(("tag".to_owned(), None)));
+        let error = target(r#""target":"贵宾","target_id":100,"#).expect_err("the two differ");
+        assert!(error.starts_with("expected the target `100` of target_id 100, found `贵宾`"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use crate::{
     bulk::{
         effect::declared::Declared,
-        model::batch::{InDoubtItems, read_changed},
+        model::{
+            batch::{InDoubtItems, read_changed},
+            target::Target,
+        },
     },
     store::{BatchPosition, ChangedBatch, StepKind, Store, StoreError},
 };
@@ -18,8 +21,8 @@ pub struct ChangedOpenid {
     pub openid: String,
     /// The kind of the step that changed it.
     pub changed_by: StepKind,
-    /// What that acted on: a tag's name, or its id where a script gave that.
-    pub target: String,
+    /// What that acted on.
+    pub target: Option<Target>,
 }
 
 impl ChangedOpenid {
@@ -67,11 +70,7 @@ impl ChangedReader {
 
 /// The openids of a batch that were changed, with what changed them.
 fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, StoreError> {
-    let target = match (row.target.as_str(), row.target_id) {
-        ("", 0) => String::new(),
-        ("", id) => id.to_string(),
-        (name, _) => name.to_owned(),
-    };
+    let target = Target::from_columns(&row.target, row.target_id);
     let items = read_changed(&row.batch, InDoubtItems::Excluded)?.into_iter();
     Ok(items.map(move |item| ChangedOpenid {
         openid: item.openid().to_owned(),
@@ -92,7 +91,10 @@ mod tests {
         let all: Vec<ChangedOpenid> = openids(&row).into_iter().flatten().collect();
         let words: Vec<String> = all
             .iter()
-            .map(|one| format!("{} {} {}", one.openid, one.changed_by_name(), one.target))
+            .map(|one| {
+                let target = one.target.as_ref().map(Target::quoted).unwrap_or_default();
+                format!("{} {} {target}", one.openid, one.changed_by_name())
+            })
             .collect();
         words.concat()
     }
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn changed_openid_names_what_changed_it_and_the_target() {
         let terminal = |kind| StepKind::Terminal(kind);
-        assert_eq!(changed(terminal(TerminalKind::Tag), "老客户", 0), "a tag 老客户");
+        assert_eq!(changed(terminal(TerminalKind::Tag), "老客户", 0), "a tag `老客户`");
         assert_eq!(changed(terminal(TerminalKind::Untag), "100", 100), "a untag 100");
         assert_eq!(changed(terminal(TerminalKind::Block), "", 0), "a block ");
         assert_eq!(changed(terminal(TerminalKind::RestoreRemark), "", 0), "a restore_remark ");

@@ -306,6 +306,6 @@ fn seconds(left: u64) -> String {
 }
 
 fn title(job: &Job) -> String {
-    let target = job.target.as_ref().map(|target| format!(" `{target}`")).unwrap_or_default();
+    let target = job.target.as_ref().map(|target| format!(" {}", target.quoted())).unwrap_or_default();
     plain_line(&format!("{}{target}", job.operation)).into_owned()
 }

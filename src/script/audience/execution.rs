@@ -81,7 +81,7 @@ impl JobExecution {
         let (audience, env) = (op.audience, &op.audience.env);
         let client = env.client()?.clone();
         let checkpoint = &prior.checkpoint;
-        let job = Job::begin(op.kind, op.target.clone(), op.target_id, audience.max_listed());
+        let job = Job::begin(op.kind, op.target.clone(), audience.max_listed());
         job.counts.restore(checkpoint.counts, checkpoint.failed.len());
         let report = JobReport::new(Arc::clone(&job), checkpoint.failed.clone(), &client);
         let mut pipeline = Pipeline::new(audience);

@@ -30,10 +30,10 @@ impl TerminalOp<'_> {
     pub(crate) fn open(&self) -> ScriptResult<Opened> {
         let env = &self.audience.env;
         let journal = |error: JournalError| env.journal_error(&error);
-        let target = self.target.as_ref().map(|target| format!("{target:?}")).unwrap_or_default();
+        let target =
+            self.target.as_ref().map(|target| format!("{:?}", target.to_string())).unwrap_or_default();
         let text = format!("{}.{}({target})", self.audience.fingerprint(), self.kind);
-        let identity =
-            StepIdentity::new(StepKind::Terminal(self.kind), text).on(self.target.as_deref(), self.target_id);
+        let identity = StepIdentity::new(StepKind::Terminal(self.kind), text).on(self.target.clone());
         let (step, row) =
             match env.block_on(env.journal.begin(&identity, Resend::Idempotent)).map_err(journal)? {
                 Replay::Fresh(step, _) => (step, None),

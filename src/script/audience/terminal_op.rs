@@ -2,7 +2,7 @@
 
 use super::audience::Audience;
 use crate::{
-    bulk::{Change, OperationReport},
+    bulk::{Change, OperationReport, Target},
     script::host::error::ScriptError,
     store::TerminalKind,
 };
@@ -13,10 +13,8 @@ use serde_json::Value;
 pub(crate) struct TerminalOp<'a> {
     pub audience: &'a Audience,
     pub kind: TerminalKind,
-    /// What it is applied to: a tag's name, a file.
-    pub target: Option<String>,
-    /// The tag's id, if the script gave the tag by id.
-    pub target_id: Option<i64>,
+    /// What it is applied to.
+    pub target: Option<Target>,
     /// Whether it needs the followers' details.
     pub needs_details: bool,
     /// What it changes, for the estimate: the id of a tag is not filled in.
@@ -43,7 +41,7 @@ pub(crate) struct Failed {
 impl<'a> TerminalOp<'a> {
     /// One that changes nothing and reads openids only.
     pub(crate) fn new(audience: &'a Audience, kind: TerminalKind) -> Self {
-        Self { audience, kind, target: None, target_id: None, needs_details: false, change: None }
+        Self { audience, kind, target: None, needs_details: false, change: None }
     }
 
     /// The same with the details of each follower.

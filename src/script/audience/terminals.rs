@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::tag::Tag,
-    bulk::{BatchProgress, Change, Listed, OperationReport, RecordedJson},
+    bulk::{BatchProgress, Change, Listed, OperationReport, RecordedJson, Target},
     script::host::{
         error::{ScriptError, ScriptResult},
         register::described,
@@ -26,9 +26,9 @@ use std::{cell::RefCell, collections::BTreeMap, vec};
 
 fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> ScriptResult<OperationReport> {
     let tag = TagRef::read(tag)?;
-    let (target, target_id) = match &tag {
-        TagRef::Name(name) => (name.clone(), None),
-        TagRef::Id(id) => (id.to_string(), Some(*id)),
+    let target = match &tag {
+        TagRef::Name(name) => Target::Name(name.clone()),
+        TagRef::Id(id) => Target::TagId(*id),
     };
     let (kind, change) = match membership {
         Membership::Add => (TerminalKind::Tag, Change::Attach(0)),
@@ -36,7 +36,6 @@ fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> Script
     };
     let op = TerminalOp {
         target: Some(target),
-        target_id,
         // Details show who has the tag. For openids that the script gave, one listing of the tag's members is cheaper.
         needs_details: !matches!(audience.source_ref, SourceRef::Openids(_)),
         ..TerminalOp::new(audience, kind).changing(change)
@@ -144,7 +143,7 @@ fn each(audience: &Audience, closure: &Closure) -> ScriptResult<OperationReport>
 /// Writes a table, which replaces the file only once it is complete; an interrupted one is written from scratch.
 fn write_csv(audience: &Audience, path: &str, columns: Vec<String>) -> ScriptResult<OperationReport> {
     let op = TerminalOp {
-        target: Some(path.to_owned()),
+        target: Some(Target::Name(path.to_owned())),
         needs_details: need_details(&columns),
         ..TerminalOp::new(audience, TerminalKind::WriteCsv)
     };

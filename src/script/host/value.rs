@@ -360,7 +360,9 @@ fn register_report(engine: &mut Engine) {
     engine
         .register_type_with_name::<OperationReport>("Report")
         .register_get("end", |report: &mut OperationReport| report.operation.as_str())
-        .register_get("target", |report: &mut OperationReport| report.target.to_script())
+        .register_get("target", |report: &mut OperationReport| {
+            report.target.as_ref().map(ToString::to_string).to_script()
+        })
         .register_get("state", |report: &mut OperationReport| report.state.as_str())
         .register_get("listed", |report: &mut OperationReport| count(report.totals.listed))
         .register_get("missing", |report: &mut OperationReport| count(report.totals.missing))

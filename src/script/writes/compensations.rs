@@ -11,7 +11,7 @@ use crate::{
         },
         tag::{Delete, Members, Tag, Update},
     },
-    bulk::{JournalError, Lock, RecordedEffect, Replay, Step, StepIdentity, hit},
+    bulk::{JournalError, Lock, RecordedEffect, Replay, Step, StepIdentity, Target, hit},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -105,7 +105,7 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
     }
     let text = format!("restore_tag_name({id}, {from:?}, {to:?})");
     let kind = StepKind::Call(EffectKind::RestoreTagName);
-    run_step_once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
+    run_step_once(env, &StepIdentity::new(kind, text).on(Some(Target::TagId(id))), |step| {
         env.lock(&Lock::Tag(id))?;
         if !is_so(&env.tags()?) {
             return Ok(());
@@ -125,7 +125,7 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
     }
     let text = format!("delete_tag_if_empty({id}, {name:?})");
     let kind = StepKind::Call(EffectKind::DeleteTagIfEmpty);
-    run_step_once(env, &StepIdentity::new(kind, text).on(None, Some(id)), |step| {
+    run_step_once(env, &StepIdentity::new(kind, text).on(Some(Target::TagId(id))), |step| {
         // A run that was interrupted while it created the tag does not know its id.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
         let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };

@@ -11,7 +11,7 @@ use crate::{
     base::fingerprint,
     bulk::{
         ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, RecordedJson, Replay,
-        Resolution, Step, StepIdentity, StepRow, Unresolved, WriteCall, ensure_tag, hit, read_items,
+        Resolution, Step, StepIdentity, StepRow, Target, Unresolved, WriteCall, ensure_tag, hit, read_items,
     },
     script::host::{
         env::RunEnv,
@@ -100,10 +100,10 @@ fn call_observed(
     let journal = |error: JournalError| env.journal_error(&error);
     let label = label(call.spec(), &redact(env, request));
     let tag = match call.lock() {
-        Some(Lock::Tag(id)) => Some(id),
+        Some(Lock::Tag(id)) => Some(Target::TagId(id)),
         Some(Lock::TagName(_) | Lock::Blacklist) | None => None,
     };
-    let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(None, tag);
+    let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(tag);
     match env.block_on(env.journal.begin(&identity, call.spec().resend)).map_err(journal)? {
         Replay::Completed(recorded) => {
             let answer: Value = env.decode(&recorded, "the answer of a call, as JSON")?;

@@ -2,7 +2,7 @@
 
 use crate::{
     base::Diagnostic,
-    bulk::{OperationReport, RunReport},
+    bulk::{OperationReport, RunReport, Target},
     store::TerminalKind,
 };
 use serde_json::{Value, json};
@@ -31,7 +31,11 @@ fn statement(job: &OperationReport) -> Result<String, Diagnostic> {
     }
     let openids: Vec<&str> = job.failed.iter().map(|failed| failed.openid.as_str()).collect();
     let openids = json!(openids);
-    let tag: Value = job.target_id.map_or_else(|| json!(job.target), |id| json!(id));
+    let tag: Value = match &job.target {
+        Some(Target::TagId(id)) => json!(id),
+        Some(Target::Name(name)) => json!(name),
+        None => Value::Null,
+    };
     match job.operation {
         kind @ (TerminalKind::Tag | TerminalKind::Untag) => {
             Ok(format!("openids({openids}).{kind}({tag});\n"))
@@ -57,7 +61,7 @@ mod tests {
     use super::*;
     use crate::bulk::{Failure, RunState};
 
-    fn job(operation: TerminalKind, target: Option<&str>, target_id: Option<i64>) -> OperationReport {
+    fn job(operation: TerminalKind, target: Option<Target>) -> OperationReport {
         let failed = ["甲", "乙"].map(|openid| Failure {
             openid: openid.to_owned(),
             errcode: Some(-1),
@@ -66,11 +70,14 @@ mod tests {
             is_of_details: false,
         });
         OperationReport {
-            target: target.map(str::to_owned),
-            target_id,
+            target,
             failed: failed.to_vec(),
             ..OperationReport::empty(operation, RunState::DoneWithFailures)
         }
+    }
+
+    fn name(tag: &str) -> Option<Target> {
+        Some(Target::Name(tag.to_owned()))
     }
 
     fn script(operations: Vec<OperationReport>) -> Result<String, String> {
@@ -80,12 +87,12 @@ mod tests {
 
     #[test]
     fn failed_openids_of_a_change_are_a_statement_each() {
-        let unfailed = OperationReport { failed: Vec::new(), ..job(TerminalKind::Each, None, None) };
+        let unfailed = OperationReport { failed: Vec::new(), ..job(TerminalKind::Each, None) };
         let operations = vec![
-            job(TerminalKind::Tag, Some("老客户"), None),
+            job(TerminalKind::Tag, name("老客户")),
             unfailed,
-            job(TerminalKind::Untag, Some("7"), Some(7)),
-            job(TerminalKind::Block, None, None),
+            job(TerminalKind::Untag, Some(Target::TagId(7))),
+            job(TerminalKind::Block, None),
         ];
         let expected = "openids([\"甲\",\"乙\"]).tag(\"老客户\");\n\
                         openids([\"甲\",\"乙\"]).untag(7);\n\
@@ -96,12 +103,12 @@ mod tests {
     #[test]
     fn failed_remark_is_left_to_the_script() {
         let message = "`remark` can't be retried for some openids: what it does is in the script";
-        assert_eq!(script(vec![job(TerminalKind::Remark, None, None)]), Err(message.to_owned()));
+        assert_eq!(script(vec![job(TerminalKind::Remark, None)]), Err(message.to_owned()));
     }
 
     #[test]
     fn openid_without_details_is_left_to_the_script() {
-        let mut job = job(TerminalKind::Tag, Some("老客户"), None);
+        let mut job = job(TerminalKind::Tag, name("老客户"));
         job.failed[1].is_of_details = true;
         let message = "tag `老客户`: the details of some were refused, so it is unknown whether they match";
         assert_eq!(script(vec![job]), Err(message.to_owned()));

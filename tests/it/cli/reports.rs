@@ -150,7 +150,7 @@ fn html_report_shows_the_outcome_escaped() {
         "<th class=\"deep0\">listed</th><td class=\"number\">2,000</td>",
         "<th class=\"deep2\">changed</th><td class=\"number\">1,997</td>",
         "<th class=\"deep2\">failed</th><td class=\"number\">3</td>",
-        "<h3>tag A&amp;B &quot;&lt;i&gt;甲&lt;/i&gt;&quot;</h3>",
+        "<h3>tag `A&amp;B &quot;&lt;i&gt;甲&lt;/i&gt;&quot;`</h3>",
         "<code>o&lt;script&gt;alert(1)&lt;/script&gt;</code>",
         "<td>40003</td>",
         &format!("<code>POST {ATTACH}</code>"),
@@ -182,7 +182,7 @@ async fn look(browser: &Client, page: &Url) -> Result<(), CmdError> {
         let path = browser.find(Locator::Css(&format!("#chart svg path.{line}"))).await?;
         assert!(path.rectangle().await?.2 > 100.0);
     }
-    assert_eq!(browser.find(Locator::Css("h3")).await?.text().await?, "tag <b>老客户</b>&“店”");
+    assert_eq!(browser.find(Locator::Css("h3")).await?.text().await?, "tag `<b>老客户</b>&“店”`");
     // Nothing is wider than the window, however narrow.
     browser.set_window_size(500, 900).await?;
     let width = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";

@@ -122,11 +122,10 @@ fn jobs(report: &RunReport) -> String {
     }
     let mut text = "<section id=\"jobs\">\n<h2>Jobs</h2>\n<div class=\"jobs\">\n".to_owned();
     for job in report.operations.iter().take(MAX_JOBS) {
-        let target = job.target.as_deref().map(|target| format!(" {}", escaped(target))).unwrap_or_default();
         let (words, _) = describe_state(job.state);
         text.push_str(&format!(
-            "<section class=\"job\">\n<h3>{}{target}</h3>\n<p>{words}, in {}</p>\n{}",
-            job.operation,
+            "<section class=\"job\">\n<h3>{}</h3>\n<p>{words}, in {}</p>\n{}",
+            escaped(&job.title()),
             duration(job.elapsed_ms),
             counts(&job.rows())
         ));
@@ -176,14 +175,10 @@ fn failures(report: &RunReport) -> String {
 }
 
 fn failed(job: &OperationReport, failure: &Failure) -> String {
-    let title = match &job.target {
-        Some(target) => format!("{} {target}", job.operation),
-        None => job.operation.to_string(),
-    };
     format!(
         "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>\n",
         escaped(&failure.openid),
-        escaped(&title),
+        escaped(&job.title()),
         failure.errcode.map(|code| code.to_string()).unwrap_or_default(),
         escaped(&failure.errmsg),
         escaped(failure.rid.as_deref().unwrap_or_default())

@@ -57,15 +57,15 @@ fn write_table(path: &Path, report: &RunReport, about: &About, secrets: &Redacto
     let mut table = CsvFile::create(path, &COLUMNS)?;
     let cell = |text: &str| no_formula(&secrets.mask(text));
     for job in &report.operations {
-        let target = job.target.as_deref().unwrap_or_default();
+        let target = job.target.as_ref().map(ToString::to_string).unwrap_or_default();
         for failure in &job.failed {
             let code = failure.errcode.map(|code| code.to_string()).unwrap_or_default();
             let rid = failure.rid.as_deref().unwrap_or_default();
-            let [openid, target, errmsg, rid] = [&failure.openid, target, &failure.errmsg, rid].map(cell);
+            let [openid, target, errmsg, rid] = [&failure.openid, &target, &failure.errmsg, rid].map(cell);
             table.add([&openid, job.operation.as_str(), &target, "failed", &code, &errmsg, &rid])?;
         }
         for openid in &job.samples {
-            table.add([&cell(openid), job.operation.as_str(), &cell(target), "would change", "", "", ""])?;
+            table.add([&cell(openid), job.operation.as_str(), &cell(&target), "would change", "", "", ""])?;
         }
     }
     if let (Some((runtime, store)), Some(run)) = (&about.journal, &report.run) {
@@ -76,7 +76,8 @@ fn write_table(path: &Path, report: &RunReport, about: &About, secrets: &Redacto
                 break;
             }
             for one in done {
-                let [openid, target] = [&one.openid, &one.target].map(|text| cell(text));
+                let target = one.target.as_ref().map(ToString::to_string).unwrap_or_default();
+                let [openid, target] = [&one.openid, &target].map(|text| cell(text));
                 table.add([&openid, one.changed_by_name(), &target, "changed", "", "", ""])?;
             }
         }
