@@ -37,7 +37,7 @@ pub use listing::reader::{Batch, Details, ReadError, Reader, ReaderConfig};
 pub use model::batch::{ChangeItem, InDoubtItems, RemarkChange, Unresolved, read_changed, read_items};
 pub use model::change::Change;
 pub use model::counts::{Counters, CountsSnapshot};
-pub use model::cursor::PageCursor;
+pub use model::cursor::{Cursor, PageCursor, Paging};
 pub use model::effect::RecordedEffect;
 pub use model::estimate::Estimate;
 pub use model::failure::Failure;

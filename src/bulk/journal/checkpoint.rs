@@ -4,7 +4,7 @@ use crate::{
     bulk::model::{
         batch::{ChangeItem, item_list},
         counts::CountsSnapshot,
-        cursor::PageCursor,
+        cursor::{PageCursor, Paging},
         failure::Failure,
     },
     store::{JsonColumn, StepRow, StoreError},
@@ -39,12 +39,82 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The checkpoint of a step; before its first one it is at its start.
-    pub fn read(run: &str, row: &StepRow) -> Result<Self, StoreError> {
+    /// The checkpoint of a step on a source with this paging; before its first one it is at its start.
+    pub fn read(run: &str, row: &StepRow, paging: Paging) -> Result<Self, StoreError> {
         if row.checkpoint.is_empty() {
             return Ok(Self::default());
         }
         let key = format!("{run}/{}", row.step);
-        JsonColumn::for_step(&key, "checkpoint", "a checkpoint, as JSON").decode(&row.checkpoint)
+        let column = JsonColumn::for_step(&key, "checkpoint", "a checkpoint, as JSON");
+        let checkpoint: Self = column.decode(&row.checkpoint)?;
+        match &checkpoint.cursor.cursor {
+            Some(cursor) if !cursor.is_of(paging) => Err(StoreError::Decode {
+                table: column.table,
+                row: key,
+                column: "checkpoint",
+                expected: paging.to_string(),
+                found: cursor.to_string(),
+            }),
+            Some(_) | None => Ok(checkpoint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bulk::model::cursor::Cursor,
+        store::{StepKind, StepState, TerminalKind},
+    };
+
+    fn read(cursor: &str, paging: Paging) -> Result<Option<Cursor>, String> {
+        let checkpoint = format!(
+            r#"{{"has_written":true,"cursor":{{"page":2,"listed":300,"cursor":{cursor},"fallback":"oA","is_last":false,
+            "total":900}},"counts":{{"fetched":300,"matched":5,"unmatched":290,"gone":5,"already":0}},"failed":[],
+            "take_remaining":[],"waiting":{{"type":"openids","items":[]}},"next_batch":3,"already_batched":[],
+            "sampled":null,"accumulator":null}}"#
+        );
+        let row = StepRow {
+            step: "3".to_owned(),
+            seq: 3,
+            kind: StepKind::Terminal(TerminalKind::Tag),
+            fingerprint: String::new(),
+            label: String::new(),
+            target: String::new(),
+            target_id: 0,
+            state: StepState::Begun,
+            effect: String::new(),
+            checkpoint,
+            answer: String::new(),
+        };
+        let checkpoint = Checkpoint::read("R", &row, paging).map_err(|error| error.to_string())?;
+        let written = serde_json::to_string(&checkpoint.cursor).map_err(|error| error.to_string())?;
+        assert_eq!(serde_json::from_str(&written).ok(), Some(checkpoint.cursor.clone()), "{written}");
+        Ok(checkpoint.cursor.cursor)
+    }
+
+    #[test]
+    fn cursor_of_an_earlier_release_is_read_by_its_form() {
+        let openid = Cursor::Openid { openid: "oSru7SHU".to_owned() };
+        assert_eq!(read(r#""oSru7SHU""#, Paging::ByOpenid), Ok(Some(openid)));
+        assert_eq!(read(r#""4/199""#, Paging::ByBatch), Ok(Some(Cursor::Batch { seq: 4, number: 199 })));
+        assert_eq!(read("null", Paging::ByCount), Ok(None));
+    }
+
+    #[test]
+    fn cursor_of_another_source_names_its_row() {
+        let expected = "`checkpoint` in row `R/3` of mpscript_step can't be read: expected the cursor of a run's \
+                        journal, a batch, found the openid `17`";
+        assert_eq!(read(r#""17""#, Paging::ByBatch), Err(expected.to_owned()));
+        let error = read(r#"{"type":"batch","seq":4,"number":199}"#, Paging::ByCount).unwrap_err();
+        assert!(error.ends_with("expected no cursor, found the batch `4/199`"), "{error}");
+    }
+
+    #[test]
+    fn cursor_that_cannot_be_decoded_names_its_row() {
+        let error = read(r#""4/半""#, Paging::ByBatch).unwrap_err();
+        assert!(error.contains("`R/3`"), "{error}");
+        assert!(error.contains("(expected an openid or `SEQ/NUMBER`, found `4/半` at line"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! Where people come from: listed page by page, their details fetched in overlapping batches,
-//! handed out in the order of the list.
+//! Lists people page by page and fetches their details in batches, several of them in flight; they are handed out in the
+//! order of the list.
 
 use super::details::{Fetched, fetch};
 use crate::{
@@ -9,14 +9,14 @@ use crate::{
         model::{
             batch::{InDoubtItems, read_changed},
             counts::Counters,
-            cursor::PageCursor,
+            cursor::{Cursor, PageCursor},
             failure::Failure,
             person::Listed,
             source::{ChangedByStep, Source},
         },
     },
     client::{BrokenRecord, CallError, Client},
-    store::{BatchPosition, StoreError},
+    store::StoreError,
 };
 use std::{
     collections::HashSet,
@@ -43,7 +43,7 @@ const OPENIDS_A_PAGE: usize = 10_000;
 /// Entries of a page that are named when they can't be read.
 const MAX_WARNED: usize = 5;
 
-/// People in the order of the list, and those of the same stretch who can't be handed out.
+/// A part of the list in its order: people, and openids whose details could not be had.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Followers.
@@ -54,11 +54,11 @@ pub struct Batch {
     pub page_end: Option<PageCursor>,
 }
 
-/// A batch that may still be on its way, and the end of the page that it is the last of.
+/// A batch whose details may be in flight; the last one of a page has the cursor after it.
 enum Pending {
     Ready(Vec<Listed>, Option<PageCursor>),
     InFlight(AbortOnDropHandle<Result<Fetched, CallError>>, Option<PageCursor>),
-    /// The list has ended, without so many that it should have had.
+    /// The list has ended, with this many fewer people than its total.
     Ended(u64),
     Failed(ReadError),
 }
@@ -77,7 +77,7 @@ pub struct ReaderConfig {
     pub limit: Option<usize>,
     /// Where they are counted.
     pub counts: Arc<Counters>,
-    /// The end of the page after which it begins.
+    /// The end of the page after which it begins; its cursor is one of the source's.
     pub from: PageCursor,
 }
 
@@ -173,28 +173,29 @@ impl Lister {
             Ok(()) => self.end().await,
             Err(None) => {}
             Err(Some(error)) => {
-                // A reader that is gone needs no error.
+                // Nothing receives the error of a reader that was dropped.
                 let _ = self.sender.send(Pending::Failed(error)).await;
             }
         }
     }
 
-    /// Says how many the list should have had and has not.
+    /// Reports how many people are missing from the list.
     async fn end(&self) {
         if self.position.missing > 0 {
-            // A reader that is gone needs no count.
+            // Nothing receives the count of a reader that was dropped.
             let _ = self.sender.send(Pending::Ended(self.position.missing)).await;
         }
     }
 
-    /// Follows the cursor to the end: as many as the total are listed, the page names no next one, or it is empty. A
-    /// page that has fewer than it may is none: the documents say 最多 (at most).
+    /// Follows the cursor until as many people as the total are listed, a page has no next cursor, or it is empty. A page
+    /// with fewer people than its maximum is not the last one: the documents say 最多 (at most).
     async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<ReadError>> {
-        if let Some(cursor) = &self.position.cursor {
-            request.after(cursor.clone());
+        if let Some(openid) = self.position.after_openid() {
+            request.after(openid.to_owned());
         }
-        // Cursors of this list so far: one that comes again would list the same followers for ever.
-        let mut cursors: HashSet<String> = self.position.cursor.iter().cloned().collect();
+        // The cursors so far: a repeated one would list the same followers without end.
+        let mut cursors: HashSet<String> =
+            self.position.after_openid().map(str::to_owned).into_iter().collect();
         let mut is_after_fallback = false;
         loop {
             let (page, broken) = match self.client.call_records(&request).await {
@@ -214,8 +215,8 @@ impl Lister {
             let next = page.next_openid.clone().unwrap_or_default();
             let mut openids = page.into_openids();
             let entries = openids.len() + broken.len();
-            // After a fallback cursor the openid of the cursor proper is listed a second time.
-            openids.retain(|openid| self.position.cursor.as_ref() != Some(openid));
+            // A page after the fallback cursor begins with the openid of the cursor, which is listed already.
+            openids.retain(|openid| self.position.after_openid() != Some(openid));
             let is_new = !openids.is_empty() || !broken.is_empty();
             if entries == 0 || (is_after_fallback && !is_new) {
                 let missing = self.position.missing_of(total).min(self.left as u64);
@@ -237,18 +238,19 @@ impl Lister {
             warn_of_broken(E::SPEC.name, &broken);
             drop_repeated(&mut openids);
             let position = &mut self.position;
-            // Without a total only the page itself says how many it should have.
+            // Without a total, the count of the page is the only number to check against.
             let unlisted = if total.is_some() { 0 } else { count.saturating_sub(entries) };
             position.unreadable += (broken.len() + unlisted) as u64;
             position.total = position.total.max(total.unwrap_or_default());
-            // A total that is smaller than its page counts something else.
+            // A total that is smaller than its own page is not the size of the list.
             let least = total.filter(|total| *total >= entries as u64);
             position.least_total = [position.least_total, least].into_iter().flatten().min();
             self.counts.total.store(position.total, Ordering::Relaxed);
             let seen = (position.listed + openids.len()) as u64 + position.unreadable;
             let is_complete = position.total > 0 && seen >= position.total;
             let is_last = next.is_empty() || is_complete || openids.len() >= self.left;
-            self.emit_page(openids.into_iter().map(Listed::new).collect(), Some(next.clone()), is_last)
+            let cursor = Cursor::Openid { openid: next.clone() };
+            self.emit_page(openids.into_iter().map(Listed::new).collect(), Some(cursor), is_last)
                 .await
                 .map_err(|ReceiverDropped| None)?;
             if is_last {
@@ -273,7 +275,7 @@ impl Lister {
         Ok(())
     }
 
-    /// Those of a journal's batches whom the change has reached, or may have.
+    /// The openids of a journal's batches that were changed, or are in doubt.
     async fn changed(&mut self, changed: ChangedByStep) -> Result<(), Option<ReadError>> {
         let ChangedByStep { store, run, step, .. } = &changed;
         let fault = |error: StoreError| Some(error.into());
@@ -286,20 +288,7 @@ impl Lister {
             return Ok(());
         }
         self.counts.total.store(changed.count().await.map_err(fault)?, Ordering::Relaxed);
-        let place = |cursor: &str| {
-            let place = cursor.split_once('/').and_then(|(seq, number)| {
-                Some(BatchPosition { seq: seq.parse().ok()?, number: number.parse().ok()? })
-            });
-            place.ok_or_else(|| StoreError::Decode {
-                table: "mpscript_step",
-                row: "the checkpoint that is resumed".to_owned(),
-                column: "checkpoint",
-                expected: "the cursor of a journal, `SEQ/NUMBER`".to_owned(),
-                found: format!("`{cursor}`"),
-            })
-        };
-        let after = self.position.cursor.as_deref().map(place).transpose().map_err(fault)?;
-        let mut after = after.unwrap_or(BatchPosition::START);
+        let mut after = self.position.after_batch();
         let effect = changed.effect();
         loop {
             let rows = store.batches_of(run, step, &effect, after, BATCHES_A_PAGE).await.map_err(fault)?;
@@ -312,19 +301,19 @@ impl Lister {
                     read_changed(row, InDoubtItems::Included).map_err(fault)?.iter().map(Listed::from_change),
                 );
             }
-            let cursor = Some(format!("{}/{}", after.seq, after.number));
-            self.emit_page(people, cursor, is_last).await.map_err(|ReceiverDropped| None)?;
+            let cursor = Cursor::Batch { seq: after.seq, number: after.number };
+            self.emit_page(people, Some(cursor), is_last).await.map_err(|ReceiverDropped| None)?;
             if is_last {
                 return Ok(());
             }
         }
     }
 
-    /// Passes the people of a page on in batches of one detail call.
+    /// Sends the people of a page to the reader, in batches of one call for details.
     async fn emit_page(
         &mut self,
         mut people: Vec<Listed>,
-        cursor: Option<String>,
+        cursor: Option<Cursor>,
         is_last: bool,
     ) -> Result<(), ReceiverDropped> {
         people.truncate(self.left);
@@ -332,7 +321,7 @@ impl Lister {
         Counters::add(&self.counts.listed, people.len());
         let before = people.iter().rev().nth(1).map(|person| person.openid.clone());
         let position = &mut self.position;
-        position.fallback = before.or_else(|| position.cursor.take());
+        position.fallback = before.or_else(|| position.after_openid().map(str::to_owned));
         position.cursor = cursor;
         position.page += u64::from(!people.is_empty());
         position.listed += people.len();
@@ -359,7 +348,7 @@ impl Lister {
     }
 }
 
-/// Drops the openids that a page names again.
+/// Drops the repetitions of openids within a page.
 fn drop_repeated(openids: &mut Vec<String>) {
     let mut seen = HashSet::with_capacity(openids.len());
     let is_first: Vec<bool> = openids.iter().map(|openid| seen.insert(openid.as_str())).collect();

@@ -1,6 +1,112 @@
 //! How far a listing is.
 
-use serde::{Deserialize, Serialize};
+use crate::store::BatchPosition;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::fmt;
+
+/// What the next page of a listing comes after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Cursor {
+    /// The openid that the platform named with the last page.
+    Openid {
+        /// The openid.
+        openid: String,
+    },
+    /// The last batch that was read from a run's journal.
+    Batch {
+        /// The number of its step.
+        seq: i64,
+        /// Its number within its step.
+        number: i64,
+    },
+}
+
+/// What follows from page to page of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paging {
+    /// A cursor of the platform's.
+    ByOpenid,
+    /// A position in a run's journal.
+    ByBatch,
+    /// How many have been listed.
+    ByCount,
+}
+
+impl Cursor {
+    /// Whether a source with this paging has such cursors.
+    #[must_use]
+    pub const fn is_of(&self, paging: Paging) -> bool {
+        match self {
+            Self::Openid { .. } => matches!(paging, Paging::ByOpenid),
+            Self::Batch { .. } => matches!(paging, Paging::ByBatch),
+        }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Openid { openid } => write!(f, "the openid `{openid}`"),
+            Self::Batch { seq, number } => write!(f, "the batch `{seq}/{number}`"),
+        }
+    }
+}
+
+impl fmt::Display for Paging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByOpenid => "the cursor of a list of the platform's, an openid",
+            Self::ByBatch => "the cursor of a run's journal, a batch",
+            Self::ByCount => "no cursor",
+        })
+    }
+}
+
+/// The form that is written.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Tagged {
+    Openid { openid: String },
+    Batch { seq: i64, number: i64 },
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    /// Reads the tagged form, or the text of earlier releases: an openid, or `SEQ/NUMBER`. No openid has a slash.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+
+        impl<'de> Visitor<'de> for Forms {
+            type Value = Cursor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a cursor")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Cursor, E> {
+                let Some((seq, number)) = text.split_once('/') else {
+                    return Ok(Cursor::Openid { openid: text.to_owned() });
+                };
+                match (seq.parse(), number.parse()) {
+                    (Ok(seq), Ok(number)) => Ok(Cursor::Batch { seq, number }),
+                    _ => Err(E::custom(format!("expected an openid or `SEQ/NUMBER`, found `{text}`"))),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cursor, A::Error> {
+                Ok(match Tagged::deserialize(MapAccessDeserializer::new(map))? {
+                    Tagged::Openid { openid } => Cursor::Openid { openid },
+                    Tagged::Batch { seq, number } => Cursor::Batch { seq, number },
+                })
+            }
+        }
+
+        deserializer.deserialize_any(Forms)
+    }
+}
 
 /// The end of a page: where a listing resumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +116,7 @@ pub struct PageCursor {
     /// Openids so far.
     pub listed: usize,
     /// What the next page comes after, where pages have a cursor.
-    pub cursor: Option<String>,
+    pub cursor: Option<Cursor>,
     /// Fallback cursor: the second-last openid of the page, used when the platform rejects the cursor because that
     /// follower has unsubscribed.
     pub fallback: Option<String>,
@@ -35,6 +141,22 @@ pub(crate) fn is_zero(count: &u64) -> bool {
 }
 
 impl PageCursor {
+    /// The openid that the next page comes after.
+    pub(crate) fn after_openid(&self) -> Option<&str> {
+        match &self.cursor {
+            Some(Cursor::Openid { openid }) => Some(openid),
+            Some(Cursor::Batch { .. }) | None => None,
+        }
+    }
+
+    /// The batch that the next page comes after.
+    pub(crate) fn after_batch(&self) -> BatchPosition {
+        match &self.cursor {
+            Some(Cursor::Batch { seq, number }) => BatchPosition { seq: *seq, number: *number },
+            Some(Cursor::Openid { .. }) | None => BatchPosition::START,
+        }
+    }
+
     /// How many are missing if the list ends here. `total` is what an empty page states, which counts only if no other
     /// page has stated one.
     pub(crate) fn missing_of(&self, total: Option<u64>) -> u64 {

@@ -10,7 +10,7 @@ use super::openid_table::read_openids;
 use crate::{
     api::tag::{Tag, rules::MAX_NAME_BYTES},
     base::{self, closest_match},
-    bulk::{ChangedByStep, Listed, Source},
+    bulk::{ChangedByStep, Listed, Paging, Source},
     script::{
         host::{
             env::RunEnv,
@@ -55,6 +55,17 @@ pub(crate) enum Stage {
     Filter(Closure),
     Take(usize),
     Sample(usize),
+}
+
+impl SourceRef {
+    /// What follows from page to page of it.
+    pub(crate) const fn paging(&self) -> Paging {
+        match self {
+            Self::Followers | Self::Members(_) | Self::Blacklisted => Paging::ByOpenid,
+            Self::Openids(_) => Paging::ByCount,
+            Self::ChangedByStep { .. } => Paging::ByBatch,
+        }
+    }
 }
 
 /// A script's closure with its call context, so that the imports and constants that it uses are still in scope when it

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     bulk::{
         BatchProgress, Change, Checkpoint, Counters, Details, Job, JournalError, Listed, OperationReport,
-        PageCursor, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson, RunState, Source, Step,
-        StepRow,
+        PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson, RunState, Source,
+        Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -63,8 +63,8 @@ struct Pages {
 }
 
 impl PriorAttempt {
-    pub(crate) fn from_row(run: &str, row: &StepRow) -> Result<Self, JournalError> {
-        let (mut checkpoint, effect) = (Checkpoint::read(run, row)?, RecordedEffect::read(run, row)?);
+    pub(crate) fn from_row(run: &str, row: &StepRow, paging: Paging) -> Result<Self, JournalError> {
+        let (mut checkpoint, effect) = (Checkpoint::read(run, row, paging)?, RecordedEffect::read(run, row)?);
         let accumulator = mem::take(&mut checkpoint.accumulator);
         let accumulator = RecordedJson::new(run, &row.step, "checkpoint", accumulator.to_string());
         let change = match effect {

@@ -64,7 +64,8 @@ impl TerminalOp<'_> {
             Some(row) => {
                 let run = env.journal.run().unwrap_or_default();
                 // What is recorded is decoded before anything of it is overwritten.
-                let prior = PriorAttempt::from_row(run, &row).map_err(journal)?;
+                let paging = self.audience.source_ref.paging();
+                let prior = PriorAttempt::from_row(run, &row, paging).map_err(journal)?;
                 env.block_on(step.reopen()).map_err(journal)?;
                 prior
             }

@@ -47,7 +47,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 9] = [
+const DAMAGES: [(&str, &str, Option<i32>); 11] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -69,6 +69,23 @@ const DAMAGES: [(&str, &str, Option<i32>); 9] = [
         "UPDATE mpscript_step SET checkpoint = '{\"cursor\":' WHERE run = $1 AND step = '2'",
         "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected a checkpoint, as JSON, found \
          `{\"cursor\":` (EOF while parsing",
+        None,
+    ),
+    (
+        "UPDATE mpscript_step SET checkpoint = '{\"cursor\":{\"cursor\":\"4/半\"}}' WHERE run = $1 AND step = '2'",
+        "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected a checkpoint, as JSON, found \
+         `{\"cursor\":{\"cursor\":\"4/半\"}}` (expected an openid or `SEQ/NUMBER`, found `4/半` at line",
+        None,
+    ),
+    (
+        "UPDATE mpscript_step SET checkpoint = '{\"cursor\":{\"cursor\":{\"type\":\"batch\",\"seq\":4,\
+         \"number\":199},\"page\":1,\"listed\":3000,\"fallback\":null,\"is_last\":true,\"total\":3000},\
+         \"has_written\":false,\"counts\":{\"fetched\":0,\"matched\":0,\"unmatched\":0,\"gone\":0,\
+         \"already\":0},\"failed\":[],\"take_remaining\":[],\"waiting\":{\"type\":\"openids\",\
+         \"items\":[]},\"next_batch\":0,\"already_batched\":[],\"sampled\":null,\
+         \"accumulator\":null}' WHERE run = $1 AND step = '2'",
+        "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected the cursor of a list of the platform's, an \
+         openid, found the batch `4/199`",
         None,
     ),
     (
