@@ -23,10 +23,16 @@ type Result<T> = std::result::Result<T, ScriptError>;
 pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     register_message(engine);
     let mut module = Module::new();
+    register_received(&mut module, env);
+    register_sent(&mut module, env);
+    engine.register_static_module(CALLBACK, module.into());
+}
 
+/// What reads a push: its signature, its envelope, its message.
+fn register_received(module: &mut Module, env: &Arc<RunEnv>) {
     let keys = Arc::clone(env);
     function(&VERIFY, &["signature: String", "timestamp: String", "nonce: String", "bool"]).set_into_module(
-        &mut module,
+        module,
         move |at: NativeCallContext, signature: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let verify = || {
                 let (timestamp, nonce) = (digits(&VERIFY, 1, &timestamp)?, digits(&VERIFY, 2, &nonce)?);
@@ -42,7 +48,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         &["xml: String", "msg_signature: String", "timestamp: String", "nonce: String", "String"],
     )
     .set_into_module(
-        &mut module,
+        module,
         move |at: NativeCallContext, xml: Dynamic, signature: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let decrypt = || {
                 let (xml, signature) = (text(&DECRYPT, 0, &xml)?, text(&DECRYPT, 1, &signature)?);
@@ -55,9 +61,23 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         },
     );
 
+    function(&PARSE, &["xml: String", "Message"]).set_into_module(
+        module,
+        |at: NativeCallContext, xml: Dynamic| {
+            let parse = || {
+                let message = callback::Message::parse(text(&PARSE, 0, &xml)?.as_bytes());
+                message.map(|message| Message(Arc::new(message))).map_err(|error| fault(&error))
+            };
+            at_call(&at, parse())
+        },
+    );
+}
+
+/// What makes the answer to a push: the reply, and its envelope.
+fn register_sent(module: &mut Module, env: &Arc<RunEnv>) {
     let here = Arc::clone(env);
     function(&ENCRYPT, &["xml: String", "String"]).set_into_module(
-        &mut module,
+        module,
         move |at: NativeCallContext, xml: Dynamic| {
             let encrypt = || {
                 let nonce = u64::from_be_bytes(random()?) % 10_000_000_000;
@@ -68,7 +88,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     );
     let here = Arc::clone(env);
     function(&ENCRYPT, &["xml: String", "timestamp: int", "nonce: String", "String"]).set_into_module(
-        &mut module,
+        module,
         move |at: NativeCallContext, xml: Dynamic, timestamp: Dynamic, nonce: Dynamic| {
             let encrypt = || {
                 let given = digits(&ENCRYPT, 1, &timestamp)?;
@@ -90,20 +110,9 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         },
     );
 
-    function(&PARSE, &["xml: String", "Message"]).set_into_module(
-        &mut module,
-        |at: NativeCallContext, xml: Dynamic| {
-            let parse = || {
-                let message = callback::Message::parse(text(&PARSE, 0, &xml)?.as_bytes());
-                message.map(|message| Message(Arc::new(message))).map_err(|error| fault(&error))
-            };
-            at_call(&at, parse())
-        },
-    );
-
     let here = Arc::clone(env);
     function(&REPLY, &["message: Message", "fields: Map", "String"]).set_into_module(
-        &mut module,
+        module,
         move |at: NativeCallContext, message: Dynamic, fields: Dynamic| {
             let reply = || {
                 let message =
@@ -114,7 +123,6 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
             at_call(&at, reply())
         },
     );
-    engine.register_static_module(CALLBACK, module.into());
 }
 
 /// A function of the module as help and hints show it.
