@@ -10,7 +10,7 @@ use crate::{
     base::Secret,
     sandbox::{
         rules::push_payload::{fields_of, xml},
-        world::{switches::PUSH_TRIES, world::World},
+        world::{switches::PUSH_ATTEMPTS, world::World},
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -79,13 +79,13 @@ pub(crate) async fn answer(shared: &Shared, order: Value) -> Result<Value, Strin
     if order.check {
         return Ok(check(shared, &target, patience).await);
     }
-    let (push, keys, tries) = {
+    let (push, keys, attempts) = {
         let mut world = shared.world();
-        let tries = world.switches.number(PUSH_TRIES).unwrap_or(3);
-        (Push::write(&mut world, &order)?, keys(&world), tries)
+        let attempts = world.switches.number(PUSH_ATTEMPTS).unwrap_or(3);
+        (Push::write(&mut world, &order)?, keys(&world), attempts)
     };
     let mut faults = Vec::new();
-    for tried in 1..=tries {
+    for tried in 1..=attempts {
         match target.post(&push, patience).await {
             Ok((status, reply)) => {
                 let reply = match status {
@@ -106,7 +106,7 @@ pub(crate) async fn answer(shared: &Shared, order: Value) -> Result<Value, Strin
             Err(fault) => faults.push(fault),
         }
     }
-    Ok(json!({"ok": false, "tries": tries, "error": faults.last(), "shown": UNAVAILABLE}))
+    Ok(json!({"ok": false, "tries": attempts, "error": faults.last(), "shown": UNAVAILABLE}))
 }
 
 fn keys(world: &World) -> Keys {

@@ -94,7 +94,7 @@ switches! {
         OneOf(&["empty", "given"]), "empty", "whether a follower's details have a name, a sex and a place";
     ERRMSG_TAIL = "errmsg_tail", "what follows an error's text: a rid today, a hint alone in 2020",
         OneOf(&["rid", "hint"]), "rid", "`hint: […] rid: …` as it is today, or `hint: […]`";
-    PUSH_TRIES = "push_tries", "3 pushes or 1+3",
+    PUSH_ATTEMPTS = "push_tries", "3 pushes or 1+3",
         OneOf(&["3", "4"]), "3", "how often an unanswered push is sent";
     MINUTE_SECONDS = "minute_seconds", "seconds of a minute of quotas: fewer, for tests",
         UpTo(60), "60", "how long --minute-limit counts; for mpscript set MPSCRIPT_QUOTA_MINUTE";
