@@ -136,7 +136,7 @@ impl Reader {
                 Counters::add(&self.counts.fetched, people.len());
                 let fetched = people.len();
                 people.retain(|person| person.user.as_ref().is_some_and(|user| user.is_follower()));
-                Counters::add(&self.counts.gone, fetched - people.len());
+                Counters::add(&self.counts.unsubscribed, fetched - people.len());
                 Ok(Some(Batch { people, failed, page_end }))
             }
         }

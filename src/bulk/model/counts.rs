@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 /// What is known of a job so far. Every follower that was listed ends up in one of `matched`,
-/// `unmatched`, `gone` and `unread`; every matched one in one of `changed`, `already`, `skipped`
+/// `unmatched`, `unsubscribed` and `unread`; every matched one in one of `changed`, `already`, `skipped`
 /// and `failed`.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -24,7 +24,7 @@ pub struct Counters {
     /// Followers that did not.
     pub unmatched: AtomicU64,
     /// Listed openids that have unsubscribed.
-    pub gone: AtomicU64,
+    pub unsubscribed: AtomicU64,
     /// Matched followers whose change was made.
     pub changed: AtomicU64,
     /// Matched followers that were already in the desired state.
@@ -47,7 +47,7 @@ impl Counters {
             (&self.fetched, snapshot.fetched),
             (&self.matched, snapshot.matched),
             (&self.unmatched, snapshot.unmatched),
-            (&self.gone, snapshot.gone),
+            (&self.unsubscribed, snapshot.unsubscribed),
             (&self.already, snapshot.already),
             (&self.failed, failed as u64),
         ] {
@@ -58,9 +58,10 @@ impl Counters {
     /// The counters that a checkpoint holds.
     #[must_use]
     pub fn snapshot(&self) -> CountsSnapshot {
-        let [fetched, matched, unmatched, gone, already] =
-            [&self.fetched, &self.matched, &self.unmatched, &self.gone, &self.already].map(Self::read);
-        CountsSnapshot { fetched, matched, unmatched, gone, already }
+        let [fetched, matched, unmatched, unsubscribed, already] =
+            [&self.fetched, &self.matched, &self.unmatched, &self.unsubscribed, &self.already]
+                .map(Self::read);
+        CountsSnapshot { fetched, matched, unmatched, unsubscribed, already }
     }
 
     /// Reads one of the counters.
@@ -80,7 +81,8 @@ pub struct CountsSnapshot {
     /// Followers that did not.
     pub unmatched: u64,
     /// Listed openids that have unsubscribed.
-    pub gone: u64,
+    #[serde(rename = "gone")]
+    pub unsubscribed: u64,
     /// Matched followers that were already in the desired state.
     pub already: u64,
 }

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 /// Failures that a printed report names.
 const MAX_SHOWN: usize = 5;
 
-/// Counts that add up: listed = matched + unmatched + gone + unread, and
+/// Counts that add up: listed = matched + unmatched + unsubscribed + unread, and
 /// matched = changed + already + skipped + failed.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
@@ -35,8 +35,9 @@ pub struct Totals {
     pub matched: u64,
     /// Followers that did not.
     pub unmatched: u64,
-    /// Listed people who no longer follow.
-    pub gone: u64,
+    /// Listed people who no longer follow. Stored and written reports call the count `gone`.
+    #[serde(rename = "gone")]
+    pub unsubscribed: u64,
     /// Listed openids that were not looked at: there were enough, or the job ended early.
     pub unread: u64,
     /// Matched followers whose change was made.
@@ -105,7 +106,7 @@ impl Totals {
         rows.extend([
             row(2, "failed", failed as u64),
             row(1, "not matched", self.unmatched),
-            row(1, "unsubscribed", self.gone),
+            row(1, "unsubscribed", self.unsubscribed),
             row(1, "not read", self.unread),
         ]);
         if self.missing > 0 {
@@ -121,7 +122,7 @@ impl Totals {
         self.fetched += other.fetched;
         self.matched += other.matched;
         self.unmatched += other.unmatched;
-        self.gone += other.gone;
+        self.unsubscribed += other.unsubscribed;
         self.unread += other.unread;
         self.changed += other.changed;
         self.already += other.already;
@@ -210,8 +211,8 @@ impl OperationReport {
         calls: BTreeMap<String, u64>,
     ) -> Self {
         let counts = &job.counts;
-        let [listed, matched, unmatched, gone] =
-            [&counts.listed, &counts.matched, &counts.unmatched, &counts.gone].map(Counters::read);
+        let [listed, matched, unmatched, unsubscribed] =
+            [&counts.listed, &counts.matched, &counts.unmatched, &counts.unsubscribed].map(Counters::read);
         let [changed, already] = [&counts.changed, &counts.already].map(Counters::read);
         let missing = Counters::read(&counts.missing);
         let state = match state {
@@ -225,8 +226,8 @@ impl OperationReport {
             fetched: Counters::read(&counts.fetched),
             matched,
             unmatched,
-            gone,
-            unread: listed.saturating_sub(matched + unmatched + gone),
+            unsubscribed,
+            unread: listed.saturating_sub(matched + unmatched + unsubscribed),
             changed,
             already,
             skipped: matched.saturating_sub(changed + already + failed.len() as u64),

@@ -127,8 +127,9 @@ fn writer_config(job: &JobExecution, change: Change, created_at: Option<Stopwatc
 /// Fails once the share of followers that failed exceeds the run's limit.
 fn check_error_rate(job: &JobExecution) -> ScriptResult<()> {
     let counts = &job.report.job.counts;
-    let followers =
-        Counters::read(&counts.matched) + Counters::read(&counts.unmatched) + Counters::read(&counts.gone);
+    let followers = Counters::read(&counts.matched)
+        + Counters::read(&counts.unmatched)
+        + Counters::read(&counts.unsubscribed);
     let checked = job.env.policy.limits.check_error_rate(Counters::read(&counts.failed), followers);
     checked.map_err(|limit| to_script_error(&job.env, JobError::Limit(limit)))
 }

@@ -369,7 +369,7 @@ fn register_report(engine: &mut Engine) {
         .register_get("fetched", |report: &mut OperationReport| count(report.totals.fetched))
         .register_get("matched", |report: &mut OperationReport| count(report.totals.matched))
         .register_get("unmatched", |report: &mut OperationReport| count(report.totals.unmatched))
-        .register_get("gone", |report: &mut OperationReport| count(report.totals.gone))
+        .register_get("gone", |report: &mut OperationReport| count(report.totals.unsubscribed))
         .register_get("unread", |report: &mut OperationReport| count(report.totals.unread))
         .register_get("changed", |report: &mut OperationReport| count(report.totals.changed))
         .register_get("already", |report: &mut OperationReport| count(report.totals.already))
