@@ -320,10 +320,10 @@ pub trait Endpoint: Serialize + DeserializeOwned + Default + Clone + Send + Sync
     /// The declaration.
     const SPEC: &'static Spec;
 
-    /// Holds an answer to what was asked.
+    /// Checks an answer against the request.
     ///
     /// # Errors
-    /// What is wrong with it: then nothing of it is believed.
+    /// The mismatch: the whole answer is discarded.
     fn verify(&self, _answer: &Self::Answer) -> Result<(), String> {
         Ok(())
     }

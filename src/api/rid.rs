@@ -29,7 +29,7 @@ pub struct Request {
     pub request_body: String,
     /// What was answered.
     pub response_body: String,
-    /// Whence it came.
+    /// The address that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Text files as editors of every system write them.
+//! Decodes text files: UTF-8 or UTF-16.
 
 use super::regular_file::read_regular;
 use std::path::Path;

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// How long a host that failed is avoided while there is another.
-const AVOIDED: Duration = Duration::from_secs(30);
+const COOLDOWN: Duration = Duration::from_secs(30);
 
 /// One host with its health.
 pub(super) struct ApiHost {
@@ -52,7 +52,7 @@ impl HostPool {
 
     /// The host to call now: the first that is not avoided, else the one that failed longest ago.
     pub(super) fn best(&self, now: EpochMs) -> &ApiHost {
-        let healthy = self.0.iter().find(|host| now.since(host.failed_at()) >= AVOIDED);
+        let healthy = self.0.iter().find(|host| now.since(host.failed_at()) >= COOLDOWN);
         let oldest = || self.0.iter().min_by_key(|host| host.failed_at());
         // The pool is never empty: an empty list became the platform's own hosts.
         healthy.or_else(oldest).unwrap_or(&self.0[0])

@@ -56,8 +56,7 @@ impl Tally {
     }
 }
 
-/// A call in flight. Dropped before its end (its receiver was dropped), the call counts as neither failed nor uncounted,
-/// with the time until then.
+/// A call in flight. If it is dropped before its end, it stays counted and did not fail; it lasted until then.
 pub(super) struct CallGuard<'a> {
     tally: &'a Tally,
     spec: &'static Spec,

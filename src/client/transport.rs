@@ -140,7 +140,7 @@ pub async fn ping(url: &str) -> Result<(), String> {
     if status.is_success() { Ok(()) } else { Err(format!("HTTP status {}", status.as_u16())) }
 }
 
-/// Sends a request and reads at most so many bytes of the answer.
+/// Sends a request and reads its answer, which may have up to `most` bytes.
 async fn read(outgoing: reqwest::RequestBuilder, most: usize) -> Result<Reply, Fault> {
     let fault = |error: reqwest::Error| Fault {
         sent: !(error.is_connect() || error.is_builder()),

@@ -20,8 +20,7 @@ pub struct SeenDay {
 }
 
 impl Store {
-    /// Records that the store is used on the day of `now`. Later days were recorded by a clock that was ahead, and are
-    /// forgotten.
+    /// Records the day of `now` as a day of use. Recorded days after it come from a clock that was ahead; they are deleted.
     pub async fn see_day(&self, now: EpochMs) -> Result<SeenDay, StoreError> {
         let today = now.period(DAY);
         let seen = self.seen_days().await?;

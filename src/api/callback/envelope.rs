@@ -34,8 +34,8 @@ const RANDOM_BYTES: usize = 16;
 /// Random bytes and length.
 const HEAD: usize = RANDOM_BYTES + 4;
 
-/// The last character of an EncodingAESKey has two bits too many, and they are seldom zero; the
-/// usual engine refuses them.
+/// The last character of an EncodingAESKey has two unused bits, which are seldom zero; the default
+/// decoder refuses that.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -77,8 +77,8 @@ impl fmt::Debug for AesKey {
 
 /// Decrypts the text of `Encrypt`: gives the message, which is XML.
 ///
-/// The caller compares the [`msg_signature`] first: what is forged must not come as far as
-/// here ([`Keys::open`] does both).
+/// The caller compares the [`msg_signature`] first, so that a forged message is not decrypted
+/// ([`Keys::open`] does both).
 ///
 /// # Errors
 /// When it is no Base64 or no whole blocks, when padding or length are wrong (another key), and
@@ -109,8 +109,8 @@ pub fn decrypt(key: &AesKey, appid: &str, encrypt: &str) -> Result<Vec<u8>, Erro
     Ok(message.to_vec())
 }
 
-/// Encrypts a message: gives the text of `Encrypt`. `random` must come from a source that no one
-/// can foretell, and be used once.
+/// Encrypts a message: gives the text of `Encrypt`. `random` must be cryptographically
+/// secure, and used once.
 ///
 /// # Panics
 /// Never: a message of 4 GiB does not fit into memory as a reply.

@@ -4,7 +4,7 @@
 //! Pure data: texts go in and come out, and the caller brings the keys, the time and the
 //! randomness. Must never know who listens on the URL.
 //!
-//! - [`verify`], [`msg_signature`]: is it the platform that speaks?
+//! - [`verify`], [`msg_signature`]: whether a request comes from the platform.
 //! - [`Keys::open`], [`Keys::seal`]: the encrypted envelope (消息加解密说明).
 //! - [`Message`]: a pushed message or event.
 //! - [`Reply`]: a passive reply (被动回复用户消息).

@@ -98,7 +98,7 @@ impl DryRun {
         lock(&self.tags).renamed.insert(id, name.to_owned());
     }
 
-    /// A tag that would be gone.
+    /// A tag that would be deleted.
     pub fn delete_tag(&self, id: i64) {
         lock(&self.tags).deleted.insert(id);
     }

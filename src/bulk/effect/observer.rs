@@ -82,7 +82,7 @@ impl Observer<'_> {
         users.map(|users| users.user_info_list).map_err(|split| split.error)
     }
 
-    /// Those of these who are on the blacklist.
+    /// The given openids that are on the blacklist.
     pub(crate) async fn blacklisted(&self, openids: &[String]) -> Result<HashSet<String>, ObserveError> {
         Ok(self.blacklist.intersect(self.client, self.in_flight, self.scratch_folder, openids).await?)
     }

@@ -24,9 +24,9 @@ impl ChangedByStep {
         RecordedEffect::Change(self.change).to_json()
     }
 
-    /// Where a step may have changed a follower more than once, back and forth: those whose first change was this one,
-    /// with the state before it. `None` where no follower can come twice. They are held in memory: each was a call of
-    /// its own.
+    /// For a step that may have changed a follower more than once: the followers whose first change was this one, with the
+    /// state before it. `None` for a step that changes each follower once. They fit into memory, since each change was a
+    /// call of its own.
     pub(crate) async fn first_net_changes(&self) -> Result<Option<Vec<Listed>>, StoreError> {
         let Self { store, run, step, change } = self;
         let effect = self.effect();

@@ -1,4 +1,4 @@
-//! Fetches the details of followers, and holds each answer to what was asked: no follower is dropped without a reason.
+//! Fetches the details of followers and checks each answer against its request: no follower is dropped without a reason.
 
 use crate::{
     api::{
@@ -92,8 +92,8 @@ async fn ask(client: &Client, people: &mut [Listed], places: Vec<usize>) -> Resu
     Ok(unread)
 }
 
-/// Gives each follower who was asked for their own entry, and names those who have none. Entries have been seen to
-/// shift, so the openid tells whose one is.
+/// Assigns the entries of an answer to the followers by openid, since the platform has been seen to return them out of
+/// order, and returns the followers without an entry.
 fn assign(
     people: &mut [Listed],
     asked: &[usize],
@@ -112,7 +112,7 @@ fn assign(
     let names: HashSet<&str> = asked.iter().map(|at| people[*at].openid.as_str()).collect();
     let answered = users.iter().filter_map(|user| user.openid.as_deref());
     let answered = answered.chain(broken.iter().filter_map(|record| record.openid.as_deref()));
-    // An answer to another question, of which nothing is believed.
+    // The answer is to another request: all of it is discarded.
     if answered.into_iter().any(|openid| !names.contains(openid)) {
         let reason = "the platform answered with the details of others";
         return asked.iter().map(|at| (*at, reason.to_owned())).collect();
@@ -147,7 +147,7 @@ fn assign(
     missing
 }
 
-/// What keeps an entry from saying whether its openid follows the account: all else may be absent.
+/// Why an entry does not say whether its openid follows the account; all other fields may be absent.
 fn fault_of(user: &User) -> Option<String> {
     match user.subscribe {
         Some(0 | 1) => None,

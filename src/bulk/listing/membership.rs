@@ -54,7 +54,7 @@ impl MemberSet {
             }
         }
         scratch.add(&waiting).await?;
-        // Who is not in the set would be taken for no member.
+        // An incomplete set would take members for non-members.
         match (Counters::read(&counts.missing), listing) {
             (missing @ 1.., Some(spec)) => {
                 let listed = Counters::read(&counts.listed);

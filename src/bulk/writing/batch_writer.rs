@@ -1,5 +1,5 @@
-//! Changes to followers, outcome in overlapping batches. A batch that is refused for the sake of
-//! one openid is halved until that one is found and reported as failed.
+//! Writes changes to followers in batches, several of them in flight. A batch that is refused because of one openid is
+//! halved until that openid is found and reported as failed.
 
 use super::limits::{Limit, Limits};
 use crate::{
@@ -25,10 +25,10 @@ use crate::{
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// For so long a tag may not be known everywhere yet.
+/// How long the servers of the platform may not know a tag that was created.
 const NEW_TAG_WINDOW: Duration = Duration::from_mins(1);
 
-/// How often a new tag is tried that is not known yet.
+/// The retries of a batch that is refused because a new tag is not known yet.
 const NEW_TAG_RETRY: RetrySchedule = RetrySchedule {
     max_attempts: 5,
     initial_backoff: Duration::from_millis(500),
@@ -45,7 +45,7 @@ pub enum JobError {
     /// A limit of the run was reached.
     #[error("{0}")]
     Limit(#[from] Limit),
-    /// What it does can't be outcome down.
+    /// The journal can't be written.
     #[error("{0}")]
     Journal(#[from] JournalError),
 }
@@ -53,7 +53,7 @@ pub enum JobError {
 /// The outcome of a batch.
 #[derive(Default)]
 struct BatchOutcome {
-    /// How many the batch had.
+    /// The size of the batch.
     size: usize,
     /// Followers that were changed, or are in doubt.
     used: usize,
@@ -66,7 +66,7 @@ struct BatchOutcome {
     error: Option<JobError>,
 }
 
-/// What a writer works with.
+/// The configuration of a writer.
 #[derive(Clone)]
 pub struct BatchWriterConfig {
     /// Makes the calls.
@@ -113,7 +113,7 @@ pub struct BatchProgress<'a> {
     pub next_batch: i64,
 }
 
-/// What a writer came to.
+/// The result of a writer.
 pub struct FinishedWriter {
     /// The openids that failed, whatever happened.
     pub failed: Vec<Failure>,
@@ -226,7 +226,7 @@ impl BatchWriter {
                 None => break,
             }
         }
-        // Answers that are here already may say that the job can't go on.
+        // Answers that have already arrived may say that the job can't go on.
         while let Some(outcome) = self.batches.try_join_next() {
             self.collect(outcome)?;
         }
@@ -234,7 +234,7 @@ impl BatchWriter {
         let size = loop {
             match self.config.limits.reserve(wanted) {
                 Ok(size) => break size,
-                // Batches in flight may still release some.
+                // Batches in flight may still return reserved changes.
                 Err(limit) => match self.batches.join_next().await {
                     Some(outcome) => self.collect(outcome)?,
                     None => return Err(limit.into()),
@@ -321,7 +321,7 @@ async fn send(config: &BatchWriterConfig, items: Vec<ChangeItem>) -> BatchOutcom
             // The others were changed; those that are named are retried by themselves. An answer that names openids
             // which were not sent says nothing of those that were.
             CallError::Refused(refusal)
-                if refusal.errcode == errcode::SOME_OPENIDS_FAILED && are_of(&refusal.failed, &part) =>
+                if refusal.errcode == errcode::SOME_OPENIDS_FAILED && is_subset(&refusal.failed, &part) =>
             {
                 let (again, done): (Vec<ChangeItem>, _) =
                     part.into_iter().partition(|item| refusal.failed.iter().any(|one| one == item.openid()));
@@ -384,17 +384,17 @@ impl BatchOutcome {
     }
 }
 
-/// Whether these openids, of which there are some, are all of a part.
-fn are_of(failed: &[String], part: &[ChangeItem]) -> bool {
+/// Whether there are such openids, and all of them are in this part.
+fn is_subset(failed: &[String], part: &[ChangeItem]) -> bool {
     let sent: HashSet<&str> = part.iter().map(ChangeItem::openid).collect();
     !failed.is_empty() && failed.iter().all(|openid| sent.contains(openid.as_str()))
 }
 
-/// Whether a refusal can be for the sake of one openid of the batch.
+/// Whether a single openid of the batch can be the reason of a refusal.
 fn may_be_one_openid(change: Change, refusal: &Refusal) -> bool {
     let is_of_openid = ONE_OPENID.contains(&refusal.errcode)
         || [OPENID_BUSY, errcode::SOME_OPENIDS_FAILED].contains(&refusal.errcode);
-    // A call that takes a single openid is refused for that one's sake, whatever the code.
+    // In a call that takes a single openid, that one is the reason, whatever the code.
     is_of_openid || (change.batch_size() == 1 && refusal.class() == Class::Caller)
 }
 

@@ -117,12 +117,12 @@ impl Broker {
 
     async fn ask(&self, question: Question) -> Result<Answer, CallError> {
         let (answer, answered) = oneshot::channel();
-        let gone = || CallError::NoToken { reason: "the daemon does not answer any more".to_owned() };
-        self.0.send((question, answer)).map_err(|_| gone())?;
+        let closed = || CallError::NoToken { reason: "the daemon does not answer any more".to_owned() };
+        self.0.send((question, answer)).map_err(|_| closed())?;
         match answered.await {
             Ok(Answer::Failed(error)) => Err(error.into()),
             Ok(answer) => Ok(answer),
-            Err(_) => Err(gone()),
+            Err(_) => Err(closed()),
         }
     }
 

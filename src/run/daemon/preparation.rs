@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-/// How often an unfinished preparation is looked at, should the waker not have come first.
+/// How often unfinished preparations are polled if no waker was called before.
 pub(super) const PREPARATION_POLL: Duration = Duration::from_millis(100);
 
 /// How many fires of one account are prepared at the same time. Further ones wait; those of other accounts do not.

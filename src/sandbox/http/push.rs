@@ -27,13 +27,13 @@ use std::{net::IpAddr, time::Duration};
 use tokio::net::TcpStream;
 use url::{Host, Position, Url};
 
-/// The platform cuts the connection after so long.
+/// The time after which the platform closes the connection of a push without a reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest reply that is read.
 const MAX_REPLY_BYTES: usize = 64 << 10;
 
-/// What a person sees whose message was not answered as it should be.
+/// What the platform shows the sender of a message without a valid reply.
 const UNAVAILABLE: &str = "该服务号暂时无法提供服务，请稍后再试";
 
 /// How a push is written (消息加解密方式).

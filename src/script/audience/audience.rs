@@ -104,7 +104,7 @@ impl Closure {
     pub(crate) fn call(&self, env: &RunEnv, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
         let engine = env.engine.get().and_then(std::sync::Weak::upgrade);
         let Some(engine) = engine else {
-            return Err(ScriptError::usage("a closure outlived its script", "").raise());
+            return Err(ScriptError::usage("a closure was called after its script had ended", "").raise());
         };
         let context = self.call_context.create_context(&engine);
         self.function.call_within_context(&context, (argument,))

@@ -61,11 +61,11 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     problems
 }
 
-/// What is known to be an audience in a file.
+/// The functions and variables of a file whose value is certainly an audience.
 struct Audiences {
-    /// Those of [`SOURCES`] that the file does not redefine.
+    /// The functions of [`SOURCES`], without those that the file defines itself.
     sources: Vec<&'static str>,
-    /// The variables that are only ever set to audiences.
+    /// The variables to which only audiences are assigned.
     variables: BTreeSet<String>,
 }
 
@@ -95,7 +95,7 @@ impl Audiences {
     }
 }
 
-/// Visits every name that is set, with what it is set to.
+/// Calls `visit` for each declaration and assignment, with the name and the assigned expression.
 fn each_set(bodies: &[Body], visit: &mut dyn FnMut(&str, &Expr)) {
     for body in bodies {
         body.walk(&mut |node| match node {
@@ -110,7 +110,7 @@ fn each_set(bodies: &[Body], visit: &mut dyn FnMut(&str, &Expr)) {
     }
 }
 
-/// Names whose values come from a caller or a loop, so that their types are unknown.
+/// Parameters and loop variables, whose types are unknown.
 fn given(bodies: &[Body], captured: &BTreeMap<String, usize>) -> BTreeSet<String> {
     let mut given = BTreeSet::new();
     for body in bodies {

@@ -15,7 +15,7 @@ fn fits(length: i64) -> ScriptResult<usize> {
     Ok(usize::try_from(length).unwrap_or_default())
 }
 
-/// Refuses a value that is longer: what has grown by something else than the functions here.
+/// Refuses a value that is longer than the limit because it grew in other ways than by these functions.
 pub(crate) fn is_within_limit(value: &Dynamic) -> ScriptResult<()> {
     let length = if let Some(text) = value.read_lock::<ImmutableString>() {
         text.len()

@@ -1,6 +1,6 @@
-//! The methods of arrays and maps that ask a closure for an order or for true or false. Those of the engine drop the
-//! closure's errors, or take any other answer for `false`; with these the first error ends the call, and the value is
-//! left as it was.
+//! The array and map methods that take a predicate or a comparison (`filter`, `sort`, …), in place of Rhai's own, which
+//! ignore errors of the closure and treat a result that is no boolean as `false`. Here the first error ends the call, and
+//! the array or map keeps its former value.
 
 #![allow(clippy::needless_pass_by_value, reason = "the engine gives contexts and closures by value")]
 
@@ -14,7 +14,7 @@ use crate::script::{
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 use std::cmp::Ordering;
 
-/// Which entries a call takes out of a list.
+/// Which entries a call removes from a list: those for which the predicate is true, or the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Removed {
     Passing,
@@ -100,13 +100,13 @@ fn remove(
     removed: Removed,
 ) -> ScriptResult<Array> {
     let passing = passing(context, list, closure)?;
-    let (mut kept, mut gone) = (Array::new(), Array::new());
+    let (mut kept, mut removed_entries) = (Array::new(), Array::new());
     for (entry, passes) in list.drain(..).zip(passing) {
-        let into = if passes == (removed == Removed::Passing) { &mut gone } else { &mut kept };
+        let into = if passes == (removed == Removed::Passing) { &mut removed_entries } else { &mut kept };
         into.push(entry);
     }
     *list = kept;
-    Ok(gone)
+    Ok(removed_entries)
 }
 
 fn passing_in_map(context: &NativeCallContext, map: &mut Map, closure: &FnPtr) -> ScriptResult<Vec<bool>> {
@@ -126,16 +126,16 @@ fn remove_from_map(
     removed: Removed,
 ) -> ScriptResult<Map> {
     let passing = passing_in_map(context, map, closure)?;
-    let (mut kept, mut gone) = (Map::new(), Map::new());
+    let (mut kept, mut removed_entries) = (Map::new(), Map::new());
     for ((key, value), passes) in std::mem::take(map).into_iter().zip(passing) {
-        let into = if passes == (removed == Removed::Passing) { &mut gone } else { &mut kept };
+        let into = if passes == (removed == Removed::Passing) { &mut removed_entries } else { &mut kept };
         into.insert(key, value);
     }
     *map = kept;
-    Ok(gone)
+    Ok(removed_entries)
 }
 
-/// The order of two entries by a closure's answer.
+/// The order of two entries, from what the closure returned.
 fn order_of(context: &NativeCallContext, answer: &Dynamic) -> ScriptResult<Ordering> {
     let order = if let Ok(number) = answer.as_int() {
         Some(number.cmp(&0))
@@ -152,7 +152,8 @@ fn order_of(context: &NativeCallContext, answer: &Dynamic) -> ScriptResult<Order
     })
 }
 
-/// A merge sort. Unlike the standard library's it stops at an error, and a closure that contradicts itself does no harm.
+/// A merge sort. Unlike the standard library's it stops at the first error, and an inconsistent comparison only gives an
+/// arbitrary order.
 fn merge_sorted(
     entries: &[Dynamic],
     compare: &mut dyn FnMut(&Dynamic, &Dynamic) -> ScriptResult<Ordering>,

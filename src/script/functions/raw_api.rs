@@ -76,7 +76,7 @@ const POST: &str = "Calls any path of the platform with a JSON body and gives th
 
 fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
     let query = query.iter().map(|(name, value)| {
-        // What has no JSON form has a text that describes it, which is not meant.
+        // The description of a value without a JSON form must not be sent in its place.
         let value = if without_json(value, "").is_some() { Value::Null } else { to_json(value) };
         let text = match value {
             Value::String(text) => text,

@@ -44,7 +44,7 @@ impl RunEnv {
         self.calls.client.as_ref().map_err(|no_client| ScriptError::no_client(no_client).raise())
     }
 
-    /// Openids as a job may send and record them: one that holds a secret is none, and the secret stays here.
+    /// Masks known secrets in texts that a script gave as openids, before a job sends and records them.
     pub(crate) fn mask_openids(&self, openids: Vec<String>) -> Vec<String> {
         match &self.calls.client {
             Ok(client) => client.mask_all(openids),
@@ -137,11 +137,11 @@ impl RunEnv {
         self.pause_on_quota(ScriptError::from_observe(error))
     }
 
-    /// The error itself. If the run pauses on it, nothing more of the script runs, whatever the script catches: what comes
-    /// after it would be done before what was left out, and a second time when the run is resumed.
+    /// Returns the error, and pauses the run if the day's quota is used up. A script that catches it must not go on: its
+    /// later steps would run before the interrupted one, and again when the run is resumed.
     pub(crate) fn pause_on_quota(&self, error: ScriptError) -> ScriptError {
         if error.kind == ErrorKind::Quota {
-            // The first one tells where the run stopped.
+            // The first error is kept: it is where the run stopped.
             let _ = self.pausing.set(error.clone());
         }
         error

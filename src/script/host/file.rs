@@ -201,7 +201,7 @@ pub(crate) fn picture(spec: &Spec, files: &FileAccess, path: &str) -> Result<Pic
     let unreadable = |error: &FileError| fail(error.to_string(), files.hint(path, error));
     let file = files.open(path).map_err(|error| unreadable(&error))?;
     let mut content = Vec::new();
-    // One byte more than is allowed tells that it is too large, however large it is.
+    // One byte over the limit is enough to know that it is too large.
     file.take(u64::try_from(PICTURE_BYTES).unwrap_or(u64::MAX))
         .read_to_end(&mut content)
         .map_err(|error| unreadable(&error.into()))?;

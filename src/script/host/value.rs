@@ -72,7 +72,7 @@ impl<T: ToScript> ToScript for Option<T> {
     }
 }
 
-/// The mark of a list of tags' ids, in which a text is never found.
+/// Rhai's tag on an array of tag ids, by which a search for a text in it is recognised as a mistake.
 const TAG_IDS: i32 = 2;
 
 /// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.

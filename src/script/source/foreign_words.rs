@@ -70,7 +70,7 @@ pub(crate) fn hint_for_word(word: &str) -> Option<&'static str> {
     hint_of(WORDS, word)
 }
 
-/// The message and the hint for a syntax error that a habit of another language explains.
+/// The message and the hint for a syntax error that comes from the syntax of another language.
 pub(crate) fn explain_foreign(
     kind: &ParseErrorType,
     position: Position,
@@ -165,7 +165,7 @@ fn explain_undefined(
 
 const MAP: (&str, &str) = ("a map begins with `#{`", "write #{ name: 1 }");
 
-/// What stands beside the error tells.
+/// Explains a syntax error by the tokens around it.
 fn explain_by_place(
     kind: &ParseErrorType,
     before: &[&Token],

@@ -122,11 +122,12 @@ impl<'a> Loader<'a> {
 
     /// An import; the error is a message and a hint.
     fn read(&self, path: &str) -> Result<NamedSource, (String, &'static str)> {
-        const BESIDE: &str = "imports are looked for beside the script";
+        const WHERE_IMPORTS_ARE: &str = "imports are looked for beside the script";
         if let Some(recorded) = self.recorded {
             let import = recorded.iter().find(|import| import.path == path);
-            let import =
-                import.ok_or_else(|| (format!("the import `{path}` was not stored with the run"), BESIDE))?;
+            let import = import.ok_or_else(|| {
+                (format!("the import `{path}` was not stored with the run"), WHERE_IMPORTS_ARE)
+            })?;
             return Ok(NamedSource { name: import.file.clone(), text: import.text.clone() });
         }
         let file = self.confine(path).map_err(|message| {
@@ -134,8 +135,9 @@ impl<'a> Loader<'a> {
         })?;
         let relative = file.strip_prefix(&self.folder).unwrap_or(&file);
         let name = self.displayed_folder.join(relative).display().to_string();
-        let text = read(&file)
-            .map_err(|reason| (format!("can't read the import `{path}` ({name}): {reason}"), BESIDE))?;
+        let text = read(&file).map_err(|reason| {
+            (format!("can't read the import `{path}` ({name}): {reason}"), WHERE_IMPORTS_ARE)
+        })?;
         Ok(NamedSource { name, text })
     }
 

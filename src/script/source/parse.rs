@@ -8,11 +8,11 @@ use crate::{
 use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Position, Stmt};
 use std::collections::BTreeSet;
 
-/// Signs that close a text only to the reader's eye.
+/// Characters that look like a closing quotation mark.
 const QUOTATION_MARKS: &str = "“”„‟＂";
 
 thread_local! {
-    /// Kept: the REPL parses at each key press, and making a parser each time would be slow.
+    /// One for each thread: the REPL parses at each key press, and creating a parser is slow.
     static PARSER: Engine = lenient_parser();
 }
 

@@ -13,8 +13,8 @@ use crate::{
 };
 use rhai::{ParseErrorType, Position};
 
-/// The error of the last parse on this thread, and where it is: a sign that no script can have comes before any other
-/// explanation.
+/// Explains the error of the last parse on this thread, with its position. A character that no script can contain is
+/// reported before anything else.
 pub(crate) fn explain_syntax(kind: &ParseErrorType, position: Position) -> (Diagnostic, Position) {
     ParseTrace::with_last(|trace| {
         if let Some((sign, position)) = trace.sign() {
