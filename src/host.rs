@@ -115,6 +115,9 @@ fn has_free_address_space() -> bool {
     true
 }
 
+/// The terminals (`TERM`) whose cursor can't be moved. The line editor edits no lines on these.
+const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
+
 /// What the program sees of the process that it runs in.
 #[derive(Clone)]
 pub struct Host {
@@ -344,6 +347,13 @@ impl Host {
     /// Whether text on standard error may be coloured (<https://no-color.org>).
     #[must_use]
     pub fn colour(&self) -> bool {
-        self.err_is_terminal && self.variable("NO_COLOR").is_none() && self.variable("TERM") != Some("dumb")
+        self.err_is_terminal && self.variable("NO_COLOR").is_none() && !self.is_plain_terminal()
+    }
+
+    /// Whether the terminal has no cursor that can be moved: what is written stays, one line after another.
+    #[must_use]
+    pub fn is_plain_terminal(&self) -> bool {
+        let term = self.variable("TERM").unwrap_or_default();
+        PLAIN_TERMINALS.iter().any(|plain| plain.eq_ignore_ascii_case(term))
     }
 }

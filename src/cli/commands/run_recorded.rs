@@ -236,13 +236,9 @@ impl<'a> PreparedRun<'a> {
     }
 }
 
-/// Bars at a terminal, lines elsewhere, nothing with `--quiet`.
+/// Nothing with `--quiet`.
 fn progress_mode(host: &Host, flags: &RunFlags) -> ProgressMode {
-    match (flags.quiet, host.err_is_terminal) {
-        (true, _) => ProgressMode::Off,
-        (false, true) => ProgressMode::Bars,
-        (false, false) => ProgressMode::Lines,
-    }
+    if flags.quiet { ProgressMode::Off } else { ProgressMode::of(host) }
 }
 
 /// Resume, undo and retry must target the account that the original run used.

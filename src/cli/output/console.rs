@@ -24,6 +24,13 @@ pub(crate) enum ProgressMode {
     Off,
 }
 
+impl ProgressMode {
+    /// Bars at a terminal that can redraw them, lines elsewhere.
+    pub(crate) fn of(host: &Host) -> Self {
+        if host.err_is_terminal && !host.is_plain_terminal() { Self::Bars } else { Self::Lines }
+    }
+}
+
 pub(crate) struct Console {
     out: Stream,
     err: Stream,

@@ -13,6 +13,8 @@ pub(super) enum Completion {
     Words(usize, Vec<String>),
     /// The name of a file.
     File,
+    /// Nothing, so that the Tab is a character like another, as in code that is pasted.
+    Tab,
 }
 
 /// What can be completed at the end of `line`, which is cut at the cursor.
@@ -21,15 +23,20 @@ pub(super) fn complete(line: &str, known: &CompletionNames) -> Completion {
         return complete_command(line);
     }
     let tokens = tokenize(line, known);
-    if let Some((range, Kind::Text)) = tokens.last()
-        && is_open_text(&line[range.clone()])
-    {
-        return complete_text(line, range.start, known);
+    match tokens.last() {
+        Some((range, Kind::Text)) if is_open_text(&line[range.clone()]) => {
+            return complete_text(line, range.start, known);
+        }
+        Some((_, Kind::Comment)) => return Completion::Tab,
+        _ => {}
     }
     let start = line
         .rfind(|char| !is_of_word(char))
         .map_or(0, |at| at + line[at..].chars().next().map_or(1, char::len_utf8));
     let (before, begun) = line.split_at(start);
+    if is_no_place_for_names(before, begun) {
+        return Completion::Tab;
+    }
     let mut found: Vec<String> = if let Some(before) = before.strip_suffix("::") {
         let module = before.rsplit(|char| !is_of_word(char)).next().unwrap_or_default();
         let of_module = known
@@ -53,7 +60,22 @@ pub(super) fn complete(line: &str, known: &CompletionNames) -> Completion {
     found.retain(|name| name.starts_with(begun));
     found.sort();
     found.dedup();
+    if found.iter().all(|name| name == begun) {
+        return Completion::Tab;
+    }
     Completion::Words(start, found)
+}
+
+/// Whether no name is being typed that could be completed: at the beginning of a line and after a blank or a sign, in a
+/// name that is being declared, and after a keyword.
+fn is_no_place_for_names(before: &str, begun: &str) -> bool {
+    if begun.is_empty() {
+        return !before.ends_with(['(', '.']) && !before.ends_with("::");
+    }
+    let is_member = before.ends_with('.') || before.ends_with("::");
+    let word_before = before.trim_end().rsplit(|char| !is_of_word(char)).next().unwrap_or_default();
+    let is_declared = before.ends_with(char::is_whitespace) && ["let", "const", "fn"].contains(&word_before);
+    !is_member && (is_declared || KEYWORDS.contains(&begun))
 }
 
 /// The language's own functions.
@@ -85,7 +107,7 @@ fn complete_command(line: &str) -> Completion {
         return match command {
             ":load" | ":run" | ":save" | ":watch" | ":serve" => Completion::File,
             ":dry" => Completion::Words(":dry ".len(), vec!["on".to_owned(), "off".to_owned()]),
-            _ => Completion::Words(line.len(), Vec::new()),
+            _ => Completion::Tab,
         };
     }
     let names = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next());
@@ -109,7 +131,7 @@ fn complete_text(line: &str, start: usize, known: &CompletionNames) -> Completio
             let tags = known.tags.iter().filter(|tag| tag.starts_with(begun));
             Completion::Words(start + 1, tags.map(|tag| format!("{tag}{quote}")).collect())
         }
-        None => Completion::Words(line.len(), Vec::new()),
+        None => Completion::Tab,
     }
 }
 
@@ -193,6 +215,7 @@ mod tests {
         match complete(line, &known()) {
             Completion::Words(_, words) => words,
             Completion::File => vec!["(a file)".to_owned()],
+            Completion::Tab => vec!["\t".to_owned()],
         }
     }
 
@@ -209,7 +232,35 @@ mod tests {
         assert_eq!(completed("import \"l"), ["(a file)"]);
         assert_eq!(completed(":d"), [":dry"]);
         assert_eq!(completed(":load a"), ["(a file)"]);
-        assert_eq!(completed("print(\"老"), Vec::<String>::new());
+        assert!(completed("print(").contains(&"followers(".to_owned()));
+    }
+
+    #[test]
+    fn tab_where_nothing_is_completed_is_a_character() {
+        for line in [
+            "",
+            "\t",
+            "fn f(x) {\n",
+            "fn f(x) {\n\t",
+            "let a = 1;",
+            "let m = #{\n\tfollowing:",
+            "let",
+            "return",
+            "fn f(x) { x }\nif",
+            "let follo",
+            "const a",
+            "fn m",
+            "zzz",
+            "booth.zzz",
+            "all  ",
+            "// follo",
+            "1 /* follo",
+            "print(\"老",
+            "let s = \"a",
+            ":quota ",
+        ] {
+            assert_eq!(completed(line), ["\t"], "{line:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,10 @@ impl Completer for Assistant {
                 }
                 Ok((start, files))
             }
+            Completion::Tab => {
+                let tab = "\t".to_owned();
+                Ok((position, vec![Pair { display: tab.clone(), replacement: tab }]))
+            }
             Completion::Words(start, words) => {
                 let pair = |word: String| Pair {
                     display: shown_as(&line[..start], &word, &known),

@@ -64,7 +64,10 @@ fn run_interactive(repl: &mut ReplSession, printer: &TypingPrinter) -> anyhow::R
     repl.refresh_tags();
     let vi = repl.arguments.vi;
     let mut editor = editor(repl.names.clone(), vi, repl.host.colour()).context(UNUSABLE)?;
-    printer.print_with(editor.create_external_printer().context(UNUSABLE)?);
+    // Without a cursor that can be moved nothing can be printed above a line.
+    if !repl.host.is_plain_terminal() {
+        printer.print_with(editor.create_external_printer().context(UNUSABLE)?);
+    }
     let history = history::file(repl.host);
     if let Some(file) = &history {
         // A history that can't be read starts empty.

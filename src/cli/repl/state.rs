@@ -67,7 +67,7 @@ impl<'a> ReplSession<'a> {
         cancel: &Cancel,
     ) -> anyhow::Result<Self> {
         let is_interactive = host.in_is_terminal && host.out_is_terminal;
-        let mode = if is_interactive { ProgressMode::Bars } else { ProgressMode::Off };
+        let mode = if is_interactive { ProgressMode::of(host) } else { ProgressMode::Off };
         let console = Console::new(host, mode);
         let target = arguments.target.clone();
         let opened = open_account(host, runtime, arguments, &target, &console, cancel)?;
@@ -165,7 +165,11 @@ impl<'a> ReplSession<'a> {
 
     /// Whether there was a pager to show it in.
     fn show_in_pager(&self, text: &str) -> bool {
-        let pager = self.host.variable("PAGER").unwrap_or("less -R");
+        let pager = self.host.variable("PAGER");
+        // `less` moves the cursor.
+        let Some(pager) = pager.or_else(|| (!self.host.is_plain_terminal()).then_some("less -R")) else {
+            return false;
+        };
         // By a shell, since a pager may be given with arguments.
         let pager =
             Command::new("sh").arg("-c").arg(pager).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();

@@ -1,9 +1,18 @@
 //! The session at a real terminal.
 
-use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess, terminal::Terminal};
+use crate::fixtures::{
+    program::{Folder, TIMEOUT},
+    sandbox_process::SandboxProcess,
+    terminal::Terminal,
+};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::json;
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn lines_are_edited_completed_and_coloured() {
@@ -61,13 +70,99 @@ fn lines_are_edited_completed_and_coloured() {
 }
 
 #[test]
+fn code_with_tabs_arrives_as_pasted_at_a_small_terminal_without_bracketed_paste() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.shrink();
+    terminal.ends_with("sandbox 1>");
+    terminal.type_in("fn f(x) {\n\tif x > 1 {\n\t\treturn x * 2;\t\t// 甲\n\t}\n\tx\n}\n");
+    terminal.ends_with("sandbox 2>");
+    terminal.type_in("let list\t\t= [\n\t\tf(4),\t\t\"a\tb\".len()\n];\n");
+    terminal.ends_with("sandbox 3>");
+    terminal.line("list[0] * 10 + list[1]");
+    terminal.ends_with("83\nsandbox 4>");
+}
+
+#[test]
+fn tab_at_the_beginning_of_a_line_indents() {
+    let folder = Folder::new();
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.press("Tab");
+    terminal.type_in("40 + 2");
+    terminal.shows("sandbox 1>      40 + 2");
+    terminal.press("Enter");
+    terminal.ends_with("42\nsandbox 2>");
+}
+
+#[test]
+fn plain_terminal_gets_lines_without_an_escape_sequence() {
+    let sandbox = SandboxProcess::start(&["--followers", "5000", "--latency", "20ms"]);
+    for term in ["dumb", "emacs", "cons25"] {
+        let folder = Folder::new().account().env("TERM", term);
+        let Some(terminal) =
+            Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
+        else {
+            return;
+        };
+        terminal.ends_with("mpscript 1>");
+        let written = folder.path().join("written");
+        terminal.record(&written);
+        terminal.line("let n = #{");
+        terminal.line("  a: 40 };");
+        terminal.ends_with("mpscript 2>");
+        terminal.line("folowers()");
+        terminal.ends_with("mpscript 3>");
+        terminal.line("followers().filter(|u| u.sex == 1).count() * 0 + n.a + 2");
+        terminal.ends_with("42\nmpscript 4>");
+        terminal.line(":help");
+        terminal.ends_with("mpscript 4>");
+        terminal.press("C-d");
+        terminal.is_left();
+        let written = fs::read_to_string(&written).expect("it is UTF-8");
+        assert!(written.contains("did you mean") && !written.contains('\u{1b}'), "{term}: {written:?}");
+    }
+}
+
+#[test]
+fn watched_output_waits_for_the_end_of_the_line_at_a_plain_terminal() {
+    let script = |text: &str| format!("print(\"{text}\"); followers().take(1).write_csv(\"{text}.csv\");");
+    let folder = Folder::new().env("TERM", "dumb").file("own.rhai", script("one"));
+    let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox"]) else { return };
+    terminal.ends_with("sandbox 1>");
+    terminal.line(":watch own.rhai");
+    wait_for(&folder.path().join("one.csv"));
+    terminal.line("1 + 1");
+    terminal.shows("[own.rhai] one");
+    terminal.type_in("40 + ");
+    fs::write(folder.path().join("own.rhai"), script("two")).expect("it can be written");
+    wait_for(&folder.path().join("two.csv"));
+    terminal.ends_with("> 40 +");
+    terminal.type_in("2");
+    terminal.press("Enter");
+    terminal.shows("> 40 + 2\n[own.rhai] ");
+    terminal.shows("[own.rhai] two");
+    terminal.shows("\n42\n");
+}
+
+/// Waits until a file is there.
+#[track_caller]
+fn wait_for(file: &Path) {
+    let since = Instant::now();
+    while !file.exists() {
+        assert!(since.elapsed() < TIMEOUT, "no {}", file.display());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn vi_option_enables_vi_keys() {
     let folder = Folder::new();
     let Some(terminal) = Terminal::start(&folder, &["repl", "--sandbox", "--vi"]) else { return };
     terminal.ends_with("sandbox 1>");
     terminal.type_in("1 + 2");
     terminal.press("Escape");
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(700));
     terminal.type_in("0r5");
     terminal.press("Enter");
     terminal.ends_with("7\nsandbox 2>");
@@ -281,7 +376,7 @@ fn ctrl_c_ends_an_endless_loop_and_clears_the_progress() {
     };
     terminal.ends_with("mpscript 1>");
     terminal.line("let n = 1; while true { n += 1; }");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     terminal.press("C-c");
     terminal.shows("error: stopped; every variable is still there");
     terminal.ends_with("mpscript 2>");
