@@ -329,7 +329,7 @@ fn details_that_never_come_are_a_failure() {
 }
 
 #[test]
-fn details_of_others_are_not_believed() {
+fn details_of_others_are_discarded() {
     let server = with_details(3, |asked, _| {
         let mut answer = all_details(asked);
         answer["user_info_list"][1] = details(&openid(77));
@@ -371,7 +371,7 @@ fn swapped_details_belong_to_their_openids() {
 }
 
 #[test]
-fn doubled_details_that_agree_are_believed() {
+fn doubled_details_that_agree_are_accepted() {
     let server = with_details(2, |asked, _| all_details(&[asked, asked].concat()));
     let (finished, report) = run(&server, "followers().tag(100);");
     finished.success();
