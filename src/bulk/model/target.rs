@@ -62,6 +62,7 @@ struct Fields {
 }
 
 /// Writes the fields of a report; for serde.
+#[allow(clippy::ref_option, reason = "serde passes a reference")]
 pub(crate) fn serialize<S: Serializer>(target: &Option<Target>, serializer: S) -> Result<S::Ok, S::Error> {
     let target_id = match target {
         Some(Target::TagId(id)) => Some(*id),

@@ -196,7 +196,6 @@ impl OpenidTable {
                 let reason = format!("its first line has one column, but line {line} has {width}");
                 Err(Damage::new(reason, HOW))
             }
-            (Some(Column::Only), _) => Ok(RowKind::Openid(0)),
             (None, Some(at)) => Ok(RowKind::Header(at)),
             (None, None) if width > 1 => {
                 let reason = format!("its first line has {width} columns, and none is `{OPENID}`");
@@ -204,7 +203,7 @@ impl OpenidTable {
             }
             // A title, as in `用户标识`.
             (None, None) if is_title(trim(row.record.get(0).unwrap_or_default())) => Ok(RowKind::Title),
-            (None, None) => Ok(RowKind::Openid(0)),
+            (Some(Column::Only), _) | (None, None) => Ok(RowKind::Openid(0)),
         }
     }
 

@@ -76,10 +76,6 @@ mod tests {
         }
     }
 
-    fn name(tag: &str) -> Option<Target> {
-        Some(Target::Name(tag.to_owned()))
-    }
-
     fn script(operations: Vec<OperationReport>) -> Result<String, String> {
         let report = RunReport { operations, ..RunReport::default() };
         retry_script(&report).map_err(|diagnostic| diagnostic.message)
@@ -89,7 +85,7 @@ mod tests {
     fn failed_openids_of_a_change_are_a_statement_each() {
         let unfailed = OperationReport { failed: Vec::new(), ..job(TerminalKind::Each, None) };
         let operations = vec![
-            job(TerminalKind::Tag, name("老客户")),
+            job(TerminalKind::Tag, Some(Target::Name("老客户".to_owned()))),
             unfailed,
             job(TerminalKind::Untag, Some(Target::TagId(7))),
             job(TerminalKind::Block, None),
@@ -108,7 +104,7 @@ mod tests {
 
     #[test]
     fn openid_without_details_is_left_to_the_script() {
-        let mut job = job(TerminalKind::Tag, name("老客户"));
+        let mut job = job(TerminalKind::Tag, Some(Target::Name("老客户".to_owned())));
         job.failed[1].is_of_details = true;
         let message = "tag `老客户`: the details of some were refused, so it is unknown whether they match";
         assert_eq!(script(vec![job]), Err(message.to_owned()));

@@ -5,6 +5,7 @@ use mpscript::api::callback::{Article, Error, FIELDS, Kind, MAX_BYTES, Message, 
 use serde_json::{Value, json};
 
 /// Every message and event with its fields beside the common four.
+#[allow(clippy::too_many_lines, reason = "a table with an entry for each kind of push")]
 fn every_push() -> Vec<(&'static str, Value)> {
     let event = |event: &str, rest: Value| {
         let mut fields = json!({"MsgType": "event", "Event": event});

@@ -8,8 +8,11 @@ use std::{
     process::Command,
 };
 
+/// Makes a file of a kind at a name in a folder.
+type Make = fn(&Folder, &str);
+
 /// What a file may turn out to be, with what is said of it. A giant has no blocks on the disk.
-const KINDS: [(fn(&Folder, &str), &str); 4] = [
+const KINDS: [(Make, &str); 4] = [
     (make_pipe, "it is no regular file"),
     (make_device, "it is no regular file"),
     (make_folder, "it is a folder"),
