@@ -184,7 +184,11 @@ macro_rules! drive {
             }
 
             fn close(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-                Box::pin(self.pool.close())
+                Box::pin(async move {
+                    if self.is_in_place() {
+                        self.pool.close().await;
+                    }
+                })
             }
         }
     };

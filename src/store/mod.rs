@@ -24,6 +24,7 @@ mod migrate_v6;
 mod migrate_v7;
 mod migrate_v8;
 mod migrate_v9;
+mod opened_files;
 mod output;
 mod postgres;
 mod purge;

@@ -1,18 +1,18 @@
 //! SQLite: one file for all processes of a machine.
 
-use super::{StoreError, driver::drive};
-use crate::base::{Stopwatch, lock, refuse_other_kinds};
+use super::{StoreError, driver::drive, opened_files::OpenedFiles};
+use crate::base::{Stopwatch, refuse_other_kinds};
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions, Connection, Row as _,
     sqlite::{
         SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
         SqliteSynchronous,
     },
 };
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    fs, io, mem,
+    path::Path,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -31,6 +31,8 @@ pub(super) struct Sqlite {
     pool: SqlitePool,
     location: String,
     opened: Arc<OpenedFiles>,
+    /// Set once the files are not those that were opened.
+    abandoned: OnceLock<()>,
 }
 
 impl Sqlite {
@@ -80,7 +82,13 @@ impl Sqlite {
             let pool = pooled.clone().connect_with(options.clone()).await;
             match pool.map_err(|error| fault(&location, &error)) {
                 Ok(_) if can_be_read_by_others(path) => return Err(StoreError::Exposed { location }),
-                Ok(pool) => return Ok(Self { pool, location, opened }),
+                Ok(pool) => {
+                    // A store of an earlier version that can't be given an id now gets it when it is next opened.
+                    if let Ok(id) = store_id(&pool).await {
+                        opened.set_store_id(id);
+                    }
+                    return Ok(Self { pool, location, opened, abandoned: OnceLock::new() });
+                }
                 // Turning the write-ahead log on for a new file needs a lock that `busy_timeout` does not wait for.
                 Err(StoreError::Locked { .. }) if since.elapsed() < TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -97,77 +105,45 @@ impl Sqlite {
 
 impl Sqlite {
     fn is_in_place(&self) -> bool {
-        self.opened.are_in_place()
-    }
-}
-
-/// A file of the system, whatever its name: its device and its number there.
-type FileId = (u64, u64);
-
-/// The identities of a store's files, which other files of the same names do not have.
-struct OpenedFiles {
-    path: PathBuf,
-    ids: Mutex<FileIds>,
-}
-
-#[derive(Default)]
-struct FileIds {
-    database: Option<FileId>,
-    /// Of the write-ahead log, while a connection has it open.
-    log: Option<FileId>,
-}
-
-impl OpenedFiles {
-    fn new(path: &Path) -> Self {
-        // SQLite follows links, and puts the log beside their target.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        Self { path, ids: Mutex::default() }
-    }
-
-    fn log(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push("-wal");
-        name.into()
-    }
-
-    /// A connection has opened the files.
-    fn connected(&self) {
-        let mut ids = lock(&self.ids);
-        if ids.database.is_none() {
-            ids.database = file_id(&self.path).ok();
+        if self.abandoned.get().is_none() && self.opened.are_in_place() {
+            return true;
         }
-        ids.log = file_id(&self.log()).ok();
-    }
-
-    /// The connection is about to be closed, and may delete the log.
-    fn closing(&self) {
-        lock(&self.ids).log = None;
-    }
-
-    /// Whether the names stand for the files that were opened: what is written into others, or into deleted ones, is lost.
-    fn are_in_place(&self) -> bool {
-        let ids = lock(&self.ids);
-        is_in_place(&self.path, ids.database) && is_in_place(&self.log(), ids.log)
+        self.abandoned.get_or_init(|| {
+            // Its connection stays open to the end of the process: closed, it would copy its log into the file that is there
+            // now, and delete that file's log.
+            mem::forget(self.pool.clone());
+            self.opened.set_log_aside();
+        });
+        false
     }
 }
 
-fn is_in_place(path: &Path, opened: Option<FileId>) -> bool {
-    let Some(opened) = opened else { return true };
-    match file_id(path) {
-        Ok(found) => found == opened,
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
+/// The random number that tells a store from others, in its header; a store that has none is given one.
+async fn store_id(pool: &SqlitePool) -> sqlx::Result<u32> {
+    let stored = read_store_id(&mut *pool.acquire().await?).await?;
+    if stored != 0 {
+        return Ok(stored);
     }
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let stored = read_store_id(&mut transaction).await?;
+    if stored != 0 {
+        return Ok(stored);
+    }
+    // SQLite takes and gives it as a signed number.
+    let id = fastrand::u32(1..=i32::MAX.unsigned_abs());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {id}")))
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    // From the log into the file, where copies of it have it from. What others read now is copied later.
+    sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *pool.acquire().await?).await?;
+    Ok(id)
 }
 
-#[cfg(unix)]
-fn file_id(path: &Path) -> io::Result<FileId> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_id(_path: &Path) -> io::Result<FileId> {
-    Err(io::ErrorKind::Unsupported.into())
+async fn read_store_id(connection: &mut SqliteConnection) -> sqlx::Result<u32> {
+    let row = sqlx::raw_sql("PRAGMA application_id").fetch_one(connection).await?;
+    let id: i32 = row.try_get(0)?;
+    Ok(id.cast_unsigned())
 }
 
 /// Whether a connection may be used again. SQLite rolls back by itself when the disk is full or fails

@@ -86,6 +86,24 @@ fn daemon_whose_store_was_deleted_ends_with_an_error() {
 }
 
 #[test]
+fn daemon_whose_store_was_overwritten_ends_and_the_copy_can_be_used() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store").file("jobs/tick.rhai", tick("滴答"));
+    let another = Folder::with("print(\"另一个\")").account().env("MPSCRIPT_STORE", "store");
+    sandbox.start_run(&another, &[]).finish();
+    // Its log is copied into the file when it is closed.
+    let runtime = runtime().expect("the system gives threads");
+    runtime.block_on(async { another.store().await.close().await });
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": 滴答\n");
+    fs::copy(another.path().join("store"), folder.path().join("store")).expect("it can be copied");
+    let finished = daemon.finish();
+    assert_eq!(finished.code, Some(2), "{}", finished.out);
+    assert!(finished.err.contains("was deleted or replaced while it was in use"), "{}", finished.err);
+    assert!(folder.run(&["runs"]).success().contains("done"));
+}
+
+#[test]
 fn run_whose_store_was_replaced_ends_with_an_error() {
     let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "100ms"]);
     let folder = Folder::with("print(\"开始\"); followers().each(|u| sleep(1))").account();

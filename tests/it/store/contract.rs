@@ -373,6 +373,106 @@ fn store_without_its_log_fails_with_replaced() {
 }
 
 #[test]
+fn store_overwritten_by_another_fails_with_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let another = folder.path().join("another");
+    closed_store(&another);
+    let overwrite = |state: &Path| fs::copy(&another, state.join("store.sqlite3")).unwrap();
+    assert_eq!(error_after(|state| assert!(overwrite(state) > 0)), REPLACED);
+}
+
+#[test]
+fn emptied_store_fails_with_replaced() {
+    let empty = |state: &Path| drop(fs::File::create(state.join("store.sqlite3")).unwrap());
+    assert_eq!(error_after(empty), REPLACED);
+}
+
+#[test]
+fn truncated_store_fails_with_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    closed_store(&path);
+    run(async {
+        let store = Store::sqlite(&path).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(4_096).unwrap();
+        let error = store.mark_exhausted("a", "/y", 1).await.unwrap_err();
+        assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    });
+}
+
+#[test]
+fn store_overwritten_by_an_older_copy_of_itself_fails_with_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy] = ["store", "copy"].map(|name| folder.path().join(name));
+    closed_store(&path);
+    fs::copy(&path, &copy).unwrap();
+    run(async {
+        // It grows.
+        let store = Store::sqlite(&path).await.unwrap();
+        store.transaction((1..=3).map(large_row).collect()).await.unwrap();
+        store.close().await;
+        let store = Store::sqlite(&path).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
+        fs::copy(&copy, &path).unwrap();
+        let error = store.mark_exhausted("a", "/y", 1).await.unwrap_err();
+        assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    });
+}
+
+#[test]
+fn copy_that_has_overwritten_a_store_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy] = ["store", "copy"].map(|name| folder.path().join(name));
+    closed_store(&copy);
+    let bytes = fs::read(&copy).unwrap();
+    run(async {
+        let store = Store::sqlite(&path).await.unwrap();
+        store.mark_exhausted("a", "/x", 1).await.unwrap();
+        fs::copy(&copy, &path).unwrap();
+        store.mark_exhausted("a", "/y", 1).await.unwrap_err();
+        store.close().await;
+    });
+    // The log of the store that was there would have been applied to the copy.
+    assert!(!folder.path().join("store-wal").exists());
+    assert!(fs::read(&path).unwrap() == bytes);
+}
+
+#[test]
+fn store_that_others_write_and_vacuum_stays_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    run(async {
+        let store = Store::sqlite(&path).await.unwrap();
+        let other = Store::sqlite(&path).await.unwrap();
+        for round in 0..5 {
+            other.transaction((1..=9).map(|row| large_row(9 * round + row)).collect()).await.unwrap();
+            store.mark_exhausted("a", "/x", round).await.unwrap();
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            other.query(Statement::new(sql)).await.unwrap();
+            store.mark_exhausted("b", "/x", round).await.unwrap();
+        }
+        other.execute(Statement::new("DELETE FROM mpscript_token")).await.unwrap();
+        for sql in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            other.query(Statement::new(sql)).await.unwrap();
+            store.mark_exhausted("c", "/x", 1).await.unwrap();
+        }
+        other.close().await;
+        store.mark_exhausted("d", "/x", 1).await.unwrap();
+        store.close().await;
+    });
+}
+
+/// Makes a store, and closes it.
+fn closed_store(path: &Path) {
+    run(async {
+        let store = Store::sqlite(path).await.unwrap();
+        store.mark_exhausted("b", "/x", 1).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
 fn hint_moves_a_store_away_only_when_it_is_damaged() {
     let error = run(async {
         let folder = tempfile::tempdir().unwrap();
