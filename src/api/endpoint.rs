@@ -72,6 +72,17 @@ pub trait CallMode {
     const KIND: CallKind;
 }
 
+/// What a dry run does with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InDryRun {
+    /// It is sent: it leaves everything as it was.
+    Sent,
+    /// It is not sent.
+    NotSent,
+    /// It is not sent with this flag set.
+    NotSentWith(&'static str),
+}
+
 /// Marks an endpoint that changes nothing.
 #[derive(Debug)]
 pub enum Reads {}
@@ -80,12 +91,20 @@ pub enum Reads {}
 #[derive(Debug)]
 pub enum Writes {}
 
+/// Marks an endpoint that changes nothing of the account, but uses something up: a code, or the token of other programs.
+#[derive(Debug)]
+pub enum Consumes {}
+
 impl CallMode for Reads {
     const KIND: CallKind = CallKind::Read;
 }
 
 impl CallMode for Writes {
     const KIND: CallKind = CallKind::Write;
+}
+
+impl CallMode for Consumes {
+    const KIND: CallKind = CallKind::Read;
 }
 
 /// Whether a request whose answer was lost may be sent again.
@@ -253,6 +272,8 @@ pub struct Spec {
     pub credential: Credential,
     /// Whether it changes the account.
     pub kind: CallKind,
+    /// What a dry run does with it.
+    pub in_dry_run: InDryRun,
     /// Whether it may be sent twice.
     pub resend: Resend,
     /// Who has it.
@@ -283,6 +304,7 @@ impl Spec {
         fields: &[],
         credential: Credential::AccessToken,
         kind: CallKind::Read,
+        in_dry_run: InDryRun::Sent,
         resend: Resend::Idempotent,
         permission: Permission::Certified,
         envelope: None,
@@ -315,7 +337,7 @@ impl Spec {
 pub trait Endpoint: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
     /// What a call that succeeds gives.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
-    /// [`Reads`] or [`Writes`].
+    /// [`Reads`], [`Writes`] or [`Consumes`].
     type Mode: CallMode;
     /// The declaration.
     const SPEC: &'static Spec;
@@ -358,7 +380,7 @@ pub trait Paged: Records<Answer = super::answer::OpenidPage> {
 /// ```text
 /// endpoint! {
 ///     /// What it does.
-///     "area::verb" = read POST "/cgi-bin/…";    // or `write`: then it needs an `impl Effect`
+///     "area::verb" = read POST "/cgi-bin/…";    // or `write`: then it needs an `impl Effect`; or `consume`
 ///     request Verb { /// What the field is.  field: Type, }
 ///     answer Type;
 ///     list field: Item, 50 else 40032;          // if a list is bounded
@@ -371,7 +393,7 @@ pub trait Paged: Records<Answer = super::answer::OpenidPage> {
 macro_rules! endpoint {
     (
         $(#[doc = $doc:literal])*
-        $name:literal = $mode:ident $method:ident $path:literal;
+        $name:literal = $mode:ident $( ($flag:ident) )? $method:ident $path:literal;
         request $request:ident {
             $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty, )*
         }
@@ -395,6 +417,7 @@ macro_rules! endpoint {
             const SPEC: &'static $crate::api::Spec = &$crate::api::Spec {
                 name: $name,
                 kind: <Self::Mode as $crate::api::CallMode>::KIND,
+                in_dry_run: $crate::api::endpoint::endpoint!(@dry $mode $($flag)?),
                 method: $crate::api::endpoint::endpoint!(@method $method),
                 path: $path,
                 doc: concat!($($doc, "\n",)* ""),
@@ -439,6 +462,11 @@ macro_rules! endpoint {
     };
     (@mode read) => { $crate::api::Reads };
     (@mode write) => { $crate::api::Writes };
+    (@mode consume) => { $crate::api::Consumes };
+    (@dry read) => { $crate::api::InDryRun::Sent };
+    (@dry write) => { $crate::api::InDryRun::NotSent };
+    (@dry consume) => { $crate::api::InDryRun::NotSent };
+    (@dry consume $flag:ident) => { $crate::api::InDryRun::NotSentWith(stringify!($flag)) };
     (@method GET) => { $crate::api::Method::Get };
     (@method POST) => { $crate::api::Method::Post };
     (@method UPLOAD) => { $crate::api::Method::Upload };

@@ -24,8 +24,9 @@ mod violation;
 pub mod wire;
 
 pub use endpoint::{
-    Batched, CallKind, CallMode, Credential, Cursor, DailyQuota, Endpoint, Field, FieldKind, FieldType,
-    ListLimit, Method, Paged, Permission, Reads, Records, Resend, Spec, WireSecret, Writes,
+    Batched, CallKind, CallMode, Consumes, Credential, Cursor, DailyQuota, Endpoint, Field, FieldKind,
+    FieldType, InDryRun, ListLimit, Method, Paged, Permission, Reads, Records, Resend, Spec, WireSecret,
+    Writes,
 };
 pub use violation::Violation;
 

@@ -88,7 +88,8 @@ endpoint! {
     /// Exchanges the code that the authorize page gave for a person's openid and tokens.
     ///
     /// A code is good once and for five minutes; a second exchange is refused (40163). The same
-    /// code given here twice within five minutes is answered from memory.
+    /// code given here twice within five minutes is answered from memory. A dry run keeps the code:
+    /// it answers with a placeholder, and with made-up answers to what is asked with its tokens.
     /// Source: 通过 code 换取网页授权 `access_token` (`sns/oauth2/access_token`).
     ///
     /// ```rhai
@@ -97,7 +98,7 @@ endpoint! {
     /// let grant = oauth::exchange(code);
     /// print(grant.openid);
     /// ```
-    "oauth::exchange" = read GET "/sns/oauth2/access_token";
+    "oauth::exchange" = consume GET "/sns/oauth2/access_token";
     request Exchange {
         /// The code.
         code: String,

@@ -26,7 +26,7 @@ endpoint! {
     /// let token = token::get();          // prints as ***
     /// print(token.expires_in);
     /// ```
-    "token::get" = read GET "/cgi-bin/token";
+    "token::get" = consume GET "/cgi-bin/token";
     request Get {}
     answer Token;
     attributes {
@@ -49,7 +49,7 @@ endpoint! {
     /// ```rhai
     /// print(token::stable().expires_in);
     /// ```
-    "token::stable" = read POST "/cgi-bin/stable_token";
+    "token::stable" = consume(force_refresh) POST "/cgi-bin/stable_token";
     request Stable {
         /// Void the present token and make a new one.
         force_refresh: Option<bool>,

@@ -4,7 +4,7 @@
 //! taken for what is safe: a write that must never be sent twice, unless it is known to read. A GET may
 //! change the account as well: `/cgi-bin/menu/delete` is one.
 
-use super::{CallKind, Credential, Method, Permission, Resend, Spec, all};
+use super::{CallKind, Credential, InDryRun, Method, Permission, Resend, Spec, all};
 use crate::base::lock;
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -131,6 +131,10 @@ pub fn spec(method: Method, path: &str) -> Result<&'static Spec, UndeclaredError
         method,
         path: Box::leak(path.to_owned().into_boxed_str()),
         kind,
+        in_dry_run: match kind {
+            CallKind::Read => InDryRun::Sent,
+            CallKind::Write => InDryRun::NotSent,
+        },
         resend,
         permission: Permission::Any,
         max_answer: 32 << 20,

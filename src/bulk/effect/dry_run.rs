@@ -28,6 +28,12 @@ struct Tags {
 }
 
 impl DryRun {
+    /// What stands for a secret that a dry run does not fetch.
+    pub const SECRET: &str = "dry-run";
+
+    /// The openid of the person whose code a dry run does not exchange; it has an openid's form.
+    pub const OPENID: &str = "oDRY-RUN--------------------";
+
     /// Calls that are not made.
     pub fn would_call(&self, spec: &Spec, times: u64) {
         *lock(&self.calls).entry(format!("{} {}", spec.method.as_str(), spec.path)).or_default() += times;

@@ -96,7 +96,8 @@ impl Observer<'_> {
         openids: &'b [String],
         known: &HashSet<String>,
     ) -> Result<People<'b>, CallError> {
-        let well_formed: Vec<String> = openids.iter().filter(|openid| is_openid(openid)).cloned().collect();
+        let is_asked = |openid: &&String| is_openid(openid) && *openid != DryRun::OPENID;
+        let well_formed: Vec<String> = openids.iter().filter(is_asked).cloned().collect();
         let users = self.users(&well_formed).await?.into_iter();
         let users = users.filter_map(|user| Some((user.openid.clone()?, user))).collect();
         let mut people = People { openids, users, foreign: HashSet::new() };
@@ -140,7 +141,7 @@ impl People<'_> {
             Holder::Malformed
         } else if self.foreign.contains(openid) {
             Holder::Foreign
-        } else if self.user(openid).is_some_and(User::is_follower) {
+        } else if openid == DryRun::OPENID || self.user(openid).is_some_and(User::is_follower) {
             Holder::Follower
         } else {
             Holder::Unsubscribed

@@ -220,7 +220,7 @@ fn split(comments: &str) -> (String, Vec<String>) {
 
 /// The attributes of an endpoint's declaration: a label and a text for each.
 pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
-    use crate::api::{CallKind, Credential, Permission, Resend};
+    use crate::api::{CallKind, Credential, InDryRun, Permission, Resend};
     let mut facts = vec![("platform", spec.call())];
     facts.push(("gives", endpoint::gives(spec).to_owned()));
     facts.push((
@@ -267,7 +267,10 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
     };
     facts.push(("quota", quota));
     let resend = match (spec.kind, spec.resend) {
-        (CallKind::Read, _) => "reads; sent again when its answer is lost",
+        (CallKind::Read, Resend::Idempotent | Resend::VerifyFirst) => {
+            "reads; sent again when its answer is lost"
+        }
+        (CallKind::Read, Resend::Never) => "reads; never sent again when its answer is lost",
         (_, Resend::Idempotent) => "writes; sent again when its answer is lost, for twice is as good as once",
         (_, Resend::VerifyFirst) => {
             "writes; not sent again when its answer is lost: look first whether it took effect"
@@ -275,5 +278,14 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
         (_, Resend::Never) => "writes; never sent again when its answer is lost: a person must decide",
     };
     facts.push(("effect", resend.to_owned()));
+    match (spec.kind, spec.in_dry_run) {
+        (CallKind::Write, _) | (_, InDryRun::Sent) => {}
+        (CallKind::Read, InDryRun::NotSent) => {
+            facts.push(("dry run", "not sent, for it uses something up: a placeholder is given".to_owned()));
+        }
+        (CallKind::Read, InDryRun::NotSentWith(flag)) => {
+            facts.push(("dry run", format!("not sent with `{flag}`: a placeholder is given")));
+        }
+    }
     facts
 }

@@ -1,171 +1,37 @@
 //! Makes script functions of the declarations of endpoints.
 
-use super::{argument::read_argument, signature::signature};
+use super::{answers::ToScript, argument::read_argument, signature::signature};
 use crate::{
     api::{
-        Batched, Endpoint, FieldKind, Reads, Spec, WireSecret, Writes,
+        Batched, Consumes, Endpoint, FieldKind, InDryRun, Reads, Spec, WireSecret, Writes,
         answer::{Empty, OpenidPage},
         blacklist,
         card::{self, Created},
-        media::{self, Uploaded},
-        network::{self, IpList, NetworkReport},
+        media, network,
         oauth::{self, Grant, Profile},
-        qrcode::{self, Ticket},
-        quota::{self, Quotas},
-        rid::{self, RidInfo},
-        tag::{self, Tag, TagIds, Tags},
+        qrcode, quota, rid,
+        tag::{self, Tags},
         token::{self, Token},
-        user::{self, User, Users},
+        user::{self, User},
     },
     base::Secret,
-    bulk::{Effect, call_chunked},
+    bulk::{DryRun, Effect, call_chunked},
     for_each_endpoint,
     script::{
         host::{
             env::RunEnv,
             error::{ScriptError, ScriptResult, at_position},
             stdlib,
-            value::{Follower, OpaqueToken, to_dynamic},
         },
         writes::journaled_call::call_journaled,
     },
 };
 use rhai::{
-    Array, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext,
-    Position, RhaiFunc, Shared,
+    Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, NativeCallContext, Position,
+    RhaiFunc, Shared,
 };
 use serde_json::{Map, Value, json};
 use std::{any::TypeId, collections::BTreeMap, sync::Arc};
-
-/// An answer as a script sees it: the platform's field names, typed where it pays.
-trait ToScript {
-    /// Its type in a script.
-    const KIND: &'static str;
-    /// What it holds, for the reference.
-    const GIVES: &'static str;
-    fn to_script(self) -> Dynamic;
-}
-
-impl ToScript for Empty {
-    const KIND: &'static str = "()";
-    const GIVES: &'static str = "nothing";
-    fn to_script(self) -> Dynamic {
-        Dynamic::UNIT
-    }
-}
-
-impl ToScript for Token {
-    const KIND: &'static str = "Token";
-    const GIVES: &'static str = "a `Token`";
-    fn to_script(self) -> Dynamic {
-        Dynamic::from(OpaqueToken::from(self))
-    }
-}
-
-impl ToScript for Grant {
-    const KIND: &'static str = "Grant";
-    const GIVES: &'static str = "a `Grant`";
-    fn to_script(self) -> Dynamic {
-        Dynamic::from(self)
-    }
-}
-
-/// Answers that are maps to a script, field by field.
-macro_rules! maps {
-    ($($answer:ty: $gives:literal),* $(,)?) => {
-        $( impl ToScript for $answer {
-            const KIND: &'static str = "Map";
-            const GIVES: &'static str = $gives;
-            fn to_script(self) -> Dynamic {
-                to_dynamic(&self)
-            }
-        } )*
-    };
-}
-
-maps! {
-    OpenidPage: "a map: `total`, `count`, `data.openid` (no `data` when the page is empty), `next_openid`",
-    Profile: "a map: `openid`, `nickname`, `headimgurl`, `sex`, `province`, `city`, `country`, `privilege`, `unionid`",
-    Ticket: "a map: `ticket`, `expire_seconds`, `url`",
-    NetworkReport: "a map: `dns` and `ping`, each an array of maps",
-    Uploaded: "a map: `url`",
-}
-
-impl ToScript for Created {
-    const KIND: &'static str = "Map";
-    const GIVES: &'static str = "a map: `card_id`";
-    fn to_script(self) -> Dynamic {
-        to_dynamic(&json!({"card_id": self.card_id}))
-    }
-}
-
-impl ToScript for User {
-    const KIND: &'static str = "User";
-    const GIVES: &'static str = "a `User`";
-    fn to_script(self) -> Dynamic {
-        Dynamic::from(Follower(Arc::new(self)))
-    }
-}
-
-impl ToScript for Users {
-    const KIND: &'static str = "Array";
-    const GIVES: &'static str = "an array of `User`";
-    fn to_script(self) -> Dynamic {
-        self.user_info_list.into_iter().map(User::to_script).collect::<Array>().into()
-    }
-}
-
-impl ToScript for Tag {
-    const KIND: &'static str = "Tag";
-    const GIVES: &'static str = "a `Tag`";
-    fn to_script(self) -> Dynamic {
-        Dynamic::from(self)
-    }
-}
-
-impl ToScript for Tags {
-    const KIND: &'static str = "Array";
-    const GIVES: &'static str = "an array of `Tag`";
-    fn to_script(self) -> Dynamic {
-        self.tags.into_iter().map(Tag::to_script).collect::<Array>().into()
-    }
-}
-
-impl ToScript for Quotas {
-    const KIND: &'static str = "Map";
-    const GIVES: &'static str = "a map: `quota` with `daily_limit`, `used` and `remain`; `rate_limit` with `call_count` and `refresh_second`";
-    fn to_script(self) -> Dynamic {
-        let mut map = Map::new();
-        map.insert("quota".to_owned(), json!(self.quota));
-        map.extend(self.rate_limit.map(|limit| ("rate_limit".to_owned(), json!(limit))));
-        to_dynamic(&map)
-    }
-}
-
-impl ToScript for RidInfo {
-    const KIND: &'static str = "Map";
-    const GIVES: &'static str =
-        "a map: `invoke_time`, `cost_in_ms`, `request_url`, `request_body`, `response_body`, `client_ip`";
-    fn to_script(self) -> Dynamic {
-        to_dynamic(&self.request)
-    }
-}
-
-impl ToScript for IpList {
-    const KIND: &'static str = "Array";
-    const GIVES: &'static str = "an array of addresses";
-    fn to_script(self) -> Dynamic {
-        self.ip_list.into_iter().map(Dynamic::from).collect::<Array>().into()
-    }
-}
-
-impl ToScript for TagIds {
-    const KIND: &'static str = "Array";
-    const GIVES: &'static str = "an array of ids";
-    fn to_script(self) -> Dynamic {
-        self.tagid_list.into_iter().map(Dynamic::from).collect::<Array>().into()
-    }
-}
 
 /// How an endpoint is called from a script: as one call, or split into calls of the platform's maximum size.
 trait Callable: Endpoint {
@@ -213,39 +79,117 @@ macro_rules! called_in_parts {
 }
 
 called_as_it_is! {
-    user::List, user::Info, user::Remark, tag::Create, tag::Update,
-    tag::Delete, tag::Of, blacklist::List, oauth::Refresh, oauth::Userinfo, oauth::Check,
+    user::List, user::Remark, tag::Create, tag::Update,
+    tag::Delete, tag::Of, blacklist::List,
     media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
 
+/// An endpoint that uses something up, and what a dry run answers in its place.
+trait Consuming: Callable {
+    fn placeholder(&self) -> Self::Answer;
+}
+
 impl Callable for token::Get {
     fn call_from_script(self, env: &RunEnv) -> ScriptResult<Token> {
+        // The tokens of other programs end with it.
+        env.confirm_write()?;
         let client = env.client()?;
-        renew_token(env, Self::SPEC, || env.call(client.call(&self)))
+        env.call(client.call(&self))
     }
 }
 
 impl Callable for token::Stable {
     fn call_from_script(self, env: &RunEnv) -> ScriptResult<Token> {
-        let client = env.client()?;
         if self.force_refresh == Some(true) {
-            return renew_token(env, Self::SPEC, || env.call(client.call(&self)));
+            env.confirm_write()?;
         }
+        let client = env.client()?;
         env.call(client.call(&self))
     }
 }
 
-/// Renews a token that voids the one of other programs. That changes the account: a dry run gives a placeholder.
-fn renew_token(env: &RunEnv, spec: &Spec, send: impl FnOnce() -> ScriptResult<Token>) -> ScriptResult<Token> {
-    /// As of a real one, in seconds.
-    const TTL: i64 = 7_200;
-    let Some(dry_run) = &env.policy.dry else {
-        env.confirm_write()?;
-        return send();
-    };
-    dry_run.would_call(spec, 1);
-    Ok(Token { access_token: WireSecret(Secret::new("dry-run")), expires_in: TTL })
+/// The life of a placeholder, as of a real token, in seconds.
+const TTL: i64 = 7_200;
+
+fn placeholder_secret() -> WireSecret {
+    WireSecret(Secret::new(DryRun::SECRET))
+}
+
+fn placeholder_grant() -> Grant {
+    Grant {
+        access_token: placeholder_secret(),
+        expires_in: TTL,
+        refresh_token: placeholder_secret(),
+        openid: DryRun::OPENID.to_owned(),
+        scope: oauth::BASE.to_owned(),
+        unionid: None,
+        is_snapshotuser: None,
+    }
+}
+
+impl Consuming for token::Get {
+    fn placeholder(&self) -> Token {
+        Token { access_token: placeholder_secret(), expires_in: TTL }
+    }
+}
+
+impl Consuming for token::Stable {
+    fn placeholder(&self) -> Token {
+        Token { access_token: placeholder_secret(), expires_in: TTL }
+    }
+}
+
+impl Consuming for oauth::Exchange {
+    fn placeholder(&self) -> Grant {
+        placeholder_grant()
+    }
+}
+
+/// Whether a token comes from an exchange that a dry run has not made.
+fn is_placeholder(env: &RunEnv, token: &WireSecret) -> bool {
+    env.policy.dry.is_some() && token.0.reveal() == DryRun::SECRET
+}
+
+impl Callable for oauth::Refresh {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Grant> {
+        if is_placeholder(env, &self.refresh_token) {
+            return Ok(placeholder_grant());
+        }
+        let client = env.client()?;
+        env.call(client.call(&self))
+    }
+}
+
+impl Callable for oauth::Userinfo {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Profile> {
+        if is_placeholder(env, &self.access_token) {
+            return Ok(Profile { openid: self.openid, ..Profile::default() });
+        }
+        let client = env.client()?;
+        env.call(client.call(&self))
+    }
+}
+
+impl Callable for oauth::Check {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Empty> {
+        if is_placeholder(env, &self.access_token) {
+            return Ok(Empty::default());
+        }
+        let client = env.client()?;
+        env.call(client.call(&self))
+    }
+}
+
+impl Callable for user::Info {
+    fn call_from_script(self, env: &RunEnv) -> ScriptResult<User> {
+        // The platform knows nothing of a person whose code a dry run has not exchanged.
+        if env.policy.dry.is_some() && self.openid == DryRun::OPENID {
+            return Ok(User { openid: Some(self.openid), ..User::default() });
+        }
+        let client = env.client()?;
+        env.call(client.call(&self))
+    }
 }
 
 impl Callable for tag::List {
@@ -390,6 +334,23 @@ trait Dispatch<Mode>: Callable {
 impl<E: Callable + Endpoint<Mode = Reads>> Dispatch<Reads> for E {
     fn dispatch(self, env: &RunEnv, _fields: &Value) -> ScriptResult<Self::Answer> {
         self.call_from_script(env)
+    }
+}
+
+impl<E: Consuming + Endpoint<Mode = Consumes>> Dispatch<Consumes> for E {
+    fn dispatch(self, env: &RunEnv, fields: &Value) -> ScriptResult<Self::Answer> {
+        let is_consumed = match Self::SPEC.in_dry_run {
+            InDryRun::Sent => false,
+            InDryRun::NotSent => true,
+            InDryRun::NotSentWith(flag) => fields[flag] == true,
+        };
+        match &env.policy.dry {
+            Some(dry_run) if is_consumed => {
+                dry_run.would_call(Self::SPEC, 1);
+                Ok(self.placeholder())
+            }
+            _ => self.call_from_script(env),
+        }
     }
 }
 

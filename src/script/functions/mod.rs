@@ -1,5 +1,6 @@
 //! What scripts call: a function for each endpoint, and the few that are no endpoints.
 
+mod answers;
 pub(crate) mod argument;
 pub(crate) mod callback;
 pub(crate) mod deep_values;

@@ -4,7 +4,7 @@ use crate::fixtures::{
     account::Account,
     program::{Folder, counts, project, run_on},
 };
-use mpscript::api::{self, CallKind};
+use mpscript::api::{self, CallKind, InDryRun};
 use serde_json::json;
 use std::fs;
 
@@ -14,29 +14,87 @@ fn called(account: &Account) -> Vec<String> {
     stats["calls"].as_object().expect("calls are counted").keys().cloned().collect()
 }
 
+/// One call of each endpoint that writes, with arguments that the platform would take.
+const WRITES: [(&str, &str); 12] = [
+    ("tag::create", "tag::create(\"广东\")"),
+    ("tag::update", "tag::update(tag::create(\"甲\"), \"乙\")"),
+    ("tag::delete", "tag::delete(tag::create(\"丙\"))"),
+    ("tag::attach", "tag::attach(tag::create(\"丁\"), [OPENID])"),
+    ("tag::detach", "tag::detach(tag::create(\"戊\"), [OPENID])"),
+    ("blacklist::add", "blacklist::add([OPENID])"),
+    ("blacklist::remove", "blacklist::remove([OPENID])"),
+    ("user::remark", "user::remark(OPENID, \"客户\")"),
+    ("media::upload_image", "print(media::upload_image(\"logo.png\").url)"),
+    ("card::create", "print(card::create(card::cash(#{logo_url: \"http://mmbiz.qpic.cn/x/0\"})).card_id)"),
+    ("qrcode::create", "print(qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 7}}).ticket)"),
+    ("quota::clear", "quota::clear()"),
+];
+
+/// One call of each of the others, and whether a dry run sends it.
+const OTHERS: [(&str, &str, bool); 18] = [
+    ("token::get", "token::get()", false),
+    ("token::stable", "token::stable(true)", false),
+    ("user::list", "user::list()", true),
+    ("user::info", "user::info(OPENID)", true),
+    ("user::batch", "user::batch([OPENID])", true),
+    ("tag::list", "tag::list()", true),
+    ("tag::members", "tag::members(2)", true),
+    ("tag::of", "tag::of(OPENID)", true),
+    ("blacklist::list", "blacklist::list()", true),
+    ("oauth::exchange", "oauth::exchange(CODE)", false),
+    ("oauth::refresh", "oauth::refresh(\"96_x\")", true),
+    ("oauth::userinfo", "oauth::userinfo(\"96_x\", OPENID)", true),
+    ("oauth::check", "oauth::check(\"96_x\", OPENID)", true),
+    ("quota::get", "quota::get(\"/cgi-bin/user/get\")", true),
+    ("rid::get", "rid::get(\"5e7d4f6a-2b3c4d5e-6f708192\")", true),
+    ("network::callback_ip", "network::callback_ip()", true),
+    ("network::api_ip", "network::api_ip()", true),
+    ("network::check", "network::check(\"all\", \"DEFAULT\")", true),
+];
+
+#[test]
+fn dry_run_sends_what_an_endpoint_declares() {
+    let account = Account::of(3);
+    let openid = json!(account.openids()[0]).to_string();
+    let code = account.control("oauth/code", json!({"scope": "snsapi_userinfo"}))["code"].to_string();
+    for spec in api::all().into_iter().filter(|spec| spec.kind == CallKind::Read) {
+        let (_, call, is_sent) =
+            OTHERS.into_iter().find(|(name, ..)| *name == spec.name).expect("it has its call here");
+        assert_eq!(spec.in_dry_run == InDryRun::Sent, is_sent, "{}", spec.name);
+        let count = || account.get("/__sandbox/stats").json()["calls"][spec.call()].as_u64().unwrap_or(0);
+        let before = count();
+        // The token that the client needs for itself is fetched by another endpoint.
+        let script = call.replace("OPENID", &openid).replace("CODE", &code);
+        let (finished, report) = run_on(&account, &format!("print({script})"), &["--dry-run"]);
+        let of_client = u64::from(spec.name == "token::stable" && report["calls"][spec.call()] == 1);
+        assert_eq!(count() - before > of_client, is_sent, "{}: {}", spec.name, finished.err);
+        assert_eq!(report["would_call"][spec.call()] == 1, !is_sent, "{}: {}", spec.name, finished.err);
+    }
+    for spec in api::all().into_iter().filter(|spec| spec.kind == CallKind::Write) {
+        assert_eq!(spec.in_dry_run, InDryRun::NotSent, "{}", spec.name);
+    }
+}
+
+#[test]
+fn code_that_a_dry_run_was_given_can_be_exchanged_later() {
+    let account = Account::of(3);
+    let code = account.control("oauth/code", json!({"scope": "snsapi_userinfo"}))["code"].to_string();
+    let script = format!(
+        "let grant = oauth::exchange({code}); oauth::check(grant.access_token, grant.openid);
+         print(oauth::userinfo(oauth::refresh(grant.refresh_token).access_token, grant.openid).openid == grant.openid);
+         user::remark(grant.openid, user::info(grant.openid).remark ?? \"会员\");"
+    );
+    let (dry, _) = run_on(&account, &script, &["--dry-run"]);
+    assert_eq!((dry.code, dry.out.as_str()), (Some(0), "true\n"), "{}", dry.err);
+    let (real, _) = run_on(&account, &format!("print(oauth::exchange({code}).scope)"), &[]);
+    assert_eq!(real.success(), "snsapi_userinfo\n");
+}
+
 #[test]
 fn dry_run_calls_no_write_endpoint() {
-    // One call of each, with arguments that the platform would take.
-    let calls = [
-        ("tag::create", "tag::create(\"广东\")"),
-        ("tag::update", "tag::update(tag::create(\"甲\"), \"乙\")"),
-        ("tag::delete", "tag::delete(tag::create(\"丙\"))"),
-        ("tag::attach", "tag::attach(tag::create(\"丁\"), [OPENID])"),
-        ("tag::detach", "tag::detach(tag::create(\"戊\"), [OPENID])"),
-        ("blacklist::add", "blacklist::add([OPENID])"),
-        ("blacklist::remove", "blacklist::remove([OPENID])"),
-        ("user::remark", "user::remark(OPENID, \"客户\")"),
-        ("media::upload_image", "print(media::upload_image(\"logo.png\").url)"),
-        (
-            "card::create",
-            "print(card::create(card::cash(#{logo_url: \"http://mmbiz.qpic.cn/x/0\"})).card_id)",
-        ),
-        ("qrcode::create", "print(qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 7}}).ticket)"),
-        ("quota::clear", "quota::clear()"),
-    ];
     let writes: Vec<&str> =
         api::all().into_iter().filter(|spec| spec.kind == CallKind::Write).map(|spec| spec.name).collect();
-    let mut covered: Vec<&str> = calls.iter().map(|(name, _)| *name).collect();
+    let mut covered: Vec<&str> = WRITES.iter().map(|(name, _)| *name).collect();
     covered.sort_unstable();
     let mut wanted = writes.clone();
     wanted.sort_unstable();
@@ -45,7 +103,7 @@ fn dry_run_calls_no_write_endpoint() {
     let openid = json!(account.openids()[0]).to_string();
     let url = format!("http://{}", account.address());
     let logo = fs::read(project("scripts/logo.png")).expect("the picture is there");
-    for (name, call) in calls {
+    for (name, call) in WRITES {
         let script = if name == "card::create" {
             fs::read_to_string(project("scripts/cards.rhai")).expect("the script is there")
         } else {
