@@ -157,6 +157,32 @@ struct Lister {
 /// The receiver was dropped.
 struct ReceiverDropped;
 
+/// Why listing ends before the end of the list.
+enum Stop {
+    /// Nothing reads what is listed.
+    ReceiverDropped,
+    /// A page can't be had.
+    Failed(ReadError),
+}
+
+impl From<ReceiverDropped> for Stop {
+    fn from(ReceiverDropped: ReceiverDropped) -> Self {
+        Self::ReceiverDropped
+    }
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl Lister {
     async fn run(mut self, source: Source) {
         if self.position.is_last || (self.left == 0 && self.position.page > 0) {
@@ -166,13 +192,13 @@ impl Lister {
             Source::Followers => self.pages(user::List::default()).await,
             Source::Blacklisted => self.pages(blacklist::List::default()).await,
             Source::Members(tagid) => self.pages(tag::Members { tagid, next_openid: None }).await,
-            Source::Openids(openids) => self.openids(&openids).await.map_err(|ReceiverDropped| None),
+            Source::Openids(openids) => self.openids(&openids).await.map_err(Stop::from),
             Source::ChangedByStep(changed) => self.changed(changed).await,
         };
         match result {
             Ok(()) => self.end().await,
-            Err(None) => {}
-            Err(Some(error)) => {
+            Err(Stop::ReceiverDropped) => {}
+            Err(Stop::Failed(error)) => {
                 // Nothing receives the error of a reader that was dropped.
                 let _ = self.sender.send(Pending::Failed(error)).await;
             }
@@ -189,7 +215,7 @@ impl Lister {
 
     /// Follows the cursor until as many people as the total are listed, a page has no next cursor, or it is empty. A page
     /// with fewer people than its maximum is not the last one: the documents say 最多 (at most).
-    async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Option<ReadError>> {
+    async fn pages<E: Paged>(&mut self, mut request: E) -> Result<(), Stop> {
         if let Some(openid) = self.position.after_openid() {
             request.after(openid.to_owned());
         }
@@ -204,7 +230,7 @@ impl Lister {
                     let is_of_cursor = error.errcode() == Some(INVALID_OPENID);
                     match self.position.fallback.take().filter(|_| is_of_cursor) {
                         Some(before) => request.after(before),
-                        None => return Err(Some(error.into())),
+                        None => return Err(error.into()),
                     }
                     is_after_fallback = true;
                     continue;
@@ -233,7 +259,7 @@ impl Lister {
             if !next.is_empty() && !cursors.insert(next.clone()) {
                 let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
                 let reason = format!("its cursor repeats after {}{of}", self.position.listed);
-                return Err(Some(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into()));
+                return Err(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into());
             }
             warn_of_broken(E::SPEC.name, &broken);
             drop_repeated(&mut openids);
@@ -250,9 +276,7 @@ impl Lister {
             let is_complete = position.total > 0 && seen >= position.total;
             let is_last = next.is_empty() || is_complete || openids.len() >= self.left;
             let cursor = Cursor::Openid { openid: next.clone() };
-            self.emit_page(openids.into_iter().map(Listed::new).collect(), Some(cursor), is_last)
-                .await
-                .map_err(|ReceiverDropped| None)?;
+            self.emit_page(openids.into_iter().map(Listed::new).collect(), Some(cursor), is_last).await?;
             if is_last {
                 return Ok(());
             }
@@ -276,33 +300,30 @@ impl Lister {
     }
 
     /// The openids of a journal's batches that were changed, or are in doubt.
-    async fn changed(&mut self, changed: ChangedByStep) -> Result<(), Option<ReadError>> {
+    async fn changed(&mut self, changed: ChangedByStep) -> Result<(), Stop> {
         let ChangedByStep { store, run, step, .. } = &changed;
-        let fault = |error: StoreError| Some(error.into());
-        if let Some(first) = changed.first_net_changes().await.map_err(fault)? {
+        if let Some(first) = changed.first_net_changes().await? {
             self.counts.total.store(first.len() as u64, Ordering::Relaxed);
             for page in first.get(self.position.listed..).unwrap_or_default().chunks(OPENIDS_A_PAGE) {
                 let is_last = self.position.listed + page.len() >= first.len();
-                self.emit_page(page.to_vec(), None, is_last).await.map_err(|ReceiverDropped| None)?;
+                self.emit_page(page.to_vec(), None, is_last).await?;
             }
             return Ok(());
         }
-        self.counts.total.store(changed.count().await.map_err(fault)?, Ordering::Relaxed);
+        self.counts.total.store(changed.count().await?, Ordering::Relaxed);
         let mut after = self.position.after_batch();
         let effect = changed.effect();
         loop {
-            let rows = store.batches_of(run, step, &effect, after, BATCHES_A_PAGE).await.map_err(fault)?;
+            let rows = store.batches_of(run, step, &effect, after, BATCHES_A_PAGE).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.position();
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
             let mut people: Vec<Listed> = Vec::new();
             for row in &rows {
-                people.extend(
-                    read_changed(row, InDoubtItems::Included).map_err(fault)?.iter().map(Listed::from_change),
-                );
+                people.extend(read_changed(row, InDoubtItems::Included)?.iter().map(Listed::from_change));
             }
             let cursor = Cursor::Batch { seq: after.seq, number: after.number };
-            self.emit_page(people, Some(cursor), is_last).await.map_err(|ReceiverDropped| None)?;
+            self.emit_page(people, Some(cursor), is_last).await?;
             if is_last {
                 return Ok(());
             }
