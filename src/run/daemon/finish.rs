@@ -4,7 +4,7 @@ use super::{
     Daemon,
     fire_queue::QueuedFire,
     log::Level,
-    transition::{EndedRun, FireTransition, after_death, after_failed_start, after_run},
+    transition::{Completed, EndedRun, FireTransition, after_death, after_failed_start, after_run},
 };
 use crate::{
     base::EpochMs,
@@ -30,6 +30,9 @@ impl FireEnd {
         Self { state, reason: reason.to_owned(), message: reason.to_owned() }
     }
 }
+
+/// Why a fire is closed whose run can't be found.
+pub(super) const RUN_DELETED: &str = "the record of its run was deleted";
 
 impl Daemon {
     /// Closes a fire; `false` when another process has changed it since.
@@ -76,7 +79,10 @@ impl Daemon {
             RunOutcome::Ended(ended) => {
                 let attempt = if ended.lost_journal && stop.is_none() {
                     log.run(Level::Warn, &fire.automation, run, &ended.why);
-                    self.last_attempt(run)?
+                    let Some(attempt) = self.last_attempt(run)? else {
+                        return self.close_fire(&fire, FireState::Failed, RUN_DELETED).map(drop);
+                    };
+                    attempt
                 } else {
                     0
                 };
@@ -95,8 +101,10 @@ impl Daemon {
                 FireTransition::Leave
             }
             RunOutcome::NotStarted(why) => {
-                let attempt = self.last_attempt(run)?;
                 log.run(Level::Error, &fire.automation, run, why);
+                let Some(attempt) = self.last_attempt(run)? else {
+                    return self.close_fire(&fire, FireState::Failed, RUN_DELETED).map(drop);
+                };
                 after_failed_start(stop, attempt)
             }
             RunOutcome::Died(_) => after_death(stop, fire.crashes),
@@ -111,9 +119,10 @@ impl Daemon {
         Ok(())
     }
 
-    /// The number of a run's last attempt: a process that has fenced one may have made others.
-    fn last_attempt(&self, run: &str) -> Result<i64, StoreError> {
-        Ok(self.process.wait(self.process.store.run(run))?.unwrap_or_default().attempt)
+    /// The number of a run's last attempt: a process that has fenced one may have made others. `None` when its record
+    /// was deleted.
+    fn last_attempt(&self, run: &str) -> Result<Option<i64>, StoreError> {
+        Ok(self.process.wait(self.process.store.run(run))?.map(|record| record.attempt))
     }
 
     /// Carries out what becomes of the fire of a run that has ended.
@@ -134,20 +143,20 @@ impl Daemon {
         // A script may throw what a server has echoed, and the reason is recorded with the fire.
         let [why, message] = [why, message].map(|text| self.process.host.secrets.mask(text));
         match transition {
-            FireTransition::Complete(state) => {
+            FireTransition::Complete(completed) => {
                 let note = if changed > 0 { format!("{changed} changed") } else { String::new() };
-                self.complete_fire(&fire, revision.as_deref(), state, &note)
+                self.complete_fire(&fire, revision.as_deref(), completed, &note)
             }
             FireTransition::Stop(reason) => self.close_fire(&fire, FireState::Stopped, reason).map(drop),
-            FireTransition::Fail(FireState::TimedOut) => {
+            FireTransition::TimeOut => {
                 let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
                 let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
                 let reason = format!("it took longer than {}", timeout.unwrap_or_default());
                 let end = FireEnd::failed(FireState::TimedOut, &reason);
                 self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
-            FireTransition::Fail(state) => {
-                let end = FireEnd { state, reason: why, message };
+            FireTransition::Fail(given_up) => {
+                let end = FireEnd { state: given_up.into(), reason: why, message };
                 self.fail_fire(&fire, revision.as_ref(), call, &end)
             }
             FireTransition::Retry { failures, after } => self.retry(&fire, revision, failures, after, &why),
@@ -232,10 +241,10 @@ impl Daemon {
         &self,
         fire: &Fire,
         revision: Option<&Revision>,
-        state: FireState,
+        completed: Completed,
         note: &str,
     ) -> Result<(), StoreError> {
-        if self.close_fire(fire, state, note)?
+        if self.close_fire(fire, completed.into(), note)?
             && let Some(url) = revision.and_then(|revision| revision.automation.ping.clone())
         {
             self.ping(url, fire);

@@ -2,13 +2,15 @@
 
 use super::{
     Daemon, POLL_INTERVAL,
-    finish::{FireEnd, retries},
+    finish::{FireEnd, RUN_DELETED, retries},
     fire_queue::{FireId, QueuedFire},
     log::Level,
     preparation::{PREPARATION_POLL, PreparedRun},
     process::Process,
     start::DEFAULT_TIMEOUT,
-    transition::{FireTransition, RecordedRun, RecoveryTransition, ResumeCause, recover, without_account},
+    transition::{
+        GivenUp, RecordedRun, RecoveryTransition, ResumeCause, WithoutAccount, recover, without_account,
+    },
 };
 use crate::{
     base::{Diagnostic, EpochMs},
@@ -73,7 +75,7 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let store = self.process.store.clone();
         let Some(record) = self.process.wait(store.run(&fire.run))? else {
-            return self.close_fire(fire, FireState::Failed, "the record of its run was deleted").map(drop);
+            return self.close_fire(fire, FireState::Failed, RUN_DELETED).map(drop);
         };
         let revision = revision.or_else(|| self.loaded.get(&fire.automation.name));
         let undone_by = self.process.wait(store.active_undo_of(&record.id))?;
@@ -86,10 +88,12 @@ impl Daemon {
         };
         match recover(recorded, cause) {
             RecoveryTransition::Leave => Ok(()),
-            RecoveryTransition::Complete(state) => {
-                self.complete_fire(fire, revision.as_deref(), state, &record.note)
+            RecoveryTransition::Complete(completed) => {
+                self.complete_fire(fire, revision.as_deref(), completed, &record.note)
             }
-            RecoveryTransition::Fail(state) => self.fail_recovered(fire, &record.id, state, &record.note),
+            RecoveryTransition::Fail(given_up) => {
+                self.fail_recovered(fire, &record.id, given_up, &record.note)
+            }
             RecoveryTransition::StopUndone => {
                 let reason = format!("undone by run {}", undone_by.unwrap_or_default());
                 self.close_fire(fire, FireState::Stopped, &reason).map(drop)
@@ -183,14 +187,14 @@ impl Daemon {
     ) -> Result<(), StoreError> {
         let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
         match without_account(fire.updated_at.since(fire.scheduled_at), timeout) {
-            FireTransition::Resume { after } => {
+            WithoutAccount::Retry { after } => {
                 let retried = humantime::format_duration(after);
                 let text = format!("can't be resumed: {}; retried in {retried}", diagnostic.one_line());
                 self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
                 self.resume_later(fire, revision, after);
                 Ok(())
             }
-            _ => self.fail_recovered(&fire, &record.id, FireState::Failed, &record.note),
+            WithoutAccount::GiveUp => self.fail_recovered(&fire, &record.id, GivenUp::Failed, &record.note),
         }
     }
 
@@ -199,9 +203,10 @@ impl Daemon {
         &mut self,
         fire: &Fire,
         run: &str,
-        state: FireState,
+        given_up: GivenUp,
         note: &str,
     ) -> Result<(), StoreError> {
+        let state = FireState::from(given_up);
         let texts = self.process.wait(self.process.store.run_payload(run))?;
         let call = match RunOptions::decode(run, &texts) {
             Ok(options) => options.call.unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! What becomes of a fire, decided from states alone: a run has ended, an open fire was found in the store, a fire is due
 //! while another one runs. Must never know the store, the clock or the log; the callers carry the decisions out.
+//!
+//! One file because each decision stands beside the table that tests it, and all are read together.
 
 use crate::{
     script::Overlap,
@@ -57,15 +59,53 @@ pub(super) struct EndedRun {
     pub retries: i64,
 }
 
+/// How a fire is closed whose run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completed {
+    /// Its run did everything.
+    Done,
+    /// Some openids failed.
+    DoneWithFailures,
+}
+
+impl From<Completed> for FireState {
+    fn from(completed: Completed) -> Self {
+        match completed {
+            Completed::Done => Self::Done,
+            Completed::DoneWithFailures => Self::DoneWithFailures,
+        }
+    }
+}
+
+/// How a fire is closed whose run is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// Its run failed, and is not retried.
+    Failed,
+    /// Its run waits for a person's decision.
+    Parked,
+}
+
+impl From<GivenUp> for FireState {
+    fn from(given_up: GivenUp) -> Self {
+        match given_up {
+            GivenUp::Failed => Self::Failed,
+            GivenUp::Parked => Self::Parked,
+        }
+    }
+}
+
 /// What becomes of the fire of an ended run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FireTransition {
     /// The fire is closed as completed, and the success is reported.
-    Complete(FireState),
+    Complete(Completed),
     /// The fire is closed as stopped, for this reason.
     Stop(&'static str),
     /// The fire is closed as failed, and the failure is reported.
-    Fail(FireState),
+    Fail(GivenUp),
+    /// The fire is closed as timed out, and that is reported as a failure.
+    TimeOut,
     /// The run is resumed after a delay; `failures` is what is counted from now on.
     Retry { failures: i64, after: Duration },
     /// The run is resumed after a delay, and nothing is counted.
@@ -82,25 +122,25 @@ pub(super) enum FireTransition {
 
 /// What becomes of the fire of a run that has ended in this process.
 pub(super) fn after_run(run: EndedRun) -> FireTransition {
-    use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop};
+    use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop, TimeOut};
     match (run.state, run.stop) {
-        (RunState::Done, _) => Complete(FireState::Done),
-        (RunState::DoneWithFailures, _) => Complete(FireState::DoneWithFailures),
+        (RunState::Done, _) => Complete(Completed::Done),
+        (RunState::DoneWithFailures, _) => Complete(Completed::DoneWithFailures),
         (RunState::Cancelled, Some(StopReason::ShuttingDown)) => HandOver,
-        (RunState::Cancelled, Some(StopReason::TimedOut)) => Fail(FireState::TimedOut),
+        (RunState::Cancelled, Some(StopReason::TimedOut)) => TimeOut,
         (RunState::Cancelled, Some(StopReason::Replaced)) => Stop(REPLACED),
         (RunState::Cancelled, None) => Stop("stopped on request"),
         (RunState::Parked, None) if run.lost_journal && run.attempt <= MAX_ATTEMPTS => {
             Resume { after: retry_delay(run.attempt) }
         }
-        (RunState::Parked, _) => Fail(FireState::Parked),
+        (RunState::Parked, _) => Fail(GivenUp::Parked),
         // The day's quota is used up: that is not counted as a failure of the run.
         (RunState::Paused, _) => Retry { failures: run.failures, after: MAX_RETRY_DELAY },
         (RunState::Error, _) if run.failures < run.retries => {
             let failures = run.failures + 1;
             Retry { failures, after: retry_delay(failures) }
         }
-        (RunState::Error, _) => Fail(FireState::Failed),
+        (RunState::Error, _) => Fail(GivenUp::Failed),
         (RunState::Running | RunState::Interrupted, _) => Leave,
     }
 }
@@ -111,7 +151,7 @@ pub(super) fn after_death(stop: Option<StopReason>, crashes: i64) -> FireTransit
     let crashes = crashes + 1;
     match stop {
         Some(StopReason::ShuttingDown) => FireTransition::HandOver,
-        Some(StopReason::TimedOut) => FireTransition::Fail(FireState::TimedOut),
+        Some(StopReason::TimedOut) => FireTransition::TimeOut,
         Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
         None if crashes > MAX_CRASHES => FireTransition::FailCrashLoop { crashes },
         None => FireTransition::RetryCrashed { crashes, after: crash_delay(crashes) },
@@ -122,10 +162,10 @@ pub(super) fn after_death(stop: Option<StopReason>, crashes: i64) -> FireTransit
 pub(super) fn after_failed_start(stop: Option<StopReason>, attempt: i64) -> FireTransition {
     match stop {
         Some(StopReason::ShuttingDown) => FireTransition::HandOver,
-        Some(StopReason::TimedOut) => FireTransition::Fail(FireState::TimedOut),
+        Some(StopReason::TimedOut) => FireTransition::TimeOut,
         Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
         None if attempt <= MAX_ATTEMPTS => FireTransition::Resume { after: retry_delay(attempt) },
-        None => FireTransition::Fail(FireState::Failed),
+        None => FireTransition::Fail(GivenUp::Failed),
     }
 }
 
@@ -159,9 +199,9 @@ pub(super) enum RecoveryTransition {
     /// Another process runs it.
     Leave,
     /// The fire is closed as completed, and the success is reported.
-    Complete(FireState),
+    Complete(Completed),
     /// The fire is closed as failed, and the failure is reported.
-    Fail(FireState),
+    Fail(GivenUp),
     /// The fire is closed as stopped: an undone run is not resumed.
     StopUndone,
     /// The run is resumed; this count is recorded first.
@@ -175,15 +215,15 @@ pub(super) fn recover(run: RecordedRun, cause: ResumeCause) -> RecoveryTransitio
     let mut failures = run.failures;
     match (run.state, cause) {
         (RunState::Running, _) => return Leave,
-        (RunState::Done, _) => return Complete(FireState::Done),
-        (RunState::DoneWithFailures, _) => return Complete(FireState::DoneWithFailures),
-        (RunState::Parked, ResumeCause::Adopted) => return Fail(FireState::Parked),
+        (RunState::Done, _) => return Complete(Completed::Done),
+        (RunState::DoneWithFailures, _) => return Complete(Completed::DoneWithFailures),
+        (RunState::Parked, ResumeCause::Adopted) => return Fail(GivenUp::Parked),
         (RunState::Error, _) if run.ended_since => failures += 1,
         (RunState::Error | RunState::Cancelled | RunState::Paused | RunState::Interrupted, _)
         | (RunState::Parked, ResumeCause::Queued) => {}
     }
     if failures > run.retries {
-        Fail(FireState::Failed)
+        Fail(GivenUp::Failed)
     } else if run.is_undone {
         StopUndone
     } else {
@@ -191,18 +231,27 @@ pub(super) fn recover(run: RecordedRun, cause: ResumeCause) -> RecoveryTransitio
     }
 }
 
+/// What becomes of a fire whose run can't be resumed because its account can't be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WithoutAccount {
+    /// The run is tried again after a delay.
+    Retry { after: Duration },
+    /// The fire is closed as failed, and the failure is reported.
+    GiveUp,
+}
+
 /// What becomes of a fire whose run can't be resumed because its account can't be called. A half-finished run waits for
 /// its account as long as it could have run.
-pub(super) fn without_account(waited: Duration, timeout: Duration) -> FireTransition {
+pub(super) fn without_account(waited: Duration, timeout: Duration) -> WithoutAccount {
     if waited > timeout {
-        FireTransition::Fail(FireState::Failed)
+        WithoutAccount::GiveUp
     } else {
-        FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }
+        WithoutAccount::Retry { after: ACCOUNT_RETRY_DELAY }
     }
 }
 
 /// The running fire that a due one meets; of several, the first of these counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RunningFire {
     /// The due fire itself: the store committed its start, but the reply was lost.
     Same,
@@ -210,9 +259,6 @@ pub(super) enum RunningFire {
     Other,
     /// A fire of another handler of the automation.
     OtherHandler,
-    /// No fire of the automation is running.
-    #[default]
-    None,
 }
 
 /// What becomes of a due fire.
@@ -235,11 +281,11 @@ pub(super) fn is_backlog(claimed_after: Duration) -> bool {
     claimed_after >= DOWNTIME_THRESHOLD
 }
 
-/// What becomes of a due fire, which was claimed this long after its start.
+/// What becomes of a due fire that meets a running one of its automation, and was claimed this long after its start.
 pub(super) fn on_due(overlap: Overlap, running: RunningFire, claimed_after: Duration) -> StartTransition {
     let is_backlog = is_backlog(claimed_after);
     match (running, overlap) {
-        (RunningFire::None, _) | (_, Overlap::Parallel) => StartTransition::Start,
+        (_, Overlap::Parallel) => StartTransition::Start,
         (RunningFire::Same, _) => StartTransition::Started,
         (RunningFire::Other, Overlap::Forbid) if !is_backlog => StartTransition::Skip,
         (RunningFire::Other, Overlap::Replace) => StartTransition::Replace,
@@ -306,30 +352,30 @@ mod tests {
 
     #[test]
     fn ended_run_closes_retries_or_leaves_its_fire() {
-        use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop};
+        use FireTransition::{Complete, Fail, HandOver, Leave, Resume, Retry, Stop, TimeOut};
         use StopReason::{Replaced, ShuttingDown, TimedOut};
         let quota = MAX_RETRY_DELAY;
         // State, stop reason, failures so far and retries allowed; transition.
         let table = [
-            (RunState::Done, None, 0, 0, Complete(FireState::Done)),
+            (RunState::Done, None, 0, 0, Complete(Completed::Done)),
             // What was asked to stop and is done all the same, is done.
-            (RunState::Done, Some(TimedOut), 0, 0, Complete(FireState::Done)),
-            (RunState::Done, Some(ShuttingDown), 0, 0, Complete(FireState::Done)),
-            (RunState::Done, Some(Replaced), 0, 0, Complete(FireState::Done)),
-            (RunState::DoneWithFailures, None, 0, 0, Complete(FireState::DoneWithFailures)),
+            (RunState::Done, Some(TimedOut), 0, 0, Complete(Completed::Done)),
+            (RunState::Done, Some(ShuttingDown), 0, 0, Complete(Completed::Done)),
+            (RunState::Done, Some(Replaced), 0, 0, Complete(Completed::Done)),
+            (RunState::DoneWithFailures, None, 0, 0, Complete(Completed::DoneWithFailures)),
             (RunState::Cancelled, Some(ShuttingDown), 0, 0, HandOver),
-            (RunState::Cancelled, Some(TimedOut), 0, 3, Fail(FireState::TimedOut)),
+            (RunState::Cancelled, Some(TimedOut), 0, 3, TimeOut),
             (RunState::Cancelled, Some(Replaced), 0, 3, Stop(REPLACED)),
             (RunState::Cancelled, None, 0, 3, Stop("stopped on request")),
-            (RunState::Parked, None, 0, 3, Fail(FireState::Parked)),
-            (RunState::Parked, Some(ShuttingDown), 0, 3, Fail(FireState::Parked)),
+            (RunState::Parked, None, 0, 3, Fail(GivenUp::Parked)),
+            (RunState::Parked, Some(ShuttingDown), 0, 3, Fail(GivenUp::Parked)),
             (RunState::Paused, None, 0, 0, Retry { failures: 0, after: quota }),
             (RunState::Paused, None, 3, 3, Retry { failures: 3, after: quota }),
             (RunState::Paused, Some(ShuttingDown), 0, 0, Retry { failures: 0, after: quota }),
-            (RunState::Error, None, 0, 0, Fail(FireState::Failed)),
+            (RunState::Error, None, 0, 0, Fail(GivenUp::Failed)),
             (RunState::Error, None, 0, 3, Retry { failures: 1, after: SECOND * 10 }),
             (RunState::Error, None, 2, 3, Retry { failures: 3, after: SECOND * 40 }),
-            (RunState::Error, None, 3, 3, Fail(FireState::Failed)),
+            (RunState::Error, None, 3, 3, Fail(GivenUp::Failed)),
             (RunState::Error, Some(TimedOut), 0, 3, Retry { failures: 1, after: SECOND * 10 }),
             (RunState::Running, None, 0, 0, Leave),
             (RunState::Interrupted, None, 0, 0, Leave),
@@ -343,8 +389,8 @@ mod tests {
             (1, None, Resume { after: SECOND * 10 }),
             (3, None, Resume { after: SECOND * 40 }),
             (20, None, Resume { after: MAX_RETRY_DELAY }),
-            (21, None, Fail(FireState::Parked)),
-            (1, Some(ShuttingDown), Fail(FireState::Parked)),
+            (21, None, Fail(GivenUp::Parked)),
+            (1, Some(ShuttingDown), Fail(GivenUp::Parked)),
         ];
         for (attempt, stop, expected) in table {
             let state = RunState::Parked;
@@ -368,9 +414,9 @@ mod tests {
         let table = [
             (run(RunState::Running), Adopted, Leave),
             (run(RunState::Running), Queued, Leave),
-            (run(RunState::Done), Adopted, Complete(FireState::Done)),
-            (run(RunState::DoneWithFailures), Queued, Complete(FireState::DoneWithFailures)),
-            (run(RunState::Parked), Adopted, Fail(FireState::Parked)),
+            (run(RunState::Done), Adopted, Complete(Completed::Done)),
+            (run(RunState::DoneWithFailures), Queued, Complete(Completed::DoneWithFailures)),
+            (run(RunState::Parked), Adopted, Fail(GivenUp::Parked)),
             // The store that has parked it may work again.
             (run(RunState::Parked), Queued, resume(0)),
             (run(RunState::Cancelled), Adopted, resume(0)),
@@ -378,14 +424,14 @@ mod tests {
             (run(RunState::Error), Adopted, resume(1)),
             // Its failure was counted when its retry was queued.
             (RecordedRun { ended_since: false, ..run(RunState::Error) }, Queued, resume(0)),
-            (RecordedRun { failures: 2, ..run(RunState::Error) }, Adopted, Fail(FireState::Failed)),
+            (RecordedRun { failures: 2, ..run(RunState::Error) }, Adopted, Fail(GivenUp::Failed)),
             (RecordedRun { failures: 2, ended_since: false, ..run(RunState::Error) }, Queued, resume(2)),
-            (RecordedRun { failures: 3, ..run(RunState::Paused) }, Adopted, Fail(FireState::Failed)),
+            (RecordedRun { failures: 3, ..run(RunState::Paused) }, Adopted, Fail(GivenUp::Failed)),
             (run(RunState::Interrupted), Adopted, resume(0)),
             (run(RunState::Interrupted), Queued, resume(0)),
             (RecordedRun { is_undone: true, ..run(RunState::Interrupted) }, Adopted, StopUndone),
             (RecordedRun { is_undone: true, ..run(RunState::Error) }, Queued, StopUndone),
-            (RecordedRun { is_undone: true, ..run(RunState::Done) }, Adopted, Complete(FireState::Done)),
+            (RecordedRun { is_undone: true, ..run(RunState::Done) }, Adopted, Complete(Completed::Done)),
         ];
         for (run, cause, expected) in table {
             assert_eq!(recover(run, cause), expected, "{run:?}, {cause:?}");
@@ -394,14 +440,14 @@ mod tests {
 
     #[test]
     fn death_is_counted_until_the_run_is_given_up() {
-        use FireTransition::{Fail, FailCrashLoop, HandOver, RetryCrashed, Stop};
+        use FireTransition::{FailCrashLoop, HandOver, RetryCrashed, Stop, TimeOut};
         let table = [
             (None, 0, RetryCrashed { crashes: 1, after: SECOND }),
             (None, 1, RetryCrashed { crashes: 2, after: SECOND * 2 }),
             (None, 3, RetryCrashed { crashes: 4, after: SECOND * 8 }),
             (None, 4, FailCrashLoop { crashes: 5 }),
             (Some(StopReason::ShuttingDown), 4, HandOver),
-            (Some(StopReason::TimedOut), 4, Fail(FireState::TimedOut)),
+            (Some(StopReason::TimedOut), 4, TimeOut),
             (Some(StopReason::Replaced), 4, Stop(REPLACED)),
         ];
         for (stop, crashes, expected) in table {
@@ -414,7 +460,7 @@ mod tests {
         let table = [
             (None, 1, FireTransition::Resume { after: SECOND * 10 }),
             (None, 20, FireTransition::Resume { after: MAX_RETRY_DELAY }),
-            (None, 21, FireTransition::Fail(FireState::Failed)),
+            (None, 21, FireTransition::Fail(GivenUp::Failed)),
             (Some(StopReason::ShuttingDown), 1, FireTransition::HandOver),
         ];
         for (stop, attempt, expected) in table {
@@ -426,9 +472,9 @@ mod tests {
     fn run_without_account_waits_as_long_as_its_timeout() {
         let hour = Duration::from_hours(1);
         let table = [
-            (Duration::ZERO, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
-            (hour, FireTransition::Resume { after: ACCOUNT_RETRY_DELAY }),
-            (hour + Duration::from_millis(1), FireTransition::Fail(FireState::Failed)),
+            (Duration::ZERO, WithoutAccount::Retry { after: ACCOUNT_RETRY_DELAY }),
+            (hour, WithoutAccount::Retry { after: ACCOUNT_RETRY_DELAY }),
+            (hour + Duration::from_millis(1), WithoutAccount::GiveUp),
         ];
         for (waited, expected) in table {
             assert_eq!(without_account(waited, hour), expected, "{waited:?}");
@@ -438,12 +484,8 @@ mod tests {
     #[test]
     fn due_fire_follows_overlap() {
         use Overlap::{Forbid, Parallel, Queue, Replace};
-        use RunningFire::{None, Other, OtherHandler, Same};
+        use RunningFire::{Other, OtherHandler, Same};
         let table = [
-            (Forbid, None, 0, StartTransition::Start),
-            (Queue, None, 0, StartTransition::Start),
-            (Replace, None, 60_000, StartTransition::Start),
-            (Parallel, None, 0, StartTransition::Start),
             (Forbid, Same, 0, StartTransition::Started),
             (Queue, Same, 60_000, StartTransition::Started),
             (Replace, Same, 0, StartTransition::Started),
