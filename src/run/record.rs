@@ -130,17 +130,12 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
     loop {
         let id = random_id();
         let record = RunRecord {
-            id: id.clone(),
             account: new.account.to_owned(),
             script: new.source.name.clone(),
-            state: RunState::Running,
             is_dry: new.is_dry,
-            started_at: now,
-            heartbeat_at: now,
             owner: new.owner.to_owned(),
             undoes: new.undoes.unwrap_or_default().to_owned(),
-            started_by: new.options.started_by(),
-            ..RunRecord::default()
+            ..RunRecord::started(&id, new.options.started_by(), now)
         };
         if !store.add_run(&record, &texts).await? {
             continue;
@@ -155,8 +150,9 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
                 attempt: 1,
                 state: RunState::Error,
                 note: "the run was resumed",
+                report: "",
                 now,
-                ..RunEnd::default()
+                saved_state: None,
             };
             store.end_run(&end).await?;
             return Ok(None);
@@ -206,8 +202,9 @@ pub async fn resume(
             attempt: run.attempt + 1,
             state: RunState::Interrupted,
             note: &run.note,
+            report: "",
             now: host.clock.now(),
-            ..RunEnd::default()
+            saved_state: None,
         };
         store.end_run(&end).await?;
         return Ok(None);

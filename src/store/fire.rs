@@ -6,10 +6,8 @@ use crate::base::EpochMs;
 
 stored_enum! {
     /// What fired.
-    #[derive(Default)]
     pub enum FireKind {
         /// A trigger of the automation, at its scheduled instant.
-        #[default]
         Trigger = "trigger",
         /// The automation's failure hook, after one of its runs has failed.
         FailureHook = "failure_hook",
@@ -17,7 +15,7 @@ stored_enum! {
 }
 
 /// A fire, with what became of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fire {
     /// The automation, with the account that it is served for.
     pub automation: AutomationId,
@@ -44,20 +42,40 @@ pub struct Fire {
 }
 
 impl Fire {
+    /// The fire of a trigger which this process claims.
+    #[must_use]
+    pub fn claimed(
+        automation: AutomationId,
+        trigger: &str,
+        scheduled_at: EpochMs,
+        owner: String,
+        now: EpochMs,
+    ) -> Self {
+        Self {
+            automation,
+            kind: FireKind::Trigger,
+            trigger: trigger.to_owned(),
+            scheduled_at,
+            state: FireState::Claimed,
+            reason: String::new(),
+            run: String::new(),
+            owner,
+            updated_at: now,
+            failures: 0,
+            crashes: 0,
+        }
+    }
+
     /// The fire of an automation's failure hook, for another fire of it that failed. A row of its own, so that the hook
     /// is called even if this process dies before.
     #[must_use]
     pub fn failure_hook(failed: &Self, error: String, owner: String, now: EpochMs) -> Self {
         let of = if failed.run.is_empty() { &failed.trigger } else { &failed.run };
+        let trigger = format!("failure of {of}");
         Self {
-            automation: failed.automation.clone(),
             kind: FireKind::FailureHook,
-            trigger: format!("failure of {of}"),
-            scheduled_at: failed.scheduled_at,
             reason: error,
-            owner,
-            updated_at: now,
-            ..Self::default()
+            ..Self::claimed(failed.automation.clone(), &trigger, failed.scheduled_at, owner, now)
         }
     }
 }

@@ -5,10 +5,8 @@ use super::stored_enum::stored_enum;
 stored_enum! {
     /// The state of a fire of a trigger. `Armed` and `Disarmed` are markers: rows that record when a trigger was
     /// added or removed, without a run.
-    #[derive(Default)]
     pub enum FireState {
         /// A process has claimed it; its run has not started.
-        #[default]
         Claimed = "claimed",
         /// Its run was started and the fire is not closed, retries included.
         Running = "running",

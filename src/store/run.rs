@@ -10,10 +10,8 @@ use crate::base::EpochMs;
 
 stored_enum! {
     /// What started a run.
-    #[derive(Default)]
     pub enum StartedBy {
         /// A command with a script.
-        #[default]
         Command = "command",
         /// A line of a session, whose variables the run used.
         Session = "session",
@@ -25,7 +23,7 @@ stored_enum! {
 }
 
 /// A run, without its long texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRecord {
     /// Its id, unique among all runs.
     pub id: String,
@@ -55,6 +53,28 @@ pub struct RunRecord {
     pub started_by: StartedBy,
 }
 
+impl RunRecord {
+    /// A run whose first attempt starts now.
+    #[must_use]
+    pub fn started(id: &str, started_by: StartedBy, now: EpochMs) -> Self {
+        Self {
+            id: id.to_owned(),
+            account: String::new(),
+            script: String::new(),
+            state: RunState::Running,
+            is_dry: false,
+            started_at: now,
+            ended_at: None,
+            heartbeat_at: now,
+            owner: String::new(),
+            attempt: 1,
+            undoes: String::new(),
+            note: String::new(),
+            started_by,
+        }
+    }
+}
+
 /// A run whose row can't be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableRun {
@@ -76,7 +96,7 @@ pub struct RunPayload {
 }
 
 /// How an attempt of a run ended.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct RunEnd<'a> {
     /// The run.
     pub run: &'a str,

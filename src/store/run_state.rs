@@ -4,10 +4,8 @@ use super::stored_enum::stored_enum;
 
 stored_enum! {
     /// The state of a run, or of one of its jobs.
-    #[derive(Default)]
     pub enum RunState {
         /// It has not ended.
-        #[default]
         Running = "running",
         /// Everything was done.
         Done = "done",

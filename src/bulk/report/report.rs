@@ -328,7 +328,7 @@ impl From<Timeline> for CallTimes {
 }
 
 /// The report of a whole run: the sums of its terminal operations.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunReport {
     /// The run's id, if it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -421,7 +421,21 @@ impl RunReport {
         let failed: Vec<Failure> = operations.iter().flat_map(|job| job.failed.iter().cloned()).collect();
         let is_whole = failed.is_empty() && totals.missing == 0;
         let state = if is_whole { RunState::Done } else { RunState::DoneWithFailures };
-        Self { state, totals, failed, calls, elapsed_ms: millis(elapsed), operations, ..Self::default() }
+        Self {
+            run: None,
+            state,
+            dry_run: false,
+            error: None,
+            totals,
+            failed,
+            calls,
+            timeline: CallTimes::default(),
+            would_call: BTreeMap::new(),
+            left_today: BTreeMap::new(),
+            not_undone: Vec::new(),
+            elapsed_ms: millis(elapsed),
+            operations,
+        }
     }
 }
 

@@ -19,9 +19,9 @@ use crate::{
         record::{self, NewRun, RunOptions},
     },
     script::Program,
-    store::{AutomationId, RunRecord, StartedBy, Store},
+    store::{AutomationId, RunRecord, RunState, StartedBy, Store},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::runtime::Runtime;
 
 /// A run that is going to be made.
@@ -73,7 +73,9 @@ impl Purpose<'_> {
 pub(super) fn run_recorded(host: &Host, mut plan: RunPlan) -> anyhow::Result<u8> {
     if let Some(path) = &plan.flags.report {
         // A report that can't be written is an error before the first call, not after the last.
-        write_report(host, path, &RunReport::default(), &About::default())?;
+        let begun = RunReport::from_operations(Vec::new(), BTreeMap::new(), Duration::ZERO);
+        let begun = RunReport { state: RunState::Running, ..begun };
+        write_report(host, path, &begun, &About::default())?;
     }
     let runtime = start_runtime()?;
     #[cfg(debug_assertions)]

@@ -78,15 +78,11 @@ impl Daemon {
     }
 
     fn fire_of(&self, id: &TriggerId, due: &DueFire, now: EpochMs) -> Fire {
-        Fire {
-            automation: id.automation.clone(),
-            trigger: id.key.clone(),
-            scheduled_at: due.instant,
-            state: if due.missed.is_some() { FireState::Missed } else { FireState::Claimed },
-            reason: due.missed.clone().unwrap_or_default(),
-            owner: self.process.name.clone(),
-            updated_at: now,
-            ..Fire::default()
+        let owner = self.process.name.clone();
+        let claimed = Fire::claimed(id.automation.clone(), &id.key, due.instant, owner, now);
+        match &due.missed {
+            Some(reason) => Fire { state: FireState::Missed, reason: reason.clone(), ..claimed },
+            None => claimed,
         }
     }
 

@@ -468,16 +468,9 @@ impl Daemon {
 
     /// What is recorded among the fires of a trigger when it was added or removed.
     fn marker(&self, id: &TriggerId, instant: EpochMs, state: FireState, reason: &str) -> Fire {
-        Fire {
-            automation: id.automation.clone(),
-            trigger: id.key.clone(),
-            scheduled_at: instant,
-            state,
-            reason: reason.to_owned(),
-            owner: self.process.name.clone(),
-            updated_at: self.process.now(),
-            ..Fire::default()
-        }
+        let owner = self.process.name.clone();
+        let claimed = Fire::claimed(id.automation.clone(), &id.key, instant, owner, self.process.now());
+        Fire { state, reason: reason.to_owned(), ..claimed }
     }
 }
 

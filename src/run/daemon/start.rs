@@ -141,7 +141,9 @@ impl Daemon {
         };
         let others = self.process.wait(self.process.store.running_fires(&fire.automation))?;
         let related = others.into_iter().map(|other| (relation(&other), other));
-        let (running, other) = related.min_by_key(|(relation, _)| *relation).unwrap_or_default();
+        let Some((running, other)) = related.min_by_key(|(relation, _)| *relation) else {
+            return Ok(None);
+        };
         let transition = on_due(overlap, running, claimed_after(revision, fire));
         if running == RunningFire::Other
             && matches!(transition, StartTransition::Skip | StartTransition::Wait)
@@ -394,8 +396,9 @@ impl Daemon {
                 attempt: 1,
                 state: RunState::Cancelled,
                 note: "another process has adopted its fire",
+                report: "",
                 now,
-                ..RunEnd::default()
+                saved_state: None,
             };
             self.process.wait(self.process.store.end_run(&end))?;
             return Ok(StartOutcome::Handled);

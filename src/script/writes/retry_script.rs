@@ -60,6 +60,7 @@ fn statement(job: &OperationReport) -> Result<String, Diagnostic> {
 mod tests {
     use super::*;
     use crate::bulk::{Failure, RunState};
+    use std::{collections::BTreeMap, time::Duration};
 
     fn job(operation: TerminalKind, target: Option<Target>) -> OperationReport {
         let failed = ["甲", "乙"].map(|openid| Failure {
@@ -77,7 +78,7 @@ mod tests {
     }
 
     fn script(operations: Vec<OperationReport>) -> Result<String, String> {
-        let report = RunReport { operations, ..RunReport::default() };
+        let report = RunReport::from_operations(operations, BTreeMap::new(), Duration::ZERO);
         retry_script(&report).map_err(|diagnostic| diagnostic.message)
     }
 

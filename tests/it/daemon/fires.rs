@@ -191,15 +191,8 @@ fn reload_replaces_each_file_and_marks_a_broken_one_stale() {
 fn daemon_that_has_not_scanned_the_folder_adopts_no_fire() {
     let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
     drop(fixture.daemon());
-    let claimed = Fire {
-        automation: fixture.id("job"),
-        trigger: "every 1m".to_owned(),
-        scheduled_at: fixture.now() - Duration::from_secs(1),
-        state: FireState::Claimed,
-        owner: "gone".to_owned(),
-        updated_at: fixture.now(),
-        ..Fire::default()
-    };
+    let (now, second) = (fixture.now(), Duration::from_secs(1));
+    let claimed = Fire::claimed(fixture.id("job"), "every 1m", now - second, "gone".to_owned(), now);
     assert_eq!(fixture.wait(fixture.store().insert_fires(&[claimed])).expect("the store works"), [true]);
     let mut elsewhere = fixture.daemon_of("other");
     let mut early = fixture.daemon_of("jobs");

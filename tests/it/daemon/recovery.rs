@@ -1,21 +1,14 @@
 //! What a daemon recovers from its predecessor: half-done, undone, broken or outdated runs and files.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
-use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, Statement};
+use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, StartedBy, Statement};
 use std::{fs, slice::from_mut, time::Duration};
 
 /// A fire as a dead process has left it.
 fn left(fixture: &DaemonFixture, source: &str, state: FireState, run: &str) -> Fire {
-    let fire = Fire {
-        automation: fixture.id("job"),
-        trigger: source.to_owned(),
-        scheduled_at: fixture.now() - Duration::from_secs(1),
-        state,
-        run: run.to_owned(),
-        owner: "gone".to_owned(),
-        updated_at: fixture.now(),
-        ..Fire::default()
-    };
+    let (now, second) = (fixture.now(), Duration::from_secs(1));
+    let claimed = Fire::claimed(fixture.id("job"), source, now - second, "gone".to_owned(), now);
+    let fire = Fire { state, run: run.to_owned(), ..claimed };
     assert_eq!(
         fixture.wait(fixture.store().insert_fires(std::slice::from_ref(&fire))).expect("the store works"),
         [true]
@@ -70,10 +63,9 @@ fn undone_run_waiting_for_retry_is_stopped() {
     assert_eq!(fire.state, FireState::Running, "it waits for its next try");
     // As `mpscript undo` leaves it.
     let undo = RunRecord {
-        id: "undo01".to_owned(),
         state: RunState::Done,
         undoes: fire.run.clone(),
-        ..RunRecord::default()
+        ..RunRecord::started("undo01", StartedBy::Command, fixture.now())
     };
     assert!(fixture.wait(fixture.store().add_run(&undo, &RunPayload::default())).expect("it works"));
     fixture.advance_and_settle(Duration::from_secs(15), from_mut(&mut daemon));

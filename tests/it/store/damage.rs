@@ -5,7 +5,7 @@ use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::Sandb
 use mpscript::{
     base::EpochMs,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, Fire, RunPayload, RunRecord, Statement, Store},
+    store::{AutomationId, Fire, RunPayload, RunRecord, StartedBy, Statement, Store},
 };
 use std::future::Future;
 
@@ -49,11 +49,8 @@ fn two_runs(folder: &Folder) {
     on_store(folder, async |store| {
         for (id, started_at) in [("aaaaaa", 1_000), ("bbbbbb", 2_000)] {
             let run = RunRecord {
-                id: id.to_owned(),
                 script: "老客户.rhai".to_owned(),
-                started_at: EpochMs::new(started_at),
-                heartbeat_at: EpochMs::new(started_at),
-                ..RunRecord::default()
+                ..RunRecord::started(id, StartedBy::Command, EpochMs::new(started_at))
             };
             let payload = RunPayload {
                 source: r#"{"name":"老客户.rhai","text":"tag::list()","imports":[]}"#.to_owned(),
@@ -107,12 +104,8 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
 #[test]
 fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
     on_each_store(|folder| {
-        let fire = Fire {
-            automation: AutomationId::new("", "每分"),
-            trigger: "every 1m".to_owned(),
-            scheduled_at: EpochMs::new(60_000),
-            ..Fire::default()
-        };
+        let (id, scheduled_at) = (AutomationId::new("", "每分"), EpochMs::new(60_000));
+        let fire = Fire::claimed(id, "every 1m", scheduled_at, String::new(), scheduled_at);
         on_store(folder, async |store| assert_eq!(store.insert_fires(&[fire]).await, Ok(vec![true])));
         damage(folder, "UPDATE mpscript_fire SET state = 'dreaming'");
         let found = on_store(folder, async |store| {

@@ -13,13 +13,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// Records a run of the first day in this state.
 async fn add(store: &Store, id: &str, state: RunState, change: impl Fn(RunRecord) -> RunRecord) {
     let instant = EpochMs::new(1_000);
-    let record = RunRecord {
-        id: id.to_owned(),
-        state,
-        started_at: instant,
-        heartbeat_at: instant,
-        ..RunRecord::default()
-    };
+    let record = RunRecord { state, ..RunRecord::started(id, StartedBy::Command, instant) };
     assert_eq!(store.add_run(&change(record), &RunPayload::default()).await, Ok(true));
 }
 

@@ -13,11 +13,12 @@ const OTHER: &str = "{\"name\":\"每周.rhai\",\"text\":\"tag::list()\",\"import
 
 /// Records a run of this source, by hand on an automation's handler, which has ended.
 async fn add(store: &Store, id: &str, source: &str) {
-    let record = RunRecord { id: id.to_owned(), started_by: StartedBy::Automation, ..RunRecord::default() };
+    let record = RunRecord::started(id, StartedBy::Automation, EpochMs::default());
     let payload = RunPayload { source: source.to_owned(), ..RunPayload::default() };
     assert_eq!(store.add_run(&record, &payload).await, Ok(true));
     let now = EpochMs::new(1_000);
-    let end = RunEnd { run: id, attempt: 1, state: RunState::Done, now, ..RunEnd::default() };
+    let (state, saved_state) = (RunState::Done, None);
+    let end = RunEnd { run: id, attempt: 1, state, note: "", report: "", now, saved_state };
     assert_eq!(store.end_run(&end).await, Ok(true));
 }
 
@@ -68,7 +69,7 @@ fn run_of_a_taken_id_leaves_no_source() {
     on_each(async |place: Place| {
         let store = place.open().await.unwrap();
         add(&store, "aaaaaa", SOURCE).await;
-        let record = RunRecord { id: "aaaaaa".to_owned(), ..RunRecord::default() };
+        let record = RunRecord::started("aaaaaa", StartedBy::Command, EpochMs::default());
         let payload = RunPayload { source: OTHER.to_owned(), ..RunPayload::default() };
         assert_eq!(store.add_run(&record, &payload).await, Ok(false));
         assert_eq!(sources(&store).await, [SOURCE]);

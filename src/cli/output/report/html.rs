@@ -229,6 +229,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::store::TerminalKind;
+    use std::time::Duration;
 
     #[test]
     fn foreign_text_is_escaped() {
@@ -246,11 +247,12 @@ mod tests {
         };
         let failed: Vec<Failure> = (0..1_234).map(failure).collect();
         let job = OperationReport {
-            failed: failed.clone(),
+            failed,
             ..OperationReport::empty(TerminalKind::Tag, RunState::DoneWithFailures)
         };
         let run = Some("abc234".to_owned());
-        let report = RunReport { run, failed, operations: vec![job], ..RunReport::default() };
+        let report = RunReport::from_operations(vec![job], BTreeMap::new(), Duration::ZERO);
+        let report = RunReport { run, ..report };
         let page = page(&report, &About::default());
         assert_eq!(page.matches("<td>40003</td>").count(), MAX_FAILURES);
         let note = "the first 200; <code>mpscript failed abc234 --csv</code> lists the other 1,034 too";

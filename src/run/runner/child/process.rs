@@ -342,8 +342,9 @@ async fn record_kill(store: &Store, host: &Host, attempt: &Attempt, grace: Durat
         attempt: attempt.attempt,
         state: RunState::Cancelled,
         note: &why,
+        report: "",
         now: host.clock.now(),
-        ..RunEnd::default()
+        saved_state: None,
     };
     match store.end_run(&end).await {
         Ok(true) => RunOutcome::Ended(RunEnded {
