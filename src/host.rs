@@ -3,7 +3,7 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::{Cancel, Clock, Redactor, lock, plain_text, read_text};
+use crate::base::{Cancel, Clock, ProcessId, Redactor, StartId, lock, plain_text, read_text};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -125,11 +125,8 @@ pub struct Host {
     pub arguments: Vec<OsString>,
     /// The environment. Variables that are not UTF-8 are left out.
     pub environment: BTreeMap<String, String>,
-    /// Machine and process, as other processes see them: `HOSTNAME/PID`.
-    pub process: String,
-    /// Identifies this process among all that ever have its PID: boot, PID namespace and start time. Empty where the
-    /// system has no `/proc`.
-    pub start_id: String,
+    /// This process, as others see it.
+    pub process: ProcessId,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
     /// Standard output: what scripts print and what a command answers.
@@ -241,18 +238,17 @@ fn stat_file(process: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{process}/stat"))
 }
 
-/// The start id of a process of this machine: `BOOT.NAMESPACE.TICKS`. `None` when there is no such process, or no
-/// `/proc`.
-fn start_id(process: u32) -> Option<String> {
+/// The start id of a process of this machine. `None` when there is no such process, or no `/proc`.
+fn start_id(process: u32) -> Option<StartId> {
     let boot = read_text(Path::new("/proc/sys/kernel/random/boot_id"), MAX_PROC).ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
     let stat = read_text(&stat_file(process), MAX_PROC).ok()?;
     // The command name is in brackets and may contain spaces: fields are counted after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let is_dead = matches!(fields.next()?, "Z" | "X");
-    let ticks = fields.nth(18).filter(|_| !is_dead)?;
+    let ticks = fields.nth(18).filter(|_| !is_dead)?.parse().ok()?;
     let namespace: String = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-    Some(format!("{}.{namespace}.{ticks}", boot.trim()))
+    Some(StartId { boot: boot.trim().to_owned(), namespace: namespace.parse().ok()?, ticks })
 }
 
 /// Whether `/proc` shows a process. One that can't be dumped is hidden from its own user where `/proc` is mounted with
@@ -275,23 +271,20 @@ fn exists(_process: u32) -> bool {
 }
 
 impl Host {
-    /// Whether a process, named by its [`Host::process`] and [`Host::start_id`], is known to have ended. `false` for
-    /// processes of another machine, boot or PID namespace: nothing is known of them.
+    /// Whether a process is known to have ended. `false` for processes of another machine, boot or PID namespace:
+    /// nothing is known of them.
     #[must_use]
-    pub fn is_dead(&self, process: &str, its_start_id: &str) -> bool {
-        let namespace = |id: &str| id.rsplit_once('.').map(|(namespace, _)| namespace.to_owned());
-        let pid = process.rsplit_once('/').and_then(|(_, pid)| pid.parse().ok());
-        let (Some(pid), Some(own)) = (pid, namespace(&self.start_id)) else { return false };
-        namespace(its_start_id) == Some(own)
-            && start_id(pid).as_deref() != Some(its_start_id)
-            && (is_visible(pid) || !exists(pid))
+    pub fn is_dead(&self, process: &ProcessId) -> bool {
+        let (Some(own), Some(start)) = (&self.process.start, &process.start) else { return false };
+        start.shares_numbers_with(own)
+            && start_id(process.pid).as_ref() != Some(start)
+            && (is_visible(process.pid) || !exists(process.pid))
     }
 
-    /// A process of this machine as the owner of a run: its name and its start id.
+    /// The process of this number on this machine.
     #[must_use]
-    pub fn owner_of(&self, id: u32) -> String {
-        let machine = self.process.rsplit_once('/').map_or("localhost", |(machine, _)| machine);
-        format!("{machine}/{id} {}", start_id(id).unwrap_or_default())
+    pub fn process_of(&self, pid: u32) -> ProcessId {
+        ProcessId { machine: self.process.machine.clone(), pid, start: start_id(pid) }
     }
 
     /// The real process.
@@ -304,8 +297,11 @@ impl Host {
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
-            process: format!("{}/{}", machine(), std::process::id()),
-            start_id: start_id(std::process::id()).unwrap_or_default(),
+            process: ProcessId {
+                machine: machine(),
+                pid: std::process::id(),
+                start: start_id(std::process::id()),
+            },
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             out: Stream::new(io::stdout(), &secrets, out_is_terminal),
             err: Stream::new(io::stderr(), &secrets, true),

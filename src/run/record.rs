@@ -2,6 +2,7 @@
 
 use super::account_choice::ServedAs;
 use crate::{
+    base::ProcessId,
     bulk::{Attempt, HEARTBEAT_TTL, Resolution},
     host::Host,
     script::{HandlerCall, Source},
@@ -117,7 +118,7 @@ pub struct NewRun<'a> {
     /// The run that it undoes.
     pub undoes: Option<&'a str>,
     /// The process that executes it.
-    pub owner: &'a str,
+    pub owner: &'a ProcessId,
 }
 
 /// Records a new run; `None` when it is an undo of a run that is being resumed at the same time.
@@ -133,7 +134,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
             account: new.account.to_owned(),
             script: new.source.name.clone(),
             is_dry: new.is_dry,
-            owner: new.owner.to_owned(),
+            owner: new.owner.to_string(),
             undoes: new.undoes.unwrap_or_default().to_owned(),
             ..RunRecord::started(&id, new.options.started_by(), now)
         };
@@ -192,10 +193,11 @@ pub async fn resume(
     store: &Store,
     run: &RunRecord,
     resolution: Option<Resolution>,
-    owner: &str,
+    owner: &ProcessId,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let is_ours = store.start_attempt(&run.id, run.attempt, owner, host.clock.now()).await?;
+    let owner = owner.to_string();
+    let is_ours = store.start_attempt(&run.id, run.attempt, &owner, host.clock.now()).await?;
     if is_ours && store.active_undo_of(&run.id).await?.is_some() {
         let end = RunEnd {
             run: &run.id,
@@ -292,13 +294,8 @@ pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
     if run.state != RunState::Running {
         return run.state;
     }
-    let (process, start_id) = run.owner.split_once(' ').unwrap_or((&run.owner, ""));
     let has_expired = host.clock.now().since(run.heartbeat_at) > HEARTBEAT_TTL;
-    if has_expired || host.is_dead(process, start_id) { RunState::Interrupted } else { RunState::Running }
-}
-
-/// This process in the record of a run: its name and its start id.
-#[must_use]
-pub fn owner(host: &Host) -> String {
-    format!("{} {}", host.process, host.start_id)
+    // Of an owner that names no process nothing is known: only its heartbeats tell.
+    let is_dead = run.owner.parse().is_ok_and(|process| host.is_dead(&process));
+    if has_expired || is_dead { RunState::Interrupted } else { RunState::Running }
 }

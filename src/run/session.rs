@@ -210,14 +210,8 @@ impl Session {
     ) -> Result<Option<Attempt>, StoreError> {
         let Some(store) = &self.config.store else { return Ok(None) };
         let account = self.config.client.as_ref().map(Client::account_key).unwrap_or_default();
-        let new = record::NewRun {
-            source,
-            options,
-            account,
-            is_dry: self.is_dry(),
-            undoes,
-            owner: &record::owner(host),
-        };
+        let new =
+            record::NewRun { source, options, account, is_dry: self.is_dry(), undoes, owner: &host.process };
         runtime.block_on(record::begin(host, store, &new))
     }
 

@@ -7,7 +7,7 @@ use super::{
     record::{self, NewRun, RunOptions},
 };
 use crate::{
-    base::{Cancel, Diagnostic},
+    base::{Cancel, Diagnostic, ProcessId},
     bulk::{Attempt, JournalError, Limits, ProgressBoard},
     client::Client,
     host::Host,
@@ -127,7 +127,7 @@ pub(super) async fn begin(
     host: &Host,
     store: &Store,
     plan: &HandlerRun,
-    owner: &str,
+    owner: &ProcessId,
 ) -> Result<Option<Attempt>, StoreError> {
     let new = NewRun {
         source: &plan.program.source(),

@@ -174,8 +174,10 @@ fn open_writable(host: &Host, target: &TargetArgs, runtime: &Runtime) -> anyhow:
     let opened = runtime.block_on(async {
         let store = open_at(&location).await?;
         // Reading alone would not show that the store can be written.
-        store.acquire_lease("doctor", &host.process, host.clock.now(), Duration::from_millis(1)).await?;
-        store.release_lease("doctor", &host.process).await?;
+        store
+            .acquire_lease("doctor", &host.process.name(), host.clock.now(), Duration::from_millis(1))
+            .await?;
+        store.release_lease("doctor", &host.process.name()).await?;
         Ok::<_, StoreError>(store)
     });
     Ok(Some(opened?))

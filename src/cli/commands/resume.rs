@@ -6,6 +6,7 @@ use super::{
     run_recorded::{Purpose, RunPlan, run_recorded},
 };
 use crate::{
+    base::{ProcessId, UnknownProcess},
     bulk::Resolution,
     cli::{
         args::{ResolveArgument, ResumeArguments},
@@ -58,9 +59,12 @@ fn resumable_options(recorded: &Recorded, state: RunState) -> anyhow::Result<Run
         return Err(usage_error(format!("run {id} was undone by run {undo}"), hint));
     }
     if state == RunState::Running {
-        let process = run.owner.split(' ').next().unwrap_or_default();
+        let process = match run.owner.parse::<ProcessId>() {
+            Ok(process) => format!("the process {}", process.name()),
+            Err(UnknownProcess { found }) => format!("an unknown process, `{found}`"),
+        };
         let hint = format!("mpscript stop {id} stops it at its next checkpoint");
-        return Err(usage_error(format!("run {id} is running in the process {process}"), hint));
+        return Err(usage_error(format!("run {id} is running in {process}"), hint));
     }
     let options = recorded.lasting_options()?;
     if run.is_dry {

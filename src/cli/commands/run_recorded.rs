@@ -161,10 +161,10 @@ impl<'a> PreparedRun<'a> {
             }
         }
         let Some(store) = &self.store else { return Ok(None) };
-        let owner = record::owner(self.host);
+        let owner = &self.host.process;
         let attempt = match &plan.purpose {
             Purpose::Resume { run, resolution } => {
-                self.runtime.block_on(record::resume(self.host, store, run, resolution.clone(), &owner))
+                self.runtime.block_on(record::resume(self.host, store, run, resolution.clone(), owner))
             }
             other => {
                 let account = self.connection.client.as_ref().map(Client::account_key).unwrap_or_default();
@@ -178,7 +178,7 @@ impl<'a> PreparedRun<'a> {
                     account,
                     is_dry: plan.is_dry,
                     undoes,
-                    owner: &owner,
+                    owner,
                 };
                 self.runtime.block_on(record::begin(self.host, store, &new))
             }

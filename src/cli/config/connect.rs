@@ -220,7 +220,7 @@ pub(crate) fn new_client(
         waits_for_reset: options.waits_for_reset,
         token_mode: account.token_mode,
         store,
-        owner: host.process.clone(),
+        owner: host.process.name(),
         secrets: host.secrets.clone(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),

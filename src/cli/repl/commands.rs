@@ -185,7 +185,7 @@ fn edit(repl: &mut ReplSession) -> anyhow::Result<()> {
     }
     let host = repl.host;
     let editor = host.variable("VISUAL").or_else(|| host.variable("EDITOR")).unwrap_or("vi").to_owned();
-    let file = host.scratch_folder().join(format!("mpscript-{}.rhai", host.process.replace('/', "-")));
+    let file = host.scratch_folder().join(format!("mpscript-{}.rhai", host.process.name().replace('/', "-")));
     let text = repl.session.lines.lines().last().map(|(_, text, _)| text.to_owned()).unwrap_or_default();
     let cannot = |error: io::Error| {
         let message = format!("{editor} can't edit {}: {error}", file.display());

@@ -42,7 +42,7 @@ use self::{
     folder_health::{FirstLook, FolderHealth},
     loaded::LoadedAutomations,
     preparation::Preparations,
-    process::Process,
+    process::{Process, shown_owner},
     retention::Retention,
     running_set::{Capacity, RunningSet},
     scans::FolderScans,
@@ -334,7 +334,7 @@ impl Daemon {
     /// Logs once of each daemon whose heartbeats come from the future. Nothing is judged by its clock.
     fn log_clocks_ahead(&mut self, now: EpochMs) -> Result<(), StoreError> {
         for peer in self.process.peers(now + 2 * HEARTBEAT_TTL)? {
-            let name = peer.split(' ').next().unwrap_or_default().to_owned();
+            let name = shown_owner(&peer);
             if self.clocks_ahead.insert(peer) {
                 let text = format!(
                     "the clock of {name} is more than {} s ahead of this one: one of them is wrong, and fires of both \
@@ -355,7 +355,7 @@ impl Daemon {
             peers.extend(self.process.announce(&account, &folder, now)?);
         }
         if self.polled_at.is_none() && self.folder_health.first_look == FirstLook::Done && !peers.is_empty() {
-            let names: Vec<&str> = peers.iter().filter_map(|name| name.split(' ').next()).collect();
+            let names: Vec<String> = peers.iter().map(|owner| shown_owner(owner)).collect();
             let text = format!("{} serves this folder too: each fire runs once", names.join(", "));
             self.process.log.daemon(Level::Info, &text);
         }

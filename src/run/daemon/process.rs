@@ -5,15 +5,19 @@ use super::{
     stats::DaemonStats,
 };
 use crate::{
-    base::EpochMs,
+    base::{EpochMs, ProcessId, UnknownProcess},
     bulk::HEARTBEAT_TTL,
     host::Host,
     run::runner::{InProcess, Runner, Waker},
     store::{Store, StoreError},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::runtime::Runtime;
 
@@ -27,6 +31,42 @@ pub(super) const SERVING_LEASE: &str = "serves ";
 #[must_use]
 pub fn serving_lease(account: &str, folder: &str) -> String {
     format!("{SERVING_LEASE}{account} {folder}")
+}
+
+/// A daemon among all that share a store. Tests run several in one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DaemonId {
+    pub process: ProcessId,
+    /// Its number among those of the process.
+    pub number: u64,
+}
+
+impl fmt::Display for DaemonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.process, self.number)
+    }
+}
+
+impl FromStr for DaemonId {
+    type Err = UnknownProcess;
+
+    fn from_str(text: &str) -> Result<Self, UnknownProcess> {
+        let unknown = || UnknownProcess { found: text.to_owned() };
+        let (process, number) = text.rsplit_once(' ').ok_or_else(unknown)?;
+        let id = Self {
+            process: process.parse().map_err(|_| unknown())?,
+            number: number.parse().map_err(|_| unknown())?,
+        };
+        Some(id).filter(|id| id.to_string() == text).ok_or_else(unknown)
+    }
+}
+
+/// The owner of a daemon's lease, for a person: its machine and its process.
+pub(super) fn shown_owner(owner: &str) -> String {
+    match owner.parse::<DaemonId>() {
+        Ok(daemon) => daemon.process.name(),
+        Err(UnknownProcess { found }) => format!("an unknown process, `{found}`,"),
+    }
 }
 
 /// This process, and what every part of its daemon works with.
@@ -46,11 +86,10 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(host: &Host, runtime: &Arc<Runtime>, store: &Store, log: Arc<dyn Log>) -> Self {
-        // Tests run several daemons in one process.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         Self {
-            name: format!("{} {} {number}", host.process, host.start_id),
+            name: DaemonId { process: host.process.clone(), number }.to_string(),
             host: host.clone(),
             runtime: Arc::clone(runtime),
             store: store.clone(),
@@ -128,4 +167,42 @@ impl Process {
 
 fn daemon_lease(process: &str) -> String {
     format!("{DAEMON_LEASE}{process}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemon_is_read_from_the_text_that_it_is_written_as() {
+        for text in ["shop/7 boot.4026531836.165044 0", "shop/7  12"] {
+            assert_eq!(text.parse::<DaemonId>().map(|id| id.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn text_that_names_no_daemon_is_an_error_that_names_it() {
+        for text in [
+            "",
+            "gone",
+            "shop/7 boot.4026531836.165044",
+            "shop/7 0",
+            "shop/7 boot.1.2 x",
+            "shop/7 boot.1.2 +1",
+        ] {
+            assert_eq!(text.parse::<DaemonId>(), Err(UnknownProcess { found: text.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn owner_is_shown_by_its_machine_and_process() {
+        let table = [
+            ("shop/7 boot.4026531836.165044 3", "shop/7"),
+            ("shop floor/7 boot.4026531836.165044 3", "shop floor/7"),
+            ("gone", "an unknown process, `gone`,"),
+        ];
+        for (owner, shown) in table {
+            assert_eq!(shown_owner(owner), shown, "{owner}");
+        }
+    }
 }

@@ -2,12 +2,10 @@
 
 use super::runner::{Reporter, RunHandle, Runner, Spawned};
 use crate::{
+    base::ProcessId,
     bulk::Attempt,
     host::Host,
-    run::{
-        record,
-        worker::{self, HandlerRun},
-    },
+    run::worker::{self, HandlerRun},
 };
 use std::{
     io,
@@ -18,7 +16,7 @@ use tokio::runtime::Runtime;
 
 /// Executes each run on a thread of this process.
 pub struct InProcess {
-    owner: String,
+    owner: ProcessId,
     runtime: Arc<Runtime>,
 }
 
@@ -26,7 +24,7 @@ impl InProcess {
     /// A runner whose runs belong to this process.
     #[must_use]
     pub fn new(host: &Host, runtime: &Arc<Runtime>) -> Self {
-        Self { owner: record::owner(host), runtime: Arc::clone(runtime) }
+        Self { owner: host.process.clone(), runtime: Arc::clone(runtime) }
     }
 }
 

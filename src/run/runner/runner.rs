@@ -1,6 +1,7 @@
 //! The trait that both ways to execute a run have, and how a run reports its end.
 
 use crate::{
+    base::ProcessId,
     bulk::Attempt,
     run::worker::{HandlerRun, RunOutcome},
 };
@@ -20,8 +21,8 @@ pub trait Runner: Send + Sync {
 
 /// A thread or a process that waits for its run; dropped, it ends without one.
 pub struct Spawned {
-    /// Names the process in the run's record, see [`owner`](crate::run::record::owner).
-    pub owner: String,
+    /// The process that executes the run.
+    pub owner: ProcessId,
     /// Starts the run.
     pub start: Box<dyn FnOnce(HandlerRun, Attempt, Reporter) -> RunHandle + Send>,
 }

@@ -7,7 +7,7 @@ use crate::fixtures::{
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
-    base::EpochMs,
+    base::{EpochMs, ProcessId, StartId},
     bulk::Attempt,
     host::Host,
     run::{
@@ -100,10 +100,10 @@ impl Runner for Dying {
             handle
         };
         // As if it was a process of this machine that is gone: no process has this number.
-        let Host { process, start_id, .. } = Host::real();
-        let machine = process.rsplit_once('/').map_or("", |(machine, _)| machine);
-        let boot = start_id.rsplit_once('.').map_or("", |(boot, _)| boot);
-        Ok(Spawned { owner: format!("{machine}/{} {boot}.0", u32::MAX), start: Box::new(start) })
+        let Host { process, .. } = Host::real();
+        let start_id = process.start.map(|start| StartId { ticks: 0, ..start });
+        let owner = ProcessId { pid: u32::MAX, start: start_id, ..process };
+        Ok(Spawned { owner, start: Box::new(start) })
     }
 }
 

@@ -290,7 +290,9 @@ fn daemon_is_not_ready_while_its_clock_is_set_back() {
 fn daemon_with_a_clock_ahead_is_logged_once() {
     let of = |fixture: DaemonFixture| {
         let (store, ahead) = (fixture.store(), fixture.now() + Duration::from_hours(1));
-        let lease = store.acquire_lease("node 远方/1 x 0", "远方/1 x 0", ahead, Duration::from_secs(8));
+        let peer = "远方/1 9c1e7c52.4026531836.7 0";
+        let lease =
+            store.acquire_lease("node 远方/1 9c1e7c52.4026531836.7 0", peer, ahead, Duration::from_secs(8));
         assert_eq!(fixture.wait(lease), Ok(true));
         let mut daemon = fixture.daemon();
         fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));

@@ -6,7 +6,12 @@ use crate::fixtures::{
     runs::id_of,
     sandbox_process::SandboxProcess,
 };
-use mpscript::{base::EpochMs, run::runtime, sandbox::DEFAULT_SECRET, store::FireState};
+use mpscript::{
+    base::{EpochMs, ProcessId},
+    run::runtime,
+    sandbox::DEFAULT_SECRET,
+    store::FireState,
+};
 use std::{fs, process::Command, slice::from_mut, thread, time::Duration, time::Instant};
 
 /// An automation that fires each second.
@@ -106,8 +111,7 @@ fn automation_whose_process_dies_five_times_is_paused_and_no_other() {
             store.close().await;
             record.owner
         });
-        let process = owner.split(' ').next().and_then(|process| process.rsplit_once('/')?.1.parse().ok());
-        signal(process.expect("a process owns it"), "KILL");
+        signal(owner.parse::<ProcessId>().expect("a process owns it").pid, "KILL");
     }
     daemon.wait_for("died 5 times while it was running; the automation is paused: mpscript unpause guilty");
     daemon.signal("TERM");

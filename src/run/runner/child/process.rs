@@ -134,7 +134,7 @@ impl Runner for ChildProcess {
             });
             handle
         };
-        Ok(Spawned { owner: self.host.owner_of(id), start: Box::new(start) })
+        Ok(Spawned { owner: self.host.process_of(id), start: Box::new(start) })
     }
 }
 

@@ -175,7 +175,7 @@ fn run(
     let client = match order.client {
         Ok(settings) => {
             let broker = broker(runtime, daemon, questions);
-            let (owner, secrets) = (host.process.clone(), host.secrets.clone());
+            let (owner, secrets) = (host.process.name(), host.secrets.clone());
             let (store, clock) = (store.clone(), host.clock.clone());
             let config = settings.into_config(broker, store, owner, secrets, clock, cancel.clone());
             Ok(Client::new(config.map_err(|error| Refused(error.to_string()))?))
