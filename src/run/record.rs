@@ -56,9 +56,6 @@ pub struct RunOptions {
     /// Whether the script was given on the command line, so that its value is printed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prints_value: bool,
-    /// Whether it was a line of a session; its variables are not stored.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub of_session: bool,
     /// Whether its script or a parameter held a secret, which is masked in the record.
     #[serde(default, skip_serializing_if = "is_default")]
     pub held_a_secret: bool,
@@ -72,16 +69,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl RunOptions {
-    /// What started the run.
+    /// What starts a run with these options that is no line of a session.
     #[must_use]
     pub const fn started_by(&self) -> StartedBy {
-        if self.call.is_some() {
-            StartedBy::Automation
-        } else if self.of_session {
-            StartedBy::Session
-        } else {
-            StartedBy::Command
-        }
+        if self.call.is_some() { StartedBy::Automation } else { StartedBy::Command }
     }
 
     /// The options in a run's record.
@@ -97,11 +88,14 @@ impl RunOptions {
 
     /// Why a run with these options can't be resumed, if it can't.
     #[must_use]
-    pub fn resume_blocker(&self) -> Option<&'static str> {
-        if self.of_session {
-            return Some("was a line of a session, whose variables are not stored");
+    pub const fn resume_blocker(&self, started_by: StartedBy) -> Option<&'static str> {
+        match started_by {
+            StartedBy::Session => Some("was a line of a session, whose variables are not stored"),
+            StartedBy::Command | StartedBy::Automation | StartedBy::Unknown if self.held_a_secret => {
+                Some("held a secret in its text or its parameters, and that was not kept")
+            }
+            StartedBy::Command | StartedBy::Automation | StartedBy::Unknown => None,
         }
-        self.held_a_secret.then_some("held a secret in its text or its parameters, and that was not kept")
     }
 }
 
@@ -117,6 +111,8 @@ pub struct NewRun<'a> {
     pub is_dry: bool,
     /// The run that it undoes.
     pub undoes: Option<&'a str>,
+    /// What starts it.
+    pub started_by: StartedBy,
     /// The process that executes it.
     pub owner: &'a ProcessId,
 }
@@ -136,7 +132,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
             is_dry: new.is_dry,
             owner: new.owner.to_string(),
             undoes: new.undoes.unwrap_or_default().to_owned(),
-            ..RunRecord::started(&id, new.options.started_by(), now)
+            ..RunRecord::started(&id, new.started_by, now)
         };
         if !store.add_run(&record, &texts).await? {
             continue;

@@ -9,7 +9,7 @@ use crate::{
     client::Client,
     host::Host,
     script::{self, Origin, Program, Rendered, ScriptFailure, Source, check::problems},
-    store::{Store, StoreError},
+    store::{StartedBy, Store, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::runtime::Runtime;
@@ -87,8 +87,7 @@ impl Session {
             .map_err(|trouble| SessionError::Script(Box::new(trouble)))?;
         self.begin(Some(self.lines.count()));
         let attempt = if line.may_write(&self.lines) {
-            let options = record::RunOptions { of_session: true, ..self.options.clone() };
-            self.record(host, runtime, &line.source(), &options, None)?
+            self.record(host, runtime, &line.source(), &self.options, None, StartedBy::Session)?
         } else {
             None
         };
@@ -147,7 +146,8 @@ impl Session {
         self.begin(undoes.is_none().then(|| self.lines.count() + 1));
         let mut options = self.options.clone();
         options.roots.extend(origin.folder());
-        let attempt = self.record(host, runtime, &program.source(), &options, undoes)?;
+        let attempt =
+            self.record(host, runtime, &program.source(), &options, undoes, options.started_by())?;
         let mut run = self.run(board, attempt);
         run.config.files.allow(&options.roots);
         let outcome = run.run_program(runtime, &program)?;
@@ -207,11 +207,19 @@ impl Session {
         source: &Source,
         options: &record::RunOptions,
         undoes: Option<&str>,
+        started_by: StartedBy,
     ) -> Result<Option<Attempt>, StoreError> {
         let Some(store) = &self.config.store else { return Ok(None) };
         let account = self.config.client.as_ref().map(Client::account_key).unwrap_or_default();
-        let new =
-            record::NewRun { source, options, account, is_dry: self.is_dry(), undoes, owner: &host.process };
+        let new = record::NewRun {
+            source,
+            options,
+            account,
+            is_dry: self.is_dry(),
+            undoes,
+            started_by,
+            owner: &host.process,
+        };
         runtime.block_on(record::begin(host, store, &new))
     }
 

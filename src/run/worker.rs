@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     host::Host,
     script::{HandlerCall, HandlerResult, Output, Program},
-    store::{RunState, Store, StoreError},
+    store::{RunState, StartedBy, Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -135,6 +135,7 @@ pub(super) async fn begin(
         account: plan.connected.key(),
         is_dry: false,
         undoes: None,
+        started_by: StartedBy::Automation,
         owner,
     };
     record::begin(host, store, &new).await

@@ -103,7 +103,7 @@ fn retry(
         host,
         RunPlan {
             program: Arc::new(compile(&Origin::Recorded(source))?),
-            options: RunOptions { params: BTreeMap::default(), of_session: false, call: None, ..options },
+            options: RunOptions { params: BTreeMap::default(), call: None, ..options },
             flags: &arguments.flags,
             target: &target,
             is_dry: false,

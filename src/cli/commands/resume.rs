@@ -72,7 +72,7 @@ fn resumable_options(recorded: &Recorded, state: RunState) -> anyhow::Result<Run
             format!("run {id} was a dry run: it has changed nothing, so there is nothing to resume");
         return Err(usage_error(message, "start it again with mpscript run"));
     }
-    if let Some(blocker) = options.resume_blocker() {
+    if let Some(blocker) = options.resume_blocker(run.started_by) {
         let hint = format!("mpscript undo {id} undoes what it did");
         return Err(usage_error(format!("run {id} {blocker}"), hint));
     }

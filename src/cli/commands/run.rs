@@ -60,7 +60,6 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u
         folder: host.folder.clone(),
         roots: roots(host, &origin, &arguments.params),
         prints_value: arguments.expression.is_some(),
-        of_session: false,
         held_a_secret: false,
         call,
     };

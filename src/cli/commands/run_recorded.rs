@@ -178,6 +178,7 @@ impl<'a> PreparedRun<'a> {
                     account,
                     is_dry: plan.is_dry,
                     undoes,
+                    started_by: plan.options.started_by(),
                     owner,
                 };
                 self.runtime.block_on(record::begin(self.host, store, &new))

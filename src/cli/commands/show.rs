@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::HandlerCall,
-    store::{OutputLine, RunRecord, RunState},
+    store::{OutputLine, RunRecord, RunState, StartedBy},
 };
 use serde_json::json;
 
@@ -145,13 +145,14 @@ fn next_step(run: &RunRecord, options: Option<&RunOptions>, state: RunState) -> 
     if state == RunState::Running {
         return Some(format!("mpscript stop {id} stops it at its next checkpoint"));
     }
-    let options = options.filter(|_| !run.is_dry)?;
+    options.filter(|_| !run.is_dry)?;
     if state.is_completed() {
         return None;
     }
-    Some(if options.of_session {
-        format!("mpscript undo {id} undoes it")
-    } else {
-        format!("mpscript resume {id} resumes it; mpscript undo {id} undoes it")
+    Some(match run.started_by {
+        StartedBy::Session => format!("mpscript undo {id} undoes it"),
+        StartedBy::Command | StartedBy::Automation | StartedBy::Unknown => {
+            format!("mpscript resume {id} resumes it; mpscript undo {id} undoes it")
+        }
     })
 }

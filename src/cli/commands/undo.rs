@@ -48,7 +48,6 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
         max_changes: None,
         max_errors: None,
         prints_value: false,
-        of_session: false,
         call: None,
         ..options
     };

@@ -145,7 +145,7 @@ impl Daemon {
             }
         };
         let prepared = self.preparations.take(&self.process, &fire, account.as_deref());
-        let plan = match handler_run(&fire, &record.id, &texts, options, prepared) {
+        let plan = match handler_run(&fire, record, &texts, options, prepared) {
             Ok(plan) => plan,
             Err(NotResumable::Record(diagnostic)) => {
                 return self.close_fire(&fire, FireState::Failed, &diagnostic.one_line()).map(drop);
@@ -221,14 +221,14 @@ impl Daemon {
 /// A recorded run, with the source and the options that it was started with.
 fn handler_run(
     fire: &Fire,
-    run: &str,
+    record: &RunRecord,
     texts: &RunPayload,
     options: RunOptions,
     prepared: PreparedRun,
 ) -> Result<HandlerRun, NotResumable> {
-    let source = record::decode_source(run, texts)
+    let source = record::decode_source(&record.id, texts)
         .map_err(|error| NotResumable::Record(Diagnostic::new(error.to_string())))?;
-    if let Some(blocker) = options.resume_blocker() {
+    if let Some(blocker) = options.resume_blocker(record.started_by) {
         return Err(NotResumable::Record(Diagnostic::new(format!("the run {blocker}"))));
     }
     let call = options.call.clone().unwrap_or_default();
