@@ -48,7 +48,10 @@ impl Effect for Create {
             RecordedEffect::CreateTag { id, name } => {
                 Inverse::DeleteTagIfEmpty { id: *id, name: name.clone() }
             }
-            _ => Inverse::Irreversible(NOT_OBSERVED),
+            RecordedEffect::Change(_)
+            | RecordedEffect::RenameTag { .. }
+            | RecordedEffect::DeleteTag { .. }
+            | RecordedEffect::Other(_) => Inverse::Irreversible(NOT_OBSERVED),
         }
     }
 
@@ -75,7 +78,10 @@ impl Effect for Create {
     fn complete(recorded: RecordedEffect, answer: &Tag) -> RecordedEffect {
         match recorded {
             RecordedEffect::CreateTag { name, .. } => RecordedEffect::CreateTag { id: answer.id, name },
-            recorded => recorded,
+            recorded @ (RecordedEffect::Change(_)
+            | RecordedEffect::RenameTag { .. }
+            | RecordedEffect::DeleteTag { .. }
+            | RecordedEffect::Other(_)) => recorded,
         }
     }
 }
@@ -97,7 +103,10 @@ impl Effect for Update {
             RecordedEffect::RenameTag { id, from, to } => {
                 Inverse::RestoreTagName { id: *id, from: from.clone(), to: to.clone() }
             }
-            _ => Inverse::Irreversible(NOT_OBSERVED),
+            RecordedEffect::Change(_)
+            | RecordedEffect::CreateTag { .. }
+            | RecordedEffect::DeleteTag { .. }
+            | RecordedEffect::Other(_) => Inverse::Irreversible(NOT_OBSERVED),
         }
     }
 
