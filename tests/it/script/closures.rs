@@ -256,5 +256,5 @@ fn mixed_list_can_t_be_sorted_and_says_why() {
 
 #[test]
 fn library_function_with_a_wrong_value_is_named_itself() {
-    assert_eq!(error("followers().since(5).count();"), "error: `since` can't take an integer");
+    assert_eq!(error("followers().since(true).count();"), "error: `since` can't take a bool");
 }
