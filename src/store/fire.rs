@@ -1,7 +1,12 @@
 //! Fires: one row for each instant of a trigger, with what became of it. A row changes only by compare-and-set, so that
 //! of several processes exactly one acts on it.
 
-use super::{AutomationId, Cells, FireState, Row, Statement, Store, StoreError, stored_enum::stored_enum};
+use super::{
+    AutomationId, Cells, FireState, Row, Statement, Store, StoreError,
+    fire_state::{COMPLETED_STATES, OPEN_STATES},
+    sql::{sql, word},
+    stored_enum::stored_enum,
+};
 use crate::base::EpochMs;
 
 stored_enum! {
@@ -197,11 +202,14 @@ impl Store {
 
     /// When a trigger's fire of an automation was last closed as completed.
     pub async fn last_success(&self, automation: &AutomationId) -> Result<Option<EpochMs>, StoreError> {
-        let statement = Statement::new(
+        let statement = Statement::new(sql!(
             "SELECT updated_at FROM mpscript_fire
-             WHERE account = $1 AND automation = $2 AND state IN ('done', 'done_with_failures') AND kind = 'trigger'
-             ORDER BY scheduled_at DESC LIMIT 1",
-        );
+             WHERE account = $1 AND automation = $2 AND state IN (",
+            COMPLETED_STATES,
+            ") AND kind = ",
+            word!(FireKind::Trigger),
+            " ORDER BY scheduled_at DESC LIMIT 1",
+        ));
         let rows = self.query(automation.given_to(statement)).await?;
         let at = |row| Cells::new("mpscript_fire", "updated_at", &automation.name, row).instant();
         rows.first().map(at).transpose()
@@ -210,10 +218,11 @@ impl Store {
     /// The last fire of every trigger that an automation ever had.
     pub async fn last_fires(&self, automation: &AutomationId) -> Result<Vec<LastFire>, StoreError> {
         let triggers = Statement::new(
-            "SELECT DISTINCT trigger FROM mpscript_fire WHERE account = $1 AND automation = $2 AND kind = 'trigger'",
+            "SELECT DISTINCT trigger FROM mpscript_fire WHERE account = $1 AND automation = $2 AND kind = $3",
         );
+        let triggers = automation.given_to(triggers).with(FireKind::Trigger.as_str());
         let mut fires = Vec::new();
-        for row in self.query(automation.given_to(triggers)).await? {
+        for row in self.query(triggers).await? {
             let trigger = Cells::new("mpscript_fire", "trigger", &automation.name, &row).text()?;
             fires.extend(self.last_fire(automation, &trigger).await?);
         }
@@ -236,17 +245,20 @@ impl Store {
             "SELECT ",
             columns!(),
             " FROM mpscript_fire
-             WHERE account = $1 AND automation = $2 AND state = 'running' AND kind = 'trigger' ORDER BY scheduled_at"
+             WHERE account = $1 AND automation = $2 AND state = $3 AND kind = $4 ORDER BY scheduled_at"
         ));
-        self.query(automation.given_to(statement)).await?.iter().map(read).collect()
+        let statement = automation.given_to(statement).with(FireState::Running.as_str());
+        self.query(statement.with(FireKind::Trigger.as_str())).await?.iter().map(read).collect()
     }
 
     /// The fires that are not closed, oldest first.
     pub async fn open_fires(&self) -> Result<Vec<Fire>, StoreError> {
-        let statement = Statement::new(concat!(
+        let statement = Statement::new(sql!(
             "SELECT ",
             columns!(),
-            " FROM mpscript_fire WHERE state IN ('claimed', 'running') ORDER BY scheduled_at, account, automation, trigger"
+            " FROM mpscript_fire WHERE state IN (",
+            OPEN_STATES,
+            ") ORDER BY scheduled_at, account, automation, trigger"
         ));
         self.query(statement).await?.iter().map(read).collect()
     }
@@ -254,15 +266,18 @@ impl Store {
 
 /// Inserts a fire, unless it is there already.
 pub(super) fn insert(fire: &Fire) -> Statement {
-    let statement = Statement::new(concat!(
+    let statement = Statement::new(sql!(
         "INSERT INTO mpscript_fire (",
         columns!(),
         ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (account, automation, trigger, scheduled_at) DO UPDATE
              SET state = excluded.state, reason = excluded.reason, owner = excluded.owner,
                  updated_at = excluded.updated_at
-             WHERE mpscript_fire.state = 'missed' AND excluded.state = 'claimed'
-                 AND mpscript_fire.updated_at > excluded.updated_at"
+             WHERE mpscript_fire.state = ",
+        word!(FireState::Missed),
+        " AND excluded.state = ",
+        word!(FireState::Claimed),
+        " AND mpscript_fire.updated_at > excluded.updated_at"
     ));
     fire.automation
         .given_to(statement)

@@ -1,6 +1,9 @@
 //! The state of a fire.
 
-use super::stored_enum::stored_enum;
+use super::{
+    sql::{sql, word},
+    stored_enum::stored_enum,
+};
 
 stored_enum! {
     /// The state of a fire of a trigger. `Armed` and `Disarmed` are markers: rows that record when a trigger was
@@ -55,5 +58,29 @@ impl FireState {
     /// The states that a closed fire can have.
     pub fn outcomes() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|state| !state.is_open() && !state.is_marker())
+    }
+}
+
+/// The states of fires whose runs came to their end, for `IN` in a constant statement; see [`FireState::is_completed`].
+pub(super) const COMPLETED_STATES: &str =
+    sql!(word!(FireState::Done), ", ", word!(FireState::DoneWithFailures));
+
+/// The states of fires that are not closed, likewise; see [`FireState::is_open`].
+pub(super) const OPEN_STATES: &str = sql!(word!(FireState::Claimed), ", ", word!(FireState::Running));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_sql(holds: impl Fn(FireState) -> bool) -> String {
+        let words: Vec<String> =
+            FireState::ALL.iter().filter(|state| holds(**state)).map(|state| format!("'{state}'")).collect();
+        words.join(", ")
+    }
+
+    #[test]
+    fn states_in_sql_are_those_of_the_enum() {
+        assert_eq!(COMPLETED_STATES, in_sql(FireState::is_completed));
+        assert_eq!(OPEN_STATES, in_sql(FireState::is_open));
     }
 }

@@ -318,19 +318,21 @@ impl Store {
     /// The steps of a page, with the parts of those, that have started and not ended, and that had an effect.
     pub async fn in_flight_on_page(&self, run: &str, prefix: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement =
-            Statement::new(steps!("state = 'begun' AND effect_kind <> '' AND step LIKE $2 ORDER BY seq"));
-        let rows = self.query(statement.with(run).with(format!("{prefix}%").as_str())).await?;
+            Statement::new(steps!("state = $3 AND effect_kind <> '' AND step LIKE $2 ORDER BY seq"));
+        let statement = statement.with(run).with(format!("{prefix}%").as_str());
+        let rows = self.query(statement.with(StepState::Begun.as_str())).await?;
         rows.iter().map(|row| step(run, row)).collect()
     }
 
     /// The top-level steps that have started and not ended, and that had an effect or have child steps.
     pub async fn in_flight_steps(&self, run: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement = Statement::new(steps!(
-            "state = 'begun' AND step NOT LIKE '%/%' AND (effect_kind <> '' OR EXISTS (
+            "state = $2 AND step NOT LIKE '%/%' AND (effect_kind <> '' OR EXISTS (
                  SELECT 1 FROM mpscript_step p WHERE p.run = s.run AND p.step LIKE s.step || '/%'))
              ORDER BY seq"
         ));
-        self.query(statement.with(run)).await?.iter().map(|row| step(run, row)).collect()
+        let rows = self.query(statement.with(run).with(StepState::Begun.as_str())).await?;
+        rows.iter().map(|row| step(run, row)).collect()
     }
 
     /// Whether a step that is no child of this one started after it, up to the number `last`.

@@ -32,6 +32,7 @@ mod run;
 mod run_state;
 mod seen_day;
 mod source;
+mod sql;
 mod sqlite;
 mod step;
 mod stored_enum;

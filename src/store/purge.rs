@@ -2,7 +2,13 @@
 //!
 //! A run that waits for a decision is kept however old it is, and so is what an undo that has not completed works on.
 
-use super::{AutomationId, Cells, FireState, Row, Statement, Store, StoreError, source};
+use super::{
+    AutomationId, Cells, FireState, Row, RunState, Statement, StepKind, StepState, Store, StoreError,
+    run::StartedBy,
+    run_state::COMPLETED_STATES,
+    source,
+    sql::{sql, word},
+};
 use crate::base::EpochMs;
 
 /// Rows that are purged in one transaction.
@@ -22,16 +28,23 @@ struct ExpiredRun {
     source_id: String,
 }
 
+/// SQL: the states of runs that are kept however old they are.
+const UNDECIDED_STATES: &str = sql!(word!(RunState::Running), ", ", word!(RunState::Parked));
+
 /// SQL: whether something of a run has neither an answer nor a decision.
 macro_rules! is_in_doubt {
     ($run:literal) => {
-        concat!(
+        sql!(
             "(EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = ",
             $run,
             ".id AND b.in_doubt > 0)
              OR EXISTS (SELECT 1 FROM mpscript_step s WHERE s.run = ",
             $run,
-            ".id AND s.state = 'begun' AND s.kind LIKE 'call:%' AND s.effect_kind <> ''))"
+            ".id AND s.state = ",
+            word!(StepState::Begun),
+            " AND s.kind LIKE '",
+            StepKind::CALL,
+            ":%' AND s.effect_kind <> ''))"
         )
     };
 }
@@ -40,8 +53,10 @@ macro_rules! is_in_doubt {
 /// is as young as its last attempt; an undo is deleted after what it has undone, which could be undone again otherwise.
 macro_rules! is_expired {
     ($before:literal) => {
-        concat!(
-            "r.state NOT IN ('running', 'parked') AND r.heartbeat_at < ",
+        sql!(
+            "r.state NOT IN (",
+            UNDECIDED_STATES,
+            ") AND r.heartbeat_at < ",
             $before,
             " AND r.ended_at < ",
             $before,
@@ -50,8 +65,12 @@ macro_rules! is_expired {
             " AND NOT EXISTS (
                  SELECT 1 FROM mpscript_run u
                  WHERE u.undoes <> '' AND u.undoes = r.id AND u.dry_run = 0
-                     AND u.state NOT IN ('done', 'done_with_failures')
-                     AND (u.state IN ('running', 'parked') OR u.heartbeat_at >= ",
+                     AND u.state NOT IN (",
+            COMPLETED_STATES,
+            ")
+                     AND (u.state IN (",
+            UNDECIDED_STATES,
+            ") OR u.heartbeat_at >= ",
             $before,
             " OR u.ended_at >= ",
             $before,
@@ -83,7 +102,7 @@ impl Store {
             let newest = self.query(automation.given_to(newest).with(outcome.as_str())).await?;
             let Some(row) = newest.first() else { continue };
             let kept_from = Cells::new("mpscript_fire", "scheduled_at", &automation.name, row).instant()?;
-            let fires = Statement::new(concat!(
+            let fires = Statement::new(sql!(
                 "SELECT trigger, scheduled_at, run,
                      COALESCE((SELECT r.source_id FROM mpscript_run r WHERE r.id = mpscript_fire.run), '')
                  FROM mpscript_fire
@@ -133,10 +152,11 @@ impl Store {
 
     /// Deletes runs that were started by hand and that nothing has written since an instant; returns how many.
     pub async fn purge_runs_by_hand(&self, before: EpochMs) -> Result<usize, StoreError> {
-        let runs = Statement::new(concat!(
+        let runs = Statement::new(sql!(
             "SELECT r.id, r.source_id FROM mpscript_run r
-             WHERE r.started_at < $1 AND r.started_by <> 'session'
-                 AND NOT EXISTS (SELECT 1 FROM mpscript_fire f WHERE f.run = r.id) AND ",
+             WHERE r.started_at < $1 AND r.started_by <> ",
+            word!(StartedBy::Session),
+            " AND NOT EXISTS (SELECT 1 FROM mpscript_fire f WHERE f.run = r.id) AND ",
             is_expired!("$1"),
             " ORDER BY r.started_at LIMIT $2"
         ));
@@ -145,9 +165,11 @@ impl Store {
 
     /// Deletes lines of sessions that nothing has written since an instant; returns how many.
     pub async fn purge_session_lines(&self, before: EpochMs) -> Result<usize, StoreError> {
-        let runs = Statement::new(concat!(
+        let runs = Statement::new(sql!(
             "SELECT r.id, r.source_id FROM mpscript_run r
-             WHERE r.started_at < $1 AND r.started_by = 'session' AND ",
+             WHERE r.started_at < $1 AND r.started_by = ",
+            word!(StartedBy::Session),
+            " AND ",
             is_expired!("$1"),
             " ORDER BY r.started_at LIMIT $2"
         ));

@@ -1,9 +1,11 @@
 //! Runs: what was started, with everything needed to resume it, and how it ended.
 
 use super::{
-    AutomationId, Cells, Row, RunState, Statement, Store, StoreError,
+    AutomationId, Cells, RecordedKind, Row, RunState, Statement, StepState, Store, StoreError,
     automation_state::save_state,
+    run_state::COMPLETED_STATES,
     source::{self, source_id},
+    sql::{sql, word},
     stored_enum::stored_enum,
 };
 use crate::base::EpochMs;
@@ -225,10 +227,12 @@ impl Store {
 
     /// The runs that are recorded as running, oldest first. Processes of some may have died.
     pub async fn running_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
-        let statement = Statement::new(concat!(
+        let statement = Statement::new(sql!(
             "SELECT ",
             columns!(),
-            " FROM mpscript_run WHERE state = 'running' ORDER BY started_at"
+            " FROM mpscript_run WHERE state = ",
+            word!(RunState::Running),
+            " ORDER BY started_at"
         ));
         self.query(statement).await?.iter().map(read).collect()
     }
@@ -237,18 +241,24 @@ impl Store {
     /// Does nothing if the run has sent a heartbeat since the record was read.
     pub async fn fence_run(&self, run: &RunRecord) -> Result<(), StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_run SET state = 'interrupted'
-             WHERE id = $1 AND attempt = $2 AND heartbeat_at = $3 AND state = 'running'",
+            "UPDATE mpscript_run SET state = $4
+             WHERE id = $1 AND attempt = $2 AND heartbeat_at = $3 AND state = $5",
         );
         let statement = statement.with(run.id.as_str()).with(run.attempt).with(run.heartbeat_at);
+        let statement = statement.with(RunState::Interrupted.as_str()).with(RunState::Running.as_str());
         self.execute(statement).await.map(drop)
     }
 
     /// Fences all runs whose last heartbeat is not after an instant.
     pub async fn fence_stale_runs(&self, last_heartbeat: EpochMs) -> Result<(), StoreError> {
-        let statement = Statement::new(
-            "UPDATE mpscript_run SET state = 'interrupted' WHERE state = 'running' AND heartbeat_at <= $1",
-        );
+        // Constant, so that the index of the runs under way is used.
+        let statement = Statement::new(sql!(
+            "UPDATE mpscript_run SET state = ",
+            word!(RunState::Interrupted),
+            " WHERE state = ",
+            word!(RunState::Running),
+            " AND heartbeat_at <= $1"
+        ));
         self.execute(statement.with(last_heartbeat)).await.map(drop)
     }
 
@@ -258,27 +268,41 @@ impl Store {
             "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, 0)
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner
              WHERE mpscript_lease.owner = excluded.owner OR NOT EXISTS (
-                 SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_lease.owner AND r.state = 'running')",
+                 SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_lease.owner AND r.state = $3)",
         );
-        Ok(self.execute(statement.with(name).with(run)).await? == 1)
+        let statement = statement.with(name).with(run).with(RunState::Running.as_str());
+        Ok(self.execute(statement).await? == 1)
     }
 
     /// The newest run that undoes this one: it is running, it completed, or it failed after it had changed something.
     /// An undo that was undone itself does not count.
     pub async fn active_undo_of(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let statement = Statement::new(
+        let statement = Statement::new(sql!(
             "SELECT u.id FROM mpscript_run u WHERE u.undoes = $1 AND u.dry_run = 0
-                 AND (u.state IN ('running', 'done', 'done_with_failures')
+                 AND (u.state IN (",
+            word!(RunState::Running),
+            ", ",
+            COMPLETED_STATES,
+            ")
                      OR EXISTS (SELECT 1 FROM mpscript_step s
-                         WHERE s.run = u.id AND s.state = 'done'
-                             AND s.effect_kind IN ('tag_created', 'tag_renamed', 'tag_deleted'))
+                         WHERE s.run = u.id AND s.state = ",
+            word!(StepState::Done),
+            " AND s.effect_kind IN (",
+            word!(RecordedKind::TagCreated),
+            ", ",
+            word!(RecordedKind::TagRenamed),
+            ", ",
+            word!(RecordedKind::TagDeleted),
+            "))
                      OR EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = u.id
                          AND (b.pending < b.size OR b.in_doubt > 0)))
                  AND NOT EXISTS (
                      SELECT 1 FROM mpscript_run v WHERE v.undoes = u.id AND v.dry_run = 0
-                         AND v.state IN ('done', 'done_with_failures'))
+                         AND v.state IN (",
+            COMPLETED_STATES,
+            "))
              ORDER BY u.started_at DESC LIMIT 1",
-        );
+        ));
         let rows = self.query(statement.with(id)).await?;
         rows.first().map(|row| Cells::new("mpscript_run", "id", id, row).text()).transpose()
     }
@@ -300,9 +324,9 @@ impl Store {
 
     /// Replaces the options of a run that has ended.
     pub async fn replace_options(&self, id: &str, options: &str) -> Result<(), StoreError> {
-        let statement =
-            Statement::new("UPDATE mpscript_run SET options = $2 WHERE id = $1 AND state <> 'running'");
-        self.execute(statement.with(id).with(options)).await.map(drop)
+        let statement = Statement::new("UPDATE mpscript_run SET options = $2 WHERE id = $1 AND state <> $3");
+        let statement = statement.with(id).with(options).with(RunState::Running.as_str());
+        self.execute(statement).await.map(drop)
     }
 
     /// Starts the next attempt of a run; `false` when its current attempt is not `attempt` any more, because another
@@ -315,11 +339,12 @@ impl Store {
         now: EpochMs,
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "UPDATE mpscript_run SET attempt = attempt + 1, state = 'running', ended_at = 0, note = '', report = '', stop_requested = 0,
-                 owner = $3, heartbeat_at = $4
+            "UPDATE mpscript_run SET attempt = attempt + 1, state = $5, ended_at = 0, note = '', report = '',
+                 stop_requested = 0, owner = $3, heartbeat_at = $4
              WHERE id = $1 AND attempt = $2",
         );
-        Ok(self.execute(statement.with(id).with(attempt).with(owner).with(now)).await? == 1)
+        let statement = statement.with(id).with(attempt).with(owner).with(now);
+        Ok(self.execute(statement.with(RunState::Running.as_str())).await? == 1)
     }
 
     /// Sends a heartbeat of a run.
@@ -345,7 +370,7 @@ impl Store {
     pub async fn end_run(&self, end: &RunEnd<'_>) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET state = $3, note = $4, report = $5, ended_at = $6
-             WHERE id = $1 AND attempt = $2 AND state = 'running'",
+             WHERE id = $1 AND attempt = $2 AND state = $7",
         );
         let statement = statement
             .with(end.run)
@@ -353,7 +378,8 @@ impl Store {
             .with(end.state.as_str())
             .with(end.note)
             .with(end.report)
-            .with(end.now);
+            .with(end.now)
+            .with(RunState::Running.as_str());
         let locks = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(end.run);
         let mut all = vec![statement.expecting(1), locks];
         all.extend(end.saved_state.map(|saved| save_state(saved.automation, saved.json, end.now)));
@@ -367,8 +393,8 @@ impl Store {
     /// Asks the process of a run to stop; it learns of this at its next heartbeat.
     pub async fn request_stop(&self, id: &str) -> Result<(), StoreError> {
         let statement =
-            Statement::new("UPDATE mpscript_run SET stop_requested = 1 WHERE id = $1 AND state = 'running'");
-        self.execute(statement.with(id)).await.map(drop)
+            Statement::new("UPDATE mpscript_run SET stop_requested = 1 WHERE id = $1 AND state = $2");
+        self.execute(statement.with(id).with(RunState::Running.as_str())).await.map(drop)
     }
 }
 
@@ -376,7 +402,7 @@ impl Store {
 /// later one was started.
 pub(super) fn heartbeat(id: &str, attempt: i64, now: EpochMs) -> Statement {
     let statement = Statement::new(
-        "UPDATE mpscript_run SET heartbeat_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
+        "UPDATE mpscript_run SET heartbeat_at = $3 WHERE id = $1 AND attempt = $2 AND state = $4",
     );
-    statement.with(id).with(attempt).with(now)
+    statement.with(id).with(attempt).with(now).with(RunState::Running.as_str())
 }

@@ -1,6 +1,9 @@
 //! The state of a run: one enum for the store, for reports and for what commands show.
 
-use super::stored_enum::stored_enum;
+use super::{
+    sql::{sql, word},
+    stored_enum::stored_enum,
+};
 
 stored_enum! {
     /// The state of a run, or of one of its jobs.
@@ -43,5 +46,21 @@ impl RunState {
     #[must_use]
     pub fn in_words(self) -> String {
         self.as_str().replace('_', " ")
+    }
+}
+
+/// The states of runs that came to their end, for `IN` in a constant statement; see [`RunState::is_completed`].
+pub(super) const COMPLETED_STATES: &str =
+    sql!(word!(RunState::Done), ", ", word!(RunState::DoneWithFailures));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completed_states_in_sql_are_those_of_the_enum() {
+        let completed = RunState::ALL.iter().filter(|state| state.is_completed());
+        let words: Vec<String> = completed.map(|state| format!("'{state}'")).collect();
+        assert_eq!(COMPLETED_STATES, words.join(", "));
     }
 }

@@ -129,7 +129,7 @@ pub enum StepKind {
 }
 
 impl StepKind {
-    const CALL: &'static str = "call";
+    pub(super) const CALL: &'static str = "call";
     const TERMINAL: &'static str = "terminal";
 
     /// The name within its type: `tag_attach`, `tag`.
