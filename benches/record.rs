@@ -42,7 +42,8 @@ fn main() {
         }
         let each = watch.elapsed().as_micros() / u128::from(RUNS);
         let bytes = if server.is_some() { POSTGRES_BYTES } else { SQLITE_BYTES };
-        let bytes = store.query(Statement::new(bytes)).await.unwrap()[0].integer(0) / i64::from(RUNS);
+        let bytes =
+            store.query(Statement::new(bytes)).await.unwrap()[0].integer(0).unwrap() / i64::from(RUNS);
         println!("{RUNS} runs: {each} µs and {bytes} bytes each");
         store.close().await;
     });

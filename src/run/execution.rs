@@ -159,11 +159,15 @@ impl Execution {
             let (clock, cancel) = (config.clock.clone(), config.cancel.clone());
             // A dry run has nothing to resume, so it has no journal: only a heartbeat.
             if dry.is_none() {
-                if attempt.attempt > 1 {
-                    let used = runtime.block_on(store.changes_of(&attempt.run))?;
-                    limits = limits.with_used(used.unsigned_abs());
+                let is_resumed = attempt.attempt > 1;
+                journal = runtime.block_on(Journal::open(store.clone(), attempt, clock, cancel))?;
+                if is_resumed {
+                    match runtime.block_on(store.changes_of(&record.attempt.run)) {
+                        Ok(used) => limits = limits.with_used(used.unsigned_abs()),
+                        Err(error @ StoreError::Decode { .. }) => drop(journal.park(error.into())),
+                        Err(error) => return Err(error),
+                    }
                 }
-                journal = runtime.block_on(Journal::open(store, attempt, clock, cancel))?;
             } else {
                 let _entered = runtime.enter();
                 heartbeat = Some(Journal::keep_alive(store, &attempt, clock, cancel));

@@ -61,7 +61,8 @@ macro_rules! columns {
 }
 
 fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
-    let mut cells = Cells::new("mpscript_automation", columns!(), row.text(1), row);
+    let key = row.cell(1).to_string();
+    let mut cells = Cells::new("mpscript_automation", columns!(), &key, row);
     Ok(AutomationRecord {
         id: AutomationId { account: cells.text()?, name: cells.text()? },
         folder: cells.text()?,

@@ -1,7 +1,7 @@
 //! Strict decoding of rows: what can't be decoded is an error that names the row, the column, what was expected and
 //! what was found, never a default.
 
-use super::{Row, StoreError, Value};
+use super::{Row, StoreError, Value, driver::Cell};
 use crate::base::EpochMs;
 use serde::de::DeserializeOwned;
 
@@ -13,19 +13,39 @@ pub(super) struct Cells<'a> {
     /// The key of the row, for errors.
     key: &'a str,
     row: &'a Row,
+    /// The index in the row of the first of these columns.
+    first: usize,
     next: usize,
 }
 
 impl<'a> Cells<'a> {
     pub(super) const fn new(table: &'static str, columns: &'static str, key: &'a str, row: &'a Row) -> Self {
-        Self { table, columns, key, row, next: 0 }
+        Self { table, columns, key, row, first: 0, next: 0 }
+    }
+
+    /// The cells after the first few, which are read elsewhere.
+    pub(super) const fn skip(self, cells: usize) -> Self {
+        Self { next: self.next + cells, ..self }
+    }
+
+    /// The cells that follow, which are of another table.
+    pub(super) const fn of(self, table: &'static str, columns: &'static str, key: &'a str) -> Self {
+        Self { table, columns, key, first: self.next, ..self }
     }
 
     /// The next cell, a whole number.
     pub(super) fn integer(&mut self) -> Result<i64, StoreError> {
         match self.take() {
-            Some(Value::Integer(number)) => Ok(*number),
+            Some(Cell::Value(Value::Integer(number))) => Ok(*number),
             found => Err(self.error("a whole number", found)),
+        }
+    }
+
+    /// The next cell, a whole number that is not negative.
+    pub(super) fn count(&mut self) -> Result<i64, StoreError> {
+        match self.take() {
+            Some(Cell::Value(Value::Integer(number @ 0..))) => Ok(*number),
+            found => Err(self.error("a whole number from 0 on", found)),
         }
     }
 
@@ -42,8 +62,8 @@ impl<'a> Cells<'a> {
     /// The next cell, 0 or 1.
     pub(super) fn boolean(&mut self) -> Result<bool, StoreError> {
         match self.take() {
-            Some(Value::Integer(0)) => Ok(false),
-            Some(Value::Integer(1)) => Ok(true),
+            Some(Cell::Value(Value::Integer(0))) => Ok(false),
+            Some(Cell::Value(Value::Integer(1))) => Ok(true),
             found => Err(self.error("0 or 1", found)),
         }
     }
@@ -64,12 +84,12 @@ impl<'a> Cells<'a> {
 
     fn word(&mut self) -> Result<&'a str, StoreError> {
         match self.take() {
-            Some(Value::Text(text)) => Ok(text),
+            Some(Cell::Value(Value::Text(text))) => Ok(text),
             found => Err(self.error("a text", found)),
         }
     }
 
-    fn take(&mut self) -> Option<&'a Value> {
+    fn take(&mut self) -> Option<&'a Cell> {
         let row: &'a Row = self.row;
         self.next += 1;
         row.0.get(self.next - 1)
@@ -77,19 +97,20 @@ impl<'a> Cells<'a> {
 
     /// The name of the column that was read last.
     fn column(&self) -> &'static str {
-        self.columns.split(',').nth(self.next - 1).unwrap_or_default().trim()
+        self.columns.split(',').nth(self.next - 1 - self.first).unwrap_or_default().trim()
     }
 
-    fn error(&self, expected: &str, found: Option<&Value>) -> StoreError {
+    fn error(&self, expected: &str, found: Option<&Cell>) -> StoreError {
         StoreError::Decode {
             table: self.table,
             row: self.key.to_owned(),
             column: self.column(),
             expected: expected.to_owned(),
             found: match found {
-                Some(Value::Integer(number)) => number.to_string(),
+                Some(Cell::Value(Value::Integer(number))) => number.to_string(),
                 // It may be a secret.
-                Some(Value::Text(text)) => format!("a text of {} bytes", text.len()),
+                Some(Cell::Value(Value::Text(text))) => format!("a text of {} bytes", text.len()),
+                Some(Cell::Other) => "neither a whole number nor a text".to_owned(),
                 None => "no such column".to_owned(),
             },
         }

@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use crate::base::EpochMs;
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 /// The pending result of a driver.
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -100,24 +100,40 @@ impl Statement {
 }
 
 /// A row of a query's result.
-pub struct Row(pub(super) Vec<Value>);
+pub struct Row(pub(super) Vec<Cell>);
+
+/// What a row has in a column. It has no `Debug`: it may be a token.
+pub(super) enum Cell {
+    Value(Value),
+    /// Neither a whole number nor a text: a damaged one.
+    Other,
+}
 
 impl Row {
-    /// The number in a column; 0 where there is none. For columns that the database itself computes.
+    /// The number in a column, if there is one.
     #[must_use]
-    pub fn integer(&self, column: usize) -> i64 {
+    pub fn integer(&self, column: usize) -> Option<i64> {
         match self.0.get(column) {
-            Some(Value::Integer(number)) => *number,
-            _ => 0,
+            Some(Cell::Value(Value::Integer(number))) => Some(*number),
+            _ => None,
         }
     }
 
-    /// The text in a column; empty where there is none.
+    /// The text in a column, if there is one.
     #[must_use]
-    pub fn text(&self, column: usize) -> &str {
+    pub fn text(&self, column: usize) -> Option<&str> {
         match self.0.get(column) {
-            Some(Value::Text(text)) => text,
-            _ => "",
+            Some(Cell::Value(Value::Text(text))) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What a column of a key holds, for errors that name the row.
+    pub(super) fn cell(&self, column: usize) -> impl fmt::Display {
+        match self.0.get(column) {
+            Some(Cell::Value(Value::Integer(number))) => number.to_string(),
+            Some(Cell::Value(Value::Text(text))) => text.clone(),
+            Some(Cell::Other) | None => "?".to_owned(),
         }
     }
 }
@@ -145,7 +161,7 @@ macro_rules! drive {
             ) -> $crate::store::driver::BoxFuture<'_, Vec<$crate::store::Row>> {
                 Box::pin(async move {
                     let rows = $crate::store::driver::bind!(statement).fetch_all(&self.pool).await;
-                    rows.and_then(|rows| $crate::store::driver::read_rows!(rows))
+                    rows.map(|rows| $crate::store::driver::read_rows!(rows))
                         .map_err(|error| fault(&self.location, &error))
                 })
             }
@@ -210,20 +226,23 @@ macro_rules! bind {
 }
 pub(super) use bind;
 
-/// Reads rows into values; a column that is not a number is a text.
+/// Reads rows into cells; a column that is not a whole number is a text.
 macro_rules! read_rows {
     ($rows:expr) => {{
         use sqlx::Row as _;
         $rows
             .iter()
             .map(|row| {
-                let value = |column: usize| match row.try_get::<i64, _>(column) {
-                    Ok(number) => Ok($crate::store::Value::Integer(number)),
-                    Err(_) => row.try_get::<String, _>(column).map($crate::store::Value::Text),
+                let cell = |column: usize| match row.try_get::<i64, _>(column) {
+                    Ok(number) => $crate::store::driver::Cell::Value($crate::store::Value::Integer(number)),
+                    Err(_) => match row.try_get::<String, _>(column) {
+                        Ok(text) => $crate::store::driver::Cell::Value($crate::store::Value::Text(text)),
+                        Err(_) => $crate::store::driver::Cell::Other,
+                    },
                 };
-                (0..row.len()).map(value).collect::<Result<Vec<_>, _>>().map($crate::store::Row)
+                $crate::store::Row((0..row.len()).map(cell).collect())
             })
-            .collect::<Result<Vec<_>, sqlx::Error>>()
+            .collect::<Vec<_>>()
     }};
 }
 pub(super) use read_rows;

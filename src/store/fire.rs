@@ -109,7 +109,7 @@ macro_rules! last_fire_columns {
 }
 
 fn read(row: &Row) -> Result<Fire, StoreError> {
-    let key = format!("{}, {}, {}", row.text(1), row.text(3), row.integer(4));
+    let key = format!("{}, {}, {}", row.cell(1), row.cell(3), row.cell(4));
     let mut cells = Cells::new("mpscript_fire", columns!(), &key, row);
     Ok(Fire {
         automation: AutomationId { account: cells.text()?, name: cells.text()? },
@@ -189,7 +189,7 @@ impl Store {
         ));
         let rows = self.query(automation.given_to(statement).with(trigger)).await?;
         let last = |row: &Row| {
-            let key = format!("{}, {trigger}, {}", automation.name, row.integer(1));
+            let key = format!("{}, {trigger}, {}", automation.name, row.cell(1));
             let mut cells = Cells::new("mpscript_fire", last_fire_columns!(), &key, row);
             Ok(LastFire {
                 trigger: cells.text()?,

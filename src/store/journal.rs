@@ -1,9 +1,12 @@
-//! The journal of a run: its steps, each a call or a job, and the batches of changes that a step sent.
+//! The journal of a run: its steps, each a call or a job; the batches of changes that a step sent are in `batch`.
 //!
-//! `effect`, `checkpoint`, `answer` and the item columns hold JSON of the floor above, which is only stored and compared
-//! here; what queries decide by has a typed column of its own.
+//! `effect`, `checkpoint`, `answer` and the item columns hold JSON of the floor above, which is only stored here; what
+//! queries decide by has a typed column of its own.
 
-use super::{Row, Statement, StepKind, StepState, Store, StoreError, run::heartbeat, step::RecordedKind};
+use super::{
+    Cells, Row, Statement, StepKind, StepState, Store, StoreError, batch::BatchOutcome, run::heartbeat,
+    sql::sql, step::RecordedKind,
+};
 use crate::base::EpochMs;
 
 /// One step of a run.
@@ -52,135 +55,34 @@ pub struct NewStep<'a> {
     pub target_id: i64,
 }
 
-/// A batch of changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BatchRow {
-    /// The run and the step that it is of: `RUN/STEP`.
-    pub step: String,
-    /// The number of its step.
-    pub seq: i64,
-    /// Its number within its step.
-    pub number: i64,
-    /// Its items, as JSON.
-    pub items: String,
-    /// The items without an outcome, as JSON; empty when that is all of them, or none.
-    pub unresolved: String,
-    /// How many items have no outcome.
-    pub pending: i64,
-    /// The items that failed, as JSON; empty when there are none.
-    pub failed: String,
-}
-
-impl BatchRow {
-    /// Its place among the batches of its run.
-    #[must_use]
-    pub const fn position(&self) -> BatchPosition {
-        BatchPosition { seq: self.seq, number: self.number }
-    }
-}
-
-/// The place of a batch among those of its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BatchPosition {
-    /// The number of its step.
-    pub seq: i64,
-    /// Its number within its step.
-    pub number: i64,
-}
-
-impl BatchPosition {
-    /// Before every batch.
-    pub const START: Self = Self { seq: -1, number: -1 };
-}
-
-/// A batch in which followers were changed, with the step that did it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangedBatch {
-    /// What the step is.
-    pub kind: StepKind,
-    /// The name of what it acts on.
-    pub target: String,
-    /// The id of the tag that it acts on; 0 where there is none.
-    pub target_id: i64,
-    /// The batch.
-    pub batch: BatchRow,
-}
-
-/// The sums over the batches of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BatchTotals {
-    /// Openids that were changed or have failed.
-    pub ended: i64,
-    /// Of them, those that failed.
-    pub failed: i64,
-    /// The number of the next batch.
-    pub next: i64,
-}
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BatchOutcome<'a> {
-    /// How many items have no outcome.
-    pub pending: i64,
-    /// Of them, those whose change may have taken effect.
-    pub in_doubt: i64,
-    /// The items without an outcome, as JSON; empty when there are none.
-    pub unresolved: &'a str,
-    /// How many items failed.
-    pub failures: i64,
-    /// The items that failed, as JSON; empty when there are none.
-    pub failed: &'a str,
+macro_rules! step_columns {
+    () => {
+        "step, seq, kind, fingerprint, label, target, target_id, state, effect, checkpoint, answer"
+    };
 }
 
 fn step(run: &str, row: &Row) -> Result<StepRow, StoreError> {
-    let key = format!("{run}/{}", row.text(0));
+    let key = format!("{run}/{}", row.cell(0));
+    let mut cells = Cells::new("mpscript_step", step_columns!(), &key, row);
     Ok(StepRow {
-        step: row.text(0).to_owned(),
-        seq: row.integer(1),
-        kind: StepKind::decode(&key, row.text(2))?,
-        fingerprint: row.text(3).to_owned(),
-        label: row.text(4).to_owned(),
-        target: row.text(5).to_owned(),
-        target_id: row.integer(6),
-        state: StepState::decode("mpscript_step", &key, "state", row.text(7))?,
-        effect: row.text(8).to_owned(),
-        checkpoint: row.text(9).to_owned(),
-        answer: row.text(10).to_owned(),
+        step: cells.text()?,
+        seq: cells.count()?,
+        kind: cells.decode(StepKind::decode)?,
+        fingerprint: cells.text()?,
+        label: cells.text()?,
+        target: cells.text()?,
+        target_id: cells.integer()?,
+        state: cells.decode(StepState::decode)?,
+        effect: cells.text()?,
+        checkpoint: cells.text()?,
+        answer: cells.text()?,
     })
-}
-
-fn batch(run: &str, row: &Row) -> BatchRow {
-    BatchRow {
-        step: format!("{run}/{}", row.text(0)),
-        seq: row.integer(1),
-        number: row.integer(2),
-        items: row.text(3).to_owned(),
-        unresolved: row.text(4).to_owned(),
-        pending: row.integer(5),
-        failed: row.text(6).to_owned(),
-    }
 }
 
 /// A query for steps.
 macro_rules! steps {
-    ($rest:literal) => {
-        concat!(
-            "SELECT step, seq, kind, fingerprint, label, target, target_id, state, effect, checkpoint, answer
-             FROM mpscript_step s WHERE run = $1 AND ",
-            $rest
-        )
-    };
-}
-
-/// A query for the batches of a step, in their order.
-macro_rules! batches {
-    ($holds:literal) => {
-        concat!(
-            "SELECT step, CAST(0 AS BIGINT), number, items, unresolved, pending, failed FROM mpscript_batch
-             WHERE run = $1 AND step = $2 AND ",
-            $holds,
-            " ORDER BY number"
-        )
+    ($($rest:expr),+) => {
+        sql!("SELECT ", step_columns!(), " FROM mpscript_step s WHERE run = $1 AND ", $($rest),+)
     };
 }
 
@@ -304,7 +206,8 @@ impl Store {
     /// The number of the step that started last; 0 when there is none.
     pub async fn last_step(&self, run: &str) -> Result<i64, StoreError> {
         let statement = Statement::new("SELECT COALESCE(MAX(seq), 0) FROM mpscript_step WHERE run = $1");
-        Ok(self.query(statement.with(run)).await?.first().map_or(0, |row| row.integer(0)))
+        let rows = self.query(statement.with(run)).await?;
+        rows.first().map_or(Ok(0), |row| Cells::new("mpscript_step", "seq", run, row).count())
     }
 
     /// The steps of one page, in the order in which they started.
@@ -350,116 +253,5 @@ impl Store {
         let statement =
             Statement::new("SELECT seq FROM mpscript_step WHERE run = $1 AND step LIKE $2 LIMIT 1");
         Ok(!self.query(statement.with(run).with(format!("{at}/%").as_str())).await?.is_empty())
-    }
-
-    /// The sums over the batches of a step.
-    pub async fn batch_totals(&self, run: &str, step: &str) -> Result<BatchTotals, StoreError> {
-        let statement = Statement::new(
-            "SELECT CAST(COALESCE(SUM(size - pending), 0) AS BIGINT), CAST(COALESCE(SUM(failures), 0) AS BIGINT),
-                 COALESCE(MAX(number) + 1, 0)
-             FROM mpscript_batch WHERE run = $1 AND step = $2",
-        );
-        let rows = self.query(statement.with(run).with(step)).await?;
-        Ok(rows.first().map_or_else(BatchTotals::default, |row| BatchTotals {
-            ended: row.integer(0),
-            failed: row.integer(1),
-            next: row.integer(2),
-        }))
-    }
-
-    /// How many openids a whole run has changed.
-    pub async fn changes_of(&self, run: &str) -> Result<i64, StoreError> {
-        let statement = Statement::new(
-            "SELECT CAST(COALESCE(SUM(size - pending - failures), 0) AS BIGINT) FROM mpscript_batch WHERE run = $1",
-        );
-        Ok(self.query(statement.with(run)).await?.first().map_or(0, |row| row.integer(0)))
-    }
-
-    /// The batches of a step that have items without an outcome.
-    pub async fn open_batches(&self, run: &str, step: &str) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(batches!("pending > 0"));
-        Ok(self.query(statement.with(run).with(step)).await?.iter().map(|row| batch(run, row)).collect())
-    }
-
-    /// The batches of a step from this number on.
-    pub async fn batches_from(
-        &self,
-        run: &str,
-        step: &str,
-        number: i64,
-    ) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(batches!("number >= $3"));
-        Ok(self
-            .query(statement.with(run).with(step).with(number))
-            .await?
-            .iter()
-            .map(|row| batch(run, row))
-            .collect())
-    }
-
-    /// The batches of a step that have failed items.
-    pub async fn failed_batches(&self, run: &str, step: &str) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(batches!("failures > 0"));
-        Ok(self.query(statement.with(run).with(step)).await?.iter().map(|row| batch(run, row)).collect())
-    }
-
-    /// The batches of a whole run in which followers were changed, after a position, in their order.
-    pub async fn changed_batches(
-        &self,
-        run: &str,
-        after: BatchPosition,
-        most: i64,
-    ) -> Result<Vec<ChangedBatch>, StoreError> {
-        let statement = Statement::new(
-            "SELECT b.step, s.seq, b.number, b.items, b.unresolved, b.pending, b.failed, s.kind, s.target, s.target_id
-             FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
-             WHERE s.run = $1 AND b.size > b.pending + b.failures
-                 AND s.seq >= $2 AND (s.seq > $2 OR b.number > $3)
-             ORDER BY s.seq, b.number LIMIT $4",
-        );
-        let rows = self.query(statement.with(run).with(after.seq).with(after.number).with(most)).await?;
-        let changed = |row: &Row| {
-            Ok(ChangedBatch {
-                kind: StepKind::decode(&format!("{run}/{}", row.text(0)), row.text(7))?,
-                target: row.text(8).to_owned(),
-                target_id: row.integer(9),
-                batch: batch(run, row),
-            })
-        };
-        rows.iter().map(changed).collect()
-    }
-
-    /// How many openids are in the batches of one effect that a step and its children had.
-    pub async fn count_changed(&self, run: &str, step: &str, effect: &str) -> Result<i64, StoreError> {
-        let statement = Statement::new(
-            "SELECT CAST(COALESCE(SUM(b.size - b.failures), 0) AS BIGINT)
-             FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
-             WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3) AND s.effect = $4",
-        );
-        let within = format!("{step}/%");
-        let rows = self.query(statement.with(run).with(step).with(within.as_str()).with(effect)).await?;
-        Ok(rows.first().map_or(0, |row| row.integer(0)))
-    }
-
-    /// The batches of one effect that a step and its children had, after a position, in their order.
-    pub async fn batches_of(
-        &self,
-        run: &str,
-        step: &str,
-        effect: &str,
-        after: BatchPosition,
-        most: i64,
-    ) -> Result<Vec<BatchRow>, StoreError> {
-        let statement = Statement::new(
-            "SELECT b.step, s.seq, b.number, b.items, b.unresolved, b.pending, b.failed
-             FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
-             WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3) AND s.effect = $4
-                 AND (s.seq, b.number) > ($5, $6)
-             ORDER BY s.seq, b.number LIMIT $7",
-        );
-        let within = format!("{step}/%");
-        let statement = statement.with(run).with(step).with(within.as_str()).with(effect);
-        let rows = self.query(statement.with(after.seq).with(after.number).with(most)).await?;
-        Ok(rows.iter().map(|row| batch(run, row)).collect())
     }
 }

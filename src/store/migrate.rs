@@ -1,7 +1,7 @@
 //! The tables, version by version. A version that was released is never changed: the next one comes after it.
 
 use super::{
-    Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
+    Cells, Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
     migrate_v11, migrate_v12,
 };
 use std::time::Duration;
@@ -138,7 +138,10 @@ impl Store {
     async fn version(&self) -> Result<Option<i64>, StoreError> {
         let rows = self.query(Statement::new("SELECT version FROM mpscript_schema WHERE id = 1")).await;
         match rows {
-            Ok(rows) => Ok(rows.first().map(|row| row.integer(0))),
+            Ok(rows) => {
+                let version = |row| Cells::new("mpscript_schema", "version", "1", row).count();
+                rows.first().map(version).transpose()
+            }
             // There is no such table yet; any other fault comes up again when it is created.
             Err(StoreError::Other { .. }) => Ok(None),
             Err(error) => Err(error),

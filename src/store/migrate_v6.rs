@@ -30,7 +30,8 @@ pub(super) fn convert(store: &Store) -> BoxFuture<'_, Vec<Statement>> {
     Box::pin(async move {
         let mut statements = Vec::new();
         for row in store.query(Statement::new("SELECT id, options FROM mpscript_run")).await? {
-            let mut cells = Cells::new("mpscript_run", "id, options", row.text(0), &row);
+            let key = row.cell(0).to_string();
+            let mut cells = Cells::new("mpscript_run", "id, options", &key, &row);
             let (id, options) = (cells.text()?, cells.text()?);
             let update = Statement::new("UPDATE mpscript_run SET started_by = $2 WHERE id = $1");
             statements.push(update.with(id.as_str()).with(started_by(&options).as_str()));

@@ -33,12 +33,12 @@ pub(super) fn convert(store: &Store) -> BoxFuture<'_, Vec<Statement>> {
         let batches = "SELECT run, step, number, pending_items FROM mpscript_batch WHERE pending_items <> ''";
         let steps = store.query(Statement::new(steps)).await?;
         let batches = store.query(Statement::new(batches)).await?;
-        Ok(steps.iter().map(step).chain(batches.iter().filter_map(batch)).collect())
+        Ok(steps.iter().filter_map(step).chain(batches.iter().filter_map(batch)).collect())
     })
 }
 
-fn step(row: &Row) -> Statement {
-    let (what, change, checkpoint) = (row.text(2), row.text(3), row.text(4));
+fn step(row: &Row) -> Option<Statement> {
+    let (what, change, checkpoint) = (row.text(2)?, row.text(3)?, row.text(4)?);
     let effect = effect(change);
     let tag = effect.as_ref().and_then(|(_, effect)| effect["of"]["tag"].as_i64()).unwrap_or_default();
     let Named { kind, target } = name(what);
@@ -58,27 +58,28 @@ fn step(row: &Row) -> Statement {
              effect = $8, checkpoint = $9
          WHERE run = $1 AND step = $2",
     );
-    statement
-        .with(row.text(0))
-        .with(row.text(1))
+    let statement = statement
+        .with(row.text(0)?)
+        .with(row.text(1)?)
         .with(kind.map_or_else(|| what.to_owned(), |kind| kind.to_string()).as_str())
         .with(fingerprint([what]).as_str())
         .with(target.as_str())
         .with(target_id)
         .with(effect_kind)
         .with(effect.as_str())
-        .with(checkpoint.as_str())
+        .with(checkpoint.as_str());
+    Some(statement)
 }
 
 fn batch(row: &Row) -> Option<Statement> {
-    let mut old: Value = serde_json::from_str(row.text(3)).ok()?;
+    let mut old: Value = serde_json::from_str(row.text(3)?).ok()?;
     let (in_doubt, not_sent) = (items(old["unsure"].take())?, items(old["unmade"].take())?);
     let count = in_doubt["items"].as_array().map_or(0, Vec::len);
     let statement = Statement::new(
         "UPDATE mpscript_batch SET unresolved = $4, in_doubt = $5 WHERE run = $1 AND step = $2 AND number = $3",
     );
     let unresolved = json!({"in_doubt": in_doubt, "not_sent": not_sent}).to_string();
-    let statement = statement.with(row.text(0)).with(row.text(1)).with(row.integer(2));
+    let statement = statement.with(row.text(0)?).with(row.text(1)?).with(row.integer(2)?);
     Some(statement.with(unresolved.as_str()).with(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 

@@ -23,9 +23,9 @@ pub(super) fn convert(store: &Store) -> BoxFuture<'_, Vec<Statement>> {
 
 /// A row that can't be read stays as it is: whatever needs that row reports it.
 fn step(row: &Row) -> Option<Statement> {
-    let answer = answer(row.text(2))?.to_string();
+    let answer = answer(row.text(2)?)?.to_string();
     let statement = Statement::new("UPDATE mpscript_step SET answer = $3 WHERE run = $1 AND step = $2");
-    Some(statement.with(row.text(0)).with(row.text(1)).with(answer.as_str()))
+    Some(statement.with(row.text(0)?).with(row.text(1)?).with(answer.as_str()))
 }
 
 /// What a failed step recorded: a call its error, a job its error beside its report.

@@ -8,6 +8,7 @@ mod audience_size;
 mod automation;
 mod automation_id;
 mod automation_state;
+mod batch;
 mod budget;
 mod decode;
 mod driver;
@@ -41,14 +42,13 @@ mod token;
 
 pub use automation::{AutomationRecord, ScanChange};
 pub use automation_id::AutomationId;
+pub use batch::{BatchOutcome, BatchPosition, BatchRow, BatchTotals, ChangedBatch};
 pub use decode::{JsonColumn, Quoting};
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
 pub use fire::{Fire, FireKind, LastFire};
 pub use fire_state::FireState;
-pub use journal::{
-    BatchOutcome, BatchPosition, BatchRow, BatchTotals, ChangedBatch, JournalWrite, NewStep, StepRow,
-};
+pub use journal::{JournalWrite, NewStep, StepRow};
 pub use ledger::{Spent, Usage};
 pub use output::OutputLine;
 pub use run::{HeartbeatStatus, RunEnd, RunPayload, RunRecord, SavedState, StartedBy, UnreadableRun};

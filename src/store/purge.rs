@@ -179,7 +179,8 @@ impl Store {
     /// Deletes runs, each a row of its id and the id of its source.
     async fn delete_runs_of(&self, rows: &[Row]) -> Result<usize, StoreError> {
         let read = |row: &Row| {
-            let mut cells = Cells::new("mpscript_run", "id, source_id", row.text(0), row);
+            let key = row.cell(0).to_string();
+            let mut cells = Cells::new("mpscript_run", "id, source_id", &key, row);
             Ok(ExpiredRun { id: cells.text()?, source_id: cells.text()? })
         };
         let runs: Vec<ExpiredRun> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;

@@ -143,7 +143,8 @@ macro_rules! columns {
 }
 
 fn read(row: &Row) -> Result<RunRecord, StoreError> {
-    let mut cells = Cells::new("mpscript_run", columns!(), row.text(0), row);
+    let key = row.cell(0).to_string();
+    let mut cells = Cells::new("mpscript_run", columns!(), &key, row);
     Ok(RunRecord {
         id: cells.text()?,
         account: cells.text()?,
@@ -207,7 +208,7 @@ impl Store {
         ));
         let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
         let rows = self.query(statement.with(length).with(prefix).with(limit)).await?;
-        let unreadable = |row: &Row, error| UnreadableRun { id: row.text(0).to_owned(), error };
+        let unreadable = |row: &Row, error| UnreadableRun { id: row.cell(0).to_string(), error };
         Ok(rows.iter().map(|row| read(row).map_err(|error| unreadable(row, error))).collect())
     }
 

@@ -158,11 +158,16 @@ impl StepKind {
     }
 
     /// The kind that a column holds.
-    pub fn decode(row: &str, found: &str) -> Result<Self, StoreError> {
+    pub fn decode(
+        table: &'static str,
+        row: &str,
+        column: &'static str,
+        found: &str,
+    ) -> Result<Self, StoreError> {
         Self::from_text(found).ok_or_else(|| StoreError::Decode {
-            table: "mpscript_step",
+            table,
             row: row.to_owned(),
-            column: "kind",
+            column,
             expected: "`call:` or `terminal:` with the name of one".to_owned(),
             found: format!("`{found}`"),
         })
@@ -197,7 +202,8 @@ mod tests {
 
     #[test]
     fn step_kind_unknown_is_error_with_row_expected_and_found() {
-        let error = StepKind::decode("20261128-1/3", "followers().tag(\"甲\")").unwrap_err().to_string();
+        let error = StepKind::decode("mpscript_step", "20261128-1/3", "kind", "followers().tag(\"甲\")");
+        let error = error.unwrap_err().to_string();
         assert_eq!(
             error,
             "`kind` in row `20261128-1/3` of mpscript_step can't be read: expected `call:` or `terminal:` with the \

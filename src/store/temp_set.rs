@@ -1,6 +1,6 @@
 //! A set of texts that is too large for memory: a SQLite file of its own, deleted when the set is dropped.
 
-use super::{Statement, Store, StoreError, sqlite};
+use super::{Cells, Statement, Store, StoreError, sqlite};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,20 +28,28 @@ impl TempSet {
     /// Adds texts; those that are members already stay.
     pub async fn add(&self, texts: &[String]) -> Result<(), StoreError> {
         let add = "INSERT OR IGNORE INTO member SELECT value FROM json_each($1)";
-        self.store.execute(Statement::new(add).with(json(texts).as_str())).await.map(drop)
+        self.store.execute(Statement::new(add).with(self.json(texts)?.as_str())).await.map(drop)
     }
 
     /// Removes texts.
     pub async fn remove(&self, texts: &[String]) -> Result<(), StoreError> {
         let remove = "DELETE FROM member WHERE text IN (SELECT value FROM json_each($1))";
-        self.store.execute(Statement::new(remove).with(json(texts).as_str())).await.map(drop)
+        self.store.execute(Statement::new(remove).with(self.json(texts)?.as_str())).await.map(drop)
     }
 
     /// Those of `texts` that are members.
     pub async fn intersect(&self, texts: &[String]) -> Result<Vec<String>, StoreError> {
         let find = "SELECT text FROM member WHERE text IN (SELECT value FROM json_each($1))";
-        let rows = self.store.query(Statement::new(find).with(json(texts).as_str())).await?;
-        Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+        let rows = self.store.query(Statement::new(find).with(self.json(texts)?.as_str())).await?;
+        rows.iter().map(|row| Cells::new("member", "text", "a member of the set", row).text()).collect()
+    }
+
+    /// The JSON text of a list of texts.
+    fn json(&self, texts: &[String]) -> Result<String, StoreError> {
+        serde_json::to_string(texts).map_err(|error| StoreError::Other {
+            location: self.store.location().to_owned(),
+            reason: error.to_string(),
+        })
     }
 }
 
@@ -54,9 +62,4 @@ impl Drop for TempSet {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-/// The JSON text of a list of texts, which always serializes.
-fn json(texts: &[String]) -> String {
-    serde_json::to_string(texts).unwrap_or_default()
 }

@@ -130,7 +130,13 @@ impl Journal {
         clock: Clock,
         cancel: Cancel,
     ) -> Result<Self, StoreError> {
-        let last = if attempt.attempt > 1 { store.last_step(&attempt.run).await? } else { 0 };
+        let last = if attempt.attempt > 1 { store.last_step(&attempt.run).await } else { Ok(0) };
+        let (last, undecodable) = match last {
+            Ok(last) => (last, None),
+            // The run is parked, as it is where its script reaches a row that can't be decoded.
+            Err(error @ StoreError::Decode { .. }) => (0, Some(error)),
+            Err(error) => return Err(error),
+        };
         let (entries, received) = mpsc::channel(MAX_GROUP * 4);
         let parked = Arc::default();
         let committer = GroupCommitter {
@@ -143,7 +149,7 @@ impl Journal {
         };
         let beating = AbortOnDropHandle::new(tokio::spawn(committer.clone().heartbeat()));
         let writing = AbortOnDropHandle::new(tokio::spawn(committer.write(received)));
-        Ok(Self(Some(Arc::new(Inner {
+        let journal = Self(Some(Arc::new(Inner {
             resolution: Mutex::new(attempt.resolution.clone()),
             attempt,
             store,
@@ -156,7 +162,11 @@ impl Journal {
             unreached: Mutex::default(),
             parked,
             tasks: Mutex::new(vec![beating, writing]),
-        }))))
+        })));
+        if let Some(error) = undecodable {
+            journal.park(error.into());
+        }
+        Ok(journal)
     }
 
     /// Sends heartbeats for a run that records nothing, until the returned handle is dropped.

@@ -82,7 +82,8 @@ impl UndoPlan {
 /// The plan that undoes a run. A row of its journal that can't be decoded is an error.
 pub async fn plan_undo(store: &Store, run: &str) -> Result<UndoPlan, StoreError> {
     let mut steps = TopLevelSteps::default();
-    let mut after = 0;
+    // From the first: the number of a damaged one may be negative.
+    let mut after = i64::MIN;
     loop {
         let rows = store.steps(run, after, PAGE_ROWS).await?;
         let Some(last) = rows.last() else { break };

@@ -7,7 +7,7 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::Source,
-    store::{OutputLine, RunPayload, RunRecord, Store, UnreadableRun},
+    store::{OutputLine, RunPayload, RunRecord, Store, StoreError, UnreadableRun},
 };
 use chrono::Local;
 use tokio::runtime::Runtime;
@@ -21,8 +21,8 @@ pub(super) struct Recorded {
     pub texts: RunPayload,
     /// The run that has undone it.
     pub undone_by: Option<String>,
-    /// How many followers it has changed, according to its journal.
-    pub changed: u64,
+    /// How many followers it has changed, according to its journal; the error of one that can't be decoded.
+    pub changed: Result<u64, StoreError>,
     /// What its script has printed.
     pub printed: Vec<OutputLine>,
 }
@@ -66,7 +66,10 @@ pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Re
         let run = find(host, runtime, store, id)?;
         runtime.block_on(async {
             let texts = store.run_payload(&run.id).await?;
-            let changed = store.changes_of(&run.id).await?.unsigned_abs();
+            let changed = match store.changes_of(&run.id).await {
+                Err(error) if !matches!(error, StoreError::Decode { .. }) => return Err(error.into()),
+                changed => changed.map(i64::unsigned_abs),
+            };
             let (undone_by, printed) = (store.active_undo_of(&run.id).await?, store.output(&run.id).await?);
             Ok(Recorded { run, texts, undone_by, changed, printed })
         })

@@ -121,7 +121,13 @@ fn rows(
         }
     }
     if report.is_none() && !run.is_dry {
-        rows.push(("changed", format!("{} followers so far", with_thousands(recorded.changed))));
+        rows.push((
+            "changed",
+            match &recorded.changed {
+                Ok(changed) => format!("{} followers so far", with_thousands(*changed)),
+                Err(error) => format!("can't be counted: {error}"),
+            },
+        ));
     }
     rows
 }

@@ -90,7 +90,7 @@ pub(crate) fn recorded(store: &Path) -> String {
         let mut text = String::new();
         for statement in statements {
             let rows = store.query(Statement::new(statement)).await.expect("the store can be read");
-            text.extend(rows.iter().map(|row| format!("{}\n", row.text(0))));
+            text.extend(rows.iter().filter_map(|row| row.text(0)).map(|text| format!("{text}\n")));
         }
         store.close().await;
         text

@@ -98,7 +98,9 @@ fn run_on_its_own_sandbox_stores_no_token() {
     let place = folder.path().join(".local/state/mpscript/store.sqlite3");
     let tokens = tokio::runtime::Runtime::new().unwrap().block_on(async {
         let store = Store::sqlite(&place).await.unwrap();
-        store.query(Statement::new("SELECT COUNT(*) FROM mpscript_token")).await.unwrap()[0].integer(0)
+        store.query(Statement::new("SELECT COUNT(*) FROM mpscript_token")).await.unwrap()[0]
+            .integer(0)
+            .unwrap()
     });
     assert_eq!(tokens, 0);
     let account = Account::of(1);

@@ -39,7 +39,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
              WHERE run = $1 ORDER BY step, number",
         ] {
             let found = store.query(Statement::new(sql).with(run)).await.expect("the store works");
-            rows.extend(found.iter().map(|row| row.text(0).to_owned()));
+            rows.extend(found.iter().filter_map(|row| row.text(0)).map(str::to_owned));
         }
         rows
     })
@@ -47,7 +47,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 11] = [
+const DAMAGES: [(&str, &str, Option<i32>); 16] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -107,9 +107,35 @@ const DAMAGES: [(&str, &str, Option<i32>); 11] = [
         Some(5),
     ),
     (
-        "UPDATE mpscript_batch SET failed = '[{', failures = 1 WHERE run = $1 AND step = '2' AND number = 0",
+        "UPDATE mpscript_batch SET failed = '[{', failures = 1, pending = 49, in_doubt = 49 WHERE run = $1 AND step = '2' AND number = 0",
         "`failed` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items that failed, as JSON, \
          found `[{` (EOF while parsing",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_step SET seq = -2 WHERE run = $1 AND step = '2'",
+        "`seq` in row `RUN/2` of mpscript_step can't be read: expected a whole number from 0 on, found -2",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_batch SET number = -7 WHERE run = $1 AND step = '2' AND number = 0",
+        "`number` in row `RUN/2 batch -7` of mpscript_batch can't be read: expected a whole number from 0 on, found -7",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET pending = -1 WHERE run = $1 AND step = '2' AND number = 0",
+        "`pending` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected a whole number from 0 on, found -1",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET in_doubt = -3 WHERE run = $1 AND step = '2' AND number = 0",
+        "`in_doubt` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected a whole number from 0 on, found -3",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET failures = 51 WHERE run = $1 AND step = '2' AND number = 0",
+        "`size` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected at least `pending` and `failures` \
+         together, and `pending` at least `in_doubt`, found size 50, pending 50, in_doubt 50, failures 51",
         Some(5),
     ),
     (
@@ -120,36 +146,81 @@ const DAMAGES: [(&str, &str, Option<i32>); 11] = [
     ),
 ];
 
+/// Numbers that only SQLite lets a row have: it keeps what it can't convert.
+const DAMAGED_NUMBERS: [(&str, &str, Option<i32>); 6] = [
+    (
+        "UPDATE mpscript_step SET seq = '半' WHERE run = $1 AND step = '2'",
+        "`seq` in row `RUN` of mpscript_step can't be read: expected a whole number from 0 on, found a text of 3 bytes",
+        None,
+    ),
+    (
+        "UPDATE mpscript_step SET target_id = 1.5 WHERE run = $1 AND step = '2'",
+        "`target_id` in row `RUN/2` of mpscript_step can't be read: expected a whole number, found neither a whole number \
+         nor a text",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET label = x'ff' WHERE run = $1 AND step = '2'",
+        "`label` in row `RUN/2` of mpscript_step can't be read: expected a text, found neither a whole number nor a text",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_batch SET pending = '半' WHERE run = $1 AND step = '2' AND number = 0",
+        "`pending` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected a whole number from 0 on, found a text \
+         of 3 bytes",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET size = '半' WHERE run = $1 AND step = '2' AND number = 0",
+        "`size` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected a whole number from 0 on, found a text of 3 \
+         bytes",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET failures = 0.5 WHERE run = $1 AND step = '2' AND number = 0",
+        "`failures` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected a whole number from 0 on, found neither \
+         a whole number nor a text",
+        Some(5),
+    ),
+];
+
+#[test]
+fn damaged_number_on_sqlite_parks_the_run_and_is_not_overwritten() {
+    parks_at(&DAMAGED_NUMBERS, |folder| folder.env("MPSCRIPT_STORE", "store.sqlite3"));
+}
+
 #[test]
 fn damaged_row_parks_the_run_and_is_not_overwritten() {
-    on_each_store(|with_store| {
-        let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=600"]);
-        for (sql, expected, undo_code) in DAMAGES {
-            sandbox.control("reset", &serde_json::json!({}));
-            let folder =
-                with_store(Folder::with(SCRIPT).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
-            let killed = sandbox.run(&folder, &["--in-flight", "2"]);
-            assert_eq!(killed.code, None, "{}", killed.err);
-            let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
-            let run = newest_run_id(&folder);
-            on_store(&folder, async |store| {
-                assert_eq!(store.execute(Statement::new(sql).with(run.as_str())).await, Ok(1), "{sql}");
-            });
-            let before = journal(&folder, &run);
-            let expected = expected.replace("RUN", &run);
-            let resumed = folder.run(&["resume", &run]);
-            assert!(resumed.err.contains(&expected), "{sql}: {} {}", resumed.out, resumed.err);
+    on_each_store(|with_store| parks_at(&DAMAGES, with_store));
+}
+
+/// Damages the journal of a run that was killed, in each of these ways, and resumes and undoes it.
+fn parks_at(damages: &[(&'static str, &str, Option<i32>)], with_store: fn(Folder) -> Folder) {
+    let sandbox = SandboxProcess::start(&["--followers", "3000", "--scene", "98765=600"]);
+    for (sql, expected, undo_code) in damages {
+        sandbox.control("reset", &serde_json::json!({}));
+        let folder = with_store(Folder::with(SCRIPT).account()).env("MPSCRIPT_FAIL_POINT", "batch-intent:1");
+        let killed = sandbox.run(&folder, &["--in-flight", "2"]);
+        assert_eq!(killed.code, None, "{}", killed.err);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+        let run = newest_run_id(&folder);
+        on_store(&folder, async |store| {
+            assert_eq!(store.execute(Statement::new(sql).with(run.as_str())).await, Ok(1), "{sql}");
+        });
+        let before = journal(&folder, &run);
+        let expected = expected.replace("RUN", &run);
+        let resumed = folder.run(&["resume", &run]);
+        assert!(resumed.err.contains(&expected), "{sql}: {} {}", resumed.out, resumed.err);
+        assert_eq!(journal(&folder, &run), before, "{sql}");
+        let shown = folder.run(&["show", &run]).success();
+        assert!(shown.contains("parked") && shown.contains(&expected), "{sql}: {shown}");
+        if undo_code.is_some() {
+            let undone = folder.run(&["undo", &run, "--yes"]);
+            assert_eq!(undone.code, *undo_code, "{sql}: {}", undone.out);
+            assert!(undone.err.contains(&expected), "{sql}: {}", undone.err);
             assert_eq!(journal(&folder, &run), before, "{sql}");
-            let shown = folder.run(&["show", &run]).success();
-            assert!(shown.contains("parked") && shown.contains(&expected), "{sql}: {shown}");
-            if undo_code.is_some() {
-                let undone = folder.run(&["undo", &run, "--yes"]);
-                assert_eq!(undone.code, undo_code, "{sql}: {}", undone.out);
-                assert!(undone.err.contains(&expected), "{sql}: {}", undone.err);
-                assert_eq!(journal(&folder, &run), before, "{sql}");
-            }
         }
-    });
+    }
 }
 
 /// A script whose first step is a call, and which dies in its second.

@@ -24,7 +24,7 @@ async fn add(store: &Store, id: &str, source: &str) {
 
 async fn sources(store: &Store) -> Vec<String> {
     let rows = store.query(Statement::new("SELECT text FROM mpscript_source ORDER BY text")).await.unwrap();
-    rows.iter().map(|row| row.text(0).to_owned()).collect()
+    rows.iter().filter_map(|row| row.text(0)).map(str::to_owned).collect()
 }
 
 #[test]
