@@ -1,6 +1,6 @@
 //! The batches of changes in a run's journal, each of one step.
 
-use super::{Cells, Row, Statement, StepKind, Store, StoreError, sql::sql};
+use super::{Cells, EffectKey, Row, Statement, StepKind, Store, StoreError, sql::sql};
 
 /// A batch of changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,17 +238,17 @@ impl Store {
     }
 
     /// How many openids are in the batches of one effect that a step and its children had.
-    pub async fn count_changed(&self, run: &str, step: &str, effect: &str) -> Result<i64, StoreError> {
+    pub async fn count_changed(&self, run: &str, step: &str, effect: EffectKey) -> Result<i64, StoreError> {
         let statement = Statement::new(
             "SELECT CAST(COALESCE(SUM(b.size - b.failures), 0) AS BIGINT)
              FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
              WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3)
-                 AND s.effect = $4",
+                 AND s.effect_kind = $4 AND s.effect_tag = $5",
         );
         let within = format!("{step}/%");
         let statement = statement.with(run).with(step).with(within.as_str());
         self.check_batches(run).await?;
-        let rows = self.query(statement.with(effect)).await?;
+        let rows = self.query(statement.with(effect.kind.as_str()).with(effect.tag_id)).await?;
         rows.first().map_or(Ok(0), |row| Cells::new("mpscript_batch", "size", run, row).count())
     }
 
@@ -257,7 +257,7 @@ impl Store {
         &self,
         run: &str,
         step: &str,
-        effect: &str,
+        effect: EffectKey,
         after: BatchPosition,
         most: i64,
     ) -> Result<Vec<BatchRow>, StoreError> {
@@ -265,13 +265,13 @@ impl Store {
             "SELECT b.step, b.number, b.items, b.unresolved, b.pending, b.failed, s.seq
              FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
              WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3)
-                 AND s.effect = $4
-                 AND (s.seq, b.number) > ($5, $6)
-             ORDER BY s.seq, b.number LIMIT $7",
+                 AND s.effect_kind = $4 AND s.effect_tag = $5
+                 AND (s.seq, b.number) > ($6, $7)
+             ORDER BY s.seq, b.number LIMIT $8",
         );
         let within = format!("{step}/%");
         let statement = statement.with(run).with(step).with(within.as_str());
-        let statement = statement.with(effect);
+        let statement = statement.with(effect.kind.as_str()).with(effect.tag_id);
         let rows = self.query(statement.with(after.seq).with(after.number).with(most)).await?;
         rows.iter().map(|row| batch(run, row)).collect()
     }

@@ -82,6 +82,17 @@ impl<'a> Cells<'a> {
         decode(self.table, self.key, self.column(), word)
     }
 
+    /// The next cell, a word of an enum; an empty one stands for none.
+    pub(super) fn decode_if_any<T>(
+        &mut self,
+        decode: impl FnOnce(&'static str, &str, &'static str, &str) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        match self.word()? {
+            "" => Ok(None),
+            word => decode(self.table, self.key, self.column(), word).map(Some),
+        }
+    }
+
     fn word(&mut self) -> Result<&'a str, StoreError> {
         match self.take() {
             Some(Cell::Value(Value::Text(text))) => Ok(text),

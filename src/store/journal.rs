@@ -4,8 +4,11 @@
 //! queries decide by has a typed column of its own.
 
 use super::{
-    Cells, Row, Statement, StepKind, StepState, Store, StoreError, batch::BatchOutcome, run::heartbeat,
-    sql::sql, step::RecordedKind,
+    Cells, Row, Statement, StepKind, StepState, Store, StoreError,
+    batch::BatchOutcome,
+    run::heartbeat,
+    sql::sql,
+    step::{EffectKey, RecordedKind},
 };
 use crate::base::EpochMs;
 
@@ -28,6 +31,8 @@ pub struct StepRow {
     pub target_id: i64,
     /// How far it came.
     pub state: StepState,
+    /// The kind of what it does to the account; `None` before that is known.
+    pub effect_kind: Option<RecordedKind>,
     /// What it does to the account, as JSON; empty before that is known.
     pub effect: String,
     /// How far a job is, as JSON; empty before its first checkpoint.
@@ -57,7 +62,7 @@ pub struct NewStep<'a> {
 
 macro_rules! step_columns {
     () => {
-        "step, seq, kind, fingerprint, label, target, target_id, state, effect, checkpoint, answer"
+        "step, seq, kind, fingerprint, label, target, target_id, state, effect_kind, effect, checkpoint, answer"
     };
 }
 
@@ -73,6 +78,7 @@ fn step(run: &str, row: &Row) -> Result<StepRow, StoreError> {
         target: cells.text()?,
         target_id: cells.integer()?,
         state: cells.decode(StepState::decode)?,
+        effect_kind: cells.decode_if_any(RecordedKind::decode)?,
         effect: cells.text()?,
         checkpoint: cells.text()?,
         answer: cells.text()?,
@@ -116,18 +122,18 @@ impl JournalWrite {
 
     /// What a step does to the account is known.
     #[must_use]
-    pub fn effect(run: &str, step: &str, kind: RecordedKind, effect: &str) -> Self {
+    pub fn effect(run: &str, step: &str, key: EffectKey, effect: &str) -> Self {
         let statement = Statement::new(
-            "UPDATE mpscript_step SET effect_kind = $3, effect = $4 WHERE run = $1 AND step = $2",
+            "UPDATE mpscript_step SET effect_kind = $3, effect_tag = $4, effect = $5 WHERE run = $1 AND step = $2",
         );
-        Self(statement.with(run).with(step).with(kind.as_str()).with(effect))
+        Self(statement.with(run).with(step).with(key.kind.as_str()).with(key.tag_id).with(effect))
     }
 
     /// A step had no effect.
     #[must_use]
     pub fn no_effect(run: &str, step: &str) -> Self {
         let statement = Statement::new(
-            "UPDATE mpscript_step SET effect_kind = '', effect = '' WHERE run = $1 AND step = $2",
+            "UPDATE mpscript_step SET effect_kind = '', effect_tag = 0, effect = '' WHERE run = $1 AND step = $2",
         );
         Self(statement.with(run).with(step))
     }

@@ -3,9 +3,7 @@
 //!
 //! A row that it can't read stays as it is: whatever needs that row reports it, and the rest of the store is used.
 
-use super::{
-    EffectKind, Row, Statement, StepKind, Store, TerminalKind, driver::BoxFuture, step::RecordedKind,
-};
+use super::{EffectKind, Row, Statement, StepKind, Store, TerminalKind, driver::BoxFuture};
 use crate::base::fingerprint;
 use serde_json::{Value, json};
 
@@ -48,9 +46,9 @@ fn step(row: &Row) -> Option<Statement> {
         _ => 0,
     };
     let (effect_kind, effect) = match effect {
-        Some((kind, effect)) => (kind.as_str(), effect.to_string()),
+        Some((kind, effect)) => (kind, effect.to_string()),
         None if change.is_empty() => ("", String::new()),
-        None => (RecordedKind::Irreversible.as_str(), change.to_owned()),
+        None => ("irreversible", change.to_owned()),
     };
     let checkpoint = convert_checkpoint(checkpoint).unwrap_or_else(|| checkpoint.to_owned());
     let statement = Statement::new(
@@ -96,33 +94,32 @@ fn items(old: Value) -> Option<Value> {
 }
 
 /// What a step did, inferred from the shape of its JSON.
-fn effect(old: &str) -> Option<(RecordedKind, Value)> {
+fn effect(old: &str) -> Option<(&'static str, Value)> {
     let old: Value = serde_json::from_str(old).ok()?;
     let id_of = |field: &str| old[field].as_i64();
     Some(match &old {
         Value::String(text) => {
             let (word, tag) = text.split_once(' ').unwrap_or((text, ""));
             match (word, tag.parse::<i64>().ok()) {
-                ("attach" | "detach", Some(tag)) => (
-                    RecordedKind::Followers,
-                    json!({"effect": "followers", "of": {"change": word, "tag": tag}}),
-                ),
-                ("block" | "unblock" | "remark", None) if tag.is_empty() => {
-                    (RecordedKind::Followers, json!({"effect": "followers", "of": {"change": word}}))
+                ("attach" | "detach", Some(tag)) => {
+                    ("followers", json!({"effect": "followers", "of": {"change": word, "tag": tag}}))
                 }
-                _ => (RecordedKind::Irreversible, json!({"effect": "irreversible", "of": text})),
+                ("block" | "unblock" | "remark", None) if tag.is_empty() => {
+                    ("followers", json!({"effect": "followers", "of": {"change": word}}))
+                }
+                _ => ("irreversible", json!({"effect": "irreversible", "of": text})),
             }
         }
         Value::Object(_) if old["created"].is_i64() => (
-            RecordedKind::TagCreated,
+            "tag_created",
             json!({"effect": "tag_created", "of": {"id": id_of("created"), "name": old["name"]}}),
         ),
         Value::Object(_) if old["renamed"].is_i64() => (
-            RecordedKind::TagRenamed,
+            "tag_renamed",
             json!({"effect": "tag_renamed", "of": {"id": id_of("renamed"), "from": old["from"], "to": old["to"]}}),
         ),
         Value::Object(_) if old["deleted"].is_i64() => (
-            RecordedKind::TagDeleted,
+            "tag_deleted",
             json!({"effect": "tag_deleted", "of": {"id": id_of("deleted"), "name": old["name"]}}),
         ),
         _ => return None,

@@ -1,7 +1,8 @@
 //! Runs: what was started, with everything needed to resume it, and how it ended.
 
 use super::{
-    AutomationId, Cells, RecordedKind, Row, RunState, Statement, StepState, Store, StoreError,
+    AutomationId, Cells, LeaseKey, LeaseKind, RecordedKind, Row, RunState, Statement, StepState, Store,
+    StoreError,
     automation_state::save_state,
     run_state::COMPLETED_STATES,
     source::{self, source_id},
@@ -264,14 +265,14 @@ impl Store {
     }
 
     /// Acquires a write lock for a run, which holds it until it ends or is fenced; `false` while another run holds it.
-    pub async fn acquire_write_lock(&self, name: &str, run: &str) -> Result<bool, StoreError> {
+    pub async fn acquire_write_lock(&self, key: &LeaseKey, run: &str) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "INSERT INTO mpscript_lease (name, owner, expires_at) VALUES ($1, $2, 0)
-             ON CONFLICT (name) DO UPDATE SET owner = excluded.owner
+            "INSERT INTO mpscript_lease (kind, name, owner, expires_at) VALUES ($1, $2, $3, 0)
+             ON CONFLICT (kind, name) DO UPDATE SET owner = excluded.owner
              WHERE mpscript_lease.owner = excluded.owner OR NOT EXISTS (
-                 SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_lease.owner AND r.state = $3)",
+                 SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_lease.owner AND r.state = $4)",
         );
-        let statement = statement.with(name).with(run).with(RunState::Running.as_str());
+        let statement = key.given_to(statement).with(run).with(RunState::Running.as_str());
         Ok(self.execute(statement).await? == 1)
     }
 
@@ -381,7 +382,8 @@ impl Store {
             .with(end.report)
             .with(end.now)
             .with(RunState::Running.as_str());
-        let locks = Statement::new("DELETE FROM mpscript_lease WHERE owner = $1").with(end.run);
+        let locks = Statement::new("DELETE FROM mpscript_lease WHERE kind = $1 AND owner = $2");
+        let locks = locks.with(LeaseKind::Write.as_str()).with(end.run);
         let mut all = vec![statement.expecting(1), locks];
         all.extend(end.saved_state.map(|saved| save_state(saved.automation, saved.json, end.now)));
         match self.transaction(all).await {

@@ -83,10 +83,18 @@ stored_enum! {
 }
 
 stored_enum! {
-    /// The kind of effect that a step recorded: the discriminant of what its column `effect` holds.
+    /// The kind of effect that a step recorded: what queries know of what its column `effect` holds.
     pub enum RecordedKind {
-        /// Followers were changed.
-        Followers = "followers",
+        /// A tag was put on followers.
+        TagAttached = "tag_attached",
+        /// A tag was taken off followers.
+        TagDetached = "tag_detached",
+        /// Users were put on the blacklist.
+        Blocked = "blocked",
+        /// Users were taken off the blacklist.
+        Unblocked = "unblocked",
+        /// Remarks of followers were set.
+        Remarked = "remarked",
         /// A tag was created.
         TagCreated = "tag_created",
         /// A tag was renamed.
@@ -96,6 +104,15 @@ stored_enum! {
         /// Something that can't be undone.
         Irreversible = "irreversible",
     }
+}
+
+/// What queries know of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EffectKey {
+    /// Its kind.
+    pub kind: RecordedKind,
+    /// The tag whose followers it changes; 0 where it changes no tag's.
+    pub tag_id: i64,
 }
 
 impl TerminalKind {

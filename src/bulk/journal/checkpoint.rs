@@ -84,6 +84,7 @@ mod tests {
             target: String::new(),
             target_id: 0,
             state: StepState::Begun,
+            effect_kind: None,
             effect: String::new(),
             checkpoint,
             answer: String::new(),

@@ -11,6 +11,14 @@ pub enum JournalError {
     /// A row of the journal can't be decoded. It is left as it is.
     #[error("{0}")]
     Undecodable(StoreError),
+    /// Something has no JSON form, so that it can't be recorded.
+    #[error("{what} can't be recorded: {reason}")]
+    Unrecordable {
+        /// What.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// The task that writes it has ended.
     #[error("the run's journal is not written any more")]
     Closed,

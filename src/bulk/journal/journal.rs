@@ -27,7 +27,9 @@ use crate::{
         failure::Failure,
         target::Target,
     },
-    store::{BatchOutcome, JournalWrite, NewStep, StepRow, StepState, Store, StoreError},
+    store::{
+        BatchOutcome, JournalWrite, LeaseKey, LeaseKind, NewStep, StepRow, StepState, Store, StoreError,
+    },
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -278,13 +280,13 @@ impl Journal {
     /// Takes a write lock; gives the run that holds it, if another one does.
     async fn acquire_lock(inner: &Inner, what: &str) -> Result<Option<String>, StoreError> {
         let Inner { store, attempt, clock, .. } = inner;
-        let name = format!("write {} {what}", attempt.account);
+        let key = LeaseKey::new(LeaseKind::Write, format!("{} {what}", attempt.account));
         // A process that is presumed dead may only be suspended.
         store.fence_stale_runs(clock.now() - HEARTBEAT_TTL).await?;
-        if store.acquire_write_lock(&name, &attempt.run).await? {
+        if store.acquire_write_lock(&key, &attempt.run).await? {
             return Ok(None);
         }
-        Ok(Some(store.lease_owner(&name).await?.unwrap_or_else(|| "another one".to_owned())))
+        Ok(Some(store.lease_owner(&key).await?.unwrap_or_else(|| "another one".to_owned())))
     }
 
     /// Whether the next step is a part of a page.
@@ -447,8 +449,8 @@ impl Step {
 
     /// What it does to the account is known.
     pub async fn change(&self, effect: &RecordedEffect) -> Result<CommitAck, JournalError> {
-        let json = effect.to_json();
-        self.write(|run, at| JournalWrite::effect(run, at, effect.kind(), &json)).await
+        let json = json("the effect of a step", effect)?;
+        self.write(|run, at| JournalWrite::effect(run, at, effect.key(), &json)).await
     }
 
     /// It had no effect after all.
@@ -458,7 +460,7 @@ impl Step {
 
     /// How far it is.
     pub async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), JournalError> {
-        let checkpoint = json(checkpoint);
+        let checkpoint = json("a checkpoint", checkpoint)?;
         let durable = self.write(|run, at| JournalWrite::checkpoint(run, at, &checkpoint)).await?;
         fail_point::hit_after(durable.wait(), "checkpoint").await;
         Ok(())
@@ -469,7 +471,7 @@ impl Step {
         if !self.journal.is_recording() {
             return Ok(CommitAck::default());
         }
-        let (size, items) = (count(items), json(&Items(items)));
+        let (size, items) = (count(items), json("a batch", &Items(items))?);
         self.write(|run, at| JournalWrite::intent(run, at, number, &items, size)).await
     }
 
@@ -483,8 +485,10 @@ impl Step {
         if !self.journal.is_recording() {
             return Ok(());
         }
-        let unresolved_json = if unresolved.is_empty() { String::new() } else { json(unresolved) };
-        let failed_json = if failed.is_empty() { String::new() } else { json(&failed) };
+        let unresolved_json =
+            if unresolved.is_empty() { String::new() } else { json("the outcome of a batch", unresolved)? };
+        let failed_json =
+            if failed.is_empty() { String::new() } else { json("the outcome of a batch", &failed)? };
         let outcome = BatchOutcome {
             pending: count(&unresolved.in_doubt) + count(&unresolved.not_sent),
             in_doubt: count(&unresolved.in_doubt),
@@ -552,9 +556,10 @@ impl Step {
     }
 }
 
-/// The JSON of plain data, which has nothing that could fail; should it, the text is empty, which is refused when read.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// The text of a column that holds JSON.
+fn json(what: &'static str, value: &impl Serialize) -> Result<String, JournalError> {
+    serde_json::to_string(value)
+        .map_err(|error| JournalError::Unrecordable { what, reason: error.to_string() })
 }
 
 /// Another step is recorded in the place of this one.

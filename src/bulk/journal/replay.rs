@@ -195,6 +195,7 @@ mod tests {
             target: String::new(),
             target_id: 0,
             state,
+            effect_kind: None,
             effect: String::new(),
             checkpoint: String::new(),
             answer: String::new(),

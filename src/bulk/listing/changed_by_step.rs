@@ -4,24 +4,18 @@ use crate::{
     bulk::model::{
         batch::{InDoubtItems, RemarkChange, read_changed},
         change::Change,
-        effect::RecordedEffect,
         person::Listed,
         source::ChangedByStep,
     },
-    store::{BatchPosition, BatchRow, StoreError},
+    store::{BatchPosition, BatchRow, EffectKey, StoreError},
 };
 use std::{collections::HashMap, sync::Arc};
 
 impl ChangedByStep {
     /// How many there are at most.
     pub async fn count(&self) -> Result<u64, StoreError> {
-        let count = self.store.count_changed(&self.run, &self.step, &self.effect()).await?;
+        let count = self.store.count_changed(&self.run, &self.step, self.change.key()).await?;
         Ok(count.unsigned_abs())
-    }
-
-    /// The text by which the journal knows the change.
-    pub(crate) fn effect(&self) -> String {
-        RecordedEffect::Change(self.change).to_json()
     }
 
     /// For a step that may have changed a follower more than once: the followers whose first change was this one, with the
@@ -29,10 +23,10 @@ impl ChangedByStep {
     /// call of its own.
     pub(crate) async fn first_net_changes(&self) -> Result<Option<Vec<Listed>>, StoreError> {
         let Self { store, run, step, change } = self;
-        let effect = self.effect();
-        let opposite = change.opposite().map(|change| RecordedEffect::Change(change).to_json());
-        let is_of_calls = store.step_at(run, step).await?.is_none_or(|row| row.effect != effect);
-        let others = match &opposite {
+        let opposite = change.opposite().map(Change::key);
+        let is_of_calls =
+            store.step_at(run, step).await?.is_none_or(|row| row.effect_kind != Some(change.recorded_kind()));
+        let others = match opposite {
             Some(opposite) => store.batches_of(run, step, opposite, BatchPosition::START, 1).await?.len(),
             None => 0,
         };
@@ -40,9 +34,9 @@ impl ChangedByStep {
             return Ok(None);
         }
         let mut rows: Vec<(bool, BatchRow)> = Vec::new();
-        for (is_wanted, effect) in
-            std::iter::once((true, &effect)).chain(opposite.iter().map(|one| (false, one)))
-        {
+        let keys: [Option<(bool, EffectKey)>; 2] =
+            [Some((true, change.key())), opposite.map(|key| (false, key))];
+        for (is_wanted, effect) in keys.into_iter().flatten() {
             let found = store.batches_of(run, step, effect, BatchPosition::START, i64::MAX).await?;
             rows.extend(found.into_iter().map(|row| (is_wanted, row)));
         }

@@ -312,9 +312,9 @@ impl Lister {
         }
         self.counts.total.store(changed.count().await?, Ordering::Relaxed);
         let mut after = self.position.after_batch();
-        let effect = changed.effect();
+        let effect = changed.change.key();
         loop {
-            let rows = store.batches_of(run, step, &effect, after, BATCHES_A_PAGE).await?;
+            let rows = store.batches_of(run, step, effect, after, BATCHES_A_PAGE).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.position();
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);

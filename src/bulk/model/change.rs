@@ -1,5 +1,6 @@
 //! What a job changes about each follower.
 
+use crate::store::{EffectKey, RecordedKind};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -55,6 +56,28 @@ impl Change {
             Self::Block | Self::Unblock => true,
             Self::Attach(_) | Self::Detach(_) | Self::Remark => false,
         }
+    }
+
+    /// The kind of effect that it has.
+    #[must_use]
+    pub const fn recorded_kind(self) -> RecordedKind {
+        match self {
+            Self::Attach(_) => RecordedKind::TagAttached,
+            Self::Detach(_) => RecordedKind::TagDetached,
+            Self::Block => RecordedKind::Blocked,
+            Self::Unblock => RecordedKind::Unblocked,
+            Self::Remark => RecordedKind::Remarked,
+        }
+    }
+
+    /// What the journal's queries know it by.
+    #[must_use]
+    pub const fn key(self) -> EffectKey {
+        let tag_id = match self {
+            Self::Attach(id) | Self::Detach(id) => id,
+            Self::Block | Self::Unblock | Self::Remark => 0,
+        };
+        EffectKey { kind: self.recorded_kind(), tag_id }
     }
 
     /// The change that undoes it; a remark is undone by another remark.

@@ -1,7 +1,7 @@
 //! What a step did to the account, as the journal records it.
 
 use super::change::Change;
-use crate::store::{JsonColumn, RecordedKind, StepRow, StoreError};
+use crate::store::{EffectKey, JsonColumn, RecordedKind, StepRow, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// What a step did to the account, as the journal records it.
@@ -43,32 +43,42 @@ pub enum RecordedEffect {
 }
 
 impl RecordedEffect {
-    /// The effect that a step recorded, if it recorded one.
+    /// The effect that a step recorded, if it recorded one. One of another kind than its row says is damaged.
     pub fn read(run: &str, row: &StepRow) -> Result<Option<Self>, StoreError> {
-        if row.effect.is_empty() {
-            return Ok(None);
-        }
+        let Some(kind) = row.effect_kind else { return Ok(None) };
         let key = format!("{run}/{}", row.step);
-        JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect).map(Some)
+        let effect: Self = JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect)?;
+        if effect.kind() == kind {
+            return Ok(Some(effect));
+        }
+        Err(StoreError::Decode {
+            table: "mpscript_step",
+            row: key,
+            column: "effect",
+            expected: format!("an effect of the kind `{kind}`"),
+            found: format!("one of the kind `{}`", effect.kind()),
+        })
+    }
+
+    /// What queries know of it.
+    #[must_use]
+    pub fn key(&self) -> EffectKey {
+        match self {
+            Self::Change(change) => change.key(),
+            other => EffectKey { kind: other.kind(), tag_id: 0 },
+        }
     }
 
     /// Its kind, which queries decide by.
     #[must_use]
     pub const fn kind(&self) -> RecordedKind {
         match self {
-            Self::Change(_) => RecordedKind::Followers,
+            Self::Change(change) => change.recorded_kind(),
             Self::CreateTag { .. } => RecordedKind::TagCreated,
             Self::RenameTag { .. } => RecordedKind::TagRenamed,
             Self::DeleteTag { .. } => RecordedKind::TagDeleted,
             Self::Other(_) => RecordedKind::Irreversible,
         }
-    }
-
-    /// The text of the journal's column.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        // An enum of numbers and texts always has a JSON form.
-        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -77,21 +87,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn effect_survives_its_json_and_is_tagged_with_its_kind() {
+    fn effect_survives_its_json() {
         let name = || "甲".to_owned();
-        for effect in [
-            RecordedEffect::Change(Change::Attach(100)),
-            RecordedEffect::Change(Change::Remark),
-            RecordedEffect::CreateTag { id: 100, name: name() },
-            RecordedEffect::RenameTag { id: 100, from: name(), to: "乙".to_owned() },
-            RecordedEffect::DeleteTag { id: 100, name: name() },
-            RecordedEffect::Other("card".to_owned()),
+        for (effect, tag) in [
+            (RecordedEffect::Change(Change::Attach(100)), "followers"),
+            (RecordedEffect::Change(Change::Remark), "followers"),
+            (RecordedEffect::CreateTag { id: 100, name: name() }, "tag_created"),
+            (RecordedEffect::RenameTag { id: 100, from: name(), to: "乙".to_owned() }, "tag_renamed"),
+            (RecordedEffect::DeleteTag { id: 100, name: name() }, "tag_deleted"),
+            (RecordedEffect::Other("card".to_owned()), "irreversible"),
         ] {
-            let json = effect.to_json();
-            assert!(json.starts_with(&format!("{{\"effect\":\"{}\",", effect.kind())), "{json}");
+            let json = serde_json::to_string(&effect).expect("it has a JSON form");
+            assert!(json.starts_with(&format!("{{\"effect\":\"{tag}\",")), "{json}");
             assert_eq!(serde_json::from_str(&json).ok(), Some(effect), "{json}");
         }
-        let attach = RecordedEffect::Change(Change::Attach(100)).to_json();
-        assert_eq!(attach, r#"{"effect":"followers","of":{"change":"attach","tag":100}}"#);
+        let attach = serde_json::to_string(&RecordedEffect::Change(Change::Attach(100)));
+        assert_eq!(
+            attach.ok().as_deref(),
+            Some(r#"{"effect":"followers","of":{"change":"attach","tag":100}}"#)
+        );
     }
 }

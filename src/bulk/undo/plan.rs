@@ -276,6 +276,7 @@ mod tests {
                 target: String::new(),
                 target_id: 0,
                 state: StepState::Done,
+                effect_kind: None,
                 effect: String::new(),
                 checkpoint: String::new(),
                 answer: String::new(),

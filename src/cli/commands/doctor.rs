@@ -13,7 +13,7 @@ use crate::{
     client::{CallError, Client, External, Probe, TokenMode},
     host::Host,
     sandbox::{self, Sandbox},
-    store::{Store, StoreError},
+    store::{LeaseKey, LeaseKind, Store, StoreError},
 };
 use anyhow::Context;
 use std::time::Duration;
@@ -173,11 +173,10 @@ fn open_writable(host: &Host, target: &TargetArgs, runtime: &Runtime) -> anyhow:
     let Some((location, _)) = store_location(host, target)? else { return Ok(None) };
     let opened = runtime.block_on(async {
         let store = open_at(&location).await?;
+        let lease = LeaseKey::new(LeaseKind::Check, "doctor");
         // Reading alone would not show that the store can be written.
-        store
-            .acquire_lease("doctor", &host.process.name(), host.clock.now(), Duration::from_millis(1))
-            .await?;
-        store.release_lease("doctor", &host.process.name()).await?;
+        store.acquire_lease(&lease, &host.process.name(), host.clock.now(), Duration::from_millis(1)).await?;
+        store.release_lease(&lease, &host.process.name()).await?;
         Ok::<_, StoreError>(store)
     });
     Ok(Some(opened?))

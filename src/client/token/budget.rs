@@ -5,7 +5,7 @@ use super::mode::TokenMode;
 use crate::{
     api::quota,
     base::{Clock, Stopwatch, lock},
-    store::{Store, StoreError},
+    store::{LeaseKey, LeaseKind, Store, StoreError},
 };
 use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
@@ -91,7 +91,8 @@ impl Budget {
         if self.is_stable {
             // A lease can be prolonged by its owner, so each renewal is an owner of its own.
             let owner: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
-            if !store.acquire_lease(&self.force, &owner, clock.now(), FORCED_RENEWAL_SPACING).await? {
+            let lease = LeaseKey::new(LeaseKind::ForcedRenewal, self.force.as_str());
+            if !store.acquire_lease(&lease, &owner, clock.now(), FORCED_RENEWAL_SPACING).await? {
                 return Ok(false);
             }
         }

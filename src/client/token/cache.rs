@@ -17,7 +17,7 @@ use crate::{
     api::token::{Get, Stable, Token},
     base::{EpochMs, Secret, Stopwatch, lock},
     client::{CallError, sender::Sender},
-    store::{Store, StoreError, TokenRecord},
+    store::{LeaseKey, LeaseKind, Store, StoreError, TokenRecord},
 };
 use std::{
     sync::{
@@ -276,7 +276,7 @@ impl TokenCache {
         state: &mut RenewalState,
         reason: RenewReason<'_>,
     ) -> Result<Result<Option<Secret>, CallError>, StoreError> {
-        let lease = format!("token {} {}", self.mode.as_str(), self.account);
+        let lease = LeaseKey::new(LeaseKind::Token, format!("{} {}", self.mode.as_str(), self.account));
         let waiting = Stopwatch::start();
         loop {
             if let Ok(token) = self.load(store, sender, reason).await? {
@@ -324,7 +324,12 @@ impl TokenCache {
     }
 
     /// Takes the lease of the renewal, or prolongs it.
-    async fn acquire_lease(&self, store: &Store, sender: &Sender, lease: &str) -> Result<bool, StoreError> {
+    async fn acquire_lease(
+        &self,
+        store: &Store,
+        sender: &Sender,
+        lease: &LeaseKey,
+    ) -> Result<bool, StoreError> {
         store.acquire_lease(lease, &self.holder, sender.clock.now(), LEASE_TTL).await
     }
 

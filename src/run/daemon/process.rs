@@ -9,7 +9,7 @@ use crate::{
     bulk::HEARTBEAT_TTL,
     host::Host,
     run::runner::{InProcess, Runner, Waker},
-    store::{Store, StoreError},
+    store::{LeaseKey, LeaseKind, Store, StoreError},
 };
 use std::{
     fmt,
@@ -21,16 +21,10 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// The prefix of the leases that are the heartbeats of daemons; the process's name follows.
-pub(super) const DAEMON_LEASE: &str = "node ";
-
-/// The prefix of the leases that say that a folder is served for an account; see [`serving_lease`].
-pub(super) const SERVING_LEASE: &str = "serves ";
-
 /// The lease that says that a folder is served for an account: of several processes that do, one holds it.
 #[must_use]
-pub fn serving_lease(account: &str, folder: &str) -> String {
-    format!("{SERVING_LEASE}{account} {folder}")
+pub fn serving_lease(account: &str, folder: &str) -> LeaseKey {
+    LeaseKey::new(LeaseKind::Serving, format!("{account} {folder}"))
 }
 
 /// A daemon among all that share a store. Tests run several in one process.
@@ -132,7 +126,7 @@ impl Process {
 
     /// The other daemons on this store.
     pub(super) fn peers(&self, now: EpochMs) -> Result<Vec<String>, StoreError> {
-        let mut names = self.wait(self.store.lease_owners(DAEMON_LEASE, now))?;
+        let mut names = self.wait(self.store.lease_owners(LeaseKind::Daemon, now))?;
         names.retain(|name| *name != self.name);
         Ok(names)
     }
@@ -165,8 +159,9 @@ impl Process {
     }
 }
 
-fn daemon_lease(process: &str) -> String {
-    format!("{DAEMON_LEASE}{process}")
+/// The lease that is the heartbeat of a daemon.
+fn daemon_lease(process: &str) -> LeaseKey {
+    LeaseKey::new(LeaseKind::Daemon, process)
 }
 
 #[cfg(test)]

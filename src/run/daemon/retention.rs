@@ -1,13 +1,10 @@
 //! Purges fires and runs that are older than the retention period, a batch a step, so that it never delays a fire.
 
-use super::{
-    accounts::ServedAccounts,
-    process::{DAEMON_LEASE, Process, SERVING_LEASE},
-};
+use super::{accounts::ServedAccounts, process::Process};
 use crate::{
     base::EpochMs,
     run::kept::KeepPeriods,
-    store::{AutomationId, StoreError},
+    store::{AutomationId, LeaseKind, StoreError},
 };
 use std::time::Duration;
 
@@ -66,8 +63,8 @@ impl Retention {
             self.planned = Some(today);
             self.queue.clear();
             let before = now - PURGE_INTERVAL;
-            process.wait(process.store.purge_leases(DAEMON_LEASE, before))?;
-            process.wait(process.store.purge_leases(SERVING_LEASE, before))?;
+            process.wait(process.store.purge_leases(LeaseKind::Daemon, before))?;
+            process.wait(process.store.purge_leases(LeaseKind::Serving, before))?;
             let seen = process.wait(process.store.see_day(now))?;
             let Some(trusted_now) = seen.trusted_now else { return Ok(()) };
             self.trusted_now = trusted_now;

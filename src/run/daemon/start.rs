@@ -24,7 +24,7 @@ use crate::{
         worker::{self, HandlerRun},
     },
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
-    store::{AutomationId, Fire, FireKind, FireState, RunEnd, RunState, StoreError},
+    store::{AutomationId, Fire, FireKind, FireState, LeaseKey, LeaseKind, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
@@ -109,7 +109,8 @@ impl Daemon {
         }
         // No other process may start a run of the automation between the look at what is running and the start.
         let (store, name) = (self.process.store.clone(), self.process.name.clone());
-        let lease = format!("begin {} {}", fire.automation.account, fire.automation.name);
+        let automation = format!("{} {}", fire.automation.account, fire.automation.name);
+        let lease = LeaseKey::new(LeaseKind::Start, automation);
         if !self.process.wait(store.acquire_lease(&lease, &name, now, HEARTBEAT_TTL))? {
             return Ok(StartOutcome::Blocked);
         }

@@ -74,6 +74,10 @@ impl ScriptError {
             JournalError::Undecodable(error) => {
                 Self::usage(format!("the run's journal can't be read: {error}"), error.hint())
             }
+            JournalError::Unrecordable { .. } => Self::usage(
+                format!("the run's journal can't be kept: {error}"),
+                "please report it with the script",
+            ),
             JournalError::Closed | JournalError::Fenced => {
                 Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
             }

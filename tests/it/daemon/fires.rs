@@ -9,7 +9,7 @@ use crate::fixtures::{
 };
 use mpscript::{
     run::daemon::Daemon,
-    store::{Fire, FireState, Statement},
+    store::{Fire, FireState, LeaseKey, LeaseKind, Statement},
 };
 use std::{
     slice::from_mut,
@@ -291,8 +291,8 @@ fn daemon_with_a_clock_ahead_is_logged_once() {
     let of = |fixture: DaemonFixture| {
         let (store, ahead) = (fixture.store(), fixture.now() + Duration::from_hours(1));
         let peer = "远方/1 9c1e7c52.4026531836.7 0";
-        let lease =
-            store.acquire_lease("node 远方/1 9c1e7c52.4026531836.7 0", peer, ahead, Duration::from_secs(8));
+        let lease = LeaseKey::new(LeaseKind::Daemon, peer);
+        let lease = store.acquire_lease(&lease, peer, ahead, Duration::from_secs(8));
         assert_eq!(fixture.wait(lease), Ok(true));
         let mut daemon = fixture.daemon();
         fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
@@ -419,7 +419,7 @@ fn retention_keeps_recent_fires_and_some_of_each_outcome() {
     drop(daemon);
     fixture.advance(Duration::from_hours(48));
     fixture.settle(&mut [fixture.daemon()]);
-    let leases = Statement::new("SELECT name FROM mpscript_lease WHERE name LIKE 'node %'");
+    let leases = Statement::new("SELECT name FROM mpscript_lease WHERE kind = 'daemon'");
     assert_eq!(fixture.wait(fixture.store().query(leases)).expect("the store works").len(), 1);
 }
 

@@ -47,7 +47,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 16] = [
+const DAMAGES: [(&str, &str, Option<i32>); 18] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -63,6 +63,18 @@ const DAMAGES: [(&str, &str, Option<i32>); 16] = [
         "UPDATE mpscript_step SET effect = '{\"effect\":\"stamp\"}' WHERE run = $1 AND step = '2'",
         "`effect` in row `RUN/2` of mpscript_step can't be read: expected an effect, as JSON, found \
          `{\"effect\":\"stamp\"}` (unknown variant `stamp`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_kind = 'stamped' WHERE run = $1 AND step = '2'",
+        "`effect_kind` in row `RUN/2` of mpscript_step can't be read: expected one of `tag_attached` `tag_detached` \
+         `blocked` `unblocked` `remarked` `tag_created` `tag_renamed` `tag_deleted` `irreversible`, found `stamped`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_kind = 'remarked' WHERE run = $1 AND step = '2'",
+        "`effect` in row `RUN/2` of mpscript_step can't be read: expected an effect of the kind `remarked`, found one of \
+         the kind `tag_attached`",
         Some(2),
     ),
     (

@@ -247,8 +247,19 @@ fn command_line_names_no_script_function() {
 
 #[test]
 fn statements_of_the_store_do_not_look_into_json() {
-    let words = ["LIKE '%\"", "LIKE '{", "LIKE '[", "LIKE '%:"].map(str::to_owned);
-    assert_eq!(lines_with(&["store"], &words), Vec::<String>::new());
+    let looks = ["LIKE '%\"", "LIKE '{", "LIKE '[", "LIKE '%:"].map(str::to_owned);
+    // Columns that hold JSON are written and read as they are: none is compared.
+    let columns = ["effect", "checkpoint", "answer", "items", "unresolved", "failed", "options", "report"];
+    let comparisons = columns.iter().flat_map(|column| {
+        [".", " AND ", " OR ", "WHERE ", "("].into_iter().flat_map(move |before| {
+            ["= $", "<> $", "LIKE ", "IN ("].map(|comparison| format!("{before}{column} {comparison}"))
+        })
+    });
+    assert_eq!(lines_with(&["store"], &looks), Vec::<String>::new());
+    let mut found = lines_with(&["store"], &comparisons.collect::<Vec<String>>());
+    // A migration knows the form of what it converts.
+    found.retain(|line| !line.starts_with("src/store/migrate"));
+    assert_eq!(found, Vec::<String>::new());
 }
 
 /// A word of an enum in a statement comes from the enum's declaration, so that one that is renamed leaves no query behind.
@@ -264,6 +275,7 @@ fn statements_name_no_word_of_a_stored_enum() {
         literals(store::StartedBy::ALL),
         literals(store::FireState::ALL),
         literals(store::FireKind::ALL),
+        literals(store::LeaseKind::ALL),
         vec!["'call:".to_owned(), "'terminal:".to_owned()],
     ];
     let mut found = lines_with(&["store", "bulk", "script", "run", "cli"], &words.concat());

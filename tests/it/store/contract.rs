@@ -3,7 +3,7 @@
 use crate::fixtures::postgres::{PASSWORD, cluster};
 use mpscript::{
     base::{EpochMs, Secret},
-    store::{Spent, Statement, Store, StoreError, TokenRecord, Usage},
+    store::{LeaseKey, LeaseKind, Spent, Statement, Store, StoreError, TokenRecord, Usage},
 };
 use std::{fs, future::Future, path::Path, time::Duration};
 use tempfile::TempDir;
@@ -74,19 +74,21 @@ fn lease_has_one_owner_until_it_expires() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
         let (at, ms) = (EpochMs::new, Duration::from_millis);
-        assert!(one.acquire_lease("token", "one", at(100), ms(100)).await.unwrap());
-        assert!(!other.acquire_lease("token", "other", at(150), ms(100)).await.unwrap());
-        assert!(one.acquire_lease("token", "one", at(150), ms(150)).await.unwrap(), "its owner prolongs it");
-        assert!(!other.acquire_lease("token", "other", at(299), ms(101)).await.unwrap());
-        assert!(other.acquire_lease("token", "other", at(300), ms(100)).await.unwrap(), "it has ended");
-        one.release_lease("token", "one").await.unwrap();
+        let token = LeaseKey::new(LeaseKind::Token, "a");
+        let another = LeaseKey::new(LeaseKind::Start, "a");
+        assert!(one.acquire_lease(&token, "one", at(100), ms(100)).await.unwrap());
+        assert!(!other.acquire_lease(&token, "other", at(150), ms(100)).await.unwrap());
+        assert!(one.acquire_lease(&token, "one", at(150), ms(150)).await.unwrap(), "its owner prolongs it");
+        assert!(!other.acquire_lease(&token, "other", at(299), ms(101)).await.unwrap());
+        assert!(other.acquire_lease(&token, "other", at(300), ms(100)).await.unwrap(), "it has ended");
+        one.release_lease(&token, "one").await.unwrap();
         assert!(
-            !one.acquire_lease("token", "one", at(301), ms(99)).await.unwrap(),
+            !one.acquire_lease(&token, "one", at(301), ms(99)).await.unwrap(),
             "it was not theirs to give back"
         );
-        other.release_lease("token", "other").await.unwrap();
-        assert!(one.acquire_lease("token", "one", at(302), ms(98)).await.unwrap());
-        assert!(other.acquire_lease("another", "other", at(302), ms(98)).await.unwrap());
+        other.release_lease(&token, "other").await.unwrap();
+        assert!(one.acquire_lease(&token, "one", at(302), ms(98)).await.unwrap());
+        assert!(other.acquire_lease(&another, "other", at(302), ms(98)).await.unwrap());
     });
 }
 
@@ -95,10 +97,11 @@ fn lease_written_by_a_clock_ahead_holds_nothing_up() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
         let (at, ttl) = (|secs: i64| EpochMs::new(secs * 1_000), Duration::from_secs(8));
-        assert!(store.acquire_lease("begin 每日", "死者", at(3_600), ttl).await.unwrap());
-        assert!(store.acquire_lease("begin 每日", "活者", at(10), ttl).await.unwrap());
+        let start = LeaseKey::new(LeaseKind::Start, "每日");
+        assert!(store.acquire_lease(&start, "死者", at(3_600), ttl).await.unwrap());
+        assert!(store.acquire_lease(&start, "活者", at(10), ttl).await.unwrap());
         // Clocks that differ a little leave a lease with its owner.
-        assert!(!store.acquire_lease("begin 每日", "又一个", at(1), ttl).await.unwrap());
+        assert!(!store.acquire_lease(&start, "又一个", at(1), ttl).await.unwrap());
     });
 }
 
@@ -196,10 +199,10 @@ fn store_of_a_newer_version_is_refused_untouched() {
         store.execute(Statement::new("UPDATE mpscript_schema SET version = 99")).await.unwrap();
         let error = place.open().await.unwrap_err();
         let place_name = store.location().to_owned();
-        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 12 });
+        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 13 });
         assert_eq!(
             error.to_string(),
-            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 12")
+            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 13")
         );
         assert!(!error.to_string().contains(PASSWORD));
         assert_eq!(store.token("a", "stable").await.unwrap().unwrap().token.reveal(), "kept");

@@ -5,10 +5,10 @@ use crate::fixtures::{prerequisites, sandbox_process::SandboxProcess};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use std::process::Command;
 
-/// Runs a shell script on a disk of 400 KiB at `/mnt`, in a namespace of its own. `$MPSCRIPT` is the program
+/// Runs a shell script on a disk of 480 KiB at `/mnt`, in a namespace of its own. `$MPSCRIPT` is the program
 /// with an account whose address does not answer.
 fn on_a_small_disk(script: &str) -> Option<String> {
-    on_a_disk("400k", script)
+    on_a_disk("480k", script)
 }
 
 /// The same on a disk of this size.

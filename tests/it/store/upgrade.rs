@@ -1,11 +1,12 @@
-//! A store that the program of version 5 has written: its runs are shown, resumed and undone, its automations keep
-//! their state, on SQLite and on PostgreSQL.
+//! A store that the program of version 5 has written, on SQLite and on PostgreSQL: its runs are shown, resumed and undone,
+//! its automations keep their state. Then stores of later versions, each made from it.
 
 use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{
     base::EpochMs,
+    bulk::ChangedReader,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, FireState, Statement, Store},
+    store::{AutomationId, FireState, LeaseKey, LeaseKind, Statement, Store},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
@@ -168,6 +169,10 @@ fn interrupted_move_of_sources_is_continued() {
             let moved = sources(store).await;
             // As version 10 is in the midst of it.
             for sql in [
+                EFFECTS_OF_12,
+                "ALTER TABLE mpscript_step DROP COLUMN effect_tag",
+                    "DROP TABLE mpscript_lease",
+                LEASES_OF_12,
                 "DROP TABLE mpscript_day",
                 "DROP INDEX mpscript_run_started",
                 "DROP INDEX mpscript_run_undoes",
@@ -182,6 +187,104 @@ fn interrupted_move_of_sources_is_continued() {
             moved
         });
         assert_eq!(on_store(&upgrade.folder, async |store| sources(store).await), moved);
+    });
+}
+
+/// In version 12 an effect on followers was one kind, and its tag was in its JSON only.
+const EFFECTS_OF_12: &str = "UPDATE mpscript_step
+    SET effect_kind = 'followers'
+    WHERE effect_kind IN ('tag_attached', 'tag_detached', 'blocked', 'unblocked', 'remarked')";
+
+const LEASES_OF_12: &str = "CREATE TABLE mpscript_lease
+    (name TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, expires_at BIGINT NOT NULL)";
+
+/// Makes a store of version 12 of one of this version, and then what a program of version 12 has written.
+fn make_version_12(folder: &Folder, written: &[&'static str]) {
+    on_store(folder, async |store| {
+        let back = [
+            EFFECTS_OF_12,
+            "ALTER TABLE mpscript_step DROP COLUMN effect_tag",
+            "DROP TABLE mpscript_lease",
+            LEASES_OF_12,
+            "INSERT INTO mpscript_lease (name, owner, expires_at)
+             VALUES ('node 远方/1 x 0', '远方/1 x 0', 4102444800000), ('write wx5a tag 100', 'zz2gwp', 0)",
+            "UPDATE mpscript_schema SET version = 12",
+        ];
+        for sql in back.iter().chain(written) {
+            store.execute(Statement::new(*sql)).await.expect("it is SQL");
+        }
+    });
+}
+
+/// Prints whom a step changed.
+const CHANGED: &str = "for of in [[\"b2tkvb\", \"3\", \"attach 100\"], [\"b2tkvb\", \"4\", \"remark\"],
+        [\"b2tkvb\", \"5\", \"block\"], [\"zz2gwp\", \"2\", \"remark\"]] {
+    let openids = changed_by(of[0], of[1], of[2]).to_array().map(|u| u.openid);
+    print(`${of[2]}: ${openids.len()} ${openids}`);
+}";
+
+#[test]
+fn steps_of_version_12_have_changed_the_same_followers() {
+    on_each_store(|upgrade| {
+        fs::write(upgrade.folder.path().join("改动.rhai"), CHANGED).expect("a file can be written");
+        let url = upgrade.sandbox.url();
+        let changed = || upgrade.run(&["run", "改动.rhai", "--base-url", &url, "--quiet"]);
+        let before = changed();
+        for words in ["attach 100: 60 [", "remark: 5 [", "block: 20 ["] {
+            assert!(before.contains(words), "{words}: {before}");
+        }
+        make_version_12(&upgrade.folder, &[]);
+        assert_eq!(changed(), before);
+    });
+}
+
+#[test]
+fn changed_openids_of_version_12_have_the_same_targets() {
+    on_each_store(|upgrade| {
+        let changed = |folder: &Folder| {
+            on_store(folder, async |store| {
+                let mut reader = ChangedReader::new(store.clone(), DONE.to_owned());
+                let mut all = Vec::new();
+                while let Some(some) = reader.next().await.ok().filter(|some| !some.is_empty()) {
+                    all.extend(some);
+                }
+                all
+            })
+        };
+        let before = changed(&upgrade.folder);
+        assert_eq!(before.len(), 85);
+        make_version_12(&upgrade.folder, &[]);
+        assert_eq!(changed(&upgrade.folder), before);
+    });
+}
+
+#[test]
+fn leases_of_version_12_keep_their_owners() {
+    on_each_store(|upgrade| {
+        on_store(&upgrade.folder, async |_| ());
+        make_version_12(&upgrade.folder, &[]);
+        let owners = on_store(&upgrade.folder, async |store| {
+            let heartbeat = LeaseKey::new(LeaseKind::Daemon, "远方/1 x 0");
+            let lock = LeaseKey::new(LeaseKind::Write, "wx5a tag 100");
+            (store.lease_owner(&heartbeat).await, store.lease_owner(&lock).await)
+        });
+        assert_eq!(owners, (Ok(Some("远方/1 x 0".to_owned())), Ok(Some("zz2gwp".to_owned()))));
+    });
+}
+
+#[test]
+fn effect_of_version_12_that_is_damaged_stays_and_is_reported() {
+    on_each_store(|upgrade| {
+        let damage = "UPDATE mpscript_step SET effect = '{\"半\":' WHERE run = 'b2tkvb' AND step = '3'";
+        make_version_12(&upgrade.folder, &[damage]);
+        let undone = upgrade.folder.run(&["undo", DONE, "--yes"]);
+        assert_eq!(undone.code, Some(2), "{}", undone.out);
+        assert!(
+            undone.err.contains("`effect_kind` in row `b2tkvb/3` of mpscript_step can't be read"),
+            "{}",
+            undone.err
+        );
+        assert!(undone.err.contains("found `followers`"), "{}", undone.err);
     });
 }
 
