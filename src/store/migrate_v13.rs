@@ -1,5 +1,6 @@
-//! Version 13: what a step did to followers is a kind of effect with its tag in a column, and leases have a kind. Before,
-//! the effects were told apart by their JSON, and the leases by how their names began.
+//! Version 13: what a step did to followers is a kind of effect with its tag in a column, leases have a kind, and a recorded
+//! answer says whether the call was made. Before, the effects were told apart by their JSON, the leases by how their names
+//! began, and the answer of a call that another program had made first by a field among the platform's.
 //!
 //! An effect that it can't read stays as it is: whatever needs that row reports it, and the rest of the store is used.
 
@@ -26,6 +27,12 @@ pub(super) const SQL: &[&str] = &[
      SELECT 'write', SUBSTR(name, 7), owner, expires_at FROM mpscript_lease WHERE SUBSTR(name, 1, 6) = 'write '",
     "DROP TABLE mpscript_lease",
     "ALTER TABLE mpscript_lease_13 RENAME TO mpscript_lease",
+    // The program wrote that field last; in a name its quotes are escaped.
+    "UPDATE mpscript_step SET answer =
+         CASE WHEN kind = 'call:tag_create' AND REPLACE(answer, ',\"was_there\":true', '') <> answer
+             THEN '{\"outcome\":\"raced\",\"answer\":' || REPLACE(answer, ',\"was_there\":true', '') || '}'
+             ELSE '{\"outcome\":\"made\",\"answer\":' || answer || '}' END
+     WHERE state = 'done' AND SUBSTR(kind, 1, 5) = 'call:'",
 ];
 
 /// Reads the distinct effects of version 12 on followers, of which there are few; gives a statement for each.

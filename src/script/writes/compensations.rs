@@ -1,6 +1,7 @@
 //! Compensations: the functions that undo scripts call beside terminal operations. Each is one step of the journal and
 //! reads the account itself, so that an interrupted undo reaches the same steps again, whatever it has done already.
 
+use super::recorded_call::{CallOutcome, ReachedCall, reach, record};
 use crate::{
     api::{
         Resend,
@@ -11,7 +12,7 @@ use crate::{
         },
         tag::{Delete, Members, Tag, Update},
     },
-    bulk::{JournalError, Lock, RecordedEffect, Replay, Step, StepIdentity, Target, hit},
+    bulk::{JournalError, Lock, RecordedEffect, Step, StepIdentity, Target, hit},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -40,7 +41,8 @@ const PERMANENT_ERRORS: &[i64] = &[
     UNSUBSCRIBED,
 ];
 
-/// Runs idempotent work as one step of the journal; a replayed step that has completed is skipped.
+/// Runs idempotent work as one step of the journal, which is recorded like a call; a replayed step that has completed is
+/// skipped.
 fn run_step_once(
     env: &RunEnv,
     identity: &StepIdentity,
@@ -48,31 +50,21 @@ fn run_step_once(
 ) -> ScriptResult<()> {
     let journal = |error: JournalError| env.journal_error(&error);
     env.confirm_write()?;
-    let step = match env.block_on(env.journal.begin(identity, Resend::Idempotent)).map_err(journal)? {
-        // Only a loop can be abandoned, by `break`.
-        Replay::Completed(_) | Replay::Abandoned => return Ok(()),
-        Replay::Failed(error) => {
-            let error: ScriptError = env.decode(&error, "the error of a compensation, as JSON")?;
-            return Err(env.pause_on_quota(error).raise());
-        }
-        Replay::Fresh(step, durable) => {
+    let step = match reach(env, identity, Resend::Idempotent, &|_| Ok(()))? {
+        ReachedCall::Recorded(_) => return Ok(()),
+        ReachedCall::Fresh(step, durable) => {
             env.block_on(durable.wait()).map_err(journal)?;
             step
         }
-        Replay::Incomplete(step, _) => {
+        ReachedCall::Incomplete(step, _) => {
             env.block_on(step.reopen()).map_err(journal)?;
             step
         }
     };
-    let done = work(&step);
-    let written = match &done {
-        Ok(()) => env.block_on(async { step.done(&Value::Null).await?.wait().await }),
-        Err(error) => match ScriptError::find_in(error) {
-            Some(error) => env.block_on(async { step.failed(&error.to_json()).await.map(drop) }),
-            None => Ok(()),
-        },
-    };
-    done.and(written.map_err(journal))
+    let outcome = work(&step).map(|()| CallOutcome::Made(Value::Null));
+    // What an earlier attempt did is seen on the account: nothing is in doubt but what this one sent.
+    record(env, &step, &outcome, false)?;
+    outcome.map(drop)
 }
 
 /// Makes one call that changes a tag. Its effect is recorded before, so that the undo can itself be undone.

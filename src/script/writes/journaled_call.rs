@@ -1,7 +1,10 @@
 //! Single calls that change the account, in the run's journal: the state before a call is recorded before it is sent, and
 //! a replayed call answers from the journal. What a call does to the account is declared by its `Effect`.
 
-use super::dry_run;
+use super::{
+    dry_run,
+    recorded_call::{Accepts, CallOutcome, ReachedCall, reach, record, redact},
+};
 use crate::{
     api::{
         Resend, Spec,
@@ -10,7 +13,7 @@ use crate::{
     },
     base::fingerprint,
     bulk::{
-        ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, RecordedJson, Replay,
+        ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, RecordedJson,
         Resolution, Step, StepIdentity, StepRow, Target, Unresolved, WriteCall, ensure_tag, hit, read_items,
     },
     script::host::{
@@ -22,14 +25,14 @@ use crate::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Marks the recorded answer of a tag that another program created first.
-const RACED: &str = "was_there";
-
 /// The longest request, in bytes, that the journal holds as it is; of a longer one it holds a fingerprint.
 const MAX_REQUEST: usize = 400;
 
 /// Sends a call; an answer is its JSON.
 pub(crate) type Send<'a> = &'a dyn Fn() -> ScriptResult<Value>;
+
+/// Sends a call, and tells whether its effect was there already.
+type SendOnce<'a> = &'a dyn Fn() -> ScriptResult<CallOutcome>;
 
 /// Makes a call that changes the account, unless the journal has its answer already. `request` is the call's fields as
 /// the script gave them.
@@ -39,15 +42,13 @@ pub(crate) fn call_journaled<A: DeserializeOwned>(
     request: &Value,
     send: Send<'_>,
 ) -> ScriptResult<A> {
-    let answer = call_observed(env, call, request, None, &accepts::<A>, send)?;
-    serde_json::from_value(answer).map_err(|error| {
+    let made = || send().map(CallOutcome::Made);
+    let outcome = call_observed(env, call, request, None, &accepts::<A>, &made)?;
+    serde_json::from_value(outcome.into_answer()).map_err(|error| {
         let message = format!("{}: the platform's answer can't be used: {error}", call.spec().name);
         ScriptError::usage(message, "").raise()
     })
 }
-
-/// Whether an answer has the shape that a call's caller needs.
-type Accepts<'a> = &'a dyn Fn(&Value) -> serde_json::Result<()>;
 
 fn accepts<A: DeserializeOwned>(answer: &Value) -> serde_json::Result<()> {
     A::deserialize(answer).map(drop)
@@ -64,19 +65,15 @@ pub(crate) struct CreatedTag {
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
     let known = PreState::new(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
-    let answer = call_observed(env, &call, &json!({"name": name}), Some(known), &accepts::<Tag>, &|| {
+    let outcome = call_observed(env, &call, &json!({"name": name}), Some(known), &accepts::<Tag>, &|| {
         let client = env.client()?;
         Ok(match env.call(ensure_tag(client, name))? {
-            EnsuredTag::Created(tag) => json!(tag),
-            EnsuredTag::Found(tag) => {
-                let mut answer = json!(tag);
-                answer[RACED] = json!(true);
-                answer
-            }
+            EnsuredTag::Created(tag) => CallOutcome::Made(json!(tag)),
+            EnsuredTag::Found(tag) => CallOutcome::Raced(json!(tag)),
         })
     })?;
-    let raced = answer[RACED] == true;
-    let tag: Tag = serde_json::from_value(answer).map_err(|error| {
+    let raced = matches!(outcome, CallOutcome::Raced(_));
+    let tag: Tag = serde_json::from_value(outcome.into_answer()).map_err(|error| {
         let message =
             format!("the platform's answer to the creation of the tag `{name}` is not a tag: {error}");
         ScriptError::usage(message, "").raise()
@@ -91,10 +88,10 @@ fn call_observed(
     request: &Value,
     known: Option<PreState>,
     accepts: Accepts<'_>,
-    send: Send<'_>,
-) -> ScriptResult<Value> {
+    send: SendOnce<'_>,
+) -> ScriptResult<CallOutcome> {
     if let Some(dry_run) = &env.policy.dry {
-        return dry_run::rehearse(env, dry_run, call);
+        return dry_run::rehearse(env, dry_run, call).map(CallOutcome::Made);
     }
     env.confirm_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
@@ -104,37 +101,25 @@ fn call_observed(
         Some(Lock::TagName(_) | Lock::Blacklist) | None => None,
     };
     let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(tag);
-    match env.block_on(env.journal.begin(&identity, call.spec().resend)).map_err(journal)? {
-        Replay::Completed(recorded) => {
-            let answer: Value = env.decode(&recorded, "the answer of a call, as JSON")?;
-            accepts(&answer).map_err(|error| {
-                let error = recorded.mismatch("the answer of this call, as JSON", &error);
-                env.journal_error(&env.journal.park(error.into()))
-            })?;
-            Ok(answer)
-        }
-        // Only a loop can be abandoned, by `break`.
-        Replay::Abandoned => Ok(Value::Null),
-        Replay::Failed(error) => {
-            let error: ScriptError = env.decode(&error, "the error of a call, as JSON")?;
-            Err(env.pause_on_quota(error).raise())
-        }
-        Replay::Fresh(step, durable) => {
+    match reach(env, &identity, call.spec().resend, accepts)? {
+        ReachedCall::Recorded(outcome) => Ok(outcome),
+        ReachedCall::Fresh(step, durable) => {
             let call = JournaledCall { env, step, call, known, is_in_doubt: false };
             call.lock()?;
             env.block_on(durable.wait()).map_err(journal)?;
             let before = call.observe()?;
             call.send(&before, send)
         }
-        Replay::Incomplete(step, row) => {
+        ReachedCall::Incomplete(step, row) => {
             // It took effect unless it was not sent, or refused.
-            let is_in_doubt = !row.effect.is_empty() && !was_refused(env, &row)?;
+            let is_in_doubt = row.effect_kind.is_some() && !was_refused(env, &row)?;
             let call = JournaledCall { env, step, call, known, is_in_doubt };
             call.lock()?;
             if let Some(answer) = call.resolve(&row, accepts)? {
                 let effect = recorded_effect(env, &row)?;
-                call.record_outcome(&Ok(answer.clone()), effect.as_ref())?;
-                return Ok(answer);
+                let outcome = Ok(CallOutcome::Made(answer));
+                call.record_outcome(&outcome, effect.as_ref())?;
+                return outcome;
             }
             env.block_on(call.step.reopen()).map_err(journal)?;
             let before = call.recorded_pre_state(&row)?;
@@ -180,20 +165,20 @@ fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedE
 }
 
 impl JournaledCall<'_> {
-    fn send(&self, before: &RecordedPreState, send: Send<'_>) -> ScriptResult<Value> {
+    fn send(&self, before: &RecordedPreState, send: SendOnce<'_>) -> ScriptResult<CallOutcome> {
         let Self { env, step, call, is_in_doubt, .. } = self;
         // If the state before is unknown, each follower of the call may be changed.
         let changes = before.items.as_ref().map_or_else(|| call.openids().len(), Vec::len);
         let items = before.items.as_deref().unwrap_or_default();
         let reserved = env.policy.limits.reserve_all(changes);
         hit("call-intent");
-        let answer = match &reserved {
+        let outcome = match &reserved {
             Ok(()) => send(),
             Err(limit) => Err(limit_reached(limit)),
         };
         hit("call-made");
-        self.update_caches(answer.is_ok());
-        let took_no_effect = match &answer {
+        self.update_caches(outcome.is_ok());
+        let took_no_effect = match &outcome {
             Ok(_) => false,
             // With several requests some may have taken effect, and one request may have for some of its openids.
             Err(error) => ScriptError::find_in(error).is_some_and(|error| {
@@ -204,7 +189,7 @@ impl JournaledCall<'_> {
             env.policy.limits.release(changes);
         }
         let written = env.block_on(async {
-            if answer.is_ok() && !items.is_empty() {
+            if outcome.is_ok() && !items.is_empty() {
                 step.outcome(0, &Unresolved::default(), &[]).await?;
             }
             // A refused call leaves nothing to undo, unless an earlier attempt may have made it.
@@ -218,8 +203,8 @@ impl JournaledCall<'_> {
             Ok(())
         });
         written.map_err(|error| env.journal_error(&error))?;
-        self.record_outcome(&answer, before.effect.as_ref())?;
-        answer
+        self.record_outcome(&outcome, before.effect.as_ref())?;
+        outcome
     }
 
     /// Keeps the run's caches consistent with what the call has changed.
@@ -235,33 +220,22 @@ impl JournaledCall<'_> {
 
     fn record_outcome(
         &self,
-        answer: &ScriptResult<Value>,
+        outcome: &ScriptResult<CallOutcome>,
         effect: Option<&RecordedEffect>,
     ) -> ScriptResult<()> {
         let Self { env, step, call, is_in_doubt, .. } = self;
         let written = env.block_on(async {
-            match answer {
-                Ok(answer) => {
-                    if answer[RACED] == true {
-                        step.clear_effect().await?;
-                    } else if let Some(effect) = effect {
-                        let completed = call.complete(effect.clone(), answer);
-                        if completed != *effect {
-                            step.change(&completed).await?;
-                        }
-                    }
-                    step.done(&redact(env, answer)).await?.wait().await
+            match (outcome, effect) {
+                (Ok(CallOutcome::Raced(_)), _) => step.clear_effect().await.map(drop),
+                (Ok(CallOutcome::Made(answer)), Some(effect)) => {
+                    let completed = call.complete(effect.clone(), answer);
+                    if completed == *effect { Ok(()) } else { step.change(&completed).await.map(drop) }
                 }
-                Err(error) => match ScriptError::find_in(error) {
-                    Some(error) => {
-                        let error = ScriptError { in_doubt: error.in_doubt || *is_in_doubt, ..error };
-                        step.failed(&redact(env, &error.to_json())).await.map(drop)
-                    }
-                    None => Ok(()),
-                },
+                (Ok(CallOutcome::Made(_)), None) | (Err(_), _) => Ok(()),
             }
         });
-        written.map_err(|error| env.journal_error(&error))
+        written.map_err(|error| env.journal_error(&error))?;
+        record(env, step, outcome, *is_in_doubt)
     }
 
     /// Resolves a call that an earlier attempt left in flight. Returns its answer if it took effect, `None` if it is to be
@@ -346,30 +320,6 @@ impl JournaledCall<'_> {
         });
         written.map_err(|error| env.journal_error(&error))?;
         Ok(RecordedPreState { effect: Some(effect), items: is_observed.then_some(items) })
-    }
-}
-
-/// A request or an answer as the journal may hold it: `***` replaces every field that is named a token or a secret, and
-/// every known secret in a text. A replayed call answers with the `***`.
-fn redact(env: &RunEnv, value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| {
-                let is_secret = ["token", "secret"].iter().any(|word| name.to_lowercase().contains(word));
-                let kept = match value {
-                    Value::String(_) if is_secret => json!("***"),
-                    value => redact(env, value),
-                };
-                (name.clone(), kept)
-            });
-            Value::Object(fields.collect())
-        }
-        Value::Array(entries) => entries.iter().map(|entry| redact(env, entry)).collect(),
-        Value::String(text) => match &env.calls.client {
-            Ok(client) => json!(client.mask(text)),
-            Err(_) => value.clone(),
-        },
-        _ => value.clone(),
     }
 }
 

@@ -268,10 +268,20 @@ fn damaged_error_of_a_call_parks_the_run() {
 }
 
 #[test]
+fn answer_of_a_call_without_its_outcome_parks_the_run() {
+    damaged_call(
+        "print(tag::create(\"老客户\").id);",
+        "{\"id\":100,\"name\":\"老客户\"}",
+        "expected the outcome of a call, as JSON, found `{\"id\":100,\"name\":\"老客户\"}` (missing field `outcome`",
+    );
+}
+
+#[test]
 fn damaged_answer_of_a_call_parks_the_run() {
     damaged_call(
         "try { print(tag::create(\"老客户\").id); } catch (e) { print(e.message); }",
-        "{\"name\":\"老客户\"}",
-        "expected the answer of this call, as JSON, found `{\"name\":\"老客户\"}` (missing field `id`",
+        "{\"outcome\":\"made\",\"answer\":{\"name\":\"老客户\"}}",
+        "expected the outcome of this call, as JSON, found `{\"outcome\":\"made\",\"answer\":{\"name\":\"老客户\"}}` (missing field \
+         `id`",
     );
 }

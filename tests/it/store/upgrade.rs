@@ -171,7 +171,8 @@ fn interrupted_move_of_sources_is_continued() {
             for sql in [
                 EFFECTS_OF_12,
                 "ALTER TABLE mpscript_step DROP COLUMN effect_tag",
-                    "DROP TABLE mpscript_lease",
+                ANSWERS_OF_12,
+                "DROP TABLE mpscript_lease",
                 LEASES_OF_12,
                 "DROP TABLE mpscript_day",
                 "DROP INDEX mpscript_run_started",
@@ -195,6 +196,10 @@ const EFFECTS_OF_12: &str = "UPDATE mpscript_step
     SET effect_kind = 'followers'
     WHERE effect_kind IN ('tag_attached', 'tag_detached', 'blocked', 'unblocked', 'remarked')";
 
+/// In version 12 an answer was recorded as the platform gave it.
+const ANSWERS_OF_12: &str = "UPDATE mpscript_step SET answer = SUBSTR(answer, 28, LENGTH(answer) - 28)
+    WHERE state = 'done' AND SUBSTR(kind, 1, 5) = 'call:'";
+
 const LEASES_OF_12: &str = "CREATE TABLE mpscript_lease
     (name TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, expires_at BIGINT NOT NULL)";
 
@@ -204,6 +209,7 @@ fn make_version_12(folder: &Folder, written: &[&'static str]) {
         let back = [
             EFFECTS_OF_12,
             "ALTER TABLE mpscript_step DROP COLUMN effect_tag",
+            ANSWERS_OF_12,
             "DROP TABLE mpscript_lease",
             LEASES_OF_12,
             "INSERT INTO mpscript_lease (name, owner, expires_at)
@@ -255,6 +261,36 @@ fn changed_openids_of_version_12_have_the_same_targets() {
         assert_eq!(before.len(), 85);
         make_version_12(&upgrade.folder, &[]);
         assert_eq!(changed(&upgrade.folder), before);
+    });
+}
+
+/// What the journal has of the creation of the tag `展台`, which a job of an interrupted run asked for.
+fn creation(folder: &Folder) -> String {
+    on_store(folder, async |store| {
+        let answer = "SELECT answer FROM mpscript_step WHERE run = 'jb6hnn' AND step = '1/0/1'";
+        let rows = store.query(Statement::new(answer)).await.expect("the store works");
+        rows[0].text(0).expect("it is a text").to_owned()
+    })
+}
+
+#[test]
+fn answer_of_version_12_is_that_of_a_call_that_was_made() {
+    on_each_store(|upgrade| {
+        let before = creation(&upgrade.folder);
+        assert_eq!(before, r#"{"outcome":"made","answer":{"id":102,"name":"展台"}}"#);
+        make_version_12(&upgrade.folder, &[]);
+        assert_eq!(creation(&upgrade.folder), before);
+    });
+}
+
+#[test]
+fn tag_that_another_program_created_in_version_12_is_recorded_as_raced() {
+    on_each_store(|upgrade| {
+        let raced = "UPDATE mpscript_step SET answer = '{\"id\":102,\"name\":\"展台\",\"was_there\":true}', effect = '',
+            effect_kind = '' WHERE run = 'jb6hnn' AND step = '1/0/1'";
+        make_version_12(&upgrade.folder, &[raced]);
+        assert_eq!(creation(&upgrade.folder), r#"{"outcome":"raced","answer":{"id":102,"name":"展台"}}"#);
+        assert_eq!(upgrade.run(&["resume", IN_A_JOB, "--quiet"]), "1234\n");
     });
 }
 
