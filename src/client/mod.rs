@@ -3,6 +3,7 @@
 //! It knows of an endpoint what its declaration in `api` says, and nothing else. Must never know the sandbox: for this
 //! floor that is one more base URL.
 
+mod account_key;
 mod base_url;
 mod brokered;
 mod call;
@@ -24,6 +25,7 @@ mod token;
 mod transport;
 mod wait;
 
+pub use account_key::{AccountKey, UnknownAccountKey};
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use brokered::ClientSettings;
 pub use call::Client;

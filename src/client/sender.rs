@@ -3,7 +3,7 @@
 //! The token cache stands on it, since fetching a token is a call too; `call.rs` adds the token and its renewal.
 
 use super::{
-    BaseUrl, CallError, Refusal, Tally,
+    AccountKey, BaseUrl, CallError, Refusal, Tally,
     concurrency::{AdaptiveLimiter, Signal},
     config::{Account, ClientConfig},
     envelope::{decode, head, tokens_in},
@@ -116,21 +116,21 @@ impl Progress {
     }
 }
 
-/// The key of an account at these addresses, under which its tokens, counts, runs and automations are stored.
+/// The key of an account at these addresses.
 #[must_use]
-pub fn account_key(appid: &str, bases: &[BaseUrl]) -> String {
+pub fn account_key(appid: &str, bases: &[BaseUrl]) -> AccountKey {
     key_of(appid, HostPool::new(bases.to_vec()).first())
 }
 
-fn key_of(appid: &str, preferred: &BaseUrl) -> String {
-    format!("{appid} {}", preferred.identity())
+fn key_of(appid: &str, preferred: &BaseUrl) -> AccountKey {
+    AccountKey::Known { appid: appid.to_owned(), address: preferred.identity().to_string() }
 }
 
 impl Sender {
     pub(super) fn new(config: &ClientConfig) -> Self {
         config.secrets.learn(&config.account.secret);
         let hosts = HostPool::new(config.bases.clone());
-        let account_key = key_of(&config.account.appid, hosts.first());
+        let account_key = key_of(&config.account.appid, hosts.first()).to_string();
         let ledger = config
             .store
             .clone()

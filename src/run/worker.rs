@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{Cancel, Diagnostic, ProcessId},
     bulk::{Attempt, JournalError, Limits, ProgressBoard},
-    client::Client,
+    client::{AccountKey, Client},
     host::Host,
     script::{HandlerCall, HandlerResult, Output, Program},
     store::{RunState, StartedBy, Store, StoreError},
@@ -28,8 +28,8 @@ pub struct ConnectedAccount {
 
 /// An account that was looked up.
 pub struct ResolvedAccount {
-    /// The client's key of it; empty if no account is configured.
-    pub key: String,
+    /// The client's key of it.
+    pub key: AccountKey,
     /// How it was found.
     pub choice: AccountChoice,
 }

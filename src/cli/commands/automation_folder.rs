@@ -51,7 +51,7 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     let runtime = start_runtime()?;
     let store = open_required(host, &runtime, &arguments.target)?;
     let records = runtime.block_on(store.automations())?;
-    let account = find_account_key(host, &arguments.target);
+    let account = find_account_key(host, &arguments.target).map(|key| key.to_string());
     let account = if is_named(&arguments.target) { Some(account?) } else { account.ok() };
     let folder = match &arguments.dir {
         Some(folder) => host.folder.join(folder),

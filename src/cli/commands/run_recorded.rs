@@ -12,7 +12,7 @@ use crate::{
         runtime::start_runtime,
         signals,
     },
-    client::Client,
+    client::{AccountKey, Client},
     host::Host,
     run::{
         Execution, Outcome, RunConfig, automation_state,
@@ -156,7 +156,7 @@ impl<'a> PreparedRun<'a> {
         if let Some(run) = plan.purpose.run() {
             check_account(run, self.connection.client()?.account_key())?;
             if run.started_by == StartedBy::Automation && !plan.flags.quiet {
-                let account = run.account.replace(' ', " at ");
+                let account = AccountKey::shown(&run.account);
                 self.console.note(&format!("account: {account}, which run {} worked on", run.id));
             }
         }

@@ -15,6 +15,7 @@ use crate::{
         runtime::start_runtime,
         signals,
     },
+    client::AccountKey,
     host::Host,
     run::{
         daemon::{Daemon, DaemonStats, Level, Log, LogRecord, Outage},
@@ -177,7 +178,7 @@ fn connect_default(
     let default = accounts.connect(None, &Cancel::default(), Arc::new(NullOutput)).map_err(Failure::usage)?;
     match &default.config.client {
         Ok(_) => {
-            let key = default.key().replace(' ', " at ");
+            let key = AccountKey::shown(default.key());
             report.info(&format!("automations that name no account work on {key}"));
         }
         Err(no_client) if has_no_account(host, &arguments.target)? => {

@@ -8,6 +8,7 @@ use crate::{
         failure::usage_error,
         runtime::start_runtime,
     },
+    client::AccountKey,
     host::Host,
     run::{account_choice::AccountChoice, daemon::serving_lease, record},
     script::Automation,
@@ -39,8 +40,8 @@ pub(super) fn choose_account(
         let target = TargetArgs { account: choice.account, base_url: choice.base_urls, ..given.clone() };
         let shown = shown_account(record)?;
         let found = find_account_key(host, &target)?;
-        if !found.is_empty() && found != record.id.account {
-            let here = found.replace(' ', " at ");
+        if found != AccountKey::Unknown && found.to_string() != record.id.account {
+            let here = found.in_words();
             let message = format!("{name} is served for the account {shown}, and here that is {here}");
             return Err(usage_error(message, "name the account with --account or --base-url"));
         }
@@ -117,10 +118,7 @@ fn choice_of(record: &AutomationRecord) -> Result<AccountChoice, StoreError> {
 
 /// An account for a person: its name, if it has one, with the AppID and the address.
 pub(super) fn shown_account(record: &AutomationRecord) -> Result<String, StoreError> {
-    let key = match record.id.account.as_str() {
-        "" => "not known".to_owned(),
-        key => key.replace(' ', " at "),
-    };
+    let key = AccountKey::shown(&record.id.account);
     Ok(match choice_of(record)?.account {
         Some(name) => format!("{name} ({key})"),
         None => key,

@@ -9,7 +9,7 @@ use crate::{
         output::{exit, log, render},
         runtime::start_runtime,
     },
-    client::{CallError, Client},
+    client::{AccountKey, CallError, Client},
     host::Host,
 };
 use std::time::Duration;
@@ -86,7 +86,7 @@ fn status(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::Re
         ),
     };
     let rows = [
-        ("account", client.account_key().replace(' ', " at ")),
+        ("account", AccountKey::shown(client.account_key())),
         ("mode", client.token_mode().as_str().to_owned()),
         ("token", token),
         ("forced", format!("{forced} of {max} renewals today (Beijing time)")),

@@ -11,7 +11,7 @@ use crate::{
         args::TargetArgs,
         failure::{Failure, usage_error},
     },
-    client::{Account, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode, account_key},
+    client::{Account, AccountKey, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode, account_key},
     host::Host,
     sandbox::{self, Sandbox},
     script::{CallbackKeys, FileAccess, NoClient},
@@ -239,9 +239,9 @@ pub(crate) fn base_urls(target: &TargetArgs, configured: &[String]) -> anyhow::R
     parse_urls(if target.base_url.is_empty() { configured } else { &target.base_url })
 }
 
-/// The client's key of the account, found without its AppSecret; empty if none is configured.
-pub(crate) fn find_account_key(host: &Host, target: &TargetArgs) -> anyhow::Result<String> {
-    let Some((appid, configured)) = find_appid(host, target)? else { return Ok(String::new()) };
+/// The client's key of the account, found without its AppSecret.
+pub(crate) fn find_account_key(host: &Host, target: &TargetArgs) -> anyhow::Result<AccountKey> {
+    let Some((appid, configured)) = find_appid(host, target)? else { return Ok(AccountKey::Unknown) };
     Ok(account_key(&appid, &base_urls(target, &configured)?))
 }
 

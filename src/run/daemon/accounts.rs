@@ -2,6 +2,7 @@
 //! accounts may share the store and even the folder.
 
 use crate::{
+    client::AccountKey,
     run::{account_choice::AccountChoice, record, worker::Connector},
     script::Automation,
     store::{AutomationId, AutomationRecord, StoreError},
@@ -16,10 +17,22 @@ use std::{
 pub(super) struct ServedAccount {
     /// Its name in the automation's declaration; `None` for the account of the command.
     pub name: Option<String>,
-    /// How the client names it. A name that is not configured stands for itself, after a `?`: its fires fail, and say why.
-    pub key: String,
+    /// The key of what is stored of it.
+    pub key: AccountKey,
     /// How it is found.
     pub choice: AccountChoice,
+}
+
+impl ServedAccount {
+    /// The key of what is stored of an automation for it.
+    pub(super) fn id(&self, automation: &str) -> AutomationId {
+        AutomationId { account: self.key.to_string(), name: automation.to_owned() }
+    }
+
+    /// Whether this is stored of an automation for it.
+    pub(super) fn is_of(&self, id: &AutomationId) -> bool {
+        self.key.to_string() == id.account
+    }
 }
 
 /// The accounts that the automations of a folder are served for.
@@ -72,7 +85,10 @@ impl ServedAccounts {
         let account = match self.connector.resolve(name.as_deref()) {
             Ok(resolved) => ServedAccount { name: name.clone(), key: resolved.key, choice: resolved.choice },
             Err(_) => ServedAccount {
-                key: name.as_ref().map(|name| format!("?{name}")).unwrap_or_default(),
+                key: match &name {
+                    Some(name) => AccountKey::NotConfigured { name: name.clone() },
+                    None => AccountKey::Unknown,
+                },
                 choice: AccountChoice { account: name.clone(), base_urls: Vec::new() },
                 name: name.clone(),
             },
@@ -97,20 +113,20 @@ impl ServedAccounts {
 
     /// The account of an automation that is served.
     pub(super) fn find(&self, id: &AutomationId) -> Option<&ServedAccount> {
-        self.of(&id.name).iter().find(|account| account.key == id.account)
+        self.of(&id.name).iter().find(|account| account.is_of(id))
     }
 
     /// Every automation that is served, once for each of its accounts.
     pub(super) fn ids(&self) -> impl Iterator<Item = AutomationId> {
         let ids = |(name, accounts): (&String, &Vec<ServedAccount>)| {
-            accounts.iter().map(|account| AutomationId::new(&account.key, name)).collect::<Vec<_>>()
+            accounts.iter().map(|account| account.id(name)).collect::<Vec<_>>()
         };
         self.by_automation.iter().flat_map(ids)
     }
 
     /// The keys of all accounts that something is served for.
     pub(super) fn keys(&self) -> BTreeSet<String> {
-        self.by_automation.values().flatten().map(|account| account.key.clone()).collect()
+        self.by_automation.values().flatten().map(|account| account.key.to_string()).collect()
     }
 
     /// Those of some records that are of this process, see [`ServedAccounts::is_ours`].
@@ -134,11 +150,11 @@ impl ServedAccounts {
             return Ok(true);
         }
         Ok(match record::decode_served_as(record)? {
-            Some(served_as) => self.resolve(served_as.declared).key == record.id.account,
+            Some(served_as) => self.resolve(served_as.declared).is_of(&record.id),
             // An earlier version recorded only the account.
             None => {
-                self.of_command().key == record.id.account
-                    || self.resolved.values().any(|account| account.key == record.id.account)
+                self.of_command().is_of(&record.id)
+                    || self.resolved.values().any(|account| account.is_of(&record.id))
             }
         })
     }

@@ -66,10 +66,11 @@ impl DaemonLog {
         let mut names = lock(&self.accounts);
         names.retain(|id, _| id.name != automation);
         if accounts.len() > 1 {
-            names.extend(accounts.iter().map(|account| {
-                let id = AutomationId::new(&account.key, automation);
-                (id, account.name.clone().unwrap_or_default())
-            }));
+            names.extend(
+                accounts
+                    .iter()
+                    .map(|account| (account.id(automation), account.name.clone().unwrap_or_default())),
+            );
         }
     }
 

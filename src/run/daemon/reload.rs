@@ -220,7 +220,7 @@ impl Daemon {
         let accounts = self.accounts.of_declaration(&revision.automation);
         plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
         for account in &accounts {
-            let id = AutomationId::new(&account.key, name);
+            let id = account.id(name);
             let recorded = self.recorded(&id)?;
             self.warn_shared_name(&id, &recorded, now, plan)?;
             let served_as = served_as(account);
@@ -231,9 +231,9 @@ impl Daemon {
         }
         self.plan_dropped_accounts(name, &accounts, now, plan)?;
         plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), "live".to_owned()));
-        for account in accounts {
-            if let Some(named) = account.name {
-                plan.named.entry(named).or_default().push(AutomationId::new(&account.key, name));
+        for account in &accounts {
+            if let Some(named) = &account.name {
+                plan.named.entry(named.clone()).or_default().push(account.id(name));
             }
         }
         Ok(())
@@ -297,7 +297,7 @@ impl Daemon {
         // Without a revision nothing says which accounts it is for.
         let marked = if accounts.is_empty() { vec![self.accounts.of_command()] } else { accounts };
         for account in marked {
-            let id = AutomationId::new(&account.key, name);
+            let id = account.id(name);
             let recorded = self.recorded(&id)?;
             self.warn_shared_name(&id, &recorded, now, plan)?;
             self.plan_triggers(&id, &recorded.id, triggers, now, plan)?;
@@ -333,7 +333,7 @@ impl Daemon {
         // What has no account yet is adopted by the accounts that it is served for now.
         dropped.retain(|id| {
             let is_adopted = id.account.is_empty() && !accounts.is_empty();
-            !is_adopted && accounts.iter().all(|account| account.key != id.account)
+            !is_adopted && !accounts.iter().any(|account| account.is_of(id))
         });
         for id in dropped {
             self.plan_triggers(&id, &id, &[], now, plan)?;

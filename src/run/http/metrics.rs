@@ -8,6 +8,7 @@ use crate::{
         Clock, EpochMs,
         http::{Peer, Service},
     },
+    client::{AccountKey, UnknownAccountKey},
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
     store::{AutomationId, FireState},
 };
@@ -92,18 +93,17 @@ impl Metrics {
             // Every state is there from the start, so that its first fire shows as an increase.
             for result in FireState::outcomes() {
                 let count = snapshot.fires.get(&(id.clone(), result));
-                let [automation, account] = labels(id);
-                page.row(
-                    "fires_total",
-                    &[automation, account, ("result", result.as_str())],
-                    count.unwrap_or(&0),
-                );
+                let account = account_of(id);
+                let [automation, account] = labels(id, &account);
+                let labels = [automation, account, ("result", result.as_str())];
+                page.row("fires_total", &labels, count.unwrap_or(&0));
             }
         }
         // Automations that were removed since keep their counters.
         for ((id, result), count) in &snapshot.fires {
             if !snapshot.live.contains(id) {
-                let [automation, account] = labels(id);
+                let account = account_of(id);
+                let [automation, account] = labels(id, &account);
                 page.row("fires_total", &[automation, account, ("result", result.as_str())], count);
             }
         }
@@ -119,7 +119,7 @@ impl Metrics {
         let name = "last_success_timestamp_seconds";
         page.head(name, "gauge", "When a fire of the automation was last done.");
         for (id, at) in &snapshot.last_success {
-            page.row(name, &labels(id), at.since(EpochMs::default()).as_secs_f64());
+            page.row(name, &labels(id, &account_of(id)), at.since(EpochMs::default()).as_secs_f64());
         }
         let now = self.clock.now();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
@@ -149,10 +149,13 @@ impl Metrics {
     }
 }
 
-/// An automation, and the AppID that it is served for.
-fn labels(id: &AutomationId) -> [(&'static str, &str); 2] {
-    let appid = id.account.split_once(' ').map_or(id.account.as_str(), |(appid, _)| appid);
-    [("automation", &id.name), ("account", appid)]
+/// The account that an automation is served for.
+fn account_of(id: &AutomationId) -> String {
+    id.account.parse::<AccountKey>().map_or_else(|UnknownAccountKey { found }| found, |key| key.label())
+}
+
+fn labels<'a>(id: &'a AutomationId, account: &'a str) -> [(&'static str, &'a str); 2] {
+    [("automation", &id.name), ("account", account)]
 }
 
 /// Lines of Prometheus' text format.
