@@ -10,6 +10,12 @@ pub fn is_unprintable(char: char) -> bool {
         || matches!(char, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether a character is a blank, of another alphabet or of no width.
+#[must_use]
+pub fn is_blank(char: char) -> bool {
+    char.is_whitespace() || matches!(char, '\u{200b}' | '\u{2060}' | '\u{feff}')
+}
+
 /// The text on one line: line ends and tabs become blanks, whatever else is unprintable `�`.
 #[must_use]
 pub fn plain_line(text: &str) -> Cow<'_, str> {

@@ -117,7 +117,7 @@ pub fn in_ascii(text: &str) -> Option<String> {
 }
 
 /// Marks of width nothing, fillers, and controls.
-fn is_invisible(char: char) -> bool {
+pub(super) fn is_invisible(char: char) -> bool {
     let is_line_end = matches!(char, '\u{85}' | '\u{2028}' | '\u{2029}');
     (char.is_control() && !is_line_end)
         || matches!(

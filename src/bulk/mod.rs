@@ -21,6 +21,7 @@ pub use effect::dry_run::DryRun;
 pub use effect::effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError};
 pub use effect::ensure_tag::{EnsuredTag, ensure_tag};
 pub use effect::observer::{ObserveError, Observer};
+pub(crate) use effect::tag::warn_of_twin;
 pub use effect::undeclared::Undeclared;
 pub use effect::write_call::WriteCall;
 pub use journal::checkpoint::Checkpoint;

@@ -18,7 +18,7 @@ mod media;
 pub(crate) mod observer;
 mod qrcode;
 mod quota;
-mod tag;
+pub(crate) mod tag;
 pub(crate) mod undeclared;
 mod user;
 pub(crate) mod write_call;

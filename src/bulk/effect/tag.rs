@@ -15,15 +15,24 @@ use crate::{
         Batched, Violation,
         answer::Empty,
         tag::{
-            Attach, Create, Delete, Detach, Tag, Update,
+            Attach, Create, Delete, Detach, List, Tag, Update,
             rules::{check_create, check_delete, check_exists, check_rename, check_room, check_taggable},
         },
         user::User,
     },
+    base::as_seen,
     bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
 use std::collections::HashSet;
+
+/// Warns of a tag that looks like the one of this name, and is another. `id` is the tag that is renamed.
+pub(crate) fn warn_of_twin(name: &str, id: Option<i64>, tags: &[Tag]) {
+    let is_twin = |tag: &&Tag| tag.name != name && Some(tag.id) != id && as_seen(&tag.name) == as_seen(name);
+    if let Some(twin) = tags.iter().find(is_twin) {
+        tracing::warn!("the tag {name:?} looks like the tag {:?} ({}), and is another", twin.name, twin.id);
+    }
+}
 
 fn names(tags: &[Tag]) -> impl Iterator<Item = (i64, &str)> + Clone {
     tags.iter().map(|tag| (tag.id, tag.name.as_str()))
@@ -38,7 +47,9 @@ impl Effect for Create {
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         // If the tag exists, the call is refused: then there is nothing to undo.
-        let exists = find_tag(account.client, &self.name).await?.is_some();
+        let tags = account.client.call(&List {}).await?.tags;
+        warn_of_twin(&self.name, None, &tags);
+        let exists = tags.iter().any(|tag| tag.name == self.name);
         let effect = RecordedEffect::CreateTag { id: 0, name: self.name.clone() };
         Ok(if exists { PreState::default() } else { PreState::new(effect) })
     }
@@ -64,6 +75,7 @@ impl Effect for Create {
     async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Tag, RehearseError> {
         let tags = account.tags().await.map_err(ObserveError::Call)?;
         check_create(&self.name, names(&tags))?;
+        warn_of_twin(&self.name, None, &tags);
         Ok(dry_run.make_tag(&self.name))
     }
 
@@ -94,7 +106,9 @@ impl Effect for Update {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let from = account.tag(self.id).await?.map(|tag| tag.name).unwrap_or_default();
+        let tags = account.tags().await?;
+        warn_of_twin(&self.name, Some(self.id), &tags);
+        let from = tags.into_iter().find(|tag| tag.id == self.id).map(|tag| tag.name).unwrap_or_default();
         Ok(PreState::new(RecordedEffect::RenameTag { id: self.id, from, to: self.name.clone() }))
     }
 
@@ -118,6 +132,7 @@ impl Effect for Update {
     async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         let tags = account.tags().await.map_err(ObserveError::Call)?;
         check_rename(self.id, &self.name, names(&tags))?;
+        warn_of_twin(&self.name, Some(self.id), &tags);
         dry_run.rename_tag(self.id, &self.name);
         Ok(Empty::default())
     }

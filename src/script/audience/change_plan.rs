@@ -5,15 +5,19 @@ use super::{
     execution::JobExecution,
 };
 use crate::{
+    api::tag::Tag,
     base::Stopwatch,
-    bulk::{Change, ChangeItem, Listed, Lock, MemberSet, Source},
+    bulk::{Change, ChangeItem, Listed, Lock, MemberSet, Source, warn_of_twin},
     script::{
         host::{
             env::RunEnv,
             error::{ScriptError, ScriptResult, limit_reached},
             value::describe_type,
         },
-        writes::journaled_call::{self, CreatedTag},
+        writes::{
+            journaled_call::{self, CreatedTag},
+            tag_name::check_spelling,
+        },
     },
 };
 use std::collections::HashSet;
@@ -108,6 +112,8 @@ pub(crate) struct Tagging {
     membership: Membership,
     /// Absent while no tag has the name.
     id: Option<i64>,
+    /// The account's tags when no tag had the name.
+    tags_before: Vec<Tag>,
     /// When this job created the tag: it had no members before.
     created_at: Option<Stopwatch>,
     members: CurrentMembers,
@@ -122,6 +128,7 @@ impl Tagging {
             tag,
             membership,
             id: None,
+            tags_before: Vec::new(),
             created_at: None,
             members: CurrentMembers::default(),
             raced_creation: false,
@@ -135,7 +142,13 @@ impl ChangePlan for Tagging {
         self.id = match (recorded, &self.tag) {
             (Some(Change::Attach(id) | Change::Detach(id)), _) => Some(id),
             (_, TagRef::Name(name)) if self.membership == Membership::Add => {
-                env.tags()?.into_iter().find(|tag| tag.name == *name).map(|tag| tag.id)
+                let tags = env.tags()?;
+                let known = tags.iter().find(|tag| tag.name == *name).map(|tag| tag.id);
+                if known.is_none() {
+                    check_spelling(name)?;
+                    self.tags_before = tags;
+                }
+                known
             }
             (_, tag) => Some(tag.existing(env)?),
         };
@@ -171,6 +184,10 @@ impl ChangePlan for Tagging {
             job.check_quota_for_all()?;
             job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
             job.scope.step.enter_page(0);
+            // A dry run asks the effect, which has the tags that it has made.
+            if job.env.policy.dry.is_none() {
+                warn_of_twin(name, None, &self.tags_before);
+            }
             let created = journaled_call::create_tag(&job.env, name);
             let left = job.env.block_on(job.scope.step.exit_page(0));
             let CreatedTag { id, raced } = created?;

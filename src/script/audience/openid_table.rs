@@ -4,7 +4,7 @@
 //! a cell holds.
 
 use crate::{
-    base::decode_text,
+    base::{decode_text, is_blank},
     bulk::Source,
     script::host::{env::RunEnv, error::ScriptError, file::FileError},
 };
@@ -248,7 +248,6 @@ fn delimiter(start: &[u8]) -> u8 {
 /// A cell without blanks around it, those of other alphabets and invisible ones among them.
 fn trim(cell: &[u8]) -> &[u8] {
     let Ok(text) = str::from_utf8(cell) else { return cell.trim_ascii() };
-    let is_blank = |char: char| char.is_whitespace() || ['\u{200b}', '\u{feff}'].contains(&char);
     text.trim_matches(is_blank).as_bytes()
 }
 

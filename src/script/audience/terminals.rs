@@ -283,6 +283,7 @@ pub(crate) fn register(engine: &mut Engine) {
 
 const TAG: &str =
     "Adds a tag to the followers that don't have it. The tag is given by name (created if absent), by id, or as a `Tag`.
+    A name to create has no blanks at its ends and no control characters.
 
     Fifty openids per call; an openid that is refused is reported as failed, the others succeed.
 

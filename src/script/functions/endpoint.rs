@@ -23,7 +23,7 @@ use crate::{
             error::{ScriptError, ScriptResult, at_position},
             stdlib,
         },
-        writes::journaled_call::call_journaled,
+        writes::{journaled_call::call_journaled, tag_name::check_spelling},
     },
 };
 use rhai::{
@@ -79,8 +79,7 @@ macro_rules! called_in_parts {
 }
 
 called_as_it_is! {
-    user::List, user::Remark, tag::Create, tag::Update,
-    tag::Delete, tag::Of, blacklist::List,
+    user::List, user::Remark, tag::Delete, tag::Of, blacklist::List,
     media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
@@ -191,6 +190,23 @@ impl Callable for user::Info {
         env.call(client.call(&self))
     }
 }
+
+macro_rules! named_by_scripts {
+    ($($endpoint:ty),* $(,)?) => {
+        $( impl Callable for $endpoint {
+            fn check(&self) -> Result<(), Box<EvalAltResult>> {
+                check_spelling(&self.name)
+            }
+
+            fn call_from_script(self, env: &RunEnv) -> Result<Self::Answer, Box<EvalAltResult>> {
+                let client = env.client()?;
+                env.call(client.call(&self))
+            }
+        } )*
+    };
+}
+
+named_by_scripts!(tag::Create, tag::Update);
 
 impl Callable for tag::List {
     fn call_from_script(self, env: &RunEnv) -> ScriptResult<Tags> {

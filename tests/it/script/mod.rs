@@ -8,6 +8,7 @@ mod growth;
 mod json;
 mod media;
 mod oauth;
+mod tag_name;
 mod text_files;
 mod times;
 mod undeclared;
