@@ -216,8 +216,8 @@ fn make_version_12(folder: &Folder, written: &[&'static str]) {
              VALUES ('node 远方/1 x 0', '远方/1 x 0', 4102444800000), ('write wx5a tag 100', 'zz2gwp', 0)",
             "UPDATE mpscript_schema SET version = 12",
         ];
-        for sql in back.iter().chain(written) {
-            store.execute(Statement::new(*sql)).await.expect("it is SQL");
+        for sql in back.iter().chain(written).copied() {
+            store.execute(Statement::new(sql)).await.expect("it is SQL");
         }
     });
 }
