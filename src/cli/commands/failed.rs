@@ -87,9 +87,9 @@ fn retry(
 ) -> anyhow::Result<u8> {
     let run = &recorded.run;
     if let Some(undo) = &recorded.undone_by {
-        let message = format!("run {} was undone by run {undo}: there is nothing left to retry", run.id);
-        let hint = format!("start its script again, or undo run {undo} first: mpscript undo {undo}");
-        return Err(usage_error(message, hint));
+        let again = format!("start its script again, or undo run {0} first: mpscript undo {0}", undo.run);
+        let message = format!("run {} {}: its failures can't be retried", run.id, undo.describe());
+        return Err(usage_error(message, undo.hint(&again)));
     }
     let options = recorded.lasting_options()?;
     let text = retry_script(report).map_err(Failure::usage)?;

@@ -7,7 +7,7 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::Source,
-    store::{OutputLine, RunPayload, RunRecord, Store, StoreError, UnreadableRun},
+    store::{OutputLine, RunPayload, RunRecord, RunState, Store, StoreError, UnreadableRun},
 };
 use chrono::Local;
 use tokio::runtime::Runtime;
@@ -19,8 +19,8 @@ pub(super) const MAX_RUNS: i64 = 1_000;
 pub(super) struct Recorded {
     pub run: RunRecord,
     pub texts: RunPayload,
-    /// The run that has undone it.
-    pub undone_by: Option<String>,
+    /// The run that undoes it, or has undone it.
+    pub undone_by: Option<Undo>,
     /// How many followers it has changed, according to its journal; the error of one that can't be decoded.
     pub changed: Result<u64, StoreError>,
     /// What its script has printed.
@@ -60,6 +60,50 @@ impl Recorded {
     }
 }
 
+/// The undo of a run.
+pub(super) struct Undo {
+    pub run: String,
+    /// As observed: a running undo whose process is dead is interrupted.
+    pub state: RunState,
+}
+
+impl Undo {
+    /// What it is to the run that it undoes: `was undone by run x9k2ab`.
+    pub(super) fn describe(&self) -> String {
+        match self.state {
+            RunState::Done | RunState::DoneWithFailures => format!("was already undone by run {}", self.run),
+            RunState::Running => format!("is being undone by run {}", self.run),
+            RunState::Cancelled
+            | RunState::Error
+            | RunState::Paused
+            | RunState::Parked
+            | RunState::Interrupted => {
+                format!(
+                    "is undone in part: run {}, its undo, did not finish ({})",
+                    self.run,
+                    self.state.in_words()
+                )
+            }
+        }
+    }
+
+    /// What to do to work on the run nevertheless.
+    pub(super) fn hint(&self, alternative: &str) -> String {
+        let undo = &self.run;
+        match self.state {
+            RunState::Done | RunState::DoneWithFailures => alternative.to_owned(),
+            RunState::Running => format!("wait for it, or stop it: mpscript stop {undo}"),
+            RunState::Cancelled
+            | RunState::Error
+            | RunState::Paused
+            | RunState::Parked
+            | RunState::Interrupted => {
+                format!("mpscript resume {undo} completes the undo, mpscript undo {undo} undoes it in turn")
+            }
+        }
+    }
+}
+
 /// The run of this id, or the only one whose id begins with it, with everything that is recorded of it.
 pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Result<Recorded> {
     with_store(host, target, |runtime, store| {
@@ -70,7 +114,13 @@ pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Re
                 Err(error) if !matches!(error, StoreError::Decode { .. }) => return Err(error.into()),
                 changed => changed.map(i64::unsigned_abs),
             };
-            let (undone_by, printed) = (store.active_undo_of(&run.id).await?, store.output(&run.id).await?);
+            let undo = match store.active_undo_of(&run.id).await? {
+                Some(undo) => store.run(&undo).await?,
+                None => None,
+            };
+            let undone_by =
+                undo.map(|undo| Undo { state: record::observed_state(host, &undo), run: undo.id });
+            let printed = store.output(&run.id).await?;
             Ok(Recorded { run, texts, undone_by, changed, printed })
         })
     })

@@ -55,8 +55,8 @@ fn resumable_options(recorded: &Recorded, state: RunState) -> anyhow::Result<Run
     let run = &recorded.run;
     let id = &run.id;
     if let Some(undo) = &recorded.undone_by {
-        let hint = format!("start its script again, or undo run {undo} first: mpscript undo {undo}");
-        return Err(usage_error(format!("run {id} was undone by run {undo}"), hint));
+        let again = format!("start its script again, or undo run {0} first: mpscript undo {0}", undo.run);
+        return Err(usage_error(format!("run {id} {}", undo.describe()), undo.hint(&again)));
     }
     if state == RunState::Running {
         let process = match run.owner.parse::<ProcessId>() {

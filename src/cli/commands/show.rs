@@ -40,7 +40,7 @@ fn show_json(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
         "dry_run": run.is_dry,
         "attempts": run.attempt,
         "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
-        "undone_by": recorded.undone_by,
+        "undone_by": recorded.undone_by.as_ref().map(|undo| &undo.run),
         "automation": call.as_ref().map(|call| &call.automation),
         "trigger": call.as_ref().map(|call| &call.trigger),
         "params": call.as_ref().map(|call| &call.params),
@@ -105,7 +105,11 @@ fn rows(
         rows.push(("automation", describe_call(call)));
     }
     if let Some(undo) = &recorded.undone_by {
-        rows.push(("undone by", undo.clone()));
+        let state = match undo.state {
+            RunState::Done | RunState::DoneWithFailures => String::new(),
+            state => format!(" ({})", state.in_words()),
+        };
+        rows.push(("undone by", format!("{}{state}", undo.run)));
     }
     if !run.note.is_empty() {
         rows.push(("because", run.note.clone()));

@@ -78,12 +78,9 @@ fn refuse_if_not_undoable(host: &Host, recorded: &Recorded) -> anyhow::Result<()
         return Err(usage_error(format!("run {} is running", run.id), hint));
     }
     if let Some(undo) = &recorded.undone_by {
-        let message = format!("run {} was already undone by run {undo}", run.id);
-        let hint = format!(
-            "mpscript show {undo} shows how that went; mpscript resume {undo} resumes it if it was interrupted, \
-             mpscript undo {undo} undoes it in turn"
-        );
-        return Err(usage_error(message, hint));
+        let shown =
+            format!("mpscript show {0} shows what it did, mpscript undo {0} undoes it in turn", undo.run);
+        return Err(usage_error(format!("run {} {}", run.id, undo.describe()), undo.hint(&shown)));
     }
     Ok(())
 }

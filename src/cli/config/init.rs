@@ -23,12 +23,16 @@ pub(crate) fn execute(host: &Host, arguments: &InitArguments) -> anyhow::Result<
         usage_error(message, "give a folder that can be written")
     };
     fs::create_dir_all(&folder).map_err(|error| fail(&folder, &error))?;
-    let files = [(folder.join(FILE), CONFIG), (folder.join(SCRIPT), FIRST)];
-    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
-        let message = format!("{} is there already", path.display());
+    let (config, script) = (folder.join(FILE), folder.join(SCRIPT));
+    if config.exists() {
+        let message = format!("{} is there already", config.display());
         return Err(usage_error(message, "nothing was written; give another folder, or move it away"));
     }
-    for (path, text) in &files {
+    for (path, text) in [(&config, CONFIG), (&script, FIRST)] {
+        if path.exists() {
+            host.out.line(&format!("kept {}, which is there already", path.display()));
+            continue;
+        }
         // A secret may be written into it later: its owner's alone from the start.
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);

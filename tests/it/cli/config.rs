@@ -184,6 +184,22 @@ try it: mpscript run shop/first.rhai --sandbox
 }
 
 #[test]
+fn init_keeps_an_existing_first_script() {
+    let folder = Folder::new().file("first.rhai", "print(\"你好\");");
+    let here = real(&folder);
+    assert_eq!(
+        folder.run(&["init"]).success(),
+        format!(
+            "wrote {here}/mpscript.toml
+kept {here}/first.rhai, which is there already
+try it: mpscript run first.rhai --sandbox
+"
+        )
+    );
+    assert_eq!(fs::read_to_string(folder.path().join("first.rhai")).unwrap(), "print(\"你好\");");
+}
+
+#[test]
 fn damaged_store_is_reported_before_any_call() {
     let folder = Folder::with("tag::list()").account().file("broken.db", "my diary\n".repeat(500));
     let run = |arguments: &[&str]| {

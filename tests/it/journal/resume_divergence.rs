@@ -108,6 +108,41 @@ fn interrupted_undo_resumes() {
     }
 }
 
+/// A run whose undo was killed at its sixth batch, and the undo.
+fn killed_undo(sandbox: &SandboxProcess) -> (Folder, String, String) {
+    let folder = Folder::with("followers().take(500).tag(\"会员\");").account();
+    assert_eq!(sandbox.run(&folder, &[]).code, Some(0));
+    let run = newest_run_id(&folder);
+    let folder = folder.env("MPSCRIPT_FAIL_POINT", "batch-call:6");
+    let killed = folder.run(&["undo", &run, "--yes", "--quiet", "--base-url", &sandbox.url()]);
+    assert_eq!(killed.code, None, "{}", killed.err);
+    let undo = newest_run_id(&folder);
+    (folder.env("MPSCRIPT_FAIL_POINT", ""), run, undo)
+}
+
+#[test]
+fn run_with_an_interrupted_undo_is_undone_in_part() {
+    let sandbox = SandboxProcess::start(&["--followers", "1000"]);
+    let (folder, run, undo) = killed_undo(&sandbox);
+    let expected = format!(
+        "error: run {run} is undone in part: run {undo}, its undo, did not finish (interrupted)\n  = hint: mpscript \
+         resume {undo} completes the undo, mpscript undo {undo} undoes it in turn\n"
+    );
+    for command in [&["undo", &run, "--yes"][..], &["resume", &run], &["failed", &run, "--retry"]] {
+        let refused = folder.run(command).failure(2);
+        assert!(refused.starts_with(&expected[..expected.find('\n').unwrap_or(0)]), "{command:?}: {refused}");
+    }
+    assert_eq!(folder.run(&["undo", &run, "--yes"]).failure(2), expected);
+}
+
+#[test]
+fn show_of_a_run_with_an_interrupted_undo_says_so() {
+    let sandbox = SandboxProcess::start(&["--followers", "1000"]);
+    let (folder, run, undo) = killed_undo(&sandbox);
+    let shown = folder.run(&["show", &run]).success();
+    assert!(shown.contains(&format!("{undo} (interrupted)")), "{shown}");
+}
+
 #[test]
 fn undo_skips_what_cannot_be_undone_and_does_the_rest() {
     let sandbox = SandboxProcess::start(&["--followers", "300"]);
@@ -151,7 +186,7 @@ fn retry_of_an_undone_run_is_refused() {
     folder.run(&["undo", &run, "--yes", "--base-url", &sandbox.url()]).success();
     let calls = sandbox.calls(POST_ATTACH);
     let message = folder.run(&["failed", &run, "--retry", "--base-url", &sandbox.url()]).failure(2);
-    assert!(message.contains("was undone by run "), "{message}");
+    assert!(message.contains("was already undone by run "), "{message}");
     assert_eq!(sandbox.calls(POST_ATTACH), calls);
 }
 

@@ -238,7 +238,10 @@ fn resume_of_an_undone_run_is_refused() {
     assert!(more.err.contains("the run may make 170 changes"), "{}", more.err);
     let undone = fixture.undo(&run);
     let refused = fixture.call(&["resume", &run]).failure(2);
-    assert!(refused.starts_with(&format!("error: run {run} was undone by run {undone}\n")), "{refused}");
+    assert!(
+        refused.starts_with(&format!("error: run {run} was already undone by run {undone}\n")),
+        "{refused}"
+    );
     let shown = fixture.call(&["show", &run]).success();
     assert!(shown.contains(&format!("  undone by {undone}\n")), "{shown}");
 }
