@@ -256,11 +256,14 @@ fn is_openid(cell: &[u8]) -> bool {
     cell.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
 }
 
-/// Whether the first cell of an only column is its title: letters of another alphabet, and nothing that a damaged or another
-/// kind of file has.
+/// Whether the first cell of an only column is its title: letters of another alphabet and nothing that a damaged or another
+/// kind of file has, or a word that is no openid.
 fn is_title(cell: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
-    !cell.is_ascii() && cell.iter().all(is_plain)
+    let is_id = ["id", "user", "user_id", "userid", "users"]
+        .iter()
+        .any(|title| cell.eq_ignore_ascii_case(title.as_bytes()));
+    is_id || (!cell.is_ascii() && cell.iter().all(is_plain))
 }
 
 /// Whether a quoted cell has a line with as many columns as the table: its quotation mark may be one of the text, and rows
@@ -328,6 +331,9 @@ impl<R: Read> Read for QuoteWatch<R> {
     }
 }
 
+/// Whether a cell is the header of openids: `openid`, in the spellings of other programs.
 fn is_header(cell: &[u8]) -> bool {
-    cell.trim_ascii().eq_ignore_ascii_case(OPENID.as_bytes())
+    let is_sign = |byte: &u8| !matches!(byte, b'_' | b'-' | b' ');
+    let name: Vec<u8> = trim(cell).iter().filter(|byte| is_sign(byte)).map(u8::to_ascii_lowercase).collect();
+    [OPENID, "openids", "useropenid"].iter().any(|header| header.as_bytes() == name)
 }

@@ -5,7 +5,7 @@ use crate::{
     base::EpochMs,
     script::host::{
         error::{ScriptError, ScriptFailure},
-        value::{to_dynamic, to_json, to_text, without_json},
+        value::{to_dynamic, to_json, to_text, unkeepable},
     },
 };
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Map, Scope};
@@ -84,7 +84,7 @@ impl Script {
 
 /// What of `ctx.state` is saved for the next run: all of it, or an error.
 fn kept(state: &Dynamic) -> Result<Json<String, Value>, ScriptError> {
-    if let Some(reason) = without_json(state, "ctx.state") {
+    if let Some(reason) = unkeepable(state, "ctx.state") {
         let message = format!("{reason} and can't be kept: nothing of `ctx.state` was saved");
         return Err(ScriptError::usage(message, "keep texts, numbers, true or false, arrays and maps"));
     }

@@ -7,7 +7,7 @@ use crate::{
         env::RunEnv,
         error::ScriptError,
         file,
-        value::{Follower, OpaqueToken, describe_type, to_json, without_json},
+        value::{Follower, OpaqueToken, describe_type, to_json, unsendable},
     },
 };
 use rhai::Dynamic;
@@ -35,7 +35,7 @@ pub(crate) fn read_argument(
     let text = |arg: &Dynamic| {
         arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg))
     };
-    let sendable = |map: &Dynamic| match without_json(map, "") {
+    let sendable = |map: &Dynamic| match unsendable(map) {
         Some(reason) => {
             let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
             Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"))

@@ -54,6 +54,19 @@ fn pad_text(text: &mut ImmutableString, length: i64, with: &str) -> ScriptResult
     Ok(())
 }
 
+/// The new text may be as long as both arguments' product.
+fn replace(text: &mut ImmutableString, find: &str, with: &str) -> ScriptResult<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    if with.len() > find.len() {
+        let more = text.matches(find).count().saturating_mul(with.len() - find.len());
+        sum_fits(text.len(), more)?;
+    }
+    *text = text.replace(find, with).into();
+    Ok(())
+}
+
 fn blob(length: i64, value: i64) -> ScriptResult<Blob> {
     Ok(vec![value.to_le_bytes()[0]; fits(length)?])
 }
@@ -80,6 +93,13 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_fn("pad", |text: &mut ImmutableString, length: i64, with: &str| {
             pad_text(text, length, with)
         })
+        .register_fn("replace", replace)
+        .register_fn("replace", |text: &mut ImmutableString, find: &str, with: char| {
+            replace(text, find, &with.to_string())
+        })
+        .register_fn("replace", |text: &mut ImmutableString, find: char, with: &str| {
+            replace(text, &find.to_string(), with)
+        })
         .register_fn("append", append::<Dynamic>)
         .register_fn("append", append::<u8>)
         .register_fn("+", joined)
@@ -99,6 +119,9 @@ mod tests {
             "let a = []; a.pad(10000000000000, 0);",
             "let s = \"a\"; s.pad(9000000000000, 'x');",
             "let s = \"a\"; s.pad(9000000000000, \"xy\");",
+            "let s = \"\"; s.pad(1000000, 'x'); let t = s; s.replace(\"x\", t);",
+            "let s = \"\"; s.pad(1000000, 'x'); let t = s; s.replace('x', t);",
+            "let s = \"\"; s.pad(10000000, 'x'); let t = s; s.replace(\"\", \"长文本\");",
             "blob(1000000000000)",
             "blob(1000000000000, 7)",
             "let b = blob(1); b.pad(1000000000000, 7);",
@@ -109,8 +132,9 @@ mod tests {
         }
         let same = "let a = [1]; a.pad(3, 7); let s = \"乙\"; s.pad(3, '甲'); let t = \"乙\"; t.pad(4, \"ab\"); \
                     let b = blob(2, 258); b.pad(3, 1); a.pad(-1, 0); a.append([8] + [9]); \
-                    `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]}`";
+                    let r = \"甲a甲\"; r.replace('甲', \"丙丁\"); r.replace(\"a\", 'b'); r.replace('丁', '戊'); \
+                    `${a} ${s} ${t} ${b.len()} ${b[0]} ${b[2]} ${r}`";
         let text = engine.eval::<String>(same).expect("it is a script");
-        assert_eq!(text, "[1, 7, 7, 8, 9] 乙甲甲 乙aba 3 2 1");
+        assert_eq!(text, "[1, 7, 7, 8, 9] 乙甲甲 乙aba 3 2 1 丙戊b丙戊");
     }
 }

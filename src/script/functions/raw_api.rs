@@ -10,7 +10,7 @@ use crate::{
             error::{ScriptError, at_position},
             modules::RAW_API,
             register::described,
-            value::{to_dynamic, to_json, without_json},
+            value::{to_dynamic, to_json, unsendable},
         },
         writes::journaled_call::call_journaled,
     },
@@ -43,7 +43,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         &mut module,
         move |at: NativeCallContext, path: &str, body: Map| {
             let body = Dynamic::from(body);
-            let called = if let Some(reason) = without_json(&body, "") {
+            let called = if let Some(reason) = unsendable(&body) {
                 let hint = "give texts, numbers, true or false, arrays and maps";
                 Err(ScriptError::usage(format!("api::post: `body` can't be sent: {reason}"), hint).raise())
             } else {
@@ -77,7 +77,7 @@ const POST: &str = "Calls any path of the platform with a JSON body and gives th
 fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
     let query = query.iter().map(|(name, value)| {
         // The description of a value without a JSON form must not be sent in its place.
-        let value = if without_json(value, "").is_some() { Value::Null } else { to_json(value) };
+        let value = if unsendable(value).is_some() { Value::Null } else { to_json(value) };
         let text = match value {
             Value::String(text) => text,
             value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),

@@ -78,30 +78,45 @@ const TAG_IDS: i32 = 2;
 /// Levels of arrays and maps in a value that is sent or shown; the platform reads no more either.
 pub(crate) const MAX_LEVELS: usize = 64;
 
-/// Why a value can't be sent or kept, and where in it: it has no JSON form, or is too deep. `root` is what the value is
-/// called: `ctx.state`, or nothing.
-pub(crate) fn without_json(value: &Dynamic, root: &str) -> Option<String> {
-    fn look(value: &Dynamic, at: &str, levels: usize) -> Option<String> {
+/// Why a value can't be sent, and where in it: it has no JSON form, or is too deep.
+pub(crate) fn unsendable(value: &Dynamic) -> Option<String> {
+    let has_json = |value: &Dynamic| is_plain(value) || is_record(value);
+    without_json(value, "", &has_json)
+}
+
+/// Why a value can't be kept and read again, and where in it. `root` is what the value is called. A character is sent as a
+/// text, but would be a text when it is read again.
+pub(crate) fn unkeepable(value: &Dynamic, root: &str) -> Option<String> {
+    let has_json = |value: &Dynamic| (is_plain(value) && !value.is_char()) || is_record(value);
+    without_json(value, root, &has_json)
+}
+
+/// Whether a value is a record of the platform, whose JSON form is a map.
+fn is_record(value: &Dynamic) -> bool {
+    value.is::<Follower>() || value.is::<Tag>() || value.is::<OperationReport>() || value.is::<Grant>()
+}
+
+/// What of a value has no JSON form, and where in it, or that it is too deep.
+fn without_json(value: &Dynamic, root: &str, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
+    fn look(value: &Dynamic, at: &str, levels: usize, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
         if levels > MAX_LEVELS {
             return Some(format!("it is nested more than {MAX_LEVELS} levels deep"));
         }
         if let Some(entries) = value.read_lock::<Array>() {
             let mut entries = entries.iter().enumerate();
-            return entries.find_map(|(number, entry)| look(entry, &format!("{at}[{number}]"), levels + 1));
+            return entries
+                .find_map(|(number, entry)| look(entry, &format!("{at}[{number}]"), levels + 1, has_json));
         }
         if let Some(map) = value.read_lock::<Map>() {
             let dot = if at.is_empty() { "" } else { "." };
-            return map.iter().find_map(|(key, value)| look(value, &format!("{at}{dot}{key}"), levels + 1));
+            return map
+                .iter()
+                .find_map(|(key, value)| look(value, &format!("{at}{dot}{key}"), levels + 1, has_json));
         }
-        let has_json = is_plain(value)
-            || value.is::<Follower>()
-            || value.is::<Tag>()
-            || value.is::<OperationReport>()
-            || value.is::<Grant>();
         let place = if at.is_empty() { "it".to_owned() } else { format!("`{at}`") };
-        (!has_json).then(|| format!("{place} is {}", describe_type(value)))
+        (!has_json(value)).then(|| format!("{place} is {}", describe_type(value)))
     }
-    look(value, root, 0)
+    look(value, root, 0, has_json)
 }
 
 /// Whether a value is one of JSON's own, and no list or map.
@@ -114,7 +129,7 @@ pub(crate) fn is_plain(value: &Dynamic) -> bool {
         || value.as_float().is_ok_and(f64::is_finite)
 }
 
-/// A script's value as JSON. Tokens are masked, and what has no JSON form is described: [`without_json`] finds it where that
+/// A script's value as JSON. Tokens are masked, and what has no JSON form is described: [`unsendable`] finds it where that
 /// would be wrong. (The engine's own serialization writes the names of Rust types.)
 pub(crate) fn to_json(value: &Dynamic) -> Value {
     to_json_at(value, 0)
@@ -248,7 +263,7 @@ fn register_plain(engine: &mut Engine) {
     engine
         .register_fn("to_json", |map: &mut Map| -> ScriptResult<String> {
             let map = Dynamic::from(map.clone());
-            match without_json(&map, "") {
+            match unsendable(&map) {
                 Some(reason) => {
                     let hint = "JSON has texts, numbers, true or false, arrays and maps";
                     Err(ScriptError::usage(format!("to_json: {reason}"), hint).raise())

@@ -302,6 +302,14 @@ fn header_below_a_title_is_read() {
 }
 
 #[test]
+fn header_in_the_spelling_of_another_program_is_read() {
+    for header in ["open_id", "OpenIDs", "user_openid", "id", "user_id", "\u{feff}\u{feff}openid"] {
+        assert_eq!(count_of("c.csv", format!("{header}\noAAA\noBBB\n")), "2\n", "{header}");
+    }
+    assert_eq!(count_of("c.csv", "昵称,open_id\n老王,oAAA\n"), "1\n");
+}
+
+#[test]
 fn quoted_cell_with_a_line_end_of_its_own_is_read() {
     assert_eq!(count_of("q.csv", "nick,openid\n\"老王\n的店\",oAAA\n\"说\"\"好\"\"\",oBBB\n"), "2\n");
 }

@@ -36,6 +36,15 @@ fn state_without_a_json_form_fails_the_run_with_its_place() {
 }
 
 #[test]
+fn character_in_the_state_fails_the_run() {
+    let automation = "const automation = #{ on: [] };\nfn run(ctx) { ctx.state.首字 = '甲'; }";
+    let sandbox = SandboxProcess::start(&["--followers", "3"]);
+    let folder = Folder::new().file("计数.rhai", automation).account().env("MPSCRIPT_STORE", "store.sqlite3");
+    let message = folder.run(&["run", "计数.rhai", "--base-url", &sandbox.url(), "--quiet"]).failure(1);
+    assert!(message.starts_with("error: `ctx.state.首字` is a character and can't be kept"), "{message}");
+}
+
+#[test]
 fn map_without_a_json_form_is_refused_by_to_json() {
     let sandbox = SandboxProcess::start(&["--followers", "3"]);
     for (value, kind) in WITHOUT_JSON {
