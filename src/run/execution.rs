@@ -277,13 +277,13 @@ impl OpenExecution<'_> {
 }
 
 /// The name of the threads of scripts.
-const THREAD: &str = "script";
+pub(super) const SCRIPT_THREAD: &str = "script";
 
 /// From now on a panic on a script's thread prints nothing: it becomes the script's error.
 pub fn hide_script_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if thread::current().name() == Some(THREAD) {
+        if thread::current().name() == Some(SCRIPT_THREAD) {
             tracing::debug!("a script's thread has panicked: {panic}");
         } else {
             before(panic);
@@ -296,7 +296,7 @@ fn run_on_thread<T: Send>(
     env: Arc<RunEnv>,
     work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
 ) -> Result<T, ScriptFailure> {
-    match on_deep_stack(THREAD, STACK, || work(env)) {
+    match on_deep_stack(SCRIPT_THREAD, STACK, || work(env)) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
         Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),

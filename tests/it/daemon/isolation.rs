@@ -236,6 +236,38 @@ fn parallel_runs_that_never_end_leave_room_for_others() {
     assert_eq!(daemon.finish().code, Some(0));
 }
 
+/// The priorities of a process's threads, those of its scripts or the others.
+fn priorities(process: u32, of_scripts: bool) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs").filter_map(Result::ok);
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    // After the name the state is the third field, the priority the nineteenth.
+    let priority = |stat: String| {
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+        ((name == "script") == of_scripts).then(|| rest.split(' ').nth(16)?.parse().ok()).flatten()
+    };
+    stats.filter_map(priority).collect()
+}
+
+#[test]
+fn script_that_computes_without_end_gets_the_lowest_priority() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new()
+        .account()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("jobs/endless.rhai", every_second("", "loop { }"));
+    let daemon = serve(&folder, &sandbox, &["--grace", "1s"]);
+    let run = wait_for_child(&daemon);
+    let since = Instant::now();
+    while priorities(run, true) != [19] {
+        assert!(since.elapsed() < TIMEOUT, "its priority is {:?}", priorities(run, true));
+        thread::sleep(Duration::from_millis(100));
+    }
+    let others = priorities(run, false);
+    assert!(others.iter().all(|priority| *priority < 10), "threads that may hold the store: {others:?}");
+    daemon.signal("TERM");
+    daemon.finish();
+}
+
 #[test]
 fn run_prints_ten_mebibytes_at_the_most() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);

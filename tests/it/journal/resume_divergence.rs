@@ -125,7 +125,7 @@ fn run_with_an_interrupted_undo_is_undone_in_part() {
     let sandbox = SandboxProcess::start(&["--followers", "1000"]);
     let (folder, run, undo) = killed_undo(&sandbox);
     let expected = format!(
-        "error: run {run} is undone in part: run {undo}, its undo, did not finish (interrupted)\n  = hint: mpscript \
+        "error: run {run} is undone in part: run {undo}, its undo, did not finish (interrupted)\n  hint: mpscript \
          resume {undo} completes the undo, mpscript undo {undo} undoes it in turn\n"
     );
     for command in [&["undo", &run, "--yes"][..], &["resume", &run], &["failed", &run, "--retry"]] {

@@ -1,6 +1,12 @@
 //! What a run's process may take of the machine, set by itself before it reads anything of the script.
 
+#[cfg(target_os = "linux")]
+use crate::{base::read_text, run::execution::SCRIPT_THREAD};
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use std::io;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 /// The process ends with its daemon; when memory is short, the system ends it before others.
 #[cfg(target_os = "linux")]
@@ -27,7 +33,6 @@ pub(super) fn bind_to_parent(_parent: u32) -> io::Result<()> {
 /// that needs no privilege.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_memory(bytes: u64) -> io::Result<()> {
-    use crate::base::read_text;
     use nix::sys::resource::{Resource, setrlimit};
     /// The most that is read of the process's status, in bytes.
     const MAX_STATUS: u64 = 64 << 10;
@@ -43,4 +48,59 @@ pub(super) fn limit_memory(bytes: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn limit_memory(_bytes: u64) -> io::Result<()> {
     Ok(())
+}
+
+/// The priority of a script's thread. The process's other threads keep that of the daemon: they may hold the lock of the
+/// store, for which the daemon and other runs wait.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// The priority of a script's thread that has used `BUSY` of processor time.
+#[cfg(target_os = "linux")]
+const NICE_WHEN_BUSY: i32 = 19;
+
+/// In the ticks of `/proc`, a hundred a second.
+#[cfg(target_os = "linux")]
+const BUSY: u64 = 100;
+
+#[cfg(target_os = "linux")]
+const PRIORITY_POLL: Duration = Duration::from_millis(500);
+
+/// Lets the daemon and runs that have just started go before scripts that compute without an end, which would keep them from
+/// their time otherwise. Without this the run goes on as it is.
+#[cfg(target_os = "linux")]
+pub(super) async fn yield_processor() {
+    loop {
+        for (thread, used) in script_threads() {
+            let nice = if used < BUSY { NICE } else { NICE_WHEN_BUSY };
+            // The thread may have ended, and the daemon may have a lower priority already.
+            if getpriority_process(Some(thread)).is_ok_and(|now| now < nice) {
+                let _ = setpriority_process(Some(thread), nice);
+            }
+        }
+        tokio::time::sleep(PRIORITY_POLL).await;
+    }
+}
+
+/// This system has no priority of a thread.
+#[cfg(not(target_os = "linux"))]
+pub(super) async fn yield_processor() {}
+
+/// The threads that run scripts, with the processor time that each has used.
+#[cfg(target_os = "linux")]
+fn script_threads() -> Vec<(Pid, u64)> {
+    /// The most that is read of a thread's status, in bytes.
+    const MAX_STAT: u64 = 4 << 10;
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| {
+            let stat = read_text(&thread.path().join("stat"), MAX_STAT).ok()?;
+            // `7 (script) R 1 …`: after the name the state is the third field, the times are the fourteenth and fifteenth.
+            let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+            let mut times = rest.split(' ').skip(11).map_while(|ticks| ticks.parse::<u64>().ok());
+            let used = times.next()? + times.next()?;
+            let id = Pid::from_raw(thread.file_name().to_str()?.parse().ok()?)?;
+            (name == SCRIPT_THREAD).then_some((id, used))
+        })
+        .collect()
 }

@@ -48,6 +48,7 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
         serde_json::from_str(&line).map_err(|error| Refused(format!("the order can't be read: {error}")))?;
     drop(line);
     confine::bind_to_parent(order.parent)?;
+    runtime.spawn(confine::yield_processor());
     let daemon = Daemon { out: host.out.clone() };
     let cancel = Cancel::default();
     let questions = Questions::default();
