@@ -77,13 +77,7 @@ impl RunOptions {
 
     /// The options in a run's record.
     pub fn decode(run: &str, texts: &RunPayload) -> Result<Self, StoreError> {
-        let mut options: Self =
-            run_column(run, "options", "a run's options as JSON").decode(&texts.options)?;
-        if options.roots.is_empty() {
-            // Recorded by an earlier version, whose scripts could use any file.
-            options.roots.push(options.folder.clone());
-        }
-        Ok(options)
+        run_column(run, "options", "a run's options as JSON").decode(&texts.options)
     }
 
     /// Why a run with these options can't be resumed, if it can't.
@@ -220,10 +214,8 @@ pub async fn automation_state(
     store: &Store,
     automation: &AutomationId,
 ) -> Result<Map<String, Value>, StoreError> {
-    let record = store.automation(automation).await?.unwrap_or_default();
-    if record.state.is_empty() {
-        return Ok(Map::default());
-    }
+    let record = store.automation(automation).await?.filter(|record| !record.state.is_empty());
+    let Some(record) = record else { return Ok(Map::default()) };
     automation_column(&automation_row(automation), "state", "a JSON object").decode(&record.state)
 }
 

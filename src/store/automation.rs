@@ -1,10 +1,22 @@
 //! Automations: which are served, for which accounts, from where, and what their runs saved.
 
-use super::{AutomationId, Cells, Fire, Row, Statement, Store, StoreError, fire};
+use super::{AutomationId, Cells, Fire, Row, Statement, Store, StoreError, fire, stored_enum::stored_enum};
 use crate::base::EpochMs;
 
+stored_enum! {
+    /// Which version of an automation's file is served.
+    pub enum ServedVersion {
+        /// What the file holds.
+        Current = "current",
+        /// The last good one: the file can't be loaded.
+        LastGood = "last_good",
+        /// None: the file can't be loaded and never could be, was removed, or was never served.
+        Nothing = "nothing",
+    }
+}
+
 /// What is recorded of an automation for one account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutomationRecord {
     /// Its account and its name.
     pub id: AutomationId,
@@ -16,7 +28,9 @@ pub struct AutomationRecord {
     pub paused_until: Option<EpochMs>,
     /// The `ctx.state` that its last run saved, as JSON; empty before the first save.
     pub state: String,
-    /// Why its file can't be served, so that its last good revision runs; empty when its file is what runs.
+    /// Which version of its file is served.
+    pub served_version: ServedVersion,
+    /// Why its file can't be loaded; empty when it can.
     pub load_error: String,
     /// When its file was last read.
     pub served_at: EpochMs,
@@ -24,6 +38,25 @@ pub struct AutomationRecord {
     pub last_good_source: String,
     /// How the daemon that served it last finds the account, as JSON; empty before it was served.
     pub served_as: String,
+}
+
+impl AutomationRecord {
+    /// One that was neither served nor run.
+    #[must_use]
+    pub const fn never_served(id: AutomationId) -> Self {
+        Self {
+            id,
+            folder: String::new(),
+            since: EpochMs::new(0),
+            paused_until: None,
+            state: String::new(),
+            served_version: ServedVersion::Nothing,
+            load_error: String::new(),
+            served_at: EpochMs::new(0),
+            last_good_source: String::new(),
+            served_as: String::new(),
+        }
+    }
 }
 
 /// What a scan of a folder has found out about an automation, for one account.
@@ -38,10 +71,12 @@ pub enum ScanChange {
         /// How the account is found, as JSON.
         served_as: String,
     },
-    /// Its file can't be served, for this reason. A last good revision of another folder is dropped.
+    /// Its file can't be loaded, for this reason. A last good revision of another folder is dropped.
     Stale {
         /// The automation.
         id: AutomationId,
+        /// Whether its last good revision is served.
+        has_last_good: bool,
         /// Why.
         load_error: String,
         /// How the account is found, as JSON.
@@ -56,7 +91,8 @@ pub enum ScanChange {
 
 macro_rules! columns {
     () => {
-        "account, name, folder, since, paused_until, state, load_error, served_at, last_good_source, served_as"
+        "account, name, folder, since, paused_until, state, served_version, load_error, served_at, last_good_source, \
+         served_as"
     };
 }
 
@@ -69,6 +105,7 @@ fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
         since: cells.instant()?,
         paused_until: cells.instant_if_any()?,
         state: cells.text()?,
+        served_version: cells.decode(ServedVersion::decode)?,
         load_error: cells.text()?,
         served_at: cells.instant()?,
         last_good_source: cells.text()?,
@@ -137,38 +174,41 @@ fn statements(folder: &str, change: &ScanChange, now: EpochMs) -> Vec<Statement>
         ScanChange::Served { id, source, served_as } => {
             let served = Statement::new(
                 "INSERT INTO mpscript_automation
-                     (account, name, folder, since, paused_until, state, load_error, last_good_source, served_at,
-                         served_as)
-                 VALUES ($1, $2, $3, $4, 0, '', '', $5, $4, $6)
-                 ON CONFLICT (account, name) DO UPDATE SET folder = excluded.folder, load_error = '',
+                     (account, name, folder, since, paused_until, state, served_version, load_error, last_good_source,
+                         served_at, served_as)
+                 VALUES ($1, $2, $3, $4, 0, '', $7, '', $5, $4, $6)
+                 ON CONFLICT (account, name) DO UPDATE SET folder = excluded.folder,
+                     served_version = excluded.served_version, load_error = '',
                      last_good_source = excluded.last_good_source, served_at = excluded.served_at,
                      served_as = excluded.served_as",
             );
             let served = id.given_to(served).with(folder).with(now).with(source.as_str());
             let [fires, record] = adopt_unassigned(folder, id);
-            vec![fires, record, served.with(served_as.as_str())]
+            vec![fires, record, served.with(served_as.as_str()).with(ServedVersion::Current.as_str())]
         }
-        ScanChange::Stale { id, load_error, served_as } => {
+        ScanChange::Stale { id, has_last_good, load_error, served_as } => {
             let stale = Statement::new(
                 "INSERT INTO mpscript_automation
-                     (account, name, folder, since, paused_until, state, load_error, served_at, served_as)
-                 VALUES ($1, $2, $3, $4, 0, '', $5, $4, $6)
+                     (account, name, folder, since, paused_until, state, load_error, served_at, served_as,
+                         served_version)
+                 VALUES ($1, $2, $3, $4, 0, '', $5, $4, $6, $7)
                  ON CONFLICT (account, name) DO UPDATE SET folder = excluded.folder,
-                     load_error = excluded.load_error, served_at = excluded.served_at,
-                     served_as = excluded.served_as,
+                     served_version = excluded.served_version, load_error = excluded.load_error,
+                     served_at = excluded.served_at, served_as = excluded.served_as,
                      last_good_source = CASE WHEN mpscript_automation.folder = excluded.folder
                          THEN mpscript_automation.last_good_source ELSE '' END",
             );
             let stale = id.given_to(stale).with(folder).with(now).with(load_error.as_str());
             let [fires, record] = adopt_unassigned(folder, id);
-            vec![fires, record, stale.with(served_as.as_str())]
+            let version = if *has_last_good { ServedVersion::LastGood } else { ServedVersion::Nothing };
+            vec![fires, record, stale.with(served_as.as_str()).with(version.as_str())]
         }
         ScanChange::Removed { id } => {
             let removed = Statement::new(
-                "UPDATE mpscript_automation SET last_good_source = '', load_error = ''
+                "UPDATE mpscript_automation SET last_good_source = '', served_version = $4, load_error = ''
                  WHERE account = $1 AND name = $2 AND folder = $3",
             );
-            vec![id.given_to(removed).with(folder)]
+            vec![id.given_to(removed).with(folder).with(ServedVersion::Nothing.as_str())]
         }
     }
 }

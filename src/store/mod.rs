@@ -22,6 +22,7 @@ mod migrate;
 mod migrate_v11;
 mod migrate_v12;
 mod migrate_v13;
+mod migrate_v14;
 mod migrate_v6;
 mod migrate_v7;
 mod migrate_v8;
@@ -41,7 +42,7 @@ mod stored_enum;
 mod temp_set;
 mod token;
 
-pub use automation::{AutomationRecord, ScanChange};
+pub use automation::{AutomationRecord, ScanChange, ServedVersion};
 pub use automation_id::AutomationId;
 pub use batch::{BatchOutcome, BatchPosition, BatchRow, BatchTotals, ChangedBatch};
 pub use decode::{JsonColumn, Quoting};

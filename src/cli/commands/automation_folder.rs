@@ -15,7 +15,7 @@ use crate::{
         registry::AutomationRegistry,
         schedule::trigger::Trigger,
     },
-    store::{AutomationRecord, Store},
+    store::{AutomationRecord, ServedVersion, Store},
 };
 use anyhow::Context;
 use std::{
@@ -208,10 +208,13 @@ impl AutomationFolder {
         now: EpochMs,
     ) -> (&'static str, String) {
         let is_served = record.is_some_and(|record| self.is_live(record));
-        let stale = record.map(|record| record.load_error.as_str()).unwrap_or_default();
         if self.served.stale().contains_key(name) {
-            let goes_on = is_served && stale.ends_with(RUNS_LAST_GOOD);
-            return ("STALE", if goes_on { RUNS_LAST_GOOD } else { RUNS_NOTHING }.to_owned());
+            let runs = match record.filter(|_| is_served).map(|record| record.served_version) {
+                // The daemon has not noticed yet that a file which it serves can't be loaded any more.
+                Some(ServedVersion::Current | ServedVersion::LastGood) => RUNS_LAST_GOOD,
+                Some(ServedVersion::Nothing) | None => RUNS_NOTHING,
+            };
+            return ("STALE", runs.to_owned());
         }
         let paused_until = record.and_then(|record| record.paused_until);
         if paused_until == Some(EpochMs::MAX) {

@@ -62,7 +62,9 @@ impl Daemon {
         if self.accounts.find(automation).is_some() {
             return Ok(true);
         }
-        let record = self.process.wait(self.process.store.automation(automation))?.unwrap_or_default();
+        let Some(record) = self.process.wait(self.process.store.automation(automation))? else {
+            return Ok(false);
+        };
         Ok(record.folder == self.folder() && self.accounts.is_ours(&record)?)
     }
 

@@ -291,7 +291,7 @@ impl Daemon {
             Some(revision) => (self.accounts.of_declaration(&revision.automation), RUNS_LAST_GOOD),
             None => (Vec::new(), RUNS_NOTHING),
         };
-        let stale = format!("{}; {runs}", diagnostic.one_line());
+        let load_error = diagnostic.one_line();
         let triggers: &[Trigger] = revision.map_or(&[], |revision| &revision.triggers);
         plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
         // Without a revision nothing says which accounts it is for.
@@ -302,9 +302,11 @@ impl Daemon {
             self.warn_shared_name(&id, &recorded, now, plan)?;
             self.plan_triggers(&id, &recorded.id, triggers, now, plan)?;
             let served_as = served_as(&account);
-            plan.changes.push(ScanChange::Stale { id, load_error: stale.clone(), served_as });
+            let (has_last_good, load_error) = (revision.is_some(), load_error.clone());
+            plan.changes.push(ScanChange::Stale { id, has_last_good, load_error, served_as });
         }
-        plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), format!("STALE: {stale}")));
+        let text = format!("STALE: {load_error}; {runs}");
+        plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
         Ok(())
     }
 
@@ -371,7 +373,7 @@ impl Daemon {
         }
         let unassigned = self.process.wait(store.automation(&AutomationId::new("", &id.name)))?;
         let unassigned = unassigned.filter(|record| record.folder == self.folder());
-        Ok(unassigned.unwrap_or_else(|| AutomationRecord { id: id.clone(), ..AutomationRecord::default() }))
+        Ok(unassigned.unwrap_or_else(|| AutomationRecord::never_served(id.clone())))
     }
 
     /// Warns of an automation whose name one of another folder has: they share a record.

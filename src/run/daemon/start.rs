@@ -84,8 +84,8 @@ impl Daemon {
         if revision.trigger(&fire.trigger).is_none() {
             return self.skip(fire, "its trigger was removed");
         }
-        let record = self.process.wait(self.process.store.automation(&fire.automation))?.unwrap_or_default();
-        if record.paused_until.is_some_and(|until| until > fire.scheduled_at) {
+        let record = self.process.wait(self.process.store.automation(&fire.automation))?;
+        if record.and_then(|record| record.paused_until).is_some_and(|until| until > fire.scheduled_at) {
             return self.skip(fire, "the automation is paused");
         }
         if revision.automation.overlap == Overlap::Parallel {

@@ -74,7 +74,7 @@ fn fires_and_pause(folder: &Folder, automation: &str) -> (Vec<FireState>, Option
         let id = id_of(&store, automation).await;
         let mut fires = store.fires(&id, 10_000).await.expect("the store works");
         fires.retain(|fire| !fire.state.is_marker());
-        let record = store.automation(&id).await.expect("the store works").unwrap_or_default();
+        let record = store.automation(&id).await.expect("the store works").expect("it is served");
         store.close().await;
         (fires.into_iter().map(|fire| fire.state).collect(), record.paused_until)
     })

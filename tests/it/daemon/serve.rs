@@ -219,6 +219,19 @@ fn unservable_arguments_are_refused_before_start() {
 }
 
 #[test]
+fn file_that_broke_unnoticed_is_listed_with_its_last_good_version() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run() { }";
+    let folder = Folder::new().account().file("jobs/日报.rhai", job);
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for("日报: live");
+    daemon.signal("STOP");
+    fs::write(folder.path().join("jobs/日报.rhai"), "let a = ;").expect("it can be written");
+    let listed = folder.run(&["ls"]);
+    assert!(listed.out.contains("the last good version keeps running"), "{}", listed.out);
+}
+
+#[test]
 fn run_of_a_killed_daemon_is_resumed_by_another() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "3000", "--latency", "40ms"]);

@@ -276,6 +276,7 @@ fn statements_name_no_word_of_a_stored_enum() {
         literals(store::FireState::ALL),
         literals(store::FireKind::ALL),
         literals(store::LeaseKind::ALL),
+        literals(store::ServedVersion::ALL),
         vec!["'call:".to_owned(), "'terminal:".to_owned()],
     ];
     let mut found = lines_with(&["store", "bulk", "script", "run", "cli"], &words.concat());

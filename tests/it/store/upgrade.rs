@@ -3,8 +3,9 @@
 
 use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{
-    base::EpochMs,
+    base::{Clock, EpochMs},
     bulk::ChangedReader,
+    run::daemon::serving_lease,
     sandbox::DEFAULT_APPID,
     store::{AutomationId, FireState, LeaseKey, LeaseKind, Statement, Store},
 };
@@ -14,6 +15,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
+    time::Duration,
 };
 
 /// Tables and rows; see the head of the file.
@@ -174,6 +176,7 @@ fn interrupted_move_of_sources_is_continued() {
                 ANSWERS_OF_12,
                 "DROP TABLE mpscript_lease",
                 LEASES_OF_12,
+                "ALTER TABLE mpscript_automation DROP COLUMN served_version",
                 "DROP TABLE mpscript_day",
                 "DROP INDEX mpscript_run_started",
                 "DROP INDEX mpscript_run_undoes",
@@ -214,6 +217,7 @@ fn make_version_12(folder: &Folder, written: &[&'static str]) {
             LEASES_OF_12,
             "INSERT INTO mpscript_lease (name, owner, expires_at)
              VALUES ('node 远方/1 x 0', '远方/1 x 0', 4102444800000), ('write wx5a tag 100', 'zz2gwp', 0)",
+            "ALTER TABLE mpscript_automation DROP COLUMN served_version",
             "UPDATE mpscript_schema SET version = 12",
         ];
         for sql in back.iter().chain(written).copied() {
@@ -321,6 +325,75 @@ fn effect_of_version_12_that_is_damaged_stays_and_is_reported() {
             undone.err
         );
         assert!(undone.err.contains("found `followers`"), "{}", undone.err);
+    });
+}
+
+#[test]
+fn options_of_version_5_name_the_folder_that_the_script_may_use() {
+    on_each_store(|upgrade| {
+        let payload = on_store(&upgrade.folder, async |store| store.run_payload(IN_A_JOB).await);
+        let options: Value =
+            serde_json::from_str(&payload.expect("the store works").options).expect("it is JSON");
+        assert_eq!(options["roots"], json!([upgrade.folder.path()]), "{options}");
+        assert_eq!(options.get("of_session"), None, "{options}");
+    });
+}
+
+/// A stale automation of version 13, whose diagnostic ends with what runs.
+const STALE: [(&str, &str); 2] = [
+    ("失败", "hour `24` is too large; the last good version keeps running"),
+    ("每秒", "it has no trigger; it does not run"),
+];
+
+/// A store of version 13 with stale automations, whose folder is served.
+fn store_with_stale_automations(upgrade: &Upgrade) {
+    let jobs = upgrade.folder.path().join("jobs");
+    fs::create_dir(&jobs).expect("a folder can be made");
+    let account = format!("{DEFAULT_APPID} {}", upgrade.sandbox.url());
+    on_store(&upgrade.folder, async |store| {
+        let mut changes = vec![
+            Statement::new("ALTER TABLE mpscript_automation DROP COLUMN served_version"),
+            Statement::new("UPDATE mpscript_schema SET version = 13"),
+        ];
+        for (name, load_error) in STALE {
+            let file = jobs.join(format!("{name}.rhai"));
+            fs::write(file, "const automation = #{ on: [] };\nfn run() {").expect("a file can be written");
+            let stale = "UPDATE mpscript_automation SET load_error = $2 WHERE name = $1";
+            changes.push(Statement::new(stale).with(name).with(load_error));
+        }
+        for change in changes {
+            store.execute(change).await.expect("it is SQL");
+        }
+        let lease = serving_lease(&account, jobs.to_str().expect("the path is UTF-8"));
+        let now = Clock::system().now();
+        let is_served = store.acquire_lease(&lease, "a daemon", now, Duration::from_hours(1)).await;
+        assert_eq!(is_served, Ok(true));
+    });
+}
+
+#[test]
+fn stale_automations_of_version_13_are_listed_in_the_same_words() {
+    on_each_store(|upgrade| {
+        store_with_stale_automations(&upgrade);
+        let listed = upgrade.run(&["ls", "--dir", "jobs"]);
+        for (name, load_error) in STALE {
+            let runs = load_error.split_once("; ").expect("it says what runs").1;
+            let line = listed.lines().find(|line| line.starts_with(name)).expect("it is listed");
+            assert!(line.contains("STALE") && line.contains(runs), "{listed}");
+        }
+    });
+}
+
+#[test]
+fn diagnostics_of_version_13_stand_alone() {
+    on_each_store(|upgrade| {
+        store_with_stale_automations(&upgrade);
+        for (name, load_error) in STALE {
+            let records = on_store(&upgrade.folder, async |store| store.automations_named(name).await);
+            let records = records.expect("the store works");
+            let expected = load_error.split_once("; ").map(|(diagnostic, _)| diagnostic);
+            assert_eq!(Some(records[0].load_error.as_str()), expected, "{records:?}");
+        }
     });
 }
 
