@@ -12,13 +12,14 @@ use crate::{
     base::{self, closest_match},
     bulk::{ChangedByStep, Listed, Paging, Source},
     script::{
+        check::comparisons::never_true,
         host::{
             env::RunEnv,
             error::{ScriptError, ScriptResult},
             register::described,
             value::{Follower, describe_type},
         },
-        source::closures::{expect_parameters, keep_values},
+        source::closures::{definition, expect_parameters, keep_values},
     },
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
@@ -85,7 +86,12 @@ impl Closure {
 
     /// The closure of a stage, which runs later: it keeps the values that it reads as they are now.
     pub(crate) fn of_stage(context: &NativeCallContext, function: &FnPtr) -> ScriptResult<Self> {
-        Self::new(context, keep_values(context.namespaces(), function))
+        let kept = keep_values(context.namespaces(), function);
+        let definition = definition(context.namespaces(), &kept, 1);
+        if let Some(never) = definition.and_then(|definition| never_true(definition, kept.curry())) {
+            return Err(ScriptError::usage(never.message, never.hint).raise());
+        }
+        Self::new(context, kept)
     }
 
     /// A digest of the plain values that the closure captured; empty if there are none.

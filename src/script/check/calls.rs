@@ -176,7 +176,7 @@ fn either(shapes: &BTreeSet<String>) -> String {
 }
 
 /// Names in a body that may be keys of maps.
-fn keys(body: &Body) -> BTreeSet<String> {
+pub(super) fn keys(body: &Body) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     body.walk(&mut |node| match node {
         Node::Expr(Expr::Map(map, _)) => keys.extend(map.0.iter().map(|(key, _)| key.name.to_string())),

@@ -1,16 +1,14 @@
 //! Comparisons and memberships that can never be true: a field of a follower against a value whose kind is known, because
-//! it is written out, a parameter, or a variable that only ever holds such values.
+//! of what is written in the file (`known_values.rs`) or of the value that a closure has captured.
 
-use super::{
-    calls::own,
-    file::{Body, File, Node, Problem, chain, is_variable},
-};
+use super::file::{Node, chain, is_variable, show};
 use crate::{
     api::{FieldKind, user::FIELDS},
     base::millis_as_secs,
-    script::{HANDLER, source::parameters},
 };
-use rhai::{Expr, FnCallExpr, Position, Stmt, Token};
+use rhai::{
+    AST, ASTNode, Dynamic, Expr, FnCallExpr, Map, Module, Position, ScriptFuncDef, Shared, Stmt, Token,
+};
 use std::collections::BTreeMap;
 
 /// The field that is a time.
@@ -40,11 +38,31 @@ impl Kind {
     }
 
     /// The kind of a list's entries.
-    const fn entry(self) -> Option<Self> {
+    pub(super) const fn entry(self) -> Option<Self> {
         match self {
             Self::Texts => Some(Self::Text),
             Self::Integers => Some(Self::Integer),
             _ => None,
+        }
+    }
+
+    /// The kind of a value, if it is one of these.
+    pub(super) fn of_value(value: &Dynamic) -> Option<Self> {
+        let all =
+            |array: &[Dynamic], is_one: fn(&Dynamic) -> bool| !array.is_empty() && array.iter().all(is_one);
+        match value.flatten_clone() {
+            text if text.is_string() => Some(Self::Text),
+            number if number.is_int() => Some(Self::Integer),
+            number if number.is_float() => Some(Self::Float),
+            flag if flag.is_bool() => Some(Self::Flag),
+            list => {
+                let list = list.read_lock::<rhai::Array>()?;
+                if all(&list, Dynamic::is_string) {
+                    Some(Self::Texts)
+                } else {
+                    all(&list, Dynamic::is_int).then_some(Self::Integers)
+                }
+            }
         }
     }
 
@@ -61,67 +79,40 @@ impl Kind {
 
 /// What a file's variables are known to hold. Names are compared, not variables: one that is anywhere set to another kind,
 /// or given by a caller, is unknown.
+#[derive(Default)]
 pub(super) struct Kinds {
-    variables: BTreeMap<String, Option<Kind>>,
-    /// What the handlers' second parameter holds, by its name and key.
-    params: BTreeMap<(String, String), Kind>,
-    has_own_param: bool,
+    pub(super) variables: BTreeMap<String, Option<Kind>>,
+    /// What maps hold, by the variable's name and the key.
+    pub(super) fields: BTreeMap<(String, String), Kind>,
+    /// What functions return, by their names and numbers of arguments.
+    pub(super) returns: BTreeMap<(String, usize), Kind>,
+    pub(super) has_own_param: bool,
+}
+
+/// A comparison or a membership that is never true.
+pub(crate) struct NeverTrue {
+    pub(crate) position: Position,
+    pub(crate) message: String,
+    pub(crate) hint: String,
 }
 
 impl Kinds {
-    pub(super) fn new(file: &File, bodies: &[Body], captured: &BTreeMap<String, usize>) -> Self {
-        let has_own_param = own(file.ast).iter().any(|(name, _)| name == "param");
-        let mut known =
-            Self { variables: BTreeMap::new(), params: handler_params(file, bodies), has_own_param };
-        // A variable may be set from one that is only found later, so this repeats until nothing is added.
-        loop {
-            let next = known.read(bodies, captured);
-            if next == known.variables {
-                return known;
+    /// What one variable is known to hold by its value.
+    fn of_captured(name: &str, value: &Dynamic) -> Option<Self> {
+        let mut kinds = Self::default();
+        if let Some(map) = value.read_lock::<Map>() {
+            for (key, value) in map.iter() {
+                let kind = Kind::of_value(value);
+                kinds.fields.extend(kind.map(|kind| ((name.to_owned(), key.to_string()), kind)));
             }
-            known.variables = next;
+        } else {
+            kinds.variables.insert(name.to_owned(), Some(Kind::of_value(value)?));
         }
-    }
-
-    fn read(&self, bodies: &[Body], captured: &BTreeMap<String, usize>) -> BTreeMap<String, Option<Kind>> {
-        let mut kinds: BTreeMap<String, Option<Kind>> = BTreeMap::new();
-        let mut set = |name: &str, kind: Option<Kind>| {
-            kinds
-                .entry(name.to_owned())
-                .and_modify(|known| *known = known.filter(|_| *known == kind))
-                .or_insert(kind);
-        };
-        for body in bodies {
-            for name in body.own_parameters(captured) {
-                set(name, None);
-            }
-            body.walk(&mut |node| match node {
-                Node::Stmt(Stmt::Var(variable, ..)) => set(&variable.0.name, self.of(&variable.1)),
-                Node::Stmt(Stmt::Assignment(assignment)) => {
-                    if let Expr::Variable(name, ..) = &assignment.1.lhs {
-                        let is_plain = !assignment.0.is_op_assignment();
-                        set(&name.1, self.of(&assignment.1.rhs).filter(|_| is_plain));
-                    }
-                }
-                Node::Stmt(Stmt::For(of, _)) => {
-                    set(&of.0.name, self.of(&of.2.expr).and_then(Kind::entry));
-                    if let Some(counter) = &of.1 {
-                        set(&counter.name, Some(Kind::Integer));
-                    }
-                }
-                Node::Stmt(Stmt::TryCatch(caught, _)) => {
-                    if let Expr::Variable(name, ..) = &caught.expr {
-                        set(&name.1, None);
-                    }
-                }
-                _ => {}
-            });
-        }
-        kinds
+        Some(kinds)
     }
 
     /// What an expression is known to give.
-    fn of(&self, expr: &Expr) -> Option<Kind> {
+    pub(super) fn of(&self, expr: &Expr) -> Option<Kind> {
         match expr {
             Expr::StringConstant(..) | Expr::InterpolatedString(..) => Some(Kind::Text),
             Expr::IntegerConstant(..) => Some(Kind::Integer),
@@ -141,14 +132,13 @@ impl Kinds {
             }
             Expr::FnCall(call, _) if call.namespace.is_empty() => self.of_call(call),
             Expr::Dot(..) => match chain(expr) {
-                (Expr::Variable(map, ..), links) => match links.as_slice() {
+                (Expr::Variable(map, ..), links) if is_plain_or_global(&map.2) => match links.as_slice() {
                     [Expr::Property(key, _)] => {
-                        self.params.get(&(map.1.to_string(), key.2.to_string())).copied()
+                        self.fields.get(&(map.1.to_string(), key.2.to_string())).copied()
                     }
-                    [.., Expr::MethodCall(call, _)] if call.name == "to_string" => Some(Kind::Text),
-                    _ => None,
+                    links => self.of_method(links),
                 },
-                _ => None,
+                (_, links) => self.of_method(&links),
             },
             _ => None,
         }
@@ -158,28 +148,32 @@ impl Kinds {
         match (call.name.as_str(), call.args.as_slice()) {
             ("param", [_]) if !self.has_own_param => Some(Kind::Text),
             ("param", [_, default]) if !self.has_own_param => self.of(default),
-            ("parse_int" | "tag_id" | "unix_time", _) => Some(Kind::Integer),
-            ("to_string", _) => Some(Kind::Text),
-            _ => None,
+            (name, args) => self.returns.get(&(name.to_owned(), args.len())).copied(),
         }
     }
 
+    /// What the last method of a chain returns.
+    fn of_method(&self, links: &[&Expr]) -> Option<Kind> {
+        let Some(Expr::MethodCall(call, _)) = links.last() else { return None };
+        self.returns.get(&(call.name.to_string(), call.args.len() + 1)).copied()
+    }
+
     /// What is wrong with a comparison or a membership, `follower` being the name of a follower.
-    pub(super) fn problem(&self, file: &File, expr: &Expr, follower: &str) -> Option<Problem> {
+    pub(super) fn problem(&self, expr: &Expr, follower: &str) -> Option<NeverTrue> {
         match expr {
             Expr::FnCall(call, position) => {
                 let [left, right] = call.args.as_slice() else { return None };
                 if is_comparison(call) {
                     let field = |expr| field_of(expr, follower);
                     return match (field(left), field(right)) {
-                        (Some(field), None) => self.mismatch(file, field, right, follower, *position),
-                        (None, Some(field)) => self.mismatch(file, field, left, follower, *position),
+                        (Some(field), None) => self.mismatch(field, right, follower, *position),
+                        (None, Some(field)) => self.mismatch(field, left, follower, *position),
                         _ => None,
                     };
                 }
                 // `x in list` is a call of `contains`, with the list first.
                 (call.name == "contains")
-                    .then(|| self.missing(file, (left, &[]), right, follower, *position))
+                    .then(|| self.missing((left, &[]), right, follower, *position))
                     .flatten()
             }
             Expr::Dot(..) => {
@@ -188,9 +182,7 @@ impl Kinds {
                 let Expr::MethodCall(call, position) = last else { return None };
                 let is_membership = ["contains", "index_of"].contains(&call.name.as_str());
                 let [wanted] = call.args.as_slice() else { return None };
-                is_membership
-                    .then(|| self.missing(file, (root, before), wanted, follower, *position))
-                    .flatten()
+                is_membership.then(|| self.missing((root, before), wanted, follower, *position)).flatten()
             }
             _ => None,
         }
@@ -199,17 +191,16 @@ impl Kinds {
     /// `u.qr_scene == "98765"`: a number is never equal to a text.
     fn mismatch(
         &self,
-        file: &File,
         (kind, field): (FieldKind, &str),
         other: &Expr,
         follower: &str,
         position: Position,
-    ) -> Option<Problem> {
+    ) -> Option<NeverTrue> {
         if let (SUBSCRIBE_TIME, Expr::IntegerConstant(number, _)) = (field, other)
             && let Some(seconds) = millis_as_secs(*number)
         {
             let message = format!("`{field}` is in seconds, and this compares it with milliseconds");
-            return Some(Problem::new(file, position, message, Some(format!("write {seconds}"))));
+            return Some(NeverTrue { position, message, hint: format!("write {seconds}") });
         }
         let given = self.of(other).filter(|given| !given.fits(kind))?;
         let hint = match (kind, other) {
@@ -234,19 +225,18 @@ impl Kinds {
         };
         let message =
             format!("`{field}` is {}, and this compares it with {}", kind.describe(), given.describe());
-        Some(Problem::new(file, position, message, Some(hint)))
+        Some(NeverTrue { position, message, hint })
     }
 
     /// `"VIP" in u.tagid_list`, `["98765"].contains(u.qr_scene)`: a list that never holds what it is asked for. The list is
     /// given as its root and links.
     fn missing(
         &self,
-        file: &File,
         (root, links): (&Expr, &[&Expr]),
         wanted: &Expr,
         follower: &str,
         position: Position,
-    ) -> Option<Problem> {
+    ) -> Option<NeverTrue> {
         let (list, property) = match (root, links) {
             (list, []) => match chain(list) {
                 (root, links) if is_variable(root, follower) => match links.as_slice() {
@@ -272,7 +262,7 @@ impl Kinds {
             };
             let message = format!("`{name}` never has {} in it", given.describe());
             let hint = format!("it holds ids: with_tag({tag}), or tag_id({tag}) in {follower}.{name}");
-            return Some(Problem::new(file, position, message, Some(hint)));
+            return Some(NeverTrue { position, message, hint });
         }
         let (kind, field) = field_of(wanted, follower)?;
         let entry = self.of(list).and_then(Kind::entry).filter(|entry| !entry.fits(kind))?;
@@ -281,45 +271,46 @@ impl Kinds {
             Kind::Text => "write the numbers without quotes".to_owned(),
             _ => "write the texts in quotes".to_owned(),
         };
-        Some(Problem::new(file, position, message, Some(hint)))
+        Some(NeverTrue { position, message, hint })
     }
+}
+
+/// What is never true in a closure of followers for the values that it captured. A variable that is used for anything but
+/// such comparisons is passed over: the closure may tell the kinds apart.
+pub(crate) fn never_true(closure: &Shared<ScriptFuncDef>, captured: &[Dynamic]) -> Option<NeverTrue> {
+    let (names, own) = closure.params.split_at_checked(captured.len())?;
+    let [follower] = own else { return None };
+    let mut alone = Module::new();
+    alone.set_script_fn(Shared::clone(closure));
+    let body = AST::new_from_module(alone);
+    let literals = Kinds { has_own_param: true, ..Kinds::default() };
+    names.iter().zip(captured).find_map(|(name, value)| {
+        let kinds = Kinds { has_own_param: true, ..Kinds::of_captured(name, value)? };
+        let (mut uses, mut found, mut is_shadowed) = (0, Vec::new(), false);
+        body.walk(&mut |path: &[ASTNode]| {
+            show(path, &mut |node| match node {
+                Node::Stmt(Stmt::Var(variable, ..)) => {
+                    is_shadowed |= [name, follower].contains(&&variable.0.name);
+                }
+                Node::Stmt(Stmt::For(of, _)) => is_shadowed |= [name, follower].contains(&&of.0.name),
+                Node::Expr(expr) => {
+                    uses += usize::from(is_variable(expr, name));
+                    if literals.problem(expr, follower).is_none() {
+                        found.extend(kinds.problem(expr, follower));
+                    }
+                }
+                Node::Stmt(_) => {}
+            })
+        });
+        if is_shadowed || found.len() != uses { None } else { found.into_iter().next() }
+    })
 }
 
 fn plural(kind: Kind) -> &'static str {
     if kind == Kind::Text { "strings" } else { "integers" }
 }
 
-/// The second parameter of the automation's handlers, with the kinds of its keys.
-fn handler_params(file: &File, bodies: &[Body]) -> BTreeMap<(String, String), Kind> {
-    let mut params = BTreeMap::new();
-    let (None, Ok(Some(automation))) = (file.path, file.program.automation()) else { return params };
-    let handlers = automation.triggers.iter().map(|trigger| trigger.handler.as_str());
-    let handlers: Vec<&str> = handlers.chain([HANDLER]).collect();
-    for body in bodies {
-        let is_handler = body.name.as_deref().is_some_and(|name| handlers.contains(&name));
-        let Some(given) = body.parameters.get(1).filter(|_| is_handler) else { continue };
-        for (name, parameter) in &automation.params {
-            let kind = match parameter.kind {
-                parameters::Kind::Int => Kind::Integer,
-                parameters::Kind::Float => Kind::Float,
-                parameters::Kind::Bool => Kind::Flag,
-                parameters::Kind::Text => Kind::Text,
-            };
-            params.insert((given.clone(), name.clone()), kind);
-        }
-    }
-    // Another function may have a parameter of this name for something else.
-    let is_of_others = |name: &String| {
-        let others = bodies.iter().filter(|body| {
-            body.name.as_deref().is_some_and(|name| !name.contains('$') && !handlers.contains(&name))
-        });
-        others.flat_map(|body| &body.parameters).any(|parameter| parameter == name)
-    };
-    params.retain(|(name, _), _| !is_of_others(name));
-    params
-}
-
-fn is_plain_or_global(namespace: &rhai::Namespace) -> bool {
+pub(super) fn is_plain_or_global(namespace: &rhai::Namespace) -> bool {
     namespace.is_empty() || matches!(namespace.path.as_slice(), [only] if only.name == "global")
 }
 

@@ -5,6 +5,7 @@ use super::{
     calls::own,
     comparisons::Kinds,
     file::{Body, File, Node, Problem, bodies, chain, first_of, is_variable, walk},
+    known_values,
 };
 use crate::{
     api::user::FIELDS,
@@ -28,7 +29,7 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);
     let captured = captured_counts(file.ast);
     let known = Audiences::new(file, &bodies, &captured);
-    let kinds = Kinds::new(file, &bodies, &captured);
+    let kinds = known_values::kinds(file, &bodies, &captured);
     let mut closures = BTreeMap::new();
     let mut problems = Vec::new();
     for body in &bodies {
@@ -221,7 +222,9 @@ fn check_follower(
             }
         }
         Node::Expr(expr @ (Expr::Dot(..) | Expr::FnCall(..))) => {
-            found.extend(kinds.problem(file, expr, name));
+            if let Some(never) = kinds.problem(expr, name) {
+                found.push(Problem::new(file, never.position, never.message, Some(never.hint)));
+            }
             let (root, links) = chain(expr);
             if is_variable(root, name)
                 && let Some(Expr::Property(property, position)) = links.first().map(|link| first_of(link))

@@ -4,10 +4,11 @@
 //! Everything reported here would fail at run time; what can't be known is ignored.
 
 mod calls;
-mod comparisons;
+pub(crate) mod comparisons;
 mod file;
 mod followers;
 mod handlers;
+mod known_values;
 mod params;
 
 use self::file::File;

@@ -17,6 +17,8 @@ pub(crate) struct Function {
     pub name: String,
     pub arguments: usize,
     pub signature: String,
+    /// The type of its result; of a text that is no type, the words are meaningless.
+    pub gives: String,
 }
 
 impl Function {
@@ -47,11 +49,18 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params + on_audience,
                 signature: signature(&name, info.metadata, on_audience > 0),
+                gives: result_in_words(&info.metadata.return_type),
                 name,
             })
         },
         true,
     )
+}
+
+/// The type of a result that can fail, or can't.
+fn result_in_words(kind: &str) -> String {
+    let inner = ["Result<", "RhaiResultOf<"].iter().find_map(|result| kind.split_once(result));
+    kind_in_words(inner.map_or(kind, |(_, inner)| inner.split([',', '>']).next().unwrap_or(inner)))
 }
 
 /// `filter(audience, closure)`: a function as a hint shows it. A parameter without a name is shown by its type.

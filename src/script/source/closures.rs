@@ -85,6 +85,16 @@ fn closure<'a>(node: &'a ASTNode) -> Option<(String, &'a [Expr])> {
     }
 }
 
+/// The definition of a closure of this number of parameters, if the script has written it.
+pub(crate) fn definition<'a>(
+    libraries: &'a [Shared<Module>],
+    closure: &'a FnPtr,
+    parameters: usize,
+) -> Option<&'a Shared<ScriptFuncDef>> {
+    functions(libraries, closure.fn_name())
+        .find(|function| function.params.len() == closure.curry().len() + parameters)
+}
+
 /// Refuses a closure that can't be called with this number of arguments by the function that is being called.
 pub(crate) fn expect_parameters(
     context: &NativeCallContext,

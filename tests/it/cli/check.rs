@@ -159,6 +159,50 @@ fn comparison_with_a_value_of_a_known_kind_is_found() {
 }
 
 #[test]
+fn comparison_with_the_result_of_a_function_is_found() {
+    for (condition, problem) in [
+        ("u.qr_scene == beijing_time(5)", "`qr_scene` is an integer, and this compares it with a string"),
+        ("u.openid == display_width(\"a\")", "`openid` is a string, and this compares it with an integer"),
+        ("u.remark == u.remark.len()", "`remark` is a string, and this compares it with an integer"),
+        ("name in u.tagid_list", "`tagid_list` never has a string in it"),
+    ] {
+        let script = format!("let name = beijing_time(5); followers().filter(|u| {condition}).count();");
+        assert_problem(&script, problem);
+    }
+}
+
+#[test]
+fn comparison_with_the_field_of_a_map_is_found() {
+    let text = "`qr_scene` is an integer, and this compares it with a string";
+    for script in [
+        "let m = #{scene: \"98765\"}; followers().filter(|u| u.qr_scene == m.scene).count();",
+        "let m = #{scene: 1}; m.scene = 2; let n = #{scene: `${m.scene}`}; followers().filter(|u| u.qr_scene == n.scene).count();",
+        "const M = #{scene: \"98765\"}; fn f() { followers().filter(|u| u.qr_scene == global::M.scene).count() } f();",
+        "let m = #{scene: \"98765\"}; print(m); m.keys(); followers().filter(|u| u.qr_scene == m.scene).count();",
+    ] {
+        assert_problem(script, text);
+    }
+}
+
+#[test]
+fn comparison_with_a_field_or_result_of_an_unknown_kind_is_accepted() {
+    for script in [
+        "let m = #{scene: \"98765\"}; m.scene = 5; followers().filter(|u| u.qr_scene == m.scene).count();",
+        "let m = #{scene: \"98765\"}; m[\"scene\"] = 5; followers().filter(|u| u.qr_scene == m.scene).count();",
+        "let m = #{scene: \"98765\"}; m.set(\"scene\", 5); followers().filter(|u| u.qr_scene == m.scene).count();",
+        "let m = #{scene: \"98765\"}; m.mixin(#{scene: 5}); followers().filter(|u| u.qr_scene == m.scene).count();",
+        "let m = #{scene: \"98765\"}; m += #{scene: 5}; followers().filter(|u| u.qr_scene == m.scene).count();",
+        "let m = #{scene: \"98765\"}; m = #{}; followers().filter(|u| u.qr_scene == m.scene).count();",
+        "fn fix() { this.scene = 5; } let m = #{scene: \"98765\"}; m.fix(); followers().filter(|u| u.qr_scene == m.scene).count();",
+        "fn f(m) { followers().filter(|u| u.qr_scene == m.scene).count() } let m = #{scene: \"1\"}; f(#{scene: 5});",
+        "fn display_width(x) { x } followers().filter(|u| u.openid == display_width(\"a\")).count();",
+        "let m = #{len: || \"a\"}; followers().filter(|u| u.remark == m.len.call()).count();",
+    ] {
+        assert_sound(script);
+    }
+}
+
+#[test]
 fn membership_that_is_never_true_is_found() {
     let ids = "`tagid_list` never has a string in it";
     for (condition, problem) in [
@@ -186,7 +230,7 @@ fn comparison_with_a_value_of_an_unknown_kind_is_accepted() {
         "let s = param(\"s\", 98765); followers().filter(|u| u.qr_scene == s).count();",
         "let s = parse_int(param(\"s\", \"5\")); followers().filter(|u| u.qr_scene == s || u.qr_scene_str == `${s}`).count();",
         "fn f(s) { followers().filter(|u| u.qr_scene == s).count() } let s = \"1\"; f(5);",
-        "for s in [1, \"2\"] { followers().filter(|u| u.qr_scene == s).count(); }",
+        "for s in [1, \"2\"] { if type_of(s) == \"i64\" { followers().filter(|u| u.qr_scene == s).count(); } }",
         "let ids = [1, 2]; followers().filter(|u| u.qr_scene in ids && !(\"a\" in u.openid)).count();",
         "let tag = tag_id(\"星标组\"); followers().filter(|u| tag in u.tagid_list).count();",
     ] {

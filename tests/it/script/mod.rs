@@ -2,6 +2,7 @@
 
 mod blacklist;
 mod callback;
+mod captured;
 mod card;
 mod closures;
 mod growth;
