@@ -33,7 +33,9 @@ impl Failure {
         let diagnostic = failure.diagnostic.clone();
         match failure.kind {
             ErrorKind::Configuration => Self::usage(diagnostic),
-            ErrorKind::Script | ErrorKind::Cancelled | ErrorKind::Quota => Self::script(diagnostic),
+            ErrorKind::Script | ErrorKind::Cancelled | ErrorKind::Quota | ErrorKind::NotStarted => {
+                Self::script(diagnostic)
+            }
         }
     }
 

@@ -299,7 +299,12 @@ fn run_on_thread<T: Send>(
     match on_deep_stack(SCRIPT_THREAD, STACK, || work(env)) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
-        Err(error) => Err(internal_error(&format!("no thread for the script: {error}"))),
+        Err(error) => Err(ScriptFailure {
+            diagnostic: Diagnostic::new(format!("no thread for the script: {error}")).hint(
+                "the limits of processes or of memory may be too low (ulimit -u, TasksMax=, --run-memory)",
+            ),
+            kind: ErrorKind::NotStarted,
+        }),
     }
 }
 
@@ -317,6 +322,7 @@ fn classify(
         (None, Some(trouble)) => {
             let state = match trouble.kind {
                 ErrorKind::Quota => RunState::Paused,
+                ErrorKind::NotStarted => RunState::Interrupted,
                 ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Cancelled => RunState::Error,
             };
             (state, Some(trouble.diagnostic.message.clone()))
@@ -411,9 +417,10 @@ mod tests {
 
     #[test]
     fn ended_run_has_the_state_of_what_ended_it() {
-        use RunState::{Cancelled, Done, DoneWithFailures, Error, Parked, Paused};
+        use RunState::{Cancelled, Done, DoneWithFailures, Error, Interrupted, Parked, Paused};
         let failed = internal_error("failed");
         let quota = ScriptFailure { kind: ErrorKind::Quota, ..internal_error("45009") };
+        let no_thread = ScriptFailure { kind: ErrorKind::NotStarted, ..internal_error("no thread") };
         let fenced = JournalError::Fenced;
         let fenced_text = fenced.to_string();
         // Jobs, parked, cancelled, trouble; state, error.
@@ -423,6 +430,7 @@ mod tests {
             (Done, None, false, Some(&failed), Error, Some("failed")),
             (DoneWithFailures, None, false, Some(&failed), Error, Some("failed")),
             (Done, None, false, Some(&quota), Paused, Some("45009")),
+            (Done, None, false, Some(&no_thread), Interrupted, Some("no thread")),
             (Done, None, true, None, Cancelled, None),
             (Done, None, true, Some(&failed), Cancelled, None),
             (Done, None, true, Some(&quota), Cancelled, None),

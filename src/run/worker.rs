@@ -11,7 +11,7 @@ use crate::{
     bulk::{Attempt, JournalError, Limits, ProgressBoard},
     client::{AccountKey, Client},
     host::Host,
-    script::{HandlerCall, HandlerResult, Output, Program},
+    script::{ErrorKind, HandlerCall, HandlerResult, Output, Program, ScriptFailure},
     store::{RunState, StartedBy, Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
@@ -168,6 +168,9 @@ pub(super) fn execute(runtime: &Runtime, plan: HandlerRun, attempt: Attempt) -> 
         Err(error) => RunOutcome::NotRecorded(format!("the store failed: {error}")),
         Ok(Outcome { end_not_recorded: Some(why), .. }) => {
             RunOutcome::NotRecorded(format!("its end is not recorded: {why}"))
+        }
+        Ok(Outcome { trouble: Some(ScriptFailure { kind: ErrorKind::NotStarted, diagnostic }), .. }) => {
+            RunOutcome::NotStarted(diagnostic.one_line())
         }
         Ok(outcome) => RunOutcome::Ended(RunEnded::new(&outcome)),
     }

@@ -38,7 +38,9 @@ pub(crate) fn show_outcome(
             // A run that was stopped because it parks ends for the reason of the park.
             let reason = match failure.kind {
                 ErrorKind::Cancelled => parked.as_ref().map(ToString::to_string),
-                ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Quota => None,
+                ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Quota | ErrorKind::NotStarted => {
+                    None
+                }
             };
             ending.show_failed(failure, reason)
         }
@@ -87,7 +89,7 @@ impl Ending<'_> {
                 exit::PAUSED
             }
             (_, ErrorKind::Configuration) => exit::USAGE,
-            (_, ErrorKind::Script | ErrorKind::Cancelled | ErrorKind::Quota) => {
+            (_, ErrorKind::Script | ErrorKind::Cancelled | ErrorKind::Quota | ErrorKind::NotStarted) => {
                 self.show_next_step("");
                 exit::SCRIPT
             }

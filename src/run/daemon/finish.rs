@@ -105,6 +105,7 @@ impl Daemon {
                 let Some(attempt) = self.last_attempt(run)? else {
                     return self.close_fire(&fire, FireState::Failed, RUN_DELETED).map(drop);
                 };
+                self.failed_starts.failed(&fire, why);
                 after_failed_start(stop, attempt)
             }
             RunOutcome::Died(_) => after_death(stop, fire.crashes),

@@ -103,6 +103,12 @@ impl FireQueue {
         self.starts.iter_mut().for_each(|queued| queued.not_before = EpochMs::MIN);
     }
 
+    /// Tries to resume some at once.
+    pub(super) fn retry_resumes(&mut self, which: impl Fn(&Fire) -> bool) {
+        let which = self.resumes.iter_mut().filter(|queued| which(&queued.fire));
+        which.for_each(|queued| queued.not_before = EpochMs::MIN);
+    }
+
     /// Tries everything at once: its times were taken from a clock that was wrong.
     pub(super) fn retry_all(&mut self) {
         self.starts.iter_mut().chain(&mut self.resumes).for_each(|queued| queued.not_before = EpochMs::MIN);

@@ -10,6 +10,7 @@
 mod accounts;
 mod clock_watch;
 mod dispatch;
+mod failed_starts;
 mod finish;
 mod fire_queue;
 mod folder_health;
@@ -38,6 +39,7 @@ pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 use self::{
     accounts::ServedAccounts,
     clock_watch::{ClockJump, ClockWatch},
+    failed_starts::FailedStarts,
     fire_queue::FireQueue,
     folder_health::{FirstLook, FolderHealth},
     loaded::LoadedAutomations,
@@ -59,7 +61,7 @@ use crate::{
         kept::KeepPeriods,
         registry::{AutomationRegistry, RegistryEvent, Revision},
         runner::{Runner, Waker},
-        worker::Connector,
+        worker::{Connector, RunOutcome},
     },
     store::{AutomationId, Store, StoreError},
 };
@@ -99,6 +101,7 @@ pub struct Daemon {
     triggers: Triggers,
     queue: FireQueue,
     running: RunningSet,
+    failed_starts: FailedStarts,
     capacity: Capacity,
     /// The last run of each automation of which the log says that it has outlived the time to the next fire.
     outlived: BTreeMap<AutomationId, String>,
@@ -138,6 +141,7 @@ impl Daemon {
             triggers: Triggers::default(),
             queue: FireQueue::default(),
             running: RunningSet::default(),
+            failed_starts: FailedStarts::default(),
             capacity: Capacity { max: DEFAULT_MAX_PARALLEL, is_full: false },
             outlived: BTreeMap::new(),
             preparations: Preparations::new(connector),
@@ -246,7 +250,9 @@ impl Daemon {
         if !is_final && let Some((level, text)) = self.outage.observe(&done) {
             self.process.log.daemon(level, &text);
         }
+        let start_error = self.failed_starts.trouble(|| self.queue.ids());
         let mut stats = self.process.stats.lock();
+        stats.start_error = start_error;
         stats.alive = Some(Stopwatch::start());
         stats.trouble = done.as_ref().err().map(trouble_of);
         if done.is_ok() && self.folder_health.first_look == FirstLook::Done {
@@ -310,6 +316,7 @@ impl Daemon {
     fn record_outcomes(&mut self, errors: &mut StepErrors) -> Result<(), StoreError> {
         for _ in 0..self.running.collect_finished() {
             let Some(finished) = self.running.next_finished() else { break };
+            let has_started = !matches!(finished.outcome, RunOutcome::NotStarted(_));
             let result = self.record_outcome(&finished);
             if result.is_ok() {
                 self.running.recorded(&finished);
@@ -318,6 +325,10 @@ impl Daemon {
             }
             errors.absorb(result)?;
             self.queue.retry_starts();
+            if has_started {
+                // What it has left may be enough.
+                self.queue.retry_resumes(|fire| self.failed_starts.contains(fire));
+            }
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ impl Daemon {
             Err(error) => return self.close_fire(&fire, FireState::Failed, &error.to_string()).map(drop),
         };
         let account = options.account.clone();
-        if self.has_no_place() {
+        if self.has_no_place() || self.yields(&fire) {
             self.resume_later(fire, revision, POLL_INTERVAL);
             return Ok(());
         }
@@ -140,7 +140,9 @@ impl Daemon {
         let spawned = match self.process.runner.spawn() {
             Ok(spawned) => spawned,
             Err(error) => {
-                let text = format!("can't be resumed yet: the system gives it no process: {error}");
+                let why = format!("the system gives it no process: {error}");
+                self.failed_starts.failed(&fire, &why);
+                let text = format!("can't be resumed yet: {why}");
                 self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
                 self.resume_later(fire, revision, POLL_INTERVAL);
                 return Ok(());

@@ -92,6 +92,9 @@ impl Daemon {
             if let Some(outcome) = self.apply_limits(fire, revision.automation.max_parallel)? {
                 return Ok(outcome);
             }
+            if self.yields(fire) {
+                return Ok(StartOutcome::Blocked);
+            }
             if !self.preparations.poll(&self.process, fire, account) {
                 return Ok(StartOutcome::Preparing);
             }
@@ -433,6 +436,7 @@ impl Daemon {
         let _ = plan.run.set(run.clone());
         let reporter =
             Reporter { finished: self.running.sender().clone(), waker: Arc::clone(&self.process.waker) };
+        self.failed_starts.started(&fire);
         let handle = (spawned.start)(plan, attempt, reporter);
         self.running.insert(
             run,
@@ -440,9 +444,16 @@ impl Daemon {
         );
     }
 
+    /// Whether a fire waits because the system has no process for all: an automation that has one leaves the next to others.
+    pub(super) fn yields(&self, fire: &Fire) -> bool {
+        !self.failed_starts.is_empty() && self.running.count_of(&fire.automation) > 0
+    }
+
     /// A run that gets no thread or process is not started: its fire waits.
-    fn without_process(&self, fire: &Fire, error: &io::Error) -> StartOutcome {
-        let text = format!("it waits: the system gives it no process: {error}");
+    fn without_process(&mut self, fire: &Fire, error: &io::Error) -> StartOutcome {
+        let why = format!("the system gives it no process: {error}");
+        self.failed_starts.failed(fire, &why);
+        let text = format!("it waits: {why}");
         self.process.log.automation(Level::Error, &fire.automation, &text);
         StartOutcome::Blocked
     }

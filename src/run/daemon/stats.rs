@@ -60,6 +60,8 @@ pub struct StatsSnapshot {
     pub trouble: Option<String>,
     /// Why the folder is not served as it is, if so.
     pub scan_error: Option<String>,
+    /// Why runs that are due do not start, if so.
+    pub start_error: Option<String>,
     /// Whether the daemon starts nothing more.
     pub is_shutting_down: bool,
     /// How long it takes until a clock that was set back shows again what it did show.
@@ -131,7 +133,7 @@ impl StatsSnapshot {
         if self.stepped.is_none() {
             return Some(trouble.unwrap_or_else(|| "the daemon has not started yet".to_owned()));
         }
-        trouble.or(self.liveness_error()).or(self.clock_error())
+        trouble.or(self.liveness_error()).or(self.start_error.clone()).or(self.clock_error())
     }
 
     fn clock_error(&self) -> Option<String> {

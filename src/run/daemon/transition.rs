@@ -21,7 +21,7 @@ const MAX_ATTEMPTS: i64 = 20;
 /// A run whose process has died more often than this is given up.
 const MAX_CRASHES: i64 = 4;
 
-/// The delay before the attempt that follows the first death of a run's process; it doubles with each further one.
+/// The delay after the first attempt whose process has died or did not start; it doubles with each further one.
 const INITIAL_CRASH_DELAY: Duration = Duration::from_secs(1);
 
 /// The delay after which a run is tried again whose account can't be called.
@@ -154,7 +154,7 @@ pub(super) fn after_death(stop: Option<StopReason>, crashes: i64) -> FireTransit
         Some(StopReason::TimedOut) => FireTransition::TimeOut,
         Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
         None if crashes > MAX_CRASHES => FireTransition::FailCrashLoop { crashes },
-        None => FireTransition::RetryCrashed { crashes, after: crash_delay(crashes) },
+        None => FireTransition::RetryCrashed { crashes, after: doubled(INITIAL_CRASH_DELAY, crashes) },
     }
 }
 
@@ -164,7 +164,9 @@ pub(super) fn after_failed_start(stop: Option<StopReason>, attempt: i64) -> Fire
         Some(StopReason::ShuttingDown) => FireTransition::HandOver,
         Some(StopReason::TimedOut) => FireTransition::TimeOut,
         Some(StopReason::Replaced) => FireTransition::Stop(REPLACED),
-        None if attempt <= MAX_ATTEMPTS => FireTransition::Resume { after: retry_delay(attempt) },
+        None if attempt <= MAX_ATTEMPTS => {
+            FireTransition::Resume { after: doubled(INITIAL_CRASH_DELAY, attempt) }
+        }
         None => FireTransition::Fail(GivenUp::Failed),
     }
 }
@@ -334,14 +336,13 @@ pub(super) fn admit(places: Places) -> Admission {
 
 /// The delay before an attempt that follows `failures` failed ones.
 fn retry_delay(failures: i64) -> Duration {
-    let doublings = u32::try_from(failures.clamp(1, 10) - 1).unwrap_or_default();
-    (INITIAL_RETRY_DELAY * (1 << doublings)).min(MAX_RETRY_DELAY)
+    doubled(INITIAL_RETRY_DELAY, failures)
 }
 
-/// The delay before the attempt that follows the `crashes`th death of a run's process.
-fn crash_delay(crashes: i64) -> Duration {
-    let doublings = u32::try_from(crashes.clamp(1, MAX_CRASHES) - 1).unwrap_or_default();
-    INITIAL_CRASH_DELAY * (1 << doublings)
+/// A delay that was doubled with each of `count` attempts after the first.
+fn doubled(initial: Duration, count: i64) -> Duration {
+    let doublings = u32::try_from(count.clamp(1, 16) - 1).unwrap_or_default();
+    (initial * (1 << doublings)).min(MAX_RETRY_DELAY)
 }
 
 #[cfg(test)]
@@ -458,7 +459,8 @@ mod tests {
     #[test]
     fn failed_start_is_retried_and_counted_as_no_crash() {
         let table = [
-            (None, 1, FireTransition::Resume { after: SECOND * 10 }),
+            (None, 1, FireTransition::Resume { after: SECOND }),
+            (None, 5, FireTransition::Resume { after: SECOND * 16 }),
             (None, 20, FireTransition::Resume { after: MAX_RETRY_DELAY }),
             (None, 21, FireTransition::Fail(GivenUp::Failed)),
             (Some(StopReason::ShuttingDown), 1, FireTransition::HandOver),

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The day's quota is used up (45009): the run pauses.
     Quota,
+    /// The system gave the script no thread: it has not started.
+    NotStarted,
 }
 
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
@@ -196,7 +198,7 @@ impl ScriptError {
             // functions make it an error that can be caught: `RunEnv::interruption` ends the run then.
             ErrorKind::Quota => EvalAltResult::ErrorTerminated(Dynamic::from(self), Position::NONE).into(),
             // The engine's progress callback ends a cancelled run, whatever the script catches.
-            ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Cancelled => {
+            ErrorKind::Script | ErrorKind::Configuration | ErrorKind::Cancelled | ErrorKind::NotStarted => {
                 EvalAltResult::ErrorRuntime(Dynamic::from(self), Position::NONE).into()
             }
         }

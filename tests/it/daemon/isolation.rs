@@ -1,7 +1,9 @@
 //! `mpscript serve` beside scripts that end, fill or hang their processes: each harms its own run only.
 
+use super::metrics::{get, measured, measured_with};
 use crate::fixtures::{
     daemon::DaemonFixture,
+    postgres::is_root,
     program::{Folder, Running, TIMEOUT},
     runs::id_of,
     sandbox_process::SandboxProcess,
@@ -326,4 +328,65 @@ fn process_of_a_run_has_no_secret_but_can_exchange_a_code() {
     }
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
+}
+
+/// Waits until the daemon says this of its readiness.
+#[track_caller]
+fn wait_for_readiness(place: &str, status: &str, words: &str) {
+    let since = Instant::now();
+    loop {
+        let (line, body) = get(place, "GET", "/readyz");
+        if line.contains(status) && body.contains(words) {
+            return;
+        }
+        assert!(since.elapsed() < TIMEOUT, "{line} {body}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn run_without_a_thread_waits_and_the_daemon_is_not_ready() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", every_second("", "print(\"跑\")"));
+    // Less than the stack of the script's thread.
+    let (daemon, place) = measured_with(&folder, &sandbox, &["--run-memory", "8MiB"]);
+    daemon.wait_for("no thread for the script: ");
+    wait_for_readiness(&place, " 503 ", "a run can't start: no thread for the script: ");
+    daemon.wait_for(", attempt 2");
+    assert!(!daemon.stdout().contains(": failed"), "{}", daemon.stdout());
+}
+
+/// Leaves a process so few descriptors that it can accept a connection, but start no process; `None` ends the limit.
+fn limit_descriptors(process: &Running, left: Option<usize>) {
+    let open = || -> Vec<usize> {
+        let folder = fs::read_dir(format!("/proc/{}/fd", process.id())).expect("root may read it");
+        folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+    };
+    let limit = left.map_or(4_096, |left| {
+        let open = open();
+        let free = |limit: usize| limit - open.iter().filter(|number| **number < limit).count();
+        (0..).find(|limit| free(*limit) == left).expect("there is no end of numbers")
+    });
+    let limit = format!("--nofile={limit}:4096");
+    let done = Command::new("prlimit").args(["--pid", &process.id().to_string(), &limit]).status();
+    assert!(done.expect("there is a prlimit").success());
+}
+
+#[test]
+fn fire_without_a_process_waits_until_the_system_gives_one() {
+    if !is_root() {
+        eprintln!("not tested: only root may count the descriptors of another process");
+        return;
+    }
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let script = "const automation = #{ on: [ #{ every: \"10s\" } ] };\nfn run() { print(\"跑\") }";
+    let folder = Folder::new().account().file("jobs/tick.rhai", script);
+    let (daemon, place) = measured(&folder, &sandbox);
+    daemon.wait_for("info  tick: live");
+    limit_descriptors(&daemon, Some(2));
+    daemon.wait_for("error tick: it waits: the system gives it no process: ");
+    wait_for_readiness(&place, " 503 ", "a run can't start: the system gives it no process: ");
+    limit_descriptors(&daemon, None);
+    daemon.wait_for(": 跑\n");
+    wait_for_readiness(&place, " 200 ", "ok");
 }

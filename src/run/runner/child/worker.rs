@@ -166,12 +166,12 @@ fn run(
 ) -> Result<RunOutcome, Refused> {
     let store = match runtime.block_on(order.store.open()) {
         Ok(store) => store,
-        Err(error) => return Ok(RunOutcome::NotRecorded(format!("the store failed: {error}"))),
+        Err(error) => return Ok(RunOutcome::NotStarted(format!("the store failed: {error}"))),
     };
     // The account's stored tokens are secrets too, even those that this process does not use.
     match runtime.block_on(store.tokens(&order.account)) {
         Ok(tokens) => tokens.iter().for_each(|token| host.secrets.learn_token(token)),
-        Err(error) => return Ok(RunOutcome::NotRecorded(format!("the store failed: {error}"))),
+        Err(error) => return Ok(RunOutcome::NotStarted(format!("the store failed: {error}"))),
     }
     let client = match order.client {
         Ok(settings) => {
