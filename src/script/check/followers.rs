@@ -25,6 +25,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Methods of an audience whose closure is given a follower.
 const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
+/// The method that gives the followers of an audience as an array.
+const TO_ARRAY: &str = "to_array";
+
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);
     let captured = captured_counts(file.ast);
@@ -38,7 +41,7 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
                 closures.extend(follower_closures(expr, &known));
                 problems.extend(after_terminal(file, expr, &known));
             }
-            Node::Stmt(Stmt::For(of, _)) if is_audience(&of.2.expr, &known) => {
+            Node::Stmt(Stmt::For(of, _)) if gives_followers(&of.2.expr, &known) => {
                 let body = of.2.body.statements();
                 check_follower(file, &kinds, |visit| walk(body, visit), &of.0.name, &mut problems);
             }
@@ -136,6 +139,16 @@ fn is_source(expr: &Expr, audiences: &Audiences) -> bool {
 /// Whether an expression is known to be an audience.
 fn is_audience(expr: &Expr, audiences: &Audiences) -> bool {
     let (root, links) = chain(expr);
+    is_source(root, audiences) && links.iter().all(|link| method(link).is_some_and(is_stage))
+}
+
+/// Whether a loop over an expression is one over followers: an audience, or the array of one.
+fn gives_followers(expr: &Expr, audiences: &Audiences) -> bool {
+    let (root, links) = chain(expr);
+    let links = match links.split_last() {
+        Some((last, before)) if method(last).is_some_and(|call| call.name == TO_ARRAY) => before,
+        _ => &links,
+    };
     is_source(root, audiences) && links.iter().all(|link| method(link).is_some_and(is_stage))
 }
 

@@ -146,6 +146,8 @@ fn comparison_with_a_value_of_a_known_kind_is_found() {
     for script in [
         "let s = param(\"s\", \"\"); followers().filter(|u| u.qr_scene == s).count();",
         "let s = \"98765\"; followers().filter(|u| u.qr_scene == s).count();",
+        "for u in followers().take(5).to_array() { if u.qr_scene == \"1\" { print(1); } }",
+        "let people = followers(); for u in people.to_array() { if u.qr_scene == \"1\" { print(1); } }",
         "let s = \"98765\"; let t = s; for u in followers() { if u.qr_scene == t { print(1); } }",
         "const S = \"98765\"; fn f() { followers().filter(|u| u.qr_scene == global::S).count() } f();",
         "for s in [\"98765\", \"5\"] { followers().filter(|u| u.qr_scene == s).count(); }",
