@@ -41,10 +41,12 @@ pub struct UndoStep {
 /// One compensation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UndoAction {
-    /// The followers that the step changed in this way are changed back.
+    /// The followers that the step changed are changed back.
     ChangeBack {
         /// What the step did to them.
         change: Change,
+        /// What undoes that; a remark is set to the one from before.
+        back: Change,
         /// The name of the tag, where it was deleted since and must be created again.
         recreate: Option<String>,
     },
@@ -89,7 +91,7 @@ pub async fn plan_undo(store: &Store, run: &str) -> Result<UndoPlan, StoreError>
         let Some(last) = rows.last() else { break };
         after = last.seq;
         for row in rows {
-            let effect = RecordedEffect::read(run, &row)?;
+            let effect = RecordedEffect::read(run, &row)?.map(|effect| (effect.inverse(row.kind), effect));
             steps.add(row, effect);
         }
     }
@@ -108,9 +110,9 @@ struct TopLevelStep {
 struct StepEffect {
     /// The number of the last step that did it.
     seq: i64,
-    /// What recorded it.
-    kind: StepKind,
     effect: RecordedEffect,
+    /// What is declared to undo it.
+    inverse: Inverse,
 }
 
 /// The steps of a script, in the order in which they started.
@@ -134,8 +136,8 @@ struct TagHistory {
 }
 
 impl TopLevelSteps {
-    /// Adds a step, which may be a child of a top-level one.
-    fn add(&mut self, row: StepRow, effect: Option<RecordedEffect>) {
+    /// Adds a step, which may be a child of a top-level one, with its effect and what undoes that.
+    fn add(&mut self, row: StepRow, effect: Option<(Inverse, RecordedEffect)>) {
         let place = row.step.split('/').next().unwrap_or_default().to_owned();
         let at = *self.places.entry(place.clone()).or_insert_with(|| {
             let (kind, label) = (row.kind, row.label.clone());
@@ -146,12 +148,12 @@ impl TopLevelSteps {
         if row.step == top.step {
             (top.kind, top.label) = (row.kind, row.label);
         }
-        let Some(effect) = effect else { return };
+        let Some((inverse, effect)) = effect else { return };
         // Followers that were changed are changed back together; whatever has a name is undone step by step.
         if matches!(effect, RecordedEffect::Change(_)) {
             top.effects.retain(|known| known.effect != effect);
         }
-        top.effects.push(StepEffect { seq: row.seq, kind: row.kind, effect });
+        top.effects.push(StepEffect { seq: row.seq, effect, inverse });
     }
 
     fn plan(self, run: &str) -> UndoPlan {
@@ -165,7 +167,7 @@ impl TopLevelSteps {
             });
             let mut actions = Vec::new();
             for recorded in effects {
-                match history.action(&recorded, &step) {
+                match history.action(recorded, &step) {
                     Ok(action) => actions.push(action),
                     Err(irreversible) => plan.irreversible.push(irreversible),
                 }
@@ -232,28 +234,46 @@ impl TagHistory {
     }
 
     /// What undoes an effect, or why nothing does.
-    fn action(&self, recorded: &StepEffect, step: &str) -> Result<UndoAction, String> {
-        let StepEffect { kind, effect, .. } = recorded;
-        match (effect.inverse(*kind), effect) {
-            (Inverse::RestoreTagName { id, from, to }, _) => Ok(UndoAction::RestoreTagName { id, from, to }),
-            (Inverse::DeleteTagIfEmpty { id, name }, _) => Ok(UndoAction::DeleteTagIfEmpty { id, name }),
-            (_, RecordedEffect::Change(change)) => {
-                let recreate = match change {
-                    Change::Detach(id) => self.recreated(*id).cloned(),
-                    Change::Attach(_) | Change::Block | Change::Unblock | Change::Remark => None,
-                };
-                Ok(UndoAction::ChangeBack { change: *change, recreate })
+    fn action(&self, recorded: StepEffect, step: &str) -> Result<UndoAction, String> {
+        let StepEffect { effect, inverse, .. } = recorded;
+        let back = match inverse {
+            Inverse::RestoreTagName { id, from, to } => {
+                return Ok(UndoAction::RestoreTagName { id, from, to });
             }
-            (Inverse::Irreversible(reason), RecordedEffect::DeleteTag { id, name }) => {
-                match self.recreated(*id) {
-                    Some(name) => Ok(UndoAction::RecreateTag { name: name.clone() }),
-                    None => Err(format!("the tag `{name}` ({id}) was deleted, and {reason}")),
-                }
+            Inverse::DeleteTagIfEmpty { id, name } => return Ok(UndoAction::DeleteTagIfEmpty { id, name }),
+            Inverse::Irreversible(reason) => return self.recreation(&effect, reason, step),
+            Inverse::Change(back) => back,
+            Inverse::RestoreRemarks => Change::Remark,
+        };
+        let change = match effect {
+            RecordedEffect::Change(change) => change,
+            RecordedEffect::CreateTag { .. }
+            | RecordedEffect::RenameTag { .. }
+            | RecordedEffect::DeleteTag { .. }
+            | RecordedEffect::Other(_) => {
+                return Err(format!("{} (step {step}): it names no followers to change back", effect.kind()));
             }
-            (Inverse::Irreversible(reason), RecordedEffect::Other(call)) => {
-                Err(format!("{call} (step {step}): {reason}"))
+        };
+        let recreate = match back {
+            Change::Attach(id) => self.recreated(id).cloned(),
+            Change::Detach(_) | Change::Block | Change::Unblock | Change::Remark => None,
+        };
+        Ok(UndoAction::ChangeBack { change, back, recreate })
+    }
+
+    /// What replaces the loss of an irreversible effect: a tag that no follower had is created again. Else the report
+    /// of it.
+    fn recreation(&self, effect: &RecordedEffect, reason: &str, step: &str) -> Result<UndoAction, String> {
+        match effect {
+            RecordedEffect::DeleteTag { id, name } => match self.recreated(*id) {
+                Some(name) => Ok(UndoAction::RecreateTag { name: name.clone() }),
+                None => Err(format!("the tag `{name}` ({id}) was deleted, and {reason}")),
+            },
+            RecordedEffect::Other(call) => Err(format!("{call} (step {step}): {reason}")),
+            RecordedEffect::Change(change) => Err(format!("{change} (step {step}): {reason}")),
+            RecordedEffect::CreateTag { .. } | RecordedEffect::RenameTag { .. } => {
+                Err(format!("{} (step {step}): {reason}", effect.kind()))
             }
-            (_, effect) => Err(format!("{} (step {step})", effect.kind())),
         }
     }
 }
@@ -265,6 +285,14 @@ mod tests {
 
     /// The plan for steps of these places and effects, in the order in which they started.
     fn plan(steps: &[(&str, StepKind, Option<RecordedEffect>)]) -> UndoPlan {
+        plan_by(steps, RecordedEffect::inverse)
+    }
+
+    /// The same where this is declared to undo the effects.
+    fn plan_by(
+        steps: &[(&str, StepKind, Option<RecordedEffect>)],
+        inverse: impl Fn(&RecordedEffect, StepKind) -> Inverse,
+    ) -> UndoPlan {
         let mut all = TopLevelSteps::default();
         for (number, (step, kind, effect)) in steps.iter().enumerate() {
             let row = StepRow {
@@ -281,7 +309,7 @@ mod tests {
                 checkpoint: String::new(),
                 answer: String::new(),
             };
-            all.add(row, effect.clone());
+            all.add(row, effect.clone().map(|effect| (inverse(&effect, *kind), effect)));
         }
         all.plan("R")
     }
@@ -311,7 +339,8 @@ mod tests {
     }
 
     fn back(change: Change) -> UndoAction {
-        UndoAction::ChangeBack { change, recreate: None }
+        let back = change.opposite().unwrap_or(Change::Remark);
+        UndoAction::ChangeBack { change, back, recreate: None }
     }
 
     fn actions(plan: &UndoPlan) -> Vec<(&str, Vec<UndoAction>)> {
@@ -386,8 +415,41 @@ mod tests {
             ("2", TAG, change(Change::Detach(7))),
             ("3", if_empty, deleted(7)),
         ]);
-        let change = Change::Detach(7);
-        assert_eq!(actions(&put_on), [("2", vec![UndoAction::ChangeBack { change, recreate: Some(name) }])]);
+        let (change, back) = (Change::Detach(7), Change::Attach(7));
+        let put_back = UndoAction::ChangeBack { change, back, recreate: Some(name) };
+        assert_eq!(actions(&put_on), [("2", vec![put_back])]);
+    }
+
+    #[test]
+    fn followers_are_changed_back_as_declared() {
+        let steps = [("1", TAG, change(Change::Attach(7)))];
+        let declared = plan_by(&steps, |_, _| Inverse::Change(Change::Detach(8)));
+        let (change, back) = (Change::Attach(7), Change::Detach(8));
+        assert_eq!(
+            actions(&declared),
+            [("1", vec![UndoAction::ChangeBack { change, back, recreate: None }])]
+        );
+    }
+
+    #[test]
+    fn effect_declared_irreversible_is_reported_with_its_step_and_the_reason() {
+        for (effect, expected) in [
+            (change(Change::Attach(7)), "attach 7 (step 4): it stays"),
+            (change(Change::Remark), "remark (step 4): it stays"),
+            (created(7), "tag_created (step 4): it stays"),
+            (renamed("甲", "乙"), "tag_renamed (step 4): it stays"),
+        ] {
+            let declared = plan_by(&[("4", TAG, effect)], |_, _| Inverse::Irreversible("it stays"));
+            assert_eq!(declared.steps, []);
+            assert_eq!(declared.irreversible, [expected]);
+        }
+    }
+
+    #[test]
+    fn inverse_that_needs_followers_where_none_are_recorded_is_reported() {
+        let declared = plan_by(&[("4", CALL, created(7))], |_, _| Inverse::RestoreRemarks);
+        assert_eq!(declared.steps, []);
+        assert_eq!(declared.irreversible, ["tag_created (step 4): it names no followers to change back"]);
     }
 
     #[test]

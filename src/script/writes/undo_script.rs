@@ -28,17 +28,17 @@ pub fn undo_script(plan: &UndoPlan, is_dry: bool) -> String {
 
 fn statement(run: &str, step: &str, action: &UndoAction, is_dry: bool) -> String {
     match action {
-        UndoAction::ChangeBack { change, recreate } => {
+        UndoAction::ChangeBack { change, back, recreate } => {
             let changed =
                 format!("changed_by({}, {}, {})", json!(run), json!(step), json!(change.to_string()));
-            let back = match change {
-                Change::Attach(id) => format!("untag({id})"),
-                Change::Detach(id) => {
+            let back = match back {
+                Change::Attach(id) => {
                     let tag: Value = recreate.as_ref().map_or_else(|| json!(id), |name| json!(name));
                     format!("tag({tag})")
                 }
-                Change::Block => "unblock()".to_owned(),
-                Change::Unblock => "block()".to_owned(),
+                Change::Detach(id) => format!("untag({id})"),
+                Change::Block => "block()".to_owned(),
+                Change::Unblock => "unblock()".to_owned(),
                 Change::Remark => "restore_remark()".to_owned(),
             };
             format!("{changed}.{back}")
@@ -65,13 +65,14 @@ mod tests {
     #[test]
     fn plan_with_every_action_is_a_script_with_a_line_each() {
         let name = || "甲".to_owned();
-        let back = |change, recreate| UndoAction::ChangeBack { change, recreate };
+        let back = |change, back, recreate| UndoAction::ChangeBack { change, back, recreate };
         let actions = vec![
-            back(Change::Attach(7), None),
-            back(Change::Detach(7), None),
-            back(Change::Detach(8), Some(name())),
-            back(Change::Block, None),
-            back(Change::Remark, None),
+            back(Change::Attach(7), Change::Detach(7), None),
+            back(Change::Detach(7), Change::Attach(7), None),
+            back(Change::Detach(8), Change::Attach(8), Some(name())),
+            back(Change::Block, Change::Unblock, None),
+            back(Change::Unblock, Change::Block, None),
+            back(Change::Remark, Change::Remark, None),
             UndoAction::RestoreTagName { id: 7, from: name(), to: "乙".to_owned() },
             UndoAction::DeleteTagIfEmpty { id: 9, name: name() },
         ];
@@ -82,6 +83,7 @@ mod tests {
             "changed_by(\"R\", \"3\", \"detach 7\").tag(7)",
             "changed_by(\"R\", \"3\", \"detach 8\").tag(\"甲\")",
             "changed_by(\"R\", \"3\", \"block\").unblock()",
+            "changed_by(\"R\", \"3\", \"unblock\").block()",
             "changed_by(\"R\", \"3\", \"remark\").restore_remark()",
             "restore_tag_name(7, \"甲\", \"乙\")",
             "delete_tag_if_empty(9, \"甲\")",
