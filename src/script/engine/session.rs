@@ -23,8 +23,9 @@ use crate::script::{
         parse::{called_names, calls},
         program::{Imports, PriorDeclarations, Program},
     },
+    writes::compensations::COMPENSATIONS,
 };
-use crate::store::{EffectKind, TerminalKind};
+use crate::store::TerminalKind;
 use rhai::{
     AST, ASTFlags, ASTNode, Dynamic, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope,
     Shared, Stmt,
@@ -142,7 +143,7 @@ impl Line {
         let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
         writes.extend(TerminalKind::ALL.iter().filter(|kind| kind.is_change()).map(|kind| kind.as_str()));
-        writes.extend([EffectKind::RestoreTagName, EffectKind::DeleteTagIfEmpty].map(EffectKind::as_str));
+        writes.extend(COMPENSATIONS);
         writes.extend(["post", "eval", "call"]);
         // The calls of imports are unknown here, so a line with imports may write.
         let is_open = self.program.imports().next().is_some() || !session.state.imports.is_empty();

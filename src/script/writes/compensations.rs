@@ -145,21 +145,30 @@ fn skip_undo_step(env: &RunEnv, step: &str, error: &Dynamic) -> ScriptResult<()>
     Ok(())
 }
 
+/// The function that gives a tag its former name back.
+pub(crate) const RESTORE_TAG_NAME: &str = "restore_tag_name";
+
+/// The function that deletes a tag unless a follower has it.
+pub(crate) const DELETE_TAG_IF_EMPTY: &str = "delete_tag_if_empty";
+
+/// The compensations that change the account.
+pub(crate) const COMPENSATIONS: [&str; 2] = [RESTORE_TAG_NAME, DELETE_TAG_IF_EMPTY];
+
 pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let of = Arc::clone(env);
-    described("restore_tag_name", &["id: int", "from: String", "to: String"], RESTORE_TAG_NAME)
+    described(RESTORE_TAG_NAME, &["id: int", "from: String", "to: String"], RESTORE_TAG_NAME_DOC)
         .register_into_engine(engine, move |id: i64, from: &str, to: &str| {
             restore_tag_name(&of, id, from, to)
         });
     let of = Arc::clone(env);
-    described("delete_tag_if_empty", &["id: int", "name: String"], DELETE_TAG_IF_EMPTY)
+    described(DELETE_TAG_IF_EMPTY, &["id: int", "name: String"], DELETE_TAG_IF_EMPTY_DOC)
         .register_into_engine(engine, move |id: i64, name: &str| delete_tag_if_empty(&of, id, name));
     let of = Arc::clone(env);
-    described("skip_undo_step", &["step: String", "error: ?"], SKIP_UNDO_STEP)
+    described("skip_undo_step", &["step: String", "error: ?"], SKIP_UNDO_STEP_DOC)
         .register_into_engine(engine, move |step: &str, error: Dynamic| skip_undo_step(&of, step, &error));
 }
 
-const RESTORE_TAG_NAME: &str =
+const RESTORE_TAG_NAME_DOC: &str =
     "Gives a tag the name back that it had before a run, `from`, if it is still called what the \
     run called it.
 
@@ -170,7 +179,7 @@ const RESTORE_TAG_NAME: &str =
     restore_tag_name(t.id, \"旧名\", \"新名\");
     ```";
 
-const DELETE_TAG_IF_EMPTY: &str =
+const DELETE_TAG_IF_EMPTY_DOC: &str =
     "Deletes a tag that no follower has, and reports one that stays. An id of 0 stands for an unknown one: then the name counts.
 
     `mpscript undo` is written with it.
@@ -180,7 +189,7 @@ const DELETE_TAG_IF_EMPTY: &str =
     delete_tag_if_empty(t.id, \"空的\");
     ```";
 
-const SKIP_UNDO_STEP: &str =
+const SKIP_UNDO_STEP_DOC: &str =
     "Reports that a step can't be undone, if the platform refused it permanently; any other error ends \
     the run.
 

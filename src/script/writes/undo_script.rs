@@ -1,6 +1,7 @@
 //! The script that undoes a run, made of its undo plan. It is shown to the person before it runs, and recorded like any
 //! other script.
 
+use super::compensations::{DELETE_TAG_IF_EMPTY, RESTORE_TAG_NAME};
 use crate::{
     api::{Endpoint, tag},
     bulk::{Change, UndoAction, UndoPlan},
@@ -45,7 +46,7 @@ fn statement(run: &str, step: &str, action: &UndoAction, is_dry: bool) -> String
         }
         UndoAction::RecreateTag { name } => format!("{}({})", tag::Create::SPEC.name, json!(name)),
         UndoAction::RestoreTagName { id, from, to } => {
-            format!("restore_tag_name({id}, {}, {})", json!(from), json!(to))
+            format!("{RESTORE_TAG_NAME}({id}, {}, {})", json!(from), json!(to))
         }
         UndoAction::DeleteTagIfEmpty { name, .. } if is_dry => {
             format!(
@@ -53,7 +54,7 @@ fn statement(run: &str, step: &str, action: &UndoAction, is_dry: bool) -> String
                 json!(format!("the tag `{name}` is deleted unless a follower has it by then"))
             )
         }
-        UndoAction::DeleteTagIfEmpty { id, name } => format!("delete_tag_if_empty({id}, {})", json!(name)),
+        UndoAction::DeleteTagIfEmpty { id, name } => format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name)),
     }
 }
 

@@ -29,6 +29,18 @@ fn piped_lines_print_values_and_set_the_exit_code() {
 }
 
 #[test]
+fn line_with_a_compensation_is_a_run() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    for line in ["delete_tag_if_empty(t.id, t.name);", "restore_tag_name(t.id, \"旧名\", t.name);"] {
+        let folder = Folder::new().account();
+        let lines = format!("let t = tag::create(\"空的\");\n{line}\n");
+        folder.run_with_input(&["repl", "--base-url", &sandbox.url()], &lines);
+        let runs = folder.run(&["runs", "--json"]).success();
+        assert!(runs.contains("line 2"), "{line}: {runs}");
+    }
+}
+
+#[test]
 fn declarations_are_kept_across_lines() {
     gives("fn doubled(a) { a * 2 }\nlet f = |a| doubled(a) + 1;\nf.call(4)\n", "9\n");
     gives("const LIMIT = 5;\nfn over(a) { a > global::LIMIT }\nover(6)\nLIMIT\n", "true\n5\n");
