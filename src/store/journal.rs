@@ -39,6 +39,8 @@ pub struct StepRow {
     pub checkpoint: String,
     /// Its answer or error, as JSON; empty before its end.
     pub answer: String,
+    /// Whether it has batches that only a step with an effect has: a job's, or those of a call that were sent.
+    pub has_batches: bool,
 }
 
 /// What a step is, when it starts.
@@ -82,13 +84,33 @@ fn step(run: &str, row: &Row) -> Result<StepRow, StoreError> {
         effect: cells.text()?,
         checkpoint: cells.text()?,
         answer: cells.text()?,
+        has_batches: cells.of("mpscript_batch", "number", &key).boolean()?,
     })
 }
+
+/// SQL: whether a step has batches that only one with an effect has. A call that was refused has no effect, and a batch
+/// that was not sent.
+const HAS_BATCHES: &str = sql!(
+    "EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = s.run AND b.step = s.step
+         AND (b.in_doubt > 0 OR b.size > b.pending OR s.kind NOT LIKE '",
+    StepKind::CALL,
+    ":%'))"
+);
+
+/// SQL: whether a step had an effect; one that is damaged counts.
+const HAD_EFFECT: &str = sql!("effect_kind <> '' OR effect <> '' OR ", HAS_BATCHES);
 
 /// A query for steps.
 macro_rules! steps {
     ($($rest:expr),+) => {
-        sql!("SELECT ", step_columns!(), " FROM mpscript_step s WHERE run = $1 AND ", $($rest),+)
+        sql!(
+            "SELECT ",
+            step_columns!(),
+            ", CAST(CASE WHEN ",
+            HAS_BATCHES,
+            " THEN 1 ELSE 0 END AS BIGINT) FROM mpscript_step s WHERE run = $1 AND ",
+            $($rest),+
+        )
     };
 }
 
@@ -227,7 +249,7 @@ impl Store {
     /// The steps of a page, with the parts of those, that have started and not ended, and that had an effect.
     pub async fn in_flight_on_page(&self, run: &str, prefix: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement =
-            Statement::new(steps!("state = $3 AND effect_kind <> '' AND step LIKE $2 ORDER BY seq"));
+            Statement::new(steps!("state = $3 AND (", HAD_EFFECT, ") AND step LIKE $2 ORDER BY seq"));
         let statement = statement.with(run).with(format!("{prefix}%").as_str());
         let rows = self.query(statement.with(StepState::Begun.as_str())).await?;
         rows.iter().map(|row| step(run, row)).collect()
@@ -236,7 +258,9 @@ impl Store {
     /// The top-level steps that have started and not ended, and that had an effect or have child steps.
     pub async fn in_flight_steps(&self, run: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement = Statement::new(steps!(
-            "state = $2 AND step NOT LIKE '%/%' AND (effect_kind <> '' OR EXISTS (
+            "state = $2 AND step NOT LIKE '%/%' AND (",
+            HAD_EFFECT,
+            " OR EXISTS (
                  SELECT 1 FROM mpscript_step p WHERE p.run = s.run AND p.step LIKE s.step || '/%'))
              ORDER BY seq"
         ));

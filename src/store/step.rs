@@ -115,16 +115,44 @@ pub struct EffectKey {
     pub tag_id: i64,
 }
 
+impl EffectKind {
+    /// The kind of effect that such a call has.
+    const fn effect(self) -> RecordedKind {
+        match self {
+            Self::TagCreate => RecordedKind::TagCreated,
+            Self::TagUpdate | Self::RestoreTagName => RecordedKind::TagRenamed,
+            Self::TagDelete | Self::DeleteTagIfEmpty => RecordedKind::TagDeleted,
+            Self::TagAttach => RecordedKind::TagAttached,
+            Self::TagDetach => RecordedKind::TagDetached,
+            Self::UserRemark => RecordedKind::Remarked,
+            Self::BlacklistAdd => RecordedKind::Blocked,
+            Self::BlacklistRemove => RecordedKind::Unblocked,
+            Self::MediaUploadImage
+            | Self::CardCreate
+            | Self::QrcodeCreate
+            | Self::QuotaClear
+            | Self::Undeclared => RecordedKind::Irreversible,
+        }
+    }
+}
+
 impl TerminalKind {
+    /// The kind of effect that it has on followers; `None` where it only reads them.
+    const fn effect(self) -> Option<RecordedKind> {
+        match self {
+            Self::Tag => Some(RecordedKind::TagAttached),
+            Self::Untag => Some(RecordedKind::TagDetached),
+            Self::Block => Some(RecordedKind::Blocked),
+            Self::Unblock => Some(RecordedKind::Unblocked),
+            Self::Remark | Self::RestoreRemark => Some(RecordedKind::Remarked),
+            Self::Each | Self::For | Self::Count | Self::CountBy | Self::WriteCsv | Self::ToArray => None,
+        }
+    }
+
     /// Whether it changes followers, rather than only reading them.
     #[must_use]
     pub const fn is_change(self) -> bool {
-        match self {
-            Self::Tag | Self::Untag | Self::Block | Self::Unblock | Self::Remark | Self::RestoreRemark => {
-                true
-            }
-            Self::Each | Self::For | Self::Count | Self::CountBy | Self::WriteCsv | Self::ToArray => false,
-        }
+        self.effect().is_some()
     }
 
     /// Whether it runs code of the script for each follower, which may make calls of its own and fill variables that
@@ -156,6 +184,17 @@ impl StepKind {
             Self::Call(kind) => kind.as_str(),
             Self::Terminal(kind) => kind.as_str(),
         }
+    }
+
+    /// Whether a step of this kind may record an effect of that one: its own, and a call also one that can't be undone,
+    /// where the state before it could not be read.
+    #[must_use]
+    pub fn may_record(self, effect: RecordedKind) -> bool {
+        let own = match self {
+            Self::Terminal(kind) => kind.effect(),
+            Self::Call(kind) => Some(kind.effect()),
+        };
+        own == Some(effect) || matches!((self, effect), (Self::Call(_), RecordedKind::Irreversible))
     }
 
     /// Every kind of step.

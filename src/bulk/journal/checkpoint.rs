@@ -88,6 +88,7 @@ mod tests {
             effect: String::new(),
             checkpoint,
             answer: String::new(),
+            has_batches: false,
         };
         let checkpoint = Checkpoint::read("R", &row, paging).map_err(|error| error.to_string())?;
         let written = serde_json::to_string(&checkpoint.cursor).map_err(|error| error.to_string())?;

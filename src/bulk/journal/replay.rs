@@ -199,6 +199,7 @@ mod tests {
             effect: String::new(),
             checkpoint: String::new(),
             answer: String::new(),
+            has_batches: false,
         }
     }
 

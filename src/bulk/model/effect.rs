@@ -43,21 +43,31 @@ pub enum RecordedEffect {
 }
 
 impl RecordedEffect {
-    /// The effect that a step recorded, if it recorded one. One of another kind than its row says is damaged.
+    /// The effect that a step recorded, if it recorded one. One of another kind than its row says is damaged, and so are
+    /// one that such a step can't have, and none where the rest of the row or the step's batches show that there was one.
     pub fn read(run: &str, row: &StepRow) -> Result<Option<Self>, StoreError> {
-        let Some(kind) = row.effect_kind else { return Ok(None) };
         let key = format!("{run}/{}", row.step);
-        let effect: Self = JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect)?;
-        if effect.kind() == kind {
-            return Ok(Some(effect));
+        let damaged = |column, expected: String, found: String| {
+            Err(StoreError::Decode { table: "mpscript_step", row: key.clone(), column, expected, found })
+        };
+        let Some(kind) = row.effect_kind else {
+            let shown_by = match (row.effect.is_empty(), row.has_batches) {
+                (true, false) => return Ok(None),
+                (true, true) => "the kind of the effect that the step's batches had",
+                (false, _) => "the kind of the effect in `effect`",
+            };
+            return damaged("effect_kind", shown_by.to_owned(), "none".to_owned());
+        };
+        if !row.kind.may_record(kind) {
+            let expected = format!("an effect that a step of the kind `{}` has", row.kind);
+            return damaged("effect_kind", expected, format!("`{kind}`"));
         }
-        Err(StoreError::Decode {
-            table: "mpscript_step",
-            row: key,
-            column: "effect",
-            expected: format!("an effect of the kind `{kind}`"),
-            found: format!("one of the kind `{}`", effect.kind()),
-        })
+        let effect: Self = JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect)?;
+        if effect.kind() != kind {
+            let expected = format!("an effect of the kind `{kind}`");
+            return damaged("effect", expected, format!("one of the kind `{}`", effect.kind()));
+        }
+        Ok(Some(effect))
     }
 
     /// What queries know of it.

@@ -308,6 +308,7 @@ mod tests {
                 effect: String::new(),
                 checkpoint: String::new(),
                 answer: String::new(),
+                has_batches: false,
             };
             all.add(row, effect.clone().map(|effect| (inverse(&effect, *kind), effect)));
         }

@@ -18,7 +18,7 @@ use crate::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
     },
-    store::TerminalKind,
+    store::{StoreError, TerminalKind},
 };
 use serde_json::{Value, json};
 use std::{
@@ -68,8 +68,23 @@ impl PriorAttempt {
         let accumulator = mem::take(&mut checkpoint.accumulator);
         let accumulator = RecordedJson::new(run, &row.step, "checkpoint", accumulator.to_string());
         let change = match effect {
+            None => None,
             Some(RecordedEffect::Change(change)) => Some(change),
-            _ => None,
+            Some(
+                other @ (RecordedEffect::CreateTag { .. }
+                | RecordedEffect::RenameTag { .. }
+                | RecordedEffect::DeleteTag { .. }
+                | RecordedEffect::Other(_)),
+            ) => {
+                let error = StoreError::Decode {
+                    table: "mpscript_step",
+                    row: format!("{run}/{}", row.step),
+                    column: "effect",
+                    expected: "a change to followers".to_owned(),
+                    found: format!("an effect of the kind `{}`", other.kind()),
+                };
+                return Err(error.into());
+            }
         };
         Ok(Self { checkpoint, accumulator: Some(accumulator), change, batched: HashSet::new() })
     }

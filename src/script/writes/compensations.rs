@@ -56,7 +56,7 @@ fn run_step_once(
             env.block_on(durable.wait()).map_err(journal)?;
             step
         }
-        ReachedCall::Incomplete(step, _) => {
+        ReachedCall::Incomplete(step, ..) => {
             env.block_on(step.reopen()).map_err(journal)?;
             step
         }

@@ -3,7 +3,7 @@
 
 use super::{
     dry_run,
-    recorded_call::{Accepts, CallOutcome, ReachedCall, reach, record, redact},
+    recorded_call::{Accepts, CallOutcome, ReachedCall, reach, record, recorded_effect, redact},
 };
 use crate::{
     api::{
@@ -110,19 +110,20 @@ fn call_observed(
             let before = call.observe()?;
             call.send(&before, send)
         }
-        ReachedCall::Incomplete(step, row) => {
+        ReachedCall::Incomplete(step, row, effect) => {
             // It took effect unless it was not sent, or refused.
-            let is_in_doubt = row.effect_kind.is_some() && !was_refused(env, &row)?;
+            let is_in_doubt = effect.is_some() && !was_refused(env, &row)?;
             let call = JournaledCall { env, step, call, known, is_in_doubt };
             call.lock()?;
             if let Some(answer) = call.resolve(&row, accepts)? {
-                let effect = recorded_effect(env, &row)?;
                 let outcome = Ok(CallOutcome::Made(answer));
                 call.record_outcome(&outcome, effect.as_ref())?;
                 return outcome;
             }
+            // What is recorded is decoded before anything of it is overwritten.
+            let items = recorded_items(env, call.step.at())?;
             env.block_on(call.step.reopen()).map_err(journal)?;
-            let before = call.recorded_pre_state(&row)?;
+            let before = call.recorded_pre_state(effect, items)?;
             call.send(&before, send)
         }
     }
@@ -156,12 +157,6 @@ fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     let recorded = RecordedJson::new(run, &row.step, "answer", row.answer.clone());
     let earlier: ScriptError = env.decode(&recorded, "the error of a call, as JSON")?;
     Ok(!earlier.in_doubt)
-}
-
-/// The effect that an earlier attempt recorded of a call.
-fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedEffect>> {
-    let run = env.journal.run().unwrap_or_default();
-    RecordedEffect::read(run, row).map_err(|error| env.journal_error(&error.into()))
 }
 
 impl JournaledCall<'_> {
@@ -279,15 +274,16 @@ impl JournaledCall<'_> {
         Ok(())
     }
 
-    /// The state before the first attempt of a call that is sent again.
-    fn recorded_pre_state(&self, row: &StepRow) -> ScriptResult<RecordedPreState> {
-        match recorded_effect(self.env, row)? {
+    /// The state before the first attempt of a call that is sent again, whose effect and intents are recorded.
+    fn recorded_pre_state(
+        &self,
+        effect: Option<RecordedEffect>,
+        items: Vec<ChangeItem>,
+    ) -> ScriptResult<RecordedPreState> {
+        match effect {
+            // Without an intent it was not sent, or changed no follower.
+            Some(RecordedEffect::Change(_)) if items.is_empty() => self.observe(),
             Some(effect @ RecordedEffect::Change(_)) => {
-                let items = recorded_items(self.env, self.step.at())?;
-                // Without an intent it was not sent, or changed no follower.
-                if items.is_empty() {
-                    return self.observe();
-                }
                 Ok(RecordedPreState { effect: Some(effect), items: Some(items) })
             }
             Some(effect) => Ok(RecordedPreState { effect: Some(effect), items: None }),

@@ -3,7 +3,7 @@
 
 use crate::{
     api::Resend,
-    bulk::{CommitAck, Replay, Step, StepIdentity, StepRow},
+    bulk::{CommitAck, RecordedEffect, Replay, Step, StepIdentity, StepRow},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -55,8 +55,8 @@ pub(super) enum ReachedCall {
     Recorded(CallOutcome),
     /// It starts, once its entry is durable.
     Fresh(Step, CommitAck),
-    /// An earlier attempt began it, and the script never got its outcome.
-    Incomplete(Step, Box<StepRow>),
+    /// An earlier attempt began it, and the script never got its outcome; with the effect that it recorded.
+    Incomplete(Step, Box<StepRow>, Option<RecordedEffect>),
 }
 
 /// Begins the step of a call, or replays it. A recorded error is raised again.
@@ -83,8 +83,18 @@ pub(super) fn reach(
             Err(env.pause_on_quota(error).raise())
         }
         Replay::Fresh(step, durable) => Ok(ReachedCall::Fresh(step, durable)),
-        Replay::Incomplete(step, row) => Ok(ReachedCall::Incomplete(step, row)),
+        Replay::Incomplete(step, row) => {
+            // What is recorded is decoded before anything of it is overwritten.
+            let effect = recorded_effect(env, &row)?;
+            Ok(ReachedCall::Incomplete(step, row, effect))
+        }
     }
+}
+
+/// The effect that an earlier attempt recorded of a call. One that can't be decoded parks the run.
+pub(super) fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Option<RecordedEffect>> {
+    let run = env.journal.run().unwrap_or_default();
+    RecordedEffect::read(run, row).map_err(|error| env.journal_error(&env.journal.park(error.into())))
 }
 
 /// Records the outcome of a call. The error of one that an earlier attempt may have made leaves it in doubt.

@@ -47,7 +47,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 18] = [
+const DAMAGES: [(&str, &str, Option<i32>); 22] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -73,8 +73,34 @@ const DAMAGES: [(&str, &str, Option<i32>); 18] = [
     ),
     (
         "UPDATE mpscript_step SET effect_kind = 'remarked' WHERE run = $1 AND step = '2'",
-        "`effect` in row `RUN/2` of mpscript_step can't be read: expected an effect of the kind `remarked`, found one of \
-         the kind `tag_attached`",
+        "`effect_kind` in row `RUN/2` of mpscript_step can't be read: expected an effect that a step of the kind \
+         `terminal:tag` has, found `remarked`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect = '{\"effect\":\"followers\",\"of\":{\"change\":\"block\"}}' \
+         WHERE run = $1 AND step = '2'",
+        "`effect` in row `RUN/2` of mpscript_step can't be read: expected an effect of the kind `tag_attached`, found one \
+         of the kind `blocked`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_kind = 'tag_created', \
+         effect = '{\"effect\":\"tag_created\",\"of\":{\"id\":100,\"name\":\"展台\"}}' WHERE run = $1 AND step = '2'",
+        "`effect_kind` in row `RUN/2` of mpscript_step can't be read: expected an effect that a step of the kind \
+         `terminal:tag` has, found `tag_created`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_kind = '', effect_tag = 0, effect = '' WHERE run = $1 AND step = '2'",
+        "`effect_kind` in row `RUN/2` of mpscript_step can't be read: expected the kind of the effect that the step's \
+         batches had, found none",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_kind = '' WHERE run = $1 AND step = '2'",
+        "`effect_kind` in row `RUN/2` of mpscript_step can't be read: expected the kind of the effect in `effect`, found \
+         none",
         Some(2),
     ),
     (
@@ -284,4 +310,29 @@ fn damaged_answer_of_a_call_parks_the_run() {
         "expected the outcome of this call, as JSON, found `{\"outcome\":\"made\",\"answer\":{\"name\":\"老客户\"}}` (missing field \
          `id`",
     );
+}
+
+#[test]
+fn emptied_effect_of_a_call_parks_the_run_and_is_not_overwritten() {
+    let script = "let t = tag::create(\"老客户\"); tag::attach(t, user::list().data.openid.extract(0, 5));";
+    on_each_store(|with_store| {
+        let sandbox = SandboxProcess::start(&["--followers", "100"]);
+        let folder = with_store(Folder::with(script).account()).env("MPSCRIPT_FAIL_POINT", "call-made:2");
+        assert_eq!(sandbox.run(&folder, &[]).code, None);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+        let run = newest_run_id(&folder);
+        on_store(&folder, async |store| {
+            let sql = "UPDATE mpscript_step SET effect_kind = '', effect = '' WHERE run = $1 AND step = '2'";
+            assert_eq!(store.execute(Statement::new(sql).with(run.as_str())).await, Ok(1));
+        });
+        let before = journal(&folder, &run);
+        let resumed = folder.run(&["resume", &run]);
+        assert_eq!(resumed.code, Some(5), "{} {}", resumed.out, resumed.err);
+        let expected = format!(
+            "`effect_kind` in row `{run}/2` of mpscript_step can't be read: expected the kind of the effect that the \
+             step's batches had, found none"
+        );
+        assert!(resumed.err.contains(&expected), "{}", resumed.err);
+        assert_eq!(journal(&folder, &run), before);
+    });
 }
