@@ -138,8 +138,9 @@ impl Row {
     }
 }
 
-/// Implements `Driver` for a struct with a `pool`, a `location` and an `is_in_place`, in a module with a `fault` that turns
-/// its database's errors into `StoreError`, and with its `UNLIMITED_TRANSACTION`. `begin` opens a transaction.
+/// Implements `Driver` for a struct with a `pool`, a `location`, an `is_in_place` and a `fault`, which turns its database's
+/// errors into `StoreError` and may ask the database why; in a module with such a `fault` that does not ask, and with its
+/// `UNLIMITED_TRANSACTION`. `begin` opens a transaction.
 macro_rules! drive {
     ($database:ty, |$pool:ident| $begin:expr) => {
         impl $crate::store::driver::Driver for $database {
@@ -161,8 +162,10 @@ macro_rules! drive {
             ) -> $crate::store::driver::BoxFuture<'_, Vec<$crate::store::Row>> {
                 Box::pin(async move {
                     let rows = $crate::store::driver::bind!(statement).fetch_all(&self.pool).await;
-                    rows.map(|rows| $crate::store::driver::read_rows!(rows))
-                        .map_err(|error| fault(&self.location, &error))
+                    match rows {
+                        Ok(rows) => Ok($crate::store::driver::read_rows!(rows)),
+                        Err(error) => Err(self.fault(error).await),
+                    }
                 })
             }
 
@@ -172,7 +175,10 @@ macro_rules! drive {
             ) -> $crate::store::driver::BoxFuture<'_, u64> {
                 Box::pin(async move {
                     let done = $crate::store::driver::bind!(statement).execute(&self.pool).await;
-                    done.map(|done| done.rows_affected()).map_err(|error| fault(&self.location, &error))
+                    match done {
+                        Ok(done) => Ok(done.rows_affected()),
+                        Err(error) => Err(self.fault(error).await),
+                    }
                 })
             }
 
@@ -181,9 +187,13 @@ macro_rules! drive {
                 statements: Vec<$crate::store::Statement>,
             ) -> $crate::store::driver::BoxFuture<'_, Vec<u64>> {
                 Box::pin(async move {
-                    let fault = |error: sqlx::Error| fault(&self.location, &error);
                     let $pool = &self.pool;
-                    let mut transaction = $begin.await.map_err(fault)?;
+                    let mut transaction = match $begin.await {
+                        Ok(transaction) => transaction,
+                        Err(error) => return Err(self.fault(error).await),
+                    };
+                    // A transaction has its connection: the pool is no cause of what fails in it.
+                    let fault = |error: sqlx::Error| fault(&self.location, &error);
                     let mut changed = Vec::with_capacity(statements.len());
                     for statement in statements {
                         let expects = statement.expects;

@@ -3,13 +3,16 @@
 use super::{StoreError, driver::drive};
 use crate::base::Secret;
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, Connection,
     postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode},
 };
 use std::{io, net::IpAddr, str::FromStr, time::Duration};
 
 /// How long connecting may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the connection may take that tells why the pool got none.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections of one process.
 const MAX_CONNECTIONS: u32 = 4;
@@ -30,6 +33,7 @@ const RESET_LIMITS: &str =
 /// A database on a server.
 pub(super) struct Postgres {
     pool: PgPool,
+    options: PgConnectOptions,
     location: String,
 }
 
@@ -51,13 +55,20 @@ impl Postgres {
             .after_connect(|connection, _| {
                 Box::pin(async move { sqlx::raw_sql(SET_LIMITS).execute(connection).await.map(drop) })
             })
-            .connect_with(options)
-            .await
-            .map_err(|error| fault(&location, &error))?;
+            .connect_with(options.clone())
+            .await;
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(error) => return Err(explain(&options, &location, error).await),
+        };
         if shares_sessions(&pool).await.map_err(|error| fault(&location, &error))? {
             return Err(StoreError::Pooled { location });
         }
-        Ok(Self { pool, location })
+        Ok(Self { pool, options, location })
+    }
+
+    async fn fault(&self, error: sqlx::Error) -> StoreError {
+        explain(&self.options, &self.location, error).await
     }
 
     #[expect(clippy::unused_self, reason = "a file can be replaced, a server's database can't")]
@@ -126,6 +137,20 @@ fn may_pass(error: &io::Error) -> bool {
             | ErrorKind::NetworkDown
             | ErrorKind::NotFound
     ) || error.to_string().contains("Temporary failure in name resolution")
+}
+
+/// The error of an operation. A pool that got no connection in time keeps the server's reason to itself: one more
+/// connection is tried, which may be told.
+async fn explain(options: &PgConnectOptions, location: &str, error: sqlx::Error) -> StoreError {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        match tokio::time::timeout(PROBE_TIMEOUT, PgConnection::connect_with(options)).await {
+            Ok(Err(reason)) => return fault(location, &reason),
+            // The pool's own connections are all in use.
+            Ok(Ok(connection)) => drop(connection.close().await),
+            Err(_) => {}
+        }
+    }
+    fault(location, &error)
 }
 
 /// SQLSTATE codes as `StoreError`.

@@ -104,6 +104,11 @@ impl Sqlite {
 }
 
 impl Sqlite {
+    #[expect(clippy::unused_async, reason = "a server is asked for its reason, a file has none")]
+    async fn fault(&self, error: sqlx::Error) -> StoreError {
+        fault(&self.location, &error)
+    }
+
     fn is_in_place(&self) -> bool {
         if self.abandoned.get().is_none() && self.opened.are_in_place() {
             return true;

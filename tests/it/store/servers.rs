@@ -30,6 +30,29 @@ fn role_without_rights_gets_the_grant_to_make() {
 }
 
 #[test]
+fn server_that_takes_no_more_connections_says_so() {
+    let Some(cluster) = cluster() else { return };
+    let url = cluster.database();
+    let busy = Secret::new(url.reveal().replace("mpscript:", "busy:"));
+    let sql = "CREATE ROLE busy LOGIN PASSWORD 'PG-pa55word-otter-91c0' CONNECTION LIMIT 0";
+    let error = run(async {
+        administer(&url, sql).await;
+        Store::postgres(&busy).await.unwrap_err()
+    });
+    let reason = " can't be opened: too many connections for role \"busy\"";
+    assert!(matches!(error, StoreError::Down { .. }) && error.to_string().ends_with(reason), "{error}");
+}
+
+#[test]
+fn wrong_password_is_told_in_the_server_s_words() {
+    let Some(cluster) = cluster() else { return };
+    let wrong = Secret::new(cluster.database().reveal().replace("otter", "heron"));
+    let error = run(Store::postgres(&wrong)).unwrap_err();
+    let reason = " can't be opened: password authentication failed for user \"mpscript\"";
+    assert!(error.to_string().ends_with(reason), "{error}");
+}
+
+#[test]
 fn read_only_server_is_reported_as_a_standby() {
     let Some(cluster) = cluster() else { return };
     let url = cluster.database();
