@@ -96,6 +96,20 @@ impl Redactor {
         known.tokens.push_back(token.clone());
     }
 
+    /// What kind of secret a text holds, if it holds one.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<&'static str> {
+        let known = read_lock(&self.0);
+        let holds = |secret: &Secret| text.contains(secret.reveal());
+        if known.lasting.iter().any(holds) {
+            Some("the AppSecret of an account, or a key")
+        } else if known.tokens.iter().any(holds) {
+            Some("an access token")
+        } else {
+            None
+        }
+    }
+
     /// `text` without any known secret.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {

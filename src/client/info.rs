@@ -50,6 +50,12 @@ impl Client {
         self.0.sender.redactor.mask_all(texts)
     }
 
+    /// What kind of secret a text holds, if it holds one that is known.
+    #[must_use]
+    pub fn find_secret(&self, text: &str) -> Option<&'static str> {
+        self.0.sender.redactor.find(text)
+    }
+
     /// `text` with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {

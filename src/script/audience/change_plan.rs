@@ -235,6 +235,8 @@ impl ChangePlan for Remarking {
         if present == remark {
             return Ok(Decision::NoOp);
         }
+        env.refuse_secret("remark: what it would write", &remark)?;
+        env.refuse_secret("remark: what it would overwrite", present)?;
         Ok(Decision::Apply(ChangeItem::Remark {
             openid: person.openid.clone(),
             new: remark,

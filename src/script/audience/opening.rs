@@ -33,6 +33,7 @@ impl TerminalOp<'_> {
         let target =
             self.target.as_ref().map(|target| format!("{:?}", target.to_string())).unwrap_or_default();
         let text = format!("{}.{}({target})", self.audience.fingerprint(), self.kind);
+        env.refuse_secret(self.kind.as_str(), &text)?;
         let identity = StepIdentity::new(StepKind::Terminal(self.kind), text).on(self.target.clone());
         let (step, row) =
             match env.block_on(env.journal.begin(&identity, Resend::Idempotent)).map_err(journal)? {

@@ -52,6 +52,15 @@ impl RunEnv {
         }
     }
 
+    /// Refuses to write a text that holds a secret: it would be seen on the account, and recorded here. `what` names it.
+    pub(crate) fn refuse_secret(&self, what: &str, text: &str) -> ScriptResult<()> {
+        let found = self.calls.client.as_ref().ok().and_then(|client| client.find_secret(text));
+        let Some(secret) = found else { return Ok(()) };
+        let message = format!("{what} holds {secret}");
+        let hint = "nothing was sent; does the script take a text from an answer that repeats what was sent?";
+        Err(ScriptError::usage(message, hint).raise())
+    }
+
     /// Blocks on a call; its failure becomes a script error.
     pub(crate) fn call<T>(
         &self,

@@ -90,6 +90,10 @@ fn call_observed(
     accepts: Accepts<'_>,
     send: SendOnce<'_>,
 ) -> ScriptResult<CallOutcome> {
+    let name = call.spec().name;
+    for text in texts_of(request) {
+        env.refuse_secret(&format!("{name}: what it would write"), text)?;
+    }
     if let Some(dry_run) = &env.policy.dry {
         return dry_run::rehearse(env, dry_run, call).map(CallOutcome::Made);
     }
@@ -309,6 +313,20 @@ impl JournaledCall<'_> {
         let PreState { effect, items } =
             observed.unwrap_or_else(|_| PreState::new(RecordedEffect::Other(call.spec().name.to_owned())));
         let Some(effect) = effect else { return Ok(RecordedPreState::default()) };
+        // It could not be undone without the secret.
+        let of_effect = json!(effect);
+        let remarks = items.iter().filter_map(|item| match item {
+            ChangeItem::Remark { old, .. } => Some(old.as_str()),
+            ChangeItem::Openid(_) => None,
+        });
+        for text in texts_of(&of_effect).into_iter().chain(remarks) {
+            let refused = env.refuse_secret(&format!("{}: what it would overwrite", call.spec().name), text);
+            if refused.is_err() {
+                let refused = refused.map(|()| CallOutcome::Made(Value::Null));
+                self.record_outcome(&refused, None)?;
+                return refused.map(|_| RecordedPreState::default());
+            }
+        }
         let written = env.block_on(async {
             let recorded = step.change(&effect).await?;
             let durable = if items.is_empty() { recorded } else { step.intent(0, &items).await? };
@@ -316,6 +334,18 @@ impl JournaledCall<'_> {
         });
         written.map_err(|error| env.journal_error(&error))?;
         Ok(RecordedPreState { effect: Some(effect), items: is_observed.then_some(items) })
+    }
+}
+
+/// Every text in a value, names of fields among them.
+fn texts_of(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(name, value)| [vec![name.as_str()], texts_of(value)].concat()).collect()
+        }
+        Value::Array(entries) => entries.iter().flat_map(texts_of).collect(),
+        Value::String(text) => vec![text],
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
     }
 }
 

@@ -400,6 +400,53 @@ fn echoing_server_makes_no_run_show_a_secret() {
     check_all(cases_of_an_echoed_answer());
 }
 
+/// A platform whose answers, the details of its only follower among them, repeat this.
+fn repeating(said: &str) -> RawServer {
+    const OPENID: &str = "o6_bmjrPTlm6_2sgVt7hMZOPfL2M";
+    let answer = json!({
+        "errcode": 0, "said": said, "total": 1, "count": 1, "data": {"openid": [OPENID]}, "next_openid": "",
+        "user_info_list": [{"subscribe": 1, "openid": OPENID, "remark": said, "tagid_list": []}],
+        "tags": [{"id": 134, "name": said, "count": 0}], "tag": {"id": 135, "name": "x"},
+    });
+    after_token(answer.to_string())
+}
+
+#[test]
+fn echoed_secret_is_neither_sent_nor_recorded() {
+    let scripts = [
+        "tag::create(SAID)",
+        "tag::update(134, SAID)",
+        "tag::update(134, \"广东\")",
+        "user::remark(\"o6_bmjrPTlm6_2sgVt7hMZOPfL2M\", SAID)",
+        "user::remark(\"o6_bmjrPTlm6_2sgVt7hMZOPfL2M\", \"广东\")",
+        "qrcode::create(\"QR_LIMIT_STR_SCENE\", #{scene: #{scene_str: SAID}})",
+        "api::post(\"/cgi-bin/menu/create\", #{button: [#{name: SAID}]})",
+        "api::get(\"/cgi-bin/menu/delete\", #{x: SAID})",
+        "followers().tag(SAID)",
+        "followers().remark(|u| SAID + \"x\")",
+        "followers().remark(|u| \"广东\")",
+        "members(SAID).count()",
+        "followers().write_csv(SAID + \".csv\")",
+    ];
+    for (secret, shows) in
+        [(SECRET, "holds the AppSecret of an account, or a key"), (TOKEN, "holds an access token")]
+    {
+        // A tag's name is no longer than 30 bytes, whatever is in it.
+        let takes = |script: &&&str| {
+            secret.len() <= 30 || !(script.contains("tag(SAID)") || script.contains("members("))
+        };
+        let cases = scripts.iter().filter(takes).map(|script| {
+            let script = script.replace("SAID", "api::get(\"/cgi-bin/menu/get\").said");
+            (script, repeating(secret))
+        });
+        thread::scope(|scope| {
+            for (script, server) in cases {
+                scope.spawn(move || check(&script, &server, &script, shows));
+            }
+        });
+    }
+}
+
 #[test]
 fn secret_and_token_are_sent_to_the_platform() {
     let server = sandbox(ours(), &[]);
