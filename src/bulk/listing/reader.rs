@@ -224,7 +224,7 @@ impl Lister {
             self.position.after_openid().map(str::to_owned).into_iter().collect();
         let mut is_after_fallback = false;
         loop {
-            let (page, broken) = match self.client.call_records(&request).await {
+            let (page, mut broken) = match self.client.call_records(&request).await {
                 Ok(page) => page,
                 Err(error) => {
                     let is_of_cursor = error.errcode() == Some(INVALID_OPENID);
@@ -240,6 +240,7 @@ impl Lister {
             let count = usize::try_from(page.count).unwrap_or_default();
             let next = page.next_openid.clone().unwrap_or_default();
             let mut openids = page.into_openids();
+            broken.extend(take_empty(&mut openids));
             let entries = openids.len() + broken.len();
             // A page after the fallback cursor begins with the openid of the cursor, which is listed already.
             openids.retain(|openid| self.position.after_openid() != Some(openid));
@@ -367,6 +368,18 @@ impl Lister {
         }
         Ok(())
     }
+}
+
+/// Removes the openids of a page that are empty: they name no follower.
+fn take_empty(openids: &mut Vec<String>) -> Vec<BrokenRecord> {
+    let empty = openids.iter().enumerate().filter(|(_, openid)| openid.trim().is_empty());
+    let empty = empty.map(|(at, _)| BrokenRecord {
+        openid: None,
+        reason: format!("`data.openid[{at}]` is empty and must be an openid"),
+    });
+    let empty: Vec<BrokenRecord> = empty.collect();
+    openids.retain(|openid| !openid.trim().is_empty());
+    empty
 }
 
 /// Drops the repetitions of openids within a page.

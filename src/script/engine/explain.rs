@@ -17,7 +17,7 @@ use crate::{
         },
     },
 };
-use rhai::{Engine, EvalAltResult};
+use rhai::{Engine, EvalAltResult, Position};
 use std::collections::BTreeSet;
 
 /// Methods that call a closure once for each entry.
@@ -65,8 +65,13 @@ pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program)
     {
         is_in_library |= is_source(of);
         if let EvalAltResult::ErrorInFunctionCall(name, _, next, _) = inner {
-            if is_source(of) {
+            let is_closure = name.starts_with(CLOSURE);
+            if is_source(of) && !is_closure {
                 caller.library = caller.library.or(Some(name));
+            }
+            // A stage calls the closure, so the error's position is one of the library's text.
+            if is_source(of) && is_closure && caller.library.is_none() {
+                position = Position::NONE;
             }
             caller.method = Some(name.as_str()).filter(|name| WITH_CLOSURES.contains(name));
             // If several functions have the name, the error is shown at the call.
@@ -117,7 +122,7 @@ const CLOSURE: &str = "anon$";
 /// The kinds of the arguments in an unknown signature, `name (i64, &str)`.
 fn given_kinds(signature: &str) -> (&str, Vec<&str>) {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
-    let given = given.trim_end_matches(')');
+    let given = given.strip_suffix(')').unwrap_or(given);
     (name, given.split(", ").filter(|kind| !kind.is_empty()).collect())
 }
 

@@ -107,6 +107,46 @@ fn failures(report: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
+#[test]
+fn empty_openid_of_a_list_is_left_out_and_told() {
+    let listed = [openid(0), String::new(), openid(1)];
+    let server = platform(move |_| page(3, &listed), |asked, _| all_details(asked));
+    let (finished, report) = run(&server, "print(followers().count());");
+    assert_eq!(
+        (finished.out.as_str(), counts(&report, ["listed", "missing"])),
+        ("2\n", [2, 1]),
+        "{}",
+        finished.err
+    );
+    let told = "`data.openid[1]` is empty and must be an openid: this entry of the list is left out";
+    assert!(finished.err.contains(told), "{}", finished.err);
+}
+
+#[test]
+fn details_without_tags_are_named_by_the_stage_that_needs_them() {
+    for (stage, name) in
+        [("untagged()", "untagged"), ("with_tag(100)", "with_tag"), ("without_tag(\"会员\")", "without_tag")]
+    {
+        let server = with_details(2, |asked, _| {
+            let bare = |openid: &String| json!({"subscribe": 1, "openid": openid});
+            json!({"user_info_list": asked.iter().map(bare).collect::<Vec<_>>()})
+        });
+        let (finished, _) = run(&server, &format!("followers().{stage}.count();"));
+        let told = format!("error: {name}: the details of {} have no `tagid_list`\n", openid(0));
+        assert!(finished.err.contains(&told), "{}", finished.err);
+    }
+}
+
+#[test]
+fn error_within_a_stage_of_the_library_names_no_closure() {
+    let server = with_details(1, |asked, _| {
+        let bare = |openid: &String| json!({"subscribe": 1, "openid": openid});
+        json!({"user_info_list": asked.iter().map(bare).collect::<Vec<_>>()})
+    });
+    let (finished, _) = run(&server, "followers().filter(|u| u.tagid_list.is_empty()).count();");
+    assert!(finished.err.contains("`is_empty` can't be called with ()"), "{}", finished.err);
+}
+
 /// An account of which every list has short pages.
 fn with_short_pages() -> Account {
     let account = Account::of(30);
