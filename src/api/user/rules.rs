@@ -19,6 +19,47 @@ pub enum Holder {
     Follower,
 }
 
+/// The longest text that is sent as an openid, in bytes: the platform's have 28.
+const MAX_OPENID: usize = 64;
+
+/// Digits that are more than these are no phone number.
+const MAX_PHONE_DIGITS: usize = 20;
+
+/// What a text is that can't be an openid. It does not quote the text, which may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOpenid {
+    /// There is nothing.
+    #[error("an empty text")]
+    Empty,
+    /// A sign, a blank, a control character, a letter of another alphabet.
+    #[error("a text with other characters than A-Z a-z 0-9 _ -")]
+    Characters,
+    /// Digits only.
+    #[error("what looks like a phone number")]
+    PhoneNumber,
+    /// No id of the platform is as long.
+    #[error("a text of more than {MAX_OPENID} characters")]
+    TooLong,
+}
+
+/// Whether a text could be an openid, as far as its characters and its length say. This refuses what no platform would
+/// take, before it is sent; the platform decides about the rest.
+///
+/// # Errors
+/// It could not.
+pub fn could_be_openid(text: &[u8]) -> Result<(), NotOpenid> {
+    let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    match text {
+        [] => Err(NotOpenid::Empty),
+        text if !text.iter().all(is_of_it) => Err(NotOpenid::Characters),
+        text if text.len() < MAX_PHONE_DIGITS && text.iter().all(u8::is_ascii_digit) => {
+            Err(NotOpenid::PhoneNumber)
+        }
+        text if text.len() > MAX_OPENID => Err(NotOpenid::TooLong),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a text is of an openid's form: 28 letters, digits, `-` and `_`, the first an `o`.
 #[must_use]
 pub fn is_openid(text: &str) -> bool {
@@ -73,6 +114,24 @@ pub fn check_unblock(mut holders: impl Iterator<Item = Holder>) -> Result<(), Vi
 mod tests {
     use super::*;
     use Holder::{Follower, Foreign, Malformed, Unsubscribed};
+
+    #[test]
+    fn text_that_could_be_no_openid_is_told_by_its_form() {
+        let cases = [
+            ("o6_bmjrPTlm6_2sgVt7hMZOPfL2M", Ok(())),
+            ("abc", Ok(())),
+            ("12345678901234567890", Ok(())),
+            ("", Err(NotOpenid::Empty)),
+            ("13800138000", Err(NotOpenid::PhoneNumber)),
+            ("oABC ", Err(NotOpenid::Characters)),
+            ("oABC\r", Err(NotOpenid::Characters)),
+            ("张三", Err(NotOpenid::Characters)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(could_be_openid(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(could_be_openid(&[b'o'; 65]), Err(NotOpenid::TooLong));
+    }
 
     #[test]
     fn remark_checks_the_openid_before_the_length() {

@@ -16,6 +16,7 @@ use crate::{
         host::{
             env::RunEnv,
             error::{ScriptError, ScriptResult},
+            openid::check_openid,
             register::described,
             value::{Follower, describe_type},
         },
@@ -299,7 +300,8 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("openids", &["list: Array", "Audience"], OPENIDS).register_into_engine(
         engine,
         move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
-            let openids = list.iter().map(read_openid).collect::<Result<Vec<_>, _>>()?;
+            let openids = list.iter().enumerate().map(|(at, entry)| read_openid(at, entry));
+            let openids = openids.collect::<Result<Vec<_>, _>>()?;
             Ok(Audience::new(&here, SourceRef::Openids(Source::openids(here.mask_openids(openids)))))
         },
     );
@@ -413,12 +415,15 @@ fn read_count(stage: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
     })
 }
 
-fn read_openid(entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
-    if let Some(user) = entry.read_lock::<Follower>() {
-        return Ok(user.0.openid.clone().unwrap_or_default());
-    }
-    entry.as_immutable_string_ref().map(|openid| openid.as_str().to_owned()).map_err(|_| {
-        let message = format!("openids takes an array of strings, but one entry is {}", describe_type(entry));
-        ScriptError::usage(message, "for example openids([\"oABC…\", \"oDEF…\"])").raise()
-    })
+fn read_openid(at: usize, entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
+    let openid = match entry.read_lock::<Follower>() {
+        Some(user) => user.0.openid.clone().unwrap_or_default(),
+        None => entry.as_immutable_string_ref().map(|openid| openid.as_str().to_owned()).map_err(|_| {
+            let message =
+                format!("openids takes an array of strings, but one entry is {}", describe_type(entry));
+            ScriptError::usage(message, "for example openids([\"oABC…\", \"oDEF…\"])").raise()
+        })?,
+    };
+    check_openid(&format!("openids: entry {}", at + 1), &openid).map_err(ScriptError::raise)?;
+    Ok(openid)
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     api::user::FIELDS,
-    base::{CsvFile, no_formula},
+    base::{CsvFile, ReadError, no_formula, open_regular},
     bulk::Listed,
     script::host::{
         error::ScriptError,
@@ -14,7 +14,7 @@ use crate::{
 };
 use rhai::{Array, Dynamic};
 use std::{
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -64,6 +64,22 @@ impl Table {
         let path = files.destination(path).map_err(|error| {
             ScriptError::usage(format!("can't write the table `{path}`: {error}"), files.hint(path, &error))
         })?;
+        if !has_table_ending(&path) {
+            let message =
+                format!("can't write the table {}: its name ends in neither .csv nor .txt", path.display());
+            return Err(ScriptError::usage(
+                message,
+                "a table is written with commas: give it the ending .csv",
+            ));
+        }
+        if !may_be_replaced(&path).map_err(|error| unwritable(&path, &io::Error::other(error)))? {
+            let message = format!(
+                "can't write the table {}: a file is there that is no table of followers' fields",
+                path.display()
+            );
+            let hint = "move it away, or give the table another name; what is there is unchanged";
+            return Err(ScriptError::usage(message, hint));
+        }
         match CsvFile::create(&path, &columns) {
             Ok(file) => Ok(Self { path, columns, file }),
             Err(error) => Err(unwritable(&path, &error)),
@@ -84,6 +100,31 @@ impl Table {
     pub(crate) fn finish(self) -> Result<(), ScriptError> {
         self.file.finish().map_err(|error| unwritable(&self.path, &error))
     }
+}
+
+/// How the names of tables end.
+const ENDINGS: [&str; 2] = ["csv", "txt"];
+
+fn has_table_ending(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| ENDINGS.iter().any(|ending| kind.eq_ignore_ascii_case(ending)))
+}
+
+/// The longest first line of a table, in bytes: the names of all fields are shorter.
+const MAX_HEADER: u64 = 4 << 10;
+
+/// Whether a table may be written here: nothing is there, or an empty file, or one whose first line names fields of
+/// followers only, as tables of an earlier run do, with other columns perhaps.
+fn may_be_replaced(path: &Path) -> Result<bool, ReadError> {
+    let file = match open_regular(path) {
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        file => file?,
+    };
+    let mut start = Vec::new();
+    file.take(MAX_HEADER).read_to_end(&mut start)?;
+    let text = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&start);
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let is_field = |cell: &[u8]| FIELDS.iter().any(|field| field.name.as_bytes() == cell);
+    Ok(start.is_empty() || line.split(|byte| *byte == b',').all(is_field))
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> ScriptError {

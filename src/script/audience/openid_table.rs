@@ -4,6 +4,7 @@
 //! a cell holds.
 
 use crate::{
+    api::user::rules::{NotOpenid, could_be_openid},
     base::{decode_text, is_blank},
     bulk::Source,
     script::host::{env::RunEnv, error::ScriptError, file::FileError},
@@ -149,14 +150,13 @@ impl OpenidTable {
             RowKind::Openid(at) => trim(row.record.get(at).unwrap_or_default()),
         };
         self.column = self.column.or(Some(Column::Only));
-        if !is_openid(cell) {
-            let line = row.line;
-            let reason =
-                format!("line {line} has no openid, but a text with other characters than A-Z a-z 0-9 _ -");
-            return Err(Damage::new(reason, HOW));
-        }
-        if !cell.is_empty() {
-            self.openids.push(String::from_utf8_lossy(cell).into_owned());
+        match could_be_openid(cell) {
+            Ok(()) => self.openids.push(String::from_utf8_lossy(cell).into_owned()),
+            Err(NotOpenid::Empty) => {}
+            Err(reason) => {
+                let reason = format!("line {} has no openid, but {reason}", row.line);
+                return Err(Damage::new(reason, HOW));
+            }
         }
         Ok(())
     }
@@ -249,11 +249,6 @@ fn delimiter(start: &[u8]) -> u8 {
 fn trim(cell: &[u8]) -> &[u8] {
     let Ok(text) = str::from_utf8(cell) else { return cell.trim_ascii() };
     text.trim_matches(is_blank).as_bytes()
-}
-
-/// Whether a cell can be an openid, or is empty.
-fn is_openid(cell: &[u8]) -> bool {
-    cell.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
 }
 
 /// Whether the first cell of an only column is its title: letters of another alphabet and nothing that a damaged or another

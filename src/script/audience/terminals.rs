@@ -348,7 +348,8 @@ const COUNT_BY: &str =
 
 const WRITE_CSV: &str = "Writes the openids to a CSV file, which `openids_from` can read.
 
-    An existing file is replaced only once the new one is complete. The path is relative to the folder that mpscript was
+    The name ends in `.csv` or `.txt`. An existing file is replaced only if it is empty or a table of followers, whose first
+    line names fields of theirs, and only once the new one is complete; any other is left as it is. The path is relative to the folder that mpscript was
     started in; `openids_from` says which folders a script may use.
 
     ```rhai

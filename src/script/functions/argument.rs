@@ -7,11 +7,16 @@ use crate::{
         env::RunEnv,
         error::ScriptError,
         file,
+        openid::check_openid,
         value::{Follower, OpaqueToken, describe_type, to_json, unsendable},
     },
 };
 use rhai::Dynamic;
 use serde_json::{Value, json};
+
+/// The field of one openid, and that of several.
+const OPENID: &str = "openid";
+const OPENID_LIST: &str = "openid_list";
 
 /// A script's argument in the wire format.
 pub(crate) fn read_argument(
@@ -35,6 +40,9 @@ pub(crate) fn read_argument(
     let text = |arg: &Dynamic| {
         arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg))
     };
+    // `what` names the text: the field, or an entry of a list.
+    let openid =
+        |text: &str, what: &str| check_openid(&format!("{}: {what}", spec.name), text).map(|()| json!(text));
     let sendable = |map: &Dynamic| match unsendable(map) {
         Some(reason) => {
             let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
@@ -45,7 +53,11 @@ pub(crate) fn read_argument(
     match field.kind {
         FieldKind::Text => match arg.read_lock::<Follower>() {
             // A follower stands for their openid.
-            Some(user) if field.name == "openid" => Ok(json!(user.0.openid)),
+            Some(user) if field.name == OPENID => Ok(json!(user.0.openid)),
+            None if field.name == OPENID => {
+                let given = arg.as_immutable_string_ref().map_err(|_| wrong(arg))?;
+                openid(given.as_str(), &format!("`{}`", field.name))
+            }
             _ => text(arg),
         },
         FieldKind::Integer => match arg.read_lock::<Tag>() {
@@ -64,22 +76,32 @@ pub(crate) fn read_argument(
             Ok(path) => file::picture(spec, &env.io.files, path.as_str()).map(|file| json!(file)),
             Err(_) => Err(wrong(arg)),
         },
-        FieldKind::TextList => list(arg, &wrong, |entry| match entry.read_lock::<Follower>() {
+        FieldKind::TextList => list(arg, &wrong, |at, entry| match entry.read_lock::<Follower>() {
             Some(user) => Ok(json!(user.0.openid)),
+            None if field.name == OPENID_LIST => {
+                let given = entry.as_immutable_string_ref().map_err(|_| wrong(entry))?;
+                openid(given.as_str(), &format!("entry {} of `{}`", at + 1, field.name))
+            }
             None => text(entry),
         }),
-        FieldKind::IntegerList => list(arg, &wrong, |entry| match entry.read_lock::<Tag>() {
+        FieldKind::IntegerList => list(arg, &wrong, |_, entry| match entry.read_lock::<Tag>() {
             Some(tag) => Ok(json!(tag.id)),
             None => entry.as_int().map(Value::from).map_err(|_| wrong(entry)),
         }),
-        FieldKind::UserList => list(arg, &wrong, |entry| {
+        FieldKind::UserList => list(arg, &wrong, |at, entry| {
+            let what = format!("entry {} of `{}`", at + 1, field.name);
             if let Some(user) = entry.read_lock::<Follower>() {
                 return Ok(json!({"openid": user.0.openid}));
             }
             if entry.is_map() {
-                return sendable(entry);
+                let sendable = sendable(entry)?;
+                if let Some(given) = sendable[OPENID].as_str() {
+                    openid(given, &what)?;
+                }
+                return Ok(sendable);
             }
-            text(entry).map(|openid| json!({"openid": openid}))
+            let given = entry.as_immutable_string_ref().map_err(|_| wrong(entry))?;
+            Ok(json!({"openid": openid(given.as_str(), &what)?}))
         }),
     }
 }
@@ -106,8 +128,13 @@ fn without_nulls(mut value: Value) -> Value {
 fn list(
     arg: &Dynamic,
     wrong: &dyn Fn(&Dynamic) -> ScriptError,
-    entry: impl Fn(&Dynamic) -> Result<Value, ScriptError>,
+    entry: impl Fn(usize, &Dynamic) -> Result<Value, ScriptError>,
 ) -> Result<Value, ScriptError> {
     let entries = arg.as_array_ref().map_err(|_| wrong(arg))?;
-    entries.iter().map(entry).collect::<Result<Vec<_>, _>>().map(Value::Array)
+    entries
+        .iter()
+        .enumerate()
+        .map(|(at, value)| entry(at, value))
+        .collect::<Result<Vec<_>, _>>()
+        .map(Value::Array)
 }

@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod limits;
 pub(crate) mod modules;
+pub(crate) mod openid;
 pub(crate) mod register;
 pub(crate) mod stdlib;
 pub(crate) mod value;

@@ -4,6 +4,7 @@ use crate::fixtures::{
     account::Account,
     paths::POST_BATCH_INFO,
     program::{Finished, Folder, counts, run_on},
+    raw_server::{RawServer, ok, token},
     runs::newest_run_id,
     sandbox_process::SandboxProcess,
 };
@@ -198,6 +199,46 @@ fn table_over_a_script_leaves_the_script() {
 }
 
 #[test]
+fn table_over_a_foreign_file_leaves_the_file() {
+    let texts = [
+        "姓名,电话\n张三,1\n",
+        "oABC\noDEF\n",
+        "openid,电话\noABC,1\n",
+        "#!/bin/sh\necho 1\n",
+        "\n",
+        "\u{feff}",
+    ];
+    for text in texts {
+        let folder = Folder::new().file("表.csv", text);
+        let refused = written_to(&folder, "表.csv", &[]).failure(1);
+        assert!(
+            refused.contains("a file is there that is no table of followers' fields\n"),
+            "{text}: {refused}"
+        );
+        assert_eq!(fs::read_to_string(folder.path().join("表.csv")).unwrap(), text);
+    }
+}
+
+#[test]
+fn table_of_an_earlier_run_or_an_empty_file_is_replaced() {
+    for text in ["", "\u{feff}openid,remark,qr_scene\r\noABC,,0\r\n", "openid\noABC\n"] {
+        let folder = Folder::new().file("表.csv", text);
+        written_to(&folder, "表.csv", &[]).success();
+        assert!(fs::read_to_string(folder.path().join("表.csv")).unwrap().starts_with("\u{feff}openid\r\n"));
+    }
+}
+
+#[test]
+fn table_is_written_under_the_name_of_a_table_only() {
+    for name in ["x.sh", "profile", "表.xlsx", "x.csv.py"] {
+        let folder = Folder::new();
+        let refused = written_to(&folder, name, &[]).failure(1);
+        assert!(refused.contains("its name ends in neither .csv nor .txt\n"), "{refused}");
+        assert!(!folder.path().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
 fn resumed_run_keeps_the_folders_that_it_was_started_with() {
     let sandbox = SandboxProcess::start(&["--followers", "200"]);
     let elsewhere = Folder::new();
@@ -212,9 +253,15 @@ fn resumed_run_keeps_the_folders_that_it_was_started_with() {
 
 #[test]
 fn cells_with_control_characters_are_plain_in_a_table() {
-    let folder = Folder::new();
-    let script = "openids([\"o\\x1b[2J\\u202e甲\\n乙\"]).write_csv(\"表.csv\");";
-    folder.run(&["run", "-e", script, "--sandbox"]).success();
+    let openids =
+        json!({"total": 1, "count": 1, "data": {"openid": ["o\u{1b}[2J\u{202e}甲\n乙"]}, "next_openid": ""});
+    let server = RawServer::start(move |request| match request {
+        request if request.contains("/cgi-bin/stable_token") => token("96_token"),
+        _ => ok(openids.to_string()),
+    });
+    let folder = Folder::new().account();
+    let url = format!("http://{}", server.address());
+    folder.run(&["run", "-e", "followers().write_csv(\"表.csv\");", "--base-url", &url]).success();
     let table = fs::read_to_string(folder.path().join("表.csv")).unwrap();
     assert_eq!(table, "\u{feff}openid\r\no\u{fffd}[2J\u{fffd}甲 乙\r\n");
 }

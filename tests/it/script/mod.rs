@@ -9,6 +9,7 @@ mod growth;
 mod json;
 mod media;
 mod oauth;
+mod openids;
 mod tag_name;
 mod text_files;
 mod times;
