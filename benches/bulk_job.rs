@@ -1,6 +1,8 @@
 //! The bulk job against two other clients: one that does nothing but send the same requests, and one that
 //! sends them one after another. Beside that, what the job takes in memory, and what a filter costs.
 //!
+//! One file because every figure is of the same job on the same sandbox.
+//!
 //!     cargo bench --bench bulk_job
 //!     cargo bench --bench bulk_job -- quick
 //!

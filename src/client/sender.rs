@@ -123,7 +123,7 @@ pub fn account_key(appid: &str, bases: &[BaseUrl]) -> AccountKey {
 }
 
 fn key_of(appid: &str, preferred: &BaseUrl) -> AccountKey {
-    AccountKey::Known { appid: appid.to_owned(), address: preferred.identity().to_string() }
+    AccountKey::Known { appid: appid.to_owned(), address: preferred.identity() }
 }
 
 impl Sender {

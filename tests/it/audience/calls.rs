@@ -7,16 +7,12 @@ use crate::fixtures::{
 };
 use mpscript::sandbox::Options;
 
-fn calls(account: &Account, call: &str) -> u64 {
-    account.get("/__sandbox/stats").json()["calls"][call].as_u64().unwrap_or_default()
-}
-
 /// Runs a script and gives what it printed with its calls of `user/get` and `batchget`.
 #[track_caller]
 fn calls_of(account: &Account, script: &str, arguments: &[&str]) -> (String, u64, u64) {
-    let before = (calls(account, GET_LIST_USERS), calls(account, POST_BATCH_INFO));
+    let before = (account.calls(GET_LIST_USERS), account.calls(POST_BATCH_INFO));
     let out = run_on(account, script, arguments).0.success();
-    (out, calls(account, GET_LIST_USERS) - before.0, calls(account, POST_BATCH_INFO) - before.1)
+    (out, account.calls(GET_LIST_USERS) - before.0, account.calls(POST_BATCH_INFO) - before.1)
 }
 
 fn of(followers: u32) -> Account {

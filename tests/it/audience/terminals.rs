@@ -8,10 +8,6 @@ use crate::fixtures::{
 use mpscript::sandbox::{Options, Switches};
 use serde_json::{Value, json};
 
-fn calls(account: &Account, call: &str) -> u64 {
-    account.get("/__sandbox/stats").json()["calls"][call].as_u64().unwrap_or_default()
-}
-
 /// The account's own tags with their followers.
 fn tags(account: &Account) -> Vec<(String, u64)> {
     let tags = account.get("/__sandbox/tags").json();
@@ -40,7 +36,7 @@ fn tag_of_51_openids_makes_two_calls() {
     let (finished, report) = run_on(&account, &format!("openids({openids}).tag(\"老客户\");"), &[]);
     finished.success();
     assert_eq!(counts(&report, ["listed", "fetched", "matched", "changed", "failed"]), [51, 0, 51, 51, 0]);
-    assert_eq!((calls(&account, POST_ATTACH), tags(&account)), (2, vec![("老客户".to_owned(), 51)]));
+    assert_eq!((account.calls(POST_ATTACH), tags(&account)), (2, vec![("老客户".to_owned(), 51)]));
 }
 
 #[test]
@@ -54,7 +50,7 @@ fn untag_changes_only_followers_with_the_tag() {
         counts(untag, ["listed", "matched", "changed", "already", "skipped"]),
         [300, 300, 120, 180, 0]
     );
-    assert_eq!(calls(&account, "POST /cgi-bin/tags/members/batchuntagging"), 3);
+    assert_eq!(account.calls("POST /cgi-bin/tags/members/batchuntagging"), 3);
     assert_eq!(tags(&account), [("展台".to_owned(), 0)]);
 }
 
@@ -108,7 +104,7 @@ fn members_accepts_a_tag_s_name_id_or_value() {
         members(tag).untag(tag);
         print(members(tag).count());";
     assert_eq!(printed(&account, script), "7 7 7 7\ntrue\n7\n0\n");
-    assert_eq!(calls(&account, POST_ATTACH), 1);
+    assert_eq!(account.calls(POST_ATTACH), 1);
 }
 
 #[test]
@@ -147,14 +143,14 @@ fn long_lists_are_split_into_calls() {
     let tagid = account.tag("老客户");
     let openids = account.openids();
     printed(&account, &format!("tag::attach({tagid}, {});", list(&openids[..120])));
-    assert_eq!((calls(&account, POST_ATTACH), tags(&account)), (3, vec![("老客户".to_owned(), 120)]));
+    assert_eq!((account.calls(POST_ATTACH), tags(&account)), (3, vec![("老客户".to_owned(), 120)]));
     printed(&account, &format!("tag::detach({tagid}, {});", list(&openids[..101])));
-    assert_eq!(calls(&account, "POST /cgi-bin/tags/members/batchuntagging"), 3);
+    assert_eq!(account.calls("POST /cgi-bin/tags/members/batchuntagging"), 3);
     let script =
         format!("let list = {}; print(user::batch(list).map(|u| u.openid) == list);", list(&openids[..250]));
     assert_eq!(printed(&account, &script), "true\n");
     // Each of the two writes has looked first who is so already: 2 calls for 120 openids, 2 for 101.
-    assert_eq!(calls(&account, "POST /cgi-bin/user/info/batchget"), 3 + 4);
+    assert_eq!(account.calls("POST /cgi-bin/user/info/batchget"), 3 + 4);
 }
 
 #[test]
@@ -171,10 +167,10 @@ fn empty_audience_creates_no_tag() {
              warning: tag `没人`: no follower was listed\nwarning: tag `没人`: no follower was listed\n"
         )
     );
-    assert_eq!((calls(&account, "POST /cgi-bin/tags/create"), tags(&account)), (0, vec![]));
+    assert_eq!((account.calls("POST /cgi-bin/tags/create"), tags(&account)), (0, vec![]));
     printed(&account, "followers().take(1).tag(\"有人\"); followers().take(2).tag(\"有人\");");
     assert_eq!(
-        (calls(&account, "POST /cgi-bin/tags/create"), tags(&account)),
+        (account.calls("POST /cgi-bin/tags/create"), tags(&account)),
         (1, vec![("有人".to_owned(), 2)])
     );
 }
@@ -263,11 +259,11 @@ fn bare_openids_with_the_tag_are_not_written_again() {
     );
     assert_eq!(printed(&account, &script), "80 60\n10 100\n");
     assert_eq!(tags(&account), [("展台".to_owned(), 190)]);
-    assert_eq!(calls(&account, "POST /cgi-bin/user/info/batchget"), 0);
+    assert_eq!(account.calls("POST /cgi-bin/user/info/batchget"), 0);
     // Nobody had the tag before it was made, so it was listed twice, each time to its empty page.
-    assert_eq!(calls(&account, "POST /cgi-bin/user/tag/get"), 4);
+    assert_eq!(account.calls("POST /cgi-bin/user/tag/get"), 4);
     assert_eq!(
-        (calls(&account, POST_ATTACH), calls(&account, "POST /cgi-bin/tags/members/batchuntagging")),
+        (account.calls(POST_ATTACH), account.calls("POST /cgi-bin/tags/members/batchuntagging")),
         (3 + 2, 1)
     );
 }

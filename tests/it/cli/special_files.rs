@@ -1,11 +1,13 @@
 //! Pipes, devices, folders and giants in the place of a file that is read: an error at once.
 #![cfg(unix)]
 
-use crate::fixtures::{program::Folder, terminal::Terminal};
+use crate::fixtures::{
+    program::{self, Folder},
+    terminal::Terminal,
+};
 use std::{
     fs,
     os::unix::fs::{OpenOptionsExt, symlink},
-    process::Command,
 };
 
 /// Makes a file of a kind at a name in a folder.
@@ -20,8 +22,7 @@ const KINDS: [(Make, &str); 4] = [
 ];
 
 fn make_pipe(folder: &Folder, name: &str) {
-    let made = Command::new("mkfifo").arg(folder.path().join(name)).status().expect("there is a mkfifo");
-    assert!(made.success());
+    program::make_pipe(&folder.path().join(name));
 }
 
 fn make_device(folder: &Folder, name: &str) {

@@ -365,7 +365,7 @@ fn limit_descriptors(process: &Running, left: Option<usize>) {
     let limit = left.map_or(4_096, |left| {
         let open = open();
         let free = |limit: usize| limit - open.iter().filter(|number| **number < limit).count();
-        (0..).find(|limit| free(*limit) == left).expect("there is no end of numbers")
+        (0..4_096).find(|limit| free(*limit) == left).expect("a process has fewer open files")
     });
     let limit = format!("--nofile={limit}:4096");
     let done = Command::new("prlimit").args(["--pid", &process.id().to_string(), &limit]).status();

@@ -1,9 +1,11 @@
 //! `mpscript serve` as a process: its log, its files, its signals, and what becomes of its runs when it dies.
+//!
+//! One file because each test starts the same daemon and looks at it from outside.
 
 use super::metrics::{get, measured};
 use crate::fixtures::{
     postgres::{PASSWORD, cluster},
-    program::{Folder, Running, TIMEOUT},
+    program::{Folder, Running, TIMEOUT, make_pipe},
     runs::{id_of, on_each_store},
     sandbox_process::SandboxProcess,
 };
@@ -20,7 +22,6 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -138,11 +139,6 @@ fn assert_survives(add: impl FnOnce(&Path), stale: &str) {
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
     assert!(since.elapsed() < Duration::from_secs(10), "it stops late: {:?}", since.elapsed());
-}
-
-fn make_pipe(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().expect("there is a mkfifo");
-    assert!(made.success());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::{
     cli::secrets::{assert_hidden, recorded},
     fixtures::{
-        program::{Finished, Folder},
+        program::{Folder, piped_session},
         sandbox_process::SandboxProcess,
         terminal::Terminal,
     },
@@ -12,16 +12,12 @@ use mpscript::sandbox::DEFAULT_SECRET;
 use serde_json::Value;
 use std::{fs, io::Write};
 
-fn piped(lines: &str) -> Finished {
-    Folder::new().run_with_input(&["repl", "--sandbox"], lines)
-}
-
 #[test]
 fn line_starting_with_a_dot_continues_the_previous_one() {
     let chain = "let some = followers()\n  .filter(|u| u.sex == 9)\n\n  .take(5)\nsome.count()\n";
-    assert_eq!(piped(chain).success(), "0\n");
-    assert_eq!(piped("if false { 1 }\nelse { 2 }\n1\n-5\n").success(), "2\n1\n-5\n");
-    let alone = piped("print(1);\n:vars\n.count()\n");
+    assert_eq!(piped_session(chain).success(), "0\n");
+    assert_eq!(piped_session("if false { 1 }\nelse { 2 }\n1\n-5\n").success(), "2\n1\n-5\n");
+    let alone = piped_session("print(1);\n:vars\n.count()\n");
     assert!(alone.err.contains("the line above was already evaluated"), "{}", alone.err);
 }
 
@@ -41,7 +37,7 @@ fn line_that_is_not_utf_8_is_reported_and_skipped() {
 #[test]
 fn undo_reverts_lines_one_by_one() {
     let lines = "let a = 1;\na = 2;\na = 3;\n:undo\na\n:undo\n:undo\na\n:undo\n:undo\n:undo\n";
-    let undone = piped(lines);
+    let undone = piped_session(lines);
     let restored = "the variables are as before that line\n";
     assert_eq!(undone.out, format!("{restored}2\n{restored}{restored}1\n{restored}{restored}"));
     assert!(undone.err.contains("there is no earlier line to undo"), "{}", undone.err);
@@ -74,7 +70,7 @@ fn block_with_functions_is_saved_as_an_automation() {
 
 #[test]
 fn command_with_unexpected_argument_is_refused() {
-    let printed = piped("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
+    let printed = piped_session("let a = 1;\n:reset alpha\n:undo 3\na\n:edit\n");
     assert_eq!(printed.out, "1\n");
     for says in
         [":reset takes no argument, and `alpha` is one", ":undo takes no argument", ":edit needs a terminal"]

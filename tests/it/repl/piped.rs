@@ -1,31 +1,27 @@
 //! The session where lines are piped in.
 
 use crate::fixtures::{
-    program::{Finished, Folder},
+    program::{Folder, piped_session},
     sandbox_process::SandboxProcess,
 };
 use std::fs;
 
-fn piped(lines: &str) -> Finished {
-    Folder::new().run_with_input(&["repl", "--sandbox"], lines)
-}
-
 #[track_caller]
 fn gives(lines: &str, out: &str) {
-    assert_eq!(piped(lines).success(), out, "{lines}");
+    assert_eq!(piped_session(lines).success(), out, "{lines}");
 }
 
 #[test]
 fn piped_lines_print_values_and_set_the_exit_code() {
     gives("1 + 1\n\"文本\"\nlet x = 5;\nx * 2\n()\n", "2\n文本\n10\n");
-    let failed = piped("1 / 0\nxyz()\n2\n");
+    let failed = piped_session("1 / 0\nxyz()\n2\n");
     assert_eq!((failed.code, failed.out.as_str()), (Some(1), "2\n"));
     assert!(failed.err.contains("there is no function `xyz`\n --> line 2:1:1"), "{}", failed.err);
     assert!(!failed.err.contains('\u{1b}'), "{}", failed.err);
     // A line that is never finished is told at the end.
-    let open = piped("followers(\n");
+    let open = piped_session("followers(\n");
     assert_eq!(open.code, Some(1), "{}", open.out);
-    assert_eq!(piped("3\n:quit\n4\n").success(), "3\n");
+    assert_eq!(piped_session("3\n:quit\n4\n").success(), "3\n");
 }
 
 #[test]
@@ -50,7 +46,7 @@ fn declarations_are_kept_across_lines() {
     gives("const K = 1;\nlet K = 2;\nK += 1;\nK\nconst K = 9;\nK\n", "3\n9\n");
     gives("if true {\n  \"yes\"\n} else {\n  \"no\"\n}\n`a\nb`\n/* c\nd */ 7\n", "yes\na\nb\n7\n");
     // An error leaves everything as it was but for what had been done.
-    let failed = piped("let a = 1;\na = 2; throw \"坏了\";\na\n");
+    let failed = piped_session("let a = 1;\na = 2; throw \"坏了\";\na\n");
     assert_eq!((failed.code, failed.out.as_str()), (Some(1), "2\n"), "{}", failed.err);
     // An audience of an earlier line is gone through by a later one.
     gives(
@@ -67,7 +63,7 @@ fn error_in_an_earlier_line_has_its_position() {
     assert_eq!((finished.code, finished.out.as_str()), (Some(1), "6\n店\n"), "{}", finished.err);
     assert!(finished.err.contains("there is no function `xyz`\n --> line 4:3:3"), "{}", finished.err);
     // In a closure, in a function that one of this line calls, and in a file.
-    let output = |lines: &str| piped(lines).err;
+    let output = |lines: &str| piped_session(lines).err;
     assert!(output("let f = |x| x.xyz();\n1\nf.call(1)\n").contains("--> line 1:1:15"));
     assert!(output("fn f(x) { x.foo }\nfn g(x) { f(x) } g(1)\n").contains("--> line 1:1:13"));
     let own = output("fn f(x) { x }\nfn g(x) { f(x); x.foo } g(1)\n");
@@ -94,18 +90,18 @@ fn values_are_displayed_readably() {
     gives("tag::list()\n", " id  name    count\n 2   星标组  20\n");
     gives("#{b: [1], a: \"甲\"}\n", "{\n  \"a\": \"甲\",\n  \"b\": [\n    1\n  ]\n}\n");
     gives("[#{n: 1, 名: \"乙\"}, #{n: 2, 名: \"丙\"}]\n", " n  名\n 1  乙\n 2  丙\n");
-    let many = piped("let all = []; for n in 0..25 { all.push(n); } all\n:more\n");
+    let many = piped_session("let all = []; for n in 0..25 { all.push(n); } all\n:more\n");
     assert!(many.out.contains(" 19  19\n 20  20\n") && many.out.ends_with(" 24  24\n"), "{}", many.out);
     assert!(many.err.contains("there are no more rows"), "{}", many.err);
     gives(
         "followers().take(3)\n",
         "followers()\n  .take(3)\nnothing is called yet: .count(), .each(|u| …) or .tag(\"…\") runs it\n",
     );
-    let people = piped("followers().take(2).to_array()\n").success();
+    let people = piped_session("followers().take(2).to_array()\n").success();
     assert!(people.starts_with(" openid                        remark  subscribed"), "{people}");
-    let one = piped("followers().take(1).to_array()[0]\n").success();
+    let one = piped_session("followers().take(1).to_array()[0]\n").success();
     assert!(one.contains("subscribe_scene   ADD_SCENE_"), "{one}");
-    let report = piped("followers().take(5).tag(\"甲\")\n").success();
+    let report = piped_session("followers().take(5).tag(\"甲\")\n").success();
     assert!(report.contains("tag `甲`: done in") && report.contains("changed                5"), "{report}");
 }
 
@@ -211,7 +207,7 @@ fn line_that_changes_the_account_is_a_run_and_undoable() {
 #[test]
 fn finished_line_does_not_stop_later_lines() {
     let lines = "let a = followers().filter(|u| u.qr_scene == 98765);\na.take(3).tag(\"一\").changed\nsleep(2)\na.count()\n";
-    assert_eq!(piped(lines).success(), "3\n1234\n");
+    assert_eq!(piped_session(lines).success(), "3\n1234\n");
 }
 
 #[test]
@@ -225,12 +221,12 @@ fn undo_in_dry_run_mode_changes_nothing() {
 
 #[test]
 fn variables_outside_a_function_s_scope_are_explained() {
-    let output = |lines: &str| piped(lines).err;
+    let output = |lines: &str| piped_session(lines).err;
     assert!(
         output("let x = 5;\nfn f() { x }\nf()\n").contains("a function does not see the variables of lines")
     );
     assert!(output("let f = |n| n + 1;\nf(1)\n").contains("f.call(…) calls a closure"));
-    assert_eq!(piped("1\nexit\n2\n").success(), "1\n");
+    assert_eq!(piped_session("1\nexit\n2\n").success(), "1\n");
     let folder = Folder::new();
     let lines = "fn d(x) { x * 2 }\nfn d(x) { x * 3 }\nlet e = d(2) // 二\nprint(e)\n:save s.rhai\n";
     folder.run_with_input(&["repl", "--sandbox"], lines).success();
@@ -257,7 +253,7 @@ fn type_errors_name_the_types_in_words() {
         ("let m = #{}; m[1]", "a string is expected here, not an integer"),
         ("let r = followers().count(); r.foo = 1", "an integer has no field `foo`"),
     ] {
-        let output = piped(&format!("{line}\n")).err;
+        let output = piped_session(&format!("{line}\n")).err;
         assert!(output.contains(says), "{line}: {output}");
     }
 }

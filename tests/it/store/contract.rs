@@ -1,4 +1,6 @@
 //! The store: one contract that SQLite and PostgreSQL both pass, and what a broken one says.
+//!
+//! One file because it is one contract, which each of its functions holds a part of on both databases.
 
 use crate::fixtures::postgres::{PASSWORD, cluster};
 use mpscript::{

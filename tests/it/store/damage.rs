@@ -1,21 +1,15 @@
 //! Rows of runs, fires and automations that can't be decoded: each is an error that names the row, what was expected and
 //! what was found, on SQLite and on PostgreSQL. Nothing is overwritten.
 
-use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
+use crate::fixtures::{postgres::cluster, program::Folder, runs::on_store, sandbox_process::SandboxProcess};
 use mpscript::{
     base::EpochMs,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, Fire, RunPayload, RunRecord, StartedBy, Statement, Store},
+    store::{AutomationId, Fire, RunPayload, RunRecord, StartedBy, Statement},
 };
-use std::future::Future;
 
 const AUTOMATION: &str = "const automation = #{ on: [ #{ every: \"1m\" } ] };
 fn run(ctx, p) { ctx.state.n = (ctx.state?.n ?? 0) + 1; print(`第${ctx.state.n}次`); }";
-
-fn wait<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("the system gives a runtime").block_on(work)
-}
 
 /// A folder with an automation, whose store is on each database that this machine has.
 fn on_each_store(test: impl Fn(&Folder)) {
@@ -25,16 +19,6 @@ fn on_each_store(test: impl Fn(&Folder)) {
     if let Some(cluster) = cluster() {
         test(&folder(cluster.database().reveal()));
     }
-}
-
-/// Works on the store of a folder.
-fn on_store<T>(folder: &Folder, work: impl AsyncFnOnce(&Store) -> T) -> T {
-    wait(async {
-        let store = folder.store().await;
-        let done = work(&store).await;
-        store.close().await;
-        done
-    })
 }
 
 /// Changes rows as a damaged disk or a foreign program might have.

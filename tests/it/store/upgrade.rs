@@ -1,7 +1,9 @@
 //! A store that the program of version 5 has written, on SQLite and on PostgreSQL: its runs are shown, resumed and undone,
 //! its automations keep their state. Then stores of later versions, each made from it.
+//!
+//! One file because every version's store is made from the one before.
 
-use crate::fixtures::{postgres::cluster, program::Folder, sandbox_process::SandboxProcess};
+use crate::fixtures::{postgres::cluster, program::Folder, runs::on_store, sandbox_process::SandboxProcess};
 use mpscript::{
     base::{Clock, EpochMs},
     bulk::ChangedReader,
@@ -509,14 +511,4 @@ fn automation_of_version_5_that_never_ran_is_adopted_with_its_fires() {
         assert_eq!(fires.len(), 1, "{fires:?}");
         assert_eq!(fires[0].scheduled_at, EpochMs::new(1_795_902_690_175));
     });
-}
-
-fn on_store<T>(folder: &Folder, work: impl AsyncFnOnce(&Store) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("the system gives a runtime").block_on(async {
-        let store = folder.store().await;
-        let done = work(&store).await;
-        store.close().await;
-        done
-    })
 }
