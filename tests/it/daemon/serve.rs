@@ -220,7 +220,11 @@ fn file_that_broke_unnoticed_is_listed_with_its_last_good_version() {
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run() { }";
     let folder = Folder::new().account().file("jobs/日报.rhai", job);
     let daemon = serve(&folder, &sandbox, &[]);
-    daemon.wait_for("日报: live");
+    let since = Instant::now();
+    // It is announced as served just after it is live.
+    while !folder.run(&["ls"]).out.contains(" live ") {
+        assert!(since.elapsed() < TIMEOUT, "it is never served");
+    }
     daemon.signal("STOP");
     fs::write(folder.path().join("jobs/日报.rhai"), "let a = ;").expect("it can be written");
     let listed = folder.run(&["ls"]);
