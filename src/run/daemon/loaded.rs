@@ -7,6 +7,10 @@ use std::{
     sync::Arc,
 };
 
+/// What runs of an automation whose file is stale.
+pub const RUNS_LAST_GOOD: &str = "the last good version keeps running";
+pub const RUNS_NOTHING: &str = "it does not run";
+
 /// The loaded automations of a folder.
 pub(super) struct LoadedAutomations {
     folder: PathBuf,
@@ -22,6 +26,11 @@ impl LoadedAutomations {
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder, as the store keeps it.
+    pub(super) fn stored_folder(&self) -> String {
+        self.folder.display().to_string()
     }
 
     /// The revisions that run, by the names of their automations.

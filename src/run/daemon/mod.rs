@@ -21,15 +21,17 @@ mod preparation;
 mod process;
 mod recovery;
 mod reload;
+mod reload_plan;
 mod retention;
 mod running_set;
 mod scans;
 mod start;
 mod stats;
-mod step_errors;
+mod step;
 mod transition;
 mod triggers;
 
+pub use loaded::{RUNS_LAST_GOOD, RUNS_NOTHING};
 pub use log::{Level, Log, LogRecord};
 pub use outage::Outage;
 pub use process::serving_lease;
@@ -37,19 +39,17 @@ pub use retention::DEFAULT_RETENTION;
 pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 
 use self::{
-    accounts::ServedAccounts,
     clock_watch::{ClockJump, ClockWatch},
-    failed_starts::FailedStarts,
-    fire_queue::FireQueue,
-    folder_health::{FirstLook, FolderHealth},
-    loaded::LoadedAutomations,
-    preparation::Preparations,
+    dispatch::{enqueue_due, resume_queued, start_queued},
+    finish::record_outcome,
     process::{Process, shown_owner},
+    recovery::adopt_orphans,
+    reload::Reloader,
     retention::Retention,
-    running_set::{Capacity, RunningSet},
     scans::FolderScans,
+    start::FireRunner,
     stats::trouble_of,
-    step_errors::StepErrors,
+    step::{POLL_INTERVAL, Progress, StepErrors},
     transition::StopReason,
     triggers::Triggers,
 };
@@ -59,14 +59,14 @@ use crate::{
     host::Host,
     run::{
         kept::KeepPeriods,
-        registry::{AutomationRegistry, RegistryEvent, Revision},
+        registry::{AutomationRegistry, Revision},
         runner::{Runner, Waker},
         worker::{Connector, RunOutcome},
     },
-    store::{AutomationId, Store, StoreError},
+    store::{Store, StoreError},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -75,37 +75,14 @@ use tokio::runtime::Runtime;
 /// How many runs of one daemon run at the same time by default.
 pub const DEFAULT_MAX_PARALLEL: usize = 100;
 
-/// Between two looks at the store for what other processes do.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// What runs of an automation whose file is stale.
-pub const RUNS_LAST_GOOD: &str = "the last good version keeps running";
-pub const RUNS_NOTHING: &str = "it does not run";
-
-/// The longest that one step starts runs, so that signals and heartbeats are not delayed.
-const MAX_STEP: Duration = Duration::from_millis(250);
-
 /// The longest sleep between two steps.
 const MAX_SLEEP: Duration = Duration::from_millis(250);
 
 /// The daemon: its parts, and the order of a step. Each part keeps its own invariants.
 pub struct Daemon {
-    process: Process,
-    scans: FolderScans,
-    /// What scans have found and the store has not taken yet.
-    events: VecDeque<RegistryEvent>,
-    loaded: LoadedAutomations,
-    folder_health: FolderHealth,
-    /// The accounts that the automations are served for.
-    accounts: ServedAccounts,
+    runner: FireRunner,
+    reloader: Reloader,
     triggers: Triggers,
-    queue: FireQueue,
-    running: RunningSet,
-    failed_starts: FailedStarts,
-    capacity: Capacity,
-    /// The last run of each automation of which the log says that it has outlived the time to the next fire.
-    outlived: BTreeMap<AutomationId, String>,
-    preparations: Preparations,
     retention: Retention,
     clock_watch: ClockWatch,
     outage: Outage,
@@ -114,8 +91,6 @@ pub struct Daemon {
     /// When the store was last polled.
     polled_at: Option<EpochMs>,
     is_shutting_down: bool,
-    /// Whether the step ended before everything was tried.
-    has_backlog: bool,
 }
 
 impl Daemon {
@@ -130,28 +105,18 @@ impl Daemon {
         log: Arc<dyn Log>,
     ) -> Self {
         let process = Process::new(host, runtime, store, log);
-        let loaded = LoadedAutomations::of(registry.folder());
+        let folder = registry.folder().to_owned();
+        let scans = FolderScans::new(registry, Arc::clone(&process.waker));
         Self {
-            scans: FolderScans::new(registry, Arc::clone(&process.waker)),
-            process,
-            events: VecDeque::new(),
-            loaded,
-            folder_health: FolderHealth::default(),
-            accounts: ServedAccounts::new(Arc::clone(&connector)),
+            runner: FireRunner::new(process, &folder, connector, DEFAULT_MAX_PARALLEL),
+            reloader: Reloader::new(scans),
             triggers: Triggers::default(),
-            queue: FireQueue::default(),
-            running: RunningSet::default(),
-            failed_starts: FailedStarts::default(),
-            capacity: Capacity { max: DEFAULT_MAX_PARALLEL, is_full: false },
-            outlived: BTreeMap::new(),
-            preparations: Preparations::new(connector),
             retention: Retention::default(),
             clock_watch: ClockWatch::default(),
             outage: Outage::default(),
             clocks_ahead: BTreeSet::new(),
             polled_at: None,
             is_shutting_down: false,
-            has_backlog: false,
         }
     }
 
@@ -172,14 +137,14 @@ impl Daemon {
     /// Runs no more than this many runs at the same time.
     #[must_use]
     pub fn with_max_parallel(mut self, count: usize) -> Self {
-        self.capacity.max = count;
+        self.runner.capacity.max = count;
         self
     }
 
     /// Continues these statistics.
     #[must_use]
     pub fn with_stats(mut self, stats: Arc<DaemonStats>) -> Self {
-        self.process.stats = stats;
+        self.runner.process.stats = stats;
         self
     }
 
@@ -193,41 +158,52 @@ impl Daemon {
     /// Executes runs so, instead of on threads of this process.
     #[must_use]
     pub fn with_runner(mut self, runner: Arc<dyn Runner>) -> Self {
-        self.process.runner = runner;
+        self.runner.process.runner = runner;
         self
     }
 
     /// Calls this when there is something to do before the sleep between two steps is over.
     #[must_use]
     pub fn with_waker(mut self, waker: Waker) -> Self {
-        self.scans.set_waker(Arc::clone(&waker));
-        self.process.waker = waker;
+        self.reloader.set_waker(Arc::clone(&waker));
+        self.runner.process.waker = waker;
         self
     }
 
     /// Calls this before each scan of the folder, on the thread of the scans. To be set before the first one.
     #[must_use]
     pub fn with_scan_hook(mut self, hook: impl FnMut() + Send + 'static) -> Self {
-        self.scans.set_hook(Box::new(hook));
+        self.reloader.set_hook(hook);
         self
+    }
+
+    /// Has the folder scanned. The steps that follow load what is found.
+    pub fn begin_scan(&mut self) {
+        self.reloader.begin_scan(&mut self.runner);
+    }
+
+    /// Whether a scan goes on, or something that it has found is not loaded yet.
+    #[must_use]
+    pub fn is_scanning(&self) -> bool {
+        self.reloader.is_scanning()
     }
 
     /// The revisions that run, by the names of their automations.
     #[must_use]
     pub fn revisions(&self) -> &BTreeMap<String, Arc<Revision>> {
-        self.loaded.revisions()
+        self.runner.loaded.revisions()
     }
 
     /// Its statistics, which it updates as it goes.
     #[must_use]
     pub fn stats(&self) -> &Arc<DaemonStats> {
-        &self.process.stats
+        &self.runner.process.stats
     }
 
     /// How many runs of this process have not ended.
     #[must_use]
     pub fn active_runs(&self) -> usize {
-        self.running.len()
+        self.runner.running.len()
     }
 
     /// When the next fire starts.
@@ -239,7 +215,9 @@ impl Daemon {
     /// Whether nothing runs in this process, and nothing waits to be started.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.queue.has_no_starts() && self.preparations.is_empty()
+        self.runner.running.is_empty()
+            && self.runner.queue.has_no_starts()
+            && self.runner.preparations.is_empty()
     }
 
     /// Does what is due, and returns how long to sleep until the next step. An error of the store is logged, and the next
@@ -248,86 +226,103 @@ impl Daemon {
         let done = self.step_inner();
         let is_final = done.as_ref().is_err_and(StoreError::is_final);
         if !is_final && let Some((level, text)) = self.outage.observe(&done) {
-            self.process.log.daemon(level, &text);
+            self.runner.process.log.daemon(level, &text);
         }
-        let start_error = self.failed_starts.trouble(|| self.queue.ids());
-        let mut stats = self.process.stats.lock();
+        let FireRunner { failed_starts, queue, .. } = &mut self.runner;
+        let start_error = failed_starts.trouble(|| queue.ids());
+        let mut stats = self.runner.process.stats.lock();
         stats.start_error = start_error;
         stats.alive = Some(Stopwatch::start());
         stats.trouble = done.as_ref().err().map(trouble_of);
-        if done.is_ok() && self.folder_health.first_look == FirstLook::Done {
+        if done.is_ok() && self.reloader.has_looked() {
             stats.stepped = Some(Stopwatch::start());
         }
-        stats.active_runs = self.running.len();
-        stats.waiting = self.queue.len();
+        stats.active_runs = self.runner.running.len();
+        stats.waiting = self.runner.queue.len();
         stats.is_shutting_down = self.is_shutting_down;
-        stats.clock_behind = self.clock_watch.behind(self.process.now());
+        stats.clock_behind = self.clock_watch.behind(self.runner.process.now());
         drop(stats);
         done
     }
 
     fn step_inner(&mut self) -> Result<Duration, StoreError> {
         let mut errors = StepErrors::default();
+        let mut has_backlog = false;
         self.record_outcomes(&mut errors)?;
-        let now = self.process.now();
+        let now = self.runner.process.now();
         if let Some(jump) = self.clock_watch.observe(now) {
-            self.process.log.daemon(Level::Warn, &jump.to_string());
+            self.runner.process.log.daemon(Level::Warn, &jump.to_string());
             if matches!(jump, ClockJump::Back(_)) {
-                self.queue.retry_all();
+                self.runner.queue.retry_all();
             }
             self.follow_jump(jump, now);
         }
-        self.running.enforce_timeouts(self.process.host.clock.monotonic());
+        self.runner.running.enforce_timeouts(self.runner.process.host.clock.monotonic());
         if !self.is_shutting_down {
             if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
-                self.process.heartbeat(now)?;
+                self.runner.process.heartbeat(now)?;
                 self.announce(now)?;
                 self.log_clocks_ahead(now)?;
                 self.polled_at = Some(now);
-                self.preparations.drop_unneeded(&self.queue.ids());
-                if self.folder_health.first_look == FirstLook::Done {
-                    errors.absorb(self.adopt_orphans(now))?;
+                self.runner.preparations.drop_unneeded(&self.runner.queue.ids());
+                if self.reloader.has_looked() {
+                    errors.absorb(adopt_orphans(&mut self.runner, now))?;
                 }
             }
-            errors.absorb(self.load_found())?;
-            errors.absorb(self.enqueue_due())?;
-            self.start_queued(&mut errors)?;
-            self.resume_queued(&mut errors)?;
+            has_backlog |= self.load_found(&mut errors)?;
+            let (runner, triggers) = (&mut self.runner, &mut self.triggers);
+            has_backlog |= errors.absorb(enqueue_due(runner, triggers))? == Some(Progress::Partial);
+            has_backlog |= start_queued(runner, &mut errors)? == Progress::Partial;
+            resume_queued(runner, &mut errors)?;
             // The day's purge is planned once, for all accounts that are served.
-            if self.folder_health.first_look == FirstLook::Done
-                && let Err(error) = self.retention.purge_expired(&self.process, &self.accounts, now)
+            if self.reloader.has_looked()
+                && let Err(error) =
+                    self.retention.purge_expired(&self.runner.process, &self.runner.accounts, now)
             {
                 let text = format!("expired fires and runs can't be purged now: {error}");
-                self.process.log.daemon(Level::Warn, &text);
+                self.runner.process.log.daemon(Level::Warn, &text);
             }
         }
         errors.into_result()?;
         if self.is_shutting_down {
             return Ok(MAX_SLEEP);
         }
-        if std::mem::take(&mut self.has_backlog) {
+        if has_backlog {
             return Ok(Duration::ZERO);
         }
         let until_next = self.next_start().map(|next| next.since(now));
         Ok(until_next.unwrap_or(MAX_SLEEP).clamp(Duration::from_millis(1), MAX_SLEEP))
     }
 
+    /// Loads what scans have found; `true` when the next step has more to do at once.
+    fn load_found(&mut self, errors: &mut StepErrors) -> Result<bool, StoreError> {
+        let had_looked = self.reloader.has_looked();
+        let progress = errors.absorb(self.reloader.load_found(&mut self.runner, &mut self.triggers))?;
+        let has_looked_now = self.reloader.has_looked() && !had_looked;
+        if has_looked_now {
+            // Now it is known which fires are this daemon's.
+            self.polled_at = None;
+        }
+        Ok(has_looked_now || progress == Some(Progress::Partial))
+    }
+
     /// Records the runs that have ended. One that the store does not take does not delay the others.
     fn record_outcomes(&mut self, errors: &mut StepErrors) -> Result<(), StoreError> {
-        for _ in 0..self.running.collect_finished() {
-            let Some(finished) = self.running.next_finished() else { break };
+        for _ in 0..self.runner.running.collect_finished() {
+            let Some(finished) = self.runner.running.next_finished() else { break };
             let has_started = !matches!(finished.outcome, RunOutcome::NotStarted(_));
-            let result = self.record_outcome(&finished);
+            let FireRunner { process, queue, running, failed_starts, .. } = &mut self.runner;
+            let result = record_outcome(process, queue, running, failed_starts, &finished);
             if result.is_ok() {
-                self.running.recorded(&finished);
+                running.recorded(&finished);
             } else {
-                self.running.not_recorded(finished);
+                running.not_recorded(finished);
             }
             errors.absorb(result)?;
-            self.queue.retry_starts();
+            queue.retry_starts();
             if has_started {
                 // What it has left may be enough.
-                self.queue.retry_resumes(|fire| self.failed_starts.contains(fire));
+                queue.retry_resumes(|fire| failed_starts.contains(fire));
             }
         }
         Ok(())
@@ -335,7 +330,7 @@ impl Daemon {
 
     fn follow_jump(&mut self, jump: ClockJump, now: EpochMs) {
         for id in self.triggers.ids() {
-            let revision = self.loaded.get(&id.automation.name);
+            let revision = self.runner.loaded.get(&id.automation.name);
             if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                 self.triggers.follow_jump(&id, trigger, jump, now);
             }
@@ -344,7 +339,7 @@ impl Daemon {
 
     /// Logs once of each daemon whose heartbeats come from the future. Nothing is judged by its clock.
     fn log_clocks_ahead(&mut self, now: EpochMs) -> Result<(), StoreError> {
-        for peer in self.process.peers(now + 2 * HEARTBEAT_TTL)? {
+        for peer in self.runner.process.peers(now + 2 * HEARTBEAT_TTL)? {
             let name = shown_owner(&peer);
             if self.clocks_ahead.insert(peer) {
                 let text = format!(
@@ -352,7 +347,7 @@ impl Daemon {
                      may be late or look missed; synchronize them (NTP)",
                     HEARTBEAT_TTL.as_secs()
                 );
-                self.process.log.daemon(Level::Warn, &text);
+                self.runner.process.log.daemon(Level::Warn, &text);
             }
         }
         Ok(())
@@ -360,35 +355,30 @@ impl Daemon {
 
     /// Records for which accounts the folder is served. Logs once which other processes serve it for them.
     fn announce(&self, now: EpochMs) -> Result<(), StoreError> {
-        let folder = self.folder();
+        let folder = self.runner.loaded.stored_folder();
         let mut peers = BTreeSet::new();
-        for account in self.accounts.keys() {
-            peers.extend(self.process.announce(&account, &folder, now)?);
+        for account in self.runner.accounts.keys() {
+            peers.extend(self.runner.process.announce(&account, &folder, now)?);
         }
-        if self.polled_at.is_none() && self.folder_health.first_look == FirstLook::Done && !peers.is_empty() {
+        if self.polled_at.is_none() && self.reloader.has_looked() && !peers.is_empty() {
             let names: Vec<String> = peers.iter().map(|owner| shown_owner(owner)).collect();
             let text = format!("{} serves this folder too: each fire runs once", names.join(", "));
-            self.process.log.daemon(Level::Info, &text);
+            self.runner.process.log.daemon(Level::Info, &text);
         }
         Ok(())
-    }
-
-    /// The folder, as the store keeps it.
-    fn folder(&self) -> String {
-        self.loaded.folder().display().to_string()
     }
 
     /// Starts nothing more, and asks the runs of this process to stop at a safe point.
     pub fn begin_shutdown(&mut self) {
         self.is_shutting_down = true;
-        self.running.stop_all(StopReason::ShuttingDown);
+        self.runner.running.stop_all(StopReason::ShuttingDown);
     }
 
     /// Ends the heartbeat, so that other processes need not wait for it to expire before they adopt what is left.
     pub fn release_lease(&self) -> Result<(), StoreError> {
-        for account in self.accounts.keys() {
-            self.process.renounce(&account, &self.folder())?;
+        for account in self.runner.accounts.keys() {
+            self.runner.process.renounce(&account, &self.runner.loaded.stored_folder())?;
         }
-        self.process.release()
+        self.runner.process.release()
     }
 }

@@ -1,13 +1,13 @@
 //! Recovery: adopts open fires whose processes are dead, and resumes their runs from their journals.
 
 use super::{
-    Daemon, POLL_INTERVAL,
-    finish::{FireEnd, RUN_DELETED, retries},
+    finish::{FireEnd, RUN_DELETED, close_fire, complete_fire, fail_fire, retries},
     fire_queue::{FireId, QueuedFire},
     log::Level,
     preparation::{PREPARATION_POLL, PreparedRun},
     process::Process,
-    start::DEFAULT_TIMEOUT,
+    start::{DEFAULT_TIMEOUT, FireRunner},
+    step::POLL_INTERVAL,
     transition::{
         GivenUp, RecordedRun, RecoveryTransition, ResumeCause, WithoutAccount, recover, without_account,
     },
@@ -24,202 +24,211 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
-impl Daemon {
-    /// Adopts the open fires of processes that are dead.
-    pub(super) fn adopt_orphans(&mut self, now: EpochMs) -> Result<(), StoreError> {
-        let queued = self.queue.ids();
-        for fire in self.process.wait(self.process.store.open_fires())? {
-            if queued.contains(&FireId::from(&fire)) || self.running.contains(&fire.run) {
-                continue;
-            }
-            // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
-            let is_ours = fire.owner == self.process.name;
-            if (!is_ours && self.process.is_alive(&fire.owner, now)?) || !self.is_mine(&fire.automation)? {
-                continue;
-            }
-            if fire.state == FireState::Claimed {
-                self.adopt_claimed(&fire, now)?;
-            } else {
-                self.resume(&fire, None, ResumeCause::Adopted)?;
-            }
+/// Adopts the open fires of processes that are dead.
+pub(super) fn adopt_orphans(runner: &mut FireRunner, now: EpochMs) -> Result<(), StoreError> {
+    let queued = runner.queue.ids();
+    for fire in runner.process.wait(runner.process.store.open_fires())? {
+        if queued.contains(&FireId::from(&fire)) || runner.running.contains(&fire.run) {
+            continue;
         }
-        Ok(())
-    }
-
-    /// Adopts a fire whose run was not started.
-    fn adopt_claimed(&mut self, fire: &Fire, now: EpochMs) -> Result<(), StoreError> {
-        let adopted = Fire { owner: self.process.name.clone(), updated_at: now, ..fire.clone() };
-        if self.process.wait(self.process.store.compare_and_set_fire(fire, &adopted))? {
-            self.process.log.automation(Level::Info, &fire.automation, "adopted before its run started");
-            self.queue.push_start(QueuedFire { fire: adopted, revision: None, not_before: now });
+        // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
+        let is_ours = fire.owner == runner.process.name;
+        if (!is_ours && runner.process.is_alive(&fire.owner, now)?) || !is_mine(runner, &fire.automation)? {
+            continue;
         }
-        Ok(())
-    }
-
-    /// Whether an automation is served from this process's folder for one of its accounts, or was last: several folders
-    /// and accounts may share a store.
-    fn is_mine(&mut self, automation: &AutomationId) -> Result<bool, StoreError> {
-        if self.accounts.find(automation).is_some() {
-            return Ok(true);
-        }
-        let Some(record) = self.process.wait(self.process.store.automation(automation))? else {
-            return Ok(false);
-        };
-        Ok(record.folder == self.folder() && self.accounts.is_ours(&record)?)
-    }
-
-    /// Resumes the run of an open fire from its journal, or closes the fire by what the run came to.
-    pub(super) fn resume(
-        &mut self,
-        fire: &Fire,
-        revision: Option<Arc<Revision>>,
-        cause: ResumeCause,
-    ) -> Result<(), StoreError> {
-        let store = self.process.store.clone();
-        let Some(record) = self.process.wait(store.run(&fire.run))? else {
-            return self.close_fire(fire, FireState::Failed, RUN_DELETED).map(drop);
-        };
-        let revision = revision.or_else(|| self.loaded.get(&fire.automation.name));
-        let undone_by = self.process.wait(store.active_undo_of(&record.id))?;
-        let recorded = RecordedRun {
-            state: record::observed_state(&self.process.host, &record),
-            ended_since: record.ended_at.is_some_and(|ended_at| fire.updated_at < ended_at),
-            is_undone: undone_by.is_some(),
-            failures: fire.failures,
-            retries: retries(revision.as_deref()),
-        };
-        match recover(recorded, cause) {
-            RecoveryTransition::Leave => Ok(()),
-            RecoveryTransition::Complete(completed) => {
-                self.complete_fire(fire, revision.as_deref(), completed, &record.note)
-            }
-            RecoveryTransition::Fail(given_up) => {
-                self.fail_recovered(fire, &record.id, given_up, &record.note)
-            }
-            RecoveryTransition::StopUndone => {
-                let reason = format!("undone by run {}", undone_by.unwrap_or_default());
-                self.close_fire(fire, FireState::Stopped, &reason).map(drop)
-            }
-            RecoveryTransition::Resume { failures } => {
-                let counted = Fire {
-                    owner: self.process.name.clone(),
-                    updated_at: self.process.now(),
-                    failures,
-                    ..fire.clone()
-                };
-                if !self.process.wait(store.compare_and_set_fire(fire, &counted))? {
-                    return Ok(());
-                }
-                self.start_attempt(counted, revision, &record)
-            }
+        if fire.state == FireState::Claimed {
+            adopt_claimed(runner, &fire, now)?;
+        } else {
+            resume(runner, &fire, None, ResumeCause::Adopted)?;
         }
     }
+    Ok(())
+}
 
-    /// Starts the next attempt of a recorded run, whose fire is this process's.
-    fn start_attempt(
-        &mut self,
-        fire: Fire,
-        revision: Option<Arc<Revision>>,
-        record: &RunRecord,
-    ) -> Result<(), StoreError> {
-        let store = self.process.store.clone();
-        let texts = self.process.wait(store.run_payload(&record.id))?;
-        let options = match RunOptions::decode(&record.id, &texts) {
-            Ok(options) => options,
-            Err(error) => return self.close_fire(&fire, FireState::Failed, &error.to_string()).map(drop),
-        };
-        let account = options.account.clone();
-        if self.has_no_place() || self.yields(&fire) {
-            self.resume_later(fire, revision, POLL_INTERVAL);
-            return Ok(());
+/// Adopts a fire whose run was not started.
+fn adopt_claimed(runner: &mut FireRunner, fire: &Fire, now: EpochMs) -> Result<(), StoreError> {
+    let adopted = Fire { owner: runner.process.name.clone(), updated_at: now, ..fire.clone() };
+    if runner.process.wait(runner.process.store.compare_and_set_fire(fire, &adopted))? {
+        runner.process.log.automation(Level::Info, &fire.automation, "adopted before its run started");
+        runner.queue.push_start(QueuedFire { fire: adopted, revision: None, not_before: now });
+    }
+    Ok(())
+}
+
+/// Whether an automation is served from this process's folder for one of its accounts, or was last: several folders
+/// and accounts may share a store.
+fn is_mine(runner: &mut FireRunner, automation: &AutomationId) -> Result<bool, StoreError> {
+    if runner.accounts.find(automation).is_some() {
+        return Ok(true);
+    }
+    let Some(record) = runner.process.wait(runner.process.store.automation(automation))? else {
+        return Ok(false);
+    };
+    Ok(record.folder == runner.loaded.stored_folder() && runner.accounts.is_ours(&record)?)
+}
+
+/// Resumes the run of an open fire from its journal, or closes the fire by what the run came to.
+pub(super) fn resume(
+    runner: &mut FireRunner,
+    fire: &Fire,
+    revision: Option<Arc<Revision>>,
+    cause: ResumeCause,
+) -> Result<(), StoreError> {
+    let store = runner.process.store.clone();
+    let Some(record) = runner.process.wait(store.run(&fire.run))? else {
+        return close_fire(&runner.process, fire, FireState::Failed, RUN_DELETED).map(drop);
+    };
+    let revision = revision.or_else(|| runner.loaded.get(&fire.automation.name));
+    let undone_by = runner.process.wait(store.active_undo_of(&record.id))?;
+    let recorded = RecordedRun {
+        state: record::observed_state(&runner.process.host, &record),
+        ended_since: record.ended_at.is_some_and(|ended_at| fire.updated_at < ended_at),
+        is_undone: undone_by.is_some(),
+        failures: fire.failures,
+        retries: retries(revision.as_deref()),
+    };
+    match recover(recorded, cause) {
+        RecoveryTransition::Leave => Ok(()),
+        RecoveryTransition::Complete(completed) => {
+            complete_fire(&runner.process, fire, revision.as_deref(), completed, &record.note)
         }
-        if !self.preparations.poll(&self.process, &fire, account.as_deref()) {
-            self.resume_later(fire, revision, PREPARATION_POLL);
-            return Ok(());
+        RecoveryTransition::Fail(given_up) => {
+            fail_recovered(runner, fire, &record.id, given_up, &record.note)
         }
-        let spawned = match self.process.runner.spawn() {
-            Ok(spawned) => spawned,
-            Err(error) => {
-                let why = format!("the system gives it no process: {error}");
-                self.failed_starts.failed(&fire, &why);
-                let text = format!("can't be resumed yet: {why}");
-                self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
-                self.resume_later(fire, revision, POLL_INTERVAL);
+        RecoveryTransition::StopUndone => {
+            let reason = format!("undone by run {}", undone_by.unwrap_or_default());
+            close_fire(&runner.process, fire, FireState::Stopped, &reason).map(drop)
+        }
+        RecoveryTransition::Resume { failures } => {
+            let counted = Fire {
+                owner: runner.process.name.clone(),
+                updated_at: runner.process.now(),
+                failures,
+                ..fire.clone()
+            };
+            if !runner.process.wait(store.compare_and_set_fire(fire, &counted))? {
                 return Ok(());
             }
-        };
-        let prepared = self.preparations.take(&self.process, &fire, account.as_deref());
-        let plan = match handler_run(&fire, record, &texts, options, prepared) {
-            Ok(plan) => plan,
-            Err(NotResumable::Record(diagnostic)) => {
-                return self.close_fire(&fire, FireState::Failed, &diagnostic.one_line()).map(drop);
-            }
-            Err(NotResumable::Account(diagnostic)) => {
-                return self.wait_for_account(fire, revision, record, &diagnostic);
-            }
-        };
-        let Process { host, .. } = &self.process;
-        match self.process.wait(record::resume(host, &store, record, None, &spawned.owner)) {
-            Ok(None) => {}
-            Ok(Some(attempt)) => {
-                let text = format!("resumed, attempt {}", attempt.attempt);
-                self.process.log.run(Level::Info, &fire.automation, &fire.run, &text);
-                self.run(spawned, fire, revision, plan, attempt);
-            }
-            // The fire is ours by now: it is retried here instead of being left to the next adoption.
-            Err(error) => {
-                let text = format!("can't be resumed yet: {error}");
-                self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
-                self.resume_later(fire, revision, POLL_INTERVAL);
-            }
-        }
-        Ok(())
-    }
-
-    fn resume_later(&mut self, fire: Fire, revision: Option<Arc<Revision>>, after: Duration) {
-        let not_before = fire.updated_at + after;
-        self.queue.push_resume(QueuedFire { fire, revision, not_before });
-    }
-
-    /// Retries a run whose account can't be called now, or gives it up after its timeout.
-    fn wait_for_account(
-        &mut self,
-        fire: Fire,
-        revision: Option<Arc<Revision>>,
-        record: &RunRecord,
-        diagnostic: &Diagnostic,
-    ) -> Result<(), StoreError> {
-        let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
-        match without_account(fire.updated_at.since(fire.scheduled_at), timeout) {
-            WithoutAccount::Retry { after } => {
-                let retried = humantime::format_duration(after);
-                let text = format!("can't be resumed: {}; retried in {retried}", diagnostic.one_line());
-                self.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
-                self.resume_later(fire, revision, after);
-                Ok(())
-            }
-            WithoutAccount::GiveUp => self.fail_recovered(&fire, &record.id, GivenUp::Failed, &record.note),
+            start_attempt(runner, counted, revision, &record)
         }
     }
+}
 
-    /// Closes the fire of a run that failed in another process, or before this one started.
-    fn fail_recovered(
-        &mut self,
-        fire: &Fire,
-        run: &str,
-        given_up: GivenUp,
-        note: &str,
-    ) -> Result<(), StoreError> {
-        let state = FireState::from(given_up);
-        let texts = self.process.wait(self.process.store.run_payload(run))?;
-        let call = match RunOptions::decode(run, &texts) {
-            Ok(options) => options.call.unwrap_or_default(),
-            // Without its call the failure can't be reported to `on_failure`.
-            Err(error) => return self.close_fire(fire, state, &format!("{note} ({error})")).map(drop),
-        };
-        let revision = self.loaded.get(&fire.automation.name);
-        self.fail_fire(fire, revision.as_ref(), &call, &FireEnd::failed(state, note))
+/// Starts the next attempt of a recorded run, whose fire is this process's.
+fn start_attempt(
+    runner: &mut FireRunner,
+    fire: Fire,
+    revision: Option<Arc<Revision>>,
+    record: &RunRecord,
+) -> Result<(), StoreError> {
+    let store = runner.process.store.clone();
+    let texts = runner.process.wait(store.run_payload(&record.id))?;
+    let options = match RunOptions::decode(&record.id, &texts) {
+        Ok(options) => options,
+        Err(error) => {
+            return close_fire(&runner.process, &fire, FireState::Failed, &error.to_string()).map(drop);
+        }
+    };
+    let account = options.account.clone();
+    if runner.has_no_place() || runner.yields(&fire) {
+        resume_later(runner, fire, revision, POLL_INTERVAL);
+        return Ok(());
     }
+    if !runner.preparations.poll(&runner.process, &fire, account.as_deref()) {
+        resume_later(runner, fire, revision, PREPARATION_POLL);
+        return Ok(());
+    }
+    let spawned = match runner.process.runner.spawn() {
+        Ok(spawned) => spawned,
+        Err(error) => {
+            let why = format!("the system gives it no process: {error}");
+            runner.failed_starts.failed(&fire, &why);
+            let text = format!("can't be resumed yet: {why}");
+            runner.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
+            resume_later(runner, fire, revision, POLL_INTERVAL);
+            return Ok(());
+        }
+    };
+    let prepared = runner.preparations.take(&runner.process, &fire, account.as_deref());
+    let plan = match handler_run(&fire, record, &texts, options, prepared) {
+        Ok(plan) => plan,
+        Err(NotResumable::Record(diagnostic)) => {
+            return close_fire(&runner.process, &fire, FireState::Failed, &diagnostic.one_line()).map(drop);
+        }
+        Err(NotResumable::Account(diagnostic)) => {
+            return wait_for_account(runner, fire, revision, record, &diagnostic);
+        }
+    };
+    let Process { host, .. } = &runner.process;
+    match runner.process.wait(record::resume(host, &store, record, None, &spawned.owner)) {
+        Ok(None) => {}
+        Ok(Some(attempt)) => {
+            let text = format!("resumed, attempt {}", attempt.attempt);
+            runner.process.log.run(Level::Info, &fire.automation, &fire.run, &text);
+            runner.run(spawned, fire, revision, plan, attempt);
+        }
+        // The fire is ours by now: it is retried here instead of being left to the next adoption.
+        Err(error) => {
+            let text = format!("can't be resumed yet: {error}");
+            runner.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
+            resume_later(runner, fire, revision, POLL_INTERVAL);
+        }
+    }
+    Ok(())
+}
+
+fn resume_later(runner: &mut FireRunner, fire: Fire, revision: Option<Arc<Revision>>, after: Duration) {
+    let not_before = fire.updated_at + after;
+    runner.queue.push_resume(QueuedFire { fire, revision, not_before });
+}
+
+/// Retries a run whose account can't be called now, or gives it up after its timeout.
+fn wait_for_account(
+    runner: &mut FireRunner,
+    fire: Fire,
+    revision: Option<Arc<Revision>>,
+    record: &RunRecord,
+    diagnostic: &Diagnostic,
+) -> Result<(), StoreError> {
+    let timeout = revision.as_ref().map_or(DEFAULT_TIMEOUT, |revision| revision.automation.timeout);
+    match without_account(fire.updated_at.since(fire.scheduled_at), timeout) {
+        WithoutAccount::Retry { after } => {
+            let retried = humantime::format_duration(after);
+            let text = format!("can't be resumed: {}; retried in {retried}", diagnostic.one_line());
+            runner.process.log.run(Level::Error, &fire.automation, &fire.run, &text);
+            resume_later(runner, fire, revision, after);
+            Ok(())
+        }
+        WithoutAccount::GiveUp => fail_recovered(runner, &fire, &record.id, GivenUp::Failed, &record.note),
+    }
+}
+
+/// Closes the fire of a run that failed in another process, or before this one started.
+fn fail_recovered(
+    runner: &mut FireRunner,
+    fire: &Fire,
+    run: &str,
+    given_up: GivenUp,
+    note: &str,
+) -> Result<(), StoreError> {
+    let state = FireState::from(given_up);
+    let texts = runner.process.wait(runner.process.store.run_payload(run))?;
+    let call = match RunOptions::decode(run, &texts) {
+        Ok(options) => options.call.unwrap_or_default(),
+        // Without its call the failure can't be reported to `on_failure`.
+        Err(error) => {
+            return close_fire(&runner.process, fire, state, &format!("{note} ({error})")).map(drop);
+        }
+    };
+    let revision = runner.loaded.get(&fire.automation.name);
+    fail_fire(
+        &runner.process,
+        &mut runner.queue,
+        fire,
+        revision.as_ref(),
+        &call,
+        &FireEnd::failed(state, note),
+    )
 }
 
 /// A recorded run, with the source and the options that it was started with.

@@ -4,87 +4,79 @@
 //! and only then applied. A batch that the store does not take is planned again at the next step.
 
 use super::{
-    Daemon, MAX_STEP, RUNS_LAST_GOOD, RUNS_NOTHING, accounts::ServedAccount, folder_health::FirstLook,
-    log::Level, scans::Found, triggers::TriggerId,
+    folder_health::{FirstLook, FolderHealth},
+    log::Level,
+    reload_plan::{Effect, Planner, ReloadPlan},
+    scans::{FolderScans, Found},
+    start::FireRunner,
+    step::{MAX_STEP, Progress},
+    triggers::Triggers,
 };
 use crate::{
-    base::{Diagnostic, EpochMs, Stopwatch},
-    run::{
-        account_choice::ServedAs,
-        registry::{RegistryEvent, Revision},
-        schedule::trigger::Trigger,
-    },
-    store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
+    base::{EpochMs, Stopwatch},
+    run::{registry::RegistryEvent, runner::Waker},
+    store::StoreError,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
 /// Findings of scans that are taken at once; the scan waits for the store with the rest.
 const MAX_EVENTS: usize = 256;
 
-/// What a batch of events changes.
-#[derive(Default)]
-struct ReloadPlan {
-    changes: Vec<ScanChange>,
-    /// The markers of added and removed triggers.
-    markers: Vec<Fire>,
-    effects: Vec<Effect>,
-    /// The accounts that loaded automations name: each is looked up.
-    named: BTreeMap<String, Vec<AutomationId>>,
+/// Takes what scans of the folder find into the daemon.
+pub(super) struct Reloader {
+    scans: FolderScans,
+    /// What scans have found and the store has not taken yet.
+    events: VecDeque<RegistryEvent>,
+    folder_health: FolderHealth,
 }
 
-/// What a batch changes in this process once it is written.
-enum Effect {
-    /// A revision runs.
-    Load(Arc<Revision>),
-    /// A file can't be used.
-    MarkStale(String),
-    /// An automation runs no more.
-    Unload(String),
-    /// The last good revision of a stale automation is looked for.
-    Restore(AutomationRecord),
-    /// An automation is served for these accounts.
-    Serve(String, Vec<ServedAccount>),
-    /// The fires of a trigger are accounted for up to this instant.
-    Advance(TriggerId, EpochMs),
-    /// A trigger is waited for from now on, whose fires are accounted for up to this instant in the store.
-    Resume(TriggerId, EpochMs),
-    /// A trigger is not waited for any longer.
-    Forget(TriggerId),
-    /// An automation completed last at this instant, if it ever did.
-    LastSuccess(AutomationId, Option<EpochMs>),
-    /// A message about an automation.
-    Log(Level, AutomationId, String),
-}
+impl Reloader {
+    pub(super) fn new(scans: FolderScans) -> Self {
+        Self { scans, events: VecDeque::new(), folder_health: FolderHealth::default() }
+    }
 
-impl Daemon {
+    /// Calls this when a scan has found something.
+    pub(super) fn set_waker(&mut self, waker: Waker) {
+        self.scans.set_waker(waker);
+    }
+
+    /// Calls this before each scan.
+    pub(super) fn set_hook(&mut self, hook: impl FnMut() + Send + 'static) {
+        self.scans.set_hook(Box::new(hook));
+    }
+
+    /// Whether the first look at the folder is done: before, every known automation may look deleted.
+    pub(super) fn has_looked(&self) -> bool {
+        self.folder_health.first_look == FirstLook::Done
+    }
+
     /// Has the folder scanned. The steps that follow load what is found.
-    pub fn begin_scan(&mut self) {
-        if self.folder_health.first_look == FirstLook::Done {
-            self.reload_changed_accounts();
+    pub(super) fn begin_scan(&mut self, runner: &mut FireRunner) {
+        if self.has_looked() {
+            self.reload_changed_accounts(runner);
         }
         if let Err(error) = self.scans.begin() {
             let text = format!("the folder can't be scanned now: the system gives no thread: {error}");
-            self.process.log.daemon(Level::Error, &text);
+            runner.process.log.daemon(Level::Error, &text);
         }
     }
 
     /// Whether a scan goes on, or something that it has found is not loaded yet.
-    #[must_use]
-    pub fn is_scanning(&self) -> bool {
+    pub(super) fn is_scanning(&self) -> bool {
         let is_comparing = matches!(self.folder_health.first_look, FirstLook::Comparing | FirstLook::Loading);
         is_comparing || !self.scans.is_idle() || !self.events.is_empty()
     }
 
     /// Loads the automations again whose accounts the configuration finds otherwise than before.
-    fn reload_changed_accounts(&mut self) {
-        self.accounts.refresh();
-        for (name, revision) in self.loaded.revisions() {
-            let before = self.accounts.of(name).to_vec();
+    fn reload_changed_accounts(&mut self, runner: &mut FireRunner) {
+        runner.accounts.refresh();
+        for (name, revision) in runner.loaded.revisions() {
+            let before = runner.accounts.of(name).to_vec();
             if !before.is_empty()
-                && self.accounts.of_declaration(&revision.automation) != before
+                && runner.accounts.of_declaration(&revision.automation) != before
                 && self.events.iter().all(|event| event.name() != name)
             {
                 self.events.push_back(RegistryEvent::Live(Arc::clone(revision)));
@@ -93,7 +85,11 @@ impl Daemon {
     }
 
     /// Takes what scans have found, and loads it. Events that the store does not take are applied at the next step.
-    pub(super) fn load_found(&mut self) -> Result<(), StoreError> {
+    pub(super) fn load_found(
+        &mut self,
+        runner: &mut FireRunner,
+        triggers: &mut Triggers,
+    ) -> Result<Progress, StoreError> {
         while self.events.len() < MAX_EVENTS
             && let Some(found) = self.scans.receive()
         {
@@ -101,47 +97,38 @@ impl Daemon {
                 Found::Event(event) => self.events.push_back(*event),
                 Found::Scanned(scanned) => {
                     let told = self.folder_health.observe_scan(scanned);
-                    self.tell(told);
+                    tell(runner, told);
                 }
                 Found::Done => {}
             }
         }
         let told = self.folder_health.observe_stall(self.scans.stalled());
-        self.tell(told);
-        self.apply_events()?;
+        tell(runner, told);
+        self.apply_events(runner, triggers)?;
         match self.folder_health.first_look {
             FirstLook::Comparing => {
-                let served = self.served_before()?;
+                let served = planner(runner, triggers).served_before()?;
                 self.scans.mark_missing(served);
                 self.folder_health.first_look = FirstLook::Loading;
             }
             FirstLook::Loading if self.scans.is_idle() && self.events.is_empty() => {
                 self.folder_health.first_look = FirstLook::Done;
-                // Now it is known which fires are this daemon's.
-                self.polled_at = None;
-                self.has_backlog = true;
             }
             FirstLook::Reading | FirstLook::Loading | FirstLook::Done => {}
         }
-        self.has_backlog |= !self.events.is_empty();
-        let served = self.loaded.revisions().len();
-        self.process.stats.lock().scan_error = self.folder_health.error(served);
-        Ok(())
-    }
-
-    fn tell(&self, message: Option<(Level, String)>) {
-        if let Some((level, text)) = message {
-            self.process.log.daemon(level, &text);
-        }
+        let served = runner.loaded.revisions().len();
+        runner.process.stats.lock().scan_error = self.folder_health.error(served);
+        Ok(if self.events.is_empty() { Progress::Whole } else { Progress::Partial })
     }
 
     /// Loads what waits to be loaded.
-    fn apply_events(&mut self) -> Result<(), StoreError> {
+    fn apply_events(&mut self, runner: &mut FireRunner, triggers: &mut Triggers) -> Result<(), StoreError> {
         if self.events.is_empty() {
             return Ok(());
         }
-        let (now, since) = (self.process.now(), Stopwatch::start());
+        let (now, since) = (runner.process.now(), Stopwatch::start());
         let mut plan = ReloadPlan::default();
+        let mut planner = planner(runner, triggers);
         let mut names = BTreeSet::new();
         while let Some(event) = self.events.get(names.len()).cloned() {
             // An event is planned on what the one before it has changed of its automation.
@@ -149,335 +136,71 @@ impl Daemon {
                 break;
             }
             match event {
-                RegistryEvent::Live(revision) => self.plan_live(&revision, now, &mut plan)?,
+                RegistryEvent::Live(revision) => planner.plan_live(&revision, now, &mut plan)?,
                 RegistryEvent::Stale(name, diagnostic) => {
-                    self.plan_stale(&name, &diagnostic, now, &mut plan)?;
+                    planner.plan_stale(&name, &diagnostic, now, &mut plan)?;
                 }
                 RegistryEvent::Restored { name, diagnostic, revision } => {
-                    self.plan_restored(&name, &diagnostic, revision, now, &mut plan)?;
+                    planner.plan_restored(&name, &diagnostic, revision, now, &mut plan)?;
                 }
-                RegistryEvent::Removed(name) => self.plan_removed(&name, now, &mut plan)?,
+                RegistryEvent::Removed(name) => planner.plan_removed(&name, now, &mut plan)?,
             }
         }
-        let (folder, store) = (self.folder(), &self.process.store);
-        self.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
+        let (folder, store) = (runner.loaded.stored_folder(), &runner.process.store);
+        runner.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
         self.events.drain(..names.len());
-        plan.effects.into_iter().for_each(|effect| self.apply(effect, now));
+        plan.effects.into_iter().for_each(|effect| self.apply(runner, triggers, effect, now));
         for (account, automations) in plan.named {
-            self.preparations.check_account(&self.process, &account, automations);
+            runner.preparations.check_account(&runner.process, &account, automations);
         }
-        let mut stats = self.process.stats.lock();
-        stats.live = self.accounts.ids().collect();
-        stats.stale = self.loaded.count_stale();
+        let mut stats = runner.process.stats.lock();
+        stats.live = runner.accounts.ids().collect();
+        stats.stale = runner.loaded.count_stale();
         Ok(())
     }
 
-    fn apply(&mut self, effect: Effect, now: EpochMs) {
+    fn apply(&mut self, runner: &mut FireRunner, triggers: &mut Triggers, effect: Effect, now: EpochMs) {
         match effect {
-            Effect::Load(revision) => self.loaded.load(revision),
-            Effect::MarkStale(name) => self.loaded.mark_stale(&name),
-            Effect::Unload(name) => self.loaded.unload(&name),
+            Effect::Load(revision) => runner.loaded.load(revision),
+            Effect::MarkStale(name) => runner.loaded.mark_stale(&name),
+            Effect::Unload(name) => runner.loaded.unload(&name),
             Effect::Restore(record) => self.scans.restore(record),
             Effect::Serve(name, accounts) => {
-                self.process.log.name_accounts(&name, &accounts);
-                self.accounts.serve(&name, accounts);
+                runner.process.log.name_accounts(&name, &accounts);
+                runner.accounts.serve(&name, accounts);
             }
             Effect::Advance(id, last) => {
-                let revision = self.loaded.get(&id.automation.name);
+                let revision = runner.loaded.get(&id.automation.name);
                 if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
-                    self.triggers.advance(id, trigger, last);
+                    triggers.advance(id, trigger, last);
                 }
             }
             Effect::Resume(id, last) => {
-                let revision = self.loaded.get(&id.automation.name);
+                let revision = runner.loaded.get(&id.automation.name);
                 if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
-                    self.triggers.resume(id, trigger, last, now);
+                    triggers.resume(id, trigger, last, now);
                 }
             }
-            Effect::Forget(id) => self.triggers.remove(&id),
+            Effect::Forget(id) => triggers.remove(&id),
             Effect::LastSuccess(id, at) => {
-                let mut stats = self.process.stats.lock();
+                let mut stats = runner.process.stats.lock();
                 match at {
                     Some(at) => stats.last_success.insert(id, at),
                     None => stats.last_success.remove(&id),
                 };
             }
-            Effect::Log(level, id, text) => self.process.log.automation(level, &id, &text),
+            Effect::Log(level, id, text) => runner.process.log.automation(level, &id, &text),
         }
-    }
-
-    /// An automation runs in a new revision.
-    fn plan_live(
-        &mut self,
-        revision: &Arc<Revision>,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        let name = revision.name.as_str();
-        plan.effects.push(Effect::Load(Arc::clone(revision)));
-        let source = serde_json::to_string(&revision.program.source())
-            .expect("a source is texts by name, which are always JSON");
-        let accounts = self.accounts.of_declaration(&revision.automation);
-        plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
-        for account in &accounts {
-            let id = account.id(name);
-            let recorded = self.recorded(&id)?;
-            self.warn_shared_name(&id, &recorded, now, plan)?;
-            let served_as = served_as(account);
-            plan.changes.push(ScanChange::Served { id: id.clone(), source: source.clone(), served_as });
-            let last_success = self.process.wait(self.process.store.last_success(&recorded.id))?;
-            self.plan_triggers(&id, &recorded.id, &revision.triggers, now, plan)?;
-            plan.effects.push(Effect::LastSuccess(id, last_success));
-        }
-        self.plan_dropped_accounts(name, &accounts, now, plan)?;
-        plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), "live".to_owned()));
-        for account in &accounts {
-            if let Some(named) = &account.name {
-                plan.named.entry(named.clone()).or_default().push(account.id(name));
-            }
-        }
-        Ok(())
-    }
-
-    /// The file of an automation can't be used; its last good revision keeps running, if there is one. One that only the store
-    /// has is restored first.
-    fn plan_stale(
-        &mut self,
-        name: &str,
-        diagnostic: &Diagnostic,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        let revision = self.loaded.get(name);
-        if revision.is_none() {
-            let recorded = self.records_of(name)?.into_iter();
-            let good = recorded.filter(|record| !record.last_good_source.is_empty());
-            if let Some(record) = good.max_by_key(|record| record.served_at) {
-                plan.effects.push(Effect::Restore(record));
-                return Ok(());
-            }
-        }
-        self.plan_last_good(name, diagnostic, revision.as_ref(), now, plan)
-    }
-
-    /// The last good revision of a stale automation was looked for.
-    fn plan_restored(
-        &mut self,
-        name: &str,
-        diagnostic: &Diagnostic,
-        revision: Result<Arc<Revision>, Option<Diagnostic>>,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        if let Err(Some(error)) = &revision {
-            let text = format!("its last good version can't be restored: {}", error.one_line());
-            plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
-        }
-        plan.effects.extend(revision.iter().map(Arc::clone).map(Effect::Load));
-        self.plan_last_good(name, diagnostic, revision.ok().as_ref(), now, plan)
-    }
-
-    /// The file of an automation can't be used, and this revision of it runs, or none.
-    fn plan_last_good(
-        &mut self,
-        name: &str,
-        diagnostic: &Diagnostic,
-        revision: Option<&Arc<Revision>>,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        plan.effects.push(Effect::MarkStale(name.to_owned()));
-        let (accounts, runs) = match revision {
-            Some(revision) => (self.accounts.of_declaration(&revision.automation), RUNS_LAST_GOOD),
-            None => (Vec::new(), RUNS_NOTHING),
-        };
-        let load_error = diagnostic.one_line();
-        let triggers: &[Trigger] = revision.map_or(&[], |revision| &revision.triggers);
-        plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
-        // Without a revision nothing says which accounts it is for.
-        let marked = if accounts.is_empty() { vec![self.accounts.of_command()] } else { accounts };
-        for account in marked {
-            let id = account.id(name);
-            let recorded = self.recorded(&id)?;
-            self.warn_shared_name(&id, &recorded, now, plan)?;
-            self.plan_triggers(&id, &recorded.id, triggers, now, plan)?;
-            let served_as = served_as(&account);
-            let (has_last_good, load_error) = (revision.is_some(), load_error.clone());
-            plan.changes.push(ScanChange::Stale { id, has_last_good, load_error, served_as });
-        }
-        let text = format!("STALE: {load_error}; {runs}");
-        plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
-        Ok(())
-    }
-
-    /// The file of an automation was removed.
-    fn plan_removed(&mut self, name: &str, now: EpochMs, plan: &mut ReloadPlan) -> Result<(), StoreError> {
-        self.plan_dropped_accounts(name, &[], now, plan)?;
-        plan.effects.push(Effect::Unload(name.to_owned()));
-        plan.effects.push(Effect::Serve(name.to_owned(), Vec::new()));
-        let text = "removed: its triggers do not fire any more".to_owned();
-        plan.effects.push(Effect::Log(Level::Info, AutomationId::new("", name), text));
-        Ok(())
-    }
-
-    /// Ends what was served of an automation for other accounts than these, by this process or by one before it.
-    fn plan_dropped_accounts(
-        &mut self,
-        name: &str,
-        accounts: &[ServedAccount],
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        let recorded =
-            self.records_of(name)?.into_iter().filter(|record| !record.last_good_source.is_empty());
-        let mut dropped: BTreeSet<AutomationId> = recorded.map(|record| record.id).collect();
-        dropped.extend(self.triggers.automations_named(name));
-        // What has no account yet is adopted by the accounts that it is served for now.
-        dropped.retain(|id| {
-            let is_adopted = id.account.is_empty() && !accounts.is_empty();
-            !is_adopted && !accounts.iter().any(|account| account.is_of(id))
-        });
-        for id in dropped {
-            self.plan_triggers(&id, &id, &[], now, plan)?;
-            plan.changes.push(ScanChange::Removed { id: id.clone() });
-            plan.effects.push(Effect::LastSuccess(id, None));
-        }
-        Ok(())
-    }
-
-    /// The records of an automation that was served from this folder by a process that found its account as this one
-    /// does.
-    fn records_of(&mut self, name: &str) -> Result<Vec<AutomationRecord>, StoreError> {
-        let folder = self.folder();
-        let records = self.process.wait(self.process.store.automations_named(name))?;
-        self.accounts.ours(records.into_iter().filter(|record| record.folder == folder))
-    }
-
-    /// The automations that were served from the folder before this process started.
-    fn served_before(&mut self) -> Result<Vec<String>, StoreError> {
-        let folder = self.folder();
-        let records = self.process.wait(self.process.store.automations())?;
-        let served = records
-            .into_iter()
-            .filter(|record| record.folder == folder && !record.last_good_source.is_empty());
-        let served = self.accounts.ours(served)?;
-        let names: BTreeSet<String> = served.into_iter().map(|record| record.id.name).collect();
-        Ok(names.into_iter().collect())
-    }
-
-    /// What is recorded of an automation for an account, or was before its account was known.
-    fn recorded(&self, id: &AutomationId) -> Result<AutomationRecord, StoreError> {
-        let store = &self.process.store;
-        if let Some(record) = self.process.wait(store.automation(id))? {
-            return Ok(record);
-        }
-        let unassigned = self.process.wait(store.automation(&AutomationId::new("", &id.name)))?;
-        let unassigned = unassigned.filter(|record| record.folder == self.folder());
-        Ok(unassigned.unwrap_or_else(|| AutomationRecord::never_served(id.clone())))
-    }
-
-    /// Warns of an automation whose name one of another folder has: they share a record.
-    fn warn_shared_name(
-        &self,
-        id: &AutomationId,
-        record: &AutomationRecord,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        if record.folder.is_empty() || record.folder == self.folder() {
-            return Ok(());
-        }
-        if self.process.has_peer(&id.account, &record.folder, now)? {
-            let text = format!(
-                "{} has an automation of this name too, and another process serves it for this account: they share \
-                 fires and ctx.state; rename one of them, or give it another --store",
-                record.folder
-            );
-            plan.effects.push(Effect::Log(Level::Warn, id.clone(), text));
-        }
-        Ok(())
-    }
-
-    /// Waits for the triggers that an automation has now, and no longer for those that it had. `recorded` is where the
-    /// store has its fires so far.
-    fn plan_triggers(
-        &self,
-        id: &AutomationId,
-        recorded: &AutomationId,
-        triggers: &[Trigger],
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        let is_present = |key: &str| triggers.iter().any(|trigger| trigger.key == key);
-        let registered = self.triggers.ids_of(id);
-        for gone in registered.iter().filter(|id| !is_present(&id.key)) {
-            plan.markers.push(self.marker(gone, now, FireState::Disarmed, "its trigger was removed"));
-            plan.effects.push(Effect::Forget(gone.clone()));
-        }
-        // Triggers that were removed while no daemon was running.
-        if registered.is_empty() {
-            for last in self.process.wait(self.process.store.last_fires(recorded))? {
-                if last.state != FireState::Disarmed && !is_present(&last.trigger) {
-                    let gone = TriggerId::new(id, &last.trigger);
-                    plan.markers.push(self.marker(
-                        &gone,
-                        now,
-                        FireState::Disarmed,
-                        "its trigger was removed",
-                    ));
-                }
-            }
-        }
-        for trigger in triggers {
-            let trigger_id = TriggerId::new(id, &trigger.key);
-            let effect = if let Some(last) = self.triggers.last(&trigger_id) {
-                Effect::Advance(trigger_id, last)
-            } else {
-                let last = self.last_recorded(&trigger_id, recorded, trigger, now, plan)?;
-                Effect::Resume(trigger_id, last)
-            };
-            plan.effects.push(effect);
-        }
-        Ok(())
-    }
-
-    /// The instant up to which the fires of a trigger are accounted for in the store.
-    fn last_recorded(
-        &self,
-        id: &TriggerId,
-        recorded: &AutomationId,
-        trigger: &Trigger,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<EpochMs, StoreError> {
-        match self.process.wait(self.process.store.last_fire(recorded, &id.key))? {
-            Some(last) if last.state != FireState::Disarmed && last.scheduled_at <= now => {
-                Ok(last.scheduled_at)
-            }
-            // The clock was wrong when it was recorded, or is now.
-            Some(last) if last.scheduled_at > now => {
-                let at = trigger.schedule.show(last.scheduled_at);
-                let text = format!("its last recorded fire, of {at}, is in the future: is the clock right?");
-                plan.effects.push(Effect::Log(Level::Warn, id.automation.clone(), text));
-                Ok(last.scheduled_at)
-            }
-            _ => {
-                plan.markers.push(self.marker(id, now, FireState::Armed, "its trigger is new"));
-                Ok(now)
-            }
-        }
-    }
-
-    /// What is recorded among the fires of a trigger when it was added or removed.
-    fn marker(&self, id: &TriggerId, instant: EpochMs, state: FireState, reason: &str) -> Fire {
-        let owner = self.process.name.clone();
-        let claimed = Fire::claimed(id.automation.clone(), &id.key, instant, owner, self.process.now());
-        Fire { state, reason: reason.to_owned(), ..claimed }
     }
 }
 
-/// How an account is found, as its automations' records keep it.
-fn served_as(account: &ServedAccount) -> String {
-    let served_as = ServedAs { declared: account.name.clone(), choice: account.choice.clone() };
-    serde_json::to_string(&served_as).expect("it is texts, which are always JSON")
+fn planner<'a>(runner: &'a mut FireRunner, triggers: &'a Triggers) -> Planner<'a> {
+    let FireRunner { process, loaded, accounts, .. } = runner;
+    Planner { process, loaded, accounts, triggers }
+}
+
+fn tell(runner: &FireRunner, message: Option<(Level, String)>) {
+    if let Some((level, text)) = message {
+        runner.process.log.daemon(level, &text);
+    }
 }

@@ -1,13 +1,15 @@
 //! From a fire to its run: whether it may start, and what it is started with.
 
 use super::{
-    Daemon,
-    finish::FireEnd,
-    fire_queue::QueuedFire,
+    accounts::ServedAccounts,
+    failed_starts::FailedStarts,
+    finish::{FireEnd, close_fire, fail_fire},
+    fire_queue::{FireQueue, QueuedFire},
+    loaded::LoadedAutomations,
     log::Level,
-    preparation::PreparedRun,
+    preparation::{Preparations, PreparedRun},
     process::Process,
-    running_set::Running,
+    running_set::{Capacity, Running, RunningSet},
     transition::{
         Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, is_backlog, on_due,
     },
@@ -21,13 +23,13 @@ use crate::{
         registry::Revision,
         runner::{Reporter, Spawned},
         schedule::due::starts_at,
-        worker::{self, HandlerRun},
+        worker::{self, Connector, HandlerRun},
     },
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
     store::{AutomationId, Fire, FireKind, FireState, LeaseKey, LeaseKind, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 /// The timeout of a run whose automation is not known any more.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(12);
@@ -63,7 +65,36 @@ fn claimed_after(revision: &Revision, fire: &Fire) -> Duration {
     fire.updated_at.since(start.unwrap_or(fire.scheduled_at))
 }
 
-impl Daemon {
+/// Starts the runs of fires, from what is loaded, queued and running.
+pub(super) struct FireRunner {
+    pub process: Process,
+    pub loaded: LoadedAutomations,
+    /// The accounts that the automations are served for.
+    pub accounts: ServedAccounts,
+    pub queue: FireQueue,
+    pub running: RunningSet,
+    pub failed_starts: FailedStarts,
+    pub capacity: Capacity,
+    pub preparations: Preparations,
+    /// The last run of each automation of which the log says that it has outlived the time to the next fire.
+    outlived: BTreeMap<AutomationId, String>,
+}
+
+impl FireRunner {
+    pub(super) fn new(process: Process, folder: &Path, connector: Arc<dyn Connector>, max: usize) -> Self {
+        Self {
+            process,
+            loaded: LoadedAutomations::of(folder),
+            accounts: ServedAccounts::new(Arc::clone(&connector)),
+            queue: FireQueue::default(),
+            running: RunningSet::default(),
+            failed_starts: FailedStarts::default(),
+            capacity: Capacity { max, is_full: false },
+            preparations: Preparations::new(connector),
+            outlived: BTreeMap::new(),
+        }
+    }
+
     /// Starts a fire, or closes it with the reason why it does not run.
     pub(super) fn try_start(
         &mut self,
@@ -254,7 +285,7 @@ impl Daemon {
     }
 
     fn skip(&self, fire: &Fire, reason: &str) -> Result<StartOutcome, StoreError> {
-        self.close_fire(fire, FireState::Skipped, reason).map(|_| StartOutcome::Handled)
+        close_fire(&self.process, fire, FireState::Skipped, reason).map(|_| StartOutcome::Handled)
     }
 
     /// Stops the run of a fire in favour of a later one, wherever it runs.
@@ -263,7 +294,7 @@ impl Daemon {
             return Ok(());
         }
         if self.queue.resumes(&other.run) {
-            self.close_fire(other, FireState::Stopped, REPLACED)?;
+            close_fire(&self.process, other, FireState::Stopped, REPLACED)?;
             self.queue.remove_resume_of(&other.run);
             return Ok(());
         }
@@ -305,7 +336,8 @@ impl Daemon {
             Ok(error) => error,
             Err(why) => {
                 let reason = format!("the failure that it reports can't be read as JSON: {why}");
-                return self.close_fire(fire, FireState::Failed, &reason).map(|_| StartOutcome::Handled);
+                return close_fire(&self.process, fire, FireState::Failed, &reason)
+                    .map(|_| StartOutcome::Handled);
             }
         };
         let call = HandlerCall {
@@ -352,7 +384,8 @@ impl Daemon {
         let automation = &revision.automation;
         if let Err(diagnostic) = self.complete_call(revision, &fire.automation, &mut call)? {
             let end = FireEnd::failed(FireState::Failed, &diagnostic.one_line());
-            return self.fail_fire(fire, Some(revision), &call, &end).map(|()| StartOutcome::Handled);
+            return fail_fire(&self.process, &mut self.queue, fire, Some(revision), &call, &end)
+                .map(|()| StartOutcome::Handled);
         }
         let spawned = match self.process.runner.spawn() {
             Ok(spawned) => spawned,
@@ -365,7 +398,8 @@ impl Daemon {
             Ok(connected) => connected,
             Err(diagnostic) => {
                 let end = FireEnd::failed(FireState::Failed, &diagnostic.one_line());
-                return self.fail_fire(fire, Some(revision), &call, &end).map(|()| StartOutcome::Handled);
+                return fail_fire(&self.process, &mut self.queue, fire, Some(revision), &call, &end)
+                    .map(|()| StartOutcome::Handled);
             }
         };
         if connected.key() != fire.automation.account {

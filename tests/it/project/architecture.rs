@@ -3,6 +3,7 @@
 use super::imports::Imports;
 use mpscript::{api, script::docs, store};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     fs,
     path::{Path, PathBuf},
@@ -191,6 +192,54 @@ fn files_of_a_floor_form_no_circle() {
     let sources = sources();
     let imports = Imports::new(sources.iter().map(|(path, text)| (path.as_str(), text.as_str())));
     assert_eq!(imports.circles(), Vec::<Vec<String>>::new());
+}
+
+/// A folder whose types have their methods in one file each: methods of one type in several files are a circle that no
+/// import shows.
+const WHOLE_TYPES: &str = "src/run/daemon/";
+
+/// The types with inherent methods in several of these files, with the files.
+fn divided_types<'a>(
+    files: impl Iterator<Item = (&'a str, &'a str)>,
+) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (path, text) in files {
+        for (_, line) in code_lines(text) {
+            let Some(rest) = line.strip_prefix("impl").filter(|rest| rest.starts_with([' ', '<'])) else {
+                continue;
+            };
+            let head = rest
+                .strip_prefix('<')
+                .map_or(rest, |generic| generic.split_once("> ").map_or(generic, |(_, head)| head));
+            if !head.contains(" for ") {
+                let name = head.trim_start().split(|sign: char| !sign.is_alphanumeric()).next();
+                types.entry(name.unwrap_or_default()).or_default().insert(path);
+            }
+        }
+    }
+    types.retain(|_, files| files.len() > 1);
+    types
+}
+
+#[test]
+fn methods_of_a_type_of_the_daemon_stand_in_one_file() {
+    let sources = sources();
+    let daemon = sources.iter().filter(|(path, _)| path.starts_with(WHOLE_TYPES));
+    let divided = divided_types(daemon.map(|(path, text)| (path.as_str(), text.as_str())));
+    assert_eq!(divided, BTreeMap::new());
+}
+
+#[test]
+fn type_with_methods_in_two_files_is_found() {
+    let files = [
+        (
+            "一.rs",
+            "impl Daemon {\n}\nimpl<'a> Planner<'a> {\n}\nimpl Drop for Running {\n}\nimpl Running {\n}",
+        ),
+        ("二.rs", "impl<'a> Planner<'a> {\n}\nimpl Drop for Daemon {\n}\n// impl Running {\nimpl Queue {\n}"),
+    ];
+    let expected = BTreeMap::from([("Planner", BTreeSet::from(["一.rs", "二.rs"]))]);
+    assert_eq!(divided_types(files.into_iter()), expected);
 }
 
 /// The lines of a file that are no comment, with their numbers, as far as its unit tests.
