@@ -184,6 +184,25 @@ impl Store {
         rows.first().map_or(Ok(0), |row| Cells::new("mpscript_batch", "size", run, row).count())
     }
 
+    /// Fails if a batch of a run is of a step that is not recorded.
+    pub(super) async fn check_batch_steps(&self, run: &str) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "SELECT b.step, b.number FROM mpscript_batch b WHERE b.run = $1 AND NOT EXISTS (
+                 SELECT 1 FROM mpscript_step s WHERE s.run = b.run AND s.step = b.step)
+             ORDER BY b.step, b.number LIMIT 1",
+        );
+        let rows = self.query(statement.with(run)).await?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        let (_, key) = batch_keys(run, row);
+        Err(StoreError::Decode {
+            table: "mpscript_batch",
+            row: key,
+            column: "step",
+            expected: "the place of a recorded step".to_owned(),
+            found: format!("`{}`", row.cell(0)),
+        })
+    }
+
     /// Fails if a batch of a run has numbers that can't be added up.
     async fn check_batches(&self, run: &str) -> Result<(), StoreError> {
         let statement = Statement::new(sql!(

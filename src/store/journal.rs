@@ -17,6 +17,8 @@ use crate::base::EpochMs;
 pub struct StepRow {
     /// Its place in the run: `3`, or `3/7/2` for the second step of the seventh page of the third.
     pub step: String,
+    /// The last number of its place: how many steps the script or the page had with it.
+    pub position: u64,
     /// Steps are numbered in the order in which they start.
     pub seq: i64,
     /// What it is.
@@ -68,11 +70,36 @@ macro_rules! step_columns {
     };
 }
 
+/// The place that a column holds, and its last number.
+fn place(
+    table: &'static str,
+    row: &str,
+    column: &'static str,
+    found: &str,
+) -> Result<(String, u64), StoreError> {
+    // Only the form that a number is written in is found again.
+    let number = |part: &str| part.parse().ok().filter(|number: &u64| number.to_string() == part);
+    let numbers: Option<Vec<u64>> = found.split('/').map(number).collect();
+    match numbers.as_deref() {
+        Some([.., position]) if found.split('/').count() % 2 == 1 => Ok((found.to_owned(), *position)),
+        Some(_) | None => Err(StoreError::Decode {
+            table,
+            row: row.to_owned(),
+            column,
+            expected: "numbers separated by `/`: that of a step, or of a step, a page and its step"
+                .to_owned(),
+            found: format!("`{found}`"),
+        }),
+    }
+}
+
 fn step(run: &str, row: &Row) -> Result<StepRow, StoreError> {
     let key = format!("{run}/{}", row.cell(0));
     let mut cells = Cells::new("mpscript_step", step_columns!(), &key, row);
+    let (step, position) = cells.decode(place)?;
     Ok(StepRow {
-        step: cells.text()?,
+        step,
+        position,
         seq: cells.count()?,
         kind: cells.decode(StepKind::decode)?,
         fingerprint: cells.text()?,
@@ -99,6 +126,9 @@ const HAS_BATCHES: &str = sql!(
 
 /// SQL: whether a step had an effect; one that is damaged counts.
 const HAD_EFFECT: &str = sql!("effect_kind <> '' OR effect <> '' OR ", HAS_BATCHES);
+
+/// Places of one query.
+const PAGE_ROWS: i64 = 1_000;
 
 /// A query for steps.
 macro_rules! steps {
@@ -231,6 +261,26 @@ impl Store {
             .collect()
     }
 
+    /// Fails if a step of a run has a place that can't be decoded, or a batch of it no step: a replay would not find it, and
+    /// do again what it did.
+    pub async fn check_places(&self, run: &str) -> Result<(), StoreError> {
+        let mut from = String::new();
+        loop {
+            let statement = Statement::new(
+                "SELECT step FROM mpscript_step WHERE run = $1 AND step >= $2 ORDER BY step LIMIT $3",
+            );
+            let rows = self.query(statement.with(run).with(from.as_str()).with(PAGE_ROWS)).await?;
+            for row in &rows {
+                let key = format!("{run}/{}", row.cell(0));
+                (from, _) = Cells::new("mpscript_step", "step", &key, row).decode(place)?;
+            }
+            // The next page begins with the last place of this one.
+            if i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE_ROWS) {
+                return self.check_batch_steps(run).await;
+            }
+        }
+    }
+
     /// The number of the step that started last; 0 when there is none.
     pub async fn last_step(&self, run: &str) -> Result<i64, StoreError> {
         let statement = Statement::new("SELECT COALESCE(MAX(seq), 0) FROM mpscript_step WHERE run = $1");
@@ -283,5 +333,26 @@ impl Store {
         let statement =
             Statement::new("SELECT seq FROM mpscript_step WHERE run = $1 AND step LIKE $2 LIMIT 1");
         Ok(!self.query(statement.with(run).with(format!("{at}/%").as_str())).await?.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(found: &str) -> Option<u64> {
+        place("mpscript_step", "R/1", "step", found).ok().map(|(_, position)| position)
+    }
+
+    #[test]
+    fn place_of_a_step_ends_in_its_position() {
+        assert_eq!(["3", "1/0/12", "3/7/2/1/4"].map(position), [Some(3), Some(12), Some(4)]);
+    }
+
+    #[test]
+    fn place_of_another_form_is_none() {
+        for found in ["", "x", "2x", "02", "+2", " 2", "-2", "2/", "/2", "2//1", "2/1", "2/1/x"] {
+            assert_eq!(position(found), None, "{found}");
+        }
     }
 }

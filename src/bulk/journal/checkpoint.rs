@@ -77,6 +77,7 @@ mod tests {
         );
         let row = StepRow {
             step: "3".to_owned(),
+            position: 3,
             seq: 3,
             kind: StepKind::Terminal(TerminalKind::Tag),
             fingerprint: String::new(),

@@ -132,8 +132,7 @@ impl Journal {
         clock: Clock,
         cancel: Cancel,
     ) -> Result<Self, StoreError> {
-        let last = if attempt.attempt > 1 { store.last_step(&attempt.run).await } else { Ok(0) };
-        let (last, undecodable) = match last {
+        let (last, undecodable) = match last_recorded(&store, &attempt).await {
             Ok(last) => (last, None),
             // The run is parked, as it is where its script reaches a row that can't be decoded.
             Err(error @ StoreError::Decode { .. }) => (0, Some(error)),
@@ -324,8 +323,7 @@ impl Journal {
         // The top-level steps that replay has reached.
         let replayed = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
         let unfinished = inner.store.in_flight_steps(&inner.attempt.run).await?;
-        let missing =
-            unfinished.into_iter().find(|row| row.step.parse::<u32>().is_ok_and(|at| at > replayed));
+        let missing = unfinished.into_iter().find(|row| row.position > replayed);
         missing.map_or(Ok(()), |row| Err(self.not_replayed(row)))
     }
 
@@ -554,6 +552,16 @@ impl Step {
         }
         Ok(())
     }
+}
+
+/// The number of the last step that earlier attempts have begun; 0 when there is none.
+async fn last_recorded(store: &Store, attempt: &Attempt) -> Result<i64, StoreError> {
+    if attempt.attempt == 1 {
+        return Ok(0);
+    }
+    // Replay finds steps by their places, so that it would pass over a damaged one.
+    store.check_places(&attempt.run).await?;
+    store.last_step(&attempt.run).await
 }
 
 /// The text of a column that holds JSON.

@@ -46,7 +46,7 @@ impl StepIdentity {
 #[derive(Debug, Default)]
 pub(crate) struct ReplayScope {
     pub prefix: String,
-    pub next: u32,
+    pub next: u64,
     /// Of an interrupted page: its recorded steps that were not replayed yet.
     pub before: Option<Vec<StepRow>>,
 }
@@ -77,8 +77,7 @@ impl ReplayScope {
 
     /// Takes the steps that an earlier attempt has recorded of it.
     pub(crate) fn load(&mut self, rows: Vec<StepRow>) {
-        let length = self.prefix.len();
-        self.next = rows.iter().filter_map(|row| row.step[length..].parse().ok()).max().unwrap_or(0);
+        self.next = rows.iter().map(|row| row.position).max().unwrap_or(0);
         self.before = Some(rows);
     }
 
@@ -188,6 +187,7 @@ mod tests {
         let StepIdentity { kind, label, fingerprint, target: _ } = identity(kind, text);
         StepRow {
             step: at.to_owned(),
+            position: at.split('/').next_back().and_then(|number| number.parse().ok()).expect("a number"),
             seq: 1,
             kind,
             fingerprint,

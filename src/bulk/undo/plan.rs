@@ -83,6 +83,7 @@ impl UndoPlan {
 
 /// The plan that undoes a run. A row of its journal that can't be decoded is an error.
 pub async fn plan_undo(store: &Store, run: &str) -> Result<UndoPlan, StoreError> {
+    store.check_places(run).await?;
     let mut steps = TopLevelSteps::default();
     // From the first: the number of a damaged one may be negative.
     let mut after = i64::MIN;
@@ -297,6 +298,7 @@ mod tests {
         for (number, (step, kind, effect)) in steps.iter().enumerate() {
             let row = StepRow {
                 step: (*step).to_owned(),
+                position: 1,
                 seq: i64::try_from(number).unwrap_or_default(),
                 kind: *kind,
                 fingerprint: String::new(),

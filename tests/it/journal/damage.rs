@@ -47,7 +47,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 22] = [
+const DAMAGES: [(&str, &str, Option<i32>); 26] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -149,6 +149,29 @@ const DAMAGES: [(&str, &str, Option<i32>); 22] = [
         "`failed` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items that failed, as JSON, \
          found `[{` (EOF while parsing",
         Some(5),
+    ),
+    (
+        "UPDATE mpscript_step SET step = '2x' WHERE run = $1 AND step = '2'",
+        "`step` in row `RUN/2x` of mpscript_step can't be read: expected numbers separated by `/`: that of a step, or of a \
+         step, a page and its step, found `2x`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET step = '02' WHERE run = $1 AND step = '2'",
+        "`step` in row `RUN/02` of mpscript_step can't be read: expected numbers separated by `/`: that of a step, or of a \
+         step, a page and its step, found `02`",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET step = '' WHERE run = $1 AND step = '2'",
+        "`step` in row `RUN/` of mpscript_step can't be read: expected numbers separated by `/`: that of a step, or of a \
+         step, a page and its step, found ``",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_batch SET step = '2x' WHERE run = $1 AND step = '2' AND number = 0",
+        "`step` in row `RUN/2x batch 0` of mpscript_batch can't be read: expected the place of a recorded step, found `2x`",
+        Some(2),
     ),
     (
         "UPDATE mpscript_step SET seq = -2 WHERE run = $1 AND step = '2'",
