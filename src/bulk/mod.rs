@@ -32,6 +32,9 @@ pub use journal::fail_point::hit;
 pub use journal::journal::{Attempt, CommitAck, HEARTBEAT_TTL, Journal, Replay, Resolution, Step};
 pub use journal::recorded_json::RecordedJson;
 pub use journal::replay::StepIdentity;
+pub(crate) use journal::replayed_call::{
+    Asked, CallAction, IncompleteCall, RecordedPreState, UnreachedAction, unreached_action,
+};
 pub use listing::chunked::{MergeAnswer, PartialFailure, call_chunked};
 pub use listing::membership::{MemberSet, MembershipError};
 pub use listing::reader::{Batch, Details, ReadError, Reader, ReaderConfig};

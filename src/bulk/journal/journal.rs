@@ -16,7 +16,9 @@ use super::{
     error::JournalError,
     fail_point,
     recorded_json::RecordedJson,
-    replay::{Following, ReplayAction, ReplayScope, Slot, StepIdentity, action, depends_on_later},
+    replay::{
+        Following, ReplayAction, ReplayScope, Slot, StepIdentity, action, depends_on_later, first_unreached,
+    },
 };
 use crate::{
     api::Resend,
@@ -323,8 +325,7 @@ impl Journal {
         // The top-level steps that replay has reached.
         let replayed = lock(&inner.scopes).first().map_or(0, |scope| scope.next);
         let unfinished = inner.store.in_flight_steps(&inner.attempt.run).await?;
-        let missing = unfinished.into_iter().find(|row| row.position > replayed);
-        missing.map_or(Ok(()), |row| Err(self.not_replayed(row)))
+        first_unreached(replayed, unfinished).map_or(Ok(()), |row| Err(self.not_replayed(row)))
     }
 
     /// Parks the run if replay left a page without reaching a step that was in flight on it. This is asked once the

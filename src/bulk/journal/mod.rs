@@ -7,3 +7,4 @@ pub(crate) mod fail_point;
 pub(crate) mod journal;
 pub(crate) mod recorded_json;
 pub(crate) mod replay;
+pub(crate) mod replayed_call;

@@ -169,6 +169,11 @@ pub(crate) fn action(
     }
 }
 
+/// The first of these steps in flight, all of the script itself, that replay did not reach: it is past this many.
+pub(crate) fn first_unreached(reached: u64, in_flight: Vec<StepRow>) -> Option<StepRow> {
+    in_flight.into_iter().find(|row| row.position > reached)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +279,16 @@ mod tests {
         let mut scope = ReplayScope::default();
         assert_eq!(scope.place(&identity(TAG, "x"), Resend::Idempotent), Slot::Next("1".to_owned()));
         assert_eq!(scope.place(&identity(CARD, "y"), Resend::Never), Slot::Next("2".to_owned()));
+    }
+
+    #[test]
+    fn step_of_script_in_flight_behind_those_reached_is_unreached() {
+        let in_flight = || vec![row("2", TAG, "x", StepState::Begun), row("10", CARD, "y", StepState::Begun)];
+        let unreached = |reached| first_unreached(reached, in_flight()).map(|row| row.step);
+        assert_eq!(
+            [1, 2, 9, 10].map(unreached),
+            [Some("2"), Some("10"), Some("10"), None].map(|at| at.map(str::to_owned))
+        );
     }
 
     /// The second page of step 3, which was interrupted with these steps recorded.

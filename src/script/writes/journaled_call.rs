@@ -7,14 +7,15 @@ use super::{
 };
 use crate::{
     api::{
-        Resend, Spec,
+        Spec,
         errcode::SOME_OPENIDS_FAILED,
         tag::{self, Tag},
     },
     base::fingerprint,
     bulk::{
-        ChangeItem, EnsuredTag, InDoubt, JournalError, Lock, PreState, RecordedEffect, RecordedJson,
-        Resolution, Step, StepIdentity, StepRow, Target, Unresolved, WriteCall, ensure_tag, hit, read_items,
+        Asked, CallAction, ChangeItem, EnsuredTag, IncompleteCall, JournalError, Lock, PreState,
+        RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step, StepIdentity, StepRow, Target,
+        UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items, unreached_action,
     },
     script::host::{
         env::RunEnv,
@@ -115,11 +116,12 @@ fn call_observed(
             call.send(&before, send)
         }
         ReachedCall::Incomplete(step, row, effect) => {
-            // It took effect unless it was not sent, or refused.
-            let is_in_doubt = effect.is_some() && !was_refused(env, &row)?;
-            let call = JournaledCall { env, step, call, known, is_in_doubt };
+            let has_effect = effect.is_some();
+            let was_refused = has_effect && was_refused(env, &row)?;
+            let recorded = IncompleteCall { has_effect, was_refused, resend: call.spec().resend };
+            let call = JournaledCall { env, step, call, known, is_in_doubt: recorded.is_in_doubt() };
             call.lock()?;
-            if let Some(answer) = call.resolve(&row, accepts)? {
+            if let Some(answer) = call.resolve(recorded, &row, accepts)? {
                 let outcome = Ok(CallOutcome::Made(answer));
                 call.record_outcome(&outcome, effect.as_ref())?;
                 return outcome;
@@ -127,7 +129,7 @@ fn call_observed(
             // What is recorded is decoded before anything of it is overwritten.
             let items = recorded_items(env, call.step.at())?;
             env.block_on(call.step.reopen()).map_err(journal)?;
-            let before = call.recorded_pre_state(effect, items)?;
+            let before = RecordedPreState::from_recorded(effect, items).map_or_else(|| call.observe(), Ok)?;
             call.send(&before, send)
         }
     }
@@ -142,14 +144,6 @@ struct JournaledCall<'a> {
     known: Option<PreState>,
     /// An earlier attempt sent it, and recorded no outcome.
     is_in_doubt: bool,
-}
-
-/// What the journal has of the state before a call.
-#[derive(Default)]
-struct RecordedPreState {
-    effect: Option<RecordedEffect>,
-    /// The followers that the call changes; `None` where the state before could not be read.
-    items: Option<Vec<ChangeItem>>,
 }
 
 /// Whether an earlier attempt recorded a refusal, so that the call took no effect.
@@ -240,30 +234,29 @@ impl JournaledCall<'_> {
     /// Resolves a call that an earlier attempt left in flight. Returns its answer if it took effect, `None` if it is to be
     /// sent: it did not take effect, or it is idempotent. If the account does not show which, the run parks until a person
     /// decides.
-    fn resolve(&self, row: &StepRow, accepts: Accepts<'_>) -> ScriptResult<Option<Value>> {
-        let Self { env, step, call, is_in_doubt, .. } = self;
-        if !is_in_doubt || call.spec().resend == Resend::Idempotent {
-            return Ok(None);
-        }
-        match env.observe(call.resolve(&env.observer()?))? {
-            InDoubt::Completed(answer) => return Ok(Some(answer)),
-            InDoubt::Retry => return Ok(None),
-            InDoubt::Unknown => {}
-        }
-        match env.journal.resolution() {
-            Some(Resolution::Retry) => Ok(None),
-            Some(Resolution::Completed(answer)) => match accepts(&answer) {
-                Ok(()) => Ok(Some(answer)),
-                Err(error) => {
-                    let (step, what) = (step.at().to_owned(), row.label.clone());
-                    let unusable = JournalError::UnusableAnswer { step, what, reason: error.to_string() };
-                    Err(env.journal_error(&env.journal.park(unusable)))
+    fn resolve(
+        &self,
+        recorded: IncompleteCall,
+        row: &StepRow,
+        accepts: Accepts<'_>,
+    ) -> ScriptResult<Option<Value>> {
+        let Self { env, step, call, .. } = self;
+        let (at, what) = (|| step.at().to_owned(), || row.label.clone());
+        let park = |error| Err(env.journal_error(&env.journal.park(error)));
+        let mut asked = Asked::Nothing;
+        loop {
+            asked = match recorded.action(asked) {
+                CallAction::Send => return Ok(None),
+                CallAction::Answer(answer) => return Ok(Some(answer)),
+                CallAction::AskAccount => Asked::Account(env.observe(call.resolve(&env.observer()?))?),
+                CallAction::AskPerson => {
+                    Asked::Person(env.journal.resolution().map(|decided| usable(decided, accepts)))
                 }
-            },
-            None => {
-                let in_doubt = JournalError::InDoubt { step: step.at().to_owned(), what: row.label.clone() };
-                Err(env.journal_error(&env.journal.park(in_doubt)))
-            }
+                CallAction::Park => return park(JournalError::InDoubt { step: at(), what: what() }),
+                CallAction::ParkUnusable(reason) => {
+                    return park(JournalError::UnusableAnswer { step: at(), what: what(), reason });
+                }
+            };
         }
     }
 
@@ -276,23 +269,6 @@ impl JournaledCall<'_> {
             return refused.map(drop);
         }
         Ok(())
-    }
-
-    /// The state before the first attempt of a call that is sent again, whose effect and intents are recorded.
-    fn recorded_pre_state(
-        &self,
-        effect: Option<RecordedEffect>,
-        items: Vec<ChangeItem>,
-    ) -> ScriptResult<RecordedPreState> {
-        match effect {
-            // Without an intent it was not sent, or changed no follower.
-            Some(RecordedEffect::Change(_)) if items.is_empty() => self.observe(),
-            Some(effect @ RecordedEffect::Change(_)) => {
-                Ok(RecordedPreState { effect: Some(effect), items: Some(items) })
-            }
-            Some(effect) => Ok(RecordedPreState { effect: Some(effect), items: None }),
-            None => self.observe(),
-        }
     }
 
     /// Reads the state before the call and records it. If it can't be read, the call can't be undone.
@@ -363,15 +339,29 @@ fn label(spec: &Spec, request: &Value) -> String {
 /// Whether a call in doubt that replay did not reach took effect. A filter like `u.remark == ""` skips a follower whose
 /// remark was set by the call, so the script may never reach it again; the account itself is asked.
 pub(crate) fn took_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
-    // Only for calls: the batches of a job within the loop need not cover all followers that it was to change.
-    let is_call = matches!(row.kind, StepKind::Call(_));
-    let Some(RecordedEffect::Change(change)) = recorded_effect(env, row)? else { return Ok(false) };
+    let effect = recorded_effect(env, row)?;
     let items = recorded_items(env, &row.step)?;
-    // Without an intent it was not sent.
-    if !is_call || items.is_empty() {
-        return Ok(false);
+    let mut shown = None;
+    loop {
+        match unreached_action(row.kind, effect.as_ref(), &items, shown) {
+            UnreachedAction::Look(change) => {
+                shown = Some(env.observe(change.took_effect(&items, &env.observer()?))?);
+            }
+            UnreachedAction::Confirm => return Ok(true),
+            UnreachedAction::Park => return Ok(false),
+        }
     }
-    env.observe(change.took_effect(&items, &env.observer()?))
+}
+
+/// A person's decision, or why the answer in it can't be used.
+fn usable(decided: Resolution, accepts: Accepts<'_>) -> Result<Resolution, String> {
+    match decided {
+        Resolution::Retry => Ok(Resolution::Retry),
+        Resolution::Completed(answer) => match accepts(&answer) {
+            Ok(()) => Ok(Resolution::Completed(answer)),
+            Err(error) => Err(error.to_string()),
+        },
+    }
 }
 
 /// The followers in the intents that an earlier attempt recorded for a call.
