@@ -80,6 +80,17 @@ impl RunOptions {
         run_column(run, "options", "a run's options as JSON").decode(&texts.options)
     }
 
+    /// The handler call of an automation's run.
+    pub fn recorded_call(&self, run: &str) -> Result<HandlerCall, StoreError> {
+        self.call.clone().ok_or_else(|| StoreError::Decode {
+            table: "mpscript_run",
+            row: run.to_owned(),
+            column: "options",
+            expected: "the handler call of an automation's run".to_owned(),
+            found: "options without one".to_owned(),
+        })
+    }
+
     /// Why a run with these options can't be resumed, if it can't.
     #[must_use]
     pub const fn resume_blocker(&self, started_by: StartedBy) -> Option<&'static str> {

@@ -5,6 +5,7 @@ use super::{
     fire_queue::{FireQueue, QueuedFire},
     log::Level,
     process::Process,
+    reported_failure::ReportedFailure,
     running_set::RunningSet,
     transition::{Completed, EndedRun, FireTransition, after_death, after_failed_start, after_run},
 };
@@ -283,13 +284,16 @@ pub(super) fn fail_fire(
     let Some(revision) = revision.filter(|_| fire.kind != FireKind::FailureHook) else {
         return close_fire(process, fire, end.state, &end.reason).map(drop);
     };
-    let error = json!({
-        "message": end.message, "state": end.state, "run": fire.run, "handler": call.handler,
-        "scheduled": call.scheduled,
-    });
+    let failure = ReportedFailure {
+        message: end.message.clone(),
+        state: end.state,
+        run: fire.run.clone(),
+        handler: call.handler.clone(),
+        scheduled: call.scheduled.clone(),
+    };
     let now = process.now();
     // Recorded with the failure: another process starts it if this one dies.
-    let hook = Fire::failure_hook(fire, error.to_string(), process.name.clone(), now);
+    let hook = Fire::failure_hook(fire, json!(failure).to_string(), process.name.clone(), now);
     if close_fire_and_insert(process, fire, end.state, &end.reason, Some(&hook))? {
         let revision = Some(Arc::clone(revision));
         queue.push_failure_hook(QueuedFire { fire: hook, revision, not_before: now });

@@ -22,6 +22,7 @@ mod process;
 mod recovery;
 mod reload;
 mod reload_plan;
+mod reported_failure;
 mod retention;
 mod running_set;
 mod scans;

@@ -213,8 +213,8 @@ fn fail_recovered(
 ) -> Result<(), StoreError> {
     let state = FireState::from(given_up);
     let texts = runner.process.wait(runner.process.store.run_payload(run))?;
-    let call = match RunOptions::decode(run, &texts) {
-        Ok(options) => options.call.unwrap_or_default(),
+    let call = match RunOptions::decode(run, &texts).and_then(|options| options.recorded_call(run)) {
+        Ok(call) => call,
         // Without its call the failure can't be reported to `on_failure`.
         Err(error) => {
             return close_fire(&runner.process, fire, state, &format!("{note} ({error})")).map(drop);
@@ -244,7 +244,9 @@ fn handler_run(
     if let Some(blocker) = options.resume_blocker(record.started_by) {
         return Err(NotResumable::Record(Diagnostic::new(format!("the run {blocker}"))));
     }
-    let call = options.call.clone().unwrap_or_default();
+    let call = options
+        .recorded_call(&record.id)
+        .map_err(|error| NotResumable::Record(Diagnostic::new(error.to_string())))?;
     let program = Program::load(&Origin::Recorded(source))
         .map_err(|trouble| NotResumable::Record(trouble.diagnostic))?;
     let PreparedRun { connected, cancel, run, .. } = prepared;

@@ -9,6 +9,7 @@ use super::{
     log::Level,
     preparation::{Preparations, PreparedRun},
     process::Process,
+    reported_failure::ReportedFailure,
     running_set::{Capacity, Running, RunningSet},
     transition::{
         Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, is_backlog, on_due,
@@ -28,7 +29,7 @@ use crate::{
     script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
     store::{AutomationId, Fire, FireKind, FireState, LeaseKey, LeaseKind, RunEnd, RunState, StoreError},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 /// The timeout of a run whose automation is not known any more.
@@ -332,8 +333,8 @@ impl FireRunner {
         if !self.preparations.poll(&self.process, fire, account.as_deref()) {
             return Ok(StartOutcome::Preparing);
         }
-        let error: Value = match serde_json::from_str(&fire.reason) {
-            Ok(error) => error,
+        let failure: ReportedFailure = match serde_json::from_str(&fire.reason) {
+            Ok(failure) => failure,
             Err(why) => {
                 let reason = format!("the failure that it reports can't be read as JSON: {why}");
                 return close_fire(&self.process, fire, FireState::Failed, &reason)
@@ -345,8 +346,8 @@ impl FireRunner {
             handler: ON_FAILURE.to_owned(),
             trigger: fire.trigger.clone(),
             scheduled_at: fire.scheduled_at,
-            scheduled: error["scheduled"].as_str().unwrap_or_default().to_owned(),
-            error: Some(error),
+            error: Some(json!(failure)),
+            scheduled: failure.scheduled,
             ..HandlerCall::default()
         };
         self.launch(fire, &revision, call)

@@ -4,11 +4,12 @@ use crate::{
     fixtures::{
         paths::POST_ATTACH,
         program::Folder,
-        runs::{newest_run, newest_run_id, resume},
+        runs::{newest_run, newest_run_id, on_each_store, on_store, resume},
         sandbox_process::SandboxProcess,
     },
     journal::resume::killed_at,
 };
+use mpscript::store::Statement;
 use serde_json::json;
 
 fn remarks(sandbox: &SandboxProcess, folder: &Folder, remark: &str) -> String {
@@ -85,6 +86,27 @@ fn counts_add_up_when_a_shrinking_list_is_interrupted() {
     };
     let counts = ["listed", "matched", "changed", "already", "unread"].map(|name| report[name].clone());
     assert_eq!(json!(counts), json!([600, 600, 600, 0, 0]), "{report}");
+}
+
+#[test]
+fn inner_loop_whose_outer_loop_was_reopened_is_resumed() {
+    on_each_store(|with_store| {
+        let sandbox = SandboxProcess::start(&["--followers", "20"]);
+        let script = "for u in followers().take(1) { for m in followers().take(4) { user::remark(m, \"客户\"); } } \
+                      print(\"完成\");";
+        let folder = with_store(Folder::with(script).account()).env("MPSCRIPT_FAIL_POINT", "call-made:2");
+        assert_eq!(sandbox.run(&folder, &["--quiet"]).code, None);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+        // As an attempt leaves it that has reopened the outer loop, and died before it came to the inner one.
+        let reopened =
+            "UPDATE mpscript_step SET seq = (SELECT MAX(seq) + 1 FROM mpscript_step) WHERE step = '1'";
+        on_store(&folder, async |store| {
+            assert_eq!(store.execute(Statement::new(reopened)).await, Ok(1));
+        });
+        let output = resume(&folder);
+        assert_eq!((output.code, output.out.as_str()), (Some(0), "完成\n"), "{}", output.err);
+        assert_eq!(remarks(&sandbox, &folder, "客户").trim(), "4");
+    });
 }
 
 #[test]
