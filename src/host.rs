@@ -16,31 +16,42 @@ use std::{
 /// The most that is read of a file of `/proc`, in bytes.
 const MAX_PROC: u64 = 16 << 10;
 
+/// What becomes of characters that control a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controls {
+    /// They are replaced: a terminal may be at the other end.
+    Replaced,
+    /// They are written as they are.
+    Kept,
+}
+
 /// An output stream that several threads share; each write is atomic. Everything that the program shows goes through one,
 /// where secrets are masked.
 #[derive(Clone)]
 pub struct Stream {
     writer: Arc<Mutex<dyn Write + Send>>,
     secrets: Redactor,
-    /// Whether what is written must not control a terminal.
-    is_plain: bool,
+    controls: Controls,
 }
 
 impl Stream {
-    /// A stream over any writer, which masks these secrets. A plain one replaces control characters.
-    pub fn new(writer: impl Write + Send + 'static, secrets: &Redactor, is_plain: bool) -> Self {
-        Self { writer: Arc::new(Mutex::new(writer)), secrets: secrets.clone(), is_plain }
+    /// A stream over any writer, which masks these secrets.
+    pub fn new(writer: impl Write + Send + 'static, secrets: &Redactor, controls: Controls) -> Self {
+        Self { writer: Arc::new(Mutex::new(writer)), secrets: secrets.clone(), controls }
     }
 
     /// The same over another writer.
     #[must_use]
     pub fn through(&self, writer: impl Write + Send + 'static) -> Self {
-        Self::new(writer, &self.secrets, self.is_plain)
+        Self::new(writer, &self.secrets, self.controls)
     }
 
     /// Writes `text` and flushes.
     pub fn write(&self, text: &str) {
-        if self.is_plain { self.styled(&plain_text(text)) } else { self.styled(text) }
+        match self.controls {
+            Controls::Replaced => self.styled(&plain_text(text)),
+            Controls::Kept => self.styled(text),
+        }
     }
 
     /// Writes text that the program has coloured. What it is made of must be plain already.
@@ -303,8 +314,12 @@ impl Host {
                 start: start_id(std::process::id()),
             },
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            out: Stream::new(io::stdout(), &secrets, out_is_terminal),
-            err: Stream::new(io::stderr(), &secrets, true),
+            out: Stream::new(
+                io::stdout(),
+                &secrets,
+                if out_is_terminal { Controls::Replaced } else { Controls::Kept },
+            ),
+            err: Stream::new(io::stderr(), &secrets, Controls::Replaced),
             err_is_terminal: io::stderr().is_terminal(),
             out_is_terminal,
             read_input: |limit| {

@@ -56,7 +56,7 @@ impl Transport {
     fn http(&self) -> Result<&reqwest::Client, CallError> {
         self.http
             .get_or_init(|| {
-                let builder = builder(self.base.is_loopback(), self.base.is_plain());
+                let builder = builder(Network::new(self.base.is_loopback(), self.base.is_plain()));
                 builder
                     .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
                     .build()
@@ -114,7 +114,29 @@ fn form(name: &'static str, file: &File) -> Form {
     Form::new().part(name, part)
 }
 
-fn builder(is_loopback: bool, is_plain: bool) -> reqwest::ClientBuilder {
+/// The way to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    /// This machine, over plain HTTP.
+    PlainLoopback,
+    /// This machine, over TLS.
+    Loopback,
+    /// Any other, over TLS, by the proxy of the environment.
+    Remote,
+}
+
+impl Network {
+    /// Plain HTTP leaves this machine never.
+    const fn new(is_loopback: bool, is_plain: bool) -> Self {
+        match (is_loopback, is_plain) {
+            (true, true) => Self::PlainLoopback,
+            (true, false) => Self::Loopback,
+            (false, _) => Self::Remote,
+        }
+    }
+}
+
+fn builder(network: Network) -> reqwest::ClientBuilder {
     // Fails only when a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
@@ -123,8 +145,11 @@ fn builder(is_loopback: bool, is_plain: bool) -> reqwest::ClientBuilder {
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("mpscript/", env!("CARGO_PKG_VERSION")));
-    let builder = if is_loopback { builder.no_proxy() } else { builder };
-    if is_plain { builder.tls_certs_only([]) } else { builder.https_only(true) }
+    match network {
+        Network::PlainLoopback => builder.no_proxy().tls_certs_only([]),
+        Network::Loopback => builder.no_proxy().https_only(true),
+        Network::Remote => builder.https_only(true),
+    }
 }
 
 /// Requests a URL that the user configured, such as a health check; plain HTTP on loopback only.
@@ -134,7 +159,7 @@ fn builder(is_loopback: bool, is_plain: bool) -> reqwest::ClientBuilder {
 pub async fn ping(url: &str) -> Result<(), String> {
     let url = url::Url::parse(url).map_err(|error| error.to_string())?;
     let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    let http = builder(is_loopback, is_loopback && url.scheme() == "http").build();
+    let http = builder(Network::new(is_loopback, url.scheme() == "http")).build();
     let answer = http.map_err(|error| innermost(&error))?.get(url).send().await;
     let status = answer.map_err(|error| innermost(&error.without_url()))?.status();
     if status.is_success() { Ok(()) } else { Err(format!("HTTP status {}", status.as_u16())) }

@@ -83,7 +83,7 @@ pub(crate) trait FollowerEffect: Effect {
     ) -> impl Future<Output = Result<bool, ObserveError>> + Send;
 }
 
-/// What two runs must not write at the same time. Its text is the lock's name in the store.
+/// What two runs must not write at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// A tag by its id.
@@ -94,6 +94,19 @@ pub enum Lock {
     Blacklist,
 }
 
+impl Lock {
+    /// Its name in the store, by which processes of every version exclude each other: it never changes.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Tag(id) => format!("tag {id}"),
+            Self::TagName(name) => format!("the tag `{name}`"),
+            Self::Blacklist => "the blacklist".to_owned(),
+        }
+    }
+}
+
+/// As messages name it.
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     api::Resend,
     base::{Cancel, Clock, lock},
+    bulk::effect::effect::Lock,
     bulk::model::{
         batch::{ChangeItem, Items, Unresolved},
         effect::RecordedEffect,
@@ -270,12 +271,14 @@ impl Journal {
     ///
     /// # Errors
     /// When another run writes it, or the store fails, which parks the run: nothing of the step was sent.
-    pub async fn lock(&self, what: &str) -> Result<(), JournalError> {
+    pub async fn lock(&self, lock: &Lock) -> Result<(), JournalError> {
         let Some(inner) = self.0.as_deref() else { return Ok(()) };
-        let Some(by) = Self::acquire_lock(inner, what).await.map_err(|error| self.park(error.into()))? else {
+        let Some(by) =
+            Self::acquire_lock(inner, &lock.key()).await.map_err(|error| self.park(error.into()))?
+        else {
             return Ok(());
         };
-        Err(JournalError::Locked { by, what: what.to_owned() })
+        Err(JournalError::Locked { by, what: lock.to_string() })
     }
 
     /// Takes a write lock; gives the run that holds it, if another one does.

@@ -34,7 +34,7 @@ enum Finding {
 }
 
 pub(crate) fn execute(host: &Host, arguments: &DoctorArguments) -> anyhow::Result<u8> {
-    log::start(host, false);
+    log::start(host, log::Verbosity::Warnings);
     let mut report = Report { host, is_well: true };
     let runtime = start_runtime()?;
     let target = &arguments.target;

@@ -20,7 +20,7 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) fn execute(host: &Host, arguments: &FailedArguments) -> anyhow::Result<u8> {
-    log::start(host, arguments.flags.verbose);
+    log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
     let recorded = read_run(host, &arguments.target, &arguments.run)?;
     let id = &recorded.run.id;
     let Some(report) = recorded.report()? else {

@@ -26,7 +26,7 @@ struct Line {
 }
 
 pub(crate) fn execute(host: &Host, arguments: &QuotaArguments) -> anyhow::Result<u8> {
-    log::start(host, false);
+    log::start(host, log::Verbosity::Warnings);
     let runtime = start_runtime()?;
     let access = if arguments.live { Access::Call } else { Access::ReadOnly };
     let connection =

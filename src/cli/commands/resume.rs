@@ -22,7 +22,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> anyhow::Result<u8> {
-    log::start(host, arguments.flags.verbose);
+    log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
     let resolution = resolution(arguments)?;
     let recorded = read_run(host, &arguments.target, &arguments.run)?;
     let run = &recorded.run;

@@ -28,7 +28,7 @@ use std::{
 pub(super) const MANUAL: &str = "hand";
 
 pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u8> {
-    log::start(host, arguments.flags.verbose);
+    log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
     let origin = script_of(host, arguments)?;
     let program = compile(&origin)?;
     let automation = program.automation().map_err(|trouble| Failure::from_script_failure(&trouble))?;

@@ -65,7 +65,7 @@ enum Wake {
 }
 
 pub(crate) fn execute(host: &Host, arguments: &ServeArguments) -> anyhow::Result<u8> {
-    log::start(host, arguments.verbose);
+    log::start(host, log::Verbosity::from_flag(arguments.verbose));
     check_arguments(host, arguments)?;
     let kept = keep_periods(host, &arguments.target)?;
     let (zone, source) = default_zone(host, arguments.target.config.as_deref())?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 pub(crate) fn execute(host: &Host, arguments: &TokenArguments) -> anyhow::Result<u8> {
-    log::start(host, false);
+    log::start(host, log::Verbosity::Warnings);
     let runtime = start_runtime()?;
     if let TokenCommand::Serve(serve) = &arguments.command {
         return token_serve::execute(host, &runtime, &arguments.target, serve);

@@ -15,13 +15,13 @@ use crate::{
     },
     host::Host,
     run::record::{self, RunOptions},
-    script::{Origin, Source, undo_script},
+    script::{Origin, Source, UndoMode, undo_script},
     store::RunState,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<u8> {
-    log::start(host, arguments.flags.verbose);
+    log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
     let recorded = read_run(host, &arguments.target, &arguments.run)?;
     let options = recorded.lasting_options()?;
     refuse_if_not_undoable(host, &recorded)?;
@@ -36,7 +36,8 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
     for lasting in &plan.irreversible {
         host.err.line(&format!("can't be undone: {lasting}"));
     }
-    let script = undo_script(&plan, arguments.dry_run);
+    let mode = if arguments.dry_run { UndoMode::DryRun } else { UndoMode::Undo };
+    let script = undo_script(&plan, mode);
     if script.is_empty() {
         host.out.line(&format!("run {} has changed nothing that can be undone", run.id));
         return Ok(exit::DONE);

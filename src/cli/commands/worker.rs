@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(crate) fn execute(host: &Host) -> anyhow::Result<u8> {
-    log::start(host, false);
+    log::start(host, log::Verbosity::Warnings);
     let runtime = start_runtime()?;
     // They are for the daemon, which asks its runs to stop.
     signals::ignore(&runtime);

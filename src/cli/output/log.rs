@@ -12,16 +12,32 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Warnings and errors.
+    Warnings,
+    /// Every call too: `--verbose`.
+    Calls,
+}
+
+impl Verbosity {
+    pub(crate) const fn from_flag(verbose: bool) -> Self {
+        if verbose { Self::Calls } else { Self::Warnings }
+    }
+}
+
 /// Logs events of this crate only: other crates log URLs, which hold tokens.
-pub(crate) fn start(host: &Host, verbose: bool) {
+pub(crate) fn start(host: &Host, verbosity: Verbosity) {
+    let is_verbose = verbosity == Verbosity::Calls;
     let ours = |level: Level| {
         filter::filter_fn(move |metadata| {
             metadata.target().starts_with("mpscript") && *metadata.level() <= level
         })
     };
-    let warnings = (!verbose).then(|| Warnings(host.err.clone()).with_filter(ours(Level::WARN)));
+    let warnings = (!is_verbose).then(|| Warnings(host.err.clone()).with_filter(ours(Level::WARN)));
     let (err, is_coloured) = (host.err.clone(), host.colour());
-    let all = verbose.then(|| {
+    let all = is_verbose.then(|| {
         tracing_subscriber::fmt::layer()
             .with_ansi(is_coloured)
             .with_target(false)

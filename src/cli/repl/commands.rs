@@ -5,7 +5,7 @@ use super::{
     editor::LineEditor,
     names::COMMANDS,
     script::{Line, automation, script, separated},
-    state::ReplSession,
+    state::{ReplSession, Timing},
     table::{list, wrapped},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         failure::{Failure, usage_error},
     },
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    script::{MAX_SCRIPT_BYTES, Origin, Program, Rendered, Source, check, docs, more, undo_script},
+    script::{MAX_SCRIPT_BYTES, Origin, Program, Rendered, Source, UndoMode, check, docs, more, undo_script},
 };
 use std::{
     fs,
@@ -69,11 +69,11 @@ pub(super) fn execute(
         ":time" if rest.is_empty() => {
             return fail(":time shows how long a line takes", ":time followers().count()");
         }
-        ":time" => repl.evaluate(rest, None, true)?,
+        ":time" => repl.evaluate(rest, None, Timing::Always)?,
         ":more" => show_more(repl)?,
         ":load" => {
             let text = read(repl, rest, ":load")?;
-            repl.evaluate(&text, Some(rest), false)?;
+            repl.evaluate(&text, Some(rest), Timing::IfLong)?;
         }
         ":run" => run(repl, rest)?,
         ":edit" => edit(repl)?,
@@ -176,7 +176,7 @@ fn run(repl: &mut ReplSession, name: &str) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let outcome =
         repl.work(|repl, board| repl.session.run_script(repl.host, repl.runtime, &origin, None, board))?;
-    repl.finish(&outcome, &watch, false)
+    repl.finish(&outcome, &watch, Timing::IfLong)
 }
 
 fn edit(repl: &mut ReplSession) -> anyhow::Result<()> {
@@ -212,7 +212,7 @@ fn edit(repl: &mut ReplSession) -> anyhow::Result<()> {
         repl.host.out.line("nothing was changed");
         return Ok(());
     }
-    repl.evaluate(&separated(edited.trim()), None, false)
+    repl.evaluate(&separated(edited.trim()), None, Timing::IfLong)
 }
 
 /// `:watch` and `:serve`.
@@ -302,7 +302,7 @@ fn save(repl: &ReplSession, rest: &str) -> anyhow::Result<()> {
 fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Result<()> {
     let change = repl.session.last_change(repl.runtime)?;
     if let Some((run, plan)) = change {
-        let script = undo_script(&plan, false);
+        let script = undo_script(&plan, UndoMode::Undo);
         if repl.session.is_dry() {
             return fail("the line has changed the account, and the session is dry", ":dry off, then :undo");
         }
@@ -335,7 +335,7 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
             let outcome = repl.work(|repl, board| {
                 repl.session.run_script(repl.host, repl.runtime, &origin, Some(&run), board)
             })?;
-            repl.finish(&outcome, &watch, false)?;
+            repl.finish(&outcome, &watch, Timing::IfLong)?;
             for what in &outcome.report.not_undone {
                 repl.host.err.line(&format!("warning: not undone: {what}"));
             }

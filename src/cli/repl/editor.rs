@@ -48,12 +48,12 @@ pub(super) struct Assistant {
 pub(super) type LineEditor = Editor<Assistant, FileHistory>;
 
 /// An editor for lines of this session.
-pub(super) fn editor(known: SharedNames, vi: bool, is_coloured: bool) -> rustyline::Result<LineEditor> {
+pub(super) fn editor(known: SharedNames, keys: EditMode, is_coloured: bool) -> rustyline::Result<LineEditor> {
     let config = Config::builder()
         .max_history_size(MAX_LINES)?
         .history_ignore_space(true)
         .completion_type(CompletionType::List)
-        .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
+        .edit_mode(keys)
         .build();
     let mut editor = Editor::with_config(config)?;
     let (files, history) = (FilenameCompleter::new(), HistoryHinter::new());

@@ -105,7 +105,7 @@ impl TypingPrinter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Redactor;
+    use crate::{base::Redactor, host::Controls};
 
     /// A writer that keeps what is written.
     #[derive(Clone, Default)]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn output_waits_for_the_end_of_the_line_where_there_is_no_place_above_it() {
         let (kept, printer) = (Kept::default(), TypingPrinter::default());
-        let out = printer.route(&Stream::new(kept.clone(), &Redactor::default(), true));
+        let out = printer.route(&Stream::new(kept.clone(), &Redactor::default(), Controls::Replaced));
         out.line("前");
         printer.begin();
         out.line("中");
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn oldest_output_is_left_out_when_too_much_waits() {
         let (kept, printer) = (Kept::default(), TypingPrinter::default());
-        let out = printer.route(&Stream::new(kept.clone(), &Redactor::default(), true));
+        let out = printer.route(&Stream::new(kept.clone(), &Redactor::default(), Controls::Replaced));
         printer.begin();
         for text in ["a", "b", "c"] {
             out.line(&text.repeat(MAX_WAITING / 2 - 1));

@@ -8,7 +8,7 @@ use super::{
     piped::{BURST_INTERVAL, lines_of, unreadable},
     printer::TypingPrinter,
     script::{continues_previous, separated},
-    state::ReplSession,
+    state::{ReplSession, Timing},
 };
 use crate::{
     base::Cancel,
@@ -23,6 +23,7 @@ use crate::{
     script::STACK,
 };
 use anyhow::Context;
+use rustyline::EditMode;
 use rustyline::error::ReadlineError;
 use std::sync::{Arc, atomic::Ordering};
 
@@ -36,7 +37,7 @@ pub(crate) fn execute(host: &Host, arguments: &ReplArguments) -> anyhow::Result<
 fn run_session(host: &Host, arguments: &ReplArguments) -> anyhow::Result<u8> {
     let printer = TypingPrinter::default();
     let host = &Host { out: printer.route(&host.out), err: printer.route(&host.err), ..host.clone() };
-    log::start(host, arguments.verbose);
+    log::start(host, log::Verbosity::from_flag(arguments.verbose));
     let runtime = start_runtime()?;
     let mut repl = ReplSession::open(host, &runtime, arguments, &Cancel::default())?;
     let code = if repl.is_interactive {
@@ -62,8 +63,8 @@ fn run_interactive(repl: &mut ReplSession, printer: &TypingPrinter) -> anyhow::R
     const UNUSABLE: &str = "the terminal can't be used";
     repl.complete_reference();
     repl.refresh_tags();
-    let vi = repl.arguments.vi;
-    let mut editor = editor(repl.names.clone(), vi, repl.host.colour()).context(UNUSABLE)?;
+    let keys = if repl.arguments.vi { EditMode::Vi } else { EditMode::Emacs };
+    let mut editor = editor(repl.names.clone(), keys, repl.host.colour()).context(UNUSABLE)?;
     // Without a cursor that can be moved nothing can be printed above a line.
     if !repl.host.is_plain_terminal() {
         printer.print_with(editor.create_external_printer().context(UNUSABLE)?);
@@ -141,7 +142,7 @@ fn take_line(repl: &mut ReplSession, line: &str, editor: Option<&mut LineEditor>
     let done = if line.starts_with([':', '?']) {
         commands::execute(repl, line, editor)
     } else {
-        repl.evaluate(&separated(line), None, false).map(|()| Flow::Continue)
+        repl.evaluate(&separated(line), None, Timing::IfLong).map(|()| Flow::Continue)
     };
     done.unwrap_or_else(|error| {
         repl.show_error(error);

@@ -28,6 +28,15 @@ use std::{
     },
     time::Duration,
 };
+
+/// When the time that a line took is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// `:time`.
+    Always,
+    /// At a terminal, if it was long.
+    IfLong,
+}
 use tokio::runtime::Runtime;
 
 /// A line that takes longer shows its time and calls.
@@ -130,7 +139,7 @@ impl<'a> ReplSession<'a> {
     }
 
     /// Evaluates a text, of a file if one is named, and shows its value.
-    pub(super) fn evaluate(&mut self, text: &str, file: Option<&str>, is_timed: bool) -> anyhow::Result<()> {
+    pub(super) fn evaluate(&mut self, text: &str, file: Option<&str>, timing: Timing) -> anyhow::Result<()> {
         let watch = Stopwatch::start();
         let outcome =
             self.work(|repl, board| repl.session.evaluate(repl.host, repl.runtime, text, file, board));
@@ -140,7 +149,7 @@ impl<'a> ReplSession<'a> {
         if let Some(shown) = &outcome.value {
             self.show(shown);
         }
-        self.finish(&outcome, &watch, is_timed).map_err(|error| self.explain(text, error))
+        self.finish(&outcome, &watch, timing).map_err(|error| self.explain(text, error))
     }
 
     /// Prints a value, and remembers how many rows of a list that were.
@@ -202,7 +211,7 @@ impl<'a> ReplSession<'a> {
         &mut self,
         outcome: &Outcome<T>,
         watch: &Stopwatch,
-        is_timed: bool,
+        timing: Timing,
     ) -> anyhow::Result<()> {
         let report = &outcome.report;
         if changes_tag_names(report) {
@@ -220,7 +229,7 @@ impl<'a> ReplSession<'a> {
             let missing = with_thousands(report.totals.missing);
             self.host.err.line(&format!("{missing} followers that the platform counts were not listed"));
         }
-        if is_timed || (self.is_interactive && watch.elapsed() >= MIN_SHOWN_TIME) {
+        if timing == Timing::Always || (self.is_interactive && watch.elapsed() >= MIN_SHOWN_TIME) {
             let took = watch.elapsed().as_secs_f64();
             let calls = match report.calls.values().sum() {
                 1 => "1 call".to_owned(),

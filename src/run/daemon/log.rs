@@ -86,10 +86,10 @@ impl DaemonLog {
 
     /// A message about a run.
     pub(super) fn run(&self, level: Level, automation: &AutomationId, run: &str, text: &str) {
-        self.write(level, automation, run, text, false);
+        self.write(level, automation, run, text, Writer::Daemon);
     }
 
-    fn write(&self, level: Level, automation: &AutomationId, run: &str, text: &str, is_printed: bool) {
+    fn write(&self, level: Level, automation: &AutomationId, run: &str, text: &str, writer: Writer) {
         let account = lock(&self.accounts).get(automation).cloned().unwrap_or_default();
         self.log.write(&LogRecord {
             at: self.clock.now(),
@@ -97,10 +97,17 @@ impl DaemonLog {
             automation: &automation.name,
             account: &account,
             run,
-            is_printed,
+            is_printed: writer == Writer::Script,
             text,
         });
     }
+}
+
+/// What a line of the log comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    Daemon,
+    Script,
 }
 
 /// Writes what a script prints to the daemon's log.
@@ -115,7 +122,7 @@ pub(super) struct ScriptOutput {
 impl Output for ScriptOutput {
     fn print(&self, text: &str) {
         let run = self.run.get().map_or("", String::as_str);
-        self.log.write(Level::Info, &self.automation, run, &self.secrets.mask(text), true);
+        self.log.write(Level::Info, &self.automation, run, &self.secrets.mask(text), Writer::Script);
     }
 
     fn debug(&self, text: &str) {

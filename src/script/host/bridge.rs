@@ -110,11 +110,10 @@ impl RunEnv {
         if self.policy.dry.is_some() {
             return Ok(());
         }
-        let what = lock.to_string();
         let since = Stopwatch::start();
         let mut is_told = false;
         loop {
-            let error = match self.block_on(self.journal.lock(&what)) {
+            let error = match self.block_on(self.journal.lock(lock)) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -124,7 +123,7 @@ impl RunEnv {
                 return Err(self.journal_error(&error));
             };
             if !is_told {
-                self.io.output.print(&format!("run {by} is writing {what}: waiting for its end"));
+                self.io.output.print(&format!("run {by} is writing {lock}: waiting for its end"));
                 is_told = true;
             }
             self.block_on(async {
