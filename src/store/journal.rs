@@ -318,13 +318,16 @@ impl Store {
         rows.iter().map(|row| step(run, row)).collect()
     }
 
-    /// Whether a step that is no child of this one started after it, up to the number `last`.
+    /// Whether a step that is neither a child nor an ancestor of this one started after it, up to the number `last`. An
+    /// ancestor that an attempt has reopened has a later number, and is not later.
     pub async fn has_later_step(&self, run: &str, step: &StepRow, last: i64) -> Result<bool, StoreError> {
         let statement = Statement::new(
-            "SELECT seq FROM mpscript_step WHERE run = $1 AND seq > $2 AND seq <= $4 AND step NOT LIKE $3 LIMIT 1",
+            "SELECT seq FROM mpscript_step WHERE run = $1 AND seq > $2 AND seq <= $4 AND step NOT LIKE $3
+                 AND $5 NOT LIKE step || '/%' LIMIT 1",
         );
         let children = format!("{}/%", step.step);
-        let statement = statement.with(run).with(step.seq).with(children.as_str()).with(last);
+        let statement =
+            statement.with(run).with(step.seq).with(children.as_str()).with(last).with(step.step.as_str());
         Ok(!self.query(statement).await?.is_empty())
     }
 

@@ -111,6 +111,9 @@ impl Runner for Dying {
 fn run_whose_process_dies_five_times_pauses_its_automation() {
     let job = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { tag::create(\"甲\") }";
     let fixture = DaemonFixture::of(&[("job.rhai", job)]);
+    // From the start of an hour on, so that no other fire is due within the minutes below.
+    let past = fixture.now().as_secs().unsigned_abs() % 3_600;
+    fixture.advance(Duration::from_secs(3_600 - past));
     let mut daemon = fixture.daemon().with_runner(Arc::new(Dying));
     fixture.advance_and_settle(Duration::from_hours(1), from_mut(&mut daemon));
     for _ in 0..6 {
