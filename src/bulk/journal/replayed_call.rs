@@ -1,5 +1,7 @@
-//! What replay does with a call that an earlier attempt began and whose outcome the script never got, and with a step that it
-//! did not reach: the rows of the replay table that `replay.rs` answers by `Resume`, and the last one. Pure: must never ask; what is recorded, what the account shows and what a person says are given to it.
+//! What replay does with a call that an earlier attempt began without recording its outcome, and with a step in flight that
+//! the script does not reach again. `replay.rs` decides about all other recorded steps.
+//!
+//! Pure: the caller reads the journal, asks the account and the person, and passes on what they say.
 
 use super::journal::Resolution;
 use crate::{
@@ -90,7 +92,7 @@ pub(crate) struct RecordedPreState {
 
 impl RecordedPreState {
     /// The state before the first attempt of a call that is sent again, from the effect and the followers that it
-    /// recorded; `None` where it is observed anew: nothing was sent, or the call changed no follower.
+    /// recorded; `None` where it must be observed again: nothing was sent, or the call changed no follower.
     pub(crate) fn from_recorded(effect: Option<RecordedEffect>, items: Vec<ChangeItem>) -> Option<Self> {
         let effect = effect?;
         let items = match effect {

@@ -1,5 +1,7 @@
 //! Listings and details of a platform that answers less, other or more than it was asked: no follower is lost without a
 //! word, and none is handed out twice.
+//!
+//! One file because each test is the same listing on another server that misbehaves.
 
 use crate::fixtures::{
     account::Account,
