@@ -133,13 +133,14 @@ fn watched_output_waits_for_the_end_of_the_line_at_a_plain_terminal() {
     terminal.line(":watch own.rhai");
     wait_for(&folder.path().join("one.csv"));
     terminal.line("1 + 1");
-    terminal.shows("[own.rhai] one");
+    terminal.ends_with("2\nsandbox 2>");
     terminal.type_in("40 + ");
     fs::write(folder.path().join("own.rhai"), script("two")).expect("it can be written");
     wait_for(&folder.path().join("two.csv"));
     terminal.ends_with("> 40 +");
     terminal.type_in("2");
     terminal.press("Enter");
+    terminal.shows("[own.rhai] one");
     terminal.shows("> 40 + 2\n[own.rhai] ");
     terminal.shows("[own.rhai] two");
     terminal.shows("\n42\n");
