@@ -3,12 +3,12 @@
 use super::account_choice::ServedAs;
 use crate::{
     base::ProcessId,
-    bulk::{Attempt, HEARTBEAT_TTL, Resolution},
+    bulk::{Attempt, HEARTBEAT_TTL, Resolution, RunReport},
     host::Host,
     script::{HandlerCall, Source},
     store::{
         AutomationId, AutomationRecord, JsonColumn, Quoting, RunEnd, RunPayload, RunRecord, RunState,
-        StartedBy, Store, StoreError,
+        StartedBy, Store, StoreError, UnreadableRun,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -227,7 +227,7 @@ pub async fn automation_state(
 ) -> Result<Map<String, Value>, StoreError> {
     let record = store.automation(automation).await?.filter(|record| !record.state.is_empty());
     let Some(record) = record else { return Ok(Map::default()) };
-    automation_column(&automation_row(automation), "state", "a JSON object").decode(&record.state)
+    automation_column(&automation.to_string(), "state", "a JSON object").decode(&record.state)
 }
 
 /// Removes the `ctx.state` that a run was given from its record: once it is done, it is not resumed, and the record of
@@ -240,9 +240,26 @@ pub(super) async fn forget_state(store: &Store, run: &str) -> Result<(), StoreEr
     store.replace_options(run, &encode(store, &options)?).await
 }
 
+/// Parks a run that no process executes, because its record can't be used for another attempt. The record stays as it is.
+pub(super) async fn park(store: &Store, run: &RunRecord, note: &str) -> Result<(), StoreError> {
+    if run.state != RunState::Running {
+        return store.park_run(run, note).await;
+    }
+    store.fence_run(run).await?;
+    store.park_run(&RunRecord { state: RunState::Interrupted, ..run.clone() }, note).await
+}
+
 /// The script and its imports in a run's record.
 pub fn decode_source(run: &str, texts: &RunPayload) -> Result<Source, StoreError> {
     run_column(run, "source_id", "a script and its imports as JSON").decode(&texts.source)
+}
+
+/// The report in a run's record, once an attempt of it has ended.
+pub fn decode_report(run: &str, texts: &RunPayload) -> Result<Option<RunReport>, StoreError> {
+    if texts.report.is_empty() {
+        return Ok(None);
+    }
+    run_column(run, "report", "a run's report as JSON").decode(&texts.report).map(Some)
 }
 
 /// How the daemon that served an automation last finds its account; `None` where an earlier version recorded nothing of it.
@@ -250,15 +267,14 @@ pub fn decode_served_as(record: &AutomationRecord) -> Result<Option<ServedAs>, S
     if record.served_as.is_empty() {
         return Ok(None);
     }
-    let row = automation_row(&record.id);
-    automation_column(&row, "served_as", "how an account is found, as JSON")
+    automation_column(&record.id.to_string(), "served_as", "how an account is found, as JSON")
         .decode(&record.served_as)
         .map(Some)
 }
 
 /// The last good source in an automation's record.
 pub(super) fn decode_last_good(record: &AutomationRecord) -> Result<Source, StoreError> {
-    automation_column(&automation_row(&record.id), "last_good_source", "a script and its imports as JSON")
+    automation_column(&record.id.to_string(), "last_good_source", "a script and its imports as JSON")
         .decode(&record.last_good_source)
 }
 
@@ -266,19 +282,21 @@ fn run_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> J
     JsonColumn { table: "mpscript_run", row, name, expected, quoting: Quoting::Never }
 }
 
-/// The key of an automation's row, for errors.
-fn automation_row(id: &AutomationId) -> String {
-    format!("{}, {}", id.account, id.name)
-}
-
 fn automation_column<'a>(row: &'a str, name: &'static str, expected: &'static str) -> JsonColumn<'a> {
     JsonColumn { table: "mpscript_automation", row, name, expected, quoting: Quoting::Never }
 }
 
 /// Fences the runs whose processes are dead, which releases their write locks at once. A process that only slept can
-/// write nothing more.
+/// write nothing more. A run whose record can't be decoded is left as it is.
 pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreError> {
     for run in store.running_runs().await? {
+        let run = match run {
+            Ok(run) => run,
+            Err(UnreadableRun { id, error }) => {
+                tracing::warn!("run {id} is left as it is, whether it is running or not: {error}");
+                continue;
+            }
+        };
         if observed_state(host, &run) != run.state {
             store.fence_run(&run).await?;
         }

@@ -36,7 +36,8 @@ pub struct ResolvedAccount {
 
 /// Finds the accounts of the configuration; `None` is the account of the command.
 pub trait Connector: Send + Sync {
-    /// Looks up an account, without its AppSecret and without a call.
+    /// Looks up an account, without its AppSecret and without a call. One that is not configured has a key too, by its
+    /// name; an error when the configuration can't be read.
     fn resolve(&self, account: Option<&str>) -> Result<ResolvedAccount, Diagnostic>;
 
     /// Connects an account, with a cancellation and an output of the run's own.

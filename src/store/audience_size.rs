@@ -8,7 +8,8 @@ impl Store {
         let statement =
             Statement::new("SELECT size FROM mpscript_audience_size WHERE account = $1 AND listing = $2");
         let rows = self.query(statement.with(account).with(listing)).await?;
-        let size = |row| Cells::new("mpscript_audience_size", "size", listing, row).count();
+        let key = format!("{account}, {listing}");
+        let size = |row| Cells::new("mpscript_audience_size", "size", &key, row).count();
         Ok(rows.first().map(size).transpose()?.map(i64::unsigned_abs))
     }
 

@@ -59,6 +59,17 @@ impl AutomationRecord {
     }
 }
 
+/// A record of an automation that can't be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableAutomation {
+    /// Its account and its name.
+    pub id: AutomationId,
+    /// The folder that it was last served from.
+    pub folder: String,
+    /// What can't be decoded.
+    pub error: StoreError,
+}
+
 /// What a scan of a folder has found out about an automation, for one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScanChange {
@@ -97,7 +108,7 @@ macro_rules! columns {
 }
 
 fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
-    let key = row.cell(1).to_string();
+    let key = format!("{}, {}", row.cell(0), row.cell(1));
     let mut cells = Cells::new("mpscript_automation", columns!(), &key, row);
     Ok(AutomationRecord {
         id: AutomationId { account: cells.text()?, name: cells.text()? },
@@ -110,6 +121,15 @@ fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
         served_at: cells.instant()?,
         last_good_source: cells.text()?,
         served_as: cells.text()?,
+    })
+}
+
+/// One of several rows, each of which may be damaged.
+fn read_listed(row: &Row) -> Result<AutomationRecord, UnreadableAutomation> {
+    read(row).map_err(|error| UnreadableAutomation {
+        id: AutomationId { account: row.cell(0).to_string(), name: row.cell(1).to_string() },
+        folder: row.cell(2).to_string(),
+        error,
     })
 }
 
@@ -136,24 +156,30 @@ impl Store {
         self.query(id.given_to(statement)).await?.first().map(read).transpose()
     }
 
-    /// The records of an automation, by account.
-    pub async fn automations_named(&self, name: &str) -> Result<Vec<AutomationRecord>, StoreError> {
+    /// The records of an automation, by account. One that can't be decoded is an error in its place.
+    pub async fn automations_named(
+        &self,
+        name: &str,
+    ) -> Result<Vec<Result<AutomationRecord, UnreadableAutomation>>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
             " FROM mpscript_automation WHERE name = $1 ORDER BY account"
         ));
-        self.query(statement.with(name)).await?.iter().map(read).collect()
+        Ok(self.query(statement.with(name)).await?.iter().map(read_listed).collect())
     }
 
-    /// All automations that were ever served or run, by name and account.
-    pub async fn automations(&self) -> Result<Vec<AutomationRecord>, StoreError> {
+    /// All automations that were ever served or run, by name and account. A record that can't be decoded is an error in its
+    /// place, so that the others can be served and listed.
+    pub async fn automations(
+        &self,
+    ) -> Result<Vec<Result<AutomationRecord, UnreadableAutomation>>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
             " FROM mpscript_automation ORDER BY name, account"
         ));
-        self.query(statement).await?.iter().map(read).collect()
+        Ok(self.query(statement).await?.iter().map(read_listed).collect())
     }
 
     /// Pauses an automation until an instant; `None` resumes it. `false` when there is no such automation.

@@ -1,6 +1,7 @@
 //! The key of everything that is kept of an automation: its account and its name.
 
 use super::Statement;
+use std::fmt;
 
 /// Which automation, and for which account: one that is served for several accounts has fires, a state and a pause for
 /// each.
@@ -22,5 +23,12 @@ impl AutomationId {
     /// The statement with the account and the name as its next two parameters.
     pub(super) fn given_to(&self, statement: Statement) -> Statement {
         statement.with(self.account.as_str()).with(self.name.as_str())
+    }
+}
+
+/// The key for errors: `ACCOUNT, NAME`.
+impl fmt::Display for AutomationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.account, self.name)
     }
 }

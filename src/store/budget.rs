@@ -23,6 +23,7 @@ impl Store {
     pub async fn used_of_budget(&self, name: &str, period: i64) -> Result<i64, StoreError> {
         let statement = Statement::new("SELECT used FROM mpscript_budget WHERE name = $1 AND period = $2");
         let rows = self.query(statement.with(name).with(period)).await?;
-        rows.first().map_or(Ok(0), |row| Cells::new("mpscript_budget", "used", name, row).integer())
+        let key = format!("{name}, {period}");
+        rows.first().map_or(Ok(0), |row| Cells::new("mpscript_budget", "used", &key, row).integer())
     }
 }

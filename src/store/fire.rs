@@ -109,7 +109,7 @@ macro_rules! last_fire_columns {
 }
 
 fn read(row: &Row) -> Result<Fire, StoreError> {
-    let key = format!("{}, {}, {}", row.cell(1), row.cell(3), row.cell(4));
+    let key = format!("{}, {}, {}, {}", row.cell(0), row.cell(1), row.cell(3), row.cell(4));
     let mut cells = Cells::new("mpscript_fire", columns!(), &key, row);
     Ok(Fire {
         automation: AutomationId { account: cells.text()?, name: cells.text()? },
@@ -189,7 +189,7 @@ impl Store {
         ));
         let rows = self.query(automation.given_to(statement).with(trigger)).await?;
         let last = |row: &Row| {
-            let key = format!("{}, {trigger}, {}", automation.name, row.cell(1));
+            let key = format!("{automation}, {trigger}, {}", row.cell(1));
             let mut cells = Cells::new("mpscript_fire", last_fire_columns!(), &key, row);
             Ok(LastFire {
                 trigger: cells.text()?,
@@ -203,7 +203,7 @@ impl Store {
     /// When a trigger's fire of an automation was last closed as completed.
     pub async fn last_success(&self, automation: &AutomationId) -> Result<Option<EpochMs>, StoreError> {
         let statement = Statement::new(sql!(
-            "SELECT updated_at FROM mpscript_fire
+            "SELECT updated_at, trigger, scheduled_at FROM mpscript_fire
              WHERE account = $1 AND automation = $2 AND state IN (",
             COMPLETED_STATES,
             ") AND kind = ",
@@ -211,7 +211,10 @@ impl Store {
             " ORDER BY scheduled_at DESC LIMIT 1",
         ));
         let rows = self.query(automation.given_to(statement)).await?;
-        let at = |row| Cells::new("mpscript_fire", "updated_at", &automation.name, row).instant();
+        let at = |row: &Row| {
+            let key = format!("{automation}, {}, {}", row.cell(1), row.cell(2));
+            Cells::new("mpscript_fire", "updated_at", &key, row).instant()
+        };
         rows.first().map(at).transpose()
     }
 
@@ -223,20 +226,26 @@ impl Store {
         let triggers = automation.given_to(triggers).with(FireKind::Trigger.as_str());
         let mut fires = Vec::new();
         for row in self.query(triggers).await? {
-            let trigger = Cells::new("mpscript_fire", "trigger", &automation.name, &row).text()?;
+            let key = format!("{automation}, {}", row.cell(0));
+            let trigger = Cells::new("mpscript_fire", "trigger", &key, &row).text()?;
             fires.extend(self.last_fire(automation, &trigger).await?);
         }
         Ok(fires)
     }
 
-    /// The fires of an automation, newest first.
-    pub async fn fires(&self, automation: &AutomationId, limit: i64) -> Result<Vec<Fire>, StoreError> {
+    /// The fires of an automation, newest first. A row that can't be decoded is an error in its place, so that the others can
+    /// be listed.
+    pub async fn fires(
+        &self,
+        automation: &AutomationId,
+        limit: i64,
+    ) -> Result<Vec<Result<Fire, StoreError>>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
             " FROM mpscript_fire WHERE account = $1 AND automation = $2 ORDER BY scheduled_at DESC, trigger LIMIT $3"
         ));
-        self.query(automation.given_to(statement).with(limit)).await?.iter().map(read).collect()
+        Ok(self.query(automation.given_to(statement).with(limit)).await?.iter().map(read).collect())
     }
 
     /// The fires of an automation's triggers whose runs are running, oldest first.
@@ -251,8 +260,9 @@ impl Store {
         self.query(statement.with(FireKind::Trigger.as_str())).await?.iter().map(read).collect()
     }
 
-    /// The fires that are not closed, oldest first.
-    pub async fn open_fires(&self) -> Result<Vec<Fire>, StoreError> {
+    /// The fires that are not closed, oldest first. A row that can't be decoded is an error in its place, so that the others
+    /// can be adopted.
+    pub async fn open_fires(&self) -> Result<Vec<Result<Fire, StoreError>>, StoreError> {
         let statement = Statement::new(sql!(
             "SELECT ",
             columns!(),
@@ -260,7 +270,7 @@ impl Store {
             OPEN_STATES,
             ") ORDER BY scheduled_at, account, automation, trigger"
         ));
-        self.query(statement).await?.iter().map(read).collect()
+        Ok(self.query(statement).await?.iter().map(read).collect())
     }
 }
 

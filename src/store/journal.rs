@@ -283,9 +283,12 @@ impl Store {
 
     /// The number of the step that started last; 0 when there is none.
     pub async fn last_step(&self, run: &str) -> Result<i64, StoreError> {
-        let statement = Statement::new("SELECT COALESCE(MAX(seq), 0) FROM mpscript_step WHERE run = $1");
+        let statement =
+            Statement::new("SELECT seq, step FROM mpscript_step WHERE run = $1 ORDER BY seq DESC LIMIT 1");
         let rows = self.query(statement.with(run)).await?;
-        rows.first().map_or(Ok(0), |row| Cells::new("mpscript_step", "seq", run, row).count())
+        let seq =
+            |row: &Row| Cells::new("mpscript_step", "seq", &format!("{run}/{}", row.cell(1)), row).count();
+        rows.first().map_or(Ok(0), seq)
     }
 
     /// The steps of one page, in the order in which they started.

@@ -1,6 +1,6 @@
 //! The ledger: how many calls of each endpoint an account has made on a day.
 
-use super::{Cells, Statement, Store, StoreError};
+use super::{Cells, Row, Statement, Store, StoreError};
 
 /// Calls to add to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +59,9 @@ impl Store {
             "SELECT endpoint, used, exhausted FROM mpscript_ledger WHERE account = $1 AND day = $2 ORDER BY endpoint",
         );
         let rows = self.query(statement.with(account).with(day)).await?;
-        let usage = |row| {
-            let mut cells = Cells::new("mpscript_ledger", "endpoint, used, exhausted", account, row);
+        let usage = |row: &Row| {
+            let key = format!("{account}, {}, {day}", row.cell(0));
+            let mut cells = Cells::new("mpscript_ledger", "endpoint, used, exhausted", &key, row);
             Ok(Usage { endpoint: cells.text()?, used: cells.integer()?, is_exhausted: cells.boolean()? })
         };
         rows.iter().map(usage).collect()

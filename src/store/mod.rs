@@ -42,7 +42,7 @@ mod stored_enum;
 mod temp_set;
 mod token;
 
-pub use automation::{AutomationRecord, ScanChange, ServedVersion};
+pub use automation::{AutomationRecord, ScanChange, ServedVersion, UnreadableAutomation};
 pub use automation_id::AutomationId;
 pub use batch::{BatchOutcome, BatchPosition, BatchRow, BatchTotals, ChangedBatch};
 pub use decode::{JsonColumn, Quoting};

@@ -96,12 +96,13 @@ impl Store {
         let mut old = Vec::new();
         for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
             let newest = Statement::new(
-                "SELECT scheduled_at FROM mpscript_fire WHERE account = $1 AND automation = $2 AND state = $3
+                "SELECT scheduled_at, trigger FROM mpscript_fire WHERE account = $1 AND automation = $2 AND state = $3
                  ORDER BY scheduled_at DESC LIMIT 1 OFFSET 19",
             );
             let newest = self.query(automation.given_to(newest).with(outcome.as_str())).await?;
             let Some(row) = newest.first() else { continue };
-            let kept_from = Cells::new("mpscript_fire", "scheduled_at", &automation.name, row).instant()?;
+            let key = format!("{automation}, {}, {}", row.cell(1), row.cell(0));
+            let kept_from = Cells::new("mpscript_fire", "scheduled_at", &key, row).instant()?;
             let fires = Statement::new(sql!(
                 "SELECT trigger, scheduled_at, run,
                      COALESCE((SELECT r.source_id FROM mpscript_run r WHERE r.id = mpscript_fire.run), '')
@@ -120,7 +121,8 @@ impl Store {
                 .with(MAX_BATCH);
             for row in self.query(fires).await? {
                 let columns = "trigger, scheduled_at, run, source_id";
-                let mut cells = Cells::new("mpscript_fire", columns, &automation.name, &row);
+                let key = format!("{automation}, {}, {}", row.cell(0), row.cell(1));
+                let mut cells = Cells::new("mpscript_fire", columns, &key, &row);
                 old.push(ExpiredFire {
                     trigger: cells.text()?,
                     scheduled_at: cells.instant()?,

@@ -163,6 +163,11 @@ fn read(row: &Row) -> Result<RunRecord, StoreError> {
     })
 }
 
+/// One of several rows, each of which may be damaged.
+fn read_listed(row: &Row) -> Result<RunRecord, UnreadableRun> {
+    read(row).map_err(|error| UnreadableRun { id: row.cell(0).to_string(), error })
+}
+
 impl Store {
     /// Records a run that starts; `false` when its id is taken.
     pub async fn add_run(&self, run: &RunRecord, payload: &RunPayload) -> Result<bool, StoreError> {
@@ -209,8 +214,7 @@ impl Store {
         ));
         let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
         let rows = self.query(statement.with(length).with(prefix).with(limit)).await?;
-        let unreadable = |row: &Row, error| UnreadableRun { id: row.cell(0).to_string(), error };
-        Ok(rows.iter().map(|row| read(row).map_err(|error| unreadable(row, error))).collect())
+        Ok(rows.iter().map(read_listed).collect())
     }
 
     /// The record of a run.
@@ -227,8 +231,9 @@ impl Store {
         rows.first().map(state).transpose()
     }
 
-    /// The runs that are recorded as running, oldest first. Processes of some may have died.
-    pub async fn running_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+    /// The runs that are recorded as running, oldest first. Processes of some may have died. A row that can't be decoded is
+    /// an error in its place.
+    pub async fn running_runs(&self) -> Result<Vec<Result<RunRecord, UnreadableRun>>, StoreError> {
         let statement = Statement::new(sql!(
             "SELECT ",
             columns!(),
@@ -236,7 +241,7 @@ impl Store {
             word!(RunState::Running),
             " ORDER BY started_at"
         ));
-        self.query(statement).await?.iter().map(read).collect()
+        Ok(self.query(statement).await?.iter().map(read_listed).collect())
     }
 
     /// Fences a run whose process is presumed dead: should the process wake up, every write of this attempt is refused.
@@ -248,6 +253,18 @@ impl Store {
         );
         let statement = statement.with(run.id.as_str()).with(run.attempt).with(run.heartbeat_at);
         let statement = statement.with(RunState::Interrupted.as_str()).with(RunState::Running.as_str());
+        self.execute(statement).await.map(drop)
+    }
+
+    /// Parks a run that no process executes, because its record can't be used. Does nothing if the run has changed since the
+    /// record was read.
+    pub async fn park_run(&self, run: &RunRecord, note: &str) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "UPDATE mpscript_run SET state = $5, note = $6
+             WHERE id = $1 AND attempt = $2 AND heartbeat_at = $3 AND state = $4",
+        );
+        let statement = statement.with(run.id.as_str()).with(run.attempt).with(run.heartbeat_at);
+        let statement = statement.with(run.state.as_str()).with(RunState::Parked.as_str()).with(note);
         self.execute(statement).await.map(drop)
     }
 

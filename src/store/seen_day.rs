@@ -1,7 +1,7 @@
 //! The days on which the store was used. A clock alone is not trusted when something is deleted for its age: one that is
 //! a year ahead would delete everything.
 
-use super::{Cells, Statement, Store, StoreError};
+use super::{Cells, Row, Statement, Store, StoreError};
 use crate::base::EpochMs;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ impl Store {
     /// The days on which the store was used, the latest first.
     async fn seen_days(&self) -> Result<Vec<i64>, StoreError> {
         let rows = self.query(Statement::new("SELECT day FROM mpscript_day ORDER BY day DESC")).await?;
-        rows.iter().map(|row| Cells::new("mpscript_day", "day", "day", row).integer()).collect()
+        let day = |row: &Row| Cells::new("mpscript_day", "day", &row.cell(0).to_string(), row).integer();
+        rows.iter().map(day).collect()
     }
 }
 

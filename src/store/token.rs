@@ -1,6 +1,6 @@
 //! Tokens: the access token that all processes of an account share, with its expiry and generation.
 
-use super::{Cells, Statement, Store, StoreError};
+use super::{Cells, Row, Statement, Store, StoreError};
 use crate::base::{EpochMs, Secret};
 
 /// A stored token.
@@ -21,9 +21,12 @@ pub struct TokenRecord {
 impl Store {
     /// The tokens of an account, of every kind.
     pub async fn tokens(&self, account: &str) -> Result<Vec<Secret>, StoreError> {
-        let statement = Statement::new("SELECT token FROM mpscript_token WHERE account = $1");
+        let statement = Statement::new("SELECT token, kind FROM mpscript_token WHERE account = $1");
         let rows = self.query(statement.with(account)).await?;
-        let token = |row| Cells::new("mpscript_token", "token", account, row).text().map(Secret::new);
+        let token = |row: &Row| {
+            let key = format!("{account}, {}", row.cell(1));
+            Cells::new("mpscript_token", "token", &key, row).text().map(Secret::new)
+        };
         rows.iter().map(token).collect()
     }
 
@@ -36,7 +39,8 @@ impl Store {
         let rows = self.query(statement.with(account).with(kind)).await?;
         let record = |row| {
             let columns = "token, expires_at, generation, renewed_by, renewed_at";
-            let mut cells = Cells::new("mpscript_token", columns, account, row);
+            let key = format!("{account}, {kind}");
+            let mut cells = Cells::new("mpscript_token", columns, &key, row);
             Ok(TokenRecord {
                 token: Secret::new(cells.text()?),
                 expires_at: cells.instant()?,

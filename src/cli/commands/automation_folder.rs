@@ -15,7 +15,7 @@ use crate::{
         registry::AutomationRegistry,
         schedule::trigger::Trigger,
     },
-    store::{AutomationRecord, ServedVersion, Store},
+    store::{AutomationRecord, ServedVersion, Store, StoreError, UnreadableAutomation},
 };
 use anyhow::Context;
 use std::{
@@ -33,6 +33,8 @@ pub(super) struct AutomationFolder {
     pub folder: PathBuf,
     /// What the store records of automations, by name and account.
     records: Vec<AutomationRecord>,
+    /// The records of automations of this folder that can't be decoded.
+    unreadable: Vec<UnreadableAutomation>,
     /// The accounts that a daemon serves the folder for at the moment.
     live: BTreeSet<String>,
     /// The account that the command line names, if it does.
@@ -50,7 +52,13 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     let (zone, _) = default_zone(host, arguments.target.config.as_deref())?;
     let runtime = start_runtime()?;
     let store = open_required(host, &runtime, &arguments.target)?;
-    let records = runtime.block_on(store.automations())?;
+    let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+    for record in runtime.block_on(store.automations())? {
+        match record {
+            Ok(record) => records.push(record),
+            Err(error) => unreadable.push(error),
+        }
+    }
     let account = find_account_key(host, &arguments.target).map(|key| key.to_string());
     let account = if is_named(&arguments.target) { Some(account?) } else { account.ok() };
     let folder = match &arguments.dir {
@@ -76,8 +84,9 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     let folder = served.folder().to_owned();
     let here: Vec<AutomationRecord> =
         records.iter().filter(|record| Path::new(&record.folder) == folder).cloned().collect();
+    unreadable.retain(|record| Path::new(&record.folder) == folder);
     let live = runtime.block_on(live_accounts(host, &store, &here))?;
-    Ok(AutomationFolder { runtime, store, served, folder, records, live, account })
+    Ok(AutomationFolder { runtime, store, served, folder, records, unreadable, live, account })
 }
 
 /// The folder that was served last for an account; for any, if none was for this one.
@@ -147,6 +156,9 @@ impl AutomationFolder {
         if !records.is_empty() {
             return Ok(records);
         }
+        if let Some(unreadable) = self.unreadable.iter().find(|record| record.id.name == name) {
+            return Err(unreadable.error.clone().into());
+        }
         let elsewhere = self.records.iter().filter(|record| record.id.name == name).map(shown_account);
         let elsewhere = elsewhere.collect::<Result<Vec<String>, _>>()?;
         if !elsewhere.is_empty() {
@@ -180,6 +192,11 @@ impl AutomationFolder {
         keep(&mut records, &|record| Path::new(&record.folder) == self.folder);
         keep(&mut records, &|record| self.is_live(record));
         records
+    }
+
+    /// What can't be decoded of the records of this folder's automations: those are neither served nor listed.
+    pub(super) fn record_errors(&self) -> impl Iterator<Item = &StoreError> {
+        self.unreadable.iter().map(|record| &record.error)
     }
 
     /// Whether a daemon serves the folder at the moment.

@@ -7,6 +7,7 @@ use crate::{
         config::{Access, ClientOptions, connect, find_account_key, read_file},
         failure::Failure,
     },
+    client::AccountKey,
     host::Host,
     run::{
         RunConfig,
@@ -41,12 +42,22 @@ impl ConfiguredAccounts {
         let account = account.map(str::to_owned).or(self.target.account.clone());
         TargetArgs { account, ..self.target.clone() }
     }
+
+    fn key_of(&self, target: &TargetArgs) -> anyhow::Result<AccountKey> {
+        if let Some(name) = &target.account {
+            let configured = read_file(&self.host, target.config.as_deref())?;
+            if !configured.is_some_and(|(_, file)| file.accounts.contains_key(name)) {
+                return Ok(AccountKey::NotConfigured { name: name.clone() });
+            }
+        }
+        find_account_key(&self.host, target)
+    }
 }
 
 impl Connector for ConfiguredAccounts {
     fn resolve(&self, account: Option<&str>) -> Result<ResolvedAccount, Diagnostic> {
         let target = self.target_of(account);
-        let key = find_account_key(&self.host, &target).map_err(|error| Failure::from(error).diagnostic)?;
+        let key = self.key_of(&target).map_err(|error| Failure::from(error).diagnostic)?;
         Ok(ResolvedAccount {
             key,
             choice: AccountChoice { account: target.account, base_urls: target.base_url },

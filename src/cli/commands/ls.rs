@@ -26,6 +26,9 @@ pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<
     if names.is_empty() {
         host.out.line(&format!("there is no automation in {}", folder.folder.display()));
     }
+    for error in folder.record_errors() {
+        host.err.line(&format!("error: {error}"));
+    }
     for name in names {
         let records = folder.records_if_served(name);
         if let [] | [_] = &records[..] {
@@ -59,11 +62,13 @@ fn line(
         Some(record) => folder.runtime.block_on(folder.store.fires(&record.id, RECENT_FIRES))?,
         None => Vec::new(),
     };
-    let last = fires.iter().find(|fire| !fire.state.is_marker());
-    let last = last.map_or("never fired".to_owned(), |fire| {
-        let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
-        format!("last {}{run}", fire.state)
-    });
+    let last = fires.iter().find(|fire| fire.as_ref().map_or(true, |fire| !fire.state.is_marker()));
+    let last = match last {
+        None => "never fired".to_owned(),
+        Some(Ok(fire)) if fire.run.is_empty() => format!("last {}", fire.state),
+        Some(Ok(fire)) => format!("last {} (run {})", fire.state, fire.run),
+        Some(Err(error)) => format!("its last fire can't be shown: {error}"),
+    };
     let (status, next) = folder.status(name, record, now);
     Ok(format!("{} {status:<10} {} {last}", padded(&plain_line(name), 24), padded(&next, 33)))
 }

@@ -81,8 +81,14 @@ fn served_now(
     let runtime = start_runtime()?;
     let Some(store) = open_if_possible(host, &runtime, target) else { return Ok(Vec::new()) };
     let served = runtime.block_on(async {
-        let mut records = store.automations_named(name).await?;
-        records.retain(|record| Path::new(&record.folder) == folder);
+        let mut records = Vec::new();
+        for record in store.automations_named(name).await? {
+            match record {
+                Ok(record) if Path::new(&record.folder) == folder => records.push(record),
+                Err(unreadable) if Path::new(&unreadable.folder) == folder => return Err(unreadable.error),
+                Ok(_) | Err(_) => {}
+            }
+        }
         let live = live_accounts(host, &store, &records).await?;
         records.retain(|record| live.contains(&record.id.account));
         store.close().await;

@@ -37,6 +37,13 @@ fn show(host: &Host, folder: &AutomationFolder, id: &AutomationId) -> anyhow::Re
         host.err.line(&format!("the last {MAX_FIRES} fires; there may be older ones"));
     }
     for fire in fires {
+        let fire = match fire {
+            Ok(fire) => fire,
+            Err(error) => {
+                host.out.line(&plain_line(&format!("a fire can't be shown: {error}")));
+                continue;
+            }
+        };
         let trigger =
             version.and_then(|version| version.triggers.iter().find(|trigger| trigger.key == fire.trigger));
         let local = || {

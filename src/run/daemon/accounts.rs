@@ -2,6 +2,7 @@
 //! accounts may share the store and even the folder.
 
 use crate::{
+    base::Diagnostic,
     client::AccountKey,
     run::{account_choice::AccountChoice, record, worker::Connector},
     script::Automation,
@@ -57,44 +58,39 @@ impl ServedAccounts {
         }
     }
 
-    /// The accounts that a declaration asks for. Two names of one account count once.
-    pub(super) fn of_declaration(&mut self, automation: &Automation) -> Vec<ServedAccount> {
+    /// The accounts that a declaration asks for. Two names of one account count once. An error when the configuration can't
+    /// be read: which accounts they are is not known then.
+    pub(super) fn of_declaration(
+        &mut self,
+        automation: &Automation,
+    ) -> Result<Vec<ServedAccount>, Diagnostic> {
         let names: Vec<Option<String>> = match &automation.accounts[..] {
             [] => vec![None],
             names => names.iter().cloned().map(Some).collect(),
         };
         let mut accounts: Vec<ServedAccount> = Vec::new();
         for name in names {
-            let account = self.resolve(name);
+            let account = self.resolve(name)?;
             if accounts.iter().all(|known| known.key != account.key) {
                 accounts.push(account);
             }
         }
-        accounts
+        Ok(accounts)
     }
 
     /// The account of the command.
-    pub(super) fn of_command(&mut self) -> ServedAccount {
+    pub(super) fn of_command(&mut self) -> Result<ServedAccount, Diagnostic> {
         self.resolve(None)
     }
 
-    fn resolve(&mut self, name: Option<String>) -> ServedAccount {
+    fn resolve(&mut self, name: Option<String>) -> Result<ServedAccount, Diagnostic> {
         if let Some(known) = self.resolved.get(&name) {
-            return known.clone();
+            return Ok(known.clone());
         }
-        let account = match self.connector.resolve(name.as_deref()) {
-            Ok(resolved) => ServedAccount { name: name.clone(), key: resolved.key, choice: resolved.choice },
-            Err(_) => ServedAccount {
-                key: match &name {
-                    Some(name) => AccountKey::NotConfigured { name: name.clone() },
-                    None => AccountKey::Unknown,
-                },
-                choice: AccountChoice { account: name.clone(), base_urls: Vec::new() },
-                name: name.clone(),
-            },
-        };
+        let resolved = self.connector.resolve(name.as_deref())?;
+        let account = ServedAccount { name: name.clone(), key: resolved.key, choice: resolved.choice };
         self.resolved.insert(name, account.clone());
-        account
+        Ok(account)
     }
 
     /// From now on an automation is served for these accounts.
@@ -129,31 +125,20 @@ impl ServedAccounts {
         self.by_automation.values().flatten().map(|account| account.key.to_string()).collect()
     }
 
-    /// Those of some records that are of this process, see [`ServedAccounts::is_ours`].
-    pub(super) fn ours(
-        &mut self,
-        records: impl Iterator<Item = AutomationRecord>,
-    ) -> Result<Vec<AutomationRecord>, StoreError> {
-        let mut ours = Vec::new();
-        for record in records {
-            if self.is_ours(&record)? {
-                ours.push(record);
-            }
-        }
-        Ok(ours)
-    }
-
     /// Whether this process would find the account of a record as the process did that wrote it. What has no account was
-    /// recorded before accounts were, and belongs to the first process that serves its folder.
+    /// recorded before accounts were, and belongs to the first process that serves its folder. An account that can't be found
+    /// now is not ours now.
     pub(super) fn is_ours(&mut self, record: &AutomationRecord) -> Result<bool, StoreError> {
         if record.id.account.is_empty() {
             return Ok(true);
         }
         Ok(match record::decode_served_as(record)? {
-            Some(served_as) => self.resolve(served_as.declared).is_of(&record.id),
+            Some(served_as) => {
+                self.resolve(served_as.declared).is_ok_and(|account| account.is_of(&record.id))
+            }
             // An earlier version recorded only the account.
             None => {
-                self.of_command().is_of(&record.id)
+                self.of_command().is_ok_and(|account| account.is_of(&record.id))
                     || self.resolved.values().any(|account| account.is_of(&record.id))
             }
         })

@@ -50,7 +50,7 @@ use self::{
     scans::FolderScans,
     start::FireRunner,
     stats::trouble_of,
-    step::{POLL_INTERVAL, Progress, StepErrors},
+    step::{DamagedRows, POLL_INTERVAL, Progress, StepErrors},
     transition::StopReason,
     triggers::Triggers,
 };
@@ -87,6 +87,7 @@ pub struct Daemon {
     retention: Retention,
     clock_watch: ClockWatch,
     outage: Outage,
+    damaged_rows: DamagedRows,
     /// The daemons whose clocks are ahead of this one's, as the log has said.
     clocks_ahead: BTreeSet<String>,
     /// When the store was last polled.
@@ -115,6 +116,7 @@ impl Daemon {
             retention: Retention::default(),
             clock_watch: ClockWatch::default(),
             outage: Outage::default(),
+            damaged_rows: DamagedRows::default(),
             clocks_ahead: BTreeSet::new(),
             polled_at: None,
             is_shutting_down: false,
@@ -267,7 +269,7 @@ impl Daemon {
                 self.polled_at = Some(now);
                 self.runner.preparations.drop_unneeded(&self.runner.queue.ids());
                 if self.reloader.has_looked() {
-                    errors.absorb(adopt_orphans(&mut self.runner, now))?;
+                    adopt_orphans(&mut self.runner, now, &mut errors)?;
                 }
             }
             has_backlog |= self.load_found(&mut errors)?;
@@ -284,7 +286,7 @@ impl Daemon {
                 self.runner.process.log.daemon(Level::Warn, &text);
             }
         }
-        errors.into_result()?;
+        errors.into_result(&mut self.damaged_rows, &self.runner.process.log)?;
         if self.is_shutting_down {
             return Ok(MAX_SLEEP);
         }

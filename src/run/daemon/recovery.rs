@@ -7,7 +7,7 @@ use super::{
     preparation::{PREPARATION_POLL, PreparedRun},
     process::Process,
     start::{DEFAULT_TIMEOUT, FireRunner},
-    step::POLL_INTERVAL,
+    step::{POLL_INTERVAL, StepErrors},
     transition::{
         GivenUp, RecordedRun, RecoveryTransition, ResumeCause, WithoutAccount, recover, without_account,
     },
@@ -24,25 +24,35 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Adopts the open fires of processes that are dead.
-pub(super) fn adopt_orphans(runner: &mut FireRunner, now: EpochMs) -> Result<(), StoreError> {
+/// Adopts the open fires of processes that are dead. One that can't be adopted does not keep the others from it.
+pub(super) fn adopt_orphans(
+    runner: &mut FireRunner,
+    now: EpochMs,
+    errors: &mut StepErrors,
+) -> Result<(), StoreError> {
     let queued = runner.queue.ids();
-    for fire in runner.process.wait(runner.process.store.open_fires())? {
-        if queued.contains(&FireId::from(&fire)) || runner.running.contains(&fire.run) {
-            continue;
-        }
-        // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
-        let is_ours = fire.owner == runner.process.name;
-        if (!is_ours && runner.process.is_alive(&fire.owner, now)?) || !is_mine(runner, &fire.automation)? {
-            continue;
-        }
-        if fire.state == FireState::Claimed {
-            adopt_claimed(runner, &fire, now)?;
-        } else {
-            resume(runner, &fire, None, ResumeCause::Adopted)?;
+    let open = errors.absorb(runner.process.wait(runner.process.store.open_fires()))?;
+    for fire in open.into_iter().flatten() {
+        let Some(fire) = errors.absorb(fire)? else { continue };
+        if !queued.contains(&FireId::from(&fire)) && !runner.running.contains(&fire.run) {
+            errors.absorb(adopt(runner, &fire, now))?;
         }
     }
     Ok(())
+}
+
+/// Adopts an open fire that this process does not know, if its process is dead.
+fn adopt(runner: &mut FireRunner, fire: &Fire, now: EpochMs) -> Result<(), StoreError> {
+    // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
+    let is_ours = fire.owner == runner.process.name;
+    if (!is_ours && runner.process.is_alive(&fire.owner, now)?) || !is_mine(runner, &fire.automation)? {
+        return Ok(());
+    }
+    if fire.state == FireState::Claimed {
+        adopt_claimed(runner, fire, now)
+    } else {
+        resume(runner, fire, None, ResumeCause::Adopted)
+    }
 }
 
 /// Adopts a fire whose run was not started.
@@ -75,8 +85,14 @@ pub(super) fn resume(
     cause: ResumeCause,
 ) -> Result<(), StoreError> {
     let store = runner.process.store.clone();
-    let Some(record) = runner.process.wait(store.run(&fire.run))? else {
-        return close_fire(&runner.process, fire, FireState::Failed, RUN_DELETED).map(drop);
+    let record = match runner.process.wait(store.run(&fire.run)) {
+        Ok(Some(record)) => record,
+        Ok(None) => return close_fire(&runner.process, fire, FireState::Failed, RUN_DELETED).map(drop),
+        // Its record is left as it is.
+        Err(error @ StoreError::Decode { .. }) => {
+            return close_fire(&runner.process, fire, FireState::Parked, &error.to_string()).map(drop);
+        }
+        Err(error) => return Err(error),
     };
     let revision = revision.or_else(|| runner.loaded.get(&fire.automation.name));
     let undone_by = runner.process.wait(store.active_undo_of(&record.id))?;
@@ -125,9 +141,7 @@ fn start_attempt(
     let texts = runner.process.wait(store.run_payload(&record.id))?;
     let options = match RunOptions::decode(&record.id, &texts) {
         Ok(options) => options,
-        Err(error) => {
-            return close_fire(&runner.process, &fire, FireState::Failed, &error.to_string()).map(drop);
-        }
+        Err(error) => return park(runner, &fire, record, &error),
     };
     let account = options.account.clone();
     if runner.has_no_place() || runner.yields(&fire) {
@@ -152,6 +166,7 @@ fn start_attempt(
     let prepared = runner.preparations.take(&runner.process, &fire, account.as_deref());
     let plan = match handler_run(&fire, record, &texts, options, prepared) {
         Ok(plan) => plan,
+        Err(NotResumable::Damaged(error)) => return park(runner, &fire, record, &error),
         Err(NotResumable::Record(diagnostic)) => {
             return close_fire(&runner.process, &fire, FireState::Failed, &diagnostic.one_line()).map(drop);
         }
@@ -175,6 +190,18 @@ fn start_attempt(
         }
     }
     Ok(())
+}
+
+/// Parks a run whose record can't be decoded, and its fire.
+fn park(
+    runner: &mut FireRunner,
+    fire: &Fire,
+    record: &RunRecord,
+    error: &StoreError,
+) -> Result<(), StoreError> {
+    let note = error.to_string();
+    runner.process.wait(record::park(&runner.process.store, record, &note))?;
+    fail_recovered(runner, fire, &record.id, GivenUp::Parked, &note)
 }
 
 fn resume_later(runner: &mut FireRunner, fire: Fire, revision: Option<Arc<Revision>>, after: Duration) {
@@ -217,7 +244,9 @@ fn fail_recovered(
         Ok(call) => call,
         // Without its call the failure can't be reported to `on_failure`.
         Err(error) => {
-            return close_fire(&runner.process, fire, state, &format!("{note} ({error})")).map(drop);
+            let why = error.to_string();
+            let reason = if note == why { why } else { format!("{note} ({why})") };
+            return close_fire(&runner.process, fire, state, &reason).map(drop);
         }
     };
     let revision = runner.loaded.get(&fire.automation.name);
@@ -239,14 +268,11 @@ fn handler_run(
     options: RunOptions,
     prepared: PreparedRun,
 ) -> Result<HandlerRun, NotResumable> {
-    let source = record::decode_source(&record.id, texts)
-        .map_err(|error| NotResumable::Record(Diagnostic::new(error.to_string())))?;
+    let source = record::decode_source(&record.id, texts).map_err(NotResumable::Damaged)?;
     if let Some(blocker) = options.resume_blocker(record.started_by) {
         return Err(NotResumable::Record(Diagnostic::new(format!("the run {blocker}"))));
     }
-    let call = options
-        .recorded_call(&record.id)
-        .map_err(|error| NotResumable::Record(Diagnostic::new(error.to_string())))?;
+    let call = options.recorded_call(&record.id).map_err(NotResumable::Damaged)?;
     let program = Program::load(&Origin::Recorded(source))
         .map_err(|trouble| NotResumable::Record(trouble.diagnostic))?;
     let PreparedRun { connected, cancel, run, .. } = prepared;
@@ -265,6 +291,8 @@ fn handler_run(
 
 /// Why a recorded run can't be resumed.
 enum NotResumable {
+    /// Its record can't be decoded.
+    Damaged(StoreError),
     /// Its record can't be used.
     Record(Diagnostic),
     /// Its account can't be called at the moment.

@@ -6,19 +6,19 @@
 use super::{
     folder_health::{FirstLook, FolderHealth},
     log::Level,
-    reload_plan::{Effect, Planner, ReloadPlan},
+    reload_plan::{Effect, PlanError, Planner, ReloadPlan},
     scans::{FolderScans, Found},
     start::FireRunner,
     step::{MAX_STEP, Progress},
     triggers::Triggers,
 };
 use crate::{
-    base::{EpochMs, Stopwatch},
+    base::{Diagnostic, EpochMs, Stopwatch},
     run::{registry::RegistryEvent, runner::Waker},
     store::StoreError,
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -30,12 +30,20 @@ pub(super) struct Reloader {
     scans: FolderScans,
     /// What scans have found and the store has not taken yet.
     events: VecDeque<RegistryEvent>,
+    /// What can't be taken because of what is recorded or configured of its automation, by the automation's name, and why.
+    /// It is tried again at each scan.
+    refused: BTreeMap<String, (RegistryEvent, Diagnostic)>,
     folder_health: FolderHealth,
 }
 
 impl Reloader {
     pub(super) fn new(scans: FolderScans) -> Self {
-        Self { scans, events: VecDeque::new(), folder_health: FolderHealth::default() }
+        Self {
+            scans,
+            events: VecDeque::new(),
+            refused: BTreeMap::new(),
+            folder_health: FolderHealth::default(),
+        }
     }
 
     /// Calls this when a scan has found something.
@@ -57,6 +65,7 @@ impl Reloader {
     pub(super) fn begin_scan(&mut self, runner: &mut FireRunner) {
         if self.has_looked() {
             self.reload_changed_accounts(runner);
+            self.retry_refused();
         }
         if let Err(error) = self.scans.begin() {
             let text = format!("the folder can't be scanned now: the system gives no thread: {error}");
@@ -75,11 +84,24 @@ impl Reloader {
         runner.accounts.refresh();
         for (name, revision) in runner.loaded.revisions() {
             let before = runner.accounts.of(name).to_vec();
+            // What can't be found now stays what it was.
             if !before.is_empty()
-                && runner.accounts.of_declaration(&revision.automation) != before
+                && runner
+                    .accounts
+                    .of_declaration(&revision.automation)
+                    .is_ok_and(|accounts| accounts != before)
                 && self.events.iter().all(|event| event.name() != name)
             {
                 self.events.push_back(RegistryEvent::Live(Arc::clone(revision)));
+            }
+        }
+    }
+
+    /// Has what was refused planned again: the row or the configuration may have been mended.
+    fn retry_refused(&mut self) {
+        for (name, (event, _)) in &self.refused {
+            if self.events.iter().all(|event| event.name() != name) {
+                self.events.push_back(event.clone());
             }
         }
     }
@@ -129,26 +151,29 @@ impl Reloader {
         let (now, since) = (runner.process.now(), Stopwatch::start());
         let mut plan = ReloadPlan::default();
         let mut planner = planner(runner, triggers);
-        let mut names = BTreeSet::new();
+        let (mut names, mut refused) = (BTreeSet::new(), BTreeMap::new());
         while let Some(event) = self.events.get(names.len()).cloned() {
             // An event is planned on what the one before it has changed of its automation.
             if since.elapsed() >= MAX_STEP || !names.insert(event.name().to_owned()) {
                 break;
             }
-            match event {
-                RegistryEvent::Live(revision) => planner.plan_live(&revision, now, &mut plan)?,
-                RegistryEvent::Stale(name, diagnostic) => {
-                    planner.plan_stale(&name, &diagnostic, now, &mut plan)?;
+            match planner.plan(&event, now) {
+                Ok(planned) => plan.extend(planned),
+                Err(PlanError::Store(error)) => return Err(error),
+                Err(PlanError::Refused(diagnostic)) => {
+                    let before = self.refused.get(event.name()).map(|(_, diagnostic)| diagnostic);
+                    if before != Some(&diagnostic) {
+                        plan.extend(planner.plan_refused(&event, &diagnostic));
+                    }
+                    refused.insert(event.name().to_owned(), (event, diagnostic));
                 }
-                RegistryEvent::Restored { name, diagnostic, revision } => {
-                    planner.plan_restored(&name, &diagnostic, revision, now, &mut plan)?;
-                }
-                RegistryEvent::Removed(name) => planner.plan_removed(&name, now, &mut plan)?,
             }
         }
         let (folder, store) = (runner.loaded.stored_folder(), &runner.process.store);
         runner.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
         self.events.drain(..names.len());
+        self.refused.retain(|name, _| !names.contains(name));
+        self.refused.extend(refused);
         plan.effects.into_iter().for_each(|effect| self.apply(runner, triggers, effect, now));
         for (account, automations) in plan.named {
             runner.preparations.check_account(&runner.process, &account, automations);

@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, EpochMs},
-    run::{account_choice::ServedAs, registry::Revision, schedule::trigger::Trigger},
+    run::{
+        account_choice::ServedAs,
+        registry::{RegistryEvent, Revision},
+        schedule::trigger::Trigger,
+    },
     store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
 };
 use std::{
@@ -26,6 +30,35 @@ pub(super) struct ReloadPlan {
     pub effects: Vec<Effect>,
     /// The accounts that loaded automations name: each is looked up.
     pub named: BTreeMap<String, Vec<AutomationId>>,
+}
+
+impl ReloadPlan {
+    /// Adds what another event changes.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.markers.extend(other.markers);
+        self.effects.extend(other.effects);
+        for (account, automations) in other.named {
+            self.named.entry(account).or_default().extend(automations);
+        }
+    }
+}
+
+/// Why an event can't be planned.
+pub(super) enum PlanError {
+    /// The store does not answer: the event is planned again at the next step.
+    Store(StoreError),
+    /// What is recorded or configured of the automation can't be read: it is stale, and the others are loaded.
+    Refused(Diagnostic),
+}
+
+impl From<StoreError> for PlanError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Decode { .. } => Self::Refused(Diagnostic::new(error.to_string()).hint(error.hint())),
+            error => Self::Store(error),
+        }
+    }
 }
 
 /// What a batch changes in this process once it is written.
@@ -61,18 +94,52 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// What an event changes.
+    pub(super) fn plan(&mut self, event: &RegistryEvent, now: EpochMs) -> Result<ReloadPlan, PlanError> {
+        let mut plan = ReloadPlan::default();
+        match event {
+            RegistryEvent::Live(revision) => self.plan_live(revision, now, &mut plan)?,
+            RegistryEvent::Stale(name, diagnostic) => self.plan_stale(name, diagnostic, now, &mut plan)?,
+            RegistryEvent::Restored { name, diagnostic, revision } => {
+                self.plan_restored(name, diagnostic, revision, now, &mut plan)?;
+            }
+            RegistryEvent::Removed(name) => self.plan_removed(name, now, &mut plan)?,
+        }
+        Ok(plan)
+    }
+
+    /// What an event changes that can't be planned: nothing is written of its automation. What was loaded of it before stays
+    /// loaded, unless its file was removed.
+    pub(super) fn plan_refused(&self, event: &RegistryEvent, why: &Diagnostic) -> ReloadPlan {
+        let (mut plan, name) = (ReloadPlan::default(), event.name());
+        let is_removed = matches!(event, RegistryEvent::Removed(_));
+        if is_removed {
+            let served = self.triggers.automations_named(name);
+            let triggers = served.iter().flat_map(|id| self.triggers.ids_of(id));
+            plan.effects.extend(triggers.map(Effect::Forget));
+            plan.effects.push(Effect::Unload(name.to_owned()));
+            plan.effects.push(Effect::Serve(name.to_owned(), Vec::new()));
+        }
+        plan.effects.push(Effect::MarkStale(name.to_owned()));
+        let is_running = !is_removed && self.loaded.get(name).is_some();
+        let runs = if is_running { RUNS_LAST_GOOD } else { RUNS_NOTHING };
+        let text = format!("STALE: {}; {runs}", why.one_line());
+        plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
+        plan
+    }
+
     /// An automation runs in a new revision.
-    pub(super) fn plan_live(
+    fn plan_live(
         &mut self,
         revision: &Arc<Revision>,
         now: EpochMs,
         plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PlanError> {
         let name = revision.name.as_str();
         plan.effects.push(Effect::Load(Arc::clone(revision)));
         let source = serde_json::to_string(&revision.program.source())
             .expect("a source is texts by name, which are always JSON");
-        let accounts = self.accounts.of_declaration(&revision.automation);
+        let accounts = self.accounts.of_declaration(&revision.automation).map_err(PlanError::Refused)?;
         plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
         for account in &accounts {
             let id = account.id(name);
@@ -96,13 +163,13 @@ impl Planner<'_> {
 
     /// The file of an automation can't be used; its last good revision keeps running, if there is one. One that only the store
     /// has is restored first.
-    pub(super) fn plan_stale(
+    fn plan_stale(
         &mut self,
         name: &str,
         diagnostic: &Diagnostic,
         now: EpochMs,
         plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PlanError> {
         let revision = self.loaded.get(name);
         if revision.is_none() {
             let recorded = self.records_of(name)?.into_iter();
@@ -116,20 +183,20 @@ impl Planner<'_> {
     }
 
     /// The last good revision of a stale automation was looked for.
-    pub(super) fn plan_restored(
+    fn plan_restored(
         &mut self,
         name: &str,
         diagnostic: &Diagnostic,
-        revision: Result<Arc<Revision>, Option<Diagnostic>>,
+        revision: &Result<Arc<Revision>, Option<Diagnostic>>,
         now: EpochMs,
         plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
-        if let Err(Some(error)) = &revision {
+    ) -> Result<(), PlanError> {
+        if let Err(Some(error)) = revision {
             let text = format!("its last good version can't be restored: {}", error.one_line());
             plan.effects.push(Effect::Log(Level::Error, AutomationId::new("", name), text));
         }
         plan.effects.extend(revision.iter().map(Arc::clone).map(Effect::Load));
-        self.plan_last_good(name, diagnostic, revision.ok().as_ref(), now, plan)
+        self.plan_last_good(name, diagnostic, revision.as_ref().ok(), now, plan)
     }
 
     /// The file of an automation can't be used, and this revision of it runs, or none.
@@ -140,17 +207,24 @@ impl Planner<'_> {
         revision: Option<&Arc<Revision>>,
         now: EpochMs,
         plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PlanError> {
         plan.effects.push(Effect::MarkStale(name.to_owned()));
         let (accounts, runs) = match revision {
-            Some(revision) => (self.accounts.of_declaration(&revision.automation), RUNS_LAST_GOOD),
+            Some(revision) => {
+                let accounts = self.accounts.of_declaration(&revision.automation);
+                (accounts.map_err(PlanError::Refused)?, RUNS_LAST_GOOD)
+            }
             None => (Vec::new(), RUNS_NOTHING),
         };
         let load_error = diagnostic.one_line();
         let triggers: &[Trigger] = revision.map_or(&[], |revision| &revision.triggers);
         plan.effects.push(Effect::Serve(name.to_owned(), accounts.clone()));
         // Without a revision nothing says which accounts it is for.
-        let marked = if accounts.is_empty() { vec![self.accounts.of_command()] } else { accounts };
+        let marked = if accounts.is_empty() {
+            vec![self.accounts.of_command().map_err(PlanError::Refused)?]
+        } else {
+            accounts
+        };
         for account in marked {
             let id = account.id(name);
             let recorded = self.recorded(&id)?;
@@ -166,12 +240,7 @@ impl Planner<'_> {
     }
 
     /// The file of an automation was removed.
-    pub(super) fn plan_removed(
-        &mut self,
-        name: &str,
-        now: EpochMs,
-        plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
+    fn plan_removed(&mut self, name: &str, now: EpochMs, plan: &mut ReloadPlan) -> Result<(), PlanError> {
         self.plan_dropped_accounts(name, &[], now, plan)?;
         plan.effects.push(Effect::Unload(name.to_owned()));
         plan.effects.push(Effect::Serve(name.to_owned(), Vec::new()));
@@ -187,7 +256,7 @@ impl Planner<'_> {
         accounts: &[ServedAccount],
         now: EpochMs,
         plan: &mut ReloadPlan,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PlanError> {
         let recorded =
             self.records_of(name)?.into_iter().filter(|record| !record.last_good_source.is_empty());
         let mut dropped: BTreeSet<AutomationId> = recorded.map(|record| record.id).collect();
@@ -207,21 +276,41 @@ impl Planner<'_> {
 
     /// The records of an automation that was served from this folder by a process that found its account as this one
     /// does.
-    fn records_of(&mut self, name: &str) -> Result<Vec<AutomationRecord>, StoreError> {
+    fn records_of(&mut self, name: &str) -> Result<Vec<AutomationRecord>, PlanError> {
         let folder = self.loaded.stored_folder();
-        let records = self.process.wait(self.process.store.automations_named(name))?;
-        self.accounts.ours(records.into_iter().filter(|record| record.folder == folder))
+        let mut ours = Vec::new();
+        for record in self.process.wait(self.process.store.automations_named(name))? {
+            match record {
+                Ok(record) if record.folder == folder => {
+                    if self.accounts.is_ours(&record)? {
+                        ours.push(record);
+                    }
+                }
+                Err(unreadable) if unreadable.folder == folder => return Err(unreadable.error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(ours)
     }
 
-    /// The automations that were served from the folder before this process started.
+    /// The automations that were served from the folder before this process started, with those of which that can't be
+    /// decoded: each is then looked for in the folder, and refused.
     pub(super) fn served_before(&mut self) -> Result<Vec<String>, StoreError> {
         let folder = self.loaded.stored_folder();
-        let records = self.process.wait(self.process.store.automations())?;
-        let served = records
-            .into_iter()
-            .filter(|record| record.folder == folder && !record.last_good_source.is_empty());
-        let served = self.accounts.ours(served)?;
-        let names: BTreeSet<String> = served.into_iter().map(|record| record.id.name).collect();
+        let mut names = BTreeSet::new();
+        for record in self.process.wait(self.process.store.automations())? {
+            match record {
+                Ok(record) if record.folder == folder && !record.last_good_source.is_empty() => {
+                    if self.accounts.is_ours(&record).unwrap_or(true) {
+                        names.insert(record.id.name);
+                    }
+                }
+                Err(unreadable) if unreadable.folder == folder => {
+                    names.insert(unreadable.id.name);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
         Ok(names.into_iter().collect())
     }
 

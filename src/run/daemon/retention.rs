@@ -69,9 +69,11 @@ impl Retention {
             let Some(trusted_now) = seen.trusted_now else { return Ok(()) };
             self.trusted_now = trusted_now;
             let accounts = accounts.keys();
-            let records = process.wait(process.store.automations())?;
-            let ours =
-                records.into_iter().map(|record| record.id).filter(|id| accounts.contains(&id.account));
+            let records = process.wait(process.store.automations())?.into_iter();
+            // The fires of one whose record can't be decoded have rows of their own.
+            let ids =
+                records.map(|record| record.map_or_else(|unreadable| unreadable.id, |record| record.id));
+            let ours = ids.filter(|id| accounts.contains(&id.account));
             self.queue = ours.map(Expirable::Fires).collect();
             self.queue.extend([Expirable::Runs, Expirable::SessionLines]);
         }

@@ -5,7 +5,7 @@ use crate::fixtures::{
     daemon::DaemonFixture,
     postgres::is_root,
     program::{Folder, Running, TIMEOUT},
-    runs::id_of,
+    runs::{fires_of, id_of},
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
@@ -74,7 +74,7 @@ fn fires_and_pause(folder: &Folder, automation: &str) -> (Vec<FireState>, Option
     runtime().expect("the system gives threads").block_on(async {
         let store = folder.store().await;
         let id = id_of(&store, automation).await;
-        let mut fires = store.fires(&id, 10_000).await.expect("the store works");
+        let mut fires = fires_of(&store, &id).await;
         fires.retain(|fire| !fire.state.is_marker());
         let record = store.automation(&id).await.expect("the store works").expect("it is served");
         store.close().await;

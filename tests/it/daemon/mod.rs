@@ -4,6 +4,7 @@ mod accounts;
 mod automations;
 mod backlog;
 mod cron;
+mod damage;
 mod fires;
 mod folder;
 mod isolation;

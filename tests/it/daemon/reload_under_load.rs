@@ -3,7 +3,11 @@
 
 use crate::{
     daemon::metrics::{get, measured},
-    fixtures::{program::Folder, runs::id_of, sandbox_process::SandboxProcess},
+    fixtures::{
+        program::Folder,
+        runs::{fires_of, id_of},
+        sandbox_process::SandboxProcess,
+    },
 };
 use mpscript::{
     base::{Clock, EpochMs, Stopwatch},
@@ -147,10 +151,7 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
     runtime.block_on(async {
         let store = folder.store().await;
         for at in 0..AUTOMATIONS {
-            let mut fires = store
-                .fires(&id_of(&store, &format!("job{at:02}")).await, 10_000)
-                .await
-                .expect("the store works");
+            let mut fires = fires_of(&store, &id_of(&store, &format!("job{at:02}")).await).await;
             fires.reverse();
             assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {

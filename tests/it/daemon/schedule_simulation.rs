@@ -3,7 +3,7 @@
 //! `MPSCRIPT_DAYS=365 cargo test --release --test it schedule_simulation -- --nocapture` simulates a year, and prints what became of its
 //! fires.
 
-use crate::fixtures::daemon::DaemonFixture;
+use crate::fixtures::{daemon::DaemonFixture, runs::fires_of};
 use mpscript::{
     base::EpochMs,
     run::{daemon::Daemon, schedule::Schedule},
@@ -95,7 +95,7 @@ fn every_fire_of_a_long_period_is_recorded_once() {
     let ended = fixture.now();
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
     for (name, schedule) in &schedules {
-        let armed = fixture.wait(fixture.store().fires(&fixture.id(name), 100_000)).expect("the store works");
+        let armed = fixture.wait(fires_of(fixture.store(), &fixture.id(name)));
         let armed =
             armed.iter().find(|fire| fire.state == FireState::Armed).expect("it was armed").scheduled_at;
         let mut expected = BTreeSet::new();

@@ -6,7 +6,7 @@ use super::metrics::{get, measured};
 use crate::fixtures::{
     postgres::{PASSWORD, cluster},
     program::{Folder, Running, TIMEOUT, make_pipe},
-    runs::{id_of, on_each_store},
+    runs::{fires_of, id_of, on_each_store},
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
@@ -285,7 +285,7 @@ fn failing_store_is_logged_and_loses_no_fire() {
         assert_eq!(ended.out.matches("error the store failed and is").count(), 1, "{}", ended.out);
         runtime.block_on(async {
             let store = folder.store().await;
-            let fires = store.fires(&id_of(&store, "tick").await, 10_000).await.expect("the store works");
+            let fires = fires_of(&store, &id_of(&store, "tick").await).await;
             // The newest first; the oldest is the row that the trigger was armed with.
             let (armed, fires) = fires.split_last().expect("it has fired");
             assert_eq!(armed.state, FireState::Armed);
@@ -389,9 +389,9 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             let store = folder.store().await;
             let since = Instant::now();
             loop {
-                let is_seen_through = !store.open_fires().await.expect("the store works").iter().any(is_left);
-                let fires =
-                    store.fires(&id_of(&store, "count").await, 10_000).await.expect("the store works");
+                let open = store.open_fires().await.expect("the store works");
+                let is_seen_through = !open.iter().flatten().any(is_left);
+                let fires = fires_of(&store, &id_of(&store, "count").await).await;
                 if is_seen_through && fires.iter().filter(|fire| fire.state == FireState::Done).count() >= 10
                 {
                     break;
@@ -401,8 +401,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             }
             last.signal("TERM");
             assert_eq!(last.finish().code, Some(0));
-            let mut fires =
-                store.fires(&id_of(&store, "count").await, 10_000).await.expect("the store works");
+            let mut fires = fires_of(&store, &id_of(&store, "count").await).await;
             fires.reverse();
             assert_eq!(fires.remove(0).state, FireState::Armed);
             for pair in fires.windows(2) {

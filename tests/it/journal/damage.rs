@@ -211,7 +211,7 @@ const DAMAGES: [(&str, &str, Option<i32>); 26] = [
 const DAMAGED_NUMBERS: [(&str, &str, Option<i32>); 6] = [
     (
         "UPDATE mpscript_step SET seq = '半' WHERE run = $1 AND step = '2'",
-        "`seq` in row `RUN` of mpscript_step can't be read: expected a whole number from 0 on, found a text of 3 bytes",
+        "`seq` in row `RUN/2` of mpscript_step can't be read: expected a whole number from 0 on, found a text of 3 bytes",
         None,
     ),
     (

@@ -1,11 +1,16 @@
 //! Rows of runs, fires and automations that can't be decoded: each is an error that names the row, what was expected and
 //! what was found, on SQLite and on PostgreSQL. Nothing is overwritten.
 
-use crate::fixtures::{postgres::cluster, program::Folder, runs::on_store, sandbox_process::SandboxProcess};
+use crate::fixtures::{
+    postgres::cluster,
+    program::Folder,
+    runs::{on_store, records_named},
+    sandbox_process::SandboxProcess,
+};
 use mpscript::{
     base::EpochMs,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, Fire, RunPayload, RunRecord, StartedBy, Statement},
+    store::{AutomationId, Fire, RunPayload, RunRecord, RunState, StartedBy, Statement},
 };
 
 const AUTOMATION: &str = "const automation = #{ on: [ #{ every: \"1m\" } ] };
@@ -86,29 +91,48 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
 }
 
 #[test]
+fn damaged_run_under_way_does_not_keep_another_from_starting() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    on_each_store(|folder| {
+        two_runs(folder);
+        damage(folder, "UPDATE mpscript_run SET started_by = '某人' WHERE id = 'aaaaaa'");
+        let url = sandbox.url();
+        let run = folder.run(&["run", "-e", "print(followers().count());", "--base-url", &url, "--quiet"]);
+        assert_eq!((run.out.as_str(), run.code), ("10\n", Some(0)), "{}", run.err);
+        let warning = "warning: run aaaaaa is left as it is, whether it is running or not: `started_by` in row `aaaaaa` of \
+                       mpscript_run can't be read";
+        assert!(run.err.contains(warning), "{}", run.err);
+        let state = on_store(folder, async |store| store.run_state("aaaaaa").await);
+        assert_eq!(state, Ok(Some(RunState::Running)));
+    });
+}
+
+#[test]
 fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
     on_each_store(|folder| {
-        let (id, scheduled_at) = (AutomationId::new("", "每分"), EpochMs::new(60_000));
+        let (id, scheduled_at) = (AutomationId::new("wx1 http://a", "每分"), EpochMs::new(60_000));
         let fire = Fire::claimed(id, "every 1m", scheduled_at, String::new(), scheduled_at);
         on_store(folder, async |store| assert_eq!(store.insert_fires(&[fire]).await, Ok(vec![true])));
         damage(folder, "UPDATE mpscript_fire SET state = 'dreaming'");
         let found = on_store(folder, async |store| {
-            let id = AutomationId::new("", "每分");
-            let fires = store.fires(&id, 10).await.unwrap_err().to_string();
+            let id = AutomationId::new("wx1 http://a", "每分");
+            let fires =
+                store.fires(&id, 10).await.expect("the store works").remove(0).unwrap_err().to_string();
             assert_eq!(fires, store.last_fire(&id, "every 1m").await.unwrap_err().to_string());
             fires
         });
         assert_eq!(
             found,
-            "`state` in row `每分, every 1m, 60000` of mpscript_fire can't be read: expected one of `claimed` `running` \
+            "`state` in row `wx1 http://a, 每分, every 1m, 60000` of mpscript_fire can't be read: expected one of `claimed` `running` \
              `done` `done_with_failures` `failed` `missed` `parked` `skipped` `stopped` `timed_out` `armed` \
              `disarmed`, found `dreaming`"
         );
         damage(folder, "UPDATE mpscript_fire SET state = 'claimed', kind = 'whim'");
-        let found = on_store(folder, async |store| store.open_fires().await.unwrap_err().to_string());
+        let open = on_store(folder, async |store| store.open_fires().await);
+        let found = open.expect("the store works").remove(0).unwrap_err().to_string();
         assert_eq!(
             found,
-            "`kind` in row `每分, every 1m, 60000` of mpscript_fire can't be read: expected one of `trigger` \
+            "`kind` in row `wx1 http://a, 每分, every 1m, 60000` of mpscript_fire can't be read: expected one of `trigger` \
              `failure_hook`, found `whim`"
         );
     });
@@ -130,8 +154,8 @@ fn unreadable_automation_state_fails_the_run_and_is_not_overwritten() {
             )),
             "{failed}"
         );
-        let records = on_store(folder, async |store| store.automations_named("每分").await);
-        assert_eq!(records.expect("the store works")[0].state, "{\"n\":");
+        let records = on_store(folder, async |store| records_named(store, "每分").await);
+        assert_eq!(records[0].state, "{\"n\":");
     });
 }
 

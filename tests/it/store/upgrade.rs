@@ -3,7 +3,12 @@
 //!
 //! One file because every version's store is made from the one before.
 
-use crate::fixtures::{postgres::cluster, program::Folder, runs::on_store, sandbox_process::SandboxProcess};
+use crate::fixtures::{
+    postgres::cluster,
+    program::Folder,
+    runs::{fires_of, on_store, records_named},
+    sandbox_process::SandboxProcess,
+};
 use mpscript::{
     base::{Clock, EpochMs},
     bulk::ChangedReader,
@@ -391,8 +396,7 @@ fn diagnostics_of_version_13_stand_alone() {
     on_each_store(|upgrade| {
         store_with_stale_automations(&upgrade);
         for (name, load_error) in STALE {
-            let records = on_store(&upgrade.folder, async |store| store.automations_named(name).await);
-            let records = records.expect("the store works");
+            let records = on_store(&upgrade.folder, async |store| records_named(store, name).await);
             let expected = load_error.split_once("; ").map(|(diagnostic, _)| diagnostic);
             assert_eq!(Some(records[0].load_error.as_str()), expected, "{records:?}");
         }
@@ -482,8 +486,7 @@ fn fires_of_version_5_have_the_account_of_their_runs() {
     on_each_store(|upgrade| {
         let account = format!("{DEFAULT_APPID} {}", upgrade.sandbox.url());
         let id = AutomationId::new(&account, "失败");
-        let fires = on_store(&upgrade.folder, async |store| store.fires(&id, 10_000).await);
-        let fires = fires.expect("the store works");
+        let fires = on_store(&upgrade.folder, async |store| fires_of(store, &id).await);
         assert!(fires.iter().any(|fire| fire.state == FireState::Armed), "{fires:?}");
         assert!(fires.iter().any(|fire| fire.state == FireState::Failed), "{fires:?}");
     });
@@ -501,8 +504,8 @@ fn automation_of_version_5_that_never_ran_is_adopted_with_its_fires() {
         daemon.signal("TERM");
         assert_eq!(daemon.finish().code, Some(0));
         let (records, fires) = on_store(&upgrade.folder, async |store| {
-            let records = store.automations_named("待命").await.expect("the store works");
-            let fires = store.fires(&records[0].id, 10).await.expect("the store works");
+            let records = records_named(store, "待命").await;
+            let fires = fires_of(store, &records[0].id).await;
             (records, fires)
         });
         assert_eq!(records.len(), 1, "{records:?}");
