@@ -1,6 +1,6 @@
 //! The output log of a run: what its script printed, line by line.
 
-use super::{Cells, Statement, Store, StoreError};
+use super::{Cells, Row, Statement, Store, StoreError};
 use crate::base::EpochMs;
 
 /// One text that a script printed; it may hold line breaks.
@@ -41,23 +41,24 @@ impl Store {
         self.transaction(statements.collect()).await.map(drop)
     }
 
-    /// The output log of a run, in order.
-    pub async fn output(&self, run: &str) -> Result<Vec<OutputLine>, StoreError> {
+    /// The output log of a run, in order. A row that can't be decoded is an error in its place.
+    pub async fn output(&self, run: &str) -> Result<Vec<Result<OutputLine, StoreError>>, StoreError> {
         let statement = Statement::new(concat!(
             "SELECT ",
             columns!(),
             " FROM mpscript_output WHERE run = $1 ORDER BY attempt, number"
         ));
         let rows = self.query(statement.with(run)).await?;
-        let line = |row| {
-            let mut cells = Cells::new("mpscript_output", columns!(), run, row);
+        let line = |row: &Row| {
+            let key = format!("{run}, {}, {}", row.cell(0), row.cell(1));
+            let mut cells = Cells::new("mpscript_output", columns!(), &key, row);
             Ok(OutputLine {
-                attempt: cells.integer()?,
-                number: cells.integer()?,
+                attempt: cells.count()?,
+                number: cells.count()?,
                 printed_at: cells.instant()?,
                 text: cells.text()?,
             })
         };
-        rows.iter().map(line).collect()
+        Ok(rows.iter().map(line).collect())
     }
 }

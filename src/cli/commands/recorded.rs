@@ -23,14 +23,12 @@ pub(super) struct Recorded {
     pub undone_by: Option<Undo>,
     /// How many followers it has changed, according to its journal; the error of one that can't be decoded.
     pub changed: Result<u64, StoreError>,
-    /// What its script has printed.
-    pub printed: Vec<OutputLine>,
 }
 
 impl Recorded {
     /// What the run was started with.
-    pub(super) fn options(&self) -> anyhow::Result<RunOptions> {
-        decode(&self.run, "options", &self.texts.options)
+    pub(super) fn options(&self) -> Result<RunOptions, StoreError> {
+        RunOptions::decode(&self.run.id, &self.texts)
     }
 
     /// What the run was started with, for working on what it did. The world of its own sandbox has ended with it, so
@@ -47,16 +45,13 @@ impl Recorded {
     }
 
     /// Its script with the imports.
-    pub(super) fn source(&self) -> anyhow::Result<Source> {
-        decode(&self.run, "script", &self.texts.source)
+    pub(super) fn source(&self) -> Result<Source, StoreError> {
+        record::decode_source(&self.run.id, &self.texts)
     }
 
     /// Its report, once an attempt of it has ended.
-    pub(super) fn report(&self) -> anyhow::Result<Option<RunReport>> {
-        if self.texts.report.is_empty() {
-            return Ok(None);
-        }
-        decode(&self.run, "report", &self.texts.report).map(Some)
+    pub(super) fn report(&self) -> Result<Option<RunReport>, StoreError> {
+        record::decode_report(&self.run.id, &self.texts)
     }
 }
 
@@ -120,10 +115,18 @@ pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Re
             };
             let undone_by =
                 undo.map(|undo| Undo { state: record::observed_state(host, &undo), run: undo.id });
-            let printed = store.output(&run.id).await?;
-            Ok(Recorded { run, texts, undone_by, changed, printed })
+            Ok(Recorded { run, texts, undone_by, changed })
         })
     })
+}
+
+/// What the script of a run has printed, line by line. One that can't be decoded is an error in its place.
+pub(super) fn read_printed(
+    host: &Host,
+    target: &TargetArgs,
+    run: &str,
+) -> anyhow::Result<Vec<Result<OutputLine, StoreError>>> {
+    with_store(host, target, |runtime, store| Ok(runtime.block_on(store.output(run))?))
 }
 
 /// Works on the store in which runs are recorded, and closes it.
@@ -200,11 +203,4 @@ pub(super) fn line(host: &Host, run: &RunRecord) -> String {
 /// A time in this machine's zone.
 pub(super) fn local_time(instant: EpochMs) -> String {
     instant.to_utc().with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-fn decode<T: serde::de::DeserializeOwned>(run: &RunRecord, what: &str, text: &str) -> anyhow::Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        let message = format!("the {what} of run {} can't be read: {error}", run.id);
-        usage_error(message, "was it recorded by a newer mpscript?")
-    })
 }

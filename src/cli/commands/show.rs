@@ -1,7 +1,7 @@
 //! `mpscript show`: a run, its status and what it did.
 
 use super::{
-    recorded::{Recorded, line, local_time, read_run},
+    recorded::{Recorded, line, local_time, read_printed, read_run},
     run::MANUAL,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::HandlerCall,
-    store::{OutputLine, RunRecord, RunState, StartedBy},
+    store::{OutputLine, RunRecord, RunState, StartedBy, StoreError},
 };
 use serde_json::json;
 
@@ -22,9 +22,10 @@ pub(crate) fn execute(host: &Host, arguments: &ShowArguments) -> anyhow::Result<
     } else if arguments.source {
         host.out.write(&recorded.source()?.text);
     } else if arguments.log {
-        show_log(host, &recorded.printed);
+        show_log(host, &read_printed(host, &arguments.target, &recorded.run.id)?);
     } else {
-        show_summary(host, &recorded)?;
+        let printed = read_printed(host, &arguments.target, &recorded.run.id)?;
+        show_summary(host, &recorded, &printed);
     }
     Ok(exit::DONE)
 }
@@ -50,9 +51,16 @@ fn show_json(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_log(host: &Host, printed: &[OutputLine]) {
+fn show_log(host: &Host, printed: &[Result<OutputLine, StoreError>]) {
     let mut attempt = 1;
     for one in printed {
+        let one = match one {
+            Ok(one) => one,
+            Err(error) => {
+                host.out.line(&plain_line(&format!("a line can't be shown: {error}")));
+                continue;
+            }
+        };
         let at = local_time(one.printed_at);
         if one.attempt != attempt {
             attempt = one.attempt;
@@ -64,13 +72,19 @@ fn show_log(host: &Host, printed: &[OutputLine]) {
     }
 }
 
-fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
+fn show_summary(host: &Host, recorded: &Recorded, printed: &[Result<OutputLine, StoreError>]) {
     let run = &recorded.run;
-    let options = lasting(recorded.options()?);
-    let report = recorded.report()?;
+    let (options, report) = (recorded.options(), recorded.report());
+    let unprinted = printed.iter().find_map(|line| line.as_ref().err());
+    let damaged = options.as_ref().err().into_iter().chain(report.as_ref().err()).chain(unprinted);
+    let damaged: Vec<String> = damaged.map(StoreError::to_string).collect();
+    let (options, report) = (options.ok().and_then(lasting), report.ok().flatten());
     host.out.line(&line(host, run));
-    for (name, value) in rows(recorded, options.as_ref(), report.as_ref()) {
+    for (name, value) in rows(recorded, printed.len(), options.as_ref(), report.as_ref()) {
         host.out.line(&format!("  {name:<9} {}", plain_line(&value)));
+    }
+    for error in damaged {
+        host.out.line(&format!("  {:<9} {}", "damaged", plain_line(&error)));
     }
     for OperationGroup { report: job, count } in report.iter().flat_map(RunReport::operation_groups) {
         let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };
@@ -81,12 +95,12 @@ fn show_summary(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
     {
         host.out.line(&format!("  {next}"));
     }
-    Ok(())
 }
 
 /// What is known of a run beside its state and its report, by label.
 fn rows(
     recorded: &Recorded,
+    printed: usize,
     options: Option<&RunOptions>,
     report: Option<&RunReport>,
 ) -> Vec<(&'static str, String)> {
@@ -114,7 +128,7 @@ fn rows(
     if !run.note.is_empty() {
         rows.push(("because", run.note.clone()));
     }
-    match recorded.printed.len() {
+    match printed {
         0 => {}
         1 => rows.push(("printed", format!("once: mpscript show {} --log", run.id))),
         count => {

@@ -4,7 +4,7 @@
 use crate::fixtures::{
     postgres::cluster,
     program::Folder,
-    runs::{on_store, records_named},
+    runs::{newest_run_id, on_store, records_named},
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
@@ -81,9 +81,19 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
             "UPDATE mpscript_run SET state = 'error', options = '{\"params\":', report = '{\"run\":' WHERE id = 'aaaaaa'",
         );
         let resumed = folder.run(&["resume", "aaaaaa"]).failure(2);
-        assert!(resumed.contains("the options of run aaaaaa can't be read: EOF while parsing"), "{resumed}");
+        let error = "`options` in row `aaaaaa` of mpscript_run can't be read: expected a run's options as JSON, found \
+                     EOF while parsing a value at line 1 column 10";
+        assert!(resumed.contains(error), "{resumed}");
         let failed = folder.run(&["failed", "aaaaaa"]).failure(2);
-        assert!(failed.contains("the report of run aaaaaa can't be read: EOF while parsing"), "{failed}");
+        let of_report = "`report` in row `aaaaaa` of mpscript_run can't be read: expected a run's report as JSON, found \
+                         EOF while parsing a value at line 1 column 7";
+        assert!(failed.contains(of_report), "{failed}");
+        // What can be read of it is shown.
+        let shown = folder.run(&["show", "aaaaaa"]).success();
+        assert!(
+            shown.contains("老客户.rhai") && shown.contains(error) && shown.contains(of_report),
+            "{shown}"
+        );
         let payload = on_store(folder, async |store| store.run_payload("aaaaaa").await);
         let payload = payload.expect("the store works");
         assert_eq!((payload.options.as_str(), payload.report.as_str()), ("{\"params\":", "{\"run\":"));
@@ -104,6 +114,25 @@ fn damaged_run_under_way_does_not_keep_another_from_starting() {
         assert!(run.err.contains(warning), "{}", run.err);
         let state = on_store(folder, async |store| store.run_state("aaaaaa").await);
         assert_eq!(state, Ok(Some(RunState::Running)));
+    });
+}
+
+#[test]
+fn damaged_line_of_a_run_is_shown_beside_the_others_and_the_run_is_resumed() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    on_each_store(|folder| {
+        let url = sandbox.url();
+        let script = "print(\"第一\"); print(\"第二\"); throw \"坏了\"";
+        assert_eq!(folder.run(&["run", "-e", script, "--base-url", &url]).code, Some(1));
+        let run = newest_run_id(folder);
+        damage(folder, "UPDATE mpscript_output SET number = -1 WHERE number = 1");
+        let error = format!("`number` in row `{run}, 1, -1` of mpscript_output can't be read");
+        let log = folder.run(&["show", &run, "--log"]).success();
+        assert!(log.contains(&error) && log.contains("第二"), "{log}");
+        let shown = folder.run(&["show", &run]).success();
+        assert!(shown.contains(&error) && shown.contains("printed   2 times"), "{shown}");
+        let resumed = folder.run(&["resume", &run, "--base-url", &url]);
+        assert!(resumed.err.contains("坏了"), "{}", resumed.err);
     });
 }
 
