@@ -36,3 +36,7 @@ docs:
 # the platform's simulator at a fixed address
 sandbox *ARGUMENTS:
     cargo run --locked -- sandbox --listen 127.0.0.1:8765 {{ ARGUMENTS }}
+
+# check the subjects of commits, in this checkout
+hooks:
+    git config core.hooksPath .githooks

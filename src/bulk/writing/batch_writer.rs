@@ -1,9 +1,12 @@
 //! Writes changes to followers in batches, several of them in flight. A batch that is refused because of one openid is
 //! halved until that openid is found and reported as failed.
 
-use super::limits::{Limit, Limits};
+use super::{
+    failed_call::{AfterFailure, TagAge, after_failure},
+    limits::{Limit, Limits},
+};
 use crate::{
-    api::errcode::{self, Class, INVALID_TAG_ID, ONE_OPENID, OPENID_BUSY, TOO_MANY_TAGS_OF_FOLLOWER},
+    api::errcode::TOO_MANY_TAGS_OF_FOLLOWER,
     base::{RetrySchedule, Stopwatch},
     bulk::{
         WINDOW,
@@ -311,54 +314,33 @@ async fn send(config: &BatchWriterConfig, items: Vec<ChangeItem>) -> BatchOutcom
     while let Some(part) = queue.pop() {
         let error = match change.send(client, &part).await {
             Ok(()) => {
-                Counters::add(&counts.changed, part.len());
-                outcome.used += part.len();
+                outcome.count_changed(part.len(), counts);
                 continue;
             }
             Err(error) => error,
         };
-        match &error {
-            // The others were changed; those that are named are retried by themselves. An answer that names openids
-            // which were not sent says nothing of those that were.
-            CallError::Refused(refusal)
-                if refusal.errcode == errcode::SOME_OPENIDS_FAILED && is_subset(&refusal.failed, &part) =>
-            {
-                let (again, done): (Vec<ChangeItem>, _) =
-                    part.into_iter().partition(|item| refusal.failed.iter().any(|one| one == item.openid()));
-                Counters::add(&counts.changed, done.len());
-                outcome.used += done.len();
-                if done.is_empty() {
-                    bisect(again, refusal, &mut queue, &mut outcome, counts);
-                } else if !again.is_empty() {
-                    queue.push(again);
-                }
+        let is_new = created_at.is_some_and(|created| created.elapsed() < NEW_TAG_WINDOW);
+        let age = if is_new { TagAge::New } else { TagAge::Settled };
+        match after_failure(*change, &part, &error, age) {
+            AfterFailure::ChangedExcept(failed) => {
+                let (again, done): (Vec<ChangeItem>, Vec<_>) =
+                    part.into_iter().partition(|item| failed.iter().any(|openid| openid == item.openid()));
+                outcome.count_changed(done.len(), counts);
+                queue.push(again);
             }
-            // A tag that was made a moment ago is not known everywhere yet.
-            CallError::Refused(refusal)
-                if refusal.errcode == INVALID_TAG_ID
-                    && created_at.is_some_and(|created| created.elapsed() < NEW_TAG_WINDOW) =>
-            {
+            AfterFailure::Bisect(refusal) => bisect(part, refusal, &mut queue, &mut outcome, counts),
+            AfterFailure::SendLater => {
                 queue.push(part);
                 let Some(pause) = retry.next_delay() else {
                     return outcome.abort(Vec::new(), queue, error);
                 };
                 tokio::time::sleep(pause).await;
             }
-            CallError::Refused(refusal) if may_be_one_openid(*change, refusal) => {
-                bisect(part, refusal, &mut queue, &mut outcome, counts);
-            }
-            // No openid was changed, and none is at fault: what was not reached is `skipped`.
-            CallError::Refused(_)
-            | CallError::Throttled { .. }
-            | CallError::Cancelled { .. }
-            | CallError::NoToken { .. }
-                if !error.is_in_doubt() =>
-            {
+            AfterFailure::NotSent => {
                 queue.push(part);
                 return outcome.abort(Vec::new(), queue, error);
             }
-            // Whether it took effect is not known; that must not be forgotten.
-            _ => {
+            AfterFailure::InDoubt => {
                 let errmsg = error.to_string();
                 Counters::add(&counts.failed, part.len());
                 outcome.used += part.len();
@@ -377,25 +359,16 @@ async fn send(config: &BatchWriterConfig, items: Vec<ChangeItem>) -> BatchOutcom
 }
 
 impl BatchOutcome {
+    fn count_changed(&mut self, followers: usize, counts: &Counters) {
+        Counters::add(&counts.changed, followers);
+        self.used += followers;
+    }
+
     fn abort(mut self, in_doubt: Vec<ChangeItem>, not_sent: Vec<Vec<ChangeItem>>, error: CallError) -> Self {
         self.unresolved = Unresolved { in_doubt, not_sent: not_sent.into_iter().flatten().collect() };
         self.error = Some(error.into());
         self
     }
-}
-
-/// Whether there are such openids, and all of them are in this part.
-fn is_subset(failed: &[String], part: &[ChangeItem]) -> bool {
-    let sent: HashSet<&str> = part.iter().map(ChangeItem::openid).collect();
-    !failed.is_empty() && failed.iter().all(|openid| sent.contains(openid.as_str()))
-}
-
-/// Whether a single openid of the batch can be the reason of a refusal.
-fn may_be_one_openid(change: Change, refusal: &Refusal) -> bool {
-    let is_of_openid = ONE_OPENID.contains(&refusal.errcode)
-        || [OPENID_BUSY, errcode::SOME_OPENIDS_FAILED].contains(&refusal.errcode);
-    // In a call that takes a single openid, that one is the reason, whatever the code.
-    is_of_openid || (change.batch_size() == 1 && refusal.class() == Class::Caller)
 }
 
 /// Splits a refused part in two; a single openid has failed.

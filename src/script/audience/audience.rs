@@ -8,7 +8,10 @@
 
 use super::openid_table::read_openids;
 use crate::{
-    api::tag::{Tag, rules::MAX_NAME_BYTES},
+    api::{
+        Endpoint,
+        tag::{self, Tag, rules::MAX_NAME_BYTES},
+    },
     base::{self, closest_match},
     bulk::{ChangedByStep, Listed, Paging, Source},
     script::{
@@ -152,7 +155,7 @@ impl TagRef {
                 }
                 let near = closest_match(name, tags.iter().map(|tag| tag.name.as_str()));
                 let hint = near.map_or_else(
-                    || "tag::list() gives the account's tags".to_owned(),
+                    || format!("{}() gives the account's tags", tag::List::SPEC.name),
                     |near| format!("did you mean `{near}`?"),
                 );
                 Err(ScriptError::usage(format!("there is no tag `{name}`"), hint).raise())
