@@ -15,8 +15,14 @@ pub struct BatchRow {
     pub items: String,
     /// The items without an outcome, as JSON; empty when that is all of them, or none.
     pub unresolved: String,
+    /// How many items it has.
+    pub size: i64,
     /// How many items have no outcome.
     pub pending: i64,
+    /// Of them, those whose change may have taken effect.
+    pub in_doubt: i64,
+    /// How many items failed.
+    pub failures: i64,
     /// The items that failed, as JSON; empty when there are none.
     pub failed: String,
 }
@@ -82,7 +88,7 @@ pub struct BatchOutcome<'a> {
     pub failed: &'a str,
 }
 
-const BATCH_COLUMNS: &str = "step, number, items, unresolved, pending, failed";
+const BATCH_COLUMNS: &str = "step, number, items, unresolved, size, pending, in_doubt, failures, failed";
 
 /// The columns of a batch, and the number of its step.
 fn batch(run: &str, row: &Row) -> Result<BatchRow, StoreError> {
@@ -91,9 +97,14 @@ fn batch(run: &str, row: &Row) -> Result<BatchRow, StoreError> {
     cells.text()?;
     let number = cells.count()?;
     let (items, unresolved) = (cells.text()?, cells.text()?);
-    let (pending, failed) = (cells.count()?, cells.text()?);
+    let (size, pending, in_doubt) = (cells.count()?, cells.count()?, cells.count()?);
+    let (failures, failed) = (cells.count()?, cells.text()?);
+    if in_doubt > pending || pending.saturating_add(failures) > size {
+        return Err(disagreement(&key, [size, pending, in_doubt, failures]));
+    }
     let mut cells = cells.of("mpscript_step", "seq", &step);
-    Ok(BatchRow { seq: cells.count()?, number, items, unresolved, pending, failed, step })
+    let seq = cells.count()?;
+    Ok(BatchRow { step, seq, number, items, unresolved, size, pending, in_doubt, failures, failed })
 }
 
 /// The keys of a batch's step and of the batch, of a row that begins with its step and its number.
@@ -106,8 +117,8 @@ fn batch_keys(run: &str, row: &Row) -> (String, String) {
 /// The columns of a batch with those of its step that say what it did.
 fn changed_batch(run: &str, row: &Row) -> Result<ChangedBatch, StoreError> {
     let (step, _) = batch_keys(run, row);
-    let columns = "step, number, items, unresolved, pending, failed, seq, kind, target, target_id";
-    let mut cells = Cells::new("mpscript_step", columns, &step, row).skip(7);
+    let columns = "step, number, items, unresolved, size, pending, in_doubt, failures, failed, seq, kind, target, target_id";
+    let mut cells = Cells::new("mpscript_step", columns, &step, row).skip(10);
     Ok(ChangedBatch {
         kind: cells.decode(StepKind::decode)?,
         target: cells.text()?,
@@ -121,8 +132,19 @@ const NUMBERS_AGREE: &str = "number = CAST(number AS BIGINT) AND size = CAST(siz
      AND pending = CAST(pending AS BIGINT) AND in_doubt = CAST(in_doubt AS BIGINT) AND failures = CAST(failures AS BIGINT)
      AND number >= 0 AND pending BETWEEN 0 AND size AND in_doubt BETWEEN 0 AND pending AND failures BETWEEN 0 AND size - pending";
 
-/// The error of a batch whose numbers do not agree.
-fn disagreement(run: &str, row: &Row) -> StoreError {
+/// The error of a batch, by its key, whose size, pending, in-doubt and failed items do not agree.
+fn disagreement(key: &str, [size, pending, in_doubt, failures]: [i64; 4]) -> StoreError {
+    StoreError::Decode {
+        table: "mpscript_batch",
+        row: key.to_owned(),
+        column: "size",
+        expected: "at least `pending` and `failures` together, and `pending` at least `in_doubt`".to_owned(),
+        found: format!("size {size}, pending {pending}, in_doubt {in_doubt}, failures {failures}"),
+    }
+}
+
+/// What is wrong with the numbers of a batch.
+fn error_of_numbers(run: &str, row: &Row) -> StoreError {
     let (_, key) = batch_keys(run, row);
     let mut cells =
         Cells::new("mpscript_batch", "step, number, size, pending, in_doubt, failures", &key, row).skip(1);
@@ -130,17 +152,7 @@ fn disagreement(run: &str, row: &Row) -> StoreError {
         cells.count()?;
         Ok([cells.count()?, cells.count()?, cells.count()?, cells.count()?])
     };
-    match numbers() {
-        Err(error) => error,
-        Ok([size, pending, in_doubt, failures]) => StoreError::Decode {
-            table: "mpscript_batch",
-            row: key.clone(),
-            column: "size",
-            expected: "at least `pending` and `failures` together, and `pending` at least `in_doubt`"
-                .to_owned(),
-            found: format!("size {size}, pending {pending}, in_doubt {in_doubt}, failures {failures}"),
-        },
-    }
+    numbers().map_or_else(|error| error, |numbers| disagreement(&key, numbers))
 }
 
 /// A query for the batches of a step, in their order.
@@ -211,7 +223,7 @@ impl Store {
             ") ORDER BY step, number LIMIT 1"
         ));
         let rows = self.query(statement.with(run)).await?;
-        rows.first().map_or(Ok(()), |row| Err(disagreement(run, row)))
+        rows.first().map_or(Ok(()), |row| Err(error_of_numbers(run, row)))
     }
 
     /// The batches of a step that have items without an outcome.
@@ -246,7 +258,8 @@ impl Store {
         most: i64,
     ) -> Result<Vec<ChangedBatch>, StoreError> {
         let statement = Statement::new(
-            "SELECT b.step, b.number, b.items, b.unresolved, b.pending, b.failed, s.seq, s.kind, s.target, s.target_id
+            "SELECT b.step, b.number, b.items, b.unresolved, b.size, b.pending, b.in_doubt, b.failures, b.failed, s.seq,
+                 s.kind, s.target, s.target_id
              FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
              WHERE s.run = $1 AND b.size > b.pending + b.failures
                  AND s.seq >= $2 AND (s.seq > $2 OR b.number > $3)
@@ -281,7 +294,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<BatchRow>, StoreError> {
         let statement = Statement::new(
-            "SELECT b.step, b.number, b.items, b.unresolved, b.pending, b.failed, s.seq
+            "SELECT b.step, b.number, b.items, b.unresolved, b.size, b.pending, b.in_doubt, b.failures, b.failed, s.seq
              FROM mpscript_step s JOIN mpscript_batch b ON b.run = s.run AND b.step = s.step
              WHERE s.run = $1 AND (s.step = $2 OR s.step LIKE $3)
                  AND s.effect_kind = $4 AND s.effect_tag = $5

@@ -134,11 +134,18 @@ pub struct Unresolved {
 impl Unresolved {
     /// Unresolved items of a batch. If no outcome was recorded, the whole batch is in doubt.
     pub fn read(row: &BatchRow) -> Result<Self, StoreError> {
-        let read: Self = match (row.pending, row.unresolved.as_str()) {
-            (0, "") => return Ok(Self::default()),
-            (_, "") => return Ok(Self { in_doubt: read_items(row)?, not_sent: Vec::new() }),
-            (_, text) => decode(row, "unresolved", text, "the items without an outcome, as JSON")?,
+        let expected = "the items without an outcome, as JSON";
+        let read: Self = match row.unresolved.as_str() {
+            "" if row.pending == 0 => return Ok(Self::default()),
+            "" if row.pending == row.size && row.in_doubt == row.size => {
+                return Ok(Self { in_doubt: read_items(row)?, not_sent: Vec::new() });
+            }
+            "" => return Err(mismatch(row, "unresolved", expected, row.pending, "an empty text")),
+            text => decode(row, "unresolved", text, expected)?,
         };
+        check_count(row, "unresolved", expected, row.pending, read.len())?;
+        let in_doubt = "as JSON those in doubt, which `in_doubt` counts";
+        check_count(row, "unresolved", in_doubt, row.in_doubt, read.in_doubt.len())?;
         Ok(read)
     }
 
@@ -166,16 +173,22 @@ impl Unresolved {
 
 /// All items of a batch.
 pub fn read_items(row: &BatchRow) -> Result<Vec<ChangeItem>, StoreError> {
-    let ReadItems(items) = decode(row, "items", &row.items, "the items of a batch, as JSON")?;
+    let expected = "the items of a batch, as JSON";
+    let ReadItems(items) = decode(row, "items", &row.items, expected)?;
+    check_count(row, "items", expected, row.size, items.len())?;
     Ok(items)
 }
 
 /// The items of a batch that failed.
 pub(crate) fn read_failed(row: &BatchRow) -> Result<Vec<Failure>, StoreError> {
-    match row.failed.as_str() {
-        "" => Ok(Vec::new()),
-        text => decode(row, "failed", text, "the items that failed, as JSON"),
-    }
+    let expected = "the items that failed, as JSON";
+    let failed: Vec<Failure> = match row.failed.as_str() {
+        "" if row.failures == 0 => return Ok(Vec::new()),
+        "" => return Err(mismatch(row, "failed", expected, row.failures, "an empty text")),
+        text => decode(row, "failed", text, expected)?,
+    };
+    check_count(row, "failed", expected, row.failures, failed.len())?;
+    Ok(failed)
 }
 
 /// Whether items in doubt count as changed.
@@ -190,9 +203,6 @@ pub enum InDoubtItems {
 /// The items of a batch that were changed.
 pub fn read_changed(row: &BatchRow, items_in_doubt: InDoubtItems) -> Result<Vec<ChangeItem>, StoreError> {
     let mut items = read_items(row)?;
-    if row.pending == 0 && row.failed.is_empty() {
-        return Ok(items);
-    }
     let (unresolved, failed) = (Unresolved::read(row)?, read_failed(row)?);
     let in_doubt: &[ChangeItem] = match items_in_doubt {
         InDoubtItems::Included => &[],
@@ -208,6 +218,34 @@ pub fn read_changed(row: &BatchRow, items_in_doubt: InDoubtItems) -> Result<Vec<
     Ok(items)
 }
 
+/// Refuses a list of another length than the batch counts: whom it leaves out would be changed again, or undone.
+fn check_count(
+    row: &BatchRow,
+    name: &'static str,
+    expected: &'static str,
+    count: i64,
+    found: usize,
+) -> Result<(), StoreError> {
+    if i64::try_from(found) == Ok(count) {
+        return Ok(());
+    }
+    Err(mismatch(row, name, expected, count, &found.to_string()))
+}
+
+fn mismatch(row: &BatchRow, column: &'static str, expected: &str, count: i64, found: &str) -> StoreError {
+    StoreError::Decode {
+        table: "mpscript_batch",
+        row: key(row),
+        column,
+        expected: format!("{expected}, {count} of them"),
+        found: found.to_owned(),
+    }
+}
+
+fn key(row: &BatchRow) -> String {
+    format!("{} batch {}", row.step, row.number)
+}
+
 /// Decodes what a column of a batch holds.
 fn decode<T: DeserializeOwned>(
     row: &BatchRow,
@@ -215,7 +253,7 @@ fn decode<T: DeserializeOwned>(
     json: &str,
     expected: &'static str,
 ) -> Result<T, StoreError> {
-    let key = format!("{} batch {}", row.step, row.number);
+    let key = key(row);
     let column = JsonColumn { table: "mpscript_batch", row: &key, name, expected, quoting: Quoting::Excerpt };
     column.decode(json)
 }
@@ -224,8 +262,8 @@ fn decode<T: DeserializeOwned>(
 mod tests {
     use super::*;
 
-    fn row(items: &str) -> BatchRow {
-        BatchRow { step: "R/3".to_owned(), number: 2, items: items.to_owned(), ..BatchRow::default() }
+    fn row(size: i64, items: &str) -> BatchRow {
+        BatchRow { step: "R/3".to_owned(), number: 2, size, items: items.to_owned(), ..BatchRow::default() }
     }
 
     #[test]
@@ -239,7 +277,8 @@ mod tests {
             (Vec::new(), r#"{"type":"openids","items":[]}"#),
         ] {
             assert_eq!(serde_json::to_string(&Items(&items)).ok().as_deref(), Some(json));
-            assert_eq!(read_items(&row(json)), Ok(items));
+            let size = i64::try_from(items.len()).expect("they are few");
+            assert_eq!(read_items(&row(size, json)), Ok(items));
         }
         let mixed: Vec<ChangeItem> = openids.into_iter().chain(remarks).collect();
         assert!(serde_json::to_string(&Items(&mixed)).is_err());
@@ -247,7 +286,7 @@ mod tests {
 
     #[test]
     fn items_that_are_damaged_name_row_expected_and_found() {
-        let error = read_items(&row("[\"a\"")).unwrap_err().to_string();
+        let error = read_items(&row(1, "[\"a\"")).unwrap_err().to_string();
         let expected = "`items` in row `R/3 batch 2` of mpscript_batch can't be read: expected the items of a batch, as JSON, \
                         found `[\"a\"` (";
         assert!(error.starts_with(expected), "{error}");
@@ -255,7 +294,7 @@ mod tests {
 
     #[test]
     fn batch_without_outcome_is_in_doubt_as_a_whole() {
-        let row = BatchRow { pending: 1, ..row(r#"{"type":"openids","items":["a"]}"#) };
+        let row = BatchRow { pending: 1, in_doubt: 1, ..row(1, r#"{"type":"openids","items":["a"]}"#) };
         let in_doubt = vec![ChangeItem::Openid("a".to_owned())];
         assert_eq!(
             Unresolved::read(&row),
@@ -269,11 +308,13 @@ mod tests {
     fn items_that_failed_or_were_not_sent_were_not_changed() {
         let row = BatchRow {
             pending: 2,
+            in_doubt: 1,
+            failures: 1,
             unresolved:
                 r#"{"in_doubt":{"type":"openids","items":["b"]},"not_sent":{"type":"openids","items":["c"]}}"#
                     .to_owned(),
             failed: r#"[{"openid":"d","errcode":40003,"errmsg":"invalid openid"}]"#.to_owned(),
-            ..row(r#"{"type":"openids","items":["a","b","c","d"]}"#)
+            ..row(4, r#"{"type":"openids","items":["a","b","c","d"]}"#)
         };
         let openids = |in_doubt| -> Vec<String> {
             let changed = read_changed(&row, in_doubt).unwrap_or_default();
@@ -283,5 +324,52 @@ mod tests {
             (openids(InDoubtItems::Excluded), openids(InDoubtItems::Included)),
             (vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()])
         );
+    }
+
+    #[test]
+    fn lists_of_other_lengths_than_the_batch_counts_are_errors() {
+        const ITEMS: &str = r#"{"type":"openids","items":["a","b"]}"#;
+        const ONE: &str =
+            r#"{"in_doubt":{"type":"openids","items":["a"]},"not_sent":{"type":"openids","items":[]}}"#;
+        const FAILED: &str = r#"[{"openid":"a","errcode":40003,"errmsg":"invalid openid"}]"#;
+        let two = row(2, ITEMS);
+        // Size, pending, in doubt, failures; unresolved, failed; the error.
+        let table = [
+            ([3, 0, 0, 0], "", "", "`items` … the items of a batch, as JSON, 3 of them, found 2"),
+            (
+                [2, 0, 0, 1],
+                "",
+                "",
+                "`failed` … the items that failed, as JSON, 1 of them, found an empty text",
+            ),
+            ([2, 0, 0, 2], "", FAILED, "`failed` … the items that failed, as JSON, 2 of them, found 1"),
+            ([2, 0, 0, 0], "", FAILED, "`failed` … the items that failed, as JSON, 0 of them, found 1"),
+            (
+                [2, 1, 1, 0],
+                "",
+                "",
+                "`unresolved` … the items without an outcome, as JSON, 1 of them, found an empty text",
+            ),
+            (
+                [2, 2, 1, 0],
+                ONE,
+                "",
+                "`unresolved` … the items without an outcome, as JSON, 2 of them, found 1",
+            ),
+            (
+                [2, 1, 0, 0],
+                ONE,
+                "",
+                "`unresolved` … as JSON those in doubt, which `in_doubt` counts, 0 of them, found 1",
+            ),
+        ];
+        for ([size, pending, in_doubt, failures], unresolved, failed, expected) in table {
+            let (unresolved, failed) = (unresolved.to_owned(), failed.to_owned());
+            let row = BatchRow { size, pending, in_doubt, failures, unresolved, failed, ..two.clone() };
+            let error = read_changed(&row, InDoubtItems::Included).map_err(|error| error.to_string());
+            let expected =
+                expected.replace('…', "in row `R/3 batch 2` of mpscript_batch can't be read: expected");
+            assert_eq!(error, Err(expected));
+        }
     }
 }

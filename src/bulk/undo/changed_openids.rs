@@ -85,8 +85,11 @@ mod tests {
     use crate::store::{BatchRow, EffectKind, TerminalKind};
 
     fn changed(kind: StepKind, target: &str, target_id: i64) -> String {
-        let batch =
-            BatchRow { items: r#"{"type":"openids","items":["a"]}"#.to_owned(), ..BatchRow::default() };
+        let batch = BatchRow {
+            size: 1,
+            items: r#"{"type":"openids","items":["a"]}"#.to_owned(),
+            ..BatchRow::default()
+        };
         let row = ChangedBatch { kind, target: target.to_owned(), target_id, batch };
         let all: Vec<ChangedOpenid> = openids(&row).into_iter().flatten().collect();
         let words: Vec<String> = all

@@ -47,7 +47,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 26] = [
+const DAMAGES: [(&str, &str, Option<i32>); 28] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -145,9 +145,21 @@ const DAMAGES: [(&str, &str, Option<i32>); 26] = [
         Some(5),
     ),
     (
-        "UPDATE mpscript_batch SET failed = '[{', failures = 1, pending = 49, in_doubt = 49 WHERE run = $1 AND step = '2' AND number = 0",
+        "UPDATE mpscript_batch SET failed = '[{', failures = 1, pending = 0, in_doubt = 0 WHERE run = $1 AND step = '2' AND number = 0",
         "`failed` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items that failed, as JSON, \
          found `[{` (EOF while parsing",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET failures = 1, pending = 0, in_doubt = 0 WHERE run = $1 AND step = '2' AND number = 0",
+        "`failed` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items that failed, as JSON, 1 of them, \
+         found an empty text",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET pending = 20, in_doubt = 20 WHERE run = $1 AND step = '2' AND number = 0",
+        "`unresolved` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items without an outcome, as \
+         JSON, 20 of them, found an empty text",
         Some(5),
     ),
     (
