@@ -38,7 +38,7 @@ pub use minute_quotas::MAX_PROBES;
 pub use probe::Probe;
 pub use quota_left::Remaining;
 pub use sender::account_key;
-pub use tally::Tally;
+pub use tally::{SentCalls, Tally};
 pub use timeline::{Bucket, Timeline};
 pub use token::{
     broker::{Answer, Broker, BrokeredError, Question},

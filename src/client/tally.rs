@@ -13,10 +13,20 @@ pub struct Tally {
 }
 
 /// Calls of one endpoint.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Count {
+    spec: &'static Spec,
     sent: u64,
     in_flight: u64,
+}
+
+/// Calls of one endpoint that were sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SentCalls {
+    /// The endpoint.
+    pub spec: &'static Spec,
+    /// How many.
+    pub count: u64,
 }
 
 impl Tally {
@@ -32,23 +42,35 @@ impl Tally {
 
     fn change(&self, spec: &'static Spec, change: impl FnOnce(&mut Count)) {
         let mut counts = lock(&self.counts);
-        change(counts.entry((spec.method.as_str(), spec.path)).or_default());
+        let new = Count { spec, sent: 0, in_flight: 0 };
+        change(counts.entry((spec.method.as_str(), spec.path)).or_insert(new));
     }
 
     /// Calls of an endpoint so far, and how many of them are in flight.
     #[must_use]
     pub fn of(&self, spec: &Spec) -> (u64, u64) {
         let counts = lock(&self.counts);
-        let count = counts.get(&(spec.method.as_str(), spec.path)).copied().unwrap_or_default();
-        (count.sent, count.in_flight)
+        counts.get(&(spec.method.as_str(), spec.path)).map_or((0, 0), |count| (count.sent, count.in_flight))
     }
 
-    /// The counts so far, keyed `"METHOD path"`.
+    /// The calls so far.
     #[must_use]
-    pub fn snapshot(&self) -> BTreeMap<String, u64> {
+    pub fn snapshot(&self) -> Vec<SentCalls> {
         let counts = lock(&self.counts);
-        let sent = counts.iter().filter(|(_, count)| count.sent > 0);
-        sent.map(|((method, path), count)| (format!("{method} {path}"), count.sent)).collect()
+        let sent = counts.values().filter(|count| count.sent > 0);
+        sent.map(|count| SentCalls { spec: count.spec, count: count.sent }).collect()
+    }
+
+    /// The calls since an earlier snapshot.
+    #[must_use]
+    pub fn since(&self, before: &[SentCalls]) -> Vec<SentCalls> {
+        let earlier = |spec: &Spec| {
+            let of_it =
+                before.iter().find(|sent| sent.spec.method == spec.method && sent.spec.path == spec.path);
+            of_it.map_or(0, |sent| sent.count)
+        };
+        let since = |sent: SentCalls| SentCalls { count: sent.count - earlier(sent.spec), ..sent };
+        self.snapshot().into_iter().map(since).filter(|sent| sent.count > 0).collect()
     }
 
     pub(super) fn timeline(&self) -> Timeline {

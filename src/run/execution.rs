@@ -5,14 +5,14 @@ use super::{config::RunConfig, output_log::OutputLog};
 use crate::{
     api,
     base::{Cancel, Clock, Diagnostic, Stopwatch},
-    bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport},
-    client::Client,
+    bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport, kind_of},
+    client::{Client, SentCalls},
     host::on_deep_stack,
     script::{
         Calls, ErrorKind, HandlerCall, HandlerResult, NoClient, Output, Program, RunEnv, STACK, Script,
         ScriptFailure, ScriptIo, WritePolicy,
     },
-    store::{AutomationId, RunEnd, RunState, SavedState, Store, StoreError},
+    store::{AutomationId, EffectKind, RunEnd, RunState, SavedState, Store, StoreError},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
@@ -217,7 +217,7 @@ struct OpenExecution<'a> {
     runtime: &'a Runtime,
     started: Stopwatch,
     /// Calls that the client had made before; a session's client is older than its lines.
-    calls_before: BTreeMap<String, u64>,
+    calls_before: Vec<SentCalls>,
     client: Result<Client, NoClient>,
     cancel: Cancel,
     board: Arc<ProgressBoard>,
@@ -253,14 +253,16 @@ impl OpenExecution<'_> {
         // A session's variables may hold this journal; nothing may be written to it from now on.
         self.journal.close();
         drop(self.heartbeat);
-        let (calls, timeline) = self
+        let (sent, timeline) = self
             .client
             .as_ref()
-            .map(|client| (calls_since(client, &self.calls_before), client.timeline().into()))
+            .map(|client| (client.tally().since(&self.calls_before), client.timeline().into()))
             .unwrap_or_default();
+        let writes = writes_of(&sent);
+        let calls = sent.iter().map(|sent| (sent.spec.call(), sent.count)).collect();
         let elapsed = self.started.elapsed();
         let mut report =
-            RunReport { timeline, ..RunReport::from_operations(self.board.ended(), calls, elapsed) };
+            RunReport { writes, timeline, ..RunReport::from_operations(self.board.ended(), calls, elapsed) };
         report.not_undone = self.board.not_undone();
         let jobs = match report.state {
             RunState::Done if !report.not_undone.is_empty() => RunState::DoneWithFailures,
@@ -382,21 +384,22 @@ impl Record {
     }
 }
 
-/// The calls that a client has made since `before`.
-fn calls_since(client: &Client, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let mut calls = client.tally().snapshot();
-    calls.retain(|call, count| {
-        *count -= before.get(call).copied().unwrap_or_default();
-        *count > 0
-    });
-    calls
+/// Those of some calls that may have changed the account, by what they do.
+fn writes_of(sent: &[SentCalls]) -> BTreeMap<EffectKind, u64> {
+    let mut writes = BTreeMap::new();
+    for SentCalls { spec, count } in sent {
+        if let Some(kind) = kind_of(spec) {
+            *writes.entry(kind).or_default() += *count;
+        }
+    }
+    writes
 }
 
 /// The rest of today's quota of these calls, where it is known.
 async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut left = BTreeMap::new();
     for spec in api::all() {
-        let call = format!("{} {}", spec.method.as_str(), spec.path);
+        let call = spec.call();
         if calls.contains_key(&call)
             && let Some(remaining) = client.remaining(spec).await
         {

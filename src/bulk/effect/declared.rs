@@ -2,7 +2,7 @@
 
 use super::effect::{Effect, Inverse};
 use crate::{
-    api::{Endpoint, Spec, blacklist, card, media, qrcode, quota, tag, user},
+    api::{CallKind, Endpoint, Spec, blacklist, card, media, qrcode, quota, tag, user},
     bulk::model::effect::RecordedEffect,
     store::{EffectKind, StepKind},
 };
@@ -70,11 +70,12 @@ fn undeclared(_recorded: &RecordedEffect) -> Inverse {
     Inverse::Irreversible("nothing is known of what it does")
 }
 
-/// The kind of the call that a recorded `METHOD path` is of, if it is a write endpoint's.
+/// The kind of an endpoint's calls; `None` where they only read.
 #[must_use]
-pub fn kind_of_call(call: &str) -> Option<EffectKind> {
-    let is_it = |kind: &EffectKind| Declared::from_kind(*kind).spec.is_some_and(|spec| spec.call() == call);
-    EffectKind::ALL.iter().copied().find(is_it)
+pub fn kind_of(spec: &Spec) -> Option<EffectKind> {
+    let is_it = |kind: &EffectKind| Declared::from_kind(*kind).spec.is_some_and(|of| of.name == spec.name);
+    let declared = || EffectKind::ALL.iter().copied().find(is_it).unwrap_or(EffectKind::Undeclared);
+    (spec.kind == CallKind::Write).then(declared)
 }
 
 /// Whether a call of this kind changes which tags there are, or what they are called.
@@ -103,7 +104,8 @@ pub const fn changes_tags(kind: EffectKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::CallKind, for_each_endpoint};
+    use crate::api::{Method, undeclared};
+    use crate::for_each_endpoint;
 
     #[test]
     fn declared_every_write_endpoint_has_its_own_kind() {
@@ -131,8 +133,15 @@ mod tests {
         for kind in EffectKind::ALL {
             if let Some(spec) = Declared::from_kind(*kind).spec {
                 assert_eq!(kind.as_str(), spec.name.replace("::", "_"));
-                assert_eq!(kind_of_call(&spec.call()), Some(*kind));
+                assert_eq!(kind_of(spec), Some(*kind));
             }
         }
+    }
+
+    #[test]
+    fn calls_that_read_have_no_kind_and_undeclared_ones_their_own() {
+        assert_eq!(kind_of(<tag::List as Endpoint>::SPEC), None);
+        let menu = undeclared::spec(Method::Get, "/cgi-bin/menu/delete").expect("it is a path");
+        assert_eq!(kind_of(menu), Some(EffectKind::Undeclared));
     }
 }

@@ -1,7 +1,6 @@
 //! What a job did, in numbers that add up.
 
 use crate::{
-    api,
     base::{lock, plain_line, with_thousands},
     bulk::model::{
         counts::Counters,
@@ -12,7 +11,7 @@ use crate::{
         target::{self, Target},
     },
     client::{Bucket, Timeline},
-    store::{RunState, TerminalKind},
+    store::{EffectKind, RunState, TerminalKind},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -348,6 +347,9 @@ pub struct RunReport {
     pub failed: Vec<Failure>,
     /// Every call of the run, by `"METHOD path"`, those outside an operation too.
     pub calls: BTreeMap<String, u64>,
+    /// Those of them that may have changed the account, by what they do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub writes: BTreeMap<EffectKind, u64>,
     /// When they were made.
     #[serde(default, skip_serializing_if = "CallTimes::is_empty")]
     pub timeline: CallTimes,
@@ -371,12 +373,7 @@ impl RunReport {
     /// Whether it may have changed the account: a call was made that does more than read.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        let reads: Vec<String> = api::all()
-            .into_iter()
-            .filter(|spec| spec.kind == api::CallKind::Read)
-            .map(|spec| format!("{} {}", spec.method.as_str(), spec.path))
-            .collect();
-        self.totals.changed > 0 || self.calls.keys().any(|call| !reads.contains(call))
+        self.totals.changed > 0 || !self.writes.is_empty()
     }
 
     /// The counts of all its operations, as they are shown.
@@ -429,6 +426,7 @@ impl RunReport {
             totals,
             failed,
             calls,
+            writes: BTreeMap::new(),
             timeline: CallTimes::default(),
             would_call: BTreeMap::new(),
             left_today: BTreeMap::new(),

@@ -6,7 +6,7 @@ use super::{background::Background, editor::SharedNames, script::continues_previ
 use crate::{
     api::tag,
     base::{Cancel, Diagnostic, Stopwatch, plain_text, with_thousands},
-    bulk::{ProgressBoard, RunReport, RunState, changes_tags, kind_of_call},
+    bulk::{ProgressBoard, RunReport, RunState, changes_tags},
     cli::{
         args::{ReplArguments, TargetArgs},
         commands::confirm::{confirm_once, confirm_production},
@@ -391,5 +391,5 @@ fn open_account(
 
 /// Whether the calls of a line may have changed which tags there are.
 fn changes_tag_names(report: &RunReport) -> bool {
-    report.calls.keys().filter_map(|call| kind_of_call(call)).any(changes_tags)
+    report.writes.keys().copied().any(changes_tags)
 }

@@ -2,17 +2,17 @@
 
 use crate::{
     bulk::{Counters, Failure, Job, OperationReport, RunState},
-    client::Client,
+    client::{Client, SentCalls},
     script::host::env::RunEnv,
 };
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{mem, sync::Arc};
 
 /// The counts of a running job.
 pub(crate) struct JobReport {
     pub job: Arc<Job>,
     /// Followers that could not be read or changed.
     pub failed: Vec<Failure>,
-    calls_before: BTreeMap<String, u64>,
+    calls_before: Vec<SentCalls>,
 }
 
 impl JobReport {
@@ -34,11 +34,8 @@ impl JobReport {
 
     /// Makes the report and posts it on the progress board.
     pub(crate) fn post(&mut self, env: &RunEnv, client: &Client, state: RunState) -> OperationReport {
-        let mut calls = client.tally().snapshot();
-        calls.retain(|call, count| {
-            *count -= self.calls_before.get(call).copied().unwrap_or_default();
-            *count > 0
-        });
+        let sent = client.tally().since(&self.calls_before).into_iter();
+        let calls = sent.map(|sent| (sent.spec.call(), sent.count)).collect();
         let failed = mem::take(&mut self.failed);
         let report = OperationReport::from_job(&self.job, state, env.policy.dry.is_some(), failed, calls);
         env.io.board.end(report.clone());

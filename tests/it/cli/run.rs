@@ -40,6 +40,7 @@ fn main_job_tags_the_scene_in_the_fewest_calls() {
             "POST /cgi-bin/tags/members/batchtagging": 25,
         })
     );
+    assert_eq!(report["writes"], json!({"tag_create": 1, "tag_attach": 25}));
     assert_eq!((&report["state"], &report["ends"][0]["target"]), (&json!("done"), &json!("QR 98765")));
     let expected = "\
 tag `QR 98765`: done in …
