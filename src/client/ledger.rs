@@ -140,11 +140,10 @@ impl Ledger {
     pub async fn used(&self, endpoint: &'static str) -> Result<(i64, bool), StoreError> {
         let inner = &self.0;
         let day = inner.reset.day(inner.clock.now_secs());
-        let usage = inner.store.usage(&inner.account, day).await?;
-        let known = usage.iter().find(|usage| usage.endpoint == endpoint);
+        let known = inner.store.usage_of(&inner.account, endpoint, day).await?;
         let pending = lock(&inner.pending);
         let unwritten = pending.get(&(day, endpoint)).copied().unwrap_or_default();
-        Ok((known.map_or(0, |usage| usage.used) + unwritten, known.is_some_and(|usage| usage.is_exhausted)))
+        Ok(known.map_or((unwritten, false), |usage| (usage.used + unwritten, usage.is_exhausted)))
     }
 
     /// Number of writes to the store.

@@ -1,7 +1,10 @@
 //! What is left of the daily quotas.
 
 use super::{CallError, Client};
-use crate::api::{Spec, quota};
+use crate::{
+    api::{Spec, quota},
+    store::StoreError,
+};
 
 /// What is left of an endpoint's calls today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +17,18 @@ pub struct Remaining {
 
 impl Client {
     /// What is left of an endpoint's calls today, without asking the platform: its published quota minus the counted
-    /// calls. Accounts with many followers may have more.
-    pub async fn remaining(&self, spec: &Spec) -> Option<Remaining> {
+    /// calls. Accounts with many followers may have more. `None` where no quota is published.
+    ///
+    /// # Errors
+    /// When the counted calls can't be read: what is left is not known then.
+    pub async fn remaining(&self, spec: &Spec) -> Result<Option<Remaining>, StoreError> {
         let (used, is_exhausted) = match self.ledger() {
-            // Without a readable ledger the estimate is the whole quota.
-            Some(ledger) => ledger.used(spec.path).await.unwrap_or_default(),
+            Some(ledger) => ledger.used(spec.path).await?,
             None => (0, false),
         };
-        let daily = spec.daily.real.or_else(|| is_exhausted.then_some(0))?;
+        let Some(daily) = spec.daily.real.or_else(|| is_exhausted.then_some(0)) else { return Ok(None) };
         let left = if is_exhausted { 0 } else { daily.saturating_sub(used.unsigned_abs()) };
-        Some(Remaining { left, daily })
+        Ok(Some(Remaining { left, daily }))
     }
 
     /// Asks the platform what is left, which is one call; `None` where it does not answer that.

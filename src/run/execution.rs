@@ -400,10 +400,15 @@ async fn left_of(client: &Client, calls: &BTreeMap<String, u64>) -> BTreeMap<Str
     let mut left = BTreeMap::new();
     for spec in api::all() {
         let call = spec.call();
-        if calls.contains_key(&call)
-            && let Some(remaining) = client.remaining(spec).await
-        {
-            left.insert(call, remaining.left);
+        if !calls.contains_key(&call) {
+            continue;
+        }
+        match client.remaining(spec).await {
+            Ok(Some(remaining)) => {
+                left.insert(call, remaining.left);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("what is left today of {call} is not known: {error}"),
         }
     }
     left

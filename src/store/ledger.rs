@@ -24,6 +24,21 @@ pub struct Usage {
     pub is_exhausted: bool,
 }
 
+fn usage(account: &str, day: i64, row: &Row) -> Result<Usage, StoreError> {
+    let key = format!("{account}, {}, {day}", row.cell(0));
+    let mut cells = Cells::new("mpscript_ledger", "endpoint, used, exhausted", &key, row);
+    Ok(Usage { endpoint: cells.text()?, used: cells.integer()?, is_exhausted: cells.boolean()? })
+}
+
+/// A row of the ledger that can't be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableUsage {
+    /// The endpoint.
+    pub endpoint: String,
+    /// What can't be decoded.
+    pub error: StoreError,
+}
+
 impl Store {
     /// Adds calls to an account's ledger, all or none.
     pub async fn add_to_ledger(&self, account: &str, calls: &[Spent]) -> Result<(), StoreError> {
@@ -53,17 +68,32 @@ impl Store {
         self.execute(statement.with(account).with(day)).await.map(drop)
     }
 
-    /// What an account has used on a day, endpoint by endpoint.
-    pub async fn usage(&self, account: &str, day: i64) -> Result<Vec<Usage>, StoreError> {
+    /// What an account has used on a day, endpoint by endpoint. A row that can't be decoded is an error in its place.
+    pub async fn usage(
+        &self,
+        account: &str,
+        day: i64,
+    ) -> Result<Vec<Result<Usage, UnreadableUsage>>, StoreError> {
         let statement = Statement::new(
             "SELECT endpoint, used, exhausted FROM mpscript_ledger WHERE account = $1 AND day = $2 ORDER BY endpoint",
         );
         let rows = self.query(statement.with(account).with(day)).await?;
-        let usage = |row: &Row| {
-            let key = format!("{account}, {}, {day}", row.cell(0));
-            let mut cells = Cells::new("mpscript_ledger", "endpoint, used, exhausted", &key, row);
-            Ok(Usage { endpoint: cells.text()?, used: cells.integer()?, is_exhausted: cells.boolean()? })
-        };
-        rows.iter().map(usage).collect()
+        let unreadable = |row: &Row, error| UnreadableUsage { endpoint: row.cell(0).to_string(), error };
+        let listed = |row| usage(account, day, row).map_err(|error| unreadable(row, error));
+        Ok(rows.iter().map(listed).collect())
+    }
+
+    /// What an account has used of an endpoint on a day; `None` when nothing was counted.
+    pub async fn usage_of(
+        &self,
+        account: &str,
+        endpoint: &str,
+        day: i64,
+    ) -> Result<Option<Usage>, StoreError> {
+        let statement = Statement::new(
+            "SELECT endpoint, used, exhausted FROM mpscript_ledger WHERE account = $1 AND endpoint = $2 AND day = $3",
+        );
+        let rows = self.query(statement.with(account).with(endpoint).with(day)).await?;
+        rows.first().map(|row| usage(account, day, row)).transpose()
     }
 }

@@ -52,7 +52,7 @@ pub use fire::{Fire, FireKind, LastFire};
 pub use fire_state::FireState;
 pub use journal::{JournalWrite, NewStep, StepRow};
 pub use lease::{LeaseKey, LeaseKind};
-pub use ledger::{Spent, Usage};
+pub use ledger::{Spent, UnreadableUsage, Usage};
 pub use output::OutputLine;
 pub use run::{HeartbeatStatus, RunEnd, RunPayload, RunRecord, SavedState, StartedBy, UnreadableRun};
 pub use run_state::RunState;

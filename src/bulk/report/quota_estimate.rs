@@ -109,11 +109,16 @@ pub async fn estimate(
 ) -> Result<Vec<Estimate>, CostError> {
     let mut estimates = Vec::new();
     for CallDemand { spec, calls, is_sure } in shape.needs() {
-        let mut left = client.remaining(spec).await;
-        let needs_live_check = match left {
-            Some(remaining) => calls * LIVE_CHECK_SHARE > remaining.left,
-            None => calls > LIVE_CHECK_THRESHOLD,
+        let counted = client.remaining(spec).await;
+        let needs_live_check = match &counted {
+            Ok(Some(remaining)) => calls * LIVE_CHECK_SHARE > remaining.left,
+            Ok(None) => calls > LIVE_CHECK_THRESHOLD,
+            Err(error) => {
+                tracing::warn!("the platform is asked what is left today of {}: {error}", spec.call());
+                true
+            }
         };
+        let mut left = counted.ok().flatten();
         if needs_live_check {
             left = client.ask_remaining(spec).await?.or(left);
         }
@@ -121,7 +126,7 @@ pub async fn estimate(
         if let Some(remaining) = left.filter(|remaining| is_refused && remaining.left < calls) {
             return Err(QuotaShortage { path: spec.path, calls, left: remaining }.into());
         }
-        let call = format!("{} {}", spec.method.as_str(), spec.path);
+        let call = spec.call();
         estimates.push(Estimate { call, calls, left: left.map(|remaining| remaining.left) });
     }
     Ok(estimates)

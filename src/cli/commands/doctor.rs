@@ -52,7 +52,7 @@ pub(crate) fn execute(host: &Host, arguments: &DoctorArguments) -> anyhow::Resul
         }
         return Ok(report.code());
     };
-    let client = new_client(host, account, store, ClientOptions::default(), &Cancel::default());
+    let client = new_client(host, account, store, ClientOptions::default(), &Cancel::default())?;
     runtime.block_on(async {
         let probes = client.probe().await;
         report.show("clock", &clock(host, &probes));

@@ -11,7 +11,7 @@ use crate::{
     },
     client::{CallError, Client},
     host::Host,
-    store::Usage,
+    store::{UnreadableUsage, Usage},
 };
 use std::collections::BTreeMap;
 use tokio::runtime::Runtime;
@@ -19,7 +19,8 @@ use tokio::runtime::Runtime;
 /// One endpoint's day.
 struct Line {
     endpoint: String,
-    used: i64,
+    /// `None` if what was counted can't be decoded.
+    used: Option<i64>,
     /// `None` if the platform publishes no limit.
     limit: Option<i64>,
     is_exhausted: bool,
@@ -60,29 +61,34 @@ fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::R
         Some(store) => runtime.block_on(store.usage(client.account_key(), day)),
         None => Ok(Vec::new()),
     };
-    let usage = usage?;
-    let mut used: BTreeMap<String, Usage> =
-        usage.into_iter().map(|usage| (usage.endpoint.clone(), usage)).collect();
+    // `None` is what can't be decoded.
+    let mut used: BTreeMap<String, Option<Usage>> = BTreeMap::new();
+    for usage in usage? {
+        match usage {
+            Ok(usage) => used.insert(usage.endpoint.clone(), Some(usage)),
+            Err(UnreadableUsage { endpoint, error }) => {
+                tracing::warn!("the counted calls of {endpoint} are not known: {error}");
+                used.insert(endpoint, None)
+            }
+        };
+    }
+    let line = |endpoint: String, usage: Option<Usage>, limit| Line {
+        endpoint,
+        used: usage.as_ref().map(|usage| usage.used),
+        limit,
+        is_exhausted: usage.is_some_and(|usage| usage.is_exhausted),
+    };
     // Endpoints with a known limit are shown before they are used.
     let mut lines = Vec::new();
     for spec in api::all() {
         let usage = used.remove(spec.path);
         let limit = spec.daily.real.and_then(|limit| i64::try_from(limit).ok());
+        let unused = || Some(Usage { endpoint: spec.path.to_owned(), used: 0, is_exhausted: false });
         if usage.is_some() || limit.is_some() {
-            lines.push(Line {
-                endpoint: spec.path.to_owned(),
-                used: usage.as_ref().map_or(0, |usage| usage.used),
-                limit,
-                is_exhausted: usage.is_some_and(|usage| usage.is_exhausted),
-            });
+            lines.push(line(spec.path.to_owned(), usage.unwrap_or_else(unused), limit));
         }
     }
-    lines.extend(used.into_values().map(|usage| Line {
-        endpoint: usage.endpoint,
-        used: usage.used,
-        limit: None,
-        is_exhausted: usage.is_exhausted,
-    }));
+    lines.extend(used.into_iter().map(|(endpoint, usage)| line(endpoint, usage, None)));
     Ok(lines)
 }
 
@@ -94,7 +100,7 @@ async fn live(client: &Client) -> Result<Vec<Line>, CallError> {
         match client.call(&request).await {
             Ok(answer) => lines.push(Line {
                 endpoint: spec.path.to_owned(),
-                used: answer.quota.used,
+                used: Some(answer.quota.used),
                 limit: Some(answer.quota.daily_limit),
                 is_exhausted: answer.quota.remain == 0,
             }),
@@ -110,10 +116,14 @@ fn show(lines: &[Line]) -> String {
     let count = |count: i64| with_thousands(count.unsigned_abs());
     let mut text = format!("{:<42} {:>10} {:>10} {:>10}\n", "endpoint", "used", "left", "a day");
     for line in lines {
-        let left = line.limit.map(|limit| if line.is_exhausted { 0 } else { (limit - line.used).max(0) });
+        let left = match (line.limit, line.used) {
+            (Some(_), Some(_)) if line.is_exhausted => Some(0),
+            (Some(limit), Some(used)) => Some((limit - used).max(0)),
+            (None, _) | (_, None) => None,
+        };
         let known = |number: Option<i64>| number.map_or_else(|| "?".to_owned(), count);
         let spent = if line.is_exhausted { "  used up until midnight, Beijing time" } else { "" };
-        let (used, left, limit) = (count(line.used), known(left), known(line.limit));
+        let (used, left, limit) = (known(line.used), known(left), known(line.limit));
         text.push_str(&format!("{:<42} {used:>10} {left:>10} {limit:>10}{spent}\n", line.endpoint));
     }
     text.push_str("? is not published; `mpscript quota --live` asks the platform, one call per endpoint\n");

@@ -161,7 +161,7 @@ fn serve_metrics(
     if let Some(address) = arguments.metrics {
         let listening = listen_at(runtime, address, &arguments.allow_host)?;
         report.info(&format!("metrics at {}/metrics", listening.place));
-        let metrics = Metrics { stats: Arc::clone(stats), clock: host.clock.clone() };
+        let metrics = Metrics::new(Arc::clone(stats), host.clock.clone());
         runtime.spawn(listening.serve(metrics));
     }
     Ok(())

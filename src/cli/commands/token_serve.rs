@@ -135,7 +135,7 @@ fn accounts(host: &Host, runtime: &Runtime, target: &TargetArgs) -> anyhow::Resu
     let (mut clients, mut shared) = (BTreeMap::new(), BTreeSet::new());
     for config in all {
         let account = ClientAccount::from_config(&config, target, Access::Call)?;
-        let client = new_client(host, account, store.clone(), ClientOptions::default(), &Cancel::default());
+        let client = new_client(host, account, store.clone(), ClientOptions::default(), &Cancel::default())?;
         clients.extend(config.name.map(|name| (name, client.clone())));
         if clients.insert(config.appid.clone(), client).is_some() {
             shared.insert(config.appid);

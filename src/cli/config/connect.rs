@@ -176,7 +176,7 @@ pub(crate) fn connect(
             host.secrets.learn(&keys.token);
         }
     }
-    let client = new_client(host, account, store.clone(), options, cancel);
+    let client = new_client(host, account, store.clone(), options, cancel)?;
     let (name, production) = (config.name, config.production);
     Ok(Connection { client: Ok(client), store, callback, files, name, production, own_sandbox: None })
 }
@@ -192,7 +192,7 @@ fn connect_to_own_sandbox(
     let sandbox = Sandbox::start(world.clone()).context("the sandbox did not start")?;
     let account = ClientAccount::from_sandbox(&sandbox, &world)?;
     // The sandbox's world ends with this process, so its tokens and counts are not stored.
-    let client = new_client(host, account, None, options, cancel);
+    let client = new_client(host, account, None, options, cancel)?;
     Ok(Connection {
         client: Ok(client),
         store: None,
@@ -210,12 +210,12 @@ pub(crate) fn new_client(
     store: Option<Store>,
     options: ClientOptions,
     cancel: &Cancel,
-) -> Client {
-    Client::new(ClientConfig {
+) -> anyhow::Result<Client> {
+    Ok(Client::new(ClientConfig {
         bases: account.bases,
         account: account.account,
         in_flight: options.in_flight,
-        minute: quota_minute(host),
+        minute: quota_minute(host)?,
         reset: account.reset,
         waits_for_reset: options.waits_for_reset,
         token_mode: account.token_mode,
@@ -224,13 +224,19 @@ pub(crate) fn new_client(
         secrets: host.secrets.clone(),
         clock: host.clock.clone(),
         cancel: cancel.clone(),
-    })
+    }))
 }
 
 /// The length of a minute of quotas: `MPSCRIPT_QUOTA_MINUTE` shortens it for a sandbox with shorter minutes.
-fn quota_minute(host: &Host) -> Duration {
-    let given = host.variable("MPSCRIPT_QUOTA_MINUTE").and_then(|text| humantime::parse_duration(text).ok());
-    given.unwrap_or(Duration::from_mins(1))
+fn quota_minute(host: &Host) -> anyhow::Result<Duration> {
+    let Some(given) = host.variable("MPSCRIPT_QUOTA_MINUTE") else { return Ok(Duration::from_mins(1)) };
+    humantime::parse_duration(given).map_err(|_| {
+        let message = format!("MPSCRIPT_QUOTA_MINUTE: `{given}` is not a span of time");
+        usage_error(
+            message,
+            "write a number with its unit, as in 500ms or 2s; unset it for the platform's minute",
+        )
+    })
 }
 
 /// The platform's addresses for an account: those on the command line, else the configured ones; empty for the

@@ -43,12 +43,12 @@ impl Budget {
 
     /// Takes one fetch from the minute's budget; `false` if it is used up.
     pub(crate) async fn take_fetch(&self, clock: &Clock) -> bool {
-        if let Some(store) = &self.store
-            && let Ok(taken) = store
-                .take_from_budget(&self.fetch, clock.now_secs().div_euclid(60), MAX_RENEWALS_A_MINUTE)
-                .await
-        {
-            return taken;
+        if let Some(store) = &self.store {
+            let minute = clock.now_secs().div_euclid(60);
+            match store.take_from_budget(&self.fetch, minute, MAX_RENEWALS_A_MINUTE).await {
+                Ok(taken) => return taken,
+                Err(error) => warn_of_store(&error),
+            }
         }
         let mut fetched = lock(&self.fetched);
         while fetched.front().is_some_and(|at| at.elapsed() > Duration::from_mins(1)) {
@@ -66,7 +66,10 @@ impl Budget {
     pub(crate) async fn take_forced(&self, clock: &Clock) -> bool {
         let today = quota::day(clock.now_secs());
         let taken = match &self.store {
-            Some(store) => self.take_forced_in(store, clock, today).await.ok(),
+            Some(store) => {
+                let taken = self.take_forced_in(store, clock, today).await;
+                taken.inspect_err(warn_of_store).ok()
+            }
             None => None,
         };
         let taken = taken.unwrap_or_else(|| {
@@ -106,4 +109,8 @@ impl Budget {
             None => Ok(lock(&self.forced).1),
         }
     }
+}
+
+fn warn_of_store(error: &StoreError) {
+    tracing::warn!("{error}; the fetches of tokens of this process alone are bounded until it works");
 }

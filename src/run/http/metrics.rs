@@ -7,10 +7,11 @@ use crate::{
     base::{
         Clock, EpochMs,
         http::{Peer, Service},
+        lock,
     },
     client::{AccountKey, UnknownAccountKey},
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
-    store::{AutomationId, FireState},
+    store::{AutomationId, FireState, StoreError},
 };
 use http_body_util::Full;
 use hyper::{
@@ -18,14 +19,18 @@ use hyper::{
     body::{Bytes, Incoming},
     header,
 };
-use std::{collections::BTreeSet, fmt::Display, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    sync::{Arc, Mutex},
+};
 
 /// Serves the statistics of a daemon.
 pub struct Metrics {
-    /// The statistics.
-    pub stats: Arc<DaemonStats>,
-    /// The clock.
-    pub clock: Clock,
+    stats: Arc<DaemonStats>,
+    clock: Clock,
+    /// The last error of the store that was logged.
+    logged: Mutex<Option<StoreError>>,
 }
 
 impl Service for Metrics {
@@ -60,6 +65,22 @@ fn health(trouble: Option<String>) -> (StatusCode, String) {
 }
 
 impl Metrics {
+    /// Serves these statistics.
+    #[must_use]
+    pub fn new(stats: Arc<DaemonStats>, clock: Clock) -> Self {
+        Self { stats, clock, logged: Mutex::default() }
+    }
+
+    /// The value of what the store can't tell: `NaN`. Each reason is logged once, not at every request.
+    fn unknown(&self, error: StoreError) -> f64 {
+        let mut logged = lock(&self.logged);
+        if logged.as_ref() != Some(&error) {
+            tracing::warn!("a metric is not known, which NaN says: {error}");
+            *logged = Some(error);
+        }
+        f64::NAN
+    }
+
     async fn page(&self, snapshot: &StatsSnapshot) -> String {
         let mut page = Page::default();
         page.head("build_info", "gauge", "The program's version.");
@@ -124,13 +145,12 @@ impl Metrics {
         let now = self.clock.now();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
         for (appid, client) in &snapshot.accounts {
-            if let Ok(Some(record)) = client.token_record().await {
-                page.row(
-                    "token_age_seconds",
-                    &[("account", appid)],
-                    now.since(record.renewed_at).as_secs_f64(),
-                );
-            }
+            let age = match client.token_record().await {
+                Ok(Some(record)) => now.since(record.renewed_at).as_secs_f64(),
+                Ok(None) => continue,
+                Err(error) => self.unknown(error),
+            };
+            page.row("token_age_seconds", &[("account", appid)], age);
         }
         page.head(
             "quota_left",
@@ -139,10 +159,12 @@ impl Metrics {
         );
         for (appid, client) in &snapshot.accounts {
             for spec in api::all().into_iter().filter(|spec| spec.daily.real.is_some()) {
-                if let Some(remaining) = client.remaining(spec).await {
-                    let call = format!("{} {}", spec.method.as_str(), spec.path);
-                    page.row("quota_left", &[("account", appid), ("call", &call)], remaining.left);
-                }
+                let left = match client.remaining(spec).await {
+                    Ok(Some(remaining)) => remaining.left.to_string(),
+                    Ok(None) => continue,
+                    Err(error) => self.unknown(error).to_string(),
+                };
+                page.row("quota_left", &[("account", appid), ("call", &spec.call())], left);
             }
         }
         page.0

@@ -47,10 +47,17 @@ pub(crate) fn preflight(
     let people = match &cost.source {
         Source::Openids(openids) => Some(openids.len() as u64),
         Source::Followers => match &env.store {
-            Some(store) => env.block_on(store.audience_size(client.account_key(), FOLLOWERS)).ok().flatten(),
+            Some(store) => env
+                .block_on(store.audience_size(client.account_key(), FOLLOWERS))
+                .inspect_err(|error| tracing::warn!("the size of the job is estimated later: {error}"))
+                .ok()
+                .flatten(),
             None => None,
         },
-        Source::ChangedByStep(changed) => env.block_on(changed.count()).ok(),
+        Source::ChangedByStep(changed) => {
+            let count = env.block_on(changed.count());
+            Some(count.map_err(|error| env.journal_error(&error.into()))?)
+        }
         Source::Members(_) | Source::Blacklisted => None,
     };
     if let Some(people) = people {

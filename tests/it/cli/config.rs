@@ -218,3 +218,14 @@ fn damaged_store_is_reported_before_any_call() {
     );
     assert!(run(&["--store", "."]).contains(" can't be opened: "), "{}", run(&["--store", "."]));
 }
+
+#[test]
+fn quota_minute_that_is_no_span_is_refused() {
+    let folder = Folder::new().env("MPSCRIPT_QUOTA_MINUTE", "两秒");
+    let refused = folder.run(&["run", "-e", "print(1);", "--sandbox"]).failure(2);
+    assert_eq!(
+        refused,
+        "error: MPSCRIPT_QUOTA_MINUTE: `两秒` is not a span of time\n  hint: write a number with its unit, as in 500ms or \
+         2s; unset it for the platform's minute\n"
+    );
+}

@@ -23,7 +23,8 @@ async fn used(store: &Store, account: &str) -> i64 {
     let mut used = 0;
     // The day may have changed while this ran.
     for day in [today - 1, today] {
-        used += store.usage(account, day).await.unwrap().iter().map(|usage| usage.used).sum::<i64>();
+        used +=
+            store.usage(account, day).await.unwrap().iter().flatten().map(|usage| usage.used).sum::<i64>();
     }
     used
 }

@@ -137,6 +137,27 @@ fn damaged_line_of_a_run_is_shown_beside_the_others_and_the_run_is_resumed() {
 }
 
 #[test]
+fn damaged_count_of_calls_is_not_taken_for_an_unused_quota() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    on_each_store(|folder| {
+        let url = sandbox.url();
+        let run = || folder.run(&["run", "-e", "print(followers().count());", "--base-url", &url, "--quiet"]);
+        assert_eq!(run().out, "10\n");
+        damage(folder, "UPDATE mpscript_ledger SET exhausted = 7 WHERE endpoint = '/cgi-bin/user/get'");
+        let error = format!("`exhausted` in row `{DEFAULT_APPID} {url}, /cgi-bin/user/get, ");
+        let shown = folder.run(&["quota", "--base-url", &url]);
+        let line = shown.out.lines().find(|line| line.starts_with("/cgi-bin/user/get "));
+        let numbers = line.map(|line| line.split_whitespace().skip(1).take(2).collect::<Vec<_>>());
+        assert_eq!(numbers, Some(vec!["?", "?"]), "{}", shown.out);
+        assert!(shown.err.contains(&error), "{}", shown.err);
+        let again = run();
+        assert_eq!(again.out, "10\n", "{}", again.err);
+        let asked = "warning: the platform is asked what is left today of GET /cgi-bin/user/get: ";
+        assert!(again.err.contains(&format!("{asked}{error}")), "{}", again.err);
+    });
+}
+
+#[test]
 fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
     on_each_store(|folder| {
         let (id, scheduled_at) = (AutomationId::new("wx1 http://a", "每分"), EpochMs::new(60_000));
