@@ -108,7 +108,10 @@ impl Effect for Update {
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let tags = account.tags().await?;
         warn_of_twin(&self.name, Some(self.id), &tags);
-        let from = tags.into_iter().find(|tag| tag.id == self.id).map(|tag| tag.name).unwrap_or_default();
+        // Without its name before there is nothing to go back to.
+        let Some(Tag { name: from, .. }) = tags.into_iter().find(|tag| tag.id == self.id) else {
+            return Ok(PreState::irreversible::<Self>());
+        };
         Ok(PreState::new(RecordedEffect::RenameTag { id: self.id, from, to: self.name.clone() }))
     }
 
@@ -158,8 +161,10 @@ impl Effect for Delete {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let name = account.tag(self.id).await?.map(|tag| tag.name).unwrap_or_default();
-        Ok(PreState::new(RecordedEffect::DeleteTag { id: self.id, name }))
+        Ok(match account.tag(self.id).await? {
+            Some(Tag { name, .. }) => PreState::new(RecordedEffect::DeleteTag { id: self.id, name }),
+            None => PreState::irreversible::<Self>(),
+        })
     }
 
     fn inverse(_recorded: &RecordedEffect) -> Inverse {

@@ -57,7 +57,7 @@ impl WriteCall for Undeclared {
         Box::pin(async { Ok(json!({"errcode": 0, "errmsg": "ok"})) })
     }
 
-    fn complete(&self, recorded: RecordedEffect, _answer: &Value) -> RecordedEffect {
-        recorded
+    fn complete(&self, recorded: RecordedEffect, _answer: &Value) -> serde_json::Result<RecordedEffect> {
+        Ok(recorded)
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     bulk::model::{change::Change, effect::RecordedEffect},
     store::EffectKind,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::pin::Pin;
 
@@ -39,7 +40,10 @@ pub trait WriteCall: Sync {
         dry_run: &'a DryRun,
     ) -> Boxed<'a, Result<Value, RehearseError>>;
     /// See [`Effect::complete`].
-    fn complete(&self, recorded: RecordedEffect, answer: &Value) -> RecordedEffect;
+    ///
+    /// # Errors
+    /// When the answer is of another form than the endpoint's.
+    fn complete(&self, recorded: RecordedEffect, answer: &Value) -> serde_json::Result<RecordedEffect>;
 
     /// The requests that it takes: a list that is longer than the platform's bound is cut.
     fn requests(&self) -> usize {
@@ -84,11 +88,7 @@ impl<E: Effect> WriteCall for E {
         Box::pin(async { Ok(json!(Effect::rehearse(self, account, dry_run).await?)) })
     }
 
-    fn complete(&self, recorded: RecordedEffect, answer: &Value) -> RecordedEffect {
-        match serde_json::from_value(answer.clone()) {
-            Ok(answer) => E::complete(recorded, &answer),
-            // An answer that a person has given for a call in doubt may be of another form.
-            Err(_) => recorded,
-        }
+    fn complete(&self, recorded: RecordedEffect, answer: &Value) -> serde_json::Result<RecordedEffect> {
+        Ok(E::complete(recorded, &E::Answer::deserialize(answer)?))
     }
 }

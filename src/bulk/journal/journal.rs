@@ -82,7 +82,7 @@ pub enum Replay {
     /// It failed with this error, and the script handled it.
     Failed(RecordedJson),
     /// An earlier attempt left this loop early (`break`): it has child steps, never completed, and later steps exist.
-    Abandoned,
+    Abandoned(Box<StepRow>),
 }
 
 /// Resolves once the entry is durable (its group commit has been fsynced).
@@ -245,7 +245,7 @@ impl Journal {
             (ReplayAction::Answer, Some(row)) => Ok(Replay::Completed(inner.answer(row))),
             (ReplayAction::Raise, Some(row)) => Ok(Replay::Failed(inner.answer(row))),
             (ReplayAction::Resume, Some(row)) => Ok(Replay::Incomplete(step, Box::new(row))),
-            (ReplayAction::Skip, Some(_)) => Ok(Replay::Abandoned),
+            (ReplayAction::Skip, Some(row)) => Ok(Replay::Abandoned(Box::new(row))),
             (ReplayAction::Park, Some(row)) => Err(mismatch(row, identity)),
             (_, None) | (ReplayAction::Start, Some(_)) => {
                 let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);

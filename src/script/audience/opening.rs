@@ -38,7 +38,7 @@ impl TerminalOp<'_> {
         let (step, row) =
             match env.block_on(env.journal.begin(&identity, Resend::Idempotent)).map_err(journal)? {
                 Replay::Fresh(step, _) => (step, None),
-                Replay::Abandoned => {
+                Replay::Abandoned(_) => {
                     self.warn_of_variables("was left early");
                     let report = Box::new(OperationReport::empty(self.kind, RunState::Done));
                     return Ok(Opened::Replayed(ReplayedOp { report, value: None }));

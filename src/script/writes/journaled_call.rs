@@ -221,7 +221,13 @@ impl JournaledCall<'_> {
             match (outcome, effect) {
                 (Ok(CallOutcome::Raced(_)), _) => step.clear_effect().await.map(drop),
                 (Ok(CallOutcome::Made(answer)), Some(effect)) => {
-                    let completed = call.complete(effect.clone(), answer);
+                    let completed = call.complete(effect.clone(), answer).map_err(|error| {
+                        env.journal.park(JournalError::UnusableAnswer {
+                            step: step.at().to_owned(),
+                            what: call.spec().name.to_owned(),
+                            reason: error.to_string(),
+                        })
+                    })?;
                     if completed == *effect { Ok(()) } else { step.change(&completed).await.map(drop) }
                 }
                 (Ok(CallOutcome::Made(_)), None) | (Err(_), _) => Ok(()),

@@ -8,6 +8,7 @@ use crate::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
     },
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -76,8 +77,17 @@ pub(super) fn reach(
             })?;
             Ok(ReachedCall::Recorded(outcome))
         }
-        // Only a loop can be abandoned, by `break`.
-        Replay::Abandoned => Ok(ReachedCall::Recorded(CallOutcome::Made(Value::Null))),
+        Replay::Abandoned(row) => {
+            let run = env.journal.run().unwrap_or_default();
+            let error = StoreError::Decode {
+                table: "mpscript_step",
+                row: format!("{run}/{}", row.step),
+                column: "kind",
+                expected: "a loop, which alone can be left before its end".to_owned(),
+                found: format!("`{}`", row.kind),
+            };
+            Err(env.journal_error(&env.journal.park(error.into())))
+        }
         Replay::Failed(error) => {
             let error: ScriptError = env.decode(&error, "the error of a call, as JSON")?;
             Err(env.pause_on_quota(error).raise())
