@@ -89,20 +89,19 @@ pub(super) fn record_outcome(
     let (stop, log) = (running.stop, process.log.clone());
     let transition = match outcome {
         RunOutcome::Ended(ended) => {
-            let attempt = if ended.lost_journal && stop.is_none() {
+            let lost_in_attempt = if ended.lost_journal && stop.is_none() {
                 log.run(Level::Warn, &fire.automation, run, &ended.why);
                 let Some(attempt) = last_attempt(process, run)? else {
                     return close_fire(process, &fire, FireState::Failed, RUN_DELETED).map(drop);
                 };
-                attempt
+                Some(attempt)
             } else {
-                0
+                None
             };
             after_run(EndedRun {
                 state: ended.state,
                 stop,
-                lost_journal: ended.lost_journal,
-                attempt,
+                lost_in_attempt,
                 failures: fire.failures,
                 retries: retries(revision.as_deref()),
             })

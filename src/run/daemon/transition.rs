@@ -48,11 +48,9 @@ pub(super) struct EndedRun {
     pub state: RunState,
     /// Why the daemon had asked it to stop, if it had.
     pub stop: Option<StopReason>,
-    /// Whether it was parked only because its attempt was fenced or its journal could not be written: a new attempt can
-    /// resume it.
-    pub lost_journal: bool,
-    /// The number of its last attempt.
-    pub attempt: i64,
+    /// The number of its last attempt, if it was parked only because its attempt was fenced or its journal could not be
+    /// written: a new attempt can resume it.
+    pub lost_in_attempt: Option<i64>,
     /// Its failures that are counted so far.
     pub failures: i64,
     /// How many failures the automation retries.
@@ -130,10 +128,11 @@ pub(super) fn after_run(run: EndedRun) -> FireTransition {
         (RunState::Cancelled, Some(StopReason::TimedOut)) => TimeOut,
         (RunState::Cancelled, Some(StopReason::Replaced)) => Stop(REPLACED),
         (RunState::Cancelled, None) => Stop("stopped on request"),
-        (RunState::Parked, None) if run.lost_journal && run.attempt <= MAX_ATTEMPTS => {
-            Resume { after: retry_delay(run.attempt) }
-        }
-        (RunState::Parked, _) => Fail(GivenUp::Parked),
+        (RunState::Parked, None) => match run.lost_in_attempt {
+            Some(attempt) if attempt <= MAX_ATTEMPTS => Resume { after: retry_delay(attempt) },
+            Some(_) | None => Fail(GivenUp::Parked),
+        },
+        (RunState::Parked, Some(_)) => Fail(GivenUp::Parked),
         // The day's quota is used up: that is not counted as a failure of the run.
         (RunState::Paused, _) => Retry { failures: run.failures, after: MAX_RETRY_DELAY },
         (RunState::Error, _) if run.failures < run.retries => {
@@ -382,7 +381,7 @@ mod tests {
             (RunState::Interrupted, None, 0, 0, Leave),
         ];
         for (state, stop, failures, retries, expected) in table {
-            let run = EndedRun { state, stop, lost_journal: false, attempt: 1, failures, retries };
+            let run = EndedRun { state, stop, lost_in_attempt: None, failures, retries };
             assert_eq!(after_run(run), expected, "{run:?}");
         }
         // Attempt, stop reason; transition of a run that lost its journal.
@@ -395,7 +394,7 @@ mod tests {
         ];
         for (attempt, stop, expected) in table {
             let state = RunState::Parked;
-            let run = EndedRun { state, stop, lost_journal: true, attempt, failures: 0, retries: 0 };
+            let run = EndedRun { state, stop, lost_in_attempt: Some(attempt), failures: 0, retries: 0 };
             assert_eq!(after_run(run), expected, "{run:?}");
         }
     }
