@@ -55,6 +55,8 @@ pub struct Meaning {
 pub const INVALID_CREDENTIAL: i64 = 40001;
 /// The openid is malformed, or not of this account.
 pub const INVALID_OPENID: i64 = 40003;
+/// A picture is empty or too large, or its address in a card is too long.
+pub const INVALID_IMAGE_SIZE: i64 = 40009;
 /// The AppID is not this account's.
 pub const INVALID_APPID: i64 = 40013;
 /// There is no such kind of QR code.
@@ -63,6 +65,8 @@ pub const INVALID_ACTION_NAME: i64 = 40052;
 pub const INVALID_ACTION_INFO: i64 = 40053;
 /// A card of a type that can't be made (any more).
 pub const INVALID_CARD_TYPE: i64 = 40071;
+/// An uploaded file is neither a PNG nor a JPG.
+pub const INVALID_IMAGE_FORMAT: i64 = 40137;
 /// The person does not follow the account.
 pub const NOT_SUBSCRIBED: i64 = 43004;
 /// The day's quota is used up.

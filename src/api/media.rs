@@ -1,6 +1,6 @@
 //! Pictures (图片): uploaded once, then named by their address in cards.
 
-use super::{FieldKind, FieldType, Resend, endpoint::endpoint};
+use super::{FieldKind, FieldType, Resend, endpoint::endpoint, errcode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -62,17 +62,28 @@ impl Format {
 }
 
 /// Why a picture need not be sent: the platform would refuse it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
     /// There is nothing in it.
-    #[error("it is empty")]
+    #[error("it is empty ({})", self.errcode())]
     Empty,
-    /// 40009.
-    #[error("it is too large: the platform takes pictures under 1 MB (40009)")]
+    /// It has [`PICTURE_BYTES`] or more.
+    #[error("it is too large: the platform takes pictures under 1 MB ({})", self.errcode())]
     TooLarge,
-    /// 40137 and others.
-    #[error("it is neither a PNG nor a JPG (40137)")]
+    /// It is no picture, or one of another format. Today's errcode; which one a GIF gets is not documented.
+    #[error("it is neither a PNG nor a JPG ({})", self.errcode())]
     Format,
+}
+
+impl PictureError {
+    /// The code that the platform answers.
+    #[must_use]
+    pub const fn errcode(self) -> i64 {
+        match self {
+            Self::Empty | Self::TooLarge => errcode::INVALID_IMAGE_SIZE,
+            Self::Format => errcode::INVALID_IMAGE_FORMAT,
+        }
+    }
 }
 
 impl File {

@@ -28,9 +28,10 @@ pub(crate) async fn file_in(content_type: &str, body: Bytes) -> Option<File> {
 
 impl Simulate for UploadImage {
     fn simulate(self, world: &mut World) -> Result<Uploaded, ApiError> {
-        let file = File::picture(self.media.content).map_err(|error| match error {
-            PictureError::Empty | PictureError::TooLarge => ApiError::new(40009),
-            PictureError::Format => ApiError::new(world.switches.number(PICTURE_ERRCODE).unwrap_or(40137)),
+        let file = File::picture(self.media.content).map_err(|error| {
+            let by_switch = || world.switches.number(PICTURE_ERRCODE);
+            let switched = if error == PictureError::Format { by_switch() } else { None };
+            ApiError::new(switched.unwrap_or(error.errcode()))
         })?;
         let kind = match Format::detect(&file.content) {
             Some(Format::Png) => "mmbiz_png",

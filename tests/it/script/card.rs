@@ -3,6 +3,7 @@
 
 use crate::fixtures::{
     account::{Account, errcode},
+    card::{PICTURE, member_card, member_card_with, member_card_with_four_custom_fields},
     program::run_on,
 };
 use mpscript::{
@@ -13,37 +14,11 @@ use serde_json::{Map, Value, json};
 use std::fs;
 
 const CREATE: &str = "/card/create";
-const PICTURE: &str = "http://mmbiz.qpic.cn/mmbiz_png/x/0";
 
 /// The manual's own sample: a coupon of 2014.
 fn sample() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/card.create.request.json");
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// A member card that is in order.
-fn member_card() -> Value {
-    json!({"card_type": "MEMBER_CARD", "member_card": {
-        "base_info": {
-            "logo_url": PICTURE, "brand_name": "微信餐厅", "code_type": "CODE_TYPE_TEXT", "title": "会员卡",
-            "color": "Color010", "notice": "结账时出示", "description": "每消费一元积一分",
-            "date_info": {"type": "DATE_TYPE_PERMANENT"}, "sku": {"quantity": 100},
-        },
-        "prerogative": "生日当天双倍积分", "supply_bonus": true, "supply_balance": false,
-    }})
-}
-
-/// The same card with this value at this place, or without it.
-fn with(at: &str, value: Value) -> Value {
-    let mut card = member_card();
-    let pointer = format!("/member_card/{}", at.replace('.', "/"));
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    let parent = card.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-    match value {
-        Value::Null => drop(parent.remove(name)),
-        value => drop(parent.insert(name.to_owned(), value)),
-    }
-    card
 }
 
 fn faults(card: &Value) -> Vec<(String, i64)> {
@@ -56,8 +31,8 @@ fn valid_card_has_no_fault() {
     assert_eq!(faults(&member_card()), []);
     assert_eq!(faults(&sample()["card"]), []);
     // 27 bytes of nine Chinese characters are allowed, and what is not known here is kept.
-    assert_eq!(faults(&with("base_info.title", json!("一二三四五六七八九"))), []);
-    assert_eq!(faults(&with("base_info.from_2027", json!({"any": ["thing"]}))), []);
+    assert_eq!(faults(&member_card_with("base_info.title", json!("一二三四五六七八九"))), []);
+    assert_eq!(faults(&member_card_with("base_info.from_2027", json!({"any": ["thing"]}))), []);
 }
 
 /// Where a value is put, the fault that it is, and the errcode that the platform answers to it.
@@ -187,7 +162,6 @@ fn faults_of_dates_and_of_the_type() -> Vec<Case> {
         (("prerogative", json!("")), "`member_card.prerogative` is required and is blank", 41011),
         (("prerogative", Value::Null), "`member_card.prerogative` is missing", 41011),
         (("supply_bonus", json!("yes")), "`member_card.supply_bonus` must be true or false", 47001),
-        (("custom_field4", json!({})), "`member_card` has more than three custom fields", 40124),
         (
             ("advanced_info", json!({"time_limit": [{"type": "MONDY"}]})),
             "`member_card.advanced_info.time_limit[0].type` can't be `MONDY`; did you mean `MONDAY`?",
@@ -207,27 +181,31 @@ fn card_fault_has_the_errcode_the_sandbox_answers() {
     let account = Account::of(3);
     let cases = faults_of_base_info().into_iter().chain(faults_of_dates_and_of_the_type());
     for ((at, value), message, code) in cases {
-        let mut card = with(at, value);
-        if at == "custom_field4" {
-            for field in ["custom_field1", "custom_field2", "custom_field3"] {
-                card["member_card"][field] = json!({"name": "等级"});
-            }
-        }
+        let card = member_card_with(at, value);
         assert_eq!(faults(&card), [(format!("{message} ({code})"), code)]);
         assert_eq!(errcode(&account.tell(CREATE, json!({"card": card}))), code, "{message}");
     }
+    let four = member_card_with_four_custom_fields();
+    assert_eq!(
+        faults(&four),
+        [("`member_card` has more than three custom fields (40124)".to_owned(), 40124)]
+    );
+    assert_eq!(errcode(&account.tell(CREATE, json!({"card": four}))), 40124);
     let unknown = json!({"card_type": "MEMBERCARD", "membercard": {}});
     assert_eq!(
         faults(&unknown),
         [("`card_type` can't be `MEMBERCARD`; did you mean `MEMBER_CARD`? (40071)".to_owned(), 40071)]
     );
     assert_eq!(errcode(&account.tell(CREATE, json!({"card": unknown}))), 40071);
-    assert_eq!(errcode(&account.tell(CREATE, json!({"card": with("note", json!({"x": null}))}))), 47001);
+    assert_eq!(
+        errcode(&account.tell(CREATE, json!({"card": member_card_with("note", json!({"x": null}))}))),
+        47001
+    );
 }
 
 /// A card of the platform's that is good until this second.
 fn until(end: i64) -> Value {
-    with(
+    member_card_with(
         "base_info.date_info",
         json!({"type": "DATE_TYPE_FIX_TIME_RANGE", "begin_timestamp": 1, "end_timestamp": end}),
     )

@@ -81,7 +81,7 @@ fn invalid_picture_is_refused_before_sending() {
     };
     let error = "error: media::upload_image: can't send";
     assert_eq!(refused("tag.png"), format!("{error} `tag.png`: it is neither a PNG nor a JPG (40137)"));
-    assert_eq!(refused("empty.png"), format!("{error} `empty.png`: it is empty"));
+    assert_eq!(refused("empty.png"), format!("{error} `empty.png`: it is empty (40009)"));
     let too_large = "it is too large: the platform takes pictures under 1 MB (40009)";
     assert_eq!(refused("large.png"), format!("{error} `large.png`: {too_large}"));
     assert_eq!(refused("."), format!("{error} `.`: it is a folder"));
