@@ -144,7 +144,7 @@ pub struct ListLimit {
     /// The request's field.
     pub field: &'static str,
     /// The most entries of one call.
-    pub most: usize,
+    pub max: usize,
     /// The errcode for more (and for none).
     pub errcode: i64,
 }
@@ -155,7 +155,7 @@ impl ListLimit {
     /// # Errors
     /// It is empty or too long.
     pub const fn check(&self, entries: usize) -> Result<(), Violation> {
-        if entries == 0 || entries > self.most { Err(Violation::ListSize(self.errcode)) } else { Ok(()) }
+        if entries == 0 || entries > self.max { Err(Violation::ListSize(self.errcode)) } else { Ok(()) }
     }
 }
 
@@ -398,7 +398,7 @@ macro_rules! endpoint {
             $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty, )*
         }
         answer $answer:ty;
-        $( list $list:ident : $item:ty, $most:literal else $over:literal; )?
+        $( list $list:ident : $item:ty, $max:literal else $over:literal; )?
         $( cursor $begin:ident -> $next:ident, page $page:literal; )?
         $( records $($record:ident).+; )?
         $( verify $verify:path; )?
@@ -428,7 +428,7 @@ macro_rules! endpoint {
                     doc: concat!($($field_doc, "\n",)* ""),
                 }, )*],
                 $( list: Some($crate::api::ListLimit {
-                    field: stringify!($list), most: $most, errcode: $over,
+                    field: stringify!($list), max: $max, errcode: $over,
                 }), )?
                 $( cursor: Some($crate::api::Cursor {
                     request: stringify!($begin), answer: stringify!($next), page: $page,
@@ -443,7 +443,7 @@ macro_rules! endpoint {
 
         $( impl $crate::api::Batched for $request {
             type Item = $item;
-            const MAX_ITEMS: usize = $most;
+            const MAX_ITEMS: usize = $max;
             fn items(&mut self) -> &mut Vec<Self::Item> {
                 &mut self.$list
             }

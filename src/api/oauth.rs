@@ -137,7 +137,7 @@ endpoint! {
     }
 }
 
-fn is_of_asked(asked: &Userinfo, profile: &Profile) -> Result<(), String> {
+fn check_openid(asked: &Userinfo, profile: &Profile) -> Result<(), String> {
     if profile.openid == asked.openid { Ok(()) } else { Err("it is about another openid".to_owned()) }
 }
 
@@ -163,7 +163,7 @@ endpoint! {
         lang: Option<String>,
     }
     answer Profile;
-    verify is_of_asked;
+    verify check_openid;
     attributes {
         credential: Credential::UserToken,
         permission: Permission::CertifiedService,

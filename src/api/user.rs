@@ -125,14 +125,14 @@ pub struct Users {
     pub user_info_list: Vec<User>,
 }
 
-fn is_of_asked(asked: &Info, user: &User) -> Result<(), String> {
+fn check_openid(asked: &Info, user: &User) -> Result<(), String> {
     match &user.openid {
         Some(openid) if *openid != asked.openid => Err("it is about another openid".to_owned()),
         _ => Ok(()),
     }
 }
 
-fn are_all_asked(asked: &Batch, users: &Users) -> Result<(), String> {
+fn check_openids(asked: &Batch, users: &Users) -> Result<(), String> {
     let asked: HashSet<&str> = asked.user_list.iter().map(|user| user.openid.as_str()).collect();
     let answered: HashSet<&str> =
         users.user_info_list.iter().map(|user| user.openid.as_deref().unwrap_or_default()).collect();
@@ -190,7 +190,7 @@ endpoint! {
         lang: Option<String>,
     }
     answer User;
-    verify is_of_asked;
+    verify check_openid;
     attributes {
         daily: DailyQuota { real: Some(5_000_000), test: Some(500_000) },
         errors: &[-1, 40001, 40003, 40013],
@@ -218,7 +218,7 @@ endpoint! {
     answer Users;
     list user_list: UserRef, 100 else 40032;
     records user_info_list;
-    verify are_all_asked;
+    verify check_openids;
     attributes {
         daily: DailyQuota { real: Some(5_000_000), test: Some(500_000) },
         errors: &[-1, 40001, 40003, 40013, 40032, 47001],

@@ -98,8 +98,8 @@ const MAX_ERRMSG: usize = 500;
 const MAX_RID: usize = 100;
 
 /// The beginning of a text from outside, as one plain line.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
         Some((at, _)) => format!("{}…", plain_line(&text[..at])),
         None => plain_line(text).into_owned(),
     }

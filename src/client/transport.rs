@@ -166,7 +166,7 @@ pub async fn ping(url: &str) -> Result<(), String> {
 }
 
 /// Sends a request and reads its answer, which may have up to `most` bytes.
-async fn read(outgoing: reqwest::RequestBuilder, most: usize) -> Result<Reply, Fault> {
+async fn read(outgoing: reqwest::RequestBuilder, max: usize) -> Result<Reply, Fault> {
     let fault = |error: reqwest::Error| Fault {
         sent: !(error.is_connect() || error.is_builder()),
         reason: if error.is_timeout() && !error.is_connect() {
@@ -181,8 +181,8 @@ async fn read(outgoing: reqwest::RequestBuilder, most: usize) -> Result<Reply, F
     let retry_after = retry_after.map(str::to_owned);
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(fault)? {
-        if bytes.len() + chunk.len() > most {
-            return Err(Fault { reason: format!("the answer is over {most} bytes"), sent: true });
+        if bytes.len() + chunk.len() > max {
+            return Err(Fault { reason: format!("the answer is over {max} bytes"), sent: true });
         }
         bytes.extend_from_slice(&chunk);
     }

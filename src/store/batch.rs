@@ -255,7 +255,7 @@ impl Store {
         &self,
         run: &str,
         after: BatchPosition,
-        most: i64,
+        max: i64,
     ) -> Result<Vec<ChangedBatch>, StoreError> {
         let statement = Statement::new(
             "SELECT b.step, b.number, b.items, b.unresolved, b.size, b.pending, b.in_doubt, b.failures, b.failed, s.seq,
@@ -265,7 +265,7 @@ impl Store {
                  AND s.seq >= $2 AND (s.seq > $2 OR b.number > $3)
              ORDER BY s.seq, b.number LIMIT $4",
         );
-        let rows = self.query(statement.with(run).with(after.seq).with(after.number).with(most)).await?;
+        let rows = self.query(statement.with(run).with(after.seq).with(after.number).with(max)).await?;
         rows.iter().map(|row| changed_batch(run, row)).collect()
     }
 
@@ -291,7 +291,7 @@ impl Store {
         step: &str,
         effect: EffectKey,
         after: BatchPosition,
-        most: i64,
+        max: i64,
     ) -> Result<Vec<BatchRow>, StoreError> {
         let statement = Statement::new(
             "SELECT b.step, b.number, b.items, b.unresolved, b.size, b.pending, b.in_doubt, b.failures, b.failed, s.seq
@@ -304,7 +304,7 @@ impl Store {
         let within = format!("{step}/%");
         let statement = statement.with(run).with(step).with(within.as_str());
         let statement = statement.with(effect.kind.as_str()).with(effect.tag_id);
-        let rows = self.query(statement.with(after.seq).with(after.number).with(most)).await?;
+        let rows = self.query(statement.with(after.seq).with(after.number).with(max)).await?;
         rows.iter().map(|row| batch(run, row)).collect()
     }
 }

@@ -252,9 +252,9 @@ impl Store {
     }
 
     /// Steps of a run after the one of this number, in the order in which they started.
-    pub async fn steps(&self, run: &str, after: i64, most: i64) -> Result<Vec<StepRow>, StoreError> {
+    pub async fn steps(&self, run: &str, after: i64, max: i64) -> Result<Vec<StepRow>, StoreError> {
         let statement = Statement::new(steps!("seq > $2 ORDER BY seq LIMIT $3"));
-        self.query(statement.with(run).with(after).with(most))
+        self.query(statement.with(run).with(after).with(max))
             .await?
             .iter()
             .map(|row| step(run, row))

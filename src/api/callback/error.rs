@@ -4,18 +4,18 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// More bytes than [`super::MAX_BYTES`].
-    #[error("the XML has {bytes} bytes, and a push has at most {most}")]
+    #[error("the XML has {bytes} bytes, and a push has at most {max}")]
     TooLong {
         /// How many it has.
         bytes: usize,
         /// How many it may have.
-        most: usize,
+        max: usize,
     },
     /// Elements in elements, further than [`super::MAX_DEPTH`].
-    #[error("the XML is nested deeper than {most} elements")]
+    #[error("the XML is nested deeper than {max} elements")]
     TooDeep {
         /// How deep it may be.
-        most: usize,
+        max: usize,
     },
     /// Not well-formed, or of another shape than the platform's.
     #[error("can't read the XML at byte {at}: {reason}")]
@@ -122,20 +122,20 @@ pub enum Error {
         wanted: &'static str,
     },
     /// A text longer than [`super::REPLY_TEXT_BYTES`].
-    #[error("the reply's text has {bytes} bytes, and may have {most}")]
+    #[error("the reply's text has {bytes} bytes, and may have {max}")]
     ReplyTooLong {
         /// Bytes of UTF-8.
         bytes: usize,
         /// How many it may have.
-        most: usize,
+        max: usize,
     },
     /// No article, or more than [`super::MAX_ARTICLES`].
-    #[error("the reply has {articles} articles, and must have 1 to {most}")]
+    #[error("the reply has {articles} articles, and must have 1 to {max}")]
     ReplyArticles {
         /// How many it has.
         articles: usize,
         /// How many it may have.
-        most: usize,
+        max: usize,
     },
 }
 

@@ -202,7 +202,7 @@ impl Reply {
             Self::Text { content } => {
                 let bytes = without_forbidden(content).len();
                 if bytes > REPLY_TEXT_BYTES {
-                    return Err(Error::ReplyTooLong { bytes, most: REPLY_TEXT_BYTES });
+                    return Err(Error::ReplyTooLong { bytes, max: REPLY_TEXT_BYTES });
                 }
                 vec![Some(content)]
             }
@@ -233,7 +233,7 @@ impl Reply {
 
 fn news(articles: &[Article]) -> Result<String, Error> {
     if !(1..=MAX_ARTICLES).contains(&articles.len()) {
-        return Err(Error::ReplyArticles { articles: articles.len(), most: MAX_ARTICLES });
+        return Err(Error::ReplyArticles { articles: articles.len(), max: MAX_ARTICLES });
     }
     let items = articles.iter().map(|article| {
         let values = [&article.title, &article.description, &article.pic_url, &article.url];

@@ -35,7 +35,7 @@ pub(super) type Fields = Vec<(String, Content)>;
 /// type, an instruction, an entity of its own, text beside elements are refused.
 pub(super) fn parse(xml: &[u8]) -> Result<Fields, Error> {
     if xml.len() > MAX_BYTES {
-        return Err(Error::TooLong { bytes: xml.len(), most: MAX_BYTES });
+        return Err(Error::TooLong { bytes: xml.len(), max: MAX_BYTES });
     }
     let text = String::from_utf8_lossy(xml);
     let text = text.trim_start_matches('\u{FEFF}');
@@ -157,7 +157,7 @@ impl Tree {
             return Err(not_xml(at, &format!("`{name}` is no name of an element")));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Error::TooDeep { most: MAX_DEPTH });
+            return Err(Error::TooDeep { max: MAX_DEPTH });
         }
         match self.open.last_mut() {
             None if self.root.is_some() => return Err(not_xml(at, "something follows the end of `xml`")),

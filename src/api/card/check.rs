@@ -76,11 +76,11 @@ impl fmt::Display for Fault {
             }
             Problem::Misspelt(given) => write!(f, "`{at}` is missing; did you mean it by `{given}`?")?,
             Problem::Kind(wanted) => write!(f, "`{at}` must be {wanted}")?,
-            Problem::TooLong(bytes, most) => {
+            Problem::TooLong(bytes, max) => {
                 write!(
                     f,
-                    "`{at}` has {bytes} bytes, and {most} are the most ({} Chinese characters)",
-                    most / 3
+                    "`{at}` has {bytes} bytes, and {max} are the most ({} Chinese characters)",
+                    max / 3
                 )?;
             }
             Problem::Word(word, Some(near), _) => {
@@ -89,8 +89,8 @@ impl fmt::Display for Fault {
             Problem::Word(word, None, words) => {
                 write!(f, "`{at}` can't be `{word}`; it is one of {}", words.join(", "))?;
             }
-            Problem::Range(least, i64::MAX) => write!(f, "`{at}` is {least} at the least")?,
-            Problem::Range(least, most) => write!(f, "`{at}` is from {least} to {most}")?,
+            Problem::Range(min, i64::MAX) => write!(f, "`{at}` is {min} at the least")?,
+            Problem::Range(min, max) => write!(f, "`{at}` is from {min} to {max}")?,
             Problem::Picture => {
                 write!(f, "`{at}` is no picture's address: media::upload_image(\"logo.png\").url gives one")?;
             }
@@ -225,18 +225,18 @@ impl Faults {
             Holds::AnyText => {
                 self.text(at, value);
             }
-            Holds::Text(most) => {
+            Holds::Text(max) => {
                 let Some(text) = self.text(at, value) else { return };
-                if text.len() > most {
-                    self.add(at, Problem::TooLong(text.len(), most), 45021);
+                if text.len() > max {
+                    self.add(at, Problem::TooLong(text.len(), max), 45021);
                 }
             }
             Holds::Picture => self.picture(at, value),
             Holds::Word(words, errcode) => self.word(at, words, errcode, value),
-            Holds::Number(least, most, errcode) => match value.as_i64() {
+            Holds::Number(min, max, errcode) => match value.as_i64() {
                 None => self.add(at, Problem::Kind("an integer"), 47001),
-                Some(number) if !(least..=most).contains(&number) => {
-                    self.add(at, Problem::Range(least, most), errcode);
+                Some(number) if !(min..=max).contains(&number) => {
+                    self.add(at, Problem::Range(min, max), errcode);
                 }
                 Some(_) => {}
             },
@@ -308,13 +308,13 @@ impl Faults {
 
     /// A card is good from one instant to another, for some days from when a user takes it, or for ever.
     fn dates(&mut self, at: &str, fields: &Map<String, Value>) {
-        let mut number = |name: &str, least: i64| match fields.get(name).map(Value::as_i64) {
+        let mut number = |name: &str, min: i64| match fields.get(name).map(Value::as_i64) {
             Some(Some(number)) => {
                 let millis = millis_as_secs(number).filter(|_| name.ends_with("_timestamp"));
                 let (problem, errcode) = match millis {
                     Some(seconds) => (Problem::Milliseconds(seconds), 40079),
-                    None if number >= least => return Some(number),
-                    None => (Problem::Range(least, i64::MAX), 40100),
+                    None if number >= min => return Some(number),
+                    None => (Problem::Range(min, i64::MAX), 40100),
                 };
                 self.add(&format!("{at}.{name}"), problem, errcode);
                 None

@@ -196,7 +196,7 @@ impl<S: Service> Served<S> {
         let count = AtomicU64::new(0);
         let answer = service_fn(|request: Request<Incoming>| {
             let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-            let is_last = limits.requests_per_connection.is_some_and(|most| number >= most);
+            let is_last = limits.requests_per_connection.is_some_and(|max| number >= max);
             self.answer(request, peer, &connection, is_last)
         });
         let stream = TokioIo::new(WriteDeadline::new(stream, limits.idle_timeout));

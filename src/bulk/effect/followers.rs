@@ -28,7 +28,7 @@ pub(super) fn inverse_of_change(recorded: &RecordedEffect) -> Inverse {
 /// short.
 pub(super) fn check_list<E: Endpoint>(openids: &[String]) -> Result<(), RehearseError> {
     match E::SPEC.list {
-        Some(limit) => Ok(limit.check(openids.len().min(limit.most))?),
+        Some(limit) => Ok(limit.check(openids.len().min(limit.max))?),
         None => Ok(()),
     }
 }

@@ -47,7 +47,7 @@ pub trait WriteCall: Sync {
 
     /// The requests that it takes: a list that is longer than the platform's bound is cut.
     fn requests(&self) -> usize {
-        self.spec().list.map_or(1, |limit| self.openids().len().div_ceil(limit.most).max(1))
+        self.spec().list.map_or(1, |limit| self.openids().len().div_ceil(limit.max).max(1))
     }
 }
 

@@ -270,8 +270,8 @@ impl Lister {
             position.unreadable += (broken.len() + unlisted) as u64;
             position.total = position.total.max(total.unwrap_or_default());
             // A total that is smaller than its own page is not the size of the list.
-            let least = total.filter(|total| *total >= entries as u64);
-            position.least_total = [position.least_total, least].into_iter().flatten().min();
+            let min = total.filter(|total| *total >= entries as u64);
+            position.least_total = [position.least_total, min].into_iter().flatten().min();
             self.counts.total.store(position.total, Ordering::Relaxed);
             let seen = (position.listed + openids.len()) as u64 + position.unreadable;
             let is_complete = position.total > 0 && seen >= position.total;
@@ -289,9 +289,9 @@ impl Lister {
     async fn openids(&mut self, openids: &[String]) -> Result<(), ReceiverDropped> {
         self.counts.total.store(openids.len() as u64, Ordering::Relaxed);
         let from = self.position.listed.min(openids.len());
-        let most = openids.len().min(from.saturating_add(self.left));
+        let max = openids.len().min(from.saturating_add(self.left));
         for page in openids[from..].chunks(OPENIDS_A_PAGE) {
-            let is_last = self.position.listed + page.len() >= most;
+            let is_last = self.position.listed + page.len() >= max;
             self.emit_page(page.iter().cloned().map(Listed::new).collect(), None, is_last).await?;
             if is_last {
                 break;

@@ -82,7 +82,7 @@ impl JobShape<'_> {
             need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);
         }
         if let Some(change) = self.change {
-            let people = self.max_matches.map_or(self.people, |most| self.people.min(most));
+            let people = self.max_matches.map_or(self.people, |max| self.people.min(max));
             need(change.spec(), people.div_ceil(change.batch_size() as u64).max(1), self.all_need_change);
         }
         needs

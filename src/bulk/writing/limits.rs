@@ -25,14 +25,14 @@ pub enum Limit {
     #[error("the run may make {0} changes, and no more (--max-changes)")]
     Changes(u64),
     /// Too many openids failed.
-    #[error("{failed} of {followers} followers failed, which is more than {most} (--max-errors)")]
+    #[error("{failed} of {followers} followers failed, which is more than {max} (--max-errors)")]
     Errors {
         /// Who failed.
         failed: u64,
         /// Of this many followers.
         followers: u64,
         /// The share that may.
-        most: Share,
+        max: Share,
     },
 }
 
@@ -55,13 +55,13 @@ impl Limits {
 
     /// Takes up to `wanted` changes, before they are sent; how many may be.
     pub(crate) fn reserve(&self, wanted: usize) -> Result<usize, Limit> {
-        let Some(most) = self.changes else { return Ok(wanted) };
+        let Some(max) = self.changes else { return Ok(wanted) };
         let wanted = wanted as u64;
         let before = self.changed.fetch_add(wanted, Ordering::SeqCst);
-        let room = most.saturating_sub(before).min(wanted);
+        let room = max.saturating_sub(before).min(wanted);
         self.changed.fetch_sub(wanted - room, Ordering::SeqCst);
         match usize::try_from(room) {
-            Ok(0) if wanted > 0 => Err(Limit::Changes(most)),
+            Ok(0) if wanted > 0 => Err(Limit::Changes(max)),
             room => Ok(room.unwrap_or(usize::MAX)),
         }
     }
@@ -113,8 +113,8 @@ impl Limits {
     /// When there are more.
     pub fn check_error_rate(&self, failed: u64, followers: u64) -> Result<(), Limit> {
         match self.errors {
-            Some(most) if followers >= MIN_SAMPLE && failed * 100_000 > followers * u64::from(most) => {
-                Err(Limit::Errors { failed, followers, most: Share(most) })
+            Some(max) if followers >= MIN_SAMPLE && failed * 100_000 > followers * u64::from(max) => {
+                Err(Limit::Errors { failed, followers, max: Share(max) })
             }
             _ => Ok(()),
         }

@@ -222,8 +222,8 @@ impl JobView {
         let counts = &self.job.counts;
         match kind {
             Kind::Listing | Kind::Details => {
-                let total = self.job.max_listed.map_or(Counters::read(&counts.total), |most| {
-                    Counters::read(&counts.total).min(most as u64)
+                let total = self.job.max_listed.map_or(Counters::read(&counts.total), |max| {
+                    Counters::read(&counts.total).min(max as u64)
                 });
                 total.max(Counters::read(&counts.listed))
             }

@@ -135,11 +135,11 @@ pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
 /// terminal.
 fn fit(cell: &str, width: usize) -> String {
     let plain = plain_line(cell);
-    let most = width.max(20);
-    if plain.chars().count() <= most {
+    let max = width.max(20);
+    if plain.chars().count() <= max {
         return plain.into_owned();
     }
-    let cut: String = plain.chars().take(most - 1).collect();
+    let cut: String = plain.chars().take(max - 1).collect();
     format!("{cut}…")
 }
 

@@ -141,7 +141,7 @@ fn state(world: &World) -> Value {
 fn switches(world: &World) -> Value {
     let describe = |values: &Values| match values {
         Values::OneOf(values) => json!(values),
-        Values::UpTo(most) => json!({"from": 0, "to": most}),
+        Values::UpTo(max) => json!({"from": 0, "to": max}),
     };
     let all: Map<String, Value> = SWITCHES
         .iter()

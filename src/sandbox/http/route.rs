@@ -156,5 +156,5 @@ fn check_numbers(spec: &Spec, world: &World, body: Option<&mut Value>) -> Result
 fn check_list(spec: &Spec, body: Option<&Value>) -> Result<(), ApiError> {
     let Some(limit) = spec.list else { return Ok(()) };
     let length = body.and_then(|body| body.get(limit.field)).and_then(Value::as_array).map_or(0, Vec::len);
-    if length == 0 || length > limit.most { Err(ApiError::new(limit.errcode)) } else { Ok(()) }
+    if length == 0 || length > limit.max { Err(ApiError::new(limit.errcode)) } else { Ok(()) }
 }

@@ -22,12 +22,12 @@ use std::ops::Bound;
 impl Simulate for blacklist::List {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.begin_openid.as_deref())?;
-        let most = page_size(world, world.switches.number(BLACKLIST_PAGE).unwrap_or(Self::PAGE));
+        let max = page_size(world, world.switches.number(BLACKLIST_PAGE).unwrap_or(Self::PAGE));
         let numbers: Vec<u32> = match cursor {
-            Cursor::Start => world.blacklist.iter().copied().take(most).collect(),
+            Cursor::Start => world.blacklist.iter().copied().take(max).collect(),
             Cursor::After(number) => {
                 let after = (Bound::Excluded(number), Bound::Unbounded);
-                world.blacklist.range(after).copied().take(most).collect()
+                world.blacklist.range(after).copied().take(max).collect()
             }
             Cursor::End => Vec::new(),
         };

@@ -103,12 +103,12 @@ impl Simulate for tag::Delete {
 impl Simulate for tag::Members {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.next_openid.as_deref())?;
-        let most = page_size(world, Self::PAGE);
+        let max = page_size(world, Self::PAGE);
         let members = &world.tag(self.tagid)?.members;
         let numbers: Vec<u32> = match cursor {
-            Cursor::Start => members.iter().copied().take(most).collect(),
+            Cursor::Start => members.iter().copied().take(max).collect(),
             Cursor::After(number) => {
-                members.range((Bound::Excluded(number), Bound::Unbounded)).copied().take(most).collect()
+                members.range((Bound::Excluded(number), Bound::Unbounded)).copied().take(max).collect()
             }
             Cursor::End => Vec::new(),
         };

@@ -28,7 +28,7 @@ use std::collections::HashSet;
 impl Simulate for user::List {
     fn simulate(self, world: &mut World) -> Result<OpenidPage, ApiError> {
         let cursor = world.cursor(self.next_openid.as_deref())?;
-        let most = page_size(world, Self::PAGE);
+        let max = page_size(world, Self::PAGE);
         let everyone = 0..u32::try_from(world.followers.len()).unwrap_or(u32::MAX);
         let is_newest_first = world.switches.is(USER_GET_ORDER, "newest_first");
         let range = match (cursor, is_newest_first) {
@@ -43,9 +43,9 @@ impl Simulate for user::List {
                 && (shows_blacklisted || !world.blacklist.contains(number))
         };
         let numbers: Vec<u32> = if is_newest_first {
-            range.rev().filter(listed).take(most).collect()
+            range.rev().filter(listed).take(max).collect()
         } else {
-            range.filter(listed).take(most).collect()
+            range.filter(listed).take(max).collect()
         };
         let mut page = page(world, &numbers);
         let hidden =
@@ -59,8 +59,8 @@ impl Simulate for user::List {
 }
 
 /// How many openids a page of a list has that may have `most`.
-pub(crate) fn page_size(world: &World, most: usize) -> usize {
-    world.switches.number(LIST_PAGE).unwrap_or(most).min(most)
+pub(crate) fn page_size(world: &World, max: usize) -> usize {
+    world.switches.number(LIST_PAGE).unwrap_or(max).min(max)
 }
 
 /// A page of these followers; without `data` and `next_openid` when there are none.

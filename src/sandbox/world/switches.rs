@@ -150,9 +150,9 @@ impl Switches {
         let allowed = match switch.values {
             OneOf(values) if values.contains(&value) => None,
             OneOf(values) => Some(values.join(" or ")),
-            UpTo(most) if value.parse().is_ok_and(|number: u64| number <= most) => None,
+            UpTo(max) if value.parse().is_ok_and(|number: u64| number <= max) => None,
             UpTo(u64::MAX) => Some("a whole number".to_owned()),
-            UpTo(most) => Some(format!("a whole number from 0 to {most}")),
+            UpTo(max) => Some(format!("a whole number from 0 to {max}")),
         };
         if let Some(allowed) = allowed {
             return Err(SwitchError::Value { name: switch.name, value: value.to_owned(), allowed });

@@ -84,7 +84,7 @@ pub(crate) fn check_quota(
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
         details: cost.details,
         change: cost.change,
-        max_matches: cost.max_matches.map(|most| most as u64),
+        max_matches: cost.max_matches.map(|max| max as u64),
         all_need_change: writers == Writers::All,
     };
     // A resumed run does what the day's quota allows.

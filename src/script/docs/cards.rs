@@ -58,12 +58,12 @@ fn rows(rules: &[Rule]) -> Vec<(String, String)> {
 
 fn describe(holds: Holds) -> String {
     match holds {
-        Holds::Text(most) => format!("text, {most} bytes"),
+        Holds::Text(max) => format!("text, {max} bytes"),
         Holds::AnyText => "text".to_owned(),
         Holds::Picture => "the address that media::upload_image gave".to_owned(),
         Holds::Word(words, _) => words.join(", "),
-        Holds::Number(least, i64::MAX, _) => format!("a number from {least}"),
-        Holds::Number(least, most, _) => format!("a number from {least} to {most}"),
+        Holds::Number(min, i64::MAX, _) => format!("a number from {min}"),
+        Holds::Number(min, max, _) => format!("a number from {min} to {max}"),
         Holds::Flag => "true or false".to_owned(),
         Holds::Object(_) => "a map".to_owned(),
         Holds::Pictures => "a list of such addresses".to_owned(),

@@ -244,7 +244,7 @@ pub(super) fn facts(spec: &'static Spec) -> Vec<(&'static str, String)> {
     if let Some(list) = spec.list {
         let text = format!(
             "{} entries of `{}` a call ({}); a longer list is cut into calls",
-            list.most, list.field, list.errcode
+            list.max, list.field, list.errcode
         );
         facts.push(("limit", text));
     }

@@ -137,10 +137,10 @@ fn closure_mismatch(signature: &str, method: Option<&str>, program: &Program) ->
     let closure = method.map_or_else(|| "this closure".to_owned(), |method| format!("{method}'s closure"));
     match counts {
         Some((own, given)) if own != given => {
-            let most = if method.is_some() && own > given { " at the most" } else { "" };
+            let at_most = if method.is_some() && own > given { " at the most" } else { "" };
             let arguments = parameters(given).replace("parameter", "argument");
             Diagnostic::new(format!(
-                "{closure} has {}, and is called with {arguments}{most}",
+                "{closure} has {}, and is called with {arguments}{at_most}",
                 parameters(own)
             ))
         }

@@ -317,11 +317,11 @@ impl Session {
         let entries = entries(&self.state.scope);
         // A large session keeps one snapshot only.
         let size: usize = entries.iter().map(|(_, _, value)| size_of(value, LEVELS)).sum();
-        let most = if size > LARGE { 1 } else { MAX_SNAPSHOTS };
+        let max = if size > LARGE { 1 } else { MAX_SNAPSHOTS };
         let shared = entries.into_iter().filter(|(_, _, value)| value.is_shared());
         let shared = shared.map(|(_, _, value)| (value.clone(), value.flatten_clone())).collect();
         self.snapshots.push(Snapshot { state: self.state.clone(), shared, next });
-        let surplus = self.snapshots.len().saturating_sub(most);
+        let surplus = self.snapshots.len().saturating_sub(max);
         self.snapshots.drain(..surplus);
         self.snapshots.len()
     }

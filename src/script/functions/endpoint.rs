@@ -70,8 +70,8 @@ macro_rules! called_in_parts {
                     if split.parts == 1 {
                         return error.raise();
                     }
-                    let (failed, parts, most) = (split.failed, split.parts, Self::MAX_ITEMS);
-                    error.note(format!("{failed} of {parts} calls of up to {most} were not done; the others were")).raise()
+                    let (failed, parts, max) = (split.failed, split.parts, Self::MAX_ITEMS);
+                    error.note(format!("{failed} of {parts} calls of up to {max} were not done; the others were")).raise()
                 })
             }
         } )*

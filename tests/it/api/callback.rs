@@ -187,8 +187,8 @@ fn invalid_padding_length_or_base64_is_refused() {
     // A whole block of padding, and the least.
     let full = content(26, &[b'm'; 26], APPID);
     assert_eq!(decrypt(&key(), APPID, &encrypt_raw(&padded(full, 32))).unwrap(), [b'm'; 26]);
-    let least = content(25, &[b'm'; 25], APPID);
-    assert_eq!(decrypt(&key(), APPID, &encrypt_raw(&padded(least, 1))).unwrap(), [b'm'; 25]);
+    let min = content(25, &[b'm'; 25], APPID);
+    assert_eq!(decrypt(&key(), APPID, &encrypt_raw(&padded(min, 1))).unwrap(), [b'm'; 25]);
 
     let bad_tail = |tail: [u8; 16]| decrypt(&key(), APPID, &encrypt_raw(&[&right[..], &tail].concat()));
     let mut uneven = [16; 16];

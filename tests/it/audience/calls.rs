@@ -25,8 +25,8 @@ fn listing_makes_one_call_a_page_and_at_most_one_more() {
         let account = of(followers);
         let (out, listed, fetched) = calls_of(&account, "print(followers().count());", &[]);
         assert_eq!((out, fetched), (format!("{followers}\n"), 0));
-        let most = u64::from(followers).div_ceil(10_000) + 1;
-        assert!((1..=most).contains(&listed), "{listed} calls for {followers} followers");
+        let max = u64::from(followers).div_ceil(10_000) + 1;
+        assert!((1..=max).contains(&listed), "{listed} calls for {followers} followers");
     }
 }
 

@@ -172,8 +172,8 @@ fn intervals_are_aligned_to_the_clock() {
 }
 
 /// A field: `*`, or a list of values and ranges, sometimes with steps.
-fn field(least: u8, most: u8) -> impl Strategy<Value = String> {
-    let part = (least..=most, least..=most, 1..=most.min(9)).prop_map(move |(one, other, step)| {
+fn field(min: u8, max: u8) -> impl Strategy<Value = String> {
+    let part = (min..=max, min..=max, 1..=max.min(9)).prop_map(move |(one, other, step)| {
         match (one.cmp(&other), step) {
             (std::cmp::Ordering::Less, 1 | 2) => format!("{one}-{other}"),
             (std::cmp::Ordering::Less, step) => format!("{one}-{other}/{step}"),

@@ -96,8 +96,8 @@ fn death(random: &mut fastrand::Rng) -> Death {
         ("call-intent", 30),
         ("call-made", 30),
     ];
-    let (point, most) = points[random.usize(..points.len())];
-    Death::Point(point, random.u32(1..=most))
+    let (point, max) = points[random.usize(..points.len())];
+    Death::Point(point, random.u32(1..=max))
 }
 
 /// Starts or resumes the run and kills it; what it left behind if it ended by itself.
@@ -122,7 +122,7 @@ fn live(folder: &Folder, arguments: &[&str], death: &Death) -> Option<Finished> 
 }
 
 /// Kills a run until it has ended, at most `most` times; returns how often it was killed.
-fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u32, expected: &Value) -> u32 {
+fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, max: u32, expected: &Value) -> u32 {
     let sandbox = sandbox();
     faults(&sandbox);
     let folder = with_store(folder(&sandbox));
@@ -131,7 +131,7 @@ fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, most: u
     arguments.extend(["--quiet", "--in-flight", "6"].map(str::to_owned));
     let mut listed = 0;
     let finished = loop {
-        let death = if kills < most { death(random) } else { Death::After(TIMEOUT) };
+        let death = if kills < max { death(random) } else { Death::After(TIMEOUT) };
         if revoked < 3 && random.u32(0..4) == 0 {
             revoked += 1;
             sandbox.control("tokens/revoke", &json!({}));
@@ -190,8 +190,8 @@ fn repeatedly_killed_run_leaves_the_same_account_state() {
         let (mut kills, mut runs) = (0, 0);
         let since = Instant::now();
         while kills < wanted {
-            let most = random.u32(4..=14).min(wanted - kills);
-            kills += one_run(with_store, &mut random, most, &expected);
+            let max = random.u32(4..=14).min(wanted - kills);
+            kills += one_run(with_store, &mut random, max, &expected);
             runs += 1;
         }
         println!("{kills} kills of {runs} runs in {} s", since.elapsed().as_secs());

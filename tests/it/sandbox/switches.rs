@@ -71,11 +71,11 @@ fn switch_accepts_its_values_and_no_other() {
         let (good, bad) = match &switch["values"] {
             Value::Array(values) => (values.clone(), vec![json!("maybe"), json!(""), json!(null), json!(-1)]),
             range => {
-                let most = range["to"].as_u64().expect("a range has an end");
-                let above = u128::from(most) + 1;
+                let max = range["to"].as_u64().expect("a range has an end");
+                let above = u128::from(max) + 1;
                 let bad =
                     vec![json!("maybe"), json!(-1), json!(above.to_string()), json!("1.5"), json!(null)];
-                (vec![json!("0"), json!(0), json!(most), json!(most.to_string())], bad)
+                (vec![json!("0"), json!(0), json!(max), json!(max.to_string())], bad)
             }
         };
         for value in good {

@@ -61,12 +61,12 @@ struct Chart<'a> {
 
 impl<'a> Chart<'a> {
     fn new(times: &'a CallTimes) -> Self {
-        let most = |of: fn(&CallSlot) -> u64| times.slots.iter().map(of).max().unwrap_or_default();
+        let max = |of: fn(&CallSlot) -> u64| times.slots.iter().map(of).max().unwrap_or_default();
         Self {
             times,
             step: (RIGHT - LEFT) / number(times.slots.len().max(1) as u64),
-            top_rate: top(rate(most(|slot| slot.calls), times.slot_ms)),
-            top_ms: top(number(most(|slot| slot.max_ms))),
+            top_rate: top(rate(max(|slot| slot.calls), times.slot_ms)),
+            top_ms: top(number(max(|slot| slot.max_ms))),
         }
     }
 
@@ -281,8 +281,8 @@ mod tests {
 
     #[test]
     fn scales_are_round() {
-        let top = |most| {
-            let (top, step) = top(most);
+        let top = |max| {
+            let (top, step) = top(max);
             format!("{} by {}", label(top), label(step))
         };
         assert_eq!(top(0.0), "0.05 by 0.05");
