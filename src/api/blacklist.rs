@@ -3,6 +3,7 @@
 use super::{
     answer::{Empty, OpenidPage},
     endpoint::endpoint,
+    errcode,
 };
 
 endpoint! {
@@ -46,7 +47,7 @@ endpoint! {
         openid_list: Vec<String>,
     }
     answer Empty;
-    list openid_list: String, 20 else 40032;
+    list openid_list: String, 20 else errcode::INVALID_OPENID_LIST_SIZE;
     attributes {
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 44002, 47001, 48001, 49003, 50002, 61016, 268_487_001,
@@ -70,7 +71,7 @@ endpoint! {
         openid_list: Vec<String>,
     }
     answer Empty;
-    list openid_list: String, 20 else 40032;
+    list openid_list: String, 20 else errcode::INVALID_OPENID_LIST_SIZE;
     attributes {
         errors: &[40001, 40003, 40032],
     }

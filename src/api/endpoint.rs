@@ -398,7 +398,7 @@ macro_rules! endpoint {
             $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty, )*
         }
         answer $answer:ty;
-        $( list $list:ident : $item:ty, $max:literal else $over:literal; )?
+        $( list $list:ident : $item:ty, $max:literal else $over:expr; )?
         $( cursor $begin:ident -> $next:ident, page $page:literal; )?
         $( records $($record:ident).+; )?
         $( verify $verify:path; )?

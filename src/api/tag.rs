@@ -6,6 +6,7 @@ use super::{
     Resend,
     answer::{Empty, OpenidPage},
     endpoint::endpoint,
+    errcode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -173,7 +174,7 @@ endpoint! {
         openid_list: Vec<String>,
     }
     answer Empty;
-    list openid_list: String, 50 else 40032;
+    list openid_list: String, 50 else errcode::INVALID_OPENID_LIST_SIZE;
     attributes {
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 44002, 45009, 45011, 45059, 45159, 45169, 45171, 47001, 48001,
@@ -201,7 +202,7 @@ endpoint! {
         openid_list: Vec<String>,
     }
     answer Empty;
-    list openid_list: String, 50 else 40032;
+    list openid_list: String, 50 else errcode::INVALID_OPENID_LIST_SIZE;
     attributes {
         errors: &[
             -1, 40001, 40003, 40032, 41001, 42001, 45009, 45011, 45159, 45169, 45171, 47001, 48001, 49003,

@@ -6,6 +6,7 @@ use super::{
     DailyQuota, Field, FieldKind, FieldType, Permission,
     answer::{Empty, OpenidPage},
     endpoint::endpoint,
+    errcode,
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -216,7 +217,7 @@ endpoint! {
         user_list: Vec<UserRef>,
     }
     answer Users;
-    list user_list: UserRef, 100 else 40032;
+    list user_list: UserRef, 100 else errcode::INVALID_OPENID_LIST_SIZE;
     records user_info_list;
     verify check_openids;
     attributes {

@@ -141,7 +141,7 @@ impl Refusal {
     fn hint(&self) -> Option<&'static str> {
         let own = |code| errcode::meaning(code).map(|meaning| meaning.hint).filter(|hint| !hint.is_empty());
         match (self.credential, errcode::class(self.errcode)) {
-            (Credential::AppSecret { .. }, Class::Token) => own(40125),
+            (Credential::AppSecret { .. }, Class::Token) => own(errcode::INVALID_APPSECRET),
             (Credential::UserToken, Class::Token) => {
                 Some("it lasts two hours: oauth::refresh gives another, or the person authorizes again")
             }

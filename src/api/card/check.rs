@@ -5,7 +5,7 @@ use super::{
     rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES},
 };
 use crate::{
-    api::media::PICTURE_HOSTS,
+    api::{errcode, media::PICTURE_HOSTS},
     base::{closest_match, millis_as_secs},
 };
 use serde_json::{Map, Value};
@@ -113,7 +113,11 @@ pub fn ended(card: &Card, now: i64) -> Option<Fault> {
     let object = card.card_type()?.name.to_lowercase();
     let end = card.0.get(&object)?.get("base_info")?.get("date_info")?.get("end_timestamp")?.as_i64()?;
     let at = format!("{object}.base_info.date_info.end_timestamp");
-    (end <= now).then_some(Fault { at, problem: Problem::Other("has passed"), errcode: 40100 })
+    (end <= now).then_some(Fault {
+        at,
+        problem: Problem::Other("has passed"),
+        errcode: errcode::BAD_DATE_RANGE,
+    })
 }
 
 /// Names in a card that are no declared fields and much like one that is not there. They are sent as they
@@ -128,19 +132,19 @@ fn look(card: &Card) -> Faults {
     let Some(of) = card.card_type() else {
         let problem = match card.0.get("card_type") {
             None => {
-                return faults.with("card_type", Problem::Missing, 41011);
+                return faults.with("card_type", Problem::Missing, errcode::REQUIRED_FIELD_MISSING);
             }
             Some(Value::String(word)) => Problem::Word(word.clone(), closest_match(word, NAMES), &NAMES),
             Some(_) => Problem::Kind("a string"),
         };
-        return faults.with("card_type", problem, 40071);
+        return faults.with("card_type", problem, errcode::INVALID_CARD_TYPE);
     };
     let object = of.name.to_lowercase();
     let Some(fields) = card.0.get(&object) else {
-        return faults.with(&object, Problem::Missing, 41011);
+        return faults.with(&object, Problem::Missing, errcode::REQUIRED_FIELD_MISSING);
     };
     let Some(fields) = fields.as_object() else {
-        return faults.with(&object, Problem::Kind("a map"), 47001);
+        return faults.with(&object, Problem::Kind("a map"), errcode::MALFORMED_BODY);
     };
     let base_info = Rule { name: "base_info", holds: Holds::Object(BASE_INFO), required: true };
     let advanced_info = Rule { name: "advanced_info", holds: Holds::Object(ADVANCED_INFO), required: false };
@@ -153,7 +157,11 @@ fn look(card: &Card) -> Faults {
     }
     let custom_fields = fields.keys().filter(|name| name.starts_with("custom_field")).count();
     if custom_fields > MAX_CUSTOM_FIELDS {
-        faults.add(&object, Problem::Other("has more than three custom fields"), 40124);
+        faults.add(
+            &object,
+            Problem::Other("has more than three custom fields"),
+            errcode::TOO_MANY_CUSTOM_FIELDS,
+        );
     }
     faults
 }
@@ -198,7 +206,7 @@ impl Faults {
             let at = format!("{at}.{}", rule.name);
             if let Some(value) = fields.get(rule.name) {
                 if rule.required && value.as_str().is_some_and(|text| text.trim().is_empty()) {
-                    self.add(&at, Problem::Blank, 41011);
+                    self.add(&at, Problem::Blank, errcode::REQUIRED_FIELD_MISSING);
                     continue;
                 }
                 self.value(&at, rule.holds, value);
@@ -211,10 +219,12 @@ impl Faults {
                 !is_known(name) && strsim::normalized_damerau_levenshtein(name, rule.name) >= MISSPELT
             });
             match slip {
-                Some(slip) if rule.required => self.add(&at, Problem::Misspelt(slip.clone()), 41011),
+                Some(slip) if rule.required => {
+                    self.add(&at, Problem::Misspelt(slip.clone()), errcode::REQUIRED_FIELD_MISSING)
+                }
                 // It may be a field that the platform has added.
                 Some(slip) => self.suspects.push((slip.clone(), rule.name)),
-                None if rule.required => self.add(&at, Problem::Missing, 41011),
+                None if rule.required => self.add(&at, Problem::Missing, errcode::REQUIRED_FIELD_MISSING),
                 None => {}
             }
         }
@@ -228,30 +238,30 @@ impl Faults {
             Holds::Text(max) => {
                 let Some(text) = self.text(at, value) else { return };
                 if text.len() > max {
-                    self.add(at, Problem::TooLong(text.len(), max), 45021);
+                    self.add(at, Problem::TooLong(text.len(), max), errcode::ARGUMENT_TOO_LONG);
                 }
             }
             Holds::Picture => self.picture(at, value),
             Holds::Word(words, errcode) => self.word(at, words, errcode, value),
             Holds::Number(min, max, errcode) => match value.as_i64() {
-                None => self.add(at, Problem::Kind("an integer"), 47001),
+                None => self.add(at, Problem::Kind("an integer"), errcode::MALFORMED_BODY),
                 Some(number) if !(min..=max).contains(&number) => {
                     self.add(at, Problem::Range(min, max), errcode);
                 }
                 Some(_) => {}
             },
             Holds::Flag if value.is_boolean() => {}
-            Holds::Flag => self.add(at, Problem::Kind("true or false"), 47001),
+            Holds::Flag => self.add(at, Problem::Kind("true or false"), errcode::MALFORMED_BODY),
             Holds::Object(rules) => match value.as_object() {
                 Some(fields) => self.object(at, rules, fields, &Map::new()),
-                None => self.add(at, Problem::Kind("a map"), 47001),
+                None => self.add(at, Problem::Kind("a map"), errcode::MALFORMED_BODY),
             },
             // Samples show a list and a text.
             Holds::Pictures if value.is_string() => self.picture(at, value),
             Holds::Pictures => self.entries(at, value, Self::picture),
             Holds::Numbers => self.entries(at, value, |faults, at, entry| {
                 if entry.as_i64().is_none() {
-                    faults.add(at, Problem::Kind("an integer"), 40072);
+                    faults.add(at, Problem::Kind("an integer"), errcode::INVALID_LOCATION);
                 }
             }),
             Holds::Words(words, errcode) => {
@@ -259,18 +269,18 @@ impl Faults {
             }
             Holds::Objects(rules) => self.entries(at, value, |faults, at, entry| match entry.as_object() {
                 Some(fields) => faults.object(at, rules, fields, &Map::new()),
-                None => faults.add(at, Problem::Kind("a map"), 47001),
+                None => faults.add(at, Problem::Kind("a map"), errcode::MALFORMED_BODY),
             }),
             Holds::Dates => match value.as_object() {
                 Some(fields) => self.dates(at, fields),
-                None => self.add(at, Problem::Kind("a map"), 47001),
+                None => self.add(at, Problem::Kind("a map"), errcode::MALFORMED_BODY),
             },
         }
     }
 
     fn entries(&mut self, at: &str, value: &Value, check: impl Fn(&mut Self, &str, &Value)) {
         match value.as_array() {
-            None => self.add(at, Problem::Kind("an array"), 47001),
+            None => self.add(at, Problem::Kind("an array"), errcode::MALFORMED_BODY),
             Some(entries) => {
                 for (number, entry) in entries.iter().enumerate() {
                     check(self, &format!("{at}[{number}]"), entry);
@@ -282,7 +292,7 @@ impl Faults {
     fn text<'a>(&mut self, at: &str, value: &'a Value) -> Option<&'a str> {
         let text = value.as_str();
         if text.is_none() {
-            self.add(at, Problem::Kind("a string"), 47001);
+            self.add(at, Problem::Kind("a string"), errcode::MALFORMED_BODY);
         }
         text
     }
@@ -296,13 +306,15 @@ impl Faults {
     }
 
     fn picture(&mut self, at: &str, value: &Value) {
-        let Some(text) = value.as_str() else { return self.add(at, Problem::Picture, 47001) };
+        let Some(text) = value.as_str() else {
+            return self.add(at, Problem::Picture, errcode::MALFORMED_BODY);
+        };
         let host = Url::parse(text).ok().and_then(|url| url.host_str().map(str::to_owned));
         if !host.is_some_and(|host| PICTURE_HOSTS.iter().any(|known| host.ends_with(known))) {
-            return self.add(at, Problem::Picture, 40141);
+            return self.add(at, Problem::Picture, errcode::INVALID_IMAGE_URL);
         }
         if text.len() > PICTURE_URL_BYTES {
-            self.add(at, Problem::Other("is longer than 128 bytes"), 40009);
+            self.add(at, Problem::Other("is longer than 128 bytes"), errcode::INVALID_IMAGE_SIZE);
         }
     }
 
@@ -312,9 +324,9 @@ impl Faults {
             Some(Some(number)) => {
                 let millis = millis_as_secs(number).filter(|_| name.ends_with("_timestamp"));
                 let (problem, errcode) = match millis {
-                    Some(seconds) => (Problem::Milliseconds(seconds), 40079),
+                    Some(seconds) => (Problem::Milliseconds(seconds), errcode::INVALID_TIME),
                     None if number >= min => return Some(number),
-                    None => (Problem::Range(min, i64::MAX), 40100),
+                    None => (Problem::Range(min, i64::MAX), errcode::BAD_DATE_RANGE),
                 };
                 self.add(&format!("{at}.{name}"), problem, errcode);
                 None
@@ -323,7 +335,7 @@ impl Faults {
                 self.add(
                     &format!("{at}.{name}"),
                     Problem::Kind("a whole number (times are Unix seconds)"),
-                    40079,
+                    errcode::INVALID_TIME,
                 );
                 None
             }
@@ -335,14 +347,18 @@ impl Faults {
         number("fixed_begin_term", 0);
         let kind = match fields.get("type") {
             Some(Value::String(kind)) if kind.trim().is_empty() => {
-                return self.add(&format!("{at}.type"), Problem::Blank, 41011);
+                return self.add(&format!("{at}.type"), Problem::Blank, errcode::REQUIRED_FIELD_MISSING);
             }
             Some(Value::String(kind)) => kind.as_str(),
             // Old samples have numbers.
             Some(Value::Number(kind)) if kind.as_i64() == Some(1) => "1",
             Some(Value::Number(kind)) if kind.as_i64() == Some(2) => "2",
-            Some(_) => return self.add(&format!("{at}.type"), Problem::Kind("a string"), 40079),
-            None => return self.add(&format!("{at}.type"), Problem::Missing, 41011),
+            Some(_) => {
+                return self.add(&format!("{at}.type"), Problem::Kind("a string"), errcode::INVALID_TIME);
+            }
+            None => {
+                return self.add(&format!("{at}.type"), Problem::Missing, errcode::REQUIRED_FIELD_MISSING);
+            }
         };
         let needed: &[&str] = match kind {
             "DATE_TYPE_FIX_TIME_RANGE" | "1" => &["begin_timestamp", "end_timestamp"],
@@ -350,16 +366,20 @@ impl Faults {
             "DATE_TYPE_PERMANENT" => &[],
             other => {
                 let problem = Problem::Word(other.to_owned(), closest_match(other, DATE_TYPES), &DATE_TYPES);
-                return self.add(&format!("{at}.type"), problem, 40079);
+                return self.add(&format!("{at}.type"), problem, errcode::INVALID_TIME);
             }
         };
         for name in needed.iter().filter(|name| !fields.contains_key(**name)) {
-            self.add(&format!("{at}.{name}"), Problem::Missing, 41011);
+            self.add(&format!("{at}.{name}"), Problem::Missing, errcode::REQUIRED_FIELD_MISSING);
         }
         if let (Some(begin), Some(end)) = (begin, end)
             && begin >= end
         {
-            self.add(&format!("{at}.end_timestamp"), Problem::Other("must be after begin_timestamp"), 40100);
+            self.add(
+                &format!("{at}.end_timestamp"),
+                Problem::Other("must be after begin_timestamp"),
+                errcode::BAD_DATE_RANGE,
+            );
         }
     }
 
@@ -368,7 +388,7 @@ impl Faults {
         let text = |name: &str, field: &str| base_info.get(name)?.get(field)?.as_str();
         if text("date_info", "type") == Some("DATE_TYPE_PERMANENT") && card_type != "MEMBER_CARD" {
             let problem = Problem::Other("can be DATE_TYPE_PERMANENT for a member card only");
-            self.add(&format!("{at}.date_info.type"), problem, 40100);
+            self.add(&format!("{at}.date_info.type"), problem, errcode::BAD_DATE_RANGE);
         }
         let quantity = base_info.get("sku").and_then(|sku| sku.get("quantity")).and_then(Value::as_i64);
         let is_deposited = base_info.get("get_custom_code_mode").is_some();
@@ -376,11 +396,11 @@ impl Faults {
             Some(0) if !is_deposited => {
                 let problem =
                     Problem::Other("is 1 at the least, unless codes are deposited (get_custom_code_mode)");
-                self.add(&format!("{at}.sku.quantity"), problem, 40122);
+                self.add(&format!("{at}.sku.quantity"), problem, errcode::INVALID_CARD_QUANTITY);
             }
             Some(1..) if is_deposited => {
                 let problem = Problem::Other("must be 0 with get_custom_code_mode");
-                self.add(&format!("{at}.sku.quantity"), problem, 40122);
+                self.add(&format!("{at}.sku.quantity"), problem, errcode::INVALID_CARD_QUANTITY);
             }
             _ => {}
         }
@@ -388,7 +408,7 @@ impl Faults {
             base_info.get("location_id_list").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
         if has_locations && base_info.get("use_all_locations") == Some(&Value::Bool(true)) {
             let problem = Problem::Other("can't be given together with use_all_locations");
-            self.add(&format!("{at}.location_id_list"), problem, 40072);
+            self.add(&format!("{at}.location_id_list"), problem, errcode::INVALID_LOCATION);
         }
     }
 }

@@ -56,6 +56,7 @@ pub enum Holds {
     Dates,
 }
 
+use crate::api::errcode;
 use Holds::{AnyText, Dates, Flag, Number, Numbers, Object, Objects, Picture, Pictures, Text, Word, Words};
 
 const fn required(name: &'static str, holds: Holds) -> Rule {
@@ -88,18 +89,21 @@ pub(super) const MAX_QUANTITY: i64 = 100_000_000;
 pub const BASE_INFO: &[Rule] = &[
     required("logo_url", Picture),
     required("brand_name", Text(36)),
-    required("code_type", Word(CODE_TYPES, 40072)),
+    required("code_type", Word(CODE_TYPES, errcode::INVALID_LOCATION)),
     required("title", Text(27)),
-    required("color", Word(COLOURS, 40076)),
+    required("color", Word(COLOURS, errcode::INVALID_COLOR)),
     required("notice", Text(48)),
     required("description", Text(3072)),
-    required("sku", Object(&[required("quantity", Number(0, MAX_QUANTITY, 40122))])),
+    required("sku", Object(&[required("quantity", Number(0, MAX_QUANTITY, errcode::INVALID_CARD_QUANTITY))])),
     required("date_info", Dates),
     optional("sub_title", Text(54)),
     optional("service_phone", Text(24)),
     optional("source", Text(36)),
     optional("use_custom_code", Flag),
-    optional("get_custom_code_mode", Word(&["GET_CUSTOM_CODE_MODE_DEPOSIT"], 40150)),
+    optional(
+        "get_custom_code_mode",
+        Word(&["GET_CUSTOM_CODE_MODE_DEPOSIT"], errcode::INVALID_CARD_PARAMETERS),
+    ),
     optional("bind_openid", Flag),
     optional("location_id_list", Numbers),
     optional("use_all_locations", Flag),
@@ -118,8 +122,8 @@ pub const BASE_INFO: &[Rule] = &[
     optional("promotion_url_sub_title", Text(18)),
     optional("promotion_app_brand_user_name", Text(128)),
     optional("promotion_app_brand_pass", Text(128)),
-    optional("use_limit", Number(1, i64::MAX, 40150)),
-    optional("get_limit", Number(1, i64::MAX, 40150)),
+    optional("use_limit", Number(1, i64::MAX, errcode::INVALID_CARD_PARAMETERS)),
+    optional("get_limit", Number(1, i64::MAX, errcode::INVALID_CARD_PARAMETERS)),
     optional("can_share", Flag),
     optional("can_give_friend", Flag),
 ];
@@ -137,7 +141,7 @@ pub const ADVANCED_INFO: &[Rule] = &[
         Object(&[
             optional("accept_category", Text(512)),
             optional("reject_category", Text(512)),
-            optional("least_cost", Number(0, i64::MAX, 40150)),
+            optional("least_cost", Number(0, i64::MAX, errcode::INVALID_CARD_PARAMETERS)),
             optional("object_use_for", Text(512)),
             optional("can_use_with_other_discount", Flag),
         ]),
@@ -151,14 +155,14 @@ pub const ADVANCED_INFO: &[Rule] = &[
     optional(
         "time_limit",
         Objects(&[
-            required("type", Word(DAYS, 40150)),
-            optional("begin_hour", Number(0, 24, 40150)),
-            optional("end_hour", Number(0, 24, 40150)),
-            optional("begin_minute", Number(0, 59, 40150)),
-            optional("end_minute", Number(0, 59, 40150)),
+            required("type", Word(DAYS, errcode::INVALID_CARD_PARAMETERS)),
+            optional("begin_hour", Number(0, 24, errcode::INVALID_CARD_PARAMETERS)),
+            optional("end_hour", Number(0, 24, errcode::INVALID_CARD_PARAMETERS)),
+            optional("begin_minute", Number(0, 59, errcode::INVALID_CARD_PARAMETERS)),
+            optional("end_minute", Number(0, 59, errcode::INVALID_CARD_PARAMETERS)),
         ]),
     ),
-    optional("business_service", Words(SERVICES, 40150)),
+    optional("business_service", Words(SERVICES, errcode::INVALID_CARD_PARAMETERS)),
 ];
 
 /// A field of a member card that its owner names.
@@ -176,8 +180,8 @@ pub const TYPES: &[Type] = &[
         is_coupon: true,
         fields: &[
             // In fen; 0 is no least cost.
-            optional("least_cost", Number(0, i64::MAX, 40150)),
-            required("reduce_cost", Number(1, i64::MAX, 40150)),
+            optional("least_cost", Number(0, i64::MAX, errcode::INVALID_CARD_PARAMETERS)),
+            required("reduce_cost", Number(1, i64::MAX, errcode::INVALID_CARD_PARAMETERS)),
         ],
     },
     Type {
@@ -185,7 +189,7 @@ pub const TYPES: &[Type] = &[
         zh: "折扣券",
         is_coupon: true,
         // 30 is thirty per cent off.
-        fields: &[required("discount", Number(1, 99, 40150))],
+        fields: &[required("discount", Number(1, 99, errcode::INVALID_CARD_PARAMETERS))],
     },
     Type { name: "GIFT", zh: "兑换券", is_coupon: true, fields: &[required("gift", Text(3072))] },
     Type {
@@ -209,14 +213,14 @@ pub const TYPES: &[Type] = &[
             optional("custom_field1", Object(CUSTOM_FIELD)),
             optional("custom_field2", Object(CUSTOM_FIELD)),
             optional("custom_field3", Object(CUSTOM_FIELD)),
-            optional("discount", Number(1, 99, 40150)),
+            optional("discount", Number(1, 99, errcode::INVALID_CARD_PARAMETERS)),
         ],
     },
     Type {
         name: "GENERAL_CARD",
         zh: "礼品卡",
         is_coupon: false,
-        fields: &[required("sub_card_type", Word(&["GIFT_CARD", "VOUCHER"], 40071))],
+        fields: &[required("sub_card_type", Word(&["GIFT_CARD", "VOUCHER"], errcode::INVALID_CARD_TYPE))],
     },
     Type {
         name: "MEETING_TICKET",
@@ -239,8 +243,8 @@ pub const TYPES: &[Type] = &[
             required("from", AnyText),
             required("to", AnyText),
             required("flight", AnyText),
-            optional("departure_time", Number(0, i64::MAX, 40079)),
-            optional("landing_time", Number(0, i64::MAX, 40079)),
+            optional("departure_time", Number(0, i64::MAX, errcode::INVALID_TIME)),
+            optional("landing_time", Number(0, i64::MAX, errcode::INVALID_TIME)),
             optional("air_model", AnyText),
         ],
     },

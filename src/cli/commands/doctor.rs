@@ -1,7 +1,13 @@
 //! `mpscript doctor`: checks in order everything that a call needs, and says what to do about each problem.
 
 use crate::{
-    api::{Endpoint, blacklist, errcode::Class, network, tag, token::Stable, user},
+    api::{
+        Endpoint, blacklist,
+        errcode::{self, Class},
+        network, tag,
+        token::Stable,
+        user,
+    },
     base::{Cancel, Diagnostic},
     cli::{
         args::{DoctorArguments, TargetArgs},
@@ -233,7 +239,7 @@ async fn account_works(report: &mut Report<'_>, client: &Client) {
             report.show("token", &Finding::Good(format!("{mode}, good for {} s", client.token_life())));
             report.show("whitelist", &whitelist(client).await);
         }
-        Err(error) if error.errcode() == Some(40164) => {
+        Err(error) if error.errcode() == Some(errcode::IP_NOT_IN_WHITELIST) => {
             report.show("token", &Finding::Bad(error.to_string(), "see the whitelist".to_owned()));
             report.show("whitelist", &not_listed(error));
         }
@@ -298,7 +304,7 @@ async fn whitelist(client: &Client) -> Finding {
 fn not_listed(error: &CallError) -> Finding {
     let message = error.to_string();
     let address = address_in(&message);
-    if error.errcode() != Some(40164) {
+    if error.errcode() != Some(errcode::IP_NOT_IN_WHITELIST) {
         return Finding::Bad(message, error.hint().unwrap_or("try again in a moment").to_owned());
     }
     Finding::Bad(

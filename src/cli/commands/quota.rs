@@ -1,7 +1,7 @@
 //! `mpscript quota`: today's calls by endpoint, as this machine's processes have counted them or as the platform says.
 
 use crate::{
-    api::{self, Credential, quota},
+    api::{self, Credential, errcode, quota},
     base::{Cancel, with_thousands},
     cli::{
         args::QuotaArguments,
@@ -104,8 +104,12 @@ async fn live(client: &Client) -> Result<Vec<Line>, CallError> {
                 limit: Some(answer.quota.daily_limit),
                 is_exhausted: answer.quota.remain == 0,
             }),
-            // Some paths can't be asked for (76021, 76022).
-            Err(error) if error.errcode().is_some_and(|code| (76_021..=76_022).contains(&code)) => {}
+            // Some paths can't be asked for.
+            Err(error)
+                if matches!(
+                    error.errcode(),
+                    Some(errcode::UNKNOWN_CGI_PATH | errcode::CGI_PATH_FORBIDDEN)
+                ) => {}
             Err(error) => return Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! Makes a route of every declaration, with the checks of every call that precede its endpoint's own rules.
 
 use crate::{
-    api::{Credential, Endpoint, FieldKind, Method, Permission, Spec, wire},
+    api::{Credential, Endpoint, FieldKind, Method, Permission, Spec, errcode, wire},
     for_each_endpoint,
     sandbox::{
         rules::simulate::Simulate,
@@ -44,12 +44,12 @@ fn serve<E: Simulate>(world: &mut World, call: &Call) -> Result<Vec<u8>, ApiErro
     let spec = E::SPEC;
     match (spec.method, call.method.as_str()) {
         (Method::Get, "GET" | "HEAD") | (Method::Post | Method::Upload, "POST") => {}
-        (Method::Get, _) => return Err(ApiError::gateway(43001)),
-        (Method::Post | Method::Upload, _) => return Err(ApiError::gateway(43002)),
+        (Method::Get, _) => return Err(ApiError::gateway(errcode::REQUIRES_GET)),
+        (Method::Post | Method::Upload, _) => return Err(ApiError::gateway(errcode::REQUIRES_POST)),
     }
     if spec.credential == Credential::AccessToken {
         let token = call.query("access_token").filter(|token| !token.is_empty());
-        let token = token.ok_or_else(|| ApiError::gateway(41001))?;
+        let token = token.ok_or_else(|| ApiError::gateway(errcode::ACCESS_TOKEN_MISSING))?;
         world.tokens.check(token, world.now())?;
     }
     let is_allowed = match (spec.permission, world.options.account_kind) {
@@ -58,7 +58,7 @@ fn serve<E: Simulate>(world: &mut World, call: &Call) -> Result<Vec<u8>, ApiErro
         (Permission::CertifiedService, _) => false,
     };
     if !is_allowed {
-        return Err(ApiError::gateway(48001));
+        return Err(ApiError::gateway(errcode::API_UNAUTHORIZED));
     }
     let now = world.now();
     world.usage.take(spec, now, &world.options, &world.switches)?;
@@ -66,7 +66,7 @@ fn serve<E: Simulate>(world: &mut World, call: &Call) -> Result<Vec<u8>, ApiErro
         Method::Get => None,
         Method::Post => Some(read_body(spec, world, &call.body)?),
         Method::Upload => {
-            let file = call.file.as_ref().ok_or_else(|| ApiError::new(41005))?;
+            let file = call.file.as_ref().ok_or_else(|| ApiError::new(errcode::MEDIA_DATA_MISSING))?;
             Some(spec.fields.iter().map(|field| (field.name.to_owned(), json!(file))).collect())
         }
     };
@@ -75,24 +75,24 @@ fn serve<E: Simulate>(world: &mut World, call: &Call) -> Result<Vec<u8>, ApiErro
     }
     check_numbers(spec, world, body.as_mut())?;
     check_list(spec, body.as_ref())?;
-    let request: E = wire::decode(&call.query, body).map_err(|_| ApiError::new(47001))?;
+    let request: E = wire::decode(&call.query, body).map_err(|_| ApiError::new(errcode::MALFORMED_BODY))?;
     request.simulate(world).map(|answer| wire::encode_answer::<E>(&answer))
 }
 
 fn read_body(spec: &Spec, world: &World, bytes: &[u8]) -> Result<Value, ApiError> {
     if bytes.is_empty() {
-        return Err(ApiError::gateway(44002));
+        return Err(ApiError::gateway(errcode::EMPTY_BODY));
     }
     let has_escapes = spec.path.contains("/tags/") && bytes.windows(2).any(|window| window == b"\\u");
     let body = match world.switches.get(ESCAPED_NAMES) {
-        "40033" if has_escapes => return Err(ApiError::new(40033)),
+        "40033" if has_escapes => return Err(ApiError::new(errcode::INVALID_CHARSET)),
         // The escape's own backslash is escaped, so that the name holds it letter by letter.
         "literal" if has_escapes => {
             serde_json::from_str(&String::from_utf8_lossy(bytes).replace("\\u", "\\\\u"))
         }
         _ => serde_json::from_slice(bytes),
     };
-    body.map_err(|_| ApiError::new(47001))
+    body.map_err(|_| ApiError::new(errcode::MALFORMED_BODY))
 }
 
 /// The checks of calls with AppID or AppSecret, in the platform's order.
@@ -108,26 +108,26 @@ fn check_app(
         Method::Post | Method::Upload => body.and_then(|body| body.get(name)).and_then(Value::as_str),
     };
     let given = |name: &str| given(name).filter(|value| !value.is_empty());
-    let appid = given("appid").ok_or_else(|| ApiError::gateway(41002))?;
+    let appid = given("appid").ok_or_else(|| ApiError::gateway(errcode::APPID_MISSING))?;
     if appid != world.options.appid {
-        return Err(ApiError::gateway(40013));
+        return Err(ApiError::gateway(errcode::INVALID_APPID));
     }
     if given("grant_type") != Some(grant_type) {
-        return Err(ApiError::gateway(40002));
+        return Err(ApiError::gateway(errcode::INVALID_GRANT_TYPE));
     }
     if matches!(spec.credential, Credential::AppId { .. }) {
         return Ok(());
     }
-    let secret = given("secret").ok_or_else(|| ApiError::gateway(41004))?;
+    let secret = given("secret").ok_or_else(|| ApiError::gateway(errcode::APPSECRET_MISSING))?;
     if secret != world.options.secret {
-        return Err(ApiError::gateway(40125));
+        return Err(ApiError::gateway(errcode::INVALID_APPSECRET));
     }
     let whitelist = &world.options.ip_whitelist;
     // The whitelist guards the account's token, not the exchange of a person's code.
     let is_guarded = !spec.path.starts_with("/sns/");
     if is_guarded && !whitelist.is_empty() && !whitelist.contains(&call.peer) {
         let text = format!("invalid ip {0} ipv6 ::ffff:{0}, not in whitelist", call.peer);
-        return Err(ApiError::gateway(40164).text(text));
+        return Err(ApiError::gateway(errcode::IP_NOT_IN_WHITELIST).text(text));
     }
     Ok(())
 }
@@ -146,7 +146,7 @@ fn check_numbers(spec: &Spec, world: &World, body: Option<&mut Value>) -> Result
         let Some(value) = fields.get_mut(field.name) else { continue };
         if let Some(text) = value.as_str() {
             let number = text.parse::<i64>().ok().filter(|_| world.switches.is(STRING_TAGID, "accept"));
-            *value = Value::from(number.ok_or_else(|| ApiError::new(47001))?);
+            *value = Value::from(number.ok_or_else(|| ApiError::new(errcode::MALFORMED_BODY))?);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use crate::{
     api::{
         answer::Empty,
+        errcode,
         network::{self, Dns, IpList, NetworkReport, Ping},
         quota::{self, Quota, Quotas, RateLimit},
         rid::{self, Request, RidInfo},
@@ -12,6 +13,7 @@ use crate::{
         world::{api_error::ApiError, call::Call, world::World},
     },
 };
+
 /// How long a rejected request can be looked up: seven days, in seconds.
 const RID_TTL: i64 = 7 * 24 * 3600;
 
@@ -44,12 +46,12 @@ impl Simulate for rid::Get {
         let parts: Vec<&str> = self.rid.split('-').collect();
         let is_part = |part: &&str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
         if parts.len() != 3 || !parts.iter().all(is_part) {
-            return Err(ApiError::new(76002));
+            return Err(ApiError::new(errcode::INVALID_RID));
         }
         let found = world.rejected.get(&self.rid).cloned();
-        let request = found.ok_or_else(|| ApiError::new(76001))?;
+        let request = found.ok_or_else(|| ApiError::new(errcode::UNKNOWN_RID))?;
         if world.now() - request.invoke_time >= RID_TTL {
-            return Err(ApiError::new(76004));
+            return Err(ApiError::new(errcode::RID_EXPIRED));
         }
         Ok(RidInfo { errcode: 0, errmsg: "ok".to_owned(), request })
     }
@@ -58,14 +60,16 @@ impl Simulate for rid::Get {
 impl Simulate for quota::Get {
     fn simulate(self, world: &mut World) -> Result<Quotas, ApiError> {
         if !self.cgi_path.starts_with('/') {
-            return Err(ApiError::new(76003));
+            return Err(ApiError::new(errcode::NO_PERMISSION));
         }
         if self.cgi_path.starts_with("/sns/") {
-            return Err(ApiError::new(76022));
+            return Err(ApiError::new(errcode::CGI_PATH_FORBIDDEN));
         }
         let specs = crate::api::all();
-        let spec =
-            specs.iter().find(|spec| spec.path == self.cgi_path).ok_or_else(|| ApiError::new(76021))?;
+        let spec = specs
+            .iter()
+            .find(|spec| spec.path == self.cgi_path)
+            .ok_or_else(|| ApiError::new(errcode::UNKNOWN_CGI_PATH))?;
         let (limit, used) = world.usage.limit_and_used(spec, world.now(), &world.options, &world.switches);
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Quotas {
@@ -91,7 +95,7 @@ impl Simulate for quota::Clear {
         let now = world.now();
         world.clears.retain(|at| now - at < MONTH);
         if world.clears.len() >= MAX_CLEARS_A_MONTH {
-            return Err(ApiError::new(48006));
+            return Err(ApiError::new(errcode::TOO_MANY_CLEARS));
         }
         world.clears.push(now);
         world.usage.clear_day();
@@ -117,10 +121,10 @@ impl Simulate for network::Check {
             "dns" => (true, false),
             "ping" => (false, true),
             "all" => (true, true),
-            _ => return Err(ApiError::new(40202)),
+            _ => return Err(ApiError::new(errcode::INVALID_CHECK_ACTION)),
         };
         if !["CHINANET", "UNICOM", "CAP", "DEFAULT"].contains(&self.check_operator.as_str()) {
-            return Err(ApiError::new(40203));
+            return Err(ApiError::new(errcode::INVALID_CHECK_OPERATOR));
         }
         let ip = "127.0.0.1".to_owned();
         let operator = if self.check_operator == "DEFAULT" { "CAP".to_owned() } else { self.check_operator };

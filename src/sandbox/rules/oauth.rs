@@ -68,15 +68,15 @@ impl World {
         let is_well_formed =
             token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         if token.is_empty() {
-            return Err(ApiError::gateway(41001));
+            return Err(ApiError::gateway(errcode::ACCESS_TOKEN_MISSING));
         }
         if !is_well_formed {
-            return Err(ApiError::gateway(40014));
+            return Err(ApiError::gateway(errcode::INVALID_ACCESS_TOKEN));
         }
         let session =
             self.oauth.sessions.get(token).ok_or_else(|| ApiError::gateway(errcode::INVALID_CREDENTIAL))?;
         if self.now() >= session.expires {
-            return Err(ApiError::gateway(42001));
+            return Err(ApiError::gateway(errcode::ACCESS_TOKEN_EXPIRED));
         }
         if self.openids.openid(session.number) != openid {
             return Err(ApiError::new(errcode::INVALID_OPENID));
@@ -88,15 +88,19 @@ impl World {
 impl Simulate for oauth::Exchange {
     fn simulate(self, world: &mut World) -> Result<Grant, ApiError> {
         if self.code.is_empty() {
-            return Err(ApiError::new(41008));
+            return Err(ApiError::new(errcode::OAUTH_CODE_MISSING));
         }
         let now = world.now();
-        let code = world.oauth.codes.get_mut(&self.code).ok_or_else(|| ApiError::new(40029))?;
+        let code = world
+            .oauth
+            .codes
+            .get_mut(&self.code)
+            .ok_or_else(|| ApiError::new(errcode::INVALID_OAUTH_CODE))?;
         if code.is_used {
-            return Err(ApiError::new(40163));
+            return Err(ApiError::new(errcode::OAUTH_CODE_USED));
         }
         if now >= code.expires {
-            return Err(ApiError::new(42003));
+            return Err(ApiError::new(errcode::OAUTH_CODE_EXPIRED));
         }
         code.is_used = true;
         let session = Session { number: code.number, scope: code.scope.clone(), expires: now + TOKEN_TTL };
@@ -121,13 +125,17 @@ impl Simulate for oauth::Refresh {
     fn simulate(self, world: &mut World) -> Result<Grant, ApiError> {
         let refresh_token = self.refresh_token.0.reveal().to_owned();
         if refresh_token.is_empty() {
-            return Err(ApiError::new(41003));
+            return Err(ApiError::new(errcode::REFRESH_TOKEN_MISSING));
         }
         let now = world.now();
-        let refreshable =
-            world.oauth.refreshables.get(&refresh_token).cloned().ok_or_else(|| ApiError::new(40030))?;
+        let refreshable = world
+            .oauth
+            .refreshables
+            .get(&refresh_token)
+            .cloned()
+            .ok_or_else(|| ApiError::new(errcode::INVALID_REFRESH_TOKEN))?;
         if now >= refreshable.expires {
-            return Err(ApiError::new(42002));
+            return Err(ApiError::new(errcode::REFRESH_TOKEN_EXPIRED));
         }
         let session = Session { expires: now + TOKEN_TTL, ..refreshable.session };
         // A token that is still valid is kept, and its validity prolonged.
@@ -151,7 +159,7 @@ impl Simulate for oauth::Userinfo {
     fn simulate(self, world: &mut World) -> Result<Profile, ApiError> {
         let session = world.session(&self.access_token, &self.openid)?;
         if session.scope != USERINFO {
-            return Err(ApiError::gateway(48001));
+            return Err(ApiError::gateway(errcode::API_UNAUTHORIZED));
         }
         let number = session.number;
         let person = profile::Profile::authorized(world, number);

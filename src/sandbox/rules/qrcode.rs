@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        Violation,
+        Violation, errcode,
         qrcode::{self, Kind, Ticket},
     },
     sandbox::{
@@ -15,6 +15,7 @@ use crate::{
         },
     },
 };
+
 /// Limit of permanent codes of one account.
 const MAX_PERMANENT: usize = 100_000;
 
@@ -66,7 +67,7 @@ impl Simulate for qrcode::Create {
         };
         if is_permanent {
             if world.codes.permanent == MAX_PERMANENT {
-                return Err(ApiError::new(45029));
+                return Err(ApiError::new(errcode::TOO_MANY_QR_CODES));
             }
             world.codes.permanent += 1;
         }

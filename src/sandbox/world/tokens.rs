@@ -49,13 +49,13 @@ impl TokenBook {
         let is_well_formed = token.len() <= 512
             && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         if !is_well_formed {
-            return Err(ApiError::gateway(40014));
+            return Err(ApiError::gateway(errcode::INVALID_ACCESS_TOKEN));
         }
         match self.issued.get(token) {
             Some(issued) if issued.voided.is_some_and(|voided| now >= voided) => {
                 Err(ApiError::gateway(errcode::INVALID_CREDENTIAL))
             }
-            Some(issued) if now >= issued.expires => Err(ApiError::gateway(42001)),
+            Some(issued) if now >= issued.expires => Err(ApiError::gateway(errcode::ACCESS_TOKEN_EXPIRED)),
             Some(_) => Ok(()),
             None => Err(ApiError::gateway(errcode::INVALID_CREDENTIAL)),
         }

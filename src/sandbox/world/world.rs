@@ -19,6 +19,7 @@ use crate::{
     api::{
         Spec, Violation,
         card::Card,
+        errcode,
         tag::rules::{STARRED, check_taggable},
         user::rules::Holder,
     },
@@ -245,10 +246,10 @@ impl World {
     /// Where a listing continues after `openid` (exclusive).
     pub(crate) fn cursor(&self, openid: Option<&str>) -> Result<Cursor, ApiError> {
         let Some(openid) = openid.filter(|openid| !openid.is_empty()) else { return Ok(Cursor::Start) };
-        let number = self.number(openid).map_err(|_| ApiError::new(40003))?;
+        let number = self.number(openid).map_err(|_| ApiError::new(errcode::INVALID_OPENID))?;
         let departed = !self.followers[number as usize].listed;
         match self.switches.get(DEPARTED_CURSOR) {
-            "40003" if departed => Err(ApiError::new(40003)),
+            "40003" if departed => Err(ApiError::new(errcode::INVALID_OPENID)),
             "empty_page" if departed => Ok(Cursor::End),
             _ => Ok(Cursor::After(number)),
         }

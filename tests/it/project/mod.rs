@@ -5,6 +5,7 @@ mod automation_scripts;
 mod dependencies;
 pub(crate) mod deploy;
 mod documents;
+mod errcode_literals;
 mod imports;
 mod property;
 mod readme;
