@@ -43,7 +43,7 @@ const SCENE: u32 = 98765;
 const LIFTED: [&str; 3] =
     ["/cgi-bin/user/get", "/cgi-bin/user/info/batchget", "/cgi-bin/tags/members/batchtagging"];
 
-/// Calls under way together, of the job and of the bare client alike.
+/// Calls in flight together, of the job and of the bare client alike.
 const IN_FLIGHT: usize = 64;
 
 /// Openids of a call that reads details.
@@ -123,7 +123,7 @@ impl Drop for Sandbox {
 
 /// Seconds of processor time of a process: two fields of its `stat` from this one on, counted behind the
 /// name; from 11 on its own time, from 13 on that of its children who have ended. 0 where the system does
-/// not tell.
+/// not say.
 fn processor(process: &str, from: usize) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
@@ -296,7 +296,7 @@ impl Connection {
     }
 }
 
-/// A client without retries, counts, a journal, scripts, or a look at what it is told of people.
+/// A client without retries, counts, a journal, scripts, or a look at the details that it gets.
 struct Bare {
     token: String,
     tagid: i64,

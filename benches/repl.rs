@@ -139,7 +139,7 @@ fn main() {
         for key in WORDS.chars() {
             let watch = Stopwatch::start();
             session.send(&key.to_string());
-            // A line is drawn anew in one write.
+            // A line is redrawn in one write.
             session.said.recv().unwrap();
             times.push(milliseconds(&watch));
             session.drain();

@@ -64,7 +64,7 @@ impl Daemon {
         }
         let since = Stopwatch::start();
         let mut child = Command::new(env!("CARGO_BIN_EXE_mpscript"))
-            // Nobody listens there, and nobody is called.
+            // Nothing listens there, and nothing is called.
             .args(["serve", "jobs", "--base-url", "http://127.0.0.1:9"])
             .current_dir(folder.path())
             .env_clear()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `{"errcode":0,"errmsg":"ok"}`: what a write that has nothing to tell answers.
+/// `{"errcode":0,"errmsg":"ok"}`: what a write without a result answers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Empty {
     /// Always 0 here; any other value is an error.

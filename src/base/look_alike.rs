@@ -3,7 +3,7 @@
 use super::typed_sign::is_invisible;
 use unicode_normalization::UnicodeNormalization;
 
-/// The text as far as it is told apart by sight: characters composed, full-width forms narrow (NFKC), without blanks and
+/// The text as far as the eye distinguishes it: characters composed, full-width forms narrow (NFKC), without blanks and
 /// what can't be seen.
 #[must_use]
 pub fn as_seen(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 /// The account of something that is stored. Its text is what the store has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccountKey {
-    /// Not known yet: no account is configured, or it was stored before accounts were told apart.
+    /// Not known yet: no account is configured, or it was stored before accounts had keys.
     Unknown,
     /// An account of the platform.
     Known {

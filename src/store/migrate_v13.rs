@@ -1,5 +1,5 @@
 //! Version 13: what a step did to followers is a kind of effect with its tag in a column, leases have a kind, and a recorded
-//! answer says whether the call was made. Before, the effects were told apart by their JSON, the leases by how their names
+//! answer says whether the call was made. Before, the effects were distinguished by their JSON, the leases by how their names
 //! began, and the answer of a call that another program had made first by a field among the platform's.
 //!
 //! An effect that it can't read stays as it is: whatever needs that row reports it, and the rest of the store is used.

@@ -1,4 +1,4 @@
-//! The files of a SQLite store that are open, by which they are told from others of the same names: from those that have
+//! The open files of a SQLite store, which can be distinguished from others of the same names: from those that have
 //! replaced them, and from what was written over them.
 
 use crate::base::{lock, open_regular};

@@ -11,7 +11,7 @@ use std::{io, net::IpAddr, str::FromStr, time::Duration};
 /// How long connecting may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the connection may take that tells why the pool got none.
+/// How long the connection may take that finds why the pool got none.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections of one process.
@@ -140,7 +140,7 @@ fn may_pass(error: &io::Error) -> bool {
 }
 
 /// The error of an operation. A pool that got no connection in time keeps the server's reason to itself: one more
-/// connection is tried, which may be told.
+/// connection is tried, whose error has the reason.
 async fn explain(options: &PgConnectOptions, location: &str, error: sqlx::Error) -> StoreError {
     if matches!(error, sqlx::Error::PoolTimedOut) {
         match tokio::time::timeout(PROBE_TIMEOUT, PgConnection::connect_with(options)).await {

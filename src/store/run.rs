@@ -270,7 +270,7 @@ impl Store {
 
     /// Fences all runs whose last heartbeat is not after an instant.
     pub async fn fence_stale_runs(&self, last_heartbeat: EpochMs) -> Result<(), StoreError> {
-        // Constant, so that the index of the runs under way is used.
+        // Constant, so that the index of the running runs is used.
         let statement = Statement::new(sql!(
             "UPDATE mpscript_run SET state = ",
             word!(RunState::Interrupted),

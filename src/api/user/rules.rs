@@ -116,7 +116,7 @@ mod tests {
     use Holder::{Follower, Foreign, Malformed, Unsubscribed};
 
     #[test]
-    fn text_that_could_be_no_openid_is_told_by_its_form() {
+    fn text_that_could_be_no_openid_is_recognized_by_its_form() {
         let cases = [
             ("o6_bmjrPTlm6_2sgVt7hMZOPfL2M", Ok(())),
             ("abc", Ok(())),

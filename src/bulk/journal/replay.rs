@@ -23,7 +23,7 @@ pub struct StepIdentity {
 }
 
 impl StepIdentity {
-    /// A step that this text tells from every other of its kind.
+    /// A step that this text identifies among those of its kind.
     #[must_use]
     pub fn new(kind: StepKind, text: String) -> Self {
         let fingerprint = fingerprint([text.as_str()]);

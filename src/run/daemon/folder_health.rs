@@ -1,4 +1,4 @@
-//! How the folder answers: how far the first look at it is, and what is told of scans that fail or do not end.
+//! How the folder answers: how far the first scan of it is, and what is logged of scans that fail or do not end.
 
 use super::log::Level;
 use std::{io, path::PathBuf, time::Duration};

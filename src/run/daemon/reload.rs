@@ -118,14 +118,12 @@ impl Reloader {
             match found {
                 Found::Event(event) => self.events.push_back(*event),
                 Found::Scanned(scanned) => {
-                    let told = self.folder_health.observe_scan(scanned);
-                    tell(runner, told);
+                    log_entry(runner, self.folder_health.observe_scan(scanned));
                 }
                 Found::Done => {}
             }
         }
-        let told = self.folder_health.observe_stall(self.scans.stalled());
-        tell(runner, told);
+        log_entry(runner, self.folder_health.observe_stall(self.scans.stalled()));
         self.apply_events(runner, triggers)?;
         match self.folder_health.first_look {
             FirstLook::Comparing => {
@@ -224,8 +222,8 @@ fn planner<'a>(runner: &'a mut FireRunner, triggers: &'a Triggers) -> Planner<'a
     Planner { process, loaded, accounts, triggers }
 }
 
-fn tell(runner: &FireRunner, message: Option<(Level, String)>) {
-    if let Some((level, text)) = message {
+fn log_entry(runner: &FireRunner, entry: Option<(Level, String)>) {
+    if let Some((level, text)) = entry {
         runner.process.log.daemon(level, &text);
     }
 }

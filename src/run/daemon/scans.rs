@@ -67,7 +67,7 @@ struct Worker {
     reporter: Reporter,
 }
 
-/// How the thread tells what it does and finds.
+/// How the thread reports what it does and finds.
 struct Reporter {
     found: SyncSender<Found>,
     progress: Arc<Progress>,

@@ -93,7 +93,7 @@ impl Metrics {
                 snapshot.stale,
                 "Files that can't be loaded: their last good version runs, or nothing.",
             ),
-            ("runs_under_way", snapshot.active_runs, "Runs of this process that have not ended."),
+            ("active_runs", snapshot.active_runs, "Runs of this process that have not ended."),
             (
                 "fires_waiting",
                 snapshot.waiting,

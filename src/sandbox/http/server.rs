@@ -77,7 +77,7 @@ impl Sandbox {
             .enable_all()
             .build()
             .map_err(listen)?;
-        // It stands in for the platform's hosts, also behind a proxy that keeps their names.
+        // It answers for the platform's hosts, also behind a proxy that keeps their names.
         let own = HOSTS.into_iter().chain([AUTHORIZE_HOST]).map(str::to_owned);
         let names = own.chain(options.allowed_hosts.iter().cloned()).collect();
         let listen_at = BindAddress::Address(options.listen);

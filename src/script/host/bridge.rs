@@ -111,7 +111,7 @@ impl RunEnv {
             return Ok(());
         }
         let since = Stopwatch::start();
-        let mut is_told = false;
+        let mut is_reported = false;
         loop {
             let error = match self.block_on(self.journal.lock(lock)) {
                 Ok(()) => return Ok(()),
@@ -122,9 +122,9 @@ impl RunEnv {
             let (JournalError::Locked { by, .. }, true) = (&error, may_wait) else {
                 return Err(self.journal_error(&error));
             };
-            if !is_told {
+            if !is_reported {
                 self.io.output.print(&format!("run {by} is writing {lock}: waiting for its end"));
-                is_told = true;
+                is_reported = true;
             }
             self.block_on(async {
                 tokio::select! {

@@ -203,7 +203,7 @@ fn daily_quota_of_listing_pauses_a_job_before_changes() {
 #[test]
 fn transient_faults_lose_no_follower() {
     let account = Account::of(1_200);
-    // At most four misfortunes of one path, so that no call runs out of its five tries.
+    // At most four faults of one path, so that no call runs out of its five tries.
     for fault in [
         json!({"path": LIST_USERS, "errcode": -1, "times": 1}),
         json!({"path": LIST_USERS, "drop": "after", "times": 1}),

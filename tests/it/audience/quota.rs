@@ -44,7 +44,7 @@ fn job_calls_are_estimated_before_start() {
 fn job_over_the_remaining_quota_does_not_start() {
     let sandbox = SandboxProcess::start(&["--followers", "60000", "--quota", "/cgi-bin/user/get=5"]);
     let folder = Folder::new().account();
-    // Of the whole listing nothing is known yet: its first page tells.
+    // Of the whole listing nothing is known yet: its first page has the total.
     let short = run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
     assert_eq!((short.code, short.out.as_str()), (Some(4), ""), "{}", short.err);
     let says =
@@ -70,7 +70,7 @@ fn writes_count_against_quota_only_when_certain() {
     let folder = Folder::new().account();
     run(&sandbox, &folder, "followers().tag(\"会员\")", &["--quiet"]);
     let tagged = sandbox.tagged("会员").expect("there is a tag");
-    // Nobody has a new tag yet: all 1,200 calls are needed, and a hundred are left.
+    // No follower has a new tag yet: all 1,200 calls are needed, and a hundred are left.
     let short = run(&sandbox, &folder, "followers().tag(\"新客\")", &["--quiet"]);
     assert_eq!((short.code, sandbox.tagged("新客")), (Some(4), None), "{}", short.err);
     assert!(short.err.contains("calls of /cgi-bin/tags/members/batchtagging today"), "{}", short.err);

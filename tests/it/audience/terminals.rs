@@ -149,7 +149,7 @@ fn long_lists_are_split_into_calls() {
     let script =
         format!("let list = {}; print(user::batch(list).map(|u| u.openid) == list);", list(&openids[..250]));
     assert_eq!(printed(&account, &script), "true\n");
-    // Each of the two writes has looked first who is so already: 2 calls for 120 openids, 2 for 101.
+    // Each of the two writes has read first who is in the desired state already: 2 calls for 120 openids, 2 for 101.
     assert_eq!(account.calls("POST /cgi-bin/user/info/batchget"), 3 + 4);
 }
 
@@ -260,7 +260,7 @@ fn bare_openids_with_the_tag_are_not_written_again() {
     assert_eq!(printed(&account, &script), "80 60\n10 100\n");
     assert_eq!(tags(&account), [("展台".to_owned(), 190)]);
     assert_eq!(account.calls("POST /cgi-bin/user/info/batchget"), 0);
-    // Nobody had the tag before it was made, so it was listed twice, each time to its empty page.
+    // No follower had the tag before it was created, so it was listed twice, each time to its empty page.
     assert_eq!(account.calls("POST /cgi-bin/user/tag/get"), 4);
     assert_eq!(
         (account.calls(POST_ATTACH), account.calls("POST /cgi-bin/tags/members/batchuntagging")),

@@ -285,6 +285,6 @@ fn fields_of_other_values_are_accepted() {
     ] {
         assert_sound(script);
     }
-    // A field that the platform adds later is read by its name; here it has none, which only a run can tell.
+    // A field that the platform adds later is read by its name; here it has none, which only a run can find.
     assert_eq!(problems("followers().filter(|u| u[\"new_field\"] == 1).count();"), [""; 0]);
 }

@@ -163,7 +163,7 @@ try it: mpscript run shop/first.rhai --sandbox
     let folder = folder.env("SHOP_SECRET", SECRET);
     let shown = folder.run(&["config", "--config", "shop/mpscript.toml"]).success();
     assert!(shown.contains("account   shop  (default)\n"), "{shown}");
-    // What stands in comments is right too.
+    // What is in comments is right too.
     let text = fs::read_to_string(&config).unwrap();
     let uncommented = text.replace("# secret_command", "#").replace("secret_env", "# secret_env");
     let uncommented = uncommented.replace("# secret_file", "secret_file");

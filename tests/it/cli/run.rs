@@ -16,7 +16,7 @@ fn main_script() -> Folder {
 
 /// What `print(report)` shows, with its time taken out.
 fn without_time(out: &str) -> String {
-    let (head, rest) = out.split_once(" in ").expect("a report tells its time");
+    let (head, rest) = out.split_once(" in ").expect("a report says its time");
     format!("{head} in …{}", &rest[rest.find('\n').expect("counts stand under the first line")..])
 }
 

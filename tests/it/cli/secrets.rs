@@ -278,7 +278,7 @@ fn cases_of_an_echo() -> Vec<Case> {
         request if request.contains("stable_token") => raw_server::token(TOKEN),
         _ => Act::Answer(answer("302 Found", &location, "")),
     });
-    // The renewal tells of the token before it, and gives a new one in the same breath.
+    // The renewal names the token before it, and gives a new one in the same answer.
     let mut number = 0;
     let renewal = RawServer::start(move |request| {
         if !request.contains("stable_token") {

@@ -1,4 +1,4 @@
-//! The AppSecret in a configuration file: mistakes there are told without it.
+//! The AppSecret in a configuration file: mistakes there are reported without it.
 #![cfg(unix)]
 
 use crate::cli::secrets::{LIST, SECRET, all_output, assert_hidden, mpscript};

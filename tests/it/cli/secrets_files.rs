@@ -218,7 +218,7 @@ fn dumps_core(words: &[&str]) -> bool {
     command.current_dir(folder.path()).env("HOME", folder.path());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("there is a shell");
     if words.len() > 2 {
-        // The program's first line tells that it has started.
+        // The program's first line says that it has started.
         let mut line = String::new();
         let out = child.stdout.take().expect("it is a pipe");
         std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("it can be read");

@@ -1,4 +1,4 @@
-//! The ledger: no call is lost, the store is seldom written to, and `mpscript quota` tells what is left.
+//! The ledger: no call is lost, the store is seldom written to, and `mpscript quota` says what is left.
 
 use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{

@@ -70,15 +70,15 @@ fn checked_at_nine(more: &str, second: &str) -> String {
 fn check_warns_of_two_triggers_of_one_handler_that_coincide() {
     let shown = checked_at_nine("", "");
     assert!(shown.contains("\n  `run` is due twice at "), "{shown}");
-    let told = " 09:00:00 +00:00, by cron 0 9 * * * (UTC) and by every 1h: one of the two is skipped";
-    assert!(shown.contains(told), "{shown}");
+    let expected = " 09:00:00 +00:00, by cron 0 9 * * * (UTC) and by every 1h: one of the two is skipped";
+    assert!(shown.contains(expected), "{shown}");
 }
 
 #[test]
 fn check_warns_of_two_handlers_that_coincide() {
     let shown = checked_at_nine("", ", handler: \"轮询\"");
-    let told = " 09:00:00 +00:00, by cron 0 9 * * * (UTC) and by every 1h: they run one after another";
-    assert!(shown.contains("\n  `run` and `轮询` are due at ") && shown.contains(told), "{shown}");
+    let expected = " 09:00:00 +00:00, by cron 0 9 * * * (UTC) and by every 1h: they run one after another";
+    assert!(shown.contains("\n  `run` and `轮询` are due at ") && shown.contains(expected), "{shown}");
 }
 
 #[test]

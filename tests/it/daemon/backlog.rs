@@ -233,7 +233,7 @@ fn unread_output_pipe_does_not_block_fires() {
     };
     let since = Instant::now();
     while done() < 4 {
-        assert!(since.elapsed() < TIMEOUT, "its fires wait for whoever reads");
+        assert!(since.elapsed() < TIMEOUT, "its fires wait for a reader");
         thread::sleep(Duration::from_millis(300));
     }
     std::process::Command::new("kill")
@@ -270,7 +270,7 @@ fn stale_automation_is_reported_while_its_last_version_runs() {
     assert!(why.err.contains("job is STALE"), "{}", why.err);
     assert_eq!(folder.run(&["pause", "job"]).code, Some(0));
     assert!(folder.run(&["ls"]).out.contains("STALE"));
-    // A name may have a point, and a run by hand is told as one.
+    // A name may have a point, and a run by hand is shown as one.
     let run = folder.run(&["run", "a.b", "--param", "n=5", "--base-url", &sandbox.url()]);
     assert_eq!((run.code, run.out.as_str()), (Some(0), "5\n"), "{}", run.err);
     assert_eq!(folder.run(&["pause", "a.b"]).code, Some(0));

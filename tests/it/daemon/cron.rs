@@ -135,20 +135,20 @@ fn unknown_zone_is_refused_with_a_hint() {
 
 #[test]
 fn zone_with_the_opposite_sign_gets_a_warning() {
-    let told = |name: &str| misleading_name(zone(name).expect(name));
+    let warning = |name: &str| misleading_name(zone(name).expect(name));
     assert_eq!(
-        told("Etc/GMT+8").as_deref(),
+        warning("Etc/GMT+8").as_deref(),
         Some(
             "`Etc/GMT+8` is UTC-8: the sign of such a name is the other way round; \
              UTC+8 is \"Asia/Shanghai\" or \"Etc/GMT-8\""
         )
     );
     assert_eq!(
-        told("Etc/GMT-9").as_deref(),
+        warning("Etc/GMT-9").as_deref(),
         Some("`Etc/GMT-9` is UTC+9: the sign of such a name is the other way round; UTC-9 is \"Etc/GMT+9\"")
     );
     for plain in ["Asia/Shanghai", "UTC", "Etc/GMT", "Etc/GMT+0", "EST5EDT"] {
-        assert_eq!(told(plain), None, "{plain}");
+        assert_eq!(warning(plain), None, "{plain}");
     }
 }
 

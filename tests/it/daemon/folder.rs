@@ -1,4 +1,4 @@
-//! Scans of the folder go on beside the daemon: one that takes long, or never ends, delays nothing, and is told.
+//! Scans of the folder go on beside the daemon: one that takes long, or never ends, delays nothing, and is logged.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
 use mpscript::run::daemon::Daemon;
@@ -103,8 +103,8 @@ fn folder_without_an_automation_is_logged_once() {
     let fixture = DaemonFixture::of(&[("普通.rhai", "print(1)")]);
     let mut daemon = fixture.daemon();
     fixture.scan(&mut daemon).expect("the store works");
-    let told = "there is no automation in the folder";
-    assert_eq!(fixture.log.text().matches(told).count(), 1, "{}", fixture.log.text());
+    let expected = "there is no automation in the folder";
+    assert_eq!(fixture.log.text().matches(expected).count(), 1, "{}", fixture.log.text());
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn missing_folder_is_logged_once_and_its_automations_still_fire() {
     for _ in 0..2 {
         fixture.scan(&mut daemon).expect("the store works");
     }
-    let told = "the folder can't be scanned: ";
-    assert_eq!(fixture.log.text().matches(told).count(), 1, "{}", fixture.log.text());
+    let expected = "the folder can't be scanned: ";
+    assert_eq!(fixture.log.text().matches(expected).count(), 1, "{}", fixture.log.text());
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_eq!(fixture.states("钟"), ["done"], "{}", fixture.log.text());
 }

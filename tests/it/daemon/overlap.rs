@@ -44,8 +44,8 @@ fn run_longer_than_its_interval_is_logged_once_with_the_numbers() {
     }
     fixture.settle(from_mut(&mut daemon));
     assert_eq!(fixture.states("慢"), ["done", "skipped", "skipped"], "{}", fixture.log.text());
-    let told = "it has been running for 5s, and the next fire came after 5s: that is skipped";
-    assert_eq!(fixture.log.text().matches(told).count(), 1, "{}", fixture.log.text());
+    let expected = "it has been running for 5s, and the next fire came after 5s: that is skipped";
+    assert_eq!(fixture.log.text().matches(expected).count(), 1, "{}", fixture.log.text());
     assert_eq!(fixture.log.text().matches("it has been running for").count(), 1, "{}", fixture.log.text());
 }
 
@@ -89,8 +89,8 @@ fn hundred_fires_of_an_automation_wait_by_default() {
 fn run_longer_than_its_interval_is_logged_when_fires_queue() {
     let fixture = DaemonFixture::of(&[("排队.rhai", &slow(", overlap: \"queue\""))]);
     let _daemon = after_fires(&fixture, 2);
-    let told = "it has been running for 5s, and the next fire came after 5s: that waits";
-    assert_eq!(fixture.log.text().matches(told).count(), 1, "{}", fixture.log.text());
+    let expected = "it has been running for 5s, and the next fire came after 5s: that waits";
+    assert_eq!(fixture.log.text().matches(expected).count(), 1, "{}", fixture.log.text());
 }
 
 #[test]

@@ -310,13 +310,13 @@ async fn while_store_is_locked(folder: &Folder, work: impl FnOnce()) {
     if place.starts_with("postgres://") {
         let options: PgConnectOptions = place.parse().expect("it is a URL");
         let mut holder = options.connect().await.expect("it is there");
-        holder.execute("BEGIN; LOCK TABLE mpscript_fire").await.expect("nobody else locks it");
+        holder.execute("BEGIN; LOCK TABLE mpscript_fire").await.expect("nothing else locks it");
         work();
         holder.execute("COMMIT").await.expect("it holds it");
     } else {
         let options = SqliteConnectOptions::new().filename(folder.path().join(place));
         let mut holder = options.connect().await.expect("it is there");
-        holder.execute("BEGIN IMMEDIATE").await.expect("nobody holds it for long");
+        holder.execute("BEGIN IMMEDIATE").await.expect("no process holds it for long");
         work();
         holder.execute("COMMIT").await.expect("it holds it");
     }
@@ -396,7 +396,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
                 {
                     break;
                 }
-                assert!(since.elapsed() < TIMEOUT, "nobody takes over what they left: {fires:#?}");
+                assert!(since.elapsed() < TIMEOUT, "what they left is not adopted: {fires:#?}");
                 thread::sleep(Duration::from_millis(100));
             }
             last.signal("TERM");
@@ -428,7 +428,7 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
     });
 }
 
-/// Passes on what comes to a port, to another one. What is under way ends with the test.
+/// Forwards what comes to a port, to another one. Open connections end with the test.
 fn forward(from: TcpListener, to: u16) {
     thread::spawn(move || {
         for client in from.incoming().map_while(Result::ok) {

@@ -79,10 +79,10 @@ impl Service {
         self.place.strip_prefix("http://").expect("it listens on an address")
     }
 
-    /// What it logged, after it was told to stop.
+    /// What it logged, after it was stopped.
     fn log(mut self) -> String {
         let pid = self.child.id().to_string();
-        std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("it can be told");
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("it can be signalled");
         let mut log = String::new();
         self.child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("a pipe can be read");
         assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
@@ -120,7 +120,7 @@ fn service_gives_and_renews_tokens_for_other_programs() {
     let (status, answer) = service.ask("POST", "/refresh", KEY, &stale);
     let renewed = access_token(&answer);
     assert_eq!((status, renewed != token), (200, true));
-    // Whoever comes late with the old one gets the new one, and nothing is fetched.
+    // A client that comes late with the old one gets the new one, and nothing is fetched.
     let calls = sandbox.calls(POST_STABLE_TOKEN);
     assert_eq!(access_token(&service.ask("POST", "/refresh", KEY, &stale).1), renewed);
     assert_eq!(sandbox.calls(POST_STABLE_TOKEN), calls);
@@ -327,7 +327,7 @@ fn service(sandbox: &SandboxProcess, more: &[&str]) -> Service {
     Service::start(&folder, &[&["--listen", "127.0.0.1:0"], more].concat())
 }
 
-/// How many requests the lines of a log that hold this tell of, and how many lines they are.
+/// How many requests the lines of a log that hold this stand for, and how many lines they are.
 fn logged(log: &str, what: &str) -> (u64, usize) {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(what)).collect();
     let count = |line: &&str| {

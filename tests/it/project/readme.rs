@@ -173,7 +173,7 @@ fn readme_commands_for_runs_work() {
         let url = sandbox.url();
         match arguments[0] {
             "run" => arguments.extend(["--base-url", &url]),
-            // Nobody is at a terminal here.
+            // There is no terminal here to answer at.
             "undo" => arguments.push("--yes"),
             _ => {}
         }

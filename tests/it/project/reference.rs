@@ -14,7 +14,7 @@ use mpscript::{
 use serde_json::json;
 use std::{collections::BTreeMap, env, fs, path::Path};
 
-/// The document of 2020, heading by heading: what it tells and which path or function that is.
+/// The document of 2020, heading by heading: what it describes and which path or function that is.
 const DOCUMENT: &[(&str, &str)] = &[
     ("获取 access_token", "/cgi-bin/token"),
     ("通过 code 换取网页授权 access_token", "/sns/oauth2/access_token"),

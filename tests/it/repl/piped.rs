@@ -18,7 +18,7 @@ fn piped_lines_print_values_and_set_the_exit_code() {
     assert_eq!((failed.code, failed.out.as_str()), (Some(1), "2\n"));
     assert!(failed.err.contains("there is no function `xyz`\n --> line 2:1:1"), "{}", failed.err);
     assert!(!failed.err.contains('\u{1b}'), "{}", failed.err);
-    // A line that is never finished is told at the end.
+    // A line that is never finished is reported at the end.
     let open = piped_session("followers(\n");
     assert_eq!(open.code, Some(1), "{}", open.out);
     assert_eq!(piped_session("3\n:quit\n4\n").success(), "3\n");
@@ -70,16 +70,16 @@ fn error_in_an_earlier_line_has_its_position() {
     assert!(own.contains("--> line 2:1:1"), "{own}");
     let folder = Folder::new().file("bad.rhai", "fn three() { 3 }\n\nfn four() { xyz() }\nlet a = ;");
     let output = |lines: &str| folder.run_with_input(&["repl", "--sandbox"], lines).err;
-    // Of functions that share a name nothing tells which one it was.
+    // Of functions that share a name nothing says which one it was.
     let of_two = output("fn f(a) { a.xyz() }\nfn f(a, b) { a + b }\n1 +\n f(1)\n");
     assert!(of_two.contains("--> line 3:2:2"), "{of_two}");
     assert!(output(":load bad.rhai\n").contains("--> bad.rhai:4:9"), "{}", output(":load bad.rhai\n"));
     // In an import of an earlier line, though a line declares the same name.
     let with_import = Folder::new().file("m.rhai", "\n\nfn h(x) {\n  x.xyz()\n}");
     let lines = "fn h(x) { 1 }\nimport \"m\" as m\nimport \"m\" as m\nm::h(5)\n:vars\n";
-    let told_of = with_import.run_with_input(&["repl", "--sandbox"], lines);
-    assert!(told_of.err.contains("m.rhai:4:5"), "{}", told_of.err);
-    assert_eq!(told_of.out.matches("import").count(), 1, "{}", told_of.out);
+    let of_import = with_import.run_with_input(&["repl", "--sandbox"], lines);
+    assert!(of_import.err.contains("m.rhai:4:5"), "{}", of_import.err);
+    assert_eq!(of_import.out.matches("import").count(), 1, "{}", of_import.out);
     let folder = Folder::new().file("bad.rhai", "fn four() {\n  xyz()\n}");
     let output = folder.run_with_input(&["repl", "--sandbox"], ":load bad.rhai\nfour()\n").err;
     assert!(output.contains("--> bad.rhai:2:3"), "{output}");

@@ -90,7 +90,7 @@ fn userinfo_scope_asks_unless_opened_from_the_menu() {
     }
     let cookies = format!("sandbox_openid={openid}; sandbox_from=menu");
     code_of(&open(&account, &query("snsapi_userinfo"), &cookies));
-    // Somebody who has left is asked, wherever they come from.
+    // A person who has left is asked, wherever they come from.
     account.control("followers", json!({"openid": openid, "subscribe": 0}));
     assert_eq!(open(&account, &query("snsapi_userinfo"), &cookies).status, 200);
 }

@@ -150,7 +150,7 @@ async fn visit(browser: &Client, sandbox: &SandboxProcess, back: &str) -> Result
     let refused = browser.wait().for_element(Locator::Id("refused")).await?;
     assert_eq!(refused.text().await?, "你已拒绝授权，可以关闭此页面。");
 
-    // Nobody is asked for an openid alone.
+    // No person is asked for an openid alone.
     browser.goto(&link(sandbox, back, "snsapi_base")).await?;
     let given = code(browser, back).await?;
     assert_eq!(printed(sandbox, &format!("print(oauth::exchange(\"{given}\").scope)")), "snsapi_base");

@@ -44,9 +44,9 @@ pub(crate) fn python() -> Option<String> {
 
 /// The kind of a value, and of everything in it: two answers agree when their shapes do.
 fn differences(at: &str, function: &str, answer: &Value, fixture: &Value, found: &mut BTreeSet<String>) {
-    // Somebody who does not follow has an openid and nothing else.
-    let is_nobody = answer.get("subscribe").is_some_and(|subscribe| subscribe == 0);
-    let may_be_absent = |name: &str| is_nobody || MAY_BE_ABSENT.contains(&(function, name));
+    // A person who does not follow has an openid and nothing else.
+    let is_stranger = answer.get("subscribe").is_some_and(|subscribe| subscribe == 0);
+    let may_be_absent = |name: &str| is_stranger || MAY_BE_ABSENT.contains(&(function, name));
     match (answer, fixture) {
         (Value::Object(answer), Value::Object(fixture)) => {
             for (name, value) in answer {

@@ -29,7 +29,7 @@ const CALLS: &[Case] = &[
         let openid = &account.openids()[0];
         account.tell("/cgi-bin/user/info/updateremark", json!({"openid": openid, "remark": "pangzi"}))
     }),
-    case(40001, "rule: a token that nobody was given", |account| {
+    case(40001, "rule: a token that was never issued", |account| {
         account.get("/cgi-bin/tags/get?access_token=50_nonsense").json()
     }),
     case(40002, "rule: another grant_type", |account| {
@@ -49,7 +49,7 @@ const CALLS: &[Case] = &[
     case(40013, "rule: another account's AppID", |account| {
         account.get(&token_target("wx0", DEFAULT_SECRET)).json()
     }),
-    case(40029, "rule: a code that nobody was given", |account| {
+    case(40029, "rule: a code that was never issued", |account| {
         let target = "/sns/oauth2/access_token?grant_type=authorization_code&code=x";
         account.get(&format!("{target}&appid={DEFAULT_APPID}&secret={DEFAULT_SECRET}")).json()
     }),
@@ -155,7 +155,7 @@ const PAGES: &[PageCase] = &[
     },
     PageCase {
         kind: AccountKind::Test,
-        ..page(10006, "rule: --account-kind test, and somebody who does not follow", ("", ""))
+        ..page(10006, "rule: --account-kind test, and a person who does not follow", ("", ""))
     },
     PageCase {
         switches: &[("authorize_page", "10009")],

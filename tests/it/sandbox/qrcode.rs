@@ -57,8 +57,8 @@ fn code_outside_its_limits_is_refused() {
 fn scan_subscribes_with_the_code_s_scene() {
     let account = Account::of(3);
     let code = create(&account, "QR_SCENE", &json!({"scene_id": 55_555}), None);
-    let somebody = account.control("scan", json!({"ticket": code["ticket"]}))["openid"].clone();
-    let seen = details(&account, &somebody);
+    let scanner = account.control("scan", json!({"ticket": code["ticket"]}))["openid"].clone();
+    let seen = details(&account, &scanner);
     assert_eq!((&seen["subscribe"], &seen["qr_scene"]), (&json!(1), &json!(55_555)));
     assert_eq!(seen["subscribe_scene"], "ADD_SCENE_QR_CODE");
     assert_eq!(account.ask("/cgi-bin/user/get", "")["total"], 4);

@@ -13,11 +13,11 @@ fn refused(script: &str) -> String {
     let folder =
         Folder::with(script).file("名单.csv", "openid,姓名\noABC,张三\n13800138000,李四\n").account();
     let url = format!("http://{}", account.address());
-    let told = folder.run(&["run", "script.rhai", "--base-url", &url]).failure(1);
+    let message = folder.run(&["run", "script.rhai", "--base-url", &url]).failure(1);
     let calls = account.get("/__sandbox/stats").json()["calls"].clone();
     let calls: Vec<&String> = calls.as_object().expect("calls are counted").keys().collect();
     assert!(calls.iter().all(|call| call.ends_with("token")), "{script}: {calls:?}");
-    told
+    message
 }
 
 #[test]
@@ -35,18 +35,18 @@ fn phone_number_in_the_place_of_an_openid_is_refused() {
         "blacklist::remove([\"13800138000\"])",
         "openids([\"oABC\", \"13800138000\"]).tag(\"会员\")",
     ] {
-        let told = refused(call);
-        assert!(told.contains("is no openid, but what looks like a phone number"), "{call}: {told}");
-        assert!(!told.lines().next().unwrap_or_default().contains("13800138000"), "{call}: {told}");
+        let message = refused(call);
+        assert!(message.contains("is no openid, but what looks like a phone number"), "{call}: {message}");
+        assert!(!message.lines().next().unwrap_or_default().contains("13800138000"), "{call}: {message}");
     }
 }
 
 #[test]
-fn entry_that_is_no_openid_is_told_by_its_number() {
-    let told = refused("openids([\"oABC\", \"oDEF \"]).count()");
+fn entry_that_is_no_openid_is_named_by_its_number() {
+    let message = refused("openids([\"oABC\", \"oDEF \"]).count()");
     let reason =
         "error: openids: entry 2 is no openid, but a text with other characters than A-Z a-z 0-9 _ -\n";
-    assert!(told.starts_with(reason), "{told}");
+    assert!(message.starts_with(reason), "{message}");
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn empty_openid_is_refused() {
 
 #[test]
 fn phone_number_in_a_table_is_refused() {
-    let told = refused("openids_from(\"名单.csv\").tag(\"会员\")");
+    let message = refused("openids_from(\"名单.csv\").tag(\"会员\")");
     let reason = "line 3 has no openid, but what looks like a phone number\n";
-    assert!(told.contains(reason), "{told}");
+    assert!(message.contains(reason), "{message}");
 }
 
 #[test]

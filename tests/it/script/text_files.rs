@@ -43,8 +43,8 @@ fn piped_script_with_a_byte_order_mark_runs() {
 #[test]
 fn piped_script_that_is_too_long_is_refused() {
     let text = format!("//{}", "长".repeat(400_000));
-    let told = Folder::new().run_with_input(&["check", "-"], &text).failure(1);
-    assert!(told.contains("standard input is no script: it is longer than 1048576 bytes"), "{told}");
+    let message = Folder::new().run_with_input(&["check", "-"], &text).failure(1);
+    assert!(message.contains("standard input is no script: it is longer than 1048576 bytes"), "{message}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn on_a_disk(size: &str, script: &str) -> Option<String> {
     Some(format!("{out}{err}"))
 }
 
-/// Whether a disk can be mounted that nobody else sees.
+/// Whether a disk can be mounted that no other process sees.
 pub(crate) fn may_mount() -> bool {
     let mount = ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"];
     Command::new("unshare").args(mount).output().is_ok_and(|output| output.status.success())

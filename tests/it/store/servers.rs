@@ -44,7 +44,7 @@ fn server_that_takes_no_more_connections_says_so() {
 }
 
 #[test]
-fn wrong_password_is_told_in_the_server_s_words() {
+fn wrong_password_is_reported_in_the_server_s_words() {
     let Some(cluster) = cluster() else { return };
     let wrong = Secret::new(cluster.database().reveal().replace("otter", "heron"));
     let error = run(Store::postgres(&wrong)).unwrap_err();

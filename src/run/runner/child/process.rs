@@ -264,7 +264,7 @@ impl Supervised<'_> {
         child: &mut Child,
         reports: &mut Lines<impl tokio::io::AsyncRead + Unpin>,
     ) -> Followed {
-        let mut is_told = false;
+        let mut stop_sent = false;
         loop {
             let left = self.stopping.map(|since| self.grace.saturating_sub(since.elapsed()));
             let kill = async move {
@@ -289,8 +289,8 @@ impl Supervised<'_> {
                         return Followed::Broken(format!("its report can't be read: {error}"));
                     }
                 },
-                () = self.plan.cancel.cancelled(), if !is_told => {
-                    is_told = true;
+                () = self.plan.cancel.cancelled(), if !stop_sent => {
+                    stop_sent = true;
                     say(&self.say, &ToWorker::Stop);
                     self.stop_within_grace();
                 }
