@@ -155,6 +155,22 @@ impl TerminalKind {
         self.effect().is_some()
     }
 
+    /// Whether it gives the script a report of what it did, rather than what it counted or collected.
+    #[must_use]
+    pub const fn returns_report(self) -> bool {
+        match self {
+            Self::Tag
+            | Self::Untag
+            | Self::Block
+            | Self::Unblock
+            | Self::Remark
+            | Self::RestoreRemark
+            | Self::Each
+            | Self::WriteCsv => true,
+            Self::For | Self::Count | Self::CountBy | Self::ToArray => false,
+        }
+    }
+
     /// Whether it runs code of the script for each follower, which may make calls of its own and fill variables that
     /// no journal records.
     #[must_use]

@@ -25,9 +25,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Methods of an audience whose closure is given a follower.
 const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
-/// The method that gives the followers of an audience as an array.
-const TO_ARRAY: &str = "to_array";
-
 pub(super) fn check(file: &File) -> Vec<Problem> {
     let bodies = bodies(file.ast);
     let captured = captured_counts(file.ast);
@@ -146,7 +143,11 @@ fn is_audience(expr: &Expr, audiences: &Audiences) -> bool {
 fn gives_followers(expr: &Expr, audiences: &Audiences) -> bool {
     let (root, links) = chain(expr);
     let links = match links.split_last() {
-        Some((last, before)) if method(last).is_some_and(|call| call.name == TO_ARRAY) => before,
+        Some((last, before))
+            if method(last).is_some_and(|call| call.name == TerminalKind::ToArray.as_str()) =>
+        {
+            before
+        }
         _ => &links,
     };
     is_source(root, audiences) && links.iter().all(|link| method(link).is_some_and(is_stage))
@@ -197,8 +198,7 @@ fn method(expr: &Expr) -> Option<&FnCallExpr> {
 
 /// Whether a method of an audience is a terminal operation that returns a report.
 fn is_terminal(call: &FnCallExpr) -> bool {
-    TerminalKind::from_word(&call.name)
-        .is_some_and(|kind| kind.is_change() || matches!(kind, TerminalKind::Each | TerminalKind::WriteCsv))
+    TerminalKind::from_word(&call.name).is_some_and(TerminalKind::returns_report)
 }
 
 /// Whether a method of an audience gives an audience.

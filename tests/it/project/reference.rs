@@ -10,6 +10,7 @@ use crate::fixtures::{
 use mpscript::{
     api::{Method, all, errcode::TABLE},
     script::docs,
+    store::TerminalKind,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, env, fs, path::Path};
@@ -169,6 +170,21 @@ fn every_function_has_an_example() {
             );
         }
     }
+}
+
+/// `check` asks the kind, and the engine has the type that is registered.
+#[test]
+fn terminal_operation_has_a_report_where_its_kind_says_so() {
+    let mut operations = docs::entries();
+    operations.retain(|entry| entry.chapter == "Audiences: terminal operations");
+    let has_report = |entry: &docs::Entry| entry.signatures.iter().all(|way| way.gives == "Report");
+    let registered: Vec<(&str, bool)> =
+        operations.iter().map(|entry| (entry.name.as_str(), has_report(entry))).collect();
+    let by_kind = |name: &str| TerminalKind::from_word(name).expect("it is a kind").returns_report();
+    let expected: Vec<(&str, bool)> =
+        operations.iter().map(|entry| (entry.name.as_str(), by_kind(&entry.name))).collect();
+    assert_eq!(registered, expected);
+    assert!(!operations.is_empty());
 }
 
 #[test]
