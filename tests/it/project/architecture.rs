@@ -46,9 +46,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Every source file with its path from the top and its text.
 pub(super) fn sources() -> Vec<(String, String)> {
+    texts(&["src"])
+}
+
+/// Every Rust file under these folders with its path from the top and its text.
+fn texts(folders: &[&str]) -> Vec<(String, String)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources: Vec<_> = files(&top.join("src"))
-        .into_iter()
+    let mut sources: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| files(&top.join(folder)))
         .map(|path| {
             let name = path.strip_prefix(top).unwrap().display().to_string();
             (name, fs::read_to_string(path).unwrap())
@@ -366,7 +372,7 @@ const LONG: usize = 500;
 
 #[test]
 fn long_file_says_in_its_head_why_it_is_one() {
-    for (path, text) in sources() {
+    for (path, text) in texts(&["src", "tests", "benches"]) {
         let head: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
         let lines = text.lines().count();
         assert!(lines <= LONG || head.contains("One file because"), "{path} has {lines} lines and no reason");
