@@ -1,8 +1,6 @@
 //! The bulk job against two other clients: one that does nothing but send the same requests, and one that
 //! sends them one after another. Beside that, what the job takes in memory, and what a filter costs.
 //!
-//! One file because every figure is of the same job on the same sandbox.
-//!
 //!     cargo bench --bench bulk_job
 //!     cargo bench --bench bulk_job -- quick
 //!
@@ -12,6 +10,9 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+mod harness;
+
+use harness::{APPID, Job, Outcome, SECRET, Sandbox};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -19,24 +20,18 @@ use mpscript::base::lock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    env,
-    error::Error,
-    fs,
-    io::{BufRead, BufReader},
+    env, fs,
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mpscript");
-const APPID: &str = "wx0123456789abcdef";
-const SECRET: &str = "a-secret-of-the-bench-only";
 const SCENE: u32 = 98765;
 
 /// The platform's days are too short for a million followers; the bench is not about that.
@@ -68,8 +63,6 @@ const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_GROWTH_PERCENT: f64 = 20.0;
 const MAX_FILTER_COST_PERCENT: f64 = 5.0;
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
 /// An account, and how far away it is.
 #[derive(Clone, Copy)]
 struct World {
@@ -84,41 +77,16 @@ impl World {
     }
 }
 
-/// A stand-alone sandbox.
-struct Sandbox {
-    process: Child,
-    url: String,
+/// A sandbox with this account.
+fn sandbox(world: World) -> Outcome<Sandbox> {
+    let lifted = LIFTED.iter().flat_map(|path| ["--quota".to_owned(), format!("{path}=100000000")]);
+    let scene = ["--scene".to_owned(), format!("{SCENE}={}", world.matching())];
+    Sandbox::start(world.followers, world.latency, &scene.into_iter().chain(lifted).collect::<Vec<_>>())
 }
 
-impl Sandbox {
-    fn start(world: World) -> Outcome<Self> {
-        let mut process = Command::new(PROGRAM)
-            .args(["sandbox", "--followers", &world.followers.to_string(), "--latency", world.latency])
-            .args(["--scene", &format!("{SCENE}={}", world.matching())])
-            .args(LIFTED.iter().flat_map(|path| ["--quota".to_owned(), format!("{path}=100000000")]))
-            .args(["--appid", APPID, "--secret", SECRET])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        let out = process.stdout.take().ok_or("the sandbox has no standard output")?;
-        BufReader::new(out).read_line(&mut line)?;
-        let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        Ok(Self { process, url })
-    }
-
-    /// Seconds of processor time so far.
-    fn processor(&self) -> f64 {
-        processor(&self.process.id().to_string(), 11)
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        // It serves until it is ended; one that is gone already needs no ending.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Seconds of processor time of a sandbox so far.
+fn processor_of(sandbox: &Sandbox) -> f64 {
+    processor(&sandbox.id().to_string(), 11)
 }
 
 /// Seconds of processor time of a process: two fields of its `stat` from this one on, counted behind the
@@ -129,13 +97,6 @@ fn processor(process: &str, from: usize) -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     // The kernel shows hundredths of a second to programs, whatever it counts in.
     fields.skip(from).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// The most memory that a process had at once (`VmHWM`), in KiB; 0 where the system does not tell.
-fn peak(pid: u32) -> u32 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
 }
 
 /// What one run took.
@@ -165,40 +126,12 @@ impl Run {
 
 /// Runs `mpscript run` with these arguments against a fresh sandbox.
 fn job(world: World, what: &[&str], in_flight: Option<usize>) -> Outcome<Run> {
-    let sandbox = Sandbox::start(world)?;
-    let folder = tempfile::tempdir()?;
-    let report = folder.path().join("report.json");
+    let sandbox = sandbox(world)?;
     let in_flight = in_flight.map(|calls| format!("--in-flight={calls}"));
+    let arguments: Vec<&str> = what.iter().copied().chain(in_flight.as_deref()).collect();
     let of_children = processor("self", 13);
-    let of_sandbox = sandbox.processor();
-    let begin = Instant::now();
-    let mut process = Command::new(PROGRAM)
-        .arg("run")
-        .args(what)
-        .args(in_flight)
-        .args(["--quiet", "--base-url", &sandbox.url, "--report"])
-        .arg(&report)
-        .env("MPSCRIPT_APPID", APPID)
-        .env("MPSCRIPT_SECRET", SECRET)
-        // The run's journal and the day's counts.
-        .env("XDG_STATE_HOME", folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()?;
-    // The kernel keeps the highest mark, so a look now and then misses only the last moment.
-    let mut peak_kib = 0;
-    let status = loop {
-        peak_kib = peak_kib.max(peak(process.id()));
-        match process.try_wait()? {
-            Some(status) => break status,
-            None => thread::sleep(Duration::from_millis(5)),
-        }
-    };
-    let seconds = begin.elapsed().as_secs_f64();
-    if !status.success() {
-        return Err(format!("the job ended with {status}").into());
-    }
-    let report: Value = serde_json::from_str(&fs::read_to_string(report)?)?;
+    let of_sandbox = processor_of(&sandbox);
+    let Job { seconds, peak_kib, report } = Job::run(&sandbox, &arguments)?;
     if report["matched"].as_u64() != Some(world.matching().into()) {
         return Err(format!("{} instead of {} matched", report["matched"], world.matching()).into());
     }
@@ -206,7 +139,7 @@ fn job(world: World, what: &[&str], in_flight: Option<usize>) -> Outcome<Run> {
     Ok(Run {
         seconds,
         processor: processor("self", 13) - of_children,
-        of_sandbox: sandbox.processor() - of_sandbox,
+        of_sandbox: processor_of(&sandbox) - of_sandbox,
         peak_kib,
         calls: calls.unwrap_or_default(),
     })
@@ -232,17 +165,17 @@ fn matching(world: World) -> Outcome<Arc<[String]>> {
 
 /// Sends what the main script sends, and does nothing else, against a fresh sandbox.
 fn bare(world: World, matching: &Arc<[String]>) -> Outcome<Run> {
-    let sandbox = Sandbox::start(world)?;
+    let sandbox = sandbox(world)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let own = processor("self", 11);
-    let of_sandbox = sandbox.processor();
+    let of_sandbox = processor_of(&sandbox);
     let begin = Instant::now();
     let host = sandbox.url.trim_start_matches("http://").to_owned();
     let calls = runtime.block_on(Bare::run(host, world, Arc::clone(matching)))?;
     Ok(Run {
         seconds: begin.elapsed().as_secs_f64(),
         processor: processor("self", 11) - own,
-        of_sandbox: sandbox.processor() - of_sandbox,
+        of_sandbox: processor_of(&sandbox) - of_sandbox,
         peak_kib: 0,
         calls,
     })
@@ -401,7 +334,7 @@ fn sequential(world: World, part: u32) -> Outcome<Option<f64>> {
     }
 
     let Some(python) = env::var_os("MPSCRIPT_PYTHON") else { return Ok(None) };
-    let sandbox = Sandbox::start(World { followers: 10 * part, ..world })?;
+    let sandbox = sandbox(World { followers: 10 * part, ..world })?;
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/sequential.py");
     let output = Command::new(python)
         .arg(program)

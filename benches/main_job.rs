@@ -8,20 +8,15 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
-use serde_json::Value;
+mod harness;
+
+use harness::{Job, Outcome, Sandbox, peak};
 use std::{
-    error::Error,
     fs,
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
-    thread,
+    process::ExitCode,
     time::{Duration, Instant},
 };
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mpscript");
-const APPID: &str = "wx0123456789abcdef";
-const SECRET: &str = "a-secret-of-the-bench-only";
 
 /// Runs of each configuration; the fastest one counts.
 const ATTEMPTS: usize = 3;
@@ -34,89 +29,23 @@ const MIN_RATIO: f64 = 10.0;
 const MAX_RATIO_TO_NO_LATENCY: f64 = 2.0;
 
 /// The most memory by which a million followers may exceed a hundred thousand.
-const MAX_GROWTH_KIB: u64 = 30 * 1024;
+const MAX_GROWTH_KIB: u32 = 30 * 1024;
 
 /// The most memory of a sandbox of a million followers.
-const MAX_SANDBOX_KIB: u64 = 400 * 1024;
+const MAX_SANDBOX_KIB: u32 = 400 * 1024;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
-/// A stand-alone sandbox.
-struct Sandbox {
-    process: Child,
-    url: String,
-    started_in: Duration,
-}
-
-impl Sandbox {
-    fn start(followers: u64, latency: &str) -> Outcome<Self> {
-        let begin = Instant::now();
-        let mut process = Command::new(PROGRAM)
-            .args(["sandbox", "--followers", &followers.to_string(), "--latency", latency])
-            .args(["--appid", APPID, "--secret", SECRET])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        let out = process.stdout.take().ok_or("the sandbox has no standard output")?;
-        BufReader::new(out).read_line(&mut line)?;
-        let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        Ok(Self { process, url, started_in: begin.elapsed() })
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        // It serves until it is ended; one that is gone already needs no ending.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What one run of the job took.
-struct Job {
-    seconds: f64,
-    peak_kib: u64,
-    report: Value,
-}
-
-/// Runs the main script against a fresh sandbox.
-fn run(followers: u64, latency: &str, in_flight: &str) -> Outcome<(Job, u64, Duration)> {
-    let sandbox = Sandbox::start(followers, latency)?;
-    let folder = tempfile::tempdir()?;
-    let report = folder.path().join("report.json");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tag_qr_scene.rhai");
+/// Runs the main script against a fresh sandbox; the sandbox's memory, and how long its start took.
+fn run(followers: u32, latency: &str, in_flight: &str) -> Outcome<(Job, u32, Duration)> {
     let begin = Instant::now();
-    let mut process = Command::new(PROGRAM)
-        .arg("run")
-        .arg(script)
-        .args(["--quiet", "--in-flight", in_flight, "--base-url", &sandbox.url, "--report"])
-        .arg(&report)
-        .env("MPSCRIPT_APPID", APPID)
-        .env("MPSCRIPT_SECRET", SECRET)
-        // The run's journal and the day's counts: not among those of whoever runs this.
-        .env("XDG_STATE_HOME", folder.path())
-        .stdout(Stdio::null())
-        .spawn()?;
-    // The kernel keeps the highest mark, so a look now and then misses only the last moment.
-    let mut peak_kib = 0;
-    let status = loop {
-        peak_kib = peak_kib.max(peak(process.id()));
-        match process.try_wait()? {
-            Some(status) => break status,
-            None => thread::sleep(Duration::from_millis(2)),
-        }
-    };
-    let seconds = begin.elapsed().as_secs_f64();
-    if !status.success() {
-        return Err(format!("the job ended with {status}").into());
-    }
-    let report = serde_json::from_str(&fs::read_to_string(report)?)?;
-    Ok((Job { seconds, peak_kib, report }, peak(sandbox.process.id()), sandbox.started_in))
+    let sandbox = Sandbox::start(followers, latency, &[])?;
+    let started_in = begin.elapsed();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tag_qr_scene.rhai");
+    let job = Job::run(&sandbox, &[script.as_os_str(), "--in-flight".as_ref(), in_flight.as_ref()])?;
+    Ok((job, peak(sandbox.id()), started_in))
 }
 
 /// The quickest of some runs of the job.
-fn quickest(followers: u64, latency: &str, in_flight: &str) -> Outcome<Job> {
+fn quickest(followers: u32, latency: &str, in_flight: &str) -> Outcome<Job> {
     let (mut best, ..) = run(followers, latency, in_flight)?;
     for _ in 1..ATTEMPTS {
         let (job, ..) = run(followers, latency, in_flight)?;
@@ -127,20 +56,13 @@ fn quickest(followers: u64, latency: &str, in_flight: &str) -> Outcome<Job> {
     Ok(best)
 }
 
-/// The most memory that a process had at once (`VmHWM`), in KiB; 0 where the system does not tell.
-fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
-}
-
 /// Prints the calls of a job beside their bounds; says whether all are within.
-fn calls(job: &Job, followers: u64) -> bool {
+fn calls(job: &Job, followers: u32) -> bool {
     let matched = job.report["matched"].as_u64().unwrap_or_default();
     let bounds = [
         ("POST /cgi-bin/stable_token", 1),
-        ("GET /cgi-bin/user/get", followers.div_ceil(10_000) + 1),
-        ("POST /cgi-bin/user/info/batchget", followers.div_ceil(100)),
+        ("GET /cgi-bin/user/get", u64::from(followers.div_ceil(10_000)) + 1),
+        ("POST /cgi-bin/user/info/batchget", u64::from(followers.div_ceil(100))),
         ("GET /cgi-bin/tags/get", 1),
         ("POST /cgi-bin/tags/create", 1),
         ("POST /cgi-bin/tags/members/batchtagging", matched.div_ceil(50)),
