@@ -5,7 +5,7 @@ use crate::fixtures::{
     paths::POST_ATTACH,
     program::{Folder, counts, run_on},
 };
-use mpscript::sandbox::{Options, Switches};
+use mpscript::sandbox::Options;
 use serde_json::{Value, json};
 
 /// The account's own tags with their followers.
@@ -231,19 +231,16 @@ fn invalid_scene_is_refused() {
 }
 
 #[test]
-fn minute_limit_slows_a_job_down() {
-    let mut switches = Switches::default();
-    switches.set("minute_seconds", "1").unwrap();
-    let options = Options { followers: 6_000, minute_limit: Some(10), switches, ..Options::default() };
-    let account = Account::with(options);
+fn job_over_the_minute_limit_waits_and_completes() {
+    let account = Account::of(6_000);
+    account.control("faults", json!({"path": "/cgi-bin/user/info/batchget", "errcode": 45011, "times": 5}));
     let folder = Folder::with("print(followers().filter(|u| u.qr_scene == 98765).count())").account();
-    let folder = folder.env("MPSCRIPT_QUOTA_MINUTE", "1s");
+    let folder = folder.env("MPSCRIPT_QUOTA_MINUTE", "100ms");
     let url = format!("http://{}", account.address());
     let finished = folder.run(&["run", "script.rhai", "--base-url", &url]);
     assert_eq!(finished.success(), "750\n");
-    let stats = account.get("/__sandbox/stats").json();
-    let full = stats["full_minutes"].as_u64().unwrap();
-    assert!((1..=u64::from(mpscript::client::MAX_PROBES)).contains(&full), "{stats}");
+    // Sixty batches, and the five that were refused were sent again.
+    assert_eq!(account.calls("POST /cgi-bin/user/info/batchget"), 65);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod answer;
 mod cancellation;
 mod hosts;
 mod ledger;
+mod minute_quota;
 mod processes;
 mod retries;
 mod shared_token;
