@@ -2,6 +2,7 @@
 
 use crate::fixtures::{
     account::Account,
+    card::{literal, member_card},
     program::{Folder, counts, project, run_on},
 };
 use mpscript::api::{self, CallKind, InDryRun};
@@ -25,7 +26,7 @@ const WRITES: [(&str, &str); 12] = [
     ("blacklist::remove", "blacklist::remove([OPENID])"),
     ("user::remark", "user::remark(OPENID, \"客户\")"),
     ("media::upload_image", "print(media::upload_image(\"logo.png\").url)"),
-    ("card::create", "print(card::create(card::cash(#{logo_url: \"http://mmbiz.qpic.cn/x/0\"})).card_id)"),
+    ("card::create", "print(card::create(CARD).card_id)"),
     ("qrcode::create", "print(qrcode::create(\"QR_SCENE\", #{scene: #{scene_id: 7}}).ticket)"),
     ("quota::clear", "quota::clear()"),
 ];
@@ -104,12 +105,8 @@ fn dry_run_calls_no_write_endpoint() {
     let url = format!("http://{}", account.address());
     let logo = fs::read(project("scripts/logo.png")).expect("the picture is there");
     for (name, call) in WRITES {
-        let script = if name == "card::create" {
-            fs::read_to_string(project("scripts/cards.rhai")).expect("the script is there")
-        } else {
-            format!("{};", call.replace("OPENID", &openid))
-        };
-        let folder = Folder::with(&script).file("logo.png", &logo).file("scripts/logo.png", &logo).account();
+        let script = call.replace("OPENID", &openid).replace("CARD", &literal(&member_card()));
+        let folder = Folder::with(&script).file("logo.png", &logo).account();
         let finished =
             folder.run(&["run", "script.rhai", "--base-url", &url, "--dry-run", "--report", "r.json"]);
         assert_eq!(finished.code, Some(0), "{name}: {}", finished.err);

@@ -5,7 +5,6 @@ use crate::fixtures::{
     program::{Finished, Folder},
     sandbox_process::SandboxProcess,
 };
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -99,17 +98,8 @@ fn run_allowed_to_pause_waits_for_the_next_day() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
     // The time of day in Beijing, six seconds from now.
     let at = (now + 8 * 3_600 + 6) % (24 * 3_600);
-    let config = format!(
-        "[accounts.shop]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n\
-         quota_reset = \"{:02}:{:02}:{:02}\"\n",
-        sandbox.url(),
-        at / 3_600,
-        at / 60 % 60,
-        at % 60
-    );
-    let folder = Folder::with("print(followers().tag(\"会员\").changed);")
-        .file("mpscript.toml", config)
-        .env("SHOP_SECRET", DEFAULT_SECRET);
+    let reset = format!("quota_reset = \"{:02}:{:02}:{:02}\"\n", at / 3_600, at / 60 % 60, at % 60);
+    let folder = Folder::with("print(followers().tag(\"会员\").changed);").shop(&sandbox.url(), &reset);
     let running = folder.start(&["run", "script.rhai", "--allow-pause", "--in-flight", "1"]);
     running.wait_for("the day's quota is used up; waiting");
     assert_eq!(sandbox.tagged("会员"), Some(200));

@@ -1,7 +1,7 @@
 //! The client's token: fetched once, renewed once, and never requested in an endless loop.
 
 use crate::fixtures::{
-    account::{Account, token_of},
+    account::{Account, stable_token_request, token_of},
     client::{ClientFixture, fault, reached, sandbox, sandbox_of},
     paths::{GET_LIST_TAGS, LIST_TAGS, POST_STABLE_TOKEN},
     raw_server::{self, RawServer},
@@ -9,7 +9,7 @@ use crate::fixtures::{
 use mpscript::{
     api::{tag::List, token::Stable},
     client::{CallError, DEFAULT_IN_FLIGHT},
-    sandbox::{AccountKind, DEFAULT_APPID, DEFAULT_SECRET, Options},
+    sandbox::{AccountKind, DEFAULT_SECRET, Options},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -26,13 +26,7 @@ fn tokens_issued(account: &Account) -> u64 {
 
 /// The stable token as another program gets it.
 fn stable(account: &Account, force_refresh: bool) -> String {
-    let body = json!({
-        "grant_type": "client_credential",
-        "appid": DEFAULT_APPID,
-        "secret": DEFAULT_SECRET,
-        "force_refresh": force_refresh,
-    });
-    token_of(&account.post(STABLE_PATH, &body).json())
+    token_of(&account.post(STABLE_PATH, &stable_token_request(force_refresh)).json())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     fixtures::{
         account::{request, request_to},
         paths::POST_STABLE_TOKEN,
-        program::Folder,
+        program::{Folder, account_section},
         sandbox_process::SandboxProcess,
         slow_readers::SlowReaders,
     },
@@ -263,13 +263,8 @@ store    {}
 fn appid_of_two_accounts_is_ambiguous() {
     let (sandbox, test) =
         (SandboxProcess::start(&["--followers", "10"]), SandboxProcess::start(&["--followers", "10"]));
-    let account = |name: &str, url: &str| {
-        format!(
-            "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
-        )
-    };
-    let config = [account("real", &sandbox.url()), account("test", &test.url())].concat();
-    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let config = [account_section("real", &sandbox.url()), account_section("test", &test.url())].concat();
+    let folder = Folder::new().accounts(&config);
     let service = Service::start(&folder.env("MPSCRIPT_TOKEN_KEY", KEY), &["--listen", "127.0.0.1:0"]);
     let (status, answer) = service.token(DEFAULT_APPID);
     assert_eq!(

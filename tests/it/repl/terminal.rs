@@ -1,11 +1,11 @@
 //! The session at a real terminal.
 
 use crate::fixtures::{
-    program::{Folder, TIMEOUT},
+    program::{Folder, TIMEOUT, account_section},
     sandbox_process::SandboxProcess,
     terminal::Terminal,
 };
-use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET};
+use mpscript::sandbox::DEFAULT_SECRET;
 use serde_json::json;
 use std::{
     fs,
@@ -169,16 +169,20 @@ fn vi_option_enables_vi_keys() {
     terminal.ends_with("7\nsandbox 2>");
 }
 
+/// A session on a sandbox of its own process, with two calls in flight.
+#[track_caller]
+fn connected(folder: &Folder, sandbox: &SandboxProcess) -> Option<Terminal> {
+    let url = sandbox.url();
+    let terminal = Terminal::start(folder, &["repl", "--base-url", &url, "--in-flight", "2"])?;
+    terminal.ends_with("mpscript 1>");
+    Some(terminal)
+}
+
 #[test]
 fn ctrl_c_stops_the_job_and_keeps_variables() {
     let sandbox = SandboxProcess::start(&["--followers", "20000", "--latency", "50ms"]);
     let folder = Folder::new().account();
-    let Some(terminal) =
-        Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
-    else {
-        return;
-    };
-    terminal.ends_with("mpscript 1>");
+    let Some(terminal) = connected(&folder, &sandbox) else { return };
     terminal.line("let n = 41;");
     terminal.ends_with("mpscript 2>");
     terminal.line("followers().tag(\"会员\")");
@@ -336,14 +340,8 @@ fn lines_typed_ahead_are_evaluated_in_order() {
 fn account_command_switches_runs_and_history() {
     let (one, other) =
         (SandboxProcess::start(&["--followers", "10"]), SandboxProcess::start(&["--followers", "30"]));
-    let account = |name: &str, sandbox: &SandboxProcess| {
-        let url = sandbox.url();
-        format!(
-            "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{url}\"\n"
-        )
-    };
-    let config = format!("default = \"shop\"\n{}{}", account("shop", &one), account("branch", &other));
-    let folder = Folder::new().file("mpscript.toml", config).env("SHOP_SECRET", DEFAULT_SECRET);
+    let (shop, branch) = (account_section("shop", &one.url()), account_section("branch", &other.url()));
+    let folder = Folder::new().accounts(&format!("default = \"shop\"\n{shop}{branch}"));
     let Some(terminal) = Terminal::start(&folder, &["repl"]) else { return };
     terminal.ends_with("shop 1>");
     terminal.line("let n = followers().count(); n");
@@ -370,12 +368,7 @@ fn account_command_switches_runs_and_history() {
 fn ctrl_c_ends_an_endless_loop_and_clears_the_progress() {
     let sandbox = SandboxProcess::start(&["--followers", "20000", "--latency", "50ms"]);
     let folder = Folder::new().account();
-    let Some(terminal) =
-        Terminal::start(&folder, &["repl", "--base-url", &sandbox.url(), "--in-flight", "2"])
-    else {
-        return;
-    };
-    terminal.ends_with("mpscript 1>");
+    let Some(terminal) = connected(&folder, &sandbox) else { return };
     terminal.line("let n = 1; while true { n += 1; }");
     thread::sleep(Duration::from_millis(300));
     terminal.press("C-c");

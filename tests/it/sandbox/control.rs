@@ -1,7 +1,9 @@
 //! The sandbox's control routes: statistics, clock, followers who come and go, revoking, reset.
 
 use crate::fixtures::{
-    account::{Account, JSON, errcode, ok, request, request_to, token_of, token_target},
+    account::{
+        Account, JSON, errcode, ok, request, request_to, stable_token_request, token_of, token_target,
+    },
     paths::ATTACH,
 };
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options, Sandbox};
@@ -87,8 +89,8 @@ fn clock_advanced_past_the_end_of_time_still_runs() {
 fn revoke_invalidates_every_token_at_once() {
     let account = Account::of(3);
     let classic = account.renew();
-    let body = json!({"grant_type": "client_credential", "appid": DEFAULT_APPID, "secret": DEFAULT_SECRET});
-    let stable = || token_of(&account.post("/cgi-bin/stable_token", &body).json());
+    let request = stable_token_request(false);
+    let stable = || token_of(&account.post("/cgi-bin/stable_token", &request).json());
     let first = stable();
     account.control("tokens/revoke", json!({}));
     assert_eq!((account.errcode_with(&classic), account.errcode_with(&first)), (40001, 40001));

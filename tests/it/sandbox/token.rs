@@ -1,8 +1,8 @@
 //! Tokens of the sandbox: who gets one, how long it works, what replaces it.
 
-use crate::fixtures::account::{Account, errcode, token_of, token_target};
+use crate::fixtures::account::{Account, errcode, stable_token_request, token_of, token_target};
 use mpscript::sandbox::{DEFAULT_APPID, DEFAULT_SECRET, Options};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 fn account() -> Account {
     Account::without_token(Options { followers: 3, ..Options::default() })
@@ -10,13 +10,7 @@ fn account() -> Account {
 
 /// Asks for the stable token.
 fn stable(account: &Account, force_refresh: bool) -> Value {
-    let body = json!({
-        "grant_type": "client_credential",
-        "appid": DEFAULT_APPID,
-        "secret": DEFAULT_SECRET,
-        "force_refresh": force_refresh,
-    });
-    account.post("/cgi-bin/stable_token", &body).json()
+    account.post("/cgi-bin/stable_token", &stable_token_request(force_refresh)).json()
 }
 
 fn stable_token(account: &Account, force_refresh: bool) -> String {

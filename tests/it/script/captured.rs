@@ -5,12 +5,7 @@ use crate::fixtures::program::Folder;
 
 /// The first line and the hint of what a script fails with, before anything is listed.
 fn refused(script: &str) -> (String, String) {
-    let message = Folder::with(script).run(&["run", "script.rhai", "--sandbox"]).failure(1);
-    let line = |start: &str| {
-        let mut lines = message.lines();
-        lines.find_map(|line| line.strip_prefix(start)).unwrap_or_default().to_owned()
-    };
-    (line("error: "), line("  = hint: "))
+    Folder::with(script).run(&["run", "script.rhai", "--sandbox"]).error_and_hint()
 }
 
 #[test]

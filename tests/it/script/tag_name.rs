@@ -16,12 +16,9 @@ const REFUSED: [(&str, &str, &str); 6] = [
 
 /// The first line and the hint of what a script fails with.
 fn refused(account: &Account, script: &str, arguments: &[&str]) -> (String, String) {
-    let message = run_on(account, script, arguments).0.failure(1);
-    let line = |start: &str| {
-        let mut lines = message.lines();
-        lines.find_map(|line| line.strip_prefix(start)).unwrap_or_default().to_owned()
-    };
-    (line("error: the name of the tag, "), line("  = hint: "))
+    let (error, hint) = run_on(account, script, arguments).0.error_and_hint();
+    let reason = error.strip_prefix("the name of the tag, ").unwrap_or_else(|| panic!("{error}"));
+    (reason.to_owned(), hint)
 }
 
 fn names_of_tags(account: &Account) -> usize {

@@ -6,12 +6,7 @@ use crate::fixtures::program::Folder;
 fn refused(script: &str) -> (String, String) {
     let folder = Folder::with(script).env("MPSCRIPT_CALLBACK_TOKEN", "spamtest");
     let folder = folder.env("MPSCRIPT_AES_KEY", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG");
-    let message = folder.run(&["run", "script.rhai", "--sandbox"]).failure(1);
-    let line = |start: &str| {
-        let mut lines = message.lines();
-        lines.find_map(|line| line.strip_prefix(start)).unwrap_or_default().to_owned()
-    };
-    (line("error: "), line("  = hint: "))
+    folder.run(&["run", "script.rhai", "--sandbox"]).error_and_hint()
 }
 
 #[test]
