@@ -8,10 +8,7 @@ use crate::fixtures::{
     sandbox_process::SandboxProcess,
 };
 use serde_json::json;
-use std::time::{Duration, Instant};
-
-/// Less than the time for which answers on their way are waited for.
-const MAX_DELAY: Duration = Duration::from_secs(3);
+use std::time::Duration;
 
 #[test]
 fn interrupted_job_reports_exactly_what_was_changed() {
@@ -66,11 +63,12 @@ fn second_interrupt_exits_at_once() {
     let running = sandbox.start_run(&folder, &[]);
     sandbox.wait_for_calls("GET /cgi-bin/user/get", 1);
     running.signal("INT");
-    running.wait_for("stopping: ");
-    let since = Instant::now();
+    let stopping = "stopping: waiting for running calls (Ctrl-C again to leave at once)\n";
+    running.wait_for(stopping);
     running.signal("INT");
-    assert_eq!(running.finish().code, Some(130));
-    assert!(since.elapsed() < MAX_DELAY, "{:?}", since.elapsed());
+    let finished = running.finish();
+    // One that had waited for the answer would say how the run has ended.
+    assert_eq!((finished.code, finished.err.as_str()), (Some(130), stopping));
 }
 
 #[test]
@@ -90,9 +88,9 @@ fn interrupt_waits_a_few_seconds_for_an_answer() {
 }
 
 #[test]
-fn interrupt_ends_sleep_and_endless_loops_at_once() {
+fn interrupt_ends_sleep_and_endless_loops() {
     for busy in [
-        "sleep(60);",
+        "sleep(3600);",
         "loop {}",
         "while true { }",
         "let n = 0; loop { n += 1; }",
@@ -103,7 +101,6 @@ fn interrupt_ends_sleep_and_endless_loops_at_once() {
         let folder = Folder::with(&format!("print(\"started\"); {busy}"));
         let running = folder.start(&["run", "script.rhai"]);
         running.wait_for("started");
-        let since = Instant::now();
         running.signal("INT");
         let finished = running.finish();
         assert_eq!(
@@ -112,7 +109,6 @@ fn interrupt_ends_sleep_and_endless_loops_at_once() {
             "{busy}: {}",
             finished.err
         );
-        assert!(since.elapsed() < MAX_DELAY, "{busy}: {:?}", since.elapsed());
     }
 }
 

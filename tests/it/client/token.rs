@@ -116,25 +116,24 @@ fn expiring_token_is_renewed_before_a_call_is_refused() {
 }
 
 #[test]
-fn always_refused_token_makes_at_most_five_token_calls() {
+fn call_whose_tokens_are_always_refused_makes_five_token_calls() {
     let (account, fixture) = sandbox();
     fault(&account, LIST_TAGS, json!({"errcode": 40001}));
     let error = fixture.fail(&List {});
     assert_eq!(error.errcode(), Some(40001), "{error}");
-    let issued = tokens_issued(&account);
-    assert!((1..=MAX_TOKEN_CALLS).contains(&issued), "{issued} token calls");
-    assert!((1..=3).contains(&reached(&account, &List {})), "the call itself is made once for each token");
+    // With the first token, and with the one that a renewal by force gave.
+    assert_eq!((tokens_issued(&account), reached(&account, &List {})), (MAX_TOKEN_CALLS, 2));
 }
 
 #[test]
-fn concurrent_refused_calls_share_five_token_calls() {
+fn concurrent_refused_calls_share_at_most_five_token_calls() {
     let (account, fixture) = sandbox();
     fault(&account, LIST_TAGS, json!({"errcode": 40001}));
     for error in fixture.fail_at_once(32, &List {}) {
         assert_eq!(error.errcode(), Some(40001), "{error}");
     }
     let issued = tokens_issued(&account);
-    assert!((1..=MAX_TOKEN_CALLS).contains(&issued), "{issued} token calls");
+    assert!(issued <= MAX_TOKEN_CALLS, "{issued} token calls");
 
     // Nor do those that come later ask again at once.
     for error in fixture.fail_at_once(32, &List {}) {

@@ -183,7 +183,8 @@ fn field(min: u8, max: u8) -> impl Strategy<Value = String> {
     prop_oneof![2 => Just("*".to_owned()), 3 => vec(part, 1..3).prop_map(|parts| parts.join(","))]
 }
 
-const ZONES: [&str; 10] = [
+/// Zones with and without summer time, of whole, half and quarter hours, on both hemispheres.
+pub(super) const ZONES: [&str; 10] = [
     "UTC",
     "Asia/Shanghai",
     "America/New_York",

@@ -15,8 +15,10 @@ use mpscript::{
     store::Statement,
 };
 use std::{
+    fmt::Debug,
     io::{Read, Write},
     net::TcpStream,
+    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -57,9 +59,15 @@ pub(crate) fn send(place: &str, request: &[u8]) -> (String, String) {
 
 /// The number of the row that begins so.
 #[track_caller]
-fn figure(page: &str, row: &str) -> f64 {
+fn figure<T: FromStr<Err: Debug>>(page: &str, row: &str) -> T {
     let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("no {row}:\n{page}")).parse().expect("a number")
+}
+
+/// A count.
+#[track_caller]
+fn count(page: &str, row: &str) -> u64 {
+    figure(page, row)
 }
 
 #[test]
@@ -77,20 +85,22 @@ fn metrics_page_reports_fires_tokens_and_quota() {
     let tick = format!("automation=\"tick\",account=\"{DEFAULT_APPID}\"");
     for result in ["done", "failed"] {
         let row = format!("mpscript_fires_total{{{tick},result=\"{result}\"}}");
-        assert!(figure(&page, &row) >= 1.0, "{page}");
+        assert!(count(&page, &row) >= 1, "{page}");
     }
     let row = format!("mpscript_fires_total{{{tick},result=\"missed\"}}");
-    assert!(figure(&page, &row) < 0.5, "{page}");
-    assert!(figure(&page, "mpscript_stale_files") > 0.5 && figure(&page, "mpscript_automations") > 0.5);
-    let begun = figure(&page, "mpscript_fire_lag_seconds_count");
-    assert!(begun >= 2.0 && figure(&page, "mpscript_fire_lag_seconds_bucket{le=\"+Inf\"}") >= begun);
-    let success = figure(&page, &format!("mpscript_last_success_timestamp_seconds{{{tick}}}"));
+    assert_eq!(count(&page, &row), 0, "{page}");
+    assert_eq!((count(&page, "mpscript_stale_files"), count(&page, "mpscript_automations")), (1, 1));
+    let begun = count(&page, "mpscript_fire_lag_seconds_count");
+    assert!(begun >= 2, "{page}");
+    assert_eq!(count(&page, "mpscript_fire_lag_seconds_bucket{le=\"+Inf\"}"), begun);
+    let success: f64 = figure(&page, &format!("mpscript_last_success_timestamp_seconds{{{tick}}}"));
     assert!(success > 1_700_000_000.0, "{page}");
     let account = format!("account=\"{DEFAULT_APPID}\"");
-    assert!(figure(&page, &format!("mpscript_token_age_seconds{{{account}}}")) < 60.0, "{page}");
+    let age: f64 = figure(&page, &format!("mpscript_token_age_seconds{{{account}}}"));
+    assert!(age < 60.0, "{page}");
     let row = format!("mpscript_quota_left{{{account},call=\"GET /cgi-bin/user/get\"}}");
-    assert!((figure(&page, &row) - 500.0).abs() < 0.5, "{page}");
-    // Each row is of the kind that stands above it, and nothing is told twice.
+    assert_eq!(count(&page, &row), 500, "{page}");
+    // Each row is of the kind that stands above it, and no row is there twice.
     let rows: Vec<&str> = page
         .lines()
         .filter(|line| !line.starts_with('#'))

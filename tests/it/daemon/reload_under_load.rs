@@ -157,12 +157,11 @@ fn thousand_edits_lose_no_fire_and_mix_no_revisions() {
             for pair in fires.windows(2) {
                 assert_eq!(pair[1].scheduled_at.since(pair[0].scheduled_at), EVERY, "{pair:?}");
             }
-            let (end, all) = fires.split_last().expect("it has fired");
-            assert!(all.iter().all(|fire| fire.state == FireState::Done), "{fires:?}");
-            // The daemon may have stopped while the last one was running.
-            assert!(["done", "running", "claimed"].contains(&end.state.as_str()), "{end:?}");
-            let runs = all.iter().filter(|fire| printed.contains_key(&fire.run)).count();
-            assert_eq!(runs, all.len(), "each fire has its run");
+            // The newest one may have been running when the daemon was stopped: of that nothing is known.
+            let (_, ended) = fires.split_last().expect("it has fired");
+            assert!(ended.iter().all(|fire| fire.state == FireState::Done), "{fires:?}");
+            let runs = ended.iter().filter(|fire| printed.contains_key(&fire.run)).count();
+            assert_eq!(runs, ended.len(), "each fire has its run");
         }
         store.close().await;
     });

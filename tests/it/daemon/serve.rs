@@ -249,10 +249,11 @@ fn run_of_a_killed_daemon_is_resumed_by_another() {
         other.wait_for(": done");
         other.signal("TERM");
         assert_eq!(other.finish().code, Some(0));
-        assert_eq!(sandbox.tagged("甲").map(|tagged| tagged >= 2_990), Some(true));
+        // Three of the three thousand have left.
+        assert_eq!(sandbox.tagged("甲"), Some(2_997));
         // Each fire has its line, and one end.
         let why = folder.run(&["why", "job"]).success();
-        assert!(why.lines().filter(|line| line.contains(" done ")).count() >= 1, "{why}");
+        assert!(why.contains(" done "), "{why}");
         assert!(!why.contains(" failed "), "{why}");
     });
 }
@@ -262,7 +263,8 @@ fn failing_store_is_logged_and_loses_no_fire() {
     on_each_store(|with_store| {
         let sandbox = SandboxProcess::start(&["--followers", "10"]);
         // A run that takes longer than a second, or that has met the lock, delays the next fire, which waits for it.
-        let waits = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"queue\" };\nfn run() { }";
+        let waits = "const automation = #{ on: [ #{ every: \"1s\" } ], overlap: \"queue\", catch_up: \"all\" };\n\
+                     fn run() { }";
         let folder = with_store(Folder::new().account().file("jobs/tick.rhai", waits));
         let daemon = serve(&folder, &sandbox, &[]);
         daemon.wait_for(": done");
@@ -296,9 +298,9 @@ fn failing_store_is_logged_and_loses_no_fire() {
                     "{pair:?}"
                 );
             }
-            // The newest may have been running at the end.
+            // The newest were running or waiting when the daemon was stopped.
             let mut ended = fires.iter().skip_while(|fire| is_open(fire));
-            assert!(ended.all(|fire| ["done", "missed"].contains(&fire.state.as_str())), "{fires:#?}");
+            assert!(ended.all(|fire| fire.state == FireState::Done), "{fires:#?}");
             store.close().await;
         });
     });
