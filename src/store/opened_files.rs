@@ -13,10 +13,10 @@ use std::{
 };
 
 /// How often a header is read that is not the store's, before that is believed: it may have been read while it was written.
-const MAX_LOOKS: u32 = 3;
+const MAX_READS: u32 = 3;
 
 /// Between these.
-const LOOK_DELAY: Duration = Duration::from_millis(2);
+const READ_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A file of the system, whatever its name: its device and its number there.
 type FileId = (u64, u64);
@@ -90,9 +90,9 @@ impl OpenedFiles {
     /// log what it has once read.
     fn is_intact(&self, seen: &mut Seen) -> bool {
         let Some(database) = &self.database else { return true };
-        for look in 0..MAX_LOOKS {
-            if look > 0 {
-                thread::sleep(LOOK_DELAY);
+        for number in 0..MAX_READS {
+            if number > 0 {
+                thread::sleep(READ_INTERVAL);
             }
             match Header::read(database) {
                 Ok(header) if header.follows(seen.header, seen.store_id) => {

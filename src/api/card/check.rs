@@ -104,7 +104,7 @@ impl fmt::Display for Fault {
 /// now.
 #[must_use]
 pub fn check(card: &Card) -> Vec<Fault> {
-    look(card).found
+    find_faults(card).found
 }
 
 /// The end of a card's time, if that has passed at `now` (Unix seconds).
@@ -124,10 +124,10 @@ pub fn ended(card: &Card, now: i64) -> Option<Fault> {
 /// are: the platform may have added them.
 #[must_use]
 pub fn suspects(card: &Card) -> Vec<(String, &'static str)> {
-    look(card).suspects
+    find_faults(card).suspects
 }
 
-fn look(card: &Card) -> Faults {
+fn find_faults(card: &Card) -> Faults {
     let mut faults = Faults::default();
     let Some(of) = card.card_type() else {
         let problem = match card.0.get("card_type") {

@@ -19,7 +19,7 @@ pub(super) struct LoadedAutomations {
 }
 
 impl LoadedAutomations {
-    pub(super) fn of(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), revisions: BTreeMap::new(), stale: BTreeSet::new() }
     }
 

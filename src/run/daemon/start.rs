@@ -85,7 +85,7 @@ impl FireRunner {
     pub(super) fn new(process: Process, folder: &Path, connector: Arc<dyn Connector>, max: usize) -> Self {
         Self {
             process,
-            loaded: LoadedAutomations::of(folder),
+            loaded: LoadedAutomations::new(folder),
             accounts: ServedAccounts::new(Arc::clone(&connector)),
             queue: FireQueue::default(),
             running: RunningSet::default(),

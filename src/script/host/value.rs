@@ -98,25 +98,25 @@ fn is_record(value: &Dynamic) -> bool {
 
 /// What of a value has no JSON form, and where in it, or that it is too deep.
 fn without_json(value: &Dynamic, root: &str, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
-    fn look(value: &Dynamic, at: &str, levels: usize, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
+    fn find(value: &Dynamic, at: &str, levels: usize, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
         if levels > MAX_LEVELS {
             return Some(format!("it is nested more than {MAX_LEVELS} levels deep"));
         }
         if let Some(entries) = value.read_lock::<Array>() {
             let mut entries = entries.iter().enumerate();
             return entries
-                .find_map(|(number, entry)| look(entry, &format!("{at}[{number}]"), levels + 1, has_json));
+                .find_map(|(number, entry)| find(entry, &format!("{at}[{number}]"), levels + 1, has_json));
         }
         if let Some(map) = value.read_lock::<Map>() {
             let dot = if at.is_empty() { "" } else { "." };
             return map
                 .iter()
-                .find_map(|(key, value)| look(value, &format!("{at}{dot}{key}"), levels + 1, has_json));
+                .find_map(|(key, value)| find(value, &format!("{at}{dot}{key}"), levels + 1, has_json));
         }
         let place = if at.is_empty() { "it".to_owned() } else { format!("`{at}`") };
         (!has_json(value)).then(|| format!("{place} is {}", describe_type(value)))
     }
-    look(value, root, 0, has_json)
+    find(value, root, 0, has_json)
 }
 
 /// Whether a value is one of JSON's own, and no list or map.

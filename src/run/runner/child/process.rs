@@ -153,14 +153,14 @@ async fn supervise(
         Ok(order) => order,
         Err(error) => return RunOutcome::NotRecorded(format!("its order can't be written as JSON: {error}")),
     };
-    let (say, said) = mpsc::unbounded_channel();
-    tokio::spawn(write_all(stdin, said));
+    let (to_worker, messages) = mpsc::unbounded_channel();
+    tokio::spawn(write_all(stdin, messages));
     // The receiver lives as long as the process reads.
-    let _ = say.send(order);
+    let _ = to_worker.send(order);
     let supervised = Supervised {
         client: plan.connected.config.client.as_ref().ok().cloned(),
         plan: &plan,
-        say,
+        to_worker,
         grace: settings.grace,
         stopping: None,
         has_started: false,
@@ -215,8 +215,8 @@ fn order(plan: &HandlerRun, attempt: &Attempt, settings: &ChildSettings) -> Orde
     }
 }
 
-async fn write_all(mut stdin: ChildStdin, mut said: UnboundedReceiver<String>) {
-    while let Some(mut line) = said.recv().await {
+async fn write_all(mut stdin: ChildStdin, mut messages: UnboundedReceiver<String>) {
+    while let Some(mut line) = messages.recv().await {
         line.push('\n');
         // A process that has died is seen by its output.
         if stdin.write_all(line.as_bytes()).await.is_err() {
@@ -241,7 +241,7 @@ enum Followed {
 struct Supervised<'a> {
     client: Option<Client>,
     plan: &'a HandlerRun,
-    say: UnboundedSender<String>,
+    to_worker: UnboundedSender<String>,
     grace: Duration,
     /// Whether the script has started.
     has_started: bool,
@@ -291,7 +291,7 @@ impl Supervised<'_> {
                 },
                 () = self.plan.cancel.cancelled(), if !stop_sent => {
                     stop_sent = true;
-                    say(&self.say, &ToWorker::Stop);
+                    send(&self.to_worker, &ToWorker::Stop);
                     self.stop_within_grace();
                 }
                 () = kill => {
@@ -312,13 +312,13 @@ impl Supervised<'_> {
             ToDaemon::Starts => self.has_started = true,
             ToDaemon::Stopping => self.stop_within_grace(),
             ToDaemon::Asks { id, question } => {
-                say(&self.say, &ToWorker::Acknowledge { id });
-                let (client, answers) = (self.client.clone(), self.say.clone());
+                send(&self.to_worker, &ToWorker::Acknowledge { id });
+                let (client, answers) = (self.client.clone(), self.to_worker.clone());
                 tokio::spawn(async move {
                     // A process without a client asks nothing.
                     let Some(client) = client else { return };
                     let answer = client.answer(question).await;
-                    say(&answers, &ToWorker::Answer { id, answer });
+                    send(&answers, &ToWorker::Answer { id, answer });
                 });
             }
             ToDaemon::Ended(_) => {}
@@ -326,7 +326,7 @@ impl Supervised<'_> {
     }
 }
 
-fn say(to: &UnboundedSender<String>, message: &ToWorker) {
+fn send(to: &UnboundedSender<String>, message: &ToWorker) {
     // A message is texts, numbers and lists, which are always JSON. The receiver is dropped with the process.
     if let Ok(line) = serde_json::to_string(message) {
         let _ = to.send(line);

@@ -55,7 +55,7 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
     listen(host, &cancel, &questions)?;
     report_stop(runtime, &cancel, &daemon);
     let outcome = run(host, runtime, order, &cancel, &questions, &daemon)?;
-    daemon.say(&ToDaemon::Ended(outcome));
+    daemon.send(&ToDaemon::Ended(outcome));
     Ok(())
 }
 
@@ -66,7 +66,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn say(&self, message: &ToDaemon) {
+    fn send(&self, message: &ToDaemon) {
         // A message is texts, numbers and lists, which are always JSON.
         if let Ok(line) = serde_json::to_string(message) {
             // Not masked here: the daemon needs each text as it is, and masks what it shows.
@@ -77,7 +77,7 @@ impl Daemon {
 
 impl Output for Daemon {
     fn print(&self, text: &str) {
-        self.say(&ToDaemon::Printed(text.to_owned()));
+        self.send(&ToDaemon::Printed(text.to_owned()));
     }
 
     fn debug(&self, text: &str) {
@@ -126,7 +126,7 @@ fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
     let (cancel, daemon) = (cancel.clone(), daemon.clone());
     runtime.spawn(async move {
         cancel.cancelled().await;
-        daemon.say(&ToDaemon::Stopping);
+        daemon.send(&ToDaemon::Stopping);
     });
 }
 
@@ -150,7 +150,7 @@ fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
                     std::process::exit(EXIT_UNACKNOWLEDGED);
                 }
             });
-            daemon.say(&ToDaemon::Asks { id, question });
+            daemon.send(&ToDaemon::Asks { id, question });
         }
     });
     broker
@@ -212,7 +212,7 @@ fn run(
     if let Some(bytes) = order.memory {
         confine::limit_memory(bytes)?;
     }
-    daemon.say(&ToDaemon::Starts);
+    daemon.send(&ToDaemon::Starts);
     let Order { run, account, attempt, .. } = order;
     let attempt = Attempt { run, account, attempt, resolution: None };
     let outcome = worker::execute(runtime, plan, attempt);
