@@ -210,3 +210,33 @@ fn unconfigured_accounts_fail_alone_with_the_reason() {
     daemon.signal("TERM");
     assert_eq!(daemon.finish().code, Some(0));
 }
+
+#[test]
+fn automation_is_stale_while_the_configuration_of_its_account_cannot_be_read() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new()
+        .shop(&sandbox.url(), "")
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("jobs/好.rhai", every_minute(", account: \"shop\"", "print(\"好\")"));
+    let configuration = folder.path().join("mpscript.toml");
+    let good = fs::read_to_string(&configuration).expect("it is there");
+    let daemon = folder.start(&["serve", "jobs"]);
+    daemon.wait_for("好: live");
+    fs::write(&configuration, format!("{good}\nappid = \n")).expect("a file can be written");
+    let new = every_minute(", account: \"booth\"", "print(\"新\")");
+    fs::write(folder.path().join("jobs/新.rhai"), new).expect("a file can be written");
+    daemon.wait_for("新: STALE: ");
+    let refused = daemon.stdout();
+    assert!(refused.contains("mpscript.toml, line ") && refused.contains("; it does not run"), "{refused}");
+    let booth = format!(
+        "{good}\n[accounts.booth]\nappid = \"wx2\"\nsecret_env = \"BOOTH_SECRET\"\nbase_url = \"{}\"\n",
+        sandbox.url()
+    );
+    fs::write(&configuration, booth).expect("a file can be written");
+    daemon.signal("HUP");
+    daemon.wait_for("新: live");
+    let listed = folder.run(&["ls"]);
+    assert!(!listed.out.contains("?booth") && listed.out.contains("新"), "{listed:?}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.finish().code, Some(0));
+}
