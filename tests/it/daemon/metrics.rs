@@ -6,11 +6,13 @@ use crate::{
         account::{request, request_to},
         daemon::DaemonFixture,
         program::{Folder, Running},
+        runs::on_store,
         sandbox_process::SandboxProcess,
         slow_readers::{SlowReaders, wait_for_sockets},
     },
 };
 use mpscript::{
+    base::Clock,
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
     store::Statement,
 };
@@ -68,6 +70,37 @@ fn figure<T: FromStr<Err: Debug>>(page: &str, row: &str) -> T {
 #[track_caller]
 fn count(page: &str, row: &str) -> u64 {
     figure(page, row)
+}
+
+#[test]
+fn quota_whose_count_cannot_be_read_is_not_a_number() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().env("MPSCRIPT_STORE", "store.sqlite3").file("jobs/tick.rhai", TICK);
+    let today = mpscript::api::quota::day(Clock::system().now_secs());
+    on_store(&folder, async |store| {
+        // The day may change while this runs.
+        for day in [today, today + 1] {
+            let row = "INSERT INTO mpscript_ledger (account, endpoint, day, used, exhausted) VALUES ($1, $2, $3, 0, 7)";
+            let account = format!("{DEFAULT_APPID} {}", sandbox.url());
+            let row = Statement::new(row).with(account.as_str()).with("/cgi-bin/user/get").with(day);
+            assert_eq!(store.execute(row).await, Ok(1));
+        }
+    });
+    let (daemon, place) = measured(&folder, &sandbox);
+    daemon.wait_for(": done\n");
+    let (_, page) = get(&place, "GET", "/metrics");
+    let left = |call: &str| {
+        figure(&page, &format!("mpscript_quota_left{{account=\"{DEFAULT_APPID}\",call=\"{call}\"}}"))
+    };
+    assert!(left("GET /cgi-bin/user/get").is_nan(), "{page}");
+    assert!(left("GET /cgi-bin/tags/get") > 0.5, "{page}");
+    daemon.signal("TERM");
+    let ended = daemon.finish();
+    assert!(
+        ended.err.contains("a metric is not known, which NaN says: `exhausted` in row `"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]

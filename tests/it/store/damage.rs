@@ -189,6 +189,31 @@ fn fire_with_unknown_state_or_kind_is_an_error_that_names_it() {
 }
 
 #[test]
+fn automation_with_a_damaged_record_is_reported_beside_the_others() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    on_each_store(|folder| {
+        std::fs::write(folder.path().join("jobs/坏.rhai"), AUTOMATION).expect("a file can be written");
+        let daemon = folder.start(&["serve", "jobs", "--base-url", &sandbox.url()]);
+        daemon.wait_for("坏: live");
+        daemon.wait_for("每分: live");
+        daemon.signal("TERM");
+        assert_eq!(daemon.finish().code, Some(0));
+        damage(folder, "UPDATE mpscript_automation SET served_version = '半' WHERE name = '坏'");
+        let error = format!(
+            "error: `served_version` in row `{DEFAULT_APPID} {}, 坏` of mpscript_automation can't be read: expected one of \
+             `current` `last_good` `nothing`, found `半`",
+            sandbox.url()
+        );
+        let listed = folder.run(&["ls", "--dir", "jobs"]);
+        assert!(listed.err.contains(&error), "{}", listed.err);
+        assert!(listed.out.lines().any(|line| line.starts_with("每分 ")), "{}", listed.out);
+        let paused = folder.run(&["pause", "坏", "--dir", "jobs"]).failure(2);
+        assert!(paused.contains(&error), "{paused}");
+        folder.run(&["pause", "每分", "--dir", "jobs"]).success();
+    });
+}
+
+#[test]
 fn unreadable_automation_state_fails_the_run_and_is_not_overwritten() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     on_each_store(|folder| {
