@@ -2,7 +2,7 @@
 
 use super::{
     Cells, Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
-    migrate_v11, migrate_v12, migrate_v13, migrate_v14,
+    migrate_v11, migrate_v12, migrate_v13, migrate_v14, migrate_v15,
 };
 use std::time::Duration;
 
@@ -102,6 +102,7 @@ const VERSIONS: &[Version] = &[
     Version::from_sql(migrate_v12::SQL),
     Version::with_convert(migrate_v13::SQL, migrate_v13::convert),
     Version { sql: migrate_v14::SQL, convert: None, moves: Some(migrate_v14::convert_options) },
+    Version { sql: &[], convert: None, moves: Some(migrate_v15::convert_checkpoints) },
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.

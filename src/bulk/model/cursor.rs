@@ -1,14 +1,11 @@
 //! How far a listing is.
 
 use crate::store::BatchPosition;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What the next page of a listing comes after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Cursor {
     /// The openid that the platform named with the last page.
@@ -63,48 +60,6 @@ impl fmt::Display for Paging {
             Self::ByBatch => "the cursor of a run's journal, a batch",
             Self::ByCount => "no cursor",
         })
-    }
-}
-
-/// The form that is written.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Tagged {
-    Openid { openid: String },
-    Batch { seq: i64, number: i64 },
-}
-
-impl<'de> Deserialize<'de> for Cursor {
-    /// Reads the tagged form, or the text of earlier releases: an openid, or `SEQ/NUMBER`. No openid has a slash.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Forms;
-
-        impl<'de> Visitor<'de> for Forms {
-            type Value = Cursor;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a cursor")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Cursor, E> {
-                let Some((seq, number)) = text.split_once('/') else {
-                    return Ok(Cursor::Openid { openid: text.to_owned() });
-                };
-                match (seq.parse(), number.parse()) {
-                    (Ok(seq), Ok(number)) => Ok(Cursor::Batch { seq, number }),
-                    _ => Err(E::custom(format!("expected an openid or `SEQ/NUMBER`, found `{text}`"))),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cursor, A::Error> {
-                Ok(match Tagged::deserialize(MapAccessDeserializer::new(map))? {
-                    Tagged::Openid { openid } => Cursor::Openid { openid },
-                    Tagged::Batch { seq, number } => Cursor::Batch { seq, number },
-                })
-            }
-        }
-
-        deserializer.deserialize_any(Forms)
     }
 }
 

@@ -112,7 +112,7 @@ const DAMAGES: [(&str, &str, Option<i32>); 28] = [
     (
         "UPDATE mpscript_step SET checkpoint = '{\"cursor\":{\"cursor\":\"4/半\"}}' WHERE run = $1 AND step = '2'",
         "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected a checkpoint, as JSON, found \
-         `{\"cursor\":{\"cursor\":\"4/半\"}}` (expected an openid or `SEQ/NUMBER`, found `4/半` at line",
+         `{\"cursor\":{\"cursor\":\"4/半\"}}` (invalid type: string \"4/半\", expected internally tagged enum Cursor at line",
         None,
     ),
     (

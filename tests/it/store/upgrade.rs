@@ -6,7 +6,7 @@
 use crate::fixtures::{
     postgres::cluster,
     program::Folder,
-    runs::{fires_of, on_store, records_named},
+    runs::{fires_of, newest_run_id, on_store, records_named},
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
@@ -19,7 +19,7 @@ use mpscript::{
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     time::Duration,
@@ -400,6 +400,96 @@ fn diagnostics_of_version_13_stand_alone() {
             let expected = load_error.split_once("; ").map(|(diagnostic, _)| diagnostic);
             assert_eq!(Some(records[0].load_error.as_str()), expected, "{records:?}");
         }
+    });
+}
+
+/// Makes a store of version 14 whose programs wrote a cursor as a text: an openid, or `SEQ/NUMBER`. Returns the texts, by
+/// run.
+fn make_version_14(folder: &Folder) -> BTreeMap<String, String> {
+    on_store(folder, async |store| {
+        let steps = "SELECT run, step, checkpoint FROM mpscript_step WHERE checkpoint <> ''";
+        let mut cursors = BTreeMap::new();
+        for row in store.query(Statement::new(steps)).await.expect("the store works") {
+            let [run, step, checkpoint] = [0, 1, 2].map(|column| row.text(column).expect("it is a text"));
+            let mut checkpoint: Value = serde_json::from_str(checkpoint).expect("it is JSON");
+            let cursor = &mut checkpoint["cursor"]["cursor"];
+            let text = match cursor["type"].as_str() {
+                Some("openid") => cursor["openid"].as_str().expect("it is an openid").to_owned(),
+                Some("batch") => format!("{}/{}", cursor["seq"], cursor["number"]),
+                _ => continue,
+            };
+            *cursor = json!(text);
+            let update = "UPDATE mpscript_step SET checkpoint = $3 WHERE run = $1 AND step = $2";
+            let update = Statement::new(update).with(run).with(step).with(checkpoint.to_string().as_str());
+            store.execute(update).await.expect("it is SQL");
+            cursors.insert(run.to_owned(), text);
+        }
+        store.execute(Statement::new("UPDATE mpscript_schema SET version = 14")).await.expect("it is SQL");
+        cursors
+    })
+}
+
+/// Runs or undoes, and is killed when a page has ended; returns the run.
+fn killed_at_a_checkpoint(folder: &Folder, arguments: &[&str]) -> String {
+    let killed = folder.start_with(arguments, &[("MPSCRIPT_FAIL_POINT", "checkpoint:1")]).finish();
+    assert_eq!(killed.code, None, "{} {}", killed.out, killed.err);
+    newest_run_id(folder)
+}
+
+#[test]
+fn job_of_version_14_resumes_after_the_openid_of_its_checkpoint() {
+    on_each_store(|upgrade| {
+        let Upgrade { sandbox, folder, .. } = &upgrade;
+        let script = "print(followers().from_scene(98765).tag(\"另一个\").changed);";
+        let run = killed_at_a_checkpoint(folder, &["run", "-e", script, "--base-url", &sandbox.url()]);
+        assert_eq!(make_version_14(folder).get(&run), sandbox.openids().last(), "the first page of the list");
+        let pages = sandbox.calls("GET /cgi-bin/user/get");
+        assert_eq!(upgrade.run(&["resume", &run, "--quiet"]), "1234\n");
+        assert_eq!(sandbox.calls("GET /cgi-bin/user/get") - pages, 1);
+    });
+}
+
+#[test]
+fn undo_of_version_14_resumes_after_the_batch_of_its_checkpoint() {
+    on_each_store(|upgrade| {
+        let Upgrade { sandbox, folder, .. } = &upgrade;
+        let script = "print(followers().tag(\"全员\").changed);";
+        let changed = upgrade.run(&["run", "-e", script, "--base-url", &sandbox.url(), "--quiet"]);
+        let undo = killed_at_a_checkpoint(folder, &["undo", &newest_run_id(folder), "--yes", "--quiet"]);
+        // A page has 200 batches.
+        assert!(make_version_14(folder)[&undo].ends_with("/199"));
+        upgrade.run(&["resume", &undo, "--quiet"]);
+        assert_eq!(sandbox.tagged("全员"), None);
+        let shown: Value =
+            serde_json::from_str(&upgrade.run(&["show", &undo, "--json"])).expect("it is JSON");
+        assert_eq!(format!("{}\n", shown["report"]["changed"]), changed, "{shown}");
+    });
+}
+
+#[test]
+fn cursor_of_version_14_that_is_damaged_stays_and_parks_its_run() {
+    on_each_store(|upgrade| {
+        make_version_14(&upgrade.folder);
+        let checkpoint = r#"{"cursor":{"cursor":"4/半"}}"#;
+        on_store(&upgrade.folder, async |store| {
+            let damage = "UPDATE mpscript_step SET checkpoint = $1 WHERE run = 'jb6hnn' AND step = '1'";
+            assert_eq!(store.execute(Statement::new(damage).with(checkpoint)).await, Ok(1));
+            let back = Statement::new("UPDATE mpscript_schema SET version = 14");
+            store.execute(back).await.expect("it is SQL");
+        });
+        let resumed = upgrade.folder.run(&["resume", IN_A_JOB, "--quiet"]);
+        assert_eq!(resumed.code, Some(5), "{}", resumed.err);
+        let expected = format!(
+            "`checkpoint` in row `jb6hnn/1` of mpscript_step can't be read: expected a checkpoint, as JSON, found \
+             `{checkpoint}` ("
+        );
+        assert!(resumed.err.contains(&expected), "{}", resumed.err);
+        let found = on_store(&upgrade.folder, async |store| {
+            let checkpoint = "SELECT checkpoint FROM mpscript_step WHERE run = 'jb6hnn' AND step = '1'";
+            let rows = store.query(Statement::new(checkpoint)).await.expect("the store works");
+            rows[0].text(0).map(str::to_owned)
+        });
+        assert_eq!(found.as_deref(), Some(checkpoint));
     });
 }
 
