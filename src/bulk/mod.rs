@@ -47,7 +47,7 @@ pub use model::estimate::Estimate;
 pub use model::failure::Failure;
 pub use model::job::Job;
 pub use model::person::Listed;
-pub use model::source::{ChangedByStep, Source};
+pub use model::source::{ChangedByStep, Source, distinct};
 pub use model::target::Target;
 pub use report::progress::ProgressBoard;
 pub use report::quota_estimate::{CallDemand, CostError, JobShape, OnShortage, QuotaShortage, estimate};

@@ -26,7 +26,7 @@ pub enum JournalError {
     #[error("this attempt is fenced: its process missed its heartbeats, and another one has resumed the run")]
     Fenced,
     /// The script does something else than is recorded.
-    #[error("step {step} was `{was}`, and is now `{is}`")]
+    #[error("step {step} was `{was}`, and is now {}", differing(.was, .is))]
     ReplayMismatch {
         /// Where.
         step: String,
@@ -71,6 +71,11 @@ pub enum JournalError {
     },
 }
 
+/// How people tell a step from the recorded one: labels leave out long requests, and which openids are in a list.
+fn differing(was: &str, is: &str) -> String {
+    if was == is { "the same with other values".to_owned() } else { format!("`{is}`") }
+}
+
 impl From<StoreError> for JournalError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -79,5 +84,21 @@ impl From<StoreError> for JournalError {
             StoreError::Decode { .. } => Self::Undecodable(error),
             error => Self::Store(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mismatch_of_steps_with_one_label_says_that_their_values_differ() {
+        let mismatch = |is: &str| {
+            let (step, was) = ("1".to_owned(), "openids([2 openids]).block()".to_owned());
+            JournalError::ReplayMismatch { step, was, is: is.to_owned() }.to_string()
+        };
+        let was = "step 1 was `openids([2 openids]).block()`, and is now";
+        assert_eq!(mismatch("openids([2 openids]).block()"), format!("{was} the same with other values"));
+        assert_eq!(mismatch("openids([3 openids]).block()"), format!("{was} `openids([3 openids]).block()`"));
     }
 }

@@ -14,20 +14,20 @@ use crate::{
 pub struct StepIdentity {
     /// What it is.
     pub kind: StepKind,
-    /// What it does, for people.
+    /// What it does, for people: nothing compares it.
     pub label: String,
-    /// What replay compares: the digest of a text that says all that the step depends on.
+    /// What replay compares, and the journal keeps: the digest of a text that says all that the step depends on.
     pub fingerprint: String,
     /// What it acts on, for reports.
     pub target: Option<Target>,
 }
 
 impl StepIdentity {
-    /// A step that this text identifies among those of its kind.
+    /// A step that `durable_text` identifies among those of its kind, shown to people as `label`. A run of an earlier
+    /// version is resumed only if the same step has the same durable text, byte for byte: it is never reworded.
     #[must_use]
-    pub fn new(kind: StepKind, text: String) -> Self {
-        let fingerprint = fingerprint([text.as_str()]);
-        Self { kind, label: text, fingerprint, target: None }
+    pub fn new(kind: StepKind, durable_text: &str, label: String) -> Self {
+        Self { kind, label, fingerprint: fingerprint([durable_text]), target: None }
     }
 
     /// Says what it acts on.
@@ -185,7 +185,7 @@ mod tests {
     const CARD: StepKind = StepKind::Call(EffectKind::CardCreate);
 
     fn identity(kind: StepKind, text: &str) -> StepIdentity {
-        StepIdentity::new(kind, text.to_owned())
+        StepIdentity::new(kind, text, format!("step {text}"))
     }
 
     fn row(at: &str, kind: StepKind, text: &str, state: StepState) -> StepRow {
@@ -264,6 +264,14 @@ mod tests {
             assert_eq!(action(&identity(TAG, "y"), Some(&recorded), Following::Nothing), ReplayAction::Park);
             assert_eq!(action(&identity(EACH, "x"), Some(&recorded), Following::Nothing), ReplayAction::Park);
         }
+    }
+
+    #[test]
+    fn step_of_another_label_is_the_same_step() {
+        let recorded = row("1", TAG, "x", StepState::Done);
+        let reworded = StepIdentity::new(TAG, "x", "tag the followers".to_owned());
+        assert_ne!(reworded.label, recorded.label);
+        assert_eq!(action(&reworded, Some(&recorded), Following::Nothing), ReplayAction::Answer);
     }
 
     #[test]

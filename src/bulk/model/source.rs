@@ -26,8 +26,7 @@ impl Source {
     /// These openids, each once, in this order.
     #[must_use]
     pub fn openids(openids: impl IntoIterator<Item = String>) -> Self {
-        let mut seen = HashSet::new();
-        Self::Openids(openids.into_iter().filter(|openid| seen.insert(openid.clone())).collect())
+        Self::Openids(distinct(openids))
     }
 
     /// The endpoint that lists it, if it is a list of the platform's.
@@ -40,6 +39,13 @@ impl Source {
             Self::Openids(_) | Self::ChangedByStep(_) => None,
         }
     }
+}
+
+/// These openids, each once, in this order.
+#[must_use]
+pub fn distinct(openids: impl IntoIterator<Item = String>) -> Arc<[String]> {
+    let mut seen = HashSet::new();
+    openids.into_iter().filter(|openid| seen.insert(openid.clone())).collect()
 }
 
 /// The followers that a step of a run changed in one way.

@@ -13,7 +13,7 @@ use crate::{
         tag::{self, Tag, rules::MAX_NAME_BYTES},
     },
     base::{self, closest_match},
-    bulk::{ChangedByStep, Listed, Paging, Source},
+    bulk::{ChangedByStep, Listed, Paging, Source, distinct},
     script::{
         check::comparisons::never_true,
         host::{
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// Followers that are not listed yet.
 #[derive(Clone)]
@@ -43,7 +43,8 @@ pub(crate) enum SourceRef {
     Followers,
     Members(TagRef),
     Blacklisted,
-    Openids(Source),
+    /// These openids, each once.
+    Openids(Arc<[String]>),
     ChangedByStep { run: String, step: String, change: String },
 }
 
@@ -205,36 +206,32 @@ impl Audience {
         self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_)))
     }
 
-    /// Identifies the audience among the steps of a run: its text, and a digest of what the text leaves out.
-    pub(crate) fn fingerprint(&self) -> String {
-        // Inside a loop, steps are matched by fingerprint, so the values a closure captured from the loop are part of it.
-        let is_in_page = self.env.journal.is_in_page();
-        let text =
-            self.describe(|closure| if is_in_page { closure.capture_fingerprint() } else { String::new() });
-        let SourceRef::Openids(Source::Openids(openids)) = &self.source_ref else { return text };
-        let digest = base::fingerprint(openids.iter().map(String::as_str));
-        format!("{text} #{digest}")
-    }
-
-    /// The audience as a script would write it; `of_closure` gives the text that stands for a closure.
-    fn describe(&self, of_closure: impl Fn(&Closure) -> String) -> String {
+    /// What tells the audience from every other among the steps of a run. It is durable: see `StepIdentity::new`.
+    pub(crate) fn durable_text(&self) -> String {
         let mut text = match &self.source_ref {
             SourceRef::Followers => "followers()".to_owned(),
             SourceRef::Blacklisted => "blacklisted()".to_owned(),
             SourceRef::Members(TagRef::Id(id)) => format!("members({id})"),
             SourceRef::Members(TagRef::Name(name)) => format!("members({name:?})"),
-            SourceRef::Openids(Source::Openids(openids)) => format!("openids([{} openids])", openids.len()),
-            SourceRef::Openids(source) => format!("{source:?}"),
+            SourceRef::Openids(openids) => format!("openids([{} openids])", openids.len()),
             SourceRef::ChangedByStep { run, step, change } => {
                 format!("changed_by({run:?}, {step:?}, {change:?})")
             }
         };
+        // Inside a loop, steps are matched by fingerprint, so the values a closure captured from the loop are part of it.
+        let is_in_page = self.env.journal.is_in_page();
         for stage in &self.stages {
             text.push_str(&match stage {
-                Stage::Filter(closure) => format!(".filter(…{})", of_closure(closure)),
+                Stage::Filter(closure) if is_in_page => {
+                    format!(".filter(…{})", closure.capture_fingerprint())
+                }
+                Stage::Filter(_) => ".filter(…)".to_owned(),
                 Stage::Take(count) => format!(".take({count})"),
                 Stage::Sample(count) => format!(".sample({count})"),
             });
+        }
+        if let SourceRef::Openids(openids) = &self.source_ref {
+            text.push_str(&format!(" #{}", base::fingerprint(openids.iter().map(String::as_str))));
         }
         text
     }
@@ -250,7 +247,7 @@ impl Audience {
                 let is_placeholder = self.env.policy.dry.as_ref().is_some_and(|dry| dry.is_placeholder(id));
                 if is_placeholder { Source::openids([]) } else { Source::Members(id) }
             }
-            SourceRef::Openids(source) => source.clone(),
+            SourceRef::Openids(openids) => Source::Openids(Arc::clone(openids)),
             SourceRef::ChangedByStep { run, step, change } => {
                 let Some(store) = self.env.store.clone() else {
                     let hint = "runs are recorded only where a store is configured";
@@ -267,9 +264,24 @@ impl Audience {
     }
 }
 
-impl std::fmt::Display for Audience {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.describe(|_| String::new()))
+/// As a script would write it.
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source_ref {
+            SourceRef::Followers => f.write_str("followers()"),
+            SourceRef::Blacklisted => f.write_str("blacklisted()"),
+            SourceRef::Members(TagRef::Id(id)) => write!(f, "members({id})"),
+            SourceRef::Members(TagRef::Name(name)) => write!(f, "members({name:?})"),
+            SourceRef::Openids(openids) => write!(f, "openids([{} openids])", openids.len()),
+            SourceRef::ChangedByStep { run, step, change } => {
+                write!(f, "changed_by({run:?}, {step:?}, {change:?})")
+            }
+        }?;
+        self.stages.iter().try_for_each(|stage| match stage {
+            Stage::Filter(_) => f.write_str(".filter(…)"),
+            Stage::Take(count) => write!(f, ".take({count})"),
+            Stage::Sample(count) => write!(f, ".sample({count})"),
+        })
     }
 }
 
@@ -305,7 +317,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         move |list: Array| -> Result<Audience, Box<EvalAltResult>> {
             let openids = list.iter().enumerate().map(|(at, entry)| read_openid(at, entry));
             let openids = openids.collect::<Result<Vec<_>, _>>()?;
-            Ok(Audience::new(&here, SourceRef::Openids(Source::openids(here.mask_openids(openids)))))
+            Ok(Audience::new(&here, SourceRef::Openids(distinct(here.mask_openids(openids)))))
         },
     );
     let here = Arc::clone(env);
@@ -313,7 +325,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         engine,
         move |path: &str| -> Result<Audience, Box<EvalAltResult>> {
             let openids = read_openids(&here, path).map_err(ScriptError::raise)?;
-            Ok(Audience::new(&here, SourceRef::Openids(openids)))
+            Ok(Audience::new(&here, SourceRef::Openids(distinct(openids))))
         },
     );
     let here = Arc::clone(env);

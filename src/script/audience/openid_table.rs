@@ -6,7 +6,6 @@
 use crate::{
     api::user::rules::{NotOpenid, could_be_openid},
     base::{decode_text, is_blank},
-    bulk::Source,
     script::host::{env::RunEnv, error::ScriptError, file::FileError},
 };
 use csv::{ByteRecord, Position, ReaderBuilder};
@@ -29,7 +28,7 @@ const QUOTE: &str = "put a cell that holds the delimiter in quotation marks";
 
 /// The openids of a file: of its column `openid`, or of its only column. A message names lines and columns by their number
 /// only: the file may be another than the person thinks, with secrets in it.
-pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptError> {
+pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Vec<String>, ScriptError> {
     let fail = |reason: String, hint: String| {
         ScriptError::usage(format!("can't read openids from `{path}`: {reason}"), hint)
     };
@@ -58,7 +57,7 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Source, ScriptErr
         table.add(&Row { record: &record, line, is_open }).map_err(damaged)?;
     }
     let openids = table.finish(reader.get_ref().open_quote()).map_err(damaged)?;
-    Ok(Source::openids(env.mask_openids(openids)))
+    Ok(env.mask_openids(openids))
 }
 
 /// Why a table can't be read, and what to do about it.

@@ -32,9 +32,12 @@ impl TerminalOp<'_> {
         let journal = |error: JournalError| env.journal_error(&error);
         let target =
             self.target.as_ref().map(|target| format!("{:?}", target.to_string())).unwrap_or_default();
-        let text = format!("{}.{}({target})", self.audience.fingerprint(), self.kind);
-        env.refuse_secret(self.kind.as_str(), &text)?;
-        let identity = StepIdentity::new(StepKind::Terminal(self.kind), text).on(self.target.clone());
+        // It is durable: see `StepIdentity::new`.
+        let durable_text = format!("{}.{}({target})", self.audience.durable_text(), self.kind);
+        env.refuse_secret(self.kind.as_str(), &durable_text)?;
+        let label = format!("{}.{}({target})", self.audience, self.kind);
+        let identity = StepIdentity::new(StepKind::Terminal(self.kind), &durable_text, label);
+        let identity = identity.on(self.target.clone());
         let (step, row) =
             match env.block_on(env.journal.begin(&identity, Resend::Idempotent)).map_err(journal)? {
                 Replay::Fresh(step, _) => (step, None),

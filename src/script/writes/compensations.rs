@@ -21,7 +21,7 @@ use crate::{
     store::{EffectKind, StepKind},
 };
 use rhai::{Dynamic, Engine, EvalAltResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Refusals that no retry would change: the tag is deleted, can't be deleted or its name is taken; the follower has
@@ -95,9 +95,10 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
         }
         return Ok(());
     }
-    let text = format!("restore_tag_name({id}, {from:?}, {to:?})");
-    let kind = StepKind::Call(EffectKind::RestoreTagName);
-    run_step_once(env, &StepIdentity::new(kind, text).on(Some(Target::TagId(id))), |step| {
+    let durable_text = format!("restore_tag_name({id}, {from:?}, {to:?})");
+    let label = format!("{RESTORE_TAG_NAME}({id}, {}, {})", json!(from), json!(to));
+    let identity = StepIdentity::new(StepKind::Call(EffectKind::RestoreTagName), &durable_text, label);
+    run_step_once(env, &identity.on(Some(Target::TagId(id))), |step| {
         env.lock(&Lock::Tag(id))?;
         if !is_so(&env.tags()?) {
             return Ok(());
@@ -115,9 +116,10 @@ fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
         env.io.output.print(&format!("the tag `{name}` would be deleted unless a follower has it by then"));
         return Ok(());
     }
-    let text = format!("delete_tag_if_empty({id}, {name:?})");
-    let kind = StepKind::Call(EffectKind::DeleteTagIfEmpty);
-    run_step_once(env, &StepIdentity::new(kind, text).on(Some(Target::TagId(id))), |step| {
+    let durable_text = format!("delete_tag_if_empty({id}, {name:?})");
+    let label = format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name));
+    let identity = StepIdentity::new(StepKind::Call(EffectKind::DeleteTagIfEmpty), &durable_text, label);
+    run_step_once(env, &identity.on(Some(Target::TagId(id))), |step| {
         // A run that was interrupted while it created the tag does not know its id.
         let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
         let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     api::{
-        Spec,
         errcode::SOME_OPENIDS_FAILED,
         tag::{self, Tag},
     },
@@ -26,8 +25,11 @@ use crate::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// The longest request, in bytes, that the journal holds as it is; of a longer one it holds a fingerprint.
-const MAX_REQUEST: usize = 400;
+/// The longest request, in bytes, that a step's durable text holds as it is; of a longer one it holds a fingerprint.
+const MAX_DURABLE_REQUEST: usize = 400;
+
+/// The longest request, in bytes, that people read as a whole.
+const MAX_SHOWN_REQUEST: usize = 400;
 
 /// Sends a call; an answer is its JSON.
 pub(crate) type Send<'a> = &'a dyn Fn() -> ScriptResult<Value>;
@@ -100,12 +102,13 @@ fn call_observed(
     }
     env.confirm_write()?;
     let journal = |error: JournalError| env.journal_error(&error);
-    let label = label(call.spec(), &redact(env, request));
+    let request = redact(env, request).to_string();
     let tag = match call.lock() {
         Some(Lock::Tag(id)) => Some(Target::TagId(id)),
         Some(Lock::TagName(_) | Lock::Blacklist) | None => None,
     };
-    let identity = StepIdentity::new(StepKind::Call(call.kind()), label).on(tag);
+    let kind = StepKind::Call(call.kind());
+    let identity = StepIdentity::new(kind, &durable_text(name, &request), label(name, &request)).on(tag);
     match reach(env, &identity, call.spec().resend, accepts)? {
         ReachedCall::Recorded(outcome) => Ok(outcome),
         ReachedCall::Fresh(step, durable) => {
@@ -331,15 +334,22 @@ fn texts_of(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The call as text: shown to people, and matched when the run is replayed.
-fn label(spec: &Spec, request: &Value) -> String {
-    let text = request.to_string();
-    if text.len() <= MAX_REQUEST {
-        return format!("{}({text})", spec.name);
+/// What tells the call from every other of its endpoint. It is durable: see `StepIdentity::new`.
+fn durable_text(endpoint: &str, request: &str) -> String {
+    if request.len() <= MAX_DURABLE_REQUEST {
+        return format!("{endpoint}({request})");
     }
-    let digest = fingerprint([text.as_str()]);
-    let start: String = text.chars().take(80).collect();
-    format!("{}({start}… {} bytes, {digest})", spec.name, text.len())
+    let start: String = request.chars().take(80).collect();
+    format!("{endpoint}({start}… {} bytes, {})", request.len(), fingerprint([request]))
+}
+
+/// The call as people read it.
+fn label(endpoint: &str, request: &str) -> String {
+    if request.len() <= MAX_SHOWN_REQUEST {
+        return format!("{endpoint}({request})");
+    }
+    let start: String = request.chars().take(80).collect();
+    format!("{endpoint}({start}… {} bytes)", request.len())
 }
 
 /// Whether a call in doubt that replay did not reach took effect. A filter like `u.remark == ""` skips a follower whose

@@ -2,6 +2,7 @@
 
 mod crash_recovery;
 mod damage;
+mod fingerprints;
 pub(crate) mod resume;
 mod resume_divergence;
 pub(crate) mod undo;

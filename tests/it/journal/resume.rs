@@ -142,7 +142,8 @@ fn replay_mismatch_parks_the_run() {
     let folder = folder.env("MPSCRIPT_FAIL_POINT", "").file("名单.csv", list(&openids[..61]));
     let resumed = resume(&folder);
     assert_eq!((resumed.code, resumed.out.as_str()), (Some(5), ""), "{}", resumed.err);
-    let head = "error: the run differs from what was recorded: step 1 was `openids([60 openids]) #";
+    let head = "error: the run differs from what was recorded: step 1 was `openids([60 openids]).tag(\"名单\")`, and \
+                is now `openids([61 openids]).tag(\"名单\")`";
     assert!(resumed.err.starts_with(head), "{}", resumed.err);
     assert!(resumed.err.contains("script.rhai:1:35"), "{}", resumed.err);
     assert_eq!(newest_run(&folder)["state"], json!("parked"));
