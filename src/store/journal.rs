@@ -35,6 +35,8 @@ pub struct StepRow {
     pub state: StepState,
     /// The kind of what it does to the account; `None` before that is known.
     pub effect_kind: Option<RecordedKind>,
+    /// The id of the tag whose followers it changes; 0 where it changes no tag's.
+    pub effect_tag: i64,
     /// What it does to the account, as JSON; empty before that is known.
     pub effect: String,
     /// How far a job is, as JSON; empty before its first checkpoint.
@@ -66,7 +68,7 @@ pub struct NewStep<'a> {
 
 macro_rules! step_columns {
     () => {
-        "step, seq, kind, fingerprint, label, target, target_id, state, effect_kind, effect, checkpoint, answer"
+        "step, seq, kind, fingerprint, label, target, target_id, state, effect_kind, effect_tag, effect, checkpoint, answer"
     };
 }
 
@@ -108,6 +110,7 @@ fn step(run: &str, row: &Row) -> Result<StepRow, StoreError> {
         target_id: cells.integer()?,
         state: cells.decode(StepState::decode)?,
         effect_kind: cells.decode_if_any(RecordedKind::decode)?,
+        effect_tag: cells.integer()?,
         effect: cells.text()?,
         checkpoint: cells.text()?,
         answer: cells.text()?,
@@ -125,7 +128,7 @@ const HAS_BATCHES: &str = sql!(
 );
 
 /// SQL: whether a step had an effect; one that is damaged counts.
-const HAD_EFFECT: &str = sql!("effect_kind <> '' OR effect <> '' OR ", HAS_BATCHES);
+const HAD_EFFECT: &str = sql!("effect_kind <> '' OR effect_tag <> 0 OR effect <> '' OR ", HAS_BATCHES);
 
 /// Places of one query.
 const PAGE_ROWS: i64 = 1_000;

@@ -86,6 +86,7 @@ mod tests {
             target_id: 0,
             state: StepState::Begun,
             effect_kind: None,
+            effect_tag: 0,
             effect: String::new(),
             checkpoint,
             answer: String::new(),

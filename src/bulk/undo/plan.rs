@@ -307,6 +307,7 @@ mod tests {
                 target_id: 0,
                 state: StepState::Done,
                 effect_kind: None,
+                effect_tag: 0,
                 effect: String::new(),
                 checkpoint: String::new(),
                 answer: String::new(),

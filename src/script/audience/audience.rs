@@ -45,7 +45,11 @@ pub(crate) enum SourceRef {
     Blacklisted,
     /// These openids, each once.
     Openids(Arc<[String]>),
-    ChangedByStep { run: String, step: String, change: String },
+    ChangedByStep {
+        run: String,
+        step: String,
+        change: String,
+    },
 }
 
 /// A tag as a script names it.

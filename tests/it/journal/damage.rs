@@ -3,30 +3,14 @@
 
 use crate::fixtures::{
     program::Folder,
-    runs::{newest_run_id, on_each_store},
+    runs::{newest_run_id, on_each_store, on_store},
     sandbox_process::SandboxProcess,
 };
-use mpscript::store::{Statement, Store};
-use std::future::Future;
+use mpscript::store::Statement;
 
 /// The count is done when the run dies; the tag has its effect, and a batch without an outcome.
 const SCRIPT: &str =
     "print(followers().count()); print(followers().from_scene(98765).tag(\"展台\").changed);";
-
-fn wait<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("the system gives a runtime").block_on(work)
-}
-
-/// Works on the store of a folder.
-fn on_store<T>(folder: &Folder, work: impl AsyncFnOnce(&Store) -> T) -> T {
-    wait(async {
-        let store = folder.store().await;
-        let done = work(&store).await;
-        store.close().await;
-        done
-    })
-}
 
 /// Everything that the journal of a run holds, but the numbers of its steps.
 fn journal(folder: &Folder, run: &str) -> Vec<String> {
@@ -47,7 +31,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 28] = [
+const DAMAGES: [(&str, &str, Option<i32>); 31] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -101,6 +85,25 @@ const DAMAGES: [(&str, &str, Option<i32>); 28] = [
         "UPDATE mpscript_step SET effect_kind = '' WHERE run = $1 AND step = '2'",
         "`effect_kind` in row `RUN/2` of mpscript_step can't be read: expected the kind of the effect in `effect`, found \
          none",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_tag = 4711 WHERE run = $1 AND step = '2'",
+        "`effect_tag` in row `RUN/2` of mpscript_step can't be read: expected 100, the tag of the effect in `effect`, found \
+         4711",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect_tag = 0 WHERE run = $1 AND step = '2'",
+        "`effect_tag` in row `RUN/2` of mpscript_step can't be read: expected 100, the tag of the effect in `effect`, found \
+         0",
+        Some(2),
+    ),
+    (
+        "UPDATE mpscript_step SET effect = '{\"effect\":\"followers\",\"of\":{\"change\":\"attach\",\"tag\":4711}}' \
+         WHERE run = $1 AND step = '2'",
+        "`effect_tag` in row `RUN/2` of mpscript_step can't be read: expected 4711, the tag of the effect in `effect`, found \
+         100",
         Some(2),
     ),
     (
