@@ -16,6 +16,7 @@ mod writing;
 pub use crate::store::RunState;
 pub use crate::store::StepRow;
 pub use effect::blacklist_cache::BlacklistCache;
+pub use effect::change::BatchedCalls;
 pub use effect::declared::{Declared, changes_tags, kind_of};
 pub use effect::dry_run::DryRun;
 pub use effect::effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError};

@@ -102,7 +102,7 @@ const VERSIONS: &[Version] = &[
     Version::from_sql(migrate_v12::SQL),
     Version::with_convert(migrate_v13::SQL, migrate_v13::convert),
     Version { sql: migrate_v14::SQL, convert: None, moves: Some(migrate_v14::convert_options) },
-    Version { sql: &[], convert: None, moves: Some(migrate_v15::convert_checkpoints) },
+    Version { sql: &[], convert: None, moves: Some(migrate_v15::convert_recorded) },
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.

@@ -1,57 +1,141 @@
-//! Version 15: the cursor in a checkpoint says whether it is an openid or a batch. Before, programs wrote it as a text, an
-//! openid or `SEQ/NUMBER`, and later ones said which; no openid has a slash.
+//! Version 15: the cursor in a checkpoint says whether it is an openid or a batch, and an id that is not known is none. Before,
+//! programs wrote a cursor as a text, an openid or `SEQ/NUMBER`, and later ones said which; no openid has a slash. An id of 0
+//! stood for that of a tag whose creation was in doubt, and undo scripts named the tag by it.
 //!
-//! A checkpoint that it can't read stays as it is: the run that needs it parks and reports it, and the rest of the store is
-//! used.
+//! What it can't read stays as it is: the run that needs it parks and reports it, and the rest of the store is used.
 
-use super::{Statement, Store, driver::BoxFuture};
+use super::{
+    Row, Statement, Store, StoreError,
+    driver::BoxFuture,
+    source::{self, source_id},
+};
+use crate::base::fingerprint;
 use serde_json::{Map, Value, json};
 
-/// Steps that are converted in one transaction.
+/// Steps or runs that are converted in one transaction.
 const MAX_BATCH: i64 = 200;
 
-/// Bytes of checkpoints that one transaction converts, beside those of its last step: a drawn sample may have many openids.
+/// Bytes of what one transaction converts, beside those of its last row: a drawn sample may have many openids.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Converts the checkpoints of all steps, a few a transaction. One that a run has written since it was read is left.
-pub(super) fn convert_checkpoints(store: &Store) -> BoxFuture<'_, ()> {
+/// Converts what steps and undo scripts have recorded, a few rows a transaction. What a run has written since it was read is
+/// left.
+pub(super) fn convert_recorded(store: &Store) -> BoxFuture<'_, ()> {
     Box::pin(async move {
-        let (mut run, mut step) = (String::new(), String::new());
-        loop {
-            let places = Statement::new(
-                "SELECT run, step FROM mpscript_step WHERE checkpoint <> '' AND (run, step) > ($1, $2)
-                 ORDER BY run, step LIMIT $3",
+        convert_steps(store).await?;
+        convert_undo_scripts(store).await
+    })
+}
+
+async fn convert_steps(store: &Store) -> Result<(), StoreError> {
+    let (mut run, mut step) = (String::new(), String::new());
+    loop {
+        let places = Statement::new(
+            "SELECT run, step FROM mpscript_step
+             WHERE (run, step) > ($1, $2)
+                 AND (checkpoint <> '' OR effect_kind = 'tag_created' OR kind = 'call:tag_delete_if_empty')
+             ORDER BY run, step LIMIT $3",
+        );
+        let rows = store.query(places.with(run.as_str()).with(step.as_str()).with(MAX_BATCH)).await?;
+        // A row without a readable key can't be addressed.
+        let places: Vec<(&str, &str)> =
+            rows.iter().filter_map(|row| Some((row.text(0)?, row.text(1)?))).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let (mut updates, mut bytes) = (Vec::new(), 0);
+        for place in places {
+            (run, step) = (place.0.to_owned(), place.1.to_owned());
+            let columns = Statement::new(
+                "SELECT checkpoint, effect, label FROM mpscript_step WHERE run = $1 AND step = $2",
             );
-            let rows = store.query(places.with(run.as_str()).with(step.as_str()).with(MAX_BATCH)).await?;
-            // A row without a readable key can't be addressed.
-            let places: Vec<(&str, &str)> =
-                rows.iter().filter_map(|row| Some((row.text(0)?, row.text(1)?))).collect();
-            if places.is_empty() {
-                return Ok(());
+            let found = store.query(columns.with(run.as_str()).with(step.as_str())).await?;
+            for row in &found {
+                bytes += row.text(0).map_or(0, str::len);
+                updates.extend(updates_of_step(&run, &step, row));
             }
-            let (mut updates, mut bytes) = (Vec::new(), 0);
-            for place in places {
-                (run, step) = (place.0.to_owned(), place.1.to_owned());
-                let checkpoint =
-                    Statement::new("SELECT checkpoint FROM mpscript_step WHERE run = $1 AND step = $2");
-                let found = store.query(checkpoint.with(run.as_str()).with(step.as_str())).await?;
-                let Some(before) = found.first().and_then(|row| row.text(0)) else { continue };
-                let Some(after) = with_tagged_cursor(before) else { continue };
-                bytes += before.len();
-                let update = Statement::new(
-                    "UPDATE mpscript_step SET checkpoint = $4 WHERE run = $1 AND step = $2 AND checkpoint = $3",
-                );
-                let update = update.with(run.as_str()).with(step.as_str()).with(before);
-                updates.push(update.with(after.as_str()));
-                if bytes >= MAX_BYTES {
-                    break;
-                }
-            }
-            if !updates.is_empty() {
-                store.transaction(updates).await?;
+            if bytes >= MAX_BYTES {
+                break;
             }
         }
-    })
+        if !updates.is_empty() {
+            store.transaction(updates).await?;
+        }
+    }
+}
+
+/// What is converted of a step, whose checkpoint, effect and label these are.
+fn updates_of_step(run: &str, step: &str, row: &Row) -> Vec<Statement> {
+    let update =
+        |sql, before: &str, after: &str| Statement::new(sql).with(run).with(step).with(before).with(after);
+    let converted = |column, convert: fn(&str) -> Option<String>| {
+        let before = row.text(column)?;
+        Some((before.to_owned(), convert(before)?))
+    };
+    let checkpoint = converted(0, with_tagged_cursor).map(|(before, after)| {
+        let sql = "UPDATE mpscript_step SET checkpoint = $4 WHERE run = $1 AND step = $2 AND checkpoint = $3";
+        update(sql, &before, &after)
+    });
+    let effect = converted(1, without_unknown_id).map(|(before, after)| {
+        let sql = "UPDATE mpscript_step SET effect = $4 WHERE run = $1 AND step = $2 AND effect = $3";
+        update(sql, &before, &after)
+    });
+    let label = converted(2, named_alone).map(|(before, after)| {
+        let sql = "UPDATE mpscript_step SET label = $4, fingerprint = $5 WHERE run = $1 AND step = $2 AND label = $3";
+        update(sql, &before, &after).with(fingerprint([after.as_str()]).as_str())
+    });
+    [checkpoint, effect, label].into_iter().flatten().collect()
+}
+
+/// Undo scripts name a tag whose id is not known by its name alone.
+async fn convert_undo_scripts(store: &Store) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let runs = Statement::new(
+            "SELECT r.id, r.source_id, s.text FROM mpscript_run r JOIN mpscript_source s ON s.id = r.source_id
+             WHERE r.undoes <> '' AND r.id > $1 ORDER BY r.id LIMIT $2",
+        );
+        let rows = store.query(runs.with(after.as_str()).with(MAX_BATCH)).await?;
+        let runs: Vec<[&str; 3]> =
+            rows.iter().filter_map(|row| Some([row.text(0)?, row.text(1)?, row.text(2)?])).collect();
+        let Some([last, ..]) = runs.last() else { return Ok(()) };
+        let mut updates = Vec::new();
+        for [run, before, text] in &runs {
+            // As the program wrote each statement.
+            let named = text.replace("try { delete_tag_if_empty(0, ", "try { delete_tag_if_empty(");
+            if named == *text {
+                continue;
+            }
+            let id = source_id(&named);
+            updates.push(source::insert(&id, &named));
+            let update = Statement::new("UPDATE mpscript_run SET source_id = $2 WHERE id = $1");
+            updates.push(update.with(*run).with(id.as_str()));
+            updates.extend(source::delete_unused(std::iter::once(*before)));
+        }
+        if !updates.is_empty() {
+            store.transaction(updates).await?;
+        }
+        after = (*last).to_owned();
+    }
+}
+
+/// The text of a step that deletes a tag, where it gave 0 for an id that is not known.
+fn named_alone(label: &str) -> Option<String> {
+    label.strip_prefix("delete_tag_if_empty(0, ").map(|name| format!("delete_tag_if_empty({name}"))
+}
+
+/// The effect of a created tag, where it gave 0 for an id that is not known.
+fn without_unknown_id(effect: &str) -> Option<String> {
+    let mut effect: Map<String, Value> = serde_json::from_str(effect).ok()?;
+    if effect.get("effect")? != "tag_created" {
+        return None;
+    }
+    let id = effect.get_mut("of")?.get_mut("id")?;
+    if *id != 0 {
+        return None;
+    }
+    *id = Value::Null;
+    Some(Value::Object(effect).to_string())
 }
 
 /// The checkpoint with a cursor that says what it is; `None` where it has none, where it says so already, and where it can't
@@ -94,6 +178,21 @@ mod tests {
             ("7", None),
         ] {
             assert_eq!(with_tagged_cursor(&checkpoint(before)), after.map(checkpoint), "{before}");
+        }
+    }
+
+    #[test]
+    fn id_of_a_created_tag_that_was_0_is_none() {
+        let effect = |id: &str| format!(r#"{{"effect":"tag_created","of":{{"id":{id},"name":"甲"}}}}"#);
+        let deleted = r#"{"effect":"tag_deleted","of":{"id":0,"name":"甲"}}"#;
+        for (before, after) in [
+            (effect("0"), Some(effect("null"))),
+            (effect("null"), None),
+            (effect("100"), None),
+            (deleted.to_owned(), None),
+            (r#"{"effect":"#.to_owned(), None),
+        ] {
+            assert_eq!(without_unknown_id(&before), after, "{before}");
         }
     }
 

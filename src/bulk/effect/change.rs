@@ -8,7 +8,7 @@ use crate::{
     api::{Endpoint, Spec, Violation, blacklist, tag, user},
     bulk::model::{batch::ChangeItem, change::Change},
     client::{CallError, Client},
-    store::EffectKind,
+    store::{EffectKind, TerminalKind},
 };
 
 /// Evaluates an expression for the endpoint of a change, with what the change names beside the followers.
@@ -54,6 +54,39 @@ macro_rules! with_effect {
             }
         }
     };
+}
+
+/// The calls by which a job changes followers, before it is known what else they name.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchedCalls {
+    /// Their declaration.
+    pub spec: &'static Spec,
+    /// The most followers of one call.
+    pub size: usize,
+}
+
+impl BatchedCalls {
+    const fn of<E: FollowerEffect>() -> Self {
+        Self { spec: E::SPEC, size: E::BATCH }
+    }
+
+    /// Those of a terminal operation; `None` for one that only reads.
+    #[must_use]
+    pub const fn from_kind(kind: TerminalKind) -> Option<Self> {
+        match kind {
+            TerminalKind::Tag => Some(Self::of::<tag::Attach>()),
+            TerminalKind::Untag => Some(Self::of::<tag::Detach>()),
+            TerminalKind::Block => Some(Self::of::<blacklist::Add>()),
+            TerminalKind::Unblock => Some(Self::of::<blacklist::Remove>()),
+            TerminalKind::Remark | TerminalKind::RestoreRemark => Some(Self::of::<user::Remark>()),
+            TerminalKind::Each
+            | TerminalKind::For
+            | TerminalKind::Count
+            | TerminalKind::CountBy
+            | TerminalKind::WriteCsv
+            | TerminalKind::ToArray => None,
+        }
+    }
 }
 
 impl Change {

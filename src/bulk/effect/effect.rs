@@ -164,8 +164,8 @@ pub enum Inverse {
     },
     /// A tag is deleted, unless a follower has it.
     DeleteTagIfEmpty {
-        /// The tag's id; 0 where it is not known.
-        id: i64,
+        /// The tag's id; none where it is not known, and the name counts.
+        id: Option<i64>,
         /// The tag's name.
         name: String,
     },

@@ -50,7 +50,7 @@ impl Effect for Create {
         let tags = account.client.call(&List {}).await?.tags;
         warn_of_twin(&self.name, None, &tags);
         let exists = tags.iter().any(|tag| tag.name == self.name);
-        let effect = RecordedEffect::CreateTag { id: 0, name: self.name.clone() };
+        let effect = RecordedEffect::CreateTag { id: None, name: self.name.clone() };
         Ok(if exists { PreState::default() } else { PreState::new(effect) })
     }
 
@@ -89,7 +89,7 @@ impl Effect for Create {
 
     fn complete(recorded: RecordedEffect, answer: &Tag) -> RecordedEffect {
         match recorded {
-            RecordedEffect::CreateTag { name, .. } => RecordedEffect::CreateTag { id: answer.id, name },
+            RecordedEffect::CreateTag { name, .. } => RecordedEffect::CreateTag { id: Some(answer.id), name },
             recorded @ (RecordedEffect::Change(_)
             | RecordedEffect::RenameTag { .. }
             | RecordedEffect::DeleteTag { .. }

@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn call_sent_again_has_the_state_before_its_first_attempt() {
-        let created = || RecordedEffect::CreateTag { id: 0, name: "甲".to_owned() };
+        let created = || RecordedEffect::CreateTag { id: None, name: "甲".to_owned() };
         for (effect, recorded, expected) in [
             (None, Vec::new(), None),
             (Some(ATTACH), Vec::new(), None),

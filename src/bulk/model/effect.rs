@@ -14,8 +14,9 @@ pub enum RecordedEffect {
     /// A tag was created.
     #[serde(rename = "tag_created")]
     CreateTag {
-        /// The tag's id; 0 as long as it is not known.
-        id: i64,
+        /// The tag's id; none as long as the answer of the call is not known.
+        #[serde(deserialize_with = "Option::deserialize")]
+        id: Option<i64>,
         /// The tag's name.
         name: String,
     },
@@ -109,7 +110,8 @@ mod tests {
         for (effect, tag) in [
             (RecordedEffect::Change(Change::Attach(100)), "followers"),
             (RecordedEffect::Change(Change::Remark), "followers"),
-            (RecordedEffect::CreateTag { id: 100, name: name() }, "tag_created"),
+            (RecordedEffect::CreateTag { id: Some(100), name: name() }, "tag_created"),
+            (RecordedEffect::CreateTag { id: None, name: name() }, "tag_created"),
             (RecordedEffect::RenameTag { id: 100, from: name(), to: "乙".to_owned() }, "tag_renamed"),
             (RecordedEffect::DeleteTag { id: 100, name: name() }, "tag_deleted"),
             (RecordedEffect::Other("card".to_owned()), "irreversible"),
@@ -118,6 +120,8 @@ mod tests {
             assert!(json.starts_with(&format!("{{\"effect\":\"{tag}\",")), "{json}");
             assert_eq!(serde_json::from_str(&json).ok(), Some(effect), "{json}");
         }
+        let without_id = r#"{"effect":"tag_created","of":{"name":"甲"}}"#;
+        assert!(serde_json::from_str::<RecordedEffect>(without_id).is_err());
         let attach = serde_json::to_string(&RecordedEffect::Change(Change::Attach(100)));
         assert_eq!(
             attach.ok().as_deref(),

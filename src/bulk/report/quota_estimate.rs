@@ -4,8 +4,9 @@ use crate::{
     api::{Batched, Endpoint, Spec, user},
     base::with_thousands,
     bulk::{
+        effect::change::BatchedCalls,
         listing::reader::Details,
-        model::{change::Change, estimate::Estimate, source::Source},
+        model::{estimate::Estimate, source::Source},
     },
     client::{CallError, Client, Remaining},
 };
@@ -36,8 +37,8 @@ pub struct JobShape<'a> {
     pub people: u64,
     /// Whether their details are fetched.
     pub details: Details,
-    /// What it changes.
-    pub change: Option<Change>,
+    /// The calls by which it changes followers, if it does.
+    pub changes: Option<BatchedCalls>,
     /// How many pass its stages at the most, where a stage says so.
     pub max_matches: Option<u64>,
     /// Whether every follower is certain to need the change.
@@ -81,9 +82,9 @@ impl JobShape<'_> {
         if self.details == Details::Fetched {
             need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);
         }
-        if let Some(change) = self.change {
+        if let Some(calls) = self.changes {
             let people = self.max_matches.map_or(self.people, |max| self.people.min(max));
-            need(change.spec(), people.div_ceil(change.batch_size() as u64).max(1), self.all_need_change);
+            need(calls.spec, people.div_ceil(calls.size as u64).max(1), self.all_need_change);
         }
         needs
     }

@@ -66,8 +66,8 @@ pub enum UndoAction {
     },
     /// A tag that the run created is deleted, unless a follower has it.
     DeleteTagIfEmpty {
-        /// The tag's id; 0 where it is not known.
-        id: i64,
+        /// The tag's id; none where it is not known, and the name counts.
+        id: Option<i64>,
         /// Its name.
         name: String,
     },
@@ -187,9 +187,7 @@ impl TagHistory {
         for step in steps {
             for recorded in &step.effects {
                 match &recorded.effect {
-                    RecordedEffect::CreateTag { id, .. } => {
-                        history.created.insert(*id);
-                    }
+                    RecordedEffect::CreateTag { id, .. } => history.created.extend(id),
                     RecordedEffect::DeleteTag { id, name } => {
                         let was_empty = step.kind == StepKind::Call(EffectKind::DeleteTagIfEmpty);
                         // The name that it had before the run gave it others.
@@ -221,9 +219,11 @@ impl TagHistory {
             RecordedEffect::Change(Change::Detach(id)) => {
                 !self.deleted.contains_key(id) || self.recreated(*id).is_some()
             }
-            RecordedEffect::Change(Change::Attach(id))
-            | RecordedEffect::CreateTag { id, .. }
-            | RecordedEffect::RenameTag { id, .. } => !self.deleted.contains_key(id),
+            RecordedEffect::Change(Change::Attach(id)) | RecordedEffect::RenameTag { id, .. } => {
+                !self.deleted.contains_key(id)
+            }
+            // One whose id is not known is looked for by its name when it is undone.
+            RecordedEffect::CreateTag { id, .. } => id.is_none_or(|id| !self.deleted.contains_key(&id)),
             // Putting it on its followers creates it.
             RecordedEffect::DeleteTag { id, .. } if self.recreated(*id).is_some() => {
                 !self.detached.contains(id)
@@ -329,7 +329,7 @@ mod tests {
 
     #[allow(clippy::unnecessary_wraps, reason = "a step of the table may have no effect")]
     fn created(id: i64) -> Option<RecordedEffect> {
-        Some(RecordedEffect::CreateTag { id, name: "甲".to_owned() })
+        Some(RecordedEffect::CreateTag { id: Some(id), name: "甲".to_owned() })
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "a step of the table may have no effect")]
@@ -389,8 +389,16 @@ mod tests {
     #[test]
     fn tag_created_by_step_comes_off_before_it_is_deleted() {
         let plan = plan(&[("1", TAG, change(Change::Attach(7))), ("1/0/1", CALL, created(7))]);
-        let delete = UndoAction::DeleteTagIfEmpty { id: 7, name: "甲".to_owned() };
+        let delete = UndoAction::DeleteTagIfEmpty { id: Some(7), name: "甲".to_owned() };
         assert_eq!(actions(&plan), [("1", vec![back(Change::Attach(7)), delete])]);
+    }
+
+    #[test]
+    fn tag_whose_id_is_not_known_is_deleted_by_its_name() {
+        let name = || "甲".to_owned();
+        let in_doubt = Some(RecordedEffect::CreateTag { id: None, name: name() });
+        let plan = plan(&[("1", CALL, in_doubt), ("2", CALL, deleted(7))]);
+        assert_eq!(actions(&plan), [("1", vec![UndoAction::DeleteTagIfEmpty { id: None, name: name() }])]);
     }
 
     #[test]

@@ -108,10 +108,9 @@ impl CurrentMembers {
 
 /// Adds a tag to followers or removes it.
 pub(crate) struct Tagging {
+    /// By its name until it is found or created.
     tag: TagRef,
     membership: Membership,
-    /// Absent while no tag has the name.
-    id: Option<i64>,
     /// The account's tags when no tag had the name.
     tags_before: Vec<Tag>,
     /// When this job created the tag: it had no members before.
@@ -127,40 +126,76 @@ impl Tagging {
         Self {
             tag,
             membership,
-            id: None,
             tags_before: Vec::new(),
             created_at: None,
             members: CurrentMembers::default(),
             raced_creation: false,
         }
     }
+
+    /// The tag's id, once it is found or created.
+    fn id(&self) -> Option<i64> {
+        match &self.tag {
+            TagRef::Id(id) => Some(*id),
+            TagRef::Name(_) => None,
+        }
+    }
+
+    /// Looks for the tag of this name. One that is put on followers need not be there.
+    fn find(&mut self, env: &RunEnv, name: &str) -> ScriptResult<()> {
+        match self.membership {
+            Membership::Remove => self.tag = TagRef::Id(self.tag.existing(env)?),
+            Membership::Add => {
+                let tags = env.tags()?;
+                if let Some(tag) = tags.iter().find(|tag| tag.name == name) {
+                    self.tag = TagRef::Id(tag.id);
+                } else {
+                    check_spelling(name)?;
+                    self.tags_before = tags;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates the tag of this name.
+    fn create(&mut self, job: &JobExecution, name: &str) -> ScriptResult<i64> {
+        job.check_quota_for_all()?;
+        job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
+        job.scope.step.enter_page(0);
+        // A dry run asks the effect, which has the tags that it has made.
+        if job.env.policy.dry.is_none() {
+            warn_of_twin(name, None, &self.tags_before);
+        }
+        let created = journaled_call::create_tag(&job.env, name);
+        let left = job.env.block_on(job.scope.step.exit_page(0));
+        let CreatedTag { id, raced } = created?;
+        left.map_err(|error| job.env.journal_error(&error.into()))?;
+        job.env.lock(&Lock::Tag(id))?;
+        self.tag = TagRef::Id(id);
+        self.raced_creation = raced;
+        self.created_at = (!raced).then(Stopwatch::start);
+        Ok(id)
+    }
 }
 
 impl ChangePlan for Tagging {
     fn start(&mut self, job: &JobExecution, recorded: Option<Change>) -> ScriptResult<()> {
         let env = &job.env;
-        self.id = match (recorded, &self.tag) {
-            (Some(Change::Attach(id) | Change::Detach(id)), _) => Some(id),
-            (_, TagRef::Name(name)) if self.membership == Membership::Add => {
-                let tags = env.tags()?;
-                let known = tags.iter().find(|tag| tag.name == *name).map(|tag| tag.id);
-                if known.is_none() {
-                    check_spelling(name)?;
-                    self.tags_before = tags;
-                }
-                known
-            }
-            (_, tag) => Some(tag.existing(env)?),
-        };
-        match (self.id, &self.tag) {
-            (None, TagRef::Name(name)) => env.lock(&Lock::TagName(name.clone())),
-            (id, _) => env.lock(&Lock::Tag(id.unwrap_or_default())),
+        if let Some(Change::Attach(id) | Change::Detach(id)) = recorded {
+            self.tag = TagRef::Id(id);
+        } else if let TagRef::Name(name) = self.tag.clone() {
+            self.find(env, &name)?;
         }
+        env.lock(&match &self.tag {
+            TagRef::Id(id) => Lock::Tag(*id),
+            TagRef::Name(name) => Lock::TagName(name.clone()),
+        })
     }
 
     fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {
         let lacks_details = || people.iter().any(|person| person.user.is_none());
-        match self.id {
+        match self.id() {
             Some(id) if self.raced_creation => self.members.observe(job, &Source::Members(id), people),
             // A tag that this job created has no other members, and one with an id below 1 exists in a dry run only.
             Some(id) if id > 0 && self.created_at.is_none() && lacks_details() => {
@@ -172,32 +207,18 @@ impl ChangePlan for Tagging {
 
     fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let is_member = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
-            Some(tags) if !self.raced_creation => self.id.is_some_and(|id| tags.contains(&id)),
+            Some(tags) if !self.raced_creation => self.id().is_some_and(|id| tags.contains(&id)),
             _ => self.members.contains(person),
         };
         Ok(self.membership.decide(person, is_member))
     }
 
     fn prepare(&mut self, job: &JobExecution) -> ScriptResult<Change> {
-        // Not earlier: a job that matches no follower leaves no empty tag behind.
-        if let (None, TagRef::Name(name)) = (self.id, &self.tag) {
-            job.check_quota_for_all()?;
-            job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
-            job.scope.step.enter_page(0);
-            // A dry run asks the effect, which has the tags that it has made.
-            if job.env.policy.dry.is_none() {
-                warn_of_twin(name, None, &self.tags_before);
-            }
-            let created = journaled_call::create_tag(&job.env, name);
-            let left = job.env.block_on(job.scope.step.exit_page(0));
-            let CreatedTag { id, raced } = created?;
-            left.map_err(|error| job.env.journal_error(&error.into()))?;
-            job.env.lock(&Lock::Tag(id))?;
-            self.id = Some(id);
-            self.raced_creation = raced;
-            self.created_at = (!raced).then(Stopwatch::start);
-        }
-        let id = self.id.unwrap_or_default();
+        let id = match self.tag.clone() {
+            TagRef::Id(id) => id,
+            // Not earlier: a job that matches no follower leaves no empty tag behind.
+            TagRef::Name(name) => self.create(job, &name)?,
+        };
         Ok(match self.membership {
             Membership::Add => Change::Attach(id),
             Membership::Remove => Change::Detach(id),

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     bulk::{
-        BatchProgress, Change, Checkpoint, Counters, Details, Job, JournalError, Listed, OperationReport,
-        PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson, RunState, Source,
-        Step, StepRow,
+        BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, Job, JournalError, Listed,
+        OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson,
+        RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -118,7 +118,7 @@ impl JobExecution {
             limit,
             max_matches: audience.max_matches(),
             details,
-            change: op.change,
+            changes: BatchedCalls::from_kind(op.kind),
             is_filtered: audience.is_filtered(),
             people: 0,
             is_exact: false,

@@ -3,7 +3,7 @@
 
 use crate::{
     api::errcode::DAILY_QUOTA,
-    bulk::{Change, CostError, Details, Job, JobShape, OnShortage, Source, estimate},
+    bulk::{BatchedCalls, CostError, Details, Job, JobShape, OnShortage, Source, estimate},
     client::Client,
     script::host::{
         env::RunEnv,
@@ -20,7 +20,8 @@ pub(crate) struct JobCost {
     pub limit: Option<usize>,
     pub max_matches: Option<usize>,
     pub details: Details,
-    pub change: Option<Change>,
+    /// The calls by which it changes followers, if it does.
+    pub changes: Option<BatchedCalls>,
     pub is_filtered: bool,
     /// The number of followers: as remembered from an earlier job until the listing has said it.
     pub people: u64,
@@ -83,7 +84,7 @@ pub(crate) fn check_quota(
         source: &cost.source,
         people: cost.limit.map_or(cost.people, |limit| cost.people.min(limit as u64)),
         details: cost.details,
-        change: cost.change,
+        changes: cost.changes,
         max_matches: cost.max_matches.map(|max| max as u64),
         all_need_change: writers == Writers::All,
     };

@@ -2,7 +2,7 @@
 
 use super::audience::Audience;
 use crate::{
-    bulk::{Change, OperationReport, Target},
+    bulk::{OperationReport, Target},
     script::host::error::ScriptError,
     store::TerminalKind,
 };
@@ -17,8 +17,6 @@ pub(crate) struct TerminalOp<'a> {
     pub target: Option<Target>,
     /// Whether it needs the followers' details.
     pub needs_details: bool,
-    /// What it changes, for the estimate: the id of a tag is not filled in.
-    pub change: Option<Change>,
 }
 
 /// What a completed terminal operation leaves in the journal.
@@ -39,19 +37,14 @@ pub(crate) struct Failed {
 }
 
 impl<'a> TerminalOp<'a> {
-    /// One that changes nothing and reads openids only.
+    /// One that reads openids only.
     pub(crate) fn new(audience: &'a Audience, kind: TerminalKind) -> Self {
-        Self { audience, kind, target: None, needs_details: false, change: None }
+        Self { audience, kind, target: None, needs_details: false }
     }
 
     /// The same with the details of each follower.
     pub(crate) fn with_details(self) -> Self {
         Self { needs_details: true, ..self }
-    }
-
-    /// The same with a change to make.
-    pub(crate) fn changing(self, change: Change) -> Self {
-        Self { change: Some(change), ..self }
     }
 
     /// Warns that a loop does not start from its first follower.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::tag::Tag,
-    bulk::{BatchProgress, Change, Listed, OperationReport, RecordedJson, Target},
+    bulk::{BatchProgress, Listed, OperationReport, RecordedJson, Target},
     script::host::{
         error::{ScriptError, ScriptResult},
         register::described,
@@ -30,35 +30,34 @@ fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> Script
         TagRef::Name(name) => Target::Name(name.clone()),
         TagRef::Id(id) => Target::TagId(*id),
     };
-    let (kind, change) = match membership {
-        Membership::Add => (TerminalKind::Tag, Change::Attach(0)),
-        Membership::Remove => (TerminalKind::Untag, Change::Detach(0)),
+    let kind = match membership {
+        Membership::Add => TerminalKind::Tag,
+        Membership::Remove => TerminalKind::Untag,
     };
     let op = TerminalOp {
         target: Some(target),
         // Details show who has the tag. For openids that the script gave, one listing of the tag's members is cheaper.
         needs_details: !matches!(audience.source_ref, SourceRef::Openids(_)),
-        ..TerminalOp::new(audience, kind).changing(change)
+        ..TerminalOp::new(audience, kind)
     };
     run_change(&op, &mut Tagging::new(tag, membership))
 }
 
 fn blocking(audience: &Audience, membership: Membership) -> ScriptResult<OperationReport> {
-    let (kind, change) = match membership {
-        Membership::Add => (TerminalKind::Block, Change::Block),
-        Membership::Remove => (TerminalKind::Unblock, Change::Unblock),
+    let kind = match membership {
+        Membership::Add => TerminalKind::Block,
+        Membership::Remove => TerminalKind::Unblock,
     };
-    let op = TerminalOp::new(audience, kind).changing(change);
-    run_change(&op, &mut Blocking::new(audience, membership))
+    run_change(&TerminalOp::new(audience, kind), &mut Blocking::new(audience, membership))
 }
 
 fn remark(audience: &Audience, closure: Closure) -> ScriptResult<OperationReport> {
-    let op = TerminalOp::new(audience, TerminalKind::Remark).with_details().changing(Change::Remark);
+    let op = TerminalOp::new(audience, TerminalKind::Remark).with_details();
     run_change(&op, &mut Remarking(closure))
 }
 
 fn restore_remark(audience: &Audience) -> ScriptResult<OperationReport> {
-    let op = TerminalOp::new(audience, TerminalKind::RestoreRemark).with_details().changing(Change::Remark);
+    let op = TerminalOp::new(audience, TerminalKind::RestoreRemark).with_details();
     run_change(&op, &mut Restoring)
 }
 

@@ -111,18 +111,69 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
     })
 }
 
-fn delete_tag_if_empty(env: &RunEnv, id: i64, name: &str) -> ScriptResult<()> {
+/// A tag that is to be deleted, as a script names it.
+#[derive(Clone, Copy)]
+enum UnwantedTag<'a> {
+    /// By its id; the name is for people.
+    Known { id: i64, name: &'a str },
+    /// By its name: a run that was interrupted while it created the tag does not know its id.
+    Named(&'a str),
+}
+
+impl<'a> UnwantedTag<'a> {
+    /// The tag of this id. 0 is no tag that a run creates, and stood for an unknown id once.
+    fn known(id: i64, name: &'a str) -> ScriptResult<Self> {
+        if id == 0 {
+            let hint =
+                format!("leave the id out where it is not known: {DELETE_TAG_IF_EMPTY}({})", json!(name));
+            return Err(ScriptError::usage(
+                format!("{DELETE_TAG_IF_EMPTY}: no run creates a tag of the id 0"),
+                hint,
+            )
+            .raise());
+        }
+        Ok(Self::Known { id, name })
+    }
+
+    const fn name(self) -> &'a str {
+        match self {
+            Self::Known { name, .. } | Self::Named(name) => name,
+        }
+    }
+
+    fn is(self, tag: &Tag) -> bool {
+        match self {
+            Self::Known { id, .. } => tag.id == id,
+            Self::Named(name) => tag.name == name,
+        }
+    }
+
+    fn identity(self) -> StepIdentity {
+        let (durable_text, label, target) = match self {
+            Self::Known { id, name } => (
+                format!("delete_tag_if_empty({id}, {name:?})"),
+                format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name)),
+                Target::TagId(id),
+            ),
+            Self::Named(name) => (
+                format!("delete_tag_if_empty({name:?})"),
+                format!("{DELETE_TAG_IF_EMPTY}({})", json!(name)),
+                Target::Name(name.to_owned()),
+            ),
+        };
+        let kind = StepKind::Call(EffectKind::DeleteTagIfEmpty);
+        StepIdentity::new(kind, &durable_text, label).on(Some(target))
+    }
+}
+
+fn delete_tag_if_empty(env: &RunEnv, unwanted: UnwantedTag<'_>) -> ScriptResult<()> {
+    let name = unwanted.name();
     if env.policy.dry.is_some() {
         env.io.output.print(&format!("the tag `{name}` would be deleted unless a follower has it by then"));
         return Ok(());
     }
-    let durable_text = format!("delete_tag_if_empty({id}, {name:?})");
-    let label = format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name));
-    let identity = StepIdentity::new(StepKind::Call(EffectKind::DeleteTagIfEmpty), &durable_text, label);
-    run_step_once(env, &identity.on(Some(Target::TagId(id))), |step| {
-        // A run that was interrupted while it created the tag does not know its id.
-        let is_it = |tag: &&Tag| if id == 0 { tag.name == name } else { tag.id == id };
-        let Some(tag) = env.tags()?.iter().find(is_it).cloned() else { return Ok(()) };
+    run_step_once(env, &unwanted.identity(), |step| {
+        let Some(tag) = env.tags()?.into_iter().find(|tag| unwanted.is(tag)) else { return Ok(()) };
         env.lock(&Lock::Tag(tag.id))?;
         let client = env.client()?;
         let members = env.call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
@@ -164,7 +215,12 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
         });
     let of = Arc::clone(env);
     described(DELETE_TAG_IF_EMPTY, &["id: int", "name: String"], DELETE_TAG_IF_EMPTY_DOC)
-        .register_into_engine(engine, move |id: i64, name: &str| delete_tag_if_empty(&of, id, name));
+        .register_into_engine(engine, move |id: i64, name: &str| {
+            delete_tag_if_empty(&of, UnwantedTag::known(id, name)?)
+        });
+    let of = Arc::clone(env);
+    described(DELETE_TAG_IF_EMPTY, &["name: String"], DELETE_TAG_IF_EMPTY_BY_NAME_DOC)
+        .register_into_engine(engine, move |name: &str| delete_tag_if_empty(&of, UnwantedTag::Named(name)));
     let of = Arc::clone(env);
     described("skip_undo_step", &["step: String", "error: ?"], SKIP_UNDO_STEP_DOC)
         .register_into_engine(engine, move |step: &str, error: Dynamic| skip_undo_step(&of, step, &error));
@@ -181,14 +237,21 @@ const RESTORE_TAG_NAME_DOC: &str =
     restore_tag_name(t.id, \"旧名\", \"新名\");
     ```";
 
-const DELETE_TAG_IF_EMPTY_DOC: &str =
-    "Deletes a tag that no follower has, and reports one that stays. An id of 0 stands for an unknown one: then the name counts.
+const DELETE_TAG_IF_EMPTY_DOC: &str = "Deletes a tag that no follower has, and reports one that stays.
 
     `mpscript undo` is written with it.
 
     ```rhai
     let t = tag::create(\"空的\");
     delete_tag_if_empty(t.id, \"空的\");
+    ```";
+
+const DELETE_TAG_IF_EMPTY_BY_NAME_DOC: &str =
+    "The same for a tag whose id is not known: a run was interrupted while it created the tag.
+
+    ```rhai
+    tag::create(\"空的\");
+    delete_tag_if_empty(\"空的\");
     ```";
 
 const SKIP_UNDO_STEP_DOC: &str =

@@ -67,7 +67,7 @@ pub(crate) struct CreatedTag {
 /// Creates a tag that did not exist when the caller looked it up.
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
-    let known = PreState::new(RecordedEffect::CreateTag { id: 0, name: name.to_owned() });
+    let known = PreState::new(RecordedEffect::CreateTag { id: None, name: name.to_owned() });
     let outcome = call_observed(env, &call, &json!({"name": name}), Some(known), &accepts::<Tag>, &|| {
         let client = env.client()?;
         Ok(match env.call(ensure_tag(client, name))? {

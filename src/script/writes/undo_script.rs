@@ -63,7 +63,10 @@ fn statement(run: &str, step: &str, action: &UndoAction, mode: UndoMode) -> Stri
                 json!(format!("the tag `{name}` is deleted unless a follower has it by then"))
             )
         }
-        UndoAction::DeleteTagIfEmpty { id, name } => format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name)),
+        UndoAction::DeleteTagIfEmpty { id: Some(id), name } => {
+            format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name))
+        }
+        UndoAction::DeleteTagIfEmpty { id: None, name } => format!("{DELETE_TAG_IF_EMPTY}({})", json!(name)),
     }
 }
 
@@ -84,7 +87,8 @@ mod tests {
             back(Change::Unblock, Change::Block, None),
             back(Change::Remark, Change::Remark, None),
             UndoAction::RestoreTagName { id: 7, from: name(), to: "乙".to_owned() },
-            UndoAction::DeleteTagIfEmpty { id: 9, name: name() },
+            UndoAction::DeleteTagIfEmpty { id: Some(9), name: name() },
+            UndoAction::DeleteTagIfEmpty { id: None, name: name() },
         ];
         let step = UndoStep { step: "3".to_owned(), label: "a\nb".to_owned(), actions };
         let plan = UndoPlan { run: "R".to_owned(), steps: vec![step], irreversible: Vec::new() };
@@ -97,6 +101,7 @@ mod tests {
             "changed_by(\"R\", \"3\", \"remark\").restore_remark()",
             "restore_tag_name(7, \"甲\", \"乙\")",
             "delete_tag_if_empty(9, \"甲\")",
+            "delete_tag_if_empty(\"甲\")",
         ];
         let expected: String = std::iter::once("// step 3: a b\n".to_owned())
             .chain(

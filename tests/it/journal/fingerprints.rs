@@ -41,6 +41,7 @@ followers().count();
 followers().count_by(|u| u.sex);
 followers().take(1).write_csv("表.csv");
 members(2).untag(2);
+delete_tag_if_empty("没有");
 "##;
 
 /// Kind and fingerprint of each step. A line never changes; a new kind of step has a new one.
@@ -77,6 +78,7 @@ terminal:count fbd9158e41151c30
 terminal:count_by 996b98f4729b5fee
 terminal:write_csv 7e83ada276503f25
 terminal:untag dd4d988476edd0ba
+call:tag_delete_if_empty f5e15b97af97f908
 ";
 
 #[test]

@@ -10,7 +10,7 @@ use crate::fixtures::{
     sandbox_process::SandboxProcess,
 };
 use mpscript::{
-    base::{Clock, EpochMs},
+    base::{Clock, EpochMs, fingerprint},
     bulk::ChangedReader,
     run::daemon::serving_lease,
     sandbox::DEFAULT_APPID,
@@ -490,6 +490,67 @@ fn cursor_of_version_14_that_is_damaged_stays_and_parks_its_run() {
             rows[0].text(0).map(str::to_owned)
         });
         assert_eq!(found.as_deref(), Some(checkpoint));
+    });
+}
+
+/// Makes a store of version 14 whose programs wrote 0 for the id of a tag whose creation is in doubt.
+fn make_version_14_with_unknown_ids(folder: &Folder) {
+    let names = "delete_tag_if_empty(0, \"新\")";
+    on_store(folder, async |store| {
+        for statement in [
+            Statement::new("UPDATE mpscript_step SET effect = REPLACE(effect, '\"id\":null', '\"id\":0')"),
+            Statement::new(
+                "UPDATE mpscript_run SET source_id = 'x' || source_id WHERE source_id IN (
+                     SELECT id FROM mpscript_source WHERE text LIKE '%{ delete_tag_if_empty(%')",
+            ),
+            Statement::new(
+                "UPDATE mpscript_source
+                 SET id = 'x' || id, text = REPLACE(text, 'delete_tag_if_empty(', 'delete_tag_if_empty(0, ')
+                 WHERE text LIKE '%{ delete_tag_if_empty(%'",
+            ),
+            Statement::new(
+                "UPDATE mpscript_step SET label = $1, fingerprint = $2 WHERE label LIKE 'delete_tag_if_empty(%'",
+            )
+            .with(names)
+            .with(fingerprint([names]).as_str()),
+            Statement::new("UPDATE mpscript_schema SET version = 14"),
+        ] {
+            store.execute(statement).await.expect("it is SQL");
+        }
+    });
+}
+
+/// Creates the tag `新`, and is killed before its answer is recorded; returns the run.
+fn killed_while_it_creates_a_tag(upgrade: &Upgrade) -> String {
+    let (folder, url) = (&upgrade.folder, upgrade.sandbox.url());
+    let arguments = ["run", "-e", "tag::create(\"新\")", "--base-url", &url];
+    let killed = folder.start_with(&arguments, &[("MPSCRIPT_FAIL_POINT", "call-made:1")]).finish();
+    assert_eq!(killed.code, None, "{} {}", killed.out, killed.err);
+    newest_run_id(folder)
+}
+
+#[test]
+fn tag_whose_creation_is_in_doubt_since_version_14_is_undone() {
+    on_each_store(|upgrade| {
+        let run = killed_while_it_creates_a_tag(&upgrade);
+        make_version_14_with_unknown_ids(&upgrade.folder);
+        upgrade.run(&["undo", &run, "--yes", "--quiet"]);
+        assert_eq!(upgrade.sandbox.tagged("新"), None);
+    });
+}
+
+#[test]
+fn undo_of_version_14_that_knows_a_tag_by_its_name_is_resumed() {
+    on_each_store(|upgrade| {
+        let run = killed_while_it_creates_a_tag(&upgrade);
+        let undo = ["undo", &run, "--yes", "--quiet"];
+        let killed = upgrade.folder.start_with(&undo, &[("MPSCRIPT_FAIL_POINT", "call-intent:1")]).finish();
+        assert_eq!(killed.code, None, "{} {}", killed.out, killed.err);
+        let undo = newest_run_id(&upgrade.folder);
+        make_version_14_with_unknown_ids(&upgrade.folder);
+        assert_eq!(upgrade.sandbox.tagged("新"), Some(0));
+        upgrade.run(&["resume", &undo, "--quiet"]);
+        assert_eq!(upgrade.sandbox.tagged("新"), None);
     });
 }
 
