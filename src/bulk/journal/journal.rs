@@ -519,17 +519,34 @@ impl Step {
         self.write(|run, at| JournalWrite::ended(run, at, StepState::Failed, &error)).await
     }
 
+    /// What the places of the steps on a page of this one begin with.
+    fn page_prefix(&self, page: u64) -> String {
+        format!("{}/{page}/", self.at)
+    }
+
+    /// The steps that earlier attempts have recorded on a page of this one. A row that can't be decoded parks the run.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recorded_on_page(&self, page: u64) -> Result<Vec<StepRow>, JournalError> {
+        let Some(inner) = self.journal.0.as_ref().filter(|inner| inner.attempt.attempt > 1) else {
+            return Ok(Vec::new());
+        };
+        let recorded = inner.store.children(&inner.attempt.run, &self.page_prefix(page)).await;
+        recorded.map_err(|error| self.journal.park(error.into()))
+    }
+
     /// The steps that follow are those of a page of this one.
     pub fn enter_page(&self, page: u64) {
         if let Some(inner) = &self.journal.0 {
-            lock(&inner.scopes).push(ReplayScope::new(format!("{}/{page}/", self.at)));
+            lock(&inner.scopes).push(ReplayScope::new(self.page_prefix(page)));
         }
     }
 
     /// Whether steps were begun on this page of it.
     #[must_use]
     pub fn has_children(&self, page: u64) -> bool {
-        let prefix = format!("{}/{page}/", self.at);
+        let prefix = self.page_prefix(page);
         let inner = self.journal.0.as_ref();
         inner.is_some_and(|inner| {
             lock(&inner.scopes).iter().any(|scope| scope.prefix == prefix && scope.next > 0)
@@ -543,7 +560,7 @@ impl Step {
     /// When the store fails.
     pub async fn exit_page(&self, page: u64) -> Result<(), StoreError> {
         let Some(inner) = &self.journal.0 else { return Ok(()) };
-        let prefix = format!("{}/{page}/", self.at);
+        let prefix = self.page_prefix(page);
         let left: Vec<ReplayScope> =
             lock(&inner.scopes).extract_if(.., |scope| scope.prefix.starts_with(&prefix)).collect();
         if inner.attempt.attempt == 1 {

@@ -15,10 +15,11 @@ use crate::{
             value::describe_type,
         },
         writes::{
-            journaled_call::{self, CreatedTag},
+            journaled_call::{self, CreatedTag, TagOrigin},
             tag_name::check_spelling,
         },
     },
+    store::StepState,
 };
 use std::collections::HashSet;
 
@@ -106,6 +107,16 @@ impl CurrentMembers {
     }
 }
 
+/// The page of a job's step that the creation of its tag is on: before those of its followers.
+const CREATION_PAGE: u64 = 0;
+
+/// Whether an earlier attempt of the run has sent the call that creates the job's tag, or may have.
+fn has_begun_creation(job: &JobExecution) -> ScriptResult<bool> {
+    let recorded = job.env.block_on(job.scope.step.recorded_on_page(CREATION_PAGE));
+    let recorded = recorded.map_err(|error| job.env.journal_error(&error))?;
+    Ok(recorded.iter().any(|row| row.state == StepState::Done || row.effect_kind.is_some()))
+}
+
 /// Adds a tag to followers or removes it.
 pub(crate) struct Tagging {
     /// By its name until it is found or created.
@@ -116,9 +127,9 @@ pub(crate) struct Tagging {
     /// When this job created the tag: it had no members before.
     created_at: Option<Stopwatch>,
     members: CurrentMembers,
-    /// The tag was created by another program between our lookup and our create; `tagid_list` may not show it yet, so
-    /// current members are read from the tag.
-    raced_creation: bool,
+    /// The tag was created by another program between our lookup and our create, or by an earlier attempt. `tagid_list` may
+    /// not show its members yet, so they are read from the tag.
+    reads_members: bool,
 }
 
 impl Tagging {
@@ -129,7 +140,7 @@ impl Tagging {
             tags_before: Vec::new(),
             created_at: None,
             members: CurrentMembers::default(),
-            raced_creation: false,
+            reads_members: false,
         }
     }
 
@@ -162,19 +173,19 @@ impl Tagging {
     fn create(&mut self, job: &JobExecution, name: &str) -> ScriptResult<i64> {
         job.check_quota_for_all()?;
         job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
-        job.scope.step.enter_page(0);
+        job.scope.step.enter_page(CREATION_PAGE);
         // A dry run asks the effect, which has the tags that it has made.
         if job.env.policy.dry.is_none() {
             warn_of_twin(name, None, &self.tags_before);
         }
         let created = journaled_call::create_tag(&job.env, name);
-        let left = job.env.block_on(job.scope.step.exit_page(0));
-        let CreatedTag { id, raced } = created?;
+        let left = job.env.block_on(job.scope.step.exit_page(CREATION_PAGE));
+        let CreatedTag { id, origin } = created?;
         left.map_err(|error| job.env.journal_error(&error.into()))?;
         job.env.lock(&Lock::Tag(id))?;
         self.tag = TagRef::Id(id);
-        self.raced_creation = raced;
-        self.created_at = (!raced).then(Stopwatch::start);
+        self.reads_members = origin != TagOrigin::ThisAttempt;
+        self.created_at = (origin == TagOrigin::ThisAttempt).then(Stopwatch::start);
         Ok(id)
     }
 }
@@ -182,10 +193,14 @@ impl Tagging {
 impl ChangePlan for Tagging {
     fn start(&mut self, job: &JobExecution, recorded: Option<Change>) -> ScriptResult<()> {
         let env = &job.env;
-        if let Some(Change::Attach(id) | Change::Detach(id)) = recorded {
-            self.tag = TagRef::Id(id);
-        } else if let TagRef::Name(name) = self.tag.clone() {
-            self.find(env, &name)?;
+        match (recorded, self.tag.clone()) {
+            (Some(Change::Attach(id) | Change::Detach(id)), _) => self.tag = TagRef::Id(id),
+            // An earlier attempt began to create the tag. Whether it did is settled first: an undo must know.
+            (_, TagRef::Name(name)) if has_begun_creation(job)? => {
+                self.create(job, &name)?;
+            }
+            (_, TagRef::Name(name)) => self.find(env, &name)?,
+            (_, TagRef::Id(_)) => {}
         }
         env.lock(&match &self.tag {
             TagRef::Id(id) => Lock::Tag(*id),
@@ -196,7 +211,7 @@ impl ChangePlan for Tagging {
     fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {
         let lacks_details = || people.iter().any(|person| person.user.is_none());
         match self.id() {
-            Some(id) if self.raced_creation => self.members.observe(job, &Source::Members(id), people),
+            Some(id) if self.reads_members => self.members.observe(job, &Source::Members(id), people),
             // A tag that this job created has no other members, and one with an id below 1 exists in a dry run only.
             Some(id) if id > 0 && self.created_at.is_none() && lacks_details() => {
                 self.members.observe(job, &Source::Members(id), people)
@@ -207,7 +222,7 @@ impl ChangePlan for Tagging {
 
     fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let is_member = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
-            Some(tags) if !self.raced_creation => self.id().is_some_and(|id| tags.contains(&id)),
+            Some(tags) if !self.reads_members => self.id().is_some_and(|id| tags.contains(&id)),
             _ => self.members.contains(person),
         };
         Ok(self.membership.decide(person, is_member))
@@ -226,7 +241,7 @@ impl ChangePlan for Tagging {
     }
 
     fn needs_recheck(&self) -> bool {
-        self.raced_creation
+        self.reads_members
     }
 
     fn created_at(&self) -> Option<Stopwatch> {

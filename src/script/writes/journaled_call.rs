@@ -24,6 +24,7 @@ use crate::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::cell::Cell;
 
 /// The longest request, in bytes, that a step's durable text holds as it is; of a longer one it holds a fingerprint.
 const MAX_DURABLE_REQUEST: usize = 400;
@@ -60,28 +61,44 @@ fn accepts<A: DeserializeOwned>(answer: &Value) -> serde_json::Result<()> {
 /// The result of `create_tag`.
 pub(crate) struct CreatedTag {
     pub id: i64,
+    pub origin: TagOrigin,
+}
+
+/// Where a tag comes from that a job asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TagOrigin {
+    /// This attempt created it, or would in a dry run.
+    ThisAttempt,
+    /// An earlier attempt of the run created it.
+    EarlierAttempt,
     /// Another program created it between our lookup and our create.
-    pub raced: bool,
+    AnotherProgram,
 }
 
 /// Creates a tag that did not exist when the caller looked it up.
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
     let known = PreState::new(RecordedEffect::CreateTag { id: None, name: name.to_owned() });
+    let is_sent = Cell::new(false);
     let outcome = call_observed(env, &call, &json!({"name": name}), Some(known), &accepts::<Tag>, &|| {
+        is_sent.set(true);
         let client = env.client()?;
         Ok(match env.call(ensure_tag(client, name))? {
             EnsuredTag::Created(tag) => CallOutcome::Made(json!(tag)),
             EnsuredTag::Found(tag) => CallOutcome::Raced(json!(tag)),
         })
     })?;
-    let raced = matches!(outcome, CallOutcome::Raced(_));
+    let origin = match &outcome {
+        CallOutcome::Raced(_) => TagOrigin::AnotherProgram,
+        CallOutcome::Made(_) if is_sent.get() || env.policy.dry.is_some() => TagOrigin::ThisAttempt,
+        CallOutcome::Made(_) => TagOrigin::EarlierAttempt,
+    };
     let tag: Tag = serde_json::from_value(outcome.into_answer()).map_err(|error| {
         let message =
             format!("the platform's answer to the creation of the tag `{name}` is not a tag: {error}");
         ScriptError::usage(message, "").raise()
     })?;
-    Ok(CreatedTag { id: tag.id, raced })
+    Ok(CreatedTag { id: tag.id, origin })
 }
 
 /// Makes a call. `known` is the state before it, if the caller has observed that already.

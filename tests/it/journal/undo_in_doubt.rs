@@ -4,15 +4,68 @@
 use crate::fixtures::{
     account::Account,
     paths::ATTACH,
-    runs::{UndoFixture, account_state, account_with_history},
+    program::Folder,
+    runs::{UndoFixture, account_state, account_with_history, on_store},
 };
+use mpscript::bulk::{UndoStep, plan_undo};
 use serde_json::json;
 
 impl UndoFixture<'_> {
+    /// With a store that tests read.
+    fn with_store(self) -> Self {
+        UndoFixture { folder: self.folder.env("MPSCRIPT_STORE", "store.sqlite3"), ..self }
+    }
+
     /// From now on the run's process is killed at this fail point; at none if it is empty.
     fn dying_at(self, point: &str) -> Self {
         UndoFixture { folder: self.folder.env("MPSCRIPT_FAIL_POINT", point), ..self }
     }
+}
+
+/// What undoes a run, with its id left out.
+fn plan(folder: &Folder, run: &str) -> Vec<UndoStep> {
+    on_store(folder, async |store| plan_undo(store, run).await.expect("it can be planned").steps)
+}
+
+/// Asks for a tag that is not there.
+const NEW_TAG: &str = "followers().take(40).tag(\"新\");";
+
+#[test]
+fn creation_in_doubt_of_a_resumed_job_is_planned_as_in_an_undisturbed_run() {
+    let undisturbed = {
+        let account = account_with_history();
+        let fixture = UndoFixture::new(&account).with_store();
+        let run = fixture.run(NEW_TAG, 0);
+        plan(&fixture.folder, &run)
+    };
+    for point in ["call-intent:1", "call-made:1"] {
+        let account = account_with_history();
+        let fixture = UndoFixture::new(&account).with_store().dying_at(point);
+        assert_eq!(fixture.call(&["run", "-e", NEW_TAG]).code, None, "{point}");
+        let fixture = fixture.dying_at("");
+        let run = fixture.newest();
+        assert_eq!(fixture.call(&["resume", &run]).code, Some(0), "{point}");
+        assert_eq!(account.calls("POST /cgi-bin/tags/create"), 3, "{point}");
+        assert_eq!(plan(&fixture.folder, &run), undisturbed, "{point}");
+    }
+}
+
+#[test]
+fn undo_keeps_a_follower_whom_others_tagged_while_its_creation_was_in_doubt() {
+    let account = account_with_history();
+    let fixture = UndoFixture::new(&account).dying_at("call-made:1");
+    assert_eq!(fixture.call(&["run", "-e", NEW_TAG]).code, None);
+    let fixture = fixture.dying_at("");
+    let tags = account.ask("/cgi-bin/tags/get", "");
+    let tags = tags["tags"].as_array().expect("tags are a list");
+    let id = tags.iter().find(|tag| tag["name"] == "新").expect("it was created")["id"].clone();
+    account.tell(ATTACH, json!({"tagid": id, "openid_list": [account.openids()[3]]}));
+    let before = account_state(&account);
+    let run = fixture.newest();
+    assert_eq!(fixture.call(&["resume", &run]).code, Some(0));
+    assert_ne!(account_state(&account), before);
+    fixture.undo(&run);
+    assert_eq!(account_state(&account), before);
 }
 
 fn refuse(account: &Account, path: &str, errcode: i64) {
