@@ -10,6 +10,7 @@ use super::{
     hosts::{ApiHost, HostPool},
     ledger::Ledger,
     minute_quotas::{MinuteOutcome, MinuteQuotas},
+    timeline::CallEnd,
     transport::{Fault, Reply, read_retry_after},
     wait::Waits,
 };
@@ -260,7 +261,7 @@ impl Sender {
         let reply = tokio::select! {
             reply = exchange => reply,
             () = async { self.cancel.cancelled().await; tokio::time::sleep(CANCEL_GRACE).await } => {
-                call.end(false);
+                call.end(CallEnd::Failed);
                 let fault = Fault { reason: "stopped while the answer was on its way".to_owned(), sent: true };
                 return AttemptOutcome::Fail(self.no_answer(spec, host, tries, &fault));
             }
@@ -286,7 +287,8 @@ impl Sender {
             AttemptOutcome::RateLimited(_) => MinuteOutcome::OverQuota,
             _ => MinuteOutcome::Failed,
         };
-        call.end(counted == MinuteOutcome::Succeeded);
+        let is_done = counted == MinuteOutcome::Succeeded;
+        call.end(if is_done { CallEnd::Done } else { CallEnd::Failed });
         self.minute_quotas.end(spec.path, minute, counted);
         if let Some(permit) = permit {
             self.limiter.release(permit, outcome.signal());

@@ -1,7 +1,7 @@
 //! Counts calls by method and path, and records when they were made. Every attempt that was sent counts, as it does
 //! for the platform.
 
-use super::timeline::{Recorder, Timeline};
+use super::timeline::{CallEnd, Recorder, Timeline};
 use crate::{api::Spec, base::Stopwatch, base::lock};
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
@@ -83,8 +83,8 @@ pub(super) struct CallGuard<'a> {
     tally: &'a Tally,
     spec: &'static Spec,
     watch: Stopwatch,
-    /// Its duration, and whether it failed.
-    ended: Option<(Duration, bool)>,
+    /// Its duration and its end.
+    ended: Option<(Duration, CallEnd)>,
     was_sent: bool,
 }
 
@@ -97,8 +97,8 @@ impl CallGuard<'_> {
     }
 
     /// Ends the call.
-    pub(super) fn end(&mut self, is_done: bool) {
-        self.ended = Some((self.elapsed(), !is_done));
+    pub(super) fn end(&mut self, end: CallEnd) {
+        self.ended = Some((self.elapsed(), end));
     }
 
     /// The time since its start.
@@ -111,8 +111,8 @@ impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         self.tally.change(self.spec, |count| count.in_flight = count.in_flight.saturating_sub(1));
         if self.was_sent {
-            let (took, has_failed) = self.ended.unwrap_or((self.elapsed(), false));
-            self.tally.recorder.end(took, has_failed);
+            let (took, end) = self.ended.unwrap_or((self.elapsed(), CallEnd::Done));
+            self.tally.recorder.end(took, end);
         }
     }
 }

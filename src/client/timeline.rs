@@ -86,6 +86,15 @@ pub(super) struct Recorder {
     timeline: Mutex<Timeline>,
 }
 
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallEnd {
+    /// With an answer.
+    Done,
+    /// With an errcode or without an answer.
+    Failed,
+}
+
 impl Recorder {
     /// Records the start of a call; the timeline starts with the first.
     pub(super) fn begin(&self) {
@@ -93,8 +102,9 @@ impl Recorder {
     }
 
     /// Records the end of a call.
-    pub(super) fn end(&self, took: Duration, has_failed: bool) {
-        let call = Bucket { calls: 1, failed: u64::from(has_failed), total: took, max: took };
+    pub(super) fn end(&self, took: Duration, end: CallEnd) {
+        let failed = u64::from(end == CallEnd::Failed);
+        let call = Bucket { calls: 1, failed, total: took, max: took };
         let at = self.since.get_or_init(Stopwatch::start).elapsed();
         lock(&self.timeline).add(at, call);
     }

@@ -24,4 +24,4 @@ pub use http::TokenService;
 pub use output_log::MAX_LOG_BYTES;
 pub use record::automation_state;
 pub use registry::scripts_in;
-pub use session::{Session, SessionError};
+pub use session::{LineMode, Session, SessionError};

@@ -44,11 +44,20 @@ impl From<StoreError> for SessionError {
     }
 }
 
+/// What the lines of a session do to the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineMode {
+    /// They change it.
+    Real,
+    /// They are dry runs.
+    Dry,
+}
+
 impl Session {
     /// A session without any line.
     #[must_use]
-    pub fn new(config: RunConfig, options: record::RunOptions, is_dry: bool) -> Self {
-        let dry = is_dry.then(Arc::default);
+    pub fn new(config: RunConfig, options: record::RunOptions, mode: LineMode) -> Self {
+        let dry = (mode == LineMode::Dry).then(Arc::default);
         Self { lines: script::Session::default(), config, options, dry, runs: Vec::new(), earlier_run: None }
     }
 
@@ -65,9 +74,11 @@ impl Session {
     }
 
     /// Makes lines dry runs from now on, or real ones. The changes that dry runs simulated are discarded.
-    pub fn set_dry(&mut self, is_dry: bool) {
-        if is_dry != self.is_dry() {
-            self.dry = is_dry.then(Arc::default);
+    pub fn set_mode(&mut self, mode: LineMode) {
+        match (mode, &self.dry) {
+            (LineMode::Real, _) => self.dry = None,
+            (LineMode::Dry, None) => self.dry = Some(Arc::default()),
+            (LineMode::Dry, Some(_)) => {}
         }
     }
 

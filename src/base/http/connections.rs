@@ -147,12 +147,24 @@ fn end_longest_inactive(open: &mut HashMap<Origin, Vec<Arc<Connection>>>, origin
     true
 }
 
+/// When a request is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// When there is a slot.
+    InTurn,
+    /// At once.
+    AtOnce,
+}
+
 impl OpenConnection {
     /// A request has come: works on it when there is a slot, or at once if it is urgent.
-    pub(super) async fn work<T>(&self, is_urgent: bool, work: impl Future<Output = T>) -> T {
+    pub(super) async fn work<T>(&self, urgency: Urgency, work: impl Future<Output = T>) -> T {
         self.own.active_at.store(self.all.next_turn(), Ordering::Relaxed);
         // The semaphore is never closed.
-        let _slot = if is_urgent { None } else { self.all.slots.acquire().await.ok() };
+        let _slot = match urgency {
+            Urgency::AtOnce => None,
+            Urgency::InTurn => self.all.slots.acquire().await.ok(),
+        };
         self.own.works.send_replace(true);
         let worked = work.await;
         self.own.works.send_replace(false);
@@ -210,7 +222,7 @@ mod tests {
         let all = connections(8, 2);
         let other = all.admit(&peer("10.0.0.2")).expect("there is room");
         let [first, second] = [(); 2].map(|()| all.admit(&peer("10.0.0.1")).expect("there is room"));
-        assert!(poll_once(first.work(true, async {})));
+        assert!(poll_once(first.work(Urgency::AtOnce, async {})));
         let _third = all.admit(&peer("10.0.0.1")).expect("room is made");
         let ended = [&other, &first, &second].map(|connection| poll_once(connection.ended()));
         assert_eq!(ended, [false, false, true]);
@@ -238,7 +250,7 @@ mod tests {
     fn connection_that_is_worked_for_makes_no_room() {
         let all = connections(2, 1);
         let first = all.admit(&peer("10.0.0.1")).expect("there is room");
-        let mut work = Box::pin(first.work(true, pending::<()>()));
+        let mut work = Box::pin(first.work(Urgency::AtOnce, pending::<()>()));
         assert!(!poll_once(work.as_mut()));
         assert!(all.admit(&peer("10.0.0.1")).is_none());
         drop(work);
@@ -249,10 +261,10 @@ mod tests {
         let limits = Limits { requests_at_once: 1, ..Limits::SERVICE };
         let all = Arc::new(Connections::new(limits));
         let [first, second] = [(); 2].map(|()| all.admit(&Peer::ThisMachine).expect("there is room"));
-        let mut work = Box::pin(first.work(false, pending::<()>()));
+        let mut work = Box::pin(first.work(Urgency::InTurn, pending::<()>()));
         assert!(!poll_once(work.as_mut()));
-        assert!(!poll_once(second.work(false, async {})));
-        assert!(poll_once(second.work(true, async {})));
+        assert!(!poll_once(second.work(Urgency::InTurn, async {})));
+        assert!(poll_once(second.work(Urgency::AtOnce, async {})));
     }
 
     #[test]

@@ -10,6 +10,6 @@ mod server;
 mod write_deadline;
 
 pub use allowed_hosts::{AllowedHosts, read_name};
-pub use connections::Limits;
+pub use connections::{Limits, Urgency};
 pub use peer::Peer;
 pub use server::{BindAddress, HttpServer, ServerOptions, Service};

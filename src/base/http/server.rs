@@ -2,7 +2,7 @@
 
 use super::{
     allowed_hosts::AllowedHosts,
-    connections::{Connections, Limits, OpenConnection},
+    connections::{Connections, Limits, OpenConnection, Urgency},
     peer::Peer,
     write_deadline::WriteDeadline,
 };
@@ -45,9 +45,9 @@ pub trait Service: Send + Sync + 'static {
         peer: &Peer,
     ) -> impl Future<Output = Option<Response<Full<Bytes>>>> + Send;
 
-    /// Whether the request must be answered however many others are being worked on: a health check.
-    fn is_urgent(&self, _path: &str) -> bool {
-        false
+    /// When a request is worked on: a health check must be answered however many others are.
+    fn urgency(&self, _path: &str) -> Urgency {
+        Urgency::InTurn
     }
 }
 
@@ -237,8 +237,8 @@ impl<S: Service> Served<S> {
     ) -> Result<Response<Full<Bytes>>, NoAnswer> {
         let mut response = match self.hosts.check(request.uri(), request.headers()) {
             Ok(()) => {
-                let is_urgent = self.service.is_urgent(request.uri().path());
-                let answered = connection.work(is_urgent, self.service.answer(request, &peer)).await;
+                let urgency = self.service.urgency(request.uri().path());
+                let answered = connection.work(urgency, self.service.answer(request, &peer)).await;
                 answered.ok_or(NoAnswer)?
             }
             Err((status, reason)) => refusal(status, reason),

@@ -75,16 +75,18 @@ impl JobShape<'_> {
     pub fn needs(&self) -> Vec<CallDemand> {
         let pages = |page: usize| self.people.div_ceil(page as u64).max(1);
         let mut needs = Vec::new();
-        let mut need = |spec, calls, is_sure| needs.push(CallDemand { spec, calls, is_sure });
         if let Some(spec) = self.source.listing() {
-            need(spec, spec.cursor.map_or(1, |cursor| pages(cursor.page)), true);
+            let calls = spec.cursor.map_or(1, |cursor| pages(cursor.page));
+            needs.push(CallDemand { spec, calls, is_sure: true });
         }
         if self.details == Details::Fetched {
-            need(user::Batch::SPEC, pages(user::Batch::MAX_ITEMS), true);
+            let calls = pages(user::Batch::MAX_ITEMS);
+            needs.push(CallDemand { spec: user::Batch::SPEC, calls, is_sure: true });
         }
-        if let Some(calls) = self.changes {
+        if let Some(changes) = self.changes {
             let people = self.max_matches.map_or(self.people, |max| self.people.min(max));
-            need(calls.spec, people.div_ceil(calls.size as u64).max(1), self.all_need_change);
+            let calls = people.div_ceil(changes.size as u64).max(1);
+            needs.push(CallDemand { spec: changes.spec, calls, is_sure: self.all_need_change });
         }
         needs
     }

@@ -59,22 +59,12 @@ pub struct CountRow {
 }
 
 /// Whether followers were to be changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Changes {
     None,
     Made,
     /// In a dry run.
     Rehearsed,
-}
-
-impl Changes {
-    const fn new(is_of_changes: bool, dry_run: bool) -> Self {
-        match (is_of_changes, dry_run) {
-            (false, _) => Self::None,
-            (true, false) => Self::Made,
-            (true, true) => Self::Rehearsed,
-        }
-    }
 }
 
 /// The reports of terminal operations that have one title and state, added up.
@@ -187,7 +177,15 @@ impl OperationReport {
     /// Its counts, as they are shown.
     #[must_use]
     pub fn rows(&self) -> Vec<CountRow> {
-        self.totals.rows(self.failed.len(), Changes::new(self.is_of_changes(), self.dry_run))
+        self.totals.rows(self.failed.len(), self.changes())
+    }
+
+    const fn changes(&self) -> Changes {
+        match (self.is_of_changes(), self.dry_run) {
+            (false, _) => Changes::None,
+            (true, false) => Changes::Made,
+            (true, true) => Changes::Rehearsed,
+        }
     }
 
     /// What it did, and to what: "tag `老客户`", or "tag 100" where it was given a number.
@@ -379,8 +377,8 @@ impl RunReport {
     /// The counts of all its operations, as they are shown.
     #[must_use]
     pub fn rows(&self) -> Vec<CountRow> {
-        let is_of_changes = self.operations.iter().any(OperationReport::is_of_changes);
-        self.totals.rows(self.failed.len(), Changes::new(is_of_changes, self.dry_run))
+        let changes = self.operations.iter().map(OperationReport::changes).max();
+        self.totals.rows(self.failed.len(), changes.unwrap_or(Changes::None))
     }
 
     /// The operations with those of one title and state added up: a loop may have thousands.

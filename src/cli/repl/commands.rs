@@ -15,6 +15,7 @@ use crate::{
         commands::{confirm::is_yes, quota, runs},
         failure::{Failure, usage_error},
     },
+    run::LineMode,
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
     script::{MAX_SCRIPT_BYTES, Origin, Program, Rendered, Source, UndoMode, check, docs, more, undo_script},
 };
@@ -368,8 +369,8 @@ fn earlier_line(repl: &ReplSession, (back, run): &(usize, String)) -> String {
 
 fn dry(repl: &mut ReplSession, rest: &str) -> anyhow::Result<()> {
     match rest {
-        "on" => repl.session.set_dry(true),
-        "off" => repl.session.set_dry(false),
+        "on" => repl.session.set_mode(LineMode::Dry),
+        "off" => repl.session.set_mode(LineMode::Real),
         "" => {}
         _ => return fail(format!("`{rest}` is neither on nor off"), ":dry on, or :dry off"),
     }

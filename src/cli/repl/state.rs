@@ -16,7 +16,7 @@ use crate::{
     },
     client::CallError,
     host::Host,
-    run::{Outcome, RunConfig, Session, SessionError, record::RunOptions},
+    run::{LineMode, Outcome, RunConfig, Session, SessionError, record::RunOptions},
     script::{ErrorKind, Rendered, docs},
 };
 use std::{
@@ -79,9 +79,10 @@ impl<'a> ReplSession<'a> {
         let mode = if is_interactive { ProgressMode::of(host) } else { ProgressMode::Off };
         let console = Console::new(host, mode);
         let target = arguments.target.clone();
+        let lines = if arguments.dry_run { LineMode::Dry } else { LineMode::Real };
         let opened = open_account(host, runtime, arguments, &target, &console, cancel)?;
         Ok(Self {
-            session: Session::new(opened.config, opened.options, arguments.dry_run),
+            session: Session::new(opened.config, opened.options, lines),
             connection: opened.connection,
             target,
             background: Background::default(),

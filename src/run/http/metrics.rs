@@ -6,7 +6,7 @@ use crate::{
     api,
     base::{
         Clock, EpochMs,
-        http::{Peer, Service},
+        http::{Peer, Service, Urgency},
         lock,
     },
     client::{AccountKey, UnknownAccountKey},
@@ -52,8 +52,11 @@ impl Service for Metrics {
         Some(response)
     }
 
-    fn is_urgent(&self, path: &str) -> bool {
-        matches!(path, "/healthz" | "/readyz")
+    fn urgency(&self, path: &str) -> Urgency {
+        match path {
+            "/healthz" | "/readyz" => Urgency::AtOnce,
+            _ => Urgency::InTurn,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::coalesced_log::{CoalescedLog, LineWriter};
 use crate::{
     base::{
         Secret,
-        http::{Peer, Service},
+        http::{Peer, Service, Urgency},
     },
     client::{CallError, Client},
 };
@@ -79,8 +79,8 @@ impl Service for TokenService {
         Some(response)
     }
 
-    fn is_urgent(&self, path: &str) -> bool {
-        path == HEALTH
+    fn urgency(&self, path: &str) -> Urgency {
+        if path == HEALTH { Urgency::AtOnce } else { Urgency::InTurn }
     }
 }
 

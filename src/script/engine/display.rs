@@ -229,8 +229,13 @@ fn fields(value: &Dynamic) -> Vec<String> {
     }
 }
 
+/// A constant for lists and for completion.
+pub(crate) fn constant(name: &str, value: &Dynamic) -> Variable {
+    Variable { is_constant: true, ..variable(name, value) }
+}
+
 /// A variable for lists and for completion.
-pub(crate) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variable {
+pub(crate) fn variable(name: &str, value: &Dynamic) -> Variable {
     let first = value.read_lock::<Array>().and_then(|list| list.first().cloned());
     let (kind, value_text) = match value.read_lock::<Array>() {
         Some(list) => (format!("an array of {}", list.len()), String::new()),
@@ -255,6 +260,6 @@ pub(crate) fn variable(name: &str, value: &Dynamic, is_constant: bool) -> Variab
         fields: fields(value),
         fields_of_entries: first.map(|first| fields(&first)).unwrap_or_default(),
         is_audience: value.is::<Audience>(),
-        is_constant,
+        is_constant: false,
     }
 }

@@ -5,7 +5,7 @@
 //! terminals, nor whether a line is recorded.
 
 use super::{
-    display::{PAGE_ROWS, Rendered, Variable, show_value, variable},
+    display::{PAGE_ROWS, Rendered, Variable, constant, show_value, variable},
     engine::build,
     explain::explain,
     variables::watch_variables,
@@ -366,8 +366,8 @@ impl Session {
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
         let variables = entries(&self.state.scope);
-        let variables = variables.iter().map(|(name, _, value)| variable(name, value, false));
-        let constants = self.state.constants.iter().map(|(name, value)| variable(name, value, true));
+        let variables = variables.iter().map(|(name, _, value)| variable(name, value));
+        let constants = self.state.constants.iter().map(|(name, value)| constant(name, value));
         constants.chain(variables).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Compensations: the functions that undo scripts call beside terminal operations. Each is one step of the journal and
 //! reads the account itself, so that an interrupted undo reaches the same steps again, whatever it has done already.
 
-use super::recorded_call::{CallOutcome, ReachedCall, reach, record};
+use super::recorded_call::{CallOutcome, PriorCall, ReachedCall, reach, record};
 use crate::{
     api::{
         Resend,
@@ -63,7 +63,7 @@ fn run_step_once(
     };
     let outcome = work(&step).map(|()| CallOutcome::Made(Value::Null));
     // What an earlier attempt did is seen on the account: nothing is in doubt but what this one sent.
-    record(env, &step, &outcome, false)?;
+    record(env, &step, &outcome, PriorCall::Settled)?;
     outcome.map(drop)
 }
 

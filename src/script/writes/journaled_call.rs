@@ -3,7 +3,7 @@
 
 use super::{
     dry_run,
-    recorded_call::{Accepts, CallOutcome, ReachedCall, reach, record, recorded_effect, redact},
+    recorded_call::{Accepts, CallOutcome, PriorCall, ReachedCall, reach, record, recorded_effect, redact},
 };
 use crate::{
     api::{
@@ -129,7 +129,7 @@ fn call_observed(
     match reach(env, &identity, call.spec().resend, accepts)? {
         ReachedCall::Recorded(outcome) => Ok(outcome),
         ReachedCall::Fresh(step, durable) => {
-            let call = JournaledCall { env, step, call, known, is_in_doubt: false };
+            let call = JournaledCall { env, step, call, known, prior: PriorCall::Settled };
             call.lock()?;
             env.block_on(durable.wait()).map_err(journal)?;
             let before = call.observe()?;
@@ -139,7 +139,8 @@ fn call_observed(
             let has_effect = effect.is_some();
             let was_refused = has_effect && was_refused(env, &row)?;
             let recorded = IncompleteCall { has_effect, was_refused, resend: call.spec().resend };
-            let call = JournaledCall { env, step, call, known, is_in_doubt: recorded.is_in_doubt() };
+            let prior = if recorded.is_in_doubt() { PriorCall::InDoubt } else { PriorCall::Settled };
+            let call = JournaledCall { env, step, call, known, prior };
             call.lock()?;
             if let Some(answer) = call.resolve(recorded, &row, accepts)? {
                 let outcome = Ok(CallOutcome::Made(answer));
@@ -162,8 +163,7 @@ struct JournaledCall<'a> {
     call: &'a dyn WriteCall,
     /// The state before the call, where the caller knows it.
     known: Option<PreState>,
-    /// An earlier attempt sent it, and recorded no outcome.
-    is_in_doubt: bool,
+    prior: PriorCall,
 }
 
 /// Whether an earlier attempt recorded a refusal, so that the call took no effect.
@@ -179,7 +179,7 @@ fn was_refused(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
 
 impl JournaledCall<'_> {
     fn send(&self, before: &RecordedPreState, send: SendOnce<'_>) -> ScriptResult<CallOutcome> {
-        let Self { env, step, call, is_in_doubt, .. } = self;
+        let Self { env, step, call, prior, .. } = self;
         // If the state before is unknown, each follower of the call may be changed.
         let changes = before.items.as_ref().map_or_else(|| call.openids().len(), Vec::len);
         let items = before.items.as_deref().unwrap_or_default();
@@ -206,7 +206,7 @@ impl JournaledCall<'_> {
                 step.outcome(0, &Unresolved::default(), &[]).await?;
             }
             // A refused call leaves nothing to undo, unless an earlier attempt may have made it.
-            if took_no_effect && !is_in_doubt {
+            if took_no_effect && *prior == PriorCall::Settled {
                 if !items.is_empty() {
                     let unresolved = Unresolved { in_doubt: Vec::new(), not_sent: items.to_vec() };
                     step.outcome(0, &unresolved, &[]).await?;
@@ -236,7 +236,7 @@ impl JournaledCall<'_> {
         outcome: &ScriptResult<CallOutcome>,
         effect: Option<&RecordedEffect>,
     ) -> ScriptResult<()> {
-        let Self { env, step, call, is_in_doubt, .. } = self;
+        let Self { env, step, call, prior, .. } = self;
         let written = env.block_on(async {
             match (outcome, effect) {
                 (Ok(CallOutcome::Raced(_)), _) => step.clear_effect().await.map(drop),
@@ -254,7 +254,7 @@ impl JournaledCall<'_> {
             }
         });
         written.map_err(|error| env.journal_error(&error))?;
-        record(env, step, outcome, *is_in_doubt)
+        record(env, step, outcome, *prior)
     }
 
     /// Resolves a call that an earlier attempt left in flight. Returns its answer if it took effect, `None` if it is to be

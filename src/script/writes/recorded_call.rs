@@ -107,19 +107,29 @@ pub(super) fn recorded_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<Optio
     RecordedEffect::read(run, row).map_err(|error| env.journal_error(&env.journal.park(error.into())))
 }
 
+/// Whether a call that is made may have been made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PriorCall {
+    /// It was not, or what it did is seen on the account.
+    Settled,
+    /// An earlier attempt sent it, and recorded no outcome.
+    InDoubt,
+}
+
 /// Records the outcome of a call. The error of one that an earlier attempt may have made leaves it in doubt.
 pub(super) fn record(
     env: &RunEnv,
     step: &Step,
     outcome: &ScriptResult<CallOutcome>,
-    was_in_doubt: bool,
+    prior: PriorCall,
 ) -> ScriptResult<()> {
     let written = env.block_on(async {
         match outcome {
             Ok(outcome) => step.done(&json!(outcome.redacted(env))).await?.wait().await,
             Err(error) => match ScriptError::find_in(error) {
                 Some(error) => {
-                    let error = ScriptError { in_doubt: error.in_doubt || was_in_doubt, ..error };
+                    let in_doubt = error.in_doubt || prior == PriorCall::InDoubt;
+                    let error = ScriptError { in_doubt, ..error };
                     step.failed(&redact(env, &error.to_json())).await.map(drop)
                 }
                 None => Ok(()),
