@@ -63,6 +63,12 @@ impl EpochMs {
         self.0.div_euclid(millis(length).max(1))
     }
 
+    /// When a period begins: the reverse of [`EpochMs::period`].
+    #[must_use]
+    pub fn period_start(number: i64, length: Duration) -> Self {
+        Self(number.saturating_mul(millis(length)))
+    }
+
     /// The time until the current period ends.
     #[must_use]
     pub fn until_next_period(self, length: Duration) -> Duration {
@@ -135,6 +141,11 @@ mod tests {
     fn periods_are_counted_from_the_epoch_also_before_it() {
         let minute = Duration::from_mins(1);
         assert_eq!((EpochMs::new(59_999).period(minute), EpochMs::new(-1).period(minute)), (0, -1));
+        assert_eq!(
+            [-1, 0, 2].map(|number| EpochMs::period_start(number, minute).get()),
+            [-60_000, 0, 120_000]
+        );
+        assert_eq!(EpochMs::period_start(i64::MAX, minute), EpochMs::MAX);
         assert_eq!(EpochMs::new(59_999).until_next_period(minute), Duration::from_millis(1));
         assert_eq!(EpochMs::new(60_000).until_next_period(minute), minute);
     }

@@ -119,12 +119,12 @@ fn step(run: &str, row: &Row) -> Result<StepRow, StoreError> {
 }
 
 /// SQL: whether a step has batches that only one with an effect has. A call that was refused has no effect, and a batch
-/// that was not sent.
+/// that was not sent; a step of an unknown kind is none.
 const HAS_BATCHES: &str = sql!(
     "EXISTS (SELECT 1 FROM mpscript_batch b WHERE b.run = s.run AND b.step = s.step
-         AND (b.in_doubt > 0 OR b.size > b.pending OR s.kind NOT LIKE '",
-    StepKind::CALL,
-    ":%'))"
+         AND (b.in_doubt > 0 OR b.size > b.pending OR s.kind NOT IN (",
+    StepKind::CALLS,
+    ")))"
 );
 
 /// SQL: whether a step had an effect; one that is damaged counts.

@@ -1,8 +1,8 @@
 //! State that outlives a process: tokens, leases, budgets, the ledger of calls, runs and their journals.
 //!
 //! One trait with two drivers, SQLite for one machine and PostgreSQL for several; each concern is a
-//! file of statements above it, the same SQL for both. Must never know the platform: its keys are
-//! texts that others choose.
+//! file of statements above it, the same SQL for both. Must never know what the platform does: of a step it has the
+//! name of its kind, which is a durable word, and its keys are texts that others choose.
 
 mod audience_size;
 mod automation;

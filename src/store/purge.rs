@@ -31,7 +31,7 @@ struct ExpiredRun {
 /// SQL: the states of runs that are kept however old they are.
 const UNDECIDED_STATES: &str = sql!(word!(RunState::Running), ", ", word!(RunState::Parked));
 
-/// SQL: whether something of a run has neither an answer nor a decision.
+/// SQL: whether something of a run has neither an answer nor a decision. A step of an unknown kind may be a call.
 macro_rules! is_in_doubt {
     ($run:literal) => {
         sql!(
@@ -42,9 +42,9 @@ macro_rules! is_in_doubt {
             $run,
             ".id AND s.state = ",
             word!(StepState::Begun),
-            " AND s.kind LIKE '",
-            StepKind::CALL,
-            ":%' AND s.effect_kind <> ''))"
+            " AND s.kind NOT IN (",
+            StepKind::TERMINALS,
+            ") AND s.effect_kind <> ''))"
         )
     };
 }

@@ -48,5 +48,18 @@ impl Store {
 
 /// The start of the day that has `MIN_LATER_DAYS` later ones.
 fn trusted_now(days: &[i64]) -> Option<EpochMs> {
-    days.get(MIN_LATER_DAYS).map(|day| EpochMs::default() + DAY * u32::try_from(*day).unwrap_or_default())
+    days.get(MIN_LATER_DAYS).map(|day| EpochMs::period_start(*day, DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusted_instant_is_the_start_of_the_day_before_enough_later_ones() {
+        let day = |number: i64| EpochMs::new(number * 86_400_000);
+        assert_eq!(trusted_now(&[27, 26, 25, 24, 23, 22, 21, 20, 19]), Some(day(20)));
+        assert_eq!(trusted_now(&[27, 26, 25, 24, 23, 22, 21]), None);
+        assert_eq!(trusted_now(&[4, 3, 2, 1, 0, -1, -2, -3]), Some(day(-3)));
+    }
 }

@@ -1,6 +1,14 @@
-//! What a step of a run is and how far it came: the enums that the journal's columns `kind` and `state` hold.
+//! What a step of a run is, which kind of effect it recorded, and how far it came: the enums that the journal's columns
+//! `kind`, `effect_kind` and `state` hold.
+//!
+//! They are durable names, of which the store knows only which go together. What a call of a kind does, and where it is sent,
+//! is declared on the floor of bulk.
 
-use super::{StoreError, stored_enum::stored_enum};
+use super::{
+    StoreError,
+    sql::{sql, words},
+    stored_enum::stored_enum,
+};
 use serde::{Deserialize, Serialize};
 
 stored_enum! {
@@ -190,8 +198,14 @@ pub enum StepKind {
 }
 
 impl StepKind {
-    pub(super) const CALL: &'static str = "call";
+    const CALL: &'static str = "call";
     const TERMINAL: &'static str = "terminal";
+
+    /// SQL: every kind of call.
+    pub(super) const CALLS: &'static str = words!(sql!(StepKind::CALL, ":"), EffectKind);
+
+    /// SQL: every kind of terminal operation.
+    pub(super) const TERMINALS: &'static str = words!(sql!(StepKind::TERMINAL, ":"), TerminalKind);
 
     /// The name within its type: `tag_attach`, `tag`.
     #[must_use]
@@ -270,6 +284,15 @@ mod tests {
         let attach = StepKind::Call(EffectKind::TagAttach);
         assert_eq!(attach.to_string(), "call:tag_attach");
         assert_eq!(serde_json::json!(attach), serde_json::json!({"type": "call", "name": "tag_attach"}));
+    }
+
+    #[test]
+    fn kinds_in_statements_are_as_the_column_holds_them() {
+        let list = |of: &str| {
+            let kinds = StepKind::all().map(|kind| kind.to_string()).filter(|kind| kind.starts_with(of));
+            kinds.map(|kind| format!("'{kind}'")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!([StepKind::CALLS, StepKind::TERMINALS], [list("call:"), list("terminal:")]);
     }
 
     #[test]

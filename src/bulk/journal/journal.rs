@@ -287,10 +287,15 @@ impl Journal {
         let key = LeaseKey::new(LeaseKind::Write, format!("{} {what}", attempt.account));
         // A process that is presumed dead may only be suspended.
         store.fence_stale_runs(clock.now() - HEARTBEAT_TTL).await?;
-        if store.acquire_write_lock(&key, &attempt.run).await? {
-            return Ok(None);
+        loop {
+            if store.acquire_write_lock(&key, &attempt.run).await? {
+                return Ok(None);
+            }
+            // One that has no owner any more was released since: it is asked for again.
+            if let Some(owner) = store.lease_owner(&key).await? {
+                return Ok(Some(owner));
+            }
         }
-        Ok(Some(store.lease_owner(&key).await?.unwrap_or_else(|| "another one".to_owned())))
     }
 
     /// Whether the next step is a part of a page.

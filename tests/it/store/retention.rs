@@ -63,10 +63,14 @@ fn runs_that_wait_for_a_decision_are_not_purged() {
         add(&store, "batch", RunState::Interrupted, |record| record).await;
         add(&store, "parked", RunState::Parked, |record| record).await;
         add(&store, "running", RunState::Running, |record| record).await;
+        add(&store, "unknown", RunState::Error, |record| record).await;
+        add(&store, "job", RunState::Error, |record| record).await;
         execute(
             &store,
             "INSERT INTO mpscript_step (run, step, seq, label, state, effect, checkpoint, answer, kind, effect_kind)
-             VALUES ('call', '1', 1, '卡券', 'begun', '{}', '', '', 'call:card_create', 'irreversible')",
+             VALUES ('call', '1', 1, '卡券', 'begun', '{}', '', '', 'call:card_create', 'irreversible'),
+                 ('unknown', '1', 1, '印章', 'begun', '{}', '', '', 'stamp', 'irreversible'),
+                 ('job', '1', 1, '标签', 'begun', '{}', '', '', 'terminal:tag', 'tag_attached')",
         )
         .await;
         execute(
@@ -76,8 +80,9 @@ fn runs_that_wait_for_a_decision_are_not_purged() {
              VALUES ('batch', '1', 1, '', 50, 50, '', '', 0, 50)",
         )
         .await;
-        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(0));
-        assert_eq!(left(&store).await, ["batch", "call", "parked", "running"]);
+        // The batches of a job tell whether it is in doubt.
+        assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(1));
+        assert_eq!(left(&store).await, ["batch", "call", "parked", "running", "unknown"]);
     });
 }
 
