@@ -19,7 +19,7 @@ pub use effect::blacklist_cache::BlacklistCache;
 pub use effect::change::BatchedCalls;
 pub use effect::declared::{Declared, changes_tags, kind_of};
 pub use effect::dry_run::DryRun;
-pub use effect::effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError};
+pub use effect::effect::{ChangedFollowers, Effect, InDoubt, Inverse, Lock, PreState, RehearseError};
 pub use effect::ensure_tag::{EnsuredTag, ensure_tag};
 pub use effect::observer::{ObserveError, Observer};
 pub(crate) use effect::tag::warn_of_twin;

@@ -2,7 +2,10 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    effect::{
+        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError,
+        resolve_by_resend,
+    },
     followers::{check_list, inverse_of_change, openids_of},
     observer::{ObserveError, Observer},
 };
@@ -48,12 +51,8 @@ impl Effect for Add {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &self.openid_list
-    }
-
-    fn change(&self) -> Option<Change> {
-        Some(Change::Block)
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
+        Some(ChangedFollowers { change: Change::Block, openids: &self.openid_list })
     }
 
     fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
@@ -111,12 +110,8 @@ impl Effect for Remove {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &self.openid_list
-    }
-
-    fn change(&self) -> Option<Change> {
-        Some(Change::Unblock)
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
+        Some(ChangedFollowers { change: Change::Unblock, openids: &self.openid_list })
     }
 
     fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {

@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    effect::{ChangedFollowers, Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::card::{Create, Created},
-    bulk::model::{change::Change, effect::RecordedEffect},
+    bulk::model::effect::RecordedEffect,
     store::EffectKind,
 };
 
@@ -35,11 +35,7 @@ impl Effect for Create {
         Ok(Created { errcode: 0, errmsg: "ok".to_owned(), card_id: "dry-run".to_owned() })
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 

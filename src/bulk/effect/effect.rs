@@ -43,14 +43,20 @@ pub trait Effect: Endpoint<Mode = Writes> {
         dry_run: &DryRun,
     ) -> impl Future<Output = Result<Self::Answer, RehearseError>> + Send;
 
-    /// The openids that the call names; empty where it is not a change to followers.
-    fn openids(&self) -> &[String];
-
-    /// The change to each of them, where the call is the same as what a terminal operation does in batches.
-    fn change(&self) -> Option<Change>;
+    /// The followers that the call changes; `None` where it changes none.
+    fn followers(&self) -> Option<ChangedFollowers<'_>>;
 
     /// The record with what the answer adds to it: the id of what was made.
     fn complete(recorded: RecordedEffect, answer: &Self::Answer) -> RecordedEffect;
+}
+
+/// The followers that a call changes, as a terminal operation does in batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangedFollowers<'a> {
+    /// The change to each of them.
+    pub change: Change,
+    /// Their openids.
+    pub openids: &'a [String],
 }
 
 /// Resolves doubt without a look at the account: an idempotent call is made again, of another a person decides.

@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    effect::{ChangedFollowers, Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::media::{UploadImage, Uploaded},
-    bulk::model::{change::Change, effect::RecordedEffect},
+    bulk::model::effect::RecordedEffect,
     store::EffectKind,
 };
 
@@ -35,11 +35,7 @@ impl Effect for UploadImage {
         Ok(Uploaded { url: "http://mmbiz.qpic.cn/dry-run/0".to_owned() })
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 

@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    effect::{ChangedFollowers, Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::qrcode::{Create, Ticket},
-    bulk::model::{change::Change, effect::RecordedEffect},
+    bulk::model::effect::RecordedEffect,
     store::EffectKind,
 };
 
@@ -36,11 +36,7 @@ impl Effect for Create {
         Ok(Ticket { ticket: "dry-run".to_owned(), expire_seconds: Some(60), url })
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 

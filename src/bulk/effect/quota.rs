@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    effect::{ChangedFollowers, Effect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{answer::Empty, quota::Clear},
-    bulk::model::{change::Change, effect::RecordedEffect},
+    bulk::model::effect::RecordedEffect,
     store::EffectKind,
 };
 
@@ -38,11 +38,7 @@ impl Effect for Clear {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 

@@ -3,8 +3,8 @@
 use super::{
     dry_run::DryRun,
     effect::{
-        Effect, FollowerEffect, InDoubt, Inverse, Lock, NOT_OBSERVED, PreState, RehearseError,
-        resolve_by_resend,
+        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Lock, NOT_OBSERVED, PreState,
+        RehearseError, resolve_by_resend,
     },
     ensure_tag::find_tag,
     followers::{check_list, holds_of_all, inverse_of_change, openids_of},
@@ -79,11 +79,7 @@ impl Effect for Create {
         Ok(dry_run.make_tag(&self.name))
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 
@@ -140,11 +136,7 @@ impl Effect for Update {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 
@@ -183,11 +175,7 @@ impl Effect for Delete {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 
@@ -232,12 +220,8 @@ impl Effect for Attach {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &self.openid_list
-    }
-
-    fn change(&self) -> Option<Change> {
-        Some(Change::Attach(self.tagid))
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
+        Some(ChangedFollowers { change: Change::Attach(self.tagid), openids: &self.openid_list })
     }
 
     fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {
@@ -298,12 +282,8 @@ impl Effect for Detach {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        &self.openid_list
-    }
-
-    fn change(&self) -> Option<Change> {
-        Some(Change::Detach(self.tagid))
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
+        Some(ChangedFollowers { change: Change::Detach(self.tagid), openids: &self.openid_list })
     }
 
     fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {

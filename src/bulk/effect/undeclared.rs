@@ -2,15 +2,11 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{InDoubt, Lock, PreState, RehearseError},
+    effect::{ChangedFollowers, InDoubt, Lock, PreState, RehearseError},
     observer::{ObserveError, Observer},
     write_call::{Boxed, WriteCall},
 };
-use crate::{
-    api::Spec,
-    bulk::model::{change::Change, effect::RecordedEffect},
-    store::EffectKind,
-};
+use crate::{api::Spec, bulk::model::effect::RecordedEffect, store::EffectKind};
 use serde_json::{Value, json};
 
 /// A call of an undeclared path.
@@ -33,11 +29,7 @@ impl WriteCall for Undeclared {
         None
     }
 
-    fn openids(&self) -> &[String] {
-        &[]
-    }
-
-    fn change(&self) -> Option<Change> {
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
         None
     }
 

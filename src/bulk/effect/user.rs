@@ -2,7 +2,10 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError, resolve_by_resend},
+    effect::{
+        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError,
+        resolve_by_resend,
+    },
     followers::{holds_of_all, inverse_of_change},
     observer::{ObserveError, Observer},
 };
@@ -52,12 +55,8 @@ impl Effect for Remark {
         Ok(Empty::default())
     }
 
-    fn openids(&self) -> &[String] {
-        slice::from_ref(&self.openid)
-    }
-
-    fn change(&self) -> Option<Change> {
-        Some(Change::Remark)
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
+        Some(ChangedFollowers { change: Change::Remark, openids: slice::from_ref(&self.openid) })
     }
 
     fn complete(recorded: RecordedEffect, _answer: &Empty) -> RecordedEffect {

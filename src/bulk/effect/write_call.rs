@@ -2,12 +2,12 @@
 
 use super::{
     dry_run::DryRun,
-    effect::{Effect, InDoubt, Lock, PreState, RehearseError},
+    effect::{ChangedFollowers, Effect, InDoubt, Lock, PreState, RehearseError},
     observer::{ObserveError, Observer},
 };
 use crate::{
     api::{Endpoint, Spec},
-    bulk::model::{change::Change, effect::RecordedEffect},
+    bulk::model::effect::RecordedEffect,
     store::EffectKind,
 };
 use serde::Deserialize;
@@ -25,10 +25,8 @@ pub trait WriteCall: Sync {
     fn spec(&self) -> &'static Spec;
     /// See [`Effect::lock`].
     fn lock(&self) -> Option<Lock>;
-    /// See [`Effect::openids`].
-    fn openids(&self) -> &[String];
-    /// See [`Effect::change`].
-    fn change(&self) -> Option<Change>;
+    /// See [`Effect::followers`].
+    fn followers(&self) -> Option<ChangedFollowers<'_>>;
     /// See [`Effect::observe`].
     fn observe<'a>(&'a self, account: &'a Observer<'a>) -> Boxed<'a, Result<PreState, ObserveError>>;
     /// See [`Effect::resolve`].
@@ -45,9 +43,14 @@ pub trait WriteCall: Sync {
     /// When the answer is of another form than the endpoint's.
     fn complete(&self, recorded: RecordedEffect, answer: &Value) -> serde_json::Result<RecordedEffect>;
 
+    /// How many followers it changes.
+    fn count_followers(&self) -> usize {
+        self.followers().map_or(0, |followers| followers.openids.len())
+    }
+
     /// The requests that it takes: a list that is longer than the platform's bound is cut.
     fn requests(&self) -> usize {
-        self.spec().list.map_or(1, |limit| self.openids().len().div_ceil(limit.max).max(1))
+        self.spec().list.map_or(1, |limit| self.count_followers().div_ceil(limit.max).max(1))
     }
 }
 
@@ -64,12 +67,8 @@ impl<E: Effect> WriteCall for E {
         Effect::lock(self)
     }
 
-    fn openids(&self) -> &[String] {
-        Effect::openids(self)
-    }
-
-    fn change(&self) -> Option<Change> {
-        Effect::change(self)
+    fn followers(&self) -> Option<ChangedFollowers<'_>> {
+        Effect::followers(self)
     }
 
     fn observe<'a>(&'a self, account: &'a Observer<'a>) -> Boxed<'a, Result<PreState, ObserveError>> {

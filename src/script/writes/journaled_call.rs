@@ -12,9 +12,9 @@ use crate::{
     },
     base::fingerprint,
     bulk::{
-        Asked, CallAction, ChangeItem, EnsuredTag, IncompleteCall, JournalError, Lock, PreState,
-        RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step, StepIdentity, StepRow, Target,
-        UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items, unreached_action,
+        Asked, CallAction, ChangeItem, ChangedFollowers, EnsuredTag, IncompleteCall, JournalError, Lock,
+        PreState, RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step, StepIdentity, StepRow,
+        Target, UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items, unreached_action,
     },
     script::host::{
         env::RunEnv,
@@ -181,7 +181,7 @@ impl JournaledCall<'_> {
     fn send(&self, before: &RecordedPreState, send: SendOnce<'_>) -> ScriptResult<CallOutcome> {
         let Self { env, step, call, prior, .. } = self;
         // If the state before is unknown, each follower of the call may be changed.
-        let changes = before.items.as_ref().map_or_else(|| call.openids().len(), Vec::len);
+        let changes = before.items.as_ref().map_or_else(|| call.count_followers(), Vec::len);
         let items = before.items.as_deref().unwrap_or_default();
         let reserved = env.policy.limits.reserve_all(changes);
         hit("call-intent");
@@ -223,9 +223,10 @@ impl JournaledCall<'_> {
     /// Keeps the run's caches consistent with what the call has changed.
     fn update_caches(&self, succeeded: bool) {
         let Self { env, call, .. } = self;
-        let Some(change) = call.change().filter(|change| change.is_of_blacklist()) else { return };
+        let of_blacklist = call.followers().filter(|followers| followers.change.is_of_blacklist());
+        let Some(ChangedFollowers { change, openids }) = of_blacklist else { return };
         if succeeded {
-            env.block_on(env.blacklist.update(change, call.openids()));
+            env.block_on(env.blacklist.update(change, openids));
         } else {
             env.block_on(env.blacklist.invalidate());
         }
