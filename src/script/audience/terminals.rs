@@ -276,7 +276,7 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_into_engine(engine, |audience: &mut Audience, path: &str, names: Array| {
             write_csv(audience, path, columns(&names).map_err(ScriptError::raise)?)
         });
-    described("to_array", &[AUDIENCE, "Array"], TO_ARRAY)
+    described("to_array", &[AUDIENCE, "Array<User>"], TO_ARRAY)
         .register_into_engine(engine, |audience: &mut Audience| to_array(audience));
 }
 

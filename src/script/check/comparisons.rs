@@ -1,93 +1,17 @@
-//! Comparisons and memberships that can never be true: a field of a follower against a value whose kind is known, because
-//! of what is written in the file (`known_values.rs`) or of the value that a closure has captured.
+//! Comparisons and memberships that can never be true: of values whose types are known, because of what is written in the
+//! program or of the values that a closure has captured.
 
-use super::file::{Node, chain, is_variable, show};
-use crate::{
-    api::{FieldKind, user::FIELDS},
-    base::millis_as_secs,
+use super::{
+    definitions::{Definitions, FileDefinitions, FunctionKey, Place},
+    file::{Body, Node, is_variable, literal},
+    inference::observe,
+    observed::{Observed, Operand},
 };
-use rhai::{
-    AST, ASTNode, Dynamic, Expr, FnCallExpr, Map, Module, Position, ScriptFuncDef, Shared, Stmt, Token,
-};
-use std::collections::BTreeMap;
+use crate::{api::user::FIELDS, base::millis_as_secs, script::host::value_type::ValueType};
+use rhai::{Dynamic, Expr, Position, ScriptFuncDef, Shared, Stmt};
 
 /// The field that is a time.
 const SUBSCRIBE_TIME: &str = "subscribe_time";
-
-/// What an expression is known to give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Integer,
-    Float,
-    Flag,
-    Texts,
-    Integers,
-}
-
-impl Kind {
-    const fn describe(self) -> &'static str {
-        match self {
-            Self::Text => "a string",
-            Self::Integer => "an integer",
-            Self::Float => "a float",
-            Self::Flag => "true or false",
-            Self::Texts => "an array of strings",
-            Self::Integers => "an array of integers",
-        }
-    }
-
-    /// The kind of a list's entries.
-    pub(super) const fn entry(self) -> Option<Self> {
-        match self {
-            Self::Texts => Some(Self::Text),
-            Self::Integers => Some(Self::Integer),
-            _ => None,
-        }
-    }
-
-    /// The kind of a value, if it is one of these.
-    pub(super) fn of_value(value: &Dynamic) -> Option<Self> {
-        let all =
-            |array: &[Dynamic], is_one: fn(&Dynamic) -> bool| !array.is_empty() && array.iter().all(is_one);
-        match value.flatten_clone() {
-            text if text.is_string() => Some(Self::Text),
-            number if number.is_int() => Some(Self::Integer),
-            number if number.is_float() => Some(Self::Float),
-            flag if flag.is_bool() => Some(Self::Flag),
-            list => {
-                let list = list.read_lock::<rhai::Array>()?;
-                if all(&list, Dynamic::is_string) {
-                    Some(Self::Texts)
-                } else {
-                    all(&list, Dynamic::is_int).then_some(Self::Integers)
-                }
-            }
-        }
-    }
-
-    /// Whether a field can be equal to a value of this kind, or be below or above it.
-    const fn fits(self, field: FieldKind) -> bool {
-        match field {
-            FieldKind::Text => matches!(self, Self::Text),
-            FieldKind::Integer => matches!(self, Self::Integer | Self::Float),
-            FieldKind::IntegerList => matches!(self, Self::Integers),
-            _ => true,
-        }
-    }
-}
-
-/// What a file's variables are known to hold. Names are compared, not variables: one that is anywhere set to another kind,
-/// or given by a caller, is unknown.
-#[derive(Default)]
-pub(super) struct Kinds {
-    pub(super) variables: BTreeMap<String, Option<Kind>>,
-    /// What maps hold, by the variable's name and the key.
-    pub(super) fields: BTreeMap<(String, String), Kind>,
-    /// What functions return, by their names and numbers of arguments.
-    pub(super) returns: BTreeMap<(String, usize), Kind>,
-    pub(super) has_own_param: bool,
-}
 
 /// A comparison or a membership that is never true.
 pub(crate) struct NeverTrue {
@@ -96,236 +20,173 @@ pub(crate) struct NeverTrue {
     pub(crate) hint: String,
 }
 
-impl Kinds {
-    /// What one variable is known to hold by its value.
-    fn of_captured(name: &str, value: &Dynamic) -> Option<Self> {
-        let mut kinds = Self::default();
-        if let Some(map) = value.read_lock::<Map>() {
-            for (key, value) in map.iter() {
-                let kind = Kind::of_value(value);
-                kinds.fields.extend(kind.map(|kind| ((name.to_owned(), key.to_string()), kind)));
-            }
-        } else {
-            kinds.variables.insert(name.to_owned(), Some(Kind::of_value(value)?));
+/// What is never true of what is done with values.
+pub(super) fn never(observed: &Observed) -> Option<NeverTrue> {
+    match observed {
+        Observed::Comparison { left, right, position } => comparison(left, right, *position),
+        Observed::Membership { list, wanted, position } => membership(list, wanted, *position),
+        _ => None,
+    }
+}
+
+/// The types of a follower's fields.
+pub(super) fn follower_fields() -> impl Iterator<Item = ((&'static str, &'static str), ValueType)> {
+    FIELDS.iter().map(|field| (("User", field.name), ValueType::of_field(field.kind)))
+}
+
+/// `u.qr_scene == "98765"`: a number is never equal to a text.
+fn comparison(left: &Operand, right: &Operand, position: Position) -> Option<NeverTrue> {
+    if let Some(never) = milliseconds(left, right, position).or_else(|| milliseconds(right, left, position)) {
+        return Some(never);
+    }
+    if left.typed.value_type.is_comparable(&right.typed.value_type) {
+        return None;
+    }
+    let (subject, other) = if rank(left) >= rank(right) { (left, right) } else { (right, left) };
+    let (is, given) = (subject.typed.value_type.describe(), other.typed.value_type.describe());
+    let message = match &subject.typed.name {
+        Some(name) => format!("`{name}` is {is}, and this compares it with {given}"),
+        None => format!("this compares {is} with {given}"),
+    };
+    Some(NeverTrue { position, message, hint: comparison_hint(subject, other) })
+}
+
+/// A time in milliseconds is after all times that followers have.
+fn milliseconds(field: &Operand, other: &Operand, position: Position) -> Option<NeverTrue> {
+    let Some(Expr::IntegerConstant(number, _)) = other.expr else { return None };
+    let is_time = field.typed.owner.is_some() && field.typed.name.as_deref() == Some(SUBSCRIBE_TIME);
+    let seconds = millis_as_secs(*number).filter(|_| is_time)?;
+    let message = format!("`{SUBSCRIBE_TIME}` is in seconds, and this compares it with milliseconds");
+    Some(NeverTrue { position, message, hint: format!("write {seconds}") })
+}
+
+/// Which of two operands a message is about: a field of the platform's before a variable, and that before a value.
+fn rank(operand: &Operand) -> u8 {
+    match (&operand.typed, operand.expr) {
+        (typed, _) if typed.owner.is_some() => 3,
+        (typed, _) if typed.name.is_some() => 2,
+        (_, Some(Expr::FnCall(..) | Expr::Dot(..) | Expr::Index(..))) => 1,
+        _ => 0,
+    }
+}
+
+fn comparison_hint(subject: &Operand, other: &Operand) -> String {
+    use ValueType::{Audience, Integer, List, Record, Text};
+    let path = subject.typed.path.as_deref().unwrap_or("VALUE");
+    match (&subject.typed.value_type, &other.typed.value_type, other.expr) {
+        (Integer, _, Some(Expr::StringConstant(text, _))) if text.parse::<i64>().is_ok() => {
+            format!("write {text} without quotes")
         }
-        Some(kinds)
-    }
-
-    /// What an expression is known to give.
-    pub(super) fn of(&self, expr: &Expr) -> Option<Kind> {
-        match expr {
-            Expr::StringConstant(..) | Expr::InterpolatedString(..) => Some(Kind::Text),
-            Expr::IntegerConstant(..) => Some(Kind::Integer),
-            Expr::FloatConstant(..) => Some(Kind::Float),
-            Expr::BoolConstant(..) => Some(Kind::Flag),
-            Expr::Array(entries, _) => {
-                let first = self.of(entries.first()?)?;
-                let is_uniform = entries.iter().all(|entry| self.of(entry) == Some(first));
-                match first {
-                    Kind::Text if is_uniform => Some(Kind::Texts),
-                    Kind::Integer if is_uniform => Some(Kind::Integers),
-                    _ => None,
-                }
-            }
-            Expr::Variable(variable, ..) if is_plain_or_global(&variable.2) => {
-                self.variables.get(variable.1.as_str()).copied().flatten()
-            }
-            Expr::FnCall(call, _) if call.namespace.is_empty() => self.of_call(call),
-            Expr::Dot(..) => match chain(expr) {
-                (Expr::Variable(map, ..), links) if is_plain_or_global(&map.2) => match links.as_slice() {
-                    [Expr::Property(key, _)] => {
-                        self.fields.get(&(map.1.to_string(), key.2.to_string())).copied()
-                    }
-                    links => self.of_method(links),
-                },
-                (_, links) => self.of_method(&links),
-            },
-            _ => None,
+        (Text, _, Some(Expr::IntegerConstant(number, _))) => format!("write \"{number}\" in quotes"),
+        (Integer, _, Some(Expr::FnCall(call, _))) if call.name == "param" => {
+            "give it a number as its default: param(\"NAME\", 0)".to_owned()
         }
-    }
-
-    fn of_call(&self, call: &FnCallExpr) -> Option<Kind> {
-        match (call.name.as_str(), call.args.as_slice()) {
-            ("param", [_]) if !self.has_own_param => Some(Kind::Text),
-            ("param", [_, default]) if !self.has_own_param => self.of(default),
-            (name, args) => self.returns.get(&(name.to_owned(), args.len())).copied(),
+        (Integer, Text, Some(Expr::Variable(variable, ..))) => {
+            let name = variable.1.as_str();
+            format!("write parse_int({name}); a parameter with a number as its default is a number")
         }
+        (List(_), Integer | Text, _) => format!("write {path}.contains(…)"),
+        (Text | Integer, List(_), _) => format!("write {path} in LIST"),
+        (Record("Tag"), Text, _) => format!("compare its name: {path}.name"),
+        (Record("User"), Text, _) => format!("compare its openid: {path}.openid"),
+        (Audience, _, _) => "an audience is counted by .count()".to_owned(),
+        (of, _, _) => format!("compare it with {}", of.describe()),
     }
+}
 
-    /// What the last method of a chain returns.
-    fn of_method(&self, links: &[&Expr]) -> Option<Kind> {
-        let Some(Expr::MethodCall(call, _)) = links.last() else { return None };
-        self.returns.get(&(call.name.to_string(), call.args.len() + 1)).copied()
-    }
-
-    /// What is wrong with a comparison or a membership, `follower` being the name of a follower.
-    pub(super) fn problem(&self, expr: &Expr, follower: &str) -> Option<NeverTrue> {
-        match expr {
-            Expr::FnCall(call, position) => {
-                let [left, right] = call.args.as_slice() else { return None };
-                if is_comparison(call) {
-                    let field = |expr| field_of(expr, follower);
-                    return match (field(left), field(right)) {
-                        (Some(field), None) => self.mismatch(field, right, follower, *position),
-                        (None, Some(field)) => self.mismatch(field, left, follower, *position),
-                        _ => None,
-                    };
-                }
-                // `x in list` is a call of `contains`, with the list first.
-                (call.name == "contains")
-                    .then(|| self.missing((left, &[]), right, follower, *position))
-                    .flatten()
-            }
-            Expr::Dot(..) => {
-                let (root, links) = chain(expr);
-                let (last, before) = links.split_last()?;
-                let Expr::MethodCall(call, position) = last else { return None };
-                let is_membership = ["contains", "index_of"].contains(&call.name.as_str());
-                let [wanted] = call.args.as_slice() else { return None };
-                is_membership.then(|| self.missing((root, before), wanted, follower, *position)).flatten()
-            }
-            _ => None,
-        }
-    }
-
-    /// `u.qr_scene == "98765"`: a number is never equal to a text.
-    fn mismatch(
-        &self,
-        (kind, field): (FieldKind, &str),
-        other: &Expr,
-        follower: &str,
-        position: Position,
-    ) -> Option<NeverTrue> {
-        if let (SUBSCRIBE_TIME, Expr::IntegerConstant(number, _)) = (field, other)
-            && let Some(seconds) = millis_as_secs(*number)
-        {
-            let message = format!("`{field}` is in seconds, and this compares it with milliseconds");
-            return Some(NeverTrue { position, message, hint: format!("write {seconds}") });
-        }
-        let given = self.of(other).filter(|given| !given.fits(kind))?;
-        let hint = match (kind, other) {
-            (FieldKind::Integer, Expr::StringConstant(text, _)) if text.parse::<i64>().is_ok() => {
-                format!("write {text} without quotes")
-            }
-            (FieldKind::Text, Expr::IntegerConstant(number, _)) => format!("write \"{number}\" in quotes"),
-            (FieldKind::Integer, Expr::FnCall(call, _)) if call.name == "param" => {
-                "give it a number as its default: param(\"NAME\", 0)".to_owned()
-            }
-            (FieldKind::Integer, Expr::Variable(variable, ..)) if given == Kind::Text => {
-                let name = variable.1.as_str();
-                format!("write parse_int({name}); a parameter with a number as its default is a number")
-            }
-            (FieldKind::IntegerList, _) if given == Kind::Integer => {
-                format!("write {follower}.{field}.contains(ID)")
-            }
-            (FieldKind::Text | FieldKind::Integer, _) if given.entry().is_some() => {
-                format!("write {follower}.{field} in LIST")
-            }
-            _ => format!("compare it with {}", kind.describe()),
-        };
-        let message =
-            format!("`{field}` is {}, and this compares it with {}", kind.describe(), given.describe());
-        Some(NeverTrue { position, message, hint })
-    }
-
-    /// `"VIP" in u.tagid_list`, `["98765"].contains(u.qr_scene)`: a list that never holds what it is asked for. The list is
-    /// given as its root and links.
-    fn missing(
-        &self,
-        (root, links): (&Expr, &[&Expr]),
-        wanted: &Expr,
-        follower: &str,
-        position: Position,
-    ) -> Option<NeverTrue> {
-        let (list, property) = match (root, links) {
-            (list, []) => match chain(list) {
-                (root, links) if is_variable(root, follower) => match links.as_slice() {
-                    [Expr::Property(property, _)] => (list, Some(property.2.as_str())),
-                    _ => return None,
-                },
-                _ => (list, None),
-            },
-            (root, [Expr::Property(property, _)]) if is_variable(root, follower) => {
-                (root, Some(property.2.as_str()))
-            }
-            _ => return None,
-        };
-        if let Some(name) = property {
-            let field = FIELDS.iter().find(|field| field.name == name)?;
-            let given = self.of(wanted)?;
-            if field.kind != FieldKind::IntegerList || matches!(given, Kind::Integer | Kind::Float) {
-                return None;
-            }
-            let tag = match wanted {
-                Expr::StringConstant(tag, _) => format!("{tag:?}"),
-                _ => "NAME".to_owned(),
-            };
-            let message = format!("`{name}` never has {} in it", given.describe());
-            let hint = format!("it holds ids: with_tag({tag}), or tag_id({tag}) in {follower}.{name}");
+/// `"VIP" in u.tagid_list`, `["98765"].contains(u.qr_scene)`: a list that never holds what it is asked for.
+fn membership(list: &Operand, wanted: &Operand, position: Position) -> Option<NeverTrue> {
+    let given = &wanted.typed.value_type;
+    let entry = match &list.typed.value_type {
+        ValueType::List(entry) => &**entry,
+        ValueType::Map(_) if given.is_certain() && *given != ValueType::Text => {
+            let message =
+                format!("the keys of a map are strings, and this looks for {} in it", given.describe());
+            let hint = "write the key as a text: `${…}` between back-ticks".to_owned();
             return Some(NeverTrue { position, message, hint });
         }
-        let (kind, field) = field_of(wanted, follower)?;
-        let entry = self.of(list).and_then(Kind::entry).filter(|entry| !entry.fits(kind))?;
-        let message = format!("`{field}` is {}, and this list has {} only", kind.describe(), plural(entry));
-        let hint = match entry {
-            Kind::Text => "write the numbers without quotes".to_owned(),
-            _ => "write the texts in quotes".to_owned(),
-        };
-        Some(NeverTrue { position, message, hint })
+        _ => return None,
+    };
+    if entry.is_comparable(given) {
+        return None;
     }
+    if let (Some(_), Some(name)) = (list.typed.owner, list.typed.name.as_deref()) {
+        let path = list.typed.path.as_deref().unwrap_or(name);
+        let message = format!("`{name}` never has {} in it", given.describe());
+        let tag = wanted.expr.and_then(literal).map_or("NAME".to_owned(), |tag| format!("{tag:?}"));
+        let hint = match (name, given) {
+            ("tagid_list", ValueType::Text) => {
+                format!("it holds ids: with_tag({tag}), or tag_id({tag}) in {path}")
+            }
+            _ => format!("it holds {}", entry.plural()),
+        };
+        return Some(NeverTrue { position, message, hint });
+    }
+    let only = format!("this list has {} only", entry.plural());
+    let message = match &wanted.typed.name {
+        Some(name) => format!("`{name}` is {}, and {only}", given.describe()),
+        None => format!("{only}, and this looks for {} in it", given.describe()),
+    };
+    let hint = match (entry, given, &wanted.typed.name) {
+        (ValueType::Text, ValueType::Integer, Some(_)) => "write the numbers without quotes".to_owned(),
+        (ValueType::Integer, ValueType::Text, Some(_)) => "write the texts in quotes".to_owned(),
+        (ValueType::Record("Tag"), ValueType::Text, _) => {
+            "look for its name: LIST.some(|t| t.name == …)".to_owned()
+        }
+        _ => format!("look for {}", entry.describe()),
+    };
+    Some(NeverTrue { position, message, hint })
 }
 
 /// What is never true in a closure of followers for the values that it captured. A variable that is used for anything but
 /// such comparisons is passed over: the closure may tell the kinds apart.
 pub(crate) fn never_true(closure: &Shared<ScriptFuncDef>, captured: &[Dynamic]) -> Option<NeverTrue> {
     let (names, own) = closure.params.split_at_checked(captured.len())?;
-    let [follower] = own else { return None };
-    let mut alone = Module::new();
-    alone.set_script_fn(Shared::clone(closure));
-    let body = AST::new_from_module(alone);
-    let literals = Kinds { has_own_param: true, ..Kinds::default() };
-    names.iter().zip(captured).find_map(|(name, value)| {
-        let kinds = Kinds { has_own_param: true, ..Kinds::of_captured(name, value)? };
-        let (mut uses, mut found, mut is_shadowed) = (0, Vec::new(), false);
-        body.walk(&mut |path: &[ASTNode]| {
-            show(path, &mut |node| match node {
-                Node::Stmt(Stmt::Var(variable, ..)) => {
-                    is_shadowed |= [name, follower].contains(&&variable.0.name);
-                }
-                Node::Stmt(Stmt::For(of, _)) => is_shadowed |= [name, follower].contains(&&of.0.name),
-                Node::Expr(expr) => {
-                    uses += usize::from(is_variable(expr, name));
-                    if literals.problem(expr, follower).is_none() {
-                        found.extend(kinds.problem(expr, follower));
-                    }
-                }
-                Node::Stmt(_) => {}
-            })
+    let [_] = own else { return None };
+    let types: Vec<ValueType> = captured.iter().map(ValueType::of_value).collect();
+    if !types.iter().any(ValueType::is_certain) {
+        return None;
+    }
+    // Its own name is one that the parser made up, which stands for a closure that is not called by name.
+    let body = Body { name: Some(String::new()), ..Body::of(closure) };
+    let key = FunctionKey { file: 0, name: String::new(), parameters: body.parameters.len() };
+    let uses: Vec<usize> = names.iter().map(|name| uses(&body, name)).collect();
+    let mut definitions = Definitions {
+        files: vec![FileDefinitions { bodies: vec![body], ..FileDefinitions::default() }],
+        fields: follower_fields().collect(),
+        ..Definitions::default()
+    };
+    let mut found_for = |captured: Option<usize>| {
+        let parameters = (0..key.parameters).map(|index| {
+            let value = match types.get(index) {
+                Some(value) if captured == Some(index) => value.clone(),
+                Some(_) => ValueType::Unknown,
+                None => ValueType::Record("User"),
+            };
+            (Place::Parameter(key.clone(), index), value)
         });
-        if is_shadowed || found.len() != uses { None } else { found.into_iter().next() }
+        definitions.given = parameters.collect();
+        let mut found = Vec::new();
+        observe(&definitions, &mut |_, observed| found.extend(never(&observed)));
+        found
+    };
+    // What is wrong whatever was captured is found before anything runs.
+    let always: Vec<Position> = found_for(None).into_iter().map(|never| never.position).collect();
+    (0..names.len()).find_map(|index| {
+        let mut found = found_for(Some(index));
+        found.retain(|never| !always.contains(&never.position));
+        if found.len() == uses[index] { found.into_iter().next() } else { None }
     })
 }
 
-fn plural(kind: Kind) -> &'static str {
-    if kind == Kind::Text { "strings" } else { "integers" }
-}
-
-pub(super) fn is_plain_or_global(namespace: &rhai::Namespace) -> bool {
-    namespace.is_empty() || matches!(namespace.path.as_slice(), [only] if only.name == "global")
-}
-
-fn is_comparison(call: &FnCallExpr) -> bool {
-    use Token::{EqualsTo, GreaterThan, GreaterThanEqualsTo, LessThan, LessThanEqualsTo, NotEqualsTo};
-    matches!(
-        call.op_token,
-        Some(EqualsTo | NotEqualsTo | LessThan | LessThanEqualsTo | GreaterThan | GreaterThanEqualsTo)
-    )
-}
-
-/// The field, if an expression is a field of the follower and nothing more.
-fn field_of(expr: &Expr, follower: &str) -> Option<(FieldKind, &'static str)> {
-    let (root, links) = chain(expr);
-    let [Expr::Property(property, _)] = links.as_slice() else { return None };
-    let field = FIELDS.iter().find(|field| is_variable(root, follower) && property.2 == field.name)?;
-    Some((field.kind, field.name))
+/// How often a body uses a variable, other ones of that name too.
+fn uses(body: &Body, name: &str) -> usize {
+    let mut uses = 0;
+    body.walk(&mut |node| match node {
+        Node::Expr(expr) => uses += usize::from(is_variable(expr, name)),
+        Node::Stmt(Stmt::Var(variable, ..)) => uses += usize::from(variable.0.name == name),
+        Node::Stmt(Stmt::For(of, _)) => uses += usize::from(of.0.name == name),
+        Node::Stmt(_) => {}
+    });
+    uses
 }

@@ -4,8 +4,9 @@ use crate::{
     base::{Diagnostic, SourceSpan},
     script::source::program::Program,
 };
-use rhai::{AST, ASTNode, Expr, Module, Position, Stmt};
-use std::collections::BTreeMap;
+use rhai::{
+    AST, ASTFlags, ASTNode, Expr, FnCallExpr, ImmutableString, Module, Position, ScriptFuncDef, Shared, Stmt,
+};
 
 /// One file of a program under check.
 pub(super) struct File<'a> {
@@ -44,15 +45,7 @@ pub(super) fn literal(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// Calls `visit` with every node under these statements.
-pub(super) fn walk(statements: &[Stmt], visit: &mut dyn FnMut(Node)) {
-    let mut path = Vec::new();
-    for statement in statements {
-        statement.walk(&mut path, &mut |path| show(path, visit));
-    }
-}
-
-pub(super) fn show(path: &[ASTNode], visit: &mut dyn FnMut(Node)) -> bool {
+fn show(path: &[ASTNode], visit: &mut dyn FnMut(Node)) -> bool {
     match path.last() {
         Some(ASTNode::Expr(expr)) => visit(Node::Expr(expr)),
         Some(ASTNode::Stmt(statement)) => visit(Node::Stmt(statement)),
@@ -72,34 +65,49 @@ pub(super) struct Body {
     /// `None` for the top level; a closure has the name that the parser made up.
     pub(super) name: Option<String>,
     pub(super) parameters: Vec<String>,
-    /// An AST of this body alone: the engine gives access to a function's statements in no other way.
-    ast: AST,
+    pub(super) statements: Vec<Stmt>,
 }
 
 impl Body {
-    /// Its parameters without the variables that it captures, which come first.
-    pub(super) fn own_parameters(&self, captured: &BTreeMap<String, usize>) -> &[String] {
-        let captured = self.name.as_ref().and_then(|name| captured.get(name)).copied().unwrap_or_default();
-        self.parameters.get(captured..).unwrap_or_default()
+    /// Whether the parser made up its name.
+    pub(super) fn is_closure(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| name.contains('$'))
     }
 
+    /// A function of a file, or a closure.
+    pub(super) fn of(function: &Shared<ScriptFuncDef>) -> Self {
+        // The engine gives access to a function's statements in no other way.
+        let mut alone = Module::new();
+        alone.set_script_fn(Shared::clone(function));
+        let mut statements = Vec::new();
+        AST::new_from_module(alone).walk(&mut |path: &[ASTNode]| {
+            if let [ASTNode::Stmt(statement)] = path {
+                statements.push((*statement).clone());
+            }
+            true
+        });
+        Self {
+            name: Some(function.name.to_string()),
+            parameters: function.params.iter().map(ToString::to_string).collect(),
+            statements,
+        }
+    }
+
+    /// Calls `visit` with every node.
     pub(super) fn walk(&self, visit: &mut dyn FnMut(Node)) {
-        self.ast.walk(&mut |path: &[ASTNode]| show(path, visit));
+        let mut path = Vec::new();
+        for statement in &self.statements {
+            statement.walk(&mut path, &mut |path| show(path, visit));
+        }
     }
 }
 
 pub(super) fn bodies(ast: &AST) -> Vec<Body> {
     let library: &Module = ast.as_ref();
-    let functions = ast.iter_functions().filter_map(|function| {
-        let mut alone = Module::new();
-        alone.set_script_fn(library.get_script_fn(function.name, function.params.len())?.clone());
-        Some(Body {
-            name: Some(function.name.to_owned()),
-            parameters: function.params.iter().map(|name| (*name).to_owned()).collect(),
-            ast: AST::new_from_module(alone),
-        })
-    });
-    let top = Body { name: None, parameters: Vec::new(), ast: ast.clone_statements_only() };
+    let functions = ast
+        .iter_functions()
+        .filter_map(|function| Some(Body::of(library.get_script_fn(function.name, function.params.len())?)));
+    let top = Body { name: None, parameters: Vec::new(), statements: ast.statements().to_vec() };
     std::iter::once(top).chain(functions).collect()
 }
 
@@ -126,4 +134,38 @@ pub(super) fn first_of(expr: &Expr) -> &Expr {
 
 pub(super) fn is_variable(expr: &Expr, name: &str) -> bool {
     matches!(expr, Expr::Variable(variable, ..) if variable.1 == name && variable.2.is_empty())
+}
+
+/// A step of an access, `root.field[index].method(…)`.
+#[derive(Clone, Copy)]
+pub(super) enum Link<'a> {
+    Field(&'a ImmutableString, Position),
+    Index(&'a Expr),
+    Method(&'a FnCallExpr, Position),
+}
+
+/// An access as its root and its links.
+pub(super) fn access(expr: &Expr) -> (&Expr, Vec<Link<'_>>) {
+    let (Expr::Dot(pair, options, _) | Expr::Index(pair, options, _)) = expr else {
+        return (expr, Vec::new());
+    };
+    let mut links = Vec::new();
+    let (mut is_index, mut is_last) = (matches!(expr, Expr::Index(..)), options.contains(ASTFlags::BREAK));
+    let mut rest = &pair.rhs;
+    loop {
+        let next = match rest {
+            Expr::Dot(pair, options, _) | Expr::Index(pair, options, _) if !is_last => Some((pair, options)),
+            _ => None,
+        };
+        let link = next.map_or(rest, |(pair, _)| &pair.lhs);
+        links.push(match link {
+            _ if is_index => Link::Index(link),
+            Expr::Property(name, position) => Link::Field(&name.2, *position),
+            Expr::MethodCall(call, position) => Link::Method(call, *position),
+            other => Link::Index(other),
+        });
+        let Some((pair, options)) = next else { return (&pair.lhs, links) };
+        (is_index, is_last) = (matches!(rest, Expr::Index(..)), options.contains(ASTFlags::BREAK));
+        rest = &pair.rhs;
+    }
 }

@@ -1,15 +1,21 @@
 //! What is wrong with a script, found without running it: unknown functions, unknown fields of
-//! followers, comparisons that can never be true, parameters of the wrong kind.
+//! values, comparisons that can never be true, parameters of the wrong kind.
 //!
-//! Everything reported here would fail at run time; what can't be known is ignored.
+//! Everything reported here would fail at run time or do nothing; what can't be known is ignored.
 
 mod calls;
 pub(crate) mod comparisons;
+mod definitions;
+mod fields;
 mod file;
-mod followers;
 mod handlers;
+mod inference;
 mod known_values;
+mod observed;
+mod operators;
 mod params;
+mod switches;
+mod values;
 
 use self::file::File;
 use crate::script::{
@@ -36,16 +42,19 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<
     let main = File { program, path: None, ast: &program.ast };
     let imports =
         program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
+    let files: Vec<File> = std::iter::once(main).chain(imports).collect();
     let mut troubles = Vec::new();
-    for file in std::iter::once(main).chain(imports) {
-        let mut problems = calls::check(&file);
-        problems.extend(followers::check(&file));
-        problems.extend(handlers::check(&file));
-        problems.extend(params::check_defaults(&file));
+    for (file, of_values) in files.iter().zip(values::check(&files)) {
+        let mut problems = calls::check(file);
+        problems.extend(of_values);
+        problems.extend(handlers::check(file));
+        problems.extend(params::check_defaults(file));
         if let Some(given) = given {
-            problems.extend(params::check(&file, given));
+            problems.extend(params::check(file, given));
         }
         problems.sort_by_key(|problem| (problem.position.line(), problem.position.position()));
+        // What several cases of a `switch` lead to is seen once for each of them.
+        problems.dedup_by(|a, b| a.position == b.position && a.diagnostic.message == b.diagnostic.message);
         troubles.extend(problems.into_iter().map(|problem| {
             let kind = if problem.is_usage { ErrorKind::Configuration } else { ErrorKind::Script };
             ScriptFailure { diagnostic: problem.diagnostic, kind }

@@ -184,7 +184,8 @@ fn native(info: &FuncInfo) -> Native {
         "" if is_stage => "Audience",
         "" if namespace == "card" => "Map",
         "" => "()",
-        gives => gives,
+        // The types of entries are for `check`: editors know none.
+        gives => gives.split('<').next().unwrap_or(gives),
     };
     let of_library = info.script.iter().flat_map(|function| function.comments.iter().copied());
     let comments = metadata.comments.iter().map(rhai::Identifier::as_str).chain(of_library);

@@ -45,7 +45,7 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
         [] => {
             // A key is shown with the other keys of its part.
             let parts = kinds::automation_parts();
-            if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|(key, _)| *key == name)) {
+            if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|field| field.name == name)) {
                 return Ok(plain::value(part));
             }
             let names: Vec<String> =

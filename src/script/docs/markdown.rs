@@ -41,8 +41,8 @@ pub fn reference(table: &str) -> String {
 
 fn fields(value: &Kind, kind: &str) -> String {
     let mut text = format!("\n### {}\n\n{}\n\n| {kind} | |\n|---|---|\n", value.name, value.doc);
-    for (name, doc) in &value.fields {
-        text.push_str(&format!("| `{name}` | {} |\n", cell(doc)));
+    for field in &value.fields {
+        text.push_str(&format!("| `{}` | {} |\n", field.name, cell(&field.doc)));
     }
     text
 }

@@ -60,8 +60,8 @@ pub(super) fn list(entries: &[Entry], chapters: &str) -> String {
 
 pub(super) fn value(value: &Kind) -> String {
     let mut text = format!("{}\n\n{}\n\n", value.name, indent(&without_marks(value.doc)));
-    for (name, doc) in &value.fields {
-        text.push_str(&row(name, &without_marks(doc)));
+    for field in &value.fields {
+        text.push_str(&row(field.name, &without_marks(&field.doc)));
     }
     text.trim_end().to_owned()
 }

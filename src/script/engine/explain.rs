@@ -3,7 +3,7 @@
 use crate::{
     base::{Diagnostic, closest_match},
     script::{
-        functions::kinds::value_fields,
+        functions::kinds::{self, field_is_read_only, value_fields},
         host::{
             catalog::{Function, functions, kind_in_words},
             error::{ErrorKind, ScriptError, ScriptFailure},
@@ -242,16 +242,9 @@ fn no_such_field(text: &str) -> Option<Diagnostic> {
         return Some(Diagnostic::new(format!("{} has no field `{field}`", a_kind(kind))));
     };
     if fields.contains(&field) {
-        let diagnostic = Diagnostic::new(format!("the field `{field}` of a {kind} can't be set"));
-        return Some(
-            diagnostic.hint("a value of the platform's is read only: change it with the function for that"),
-        );
+        return Some(field_is_read_only(kind, field));
     }
-    let hint = match closest_match(field, fields.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("its fields are {}", fields.join(", ")),
-    };
-    Some(Diagnostic::new(format!("a {kind} has no field `{field}`")).hint(hint))
+    Some(kinds::no_such_field(kind, &fields, field))
 }
 
 /// A call that matches no function: its name is wrong, or its arguments are.

@@ -91,7 +91,7 @@ impl ToScript for User {
 }
 
 impl ToScript for Users {
-    const KIND: &'static str = "Array";
+    const KIND: &'static str = "Array<User>";
     const GIVES: &'static str = "an array of `User`";
     fn to_script(self) -> Dynamic {
         self.user_info_list.into_iter().map(User::to_script).collect::<Array>().into()
@@ -107,7 +107,7 @@ impl ToScript for Tag {
 }
 
 impl ToScript for Tags {
-    const KIND: &'static str = "Array";
+    const KIND: &'static str = "Array<Tag>";
     const GIVES: &'static str = "an array of `Tag`";
     fn to_script(self) -> Dynamic {
         self.tags.into_iter().map(Tag::to_script).collect::<Array>().into()
@@ -135,7 +135,7 @@ impl ToScript for RidInfo {
 }
 
 impl ToScript for IpList {
-    const KIND: &'static str = "Array";
+    const KIND: &'static str = "Array<String>";
     const GIVES: &'static str = "an array of addresses";
     fn to_script(self) -> Dynamic {
         self.ip_list.into_iter().map(Dynamic::from).collect::<Array>().into()
@@ -143,7 +143,7 @@ impl ToScript for IpList {
 }
 
 impl ToScript for TagIds {
-    const KIND: &'static str = "Array";
+    const KIND: &'static str = "Array<int>";
     const GIVES: &'static str = "an array of ids";
     fn to_script(self) -> Dynamic {
         self.tagid_list.into_iter().map(Dynamic::from).collect::<Array>().into()

@@ -3,8 +3,12 @@
 use super::oauth;
 use crate::{
     api::{callback, user},
+    base::{Diagnostic, closest_match},
     script::{
-        host::{error, value},
+        host::{
+            error, value,
+            value_type::{DeclaredField, ValueType},
+        },
         source::automation_keys,
     },
 };
@@ -14,8 +18,15 @@ use crate::{
 pub(crate) struct Kind {
     pub name: &'static str,
     pub doc: &'static str,
-    /// Names with what they hold.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Vec<ValueField>,
+}
+
+/// A field of a value.
+#[derive(Debug)]
+pub(crate) struct ValueField {
+    pub name: &'static str,
+    pub value_type: ValueType,
+    pub doc: String,
 }
 
 /// What an automation is made of, and what its handlers are given.
@@ -23,7 +34,10 @@ pub(crate) fn automation_parts() -> Vec<Kind> {
     let part = |name, doc, keys: &[(&'static str, &str)]| Kind {
         name,
         doc,
-        fields: keys.iter().map(|(key, doc)| (*key, (*doc).to_owned())).collect(),
+        fields: keys
+            .iter()
+            .map(|(name, doc)| ValueField { name, value_type: ValueType::Unknown, doc: (*doc).to_owned() })
+            .collect(),
     };
     vec![
         part(
@@ -55,55 +69,99 @@ pub(crate) fn automation_parts() -> Vec<Kind> {
 
 /// Every kind that has fields.
 pub(crate) fn kinds() -> Vec<Kind> {
-    let owned = |fields: &[(&'static str, &str)]| {
-        fields.iter().map(|(name, doc)| (*name, (*doc).to_owned())).collect()
+    let declared = |fields: &[DeclaredField]| {
+        let fields = fields.iter().map(|(name, value_type, doc)| ValueField {
+            name,
+            value_type: ValueType::declared(value_type),
+            doc: (*doc).to_owned(),
+        });
+        fields.collect()
     };
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     vec![
         Kind {
             name: "User",
             doc: "A follower. A field that the platform left out is `()`; one that it has added since is there too.",
-            fields: user::FIELDS.iter().map(|field| (field.name, one_line(field.doc))).collect(),
+            fields: user::FIELDS
+                .iter()
+                .map(|field| ValueField {
+                    name: field.name,
+                    value_type: ValueType::of_field(field.kind),
+                    doc: one_line(field.doc),
+                })
+                .collect(),
         },
         Kind {
             name: "Report",
             doc: "What a terminal operation did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
-            fields: owned(value::REPORT_FIELDS),
+            fields: declared(value::REPORT_FIELDS),
         },
         Kind {
             name: "Tag",
             doc: "A tag (标签). It can be given where an id is expected.",
-            fields: owned(value::TAG_FIELDS),
+            fields: declared(value::TAG_FIELDS),
         },
         Kind {
             name: "Token",
             doc: "A token. It prints as `***`; only functions of mpscript can use it.",
-            fields: owned(value::TOKEN_FIELDS),
+            fields: declared(value::TOKEN_FIELDS),
         },
         Kind {
             name: "Grant",
             doc: "What a person has authorized (网页授权).",
-            fields: owned(oauth::GRANT_FIELDS),
+            fields: declared(oauth::GRANT_FIELDS),
         },
         Kind {
             name: "Error",
             doc: "What `catch (e)` gives when a call fails.",
-            fields: owned(error::ERROR_FIELDS),
+            fields: declared(error::ERROR_FIELDS),
         },
         Kind {
             name: "Message",
             doc: "A pushed message or event. A field that did not come is `()`.",
             fields: callback::FIELDS
                 .iter()
-                .map(|field| (field.name, one_line(field.doc)))
-                .chain([("scene", "The QR code's scene: a number, or a text.".to_owned())])
+                .map(|field| ValueField {
+                    name: field.name,
+                    value_type: of_push(field.kind),
+                    doc: one_line(field.doc),
+                })
+                .chain([ValueField {
+                    name: "scene",
+                    value_type: ValueType::Unknown,
+                    doc: "The QR code's scene: a number, or a text.".to_owned(),
+                }])
                 .collect(),
         },
     ]
 }
 
+const fn of_push(kind: callback::Kind) -> ValueType {
+    match kind {
+        callback::Kind::Text => ValueType::Text,
+        callback::Kind::Integer => ValueType::Integer,
+        callback::Kind::Decimal => ValueType::Float,
+        callback::Kind::Group => ValueType::Unknown,
+    }
+}
+
 /// The fields of a kind of value.
 pub(crate) fn value_fields(kind: &str) -> Option<Vec<&'static str>> {
     let value = kinds().into_iter().find(|value| value.name == kind)?;
-    Some(value.fields.into_iter().map(|(name, _)| name).collect())
+    Some(value.fields.into_iter().map(|field| field.name).collect())
+}
+
+/// The error for a field that a value of this kind does not have.
+pub(crate) fn no_such_field(kind: &str, fields: &[&'static str], name: &str) -> Diagnostic {
+    let hint = match closest_match(name, fields.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its fields are {}", fields.join(", ")),
+    };
+    Diagnostic::new(format!("a {kind} has no field `{name}`")).hint(hint)
+}
+
+/// The error for a field of a value of this kind that is set.
+pub(crate) fn field_is_read_only(kind: &str, name: &str) -> Diagnostic {
+    Diagnostic::new(format!("the field `{name}` of a {kind} can't be set"))
+        .hint("a value of the platform's is read only: change it with the function for that")
 }

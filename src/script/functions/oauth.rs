@@ -8,6 +8,7 @@ use crate::{
         error::{ScriptError, at_position},
         register::described,
         value::OpaqueToken,
+        value_type::DeclaredField,
     },
 };
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Module, NativeCallContext};
@@ -47,15 +48,19 @@ pub(crate) fn register(engine: &mut Engine, module: &mut Module, env: &Arc<RunEn
     );
 }
 
-/// The fields of what a person has authorized, for the reference.
-pub(crate) const GRANT_FIELDS: &[(&str, &str)] = &[
-    ("access_token", "The person's token."),
-    ("refresh_token", "What renews it, for thirty days."),
-    ("expires_in", "Seconds until the token ends."),
-    ("openid", "Who it is."),
-    ("scope", "What was authorized: `snsapi_base` or `snsapi_userinfo`."),
-    ("unionid", "Their id across the accounts of one Open Platform account, for `snsapi_userinfo`."),
-    ("is_snapshotuser", "1 for a made-up person of the snapshot page."),
+/// The fields of what a person has authorized.
+pub(crate) const GRANT_FIELDS: &[DeclaredField] = &[
+    ("access_token", "Token", "The person's token."),
+    ("refresh_token", "Token", "What renews it, for thirty days."),
+    ("expires_in", "int", "Seconds until the token ends."),
+    ("openid", "String", "Who it is."),
+    ("scope", "String", "What was authorized: `snsapi_base` or `snsapi_userinfo`."),
+    (
+        "unionid",
+        "String",
+        "Their id across the accounts of one Open Platform account, for `snsapi_userinfo`.",
+    ),
+    ("is_snapshotuser", "int", "1 for a made-up person of the snapshot page."),
 ];
 
 const AUTHORIZE_URL: &str = "The address of the page that a person authorizes on. Nothing is called.

@@ -1,6 +1,6 @@
 //! What can be called: every function of an engine with its signature, for checks and hints.
 
-use super::stdlib::is_stage;
+use super::{stdlib::is_stage, value_type::ValueType};
 use rhai::{Engine, FuncMetadata};
 
 /// Functions that return an audience.
@@ -17,8 +17,10 @@ pub(crate) struct Function {
     pub name: String,
     pub arguments: usize,
     pub signature: String,
-    /// The type of its result; of a text that is no type, the words are meaningless.
-    pub gives: String,
+    /// The type of its first argument, which is what it is called on as a method.
+    pub on: ValueType,
+    /// The type of its result.
+    pub gives: ValueType,
 }
 
 impl Function {
@@ -49,18 +51,22 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params + on_audience,
                 signature: signature(&name, info.metadata, on_audience > 0),
-                gives: result_in_words(&info.metadata.return_type),
+                on: match (on_audience, info.metadata.params_info.first()) {
+                    (0, Some(first)) => {
+                        ValueType::declared(first.split_once(':').map_or("", |(_, declared)| declared))
+                    }
+                    (0, None) => ValueType::Unknown,
+                    _ => ValueType::Audience,
+                },
+                gives: match on_audience {
+                    0 => ValueType::declared(&info.metadata.return_type),
+                    _ => ValueType::Audience,
+                },
                 name,
             })
         },
         true,
     )
-}
-
-/// The type of a result that can fail, or can't.
-fn result_in_words(kind: &str) -> String {
-    let inner = ["Result<", "RhaiResultOf<"].iter().find_map(|result| kind.split_once(result));
-    kind_in_words(inner.map_or(kind, |(_, inner)| inner.split([',', '>']).next().unwrap_or(inner)))
 }
 
 /// `filter(audience, closure)`: a function as a hint shows it. A parameter without a name is shown by its type.

@@ -1,5 +1,6 @@
 //! The error that a script catches, and the failure that a person is shown.
 
+use super::value_type::DeclaredField;
 use crate::{
     api::errcode::DAILY_QUOTA,
     base::Diagnostic,
@@ -224,14 +225,14 @@ pub(crate) fn at_position<T>(
     })
 }
 
-/// The fields of a caught error, for the reference.
-pub(crate) const ERROR_FIELDS: &[(&str, &str)] = &[
-    ("errcode", "The platform's number, or `()` where it said nothing."),
-    ("errmsg", "The platform's words, without hint and rid."),
-    ("endpoint", "The function that failed."),
-    ("rid", "What the platform's support looks a request up by, or `()`."),
-    ("hint", "What to do next, or `()`."),
-    ("message", "All of it as one line."),
+/// The fields of a caught error.
+pub(crate) const ERROR_FIELDS: &[DeclaredField] = &[
+    ("errcode", "int", "The platform's number, or `()` where it said nothing."),
+    ("errmsg", "String", "The platform's words, without hint and rid."),
+    ("endpoint", "String", "The function that failed."),
+    ("rid", "String", "What the platform's support looks a request up by, or `()`."),
+    ("hint", "String", "What to do next, or `()`."),
+    ("message", "String", "All of it as one line."),
 ];
 
 /// Registers the error's fields for scripts.

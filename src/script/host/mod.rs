@@ -12,3 +12,4 @@ pub(crate) mod openid;
 pub(crate) mod register;
 pub(crate) mod stdlib;
 pub(crate) mod value;
+pub(crate) mod value_type;

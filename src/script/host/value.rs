@@ -1,6 +1,9 @@
 //! The values that scripts hold: followers, tags, tokens, reports.
 
-use super::error::{ScriptError, ScriptResult};
+use super::{
+    error::{ScriptError, ScriptResult},
+    value_type::DeclaredField,
+};
 use crate::{
     api::{
         oauth::Grant,
@@ -338,35 +341,39 @@ pub(crate) fn field_unknown(name: &str) -> ScriptError {
     ScriptError::usage(format!("a follower has no field `{name}`"), hint)
 }
 
-/// The fields of a report, for the reference.
-pub(crate) const REPORT_FIELDS: &[(&str, &str)] = &[
-    ("end", "The terminal operation: `tag`, `count`, …"),
-    ("target", "The tag, for `tag` and `untag`."),
-    ("state", "`done`, `cancelled` or `error`."),
-    ("listed", "How many were listed."),
-    ("missing", "How many the platform counts and did not list; more than 0 is a failure."),
-    ("fetched", "Followers whose details were fetched."),
-    ("matched", "Followers that passed every stage."),
-    ("unmatched", "Followers that did not."),
-    ("gone", "Who is listed and no longer follows."),
-    ("unread", "Who was not looked at any more."),
-    ("changed", "Followers that were changed."),
-    ("already", "Followers who were in the desired state already."),
-    ("skipped", "Followers that were left as they are."),
-    ("failed", "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`."),
-    ("calls", "Calls by path, a map."),
-    ("elapsed_ms", "Milliseconds from the start to the end."),
+/// The fields of a report.
+pub(crate) const REPORT_FIELDS: &[DeclaredField] = &[
+    ("end", "String", "The terminal operation: `tag`, `count`, …"),
+    ("target", "String", "The tag, for `tag` and `untag`."),
+    ("state", "String", "`done`, `cancelled` or `error`."),
+    ("listed", "int", "How many were listed."),
+    ("missing", "int", "How many the platform counts and did not list; more than 0 is a failure."),
+    ("fetched", "int", "Followers whose details were fetched."),
+    ("matched", "int", "Followers that passed every stage."),
+    ("unmatched", "int", "Followers that did not."),
+    ("gone", "int", "Who is listed and no longer follows."),
+    ("unread", "int", "Who was not looked at any more."),
+    ("changed", "int", "Followers that were changed."),
+    ("already", "int", "Followers who were in the desired state already."),
+    ("skipped", "int", "Followers that were left as they are."),
+    (
+        "failed",
+        "Array",
+        "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`.",
+    ),
+    ("calls", "Map", "Calls by path, a map."),
+    ("elapsed_ms", "int", "Milliseconds from the start to the end."),
 ];
 
 /// The fields of a tag.
-pub(crate) const TAG_FIELDS: &[(&str, &str)] = &[
-    ("id", "Given by the platform, from 100."),
-    ("name", "At most 30 bytes of UTF-8."),
-    ("count", "How many followers have it; `()` of a tag that was just made."),
+pub(crate) const TAG_FIELDS: &[DeclaredField] = &[
+    ("id", "int", "Given by the platform, from 100."),
+    ("name", "String", "At most 30 bytes of UTF-8."),
+    ("count", "int", "How many followers have it; `()` of a tag that was just made."),
 ];
 
 /// The fields of a token.
-pub(crate) const TOKEN_FIELDS: &[(&str, &str)] = &[("expires_in", "Seconds until it ends.")];
+pub(crate) const TOKEN_FIELDS: &[DeclaredField] = &[("expires_in", "int", "Seconds until it ends.")];
 
 fn register_report(engine: &mut Engine) {
     fn count(count: u64) -> i64 {

@@ -12,7 +12,7 @@ use rhai::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Methods of the engine's own types that change the value that they are called on.
-const MUTATORS: &[&str] = &[
+pub(crate) const MUTATORS: &[&str] = &[
     "append",
     "chop",
     "clear",

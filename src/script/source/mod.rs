@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod automation;
 pub(crate) mod automation_keys;
+pub(crate) mod cases;
 pub(crate) mod closures;
 mod foreign_words;
 pub(crate) mod growth;

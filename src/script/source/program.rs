@@ -128,6 +128,13 @@ impl Program {
         &self.source.text
     }
 
+    /// The text of the script, or of the import of this path.
+    pub(crate) fn text_of(&self, path: Option<&str>) -> Option<&str> {
+        let Some(path) = path else { return Some(self.text()) };
+        let import = self.imports.iter().find(|import| import.path == path)?;
+        Some(&import.source.text)
+    }
+
     /// The script and its imports as text, from which the same program can be loaded.
     #[must_use]
     pub fn source(&self) -> Source {

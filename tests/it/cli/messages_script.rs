@@ -88,9 +88,9 @@ error: `filter` can't be called with audience, string
 ",
     );
     assert_fails(
-        "let report = followers().tag(\"新\");\nreport.untag(\"旧\");",
+        "let report = #{};\nreport.untag(\"旧\");",
         "\
-error: `untag` can't be called with report, string
+error: `untag` can't be called with map, string
  --> script.rhai:2:8
   |
 2 | report.untag(\"旧\");
@@ -103,6 +103,18 @@ error: `untag` can't be called with report, string
 
 #[test]
 fn report_used_as_an_audience_is_reported() {
+    assert_refused(
+        "let report = followers().tag(\"新\");\nreport.untag(\"旧\");",
+        "\
+error: a report has no `untag`
+ --> script.rhai:2:8
+  |
+2 | report.untag(\"旧\");
+  |        ^^^^^
+  |
+  = hint: write two statements: let people = followers()…; people.NAME(…); people.NAME(…);
+",
+    );
     assert_refused(
         "followers().tag(\"新\").untag(\"旧\");",
         "\

@@ -1,0 +1,720 @@
+//! Follows types through a program: from values, declared results and fields, over variables, parameters and results of
+//! functions, to where they are compared or where their fields are read. A place has one type or none that is known: what is
+//! not followed is never refused.
+//!
+//! One file because statements, expressions and calls are gone through by functions that call each other.
+
+use super::{
+    definitions::{Bindings, Definitions, FunctionKey, Place},
+    file::{Body, Link, access, literal},
+    observed::{FieldUse, Observed, Observer, Operand, Typed},
+    operators::{calculate, is_comparison},
+};
+use crate::script::{
+    host::{catalog::STAGES, stdlib, value_type::ValueType},
+    source::closures::{MUTATORS, closure_name},
+};
+use rhai::{ASTFlags, Expr, FnCallExpr, Position, Stmt, SwitchCasesCollection, Token};
+use std::collections::BTreeMap;
+
+/// Methods of an audience whose closure is given a follower.
+pub(super) const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
+
+/// Methods of an array whose closure is given an entry and its number.
+const ENTRY_CLOSURES: [&str; 11] = [
+    "all", "drain", "extract", "filter", "find", "find_map", "for_each", "index_of", "map", "retain", "some",
+];
+
+/// Methods of an array whose closure is given two entries.
+const PAIR_CLOSURES: [&str; 3] = ["dedup", "sort", "sort_by"];
+
+/// Methods of an array that give some of its entries as an array.
+const PARTS: [&str; 4] = ["drain", "extract", "filter", "retain"];
+
+/// Methods that change an array and put nothing new into it.
+const REARRANGING: [&str; 14] = [
+    "chop",
+    "clear",
+    "crop",
+    "dedup",
+    "drain",
+    "pop",
+    "remove",
+    "retain",
+    "reverse",
+    "shift",
+    "sort",
+    "sort_by",
+    "sort_desc",
+    "truncate",
+];
+
+/// Methods of an array that give an entry of it.
+const ENTRIES: [&str; 5] = ["find", "get", "pop", "remove", "shift"];
+
+/// How often a program is gone through. Each round adds what the last one found; one that needs more is not checked.
+const ROUNDS: usize = 32;
+
+/// Finds the types of a program, and tells what is done with them.
+pub(super) fn observe(definitions: &Definitions, observer: Observer) {
+    let mut inference = Inference {
+        definitions,
+        bindings: Bindings::new(definitions),
+        constants: BTreeMap::new(),
+        scope: Vec::new(),
+        file: 0,
+        function: None,
+        observer: None,
+    };
+    for (place, value) in &definitions.given {
+        inference.bindings.set(place, value);
+    }
+    if inference.settle() {
+        inference.open_what_is_not_called();
+        if inference.settle() {
+            inference.observer = Some(observer);
+            inference.program();
+        }
+    }
+}
+
+struct Inference<'a> {
+    definitions: &'a Definitions,
+    bindings: Bindings<'a>,
+    /// The constants of files, which functions see as `global::NAME`.
+    constants: BTreeMap<(usize, String), Place>,
+    /// The variables that are in scope, the innermost last.
+    scope: Vec<(String, Place)>,
+    file: usize,
+    function: Option<FunctionKey>,
+    observer: Option<Observer<'a>>,
+}
+
+impl<'a> Inference<'a> {
+    /// Goes through the program until nothing is added. Gives whether that came.
+    fn settle(&mut self) -> bool {
+        (0..ROUNDS).any(|_| {
+            self.bindings.is_changed = false;
+            self.program();
+            !self.bindings.is_changed
+        })
+    }
+
+    /// What the program calls nowhere may be called with anything.
+    fn open_what_is_not_called(&mut self) {
+        for (file, definitions) in self.definitions.files.iter().enumerate() {
+            for body in &definitions.bodies {
+                let Some(name) = body.name.clone() else { continue };
+                let key = FunctionKey { file, name, parameters: body.parameters.len() };
+                let parameters = (0..key.parameters).map(|index| Place::Parameter(key.clone(), index));
+                for place in parameters.chain([Place::This(key.clone())]) {
+                    if self.bindings.get(&place) == ValueType::Undetermined {
+                        self.bindings.set(&place, &ValueType::Unknown);
+                    }
+                }
+            }
+        }
+    }
+
+    fn program(&mut self) {
+        for (number, file) in self.definitions.files.iter().enumerate() {
+            self.file = number;
+            // Closures are gone through where they are made.
+            for body in file.bodies.iter().filter(|body| !body.is_closure()) {
+                self.scope.clear();
+                self.body(body, 0);
+            }
+        }
+    }
+
+    /// Goes through a body, whose first parameters may be variables that are in scope.
+    fn body(&mut self, body: &'a Body, captured: usize) {
+        let key = body.name.as_ref().map(|name| self.key(name, body.parameters.len()));
+        let depth = self.scope.len();
+        for (index, name) in body.parameters.iter().enumerate().skip(captured) {
+            if let Some(key) = &key {
+                self.scope.push((name.clone(), Place::Parameter(key.clone(), index)));
+            }
+        }
+        let outer = std::mem::replace(&mut self.function, key.clone());
+        let result = self.statements(&body.statements);
+        if let Some(key) = key {
+            self.bindings.set(&Place::Result(key), &result);
+        }
+        self.function = outer;
+        self.scope.truncate(depth);
+    }
+
+    fn key(&self, name: &str, parameters: usize) -> FunctionKey {
+        FunctionKey { file: self.file, name: name.to_owned(), parameters }
+    }
+
+    fn observe(&mut self, observed: Observed) {
+        if let Some(observer) = &mut self.observer {
+            observer(self.file, observed);
+        }
+    }
+
+    /// Goes through a block. Gives the type of its value.
+    fn statements(&mut self, statements: &'a [Stmt]) -> ValueType {
+        let depth = self.scope.len();
+        let mut last = ValueType::Unit;
+        for statement in statements {
+            last = self.statement(statement);
+        }
+        self.scope.truncate(depth);
+        last
+    }
+
+    fn statement(&mut self, statement: &'a Stmt) -> ValueType {
+        match statement {
+            Stmt::Expr(expr) => return self.infer(expr),
+            Stmt::FnCall(call, position) => return self.call(call, *position),
+            Stmt::Block(block) => return self.statements(block.statements()),
+            Stmt::If(flow, _) => {
+                self.infer(&flow.expr);
+                let then = self.statements(flow.body.statements());
+                return self.either(&then, flow.branch.statements());
+            }
+            Stmt::Switch(switch, position) => return self.switch(&switch.0, &switch.1, *position),
+            Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
+                self.infer(&flow.expr);
+                self.statements(flow.body.statements());
+                // A `break` may give a value.
+                return ValueType::Unknown;
+            }
+            Stmt::For(of, _) => {
+                let entry = self.infer_entry(&of.2.expr);
+                let depth = self.scope.len();
+                self.declare(&of.0.name, of.0.pos, &entry);
+                if let Some(counter) = &of.1 {
+                    self.declare(&counter.name, counter.pos, &ValueType::Integer);
+                }
+                self.statements(of.2.body.statements());
+                self.scope.truncate(depth);
+                return ValueType::Unknown;
+            }
+            Stmt::Var(variable, flags, _) => {
+                let value = self.infer(&variable.1);
+                let place = self.declare(&variable.0.name, variable.0.pos, &value);
+                if self.function.is_none() && flags.contains(ASTFlags::CONSTANT) {
+                    self.constants.insert((self.file, variable.0.name.to_string()), place);
+                }
+            }
+            Stmt::Assignment(assignment) => {
+                let value = self.infer(&assignment.1.rhs);
+                let operator = assignment.0.get_op_assignment_info().map(|info| info.4);
+                self.assign(&assignment.1.lhs, &value, operator);
+            }
+            Stmt::TryCatch(flow, _) => {
+                self.statements(flow.body.statements());
+                let depth = self.scope.len();
+                if let Expr::Variable(name, _, position) = &flow.expr {
+                    let caught = if self.definitions.throws_values {
+                        ValueType::Unknown
+                    } else {
+                        ValueType::Record("Error")
+                    };
+                    self.declare(&name.1, *position, &caught);
+                }
+                self.statements(flow.branch.statements());
+                self.scope.truncate(depth);
+            }
+            Stmt::Return(Some(expr), flags, _) => {
+                let value = self.infer(expr);
+                match self.function.clone() {
+                    Some(key) if !flags.contains(ASTFlags::BREAK) => {
+                        self.bindings.set(&Place::Result(key), &value);
+                    }
+                    _ => self.bindings.escape(&value),
+                }
+            }
+            Stmt::BreakLoop(Some(expr), ..) => {
+                let value = self.infer(expr);
+                self.bindings.escape(&value);
+                return ValueType::Unknown;
+            }
+            _ => {}
+        }
+        ValueType::Unit
+    }
+
+    fn either(&mut self, then: &ValueType, otherwise: &'a [Stmt]) -> ValueType {
+        let otherwise = self.statements(otherwise);
+        let both = then.or(&otherwise);
+        if both == ValueType::Unknown {
+            self.bindings.escape(then);
+            self.bindings.escape(&otherwise);
+        }
+        both
+    }
+
+    fn switch(&mut self, on: &'a Expr, cases: &'a SwitchCasesCollection, position: Position) -> ValueType {
+        let on = self.typed(on);
+        self.observe(Observed::Switch { on, cases, position });
+        let mut result = ValueType::Undetermined;
+        for case in &cases.expressions {
+            self.infer(&case.lhs);
+            let value = self.infer(&case.rhs);
+            self.bindings.escape(&value);
+            result = result.or(&value);
+        }
+        result
+    }
+
+    fn declare(&mut self, name: &str, at: Position, value: &ValueType) -> Place {
+        let place = Place::Variable { file: self.file, at, name: name.to_owned() };
+        self.bindings.set(&place, value);
+        self.scope.push((name.to_owned(), place.clone()));
+        place
+    }
+
+    fn assign(&mut self, target: &'a Expr, value: &ValueType, operator: Option<&Token>) {
+        let (root, links) = access(target);
+        let place = self.place(root);
+        let value = match (&place, operator, links.as_slice()) {
+            (Some(place), Some(operator), []) => calculate(operator, &self.bindings.get(place), value),
+            (_, Some(_), _) => ValueType::Unknown,
+            (_, None, _) => value.clone(),
+        };
+        if links.is_empty() {
+            match &place {
+                Some(place) => self.bindings.set(place, &value),
+                None => self.bindings.escape(&value),
+            }
+            return;
+        }
+        self.bindings.escape(&value);
+        let mut before = self.typed(root);
+        let (last, first) = (links[links.len() - 1], &links[..links.len() - 1]);
+        for link in first {
+            before = self.link(&before, *link, None);
+        }
+        match last {
+            Link::Field(name, position) => {
+                let of = &before.value_type;
+                self.observe(Observed::Field { of, name, used: FieldUse::Set, position });
+            }
+            Link::Index(index) => {
+                self.infer(index);
+            }
+            Link::Method(..) => {}
+        }
+        let Some(place) = place else { return };
+        match (self.bindings.get(&place), last) {
+            (ValueType::Map(mut fields), Link::Field(name, _)) if first.is_empty() => {
+                if let Some(field) = fields.get_mut(name.as_str()) {
+                    *field = field.or(&value);
+                }
+                let changed = ValueType::map(fields.into_iter());
+                self.bindings.put(&place, changed);
+            }
+            (ValueType::Map(_) | ValueType::List(_), _) => self.bindings.set(&place, &ValueType::Unknown),
+            _ => {}
+        }
+    }
+
+    /// The place of a variable, or of what a function is called on.
+    fn place(&self, expr: &Expr) -> Option<Place> {
+        match expr {
+            Expr::Variable(variable, ..) if variable.2.is_empty() => {
+                let name = variable.1.as_str();
+                self.scope.iter().rev().find(|(known, _)| known == name).map(|(_, place)| place.clone())
+            }
+            Expr::Variable(variable, ..) => match variable.2.path.as_slice() {
+                [module] if module.name == "global" => {
+                    self.constants.get(&(self.file, variable.1.to_string())).cloned()
+                }
+                _ => None,
+            },
+            Expr::ThisPtr(_) => self.function.clone().map(Place::This),
+            _ => None,
+        }
+    }
+
+    fn infer(&mut self, expr: &'a Expr) -> ValueType {
+        self.typed(expr).value_type
+    }
+
+    /// The same of what is kept or passed where it is not followed.
+    fn infer_given_away(&mut self, expr: &'a Expr) -> ValueType {
+        let value = self.infer(expr);
+        self.bindings.escape(&value);
+        value
+    }
+
+    fn infer_entry(&mut self, of: &'a Expr) -> ValueType {
+        if let Expr::FnCall(call, _) = of
+            && matches!(call.op_token, Some(Token::ExclusiveRange | Token::InclusiveRange))
+        {
+            self.infer(of);
+            return ValueType::Integer;
+        }
+        self.infer(of).entry()
+    }
+
+    fn typed(&mut self, expr: &'a Expr) -> Typed {
+        let value_type = match expr {
+            Expr::Unit(_) => ValueType::Unit,
+            Expr::StringConstant(..) => ValueType::Text,
+            Expr::IntegerConstant(..) => ValueType::Integer,
+            Expr::FloatConstant(..) => ValueType::Float,
+            Expr::BoolConstant(..) => ValueType::Flag,
+            Expr::InterpolatedString(parts, _) => {
+                for part in parts {
+                    self.infer_given_away(part);
+                }
+                ValueType::Text
+            }
+            Expr::DynamicConstant(value, _) => match closure_name(expr) {
+                Some(name) => self.closure(name),
+                None => ValueType::of_value(value),
+            },
+            Expr::Array(entries, _) => {
+                let entries: Vec<ValueType> =
+                    entries.iter().map(|entry| self.infer_given_away(entry)).collect();
+                ValueType::list(entries.into_iter())
+            }
+            Expr::Map(map, _) => {
+                let entries: Vec<(String, ValueType)> = map
+                    .0
+                    .iter()
+                    .map(|(key, value)| (key.name.to_string(), self.infer_given_away(value)))
+                    .collect();
+                ValueType::map(entries.into_iter())
+            }
+            Expr::Variable(variable, ..) => {
+                let value_type = match self.place(expr) {
+                    Some(place) => self.bindings.get(&place),
+                    None if variable.2.is_empty() => self.function_named(&variable.1),
+                    None => ValueType::Unknown,
+                };
+                let name = Some(variable.1.to_string());
+                return Typed { value_type, path: name.clone(), name, ..Typed::default() };
+            }
+            Expr::ThisPtr(_) => {
+                let place = self.place(expr);
+                let value_type = place.map_or(ValueType::Unknown, |place| self.bindings.get(&place));
+                let name = Some("this".to_owned());
+                return Typed { value_type, path: name.clone(), name, ..Typed::default() };
+            }
+            Expr::Stmt(block) => self.statements(block.statements()),
+            Expr::FnCall(call, position) => self.call(call, *position),
+            Expr::Dot(..) | Expr::Index(..) => return self.chain(expr),
+            Expr::And(parts, _) | Expr::Or(parts, _) => {
+                for part in parts.iter() {
+                    self.infer(part);
+                }
+                ValueType::Flag
+            }
+            Expr::Coalesce(parts, _) => {
+                let values: Vec<ValueType> = parts.iter().map(|part| self.infer_given_away(part)).collect();
+                values.iter().fold(ValueType::Undetermined, |all, value| all.or(value))
+            }
+            _ => ValueType::Unknown,
+        };
+        Typed { value_type, ..Typed::default() }
+    }
+
+    fn function_named(&self, name: &str) -> ValueType {
+        let is_own = self.definitions.files[self.file].functions(name).next().is_some();
+        if is_own { ValueType::Function(self.file, name.to_owned()) } else { ValueType::Unknown }
+    }
+
+    /// Goes through a closure where it is made.
+    fn closure(&mut self, name: String) -> ValueType {
+        let file = &self.definitions.files[self.file];
+        let captured = file.captured.get(&name).copied().unwrap_or_default();
+        let bodies: Vec<&Body> = file.functions(&name).filter(|body| body.is_closure()).collect();
+        for body in bodies {
+            self.body(body, captured);
+        }
+        ValueType::Function(self.file, name)
+    }
+
+    fn chain(&mut self, expr: &'a Expr) -> Typed {
+        let (root, links) = access(expr);
+        let mut value = self.typed(root);
+        let place = self.place(root);
+        for (depth, link) in links.into_iter().enumerate() {
+            let before = value;
+            value = self.link(&before, link, place.as_ref().map(|place| (place, depth)));
+        }
+        value
+    }
+
+    /// What a link of an access gives. `at` is the variable that the access begins with, and the link's number.
+    fn link(&mut self, before: &Typed, link: Link<'a>, at: Option<(&Place, usize)>) -> Typed {
+        let of = &before.value_type;
+        match link {
+            Link::Field(name, position) => {
+                self.observe(Observed::Field { of, name, used: FieldUse::Read, position });
+                let owner = match of {
+                    ValueType::Record(record) => Some(*record),
+                    _ => None,
+                };
+                let path = before.path.as_ref().map(|path| format!("{path}.{name}"));
+                let value_type = self.field(of, name);
+                Typed { value_type, name: Some(name.to_string()), path, owner, given_by: None }
+            }
+            Link::Index(index) => {
+                self.infer_given_away(index);
+                let value_type = match (of, literal(index)) {
+                    (ValueType::Record(_) | ValueType::Map(_), Some(name)) => self.field(of, name),
+                    (ValueType::List(_) | ValueType::Undetermined, _) => of.entry(),
+                    _ => ValueType::Unknown,
+                };
+                Typed { value_type, ..Typed::default() }
+            }
+            Link::Method(call, position) => {
+                let value_type = self.method(before, call, position, at);
+                Typed { value_type, given_by: Some(call.name.to_string()), ..Typed::default() }
+            }
+        }
+    }
+
+    fn field(&self, of: &ValueType, name: &str) -> ValueType {
+        match of {
+            ValueType::Undetermined => ValueType::Undetermined,
+            ValueType::Map(fields) => fields.get(name).cloned().unwrap_or(ValueType::Unknown),
+            ValueType::Record(record) => {
+                self.definitions.fields.get(&(*record, name)).cloned().unwrap_or(ValueType::Unknown)
+            }
+            _ => ValueType::Unknown,
+        }
+    }
+
+    /// What a function of the engine returns, if all that take this value return the same.
+    fn returned(&self, module: &str, name: &str, arguments: usize, on: Option<&ValueType>) -> ValueType {
+        let key = (module.to_owned(), name.to_owned(), arguments);
+        let known = self.definitions.returns.get(&key).into_iter().flatten();
+        let mut fitting = known.filter(|(takes, _)| on.is_none_or(|on| takes.takes(on)));
+        let Some((_, first)) = fitting.next() else { return ValueType::Unknown };
+        if fitting.all(|(_, gives)| gives == first) { first.clone() } else { ValueType::Unknown }
+    }
+
+    fn method(
+        &mut self,
+        on: &Typed,
+        call: &'a FnCallExpr,
+        position: Position,
+        at: Option<(&Place, usize)>,
+    ) -> ValueType {
+        let of = &on.value_type;
+        let arguments: Vec<Typed> = call.args.iter().map(|argument| self.typed(argument)).collect();
+        let given: Vec<ValueType> = arguments.iter().map(|typed| typed.value_type.clone()).collect();
+        let name = call.name.as_str();
+        match (name, of) {
+            (_, ValueType::Undetermined) => return ValueType::Undetermined,
+            ("call", ValueType::Function(..)) => return self.bindings.give(of, &given),
+            _ => {}
+        }
+        let definitions = self.definitions;
+        if definitions.files[self.file].has_function(name, given.len()) {
+            return self.call_own(&self.key(name, given.len()), Some((of, at)), &given);
+        }
+        self.observe_method(on, call, arguments, position);
+        if let Some((place, depth)) = at {
+            self.mutate(name, place, depth, &given);
+        }
+        match (of, name) {
+            (ValueType::Audience, _) if STAGES.contains(&name) || stdlib::is_stage(name, given.len()) => {
+                ValueType::Audience
+            }
+            (ValueType::List(_), _) if PARTS.contains(&name) => of.clone(),
+            (ValueType::List(_), _) if ENTRIES.contains(&name) => of.entry(),
+            (ValueType::List(_), "map") => {
+                let entry =
+                    given.first().map_or(ValueType::Unknown, |closure| self.bindings.result_of(closure));
+                ValueType::list(std::iter::once(entry))
+            }
+            (ValueType::Map(fields), "get") => {
+                let key = call.args.first().and_then(literal).and_then(|key| fields.get(key));
+                key.cloned().unwrap_or(ValueType::Unknown)
+            }
+            (ValueType::Unknown | ValueType::Map(_), _) if definitions.holders.contains(name) => {
+                ValueType::Unknown
+            }
+            _ => self.returned("", name, given.len() + 1, Some(of)),
+        }
+    }
+
+    /// Gives the closures of a method what it calls them with, and tells what the method is.
+    fn observe_method(&mut self, on: &Typed, call: &'a FnCallExpr, given: Vec<Typed>, position: Position) {
+        let (of, name) = (&on.value_type, call.name.as_str());
+        let entry = of.entry();
+        let arguments = match of {
+            ValueType::Audience if FOLLOWER_CLOSURES.contains(&name) => vec![entry],
+            ValueType::List(_) if ENTRY_CLOSURES.contains(&name) => {
+                vec![entry, ValueType::Integer]
+            }
+            ValueType::List(_) if PAIR_CLOSURES.contains(&name) => {
+                vec![entry.clone(), entry]
+            }
+            _ => Vec::new(),
+        };
+        for typed in &given {
+            if arguments.is_empty() {
+                self.bindings.escape(&typed.value_type);
+            } else {
+                self.bindings.give(&typed.value_type, &arguments);
+            }
+        }
+        let closure = match given.first().map(|typed| &typed.value_type) {
+            Some(ValueType::Function(file, name)) if given.len() == 1 => {
+                let file = &self.definitions.files[*file];
+                let captured = file.captured.get(name).copied().unwrap_or_default();
+                let counts: Vec<usize> =
+                    file.functions(name).map(|body| body.parameters.len() - captured).collect();
+                counts.first().copied().filter(|_| !counts.contains(&1))
+            }
+            _ => None,
+        };
+        self.observe(Observed::Method { of: on, call, closure, position });
+        if let ("contains" | "index_of", [wanted], Ok([typed])) =
+            (name, call.args.as_slice(), <[Typed; 1]>::try_from(given))
+        {
+            let list = Operand { typed: on.clone(), expr: None };
+            let wanted = Operand { typed, expr: Some(wanted) };
+            self.observe(Observed::Membership { list, wanted, position });
+        }
+    }
+
+    /// Notes what a function of the engine does to a variable, or to a part of it, that it is called on.
+    fn mutate(&mut self, name: &str, place: &Place, depth: usize, given: &[ValueType]) {
+        let is_list = depth == 0 && matches!(self.bindings.get(place), ValueType::List(_));
+        match (name, given) {
+            (name, _) if !MUTATORS.contains(&name) || (is_list && REARRANGING.contains(&name)) => {}
+            ("push", [entry]) | ("insert", [_, entry]) if is_list => {
+                self.bindings.set(place, &ValueType::list(std::iter::once(entry.clone())));
+            }
+            ("append", [ValueType::List(_)]) if is_list => self.bindings.set(place, &given[0]),
+            _ => self.change(place, depth),
+        }
+    }
+
+    /// Notes that a variable, or a part of it, is changed by a function.
+    fn change(&mut self, place: &Place, depth: usize) {
+        let changed = match (self.bindings.get(place), depth) {
+            (ValueType::List(_), 0) => ValueType::List(Box::new(ValueType::Unknown)),
+            (ValueType::Map(_) | ValueType::List(_), _) => ValueType::Unknown,
+            _ => return,
+        };
+        self.bindings.set(place, &changed);
+    }
+
+    /// Calls a function of a file, on a value if it is called as a method.
+    fn call_own(
+        &mut self,
+        key: &FunctionKey,
+        on: Option<(&ValueType, Option<(&Place, usize)>)>,
+        given: &[ValueType],
+    ) -> ValueType {
+        for (index, value) in given.iter().enumerate() {
+            self.bindings.set(&Place::Parameter(key.clone(), index), value);
+        }
+        if let Some((of, at)) = on {
+            let this = Place::This(key.clone());
+            self.bindings.set(&this, of);
+            // The function may change what it is called on.
+            match at {
+                Some((place, 0)) => {
+                    let after = self.bindings.get(&this);
+                    self.bindings.set(place, &after);
+                }
+                Some((place, depth)) => self.change(place, depth),
+                None => {}
+            }
+        }
+        self.bindings.get(&Place::Result(key.clone()))
+    }
+
+    fn call(&mut self, call: &'a FnCallExpr, position: Position) -> ValueType {
+        let name = call.name.as_str();
+        if let ("curry", [closure, captured @ ..]) = (name, call.args.as_slice()) {
+            for variable in captured {
+                self.infer(variable);
+            }
+            return self.infer(closure);
+        }
+        if let ("Fn", [named]) = (name, call.args.as_slice()) {
+            self.infer(named);
+            let Some(name) = literal(named) else { return self.any_function() };
+            return self.function_named(name);
+        }
+        let given: Vec<Typed> = call.args.iter().map(|argument| self.typed(argument)).collect();
+        let types: Vec<ValueType> = given.iter().map(|typed| typed.value_type.clone()).collect();
+        if let [module] = call.namespace.path.as_slice() {
+            return self.call_in_module(&module.name, name, &types);
+        }
+        if let ("call", [function, arguments @ ..]) = (name, types.as_slice())
+            && matches!(function, ValueType::Function(..))
+        {
+            return self.bindings.give(function, arguments);
+        }
+        if call.op_token.is_none() && self.definitions.files[self.file].has_function(name, types.len()) {
+            return self.call_own(&self.key(name, types.len()), None, &types);
+        }
+        self.observe_operator(call, given, position);
+        for value in &types {
+            self.bindings.escape(value);
+        }
+        let place = call.args.first().and_then(|first| self.place(first));
+        match (name, types.as_slice(), place) {
+            // The script tells the kinds of this variable apart by itself.
+            ("type_of", [_], Some(place)) => self.bindings.set(&place, &ValueType::Unknown),
+            (_, [_, given @ ..], Some(place)) => self.mutate(name, &place, 0, given),
+            _ => {}
+        }
+        match (&call.op_token, types.as_slice()) {
+            (Some(operator), [left, right]) => calculate(operator, left, right),
+            (Some(Token::Bang), _) => ValueType::Flag,
+            (Some(_), [operand]) => operand.clone(),
+            (None, [_]) if name == "param" => ValueType::Text,
+            (None, [_, default]) if name == "param" => default.clone(),
+            _ => self.returned("", name, types.len(), types.first()),
+        }
+    }
+
+    /// A function whose name is only known at run time.
+    fn any_function(&mut self) -> ValueType {
+        let names = self.definitions.files[self.file].bodies.iter().filter_map(|body| body.name.clone());
+        for name in names.filter(|name| !name.contains('$')) {
+            self.bindings.escape(&ValueType::Function(self.file, name));
+        }
+        ValueType::Unknown
+    }
+
+    fn observe_operator(&mut self, call: &'a FnCallExpr, given: Vec<Typed>, position: Position) {
+        let ([left_expr, right_expr], Ok([left, right])) =
+            (call.args.as_slice(), <[Typed; 2]>::try_from(given))
+        else {
+            return;
+        };
+        let left = Operand { typed: left, expr: Some(left_expr) };
+        let right = Operand { typed: right, expr: Some(right_expr) };
+        if call.op_token.as_ref().is_some_and(is_comparison) {
+            self.observe(Observed::Comparison { left, right, position });
+        } else if call.name == "contains" {
+            // `x in list` is a call of `contains`, with the list first.
+            self.observe(Observed::Membership { list: left, wanted: right, position });
+        }
+    }
+
+    fn call_in_module(&mut self, module: &str, name: &str, given: &[ValueType]) -> ValueType {
+        match self.definitions.files[self.file].imports.get(module) {
+            Some(&Some(file)) => {
+                let key = FunctionKey { file, name: name.to_owned(), parameters: given.len() };
+                self.call_own(&key, None, given)
+            }
+            Some(None) => {
+                given.iter().for_each(|value| self.bindings.escape(value));
+                ValueType::Unknown
+            }
+            None => {
+                given.iter().for_each(|value| self.bindings.escape(value));
+                self.returned(module, name, given.len(), None)
+            }
+        }
+    }
+}
