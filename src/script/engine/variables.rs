@@ -2,11 +2,14 @@
 //! a variable that grows is bounded.
 
 use crate::script::{
-    functions::length_limits::is_within_limit,
+    functions::length_limits::{is_of_limited_size, is_within_limit},
     host::error::ScriptResult,
-    source::{closures::LoopVariables, growth::GrowingVariables},
+    source::{
+        closures::LoopVariables,
+        growth::{GrowingVariables, Growth},
+    },
 };
-use rhai::{AST, Dynamic, Engine, Scope};
+use rhai::{AST, Engine, Scope};
 
 /// Registers the hook, if one of these scripts needs it: it costs each access to a variable some nanoseconds.
 #[allow(
@@ -21,8 +24,8 @@ pub(super) fn watch_variables<'a>(engine: &mut Engine, asts: impl Iterator<Item 
     }
     engine.on_var(move |name, _, mut context| {
         let scope = context.scope_mut();
-        if growing.contains(name) {
-            bound(name, scope)?;
+        if let Some(growth) = growing.growth(name) {
+            bound(name, growth, scope)?;
         }
         Ok(loops.own_cell(name, scope))
     });
@@ -30,6 +33,10 @@ pub(super) fn watch_variables<'a>(engine: &mut Engine, asts: impl Iterator<Item 
 
 /// Ends the script before a variable that is past the limit grows on. What was added last is past it already, so a value
 /// gets to at most twice the limit.
-fn bound(name: &str, scope: &mut Scope) -> ScriptResult<()> {
-    scope.get_mut(name).map_or(Ok(()), |value: &mut Dynamic| is_within_limit(value))
+fn bound(name: &str, growth: Growth, scope: &mut Scope) -> ScriptResult<()> {
+    let Some(value) = scope.get_mut(name) else { return Ok(()) };
+    match growth {
+        Growth::InLength => is_within_limit(value),
+        Growth::InSize => is_of_limited_size(value),
+    }
 }

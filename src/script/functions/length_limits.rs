@@ -2,7 +2,7 @@
 //! the memory would abort the process, with every other run in it.
 
 use crate::script::host::error::{ScriptError, ScriptResult};
-use rhai::{Array, Blob, Dynamic, Engine, ImmutableString};
+use rhai::{Array, Blob, Dynamic, Engine, ImmutableString, Map};
 
 /// The most entries of a list, and characters or bytes of a text or a blob, that are made at once.
 const MAX_LENGTH: i64 = 50_000_000;
@@ -27,6 +27,47 @@ pub(crate) fn is_within_limit(value: &Dynamic) -> ScriptResult<()> {
         return Ok(());
     };
     sum_fits(length, 0)
+}
+
+/// What an array counts as beside its entries, and a map: at the limit a value of such parts takes some hundred megabytes.
+const ARRAY: usize = 16;
+const MAP: usize = 64;
+
+/// Refuses a value that is larger than the limit with all that is in it.
+pub(crate) fn is_of_limited_size(value: &Dynamic) -> ScriptResult<()> {
+    let mut left = usize::try_from(MAX_LENGTH).unwrap_or(usize::MAX);
+    if takes(value, &mut left, MAX_DEPTH).is_none() {
+        let message = format!("a value has more than {MAX_LENGTH} parts");
+        return Err(ScriptError::usage(message, "does a loop put it into itself?").raise());
+    }
+    Ok(())
+}
+
+/// The most levels that are counted.
+const MAX_DEPTH: usize = 1_000;
+
+/// Takes the size of a value from what is left; `None` if it is not enough.
+fn takes(value: &Dynamic, left: &mut usize, levels: usize) -> Option<()> {
+    let mut take = |size: usize| {
+        *left = left.checked_sub(size)?;
+        Some(())
+    };
+    if levels == 0 {
+        return Some(());
+    }
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        take(text.len())
+    } else if let Some(list) = value.read_lock::<Array>() {
+        take(list.len() + ARRAY)?;
+        list.iter().try_for_each(|entry| takes(entry, left, levels - 1))
+    } else if let Some(map) = value.read_lock::<Map>() {
+        take(map.len() + MAP)?;
+        map.values().try_for_each(|entry| takes(entry, left, levels - 1))
+    } else if let Some(bytes) = value.read_lock::<Blob>() {
+        take(bytes.len())
+    } else {
+        Some(())
+    }
 }
 
 fn sum_fits(have: usize, more: usize) -> ScriptResult<()> {

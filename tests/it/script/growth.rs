@@ -36,6 +36,33 @@ fn blob_that_doubles_is_refused() {
 }
 
 #[test]
+fn value_that_is_put_into_itself_is_refused() {
+    for script in [
+        "let x = []; loop { x = [x, x]; }",
+        "let x = []; loop { x += [x]; }",
+        "let x = [1]; loop { x.push(x); }",
+        "let m = #{}; loop { m = #{甲: m, 乙: m}; }",
+        "let m = #{甲: 1}; loop { m.甲 = m; m.乙 = m; }",
+    ] {
+        let error = error(script);
+        assert!(error.contains("a value has more than 50000000 parts"), "{script}: {error}");
+    }
+}
+
+#[test]
+fn text_in_a_map_or_a_list_that_doubles_is_refused() {
+    for script in [
+        "let m = #{s: \"甲\"}; loop { m.s += m.s; }",
+        "let m = #{s: \"甲\"}; loop { m.s = m.s + m.s; }",
+        "let m = #{s: \"甲\"}; loop { m[\"s\"] += m[\"s\"]; }",
+        "let a = [\"甲\"]; loop { a[0] = `${a[0]}${a[0]}`; }",
+    ] {
+        let error = error(script);
+        assert!(error.contains("a value has more than 50000000 parts"), "{script}: {error}");
+    }
+}
+
+#[test]
 fn text_that_doubles_in_a_line_of_the_session_leaves_the_session() {
     let lines = "let s = \"甲\"; loop { s += s; }\ns = \"\";\n1 + 1\n";
     let finished = Folder::new().run_with_input(&["repl", "--sandbox"], lines);
@@ -45,9 +72,10 @@ fn text_that_doubles_in_a_line_of_the_session_leaves_the_session() {
 
 #[test]
 fn growth_within_the_bound_is_unchanged() {
-    let script = "let s = \"\"; let a = []; let n = 0; for i in 0..1000 { s += \"甲\"; a += i; n += i * 2; } \
+    let script = "let x = [1]; for i in 0..3 { x = [x, x]; x.push(x); } let m = #{s: \"甲\"}; m.s += m.s; \
+                  print(`${x.len()} ${m.s}`); let s = \"\"; let a = []; let n = 0; for i in 0..1000 { s += \"甲\"; a += i; n += i * 2; } \
                   print(`${s.len()} ${a.len()} ${n}`);";
-    assert_eq!(Folder::with(script).run(&["run", "script.rhai"]).success(), "1000 1000 999000\n");
+    assert_eq!(Folder::with(script).run(&["run", "script.rhai"]).success(), "3 甲甲\n1000 1000 999000\n");
 }
 
 /// A closure in a closure, deeper than the usual stack of a thread can drop.
