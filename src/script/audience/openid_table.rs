@@ -23,6 +23,19 @@ const HOW: &str = "give a CSV file with commas and a column `openid`, or one ope
 /// What to do about a quotation mark that swallows rows.
 const CLOSE: &str = "close it, or write a quotation mark of the text twice: \"\"";
 
+/// What to do about a cell whose lines look like rows.
+const CLOSE_OR_JOIN: &str = "close it, or write a quotation mark of the text twice: \"\"; \
+                             if the cell is as it should be, write it on one line";
+
+/// What to do about a second header.
+const ONE_TABLE: &str = "give each table as a file of its own";
+
+/// What to do about two columns of openids.
+const ONE_COLUMN: &str = "remove one of the columns, or rename its header";
+
+/// The length of the openids that the platform gives. The documents don't promise it.
+const OPENID_LENGTH: usize = 28;
+
 /// What to do about a cell that a delimiter cuts in two.
 const QUOTE: &str = "put a cell that holds the delimiter in quotation marks";
 
@@ -94,6 +107,28 @@ impl Row<'_> {
     fn header(&self) -> Option<usize> {
         self.record.iter().position(is_header)
     }
+
+    /// The row as the header whose column `at` holds the openids: the only such column.
+    fn as_header(&self, at: usize) -> Result<RowKind, Damage> {
+        match self.record.iter().skip(at + 1).position(is_header) {
+            None => Ok(RowKind::Header(at)),
+            Some(more) => {
+                let (line, first, second) = (self.line, at + 1, at + more + 2);
+                let reason = format!("line {line} names columns {first} and {second} as those of openids");
+                Err(Damage::new(reason, ONE_COLUMN))
+            }
+        }
+    }
+
+    /// The cells up to the last one that is not blank, trimmed.
+    fn trimmed(&self) -> impl Iterator<Item = &[u8]> {
+        self.record.iter().take(self.cells()).map(trim)
+    }
+
+    /// The last of the lines that the row is written on.
+    fn last_line(&self) -> u64 {
+        self.record.as_slice().iter().fold(self.line, |line, byte| line + u64::from(*byte == b'\n'))
+    }
 }
 
 /// Which column of a table holds the openids.
@@ -110,6 +145,8 @@ enum RowKind {
     Header(usize),
     /// It stands above the header, or above the only column.
     Title,
+    /// It is the header or the title, again: the file is several exports, one below the other.
+    Repeated,
     /// Its openid is in this cell.
     Openid(usize),
 }
@@ -120,13 +157,15 @@ struct OpenidTable {
     /// As many columns as the first row has, or the header.
     width: usize,
     column: Option<Column>,
+    /// The cells of the header, or of the title above an only column.
+    header: Vec<Vec<u8>>,
     has_title: bool,
     openids: Vec<String>,
 }
 
 impl OpenidTable {
     const fn new(delimiter: u8) -> Self {
-        Self { delimiter, width: 0, column: None, has_title: false, openids: Vec::new() }
+        Self { delimiter, width: 0, column: None, header: Vec::new(), has_title: false, openids: Vec::new() }
     }
 
     fn add(&mut self, row: &Row<'_>) -> Result<(), Damage> {
@@ -139,13 +178,16 @@ impl OpenidTable {
             RowKind::Header(at) => {
                 self.column = Some(Column::Named(at));
                 self.width = width;
+                self.header = row.trimmed().map(<[u8]>::to_vec).collect();
                 return Ok(());
             }
             RowKind::Title => {
                 self.column = Some(Column::Only);
                 self.has_title = true;
+                self.header = row.trimmed().map(<[u8]>::to_vec).collect();
                 return Ok(());
             }
+            RowKind::Repeated => return Ok(()),
             RowKind::Openid(at) => trim(row.record.get(at).unwrap_or_default()),
         };
         self.column = self.column.or(Some(Column::Only));
@@ -160,22 +202,67 @@ impl OpenidTable {
         Ok(())
     }
 
-    /// A quoted cell with rows in it: its quotation mark may be one of the text.
+    /// A row of several lines that look like rows themselves: its quotation mark may be one of the text, and the rows
+    /// would be lost in the quoted cell.
     fn check_quotes(&self, row: &Row<'_>) -> Result<(), Damage> {
-        let swallows = |cell: &[u8]| holds_rows(cell, self.width, self.delimiter);
-        if self.width < 2 || !row.record.iter().any(swallows) {
+        if self.width < 2 || !self.hides_rows(row) {
             return Ok(());
         }
         if row.is_open {
             return Err(Damage::quote_never_closed(row.line));
         }
-        let reason = format!("the quoted cell of line {} holds lines that look like rows", row.line);
-        Err(Damage::new(reason, CLOSE))
+        let (first, last) = (row.line, row.last_line());
+        let reason =
+            format!("the quoted cell of line {first} holds lines that look like rows, up to line {last}");
+        Err(Damage::new(reason, CLOSE_OR_JOIN))
+    }
+
+    /// Whether a line between the first and the last one is a row, or at least two of all lines are. Where a cell begins or
+    /// ends doesn't matter: a quotation mark in a column in the middle leaves the cells on both sides of it intact.
+    fn hides_rows(&self, row: &Row<'_>) -> bool {
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        if !row.record.as_slice().iter().any(is_end) {
+            return false;
+        }
+        let at = match self.column {
+            Some(Column::Named(at)) => Some(at),
+            Some(Column::Only) | None => row.header(),
+        };
+        // As the lines are in the file, but without the quotation marks.
+        let text = row.record.iter().collect::<Vec<_>>().join(&self.delimiter);
+        let lines = text.split(is_end).filter(|line| !line.is_empty());
+        let are_rows: Vec<bool> = lines.map(|line| self.is_row(line, at)).collect();
+        let inner = are_rows.get(1..are_rows.len().saturating_sub(1)).unwrap_or_default();
+        inner.contains(&true) || are_rows.iter().filter(|is_row| **is_row).count() > 1
+    }
+
+    /// Whether a line of a quoted cell could be a row whose openid is in column `at`: it has enough columns and there what
+    /// could be an openid, or there an openid of the usual form.
+    fn is_row(&self, line: &[u8], at: Option<usize>) -> bool {
+        let cells: Vec<&[u8]> = line.split(|byte| *byte == self.delimiter).map(unquoted).collect();
+        let is_wide = cells.len() >= self.width;
+        let Some(at) = at else { return is_wide };
+        // A delimiter in another cell moves the openid: it has its place from the beginning or from the end.
+        let from_the_end = (cells.len() + at).checked_sub(self.width);
+        let openids = [Some(at), from_the_end].into_iter().flatten().filter_map(|at| cells.get(at));
+        openids.filter(|cell| could_be_openid(cell).is_ok()).any(|cell| is_wide || is_usual_openid(cell))
+    }
+
+    /// Whether a row below the header is the header of another table: it names the column of the openids, or has a header
+    /// of this table in their place.
+    fn is_second_header(&self, row: &Row<'_>, at: usize) -> bool {
+        let cell = trim(row.record.get(at).unwrap_or_default());
+        is_header(cell) || (row.header().is_some() && self.header.iter().any(|name| name == cell))
     }
 
     fn classify(&self, row: &Row<'_>) -> Result<RowKind, Damage> {
         let (line, width, cells) = (row.line, row.record.len(), row.cells());
+        if !self.header.is_empty() && row.trimmed().eq(self.header.iter().map(Vec::as_slice)) {
+            return Ok(RowKind::Repeated);
+        }
+        let second_header = || Damage::new(format!("line {line} is the header of another table"), ONE_TABLE);
         match (self.column, row.header()) {
+            (Some(Column::Named(at)), _) if self.is_second_header(row, at) => Err(second_header()),
             // A comma in a name makes two cells of it: the openid would be another cell.
             (Some(Column::Named(_)), _) if cells > self.width => {
                 let reason = format!("line {line} has {cells} cells, and the first line has {}", self.width);
@@ -188,14 +275,13 @@ impl OpenidTable {
                 Err(Damage::new(format!("line {line} ends before the column `{OPENID}`"), CLOSE))
             }
             (Some(Column::Named(at)), _) => Ok(RowKind::Openid(at)),
-            (Some(Column::Only), Some(at)) if self.has_title && self.openids.is_empty() => {
-                Ok(RowKind::Header(at))
-            }
+            (Some(Column::Only), Some(at)) if self.has_title && self.openids.is_empty() => row.as_header(at),
+            (Some(Column::Only), Some(_)) => Err(second_header()),
             (Some(Column::Only), _) if width > 1 => {
                 let reason = format!("its first line has one column, but line {line} has {width}");
                 Err(Damage::new(reason, HOW))
             }
-            (None, Some(at)) => Ok(RowKind::Header(at)),
+            (None, Some(at)) => row.as_header(at),
             (None, None) if width > 1 => {
                 let reason = format!("its first line has {width} columns, and none is `{OPENID}`");
                 Err(Damage::new(reason, HOW))
@@ -260,11 +346,18 @@ fn is_title(cell: &[u8]) -> bool {
     is_id || (!cell.is_ascii() && cell.iter().all(is_plain))
 }
 
-/// Whether a quoted cell has a line with as many columns as the table: its quotation mark may be one of the text, and rows
-/// would be lost in it.
-fn holds_rows(cell: &[u8], width: usize, delimiter: u8) -> bool {
-    let columns = |line: &[u8]| line.split(|byte| *byte == delimiter).count();
-    cell.contains(&b'\n') && cell.split(|byte| *byte == b'\n').any(|line| columns(line) == width)
+/// A cell without blanks and quotation marks around it.
+fn unquoted(cell: &[u8]) -> &[u8] {
+    let is_mark = |byte: &u8| *byte == b'"';
+    let cell = trim(cell);
+    let start = cell.iter().take_while(|byte| is_mark(byte)).count();
+    let end = cell.iter().rposition(|byte| !is_mark(byte)).map_or(start, |last| last + 1);
+    trim(&cell[start..end])
+}
+
+/// Whether a cell has the form of the openids that the platform gives.
+fn is_usual_openid(cell: &[u8]) -> bool {
+    cell.len() == OPENID_LENGTH && cell.starts_with(b"o")
 }
 
 /// Watches the bytes of a table for a quotation mark that is never closed.

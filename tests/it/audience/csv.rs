@@ -327,6 +327,84 @@ fn quoted_cell_that_holds_rows_is_refused() {
 }
 
 #[test]
+fn quotation_mark_in_a_column_in_the_middle_is_refused() {
+    for (table, lines) in [
+        ("openid,nick,city\noAAA,\"Bob,Paris\noBBB,Ann\",Rome\noCCC,Zoe,Oslo\n", (2, 3)),
+        ("nick,city,openid\nBob,\"Paris,oAAA\nAnn,Rome\",oBBB\nZoe,Oslo,oCCC\n", (2, 3)),
+        ("nick,openid,city,zip\nBob,oAAA,\"Paris,1\nAnn,oBBB,Ro\"me,2\nZoe,oCCC,Oslo,3\n", (2, 3)),
+        (
+            "openid,nick,city\r\noAAA,Bob,Paris\r\noBBB,\"Ann,Rome\r\noCCC,Zoe,Oslo\r\noDDD,Li\",Wien\r\n",
+            (3, 5),
+        ),
+        // The last line has a cell with a delimiter of its own.
+        ("openid,nick,city\noAAA,\"Bob,Paris\noBBB,Ann,\"Rome, Italy\"\n", (2, 3)),
+        // The header itself.
+        ("openid,\"nick,city\noAAA,Bob\",Paris\noBBB,Ann,Rome\n", (1, 2)),
+        // Lines without their last cells, with openids of the usual length.
+        (
+            "openid,nick,city\noA1defghijklmnopqrstuvwxyz00,\"老王\noB2defghijklmnopqrstuvwxyz00,小李\",罗马\n",
+            (2, 3),
+        ),
+    ] {
+        let refused = count_of("q.csv", table);
+        let (first, last) = lines;
+        let reason =
+            format!("the quoted cell of line {first} holds lines that look like rows, up to line {last}\n");
+        assert!(refused.contains(&reason), "{table}: {refused}");
+    }
+}
+
+#[test]
+fn quoted_cell_with_delimiters_and_line_ends_of_its_own_is_read() {
+    for table in [
+        "openid,备注\noAAA,\"你好, 老王\n再见, 小李\"\noBBB,\n",
+        "openid,备注,城市\noAAA,\"电话:\n- 1, 2\n\n- 3, 4\",罗马\noBBB,,\n",
+        "昵称,备注,openid\n老王,\"一, 二, 三\n四\",oAAA\n小李,,oBBB\n",
+        "openid,\"昵称\n(微信, QQ)\"\noAAA,老王\noBBB,小李\n",
+    ] {
+        assert_eq!(count_of("q.csv", table), "2\n", "{table}");
+    }
+}
+
+#[test]
+fn header_that_is_repeated_below_is_no_person() {
+    for table in [
+        "openid\noAAA\nopenid\noBBB\n",
+        "\u{feff}openid,nick\noAAA,老王\n\u{feff}openid,nick\noBBB,小李\n",
+        "导出名单\nopenid,nick\noAAA,老王\nopenid,nick,\noBBB,小李\n",
+        "id\noAAA\nid\noBBB\n",
+    ] {
+        assert_eq!(count_of("q.csv", table), "2\n", "{table}");
+    }
+}
+
+#[test]
+fn header_of_another_table_below_is_refused() {
+    for table in [
+        "openid,nick\noAAA,老王\nnick,openid\n小李,oBBB\n",
+        "openid,nick\noAAA,老王\nopenid,remark\noBBB,小李\n",
+        "oAAA\noBBB\nopenid\noCCC\n",
+    ] {
+        let refused = count_of("q.csv", table);
+        assert!(refused.contains("line 3 is the header of another table\n"), "{table}: {refused}");
+    }
+}
+
+#[test]
+fn nickname_that_is_a_header_is_no_header() {
+    assert_eq!(count_of("q.csv", "openid,nick\noAAA,openid\noBBB,小李\n"), "2\n");
+}
+
+#[test]
+fn two_columns_of_openids_are_refused() {
+    for (header, columns) in [("openid,openid", "1 and 2"), ("nick,openid,城市,user_openid", "2 and 4")] {
+        let refused = count_of("q.csv", format!("{header}\noAAA,oBBB,罗马,oCCC\n"));
+        let reason = format!("line 1 names columns {columns} as those of openids\n");
+        assert!(refused.contains(&reason), "{header}: {refused}");
+    }
+}
+
+#[test]
 fn line_with_more_cells_than_the_header_is_refused() {
     let refused = count_of("q.csv", "nick,openid\n老王,小李,oAAA\n小张,oBBB\n");
     assert!(refused.contains("line 2 has 3 cells, and the first line has 2"), "{refused}");
