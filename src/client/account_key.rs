@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 /// The account of something that is stored. Its text is what the store has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccountKey {
-    /// Not known yet: no account is configured, or it was stored before accounts had keys.
+    /// Not known yet: no account is configured, or it was stored before accounts were distinguished.
     Unknown,
     /// An account of the platform.
     Known {
@@ -14,7 +14,7 @@ pub enum AccountKey {
         /// The identity of the address that is preferred.
         address: String,
     },
-    /// What an automation names is not configured: its fires fail, and say why.
+    /// The account that an automation names is not in the configuration: its fires fail with that reason.
     NotConfigured {
         /// The name.
         name: String,
@@ -30,13 +30,14 @@ pub struct UnknownAccountKey {
 }
 
 impl AccountKey {
-    /// What a metric names the account by: its AppID, if there is one.
+    /// What a metric names the account by: its AppID, and its address, which distinguishes a sandbox from the platform.
     #[must_use]
-    pub fn label(&self) -> String {
-        match self {
-            Self::Known { appid, .. } => appid.clone(),
-            Self::Unknown | Self::NotConfigured { .. } => self.to_string(),
-        }
+    pub fn labels(&self) -> [(&'static str, String); 2] {
+        let (appid, address) = match self {
+            Self::Known { appid, address } => (appid.clone(), address.clone()),
+            Self::Unknown | Self::NotConfigured { .. } => (self.to_string(), String::new()),
+        };
+        [("account", appid), ("address", address)]
     }
 
     /// The key for a person.
@@ -123,14 +124,22 @@ mod tests {
     }
 
     #[test]
-    fn key_is_shown_in_words_and_as_a_label() {
+    fn key_is_shown_in_words_and_as_labels() {
         let table = [
-            (AccountKey::Unknown, "not known", ""),
-            (known(), "wx5a2db0c5a9d0b0c5 at https://api.weixin.qq.com", "wx5a2db0c5a9d0b0c5"),
-            (not_configured("a b"), "not configured", "?a b"),
+            (AccountKey::Unknown, "not known", ["", ""]),
+            (
+                known(),
+                "wx5a2db0c5a9d0b0c5 at https://api.weixin.qq.com",
+                ["wx5a2db0c5a9d0b0c5", "https://api.weixin.qq.com"],
+            ),
+            (not_configured("a b"), "not configured", ["?a b", ""]),
         ];
-        for (key, words, label) in table {
-            assert_eq!((key.in_words().as_str(), key.label().as_str()), (words, label), "{key:?}");
+        for (key, words, labels) in table {
+            assert_eq!(
+                (key.in_words().as_str(), key.labels().map(|(_, value)| value)),
+                (words, labels.map(str::to_owned)),
+                "{key:?}"
+            );
         }
     }
 }

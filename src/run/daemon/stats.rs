@@ -50,7 +50,7 @@ pub struct StatsSnapshot {
     pub active_runs: usize,
     /// Fires of this process that wait.
     pub waiting: usize,
-    /// The accounts that were called, by AppID.
+    /// The accounts that were called, by their keys: two may have one AppID.
     pub accounts: BTreeMap<String, Client>,
     /// Since the last step, failed or not.
     pub alive: Option<Stopwatch>,
@@ -86,7 +86,7 @@ impl DaemonStats {
 
     /// Reports on an account from now on.
     pub fn track_account(&self, client: &Client) {
-        self.lock().accounts.insert(client.appid().to_owned(), client.clone());
+        self.lock().accounts.insert(client.account_key().to_owned(), client.clone());
     }
 
     /// Counts a fire that was closed.

@@ -117,18 +117,13 @@ impl Metrics {
             // Every state is there from the start, so that its first fire shows as an increase.
             for result in FireState::outcomes() {
                 let count = snapshot.fires.get(&(id.clone(), result));
-                let account = account_of(id);
-                let [automation, account] = labels(id, &account);
-                let labels = [automation, account, ("result", result.as_str())];
-                page.row("fires_total", &labels, count.unwrap_or(&0));
+                page.fires(id, result, *count.unwrap_or(&0));
             }
         }
         // Automations that were removed since keep their counters.
         for ((id, result), count) in &snapshot.fires {
             if !snapshot.live.contains(id) {
-                let account = account_of(id);
-                let [automation, account] = labels(id, &account);
-                page.row("fires_total", &[automation, account, ("result", result.as_str())], count);
+                page.fires(id, *result, *count);
             }
         }
         page.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");
@@ -143,44 +138,58 @@ impl Metrics {
         let name = "last_success_timestamp_seconds";
         page.head(name, "gauge", "When a fire of the automation was last done.");
         for (id, at) in &snapshot.last_success {
-            page.row(name, &labels(id, &account_of(id)), at.since(EpochMs::default()).as_secs_f64());
+            let labels = automation_labels(id);
+            page.row(name, &borrowed(&labels), at.since(EpochMs::default()).as_secs_f64());
         }
         let now = self.clock.now();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
-        for (appid, client) in &snapshot.accounts {
+        for (key, client) in &snapshot.accounts {
             let age = match client.token_record().await {
                 Ok(Some(record)) => now.since(record.renewed_at).as_secs_f64(),
                 Ok(None) => continue,
                 Err(error) => self.unknown(error),
             };
-            page.row("token_age_seconds", &[("account", appid)], age);
+            page.row("token_age_seconds", &borrowed(&account_labels(key)), age);
+        }
         }
         page.head(
             "quota_left",
             "gauge",
             "Calls that are left today, of those whose number a day is published.",
         );
-        for (appid, client) in &snapshot.accounts {
+        for (key, client) in &snapshot.accounts {
+            let labels = account_labels(key);
             for spec in api::all().into_iter().filter(|spec| spec.daily.real.is_some()) {
                 let left = match client.remaining(spec).await {
                     Ok(Some(remaining)) => remaining.left.to_string(),
                     Ok(None) => continue,
                     Err(error) => self.unknown(error).to_string(),
                 };
-                page.row("quota_left", &[("account", appid), ("call", &spec.call())], left);
+                let call = spec.call();
+                let labels = [&borrowed(&labels)[..], &[("call", &call)]].concat();
+                page.row("quota_left", &labels, left);
             }
         }
         page.0
     }
 }
 
-/// The account that an automation is served for.
-fn account_of(id: &AutomationId) -> String {
-    id.account.parse::<AccountKey>().map_or_else(|UnknownAccountKey { found }| found, |key| key.label())
+/// A label's name and value.
+type Label = (&'static str, String);
+
+/// What names an account, by its key in the store.
+fn account_labels(key: &str) -> Vec<Label> {
+    let known = key.parse::<AccountKey>().map(|key| key.labels().to_vec());
+    known.unwrap_or_else(|UnknownAccountKey { found }| vec![("account", found), ("address", String::new())])
 }
 
-fn labels<'a>(id: &'a AutomationId, account: &'a str) -> [(&'static str, &'a str); 2] {
-    [("automation", &id.name), ("account", account)]
+/// What names an automation with the account that it is served for.
+fn automation_labels(id: &AutomationId) -> Vec<Label> {
+    [vec![("automation", id.name.clone())], account_labels(&id.account)].concat()
+}
+
+fn borrowed(labels: &[Label]) -> Vec<(&str, &str)> {
+    labels.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 /// Lines of Prometheus' text format.
@@ -190,6 +199,12 @@ struct Page(String);
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.0.push_str(&format!("# HELP mpscript_{name} {help}\n# TYPE mpscript_{name} {kind}\n"));
+    }
+
+    fn fires(&mut self, id: &AutomationId, result: FireState, count: u64) {
+        let labels = automation_labels(id);
+        let labels = [&borrowed(&labels)[..], &[("result", result.as_str())]].concat();
+        self.row("fires_total", &labels, count);
     }
 
     fn row(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {

@@ -17,6 +17,7 @@ use mpscript::{
     store::Statement,
 };
 use std::{
+    collections::BTreeSet,
     fmt::Debug,
     io::{Read, Write},
     net::TcpStream,
@@ -36,7 +37,12 @@ pub(crate) fn measured(folder: &Folder, sandbox: &SandboxProcess) -> (Running, S
 /// The same with more arguments.
 pub(crate) fn measured_with(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> (Running, String) {
     let url = sandbox.url();
-    let always = ["serve", "jobs", "--base-url", &url, "--metrics", "127.0.0.1:0"];
+    started(folder, &[&["--base-url", &url], more].concat())
+}
+
+/// A daemon with these arguments, and where its figures are.
+fn started(folder: &Folder, more: &[&str]) -> (Running, String) {
+    let always = ["serve", "jobs", "--metrics", "127.0.0.1:0"];
     let daemon = folder.start(&[&always, more].concat());
     daemon.wait_for("/metrics\n");
     let output = daemon.stdout();
@@ -90,7 +96,7 @@ fn quota_whose_count_cannot_be_read_is_not_a_number() {
     daemon.wait_for(": done\n");
     let (_, page) = get(&place, "GET", "/metrics");
     let left = |call: &str| {
-        figure(&page, &format!("mpscript_quota_left{{account=\"{DEFAULT_APPID}\",call=\"{call}\"}}"))
+        figure::<f64>(&page, &format!("mpscript_quota_left{{{},call=\"{call}\"}}", account_labels(&sandbox)))
     };
     assert!(left("GET /cgi-bin/user/get").is_nan(), "{page}");
     assert!(left("GET /cgi-bin/tags/get") > 0.5, "{page}");
@@ -101,6 +107,38 @@ fn quota_whose_count_cannot_be_read_is_not_a_number() {
         "{}",
         ended.err
     );
+}
+
+/// The labels of a sandbox's account.
+fn account_labels(sandbox: &SandboxProcess) -> String {
+    format!("account=\"{DEFAULT_APPID}\",address=\"{}\"", sandbox.url())
+}
+
+#[test]
+fn two_addresses_of_one_appid_have_metrics_of_their_own() {
+    let sandboxes = ["10", "20"].map(|followers| SandboxProcess::start(&["--followers", followers]));
+    let entries = ["east", "west"].iter().zip(&sandboxes).map(|(name, sandbox)| {
+        format!(
+            "[accounts.{name}]\nappid = \"{DEFAULT_APPID}\"\nsecret_env = \"SHOP_SECRET\"\nbase_url = \"{}\"\n",
+            sandbox.url()
+        )
+    });
+    let tick = "const automation = #{ account: [\"east\", \"west\"], on: [ #{ every: \"1s\" } ] };\n\
+                fn run(ctx) { print(`关注者 ${user::list().total}`); }";
+    let folder = Folder::new()
+        .file("mpscript.toml", entries.collect::<String>())
+        .env("SHOP_SECRET", DEFAULT_SECRET)
+        .file("jobs/tick.rhai", tick);
+    let (daemon, place) = started(&folder, &["--account", "east"]);
+    daemon.wait_for("关注者 10\n");
+    daemon.wait_for("关注者 20\n");
+    let (_, page) = get(&place, "GET", "/metrics");
+    for sandbox in &sandboxes {
+        let account = account_labels(sandbox);
+        figure::<f64>(&page, &format!("mpscript_fires_total{{automation=\"tick\",{account},result=\"done\"}}"));
+        figure::<f64>(&page, &format!("mpscript_token_age_seconds{{{account}}}"));
+        figure::<f64>(&page, &format!("mpscript_quota_left{{{account},call=\"GET /cgi-bin/user/get\"}}"));
+    }
 }
 
 #[test]
@@ -115,7 +153,8 @@ fn metrics_page_reports_fires_tokens_and_quota() {
     assert_eq!(get(&place, "GET", "/readyz").1, "ok\n");
     let (status, page) = get(&place, "GET", "/metrics");
     assert_eq!(status, "HTTP/1.1 200 OK");
-    let tick = format!("automation=\"tick\",account=\"{DEFAULT_APPID}\"");
+    let account = account_labels(&sandbox);
+    let tick = format!("automation=\"tick\",{account}");
     for result in ["done", "failed"] {
         let row = format!("mpscript_fires_total{{{tick},result=\"{result}\"}}");
         assert!(count(&page, &row) >= 1, "{page}");
@@ -128,7 +167,6 @@ fn metrics_page_reports_fires_tokens_and_quota() {
     assert_eq!(count(&page, "mpscript_fire_lag_seconds_bucket{le=\"+Inf\"}"), begun);
     let success: f64 = figure(&page, &format!("mpscript_last_success_timestamp_seconds{{{tick}}}"));
     assert!(success > 1_700_000_000.0, "{page}");
-    let account = format!("account=\"{DEFAULT_APPID}\"");
     let age: f64 = figure(&page, &format!("mpscript_token_age_seconds{{{account}}}"));
     assert!(age < 60.0, "{page}");
     let row = format!("mpscript_quota_left{{{account},call=\"GET /cgi-bin/user/get\"}}");
@@ -139,9 +177,7 @@ fn metrics_page_reports_fires_tokens_and_quota() {
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| Some(line.rsplit_once(' ')?.0))
         .collect();
-    let mut once = rows.clone();
-    once.sort_unstable();
-    once.dedup();
+    let once: BTreeSet<&str> = rows.iter().copied().collect();
     assert_eq!(once.len(), rows.len(), "{page}");
     let token = folder.run(&["token", "show", "--reveal", "--base-url", &sandbox.url()]).success();
     assert_hidden("metrics", &page, [DEFAULT_SECRET, token.trim()]);
