@@ -4,7 +4,7 @@ use super::EpochMs;
 use std::{
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -12,10 +12,16 @@ use std::{
 /// What monotonic time is counted from.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Wall-clock time plus an offset. Clones share the offset.
+/// Wall-clock and monotonic time, each plus an offset. Clones share the offsets.
 #[derive(Clone, Debug, Default)]
-pub struct Clock {
-    offset_ms: Arc<AtomicI64>,
+pub struct Clock(Arc<Offsets>);
+
+/// How far a clock is ahead of the machine's.
+#[derive(Debug, Default)]
+struct Offsets {
+    wall_ms: AtomicI64,
+    /// Only grows.
+    monotonic_ms: AtomicU64,
 }
 
 impl Clock {
@@ -30,7 +36,7 @@ impl Clock {
     pub fn now(&self) -> EpochMs {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since_epoch = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-        EpochMs::new(since_epoch.saturating_add(self.offset_ms.load(Ordering::SeqCst)))
+        EpochMs::new(since_epoch.saturating_add(self.0.wall_ms.load(Ordering::SeqCst)))
     }
 
     /// The current time as whole seconds since 1970-01-01 UTC, as the platform counts.
@@ -43,21 +49,22 @@ impl Clock {
     /// only [`Clock::advance`] does.
     #[must_use]
     pub fn monotonic(&self) -> Duration {
-        let offset = self.offset_ms.load(Ordering::SeqCst).max(0).unsigned_abs();
-        START.elapsed() + Duration::from_millis(offset)
+        START.elapsed() + Duration::from_millis(self.0.monotonic_ms.load(Ordering::SeqCst))
     }
 
     /// Advances this clock and every clone of it. Saturates at the end of the range.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        let advanced = |offset: i64| Some(offset.saturating_add(by));
-        // The closure never gives `None`, so the update can't fail.
-        let _ = self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, advanced);
+        // The closures never give `None`, so the updates can't fail.
+        let wall = |offset: i64| Some(offset.saturating_add(by));
+        let _ = self.0.wall_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wall);
+        let monotonic = |offset: u64| Some(offset.saturating_add(by.unsigned_abs()));
+        let _ = self.0.monotonic_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, monotonic);
     }
 
-    /// Sets this clock and every clone of it back to the machine's time.
+    /// Sets the wall-clock time of this clock and every clone of it back to the machine's; monotonic time never goes back.
     pub fn reset(&self) {
-        self.offset_ms.store(0, Ordering::SeqCst);
+        self.0.wall_ms.store(0, Ordering::SeqCst);
     }
 }
 

@@ -4,11 +4,8 @@
 //! an errcode works. Whether the call itself may be resent, its declaration says.
 
 use super::{BaseUrl, transport::Transport};
-use crate::base::EpochMs;
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
-};
+use crate::base::lock;
+use std::{sync::Mutex, time::Duration};
 
 /// How long a host that failed is avoided while there is another.
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -16,8 +13,8 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 /// One host with its health.
 pub(super) struct ApiHost {
     pub transport: Transport,
-    /// When it last failed, as [`EpochMs`]; its earliest instant if the last call succeeded.
-    failed_at: AtomicI64,
+    /// When the last call failed, by the monotonic clock; `None` if it succeeded.
+    failed_at: Mutex<Option<Duration>>,
 }
 
 /// All hosts, the preferred one first.
@@ -32,10 +29,7 @@ impl HostPool {
         Self(
             bases
                 .into_iter()
-                .map(|base| ApiHost {
-                    transport: Transport::new(base),
-                    failed_at: AtomicI64::new(EpochMs::MIN.get()),
-                })
+                .map(|base| ApiHost { transport: Transport::new(base), failed_at: Mutex::default() })
                 .collect(),
         )
     }
@@ -50,9 +44,12 @@ impl HostPool {
         self.0.iter().map(|host| &host.transport)
     }
 
-    /// The host to call now: the first that is not avoided, else the one that failed longest ago.
-    pub(super) fn best(&self, now: EpochMs) -> &ApiHost {
-        let healthy = self.0.iter().find(|host| now.since(host.failed_at()) >= COOLDOWN);
+    /// The host to call now: the first that is not avoided, else the one that failed longest ago. `now` is monotonic: a
+    /// wall clock that is set back would avoid a host for as long.
+    pub(super) fn best(&self, now: Duration) -> &ApiHost {
+        let is_healthy =
+            |host: &&ApiHost| host.failed_at().is_none_or(|at| now.saturating_sub(at) >= COOLDOWN);
+        let healthy = self.0.iter().find(is_healthy);
         let oldest = || self.0.iter().min_by_key(|host| host.failed_at());
         // The pool is never empty: an empty list became the platform's own hosts.
         healthy.or_else(oldest).unwrap_or(&self.0[0])
@@ -60,13 +57,12 @@ impl HostPool {
 }
 
 impl ApiHost {
-    fn failed_at(&self) -> EpochMs {
-        EpochMs::new(self.failed_at.load(Ordering::Relaxed))
+    fn failed_at(&self) -> Option<Duration> {
+        *lock(&self.failed_at)
     }
 
     /// Records whether it answered.
-    pub(super) fn record_health(&self, answered: bool, now: EpochMs) {
-        let failed_at = if answered { EpochMs::MIN } else { now };
-        self.failed_at.store(failed_at.get(), Ordering::Relaxed);
+    pub(super) fn record_health(&self, answered: bool, now: Duration) {
+        *lock(&self.failed_at) = (!answered).then_some(now);
     }
 }

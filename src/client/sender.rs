@@ -256,7 +256,7 @@ impl Sender {
             ledger.start_writer();
             ledger.count(spec.path, 1);
         }
-        let host = self.hosts.best(self.clock.now());
+        let host = self.hosts.best(self.clock.monotonic());
         let exchange = host.transport.exchange(spec, request, token);
         let reply = tokio::select! {
             reply = exchange => reply,
@@ -268,7 +268,7 @@ impl Sender {
         };
         if let Ok(exchanged) = &reply {
             let answered = exchanged.as_ref().is_ok_and(|reply| reply.status < 500);
-            host.record_health(answered, self.clock.now());
+            host.record_health(answered, self.clock.monotonic());
         }
         // The platform does not count a request that never left.
         if matches!(&reply, Err(_) | Ok(Err(Fault { sent: false, .. }))) {
@@ -403,7 +403,7 @@ impl Sender {
 }
 
 impl AttemptOutcome {
-    /// What the outcome says of how loaded the platform is.
+    /// The signal of this outcome to the concurrency limit: whether the platform is overloaded.
     fn signal(&self) -> Signal {
         match self {
             Self::Done(_) => Signal::Success,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::token::{Get, Stable, Token},
-    base::{EpochMs, Secret, Stopwatch, lock},
+    base::{Clock, EpochMs, Secret, Stopwatch, lock},
     client::{CallError, sender::Sender},
     store::{LeaseKey, LeaseKind, Store, StoreError, TokenRecord},
 };
@@ -60,26 +60,46 @@ const MAX_TOKEN_TTL: i64 = 86_400;
 #[derive(Clone)]
 struct CachedToken {
     token: Secret,
-    renew_at: EpochMs,
-    expires_at: EpochMs,
     generation: i64,
+    /// How long before its expiry it is renewed.
+    renew_ahead: Duration,
+    /// Its expiry by the wall clock, which all processes share and which goes on while the machine sleeps.
+    expires_at: EpochMs,
+    /// Its expiry by this process's monotonic clock, which can't be set back.
+    ends_at: Duration,
 }
 
 impl CachedToken {
-    fn new(record: &TokenRecord) -> Self {
-        let expires_at = record.expires_at;
-        let lifetime = expires_at.since(record.renewed_at);
+    fn new(record: &TokenRecord, clock: &Clock) -> Self {
+        let lifetime = record.expires_at.since(record.renewed_at);
+        // A clock that was set back since promises more than the platform did.
+        let left = record.expires_at.since(clock.now()).min(lifetime);
         Self {
             token: record.token.clone(),
-            renew_at: expires_at - RENEW_AHEAD.min(lifetime / 2),
-            expires_at,
             generation: record.generation,
+            renew_ahead: RENEW_AHEAD.min(lifetime / 2),
+            expires_at: record.expires_at,
+            ends_at: clock.monotonic() + left,
         }
     }
 
-    fn is_usable(&self, now: EpochMs) -> bool {
-        let ahead = self.expires_at.since(self.renew_at);
-        now < self.expires_at - EXPIRY_MARGIN.min(ahead / 2)
+    /// Whether it was made from this record.
+    fn is_of(&self, record: &TokenRecord) -> bool {
+        self.generation == record.generation && self.token == record.token
+    }
+
+    /// How long it is valid, by the clock that ends it first.
+    fn left(&self, clock: &Clock) -> Duration {
+        self.expires_at.since(clock.now()).min(self.ends_at.saturating_sub(clock.monotonic()))
+    }
+
+    fn is_usable(&self, clock: &Clock) -> bool {
+        self.left(clock) > EXPIRY_MARGIN.min(self.renew_ahead / 2)
+    }
+
+    /// Whether it expires so soon that it is renewed.
+    fn is_expiring(&self, clock: &Clock) -> bool {
+        self.left(clock) <= self.renew_ahead
     }
 }
 
@@ -96,10 +116,10 @@ enum RenewReason<'a> {
 
 impl RenewReason<'_> {
     /// Whether `cached` makes the renewal unnecessary.
-    fn is_met_by(self, cached: &CachedToken, now: EpochMs) -> bool {
-        cached.is_usable(now)
+    fn is_met_by(self, cached: &CachedToken, clock: &Clock) -> bool {
+        cached.is_usable(clock)
             && match self {
-                Self::Expiring => now < cached.renew_at,
+                Self::Expiring => !cached.is_expiring(clock),
                 Self::Missing => true,
                 Self::Refused(refused) => cached.token != *refused,
             }
@@ -140,7 +160,7 @@ struct RenewalState {
     failure: Option<(u64, Stopwatch, CallError)>,
     /// When the store failed.
     store_failed: Option<Stopwatch>,
-    /// When the platform gave the refused token once more, even by force.
+    /// When the platform gave the refused token again, even by force.
     stuck: Option<Stopwatch>,
     /// When a renewal ahead of time failed.
     early_failed: Option<Stopwatch>,
@@ -165,11 +185,10 @@ impl TokenCache {
 
     /// A token that is valid as far as is known.
     pub(crate) async fn current(&self, sender: &Sender) -> Result<Secret, CallError> {
-        let now = sender.clock.now();
         match self.cached() {
-            Some(cached) if now < cached.renew_at => return Ok(cached.token),
+            Some(cached) if !cached.is_expiring(&sender.clock) => return Ok(cached.token),
             // One task renews; the others use the old token meanwhile.
-            Some(cached) if cached.is_usable(now) => {
+            Some(cached) if cached.is_usable(&sender.clock) => {
                 if let Ok(mut state) = self.renewal.try_lock()
                     && state.early_failed.is_none_or(|since| since.elapsed() >= EARLY_RENEWAL_RETRY_INTERVAL)
                 {
@@ -203,7 +222,7 @@ impl TokenCache {
         let fetches = self.fetches.load(Ordering::SeqCst);
         let mut state = self.renewal.lock().await;
         if let Some(cached) = self.cached()
-            && reason.is_met_by(&cached, sender.clock.now())
+            && reason.is_met_by(&cached, &sender.clock)
         {
             return Ok(Some(cached.token));
         }
@@ -226,7 +245,7 @@ impl TokenCache {
 
     /// For how many more seconds the cached token is valid.
     pub(crate) fn seconds_left(&self, sender: &Sender) -> i64 {
-        let left = self.cached().map_or(Duration::ZERO, |cached| cached.expires_at.since(sender.clock.now()));
+        let left = self.cached().map_or(Duration::ZERO, |cached| cached.left(&sender.clock));
         i64::try_from(left.as_secs()).unwrap_or(i64::MAX)
     }
 
@@ -343,8 +362,10 @@ impl TokenCache {
         let record = store.token(&self.account, self.mode.as_str()).await?;
         if let Some(record) = &record {
             sender.redactor.learn_token(&record.token);
-            let cached = CachedToken::new(record);
-            if reason.is_met_by(&cached, sender.clock.now()) {
+            // The one that is known keeps its monotonic expiry: made anew it would last longer after each setting back.
+            let cached = self.cached().filter(|cached| cached.is_of(record));
+            let cached = cached.unwrap_or_else(|| CachedToken::new(record, &sender.clock));
+            if reason.is_met_by(&cached, &sender.clock) {
                 return Ok(Ok(self.cache(cached)));
             }
         }
@@ -468,7 +489,7 @@ impl TokenCache {
                 Ok(true) | Err(_) => {}
             }
         }
-        self.cache(CachedToken::new(&record))
+        self.cache(CachedToken::new(&record, &sender.clock))
     }
 }
 

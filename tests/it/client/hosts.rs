@@ -69,14 +69,30 @@ fn errcode_does_not_change_the_host() {
     assert_eq!((asked(&first), asked(&second)), (5, 0));
 }
 
-#[test]
-fn failed_first_host_is_avoided_and_used_again_later() {
+/// A server whose first call fails.
+fn server_that_fails_once() -> RawServer {
     let mut calls = 0;
-    let first = server(move || {
+    server(move || {
         calls += 1;
         if calls == 1 { Act::Drop } else { ok(TAGS) }
-    });
-    let second = server(|| ok(TAGS));
+    })
+}
+
+#[test]
+fn failed_first_host_is_used_again_after_the_clock_was_set_back() {
+    let (first, second) = (server_that_fails_once(), server(|| ok(TAGS)));
+    let fixture = fixture(&[first.address(), second.address()]);
+    fixture.clock.advance(Duration::from_hours(1));
+    fixture.call(&tag::List {}).unwrap();
+    fixture.clock.reset();
+    fixture.clock.advance(Duration::from_secs(30));
+    fixture.call(&tag::List {}).unwrap();
+    assert_eq!((asked(&first), asked(&second)), (2, 1));
+}
+
+#[test]
+fn failed_first_host_is_avoided_and_used_again_later() {
+    let (first, second) = (server_that_fails_once(), server(|| ok(TAGS)));
     let fixture = fixture(&[first.address(), second.address()]);
     for _ in 0..3 {
         fixture.call(&tag::List {}).unwrap();

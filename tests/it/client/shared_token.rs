@@ -3,7 +3,7 @@
 use crate::fixtures::{
     account::Account,
     client::{ClientFixture, reached},
-    paths::GET_LIST_TAGS,
+    paths::{GET_LIST_TAGS, POST_STABLE_TOKEN},
 };
 use mpscript::{
     api::{
@@ -51,6 +51,30 @@ fn newer_token_in_the_store_is_used_without_renewal() {
     one.call(&List {}).expect("the call succeeds");
     assert_eq!(reached(&account, &Stable::default()), fetched);
     assert_eq!(one.tried(GET_LIST_TAGS), 3);
+}
+
+#[test]
+fn token_in_the_store_lasts_no_longer_when_the_clock_is_set_back() {
+    let (account, _folder, path) = shared();
+    let first = stable(&account, &path);
+    first.clock.advance(Duration::from_hours(24));
+    first.call(&List {}).expect("the call succeeds");
+    first.clock.reset();
+    // The clock of the second client shows the day before the token was fetched.
+    let second = stable(&account, &path);
+    second.call(&List {}).expect("the call succeeds");
+    for client in [&first, &second] {
+        assert_eq!(client.client.token_life().max(7_200), 7_200, "no longer than what the platform gave");
+    }
+    for client in [&first, &second] {
+        client.clock.advance(Duration::from_secs(6_920));
+    }
+    account.advance("6920s");
+    for client in [&first, &second] {
+        client.call(&List {}).expect("the call succeeds");
+    }
+    let tried = [&first, &second].map(|client| client.tried(POST_STABLE_TOKEN));
+    assert_eq!(tried, [2, 0], "one renews it, and the other takes it from the store");
 }
 
 #[test]

@@ -116,6 +116,21 @@ fn expiring_token_is_renewed_before_a_call_is_refused() {
 }
 
 #[test]
+fn token_lasts_no_longer_when_the_clock_is_set_back() {
+    let (account, fixture) = sandbox();
+    fixture.clock.advance(Duration::from_hours(24));
+    fixture.call(&List {}).expect("the call succeeds");
+    fixture.clock.reset();
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_eq!(fixture.client.token_life().max(7_199), 7_199, "no longer than what the platform gave");
+    // It is renewed when the platform issues a new one, as with a right clock.
+    fixture.clock.advance(Duration::from_secs(6_920));
+    account.advance("6921s");
+    fixture.call(&List {}).expect("the call succeeds");
+    assert_eq!((fixture.tried(POST_STABLE_TOKEN), reached(&account, &List {})), (2, 2));
+}
+
+#[test]
 fn call_whose_tokens_are_always_refused_makes_five_token_calls() {
     let (account, fixture) = sandbox();
     fault(&account, LIST_TAGS, json!({"errcode": 40001}));
