@@ -1,5 +1,6 @@
 //! The key of an account, by which everything that is stored of it is kept: tokens, counts, runs, automations.
 
+use super::BaseUrl;
 use std::{fmt, str::FromStr};
 
 /// The account of something that is stored. Its text is what the store has.
@@ -38,6 +39,13 @@ impl AccountKey {
             Self::Unknown | Self::NotConfigured { .. } => (self.to_string(), String::new()),
         };
         [("account", appid), ("address", address)]
+    }
+
+    /// Whether its address is on this machine, as that of a sandbox.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        let Self::Known { address, .. } = self else { return false };
+        BaseUrl::parse(address).is_ok_and(|base| base.is_loopback())
     }
 
     /// The key for a person.

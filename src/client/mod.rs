@@ -42,6 +42,7 @@ pub use tally::{SentCalls, Tally};
 pub use timeline::{Bucket, Timeline};
 pub use token::{
     broker::{Answer, Broker, BrokeredError, Question},
+    budget::purge_budgets,
     cache::LEASE_TTL,
     external::External,
     mode::TokenMode,

@@ -13,6 +13,16 @@ impl Store {
         Ok(rows.first().map(size).transpose()?.map(i64::unsigned_abs))
     }
 
+    /// Deletes the sizes of accounts of which neither a run nor a token is stored any more.
+    pub async fn purge_audience_sizes(&self) -> Result<(), StoreError> {
+        let statement = Statement::new(
+            "DELETE FROM mpscript_audience_size
+             WHERE account NOT IN (SELECT account FROM mpscript_run)
+                 AND account NOT IN (SELECT account FROM mpscript_token)",
+        );
+        self.execute(statement).await.map(drop)
+    }
+
     /// Records the size of an account's listing.
     pub async fn save_audience_size(
         &self,

@@ -32,7 +32,7 @@ pub struct AutomationRecord {
     pub served_version: ServedVersion,
     /// Why its file can't be loaded; empty when it can.
     pub load_error: String,
-    /// When its file was last read.
+    /// When its file was last read, or when a daemon that serves it last confirmed that, which it does once a day.
     pub served_at: EpochMs,
     /// The source of its last good revision, as JSON; empty when its file was deleted.
     pub last_good_source: String,
@@ -180,6 +180,21 @@ impl Store {
             " FROM mpscript_automation ORDER BY name, account"
         ));
         Ok(self.query(statement).await?.iter().map(read_listed).collect())
+    }
+
+    /// Records that automations are still served.
+    pub async fn confirm_served(
+        &self,
+        automations: impl Iterator<Item = AutomationId>,
+        now: EpochMs,
+    ) -> Result<(), StoreError> {
+        let confirm = |id: AutomationId| {
+            let statement = Statement::new(
+                "UPDATE mpscript_automation SET served_at = $3 WHERE account = $1 AND name = $2",
+            );
+            id.given_to(statement).with(now)
+        };
+        self.transaction(automations.map(confirm).collect()).await.map(drop)
     }
 
     /// Pauses an automation until an instant; `None` resumes it. `false` when there is no such automation.

@@ -19,6 +19,12 @@ impl Store {
         Ok(taken == 1)
     }
 
+    /// Deletes the periods before this one, of all budgets whose names begin with a word.
+    pub async fn purge_budgets(&self, word: &str, before: i64) -> Result<(), StoreError> {
+        let statement = Statement::new("DELETE FROM mpscript_budget WHERE name LIKE $1 AND period < $2");
+        self.execute(statement.with(format!("{word} %")).with(before)).await.map(drop)
+    }
+
     /// How many were taken out of a period's budget.
     pub async fn used_of_budget(&self, name: &str, period: i64) -> Result<i64, StoreError> {
         let statement = Statement::new("SELECT used FROM mpscript_budget WHERE name = $1 AND period = $2");

@@ -88,6 +88,15 @@ impl Store {
         rows.iter().map(|row| Cells::new("mpscript_lease", "owner", kind.as_str(), row).text()).collect()
     }
 
+    /// The names of the leases of a kind that have not expired.
+    pub async fn lease_names(&self, kind: LeaseKind, now: EpochMs) -> Result<Vec<String>, StoreError> {
+        let statement = Statement::new(
+            "SELECT name FROM mpscript_lease WHERE kind = $1 AND expires_at > $2 ORDER BY name",
+        );
+        let rows = self.query(statement.with(kind.as_str()).with(now)).await?;
+        rows.iter().map(|row| Cells::new("mpscript_lease", "name", kind.as_str(), row).text()).collect()
+    }
+
     /// The owner that acquired a lease or a write lock last, unless it was released.
     pub async fn lease_owner(&self, key: &LeaseKey) -> Result<Option<String>, StoreError> {
         let statement = Statement::new("SELECT owner FROM mpscript_lease WHERE kind = $1 AND name = $2");
@@ -95,11 +104,11 @@ impl Store {
         rows.first().map(|row| Cells::new("mpscript_lease", "owner", &key.name, row).text()).transpose()
     }
 
-    /// Deletes the leases of a kind that expired before an instant: their processes are dead, and no other process uses
-    /// their names.
-    pub async fn purge_leases(&self, kind: LeaseKind, before: EpochMs) -> Result<u64, StoreError> {
-        let statement = Statement::new("DELETE FROM mpscript_lease WHERE kind = $1 AND expires_at < $2");
-        self.execute(statement.with(kind.as_str()).with(before)).await
+    /// Deletes the leases that expired before an instant, whatever they are for: one that has expired says no more than one
+    /// that was never acquired. Write locks have no expiry.
+    pub async fn purge_leases(&self, before: EpochMs) -> Result<u64, StoreError> {
+        let statement = Statement::new("DELETE FROM mpscript_lease WHERE kind <> $1 AND expires_at < $2");
+        self.execute(statement.with(LeaseKind::Write.as_str()).with(before)).await
     }
 
     /// Releases a lease, if this owner still holds it.

@@ -68,6 +68,13 @@ impl Store {
         self.execute(statement.with(account).with(day)).await.map(drop)
     }
 
+    /// Deletes what all accounts have used on the days before this one.
+    pub async fn purge_ledger(&self, before: i64) -> Result<(), StoreError> {
+        self.execute(Statement::new("DELETE FROM mpscript_ledger WHERE day < $1").with(before))
+            .await
+            .map(drop)
+    }
+
     /// What an account has used on a day, endpoint by endpoint. A row that can't be decoded is an error in its place.
     pub async fn usage(
         &self,

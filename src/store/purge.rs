@@ -49,8 +49,8 @@ macro_rules! is_in_doubt {
     };
 }
 
-/// SQL: whether the run `r` may be deleted, which nothing has written since the instant `$before`. A run that was resumed
-/// is as young as its last attempt; an undo is deleted after what it has undone, which could be undone again otherwise.
+/// SQL: whether the run `r` may be deleted, which nothing has written since the instant `$before`. Age counts from the last
+/// attempt. An undo outlives the run that it undid: without it that run could be undone twice.
 macro_rules! is_expired {
     ($before:literal) => {
         sql!(
@@ -103,32 +103,7 @@ impl Store {
             let Some(row) = newest.first() else { continue };
             let key = format!("{automation}, {}, {}", row.cell(1), row.cell(0));
             let kept_from = Cells::new("mpscript_fire", "scheduled_at", &key, row).instant()?;
-            let fires = Statement::new(sql!(
-                "SELECT trigger, scheduled_at, run,
-                     COALESCE((SELECT r.source_id FROM mpscript_run r WHERE r.id = mpscript_fire.run), '')
-                 FROM mpscript_fire
-                 WHERE account = $1 AND automation = $2 AND state = $3 AND scheduled_at < $4 AND updated_at < $5
-                     AND NOT EXISTS (SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_fire.run AND NOT (",
-                is_expired!("$5"),
-                "))
-                 ORDER BY scheduled_at LIMIT $6"
-            ));
-            let fires = automation
-                .given_to(fires)
-                .with(outcome.as_str())
-                .with(kept_from)
-                .with(before)
-                .with(MAX_BATCH);
-            for row in self.query(fires).await? {
-                let columns = "trigger, scheduled_at, run, source_id";
-                let key = format!("{automation}, {}, {}", row.cell(0), row.cell(1));
-                let mut cells = Cells::new("mpscript_fire", columns, &key, &row);
-                old.push(ExpiredFire {
-                    trigger: cells.text()?,
-                    scheduled_at: cells.instant()?,
-                    run: ExpiredRun { id: cells.text()?, source_id: cells.text()? },
-                });
-            }
+            old.extend(self.expired_fires(automation, *outcome, kept_from, before).await?);
         }
         if old.is_empty() {
             return Ok(0);
@@ -137,6 +112,71 @@ impl Store {
         old.retain(|old| {
             !last.iter().any(|last| last.trigger == old.trigger && last.scheduled_at == old.scheduled_at)
         });
+        self.delete_fires(automation, &old).await
+    }
+
+    /// Deletes all closed fires of an automation that are older than an instant, with their runs, and returns how many. Once
+    /// no fire is left, its record is deleted too, unless it was served since.
+    pub async fn purge_unserved(
+        &self,
+        automation: &AutomationId,
+        before: EpochMs,
+    ) -> Result<usize, StoreError> {
+        let mut old = Vec::new();
+        for outcome in FireState::ALL.iter().filter(|state| !state.is_open()) {
+            old.extend(self.expired_fires(automation, *outcome, EpochMs::MAX, before).await?);
+        }
+        if old.is_empty() {
+            let record = Statement::new(
+                "DELETE FROM mpscript_automation
+                 WHERE account = $1 AND name = $2 AND served_at < $3
+                     AND NOT EXISTS (SELECT 1 FROM mpscript_fire f WHERE f.account = $1 AND f.automation = $2)",
+            );
+            self.execute(automation.given_to(record).with(before)).await?;
+        }
+        self.delete_fires(automation, &old).await
+    }
+
+    /// Fires of an automation with this outcome that were scheduled before `kept_from`, and that nothing has written since
+    /// `before`, neither them nor their runs; a limited number.
+    async fn expired_fires(
+        &self,
+        automation: &AutomationId,
+        outcome: FireState,
+        kept_from: EpochMs,
+        before: EpochMs,
+    ) -> Result<Vec<ExpiredFire>, StoreError> {
+        let fires = Statement::new(sql!(
+            "SELECT trigger, scheduled_at, run,
+                 COALESCE((SELECT r.source_id FROM mpscript_run r WHERE r.id = mpscript_fire.run), '')
+             FROM mpscript_fire
+             WHERE account = $1 AND automation = $2 AND state = $3 AND scheduled_at < $4 AND updated_at < $5
+                 AND NOT EXISTS (SELECT 1 FROM mpscript_run r WHERE r.id = mpscript_fire.run AND NOT (",
+            is_expired!("$5"),
+            "))
+             ORDER BY scheduled_at LIMIT $6"
+        ));
+        let fires =
+            automation.given_to(fires).with(outcome.as_str()).with(kept_from).with(before).with(MAX_BATCH);
+        let read = |row: &Row| {
+            let columns = "trigger, scheduled_at, run, source_id";
+            let key = format!("{automation}, {}, {}", row.cell(0), row.cell(1));
+            let mut cells = Cells::new("mpscript_fire", columns, &key, row);
+            Ok(ExpiredFire {
+                trigger: cells.text()?,
+                scheduled_at: cells.instant()?,
+                run: ExpiredRun { id: cells.text()?, source_id: cells.text()? },
+            })
+        };
+        self.query(fires).await?.iter().map(read).collect()
+    }
+
+    /// Deletes fires of an automation with their runs.
+    async fn delete_fires(
+        &self,
+        automation: &AutomationId,
+        fires: &[ExpiredFire],
+    ) -> Result<usize, StoreError> {
         let delete = |fire: &ExpiredFire| {
             let statement = Statement::new(
                 "DELETE FROM mpscript_fire
@@ -144,12 +184,10 @@ impl Store {
             );
             automation.given_to(statement).with(fire.trigger.as_str()).with(fire.scheduled_at)
         };
-        let mut all: Vec<Statement> = old.iter().map(delete).collect();
-        let count = old.len();
-        let runs: Vec<ExpiredRun> = old.into_iter().map(|fire| fire.run).collect();
-        all.extend(delete_runs(&runs));
+        let mut all: Vec<Statement> = fires.iter().map(delete).collect();
+        all.extend(delete_runs(fires.iter().map(|fire| &fire.run)));
         self.transaction(all).await?;
-        Ok(count)
+        Ok(fires.len())
     }
 
     /// Deletes runs that were started by hand and that nothing has written since an instant; returns how many.
@@ -186,14 +224,14 @@ impl Store {
             Ok(ExpiredRun { id: cells.text()?, source_id: cells.text()? })
         };
         let runs: Vec<ExpiredRun> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
-        self.transaction(delete_runs(&runs)).await?;
+        self.transaction(delete_runs(runs.iter())).await?;
         Ok(runs.len())
     }
 }
 
 /// Deletes runs with their journals and output logs, and the sources that no other run names.
-fn delete_runs(runs: &[ExpiredRun]) -> Vec<Statement> {
-    let rows = runs.iter().flat_map(|run| {
+fn delete_runs<'a>(runs: impl Iterator<Item = &'a ExpiredRun> + Clone) -> Vec<Statement> {
+    let rows = runs.clone().flat_map(|run| {
         [
             "DELETE FROM mpscript_output WHERE run = $1",
             "DELETE FROM mpscript_batch WHERE run = $1",
@@ -202,5 +240,5 @@ fn delete_runs(runs: &[ExpiredRun]) -> Vec<Statement> {
         ]
         .map(|sql| Statement::new(sql).with(run.id.as_str()))
     });
-    rows.chain(source::delete_unused(runs.iter().map(|run| run.source_id.as_str()))).collect()
+    rows.chain(source::delete_unused(runs.map(|run| run.source_id.as_str()))).collect()
 }

@@ -52,6 +52,12 @@ impl Store {
         rows.first().map(record).transpose()
     }
 
+    /// Deletes the tokens of all accounts that expired before an instant: their accounts have not been called since.
+    pub async fn purge_tokens(&self, before: EpochMs) -> Result<(), StoreError> {
+        let statement = Statement::new("DELETE FROM mpscript_token WHERE expires_at < $1");
+        self.execute(statement.with(before)).await.map(drop)
+    }
+
     /// Stores a token, unless one of the same or a later generation is stored: then another process was faster, and its
     /// token is the valid one.
     pub async fn save_token(

@@ -4,7 +4,7 @@
 use super::mode::TokenMode;
 use crate::{
     api::quota,
-    base::{Clock, Stopwatch, lock},
+    base::{Clock, EpochMs, Stopwatch, lock},
     store::{LeaseKey, LeaseKind, Store, StoreError},
 };
 use std::{collections::VecDeque, sync::Mutex, time::Duration};
@@ -14,6 +14,24 @@ pub(crate) const MAX_RENEWALS_A_MINUTE: i64 = 12;
 
 /// Minimum time between two forced renewals of the stable token: within it the platform answers with the current one.
 pub(crate) const FORCED_RENEWAL_SPACING: Duration = Duration::from_secs(30);
+
+/// What the keys in the store begin with that fetches and forced renewals are counted under.
+const FETCH: &str = "renew";
+const FORCE: &str = "force";
+
+/// The minute that fetches are counted in. `now` is in Unix seconds.
+const fn minute(now: i64) -> i64 {
+    now.div_euclid(60)
+}
+
+/// Deletes the budgets of all accounts that nothing was taken from since an instant.
+///
+/// # Errors
+/// When the store fails.
+pub async fn purge_budgets(store: &Store, before: EpochMs) -> Result<(), StoreError> {
+    store.purge_budgets(FETCH, minute(before.as_secs())).await?;
+    store.purge_budgets(FORCE, quota::day(before.as_secs())).await
+}
 
 /// The token budget of one account.
 pub(crate) struct Budget {
@@ -32,8 +50,8 @@ impl Budget {
     pub(crate) fn new(mode: &TokenMode, store: Option<Store>, account: &str) -> Self {
         Self {
             store,
-            fetch: format!("renew {} {account}", mode.as_str()),
-            force: format!("force {} {account}", mode.as_str()),
+            fetch: format!("{FETCH} {} {account}", mode.as_str()),
+            force: format!("{FORCE} {} {account}", mode.as_str()),
             is_stable: matches!(mode, TokenMode::Stable),
             max_forced_a_day: mode.max_forced_a_day(),
             fetched: Mutex::default(),
@@ -44,7 +62,7 @@ impl Budget {
     /// Takes one fetch from the minute's budget; `false` if it is used up.
     pub(crate) async fn take_fetch(&self, clock: &Clock) -> bool {
         if let Some(store) = &self.store {
-            let minute = clock.now_secs().div_euclid(60);
+            let minute = minute(clock.now_secs());
             match store.take_from_budget(&self.fetch, minute, MAX_RENEWALS_A_MINUTE).await {
                 Ok(taken) => return taken,
                 Err(error) => warn_of_store(&error),

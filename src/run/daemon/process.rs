@@ -27,6 +27,16 @@ pub fn serving_lease(account: &str, folder: &str) -> LeaseKey {
     LeaseKey::new(LeaseKind::Serving, format!("{account} {folder}"))
 }
 
+/// The leases of all processes that serve a folder for an account.
+pub(super) struct ServingLeases(Vec<String>);
+
+impl ServingLeases {
+    /// Whether one of them is for this account.
+    pub(super) fn includes(&self, account: &str) -> bool {
+        self.0.iter().any(|name| name.strip_prefix(account).is_some_and(|folder| folder.starts_with(' ')))
+    }
+}
+
 /// A daemon among all that share a store. Tests run several in one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DaemonId {
@@ -148,6 +158,11 @@ impl Process {
     /// No longer serves a folder for an account.
     pub(super) fn renounce(&self, account: &str, folder: &str) -> Result<(), StoreError> {
         self.wait(self.store.release_lease(&serving_lease(account, folder), &self.name))
+    }
+
+    /// The accounts that any process serves a folder for.
+    pub(super) fn served_accounts(&self, now: EpochMs) -> Result<ServingLeases, StoreError> {
+        self.wait(self.store.lease_names(LeaseKind::Serving, now)).map(ServingLeases)
     }
 
     /// Whether another process serves a folder for an account.

@@ -3,21 +3,24 @@
 use super::{accounts::ServedAccounts, process::Process};
 use crate::{
     base::EpochMs,
-    run::kept::KeepPeriods,
-    store::{AutomationId, LeaseKind, StoreError},
+    client::AccountKey,
+    run::kept::{KeepPeriods, purge_calls},
+    store::{AutomationId, AutomationRecord, StoreError, UnreadableAutomation},
 };
 use std::time::Duration;
 
 /// How long fires and their runs are kept by default.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(90 * 24);
 
-/// Between two purges, and how long the lease of a dead process is kept.
+/// The interval between two purges, and how long an expired lease is kept.
 const PURGE_INTERVAL: Duration = Duration::from_hours(24);
 
-/// Something that a purge has still to go through.
+/// A kind of rows that a planned purge has not finished yet.
 enum Expirable {
     /// The fires of an automation, with their runs.
     Fires(AutomationId),
+    /// All that is recorded of an automation, of a sandbox that no daemon serves any more.
+    Unserved(AutomationId),
     /// Runs by hand.
     Runs,
     /// Lines of sessions.
@@ -50,8 +53,8 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Purges one batch of what is recorded for these accounts, and of what was started by hand, if a purge is due or not
-    /// done yet. What fails is left to the purge of the next day.
+    /// Purges one batch of what is recorded for these accounts and for those that no daemon serves, and of what was started
+    /// by hand, if a purge is due or not done yet. What fails is left to the purge of the next day.
     pub(super) fn purge_expired(
         &mut self,
         process: &Process,
@@ -62,19 +65,32 @@ impl Retention {
         if self.planned != Some(today) {
             self.planned = Some(today);
             self.queue.clear();
-            let before = now - PURGE_INTERVAL;
-            process.wait(process.store.purge_leases(LeaseKind::Daemon, before))?;
-            process.wait(process.store.purge_leases(LeaseKind::Serving, before))?;
+            process.wait(process.store.purge_leases(now - PURGE_INTERVAL))?;
+            process.wait(process.store.confirm_served(accounts.ids(), now))?;
             let seen = process.wait(process.store.see_day(now))?;
             let Some(trusted_now) = seen.trusted_now else { return Ok(()) };
             self.trusted_now = trusted_now;
-            let accounts = accounts.keys();
-            let records = process.wait(process.store.automations())?.into_iter();
-            // The fires of one whose record can't be decoded have rows of their own.
-            let ids =
-                records.map(|record| record.map_or_else(|unreadable| unreadable.id, |record| record.id));
-            let ours = ids.filter(|id| accounts.contains(&id.account));
-            self.queue = ours.map(Expirable::Fires).collect();
+            process.wait(purge_calls(&process.store, trusted_now))?;
+            let (ours, served) = (accounts.keys(), process.served_accounts(now)?);
+            let unserved_since = trusted_now - self.period;
+            let expirable = |record: Result<AutomationRecord, UnreadableAutomation>| {
+                // The fires of one whose record can't be decoded have rows of their own.
+                let (id, served_at) = record.map_or_else(
+                    |unreadable| (unreadable.id, EpochMs::MAX),
+                    |record| (record.id, record.served_at),
+                );
+                match id.account.as_str() {
+                    account if ours.contains(account) => Some(Expirable::Fires(id)),
+                    // The daemon that serves it has a retention of its own.
+                    account if served.includes(account) => None,
+                    account if is_sandbox(account) && served_at < unserved_since => {
+                        Some(Expirable::Unserved(id))
+                    }
+                    _ => Some(Expirable::Fires(id)),
+                }
+            };
+            let records = process.wait(process.store.automations())?;
+            self.queue = records.into_iter().filter_map(expirable).collect();
             self.queue.extend([Expirable::Runs, Expirable::SessionLines]);
         }
         let Some(next) = self.queue.pop() else { return Ok(()) };
@@ -83,6 +99,9 @@ impl Retention {
         let purged = match &next {
             Expirable::Fires(automation) => {
                 process.wait(store.purge_fires(automation, before(self.period)))?
+            }
+            Expirable::Unserved(automation) => {
+                process.wait(store.purge_unserved(automation, before(self.period)))?
             }
             Expirable::Runs => process.wait(store.purge_runs_by_hand(before(self.by_hand.runs)))?,
             Expirable::SessionLines => {
@@ -95,4 +114,9 @@ impl Retention {
         }
         Ok(())
     }
+}
+
+/// Whether an account is a sandbox's: its key names an address of this machine.
+fn is_sandbox(account: &str) -> bool {
+    account.parse::<AccountKey>().is_ok_and(|key| key.is_on_this_machine())
 }

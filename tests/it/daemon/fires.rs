@@ -3,13 +3,15 @@
 //! One file because all of it is the life of a fire, on one fixture and one turned clock.
 
 use crate::fixtures::{
-    daemon::{DaemonFixture, MINUTE, every_minute},
+    account::Account,
+    daemon::{DaemonFixture, MINUTE, every_minute, id_for},
     program::TIMEOUT,
     raw_server::{RawServer, ok},
 };
 use mpscript::{
     run::daemon::Daemon,
-    store::{Fire, FireState, LeaseKey, LeaseKind, Statement},
+    sandbox::DEFAULT_APPID,
+    store::{AutomationId, Fire, FireState, LeaseKey, LeaseKind, ScanChange, Statement},
 };
 use std::{
     slice::from_mut,
@@ -433,6 +435,53 @@ fn retention_keeps_recent_fires_and_some_of_each_outcome() {
     fixture.settle(&mut [fixture.daemon()]);
     let leases = Statement::new("SELECT name FROM mpscript_lease WHERE kind = 'daemon'");
     assert_eq!(fixture.wait(fixture.store().query(leases)).expect("the store works").len(), 1);
+}
+
+#[test]
+fn all_of_a_sandbox_that_no_daemon_serves_is_purged() {
+    let fixture = DaemonFixture::of(&[("daily.rhai", DAILY)]);
+    let gone = Account::of(10);
+    let mut other = fixture.daemon_with("jobs", &gone, &[]);
+    fixture.scan(&mut other).expect("the store works");
+    fixture.days(2, &mut other);
+    other.release_lease().expect("the store works");
+    drop(other);
+    let recorded = |account: &Account| {
+        let id = id_for(account, "daily");
+        let record = fixture.wait(fixture.store().automation(&id)).expect("the store works");
+        let runs = fixture.wait(fixture.store().runs("", 1_000)).expect("the store works");
+        let runs = runs.into_iter().filter(|run| run.as_ref().expect("it can be read").account == id.account);
+        (record.is_some(), fixture.fires_of(&id).is_empty(), runs.count() == 0)
+    };
+    let mut daemon = fixture.daemon().with_retention(Duration::from_hours(10 * 24));
+    fixture.days(8, &mut daemon);
+    assert_eq!(recorded(&gone), (true, false, false));
+    fixture.days(17, &mut daemon);
+    assert_eq!(recorded(&gone), (false, true, true), "{}", fixture.log.text());
+    assert_eq!(recorded(&fixture.sandbox), (true, false, false));
+}
+
+#[test]
+fn fires_of_an_account_that_no_daemon_serves_are_purged_and_its_state_is_kept() {
+    let fixture = DaemonFixture::of(&[("daily.rhai", DAILY)]);
+    let shop = AutomationId {
+        account: format!("{DEFAULT_APPID} https://api.weixin.qq.com"),
+        name: "daily".to_owned(),
+    };
+    let (store, hour) = (fixture.store(), Duration::from_hours(1));
+    let served = ScanChange::Served { id: shop.clone(), source: String::new(), served_as: String::new() };
+    let fires: Vec<Fire> = (1..=30)
+        .map(|count| {
+            let at = fixture.now() - hour * count;
+            let claimed = Fire::claimed(shop.clone(), "cron", at, "店/1".to_owned(), at);
+            Fire { state: FireState::Done, ..claimed }
+        })
+        .collect();
+    fixture.wait(store.record_scan("/srv/jobs", &[served], &fires, fixture.now())).expect("the store works");
+    let mut daemon = fixture.daemon().with_retention(Duration::from_hours(10 * 24));
+    fixture.days(25, &mut daemon);
+    assert_eq!(fixture.fires_of(&shop).len(), 20);
+    assert_eq!(fixture.wait(store.automation(&shop)).map(|record| record.is_some()), Ok(true));
 }
 
 #[test]

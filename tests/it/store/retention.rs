@@ -3,8 +3,12 @@
 use super::contract::{Place, on_each};
 use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
 use mpscript::{
-    base::EpochMs,
-    store::{RunPayload, RunRecord, RunState, SeenDay, StartedBy, Statement, Store},
+    base::{EpochMs, Secret},
+    client::purge_budgets,
+    store::{
+        LeaseKey, LeaseKind, RunPayload, RunRecord, RunState, SeenDay, Spent, StartedBy, Statement, Store,
+        TokenRecord,
+    },
 };
 use std::time::Duration;
 
@@ -108,6 +112,100 @@ fn completed_undo_is_purged_after_the_run_that_it_undid() {
         assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(1));
         assert_eq!(left(&store).await, ["undo"]);
         assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(1));
+    });
+}
+
+#[test]
+fn days_of_the_ledger_before_one_are_purged() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        for day in [19_999, 20_000] {
+            let spent = Spent { endpoint: "/cgi-bin/user/get".to_owned(), day, calls: 3 };
+            store.add_to_ledger("甲", &[spent]).await.unwrap();
+        }
+        store.purge_ledger(20_000).await.unwrap();
+        let left =
+            [store.usage("甲", 19_999).await.unwrap().len(), store.usage("甲", 20_000).await.unwrap().len()];
+        assert_eq!(left, [0, 1]);
+    });
+}
+
+/// A token that expires at this instant.
+fn token_until(expires_at: i64) -> TokenRecord {
+    TokenRecord {
+        token: Secret::new("96_token"),
+        expires_at: EpochMs::new(expires_at),
+        generation: 1,
+        renewed_by: "甲/1".to_owned(),
+        renewed_at: EpochMs::default(),
+    }
+}
+
+#[test]
+fn tokens_of_accounts_that_are_not_called_any_more_are_purged_with_their_estimates() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        for (account, expires_at) in [("gone", 4_999), ("used", 5_000)] {
+            store.save_token(account, "stable", &token_until(expires_at)).await.unwrap();
+            store.save_audience_size(account, "followers", 7).await.unwrap();
+        }
+        store.save_audience_size("run", "followers", 7).await.unwrap();
+        add(&store, "k3f9xz", RunState::Done, |record| RunRecord { account: "run".to_owned(), ..record })
+            .await;
+        store.purge_tokens(EpochMs::new(5_000)).await.unwrap();
+        store.purge_audience_sizes().await.unwrap();
+        let mut left = Vec::new();
+        for account in ["gone", "used", "run"] {
+            let size = store.audience_size(account, "followers").await.unwrap();
+            left.push((store.tokens(account).await.unwrap().len(), size));
+        }
+        assert_eq!(left, [(0, None), (1, Some(7)), (0, Some(7))]);
+    });
+}
+
+#[test]
+fn budgets_of_earlier_periods_are_purged() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        let now = EpochMs::default() + 20_000 * DAY;
+        let (minute, today) = (20_000 * 24 * 60, 20_000);
+        let budgets = [
+            ("renew stable gone", minute - 1),
+            ("renew stable used", minute),
+            ("force stable gone", today - 1),
+            ("force stable used", today),
+        ];
+        for (name, period) in budgets {
+            assert_eq!(store.take_from_budget(name, period, 20).await, Ok(true));
+        }
+        purge_budgets(&store, now).await.unwrap();
+        let mut used = Vec::new();
+        for (name, period) in budgets {
+            used.push(store.used_of_budget(name, period).await.unwrap());
+        }
+        assert_eq!(used, [0, 1, 0, 1]);
+    });
+}
+
+#[test]
+fn expired_leases_are_purged_and_write_locks_are_not() {
+    on_each(async |place: Place| {
+        let store = place.open().await.unwrap();
+        let ttl = Duration::from_secs(1);
+        for (kind, acquired_at) in
+            [(LeaseKind::ForcedRenewal, 1_000), (LeaseKind::Serving, 2_000), (LeaseKind::Daemon, 9_000)]
+        {
+            let lease = LeaseKey::new(kind, "甲");
+            assert_eq!(store.acquire_lease(&lease, "甲/1", EpochMs::new(acquired_at), ttl).await, Ok(true));
+        }
+        execute(
+            &store,
+            "INSERT INTO mpscript_lease (kind, name, owner, expires_at) VALUES ('write', '甲', 'k3f9xz', 0)",
+        )
+        .await;
+        assert_eq!(store.purge_leases(EpochMs::new(5_000)).await, Ok(2));
+        let owner = store.lease_owner(&LeaseKey::new(LeaseKind::Write, "甲")).await;
+        assert_eq!(owner, Ok(Some("k3f9xz".to_owned())));
     });
 }
 
