@@ -73,7 +73,9 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
         }
         text
     });
-    Ok(summary(&program, &automation.unwrap_or_default()))
+    let warnings = check::warnings(&program).into_iter();
+    let warnings: String = warnings.map(|warning| format!("\n  warning: {}", warning.one_line())).collect();
+    Ok(summary(&program, &automation.unwrap_or_default()) + &warnings)
 }
 
 /// The named files, and those in the named folders.

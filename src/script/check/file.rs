@@ -45,13 +45,12 @@ pub(super) fn literal(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn show(path: &[ASTNode], visit: &mut dyn FnMut(Node)) -> bool {
+fn show(path: &[ASTNode], visit: &mut dyn FnMut(Node)) {
     match path.last() {
         Some(ASTNode::Expr(expr)) => visit(Node::Expr(expr)),
         Some(ASTNode::Stmt(statement)) => visit(Node::Stmt(statement)),
         _ => {}
     }
-    true
 }
 
 /// A node of a script.
@@ -93,12 +92,20 @@ impl Body {
         }
     }
 
-    /// Calls `visit` with every node.
-    pub(super) fn walk(&self, visit: &mut dyn FnMut(Node)) {
+    /// Calls `visit` with every node below those that it is in.
+    pub(super) fn walk_paths(&self, visit: &mut dyn FnMut(&[ASTNode])) {
         let mut path = Vec::new();
         for statement in &self.statements {
-            statement.walk(&mut path, &mut |path| show(path, visit));
+            statement.walk(&mut path, &mut |path| {
+                visit(path);
+                true
+            });
         }
+    }
+
+    /// Calls `visit` with every node.
+    pub(super) fn walk(&self, visit: &mut dyn FnMut(Node)) {
+        self.walk_paths(&mut |path| show(path, visit));
     }
 }
 

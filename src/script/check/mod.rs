@@ -1,9 +1,11 @@
 //! What is wrong with a script, found without running it: unknown functions, unknown fields of
 //! values, comparisons that can never be true, parameters of the wrong kind.
 //!
-//! Everything reported here would fail at run time or do nothing; what can't be known is ignored.
+//! Every problem would fail at run time or do nothing, and a warning is of what works otherwise than it looks; what can't be
+//! known is ignored.
 
 mod calls;
+mod captures;
 pub(crate) mod comparisons;
 mod definitions;
 mod fields;
@@ -18,9 +20,12 @@ mod switches;
 mod values;
 
 use self::file::File;
-use crate::script::{
-    host::error::{ErrorKind, ScriptFailure},
-    source::program::Program,
+use crate::{
+    base::Diagnostic,
+    script::{
+        host::error::{ErrorKind, ScriptFailure},
+        source::program::Program,
+    },
 };
 use std::collections::BTreeMap;
 
@@ -38,11 +43,21 @@ pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<Scri
     troubles(program, Some(given))
 }
 
-fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<ScriptFailure> {
+/// What works otherwise than it looks in a script and its imports.
+#[must_use]
+pub fn warnings(program: &Program) -> Vec<Diagnostic> {
+    files(program).flat_map(|file| captures::warnings(&file)).collect()
+}
+
+fn files(program: &Program) -> impl Iterator<Item = File<'_>> {
     let main = File { program, path: None, ast: &program.ast };
     let imports =
         program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
-    let files: Vec<File> = std::iter::once(main).chain(imports).collect();
+    std::iter::once(main).chain(imports)
+}
+
+fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<ScriptFailure> {
+    let files: Vec<File> = files(program).collect();
     let mut troubles = Vec::new();
     for (file, of_values) in files.iter().zip(values::check(&files)) {
         let mut problems = calls::check(file);

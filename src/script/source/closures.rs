@@ -43,7 +43,7 @@ pub(crate) const MUTATORS: &[&str] = &[
     "truncate",
 ];
 
-/// Closures in captured closures that are copied; one may hold itself.
+/// The maximum nesting of captured closures that are copied: one may hold itself.
 const LEVELS: usize = 16;
 
 /// The tag of a cell that one closure has for itself.
@@ -66,7 +66,7 @@ pub(crate) fn closure_name(expr: &Expr) -> Option<String> {
 pub(crate) fn captured_counts(ast: &AST) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     ast.walk(&mut |path: &[ASTNode]| {
-        if let Some((name, variables)) = path.last().and_then(closure) {
+        if let Some((name, variables)) = path.last().and_then(captures) {
             counts.insert(name, variables.len());
         }
         true
@@ -75,7 +75,7 @@ pub(crate) fn captured_counts(ast: &AST) -> BTreeMap<String, usize> {
 }
 
 /// The closure that a node makes, with the expressions that it captures.
-fn closure<'a>(node: &'a ASTNode) -> Option<(String, &'a [Expr])> {
+pub(crate) fn captures<'a>(node: &'a ASTNode) -> Option<(String, &'a [Expr])> {
     match node {
         ASTNode::Expr(Expr::FnCall(call, _)) if call.name == "curry" => {
             let (closure, variables) = call.args.split_first()?;
@@ -174,6 +174,14 @@ fn own_cell(value: Dynamic) -> Dynamic {
     cell
 }
 
+/// The variables that a closure changes, by their positions among those that it captures.
+pub(crate) fn changed_captures(ast: &AST, closure: &str) -> BTreeSet<usize> {
+    let library: &Shared<Module> = ast.as_ref();
+    let libraries = [Shared::clone(library)];
+    let definition = functions(&libraries, closure).next();
+    definition.map_or_else(BTreeSet::new, |definition| written(&libraries, definition))
+}
+
 /// The parameters that a function writes, by their positions.
 fn written(libraries: &[Shared<Module>], function: &Shared<ScriptFuncDef>) -> BTreeSet<usize> {
     let mut alone = Module::new();
@@ -195,7 +203,7 @@ fn written(libraries: &[Shared<Module>], function: &Shared<ScriptFuncDef>) -> BT
                 names.extend(call.args.first().and_then(root).map(str::to_owned));
             }
             node => {
-                if let Some((inner, variables)) = closure(node) {
+                if let Some((inner, variables)) = captures(node) {
                     let inner = functions(libraries, &inner).next();
                     let inside = inner.map_or_else(BTreeSet::new, |inner| written(libraries, inner));
                     let variables = variables.iter().enumerate().filter(|(at, _)| inside.contains(at));
@@ -267,7 +275,7 @@ impl LoopVariables {
                         assigned.extend(root(&assignment.1.lhs).map(str::to_owned));
                     }
                     Some(node) => {
-                        if let Some((name, variables)) = closure(node) {
+                        if let Some((name, variables)) = captures(node) {
                             captured.extend(variables.iter().filter_map(root).map(str::to_owned));
                             counts.insert(name, variables.len());
                         }

@@ -2,6 +2,7 @@
 
 mod check;
 mod check_calls;
+mod check_captures;
 mod check_types;
 mod config;
 mod doctor;
