@@ -1,6 +1,6 @@
 //! Explains why JSON is not what a type declares: which field, what it is, and what it must be.
 //!
-//! A value is read once more, with its place kept, only after it was refused. Its own texts are never part of the
+//! A value is read again, with its place kept, only after it was refused. Its own texts are never part of the
 //! explanation, since they may be secrets.
 
 use serde::{

@@ -9,7 +9,7 @@ pub struct ProcessId {
     pub machine: String,
     /// Its number there.
     pub pid: u32,
-    /// Tells it from others of its number; `None` where the system has no `/proc`.
+    /// Distinguishes a reused pid; `None` where the system has no `/proc`.
     pub start: Option<StartId>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The platform passes nicknames and remarks through as they were typed: raw control characters,
 //! bytes that are not UTF-8, halves of surrogate pairs. `serde_json` refuses all three, so an
-//! answer that does not parse is repaired and parsed once more.
+//! answer that does not parse is repaired and parsed again.
 
 /// The same text as valid JSON: inside strings, raw control characters are escaped, bytes that
 /// are not UTF-8 and lone surrogates become U+FFFD. Everything else stays.

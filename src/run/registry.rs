@@ -51,7 +51,7 @@ pub enum RegistryEvent {
         name: String,
         /// Why the file can't be used.
         diagnostic: Diagnostic,
-        /// The last good revision, or why there is none; `None` for no reason but that.
+        /// The last good revision, or why it can't be restored; `None` if the store has none.
         revision: Result<Arc<Revision>, Option<Diagnostic>>,
     },
     /// The file was removed, and the triggers with it.

@@ -22,8 +22,7 @@ pub struct Session {
     /// The options that a line is recorded with.
     options: record::RunOptions,
     dry: Option<Arc<DryRun>>,
-    /// One entry for each line whose variables can be restored, the last one at the end: its run, if it changed the
-    /// account.
+    /// For each line that can be undone, oldest first: the id of its run, or `None` if it did not change the account.
     runs: Vec<Option<String>>,
     /// The run of the latest line that changed the account and whose variables can't be restored any more.
     earlier_run: Option<String>,

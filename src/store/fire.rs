@@ -127,8 +127,8 @@ fn read(row: &Row) -> Result<Fire, StoreError> {
 }
 
 impl Store {
-    /// Inserts fires, all or none. For each: whether it was inserted; `false` when another process was faster. What was
-    /// missed by a clock that was ahead did not run, and is claimed when the right clock reaches it.
+    /// Inserts fires, all or none. For each: whether it was inserted; `false` when another process was faster. A fire that a
+    /// fast clock has marked as missed did not run, and may be claimed when the right clock reaches its instant.
     pub async fn insert_fires(&self, fires: &[Fire]) -> Result<Vec<bool>, StoreError> {
         let inserted = self.transaction(fires.iter().map(insert).collect()).await?;
         Ok(inserted.into_iter().map(|rows| rows == 1).collect())

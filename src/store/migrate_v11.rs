@@ -2,7 +2,7 @@
 //!
 //! Version 10 makes the table; from then on older programs refuse the store. Version 11 moves the texts, a few runs a
 //! transaction, so that neither memory nor the write-ahead log grows with the store; when it is interrupted, the next
-//! process goes on where it was. Until a run's text is moved its `source` is the text, then it is the source's id.
+//! process resumes where it stopped. Until a run's text is moved its `source` is the text, then it is the source's id.
 
 use super::{
     Cells, Statement, Store, StoreError,

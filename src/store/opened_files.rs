@@ -1,5 +1,4 @@
-//! The open files of a SQLite store, which can be distinguished from others of the same names: from those that have
-//! replaced them, and from what was written over them.
+//! The identity of the open files of a SQLite store, to detect that a file was replaced or overwritten.
 
 use crate::base::{lock, open_regular};
 use std::{
@@ -12,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-/// How often a header is read that is not the store's, before that is believed: it may have been read while it was written.
+/// How often a header that is not the store's is read again: it may have been read while it was written.
 const MAX_READS: u32 = 3;
 
-/// Between these.
+/// The delay between these reads.
 const READ_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A file of the system, whatever its name: its device and its number there.

@@ -139,8 +139,7 @@ fn may_pass(error: &io::Error) -> bool {
     ) || error.to_string().contains("Temporary failure in name resolution")
 }
 
-/// The error of an operation. A pool that got no connection in time keeps the server's reason to itself: one more
-/// connection is tried, whose error has the reason.
+/// The error of an operation. `PoolTimedOut` hides the server's error, which a connection without the pool obtains.
 async fn explain(options: &PgConnectOptions, location: &str, error: sqlx::Error) -> StoreError {
     if matches!(error, sqlx::Error::PoolTimedOut) {
         match tokio::time::timeout(PROBE_TIMEOUT, PgConnection::connect_with(options)).await {

@@ -23,7 +23,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at the same time from one address; all clients of a Unix socket are one that has no limit of its own.
     pub connections_per_address: usize,
-    /// Requests that are worked on at the same time; further ones wait, urgent ones don't.
+    /// The maximum of concurrent requests: further ones wait, and health checks bypass it.
     pub requests_at_once: usize,
     /// Requests of one connection.
     pub requests_per_connection: Option<u64>,

@@ -60,8 +60,8 @@ pub enum BindAddress {
     Socket(PathBuf),
 }
 
-/// Between two connections that each end another one: with 128 of an address, one has at least an eighth of a second to
-/// send its request.
+/// The minimum interval between two evictions of a connection: with 128 of an address, each has at least an eighth of a
+/// second to send its request.
 const REPLACEMENT_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How a server behaves.

@@ -11,7 +11,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Fails a write when the peer has taken no byte for so long.
+/// Fails a write once the peer has taken no byte for the idle timeout.
 pub(super) struct WriteDeadline<S> {
     stream: S,
     idle_timeout: Duration,

@@ -36,7 +36,7 @@ pub struct PartialFailure {
 
 /// Calls an endpoint with a list of any length. The calls overlap; the answer is in order.
 ///
-/// An empty list is sent as it is: the platform's own word on it (40032) is the caller's answer.
+/// An empty list is sent unchanged, so that the caller gets the platform's error (40032).
 ///
 /// # Errors
 /// When a part was not done.

@@ -22,15 +22,15 @@ pub(super) struct Fetched {
     pub failed: Vec<Failure>,
 }
 
-/// Those of a call, by their place, whose details did not come.
+/// The indexes of the openids of a call without details.
 #[derive(Default)]
 struct Unread {
     refused: Vec<(usize, Failure)>,
-    /// And why; they may come when asked for again.
+    /// With the reason; they may come when asked for again.
     missing: Vec<(usize, String)>,
 }
 
-/// Fetches details. Those that don't come are asked for once more.
+/// Fetches details. Those that don't come are asked for again, once.
 pub(super) async fn fetch(client: Client, mut people: Vec<Listed>) -> Result<Fetched, CallError> {
     let everyone = (0..people.len()).collect();
     let Unread { mut refused, missing } = ask(&client, &mut people, everyone).await?;

@@ -77,9 +77,9 @@ pub struct PageCursor {
     pub fallback: Option<String>,
     /// There is no next page.
     pub is_last: bool,
-    /// The largest total that a page has stated: the job itself may shorten the list.
+    /// The largest total that a page has stated, since the job itself may shrink the list.
     pub total: u64,
-    /// The smallest one: followers who come and go while the list is read are not missing in it.
+    /// The smallest total that a page has stated: follows and unfollows during the job can't explain a shortfall against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_total: Option<u64>,
     /// Entries of pages that could not be read.

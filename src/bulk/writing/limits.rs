@@ -53,7 +53,7 @@ impl Limits {
         Self { changes, errors, changed: AtomicU64::default() }
     }
 
-    /// Takes up to `wanted` changes, before they are sent; how many may be.
+    /// Reserves up to `wanted` changes before they are sent, and returns the number granted.
     pub(crate) fn reserve(&self, wanted: usize) -> Result<usize, Limit> {
         let Some(max) = self.changes else { return Ok(wanted) };
         let wanted = wanted as u64;
@@ -86,7 +86,7 @@ impl Limits {
         Err(Limit::Changes(self.changes.unwrap_or_default()))
     }
 
-    /// Takes changes that an earlier attempt of the run was given already.
+    /// Counts changes that an earlier attempt of the run has reserved.
     pub(crate) fn restore(&self, changes: usize) {
         if self.changes.is_some() {
             self.changed.fetch_add(changes as u64, Ordering::SeqCst);
@@ -107,10 +107,10 @@ impl Limits {
         }
     }
 
-    /// Holds a job's failures to the share that may fail.
+    /// Fails once a job's error rate exceeds the limit.
     ///
     /// # Errors
-    /// When there are more.
+    /// When it does.
     pub fn check_error_rate(&self, failed: u64, followers: u64) -> Result<(), Limit> {
         match self.errors {
             Some(max) if followers >= MIN_SAMPLE && failed * 100_000 > followers * u64::from(max) => {

@@ -1,9 +1,9 @@
-//! How the folder answers: how far the first scan of it is, and what is logged of scans that fail or do not end.
+//! Health of the automation folder: the progress of the first scan, and what is reported of scans that fail or hang.
 
 use super::log::Level;
 use std::{io, path::PathBuf, time::Duration};
 
-/// How far the first look at the folder is. Until it is done every known automation may look deleted: what is found is served,
+/// The progress of the first scan of the folder. Until it is done every known automation may look deleted: what is found is served,
 /// but nothing is adopted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum FirstLook {

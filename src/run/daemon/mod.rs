@@ -130,7 +130,7 @@ impl Daemon {
         self
     }
 
-    /// Keeps other runs for so long.
+    /// Sets the retention of runs that no fire started.
     #[must_use]
     pub fn with_kept(mut self, by_hand: KeepPeriods) -> Self {
         self.retention.by_hand = by_hand;

@@ -67,7 +67,7 @@ struct Worker {
     reporter: Reporter,
 }
 
-/// How the thread reports what it does and finds.
+/// Sends the daemon what the scanning thread finds, and its progress.
 struct Reporter {
     found: SyncSender<Found>,
     progress: Arc<Progress>,

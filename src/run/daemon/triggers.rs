@@ -75,8 +75,8 @@ impl Triggers {
         self.insert(id, cursor);
     }
 
-    /// Waits for a trigger whose last fire in the store is of an instant that the clock reaches later, or did reach: an
-    /// interval continues from there, and a cron expression names times of the clock.
+    /// Waits for a trigger after a restart, by its last fire in the store, whose instant may be ahead of the clock: an
+    /// interval continues from there, and a cron expression follows the clock.
     pub(super) fn resume(&mut self, id: TriggerId, trigger: &Trigger, last: EpochMs, now: EpochMs) {
         let cursor = match trigger.schedule {
             Schedule::Every(_) => TriggerCursor::new(&id.automation.name, trigger, last, last.since(now)),
@@ -92,7 +92,8 @@ impl Triggers {
         self.cursors.insert(id, cursor);
     }
 
-    /// The clock has jumped. An interval that was ahead of the clock stays so for less when it jumps forward.
+    /// Adjusts a trigger to a jump of the clock: an interval keeps its distance by the time that passes, and a cron
+    /// expression follows the clock.
     pub(super) fn follow_jump(&mut self, id: &TriggerId, trigger: &Trigger, jump: ClockJump, now: EpochMs) {
         let Some(cursor) = self.cursors.get_mut(id) else { return };
         match (&trigger.schedule, jump) {

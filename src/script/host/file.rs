@@ -159,8 +159,8 @@ impl FileAccess {
     }
 }
 
-/// Whether what lies at this path below a root is private all the same: hidden, or a key. A file that is itself a root was
-/// named by a person.
+/// Whether a path below an allowed root is refused nevertheless, since a component is hidden or the file is a key. A file
+/// that is a root itself was named explicitly.
 fn is_private(below: &Path) -> bool {
     let is_hidden = |component: Component| component.as_os_str().as_encoded_bytes().starts_with(b".");
     below.components().any(is_hidden)

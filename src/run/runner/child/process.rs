@@ -233,7 +233,7 @@ enum Followed {
     Killed,
     /// What it said was no report.
     Broken(String),
-    /// It has closed its output without a word.
+    /// It has exited without a final report.
     Closed,
 }
 

@@ -85,19 +85,19 @@ impl Output for Daemon {
     }
 }
 
-/// The questions that the daemon was asked.
+/// The pending requests to the daemon.
 #[derive(Clone, Default)]
 struct Questions(Arc<Mutex<OpenQuestions>>);
 
 #[derive(Default)]
 struct OpenQuestions {
-    /// Who waits for which answer.
+    /// The channel of each reply, by the request's number.
     askers: BTreeMap<u64, oneshot::Sender<Answer>>,
     /// What the daemon has not acknowledged.
     unacknowledged: BTreeSet<u64>,
 }
 
-/// Reads what the daemon says from now on. When it says nothing more, it has ended, and the run stops.
+/// Reads the daemon's messages from now on. Their end (EOF) means that the daemon has ended, and cancels the run.
 fn listen(host: &Host, cancel: &Cancel, questions: &Questions) -> io::Result<()> {
     let (read_line, cancel, questions) = (host.read_line, cancel.clone(), questions.clone());
     let listen = move || {
