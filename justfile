@@ -13,7 +13,7 @@ test *FILTER:
 
 # all tests with everything that they can be held to, and twenty kills on each store
 test-full:
-    MPSCRIPT_REQUIRE=python,chromium,postgres,pgbouncer,namespaces,nginx,systemd,tmux MPSCRIPT_KILLS=20 cargo test --locked
+    MPSCRIPT_REQUIRE=python,chromium,postgres,pgbouncer,namespaces,nginx,systemd,faketime,tmux MPSCRIPT_KILLS=20 cargo test --locked
 
 # a year of fifty automations on a turned clock
 test-year:

@@ -2,6 +2,7 @@
 
 use super::EpochMs;
 use std::{
+    fmt,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -83,5 +84,74 @@ impl Stopwatch {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+/// How far a clock is from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSkew {
+    /// It is ahead.
+    Ahead(Duration),
+    /// It is behind.
+    Behind(Duration),
+}
+
+impl ClockSkew {
+    /// What clocks may differ by before it is reported: synchronized ones differ by less.
+    const TOLERANCE: Duration = Duration::from_secs(3);
+
+    /// How far the clock that shows `own` is from the one that shows `other`.
+    #[must_use]
+    pub fn between(own: EpochMs, other: EpochMs) -> Self {
+        let size = own.distance(other);
+        if own < other { Self::Behind(size) } else { Self::Ahead(size) }
+    }
+
+    /// Whether it is too small to be reported.
+    #[must_use]
+    pub fn is_tolerable(self) -> bool {
+        let (Self::Ahead(size) | Self::Behind(size)) = self;
+        size <= Self::TOLERANCE
+    }
+
+    /// Seconds; negative for a clock that is behind.
+    #[must_use]
+    pub fn as_secs_f64(self) -> f64 {
+        match self {
+            Self::Ahead(size) => size.as_secs_f64(),
+            Self::Behind(size) => -size.as_secs_f64(),
+        }
+    }
+}
+
+/// In whole seconds, before the name of the other clock: `1h ahead of`.
+impl fmt::Display for ClockSkew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (size, side) = match self {
+            Self::Ahead(size) => (size, "ahead of"),
+            Self::Behind(size) => (size, "behind"),
+        };
+        let whole_seconds = Duration::from_secs(size.as_secs() + u64::from(size.subsec_millis() >= 500));
+        write!(f, "{} {side}", humantime::format_duration(whole_seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skew_names_the_side_and_is_tolerable_up_to_three_seconds() {
+        let table = [
+            (10_000, 10_000, "0s ahead of", true),
+            (13_000, 10_000, "3s ahead of", true),
+            (13_001, 10_000, "3s ahead of", false),
+            (10_000, 13_000, "3s behind", true),
+            (10_000, 3_610_499, "1h behind", false),
+        ];
+        for (own, other, shown, is_tolerable) in table {
+            let skew = ClockSkew::between(EpochMs::new(own), EpochMs::new(other));
+            assert_eq!((skew.to_string().as_str(), skew.is_tolerable()), (shown, is_tolerable), "{skew:?}");
+        }
     }
 }

@@ -24,7 +24,7 @@ mod typed_sign;
 
 pub use atomic_file::AtomicFile;
 pub use cancel::Cancel;
-pub use clock::{Clock, Stopwatch};
+pub use clock::{Clock, ClockSkew, Stopwatch};
 pub use closest_match::closest_match;
 pub use csv_file::{CsvFile, no_formula};
 pub use diagnostic::{Diagnostic, SourceSpan};

@@ -8,7 +8,7 @@ use crate::{
     script::{HandlerCall, Source},
     store::{
         AutomationId, AutomationRecord, JsonColumn, Quoting, RunEnd, RunPayload, RunRecord, RunState,
-        StartedBy, Store, StoreError, UnreadableRun,
+        StartedBy, Store, StoreError, StoreTime, UnreadableRun,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,7 @@ pub struct NewRun<'a> {
 pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
     let now = host.clock.now();
+    let heartbeat_at = store.time(&host.clock).await?;
     // The account's stored tokens are secrets too, even those that this process has not used.
     store.tokens(new.account).await?.iter().for_each(|token| host.secrets.learn_token(token));
     let texts = masked_texts(host, store, new)?;
@@ -137,7 +138,7 @@ pub async fn begin(host: &Host, store: &Store, new: &NewRun<'_>) -> Result<Optio
             is_dry: new.is_dry,
             owner: new.owner.to_string(),
             undoes: new.undoes.unwrap_or_default().to_owned(),
-            ..RunRecord::started(&id, new.started_by, now)
+            ..RunRecord::started(&id, new.started_by, now, heartbeat_at)
         };
         if !store.add_run(&record, &texts).await? {
             continue;
@@ -197,8 +198,8 @@ pub async fn resume(
     owner: &ProcessId,
 ) -> Result<Option<Attempt>, StoreError> {
     fence_dead_runs(host, store).await?;
-    let owner = owner.to_string();
-    let is_ours = store.start_attempt(&run.id, run.attempt, &owner, host.clock.now()).await?;
+    let (owner, now) = (owner.to_string(), store.time(&host.clock).await?);
+    let is_ours = store.start_attempt(&run.id, run.attempt, &owner, now).await?;
     if is_ours && store.active_undo_of(&run.id).await?.is_some() {
         let end = RunEnd {
             run: &run.id,
@@ -289,6 +290,7 @@ fn automation_column<'a>(row: &'a str, name: &'static str, expected: &'static st
 /// Fences the runs whose processes are dead, which releases their write locks at once. A process that only slept can
 /// write nothing more. A run whose record can't be decoded is left as it is.
 pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreError> {
+    let now = store.time(&host.clock).await?;
     for run in store.running_runs().await? {
         let run = match run {
             Ok(run) => run,
@@ -297,7 +299,7 @@ pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreErro
                 continue;
             }
         };
-        if observed_state(host, &run) != run.state {
+        if observed_state(host, &run, now) != run.state {
             store.fence_run(&run).await?;
         }
     }
@@ -305,13 +307,13 @@ pub async fn fence_dead_runs(host: &Host, store: &Store) -> Result<(), StoreErro
 }
 
 /// The state of a run, where one that is recorded as running is `Interrupted` if its process is dead or has missed its
-/// heartbeats.
+/// heartbeats. `now` is from before its record was read.
 #[must_use]
-pub fn observed_state(host: &Host, run: &RunRecord) -> RunState {
+pub fn observed_state(host: &Host, run: &RunRecord, now: StoreTime) -> RunState {
     if run.state != RunState::Running {
         return run.state;
     }
-    let has_expired = host.clock.now().since(run.heartbeat_at) > HEARTBEAT_TTL;
+    let has_expired = now.since(run.heartbeat_at) > HEARTBEAT_TTL;
     // Of an owner that names no process nothing is known: only its heartbeats tell.
     let is_dead = run.owner.parse().is_ok_and(|process| host.is_dead(&process));
     if has_expired || is_dead { RunState::Interrupted } else { RunState::Running }

@@ -1,7 +1,7 @@
 //! Strict decoding of rows: what can't be decoded is an error that names the row, the column, what was expected and
 //! what was found, never a default.
 
-use super::{Row, StoreError, Value, driver::Cell};
+use super::{Row, StoreError, StoreTime, Value, driver::Cell};
 use crate::base::EpochMs;
 use serde::de::DeserializeOwned;
 
@@ -52,6 +52,11 @@ impl<'a> Cells<'a> {
     /// The next cell, an instant in milliseconds since the epoch.
     pub(super) fn instant(&mut self) -> Result<EpochMs, StoreError> {
         self.integer().map(EpochMs::new)
+    }
+
+    /// The next cell, an instant of the store's clock.
+    pub(super) fn store_time(&mut self) -> Result<StoreTime, StoreError> {
+        self.instant().map(StoreTime::new)
     }
 
     /// The next cell, an instant; 0 stands for none.

@@ -1,7 +1,7 @@
 //! The seam between the statements of the store and its databases: statements, values and rows, and what a driver
 //! does with them.
 
-use super::StoreError;
+use super::{StoreError, StoreTime};
 use crate::base::EpochMs;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -13,6 +13,8 @@ pub(super) trait Driver: Send + Sync {
     fn location(&self) -> &str;
     /// The first statements of a transaction that may take longer than others.
     fn unlimited_transaction(&self) -> &'static [&'static str];
+    /// The query for what its server's clock shows, in milliseconds since the epoch, if it has a server.
+    fn server_clock(&self) -> Option<&'static str>;
     /// Whether it is still the database that was opened.
     fn is_in_place(&self) -> bool;
     fn query(&self, statement: Statement) -> BoxFuture<'_, Vec<Row>>;
@@ -45,6 +47,12 @@ pub enum Value {
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<StoreTime> for Value {
+    fn from(instant: StoreTime) -> Self {
+        instant.shown().into()
     }
 }
 
@@ -140,7 +148,7 @@ impl Row {
 
 /// Implements `Driver` for a struct with a `pool`, a `location`, an `is_in_place` and a `fault`, which turns its database's
 /// errors into `StoreError` and may ask the database why; in a module with such a `fault` that does not ask, and with its
-/// `UNLIMITED_TRANSACTION`. `begin` opens a transaction.
+/// `UNLIMITED_TRANSACTION` and `SERVER_CLOCK`. `begin` opens a transaction.
 macro_rules! drive {
     ($database:ty, |$pool:ident| $begin:expr) => {
         impl $crate::store::driver::Driver for $database {
@@ -150,6 +158,10 @@ macro_rules! drive {
 
             fn unlimited_transaction(&self) -> &'static [&'static str] {
                 UNLIMITED_TRANSACTION
+            }
+
+            fn server_clock(&self) -> Option<&'static str> {
+                SERVER_CLOCK
             }
 
             fn is_in_place(&self) -> bool {

@@ -4,13 +4,12 @@
 //! queries decide by has a typed column of its own.
 
 use super::{
-    Cells, Row, Statement, StepKind, StepState, Store, StoreError,
+    Cells, Row, Statement, StepKind, StepState, Store, StoreError, StoreTime,
     batch::BatchOutcome,
     run::heartbeat,
     sql::sql,
     step::{EffectKey, RecordedKind},
 };
-use crate::base::EpochMs;
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,7 +239,7 @@ impl Store {
         &self,
         run: &str,
         attempt: i64,
-        now: EpochMs,
+        now: StoreTime,
         entries: &[JournalWrite],
     ) -> Result<(), StoreError> {
         let fence = heartbeat(run, attempt, now).expecting(1);

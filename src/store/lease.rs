@@ -1,12 +1,11 @@
-//! Leases: a key that one owner at a time holds, until an instant of the caller's clock.
+//! Leases: a key that one owner at a time holds, until an instant of the store's clock.
 
-use super::{Cells, Statement, Store, StoreError, stored_enum::stored_enum};
-use crate::base::EpochMs;
+use super::{Cells, Statement, Store, StoreError, StoreTime, stored_enum::stored_enum};
 use std::time::Duration;
 
-/// How far the clocks of processes may differ. A lease that lasts longer than any that could be acquired now was written
-/// by a clock that was ahead, and does not hold until the right one reaches its end.
-const MAX_SKEW: Duration = Duration::from_mins(1);
+/// How far the times of processes may differ. A lease that lasts longer than any that could be acquired now was written by
+/// a clock that was ahead and was set back since, and does not hold until that clock reaches its end.
+const MAX_LEAD: Duration = Duration::from_mins(1);
 
 stored_enum! {
     /// What a lease is for.
@@ -57,7 +56,7 @@ impl Store {
         &self,
         key: &LeaseKey,
         owner: &str,
-        now: EpochMs,
+        now: StoreTime,
         ttl: Duration,
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
@@ -66,30 +65,21 @@ impl Store {
              WHERE mpscript_lease.expires_at <= $5 OR mpscript_lease.owner = excluded.owner
                  OR mpscript_lease.expires_at > $6",
         );
-        let latest = now + ttl + MAX_SKEW;
+        let latest = now + ttl + MAX_LEAD;
         let statement = key.given_to(statement).with(owner).with(now + ttl).with(now).with(latest);
         Ok(self.execute(statement).await? == 1)
     }
 
     /// When a lease expires or did expire; `None` when it was never acquired or was released.
-    pub async fn lease_expires_at(&self, key: &LeaseKey) -> Result<Option<EpochMs>, StoreError> {
+    pub async fn lease_expires_at(&self, key: &LeaseKey) -> Result<Option<StoreTime>, StoreError> {
         let statement = Statement::new("SELECT expires_at FROM mpscript_lease WHERE kind = $1 AND name = $2");
         let rows = self.query(key.given_to(statement)).await?;
-        let expires_at = |row| Cells::new("mpscript_lease", "expires_at", &key.name, row).instant();
+        let expires_at = |row| Cells::new("mpscript_lease", "expires_at", &key.name, row).store_time();
         rows.first().map(expires_at).transpose()
     }
 
-    /// The owners of the leases of a kind that have not expired.
-    pub async fn lease_owners(&self, kind: LeaseKind, now: EpochMs) -> Result<Vec<String>, StoreError> {
-        let statement = Statement::new(
-            "SELECT owner FROM mpscript_lease WHERE kind = $1 AND expires_at > $2 ORDER BY owner",
-        );
-        let rows = self.query(statement.with(kind.as_str()).with(now)).await?;
-        rows.iter().map(|row| Cells::new("mpscript_lease", "owner", kind.as_str(), row).text()).collect()
-    }
-
     /// The names of the leases of a kind that have not expired.
-    pub async fn lease_names(&self, kind: LeaseKind, now: EpochMs) -> Result<Vec<String>, StoreError> {
+    pub async fn lease_names(&self, kind: LeaseKind, now: StoreTime) -> Result<Vec<String>, StoreError> {
         let statement = Statement::new(
             "SELECT name FROM mpscript_lease WHERE kind = $1 AND expires_at > $2 ORDER BY name",
         );
@@ -106,7 +96,7 @@ impl Store {
 
     /// Deletes the leases that expired before an instant, whatever they are for: one that has expired says no more than one
     /// that was never acquired. Write locks have no expiry.
-    pub async fn purge_leases(&self, before: EpochMs) -> Result<u64, StoreError> {
+    pub async fn purge_leases(&self, before: StoreTime) -> Result<u64, StoreError> {
         let statement = Statement::new("DELETE FROM mpscript_lease WHERE kind <> $1 AND expires_at < $2");
         self.execute(statement.with(LeaseKind::Write.as_str()).with(before)).await
     }

@@ -10,6 +10,7 @@ mod automation_id;
 mod automation_state;
 mod batch;
 mod budget;
+mod clock;
 mod decode;
 mod driver;
 mod error;
@@ -39,6 +40,7 @@ mod source;
 mod sql;
 mod sqlite;
 mod step;
+mod store_time;
 mod stored_enum;
 mod temp_set;
 mod token;
@@ -59,20 +61,30 @@ pub use run::{HeartbeatStatus, RunEnd, RunPayload, RunRecord, SavedState, Starte
 pub use run_state::RunState;
 pub use seen_day::SeenDay;
 pub use step::{EffectKey, EffectKind, RecordedKind, StepKind, StepState, TerminalKind};
+pub use store_time::StoreTime;
 pub use temp_set::TempSet;
 pub use token::TokenRecord;
 
 use crate::base::Secret;
 use decode::Cells;
 use driver::{BoxFuture, Driver, answer};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use store_time::Reading;
 
 /// How long a database operation may take; the limits of the databases themselves are shorter.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store. Clones share its connections.
 #[derive(Clone)]
-pub struct Store(Arc<dyn Driver>);
+pub struct Store {
+    driver: Arc<dyn Driver>,
+    /// The last reading of its server's clock.
+    reading: Arc<Mutex<Option<Reading>>>,
+}
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -92,42 +104,47 @@ impl Store {
     }
 
     async fn ready(driver: Arc<dyn Driver>) -> Result<Self, StoreError> {
-        let store = Self(driver);
+        let store = Self::of(driver);
         store.migrate().await?;
         Ok(store)
+    }
+
+    /// A database as it is.
+    fn of(driver: Arc<dyn Driver>) -> Self {
+        Self { driver, reading: Arc::default() }
     }
 
     /// Its location for messages: a path, or a host and a database.
     #[must_use]
     pub fn location(&self) -> &str {
-        self.0.location()
+        self.driver.location()
     }
 
     /// The rows of a statement that reads.
     pub async fn query(&self, statement: Statement) -> Result<Vec<Row>, StoreError> {
-        self.within(self.0.query(statement)).await
+        self.within(self.driver.query(statement)).await
     }
 
     /// Executes a statement and returns how many rows it changed.
     pub async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
-        self.within(self.0.execute(statement)).await
+        self.within(self.driver.execute(statement)).await
     }
 
     /// Executes all statements or none, and returns how many rows each changed. A statement that changes another number
     /// of rows than it expects is `StoreError::Conflict`.
     pub async fn transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
-        self.within(self.0.transaction(statements)).await
+        self.within(self.driver.transaction(statements)).await
     }
 
     /// A transaction of a migration, which takes as long as the rows need that a store has.
     async fn migrating_transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
-        let unlimited = self.0.unlimited_transaction().iter().map(|sql| Statement::new(sql));
-        self.0.transaction(unlimited.chain(statements).collect()).await
+        let unlimited = self.driver.unlimited_transaction().iter().map(|sql| Statement::new(sql));
+        self.driver.transaction(unlimited.chain(statements).collect()).await
     }
 
     /// Bounds an operation by `TIMEOUT`, and refuses it when the store is no longer the one that was opened.
     async fn within<T>(&self, work: BoxFuture<'_, T>) -> Result<T, StoreError> {
-        if !self.0.is_in_place() {
+        if !self.driver.is_in_place() {
             return Err(StoreError::Replaced { location: self.location().to_owned() });
         }
         answer(self.location(), TIMEOUT, work).await
@@ -135,6 +152,6 @@ impl Store {
 
     /// Closes files and connections.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.driver.close().await;
     }
 }

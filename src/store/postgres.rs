@@ -26,6 +26,10 @@ const SET_LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '8s';
 /// A migration changes as many rows as there are.
 const UNLIMITED_TRANSACTION: &[&str] = &["SET LOCAL statement_timeout = 0"];
 
+/// The time of day, not that of the transaction's start.
+const SERVER_CLOCK: Option<&str> =
+    Some("SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)");
+
 /// Undoes `SET_LIMITS` on a connection that others use too.
 const RESET_LIMITS: &str =
     "RESET lock_timeout; RESET statement_timeout; RESET idle_in_transaction_session_timeout";

@@ -2,7 +2,7 @@
 
 use super::{
     AutomationId, Cells, LeaseKey, LeaseKind, RecordedKind, Row, RunState, Statement, StepState, Store,
-    StoreError,
+    StoreError, StoreTime,
     automation_state::save_state,
     run_state::COMPLETED_STATES,
     source::{self, source_id},
@@ -43,7 +43,7 @@ pub struct RunRecord {
     /// When its last attempt ended; `None` while it runs.
     pub ended_at: Option<EpochMs>,
     /// When its process last sent a heartbeat.
-    pub heartbeat_at: EpochMs,
+    pub heartbeat_at: StoreTime,
     /// The process that runs it.
     pub owner: String,
     /// The number of its last attempt: 1 when it was started, one more each time that it is resumed.
@@ -57,9 +57,9 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// A run whose first attempt starts now.
+    /// A run whose first attempt starts now, with its first heartbeat.
     #[must_use]
-    pub fn started(id: &str, started_by: StartedBy, now: EpochMs) -> Self {
+    pub fn started(id: &str, started_by: StartedBy, now: EpochMs, heartbeat_at: StoreTime) -> Self {
         Self {
             id: id.to_owned(),
             account: String::new(),
@@ -68,7 +68,7 @@ impl RunRecord {
             is_dry: false,
             started_at: now,
             ended_at: None,
-            heartbeat_at: now,
+            heartbeat_at,
             owner: String::new(),
             attempt: 1,
             undoes: String::new(),
@@ -154,7 +154,7 @@ fn read(row: &Row) -> Result<RunRecord, StoreError> {
         is_dry: cells.boolean()?,
         started_at: cells.instant()?,
         ended_at: cells.instant_if_any()?,
-        heartbeat_at: cells.instant()?,
+        heartbeat_at: cells.store_time()?,
         owner: cells.text()?,
         attempt: cells.integer()?,
         undoes: cells.text()?,
@@ -269,7 +269,7 @@ impl Store {
     }
 
     /// Fences all runs whose last heartbeat is not after an instant.
-    pub async fn fence_stale_runs(&self, last_heartbeat: EpochMs) -> Result<(), StoreError> {
+    pub async fn fence_stale_runs(&self, last_heartbeat: StoreTime) -> Result<(), StoreError> {
         // Constant, so that the index of the running runs is used.
         let statement = Statement::new(sql!(
             "UPDATE mpscript_run SET state = ",
@@ -355,7 +355,7 @@ impl Store {
         id: &str,
         attempt: i64,
         owner: &str,
-        now: EpochMs,
+        now: StoreTime,
     ) -> Result<bool, StoreError> {
         let statement = Statement::new(
             "UPDATE mpscript_run SET attempt = attempt + 1, state = $5, ended_at = 0, note = '', report = '',
@@ -371,7 +371,7 @@ impl Store {
         &self,
         id: &str,
         attempt: i64,
-        now: EpochMs,
+        now: StoreTime,
     ) -> Result<HeartbeatStatus, StoreError> {
         if self.execute(heartbeat(id, attempt, now)).await? != 1 {
             return Ok(HeartbeatStatus::Fenced);
@@ -420,7 +420,7 @@ impl Store {
 
 /// The heartbeat of an attempt, which is its fence too: it changes one row, and none once the attempt was fenced or a
 /// later one was started.
-pub(super) fn heartbeat(id: &str, attempt: i64, now: EpochMs) -> Statement {
+pub(super) fn heartbeat(id: &str, attempt: i64, now: StoreTime) -> Statement {
     let statement = Statement::new(
         "UPDATE mpscript_run SET heartbeat_at = $3 WHERE id = $1 AND attempt = $2 AND state = $4",
     );

@@ -26,6 +26,9 @@ const MAX_CONNECTIONS: u32 = 1;
 /// SQLite limits no statement.
 const UNLIMITED_TRANSACTION: &[&str] = &[];
 
+/// A file has no server.
+const SERVER_CLOCK: Option<&str> = None;
+
 /// A SQLite file.
 pub(super) struct Sqlite {
     pool: SqlitePool,

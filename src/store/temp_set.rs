@@ -17,7 +17,7 @@ impl TempSet {
     pub async fn new(folder: &Path) -> Result<Self, StoreError> {
         let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
         let path = folder.join(format!("mpscript-{name}.scratch"));
-        let set = Self { store: Store(Arc::new(sqlite::Sqlite::open(&path).await?)), path };
+        let set = Self { store: Store::of(Arc::new(sqlite::Sqlite::open(&path).await?)), path };
         // The set ends with the process, so nothing in it has to survive a power failure.
         set.store.query(Statement::new("PRAGMA synchronous = OFF")).await?;
         let table = "CREATE TABLE member (text TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID";

@@ -68,9 +68,7 @@ impl GroupCommitter {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let now = self.clock.now();
-            let written = self.store.write_journal(&self.run, self.attempt, now, &entries).await;
-            match written {
+            match self.write_now(&entries).await {
                 Err(
                     StoreError::Locked { .. }
                     | StoreError::TimedOut { .. }
@@ -85,12 +83,21 @@ impl GroupCommitter {
         }
     }
 
+    async fn write_now(&self, entries: &[JournalWrite]) -> Result<(), StoreError> {
+        let now = self.store.time(&self.clock).await?;
+        self.store.write_journal(&self.run, self.attempt, now, entries).await
+    }
+
+    async fn send_heartbeat(&self) -> Result<HeartbeatStatus, StoreError> {
+        let now = self.store.time(&self.clock).await?;
+        self.store.heartbeat(&self.run, self.attempt, now).await
+    }
+
     /// Sends heartbeats, and stops the run when that is requested.
     pub(crate) async fn heartbeat(self) {
         loop {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
-            let now = self.clock.now();
-            match self.store.heartbeat(&self.run, self.attempt, now).await {
+            match self.send_heartbeat().await {
                 Ok(HeartbeatStatus::Fenced) => {
                     let place = self.store.location().to_owned();
                     lock(&self.parked).get_or_insert(StoreError::Conflict { location: place }.into());

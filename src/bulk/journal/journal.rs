@@ -286,7 +286,7 @@ impl Journal {
         let Inner { store, attempt, clock, .. } = inner;
         let key = LeaseKey::new(LeaseKind::Write, format!("{} {what}", attempt.account));
         // A process that is presumed dead may only be suspended.
-        store.fence_stale_runs(clock.now() - HEARTBEAT_TTL).await?;
+        store.fence_stale_runs(store.time(clock).await? - HEARTBEAT_TTL).await?;
         loop {
             if store.acquire_write_lock(&key, &attempt.run).await? {
                 return Ok(None);

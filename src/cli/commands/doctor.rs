@@ -8,7 +8,7 @@ use crate::{
         token::Stable,
         user,
     },
-    base::{Cancel, Diagnostic},
+    base::{Cancel, ClockSkew, Diagnostic, EpochMs},
     cli::{
         args::{DoctorArguments, TargetArgs},
         config::{Access, ClientAccount, ClientOptions, find_account, new_client, open_at, store_location},
@@ -24,9 +24,6 @@ use crate::{
 use anyhow::Context;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-
-/// The clock skew that leases, which last eight seconds, tolerate. In seconds.
-const MAX_SKEW: i64 = 3;
 
 /// What was found.
 enum Finding {
@@ -161,6 +158,9 @@ fn check_store(report: &mut Report, host: &Host, target: &TargetArgs, runtime: &
     match open_writable(host, target, runtime) {
         Ok(Some(store)) => {
             report.show("store", &Finding::Good(store.location().to_owned()));
+            if let Some(skew) = store.clock_skew() {
+                report.show("store's clock", &store_clock(skew));
+            }
             Some(store)
         }
         Ok(None) => {
@@ -181,11 +181,24 @@ fn open_writable(host: &Host, target: &TargetArgs, runtime: &Runtime) -> anyhow:
         let store = open_at(&location).await?;
         let lease = LeaseKey::new(LeaseKind::Check, "doctor");
         // Reading alone would not show that the store can be written.
-        store.acquire_lease(&lease, &host.process.name(), host.clock.now(), Duration::from_millis(1)).await?;
-        store.release_lease(&lease, &host.process.name()).await?;
+        let (owner, now) = (host.process.name(), store.time(&host.clock).await?);
+        store.acquire_lease(&lease, &owner, now, Duration::from_millis(1)).await?;
+        store.release_lease(&lease, &owner).await?;
         Ok::<_, StoreError>(store)
     });
     Ok(Some(opened?))
+}
+
+/// This machine's clock against that of the store's server.
+fn store_clock(skew: ClockSkew) -> Finding {
+    if skew.is_tolerable() {
+        return Finding::Good("this machine's agrees with it".to_owned());
+    }
+    Finding::Odd(
+        format!("this machine's is {skew} it"),
+        "synchronize both (timedatectl set-ntp true): triggers follow this machine's, and peers may have other times"
+            .to_owned(),
+    )
 }
 
 /// This machine's clock against the platform's.
@@ -195,15 +208,15 @@ fn clock(host: &Host, probes: &[Probe]) -> Finding {
         _ => None,
     });
     let Some(date) = platform else { return Finding::Skipped("no host has sent its time") };
-    let skew = host.clock.now_secs() - date;
-    let span = humantime::format_duration(Duration::from_secs(skew.unsigned_abs()));
-    if skew.abs() <= MAX_SKEW {
-        return Finding::Good(format!("{skew} s from the platform's"));
+    let now = host.clock.now_secs();
+    let instant = |seconds: i64| EpochMs::new(seconds.saturating_mul(1_000));
+    let skew = ClockSkew::between(instant(now), instant(date));
+    if skew.is_tolerable() {
+        return Finding::Good(format!("{} s from the platform's", now - date));
     }
-    let side = if skew > 0 { "ahead of" } else { "behind" };
     Finding::Bad(
-        format!("{span} {side} the platform's"),
-        "set this machine's clock (timedatectl set-ntp true): tokens and leases depend on it".to_owned(),
+        format!("{skew} the platform's"),
+        "set this machine's clock (timedatectl set-ntp true): tokens and triggers depend on it".to_owned(),
     )
 }
 

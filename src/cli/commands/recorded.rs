@@ -7,17 +7,19 @@ use crate::{
     host::Host,
     run::record::{self, RunOptions},
     script::Source,
-    store::{OutputLine, RunPayload, RunRecord, RunState, Store, StoreError, UnreadableRun},
+    store::{OutputLine, RunPayload, RunRecord, RunState, Store, StoreError, StoreTime, UnreadableRun},
 };
 use chrono::Local;
 use tokio::runtime::Runtime;
 
 /// Runs that are listed.
-pub(super) const MAX_RUNS: i64 = 1_000;
+const MAX_RUNS: i64 = 1_000;
 
 /// A run with everything that is recorded of it.
 pub(super) struct Recorded {
     pub run: RunRecord,
+    /// Its state as observed: a running run whose process is dead is interrupted.
+    pub state: RunState,
     pub texts: RunPayload,
     /// The run that undoes it, or has undone it.
     pub undone_by: Option<Undo>,
@@ -58,7 +60,7 @@ impl Recorded {
 /// The undo of a run.
 pub(super) struct Undo {
     pub run: String,
-    /// As observed: a running undo whose process is dead is interrupted.
+    /// As observed.
     pub state: RunState,
 }
 
@@ -102,7 +104,9 @@ impl Undo {
 /// The run of this id, or the only one whose id begins with it, with everything that is recorded of it.
 pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Result<Recorded> {
     with_store(host, target, |runtime, store| {
+        let now = runtime.block_on(store.time(&host.clock))?;
         let run = find(host, runtime, store, id)?;
+        let state = record::observed_state(host, &run, now);
         runtime.block_on(async {
             let texts = store.run_payload(&run.id).await?;
             let changed = match store.changes_of(&run.id).await {
@@ -114,8 +118,8 @@ pub(super) fn read_run(host: &Host, target: &TargetArgs, id: &str) -> anyhow::Re
                 None => None,
             };
             let undone_by =
-                undo.map(|undo| Undo { state: record::observed_state(host, &undo), run: undo.id });
-            Ok(Recorded { run, texts, undone_by, changed })
+                undo.map(|undo| Undo { state: record::observed_state(host, &undo, now), run: undo.id });
+            Ok(Recorded { run, state, texts, undone_by, changed })
         })
     })
 }
@@ -144,7 +148,7 @@ pub(super) fn with_store<T>(
 
 /// The run of this id, or the only one whose id begins with it.
 pub(super) fn find(host: &Host, runtime: &Runtime, store: &Store, id: &str) -> anyhow::Result<RunRecord> {
-    let found = runtime.block_on(store.runs(id, MAX_RUNS))?;
+    let Listing { runs: found, now } = list(host, runtime, store, id)?;
     let read = |run: &Listed| run.clone().map_err(|unreadable| unreadable.error.into());
     if let Some(run) = found.iter().find(|run| id_of(run) == id) {
         return read(run);
@@ -156,7 +160,7 @@ pub(super) fn find(host: &Host, runtime: &Runtime, store: &Store, id: &str) -> a
             "mpscript runs lists them",
         )),
         several => {
-            let some: Vec<String> = several.iter().take(5).map(|run| listed_line(host, run)).collect();
+            let some: Vec<String> = several.iter().take(5).map(|run| listed_line(host, run, now)).collect();
             let message = format!("several runs begin with `{id}`:\n{}", some.join("\n"));
             Err(usage_error(message, "give more of its letters"))
         }
@@ -175,6 +179,25 @@ pub(super) fn target_of(given: &TargetArgs, options: &RunOptions) -> TargetArgs 
     target
 }
 
+/// Runs, and when they were read.
+pub(super) struct Listing {
+    pub runs: Vec<Listed>,
+    pub now: StoreTime,
+}
+
+/// The runs whose ids begin with this, newest first.
+pub(super) fn list(
+    host: &Host,
+    runtime: &Runtime,
+    store: &Store,
+    prefix: &str,
+) -> Result<Listing, StoreError> {
+    runtime.block_on(async {
+        let now = store.time(&host.clock).await?;
+        Ok(Listing { runs: store.runs(prefix, MAX_RUNS).await?, now })
+    })
+}
+
 /// A run of a list, or why its row can't be shown.
 pub(super) type Listed = Result<RunRecord, UnreadableRun>;
 
@@ -186,17 +209,17 @@ fn id_of(run: &Listed) -> &str {
 }
 
 /// A run of a list in one line.
-pub(super) fn listed_line(host: &Host, run: &Listed) -> String {
+pub(super) fn listed_line(host: &Host, run: &Listed, now: StoreTime) -> String {
     match run {
-        Ok(run) => line(host, run),
+        Ok(run) => line(run, record::observed_state(host, run, now)),
         Err(unreadable) => format!("{}  can't be shown: {}", unreadable.id, unreadable.error),
     }
 }
 
-/// A run in one line.
-pub(super) fn line(host: &Host, run: &RunRecord) -> String {
+/// A run with its observed state in one line.
+pub(super) fn line(run: &RunRecord, state: RunState) -> String {
     let dry = if run.is_dry { " (dry run)" } else { "" };
-    let (started, state) = (local_time(run.started_at), record::observed_state(host, run));
+    let started = local_time(run.started_at);
     format!("{}  {started}  {state:<18}  {}{dry}", run.id, plain_line(&run.script))
 }
 

@@ -14,7 +14,7 @@ use crate::{
         output::{exit, log},
     },
     host::Host,
-    run::record::{self, RunOptions},
+    run::record::RunOptions,
     script::Origin,
     store::RunState,
 };
@@ -25,13 +25,12 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> anyhow::Resul
     log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
     let resolution = resolution(arguments)?;
     let recorded = read_run(host, &arguments.target, &arguments.run)?;
-    let run = &recorded.run;
-    let state = record::observed_state(host, run);
+    let (run, state) = (&recorded.run, recorded.state);
     if recorded.undone_by.is_none() && state.is_completed() {
         host.out.line(&format!("run {} has ended: {}", run.id, state.in_words()));
         return Ok(exit::DONE);
     }
-    let options = resumable_options(&recorded, state)?;
+    let options = resumable_options(&recorded)?;
     let target = target_of(&arguments.target, &options);
     run_recorded(
         host,
@@ -51,14 +50,14 @@ pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> anyhow::Resul
 }
 
 /// What the run was started with, or why it can't be resumed.
-fn resumable_options(recorded: &Recorded, state: RunState) -> anyhow::Result<RunOptions> {
+fn resumable_options(recorded: &Recorded) -> anyhow::Result<RunOptions> {
     let run = &recorded.run;
     let id = &run.id;
     if let Some(undo) = &recorded.undone_by {
         let again = format!("start its script again, or undo run {0} first: mpscript undo {0}", undo.run);
         return Err(usage_error(format!("run {id} {}", undo.describe()), undo.hint(&again)));
     }
-    if state == RunState::Running {
+    if recorded.state == RunState::Running {
         let process = match run.owner.parse::<ProcessId>() {
             Ok(process) => format!("the process {}", process.name()),
             Err(UnknownProcess { found }) => format!("an unknown process, `{found}`"),

@@ -1,24 +1,20 @@
 //! `mpscript runs`: the recorded runs, newest first.
 
-use super::recorded::{Listed, MAX_RUNS, listed_line, with_store};
+use super::recorded::{Listed, Listing, list, listed_line, with_store};
 use crate::{
     cli::{args::RunsArguments, output::exit},
     host::Host,
     run::record,
-    store::UnreadableRun,
+    store::{StoreTime, UnreadableRun},
 };
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 pub(crate) fn execute(host: &Host, arguments: &RunsArguments) -> anyhow::Result<u8> {
-    let runs =
-        with_store(
-            host,
-            &arguments.target,
-            |runtime, store| Ok(runtime.block_on(store.runs("", MAX_RUNS))?),
-        )?;
+    let Listing { runs, now } =
+        with_store(host, &arguments.target, |runtime, store| Ok(list(host, runtime, store, "")?))?;
     if arguments.json {
-        let runs: Vec<Value> = runs.iter().map(|run| as_json(host, run)).collect();
+        let runs: Vec<Value> = runs.iter().map(|run| as_json(host, run, now)).collect();
         host.out.line(&serde_json::to_string_pretty(&runs)?);
         return Ok(exit::DONE);
     }
@@ -26,12 +22,12 @@ pub(crate) fn execute(host: &Host, arguments: &RunsArguments) -> anyhow::Result<
         host.out.line("no run is recorded yet");
     }
     for run in &runs {
-        host.out.line(&listed_line(host, run));
+        host.out.line(&listed_line(host, run, now));
     }
     Ok(exit::DONE)
 }
 
-fn as_json(host: &Host, run: &Listed) -> Value {
+fn as_json(host: &Host, run: &Listed, now: StoreTime) -> Value {
     let run = match run {
         Ok(run) => run,
         Err(UnreadableRun { id, error }) => return json!({"id": id, "error": error.to_string()}),
@@ -39,7 +35,7 @@ fn as_json(host: &Host, run: &Listed) -> Value {
     json!({
         "id": run.id,
         "script": run.script,
-        "state": record::observed_state(host, run),
+        "state": record::observed_state(host, run, now),
         "dry_run": run.is_dry,
         "started": run.started_at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true),
     })

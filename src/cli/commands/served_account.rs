@@ -103,7 +103,7 @@ pub(super) async fn live_accounts(
     store: &Store,
     records: &[AutomationRecord],
 ) -> Result<BTreeSet<String>, StoreError> {
-    let now = host.clock.now();
+    let now = store.time(&host.clock).await?;
     let served: BTreeSet<(&str, &str)> =
         records.iter().map(|record| (record.id.account.as_str(), record.folder.as_str())).collect();
     let mut live = BTreeSet::new();

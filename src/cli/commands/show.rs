@@ -9,7 +9,7 @@ use crate::{
     bulk::{OperationGroup, RunReport},
     cli::{args::ShowArguments, output::exit},
     host::Host,
-    run::record::{self, RunOptions},
+    run::record::RunOptions,
     script::HandlerCall,
     store::{OutputLine, RunRecord, RunState, StartedBy, StoreError},
 };
@@ -37,7 +37,7 @@ fn show_json(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
         "id": run.id,
         "script": run.script,
         "account": run.account,
-        "state": record::observed_state(host, run),
+        "state": recorded.state,
         "dry_run": run.is_dry,
         "attempts": run.attempt,
         "undoes": Some(&run.undoes).filter(|undoes| !undoes.is_empty()),
@@ -79,7 +79,7 @@ fn show_summary(host: &Host, recorded: &Recorded, printed: &[Result<OutputLine, 
     let damaged = options.as_ref().err().into_iter().chain(report.as_ref().err()).chain(unprinted);
     let damaged: Vec<String> = damaged.map(StoreError::to_string).collect();
     let (options, report) = (options.ok().and_then(lasting), report.ok().flatten());
-    host.out.line(&line(host, run));
+    host.out.line(&line(run, recorded.state));
     for (name, value) in rows(recorded, printed.len(), options.as_ref(), report.as_ref()) {
         host.out.line(&format!("  {name:<9} {}", plain_line(&value)));
     }
@@ -91,7 +91,7 @@ fn show_summary(host: &Host, recorded: &Recorded, printed: &[Result<OutputLine, 
         host.out.line(&format!("{times}{job}"));
     }
     if recorded.undone_by.is_none()
-        && let Some(next) = next_step(run, options.as_ref(), record::observed_state(host, run))
+        && let Some(next) = next_step(run, options.as_ref(), recorded.state)
     {
         host.out.line(&format!("  {next}"));
     }

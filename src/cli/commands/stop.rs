@@ -5,9 +5,10 @@ use crate::{
     cli::{args::StopArguments, failure::usage_error, output::exit},
     host::Host,
     run::record,
-    store::RunState,
+    store::{RunState, Store},
 };
 use std::{thread, time::Duration};
+use tokio::runtime::Runtime;
 
 /// How often the run's state is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -18,7 +19,7 @@ const MAX_POLLS: u32 = 150;
 pub(crate) fn execute(host: &Host, arguments: &StopArguments) -> anyhow::Result<u8> {
     with_store(host, &arguments.target, |runtime, store| {
         let run = find(host, runtime, store, &arguments.run)?;
-        let state = record::observed_state(host, &run);
+        let state = state_now(host, runtime, store, &run.id)?;
         if state != RunState::Running {
             host.out.line(&format!("run {} is not running: {}", run.id, state.in_words()));
             return Ok(exit::DONE);
@@ -26,7 +27,7 @@ pub(crate) fn execute(host: &Host, arguments: &StopArguments) -> anyhow::Result<
         runtime.block_on(store.request_stop(&run.id))?;
         for _ in 0..MAX_POLLS {
             thread::sleep(POLL_INTERVAL);
-            let state = record::observed_state(host, &find(host, runtime, store, &run.id)?);
+            let state = state_now(host, runtime, store, &run.id)?;
             if state != RunState::Running {
                 host.out.line(&format!("run {}: {}", run.id, state.in_words()));
                 return Ok(exit::DONE);
@@ -35,4 +36,10 @@ pub(crate) fn execute(host: &Host, arguments: &StopArguments) -> anyhow::Result<
         let message = format!("run {} was asked to stop, and has not yet", run.id);
         Err(usage_error(message, "mpscript runs shows when it has"))
     })
+}
+
+/// The observed state of the run of this id.
+fn state_now(host: &Host, runtime: &Runtime, store: &Store, id: &str) -> anyhow::Result<RunState> {
+    let now = runtime.block_on(store.time(&host.clock))?;
+    Ok(record::observed_state(host, &find(host, runtime, store, id)?, now))
 }

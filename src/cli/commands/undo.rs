@@ -24,7 +24,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
     log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
     let recorded = read_run(host, &arguments.target, &arguments.run)?;
     let options = recorded.lasting_options()?;
-    refuse_if_not_undoable(host, &recorded)?;
+    refuse_if_not_undoable(&recorded)?;
     let run = &recorded.run;
     let plan = with_store(host, &arguments.target, |runtime, store| {
         Ok(runtime.block_on(async {
@@ -72,9 +72,9 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
     Ok(code)
 }
 
-fn refuse_if_not_undoable(host: &Host, recorded: &Recorded) -> anyhow::Result<()> {
+fn refuse_if_not_undoable(recorded: &Recorded) -> anyhow::Result<()> {
     let run = &recorded.run;
-    if record::observed_state(host, run) == RunState::Running {
+    if recorded.state == RunState::Running {
         let hint = format!("stop it first: mpscript stop {}", run.id);
         return Err(usage_error(format!("run {} is running", run.id), hint));
     }

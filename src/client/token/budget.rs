@@ -19,9 +19,9 @@ pub(crate) const FORCED_RENEWAL_SPACING: Duration = Duration::from_secs(30);
 const FETCH: &str = "renew";
 const FORCE: &str = "force";
 
-/// The minute that fetches are counted in. `now` is in Unix seconds.
-const fn minute(now: i64) -> i64 {
-    now.div_euclid(60)
+/// The minute that fetches are counted in.
+fn minute(now: EpochMs) -> i64 {
+    now.period(Duration::from_mins(1))
 }
 
 /// Deletes the budgets of all accounts that nothing was taken from since an instant.
@@ -29,7 +29,7 @@ const fn minute(now: i64) -> i64 {
 /// # Errors
 /// When the store fails.
 pub async fn purge_budgets(store: &Store, before: EpochMs) -> Result<(), StoreError> {
-    store.purge_budgets(FETCH, minute(before.as_secs())).await?;
+    store.purge_budgets(FETCH, minute(before)).await?;
     store.purge_budgets(FORCE, quota::day(before.as_secs())).await
 }
 
@@ -62,8 +62,7 @@ impl Budget {
     /// Takes one fetch from the minute's budget; `false` if it is used up.
     pub(crate) async fn take_fetch(&self, clock: &Clock) -> bool {
         if let Some(store) = &self.store {
-            let minute = minute(clock.now_secs());
-            match store.take_from_budget(&self.fetch, minute, MAX_RENEWALS_A_MINUTE).await {
+            match self.take_fetch_in(store, clock).await {
                 Ok(taken) => return taken,
                 Err(error) => warn_of_store(&error),
             }
@@ -77,6 +76,12 @@ impl Budget {
         }
         fetched.push_back(Stopwatch::start());
         true
+    }
+
+    async fn take_fetch_in(&self, store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+        // By the store's clock, so that all machines count in one minute.
+        let minute = minute(store.time(clock).await?.shown());
+        store.take_from_budget(&self.fetch, minute, MAX_RENEWALS_A_MINUTE).await
     }
 
     /// Takes one forced renewal from the day's budget; `false` if it is used up, or for the stable token if the last one was
@@ -113,7 +118,8 @@ impl Budget {
             // A lease can be prolonged by its owner, so each renewal is an owner of its own.
             let owner: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
             let lease = LeaseKey::new(LeaseKind::ForcedRenewal, self.force.as_str());
-            if !store.acquire_lease(&lease, &owner, clock.now(), FORCED_RENEWAL_SPACING).await? {
+            let now = store.time(clock).await?;
+            if !store.acquire_lease(&lease, &owner, now, FORCED_RENEWAL_SPACING).await? {
                 return Ok(false);
             }
         }

@@ -349,7 +349,8 @@ impl TokenCache {
         sender: &Sender,
         lease: &LeaseKey,
     ) -> Result<bool, StoreError> {
-        store.acquire_lease(lease, &self.holder, sender.clock.now(), LEASE_TTL).await
+        let now = store.time(&sender.clock).await?;
+        store.acquire_lease(lease, &self.holder, now, LEASE_TTL).await
     }
 
     /// The store's token if it makes the renewal unnecessary, otherwise its record.

@@ -1,6 +1,8 @@
-//! Detects that the wall clock did not move as time did: the machine slept, or its clock was set.
+//! Detects that the wall clock did not move as time did: the machine slept, or its clock was set; and that it is not the
+//! clock of the store's server.
 
-use crate::base::{EpochMs, Stopwatch};
+use super::log::Level;
+use crate::base::{ClockSkew, EpochMs, Stopwatch};
 use std::{fmt, time::Duration};
 
 /// The wall clock has jumped when it differs by this much from the time that has passed.
@@ -71,9 +73,58 @@ impl fmt::Display for ClockJump {
     }
 }
 
+/// Tells once that the machine's clock differs from that of the store's server, and once that it no longer does.
+#[derive(Default)]
+pub(super) struct SkewWatch {
+    is_reported: bool,
+}
+
+impl SkewWatch {
+    /// What is to be logged of the skew of the machine's clock from that of this store, if it was measured.
+    pub(super) fn observe(&mut self, skew: Option<ClockSkew>, store: &str) -> Option<(Level, String)> {
+        let skew = skew?;
+        match (skew.is_tolerable(), self.is_reported) {
+            (false, false) => {
+                self.is_reported = true;
+                let text = format!(
+                    "this machine's clock is {skew} that of the store {store}: triggers follow this machine's clock, so \
+                     its fires come at other times than those of other machines; synchronize both clocks (NTP)"
+                );
+                Some((Level::Warn, text))
+            }
+            (true, true) => {
+                self.is_reported = false;
+                let text = format!("this machine's clock agrees with that of the store {store} again");
+                Some((Level::Info, text))
+            }
+            (true, false) | (false, true) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn skew_is_reported_once_until_the_clocks_agree_again() {
+        let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
+        let mut watch = SkewWatch::default();
+        let mut observe = |skew| watch.observe(skew, "postgres://db:5432/shop");
+        assert_eq!(observe(None), None);
+        assert_eq!(observe(Some(ClockSkew::Ahead(second))), None);
+        let (level, text) = observe(Some(ClockSkew::Behind(hour))).expect("it is reported");
+        assert_eq!(level, Level::Warn);
+        assert!(
+            text.starts_with("this machine's clock is 1h behind that of the store postgres://db:5432/shop: "),
+            "{text}"
+        );
+        assert_eq!(observe(Some(ClockSkew::Ahead(hour))), None);
+        let again =
+            "this machine's clock agrees with that of the store postgres://db:5432/shop again".to_owned();
+        assert_eq!(observe(Some(ClockSkew::Ahead(second))), Some((Level::Info, again)));
+        assert_eq!(observe(Some(ClockSkew::Ahead(second))), None);
+    }
 
     #[test]
     fn clock_is_behind_until_it_shows_again_what_it_did_show() {

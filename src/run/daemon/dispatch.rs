@@ -119,7 +119,7 @@ pub(super) fn start_queued(runner: &mut FireRunner, errors: &mut StepErrors) -> 
         let outcome = match tried.get(&key) {
             Some(first) => runner.skip_behind_another(&queued.fire, first),
             None if queued.not_before > now => Ok(StartOutcome::Blocked),
-            None => runner.try_start(&queued, now),
+            None => runner.try_start(&queued),
         };
         let is_tried = queued.not_before <= now && !tried.contains_key(&key);
         let before = waiting.entry((queued.fire.automation.clone(), queued.fire.kind)).or_default();

@@ -40,7 +40,7 @@ pub use retention::DEFAULT_RETENTION;
 pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 
 use self::{
-    clock_watch::{ClockJump, ClockWatch},
+    clock_watch::{ClockJump, ClockWatch, SkewWatch},
     dispatch::{enqueue_due, resume_queued, start_queued},
     finish::record_outcome,
     process::{Process, shown_owner},
@@ -56,7 +56,6 @@ use self::{
 };
 use crate::{
     base::{EpochMs, Stopwatch},
-    bulk::HEARTBEAT_TTL,
     host::Host,
     run::{
         kept::KeepPeriods,
@@ -88,8 +87,7 @@ pub struct Daemon {
     clock_watch: ClockWatch,
     outage: Outage,
     damaged_rows: DamagedRows,
-    /// The daemons whose clocks are ahead of this one's, as the log has said.
-    clocks_ahead: BTreeSet<String>,
+    skew_watch: SkewWatch,
     /// When the store was last polled.
     polled_at: Option<EpochMs>,
     is_shutting_down: bool,
@@ -117,7 +115,7 @@ impl Daemon {
             clock_watch: ClockWatch::default(),
             outage: Outage::default(),
             damaged_rows: DamagedRows::default(),
-            clocks_ahead: BTreeSet::new(),
+            skew_watch: SkewWatch::default(),
             polled_at: None,
             is_shutting_down: false,
         }
@@ -244,6 +242,7 @@ impl Daemon {
         stats.waiting = self.runner.queue.len();
         stats.is_shutting_down = self.is_shutting_down;
         stats.clock_behind = self.clock_watch.behind(self.runner.process.now());
+        stats.clock_skew = self.runner.process.store.clock_skew();
         drop(stats);
         done
     }
@@ -263,9 +262,9 @@ impl Daemon {
         self.runner.running.enforce_timeouts(self.runner.process.host.clock.monotonic());
         if !self.is_shutting_down {
             if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
-                self.runner.process.heartbeat(now)?;
-                self.announce(now)?;
-                self.log_clocks_ahead(now)?;
+                self.runner.process.heartbeat()?;
+                self.announce()?;
+                self.log_skew();
                 self.polled_at = Some(now);
                 self.runner.preparations.drop_unneeded(&self.runner.queue.ids());
                 if self.reloader.has_looked() {
@@ -340,28 +339,20 @@ impl Daemon {
         }
     }
 
-    /// Logs once of each daemon whose heartbeats come from the future. Nothing is judged by its clock.
-    fn log_clocks_ahead(&mut self, now: EpochMs) -> Result<(), StoreError> {
-        for peer in self.runner.process.peers(now + 2 * HEARTBEAT_TTL)? {
-            let name = shown_owner(&peer);
-            if self.clocks_ahead.insert(peer) {
-                let text = format!(
-                    "the clock of {name} is more than {} s ahead of this one: one of them is wrong, and fires of both \
-                     may be late or look missed; synchronize them (NTP)",
-                    HEARTBEAT_TTL.as_secs()
-                );
-                self.runner.process.log.daemon(Level::Warn, &text);
-            }
+    /// Logs that this machine's clock is not the store's, and that it is again. No process is judged by it.
+    fn log_skew(&mut self) {
+        let Process { store, log, .. } = &self.runner.process;
+        if let Some((level, text)) = self.skew_watch.observe(store.clock_skew(), store.location()) {
+            log.daemon(level, &text);
         }
-        Ok(())
     }
 
     /// Records for which accounts the folder is served. Logs once which other processes serve it for them.
-    fn announce(&self, now: EpochMs) -> Result<(), StoreError> {
+    fn announce(&self) -> Result<(), StoreError> {
         let folder = self.runner.loaded.stored_folder();
         let mut peers = BTreeSet::new();
         for account in self.runner.accounts.keys() {
-            peers.extend(self.runner.process.announce(&account, &folder, now)?);
+            peers.extend(self.runner.process.announce(&account, &folder)?);
         }
         if self.polled_at.is_none() && self.reloader.has_looked() && !peers.is_empty() {
             let names: Vec<String> = peers.iter().map(|owner| shown_owner(owner)).collect();

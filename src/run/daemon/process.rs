@@ -9,7 +9,7 @@ use crate::{
     bulk::HEARTBEAT_TTL,
     host::Host,
     run::runner::{InProcess, Runner, Waker},
-    store::{LeaseKey, LeaseKind, Store, StoreError},
+    store::{LeaseKey, LeaseKind, Store, StoreError, StoreTime},
 };
 use std::{
     fmt,
@@ -109,15 +109,19 @@ impl Process {
         self.host.clock.now()
     }
 
+    /// The time by the store's clock, which heartbeats and leases follow.
+    pub(super) fn store_time(&self) -> Result<StoreTime, StoreError> {
+        self.wait(self.store.time(&self.host.clock))
+    }
+
     /// Waits for a call to the store.
     pub(super) fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         self.runtime.block_on(call)
     }
 
     /// Records a heartbeat.
-    pub(super) fn heartbeat(&self, now: EpochMs) -> Result<(), StoreError> {
-        let lease = daemon_lease(&self.name);
-        self.wait(self.store.acquire_lease(&lease, &self.name, now, HEARTBEAT_TTL)).map(drop)
+    pub(super) fn heartbeat(&self) -> Result<(), StoreError> {
+        self.acquire(&daemon_lease(&self.name)).map(drop)
     }
 
     /// Ends the heartbeat, so that other processes adopt at once what this one leaves.
@@ -125,31 +129,26 @@ impl Process {
         self.wait(self.store.release_lease(&daemon_lease(&self.name), &self.name))
     }
 
+    /// Acquires or renews a lease of this daemon; `false` while another one holds it.
+    pub(super) fn acquire(&self, lease: &LeaseKey) -> Result<bool, StoreError> {
+        let now = self.store_time()?;
+        self.wait(self.store.acquire_lease(lease, &self.name, now, HEARTBEAT_TTL))
+    }
+
     /// Whether a process has a heartbeat that has not expired.
-    pub(super) fn is_alive(&self, process: &str, now: EpochMs) -> Result<bool, StoreError> {
+    pub(super) fn is_alive(&self, process: &str) -> Result<bool, StoreError> {
         if process == self.name {
             return Ok(true);
         }
+        let now = self.store_time()?;
         let expires_at = self.wait(self.store.lease_expires_at(&daemon_lease(process)))?;
         Ok(expires_at.is_some_and(|expires_at| expires_at > now))
     }
 
-    /// The other daemons on this store.
-    pub(super) fn peers(&self, now: EpochMs) -> Result<Vec<String>, StoreError> {
-        let mut names = self.wait(self.store.lease_owners(LeaseKind::Daemon, now))?;
-        names.retain(|name| *name != self.name);
-        Ok(names)
-    }
-
     /// Records that this process serves a folder for an account. Returns the process that holds the lease already, if another one does.
-    pub(super) fn announce(
-        &self,
-        account: &str,
-        folder: &str,
-        now: EpochMs,
-    ) -> Result<Option<String>, StoreError> {
+    pub(super) fn announce(&self, account: &str, folder: &str) -> Result<Option<String>, StoreError> {
         let lease = serving_lease(account, folder);
-        if self.wait(self.store.acquire_lease(&lease, &self.name, now, HEARTBEAT_TTL))? {
+        if self.acquire(&lease)? {
             return Ok(None);
         }
         self.wait(self.store.lease_owner(&lease))
@@ -161,13 +160,15 @@ impl Process {
     }
 
     /// The accounts that any process serves a folder for.
-    pub(super) fn served_accounts(&self, now: EpochMs) -> Result<ServingLeases, StoreError> {
+    pub(super) fn served_accounts(&self) -> Result<ServingLeases, StoreError> {
+        let now = self.store_time()?;
         self.wait(self.store.lease_names(LeaseKind::Serving, now)).map(ServingLeases)
     }
 
     /// Whether another process serves a folder for an account.
-    pub(super) fn has_peer(&self, account: &str, folder: &str, now: EpochMs) -> Result<bool, StoreError> {
+    pub(super) fn has_peer(&self, account: &str, folder: &str) -> Result<bool, StoreError> {
         let lease = serving_lease(account, folder);
+        let now = self.store_time()?;
         let expires_at = self.wait(self.store.lease_expires_at(&lease))?;
         let owner = self.wait(self.store.lease_owner(&lease))?;
         Ok(expires_at.is_some_and(|at| at > now) && owner.is_some_and(|owner| owner != self.name))

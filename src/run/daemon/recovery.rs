@@ -45,7 +45,7 @@ pub(super) fn adopt_orphans(
 fn adopt(runner: &mut FireRunner, fire: &Fire, now: EpochMs) -> Result<(), StoreError> {
     // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
     let is_ours = fire.owner == runner.process.name;
-    if (!is_ours && runner.process.is_alive(&fire.owner, now)?) || !is_mine(runner, &fire.automation)? {
+    if (!is_ours && runner.process.is_alive(&fire.owner)?) || !is_mine(runner, &fire.automation)? {
         return Ok(());
     }
     if fire.state == FireState::Claimed {
@@ -84,7 +84,7 @@ pub(super) fn resume(
     revision: Option<Arc<Revision>>,
     cause: ResumeCause,
 ) -> Result<(), StoreError> {
-    let store = runner.process.store.clone();
+    let (store, now) = (runner.process.store.clone(), runner.process.store_time()?);
     let record = match runner.process.wait(store.run(&fire.run)) {
         Ok(Some(record)) => record,
         Ok(None) => return close_fire(&runner.process, fire, FireState::Failed, RUN_DELETED).map(drop),
@@ -97,7 +97,7 @@ pub(super) fn resume(
     let revision = revision.or_else(|| runner.loaded.get(&fire.automation.name));
     let undone_by = runner.process.wait(store.active_undo_of(&record.id))?;
     let recorded = RecordedRun {
-        state: record::observed_state(&runner.process.host, &record),
+        state: record::observed_state(&runner.process.host, &record, now),
         ended_since: record.ended_at.is_some_and(|ended_at| fire.updated_at < ended_at),
         is_undone: undone_by.is_some(),
         failures: fire.failures,

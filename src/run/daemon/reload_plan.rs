@@ -144,7 +144,7 @@ impl Planner<'_> {
         for account in &accounts {
             let id = account.id(name);
             let recorded = self.recorded(&id)?;
-            self.warn_shared_name(&id, &recorded, now, plan)?;
+            self.warn_shared_name(&id, &recorded, plan)?;
             let served_as = served_as(account);
             plan.changes.push(ScanChange::Served { id: id.clone(), source: source.clone(), served_as });
             let last_success = self.process.wait(self.process.store.last_success(&recorded.id))?;
@@ -228,7 +228,7 @@ impl Planner<'_> {
         for account in marked {
             let id = account.id(name);
             let recorded = self.recorded(&id)?;
-            self.warn_shared_name(&id, &recorded, now, plan)?;
+            self.warn_shared_name(&id, &recorded, plan)?;
             self.plan_triggers(&id, &recorded.id, triggers, now, plan)?;
             let served_as = served_as(&account);
             let (has_last_good, load_error) = (revision.is_some(), load_error.clone());
@@ -330,13 +330,12 @@ impl Planner<'_> {
         &self,
         id: &AutomationId,
         record: &AutomationRecord,
-        now: EpochMs,
         plan: &mut ReloadPlan,
     ) -> Result<(), StoreError> {
         if record.folder.is_empty() || record.folder == self.loaded.stored_folder() {
             return Ok(());
         }
-        if self.process.has_peer(&id.account, &record.folder, now)? {
+        if self.process.has_peer(&id.account, &record.folder)? {
             let text = format!(
                 "{} has an automation of this name too, and another process serves it for this account: they share \
                  fires and ctx.state; rename one of them, or give it another --store",

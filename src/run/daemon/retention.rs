@@ -65,13 +65,13 @@ impl Retention {
         if self.planned != Some(today) {
             self.planned = Some(today);
             self.queue.clear();
-            process.wait(process.store.purge_leases(now - PURGE_INTERVAL))?;
+            process.wait(process.store.purge_leases(process.store_time()? - PURGE_INTERVAL))?;
             process.wait(process.store.confirm_served(accounts.ids(), now))?;
             let seen = process.wait(process.store.see_day(now))?;
             let Some(trusted_now) = seen.trusted_now else { return Ok(()) };
             self.trusted_now = trusted_now;
             process.wait(purge_calls(&process.store, trusted_now))?;
-            let (ours, served) = (accounts.keys(), process.served_accounts(now)?);
+            let (ours, served) = (accounts.keys(), process.served_accounts()?);
             let unserved_since = trusted_now - self.period;
             let expirable = |record: Result<AutomationRecord, UnreadableAutomation>| {
                 // The fires of one whose record can't be decoded have rows of their own.

@@ -16,8 +16,8 @@ use super::{
     },
 };
 use crate::{
-    base::{Diagnostic, EpochMs},
-    bulk::{Attempt, HEARTBEAT_TTL},
+    base::Diagnostic,
+    bulk::Attempt,
     run::{
         automation_state,
         record::RunOptions,
@@ -97,11 +97,7 @@ impl FireRunner {
     }
 
     /// Starts a fire, or closes it with the reason why it does not run.
-    pub(super) fn try_start(
-        &mut self,
-        queued: &QueuedFire,
-        now: EpochMs,
-    ) -> Result<StartOutcome, StoreError> {
+    pub(super) fn try_start(&mut self, queued: &QueuedFire) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
         if fire.kind == FireKind::FailureHook {
             return self.start_failure_hook(queued);
@@ -146,7 +142,7 @@ impl FireRunner {
         let (store, name) = (self.process.store.clone(), self.process.name.clone());
         let automation = format!("{} {}", fire.automation.account, fire.automation.name);
         let lease = LeaseKey::new(LeaseKind::Start, automation);
-        if !self.process.wait(store.acquire_lease(&lease, &name, now, HEARTBEAT_TTL))? {
+        if !self.process.acquire(&lease)? {
             return Ok(StartOutcome::Blocked);
         }
         let outcome = match self.apply_overlap_policy(fire, &revision) {

@@ -1,7 +1,7 @@
 //! Statistics of a daemon: counters since it started, and its present state.
 
 use crate::{
-    base::{EpochMs, Stopwatch, lock},
+    base::{ClockSkew, EpochMs, Stopwatch, lock},
     client::Client,
     store::{AutomationId, FireState, StoreError},
 };
@@ -66,6 +66,8 @@ pub struct StatsSnapshot {
     pub is_shutting_down: bool,
     /// How long it takes until a clock that was set back shows again what it did show.
     pub clock_behind: Duration,
+    /// How far the machine's clock is from that of the store's server.
+    pub clock_skew: Option<ClockSkew>,
 }
 
 impl DaemonStats {

@@ -112,6 +112,12 @@ impl Metrics {
             "Seconds until a clock that was set back shows its earlier time.",
         );
         page.row("clock_behind_seconds", &[], snapshot.clock_behind.as_secs_f64());
+        // The processes of a file are on one machine.
+        if let Some(skew) = snapshot.clock_skew {
+            let help = "How far the machine's clock is ahead of that of the store's server; negative when it is behind.";
+            page.head("clock_skew_seconds", "gauge", help);
+            page.row("clock_skew_seconds", &[], skew.as_secs_f64());
+        }
         page.head("fires_total", "counter", "Fires that this process has closed, by their state.");
         for id in &snapshot.live {
             // Every state is there from the start, so that its first fire shows as an increase.

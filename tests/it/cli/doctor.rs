@@ -102,7 +102,7 @@ fn wrong_clock_fails_doctor() {
     let seen =
         look_at(&sandbox, 2).replace("10m 1s behind", "10m behind").replace("9m 59s behind", "10m behind");
     let clock = "FAIL clock          10m behind the platform's
-                    → set this machine's clock (timedatectl set-ntp true): tokens and leases depend on it
+                    → set this machine's clock (timedatectl set-ntp true): tokens and triggers depend on it
 ";
     assert_eq!(seen, [CONFIGURATION, STORE, clock, HOSTS, TOKEN, RIGHTS, WRONG].concat());
 }

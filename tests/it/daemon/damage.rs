@@ -2,7 +2,7 @@
 //! is; nothing is overwritten, and everything else fires on.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
-use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, StartedBy, Statement};
+use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, StartedBy, Statement, StoreTime};
 use std::{
     fs,
     slice::{from_mut, from_ref},
@@ -68,7 +68,8 @@ fn damaged_fire_does_not_keep_others_from_being_adopted() {
 #[test]
 fn damaged_run_does_not_keep_others_from_starting() {
     on_each_store(&[("好.rhai", &every_minute("", "print(\"好\")"))], |fixture| {
-        let run = RunRecord::started("aaaaaa", StartedBy::Command, fixture.now());
+        let run =
+            RunRecord::started("aaaaaa", StartedBy::Command, fixture.now(), StoreTime::new(fixture.now()));
         assert_eq!(fixture.wait(fixture.store().add_run(&run, &RunPayload::default())), Ok(true));
         damage(fixture, "UPDATE mpscript_run SET started_by = '某人' WHERE id = 'aaaaaa'");
         let mut daemon = fixture.daemon();

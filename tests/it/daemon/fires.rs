@@ -11,7 +11,7 @@ use crate::fixtures::{
 use mpscript::{
     run::daemon::Daemon,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, Fire, FireState, LeaseKey, LeaseKind, ScanChange, Statement},
+    store::{AutomationId, Fire, FireState, ScanChange, Statement},
 };
 use std::{
     slice::from_mut,
@@ -286,25 +286,6 @@ fn daemon_is_not_ready_while_its_clock_is_set_back() {
     fixture.advance(Duration::from_mins(11));
     fixture.settle(from_mut(&mut daemon));
     assert_eq!(daemon.stats().snapshot().readiness_error(), None);
-}
-
-#[test]
-fn daemon_with_a_clock_ahead_is_logged_once() {
-    let of = |fixture: DaemonFixture| {
-        let (store, ahead) = (fixture.store(), fixture.now() + Duration::from_hours(1));
-        let peer = "远方/1 9c1e7c52.4026531836.7 0";
-        let lease = LeaseKey::new(LeaseKind::Daemon, peer);
-        let lease = store.acquire_lease(&lease, peer, ahead, Duration::from_secs(8));
-        assert_eq!(fixture.wait(lease), Ok(true));
-        let mut daemon = fixture.daemon();
-        fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
-        let logged = fixture.log.text().matches("the clock of 远方/1 is more than 8 s ahead").count();
-        assert_eq!(logged, 1, "{}", fixture.log.text());
-    };
-    of(DaemonFixture::of(&[]));
-    if let Some(fixture) = DaemonFixture::on_postgres(&[]) {
-        of(fixture);
-    }
 }
 
 #[test]

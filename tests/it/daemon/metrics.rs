@@ -67,7 +67,7 @@ pub(crate) fn send(place: &str, request: &[u8]) -> (String, String) {
 
 /// The number of the row that begins so.
 #[track_caller]
-fn figure<T: FromStr<Err: Debug>>(page: &str, row: &str) -> T {
+pub(super) fn figure<T: FromStr<Err: Debug>>(page: &str, row: &str) -> T {
     let found = page.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("no {row}:\n{page}")).parse().expect("a number")
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod automations;
 mod backlog;
+mod clocks;
 mod cron;
 mod damage;
 mod fires;

@@ -1,7 +1,7 @@
 //! What a daemon recovers from its predecessor: half-done, undone, broken or outdated runs and files.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
-use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, StartedBy, Statement};
+use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, StartedBy, Statement, StoreTime};
 use std::{fs, slice::from_mut, time::Duration};
 
 /// A fire as a dead process has left it.
@@ -65,7 +65,7 @@ fn undone_run_waiting_for_retry_is_stopped() {
     let undo = RunRecord {
         state: RunState::Done,
         undoes: fire.run.clone(),
-        ..RunRecord::started("undo01", StartedBy::Command, fixture.now())
+        ..RunRecord::started("undo01", StartedBy::Command, fixture.now(), StoreTime::new(fixture.now()))
     };
     assert!(fixture.wait(fixture.store().add_run(&undo, &RunPayload::default())).expect("it works"));
     fixture.advance_and_settle(Duration::from_secs(15), from_mut(&mut daemon));

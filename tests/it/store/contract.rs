@@ -4,8 +4,8 @@
 
 use crate::fixtures::postgres::{PASSWORD, cluster};
 use mpscript::{
-    base::{EpochMs, Secret},
-    store::{LeaseKey, LeaseKind, Spent, Statement, Store, StoreError, TokenRecord, Usage},
+    base::{Clock, EpochMs, Secret},
+    store::{LeaseKey, LeaseKind, Spent, Statement, Store, StoreError, StoreTime, TokenRecord, Usage},
 };
 use std::{ffi::OsStr, fs, future::Future, path::Path, time::Duration};
 use tempfile::TempDir;
@@ -75,7 +75,7 @@ fn saved_token_is_replaced_only_by_a_newer_generation() {
 fn lease_has_one_owner_until_it_expires() {
     on_each(async |place| {
         let (one, other) = (place.open().await.unwrap(), place.open().await.unwrap());
-        let (at, ms) = (EpochMs::new, Duration::from_millis);
+        let (at, ms) = (|ms: i64| StoreTime::new(EpochMs::new(ms)), Duration::from_millis);
         let token = LeaseKey::new(LeaseKind::Token, "a");
         let another = LeaseKey::new(LeaseKind::Start, "a");
         assert!(one.acquire_lease(&token, "one", at(100), ms(100)).await.unwrap());
@@ -98,12 +98,43 @@ fn lease_has_one_owner_until_it_expires() {
 fn lease_written_by_a_clock_ahead_holds_nothing_up() {
     on_each(async |place| {
         let store = place.open().await.unwrap();
-        let (at, ttl) = (|secs: i64| EpochMs::new(secs * 1_000), Duration::from_secs(8));
+        let at = |secs: i64| StoreTime::new(EpochMs::new(secs * 1_000));
+        let ttl = Duration::from_secs(8);
         let start = LeaseKey::new(LeaseKind::Start, "每日");
         assert!(store.acquire_lease(&start, "死者", at(3_600), ttl).await.unwrap());
         assert!(store.acquire_lease(&start, "活者", at(10), ttl).await.unwrap());
         // Clocks that differ a little leave a lease with its owner.
         assert!(!store.acquire_lease(&start, "又一个", at(1), ttl).await.unwrap());
+    });
+}
+
+#[test]
+fn time_of_a_servers_store_is_what_the_server_shows() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = Store::postgres(&cluster.database()).await.unwrap();
+        let shown = async || {
+            let sql = "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)";
+            let rows = store.query(Statement::new(sql)).await.unwrap();
+            StoreTime::new(EpochMs::new(rows[0].integer(0).unwrap()))
+        };
+        let clock = Clock::system();
+        let before = shown().await;
+        let first = store.time(&clock).await.unwrap();
+        // Continued by the monotonic clock.
+        let second = store.time(&clock).await.unwrap();
+        let shown = [before, first, second, shown().await];
+        assert!(shown.is_sorted(), "{shown:?}");
+    });
+}
+
+#[test]
+fn time_of_a_store_advances_with_the_clock_of_a_test() {
+    on_each(async |place| {
+        let (store, clock, hour) = (place.open().await.unwrap(), Clock::system(), Duration::from_hours(1));
+        let before = store.time(&clock).await.unwrap();
+        clock.advance(hour);
+        assert_eq!(store.time(&clock).await.unwrap().since(before).as_secs() / 60, 60);
     });
 }
 

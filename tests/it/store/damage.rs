@@ -10,7 +10,7 @@ use crate::fixtures::{
 use mpscript::{
     base::EpochMs,
     sandbox::DEFAULT_APPID,
-    store::{AutomationId, Fire, RunPayload, RunRecord, RunState, StartedBy, Statement},
+    store::{AutomationId, Fire, RunPayload, RunRecord, RunState, StartedBy, Statement, StoreTime},
 };
 
 const AUTOMATION: &str = "const automation = #{ on: [ #{ every: \"1m\" } ] };
@@ -39,7 +39,7 @@ fn two_runs(folder: &Folder) {
         for (id, started_at) in [("aaaaaa", 1_000), ("bbbbbb", 2_000)] {
             let run = RunRecord {
                 script: "老客户.rhai".to_owned(),
-                ..RunRecord::started(id, StartedBy::Command, EpochMs::new(started_at))
+                ..RunRecord::started(id, StartedBy::Command, EpochMs::new(started_at), StoreTime::default())
             };
             let payload = RunPayload {
                 source: r#"{"name":"老客户.rhai","text":"tag::list()","imports":[]}"#.to_owned(),

@@ -7,7 +7,7 @@ use mpscript::{
     client::purge_budgets,
     store::{
         LeaseKey, LeaseKind, RunPayload, RunRecord, RunState, SeenDay, Spent, StartedBy, Statement, Store,
-        TokenRecord,
+        StoreTime, TokenRecord,
     },
 };
 use std::time::Duration;
@@ -17,7 +17,8 @@ const DAY: Duration = Duration::from_hours(24);
 /// Records a run of the first day in this state.
 async fn add(store: &Store, id: &str, state: RunState, change: impl Fn(RunRecord) -> RunRecord) {
     let instant = EpochMs::new(1_000);
-    let record = RunRecord { state, ..RunRecord::started(id, StartedBy::Command, instant) };
+    let record =
+        RunRecord { state, ..RunRecord::started(id, StartedBy::Command, instant, StoreTime::new(instant)) };
     assert_eq!(store.add_run(&change(record), &RunPayload::default()).await, Ok(true));
 }
 
@@ -48,7 +49,7 @@ fn runs_by_hand_are_purged_once_they_are_old() {
         ] {
             add(&store, id, state, |record| record).await;
         }
-        let young = |record| RunRecord { heartbeat_at: EpochMs::new(5_000), ..record };
+        let young = |record| RunRecord { heartbeat_at: StoreTime::new(EpochMs::new(5_000)), ..record };
         add(&store, "resumed", RunState::Interrupted, young).await;
         let line = |record| RunRecord { started_by: StartedBy::Session, ..record };
         add(&store, "line", RunState::Done, line).await;
@@ -97,7 +98,10 @@ fn run_whose_undo_can_be_resumed_is_not_purged() {
         add(&store, "first", RunState::Done, |record| record).await;
         add(&store, "second", RunState::Done, |record| record).await;
         add(&store, "undo of first", RunState::Parked, undo_of("first")).await;
-        let young = |record| RunRecord { heartbeat_at: EpochMs::new(5_000), ..undo_of("second")(record) };
+        let young = |record| RunRecord {
+            heartbeat_at: StoreTime::new(EpochMs::new(5_000)),
+            ..undo_of("second")(record)
+        };
         add(&store, "undo of second", RunState::Interrupted, young).await;
         assert_eq!(store.purge_runs_by_hand(EpochMs::new(5_000)).await, Ok(0));
     });
@@ -196,14 +200,14 @@ fn expired_leases_are_purged_and_write_locks_are_not() {
             [(LeaseKind::ForcedRenewal, 1_000), (LeaseKind::Serving, 2_000), (LeaseKind::Daemon, 9_000)]
         {
             let lease = LeaseKey::new(kind, "甲");
-            assert_eq!(store.acquire_lease(&lease, "甲/1", EpochMs::new(acquired_at), ttl).await, Ok(true));
+            assert_eq!(store.acquire_lease(&lease, "甲/1", StoreTime::new(EpochMs::new(acquired_at)), ttl).await, Ok(true));
         }
         execute(
             &store,
             "INSERT INTO mpscript_lease (kind, name, owner, expires_at) VALUES ('write', '甲', 'k3f9xz', 0)",
         )
         .await;
-        assert_eq!(store.purge_leases(EpochMs::new(5_000)).await, Ok(2));
+        assert_eq!(store.purge_leases(StoreTime::new(EpochMs::new(5_000))).await, Ok(2));
         let owner = store.lease_owner(&LeaseKey::new(LeaseKind::Write, "甲")).await;
         assert_eq!(owner, Ok(Some("k3f9xz".to_owned())));
     });

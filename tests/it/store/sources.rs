@@ -4,7 +4,7 @@ use super::contract::{Place, on_each, run};
 use crate::fixtures::postgres::cluster;
 use mpscript::{
     base::EpochMs,
-    store::{RunEnd, RunPayload, RunRecord, RunState, StartedBy, Statement, Store},
+    store::{RunEnd, RunPayload, RunRecord, RunState, StartedBy, Statement, Store, StoreTime},
 };
 use sqlx::{Connection, Executor};
 
@@ -13,7 +13,7 @@ const OTHER: &str = "{\"name\":\"每周.rhai\",\"text\":\"tag::list()\",\"import
 
 /// Records a run of this source, by hand on an automation's handler, which has ended.
 async fn add(store: &Store, id: &str, source: &str) {
-    let record = RunRecord::started(id, StartedBy::Automation, EpochMs::default());
+    let record = RunRecord::started(id, StartedBy::Automation, EpochMs::default(), StoreTime::default());
     let payload = RunPayload { source: source.to_owned(), ..RunPayload::default() };
     assert_eq!(store.add_run(&record, &payload).await, Ok(true));
     let now = EpochMs::new(1_000);
@@ -69,7 +69,8 @@ fn run_of_a_taken_id_leaves_no_source() {
     on_each(async |place: Place| {
         let store = place.open().await.unwrap();
         add(&store, "aaaaaa", SOURCE).await;
-        let record = RunRecord::started("aaaaaa", StartedBy::Command, EpochMs::default());
+        let record =
+            RunRecord::started("aaaaaa", StartedBy::Command, EpochMs::default(), StoreTime::default());
         let payload = RunPayload { source: OTHER.to_owned(), ..RunPayload::default() };
         assert_eq!(store.add_run(&record, &payload).await, Ok(false));
         assert_eq!(sources(&store).await, [SOURCE]);

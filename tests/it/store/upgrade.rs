@@ -372,7 +372,7 @@ fn store_with_stale_automations(upgrade: &Upgrade) {
             store.execute(change).await.expect("it is SQL");
         }
         let lease = serving_lease(&account, jobs.to_str().expect("the path is UTF-8"));
-        let now = Clock::system().now();
+        let now = store.time(&Clock::system()).await.expect("the store works");
         let is_served = store.acquire_lease(&lease, "a daemon", now, Duration::from_hours(1)).await;
         assert_eq!(is_served, Ok(true));
     });
