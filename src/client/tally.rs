@@ -69,7 +69,8 @@ impl Tally {
                 before.iter().find(|sent| sent.spec.method == spec.method && sent.spec.path == spec.path);
             of_it.map_or(0, |sent| sent.count)
         };
-        let since = |sent: SentCalls| SentCalls { count: sent.count - earlier(sent.spec), ..sent };
+        let since =
+            |sent: SentCalls| SentCalls { count: sent.count.saturating_sub(earlier(sent.spec)), ..sent };
         self.snapshot().into_iter().map(since).filter(|sent| sent.count > 0).collect()
     }
 

@@ -22,7 +22,8 @@ impl Store {
     /// Deletes the periods before this one, of all budgets whose names begin with a word.
     pub async fn purge_budgets(&self, word: &str, before: i64) -> Result<(), StoreError> {
         let statement = Statement::new("DELETE FROM mpscript_budget WHERE name LIKE $1 AND period < $2");
-        self.execute(statement.with(format!("{word} %")).with(before)).await.map(drop)
+        let names = format!("{word} %");
+        self.execute(statement.with(names.as_str()).with(before)).await.map(drop)
     }
 
     /// How many were taken out of a period's budget.

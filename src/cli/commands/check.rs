@@ -75,7 +75,7 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
     });
     let warnings = check::warnings(&program).into_iter();
     let warnings: String = warnings.map(|warning| format!("\n  warning: {}", warning.one_line())).collect();
-    Ok(summary(&program, &automation.unwrap_or_default()) + &warnings)
+    Ok(format!("{}{warnings}", summary(&program, &automation.unwrap_or_default())))
 }
 
 /// The named files, and those in the named folders.

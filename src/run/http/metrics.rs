@@ -157,7 +157,6 @@ impl Metrics {
             };
             page.row("token_age_seconds", &borrowed(&account_labels(key)), age);
         }
-        }
         page.head(
             "quota_left",
             "gauge",

@@ -135,7 +135,10 @@ fn two_addresses_of_one_appid_have_metrics_of_their_own() {
     let (_, page) = get(&place, "GET", "/metrics");
     for sandbox in &sandboxes {
         let account = account_labels(sandbox);
-        figure::<f64>(&page, &format!("mpscript_fires_total{{automation=\"tick\",{account},result=\"done\"}}"));
+        figure::<f64>(
+            &page,
+            &format!("mpscript_fires_total{{automation=\"tick\",{account},result=\"done\"}}"),
+        );
         figure::<f64>(&page, &format!("mpscript_token_age_seconds{{{account}}}"));
         figure::<f64>(&page, &format!("mpscript_quota_left{{{account},call=\"GET /cgi-bin/user/get\"}}"));
     }

@@ -200,7 +200,10 @@ fn expired_leases_are_purged_and_write_locks_are_not() {
             [(LeaseKind::ForcedRenewal, 1_000), (LeaseKind::Serving, 2_000), (LeaseKind::Daemon, 9_000)]
         {
             let lease = LeaseKey::new(kind, "甲");
-            assert_eq!(store.acquire_lease(&lease, "甲/1", StoreTime::new(EpochMs::new(acquired_at)), ttl).await, Ok(true));
+            assert_eq!(
+                store.acquire_lease(&lease, "甲/1", StoreTime::new(EpochMs::new(acquired_at)), ttl).await,
+                Ok(true)
+            );
         }
         execute(
             &store,
