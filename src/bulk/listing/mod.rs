@@ -4,4 +4,5 @@ pub(crate) mod changed_by_step;
 pub(crate) mod chunked;
 mod details;
 pub(crate) mod membership;
+mod page_overlap;
 pub(crate) mod reader;

@@ -1,7 +1,10 @@
 //! Lists people page by page and fetches their details in batches, several of them in flight; they are handed out in the
 //! order of the list.
 
-use super::details::{Fetched, fetch};
+use super::{
+    details::{Fetched, fetch},
+    page_overlap::PageOverlap,
+};
 use crate::{
     api::{Batched, Paged, blacklist, errcode::INVALID_OPENID, tag, user},
     bulk::{
@@ -157,6 +160,17 @@ struct Lister {
 /// The receiver was dropped.
 struct ReceiverDropped;
 
+/// What the page that is asked for comes after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// The start, or a page with openids that the one before had not.
+    Page,
+    /// A page with the openids of the one before. Another one would list the same followers without end.
+    SamePage,
+    /// The fallback cursor.
+    Fallback,
+}
+
 /// Why listing ends before the end of the list.
 enum Stop {
     /// Nothing reads what is listed.
@@ -222,7 +236,8 @@ impl Lister {
         // The cursors so far: a repeated one would list the same followers without end.
         let mut cursors: HashSet<String> =
             self.position.after_openid().map(str::to_owned).into_iter().collect();
-        let mut is_after_fallback = false;
+        let mut overlap = PageOverlap::after(self.position.last_openids());
+        let mut progress = Progress::Page;
         loop {
             let (page, mut broken) = match self.client.call_records(&request).await {
                 Ok(page) => page,
@@ -232,7 +247,7 @@ impl Lister {
                         Some(before) => request.after(before),
                         None => return Err(error.into()),
                     }
-                    is_after_fallback = true;
+                    progress = Progress::Fallback;
                     continue;
                 }
             };
@@ -243,27 +258,29 @@ impl Lister {
             broken.extend(take_empty(&mut openids));
             let entries = openids.len() + broken.len();
             // A page after the fallback cursor begins with the openid of the cursor, which is listed already.
-            openids.retain(|openid| self.position.after_openid() != Some(openid));
+            overlap.drop_repeated(&mut openids);
             let is_new = !openids.is_empty() || !broken.is_empty();
-            if entries == 0 || (is_after_fallback && !is_new) {
+            if entries == 0 || (progress == Progress::Fallback && !is_new) {
                 let missing = self.position.missing_of(total).min(self.left as u64);
                 if missing > 0
                     && let Some(before) = self.position.fallback.take()
                 {
                     request.after(before);
-                    is_after_fallback = true;
+                    progress = Progress::Fallback;
                     continue;
                 }
                 self.position.missing = missing;
                 return Ok(());
             }
-            if !next.is_empty() && !cursors.insert(next.clone()) {
+            let is_same_cursor = !next.is_empty() && !cursors.insert(next.clone());
+            let is_same_page = openids.is_empty() && entries > broken.len();
+            if is_same_cursor || (is_same_page && progress == Progress::SamePage) {
                 let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
-                let reason = format!("its cursor repeats after {}{of}", self.position.listed);
+                let what = if is_same_cursor { "cursor" } else { "page" };
+                let reason = format!("its {what} repeats after {}{of}", self.position.listed);
                 return Err(CallError::Unreadable { endpoint: E::SPEC.name, reason }.into());
             }
             warn_of_broken(E::SPEC.name, &broken);
-            drop_repeated(&mut openids);
             let position = &mut self.position;
             // Without a total, the count of the page is the only number to check against.
             let unlisted = if total.is_some() { 0 } else { count.saturating_sub(entries) };
@@ -281,7 +298,7 @@ impl Lister {
             if is_last {
                 return Ok(());
             }
-            is_after_fallback = false;
+            progress = if is_same_page { Progress::SamePage } else { Progress::Page };
             request.after(next);
         }
     }
@@ -380,14 +397,6 @@ fn take_empty(openids: &mut Vec<String>) -> Vec<BrokenRecord> {
     let empty: Vec<BrokenRecord> = empty.collect();
     openids.retain(|openid| !openid.trim().is_empty());
     empty
-}
-
-/// Drops the repetitions of openids within a page.
-fn drop_repeated(openids: &mut Vec<String>) {
-    let mut seen = HashSet::with_capacity(openids.len());
-    let is_first: Vec<bool> = openids.iter().map(|openid| seen.insert(openid.as_str())).collect();
-    let mut is_first = is_first.into_iter();
-    openids.retain(|_| is_first.next().unwrap_or(true));
 }
 
 /// Logs the entries of a page that can't be read: there is no openid to report them by.

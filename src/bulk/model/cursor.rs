@@ -104,6 +104,11 @@ impl PageCursor {
         }
     }
 
+    /// The last openids that were listed, as far as the cursors tell.
+    pub(crate) fn last_openids(&self) -> impl Iterator<Item = &str> {
+        self.fallback.as_deref().into_iter().chain(self.after_openid())
+    }
+
     /// The batch that the next page comes after.
     pub(crate) fn after_batch(&self) -> BatchPosition {
         match &self.cursor {

@@ -8,9 +8,10 @@ use crate::fixtures::{
     paths::{ATTACH, BATCH_INFO, LIST_USERS},
     program::{Finished, Folder, assert_adds_up, counts, run_on},
     raw_server::{RawServer, ok, token},
+    runs::resume,
 };
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 const BLACKLIST: &str = "/cgi-bin/tags/members/getblacklist";
 const MEMBERS: &str = "/cgi-bin/user/tag/get";
@@ -46,7 +47,7 @@ fn all_details(asked: &[String]) -> Value {
 /// A platform whose lists answer as `list` says for a cursor, and whose details answer as `users` says for the openids
 /// that are asked for and the number of the call, from 1.
 fn platform(
-    list: impl Fn(&str) -> Value + Send + 'static,
+    mut list: impl FnMut(&str) -> Value + Send + 'static,
     users: impl Fn(&[String], usize) -> Value + Send + 'static,
 ) -> RawServer {
     let mut calls: HashMap<String, usize> = HashMap::new();
@@ -287,6 +288,100 @@ fn openid_that_a_page_names_twice_is_handed_out_once() {
     );
     let (finished, _) = run(&server, "print(followers().count());");
     assert_eq!(finished.success(), "3\n");
+}
+
+/// Pages of ten that each begin four before their cursor.
+fn overlapping_page(total: usize, cursor: &str) -> Value {
+    let after = (0..total).find(|number| openid(*number) == cursor);
+    let first = after.map_or(0, |after| after - 4);
+    page(total, &openids(first..total.min(first + 10)))
+}
+
+#[test]
+fn follower_of_two_neighbouring_pages_is_handed_out_once() {
+    for path in ["followers()", "members(100)", "blacklisted()"] {
+        let server = platform(|cursor| overlapping_page(30, cursor), |asked, _| all_details(asked));
+        let (finished, report) =
+            run(&server, &format!("{path}.each(|u| print(u.openid.sub_string(26)));"));
+        let each_once: String = (0..30).map(|number| format!("{number:02}\n")).collect();
+        assert_eq!((finished.success(), counts(&report, ["listed"])), (each_once, [30]), "{path}");
+    }
+}
+
+#[test]
+fn repeated_followers_do_not_stand_for_missing_ones() {
+    let server = platform(
+        |cursor| match cursor {
+            "" => page(10, &openids(0..6)),
+            cursor if cursor == openid(5) => page(10, &openids(2..8)),
+            _ => empty_page(10),
+        },
+        |asked, _| all_details(asked),
+    );
+    let (finished, report) = run(&server, "print(followers().count());");
+    assert_eq!((finished.code, finished.out.as_str()), (Some(3), "8\n"), "{}", finished.err);
+    assert_eq!(counts(&report, ["listed", "missing"]), [8, 2]);
+}
+
+/// Under a cursor of its own, the first page of ten; then the second one.
+fn page_that_comes_again(cursor: &str) -> Value {
+    match cursor {
+        "" => page(20, &openids(0..10)),
+        cursor if cursor == openid(9) => {
+            let mut again = page(20, &openids(0..10));
+            again["next_openid"] = json!(openid(50));
+            again
+        }
+        _ => page(20, &openids(10..20)),
+    }
+}
+
+#[test]
+fn page_that_comes_again_under_a_new_cursor_is_left_out() {
+    let server = platform(page_that_comes_again, |asked, _| all_details(asked));
+    let (finished, _) = run(&server, "print(followers().count());");
+    assert_eq!(finished.success(), "20\n");
+}
+
+#[test]
+fn page_that_comes_again_under_ever_new_cursors_is_an_error() {
+    let mut asked_for = 0;
+    let server = RawServer::start(move |request| {
+        if !request.starts_with(&format!("GET {LIST_USERS}")) {
+            return token("96_token");
+        }
+        asked_for += 1;
+        let mut again = page(20, &openids(0..10));
+        again["next_openid"] = json!(openid(50 + asked_for));
+        ok(again.to_string())
+    });
+    let (finished, report) = run(&server, "print(followers().count());");
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), ""), "{}", finished.err);
+    assert!(finished.err.contains("its page repeats after 10 of 20\n"), "{}", finished.err);
+    assert_eq!((counts(&report, ["listed"]), calls_of(&server, LIST_USERS)), ([10], 3));
+}
+
+#[test]
+fn resumed_listing_knows_the_last_openids_before_its_checkpoint() {
+    let mut is_refused = true;
+    let server = platform(
+        move |cursor| {
+            if cursor.is_empty() {
+                return page(12, &openids(0..6));
+            }
+            if mem::take(&mut is_refused) {
+                return json!({"errcode": 45009, "errmsg": "reach max api daily quota limit"});
+            }
+            page(12, &openids(4..12))
+        },
+        |asked, _| all_details(asked),
+    );
+    let url = format!("http://{}", server.address());
+    let folder = Folder::with("print(followers().tag(100).matched);").account();
+    let folder = folder.env("MPSCRIPT_STORE", "store.sqlite3");
+    folder.run(&["run", "script.rhai", "--base-url", &url, "--in-flight", "1"]).failure(4);
+    let resumed = resume(&folder);
+    assert_eq!((resumed.success().as_str(), counts(&folder.json("report.json"), ["listed"])), ("12\n", [12]));
 }
 
 #[test]
