@@ -36,6 +36,21 @@ pub struct OpenidPage {
     pub next_openid: Option<String>,
 }
 
+/// Refuses an answer whose text that names what was given is empty.
+pub(super) fn check_given(field: &str, text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err(format!("`{field}` is empty")) } else { Ok(()) }
+}
+
+/// Refuses a page that has more or fewer openids than it counts.
+pub(super) fn check_count<E>(_asked: &E, page: &OpenidPage) -> Result<(), String> {
+    let found = page.data.as_ref().map_or(0, |data| data.openid.len());
+    if i64::try_from(found) == Ok(page.count) {
+        Ok(())
+    } else {
+        Err(format!("it counts {} openids and has {found}", page.count))
+    }
+}
+
 impl OpenidPage {
     /// The openids of this page.
     #[must_use]

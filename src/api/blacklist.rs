@@ -1,7 +1,7 @@
 //! The blacklist (黑名单): listed, added to, removed from.
 
 use super::{
-    answer::{Empty, OpenidPage},
+    answer::{Empty, OpenidPage, check_count},
     endpoint::endpoint,
     errcode,
 };
@@ -25,6 +25,7 @@ endpoint! {
     answer OpenidPage;
     cursor begin_openid -> next_openid, page 1_000;
     records data.openid;
+    verify check_count;
     attributes {
         errors: &[-1, 40001, 40003, 49003],
     }

@@ -1,6 +1,6 @@
 //! Pictures (图片): uploaded once, then named by their address in cards.
 
-use super::{FieldKind, FieldType, Resend, endpoint::endpoint, errcode};
+use super::{FieldKind, FieldType, Resend, answer::check_given, endpoint::endpoint, errcode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -128,6 +128,10 @@ pub struct Uploaded {
     pub url: String,
 }
 
+fn has_address(_asked: &UploadImage, uploaded: &Uploaded) -> Result<(), String> {
+    check_given("url", &uploaded.url)
+}
+
 endpoint! {
     /// Uploads a picture and gives its address, for a card's `logo_url` and other pictures.
     ///
@@ -147,6 +151,7 @@ endpoint! {
         media: File,
     }
     answer Uploaded;
+    verify has_address;
     attributes {
         resend: Resend::Idempotent,
         errors: &[-1, 40001, 40005, 40009, 40113, 40137, 41005],

@@ -3,7 +3,11 @@
 //! Its tokens are not the account's access token: each belongs to one person, and only the calls
 //! of this area take it.
 
-use super::{Credential, Permission, WireSecret, answer::Empty, endpoint::endpoint};
+use super::{
+    Credential, Permission, WireSecret,
+    answer::{Empty, check_given},
+    endpoint::endpoint,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -84,6 +88,12 @@ pub struct Profile {
     pub unionid: Option<String>,
 }
 
+fn is_grant<E>(_asked: &E, grant: &Grant) -> Result<(), String> {
+    check_given("access_token", grant.access_token.0.reveal())?;
+    check_given("refresh_token", grant.refresh_token.0.reveal())?;
+    check_given("openid", &grant.openid)
+}
+
 endpoint! {
     /// Exchanges the code that the authorize page gave for a person's openid and tokens.
     ///
@@ -104,6 +114,7 @@ endpoint! {
         code: String,
     }
     answer Grant;
+    verify is_grant;
     attributes {
         credential: Credential::AppSecret { grant_type: "authorization_code" },
         permission: Permission::CertifiedService,
@@ -130,6 +141,7 @@ endpoint! {
         refresh_token: WireSecret,
     }
     answer Grant;
+    verify is_grant;
     attributes {
         credential: Credential::AppId { grant_type: "refresh_token" },
         permission: Permission::CertifiedService,

@@ -1,6 +1,8 @@
 //! QR codes with a scene (带参数的二维码): how a follower's scene comes to be.
 
-use super::{DailyQuota, FieldKind, FieldType, Permission, Resend, Violation, endpoint::endpoint};
+use super::{
+    DailyQuota, FieldKind, FieldType, Permission, Resend, Violation, answer::check_given, endpoint::endpoint,
+};
 use serde::{Deserialize, Serialize};
 
 /// A temporary code with a number.
@@ -55,6 +57,11 @@ pub struct Ticket {
     pub url: String,
 }
 
+fn is_ticket(_asked: &Create, ticket: &Ticket) -> Result<(), String> {
+    check_given("ticket", &ticket.ticket)?;
+    check_given("url", &ticket.url)
+}
+
 endpoint! {
     /// Makes a QR code with a scene.
     ///
@@ -77,6 +84,7 @@ endpoint! {
         expire_seconds: Option<i64>,
     }
     answer Ticket;
+    verify is_ticket;
     attributes {
         resend: Resend::Idempotent,
         permission: Permission::CertifiedService,

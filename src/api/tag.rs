@@ -4,10 +4,11 @@ pub mod rules;
 
 use super::{
     Resend,
-    answer::{Empty, OpenidPage},
+    answer::{Empty, OpenidPage, check_count},
     endpoint::endpoint,
     errcode,
 };
+use rules::FIRST_ID;
 use serde::{Deserialize, Serialize};
 
 /// A tag as `tags/create` and `tags/get` answer it.
@@ -36,6 +37,16 @@ pub struct TagIds {
     pub tagid_list: Vec<i64>,
 }
 
+fn is_of_asked(asked: &Create, tag: &Tag) -> Result<(), String> {
+    if tag.name != asked.name {
+        return Err(format!("it is about another tag than {:?}", asked.name));
+    }
+    if tag.id < FIRST_ID {
+        return Err(format!("the new tag has the id {}, and ids begin at {FIRST_ID}", tag.id));
+    }
+    Ok(())
+}
+
 endpoint! {
     /// Makes a tag and gives its id and name.
     ///
@@ -53,6 +64,7 @@ endpoint! {
         name: String,
     }
     answer Tag;
+    verify is_of_asked;
     attributes {
         resend: Resend::VerifyFirst,
         envelope: Some("tag"),
@@ -149,6 +161,7 @@ endpoint! {
     answer OpenidPage;
     cursor next_openid -> next_openid, page 10_000;
     records data.openid;
+    verify check_count;
     attributes {
         errors: &[-1, 40001, 40003, 45159],
     }

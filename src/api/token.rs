@@ -1,6 +1,6 @@
 //! Access tokens: what every other call is made with.
 
-use super::{Credential, DailyQuota, Permission, WireSecret, endpoint::endpoint};
+use super::{Credential, DailyQuota, Permission, WireSecret, answer::check_given, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 
 /// A token and how long it lasts.
@@ -14,6 +14,10 @@ pub struct Token {
 
 /// The `grant_type` of both endpoints.
 const CLIENT_CREDENTIAL: Credential = Credential::AppSecret { grant_type: "client_credential" };
+
+fn is_token<E>(_asked: &E, token: &Token) -> Result<(), String> {
+    check_given("access_token", token.access_token.0.reveal())
+}
 
 endpoint! {
     /// Fetches a classic access token, valid for two hours.
@@ -29,6 +33,7 @@ endpoint! {
     "token::get" = consume GET "/cgi-bin/token";
     request Get {}
     answer Token;
+    verify is_token;
     attributes {
         credential: CLIENT_CREDENTIAL,
         permission: Permission::Any,
@@ -55,6 +60,7 @@ endpoint! {
         force_refresh: Option<bool>,
     }
     answer Token;
+    verify is_token;
     attributes {
         credential: CLIENT_CREDENTIAL,
         permission: Permission::Any,

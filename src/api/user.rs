@@ -4,7 +4,7 @@ pub mod rules;
 
 use super::{
     DailyQuota, Field, FieldKind, FieldType, Permission,
-    answer::{Empty, OpenidPage},
+    answer::{Empty, OpenidPage, check_count},
     endpoint::endpoint,
     errcode,
 };
@@ -13,7 +13,11 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 /// Hands the fields of a follower, in the platform's order, to a macro: name, type, document.
 #[macro_export]
@@ -128,17 +132,23 @@ pub struct Users {
 
 fn check_openid(asked: &Info, user: &User) -> Result<(), String> {
     match &user.openid {
-        Some(openid) if *openid != asked.openid => Err("it is about another openid".to_owned()),
-        _ => Ok(()),
+        Some(openid) if *openid == asked.openid => Ok(()),
+        Some(_) => Err("it is about another openid".to_owned()),
+        None => Err("`openid` is missing and must be the one that was asked for".to_owned()),
     }
 }
 
 fn check_openids(asked: &Batch, users: &Users) -> Result<(), String> {
     let asked: HashSet<&str> = asked.user_list.iter().map(|user| user.openid.as_str()).collect();
-    let answered: HashSet<&str> =
-        users.user_info_list.iter().map(|user| user.openid.as_deref().unwrap_or_default()).collect();
-    if !answered.is_subset(&asked) {
-        return Err("it has openids that were not asked for".to_owned());
+    let mut answered: HashMap<&str, &User> = HashMap::with_capacity(asked.len());
+    for user in &users.user_info_list {
+        let openid = user.openid.as_deref().unwrap_or_default();
+        if !asked.contains(openid) {
+            return Err("it has openids that were not asked for".to_owned());
+        }
+        if answered.insert(openid, user).is_some_and(|other| other != user) {
+            return Err(format!("it has two different entries of {openid}"));
+        }
     }
     match asked.len() - answered.len() {
         0 => Ok(()),
@@ -165,6 +175,7 @@ endpoint! {
     answer OpenidPage;
     cursor next_openid -> next_openid, page 10_000;
     records data.openid;
+    verify check_count;
     attributes {
         daily: DailyQuota { real: Some(500), test: Some(100) },
         errors: &[-1, 40001, 40003, 40013, 41001, 42001, 45009, 48001, 50002, 268_487_002],

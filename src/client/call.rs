@@ -3,7 +3,7 @@
 use super::{
     CallError,
     config::ClientConfig,
-    envelope::{BrokenRecord, category, decode, decode_records},
+    envelope::{BrokenRecord, category, decode_records, decode_verified},
     json_repair::repair,
     sender::{Progress, Sender, Sent},
     token::{cache::TokenCache, codes::ExchangedCodes},
@@ -46,11 +46,7 @@ impl Client {
     /// When the platform refuses the call, gives no usable answer, or the run is cancelled.
     pub async fn call<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
         let bytes = self.send(E::SPEC, wire::encode(request)).await?;
-        let answer = decode::<E>(&bytes)?;
-        match request.verify(&answer) {
-            Ok(()) => Ok(answer),
-            Err(reason) => Err(CallError::Unreadable { endpoint: E::SPEC.name, reason }),
-        }
+        decode_verified(request, &bytes)
     }
 
     /// Calls an endpoint that answers a list of records. Those that can't be read are named beside the others; the

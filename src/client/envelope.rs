@@ -11,8 +11,17 @@ use crate::{
 };
 use serde_json::Value;
 
+/// Decodes an answer, and holds it to its request.
+pub(super) fn decode_verified<E: Endpoint>(request: &E, bytes: &[u8]) -> Result<E::Answer, CallError> {
+    let answer = decode::<E>(bytes)?;
+    match request.verify(&answer) {
+        Ok(()) => Ok(answer),
+        Err(reason) => Err(CallError::Unreadable { endpoint: E::SPEC.name, reason }),
+    }
+}
+
 /// Decodes an answer, repaired if it is almost JSON.
-pub(super) fn decode<E: Endpoint>(bytes: &[u8]) -> Result<E::Answer, CallError> {
+fn decode<E: Endpoint>(bytes: &[u8]) -> Result<E::Answer, CallError> {
     let first = match wire::decode_answer::<E>(bytes) {
         Ok(answer) => return Ok(answer),
         Err(error) => error,

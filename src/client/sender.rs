@@ -6,7 +6,7 @@ use super::{
     AccountKey, BaseUrl, CallError, Refusal, Tally,
     concurrency::{AdaptiveLimiter, Signal},
     config::{Account, ClientConfig},
-    envelope::{decode, head, tokens_in},
+    envelope::{decode_verified, head, tokens_in},
     hosts::{ApiHost, HostPool},
     ledger::Ledger,
     minute_quotas::{MinuteOutcome, MinuteQuotas},
@@ -158,14 +158,14 @@ impl Sender {
 
     /// Calls an endpoint that needs no access token.
     pub(super) async fn call<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
-        let mut request = wire::encode(request);
-        self.add_credentials(E::SPEC, &mut request);
+        let mut outgoing = wire::encode(request);
+        self.add_credentials(E::SPEC, &mut outgoing);
         let mut progress = Progress::default();
-        let sent = match self.send_with_retries(E::SPEC, &request, None, &mut progress).await {
+        let sent = match self.send_with_retries(E::SPEC, &outgoing, None, &mut progress).await {
             Ok(Sent::Answered(bytes)) => Ok(bytes),
             Ok(Sent::TokenRefused(error)) | Err(error) => Err(progress.explain(error)),
         };
-        decode::<E>(&sent?)
+        decode_verified(request, &sent?)
     }
 
     /// Adds the AppID and the AppSecret where the declaration wants them, and masks the tokens that the request itself

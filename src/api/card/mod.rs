@@ -7,7 +7,7 @@ mod rules;
 pub use check::{Fault, Problem, check, ended, suspects};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
-use crate::api::{FieldKind, FieldType, Resend, Violation, endpoint::endpoint};
+use crate::api::{FieldKind, FieldType, Resend, Violation, answer::check_given, endpoint::endpoint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -71,6 +71,10 @@ pub struct Created {
     pub card_id: String,
 }
 
+fn names_card(_asked: &Create, created: &Created) -> Result<(), String> {
+    check_given("card_id", &created.card_id)
+}
+
 endpoint! {
     /// Makes a card and gives its `card_id`.
     ///
@@ -96,6 +100,7 @@ endpoint! {
         card: Card,
     }
     answer Created;
+    verify names_card;
     attributes {
         resend: Resend::Never,
         errors: &[

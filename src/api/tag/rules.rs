@@ -17,6 +17,9 @@ pub const MAX_FOLLOWERS_TO_DELETE: u64 = 100_000;
 /// The starred group (星标组), which every account has. 0 (未分组) and 1 (黑名单) are never listed.
 pub const STARRED: i64 = 2;
 
+/// The least id of an account's own tag.
+pub const FIRST_ID: i64 = 100;
+
 /// Names of the platform's own groups, which no tag may take (45157).
 const RESERVED_NAMES: [&str; 3] = ["未分组", "黑名单", "星标组"];
 

@@ -20,7 +20,7 @@ use crate::{
         Spec, Violation,
         card::Card,
         errcode,
-        tag::rules::{STARRED, check_taggable},
+        tag::rules::{FIRST_ID, STARRED, check_taggable},
         user::rules::Holder,
     },
     base::Clock,
@@ -126,8 +126,7 @@ impl World {
             listed: options.followers,
             followers,
             tags: BTreeMap::from([(STARRED, TagState { name: "星标组".to_owned(), members: starred })]),
-            // The platform's own ids end below 100.
-            next_tag: 100,
+            next_tag: FIRST_ID,
             blacklist: BTreeSet::new(),
             oauth: Grants::default(),
             codes: Codes::default(),

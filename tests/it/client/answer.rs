@@ -5,7 +5,8 @@ use crate::fixtures::{
     raw_server::{Act, RawServer, answer, ok, token},
 };
 use mpscript::{
-    api::{tag, user},
+    api::{Endpoint, WireSecret, blacklist, card, media, oauth, qrcode, tag, user},
+    base::Secret,
     client::CallError,
 };
 
@@ -83,11 +84,72 @@ fn field_in_an_envelope_is_named_with_it() {
     }
 }
 
+/// Why the answer to a call is refused.
+fn why<E: Endpoint>(request: &E, body: &str) -> String {
+    let server = RawServer::in_turn([token("96_token"), ok(body)]);
+    let error = ClientFixture::of(server.address()).fail(request).to_string();
+    let start = format!("{} got an answer that is not what the platform documents: ", E::SPEC.name);
+    error.strip_prefix(&start).unwrap_or_else(|| panic!("{error}")).to_owned()
+}
+
 #[test]
 fn details_of_another_openid_are_refused() {
-    let server = RawServer::in_turn([token("96_token"), ok(r#"{"subscribe":1,"openid":"other"}"#)]);
+    assert_eq!(why(&info(), r#"{"subscribe":1,"openid":"other"}"#), "it is about another openid");
+    let missing = "`openid` is missing and must be the one that was asked for";
+    assert_eq!(why(&info(), r#"{"subscribe":1}"#), missing);
+}
+
+#[test]
+fn different_details_of_one_openid_are_refused() {
+    let user_list = vec![user::UserRef { openid: "o".to_owned(), lang: None }];
+    let body = r#"{"user_info_list":[{"openid":"o","remark":"甲"},{"openid":"o","remark":"乙"}]}"#;
+    assert_eq!(why(&user::Batch { user_list }, body), "it has two different entries of o");
+}
+
+#[test]
+fn new_tag_that_is_another_is_refused() {
+    let create = || tag::Create { name: "新来的".to_owned() };
+    let other = r#"{"tag":{"id":134,"name":"VIP"}}"#;
+    assert_eq!(why(&create(), other), "it is about another tag than \"新来的\"");
+    let of_platform = r#"{"tag":{"id":2,"name":"新来的"}}"#;
+    assert_eq!(why(&create(), of_platform), "the new tag has the id 2, and ids begin at 100");
+}
+
+#[test]
+fn page_that_has_not_what_it_counts_is_refused() {
+    let body = r#"{"total":3,"count":0,"data":{"openid":["o1","o2"]},"next_openid":"o2"}"#;
+    let expected = "it counts 0 openids and has 2";
+    assert_eq!(why(&user::List::default(), body), expected);
+    assert_eq!(why(&tag::Members { tagid: 134, next_openid: None }, body), expected);
+    assert_eq!(why(&blacklist::List::default(), body), expected);
+}
+
+#[test]
+fn answer_whose_text_is_empty_is_refused() {
+    assert_eq!(why(&card::Create::default(), r#"{"errcode":0,"card_id":""}"#), "`card_id` is empty");
+    let ticket = r#"{"ticket":"","expire_seconds":60,"url":"http://weixin.qq.com/q/kZgfwMTm72WWPkovabbI"}"#;
+    assert_eq!(why(&qrcode::Create::default(), ticket), "`ticket` is empty");
+    assert_eq!(why(&qrcode::Create::default(), r#"{"ticket":"gQH47joAAA","url":" "}"#), "`url` is empty");
+    assert_eq!(why(&media::UploadImage::default(), r#"{"url":""}"#), "`url` is empty");
+}
+
+#[test]
+fn empty_token_is_refused() {
+    let server = RawServer::in_turn([token("")]);
     let error = ClientFixture::of(server.address()).fail(&info()).to_string();
-    assert!(error.ends_with("it is about another openid"), "{error}");
+    assert!(error.ends_with("`access_token` is empty"), "{error}");
+}
+
+#[test]
+fn grant_without_a_person_is_refused() {
+    let grant = r#"{"access_token":"96_a","expires_in":7200,"refresh_token":"96_r","openid":"","scope":"snsapi_base"}"#;
+    let server = RawServer::in_turn([ok(grant), ok(grant)]);
+    let fixture = ClientFixture::of(server.address());
+    let exchange = oauth::Exchange { code: "c".to_owned() };
+    let refresh = oauth::Refresh { refresh_token: WireSecret(Secret::new("96_r")) };
+    for error in [fixture.fail(&exchange), fixture.fail(&refresh)] {
+        assert!(error.to_string().ends_with("`openid` is empty"), "{error}");
+    }
 }
 
 #[test]
