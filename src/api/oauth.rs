@@ -127,7 +127,8 @@ endpoint! {
     /// Gives a person's token a longer life, or a new one in its place.
     ///
     /// A token that is still alive is given again with a renewed end. The refresh token itself
-    /// lasts thirty days from the exchange, whatever is refreshed with it.
+    /// lasts thirty days from the exchange, whatever is refreshed with it. A dry run leaves the token
+    /// as it is: it answers with a placeholder.
     /// Source: 刷新 `access_token` (`sns/oauth2/refresh_token`).
     ///
     /// ```rhai
@@ -135,7 +136,7 @@ endpoint! {
     /// let grant = oauth::refresh(oauth::exchange(code).refresh_token);
     /// print(grant.expires_in);
     /// ```
-    "oauth::refresh" = read GET "/sns/oauth2/refresh_token";
+    "oauth::refresh" = consume GET "/sns/oauth2/refresh_token";
     request Refresh {
         /// The refresh token of the exchange.
         refresh_token: WireSecret,

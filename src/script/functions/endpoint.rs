@@ -79,7 +79,7 @@ macro_rules! called_in_parts {
 }
 
 called_as_it_is! {
-    user::List, user::Remark, tag::Delete, tag::Of, blacklist::List,
+    user::List, user::Remark, tag::Delete, tag::Of, blacklist::List, oauth::Refresh,
     media::UploadImage, qrcode::Create, quota::Get, rid::Get, network::CallbackIp, network::ApiIp, network::Check,
 }
 called_in_parts!(user::Batch, tag::Attach, tag::Detach, blacklist::Add, blacklist::Remove);
@@ -145,19 +145,15 @@ impl Consuming for oauth::Exchange {
     }
 }
 
+impl Consuming for oauth::Refresh {
+    fn placeholder(&self) -> Grant {
+        placeholder_grant()
+    }
+}
+
 /// Whether a token comes from an exchange that a dry run has not made.
 fn is_placeholder(env: &RunEnv, token: &WireSecret) -> bool {
     env.policy.dry.is_some() && token.0.reveal() == DryRun::SECRET
-}
-
-impl Callable for oauth::Refresh {
-    fn call_from_script(self, env: &RunEnv) -> ScriptResult<Grant> {
-        if is_placeholder(env, &self.refresh_token) {
-            return Ok(placeholder_grant());
-        }
-        let client = env.client()?;
-        env.call(client.call(&self))
-    }
 }
 
 impl Callable for oauth::Userinfo {

@@ -43,7 +43,7 @@ const OTHERS: [(&str, &str, bool); 18] = [
     ("tag::of", "tag::of(OPENID)", true),
     ("blacklist::list", "blacklist::list()", true),
     ("oauth::exchange", "oauth::exchange(CODE)", false),
-    ("oauth::refresh", "oauth::refresh(\"96_x\")", true),
+    ("oauth::refresh", "oauth::refresh(\"96_x\")", false),
     ("oauth::userinfo", "oauth::userinfo(\"96_x\", OPENID)", true),
     ("oauth::check", "oauth::check(\"96_x\", OPENID)", true),
     ("quota::get", "quota::get(\"/cgi-bin/user/get\")", true),
