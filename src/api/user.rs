@@ -100,6 +100,23 @@ macro_rules! user_struct {
 }
 for_each_user_field!(user_struct);
 
+/// The channels that `subscribe_scene` names (关注渠道). The platform adds one now and then.
+pub const CHANNELS: [&str; 13] = [
+    "ADD_SCENE_SEARCH",
+    "ADD_SCENE_ACCOUNT_MIGRATION",
+    "ADD_SCENE_PROFILE_CARD",
+    "ADD_SCENE_QR_CODE",
+    "ADD_SCENE_PROFILE_LINK",
+    "ADD_SCENE_PROFILE_ITEM",
+    "ADD_SCENE_PAID",
+    "ADD_SCENE_WECHAT_ADVERTISEMENT",
+    "ADD_SCENE_REPRINT",
+    "ADD_SCENE_LIVESTREAM",
+    "ADD_SCENE_CHANNELS",
+    "ADD_SCENE_WXA",
+    "ADD_SCENE_OTHERS",
+];
+
 impl User {
     /// Whether they follow the account now.
     #[must_use]

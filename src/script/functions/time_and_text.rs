@@ -1,6 +1,8 @@
-//! Functions for texts and times that Rhai lacks, or defines differently from the platform: Beijing time, lengths in bytes.
+//! Functions for texts and times that Rhai lacks, or defines differently from the platform: Beijing time, lengths in bytes;
+//! and what the platform names by ids and words.
 
 use crate::{
+    api::user::CHANNELS,
     base::millis_as_secs,
     script::{
         audience::audience::TagRef,
@@ -8,7 +10,7 @@ use crate::{
     },
 };
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
-use rhai::{Dynamic, Engine, EvalAltResult};
+use rhai::{Array, Dynamic, Engine, EvalAltResult};
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
@@ -35,6 +37,9 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
             }
         },
     );
+    described("channels", &["Array"], CHANNELS_DOC).register_into_engine(engine, || {
+        CHANNELS.iter().map(|channel| Dynamic::from((*channel).to_owned())).collect::<Array>()
+    });
     let env = Arc::clone(env);
     described("tag_id", &["tag: ?", "int"], TAG_ID)
         .register_into_engine(engine, move |tag: Dynamic| -> Result<i64, Box<EvalAltResult>> {
@@ -58,6 +63,12 @@ const BEIJING_TIME: &str = "The seconds since 1970 that the platform gives, as a
 
     ```rhai
     print(beijing_time(user::batch(user::list().data.openid)[0].subscribe_time));
+    ```";
+
+const CHANNELS_DOC: &str = "The channels that followers come by (关注渠道), as `subscribe_scene` names them.
+
+    ```rhai
+    print(\"ADD_SCENE_QR_CODE\" in channels());
     ```";
 
 const TAG_ID: &str =

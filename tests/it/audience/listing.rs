@@ -126,16 +126,25 @@ fn empty_openid_of_a_list_is_left_out_with_a_warning() {
 }
 
 #[test]
-fn details_without_tags_are_named_by_the_stage_that_needs_them() {
-    for (stage, name) in
-        [("untagged()", "untagged"), ("with_tag(100)", "with_tag"), ("without_tag(\"会员\")", "without_tag")]
-    {
+fn details_without_a_field_are_named_by_the_stage_that_needs_it() {
+    for (stage, field) in [
+        ("untagged()", "tagid_list"),
+        ("with_tag(100)", "tagid_list"),
+        ("without_tag(\"会员\")", "tagid_list"),
+        ("from_scene(98765)", "qr_scene"),
+        ("from_scene(\"98765\")", "qr_scene"),
+        ("from_scene(\"展台\")", "qr_scene_str"),
+        ("since(\"2026-01-01\")", "subscribe_time"),
+        ("before(\"2026-01-01\")", "subscribe_time"),
+        ("by_channel(\"ADD_SCENE_SEARCH\")", "subscribe_scene"),
+    ] {
         let server = with_details(2, |asked, _| {
             let bare = |openid: &String| json!({"subscribe": 1, "openid": openid});
             json!({"user_info_list": asked.iter().map(bare).collect::<Vec<_>>()})
         });
         let (finished, _) = run(&server, &format!("followers().{stage}.count();"));
-        let expected = format!("error: {name}: the details of {} have no `tagid_list`\n", openid(0));
+        let name = stage.split('(').next().unwrap_or_default();
+        let expected = format!("error: {name}: the details of {} have no `{field}`\n", openid(0));
         assert!(finished.err.contains(&expected), "{}", finished.err);
     }
 }

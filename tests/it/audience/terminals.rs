@@ -213,6 +213,26 @@ fn closures_see_constants_and_functions() {
 }
 
 #[test]
+fn unknown_channel_is_refused() {
+    let script = "followers().by_channel(\"公众号搜索\").tag(\"搜索\")";
+    let message = run_on(&Account::of(20), script, &[]).0.failure(1);
+    assert!(
+        message.starts_with(
+            "error: by_channel: there is no channel \"公众号搜索\": there are [\"ADD_SCENE_SEARCH\", "
+        ),
+        "{message}"
+    );
+    assert!(message.contains("write filter(|u| u.subscribe_scene == \"公众号搜索\")\n"), "{message}");
+}
+
+#[test]
+fn channels_of_the_platform_divide_the_followers() {
+    let script = "let all = 0; for channel in channels() { all += followers().by_channel(channel).count(); } \
+                  print(all == followers().filter(|u| true).count());";
+    assert_eq!(run_on(&Account::of(200), script, &[]).0.success(), "true\n");
+}
+
+#[test]
 fn invalid_scene_is_refused() {
     let account = Account::of(400);
     for scene in ["\"\"", "0", "()", "[1]", "-5"] {
