@@ -117,7 +117,44 @@ pub const CHANNELS: [&str; 13] = [
     "ADD_SCENE_OTHERS",
 ];
 
+/// A field that a follower's details lack, and that is needed. It is not known to be empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the details of {openid} have no `{field}`")]
+pub struct MissingField {
+    /// The follower.
+    pub openid: String,
+    /// The field.
+    pub field: &'static str,
+}
+
 impl User {
+    /// The ids of their tags. A person who does not follow has none.
+    ///
+    /// # Errors
+    /// The platform did not say.
+    pub fn known_tags(&self) -> Result<&[i64], MissingField> {
+        self.known("tagid_list", self.tagid_list.as_deref())
+    }
+
+    /// Their remark. A person who does not follow has none.
+    ///
+    /// # Errors
+    /// The platform did not say.
+    pub fn known_remark(&self) -> Result<&str, MissingField> {
+        self.known("remark", self.remark.as_deref())
+    }
+
+    fn known<'a, T: ?Sized>(&self, field: &'static str, value: Option<&'a T>) -> Result<&'a T, MissingField>
+    where
+        &'a T: Default,
+    {
+        match value {
+            Some(value) => Ok(value),
+            None if self.subscribe == Some(0) => Ok(Default::default()),
+            None => Err(MissingField { openid: self.openid.clone().unwrap_or_default(), field }),
+        }
+    }
+
     /// Whether they follow the account now.
     #[must_use]
     pub fn is_follower(&self) -> bool {

@@ -37,6 +37,7 @@ pub(crate) use journal::replayed_call::{
     Asked, CallAction, IncompleteCall, RecordedPreState, UnreachedAction, unreached_action,
 };
 pub use listing::chunked::{MergeAnswer, PartialFailure, call_chunked};
+pub use listing::details::NeededField;
 pub use listing::membership::{MemberSet, MembershipError};
 pub use listing::reader::{Batch, Details, ReadError, Reader, ReaderConfig};
 pub use model::batch::{ChangeItem, InDoubtItems, RemarkChange, Unresolved, read_changed, read_items};

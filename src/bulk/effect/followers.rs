@@ -5,7 +5,10 @@ use super::{
     observer::{ObserveError, Observer},
 };
 use crate::{
-    api::{Endpoint, user::User},
+    api::{
+        Endpoint,
+        user::{MissingField, User},
+    },
     bulk::model::{batch::ChangeItem, effect::RecordedEffect},
 };
 
@@ -37,11 +40,15 @@ pub(super) fn check_list<E: Endpoint>(openids: &[String]) -> Result<(), Rehearse
 pub(super) async fn holds_of_all(
     account: &Observer<'_>,
     items: &[ChangeItem],
-    holds: impl Fn(&User, &ChangeItem) -> bool + Send,
+    holds: impl Fn(&User, &ChangeItem) -> Result<bool, MissingField> + Send,
 ) -> Result<bool, ObserveError> {
     let users = account.users(&openids_of(items)).await?;
-    Ok(items.iter().all(|item| {
+    for item in items {
         let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
-        user.is_some_and(|user| holds(user, item))
-    }))
+        let Some(user) = user else { return Ok(false) };
+        if !holds(user, item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -6,7 +6,7 @@ use crate::{
         errcode::INVALID_OPENID,
         tag::{self, Tag},
         user::{
-            self, User, UserRef,
+            self, MissingField, User, UserRef,
             rules::{Holder, is_openid},
         },
     },
@@ -25,6 +25,9 @@ pub enum ObserveError {
     /// A call failed.
     #[error("{0}")]
     Call(#[from] CallError),
+    /// Details lack what tells the state.
+    #[error("{0}")]
+    Details(#[from] MissingField),
     /// What a listing gave can't be kept.
     #[error("{0}")]
     Store(#[from] StoreError),

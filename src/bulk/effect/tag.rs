@@ -18,7 +18,7 @@ use crate::{
             Attach, Create, Delete, Detach, List, Tag, Update,
             rules::{check_create, check_delete, check_exists, check_rename, check_room, check_taggable},
         },
-        user::User,
+        user::{MissingField, User},
     },
     base::as_seen,
     bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
@@ -192,9 +192,7 @@ impl Effect for Attach {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let users = account.users(&self.openid_list).await?.into_iter();
-        let items = users.filter(|user| !has_tag(user, self.tagid)).filter_map(|user| user.openid);
-        let items = items.map(ChangeItem::Openid).collect();
+        let items = changed_by(account.users(&self.openid_list).await?, self.tagid, Tagged::No)?;
         Ok(PreState::from_followers(Change::Attach(self.tagid), items))
     }
 
@@ -212,10 +210,9 @@ impl Effect for Attach {
         for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
-            let tags = |openid: &str| people.user(openid).and_then(|user| user.tagid_list.clone());
-            openids
-                .iter()
-                .try_for_each(|openid| check_room(&tags(openid).unwrap_or_default(), self.tagid))?;
+            for user in openids.iter().filter_map(|openid| people.user(openid)) {
+                check_room(user.known_tags().map_err(ObserveError::from)?, self.tagid)?;
+            }
         }
         Ok(Empty::default())
     }
@@ -246,7 +243,7 @@ impl FollowerEffect for Attach {
         items: &[ChangeItem],
         account: &Observer<'_>,
     ) -> Result<bool, ObserveError> {
-        holds_of_all(account, items, |user, _| has_tag(user, id)).await
+        holds_of_all(account, items, |user, _| Tagged::of(user, id).map(|tagged| tagged == Tagged::Yes)).await
     }
 }
 
@@ -258,9 +255,7 @@ impl Effect for Detach {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let users = account.users(&self.openid_list).await?.into_iter();
-        let items = users.filter(|user| has_tag(user, self.tagid)).filter_map(|user| user.openid);
-        let items = items.map(ChangeItem::Openid).collect();
+        let items = changed_by(account.users(&self.openid_list).await?, self.tagid, Tagged::Yes)?;
         Ok(PreState::from_followers(Change::Detach(self.tagid), items))
     }
 
@@ -308,12 +303,32 @@ impl FollowerEffect for Detach {
         items: &[ChangeItem],
         account: &Observer<'_>,
     ) -> Result<bool, ObserveError> {
-        holds_of_all(account, items, |user, _| !has_tag(user, id)).await
+        holds_of_all(account, items, |user, _| Tagged::of(user, id).map(|tagged| tagged == Tagged::No)).await
     }
 }
 
-fn has_tag(user: &User, id: i64) -> bool {
-    user.tagid_list.as_ref().is_some_and(|tags| tags.contains(&id))
+/// Whether a person has a tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tagged {
+    Yes,
+    No,
+}
+
+impl Tagged {
+    fn of(user: &User, id: i64) -> Result<Self, MissingField> {
+        Ok(if user.known_tags()?.contains(&id) { Self::Yes } else { Self::No })
+    }
+}
+
+/// Those whom a call will change: who have the tag, or have it not.
+fn changed_by(users: Vec<User>, id: i64, tagged: Tagged) -> Result<Vec<ChangeItem>, MissingField> {
+    let mut items = Vec::with_capacity(users.len());
+    for user in users {
+        if Tagged::of(&user, id)? == tagged {
+            items.extend(user.openid.map(ChangeItem::Openid));
+        }
+    }
+    Ok(items)
 }
 
 async fn check_tag(account: &Observer<'_>, id: i64) -> Result<(), RehearseError> {

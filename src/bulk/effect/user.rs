@@ -33,7 +33,10 @@ impl Effect for Remark {
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let user = account.users(slice::from_ref(&self.openid)).await?.into_iter().next();
-        let old = user.and_then(|user| user.remark);
+        let old = match &user {
+            Some(user) if user.subscribe != Some(0) => Some(user.known_remark()?.to_owned()),
+            _ => None,
+        };
         let (openid, new) = (self.openid.clone(), self.remark.clone());
         let item = old.map(|old| ChangeItem::Remark { openid, new, old });
         Ok(PreState::from_followers(Change::Remark, item.into_iter().collect()))
@@ -81,9 +84,6 @@ impl FollowerEffect for Remark {
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
-        holds_of_all(account, items, |user, item| {
-            user.remark.as_deref() == Some(item.remark_change().new.as_str())
-        })
-        .await
+        holds_of_all(account, items, |user, item| Ok(user.known_remark()? == item.remark_change().new)).await
     }
 }

@@ -3,10 +3,11 @@
 use crate::{
     api::{
         errcode::ONE_OPENID,
-        user::{self, User, UserRef},
+        user::{self, MissingField, User, UserRef},
     },
     bulk::model::{failure::Failure, person::Listed},
     client::{BrokenRecord, CallError, Client},
+    store::TerminalKind,
 };
 use std::{
     borrow::Cow,
@@ -14,6 +15,41 @@ use std::{
     mem,
     sync::Arc,
 };
+
+/// A field of the details that a job changes: what is there now decides what is sent and what undoes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeededField {
+    /// `tagid_list`.
+    Tags,
+    /// `remark`.
+    Remark,
+}
+
+impl NeededField {
+    /// The one that a terminal operation needs.
+    #[must_use]
+    pub const fn from_kind(kind: TerminalKind) -> Option<Self> {
+        match kind {
+            TerminalKind::Tag | TerminalKind::Untag => Some(Self::Tags),
+            TerminalKind::Remark | TerminalKind::RestoreRemark => Some(Self::Remark),
+            TerminalKind::Block
+            | TerminalKind::Unblock
+            | TerminalKind::Each
+            | TerminalKind::For
+            | TerminalKind::Count
+            | TerminalKind::CountBy
+            | TerminalKind::WriteCsv
+            | TerminalKind::ToArray => None,
+        }
+    }
+
+    fn check(self, user: &User) -> Result<(), MissingField> {
+        match self {
+            Self::Tags => user.known_tags().map(drop),
+            Self::Remark => user.known_remark().map(drop),
+        }
+    }
+}
 
 /// Followers with their details, and those without.
 #[derive(Default)]
@@ -30,13 +66,17 @@ struct Unread {
     missing: Vec<(usize, String)>,
 }
 
-/// Fetches details. Those that don't come are asked for again, once.
-pub(super) async fn fetch(client: Client, mut people: Vec<Listed>) -> Result<Fetched, CallError> {
+/// Fetches details. Those that don't come, or lack the field that is needed, are asked for again, once.
+pub(super) async fn fetch(
+    client: Client,
+    mut people: Vec<Listed>,
+    needed: Option<NeededField>,
+) -> Result<Fetched, CallError> {
     let everyone = (0..people.len()).collect();
-    let Unread { mut refused, missing } = ask(&client, &mut people, everyone).await?;
+    let Unread { mut refused, missing } = ask(&client, &mut people, everyone, needed).await?;
     if !missing.is_empty() {
         let again = missing.into_iter().map(|(at, _)| at).collect();
-        let unread = ask(&client, &mut people, again).await?;
+        let unread = ask(&client, &mut people, again, needed).await?;
         refused.extend(unread.refused);
         refused.extend(unread.missing.into_iter().map(|(at, errmsg)| {
             let openid = people[at].openid.clone();
@@ -50,7 +90,12 @@ pub(super) async fn fetch(client: Client, mut people: Vec<Listed>) -> Result<Fet
 
 /// Asks for the details of those at these places; a call that is refused for one openid is halved until that one is
 /// found.
-async fn ask(client: &Client, people: &mut [Listed], places: Vec<usize>) -> Result<Unread, CallError> {
+async fn ask(
+    client: &Client,
+    people: &mut [Listed],
+    places: Vec<usize>,
+    needed: Option<NeededField>,
+) -> Result<Unread, CallError> {
     let mut unread = Unread::default();
     let mut queue = vec![places];
     while let Some(mut part) = queue.pop() {
@@ -66,7 +111,7 @@ async fn ask(client: &Client, people: &mut [Listed], places: Vec<usize>) -> Resu
         }
         match answered {
             Ok((answer, broken)) => {
-                unread.missing.extend(assign(people, &part, answer.user_info_list, &broken));
+                unread.missing.extend(assign(people, &part, answer.user_info_list, &broken, needed));
             }
             Err(CallError::Refused(refusal)) if ONE_OPENID.contains(&refusal.errcode) => {
                 if part.len() > 1 {
@@ -99,10 +144,11 @@ fn assign(
     asked: &[usize],
     users: Vec<User>,
     broken: &[BrokenRecord],
+    needed: Option<NeededField>,
 ) -> Vec<(usize, String)> {
     let is_of = |user: &User, at: usize| user.openid.as_ref() == Some(&people[at].openid);
     let is_in_order = users.len() == asked.len()
-        && users.iter().zip(asked).all(|(user, at)| is_of(user, *at) && fault_of(user).is_none());
+        && users.iter().zip(asked).all(|(user, at)| is_of(user, *at) && fault_of(user, needed).is_none());
     if is_in_order {
         for (at, user) in asked.iter().zip(users) {
             people[*at].user = Some(Arc::new(user));
@@ -125,7 +171,7 @@ fn assign(
     }
     for user in users {
         let Some(openid) = user.openid.clone() else { continue };
-        let fault = fault_of(&user);
+        let fault = fault_of(&user, needed);
         let answer = fault.map_or_else(|| Ok(Arc::new(user)), Err);
         found
             .entry(openid)
@@ -147,10 +193,14 @@ fn assign(
     missing
 }
 
-/// Why an entry does not say whether its openid follows the account; all other fields may be absent.
-fn fault_of(user: &User) -> Option<String> {
+/// Why an entry does not say whether its openid follows the account, or lacks the field that is needed; all other fields
+/// may be absent.
+fn fault_of(user: &User, needed: Option<NeededField>) -> Option<String> {
     match user.subscribe {
-        Some(0 | 1) => None,
+        Some(0 | 1) => {
+            let missing = needed?.check(user).err()?;
+            Some(format!("the platform's details of it have no `{}`", missing.field))
+        }
         Some(other) => Some(format!("`subscribe` is {other} and must be 0 or 1")),
         None => Some("`subscribe` is missing and must be 0 or 1".to_owned()),
     }

@@ -41,6 +41,7 @@ impl MemberSet {
             in_flight,
             source,
             details: Details::Omitted,
+            needed: None,
             limit: None,
             counts: Arc::clone(&counts),
             from: PageCursor::default(),

@@ -2,7 +2,7 @@
 
 pub(crate) mod changed_by_step;
 pub(crate) mod chunked;
-mod details;
+pub(crate) mod details;
 pub(crate) mod membership;
 mod page_overlap;
 pub(crate) mod reader;

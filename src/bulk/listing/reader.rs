@@ -2,7 +2,7 @@
 //! order of the list.
 
 use super::{
-    details::{Fetched, fetch},
+    details::{Fetched, NeededField, fetch},
     page_overlap::PageOverlap,
 };
 use crate::{
@@ -76,6 +76,8 @@ pub struct ReaderConfig {
     pub source: Source,
     /// Whether details are fetched.
     pub details: Details,
+    /// The field without which fetched details are none.
+    pub needed: Option<NeededField>,
     /// The most followers in all.
     pub limit: Option<usize>,
     /// Where they are counted.
@@ -104,12 +106,13 @@ impl Reader {
     /// Begins to list.
     #[must_use]
     pub fn open(config: ReaderConfig) -> Self {
-        let ReaderConfig { client, in_flight, source, details, limit, counts, from } = config;
+        let ReaderConfig { client, in_flight, source, details, needed, limit, counts, from } = config;
         let (sender, pending) = mpsc::channel(in_flight * WINDOW);
         Counters::add(&counts.listed, from.listed);
         let lister = Lister {
             client,
             details,
+            needed,
             left: limit.unwrap_or(usize::MAX).saturating_sub(from.listed),
             sender,
             counts: Arc::clone(&counts),
@@ -150,6 +153,7 @@ impl Reader {
 struct Lister {
     client: Client,
     details: Details,
+    needed: Option<NeededField>,
     left: usize,
     sender: mpsc::Sender<Pending>,
     counts: Arc<Counters>,
@@ -376,7 +380,7 @@ impl Lister {
             let place = self.sender.reserve().await.map_err(|_| ReceiverDropped)?;
             let pending = match self.details {
                 Details::Fetched => {
-                    let fetch = fetch(self.client.clone(), batch);
+                    let fetch = fetch(self.client.clone(), batch, self.needed);
                     Pending::InFlight(AbortOnDropHandle::new(tokio::spawn(fetch)), page_end)
                 }
                 Details::Omitted => Pending::Ready(batch, page_end),

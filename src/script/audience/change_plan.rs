@@ -5,7 +5,7 @@ use super::{
     execution::JobExecution,
 };
 use crate::{
-    api::tag::Tag,
+    api::{tag::Tag, user::MissingField},
     base::Stopwatch,
     bulk::{Change, ChangeItem, Listed, Lock, MemberSet, Source, warn_of_twin},
     script::{
@@ -220,9 +220,12 @@ impl ChangePlan for Tagging {
         }
     }
 
-    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
-        let is_member = match person.user.as_ref().and_then(|user| user.tagid_list.as_ref()) {
-            Some(tags) if !self.reads_members => self.id().is_some_and(|id| tags.contains(&id)),
+    fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
+        let is_member = match &person.user {
+            Some(user) if !self.reads_members => {
+                let tags = user.known_tags().map_err(|missing| env.observe_error(&missing.into()).raise())?;
+                self.id().is_some_and(|id| tags.contains(&id))
+            }
             _ => self.members.contains(person),
         };
         Ok(self.membership.decide(person, is_member))
@@ -267,7 +270,7 @@ impl ChangePlan for Remarking {
             let message = format!("the closure of remark must return a string or (); it returned {given}");
             return Err(ScriptError::usage(message, "return () to leave a follower as they are").raise());
         };
-        let present = present_remark(person);
+        let present = present_remark(env, person)?;
         if present == remark {
             return Ok(Decision::NoOp);
         }
@@ -285,8 +288,11 @@ impl ChangePlan for Remarking {
     }
 }
 
-fn present_remark(person: &Listed) -> &str {
-    person.user.as_ref().and_then(|user| user.remark.as_deref()).unwrap_or_default()
+/// The remark of a follower, whose details are fetched.
+fn present_remark<'a>(env: &RunEnv, person: &'a Listed) -> ScriptResult<&'a str> {
+    let missing = || MissingField { openid: person.openid.clone(), field: "remark" };
+    let remark = person.user.as_ref().ok_or_else(missing).and_then(|user| user.known_remark());
+    remark.map_err(|missing| env.observe_error(&missing.into()).raise())
 }
 
 /// Restores the remark from before a run, unless it was changed again since.
@@ -297,9 +303,9 @@ impl ChangePlan for Restoring {
         Ok(())
     }
 
-    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
+    fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let Some(past) = &person.remark_change else { return Ok(Decision::Skip) };
-        let present = present_remark(person);
+        let present = present_remark(env, person)?;
         Ok(if present == past.old {
             Decision::NoOp
         } else if present == past.new {

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     bulk::{
         BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, Job, JournalError, Listed,
+        NeededField,
         OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson,
         RunState, Source, Step, StepRow,
     },
@@ -131,8 +132,9 @@ impl JobExecution {
         }
         let from = if is_drawn { PageCursor::default() } else { checkpoint.cursor.clone() };
         let in_flight = env.calls.in_flight;
+        let needed = NeededField::from_kind(op.kind);
         let listing =
-            ReaderConfig { client: client.clone(), in_flight, source, details, limit, counts, from };
+            ReaderConfig { client: client.clone(), in_flight, source, details, needed, limit, counts, from };
         let reader = env.block_on(async { Reader::open(listing) });
         Ok(Self {
             env: Arc::clone(env),

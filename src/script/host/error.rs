@@ -172,6 +172,13 @@ impl ScriptError {
     pub(super) fn from_observe(error: &ObserveError) -> Self {
         match error {
             ObserveError::Call(error) => Self::from_call(error),
+            ObserveError::Details(missing) => Self::usage(
+                missing.to_string(),
+                format!(
+                    "what is there now is not known, so nothing was sent: user::info({:?}) shows what the platform gives",
+                    missing.openid
+                ),
+            ),
             ObserveError::Store(error) => Self::usage(
                 format!("temporary data of the job can't be stored: {error}"),
                 "set TMPDIR to a folder with free space",

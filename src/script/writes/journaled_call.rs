@@ -13,6 +13,7 @@ use crate::{
     base::fingerprint,
     bulk::{
         Asked, CallAction, ChangeItem, ChangedFollowers, EnsuredTag, IncompleteCall, JournalError, Lock,
+        ObserveError,
         PreState, RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step, StepIdentity, StepRow,
         Target, UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items, unreached_action,
     },
@@ -22,6 +23,7 @@ use crate::{
     },
     store::{StepKind, StepState},
 };
+use rhai::EvalAltResult;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -290,12 +292,10 @@ impl JournaledCall<'_> {
     /// Takes the write lock on what the call changes.
     fn lock(&self) -> ScriptResult<()> {
         let Some(lock) = self.call.lock() else { return Ok(()) };
-        if let Err(error) = self.env.lock(&lock) {
-            let refused = Err(error);
-            self.record_outcome(&refused, None)?;
-            return refused.map(drop);
+        match self.env.lock(&lock) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refuse(error).map(drop),
         }
-        Ok(())
     }
 
     /// Reads the state before the call and records it. If it can't be read, the call can't be undone.
@@ -306,7 +306,16 @@ impl JournaledCall<'_> {
         }
         let observed = match known {
             Some(known) => Ok(known.clone()),
-            None => env.observer().and_then(|account| env.observe(call.observe(&account))),
+            None => match env.observer() {
+                Err(error) => Err(error),
+                Ok(account) => match env.block_on(call.observe(&account)) {
+                    // Unlike a call that failed, this is an answer: the state before is what the platform keeps back.
+                    Err(error @ ObserveError::Details(_)) => {
+                        return self.refuse(env.observe_error(&error).raise());
+                    }
+                    observed => observed.map_err(|error| env.observe_error(&error).raise()),
+                },
+            },
         };
         if env.calls.cancel.is_cancelled() {
             observed?;
@@ -324,10 +333,8 @@ impl JournaledCall<'_> {
         });
         for text in texts_of(&of_effect).into_iter().chain(remarks) {
             let refused = env.refuse_secret(&format!("{}: what it would overwrite", call.spec().name), text);
-            if refused.is_err() {
-                let refused = refused.map(|()| CallOutcome::Made(Value::Null));
-                self.record_outcome(&refused, None)?;
-                return refused.map(|_| RecordedPreState::default());
+            if let Err(error) = refused {
+                return self.refuse(error);
             }
         }
         let written = env.block_on(async {
@@ -337,6 +344,13 @@ impl JournaledCall<'_> {
         });
         written.map_err(|error| env.journal_error(&error))?;
         Ok(RecordedPreState { effect: Some(effect), items: is_observed.then_some(items) })
+    }
+
+    /// Records that the call is not sent.
+    fn refuse(&self, error: Box<EvalAltResult>) -> ScriptResult<RecordedPreState> {
+        let refused = Err(error);
+        self.record_outcome(&refused, None)?;
+        refused.map(|_| RecordedPreState::default())
     }
 }
 

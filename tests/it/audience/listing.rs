@@ -5,16 +5,18 @@
 
 use crate::fixtures::{
     account::Account,
-    paths::{ATTACH, BATCH_INFO, LIST_USERS},
+    paths::{ATTACH, BATCH_INFO, CREATE_TAG, LIST_TAGS, LIST_USERS},
     program::{Finished, Folder, assert_adds_up, counts, run_on},
     raw_server::{RawServer, ok, token},
-    runs::resume,
+    runs::{newest_run_id, resume},
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, mem};
 
 const BLACKLIST: &str = "/cgi-bin/tags/members/getblacklist";
+const DETACH: &str = "/cgi-bin/tags/members/batchuntagging";
 const MEMBERS: &str = "/cgi-bin/user/tag/get";
+const REMARK: &str = "/cgi-bin/user/info/updateremark";
 
 /// The openid of the follower with this number.
 fn openid(number: usize) -> String {
@@ -72,7 +74,10 @@ fn platform(
                     asked.iter().map(|user| user["openid"].as_str().expect("a text").to_owned()).collect();
                 users(&asked, *call)
             }
-            "/cgi-bin/tags/get" => json!({"tags": [{"id": 100, "name": "会员", "count": 0}]}),
+            LIST_TAGS => {
+                json!({"tags": [{"id": 100, "name": "会员", "count": 0}, {"id": 200, "name": "老客户", "count": 0}]})
+            }
+            CREATE_TAG => json!({"tag": {"id": 200, "name": "老客户"}}),
             _ => json!({"errcode": 0, "errmsg": "ok"}),
         };
         ok(answer.to_string())
@@ -310,8 +315,7 @@ fn overlapping_page(total: usize, cursor: &str) -> Value {
 fn follower_of_two_neighbouring_pages_is_handed_out_once() {
     for path in ["followers()", "members(100)", "blacklisted()"] {
         let server = platform(|cursor| overlapping_page(30, cursor), |asked, _| all_details(asked));
-        let (finished, report) =
-            run(&server, &format!("{path}.each(|u| print(u.openid.sub_string(26)));"));
+        let (finished, report) = run(&server, &format!("{path}.each(|u| print(u.openid.sub_string(26)));"));
         let each_once: String = (0..30).map(|number| format!("{number:02}\n")).collect();
         assert_eq!((finished.success(), counts(&report, ["listed"])), (each_once, [30]), "{path}");
     }
@@ -472,6 +476,112 @@ fn details_that_never_come_are_a_failure() {
     assert_eq!((finished.code, counts(&report, ["changed", "failed", "unread"])), (Some(3), [3, 1, 0]));
     assert_eq!(failures(&report), [(openid(1).as_str(), "the platform gave no details of it")]);
     assert_eq!(calls_of(&server, BATCH_INFO), 2);
+}
+
+/// What a script says of a field, on a platform whose followers have the tag 100 and a remark.
+const CHANGES: [(&str, &str); 3] =
+    [("tag(200)", "tagid_list"), ("untag(100)", "tagid_list"), ("remark(|u| u.remark + \"二\")", "remark")];
+
+/// Details of followers who have the tag 100; of those whom `lacks` names, without this field.
+fn details_without(asked: &[String], field: &str, lacks: impl Fn(&str) -> bool) -> Value {
+    let mut answer = all_details(asked);
+    for (openid, details) in asked.iter().zip(answer["user_info_list"].as_array_mut().expect("a list")) {
+        details["tagid_list"] = json!([100]);
+        if lacks(openid) {
+            details.as_object_mut().expect("details are a map").remove(field);
+        }
+    }
+    answer
+}
+
+#[test]
+fn details_without_the_field_that_a_job_changes_are_a_failure() {
+    for (change, field) in CHANGES {
+        let server = with_details(3, move |asked, _| details_without(asked, field, |of| of == openid(1)));
+        let (finished, report) = run(&server, &format!("followers().{change};"));
+        assert_eq!(finished.code, Some(3), "{change}: {}", finished.err);
+        assert_eq!(counts(&report, ["changed", "failed", "already"]), [2, 1, 0], "{change}");
+        let reason = format!("the platform's details of it have no `{field}`");
+        assert_eq!(failures(&report), [(openid(1).as_str(), reason.as_str())], "{change}");
+        // The two that lack nothing are not asked for again.
+        let asked_again =
+            server.exchanges().into_iter().filter(|exchange| exchange.request.contains(BATCH_INFO));
+        let asked_again = asked_again.last().expect("details are asked for").request;
+        assert_eq!(asked_again.matches("\"openid\"").count(), 1, "{change}: {asked_again}");
+    }
+}
+
+#[test]
+fn field_that_is_missing_once_is_asked_for_again() {
+    for (change, field) in CHANGES {
+        let server = with_details(3, move |asked, call| details_without(asked, field, |_| call == 1));
+        let (finished, report) = run(&server, &format!("followers().{change};"));
+        finished.success();
+        assert_eq!(counts(&report, ["changed"]), [3], "{change}");
+    }
+}
+
+#[test]
+fn field_that_no_job_changes_may_be_missing() {
+    let server = with_details(3, move |asked, _| details_without(asked, "remark", |_| true));
+    let (finished, report) = run(&server, "followers().tag(200);");
+    finished.success();
+    assert_eq!(counts(&report, ["changed"]), [3]);
+}
+
+/// Runs a script that is recorded in a store.
+fn run_recorded(server: &RawServer, script: &str) -> (Folder, Finished) {
+    let url = format!("http://{}", server.address());
+    let folder = Folder::with(script).account().env("MPSCRIPT_STORE", "store.sqlite3");
+    let finished = folder.run(&["run", "script.rhai", "--base-url", &url, "--in-flight", "1"]);
+    (folder, finished)
+}
+
+#[test]
+fn call_is_not_sent_where_the_state_before_it_is_missing() {
+    for (call, field, path) in [
+        ("tag::attach(200, OPENIDS)", "tagid_list", ATTACH),
+        ("tag::detach(100, OPENIDS)", "tagid_list", DETACH),
+        ("user::remark(OPENIDS[0], \"老客户\")", "remark", REMARK),
+    ] {
+        let server = with_details(3, move |asked, _| details_without(asked, field, |_| true));
+        let script = call.replace("OPENIDS", &json!(openids(0..2)).to_string());
+        let (_, finished) = run_recorded(&server, &format!("{script};"));
+        assert_eq!((finished.code, calls_of(&server, path)), (Some(1), 0), "{call}: {}", finished.err);
+        let told = format!("the details of {} have no `{field}`\n", openid(0));
+        assert!(finished.err.contains(&told), "{call}: {}", finished.err);
+    }
+}
+
+#[test]
+fn undo_names_the_followers_whose_state_is_missing() {
+    for (change, field, path) in [
+        ("tag(200)", "tagid_list", DETACH),
+        ("untag(100)", "tagid_list", ATTACH),
+        ("remark(|u| u.remark + \"二\")", "remark", REMARK),
+    ] {
+        let server = with_details(3, move |asked, call| details_without(asked, field, |_| call > 1));
+        let (folder, finished) = run_recorded(&server, &format!("followers().{change};"));
+        finished.success();
+        let sent = calls_of(&server, path);
+        let undone = folder.run(&["undo", &newest_run_id(&folder), "--yes", "--report", "report.json"]);
+        assert_eq!((undone.code, calls_of(&server, path)), (Some(3), sent), "{change}: {}", undone.err);
+        let report = folder.json("report.json");
+        let reason = format!("the platform's details of it have no `{field}`");
+        let all = openids(0..3);
+        let expected: Vec<(&str, &str)> =
+            all.iter().map(|openid| (openid.as_str(), reason.as_str())).collect();
+        assert_eq!(failures(&report), expected, "{change}");
+    }
+}
+
+#[test]
+fn tag_of_another_name_is_put_on_no_follower() {
+    let server = with_details(3, |asked, _| all_details(asked));
+    let (finished, report) = run(&server, "followers().tag(\"新来的\");");
+    assert_eq!((finished.code, calls_of(&server, ATTACH)), (Some(1), 0), "{}", finished.err);
+    assert!(finished.err.contains("it is about another tag than \"新来的\"\n"), "{}", finished.err);
+    assert_eq!(counts(&report, ["changed"]), [0]);
 }
 
 #[test]
