@@ -10,6 +10,7 @@ use super::openid_table::read_openids;
 use crate::{
     api::{
         Endpoint,
+        errcode::INVALID_TAG_ID,
         tag::{self, Tag, rules::MAX_NAME_BYTES},
     },
     base::{self, closest_match},
@@ -149,21 +150,32 @@ impl TagRef {
         Ok(Self::Name(name.as_str().to_owned()))
     }
 
-    /// Resolves the tag to its id. A name that no tag has is an error.
+    /// Resolves the tag to its id. A name or an id that no tag has is an error.
     pub(crate) fn existing(&self, env: &RunEnv) -> Result<i64, Box<EvalAltResult>> {
+        let tags = env.tags()?;
+        let found = tags.iter().find(|tag| match self {
+            Self::Id(id) => tag.id == *id,
+            Self::Name(name) => tag.name == *name,
+        });
+        found.map(|tag| tag.id).ok_or_else(|| self.unknown(&tags).raise())
+    }
+
+    fn unknown(&self, tags: &[Tag]) -> ScriptError {
+        let see_all = || format!("{}() gives the account's tags", tag::List::SPEC.name);
         match self {
-            Self::Id(id) => Ok(*id),
+            Self::Id(id) => {
+                let hint = match id {
+                    0 => "0 stands for those without a tag: untagged() keeps them".to_owned(),
+                    1 => "1 stands for the blacklist: blacklisted() lists it".to_owned(),
+                    _ => see_all(),
+                };
+                let error = ScriptError::usage(format!("there is no tag with the id {id}"), hint);
+                ScriptError { errcode: Some(INVALID_TAG_ID), ..error }
+            }
             Self::Name(name) => {
-                let tags = env.tags()?;
-                if let Some(tag) = tags.iter().find(|tag| tag.name == *name) {
-                    return Ok(tag.id);
-                }
                 let near = closest_match(name, tags.iter().map(|tag| tag.name.as_str()));
-                let hint = near.map_or_else(
-                    || format!("{}() gives the account's tags", tag::List::SPEC.name),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                Err(ScriptError::usage(format!("there is no tag `{name}`"), hint).raise())
+                let hint = near.map_or_else(see_all, |near| format!("did you mean `{near}`?"));
+                ScriptError::usage(format!("there is no tag `{name}`"), hint)
             }
         }
     }
@@ -374,7 +386,7 @@ const BLACKLISTED: &str = "Everyone on the blacklist (黑名单).
 
 const MEMBERS: &str = "All followers with a tag, which is given by name, by id, or as a `Tag`.
 
-    A name that no tag has is an error.
+    A name or an id that no tag has is an error.
 
     ```rhai
     print(members(\"星标组\").count());

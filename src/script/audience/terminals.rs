@@ -282,7 +282,7 @@ pub(crate) fn register(engine: &mut Engine) {
 
 const TAG: &str =
     "Adds a tag to the followers that don't have it. The tag is given by name (created if absent), by id, or as a `Tag`.
-    A name to create has no blanks at its ends and no control characters.
+    An id that no tag has is an error. A name to create has no blanks at its ends and no control characters.
 
     Fifty openids per call; an openid that is refused is reported as failed, the others succeed.
 
@@ -290,7 +290,8 @@ const TAG: &str =
     print(followers().filter(|u| u.qr_scene == 98765).tag(\"QR 98765\").changed);
     ```";
 
-const UNTAG: &str = "Removes a tag from the followers that have it. A name that no tag has is an error.
+const UNTAG: &str =
+    "Removes a tag from the followers that have it. A name or an id that no tag has is an error.
 
     ```rhai
     print(members(\"星标组\").untag(\"星标组\").changed);

@@ -72,8 +72,8 @@ const CHANNELS_DOC: &str = "The channels that followers come by (关注渠道), 
     ```";
 
 const TAG_ID: &str =
-    "A tag's id: of a tag that is given by its name, its id, or itself. A name that no tag has is an
-    error.
+    "A tag's id: of a tag that is given by its name, its id, or itself. A name or an id that no tag
+    has is an error.
 
     ```rhai
     print(tag_id(\"星标组\"));

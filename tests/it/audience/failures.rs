@@ -330,13 +330,15 @@ fn new_tag_is_retried_until_the_platform_knows_it() {
 #[test]
 fn refused_changes_do_not_count_towards_the_limit() {
     let account = Account::of(200);
-    // A tag that is not there: fifty are refused. Then three of a hundred are invalid.
+    // Fifty are refused. Then three of a hundred are invalid.
+    account.tag("乙");
+    account.control("faults", json!({"path": ATTACH, "errcode": 45159, "times": 1}));
     let mut openids = account.openids();
     for openid in &mut openids[10..13] {
         *openid = format!("{}x", &openid[..27]);
     }
     let script = format!(
-        "try {{ followers().take(50).tag(7777); }} catch (e) {{ print(e.errcode); }}
+        "try {{ followers().take(50).tag(\"乙\"); }} catch (e) {{ print(e.errcode); }}
          openids({}).tag(\"甲\");",
         json!(openids)
     );

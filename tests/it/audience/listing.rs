@@ -715,6 +715,7 @@ fn partial_failure_that_names_others_counts_no_follower_as_changed() {
             "/cgi-bin/stable_token" => token("96_token"),
             LIST_USERS => ok(page(2, &openids(0..2)).to_string()),
             BATCH_INFO => ok(all_details(&openids(0..2)).to_string()),
+            LIST_TAGS => ok(json!({"tags": [{"id": 100, "name": "会员", "count": 0}]}).to_string()),
             _ => ok(json!({"errcode": 45171, "errmsg": "some openid fail", "fail_openid_list": [openid(9)]})
                 .to_string()),
         }

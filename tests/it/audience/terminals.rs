@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     account::Account,
-    paths::POST_ATTACH,
+    paths::{GET_LIST_TAGS, LIST_TAGS, POST_ATTACH},
     program::{Folder, counts, run_on},
 };
 use mpscript::sandbox::Options;
@@ -210,6 +210,54 @@ fn closures_see_constants_and_functions() {
         print(followers().from_scene(SCENE).count());
         print(booth(followers()).filter(|u| limit > 3).take(limit).tag(`QR ${SCENE}`).changed);";
     assert_eq!(printed(&account, script), "10\n10\n4\n");
+}
+
+#[test]
+fn id_that_no_tag_has_is_refused_everywhere() {
+    let account = Account::of(20);
+    for call in [
+        "followers().without_tag(134567).tag(\"每个人\")",
+        "followers().with_tag(134567).count()",
+        "followers().tag(134567)",
+        "followers().untag(134567)",
+        "openids_from(\"名单.csv\").untag(134567)",
+        "members(134567).count()",
+        "tag_id(134567)",
+    ] {
+        let folder = Folder::with(&format!("print({call});")).file("名单.csv", account.openids().join("\n"));
+        let url = format!("http://{}", account.address());
+        let message = folder.account().run(&["run", "script.rhai", "--base-url", &url]).failure(1);
+        assert!(message.starts_with("error: there is no tag with the id 134567\n"), "{call}: {message}");
+    }
+    let tags = account.ask(LIST_TAGS, "");
+    assert_eq!(tags["tags"].as_array().map(Vec::len), Some(1), "{tags}");
+}
+
+#[test]
+fn id_of_a_group_of_the_platform_is_told_what_to_write_instead() {
+    let account = Account::of(20);
+    for (id, hint) in [(0, "untagged() keeps them"), (1, "blacklisted() lists it")] {
+        let script = format!("followers().without_tag({id}).tag(\"每个人\")");
+        let message = run_on(&account, &script, &[]).0.failure(1);
+        assert!(message.contains(hint), "{message}");
+    }
+}
+
+#[test]
+fn tag_by_id_costs_one_call_as_by_name() {
+    let account = Account::of(20);
+    let id = account.tag("会员");
+    for tag in [id.to_string(), "\"会员\"".to_owned()] {
+        let (finished, report) = run_on(&account, &format!("followers().take(5).untag({tag})"), &[]);
+        finished.success();
+        assert_eq!(report["calls"][GET_LIST_TAGS], 1, "{tag}");
+    }
+}
+
+#[test]
+fn tag_that_a_dry_run_has_made_is_known_by_its_id() {
+    let script = "print(followers().with_tag(tag::create(\"试\")).count());";
+    assert_eq!(run_on(&Account::of(20), script, &["--dry-run"]).0.success(), "0\n");
 }
 
 #[test]
