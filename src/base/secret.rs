@@ -14,6 +14,9 @@ const MASK: &str = "***";
 /// Secrets shorter than this are not masked in other text: every `a` would be.
 const MIN_MASKED_LEN: usize = 6;
 
+/// A password that a person has chosen may be a common word. One of at least this length is none.
+const MIN_MASKED_PASSWORD: usize = 12;
+
 /// An AppSecret, a token: prints as `***`, and has no `Serialize` of its own.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(Arc<str>);
@@ -81,6 +84,13 @@ impl Redactor {
         let mut known = write_lock(&self.0);
         if secret.reveal().len() >= MIN_MASKED_LEN && !known.lasting.contains(secret) {
             known.lasting.push(secret.clone());
+        }
+    }
+
+    /// Masks a password that a person has chosen from now on, if it can't be a common word.
+    pub fn learn_password(&self, password: &Secret) {
+        if password.reveal().len() >= MIN_MASKED_PASSWORD {
+            self.learn(password);
         }
     }
 

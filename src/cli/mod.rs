@@ -13,13 +13,13 @@ mod runtime;
 mod signals;
 
 use crate::host::Host;
-use args::{Arguments, Command};
+use args::{Arguments, Command, UsedConfig};
 use clap::{CommandFactory, FromArgMatches};
 use commands::{
     check, docs, doctor, failed, ls, next, pause, quota, resume, run, runs, sandbox, serve, show, stop,
     token, undo, watch, why, worker,
 };
-use config::{init, show as config_show};
+use config::{init, learn_configuration, learn_environment, show as config_show};
 use failure::Failure;
 use output::{exit, render};
 use std::path::Path;
@@ -27,12 +27,15 @@ use std::path::Path;
 /// Parses, runs, and gives the exit code.
 #[must_use]
 pub fn execute(host: &Host) -> u8 {
+    learn_environment(host);
     let command = Arguments::command().after_help(exit::help());
     let arguments = command
         .try_get_matches_from(&host.arguments)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
     let result = match arguments {
-        Ok(arguments) => dispatch(host, arguments.command),
+        Ok(arguments) => {
+            learn_secrets(host, &arguments.command).and_then(|()| dispatch(host, arguments.command))
+        }
         Err(error) => return not_parsed(host, &error),
     };
     result.unwrap_or_else(|error| {
@@ -40,6 +43,19 @@ pub fn execute(host: &Host) -> u8 {
         render::show_error(host, &failure.diagnostic);
         failure.code
     })
+}
+
+/// Masks the configured secrets, before anything of a script is shown.
+fn learn_secrets(host: &Host, command: &Command) -> anyhow::Result<()> {
+    match command.config() {
+        UsedConfig::Required(config) => learn_configuration(host, config),
+        UsedConfig::Optional(config) => {
+            // The command reports what is wrong with it.
+            let _ = learn_configuration(host, config);
+            Ok(())
+        }
+        UsedConfig::None => Ok(()),
+    }
 }
 
 fn dispatch(host: &Host, command: Command) -> anyhow::Result<u8> {

@@ -22,6 +22,7 @@ pub(crate) use sandbox::{AccountKindArgument, OnOff, RulesArgument, SandboxArgum
 pub(crate) use shared::{RunFlags, TargetArgs};
 
 use clap::{Parser, Subcommand};
+use std::path::Path;
 
 /// Scripts for WeChat Official Accounts (微信公众号).
 #[derive(Debug, Parser)]
@@ -87,4 +88,51 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// The configuration that a command uses.
+pub(crate) enum UsedConfig<'a> {
+    /// The one of this file, else the one that is found. Without it the command does not start.
+    Required(Option<&'a Path>),
+    /// The same; the command says itself what is wrong with it, if it needs it.
+    Optional(Option<&'a Path>),
+    /// None: the command has no account, or starts processes that read it.
+    None,
+}
+
+impl Command {
+    /// The configuration that the command uses. It is required where a script is compiled before the command reads it: the line
+    /// of an error may hold any secret of it.
+    pub(crate) fn config(&self) -> UsedConfig<'_> {
+        fn optional(target: &TargetArgs) -> UsedConfig<'_> {
+            UsedConfig::Optional(target.config.as_deref())
+        }
+
+        match self {
+            Self::Run(run) => UsedConfig::Required(run.target.config.as_deref()),
+            Self::Check(check) => UsedConfig::Required(check.config.as_deref()),
+            Self::Repl(repl) => optional(&repl.target),
+            Self::Serve(serve) => optional(&serve.target),
+            Self::Ls(list) => optional(&list.target),
+            Self::Next(next) => optional(&next.list.target),
+            Self::Pause(pause) => optional(&pause.list.target),
+            Self::Unpause(automation) | Self::Why(automation) => optional(&automation.list.target),
+            Self::Runs(runs) => optional(&runs.target),
+            Self::Show(show) => optional(&show.target),
+            Self::Resume(resume) => optional(&resume.target),
+            Self::Stop(stop) => optional(&stop.target),
+            Self::Failed(failed) => optional(&failed.target),
+            Self::Undo(undo) => optional(&undo.target),
+            Self::Token(token) => optional(&token.target),
+            Self::Quota(quota) => optional(&quota.target),
+            Self::Config(config) => optional(&config.target),
+            Self::Doctor(doctor) => optional(&doctor.target),
+            Self::Watch(_)
+            | Self::Init(_)
+            | Self::Docs(_)
+            | Self::Sandbox(_)
+            | Self::Worker
+            | Self::Completions { .. } => UsedConfig::None,
+        }
+    }
 }

@@ -64,12 +64,14 @@ pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> anyhow::Resul
     host.out.line(&format!("sandbox listening on http://{}", sandbox.address()));
     let address = sandbox.address();
     let secret = if secret_is_default { DEFAULT_SECRET } else { "…" };
-    host.err.line(&format!("export MPSCRIPT_APPID={appid} MPSCRIPT_SECRET={secret}"));
+    let mut exports = format!("export MPSCRIPT_APPID={appid} MPSCRIPT_SECRET={secret}\n");
     if callback_is_default {
-        host.err.line(&format!(
-            "export MPSCRIPT_CALLBACK_TOKEN={DEFAULT_CALLBACK_TOKEN} MPSCRIPT_AES_KEY={DEFAULT_AES_KEY}"
+        exports.push_str(&format!(
+            "export MPSCRIPT_CALLBACK_TOKEN={DEFAULT_CALLBACK_TOKEN} MPSCRIPT_AES_KEY={DEFAULT_AES_KEY}\n"
         ));
     }
+    // Known to everyone, and to be copied; the environment may have them already.
+    host.err.exactly(&exports);
     host.err.line(&format!(
         "mpscript run FILE --base-url http://{address}\ncurl http://{address}/__sandbox/\nCtrl-C ends it"
     ));

@@ -21,10 +21,6 @@ use anyhow::Context;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// Callback Tokens are chosen by people. One of at least this length is not a common word, so it can be masked wherever
-/// it occurs.
-const MIN_MASKED_TOKEN: usize = 12;
-
 /// What a command works on. A sandbox of the command's own lives as long as this.
 pub(crate) struct Connection {
     pub client: Result<Client, NoClient>,
@@ -172,9 +168,7 @@ pub(crate) fn connect(
     let callback = from_environment.or(config.callback);
     if let Some(keys) = &callback {
         keys.aes_key.iter().for_each(|key| host.secrets.learn(key));
-        if keys.token.reveal().len() >= MIN_MASKED_TOKEN {
-            host.secrets.learn(&keys.token);
-        }
+        host.secrets.learn_password(&keys.token);
     }
     let client = new_client(host, account, store.clone(), options, cancel)?;
     let (name, production) = (config.name, config.production);

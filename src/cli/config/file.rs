@@ -134,6 +134,18 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     deserializer.deserialize_any(OneOrMany)
 }
 
+/// Masks from now on what the file holds, and what is in the variables that it names, for every account: a script may hold
+/// the secret of any.
+fn learn_secrets(host: &Host, file: &File) {
+    for entry in file.accounts.values() {
+        let keys = [&entry.secret_env, &entry.token_key_env, &entry.aes_key_env];
+        let keys = keys.into_iter().flatten().filter_map(|name| host.variable(name)).map(Secret::new);
+        entry.secret.iter().cloned().chain(keys).for_each(|secret| host.secrets.learn(&secret));
+        let token = entry.callback_token_env.as_ref().and_then(|name| host.variable(name));
+        token.iter().for_each(|token| host.secrets.learn_password(&Secret::new(token)));
+    }
+}
+
 /// The configuration file, if there is one: the named one, else in the working folder, else in the user's configuration
 /// folder.
 pub(crate) fn read(host: &Host, named: Option<&Path>) -> anyhow::Result<Option<(PathBuf, File)>> {
@@ -152,7 +164,10 @@ pub(crate) fn read(host: &Host, named: Option<&Path>) -> anyhow::Result<Option<(
         usage_error(message, "give the path of a configuration, as `mpscript init` writes one")
     })?;
     match toml::from_str(&text) {
-        Ok(file) => Ok(Some((path, file))),
+        Ok(file) => {
+            learn_secrets(host, &file);
+            Ok(Some((path, file)))
+        }
         Err(error) => {
             // Not the error's own text: it quotes the line, which may hold a secret.
             let before = error.span().map_or(0, |span| span.start.min(text.len()));

@@ -19,7 +19,7 @@ pub(crate) use connect::{
 };
 pub(crate) use file::read as read_file;
 pub(crate) use keep::{keep_periods, purge_old_runs};
-pub(crate) use secret::refuse_if_readable;
+pub(crate) use secret::{learn_configuration, learn_environment, refuse_if_readable};
 pub(crate) use store::{
     address_of_store, open, open_at, open_if_possible, open_required, required_location, state_folder,
     store_location,

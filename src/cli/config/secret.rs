@@ -1,6 +1,6 @@
 //! An account's AppSecret: from an environment variable, a file, a command, or the configuration itself.
 
-use super::file::Entry;
+use super::file::{self, Entry};
 use crate::{
     base::{Secret, read_text},
     cli::failure::usage_error,
@@ -15,6 +15,34 @@ use std::{
     thread,
     time::Duration,
 };
+
+/// The environment's own secrets.
+const VARIABLES: [&str; 3] = ["MPSCRIPT_SECRET", "MPSCRIPT_AES_KEY", "MPSCRIPT_TOKEN_KEY"];
+
+/// Masks the secrets of the environment from now on.
+pub(crate) fn learn_environment(host: &Host) {
+    let secrets = VARIABLES.iter().filter_map(|name| host.variable(name));
+    secrets.for_each(|secret| host.secrets.learn(&Secret::new(secret)));
+    let token = host.variable("MPSCRIPT_CALLBACK_TOKEN");
+    token.iter().for_each(|token| host.secrets.learn_password(&Secret::new(token)));
+}
+
+/// Masks the secrets of every account of the configuration from now on, but for those that a command prints: it runs when
+/// its account is connected.
+///
+/// # Errors
+/// When there is a configuration and it can't be read.
+pub(crate) fn learn_configuration(host: &Host, config: Option<&Path>) -> anyhow::Result<()> {
+    let Some((path, file)) = file::read(host, config)? else { return Ok(()) };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for secret in file.accounts.values().filter_map(|entry| entry.secret_file.as_ref()) {
+        // What is wrong with the file of an account is reported when the account is used.
+        if let Ok(text) = read_text(&folder.join(secret), MAX_LENGTH) {
+            host.secrets.learn(&Secret::new(text.trim()));
+        }
+    }
+    Ok(())
+}
 
 /// Whether a text looks like the name of an environment variable. An AppSecret does not: it is lower-case.
 fn is_variable(name: &str) -> bool {

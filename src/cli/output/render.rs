@@ -17,9 +17,11 @@ fn error(host: &Host, diagnostic: &Diagnostic) -> String {
     let renderer = if host.colour() { Renderer::styled() } else { Renderer::plain() };
     let title = plain_text(&diagnostic.message);
     let mut group = Group::with_title(Level::ERROR.primary_title(title));
-    let line = plain_text(place.source.lines().nth(place.line - 1).unwrap_or_default()).into_owned();
-    let start = byte_of(&line, place.column - 1);
-    let end = byte_of(&line, place.column - 1 + place.width).max(start);
+    let line = plain_text(place.source.lines().nth(place.line - 1).unwrap_or_default());
+    let end = place.column - 1 + place.width;
+    let (line, [start, end]) =
+        masked(host, &line, [place.column - 1, end].map(|count| byte_of(&line, count)));
+    let end = end.max(start);
     group = group.element(
         Snippet::source(line)
             .line_start(place.line)
@@ -33,6 +35,18 @@ fn error(host: &Host, diagnostic: &Diagnostic) -> String {
         group = group.element(Level::HELP.with_name("hint").message(plain_text(hint)));
     }
     renderer.render(&[group])
+}
+
+/// A line without secrets, and where these places of it are then. It is masked here, since the renderer cuts a long one.
+fn masked<const N: usize>(host: &Host, line: &str, places: [usize; N]) -> (String, [usize; N]) {
+    let masked = host.secrets.mask(line);
+    let places = places.map(|place| {
+        // A place within a secret is where its mask begins.
+        let before = host.secrets.mask(&line[..place]);
+        let same = masked.char_indices().zip(before.chars()).find(|((_, in_line), before)| in_line != before);
+        same.map_or(before.len().min(masked.len()), |((at, _), _)| at)
+    });
+    (masked, places)
 }
 
 /// The same for an error without a place in a script.
