@@ -126,10 +126,42 @@ impl Redactor {
         read_lock(&self.0).mask(text.to_owned())
     }
 
+    /// A text of at most this many bytes, and how much was cut. A text that is cut is masked before: a part of a secret could
+    /// not be found any more.
+    #[must_use]
+    pub fn cut(&self, text: &str, most: usize) -> String {
+        if text.len() <= most {
+            return text.to_owned();
+        }
+        let mut masked = self.mask(text);
+        if masked.len() > most {
+            let end = masked.floor_char_boundary(most);
+            let cut = masked.len() - end;
+            masked.truncate(end);
+            masked.push_str(&format!("… {cut} more bytes"));
+        }
+        masked
+    }
+
     /// Each of the texts without any known secret.
     #[must_use]
     pub fn mask_all(&self, texts: Vec<String>) -> Vec<String> {
         let known = read_lock(&self.0);
         texts.into_iter().map(|text| known.mask(text)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_at_a_character_after_it_was_masked() {
+        let secrets = Redactor::default();
+        secrets.learn(&Secret::new("0123456789abcdef"));
+        assert_eq!(secrets.cut("微信", 6), "微信");
+        assert_eq!(secrets.cut("微信公众号", 7), "微信… 9 more bytes");
+        assert_eq!(secrets.cut("微0123456789abcdef信", 10), "微***信");
+        assert_eq!(secrets.cut("微0123456789abcdef信", 5), "微**… 4 more bytes");
     }
 }

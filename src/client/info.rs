@@ -44,24 +44,6 @@ impl Client {
         self.0.sender.hosts.transports()
     }
 
-    /// Texts with every known secret masked.
-    #[must_use]
-    pub fn mask_all(&self, texts: Vec<String>) -> Vec<String> {
-        self.0.sender.redactor.mask_all(texts)
-    }
-
-    /// What kind of secret a text holds, if it holds one that is known.
-    #[must_use]
-    pub fn find_secret(&self, text: &str) -> Option<&'static str> {
-        self.0.sender.redactor.find(text)
-    }
-
-    /// `text` with every known secret masked.
-    #[must_use]
-    pub fn mask(&self, text: &str) -> String {
-        self.0.sender.redactor.mask(text)
-    }
-
     /// The account's token, fetched if there is none.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! What one run may print: a text up to a length, all texts up to a sum. What is beyond is counted, and the count is
 //! printed at the run's end.
 
-use crate::{base::lock, client::Client, script::Output};
+use crate::{
+    base::{Redactor, lock},
+    script::Output,
+};
 use std::sync::{Arc, Mutex};
 
 /// The longest text, in bytes.
@@ -13,8 +16,7 @@ const MAX_BYTES: usize = 10 << 20;
 /// An output that passes on what is within the bounds.
 pub(super) struct BoundedOutput {
     output: Arc<dyn Output>,
-    /// Masks the account's secrets: a text must not be cut within one.
-    client: Option<Client>,
+    secrets: Redactor,
     max_bytes: usize,
     state: Mutex<Printed>,
 }
@@ -27,8 +29,8 @@ struct Printed {
 }
 
 impl BoundedOutput {
-    pub(super) fn new(output: Arc<dyn Output>, client: Option<Client>) -> Self {
-        Self { output, client, max_bytes: MAX_BYTES, state: Mutex::default() }
+    pub(super) fn new(output: Arc<dyn Output>, secrets: &Redactor) -> Self {
+        Self { output, secrets: secrets.clone(), max_bytes: MAX_BYTES, state: Mutex::default() }
     }
 
     /// Prints how much was dropped.
@@ -53,12 +55,7 @@ impl BoundedOutput {
         }
         state.bytes += cost;
         drop(state);
-        if text.len() <= MAX_TEXT {
-            return Some(text.to_owned());
-        }
-        let text = self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text));
-        let end = text.floor_char_boundary(MAX_TEXT);
-        Some(format!("{}… {} more bytes", &text[..end], text.len() - end))
+        Some(self.secrets.cut(text, MAX_TEXT))
     }
 }
 
@@ -95,7 +92,10 @@ mod tests {
 
     fn printed(texts: &[&str], max_bytes: usize) -> Vec<String> {
         let kept = Arc::new(Kept::default());
-        let output = BoundedOutput { max_bytes, ..BoundedOutput::new(Arc::<Kept>::clone(&kept), None) };
+        let output = BoundedOutput {
+            max_bytes,
+            ..BoundedOutput::new(Arc::<Kept>::clone(&kept), &Redactor::default())
+        };
         for text in texts {
             output.print(text);
         }

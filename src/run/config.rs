@@ -2,7 +2,7 @@
 
 use super::record::RunOptions;
 use crate::{
-    base::{Cancel, Clock},
+    base::{Cancel, Clock, Redactor},
     client::Client,
     host::Host,
     script::{CallbackKeys, ConfirmWrite, FileAccess, NoClient, Output},
@@ -23,6 +23,8 @@ pub struct RunConfig {
     pub files: FileAccess,
     /// The folder of temporary files, for sets that are too large for memory.
     pub scratch_folder: PathBuf,
+    /// Masks secrets in what is recorded and cut.
+    pub secrets: Redactor,
     /// The clock.
     pub clock: Clock,
     /// Cancels the run and its client.
@@ -57,6 +59,7 @@ impl RunConfig {
             in_flight: options.in_flight,
             files,
             scratch_folder: host.scratch_folder(),
+            secrets: host.secrets.clone(),
             clock: host.clock.clone(),
             cancel: cancel.clone(),
             params: options.params.clone(),

@@ -4,7 +4,7 @@
 use super::{config::RunConfig, output_log::OutputLog};
 use crate::{
     api,
-    base::{Cancel, Clock, Diagnostic, Stopwatch},
+    base::{Cancel, Clock, Diagnostic, Redactor, Stopwatch},
     bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport, kind_of},
     client::{Client, SentCalls},
     host::on_deep_stack,
@@ -148,7 +148,7 @@ impl Execution {
         let record = config.store.clone().zip(attempt).map(|(store, attempt)| Record {
             store,
             attempt,
-            client: config.client.as_ref().ok().cloned(),
+            secrets: config.secrets.clone(),
             clock: config.clock.clone(),
         });
         let mut journal = Journal::default();
@@ -205,6 +205,7 @@ impl Execution {
             output,
             files: config.files,
             scratch_folder: config.scratch_folder,
+            secrets: config.secrets,
             clock: config.clock,
         };
         let env = RunEnv::new(calls, journal, config.store, policy, io);
@@ -337,8 +338,8 @@ fn classify(
 struct Record {
     store: Store,
     attempt: Attempt,
-    /// Masks the account's secrets in what is written.
-    client: Option<Client>,
+    /// Masks secrets in what is written.
+    secrets: Redactor,
     clock: Clock,
 }
 
@@ -348,25 +349,21 @@ impl Record {
         runtime: &Runtime,
         output: &Arc<dyn Output>,
     ) -> (Arc<OutputLog>, JoinHandle<()>) {
-        let log = OutputLog::new(&self.attempt, &self.clock, Arc::clone(output), self.client.clone());
+        let log = OutputLog::new(&self.attempt, &self.clock, Arc::clone(output), &self.secrets);
         log.open(runtime, &self.store, &self.attempt.run)
-    }
-
-    fn mask(&self, text: &str) -> String {
-        self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text))
     }
 
     /// Records how the attempt ended; returns why it could not.
     async fn end(&self, report: &RunReport, state: Option<StateUpdate>) -> Option<String> {
-        let state = state.map(|state| (state.automation, self.mask(&state.json)));
+        let state = state.map(|state| (state.automation, self.secrets.mask(&state.json)));
         let recorded = match serde_json::to_string(report) {
             Ok(json) => {
                 let end = RunEnd {
                     run: &self.attempt.run,
                     attempt: self.attempt.attempt,
                     state: report.state,
-                    note: &self.mask(report.error.as_deref().unwrap_or_default()),
-                    report: &self.mask(&json),
+                    note: &self.secrets.mask(report.error.as_deref().unwrap_or_default()),
+                    report: &self.secrets.mask(&json),
                     now: self.clock.now(),
                     saved_state: state.as_ref().map(|(automation, json)| SavedState { automation, json }),
                 };

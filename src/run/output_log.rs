@@ -4,9 +4,8 @@
 //! Printing never waits for the store: lines that the store does not take are dropped here, with a warning.
 
 use crate::{
-    base::{Clock, lock},
+    base::{Clock, Redactor, lock},
     bulk::Attempt,
-    client::Client,
     script::Output,
     store::{OutputLine, Store},
 };
@@ -26,8 +25,7 @@ const MAX_BATCH: usize = 256;
 /// An output that stores what it passes on.
 pub(super) struct OutputLog {
     output: Arc<dyn Output>,
-    /// Masks the account's secrets.
-    client: Option<Client>,
+    secrets: Redactor,
     clock: Clock,
     attempt: i64,
     state: Mutex<State>,
@@ -43,14 +41,9 @@ struct State {
 
 impl OutputLog {
     /// A log in front of `output` that does not store anything yet.
-    pub(super) fn new(
-        attempt: &Attempt,
-        clock: &Clock,
-        output: Arc<dyn Output>,
-        client: Option<Client>,
-    ) -> Self {
+    pub(super) fn new(attempt: &Attempt, clock: &Clock, output: Arc<dyn Output>, secrets: &Redactor) -> Self {
         let state = Mutex::new(State { writer: None, number: 0, left: MAX_LOG_BYTES });
-        Self { output, client, clock: clock.clone(), attempt: attempt.attempt, state }
+        Self { output, secrets: secrets.clone(), clock: clock.clone(), attempt: attempt.attempt, state }
     }
 
     /// Stores lines from now on. The task ends after [`OutputLog::close`], when the last line is written.
@@ -70,7 +63,7 @@ impl OutputLog {
         if lock(&self.state).left == 0 {
             return;
         }
-        let text = self.client.as_ref().map_or_else(|| text.to_owned(), |client| client.mask(text));
+        let text = self.secrets.mask(text);
         let mut state = lock(&self.state);
         if state.left == 0 {
             return;

@@ -146,7 +146,7 @@ pub(super) async fn begin(
 pub(super) fn execute(runtime: &Runtime, plan: HandlerRun, attempt: Attempt) -> RunOutcome {
     let HandlerRun { program, call, mut connected, .. } = plan;
     let client = connected.config.client.clone();
-    let output = Arc::new(BoundedOutput::new(connected.config.output, client.clone().ok()));
+    let output = Arc::new(BoundedOutput::new(connected.config.output, &connected.config.secrets));
     connected.config.output = Arc::<BoundedOutput>::clone(&output);
     let limits = Limits::new(connected.options.max_changes, connected.options.max_errors);
     let run = Execution {

@@ -336,6 +336,7 @@ impl JobExecution {
             }),
             Err(error) => match ScriptError::find_in(error) {
                 Some(error) => {
+                    let error = error.bounded(&self.env.io.secrets);
                     let failed = json!(Failed { error, report: Some(report.clone()) });
                     self.env.block_on(async { step.failed(&failed).await.map(drop) })
                 }

@@ -79,6 +79,7 @@ impl TerminalOp<'_> {
             Ok(job) => Ok(Opened::Run(Box::new(job))),
             Err(error) => {
                 if let Some(error) = ScriptError::find_in(&error) {
+                    let error = error.bounded(&env.io.secrets);
                     let failed = json!(Failed { error, report: None });
                     env.block_on(step.failed(&failed)).map_err(journal)?;
                 }

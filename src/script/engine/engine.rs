@@ -91,7 +91,7 @@ impl Script {
         match self.env.unless_pausing(result) {
             Ok(value) if value.is_unit() => Ok(None),
             Ok(value) => Ok(Some(to_text(&self.engine, value))),
-            Err(error) => Err(explain(&error, &self.engine, &self.program)),
+            Err(error) => Err(explain(&error, &self.engine, &self.program, &self.env)),
         }
     }
 }

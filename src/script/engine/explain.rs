@@ -6,6 +6,7 @@ use crate::{
         functions::kinds::{self, field_is_read_only, value_fields},
         host::{
             catalog::{Function, functions, kind_in_words},
+            env::RunEnv,
             error::{ErrorKind, ScriptError, ScriptFailure},
             stdlib::is_source,
             value::to_text,
@@ -51,8 +52,17 @@ struct Caller<'a> {
     method: Option<&'a str>,
 }
 
-/// A runtime error as a failure.
-pub(crate) fn explain(error: &EvalAltResult, engine: &Engine, program: &Program) -> ScriptFailure {
+/// A runtime error as a failure whose texts have a bounded length.
+pub(crate) fn explain(
+    error: &EvalAltResult,
+    engine: &Engine,
+    program: &Program,
+    env: &RunEnv,
+) -> ScriptFailure {
+    explain_in_full(error, engine, program).bounded(&env.io.secrets)
+}
+
+fn explain_in_full(error: &EvalAltResult, engine: &Engine, program: &Program) -> ScriptFailure {
     let mut inner = error;
     let mut source = None;
     // The function that the error came up in, if an earlier line of the session may declare it.

@@ -73,11 +73,13 @@ impl Script {
         let options = CallFnOptions::new().eval_ast(true);
         let result: Result<Dynamic, Box<EvalAltResult>> =
             self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, &call.handler, arguments);
-        let value =
-            self.env.unless_pausing(result).map_err(|error| explain(&error, &self.engine, &self.program))?;
+        let value = self
+            .env
+            .unless_pausing(result)
+            .map_err(|error| explain(&error, &self.engine, &self.program, &self.env))?;
         let value = (!value.is_unit()).then(|| to_text(&self.engine, value));
         let state = kept(&state.flatten_clone())
-            .map_err(|error| explain(&error.raise(), &self.engine, &self.program))?;
+            .map_err(|error| explain(&error.raise(), &self.engine, &self.program, &self.env))?;
         Ok(HandlerResult { value, state })
     }
 }

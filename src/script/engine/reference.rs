@@ -2,7 +2,7 @@
 
 use super::engine;
 use crate::{
-    base::{Cancel, Clock, Diagnostic},
+    base::{Cancel, Clock, Diagnostic, Redactor},
     bulk::{Journal, ProgressBoard},
     script::host::{
         catalog::{Function, functions},
@@ -41,6 +41,7 @@ pub(crate) fn reference_engine() -> Engine {
         output: Arc::new(NullOutput),
         files: FileAccess::default(),
         scratch_folder: PathBuf::from("."),
+        secrets: Redactor::default(),
         clock: Clock::system(),
     };
     let env = RunEnv::new(calls, Journal::default(), None, WritePolicy::default(), io);

@@ -216,7 +216,7 @@ impl Session {
         watch_variables(&mut engine, asts);
         let engine = Arc::new(engine);
         let _ = env.engine.set(Arc::downgrade(&engine));
-        let fail = |error: &EvalAltResult| explain(error, &engine, &line.program);
+        let fail = |error: &EvalAltResult| explain(error, &engine, &line.program, env);
         let prelude = engine.compile(self.prelude()).map_err(|error| {
             let error: Box<EvalAltResult> = error.into();
             fail(&error)

@@ -2,7 +2,7 @@
 
 use super::signature::signature;
 use crate::{
-    api::{Field, FieldKind, Spec, tag::Tag},
+    api::{Field, FieldKind, Method, Spec, tag::Tag},
     script::host::{
         env::RunEnv,
         error::ScriptError,
@@ -18,6 +18,19 @@ use serde_json::{Value, json};
 const OPENID: &str = "openid";
 const OPENID_LIST: &str = "openid_list";
 
+/// The longest text that can be a part of an address, in bytes: servers take no longer address.
+const MAX_QUERY_TEXT: usize = 8 << 10;
+
+/// Refuses a text that is too long to be a part of an address; `what` names it.
+pub(crate) fn check_query_text(what: &str, text: &str) -> Result<(), ScriptError> {
+    if text.len() <= MAX_QUERY_TEXT {
+        return Ok(());
+    }
+    let message =
+        format!("{what} is {} bytes long, and an address has room for {MAX_QUERY_TEXT}", text.len());
+    Err(ScriptError::usage(message, "is it the text that it is meant to be?"))
+}
+
 /// A script's argument in the wire format.
 pub(crate) fn read_argument(
     env: &RunEnv,
@@ -25,6 +38,14 @@ pub(crate) fn read_argument(
     field: &Field,
     arg: &Dynamic,
 ) -> Result<Value, ScriptError> {
+    let value = read_value(env, spec, field, arg)?;
+    if let (Method::Get, Value::String(text)) = (spec.method, &value) {
+        check_query_text(&format!("{}: `{}`", spec.name, field.name), text)?;
+    }
+    Ok(value)
+}
+
+fn read_value(env: &RunEnv, spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, ScriptError> {
     let wrong = |arg: &Dynamic| {
         ScriptError::usage(
             format!(

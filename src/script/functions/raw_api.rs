@@ -1,6 +1,7 @@
 //! `api::get` and `api::post`: every path of the platform, with the same token, retries and
 //! redaction as the functions that are declared.
 
+use super::argument::check_query_text;
 use crate::{
     api::{CallKind, Method, undeclared, wire::Outgoing},
     bulk::Undeclared,
@@ -88,6 +89,7 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
                 );
             }
         };
+        check_query_text(&format!("api::get: `{name}`"), &text).map_err(ScriptError::raise)?;
         Ok((name.to_string(), text))
     });
     Ok(Outgoing { query: query.collect::<Result<_, _>>()?, ..Outgoing::default() })
@@ -95,6 +97,7 @@ fn read_query(query: &Map) -> Result<Outgoing, Box<EvalAltResult>> {
 
 fn call(env: &RunEnv, method: Method, path: &str, request: &Outgoing) -> Result<Dynamic, Box<EvalAltResult>> {
     let name = if method == Method::Get { "get" } else { "post" };
+    check_query_text(&format!("{RAW_API}::{name}: `path`"), path).map_err(ScriptError::raise)?;
     let spec = undeclared::spec(method, path).map_err(|error| {
         let hint = match error {
             undeclared::UndeclaredError::Path(_) => {

@@ -46,16 +46,12 @@ impl RunEnv {
 
     /// Masks known secrets in texts that a script gave as openids, before a job sends and records them.
     pub(crate) fn mask_openids(&self, openids: Vec<String>) -> Vec<String> {
-        match &self.calls.client {
-            Ok(client) => client.mask_all(openids),
-            Err(_) => openids,
-        }
+        self.io.secrets.mask_all(openids)
     }
 
     /// Refuses to write a text that holds a secret: it would be seen on the account, and recorded here. `what` names it.
     pub(crate) fn refuse_secret(&self, what: &str, text: &str) -> ScriptResult<()> {
-        let found = self.calls.client.as_ref().ok().and_then(|client| client.find_secret(text));
-        let Some(secret) = found else { return Ok(()) };
+        let Some(secret) = self.io.secrets.find(text) else { return Ok(()) };
         let message = format!("{what} holds {secret}");
         let hint = "nothing was sent; does the script take a text from an answer that repeats what was sent?";
         Err(ScriptError::usage(message, hint).raise())

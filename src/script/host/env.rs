@@ -7,7 +7,7 @@ use super::{
     file::FileAccess,
 };
 use crate::{
-    base::{Cancel, Clock, Diagnostic},
+    base::{Cancel, Clock, Diagnostic, Redactor},
     bulk::{BlacklistCache, DryRun, Journal, Limits, ProgressBoard},
     client::Client,
     store::Store,
@@ -78,6 +78,8 @@ pub struct ScriptIo {
     pub files: FileAccess,
     /// Holds temporary data that is too large for memory.
     pub scratch_folder: PathBuf,
+    /// Masks secrets in what is sent, recorded or cut.
+    pub secrets: Redactor,
     /// The time.
     pub clock: Clock,
 }

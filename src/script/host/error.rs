@@ -3,7 +3,7 @@
 use super::value_type::DeclaredField;
 use crate::{
     api::errcode::DAILY_QUOTA,
-    base::Diagnostic,
+    base::{Diagnostic, Redactor},
     bulk::{JournalError, Limit, ObserveError},
     client::CallError,
 };
@@ -17,6 +17,10 @@ pub(crate) type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 /// Why the platform can't be called at all: no account, say. A script that makes no call runs.
 #[derive(Clone, Debug)]
 pub struct NoClient(pub Diagnostic);
+
+/// The longest text of an error that is recorded or shown, in bytes. A script can throw what fills its memory; of an error
+/// all texts together, as JSON, must fit into a line to the daemon.
+const MAX_TEXT: usize = 16 << 10;
 
 /// What an error means for the run that it ends: its state and its exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +127,20 @@ impl ScriptError {
                 value.clone().try_cast()
             }
             _ => None,
+        }
+    }
+
+    /// With texts of a bounded length, as it is recorded.
+    #[must_use]
+    pub(crate) fn bounded(self, secrets: &Redactor) -> Self {
+        let cut = |text: String| secrets.cut(&text, MAX_TEXT);
+        Self {
+            message: cut(self.message),
+            errmsg: cut(self.errmsg),
+            rid: self.rid.map(cut),
+            hint: self.hint.map(cut),
+            notes: self.notes.into_iter().map(cut).collect(),
+            ..self
         }
     }
 
@@ -268,6 +286,16 @@ pub struct ScriptFailure {
 }
 
 impl ScriptFailure {
+    /// With texts of a bounded length.
+    #[must_use]
+    pub(crate) fn bounded(self, secrets: &Redactor) -> Self {
+        let cut = |text: String| secrets.cut(&text, MAX_TEXT);
+        let Diagnostic { message, span, notes, hint } = self.diagnostic;
+        let notes = notes.into_iter().map(cut).collect();
+        let diagnostic = Diagnostic { message: cut(message), span, notes, hint: hint.map(cut) };
+        Self { diagnostic, ..self }
+    }
+
     /// Something that is wrong with the script itself.
     pub(crate) fn in_script(diagnostic: Diagnostic) -> Self {
         Self { diagnostic, kind: ErrorKind::Script }

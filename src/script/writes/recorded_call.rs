@@ -130,7 +130,7 @@ pub(super) fn record(
                 Some(error) => {
                     let in_doubt = error.in_doubt || prior == PriorCall::InDoubt;
                     let error = ScriptError { in_doubt, ..error };
-                    step.failed(&redact(env, &error.to_json())).await.map(drop)
+                    step.failed(&redact(env, &error.bounded(&env.io.secrets).to_json())).await.map(drop)
                 }
                 None => Ok(()),
             },
@@ -155,10 +155,7 @@ pub(super) fn redact(env: &RunEnv, value: &Value) -> Value {
             Value::Object(fields.collect())
         }
         Value::Array(entries) => entries.iter().map(|entry| redact(env, entry)).collect(),
-        Value::String(text) => match &env.calls.client {
-            Ok(client) => json!(client.mask(text)),
-            Err(_) => value.clone(),
-        },
+        Value::String(text) => json!(env.io.secrets.mask(text)),
         _ => value.clone(),
     }
 }

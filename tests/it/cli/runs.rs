@@ -222,3 +222,17 @@ fn change_limit_counts_over_all_attempts() {
     assert!(stopped.err.contains("the run may make 170 changes, and no more"), "{}", stopped.err);
     assert_eq!(sandbox.tagged("会员"), Some(170));
 }
+
+#[test]
+fn thrown_text_of_megabytes_is_cut_where_it_is_shown_and_recorded() {
+    let folder = Folder::with("let s = \"信\"; s.pad(1_000_000, \"信\"); throw s;");
+    let said = folder.run(&["run", "script.rhai", "--sandbox", "--report", "report.json"]).failure(1);
+    // Of three bytes each: 5,461 characters are within 16 KiB.
+    let cut = format!("{}… 2983617 more bytes", "信".repeat(5_461));
+    assert!(said.starts_with(&format!("error: {cut}\n")), "{} bytes", said.len());
+    assert_eq!(folder.json("report.json")["error"], cut);
+    let runs = folder.run(&["runs"]).success();
+    let run = runs.split_whitespace().next().expect("it is recorded");
+    let shown = folder.run(&["show", run]).success();
+    assert!(shown.contains(&format!("  because   {cut}\n")), "{} bytes", shown.len());
+}

@@ -92,6 +92,54 @@ fn assert_healthy(folder: &Folder, log: &str) {
     assert!(fires.iter().filter(|state| **state == FireState::Done).count() >= 2, "{fires:?} {log}");
 }
 
+/// Errors of a script that are longer than a line to the daemon may be are errors of the script, and not of its process.
+#[test]
+fn script_error_of_megabytes_fails_its_fire_and_pauses_nothing() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let cases = [
+        ("抛出", "throw s", "… 1783617 more bytes"),
+        ("抛出控制", "let c = \"\\x01\"; c.pad(1_800_000, \"\\x01\"); throw c", "… 1783616 more bytes"),
+        ("路径", "api::get(s)", "api::get: `path` is 1800000 bytes long, and an address has room for 8192"),
+        ("表格", "openids_from(s).count()", "can't read openids from `信信"),
+        ("标签", "followers().tag(s)", "信信"),
+        (
+            "换码",
+            "oauth::exchange(s)",
+            "oauth::exchange: `code` is 1800000 bytes long, and an address has room for 8192",
+        ),
+        ("查询", "api::get(\"/cgi-bin/menu/get\", #{a: s})", "api::get: `a` is 1800000 bytes long"),
+    ];
+    let mut folder = folder();
+    for (name, script, _) in cases {
+        let script = format!("let s = \"信\"; s.pad(600_000, \"信\"); {script}");
+        folder = folder.file(&format!("jobs/{name}.rhai"), every_second("", &script));
+    }
+    let daemon = serve(&folder, &sandbox, &[]);
+    let since = Instant::now();
+    let failures = |name: &str| {
+        let log = daemon.stdout();
+        let of_it =
+            log.lines().filter(|line| line.contains(&format!(" {name} ")) && line.contains(": failed: "));
+        of_it.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (name, _, reason) in cases {
+        while failures(name).is_empty() {
+            assert!(since.elapsed() < TIMEOUT, "{name} does not fail: {}", daemon.stdout());
+            thread::sleep(Duration::from_millis(20));
+        }
+        let line = &failures(name)[0];
+        assert!(line.contains(reason) && line.len() < 64 << 10, "{name}: {} bytes: {line:.300}", line.len());
+    }
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert!(!finished.out.contains("its process"), "{}", finished.out);
+    for (name, ..) in cases {
+        let (fires, paused_until) = fires_and_pause(&folder, name);
+        assert!(fires.contains(&FireState::Failed) && paused_until.is_none(), "{name}: {fires:?}");
+    }
+    assert_healthy(&folder, &finished.out);
+}
+
 #[test]
 fn automation_whose_process_dies_five_times_is_paused_and_no_other() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
