@@ -17,7 +17,7 @@ use std::{
     fmt::{self, Display},
 };
 
-/// Characters of a field's name that are shown: it may come from the answer.
+/// The longest name of a field that is shown, in characters: it may come from the answer.
 const MAX_NAME: usize = 40;
 
 /// A step on the way from the whole to a field.
@@ -49,8 +49,11 @@ impl Display for Mismatch {
             for (number, segment) in self.place.iter().enumerate() {
                 match segment {
                     Segment::Field(name) => {
-                        let name = name.chars().filter(|char| !char.is_control()).take(MAX_NAME);
-                        write!(f, "{}{}", if number == 0 { "" } else { "." }, name.collect::<String>())?;
+                        let is_long = name.chars().nth(MAX_NAME).is_some();
+                        // Not a part of it: a part of a secret could not be masked any more.
+                        let name =
+                            if is_long { "…".to_owned() } else { name.replace(char::is_control, "") };
+                        write!(f, "{}{name}", if number == 0 { "" } else { "." })?;
                     }
                     Segment::Entry(index) => write!(f, "[{index}]")?,
                 }

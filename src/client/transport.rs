@@ -3,7 +3,7 @@
 use super::{BaseUrl, CallError};
 use crate::{
     api::{Spec, media::File, wire::Outgoing},
-    base::Secret,
+    base::{Redactor, Secret, plain_line},
 };
 use reqwest::multipart::{Form, Part};
 use std::{error::Error, sync::OnceLock, time::Duration};
@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit of the size of a token service's answer.
 const MAX_TOKEN_BYTES: usize = 1 << 20;
+
+/// The longest part of a token service's message that is shown, in bytes.
+const MAX_MESSAGE: usize = 600;
 
 /// Limit of idle connections that are kept open.
 const MAX_IDLE_CONNECTIONS: usize = 64;
@@ -195,6 +198,7 @@ pub(super) async fn ask_for_token(
     key: Option<&Secret>,
     account: &str,
     stale: Option<&Secret>,
+    secrets: &Redactor,
 ) -> Result<Option<String>, String> {
     let transport = Transport::new(base.clone());
     let http = transport.http().map_err(|error| error.to_string())?;
@@ -225,11 +229,10 @@ pub(super) async fn ask_for_token(
             // The service's own message, if there is one, names what the platform refused.
             let message: Option<serde_json::Value> = serde_json::from_slice(&reply.bytes).ok();
             let message = message.as_ref().and_then(|message| message.get("error")?.as_str());
-            let message: String = message.unwrap_or_default().chars().take(300).collect();
-            let message = match stale {
-                Some(stale) => message.replace(stale.reveal(), "***"),
-                None => message,
-            };
+            // It may repeat what it was sent.
+            key.into_iter().chain(stale).for_each(|sent| secrets.learn_token(sent));
+            let message = secrets.cut(&secrets.mask(message.unwrap_or_default()), MAX_MESSAGE);
+            let message = plain_line(&message);
             Err(format!("the token service {from} answered with status {status} {message}")
                 .trim_end()
                 .to_owned())

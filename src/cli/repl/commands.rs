@@ -129,7 +129,7 @@ fn help(repl: &ReplSession) {
 }
 
 fn vars(repl: &ReplSession) {
-    let variables = repl.session.lines.variables();
+    let variables = repl.session.lines.variables(&repl.host.secrets);
     for (path, name) in repl.session.lines.imports() {
         repl.host.out.line(&format!("  import {path:?} as {name}"));
     }

@@ -113,7 +113,7 @@ impl<'a> ReplSession<'a> {
         let mut failure = Failure::from(error);
         let message = &failure.diagnostic.message;
         let named = |before: &str| message.strip_prefix(before).and_then(|rest| rest.strip_suffix('`'));
-        let variables = self.session.lines.variables();
+        let variables = self.session.lines.variables(&self.host.secrets);
         let is_there = |name: &str| variables.iter().find(|variable| variable.name == name);
         if let Some(variable) = named("there is no function `").and_then(is_there) {
             let name = &variable.name;
@@ -158,7 +158,7 @@ impl<'a> ReplSession<'a> {
         if let Rendered::Rows { rows, from, .. } = shown {
             self.shown_to = from + rows.len();
         }
-        self.shown = show(shown, self.columns);
+        self.shown = show(&shown.masked(&self.host.secrets), self.columns);
         if !self.shown.is_empty() {
             self.host.out.line(&self.shown);
         }
@@ -185,7 +185,8 @@ impl<'a> ReplSession<'a> {
             Command::new("sh").arg("-c").arg(pager).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut pager) = pager else { return false };
         // A pager that is closed before the end stops reading.
-        let _ = pager.stdin.take().map(|mut to| to.write_all(format!("{}\n", plain_text(text)).as_bytes()));
+        let text = self.host.secrets.mask(&plain_text(text));
+        let _ = pager.stdin.take().map(|mut to| to.write_all(format!("{text}\n").as_bytes()));
         // 127 is the shell's exit code for a program that does not exist.
         pager.wait().is_ok_and(|status| status.code() != Some(127))
     }
@@ -326,7 +327,7 @@ impl<'a> ReplSession<'a> {
     pub(super) fn refresh_names(&self) {
         let lines = &self.session.lines;
         self.names.change(|names| {
-            names.variables = lines.variables();
+            names.variables = lines.variables(&self.host.secrets);
             names.functions = lines.functions();
             names.modules = lines.imports().iter().map(|(_, name)| name.clone()).collect();
         });

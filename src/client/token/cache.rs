@@ -433,7 +433,7 @@ impl TokenCache {
                     FetchMode::Replace(refused) => Some(refused),
                 };
                 tokio::select! {
-                    given = external.fetch(&sender.account.appid, refused) => match (given, refused) {
+                    given = external.fetch(&sender.account.appid, refused, &sender.redactor) => match (given, refused) {
                         // The source has no other token now.
                         (Ok(None), Some(refused)) => return Ok(refused.clone()),
                         (Ok(None), None) => Err(CallError::NoToken { reason: "there is none now".to_owned() }),

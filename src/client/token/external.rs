@@ -3,7 +3,7 @@
 use super::broker::Broker;
 use crate::{
     api::{WireSecret, token::Token},
-    base::{Secret, read_text},
+    base::{Redactor, Secret, read_text},
     client::{BaseUrl, CallError, transport},
 };
 use serde::Deserialize;
@@ -53,6 +53,7 @@ impl External {
         &self,
         appid: &str,
         stale: Option<&Secret>,
+        secrets: &Redactor,
     ) -> Result<Option<Token>, CallError> {
         let no_token = |reason: String| CallError::NoToken { reason };
         let text = match self {
@@ -62,7 +63,7 @@ impl External {
                 .map_err(|error| no_token(format!("the token's file {}: {error}", path.display())))?,
             Self::Url { base, key, account } => {
                 let account = account.as_deref().unwrap_or(appid);
-                let given = transport::ask_for_token(base, key.as_ref(), account, stale).await;
+                let given = transport::ask_for_token(base, key.as_ref(), account, stale, secrets).await;
                 let Some(text) = given.map_err(no_token)? else { return Ok(None) };
                 text
             }

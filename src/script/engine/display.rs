@@ -3,7 +3,7 @@
 
 use crate::{
     api::{tag::Tag, user},
-    base::with_thousands,
+    base::{Redactor, with_thousands},
     bulk::OperationReport,
     script::{
         audience::audience::Audience,
@@ -47,6 +47,24 @@ pub enum Rendered {
     },
 }
 
+impl Rendered {
+    /// Without any known secret. It is masked before its cells are cut or wrapped: a part of a secret could not be found any
+    /// more.
+    #[must_use]
+    pub fn masked(&self, secrets: &Redactor) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Text(text) => Self::Text(secrets.mask(text)),
+            Self::Rows { columns, rows, from, total } => Self::Rows {
+                columns: secrets.mask_all(columns.clone()),
+                rows: rows.iter().map(|row| secrets.mask_all(row.clone())).collect(),
+                from: *from,
+                total: *total,
+            },
+        }
+    }
+}
+
 /// A variable, as `:vars` and completion show it.
 #[derive(Clone, Debug)]
 pub struct Variable {
@@ -54,7 +72,7 @@ pub struct Variable {
     pub name: String,
     /// Its type, as messages name it.
     pub kind: String,
-    /// Its value, truncated.
+    /// Its value without secrets, truncated.
     pub value: String,
     /// The fields that can follow its dot.
     pub fields: Vec<String>,
@@ -230,12 +248,12 @@ fn fields(value: &Dynamic) -> Vec<String> {
 }
 
 /// A constant for lists and for completion.
-pub(crate) fn constant(name: &str, value: &Dynamic) -> Variable {
-    Variable { is_constant: true, ..variable(name, value) }
+pub(crate) fn constant(name: &str, value: &Dynamic, secrets: &Redactor) -> Variable {
+    Variable { is_constant: true, ..variable(name, value, secrets) }
 }
 
 /// A variable for lists and for completion.
-pub(crate) fn variable(name: &str, value: &Dynamic) -> Variable {
+pub(crate) fn variable(name: &str, value: &Dynamic, secrets: &Redactor) -> Variable {
     let first = value.read_lock::<Array>().and_then(|list| list.first().cloned());
     let (kind, value_text) = match value.read_lock::<Array>() {
         Some(list) => (format!("an array of {}", list.len()), String::new()),
@@ -249,6 +267,7 @@ pub(crate) fn variable(name: &str, value: &Dynamic) -> Variable {
         }
         None => (describe_type(value), in_a_cell(&cut(value, LEVELS, PAGE_ROWS))),
     };
+    let value_text = secrets.mask(&value_text);
     let mut short: String = value_text.chars().take(MAX_VALUE_CHARS).collect();
     if short.len() < value_text.len() {
         short.push('…');

@@ -10,7 +10,7 @@ use super::{
     explain::explain,
     variables::watch_variables,
 };
-use crate::base::lock;
+use crate::base::{Redactor, lock};
 use crate::script::{
     audience::audience::Audience,
     host::{
@@ -364,10 +364,11 @@ impl Session {
 
     /// The variables and constants, in order.
     #[must_use]
-    pub fn variables(&self) -> Vec<Variable> {
+    pub fn variables(&self, secrets: &Redactor) -> Vec<Variable> {
         let variables = entries(&self.state.scope);
-        let variables = variables.iter().map(|(name, _, value)| variable(name, value));
-        let constants = self.state.constants.iter().map(|(name, value)| constant(name, value));
+        let variables = variables.iter().map(|(name, _, value)| variable(name, value, secrets));
+        let constants = self.state.constants.iter();
+        let constants = constants.map(|(name, value)| constant(name, value, secrets));
         constants.chain(variables).collect()
     }
 

@@ -17,6 +17,7 @@ mod run;
 mod runs;
 pub(crate) mod secrets;
 mod secrets_config;
+mod secrets_cut;
 mod secrets_files;
 mod secrets_reports;
 mod special_files;
