@@ -2,15 +2,15 @@
 
 use super::file::{self, Entry};
 use crate::{
-    base::{Secret, read_text},
+    base::{Secret, Stopwatch, read_text},
     cli::failure::usage_error,
     host::Host,
 };
 use std::{
     fs,
-    io::Read,
+    io::{self, Read},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -86,7 +86,7 @@ pub(crate) fn read(
             Ok((Secret::new(text.trim()), format!("file {}", file.display())))
         }
         (None, None, None, Some(command)) => {
-            let secret = run(host, command).map_err(|reason| {
+            let secret = run(host, command, COMMAND_TIMEOUT).map_err(|reason| {
                 let message = format!("secret_command of account `{name}` {reason}");
                 let hint = "it is a shell command that prints the AppSecret and nothing else";
                 usage_error(message, hint)
@@ -107,12 +107,16 @@ pub(crate) fn read(
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often a command that has closed its output is asked whether it has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The maximum length of an AppSecret in bytes.
 const MAX_LENGTH: u64 = 1 << 10;
 
-/// What a command prints. Neither the command nor its output is ever shown: either may hold a secret.
-fn run(host: &Host, command: &str) -> Result<Secret, String> {
-    let failed = |error: std::io::Error| format!("can't be run: {error}");
+/// What a command prints within a time. Neither the command nor its output is ever shown: either may hold a secret.
+fn run(host: &Host, command: &str, within: Duration) -> Result<Secret, String> {
+    let failed = |error: io::Error| format!("can't be run: {error}");
+    let since = Stopwatch::start();
     let mut child = Command::new("sh")
         .args(["-c", command])
         .current_dir(&host.folder)
@@ -125,22 +129,48 @@ fn run(host: &Host, command: &str) -> Result<Secret, String> {
     let (sender, printed) = mpsc::channel();
     // If the command does not end, this thread is left behind, and ends once the pipe is closed.
     thread::spawn(move || {
-        let mut text = String::new();
-        let read = stdout.map(|stdout| stdout.take(MAX_LENGTH).read_to_string(&mut text));
-        let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(text));
+        let mut bytes = Vec::new();
+        // One byte over the limit is enough to know that it is too long.
+        let read = stdout.map(|stdout| stdout.take(MAX_LENGTH + 1).read_to_end(&mut bytes));
+        let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(bytes));
     });
-    let Ok(text) = printed.recv_timeout(COMMAND_TIMEOUT) else {
-        let _ = child.kill();
-        // A killed process ends at once.
-        let _ = child.wait();
-        return Err(format!("took over {} s", COMMAND_TIMEOUT.as_secs()));
+    let ended = printed.recv_timeout(within).ok().and_then(|bytes| {
+        let is_too_long = bytes.as_ref().is_some_and(|bytes| bytes.len() as u64 > MAX_LENGTH);
+        // What has printed too much need not end by itself.
+        let status =
+            if is_too_long { Ok(None) } else { wait(&mut child, since, within).transpose()?.map(Some) };
+        Some((bytes, status))
+    });
+    let (bytes, status) = match ended {
+        Some((bytes, Ok(Some(status)))) => (bytes, status),
+        other => {
+            let _ = child.kill();
+            // A killed process ends at once.
+            let _ = child.wait();
+            return Err(match other {
+                None => format!("took over {}", humantime::format_duration(within)),
+                Some((_, Err(error))) => failed(error),
+                Some(_) => format!("printed over {MAX_LENGTH} bytes"),
+            });
+        }
     };
-    // Further output would be too long for a secret.
-    let status = child.wait().map_err(failed)?;
-    match (status.success(), text.unwrap_or_default().trim()) {
+    let text = bytes.map(String::from_utf8).and_then(Result::ok);
+    match (status.success(), text.as_deref().map(str::trim)) {
         (false, _) => Err(format!("ended with {status}")),
-        (true, "") => Err("printed nothing".to_owned()),
-        (true, secret) => Ok(Secret::new(secret)),
+        (true, None) => Err("printed what is no text".to_owned()),
+        (true, Some("")) => Err("printed nothing".to_owned()),
+        (true, Some(secret)) => Ok(Secret::new(secret)),
+    }
+}
+
+/// How a process has ended; `None` if it has not when the time is over.
+fn wait(child: &mut Child, since: Stopwatch, within: Duration) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || since.elapsed() >= within {
+            return Ok(status);
+        }
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -159,4 +189,35 @@ pub(crate) fn refuse_if_readable(path: &Path) -> anyhow::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn refuse_if_readable(_path: &Path) -> anyhow::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    fn printed(command: &str, within: Duration) -> Result<String, String> {
+        run(&Host::real(), command, within).map(|secret| secret.reveal().to_owned())
+    }
+
+    const SOON: Duration = Duration::from_millis(200);
+    const LATE: Duration = Duration::from_mins(10);
+
+    #[test]
+    fn command_that_does_not_end_is_killed_whatever_it_has_printed() {
+        for start in
+            ["", "printf 5a2db0c5; ", "printf 5a2db0c5; exec >&-; ", "head -c 1024 /dev/zero | tr '\\0' a; "]
+        {
+            let command = format!("{start}exec sleep 600");
+            assert_eq!(printed(&command, SOON), Err("took over 200ms".to_owned()), "{start}");
+        }
+    }
+
+    #[test]
+    fn longer_output_than_a_secret_is_an_error_and_is_not_cut() {
+        let of = |count: u32| format!("head -c {count} /dev/zero | tr '\\0' a");
+        assert_eq!(printed(&of(1024), LATE), Ok("a".repeat(1024)));
+        assert_eq!(printed(&of(1025), LATE), Err("printed over 1024 bytes".to_owned()));
+        assert_eq!(printed("yes; exec sleep 600", LATE), Err("printed over 1024 bytes".to_owned()));
+    }
 }
