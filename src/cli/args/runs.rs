@@ -16,7 +16,8 @@ pub(crate) struct RunArguments {
     /// The folder of the named automation, if not the one that was served last
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
-    /// A parameter of the script; may be repeated
+    /// A parameter of the script; may be repeated. A value with a slash that names a file, a new file or a folder of tables
+    /// lets the script use it
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub params: Vec<(String, String)>,
     /// The maximum number of concurrent calls

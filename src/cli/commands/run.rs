@@ -20,6 +20,7 @@ use crate::{
 use chrono::Local;
 use std::{
     collections::BTreeMap,
+    fs,
     path::{MAIN_SEPARATOR, Path, PathBuf},
     sync::Arc,
 };
@@ -76,16 +77,37 @@ pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u
     )
 }
 
-/// What the script of a run by hand may read and write files under: its own folder, the working folder, and each path
-/// that a parameter names.
+/// What the script of a run by hand may read and write files under: its own folder, the working folder, and each file or
+/// folder that a parameter names.
 fn roots(host: &Host, origin: &Origin, params: &[(String, String)]) -> Vec<PathBuf> {
-    let named = params.iter().map(|(_, value)| value.as_str()).filter(|value| value.contains(MAIN_SEPARATOR));
-    origin
-        .folder()
-        .into_iter()
-        .chain([host.folder.clone()])
-        .chain(named.map(|path| host.folder.join(path)))
-        .collect()
+    let named = params.iter().filter_map(|(_, value)| named_path(host, value));
+    origin.folder().into_iter().chain([host.folder.clone()]).chain(named).collect()
+}
+
+/// Folders of the system. Those at the top of the file system are none that a parameter opens either.
+const SYSTEM: [&str; 7] = ["/bin", "/boot", "/etc", "/lib", "/run", "/sbin", "/usr"];
+
+/// The file or folder that a parameter's value names, if it is one that a person gives to a script: a file that is there, a
+/// new one in a folder that is there, or a folder of tables. A value may have a slash and name nothing, or everything.
+fn named_path(host: &Host, value: &str) -> Option<PathBuf> {
+    if !value.contains(MAIN_SEPARATOR) {
+        return None;
+    }
+    let path = host.folder.join(value);
+    let is_named = match fs::canonicalize(&path) {
+        Ok(real) if real.is_dir() => is_folder_of_tables(host, &real),
+        Ok(real) => real.is_file(),
+        Err(_) => path.file_name().is_some() && path.parent().is_some_and(Path::is_dir),
+    };
+    is_named.then_some(path)
+}
+
+/// Whether a folder is one that a person gives to a script whole. `folder` is without links.
+fn is_folder_of_tables(host: &Host, folder: &Path) -> bool {
+    let is_at_the_top = folder.parent().is_none_or(|parent| parent.parent().is_none());
+    let home = host.variable("HOME").and_then(|home| fs::canonicalize(home).ok());
+    let holds_a_home = home.is_some_and(|home| home.starts_with(folder));
+    !is_at_the_top && !holds_a_home && !SYSTEM.iter().any(|system| folder.starts_with(system))
 }
 
 /// The account that the run of an automation works on; says which, unless the command line does.
@@ -163,4 +185,52 @@ fn by_name(given: &[(String, String)]) -> anyhow::Result<BTreeMap<String, String
         }
     }
     Ok(params)
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_names_a_file_a_new_file_or_a_folder_of_tables() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["家", "家/店", "导出"] {
+            fs::create_dir(path(name)).expect("a folder can be made");
+        }
+        fs::write(path("导出/名单.csv"), "openid").expect("a file can be written");
+        std::os::unix::fs::symlink("/", path("导出/根")).expect("a link can be made");
+        let mut host = Host::real();
+        host.folder = path("家/店");
+        host.environment.insert("HOME".to_owned(), path("家").display().to_string());
+        for named in
+            ["../../导出/名单.csv", "../../导出/新.csv", "../../导出", "../../导出/", "./新.csv", "./"]
+        {
+            assert_eq!(named_path(&host, named), Some(host.folder.join(named)), "{named}");
+        }
+        let other = [
+            "/",
+            "//",
+            "/.",
+            "/etc",
+            "/usr/lib",
+            "/usr/../etc/",
+            "/home",
+            "/tmp",
+            "../",
+            "../..",
+            "../../../",
+            "..",
+        ];
+        for named in other.into_iter().chain([
+            "../../导出/根",
+            "无/新.csv",
+            "https://example.com/a",
+            "名单.csv",
+            "2026/11",
+        ]) {
+            assert_eq!(named_path(&host, named), None, "{named}");
+        }
+    }
 }

@@ -115,7 +115,7 @@ impl FileAccess {
                 let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
                 format!(
                     "it may use what is under {}; `files = [\"…\"]` in {CONFIGURATION} adds a folder, and a run by hand may \
-                     use what a --param names",
+                     use a file, or a folder that is not the system's or a home, that a --param names by its path",
                     if roots.is_empty() { "no folder".to_owned() } else { roots.join(", ") }
                 )
             }

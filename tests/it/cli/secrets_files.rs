@@ -102,6 +102,22 @@ fn file_outside_of_the_folders_is_not_read() {
 }
 
 #[test]
+fn parameter_with_a_slash_opens_the_folder_that_it_names_and_no_other() {
+    let elsewhere = Folder::new().file("名单.csv", "oabc\n");
+    let path = elsewhere.path().join("名单.csv");
+    let folder = Folder::with(&format!("param(\"sep\"); print(openids_from({path:?}).count());"));
+    let run =
+        |given: &str| folder.run(&["run", "script.rhai", "--sandbox", "--param", &format!("sep={given}")]);
+    for given in ["/", "//", "/tmp", "../", "年/月"] {
+        let refused = run(given).failure(1);
+        assert!(refused.contains("outside of the folders that the script may use"), "{given}: {refused}");
+    }
+    for given in [elsewhere.path(), &path] {
+        assert_eq!(run(&given.display().to_string()).success(), "1\n");
+    }
+}
+
+#[test]
 fn pipe_is_not_waited_for() {
     let folder = folder();
     let made =
