@@ -8,7 +8,7 @@ use crate::{
         args::{RunFlags, TargetArgs},
         config::{Access, ClientOptions, Connection, connect, purge_old_runs},
         failure::usage_error,
-        output::{About, Console, Progress, ProgressMode, exit, show_outcome, write_report},
+        output::{About, Console, Progress, ProgressMode, check_report, exit, show_outcome, write_report},
         runtime::start_runtime,
         signals,
     },
@@ -71,18 +71,13 @@ impl Purpose<'_> {
 
 /// Makes a run, and gives the command's exit code.
 pub(super) fn run_recorded(host: &Host, mut plan: RunPlan) -> anyhow::Result<u8> {
-    if let Some(path) = &plan.flags.report {
-        // A report that can't be written is an error before the first call, not after the last.
-        let begun = RunReport::from_operations(Vec::new(), BTreeMap::new(), Duration::ZERO);
-        let begun = RunReport { state: RunState::Running, ..begun };
-        write_report(host, path, &begun, &About::default())?;
-    }
     let runtime = start_runtime()?;
     #[cfg(debug_assertions)]
     if let Some(point) = host.variable("MPSCRIPT_FAIL_POINT") {
         crate::bulk::arm(point);
     }
     let prepared = PreparedRun::connect(host, &runtime, &plan)?;
+    prepared.begin_report(&plan)?;
     prepared.load_state(&mut plan)?;
     let about = prepared.about(&plan);
     let attempt = prepared.record(&plan)?;
@@ -128,6 +123,16 @@ impl<'a> PreparedRun<'a> {
         let store = connection.store_of_runs(host, runtime, plan.target);
         let store_of_state = store.clone().filter(|_| !plan.target.sandbox);
         Ok(Self { host, runtime, console, cancel, connection, may_wait, store, store_of_state })
+    }
+
+    /// Writes the report of a run that has not ended: a process that is killed leaves this one, not that of an earlier run. A
+    /// report that can't be written is an error before the first call, not after the last.
+    fn begin_report(&self, plan: &RunPlan) -> anyhow::Result<()> {
+        let Some(path) = &plan.flags.report else { return Ok(()) };
+        check_report(self.host, &self.connection.files, path)?;
+        let begun = RunReport::from_operations(Vec::new(), BTreeMap::new(), Duration::ZERO);
+        let begun = RunReport { state: RunState::Running, ..begun };
+        write_report(self.host, path, &begun, &About::default())
     }
 
     /// Gives the automation's state to its handler; a resumed run has the state that it was started with.

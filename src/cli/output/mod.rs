@@ -14,4 +14,4 @@ pub(crate) use console::{Console, ProgressMode};
 pub(crate) use daemon_log::DaemonLogWriter;
 pub(crate) use outcome::{dry_run_summary, show_outcome};
 pub(crate) use progress::Progress;
-pub(crate) use report::{About, write_report};
+pub(crate) use report::{About, check_report, write_report};

@@ -77,6 +77,15 @@ impl FileAccess {
         self.protected.extend(paths);
     }
 
+    /// Whether a path is one of those that stay out of reach, whoever names it.
+    #[must_use]
+    pub fn is_protected(&self, path: &Path) -> bool {
+        let named = self.folder.join(path);
+        refuse_system(&named).is_err()
+            || real_path(&named).is_ok_and(|real| self.refuse_protected(&real).is_err())
+            || fs::metadata(&named).is_ok_and(|metadata| self.is_protected_file(&metadata))
+    }
+
     /// Opens a file to be read.
     pub(crate) fn open(&self, path: &str) -> Result<File, FileError> {
         let named = self.folder.join(path);
@@ -85,11 +94,15 @@ impl FileAccess {
         self.check(&real)?;
         let file = open_regular(&real)?;
         let metadata = file.metadata()?;
-        // A hard link has another path, and is the same file.
-        if self.protected.iter().any(|protected| is_same_file(protected, &metadata)) {
+        if self.is_protected_file(&metadata) {
             return Err(FileError::Protected);
         }
         Ok(file)
+    }
+
+    /// Whether it is a protected file: a hard link has another path, and is the same file.
+    fn is_protected_file(&self, metadata: &Metadata) -> bool {
+        self.protected.iter().any(|protected| is_same_file(protected, metadata))
     }
 
     /// Where a file that is going to be written really lies.
@@ -136,8 +149,7 @@ impl FileAccess {
         }
     }
 
-    /// Whether a path without links may be touched.
-    fn check(&self, real: &Path) -> Result<(), FileError> {
+    fn refuse_protected(&self, real: &Path) -> Result<(), FileError> {
         refuse_system(real)?;
         let is_protected =
             |protected: &PathBuf| real_path(protected).is_ok_and(|protected| real.starts_with(protected));
@@ -146,6 +158,12 @@ impl FileAccess {
         {
             return Err(FileError::Protected);
         }
+        Ok(())
+    }
+
+    /// Whether a path without links may be touched.
+    fn check(&self, real: &Path) -> Result<(), FileError> {
+        self.refuse_protected(real)?;
         let mut below = self
             .roots
             .iter()

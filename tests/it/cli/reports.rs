@@ -165,6 +165,69 @@ fn html_report_shows_the_outcome_escaped() {
     assert!(refused.contains("can't write the report "), "{refused}");
 }
 
+#[test]
+fn report_replaces_a_report_and_an_empty_file() {
+    let folder = Folder::with("followers().take(1).tag(\"甲\");");
+    for name in ["report.json", "report", "report.csv", "report.html"] {
+        fs::write(folder.path().join(name), "").expect("a file can be written");
+        // The second one replaces the first, of another form.
+        for script in ["1 + 1", "followers().take(1).tag(\"甲\")"] {
+            let finished = folder.run(&["run", "-e", script, "--sandbox", "-q", "--report", name]);
+            assert_eq!(finished.code, Some(0), "{name}: {}", finished.err);
+        }
+        assert!(!text(&folder, name).is_empty(), "{name}");
+    }
+    fs::copy(folder.path().join("report.html"), folder.path().join("report.json")).expect("it can be copied");
+    folder.run(&["run", "script.rhai", "--sandbox", "--report", "report.json"]).success();
+    assert_eq!(folder.json("report.json")["changed"], 1);
+}
+
+#[test]
+fn report_over_a_foreign_file_leaves_the_file() {
+    for (name, content) in [
+        ("data.json", "{\n  \"state\": \"open\"\n}\n"),
+        ("名单.csv", "openid,remark\r\noabc,甲\r\n"),
+        ("page.html", "<!doctype html>\n<p>mpscript\n"),
+        ("notes", "mpscript\n"),
+    ] {
+        let folder = Folder::with("throw \"坏了\";").file(name, content);
+        let refused = folder.run(&["run", "script.rhai", "--sandbox", "--report", name]).failure(2);
+        assert!(refused.contains("a file is there that is no report"), "{refused}");
+        assert!(refused.contains("hint: move it away, or give the report another name"), "{refused}");
+        assert_eq!(text(&folder, name), content);
+    }
+}
+
+#[test]
+fn report_over_the_store_leaves_the_store() {
+    let folder = Folder::with("print(1);").env("MPSCRIPT_STORE", "store.json");
+    folder.run(&["run", "script.rhai", "--sandbox"]).success();
+    for name in ["store.json", "store.json-wal"] {
+        let refused = folder.run(&["run", "script.rhai", "--sandbox", "--report", name]);
+        assert_eq!(refused.code, Some(2), "{name}: {}", refused.err);
+    }
+    assert!(fs::read(folder.path().join("store.json")).expect("it is there").starts_with(b"SQLite format 3"));
+    assert_eq!(folder.run(&["runs"]).success().lines().count(), 1);
+}
+
+#[test]
+fn report_over_a_secret_leaves_the_secret() {
+    let config = "[accounts.shop]\nappid = \"wx1\"\nsecret_file = \"secret.json\"\n";
+    let folder = Folder::with("print(1);").file("mpscript.toml", config).file("secret.json", "");
+    let refused = folder.run(&["run", "script.rhai", "--sandbox", "--report", "secret.json"]).failure(2);
+    assert!(refused.contains("the store, the configuration, secrets"), "{refused}");
+    assert_eq!(text(&folder, "secret.json"), "");
+}
+
+#[test]
+fn report_of_a_run_that_does_not_start_leaves_the_report_before_it() {
+    let folder = Folder::with("print(1);");
+    folder.run(&["run", "script.rhai", "--sandbox", "--report", "report.json"]).success();
+    let before = text(&folder, "report.json");
+    folder.run(&["run", "script.rhai", "--account", "无", "--report", "report.json"]).failure(2);
+    assert_eq!(text(&folder, "report.json"), before);
+}
+
 async fn look(browser: &Client, page: &Url) -> Result<(), CmdError> {
     browser.set_window_size(1_100, 2_000).await?;
     browser.goto(page.as_str()).await?;

@@ -14,14 +14,19 @@ const MAX_FAILURES: usize = 200;
 /// Jobs that the page shows: a loop may have thousands.
 const MAX_JOBS: usize = 100;
 
+/// What says that a page is a report; a version follows.
+pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"mpscript ";
+
 /// The page's style sheet.
 const STYLE: &str = include_str!("report.css");
 
 /// The page.
 pub(crate) fn page(report: &RunReport, about: &About) -> String {
     let script = escaped(&about.script);
+    let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(
         "<!doctype html>\n<html lang=\"zh-CN\">\n<head>\n<meta charset=\"utf-8\">\n\
+         {GENERATOR}{version}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>{script}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{script}</h1>\n"
@@ -50,10 +55,7 @@ pub(crate) fn page(report: &RunReport, about: &About) -> String {
     page.push_str(&calls("would-call", "Calls that would be made", &report.would_call));
     page.push_str(&jobs(report));
     page.push_str(&failures(report));
-    page.push_str(&format!(
-        "<footer>Made by mpscript {}.</footer>\n</main>\n</body>\n</html>\n",
-        env!("CARGO_PKG_VERSION")
-    ));
+    page.push_str(&format!("<footer>Made by mpscript {version}.</footer>\n</main>\n</body>\n</html>\n"));
     page
 }
 

@@ -6,4 +6,4 @@ mod html;
 mod write;
 
 pub(crate) use about::About;
-pub(crate) use write::write_report;
+pub(crate) use write::{check_report, write_report};
