@@ -90,11 +90,11 @@ pub(crate) fn decide(world: &mut World, query: &str) -> Page {
     }
     match field("openid").and_then(|openid| world.number(&openid).ok()) {
         Some(number) => Page::Redirect(link.back(world, number)),
-        None => Page::Redirect({
-            // A user who has never followed the account.
-            let number = world.newcomer();
-            link.back(world, number)
-        }),
+        // A user who has never followed the account.
+        None => match world.newcomer() {
+            Ok(number) => Page::Redirect(link.back(world, number)),
+            Err(reason) => html("无法授权", &format!("<p>{reason}</p>")),
+        },
     }
 }
 

@@ -212,7 +212,7 @@ fn scan(world: &mut World, body: &Value) -> Result<Value, String> {
     };
     let number = match body.get("openid").and_then(Value::as_str) {
         Some(openid) => world.resolve_openid(openid)?,
-        None => world.newcomer(),
+        None => world.newcomer()?,
     };
     world.scan(number, scene);
     Ok(json!({"openid": world.openids.openid(number)}))
@@ -227,7 +227,7 @@ fn oauth_code(world: &mut World, body: &Value) -> Result<Value, String> {
     }
     let number = match body.get("openid").and_then(Value::as_str) {
         Some(openid) => world.resolve_openid(openid)?,
-        None if world.followers.is_empty() => world.newcomer(),
+        None if world.followers.is_empty() => world.newcomer()?,
         None => 0,
     };
     Ok(json!({"code": world.issue_code(number, scope)}))

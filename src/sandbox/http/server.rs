@@ -30,7 +30,7 @@ use crate::{
 use chrono::DateTime;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     header::{self, HeaderValue},
 };
@@ -184,7 +184,10 @@ fn set_visitor(query: &str) -> Response<Full<Bytes>> {
 async fn platform(shared: &Shared, route: Route, mut call: Call) -> Option<Response<Full<Bytes>>> {
     let (fault, latency) = {
         let mut world = shared.world();
-        *world.calls.entry(format!("{} {}", call.method, route.spec.path)).or_default() += 1;
+        // A client may make up methods.
+        let method = [Method::GET, Method::POST].into_iter().find(|known| known.as_str() == call.method);
+        let method = method.as_ref().map_or("other", Method::as_str);
+        *world.calls.entry(format!("{method} {}", route.spec.path)).or_default() += 1;
         let fault = world.faults.apply(route.spec.path, |openid| call.names(openid));
         (fault, world.options.latency)
     };

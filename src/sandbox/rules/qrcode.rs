@@ -22,7 +22,7 @@ const MAX_PERMANENT: usize = 100_000;
 impl World {
     /// The scene of a ticket that has not expired.
     pub(crate) fn scene_of(&self, ticket: &str) -> Result<Scene, String> {
-        match self.codes.by_ticket.get(ticket) {
+        match self.codes.get(ticket) {
             None => Err(format!("there is no code with the ticket `{ticket}`")),
             Some(code) if code.expires.is_some_and(|expires| self.now() >= expires) => {
                 Err(format!("the code with the ticket `{ticket}` has expired"))
@@ -73,7 +73,7 @@ impl Simulate for qrcode::Create {
         }
         let ticket = world.ticket();
         let expires = seconds.map(|seconds: i64| world.now() + seconds);
-        world.codes.by_ticket.insert(ticket.clone(), Code { scene, expires });
+        world.codes.insert(ticket.clone(), Code { scene, expires });
         let url = format!("http://weixin.qq.com/q/{}", world.characters(22));
         Ok(Ticket { ticket, expire_seconds: seconds, url })
     }

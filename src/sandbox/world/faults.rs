@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Limit of rules.
 const MAX_RULES: usize = 1_000;
 
+/// Limit of the bytes of all rules as JSON: each may have a body.
+const MAX_BYTES: usize = 16 << 20;
+
 /// A rule of `POST /__sandbox/faults`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,11 +60,16 @@ pub(crate) struct InjectedFault {
 
 /// The rules in force.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct Faults {
+    rules: Vec<Fault>,
+    /// Of the rules as JSON.
+    bytes: usize,
+}
 
 impl Faults {
     /// Adds a rule, given as JSON.
     pub(crate) fn add(&mut self, rule: Value) -> Result<(), String> {
+        let bytes = rule.to_string().len();
         let fault: Fault = serde_json::from_value(rule).map_err(|error| error.to_string())?;
         let effects = usize::from(fault.errcode.is_some())
             + usize::from(fault.status.is_some())
@@ -82,17 +90,22 @@ impl Faults {
         if fault.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Err("`status` is from 200 to 599".to_owned());
         }
-        if self.0.len() == MAX_RULES {
+        if self.rules.len() == MAX_RULES {
             return Err(format!("there are {MAX_RULES} rules already; POST /__sandbox/reset clears them"));
         }
-        self.0.push(fault);
+        if self.bytes + bytes > MAX_BYTES {
+            let message = "the bodies of all rules are over 16 MiB; POST /__sandbox/faults/clear clears them";
+            return Err(message.to_owned());
+        }
+        self.bytes += bytes;
+        self.rules.push(fault);
         Ok(())
     }
 
     /// What happens to a call; rules that hit it add up.
     pub(crate) fn apply(&mut self, path: &str, names: impl Fn(&str) -> bool) -> InjectedFault {
         let mut injected = InjectedFault::default();
-        for fault in &mut self.0 {
+        for fault in &mut self.rules {
             if fault.path != path || fault.openid.as_deref().is_some_and(|openid| !names(openid)) {
                 continue;
             }
@@ -126,4 +139,19 @@ fn body_text(body: &Value) -> String {
 fn read_delay<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(|text| humantime::parse_duration(&text).map_err(serde::de::Error::custom)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Endpoint, tag};
+    use serde_json::json;
+
+    #[test]
+    fn rules_with_too_many_bytes_are_refused() {
+        let mut faults = Faults::default();
+        let rule = json!({"path": tag::List::SPEC.path, "body": "微".repeat(1 << 20)});
+        let added: Vec<bool> = (0..6).map(|_| faults.add(rule.clone()).is_ok()).collect();
+        assert_eq!(added, [true, true, true, true, true, false]);
+    }
 }

@@ -34,6 +34,9 @@ use std::{
 /// One in this many listed followers has unsubscribed: `user/get` still lists them, their details say `subscribe` 0.
 const ONE_UNSUBSCRIBED_IN: u32 = 1_000;
 
+/// Limit of people who come after the first followers.
+const MAX_NEWCOMERS: usize = 100_000;
+
 /// One in this many followers is starred from the start.
 const ONE_STARRED_IN: u32 = 500;
 
@@ -226,8 +229,13 @@ impl World {
         self.options.unionid.then(|| Openids::new(!self.options.seed).openid(number))
     }
 
-    /// Adds a person who has never followed the account.
-    pub(crate) fn newcomer(&mut self) -> u32 {
+    /// Adds a person who has never followed the account; the error says that there are too many.
+    pub(crate) fn newcomer(&mut self) -> Result<u32, String> {
+        if self.followers.len() >= self.options.followers as usize + MAX_NEWCOMERS {
+            return Err(format!(
+                "{MAX_NEWCOMERS} people have come already; POST /__sandbox/reset removes them"
+            ));
+        }
         let number = u32::try_from(self.followers.len()).unwrap_or(u32::MAX);
         self.followers.push(Follower {
             subscribed: false,
@@ -239,7 +247,7 @@ impl World {
             tags: Vec::new(),
             remark: None,
         });
-        number
+        Ok(number)
     }
 
     /// Where a listing continues after `openid` (exclusive).
