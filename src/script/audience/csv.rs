@@ -135,7 +135,7 @@ fn unwritable(path: &Path, error: &io::Error) -> ScriptError {
 /// A value as a cell: nothing for what the platform left out, a list with spaces between.
 fn cell(value: &Dynamic) -> String {
     if let Ok(entries) = value.as_array_ref() {
-        return entries.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(" ");
+        return no_formula(&entries.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(" "));
     }
     match value.as_immutable_string_ref() {
         Ok(text) => no_formula(&text),
@@ -156,5 +156,6 @@ mod tests {
         assert_eq!(cell(&Dynamic::UNIT), "");
         assert_eq!(cell(&(-5_i64).into()), "-5");
         assert_eq!(cell(&vec![Dynamic::from(2_i64), Dynamic::from(100_i64)].into()), "2 100");
+        assert_eq!(cell(&vec![Dynamic::from("=1+2"), Dynamic::from("甲")].into()), "'=1+2 甲");
     }
 }

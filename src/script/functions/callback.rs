@@ -8,7 +8,7 @@ use crate::{
         error::{ScriptError, at_position},
         modules::CALLBACK,
         register::described,
-        value::{compact, describe_type, to_dynamic},
+        value::{compact, describe_type, to_dynamic, to_json, unsendable},
     },
 };
 use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext};
@@ -279,9 +279,11 @@ fn read_reply(given: &Dynamic) -> Result<Reply> {
     if !given.is_map() {
         return Err(wrong(&REPLY, 1, "a map, as in #{MsgType: \"text\", Content: \"…\"}", given));
     }
-    let fields = serde_json::to_value(given).map_err(|error| {
-        ScriptError::usage(format!("{CALLBACK}::reply: `fields` holds what can't be sent: {error}"), "")
-    })?;
+    if let Some(reason) = unsendable(given) {
+        let message = format!("{CALLBACK}::{}: `fields` can't be sent: {reason}", REPLY.name);
+        return Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"));
+    }
+    let fields = to_json(given);
     let fields = fields.as_object().cloned().unwrap_or_default();
     Reply::from_fields(&fields).map_err(|error| fault(&error))
 }

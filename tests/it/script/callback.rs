@@ -120,6 +120,31 @@ fn message_has_the_platform_s_fields() {
 }
 
 #[test]
+fn reply_with_a_value_that_can_t_be_sent_is_refused() {
+    let body = push("<MsgType>text</MsgType><Content>hi</Content>");
+    for (value, kind) in [
+        ("followers()", "an Audience"),
+        ("timestamp()", "a timestamp"),
+        ("|x| x", "a closure"),
+        ("0.0 / 0.0", "no finite number"),
+        ("1..3", "a range"),
+        ("blob(3, 65)", "a blob"),
+        ("callback::parse(param(\"body\"))", "a Message"),
+    ] {
+        let script = format!(
+            "let m = callback::parse(param(\"body\")); callback::reply(m, #{{MsgType: \"text\", Content: {value}}})"
+        );
+        let message = format!("callback::reply: `fields` can't be sent: `Content` is {kind}");
+        let hint = "give texts, numbers, true or false, arrays and maps";
+        assert_eq!(
+            failure(&script, &[("body", &body)], &configured()),
+            (1, format!("{message} | {hint}")),
+            "{value}"
+        );
+    }
+}
+
+#[test]
 fn misspelt_field_or_function_is_reported_with_a_suggestion() {
     let body = push("<MsgType>text</MsgType><Content>hi</Content>");
     let fails = |script: &str| failure(script, &[("body", &body)], &configured());
