@@ -7,7 +7,7 @@ use crate::{
     base::{
         Clock, EpochMs,
         http::{Peer, Service, Urgency},
-        lock,
+        lock, plain_line,
     },
     client::{AccountKey, UnknownAccountKey},
     run::daemon::{DaemonStats, LAG_BUCKETS, StatsSnapshot},
@@ -63,7 +63,7 @@ impl Service for Metrics {
 fn health(trouble: Option<String>) -> (StatusCode, String) {
     match trouble {
         None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", plain_line(&trouble))),
     }
 }
 
@@ -220,6 +220,7 @@ impl Page {
     }
 }
 
+/// The value of a label: names of files are chosen by others.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    plain_line(text).replace('\\', "\\\\").replace('"', "\\\"")
 }

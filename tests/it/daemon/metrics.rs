@@ -145,6 +145,21 @@ fn two_addresses_of_one_appid_have_metrics_of_their_own() {
 }
 
 #[test]
+fn control_characters_of_a_file_s_name_reach_no_label() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let automation = "const automation = #{ on: [ #{ every: \"1h\" } ] };\nfn run(ctx) { }";
+    let folder = Folder::new().account().file("jobs/红\u{1b}[31m\n\"名.rhai", automation);
+    let (daemon, place) = measured(&folder, &sandbox);
+    daemon.wait_for(": live");
+    let page = get(&place, "GET", "/metrics").1;
+    let row = format!(
+        "mpscript_fires_total{{automation=\"红\u{fffd}[31m \\\"名\",account=\"{DEFAULT_APPID}\",result=\"done\"}}"
+    );
+    assert!(figure(&page, &row) < 0.5, "{page}");
+    assert!(!page.contains('\u{1b}'), "{page}");
+}
+
+#[test]
 fn metrics_page_reports_fires_tokens_and_quota() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::new().account().file("jobs/tick.rhai", TICK).file("jobs/broken.rhai", "let a = ;");
