@@ -193,7 +193,7 @@ fn kept_in(path: &[ASTNode]) -> Option<KeptIn> {
         // What captures variables is a block of its own.
         matches!(node, ASTNode::Expr(Expr::Stmt(_)) | ASTNode::Stmt(Stmt::Expr(_) | Stmt::Share(_)))
     };
-    let around = &around[..around.iter().rposition(|node| !is_wrapper(node))? + 1];
+    let around = &around[..=around.iter().rposition(|node| !is_wrapper(node))?];
     let call = around.iter().rev().take_while(|node| matches!(node, ASTNode::Expr(_))).find_map(call_of);
     let statement = around.iter().rev().find_map(|node| match node {
         ASTNode::Stmt(statement) => Some(*statement),

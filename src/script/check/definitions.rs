@@ -124,7 +124,8 @@ impl<'a> Bindings<'a> {
             let key = FunctionKey { file: *file, name: name.clone(), parameters: body.parameters.len() };
             for index in captured..body.parameters.len() {
                 let value = arguments.get(index - captured).unwrap_or(&ValueType::Unknown);
-                self.set(&Place::Parameter(key.clone(), index), value);
+                let value = if body.is_closure() { value.clone() } else { of_parameter(value) };
+                self.set(&Place::Parameter(key.clone(), index), &value);
             }
             result = result.or(&self.get(&Place::Result(key)));
         }
@@ -140,5 +141,23 @@ impl<'a> Bindings<'a> {
             self.get(&Place::Result(key))
         });
         results.fold(ValueType::Undetermined, |all, result| all.or(&result))
+    }
+}
+
+/// What is known of the parameter of a function with a name that is given a value. A function may be written for several
+/// types, whatever this program gives it; what has fields is followed, since no other value has them.
+pub(super) fn of_parameter(value: &ValueType) -> ValueType {
+    match value {
+        ValueType::Undetermined | ValueType::Record(_) | ValueType::Audience | ValueType::Function(..) => {
+            value.clone()
+        }
+        ValueType::List(entry) => ValueType::List(Box::new(of_parameter(entry))),
+        ValueType::Unit
+        | ValueType::Text
+        | ValueType::Integer
+        | ValueType::Float
+        | ValueType::Flag
+        | ValueType::Map(_)
+        | ValueType::Unknown => ValueType::Unknown,
     }
 }

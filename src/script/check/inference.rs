@@ -5,7 +5,7 @@
 //! One file because statements, expressions and calls are gone through by functions that call each other.
 
 use super::{
-    definitions::{Bindings, Definitions, FunctionKey, Place},
+    definitions::{Bindings, Definitions, FunctionKey, Place, of_parameter},
     file::{Body, Link, access, literal},
     observed::{FieldUse, Observed, Observer, Operand, Typed},
     operators::{calculate, is_comparison},
@@ -21,9 +21,8 @@ use std::collections::BTreeMap;
 pub(super) const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
 
 /// Methods of an array whose closure is given an entry and its number.
-const ENTRY_CLOSURES: [&str; 11] = [
-    "all", "drain", "extract", "filter", "find", "find_map", "for_each", "index_of", "map", "retain", "some",
-];
+const ENTRY_CLOSURES: [&str; 10] =
+    ["all", "drain", "extract", "filter", "find", "find_map", "index_of", "map", "retain", "some"];
 
 /// Methods of an array whose closure is given two entries.
 const PAIR_CLOSURES: [&str; 3] = ["dedup", "sort", "sort_by"];
@@ -487,8 +486,15 @@ impl<'a> Inference<'a> {
     /// What a function of the engine returns, if all that take this value return the same.
     fn returned(&self, module: &str, name: &str, arguments: usize, on: Option<&ValueType>) -> ValueType {
         let key = (module.to_owned(), name.to_owned(), arguments);
-        let known = self.definitions.returns.get(&key).into_iter().flatten();
-        let mut fitting = known.filter(|(takes, _)| on.is_none_or(|on| takes.takes(on)));
+        let known = self.definitions.returns.get(&key).map_or(&[][..], Vec::as_slice);
+        // One that is declared for just this type is the one that is called.
+        let is_declared = on.is_some_and(|on| on.is_certain() && known.iter().any(|(takes, _)| takes == on));
+        let fits = |takes: &ValueType| match on {
+            Some(on) if is_declared => takes == on,
+            Some(on) => takes.takes(on),
+            None => true,
+        };
+        let mut fitting = known.iter().filter(|(takes, _)| fits(takes));
         let Some((_, first)) = fitting.next() else { return ValueType::Unknown };
         if fitting.all(|(_, gives)| gives == first) { first.clone() } else { ValueType::Unknown }
     }
@@ -507,6 +513,19 @@ impl<'a> Inference<'a> {
         match (name, of) {
             (_, ValueType::Undetermined) => return ValueType::Undetermined,
             ("call", ValueType::Function(..)) => return self.bindings.give(of, &given),
+            ("curry", ValueType::Function(..)) => {
+                self.bindings.escape(of);
+                return ValueType::Unknown;
+            }
+            ("type_of", _) => {
+                // The script distinguishes the types of this value by itself.
+                match at {
+                    Some((place, 0)) => self.bindings.set(place, &ValueType::Unknown),
+                    Some((place, depth)) => self.change(place, depth),
+                    None => {}
+                }
+                return ValueType::Text;
+            }
             _ => {}
         }
         let definitions = self.definitions;
@@ -584,6 +603,8 @@ impl<'a> Inference<'a> {
     fn mutate(&mut self, name: &str, place: &Place, depth: usize, given: &[ValueType]) {
         let is_list = depth == 0 && matches!(self.bindings.get(place), ValueType::List(_));
         match (name, given) {
+            // The function that is called may change it, as `this`.
+            ("call" | "for_each", _) => self.change(place, depth),
             (name, _) if !MUTATORS.contains(&name) || (is_list && REARRANGING.contains(&name)) => {}
             ("push", [entry]) | ("insert", [_, entry]) if is_list => {
                 self.bindings.set(place, &ValueType::list(std::iter::once(entry.clone())));
@@ -611,11 +632,11 @@ impl<'a> Inference<'a> {
         given: &[ValueType],
     ) -> ValueType {
         for (index, value) in given.iter().enumerate() {
-            self.bindings.set(&Place::Parameter(key.clone(), index), value);
+            self.bindings.set(&Place::Parameter(key.clone(), index), &of_parameter(value));
         }
         if let Some((of, at)) = on {
             let this = Place::This(key.clone());
-            self.bindings.set(&this, of);
+            self.bindings.set(&this, &of_parameter(of));
             // The function may change what it is called on.
             match at {
                 Some((place, 0)) => {
@@ -635,7 +656,13 @@ impl<'a> Inference<'a> {
             for variable in captured {
                 self.infer(variable);
             }
-            return self.infer(closure);
+            let function = self.infer(closure);
+            // What the parser writes for a closure's captures. Any other leaves fewer parameters to be given.
+            if closure_name(closure).is_some() {
+                return function;
+            }
+            self.bindings.escape(&function);
+            return ValueType::Unknown;
         }
         if let ("Fn", [named]) = (name, call.args.as_slice()) {
             self.infer(named);
@@ -708,11 +735,15 @@ impl<'a> Inference<'a> {
                 self.call_own(&key, None, given)
             }
             Some(None) => {
-                given.iter().for_each(|value| self.bindings.escape(value));
+                for value in given {
+                    self.bindings.escape(value);
+                }
                 ValueType::Unknown
             }
             None => {
-                given.iter().for_each(|value| self.bindings.escape(value));
+                for value in given {
+                    self.bindings.escape(value);
+                }
                 self.returned(module, name, given.len(), None)
             }
         }
