@@ -11,7 +11,7 @@
 
 use mpscript::{
     base::{EpochMs, Secret, Stopwatch},
-    store::{RunPayload, RunRecord, StartedBy, Statement, Store},
+    store::{RunPayload, RunRecord, StartedBy, Statement, Store, StoreTime},
 };
 
 const RUNS: u32 = 1_000;
@@ -37,7 +37,12 @@ fn main() {
         let payload = RunPayload { source: (0..250).map(line).collect(), ..RunPayload::default() };
         let watch = Stopwatch::start();
         for number in 0..RUNS {
-            let run = RunRecord::started(&format!("r{number}"), StartedBy::Command, EpochMs::new(1));
+            let run = RunRecord::started(
+                &format!("r{number}"),
+                StartedBy::Command,
+                EpochMs::new(1),
+                StoreTime::new(EpochMs::new(1)),
+            );
             store.add_run(&run, &payload).await.unwrap();
         }
         let each = watch.elapsed().as_micros() / u128::from(RUNS);

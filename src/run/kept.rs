@@ -45,7 +45,6 @@ pub async fn purge_once_a_day(store: &Store, keep: KeepPeriods, now: EpochMs) ->
         return Ok(());
     };
     let since = Stopwatch::start();
-    purge_calls(store, trusted_now).await?;
     while since.elapsed() < MAX_PURGE {
         let runs = store.purge_runs_by_hand(trusted_now - keep.runs).await?;
         let lines = store.purge_session_lines(trusted_now - keep.sessions).await?;
@@ -53,5 +52,5 @@ pub async fn purge_once_a_day(store: &Store, keep: KeepPeriods, now: EpochMs) ->
             break;
         }
     }
-    Ok(())
+    purge_calls(store, trusted_now).await
 }

@@ -2,6 +2,7 @@
 
 use super::{AutomationId, Cells, Fire, Row, Statement, Store, StoreError, fire, stored_enum::stored_enum};
 use crate::base::EpochMs;
+use std::collections::BTreeSet;
 
 stored_enum! {
     /// Which version of an automation's file is served.
@@ -32,8 +33,10 @@ pub struct AutomationRecord {
     pub served_version: ServedVersion,
     /// Why its file can't be loaded; empty when it can.
     pub load_error: String,
-    /// When its file was last read, or when a daemon that serves it last confirmed that, which it does once a day.
+    /// When its file was last read.
     pub served_at: EpochMs,
+    /// When a daemon that serves it last confirmed that, which it does once a day.
+    pub confirmed_at: EpochMs,
     /// The source of its last good revision, as JSON; empty when its file was deleted.
     pub last_good_source: String,
     /// How the daemon that served it last finds the account, as JSON; empty before it was served.
@@ -53,6 +56,7 @@ impl AutomationRecord {
             served_version: ServedVersion::Nothing,
             load_error: String::new(),
             served_at: EpochMs::new(0),
+            confirmed_at: EpochMs::new(0),
             last_good_source: String::new(),
             served_as: String::new(),
         }
@@ -102,8 +106,8 @@ pub enum ScanChange {
 
 macro_rules! columns {
     () => {
-        "account, name, folder, since, paused_until, state, served_version, load_error, served_at, last_good_source, \
-         served_as"
+        "account, name, folder, since, paused_until, state, served_version, load_error, served_at, confirmed_at, \
+         last_good_source, served_as"
     };
 }
 
@@ -119,6 +123,7 @@ fn read(row: &Row) -> Result<AutomationRecord, StoreError> {
         served_version: cells.decode(ServedVersion::decode)?,
         load_error: cells.text()?,
         served_at: cells.instant()?,
+        confirmed_at: cells.instant()?,
         last_good_source: cells.text()?,
         served_as: cells.text()?,
     })
@@ -188,13 +193,15 @@ impl Store {
         automations: impl Iterator<Item = AutomationId>,
         now: EpochMs,
     ) -> Result<(), StoreError> {
+        // In one order, so that two daemons that confirm the same ones don't wait for each other.
+        let automations: BTreeSet<AutomationId> = automations.collect();
         let confirm = |id: AutomationId| {
             let statement = Statement::new(
-                "UPDATE mpscript_automation SET served_at = $3 WHERE account = $1 AND name = $2",
+                "UPDATE mpscript_automation SET confirmed_at = $3 WHERE account = $1 AND name = $2",
             );
             id.given_to(statement).with(now)
         };
-        self.transaction(automations.map(confirm).collect()).await.map(drop)
+        self.transaction(automations.into_iter().map(confirm).collect()).await.map(drop)
     }
 
     /// Pauses an automation until an instant; `None` resumes it. `false` when there is no such automation.

@@ -5,9 +5,6 @@ use super::{Cells, Statement, Store, StoreError, StoreTime, store_time::Reading}
 use crate::base::{Clock, ClockSkew, lock};
 use std::time::Duration;
 
-/// How long a reading of the server's clock is continued by the monotonic clock: the server's may be set meanwhile.
-const MAX_AGE: Duration = Duration::from_secs(2);
-
 /// A reading that took longer says too little of how far two clocks differ.
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
 
@@ -20,7 +17,7 @@ impl Store {
         let asked_at = machine.monotonic();
         let known = *lock(&self.reading);
         let reading = match known {
-            Some(known) if asked_at.saturating_sub(known.at) < MAX_AGE => known,
+            Some(known) if known.is_recent(asked_at, machine.now()) => known,
             _ => {
                 let rows = self.query(Statement::new(sql)).await?;
                 let at = machine.monotonic();
@@ -32,7 +29,9 @@ impl Store {
                 let server = Cells::new("the server", "clock_timestamp", "clock", row).instant()?;
                 let is_exact = at.saturating_sub(asked_at) <= MAX_ROUND_TRIP;
                 let measured = is_exact.then(|| ClockSkew::between(machine.now(), server));
-                let reading = Reading { server, at, skew: measured.or(known.and_then(|known| known.skew)) };
+                let wall = machine.now();
+                let reading =
+                    Reading { server, at, wall, skew: measured.or(known.and_then(|known| known.skew)) };
                 *lock(&self.reading) = Some(reading);
                 reading
             }

@@ -2,7 +2,7 @@
 
 use super::{
     Cells, Statement, Store, StoreError, driver::BoxFuture, migrate_v6, migrate_v7, migrate_v8, migrate_v9,
-    migrate_v11, migrate_v12, migrate_v13, migrate_v14, migrate_v15,
+    migrate_v11, migrate_v12, migrate_v13, migrate_v14, migrate_v16,
 };
 use std::time::Duration;
 
@@ -102,7 +102,11 @@ const VERSIONS: &[Version] = &[
     Version::from_sql(migrate_v12::SQL),
     Version::with_convert(migrate_v13::SQL, migrate_v13::convert),
     Version { sql: migrate_v14::SQL, convert: None, moves: Some(migrate_v14::convert_options) },
-    Version { sql: &[], convert: None, moves: Some(migrate_v15::convert_recorded) },
+    // Also the gate of the next version: a program of version 14 can't read what that one converts.
+    Version::from_sql(&[
+        "ALTER TABLE mpscript_automation ADD COLUMN confirmed_at BIGINT NOT NULL DEFAULT 0",
+    ]),
+    Version { sql: &[], convert: None, moves: Some(migrate_v16::convert_steps) },
 ];
 
 /// Processes that start together migrate at the same time: all but one of them fail and see its result in a later attempt.

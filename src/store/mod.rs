@@ -24,7 +24,7 @@ mod migrate_v11;
 mod migrate_v12;
 mod migrate_v13;
 mod migrate_v14;
-mod migrate_v15;
+mod migrate_v16;
 mod migrate_v6;
 mod migrate_v7;
 mod migrate_v8;

@@ -129,7 +129,7 @@ impl Store {
         if old.is_empty() {
             let record = Statement::new(
                 "DELETE FROM mpscript_automation
-                 WHERE account = $1 AND name = $2 AND served_at < $3
+                 WHERE account = $1 AND name = $2 AND served_at < $3 AND confirmed_at < $3
                      AND NOT EXISTS (SELECT 1 FROM mpscript_fire f WHERE f.account = $1 AND f.automation = $2)",
             );
             self.execute(automation.given_to(record).with(before)).await?;

@@ -54,11 +54,21 @@ pub(super) struct Reading {
     /// When its answer was there, by the monotonic clock. Counted from then on, the time is never ahead of the server's, even
     /// if this process was suspended on the way: no other process is presumed dead too early.
     pub at: Duration,
+    /// What the machine's clock showed then.
+    pub wall: EpochMs,
     /// How far the machine's clock was from it, as it was measured last.
     pub skew: Option<ClockSkew>,
 }
 
+/// How long a reading of the server's clock is continued by the monotonic clock: the server's may be set meanwhile.
+const MAX_AGE: Duration = Duration::from_secs(2);
+
 impl Reading {
+    /// Whether it can be continued. The monotonic clock stands still while the machine is suspended, which its clock shows.
+    pub(super) fn is_recent(&self, monotonic: Duration, wall: EpochMs) -> bool {
+        monotonic.saturating_sub(self.at) < MAX_AGE && wall.since(self.wall) < 2 * MAX_AGE
+    }
+
     /// The time when the monotonic clock shows this.
     pub(super) fn continued_to(&self, now: Duration) -> StoreTime {
         StoreTime(self.server + now.saturating_sub(self.at))

@@ -192,7 +192,7 @@ impl Effect for Attach {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let items = changed_by(account.users(&self.openid_list).await?, self.tagid, Tagged::No)?;
+        let items = items_to_change(account.users(&self.openid_list).await?, self.tagid, Tagged::No)?;
         Ok(PreState::from_followers(Change::Attach(self.tagid), items))
     }
 
@@ -255,7 +255,7 @@ impl Effect for Detach {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let items = changed_by(account.users(&self.openid_list).await?, self.tagid, Tagged::Yes)?;
+        let items = items_to_change(account.users(&self.openid_list).await?, self.tagid, Tagged::Yes)?;
         Ok(PreState::from_followers(Change::Detach(self.tagid), items))
     }
 
@@ -321,7 +321,7 @@ impl Tagged {
 }
 
 /// Those whom a call will change: who have the tag, or have it not.
-fn changed_by(users: Vec<User>, id: i64, tagged: Tagged) -> Result<Vec<ChangeItem>, MissingField> {
+fn items_to_change(users: Vec<User>, id: i64, tagged: Tagged) -> Result<Vec<ChangeItem>, MissingField> {
     let mut items = Vec::with_capacity(users.len());
     for user in users {
         if Tagged::of(&user, id)? == tagged {

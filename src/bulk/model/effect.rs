@@ -2,7 +2,7 @@
 
 use super::change::Change;
 use crate::store::{EffectKey, JsonColumn, RecordedKind, StepRow, StoreError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a step did to the account, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub enum RecordedEffect {
     #[serde(rename = "tag_created")]
     CreateTag {
         /// The tag's id; none as long as the answer of the call is not known.
-        #[serde(deserialize_with = "Option::deserialize")]
+        #[serde(deserialize_with = "known_id")]
         id: Option<i64>,
         /// The tag's name.
         name: String,
@@ -41,6 +41,12 @@ pub enum RecordedEffect {
     /// A call that can't be undone, in words.
     #[serde(rename = "irreversible")]
     Other(String),
+}
+
+/// An id that may not be known. A program of an earlier version wrote 0 then, and may have been running while the store was
+/// migrated.
+fn known_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|id| *id != 0))
 }
 
 impl RecordedEffect {

@@ -156,7 +156,7 @@ impl Reloader {
                 break;
             }
             match planner.plan(&event, now) {
-                Ok(planned) => plan.extend(planned),
+                Ok(of_event) => plan.extend(of_event),
                 Err(PlanError::Store(error)) => return Err(error),
                 Err(PlanError::Refused(diagnostic)) => {
                     let before = self.refused.get(event.name()).map(|(_, diagnostic)| diagnostic);

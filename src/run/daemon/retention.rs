@@ -19,8 +19,12 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(24);
 enum Expirable {
     /// The fires of an automation, with their runs.
     Fires(AutomationId),
+    /// The fires of an automation that no daemon serves any more, with their runs.
+    ForeignFires(AutomationId),
     /// All that is recorded of an automation, of a sandbox that no daemon serves any more.
     Unserved(AutomationId),
+    /// What is recorded of calls: the ledger, tokens, budgets.
+    Calls,
     /// Runs by hand.
     Runs,
     /// Lines of sessions.
@@ -53,6 +57,11 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// How long what no daemon serves any more is kept: its own daemon may have kept it for longer than this one.
+    fn foreign_period(&self) -> Duration {
+        self.period.max(DEFAULT_RETENTION)
+    }
+
     /// Purges one batch of what is recorded for these accounts and for those that no daemon serves, and of what was started
     /// by hand, if a purge is due or not done yet. What fails is left to the purge of the next day.
     pub(super) fn purge_expired(
@@ -66,32 +75,30 @@ impl Retention {
             self.planned = Some(today);
             self.queue.clear();
             process.wait(process.store.purge_leases(process.store_time()? - PURGE_INTERVAL))?;
-            process.wait(process.store.confirm_served(accounts.ids(), now))?;
             let seen = process.wait(process.store.see_day(now))?;
             let Some(trusted_now) = seen.trusted_now else { return Ok(()) };
             self.trusted_now = trusted_now;
-            process.wait(purge_calls(&process.store, trusted_now))?;
             let (ours, served) = (accounts.keys(), process.served_accounts()?);
-            let unserved_since = trusted_now - self.period;
+            let unserved_since = trusted_now - self.foreign_period();
             let expirable = |record: Result<AutomationRecord, UnreadableAutomation>| {
                 // The fires of one whose record can't be decoded have rows of their own.
-                let (id, served_at) = record.map_or_else(
+                let (id, seen_at) = record.map_or_else(
                     |unreadable| (unreadable.id, EpochMs::MAX),
-                    |record| (record.id, record.served_at),
+                    |record| (record.id, record.served_at.max(record.confirmed_at)),
                 );
                 match id.account.as_str() {
                     account if ours.contains(account) => Some(Expirable::Fires(id)),
-                    // The daemon that serves it has a retention of its own.
-                    account if served.includes(account) => None,
-                    account if is_sandbox(account) && served_at < unserved_since => {
-                        Some(Expirable::Unserved(id))
-                    }
-                    _ => Some(Expirable::Fires(id)),
+                    // The daemon that serves it has a retention of its own, also while it is stopped for a time.
+                    account if served.includes(account) || seen_at >= unserved_since => None,
+                    account if is_sandbox(account) => Some(Expirable::Unserved(id)),
+                    _ => Some(Expirable::ForeignFires(id)),
                 }
             };
             let records = process.wait(process.store.automations())?;
-            self.queue = records.into_iter().filter_map(expirable).collect();
+            self.queue = vec![Expirable::Calls];
+            self.queue.extend(records.into_iter().filter_map(expirable));
             self.queue.extend([Expirable::Runs, Expirable::SessionLines]);
+            process.wait(process.store.confirm_served(accounts.ids(), now))?;
         }
         let Some(next) = self.queue.pop() else { return Ok(()) };
         let before = |period| self.trusted_now - period;
@@ -100,8 +107,15 @@ impl Retention {
             Expirable::Fires(automation) => {
                 process.wait(store.purge_fires(automation, before(self.period)))?
             }
+            Expirable::ForeignFires(automation) => {
+                process.wait(store.purge_fires(automation, before(self.foreign_period())))?
+            }
             Expirable::Unserved(automation) => {
-                process.wait(store.purge_unserved(automation, before(self.period)))?
+                process.wait(store.purge_unserved(automation, before(self.foreign_period())))?
+            }
+            Expirable::Calls => {
+                process.wait(purge_calls(store, self.trusted_now))?;
+                0
             }
             Expirable::Runs => process.wait(store.purge_runs_by_hand(before(self.by_hand.runs)))?,
             Expirable::SessionLines => {

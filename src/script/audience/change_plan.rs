@@ -200,7 +200,9 @@ impl ChangePlan for Tagging {
                 self.create(job, &name)?;
             }
             (_, TagRef::Name(name)) => self.find(env, &name)?,
-            (_, TagRef::Id(_)) => {}
+            // The tag of an undo may have been deleted since: no follower has it any more.
+            (_, TagRef::Id(_)) if self.membership == Membership::Remove && job.lists_changed() => {}
+            (_, tag @ TagRef::Id(_)) => drop(tag.existing(env)?),
         }
         env.lock(&match &self.tag {
             TagRef::Id(id) => Lock::Tag(*id),

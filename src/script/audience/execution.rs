@@ -10,9 +10,8 @@ use super::{
 use crate::{
     bulk::{
         BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, Job, JournalError, Listed,
-        NeededField,
-        OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson,
-        RunState, Source, Step, StepRow,
+        NeededField, OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect,
+        RecordedJson, RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -92,6 +91,11 @@ impl PriorAttempt {
 }
 
 impl JobExecution {
+    /// Whether it goes through followers that a run has changed, as an undo does.
+    pub(crate) const fn lists_changed(&self) -> bool {
+        matches!(self.cost.source, Source::ChangedByStep(_))
+    }
+
     /// Starts to list, from the checkpoint of an earlier attempt if there is one.
     pub(crate) fn start(op: &TerminalOp, step: Step, prior: PriorAttempt) -> ScriptResult<Self> {
         let (audience, env) = (op.audience, &op.audience.env);

@@ -62,10 +62,13 @@ pub(crate) fn read_openids(env: &RunEnv, path: &str) -> Result<Vec<String>, Scri
         .flexible(true)
         .delimiter(delimiter)
         .from_reader(QuoteWatch::new(input, delimiter));
+    let has_crlf = start.windows(2).any(|end| end == b"\r\n");
     let mut table = OpenidTable::new(delimiter);
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(broken)? {
-        let line = record.position().map(Position::line).unwrap_or_default();
+        // A record ends with the first of the two bytes of a CRLF: the other one is counted with the next record.
+        let line_of = |at: &Position| at.line() + u64::from(has_crlf && at.byte() > 0);
+        let line = record.position().map(line_of).unwrap_or_default();
         let is_open = reader.get_ref().open_quote() == Some(line);
         table.add(&Row { record: &record, line, is_open }).map_err(damaged)?;
     }

@@ -118,33 +118,25 @@ enum UnwantedTag<'a> {
     Known { id: i64, name: &'a str },
     /// By its name: a run that was interrupted while it created the tag does not know its id.
     Named(&'a str),
+    /// By its name, with an id of 0: so wrote undo scripts of earlier versions.
+    NamedWithZero(&'a str),
 }
 
 impl<'a> UnwantedTag<'a> {
-    /// The tag of this id. 0 is no tag that a run creates, and stood for an unknown id once.
-    fn known(id: i64, name: &'a str) -> ScriptResult<Self> {
-        if id == 0 {
-            let hint =
-                format!("leave the id out where it is not known: {DELETE_TAG_IF_EMPTY}({})", json!(name));
-            return Err(ScriptError::usage(
-                format!("{DELETE_TAG_IF_EMPTY}: no run creates a tag of the id 0"),
-                hint,
-            )
-            .raise());
-        }
-        Ok(Self::Known { id, name })
+    const fn new(id: i64, name: &'a str) -> Self {
+        if id == 0 { Self::NamedWithZero(name) } else { Self::Known { id, name } }
     }
 
     const fn name(self) -> &'a str {
         match self {
-            Self::Known { name, .. } | Self::Named(name) => name,
+            Self::Known { name, .. } | Self::Named(name) | Self::NamedWithZero(name) => name,
         }
     }
 
     fn is(self, tag: &Tag) -> bool {
         match self {
             Self::Known { id, .. } => tag.id == id,
-            Self::Named(name) => tag.name == name,
+            Self::Named(name) | Self::NamedWithZero(name) => tag.name == name,
         }
     }
 
@@ -154,6 +146,11 @@ impl<'a> UnwantedTag<'a> {
                 format!("delete_tag_if_empty({id}, {name:?})"),
                 format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name)),
                 Target::TagId(id),
+            ),
+            Self::NamedWithZero(name) => (
+                format!("delete_tag_if_empty(0, {name:?})"),
+                format!("{DELETE_TAG_IF_EMPTY}({})", json!(name)),
+                Target::Name(name.to_owned()),
             ),
             Self::Named(name) => (
                 format!("delete_tag_if_empty({name:?})"),
@@ -216,7 +213,7 @@ pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     let of = Arc::clone(env);
     described(DELETE_TAG_IF_EMPTY, &["id: int", "name: String"], DELETE_TAG_IF_EMPTY_DOC)
         .register_into_engine(engine, move |id: i64, name: &str| {
-            delete_tag_if_empty(&of, UnwantedTag::known(id, name)?)
+            delete_tag_if_empty(&of, UnwantedTag::new(id, name))
         });
     let of = Arc::clone(env);
     described(DELETE_TAG_IF_EMPTY, &["name: String"], DELETE_TAG_IF_EMPTY_BY_NAME_DOC)

@@ -13,9 +13,9 @@ use crate::{
     base::fingerprint,
     bulk::{
         Asked, CallAction, ChangeItem, ChangedFollowers, EnsuredTag, IncompleteCall, JournalError, Lock,
-        ObserveError,
-        PreState, RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step, StepIdentity, StepRow,
-        Target, UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items, unreached_action,
+        ObserveError, PreState, RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step,
+        StepIdentity, StepRow, Target, UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items,
+        unreached_action,
     },
     script::host::{
         env::RunEnv,

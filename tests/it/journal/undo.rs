@@ -245,15 +245,3 @@ fn resume_of_an_undone_run_is_refused() {
     let shown = fixture.call(&["show", &run]).success();
     assert!(shown.contains(&format!("  undone by {undone}\n")), "{shown}");
 }
-
-#[test]
-fn compensation_with_an_unknown_id_asks_for_the_name_alone() {
-    let account = account_with_history();
-    let refused =
-        UndoFixture::new(&account).call(&["run", "-e", "delete_tag_if_empty(0, \"空\")"]).failure(1);
-    assert!(refused.contains("delete_tag_if_empty: no run creates a tag of the id 0"), "{refused}");
-    assert!(
-        refused.contains("leave the id out where it is not known: delete_tag_if_empty(\"空\")"),
-        "{refused}"
-    );
-}

@@ -233,10 +233,10 @@ fn store_of_a_newer_version_is_refused_untouched() {
         store.execute(Statement::new("UPDATE mpscript_schema SET version = 99")).await.unwrap();
         let error = place.open().await.unwrap_err();
         let place_name = store.location().to_owned();
-        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 15 });
+        assert_eq!(error, StoreError::Newer { location: place_name.clone(), found: 99, known: 16 });
         assert_eq!(
             error.to_string(),
-            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 15")
+            format!("the store {place_name} is of version 99, and this mpscript knows versions up to 16")
         );
         assert!(!error.to_string().contains(PASSWORD));
         assert_eq!(store.token("a", "stable").await.unwrap().unwrap().token.reveal(), "kept");

@@ -184,6 +184,7 @@ fn interrupted_move_of_sources_is_continued() {
                 "DROP TABLE mpscript_lease",
                 LEASES_OF_12,
                 "ALTER TABLE mpscript_automation DROP COLUMN served_version",
+                CONFIRMED_SINCE_15,
                 "DROP TABLE mpscript_day",
                 "DROP INDEX mpscript_run_started",
                 "DROP INDEX mpscript_run_undoes",
@@ -225,6 +226,7 @@ fn make_version_12(folder: &Folder, written: &[&'static str]) {
             "INSERT INTO mpscript_lease (name, owner, expires_at)
              VALUES ('node 远方/1 x 0', '远方/1 x 0', 4102444800000), ('write wx5a tag 100', 'zz2gwp', 0)",
             "ALTER TABLE mpscript_automation DROP COLUMN served_version",
+            CONFIRMED_SINCE_15,
             "UPDATE mpscript_schema SET version = 12",
         ];
         for sql in back.iter().chain(written).copied() {
@@ -360,6 +362,7 @@ fn store_with_stale_automations(upgrade: &Upgrade) {
     on_store(&upgrade.folder, async |store| {
         let mut changes = vec![
             Statement::new("ALTER TABLE mpscript_automation DROP COLUMN served_version"),
+            Statement::new(CONFIRMED_SINCE_15),
             Statement::new("UPDATE mpscript_schema SET version = 13"),
         ];
         for (name, load_error) in STALE {
@@ -424,7 +427,9 @@ fn make_version_14(folder: &Folder) -> BTreeMap<String, String> {
             store.execute(update).await.expect("it is SQL");
             cursors.insert(run.to_owned(), text);
         }
-        store.execute(Statement::new("UPDATE mpscript_schema SET version = 14")).await.expect("it is SQL");
+        for back in [CONFIRMED_SINCE_15, "UPDATE mpscript_schema SET version = 14"] {
+            store.execute(Statement::new(back)).await.expect("it is SQL");
+        }
         cursors
     })
 }
@@ -474,8 +479,9 @@ fn cursor_of_version_14_that_is_damaged_stays_and_parks_its_run() {
         on_store(&upgrade.folder, async |store| {
             let damage = "UPDATE mpscript_step SET checkpoint = $1 WHERE run = 'jb6hnn' AND step = '1'";
             assert_eq!(store.execute(Statement::new(damage).with(checkpoint)).await, Ok(1));
-            let back = Statement::new("UPDATE mpscript_schema SET version = 14");
-            store.execute(back).await.expect("it is SQL");
+            for back in [CONFIRMED_SINCE_15, "UPDATE mpscript_schema SET version = 14"] {
+                store.execute(Statement::new(back)).await.expect("it is SQL");
+            }
         });
         let resumed = upgrade.folder.run(&["resume", IN_A_JOB, "--quiet"]);
         assert_eq!(resumed.code, Some(5), "{}", resumed.err);
@@ -492,6 +498,9 @@ fn cursor_of_version_14_that_is_damaged_stays_and_parks_its_run() {
         assert_eq!(found.as_deref(), Some(checkpoint));
     });
 }
+
+/// What version 15 added, taken back.
+const CONFIRMED_SINCE_15: &str = "ALTER TABLE mpscript_automation DROP COLUMN confirmed_at";
 
 /// Makes a store of version 14 whose programs wrote 0 for the id of a tag whose creation is in doubt.
 fn make_version_14_with_unknown_ids(folder: &Folder) {
@@ -513,6 +522,7 @@ fn make_version_14_with_unknown_ids(folder: &Folder) {
             )
             .with(names)
             .with(fingerprint([names]).as_str()),
+            Statement::new(CONFIRMED_SINCE_15),
             Statement::new("UPDATE mpscript_schema SET version = 14"),
         ] {
             store.execute(statement).await.expect("it is SQL");
