@@ -220,7 +220,7 @@ impl Faults {
             });
             match slip {
                 Some(slip) if rule.required => {
-                    self.add(&at, Problem::Misspelt(slip.clone()), errcode::REQUIRED_FIELD_MISSING)
+                    self.add(&at, Problem::Misspelt(slip.clone()), errcode::REQUIRED_FIELD_MISSING);
                 }
                 // It may be a field that the platform has added.
                 Some(slip) => self.suspects.push((slip.clone(), rule.name)),

@@ -73,9 +73,12 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
         }
         text
     });
-    let warnings = check::warnings(&program).into_iter();
-    let warnings: String = warnings.map(|warning| format!("\n  warning: {}", warning.one_line())).collect();
-    Ok(format!("{}{warnings}", summary(&program, &automation.unwrap_or_default())))
+    let mut text = summary(&program, &automation.unwrap_or_default());
+    for warning in check::warnings(&program) {
+        text.push_str("\n  warning: ");
+        text.push_str(&warning.one_line());
+    }
+    Ok(text)
 }
 
 /// The named files, and those in the named folders.

@@ -84,8 +84,13 @@ fn roots(host: &Host, origin: &Origin, params: &[(String, String)]) -> Vec<PathB
     origin.folder().into_iter().chain([host.folder.clone()]).chain(named).collect()
 }
 
-/// Folders of the system. Those at the top of the file system are none that a parameter opens either.
-const SYSTEM: [&str; 7] = ["/bin", "/boot", "/etc", "/lib", "/run", "/sbin", "/usr"];
+/// Folders of the system: neither they nor what is in them is opened by a parameter. Removable media are.
+const SYSTEM: [&str; 10] =
+    ["/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr"];
+const MEDIA: &str = "/run/media";
+
+/// Folders that hold those of all people or programs: none is opened whole.
+const SHARED: [&str; 5] = ["/", "/home", "/opt", "/root", "/var"];
 
 /// The file or folder that a parameter's value names, if it is one that a person gives to a script: a file that is there, a
 /// new one in a folder that is there, or a folder of tables. A value may have a slash and name nothing, or everything.
@@ -104,10 +109,12 @@ fn named_path(host: &Host, value: &str) -> Option<PathBuf> {
 
 /// Whether a folder is one that a person gives to a script whole. `folder` is without links.
 fn is_folder_of_tables(host: &Host, folder: &Path) -> bool {
-    let is_at_the_top = folder.parent().is_none_or(|parent| parent.parent().is_none());
+    let is_shared = SHARED.iter().any(|shared| folder == Path::new(shared));
     let home = host.variable("HOME").and_then(|home| fs::canonicalize(home).ok());
     let holds_a_home = home.is_some_and(|home| home.starts_with(folder));
-    !is_at_the_top && !holds_a_home && !SYSTEM.iter().any(|system| folder.starts_with(system))
+    let is_a_home = folder.parent() == Some(Path::new("/home"));
+    let is_of_system = SYSTEM.iter().any(|system| folder.starts_with(system)) && !folder.starts_with(MEDIA);
+    !is_shared && !holds_a_home && !is_a_home && !is_of_system
 }
 
 /// The account that the run of an automation works on; says which, unless the command line does.
@@ -217,7 +224,7 @@ mod tests {
             "/usr/lib",
             "/usr/../etc/",
             "/home",
-            "/tmp",
+            "/var",
             "../",
             "../..",
             "../../../",

@@ -6,7 +6,7 @@ use crate::{
     bulk::{Attempt, Limits, ProgressBoard, Resolution, RunReport},
     cli::{
         args::{RunFlags, TargetArgs},
-        config::{Access, ClientOptions, Connection, connect, purge_old_runs},
+        config::{Access, ClientOptions, Connection, connect, file_access, purge_old_runs},
         failure::usage_error,
         output::{About, Console, Progress, ProgressMode, check_report, exit, show_outcome, write_report},
         runtime::start_runtime,
@@ -71,16 +71,20 @@ impl Purpose<'_> {
 
 /// Makes a run, and gives the command's exit code.
 pub(super) fn run_recorded(host: &Host, mut plan: RunPlan) -> anyhow::Result<u8> {
+    if let Some(path) = &plan.flags.report {
+        // A report that can't be written is an error before the first call, not after the last.
+        check_report(host, &file_access(host, plan.target)?, path)?;
+    }
     let runtime = start_runtime()?;
     #[cfg(debug_assertions)]
     if let Some(point) = host.variable("MPSCRIPT_FAIL_POINT") {
         crate::bulk::arm(point);
     }
     let prepared = PreparedRun::connect(host, &runtime, &plan)?;
-    prepared.begin_report(&plan)?;
     prepared.load_state(&mut plan)?;
     let about = prepared.about(&plan);
     let attempt = prepared.record(&plan)?;
+    prepared.begin_report(&plan)?;
     let outcome = prepared.run(&plan, attempt)?;
     let mut code = show_outcome(host, plan.flags, &plan.options, &outcome, &about)?;
     purge_old_runs(host, &runtime, plan.target, prepared.store.as_ref());
@@ -125,11 +129,9 @@ impl<'a> PreparedRun<'a> {
         Ok(Self { host, runtime, console, cancel, connection, may_wait, store, store_of_state })
     }
 
-    /// Writes the report of a run that has not ended: a process that is killed leaves this one, not that of an earlier run. A
-    /// report that can't be written is an error before the first call, not after the last.
+    /// Writes the report of a run that has not ended: a process that is killed leaves this one, not that of an earlier run.
     fn begin_report(&self, plan: &RunPlan) -> anyhow::Result<()> {
         let Some(path) = &plan.flags.report else { return Ok(()) };
-        check_report(self.host, &self.connection.files, path)?;
         let begun = RunReport::from_operations(Vec::new(), BTreeMap::new(), Duration::ZERO);
         let begun = RunReport { state: RunState::Running, ..begun };
         write_report(self.host, path, &begun, &About::default())

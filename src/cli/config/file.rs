@@ -142,7 +142,9 @@ fn learn_secrets(host: &Host, file: &File) {
         let keys = keys.into_iter().flatten().filter_map(|name| host.variable(name)).map(Secret::new);
         entry.secret.iter().cloned().chain(keys).for_each(|secret| host.secrets.learn(&secret));
         let token = entry.callback_token_env.as_ref().and_then(|name| host.variable(name));
-        token.iter().for_each(|token| host.secrets.learn_password(&Secret::new(token)));
+        if let Some(token) = token {
+            host.secrets.learn_password(&Secret::new(token));
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const BESIDE_A_STORE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// The folders that the configuration allows, and what it protects.
-pub(super) fn access(host: &Host, target: &TargetArgs) -> anyhow::Result<FileAccess> {
+pub(crate) fn access(host: &Host, target: &TargetArgs) -> anyhow::Result<FileAccess> {
     let mut access = FileAccess::default();
     access.protect(state_folder(host).map(|folder| folder.join("mpscript")));
     if let Some((StoreLocation::File(store), _)) = store_location(host, target)? {

@@ -18,6 +18,7 @@ pub(crate) use connect::{
     Access, ClientAccount, ClientOptions, Connection, connect, find_account_key, new_client,
 };
 pub(crate) use file::read as read_file;
+pub(crate) use files::access as file_access;
 pub(crate) use keep::{keep_periods, purge_old_runs};
 pub(crate) use secret::{learn_configuration, learn_environment, refuse_if_readable};
 pub(crate) use store::{

@@ -23,8 +23,9 @@ const VARIABLES: [&str; 3] = ["MPSCRIPT_SECRET", "MPSCRIPT_AES_KEY", "MPSCRIPT_T
 pub(crate) fn learn_environment(host: &Host) {
     let secrets = VARIABLES.iter().filter_map(|name| host.variable(name));
     secrets.for_each(|secret| host.secrets.learn(&Secret::new(secret)));
-    let token = host.variable("MPSCRIPT_CALLBACK_TOKEN");
-    token.iter().for_each(|token| host.secrets.learn_password(&Secret::new(token)));
+    if let Some(token) = host.variable("MPSCRIPT_CALLBACK_TOKEN") {
+        host.secrets.learn_password(&Secret::new(token));
+    }
 }
 
 /// Masks the secrets of every account of the configuration from now on, but for those that a command prints: it runs when

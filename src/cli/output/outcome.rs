@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{Diagnostic, plain_line, with_thousands},
-    bulk::{RunReport, RunState},
+    bulk::{OperationReport, RunReport, RunState},
     cli::args::RunFlags,
     host::Host,
     run::{Outcome, record::RunOptions},
@@ -109,7 +109,10 @@ impl Ending<'_> {
             host.err.write(&dry_run_summary(report));
         }
         // Most often a mistake: a scene without followers, or a file with another account's openids.
-        for job in report.operations.iter().filter(|job| job.is_of_changes() && job.totals.matched == 0) {
+        let is_empty = |job: &&OperationReport| {
+            job.state == RunState::Done && job.is_of_changes() && job.totals.matched == 0
+        };
+        for job in report.operations.iter().filter(is_empty) {
             let what = match job.totals.listed {
                 0 => "no follower was listed".to_owned(),
                 listed => format!("no follower matched, of {} listed", with_thousands(listed)),

@@ -8,6 +8,8 @@
 //! most twice (the current token first, and if that is the refused one, a new one by force), so a single call costs five
 //! token calls at most including the first fetch. Calls that fail together share a renewal; all processes together renew
 //! at most [`MAX_RENEWALS_A_MINUTE`] times a minute, and by force as often a day as the mode allows.
+//!
+//! One file because reading, renewing and waiting for another's renewal are one state machine over one record.
 
 use super::{
     budget::{Budget, FORCED_RENEWAL_SPACING, MAX_RENEWALS_A_MINUTE},
