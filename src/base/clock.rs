@@ -127,12 +127,12 @@ impl ClockSkew {
 /// In whole seconds, before the name of the other clock: `1h ahead of`.
 impl fmt::Display for ClockSkew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (size, side) = match self {
+        let (size, direction) = match self {
             Self::Ahead(size) => (size, "ahead of"),
             Self::Behind(size) => (size, "behind"),
         };
         let whole_seconds = Duration::from_secs(size.as_secs() + u64::from(size.subsec_millis() >= 500));
-        write!(f, "{} {side}", humantime::format_duration(whole_seconds))
+        write!(f, "{} {direction}", humantime::format_duration(whole_seconds))
     }
 }
 

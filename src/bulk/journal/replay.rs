@@ -270,9 +270,9 @@ mod tests {
     #[test]
     fn step_of_another_label_is_the_same_step() {
         let recorded = row("1", TAG, "x", StepState::Done);
-        let reworded = StepIdentity::new(TAG, "x", "tag the followers".to_owned());
-        assert_ne!(reworded.label, recorded.label);
-        assert_eq!(action(&reworded, Some(&recorded), Following::Nothing), ReplayAction::Answer);
+        let relabelled = StepIdentity::new(TAG, "x", "tag the followers".to_owned());
+        assert_ne!(relabelled.label, recorded.label);
+        assert_eq!(action(&relabelled, Some(&recorded), Following::Nothing), ReplayAction::Answer);
     }
 
     #[test]

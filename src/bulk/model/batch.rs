@@ -365,7 +365,7 @@ mod tests {
         ];
         for ([size, pending, in_doubt, failures], unresolved, failed, expected) in table {
             let (unresolved, failed) = (unresolved.to_owned(), failed.to_owned());
-            let row = BatchRow { size, pending, in_doubt, failures, unresolved, failed, ..two.clone() };
+            let row = BatchRow { unresolved, size, pending, in_doubt, failures, failed, ..two.clone() };
             let error = read_changed(&row, InDoubtItems::Included).map_err(|error| error.to_string());
             let expected =
                 expected.replace('…', "in row `R/3 batch 2` of mpscript_batch can't be read: expected");

@@ -110,9 +110,9 @@ mod tests {
         }
     }
 
-    fn decided(change: Change, age: TagAge, error: CallError) -> String {
+    fn decided(change: Change, age: TagAge, error: &CallError) -> String {
         let sent = ["甲", "乙"].map(|openid| ChangeItem::Openid(openid.to_owned()));
-        match after_failure(change, &sent, &error, age) {
+        match after_failure(change, &sent, error, age) {
             AfterFailure::ChangedExcept(failed) => format!("changed except {}", failed.join(" ")),
             AfterFailure::Bisect(_) => "bisect".to_owned(),
             AfterFailure::SendLater => "send later".to_owned(),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn after_refusal(errcode: i64, failed: &[&str]) -> String {
-        decided(ATTACH, TagAge::Settled, CallError::Refused(Box::new(refused(errcode, failed))))
+        decided(ATTACH, TagAge::Settled, &CallError::Refused(Box::new(refused(errcode, failed))))
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn tag_that_was_just_created_is_waited_for() {
         let error = CallError::Refused(Box::new(refused(INVALID_TAG_ID, &[])));
-        assert_eq!(decided(ATTACH, TagAge::New, error), "send later");
+        assert_eq!(decided(ATTACH, TagAge::New, &error), "send later");
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn call_that_takes_a_single_openid_is_bisected_by_any_code_of_the_caller() {
         let error = CallError::Refused(Box::new(refused(INVALID_TAG_ID, &[])));
-        assert_eq!(decided(Change::Remark, TagAge::Settled, error), "bisect");
+        assert_eq!(decided(Change::Remark, TagAge::Settled, &error), "bisect");
     }
 
     #[test]
@@ -180,14 +180,14 @@ mod tests {
     #[test]
     fn refusal_after_an_unanswered_attempt_is_in_doubt() {
         let refusal = Refusal { is_in_doubt: true, ..refused(-1, &[]) };
-        assert_eq!(decided(ATTACH, TagAge::Settled, CallError::Refused(Box::new(refusal))), "in doubt");
+        assert_eq!(decided(ATTACH, TagAge::Settled, &CallError::Refused(Box::new(refusal))), "in doubt");
     }
 
     #[test]
     fn call_that_was_throttled_was_not_sent() {
         let error =
             CallError::Throttled { endpoint: "tag::attach", host: "主机".to_owned(), tries: 1, wait: None };
-        assert_eq!(decided(ATTACH, TagAge::Settled, error), "not sent");
+        assert_eq!(decided(ATTACH, TagAge::Settled, &error), "not sent");
     }
 
     #[test]
@@ -199,12 +199,12 @@ mod tests {
             tries: 1,
             in_doubt: true,
         };
-        assert_eq!(decided(ATTACH, TagAge::Settled, error), "in doubt");
+        assert_eq!(decided(ATTACH, TagAge::Settled, &error), "in doubt");
     }
 
     #[test]
     fn answer_that_can_not_be_read_is_in_doubt() {
         let error = CallError::Unreadable { endpoint: "tag::attach", reason: "不是 JSON".to_owned() };
-        assert_eq!(decided(ATTACH, TagAge::Settled, error), "in doubt");
+        assert_eq!(decided(ATTACH, TagAge::Settled, &error), "in doubt");
     }
 }

@@ -316,7 +316,7 @@ fn follower_of_two_neighbouring_pages_is_handed_out_once() {
     for path in ["followers()", "members(100)", "blacklisted()"] {
         let server = platform(|cursor| overlapping_page(30, cursor), |asked, _| all_details(asked));
         let (finished, report) = run(&server, &format!("{path}.each(|u| print(u.openid.sub_string(26)));"));
-        let each_once: String = (0..30).map(|number| format!("{number:02}\n")).collect();
+        let each_once = (0..30).map(|number| format!("{number:02}")).collect::<Vec<_>>().join("\n") + "\n";
         assert_eq!((finished.success(), counts(&report, ["listed"])), (each_once, [30]), "{path}");
     }
 }
@@ -504,9 +504,9 @@ fn details_without_the_field_that_a_job_changes_are_a_failure() {
         let reason = format!("the platform's details of it have no `{field}`");
         assert_eq!(failures(&report), [(openid(1).as_str(), reason.as_str())], "{change}");
         // The two that lack nothing are not asked for again.
-        let asked_again =
+        let mut asked_again =
             server.exchanges().into_iter().filter(|exchange| exchange.request.contains(BATCH_INFO));
-        let asked_again = asked_again.last().expect("details are asked for").request;
+        let asked_again = asked_again.next_back().expect("details are asked for").request;
         assert_eq!(asked_again.matches("\"openid\"").count(), 1, "{change}: {asked_again}");
     }
 }

@@ -257,7 +257,8 @@ fn tag_by_id_costs_one_call_as_by_name() {
 #[test]
 fn tag_that_a_dry_run_has_made_is_known_by_its_id() {
     let script = "print(followers().with_tag(tag::create(\"试\")).count());";
-    assert_eq!(run_on(&Account::of(20), script, &["--dry-run"]).0.success(), "0\n");
+    let (finished, _) = run_on(&Account::of(20), script, &["--dry-run"]);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), "0\n"), "{}", finished.err);
 }
 
 #[test]

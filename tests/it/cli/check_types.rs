@@ -53,7 +53,7 @@ fn follower_that_is_passed_to_a_function_is_followed() {
         "fn everyone() { followers() } everyone().filter(|u| u.sex == \"1\").count();",
         "followers().to_array().filter(|u| u.sex == \"1\");",
         "let people = followers().to_array(); print(people[0].sex == \"1\");",
-        "for u in user::batchget([\"o1\"]) { print(u.sex == \"1\"); }",
+        "for u in user::batch([\"o1\"]) { print(u.sex == \"1\"); }",
     ] {
         assert_problem(script, problem);
     }
@@ -90,7 +90,7 @@ fn case_of_another_type_is_found() {
             "write \"5\" in quotes",
         ),
         (
-            "fn f(n) { switch n { 1 | \"一\" => 1, _ => 0 } } f(5);",
+            "let n = 5; print(switch n { 1 | \"一\" => 1, _ => 0 });",
             "`n` is an integer, and this case is a string",
             "write an integer",
         ),
@@ -120,7 +120,6 @@ fn tag_of_another_type_is_found() {
         ("print(tag::list().find(|t| t.id == \"2\"));", id),
         ("print(tag::list().filter(|t| t.name == \"甲\")[0].id == \"2\");", id),
         ("let t = tag::create(\"甲\"); print(t.id == \"100\");", id),
-        ("tag::list().for_each(|t, i| print(t.id == \"2\"));", id),
         ("print(tag::list()[0].name == 2);", "`name` is a string, and this compares it with an integer"),
         (
             "print(tag::list()[0].count == \"0\");",
@@ -130,10 +129,7 @@ fn tag_of_another_type_is_found() {
             "for t in tag::list() { print(t == \"星标组\"); }",
             "`t` is a Tag, and this compares it with a string",
         ),
-        (
-            "print(\"2\" in user::tags(\"o1\"));",
-            "this list has integers only, and this looks for a string in it",
-        ),
+        ("print(\"2\" in user::info(\"o1\").tagid_list);", "`tagid_list` never has a string in it"),
     ] {
         assert_problem(script, problem);
     }
@@ -176,10 +172,6 @@ fn comparison_of_other_values_is_found() {
             "print(followers().filter(|u| u.qr_scene in #{\"98765\": 1}).count());",
             "the keys of a map are strings, and this looks for an integer in it",
         ),
-        (
-            "import \"lib/谁\" as 谁; print(谁::is_text(5));",
-            "`x` is an integer, and this compares it with a string",
-        ),
     ] {
         assert_problem(script, problem);
     }
@@ -189,6 +181,15 @@ fn comparison_of_other_values_is_found() {
 fn value_of_several_or_unknown_types_is_accepted() {
     for script in [
         "fn f(x) { x == \"1\" } print(f(1)); print(f(\"1\"));",
+        "fn is_blank(v) { v == () || v == \"\" || v == 0 } followers().filter(|u| is_blank(u.remark)).count();",
+        "fn of(s) { followers().filter(|u| u.qr_scene == s || u.qr_scene_str == s).count() } of(5);",
+        "fn f(x) { if x.type_of() == \"string\" { x == \"1\" } else { x == 1 } } print(f(1));",
+        "let x = 1; if x.type_of() == \"string\" { print(x == \"1\"); }",
+        "fn f(a, b) { a == \"x\" } let g = curry(f, \"x\"); print(g.call(5)); f(1, 2); print(f.curry(\"x\").call(5));",
+        "[\"甲\", \"乙\"].for_each(|i| if i > 0 { print(this) });",
+        "let l = [1]; l.for_each(|| this = this.to_string()); print(\"1\" in l);",
+        "let l = [1]; let f = |x| this.push(x); l.call(f, \"a\"); print(\"a\" in l);",
+        "import \"lib/谁\" as 谁; print(谁::is_text(5));",
         "fn f(x) { if type_of(x) == \"string\" { x == \"1\" } else { x == 1 } } print(f(1));",
         "fn f(x) { x == \"1\" } let g = [f]; print(g[0].call(\"1\") || f(1));",
         "fn f(x) { x == \"1\" } let name = \"f\"; print(Fn(name).call(\"1\")); print(f(1));",

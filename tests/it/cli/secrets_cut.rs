@@ -39,9 +39,9 @@ fn secret_at_the_cut_of_a_long_line_is_masked() {
 
 #[test]
 fn secret_in_a_wrapped_cell_of_a_session_is_masked() {
-    let lines: String =
+    let lines: Vec<String> =
         (0..96).map(|shift| format!("[#{{列: \"{}{SECRET}\"}}]\n", "x".repeat(shift))).collect();
-    let finished = folder().run_with_input(&["repl", "--sandbox"], &lines);
+    let finished = folder().run_with_input(&["repl", "--sandbox"], &lines.concat());
     assert_eq!((finished.code, finished.out.matches("***").count()), (Some(0), 96), "{}", finished.out);
     // A wrapped secret has blanks and line ends between its parts.
     let parts: String = finished.out.split_whitespace().collect();
@@ -50,9 +50,9 @@ fn secret_in_a_wrapped_cell_of_a_session_is_masked() {
 
 #[test]
 fn secret_in_a_cut_value_of_a_session_s_variable_is_masked() {
-    let variables: String =
+    let variables: Vec<String> =
         (0..80).map(|shift| format!("let v{shift} = \"{}{SECRET}\"\n", "x".repeat(shift))).collect();
-    let finished = folder().run_with_input(&["repl", "--sandbox"], &format!("{variables}:vars\n"));
+    let finished = folder().run_with_input(&["repl", "--sandbox"], &(variables.concat() + ":vars\n"));
     assert!(finished.code == Some(0) && finished.out.contains("xxx***\n"), "{}", finished.out);
     assert_hidden("variables", &finished.out, [SECRET]);
 }

@@ -108,7 +108,7 @@ fn parameter_with_a_slash_opens_the_folder_that_it_names_and_no_other() {
     let folder = Folder::with(&format!("param(\"sep\"); print(openids_from({path:?}).count());"));
     let run =
         |given: &str| folder.run(&["run", "script.rhai", "--sandbox", "--param", &format!("sep={given}")]);
-    for given in ["/", "//", "/tmp", "../", "年/月"] {
+    for given in ["/", "//", "/var", "/etc", "年/月"] {
         let refused = run(given).failure(1);
         assert!(refused.contains("outside of the folders that the script may use"), "{given}: {refused}");
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 const TAGS: &str = r#"{"tags":[]}"#;
-const CREATED: &str = r#"{"tag":{"id":100,"name":"北京"}}"#;
+const CREATED: &str = r#"{"tag":{"id":100,"name":"广东"}}"#;
 
 /// A server that has a token for everybody and `act` for all else.
 fn server(mut act: impl FnMut() -> Act + Send + 'static) -> RawServer {

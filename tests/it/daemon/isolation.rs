@@ -132,12 +132,11 @@ fn script_error_of_megabytes_fails_its_fire_and_pauses_nothing() {
     }
     daemon.signal("TERM");
     let finished = daemon.finish();
-    assert!(!finished.out.contains("its process"), "{}", finished.out);
+    assert!(!finished.out.contains("its process was killed"));
     for (name, ..) in cases {
         let (fires, paused_until) = fires_and_pause(&folder, name);
         assert!(fires.contains(&FireState::Failed) && paused_until.is_none(), "{name}: {fires:?}");
     }
-    assert_healthy(&folder, &finished.out);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use mpscript::store::{Statement, StepKind};
 use std::collections::BTreeSet;
 
 /// Steps of every kind, in their order.
-const SCRIPT: &str = r##"
+const SCRIPT: &str = r#"
 let t = tag::create("甲\"乙\\丙");
 tag::update(t, "❤️ 贵宾");
 let l = user::list().data.openid.extract(0, 2);
@@ -42,7 +42,7 @@ followers().count_by(|u| u.sex);
 followers().take(1).write_csv("表.csv");
 members(2).untag(2);
 delete_tag_if_empty("没有");
-"##;
+"#;
 
 /// Kind and fingerprint of each step. A line never changes; a new kind of step has a new one.
 const FINGERPRINTS: &str = "
