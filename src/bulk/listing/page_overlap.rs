@@ -6,15 +6,36 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
+
+/// Hashes of openids. They are not hashed again.
+type Hashes = HashSet<u64, BuildHasherDefault<HashOfHash>>;
+
+/// The hasher of what is a hash already.
+#[derive(Default)]
+struct HashOfHash(u64);
+
+impl Hasher for HashOfHash {
+    fn write(&mut self, bytes: &[u8]) {
+        unreachable!("{} bytes are no hash: only u64 is hashed", bytes.len());
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// The page before, as hashes of its openids: a full one takes 0.2 MB. Two openids of neighbouring pages have the same hash
 /// once in 10^11 pages, and then the second one counts as missing.
 #[derive(Default)]
 pub(super) struct PageOverlap {
     hasher: RandomState,
-    before: HashSet<u64>,
+    before: Hashes,
 }
 
 impl PageOverlap {
@@ -30,7 +51,7 @@ impl PageOverlap {
         if openids.is_empty() {
             return;
         }
-        let mut page = HashSet::with_capacity(openids.len());
+        let mut page = Hashes::with_capacity_and_hasher(openids.len(), BuildHasherDefault::default());
         openids.retain(|openid| {
             let hash = self.hasher.hash_one(openid.as_str());
             page.insert(hash) && !self.before.contains(&hash)

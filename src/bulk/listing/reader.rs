@@ -399,7 +399,9 @@ fn take_empty(openids: &mut Vec<String>) -> Vec<BrokenRecord> {
         reason: format!("`data.openid[{at}]` is empty and must be an openid"),
     });
     let empty: Vec<BrokenRecord> = empty.collect();
-    openids.retain(|openid| !openid.trim().is_empty());
+    if !empty.is_empty() {
+        openids.retain(|openid| !openid.trim().is_empty());
+    }
     empty
 }
 
