@@ -78,14 +78,16 @@ impl Store {
         rows.first().map(expires_at).transpose()
     }
 
-    /// The names of the leases of a kind that have not expired. One that can't be decoded is left out: it is the name of
-    /// nothing that a process knows.
+    /// The names of the leases of a kind that have not expired. One that can't be decoded is reported and left out: no process
+    /// asks for such a name.
     pub async fn lease_names(&self, kind: LeaseKind, now: StoreTime) -> Result<Vec<String>, StoreError> {
         let statement = Statement::new(
             "SELECT name FROM mpscript_lease WHERE kind = $1 AND expires_at > $2 ORDER BY name",
         );
         let rows = self.query(statement.with(kind.as_str()).with(now)).await?;
-        Ok(rows.iter().filter_map(|row| row.text(0).map(str::to_owned)).collect())
+        let name = |row| Cells::new("mpscript_lease", "name", kind.as_str(), row).text();
+        let report = |error: &StoreError| tracing::warn!("a lease is left out: {error}");
+        Ok(rows.iter().filter_map(|row| name(row).inspect_err(report).ok()).collect())
     }
 
     /// The owner that acquired a lease or a write lock last, unless it was released.

@@ -1,8 +1,7 @@
 //! What each write endpoint does to the account, declared once: [`Effect`], and one file of implementations an area.
 //!
-//! The journal, the batch writer, the dry run, an undo and the REPL read it. A
-//! write endpoint without an [`Effect`] doesn't compile: a script function of a write endpoint is bound by it.
-//! `docs/dev/effect.md` leads through the places.
+//! The journal, the batch writer, the dry run, an undo and the REPL read it. A write endpoint without an [`Effect`] doesn't
+//! compile: a script function of a write endpoint is bound by it. `docs/dev/effect.md` leads through the places.
 
 mod blacklist;
 pub(crate) mod blacklist_cache;

@@ -365,7 +365,7 @@ impl TokenCache {
         let record = store.token(&self.account, self.mode.as_str()).await?;
         if let Some(record) = &record {
             sender.redactor.learn_token(&record.token);
-            // The one that is known keeps its monotonic expiry: made anew it would last longer after each setting back.
+            // The known token keeps its monotonic expiry: computed again, it would grow each time the clock is set back.
             let cached = self.cached().filter(|cached| cached.is_of(record));
             let cached = cached.unwrap_or_else(|| CachedToken::new(record, &sender.clock));
             if reason.is_met_by(&cached, &sender.clock) {

@@ -77,7 +77,7 @@ impl FileAccess {
         self.protected.extend(paths);
     }
 
-    /// Whether a path is one of those that stay out of reach, whoever names it.
+    /// Whether a path is protected: no script and no parameter may name it.
     #[must_use]
     pub fn is_protected(&self, path: &Path) -> bool {
         let named = self.folder.join(path);
