@@ -57,7 +57,7 @@ pub use journal::{JournalWrite, NewStep, StepRow};
 pub use lease::{LeaseKey, LeaseKind};
 pub use ledger::{Spent, UnreadableUsage, Usage};
 pub use output::OutputLine;
-pub use run::{HeartbeatStatus, RunEnd, RunPayload, RunRecord, SavedState, StartedBy, UnreadableRun};
+pub use run::{AttemptStatus, RunEnd, RunPayload, RunRecord, SavedState, StartedBy, UnreadableRun};
 pub use run_state::RunState;
 pub use seen_day::SeenDay;
 pub use step::{EffectKey, EffectKind, RecordedKind, StepKind, StepState, TerminalKind};

@@ -126,9 +126,9 @@ pub struct SavedState<'a> {
     pub json: &'a str,
 }
 
-/// What a process learns when it sends a heartbeat of its run.
+/// What a process learns of its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeartbeatStatus {
+pub enum AttemptStatus {
     /// The attempt is still the run's current one.
     Alive,
     /// It is, and a person has asked the run to stop.
@@ -372,16 +372,24 @@ impl Store {
         id: &str,
         attempt: i64,
         now: StoreTime,
-    ) -> Result<HeartbeatStatus, StoreError> {
+    ) -> Result<AttemptStatus, StoreError> {
         if self.execute(heartbeat(id, attempt, now)).await? != 1 {
-            return Ok(HeartbeatStatus::Fenced);
+            return Ok(AttemptStatus::Fenced);
         }
-        let rows = self
-            .query(Statement::new("SELECT stop_requested FROM mpscript_run WHERE id = $1").with(id))
-            .await?;
-        let stop = |row| Cells::new("mpscript_run", "stop_requested", id, row).boolean();
-        let is_stop_requested = rows.first().map_or(Ok(false), stop)?;
-        Ok(if is_stop_requested { HeartbeatStatus::StopRequested } else { HeartbeatStatus::Alive })
+        self.attempt_status(id, attempt).await
+    }
+
+    /// Whether an attempt still has its run, and whether the run is to stop. This only reads: it waits for no other writer,
+    /// and commits nothing.
+    pub async fn attempt_status(&self, id: &str, attempt: i64) -> Result<AttemptStatus, StoreError> {
+        let statement = Statement::new(
+            "SELECT stop_requested FROM mpscript_run WHERE id = $1 AND attempt = $2 AND state = $3",
+        );
+        let statement = statement.with(id).with(attempt).with(RunState::Running.as_str());
+        let rows = self.query(statement).await?;
+        let Some(row) = rows.first() else { return Ok(AttemptStatus::Fenced) };
+        let is_stop_requested = Cells::new("mpscript_run", "stop_requested", id, row).boolean()?;
+        Ok(if is_stop_requested { AttemptStatus::StopRequested } else { AttemptStatus::Alive })
     }
 
     /// In one transaction: records how an attempt of a run ended, releases the run's write locks, and saves the state
@@ -410,7 +418,7 @@ impl Store {
         }
     }
 
-    /// Asks the process of a run to stop; it learns of this at its next heartbeat.
+    /// Asks the process of a run to stop; it learns of this when it next asks for its `attempt_status`.
     pub async fn request_stop(&self, id: &str) -> Result<(), StoreError> {
         let statement =
             Statement::new("UPDATE mpscript_run SET stop_requested = 1 WHERE id = $1 AND state = $2");

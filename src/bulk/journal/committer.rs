@@ -2,8 +2,8 @@
 
 use super::error::JournalError;
 use crate::{
-    base::{Cancel, Clock, lock},
-    store::{HeartbeatStatus, JournalWrite, Store, StoreError},
+    base::{Cancel, Clock, Stopwatch, lock},
+    store::{AttemptStatus, JournalWrite, Store, StoreError},
 };
 use std::{
     sync::{Arc, Mutex},
@@ -14,8 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 /// The most writes of one commit.
 pub(crate) const MAX_GROUP: usize = 256;
 
-/// Between two heartbeats.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two heartbeats. Each is a commit: at a shorter interval those of a hundred runs would keep a SQLite store's only
+/// writer busy.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often a run looks whether it is to stop, which only reads.
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often a commit is attempted, a second apart.
 const MAX_ATTEMPTS: u32 = 10;
@@ -88,28 +92,38 @@ impl GroupCommitter {
         self.store.write_journal(&self.run, self.attempt, now, entries).await
     }
 
-    async fn send_heartbeat(&self) -> Result<HeartbeatStatus, StoreError> {
+    async fn send_heartbeat(&self) -> Result<AttemptStatus, StoreError> {
         let now = self.store.time(&self.clock).await?;
         self.store.heartbeat(&self.run, self.attempt, now).await
     }
 
-    /// Sends heartbeats, and stops the run when that is requested.
+    /// Sends heartbeats, and stops the run when that is requested or its attempt was fenced.
     pub(crate) async fn heartbeat(self) {
+        let mut since_sent = Stopwatch::start();
         loop {
-            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
-            match self.send_heartbeat().await {
-                Ok(HeartbeatStatus::Fenced) => {
+            tokio::time::sleep(STATUS_INTERVAL).await;
+            let is_due = since_sent.elapsed() >= HEARTBEAT_INTERVAL;
+            let status = if is_due {
+                self.send_heartbeat().await
+            } else {
+                self.store.attempt_status(&self.run, self.attempt).await
+            };
+            if is_due && status.is_ok() {
+                since_sent = Stopwatch::start();
+            }
+            match status {
+                Ok(AttemptStatus::Fenced) => {
                     let place = self.store.location().to_owned();
                     lock(&self.parked).get_or_insert(StoreError::Conflict { location: place }.into());
                     self.cancel.cancel();
                 }
-                Ok(HeartbeatStatus::StopRequested) => self.cancel.cancel(),
+                Ok(AttemptStatus::StopRequested) => self.cancel.cancel(),
                 Err(error) if error.is_final() => {
                     lock(&self.parked).get_or_insert(error.into());
                     self.cancel.cancel();
                 }
-                // A store that does not answer now may at the next beat; entries that it does not take stop the run.
-                Ok(HeartbeatStatus::Alive) | Err(_) => {}
+                // A store that does not answer now may half a second later; entries that it does not take stop the run.
+                Ok(AttemptStatus::Alive) | Err(_) => {}
             }
         }
     }
