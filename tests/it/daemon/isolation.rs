@@ -4,6 +4,7 @@ use super::metrics::{get, measured, measured_with};
 use crate::fixtures::{
     daemon::DaemonFixture,
     postgres::is_root,
+    processes::{signal, wait_for_child},
     program::{Folder, Running, TIMEOUT},
     runs::{fires_of, id_of},
     sandbox_process::SandboxProcess,
@@ -28,38 +29,6 @@ fn folder() -> Folder {
 
 fn serve(folder: &Folder, sandbox: &SandboxProcess, more: &[&str]) -> Running {
     folder.start(&[&["serve", "jobs", "--base-url", &sandbox.url()], more].concat())
-}
-
-/// The processes of the runs of a daemon.
-fn children(daemon: &Running) -> Vec<u32> {
-    let parent = format!(" {} ", daemon.id());
-    let processes = fs::read_dir("/proc").expect("there is a /proc").filter_map(Result::ok);
-    let ids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    let is_child = |id: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // After the name: the state, then the parent.
-        stat.rsplit_once(')').is_some_and(|(_, rest)| {
-            rest.get(2..).is_some_and(|rest| rest.starts_with(&parent)) && !rest.starts_with(" Z")
-        })
-    };
-    ids.filter(is_child).collect()
-}
-
-#[track_caller]
-fn wait_for_child(daemon: &Running) -> u32 {
-    let since = Instant::now();
-    loop {
-        if let Some(child) = children(daemon).first() {
-            return *child;
-        }
-        assert!(since.elapsed() < TIMEOUT, "no run starts: {}", daemon.stdout());
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn signal(process: u32, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
-    assert!(sent.expect("there is a kill").success(), "the process has ended before the signal");
 }
 
 /// The most memory that a process has taken, in MiB.

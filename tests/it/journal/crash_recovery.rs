@@ -1,12 +1,14 @@
-//! Runs that are killed again and again, with everything going wrong at the platform, until they have ended: the
-//! account is then as a run without any fault would have left it.
+//! Runs that are killed again and again, by hand and in a daemon, with everything going wrong at the platform, until they
+//! have ended: the account is then as a run without any fault would have left it.
 //!
-//! `MPSCRIPT_KILLS=200 cargo test --test it crash_recovery -- --nocapture` kills so often on each store; three of four times
-//! at a point of the journal, else at any instant.
+//! `MPSCRIPT_KILLS=200 cargo test --test it crash_recovery -- --nocapture` kills so often on each store. Runs by
+//! hand are killed at a point of the journal three of four times, else at any instant; a daemon and the processes of its
+//! runs at any instant.
 
 use crate::fixtures::{
+    processes::{children, signal, wait_for_child},
     program::{Finished, Folder, TIMEOUT},
-    runs::{newest_run, on_each_store},
+    runs::{newest_run, on_each_store, on_store, records_named},
     sandbox_process::SandboxProcess,
 };
 use serde_json::{Value, json};
@@ -20,12 +22,16 @@ const KILLS: u32 = 4;
 
 const FOLLOWERS: &str = "50000";
 
-/// Several ends, a loop with calls, and calls of every kind of resending.
-const SCRIPT: &str = r#"
+/// A call that must not be made twice.
+const CARD: &str = r#"
 let card = card::general_card(#{logo_url: "http://mmbiz.qpic.cn/x/0", brand_name: "微信餐厅", color: "Color010",
     notice: "出示此券", description: "仅限堂食", quantity: 500, title: "礼品卡", fixed_term: 365});
 let made = tag::create("逐个");
 print(card::create(card).card_id.len() > 0);
+"#;
+
+/// Several ends, a loop with calls, and calls of every other kind of resending; `made` is a tag.
+const CHANGES: &str = r#"
 let tagged = followers().from_scene(98765).tag("展台").changed;
 followers().filter(|u| u.qr_scene == 4711).each(|u| { tag::attach(made, [u]); user::remark(u, "逐个"); });
 tag::update(made, "逐一");
@@ -73,7 +79,7 @@ fn sandbox() -> SandboxProcess {
 
 fn folder(sandbox: &SandboxProcess) -> Folder {
     // The platform's minute is as long as this says.
-    Folder::with(SCRIPT).shop(&sandbox.url(), "").env("MPSCRIPT_QUOTA_MINUTE", "300ms")
+    Folder::with(&[CARD, CHANGES].concat()).shop(&sandbox.url(), "").env("MPSCRIPT_QUOTA_MINUTE", "300ms")
 }
 
 /// Where a process is to die.
@@ -175,25 +181,103 @@ fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, max: u3
     kills
 }
 
-#[test]
-fn repeatedly_killed_run_leaves_the_same_account_state() {
+/// The account after a run of `script.rhai` without any fault.
+fn undisturbed(folder: impl FnOnce(&SandboxProcess) -> Folder, printed: &str) -> Value {
+    let sandbox = sandbox();
+    let finished = folder(&sandbox).run(&["run", "script.rhai", "--quiet"]);
+    assert_eq!(finished.success(), printed);
+    sandbox.world()
+}
+
+/// Works on each store until so many processes were killed, and prints how many. `work` is given the most that it may kill,
+/// and says how many it has killed.
+fn kill_on_each_store(work: impl Fn(fn(Folder) -> Folder, &mut fastrand::Rng, u32) -> u32) {
     let wanted = std::env::var("MPSCRIPT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = std::env::var("MPSCRIPT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(98_765);
-    let expected = {
-        let sandbox = sandbox();
-        let finished = folder(&sandbox).run(&["run", "script.rhai", "--quiet"]);
-        assert_eq!(finished.success(), "true\n4000 2500\n");
-        sandbox.world()
-    };
     on_each_store(|with_store| {
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut kills, mut runs) = (0, 0);
         let since = Instant::now();
         while kills < wanted {
             let max = random.u32(4..=14).min(wanted - kills);
-            kills += one_run(with_store, &mut random, max, &expected);
+            kills += work(with_store, &mut random, max);
             runs += 1;
         }
         println!("{kills} kills of {runs} runs in {} s", since.elapsed().as_secs());
     });
+}
+
+#[test]
+fn repeatedly_killed_run_leaves_the_same_account_state() {
+    let expected = undisturbed(folder, "true\n4000 2500\n");
+    kill_on_each_store(|with_store, random, max| one_run(with_store, random, max, &expected));
+}
+
+/// What a daemon runs, each second until the work was done once.
+fn automation() -> String {
+    format!(
+        "const automation = #{{ on: [ #{{ every: \"1s\" }} ] }};\n\
+         fn run(ctx) {{ if ctx.state?.done ?? false {{ return; }} let made = tag::create(\"逐个\"); {CHANGES} \
+         ctx.state.done = true; }}"
+    )
+}
+
+/// The most processes of one run that are killed while their daemon lives: an automation whose processes die five times in
+/// a row is paused.
+const MAX_DEATHS: u32 = 4;
+
+/// Kills a daemon or the process of its run until the run has ended, `max` times; returns how often.
+fn one_run_of_a_daemon(
+    with_store: fn(Folder) -> Folder,
+    random: &mut fastrand::Rng,
+    max: u32,
+    expected: &Value,
+) -> u32 {
+    let sandbox = sandbox();
+    faults(&sandbox);
+    let folder = with_store(folder(&sandbox)).file("jobs/逐个.rhai", automation());
+    let start = || folder.start(&["serve", "jobs", "--in-flight", "6"]);
+    let done = || {
+        on_store(&folder, async |store| {
+            let records = records_named(store, "逐个").await;
+            records.iter().any(|record| record.state == r#"{"done":true}"#)
+        })
+    };
+    let mut daemon = start();
+    let (mut kills, mut deaths) = (0, 0);
+    while kills < max && !done() {
+        let child = (deaths < MAX_DEATHS && random.bool()).then(|| wait_for_child(&daemon));
+        thread::sleep(Duration::from_millis(random.u64(50..3_000)));
+        match child {
+            // It may have ended, and another one may have been started.
+            Some(child) if children(&daemon).contains(&child) => {
+                signal(child, "KILL");
+                deaths += 1;
+            }
+            Some(_) => continue,
+            None => {
+                daemon.signal("KILL");
+                daemon = start();
+            }
+        }
+        kills += 1;
+    }
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < TIMEOUT, "it does not end after {kills} kills: {}", daemon.stdout());
+        thread::sleep(Duration::from_millis(50));
+    }
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert_eq!(finished.code, Some(0), "{} {}", finished.out, finished.err);
+    assert_eq!(&sandbox.world(), expected, "after {kills} kills: {} {}", finished.out, finished.err);
+    kills
+}
+
+#[test]
+fn repeatedly_killed_daemon_and_processes_of_runs_leave_the_same_account_state() {
+    let script = ["let made = tag::create(\"逐个\");", CHANGES].concat();
+    let undisturbed_folder = |sandbox: &SandboxProcess| folder(sandbox).file("script.rhai", script.as_str());
+    let expected = undisturbed(undisturbed_folder, "4000 2500\n");
+    kill_on_each_store(|with_store, random, max| one_run_of_a_daemon(with_store, random, max, &expected));
 }
