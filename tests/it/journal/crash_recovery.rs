@@ -7,7 +7,7 @@
 
 use crate::fixtures::{
     processes::{children, signal, wait_for_child},
-    program::{Finished, Folder, TIMEOUT},
+    program::{Finished, Folder, Running, TIMEOUT},
     runs::{newest_run, on_each_store, on_store, records_named},
     sandbox_process::SandboxProcess,
 };
@@ -243,6 +243,11 @@ fn one_run_of_a_daemon(
             records.iter().any(|record| record.state == r#"{"done":true}"#)
         })
     };
+    // A run that has failed would begin anew.
+    let assert_unfailed = |daemon: &Running| {
+        let log = daemon.stdout();
+        assert!(!log.contains(": failed"), "{log}");
+    };
     let mut daemon = start();
     let (mut kills, mut deaths) = (0, 0);
     while kills < max && !done() {
@@ -257,6 +262,7 @@ fn one_run_of_a_daemon(
             Some(_) => continue,
             None => {
                 daemon.signal("KILL");
+                assert_unfailed(&daemon);
                 daemon = start();
             }
         }
@@ -265,6 +271,7 @@ fn one_run_of_a_daemon(
     let since = Instant::now();
     while !done() {
         assert!(since.elapsed() < TIMEOUT, "it does not end after {kills} kills: {}", daemon.stdout());
+        assert_unfailed(&daemon);
         thread::sleep(Duration::from_millis(50));
     }
     daemon.signal("TERM");
