@@ -18,14 +18,14 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io, process,
     sync::{Arc, Mutex},
     thread,
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
-/// The exit code of a process whose daemon does not acknowledge its messages.
-const EXIT_UNACKNOWLEDGED: i32 = 75;
+/// The exit code of a process whose daemon has ended, or does not acknowledge its messages.
+const EXIT_WITHOUT_DAEMON: i32 = 75;
 
 /// Why the process has run nothing: it was not started by a daemon, or its order can't be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
     let daemon = Daemon { out: host.out.clone() };
     let cancel = Cancel::default();
     let questions = Questions::default();
-    listen(host, &cancel, &questions)?;
+    listen(host.read_line, &cancel, &questions, || process::exit(EXIT_WITHOUT_DAEMON))?;
     report_stop(runtime, &cancel, &daemon);
     let outcome = run(host, runtime, order, &cancel, &questions, &daemon)?;
     daemon.send(&ToDaemon::Ended(outcome));
@@ -97,9 +97,15 @@ struct OpenQuestions {
     unacknowledged: BTreeSet<u64>,
 }
 
-/// Reads the daemon's messages from now on. Their end (EOF) means that the daemon has ended, and cancels the run.
-fn listen(host: &Host, cancel: &Cancel, questions: &Questions) -> io::Result<()> {
-    let (read_line, cancel, questions) = (host.read_line, cancel.clone(), questions.clone());
+/// Reads the daemon's messages from now on. Their end (EOF) means that the daemon has ended: `exit` then ends the process at
+/// once, as the system does a moment later. To cancel the run would record a stop as its end, and no daemon would resume it.
+fn listen(
+    read_line: fn() -> io::Result<String>,
+    cancel: &Cancel,
+    questions: &Questions,
+    exit: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let (cancel, questions) = (cancel.clone(), questions.clone());
     let listen = move || {
         while let Ok(line) = read_line()
             && !line.is_empty()
@@ -116,7 +122,7 @@ fn listen(host: &Host, cancel: &Cancel, questions: &Questions) -> io::Result<()>
                 Ok(ToWorker::Stop) | Err(_) => cancel.cancel(),
             }
         }
-        cancel.cancel();
+        exit();
     };
     thread::Builder::new().name("orders".to_owned()).spawn(listen).map(drop)
 }
@@ -147,7 +153,7 @@ fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
             tokio::spawn(async move {
                 tokio::time::sleep(HEARTBEAT_TTL).await;
                 if lock(&questions.0).unacknowledged.contains(&id) {
-                    std::process::exit(EXIT_UNACKNOWLEDGED);
+                    process::exit(EXIT_WITHOUT_DAEMON);
                 }
             });
             daemon.send(&ToDaemon::Asks { id, question });
@@ -218,4 +224,29 @@ fn run(
     let outcome = worker::execute(runtime, plan, attempt);
     runtime.block_on(store.close());
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Whether the run was cancelled when its process was to exit, after these messages.
+    fn is_cancelled_at_exit(read_line: fn() -> io::Result<String>) -> bool {
+        let (cancel, (exited, exit)) = (Cancel::default(), mpsc::channel());
+        let seen = cancel.clone();
+        let exit_with = move || exited.send(seen.is_cancelled()).expect("the test waits for it");
+        listen(read_line, &cancel, &Questions::default(), exit_with).expect("the system gives a thread");
+        exit.recv().expect("the process is to exit")
+    }
+
+    #[test]
+    fn end_of_the_daemon_exits_without_a_stop() {
+        assert!(!is_cancelled_at_exit(|| Ok(String::new())));
+    }
+
+    #[test]
+    fn failing_pipe_exits_without_a_stop() {
+        assert!(!is_cancelled_at_exit(|| Err(io::ErrorKind::BrokenPipe.into())));
+    }
 }
