@@ -1,42 +1,11 @@
 //! `mpscript check`: what it finds without running anything, and what it leaves alone.
 
-use crate::fixtures::{program::Folder, sandbox_process::SandboxProcess};
+use crate::fixtures::{
+    check::{assert_problem, assert_sound, folder, problems},
+    program::Folder,
+    sandbox_process::SandboxProcess,
+};
 use serde_json::json;
-
-/// The first lines of the messages that `check` has for a script.
-fn problems(script: &str) -> Vec<String> {
-    let finished = folder(script).run(&["check", "script.rhai"]);
-    let problems: Vec<String> =
-        finished.err.lines().filter_map(|line| line.strip_prefix("error: ")).map(str::to_owned).collect();
-    let is_sound = finished.out.starts_with("script.rhai: ok");
-    assert_eq!(
-        (finished.code, is_sound),
-        (Some(i32::from(!problems.is_empty())), problems.is_empty()),
-        "{}",
-        finished.err
-    );
-    problems
-}
-
-fn folder(script: &str) -> Folder {
-    Folder::with(script).file("lib/labels.rhai", "fn of_scene(scene) { `QR ${scene}` }\n").file(
-        "lib/dates.rhai",
-        "import \"lib/labels\" as labels;\nfn today() { labels::of_scene(1) }\nexport const FIRST = 1;\n",
-    )
-}
-
-/// A sound script is also run, so that what is called sound here works.
-#[track_caller]
-fn assert_sound(script: &str) {
-    assert_eq!(problems(script), [""; 0], "{script}");
-    let finished = folder(script).run(&["run", "script.rhai", "--sandbox", "--sandbox-followers", "20"]);
-    assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{script}");
-}
-
-#[track_caller]
-fn assert_problem(script: &str, problem: &str) {
-    assert_eq!(problems(script), [problem], "{script}");
-}
 
 #[test]
 fn check_runs_nothing() {

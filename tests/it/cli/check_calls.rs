@@ -1,38 +1,6 @@
 //! `mpscript check` and calls: which functions it knows, and which calls it must not refuse.
 
-use crate::fixtures::program::Folder;
-
-fn folder(script: &str) -> Folder {
-    Folder::with(script)
-        .file(
-            "lib/labels.rhai",
-            "const 前缀 = \"QR \";\nexport const 多 = 5;\nprivate fn hidden() { 1 }\n\
-             fn of_scene(scene) { hidden(); `${global::前缀}${scene}` }\n",
-        )
-        .file("lib/handle.rhai", "fn handle(handlers) { handlers.greet(1) }")
-        .file("lib/dates.rhai", "import \"lib/labels\" as labels;\nfn today() { labels::of_scene(1) }\n")
-}
-
-/// A sound script is also run, so that what is called sound here works.
-#[track_caller]
-fn assert_sound(script: &str) {
-    let folder = folder(script);
-    let checked = folder.run(&["check", "script.rhai"]);
-    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""), "{script}");
-    let ran = folder.run(&["run", "script.rhai", "--sandbox", "--sandbox-followers", "20"]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{script}");
-}
-
-/// The only problem of a script and its hint.
-#[track_caller]
-fn assert_problem(script: &str, problem: &str, hint: &str) {
-    let message = folder(script).run(&["check", "script.rhai"]).failure(1);
-    let with = |begin: &str| -> Vec<String> {
-        message.lines().filter_map(|line| line.strip_prefix(begin)).map(str::to_owned).collect()
-    };
-    let hints = if hint.is_empty() { vec![] } else { vec![hint.to_owned()] };
-    assert_eq!((with("error: "), with("  = hint: ")), (vec![problem.to_owned()], hints), "{script}");
-}
+use crate::fixtures::check::{assert_hint, assert_sound};
 
 #[test]
 fn unknown_function_is_found_however_it_is_called() {
@@ -56,7 +24,7 @@ fn unknown_function_is_found_however_it_is_called() {
         // An import's own imports are not to be seen from here.
         ("import \"lib/dates\" as dates; dates::of_scene(1);", "there is no function `dates::of_scene`", ""),
     ] {
-        assert_problem(script, problem, hint);
+        assert_hint(script, problem, hint);
     }
 }
 
@@ -80,7 +48,7 @@ fn call_with_a_wrong_number_of_arguments_is_found() {
         ("followers().untag();", "`untag` can't be called with 0 arguments", "it is untag(audience, tag)"),
         ("tag::list(1);", "`tag::list` can't be called with 1 argument", "it is tag::list()"),
     ] {
-        assert_problem(script, problem, hint);
+        assert_hint(script, problem, hint);
     }
 }
 
@@ -163,5 +131,5 @@ fn every_language_construct_is_accepted() {
 fn variables_declared_by_eval_are_accepted() {
     assert_sound("eval(\"let 新 = 5;\"); print(新); let code = \"40 + 2\"; print(eval(code));");
     // Without it, an unknown name is a slip.
-    assert_problem("print(新);", "there is no variable `新`", "declare it first: let NAME = …;");
+    assert_hint("print(新);", "there is no variable `新`", "declare it first: let NAME = …;");
 }

@@ -1,41 +1,6 @@
 //! `mpscript check` and types: what it follows through variables, parameters, closures and fields, and what it leaves alone.
 
-use crate::fixtures::program::Folder;
-
-fn folder(script: &str) -> Folder {
-    Folder::with(script)
-        .file("lib/谁.rhai", "fn is_new(u) { u.sex == \"1\" }\nfn is_text(x) { x == \"1\" }\n")
-}
-
-/// The first lines of the messages that `check` has for a script.
-fn problems(script: &str) -> Vec<String> {
-    let finished = folder(script).run(&["check", "script.rhai"]);
-    let problems: Vec<String> =
-        finished.err.lines().filter_map(|line| line.strip_prefix("error: ")).map(str::to_owned).collect();
-    assert_eq!(finished.code, Some(i32::from(!problems.is_empty())), "{script}: {}", finished.err);
-    problems
-}
-
-/// A sound script is also run, so that what is called sound here works.
-#[track_caller]
-fn assert_sound(script: &str) {
-    assert_eq!(problems(script), [""; 0], "{script}");
-    let finished = folder(script).run(&["run", "script.rhai", "--sandbox", "--sandbox-followers", "20"]);
-    assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{script}");
-}
-
-#[track_caller]
-fn assert_problem(script: &str, problem: &str) {
-    assert_eq!(problems(script), [problem], "{script}");
-}
-
-/// The only problem of a script with its hint.
-#[track_caller]
-fn assert_hint(script: &str, problem: &str, hint: &str) {
-    let message = folder(script).run(&["check", "script.rhai"]).failure(1);
-    let hints: Vec<&str> = message.lines().filter_map(|line| line.strip_prefix("  = hint: ")).collect();
-    assert_eq!((problems(script), hints), (vec![problem.to_owned()], vec![hint]), "{script}");
-}
+use crate::fixtures::check::{assert_hint, assert_problem, assert_sound};
 
 #[test]
 fn follower_that_is_passed_to_a_function_is_followed() {
