@@ -1,12 +1,9 @@
 //! The one source of time. Tests, and the sandbox's control route, advance it.
 
-use super::EpochMs;
+use super::{EpochMs, lock};
 use std::{
     fmt,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,14 +12,14 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Wall-clock and monotonic time, each plus an offset. Clones share the offsets.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Arc<Offsets>);
+pub struct Clock(Arc<Mutex<Offsets>>);
 
 /// How far a clock is ahead of the machine's.
 #[derive(Debug, Default)]
 struct Offsets {
-    wall_ms: AtomicI64,
+    wall: Duration,
     /// Only grows.
-    monotonic_ms: AtomicU64,
+    monotonic: Duration,
 }
 
 impl Clock {
@@ -36,8 +33,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> EpochMs {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let since_epoch = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-        EpochMs::new(since_epoch.saturating_add(self.0.wall_ms.load(Ordering::SeqCst)))
+        EpochMs::default() + since_epoch.saturating_add(lock(&self.0).wall)
     }
 
     /// The current time as whole seconds since 1970-01-01 UTC, as the platform counts.
@@ -50,22 +46,19 @@ impl Clock {
     /// only [`Clock::advance`] does.
     #[must_use]
     pub fn monotonic(&self) -> Duration {
-        START.elapsed() + Duration::from_millis(self.0.monotonic_ms.load(Ordering::SeqCst))
+        START.elapsed().saturating_add(lock(&self.0).monotonic)
     }
 
     /// Advances this clock and every clone of it. Saturates at the end of the range.
     pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        // The closures never give `None`, so the updates can't fail.
-        let wall = |offset: i64| Some(offset.saturating_add(by));
-        let _ = self.0.wall_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wall);
-        let monotonic = |offset: u64| Some(offset.saturating_add(by.unsigned_abs()));
-        let _ = self.0.monotonic_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, monotonic);
+        let mut offsets = lock(&self.0);
+        offsets.wall = offsets.wall.saturating_add(by);
+        offsets.monotonic = offsets.monotonic.saturating_add(by);
     }
 
     /// Sets the wall-clock time of this clock and every clone of it back to the machine's; monotonic time never goes back.
     pub fn reset(&self) {
-        self.0.wall_ms.store(0, Ordering::SeqCst);
+        lock(&self.0).wall = Duration::ZERO;
     }
 }
 

@@ -13,6 +13,7 @@ mod fingerprint;
 pub mod http;
 mod lock;
 mod look_alike;
+pub mod millis;
 mod number;
 mod plain_text;
 mod process_id;

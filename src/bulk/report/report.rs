@@ -1,7 +1,7 @@
 //! What a job did, in numbers that add up.
 
 use crate::{
-    base::{lock, plain_line, with_thousands},
+    base::{lock, millis, plain_line, with_thousands},
     bulk::model::{
         counts::Counters,
         cursor::is_zero,
@@ -146,8 +146,9 @@ pub struct OperationReport {
     /// The calls that it was estimated to make.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub estimate: Vec<Estimate>,
-    /// Milliseconds.
-    pub elapsed_ms: u64,
+    /// From the start to the end, in whole milliseconds.
+    #[serde(rename = "elapsed_ms", with = "millis")]
+    pub elapsed: Duration,
 }
 
 impl OperationReport {
@@ -164,7 +165,7 @@ impl OperationReport {
             failed: Vec::new(),
             calls: BTreeMap::new(),
             estimate: Vec::new(),
-            elapsed_ms: 0,
+            elapsed: Duration::ZERO,
         }
     }
 
@@ -239,7 +240,7 @@ impl OperationReport {
             failed,
             calls,
             estimate: job.cost.get().cloned().unwrap_or_default(),
-            elapsed_ms: millis(job.elapsed()),
+            elapsed: millis::whole(job.elapsed()),
         }
     }
 }
@@ -247,7 +248,7 @@ impl OperationReport {
 impl fmt::Display for OperationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.as_str().replace('_', " ");
-        let elapsed = match self.elapsed_ms {
+        let elapsed = match millis::count(self.elapsed) {
             ms @ 0..1000 => format!("{ms} ms"),
             ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         };
@@ -277,16 +278,12 @@ impl fmt::Display for OperationReport {
     }
 }
 
-/// A duration as reports have it: in milliseconds, saturating.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The calls of a run over time, from the start of the first one on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallTimes {
-    /// How long each slot is, in milliseconds.
-    pub slot_ms: u64,
+    /// How long each slot is.
+    #[serde(rename = "slot_ms", with = "millis")]
+    pub slot_length: Duration,
     /// The slots, in order.
     pub slots: Vec<CallSlot>,
 }
@@ -298,10 +295,12 @@ pub struct CallSlot {
     pub calls: u64,
     /// Of them, those that came to an errcode or to no answer.
     pub failed: u64,
-    /// What they took on the average, in milliseconds.
-    pub mean_ms: u64,
-    /// What the slowest took, in milliseconds.
-    pub max_ms: u64,
+    /// What they took on the average, rounded to milliseconds.
+    #[serde(rename = "mean_ms", with = "millis")]
+    pub mean: Duration,
+    /// What the slowest took, in whole milliseconds.
+    #[serde(rename = "max_ms", with = "millis")]
+    pub max: Duration,
 }
 
 impl CallTimes {
@@ -314,13 +313,20 @@ impl CallTimes {
 
 impl From<Timeline> for CallTimes {
     fn from(timeline: Timeline) -> Self {
+        let mean = |bucket: &Bucket| {
+            let total = millis::count(bucket.total).saturating_add(bucket.calls / 2);
+            Duration::from_millis(total.checked_div(bucket.calls).unwrap_or_default())
+        };
         let slot = |bucket: &Bucket| CallSlot {
             calls: bucket.calls,
             failed: bucket.failed,
-            mean_ms: (millis(bucket.total) + bucket.calls / 2).checked_div(bucket.calls).unwrap_or_default(),
-            max_ms: millis(bucket.max),
+            mean: mean(bucket),
+            max: millis::whole(bucket.max),
         };
-        Self { slot_ms: millis(timeline.bucket_length), slots: timeline.buckets.iter().map(slot).collect() }
+        Self {
+            slot_length: millis::whole(timeline.bucket_length),
+            slots: timeline.buckets.iter().map(slot).collect(),
+        }
     }
 }
 
@@ -360,8 +366,9 @@ pub struct RunReport {
     /// The undo steps that were skipped.
     #[serde(default, rename = "set_aside", skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<String>,
-    /// Milliseconds.
-    pub elapsed_ms: u64,
+    /// From the start to the end, in whole milliseconds.
+    #[serde(rename = "elapsed_ms", with = "millis")]
+    pub elapsed: Duration,
     /// One entry for each terminal operation, in order.
     #[serde(rename = "ends")]
     pub operations: Vec<OperationReport>,
@@ -396,7 +403,7 @@ impl RunReport {
             sum.failed.extend(job.failed.iter().cloned());
             sum.samples.extend(job.samples.iter().cloned());
             sum.samples.truncate(MAX_SHOWN);
-            sum.elapsed_ms += job.elapsed_ms;
+            sum.elapsed += job.elapsed;
             *count += 1;
         }
         groups
@@ -429,7 +436,7 @@ impl RunReport {
             would_call: BTreeMap::new(),
             left_today: BTreeMap::new(),
             not_undone: Vec::new(),
-            elapsed_ms: millis(elapsed),
+            elapsed: millis::whole(elapsed),
             operations,
         }
     }

@@ -11,7 +11,7 @@ use crate::{
         token::Token,
         user::{FIELDS, User},
     },
-    base::{Secret, closest_match},
+    base::{Secret, closest_match, millis},
     bulk::OperationReport,
     for_each_user_field,
 };
@@ -404,7 +404,7 @@ fn register_report(engine: &mut Engine) {
                 .map(|(call, times)| (call.as_str().into(), count(*times).into()))
                 .collect::<Map>()
         })
-        .register_get("elapsed_ms", |report: &mut OperationReport| count(report.elapsed_ms))
+        .register_get("elapsed_ms", |report: &mut OperationReport| count(millis::count(report.elapsed)))
         .register_fn("to_string", |report: &mut OperationReport| report.to_string())
         .register_fn("to_debug", |report: &mut OperationReport| compact(report));
 }

@@ -1,9 +1,10 @@
 //! A run's calls over time as an SVG: calls a second at the top, latency at the bottom.
 
 use crate::{
-    base::with_thousands,
+    base::{millis, with_thousands},
     bulk::{CallSlot, CallTimes},
 };
+use std::time::Duration;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 64.0;
@@ -15,6 +16,9 @@ const LATENCY: (f64, f64) = (236.0, 376.0);
 
 /// Including the labels of the time axis below the halves.
 const HEIGHT: f64 = 428.0;
+
+/// The length of a slot whose rates need no explanation.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The maximum width of a bar, for short runs with few bars.
 const MAX_BAR: f64 = 40.0;
@@ -43,8 +47,8 @@ pub(crate) fn chart(times: &CallTimes) -> String {
     chart.scale(&mut svg, LATENCY, chart.top_ms);
     chart.time(&mut svg);
     chart.bars(&mut svg);
-    chart.line(&mut svg, "max", |slot| slot.max_ms);
-    chart.line(&mut svg, "mean", |slot| slot.mean_ms);
+    chart.line(&mut svg, "max", |slot| slot.max);
+    chart.line(&mut svg, "mean", |slot| slot.mean);
     chart.hints(&mut svg);
     svg.push_str("</svg>\n");
     svg
@@ -61,20 +65,21 @@ struct Chart<'a> {
 
 impl<'a> Chart<'a> {
     fn new(times: &'a CallTimes) -> Self {
-        let max = |of: fn(&CallSlot) -> u64| times.slots.iter().map(of).max().unwrap_or_default();
+        let calls = times.slots.iter().map(|slot| slot.calls).max().unwrap_or_default();
+        let slowest = times.slots.iter().map(|slot| slot.max).max().unwrap_or_default();
         Self {
             times,
             step: (RIGHT - LEFT) / number(times.slots.len().max(1) as u64),
-            top_rate: top(rate(max(|slot| slot.calls), times.slot_ms)),
-            top_ms: top(number(max(|slot| slot.max_ms))),
+            top_rate: top(rate(calls, times.slot_length)),
+            top_ms: top(in_ms(slowest)),
         }
     }
 
     fn heading(&self, svg: &mut String, (top, _): (f64, f64), title: &str, legend: &[(&str, &str)]) {
         let y = top - 14.0;
-        let per = match self.times.slot_ms {
-            0 | 1_000 => String::new(),
-            ms => format!(", each over {}", span(ms / 1_000)),
+        let per = match self.times.slot_length {
+            Duration::ZERO | SECOND => String::new(),
+            length => format!(", each over {}", span(length.as_secs())),
         };
         svg.push_str(&format!("<text class=\"title\" x=\"{LEFT}\" y=\"{y}\">{title}{per}</text>\n"));
         let mut x = RIGHT;
@@ -119,11 +124,11 @@ impl<'a> Chart<'a> {
     }
 
     fn time(&self, svg: &mut String) {
-        let seconds = number(self.times.slot_ms * self.times.slots.len() as u64) / 1_000.0;
+        let slots = self.times.slots.len() as u64;
+        let seconds = in_ms(self.times.slot_length) * number(slots) / 1_000.0;
         let step = TIME_STEPS.into_iter().find(|step| number(*step) * 10.0 >= seconds);
         // A run that takes weeks.
-        let step =
-            step.unwrap_or_else(|| (self.times.slots.len() as u64 * self.times.slot_ms / 10_000).max(1));
+        let step = step.unwrap_or_else(|| (slots * millis::count(self.times.slot_length) / 10_000).max(1));
         let mut at = 0;
         while number(at) <= seconds {
             let x = LEFT + (RIGHT - LEFT) * number(at) / seconds.max(1.0);
@@ -157,7 +162,7 @@ impl<'a> Chart<'a> {
 
     fn bars(&self, svg: &mut String) {
         let width = if self.step > 4.0 { (self.step * 0.8).min(MAX_BAR) } else { self.step };
-        let height = |calls: u64| (RATE.1 - RATE.0) * rate(calls, self.times.slot_ms) / self.top_rate.0;
+        let height = |calls: u64| (RATE.1 - RATE.0) * rate(calls, self.times.slot_length) / self.top_rate.0;
         for (at, slot) in self.slots() {
             let x = self.middle(at) - width / 2.0;
             let (done, failed) = (height(slot.calls.saturating_sub(slot.failed)), height(slot.failed));
@@ -178,9 +183,9 @@ impl<'a> Chart<'a> {
     }
 
     /// A line through the slots in which calls ended, with gaps at the others.
-    fn line(&self, svg: &mut String, class: &str, value: impl Fn(&CallSlot) -> u64) {
+    fn line(&self, svg: &mut String, class: &str, value: impl Fn(&CallSlot) -> Duration) {
         let place = |at: u64, slot: &CallSlot| {
-            let y = LATENCY.1 - (LATENCY.1 - LATENCY.0) * number(value(slot)) / self.top_ms.0;
+            let y = LATENCY.1 - (LATENCY.1 - LATENCY.0) * in_ms(value(slot)) / self.top_ms.0;
             (self.middle(at), y)
         };
         let mut path = String::new();
@@ -208,7 +213,7 @@ impl<'a> Chart<'a> {
     /// The tooltips of the slots.
     fn hints(&self, svg: &mut String) {
         for (at, slot) in self.slots() {
-            let seconds = at * self.times.slot_ms / 1_000;
+            let seconds = at * millis::count(self.times.slot_length) / 1_000;
             svg.push_str(&format!(
                 "<rect class=\"hint\" x=\"{:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"><title>{}: {} calls, {} \
                  failed or refused, mean {} ms, max {} ms</title></rect>\n",
@@ -219,8 +224,8 @@ impl<'a> Chart<'a> {
                 span(seconds),
                 with_thousands(slot.calls),
                 with_thousands(slot.failed),
-                with_thousands(slot.mean_ms),
-                with_thousands(slot.max_ms)
+                with_thousands(millis::count(slot.mean)),
+                with_thousands(millis::count(slot.max))
             ));
         }
     }
@@ -231,8 +236,13 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
-fn rate(calls: u64, slot_ms: u64) -> f64 {
-    number(calls) * 1_000.0 / number(slot_ms.max(1))
+fn in_ms(span: Duration) -> f64 {
+    number(millis::count(span))
+}
+
+/// Calls a second.
+fn rate(calls: u64, slot_length: Duration) -> f64 {
+    number(calls) * 1_000.0 / in_ms(slot_length).max(1.0)
 }
 
 /// The top of an axis that includes `max`: a round number, and the step between the grid lines up to it.
@@ -300,8 +310,13 @@ mod tests {
 
     #[test]
     fn line_breaks_where_no_call_was_made() {
-        let slot = |calls| CallSlot { calls, failed: 0, mean_ms: 10, max_ms: 20 };
-        let times = CallTimes { slot_ms: 1_000, slots: vec![slot(3), slot(2), slot(0), slot(1)] };
+        let slot = |calls| CallSlot {
+            calls,
+            failed: 0,
+            mean: Duration::from_millis(10),
+            max: Duration::from_millis(20),
+        };
+        let times = CallTimes { slot_length: SECOND, slots: vec![slot(3), slot(2), slot(0), slot(1)] };
         let svg = chart(&times);
         let path = svg.lines().find(|line| line.starts_with("<path class=\"mean\"")).unwrap();
         assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 1), "{path}");

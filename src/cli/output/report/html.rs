@@ -6,7 +6,7 @@ use crate::{
     bulk::{CountRow, Failure, OperationReport, RunReport, RunState},
 };
 use chrono::Local;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Failures that the page lists.
 const MAX_FAILURES: usize = 200;
@@ -84,7 +84,7 @@ fn facts(report: &RunReport, about: &About) -> String {
     } else {
         facts.push(("Started", time(about.started_at)));
     }
-    facts.push(("Duration", duration(report.elapsed_ms)));
+    facts.push(("Duration", duration(report.elapsed)));
     facts.push(("Calls", with_thousands(report.calls.values().sum())));
     let rows = joined(facts, |(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n"));
     format!("<section id=\"facts\">\n<h2>Run</h2>\n<table class=\"facts\">\n{rows}</table>\n</section>\n")
@@ -128,7 +128,7 @@ fn jobs(report: &RunReport) -> String {
         text.push_str(&format!(
             "<section class=\"job\">\n<h3>{}</h3>\n<p>{words}, in {}</p>\n{}",
             escaped(&job.title()),
-            duration(job.elapsed_ms),
+            duration(job.elapsed),
             counts(&job.rows())
         ));
         if !job.samples.is_empty() {
@@ -192,11 +192,11 @@ fn time(instant: EpochMs) -> String {
     instant.to_utc().with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
-fn duration(ms: u64) -> String {
-    let seconds = ms / 1_000;
+fn duration(span: Duration) -> String {
+    let seconds = span.as_secs();
     match seconds {
-        0 => format!("{ms} ms"),
-        1..60 => format!("{seconds}.{} s", ms % 1_000 / 100),
+        0 => format!("{} ms", span.subsec_millis()),
+        1..60 => format!("{seconds}.{} s", span.subsec_millis() / 100),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
     }
