@@ -38,92 +38,123 @@ pub(crate) fn read_argument(
     field: &Field,
     arg: &Dynamic,
 ) -> Result<Value, ScriptError> {
-    let value = read_value(env, spec, field, arg)?;
+    let value = Argument { env, spec, field }.read(arg)?;
     if let (Method::Get, Value::String(text)) = (spec.method, &value) {
         check_query_text(&format!("{}: `{}`", spec.name, field.name), text)?;
     }
     Ok(value)
 }
 
-fn read_value(env: &RunEnv, spec: &Spec, field: &Field, arg: &Dynamic) -> Result<Value, ScriptError> {
-    let wrong = |arg: &Dynamic| {
-        ScriptError::usage(
-            format!(
-                "{}: `{}` must be {}, not {}",
-                spec.name,
-                field.name,
-                field.kind.describe(),
-                describe_type(arg)
-            ),
-            signature(spec),
-        )
-    };
-    let text = |arg: &Dynamic| {
-        arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| wrong(arg))
-    };
-    // `what` names the text: the field, or an entry of a list.
-    let openid =
-        |text: &str, what: &str| check_openid(&format!("{}: {what}", spec.name), text).map(|()| json!(text));
-    let sendable = |map: &Dynamic| match unsendable(map) {
-        Some(reason) => {
-            let message = format!("{}: `{}` can't be sent: {reason}", spec.name, field.name);
-            Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"))
+/// What an argument is for: a field of an endpoint.
+struct Argument<'a> {
+    env: &'a RunEnv,
+    spec: &'a Spec,
+    field: &'a Field,
+}
+
+impl Argument<'_> {
+    fn read(&self, arg: &Dynamic) -> Result<Value, ScriptError> {
+        match self.field.kind {
+            FieldKind::Text => match arg.read_lock::<Follower>() {
+                // A follower stands for their openid.
+                Some(user) if self.field.name == OPENID => Ok(json!(user.0.openid)),
+                None if self.field.name == OPENID => self.openid(arg, &format!("`{}`", self.field.name)),
+                _ => self.text(arg),
+            },
+            FieldKind::Integer => self.integer(arg),
+            FieldKind::Flag => arg.as_bool().map(Value::from).map_err(|_| self.wrong(arg)),
+            FieldKind::Token => match arg.read_lock::<OpaqueToken>() {
+                Some(token) => Ok(json!(token.secret.reveal())),
+                None => self.text(arg),
+            },
+            FieldKind::Map if arg.is_map() => self.sendable(arg),
+            FieldKind::Map => Err(self.wrong(arg)),
+            FieldKind::File => match arg.as_immutable_string_ref() {
+                Ok(path) => {
+                    file::picture(self.spec, &self.env.io.files, path.as_str()).map(|file| json!(file))
+                }
+                Err(_) => Err(self.wrong(arg)),
+            },
+            FieldKind::TextList => self.list(arg, |at, entry| match entry.read_lock::<Follower>() {
+                Some(user) => Ok(json!(user.0.openid)),
+                None if self.field.name == OPENID_LIST => self.openid(entry, &self.entry(at)),
+                None => self.text(entry),
+            }),
+            FieldKind::IntegerList => self.list(arg, |_, entry| self.integer(entry)),
+            FieldKind::UserList => self.list(arg, |at, entry| self.user(entry, &self.entry(at))),
         }
-        None => Ok(without_nulls(to_json(map))),
-    };
-    match field.kind {
-        FieldKind::Text => match arg.read_lock::<Follower>() {
-            // A follower stands for their openid.
-            Some(user) if field.name == OPENID => Ok(json!(user.0.openid)),
-            None if field.name == OPENID => {
-                let given = arg.as_immutable_string_ref().map_err(|_| wrong(arg))?;
-                openid(given.as_str(), &format!("`{}`", field.name))
-            }
-            _ => text(arg),
-        },
-        FieldKind::Integer => match arg.read_lock::<Tag>() {
+    }
+
+    /// The argument or the entry of a list is of another type than the field.
+    fn wrong(&self, arg: &Dynamic) -> ScriptError {
+        let (name, field) = (self.spec.name, self.field);
+        let (kind, given) = (field.kind.describe(), describe_type(arg));
+        ScriptError::usage(
+            format!("{name}: `{}` must be {kind}, not {given}", field.name),
+            signature(self.spec),
+        )
+    }
+
+    fn text(&self, arg: &Dynamic) -> Result<Value, ScriptError> {
+        arg.as_immutable_string_ref().map(|text| json!(text.as_str())).map_err(|_| self.wrong(arg))
+    }
+
+    fn integer(&self, arg: &Dynamic) -> Result<Value, ScriptError> {
+        match arg.read_lock::<Tag>() {
             // A tag stands for its id.
             Some(tag) => Ok(json!(tag.id)),
-            None => arg.as_int().map(Value::from).map_err(|_| wrong(arg)),
-        },
-        FieldKind::Flag => arg.as_bool().map(Value::from).map_err(|_| wrong(arg)),
-        FieldKind::Token => match arg.read_lock::<OpaqueToken>() {
-            Some(token) => Ok(json!(token.secret.reveal())),
-            None => text(arg),
-        },
-        FieldKind::Map if arg.is_map() => sendable(arg),
-        FieldKind::Map => Err(wrong(arg)),
-        FieldKind::File => match arg.as_immutable_string_ref() {
-            Ok(path) => file::picture(spec, &env.io.files, path.as_str()).map(|file| json!(file)),
-            Err(_) => Err(wrong(arg)),
-        },
-        FieldKind::TextList => list(arg, &wrong, |at, entry| match entry.read_lock::<Follower>() {
-            Some(user) => Ok(json!(user.0.openid)),
-            None if field.name == OPENID_LIST => {
-                let given = entry.as_immutable_string_ref().map_err(|_| wrong(entry))?;
-                openid(given.as_str(), &format!("entry {} of `{}`", at + 1, field.name))
+            None => arg.as_int().map(Value::from).map_err(|_| self.wrong(arg)),
+        }
+    }
+
+    /// `what` names the text: the field, or an entry of a list.
+    fn openid(&self, arg: &Dynamic, what: &str) -> Result<Value, ScriptError> {
+        let given = arg.as_immutable_string_ref().map_err(|_| self.wrong(arg))?;
+        self.check_openid(given.as_str(), what)?;
+        Ok(json!(given.as_str()))
+    }
+
+    fn check_openid(&self, text: &str, what: &str) -> Result<(), ScriptError> {
+        check_openid(&format!("{}: {what}", self.spec.name), text)
+    }
+
+    fn sendable(&self, map: &Dynamic) -> Result<Value, ScriptError> {
+        match unsendable(map) {
+            Some(reason) => {
+                let message = format!("{}: `{}` can't be sent: {reason}", self.spec.name, self.field.name);
+                Err(ScriptError::usage(message, "give texts, numbers, true or false, arrays and maps"))
             }
-            None => text(entry),
-        }),
-        FieldKind::IntegerList => list(arg, &wrong, |_, entry| match entry.read_lock::<Tag>() {
-            Some(tag) => Ok(json!(tag.id)),
-            None => entry.as_int().map(Value::from).map_err(|_| wrong(entry)),
-        }),
-        FieldKind::UserList => list(arg, &wrong, |at, entry| {
-            let what = format!("entry {} of `{}`", at + 1, field.name);
-            if let Some(user) = entry.read_lock::<Follower>() {
-                return Ok(json!({"openid": user.0.openid}));
+            None => Ok(without_nulls(to_json(map))),
+        }
+    }
+
+    /// An entry of a list of people: a follower, a map with the field `openid`, or an openid.
+    fn user(&self, entry: &Dynamic, what: &str) -> Result<Value, ScriptError> {
+        if let Some(user) = entry.read_lock::<Follower>() {
+            return Ok(json!({"openid": user.0.openid}));
+        }
+        if entry.is_map() {
+            let sendable = self.sendable(entry)?;
+            if let Some(given) = sendable[OPENID].as_str() {
+                self.check_openid(given, what)?;
             }
-            if entry.is_map() {
-                let sendable = sendable(entry)?;
-                if let Some(given) = sendable[OPENID].as_str() {
-                    openid(given, &what)?;
-                }
-                return Ok(sendable);
-            }
-            let given = entry.as_immutable_string_ref().map_err(|_| wrong(entry))?;
-            Ok(json!({"openid": openid(given.as_str(), &what)?}))
-        }),
+            return Ok(sendable);
+        }
+        Ok(json!({"openid": self.openid(entry, what)?}))
+    }
+
+    fn entry(&self, at: usize) -> String {
+        format!("entry {} of `{}`", at + 1, self.field.name)
+    }
+
+    fn list(
+        &self,
+        arg: &Dynamic,
+        entry: impl Fn(usize, &Dynamic) -> Result<Value, ScriptError>,
+    ) -> Result<Value, ScriptError> {
+        let entries = arg.as_array_ref().map_err(|_| self.wrong(arg))?;
+        let values = entries.iter().enumerate().map(|(at, value)| entry(at, value));
+        values.collect::<Result<Vec<_>, _>>().map(Value::Array)
     }
 }
 
@@ -144,18 +175,4 @@ fn without_nulls(mut value: Value) -> Value {
         _ => {}
     }
     value
-}
-
-fn list(
-    arg: &Dynamic,
-    wrong: &dyn Fn(&Dynamic) -> ScriptError,
-    entry: impl Fn(usize, &Dynamic) -> Result<Value, ScriptError>,
-) -> Result<Value, ScriptError> {
-    let entries = arg.as_array_ref().map_err(|_| wrong(arg))?;
-    entries
-        .iter()
-        .enumerate()
-        .map(|(at, value)| entry(at, value))
-        .collect::<Result<Vec<_>, _>>()
-        .map(Value::Array)
 }
