@@ -2,10 +2,11 @@
 
 use super::record::RunOptions;
 use crate::{
+    api::callback::Keys as CallbackKeys,
     base::{Cancel, Clock, Redactor},
     client::Client,
     host::Host,
-    script::{CallbackKeys, ConfirmWrite, FileAccess, NoClient, Output},
+    script::{ConfirmWrite, FileAccess, NoClient, Output},
     store::Store,
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};

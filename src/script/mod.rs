@@ -16,7 +16,7 @@ pub use engine::display::{Rendered, Variable, more};
 pub use engine::engine::{STACK, Script};
 pub use engine::handler::{HandlerCall, HandlerResult};
 pub use engine::session::{Line, Session};
-pub use host::env::{CallbackKeys, Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, WritePolicy};
+pub use host::env::{Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, WritePolicy};
 pub use host::error::{ErrorKind, NoClient, ScriptFailure};
 pub use host::file::FileAccess;
 pub use source::automation::{

@@ -6,7 +6,7 @@ use super::{
     secret,
 };
 use crate::{
-    api::quota::Reset,
+    api::{callback::Keys as CallbackKeys, quota::Reset},
     base::{Diagnostic, Secret, closest_match},
     cli::{
         args::TargetArgs,
@@ -14,7 +14,7 @@ use crate::{
     },
     client::{Account, BaseUrl, External, TokenMode},
     host::Host,
-    script::{CallbackKeys, NoClient},
+    script::NoClient,
 };
 use std::path::{Path, PathBuf};
 

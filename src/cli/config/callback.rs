@@ -1,11 +1,11 @@
 //! The keys of an account's server callback: from the environment, or from the account's entry in mpscript.toml.
 
 use crate::{
+    api::callback::Keys as CallbackKeys,
     base::Secret,
     cli::failure::usage_error,
     host::Host,
     sandbox::{DEFAULT_AES_KEY, DEFAULT_CALLBACK_TOKEN},
-    script::CallbackKeys,
 };
 
 /// The keys of a sandbox's account.

@@ -5,7 +5,7 @@ use super::{
     callback, files, store,
 };
 use crate::{
-    api::quota,
+    api::{callback::Keys as CallbackKeys, quota},
     base::{Cancel, Secret},
     cli::{
         args::TargetArgs,
@@ -14,7 +14,7 @@ use crate::{
     client::{Account, AccountKey, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode, account_key},
     host::Host,
     sandbox::{self, Sandbox},
-    script::{CallbackKeys, FileAccess, NoClient},
+    script::{FileAccess, NoClient},
     store::Store,
 };
 use anyhow::Context;

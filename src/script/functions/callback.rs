@@ -1,10 +1,10 @@
 //! `callback::…`: what a script does with a push of the platform, and the `Message` that it holds.
 
 use crate::{
-    api::callback::{self, Error, FIELDS, Reply, Scene},
+    api::callback::{self, Error, FIELDS, Keys, Reply, Scene},
     base::{closest_match, millis_as_secs},
     script::host::{
-        env::{CallbackKeys, RunEnv},
+        env::RunEnv,
         error::{ScriptError, at_position},
         modules::CALLBACK,
         register::described,
@@ -210,7 +210,7 @@ fn at_call<T>(context: &NativeCallContext, result: Result<T>) -> std::result::Re
     at_position(context.call_position(), result.map_err(ScriptError::raise))
 }
 
-fn keys_of(env: &RunEnv) -> Result<&CallbackKeys> {
+fn keys_of(env: &RunEnv) -> Result<&Keys> {
     env.calls.callback.as_ref().ok_or_else(|| {
         ScriptError::configuration(
             "no server callback is configured",

@@ -1,12 +1,11 @@
 //! The environment of a running script: what it calls, records, may change, and reads and writes.
 
-pub use crate::api::callback::Keys as CallbackKeys;
-
 use super::{
     error::{NoClient, ScriptError},
     file::FileAccess,
 };
 use crate::{
+    api::callback::Keys as CallbackKeys,
     base::{Cancel, Clock, Diagnostic, Redactor},
     bulk::{BlacklistCache, DryRun, Journal, Limits, ProgressBoard},
     client::Client,

@@ -200,6 +200,13 @@ fn files_of_a_floor_form_no_circle() {
     assert_eq!(imports.circles(), Vec::<Vec<String>>::new());
 }
 
+#[test]
+fn only_a_door_re_exports() {
+    let sources = sources();
+    let imports = Imports::new(sources.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    assert_eq!(imports.re_exports_outside_doors(), Vec::<String>::new());
+}
+
 /// A folder whose types have their methods in one file each: methods of one type in several files are a circle that no
 /// import shows.
 const WHOLE_TYPES: &str = "src/run/daemon/";

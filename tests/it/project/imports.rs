@@ -9,6 +9,8 @@ pub(crate) type Module = Vec<String>;
 pub(crate) struct Imports {
     /// The text of every module without comments and unit tests.
     texts: BTreeMap<Module, String>,
+    /// The folders' doors: modules whose file is a `mod.rs`.
+    doors: BTreeSet<Module>,
     /// `pub use`: the name it is known by, and what it stands for.
     re_exports: BTreeMap<Module, Module>,
 }
@@ -114,9 +116,15 @@ fn inline_paths(text: &str) -> Vec<Module> {
 impl Imports {
     /// Of these files: paths from the top of the project, and their texts.
     pub(crate) fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let texts =
-            files.into_iter().filter_map(|(path, text)| Some((module_of(path)?, code(text)))).collect();
-        let mut imports = Self { texts, re_exports: BTreeMap::new() };
+        let (mut texts, mut doors) = (BTreeMap::new(), BTreeSet::new());
+        for (path, text) in files {
+            let Some(module) = module_of(path) else { continue };
+            if path.ends_with("/mod.rs") {
+                doors.insert(module.clone());
+            }
+            texts.insert(module, code(text));
+        }
+        let mut imports = Self { texts, doors, re_exports: BTreeMap::new() };
         let mut re_exports = BTreeMap::new();
         for (own, text) in &imports.texts {
             for (_, tree) in uses(text).into_iter().filter(|(is_public, _)| *is_public) {
@@ -162,13 +170,30 @@ impl Imports {
         None
     }
 
+    /// What files other than doors re-export, as `module: path`. A macro of the file's own is none: `use` is what gives
+    /// it a path.
+    pub(crate) fn re_exports_outside_doors(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (own, text) in self.texts.iter().filter(|(own, _)| !self.doors.contains(*own)) {
+            let public = uses(text).into_iter().filter(|(is_public, _)| *is_public);
+            for path in public.flat_map(|(_, tree)| paths_of(&tree)) {
+                let is_own_macro = path.len() == 1 && text.contains(&format!("macro_rules! {} {{", path[0]));
+                if !is_own_macro {
+                    found.push(format!("{}: {}", own.join("/"), path.join("::")));
+                }
+            }
+        }
+        found
+    }
+
     /// The files of its own floor that a module imports. Neither opening a child module nor re-exporting from it is an
-    /// import: a door stands before the files of its folder.
+    /// import where the module is a door, which stands before the files of its folder.
     fn of(&self, own: &Module) -> BTreeSet<Module> {
         let text = &self.texts[own];
         let statements = uses(text);
-        let private = statements.iter().filter(|(is_public, _)| !is_public);
-        let used = private.flat_map(|(_, tree)| paths_of(tree));
+        let is_door = self.doors.contains(own);
+        let imported = statements.iter().filter(|(is_public, _)| !(*is_public && is_door));
+        let used = imported.flat_map(|(_, tree)| paths_of(tree));
         let paths =
             used.chain(inline_paths(&without_uses(text))).filter_map(|path| self.absolute(own, &path));
         let files = paths.filter_map(|path| self.file_of(&path, 0));
@@ -230,6 +255,28 @@ fn circle_through_a_re_export_is_found() {
     let two = "pub struct Two;\npub fn make() -> crate::bulk::One { todo() }\n";
     let imports = Imports::new([("src/bulk/a.rs", one), ("src/bulk/b.rs", two), ("src/bulk/mod.rs", door)]);
     assert_eq!(imports.circles(), [["bulk/a", "bulk/b"]]);
+}
+
+#[test]
+fn re_export_of_a_file_that_is_no_door_is_an_import() {
+    let one = "pub use super::b::Two;\npub struct One;\n";
+    let two = "use super::a::One;\npub struct Two;\n";
+    let imports = Imports::new([("src/bulk/a.rs", one), ("src/bulk/b.rs", two)]);
+    assert_eq!(imports.circles(), [["bulk/a", "bulk/b"]]);
+}
+
+#[test]
+fn re_export_outside_a_door_is_found() {
+    let one = "pub(super) use crate::api::callback::Keys as CallbackKeys;\npub struct One;\n";
+    let imports = Imports::new([("src/bulk/a.rs", one), ("src/bulk/mod.rs", "mod a;\npub use a::One;\n")]);
+    assert_eq!(imports.re_exports_outside_doors(), ["bulk/a: crate::api::callback::Keys"]);
+}
+
+#[test]
+fn macro_of_its_own_that_a_file_names_is_no_re_export() {
+    let one = "macro_rules! two {\n    () => {};\n}\npub(super) use two;\n";
+    let imports = Imports::new([("src/bulk/a.rs", one)]);
+    assert_eq!(imports.re_exports_outside_doors(), [""; 0]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What the daemon and the process of a run say to each other: one JSON object a line.
 
 use crate::{
-    api::WireSecret,
+    api::{WireSecret, callback::Keys as CallbackKeys},
     base::{Diagnostic, Secret},
     client::{Answer, ClientSettings, Question},
     run::worker::RunOutcome,
-    script::{CallbackKeys, FileAccess, HandlerCall, Source},
+    script::{FileAccess, HandlerCall, Source},
     store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
