@@ -248,9 +248,9 @@ async fn account_works(report: &mut Report<'_>, client: &Client) {
     let hint = |error: &CallError| remedy(client, error);
     match &token {
         Ok(_) => {
-            let mode = client.token_mode().as_str();
-            report.show("token", &Finding::Good(format!("{mode}, good for {} s", client.token_life())));
-            report.show("whitelist", &whitelist(client).await);
+            let (token, whitelist) = renewal(client).await;
+            report.show("token", &token);
+            report.show("whitelist", &whitelist);
         }
         Err(error) if error.errcode() == Some(errcode::IP_NOT_IN_WHITELIST) => {
             report.show("token", &Finding::Bad(error.to_string(), "see the whitelist".to_owned()));
@@ -303,23 +303,29 @@ fn remedy(client: &Client, error: &CallError) -> String {
     of_source.or_else(|| error.hint()).unwrap_or("try again in a moment").to_owned()
 }
 
-/// Whether this machine may fetch tokens: the present one may have been fetched by another machine.
-async fn whitelist(client: &Client) -> Finding {
-    if !matches!(client.token_mode(), TokenMode::Stable) {
-        return Finding::Skipped("fetching would end the present token, or tokens come from elsewhere");
+/// Token and whitelist, when there is a token. It may have been fetched by another machine, or with another AppSecret, so
+/// it is asked for again: the stable token's call doesn't end the present one.
+async fn renewal(client: &Client) -> (Finding, Finding) {
+    let (mode, life) = (client.token_mode(), client.token_life());
+    let good = Finding::Good(format!("{}, good for {life} s", mode.as_str()));
+    if !matches!(mode, TokenMode::Stable) {
+        let why = "fetching would end the present token, or tokens come from elsewhere";
+        return (good, Finding::Skipped(why));
     }
     match client.call(&Stable::default()).await {
-        Ok(_) => Finding::Good("this machine's address may fetch tokens".to_owned()),
-        Err(error) => not_listed(&error),
+        Ok(_) => (good, Finding::Good("this machine's address may fetch tokens".to_owned())),
+        Err(error) if error.errcode() == Some(errcode::IP_NOT_IN_WHITELIST) => (good, not_listed(&error)),
+        Err(error) => {
+            let text = format!("good for {life} s, but no other can be fetched: {error}");
+            (Finding::Bad(text, remedy(client, &error)), Finding::Skipped("no token can be fetched"))
+        }
     }
 }
 
+/// The platform's refusal of this machine's address.
 fn not_listed(error: &CallError) -> Finding {
     let message = error.to_string();
     let address = address_in(&message);
-    if error.errcode() != Some(errcode::IP_NOT_IN_WHITELIST) {
-        return Finding::Bad(message, error.hint().unwrap_or("try again in a moment").to_owned());
-    }
     Finding::Bad(
         format!("{} is not in the IP白名单", address.as_deref().unwrap_or("this machine")),
         format!(

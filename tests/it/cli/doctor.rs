@@ -187,6 +187,23 @@ fn wrong_app_secret_fails_doctor() {
 }
 
 #[test]
+fn app_secret_that_is_wrong_since_the_token_was_fetched_fails_the_token() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = folder(&sandbox.url());
+    look(&folder, &sandbox.url(), 0);
+    let seen = look(&folder.env("SHOP_SECRET", "another"), &sandbox.url(), 2);
+    let (before, after) =
+        seen.split_once("FAIL token          good for 7").unwrap_or_else(|| panic!("{seen}"));
+    let (_, after) = after.split_once(" s, ").unwrap_or_else(|| panic!("{seen}"));
+    assert_eq!(before, [CONFIGURATION, STORE, CLOCK, HOSTS].concat());
+    let rest = "but no other can be fetched: token::stable was refused: 40125 invalid appsecret (无效的 AppSecret)
+                    → compare it with 设置与开发 > 基本配置 > 开发者密码(AppSecret) in the console, and reset it there if it is lost
+-    whitelist      not checked: no token can be fetched
+";
+    assert_eq!(after, [rest, RIGHTS, WRONG].concat());
+}
+
+#[test]
 fn address_outside_the_whitelist_fails_doctor() {
     let sandbox = SandboxProcess::start(&["--followers", "10", "--ip-whitelist", "10.0.0.1"]);
     let seen = look_at(&sandbox, 2);
