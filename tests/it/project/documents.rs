@@ -108,6 +108,15 @@ fn each_promise_of_security_names_a_test_that_exists() {
 }
 
 #[test]
+fn record_of_a_decision_has_at_most_450_words() {
+    for entry in fs::read_dir("docs/adr").expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        let words = fs::read_to_string(&path).expect("it is text").split_whitespace().count();
+        assert!(words <= 450, "{} has {words} words: it is one page", path.display());
+    }
+}
+
+#[test]
 fn index_of_decisions_lists_every_record() {
     let index = fs::read_to_string("docs/adr/README.md").expect("it is there");
     for entry in fs::read_dir("docs/adr").expect("the folder is there") {
