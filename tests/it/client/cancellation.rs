@@ -95,7 +95,7 @@ fn stopped_while_waiting(errcode: i64, tries: u64) -> Option<CallError> {
     fault(&account, LIST_TAGS, json!({"errcode": errcode}));
     let mut calls = fixture.begin(1, &tag::List {});
     wait_until(&fixture, || {
-        let (sent, in_flight) = fixture.client.tally().of(&tag::List::SPEC);
+        let (sent, in_flight) = fixture.client.tally().of(tag::List::SPEC);
         sent >= tries && in_flight == 0
     });
     fixture.cancel.cancel();
