@@ -3,7 +3,7 @@
 //! Nothing above reads the process's own arguments, environment or standard streams, so that a
 //! test can run the whole program in process with a host of its own.
 
-use crate::base::{Cancel, Clock, ProcessId, Redactor, StartId, lock, plain_text, read_text};
+use crate::base::{Cancel, Clock, ProcessId, Redactor, SettingNames, StartId, lock, plain_text, read_text};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -162,6 +162,8 @@ pub struct Host {
     pub secrets: Redactor,
     /// The one clock.
     pub clock: Clock,
+    /// What settings are called where the person sets them.
+    pub setting_names: SettingNames,
     /// The machine's IANA time zone, if it is known.
     pub zone: Option<String>,
 }
@@ -339,6 +341,7 @@ impl Host {
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mpscript")),
             secrets,
             clock: Clock::system(),
+            setting_names: SettingNames::default(),
             zone: iana_time_zone::get_timezone().ok(),
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! One file because it is one table, whose codes have their names here and nowhere else.
 
+use crate::base::{Advice, Setting};
 use Class::{Busy, Caller, Configuration, Quota, Rate, Token};
 
 /// What a caller can do about a code.
@@ -50,7 +51,7 @@ pub struct Meaning {
     /// What can be done about it.
     pub class: Class,
     /// What to do next; empty when the text says all.
-    pub hint: &'static str,
+    pub hint: Advice,
 }
 
 /// A token that is missing, wrong, replaced, malformed or too old.
@@ -220,7 +221,7 @@ pub fn text(code: i64) -> &'static str {
 }
 
 const fn row(code: i64, class: Class, text: &'static str, zh: &'static str, hint: &'static str) -> Meaning {
-    Meaning { code, text, zh, class, hint }
+    Meaning { code, text, zh, class, hint: Advice::plain(hint) }
 }
 
 const SECRET_HINT: &str = "compare it with 设置与开发 > 基本配置 > 开发者密码(AppSecret) in the console, and reset it there if it is lost";
@@ -228,7 +229,8 @@ const APPID_HINT: &str =
     "copy the AppID (开发者ID) from 设置与开发 > 基本配置 in the console; it begins with wx";
 const WHITELIST_HINT: &str = "add the address that the message names to 设置与开发 > 基本配置 > IP白名单 in the console; it takes effect within minutes";
 const RISK_HINT: &str = "the administrator gets a WeChat message about this call: let them confirm it, or add the address to IP白名单";
-const SLOWER_HINT: &str = "wait for the next minute, or make fewer calls at once with --in-flight";
+const SLOWER_HINT: Advice =
+    Advice::naming(Setting::InFlight, "wait for the next minute, or make fewer calls at once with {}");
 const RETRY_HINT: &str = "try again in a moment";
 const OPENID_HINT: &str =
     "check that it belongs to this account, follows it, and has no blank or line end around it";
@@ -413,13 +415,13 @@ pub const TABLE: &[Meaning] = &[
         "接口调用超过每日限额",
         "the quota comes back at midnight Beijing time; the console shows it under 设置与开发 > 接口权限",
     ),
-    row(
-        MINUTE_QUOTA,
-        Rate,
-        "api minute-quota reach limit, must slower, retry next minute",
-        "接口调用太频繁",
-        SLOWER_HINT,
-    ),
+    Meaning {
+        code: MINUTE_QUOTA,
+        class: Rate,
+        text: "api minute-quota reach limit, must slower, retry next minute",
+        zh: "接口调用太频繁",
+        hint: SLOWER_HINT,
+    },
     row(45015, Caller, "response out of time limit or subscription is canceled", "回复时间超过限制", ""),
     row(45016, Caller, "can't modify sys group", "系统分组,不允许修改", ""),
     row(45019, Caller, "too many openid, please input less", "openid 过多", ""),

@@ -20,6 +20,7 @@ mod process_id;
 mod regular_file;
 mod retry;
 mod secret;
+mod setting;
 mod text_file;
 mod typed_sign;
 
@@ -39,5 +40,6 @@ pub use process_id::{ProcessId, StartId, UnknownProcess};
 pub use regular_file::{ReadError, open_regular, read_regular, refuse_other_kinds};
 pub use retry::{Retry, RetrySchedule};
 pub use secret::{Redactor, Secret};
+pub use setting::{Advice, Setting, SettingNames};
 pub use text_file::{decode_text, read_text};
 pub use typed_sign::{TypedSign, in_ascii};

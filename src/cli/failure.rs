@@ -1,7 +1,7 @@
 //! How errors are reported: they travel up as `anyhow::Error`, with their context, and are turned here into a message and
 //! an exit code.
 
-use super::output::exit;
+use super::{args::SETTING_NAMES, output::exit};
 use crate::{
     base::Diagnostic,
     client::CallError,
@@ -42,7 +42,7 @@ impl Failure {
     fn from_call_error(error: &CallError) -> Self {
         let diagnostic = Diagnostic::new(error.to_string());
         let diagnostic = match error.hint() {
-            Some(hint) => diagnostic.hint(hint),
+            Some(advice) => diagnostic.hint(advice.text(SETTING_NAMES)),
             None => diagnostic,
         };
         if error.is_configuration() { Self::usage(diagnostic) } else { Self::script(diagnostic) }
@@ -100,6 +100,23 @@ mod tests {
         let failure = Failure::from(Err::<(), _>(error).context("can't read booth.rhai").unwrap_err());
         assert_eq!(failure.diagnostic, Diagnostic::new("can't read booth.rhai: no such file"));
         assert_eq!(failure.code, exit::USAGE);
+    }
+
+    #[test]
+    fn hint_of_a_call_names_the_flag_of_its_setting() {
+        let error = CallError::Throttled {
+            endpoint: "tag::list",
+            host: "api.weixin.qq.com".to_owned(),
+            tries: 3,
+            wait: None,
+        };
+        let hint = Failure::from(anyhow::Error::from(error)).diagnostic.hint;
+        assert_eq!(
+            hint.as_deref(),
+            Some(
+                "wait as long, or make fewer calls at once (--in-flight); a proxy in between may count them too"
+            )
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod repl;
 mod runtime;
 mod signals;
 
+pub use args::SETTING_NAMES;
+
 use crate::host::Host;
 use args::{Arguments, Command, UsedConfig};
 use clap::{CommandFactory, FromArgMatches};
@@ -27,6 +29,7 @@ use std::path::Path;
 /// Parses, runs, and gives the exit code.
 #[must_use]
 pub fn execute(host: &Host) -> u8 {
+    let host = &Host { setting_names: SETTING_NAMES, ..host.clone() };
     learn_environment(host);
     let command = Arguments::command().after_help(exit::help());
     let arguments = command

@@ -5,7 +5,7 @@ use crate::{
         Credential,
         errcode::{self, Class},
     },
-    base::plain_line,
+    base::{Advice, Setting, plain_line},
 };
 use std::time::Duration;
 
@@ -138,15 +138,15 @@ impl Refusal {
         (text, rid.map(|rid| cut(&rid, MAX_RID)))
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<Advice> {
         let own = |code| errcode::meaning(code).map(|meaning| meaning.hint).filter(|hint| !hint.is_empty());
         match (self.credential, errcode::class(self.errcode)) {
             (Credential::AppSecret { .. }, Class::Token) => own(errcode::INVALID_APPSECRET),
-            (Credential::UserToken, Class::Token) => {
-                Some("it lasts two hours: oauth::refresh gives another, or the person authorizes again")
-            }
+            (Credential::UserToken, Class::Token) => Some(Advice::plain(
+                "it lasts two hours: oauth::refresh gives another, or the person authorizes again",
+            )),
             (Credential::UserToken, Class::Configuration) => {
-                Some("it may be of snsapi_base: let the person authorize snsapi_userinfo")
+                Some(Advice::plain("it may be of snsapi_base: let the person authorize snsapi_userinfo"))
             }
             _ => own(self.errcode),
         }
@@ -167,27 +167,29 @@ impl Refusal {
 impl CallError {
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Refused(refusal) => refusal.hint(),
+    pub fn hint(&self) -> Option<Advice> {
+        Some(match self {
+            Self::Refused(refusal) => return refusal.hint(),
             Self::NoAnswer { in_doubt: true, .. } => {
-                Some("the call may have taken effect: look before you make it again")
+                Advice::plain("the call may have taken effect: look before you make it again")
             }
-            Self::NoAnswer { .. } => Some(
-                "check the network, the proxy (HTTPS_PROXY), --base-url, and that the certificate is one this machine trusts",
+            Self::NoAnswer { .. } => Advice::naming(
+                Setting::BaseUrl,
+                "check the network, the proxy (HTTPS_PROXY), {}, and that the certificate is one this machine trusts",
             ),
             Self::Unreadable { .. } => {
-                Some("something between here and the platform may answer in its place")
+                Advice::plain("something between here and the platform may answer in its place")
             }
-            Self::Throttled { .. } => Some(
-                "wait as long, or make fewer calls at once (--in-flight); a proxy in between may count them too",
+            Self::Throttled { .. } => Advice::naming(
+                Setting::InFlight,
+                "wait as long, or make fewer calls at once ({}); a proxy in between may count them too",
             ),
             Self::NoTls(_) => {
-                Some("install the machine's CA certificates (Debian: apt install ca-certificates)")
+                Advice::plain("install the machine's CA certificates (Debian: apt install ca-certificates)")
             }
-            Self::NoToken { .. } => Some("`mpscript doctor` looks at where tokens come from"),
-            Self::Cancelled { .. } => None,
-        }
+            Self::NoToken { .. } => Advice::plain("`mpscript doctor` looks at where tokens come from"),
+            Self::Cancelled { .. } => return None,
+        })
     }
 
     /// Whether the call may have taken effect although it failed.

@@ -3,7 +3,7 @@
 use super::record::RunOptions;
 use crate::{
     api::callback::Keys as CallbackKeys,
-    base::{Cancel, Clock, Redactor},
+    base::{Cancel, Clock, Redactor, SettingNames},
     client::Client,
     host::Host,
     script::{ConfirmWrite, FileAccess, NoClient, Output},
@@ -28,6 +28,8 @@ pub struct RunConfig {
     pub secrets: Redactor,
     /// The clock.
     pub clock: Clock,
+    /// What settings are called in messages.
+    pub setting_names: SettingNames,
     /// Cancels the run and its client.
     pub cancel: Cancel,
     /// `--param` by name.
@@ -62,6 +64,7 @@ impl RunConfig {
             scratch_folder: host.scratch_folder(),
             secrets: host.secrets.clone(),
             clock: host.clock.clone(),
+            setting_names: host.setting_names,
             cancel: cancel.clone(),
             params: options.params.clone(),
             store: None,

@@ -4,7 +4,7 @@
 use super::{config::RunConfig, output_log::OutputLog};
 use crate::{
     api,
-    base::{Cancel, Clock, Diagnostic, Redactor, Stopwatch},
+    base::{Cancel, Clock, Diagnostic, Redactor, Setting, Stopwatch},
     bulk::{Attempt, DryRun, Journal, JournalError, Limits, ProgressBoard, RunReport, kind_of},
     client::{Client, SentCalls},
     host::on_deep_stack,
@@ -207,6 +207,7 @@ impl Execution {
             scratch_folder: config.scratch_folder,
             secrets: config.secrets,
             clock: config.clock,
+            setting_names: config.setting_names,
         };
         let env = RunEnv::new(calls, journal, config.store, policy, io);
         Ok((open, Arc::new(env)))
@@ -299,13 +300,14 @@ fn run_on_thread<T: Send>(
     env: Arc<RunEnv>,
     work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
 ) -> Result<T, ScriptFailure> {
+    let memory = env.io.setting_names.of(Setting::RunMemory);
     match on_deep_stack(SCRIPT_THREAD, STACK, || work(env)) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
         Err(error) => Err(ScriptFailure {
-            diagnostic: Diagnostic::new(format!("no thread for the script: {error}")).hint(
-                "the limits of processes or of memory may be too low (ulimit -u, TasksMax=, --run-memory)",
-            ),
+            diagnostic: Diagnostic::new(format!("no thread for the script: {error}")).hint(format!(
+                "the limits of processes or of memory may be too low (ulimit -u, TasksMax=, {memory})"
+            )),
             kind: ErrorKind::NotStarted,
         }),
     }

@@ -1,6 +1,7 @@
 //! By which names a server may be addressed. A web page of another site reaches a server of this machine too: with its
 //! own Origin, or by a name of its own that it makes resolve to this machine (DNS rebinding), which the Host header shows.
 
+use crate::base::{Advice, Setting};
 use hyper::{HeaderMap, Uri, header, http::uri::Authority};
 use std::net::IpAddr;
 use url::{Host, Url};
@@ -13,6 +14,39 @@ pub struct AllowedHosts {
     pub bound: Option<IpAddr>,
     /// Names beside `localhost`, as [`read_name`] gives them.
     pub names: Vec<String>,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// It was meant for another host.
+    Host,
+    /// It comes from a page of another site.
+    Site,
+}
+
+impl Foreign {
+    /// The status of the answer.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::Host => 421,
+            Self::Site => 403,
+        }
+    }
+
+    /// What is wrong, and what to do about it.
+    pub(super) fn advice(self) -> Advice {
+        match self {
+            Self::Host => Advice::naming(
+                Setting::AllowedHost,
+                "this server is not addressed by that Host; {} adds a name",
+            ),
+            Self::Site => Advice::naming(
+                Setting::AllowedHost,
+                "this server answers no page of another site; {} adds a name",
+            ),
+        }
+    }
 }
 
 /// Reads a name by which a server may be addressed: a domain or an IP address, without a port.
@@ -28,19 +62,19 @@ impl AllowedHosts {
     /// Fails if the request was meant for another host, or comes from a page of another site.
     ///
     /// # Errors
-    /// With the status and the reason.
-    pub fn check(&self, target: &Uri, headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
+    /// With the reason.
+    pub fn check(&self, target: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let is_ours = |authority: &str| authority.parse().is_ok_and(|authority| self.allows(&authority));
         let mut hosts = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
         // Without a Host it is no browser: HTTP/1.0, as health checks write it by hand.
         if !hosts.all(is_ours) || target.authority().is_some_and(|authority| !self.allows(authority)) {
-            return Err((421, "this server is not addressed by that Host; --allow-host adds a name"));
+            return Err(Foreign::Host);
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();
         // `null` is the Origin of pages that hide theirs.
         let is_own_site = |origin: &str| Url::parse(origin).is_ok_and(|url| self.allows_host(url.host()));
         if !origins.all(|origin| origin.to_str().is_ok_and(is_own_site)) {
-            return Err((403, "this server answers no page of another site; --allow-host adds a name"));
+            return Err(Foreign::Site);
         }
         Ok(())
     }
@@ -91,7 +125,7 @@ mod tests {
     fn status(hosts: &AllowedHosts, name: &'static str, value: &str) -> u16 {
         let headers =
             [(name.parse().expect("a name"), value.parse().expect("a value"))].into_iter().collect();
-        hosts.check(&Uri::from_static("/metrics"), &headers).err().map_or(200, |(status, _)| status)
+        hosts.check(&Uri::from_static("/metrics"), &headers).err().map_or(200, Foreign::status)
     }
 
     #[test]
@@ -159,7 +193,7 @@ mod tests {
     fn absolute_target_of_a_foreign_host_is_refused() {
         let hosts = hosts("127.0.0.1", &[]);
         let target = Uri::from_static("http://evil.example/metrics");
-        assert_eq!(hosts.check(&target, &HeaderMap::new()).unwrap_err().0, 421);
+        assert_eq!(hosts.check(&target, &HeaderMap::new()), Err(Foreign::Host));
         assert_eq!(hosts.check(&Uri::from_static("/metrics"), &HeaderMap::new()), Ok(()));
     }
 }

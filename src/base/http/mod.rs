@@ -9,7 +9,7 @@ mod peer;
 mod server;
 mod write_deadline;
 
-pub use allowed_hosts::{AllowedHosts, read_name};
+pub use allowed_hosts::{AllowedHosts, Foreign, read_name};
 pub use connections::{Limits, Urgency};
 pub use peer::Peer;
 pub use server::{BindAddress, HttpServer, ServerOptions, Service};

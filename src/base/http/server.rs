@@ -6,6 +6,7 @@ use super::{
     peer::Peer,
     write_deadline::WriteDeadline,
 };
+use crate::base::SettingNames;
 use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
@@ -70,6 +71,8 @@ pub struct ServerOptions {
     /// Names by which it may be addressed, beside loopback and its address; each was read by
     /// [`read_name`](super::read_name).
     pub names: Vec<String>,
+    /// What settings are called in its refusals.
+    pub setting_names: SettingNames,
     /// What its clients are allowed.
     pub limits: Limits,
     /// Whether the headers of answers are written as `Content-Type` instead of `content-type`.
@@ -78,7 +81,12 @@ pub struct ServerOptions {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { names: Vec::new(), limits: Limits::SERVICE, title_case_headers: false }
+        Self {
+            names: Vec::new(),
+            setting_names: SettingNames::default(),
+            limits: Limits::SERVICE,
+            title_case_headers: false,
+        }
     }
 }
 
@@ -241,7 +249,7 @@ impl<S: Service> Served<S> {
                 let answered = connection.work(urgency, self.service.answer(request, &peer)).await;
                 answered.ok_or(NoAnswer)?
             }
-            Err((status, reason)) => refusal(status, reason),
+            Err(foreign) => refusal(foreign.status(), &foreign.advice().text(self.options.setting_names)),
         };
         if is_last {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

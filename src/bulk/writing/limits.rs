@@ -1,5 +1,6 @@
 //! The limits of a run: its changes, and its error rate.
 
+use crate::base::Setting;
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -22,10 +23,10 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
     /// No more changes may be made.
-    #[error("the run may make {0} changes, and no more (--max-changes)")]
+    #[error("the run may make {0} changes, and no more")]
     Changes(u64),
     /// Too many openids failed.
-    #[error("{failed} of {followers} followers failed, which is more than {max} (--max-errors)")]
+    #[error("{failed} of {followers} followers failed, which is more than {max}")]
     Errors {
         /// Who failed.
         failed: u64,
@@ -43,6 +44,17 @@ pub struct Share(u32);
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", f64::from(self.0) / 1_000.0)
+    }
+}
+
+impl Limit {
+    /// What sets it.
+    #[must_use]
+    pub fn setting(&self) -> Setting {
+        match self {
+            Self::Changes(_) => Setting::MaxChanges,
+            Self::Errors { .. } => Setting::MaxErrors,
+        }
     }
 }
 
@@ -140,6 +152,6 @@ mod tests {
         let limits = Limits::new(None, Some(1_500));
         assert_eq!((limits.check_error_rate(999, 999), limits.check_error_rate(15, 1_000)), (Ok(()), Ok(())));
         let error = limits.check_error_rate(16, 1_000).unwrap_err();
-        assert_eq!(error.to_string(), "16 of 1000 followers failed, which is more than 1.5% (--max-errors)");
+        assert_eq!(error.to_string(), "16 of 1000 followers failed, which is more than 1.5%");
     }
 }

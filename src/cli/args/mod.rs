@@ -4,6 +4,7 @@ mod account;
 mod automations;
 mod runs;
 mod sandbox;
+mod setting_names;
 mod shared;
 
 pub(crate) use account::{
@@ -19,6 +20,7 @@ pub(crate) use runs::{
     RunArguments, RunsArguments, ShowArguments, StopArguments, UndoArguments,
 };
 pub(crate) use sandbox::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments};
+pub use setting_names::SETTING_NAMES;
 pub(crate) use shared::{RunFlags, TargetArgs};
 
 use clap::{Parser, Subcommand};

@@ -1,7 +1,11 @@
 //! `mpscript docs`.
 
 use crate::{
-    cli::{args::DocsArguments, failure::usage_error, output::exit},
+    cli::{
+        args::{DocsArguments, SETTING_NAMES},
+        failure::usage_error,
+        output::exit,
+    },
     host::Host,
     script::docs,
 };
@@ -12,10 +16,10 @@ pub(crate) fn execute(host: &Host, arguments: &DocsArguments) -> anyhow::Result<
         return write_definitions(host, &host.folder.join(folder));
     }
     let Some(name) = &arguments.name else {
-        host.out.write(&docs::reference(""));
+        host.out.write(&docs::reference("", SETTING_NAMES));
         return Ok(exit::DONE);
     };
-    let text = docs::look_up(name).map_err(|near| {
+    let text = docs::look_up(name, SETTING_NAMES).map_err(|near| {
         if name.parse::<i64>().is_ok() {
             let message = format!("mpscript does not know the errcode {name}");
             let hint = "`mpscript docs errors` lists those it knows; the platform's own list is 全局返回码";

@@ -10,7 +10,7 @@ use crate::{
     },
     base::{Cancel, ClockSkew, Diagnostic, EpochMs},
     cli::{
-        args::{DoctorArguments, TargetArgs},
+        args::{DoctorArguments, SETTING_NAMES, TargetArgs},
         config::{Access, ClientAccount, ClientOptions, find_account, new_client, open_at, store_location},
         failure::Failure,
         output::{exit, log},
@@ -22,7 +22,7 @@ use crate::{
     store::{LeaseKey, LeaseKind, Store, StoreError},
 };
 use anyhow::Context;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use tokio::runtime::Runtime;
 
 /// What was found.
@@ -300,7 +300,8 @@ fn remedy(client: &Client, error: &CallError) -> String {
         }
         _ => None,
     };
-    of_source.or_else(|| error.hint()).unwrap_or("try again in a moment").to_owned()
+    let hint = || error.hint().map(|advice| advice.text(SETTING_NAMES));
+    of_source.map(Cow::from).or_else(hint).unwrap_or("try again in a moment".into()).into_owned()
 }
 
 /// Token and whitelist, when there is a token. It may have been fetched by another machine, or with another AppSecret, so

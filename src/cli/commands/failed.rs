@@ -9,7 +9,7 @@ use crate::{
     base::{no_formula, plain_line, with_thousands},
     bulk::{Failure as FailedOpenid, RunReport},
     cli::{
-        args::FailedArguments,
+        args::{FailedArguments, SETTING_NAMES},
         failure::{Failure, usage_error},
         output::{exit, log},
     },
@@ -59,7 +59,7 @@ fn list(host: &Host, id: &str, report: &RunReport) {
         host.out.line("no openid failed");
         return;
     }
-    let next = match retry_script(report) {
+    let next = match retry_script(report, SETTING_NAMES) {
         Ok(_) => format!("; mpscript failed {id} --retry retries them"),
         Err(_) => String::new(),
     };
@@ -92,7 +92,7 @@ fn retry(
         return Err(usage_error(message, undo.hint(&again)));
     }
     let options = recorded.lasting_options()?;
-    let text = retry_script(report).map_err(Failure::usage)?;
+    let text = retry_script(report, SETTING_NAMES).map_err(Failure::usage)?;
     if text.is_empty() {
         host.out.line("no openid failed");
         return Ok(exit::DONE);

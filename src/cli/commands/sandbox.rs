@@ -3,7 +3,7 @@
 use crate::{
     base::{Diagnostic, closest_match},
     cli::{
-        args::{AccountKindArgument, OnOff, RulesArgument, SandboxArguments},
+        args::{AccountKindArgument, OnOff, RulesArgument, SETTING_NAMES, SandboxArguments},
         failure::Failure,
         output::exit,
         signals,
@@ -30,6 +30,7 @@ pub(crate) fn execute(host: &Host, arguments: SandboxArguments) -> anyhow::Resul
     let options = Options {
         listen: arguments.listen,
         allowed_hosts: arguments.allow_host,
+        setting_names: SETTING_NAMES,
         followers: arguments.followers,
         scenes: arguments.scenes,
         appid: arguments.appid,

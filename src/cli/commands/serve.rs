@@ -7,7 +7,7 @@ use crate::{
         http::{BindAddress, HttpServer, ServerOptions},
     },
     cli::{
-        args::{ServeArguments, TargetArgs},
+        args::{SETTING_NAMES, ServeArguments, TargetArgs},
         config::{address_of_store, default_zone, keep_periods, open_at, required_location},
         failure::{Failure, usage_error},
         file_events::WatchedFolder,
@@ -410,7 +410,8 @@ impl Serving<'_> {
 }
 
 fn listen_at(runtime: &Runtime, address: SocketAddr, names: &[String]) -> anyhow::Result<HttpServer> {
-    let options = ServerOptions { names: names.to_vec(), ..ServerOptions::default() };
+    let options =
+        ServerOptions { names: names.to_vec(), setting_names: SETTING_NAMES, ..ServerOptions::default() };
     runtime.block_on(HttpServer::bind(&BindAddress::Address(address), options)).map_err(|error| {
         let hint = "is another mpscript serve there? choose another address with --metrics";
         usage_error(format!("can't listen at {address}: {error}"), hint)

@@ -7,7 +7,10 @@ use super::{
 use crate::{
     base::{plain_line, plain_text, with_thousands},
     bulk::{OperationGroup, RunReport},
-    cli::{args::ShowArguments, output::exit},
+    cli::{
+        args::{SETTING_NAMES, ShowArguments},
+        output::exit,
+    },
     host::Host,
     run::record::RunOptions,
     script::HandlerCall,
@@ -88,7 +91,7 @@ fn show_summary(host: &Host, recorded: &Recorded, printed: &[Result<OutputLine, 
     }
     for OperationGroup { report: job, count } in report.iter().flat_map(RunReport::operation_groups) {
         let times = if count == 1 { String::new() } else { format!("{} × ", with_thousands(count as u64)) };
-        host.out.line(&format!("{times}{job}"));
+        host.out.line(&format!("{times}{}", job.text(SETTING_NAMES)));
     }
     if recorded.undone_by.is_none()
         && let Some(next) = next_step(run, options.as_ref(), recorded.state)

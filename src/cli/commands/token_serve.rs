@@ -7,7 +7,7 @@ use crate::{
         read_text,
     },
     cli::{
-        args::{TargetArgs, TokenServeArguments},
+        args::{SETTING_NAMES, TargetArgs, TokenServeArguments},
         config::{
             Access, AccountConfig, ClientAccount, ClientOptions, find_account, new_client, open, read_file,
             refuse_if_readable,
@@ -55,7 +55,11 @@ pub(crate) fn execute(
     }
     let Accounts { clients, shared } = accounts(host, runtime, target)?;
     let names: Vec<String> = clients.keys().cloned().collect();
-    let options = ServerOptions { names: arguments.allow_host.clone(), ..ServerOptions::default() };
+    let options = ServerOptions {
+        names: arguments.allow_host.clone(),
+        setting_names: SETTING_NAMES,
+        ..ServerOptions::default()
+    };
     let listening = runtime.block_on(HttpServer::bind(&listen, options)).map_err(|error| {
         let message = format!("can't listen: {error}");
         usage_error(message, "another program may use the address: choose another with --listen")
@@ -63,7 +67,8 @@ pub(crate) fn execute(
     host.out.line(&format!("tokens of {} at {}", names.join(", "), listening.place));
     let log = host.err.clone();
     let all: Vec<Client> = clients.values().cloned().collect();
-    let service = TokenService::new(clients, shared, key, Arc::new(move |line| log.line(line)));
+    let service =
+        TokenService::new(clients, shared, key, SETTING_NAMES, Arc::new(move |line| log.line(line)));
     runtime.block_on(async {
         tokio::select! {
             () = listening.serve(service) => {}

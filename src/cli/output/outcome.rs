@@ -7,7 +7,7 @@ use super::{
 use crate::{
     base::{Diagnostic, plain_line, with_thousands},
     bulk::{OperationReport, RunReport, RunState},
-    cli::args::RunFlags,
+    cli::args::{RunFlags, SETTING_NAMES},
     host::Host,
     run::{Outcome, record::RunOptions},
     script::{ErrorKind, ScriptFailure},
@@ -60,7 +60,7 @@ struct Ending<'a> {
 impl Ending<'_> {
     fn show_stopped(&self) -> u8 {
         for job in &self.report.operations {
-            self.host.err.line(&job.to_string());
+            self.host.err.line(&job.text(SETTING_NAMES));
         }
         self.host.err.line("stopped");
         self.show_next_step("");
@@ -73,7 +73,7 @@ impl Ending<'_> {
         if let Some(job) = self.report.operations.last()
             && (job.state == RunState::Error && (job.totals.changed > 0 || !job.failed.is_empty()))
         {
-            self.host.err.line(&job.to_string());
+            self.host.err.line(&job.text(SETTING_NAMES));
         }
         let diagnostic = match (reason, &self.report.run) {
             (Some(reason), Some(run)) => {

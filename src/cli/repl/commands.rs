@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{AtomicFile, Diagnostic, Stopwatch, closest_match, read_text},
     cli::{
-        args::{RunsArguments, TargetArgs},
+        args::{RunsArguments, SETTING_NAMES, TargetArgs},
         commands::{confirm::is_yes, quota, runs},
         failure::{Failure, usage_error},
     },
@@ -420,7 +420,7 @@ fn look_up(repl: &ReplSession, line: &str) -> anyhow::Result<()> {
     let own = repl.session.lines.functions().into_iter().find(|(own, _)| own == name);
     let text = match own {
         Some((_, signature)) => format!("{signature}\n\n  a function of this session: ??{name} shows it"),
-        None => docs::look_up(name).map_err(|near| {
+        None => docs::look_up(name, SETTING_NAMES).map_err(|near| {
             let hint =
                 near.map_or_else(|| "? lists everything".to_owned(), |near| format!("did you mean ?{near}"));
             Failure::script(Diagnostic::new(format!("there is nothing called `{name}`")).hint(hint))

@@ -8,7 +8,7 @@ use crate::{
     base::{Cancel, Diagnostic, Stopwatch, plain_text, with_thousands},
     bulk::{ProgressBoard, RunReport, RunState, changes_tags},
     cli::{
-        args::{ReplArguments, TargetArgs},
+        args::{ReplArguments, SETTING_NAMES, TargetArgs},
         commands::confirm::{confirm_once, confirm_production},
         config::{Access, ClientOptions, Connection, connect},
         failure::Failure,
@@ -265,7 +265,7 @@ impl<'a> ReplSession<'a> {
         let has_changed = report.totals.changed > 0 && !report.dry_run;
         if let (Some(_), Some(run), true) = (&outcome.trouble, &report.run, has_changed) {
             for job in report.operations.iter().filter(|job| job.totals.changed > 0) {
-                self.host.err.line(&job.to_string());
+                self.host.err.line(&job.text(SETTING_NAMES));
             }
             let later = if self.target.sandbox {
                 String::new()
@@ -282,7 +282,7 @@ impl<'a> ReplSession<'a> {
         report
             .operations
             .iter_mut()
-            .filter(|job| self.shown.contains(&job.to_string()))
+            .filter(|job| self.shown.contains(&job.text(SETTING_NAMES)))
             .for_each(|job| job.samples.clear());
         report
     }

@@ -8,7 +8,7 @@ use super::{
     triggers::{TriggerId, Triggers},
 };
 use crate::{
-    base::{Diagnostic, EpochMs},
+    base::{Diagnostic, EpochMs, Setting},
     run::{
         account_choice::ServedAs,
         registry::{RegistryEvent, Revision},
@@ -338,8 +338,9 @@ impl Planner<'_> {
         if self.process.has_peer(&id.account, &record.folder)? {
             let text = format!(
                 "{} has an automation of this name too, and another process serves it for this account: they share \
-                 fires and ctx.state; rename one of them, or give it another --store",
-                record.folder
+                 fires and ctx.state; rename one of them, or give it another {}",
+                record.folder,
+                self.process.host.setting_names.of(Setting::Store)
             );
             plan.effects.push(Effect::Log(Level::Warn, id.clone(), text));
         }

@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    base::Diagnostic,
+    base::{Diagnostic, Setting},
     bulk::Attempt,
     run::{
         automation_state,
@@ -239,7 +239,8 @@ impl FireRunner {
             Admission::Skip => {
                 let Places { of_automation, taken, .. } = places;
                 let reason = format!(
-                    "{of_automation} of its runs are running (max_parallel: {max}), {taken} in all (--max-parallel {})",
+                    "{of_automation} of its runs are running (max_parallel: {max}), {taken} in all ({} {})",
+                    self.max_parallel(),
                     self.capacity.max
                 );
                 self.skip(fire, &reason).map(Some)
@@ -274,11 +275,17 @@ impl FireRunner {
     pub(super) fn has_no_place(&mut self) -> bool {
         let is_full = self.running.len() >= self.capacity.max;
         if is_full && !self.capacity.is_full {
-            let text = format!("{} runs are running: further ones wait (--max-parallel)", self.capacity.max);
+            let (max, setting) = (self.capacity.max, self.max_parallel());
+            let text = format!("{max} runs are running: further ones wait ({setting})");
             self.process.log.daemon(Level::Warn, &text);
         }
         self.capacity.is_full = is_full;
         is_full
+    }
+
+    /// What the limit of parallel runs is called where it is set.
+    fn max_parallel(&self) -> &'static str {
+        self.process.host.setting_names.of(Setting::MaxParallel)
     }
 
     fn skip(&self, fire: &Fire, reason: &str) -> Result<StartOutcome, StoreError> {

@@ -7,7 +7,7 @@
 use super::coalesced_log::{CoalescedLog, LineWriter};
 use crate::{
     base::{
-        Secret,
+        Secret, SettingNames,
         http::{Peer, Service, Urgency},
     },
     client::{CallError, Client},
@@ -44,6 +44,7 @@ pub struct TokenService {
     accounts: BTreeMap<String, Client>,
     shared: BTreeSet<String>,
     key: Secret,
+    setting_names: SettingNames,
     log: LineWriter,
     /// Requests without the key, which fill no log.
     refused: Arc<CoalescedLog>,
@@ -92,11 +93,12 @@ impl TokenService {
         accounts: BTreeMap<String, Client>,
         shared: BTreeSet<String>,
         key: Secret,
+        setting_names: SettingNames,
         log: Arc<dyn Fn(&str) + Send + Sync>,
     ) -> Self {
         let refused = CoalescedLog::new(Arc::clone(&log), "requests without the key");
         let checked = CoalescedLog::new(Arc::clone(&log), "health checks");
-        Self { accounts, shared, key, log, refused, checked }
+        Self { accounts, shared, key, setting_names, log, refused, checked }
     }
 
     /// The account's name as the request gave it, a status and a body.
@@ -151,7 +153,8 @@ impl TokenService {
                     CallError::Refused(_) => StatusCode::BAD_GATEWAY,
                     _ => StatusCode::SERVICE_UNAVAILABLE,
                 };
-                (name, status, json!({"error": error.to_string(), "hint": error.hint()}))
+                let hint = error.hint().map(|advice| advice.text(self.setting_names));
+                (name, status, json!({"error": error.to_string(), "hint": hint}))
             }
         }
     }

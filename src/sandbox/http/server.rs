@@ -81,8 +81,15 @@ impl Sandbox {
         let own = HOSTS.into_iter().chain([AUTHORIZE_HOST]).map(str::to_owned);
         let names = own.chain(options.allowed_hosts.iter().cloned()).collect();
         let listen_at = BindAddress::Address(options.listen);
-        let server =
-            HttpServer::bind(&listen_at, ServerOptions { names, limits: LIMITS, title_case_headers: true });
+        let server = HttpServer::bind(
+            &listen_at,
+            ServerOptions {
+                names,
+                setting_names: options.setting_names,
+                limits: LIMITS,
+                title_case_headers: true,
+            },
+        );
         let server = runtime.block_on(server).map_err(listen)?;
         let address = server.address().unwrap_or(options.listen);
         runtime.spawn(server.serve(Shared::new(World::new(options, Clock::system()))));

@@ -3,7 +3,7 @@
 use super::switches::Switches;
 use crate::{
     api::callback::{self, AesKey},
-    base::Secret,
+    base::{Secret, SettingNames},
 };
 use std::{
     collections::BTreeMap,
@@ -54,6 +54,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Names by which it may be addressed, beside localhost, its address and the platform's own hosts.
     pub allowed_hosts: Vec<String>,
+    /// What settings are called in its refusals.
+    pub setting_names: SettingNames,
     /// How many followers `user/get` lists.
     pub followers: u32,
     /// How many of them came from which QR scene; the default scene when empty.
@@ -91,6 +93,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             allowed_hosts: Vec::new(),
+            setting_names: SettingNames::default(),
             followers: DEFAULT_FOLLOWERS,
             scenes: Vec::new(),
             appid: DEFAULT_APPID.to_owned(),

@@ -11,7 +11,7 @@ use crate::{
     script::{
         host::{
             env::RunEnv,
-            error::{ScriptError, ScriptResult, limit_reached},
+            error::{ScriptError, ScriptResult},
             value::describe_type,
         },
         writes::{
@@ -172,7 +172,7 @@ impl Tagging {
     /// Creates the tag of this name.
     fn create(&mut self, job: &JobExecution, name: &str) -> ScriptResult<i64> {
         job.check_quota_for_all()?;
-        job.env.policy.limits.allow_one().map_err(|limit| limit_reached(&limit))?;
+        job.env.policy.limits.allow_one().map_err(|limit| job.env.limit_error(&limit))?;
         job.scope.step.enter_page(CREATION_PAGE);
         // A dry run asks the effect, which has the tags that it has made.
         if job.env.policy.dry.is_none() {

@@ -3,6 +3,7 @@
 
 use crate::{
     api::errcode::DAILY_QUOTA,
+    base::Setting,
     bulk::{BatchedCalls, CostError, Details, Job, JobShape, OnShortage, Source, estimate},
     client::Client,
     script::host::{
@@ -99,8 +100,11 @@ pub(crate) fn check_quota(
         }
         Err(CostError::Call(error)) => Err(env.call_error(&error).raise()),
         Err(CostError::QuotaShortage(shortage)) => {
-            let hint = "--allow-pause starts it anyway, waits for the next day when the quota is used up, and then \
-                        continues; take(N) makes it smaller";
+            let hint = format!(
+                "{} starts it anyway, waits for the next day when the quota is used up, and then continues; \
+                 take(N) makes it smaller",
+                env.io.setting_names.of(Setting::AllowPause)
+            );
             let error = ScriptError::usage(shortage.to_string(), hint);
             let error = ScriptError { errcode: Some(DAILY_QUOTA), kind: ErrorKind::Quota, ..error };
             Err(env.pause_on_quota(error).raise())

@@ -12,10 +12,7 @@ use crate::{
         BatchProgress, BatchWriter, BatchWriterConfig, Change, Counters, JobError, OperationReport,
         RecordedEffect,
     },
-    script::host::{
-        env::RunEnv,
-        error::{ScriptResult, limit_reached},
-    },
+    script::host::{env::RunEnv, error::ScriptResult},
 };
 use rhai::EvalAltResult;
 use serde_json::Value;
@@ -139,7 +136,7 @@ fn check_error_rate(job: &JobExecution) -> ScriptResult<()> {
 fn to_script_error(env: &RunEnv, error: JobError) -> Box<EvalAltResult> {
     match error {
         JobError::Call(error) => env.call_error(&error).raise(),
-        JobError::Limit(limit) => limit_reached(&limit),
+        JobError::Limit(limit) => env.limit_error(&limit),
         JobError::Journal(error) => env.journal_error(&error),
     }
 }

@@ -1,13 +1,16 @@
 //! The errcodes with their meanings.
 
-use crate::api::{
-    Spec,
-    errcode::{Class, Meaning, TABLE, meaning},
+use crate::{
+    api::{
+        Spec,
+        errcode::{Class, Meaning, TABLE, meaning},
+    },
+    base::SettingNames,
 };
 
 /// Every errcode, a line each: number, class, the server's text, its meaning.
 #[must_use]
-pub fn errors() -> String {
+pub fn errors(names: SettingNames) -> String {
     let mut text = String::from("errcode     class          text\n");
     for meaning in TABLE {
         text.push_str(&format!(
@@ -18,7 +21,7 @@ pub fn errors() -> String {
             meaning.zh
         ));
         if !meaning.hint.is_empty() {
-            text.push_str(&format!("{:27}hint: {}\n", "", meaning.hint));
+            text.push_str(&format!("{:27}hint: {}\n", "", meaning.hint.text(names)));
         }
     }
     text.push('\n');
@@ -42,12 +45,12 @@ pub(super) const CLASSES: [(Class, &str); 6] = [
 ];
 
 /// One code.
-pub(super) fn one(meaning: &Meaning) -> String {
+pub(super) fn one(meaning: &Meaning, names: SettingNames) -> String {
     let class = CLASSES.iter().find(|(class, _)| *class == meaning.class).map_or("", |(_, words)| words);
     let mut text =
         format!("{}  {} — {}\n  {}: {class}", meaning.code, meaning.text, meaning.zh, meaning.class.as_str());
     if !meaning.hint.is_empty() {
-        text.push_str(&format!("\n  hint: {}", meaning.hint));
+        text.push_str(&format!("\n  hint: {}", meaning.hint.text(names)));
     }
     text
 }

@@ -7,7 +7,7 @@ use super::{
     plain,
 };
 use crate::{
-    base::closest_match,
+    base::{SettingNames, closest_match},
     script::{functions::kinds, host::stdlib},
 };
 
@@ -15,13 +15,13 @@ use crate::{
 ///
 /// # Errors
 /// The nearest name that exists, if one is near.
-pub fn look_up(name: &str) -> Result<String, Option<String>> {
+pub fn look_up(name: &str, names: SettingNames) -> Result<String, Option<String>> {
     let entries = entries();
     if name == "errors" {
-        return Ok(errors());
+        return Ok(errors(names));
     }
     if let Some(code) = name.parse().ok().and_then(crate::api::errcode::meaning) {
-        return Ok(errors::one(code));
+        return Ok(errors::one(code, names));
     }
     if let Some(table) = cards::table(name) {
         return Ok(table);
@@ -48,10 +48,10 @@ pub fn look_up(name: &str) -> Result<String, Option<String>> {
             if let Some(part) = parts.iter().find(|part| part.fields.iter().any(|field| field.name == name)) {
                 return Ok(plain::value(part));
             }
-            let names: Vec<String> =
+            let known: Vec<String> =
                 entries.iter().flat_map(|entry| [entry.full_name(), entry.module.clone()]).collect();
-            let names = names.iter().map(String::as_str).chain(described.iter().map(|value| value.name));
-            Err(closest_match(name, names.filter(|name| !name.is_empty())).map(str::to_owned))
+            let known = known.iter().map(String::as_str).chain(described.iter().map(|value| value.name));
+            Err(closest_match(name, known.filter(|name| !name.is_empty())).map(str::to_owned))
         }
         // A module's functions one after another, or one function.
         found => Ok(found.iter().map(|entry| plain::entry(entry)).collect::<Vec<_>>().join("\n\n")),

@@ -7,12 +7,13 @@ use super::{
 };
 use crate::{
     api::errcode::TABLE,
+    base::SettingNames,
     script::functions::kinds::{Kind, automation_parts, kinds},
 };
 
-/// The reference as Markdown; `table` is inserted before the functions.
+/// The reference as Markdown; `table` is inserted before the functions, and settings are called by these names.
 #[must_use]
-pub fn reference(table: &str) -> String {
+pub fn reference(table: &str, names: SettingNames) -> String {
     let mut text = String::from(
         "# Reference\n\n\
          Every function of a script, made from the declarations in the program (`mpscript docs`). Types are \
@@ -35,7 +36,7 @@ pub fn reference(table: &str) -> String {
     text.push_str("\n## Values\n");
     text.extend(kinds().iter().map(|value| fields(value, "field")));
     text.push_str(&cards::markdown());
-    text.push_str(&errors());
+    text.push_str(&errors(names));
     text
 }
 
@@ -83,7 +84,7 @@ fn function(entry: &Entry) -> String {
     text
 }
 
-fn errors() -> String {
+fn errors(names: SettingNames) -> String {
     let mut text = String::from(
         "\n## Errcodes\n\n| errcode | class | text | meaning | what to do |\n|---|---|---|---|---|\n",
     );
@@ -94,7 +95,7 @@ fn errors() -> String {
             meaning.class.as_str(),
             cell(meaning.text),
             cell(meaning.zh),
-            cell(meaning.hint)
+            cell(&meaning.hint.text(names))
         ));
     }
     text.push('\n');

@@ -43,7 +43,7 @@ pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
     let interrupted = Arc::clone(env);
     engine.on_progress(move |_| interrupted.interruption());
     error::register(&mut engine);
-    value::register(&mut engine);
+    value::register(&mut engine, env.io.setting_names);
     endpoint::register(&mut engine, env);
     raw_api::register(&mut engine, env);
     audience::register(&mut engine, env);

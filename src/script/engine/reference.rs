@@ -2,7 +2,7 @@
 
 use super::engine;
 use crate::{
-    base::{Cancel, Clock, Diagnostic, Redactor},
+    base::{Cancel, Clock, Diagnostic, Redactor, SettingNames},
     bulk::{Journal, ProgressBoard},
     script::host::{
         catalog::{Function, functions},
@@ -43,6 +43,7 @@ pub(crate) fn reference_engine() -> Engine {
         scratch_folder: PathBuf::from("."),
         secrets: Redactor::default(),
         clock: Clock::system(),
+        setting_names: SettingNames::default(),
     };
     let env = RunEnv::new(calls, Journal::default(), None, WritePolicy::default(), io);
     engine::build(&Arc::new(env))

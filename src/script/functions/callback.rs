@@ -2,7 +2,7 @@
 
 use crate::{
     api::callback::{self, Error, FIELDS, Keys, Reply, Scene},
-    base::{closest_match, millis_as_secs},
+    base::{Setting, closest_match, millis_as_secs},
     script::host::{
         env::RunEnv,
         error::{ScriptError, at_position},
@@ -214,9 +214,12 @@ fn keys_of(env: &RunEnv) -> Result<&Keys> {
     env.calls.callback.as_ref().ok_or_else(|| {
         ScriptError::configuration(
             "no server callback is configured",
-            "set MPSCRIPT_CALLBACK_TOKEN and MPSCRIPT_AES_KEY (设置与开发 > 基本配置 > 服务器配置 shows them), \
-             name variables that are set by callback_token_env and aes_key_env of the account in \
-             mpscript.toml, or try it with --sandbox",
+            format!(
+                "set MPSCRIPT_CALLBACK_TOKEN and MPSCRIPT_AES_KEY (设置与开发 > 基本配置 > 服务器配置 shows them), \
+                 name variables that are set by callback_token_env and aes_key_env of the account in \
+                 mpscript.toml, or try it with {}",
+                env.io.setting_names.of(Setting::Sandbox)
+            ),
         )
     })
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::tag::Tag,
     base::Stopwatch,
-    bulk::{JournalError, Lock, ObserveError, Observer, RecordedJson},
+    bulk::{JournalError, Limit, Lock, ObserveError, Observer, RecordedJson},
     client::{CallError, Client},
 };
 use rhai::{Dynamic, EvalAltResult};
@@ -133,12 +133,20 @@ impl RunEnv {
 
     /// A failed call as a script error.
     pub(crate) fn call_error(&self, error: &CallError) -> ScriptError {
-        self.pause_on_quota(ScriptError::from_call(error))
+        self.pause_on_quota(ScriptError::from_call(error, self.io.setting_names))
     }
 
     /// A failed read of the account as a script error.
     pub(crate) fn observe_error(&self, error: &ObserveError) -> ScriptError {
-        self.pause_on_quota(ScriptError::from_observe(error))
+        self.pause_on_quota(ScriptError::from_observe(error, self.io.setting_names))
+    }
+
+    /// A limit of the run that was reached, as a script error.
+    #[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
+    pub(crate) fn limit_error(&self, limit: &Limit) -> Box<EvalAltResult> {
+        let hint = "what was done is in the report; raise the limit if it was meant to be more (resume takes one too)";
+        let setting = self.io.setting_names.of(limit.setting());
+        ScriptError::usage(format!("{limit} ({setting})"), hint).raise()
     }
 
     /// Returns the error, and pauses the run if the day's quota is used up. A script that catches it must not go on: its
@@ -174,6 +182,7 @@ impl RunEnv {
         if matches!(error, JournalError::Undecodable(_)) {
             self.journal.park(error.clone());
         }
-        ScriptError::from_journal(error, self.journal.run().unwrap_or("ID")).raise()
+        let run = self.journal.run().unwrap_or("ID");
+        ScriptError::from_journal(error, run, self.io.setting_names).raise()
     }
 }

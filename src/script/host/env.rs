@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::callback::Keys as CallbackKeys,
-    base::{Cancel, Clock, Diagnostic, Redactor},
+    base::{Cancel, Clock, Diagnostic, Redactor, SettingNames},
     bulk::{BlacklistCache, DryRun, Journal, Limits, ProgressBoard},
     client::Client,
     store::Store,
@@ -81,6 +81,8 @@ pub struct ScriptIo {
     pub secrets: Redactor,
     /// The time.
     pub clock: Clock,
+    /// What settings are called in messages.
+    pub setting_names: SettingNames,
 }
 
 /// The environment of a running script.

@@ -3,8 +3,8 @@
 use super::value_type::DeclaredField;
 use crate::{
     api::errcode::DAILY_QUOTA,
-    base::{Diagnostic, Redactor},
-    bulk::{JournalError, Limit, ObserveError},
+    base::{Diagnostic, Redactor, Setting, SettingNames},
+    bulk::{JournalError, ObserveError},
     client::CallError,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
@@ -73,7 +73,7 @@ impl ScriptError {
     }
 
     /// A fault of the run's journal.
-    pub(crate) fn from_journal(error: &JournalError, run: &str) -> Self {
+    pub(crate) fn from_journal(error: &JournalError, run: &str, names: SettingNames) -> Self {
         match error {
             JournalError::Store(error) => {
                 Self::usage(format!("the run's journal can't be kept: {error}"), error.hint())
@@ -98,14 +98,17 @@ impl ScriptError {
             JournalError::InDoubt { .. } => Self::usage(
                 error.to_string(),
                 format!(
-                    "look in the console whether it did, then: mpscript resume {run} --resolve retry, \
-                     or --resolve completed"
+                    "look in the console whether it did, then: mpscript resume {run} {resolution} retry, \
+                     or {resolution} completed",
+                    resolution = names.of(Setting::Resolution)
                 ),
             ),
             JournalError::UnusableAnswer { .. } => Self::usage(
                 error.to_string(),
                 format!(
-                    "give it with the platform's field names: mpscript resume {run} --resolve completed --answer JSON"
+                    "give it with the platform's field names: mpscript resume {run} {} completed {} JSON",
+                    names.of(Setting::Resolution),
+                    names.of(Setting::Answer)
                 ),
             ),
             JournalError::Locked { by, .. } => {
@@ -150,7 +153,7 @@ impl ScriptError {
     }
 
     /// A failed call of the platform.
-    pub(super) fn from_call(error: &CallError) -> Self {
+    pub(super) fn from_call(error: &CallError, names: SettingNames) -> Self {
         let (errmsg, rid, endpoint) = match error {
             CallError::Refused(refusal) => (refusal.errmsg.clone(), refusal.rid.clone(), refusal.endpoint),
             CallError::NoAnswer { endpoint, .. }
@@ -180,16 +183,16 @@ impl ScriptError {
                 .map(|rid| format!("rid {rid} (the platform's support can look it up)"))
                 .collect(),
             rid,
-            hint: error.hint().map(str::to_owned),
+            hint: error.hint().map(|advice| advice.text(names).into_owned()),
             kind,
             in_doubt: error.is_in_doubt(),
         }
     }
 
     /// The account could not be read.
-    pub(super) fn from_observe(error: &ObserveError) -> Self {
+    pub(super) fn from_observe(error: &ObserveError, names: SettingNames) -> Self {
         match error {
-            ObserveError::Call(error) => Self::from_call(error),
+            ObserveError::Call(error) => Self::from_call(error, names),
             ObserveError::Details(missing) => Self::usage(
                 missing.to_string(),
                 format!(
@@ -229,14 +232,6 @@ impl ScriptError {
             }
         }
     }
-}
-
-/// A limit of the run was reached, as a script error.
-#[allow(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
-pub(crate) fn limit_reached(limit: &Limit) -> Box<EvalAltResult> {
-    let hint =
-        "what was done is in the report; raise the limit if it was meant to be more (resume takes one too)";
-    ScriptError::usage(limit.to_string(), hint).raise()
 }
 
 /// Adds the position of the call: the engine adds none for functions of modules.

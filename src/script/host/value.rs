@@ -11,7 +11,7 @@ use crate::{
         token::Token,
         user::{FIELDS, User},
     },
-    base::{Secret, closest_match, millis},
+    base::{Secret, SettingNames, closest_match, millis},
     bulk::OperationReport,
     for_each_user_field,
 };
@@ -236,7 +236,7 @@ pub(crate) fn describe_type(value: &Dynamic) -> String {
     kind.to_owned()
 }
 
-pub(crate) fn register(engine: &mut Engine) {
+pub(crate) fn register(engine: &mut Engine, names: SettingNames) {
     register_follower(engine);
     engine
         .register_type_with_name::<Tag>("Tag")
@@ -257,7 +257,7 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_get("expires_in", |token: &mut OpaqueToken| token.expires_in)
         .register_fn("to_string", |_: &mut OpaqueToken| "***")
         .register_fn("to_debug", |_: &mut OpaqueToken| "***");
-    register_report(engine);
+    register_report(engine, names);
     register_plain(engine);
 }
 
@@ -375,7 +375,7 @@ pub(crate) const TAG_FIELDS: &[DeclaredField] = &[
 /// The fields of a token.
 pub(crate) const TOKEN_FIELDS: &[DeclaredField] = &[("expires_in", "int", "Seconds until it ends.")];
 
-fn register_report(engine: &mut Engine) {
+fn register_report(engine: &mut Engine, names: SettingNames) {
     fn count(count: u64) -> i64 {
         i64::try_from(count).unwrap_or(i64::MAX)
     }
@@ -405,6 +405,6 @@ fn register_report(engine: &mut Engine) {
                 .collect::<Map>()
         })
         .register_get("elapsed_ms", |report: &mut OperationReport| count(millis::count(report.elapsed)))
-        .register_fn("to_string", |report: &mut OperationReport| report.to_string())
+        .register_fn("to_string", move |report: &mut OperationReport| report.text(names))
         .register_fn("to_debug", |report: &mut OperationReport| compact(report));
 }

@@ -19,7 +19,7 @@ use crate::{
     },
     script::host::{
         env::RunEnv,
-        error::{ScriptError, ScriptResult, limit_reached},
+        error::{ScriptError, ScriptResult},
     },
     store::{StepKind, StepState},
 };
@@ -189,7 +189,7 @@ impl JournaledCall<'_> {
         hit("call-intent");
         let outcome = match &reserved {
             Ok(()) => send(),
-            Err(limit) => Err(limit_reached(limit)),
+            Err(limit) => Err(env.limit_error(limit)),
         };
         hit("call-made");
         self.update_caches(outcome.is_ok());

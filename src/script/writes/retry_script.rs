@@ -1,7 +1,7 @@
 //! The script that repeats a run's changes for the openids that failed, made of its report.
 
 use crate::{
-    base::Diagnostic,
+    base::{Diagnostic, Setting, SettingNames},
     bulk::{OperationReport, RunReport, Target},
     store::TerminalKind,
 };
@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 ///
 /// # Errors
 /// When only the run's own script knows what to do for them.
-pub fn retry_script(report: &RunReport) -> Result<String, Diagnostic> {
+pub fn retry_script(report: &RunReport, names: SettingNames) -> Result<String, Diagnostic> {
     if report.dry_run {
         let message = "it was a dry run: it was to change nothing";
-        return Err(Diagnostic::new(message).hint("mpscript run, without --dry-run, does it"));
+        let hint = format!("mpscript run, without {}, does it", names.of(Setting::DryRun));
+        return Err(Diagnostic::new(message).hint(hint));
     }
     let failed = report.operations.iter().filter(|job| !job.failed.is_empty());
     failed.map(statement).collect()
@@ -79,7 +80,7 @@ mod tests {
 
     fn script(operations: Vec<OperationReport>) -> Result<String, String> {
         let report = RunReport::from_operations(operations, BTreeMap::new(), Duration::ZERO);
-        retry_script(&report).map_err(|diagnostic| diagnostic.message)
+        retry_script(&report, SettingNames::default()).map_err(|diagnostic| diagnostic.message)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The client against a platform that is busy, broken or unreachable: what is retried, and what is not.
 
 use crate::fixtures::{
-    client::{ClientFixture, create, fault, names, no_answer, reached, sandbox},
+    client::{ClientFixture, create, fault, hint, names, no_answer, reached, sandbox},
     paths::{CREATE_TAG, LIST_TAGS},
     raw_server::{Act, RawServer, answer, ok, token},
 };
@@ -71,7 +71,7 @@ fn status_5xx_of_a_non_idempotent_call_is_in_doubt() {
     fault(&account, CREATE_TAG, json!({"status": 502}));
     let error = fixture.fail(&create());
     assert_eq!(no_answer(&error), ("HTTP status 502", 1, true));
-    assert_eq!(error.hint(), Some("the call may have taken effect: look before you make it again"));
+    assert_eq!(hint(&error).unwrap(), "the call may have taken effect: look before you make it again");
     assert_eq!(reached(&account, &create()), 1);
 }
 

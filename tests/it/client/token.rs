@@ -2,7 +2,7 @@
 
 use crate::fixtures::{
     account::{Account, stable_token_request, token_of},
-    client::{ClientFixture, fault, reached, sandbox, sandbox_of},
+    client::{ClientFixture, fault, hint, reached, sandbox, sandbox_of},
     paths::{GET_LIST_TAGS, LIST_TAGS, POST_STABLE_TOKEN},
     raw_server::{self, RawServer},
 };
@@ -205,7 +205,7 @@ fn wrong_app_secret_fails_at_once_with_a_hint() {
     assert_eq!(error.errcode(), Some(40125));
     assert!(error.is_configuration());
     assert_eq!(error.to_string(), "token::stable was refused: 40125 invalid appsecret (无效的 AppSecret)");
-    let hint = error.hint().expect("there is something to do");
+    let hint = hint(&error).expect("there is something to do");
     assert!(hint.contains("AppSecret"), "{hint}");
 }
 
@@ -217,7 +217,7 @@ fn address_outside_the_whitelist_fails_at_once_and_is_named() {
     assert_eq!(error.errcode(), Some(40164));
     assert!(error.is_configuration());
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
-    let hint = error.hint().expect("there is something to do");
+    let hint = hint(&error).expect("there is something to do");
     assert!(hint.contains("IP白名单"), "{hint}");
 }
 
@@ -238,7 +238,7 @@ fn token_endpoint_refusing_with_40001_is_not_retried() {
     let error = fixture.fail(&List {});
     assert_eq!((error.errcode(), reached(&account, &Stable::default())), (Some(40001), 1));
     assert!(error.is_configuration());
-    let hint = error.hint().expect("there is something to do");
+    let hint = hint(&error).expect("there is something to do");
     assert!(hint.contains("AppSecret"), "{hint}");
 }
 

@@ -296,6 +296,62 @@ fn no_floor_below_scripts_names_a_script_function() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// Flags that a floor below the command line may name: a folder or a file, the flag, and the reason.
+const NAMED_FLAGS: [(&str, &str, &str); 3] = [
+    (
+        "src/script/",
+        "--param",
+        "`param(…)` is the script's side of this flag: its errors and its reference name both",
+    ),
+    ("src/script/audience/audience.rs", "--dry-run", "the reference shows a command as an example"),
+    (
+        "src/sandbox/world/switches.rs",
+        "--minute-limit",
+        "the reference of a switch compares it with the flag",
+    ),
+];
+
+/// The flags in a line: `--`, and a word that begins there.
+fn flags(line: &str) -> Vec<&str> {
+    let is_word = |char: char| char.is_ascii_lowercase() || char == '-';
+    let flag = |(at, _): (usize, &str)| {
+        let rest = &line[at + 2..];
+        let begins = !line[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || char == '-');
+        let end = rest.find(|char| !is_word(char)).unwrap_or(rest.len());
+        (begins && rest.starts_with(|char: char| char.is_ascii_lowercase())).then(|| &line[at..at + 2 + end])
+    };
+    line.match_indices("--").filter_map(flag).collect()
+}
+
+#[test]
+fn flags_of_a_line_are_read() {
+    assert_eq!(flags("make fewer calls (--in-flight), or --store=文件"), ["--in-flight", "--store"]);
+    assert_eq!(flags("SELECT 1 -- xn--czrs0t.example ---- x--"), [""; 0]);
+}
+
+/// Messages of lower floors refer to a `Setting`; the command line gives it the name of its flag.
+#[test]
+fn only_the_command_line_names_a_flag() {
+    let mut found = Vec::new();
+    let mut unused: BTreeSet<(&str, &str)> =
+        NAMED_FLAGS.iter().map(|(place, flag, _)| (*place, *flag)).collect();
+    for (path, text) in sources().into_iter().filter(|(path, _)| module_of(path) != "cli") {
+        for (number, line) in code_lines(&text) {
+            for flag in flags(line) {
+                let named =
+                    NAMED_FLAGS.iter().find(|(place, named, _)| path.starts_with(place) && *named == flag);
+                match named {
+                    Some((place, flag, _)) => {
+                        unused.remove(&(*place, *flag));
+                    }
+                    None => found.push(format!("{path}:{}: {flag}", number + 1)),
+                }
+            }
+        }
+    }
+    assert_eq!((found, unused), (Vec::new(), BTreeSet::new()));
+}
+
 /// It may show a call as an example, within a sentence; scripts are made and names are known by the floor of scripts.
 #[test]
 fn command_line_names_no_script_function() {

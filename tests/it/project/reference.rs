@@ -9,6 +9,7 @@ use crate::fixtures::{
 };
 use mpscript::{
     api::{Method, all, errcode::TABLE},
+    cli::SETTING_NAMES,
     script::docs,
     store::TerminalKind,
 };
@@ -79,7 +80,7 @@ fn table() -> String {
          | document | function | sandbox | fixtures | wechatpy |\n|---|---|---|---|---|\n",
     );
     for (title, function, sandbox, call) in BESIDE {
-        assert!(docs::look_up(function).is_ok(), "{function}");
+        assert!(docs::look_up(function, SETTING_NAMES).is_ok(), "{function}");
         text.push_str(&format!("| {title} | `{function}` | `{sandbox}` | vectors | `{call}` |\n"));
     }
     for (title, path) in DOCUMENT {
@@ -120,7 +121,7 @@ fn assert_current(path: &Path, text: &str) {
 
 #[test]
 fn reference_is_up_to_date() {
-    assert_current(&project("docs/reference.md"), &docs::reference(&table()));
+    assert_current(&project("docs/reference.md"), &docs::reference(&table(), SETTING_NAMES));
 }
 
 #[test]
