@@ -86,67 +86,18 @@ impl Metrics {
 
     async fn page(&self, snapshot: &StatsSnapshot) -> String {
         let mut page = Page::default();
-        page.head("build_info", "gauge", "The program's version.");
-        page.row("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        let names: BTreeSet<&String> = snapshot.live.iter().map(|id| &id.name).collect();
-        for (name, value, help) in [
-            ("automations", names.len(), "Automations that are live."),
-            (
-                "stale_files",
-                snapshot.stale,
-                "Files that can't be loaded: their last good version runs, or nothing.",
-            ),
-            ("active_runs", snapshot.active_runs, "Runs of this process that have not ended."),
-            (
-                "fires_waiting",
-                snapshot.waiting,
-                "Fires of this process that wait for a run to end or to be retried.",
-            ),
-        ] {
-            page.head(name, "gauge", help);
-            page.row(name, &[], value);
-        }
-        page.head(
-            "clock_behind_seconds",
-            "gauge",
-            "Seconds until a clock that was set back shows its earlier time.",
-        );
-        page.row("clock_behind_seconds", &[], snapshot.clock_behind.as_secs_f64());
-        // The processes of a file are on one machine.
-        if let Some(skew) = snapshot.clock_skew {
-            let help = "How far the machine's clock is ahead of that of the store's server; negative when it is behind.";
-            page.head("clock_skew_seconds", "gauge", help);
-            page.row("clock_skew_seconds", &[], skew.as_secs_f64());
-        }
-        page.head("fires_total", "counter", "Fires that this process has closed, by their state.");
-        for id in &snapshot.live {
-            // Every state is there from the start, so that its first fire shows as an increase.
-            for result in FireState::outcomes() {
-                let count = snapshot.fires.get(&(id.clone(), result));
-                page.fires(id, result, *count.unwrap_or(&0));
-            }
-        }
-        // Automations that were removed since keep their counters.
-        for ((id, result), count) in &snapshot.fires {
-            if !snapshot.live.contains(id) {
-                page.fires(id, *result, *count);
-            }
-        }
-        page.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");
-        let mut up_to = 0;
-        for (bound, count) in LAG_BUCKETS.iter().zip(snapshot.lags) {
-            up_to += count;
-            page.row("fire_lag_seconds_bucket", &[("le", &bound.as_secs_f64().to_string())], up_to);
-        }
-        page.row("fire_lag_seconds_bucket", &[("le", "+Inf")], snapshot.started);
-        page.row("fire_lag_seconds_sum", &[], snapshot.lag_sum.as_secs_f64());
-        page.row("fire_lag_seconds_count", &[], snapshot.started);
-        let name = "last_success_timestamp_seconds";
-        page.head(name, "gauge", "When a fire of the automation was last done.");
-        for (id, at) in &snapshot.last_success {
-            let labels = automation_labels(id);
-            page.row(name, &borrowed(&labels), at.since(EpochMs::default()).as_secs_f64());
-        }
+        page.add_daemon(snapshot);
+        page.add_clocks(snapshot);
+        page.add_fires(snapshot);
+        page.add_lags(snapshot);
+        page.add_last_successes(snapshot);
+        self.add_token_ages(&mut page, snapshot).await;
+        self.add_quotas(&mut page, snapshot).await;
+        page.0
+    }
+
+    /// The ages of the accounts' access tokens.
+    async fn add_token_ages(&self, page: &mut Page, snapshot: &StatsSnapshot) {
         let now = self.clock.now();
         page.head("token_age_seconds", "gauge", "How old the account's access token is.");
         for (key, client) in &snapshot.accounts {
@@ -157,6 +108,10 @@ impl Metrics {
             };
             page.row("token_age_seconds", &borrowed(&account_labels(key)), age);
         }
+    }
+
+    /// What is left of the accounts' daily quotas.
+    async fn add_quotas(&self, page: &mut Page, snapshot: &StatsSnapshot) {
         page.head(
             "quota_left",
             "gauge",
@@ -175,7 +130,6 @@ impl Metrics {
                 page.row("quota_left", &labels, left);
             }
         }
-        page.0
     }
 }
 
@@ -202,6 +156,87 @@ fn borrowed(labels: &[Label]) -> Vec<(&str, &str)> {
 struct Page(String);
 
 impl Page {
+    /// The program, its automations, and how much it has to do.
+    fn add_daemon(&mut self, snapshot: &StatsSnapshot) {
+        self.head("build_info", "gauge", "The program's version.");
+        self.row("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let names: BTreeSet<&String> = snapshot.live.iter().map(|id| &id.name).collect();
+        for (name, value, help) in [
+            ("automations", names.len(), "Automations that are live."),
+            (
+                "stale_files",
+                snapshot.stale,
+                "Files that can't be loaded: their last good version runs, or nothing.",
+            ),
+            ("active_runs", snapshot.active_runs, "Runs of this process that have not ended."),
+            (
+                "fires_waiting",
+                snapshot.waiting,
+                "Fires of this process that wait for a run to end or to be retried.",
+            ),
+        ] {
+            self.head(name, "gauge", help);
+            self.row(name, &[], value);
+        }
+    }
+
+    /// How wrong the machine's clock is.
+    fn add_clocks(&mut self, snapshot: &StatsSnapshot) {
+        self.head(
+            "clock_behind_seconds",
+            "gauge",
+            "Seconds until a clock that was set back shows its earlier time.",
+        );
+        self.row("clock_behind_seconds", &[], snapshot.clock_behind.as_secs_f64());
+        // The processes of a file are on one machine.
+        if let Some(skew) = snapshot.clock_skew {
+            let help = "How far the machine's clock is ahead of that of the store's server; negative when it is behind.";
+            self.head("clock_skew_seconds", "gauge", help);
+            self.row("clock_skew_seconds", &[], skew.as_secs_f64());
+        }
+    }
+
+    /// The fires that were closed, by automation and state.
+    fn add_fires(&mut self, snapshot: &StatsSnapshot) {
+        self.head("fires_total", "counter", "Fires that this process has closed, by their state.");
+        for id in &snapshot.live {
+            // Every state is there from the start, so that its first fire shows as an increase.
+            for result in FireState::outcomes() {
+                let count = snapshot.fires.get(&(id.clone(), result));
+                self.fires(id, result, *count.unwrap_or(&0));
+            }
+        }
+        // Automations that were removed since keep their counters.
+        for ((id, result), count) in &snapshot.fires {
+            if !snapshot.live.contains(id) {
+                self.fires(id, *result, *count);
+            }
+        }
+    }
+
+    /// How late runs began, as a histogram.
+    fn add_lags(&mut self, snapshot: &StatsSnapshot) {
+        self.head("fire_lag_seconds", "histogram", "How late runs began, after their fires were due.");
+        let mut up_to = 0;
+        for (bound, count) in LAG_BUCKETS.iter().zip(snapshot.lags) {
+            up_to += count;
+            self.row("fire_lag_seconds_bucket", &[("le", &bound.as_secs_f64().to_string())], up_to);
+        }
+        self.row("fire_lag_seconds_bucket", &[("le", "+Inf")], snapshot.started);
+        self.row("fire_lag_seconds_sum", &[], snapshot.lag_sum.as_secs_f64());
+        self.row("fire_lag_seconds_count", &[], snapshot.started);
+    }
+
+    /// When the automations last completed.
+    fn add_last_successes(&mut self, snapshot: &StatsSnapshot) {
+        let name = "last_success_timestamp_seconds";
+        self.head(name, "gauge", "When a fire of the automation was last done.");
+        for (id, at) in &snapshot.last_success {
+            let labels = automation_labels(id);
+            self.row(name, &borrowed(&labels), at.since(EpochMs::default()).as_secs_f64());
+        }
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.0.push_str(&format!("# HELP mpscript_{name} {help}\n# TYPE mpscript_{name} {kind}\n"));
     }
