@@ -56,3 +56,34 @@ fn identity(folder: &Path) -> Option<(u64, u64)> {
 fn identity(_folder: &Path) -> Option<(u64, u64)> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink, sync::mpsc, time::Duration};
+
+    /// A guard against a change that is never reported.
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn change_behind_a_replaced_symlink_is_reported_after_a_renewal() {
+        let place = tempfile::tempdir().expect("there is room for a folder");
+        let path = |name: &str| place.path().join(name);
+        for folder in ["旧", "新"] {
+            fs::create_dir(path(folder)).expect("a folder can be made");
+        }
+        symlink(path("旧"), path("现")).expect("a link can be made");
+        let (changed, reported) = mpsc::channel();
+        let on_change = move || {
+            let _ = changed.send(());
+        };
+        let mut watched = WatchedFolder::new(&path("现"), on_change);
+        assert!(watched.error().is_none(), "{:?}", watched.error());
+        symlink(path("新"), path("下")).expect("a link can be made");
+        fs::rename(path("下"), path("现")).expect("it can be moved");
+        watched.renew();
+        while reported.try_recv().is_ok() {}
+        fs::write(path("新").join("日报.rhai"), "").expect("it can be written");
+        assert_eq!(reported.recv_timeout(TIMEOUT), Ok(()));
+    }
+}

@@ -135,10 +135,10 @@ fn assert_survives(add: impl FnOnce(&Path), stale: &str) {
     }
     let listed = folder.run(&["ls"]);
     assert!(listed.out.contains(" STALE ") && listed.err.contains(stale), "{}{}", listed.out, listed.err);
-    let since = Instant::now();
     daemon.signal("TERM");
-    assert_eq!(daemon.finish().code, Some(0));
-    assert!(since.elapsed() < Duration::from_secs(10), "it stops late: {:?}", since.elapsed());
+    // A scan that can't be ended would keep it from ending.
+    let finished = daemon.finish();
+    assert!(finished.code == Some(0) && finished.out.ends_with("info  stopped\n"), "{}", finished.out);
 }
 
 #[test]
