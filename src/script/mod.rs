@@ -12,6 +12,7 @@ mod host;
 mod source;
 mod writes;
 
+pub use engine::call_trigger::{CallTrigger, UnknownCallTrigger};
 pub use engine::display::{Rendered, Variable, more};
 pub use engine::engine::{STACK, Script};
 pub use engine::handler::{HandlerCall, HandlerResult};

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::base::EpochMs;
 
+/// What the trigger of a failure hook's fire begins with; the failed run follows, or the trigger of a fire without one.
+pub const FAILURE_OF: &str = "failure of ";
+
 stored_enum! {
     /// What fired.
     pub enum FireKind {
@@ -76,7 +79,7 @@ impl Fire {
     #[must_use]
     pub fn failure_hook(failed: &Self, error: String, owner: String, now: EpochMs) -> Self {
         let of = if failed.run.is_empty() { &failed.trigger } else { &failed.run };
-        let trigger = format!("failure of {of}");
+        let trigger = format!("{FAILURE_OF}{of}");
         Self {
             kind: FireKind::FailureHook,
             reason: error,

@@ -51,7 +51,7 @@ pub use batch::{BatchOutcome, BatchPosition, BatchRow, BatchTotals, ChangedBatch
 pub use decode::{JsonColumn, Quoting};
 pub use driver::{Row, Statement, Value};
 pub use error::StoreError;
-pub use fire::{Fire, FireKind, LastFire};
+pub use fire::{FAILURE_OF, Fire, FireKind, LastFire};
 pub use fire_state::FireState;
 pub use journal::{JournalWrite, NewStep, StepRow};
 pub use lease::{LeaseKey, LeaseKind};

@@ -15,7 +15,7 @@ use crate::{
     },
     host::Host,
     run::record::RunOptions,
-    script::{Automation, HANDLER, HandlerCall, Origin, Parameter, Program, check},
+    script::{Automation, CallTrigger, HANDLER, HandlerCall, Origin, Parameter, Program, check},
 };
 use chrono::Local;
 use std::{
@@ -24,9 +24,6 @@ use std::{
     path::{MAIN_SEPARATOR, Path, PathBuf},
     sync::Arc,
 };
-
-/// `ctx.trigger` of a run that was started by hand.
-pub(super) const MANUAL: &str = "hand";
 
 pub(crate) fn execute(host: &Host, arguments: &RunArguments) -> anyhow::Result<u8> {
     log::start(host, log::Verbosity::from_flag(arguments.flags.verbose));
@@ -153,16 +150,10 @@ fn manual_call(
 ) -> anyhow::Result<HandlerCall> {
     let values = Parameter::values(&automation.params, &by_name(given)?).map_err(Failure::usage)?;
     let name = Path::new(program.name()).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let now = host.clock.now();
-    Ok(HandlerCall {
-        automation: name.unwrap_or_default(),
-        handler: HANDLER.to_owned(),
-        trigger: MANUAL.to_owned(),
-        scheduled_at: now,
-        scheduled: now.to_utc().with_timezone(&Local).to_rfc3339(),
-        params: values,
-        ..HandlerCall::default()
-    })
+    let (name, now) = (name.unwrap_or_default(), host.clock.now());
+    let scheduled = now.to_utc().with_timezone(&Local).to_rfc3339();
+    let call = HandlerCall::new(&name, HANDLER, CallTrigger::ByHand, now, scheduled);
+    Ok(HandlerCall { params: values, ..call })
 }
 
 /// The script's parameters by name; one that the script does not have is an error.

@@ -1,9 +1,6 @@
 //! `mpscript show`: a run, its status and what it did.
 
-use super::{
-    recorded::{Recorded, line, local_time, read_printed, read_run},
-    run::MANUAL,
-};
+use super::recorded::{Recorded, line, local_time, read_printed, read_run};
 use crate::{
     base::{plain_line, plain_text, with_thousands},
     bulk::{OperationGroup, RunReport},
@@ -13,7 +10,7 @@ use crate::{
     },
     host::Host,
     run::record::RunOptions,
-    script::HandlerCall,
+    script::{CallTrigger, HandlerCall},
     store::{OutputLine, RunRecord, RunState, StartedBy, StoreError},
 };
 use serde_json::json;
@@ -160,7 +157,10 @@ fn lasting(options: RunOptions) -> Option<RunOptions> {
 
 /// The automation that a run belongs to, what started it, and its parameters.
 fn describe_call(call: &HandlerCall) -> String {
-    let by = if call.trigger == MANUAL { "by hand".to_owned() } else { format!("by {}", call.trigger) };
+    let by = match &call.trigger {
+        CallTrigger::ByHand => "by hand".to_owned(),
+        CallTrigger::Trigger(_) | CallTrigger::FailureOf(_) => format!("by {}", call.trigger),
+    };
     let params: Vec<String> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let with = if params.is_empty() { String::new() } else { format!(", with {}", params.join(" ")) };
     format!("{}, {by}{with}", call.automation)

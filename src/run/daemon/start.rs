@@ -26,7 +26,7 @@ use crate::{
         schedule::due::starts_at,
         worker::{self, Connector, HandlerRun},
     },
-    script::{HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter},
+    script::{CallTrigger, HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter, UnknownCallTrigger},
     store::{AutomationId, Fire, FireKind, FireState, LeaseKey, LeaseKind, RunEnd, RunState, StoreError},
 };
 use serde_json::{Map, Value, json};
@@ -56,6 +56,17 @@ pub(super) enum StartOutcome {
 /// The handler that a fire calls; `None` once its trigger was removed.
 pub(super) fn handler_of<'a>(revision: &'a Revision, fire: &Fire) -> Option<&'a str> {
     revision.trigger(&fire.trigger).map(|trigger| trigger.handler.as_str())
+}
+
+/// What the call of a fire's handler says started it.
+fn call_trigger(fire: &Fire) -> Result<CallTrigger, StoreError> {
+    fire.trigger.parse().map_err(|error: UnknownCallTrigger| StoreError::Decode {
+        table: "mpscript_fire",
+        row: format!("{}, {}, {}", fire.automation, fire.trigger, fire.scheduled_at),
+        column: "trigger",
+        expected: UnknownCallTrigger::EXPECTED.to_owned(),
+        found: format!("`{}`", error.found),
+    })
 }
 
 /// How long after its start a fire was claimed.
@@ -308,14 +319,11 @@ impl FireRunner {
     /// Starts the run of a fire.
     fn start(&mut self, fire: &Fire, revision: &Arc<Revision>) -> Result<StartOutcome, StoreError> {
         let trigger = revision.trigger(&fire.trigger);
-        let call = HandlerCall {
-            automation: fire.automation.name.clone(),
-            handler: trigger.map_or(HANDLER, |trigger| &trigger.handler).to_owned(),
-            trigger: fire.trigger.clone(),
-            scheduled_at: fire.scheduled_at,
-            scheduled: trigger.map(|trigger| trigger.schedule.rfc3339(fire.scheduled_at)).unwrap_or_default(),
-            ..HandlerCall::default()
-        };
+        let handler = trigger.map_or(HANDLER, |trigger| &trigger.handler);
+        let scheduled =
+            trigger.map(|trigger| trigger.schedule.rfc3339(fire.scheduled_at)).unwrap_or_default();
+        let started_by = call_trigger(fire)?;
+        let call = HandlerCall::new(&fire.automation.name, handler, started_by, fire.scheduled_at, scheduled);
         self.launch(fire, revision, call)
     }
 
@@ -344,15 +352,10 @@ impl FireRunner {
                     .map(|_| StartOutcome::Handled);
             }
         };
-        let call = HandlerCall {
-            automation: fire.automation.name.clone(),
-            handler: ON_FAILURE.to_owned(),
-            trigger: fire.trigger.clone(),
-            scheduled_at: fire.scheduled_at,
-            error: Some(json!(failure)),
-            scheduled: failure.scheduled,
-            ..HandlerCall::default()
-        };
+        let error = Some(json!(failure));
+        let (name, started_by) = (&fire.automation.name, call_trigger(fire)?);
+        let call = HandlerCall::new(name, ON_FAILURE, started_by, fire.scheduled_at, failure.scheduled);
+        let call = HandlerCall { error, ..call };
         self.launch(fire, &revision, call)
     }
 

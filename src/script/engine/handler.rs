@@ -1,6 +1,6 @@
 //! A handler of an automation: what it is called with, and the call.
 
-use super::{engine::Script, explain::explain};
+use super::{call_trigger::CallTrigger, engine::Script, explain::explain};
 use crate::{
     base::EpochMs,
     script::host::{
@@ -16,14 +16,14 @@ use serde_json::{Map as Json, Value};
 const MAX_STATE: usize = 1 << 20;
 
 /// A call of a handler with all its arguments. It is stored with the run, so that a resumed run gets the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandlerCall {
     /// The automation.
     pub automation: String,
     /// The function.
     pub handler: String,
-    /// What started it: `hand`, or the trigger.
-    pub trigger: String,
+    /// What started it.
+    pub trigger: CallTrigger,
     /// The time of its fire.
     #[serde(rename = "scheduled_ms")]
     pub scheduled_at: EpochMs,
@@ -49,6 +49,29 @@ pub struct HandlerResult {
     pub state: Json<String, Value>,
 }
 
+impl HandlerCall {
+    /// A call without parameters, state and failure.
+    #[must_use]
+    pub fn new(
+        automation: &str,
+        handler: &str,
+        trigger: CallTrigger,
+        scheduled_at: EpochMs,
+        scheduled: String,
+    ) -> Self {
+        Self {
+            automation: automation.to_owned(),
+            handler: handler.to_owned(),
+            trigger,
+            scheduled_at,
+            scheduled,
+            params: Json::new(),
+            state: Json::new(),
+            error: None,
+        }
+    }
+}
+
 impl Script {
     /// Calls a handler on this thread, which must be its own and have a stack of [`crate::script::STACK`] bytes.
     ///
@@ -60,7 +83,7 @@ impl Script {
         let mut ctx = Map::new();
         ctx.insert("run".into(), run.map_or(Dynamic::UNIT, |run| run.to_owned().into()));
         ctx.insert("automation".into(), call.automation.clone().into());
-        ctx.insert("trigger".into(), call.trigger.clone().into());
+        ctx.insert("trigger".into(), call.trigger.to_string().into());
         ctx.insert("scheduled".into(), call.scheduled.clone().into());
         ctx.insert("scheduled_at".into(), call.scheduled_at.as_secs().into());
         ctx.insert("state".into(), state.clone());
