@@ -2,25 +2,12 @@
 //! of several processes exactly one acts on it.
 
 use super::{
-    AutomationId, Cells, FireState, Row, Statement, Store, StoreError,
+    AutomationId, Cells, FAILURE_OF, FireKind, FireReason, FireState, ReportedFailure, Row, Statement, Store,
+    StoreError,
     fire_state::{COMPLETED_STATES, OPEN_STATES},
     sql::{sql, word},
-    stored_enum::stored_enum,
 };
 use crate::base::EpochMs;
-
-/// What the trigger of a failure hook's fire begins with; the failed run follows, or the trigger of a fire without one.
-pub const FAILURE_OF: &str = "failure of ";
-
-stored_enum! {
-    /// What fired.
-    pub enum FireKind {
-        /// A trigger of the automation, at its scheduled instant.
-        Trigger = "trigger",
-        /// The automation's failure hook, after one of its runs has failed.
-        FailureHook = "failure_hook",
-    }
-}
 
 /// A fire, with what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +22,8 @@ pub struct Fire {
     pub scheduled_at: EpochMs,
     /// How far it is, or how it was closed.
     pub state: FireState,
-    /// Why it did not run, or how it failed; the error that a failure hook is called with.
-    pub reason: String,
+    /// Why it did not run, or how it failed; the failure that a failure hook is called with.
+    pub reason: FireReason,
     /// Its run; empty while it has none.
     pub run: String,
     /// The process that owns it.
@@ -65,7 +52,7 @@ impl Fire {
             trigger: trigger.to_owned(),
             scheduled_at,
             state: FireState::Claimed,
-            reason: String::new(),
+            reason: FireReason::default(),
             run: String::new(),
             owner,
             updated_at: now,
@@ -77,12 +64,12 @@ impl Fire {
     /// The fire of an automation's failure hook, for another fire of it that failed. A row of its own, so that the hook
     /// is called even if this process dies before.
     #[must_use]
-    pub fn failure_hook(failed: &Self, error: String, owner: String, now: EpochMs) -> Self {
+    pub fn failure_hook(failed: &Self, failure: ReportedFailure, owner: String, now: EpochMs) -> Self {
         let of = if failed.run.is_empty() { &failed.trigger } else { &failed.run };
         let trigger = format!("{FAILURE_OF}{of}");
         Self {
             kind: FireKind::FailureHook,
-            reason: error,
+            reason: FireReason::Failure(failure),
             ..Self::claimed(failed.automation.clone(), &trigger, failed.scheduled_at, owner, now)
         }
     }
@@ -114,13 +101,17 @@ macro_rules! last_fire_columns {
 fn read(row: &Row) -> Result<Fire, StoreError> {
     let key = format!("{}, {}, {}, {}", row.cell(0), row.cell(1), row.cell(3), row.cell(4));
     let mut cells = Cells::new("mpscript_fire", columns!(), &key, row);
+    let automation = AutomationId { account: cells.text()?, name: cells.text()? };
+    let kind = cells.decode(FireKind::decode)?;
+    let (trigger, scheduled_at) = (cells.text()?, cells.instant()?);
+    let state = cells.decode(FireState::decode)?;
     Ok(Fire {
-        automation: AutomationId { account: cells.text()?, name: cells.text()? },
-        kind: cells.decode(FireKind::decode)?,
-        trigger: cells.text()?,
-        scheduled_at: cells.instant()?,
-        state: cells.decode(FireState::decode)?,
-        reason: cells.text()?,
+        automation,
+        kind,
+        trigger,
+        scheduled_at,
+        state,
+        reason: FireReason::decode(&key, kind, state, &cells.text()?)?,
         run: cells.text()?,
         owner: cells.text()?,
         updated_at: cells.instant()?,
@@ -161,7 +152,7 @@ impl Store {
             .with(from.trigger.as_str())
             .with(from.scheduled_at)
             .with(to.state.as_str())
-            .with(to.reason.as_str())
+            .with(to.reason.encode().as_str())
             .with(to.run.as_str())
             .with(to.owner.as_str())
             .with(to.updated_at)
@@ -298,7 +289,7 @@ pub(super) fn insert(fire: &Fire) -> Statement {
         .with(fire.trigger.as_str())
         .with(fire.scheduled_at)
         .with(fire.state.as_str())
-        .with(fire.reason.as_str())
+        .with(fire.reason.encode().as_str())
         .with(fire.run.as_str())
         .with(fire.owner.as_str())
         .with(fire.updated_at)

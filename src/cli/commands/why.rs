@@ -52,8 +52,8 @@ fn show(host: &Host, folder: &AutomationFolder, id: &AutomationId) -> anyhow::Re
         };
         let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.scheduled_at));
         // The reason of a claimed fire is the daemon's own note, not yet an outcome.
-        let is_shown = !fire.reason.is_empty() && fire.state != FireState::Claimed;
-        let reason = if is_shown { format!(": {}", fire.reason) } else { String::new() };
+        let note = if fire.state == FireState::Claimed { "" } else { fire.reason.note() };
+        let reason = if note.is_empty() { String::new() } else { format!(": {note}") };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
         let line = format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.trigger);
         host.out.line(&plain_line(&line));

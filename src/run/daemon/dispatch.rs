@@ -19,7 +19,7 @@ use crate::{
         },
     },
     script::ON_FAILURE,
-    store::{AutomationId, Fire, FireKind, FireState, StoreError},
+    store::{AutomationId, Fire, FireKind, FireReason, FireState, StoreError},
 };
 use std::collections::BTreeMap;
 
@@ -80,7 +80,9 @@ fn fire_of(runner: &FireRunner, id: &TriggerId, due: &DueFire, now: EpochMs) -> 
     let owner = runner.process.name.clone();
     let claimed = Fire::claimed(id.automation.clone(), &id.key, due.instant, owner, now);
     match &due.missed {
-        Some(reason) => Fire { state: FireState::Missed, reason: reason.clone(), ..claimed },
+        Some(reason) => {
+            Fire { state: FireState::Missed, reason: FireReason::Note(reason.clone()), ..claimed }
+        }
         None => claimed,
     }
 }

@@ -5,7 +5,6 @@ use super::{
     fire_queue::{FireQueue, QueuedFire},
     log::Level,
     process::Process,
-    reported_failure::ReportedFailure,
     running_set::RunningSet,
     transition::{Completed, EndedRun, FireTransition, after_death, after_failed_start, after_run},
 };
@@ -13,9 +12,8 @@ use crate::{
     base::EpochMs,
     run::{record, registry::Revision, runner::RunFinished, worker::RunOutcome},
     script::HandlerCall,
-    store::{Fire, FireKind, FireState, StoreError},
+    store::{Fire, FireKind, FireReason, FireState, ReportedFailure, StoreError},
 };
-use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// How a fire ended.
@@ -57,7 +55,7 @@ fn close_fire_and_insert(
 ) -> Result<bool, StoreError> {
     let closed = Fire {
         state,
-        reason: reason.to_owned(),
+        reason: FireReason::from(reason),
         owner: process.name.clone(),
         updated_at: process.now(),
         ..fire.clone()
@@ -292,7 +290,7 @@ pub(super) fn fail_fire(
     };
     let now = process.now();
     // Recorded with the failure: another process starts it if this one dies.
-    let hook = Fire::failure_hook(fire, json!(failure).to_string(), process.name.clone(), now);
+    let hook = Fire::failure_hook(fire, failure, process.name.clone(), now);
     if close_fire_and_insert(process, fire, end.state, &end.reason, Some(&hook))? {
         let revision = Some(Arc::clone(revision));
         queue.push_failure_hook(QueuedFire { fire: hook, revision, not_before: now });

@@ -22,7 +22,6 @@ mod process;
 mod recovery;
 mod reload;
 mod reload_plan;
-mod reported_failure;
 mod retention;
 mod running_set;
 mod scans;

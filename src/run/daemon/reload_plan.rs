@@ -14,7 +14,7 @@ use crate::{
         registry::{RegistryEvent, Revision},
         schedule::trigger::Trigger,
     },
-    store::{AutomationId, AutomationRecord, Fire, FireState, ScanChange, StoreError},
+    store::{AutomationId, AutomationRecord, Fire, FireReason, FireState, ScanChange, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -421,7 +421,7 @@ impl Planner<'_> {
     fn marker(&self, id: &TriggerId, instant: EpochMs, state: FireState, reason: &str) -> Fire {
         let owner = self.process.name.clone();
         let claimed = Fire::claimed(id.automation.clone(), &id.key, instant, owner, self.process.now());
-        Fire { state, reason: reason.to_owned(), ..claimed }
+        Fire { state, reason: FireReason::from(reason), ..claimed }
     }
 }
 

@@ -9,7 +9,6 @@ use super::{
     log::Level,
     preparation::{Preparations, PreparedRun},
     process::Process,
-    reported_failure::ReportedFailure,
     running_set::{Capacity, Running, RunningSet},
     transition::{
         Admission, Places, REPLACED, RunningFire, StartTransition, StopReason, admit, is_backlog, on_due,
@@ -27,7 +26,10 @@ use crate::{
         worker::{self, Connector, HandlerRun},
     },
     script::{CallTrigger, HANDLER, HandlerCall, ON_FAILURE, Overlap, Parameter, UnknownCallTrigger},
-    store::{AutomationId, Fire, FireKind, FireState, LeaseKey, LeaseKind, RunEnd, RunState, StoreError},
+    store::{
+        AutomationId, Fire, FireKind, FireReason, FireState, LeaseKey, LeaseKind, ReportedFailure, RunEnd,
+        RunState, StoreError,
+    },
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
@@ -110,8 +112,8 @@ impl FireRunner {
     /// Starts a fire, or closes it with the reason why it does not run.
     pub(super) fn try_start(&mut self, queued: &QueuedFire) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
-        if fire.kind == FireKind::FailureHook {
-            return self.start_failure_hook(queued);
+        if let FireReason::Failure(failure) = &fire.reason {
+            return self.start_failure_hook(queued, failure);
         }
         let Some(revision) = self.loaded.get(&fire.automation.name) else {
             return self.skip(fire, "the automation was removed");
@@ -328,7 +330,11 @@ impl FireRunner {
     }
 
     /// Starts the `on_failure` of an automation.
-    fn start_failure_hook(&mut self, queued: &QueuedFire) -> Result<StartOutcome, StoreError> {
+    fn start_failure_hook(
+        &mut self,
+        queued: &QueuedFire,
+        failure: &ReportedFailure,
+    ) -> Result<StartOutcome, StoreError> {
         let fire = &queued.fire;
         let present = || self.loaded.get(&fire.automation.name);
         let revision = queued.revision.clone().or_else(present);
@@ -344,17 +350,10 @@ impl FireRunner {
         if !self.preparations.poll(&self.process, fire, account.as_deref()) {
             return Ok(StartOutcome::Preparing);
         }
-        let failure: ReportedFailure = match serde_json::from_str(&fire.reason) {
-            Ok(failure) => failure,
-            Err(why) => {
-                let reason = format!("the failure that it reports can't be read as JSON: {why}");
-                return close_fire(&self.process, fire, FireState::Failed, &reason)
-                    .map(|_| StartOutcome::Handled);
-            }
-        };
         let error = Some(json!(failure));
         let (name, started_by) = (&fire.automation.name, call_trigger(fire)?);
-        let call = HandlerCall::new(name, ON_FAILURE, started_by, fire.scheduled_at, failure.scheduled);
+        let call =
+            HandlerCall::new(name, ON_FAILURE, started_by, fire.scheduled_at, failure.scheduled.clone());
         let call = HandlerCall { error, ..call };
         self.launch(fire, &revision, call)
     }
@@ -428,7 +427,7 @@ impl FireRunner {
         let now = self.process.now();
         let running = Fire {
             state: FireState::Running,
-            reason: String::new(),
+            reason: FireReason::default(),
             run: attempt.run.clone(),
             owner: self.process.name.clone(),
             updated_at: now,

@@ -83,7 +83,7 @@ fn pause_of_one_account_leaves_the_other() {
     assert!(fixture.wait(fixture.store().pause_automation(&id, until)).expect("the store works"));
     fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
     assert_fired(&fixture, &fixture.sandbox, "计数", 1);
-    assert_eq!(fixture.fires_of(&id)[0].reason, "the automation is paused");
+    assert_eq!(fixture.fires_of(&id)[0].reason.note(), "the automation is paused");
 }
 
 #[test]

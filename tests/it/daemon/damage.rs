@@ -2,7 +2,9 @@
 //! is; nothing is overwritten, and everything else fires on.
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
-use mpscript::store::{Fire, FireState, RunPayload, RunRecord, RunState, StartedBy, Statement, StoreTime};
+use mpscript::store::{
+    Fire, FireState, ReportedFailure, RunPayload, RunRecord, RunState, StartedBy, Statement, StoreTime,
+};
 use std::{
     fs,
     slice::{from_mut, from_ref},
@@ -62,6 +64,75 @@ fn damaged_fire_does_not_keep_others_from_being_adopted() {
         assert_eq!(texts(fixture, kept), ["一时 claimed"]);
         // The step was not taken for an outage of the store.
         assert_eq!(daemon.stats().snapshot().readiness_error(), None);
+    });
+}
+
+/// A claimed failure hook as a dead process has left it.
+fn left_hook(fixture: &DaemonFixture, automation: &str) {
+    let now = fixture.now();
+    let instant = now - Duration::from_secs(1);
+    let failed = Fire::claimed(fixture.id(automation), "every 1m", instant, "gone".to_owned(), now);
+    let failure = ReportedFailure {
+        message: "没有表格".to_owned(),
+        state: FireState::Failed,
+        run: String::new(),
+        handler: "run".to_owned(),
+        scheduled: "2026-11-30T09:00:00+08:00".to_owned(),
+    };
+    let hook = Fire::failure_hook(&failed, failure, "gone".to_owned(), now);
+    assert_eq!(fixture.wait(fixture.store().insert_fires(from_ref(&hook))), Ok(vec![true]));
+}
+
+/// An automation that prints the failure that it hears of.
+fn hears() -> String {
+    format!("{}\nfn on_failure(ctx, error) {{ print(`heard ${{error}}`) }}", every_minute("", ""))
+}
+
+#[test]
+fn failure_hook_left_by_a_dead_process_is_called_with_its_failure() {
+    on_each_store(&[("听.rhai", &hears())], |fixture| {
+        let mut daemon = fixture.daemon();
+        left_hook(fixture, "听");
+        fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
+        let heard = "heard #{\"handler\": \"run\", \"message\": \"没有表格\", \"run\": \"\", \"scheduled\": \
+                     \"2026-11-30T09:00:00+08:00\", \"state\": \"failed\"}";
+        assert!(fixture.log.text().contains(heard), "{}", fixture.log.text());
+    });
+}
+
+#[test]
+fn failure_hook_of_an_earlier_version_is_called_with_its_failure() {
+    on_each_store(&[("听.rhai", &hears())], |fixture| {
+        let mut daemon = fixture.daemon();
+        left_hook(fixture, "听");
+        damage(
+            fixture,
+            "UPDATE mpscript_fire SET reason = '{\"message\":\"旧的\",\"state\":\"failed\",\"run\":\"\",\
+             \"handler\":\"run\",\"scheduled\":\"\"}' WHERE kind = 'failure_hook'",
+        );
+        fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
+        assert!(fixture.log.text().contains("\"message\": \"旧的\""), "{}", fixture.log.text());
+    });
+}
+
+#[test]
+fn failure_hook_whose_failure_cannot_be_decoded_is_left_as_it_is() {
+    on_each_store(&[("听.rhai", &hears()), ("好.rhai", &every_minute("", "print(\"好\")"))], |fixture| {
+        let mut daemon = fixture.daemon();
+        left_hook(fixture, "听");
+        left(fixture, "好");
+        damage(fixture, "UPDATE mpscript_fire SET reason = '半' WHERE kind = 'failure_hook'");
+        for _ in 0..2 {
+            fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
+        }
+        assert_eq!(fixture.states("好"), ["done"], "{}", fixture.log.text());
+        let error = format!(
+            "what needs this row waits, all else goes on: `reason` in row `{}, failure of every 1m, ",
+            fixture.id("听")
+        );
+        assert_eq!(fixture.log.text().matches(&error).count(), 1, "{}", fixture.log.text());
+        let kept = "SELECT state || ' ' || reason FROM mpscript_fire WHERE kind = 'failure_hook'";
+        assert_eq!(texts(fixture, kept), ["claimed 半"]);
     });
 }
 
@@ -143,7 +214,7 @@ fn reason_of_parked_fire(fixture: &DaemonFixture, sql: &'static str) -> (String,
     let closed = fixture.fires("坏").remove(0);
     assert_eq!(closed.state, FireState::Parked, "{}", fixture.log.text());
     let state = fixture.wait(fixture.store().run_state(&fire.run)).expect("the store works");
-    (closed.reason, state.expect("it is recorded"), fire.run)
+    (closed.reason.note().to_owned(), state.expect("it is recorded"), fire.run)
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn each_fire_runs_once_with_its_context_and_state() {
     fixture.advance_and_settle(to_morning, &mut daemons);
     let daily = fixture.fires("daily");
     assert_eq!(daily.len(), 1, "{daily:?}");
-    assert_eq!((daily[0].state.as_str(), daily[0].reason.as_str()), ("done", "3 changed"));
+    assert_eq!((daily[0].state.as_str(), daily[0].reason.note()), ("done", "3 changed"));
     assert!(fixture.log.text().contains("T09:30:00+08:00"), "{}", fixture.log.text());
 }
 
@@ -71,7 +71,8 @@ fn fires_missed_during_downtime_follow_catch_up() {
     assert_eq!(fixture.states("none"), ["done", "missed", "missed", "missed", "missed"]);
     assert_eq!(fixture.states("latest"), ["done", "missed", "missed", "missed", "done"]);
     assert_eq!(fixture.states("all"), ["done", "missed", "missed", "done", "done"]);
-    let reason = &fixture.fires("all")[1].reason;
+    let fires = fixture.fires("all");
+    let reason = fires[1].reason.note();
     assert!(reason.contains("older than 2h 30m"), "{reason}");
     // A dead daemon without open fires changes nothing.
     fixture.advance_and_settle(Duration::from_mins(31), &mut daemons);
@@ -132,7 +133,7 @@ fn timed_out_run_is_stopped_and_failed_run_is_retried() {
     }
     fixture.settle(&mut daemons);
     assert_eq!(fixture.states("long"), ["timed_out"]);
-    assert_eq!(fixture.fires("long")[0].reason, "it took longer than 30s");
+    assert_eq!(fixture.fires("long")[0].reason.note(), "it took longer than 30s");
     assert_eq!(fixture.states("heard"), ["done", "failed"], "who heard of it, and what of");
     // The second try after ten seconds, the third after twenty more; the tag was put on once.
     fixture.advance_and_settle(Duration::from_secs(1), &mut daemons);
@@ -296,7 +297,7 @@ fn run_that_cannot_start_calls_on_failure() {
     let mut daemons = [fixture.daemon()];
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.states("job"), ["done", "failed"], "{}", fixture.log.text());
-    assert_eq!(fixture.fires("job")[1].reason, "its AppSecret does not come");
+    assert_eq!(fixture.fires("job")[1].reason.note(), "its AppSecret does not come");
     assert!(fixture.log.text().contains("job: heard"), "{}", fixture.log.text());
 }
 
@@ -313,7 +314,7 @@ fn paused_automation_skips_fires_with_a_reason() {
         fixture.advance_and_settle(MINUTE, &mut daemons);
     }
     assert_eq!(fixture.states("tick"), ["done", "skipped", "done", "done"]);
-    assert_eq!(fixture.fires("tick")[1].reason, "the automation is paused");
+    assert_eq!(fixture.fires("tick")[1].reason.note(), "the automation is paused");
 }
 
 #[test]
@@ -527,7 +528,7 @@ fn run_waiting_for_retry_is_replaced_by_a_later_fire() {
     assert_eq!(fixture.states("job"), ["running"], "{}", fixture.log.text());
     fixture.advance_and_settle(Duration::from_secs(5), &mut daemons);
     assert_eq!(fixture.states("job"), ["stopped", "done"], "{}", fixture.log.text());
-    assert_eq!(fixture.fires("job")[0].reason, "replaced by a later fire");
+    assert_eq!(fixture.fires("job")[0].reason.note(), "replaced by a later fire");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn fire_behind_as_many_as_may_wait_is_skipped_with_the_bound() {
     let fires = fixture.fires("排队");
     let states: Vec<&str> = fires.iter().map(|fire| fire.state.as_str()).collect();
     assert_eq!(states, ["running", "claimed", "claimed", "skipped", "skipped"], "{}", fixture.log.text());
-    assert_eq!(fires[3].reason, "2 of its fires wait already (max_waiting: 2)");
+    assert_eq!(fires[3].reason.note(), "2 of its fires wait already (max_waiting: 2)");
     let skipped = (fixture.id("排队"), FireState::Skipped);
     assert_eq!(daemon.stats().snapshot().fires[&skipped], 2);
 }

@@ -47,7 +47,7 @@ fn claimed_fire_of_a_removed_trigger_is_skipped() {
     left(&fixture, "every 10s cleanup", FireState::Claimed, "");
     fixture.advance_and_settle(Duration::from_secs(3), from_mut(&mut daemon));
     let fires = fixture.fires("job");
-    assert_eq!((fires[0].state.as_str(), fires[0].reason.as_str()), ("skipped", "its trigger was removed"));
+    assert_eq!((fires[0].state.as_str(), fires[0].reason.note()), ("skipped", "its trigger was removed"));
     assert!(!fixture.log.text().contains("全部"), "{}", fixture.log.text());
 }
 
@@ -70,7 +70,7 @@ fn undone_run_waiting_for_retry_is_stopped() {
     assert!(fixture.wait(fixture.store().add_run(&undo, &RunPayload::default())).expect("it works"));
     fixture.advance_and_settle(Duration::from_secs(15), from_mut(&mut daemon));
     let fire = fixture.fires("job").remove(0);
-    assert_eq!((fire.state.as_str(), fire.reason.as_str()), ("stopped", "undone by run undo01"));
+    assert_eq!((fire.state.as_str(), fire.reason.note()), ("stopped", "undone by run undo01"));
 }
 
 #[test]
