@@ -21,6 +21,7 @@ mod preparation;
 mod process;
 mod recovery;
 mod reload;
+mod reload_facts;
 mod reload_plan;
 mod retention;
 mod running_set;

@@ -6,7 +6,8 @@
 use super::{
     folder_health::{FirstLook, FolderHealth},
     log::Level,
-    reload_plan::{Effect, PlanError, Planner, ReloadPlan},
+    reload_facts::{FactsReader, PlanError},
+    reload_plan::{Effect, Present, ReloadPlan, plan, plan_refused},
     scans::{FolderScans, Found},
     start::FireRunner,
     step::{MAX_STEP, Progress},
@@ -17,10 +18,7 @@ use crate::{
     run::{registry::RegistryEvent, runner::Waker},
     store::StoreError,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Findings of scans that are taken at once; the scan waits for the store with the rest.
 const MAX_EVENTS: usize = 256;
@@ -81,18 +79,9 @@ impl Reloader {
 
     /// Loads the automations again whose accounts the configuration finds otherwise than before.
     fn reload_changed_accounts(&mut self, runner: &mut FireRunner) {
-        runner.accounts.refresh();
-        for (name, revision) in runner.loaded.revisions() {
-            let before = runner.accounts.of(name).to_vec();
-            // What can't be found now stays what it was.
-            if !before.is_empty()
-                && runner
-                    .accounts
-                    .of_declaration(&revision.automation)
-                    .is_ok_and(|accounts| accounts != before)
-                && self.events.iter().all(|event| event.name() != name)
-            {
-                self.events.push_back(RegistryEvent::Live(Arc::clone(revision)));
+        for revision in changed_accounts(runner) {
+            if self.events.iter().all(|event| event.name() != revision.name) {
+                self.events.push_back(RegistryEvent::Live(revision));
             }
         }
     }
@@ -127,7 +116,7 @@ impl Reloader {
         self.apply_events(runner, triggers)?;
         match self.folder_health.first_look {
             FirstLook::Comparing => {
-                let served = planner(runner, triggers).served_before()?;
+                let served = facts_reader(runner, triggers).served_before()?;
                 self.scans.mark_missing(served);
                 self.folder_health.first_look = FirstLook::Loading;
             }
@@ -147,33 +136,40 @@ impl Reloader {
             return Ok(());
         }
         let (now, since) = (runner.process.now(), Stopwatch::start());
-        let mut plan = ReloadPlan::default();
-        let mut planner = planner(runner, triggers);
+        let mut whole = ReloadPlan::default();
         let (mut names, mut refused) = (BTreeSet::new(), BTreeMap::new());
         while let Some(event) = self.events.get(names.len()).cloned() {
             // An event is planned on what the one before it has changed of its automation.
             if since.elapsed() >= MAX_STEP || !names.insert(event.name().to_owned()) {
                 break;
             }
-            match planner.plan(&event, now) {
-                Ok(of_event) => plan.extend(of_event),
+            let facts = facts_reader(runner, triggers).read(&event);
+            let present = Present {
+                loaded: &runner.loaded,
+                triggers,
+                owner: &runner.process.name,
+                now,
+                setting_names: runner.process.host.setting_names,
+            };
+            match facts {
+                Ok(facts) => whole.extend(plan(&event, &facts, present)),
                 Err(PlanError::Store(error)) => return Err(error),
                 Err(PlanError::Refused(diagnostic)) => {
                     let before = self.refused.get(event.name()).map(|(_, diagnostic)| diagnostic);
                     if before != Some(&diagnostic) {
-                        plan.extend(planner.plan_refused(&event, &diagnostic));
+                        whole.extend(plan_refused(&event, &diagnostic, present));
                     }
                     refused.insert(event.name().to_owned(), (event, diagnostic));
                 }
             }
         }
         let (folder, store) = (runner.loaded.stored_folder(), &runner.process.store);
-        runner.process.wait(store.record_scan(&folder, &plan.changes, &plan.markers, now))?;
+        runner.process.wait(store.record_scan(&folder, &whole.changes, &whole.markers, now))?;
         self.events.drain(..names.len());
         self.refused.retain(|name, _| !names.contains(name));
         self.refused.extend(refused);
-        plan.effects.into_iter().for_each(|effect| self.apply(runner, triggers, effect, now));
-        for (account, automations) in plan.named {
+        whole.effects.into_iter().for_each(|effect| self.apply(runner, triggers, effect, now));
+        for (account, automations) in whole.named {
             runner.preparations.check_account(&runner.process, &account, automations);
         }
         let mut stats = runner.process.stats.lock();
@@ -217,9 +213,24 @@ impl Reloader {
     }
 }
 
-fn planner<'a>(runner: &'a mut FireRunner, triggers: &'a Triggers) -> Planner<'a> {
-    let FireRunner { process, loaded, accounts, .. } = runner;
-    Planner { process, loaded, accounts, triggers }
+/// The revisions whose accounts the configuration finds otherwise than before. What can't be found now stays what it was.
+fn changed_accounts(runner: &mut FireRunner) -> Vec<std::sync::Arc<crate::run::registry::Revision>> {
+    let FireRunner { loaded, accounts, .. } = runner;
+    accounts.refresh();
+    let mut changed = Vec::new();
+    for (name, revision) in loaded.revisions() {
+        let before = accounts.of(name).to_vec();
+        if !before.is_empty()
+            && accounts.of_declaration(&revision.automation).is_ok_and(|accounts| accounts != before)
+        {
+            changed.push(std::sync::Arc::clone(revision));
+        }
+    }
+    changed
+}
+
+const fn facts_reader<'a>(runner: &'a mut FireRunner, triggers: &'a Triggers) -> FactsReader<'a> {
+    FactsReader::new(&runner.process, &runner.loaded, &mut runner.accounts, triggers)
 }
 
 fn log_entry(runner: &FireRunner, entry: Option<(Level, String)>) {
